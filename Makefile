@@ -1,0 +1,66 @@
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+export DVC_NO_ANALYTICS := true
+export HF_HUB_OFFLINE ?= 1
+VENV := .venv
+PY := $(VENV)/bin/python
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+help: ## show these targets
+	@grep -hE '^[a-z-]+%?:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup: $(VENV)/.ready ## make .venv from requirements.lock (Python 3.11)
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	python3.11 -m venv $(VENV) 2>/dev/null || python3 -m venv $(VENV)
+	$(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Firstlight needs Python 3.11, this is " + sys.version)'
+	$(PY) -m pip install --quiet --disable-pip-version-check uv
+	$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps -r requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
+	touch $@
+
+lock: ## resolve requirements.in into requirements.lock again
+	echo 'torch==2.13.0' > $(VENV)/torch.constraint
+	$(VENV)/bin/uv pip compile --quiet --no-annotate --no-header --python-version 3.11 -c $(VENV)/torch.constraint \
+	  --no-emit-package torch --upgrade requirements.in -o requirements.lock
+
+format: setup ## put every file into shape
+	ruff format . && ruff check --fix .
+
+check: setup ## lint, types, layers, docstrings, spelling, Dockerfiles
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+	pydoclint recsys dags plugins demo
+	codespell
+	hadolint docker/*.Dockerfile
+
+test: setup ## all tests, against real SeaweedFS, MLflow and Airflow
+	pytest
+
+data: setup ## build the demo's data/ as data.dvc names it, and the pretrained champion
+	$(PY) -m demo data
+
+repro: setup ## run every stage whose inputs changed
+	dvc repro
+
+demo: setup ## the whole main job, from landing to rollback, with real servers
+	$(PY) -m demo run
+
+up: setup ## start the platform (SeaweedFS, MLflow, Airflow) and keep it running
+	$(PY) -m demo up
+
+down: setup ## stop what `make up` started
+	$(PY) -m demo down
+
+bench-%: setup ## run one benchmark of bench/, such as bench-encode
+	$(PY) -m bench.$(subst -,_,$*)
+
+clean: ## remove what runs left behind (var/), never data or artifacts
+	rm -rf var
+
+.PHONY: help setup lock format check test data repro demo up down clean

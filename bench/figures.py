@@ -1,0 +1,45 @@
+"""How a benchmark leaves its figures: var/bench/<name>.json, with the command, commit and machine that gave them."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+JUDGE = ROOT.parent / "shared" / "judge" / "score.py"
+
+
+def machine() -> str:
+    """Processor, cores and memory of this machine, in words."""
+    words = dict(
+        line.split(":", 1)
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    )
+    model = next(iter(words.values()), platform.processor()).strip()
+    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{model}, {os.cpu_count()} cores, {memory_gb:.0f} GiB, Python {platform.python_version()}"
+
+
+def write_figures(name: str, figures: Mapping[str, float | int | str]) -> Path:
+    """Write var/bench/<name>.json, atomically, and say where."""
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    target = ROOT / "var" / "bench" / f"{name}.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    record = {
+        "name": name,
+        "command": f"make bench-{name}",
+        "commit": commit,
+        "machine": machine(),
+        "figures": figures,
+    }
+    temporary = target.with_suffix(".tmp")
+    temporary.write_text(json.dumps(record, indent=2) + "\n")
+    temporary.replace(target)
+    print(f"figures: {target.relative_to(ROOT)}")
+    return target

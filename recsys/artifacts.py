@@ -1,0 +1,125 @@
+"""Where everything lies in a workspace; the only file that spells a name under artifacts/, data/ or var/."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Paths of one workspace: the folder that holds params.yaml, dvc.yaml and data.dvc."""
+
+    root: Path
+
+    @property
+    def params(self) -> Path:
+        """Every number that a person may turn."""
+        return self.root / "params.yaml"
+
+    @property
+    def data(self) -> Path:
+        """Accepted parts, tracked by data.dvc; only `ingest`, `compact` and erasure write there."""
+        return self.root / "data"
+
+    @property
+    def data_dvc(self) -> Path:
+        """DVC's pointer to `data`."""
+        return self.root / "data.dvc"
+
+    @property
+    def dvc_lock(self) -> Path:
+        """What DVC's stages read and wrote last."""
+        return self.root / "dvc.lock"
+
+    @property
+    def validate_report(self) -> Path:
+        """What stage `validate` found across parts (JSON)."""
+        return self.root / "artifacts/validate/report.json"
+
+    @property
+    def features(self) -> Path:
+        """One parquet file per part: item, its one text, text hash."""
+        return self.root / "artifacts/features"
+
+    def encoder_reference(self, role: str) -> Path:
+        """Which encoder plays `role` (champion, challenger): hash, source, MLflow version. Written by `fetch-champion`."""
+        return self.root / f"artifacts/{role}/encoder.json"
+
+    def profiles(self, role: str) -> Path:
+        """Segments of item profiles made with the encoder of `role`."""
+        return self.root / f"artifacts/profiles/{role}"
+
+    @property
+    def users(self) -> Path:
+        """Histories per interaction part and the Gram matrix, learned from all that is accepted (for publishing)."""
+        return self.root / "artifacts/users"
+
+    @property
+    def split(self) -> Path:
+        """The holdout: cut, cold and warm items, training pairs, test pairs."""
+        return self.root / "artifacts/split"
+
+    @property
+    def report(self) -> Path:
+        """Metrics of the champion and the floors on the holdout, and the leak report."""
+        return self.root / "artifacts/evaluate/report.json"
+
+    @property
+    def metrics(self) -> Path:
+        """Flat metrics for `dvc metrics`."""
+        return self.root / "artifacts/evaluate/metrics.json"
+
+    @property
+    def plots(self) -> Path:
+        """CSV files for `dvc plots`."""
+        return self.root / "artifacts/evaluate/plots"
+
+    @property
+    def decision(self) -> Path:
+        """The gate's verdict and its reasons."""
+        return self.root / "artifacts/gate/decision.json"
+
+    @property
+    def gate_page(self) -> Path:
+        """The verdict as a page for people."""
+        return self.root / "artifacts/gate/page.html"
+
+    @property
+    def index(self) -> Path:
+        """Index files of the champion's segments, and index.json."""
+        return self.root / "artifacts/index"
+
+    @property
+    def var(self) -> Path:
+        """What a running machine leaves: caches, staging, state. Deleting it loses time, never data."""
+        return self.root / "var"
+
+    @property
+    def cache(self) -> Path:
+        """Content-addressed caches (vectors, packed encoders), shared between workspaces by RECSYS_CACHE."""
+        return Path(os.environ.get("RECSYS_CACHE") or self.var / "cache").resolve()
+
+    @property
+    def encoders(self) -> Path:
+        """Packed encoders, a folder per encoder hash."""
+        return self.cache / "encoders"
+
+    @property
+    def vectors(self) -> Path:
+        """Vector cache, a folder per encoder hash and preprocessing version."""
+        return self.cache / "vectors"
+
+    @property
+    def staging(self) -> Path:
+        """Half-made things, safe to delete; on the same file system as `data` so that a rename is atomic."""
+        return self.var / "staging"
+
+    @property
+    def refused(self) -> Path:
+        """Records of batches that were refused, and of those let in by hand."""
+        return self.var / "refused"
+
+    @property
+    def data_docs(self) -> Path:
+        """Great Expectations' data docs, without personal data."""
+        return self.var / "data_docs"

@@ -1,0 +1,66 @@
+"""What steers intake and the split. Values live in params.yaml."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class IngestParams(BaseModel):
+    """Section `ingest`: what may enter."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_file_mb: int = Field(gt=0)
+    """A larger landed file is refused."""
+    max_columns: int = Field(gt=0)
+    """A wider landed file is refused."""
+    max_text_chars: int = Field(gt=0)
+    """A row with a longer field is quarantined."""
+    max_id_chars: int = Field(gt=0)
+    """A row with a longer id is quarantined."""
+    max_quarantined_share: Share
+    """A batch with a larger share of bad rows is refused untouched."""
+    future_tolerance_s: int = Field(ge=0)
+    """Seconds that a timestamp may lie ahead of the clock."""
+    earliest_year: int = Field(ge=1, le=9999)
+    """Older timestamps are quarantined."""
+    near_duplicate_similarity: Share
+    """MinHash Jaccard over word 3-shingles at which two long texts of different items count as one."""
+    max_boilerplate_share: Share
+    """A batch in which more rows than this share one long text is refused."""
+    max_other_language_share: Share
+    """A batch with more texts than this in a language new to the catalogue is refused."""
+    max_volume_ratio: float = Field(gt=1)
+    """A batch this many times the median size of the last parts is refused."""
+    max_length_drift: float = Field(gt=1)
+    """A batch whose median text length moved by this factor against the last parts is refused."""
+    drift_window: int = Field(gt=0)
+    """Parts to look back."""
+
+
+class CompactParams(BaseModel):
+    """Section `compact`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_parts: int = Field(ge=2)
+    """Parts per kind above which `compact` merges."""
+
+
+class SplitParams(BaseModel):
+    """Section `split`: the holdout."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: Literal["auto", "time", "item-hash"]
+    """auto: by time where most interactions carry one."""
+    test_share: float = Field(gt=0, lt=1)
+    """Share of interactions after the cut, or share of items held out cold."""
+    near_duplicate_similarity: Share
+    """Cold items whose text is this close to a warm item's are not judged."""
+    min_test_users: int = Field(ge=1)
+    """Fewer test users than this is an error that says so."""
+    seed: int
+    """Salt of the item hash."""

@@ -1,0 +1,56 @@
+"""What a command needs from where it runs: workspace, settings, landing zone, store."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from recsys.artifacts import Artifacts
+from recsys.errors import ConfigError
+from recsys.settings import Settings
+from recsys.storage import Storage, open_storage
+
+console = Console(stderr=True)
+"""Progress and tables for people go to standard error; results for scripts go to standard output."""
+
+
+def workspace() -> Artifacts:
+    """The workspace named by RECSYS_WORKSPACE, or the current folder."""
+    return Artifacts(Path(os.environ.get("RECSYS_WORKSPACE") or ".").resolve())
+
+
+def settings() -> Settings:
+    """The workspace's params.yaml."""
+    return Settings.load(workspace().params)
+
+
+def required(variable: str, meaning: str) -> str:
+    """An environment variable that must be set.
+
+    Raises:
+        ConfigError: it is not; says what it means.
+    """
+    value = os.environ.get(variable)
+    if not value:
+        raise ConfigError(f"{variable} is not set", remedy=f"export {variable}=… ({meaning})")
+    return value
+
+
+def landing() -> Storage:
+    """The landing zone, RECSYS_LANDING."""
+    return open_storage(required("RECSYS_LANDING", "landing zone: a folder or s3://bucket/prefix"))
+
+
+def store(url: str | None = None) -> Storage:
+    """The release store: `url`, or RECSYS_STORE."""
+    return open_storage(url or required("RECSYS_STORE", "release store: a folder or s3://bucket/prefix"))
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401  whatever JSON takes
+    """A result for a script: one JSON document on standard output."""
+    json.dump(value, sys.stdout, indent=2, default=str, ensure_ascii=False)
+    click.echo()

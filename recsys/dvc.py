@@ -1,0 +1,65 @@
+"""The only file that calls DVC from inside: track accepted parts, push what a release needs, bring it back."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from recsys.errors import StorageError
+
+
+def track_data(root: Path) -> None:
+    """Bring data.dvc up to date with data/ (`dvc add data`); unchanged files are not read again.
+
+    Args:
+        root: the workspace.
+
+    Raises:
+        StorageError: DVC refused; carries its words.
+    """
+    _dvc(root, "add", "--quiet", "data")
+
+
+def push(root: Path, targets: tuple[str, ...]) -> None:
+    """Send the cached contents of `targets` (files .dvc, stages or outputs) to the workspace's DVC remote.
+
+    Raises:
+        StorageError: no remote is configured or it cannot be reached.
+    """
+    _dvc(root, "push", "--quiet", *targets)
+
+
+def pull(root: Path, targets: tuple[str, ...]) -> None:
+    """Restore `targets` as data.dvc and dvc.lock name them, from the cache or the remote.
+
+    Raises:
+        StorageError: DVC refused, or something is missing in the remote.
+    """
+    _dvc(root, "pull", "--quiet", "--force", *targets)
+
+
+def has_remote(root: Path) -> bool:
+    """Whether the workspace has a default DVC remote."""
+    return bool(
+        _dvc(root, "config", "--local", "core.remote", check=False)
+        or _dvc(root, "config", "core.remote", check=False)
+    )
+
+
+def _dvc(root: Path, *arguments: str, check: bool = True) -> str:
+    environment = os.environ | {"DVC_NO_ANALYTICS": "true"}
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if check and done.returncode != 0:
+        words = done.stderr.strip() or done.stdout.strip()
+        raise StorageError(
+            f"dvc {' '.join(arguments)} failed in {root}: {words}",
+            remedy="run the same command by hand in the workspace; `recsys doctor` checks DVC and its remote",
+        )
+    return done.stdout.strip()

@@ -1,0 +1,18 @@
+"""What steers judging. Values live in params.yaml."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class EvaluateParams(BaseModel):
+    """Section `evaluate`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    k: int = Field(ge=1)
+    """Cutoff of the headline metrics."""
+    max_users: int = Field(ge=1)
+    """Test users scored, sampled by the seed where there are more."""
+    bootstrap_rounds: int = Field(ge=100)
+    """Resamples of a paired interval."""
+    seed: int
+    """Seed of sampling and bootstrap."""

@@ -1,0 +1,65 @@
+"""What a landing zone and a release store need from the place where they live."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One stored object."""
+
+    key: str
+    """Slash-separated, relative to the storage's root."""
+    size: int
+    """Bytes."""
+    modified: datetime
+    """UTC, aware."""
+    tag: str
+    """Changes whenever the content does: ETag on S3, size, mtime and inode in a folder."""
+
+
+class Storage(Protocol):
+    """A folder or a bucket. Keys are relative, slash-separated and never climb out of the root.
+
+    Every write is atomic: a reader sees the old bytes, the new bytes or nothing, never a part.
+    All methods raise StorageError with the key when the place refuses; `read` and `fetch` of a
+    missing key raise StorageError too, `read_tagged` answers None.
+    """
+
+    @property
+    def url(self) -> str:
+        """What `open_storage` was given."""
+
+    def list(self, prefix: str) -> list[Stored]:
+        """Every object whose key starts with `prefix`, sorted by key; half-written ones are left out."""
+
+    def exists(self, key: str) -> bool:
+        """Whether the object is there."""
+
+    def read(self, key: str) -> bytes:
+        """The object's bytes."""
+
+    def read_tagged(self, key: str) -> tuple[bytes, str] | None:
+        """The object's bytes with the tag that `swap` expects, or None where it is missing."""
+
+    def fetch(self, key: str, to: Path) -> None:
+        """Copy the object into the local file `to`, atomically."""
+
+    def write(self, key: str, content: bytes | Path) -> None:
+        """Store bytes, or a local file's content; replaces."""
+
+    def swap(self, key: str, content: bytes, expected: str | None) -> None:
+        """Store `content` only if the object's tag still is `expected` (None: only if it is missing).
+
+        Raises:
+            SwapLost: another value is there. A reply that got lost may have been a success:
+                `content` should carry a nonce, and the caller reads again before it retries.
+        """
+
+    def move(self, key: str, to: str) -> None:
+        """Rename; where the place cannot, copy and then delete. Moving twice is harmless."""
+
+    def delete(self, key: str) -> None:
+        """Remove the object; removing a missing one is harmless."""

@@ -1,0 +1,150 @@
+"""A bucket as storage. Compare-and-swap by If-Match and If-None-Match; address and keys from the AWS environment."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from recsys.errors import StorageError, SwapLost
+from recsys.storage.protocol import Stored
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+MISSING = {"404", "NoSuchKey", "NotFound"}
+LOST = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
+
+
+class S3Storage:
+    """Implements `Storage` on s3://bucket/prefix, with boto3 (endpoint: AWS_ENDPOINT_URL)."""
+
+    def __init__(self, url: str) -> None:
+        bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        if not bucket:
+            raise StorageError(f"{url!r} names no bucket", remedy="write s3://bucket/prefix")
+        self._url = url.rstrip("/")
+        self.bucket = bucket
+        self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+    @property
+    def url(self) -> str:
+        """s3://bucket/prefix."""
+        return self._url
+
+    @cached_property
+    def _client(self) -> Any:  # noqa: ANN401  boto3 builds its clients at run time
+        import boto3
+        from botocore.config import Config
+
+        # Standard retries cover lost connections; a 412 is an answer, never retried.
+        return boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 5}))
+
+    def _key(self, key: str) -> str:
+        if not key or key.startswith("/") or ".." in key.split("/"):
+            raise StorageError(f"key {key!r} leaves {self.url}", remedy="use a relative key without '..'")
+        return self.prefix + key
+
+    def list(self, prefix: str) -> list[Stored]:
+        """Every object below the prefix, sorted by key."""
+        with self._explained(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=self.prefix + prefix
+            )
+            found = [
+                Stored(o["Key"].removeprefix(self.prefix), o["Size"], o["LastModified"], o["ETag"])
+                for page in pages
+                for o in page.get("Contents", [])
+                if not o["Key"].endswith("/")
+            ]
+        return sorted(found, key=lambda stored: stored.key)
+
+    def exists(self, key: str) -> bool:
+        """Whether the object is there."""
+        try:
+            with self._explained(key):
+                self._client.head_object(Bucket=self.bucket, Key=self._key(key))
+        except _Missing:
+            return False
+        return True
+
+    def read(self, key: str) -> bytes:
+        """The object's bytes."""
+        found = self.read_tagged(key)
+        if found is None:
+            raise StorageError(f"{key} is not in {self.url}")
+        return found[0]
+
+    def read_tagged(self, key: str) -> tuple[bytes, str] | None:
+        """Bytes and ETag of one version of the object, or None."""
+        try:
+            with self._explained(key):
+                reply = self._client.get_object(Bucket=self.bucket, Key=self._key(key))
+                return reply["Body"].read(), reply["ETag"]
+        except _Missing:
+            return None
+
+    def fetch(self, key: str, to: Path) -> None:
+        """Download into a local file, atomically."""
+        to.parent.mkdir(parents=True, exist_ok=True)
+        temporary = to.parent / f".tmp-{uuid4().hex}"
+        try:
+            with self._explained(key):
+                self._client.download_file(self.bucket, self._key(key), str(temporary))
+            temporary.replace(to)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def write(self, key: str, content: bytes | Path) -> None:
+        """Upload bytes, or a local file (in parts where it is large)."""
+        with self._explained(key):
+            if isinstance(content, Path):
+                self._client.upload_file(str(content), self.bucket, self._key(key))
+            else:
+                self._client.put_object(Bucket=self.bucket, Key=self._key(key), Body=content)
+
+    def swap(self, key: str, content: bytes, expected: str | None) -> None:
+        """Conditional put; see `Storage.swap` about lost replies."""
+        condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": expected}
+        with self._explained(key):
+            self._client.put_object(Bucket=self.bucket, Key=self._key(key), Body=content, **condition)
+
+    def move(self, key: str, to: str) -> None:
+        """Copy, then delete; harmless when it was done before."""
+        try:
+            with self._explained(key):
+                source = {"Bucket": self.bucket, "Key": self._key(key)}
+                self._client.copy(source, self.bucket, self._key(to))
+        except _Missing:
+            if not self.exists(to):
+                raise
+        self.delete(key)
+
+    def delete(self, key: str) -> None:
+        """Remove the object if it is there."""
+        with self._explained(key):
+            self._client.delete_object(Bucket=self.bucket, Key=self._key(key))
+
+    @contextmanager
+    def _explained(self, key: str) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except ClientError as error:
+            raise self._translated(key, error) from error
+        except BotoCoreError as error:
+            remedy = "check AWS_ENDPOINT_URL, the credentials and the network"
+            raise StorageError(f"{key} in {self.url}: {error}", remedy=remedy) from error
+
+    def _translated(self, key: str, error: "ClientError") -> StorageError:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in LOST:
+            return SwapLost(f"{key} in {self.url} was changed by somebody else")
+        kind = _Missing if code in MISSING else StorageError
+        return kind(f"{key} in {self.url}: {error}", remedy="check the bucket's name and the credentials")
+
+
+class _Missing(StorageError):
+    """The object is not there."""
