@@ -1,0 +1,218 @@
+"""User profiles in the space of the items: ridge regression with one Gram matrix; histories, one per part.
+
+w = (XᵀX + λI)⁻¹ b with b = Σ x over the user's distinct items. X holds the profiles of items that have an
+interaction, never of items that nobody could have clicked yet. b is made from the history when it is asked
+for, so a changed text rewrites no user.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from recsys.errors import ArtifactMissing
+from recsys.storage.files import content_key, write_table, write_whole
+
+# Shape suffixes: U users, I items, D dimension.
+HISTORY_VERSION = 1
+HISTORY_SCHEMA = pa.schema(
+    [("user", pa.string()), ("item_id", pa.string()), ("timestamp", pa.timestamp("us", tz="UTC"))]
+)
+# Profiles are rounded to this step before they are multiplied. Sums of such products stay below 2**53 steps
+# for up to 2**25 unit rows, so float64 adds them exactly: the Gram matrix is the same bytes whatever the
+# order, the number of threads or the way items lie in segments. A rounded row keeps cosine 1 - 6e-8.
+GRAM_STEP = 2.0**-14
+CHUNK_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """The shared metric of all users."""
+
+    gram: NDArray[np.float64]
+    """[D, D], XᵀX."""
+    ridge_lambda: float
+    """λ > 0, in units of squared profile length."""
+
+    @cached_property
+    def _factor(self) -> NDArray[np.floating]:
+        return np.linalg.cholesky(self.gram + self.ridge_lambda * np.eye(len(self.gram)))
+
+    def weights(self, b_UD: NDArray[np.floating]) -> NDArray[np.float32]:
+        """User profiles for sums of item profiles.
+
+        Args:
+            b_UD: Σ x over each user's items.
+
+        Returns:
+            w_UD; score of an item = w · x. A zero row stays zero.
+
+        Raises:
+            ValueError: b_UD is not [U, D] for this Gram matrix.
+        """
+        from scipy.linalg import cho_solve
+
+        if b_UD.ndim != 2 or b_UD.shape[1] != len(self.gram):
+            raise ValueError(f"b must be [U, {len(self.gram)}], got {list(b_UD.shape)}")
+        solved_DU = cho_solve((self._factor, True), b_UD.T.astype(np.float64))
+        return np.ascontiguousarray(solved_DU.T, dtype=np.float32)
+
+
+def gram_of(vectors_ID: NDArray[np.floating]) -> NDArray[np.float64]:
+    """XᵀX, exact to the last bit for rows rounded to `GRAM_STEP`, in any order and on any machine.
+
+    Args:
+        vectors_ID: unit rows; a memory map is read chunk by chunk.
+
+    Returns:
+        gram_DD float64, symmetric.
+
+    Raises:
+        ValueError: a value is not finite, or lies outside [-1, 1].
+    """
+    dim = vectors_ID.shape[1]
+    steps_DD = np.zeros((dim, dim))
+    for start in range(0, len(vectors_ID), CHUNK_ROWS):
+        chunk = np.asarray(vectors_ID[start : start + CHUNK_ROWS], dtype=np.float64)
+        if not (np.abs(chunk) <= 1.0 + 1e-5).all():  # NaN fails the comparison too
+            row = start + int(np.flatnonzero(~(np.abs(chunk) <= 1.0 + 1e-5).all(axis=1))[0])
+            raise ValueError(f"row {row} is not a unit vector of finite numbers")
+        steps = np.rint(chunk / GRAM_STEP)
+        steps_DD += steps.T @ steps
+    return steps_DD * GRAM_STEP**2
+
+
+@dataclass(frozen=True)
+class UsersSummary:
+    """What users.json says about the Gram matrix beside it."""
+
+    ridge_lambda: float
+    n_users: int
+    n_items: int
+    """Live items that have an interaction: the rows of X."""
+    n_pairs: int
+    encoder_hash: str
+    gram_sha256: str
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, whole."""
+        write_whole(path, (json.dumps(asdict(self), indent=2) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: Path) -> "UsersSummary":
+        """Read users.json.
+
+        Raises:
+            ArtifactMissing: stage `users` has not run.
+        """
+        if not path.is_file():
+            raise ArtifactMissing(f"{path} does not exist", remedy="run: dvc repro users")
+        return cls(**json.loads(path.read_text()))
+
+
+def history_key(rows_sha256: str) -> str:
+    """Content key of the history of an interactions part with these rows."""
+    return content_key("history", str(HISTORY_VERSION), rows_sha256)
+
+
+def write_histories(interactions: pa.Table, target: Path) -> None:
+    """Write one part's pairs, each once with its first time, ordered by user and time.
+
+    Args:
+        interactions: columns user, item_id, timestamp, line; other columns are left out.
+        target: `histories/<part>-<key16>.parquet`.
+    """
+    ordered = interactions.select(["user", "item_id", "timestamp", "line"]).sort_by(
+        [("user", "ascending"), ("timestamp", "ascending"), ("line", "ascending")]
+    )
+    write_table(target, _distinct(ordered).select(HISTORY_SCHEMA.names).cast(HISTORY_SCHEMA))
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Who has met what: pairs of all parts, distinct, oldest first, unknown times last."""
+
+    pairs: pa.Table
+    """user, item_id, timestamp; sorted by user, then time, then order of the parts."""
+
+    @classmethod
+    def of(cls, pairs: pa.Table) -> "Histories":
+        """From pairs (user, item_id, timestamp) in order of arrival; a pair met again keeps its first."""
+        place = pa.array(np.arange(pairs.num_rows))
+        by_time = [("user", "ascending"), ("timestamp", "ascending"), ("place", "ascending")]
+        return cls(_distinct(pairs.append_column("place", place).sort_by(by_time).drop_columns(["place"])))
+
+    @cached_property
+    def _bounds(self) -> tuple[list[str], NDArray[np.int64]]:
+        codes = self.pairs["user"].combine_chunks().dictionary_encode()
+        indices = codes.indices.to_numpy(zero_copy_only=False)
+        starts = np.searchsorted(indices, np.arange(len(codes.dictionary) + 1))
+        return codes.dictionary.to_pylist(), starts.astype(np.int64)
+
+    @cached_property
+    def _row_of_user(self) -> dict[str, int]:
+        return {user: row for row, user in enumerate(self._bounds[0])}
+
+    @property
+    def users(self) -> list[str]:
+        """Pseudonyms, sorted."""
+        return self._bounds[0]
+
+    def items_of(self, user: str) -> tuple[str, ...]:
+        """The user's distinct items, oldest first; () for an unknown user."""
+        row = self._row_of_user.get(user)
+        if row is None:
+            return ()
+        start, end = self._bounds[1][row : row + 2]
+        return tuple(self.pairs["item_id"].slice(start, end - start).to_pylist())
+
+
+def load_histories(files: Iterable[Path]) -> Histories:
+    """Read histories.
+
+    Args:
+        files: history files in the order of their parts.
+
+    Returns:
+        Histories of every user in them; empty for no files.
+    """
+    tables = [pq.read_table(file, schema=HISTORY_SCHEMA) for file in files]
+    return Histories.of(pa.concat_tables(tables)) if tables else Histories(HISTORY_SCHEMA.empty_table())
+
+
+def sums_of(
+    histories: Sequence[Sequence[str]], row_of_item: dict[str, int], vectors_ID: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """b_UD = Σ x over each history's known items; items without a profile add nothing.
+
+    Args:
+        histories: distinct item ids per user.
+        row_of_item: item id -> row of `vectors_ID`.
+        vectors_ID: item profiles.
+
+    Returns:
+        b_UD float64.
+    """
+    b_UD = np.zeros((len(histories), vectors_ID.shape[1]))
+    for user, items in enumerate(histories):
+        rows = [row_of_item[item] for item in items if item in row_of_item]
+        b_UD[user] = vectors_ID[rows].sum(axis=0, dtype=np.float64)
+    return b_UD
+
+
+def _distinct(ordered: pa.Table) -> pa.Table:
+    """The first row of every (user, item_id) pair; the order stays."""
+    place = pa.array(np.arange(ordered.num_rows))
+    first = (
+        ordered.append_column("place", place)
+        .group_by(["user", "item_id"], use_threads=False)
+        .aggregate([("place", "min")])
+    )
+    return ordered.take(first["place_min"].take(pc.sort_indices(first["place_min"])))

@@ -1,0 +1,155 @@
+import hashlib
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsys.errors import ArtifactMissing
+from recsys.profiles.users import (
+    HISTORY_SCHEMA,
+    Histories,
+    Ridge,
+    UsersSummary,
+    gram_of,
+    load_histories,
+    sums_of,
+    write_histories,
+)
+
+
+def unit_rows(n, dim, seed):
+    rows = np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def interactions(rows):
+    columns = {
+        "user": [r[0] for r in rows],
+        "item_id": [r[1] for r in rows],
+        "timestamp": pa.array(
+            [None if r[2] is None else datetime(2026, 1, r[2], tzinfo=UTC) for r in rows],
+            pa.timestamp("us", tz="UTC"),
+        ),
+        "line": range(1, len(rows) + 1),
+    }
+    return pa.table(columns)
+
+
+def test_weights_match_a_ridge_counted_by_hand():
+    # gram = diag(1, 3), λ = 1: (gram + I)^-1 = diag(1/2, 1/4)
+    ridge = Ridge(np.diag([1.0, 3.0]), 1.0)
+    np.testing.assert_allclose(ridge.weights(np.array([[1.0, 1.0], [4.0, 0.0]])), [[0.5, 0.25], [2.0, 0.0]])
+
+
+def test_weights_solve_the_regression_of_a_users_clicks_on_all_items():
+    x_ID = unit_rows(40, 6, seed=1).astype(np.float64)
+    clicked_I = np.zeros(40)
+    clicked_I[[3, 7, 21]] = 1
+    expected_D = np.linalg.solve(x_ID.T @ x_ID + 2.0 * np.eye(6), x_ID.T @ clicked_I)
+    got_UD = Ridge(gram_of(x_ID), 2.0).weights(x_ID[[3, 7, 21]].sum(axis=0, keepdims=True))
+    np.testing.assert_allclose(got_UD[0], expected_D, rtol=2e-3)
+    assert got_UD.dtype == np.float32
+
+
+def test_a_user_without_items_has_a_zero_profile():
+    assert not Ridge(np.eye(3), 1.0).weights(np.zeros((1, 3))).any()
+
+
+def test_sums_of_another_width_are_refused():
+    with pytest.raises(ValueError, match=r"b must be \[U, 3\], got \[1, 4\]"):
+        Ridge(np.eye(3), 1.0).weights(np.zeros((1, 4)))
+
+
+def test_gram_matches_the_plain_product():
+    x_ID = unit_rows(9000, 16, seed=2)  # more than two chunks
+    np.testing.assert_allclose(gram_of(x_ID), x_ID.T.astype(np.float64) @ x_ID, atol=2e-3)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_gram_is_the_same_bytes_in_any_order_and_in_any_pieces(seed):
+    x_ID = unit_rows(5000, 8, seed=3)
+    shuffled = x_ID[np.random.default_rng(seed).permutation(5000)]
+    cut = seed % 4999 + 1
+    whole = gram_of(x_ID)
+    assert gram_of(shuffled).tobytes() == whole.tobytes()
+    assert (gram_of(shuffled[:cut]) + gram_of(shuffled[cut:])).tobytes() == whole.tobytes()
+
+
+def test_gram_of_nothing_is_zero():
+    assert not gram_of(np.zeros((0, 4), np.float32)).any()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1.5])
+def test_gram_refuses_a_row_that_is_no_unit_vector_and_names_it(value):
+    x_ID = unit_rows(4100, 4, seed=4)
+    x_ID[4098, 2] = value
+    with pytest.raises(ValueError, match="row 4098"):
+        gram_of(x_ID)
+
+
+def test_history_keeps_a_pair_once_with_its_first_time(tmp_path):
+    target = tmp_path / "h.parquet"
+    write_histories(interactions([("u", "b", 9), ("u", "a", 3), ("u", "b", 2), ("t", "c", None)]), target)
+    histories = load_histories([target])
+    assert histories.users == ["t", "u"]
+    assert histories.items_of("u") == ("b", "a")
+    assert histories.items_of("t") == ("c",)
+
+
+def test_histories_of_several_parts_are_joined_oldest_first_and_distinct(tmp_path):
+    write_histories(interactions([("u", "a", 5), ("u", "b", 6)]), tmp_path / "1")
+    write_histories(interactions([("u", "c", 4), ("u", "a", 1), ("v", "a", 7)]), tmp_path / "2")
+    histories = load_histories([tmp_path / "1", tmp_path / "2"])
+    assert histories.items_of("u") == ("a", "c", "b")
+    assert histories.items_of("v") == ("a",)
+    assert histories.pairs.num_rows == 4
+
+
+def test_unknown_times_come_last_in_order_of_arrival(tmp_path):
+    write_histories(interactions([("u", "x", None), ("u", "y", 8)]), tmp_path / "1")
+    write_histories(interactions([("u", "z", None)]), tmp_path / "2")
+    assert load_histories([tmp_path / "1", tmp_path / "2"]).items_of("u") == ("y", "x", "z")
+
+
+def test_unknown_user_has_no_items_and_no_files_have_no_users():
+    assert load_histories([]).items_of("nobody") == ()
+    assert load_histories([]).users == []
+
+
+def test_the_same_interactions_in_another_order_of_lines_differ_only_where_time_does_not_decide(tmp_path):
+    rows = [("u", "a", 3), ("v", "b", 1), ("u", "c", 2)]
+    for name, order in (("1", rows), ("2", rows[::-1])):
+        write_histories(interactions(order), tmp_path / name)
+    digests = {hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in "12"}
+    assert len(digests) == 1
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("uvw"), st.sampled_from("abcd"), st.none() | st.integers(1, 28)),
+        max_size=30,
+    )
+)
+def test_every_pair_is_there_exactly_once(rows):
+    table = interactions(rows).select(HISTORY_SCHEMA.names).cast(HISTORY_SCHEMA)
+    histories = Histories.of(table)
+    found = [(user, item) for user in histories.users for item in histories.items_of(user)]
+    assert sorted(found) == sorted({(user, item) for user, item, _ in rows})
+
+
+def test_sums_leave_out_items_without_a_profile():
+    x_ID = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
+    sums = sums_of([("a", "gone", "b"), ()], {"a": 0, "b": 1}, x_ID)
+    np.testing.assert_array_equal(sums, [[1.0, 1.0], [0.0, 0.0]])
+
+
+def test_summary_comes_back_as_saved_and_its_absence_names_the_stage(tmp_path):
+    summary = UsersSummary(10.0, 2, 3, 4, "e", "g")
+    summary.save(tmp_path / "users.json")
+    assert UsersSummary.load(tmp_path / "users.json") == summary
+    with pytest.raises(ArtifactMissing, match="dvc repro users"):
+        UsersSummary.load(tmp_path / "missing.json")
