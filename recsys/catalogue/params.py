@@ -10,7 +10,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class IngestParams(BaseModel):
     """Section `ingest`: what may enter."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     max_file_mb: int = Field(gt=0)
     """A larger landed file is refused."""
@@ -43,7 +43,7 @@ class IngestParams(BaseModel):
 class CompactParams(BaseModel):
     """Section `compact`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     max_parts: int = Field(ge=2)
     """Parts per kind above which `compact` merges."""
@@ -52,7 +52,7 @@ class CompactParams(BaseModel):
 class SplitParams(BaseModel):
     """Section `split`: the holdout."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     by: Literal["auto", "time", "item-hash"]
     """auto: by time where most interactions carry one."""
