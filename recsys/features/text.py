@@ -1,0 +1,172 @@
+"""Item -> one text; the format of artifacts/features: a parquet file per catalogue part, named by content key."""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from recsys.errors import ArtifactMissing, EncoderError
+from recsys.features.params import FeaturesParams
+
+PREPROCESSING_VERSION = 1
+"""Part of every feature key and vector key; raise it when the same row would give another text."""
+
+SCHEMA = pa.schema(
+    [
+        ("item_id", pa.string()),
+        ("text", pa.string()),
+        ("text_hash", pa.string()),
+        ("tags", pa.list_(pa.string())),
+        ("updated_at", pa.timestamp("us", tz="UTC")),
+        ("deleted", pa.bool_()),
+        ("part", pa.string()),
+        ("line", pa.int64()),
+    ]
+)
+TEXT_FIELDS = ("title", "description", "tags")
+# A blank further back than this is no word boundary worth losing text for: the script has no blanks there.
+LONGEST_WORD = 100
+# The key is the end of the name: part ids may hold hyphens, keys may not.
+NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})\.parquet")
+
+
+@dataclass(frozen=True)
+class FeatureFile:
+    """One file of artifacts/features."""
+
+    part: str
+    key: str
+    path: Path
+
+
+def feature_key(rows_sha256: str, params: FeaturesParams) -> str:
+    """First 16 hex of the SHA-256 over everything that a feature file depends on."""
+    recipe = json.dumps([rows_sha256, params.model_dump(mode="json"), PREPROCESSING_VERSION], sort_keys=True)
+    return hashlib.sha256(recipe.encode()).hexdigest()[:16]
+
+
+def feature_path(folder: Path, part: str, key: str) -> Path:
+    """Where the features of a part lie."""
+    return folder / f"{part}-{key}.parquet"
+
+
+def feature_files(folder: Path) -> tuple[FeatureFile, ...]:
+    """Every feature file of a folder, in part order.
+
+    Raises:
+        ArtifactMissing: there is no such folder; stage `features` makes it.
+    """
+    if not folder.is_dir():
+        raise ArtifactMissing(f"{folder} does not exist", remedy="dvc repro features")
+    named = ((NAME.fullmatch(path.name), path) for path in sorted(folder.iterdir()))
+    return tuple(FeatureFile(match["part"], match["key"], path) for match, path in named if match)
+
+
+def item_texts(rows: pa.Table, params: FeaturesParams) -> pa.Table:
+    """Join each row's chosen fields to one text.
+
+    Args:
+        rows: catalogue rows of one part, in the format of `catalogue/parts.py`.
+        params: which fields, in which order, and how many characters.
+
+    Returns:
+        One row per catalogue row, in order, as SCHEMA. A delete has the empty text.
+
+    Raises:
+        EncoderError: a live row has no text in any field; names item, part and line (ingest lets none in).
+    """
+    columns = {
+        name: rows[name].to_pylist() if name in rows.column_names else [None] * len(rows)
+        for name in TEXT_FIELDS
+    }
+    wants_attributes = any(field not in TEXT_FIELDS for field in params.fields)
+    attributes = rows["attributes"].to_pylist() if wants_attributes else [None] * len(rows)
+    deleted = [bool(value) for value in rows["deleted"].to_pylist()]
+    texts = []
+    for row in range(len(rows)):
+        fields = {name: column[row] for name, column in columns.items()}
+        text = "" if deleted[row] else _row_text(fields, attributes[row], params)
+        if not text and not deleted[row]:
+            where = (
+                f"item {rows['item_id'][row].as_py()!r}, part {rows['part'][row]}, line {rows['line'][row]}"
+            )
+            raise EncoderError(f"{where}: no text in any field", remedy="give the item a title, or delete it")
+        texts.append(text)
+    return pa.table(
+        {
+            "item_id": rows["item_id"],
+            "text": pa.array(texts, pa.string()),
+            "text_hash": pa.array([text_hash(text) for text in texts], pa.string()),
+            "tags": rows["tags"],
+            "updated_at": rows["updated_at"],
+            "deleted": pa.array(deleted, pa.bool_()),
+            "part": rows["part"],
+            "line": rows["line"],
+        }
+    ).cast(SCHEMA)
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of a text as 64 hex digits: what vectors are found by."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def join_fields(values: Iterable[str], max_chars: int) -> str:
+    """Fold each value, join them as sentences, cut at a word boundary."""
+    text = ""
+    for value in filter(None, map(fold, values)):
+        # A stop only where the field before has none of its own.
+        blank = " " if not text or unicodedata.category(text[-1]) == "Po" else ". "
+        text = f"{text}{blank}{value}" if text else value
+    return cut(text, max_chars)
+
+
+def fold(text: str) -> str:
+    """Unicode NFC; every run of white space becomes one blank."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def cut(text: str, max_chars: int) -> str:
+    """The longest beginning of at most `max_chars` characters that ends with a word.
+
+    Where no blank is near (scripts without blanks), combining marks and joined characters are not torn apart.
+    """
+    if len(text) <= max_chars:
+        return text
+    blank = text.rfind(" ", max(1, max_chars - LONGEST_WORD), max_chars + 1)
+    if blank > 0:
+        return text[:blank].rstrip()
+    end = max_chars
+    while end > 1 and (_clings(text[end]) or text[end - 1] == "\u200d"):
+        end -= 1
+    return text[:end].rstrip()
+
+
+def _clings(character: str) -> bool:
+    return (
+        unicodedata.category(character)[0] == "M"
+        or character == "\u200d"
+        or "\U0001f3fb" <= character <= "\U0001f3ff"
+    )
+
+
+def _row_text(
+    fields: dict[str, str | list[str] | None], attributes: str | None, params: FeaturesParams
+) -> str:
+    further = json.loads(attributes) if attributes else {}
+    chosen = [_words(fields.get(name, further.get(name))) for name in params.fields]
+    # An item whose chosen fields are all empty still has another: ingest asks for one field with text.
+    return join_fields(chosen, params.max_chars) or join_fields(
+        map(_words, fields.values()), params.max_chars
+    )
+
+
+def _words(value: str | list[str] | float | None) -> str:
+    if isinstance(value, list):
+        return ", ".join(_words(one) for one in value if one is not None)
+    return "" if value is None else str(value)
