@@ -39,7 +39,8 @@ class Settings(BaseModel):
         """Read params.yaml.
 
         Raises:
-            ConfigError: the file is missing, is not YAML, misspells a key, lacks one or breaks a bound; names the key.
+            ConfigError: the file is missing, is not YAML, misspells a key, lacks one or breaks a bound;
+                names the key.
         """
         try:
             return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class EncoderParams(BaseModel):
     """Section `encoder`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     source: str
     """A package that carries a model, a local folder, or a hub id."""

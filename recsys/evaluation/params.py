@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class EvaluateParams(BaseModel):
     """Section `evaluate`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     k: int = Field(ge=1)
     """Cutoff of the headline metrics."""

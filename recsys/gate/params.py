@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class GateParams(BaseModel):
     """Section `gate`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     floor_metric: str
     """Metric on the cold slice that is compared with the floors, such as ndcg@20."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class ProfilesParams(BaseModel):
     """Section `profiles`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     roles: tuple[Literal["champion", "challenger"], ...]
     """Encoders that get profiles; DVC's matrix."""
@@ -19,7 +19,7 @@ class ProfilesParams(BaseModel):
 class UsersParams(BaseModel):
     """Section `users`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     ridge_lambda: float = Field(gt=0)
     """λ of the ridge, in units of squared profile length."""

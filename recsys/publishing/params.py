@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class PublishParams(BaseModel):
     """Section `publish`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     min_index_recall: float = Field(ge=0, le=1)
     """Recall of the index against exact search under which a release is refused."""
@@ -21,7 +21,7 @@ class PublishParams(BaseModel):
 class CollectParams(BaseModel):
     """Section `collect`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     keep_releases: int = Field(ge=2)
     """Newest releases that `collect` leaves, beside CURRENT and its ancestors' shared files."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class IndexParams(BaseModel):
     """Section `index`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     exact_below: int = Field(ge=0)
     """Segments with fewer vectors are searched exactly."""

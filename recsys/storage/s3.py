@@ -1,4 +1,4 @@
-"""A bucket as storage. Compare-and-swap by If-Match and If-None-Match; address and keys from the AWS environment."""
+"""A bucket as storage: compare-and-swap by If-Match and If-None-Match; address and keys from AWS_* variables."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,0 +1,204 @@
+"""Command `doctor`: looks at this machine and this workspace, changes nothing that lasts, says what to do."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+from uuid import uuid4
+
+import click
+from rich.table import Table
+
+from recsys import dvc
+from recsys.artifacts import Artifacts
+from recsys.cli.context import console, print_json, workspace
+from recsys.errors import RecsysError, SwapLost
+from recsys.settings import Settings
+from recsys.storage import open_storage
+
+Verdict = Literal["ok", "warn", "fail"]
+MIN_FREE_GB = 2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check saw."""
+
+    check: str
+    verdict: Verdict
+    seen: str
+    remedy: str = ""
+
+
+def python_version(at: Artifacts) -> Finding:
+    """Python 3.11, for which the lock was resolved."""
+    seen = sys.version.split()[0]
+    right = sys.version_info[:2] == (3, 11)
+    return Finding("python", "ok" if right else "fail", seen, "" if right else "make setup with python3.11")
+
+
+def locked_versions(at: Artifacts) -> Finding:
+    """Installed packages against requirements.lock."""
+    lock = at.root / "requirements.lock"
+    if not lock.exists():
+        return Finding("packages", "warn", "no requirements.lock in this workspace", "compare by hand")
+    wrong = [fault for line in lock.read_text().splitlines() if (fault := _version_fault(line))]
+    if wrong:
+        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        return Finding("packages", "fail", ", ".join(wrong[:5]) + more, "make setup")
+    return Finding("packages", "ok", "as requirements.lock says")
+
+
+def _version_fault(line: str) -> str:
+    name, _, rest = line.partition("==")
+    wanted, _, marker = rest.partition(";")
+    if not rest or marker:
+        return ""
+    try:
+        found = version(name.split("[")[0].strip())
+    except PackageNotFoundError:
+        return f"{name} is missing"
+    return "" if found == wanted.strip() else f"{name} is {found}, not {wanted.strip()}"
+
+
+def params(at: Artifacts) -> Finding:
+    """params.yaml loads and every key is known."""
+    Settings.load(at.params)
+    return Finding("params.yaml", "ok", str(at.params))
+
+
+def data_version(at: Artifacts) -> Finding:
+    """DVC knows data/."""
+    if not (at.root / ".dvc").is_dir():
+        return Finding("dvc", "fail", f"{at.root} is no DVC repository", "dvc init, or run in a workspace")
+    if not at.data_dvc.exists():
+        return Finding("dvc", "warn", "no data.dvc yet", "recsys ingest, or make data for the demo's")
+    remote = "with a remote" if dvc.has_remote(at.root) else "without a remote"
+    verdict: Verdict = "ok" if remote == "with a remote" else "warn"
+    remedy = "" if verdict == "ok" else "dvc remote add -d NAME URL, so that a lost disk loses no data"
+    return Finding("dvc", verdict, f"data.dvc is there, {remote}", remedy)
+
+
+def pseudonym_key(at: Artifacts) -> Finding:
+    """The key that turns user ids into pseudonyms is set and long enough."""
+    length = len(os.environ.get("RECSYS_PSEUDONYM_KEY", ""))
+    if length >= 16:
+        return Finding("pseudonym key", "ok", f"{length} characters")
+    remedy = "export RECSYS_PSEUDONYM_KEY=… (16 characters or more; keep it: another key makes strangers of all users)"
+    return Finding("pseudonym key", "fail" if length else "warn", f"{length} characters", remedy)
+
+
+def landing_zone(at: Artifacts) -> Finding:
+    """The landing zone can be listed."""
+    url = os.environ.get("RECSYS_LANDING")
+    if not url:
+        return Finding(
+            "landing zone", "warn", "RECSYS_LANDING is not set", "export RECSYS_LANDING=folder or s3://…"
+        )
+    found = open_storage(url).list("")
+    return Finding("landing zone", "ok", f"{url}: {len(found)} objects")
+
+
+def release_store(at: Artifacts) -> Finding:
+    """The store can be written, and honours compare-and-swap: without it two publishers could both win."""
+    url = os.environ.get("RECSYS_STORE")
+    if not url:
+        return Finding(
+            "release store", "warn", "RECSYS_STORE is not set", "export RECSYS_STORE=folder or s3://…"
+        )
+    store, probe = open_storage(url), f"doctor/{uuid4().hex}"
+    store.swap(probe, b"first", None)
+    try:
+        store.swap(probe, b"second", None)
+    except SwapLost:
+        return Finding("release store", "ok", f"{url}: writable, compare-and-swap holds")
+    finally:
+        store.delete(probe)
+    remedy = "use a store that honours If-None-Match (AWS S3, SeaweedFS, MinIO); rclone's S3 does not"
+    return Finding("release store", "fail", f"{url} ignores conditional writes", remedy)
+
+
+def registry(at: Artifacts) -> Finding:
+    """MLflow answers."""
+    url = os.environ.get("MLFLOW_TRACKING_URI")
+    if not url:
+        remedy = "export MLFLOW_TRACKING_URI=…; until then the pretrained encoder is used"
+        return Finding("registry", "warn", "MLFLOW_TRACKING_URI is not set", remedy)
+    if not url.startswith("http"):
+        return Finding("registry", "ok", url)
+    try:
+        with urlopen(f"{url.rstrip('/')}/health", timeout=3) as reply:
+            return Finding("registry", "ok", f"{url}: {reply.status}")
+    except (HTTPError, URLError, TimeoutError) as error:
+        return Finding(
+            "registry", "fail", f"{url}: {error}", "start the MLflow server, or mend MLFLOW_TRACKING_URI"
+        )
+
+
+def champion(at: Artifacts) -> Finding:
+    """An encoder has been fetched."""
+    if at.encoder_reference("champion").exists():
+        return Finding("champion", "ok", str(at.encoder_reference("champion")))
+    return Finding("champion", "warn", "no encoder fetched yet", "recsys fetch-champion")
+
+
+def disk(at: Artifacts) -> Finding:
+    """Room on the workspace's disk."""
+    free_gb = shutil.disk_usage(at.root).free / 2**30
+    enough = free_gb >= MIN_FREE_GB
+    remedy = "" if enough else "free space: recsys collect, dvc gc"
+    return Finding("disk", "ok" if enough else "fail", f"{free_gb:.1f} GB free", remedy)
+
+
+def alerts(at: Artifacts) -> Finding:
+    """Where failures are told."""
+    url = os.environ.get("RECSYS_ALERT_URL")
+    if url and not os.environ.get("RECSYS_ALERT_KEY"):
+        return Finding(
+            "alerts", "fail", "RECSYS_ALERT_KEY is not set", "export RECSYS_ALERT_KEY=… to sign alerts"
+        )
+    remedy = "" if url else "export RECSYS_ALERT_URL=… to be told when a task fails for good"
+    return Finding("alerts", "ok" if url else "warn", url or "RECSYS_ALERT_URL is not set", remedy)
+
+
+CHECKS: tuple[Callable[[Artifacts], Finding], ...] = (
+    python_version, locked_versions, params, data_version, pseudonym_key, landing_zone, release_store, registry, champion,
+    disk, alerts,
+)  # fmt: skip
+
+
+def examine(at: Artifacts) -> list[Finding]:
+    """Run every check; one that raises is a finding, not the end of the examination."""
+    findings = []
+    for check in CHECKS:
+        try:
+            findings.append(check(at))
+        except RecsysError as error:
+            message = str(error).partition("\n")[0]
+            findings.append(Finding(check.__name__.replace("_", " "), "fail", message, error.remedy))
+    return findings
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def doctor(as_json: bool) -> None:
+    """Check environment, versions, store and registry; say what to do.
+
+    Exit code 1 when something must be mended.
+    """
+    findings = examine(workspace())
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        table = Table("check", "", "seen", "what to do")
+        for finding in findings:
+            colour = {"ok": "green", "warn": "yellow", "fail": "red"}[finding.verdict]
+            table.add_row(finding.check, f"[{colour}]{finding.verdict}[/]", finding.seen, finding.remedy)
+        console.print(table)
+    if any(finding.verdict == "fail" for finding in findings):
+        raise SystemExit(1)

@@ -1,0 +1,61 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from recsys.artifacts import Artifacts
+from recsys.cli.doctor import doctor, examine
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def bare(tmp_path, monkeypatch):
+    for variable in ("LANDING", "STORE", "PSEUDONYM_KEY", "ALERT_URL", "ALERT_KEY"):
+        monkeypatch.delenv(f"RECSYS_{variable}", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("RECSYS_WORKSPACE", str(tmp_path))
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    return tmp_path
+
+
+def verdicts(at):
+    return {finding.check: finding for finding in examine(Artifacts(at))}
+
+
+def test_a_bare_workspace_is_told_what_to_set_and_fails_only_where_nothing_can_work(bare):
+    found = verdicts(bare)
+    assert found["landing zone"].verdict == "warn" and "RECSYS_LANDING" in found["landing zone"].remedy
+    assert found["dvc"].verdict == "fail" and "dvc init" in found["dvc"].remedy
+
+
+def test_a_folder_store_passes_the_compare_and_swap_probe_and_is_left_clean(bare, monkeypatch):
+    monkeypatch.setenv("RECSYS_STORE", str(bare / "store"))
+    assert verdicts(bare)["release store"].verdict == "ok"
+    assert not [
+        path for path in (bare / "store").rglob("*") if path.is_file() and not path.name.endswith(".lock")
+    ]
+
+
+def test_a_misspelt_key_is_named(bare):
+    (bare / "params.yaml").write_text((ROOT / "params.yaml").read_text() + "\npublsh: {}\n")
+    assert "publsh" in verdicts(bare)["params"].seen
+
+
+def test_a_short_pseudonym_key_fails(bare, monkeypatch):
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", "short")
+    assert verdicts(bare)["pseudonym key"].verdict == "fail"
+
+
+def test_a_wrong_version_is_named(bare):
+    (bare / "requirements.lock").write_text("click==0.1\nno-such-package-here==1.0\n")
+    seen = verdicts(bare)["packages"].seen
+    assert "not 0.1" in seen and "no-such-package-here is missing" in seen
+
+
+def test_json_lists_every_check_and_the_exit_code_says_that_something_failed(bare):
+    result = CliRunner().invoke(doctor, ["--json"])
+    assert result.exit_code == 1
+    assert {"python", "disk", "champion"} <= {finding["check"] for finding in json.loads(result.stdout)}
