@@ -65,7 +65,7 @@ def test_sums_of_another_width_are_refused():
 
 def test_gram_matches_the_plain_product():
     x_ID = unit_rows(9000, 16, seed=2)  # more than two chunks
-    np.testing.assert_allclose(gram_of(x_ID), x_ID.T.astype(np.float64) @ x_ID, atol=2e-3)
+    np.testing.assert_allclose(gram_of(x_ID), x_ID.T.astype(np.float64) @ x_ID, atol=5e-3)
 
 
 @settings(deadline=None, max_examples=20)
