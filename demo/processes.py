@@ -1,0 +1,220 @@
+"""Processes that never outlive their owner, free ports, and waiting until a server answers."""
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+GUARD = Path(__file__).with_name("guard.py")
+STOP_TIMEOUT_S = 30.0
+# Below the range from which Linux takes the ports of outgoing connections: nobody grabs one in between.
+PORTS = range(20000, 32000)
+
+QUIET = {
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "SCARF_ANALYTICS": "false",
+    "SCARF_NO_ANALYTICS": "true",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""Nothing reports home, and nothing is fetched from a model hub."""
+
+
+class StartFailed(RuntimeError):
+    """A server did not come up; the message shows the tail of its log."""
+
+
+@dataclass
+class Process:
+    """A guarded command with its log."""
+
+    name: str
+    log: Path
+    guard: subprocess.Popen[bytes]
+
+    @property
+    def running(self) -> bool:
+        """Whether the command still runs."""
+        return self.guard.poll() is None
+
+    def stop(self) -> None:
+        """End the command and everything it started; harmless when it has ended."""
+        if self.guard.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                self.guard.stdin.close()
+        if self.running:
+            self.guard.send_signal(signal.SIGTERM)
+        try:
+            self.guard.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.guard.pid, signal.SIGKILL)
+            self.guard.wait()
+
+
+@dataclass
+class Server:
+    """A running server of one or several processes.
+
+    Attributes:
+        name: what it is.
+        url: where it answers.
+        environment: what a client needs in its environment.
+        log: the log to look at first.
+        processes: the guarded processes behind it.
+        details: credentials and addresses for people.
+        leftovers: files outside its folder that it leaves behind when it is killed.
+    """
+
+    name: str
+    url: str
+    environment: dict[str, str]
+    log: Path
+    processes: list[Process]
+    details: dict[str, str] = field(default_factory=dict)
+    leftovers: tuple[Path, ...] = ()
+
+    def stop(self) -> None:
+        """End every process of the server; harmless when that has happened."""
+        for process in reversed(self.processes):
+            if process.running:
+                process.guard.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            process.stop()
+        for path in self.leftovers:
+            path.unlink(missing_ok=True)
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def start(
+    name: str,
+    command: list[str],
+    log: Path,
+    environment: dict[str, str] | None = None,
+    *,
+    folder: Path | None = None,
+    grace_s: float = 0.0,
+    detached: bool = False,
+) -> Process:
+    """Start a guarded command whose output goes to `log`.
+
+    Args:
+        name: for messages.
+        command: program and arguments.
+        log: file for its output, appended to.
+        environment: added to this process's own; QUIET is always in.
+        folder: working directory.
+        grace_s: seconds between SIGTERM and SIGKILL when it is stopped; 0 kills at once.
+        detached: let it live on when this process ends.
+
+    Returns:
+        The running process.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    options = ["--grace", str(grace_s)] + (["--detached"] if detached else [])
+    with log.open("ab") as output:
+        guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(GUARD), *options, "--", *command],
+            stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | QUIET | {"PATH": path_with_venv()} | (environment or {}),
+            cwd=folder,
+            start_new_session=True,
+        )
+    return Process(name, log, guard)
+
+
+def wait_until(
+    answers: Callable[[], bool], processes: list[Process], timeout_s: float, every_s: float = 0.1
+) -> None:
+    """Poll until `answers` is true; on the way out of a failure every process is stopped.
+
+    Args:
+        answers: whether the server is ready.
+        processes: what must go on running meanwhile.
+        timeout_s: patience in seconds.
+        every_s: pause between two questions.
+
+    Raises:
+        StartFailed: a process ended or the time is over; shows the log's tail.
+    """
+    deadline = time.monotonic() + timeout_s
+    try:
+        while not answers():
+            for process in processes:
+                if not process.running:
+                    raise StartFailed(f"{process.name} ended on its own.\n{tail(process.log)}")
+            if time.monotonic() > deadline:
+                slow = "\n".join(tail(process.log) for process in processes)
+                raise StartFailed(f"{processes[0].name} did not answer within {timeout_s:.0f} s.\n{slow}")
+            time.sleep(every_s)
+    except BaseException:
+        for process in processes:
+            process.stop()
+        raise
+
+
+def answers_at(url: str) -> bool:
+    """Whether a GET gets a 2xx."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:
+            return bool(200 <= reply.status < 300)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def tail(log: Path, lines: int = 25) -> str:
+    """The last lines of a log, under its name."""
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    return "\n".join([f"--- the end of {log} ---", *text.splitlines()[-lines:]])
+
+
+def free_ports(n: int, preferred: tuple[int, ...] = ()) -> list[int]:
+    """`n` different loopback ports that nobody listens on, preferred ones first."""
+    found: list[int] = []
+    candidates = [*preferred, *random.SystemRandom().sample(PORTS, 50 * n)]
+    for port in candidates:
+        if len(found) == n:
+            break
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+    return found
+
+
+def path_with_venv() -> str:
+    """PATH with this Python's own programs first."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+
+
+def which(program: str) -> str:
+    """A program from this Python's own environment; StartFailed when it is not installed there."""
+    path = Path(sys.executable).parent / program
+    if not path.exists():
+        raise StartFailed(f"{path} is missing; `make setup` installs it")
+    return str(path)

@@ -1,0 +1,126 @@
+"""SeaweedFS and MLflow as the demo, the tests and `make up` start them: real, on loopback, silent."""
+
+import json
+import secrets
+from pathlib import Path
+
+from demo.processes import Server, StartFailed, answers_at, free_ports, start, wait_until, which
+
+ATTEMPTS = 3
+REGION = "us-east-1"
+
+
+def start_seaweed(folder: Path, *, port: int | None = None, detached: bool = False) -> Server:
+    """Start SeaweedFS as an S3 server that keeps its data and its keys in `folder`.
+
+    Args:
+        folder: for data, `identity.json` (keys made once, then kept) and `seaweed.log`.
+        port: where S3 should answer if that port is free.
+        detached: let it live on when this process ends.
+
+    Returns:
+        The server, answering.
+
+    Raises:
+        StartFailed: it did not come up; shows its log.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    key, secret = _s3_keys(folder / "identity.json")
+    (folder / "data").mkdir(exist_ok=True)
+    for attempt in range(ATTEMPTS):
+        try:
+            s3, *inner = free_ports(8, (port,) if port and attempt == 0 else ())
+            return _seaweed(folder, s3, inner, key, secret, detached=detached)
+        except StartFailed:  # most likely another process took one of the ports in between
+            if attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _seaweed(folder: Path, s3: int, inner: list[int], key: str, secret: str, *, detached: bool) -> Server:
+    master, volume, filer, s3_grpc, master_grpc, volume_grpc, filer_grpc = inner
+    log = folder / "seaweed.log"
+    command = [
+        which("weed"),
+        "-logtostderr=true",
+        "server",
+        f"-dir={folder / 'data'}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        f"-master.port={master}",
+        f"-master.port.grpc={master_grpc}",
+        "-master.volumeSizeLimitMB=64",
+        f"-volume.port={volume}",
+        f"-volume.port.grpc={volume_grpc}",
+        "-volume.max=0",
+        f"-filer.port={filer}",
+        f"-filer.port.grpc={filer_grpc}",
+        "-s3",
+        f"-s3.port={s3}",
+        f"-s3.port.grpc={s3_grpc}",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        f"-s3.config={folder / 'identity.json'}",
+    ]
+    process = start("SeaweedFS", command, log, detached=detached)  # killed at once: it lingers after SIGTERM
+    url = f"http://127.0.0.1:{s3}"
+    wait_until(lambda: answers_at(f"{url}/healthz"), [process], timeout_s=60)
+    environment = {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": key,
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_DEFAULT_REGION": REGION,
+    }
+    grpc = {"master": master_grpc, "volume": volume_grpc, "filer": filer_grpc, "s3": s3_grpc}
+    sockets = [f"{role}-grpc-{port}" for role, port in grpc.items()] + [f"filer-{filer}", f"s3-{s3}"]
+    leftovers = tuple(Path(f"/tmp/seaweedfs-{name}.sock") for name in sockets)
+    return Server("SeaweedFS", url, environment, log, [process], leftovers=leftovers)
+
+
+def _s3_keys(path: Path) -> tuple[str, str]:
+    """Access key and secret from the identity file, which is made when it is not there."""
+    if not path.exists():
+        credentials = {"accessKey": secrets.token_hex(10), "secretKey": secrets.token_hex(20)}
+        actions = ["Admin", "Read", "Write", "List", "Tagging"]
+        identity = {"name": "firstlight", "credentials": [credentials], "actions": actions}
+        path.touch(mode=0o600)
+        path.write_text(json.dumps({"identities": [identity]}, indent=2), encoding="utf-8")
+    (identity,) = json.loads(path.read_text(encoding="utf-8"))["identities"]
+    (credentials,) = identity["credentials"]
+    return credentials["accessKey"], credentials["secretKey"]
+
+
+def start_mlflow(
+    folder: Path,
+    *,
+    artifacts_url: str | None = None,
+    environment: dict[str, str] | None = None,
+    port: int | None = None,
+    detached: bool = False,
+) -> Server:
+    """Start an MLflow server with a sqlite database in `folder`.
+
+    Args:
+        folder: for the database, the log and, by default, the artifacts.
+        artifacts_url: where it keeps artifacts (a folder or s3://bucket/prefix); clients go through it.
+        environment: what the server needs to reach `artifacts_url`.
+        port: where it should answer if that port is free.
+        detached: let it live on when this process ends.
+
+    Returns:
+        The server, answering.
+
+    Raises:
+        StartFailed: it did not come up; shows its log.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (chosen,) = free_ports(1, (port,) if port else ())
+    log = folder / "mlflow.log"
+    command = [which("mlflow"), "server", "--host=127.0.0.1", f"--port={chosen}", "--workers=1"]
+    command += [f"--backend-store-uri=sqlite:///{folder / 'mlflow.db'}"]
+    command += [f"--artifacts-destination={artifacts_url or folder / 'artifacts'}"]
+    settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | (environment or {})
+    process = start("MLflow", command, log, settings, folder=folder, grace_s=2, detached=detached)
+    url = f"http://127.0.0.1:{chosen}"
+    wait_until(lambda: answers_at(f"{url}/health"), [process], timeout_s=120)
+    return Server("MLflow", url, {"MLFLOW_TRACKING_URI": url}, log, [process])

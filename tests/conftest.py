@@ -1,0 +1,76 @@
+"""Fixtures every room may use: real servers, buckets, a workspace, a clean environment."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import hypothesis
+import pytest
+
+from demo.processes import QUIET
+from demo.servers import start_mlflow, start_seaweed
+from recsys.artifacts import Artifacts
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = ("RECSYS_", "AWS_", "MLFLOW_", "AIRFLOW")
+
+os.environ.update(QUIET)
+hypothesis.settings.register_profile("firstlight", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("firstlight")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No address or secret of the developer's shell reaches a test."""
+    for variable in list(os.environ):
+        if variable.startswith(OURS) and variable not in QUIET:
+            monkeypatch.delenv(variable)
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A real S3 server; yields AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION."""
+    with start_seaweed(tmp_path_factory.mktemp("seaweed")) as server:
+        yield server.environment
+
+
+@pytest.fixture
+def new_bucket(seaweed: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """Makes fresh buckets; the environment leads to the server."""
+    import boto3
+
+    for variable, value in seaweed.items():
+        monkeypatch.setenv(variable, value)
+    client = boto3.session.Session().client("s3")
+
+    def make() -> str:
+        name = f"test-{uuid4().hex[:12]}"
+        client.create_bucket(Bucket=name)
+        return name
+
+    return make
+
+
+@pytest.fixture
+def bucket(new_bucket: Callable[[], str]) -> str:
+    """The name of a fresh bucket; the environment leads to its server."""
+    return new_bucket()
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real MLflow server with a fresh registry; yields its address."""
+    with start_mlflow(tmp_path_factory.mktemp("mlflow")) as server:
+        yield server.url
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Artifacts:
+    """An empty workspace: params.yaml and dvc.yaml, nothing accepted yet."""
+    root = tmp_path / "workspace"
+    root.mkdir()
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copyfile(ROOT / name, root / name)
+    return Artifacts(root)
