@@ -60,7 +60,10 @@ down: setup ## stop what `make up` started
 bench-%: setup ## run one benchmark of bench/, such as bench-encode
 	$(PY) -m bench.$(subst -,_,$*)
 
+reference: setup ## write docs/reference.md from the code
+	$(PY) docs/make_reference.py
+
 clean: ## remove what runs left behind (var/), never data or artifacts
 	rm -rf var
 
-.PHONY: help setup lock format check test data repro demo up down clean
+.PHONY: help setup lock format check test data repro demo up down reference clean

@@ -1,0 +1,78 @@
+"""Write docs/reference.md from the code: every key of params.yaml with bounds and meaning, every command with its help.
+
+Run `make reference` after changing a Params class or a command; a test fails when the page is stale.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from click.testing import CliRunner
+
+from recsys.cli import COMMANDS, main
+from recsys.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "reference.md"
+
+ENVIRONMENT = """\
+| variable | meaning |
+|---|---|
+| `RECSYS_WORKSPACE` | the folder with `params.yaml`, `dvc.yaml`, `data.dvc`; default: the current one |
+| `RECSYS_LANDING` | landing zone: a folder or `s3://bucket/prefix`, with `catalogue/` and `interactions/` below it |
+| `RECSYS_STORE` | release store: a folder or `s3://bucket/prefix` |
+| `RECSYS_PSEUDONYM_KEY` | key (16 characters or more) that turns user ids into pseudonyms at ingest; keep it, and keep it secret |
+| `RECSYS_CACHE` | content-addressed caches, shared between workspaces; default: `var/cache` |
+| `RECSYS_ALERT_URL`, `RECSYS_ALERT_KEY` | where a task that failed for good is POSTed to, and the key that signs it |
+| `MLFLOW_TRACKING_URI` | the registry; without it the pretrained encoder is used |
+| `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_DEFAULT_REGION` | S3, as boto3 reads them |
+"""
+
+
+def bounds(field: Any) -> str:
+    """A field's type and bounds, in words."""
+    limits = [str(limit) for limit in field.metadata]
+    kind = getattr(field.annotation, "__name__", None) or str(field.annotation).replace("typing.", "")
+    if str(field.annotation).startswith("typing."):
+        kind = str(field.annotation).replace("typing.", "")
+    return " ".join([kind, *limits]).replace("|", "\\|")
+
+
+def params_table(section: str, values: dict[str, Any]) -> str:
+    """One section of params.yaml as a table."""
+    owner = Settings.model_fields[section].annotation
+    lines = ["| key | committed value | type and bounds | meaning |", "|---|---|---|---|"]
+    for name, field in owner.model_fields.items():
+        meaning = (field.description or "").replace("\n", " ").replace("|", "\\|")
+        lines.append(f"| `{section}.{name}` | `{values[name]}` | {bounds(field)} | {meaning} |")
+    return "\n".join(lines)
+
+
+def command_help(path: list[str], command: click.Command) -> str:
+    """A command's help, and that of its subcommands."""
+    text = CliRunner().invoke(main, [*path, "--help"], terminal_width=100).output.rstrip()
+    blocks = [f"### recsys {' '.join(path)}\n\n```\n{text}\n```\n"]
+    for name, child in getattr(command, "commands", {}).items():
+        blocks.append(command_help([*path, name], child))
+    return "\n".join(blocks)
+
+
+def page() -> str:
+    """The whole reference."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    blocks = ["# Reference", "", "Made by `make reference` from the code; do not edit by hand.", "", "## params.yaml", ""]
+    for section in Settings.model_fields:
+        blocks += [f"### {section}", "", params_table(section, params[section]), ""]
+    blocks += ["## Environment", "", "Secrets and addresses; none of them changes a result.", "", ENVIRONMENT]
+    blocks += ["## Commands", "", "`recsys …` and `python -m recsys …` are the same.", ""]
+    context = click.Context(main)
+    for name in COMMANDS:
+        command = main.get_command(context, name)
+        if command is not None:
+            blocks.append(command_help([name], command))
+    return "\n".join(blocks)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
