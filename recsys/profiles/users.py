@@ -5,7 +5,9 @@ interaction, never of items that nobody could have clicked yet. b is made from t
 for, so a changed text rewrites no user.
 """
 
+import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -18,13 +20,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys.errors import ArtifactMissing
-from recsys.storage.files import content_key, write_table, write_whole
+from recsys.storage.atomic import write_parquet, write_whole
 
 # Shape suffixes: U users, I items, D dimension.
 HISTORY_VERSION = 1
 HISTORY_SCHEMA = pa.schema(
     [("user", pa.string()), ("item_id", pa.string()), ("timestamp", pa.timestamp("us", tz="UTC"))]
 )
+HISTORY_NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})\.parquet")
 # Profiles are rounded to this step before they are multiplied. Sums of such products stay below 2**53 steps
 # for up to 2**25 unit rows, so float64 adds them exactly: the Gram matrix is the same bytes whatever the
 # order, the number of threads or the way items lie in segments. A rounded row keeps cosine 1 - 6e-8.
@@ -98,6 +101,7 @@ class UsersSummary:
     n_items: int
     """Live items that have an interaction: the rows of X."""
     n_pairs: int
+    """Rows of all histories; a pair met in two parts counts twice."""
     encoder_hash: str
     gram_sha256: str
 
@@ -117,9 +121,30 @@ class UsersSummary:
         return cls(**json.loads(path.read_text()))
 
 
+@dataclass(frozen=True)
+class HistoryFile:
+    """One file of artifacts/users/histories."""
+
+    part: str
+    key: str
+    path: Path
+
+
 def history_key(rows_sha256: str) -> str:
-    """Content key of the history of an interactions part with these rows."""
-    return content_key("history", str(HISTORY_VERSION), rows_sha256)
+    """First 16 hex of the SHA-256 over everything that a part's history depends on."""
+    return hashlib.sha256(json.dumps([rows_sha256, HISTORY_VERSION]).encode()).hexdigest()[:16]
+
+
+def history_files(folder: Path) -> tuple[HistoryFile, ...]:
+    """Every history of a folder, in part order.
+
+    Raises:
+        ArtifactMissing: there is no such folder; stage `users` makes it.
+    """
+    if not folder.is_dir():
+        raise ArtifactMissing(f"{folder} does not exist", remedy="run: dvc repro users")
+    named = ((HISTORY_NAME.fullmatch(path.name), path) for path in sorted(folder.iterdir()))
+    return tuple(HistoryFile(match["part"], match["key"], path) for match, path in named if match)
 
 
 def write_histories(interactions: pa.Table, target: Path) -> None:
@@ -132,7 +157,7 @@ def write_histories(interactions: pa.Table, target: Path) -> None:
     ordered = interactions.select(["user", "item_id", "timestamp", "line"]).sort_by(
         [("user", "ascending"), ("timestamp", "ascending"), ("line", "ascending")]
     )
-    write_table(target, _distinct(ordered).select(HISTORY_SCHEMA.names).cast(HISTORY_SCHEMA))
+    write_parquet(target, _distinct(ordered).select(HISTORY_SCHEMA.names).cast(HISTORY_SCHEMA))
 
 
 @dataclass(frozen=True)
