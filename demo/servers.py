@@ -1,10 +1,13 @@
-"""SeaweedFS and MLflow as the demo, the tests and `make up` start them: real, on loopback, silent."""
+"""SeaweedFS, MLflow and Airflow as the demo, the tests and `make up` start them: real, on loopback, silent."""
 
 import json
 import secrets
 from pathlib import Path
 
+from demo.airflow_server import start_airflow
 from demo.processes import Server, StartFailed, answers_at, free_ports, start, wait_until, which
+
+__all__ = ["Server", "start_airflow", "start_mlflow", "start_seaweed"]
 
 ATTEMPTS = 3
 REGION = "us-east-1"

@@ -1,0 +1,155 @@
+"""Airflow's api-server, scheduler, dag-processor and triggerer on one machine: sqlite, LocalExecutor, loopback."""
+
+import base64
+import json
+import os
+import secrets
+import subprocess
+import urllib.request
+from pathlib import Path
+
+from demo.processes import (
+    QUIET,
+    Process,
+    Server,
+    StartFailed,
+    free_ports,
+    path_with_venv,
+    start,
+    tail,
+    wait_until,
+    which,
+)
+
+USER = "admin"
+PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+# What the four parts must report at /api/v2/monitor/health.
+HEALTHY = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+
+
+def start_airflow(
+    workspace: Path,
+    folder: Path,
+    environment: dict[str, str],
+    *,
+    port: int | None = None,
+    detached: bool = False,
+) -> Server:
+    """Start Airflow on the DAGs and plugins of a workspace and wait until all four parts are healthy.
+
+    The four parts are started side by side: `airflow standalone` starts the same four, one more process and a
+    second import of Airflow before them.
+
+    Args:
+        workspace: its `dags/` and `plugins/` are served.
+        folder: AIRFLOW_HOME: database, `secrets.json` (password and keys, made once, then kept) and logs.
+        environment: what tasks and triggers need (RECSYS_*, AWS_*, MLFLOW_TRACKING_URI).
+        port: where the UI should answer if that port is free.
+        detached: let it live on when this process ends.
+
+    Returns:
+        The server; `details` holds the user and the password.
+
+    Raises:
+        StartFailed: it did not come up; shows the logs.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (chosen,) = free_ports(1, (port,) if port else ())
+    url = f"http://127.0.0.1:{chosen}"
+    password, keys = _secrets(folder)
+    settings = environment | _settings(workspace, folder, chosen) | keys
+    logs = folder / "logs"
+    _migrate(settings, logs / "migrate.log")
+    processes = [_start(part, settings, logs / f"{part}.log", detached=detached) for part in PARTS]
+    wait_until(lambda: _healthy(url), processes, timeout_s=240, every_s=0.5)
+    details = {"user": USER, "password": password, "AIRFLOW_HOME": str(folder)}
+    return Server("Airflow", url, settings, logs / "scheduler.log", processes, details)
+
+
+def _start(part: str, settings: dict[str, str], log: Path, *, detached: bool) -> Process:
+    options = ["--skip-serve-logs"] if part in ("scheduler", "triggerer") else []  # read from the files
+    command = [which("airflow"), part, *options]
+    return start(f"Airflow {part}", command, log, settings, grace_s=5, detached=detached)
+
+
+def _settings(workspace: Path, folder: Path, port: int) -> dict[str, str]:
+    """Airflow's configuration, as its environment variables."""
+    sections = {
+        "core": {
+            "auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+            "simple_auth_manager_users": f"{USER}:admin",
+            "simple_auth_manager_passwords_file": folder / "passwords.json",
+            "dags_folder": workspace / "dags",
+            "plugins_folder": workspace / "plugins",
+            "executor": "LocalExecutor",
+            "parallelism": 4,
+            "load_examples": False,
+            "dags_are_paused_at_creation": False,
+            "execution_api_server_url": f"http://127.0.0.1:{port}/execution/",
+        },
+        "api": {
+            "host": "127.0.0.1",
+            "port": port,
+            "workers": 1,
+            "base_url": f"http://127.0.0.1:{port}",
+        },
+        "database": {"sql_alchemy_conn": f"sqlite:///{folder / 'airflow.db'}"},
+        "scheduler": {"scheduler_idle_sleep_time": 0.3},
+        "dag_processor": {"parsing_processes": 1, "refresh_interval": 30, "min_file_process_interval": 60},
+        "triggerer": {"job_heartbeat_sec": 2},
+        "logging": {"colored_console_log": False},
+    }
+    named = {
+        f"AIRFLOW__{section.upper()}__{option.upper()}": str(value)
+        for section, options in sections.items()
+        for option, value in options.items()
+    }
+    return named | {"AIRFLOW_HOME": str(folder), "NO_COLOR": "1"}
+
+
+def _secrets(folder: Path) -> tuple[str, dict[str, str]]:
+    """The admin's password and Airflow's keys; made when `secrets.json` is not there, so a restart keeps them."""
+    kept = folder / "secrets.json"
+    if not kept.exists():
+        made = {
+            "password": secrets.token_urlsafe(12),
+            "jwt": secrets.token_hex(32),
+            "session": secrets.token_hex(32),
+            "fernet": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        }
+        kept.touch(mode=0o600)
+        kept.write_text(json.dumps(made, indent=2), encoding="utf-8")
+    made = json.loads(kept.read_text(encoding="utf-8"))
+    passwords = folder / "passwords.json"
+    passwords.touch(mode=0o600)
+    passwords.write_text(json.dumps({USER: made["password"]}), encoding="utf-8")
+    keys = {
+        "AIRFLOW__API_AUTH__JWT_SECRET": made["jwt"],
+        "AIRFLOW__API__SECRET_KEY": made["session"],
+        "AIRFLOW__CORE__FERNET_KEY": made["fernet"],
+    }
+    return made["password"], keys
+
+
+def _migrate(settings: dict[str, str], log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        done = subprocess.run(
+            [which("airflow"), "db", "migrate"],
+            env=os.environ | QUIET | {"PATH": path_with_venv()} | settings,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode != 0:
+        raise StartFailed(f"airflow db migrate failed.\n{tail(log)}")
+
+
+def _healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/api/v2/monitor/health", timeout=5) as reply:
+            found = json.load(reply)
+    except OSError:
+        return False
+    return all((found.get(part) or {}).get("status") == "healthy" for part in HEALTHY)
