@@ -8,7 +8,8 @@ RecsysError
 ├── EncoderError           an encoder cannot be packed, opened or used
 ├── LeakFound              the holdout is not independent of the training data
 ├── GateClosed             a result, not a fault: exit code 99
-├── RegistryError          MLflow refused or is out of reach
+├── RegistryError          MLflow holds something else than it should
+│   └── RegistryUnreachable    MLflow is down or refuses to answer
 ├── StorageError           a folder or bucket cannot be read or written
 │   └── SwapLost           somebody else moved the pointer first
 └── ReleaseError           a release is incomplete, corrupt, unknown or of a newer format
@@ -52,7 +53,11 @@ class GateClosed(RecsysError):
 
 
 class RegistryError(RecsysError):
-    """MLflow refused or is out of reach."""
+    """MLflow holds something else than it should."""
+
+
+class RegistryUnreachable(RegistryError):
+    """MLflow is down or refuses to answer: what was fetched last may still be used."""
 
 
 class StorageError(RecsysError):

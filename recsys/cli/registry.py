@@ -1,0 +1,60 @@
+"""Command `fetch-champion`."""
+
+import hashlib
+import heapq
+import os
+from functools import partial
+
+import click
+
+from recsys.artifacts import Artifacts
+from recsys.cli.context import console, print_json, settings, workspace
+from recsys.errors import EncoderError
+from recsys.settings import Settings
+
+
+@click.command("fetch-champion")
+@click.option("--json", "as_json", is_flag=True, help="Print the encoder's reference as JSON.")
+def fetch_champion(as_json: bool) -> None:
+    """Bring the champion, the encoder that makes the published profiles, into this workspace.
+
+    With MLFLOW_TRACKING_URI set: the version that has the alias `champion`; where no version exists yet, the pretrained
+    encoder of params.yaml is registered and becomes champion (first light). When MLflow is down, the champion fetched
+    last is used. Without MLFLOW_TRACKING_URI: the pretrained encoder, packed here.
+    """
+    from recsys.registry import Pretrained, record_of
+    from recsys.registry import fetch_champion as fetch
+
+    at, chosen = workspace(), settings()
+    pretrained = Pretrained(chosen.encoder, partial(calibration_texts, at, chosen), partial(record_of, at))
+    fetched = fetch(os.environ.get("MLFLOW_TRACKING_URI"), at, pretrained)
+    if fetched.warning:
+        console.print(f"[bold yellow]warning:[/] {fetched.warning}", highlight=False)
+    console.print(f"champion: {fetched.how}", highlight=False)
+    if as_json:
+        print_json(fetched.reference.model_dump(mode="json"))
+
+
+def calibration_texts(at: Artifacts, chosen: Settings) -> list[str]:
+    """Texts of the catalogue that set the scales of an int8 encoder: those with the smallest hashes, the same each time.
+
+    Raises:
+        EncoderError: there is no catalogue yet.
+    """
+    from recsys.catalogue.parts import CATALOGUE, list_parts
+    from recsys.features.text import item_texts
+
+    texts = {
+        text
+        for part in list_parts(at.data, CATALOGUE)
+        for text in item_texts(part.rows(), chosen.features)["text"].to_pylist()
+        if text
+    }
+    if not texts:
+        raise EncoderError(
+            "an int8 encoder needs texts to set its scales, and no catalogue has been accepted yet",
+            remedy="recsys ingest first, or set encoder.precision: float32",
+        )
+    return heapq.nsmallest(
+        chosen.encoder.calibration_texts, texts, key=lambda text: hashlib.sha256(text.encode()).digest()
+    )

@@ -1,0 +1,173 @@
+"""Bring the champion into a workspace: from the registry, or, at first light, the pretrained encoder as it comes."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recsys.artifacts import Artifacts
+from recsys.encoders import EncoderReference, RegistryEntry, pack_encoder, verify_packed
+from recsys.encoders.params import EncoderParams
+from recsys.errors import ArtifactMissing, EncoderError, RegistryError, RegistryUnreachable
+from recsys.registry import mlflow
+from recsys.registry.mlflow import RegisteredEncoder
+from recsys.registry.record import RunRecord
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """The champion of a workspace, and how it came there."""
+
+    reference: EncoderReference
+    how: str
+    """For people: where it came from."""
+    warning: str = ""
+    """What a person should know: the registry is down, or params.yaml asks for another encoder."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """How to make the pretrained encoder of params.yaml, and what to write down about it."""
+
+    params: EncoderParams
+    calibration_texts: Callable[[], Sequence[str]]
+    """Asked only when an int8 encoder must be made."""
+    record: Callable[[], RunRecord]
+    """Asked only when something is registered."""
+
+
+def fetch_champion(uri: str | None, at: Artifacts, pretrained: Pretrained) -> Fetched:
+    """Write artifacts/champion/encoder.json, with its packed files in the cache; what is up to date is left alone.
+
+    Args:
+        uri: MLflow's address; None: no registry, the pretrained encoder is used.
+        at: the workspace.
+        pretrained: used at first light, and without a registry.
+
+    Raises:
+        RegistryError: MLflow is out of reach and no champion was ever fetched, or versions exist but none is champion.
+        EncoderError: the encoder cannot be packed, or its files are damaged.
+    """
+    fetched = _from_registry(uri, at, pretrained) if uri else _without_registry(at, pretrained)
+    path = at.encoder_reference(mlflow.CHAMPION)
+    if _saved(at) != fetched.reference:  # DVC would rerun what reads a file that was written anew
+        fetched.reference.save(path)
+    return fetched
+
+
+def _without_registry(at: Artifacts, pretrained: Pretrained) -> Fetched:
+    saved = _usable(at)
+    # An int8 recipe holds its calibration texts: drawn again from a grown catalogue, they would encode everything anew.
+    if saved and saved.precision == "int8" and not _differences(saved, pretrained.params):
+        reference = saved
+    else:
+        reference = _pack(at, pretrained)
+    how = "MLFLOW_TRACKING_URI is not set: the pretrained encoder, packed here"
+    return Fetched(reference.model_copy(update={"registry": None}), how)
+
+
+def _from_registry(uri: str, at: Artifacts, pretrained: Pretrained) -> Fetched:
+    try:
+        champion = mlflow.champion(uri) or _first_light(uri, at, pretrained)
+        return _bring(uri, champion, at, pretrained.params)
+    except RegistryUnreachable as error:
+        saved = _usable(at)
+        if saved is None:
+            raise
+        warning = f"using the champion fetched last, {_name(saved)}, because {error}"
+        return Fetched(saved, "fetched earlier", warning)
+
+
+def _first_light(uri: str, at: Artifacts, pretrained: Pretrained) -> RegisteredEncoder:
+    """Register the pretrained encoder as it comes and make it champion; done again after a kill, it ends the same."""
+    reference = _pack(at, pretrained)
+    others = [found.version for found in mlflow.versions(uri) if found.hash != reference.hash]
+    if others:
+        remedy = f"give one the alias in MLflow's page, or: mlflow models alias set {mlflow.MODEL} champion VERSION"
+        raise RegistryError(
+            f"versions {', '.join(others)} of {mlflow.MODEL} exist, none is champion", remedy=remedy
+        )
+    version = mlflow.register_encoder(uri, reference.hash, at.encoders / reference.hash, pretrained.record())
+    mlflow.crown(uri, version)
+    return version
+
+
+def _bring(uri: str, champion: RegisteredEncoder, at: Artifacts, params: EncoderParams) -> Fetched:
+    entry = RegistryEntry(model=champion.model, version=champion.version, run_id=champion.run_id)
+    saved = _usable(at)
+    if saved and saved.hash == champion.hash:
+        reference, how = saved, "unchanged" if saved.registry == entry else "packed files were here already"
+    elif packed := _packed(at, champion.hash):
+        reference, how = packed, "packed files were here already"
+    else:
+        reference, how = _download(uri, champion, at.encoders), "downloaded"
+    asked = _differences(reference, params)
+    warning = (
+        f"params.yaml asks for another encoder ({asked}); the registry's champion counts" if asked else ""
+    )
+    reference = reference.model_copy(update={"registry": entry})
+    return Fetched(reference, f"{_name(reference)}: {how}", warning)
+
+
+def _download(uri: str, champion: RegisteredEncoder, encoders: Path) -> EncoderReference:
+    """Bring the packed files into the cache; checked before they get their name, so no reader meets a damaged one."""
+    encoders.mkdir(parents=True, exist_ok=True)
+    staging = mlflow.download(uri, champion, encoders)
+    try:
+        reference = EncoderReference.load(staging / champion.hash / "encoder.json")
+        if reference.hash != champion.hash:
+            raise EncoderError(
+                f"version {champion.version} of {champion.model} holds encoder {reference.hash}, not {champion.hash} as tagged",
+                remedy="register the encoder again; give the alias to another version meanwhile",
+            )
+        verify_packed(reference, staging)
+        shutil.rmtree(encoders / champion.hash, ignore_errors=True)  # damaged, or _packed would have found it
+        (staging / champion.hash).rename(encoders / champion.hash)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return reference
+
+
+def _pack(at: Artifacts, pretrained: Pretrained) -> EncoderReference:
+    texts = pretrained.calibration_texts() if pretrained.params.precision == "int8" else ()
+    return pack_encoder(pretrained.params, at.encoders, texts)
+
+
+def _saved(at: Artifacts) -> EncoderReference | None:
+    path = at.encoder_reference(mlflow.CHAMPION)
+    return EncoderReference.load(path) if path.exists() else None
+
+
+def _usable(at: Artifacts) -> EncoderReference | None:
+    """The champion fetched last, if its packed files are whole."""
+    saved = _saved(at)
+    return saved if saved and _whole(saved, at) else None
+
+
+def _packed(at: Artifacts, encoder_hash: str) -> EncoderReference | None:
+    """The reference of a packed encoder in the cache, if its files are whole."""
+    path = at.encoders / encoder_hash / "encoder.json"
+    if not path.exists():
+        return None
+    reference = EncoderReference.load(path)
+    return reference if _whole(reference, at) else None
+
+
+def _whole(reference: EncoderReference, at: Artifacts) -> bool:
+    try:
+        verify_packed(reference, at.encoders)
+    except (EncoderError, ArtifactMissing):
+        return False
+    return True
+
+
+def _differences(reference: EncoderReference, params: EncoderParams) -> str:
+    """Which keys of params.yaml's section `encoder` ask for something else than `reference` is."""
+    keys = ("source", "pooling", "max_tokens", "precision")
+    wanted = {key: getattr(params, key) for key in keys if getattr(params, key) != getattr(reference, key)}
+    return ", ".join(f"encoder.{key}: {value}" for key, value in wanted.items())
+
+
+def _name(reference: EncoderReference) -> str:
+    entry = reference.registry
+    return f"{entry.model} version {entry.version}" if entry else f"encoder {reference.hash[:10]}"

@@ -1,0 +1,69 @@
+"""What a run leaves in the registry, and where the running code comes from."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import recsys
+from recsys.artifacts import Artifacts
+
+UNKNOWN_COMMIT = "unknown"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What every run leaves in MLflow."""
+
+    code_commit: str
+    params: Mapping[str, Any]
+    """Sections of params.yaml; logged flat, as `ingest.max_file_mb`."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Artifact name -> text: data.dvc, dvc.lock, params.yaml."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Artifact path -> file or folder, such as plots."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def record_of(
+    at: Artifacts, metrics: Mapping[str, float] | None = None, files: Mapping[str, Path] | None = None
+) -> RunRecord:
+    """The record of what a workspace holds now: params.yaml, data.dvc and dvc.lock where they exist, and the commit.
+
+    Args:
+        at: the workspace.
+        metrics: flat numbers, such as `cold/recall@20`.
+        files: artifact path -> file or folder; missing ones are left out.
+    """
+    texts = {
+        path.name: path.read_text("utf-8") for path in (at.params, at.data_dvc, at.dvc_lock) if path.exists()
+    }
+    return RunRecord(
+        code_commit=code_commit(),
+        params=yaml.safe_load(texts.get(at.params.name, "{}")),
+        metrics=metrics or {},
+        texts=texts,
+        files={name: path for name, path in (files or {}).items() if path.exists()},
+    )
+
+
+def code_commit() -> str:
+    """Commit of the running code: RECSYS_CODE_COMMIT (set in images, which carry no .git), or what git says.
+
+    Ends in `-dirty` where the checkout differs from the commit; `unknown` where there is neither.
+    """
+    if commit := os.environ.get("RECSYS_CODE_COMMIT"):
+        return commit
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        cwd=Path(recsys.__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or UNKNOWN_COMMIT
