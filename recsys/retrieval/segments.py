@@ -1,0 +1,311 @@
+"""Search over many segments, in place: exact where they are small, HNSW or IVF above a size; only faiss importer.
+
+The newest row of an item wins and deleted items are gone: both are settled by `Latest`, and honoured inside the
+search by a bitmap, so a list is never short while there are items left.
+"""
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.profiles import Latest
+from recsys.retrieval.params import IndexParams
+
+# Shape suffixes: Q queries, K list length, D dimension, N vectors of one segment, I live items, B rows of a block.
+PAD = -1
+INDEX_VERSION = 1
+"""Part of every index key; raise it when the same vectors and params would give another file."""
+RECALL_AT = 10
+BLOCK_ROWS = 32768
+# Scores closer than this may swap between float32 sums of different order; they are compared again in float64.
+NOISE = np.float32(1e-5)
+
+
+@dataclass(frozen=True)
+class IndexedSegment:
+    """What a search needs of one segment."""
+
+    vectors: NDArray[np.float32]
+    """[N, D], may be memory-mapped."""
+    index: Path | None = None
+    """A file made by `build_index`, or None for exact search."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best items of each query."""
+
+    rows_QK: NDArray[np.int64]
+    """Positions in `Latest.item_ids`, best first; PAD where there are fewer than K items."""
+    scores_QK: NDArray[np.float64]
+    """Inner products; -inf beside PAD."""
+
+
+def index_kind(n: int, params: IndexParams) -> Literal["exact", "hnsw", "ivf"]:
+    """How a segment of `n` vectors is searched."""
+    return "exact" if n < params.exact_below else params.kind
+
+
+def build_index(vectors_ND: NDArray[np.float32], params: IndexParams) -> bytes | None:
+    """Build the index file of one segment; the same vectors and params give the same bytes.
+
+    Args:
+        vectors_ND: the segment's live vectors.
+        params: size, kind and settings; those of the search are kept in the file.
+
+    Returns:
+        A faiss file, or None where the segment is small enough for exact search.
+    """
+    kind = index_kind(len(vectors_ND), params)
+    if kind == "exact":
+        return None
+    faiss = _faiss()
+    dense = np.ascontiguousarray(vectors_ND, dtype=np.float32)
+    with _one_thread(faiss):  # threads would link HNSW's nodes in another order each time
+        index = _hnsw(faiss, dense, params) if kind == "hnsw" else _ivf(faiss, dense, params)
+        content: bytes = faiss.serialize_index(index).tobytes()
+    return content
+
+
+def index_recall(vectors_ND: NDArray[np.float32], index: Path, params: IndexParams) -> float:
+    """Recall@10 of an index file against exact search; the queries are sampled vectors of the segment itself.
+
+    The sampled row is left out of its own lists. A found item as near as the tenth true one counts as found.
+
+    Args:
+        vectors_ND: the segment's live vectors.
+        index: the file that `build_index` gave.
+        params: `recall_queries` and `seed`.
+    """
+    n = len(vectors_ND)
+    everything = Latest([str(row) for row in range(n)], np.zeros(n, np.int32), np.arange(n, dtype=np.int64))
+    sample = np.random.default_rng(params.seed).choice(n, min(params.recall_queries, n), replace=False)
+    queries_QD = np.asarray(vectors_ND[np.sort(sample)])
+    itself = [{int(row)} for row in np.sort(sample)]
+    k = min(RECALL_AT, n - 1)
+    if k < 1:
+        return 1.0
+    truth = SegmentSearcher([IndexedSegment(vectors_ND)], everything).search(queries_QD, k, itself)
+    found = SegmentSearcher([IndexedSegment(vectors_ND, index)], everything).search(queries_QD, k, itself)
+    hits_QK = found.scores_QK >= truth.scores_QK[:, -1:] - NOISE
+    return float(hits_QK.mean())
+
+
+class SegmentSearcher:
+    """Inner-product search over the live items of many segments."""
+
+    def __init__(self, segments: Sequence[IndexedSegment], latest: Latest) -> None:
+        self.segments = tuple(segments)
+        self.latest = latest
+        # `latest` is in order of segment and row: each segment's live items are one stretch of it.
+        self._bounds = np.searchsorted(latest.segment_of_item, np.arange(len(self.segments) + 1))
+
+    def search(
+        self,
+        queries_QD: NDArray[np.floating],
+        k: int,
+        exclude: Sequence[Collection[int]] | None = None,
+        allowed_I: NDArray[np.bool_] | None = None,
+    ) -> Found:
+        """Find the k best items of every query; ties go to the smaller item id.
+
+        Args:
+            queries_QD: one vector per query.
+            k: length of the lists, at least 1.
+            exclude: for each query, items (positions in `Latest.item_ids`) that it must not get.
+            allowed_I: items that may be found at all; None allows every one.
+
+        Returns:
+            K = k columns, padded where there are fewer items.
+
+        Raises:
+            ValueError: k, the dimension or a length does not fit.
+        """
+        queries = np.ascontiguousarray(queries_QD, dtype=np.float32)
+        self._check(queries, k, exclude, allowed_I)
+        width = k + max(map(len, exclude or ()), default=0)
+        parts = [
+            self._best_of_segment(position, queries, width, allowed_I)
+            for position in range(len(self.segments))
+            if self._bounds[position] < self._bounds[position + 1]
+        ]
+        rows_QK = np.full((len(queries), k), PAD, np.int64)
+        scores_QK = np.full((len(queries), k), -np.inf)
+        for q, query in enumerate(queries):
+            items = np.concatenate([part[q] for part in parts]) if parts else np.empty(0, np.int64)
+            if exclude is not None and len(exclude[q]):
+                items = items[~np.isin(items, np.fromiter(exclude[q], np.int64, len(exclude[q])))]
+            scores = self.scores(query, items)
+            order = self._order(items, scores, k)
+            rows_QK[q, : len(order)] = items[order]
+            scores_QK[q, : len(order)] = scores[order]
+        return Found(rows_QK, scores_QK)
+
+    def vectors_of(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Gather the vectors of items (positions in `Latest.item_ids`), [len(items), D]; needs a segment."""
+        gathered = np.empty((len(items), self.segments[0].vectors.shape[1]), np.float32)
+        segment_of = self.latest.segment_of_item[items]
+        for position in np.unique(segment_of):
+            mine = segment_of == position
+            gathered[mine] = self.segments[position].vectors[self.latest.row_of_item[items[mine]]]
+        return gathered
+
+    def scores(self, query_D: NDArray[np.float32], items: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Inner products in float64, one row at a time: equal vectors get equal scores, wherever they lie."""
+        if not len(items):
+            return np.empty(0)
+        product = self.vectors_of(items).astype(np.float64) * query_D.astype(np.float64)
+        summed: NDArray[np.float64] = product.sum(axis=1)
+        return summed
+
+    def _order(self, items: NDArray[np.int64], scores: NDArray[np.float64], k: int) -> list[int]:
+        best = np.argsort(-scores, kind="stable")
+        if len(best) > k:  # keep everything that ties with the last place, then let the ids decide
+            best = best[scores[best] >= scores[best[k - 1]]]
+        ids = self.latest.item_ids
+        return sorted(best.tolist(), key=lambda place: (-scores[place], ids[items[place]]))[:k]
+
+    def _check(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        exclude: Sequence[Collection[int]] | None,
+        allowed_I: NDArray[np.bool_] | None,
+    ) -> None:
+        if k < 1:
+            raise ValueError(f"k must be at least 1, got {k}")
+        dims = {segment.vectors.shape[1] for segment in self.segments}
+        if queries.ndim != 2 or (dims and dims != {queries.shape[1]}):
+            raise ValueError(f"queries must be [Q, {sorted(dims)}], got {list(queries.shape)}")
+        if exclude is not None and len(exclude) != len(queries):
+            raise ValueError(f"exclude needs one entry per query, got {len(exclude)} for {len(queries)}")
+        if allowed_I is not None and len(allowed_I) != len(self.latest.item_ids):
+            raise ValueError(f"allowed needs one entry per item, got {len(allowed_I)}")
+
+    def _best_of_segment(
+        self, position: int, queries: NDArray[np.float32], width: int, allowed_I: NDArray[np.bool_] | None
+    ) -> list[NDArray[np.int64]]:
+        """Per query, at least the `width` best live items of one segment, as positions in `Latest.item_ids`."""
+        start, end = self._bounds[position : position + 2]
+        items = np.arange(start, end)
+        if allowed_I is not None:
+            items = items[allowed_I[start:end]]
+        rows = self.latest.row_of_item[items]
+        segment = self.segments[position]
+        if segment.index is None or len(rows) <= width:
+            return [items[places] for places in _exact(segment.vectors, rows, queries, width)]
+        mask = np.zeros(len(segment.vectors), np.bool_)
+        mask[rows] = True
+        found_QW = self._indexes[position].search(queries, width, mask)
+        short = np.flatnonzero((found_QW == PAD).any(axis=1))
+        best = [items[np.searchsorted(rows, found)] for found in found_QW]
+        # An approximate search under a mask may give up early: those queries are searched exactly.
+        for q, places in zip(short, _exact(segment.vectors, rows, queries[short], width), strict=True):
+            best[q] = items[places]
+        return best
+
+    @cached_property
+    def _indexes(self) -> dict[int, "_Index"]:
+        return {
+            position: _Index(segment.index)
+            for position, segment in enumerate(self.segments)
+            if segment.index is not None
+        }
+
+
+class _Index:
+    """One faiss file, memory-mapped."""
+
+    def __init__(self, path: Path) -> None:
+        faiss = _faiss()
+        self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        self._is_hnsw = isinstance(self._index, faiss.IndexHNSW)
+
+    def search(self, queries: NDArray[np.float32], width: int, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Rows where `mask` is set, best first, PAD where the index gave up: [Q, width]."""
+        faiss = _faiss()
+        selector = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+        if self._is_hnsw:
+            breadth = max(self._index.hnsw.efSearch, width)
+            params = faiss.SearchParametersHNSW(sel=selector, efSearch=breadth)
+        else:
+            params = faiss.SearchParametersIVF(sel=selector, nprobe=self._index.nprobe)
+        _, rows = self._index.search(queries, width, params=params)
+        found: NDArray[np.int64] = rows
+        return found
+
+
+def _exact(
+    vectors_ND: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float32], width: int
+) -> list[NDArray[np.int64]]:
+    """Per query, places in `rows` of the `width` best, and of whatever ties with the last, in no order."""
+    if not len(queries):
+        return []
+    kept: list[list[NDArray[np.int64]]] = [[] for _ in queries]
+    values: list[list[NDArray[np.float32]]] = [[] for _ in queries]
+    whole = len(rows) == len(vectors_ND)
+    for start in range(0, len(rows), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        scores_QB = queries @ (vectors_ND[block] if whole else vectors_ND[rows[block]]).T
+        for q, scores in enumerate(scores_QB):
+            places = _with_ties(scores, width)
+            kept[q].append(start + places)
+            values[q].append(scores[places])
+    if not len(rows):
+        return [np.empty(0, np.int64) for _ in queries]
+    return [
+        np.concatenate(places)[_with_ties(np.concatenate(scores), width)]
+        for places, scores in zip(kept, values, strict=True)
+    ]
+
+
+def _with_ties(scores: NDArray[np.float32], width: int) -> NDArray[np.int64]:
+    """Places of the `width` largest scores and of everything within NOISE of the last of them."""
+    if len(scores) <= width:
+        return np.arange(len(scores))
+    last = np.partition(scores, len(scores) - width)[len(scores) - width]
+    return np.flatnonzero(scores >= last - NOISE)
+
+
+def _hnsw(faiss: Any, dense: NDArray[np.float32], params: IndexParams) -> Any:  # noqa: ANN401  untyped library
+    index = faiss.IndexHNSWFlat(dense.shape[1], params.hnsw_m, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = params.hnsw_ef_construction
+    index.hnsw.efSearch = params.hnsw_ef_search
+    index.add(dense)
+    return index
+
+
+def _ivf(faiss: Any, dense: NDArray[np.float32], params: IndexParams) -> Any:  # noqa: ANN401  untyped library
+    lists = min(params.ivf_lists, max(1, len(dense) // 39))  # faiss wants 39 vectors per cell to learn from
+    index = faiss.IndexIVFFlat(
+        faiss.IndexFlatIP(dense.shape[1]), dense.shape[1], lists, faiss.METRIC_INNER_PRODUCT
+    )
+    index.cp.seed = params.seed
+    index.train(dense)
+    index.add(dense)
+    index.nprobe = min(params.ivf_probes, lists)
+    return index
+
+
+@contextmanager
+def _one_thread(faiss: Any) -> Iterator[None]:  # noqa: ANN401  untyped library
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+def _faiss() -> Any:  # noqa: ANN401  untyped library
+    logging.getLogger("faiss").setLevel(logging.WARNING)
+    import faiss
+
+    return faiss

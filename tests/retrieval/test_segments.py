@@ -1,0 +1,151 @@
+"""Search over segments: exact against a plain matrix product, ANN against exact, latest-wins and exclusion."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.profiles import Latest
+from recsys.retrieval.params import IndexParams
+from recsys.retrieval.segments import PAD, IndexedSegment, SegmentSearcher, build_index, index_recall
+
+PARAMS = IndexParams(
+    exact_below=100,
+    kind="hnsw",
+    hnsw_m=16,
+    hnsw_ef_construction=64,
+    hnsw_ef_search=64,
+    ivf_lists=16,
+    ivf_probes=8,
+    recall_queries=50,
+    seed=7,
+)
+IVF = PARAMS.model_copy(update={"kind": "ivf"})
+
+
+def unit(rng: np.random.Generator, n: int, dim: int = 16) -> np.ndarray:
+    vectors = rng.standard_normal((n, dim)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def all_live(*sizes: int, ids: list[str] | None = None) -> Latest:
+    segment = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    row = np.concatenate([np.arange(n, dtype=np.int64) for n in sizes])
+    return Latest(ids or [f"i{n:05d}" for n in range(len(row))], segment, row)
+
+
+def only(latest: Latest, keep: np.ndarray) -> Latest:
+    ids = [item for item, kept in zip(latest.item_ids, keep, strict=True) if kept]
+    return Latest(ids, latest.segment_of_item[keep], latest.row_of_item[keep])
+
+
+def on_disk(folder: Path, vectors: np.ndarray, params: IndexParams) -> Path:
+    content = build_index(vectors, params)
+    assert content is not None
+    path = folder / "index.faiss"
+    path.write_bytes(content)
+    return path
+
+
+def test_hand_made_lists_over_two_segments() -> None:
+    first = np.array([[1, 0], [0, 1]], np.float32)
+    second = np.array([[0.6, 0.8], [0.8, 0.6]], np.float32)
+    searcher = SegmentSearcher(
+        [IndexedSegment(first), IndexedSegment(second)], all_live(2, 2, ids=["a", "b", "c", "d"])
+    )
+    found = searcher.search(np.array([[1.0, 0.0]]), 5)
+    assert found.rows_QK.tolist() == [[0, 3, 2, 1, PAD]]
+    assert found.scores_QK[0, :4] == pytest.approx([1.0, 0.8, 0.6, 0.0])
+    assert found.scores_QK[0, 4] == -np.inf
+
+
+def test_ties_go_to_the_smaller_id_wherever_the_rows_lie() -> None:
+    same = np.array([[1, 0], [1, 0], [1, 0]], np.float32)
+    searcher = SegmentSearcher(
+        [IndexedSegment(same), IndexedSegment(same[:1])], all_live(3, 1, ids=["z", "m", "b", "a"])
+    )
+    assert searcher.search(np.array([[1.0, 0.0]]), 2).rows_QK.tolist() == [[3, 2]]
+
+
+def test_excluded_items_make_room_for_the_next_best() -> None:
+    searcher = SegmentSearcher([IndexedSegment(np.eye(3, dtype=np.float32))], all_live(3))
+    found = searcher.search(np.array([[0.9, 0.5, 0.1], [0.9, 0.5, 0.1]]), 2, exclude=[{0}, set()])
+    assert found.rows_QK.tolist() == [[1, 2], [0, 1]]
+
+
+def test_a_catalogue_without_items_gives_padded_lists() -> None:
+    found = SegmentSearcher([], all_live(0)).search(np.ones((1, 4)), 3)
+    assert found.rows_QK.tolist() == [[PAD] * 3]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.lists(st.integers(1, 60), min_size=1, max_size=5))
+def test_exact_search_equals_a_sorted_matrix_product(seed: int, k: int, sizes: list[int]) -> None:
+    rng = np.random.default_rng(seed)
+    segments = [unit(rng, n, 8) for n in sizes]
+    latest = all_live(*sizes)
+    live = rng.random(sum(sizes)) < 0.7
+    everything = np.concatenate(segments)[live]
+    searcher = SegmentSearcher([IndexedSegment(s) for s in segments], only(latest, live))
+    query = unit(rng, 1, 8)
+    excluded = set(rng.choice(len(everything), min(3, len(everything)), replace=False).tolist())
+    scores = (everything.astype(np.float64) * query.astype(np.float64)).sum(axis=1)
+    scores[list(excluded)] = -np.inf
+    expected = [row for row in np.argsort(-scores, kind="stable")[:k] if np.isfinite(scores[row])]
+    found = searcher.search(query, k, exclude=[excluded])
+    assert [row for row in found.rows_QK[0] if row != PAD] == expected
+
+
+@pytest.mark.parametrize("params", [PARAMS, IVF], ids=["hnsw", "ivf"])
+def test_ann_is_deterministic_and_near_exact(params: IndexParams, tmp_path: Path) -> None:
+    vectors = unit(np.random.default_rng(1), 2000)
+    assert build_index(vectors, params) == build_index(vectors, params)
+    assert index_recall(vectors, on_disk(tmp_path, vectors, params), params) > 0.9
+
+
+@pytest.mark.parametrize("params", [PARAMS, IVF], ids=["hnsw", "ivf"])
+def test_ann_lists_are_full_and_right_when_nearly_everything_is_superseded(
+    params: IndexParams, tmp_path: Path
+) -> None:
+    vectors = unit(np.random.default_rng(2), 1000)
+    index = on_disk(tmp_path, vectors, params)
+    live = np.zeros(1000, bool)
+    live[np.random.default_rng(3).choice(1000, 25, replace=False)] = True
+    latest = only(all_live(1000), live)
+    queries = unit(np.random.default_rng(4), 5)
+    found = SegmentSearcher([IndexedSegment(vectors, index)], latest).search(queries, 20)
+    truth = SegmentSearcher([IndexedSegment(vectors)], latest).search(queries, 20)
+    assert (found.rows_QK != PAD).all()
+    assert np.array_equal(found.rows_QK, truth.rows_QK)
+
+
+def test_a_poor_index_is_measured_as_poor(tmp_path: Path) -> None:
+    vectors = unit(np.random.default_rng(5), 2000)
+    poor = IVF.model_copy(update={"ivf_probes": 1, "ivf_lists": 50})
+    assert index_recall(vectors, on_disk(tmp_path, vectors, poor), poor) < 0.5
+
+
+def test_small_segments_need_no_file() -> None:
+    assert build_index(unit(np.random.default_rng(0), 99), PARAMS) is None
+
+
+def test_only_allowed_items_are_found() -> None:
+    searcher = SegmentSearcher([IndexedSegment(np.eye(3, dtype=np.float32))], all_live(3))
+    found = searcher.search(np.array([[0.9, 0.5, 0.1]]), 2, allowed_I=np.array([False, True, True]))
+    assert found.rows_QK.tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"queries_QD": np.ones((1, 3)), "k": 0}, "k must be at least 1, got 0"),
+        ({"queries_QD": np.ones((1, 4)), "k": 1}, r"queries must be \[Q, \[3\]\], got \[1, 4\]"),
+        ({"queries_QD": np.ones((1, 3)), "k": 1, "exclude": []}, "one entry per query, got 0 for 1"),
+        ({"queries_QD": np.ones((1, 3)), "k": 1, "allowed_I": np.ones(2, bool)}, "one entry per item, got 2"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, object], words: str) -> None:
+    searcher = SegmentSearcher([IndexedSegment(np.eye(3, dtype=np.float32))], all_live(3))
+    with pytest.raises(ValueError, match=words):
+        searcher.search(**arguments)  # type: ignore[arg-type]
