@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from recsys.catalogue.params import CompactParams, IngestParams, SplitParams
+from recsys.catalogue.params import ArrivalsParams, CompactParams, IngestParams, SplitParams
 from recsys.encoders.params import EncoderParams
 from recsys.errors import ConfigError
 from recsys.evaluation.params import EvaluateParams
@@ -21,6 +21,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    arrivals: ArrivalsParams
     ingest: IngestParams
     features: FeaturesParams
     encoder: EncoderParams

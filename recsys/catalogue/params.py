@@ -40,6 +40,17 @@ class IngestParams(BaseModel):
     """Parts to look back."""
 
 
+class ArrivalsParams(BaseModel):
+    """Section `arrivals`: how soon a landed file is noticed (read by the DAG `profile_arrivals`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    poll_s: float = Field(gt=0)
+    """Seconds between two looks into the landing zone."""
+    sweep_s: float = Field(gt=0)
+    """Seconds between two runs that need no event: they take in interactions, and whatever an event was lost for."""
+
+
 class CompactParams(BaseModel):
     """Section `compact`."""
 

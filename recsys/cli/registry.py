@@ -36,7 +36,7 @@ def fetch_champion(as_json: bool) -> None:
 
 
 def calibration_texts(at: Artifacts, chosen: Settings) -> list[str]:
-    """Texts of the catalogue that set the scales of an int8 encoder: those with the smallest hashes, the same each time.
+    """Catalogue texts that set the scales of an int8 encoder: those with the smallest hashes, the same each time.
 
     Raises:
         EncoderError: there is no catalogue yet.

@@ -117,7 +117,7 @@ def _download(uri: str, champion: RegisteredEncoder, encoders: Path) -> EncoderR
         reference = EncoderReference.load(staging / champion.hash / "encoder.json")
         if reference.hash != champion.hash:
             raise EncoderError(
-                f"version {champion.version} of {champion.model} holds encoder {reference.hash}, not {champion.hash} as tagged",
+                f"version {champion.version} of {champion.model} is tagged {champion.hash} but holds {reference.hash}",
                 remedy="register the encoder again; give the alias to another version meanwhile",
             )
         verify_packed(reference, staging)

@@ -1,0 +1,42 @@
+"""Go back to an earlier release, or let new releases go live again: repoints, rebuilds nothing, takes a second.
+
+**Trigger it** with the form: `rollback` repoints to the release that you name (`previous`: the one before the current)
+and sets a *hold*, so that the next arrival does not undo your decision: releases go on being built, none goes live.
+`resume` lifts the hold. Say why; it is kept with the pointer.
+
+**When it fails** nothing has changed: the pointer is swapped in one step.
+"""
+
+from airflow.sdk import Param, dag
+from pendulum import datetime
+from recsys_tasks import DEFAULTS, move_pointer
+
+FORM = {
+    "action": Param("rollback", type="string", enum=["rollback", "resume"], title="What to do"),
+    "release": Param(
+        "previous",
+        type="string",
+        pattern=r"^(previous|\d{6,}-[0-9a-f]{10})$",
+        title="Release to go back to",
+        description="`previous` or a release id, as `recsys releases` lists them; `resume` does not look at it",
+    ),
+    "why": Param(type="string", minLength=3, maxLength=500, title="Why", description="kept with the pointer"),
+}
+
+
+@dag(
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULTS,
+    params=FORM,
+    doc_md=__doc__,
+    tags=["recsys"],
+)
+def rollback_release() -> None:
+    """One swap of the pointer."""
+    move_pointer()
+
+
+rollback_release()

@@ -1,0 +1,84 @@
+"""Tell a person that a task failed for good: one signed POST, and a note in the workspace for `recsys status`."""
+
+import hashlib
+import hmac
+import json
+import logging
+import os
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+SIGNATURE = "X-Firstlight-Signature"
+TIMEOUT_S = 10.0
+NOTE = Path("var/last_failure.json")
+
+RERUN = "Every task is safe to repeat: mend the cause, then clear the task in Airflow, or wait for the next sweep."
+REMEDIES = {
+    "ingest": "Look at `recsys status` and `recsys quarantine list`; the landed file stays where it is. `recsys ingest "
+    "--accept BATCH --why …` lets a refused batch in. Check RECSYS_LANDING and its credentials.",
+    "fetch-champion": "Check that MLflow answers and that a version of item-encoder has the alias champion.",
+    "publish": "Check RECSYS_STORE and its credentials; the release before this one goes on being served.",
+    "move-pointer": "Check RECSYS_STORE and its credentials; `recsys releases` lists what can be rolled back to.",
+}
+STAGE_REMEDY = (
+    "The log's last lines name the row, key or file; `recsys doctor` checks the machine, the disk and DVC."
+)
+
+
+def tell_failure(context: Any) -> None:  # noqa: ANN401  Airflow's Context
+    """Callback for a task that failed and has no retry left; never raises, since a failing alert must hide nothing.
+
+    Sends what `failure` gives as JSON to RECSYS_ALERT_URL. Header X-Firstlight-Signature: `sha256=` and the HMAC-SHA256
+    of the body, in hex, with RECSYS_ALERT_KEY; the body carries `sent_at`, so that a receiver can refuse old ones.
+    """
+    try:
+        told = failure(context)
+        keep(told)
+        send(told)
+    except Exception:  # the task has failed already: say why nobody was told, and let Airflow go on
+        log.exception("the failure could not be told")
+
+
+def failure(context: Any) -> dict[str, Any]:  # noqa: ANN401
+    """What failed and what to do, from Airflow's context."""
+    task = context["ti"]
+    return {
+        "event": "task_failed",
+        "dag": task.dag_id,
+        "task": task.task_id,
+        "run": task.run_id,
+        "try": task.try_number,
+        "error": str(context.get("exception") or "the task's process was killed")[:1000],
+        "remedy": f"{REMEDIES.get(task.task_id, STAGE_REMEDY)} {RERUN}",
+        "log": str(getattr(task, "log_url", "")),
+        "sent_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def keep(told: dict[str, Any]) -> None:
+    """Write var/last_failure.json in the workspace, whole or not at all."""
+    note = Path(os.environ.get("RECSYS_WORKSPACE") or ".").resolve() / NOTE
+    note.parent.mkdir(parents=True, exist_ok=True)
+    temporary = note.with_name(f".tmp-{note.name}-{os.getpid()}")
+    temporary.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+    temporary.replace(note)
+
+
+def send(told: dict[str, Any]) -> None:
+    """POST it, signed; without RECSYS_ALERT_URL nobody wants it, without RECSYS_ALERT_KEY nobody could trust it."""
+    url, key = os.environ.get("RECSYS_ALERT_URL"), os.environ.get("RECSYS_ALERT_KEY")
+    if not url:
+        return
+    if not key:
+        log.error("no alert sent: RECSYS_ALERT_KEY is not set, and an unsigned alert proves nothing")
+        return
+    body = json.dumps(told).encode()
+    signature = hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
+    headers = {"Content-Type": "application/json", SIGNATURE: f"sha256={signature}"}
+    request = urllib.request.Request(url, data=body, headers=headers, method="POST")
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:
+        log.info("told %s: HTTP %s", url, reply.status)

@@ -1,0 +1,59 @@
+"""Free a workspace from what a killed DVC left: its list of who reads and writes what, torn or naming the dead."""
+
+import json
+import logging
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+def mend_locks(workspace: Path) -> None:
+    """Drop a torn list, and entries of processes that are no DVC any more; done under DVC's own lock.
+
+    DVC forgets dead processes by itself, but not one whose number another process has got since (after a reboot, or in
+    a fresh container), and it writes the list in place: a kill may leave half of it, and then every later run fails.
+
+    Args:
+        workspace: the folder with .dvc/.
+    """
+    listed = workspace / ".dvc" / "tmp" / "rwlock"
+    if not listed.exists():
+        return
+    import zc.lockfile  # DVC's own lock; nobody may be writing the list now
+
+    try:
+        lock = zc.lockfile.LockFile(f"{listed}.lock")
+    except zc.lockfile.LockError:
+        return  # a living DVC holds it
+    try:
+        text = listed.read_text("utf-8")
+        mended = _without_the_dead(text)
+        if mended is None:
+            log.warning("removing %s, torn by a kill: %r", listed, text[:200])
+            listed.unlink()
+        elif mended != json.loads(text):
+            log.warning("%s named processes that are no DVC any more", listed)
+            temporary = listed.with_name(".tmp-rwlock")
+            temporary.write_text(json.dumps(mended), "utf-8")
+            temporary.replace(listed)
+    finally:
+        lock.close()
+
+
+def _without_the_dead(text: str) -> dict[str, object] | None:
+    try:
+        found = json.loads(text)
+        read = {
+            path: [one for one in readers if _is_dvc(one["pid"])] for path, readers in found["read"].items()
+        }
+        write = {path: one for path, one in found["write"].items() if _is_dvc(one["pid"])}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return {**found, "read": {path: readers for path, readers in read.items() if readers}, "write": write}
+
+
+def _is_dvc(pid: int) -> bool:
+    try:
+        return b"dvc" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False

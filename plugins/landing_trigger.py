@@ -1,0 +1,71 @@
+"""Wake `profile_arrivals` when catalogue text lands, in a folder or in S3."""
+
+import asyncio
+import hashlib
+import logging
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+log = logging.getLogger(__name__)
+
+CURSOR = "seen"
+
+
+class LandingTrigger(BaseEventTrigger):
+    """Fires once per look at the landing zone (RECSYS_LANDING) that shows a catalogue file not seen before.
+
+    An event is only a wake-up: `ingest` lists for itself what is pending, so that events may come twice, coalesce or
+    get lost. What was seen is kept in Airflow's asset state store and survives a restart of the triggerer. Files of
+    interactions wake nobody: the sweep takes them in.
+
+    Args:
+        poll_s: seconds between two looks.
+    """
+
+    def __init__(self, poll_s: float) -> None:
+        super().__init__()
+        self.poll_s = poll_s
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Where Airflow finds this class, and with what to make it again."""
+        return "landing_trigger.LandingTrigger", {"poll_s": self.poll_s}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look, tell, sleep; a landing zone that cannot be read is logged and looked at again."""
+        seen = await self._seen()
+        while True:
+            try:
+                pending = await asyncio.to_thread(landed)
+            except (
+                Exception
+            ) as error:  # any fault of disk, network or credentials: the sweep reports it, we go on
+                log.warning("the landing zone cannot be read now: %s", error)
+            else:
+                if new := pending - seen:
+                    yield TriggerEvent({"files": len(new)})
+                if pending != seen:  # after the event: a kill in between repeats it, which is harmless
+                    seen = pending
+                    await self._keep(seen)
+            await asyncio.sleep(self.poll_s)
+
+    async def _seen(self) -> set[str]:
+        if self.asset_state_store is None:
+            return set()
+        found = await self.asset_state_store.aget(CURSOR, [])
+        return {str(one) for one in found} if isinstance(found, list) else set()
+
+    async def _keep(self, seen: set[str]) -> None:
+        if self.asset_state_store is not None:
+            await self.asset_state_store.aset(CURSOR, sorted(seen))
+
+
+def landed() -> set[str]:
+    """A short fingerprint of every finished catalogue file in the landing zone: key and version. Blocks."""
+    from recsys.catalogue.parts import CATALOGUE
+    from recsys.storage import open_storage
+
+    files = open_storage(os.environ["RECSYS_LANDING"]).list(f"{CATALOGUE}/")
+    return {hashlib.sha256(f"{file.key}\0{file.tag}".encode()).hexdigest()[:16] for file in files}
