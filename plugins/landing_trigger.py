@@ -59,7 +59,7 @@ class LandingTrigger(BaseEventTrigger):
 
     async def _keep(self, seen: set[str]) -> None:
         if self.asset_state_store is not None:
-            await self.asset_state_store.aset(CURSOR, sorted(seen))
+            await self.asset_state_store.aset(CURSOR, [*sorted(seen)])
 
 
 def landed() -> set[str]:

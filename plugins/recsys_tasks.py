@@ -33,10 +33,13 @@ def stage(name: str, **kwargs: Any) -> BashOperator:  # noqa: ANN401  BashOperat
 
     Args:
         name: as in dvc.yaml, such as `profiles@champion`; the @ becomes a hyphen in the task id.
-        kwargs: passed on to BashOperator.
+        **kwargs: passed on to BashOperator.
+
+    Returns:
+        The task.
     """
     command = (
-        f"exec dvc repro --single-item {name} --wait-for-lock"  # a neighbour holds DVC's lock for a second
+        f"exec dvc --wait-for-lock repro --single-item {name}"  # a neighbour holds DVC's lock for a second
     )
     return _command(name.replace("@", "-"), command, pre_execute=_mend, **kwargs)
 
@@ -46,7 +49,10 @@ def effect(name: str, **kwargs: Any) -> BashOperator:  # noqa: ANN401  BashOpera
 
     Args:
         name: the command and its options, such as `ingest --skip-code`; its first word is the task id.
-        kwargs: passed on to BashOperator.
+        **kwargs: passed on to BashOperator.
+
+    Returns:
+        The task.
     """
     return _command(name.split()[0], f"exec python -m recsys {name}", **kwargs)
 

@@ -36,11 +36,7 @@ def fetch_champion(as_json: bool) -> None:
 
 
 def calibration_texts(at: Artifacts, chosen: Settings) -> list[str]:
-    """Catalogue texts that set the scales of an int8 encoder: those with the smallest hashes, the same each time.
-
-    Raises:
-        EncoderError: there is no catalogue yet.
-    """
+    """Catalogue texts that set the scales of an int8 encoder: those with the smallest hashes, the same each time."""
     from recsys.catalogue.parts import CATALOGUE, list_parts
     from recsys.features.text import item_texts
 

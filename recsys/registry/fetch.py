@@ -44,8 +44,12 @@ def fetch_champion(uri: str | None, at: Artifacts, pretrained: Pretrained) -> Fe
         at: the workspace.
         pretrained: used at first light, and without a registry.
 
+    Returns:
+        The champion, and what to tell people.
+
     Raises:
-        RegistryError: MLflow is out of reach and no champion was ever fetched, or versions exist but none is champion.
+        RegistryError: versions exist, but none is champion.
+        RegistryUnreachable: MLflow is down and no champion was ever fetched.
         EncoderError: the encoder cannot be packed, or its files are damaged.
     """
     fetched = _from_registry(uri, at, pretrained) if uri else _without_registry(at, pretrained)

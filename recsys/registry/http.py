@@ -16,12 +16,15 @@ UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
 
 def version_at(uri: str, model: str, alias: str) -> dict[str, Any] | None:
-    """The model version behind an alias, as MLflow's REST API gives it, or None where nothing has the alias.
+    """The model version behind an alias.
 
     Args:
         uri: address of the MLflow server, http:// or https://.
         model: registered model name.
         alias: such as champion.
+
+    Returns:
+        What MLflow's REST API says of the version, or None where nothing has the alias.
 
     Raises:
         RegistryUnreachable: the server is out of reach, refuses the credentials or does not speak MLflow.

@@ -46,7 +46,14 @@ class RegisteredEncoder:
 
 
 def champion(uri: str, model: str = MODEL) -> RegisteredEncoder | None:
-    """The version that has the alias `champion`, or None where no version has it.
+    """The version that has the alias `champion`.
+
+    Args:
+        uri: MLflow's address.
+        model: registered model name.
+
+    Returns:
+        The version, or None where no version has the alias.
 
     Raises:
         RegistryError: MLflow is out of reach, or the version carries no encoder hash.
@@ -74,8 +81,11 @@ def register_encoder(
         record: parameters, data version and commit to keep beside it.
         model: registered model name.
 
+    Returns:
+        The one version of this encoder.
+
     Raises:
-        RegistryError: MLflow is out of reach or refuses.
+        RegistryUnreachable: MLflow is out of reach or refuses.
     """
     with _client(uri) as client:
         _ensure_model(client, model)
@@ -99,21 +109,13 @@ def register_encoder(
 
 
 def versions(uri: str, model: str = MODEL) -> tuple[RegisteredEncoder, ...]:
-    """Every version of the registered model, oldest first; empty where the model is unknown.
-
-    Raises:
-        RegistryError: MLflow is out of reach.
-    """
+    """Every version of the registered model, oldest first; empty where the model is unknown."""
     with _client(uri) as client:
         return _versions(client, model)
 
 
 def crown(uri: str, encoder: RegisteredEncoder) -> None:
-    """Give a version the alias `champion`.
-
-    Raises:
-        RegistryError: MLflow is out of reach or does not know the version.
-    """
+    """Give a version the alias `champion`."""
     with _client(uri) as client:
         client.set_registered_model_alias(encoder.model, CHAMPION, encoder.version)
 
@@ -130,7 +132,7 @@ def download(uri: str, encoder: RegisteredEncoder, into: Path) -> Path:
         The folder; it holds the packed encoder in a folder named by the encoder's hash.
 
     Raises:
-        RegistryError: MLflow is out of reach or lacks the files.
+        RegistryUnreachable: MLflow is out of reach or lacks the files.
     """
     into.mkdir(parents=True, exist_ok=True)
     staging = into / f".tmp-{uuid4().hex}"
@@ -153,7 +155,7 @@ def record_release(uri: str, release: str, record: RunRecord) -> str:
         The run's id.
 
     Raises:
-        RegistryError: MLflow is out of reach or refuses.
+        RegistryUnreachable: MLflow is out of reach or refuses.
     """
     with _client(uri) as client:
         tags = {RELEASE_TAG: release}

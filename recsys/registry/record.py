@@ -39,6 +39,9 @@ def record_of(
         at: the workspace.
         metrics: flat numbers, such as `cold/recall@20`.
         files: artifact path -> file or folder; missing ones are left out.
+
+    Returns:
+        The record.
     """
     texts = {
         path.name: path.read_text("utf-8") for path in (at.params, at.data_dvc, at.dvc_lock) if path.exists()
