@@ -74,7 +74,7 @@ def _start(part: str, settings: dict[str, str], log: Path, *, detached: bool) ->
 
 def _settings(workspace: Path, folder: Path, port: int) -> dict[str, str]:
     """Airflow's configuration, as its environment variables."""
-    sections = {
+    sections: dict[str, dict[str, object]] = {
         "core": {
             "auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
             "simple_auth_manager_users": f"{USER}:admin",
