@@ -17,7 +17,6 @@ from demo.processes import (
     path_with_venv,
     start,
     tail,
-    wait_until,
     which,
 )
 
@@ -34,6 +33,7 @@ def start_airflow(
     *,
     port: int | None = None,
     detached: bool = False,
+    wait: bool = True,
 ) -> Server:
     """Start Airflow on the DAGs and plugins of a workspace and wait until all four parts are healthy.
 
@@ -46,6 +46,7 @@ def start_airflow(
         environment: what tasks and triggers need (RECSYS_*, AWS_*, MLFLOW_TRACKING_URI).
         port: where the UI should answer if that port is free.
         detached: let it live on when this process ends.
+        wait: return when all four are healthy; otherwise at once, and `Server.wait` is yours to call.
 
     Returns:
         The server; `details` holds the user and the password.
@@ -61,9 +62,10 @@ def start_airflow(
     logs = folder / "logs"
     _migrate(settings, logs / "migrate.log")
     processes = [_start(part, settings, logs / f"{part}.log", detached=detached) for part in PARTS]
-    wait_until(lambda: _healthy(url), processes, timeout_s=240, every_s=0.5)
     details = {"user": USER, "password": password, "AIRFLOW_HOME": str(folder)}
-    return Server("Airflow", url, settings, logs / "scheduler.log", processes, details)
+    server = Server("Airflow", url, settings, logs / "scheduler.log", processes, details)
+    server.answers = lambda: _healthy(url)
+    return server.wait(timeout_s=240) if wait else server
 
 
 def _start(part: str, settings: dict[str, str], log: Path, *, detached: bool) -> Process:

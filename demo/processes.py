@@ -78,6 +78,7 @@ class Server:
         processes: the guarded processes behind it.
         details: credentials and addresses for people.
         leftovers: files outside its folder that it leaves behind when it is killed.
+        answers: whether it is ready.
     """
 
     name: str
@@ -87,6 +88,12 @@ class Server:
     processes: list[Process]
     details: dict[str, str] = field(default_factory=dict)
     leftovers: tuple[Path, ...] = ()
+    answers: Callable[[], bool] = field(default=lambda: True, repr=False)
+
+    def wait(self, timeout_s: float) -> "Server":
+        """Wait until it answers; a failure stops it and is a StartFailed with the log's tail."""
+        wait_until(self.answers, self.processes, timeout_s, every_s=0.2)
+        return self
 
     def stop(self) -> None:
         """End every process of the server; harmless when that has happened."""

@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 
 from demo.airflow_server import start_airflow
-from demo.processes import Server, StartFailed, answers_at, free_ports, start, wait_until, which
+from demo.processes import Server, StartFailed, answers_at, free_ports, start, which
 
 __all__ = ["Server", "start_airflow", "start_mlflow", "start_seaweed"]
 
@@ -67,7 +67,6 @@ def _seaweed(folder: Path, s3: int, inner: list[int], key: str, secret: str, *, 
     ]
     process = start("SeaweedFS", command, log, detached=detached)  # killed at once: it lingers after SIGTERM
     url = f"http://127.0.0.1:{s3}"
-    wait_until(lambda: answers_at(f"{url}/healthz"), [process], timeout_s=60)
     environment = {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": key,
@@ -77,7 +76,9 @@ def _seaweed(folder: Path, s3: int, inner: list[int], key: str, secret: str, *, 
     grpc = {"master": master_grpc, "volume": volume_grpc, "filer": filer_grpc, "s3": s3_grpc}
     sockets = [f"{role}-grpc-{port}" for role, port in grpc.items()] + [f"filer-{filer}", f"s3-{s3}"]
     leftovers = tuple(Path(f"/tmp/seaweedfs-{name}.sock") for name in sockets)
-    return Server("SeaweedFS", url, environment, log, [process], leftovers=leftovers)
+    server = Server("SeaweedFS", url, environment, log, [process], leftovers=leftovers)
+    server.answers = lambda: answers_at(f"{url}/healthz")
+    return server.wait(timeout_s=60)
 
 
 def _s3_keys(path: Path) -> tuple[str, str]:
@@ -100,6 +101,7 @@ def start_mlflow(
     environment: dict[str, str] | None = None,
     port: int | None = None,
     detached: bool = False,
+    wait: bool = True,
 ) -> Server:
     """Start an MLflow server with a sqlite database in `folder`.
 
@@ -109,9 +111,10 @@ def start_mlflow(
         environment: what the server needs to reach `artifacts_url`.
         port: where it should answer if that port is free.
         detached: let it live on when this process ends.
+        wait: return when it answers; otherwise at once, and `Server.wait` is yours to call.
 
     Returns:
-        The server, answering.
+        The server.
 
     Raises:
         StartFailed: it did not come up; shows its log.
@@ -125,5 +128,6 @@ def start_mlflow(
     settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | (environment or {})
     process = start("MLflow", command, log, settings, folder=folder, grace_s=2, detached=detached)
     url = f"http://127.0.0.1:{chosen}"
-    wait_until(lambda: answers_at(f"{url}/health"), [process], timeout_s=120)
-    return Server("MLflow", url, {"MLFLOW_TRACKING_URI": url}, log, [process])
+    server = Server("MLflow", url, {"MLFLOW_TRACKING_URI": url}, log, [process])
+    server.answers = lambda: answers_at(f"{url}/health")
+    return server.wait(timeout_s=120) if wait else server

@@ -1,0 +1,123 @@
+"""The whole platform of the demo: SeaweedFS, MLflow and Airflow around one workspace."""
+
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from demo.processes import Server
+from demo.servers import start_airflow, start_mlflow, start_seaweed
+from demo.workspace import set_remote
+
+BUCKETS = ("landing", "releases", "dvc", "mlflow")
+# Tried first, so that a browser's bookmarks go on working; another free port is taken where one of them is in use.
+SEAWEED_PORT, MLFLOW_PORT, AIRFLOW_PORT = 8333, 5000, 8080
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Running servers, and the environment in which every command of the workspace runs."""
+
+    workspace: Path
+    seaweed: Server
+    mlflow: Server
+    airflow: Server
+    environment: dict[str, str]
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """In order of their start."""
+        return self.seaweed, self.mlflow, self.airflow
+
+    def stop(self) -> None:
+        """End everything; harmless when that has happened."""
+        with ExitStack() as stack:
+            for server in self.servers:
+                stack.callback(server.stop)
+
+    def __enter__(self) -> "Platform":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def start_platform(
+    workspace: Path, folder: Path, tell: Callable[[str], None], *, detached: bool = False
+) -> Platform:
+    """Start the three servers, make the buckets, and wait until all answer.
+
+    Args:
+        workspace: made by `make_workspace`.
+        folder: for the servers' data, keys and logs; kept between runs.
+        tell: gets a line whenever something is ready.
+        detached: let them live on when this process ends.
+
+    Returns:
+        The platform; when one server fails to start, the others are stopped again.
+    """
+    since = time.monotonic()
+
+    def told(server: Server) -> Server:
+        tell(f"{server.name} at {server.url} ({time.monotonic() - since:.0f} s)")
+        return server
+
+    with ExitStack() as failed:
+        seaweed = start_seaweed(folder / "seaweed", port=SEAWEED_PORT, detached=detached)
+        failed.callback(seaweed.stop)
+        told(seaweed)
+        _make_buckets(seaweed.environment)
+        set_remote(workspace, "s3://dvc/cache")
+        mlflow = start_mlflow(
+            folder / "mlflow",
+            artifacts_url="s3://mlflow/artifacts",
+            environment=seaweed.environment,
+            port=MLFLOW_PORT,
+            detached=detached,
+            wait=False,  # it starts beside Airflow, which needs no more than its address
+        )
+        failed.callback(mlflow.stop)
+        environment = seaweed.environment | mlflow.environment | _recsys(workspace, folder)
+        airflow = start_airflow(
+            workspace, folder / "airflow", environment, port=AIRFLOW_PORT, detached=detached, wait=False
+        )
+        failed.callback(airflow.stop)
+        told(mlflow.wait(timeout_s=120))
+        told(airflow.wait(timeout_s=240))
+        failed.pop_all()
+    return Platform(workspace, seaweed, mlflow, airflow, environment)
+
+
+def _recsys(workspace: Path, folder: Path) -> dict[str, str]:
+    """RECSYS_* of the workspace; the key for pseudonyms is made once, then kept."""
+    key = folder / "pseudonym.key"
+    if not key.exists():
+        key.touch(mode=0o600)
+        key.write_text(secrets.token_hex(32), encoding="utf-8")
+    return {
+        "RECSYS_WORKSPACE": str(workspace),
+        "RECSYS_LANDING": "s3://landing",
+        "RECSYS_STORE": "s3://releases",
+        "RECSYS_PSEUDONYM_KEY": key.read_text(encoding="utf-8"),
+    }
+
+
+def _make_buckets(environment: dict[str, str]) -> None:
+    import boto3
+
+    client = boto3.session.Session().client(
+        "s3",
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=environment["AWS_DEFAULT_REGION"],
+    )
+    there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+    for name in BUCKETS:
+        if name not in there:
+            client.create_bucket(Bucket=name)
