@@ -37,10 +37,14 @@ def tell_failure(context: Any) -> None:  # noqa: ANN401  Airflow's Context
     """
     try:
         told = failure(context)
-        keep(told)
-        send(told)
-    except Exception:  # the task has failed already: say why nobody was told, and let Airflow go on
-        log.exception("the failure could not be told")
+    except Exception:
+        log.exception("Airflow's context lacks what names the failure: %r", context)
+        return
+    for tell, missed in ((keep, "noted in the workspace"), (send, "told")):
+        try:
+            tell(told)
+        except Exception:
+            log.exception("the failure of %s could not be %s", told["task"], missed)
 
 
 def failure(context: Any) -> dict[str, Any]:  # noqa: ANN401
