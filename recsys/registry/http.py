@@ -8,7 +8,7 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-from recsys.errors import RegistryUnreachable
+from recsys.errors import RegistryError, RegistryUnreachable
 
 TIMEOUT_S = 10.0
 # What MLflow answers where a model, or an alias of a model, does not exist.
@@ -27,8 +27,12 @@ def version_at(uri: str, model: str, alias: str) -> dict[str, Any] | None:
         What MLflow's REST API says of the version, or None where nothing has the alias.
 
     Raises:
+        RegistryError: the address is not one of a server.
         RegistryUnreachable: the server is out of reach, refuses the credentials or does not speak MLflow.
     """
+    if not uri.startswith(("http://", "https://")):
+        remedy = "set MLFLOW_TRACKING_URI to the address of an MLflow server, http://… or https://…"
+        raise RegistryError(f"{without_credentials(uri)} is no address of a server", remedy=remedy)
     query = urllib.parse.urlencode({"name": model, "alias": alias})
     address = f"{without_credentials(uri).rstrip('/')}/api/2.0/mlflow/registered-models/alias?{query}"
     request = urllib.request.Request(address, headers=_credentials(uri))

@@ -58,13 +58,11 @@ def champion(uri: str, model: str = MODEL) -> RegisteredEncoder | None:
     Raises:
         RegistryError: MLflow is out of reach, or the version carries no encoder hash.
     """
-    if uri.startswith(("http://", "https://")):
-        found = version_at(uri, model, CHAMPION)
-        if found is None:
-            return None
-        tags = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
-        return _registered(model, found["version"], found.get("run_id", ""), tags)
-    return _champion_by_client(uri, model)
+    found = version_at(uri, model, CHAMPION)
+    if found is None:
+        return None
+    tags = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
+    return _registered(model, found["version"], found.get("run_id", ""), tags)
 
 
 def register_encoder(
@@ -186,19 +184,6 @@ def _client(uri: str) -> Iterator["MlflowClient"]:
         yield MlflowClient(tracking_uri=uri, registry_uri=uri)
     except (MlflowException, RequestException, OSError) as error:
         raise unreachable(uri, str(error)) from error
-
-
-def _champion_by_client(uri: str, model: str) -> RegisteredEncoder | None:
-    with _client(uri) as client:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            found = client.get_model_version_by_alias(model, CHAMPION)
-        except MlflowException as error:
-            if "not found" in str(error):
-                return None
-            raise
-        return _registered(model, found.version, found.run_id, found.tags)
 
 
 def _registered(model: str, version: str, run_id: str, tags: Mapping[str, str]) -> RegisteredEncoder:

@@ -149,19 +149,9 @@ def test_a_version_that_somebody_else_made_is_no_champion_of_ours(mlflow_server,
         mlflow.champion(mlflow_server, model)
 
 
-def test_the_short_way_and_mlflows_own_client_answer_alike(mlflow_server, model, packed):
-    made = mlflow.register_encoder(mlflow_server, uuid4().hex, packed, record(), model)
-    mlflow.crown(mlflow_server, made)
-    assert mlflow._champion_by_client(mlflow_server, model) == mlflow.champion(mlflow_server, model) == made
-    assert mlflow._champion_by_client(mlflow_server, "never-heard-of") is None
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of mlflow's own use of SQLAlchemy
-def test_a_database_address_works_without_a_server(tmp_path, model, packed):
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    made = mlflow.register_encoder(uri, uuid4().hex, packed, record(), model)
-    mlflow.crown(uri, made)
-    assert mlflow.champion(uri, model) == made
+def test_an_address_that_is_no_server_is_refused(model):
+    with pytest.raises(RegistryError, match=r"sqlite:///m\.db is no address of a server"):
+        mlflow.champion("sqlite:///m.db", model)
 
 
 def test_a_server_that_is_down_is_noticed_in_seconds_and_named_without_its_password(model, packed):
