@@ -65,7 +65,7 @@ def ndcg_at_k(ranked_UK: NDArray[np.int64], relevant_UR: NDArray[np.int64], k: i
     found_UK = _found(ranked_UK, relevant_UR, k)
     discount_K = 1 / np.log2(np.arange(k) + 2)
     ideal_U = np.cumsum(discount_K)[np.minimum(k, _n_relevant(relevant_UR)) - 1]
-    return _or_nan(relevant_UR, (found_UK * discount_K).sum(axis=1) / ideal_U)
+    return _or_nan(relevant_UR, found_UK @ discount_K / ideal_U)
 
 
 def hit_rate_at_k(
@@ -84,7 +84,8 @@ def hit_rate_at_k(
     Raises:
         ValueError: k lies outside 1..K.
     """
-    return _or_nan(relevant_UR, _found(ranked_UK, relevant_UR, k).any(axis=1).astype(np.float64))
+    hit_U = np.asarray(_found(ranked_UK, relevant_UR, k).any(axis=1), np.float64)
+    return _or_nan(relevant_UR, hit_U)
 
 
 def mrr_at_k(ranked_UK: NDArray[np.int64], relevant_UR: NDArray[np.int64], k: int) -> NDArray[np.float64]:
@@ -104,7 +105,7 @@ def mrr_at_k(ranked_UK: NDArray[np.int64], relevant_UR: NDArray[np.int64], k: in
     Source: Voorhees 1999, TREC-8 question answering track.
     """
     found_UK = _found(ranked_UK, relevant_UR, k)
-    reciprocal_U: NDArray[np.float64] = np.where(found_UK.any(axis=1), 1 / (found_UK.argmax(axis=1) + 1), 0.0)
+    reciprocal_U = np.where(found_UK.any(axis=1), 1.0 / (found_UK.argmax(axis=1) + 1), 0.0)
     return _or_nan(relevant_UR, reciprocal_U)
 
 
@@ -120,5 +121,5 @@ def _n_relevant(relevant_UR: NDArray[np.int64]) -> NDArray[np.int64]:
     return n_U
 
 
-def _or_nan(relevant_UR: NDArray[np.int64], value_U: NDArray[np.float64]) -> NDArray[np.float64]:
+def _or_nan(relevant_UR: NDArray[np.int64], value_U: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.where((relevant_UR != PAD).any(axis=1), value_U, np.nan)

@@ -1,0 +1,152 @@
+"""The holdout as rows of arrays: what judging works on."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.catalogue.split import Split, hash_share
+from recsys.errors import ArtifactMissing
+from recsys.profiles.items import Segment
+from recsys.retrieval.recaller import Known
+
+# Shape suffixes: U users, I items, D dimension.
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """Items and users have rows here; everything refers to them."""
+
+    item_ids: tuple[str, ...]
+    """In the order of a salted hash, so that ties between scores fall to no kind of item."""
+    users: tuple[str, ...]
+    """Pseudonyms with training history, sorted."""
+    known: Known
+    """What may be learned from."""
+    train: pa.Table
+    """Training pairs as the split gave them: user, item_id, timestamp."""
+    test_UI: csr_array
+    """1 where a user met a judged item after the cut."""
+    slice_of_item: NDArray[np.str_]
+    """cold or warm."""
+    is_judged: NDArray[np.bool_]
+    cut: datetime | None
+    updated_at: tuple[datetime | None, ...]
+    """When the version of each item's text that is used was written."""
+    oldest_text: tuple[datetime | None, ...]
+    """When the first version was."""
+
+    def candidates(self, name: str) -> NDArray[np.int64]:
+        """Rows of the judged items of a slice, ascending."""
+        return np.flatnonzero((self.slice_of_item == name) & self.is_judged)
+
+    @cached_property
+    def row_of_item(self) -> dict[str, int]:
+        """Item id -> row."""
+        return {item: row for row, item in enumerate(self.item_ids)}
+
+
+def make_holdout(
+    split: Split, versions: pa.Table, segments: tuple[Segment, ...], ridge_lambda: float, seed: int
+) -> Holdout:
+    """Join the split with texts and profiles, each in the version that the split chose.
+
+    Args:
+        split: from stage `split`.
+        versions: all rows of the features: item_id, text, tags, updated_at, part, line.
+        segments: profiles of the model that is judged.
+        ridge_lambda: λ of the user profiles.
+        seed: salts the order of the items.
+
+    Returns:
+        The holdout.
+
+    Raises:
+        ArtifactMissing: a text or profile that the split names is not there; names item, part and line.
+    """
+    ids = split.items["item_id"].to_pylist()
+    order = sorted(range(len(ids)), key=lambda row: (hash_share(seed, ids[row]), ids[row]))
+    items = split.items.take(pa.array(order, pa.int64()))
+    texts, tags, oldest = _texts(items, versions)
+    item_ids = tuple(items["item_id"].to_pylist())
+    users = tuple(sorted(pc.unique(split.train["user"]).to_pylist()))
+    known = Known(
+        vectors_ID=_vectors(items, segments),
+        texts=texts,
+        tags=tags,
+        histories_UI=_matrix(split.train, users, item_ids),
+        ridge_lambda=ridge_lambda,
+        seed=seed,
+    )
+    return Holdout(
+        item_ids=item_ids,
+        users=users,
+        known=known,
+        train=split.train,
+        test_UI=_matrix(split.test, users, item_ids),
+        slice_of_item=np.array(items["slice"].to_pylist(), dtype=np.str_),
+        is_judged=np.asarray(pc.is_null(items["left_out"]).combine_chunks()).astype(bool),
+        cut=split.summary.cut,
+        updated_at=tuple(items["updated_at"].to_pylist()),
+        oldest_text=oldest,
+    )
+
+
+def _matrix(pairs: pa.Table, users: tuple[str, ...], item_ids: tuple[str, ...]) -> csr_array:
+    """1 for every pair, float64 [U, I]."""
+    rows = pc.index_in(pairs["user"], value_set=pa.array(users, pa.string())).to_numpy()
+    columns = pc.index_in(pairs["item_id"], value_set=pa.array(item_ids, pa.string())).to_numpy()
+    ones = np.ones(len(rows))
+    return csr_array((ones, (rows, columns)), shape=(len(users), len(item_ids)))
+
+
+def _texts(
+    items: pa.Table, versions: pa.Table
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], tuple[datetime | None, ...]]:
+    """Text and tags in the chosen version, and the time of the first version, for each item."""
+    place = _places(items, versions)
+    chosen = versions.select(["text", "tags"]).take(pa.array(place))
+    first = (
+        versions.filter(pc.invert(versions["deleted"])).group_by("item_id").aggregate([("updated_at", "min")])
+    )
+    oldest = first["updated_at_min"].take(
+        pc.index_in(items["item_id"], value_set=first["item_id"].combine_chunks())
+    )
+    tags = tuple(tuple(one or ()) for one in chosen["tags"].to_pylist())
+    return tuple(chosen["text"].to_pylist()), tags, tuple(oldest.to_pylist())
+
+
+def _vectors(items: pa.Table, segments: tuple[Segment, ...]) -> NDArray[np.float32]:
+    """The profile of each item in the chosen version, float32 [I, D]."""
+    tables = [segment.rows(["item_id", "part", "line", "deleted"]) for segment in segments]
+    if not tables:
+        raise ArtifactMissing("there are no profiles", remedy="run: dvc repro profiles@champion")
+    place_I = _places(items, pa.concat_tables(tables))
+    starts = np.cumsum([0, *(len(table) for table in tables)])
+    segment_I = np.searchsorted(starts, place_I, side="right") - 1
+    vectors_ID = np.empty((len(items), segments[0].vectors().shape[1]), np.float32)
+    for position, segment in enumerate(segments):
+        here = segment_I == position
+        if here.any():
+            vectors_ID[here] = segment.vectors()[place_I[here] - starts[position]]
+    return vectors_ID
+
+
+def _places(items: pa.Table, rows: pa.Table) -> NDArray[np.int64]:
+    """For each item the place in `rows` of the version that it names by part and line."""
+    keyed = rows.select(["item_id", "part", "line"]).append_column("place", pa.array(np.arange(len(rows))))
+    wanted = items.select(["item_id", "part", "line"]).append_column("order", pa.array(np.arange(len(items))))
+    joined = wanted.join(keyed, keys=["item_id", "part", "line"], join_type="left outer").sort_by("order")
+    missing = joined.filter(pc.is_null(joined["place"]))
+    if missing.num_rows:
+        one = missing.slice(0, 1).to_pylist()[0]
+        raise ArtifactMissing(
+            f"item {one['item_id']!r} has no row from part {one['part']}, line {one['line']}",
+            remedy="features, split and profiles belong to different data: run dvc repro evaluate",
+        )
+    return np.asarray(joined["place"].combine_chunks(), np.int64)

@@ -1,0 +1,85 @@
+# ruff: noqa: E501  lines of HTML, not of Python
+"""The gate page as a Jinja template; kept in Python so that every way of installing carries it."""
+
+TEMPLATE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Gate: {{ "open" if decision.open else "closed" }}</title>
+<style>
+  body { font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #1d2733; background: #f4f6f8; margin: 0; }
+  main { max-width: 1180px; margin: 0 auto; padding: 28px 24px 48px; }
+  h1 { font-size: 30px; margin: 0; } h2 { font-size: 21px; margin: 36px 0 10px; } h3 { font-size: 16px; margin: 22px 0 6px; }
+  .verdict { border-radius: 10px; padding: 20px 26px; color: #fff; background: {{ "#1f7a4d" if decision.open else "#b3261e" }}; }
+  .verdict p, .verdict ul { margin: 8px 0 0; }
+  .facts { display: flex; flex-wrap: wrap; gap: 12px; margin: 16px 0 0; padding: 0; }
+  .facts div { background: #fff; border: 1px solid #dde3e9; border-radius: 8px; padding: 8px 14px; }
+  .facts dt { font-size: 12.5px; color: #5b6876; } .facts dd { margin: 0; font-weight: 600; }
+  .card { background: #fff; border: 1px solid #dde3e9; border-radius: 10px; padding: 14px 18px; margin: 12px 0; }
+  .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); gap: 12px; }
+  .pair .card { margin: 0; } svg { width: 100%; height: auto; }
+  table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 15px; }
+  th, td { padding: 6px 10px; text-align: right; border-bottom: 1px solid #e9edf1; white-space: nowrap; }
+  th { font-weight: 600; color: #5b6876; font-size: 13.5px; } th:first-child, td:first-child { text-align: left; }
+  td.words { white-space: normal; text-align: left; } tr.champion td { font-weight: 600; background: #eef5fb; }
+  .ok { color: #1f7a4d; font-weight: 600; } .no { color: #b3261e; font-weight: 600; } .quiet { color: #5b6876; }
+  .scroll { overflow-x: auto; } code { font-size: 14px; }
+</style>
+</head>
+<body><main>
+<section class="verdict">
+  <h1>The gate is {{ "open" if decision.open else "closed" }}</h1>
+  {% if decision.open %}<p>The champion surely beats every floor on cold items, and no leak was found.</p>
+  {% else %}<ul>{% for reason in decision.reasons %}<li>{{ reason }}</li>{% endfor %}</ul>{% endif %}
+</section>
+<dl class="facts">
+  <div><dt>encoder</dt><dd><code>{{ report.encoder_hash[:12] }}</code></dd></div>
+  <div><dt>ridge λ</dt><dd>{{ "%g" % report.ridge_lambda }}</dd></div>
+  <div><dt>split</dt><dd>by {{ report.split_by }}{% if report.cut %}, cut {{ report.cut.strftime("%Y-%m-%d %H:%M") }} UTC{% endif %}</dd></div>
+  <div><dt>training pairs</dt><dd>{{ "{:,}".format(report.n_train_pairs) }}</dd></div>
+  {% for part in report.slices %}<div><dt>{{ part.name }} slice</dt><dd>{{ "{:,}".format(part.n_users) }} users, {{ "{:,}".format(part.n_candidates) }} candidates, {{ "{:,}".format(part.n_positives) }} positives</dd></div>{% endfor %}
+</dl>
+
+<h2>What was asked</h2>
+<div class="card scroll"><table>
+<tr><th>rule</th><th>verdict</th><th style="text-align:left">why</th></tr>
+{% for check in decision.checks %}<tr><td class="words">{{ check.asks }}</td>
+<td class="{{ "no" if check.reason else "ok" }}">{{ "refused" if check.reason else "passed" }}</td>
+<td class="words">{{ check.reason or "" }}</td></tr>{% endfor %}
+</table></div>
+
+{% for drawn in slices %}{% set part = drawn.part %}
+<h2>{{ part.name.capitalize() }} items <span class="quiet">({{ "nobody had met them before the cut" if part.name == "cold" else "met before the cut" }})</span></h2>
+{% if part.models %}
+<div class="pair"><div class="card">{{ drawn.bars }}</div><div class="card">{{ drawn.curves }}</div></div>
+<div class="card">{{ drawn.margins }}</div>
+<div class="card scroll"><table>
+<tr><th>model</th>{% for metric in drawn.metrics %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
+{% for name, scores in part.models.items() %}<tr{% if name == "champion" %} class="champion"{% endif %}><td>{{ label(name) }}</td>
+{% for metric in drawn.metrics %}<td>{{ "–" if scores.metrics[metric] is none else "%.4f" % scores.metrics[metric] }}</td>{% endfor %}</tr>{% endfor %}
+</table></div>
+<h3>Champion minus floor, paired over users, 95 % interval</h3>
+<div class="card scroll"><table>
+<tr><th>floor</th>{% for metric in drawn.paired %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
+{% for floor, by_metric in part.margins.items() %}<tr><td>{{ label(floor) }}</td>
+{% for metric in drawn.paired %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
+</table></div>
+{% else %}<p class="card">No test user met such an item after the cut.</p>{% endif %}
+{% endfor %}
+
+<h2>Leak report</h2>
+<div class="card">
+{% if report.leaks %}<table><tr><th>leak</th><th>found</th><th style="text-align:left">what</th></tr>
+{% for leak in report.leaks %}<tr><td class="no">{{ leak.kind }}</td><td>{{ leak.n }}</td>
+<td class="words">{{ leak.words }}, such as {{ leak.examples | join(", ") }}</td></tr>{% endfor %}</table>
+{% else %}<p class="ok" style="margin:0">No leak was found.</p>
+<p class="quiet" style="margin:6px 0 0">Looked for: a cold item's interaction in training, near-duplicate text across the boundary, text newer than the cut, statistics learned after the cut.</p>{% endif %}
+</div>
+
+<h2>Coverage and what was left out</h2>
+<div class="card"><p style="margin:0">Coverage is the share of candidates that appear in the first {{ report.k }} places of some user; Gini tells how unequally they appear (0: all alike); worst decile is the mean recall of the tenth of the items that fares worst.</p>
+{% if report.left_out %}<table>{% for reason, n in report.left_out.items() %}<tr><td>items not judged: {{ reason }}</td><td>{{ n }}</td></tr>{% endfor %}</table>
+{% else %}<p style="margin:6px 0 0">Every item was judged.</p>{% endif %}</div>
+</main></body></html>
+"""

@@ -1,0 +1,30 @@
+"""Stage `split`: divide what is accepted into what was known before the cut and what is asked after it."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys.artifacts import Artifacts
+from recsys.catalogue.parts import INTERACTIONS, INTERACTIONS_SCHEMA, list_parts
+from recsys.catalogue.split import split
+from recsys.errors import ArtifactMissing
+from recsys.features.text import SCHEMA, feature_files
+from recsys.settings import Settings
+
+
+def run(settings: Settings, at: Artifacts) -> None:
+    """Make the holdout.
+
+    Reads:   at.data, interactions; at.features, every version of every text
+    Writes:  at.split: split.json, train.parquet, test.parquet, items.parquet
+    Raises:  ConfigError where there is too little to test on; ArtifactMissing without interactions or features
+    """
+    parts = list_parts(at.data, INTERACTIONS)
+    if not parts:
+        raise ArtifactMissing(
+            f"{at.data / INTERACTIONS} holds no part",
+            remedy="land a file of interactions and run: recsys ingest",
+        )
+    interactions = pa.concat_tables([INTERACTIONS_SCHEMA.empty_table(), *(part.rows() for part in parts)])
+    features = [pq.read_table(file.path) for file in feature_files(at.features)]
+    versions = pa.concat_tables([SCHEMA.empty_table(), *features])
+    split(interactions, versions, settings.split).save(at.split)
