@@ -4,7 +4,7 @@ Same texts in the same order give the same answer on every machine: word hashes 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -15,6 +15,8 @@ SHINGLE_WORDS = 3
 PERMUTATIONS = 128
 SEED = 20260101
 MISS_RATE = 0.001  # a pair exactly at the threshold is overlooked at most this often
+SLACK = 0.17  # four standard deviations of an estimate from 128 permutations, at its widest
+GROUP_LIMIT = 16  # of a crowd of texts that agree in a band, each is compared with so many: no quadratic time
 
 # A word, or one character of a script that is written without spaces.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]|[^\W_]+")
@@ -43,6 +45,7 @@ def near_duplicates(
 
     Returns:
         At most one entry per text of `texts_a`, in their order. Texts without a word have no duplicates.
+        Where very many texts are alike, the most similar of the first GROUP_LIMIT candidates is named.
 
     Raises:
         ValueError: similarity lies outside (0, 1].
@@ -52,40 +55,35 @@ def near_duplicates(
     sets, set_of = _distinct_shingles([*texts_a, *texts_b])
     of_a, of_b = set_of[: len(texts_a)], set_of[len(texts_a) :]
     first_b = _first_places(of_b, len(sets))
-    best: dict[int, tuple[float, int]] = {
-        s: (1.0, first_b[s]) for s in np.unique(of_a[of_a >= 0]).tolist() if first_b[s] >= 0
-    }
-    in_a = np.zeros(len(sets), dtype=bool)
-    in_a[of_a[of_a >= 0]] = True
-    for one, other, found in _similar_sets(sets, similarity):
-        for s, t in ((one, other), (other, one)):
-            if in_a[s] and first_b[t] >= 0:
-                best[s] = max(best.get(s, (0.0, 0)), (found, first_b[t]), key=lambda hit: (hit[0], -hit[1]))
+    in_a = _first_places(of_a, len(sets)) >= 0
+    best = {s: (1.0, int(first_b[s])) for s in np.flatnonzero(in_a & (first_b >= 0)).tolist()}
+    for one, other in _candidates(sets, similarity, in_a, first_b >= 0):
+        found = _jaccard(sets[one], sets[other])
+        if found >= similarity:
+            hit = (found, int(first_b[other]))
+            best[one] = max(best.get(one, hit), hit, key=lambda known: (known[0], -known[1]))
     hits = ((a, best[s]) for a, s in enumerate(of_a.tolist()) if s in best)
     return tuple(NearDuplicate(a, b, found) for a, (found, b) in hits)
 
 
-def near_duplicate_pairs(texts: Sequence[str], similarity: float) -> int:
-    """How many pairs of *different* shingle sets in one list are at least so similar; exact repeats count as one text.
+def n_near_duplicates(texts: Sequence[str], similarity: float) -> int:
+    """How many distinct texts of one list are nearly the same as another; exact repeats count as one text.
 
     Raises:
         ValueError: similarity lies outside (0, 1].
     """
-    return len(_similar_sets(_distinct_shingles(texts)[0], similarity))
+    sets, _ = _distinct_shingles(texts)
+    everywhere = np.ones(len(sets), dtype=bool)
+    alike: set[int] = set()
+    for one, other in _candidates(sets, similarity, everywhere, everywhere):
+        if not alike >= {one, other} and _jaccard(sets[one], sets[other]) >= similarity:
+            alike |= {one, other}
+    return len(alike)
 
 
-def _similar_sets(sets: list[NDArray[np.uint64]], similarity: float) -> list[tuple[int, int, float]]:
-    """Pairs (one < other, Jaccard) of distinct shingle sets at or above the similarity, sorted."""
-    rows = _rows_per_band(similarity)
-    if len(sets) < 2:
-        return []
-    found = []
-    for one, other in _candidates(_signatures(sets), rows):
-        shared = len(np.intersect1d(sets[one], sets[other], assume_unique=True))
-        jaccard = shared / (len(sets[one]) + len(sets[other]) - shared)
-        if jaccard >= similarity:
-            found.append((one, other, jaccard))
-    return found
+def _jaccard(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> float:
+    shared = len(np.intersect1d(one, other, assume_unique=True))
+    return shared / (len(one) + len(other) - shared)
 
 
 def _rows_per_band(similarity: float) -> int:
@@ -106,20 +104,45 @@ def _signatures(sets: list[NDArray[np.uint64]]) -> NDArray[np.uint32]:
     return np.array(matrix.to_rows(), dtype=np.uint32)
 
 
-def _candidates(signatures: NDArray[np.uint32], rows: int) -> list[tuple[int, int]]:
-    """Pairs that agree in all rows of at least one band."""
+def _candidates(
+    sets: list[NDArray[np.uint64]], similarity: float, left: NDArray[np.bool_], right: NDArray[np.bool_]
+) -> list[tuple[int, int]]:
+    """Pairs (one of `left`, another of `right`) that agree in a whole band and, by estimate, nearly enough; sorted."""
+    rows = _rows_per_band(similarity)
+    if len(sets) < 2:
+        return []
+    signatures = _signatures(sets)
     pairs: set[tuple[int, int]] = set()
     for start in range(0, PERMUTATIONS, rows):
-        band = np.ascontiguousarray(signatures[:, start : start + rows])
-        keys = band.view(np.dtype((np.void, band.dtype.itemsize * rows))).ravel()
-        order = np.argsort(keys, kind="stable")
-        edges = np.flatnonzero(np.append(keys[order][1:] != keys[order][:-1], True)) + 1
-        begin = 0
-        for end in edges.tolist():
-            group = np.sort(order[begin:end]).tolist()
-            pairs.update((group[i], other) for i in range(len(group)) for other in group[i + 1 :])
-            begin = end
-    return sorted(pairs)
+        for group in _groups(signatures[:, start : start + rows]):
+            others = group[right[group]][:GROUP_LIMIT].tolist()
+            pairs.update(
+                (one, other) for one in group[left[group]].tolist() for other in others if one != other
+            )
+    if not pairs:
+        return []
+    found = np.array(sorted(pairs), dtype=np.int64)
+    estimate = np.concatenate(
+        [
+            (signatures[chunk[:, 0]] == signatures[chunk[:, 1]]).mean(axis=1)
+            for chunk in np.array_split(found, 1 + len(found) // 65536)
+        ]
+    )
+    kept: list[tuple[int, int]] = [tuple(pair) for pair in found[estimate >= similarity - SLACK].tolist()]
+    return kept
+
+
+def _groups(band: NDArray[np.uint32]) -> Iterator[NDArray[np.int64]]:
+    """Groups of at least two rows that agree in the whole band, each in ascending order."""
+    band = np.ascontiguousarray(band)
+    keys = band.view(np.dtype((np.void, band.dtype.itemsize * band.shape[1]))).ravel()
+    order = np.argsort(keys, kind="stable")
+    edges = np.flatnonzero(np.append(keys[order][1:] != keys[order][:-1], True)) + 1
+    begin = 0
+    for end in edges.tolist():
+        if end - begin > 1:
+            yield np.sort(order[begin:end])
+        begin = end
 
 
 def _distinct_shingles(texts: Sequence[str]) -> tuple[list[NDArray[np.uint64]], NDArray[np.int64]]:
@@ -161,9 +184,9 @@ def _word_hash(word: str, hashes: dict[str, int]) -> int:
     return found
 
 
-def _first_places(set_of: NDArray[np.int64], n_sets: int) -> list[int]:
+def _first_places(set_of: NDArray[np.int64], n_sets: int) -> NDArray[np.int64]:
     """The first place of each set, -1 where it has none."""
     first = np.full(n_sets, -1, dtype=np.int64)
     places = np.flatnonzero(set_of >= 0)[::-1]
     first[set_of[places]] = places
-    return first.tolist()
+    return first

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -86,14 +86,16 @@ class Statistics(BaseModel):
     """Rows in the landed file, good and bad."""
     n_texts: int = 0
     """Accepted rows with text."""
-    median_text_chars: float = 0.0
-    """Median length of their texts, in characters."""
+    median_chars: dict[str, float] = Field(default_factory=dict)
+    """Text field -> median length in characters where it is not empty."""
     languages: dict[str, int] = Field(default_factory=dict)
-    """ISO 639-1 code -> texts, in a sample of the batch."""
+    """ISO 639-1 code -> texts that are surely in it, in a sample of the batch."""
+    n_language_sample: int = 0
+    """Texts in that sample."""
     boilerplate_share: float = 0.0
     """Share of texts that repeat the commonest long text."""
-    near_duplicate_pairs: int = 0
-    """Pairs of items with nearly the same long text."""
+    near_duplicate_texts: int = 0
+    """Long texts, in a sample of the batch, that are nearly the same as another one."""
 
 
 class Arrival(BaseModel):
@@ -165,13 +167,16 @@ class Part:
         """The batch's page for people, without personal data."""
         return self.folder / REPORT
 
-    def rows(self) -> pa.Table:
+    def rows(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Accepted rows, in the schema of its kind.
+
+        Args:
+            columns: only these; None for all.
 
         Raises:
             RecsysError: the file is missing, damaged or of another schema; names it.
         """
-        return _read(self.rows_path, SCHEMAS[self.kind])
+        return _read(self.rows_path, SCHEMAS[self.kind], columns)
 
     def quarantined(self) -> pa.Table:
         """Rows that were left out, with reason and source line.
@@ -311,10 +316,12 @@ def _arrival(folder: Path) -> Arrival:
         raise RecsysError(f"{folder / ARRIVAL} is missing", remedy=remedy) from error
 
 
-def _read(path: Path, schema: pa.Schema) -> pa.Table:
+def _read(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
     remedy = "restore data/ with `dvc checkout data.dvc --force`"
+    if columns is not None:
+        schema = pa.schema([schema.field(name) for name in columns])
     try:
-        table = pq.read_table(path, memory_map=True)
+        table = pq.read_table(path, columns=columns, memory_map=True)
     except (OSError, pa.ArrowException) as error:
         raise RecsysError(f"{path} cannot be read: {error}", remedy=remedy) from error
     if not table.schema.equals(schema):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.catalogue.near_duplicates import NearDuplicate, near_duplicate_pairs, near_duplicates
+from recsys.catalogue.near_duplicates import NearDuplicate, n_near_duplicates, near_duplicates
 
 STORY = "a ring is found by a small man who walks far to throw it into a burning mountain"
 
@@ -49,7 +49,13 @@ def test_scripts_without_spaces_are_compared_by_character():
 
 def test_a_thousand_copies_of_one_text_stay_quick_and_count_as_one():
     assert len(near_duplicates([STORY] * 3000, [STORY] * 3000, 0.9)) == 3000
-    assert near_duplicate_pairs([STORY] * 3000 + [f"{STORY} again"], 0.9) == 1
+    assert n_near_duplicates([STORY] * 3000 + [f"{STORY} again"], 0.9) == 2
+
+
+def test_a_crowd_of_texts_from_one_template_takes_no_quadratic_time():
+    crowd = [f"{STORY} {STORY[::-1]} {number}" for number in range(5000)]
+    assert n_near_duplicates(crowd, 0.8) == 5000
+    assert len(near_duplicates(crowd[:2500], crowd[2500:], 0.8)) == 2500
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,0 +1,211 @@
+"""Great Expectations: one suite for rows (a bad row is quarantined), one for the batch (a bad batch is refused).
+
+The only file that imports great_expectations. It sees measurements (`measures.py`), never a raw user id or a text.
+"""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from recsys.catalogue.params import IngestParams
+from recsys.catalogue.parts import CATALOGUE
+from recsys.errors import RecsysError
+
+# Found where a row is read or normalised; each is an expectation on the column `fault`.
+FAULTS = {
+    "not_json": "the line is a JSON object",
+    "not_utf8": "texts are UTF-8",
+    "nul_byte": "texts hold no NUL character",
+    "wrong_fields": "a CSV row has as many fields as the header",
+    "duplicate_key": "a key stands once in a JSON object",
+    "wrong_type": "values have the type of their column",
+    "not_finite": "numbers and times are finite",
+    "bad_timestamp": "times are ISO 8601 or seconds since 1970",
+    "bad_id": "ids hold no control character",
+    "text_too_long": "a line can be held in memory",
+    "personal_data": "a catalogue row names no user",
+    "missing_user": "an interaction has a user_id",
+    "unsigned_pseudonym": "a pseudonym carries its signature",
+    "id_too_long": "user ids are no longer than the limit",
+    "bad_event": "an event is one short word",
+}
+CATALOGUE_ONLY = {"personal_data"}
+INTERACTIONS_ONLY = {"missing_user", "unsigned_pseudonym", "id_too_long", "bad_event"}
+
+MAX_GARBLED_SHARE = 0.1
+"""Control, private-use and replacement characters; more of them is no language."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One expectation: what holds for every row (or for the batch), and the reason when it does not."""
+
+    reason: str
+    """Quarantine reason, or name of the batch check."""
+    says: str
+    """For people."""
+    column: str
+    least: float | None = None
+    most: float | None = None
+    allowed: tuple[object, ...] = ()
+    forbidden: tuple[object, ...] = ()
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one expectation."""
+
+    expected: Expected
+    lines: tuple[int, ...]
+    """Source lines of the rows that failed."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing failed."""
+        return not self.lines
+
+
+def row_expectations(kind: str, params: IngestParams, now: datetime) -> tuple[Expected, ...]:
+    """What every row must fulfil; the first that fails names the reason."""
+    other = INTERACTIONS_ONLY if kind == CATALOGUE else CATALOGUE_ONLY
+    faults = [
+        Expected(fault, says, "fault", forbidden=(fault,))
+        for fault, says in FAULTS.items()
+        if fault not in other
+    ]
+    return (*faults, *_id_expectations(params), *_time_expectations(params, now), *_of_kind(kind, params))
+
+
+def _id_expectations(params: IngestParams) -> Iterator[Expected]:
+    yield Expected("missing_id", "item_id is there", "item_id")
+    yield Expected("id_too_long", f"item_id has at most {params.max_id_chars:,} characters", "id_chars",
+                   most=params.max_id_chars)  # fmt: skip
+
+
+def _time_expectations(params: IngestParams, now: datetime) -> Iterator[Expected]:
+    earliest = datetime(params.earliest_year, 1, 1, tzinfo=UTC).timestamp()
+    latest = now.timestamp() + params.future_tolerance_s
+    yield Expected("future_timestamp", f"times lie at most {params.future_tolerance_s:,} s in the future", "seconds",
+                   most=latest)  # fmt: skip
+    yield Expected(
+        "ancient_timestamp", f"times lie in {params.earliest_year} or later", "seconds", least=earliest
+    )
+
+
+def _of_kind(kind: str, params: IngestParams) -> tuple[Expected, ...]:
+    yes = (True,)
+    if kind != CATALOGUE:
+        return (Expected("unknown_item", "the item is in the catalogue", "refers_to_known", allowed=yes),)
+    chars = f"texts have at most {params.max_text_chars:,} characters"
+    return (
+        Expected("text_too_long", chars, "longest_chars", most=params.max_text_chars),
+        Expected("no_text", "title, description or tags say something, unless the item is deleted", "has_text",
+                 allowed=yes),
+        Expected("garbled_text", "texts are not made of control and replacement characters", "garbled_share",
+                 most=MAX_GARBLED_SHARE),
+        Expected("no_word", "texts hold a letter or a digit", "has_word", allowed=yes),
+        Expected("duplicate_id", "an item stands once in a batch; its newest row is kept", "newest", allowed=yes),
+        Expected("unknown_item", "an item that is deleted was in the catalogue", "refers_to_known", allowed=yes),
+    )  # fmt: skip
+
+
+def batch_expectations(kind: str, params: IngestParams) -> tuple[Expected, ...]:
+    """What a batch must fulfil as a whole."""
+    accept = "mend the file and land it again, or let it in with `recsys ingest --accept BATCH --why TEXT`"
+    common = (
+        Expected("no_rows", "the file holds rows", "n_rows", least=1, remedy="write the file again with its rows"),
+        Expected("missing_columns", "required columns are there", "missing_columns", most=0,
+                 remedy="docs/formats.md lists the required columns; are these the right folder and ending?"),
+        Expected("too_many_columns", f"at most {params.max_columns} columns", "n_columns", most=params.max_columns,
+                 remedy="land fewer columns, or raise ingest.max_columns in params.yaml"),
+        Expected("too_many_bad_rows", f"at most {params.max_quarantined_share:.0%} of the rows are bad",
+                 "quarantined_share", most=params.max_quarantined_share, remedy=accept),
+        Expected("volume_drift", f"at most {params.max_volume_ratio:g} times the usual number of rows",
+                 "volume_ratio", most=params.max_volume_ratio, remedy=accept),
+    )  # fmt: skip
+    if kind != CATALOGUE:
+        return common
+    return (
+        *common,
+        Expected("boilerplate", f"at most {params.max_boilerplate_share:.0%} of the rows share one long text",
+                 "boilerplate_share", most=params.max_boilerplate_share, remedy=accept),
+        Expected("length_drift", f"texts are at most {params.max_length_drift:g} times longer or shorter than usual",
+                 "length_drift", most=params.max_length_drift, remedy=accept),
+        Expected("language_drift",
+                 f"at most {params.max_other_language_share:.0%} of the texts are in a language new to the catalogue",
+                 "other_language_share", most=params.max_other_language_share, remedy=accept),
+    )  # fmt: skip
+
+
+def judge(frame: pd.DataFrame, expected: Sequence[Expected]) -> tuple[Verdict, ...]:
+    """Hold a frame against expectations.
+
+    Args:
+        frame: measurements, the source line as index `line`.
+        expected: in the order of their precedence.
+
+    Returns:
+        One verdict per expectation, in the same order.
+
+    Raises:
+        RecsysError: Great Expectations could not evaluate one of them.
+    """
+    with _quiet():
+        import great_expectations as gx
+
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+        asset = context.data_sources.add_pandas("landed").add_dataframe_asset("batch")
+        batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
+        suite = gx.ExpectationSuite(
+            name="suite", expectations=[_as_gx(gx, n, e) for n, e in enumerate(expected)]
+        )
+        found = batch.validate(suite, result_format={"result_format": "COMPLETE"})
+    verdicts = {r.expectation_config.meta["number"]: _verdict(r, expected) for r in found.results}
+    return tuple(verdicts[n] for n in range(len(expected)))
+
+
+def _as_gx(gx: Any, number: int, wanted: Expected) -> Any:  # noqa: ANN401  great_expectations is loaded late
+    kinds = gx.expectations
+    meta = {"reason": wanted.reason, "number": number}
+    if wanted.allowed:
+        return kinds.ExpectColumnValuesToBeInSet(
+            column=wanted.column, value_set=list(wanted.allowed), meta=meta
+        )
+    if wanted.forbidden:
+        return kinds.ExpectColumnValuesToNotBeInSet(
+            column=wanted.column, value_set=list(wanted.forbidden), meta=meta
+        )
+    if wanted.least is None and wanted.most is None:
+        return kinds.ExpectColumnValuesToNotBeNull(column=wanted.column, meta=meta)
+    return kinds.ExpectColumnValuesToBeBetween(
+        column=wanted.column, min_value=wanted.least, max_value=wanted.most, meta=meta
+    )
+
+
+def _verdict(result: Any, expected: Sequence[Expected]) -> Verdict:  # noqa: ANN401
+    wanted = expected[result.expectation_config.meta["number"]]
+    if result.success:
+        return Verdict(wanted, ())
+    if "unexpected_index_list" not in result.result:
+        words = str(result.exception_info)[:500]
+        raise RecsysError(f"Great Expectations could not check {wanted.reason!r}: {words}")
+    return Verdict(wanted, tuple(int(entry["line"]) for entry in result.result["unexpected_index_list"]))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No reports home, no progress bars, no log lines, no warnings that are not ours to mend."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,84 @@
+"""A landed interaction -> the interactions' schema. The raw user id becomes a pseudonym here and goes no further."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from recsys.catalogue.fields import BadRow, identifier, is_missing, moment, number, text
+from recsys.catalogue.pseudonyms import PSEUDONYM_CHARS, Pseudonyms
+
+USER, PSEUDONYM, SIGNATURE = "user_id", "user_pseudonym", "user_signature"
+COLUMNS = (USER, "item_id", "event", "value", "timestamp")
+DEFAULT_EVENT = "interaction"
+
+# Ids of people (addresses, spaces) do not pass as the name of an event.
+_EVENT = re.compile(r"[\w.:-]{1,64}")
+_PSEUDONYM = re.compile(rf"[0-9a-f]{{{PSEUDONYM_CHARS}}}")
+
+
+def normal_interaction(
+    values: Mapping[str, Any], pseudonyms: Pseudonyms, max_id_chars: int
+) -> dict[str, Any]:
+    """One row in the interactions' columns, without part and line; further columns are dropped, they may be personal.
+
+    Args:
+        values: column -> value as landed.
+        pseudonyms: replaces the user id.
+        max_id_chars: longest user id.
+
+    Raises:
+        BadRow: a value is missing, has the wrong type or cannot be stored. Its detail never holds a value.
+    """
+    return {
+        "user": user(values, pseudonyms, max_id_chars),
+        "item_id": identifier(values, "item_id"),
+        "event": _event(values),
+        "value": number(values, "value"),
+        "timestamp": moment(values, "timestamp"),
+    }
+
+
+def user(values: Mapping[str, Any], pseudonyms: Pseudonyms, max_id_chars: int) -> str:
+    """The row's pseudonym: of its user id, or, in a retried row, the signed one it carries.
+
+    Raises:
+        BadRow: missing_user, id_too_long, wrong_type, bad_id or unsigned_pseudonym.
+    """
+    if is_missing(values.get(USER)) and not is_missing(values.get(PSEUDONYM)):
+        carried, signature = text(values, PSEUDONYM), text(values, SIGNATURE)
+        if not (_PSEUDONYM.fullmatch(carried) and pseudonyms.is_signed(carried, signature)):
+            raise BadRow(
+                "unsigned_pseudonym", f"{PSEUDONYM} without a valid {SIGNATURE}; land {USER} instead"
+            )
+        return carried
+    found = identifier(values, USER)
+    if not found:
+        raise BadRow("missing_user", f"{USER} is missing")
+    if len(found) > max_id_chars:
+        raise BadRow("id_too_long", f"{USER} has more than {max_id_chars} characters")
+    return pseudonyms.of(found)
+
+
+def retained(values: Mapping[str, Any], pseudonyms: Pseudonyms, max_id_chars: int) -> dict[str, Any]:
+    """What quarantine may keep of a bad row: the pseudonym and every value that reads well by itself."""
+    readers: dict[str, Callable[[], Any]] = {
+        PSEUDONYM: lambda: user(values, pseudonyms, max_id_chars),
+        "item_id": lambda: identifier(values, "item_id"),
+        "event": lambda: _event(values),
+        "value": lambda: number(values, "value"),
+        "timestamp": lambda: moment(values, "timestamp"),
+    }
+    kept: dict[str, Any] = {}
+    for name, read in readers.items():
+        try:
+            kept[name] = read()
+        except BadRow:
+            kept[name] = None
+    return {name: value for name, value in kept.items() if not is_missing(value)}
+
+
+def _event(values: Mapping[str, Any]) -> str:
+    found = text(values, "event")
+    if found and not _EVENT.fullmatch(found):
+        raise BadRow("bad_event", "event should be one short word such as view, click, purchase or rating")
+    return found or DEFAULT_EVENT

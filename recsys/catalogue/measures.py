@@ -1,0 +1,225 @@
+"""What the expectations are held against: measurements of each row and of the batch as a whole."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recsys.catalogue.batch import Batch
+from recsys.catalogue.known import live_items, newest_rows
+from recsys.catalogue.languages import languages
+from recsys.catalogue.near_duplicates import n_near_duplicates
+from recsys.catalogue.params import IngestParams
+from recsys.catalogue.parts import CATALOGUE, Arrival, Part, Statistics
+
+MIN_SAMPLE = 20
+"""Fewer texts say nothing about drift of length or language, nor about boilerplate."""
+
+LONG_TEXT_CHARS = 60
+"""Shorter texts (titles) may well be the same for different items."""
+
+LANGUAGE_SAMPLE = 200
+NEAR_DUPLICATE_SAMPLE = 5_000
+KNOWN_LANGUAGE_SHARE = 0.02
+"""A language with a smaller share of what was sampled before is a detector's slip, not part of the catalogue."""
+
+_GARBLED = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff]")
+_WORD = re.compile(r"[^\W_]")
+
+
+def row_measures(batch: Batch, catalogue: Sequence[Part]) -> pd.DataFrame:
+    """One row per landed row, index `line`: what the row-level expectations look at.
+
+    Args:
+        batch: the landed rows.
+        catalogue: catalogue parts accepted so far, for what refers to items.
+    """
+    table = batch.table
+    ids = table["item_id"]
+    known = live_items(catalogue, ids) if _refers_to_items(batch) else set()
+    columns: dict[str, object] = {
+        "fault": np.full(table.num_rows, "", dtype=object),
+        "item_id": np.array([item or None for item in ids.to_pylist()], dtype=object),
+        "id_chars": pc.utf8_length(ids).to_numpy(),
+    }
+    columns |= (
+        _item_measures(table, known) if batch.kind == CATALOGUE else _interaction_measures(table, known)
+    )
+    readable = pd.DataFrame(columns, index=pd.Index(table["line"].to_numpy(), name="line"))
+    unread = pd.DataFrame(
+        {"fault": batch.bad.reasons, "item_id": ""},
+        index=pd.Index(batch.bad.lines, dtype=np.int64, name="line"),
+    )
+    return pd.concat([readable, unread]) if len(unread) else readable
+
+
+def _refers_to_items(batch: Batch) -> bool:
+    return batch.kind != CATALOGUE or bool(pc.any(batch.table["deleted"]).as_py())
+
+
+def _item_measures(table: pa.Table, known: set[str]) -> dict[str, object]:
+    texts = texts_of(table)
+    deleted = table["deleted"].to_numpy()
+    ids = np.array(table["item_id"].to_pylist(), dtype=object)
+    known = known | set(ids[~deleted])
+    newest = np.zeros(table.num_rows, dtype=bool)
+    numbered = table.set_column(table.schema.get_field_index("part"), "part", _zeros(table.num_rows))
+    newest[np.isin(table["line"].to_numpy(), newest_rows(numbered)["line"].to_numpy())] = True
+    longest = [
+        pc.utf8_length(table[name]).to_numpy() for name in ("title", "description", "image", "attributes")
+    ]
+    longest.append(pc.utf8_length(pc.binary_join(table["tags"], "|")).to_numpy())
+    return {
+        "has_text": deleted | np.array([bool(text) for text in texts], dtype=bool),
+        "has_word": deleted | np.array([not text or bool(_WORD.search(text)) for text in texts], dtype=bool),
+        "garbled_share": np.array([_garbled_share(text) for text in texts]),
+        "longest_chars": np.max(longest, axis=0),
+        "seconds": _seconds(table["updated_at"]),
+        "newest": newest | (ids == ""),
+        "refers_to_known": ~deleted | np.array([item in known for item in ids], dtype=bool),
+    }
+
+
+def _interaction_measures(table: pa.Table, known: set[str]) -> dict[str, object]:
+    ids = table["item_id"].to_pylist()
+    return {
+        "seconds": _seconds(table["timestamp"]),
+        "refers_to_known": np.array([item in known for item in ids], dtype=bool),
+    }
+
+
+def texts_of(table: pa.Table) -> list[str]:
+    """Title, description and tags of each row in one text, a line each."""
+    tags = pc.binary_join(table["tags"], " ")
+    joined = pc.binary_join_element_wise(table["title"], table["description"], tags, "\n")
+    texts: list[str] = pc.utf8_trim_whitespace(joined).to_pylist()
+    return texts
+
+
+def _garbled_share(text: str) -> float:
+    return len(_GARBLED.findall(text)) / len(text) if text and _GARBLED.search(text) else 0.0
+
+
+def _seconds(times: pa.ChunkedArray) -> np.ndarray:
+    """Seconds since 1970, NaN where there is no time."""
+    micros = times.cast(pa.int64()).cast(pa.float64()).to_numpy()
+    return np.asarray(micros, dtype=np.float64) / 1e6
+
+
+def _zeros(n: int) -> pa.Array:
+    return pa.array(["000000-0"] * n, pa.string())
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A batch as a whole."""
+
+    metrics: dict[str, float]
+    """What the batch-level expectations look at."""
+    statistics: Statistics
+    """What later batches are measured against."""
+    length_histogram: tuple[tuple[int, int, int], ...]
+    """(from, below, count) of text lengths in characters, for the report."""
+
+
+def batch_measures(batch: Batch, good: pa.Table, before: Sequence[Arrival], params: IngestParams) -> Measured:
+    """Measure a batch as a whole and against what was accepted before.
+
+    Args:
+        batch: the landed rows.
+        good: those that passed the row-level expectations.
+        before: records of the last landed files of this kind, oldest first.
+        params: windows and similarities.
+    """
+    metrics = {
+        "n_rows": float(batch.n_landed),
+        "n_columns": float(len(batch.columns)),
+        "missing_columns": float(len(missing_columns(batch))),
+        "quarantined_share": (batch.n_landed - good.num_rows) / max(1, batch.n_landed),
+        "volume_ratio": _volume_ratio(batch.n_landed, before),
+    }
+    if batch.kind != CATALOGUE:
+        return Measured(metrics, Statistics(n_landed=batch.n_landed), ())
+    live = good.filter(pc.invert(good["deleted"]))
+    statistics = _statistics(batch.n_landed, live, params)
+    metrics |= {
+        "boilerplate_share": statistics.boilerplate_share,
+        "near_duplicate_texts": float(statistics.near_duplicate_texts),
+        "length_drift": _length_drift(statistics, before),
+        "other_language_share": _other_language_share(statistics, before),
+    }
+    return Measured(metrics, statistics, _histogram([len(text) for text in texts_of(live)]))
+
+
+def missing_columns(batch: Batch) -> list[str]:
+    """Required columns that the file does not have at all."""
+    if batch.kind == CATALOGUE:
+        text_or_delete = {"title", "description", "tags", "deleted"}
+        missing = [] if text_or_delete & batch.columns else ["title, description or tags"]
+        return [*({"item_id"} - batch.columns), *missing]
+    user = [] if {"user_id", "user_pseudonym"} & batch.columns else ["user_id"]
+    return [*user, *({"item_id"} - batch.columns)]
+
+
+def _statistics(n_landed: int, live: pa.Table, params: IngestParams) -> Statistics:
+    texts = texts_of(live)
+    long_texts = [text for text in texts if len(text) >= LONG_TEXT_CHARS]
+    commonest = max(Counter(long_texts).values(), default=0)
+    step = max(1, len(long_texts) // NEAR_DUPLICATE_SAMPLE)
+    medians = {}
+    for name in ("title", "description"):
+        lengths = [n for n in pc.utf8_length(live[name]).to_pylist() if n]
+        if len(lengths) >= MIN_SAMPLE:
+            medians[name] = float(median(lengths))
+    return Statistics(
+        n_landed=n_landed,
+        n_texts=len(texts),
+        median_chars=medians,
+        languages=languages(texts[:: max(1, len(texts) // LANGUAGE_SAMPLE)][:LANGUAGE_SAMPLE]),
+        n_language_sample=min(len(texts), LANGUAGE_SAMPLE),
+        boilerplate_share=commonest / len(texts) if commonest > 1 and len(texts) >= MIN_SAMPLE else 0.0,
+        near_duplicate_texts=n_near_duplicates(long_texts[::step], params.near_duplicate_similarity),
+    )
+
+
+def _volume_ratio(n_landed: int, before: Sequence[Arrival]) -> float:
+    sizes = [arrival.statistics.n_landed for arrival in before]
+    return n_landed / max(1.0, median(sizes)) if sizes else 1.0
+
+
+def _length_drift(now: Statistics, before: Sequence[Arrival]) -> float:
+    """The largest factor by which a field's median length moved, up or down."""
+    drift = 1.0
+    for name, chars in now.median_chars.items():
+        earlier = [a.statistics.median_chars[name] for a in before if name in a.statistics.median_chars]
+        if earlier:
+            ratio = chars / median(earlier)
+            drift = max(drift, ratio, 1 / ratio)
+    return drift
+
+
+def _other_language_share(now: Statistics, before: Sequence[Arrival]) -> float:
+    """Share of sampled texts that are surely in a language the catalogue has hardly held so far."""
+    counts: Counter[str] = Counter()
+    for arrival in before:
+        counts.update(arrival.statistics.languages)
+    total = sum(counts.values())
+    if total < MIN_SAMPLE or now.n_language_sample < MIN_SAMPLE:
+        return 0.0
+    known = {language for language, n in counts.items() if n >= KNOWN_LANGUAGE_SHARE * total}
+    return sum(n for language, n in now.languages.items() if language not in known) / now.n_language_sample
+
+
+def _histogram(lengths: Sequence[int]) -> tuple[tuple[int, int, int], ...]:
+    """Counts over doubling lengths."""
+    if not lengths:
+        return ()
+    edges = [0, *(2**n for n in range(3, 3 + max(1, int(max(lengths)).bit_length() - 2)))]
+    counts, _ = np.histogram(lengths, bins=edges)
+    return tuple((lo, hi, int(n)) for lo, hi, n in zip(edges[:-1], edges[1:], counts, strict=True))
