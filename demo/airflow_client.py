@@ -7,12 +7,12 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
 
-from demo.processes import Server
+from demo.processes import DemoError, Server
 
 FINISHED = ("success", "failed")
 
 
-class AirflowRefused(RuntimeError):
+class AirflowRefused(DemoError):
     """Airflow's API answered with an error; carries its words."""
 
 

@@ -19,6 +19,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo.processes import DemoError
+
 LICENCE_NOTE = """\
 Demo data: MovieLens-100K (F. M. Harper and J. A. Konstan, 2015, ACM TiiS 5(4), 19), made by GroupLens Research at the
 University of Minnesota: for research, not commercial, not to be redistributed. Plots: Wikipedia (CC BY-SA) and the CMU
@@ -76,7 +78,7 @@ NUMBERS = {
 }
 
 
-class DemoDataError(RuntimeError):
+class DemoDataError(DemoError):
     """The demo data cannot be had as it should be."""
 
 

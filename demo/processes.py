@@ -35,7 +35,11 @@ QUIET = {
 """Nothing reports home, and nothing is fetched from a model hub."""
 
 
-class StartFailed(RuntimeError):
+class DemoError(RuntimeError):
+    """Base of everything that the demo raises on purpose: shown as its message, without a traceback."""
+
+
+class StartFailed(DemoError):
     """A server did not come up; the message shows the tail of its log."""
 
 

@@ -5,6 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from demo.processes import DemoError
+
 IDENTITY = (
     "-c",
     "user.name=Firstlight demo",
@@ -21,7 +23,7 @@ REMOTE = """\
 """
 
 
-class WorkspaceError(RuntimeError):
+class WorkspaceError(DemoError):
     """The demo workspace cannot be made."""
 
 

@@ -1,0 +1,111 @@
+"""How well the published profiles place films that nobody has met, against the ratings that were withheld."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from demo.data import Film, Rating
+from recsys.artifacts import Artifacts
+from recsys.catalogue.pseudonyms import Pseudonyms
+from recsys.evaluation.ranking import PAD, recall_at_k
+from recsys.features.text import feature_files
+from recsys.profiles.items import list_segments, load_profiles
+from recsys.profiles.users import history_files, load_histories
+from recsys.retrieval.recaller import Known, recall
+from recsys.retrieval.recallers import RECALLERS
+from recsys.settings import Settings
+
+# Shape suffixes: U users, I items, R padded relevant items.
+CHAMPION = "ridge"
+MODELS = {
+    "random": "random order",
+    "same_category": "popularity of the same genres",
+    "tfidf_centroid": "TF-IDF centroid",
+    "encoder_centroid": "encoder centroid",
+    CHAMPION: "published profiles (ridge)",
+}
+"""Recaller -> what the demo calls it; the published one last."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Mean recall@k over users, by recaller."""
+
+    k: int
+    n_users: int
+    n_candidates: int
+    recall: dict[str, float]
+
+
+def judge_cold(
+    at: Artifacts,
+    settings: Settings,
+    films: tuple[Film, ...],
+    withheld: tuple[Rating, ...],
+    pseudonyms: Pseudonyms,
+) -> Judged:
+    """Rank all cold films for every user with a history, by the published profiles and by the floors.
+
+    Args:
+        at: the workspace, after the films were published.
+        settings: its params.
+        films: the cold candidates.
+        withheld: their ratings, which nobody has seen; each counts as one film that the user wanted.
+        pseudonyms: of the workspace.
+
+    Returns:
+        Recall at `evaluate.k` of the champion and of each floor.
+    """
+    known, users, ids = _known(at, settings)
+    row_of_item = {item: row for row, item in enumerate(ids)}
+    candidates = np.array(sorted(row_of_item[film.item_id] for film in films), np.int64)
+    row_of_user = {user: row for row, user in enumerate(users)}
+    wanted: dict[int, list[int]] = {}
+    for rating in withheld:
+        row = row_of_user.get(pseudonyms.of(rating.user_id))
+        if row is not None:
+            wanted.setdefault(row, []).append(row_of_item[rating.item_id])
+    asked = np.array(sorted(wanted), np.int64)
+    relevant_UR = np.full((len(asked), max(map(len, wanted.values()))), PAD, np.int64)
+    for place, user in enumerate(asked):
+        relevant_UR[place, : len(wanted[user])] = wanted[user]
+    k = settings.evaluate.k
+    found = {}
+    for name in MODELS:
+        ranked = recall(RECALLERS[name](known), asked, candidates, k)
+        found[name] = float(np.mean(recall_at_k(ranked.rows_UK, relevant_UR, k)))
+    return Judged(k, len(asked), len(candidates), found)
+
+
+def _known(at: Artifacts, settings: Settings) -> tuple[Known, list[str], tuple[str, ...]]:
+    """What the release was made of, and the users and items that its rows stand for."""
+    profiles = load_profiles(list_segments(at.profiles("champion")))
+    features = pa.concat_tables([pq.read_table(file.path) for file in feature_files(at.features)])
+    columns = (features[name].to_pylist() for name in ("item_id", "text", "tags"))
+    newest = {item: (text, tuple(tags or ())) for item, text, tags in zip(*columns, strict=True)}
+    histories = load_histories([file.path for file in history_files(at.users / "histories")])
+    known = Known(
+        vectors_ID=profiles.vectors,
+        texts=tuple(newest[item][0] for item in profiles.ids),
+        tags=tuple(newest[item][1] for item in profiles.ids),
+        histories_UI=_matrix([histories.items_of(user) for user in histories.users], profiles.ids),
+        ridge_lambda=settings.users.ridge_lambda,
+        seed=settings.evaluate.seed,
+    )
+    return known, histories.users, profiles.ids
+
+
+def _matrix(histories: list[tuple[str, ...]], ids: tuple[str, ...]) -> csr_array:
+    row_of_item = {item: row for row, item in enumerate(ids)}
+    pairs: list[NDArray[np.int64]] = [
+        np.array([(user, row_of_item[item]) for item in items if item in row_of_item], np.int64).reshape(
+            -1, 2
+        )
+        for user, items in enumerate(histories)
+    ]
+    users, items = np.concatenate(pairs).T
+    return csr_array((np.ones(len(users)), (users, items)), shape=(len(histories), len(ids)))

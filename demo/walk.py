@@ -1,0 +1,264 @@
+"""The main job in five steps, through Airflow, with every claim checked."""
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from rich.console import Console
+
+from demo import landing
+from demo.airflow_client import Airflow
+from demo.data import DemoData
+from demo.judging import Judged, judge_cold
+from demo.landing import LandedFile
+from demo.observing import Sight, live_items, look
+from demo.platform import Platform
+from demo.watching import WalkFailed, Watch
+from recsys.artifacts import Artifacts
+from recsys.catalogue.parts import CATALOGUE
+from recsys.catalogue.pseudonyms import Pseudonyms
+from recsys.publishing import ReleaseStore
+from recsys.settings import Settings
+from recsys.storage import open_storage
+
+ARRIVALS, ROLLBACK = "profile_arrivals", "rollback_release"
+TIMEOUT_S = 420.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the table at the end."""
+
+    name: str
+    release: str
+    parts: int
+    accepted: int
+    quarantined: int
+    encoded: int
+    n_items: int
+    index_recall: float | None
+    live_s: float | None
+    """From the file's landing to the swap of the pointer."""
+    seconds: float
+
+
+@dataclass
+class Walk:
+    """The demo on a running platform."""
+
+    platform: Platform
+    data: DemoData
+    console: Console
+    steps: list[Step] = field(default_factory=list)
+    judged: Judged | None = None
+
+    @cached_property
+    def at(self) -> Artifacts:
+        """The demo's workspace."""
+        return Artifacts(self.platform.workspace)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Its params."""
+        return Settings.load(self.at.params)
+
+    @cached_property
+    def store(self) -> ReleaseStore:
+        """Where releases go."""
+        return ReleaseStore(open_storage(self.platform.environment["RECSYS_STORE"]))
+
+    @cached_property
+    def airflow(self) -> Airflow:
+        """Airflow's API."""
+        return Airflow.of(self.platform.airflow)
+
+    def run(self) -> None:
+        """All five steps, then the gate; fills `steps` and `judged`."""
+        self.first_light()
+        self.new_films()
+        self.edits_and_bad_rows()
+        self.rollback_and_resume()
+        self.gate()
+
+    def first_light(self) -> None:
+        """Steps 1 and 2: films without a plot and their ratings land; everything else happens by itself."""
+        self._title("1", "titles, years and genres of the films without a plot land, with their ratings")
+        files = [landing.ratings_without_plots(self.data), landing.catalogue_without_plots(self.data)]
+        self._title("2", f"{ARRIVALS} fires by itself; first light: the pretrained encoder becomes champion")
+        self._arrival("first light", files)
+
+    def new_films(self) -> None:
+        """Step 3: the films with a plot land as new, cold items; exactly those are encoded."""
+        films = self.data.with_plot
+        self._title("3", f"{len(films)} films with a plot land as new items, their ratings withheld")
+        step = self._arrival("new films", [landing.films_with_plot(self.data)])
+        _require(
+            step.encoded == len(films), f"{step.encoded} texts were encoded, not the {len(films)} new ones"
+        )
+        _require(step.accepted == len(films), f"{step.accepted} rows were accepted, not {len(films)}")
+        pseudonyms = Pseudonyms(self.platform.environment["RECSYS_PSEUDONYM_KEY"])
+        withheld = self.data.ratings_of(films)
+        with self.console.status("ranking the cold films for every user with a history"):
+            self.judged = judge_cold(self.at, self.settings, films, withheld, pseudonyms)
+
+    def edits_and_bad_rows(self) -> None:
+        """Step 4: ten texts change, and a file with bad rows lands; ten are encoded, bad rows are quarantined."""
+        supplier, bad = landing.file_with_bad_rows(self.data)
+        n_edits = len(landing.edited_films(self.data))
+        self._title("4", f"the text of {n_edits} films changes, and a file with {len(bad)} bad rows lands")
+        before = {part.id for part in look(self.at, self.store).parts}
+        step = self._arrival("edits, bad rows", [landing.edits(self.data), supplier])
+        _require(
+            step.encoded == n_edits, f"{step.encoded} texts were encoded, not the {n_edits} that changed"
+        )
+        good = n_edits + landing.N_GOOD_ROWS
+        _require(step.accepted == good, f"{step.accepted} rows were accepted, not the {good} good ones")
+        found = [
+            row
+            for part in look(self.at, self.store).parts
+            if part.id not in before and part.kind == CATALOGUE
+            for row in part.quarantined().sort_by("line").to_pylist()
+        ]
+        _require(len(found) == len(bad), f"{len(found)} rows were quarantined, not {len(bad)}: {found}")
+        for row, planted in zip(found, bad, strict=True):
+            _require(bool(row["reason"]), f"line {row['line']} was quarantined without a reason")
+            told = f"    line {row['line']}: [yellow]{row['reason']}[/] [dim]{row['detail']}[/] ({planted.fault})"
+            self.console.print(told, highlight=False)
+
+    def rollback_and_resume(self) -> None:
+        """Step 5: back to the release before; a film that lands under the hold waits for `resume`."""
+        self._title(
+            "5", "rollback to the previous release with a hold; an arrival is built, not swapped; resume"
+        )
+        before = look(self.at, self.store)
+        previous = self.store.manifest(before.head).parent
+        seconds = self._move("rollback", "the demo shows it")
+        now = look(self.at, self.store).current
+        _require(bool(now and now.release == previous and now.hold), f"after rollback CURRENT says {now}")
+        self._add("rollback", seconds)
+        held = self._arrival("under the hold", [landing.late_film()], held=True)
+        now = look(self.at, self.store).current
+        _require(bool(now and now.release == previous and now.head == held.release), f"under the hold: {now}")
+        seconds = self._move("resume", "the demo shows it")
+        now = look(self.at, self.store).current
+        _require(
+            bool(now and now.release == held.release and not now.hold), f"after resume CURRENT says {now}"
+        )
+        self._add("resume", seconds)
+
+    def gate(self) -> None:
+        """Judge the champion on the workspace's own holdout, for the gate page."""
+        self._title(
+            "+", "dvc repro evaluate gate: the champion against the floors, on the ratings that were accepted"
+        )
+        log = self.platform.workspace.parent / "logs" / "gate.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with self.console.status("dvc repro evaluate gate"), log.open("wb") as output:
+            done = subprocess.run(
+                [sys.executable, "-m", "dvc", "repro", "evaluate", "gate"],
+                cwd=self.platform.workspace,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                check=False,
+            )
+        _require(
+            done.returncode == 0, f"dvc repro evaluate gate failed, see {log}:\n{log.read_text()[-3000:]}"
+        )
+        _require(self.at.gate_page.is_file(), f"{self.at.gate_page} was not made")
+
+    def _arrival(self, name: str, files: list[LandedFile], *, held: bool = False) -> Step:
+        """Land files, wait until a release holds them, and count what happened."""
+        before = look(self.at, self.store)
+        watch = Watch(self.airflow, ARRIVALS, self.console)
+        zone = open_storage(self.platform.environment["RECSYS_LANDING"])
+        since = time.monotonic()
+        for file in files:
+            zone.write(file.key, file.content)
+            self.console.print(
+                f"    landed {zone.url}/{file.key} [dim]{len(file.content):,} bytes[/]", highlight=False
+            )
+        live: list[float] = []
+
+        def done(idle: bool) -> bool:
+            pointer = self.store.pointer()
+            moved = bool(pointer and pointer.current.head != before.head)
+            if moved and not live:
+                live.append(time.monotonic() - since)
+            if refused := sorted(self.at.refused.glob("*.json")):
+                raise WalkFailed(f"a batch was refused: {refused[0].read_text(encoding='utf-8')}")
+            return moved and idle and not any(zone.exists(file.key) for file in files)
+
+        seconds = watch.until(done, name, TIMEOUT_S)
+        return self._step(name, before, None if held else live[0], seconds)
+
+    def _step(self, name: str, before: Sight, live_s: float | None, seconds: float) -> Step:
+        after = look(self.at, self.store)
+        new = [part for part in after.parts if part.id not in {part.id for part in before.parts}]
+        manifest = self.store.manifest(after.head)
+        step = Step(
+            name=name,
+            release=after.head,
+            parts=len(after.parts),
+            accepted=sum(part.arrival.n_rows for part in new),
+            quarantined=sum(part.arrival.n_quarantined for part in new),
+            encoded=after.n_encoded - before.n_encoded,
+            n_items=live_items(manifest, self.at),
+            index_recall=manifest.index_recall,
+            live_s=live_s,
+            seconds=seconds,
+        )
+        self.steps.append(step)
+        self.console.print(
+            f"    [green]release {step.release}[/]: {step.encoded} of {step.n_items} items encoded"
+        )
+        return step
+
+    def _add(self, name: str, seconds: float) -> None:
+        """A line for a step that only moved the pointer."""
+        after = look(self.at, self.store)
+        if after.current is None:
+            raise WalkFailed("CURRENT is gone")
+        manifest = self.store.manifest(after.current.release)
+        recall, n_items = manifest.index_recall, live_items(manifest, self.at)
+        step = Step(name, manifest.id, len(after.parts), 0, 0, 0, n_items, recall, seconds, seconds)
+        self.steps.append(step)
+        self.console.print(
+            f"    [green]{name}[/]: readers get {manifest.id} [dim]{seconds:.1f} s[/]", highlight=False
+        )
+
+    def _move(self, action: str, why: str) -> float:
+        """Run DAG rollback_release; seconds until the pointer has moved."""
+        before = self.store.current().current.generation
+        watch = Watch(self.airflow, ROLLBACK, self.console)
+        since = time.monotonic()
+        self.airflow.trigger(ROLLBACK, {"action": action, "release": "previous", "why": why})
+        moved: list[float] = []
+
+        def done(idle: bool) -> bool:
+            if not moved and self.store.current().current.generation > before:
+                moved.append(time.monotonic() - since)
+            return bool(moved) and idle
+
+        watch.until(done, action, 120)
+        return moved[0]
+
+    def _title(self, number: str, words: str) -> None:
+        self.console.print(f"\n[bold]({number})[/] {words}", highlight=False)
+
+
+def wait_for_dags(airflow: Airflow, console: Console, timeout_s: float = 90) -> None:
+    """Wait until Airflow has read both DAGs; WalkFailed shows what went wrong while it read them."""
+    deadline = time.monotonic() + timeout_s
+    with console.status("Airflow reads the DAGs"):
+        while not all(airflow.knows(dag) for dag in (ARRIVALS, ROLLBACK)):
+            if time.monotonic() > deadline:
+                raise WalkFailed("Airflow has not read the DAGs:\n" + "\n".join(airflow.import_errors()))
+            time.sleep(0.5)
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise WalkFailed(otherwise)
