@@ -1,4 +1,4 @@
-"""Item -> one text; the format of artifacts/features: a parquet file per catalogue part, named by content key."""
+"""Item -> one text; the format of artifacts/features: one parquet file per part, named by content key."""
 
 import hashlib
 import json

@@ -1,0 +1,116 @@
+"""Which encoder it is: artifacts/<role>/encoder.json, and the same file inside a packed encoder."""
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recsys.errors import ArtifactMissing, EncoderError
+from recsys.storage.atomic import write_whole
+
+TOKENIZER = "tokenizer.json"
+MODEL = "model.xml"
+REFERENCE = "encoder.json"
+
+
+class RegistryEntry(BaseModel):
+    """A model version in MLflow."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    model: str
+    version: str
+    run_id: str | None
+
+
+class PackedFile(BaseModel):
+    """One file of a packed encoder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    size: int
+    """Bytes."""
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> "PackedFile":
+        """Describe a file by its content."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(name=path.name, size=path.stat().st_size, sha256=digest)
+
+
+class EncoderReference(BaseModel):
+    """What an encoder is, and the files that make it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hash: str = Field(pattern="^[0-9a-f]{64}$")
+    """Of the recipe: the same on every machine."""
+    dim: int = Field(gt=0)
+    max_tokens: int = Field(gt=2)
+    pooling: Literal["mean", "cls"]
+    precision: Literal["float32", "int8"]
+    source: str
+    """As params.yaml named it."""
+    registry: RegistryEntry | None = None
+    """Where MLflow keeps it."""
+    files: tuple[PackedFile, ...]
+    """tokenizer.json, model.xml, model.bin."""
+
+    @classmethod
+    def load(cls, path: Path) -> "EncoderReference":
+        """Read an encoder.json.
+
+        Raises:
+            ArtifactMissing: it is not there.
+            EncoderError: it is damaged.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise ArtifactMissing(f"{path} does not exist", remedy="recsys fetch-champion") from error
+        except ValidationError as error:
+            fault = error.errors()[0]
+            words = f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+            raise EncoderError(f"{path} is damaged: {words}", remedy="recsys fetch-champion") from error
+
+    def save(self, path: Path) -> None:
+        """Write an encoder.json, atomically; one that says the same is left alone."""
+        write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
+
+
+def verify_packed(reference: EncoderReference, encoders: Path) -> None:
+    """Check every packed file against its size and SHA-256.
+
+    Raises:
+        ArtifactMissing: the encoder is not packed here.
+        EncoderError: a file is damaged; names it.
+    """
+    verify_sizes(reference, encoders)
+    for file in reference.files:
+        path = encoders / reference.hash / file.name
+        if PackedFile.of(path) != file:
+            raise EncoderError(f"{path} is damaged", remedy=_remedy(path))
+
+
+def verify_sizes(reference: EncoderReference, encoders: Path) -> None:
+    """Check that every packed file is there with its size: what can be done each time.
+
+    Raises:
+        ArtifactMissing: the encoder is not packed here.
+        EncoderError: a file is missing or has another size; names it.
+    """
+    folder = encoders / reference.hash
+    if not folder.is_dir():
+        raise ArtifactMissing(f"{folder} does not exist", remedy="recsys fetch-champion")
+    for file in reference.files:
+        path = folder / file.name
+        if not path.is_file() or path.stat().st_size != file.size:
+            raise EncoderError(f"{path} is missing or has not {file.size} bytes", remedy=_remedy(path))
+
+
+def _remedy(path: Path) -> str:
+    return f"delete {path.parent} and run recsys fetch-champion"
