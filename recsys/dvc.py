@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 
 from recsys.errors import StorageError
@@ -44,6 +45,32 @@ def has_remote(root: Path) -> bool:
         _dvc(root, "config", "--local", "core.remote", check=False)
         or _dvc(root, "config", "core.remote", check=False)
     )
+
+
+def adopt_settings(root: Path, into: Path) -> None:
+    """Make the folder `into` a DVC workspace with the remote, credentials and cache settings of the workspace `root`.
+
+    Raises:
+        StorageError: `root` is no DVC workspace.
+    """
+    source = root / ".dvc"
+    if not (source / "config").is_file():
+        raise StorageError(f"{root} is no DVC workspace", remedy="run where .dvc/config lies, or `dvc init`")
+    (into / ".dvc").mkdir(parents=True, exist_ok=True)
+    for name in ("config", "config.local"):
+        if not (source / name).is_file():
+            continue
+        settings = ConfigParser(interpolation=None)
+        settings.read(source / name, "utf-8")
+        for section in settings.values():
+            for key in ("url", "dir"):  # DVC reads relative paths from the folder of the file they stand in
+                value = section.get(key)
+                if value and "://" not in value and not value.startswith(("/", "~")):
+                    section[key] = str((source / value).resolve())
+        if name == "config":
+            settings.read_dict({"core": {"no_scm": "true"}})
+        with (into / ".dvc" / name).open("w", encoding="utf-8") as file:
+            settings.write(file)
 
 
 def _dvc(root: Path, *arguments: str, check: bool = True) -> str:

@@ -24,4 +24,6 @@ class CollectParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     keep_releases: int = Field(ge=2)
-    """Newest releases that `collect` leaves, beside CURRENT and its ancestors' shared files."""
+    """Newest releases that `collect` leaves, beside the one that readers get."""
+    grace_s: int = Field(ge=7200)
+    """Seconds for which every new object and release is safe: longer than any publish takes."""

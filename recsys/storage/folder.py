@@ -1,5 +1,6 @@
 """A folder as storage: temporary file, fsync, rename; compare-and-swap under a file lock."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -77,6 +78,11 @@ class FolderStorage:
                 return file.read(), _tag(os.fstat(file.fileno()))
         except FileNotFoundError:
             return None
+
+    def sha256(self, key: str) -> str:
+        """SHA-256 of the file's bytes."""
+        with self._explained(key), self.path(key).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def fetch(self, key: str, to: Path) -> None:
         """Copy into a local file, atomically."""

@@ -44,6 +44,9 @@ class Storage(Protocol):
     def read_tagged(self, key: str) -> tuple[bytes, str] | None:
         """The object's bytes with the tag that `swap` expects, or None where it is missing."""
 
+    def sha256(self, key: str) -> str:
+        """SHA-256 in hex of the bytes as they are stored now, read back from the place itself."""
+
     def fetch(self, key: str, to: Path) -> None:
         """Copy the object into the local file `to`, atomically."""
 

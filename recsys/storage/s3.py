@@ -1,5 +1,6 @@
 """A bucket as storage: compare-and-swap by If-Match and If-None-Match; address and keys from AWS_* variables."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -84,6 +85,15 @@ class S3Storage:
                 return reply["Body"].read(), reply["ETag"]
         except _Missing:
             return None
+
+    def sha256(self, key: str) -> str:
+        """SHA-256 of the object's bytes, downloaded chunk by chunk."""
+        digest = hashlib.sha256()
+        with self._explained(key):
+            body = self._client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"]
+            for chunk in body.iter_chunks(1 << 20):
+                digest.update(chunk)
+        return digest.hexdigest()
 
     def fetch(self, key: str, to: Path) -> None:
         """Download into a local file, atomically."""

@@ -1,0 +1,140 @@
+"""What a release must pass before readers get it: a good index, and old answers to old questions."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from recsys.encoders import open_encoder
+from recsys.errors import ReleaseError
+from recsys.features import feature_files
+from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.params import PublishParams
+from recsys.publishing.release import File, Manifest, SmokeQuery
+from recsys.storage.atomic import whole_file
+
+QUERY_BATCH_TOKENS = 2048
+
+
+def require_index_recall(manifest: Manifest, minimum: float) -> None:
+    """Refuse an index that misses too much.
+
+    Raises:
+        ReleaseError: a segment's recall is under the minimum; names it.
+    """
+    for segment in manifest.segments:
+        if segment.index.recall < minimum:
+            raise ReleaseError(
+                f"the {segment.index.kind} index of segment {segment.name} has recall@10 {segment.index.recall:.3f} "
+                f"against exact search; publish.min_index_recall is {minimum}",
+                remedy="raise index.hnsw_ef_search or index.ivf_probes (or exact_below), then dvc repro index",
+            )
+
+
+def smoke_texts(head: Manifest | None, features: Path, n: int) -> tuple[str, ...]:
+    """The texts that are asked: those of the parent; where it has fewer, those of smallest hash join them.
+
+    Args:
+        head: the parent, or None.
+        features: folder of feature files.
+        n: how many.
+    """
+    texts = [query.text for query in head.smoke[:n]] if head else []
+    if len(texts) < n:
+        found: dict[str, str] = {}
+        for file in feature_files(features):
+            rows = pq.read_table(file.path, columns=["text_hash", "text", "deleted"])
+            hashes, texts_of, gone = (rows[name].to_pylist() for name in ("text_hash", "text", "deleted"))
+            found |= {h: t for h, t, deleted in zip(hashes, texts_of, gone, strict=True) if not deleted}
+        fresh = (found[key] for key in sorted(found) if found[key] not in texts)
+        texts += [text for text, _ in zip(fresh, range(n - len(texts)), strict=False)]
+    return tuple(texts)
+
+
+def encode_queries(manifest: Manifest, files: ObjectFiles, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Vectors of texts by the release's own encoder, [len(texts), d]."""
+    encoder = open_encoder(manifest.encoder, unpacked_encoders(manifest, files), QUERY_BATCH_TOKENS)
+    return encoder.encode(texts)
+
+
+def unpacked_encoders(manifest: Manifest, files: ObjectFiles) -> Path:
+    """Lay the release's encoder out as `open_encoder` expects it.
+
+    Args:
+        manifest: names the encoder's files.
+        files: where they lie.
+
+    Returns:
+        <cache>/encoders, with a folder <encoder hash> below it.
+    """
+    folder = files.cache / "encoders" / manifest.encoder.hash
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in manifest.encoder.files:
+        target = folder / entry.name
+        if not target.is_file() or target.stat().st_size != entry.size:
+            source = files.path(File(**entry.model_dump()))
+            with whole_file(target) as temporary:
+                shutil.copyfile(source, temporary)
+    if not (folder / "encoder.json").is_file():
+        manifest.encoder.model_copy(update={"registry": None}).save(folder / "encoder.json")
+    return folder.parent
+
+
+def smoke_lists(
+    profiles: Profiles, texts: Sequence[str], parent: Manifest | None, params: PublishParams
+) -> tuple[SmokeQuery, ...]:
+    """Record the nearest items of every text, and refuse vectors or an index that answer the parent's texts otherwise.
+
+    Items that came, went or changed since then answer otherwise by right, so only items count whose newest row was
+    in the parent already: among those the order can only change when vectors or the search did.
+
+    Args:
+        profiles: the release to be.
+        texts: what is asked; begins with the parent's texts.
+        parent: the release before it, or None.
+        params: least overlap, and k.
+
+    Returns:
+        One list per text.
+
+    Raises:
+        ReleaseError: an overlap is too small; names the text and both lists.
+    """
+    if not texts:
+        return ()
+    vectors = encode_queries(profiles.manifest, profiles.files, texts)
+    if parent and _comparable(profiles.manifest, parent):
+        shared_I = profiles.items_of_parts({part for segment in parent.segments for part in segment.parts})
+        for query, vector in zip(parent.smoke, vectors, strict=False):
+            _require_overlap(query, vector, profiles, shared_I, params.min_smoke_overlap)
+    found = profiles.nearest(vectors, params.k)
+    return tuple(SmokeQuery(text=text, neighbours=ids) for text, ids in zip(texts, found, strict=True))
+
+
+def _comparable(manifest: Manifest, parent: Manifest) -> bool:
+    return manifest.encoder.hash == parent.encoder.hash and manifest.preprocessing == parent.preprocessing
+
+
+def _require_overlap(
+    query: SmokeQuery,
+    vector_D: NDArray[np.float32],
+    profiles: Profiles,
+    shared_I: NDArray[np.bool_],
+    minimum: float,
+) -> None:
+    rows = {item: profiles.row_of_item.get(item) for item in query.neighbours}
+    expected = [item for item, row in rows.items() if row is not None and shared_I[row]]
+    if not expected:
+        return
+    found = profiles.nearest(vector_D[None], len(expected), shared_I)[0]
+    overlap = len(set(expected) & set(found)) / len(expected)
+    if overlap < minimum:
+        raise ReleaseError(
+            f"the neighbours of {query.text[:60]!r} drifted: {overlap:.2f} of {expected} are left in "
+            f"{list(found)}; publish.min_smoke_overlap is {minimum}",
+            remedy="same encoder, same texts, other vectors: delete the vector cache (var/cache/vectors) and "
+            "artifacts/profiles, run dvc repro, publish again",
+        )

@@ -1,0 +1,84 @@
+"""Give up old releases and delete what no release needs any more; safe beside publishers, rollbacks and readers."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from recsys.errors import SwapLost
+from recsys.publishing.params import CollectParams
+from recsys.publishing.pointing import lineage
+from recsys.publishing.release import Current
+from recsys.publishing.store import ReleaseStore, manifest_key
+from recsys.storage import Storage
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What was deleted."""
+
+    releases: tuple[str, ...]
+    n_objects: int
+    n_bytes: int
+
+
+def collect(storage: Storage, params: CollectParams) -> Collected:
+    """Keep the newest releases, what readers get, and everything young; delete the rest.
+
+    First the pointer is told which releases are given up, by the same compare-and-swap that a rollback needs: one of
+    the two sees the other. Then manifests go, then objects that no kept manifest names. An object younger than the
+    grace period may belong to a release that is being published, and stays. Killed halfway, the next run goes on.
+
+    Args:
+        storage: where releases live.
+        params: how many to keep, and the grace period.
+
+    Returns:
+        What was deleted.
+
+    Raises:
+        ReleaseError: nothing is published, or a manifest is damaged: nothing is deleted then.
+        StorageError: the store cannot be reached.
+    """
+    store = ReleaseStore(storage)
+    old = datetime.now(UTC) - timedelta(seconds=params.grace_s)
+    plan = _announced(store, params.keep_releases, old)
+    for release in plan.doomed:
+        storage.delete(manifest_key(release))
+    stray = [o for sha, o in store.objects().items() if sha not in plan.needed and o.modified < old]
+    for stored in stray:
+        storage.delete(stored.key)
+    return Collected(plan.doomed, len(stray), sum(o.size for o in stray))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    doomed: tuple[str, ...]
+    below: int
+    """Sequence of the oldest release of the line that stays."""
+    needed: frozenset[str]
+    """Checksums of objects that kept releases name."""
+
+
+def _announced(store: ReleaseStore, keep_releases: int, old: datetime) -> _Plan:
+    while True:
+        before = store.current()
+        plan = _plan(store, before.current, keep_releases, old)
+        if not plan.doomed:
+            return plan
+        try:
+            current = before.current
+            store.swap(before, current.release, current.hold, current.by, plan.below)
+        except SwapLost:
+            continue
+        return plan
+
+
+def _plan(store: ReleaseStore, current: Current, keep_releases: int, old: datetime) -> _Plan:
+    stored = store.release_ids()
+    manifests = {release: store.manifest(release) for release in stored}
+    line = lineage(current.head, manifests)[:keep_releases]
+    kept = {release for release in stored if release in (*line, current.release) or stored[release] > old}
+    return _Plan(
+        doomed=tuple(release for release in stored if release not in kept),
+        below=min(manifests[release].sequence for release in line),
+        needed=frozenset(file.sha256 for release in kept for file in manifests[release].files()),
+    )

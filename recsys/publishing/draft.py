@@ -1,0 +1,247 @@
+"""What a workspace has to publish: its artifacts as a manifest that has no place among the releases yet."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recsys.artifacts import Artifacts
+from recsys.catalogue.parts import Arrival, Part, all_parts
+from recsys.encoders import EncoderReference
+from recsys.errors import ArtifactMissing, ReleaseError
+from recsys.features import PREPROCESSING_VERSION
+from recsys.features.params import FeaturesParams
+from recsys.profiles import Segment, list_segments
+from recsys.profiles.users import UsersSummary
+from recsys.publishing.objects import count_rows
+from recsys.publishing.release import (
+    File,
+    LandedFile,
+    Manifest,
+    ModelVersion,
+    PartReport,
+    Preprocessing,
+    Provenance,
+    ReleasedHistory,
+    ReleasedSegment,
+    ReleasedUsers,
+    SegmentIndex,
+)
+
+HISTORY_NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})\.parquet")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A manifest without sequence, parent and smoke lists, and where its files lie."""
+
+    manifest: Manifest
+    sources: Mapping[str, Path]
+    """checksum -> local file."""
+
+
+class _Hasher:
+    """Makes File entries, remembers where the bytes lie, and hashes nothing twice."""
+
+    def __init__(self, known: Iterable[File]) -> None:
+        self._known = {(file.name, file.size): file for file in known}
+        self.sources: dict[str, Path] = {}
+
+    def keyed(self, path: Path) -> File:
+        """A file that is named by content key: one that is published under its name is not read again."""
+        known = self._known.get((path.name, path.stat().st_size))
+        return self._remember(known, path) if known else self.hashed(path)
+
+    def hashed(self, path: Path) -> File:
+        """Any file."""
+        with path.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        return self._remember(File(name=path.name, size=path.stat().st_size, sha256=digest), path)
+
+    def named(self, file: File, path: Path) -> File:
+        """A file whose checksum is known."""
+        return self._remember(file, path)
+
+    def _remember(self, file: File, path: Path) -> File:
+        self.sources[file.sha256] = path
+        return file
+
+
+def gather(at: Artifacts, features: FeaturesParams, code_commit: str, head: Manifest | None) -> Draft:
+    """Collect the workspace's artifacts.
+
+    Args:
+        at: the workspace.
+        features: how texts were made.
+        code_commit: commit of the running code.
+        head: the newest release; its entries spare reading unchanged files, and its records of landed files stay.
+
+    Returns:
+        The draft.
+
+    Raises:
+        ArtifactMissing: a stage has not run.
+        ReleaseError: artifacts of different runs lie beside each other.
+    """
+    hasher = _Hasher(head.files() if head else ())
+    reference = EncoderReference.load(at.encoder_reference("champion"))
+    for file in reference.files:
+        hasher.named(File(**file.model_dump()), at.encoders / reference.hash / file.name)
+    on_disk = {part.id: part for part in all_parts(at.data)}
+    segments = _segments(at, hasher, on_disk, head)
+    histories = _histories(at, hasher, on_disk)
+    landed = {part for segment in segments for part in segment.parts}
+    landed |= {part for history in histories for part in history.parts}
+    manifest = Manifest(
+        sequence=0,
+        parent=None,
+        preprocessing=Preprocessing(
+            version=PREPROCESSING_VERSION, fields=features.fields, max_chars=features.max_chars
+        ),
+        code_commit=code_commit,
+        encoder=reference,
+        segments=segments,
+        histories=histories,
+        users=_users(at, hasher, reference),
+        ranker={"name": "dot"},
+        metrics=_judged(at.metrics, at.report, reference.hash),
+        decision=_judged(at.decision, at.decision, reference.hash),
+        smoke=(),
+        index_recall=min((segment.index.recall for segment in segments), default=1.0),
+        provenance=_provenance(at, hasher, on_disk.values(), reference, landed, head),
+    )
+    return Draft(manifest, hasher.sources)
+
+
+def _segments(
+    at: Artifacts, hasher: _Hasher, on_disk: Mapping[str, Part], head: Manifest | None
+) -> tuple[ReleasedSegment, ...]:
+    index_file = at.index / "index.json"
+    if not index_file.is_file():
+        raise ArtifactMissing(f"{index_file} does not exist", remedy="dvc repro index")
+    indexes = {entry["segment"]: entry for entry in json.loads(index_file.read_text("utf-8"))}
+    found = list_segments(at.profiles("champion"))
+    if {segment.name for segment in found} != set(indexes):
+        raise ReleaseError("profiles and index are of different runs", remedy="dvc repro index")
+    known = {segment.name: segment for segment in head.segments} if head else {}
+    return tuple(
+        _segment(segment, indexes[segment.name], at, hasher, on_disk, known.get(segment.name))
+        for segment in found
+    )
+
+
+def _segment(
+    segment: Segment,
+    entry: Mapping[str, Any],
+    at: Artifacts,
+    hasher: _Hasher,
+    on_disk: Mapping[str, Part],
+    known: ReleasedSegment | None,
+) -> ReleasedSegment:
+    if known:
+        n_items, n_deleted = known.n_items, known.n_deleted
+    else:
+        n_items, n_deleted = count_rows(segment.rows_path)
+    file = hasher.keyed(at.index / entry["file"]) if entry["file"] else None
+    return ReleasedSegment(
+        name=segment.name,
+        parts=_landed_in(segment.parts[0], on_disk),
+        n_items=n_items,
+        n_deleted=n_deleted,
+        rows=hasher.keyed(segment.rows_path),
+        vectors=hasher.keyed(segment.vectors_path),
+        index=SegmentIndex(kind=entry["kind"], file=file, recall=entry["recall"]),
+    )
+
+
+def _histories(at: Artifacts, hasher: _Hasher, on_disk: Mapping[str, Part]) -> tuple[ReleasedHistory, ...]:
+    folder = at.users / "histories"
+    if not folder.is_dir():
+        raise ArtifactMissing(f"{folder} does not exist", remedy="dvc repro users")
+    named = ((HISTORY_NAME.fullmatch(path.name), path) for path in sorted(folder.iterdir()))
+    return tuple(
+        ReleasedHistory(part=match["part"], parts=_landed_in(match["part"], on_disk), file=hasher.keyed(path))
+        for match, path in named
+        if match
+    )
+
+
+def _landed_in(part: str, on_disk: Mapping[str, Part]) -> tuple[str, ...]:
+    """The landed parts behind a part: itself, or those that it merged."""
+    if part not in on_disk:
+        raise ReleaseError(
+            f"artifacts were made of part {part}, which is not in data/ any more",
+            remedy="dvc repro index users",
+        )
+    return tuple(arrival.part for arrival in on_disk[part].arrival.landed())
+
+
+def _users(at: Artifacts, hasher: _Hasher, reference: EncoderReference) -> ReleasedUsers:
+    summary = UsersSummary.load(at.users / "users.json")
+    gram = hasher.hashed(at.users / "gram.npy")
+    if summary.encoder_hash != reference.hash or summary.gram_sha256 != gram.sha256:
+        raise ReleaseError("users and champion are of different runs", remedy="dvc repro users")
+    return ReleasedUsers(
+        gram=gram, ridge_lambda=summary.ridge_lambda, n_users=summary.n_users, n_items=summary.n_items
+    )
+
+
+def _judged(path: Path, signed: Path, encoder_hash: str) -> dict[str, Any] | None:
+    """What is said about this encoder, or None where nothing is said, or about another one.
+
+    Args:
+        path: the JSON file.
+        signed: the file beside it that names the encoder.
+        encoder_hash: of the workspace's champion.
+    """
+    if not path.is_file() or not signed.is_file():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found if json.loads(signed.read_text("utf-8")).get("encoder_hash") == encoder_hash else None
+
+
+def _provenance(
+    at: Artifacts,
+    hasher: _Hasher,
+    parts: Iterable[Part],
+    reference: EncoderReference,
+    landed: set[str],
+    head: Manifest | None,
+) -> Provenance:
+    data_dvc, dvc_lock = (
+        path.read_text("utf-8") if path.is_file() else None for path in (at.data_dvc, at.dvc_lock)
+    )
+    known = {record.part: record for record in head.provenance.arrivals} if head else {}
+    reports = {report.part: report for report in head.provenance.data_reports} if head else {}
+    records = dict(known)
+    for part in parts:
+        for arrival in part.arrival.landed():
+            records.setdefault(arrival.part, _landed_file(arrival, data_version(data_dvc)))
+        if part.report_path.is_file() and part.id not in reports:
+            reports[part.id] = PartReport(part=part.id, file=hasher.hashed(part.report_path))
+    entry = reference.registry
+    return Provenance(
+        data_dvc=data_dvc,
+        dvc_lock=dvc_lock,
+        mlflow=ModelVersion(run_id=entry.run_id, version=entry.version) if entry else None,
+        data_reports=tuple(reports[part] for part in sorted(reports) if part in landed),
+        arrivals=tuple(records[part] for part in sorted(records) if part in landed),
+    )
+
+
+def _landed_file(arrival: Arrival, version: str | None) -> LandedFile:
+    plain = arrival.model_dump(mode="json")
+    kept = ("part", "kind", "source", "sha256", "arrived_at", "n_rows", "n_quarantined", "accepted_by")
+    return LandedFile(**{name: plain[name] for name in kept}, data_version=version)
+
+
+def data_version(data_dvc: str | None) -> str | None:
+    """The hash by which data.dvc names data/."""
+    if data_dvc is None:
+        return None
+    return str(yaml.safe_load(data_dvc)["outs"][0]["md5"])

@@ -1,0 +1,158 @@
+"""Objects of a release as local files: in place where the store is a folder, else in a content-addressed cache."""
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from recsys.errors import ReleaseError
+from recsys.profiles import Latest, Segment, latest
+from recsys.profiles.users import Histories, load_histories
+from recsys.publishing.release import File, Manifest
+from recsys.publishing.store import object_key
+from recsys.retrieval.segments import PAD, IndexedSegment, SegmentSearcher
+from recsys.storage import FolderStorage, Storage
+
+
+@dataclass(frozen=True)
+class ObjectFiles:
+    """Where an object's bytes lie on this machine; each file's checksum is verified once, before its first use."""
+
+    storage: Storage
+    cache: Path
+    """Downloads go to <cache>/objects/<sha256>."""
+    sources: Mapping[str, Path] = field(default_factory=dict)
+    """checksum -> local file that needs no download."""
+    _verified: set[str] = field(default_factory=set)
+
+    def path(self, file: File) -> Path:
+        """The local file, verified.
+
+        Raises:
+            ReleaseError: the object is corrupt or missing; names it.
+        """
+        if source := self.sources.get(file.sha256):
+            return source
+        if isinstance(self.storage, FolderStorage):
+            place = self.storage.path(object_key(file))
+            self._verify(file, place)
+            return place
+        place = self.cache / "objects" / file.sha256
+        if not place.is_file() or place.stat().st_size != file.size:
+            self._download(file, place)
+        self._verify(file, place)
+        return place
+
+    def _download(self, file: File, place: Path) -> None:
+        if not self.storage.exists(object_key(file)):
+            raise ReleaseError(
+                f"object {file.sha256} ({file.name}) is missing in {self.storage.url}",
+                remedy="open another release; `recsys releases` lists them",
+            )
+        self.storage.fetch(object_key(file), place)
+
+    def _verify(self, file: File, place: Path) -> None:
+        if file.sha256 in self._verified:
+            return
+        try:
+            with place.open("rb") as opened:
+                found = hashlib.file_digest(opened, "sha256").hexdigest()
+        except FileNotFoundError as error:
+            raise ReleaseError(
+                f"object {file.sha256} ({file.name}) is missing in {self.storage.url}",
+                remedy="open another release; `recsys releases` lists them",
+            ) from error
+        if found != file.sha256:
+            if not isinstance(self.storage, FolderStorage):
+                place.unlink(missing_ok=True)  # the next attempt downloads it again
+            raise ReleaseError(
+                f"object {file.sha256} ({file.name}) of {self.storage.url} is corrupt: its bytes give {found}",
+                remedy="open another release, or publish again from a workspace that has the file",
+            )
+        self._verified.add(file.sha256)
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """Item profiles, users and search of one release; each is loaded when it is first asked for."""
+
+    manifest: Manifest
+    files: ObjectFiles
+
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """In part order, rows only: the vectors' files are not touched."""
+        return tuple(
+            Segment(s.name, s.parts, self.files.path(s.rows), Path()) for s in self.manifest.segments
+        )
+
+    @cached_property
+    def latest(self) -> Latest:
+        """Which row of which segment is live for each item."""
+        return latest(self.segments)
+
+    @cached_property
+    def row_of_item(self) -> dict[str, int]:
+        """Item id -> position in `latest.item_ids`."""
+        return {item: row for row, item in enumerate(self.latest.item_ids)}
+
+    @cached_property
+    def searcher(self) -> SegmentSearcher:
+        """Search over the live items."""
+        return SegmentSearcher([self._indexed(n) for n in range(len(self.segments))], self.latest)
+
+    @cached_property
+    def histories(self) -> Histories:
+        """Who has met what."""
+        return load_histories([self.files.path(history.file) for history in self.manifest.histories])
+
+    def items_of_parts(self, parts: Collection[str]) -> NDArray[np.bool_]:
+        """Which live items have their newest row from one of these landed parts, [I]."""
+        found = np.zeros(len(self.latest.item_ids), np.bool_)
+        for position, segment in enumerate(self.segments):
+            mine = self.latest.segment_of_item == position
+            inside = [part in parts for part in segment.parts]
+            if all(inside):
+                found[mine] = True
+            elif any(inside):
+                part_R = segment.rows(["part"])["part"].to_pylist()
+                wanted_R = np.fromiter((part in parts for part in part_R), bool, len(part_R))
+                found[mine] = wanted_R[self.latest.row_of_item[mine]]
+        return found
+
+    def nearest(
+        self, queries_QD: NDArray[np.floating], k: int, allowed_I: NDArray[np.bool_] | None = None
+    ) -> list[tuple[str, ...]]:
+        """Ids of the k best items of every query, best first."""
+        found = self.searcher.search(queries_QD, k, allowed_I=allowed_I)
+        ids = self.latest.item_ids
+        return [tuple(ids[row] for row in rows if row != PAD) for rows in found.rows_QK.tolist()]
+
+    def gram(self) -> NDArray[np.float64]:
+        """XᵀX of the users' ridge, [d, d]."""
+        gram: NDArray[np.float64] = np.load(self.files.path(self.manifest.users.gram))
+        return gram
+
+    def _indexed(self, position: int) -> IndexedSegment:
+        released = self.manifest.segments[position]
+        segment = Segment("", (), Path(), self.files.path(released.vectors))
+        vectors = segment.vectors()
+        if len(vectors) != released.n_items:
+            raise ReleaseError(
+                f"segment {released.name} has {len(vectors)} vectors for {released.n_items} items",
+                remedy="publish again after `dvc repro`",
+            )
+        index = self.files.path(released.index.file) if released.index.file else None
+        return IndexedSegment(vectors, index)
+
+
+def count_rows(path: Path) -> tuple[int, int]:
+    """Live and deleted rows of a segment's rows file."""
+    deleted = pq.read_table(path, columns=["deleted"])["deleted"]
+    n_deleted = int(deleted.to_numpy(zero_copy_only=False).astype(bool).sum())
+    return len(deleted) - n_deleted, n_deleted

@@ -1,0 +1,137 @@
+"""Moving the pointer without building anything: roll back, resume, and the list of releases."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from recsys.errors import ReleaseError
+from recsys.publishing.release import Current, Hold, Manifest
+from recsys.publishing.store import Pointer, ReleaseStore
+from recsys.storage import Storage
+
+PREVIOUS = "previous"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One stored release, as `recsys releases` shows it."""
+
+    release: str
+    parent: str | None
+    is_current: bool
+    """Readers get this one."""
+    is_head: bool
+    """The newest one; under a hold it waits for `resume`."""
+    in_line: bool
+    """Reached from the newest one by parents; others lost a race or were cut short, and nobody ever read them."""
+    n_parts: int
+    n_items: int
+    """Live rows over all segments, superseded ones included."""
+    encoder: str
+    written_at: datetime
+
+
+def rollback(storage: Storage, release: str, who: str, why: str) -> Current:
+    """Point readers to an older release, and hold: nothing newer is swapped in until `resume`.
+
+    Rolling back to where the pointer is, with a hold in place, changes nothing: safe to repeat.
+
+    Args:
+        storage: where releases live.
+        release: its id, or "previous" for the parent of what readers get now.
+        who: who decided.
+        why: their reason.
+
+    Returns:
+        The pointer.
+
+    Raises:
+        ReleaseError: the release is unknown, damaged, incomplete or given up, or there is no previous one.
+    """
+    store = ReleaseStore(storage)
+
+    def make(before: Pointer) -> tuple[str, Hold | None, str, int]:
+        target = store.manifest(_target(store, before.current, release))
+        _refuse_given_up(store, before.current, target)
+        store.require_objects(target)
+        return target.id, Hold(who=who, why=why, head=before.current.head), who, 0
+
+    return store.change(make)
+
+
+def resume(storage: Storage, who: str) -> Current:
+    """End the hold: readers get the newest release that was built. Without a hold nothing changes.
+
+    Raises:
+        ReleaseError: nothing is published, or the newest release is incomplete.
+    """
+    store = ReleaseStore(storage)
+    found = store.current().current
+    if found.hold is None:
+        return found
+
+    def make(before: Pointer) -> tuple[str, Hold | None, str, int]:
+        store.require_objects(store.manifest(before.current.head))
+        return before.current.head, None, who, 0
+
+    return store.change(make)
+
+
+def releases(storage: Storage) -> tuple[Listed, ...]:
+    """Every stored release, newest first.
+
+    Raises:
+        ReleaseError: a manifest is damaged or of a newer format.
+    """
+    store = ReleaseStore(storage)
+    pointer = store.pointer()
+    stored = store.release_ids()
+    manifests = {release: store.manifest(release) for release in stored}
+    line = lineage(pointer.current.head, manifests) if pointer else ()
+    return tuple(
+        Listed(
+            release=release,
+            parent=manifest.parent,
+            is_current=bool(pointer and release == pointer.current.release),
+            is_head=bool(pointer and release == pointer.current.head),
+            in_line=release in line,
+            n_parts=len(manifest.parts),
+            n_items=sum(segment.n_items for segment in manifest.segments),
+            encoder=manifest.encoder.hash,
+            written_at=stored[release],
+        )
+        for release, manifest in sorted(manifests.items(), key=lambda m: (-m[1].sequence, m[0]))
+    )
+
+
+def lineage(head: str, manifests: dict[str, Manifest]) -> tuple[str, ...]:
+    """The newest release and its ancestors as far as they are stored, newest first."""
+    line: list[str] = []
+    step: str | None = head
+    while step in manifests and step not in line:
+        line.append(step)
+        step = manifests[step].parent
+    return tuple(line)
+
+
+def _refuse_given_up(store: ReleaseStore, current: Current, target: Manifest) -> None:
+    if target.id in (current.release, current.head):
+        return
+    remedy = "`recsys releases` lists what is kept"
+    if target.sequence < current.collected_below:
+        raise ReleaseError(f"release {target.id} was given up by `collect`", remedy=remedy)
+    step = store.manifest(current.head)
+    while step.sequence > target.sequence and step.parent:
+        step = store.manifest(step.parent)
+    if step.id != target.id:  # `collect` may delete it at any moment
+        raise ReleaseError(f"release {target.id} lost a race and was never published", remedy=remedy)
+
+
+def _target(store: ReleaseStore, current: Current, release: str) -> str:
+    if release != PREVIOUS:
+        return release
+    parent = store.manifest(current.release).parent
+    if parent is None:
+        raise ReleaseError(
+            f"release {current.release} is the first: there is no previous one", remedy="none needed"
+        )
+    return parent

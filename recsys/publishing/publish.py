@@ -1,0 +1,149 @@
+"""Publish: objects, checks, manifest, and the pointer last. May be killed anywhere and run again."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from recsys.artifacts import Artifacts
+from recsys.errors import ReleaseError, SwapLost
+from recsys.features.params import FeaturesParams
+from recsys.publishing.checks import require_index_recall, smoke_lists, smoke_texts
+from recsys.publishing.draft import Draft, gather
+from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.params import PublishParams
+from recsys.publishing.rebase import Base, holder_names, rebase
+from recsys.publishing.release import Manifest
+from recsys.publishing.store import Pointer, ReleaseStore
+from recsys.storage import Storage
+from recsys.storage.atomic import write_whole
+
+
+@dataclass(frozen=True)
+class Published:
+    """What came of it."""
+
+    release: str
+    """The release that holds this workspace's content."""
+    outcome: str
+    """published, held (stored; the pointer is on hold) or unchanged (it was published already)."""
+    manifest: Manifest
+    bytes_written: int
+    rebased: bool
+    """Whether somebody else had published in between."""
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Who publishes, and by which rules."""
+
+    params: PublishParams
+    features: FeaturesParams
+    code_commit: str
+    by: str
+    new_encoder: bool = False
+    """Whether an encoder other than that of the newest release may be published."""
+    before_swap: Callable[[], None] = lambda: None
+    """Runs after all checks, before the release appears."""
+
+
+def publish(storage: Storage, at: Artifacts, publisher: Publisher) -> Published:
+    """Make the workspace's artifacts the current release.
+
+    The loser of a race takes the winner's release and adds its own changes to it. Under a hold the release is stored
+    and the pointer stays.
+
+    Args:
+        storage: where releases live.
+        at: the workspace.
+        publisher: who and how.
+
+    Returns:
+        Which release, and whether anything was to be done.
+
+    Raises:
+        ArtifactMissing: a stage has not run.
+        ReleaseError: a check failed, artifacts do not fit together, or the encoder is another.
+        StorageError: the store cannot be reached.
+    """
+    store = ReleaseStore(storage)
+    while True:
+        try:
+            done, ours = _attempt(store, at, publisher)
+        except SwapLost:
+            continue
+        _remember(at, done, ours)
+        return done
+
+
+def published(at: Artifacts) -> dict[str, list[str] | str]:
+    """What this workspace published last: release, parts and names; empty where it never did."""
+    path = at.var / "published.json"
+    if not path.is_file():
+        return {}
+    found: dict[str, list[str] | str] = json.loads(path.read_text("utf-8"))
+    return found
+
+
+def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[Published, Manifest]:
+    before = store.pointer()
+    head = store.manifest(before.current.head) if before else None
+    ours = gather(at, publisher.features, publisher.code_commit, head)
+    draft = ours
+    cache = at.cache / "releases"
+    if head:
+        _refuse_other_encoder(ours.manifest, head, publisher.new_encoder)
+        base = Base(frozenset(published(at).get("names", ())))
+        draft = rebase(ours, base, head, ObjectFiles(store.storage, cache, ours.sources))
+        if before and draft.manifest.same_content(head):
+            return Published(before.current.head, "unchanged", head, 0, rebased=False), ours.manifest
+    written = store.upload(draft.manifest, draft.sources, head.files() if head else ())
+    manifest = _checked(draft, head, at, publisher, ObjectFiles(store.storage, cache, draft.sources))
+    store.require_objects(manifest)
+    publisher.before_swap()
+    store.write_manifest(manifest)
+    _swap(store, before, manifest, publisher.by)
+    rebased = (
+        draft.manifest.segments != ours.manifest.segments
+        or draft.manifest.histories != ours.manifest.histories
+    )
+    outcome = "held" if before and before.current.hold else "published"
+    return Published(manifest.id, outcome, manifest, written, rebased), ours.manifest
+
+
+def _refuse_other_encoder(ours: Manifest, head: Manifest, allowed: bool) -> None:
+    if ours.encoder.hash != head.encoder.hash and not allowed:
+        raise ReleaseError(
+            f"the workspace's encoder {ours.encoder.hash[:10]} is not that of release {head.id} "
+            f"({head.encoder.hash[:10]})",
+            remedy="`recsys fetch-champion` and `dvc repro` bring the published encoder back; to publish the new one "
+            "on purpose: recsys publish --new-encoder",
+        )
+
+
+def _checked(
+    draft: Draft, head: Manifest | None, at: Artifacts, publisher: Publisher, files: ObjectFiles
+) -> Manifest:
+    require_index_recall(draft.manifest, publisher.params.min_index_recall)
+    profiles = Profiles(draft.manifest, files)
+    texts = smoke_texts(head, at.features, publisher.params.smoke_queries)
+    smoke = smoke_lists(profiles, texts, head, publisher.params)
+    place = {"sequence": head.sequence + 1 if head else 1, "parent": head.id if head else None}
+    return draft.manifest.model_copy(update={"smoke": smoke, **place})
+
+
+def _swap(store: ReleaseStore, before: Pointer | None, manifest: Manifest, by: str) -> None:
+    if before and before.current.hold:
+        hold = before.current.hold.model_copy(update={"head": manifest.id})
+        store.swap(before, before.current.release, hold, by)
+    else:
+        store.swap(before, manifest.id, None, by)
+
+
+def _remember(at: Artifacts, done: Published, ours: Manifest) -> None:
+    """Write var/published.json: ingest leaves published parts alone, and the next rebase starts from here."""
+    content = {
+        "release": done.release,
+        "parts": sorted(done.manifest.parts),
+        "names": sorted(holder_names(ours)),
+    }
+    write_whole(at.var / "published.json", (json.dumps(content, indent=1) + "\n").encode())

@@ -1,0 +1,230 @@
+"""The consumer's door: `Release.open(store)` and what a program asks of a release. Stable; nothing else here is."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from recsys.catalogue.pseudonyms import VARIABLE, Pseudonyms
+from recsys.encoders import Encoder, open_encoder
+from recsys.errors import ReleaseError
+from recsys.profiles.users import Ridge
+from recsys.publishing.checks import QUERY_BATCH_TOKENS, unpacked_encoders
+from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.release import Manifest
+from recsys.publishing.store import ReleaseStore
+from recsys.retrieval.segments import PAD
+from recsys.storage import open_storage
+from recsys.storage.atomic import write_parquet
+
+EXPORT_ROWS = 65536
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One place of a list."""
+
+    item_id: str
+    score: float
+    """Inner product in the space of the profiles; comparable within one list."""
+
+
+class Release:
+    """One published release, read-only: it never changes under its reader, whatever is published meanwhile.
+
+    Opening reads the pointer and the manifest; everything else is loaded, and its checksum verified, when it is first
+    asked for. A release may be shared between threads once each method that is used has been called.
+    """
+
+    def __init__(self, manifest: Manifest, profiles: Profiles) -> None:
+        self.manifest = manifest
+        self._profiles = profiles
+
+    @classmethod
+    def open(cls, store: str, *, release: str | None = None, cache: Path | None = None) -> "Release":
+        """Open the current release of a store, or a named one.
+
+        Args:
+            store: a folder or s3://bucket/prefix (address and keys from AWS_*).
+            release: a release id; None opens what the pointer says.
+            cache: folder for downloads; default RECSYS_CACHE, else ~/.cache/firstlight. Safe to share and to delete.
+
+        Returns:
+            The release.
+
+        Raises:
+            ReleaseError: nothing is published, or the release is unknown, damaged or of a newer format.
+            StorageError: the store cannot be reached.
+        """
+        where = ReleaseStore(open_storage(store))
+        manifest = where.manifest(release or where.current().current.release)
+        folder = cache or Path(os.environ.get("RECSYS_CACHE") or "~/.cache/firstlight").expanduser()
+        return cls(manifest, Profiles(manifest, ObjectFiles(where.storage, folder / "releases")))
+
+    @property
+    def id(self) -> str:
+        """The release's id."""
+        return self.manifest.id
+
+    @cached_property
+    def items(self) -> tuple[str, ...]:
+        """Ids of all live items."""
+        return tuple(self._profiles.latest.item_ids)
+
+    @cached_property
+    def users(self) -> tuple[str, ...]:
+        """Pseudonyms of all users with a history, sorted."""
+        return tuple(self._profiles.histories.users)
+
+    def recommend(
+        self,
+        user: str | None = None,
+        *,
+        history: Sequence[str] | None = None,
+        k: int = 10,
+        exclude_seen: bool = True,
+    ) -> list[Scored]:
+        """The best items for a known user, or for whoever has this history.
+
+        Args:
+            user: a pseudonym, or a raw user id where RECSYS_PSEUDONYM_KEY is set.
+            history: item ids, instead of a user; ids that are not in the release are left out.
+            k: length of the list.
+            exclude_seen: leave out the items of the history.
+
+        Returns:
+            At most k items, best first.
+
+        Raises:
+            ReleaseError: the user is unknown, or no item of the history has a profile.
+            ValueError: neither or both of user and history are given.
+        """
+        if (user is None) == (history is None):
+            raise ValueError("give either a user or a history")
+        seen = self._history(user) if user is not None else tuple(dict.fromkeys(history or ()))
+        rows = [self._profiles.row_of_item[item] for item in seen if item in self._profiles.row_of_item]
+        if not rows:
+            raise ReleaseError(
+                f"no item of the history has a profile in release {self.id}: {', '.join(seen[:5]) or '(empty)'}",
+                remedy="give ids of the catalogue (`Release.items`), or search by text with `search`",
+            )
+        total = self._profiles.searcher.vectors_of(np.array(rows)).sum(axis=0, dtype=np.float64)
+        return self._best(self._ridge.weights(total[None]), k, set(rows) if exclude_seen else set())
+
+    def similar(self, item: str, k: int = 10) -> list[Scored]:
+        """The items nearest to an item, without itself.
+
+        Raises:
+            ReleaseError: the item is unknown.
+        """
+        row = self._row(item)
+        return self._best(self._profiles.searcher.vectors_of(np.array([row])), k, {row})
+
+    def search(self, text: str, k: int = 10) -> list[Scored]:
+        """The items nearest to a text, by the release's own encoder (loaded on first use).
+
+        Raises:
+            ReleaseError: the text is empty.
+        """
+        if not text.strip():
+            raise ReleaseError("an empty text has no neighbours", remedy="give some words")
+        return self._best(self._encoder.encode([text]), k, set())
+
+    def profile(self, item: str) -> NDArray[np.float32]:
+        """An item's profile, float32 [d], of length 1.
+
+        Raises:
+            ReleaseError: the item is unknown.
+        """
+        vector: NDArray[np.float32] = self._profiles.searcher.vectors_of(np.array([self._row(item)]))[0]
+        return vector
+
+    def export(self, path: Path) -> int:
+        """Write all profiles as parquet: item_id (string), vector (list of float32), release (string).
+
+        Args:
+            path: the file; replaced whole.
+
+        Returns:
+            Number of rows.
+        """
+        profiles = self._profiles
+        vectors = profiles.searcher.vectors_of(np.arange(len(self.items))) if self.items else np.empty((0, 0))
+        flat = pa.array(vectors.ravel().astype(np.float32, copy=False))
+        dim = self.manifest.encoder.dim
+        offsets = pa.array(np.arange(len(self.items) + 1, dtype=np.int64) * dim)
+        columns = {
+            "item_id": pa.array(self.items, pa.string()),
+            "vector": pa.LargeListArray.from_arrays(offsets, flat).cast(pa.list_(pa.float32())),
+            "release": pa.repeat(self.id, len(self.items)),
+        }
+        write_parquet(path, pa.table(columns))
+        return len(self.items)
+
+    def place_of(self, item: str) -> tuple[str, dict[str, Any]]:
+        """An item's segment, and its row there: item_id, text_hash, updated_at, deleted, tags, part, line.
+
+        Raises:
+            ReleaseError: the item is unknown.
+        """
+        row = self._row(item)
+        position = int(self._profiles.latest.segment_of_item[row])
+        place = int(self._profiles.latest.row_of_item[row])
+        found: dict[str, Any] = self._profiles.segments[position].rows().slice(place, 1).to_pylist()[0]
+        return self.manifest.segments[position].name, found
+
+    def verify(self) -> int:
+        """Check every file of the release against its checksum.
+
+        Returns:
+            Number of files.
+
+        Raises:
+            ReleaseError: one is missing or corrupt; names it.
+        """
+        files = self.manifest.files()
+        for file in files:
+            self._profiles.files.path(file)
+        return len(files)
+
+    @cached_property
+    def _ridge(self) -> Ridge:
+        return Ridge(self._profiles.gram(), self.manifest.users.ridge_lambda)
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        encoders = unpacked_encoders(self.manifest, self._profiles.files)
+        return open_encoder(self.manifest.encoder, encoders, QUERY_BATCH_TOKENS)
+
+    def _history(self, user: str) -> tuple[str, ...]:
+        found = self._profiles.histories.items_of(user)
+        key = os.environ.get(VARIABLE)
+        if not found and key:
+            found = self._profiles.histories.items_of(Pseudonyms(key).of(user))
+        if not found:
+            raise ReleaseError(
+                f"user {user!r} has no history in release {self.id}",
+                remedy="give a pseudonym of `Release.users`; for raw ids set RECSYS_PSEUDONYM_KEY as at ingest; for a "
+                "new user give history=[item ids]",
+            )
+        return found
+
+    def _row(self, item: str) -> int:
+        row = self._profiles.row_of_item.get(item)
+        if row is None:
+            raise ReleaseError(
+                f"item {item!r} is not in release {self.id}",
+                remedy="`recsys status` shows what waits to be published; a deleted item has no profile",
+            )
+        return row
+
+    def _best(self, query_1D: NDArray[np.floating], k: int, exclude: set[int]) -> list[Scored]:
+        found = self._profiles.searcher.search(query_1D, k, exclude=[exclude])
+        pairs = zip(found.rows_QK[0].tolist(), found.scores_QK[0].tolist(), strict=True)
+        return [Scored(self._profiles.latest.item_ids[row], score) for row, score in pairs if row != PAD]

@@ -1,0 +1,287 @@
+"""What a release is: one manifest that names every file with size and SHA-256, and the pointer to one release."""
+
+import hashlib
+import json
+import re
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recsys.encoders import EncoderReference
+from recsys.errors import ReleaseError
+
+FORMAT: Literal[1] = 1
+"""Raised when an older reader could misunderstand a manifest; a newer one is refused with a clear word."""
+RELEASE_ID = re.compile(r"\d{6,}-[0-9a-f]{10}")
+
+
+class Frozen(BaseModel):
+    """Immutable; keys that this version does not know are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class File(Frozen):
+    """One object of the store."""
+
+    name: str
+    """Name that it had in the workspace."""
+    size: int
+    """Bytes."""
+    sha256: str
+    """Of its bytes, in hex; its key in the store is objects/<sha256>."""
+
+
+class Preprocessing(Frozen):
+    """How one text is made of an item's fields."""
+
+    version: int
+    fields: tuple[str, ...]
+    max_chars: int
+
+
+class SegmentIndex(Frozen):
+    """How a segment is searched."""
+
+    kind: Literal["exact", "hnsw", "ivf"]
+    file: File | None
+    """None where it is searched exactly, from its vectors."""
+    recall: float
+    """Recall@10 against exact search, on sampled queries."""
+
+
+class ReleasedSegment(Frozen):
+    """Item profiles of one part, or of several that were merged."""
+
+    name: str
+    parts: tuple[str, ...]
+    """Landed parts whose rows it holds."""
+    n_items: int
+    n_deleted: int
+    rows: File
+    vectors: File
+    index: SegmentIndex
+
+
+class ReleasedHistory(Frozen):
+    """Who met what, of one part, or of several that were merged."""
+
+    part: str
+    parts: tuple[str, ...]
+    """Landed parts whose pairs it holds."""
+    file: File
+
+
+class ReleasedUsers(Frozen):
+    """What all users share."""
+
+    gram: File
+    """float64 [d, d], XᵀX over the items that have an interaction."""
+    ridge_lambda: float
+    n_users: int
+    n_items: int
+    """Live items that have an interaction."""
+
+
+class SmokeQuery(Frozen):
+    """A text and its recorded neighbours."""
+
+    text: str
+    neighbours: tuple[str, ...]
+
+
+class LandedFile(Frozen):
+    """Where a part came from."""
+
+    part: str
+    kind: str
+    source: str
+    sha256: str
+    arrived_at: str
+    n_rows: int
+    n_quarantined: int
+    accepted_by: dict[str, str] | None
+    """A person who let a refused batch in: who and why."""
+    data_version: str | None
+    """Hash in data.dvc when the part was published first."""
+
+
+class ModelVersion(Frozen):
+    """The encoder's version in the registry."""
+
+    run_id: str | None
+    version: str
+
+
+class PartReport(Frozen):
+    """Data docs of one part."""
+
+    part: str
+    file: File
+
+
+class Provenance(Frozen):
+    """What it takes to make the release again, and to trace a profile to its source."""
+
+    data_dvc: str | None
+    """Text of data.dvc."""
+    dvc_lock: str | None
+    """Text of dvc.lock."""
+    mlflow: ModelVersion | None
+    data_reports: tuple[PartReport, ...]
+    arrivals: tuple[LandedFile, ...]
+
+
+class Manifest(Frozen):
+    """One release. No clock and no address in it: the same content under the same parent is the same release."""
+
+    format: Literal[1] = FORMAT
+    sequence: int
+    parent: str | None
+    preprocessing: Preprocessing
+    code_commit: str
+    encoder: EncoderReference
+    segments: tuple[ReleasedSegment, ...]
+    histories: tuple[ReleasedHistory, ...]
+    users: ReleasedUsers
+    ranker: dict[str, str]
+    metrics: dict[str, Any] | None
+    decision: dict[str, Any] | None
+    smoke: tuple[SmokeQuery, ...]
+    index_recall: float
+    """The lowest recall of a segment's index against exact search."""
+    provenance: Provenance
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON: sorted keys, no blanks, UTF-8."""
+        plain = self.model_dump(mode="json")
+        return json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @property
+    def id(self) -> str:
+        """<sequence>-<first 10 hex of the manifest's SHA-256>."""
+        return f"{self.sequence:06d}-{hashlib.sha256(self.to_bytes()).hexdigest()[:10]}"
+
+    @classmethod
+    def from_bytes(cls, content: bytes, release: str) -> Self:
+        """Read the manifest of `release`.
+
+        Raises:
+            ReleaseError: it is damaged, of a newer format, or not the one that the id promises.
+        """
+        remedy = f"restore releases/{release}/manifest.json from a backup, or roll back to another release"
+        if not release.endswith(hashlib.sha256(content).hexdigest()[:10]):
+            raise ReleaseError(f"the manifest of release {release} fails its checksum", remedy=remedy)
+        try:
+            plain = json.loads(content)
+        except ValueError as error:
+            raise ReleaseError(f"the manifest of release {release} is not JSON", remedy=remedy) from error
+        refuse_newer(plain, f"release {release}")
+        try:
+            return cls.model_validate(plain)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            place = ".".join(map(str, fault["loc"]))
+            raise ReleaseError(
+                f"the manifest of release {release}: {place}: {fault['msg']}", remedy=remedy
+            ) from error
+
+    def files(self) -> tuple[File, ...]:
+        """Every object that the release needs, each once, sorted by checksum."""
+        found = [file for segment in self.segments for file in _files_of(segment)]
+        found += [history.file for history in self.histories]
+        found += [report.file for report in self.provenance.data_reports]
+        found += [File(**file.model_dump()) for file in self.encoder.files]
+        found.append(self.users.gram)
+        return tuple({file.sha256: file for file in sorted(found, key=lambda file: file.sha256)}.values())
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """Every landed part in it, of both kinds."""
+        catalogue = {part for segment in self.segments for part in segment.parts}
+        return frozenset(catalogue | {part for history in self.histories for part in history.parts})
+
+    def same_content(self, other: "Manifest") -> bool:
+        """Whether a reader could tell the two apart; parent, provenance and smoke lists do not count."""
+        return _content(self) == _content(other)
+
+
+class Hold(Frozen):
+    """Set by `rollback`: releases go on being built, but are not swapped in until `resume`."""
+
+    who: str
+    why: str
+    head: str
+    """The newest release that was built; `resume` swaps to it."""
+
+
+class Current(Frozen):
+    """The pointer: which release readers get."""
+
+    format: Literal[1] = FORMAT
+    release: str
+    generation: int
+    """Grows by one with every change."""
+    nonce: str
+    """Fresh with every change: whoever wrote it knows its own change again when the reply was lost."""
+    hold: Hold | None
+    collected_below: int = Field(default=0)
+    """Releases of a lower sequence were given up by `collect`, beside those that were pointed to."""
+    published_at: str
+    by: str
+
+    @property
+    def head(self) -> str:
+        """The newest release that was built: parent of the next one."""
+        return self.hold.head if self.hold else self.release
+
+    def to_bytes(self) -> bytes:
+        """Readable JSON."""
+        return (json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes, where: str) -> Self:
+        """Read the pointer of the store at `where`.
+
+        Raises:
+            ReleaseError: it is damaged or of a newer format.
+        """
+        try:
+            plain = json.loads(content)
+            refuse_newer(plain, f"CURRENT in {where}")
+            return cls.model_validate(plain)
+        except ValueError as error:
+            remedy = "restore CURRENT from a backup; releases/ holds the releases it may name"
+            raise ReleaseError(f"CURRENT in {where} is damaged: {error}", remedy=remedy) from error
+
+
+def refuse_newer(plain: Any, what: str) -> None:  # noqa: ANN401  any JSON value
+    """Refuse a format that this version does not know.
+
+    Raises:
+        ReleaseError: `plain` says another format than FORMAT.
+    """
+    found = plain.get("format") if isinstance(plain, dict) else None
+    if found != FORMAT:
+        raise ReleaseError(
+            f"{what} has format {found}, this Firstlight reads format {FORMAT}",
+            remedy="upgrade firstlight-recsys where you read, or roll back to an older release",
+        )
+
+
+def _files_of(segment: ReleasedSegment) -> tuple[File, ...]:
+    files = (segment.rows, segment.vectors)
+    return (*files, segment.index.file) if segment.index.file else files
+
+
+def _content(manifest: Manifest) -> tuple[object, ...]:
+    return (
+        manifest.encoder.hash,
+        manifest.preprocessing,
+        manifest.segments,
+        manifest.histories,
+        manifest.users,
+        manifest.ranker,
+        manifest.metrics,
+        manifest.decision,
+    )

@@ -1,0 +1,214 @@
+"""The store of releases: objects by checksum, one manifest per release, and the pointer CURRENT."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+from recsys.errors import ReleaseError, StorageError, SwapLost
+from recsys.publishing.release import RELEASE_ID, Current, File, Hold, Manifest
+from recsys.storage import Storage, Stored
+
+CURRENT = "CURRENT"
+MANIFEST_KEY = re.compile(r"releases/(?P<id>[^/]+)/manifest\.json")
+# An object that no release in use names may be under the eyes of `collect`; a younger one is safe from it.
+REUSE_WITHIN = timedelta(minutes=30)
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What CURRENT says, with the tag that a swap expects."""
+
+    current: Current
+    tag: str
+
+
+@dataclass(frozen=True)
+class ReleaseStore:
+    """Releases in a folder or a bucket."""
+
+    storage: Storage
+
+    def pointer(self) -> Pointer | None:
+        """The pointer, or None where nothing has been published yet.
+
+        Raises:
+            ReleaseError: it is damaged or of a newer format.
+        """
+        found = self.storage.read_tagged(CURRENT)
+        return Pointer(Current.from_bytes(found[0], self.storage.url), found[1]) if found else None
+
+    def current(self) -> Pointer:
+        """The pointer.
+
+        Raises:
+            ReleaseError: nothing has been published yet, or it is damaged or of a newer format.
+        """
+        found = self.pointer()
+        if found is None:
+            raise ReleaseError(f"{self.storage.url} holds no release", remedy="recsys publish")
+        return found
+
+    def manifest(self, release: str) -> Manifest:
+        """Read and check a release's manifest.
+
+        Raises:
+            ReleaseError: the release is unknown, damaged or of a newer format.
+        """
+        found = None
+        if RELEASE_ID.fullmatch(release):
+            found = self.storage.read_tagged(manifest_key(release))
+        if found is None:
+            raise ReleaseError(
+                f"release {release!r} is not in {self.storage.url}", remedy="`recsys releases` lists them"
+            )
+        return Manifest.from_bytes(found[0], release)
+
+    def release_ids(self) -> dict[str, datetime]:
+        """Every stored release with the time at which its manifest was written, in order of the ids."""
+        found = ((MANIFEST_KEY.fullmatch(o.key), o.modified) for o in self.storage.list("releases/"))
+        return {match["id"]: at for match, at in found if match and RELEASE_ID.fullmatch(match["id"])}
+
+    def objects(self) -> dict[str, Stored]:
+        """Every stored object by checksum."""
+        return {o.key.removeprefix("objects/"): o for o in self.storage.list("objects/")}
+
+    def upload(self, manifest: Manifest, sources: Mapping[str, Path], trusted: Iterable[File]) -> int:
+        """Bring in what the store lacks, and read it back.
+
+        Args:
+            manifest: names the objects that must be there.
+            sources: checksum -> local file.
+            trusted: files of the release that is pointed to now; they were read back when it was published.
+
+        Returns:
+            Bytes written.
+
+        Raises:
+            ReleaseError: an object is missing here and there, or what arrived differs from what was sent.
+        """
+        known = {file.sha256 for file in trusted}
+        new = [file for file in manifest.files() if file.sha256 not in known]
+        young = datetime.now(UTC) - REUSE_WITHIN
+        stored = self.objects() if new else {}
+        written = 0
+        for file in new:
+            there = stored.get(file.sha256)
+            if not (there and there.size == file.size and there.modified > young):
+                self._send(file, sources, there)
+                written += file.size
+            if not self.is_sound(file):  # a torn upload of somebody else, or a failing disk
+                self._send(file, sources, None)
+                self.require_sound(file)
+        return written
+
+    def is_sound(self, file: File) -> bool:
+        """Whether an object's bytes, read back, are what its checksum promises."""
+        return self.storage.sha256(object_key(file)) == file.sha256
+
+    def require_sound(self, file: File) -> None:
+        """Read an object back.
+
+        Raises:
+            ReleaseError: its bytes are not what the checksum promises; names it.
+        """
+        if not self.is_sound(file):
+            raise ReleaseError(
+                f"object {file.sha256} ({file.name}) in {self.storage.url} is corrupt",
+                remedy="check the store's disk, then publish again from a workspace that has the file",
+            )
+
+    def require_objects(self, manifest: Manifest) -> None:
+        """See that every object of a release is there, in its size.
+
+        Raises:
+            ReleaseError: one is missing or has another size; names it.
+        """
+        stored = self.objects()
+        for file in manifest.files():
+            there = stored.get(file.sha256)
+            if there is None or there.size != file.size:
+                state = "is missing" if there is None else f"has {there.size} bytes instead of {file.size}"
+                raise ReleaseError(
+                    f"object {file.sha256} ({file.name}) {state} in {self.storage.url}",
+                    remedy="choose another release, or publish again from a workspace that has the file",
+                )
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Store a release; writing it again changes nothing."""
+        self.storage.write(manifest_key(manifest.id), manifest.to_bytes())
+
+    def swap(
+        self, before: Pointer | None, release: str, hold: Hold | None, by: str, below: int = 0
+    ) -> Current:
+        """Move the pointer if it still is what `before` says.
+
+        Args:
+            before: what was read; None where there was no pointer.
+            release: what readers get from now on.
+            hold: what stands in the way of the next release, or None.
+            by: who moves it.
+            below: releases of a lower sequence are given up; never goes back.
+
+        Raises:
+            SwapLost: somebody else moved it.
+            StorageError: the store cannot be reached.
+        """
+        moved = before is None or before.current.release != release
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        after = Current(
+            release=release,
+            generation=before.current.generation + 1 if before else 1,
+            nonce=uuid4().hex,
+            hold=hold,
+            collected_below=max(below, before.current.collected_below if before else 0),
+            published_at=now if moved or before is None else before.current.published_at,
+            by=by,
+        )
+        try:
+            self.storage.swap(CURRENT, after.to_bytes(), before.tag if before else None)
+        except StorageError:
+            # The reply may have been lost after the write: our own nonce tells.
+            found = self.pointer()
+            if found is None or found.current.nonce != after.nonce:
+                raise
+        return after
+
+    def change(self, make: Callable[[Pointer], tuple[str, Hold | None, str, int]]) -> Current:
+        """Read, decide, swap; again while others are faster.
+
+        Args:
+            make: gets the pointer, answers release, hold, by and below for `swap`.
+
+        Raises:
+            ReleaseError: nothing has been published yet.
+            StorageError: the store cannot be reached.
+        """
+        while True:
+            before = self.current()
+            release, hold, by, below = make(before)
+            try:
+                return self.swap(before, release, hold, by, below)
+            except SwapLost:
+                continue
+
+    def _send(self, file: File, sources: Mapping[str, Path], there: Stored | None) -> None:
+        if source := sources.get(file.sha256):
+            self.storage.write(object_key(file), source)
+        elif there is None:
+            raise ReleaseError(
+                f"object {file.sha256} ({file.name}) is neither here nor in {self.storage.url}",
+                remedy="run the stages again (`dvc repro index users`), then publish",
+            )
+
+
+def object_key(file: File) -> str:
+    """Where an object lies in the store."""
+    return f"objects/{file.sha256}"
+
+
+def manifest_key(release: str) -> str:
+    """Where a manifest lies in the store."""
+    return f"releases/{release}/manifest.json"
