@@ -2,12 +2,13 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recsys.artifacts import Artifacts
 from recsys.encoders import EncoderReference, RegistryEntry, pack_encoder, verify_packed
 from recsys.encoders.params import EncoderParams
+from recsys.encoders.reference import REFERENCE
 from recsys.errors import ArtifactMissing, EncoderError, RegistryError, RegistryUnreachable
 from recsys.registry import mlflow
 from recsys.registry.mlflow import RegisteredEncoder
@@ -72,8 +73,11 @@ def _without_registry(at: Artifacts, pretrained: Pretrained) -> Fetched:
 
 def _from_registry(uri: str, at: Artifacts, pretrained: Pretrained) -> Fetched:
     try:
-        champion = mlflow.champion(uri) or _first_light(uri, at, pretrained)
-        return _bring(uri, champion, at, pretrained.params)
+        if found := mlflow.champion(uri):
+            return _bring(uri, found, at, pretrained.params)
+        fetched = _bring(uri, _first_light(uri, at, pretrained), at, pretrained.params)
+        how = f"first light: the pretrained encoder is now {_name(fetched.reference)}, champion"
+        return replace(fetched, how=how)
     except RegistryUnreachable as error:
         saved = _usable(at)
         if saved is None:
@@ -118,17 +122,24 @@ def _download(uri: str, champion: RegisteredEncoder, encoders: Path) -> EncoderR
     encoders.mkdir(parents=True, exist_ok=True)
     staging = mlflow.download(uri, champion, encoders)
     try:
-        reference = EncoderReference.load(staging / champion.hash / "encoder.json")
-        if reference.hash != champion.hash:
-            raise EncoderError(
-                f"version {champion.version} of {champion.model} is tagged {champion.hash} but holds {reference.hash}",
-                remedy="register the encoder again; give the alias to another version meanwhile",
-            )
-        verify_packed(reference, staging)
+        reference = _checked(staging, champion)
         shutil.rmtree(encoders / champion.hash, ignore_errors=True)  # damaged, or _packed would have found it
         (staging / champion.hash).rename(encoders / champion.hash)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+    return reference
+
+
+def _checked(staging: Path, champion: RegisteredEncoder) -> EncoderReference:
+    name = f"version {champion.version} of {champion.model}"
+    remedy = "register the encoder again; give the alias to another version meanwhile"
+    try:
+        reference = EncoderReference.load(staging / champion.hash / REFERENCE)
+        if reference.hash != champion.hash:
+            raise RegistryError(f"{name} is tagged {champion.hash} but holds {reference.hash}", remedy=remedy)
+        verify_packed(reference, staging)
+    except (ArtifactMissing, EncoderError) as error:
+        raise RegistryError(f"{name} is damaged in MLflow: {error}", remedy=remedy) from error
     return reference
 
 
@@ -150,7 +161,7 @@ def _usable(at: Artifacts) -> EncoderReference | None:
 
 def _packed(at: Artifacts, encoder_hash: str) -> EncoderReference | None:
     """The reference of a packed encoder in the cache, if its files are whole."""
-    path = at.encoders / encoder_hash / "encoder.json"
+    path = at.encoders / encoder_hash / REFERENCE
     if not path.exists():
         return None
     reference = EncoderReference.load(path)

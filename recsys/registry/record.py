@@ -33,12 +33,12 @@ class RunRecord:
 def record_of(
     at: Artifacts, metrics: Mapping[str, float] | None = None, files: Mapping[str, Path] | None = None
 ) -> RunRecord:
-    """The record of what a workspace holds now: params.yaml, data.dvc and dvc.lock where they exist, and the commit.
+    """The record of what a workspace holds now: params.yaml, data.dvc, dvc.lock, plots, gate page, and the commit.
 
     Args:
         at: the workspace.
         metrics: flat numbers, such as `cold/recall@20`.
-        files: artifact path -> file or folder; missing ones are left out.
+        files: further artifact paths -> file or folder; missing ones are left out.
 
     Returns:
         The record.
@@ -46,12 +46,13 @@ def record_of(
     texts = {
         path.name: path.read_text("utf-8") for path in (at.params, at.data_dvc, at.dvc_lock) if path.exists()
     }
+    wanted = {"plots": at.plots, "gate.html": at.gate_page, **(files or {})}
     return RunRecord(
         code_commit=code_commit(),
         params=yaml.safe_load(texts.get(at.params.name, "{}")),
         metrics=metrics or {},
         texts=texts,
-        files={name: path for name, path in (files or {}).items() if path.exists()},
+        files={name: path for name, path in wanted.items() if path.exists()},
     )
 
 
