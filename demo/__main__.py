@@ -90,13 +90,16 @@ def down() -> None:
 def land(file: Path, interactions: bool) -> None:
     """Put FILE into the landing zone of the platform that `up` keeps running."""
     from demo.up import environment
+    from recsys.catalogue.landing import ENDINGS
     from recsys.storage import open_storage
 
+    if file.suffix.lower() not in ENDINGS:
+        raise click.ClickException(f"{file.name}: only {', '.join(ENDINGS)} can be taken in")
     os.environ.update(environment(FOLDER))
     zone = open_storage(os.environ["RECSYS_LANDING"])
     key = f"{'interactions' if interactions else 'catalogue'}/{file.name}"
     zone.write(key, file)
-    console.print(f"landed {zone.url}/{key}; watch DAG profile_arrivals, or `recsys status`", highlight=False)
+    console.print(f"landed {zone.url}/{key}; watch DAG profile_arrivals, or `recsys status`", soft_wrap=True)
 
 
 def _as_interrupt(_number: int, _frame: FrameType | None) -> None:

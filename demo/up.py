@@ -46,9 +46,10 @@ def up(checkout: Path, folder: Path, console: Console) -> None:
             "To land a file:        python -m demo land FILE (.jsonl, .csv or .parquet; --interactions for events)\n"
             "To stop everything:    make down",
             highlight=False,
+            soft_wrap=True,
         )
     (folder / TOLD).write_text(captured.get(), encoding="utf-8")
-    console.print(captured.get(), markup=False, highlight=False)
+    console.print(captured.get(), markup=False, highlight=False, soft_wrap=True)
 
 
 def down(folder: Path, console: Console) -> None:
