@@ -123,3 +123,23 @@ class Artifacts:
     def data_docs(self) -> Path:
         """Great Expectations' data docs, without personal data."""
         return self.var / "data_docs"
+
+    @property
+    def intake_lock(self) -> Path:
+        """Held by whoever writes to `data`: one writer per workspace."""
+        return self.var / "intake.lock"
+
+    @property
+    def tracked(self) -> Path:
+        """Which parts and which data.dvc belonged together when DVC was asked last (JSON)."""
+        return self.var / "tracked.json"
+
+    @property
+    def published(self) -> Path:
+        """Parts in the last release that was published from here (JSON)."""
+        return self.var / "published.json"
+
+    @property
+    def known_hashes(self) -> Path:
+        """Hashes of files that `validate` has read before, by path, size, time and inode (JSON)."""
+        return self.var / "hashes.json"

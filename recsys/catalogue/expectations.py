@@ -57,6 +57,8 @@ class Expected:
     allowed: tuple[object, ...] = ()
     forbidden: tuple[object, ...] = ()
     remedy: str = ""
+    is_opinion: bool = False
+    """Whether a person may overrule it with `--accept`."""
 
 
 @dataclass(frozen=True)
@@ -127,21 +129,21 @@ def batch_expectations(kind: str, params: IngestParams) -> tuple[Expected, ...]:
         Expected("too_many_columns", f"at most {params.max_columns} columns", "n_columns", most=params.max_columns,
                  remedy="land fewer columns, or raise ingest.max_columns in params.yaml"),
         Expected("too_many_bad_rows", f"at most {params.max_quarantined_share:.0%} of the rows are bad",
-                 "quarantined_share", most=params.max_quarantined_share, remedy=accept),
+                 "quarantined_share", most=params.max_quarantined_share, remedy=accept, is_opinion=True),
         Expected("volume_drift", f"at most {params.max_volume_ratio:g} times the usual number of rows",
-                 "volume_ratio", most=params.max_volume_ratio, remedy=accept),
+                 "volume_ratio", most=params.max_volume_ratio, remedy=accept, is_opinion=True),
     )  # fmt: skip
     if kind != CATALOGUE:
         return common
     return (
         *common,
         Expected("boilerplate", f"at most {params.max_boilerplate_share:.0%} of the rows share one long text",
-                 "boilerplate_share", most=params.max_boilerplate_share, remedy=accept),
+                 "boilerplate_share", most=params.max_boilerplate_share, remedy=accept, is_opinion=True),
         Expected("length_drift", f"texts are at most {params.max_length_drift:g} times longer or shorter than usual",
-                 "length_drift", most=params.max_length_drift, remedy=accept),
+                 "length_drift", most=params.max_length_drift, remedy=accept, is_opinion=True),
         Expected("language_drift",
                  f"at most {params.max_other_language_share:.0%} of the texts are in a language new to the catalogue",
-                 "other_language_share", most=params.max_other_language_share, remedy=accept),
+                 "other_language_share", most=params.max_other_language_share, remedy=accept, is_opinion=True),
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-SURE = 0.5
+SURE = 0.8
 """Least confidence; below it a short text is in no language we would swear to."""
 
 SAMPLE_CHARS = 300

@@ -1,0 +1,85 @@
+"""Records of batches that were refused: `var/refused/<batch>.json`. The landed file stays where it is."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recsys.catalogue.landing import Landed
+from recsys.catalogue.parts import AcceptedBy, write_json
+
+
+class Problem(BaseModel):
+    """One check that a batch failed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    check: str
+    """Name of the check, or class of the error."""
+    says: str
+    """What should hold, and what was found."""
+    remedy: str
+
+
+class Refusal(BaseModel):
+    """Why a batch was stopped before it touched anything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    batch: str
+    """First 10 hex of the file's SHA-256 (of its name and version where it was not read)."""
+    kind: str
+    key: str
+    """The file's place in the landing zone."""
+    version: str
+    """Of the file when it was refused; written again, it is looked at again."""
+    size: int
+    arrived_at: datetime
+    problems: tuple[Problem, ...]
+    can_be_accepted: bool
+    """Whether `ingest --accept` may overrule: what was refused is an opinion about good data, not bad data."""
+    n_rows: int = 0
+    quarantined: dict[str, int] = Field(default_factory=dict)
+    """Reason -> rows."""
+    lines: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    """Reason -> the first source lines."""
+    accepted_by: AcceptedBy | None = None
+    part: str | None = None
+    """What the batch became when it was let in."""
+
+    def save(self, folder: Path) -> None:
+        """Write the record."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / f"{self.batch}.json", self.model_dump(mode="json"))
+
+
+def refusals(folder: Path) -> tuple[Refusal, ...]:
+    """Every record, by time of arrival; a damaged one is left out, so that its file is looked at again."""
+    found = []
+    for path in folder.glob("*.json"):
+        try:
+            found.append(Refusal.model_validate_json(path.read_bytes()))
+        except (ValidationError, FileNotFoundError):
+            continue
+    return tuple(sorted(found, key=lambda refusal: (refusal.arrived_at, refusal.key, refusal.batch)))
+
+
+def standing(folder: Path) -> tuple[Refusal, ...]:
+    """Refusals that nobody has overruled."""
+    return tuple(refusal for refusal in refusals(folder) if refusal.accepted_by is None)
+
+
+def forget_outdated(folder: Path, landed: Sequence[Landed]) -> None:
+    """Remove the records of files that have gone or were written again; what a person let in stays on record."""
+    present = {(file.key, file.version) for file in landed}
+    for refusal in standing(folder):
+        if (refusal.key, refusal.version) not in present:
+            (folder / f"{refusal.batch}.json").unlink(missing_ok=True)
+
+
+def batch_id(landed: Landed, digest: str | None) -> str:
+    """The id by which a refused file is let in."""
+    unread = f"{landed.key}\n{landed.version}".encode("utf-8", "surrogateescape")
+    return (digest or sha256(unread).hexdigest())[:10]

@@ -1,0 +1,129 @@
+"""The page about a batch: what came, what was kept, how it compares. No value of any row stands on it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jinja2 import Environment, StrictUndefined
+
+from recsys.catalogue.judging import Judged, found_value
+from recsys.catalogue.landing import Landed
+from recsys.catalogue.parts import AcceptedBy
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+:root { color-scheme: light dark; --line: #8884; --good: #2a7d4f; --bad: #b3412f; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; margin: 0.5rem 0 1.5rem; }
+th, td { text-align: left; padding: 0.3rem 0.6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+.good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; }
+figure { margin: 0; } svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
+.verdict { font-size: 1.2rem; }
+</style></head><body>
+<h1>{{ title }}</h1>
+<p class="verdict"><span class="{{ 'bad' if refused else 'good' }}">{{ verdict }}</span></p>
+<table>
+{% for name, value in facts %}<tr><th>{{ name }}</th><td>{{ value }}</td></tr>
+{% endfor %}</table>
+{% if quarantined %}<h2>Quarantined rows</h2>
+<table><tr><th>reason</th><th class="n">rows</th><th>first lines of the file</th></tr>
+{% for reason, count, lines in quarantined %}<tr><td>{{ reason }}</td><td class="n">{{ "{:,}".format(count) }}</td>
+<td>{{ lines }}</td></tr>
+{% endfor %}</table>{% endif %}
+<h2>The batch as a whole</h2>
+<table><tr><th>expectation</th><th class="n">found</th><th></th></tr>
+{% for says, found, holds in batch_checks %}<tr><td>{{ says }}</td><td class="n">{{ found }}</td>
+<td class="{{ 'good' if holds else 'bad' }}">{{ "holds" if holds else "fails" }}</td></tr>
+{% endfor %}</table>
+{% if bars %}<h2>Length of texts</h2>
+<figure><svg viewBox="0 0 640 {{ 24 * bars|length }}" role="img" aria-label="histogram of text lengths">
+{% for label, width, count in bars %}<text x="150" y="{{ 24 * loop.index0 + 16 }}" text-anchor="end">{{ label }}</text>
+<rect x="160" y="{{ 24 * loop.index0 + 4 }}" width="{{ width }}" height="16" fill="#4c78a8"/>
+<text x="{{ 168 + width }}" y="{{ 24 * loop.index0 + 16 }}">{{ "{:,}".format(count) }}</text>
+{% endfor %}</svg>
+<figcaption>characters in title, description and tags; number of texts</figcaption></figure>{% endif %}
+<h2>Every row</h2>
+<table><tr><th>expectation (Great Expectations)</th><th>reason</th><th class="n">rows that fail</th></tr>
+{% for says, reason, count in row_checks %}<tr><td>{{ says }}</td><td>{{ reason }}</td>
+<td class="n {{ 'bad' if count else 'good' }}">{{ "{:,}".format(count) }}</td></tr>
+{% endfor %}</table>
+<p>A row may fail several expectations; it is quarantined for the first.
+This page holds counts and line numbers only.</p>
+</body></html>
+"""
+
+BAR_PIXELS = 380
+
+
+@dataclass(frozen=True)
+class Title:
+    """What the page is about."""
+
+    name: str
+    """Part id, or `refused <batch>`."""
+    refused: bool
+    accepted_by: AcceptedBy | None = None
+
+
+def batch_page(title: Title, landed: Landed, judged: Judged) -> bytes:
+    """The HTML page of a judged batch; the same batch gives the same bytes.
+
+    Args:
+        title: what it became.
+        landed: the file that it came in.
+        judged: its verdicts.
+    """
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
+    lines = judged.lines()
+    page = environment.from_string(_PAGE).render(
+        title=f"{landed.kind}: {title.name}",
+        refused=title.refused,
+        verdict=_verdict(title, judged),
+        facts=_facts(title, landed, judged),
+        quarantined=[(reason, n, _line_list(lines[reason], n)) for reason, n in judged.quarantined.items()],
+        batch_checks=[(v.expected.says, found_value(judged, v.expected), v.holds) for v in judged.of_batch],
+        row_checks=[(v.expected.says, v.expected.reason, len(v.lines)) for v in judged.of_rows],
+        bars=_bars(judged.measured.length_histogram),
+    )
+    return page.encode()
+
+
+def _verdict(title: Title, judged: Judged) -> str:
+    if title.refused:
+        return "Refused, untouched: " + "; ".join(verdict.expected.says for verdict in judged.failed)
+    if title.accepted_by:
+        return f"Let in by {title.accepted_by.who}: {title.accepted_by.why}"
+    return f"Accepted: {judged.good.num_rows:,} of {judged.batch.n_landed:,} rows"
+
+
+def _facts(title: Title, landed: Landed, judged: Judged) -> list[tuple[str, str]]:
+    facts = [
+        ("file", landed.name),
+        ("arrived", landed.modified.isoformat(timespec="seconds")),
+        ("size", f"{landed.size:,} bytes"),
+        ("rows", f"{judged.batch.n_landed:,}"),
+        ("good", f"{judged.good.num_rows:,}"),
+        ("quarantined", f"{len(judged.bad.lines):,}"),
+    ]
+    statistics = judged.measured.statistics
+    for name, chars in sorted(statistics.median_chars.items()):
+        facts.append((f"median length of {name}", f"{chars:,.0f} characters"))
+    if statistics.languages:
+        shown = ", ".join(f"{language} {n}" for language, n in statistics.languages.items())
+        facts.append((f"languages, of {statistics.n_language_sample} texts sampled", shown))
+    if statistics.near_duplicate_texts:
+        facts.append(("warning", f"{statistics.near_duplicate_texts:,} long texts nearly repeat another one"))
+    return facts
+
+
+def _line_list(lines: Sequence[int], n: int) -> str:
+    return ", ".join(f"{line:,}" for line in lines) + (" …" if n > len(lines) else "")
+
+
+def _bars(histogram: Sequence[tuple[int, int, int]]) -> list[tuple[str, int, int]]:
+    largest = max((count for _, _, count in histogram), default=0)
+    return [
+        (f"{lo:,} to {hi - 1:,}", BAR_PIXELS * count // max(1, largest), count) for lo, hi, count in histogram
+    ]

@@ -1,0 +1,149 @@
+"""Commands `ingest` and `quarantine`."""
+
+from __future__ import annotations
+
+import dataclasses
+import getpass
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from recsys.cli.context import console, landing, print_json, settings, workspace
+
+if TYPE_CHECKING:
+    from recsys.catalogue.outcomes import IngestReport
+
+NOTHING_NEW = 99
+
+
+@click.command()
+@click.option("--accept", metavar="BATCH", help="Let in a refused batch, by the id that the refusal shows.")
+@click.option("--why", metavar="TEXT", help="Why BATCH may come in; kept on record with your name.")
+@click.option(
+    "--skip-code", is_flag=True, help=f"Exit {NOTHING_NEW} when nothing is new and everything is published."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what became of each file as JSON.")
+def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) -> None:
+    """Take in what has landed: good rows become a part, bad rows are quarantined, a bad batch is refused untouched.
+
+    Reads RECSYS_LANDING (a folder or s3://bucket/prefix with catalogue/ and interactions/) and RECSYS_PSEUDONYM_KEY.
+    Safe to repeat. A refused batch does not fail the command; it is shown, and waits until its file is written again
+    or until `recsys ingest --accept BATCH --why TEXT`.
+    """
+    if bool(accept) != bool(why and why.strip()):
+        raise click.UsageError("--accept BATCH and --why TEXT belong together")
+    from recsys.catalogue.ingest import ingest as take_in
+    from recsys.catalogue.outcomes import LetIn
+    from recsys.catalogue.parts import AcceptedBy
+    from recsys.catalogue.pseudonyms import pseudonym_key
+    from recsys.catalogue.tracking import is_published, track
+
+    at = workspace()
+    let_in = LetIn(accept, AcceptedBy(who=getpass.getuser(), why=why)) if accept and why else None
+    with console.status("looking at the landing zone") as status:
+        report = take_in(
+            landing(),
+            at,
+            settings().ingest,
+            pseudonym_key(),
+            lambda key: status.update(f"judging {escape(key)}"),
+            let_in,
+        )
+        status.update("telling DVC")
+        is_tracked = track(at)
+    if as_json:
+        print_json(dataclasses.asdict(report) | {"tracked": is_tracked})
+    _show(report)
+    if not is_tracked:
+        console.print("data/ is not tracked: no DVC in this workspace (`dvc init` starts it)", style="yellow")
+    if skip_code and not report.accepted and is_published(at):
+        raise SystemExit(NOTHING_NEW)
+
+
+def _show(report: IngestReport) -> None:
+    """Tables for people, on standard error."""
+    if not report.outcomes:
+        console.print("nothing new has landed")
+    else:
+        table = Table("file", "became", "rows", "quarantined", title="intake")
+        for outcome in report.outcomes:
+            style = {"accepted": "green", "refused": "bold red"}.get(outcome.status, "yellow")
+            became = f"{outcome.status} {outcome.part or outcome.batch}"
+            reasons = ", ".join(f"{reason} {n:,}" for reason, n in outcome.quarantined.items())
+            table.add_row(
+                escape(outcome.key), f"[{style}]{became}[/]", f"{outcome.n_rows:,}", reasons or "none"
+            )
+        console.print(table)
+    for outcome in report.outcomes:
+        for warning in outcome.warnings:
+            console.print(f"{escape(outcome.key)}: {warning}", style="yellow")
+        for problem in outcome.problems:
+            console.print(f"REFUSED {outcome.batch} {escape(problem.says)}", style="bold red")
+            console.print(f"  remedy: {escape(problem.remedy)}")
+    for refusal in report.still_refused:
+        says = refusal.problems[0].says if refusal.problems else ""
+        console.print(f"still refused: {refusal.batch} {escape(says)}", style="red")
+
+
+@click.group()
+def quarantine() -> None:
+    """Look at rows that were left out, and land them again."""
+
+
+@quarantine.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(as_json: bool) -> None:
+    """Count quarantined rows per part and reason."""
+    from recsys.catalogue.quarantine import quarantined_counts
+
+    counts = quarantined_counts(workspace().data)
+    if as_json:
+        print_json([dataclasses.asdict(count) for count in counts])
+        return
+    table = Table("part", "kind", "file", "reason", "rows")
+    for count in counts:
+        table.add_row(count.part, count.kind, escape(count.source), count.reason, f"{count.n_rows:,}")
+    console.print(table if counts else "no row is in quarantine")
+
+
+@quarantine.command()
+@click.argument("part")
+@click.option("--reason", help="Only rows with this reason.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(part: str, reason: str | None, as_json: bool) -> None:
+    """Show the quarantined rows of PART with reason and source line."""
+    from recsys.catalogue.quarantine import quarantined_rows
+
+    rows: list[dict[str, Any]] = quarantined_rows(workspace().data, part, reason)
+    if as_json:
+        print_json(rows)
+        return
+    table = Table("line", "reason", "detail", "row")
+    for row in rows:
+        text = row["row"] if len(row["row"]) <= 200 else f"{row['row'][:200]} …"
+        table.add_row(str(row["line"]), row["reason"], escape(row["detail"]), escape(text))
+    console.print(table)
+
+
+@quarantine.command()
+@click.argument("part")
+@click.option("--reason", help="Only rows with this reason.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def retry(part: str, reason: str | None, as_json: bool) -> None:
+    """Land the quarantined rows of PART again, such as interactions whose items were unknown; then run `ingest`."""
+    from recsys.catalogue.pseudonyms import Pseudonyms, pseudonym_key
+    from recsys.catalogue.quarantine import land_again
+
+    landed = land_again(landing(), workspace().data, part, reason, Pseudonyms(pseudonym_key()))
+    if as_json:
+        print_json(dataclasses.asdict(landed))
+        return
+    console.print(
+        f"{landed.n_rows:,} rows landed as {escape(landed.key)}; `recsys ingest` looks at them again"
+    )
+    if landed.n_lost:
+        console.print(
+            f"{landed.n_lost:,} rows could not be read at all: mend them in their source", style="yellow"
+        )
