@@ -1,0 +1,117 @@
+"""Each kind of leak is planted in a clean holdout and must be found; the clean one must pass."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from recsys.catalogue.split import PAIRS_SCHEMA, Split
+from recsys.errors import LeakFound
+from recsys.evaluation.judge import learn_models
+from recsys.evaluation.leaks import find_leaks, require_no_leaks
+from recsys.profiles.users import Ridge, gram_of
+from recsys.stages import split as split_stage
+from recsys.stages.evaluate import load_holdout
+from tests.stages.judged_world import T0, Item, make_world
+
+SIMILARITY = 0.8
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    made = make_world(tmp_path_factory.mktemp("world"))
+    # i000 is edited long after the cut, so that an older and a newer version are there
+    made.land_items([Item("i000", 0, T0 + timedelta(days=300), "river and an edit")])
+    split_stage.run(made.settings, made.at)
+    return made
+
+
+@pytest.fixture(scope="module")
+def holdout(world):
+    return load_holdout(Split.load(world.at.split), world.settings, world.at)
+
+
+@pytest.fixture(scope="module")
+def models(holdout):
+    return learn_models(holdout)
+
+
+def kinds(holdout, models):
+    return [one.kind for one in find_leaks(holdout, models, SIMILARITY)]
+
+
+def test_a_clean_split_passes(holdout, models):
+    assert find_leaks(holdout, models, SIMILARITY) == ()
+    require_no_leaks(())
+
+
+def plant_pair(holdout, item, when):
+    row = pa.Table.from_pylist([{"user": "u000", "item_id": item, "timestamp": when}], schema=PAIRS_SCHEMA)
+    return replace(holdout, train=pa.concat_tables([holdout.train, row]))
+
+
+def test_a_cold_items_interaction_among_the_training_pairs_is_found(holdout, models):
+    planted = plant_pair(holdout, "i125", T0)
+    (found,) = find_leaks(planted, models, SIMILARITY)
+    assert (found.kind, found.n, found.examples) == ("cold-item-in-training", 1, ("i125",))
+
+
+def test_a_training_pair_from_after_the_cut_is_found_even_on_a_warm_item(holdout, models):
+    planted = plant_pair(holdout, "i001", holdout.cut)
+    assert kinds(planted, models) == ["cold-item-in-training"]
+
+
+def test_a_test_interaction_in_the_histories_that_models_learn_from_is_found(holdout, models):
+    histories = (holdout.known.histories_UI + holdout.test_UI).tocsr()
+    planted = replace(holdout, known=replace(holdout.known, histories_UI=histories))
+    assert "cold-item-in-training" in kinds(planted, models)
+
+
+def test_near_duplicate_text_across_the_boundary_is_found(holdout, models):
+    texts = list(holdout.known.texts)
+    cold, warm = holdout.row_of_item["i130"], holdout.row_of_item["i003"]
+    texts[warm] = "the castle of seven towers by the northern sea in a winter night"
+    texts[cold] = "The Castle of seven towers by the northern sea, in a winter night!"
+    planted = replace(holdout, known=replace(holdout.known, texts=tuple(texts)))
+    (found,) = find_leaks(planted, models, SIMILARITY)
+    assert (found.kind, found.examples) == ("near-duplicate-text", ("i130",))
+
+
+def test_a_text_that_was_changed_after_the_cut_is_found(holdout, models):
+    row = holdout.row_of_item["i000"]
+    assert holdout.updated_at[row] == T0  # the split took the older version
+    times = list(holdout.updated_at)
+    times[row] = T0 + timedelta(days=300)
+    (found,) = find_leaks(replace(holdout, updated_at=tuple(times)), models, SIMILARITY)
+    assert (found.kind, found.examples) == ("text-newer-than-cut", ("i000",))
+
+
+def test_an_items_first_text_is_no_leak_however_late_the_catalogue_learned_of_it(holdout, models):
+    late = tuple(T0 + timedelta(days=900) for _ in holdout.updated_at)
+    assert find_leaks(replace(holdout, updated_at=late, oldest_text=late), models, SIMILARITY) == ()
+
+
+def test_a_gram_matrix_of_all_items_as_publishing_uses_it_is_found(holdout, models):
+    leaky = replace(models["champion"], ridge=Ridge(gram_of(holdout.known.vectors_ID), 10.0))
+    (found,) = find_leaks(holdout, models | {"champion": leaky}, SIMILARITY)
+    assert (found.kind, found.examples) == ("statistics-after-cut", ("champion",))
+
+
+def test_word_weights_learned_from_cold_items_are_found(holdout, models):
+    everything = np.arange(len(holdout.item_ids))
+    leaky = replace(models["tfidf_centroid"], learned_from=everything)
+    (found,) = find_leaks(holdout, models | {"tfidf_centroid": leaky}, SIMILARITY)
+    assert (found.kind, found.examples) == ("statistics-after-cut", ("tfidf_centroid",))
+
+
+def test_strict_callers_are_stopped_with_kind_items_and_remedy(holdout, models):
+    findings = find_leaks(plant_pair(holdout, "i125", T0), models, SIMILARITY)
+    with pytest.raises(LeakFound, match=r"cold-item-in-training: 1 .*i125(.|\n)*remedy"):
+        require_no_leaks(findings)
+
+
+def test_findings_name_items_but_never_users(holdout, models):
+    (found,) = find_leaks(plant_pair(holdout, "i125", T0), models, SIMILARITY)
+    assert "u000" not in found.model_dump_json()

@@ -1,0 +1,137 @@
+"""A small world that can be judged: six tastes, texts and profiles that show them, and users who have two each."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from recsys.artifacts import Artifacts
+from recsys.catalogue.parts import (
+    CATALOGUE,
+    CATALOGUE_SCHEMA,
+    INTERACTIONS,
+    INTERACTIONS_SCHEMA,
+    Arrival,
+    part_id,
+    write_part,
+)
+from recsys.encoders import EncoderReference
+from recsys.features.text import feature_key, feature_path, item_texts
+from recsys.profiles.items import SCHEMA as ROWS_SCHEMA
+from recsys.profiles.items import write_segment
+from recsys.settings import Settings
+from recsys.storage.atomic import write_parquet
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DIM, TASTES = 16, 6
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+WORDS = ("river", "engine", "violin", "harvest", "orbit", "castle")
+
+
+def settings(**sections):
+    """The project's own params.yaml, with a few values changed: settings(split={"min_test_users": 5})."""
+    loaded = Settings.load(ROOT / "params.yaml")
+    changes = {
+        name: getattr(loaded, name).model_copy(update=values)
+        for name, values in {"evaluate": {"bootstrap_rounds": 200}, **sections}.items()
+    }
+    return loaded.model_copy(update=changes)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One row of the catalogue."""
+
+    id: str
+    taste: int
+    at: datetime = T0
+    text: str = ""
+
+    def row(self, part: str, line: int) -> dict:
+        """As a catalogue row; tags name the taste, titles say it in words of their own."""
+        own = hashlib.sha256(self.id.encode()).hexdigest()
+        title = self.text or f"{WORDS[self.taste]} {own[:6]} {own[6:12]} and {own[12:18]}"
+        return {
+            "item_id": self.id, "title": title, "description": None, "tags": [f"taste{self.taste}"], "image": None,
+            "attributes": None, "updated_at": self.at, "deleted": False, "part": part, "line": line,
+        }  # fmt: skip
+
+
+class World:
+    """Writes parts, features and profiles, as ingest and the stages before would."""
+
+    def __init__(self, root: Path) -> None:
+        self.at = Artifacts(root)
+        self.settings = settings()
+        self.sequence = 0
+        self.centres = np.linalg.qr(np.random.default_rng(0).normal(size=(DIM, TASTES)))[0].T
+        files = [{"name": "model.xml", "size": 1, "sha256": "0" * 64}]
+        EncoderReference(
+            hash="a" * 64,
+            dim=DIM,
+            max_tokens=16,
+            pooling="mean",
+            precision="float32",
+            source="test",
+            files=files,
+        ).save(self.at.encoder_reference("champion"))
+
+    def _part(self, kind: str, rows: list[dict], schema: pa.Schema):
+        self.sequence += 1
+        sha256 = hashlib.sha256(f"{kind}{self.sequence}".encode()).hexdigest()
+        name = part_id(self.sequence, sha256)
+        arrival = Arrival(part=name, kind=kind, source="f", sha256=sha256, size=1, arrived_at=T0)
+        table = pa.Table.from_pylist([row | {"part": name} for row in rows], schema=schema)
+        return write_part(self.at.staging, self.at.data, arrival, table)
+
+    def vector(self, item: Item) -> np.ndarray:
+        """Near the centre of its taste, the same each time."""
+        generator = np.random.default_rng(list(hashlib.sha256((item.id + item.text).encode()).digest()))
+        vector = self.centres[item.taste] + generator.normal(scale=0.15, size=DIM)
+        return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+    def land_items(self, items: list[Item]):
+        """A catalogue part with its features and profiles."""
+        rows = [item.row("", line + 1) for line, item in enumerate(items)]
+        part = self._part(CATALOGUE, rows, CATALOGUE_SCHEMA)
+        features = item_texts(part.rows(), self.settings.features)
+        key = feature_key(part.arrival.rows_sha256, self.settings.features)
+        write_parquet(feature_path(self.at.features, part.id, key), features)
+        vectors = np.stack([self.vector(item) for item in items])
+        rows = features.select(ROWS_SCHEMA.names)
+        write_segment(self.at.profiles("champion"), f"{part.id}-{key}", rows, vectors)
+        return part
+
+    def land_interactions(self, rows: list[tuple[str, str, datetime | None]]):
+        """An interactions part."""
+        made = [
+            {"user": u, "item_id": i, "event": "click", "value": None, "timestamp": t, "line": n + 1}
+            for n, (u, i, t) in enumerate(rows)
+        ]
+        return self._part(INTERACTIONS, made, INTERACTIONS_SCHEMA)
+
+
+def make_world(root: Path, *, timed: bool = True, n_users: int = 60, n_items: int = 150) -> World:
+    """30 of the items come late and are met late; each user follows two tastes."""
+    world = World(root)
+    late = n_items - 30
+    items = [
+        Item(f"i{n:03d}", n % TASTES, T0 if n < late else T0 + timedelta(days=80)) for n in range(n_items)
+    ]
+    world.land_items(items[:late])
+    world.land_items(items[late:])
+    generator = np.random.default_rng(1)
+    rows = []
+    for user in range(n_users):
+        tastes = generator.permutation(TASTES)[:2]
+        for wanted, first_day, n in ((items[:late], 1, 10), (items[late:], 90, 2)):
+            likes = [item.id for item in wanted if item.taste in tastes]
+            for item in generator.permutation(likes)[:n]:
+                when = T0 + timedelta(days=first_day, minutes=int(generator.integers(0, 14000)))
+                rows.append((f"u{user:03d}", str(item), when if timed else None))
+    world.land_interactions(rows[::2])
+    world.land_interactions(rows[1::2])
+    return world

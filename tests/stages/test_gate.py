@@ -1,0 +1,37 @@
+import pytest
+
+from recsys.errors import ArtifactMissing
+from recsys.gate.decision import Decision
+from recsys.stages import evaluate, gate, split
+from tests.stages.judged_world import make_world, settings
+
+
+def test_gate_leaves_a_decision_and_a_page_with_the_same_bytes_each_time(tmp_path):
+    world = make_world(tmp_path)
+    chosen = settings(gate={"min_margin_over_floor": -1.0})
+    split.run(chosen, world.at)
+    evaluate.run(chosen, world.at)
+    gate.run(chosen, world.at)
+    assert Decision.load(world.at.decision).open
+    page = world.at.gate_page.read_bytes()
+    assert b"The gate is open" in page
+    world.at.gate_page.unlink()
+    gate.run(chosen, world.at)
+    assert world.at.gate_page.read_bytes() == page
+
+
+def test_a_margin_that_is_not_reached_closes_the_gate_without_an_error(tmp_path):
+    world = make_world(tmp_path)
+    chosen = settings(gate={"min_margin_over_floor": 0.9})
+    split.run(chosen, world.at)
+    evaluate.run(chosen, world.at)
+    gate.run(chosen, world.at)
+    decision = Decision.load(world.at.decision)
+    assert not decision.open and "does not surely beat" in decision.reasons[0]
+    assert "The gate is closed" in world.at.gate_page.read_text()
+
+
+def test_missing_report_names_the_stage(tmp_path):
+    world = make_world(tmp_path, n_users=1)
+    with pytest.raises(ArtifactMissing, match="dvc repro evaluate"):
+        gate.run(world.settings, world.at)

@@ -1,0 +1,105 @@
+import hashlib
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from recsys.errors import ArtifactMissing
+from recsys.profiles.items import list_segments, load_profiles
+from recsys.profiles.users import UsersSummary, gram_of, history_files, load_histories
+from recsys.stages.users import run
+from tests.stages.judged_world import T0, Item, World, make_world
+
+
+def state(world):
+    """Every file with its bytes and its inode, which changes when it is written again."""
+    files = sorted(path for path in world.at.users.rglob("*") if path.is_file())
+    return {
+        path.relative_to(world.at.users).as_posix(): (
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+            path.stat().st_ino,
+        )
+        for path in files
+    }
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = make_world(tmp_path)
+    run(made.settings, made.at)
+    return made
+
+
+def test_histories_hold_what_users_met_oldest_first(world):
+    histories = load_histories(file.path for file in history_files(world.at.users / "histories"))
+    assert len(histories.users) == 60
+    items = histories.items_of("u000")
+    assert len(items) == len(set(items)) == 12
+    assert all(item < "i120" for item in items[:10]) and all(item >= "i120" for item in items[10:])
+
+
+def test_gram_is_that_of_the_live_profiles_that_somebody_met(world):
+    profiles = load_profiles(list_segments(world.at.profiles("champion")))
+    histories = load_histories(file.path for file in history_files(world.at.users / "histories"))
+    met = set(histories.pairs["item_id"].to_pylist())
+    rows = [row for row, item in enumerate(profiles.ids) if item in met]
+    np.testing.assert_array_equal(np.load(world.at.users / "gram.npy"), gram_of(profiles.vectors[rows]))
+    summary = UsersSummary.load(world.at.users / "users.json")
+    assert (summary.n_users, summary.n_items, summary.n_pairs) == (60, len(rows), 720)
+    assert summary.encoder_hash == "a" * 64 and summary.ridge_lambda == world.settings.users.ridge_lambda
+
+
+def test_a_second_run_writes_nothing(world):
+    before = state(world)
+    run(world.settings, world.at)
+    assert state(world) == before
+
+
+def test_new_items_that_nobody_met_write_nothing(world):
+    before = state(world)
+    world.land_items([Item("unmet", 2)])
+    run(world.settings, world.at)
+    assert state(world) == before
+
+
+def test_new_interactions_add_one_history_and_leave_the_others_alone(world):
+    before = state(world)
+    world.land_items([Item("fresh", 2)])
+    part = world.land_interactions([("u000", "fresh", T0 + timedelta(days=200))])
+    run(world.settings, world.at)
+    after = state(world)
+    new = set(after) - set(before)
+    assert [name.startswith(f"histories/{part.id}-") for name in new] == [True]
+    assert {name for name in before if after[name] != before[name]} == {"gram.npy", "users.json"}
+    histories = load_histories(file.path for file in history_files(world.at.users / "histories"))
+    assert histories.items_of("u000")[-1] == "fresh"
+
+
+def test_a_changed_text_changes_the_gram_but_no_history(world):
+    before = state(world)
+    world.land_items([Item("i000", 5, T0 + timedelta(days=300), "castle once more")])
+    run(world.settings, world.at)
+    after = state(world)
+    assert {name for name in before if after[name] != before[name]} == {"gram.npy", "users.json"}
+
+
+def test_strays_and_damaged_results_do_not_survive_a_run(world):
+    before = {name: digest for name, (digest, _) in state(world).items()}
+    (world.at.users / "histories" / ".tmp-0123").write_bytes(b"half")
+    (world.at.users / "gram.npy").write_bytes(b"half")
+    run(world.settings, world.at)
+    assert {name: digest for name, (digest, _) in state(world).items()} == before
+
+
+def test_a_catalogue_without_interactions_has_a_zero_gram_and_no_users(tmp_path):
+    world = World(tmp_path)
+    world.land_items([Item("i0", 0), Item("i1", 1)])
+    run(world.settings, world.at)
+    assert not np.load(world.at.users / "gram.npy").any()
+    assert UsersSummary.load(world.at.users / "users.json").n_users == 0
+
+
+def test_missing_profiles_name_the_stage_that_makes_them(tmp_path):
+    world = World(tmp_path)
+    with pytest.raises(ArtifactMissing, match="profiles@champion"):
+        run(world.settings, world.at)
