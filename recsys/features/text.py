@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from recsys.catalogue.parts import sequence_of
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.features.params import FeaturesParams
 
@@ -32,7 +33,7 @@ TEXT_FIELDS = ("title", "description", "tags")
 # A blank further back than this is no word boundary worth losing text for: the script has no blanks there.
 LONGEST_WORD = 100
 # The key is the end of the name: part ids may hold hyphens, keys may not.
-NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})\.parquet")
+NAME = re.compile(r"(?P<part>\d+-.+)-(?P<key>[0-9a-f]{16})\.parquet")
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ def feature_files(folder: Path) -> tuple[FeatureFile, ...]:
     """
     if not folder.is_dir():
         raise ArtifactMissing(f"{folder} does not exist", remedy="dvc repro features")
-    named = ((NAME.fullmatch(path.name), path) for path in sorted(folder.iterdir()))
-    return tuple(FeatureFile(match["part"], match["key"], path) for match, path in named if match)
+    named = ((NAME.fullmatch(path.name), path) for path in folder.iterdir())
+    found = [FeatureFile(match["part"], match["key"], path) for match, path in named if match]
+    return tuple(sorted(found, key=lambda file: (sequence_of(file.part), file.path.name)))
 
 
 def item_texts(rows: pa.Table, params: FeaturesParams) -> pa.Table:

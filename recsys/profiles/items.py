@@ -1,5 +1,6 @@
 """Item profiles in segments, one pair of files per part; which row of which segment is live for each item."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from recsys.catalogue.parts import sequence_of
 from recsys.errors import ArtifactMissing
 from recsys.storage.atomic import whole_file, write_parquet
 
@@ -25,7 +27,7 @@ SCHEMA = pa.schema(
         ("line", pa.int64()),
     ]
 )
-NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})")
+NAME = re.compile(r"(?P<part>\d+-.+)-(?P<key>[0-9a-f]{16})")
 ROWS = ".rows.parquet"
 VECTORS = ".vectors.npy"
 UNIT_TOLERANCE = 1e-3
@@ -91,8 +93,9 @@ def list_segments(folder: Path) -> tuple[Segment, ...]:
     if not folder.is_dir():
         remedy = f"dvc repro profiles@{folder.name}"
         raise ArtifactMissing(f"{folder} does not exist", remedy=remedy)
-    names = sorted(path.name.removesuffix(ROWS) for path in folder.glob(f"*{ROWS}"))
-    return tuple(segment_of(folder, name) for name in names if NAME.fullmatch(name))
+    names = (path.name.removesuffix(ROWS) for path in folder.glob(f"[!.]*{ROWS}"))
+    found = [segment_of(folder, name) for name in names if NAME.fullmatch(name)]
+    return tuple(sorted(found, key=lambda segment: (sequence_of(segment.parts[0]), segment.name)))
 
 
 def segment_of(folder: Path, name: str) -> Segment:
@@ -105,6 +108,21 @@ def segment_of(folder: Path, name: str) -> Segment:
     if match is None:
         raise ValueError(f"a segment is called <part>-<key16>, got {name!r}")
     return Segment(name, (match["part"],), folder / f"{name}{ROWS}", folder / f"{name}{VECTORS}")
+
+
+def segment_name(part: str, feature_key: str, encoder_hash: str) -> str:
+    """<part>-<first 16 hex of the SHA-256 over features key and encoder hash>."""
+    return f"{part}-{hashlib.sha256(f'{feature_key} {encoder_hash}'.encode()).hexdigest()[:16]}"
+
+
+def segment_is_whole(segment: Segment, n_rows: int, dim: int) -> bool:
+    """Whether both files are there with readable heads and the right sizes: what can be checked each time."""
+    try:
+        found: int = pq.read_metadata(segment.rows_path).num_rows
+        n_live, width = segment.vectors().shape
+    except (OSError, ValueError, pa.ArrowException):
+        return False
+    return found == n_rows and n_live <= n_rows and width == dim
 
 
 def write_segment(folder: Path, name: str, rows: pa.Table, vectors: NDArray[np.float32]) -> Segment:
@@ -189,9 +207,11 @@ def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
 
 
 def _ranks(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """One integer per distinct string, in the order of the strings."""
+    """One integer per distinct part, in part order."""
     encoded = column.combine_chunks().dictionary_encode()
-    order = np.argsort(np.array(encoded.dictionary.to_pylist(), dtype=object).astype(str))
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
+    parts = encoded.dictionary.to_pylist()
+    place = {
+        part: number for number, part in enumerate(sorted(parts, key=lambda part: (sequence_of(part), part)))
+    }
+    rank = np.array([place[part] for part in parts], np.int64)
     return rank[np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64)]

@@ -1,0 +1,49 @@
+"""Stage `features`: one text per item, a file per catalogue part."""
+
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys.artifacts import Artifacts
+from recsys.catalogue.parts import CATALOGUE, list_parts
+from recsys.features.text import feature_key, feature_path, item_texts
+from recsys.settings import Settings
+from recsys.storage.atomic import write_parquet
+
+
+def run(settings: Settings, at: Artifacts) -> None:
+    """Make the feature files that are missing; what the parts at hand do not name is removed.
+
+    Reads:   at.data, catalogue parts
+    Writes:  at.features, a file per part, named by content key
+    Raises:  EncoderError when a live row has no text
+    """
+    at.features.mkdir(parents=True, exist_ok=True)
+    wanted: set[Path] = set()
+    for part in list_parts(at.data, CATALOGUE):
+        key = feature_key(part.arrival.rows_sha256, settings.features)
+        path = feature_path(at.features, part.id, key)
+        if not _whole(path, part.arrival.n_rows):
+            write_parquet(path, item_texts(part.rows(), settings.features))
+        wanted.add(path)
+    remove_strays(at.features, wanted)
+
+
+def remove_strays(folder: Path, wanted: set[Path]) -> None:
+    """Remove everything from a folder but `wanted`, so that the folder does not depend on its history."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path not in wanted:
+            path.unlink()
+
+
+def _whole(path: Path, n_rows: int) -> bool:
+    """Whether the file is there, its footer readable and its rows all in: what can be checked each time."""
+    try:
+        found: int = pq.read_metadata(path).num_rows
+    except (OSError, pa.ArrowException):
+        return False
+    return found == n_rows
