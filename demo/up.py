@@ -98,6 +98,7 @@ def _keep_state(folder: Path, platform: Platform) -> None:
         "guards": [{"pid": pid, "born": psutil.Process(pid).create_time()} for pid in pids],
         "leftovers": [str(path) for server in platform.servers for path in server.leftovers],
         "environment": platform.environment,
+        "airflow": platform.airflow.url,
     }
     path = folder / STATE
     path.touch(mode=0o600)
