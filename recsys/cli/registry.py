@@ -1,7 +1,5 @@
 """Command `fetch-champion`."""
 
-import hashlib
-import heapq
 import os
 from functools import partial
 
@@ -9,7 +7,6 @@ import click
 
 from recsys.artifacts import Artifacts
 from recsys.cli.context import console, print_json, settings, workspace
-from recsys.errors import EncoderError
 from recsys.settings import Settings
 
 
@@ -36,21 +33,10 @@ def fetch_champion(as_json: bool) -> None:
 
 
 def calibration_texts(at: Artifacts, chosen: Settings) -> list[str]:
-    """Catalogue texts that set the scales of an int8 encoder: those with the smallest hashes, the same each time."""
+    """Every text of the catalogue: what an int8 encoder draws its scales from."""
     from recsys.catalogue.parts import CATALOGUE, list_parts
     from recsys.features.text import item_texts
 
-    texts = {
-        text
-        for part in list_parts(at.data, CATALOGUE)
-        for text in item_texts(part.rows(), chosen.features)["text"].to_pylist()
-        if text
-    }
-    if not texts:
-        raise EncoderError(
-            "an int8 encoder needs texts to set its scales, and no catalogue has been accepted yet",
-            remedy="recsys ingest first, or set encoder.precision: float32",
-        )
-    return heapq.nsmallest(
-        chosen.encoder.calibration_texts, texts, key=lambda text: hashlib.sha256(text.encode()).digest()
-    )
+    parts = list_parts(at.data, CATALOGUE)
+    texts = (text for part in parts for text in item_texts(part.rows(), chosen.features)["text"].to_pylist())
+    return [text for text in texts if text]

@@ -37,13 +37,16 @@ class Pretrained:
     """Asked only when something is registered."""
 
 
-def fetch_champion(uri: str | None, at: Artifacts, pretrained: Pretrained) -> Fetched:
+def fetch_champion(
+    uri: str | None, at: Artifacts, pretrained: Pretrained, model: str = mlflow.MODEL
+) -> Fetched:
     """Write artifacts/champion/encoder.json, with its packed files in the cache; what is up to date is left alone.
 
     Args:
         uri: MLflow's address; None: no registry, the pretrained encoder is used.
         at: the workspace.
         pretrained: used at first light, and without a registry.
+        model: registered model name.
 
     Returns:
         The champion, and what to tell people.
@@ -53,7 +56,7 @@ def fetch_champion(uri: str | None, at: Artifacts, pretrained: Pretrained) -> Fe
         RegistryUnreachable: MLflow is down and no champion was ever fetched.
         EncoderError: the encoder cannot be packed, or its files are damaged.
     """
-    fetched = _from_registry(uri, at, pretrained) if uri else _without_registry(at, pretrained)
+    fetched = _from_registry(uri, at, pretrained, model) if uri else _without_registry(at, pretrained)
     path = at.encoder_reference(mlflow.CHAMPION)
     if _saved(at) != fetched.reference:  # DVC would rerun what reads a file that was written anew
         fetched.reference.save(path)
@@ -71,11 +74,11 @@ def _without_registry(at: Artifacts, pretrained: Pretrained) -> Fetched:
     return Fetched(reference.model_copy(update={"registry": None}), how)
 
 
-def _from_registry(uri: str, at: Artifacts, pretrained: Pretrained) -> Fetched:
+def _from_registry(uri: str, at: Artifacts, pretrained: Pretrained, model: str) -> Fetched:
     try:
-        if found := mlflow.champion(uri):
+        if found := mlflow.champion(uri, model):
             return _bring(uri, found, at, pretrained.params)
-        fetched = _bring(uri, _first_light(uri, at, pretrained), at, pretrained.params)
+        fetched = _bring(uri, _first_light(uri, at, pretrained, model), at, pretrained.params)
         how = f"first light: the pretrained encoder is now {_name(fetched.reference)}, champion"
         return replace(fetched, how=how)
     except RegistryUnreachable as error:
@@ -86,16 +89,15 @@ def _from_registry(uri: str, at: Artifacts, pretrained: Pretrained) -> Fetched:
         return Fetched(saved, "fetched earlier", warning)
 
 
-def _first_light(uri: str, at: Artifacts, pretrained: Pretrained) -> RegisteredEncoder:
+def _first_light(uri: str, at: Artifacts, pretrained: Pretrained, model: str) -> RegisteredEncoder:
     """Register the pretrained encoder as it comes and make it champion; done again after a kill, it ends the same."""
     reference = _pack(at, pretrained)
-    others = [found.version for found in mlflow.versions(uri) if found.hash != reference.hash]
+    others = [found.version for found in mlflow.versions(uri, model) if found.hash != reference.hash]
     if others:
-        remedy = f"give one the alias in MLflow's page, or: mlflow models alias set {mlflow.MODEL} champion VERSION"
-        raise RegistryError(
-            f"versions {', '.join(others)} of {mlflow.MODEL} exist, none is champion", remedy=remedy
-        )
-    version = mlflow.register_encoder(uri, reference.hash, at.encoders / reference.hash, pretrained.record())
+        remedy = f"give one the alias in MLflow's page, or: mlflow models alias set {model} champion VERSION"
+        raise RegistryError(f"versions {', '.join(others)} of {model} exist, none is champion", remedy=remedy)
+    folder = at.encoders / reference.hash
+    version = mlflow.register_encoder(uri, reference.hash, folder, pretrained.record(), model)
     mlflow.crown(uri, version)
     return version
 
