@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 from typing import Any
 
 import click
@@ -19,7 +20,7 @@ def status(as_json: bool) -> None:
     at = workspace()
     found = {
         "workspace": str(at.root),
-        "pending": _or_error(_pending),
+        "pending": _or_error(partial(_pending, at)),
         "refused": _refused(at),
         "unpublished": _unpublished(at),
         "release": _or_error(_release),
@@ -31,18 +32,23 @@ def status(as_json: bool) -> None:
         _show(found)
 
 
-def _pending() -> list[dict[str, Any]] | None:
-    """Finished files in the landing zone; None where RECSYS_LANDING is not set."""
+def _pending(at: Artifacts) -> list[dict[str, Any]] | None:
+    """Files that the next `ingest` takes in; None where RECSYS_LANDING is not set."""
     if not os.environ.get("RECSYS_LANDING"):
         return None
-    from recsys.catalogue.landing import arrived
+    from recsys.catalogue.landing import pending
+    from recsys.catalogue.refusals import standing
 
-    return [{"file": f.key, "size": f.size, "modified": f.modified.isoformat()} for f in arrived(landing())]
+    refused = [(refusal.key, refusal.version) for refusal in standing(at.refused)]
+    waiting = pending(landing(), refused)
+    return [{"file": file.key, "size": file.size, "modified": file.modified.isoformat()} for file in waiting]
 
 
 def _refused(at: Artifacts) -> list[dict[str, Any]]:
-    records = [path for path in sorted(at.refused.glob("*.json")) if not path.name.startswith(".")]
-    return [{"batch": path.stem, **json.loads(path.read_text("utf-8"))} for path in records]
+    """Batches that were stopped and still lie in the landing zone."""
+    from recsys.catalogue.refusals import standing
+
+    return [refusal.model_dump(mode="json") for refusal in standing(at.refused)]
 
 
 def _unpublished(at: Artifacts) -> list[str]:
@@ -112,8 +118,11 @@ def _pending_words(pending: Any) -> str:  # noqa: ANN401
 
 
 def _refused_words(record: dict[str, Any]) -> str:
-    reason = record.get("reason") or record.get("error") or ""
-    return f"{record['batch']}: {reason}\n  recsys ingest --accept {record['batch']} --why …"
+    said = [f"{record['batch']} ({record['key']}): {problem['says']}" for problem in record["problems"]]
+    said += [f"  {problem['remedy']}" for problem in record["problems"]]
+    if record["can_be_accepted"]:
+        said.append(f"  or let it in: recsys ingest --accept {record['batch']} --why …")
+    return "\n".join(said)
 
 
 def _release_words(release: Any) -> str:  # noqa: ANN401

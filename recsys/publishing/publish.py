@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from recsys.artifacts import Artifacts
 from recsys.errors import ReleaseError, SwapLost
@@ -75,12 +76,15 @@ def publish(storage: Storage, at: Artifacts, publisher: Publisher) -> Published:
         return done
 
 
-def published(at: Artifacts) -> dict[str, list[str] | str]:
-    """What this workspace published last: release, parts and names; empty where it never did."""
-    path = at.var / "published.json"
-    if not path.is_file():
+def published(at: Artifacts) -> dict[str, Any]:
+    """What this workspace published last: release, parts (as they lie in data/), names of segments and histories.
+
+    Empty where it never did, or where var/ was deleted.
+    """
+    try:
+        found: dict[str, Any] = json.loads(at.published.read_text("utf-8"))
+    except FileNotFoundError:
         return {}
-    found: dict[str, list[str] | str] = json.loads(path.read_text("utf-8"))
     return found
 
 
@@ -140,10 +144,7 @@ def _swap(store: ReleaseStore, before: Pointer | None, manifest: Manifest, by: s
 
 
 def _remember(at: Artifacts, done: Published, ours: Manifest) -> None:
-    """Write var/published.json: ingest leaves published parts alone, and the next rebase starts from here."""
-    content = {
-        "release": done.release,
-        "parts": sorted(done.manifest.parts),
-        "names": sorted(holder_names(ours)),
-    }
-    write_whole(at.var / "published.json", (json.dumps(content, indent=1) + "\n").encode())
+    """Write down what of this workspace is published: `ingest` asks for it, and the next rebase starts from it."""
+    parts = {s.name.rpartition("-")[0] for s in ours.segments} | {h.part for h in ours.histories}
+    content = {"release": done.release, "parts": sorted(parts), "names": sorted(holder_names(ours))}
+    write_whole(at.published, (json.dumps(content, indent=1) + "\n").encode())

@@ -43,6 +43,8 @@ class FolderStorage:
 
     def list(self, prefix: str) -> list[Stored]:
         """Every finished file whose key starts with `prefix`, sorted by key."""
+        if prefix:
+            self.path(prefix)
         below = self.root / PurePosixPath(prefix) if prefix.endswith("/") else self.root
         found = [stored for stored in self._walk(below) if stored.key.startswith(prefix)]
         return sorted(found, key=lambda stored: stored.key)

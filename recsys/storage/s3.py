@@ -1,6 +1,7 @@
 """A bucket as storage: compare-and-swap by If-Match and If-None-Match; address and keys from AWS_* variables."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -40,7 +41,8 @@ class S3Storage:
         from botocore.config import Config
 
         # Standard retries cover lost connections; a 412 is an answer, never retried.
-        return boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 5}))
+        attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", "5"))
+        return boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": attempts}))
 
     def _key(self, key: str) -> str:
         if not key or key.startswith("/") or ".." in key.split("/"):
@@ -48,7 +50,9 @@ class S3Storage:
         return self.prefix + key
 
     def list(self, prefix: str) -> list[Stored]:
-        """Every object below the prefix, sorted by key."""
+        """Every object whose key starts with `prefix`, sorted by key."""
+        if prefix:
+            self._key(prefix)
         with self._explained(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=self.prefix + prefix
