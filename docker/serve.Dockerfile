@@ -1,0 +1,33 @@
+# A reader of releases: the consumer's door, `from recsys import Release`, and the commands that use it. CPU, small.
+# docker build -f docker/serve.Dockerfile --build-arg CODE_COMMIT="$(git rev-parse HEAD)" -t firstlight/serve .
+# docker run --rm -e RECSYS_STORE=s3://bucket/releases … firstlight/serve recommend USER
+FROM python:3.11.14-slim-bookworm
+
+COPY --from=ghcr.io/astral-sh/uv:0.9.17 /uv /usr/local/bin/uv
+
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
+    VIRTUAL_ENV=/opt/venv \
+    UV_LINK_MODE=copy \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HF_HUB_OFFLINE=1
+
+COPY requirements.lock docker/serve.in /opt/firstlight/
+RUN uv venv --python 3.11 /opt/venv \
+    && uv pip install --no-cache -r /opt/firstlight/serve.in --constraints /opt/firstlight/requirements.lock setuptools
+
+COPY pyproject.toml README.md LICENSE params.yaml /opt/firstlight/
+COPY recsys /opt/firstlight/recsys
+RUN uv pip install --no-cache --no-deps --no-build-isolation /opt/firstlight
+
+RUN useradd --uid 50000 --create-home --shell /usr/sbin/nologin firstlight \
+    && install --directory --owner=firstlight /workspace \
+    && install --mode=644 /opt/firstlight/params.yaml /workspace/params.yaml
+USER 50000
+
+ARG CODE_COMMIT=unknown
+ENV RECSYS_CODE_COMMIT=$CODE_COMMIT \
+    RECSYS_WORKSPACE=/workspace
+WORKDIR /workspace
+VOLUME ["/workspace"]
+ENTRYPOINT ["python", "-m", "recsys"]
+CMD ["status"]
