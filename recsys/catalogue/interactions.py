@@ -10,6 +10,8 @@ from recsys.catalogue.pseudonyms import PSEUDONYM_CHARS, Pseudonyms
 USER, PSEUDONYM, SIGNATURE = "user_id", "user_pseudonym", "user_signature"
 COLUMNS = (USER, "item_id", "event", "value", "timestamp")
 DEFAULT_EVENT = "interaction"
+UNREADABLE = "unreadable"
+"""In a quarantined row: columns whose value was not kept, since it may be anything."""
 
 # Ids of people (addresses, spaces) do not pass as the name of an event.
 _EVENT = re.compile(r"[\w.:-]{1,64}")
@@ -69,12 +71,14 @@ def retained(values: Mapping[str, Any], pseudonyms: Pseudonyms, max_id_chars: in
         "timestamp": lambda: moment(values, "timestamp"),
     }
     kept: dict[str, Any] = {}
+    unreadable = []
     for name, read in readers.items():
         try:
             kept[name] = read()
         except BadRow:
-            kept[name] = None
-    return {name: value for name, value in kept.items() if not is_missing(value)}
+            unreadable.append(name)
+    kept = {name: value for name, value in kept.items() if not is_missing(value)}
+    return kept | ({UNREADABLE: unreadable} if unreadable else {})
 
 
 def _event(values: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recsys.catalogue.batch import as_json
-from recsys.catalogue.interactions import PSEUDONYM, SIGNATURE
+from recsys.catalogue.interactions import PSEUDONYM, SIGNATURE, UNREADABLE
 from recsys.catalogue.items import RETRY_OF
 from recsys.catalogue.parts import INTERACTIONS, KINDS, Arrival, Part, list_parts
 from recsys.catalogue.pseudonyms import Pseudonyms
@@ -34,7 +34,7 @@ class LandedAgain:
     key: str
     n_rows: int
     n_lost: int
-    """Rows of which nothing could be kept, such as lines that are not JSON."""
+    """Rows that were not kept whole, such as lines that are not JSON or interactions with a broken value."""
 
 
 def quarantined_counts(data: Path) -> tuple[Count, ...]:
@@ -98,7 +98,7 @@ def land_again(
 def _lines(rows: list[dict[str, Any]], record: Arrival, pseudonyms: Pseudonyms) -> Iterator[str]:
     for row in rows:
         kept = json.loads(row["row"])
-        if not kept or (record.kind == INTERACTIONS and PSEUDONYM not in kept):
+        if not kept or UNREADABLE in kept:
             continue
         if record.kind == INTERACTIONS:
             kept[SIGNATURE] = pseudonyms.signature(kept[PSEUDONYM])
