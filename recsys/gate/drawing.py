@@ -49,7 +49,7 @@ def curves(part: SliceReport) -> str:
         axes.grid(axis="y", color="#e6eaee")
         axes.legend(frameon=False, fontsize=9)
 
-    return _svg(f"curves-{part.name}", draw, f"Recall by list length on {part.name} items", height=3.4)
+    return _svg(f"curves-{part.name}", draw, f"Recall by list length on {part.name} items", 3.4)
 
 
 def bars(part: SliceReport, metric: str) -> str:
@@ -68,7 +68,7 @@ def bars(part: SliceReport, metric: str) -> str:
         axes.set(xlabel=metric, xlim=(0, max([*values, 1e-9]) * 1.18))
         axes.tick_params(axis="y", length=0)
 
-    return _svg(f"bars-{part.name}", draw, f"{metric} on {part.name} items", height=3.4)
+    return _svg(f"bars-{part.name}", draw, f"{metric} on {part.name} items", 3.4)
 
 
 def margins(part: SliceReport, metric: str, threshold: float) -> str:
@@ -88,7 +88,7 @@ def margins(part: SliceReport, metric: str, threshold: float) -> str:
         )
         axes.tick_params(axis="y", length=0)
 
-    return _svg(f"margins-{part.name}", draw, f"Margin over the floors on {part.name} items", height=2.6)
+    return _svg(f"margins-{part.name}", draw, f"Margin over the floors on {part.name} items", 2.4, 12.4)
 
 
 def label(name: str) -> str:
@@ -103,13 +103,13 @@ def _colour(name: str, part: SliceReport) -> str:
     return FLOOR_COLOURS[floors.index(name) % len(FLOOR_COLOURS)]
 
 
-def _svg(salt: str, draw: Callable[["Axes"], None], title: str, height: float) -> str:
+def _svg(salt: str, draw: Callable[["Axes"], None], title: str, height: float, width: float = 6.0) -> str:
     """An <svg> element; ids are salted by figure, since several stand on one page."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": salt}):
-        figure = Figure(figsize=(6.2, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure.subplots())
         buffer = io.StringIO()
         figure.savefig(

@@ -1,0 +1,218 @@
+"""A cold-start task on any data set: learn from everything but the cold items' interactions, rank the cold items."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.catalogue.parts import CATALOGUE_SCHEMA
+from recsys.catalogue.split import hash_share
+from recsys.errors import UnreadableFile
+from recsys.evaluation.ranking import PAD, ndcg_at_k
+from recsys.evaluation.tables import joined, text_columns
+from recsys.features.params import FeaturesParams
+from recsys.features.text import item_texts
+from recsys.profiles.users import Ridge, gram_of
+from recsys.retrieval.exact import best_of
+
+# Shape suffixes: U users, I items, C cold items, D dimension.
+LAMBDA_FACTORS = (0.1, 0.3, 1.0, 3.0, 10.0)
+VALIDATION_SHARE = 0.2
+VALIDATION_K = 20
+MAX_VALIDATION_USERS = 5000
+
+
+@dataclass(frozen=True)
+class Task:
+    """What may be learned from, and what is asked. Items are rows in the order of the items file."""
+
+    item_ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    fields: tuple[str, ...]
+    """Columns that became text, in order."""
+    users: tuple[str, ...]
+    """Everybody in the interactions, sorted."""
+    histories_UI: csr_array
+    """1 where a user met an item that is not cold."""
+    cold: NDArray[np.int64]
+    """Rows of the candidates, ascending."""
+
+    @property
+    def warm(self) -> NDArray[np.int64]:
+        """Rows of items that somebody met, none of them cold."""
+        return np.flatnonzero(np.asarray(self.histories_UI.sum(axis=0)).ravel())
+
+
+@dataclass(frozen=True)
+class Choice:
+    """λ by validation on items that were held out cold."""
+
+    ridge_lambda: float
+    ndcg_by_lambda: dict[float, float]
+
+
+def make_task(
+    items: pa.Table, interactions: pa.Table, cold_ids: Sequence[str], features: FeaturesParams
+) -> Task:
+    """Build the task; every interaction with a cold item is dropped before anything else sees it.
+
+    A pair counts once, whatever its rating or weight; rows with a weight of 0 or less are none.
+
+    Args:
+        items: item_id and text columns.
+        interactions: user_id, item_id, optionally weight.
+        cold_ids: the candidates.
+        features: section `features`; its fields are replaced by all columns that hold text.
+
+    Returns:
+        The task.
+
+    Raises:
+        UnreadableFile: an item is listed twice, has no text, is unknown, or nothing is left to learn from.
+    """
+    item_ids = tuple(items["item_id"].to_pylist())
+    row_of_item = {item: row for row, item in enumerate(item_ids)}
+    if len(row_of_item) < len(item_ids):
+        twice = next(item for row, item in enumerate(item_ids) if row_of_item[item] != row)
+        raise UnreadableFile(f"--items lists item {twice!r} twice", remedy="keep one row per item")
+    unknown = next((item for item in cold_ids if item not in row_of_item), None)
+    if unknown is not None:
+        raise UnreadableFile(
+            f"--cold lists {unknown!r}, which --items does not know", remedy="add its row to --items"
+        )
+    fields, texts = _texts(items, features)
+    cold = np.sort(np.array([row_of_item[item] for item in cold_ids], np.int64))
+    users = tuple(sorted(pc.unique(interactions["user_id"]).to_pylist()))
+    histories_UI = _histories(interactions, users, item_ids, cold)
+    if histories_UI.nnz == 0:
+        raise UnreadableFile(
+            "--interactions hold nothing on items of --items that are not cold",
+            remedy="add interactions to learn from",
+        )
+    return Task(item_ids, texts, fields, users, histories_UI, cold)
+
+
+def choose_lambda(task: Task, vectors_ID: NDArray[np.float32], around: float, seed: int) -> Choice:
+    """Try λ on a cold start of the task's own: a share of the warm items, by hash, is held out and ranked.
+
+    Args:
+        task: only its warm items and their interactions are looked at.
+        vectors_ID: item profiles.
+        around: middle of the grid.
+        seed: of the held-out items and of the sample of users.
+
+    Returns:
+        The λ of the best ndcg@20; `around` where too little is warm to hold anything out.
+    """
+    warm = task.warm
+    held = np.array([hash_share(seed, task.item_ids[row]) < VALIDATION_SHARE for row in warm], bool)
+    known_UI, asked_UI = task.histories_UI[:, warm[~held]], task.histories_UI[:, warm[held]]
+    users = np.flatnonzero((np.diff(known_UI.indptr) > 0) & (np.diff(asked_UI.indptr) > 0))
+    if len(users) == 0:
+        return Choice(around, {})
+    if len(users) > MAX_VALIDATION_USERS:
+        users = np.sort(np.random.default_rng(seed).choice(users, MAX_VALIDATION_USERS, replace=False))
+    known_ID, asked_ID = vectors_ID[warm[~held]], vectors_ID[warm[held]]
+    gram = gram_of(known_ID)
+    b_UD = known_UI[users] @ known_ID.astype(np.float64)
+    relevant_UR = _padded(asked_UI[users])
+    ndcg = {}
+    for factor in LAMBDA_FACTORS:
+        ridge = Ridge(gram, around * factor)
+        ranked_UK = best_of(ridge.weights(b_UD) @ asked_ID.T, VALIDATION_K).rows_UK
+        ndcg[around * factor] = round(float(ndcg_at_k(ranked_UK, relevant_UR, VALIDATION_K).mean()), 6)
+    return Choice(max(ndcg, key=lambda one: (ndcg[one], -one)), ndcg)
+
+
+def rank_cold(task: Task, vectors_ID: NDArray[np.float32], ridge_lambda: float, k: int) -> pa.Table:
+    """The best k cold items for every user; users without a history get what suits the mean of all tastes.
+
+    Args:
+        task: the task.
+        vectors_ID: item profiles.
+        ridge_lambda: λ.
+        k: length of the lists; all cold items where there are fewer.
+
+    Returns:
+        user_id, item_id, rank (1 = best), by user and rank.
+    """
+    ridge = Ridge(gram_of(vectors_ID[task.warm]), ridge_lambda)
+    b_UD = task.histories_UI @ vectors_ID.astype(np.float64)
+    n_met_U = np.diff(task.histories_UI.indptr)
+    b_UD[n_met_U == 0] = (b_UD[n_met_U > 0] / n_met_U[n_met_U > 0, None]).mean(axis=0)
+    k = min(k, len(task.cold))
+    block = max(1, (1 << 24) // len(task.cold))
+    rows_UK = np.empty((len(task.users), k), np.int64)
+    for start in range(0, len(task.users), block):
+        scores_BC = ridge.weights(b_UD[start : start + block]) @ vectors_ID[task.cold].T
+        rows_UK[start : start + block] = task.cold[best_of(scores_BC, k).rows_UK]
+    item_ids = pa.array(task.item_ids, pa.string())
+    return pa.table(
+        {
+            "user_id": pa.array(task.users, pa.string()).take(
+                pa.array(np.repeat(np.arange(len(task.users)), k))
+            ),
+            "item_id": item_ids.take(pa.array(rows_UK.ravel())),
+            "rank": pa.array(np.tile(np.arange(1, k + 1, dtype=np.int32), len(task.users))),
+        }
+    )
+
+
+def _texts(items: pa.Table, features: FeaturesParams) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """One text per item, made by the house's own preprocessing."""
+    columns = [name for name in text_columns(items) if name not in ("item_id", "image")]
+    if not columns:
+        raise UnreadableFile("--items has no column of text beside item_id", remedy="add a column title")
+    values = {name: text.to_pylist() for name in columns if (text := joined(items[name])) is not None}
+    rows = [
+        {name: values[name][row] for name in columns if values[name][row]} for row in range(items.num_rows)
+    ]
+    bare = next((row for row, fields in enumerate(rows) if not any(map(str.strip, fields.values()))), None)
+    if bare is not None:
+        raise UnreadableFile(
+            f"--items: item {items['item_id'][bare].as_py()!r} has no text", remedy="give it a title"
+        )
+    table = pa.Table.from_pylist(
+        [
+            {
+                "item_id": items["item_id"][row].as_py(),
+                "title": fields.pop("title", None),
+                "description": fields.pop("description", None),
+                "attributes": json.dumps(fields, ensure_ascii=False),
+                "deleted": False,
+                "part": "items",
+                "line": row + 1,
+            }
+            for row, fields in enumerate(rows)
+        ],
+        schema=CATALOGUE_SCHEMA,
+    )
+    made = item_texts(table, features.model_copy(update={"fields": tuple(columns)}))
+    return tuple(columns), tuple(made["text"].to_pylist())
+
+
+def _histories(
+    interactions: pa.Table, users: tuple[str, ...], item_ids: tuple[str, ...], cold: NDArray[np.int64]
+) -> csr_array:
+    """1 for every distinct pair with an item that is known and not cold."""
+    user = pc.index_in(interactions["user_id"], value_set=pa.array(users, pa.string()))
+    item = pc.index_in(interactions["item_id"], value_set=pa.array(item_ids, pa.string()))
+    rows = user.to_numpy()
+    columns = pc.fill_null(item, PAD).to_numpy()
+    kept = (columns != PAD) & ~np.isin(columns, cold)
+    if "weight" in interactions.column_names:
+        kept &= interactions["weight"].cast(pa.float64()).fill_null(1.0).to_numpy() > 0
+    pairs = np.unique(np.stack([rows[kept], columns[kept]]), axis=1)
+    return csr_array((np.ones(pairs.shape[1]), (pairs[0], pairs[1])), shape=(len(users), len(item_ids)))
+
+
+def _padded(matrix_UI: csr_array) -> NDArray[np.int64]:
+    n_U = np.diff(matrix_UI.indptr)
+    padded_UR = np.full((len(n_U), int(n_U.max(initial=1))), PAD, np.int64)
+    padded_UR[np.arange(padded_UR.shape[1]) < n_U[:, None]] = matrix_UI.indices
+    return padded_UR
