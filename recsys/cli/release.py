@@ -15,6 +15,7 @@ from recsys.cli.context import console, print_json, settings, store, workspace
 from recsys.errors import RegistryError
 
 if TYPE_CHECKING:
+    from recsys.catalogue.parts import Part
     from recsys.publishing import Current, Published
 
 store_option = click.option(
@@ -162,15 +163,12 @@ def compact(force: bool, as_json: bool) -> None:
     Afterwards `dvc repro index users` makes merged segments, with every vector from the cache, and `recsys publish`
     releases them like anything else.
     """
-    from recsys.catalogue.compaction import compact_parts
+    from recsys.catalogue.tracking import track
 
     at, chosen = workspace(), settings()
-    limit = 1 if force else chosen.compact.max_parts
-    merged = compact_parts(at, limit)
-    if merged and at.data_dvc.exists():
-        from recsys.dvc import track_data
-
-        track_data(at.root)
+    with console.status("merging parts"):
+        merged = _merge(at, 1 if force else chosen.compact.max_parts)
+    track(at)
     for part in merged:
         console.print(f"{part.kind}: {len(part.arrival.merges)} parts became {part.id}", highlight=False)
     if not merged:
@@ -199,6 +197,19 @@ def restore(release: str, folder: Path | None, store_url: str | None) -> None:
 
     target = restore_now(store(store_url), release, workspace(), folder)
     console.print(f"data and features of release {release} are in {target}", highlight=False)
+
+
+def _merge(at: Artifacts, max_parts: int) -> "list[Part]":
+    """Merge each kind that has more parts; parts that were merged are deleted, also those that a killed run left."""
+    from recsys.catalogue.compaction import merge_parts, remove_merged
+    from recsys.catalogue.ingest import writing
+    from recsys.catalogue.parts import KINDS, list_parts
+
+    with writing(at):
+        parts = [list_parts(at.data, kind) for kind in KINDS]
+        merged = [merge_parts(run, at.data, at.staging) for run in parts if len(run) > max_parts]
+        remove_merged(at.data)
+    return merged
 
 
 def _push(at: Artifacts) -> None:

@@ -14,10 +14,12 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import Arrival, Part, all_parts
 from recsys.encoders import EncoderReference
 from recsys.errors import ArtifactMissing, ReleaseError
-from recsys.features import PREPROCESSING_VERSION
+from recsys.features import PREPROCESSING_VERSION, feature_files
 from recsys.features.params import FeaturesParams
+from recsys.features.text import feature_key
 from recsys.profiles import Segment, list_segments
-from recsys.profiles.users import UsersSummary
+from recsys.profiles.items import segment_name
+from recsys.profiles.users import UsersSummary, history_key
 from recsys.publishing.objects import count_rows
 from recsys.publishing.release import (
     File,
@@ -93,6 +95,7 @@ def gather(at: Artifacts, features: FeaturesParams, code_commit: str, head: Mani
     for file in reference.files:
         hasher.named(File(**file.model_dump()), at.encoders / reference.hash / file.name)
     on_disk = {part.id: part for part in all_parts(at.data)}
+    _require_one_run(at, features, reference, on_disk)
     segments = _segments(at, hasher, on_disk, head)
     histories = _histories(at, hasher, on_disk)
     landed = {part for segment in segments for part in segment.parts}
@@ -116,6 +119,31 @@ def gather(at: Artifacts, features: FeaturesParams, code_commit: str, head: Mani
         provenance=_provenance(at, hasher, on_disk.values(), reference, landed, head),
     )
     return Draft(manifest, hasher.sources)
+
+
+def _require_one_run(
+    at: Artifacts, features: FeaturesParams, reference: EncoderReference, on_disk: Mapping[str, Part]
+) -> None:
+    """Texts, profiles and histories must be those of data/, params.yaml and the champion: their keys tell.
+
+    Raises:
+        ReleaseError: a key is another; names the part.
+    """
+    files = feature_files(at.features)
+    for file in files:
+        _landed_in(file.part, on_disk)
+        if file.key != feature_key(on_disk[file.part].arrival.rows_sha256, features):
+            raise ReleaseError(
+                f"the texts of part {file.part} are not those of data/ and params.yaml",
+                remedy="dvc repro index users",
+            )
+    wanted = {segment_name(file.part, file.key, reference.hash): file.part for file in files}
+    found = {segment.name: segment.parts[0] for segment in list_segments(at.profiles("champion"))}
+    if differing := sorted(wanted.items() ^ found.items()):
+        raise ReleaseError(
+            f"the profiles of part {differing[0][1]} are not those of its texts and of the champion",
+            remedy="dvc repro index users",
+        )
 
 
 def _segments(
@@ -163,7 +191,13 @@ def _histories(at: Artifacts, hasher: _Hasher, on_disk: Mapping[str, Part]) -> t
     folder = at.users / "histories"
     if not folder.is_dir():
         raise ArtifactMissing(f"{folder} does not exist", remedy="dvc repro users")
-    named = ((HISTORY_NAME.fullmatch(path.name), path) for path in sorted(folder.iterdir()))
+    named = [(HISTORY_NAME.fullmatch(path.name), path) for path in sorted(folder.iterdir())]
+    for match in (match for match, _ in named if match):
+        _landed_in(match["part"], on_disk)
+        if match["key"] != history_key(on_disk[match["part"]].arrival.rows_sha256):
+            raise ReleaseError(
+                f"the histories of part {match['part']} are not those of data/", remedy="dvc repro users"
+            )
     return tuple(
         ReleasedHistory(part=match["part"], parts=_landed_in(match["part"], on_disk), file=hasher.keyed(path))
         for match, path in named

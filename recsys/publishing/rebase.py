@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +47,7 @@ def holder_names(manifest: Manifest) -> frozenset[str]:
 def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Draft:
     """Merge three ways: what both have, what we added since `base`, what they added since `base`.
 
-    Compaction on either side is an addition (the merged segment) and removals (its parts). Where both sides hold the
-    same landed part in different segments, both stay: their rows are the same, and the newest row of an item wins.
+    Compaction on either side is an addition (the merged segment) and removals (its parts).
 
     Args:
         ours: this workspace's artifacts.
@@ -59,11 +59,14 @@ def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Dra
         A draft that holds both.
 
     Raises:
-        ReleaseError: their part of it was made by another encoder or with other texts.
+        ReleaseError: their part of it was made by another encoder or with other texts, or both sides have merged
+            the same part.
     """
     segments = _merged(ours.manifest.segments, theirs.segments, base.names, lambda s: s.rows.name)
     histories = _merged(ours.manifest.histories, theirs.histories, base.names, lambda h: h.file.name)
     _refuse_mixture(ours.manifest, theirs, segments)
+    _refuse_two_mergers(theirs, segments)
+    _refuse_two_mergers(theirs, histories)
     draft = ours.manifest.model_copy(
         update={
             "segments": segments,
@@ -118,6 +121,18 @@ def _refuse_mixture(ours: Manifest, theirs: Manifest, segments: Iterable[Holder]
             f"release {theirs.id} has parts that this workspace lacks ({', '.join(foreign[:5])}), made with another "
             "encoder or other texts: the two cannot be one release",
             remedy="bring this workspace's data up to date (git pull, dvc pull), run dvc repro, then publish",
+        )
+
+
+def _refuse_two_mergers(theirs: Manifest, holders: Iterable[Holder]) -> None:
+    """A merged segment has dropped what it knew to be superseded or deleted: two such views cannot be joined."""
+    counted = Counter(part for holder in holders for part in holder.parts)
+    twice = sorted(part for part, n in counted.items() if n > 1)
+    if twice:
+        raise ReleaseError(
+            f"this workspace and release {theirs.id} have merged part {twice[0]} with different others",
+            remedy="bring this workspace's data up to date (git pull, dvc pull), run dvc repro, then publish; "
+            "let only one workspace run `recsys compact`",
         )
 
 

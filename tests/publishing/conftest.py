@@ -1,0 +1,64 @@
+"""Shops with a tiny encoder for what concerns files and pointers, and with the real one for what concerns texts."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from recsys.encoders import EncoderReference, pack_encoder
+from recsys.settings import Settings
+from recsys.storage import Storage, open_storage
+from tests.publishing.shop import FILMS, ROOT, Shop, tiny_reference
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """RECSYS_CACHE."""
+    monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def open_shop(tmp_path: Path, cache: Path) -> Callable[[str], Shop]:
+    return lambda name: Shop(tmp_path / name, tiny_reference(cache / "encoders"))
+
+
+@pytest.fixture
+def shop(open_shop: Callable[[str], Shop]) -> Shop:
+    """Ten films, three users, built, not published."""
+    return filled(open_shop("shop"))
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, EncoderReference]:
+    """A cache with the default encoder."""
+    folder = tmp_path_factory.mktemp("cache")
+    return folder, pack_encoder(Settings.load(ROOT / "params.yaml").encoder, folder / "encoders", ())
+
+
+@pytest.fixture
+def real_shop(packed: tuple[Path, EncoderReference], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """Ten films, three users, vectors of their texts, built, not published."""
+    monkeypatch.setenv("RECSYS_CACHE", str(packed[0]))
+    return filled(Shop(tmp_path / "real", packed[1]))
+
+
+def filled(shop: Shop) -> Shop:
+    shop.items(FILMS)
+    shop.ratings([("ann", "alien"), ("ann", "jaws"), ("bob", "babe"), ("bob", "dumbo"), ("cy", "rocky")])
+    return shop.build()
+
+
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.servers)])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
+    """An empty store, once a folder and once SeaweedFS."""
+    if request.param == "folder":
+        yield open_storage(str(tmp_path / "store"))
+    else:
+        yield open_storage(f"s3://{request.getfixturevalue('bucket')}/store")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Storage:
+    """An empty store in a folder."""
+    return open_storage(str(tmp_path / "folder-store"))

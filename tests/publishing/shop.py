@@ -1,0 +1,141 @@
+"""A small real workspace: parts accepted by `write_part`, the stages as they run in production."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from shutil import copyfile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys.artifacts import Artifacts
+from recsys.catalogue.parts import (
+    CATALOGUE,
+    CATALOGUE_SCHEMA,
+    INTERACTIONS,
+    INTERACTIONS_SCHEMA,
+    Arrival,
+    Part,
+    next_sequence,
+    part_id,
+    write_part,
+)
+from recsys.encoders import EncoderReference, PackedFile
+from recsys.features import PREPROCESSING_VERSION, feature_files
+from recsys.profiles.cache import VectorCache
+from recsys.publishing import Published, Publisher, publish
+from recsys.settings import Settings
+from recsys.stages import stage
+from recsys.storage import Storage
+
+ROOT = Path(__file__).resolve().parents[2]
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DIM = 8
+FILMS = {
+    "alien": "A crew in deep space meets a deadly creature",
+    "amadeus": "A court composer envies Mozart and his music",
+    "babe": "A pig learns to herd sheep on a farm",
+    "casablanca": "A bar owner in wartime Morocco meets his lost love",
+    "dumbo": "A young circus elephant learns to fly with his ears",
+    "fargo": "A police chief in snowy Minnesota hunts two kidnappers",
+    "gravity": "Two astronauts are adrift in orbit after an accident",
+    "heat": "A detective hunts a crew of bank robbers in Los Angeles",
+    "jaws": "A great white shark terrifies a beach town",
+    "rocky": "A small-time boxer gets a shot at the title",
+}
+UP = {"up": "An old man ties balloons to his house"}
+HER = {"her": "A lonely writer falls in love with his computer"}
+RAN = {"ran": "An old warlord divides his kingdom"}
+
+
+def tiny_reference(encoders: Path, name: str = "tiny") -> EncoderReference:
+    """An encoder whose files are a few bytes: it is published and checked like any other, and never opened."""
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    folder = encoders / digest
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in ("tokenizer.json", "model.xml", "model.bin"):
+        (folder / file).write_text(f"{name} {file}")
+    files = tuple(PackedFile.of(path) for path in sorted(folder.iterdir()) if path.name != "encoder.json")
+    return EncoderReference(
+        hash=digest, dim=DIM, max_tokens=16, pooling="mean", precision="float32", source=name, files=files
+    )
+
+
+def vector_of(text_hash: str) -> np.ndarray:
+    """A unit vector that depends on the text alone."""
+    seed = int(text_hash[:12], 16)
+    vector = np.random.default_rng(seed).standard_normal(DIM).astype(np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+class Shop:
+    """One workspace with a hand for each thing that happens to it."""
+
+    def __init__(self, root: Path, reference: EncoderReference) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        copyfile(ROOT / "params.yaml", root / "params.yaml")
+        self.at = Artifacts(root)
+        self.settings = Settings.load(self.at.params)
+        self.set_encoder(reference)
+
+    def set_encoder(self, reference: EncoderReference) -> None:
+        self.reference = reference
+        reference.save(self.at.encoder_reference("champion"))
+
+    def items(self, texts: dict[str, str | None], day: int = 0) -> Part:
+        """Accept a catalogue part; None deletes."""
+        name = f"films-{day}.jsonl"
+        rows = [
+            (item, text, None, None, None, None, NOON + timedelta(days=day), text is None, line)
+            for line, (item, text) in enumerate(texts.items(), 1)
+        ]
+        return self._accept(
+            CATALOGUE, CATALOGUE_SCHEMA, name, rows, repr((day, sorted(texts.items(), key=str)))
+        )
+
+    def ratings(self, pairs: list[tuple[str, str]], day: int = 0) -> Part:
+        """Accept an interactions part of (user, item)."""
+        rows = [
+            (user, item, "rating", 5.0, NOON + timedelta(days=day, minutes=n), n + 1)
+            for n, (user, item) in enumerate(pairs)
+        ]
+        return self._accept(INTERACTIONS, INTERACTIONS_SCHEMA, f"ratings-{day}.csv", rows, repr((day, pairs)))
+
+    def _accept(self, kind: str, schema: pa.Schema, name: str, rows: list[tuple], content: str) -> Part:
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        part = part_id(next_sequence(self.at.data), digest)
+        plain = [column for column in schema.names if column != "part"]
+        columns = {c: [row[n] for row in rows] for n, c in enumerate(plain)} | {"part": [part] * len(rows)}
+        arrival = Arrival(
+            part=part, kind=kind, source=name, sha256=digest, size=len(content), arrived_at=NOON
+        )
+        return write_part(self.at.staging, self.at.data, arrival, pa.table(columns, schema=schema))
+
+    def build(self) -> "Shop":
+        """Run the stages on the way to publishing."""
+        stage("features")(self.settings, self.at)
+        if self.reference.dim == DIM:
+            self._fill_cache()
+        for name in ("profiles@champion", "users", "index"):
+            stage(name)(self.settings, self.at)
+        return self
+
+    def _fill_cache(self) -> None:
+        """The tiny encoder cannot encode: its vectors are in the cache before anybody asks for them."""
+        cache = VectorCache(self.at.vectors / f"{self.reference.hash}-{PREPROCESSING_VERSION}", DIM)
+        files = feature_files(self.at.features)
+        hashes = {one for file in files for one in pq.read_table(file.path)["text_hash"].to_pylist()}
+        unknown = sorted(one for one in hashes if not cache.holds([one])[0])
+        if unknown:
+            cache.add(unknown, np.stack([vector_of(one) for one in unknown]))
+
+    def publisher(self, **changes: object) -> Publisher:
+        params = self.settings.publish
+        if self.reference.dim == DIM:
+            params = params.model_copy(update={"smoke_queries": 0})
+        plain = {"params": params, "features": self.settings.features, "code_commit": "c0ffee", "by": "test"}
+        return Publisher(**(plain | changes))
+
+    def publish(self, storage: Storage, **changes: object) -> Published:
+        return publish(storage, self.at, self.publisher(**changes))

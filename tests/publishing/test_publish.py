@@ -1,0 +1,377 @@
+"""Publishing to a folder and to SeaweedFS: whole, checked, idempotent, rebased, held."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recsys import Release
+from recsys.errors import ReleaseError, StorageError
+from recsys.publishing import Published, ReleaseStore, releases, resume, rollback
+from recsys.publishing.release import Manifest
+from recsys.storage import FolderStorage, Storage, open_storage
+from tests.publishing.shop import FILMS, HER, RAN, UP, Shop, tiny_reference, vector_of
+
+OpenShop = Callable[[str], Shop]
+
+
+def current(storage: Storage) -> Manifest:
+    store = ReleaseStore(storage)
+    return store.manifest(store.current().current.release)
+
+
+def items_in(storage: Storage, cache: Path) -> set[str]:
+    opened = Release.open(storage.url, cache=cache)
+    opened.verify()
+    return set(opened.items)
+
+
+def test_a_first_release_holds_everything(shop: Shop, storage: Storage, cache: Path) -> None:
+    done = shop.publish(storage)
+    assert done.outcome == "published"
+    assert done.release.startswith("000001-")
+    opened = Release.open(storage.url, cache=cache)
+    assert opened.id == done.release
+    assert set(opened.items) == set(FILMS)
+    assert opened.users == ("ann", "bob", "cy")
+    assert opened.verify() == 3 + 2 + 1 + 1  # encoder, rows and vectors, history, gram
+
+
+def test_publishing_the_same_content_again_does_nothing(shop: Shop, storage: Storage) -> None:
+    first = shop.publish(storage)
+    again = shop.publish(storage)
+    assert (again.outcome, again.release, again.bytes_written) == ("unchanged", first.release, 0)
+    assert len(releases(storage)) == 1
+    shutil.rmtree(shop.at.var)  # deleting var/ loses time, never data
+    assert shop.publish(storage).outcome == "unchanged"
+
+
+def test_what_is_published_is_written_down_for_ingest(shop: Shop, folder: Storage) -> None:
+    done = shop.publish(folder)
+    written = json.loads(shop.at.published.read_text())
+    assert written["release"] == done.release
+    assert [part[:6] for part in written["parts"]] == ["000001", "000002"]
+
+
+def test_an_arrival_adds_one_segment_and_shares_the_rest(shop: Shop, storage: Storage, cache: Path) -> None:
+    shop.publish(storage)
+    before = set(ReleaseStore(storage).objects())
+    shop.items({**UP, "jaws": None}, day=1)
+    done = shop.build().publish(storage)
+    manifest = current(storage)
+    assert manifest.parent is not None and manifest.sequence == 2
+    assert [segment.n_items for segment in manifest.segments] == [10, 1]
+    assert [segment.n_deleted for segment in manifest.segments] == [0, 1]
+    new = set(ReleaseStore(storage).objects()) - before
+    assert len(new) == 3  # rows, vectors, and gram: jaws was one of the items that users met
+    assert done.bytes_written == sum(
+        o.size for sha, o in ReleaseStore(storage).objects().items() if sha in new
+    )
+    assert items_in(storage, cache) == set(FILMS) - {"jaws"} | {"up"}
+
+
+def test_two_workspaces_with_the_same_data_publish_one_release(open_shop: OpenShop, folder: Storage) -> None:
+    made = [open_shop(name) for name in ("one", "two")]
+    for shop in made:
+        shop.items(FILMS)
+        shop.build()
+    first, second = (shop.publish(folder) for shop in made)
+    assert (second.outcome, second.release) == ("unchanged", first.release)
+
+
+def two_shops_on_one_release(open_shop: OpenShop, storage: Storage) -> tuple[Shop, Shop]:
+    one, two = open_shop("one"), open_shop("two")
+    for shop in (one, two):
+        shop.items(FILMS)
+        shop.ratings([("ann", "alien")])
+        shop.build().publish(storage)
+    one.items(UP, day=1)
+    one.ratings([("bob", "up")], day=1)
+    two.items(HER, day=2)
+    two.ratings([("cy", "her")], day=2)
+    return one.build(), two.build()
+
+
+def test_the_later_of_two_publishers_keeps_the_others_delta(
+    open_shop: OpenShop, storage: Storage, cache: Path
+) -> None:
+    one, two = two_shops_on_one_release(open_shop, storage)
+    one.publish(storage)
+    done = two.publish(storage)
+    assert done.rebased
+    opened = Release.open(storage.url, cache=cache)
+    assert set(opened.items) == {*FILMS, "up", "her"}
+    assert opened.users == ("ann", "bob", "cy")
+    assert (done.manifest.users.n_items, done.manifest.users.n_users) == (3, 3)
+    vectors = np.stack([opened.profile(item) for item in ("alien", "up", "her")]).astype(np.float64)
+    gram = opened._profiles.gram()
+    assert np.allclose(gram, vectors.T @ vectors, atol=1e-3)
+    # The next release of either workspace keeps what the other one added.
+    two.items(RAN, day=3)
+    two.build().publish(storage)
+    assert items_in(storage, cache) == {*FILMS, "up", "her", "ran"}
+    one.items({"it": "A clown lives in the sewers"}, day=4)
+    one.build().publish(storage)
+    assert items_in(storage, cache) == {*FILMS, "up", "her", "ran", "it"}
+
+
+def test_two_publishers_at_once_both_get_in(open_shop: OpenShop, storage: Storage, cache: Path) -> None:
+    shops = two_shops_on_one_release(open_shop, storage)
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda shop: shop.publish(storage), shops))
+    assert items_in(storage, cache) == {*FILMS, "up", "her"}
+    assert {one.outcome for one in done} == {"published"}
+    assert ReleaseStore(storage).current().current.generation == 3
+    line = [one.release for one in releases(storage) if one.in_line]
+    assert set(line) >= {one.release for one in done}
+
+
+def test_compaction_on_one_side_and_an_arrival_on_the_other_join(
+    open_shop: OpenShop, folder: Storage, cache: Path
+) -> None:
+    from recsys.catalogue.compaction import merge_parts, remove_merged
+    from recsys.catalogue.parts import CATALOGUE, list_parts
+
+    one, two = two_shops_on_one_release(open_shop, folder)
+    one.publish(folder)
+    merge_parts(list_parts(one.at.data, CATALOGUE), one.at.data, one.at.staging)
+    remove_merged(one.at.data)
+    merged = one.build().publish(folder)
+    assert merged.outcome == "published"
+    assert [len(segment.parts) for segment in merged.manifest.segments] == [2]
+    assert len(merged.manifest.provenance.arrivals) == 4  # compaction forgets no source
+    joined = two.publish(folder)
+    assert sorted(len(segment.parts) for segment in joined.manifest.segments) == [1, 2]
+    assert items_in(folder, cache) == {*FILMS, "up", "her"}
+
+
+def test_two_workspaces_that_merged_the_same_part_differently_are_refused(
+    open_shop: OpenShop, folder: Storage
+) -> None:
+    from recsys.catalogue.compaction import merge_parts
+    from recsys.catalogue.parts import CATALOGUE, list_parts
+
+    one, two = two_shops_on_one_release(open_shop, folder)
+    for shop in (one, two):
+        merge_parts(list_parts(shop.at.data, CATALOGUE), shop.at.data, shop.at.staging)
+    one.build().publish(folder)
+    with pytest.raises(ReleaseError, match="have merged part 000001-.* with different others"):
+        two.build().publish(folder)
+
+
+def test_rollback_holds_and_resume_lets_the_newest_in(shop: Shop, storage: Storage, cache: Path) -> None:
+    first = shop.publish(storage).release
+    shop.items(UP, day=1)
+    second = shop.build().publish(storage).release
+    held = rollback(storage, "previous", "eve", "bad titles")
+    assert held.hold is not None
+    assert (held.release, held.hold.why, held.hold.head) == (first, "bad titles", second)
+    shop.items(HER, day=2)
+    third = shop.build().publish(storage)
+    assert third.outcome == "held"
+    assert current(storage).id == first
+    assert shop.publish(storage).outcome == "unchanged"
+    assert third.manifest.parent == second
+    after = resume(storage, "eve")
+    assert (after.release, after.hold) == (third.release, None)
+    assert resume(storage, "eve") == after
+    assert items_in(storage, cache) == {*FILMS, "up", "her"}
+
+
+def test_another_encoder_needs_the_flag(shop: Shop, folder: Storage, cache: Path) -> None:
+    first = shop.publish(folder)
+    shop.set_encoder(tiny_reference(cache / "encoders", "other"))
+    shop.build()
+    with pytest.raises(ReleaseError, match="recsys publish --new-encoder"):
+        shop.publish(folder)
+    assert current(folder).id == first.release
+    done = shop.publish(folder, new_encoder=True)
+    assert current(folder).encoder.hash == shop.reference.hash
+    assert len(done.manifest.segments) == 1
+
+
+def test_another_encoder_cannot_take_over_parts_that_it_has_no_vectors_of(
+    open_shop: OpenShop, folder: Storage, cache: Path
+) -> None:
+    one, two = two_shops_on_one_release(open_shop, folder)
+    one.publish(folder)
+    two.set_encoder(tiny_reference(cache / "encoders", "other"))
+    with pytest.raises(ReleaseError, match="has parts that this workspace lacks"):
+        two.build().publish(folder, new_encoder=True)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda at: next(at.features.iterdir()).unlink(), "profiles of part 000001"),
+        (lambda at: (at.index / "index.json").write_text("[]"), "profiles and index are of different runs"),
+        (lambda at: (at.users / "gram.npy").write_bytes(b"?"), "users and champion are of different runs"),
+        (lambda at: shutil.rmtree(at.data), "is not in data/ any more"),
+    ],
+    ids=["features", "index", "gram", "data"],
+)
+def test_artifacts_of_different_runs_are_refused(
+    shop: Shop, folder: Storage, spoil: Callable[[object], None], words: str
+) -> None:
+    spoil(shop.at)
+    with pytest.raises(ReleaseError, match=words):
+        shop.publish(folder)
+    assert folder.list("") == []
+
+
+def test_texts_made_by_other_params_are_refused(shop: Shop, folder: Storage) -> None:
+    params = shop.settings.features.model_copy(update={"max_chars": 5})
+    with pytest.raises(ReleaseError, match="texts of part 000001"):
+        shop.publish(folder, features=params)
+
+
+def test_a_poor_index_is_refused_before_readers_see_it(shop: Shop, folder: Storage) -> None:
+    entries = json.loads((shop.at.index / "index.json").read_text())
+    entries[0]["recall"] = 0.5
+    (shop.at.index / "index.json").write_text(json.dumps(entries))
+    with pytest.raises(ReleaseError, match=r"recall@10 0.500"):
+        shop.publish(folder)
+    assert not folder.exists("CURRENT")
+
+
+def test_an_object_that_arrives_corrupt_is_sent_again(shop: Shop, folder: FolderStorage) -> None:
+    done = shop.publish(folder)
+    (folder.root / "CURRENT").unlink()
+    victim = folder.path(f"objects/{done.manifest.segments[0].vectors.sha256}")
+    victim.write_bytes(victim.read_bytes()[:-1] + b"?")
+    assert shop.publish(folder).release == done.release
+    assert Release.open(folder.url).verify() == 7
+
+
+def test_a_disk_that_keeps_corrupting_is_named(shop: Shop, tmp_path: Path) -> None:
+    class Rotten(FolderStorage):
+        def write(self, key: str, content: bytes | Path) -> None:
+            super().write(key, b"rot" if key.startswith("objects/") else content)
+
+    rotten = Rotten(str(tmp_path / "rotten"))
+    with pytest.raises(ReleaseError, match=r"object [0-9a-f]{64} \(.*\) in .* is corrupt"):
+        shop.publish(rotten)
+    assert not rotten.exists("CURRENT")
+
+
+def test_a_lost_reply_after_a_swap_counts_as_success(shop: Shop, tmp_path: Path) -> None:
+    class Forgetful(FolderStorage):
+        def swap(self, key: str, content: bytes, expected: str | None) -> None:
+            super().swap(key, content, expected)
+            raise StorageError("connection reset")
+
+    done = shop.publish(Forgetful(str(tmp_path / "store")))
+    assert done.outcome == "published"
+    assert ReleaseStore(open_storage(str(tmp_path / "store"))).current().current.release == done.release
+
+
+def test_metrics_and_decision_of_another_encoder_are_left_out(shop: Shop, folder: Storage) -> None:
+    for path, content in (
+        (shop.at.metrics, {"cold/recall@20": 0.3}),
+        (shop.at.report, {"encoder_hash": shop.reference.hash}),
+        (shop.at.decision, {"encoder_hash": "f" * 64, "open": True}),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+    manifest = shop.publish(folder).manifest
+    assert manifest.metrics == {"cold/recall@20": 0.3}
+    assert manifest.decision is None
+
+
+class DieAt:
+    """Wraps a storage: the process dies around its n-th write, before it or after it."""
+
+    def __init__(self, storage: Storage, n: int, after: bool) -> None:
+        self._storage, self._left, self._after = storage, n, after
+
+    def __getattr__(self, name: str) -> object:
+        found = getattr(self._storage, name)
+        if name not in ("write", "swap", "delete", "move"):
+            return found
+
+        def dying(*arguments: object) -> object:
+            self._left -= 1
+            if self._left == 0 and not self._after:
+                os._exit(9)
+            result = found(*arguments)
+            if self._left == 0:
+                os._exit(9)
+            return result
+
+        return dying
+
+
+def published_in_child(shop: Shop, storage: object) -> bool:
+    """Publish in a forked child; whether it came to its end."""
+    child = os.fork()
+    if child == 0:
+        try:
+            shop.publish(storage)  # type: ignore[arg-type]
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_killed_at_any_write_and_run_again_gives_the_same_release(
+    shop: Shop, tmp_path: Path, cache: Path, after: bool
+) -> None:
+    def fresh(name: str) -> tuple[Shop, Storage]:
+        root = shutil.copytree(shop.at.root, tmp_path / name / "shop")
+        return Shop(root, shop.reference), open_storage(str(tmp_path / name / "store"))
+
+    def second_release(one: Shop, storage: Storage) -> Shop:
+        one.publish(storage)
+        one.items(UP, day=1)
+        return one.build()
+
+    expected_shop, expected_store = fresh("undisturbed")
+    expected: Published = second_release(expected_shop, expected_store).publish(expected_store)
+    boundaries = 0
+    while True:
+        again, storage = fresh(f"{after}-{boundaries}")
+        second_release(again, storage)
+        finished = published_in_child(again, DieAt(storage, boundaries + 1, after))
+        assert items_in(storage, cache) in ({*FILMS}, {*FILMS, "up"})
+        assert again.publish(storage).release == expected.release
+        assert current(storage).to_bytes() == expected.manifest.to_bytes()
+        if finished:
+            break
+        boundaries += 1
+    assert boundaries == 4  # rows, vectors, manifest, pointer
+
+
+def test_a_reader_that_polls_never_sees_a_torn_release(
+    open_shop: OpenShop, storage: Storage, tmp_path: Path
+) -> None:
+    shop = open_shop("shop")
+    shop.items(FILMS)
+    shop.build().publish(storage)
+    seen: list[set[str]] = []
+    with ThreadPoolExecutor(1) as pool:
+        publisher = pool.submit(publish_five, shop, storage)
+        while not publisher.done():
+            seen.append(items_in(storage, tmp_path / "reader"))
+        publisher.result()
+    seen.append(items_in(storage, tmp_path / "reader"))
+    sizes = [len(items) for items in seen]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == len(FILMS) + 5
+
+
+def publish_five(shop: Shop, storage: Storage) -> None:
+    for day in range(1, 6):
+        shop.items({f"sequel-{day}": f"Part {day} of a long story"}, day=day)
+        shop.build().publish(storage)
+
+
+def test_the_published_vector_is_the_texts_own(shop: Shop, folder: Storage, cache: Path) -> None:
+    shop.publish(folder)
+    opened = Release.open(folder.url, cache=cache)
+    _, row = opened.place_of("alien")
+    assert np.array_equal(opened.profile("alien"), vector_of(row["text_hash"]))
