@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import shutil
 import sys
 import time
@@ -106,15 +107,14 @@ def _pack(
     shutil.copyfile(source / TOKENIZER, staging / TOKENIZER)
     tokenizer = load_tokenizer(staging / TOKENIZER, params.max_tokens)
     with _quietly():
-        openvino = load_openvino()
         model, probes, expected = _convert(params, source, tokenizer.get_vocab_size())
         model_path = staging / MODEL
-        openvino.save_model(model, model_path, compress_to_fp16=False)
+        _save(model, model_path)
         _compare(model_path, probes, expected, MIN_COSINE)
         if params.precision == "int8":
             samples = [np.array([tokenizer.encode(text).ids], np.int64) for text in calibration]
             exact = [_run(model_path, [sample])[0] for sample in samples[:MIN_CALIBRATION_TEXTS]]
-            openvino.save_model(_quantise(model, samples), model_path, compress_to_fp16=False)
+            _save(_quantise(model, samples), model_path)
             _compare(model_path, samples[:MIN_CALIBRATION_TEXTS], exact, MIN_INT8_COSINE)
     packed = (staging / TOKENIZER, model_path, model_path.with_suffix(".bin"))
     reference = EncoderReference(
@@ -200,6 +200,14 @@ def _quantise(model: Any, samples: list[NDArray[np.int64]]) -> Any:  # noqa: ANN
     )
 
 
+def _save(model: Any, model_path: Path) -> None:  # noqa: ANN401  openvino.Model
+    """Write the IR; the same model gives the same bytes, whatever the process did before."""
+    model.set_friendly_name("encoder")
+    for number, operation in enumerate(model.get_ordered_ops()):  # by default named by a counter of the process
+        operation.set_friendly_name(f"{operation.get_type_name()}_{number}")
+    load_openvino().save_model(model, model_path, compress_to_fp16=False)
+
+
 def _run(model_path: Path, inputs: list[NDArray[np.int64]]) -> list[NDArray[np.float32]]:
     request = compile_request(model_path)
     outputs = []
@@ -225,15 +233,13 @@ def _compare(
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Keep tracers' warnings and progress bars away from standard output, which belongs to results."""
-    import logging
-
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    logging.getLogger("nncf").setLevel(logging.ERROR)
     with warnings.catch_warnings(), redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+        logging.getLogger("nncf").setLevel(logging.ERROR)
         yield
 
 

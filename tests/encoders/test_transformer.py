@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsys.encoders.transformer import equal_batches
+from recsys.errors import EncoderError
+from tests.encoders.models import texts
+
+
+@given(st.lists(st.integers(1, 30), max_size=60), st.integers(1, 80))
+def test_batches_hold_each_text_once_and_only_one_length(lengths, budget):
+    batches = list(equal_batches(lengths, budget))
+    assert sorted(one for batch in batches for one in batch) == list(range(len(lengths)))
+    for batch in batches:
+        sizes = {lengths[one] for one in batch}
+        assert len(sizes) == 1
+        assert len(batch) == 1 or len(batch) * sizes.pop() <= budget
+
+
+@settings(max_examples=25)
+@given(st.data())
+def test_a_minilm_vector_has_the_same_bits_in_any_batch(minilm, data):
+    pool = texts(60) + ["Deep learning for cats", "猫 und Hunde", "a " * 300]
+    alone = data.draw(st.sampled_from(pool))
+    others = data.draw(st.lists(st.sampled_from(pool), max_size=40))
+    at = data.draw(st.integers(0, len(others)))
+    batch = [*others[:at], alone, *others[at:]]
+    np.testing.assert_array_equal(minilm.encode(batch)[at], minilm.encode([alone])[0])
+
+
+def test_minilm_knows_what_belongs_together(minilm):
+    cat, kitten, engine = minilm.encode(["A cat sleeps", "The kitten is napping", "Diesel engine repair manual"])
+    assert cat @ kitten > 0.5 > cat @ engine
+    assert minilm.dim == 384
+
+
+def test_progress_counts_every_text_and_repeats_get_the_same_vector(tiny_encoder):
+    some = [*texts(30), *texts(10)]
+    steps = []
+    vectors = tiny_encoder.encode(some, steps.append)
+    assert sum(steps) == 40
+    np.testing.assert_array_equal(vectors[:10], vectors[30:])
+
+
+def test_tokens_are_counted_with_the_special_ones_and_cut(tiny_encoder):
+    assert tiny_encoder.count_tokens(["aa", "aa ab ac", "aa " * 50]).tolist() == [3, 5, 24]
+
+
+@pytest.mark.parametrize("empty", ["", "  \n "])
+def test_an_empty_text_is_refused_with_its_place(tiny_encoder, empty):
+    with pytest.raises(EncoderError, match="text 1 is empty"):
+        tiny_encoder.encode(["aa", empty])
