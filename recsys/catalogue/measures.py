@@ -108,7 +108,7 @@ def _garbled_share(text: str) -> float:
 
 def _seconds(times: pa.ChunkedArray) -> np.ndarray:
     """Seconds since 1970, NaN where there is no time."""
-    micros = times.cast(pa.int64()).cast(pa.float64()).to_numpy()
+    micros = times.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy()
     return np.asarray(micros, dtype=np.float64) / 1e6
 
 

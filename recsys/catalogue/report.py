@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, StrictUndefined
 
+from recsys.catalogue.expectations import MEANINGS
 from recsys.catalogue.judging import Judged, found_value
 from recsys.catalogue.landing import Landed
 from recsys.catalogue.parts import AcceptedBy
@@ -28,8 +29,9 @@ figure { margin: 0; } svg text { font: 12px system-ui, sans-serif; fill: current
 {% for name, value in facts %}<tr><th>{{ name }}</th><td>{{ value }}</td></tr>
 {% endfor %}</table>
 {% if quarantined %}<h2>Quarantined rows</h2>
-<table><tr><th>reason</th><th class="n">rows</th><th>first lines of the file</th></tr>
-{% for reason, count, lines in quarantined %}<tr><td>{{ reason }}</td><td class="n">{{ "{:,}".format(count) }}</td>
+<table><tr><th>reason</th><th>meaning</th><th class="n">rows</th><th>first lines of the file</th></tr>
+{% for reason, meaning, count, lines in quarantined %}<tr><td>{{ reason }}</td>
+<td>{{ meaning }}</td><td class="n">{{ "{:,}".format(count) }}</td>
 <td>{{ lines }}</td></tr>
 {% endfor %}</table>{% endif %}
 <h2>The batch as a whole</h2>
@@ -82,7 +84,10 @@ def batch_page(title: Title, landed: Landed, judged: Judged) -> bytes:
         refused=title.refused,
         verdict=_verdict(title, judged),
         facts=_facts(title, landed, judged),
-        quarantined=[(reason, n, _line_list(lines[reason], n)) for reason, n in judged.quarantined.items()],
+        quarantined=[
+            (reason, MEANINGS[reason], n, _line_list(lines[reason], n))
+            for reason, n in judged.quarantined.items()
+        ],
         batch_checks=[(v.expected.says, found_value(judged, v.expected), v.holds) for v in judged.of_batch],
         row_checks=[(v.expected.says, v.expected.reason, len(v.lines)) for v in judged.of_rows],
         bars=_bars(judged.measured.length_histogram),
