@@ -1,0 +1,226 @@
+"""The consumer's door, with real vectors, on a folder; what it refuses, and what it never does."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from recsys import Release
+from recsys.catalogue.pseudonyms import Pseudonyms
+from recsys.errors import ReleaseError
+from recsys.profiles.users import Ridge
+from recsys.publishing import ReleaseStore, rollback, trace
+from recsys.storage import FolderStorage, Storage
+from tests.publishing.shop import FILMS, UP, Shop
+
+
+@pytest.fixture
+def opened(shop: Shop, folder: FolderStorage) -> Release:
+    shop.publish(folder)
+    return Release.open(folder.url)
+
+
+def test_text_search_similar_and_smoke_lists_speak_the_same_language(
+    real_shop: Shop, folder: Storage, tmp_path: Path
+) -> None:
+    done = real_shop.publish(folder)
+    opened = Release.open(folder.url, cache=tmp_path / "reader")
+    assert opened.search("a shark in the sea", 1)[0].item_id == "jaws"
+    assert opened.similar("alien", 2)[0].item_id == "gravity"
+    assert len(done.manifest.smoke) == 8
+    by_text = {text: item for item, text in FILMS.items()}
+    for query in done.manifest.smoke:
+        assert query.neighbours[0] == by_text[query.text]
+    with pytest.raises(ReleaseError, match="empty text"):
+        opened.search("  ")
+
+
+def test_a_catalogue_that_doubles_passes_the_smoke_check_and_drifted_vectors_do_not(
+    real_shop: Shop, folder: Storage
+) -> None:
+    real_shop.publish(folder)
+    real_shop.items({f"{item}-2": f"{text} again" for item, text in FILMS.items()}, day=1)
+    second = real_shop.build().publish(folder)
+    assert second.manifest.parent is not None
+    # The same part under the same key, with other vectors: what a faulty machine or library would bring.
+    for vectors in sorted(real_shop.at.profiles("champion").glob("*.vectors.npy")):
+        np.save(vectors, np.ascontiguousarray(np.load(vectors)[::-1]))
+    real_shop.items(UP, day=2)
+    with pytest.raises(ReleaseError, match="the neighbours of .* drifted"):
+        real_shop.build().publish(folder)
+
+
+def test_recommendations_are_the_ridge_over_the_users_items(opened: Release) -> None:
+    profiles = np.stack([opened.profile(item) for item in opened.items]).astype(np.float64)
+    row = {item: n for n, item in enumerate(opened.items)}
+    b = profiles[row["alien"]] + profiles[row["jaws"]]
+    weights = Ridge(opened._profiles.gram(), 10.0).weights(b[None])[0]
+    expected = sorted(
+        (-float(profiles[row[i]] @ weights), i) for i in opened.items if i not in ("alien", "jaws")
+    )
+    found = opened.recommend("ann", k=20)
+    assert [one.item_id for one in found] == [item for _, item in expected]
+    assert [one.score for one in found] == pytest.approx([-score for score, _ in expected], abs=1e-5)
+    assert opened.recommend(history=["jaws", "alien"], k=20) == found
+    assert len(opened.recommend("ann", k=20, exclude_seen=False)) == len(FILMS)
+
+
+def test_similar_leaves_the_item_itself_out(opened: Release) -> None:
+    found = opened.similar("alien", 100)
+    assert len(found) == len(FILMS) - 1
+    assert "alien" not in {one.item_id for one in found}
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+
+
+def test_unknown_names_are_refused_with_a_remedy(opened: Release) -> None:
+    for ask, words in (
+        (lambda: opened.profile("nope"), "item 'nope' is not in release"),
+        (lambda: opened.similar("nope"), "item 'nope' is not in release"),
+        (lambda: opened.recommend("nobody"), "user 'nobody' has no history"),
+        (lambda: opened.recommend(history=["nope"]), "no item of the history has a profile .* nope"),
+        (lambda: opened.recommend(history=[]), r"\(empty\)"),
+    ):
+        with pytest.raises(ReleaseError, match=words) as caught:
+            ask()
+        assert caught.value.remedy
+    for arguments in ({}, {"user": "ann", "history": ["jaws"]}):
+        with pytest.raises(ValueError, match="either a user or a history"):
+            opened.recommend(**arguments)
+
+
+def test_a_raw_user_id_works_where_the_key_is_at_hand(
+    shop: Shop, folder: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "a-key-of-sixteen-characters"
+    shop.ratings([(Pseudonyms(key).of("raw-42"), "heat")], day=1)
+    shop.build().publish(folder)
+    with pytest.raises(ReleaseError, match="RECSYS_PSEUDONYM_KEY"):
+        Release.open(folder.url).recommend("raw-42")
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", key)
+    assert "heat" not in {one.item_id for one in Release.open(folder.url).recommend("raw-42", k=20)}
+
+
+def test_an_export_holds_every_live_profile(opened: Release, tmp_path: Path) -> None:
+    assert opened.export(tmp_path / "out" / "profiles.parquet") == len(FILMS)
+    table = pq.read_table(tmp_path / "out" / "profiles.parquet")
+    assert table.schema.names == ["item_id", "vector", "release"]
+    assert [str(field.type) for field in table.schema] == ["string", "list<element: float>", "string"]
+    assert set(table["release"].to_pylist()) == {opened.id}
+    for item, vector in zip(table["item_id"].to_pylist(), table["vector"].to_pylist(), strict=True):
+        assert np.array_equal(np.array(vector, np.float32), opened.profile(item))
+
+
+def test_an_open_release_does_not_change_when_another_is_published(shop: Shop, folder: Storage) -> None:
+    shop.publish(folder)
+    before = Release.open(folder.url)
+    shop.items({**UP, "jaws": None}, day=1)
+    shop.build().publish(folder)
+    assert set(before.items) == set(FILMS)
+    assert set(Release.open(folder.url).items) == set(FILMS) - {"jaws"} | {"up"}
+    assert set(Release.open(folder.url, release=before.id).items) == set(FILMS)
+
+
+@pytest.mark.parametrize("which", ["rows", "vectors", "gram", "history"])
+def test_a_corrupt_object_is_refused_and_named(shop: Shop, storage: Storage, cache: Path, which: str) -> None:
+    manifest = shop.publish(storage).manifest
+    file = {
+        "rows": manifest.segments[0].rows,
+        "vectors": manifest.segments[0].vectors,
+        "gram": manifest.users.gram,
+        "history": manifest.histories[0].file,
+    }[which]
+    content = storage.read(f"objects/{file.sha256}")
+    storage.write(f"objects/{file.sha256}", content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(ReleaseError, match=f"object {file.sha256} .* is corrupt"):
+        Release.open(storage.url, cache=cache).recommend("ann")
+    storage.write(f"objects/{file.sha256}", content)
+    assert Release.open(storage.url, cache=cache).recommend("ann")
+
+
+def test_a_missing_object_is_refused_and_named(shop: Shop, storage: Storage, cache: Path) -> None:
+    manifest = shop.publish(storage).manifest
+    storage.delete(f"objects/{manifest.segments[0].rows.sha256}")
+    with pytest.raises(ReleaseError, match=f"object {manifest.segments[0].rows.sha256} .* is missing"):
+        _ = Release.open(storage.url, cache=cache).items
+    with pytest.raises(ReleaseError, match="is missing"):
+        rollback(storage, manifest.id, "eve", "try")
+
+
+def test_a_damaged_manifest_is_refused(shop: Shop, folder: FolderStorage) -> None:
+    release = shop.publish(folder).release
+    path = folder.path(f"releases/{release}/manifest.json")
+    path.write_bytes(path.read_bytes().replace(b"c0ffee", b"decade"))
+    with pytest.raises(ReleaseError, match=f"manifest of release {release} fails its checksum"):
+        Release.open(folder.url)
+
+
+def test_a_newer_format_is_refused_with_a_clear_word(shop: Shop, folder: FolderStorage) -> None:
+    manifest = shop.publish(folder).manifest
+    import hashlib
+
+    newer = json.dumps(json.loads(manifest.to_bytes()) | {"format": 2, "wings": True}).encode()
+    release = f"000001-{hashlib.sha256(newer).hexdigest()[:10]}"
+    folder.write(f"releases/{release}/manifest.json", newer)
+    with pytest.raises(
+        ReleaseError, match=r"has format 2, this Firstlight reads format 1\n  remedy: upgrade"
+    ):
+        Release.open(folder.url, release=release)
+    pointer = json.loads(folder.read("CURRENT"))
+    folder.write("CURRENT", json.dumps(pointer | {"format": 2}).encode())
+    with pytest.raises(ReleaseError, match=r"CURRENT in .* has format 2"):
+        ReleaseStore(folder).current()
+
+
+def test_an_empty_store_and_an_unknown_release_say_what_to_do(folder: Storage, shop: Shop) -> None:
+    with pytest.raises(ReleaseError, match=r"holds no release\n  remedy: recsys publish"):
+        Release.open(folder.url)
+    shop.publish(folder)
+    for unknown in ("000009-0123456789", "../../etc/passwd"):
+        with pytest.raises(ReleaseError, match="recsys releases"):
+            Release.open(folder.url, release=unknown)
+
+
+@pytest.mark.servers
+def test_downloads_are_kept_and_a_damaged_one_is_fetched_again(
+    shop: Shop, bucket: str, tmp_path: Path
+) -> None:
+    from recsys.storage import open_storage
+
+    storage = open_storage(f"s3://{bucket}")
+    manifest = shop.publish(storage).manifest
+    first = Release.open(storage.url, cache=tmp_path / "c")
+    first.verify()
+    kept = tmp_path / "c" / "releases" / "objects" / manifest.segments[0].rows.sha256
+    stamp = kept.stat().st_mtime_ns
+    Release.open(storage.url, cache=tmp_path / "c").verify()
+    assert kept.stat().st_mtime_ns == stamp
+    kept.write_bytes(b"\0" * manifest.segments[0].rows.size)
+    with pytest.raises(ReleaseError, match="is corrupt"):
+        Release.open(storage.url, cache=tmp_path / "c").verify()
+    assert Release.open(storage.url, cache=tmp_path / "c").verify() == 7
+
+
+def test_a_profile_is_traced_to_its_source_also_after_compaction(shop: Shop, folder: Storage) -> None:
+    from recsys.catalogue.compaction import merge_parts, remove_merged
+    from recsys.catalogue.parts import CATALOGUE, list_parts
+
+    shop.at.data_dvc.write_text("outs:\n- md5: d1.dir\n  path: data\n")
+    shop.publish(folder)
+    part = shop.items({"jaws": "A shark. Now in colour.", **UP}, day=1)
+    shop.at.data_dvc.write_text("outs:\n- md5: d2.dir\n  path: data\n")
+    shop.build().publish(folder)
+    found = trace(Release.open(folder.url), "jaws")
+    assert (found.part, found.line, found.source) == (part.id, 1, "films-1.jsonl")
+    assert (found.source_sha256, found.data_version) == (part.arrival.sha256, "d2.dir")
+    assert (found.code_commit, found.encoder_hash) == ("c0ffee", shop.reference.hash)
+    assert trace(Release.open(folder.url), "heat").data_version == "d1.dir"
+    merge_parts(list_parts(shop.at.data, CATALOGUE), shop.at.data, shop.at.staging)
+    remove_merged(shop.at.data)
+    shop.build().publish(folder)
+    after = trace(Release.open(folder.url), "jaws")
+    assert after.segment != found.segment
+    same = ("part", "line", "source", "source_sha256", "text_hash", "updated_at", "data_version")
+    assert [getattr(after, name) for name in same] == [getattr(found, name) for name in same]
+    assert trace(Release.open(folder.url), "heat").source == "films-0.jsonl"
