@@ -14,7 +14,7 @@ SECONDS_BETWEEN_LINES = 15.0
 
 def say(sentence: str) -> None:
     """One line for people."""
-    console.print(sentence)
+    console.print(sentence, soft_wrap=True)
 
 
 class Progress:

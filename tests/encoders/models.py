@@ -30,7 +30,7 @@ def texts(n: int, seed: int = 0) -> list[str]:
 
 
 def save_model(folder: Path, kind: str = "bert", safe: bool = True) -> Path:
-    """Save a two-layer model of a kind (bert, roberta, xlm-roberta, distilbert) with a tokenizer that has no padding."""
+    """Save a two-layer model (bert, roberta, xlm-roberta, distilbert) with a tokenizer that does not pad."""
     import torch
     import transformers
 
@@ -41,7 +41,9 @@ def save_model(folder: Path, kind: str = "bert", safe: bool = True) -> Path:
     configs = {
         "bert": lambda: transformers.BertConfig(**common, **wide, max_position_embeddings=64),
         # RoBERTa's positions start behind the padding token's id: two fewer than the table has
-        "roberta": lambda: transformers.RobertaConfig(**common, **wide, max_position_embeddings=66, type_vocab_size=1),
+        "roberta": lambda: transformers.RobertaConfig(
+            **common, **wide, max_position_embeddings=66, type_vocab_size=1
+        ),
         "xlm-roberta": lambda: transformers.XLMRobertaConfig(
             **common, **wide, max_position_embeddings=66, type_vocab_size=1
         ),
@@ -83,7 +85,9 @@ def reference_vectors(folder: Path, wanted: list[str], pooling: str = "mean") ->
     ids = torch.tensor([one.ids for one in encoded])
     mask = torch.tensor([one.attention_mask for one in encoded])
     with torch.inference_mode():
-        hidden = AutoModel.from_pretrained(folder).eval()(input_ids=ids, attention_mask=mask).last_hidden_state
+        hidden = (
+            AutoModel.from_pretrained(folder).eval()(input_ids=ids, attention_mask=mask).last_hidden_state
+        )
         weights = mask.unsqueeze(-1).to(hidden.dtype)
         pooled = (hidden * weights).sum(1) / weights.sum(1) if pooling == "mean" else hidden[:, 0]
         return torch.nn.functional.normalize(pooled, dim=1).numpy()

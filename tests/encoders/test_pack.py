@@ -11,8 +11,10 @@ from recsys.errors import ArtifactMissing, EncoderError
 from tests.encoders.models import encoder_params, reference_vectors, save_model, texts
 
 
-@pytest.mark.parametrize("kind", ["bert", "roberta", "xlm-roberta", "distilbert"])
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize(
+    ("kind", "pooling"),
+    [("bert", "mean"), ("roberta", "cls"), ("xlm-roberta", "mean"), ("distilbert", "cls")],
+)
 def test_a_packed_model_gives_the_vectors_of_transformers(kind, pooling, tmp_path, encoders):
     source = save_model(tmp_path / kind, kind)
     reference = pack_encoder(encoder_params(source, pooling=pooling), encoders, ())
@@ -89,7 +91,10 @@ def test_a_source_that_lacks_a_file_is_refused_by_name(missing, tmp_path):
 
 def test_modules_that_would_be_left_out_are_refused(tmp_path):
     source = save_model(tmp_path / "model")
-    chain = [{"type": "sentence_transformers.models.Transformer"}, {"type": "sentence_transformers.models.Dense"}]
+    chain = [
+        {"type": "sentence_transformers.models.Transformer"},
+        {"type": "sentence_transformers.models.Dense"},
+    ]
     (source / "modules.json").write_text(json.dumps(chain))
     with pytest.raises(EncoderError, match="not supported: Dense"):
         pack_encoder(encoder_params(source), tmp_path, ())

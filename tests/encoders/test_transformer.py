@@ -30,7 +30,9 @@ def test_a_minilm_vector_has_the_same_bits_in_any_batch(minilm, data):
 
 
 def test_minilm_knows_what_belongs_together(minilm):
-    cat, kitten, engine = minilm.encode(["A cat sleeps", "The kitten is napping", "Diesel engine repair manual"])
+    cat, kitten, engine = minilm.encode(
+        ["A cat sleeps", "The kitten is napping", "Diesel engine repair manual"]
+    )
     assert cat @ kitten > 0.5 > cat @ engine
     assert minilm.dim == 384
 

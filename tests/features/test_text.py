@@ -1,0 +1,120 @@
+import unicodedata
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.catalogue.parts import CATALOGUE_SCHEMA
+from recsys.errors import ArtifactMissing, EncoderError
+from recsys.features.params import FeaturesParams
+from recsys.features.text import SCHEMA, cut, feature_files, feature_key, fold, item_texts, text_hash
+
+PARAMS = FeaturesParams(fields=("title", "description", "tags"), max_chars=100)
+
+
+def catalogue_rows(**fields):
+    row = {name: None for name in CATALOGUE_SCHEMA.names} | {
+        "item_id": "a",
+        "deleted": False,
+        "part": "000001-x",
+    }
+    return pa.Table.from_pylist([row | {"line": 1} | fields], CATALOGUE_SCHEMA)
+
+
+def text_of(params=PARAMS, **fields):
+    return item_texts(catalogue_rows(**fields), params)["text"][0].as_py()
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"title": "Heat"}, "Heat"),
+        ({"title": "Heat", "description": "A heist."}, "Heat. A heist."),
+        ({"title": "Who?", "description": "Nobody"}, "Who? Nobody"),
+        ({"title": "红楼梦。", "description": "小说"}, "红楼梦。 小说"),
+        ({"title": "Heat", "description": "  ", "tags": ["crime", "drama"]}, "Heat. crime, drama"),
+        ({"title": " two\n\tlines ", "tags": []}, "two lines"),
+        ({"title": "Cafe\u0301"}, "Caf\u00e9"),
+    ],
+)
+def test_fields_are_folded_and_joined_as_sentences(fields, expected):
+    assert text_of(**fields) == expected
+
+
+def test_chosen_fields_come_in_their_order_and_attributes_by_name():
+    params = FeaturesParams(fields=("brand", "title", "year"), max_chars=100)
+    found = text_of(
+        params, title="Drill", description="left out", attributes='{"brand": "Bosch", "year": 2020}'
+    )
+    assert found == "Bosch. Drill. 2020"
+
+
+def test_an_item_without_its_chosen_fields_goes_by_the_others():
+    assert text_of(FeaturesParams(fields=("title",), max_chars=100), description="Only this") == "Only this"
+
+
+def test_a_live_row_without_any_text_is_named():
+    with pytest.raises(EncoderError, match=r"item 'a', part 000001-x, line 1: no text"):
+        text_of(title=" ")
+
+
+def test_a_delete_has_the_empty_text_and_every_row_keeps_its_origin():
+    table = item_texts(catalogue_rows(title="Heat", deleted=True, tags=["crime"]), PARAMS)
+    assert table.schema == SCHEMA
+    row = table.to_pylist()[0]
+    assert (row["text"], row["deleted"], row["part"], row["line"], row["tags"]) == (
+        "",
+        True,
+        "000001-x",
+        1,
+        ["crime"],
+    )
+
+
+def test_the_hash_is_the_sha256_of_the_text():
+    # sha256sum of the four bytes "Heat"
+    assert text_hash("Heat") == item_texts(catalogue_rows(title="Heat"), PARAMS)["text_hash"][0].as_py()
+    assert text_hash("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+@pytest.mark.parametrize(
+    ("text", "max_chars", "expected"),
+    [
+        ("one two three", 13, "one two three"),
+        ("one two three", 12, "one two"),
+        ("one two three", 8, "one two"),
+        ("one two three", 7, "one two"),
+        ("one two three", 6, "one"),
+        ("红楼梦是一部小说", 5, "红楼梦是一"),
+        ("x" * 300, 200, "x" * 200),
+        ("कि" * 3, 3, "कि"),  # the vowel sign stays with its consonant
+        ("👩\u200d🔬👩\u200d🔬", 4, "👩\u200d🔬"),
+    ],
+)
+def test_texts_are_cut_at_a_word_or_where_nothing_is_torn(text, max_chars, expected):
+    assert cut(text, max_chars) == expected
+
+
+@given(st.text(), st.integers(1, 60))
+def test_a_cut_text_is_a_beginning_of_bounded_length(text, max_chars):
+    folded = fold(text)
+    found = cut(folded, max_chars)
+    assert len(found) <= max_chars and folded.startswith(found) and bool(found) == bool(folded)
+    assert unicodedata.is_normalized("NFC", folded) and fold(folded) == folded
+
+
+def test_the_key_follows_rows_and_params():
+    other = FeaturesParams(fields=("title",), max_chars=100)
+    keys = {feature_key("a" * 64, PARAMS), feature_key("b" * 64, PARAMS), feature_key("a" * 64, other)}
+    assert len(keys) == 3 and all(len(key) == 16 for key in keys)
+    assert feature_key("a" * 64, PARAMS) == feature_key("a" * 64, PARAMS.model_copy())
+
+
+def test_feature_files_come_in_the_order_of_acceptance(tmp_path):
+    for name in ("1000000-b", "000002-a", "000010-mcafe"):
+        (tmp_path / f"{name}-{'0' * 16}.parquet").touch()
+    (tmp_path / ".tmp-1").touch()
+    assert [file.part for file in feature_files(tmp_path)] == ["000002-a", "000010-mcafe", "1000000-b"]
+    with pytest.raises(ArtifactMissing, match="features"):
+        feature_files(tmp_path / "nowhere")
