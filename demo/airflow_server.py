@@ -37,8 +37,8 @@ def start_airflow(
 ) -> Server:
     """Start Airflow on the DAGs and plugins of a workspace and wait until all four parts are healthy.
 
-    The four parts are started side by side: `airflow standalone` starts the same four, one more process and a
-    second import of Airflow before them.
+    `airflow standalone` starts the same four and one more process before them. Here the scheduler and the triggerer
+    wait for the api-server, which their tasks report to: one that started earlier would fail its first task.
 
     Args:
         workspace: its `dags/` and `plugins/` are served.
@@ -61,17 +61,25 @@ def start_airflow(
     settings = environment | _settings(workspace, folder, chosen) | keys
     logs = folder / "logs"
     _migrate(settings, logs / "migrate.log")
-    processes = [_start(part, settings, logs / f"{part}.log", detached=detached) for part in PARTS]
+    processes = [_start(part, settings, logs, url, detached=detached) for part in PARTS]
     details = {"user": USER, "password": password, "AIRFLOW_HOME": str(folder)}
     server = Server("Airflow", url, settings, logs / "scheduler.log", processes, details)
     server.answers = lambda: _healthy(url)
     return server.wait(timeout_s=240) if wait else server
 
 
-def _start(part: str, settings: dict[str, str], log: Path, *, detached: bool) -> Process:
-    options = ["--skip-serve-logs"] if part in ("scheduler", "triggerer") else []  # read from the files
-    command = [which("airflow"), part, *options]
-    return start(f"Airflow {part}", command, log, settings, grace_s=5, detached=detached)
+def _start(part: str, settings: dict[str, str], logs: Path, url: str, *, detached: bool) -> Process:
+    runs_tasks = part in ("scheduler", "triggerer")
+    options = ["--skip-serve-logs"] if runs_tasks else []  # the api-server reads them from the files
+    return start(
+        f"Airflow {part}",
+        [which("airflow"), part, *options],
+        logs / f"{part}.log",
+        settings,
+        grace_s=5,
+        detached=detached,
+        after=f"{url}/api/v2/version" if runs_tasks else None,
+    )
 
 
 def _settings(workspace: Path, folder: Path, port: int) -> dict[str, str]:
@@ -95,7 +103,8 @@ def _settings(workspace: Path, folder: Path, port: int) -> dict[str, str]:
             "workers": 1,
             "base_url": f"http://127.0.0.1:{port}",
         },
-        "database": {"sql_alchemy_conn": f"sqlite:///{folder / 'airflow.db'}"},
+        # On a busy machine a writer may keep the others waiting longer than sqlite's 5 seconds.
+        "database": {"sql_alchemy_conn": f"sqlite:///{folder / 'airflow.db'}?timeout=60"},
         "scheduler": {"scheduler_idle_sleep_time": 0.3},
         "dag_processor": {"parsing_processes": 1, "refresh_interval": 30, "min_file_process_interval": 60},
         "triggerer": {"job_heartbeat_sec": 2},

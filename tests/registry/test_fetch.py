@@ -16,9 +16,9 @@ NOBODY = "http://127.0.0.1:9"
 
 
 @pytest.fixture(scope="session")
-def params(tiny_source):
+def params(tiny_encoder):
     return EncoderParams(
-        source=str(tiny_source),
+        source=str(tiny_encoder),
         pooling="mean",
         max_tokens=16,
         precision="float32",

@@ -1,0 +1,128 @@
+"""One real Airflow for all tests here; workspace, landing zone and store are folders, alerts go to a server."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from demo.airflow_client import FINISHED, Airflow, Run
+from demo.processes import Server
+from demo.servers import start_airflow
+from demo.workspace import make_workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+SWEEP_S = 30
+
+
+@dataclass
+class Alerts:
+    """Everything that was posted to RECSYS_ALERT_URL: headers and body."""
+
+    url: str
+    key: str = "a key that signs alerts"
+    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+
+@dataclass
+class Platform:
+    """The running Airflow and the places around it."""
+
+    server: Server
+    airflow: Airflow
+    workspace: Path
+    landing: Path
+    store: str
+    alerts: Alerts
+    sweep_s: float = SWEEP_S
+
+    def land(self, name: str, rows: list[dict[str, Any]], kind: str = "catalogue") -> None:
+        """Put a file into the landing zone as a producer should: another name first, then rename."""
+        folder = self.landing / kind
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f"{name}.part"
+        draft.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+        draft.rename(folder / name)
+
+    def wait(self, done: Callable[[], Any], what: str, timeout_s: float) -> Any:
+        """Poll until `done` answers something true; the runs so far and the last log go into the failure."""
+        deadline = time.monotonic() + timeout_s
+        while not (found := done()):
+            if time.monotonic() > deadline:
+                pytest.fail(f"{what}: not within {timeout_s:.0f} s\n{self.story()}")
+            time.sleep(0.5)
+        return found
+
+    def idle(self) -> bool:
+        """Whether no run of the fast loop is under way or waits."""
+        return all(run.state in FINISHED for run in self.airflow.runs("profile_arrivals"))
+
+    def story(self) -> str:
+        """What ran so far, for a failure's message."""
+        lines = []
+        for dag in ("profile_arrivals", "rollback_release"):
+            for run in self.airflow.runs(dag):
+                lines.append(f"{run.id} {run.state} {run.start} {run.end}")
+                for task in self.airflow.tasks(run):
+                    lines.append(f"    {task.name} {task.state} try {task.try_number}")
+                    if task.state in ("failed", "up_for_retry"):
+                        lines.append(self.airflow.log(run, task))
+        return "\n".join(lines)
+
+    def runs(self) -> dict[str, Run]:
+        """Runs of the fast loop by id."""
+        return {run.id: run for run in self.airflow.runs("profile_arrivals")}
+
+
+@pytest.fixture(scope="session")
+def alerts() -> Iterator[Alerts]:
+    """A real HTTP server that keeps what it gets."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            kept.got.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        kept = Alerts(f"http://127.0.0.1:{server.server_port}/")
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield kept
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def platform(
+    tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, alerts: Alerts
+) -> Iterator[Platform]:
+    """Airflow on a clone of this checkout; the encoder is tiny and the sweep short, everything else as it ships."""
+    base = tmp_path_factory.mktemp("platform")
+    workspace, landing, store = base / "workspace", base / "landing", base / "store"
+    make_workspace(ROOT, workspace)
+    params = yaml.safe_load((workspace / "params.yaml").read_text("utf-8"))
+    params["arrivals"] = {"poll_s": 1, "sweep_s": SWEEP_S}
+    params["encoder"] |= {"source": str(tiny_encoder), "max_tokens": 32}
+    (workspace / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+    landing.mkdir()
+    environment = {
+        "RECSYS_WORKSPACE": str(workspace),
+        "RECSYS_LANDING": str(landing),
+        "RECSYS_STORE": str(store),
+        "RECSYS_PSEUDONYM_KEY": "tests only, sixteen and more",
+        "RECSYS_ALERT_URL": alerts.url,
+        "RECSYS_ALERT_KEY": alerts.key,
+        "MLFLOW_TRACKING_URI": "",
+    }
+    with start_airflow(workspace, base / "airflow", environment) as server:
+        yield Platform(server, Airflow.of(server), workspace, landing, str(store), alerts)

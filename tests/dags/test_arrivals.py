@@ -1,0 +1,140 @@
+"""The fast loop in a real Airflow, with real DVC and a tiny real encoder. Tests run in order and share the platform."""
+
+import hashlib
+import hmac
+import json
+import os
+import signal
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from recsys import Release
+
+pytestmark = pytest.mark.servers
+
+WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "harbor", "island", "juniper")
+INJECTION = "'; touch pwned; \" $(touch pwned) `touch pwned` {{ dag }}"
+
+
+def films(first, n, edition="first"):
+    rows = range(first, first + n)
+    return [
+        {"item_id": f"f{i}", "title": f"{WORDS[i % 10]} {WORDS[i // 10 % 10]} {WORDS[i * 7 % 10]} {edition}"}
+        for i in rows
+    ]
+
+
+def clicks(items):
+    return [
+        {"user_id": f"u{i % 5}", "item_id": f"f{i}", "event": "view", "timestamp": 1.7e9 + i}
+        for i in range(items)
+    ]
+
+
+def ids(n):
+    return {f"f{i}" for i in range(n)}
+
+
+def published(platform):
+    """Items of the current release; none before the first one."""
+    return set(Release.open(platform.store).items) if Path(platform.store, "CURRENT").exists() else set()
+
+
+def pointer(platform):
+    return json.loads(Path(platform.store, "CURRENT").read_text("utf-8"))
+
+
+def seconds(run):
+    return (datetime.fromisoformat(run.end) - datetime.fromisoformat(run.start)).total_seconds()
+
+
+@pytest.fixture(scope="session")
+def doomed(platform):
+    """A rollback that cannot succeed, started first and judged last: three tries take a while."""
+    conf = {"action": "rollback", "release": "999999-0123456789", "why": INJECTION}
+    return platform.airflow.trigger("rollback_release", conf)
+
+
+def test_landed_files_are_published_without_hands(platform, doomed):
+    platform.wait(lambda: platform.airflow.knows("profile_arrivals"), "the DAG is known", 60)
+    assert platform.airflow.import_errors() == []
+    platform.land("clicks.jsonl", clicks(30), kind="interactions")
+    platform.land("films.jsonl", films(0, 40))
+    platform.wait(lambda: published(platform) == ids(40), "40 films published", 300)
+    platform.wait(platform.idle, "the run ends", 60)
+    release = Release.open(platform.store)
+    assert len(release.users) == 5
+    assert "u0" not in release.users  # a pseudonym, never the raw id
+    best = [run for run in platform.runs().values() if run.state == "success"]
+    assert best and all(run.kind in ("asset_triggered", "scheduled") for run in best)
+
+
+def test_an_event_that_comes_twice_or_coalesces_changes_nothing(platform):
+    before, known = pointer(platform), set(platform.runs())
+    asset = platform.airflow._ask("GET", "/api/v2/assets?uri_pattern=recsys")["assets"][0]
+    for _ in range(3):
+        platform.airflow._ask("POST", "/api/v2/assets/events", {"asset_id": asset["id"], "extra": {}})
+    new = platform.wait(lambda: set(platform.runs()) - known, "the events start a run", 60)
+    platform.wait(platform.idle, "the runs end", 120)
+    for run in (run for name, run in platform.runs().items() if name in new):
+        states = {task.name: task.state for task in platform.airflow.tasks(run)}
+        assert set(states.values()) == {"skipped"} and len(states) == 8, states
+    assert pointer(platform) == before
+
+
+def test_with_the_watcher_killed_the_sweep_publishes_what_lands(platform):
+    longest = max(seconds(run) for run in platform.runs().values())
+    known = set(platform.runs())
+    (triggerer,) = [process for process in platform.server.processes if process.name == "Airflow triggerer"]
+    os.killpg(triggerer.guard.pid, signal.SIGKILL)
+    triggerer.guard.wait()
+    platform.land("more.jsonl", films(40, 5))
+    # A sweep that is under way may have looked a moment too early; then the next one takes the file in.
+    patience = platform.sweep_s + 2 * longest + 20
+    platform.wait(lambda: published(platform) == ids(45), "45 films published by the sweep", patience)
+    new = [run for name, run in platform.runs().items() if name not in known]
+    assert all(run.kind == "scheduled" for run in new) and not triggerer.running
+
+
+def test_a_task_that_fails_for_good_sends_exactly_one_signed_post(platform, doomed):
+    def ended():
+        return platform.airflow.run("rollback_release", doomed).state == "failed"
+
+    platform.wait(ended, "the rollback fails for good", 120)
+    platform.wait(lambda: platform.alerts.got, "the alert arrives", 30)
+    time.sleep(2)  # a second one would come at once
+    ((headers, body),) = platform.alerts.got
+    expected = hmac.new(platform.alerts.key.encode(), body, hashlib.sha256).hexdigest()
+    assert hmac.compare_digest(headers["X-Firstlight-Signature"], f"sha256={expected}")
+    told = json.loads(body)
+    assert (told["dag"], told["task"], told["run"], told["try"]) == (
+        "rollback_release",
+        "move-pointer",
+        doomed,
+        3,
+    )
+    assert "recsys releases" in told["remedy"]
+    assert json.loads((platform.workspace / "var/last_failure.json").read_text("utf-8")) == told
+
+
+def test_what_was_typed_into_the_form_ran_no_command(platform, doomed):
+    run = platform.airflow.run("rollback_release", doomed)
+    (task,) = platform.airflow.tasks(run)
+    assert "999999-0123456789" in platform.airflow.log(run, task, lines=80)
+    assert list(platform.workspace.rglob("pwned")) == []
+
+
+def test_rollback_by_the_form_repoints_and_holds_and_resume_lets_go(platform):
+    newest = pointer(platform)
+    first = platform.airflow.trigger(
+        "rollback_release", {"action": "rollback", "release": "previous", "why": INJECTION}
+    )
+    platform.wait(lambda: platform.airflow.run("rollback_release", first).state == "success", "rollback", 60)
+    held = pointer(platform)
+    assert held["release"] != newest["release"] and held["hold"]["why"] == INJECTION
+    second = platform.airflow.trigger("rollback_release", {"action": "resume", "why": "mended"})
+    platform.wait(lambda: platform.airflow.run("rollback_release", second).state == "success", "resume", 60)
+    assert pointer(platform)["release"] == newest["release"] and pointer(platform)["hold"] is None

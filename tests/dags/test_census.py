@@ -1,0 +1,157 @@
+"""Every DAG file is accounted for: loaded by Airflow's own DagBag, in a process and a home of its own."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recsys.cli import COMMANDS
+from recsys.stages import STAGES
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = {path.stem for path in (ROOT / "dags").glob("*.py")}
+LOAD = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[1])
+tasks = lambda dag: {
+    task.task_id: {
+        "command": task.bash_command,
+        "env": task.env,
+        "cwd": task.cwd,
+        "retries": task.retries,
+        "callbacks": [callback.__name__ for callback in task.on_failure_callback],
+        "after": sorted(task.upstream_task_ids),
+    }
+    for task in dag.tasks
+}
+dags = {
+    dag.dag_id: {
+        "file": dag.fileloc,
+        "doc": dag.doc_md,
+        "tasks": tasks(dag),
+        "schedule": type(dag.timetable).__name__,
+        "catchup": dag.catchup,
+        "max_active_runs": dag.max_active_runs,
+        "params": {name: dag.params.get_param(name).schema for name in dag.params},
+    }
+    for dag in bag.dags.values()
+}
+heavy = sorted({"torch", "great_expectations", "transformers", "openvino", "mlflow", "faiss", "dvc"} & set(sys.modules))
+print("\\n" + json.dumps({"errors": {str(k): v for k, v in bag.import_errors.items()}, "dags": dags, "heavy": heavy}))
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    home = tmp_path_factory.mktemp("airflow-home")
+    environment = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "RECSYS_WORKSPACE": str(ROOT),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, str(ROOT / "dags")],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def dags(loaded):
+    return loaded["dags"]
+
+
+def test_every_file_loads_and_is_one_dag_of_its_name(loaded):
+    assert loaded["errors"] == {}
+    assert set(loaded["dags"]) == FILES == {"profile_arrivals", "rollback_release"}
+    assert {Path(dag["file"]).stem: name for name, dag in loaded["dags"].items()} == {
+        name: name for name in FILES
+    }
+
+
+def test_reading_the_dags_loads_nothing_heavy(loaded):
+    assert loaded["heavy"] == []
+
+
+def test_every_page_is_its_files_docstring(dags):
+    for dag in dags.values():
+        source = Path(dag["file"]).read_text("utf-8")
+        assert source.startswith(f'"""{dag["doc"]}"""') and len(dag["doc"]) > 300
+
+
+def test_dag_files_are_wiring_only():
+    for name in FILES:
+        lines = (ROOT / "dags" / f"{name}.py").read_text("utf-8").splitlines()
+        assert len(lines) < 70, name
+        assert not any("import recsys" in line or "from recsys." in line for line in lines), name
+
+
+def test_every_task_is_retried_and_tells_when_it_fails_for_good(dags):
+    for dag in dags.values():
+        assert dag["catchup"] is False and dag["max_active_runs"] == 1
+        for task in dag["tasks"].values():
+            assert task["retries"] == 2 and task["callbacks"] == ["tell_failure"]
+            assert task["cwd"] == task["env"]["RECSYS_WORKSPACE"] == str(ROOT)
+            assert task["env"]["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+
+
+def test_the_fast_loop_walks_the_stages_of_dvc_yaml_in_their_order(dags):
+    tasks = dags["profile_arrivals"]["tasks"]
+    after = {name: task["after"] for name, task in tasks.items()}
+    assert after == {
+        "ingest": [],
+        "fetch-champion": ["ingest"],
+        "validate": ["ingest"],
+        "features": ["validate"],
+        "profiles-champion": ["features", "fetch-champion"],
+        "users": ["profiles-champion"],
+        "index": ["profiles-champion"],
+        "publish": ["index", "users"],
+    }
+
+
+def test_every_task_is_one_stage_by_dvc_repro_single_item_or_one_effect(dags):
+    in_dvc = set(yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"])
+    for name, task in dags["profile_arrivals"]["tasks"].items():
+        stage = re.fullmatch(r"exec dvc --wait-for-lock repro --single-item (\S+)", task["command"])
+        effect = re.fullmatch(r"exec python -m recsys (\S+)( --\S+)*", task["command"])
+        if stage:
+            assert stage[1] in STAGES and stage[1].partition("@")[0] in in_dvc
+            assert name == stage[1].replace("@", "-")
+        else:
+            assert effect and effect[1] == name and name in COMMANDS and name not in STAGES
+
+
+def test_the_fast_loop_is_woken_by_the_landing_zone_and_by_the_clock(dags):
+    assert dags["profile_arrivals"]["schedule"] == "AssetOrTimeSchedule"
+    assert dags["rollback_release"]["schedule"] == "NullTimetable"
+
+
+def test_the_form_asks_for_action_release_and_reason(dags):
+    form = dags["rollback_release"]["params"]
+    assert form["action"]["enum"] == ["rollback", "resume"]
+    assert form["why"]["minLength"] == 3
+    allowed = re.compile(form["release"]["pattern"])
+    assert allowed.search("previous") and allowed.search("000012-0123456789")
+    assert not allowed.search("$(reboot)") and not allowed.search("previous; ls")
+
+
+def test_what_is_typed_into_the_form_is_never_part_of_the_command(dags):
+    (task,) = dags["rollback_release"]["tasks"].values()
+    assert "{{" not in task["command"]
+    assert {task["env"][name] for name in ("ACTION", "RELEASE", "WHY")} == {
+        "{{ params.action }}",
+        "{{ params.release }}",
+        "{{ params.why }}",
+    }
