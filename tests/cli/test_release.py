@@ -1,0 +1,203 @@
+"""Commands around a release, as a person or a script types them, on a small workspace and a folder store."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+from recsys.cli import main
+from tests.publishing.shop import FILMS, HER, UP, Shop, tiny_reference
+
+Run = Callable[..., Result]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RECSYS_WORKSPACE", str(tmp_path / "shop"))
+    monkeypatch.setenv("RECSYS_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("RECSYS_LANDING", str(tmp_path / "landing"))
+    made = Shop(tmp_path / "shop", tiny_reference(tmp_path / "cache" / "encoders"))
+    # The tiny encoder cannot be opened, so nothing is asked of it.
+    made.at.params.write_text(made.at.params.read_text().replace("smoke_queries: 8", "smoke_queries: 0"))
+    made.items(FILMS)
+    made.ratings([("ann", "alien"), ("bob", "babe")])
+    return made.build()
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exit_code == code, result.output
+    return result
+
+
+def answer(*arguments: str) -> Any:
+    return json.loads(run(*arguments, "--json").stdout)
+
+
+def test_publish_says_what_it_did_and_does_it_once(shop: Shop) -> None:
+    first = answer("publish")
+    assert (first["outcome"], first["segments"], first["rebased"]) == ("published", 1, False)
+    assert len(first["parts"]) == 2
+    again = answer("publish")
+    assert (again["outcome"], again["release"]) == ("unchanged", first["release"])
+    assert "holds this content already" in run("publish").stderr
+
+
+def test_a_release_is_used_from_the_command_line(shop: Shop, tmp_path: Path) -> None:
+    release = answer("publish")["release"]
+    liked = answer("recommend", "ann", "-k", "3")
+    assert liked["release"] == release
+    assert len(liked["items"]) == 3 and "alien" not in {one["item_id"] for one in liked["items"]}
+    assert answer("recommend", "--history", "alien", "-k", "3")["items"] == liked["items"]
+    assert "alien" in {i["item_id"] for i in answer("recommend", "ann", "-k", "99", "--with-seen")["items"]}
+    assert len(answer("similar", "heat", "-k", "4")["items"]) == 4
+    assert "heat" in run("similar", "jaws", "-k", "9").stderr
+    out = tmp_path / "profiles.parquet"
+    assert answer("export", "--out", str(out)) == {"release": release, "rows": len(FILMS), "file": str(out)}
+    assert pq.read_table(out).num_rows == len(FILMS)
+    assert answer("trace", "heat")["source"] == "films-0.jsonl"
+    assert "films-0.jsonl" in run("trace", "heat").stderr
+
+
+def test_unknown_things_end_in_a_sentence_and_exit_code_1(shop: Shop) -> None:
+    assert "recsys publish" in run("recommend", "ann", code=1).stderr
+    run("publish")
+    assert "ReleaseError: item 'nope'" in run("similar", "nope", code=1).stderr
+    assert "recsys releases" in run("rollback", "000099-0123456789", "--why", "x", code=1).stderr
+    run("recommend", code=2)
+    run("similar", code=2)
+
+
+def test_rollback_hold_resume_and_the_list(shop: Shop) -> None:
+    first = answer("publish")["release"]
+    shop.items(UP, day=1)
+    shop.build()
+    second = answer("publish")["release"]
+    pointer = answer("rollback", "previous", "--why", "titles are wrong", "--who", "eve")
+    assert (pointer["release"], pointer["hold"]["who"]) == (first, "eve")
+    assert "on hold: titles are wrong (eve)" in run("status").stderr
+    shop.items(HER, day=2)
+    shop.build()
+    assert answer("publish")["outcome"] == "held"
+    listed = answer("releases")
+    assert [one["is_current"] for one in listed] == [False, False, True]
+    assert [one["release"] for one in listed][1:] == [second, first]
+    assert all(one["in_line"] for one in listed)
+    assert "held" in run("releases").stderr
+    assert answer("resume", "--why", "mended")["release"] == listed[0]["release"]
+    assert "no hold" in run("resume").stderr
+
+
+def test_compact_merges_and_the_next_release_has_one_segment(shop: Shop) -> None:
+    run("publish")
+    shop.items(UP, day=1)
+    shop.build()
+    run("publish")
+    assert answer("compact") == []  # no more than compact.max_parts
+    merged = answer("compact", "--force")
+    assert [(one["kind"], len(one["merges"])) for one in merged] == [("catalogue", 2)]
+    shop.build()
+    done = answer("publish")
+    assert (done["outcome"], done["segments"]) == ("published", 1)
+    assert len(done["parts"]) == 3
+    assert answer("trace", "up")["source"] == "films-1.jsonl"
+    assert answer("compact", "--force") == []
+
+
+def test_collect_reports(shop: Shop) -> None:
+    run("publish")
+    assert answer("collect") == {"releases": [], "n_objects": 0, "n_bytes": 0}
+
+
+def test_a_registry_that_is_down_undoes_no_publish(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    result = run("publish")
+    assert "warning" in result.stderr and "the release stands" in result.stderr
+    assert answer("releases")[0]["is_current"]
+
+
+def test_status_tells_what_waits_what_is_served_and_what_failed(shop: Shop, tmp_path: Path) -> None:
+    empty = answer("status")
+    assert (empty["pending"], empty["release"], empty["last_failure"]) == ([], None, None)
+    assert len(empty["unpublished"]) == 2
+    run("publish")
+    landed = tmp_path / "landing" / "catalogue" / "new.jsonl"
+    landed.parent.mkdir(parents=True)
+    landed.write_text("{}\n")
+    failure = {
+        "dag": "profile_arrivals",
+        "task": "publish",
+        "run": "r1",
+        "sent_at": "2026-01-01",
+        "remedy": "mend",
+    }
+    (shop.at.var / "last_failure.json").write_text(json.dumps(failure))
+    found = answer("status")
+    assert [one["file"] for one in found["pending"]] == ["catalogue/new.jsonl"]
+    assert found["unpublished"] == []
+    assert found["release"]["item_rows"] == len(FILMS)
+    shown = run("status").stderr
+    for words in (
+        "catalogue/new.jsonl",
+        "profile_arrivals, publish, r1",
+        "mend",
+        found["release"]["release"],
+    ):
+        assert words in shown
+
+
+def test_status_shows_a_store_that_is_out_of_reach_beside_everything_else(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "RECSYS_STORE": "s3://bucket/store",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_MAX_ATTEMPTS": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    found = answer("status")
+    assert "AWS_ENDPOINT_URL" in found["release"]["error"]
+    assert found["pending"] == []
+
+
+def test_data_and_features_of_a_release_come_back_from_the_remote(shop: Shop, tmp_path: Path) -> None:
+    """Published, then cache, data and features are deleted: the release and the remote give them back."""
+    root = shop.at.root
+    stage = "{cmd: python -m recsys run features, deps: [data], outs: [artifacts/features: {persist: true}]}"
+    (root / "dvc.yaml").write_text(f"stages:\n  features: {stage}\n")
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def dvc(*arguments: str) -> None:
+        subprocess.run([sys.executable, "-m", "dvc", *arguments, "-q"], cwd=root, env=environment, check=True)
+
+    dvc("init", "--no-scm")
+    dvc("remote", "add", "-d", "kept", "../../remote")  # as .dvc/config says it: relative to .dvc/
+    dvc("add", "data")
+    dvc("repro")
+    release = answer("publish")["release"]
+    before = {path.name: path.read_bytes() for path in shop.at.features.iterdir()}
+    elsewhere = tmp_path / "elsewhere"
+    run("restore", release, "--to", str(elsewhere))
+    found = {path.name: path.read_bytes() for path in (elsewhere / "artifacts/features").iterdir()}
+    assert found == before
+    assert sorted(p.name for p in (elsewhere / "data").iterdir()) == ["catalogue", "interactions"]
+    assert "is not empty" in run("restore", release, "--to", str(elsewhere), code=1).stderr
+    for path in (root / ".dvc/cache", shop.at.features, shop.at.data):
+        subprocess.run(["rm", "-rf", str(path)], check=True)
+    run("restore", release)
+    assert {path.name: path.read_bytes() for path in shop.at.features.iterdir()} == before
+    shop.items(UP, day=1)
+    assert "are not published" in run("restore", release, code=1).stderr
