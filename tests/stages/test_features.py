@@ -1,0 +1,74 @@
+import os
+
+import pyarrow.parquet as pq
+import pytest
+
+from recsys.features.text import feature_files
+from recsys.settings import Settings
+from recsys.stages.features import run
+from tests.stages.catalogue_world import contents, land
+
+
+@pytest.fixture
+def settings(workspace):
+    return Settings.load(workspace.params)
+
+
+def inodes(folder):
+    return {path.name: path.stat().st_ino for path in folder.iterdir()}
+
+
+def test_each_part_becomes_one_file_in_order(workspace, settings):
+    land(workspace, {"a": "Heat", "b": "Ronin"})
+    land(workspace, {"a": "Heat II"}, deleted=["b"])
+    run(settings, workspace)
+    first, second = (pq.read_table(file.path).to_pylist() for file in feature_files(workspace.features))
+    assert [row["text"] for row in first] == ["Heat. x", "Ronin. x"]
+    assert [(row["item_id"], row["deleted"], row["text"]) for row in second] == [
+        ("a", False, "Heat II. x"),
+        ("b", True, ""),
+    ]
+
+
+def test_a_new_part_leaves_the_files_of_the_others_alone(workspace, settings):
+    land(workspace, {"a": "Heat"})
+    run(settings, workspace)
+    before = inodes(workspace.features)
+    land(workspace, {"b": "Ronin"})
+    run(settings, workspace)
+    assert before.items() < inodes(workspace.features).items()
+
+
+def test_the_folder_depends_on_the_parts_and_params_not_on_its_history(workspace, settings):
+    land(workspace, {"a": "Heat"})
+    run(settings, workspace)
+    clean = contents(workspace.features)
+    other = settings.model_copy(
+        update={"features": settings.features.model_copy(update={"fields": ("title",)})}
+    )
+    run(other, workspace)
+    assert len(contents(workspace.features)) == 1 and contents(workspace.features) != clean
+    (workspace.features / ".tmp-killed").write_bytes(b"half")
+    (workspace.features / "000009-zz-0000000000000000.parquet").write_bytes(b"stray")
+    (workspace.features / "folder").mkdir()
+    run(settings, workspace)
+    assert contents(workspace.features) == clean
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "rows missing"])
+def test_a_broken_file_is_made_again(workspace, settings, damage):
+    land(workspace, {"a": "Heat", "b": "Ronin"})
+    run(settings, workspace)
+    clean = contents(workspace.features)
+    path = feature_files(workspace.features)[0].path
+    if damage == "rows missing":
+        pq.write_table(pq.read_table(path).slice(1), path)
+    else:
+        os.truncate(path, 0 if damage == "emptied" else path.stat().st_size - 9)
+    run(settings, workspace)
+    assert contents(workspace.features) == clean
+
+
+def test_no_catalogue_is_no_file(workspace, settings):
+    run(settings, workspace)
+    assert feature_files(workspace.features) == ()
