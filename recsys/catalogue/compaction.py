@@ -9,7 +9,6 @@ from hashlib import sha256
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from recsys.catalogue.known import newest_rows
 from recsys.catalogue.parts import (
@@ -28,8 +27,9 @@ from recsys.catalogue.parts import (
 def merge_parts(parts: Sequence[Part], data: Path, staging: Path) -> Part:
     """Merge parts that follow each other into one.
 
-    Of a catalogue only the newest row of each item is kept; a delete is dropped when no older part is left that it
-    could hide. Interactions and quarantined rows are all kept. Call it under `ingest.writing`, then `remove_merged`.
+    Of a catalogue only the newest row of each item is kept, be it a delete: a row that is older by `updated_at` may
+    still arrive, and must stay hidden. Interactions and quarantined rows are all kept.
+    Call it under `ingest.writing`, then `remove_merged`.
 
     Args:
         parts: at least two of one kind, a run of `list_parts` in its order.
@@ -52,8 +52,6 @@ def merge_parts(parts: Sequence[Part], data: Path, staging: Path) -> Part:
     rows = pa.concat_tables([part.rows() for part in parts])
     if kind == CATALOGUE:
         rows = newest_rows(rows)
-        if start == 0:
-            rows = rows.filter(pc.invert(rows["deleted"]))
     quarantined = pa.concat_tables([part.quarantined() for part in parts])
     return write_part(staging, data, _merged_arrival(parts, ids), rows, quarantined)
 

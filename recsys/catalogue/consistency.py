@@ -69,11 +69,13 @@ def check_parts(data: Path, hashes: KnownHashes) -> dict[str, tuple[Part, ...]]:
     for kind in KINDS:
         _check_folders(data / kind)
     parts = {kind: list_parts(data, kind) for kind in KINDS}
-    place: dict[int, str] = {}
+    place: dict[int, Part] = {}
     for part in (*parts[CATALOGUE], *parts[INTERACTIONS]):
-        other = place.setdefault(sequence_of(part.id), part.id)
-        if other != part.id:
-            raise RecsysError(f"parts {other} and {part.id} have the same sequence number", remedy=RESTORE)
+        other = place.setdefault(sequence_of(part.id), part)
+        if other is not part:
+            raise RecsysError(
+                f"parts {other.folder} and {part.folder} have the same sequence number", remedy=RESTORE
+            )
         _check_part(part, hashes)
     return parts
 

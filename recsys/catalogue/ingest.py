@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from recsys.artifacts import Artifacts
@@ -186,7 +187,8 @@ class _Intake:
         )
         rows = judged.good
         place = rows.schema.get_field_index("part")
-        rows = rows.set_column(place, rows.schema.field("part"), [[arrival.part] * rows.num_rows])
+        names = pa.array([arrival.part] * rows.num_rows, pa.string())
+        rows = rows.set_column(place, rows.schema.field("part"), names)
         page = batch_page(Title(arrival.part, refused=False, accepted_by=by), landed, judged)
         part = write_part(
             self.at.staging, self.at.data, arrival, rows, judged.bad.table(arrival.part), {REPORT: page}

@@ -1,0 +1,121 @@
+import json
+
+import pytest
+
+from recsys.catalogue.parts import INTERACTIONS, list_parts
+from recsys.catalogue.pseudonyms import Pseudonyms
+from recsys.catalogue.quarantine import land_again, quarantined_counts, quarantined_rows
+from recsys.errors import RecsysError
+
+EVENTS = [
+    {"user_id": "ann", "item_id": f"f{i}", "event": "rating", "value": 4.5, "timestamp": 1_600_000_000}
+    for i in range(1, 31)
+]
+LATE = [
+    {"user_id": "bob", "item_id": "late", "event": "view", "value": 1, "timestamp": "2024-05-06T07:08:09Z"}
+]
+
+
+@pytest.fixture
+def quarantine(house, films):
+    """One accepted part of interactions with an unknown item, a broken value and a line that is not JSON."""
+    house.land("catalogue/a.jsonl", films())
+    broken = [{"user_id": "cy", "item_id": "f1", "value": "many"}]
+    rows = "".join(json.dumps(row) + "\n" for row in EVENTS + LATE + broken)
+    house.land("interactions/b.jsonl", f"{rows}not json\n")
+    house.ingest()
+    (part,) = list_parts(house.at.data, INTERACTIONS)
+    return house, part.id
+
+
+def again(house, part, reason=None):
+    return land_again(house.landing, house.at.data, part, reason, Pseudonyms(house.key))
+
+
+def test_quarantine_is_counted_by_part_and_reason(quarantine):
+    house, part = quarantine
+    counts = [(c.part, c.source, c.reason, c.n_rows) for c in quarantined_counts(house.at.data)]
+    assert counts == [(part, "b.jsonl", reason, 1) for reason in ("not_json", "unknown_item", "wrong_type")]
+
+
+def test_a_quarantined_interaction_shows_its_pseudonym_and_only_sound_values(quarantine):
+    house, part = quarantine
+    late, broken, unreadable = quarantined_rows(house.at.data, part)
+    assert json.loads(late["row"]) == {
+        "user_pseudonym": Pseudonyms(house.key).of("bob"),
+        "item_id": "late",
+        "event": "view",
+        "value": 1.0,
+        "timestamp": "2024-05-06T07:08:09+00:00",
+    }
+    assert json.loads(broken["row"])["unreadable"] == ["value"]
+    assert (unreadable["line"], unreadable["row"]) == (33, "{}")
+
+
+def test_an_interaction_enters_once_its_item_has_come(quarantine, films):
+    house, part = quarantine
+    landed = again(house, part)
+    assert (landed.key, landed.n_rows, landed.n_lost) == (f"interactions/retry-{part}.jsonl", 1, 2)
+    house.land("catalogue/c.jsonl", [{"item_id": "late", "title": "A late film"}])
+    assert [o.status for o in house.ingest().outcomes] == ["accepted", "accepted"]
+    row = house.rows(INTERACTIONS)[-1]
+    assert (row["user"], row["item_id"], row["value"]) == (Pseudonyms(house.key).of("bob"), "late", 1.0)
+    assert row["timestamp"].isoformat() == "2024-05-06T07:08:09+00:00"
+
+
+def test_retrying_twice_takes_nothing_in_twice(quarantine):
+    house, part = quarantine
+    house.land("catalogue/c.jsonl", [{"item_id": "late", "title": "A late film"}])
+    for expected in (["accepted", "accepted"], ["repeated"]):
+        again(house, part)
+        assert [o.status for o in house.ingest().outcomes] == expected
+
+
+def test_a_retry_that_came_too_early_can_be_retried_from_its_own_quarantine(quarantine):
+    house, part = quarantine
+    again(house, part)
+    (too_early,) = house.ingest(max_quarantined_share=1.0).outcomes
+    assert too_early.quarantined == {"unknown_item": 1}
+    house.land("catalogue/c.jsonl", [{"item_id": "late", "title": "A late film"}])
+    again(house, too_early.part)
+    assert [(o.status, o.n_rows) for o in house.ingest().outcomes] == [("accepted", 1), ("accepted", 1)]
+
+
+def test_a_pseudonym_without_a_valid_signature_is_no_user(house, films):
+    pseudonyms = Pseudonyms("another-key-0123456789")
+    stranger = pseudonyms.of("ann")
+    forged = {"user_pseudonym": stranger, "user_signature": pseudonyms.signature(stranger), "item_id": "f1"}
+    raw = {"user_pseudonym": "ann", "user_signature": Pseudonyms(house.key).signature("ann"), "item_id": "f1"}
+    house.land("catalogue/a.jsonl", films())
+    house.land("interactions/b.jsonl", [*EVENTS, forged, {"user_pseudonym": stranger, "item_id": "f1"}, raw])
+    house.ingest()
+    assert house.bad() == [("b.jsonl", line, "unsigned_pseudonym") for line in (31, 32, 33)]
+
+
+def test_catalogue_rows_are_landed_again_whole(house, films):
+    unwanted = {
+        "item_id": "x",
+        "title": "t" * 40,
+        "tags": ["a"],
+        "year": 1999,
+        "updated_at": "2025-01-02T00:00:00Z",
+    }
+    house.land("catalogue/a.jsonl", [*films(), unwanted])
+    (outcome,) = house.ingest(max_text_chars=39).outcomes
+    assert outcome.quarantined == {"text_too_long": 1}
+    landed = again(house, outcome.part, "text_too_long")
+    assert landed.key == f"catalogue/retry-{outcome.part}-text_too_long.jsonl"
+    house.ingest()
+    row = house.rows()[-1]
+    assert (row["item_id"], row["tags"], row["attributes"]) == ("x", ["a"], '{"year":1999}')
+    assert row["updated_at"].isoformat() == "2025-01-02T00:00:00+00:00"
+
+
+def test_what_cannot_be_landed_again_is_said(quarantine):
+    house, part = quarantine
+    with pytest.raises(
+        RecsysError, match="no quarantined row of .* with reason not_json can be landed again"
+    ):
+        again(house, part, "not_json")
+    with pytest.raises(RecsysError, match="no part '000009-beef' has been accepted"):
+        again(house, "000009-beef")

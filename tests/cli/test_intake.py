@@ -1,0 +1,112 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from recsys.catalogue.parts import CATALOGUE, all_parts
+from recsys.cli import main
+
+FILMS = [{"item_id": f"f{i}", "title": f"The adventure number {i}"} for i in range(1, 31)]
+
+
+@pytest.fixture
+def recsys(workspace, monkeypatch):
+    """Runs commands in a workspace with DVC."""
+    subprocess.run(
+        [sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"],
+        cwd=workspace.root,
+        check=True,
+        capture_output=True,
+    )
+    monkeypatch.setenv("RECSYS_WORKSPACE", str(workspace.root))
+    monkeypatch.setenv("RECSYS_LANDING", str(workspace.root / "landing"))
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", "a-key-for-tests-0123456789")
+
+    def call(*arguments, code=0):
+        result = CliRunner().invoke(main, list(arguments))
+        assert result.exit_code == code, result.output
+        return result
+
+    return call
+
+
+def land(at, key, rows):
+    path = at.root / "landing" / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_a_day_of_intake(recsys, workspace):
+    land(workspace, "catalogue/a.jsonl", [*FILMS, {"item_id": "x"}])
+    land(workspace, "catalogue/b.txt", [])
+    result = recsys("ingest", "--json", "--skip-code")
+    report = json.loads(result.stdout)
+    assert [outcome["status"] for outcome in report["outcomes"]] == ["accepted", "refused"]
+    assert "REFUSED" in result.stderr
+    assert "land .jsonl, .csv, .parquet" in result.stderr
+    pointer = workspace.data_dvc.read_text()
+    assert "nfiles: 4" in pointer
+    part = report["outcomes"][0]["part"]
+
+    # Nothing is new, but it has not been published: go on to publish.
+    assert "still refused" in recsys("ingest", "--skip-code").stderr
+    workspace.published.write_text(json.dumps({"parts": [part]}))
+    recsys("ingest", "--skip-code", code=99)
+    recsys("ingest")
+    assert workspace.data_dvc.read_text() == pointer
+
+    counts = json.loads(recsys("quarantine", "list", "--json").stdout)
+    assert [(count["part"], count["reason"], count["n_rows"]) for count in counts] == [(part, "no_text", 1)]
+    (row,) = json.loads(recsys("quarantine", "show", part, "--reason", "no_text", "--json").stdout)
+    assert (row["line"], json.loads(row["row"])["item_id"]) == (31, "x")
+    assert "no_text" in recsys("quarantine", "show", part).stderr
+    assert "1 rows landed as" in recsys("quarantine", "retry", part).stderr
+    assert (workspace.root / f"landing/catalogue/retry-{part}.jsonl").is_file()
+
+
+def test_a_refused_batch_is_let_in_with_name_and_reason(recsys, workspace):
+    land(workspace, "catalogue/a.jsonl", [*FILMS, *({"item_id": f"bare{i}"} for i in range(30))])
+    (refused,) = json.loads(recsys("ingest", "--json").stdout)["outcomes"]
+    recsys("ingest", "--accept", refused["batch"], code=2)
+    recsys("ingest", "--accept", refused["batch"], "--why", "stubs of next season")
+    (part,) = all_parts(workspace.data)
+    assert part.arrival.accepted_by.why == "stubs of next season"
+    assert part.arrival.accepted_by.who
+    assert "BatchRefused" in recsys("ingest", "--accept", "0123456789", "--why", "x", code=1).stderr
+
+
+def test_a_run_killed_before_dvc_was_told_tells_it_the_next_time(recsys, workspace, monkeypatch):
+    land(workspace, "catalogue/a.jsonl", FILMS)
+    monkeypatch.setattr("recsys.dvc.track_data", lambda root: (_ for _ in ()).throw(SystemExit(137)))
+    recsys("ingest", code=137)
+    monkeypatch.undo()
+    assert not workspace.data_dvc.exists()
+    monkeypatch.setenv("RECSYS_WORKSPACE", str(workspace.root))
+    monkeypatch.setenv("RECSYS_LANDING", str(workspace.root / "landing"))
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", "a-key-for-tests-0123456789")
+    recsys("ingest")
+    assert "nfiles: 4" in workspace.data_dvc.read_text()
+
+
+def test_a_missing_key_or_landing_zone_is_named(recsys, workspace, monkeypatch):
+    monkeypatch.delenv("RECSYS_PSEUDONYM_KEY")
+    assert "RECSYS_PSEUDONYM_KEY is not set" in recsys("ingest", code=1).stderr
+    monkeypatch.delenv("RECSYS_LANDING")
+    assert "RECSYS_LANDING is not set" in recsys("ingest", code=1).stderr
+
+
+def test_a_workspace_without_dvc_is_served_and_told(recsys, workspace):
+    import shutil
+
+    shutil.rmtree(workspace.root / ".dvc")
+    land(workspace, "catalogue/a.jsonl", FILMS)
+    assert "data/ is not tracked" in recsys("ingest").stderr
+    assert [part.kind for part in all_parts(workspace.data)] == [CATALOGUE]
+
+
+def test_an_unknown_part_is_refused_with_a_hint(recsys):
+    result = recsys("quarantine", "show", "000001-0000000000", code=1)
+    assert "no part '000001-0000000000' has been accepted" in result.stderr
+    assert "quarantine list" in result.stderr
