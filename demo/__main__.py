@@ -15,7 +15,8 @@ from recsys.errors import RecsysError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 FOLDER = CHECKOUT / "var" / "demo"
-console = Console()
+# A log file or a pipe has no width of its own; eighty columns are too few for the table.
+console = Console(width=None if sys.stdout.isatty() else 132)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -119,7 +120,7 @@ def _explained() -> int:
         return error.exit_code
     except (DemoError, RecsysError) as error:
         console.print(f"[red]{type(error).__name__}[/]: ", end="")
-        console.print(str(error), markup=False, highlight=False)
+        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
         return 1
     return 0
 

@@ -21,10 +21,11 @@ from pathlib import Path
 
 from demo.processes import DemoError
 
-LICENCE_NOTE = """\
-Demo data: MovieLens-100K (F. M. Harper and J. A. Konstan, 2015, ACM TiiS 5(4), 19), made by GroupLens Research at the
-University of Minnesota: for research, not commercial, not to be redistributed. Plots: Wikipedia (CC BY-SA) and the CMU
-Movie Summary Corpus (CC BY-SA). They are fetched from a package registry onto this machine and stay there."""
+LICENCE_NOTE = (
+    "Demo data: MovieLens-100K (F. M. Harper and J. A. Konstan, 2015, ACM TiiS 5(4), 19), made by GroupLens Research "
+    "at the University of Minnesota: for research, not commercial, not to be redistributed. Plots: Wikipedia "
+    "(CC BY-SA) and the CMU Movie Summary Corpus (CC BY-SA). They are fetched from a package registry and stay on this machine."
+)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 The guard leads its own session, so Ctrl-C in a terminal reaches the owner alone, who stops things in order.
 It ends the command with all descendants, whatever process groups they made for themselves, when it gets SIGTERM
 or SIGINT, when the command ends, or when its standard input closes: an owner that dies, even by kill -9, closes
-it. With `--detached` the last does not count. Standard library only: it starts in an instant and stays small.
+it. With `--detached` the last does not count. With `--after URL` the command starts when that address answers.
+Standard library only: it starts in an instant and stays small.
 """
 
 import contextlib
@@ -23,10 +24,11 @@ STDIN = 0
 
 
 def main(arguments: list[str]) -> int:
-    """Guard `arguments`: [--detached] [--grace SECONDS] -- command; the exit status is the command's."""
+    """Guard `arguments`: [--detached] [--grace SECONDS] [--after URL] -- command; the exit status is the command's."""
     cut = arguments.index("--")
     options, command = arguments[:cut], arguments[cut + 1 :]
     grace_s = float(options[options.index("--grace") + 1]) if "--grace" in options else 0.0
+    after = options[options.index("--after") + 1] if "--after" in options else None
     watched = [] if "--detached" in options else [STDIN]
     _prctl(PR_SET_CHILD_SUBREAPER, 1)  # orphaned grandchildren become ours and can be found
     wake, waker = os.pipe()
@@ -40,6 +42,11 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, note)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes `select`
+    while after and not asked and not _answers(after):
+        if select.select(watched, [], [], 0.2)[0] and not os.read(STDIN, 4096):
+            return 128 + signal.SIGTERM
+    if asked:
+        return 128 + signal.SIGTERM
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_guard)
     status = None
     while status is None and not asked:
@@ -51,6 +58,14 @@ def main(arguments: list[str]) -> int:
         status = _reap(child.pid)
     _end(grace_s)
     return 128 + signal.SIGTERM if status is None else os.waitstatus_to_exitcode(status) & 0xFF
+
+
+def _answers(url: str) -> bool:
+    import urllib.request
+
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
+        return True
+    return False
 
 
 def _reap(pid: int) -> int | None:

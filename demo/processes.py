@@ -127,6 +127,7 @@ def start(
     folder: Path | None = None,
     grace_s: float = 0.0,
     detached: bool = False,
+    after: str | None = None,
 ) -> Process:
     """Start a guarded command whose output goes to `log`.
 
@@ -138,12 +139,14 @@ def start(
         folder: working directory.
         grace_s: seconds between SIGTERM and SIGKILL when it is stopped; 0 kills at once.
         detached: let it live on when this process ends.
+        after: an address; the command starts when it answers.
 
     Returns:
         The running process.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     options = ["--grace", str(grace_s)] + (["--detached"] if detached else [])
+    options += ["--after", after] if after else []
     with log.open("ab") as output:
         guard = subprocess.Popen(
             [sys.executable, "-I", "-S", str(GUARD), *options, "--", *command],

@@ -26,6 +26,8 @@ def mend_locks(workspace: Path) -> None:
     except zc.lockfile.LockError:
         return  # a living DVC holds it
     try:
+        if not listed.exists():
+            return  # a neighbour has just removed it
         text = listed.read_text("utf-8")
         mended = _without_the_dead(text)
         if mended is None:
@@ -44,12 +46,14 @@ def _without_the_dead(text: str) -> dict[str, object] | None:
     try:
         found = json.loads(text)
         read = {
-            path: [one for one in readers if _is_dvc(one["pid"])] for path, readers in found["read"].items()
+            path: [one for one in readers if _is_dvc(one["pid"])]
+            for path, readers in found.get("read", {}).items()  # DVC writes only the sides that it has used
         }
-        write = {path: one for path, one in found["write"].items() if _is_dvc(one["pid"])}
+        write = {path: one for path, one in found.get("write", {}).items() if _is_dvc(one["pid"])}
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return {**found, "read": {path: readers for path, readers in read.items() if readers}, "write": write}
+    sides = {"read": {path: readers for path, readers in read.items() if readers}, "write": write}
+    return {**found, **{side: kept for side, kept in sides.items() if side in found}}
 
 
 def _is_dvc(pid: int) -> bool:

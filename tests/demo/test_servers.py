@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -84,6 +85,25 @@ def test_a_server_that_never_answers_is_stopped_and_explained(tmp_path: Path):
     with pytest.raises(StartFailed, match="did not answer within 0 s"):
         wait_until(lambda: False, [process], timeout_s=0.3)
     assert processes_with(word) == []
+
+
+def test_a_command_waits_for_the_address_that_it_needs_and_can_be_stopped_meanwhile(tmp_path: Path):
+    (port,) = free_ports(1)
+    url, log = f"http://127.0.0.1:{port}/", tmp_path / "log"
+    process = start("late", [sys.executable, "-c", "print('began')"], log, after=url)
+    time.sleep(0.5)
+    assert process.running and log.read_text() == ""
+    with socket.create_server(("127.0.0.1", port)) as server:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n")
+        assert process.guard.wait(15) == 0 and log.read_text() == "began\n"
+    process.stop()
+    (never,) = free_ports(1)
+    waiting = start("never", [sys.executable, "-c", ""], log, after=f"http://127.0.0.1:{never}/")
+    waiting.stop()
+    assert not waiting.running
 
 
 def test_ports_are_free_different_and_the_preferred_one_comes_first():

@@ -80,6 +80,14 @@ def test_a_torn_list_goes(repository, mend_locks, torn):
     assert not listed.exists()
 
 
+@pytest.mark.parametrize("idle", ["{}", '{"read": {}}', '{"write": {}}'])
+def test_a_list_of_one_side_is_whole_and_stays(repository, mend_locks, idle):
+    listed = repository / ".dvc/tmp/rwlock"
+    listed.write_text(idle)
+    mend_locks(repository)
+    assert listed.read_text() == idle
+
+
 def test_a_torn_list_stops_dvc_until_it_is_mended(repository, mend_locks):
     (repository / ".dvc/tmp/rwlock").write_text("")
     assert "corrupted" in repro(repository).stderr  # the day DVC gets over it, mending may go
