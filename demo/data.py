@@ -24,7 +24,8 @@ from demo.processes import DemoError
 LICENCE_NOTE = (
     "Demo data: MovieLens-100K (F. M. Harper and J. A. Konstan, 2015, ACM TiiS 5(4), 19), made by GroupLens Research "
     "at the University of Minnesota: for research, not commercial, not to be redistributed. Plots: Wikipedia "
-    "(CC BY-SA) and the CMU Movie Summary Corpus (CC BY-SA). They are fetched from a package registry and stay on this machine."
+    "(CC BY-SA) and the CMU Movie Summary Corpus (CC BY-SA). All of it is fetched from a package registry "
+    "and stays on this machine."
 )
 
 
