@@ -2,7 +2,7 @@
 # docker build -f docker/airflow.Dockerfile --build-arg CODE_COMMIT="$(git rev-parse HEAD)" -t firstlight/airflow .
 FROM python:3.11.14-slim-bookworm
 
-COPY --from=ghcr.io/astral-sh/uv:0.9.17 /uv /usr/local/bin/uv
+COPY --from=ghcr.io/astral-sh/uv:0.13.9 /uv /usr/local/bin/uv
 
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     VIRTUAL_ENV=/opt/venv \
@@ -29,7 +29,7 @@ COPY plugins /opt/firstlight/plugins
 RUN uv pip install --no-cache --no-deps --no-build-isolation /opt/firstlight
 
 RUN useradd --uid 50000 --create-home --shell /usr/sbin/nologin firstlight \
-    && install --directory --owner=firstlight /workspace /opt/airflow
+    && install --directory --owner=firstlight /workspace /opt/airflow /opt/airflow/logs
 USER 50000
 
 ARG CODE_COMMIT=unknown

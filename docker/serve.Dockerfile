@@ -3,7 +3,7 @@
 # docker run --rm -e RECSYS_STORE=s3://bucket/releases … firstlight/serve recommend USER
 FROM python:3.11.14-slim-bookworm
 
-COPY --from=ghcr.io/astral-sh/uv:0.9.17 /uv /usr/local/bin/uv
+COPY --from=ghcr.io/astral-sh/uv:0.13.9 /uv /usr/local/bin/uv
 
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     VIRTUAL_ENV=/opt/venv \

@@ -3,7 +3,7 @@
 # docker build -f docker/train.Dockerfile --build-arg CODE_COMMIT="$(git rev-parse HEAD)" -t firstlight/train .
 FROM nvidia/cuda:12.8.1-base-ubuntu24.04
 
-COPY --from=ghcr.io/astral-sh/uv:0.9.17 /uv /usr/local/bin/uv
+COPY --from=ghcr.io/astral-sh/uv:0.13.9 /uv /usr/local/bin/uv
 
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     VIRTUAL_ENV=/opt/venv \
@@ -32,7 +32,7 @@ COPY plugins /opt/firstlight/plugins
 RUN uv pip install --no-cache --no-deps --no-build-isolation /opt/firstlight
 
 RUN useradd --uid 50000 --create-home --shell /usr/sbin/nologin firstlight \
-    && install --directory --owner=firstlight /workspace /opt/airflow
+    && install --directory --owner=firstlight /workspace /opt/airflow /opt/airflow/logs
 USER 50000
 
 ARG CODE_COMMIT=unknown

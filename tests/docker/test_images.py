@@ -1,0 +1,199 @@
+"""The images, as far as they can be tried without a Docker engine: their install lines run in a fresh environment."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+IMAGES = ("airflow", "train", "serve")
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction of a Dockerfile, continuation lines joined."""
+
+    word: str
+    rest: str
+
+
+def instructions(image: str) -> list[Instruction]:
+    text = (ROOT / "docker" / f"{image}.Dockerfile").read_text("utf-8")
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    joined = "\n".join(lines).replace("\\\n", " ")
+    return [Instruction(*line.split(maxsplit=1)) for line in joined.splitlines() if line.strip()]
+
+
+def only(image: str, word: str) -> list[str]:
+    return [found.rest for found in instructions(image) if found.word == word]
+
+
+def variables(image: str) -> Iterator[tuple[str, str]]:
+    for found in instructions(image):
+        if found.word in ("ARG", "ENV"):
+            yield from re.findall(r"(\w+)=(\S*)", found.rest)
+
+
+def install(image: str, base: Path) -> dict[str, str]:
+    """Follow COPY and the RUN lines that install, with /opt below `base`; gives the environment of the entry point.
+
+    What differs from a build: packages may come from uv's cache, and from where this machine's pip looks first.
+    """
+    environment = {name: os.environ[name] for name in ("HOME", "SSL_CERT_FILE") if name in os.environ}
+    environment |= {name: inside(value, base) for name, value in variables(image)}
+    environment["PATH"] += os.pathsep + str(BIN)
+    environment |= {
+        "UV_LINK_MODE": "hardlink",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "TORCH_INDEX": "https://pypi.org/simple",
+    }
+    if links := os.environ.get("PIP_FIND_LINKS"):
+        environment.setdefault("UV_FIND_LINKS", links)
+    for found in instructions(image):
+        if found.word == "COPY" and "--from=" not in found.rest:
+            *sources, target = found.rest.split()
+            for source in sources:
+                copy(ROOT / source, Path(inside(target, base)), into_folder=target.endswith("/"))
+        if found.word == "RUN" and "uv " in found.rest:
+            command = inside(found.rest, base).replace("--no-cache ", "")
+            done = subprocess.run(
+                ["bash", "-euc", command],
+                env=environment,
+                cwd=base,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, f"{command}\n{done.stderr}"
+    environment["PATH"] = environment["PATH"].removesuffix(os.pathsep + str(BIN))
+    return environment
+
+
+def inside(text: str, base: Path) -> str:
+    return re.sub(r"(?<![\w.])/opt/", f"{base}/opt/", text)
+
+
+def copy(source: Path, target: Path, *, into_folder: bool) -> None:
+    target = target / source.name if into_folder else target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copyfile(source, target)
+
+
+def run(environment: dict[str, str], base: Path, *command: str) -> str:
+    """Run a command of the image; it must find nothing of this checkout."""
+    workspace = base / "workspace"
+    workspace.mkdir(exist_ok=True)
+    here = {"RECSYS_WORKSPACE": str(workspace), "HOME": str(workspace)}
+    done = subprocess.run(
+        command, env=environment | here, cwd=workspace, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_reader_installs_and_its_commands_load_without_what_makes_releases(tmp_path):
+    environment = install("serve", tmp_path)
+    (entry,) = only("serve", "ENTRYPOINT")
+    python, *rest = (word.strip('" ') for word in entry.strip("[]").split(","))
+    program = tmp_path / "opt/venv/bin" / python
+    for command in ("recommend", "similar", "export", "trace", "status"):
+        assert "Usage:" in run(environment, tmp_path, str(program), *rest, command, "--help")
+    run(
+        environment,
+        tmp_path,
+        str(program),
+        "-c",
+        "from recsys import Release; import recsys.retrieval.segments, faiss, openvino",
+    )
+    for heavy in ("torch", "airflow", "mlflow", "dvc", "great_expectations", "pandas"):
+        done = subprocess.run(
+            [program, "-c", f"import {heavy}"], env=environment, capture_output=True, check=False
+        )
+        assert done.returncode != 0, f"{heavy} is in the reader's image"
+    size_mb = sum(path.stat().st_size for path in (tmp_path / "opt").rglob("*") if path.is_file()) / 2**20
+    assert size_mb < 800
+
+
+@pytest.mark.parametrize("image", ["airflow", pytest.param("train", marks=pytest.mark.slow)])
+def test_airflows_images_install_and_read_the_dags(image, tmp_path):
+    environment = install(image, tmp_path)
+    environment |= {"AIRFLOW_HOME": str(tmp_path / "airflow")}
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    shutil.copyfile(tmp_path / "opt/firstlight/params.yaml", workspace / "params.yaml")
+    program = str(tmp_path / "opt/venv/bin/python")
+    read = (
+        "import torch, openvino, faiss, recsys.cli\n"
+        "from airflow.dag_processing.dagbag import DagBag\n"
+        "from airflow.configuration import conf\n"
+        "bag = DagBag(conf.get('core', 'dags_folder'))\n"
+        "assert not bag.import_errors, bag.import_errors\n"
+        "print(sorted(bag.dags), recsys.__file__)"
+    )
+    told = run(environment, tmp_path, program, "-c", read).splitlines()[-1]
+    assert told.startswith("['profile_arrivals', 'rollback_release']") and str(tmp_path) in told
+    (entry,) = only(image, "ENTRYPOINT")
+    assert entry == '["airflow"]' and (tmp_path / "opt/venv/bin/airflow").exists()
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_hadolint_finds_nothing(image):
+    done = subprocess.run(
+        [BIN / "hadolint", ROOT / "docker" / f"{image}.Dockerfile"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_images_are_pinned_and_run_as_nobody_special(image):
+    for base in [*only(image, "FROM"), *re.findall(r"--from=(\S+)", " ".join(only(image, "COPY")))]:
+        assert re.search(r":\d+\.\d+\.\d+", base), f"{base} is not pinned"
+    assert only(image, "USER") == ["50000"]
+    words = [found.word for found in instructions(image)]
+    assert words.index("USER") < words.index("ENTRYPOINT")
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_what_is_copied_is_committed_and_let_through(image):
+    let_through = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    for copied in only(image, "COPY"):
+        if "--from=" in copied:
+            continue
+        for source in copied.split()[:-1]:
+            assert f"!{source}" in let_through
+            listed = subprocess.run(
+                ["git", "ls-files", source], cwd=ROOT, capture_output=True, text=True, check=True
+            )
+            assert listed.stdout, f"{source} is not committed"
+
+
+def test_the_readers_list_names_only_what_the_lock_pins():
+    pinned = {
+        line.partition("==")[0] for line in (ROOT / "requirements.lock").read_text("utf-8").splitlines()
+    }
+    wanted = [
+        line
+        for line in (ROOT / "docker/serve.in").read_text("utf-8").splitlines()
+        if not line.startswith("#")
+    ]
+    assert wanted and set(wanted) <= pinned
+
+
+def test_torch_has_one_version_everywhere():
+    versions = set()
+    for path in (ROOT / "Makefile", ROOT / "docker/airflow.Dockerfile", ROOT / "docker/train.Dockerfile"):
+        versions |= set(re.findall(r"torch==([\d.]+)", path.read_text("utf-8")))
+    assert len(versions) == 1
