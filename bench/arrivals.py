@@ -1,9 +1,10 @@
 """Does an arrival cost what is new in it, or what the catalogue has grown to?
 
-Catalogues of 10k, 100k and 300k titles (made from real ones) are taken in and published; then 50 arrivals of 1,000 new
-and 100 changed titles each go from landed file to swapped pointer, in one process: ingest, the fast loop's stages, publish.
-Not in these seconds: Airflow, and the start-up of processes (imports), which is reported apart, as is one arrival per size with
-every stage through the real `dvc repro`. Bytes are those that the process wrote (/proc/self/io, wchar) plus what DVC left in its cache.
+Catalogues of 10k, 100k and 300k titles (made from real ones) are taken in and published; then 50 arrivals of 1,000
+new and 100 changed titles each go from landed file to swapped pointer, in one process: ingest, the fast loop's
+stages, publish. Not in these seconds: Airflow, and the start-up of processes (imports), which is reported apart, as
+is one arrival per size with every stage through the real `dvc repro`. Bytes are those that the process wrote
+(/proc/self/io, wchar) plus what DVC left in its cache.
 
 Resumable: each size runs in a process of its own and leaves var/bench/arrivals/<size>.json when it is done.
 
@@ -192,20 +193,19 @@ def run_size(size: int) -> dict[str, Any]:
 
 def through_dvc(catalogue: Catalogue, size: int) -> float:
     """One more arrival with every step a process of its own, stages by `dvc repro`: start-up included."""
-    catalogue_env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def run(*command: str) -> None:
+        subprocess.run(command, cwd=catalogue.root, env=environment, check=True, capture_output=True)
+
     for stage in STAGES:  # the stages ran outside DVC until now: let it learn what lies there
-        subprocess.run(
-            ["dvc", "commit", "-q", "-f", stage], cwd=catalogue.root, env=catalogue_env, check=True
-        )
+        run("dvc", "commit", "-q", "-f", stage)
     write_landing(catalogue.landing, "dvc.jsonl", arrival_rows(size, ARRIVALS))
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "recsys", "ingest"], cwd=catalogue.root, env=catalogue_env, check=True,
-                   capture_output=True)  # fmt: skip
+    run(sys.executable, "-m", "recsys", "ingest")
     for stage in STAGES:
-        subprocess.run(["dvc", "repro", "-q", "--single-item", stage], cwd=catalogue.root, env=catalogue_env, check=True,
-                       capture_output=True)  # fmt: skip
-    subprocess.run([sys.executable, "-m", "recsys", "publish"], cwd=catalogue.root, env=catalogue_env, check=True,
-                   capture_output=True)  # fmt: skip
+        run("dvc", "repro", "-q", "--single-item", stage)
+    run(sys.executable, "-m", "recsys", "publish")
     return time.perf_counter() - started
 
 
@@ -228,6 +228,22 @@ def results() -> dict[int, dict[str, Any]]:
     return found
 
 
+def print_table(
+    found: dict[int, dict[str, Any]], seconds: dict[int, list[float]], bytes_: dict[int, float]
+) -> None:
+    """A line per size, then the median seconds of every step."""
+    heads = ("catalogue", "median s", "1st s", "50th s", "MB", "peak MB", "by dvc s", "first load s")
+    print("\n" + "".join(f"{head:>13}" for head in heads))
+    for size, result in found.items():
+        s = seconds[size]
+        values = (median(s), s[0], s[-1], bytes_[size] / 1e6, result["peak_mb"],
+                  result["through_dvc_seconds"], result["first_seconds"])  # fmt: skip
+        print(f"{size:>13,}" + "".join(f"{value:>13.2f}" for value in values))
+    for step in found[SIZES[0]]["rounds"][0]["seconds"]:
+        medians = [median(r["seconds"][step] for r in found[size]["rounds"]) for size in SIZES]
+        print(f"  {step:18s}" + "".join(f"{value:8.2f}" for value in medians))
+
+
 def main() -> None:
     """Run what is missing, print the table, write the figures."""
     WORK.mkdir(parents=True, exist_ok=True)
@@ -238,19 +254,7 @@ def main() -> None:
     seconds = {size: [sum(r["seconds"].values()) for r in result["rounds"]] for size, result in found.items()}
     bytes_ = {size: median(r["bytes"] for r in result["rounds"]) for size, result in found.items()}
     encoded = sorted({r["encoded"] for result in found.values() for r in result["rounds"]})
-    print(
-        f"\n{'catalogue':>10} {'median s':>9} {'1st s':>7} {'50th s':>7} {'MB':>7} {'peak MB':>8} {'by dvc s':>9} {'first load s':>13}"
-    )
-    for size, result in found.items():
-        s = seconds[size]
-        print(f"{size:>10,} {median(s):>9.2f} {s[0]:>7.2f} {s[-1]:>7.2f} {bytes_[size] / 1e6:>7.1f} "
-              f"{result['peak_mb']:>8.0f} {result['through_dvc_seconds']:>9.1f} {result['first_seconds']:>13.1f}")  # fmt: skip
-    steps = {
-        step: [median(r["seconds"][step] for r in found[size]["rounds"]) for size in SIZES]
-        for step in found[SIZES[0]]["rounds"][0]["seconds"]
-    }
-    for step, values in steps.items():
-        print(f"  {step:18s}" + "".join(f"{value:8.2f}" for value in values))
+    print_table(found, seconds, bytes_)
     largest, smallest = SIZES[-1], SIZES[0]
     write_figures("arrivals", {
         "encoded": encoded[0] if len(encoded) == 1 else -1,
