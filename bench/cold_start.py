@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.figures import JUDGE, ROOT, SHARED_DATA, write_figures
+from recsys.evaluation.tables import joined, text_columns
 
 WORK = ROOT / "var" / "bench" / "cold_start"
 TOP = 150
@@ -155,13 +156,9 @@ def write_floor(folder: Path, items: pa.Table, interactions: pa.Table, cold: pa.
     from scipy.sparse import csr_array
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    columns = [
-        name for name in items.column_names if name != "item_id" and pa.types.is_string(items[name].type)
-    ]
-    texts = [
-        " ".join(filter(None, row))
-        for row in zip(*(items[name].to_pylist() for name in columns), strict=True)
-    ]
+    named = [name for name in text_columns(items) if name != "item_id"]
+    words = [text.to_pylist() for name in named if (text := joined(items[name])) is not None]
+    texts = [" ".join(filter(None, row)) for row in zip(*words, strict=True)]
     users = sorted(pc.unique(interactions["user_id"]).to_pylist())
     row_of = {item: row for row, item in enumerate(items["item_id"].to_pylist())}
     cold_rows = np.array(sorted(row_of[item] for item in cold.to_pylist()))

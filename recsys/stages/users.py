@@ -16,7 +16,7 @@ from recsys.encoders import EncoderReference
 from recsys.profiles.items import Segment, latest, list_segments
 from recsys.profiles.users import UsersSummary, gram_of, history_key, write_histories
 from recsys.settings import Settings
-from recsys.storage.atomic import write_whole
+from recsys.storage.atomic import TEMPORARY_PREFIX, write_whole
 
 
 def run(settings: Settings, at: Artifacts) -> None:
@@ -55,7 +55,8 @@ def _histories(parts: tuple[Part, ...], folder: Path) -> list[Path]:
     for part in parts:
         if not wanted[part.id].is_file():
             write_histories(part.rows(), wanted[part.id])
-    for stray in set(folder.iterdir()) - set(wanted.values()):
+    abandoned = {path for path in folder.parent.iterdir() if path.name.startswith(TEMPORARY_PREFIX)}
+    for stray in abandoned | (set(folder.iterdir()) - set(wanted.values())):
         stray.unlink()
     return list(wanted.values())
 

@@ -86,6 +86,7 @@ def test_a_changed_text_changes_the_gram_but_no_history(world):
 def test_strays_and_damaged_results_do_not_survive_a_run(world):
     before = {name: digest for name, (digest, _) in state(world).items()}
     (world.at.users / "histories" / ".tmp-0123").write_bytes(b"half")
+    (world.at.users / ".tmp-0123").write_bytes(b"half")
     (world.at.users / "gram.npy").write_bytes(b"half")
     run(world.settings, world.at)
     assert {name: digest for name, (digest, _) in state(world).items()} == before

@@ -1,0 +1,81 @@
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from recsys.cli import main
+from tests.encoders.models import WORDS, save_model
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """Items of one word and its neighbour, users who like the first or the second half of the words."""
+    folder = tmp_path_factory.mktemp("shop")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["encoder"] |= {"source": str(save_model(folder / "tiny")), "max_tokens": 32}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    n = len(WORDS)
+    titles = [f"{WORDS[i]} {WORDS[(i + 1) % n]}" for i in range(n)]
+    pq.write_table(pa.table({"item_id": list(range(n)), "title": titles}), folder / "items.parquet")
+    rows = [f"u{u},{i}" for u in range(6) for i in range(n) if i % 2 == u % 2 or i % 5 == 0]
+    (folder / "log.csv").write_text("\n".join(["user_id,item_id", *rows]) + "\n")
+    (folder / "cold.txt").write_text("\n".join(map(str, range(0, n, 4))) + "\n")
+    return folder
+
+
+def run(shop, *more, **changed):
+    files = {
+        "items": "items.parquet",
+        "interactions": "log.csv",
+        "cold": "cold.txt",
+        "out": "run.parquet",
+    } | changed
+    options = [word for name, file in files.items() for word in (f"--{name}", str(shop / file))]
+    return CliRunner(env={"RECSYS_WORKSPACE": str(shop)}).invoke(
+        main, ["benchmark", "cold-start", *options, *more]
+    )
+
+
+def test_every_user_gets_each_cold_item_once_by_rank(shop):
+    done = run(shop, "--json")
+    assert done.exit_code == 0, done.output
+    summary = json.loads(done.stdout)
+    cold = set((shop / "cold.txt").read_text().split())
+    assert summary["cold"] == len(cold) and summary["fields"] == ["title"]
+    rows = pq.read_table(shop / "run.parquet").to_pylist()
+    for user in range(6):
+        mine = [row for row in rows if row["user_id"] == f"u{user}"]
+        assert [row["rank"] for row in mine] == list(range(1, len(cold) + 1))
+        assert {row["item_id"] for row in mine} == cold
+
+
+def test_a_second_run_encodes_nothing_and_gives_the_same_bytes(shop):
+    run(shop)
+    before = (shop / "run.parquet").read_bytes()
+    vectors = sorted((shop / "var" / "cache" / "vectors").rglob("*.npy"))
+    assert run(shop, out="again.parquet").exit_code == 0
+    assert (shop / "again.parquet").read_bytes() == before
+    assert sorted((shop / "var" / "cache" / "vectors").rglob("*.npy")) == vectors
+
+
+def test_lists_are_cut_at_the_wanted_length(shop):
+    assert run(shop, "--top", "3").exit_code == 0
+    assert max(pq.read_table(shop / "run.parquet")["rank"].to_pylist()) == 3
+
+
+def test_an_unknown_cold_item_is_named_without_a_traceback(shop):
+    (shop / "strange.txt").write_text("0\nnobody\n")
+    done = run(shop, cold="strange.txt")
+    assert done.exit_code == 1 and "'nobody'" in done.stderr and "remedy" in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_help_says_what_the_files_must_hold():
+    words = CliRunner().invoke(main, ["benchmark", "cold-start", "--help"]).output
+    assert "item_id, title" in words and "user_id, item_id" in words
