@@ -67,6 +67,16 @@ def read_batch(
 ) -> Batch:
     """Read a staged file; after this no raw user id exists outside the landing zone.
 
+    Args:
+        file: the staged copy.
+        kind: CATALOGUE or INTERACTIONS.
+        arrived_at: stands in for a missing updated_at.
+        params: limits.
+        pseudonyms: replaces user ids.
+
+    Returns:
+        Readable rows in the schema of the kind, and the unreadable ones.
+
     Raises:
         BatchRefused: it is empty or too wide.
         UnreadableFile: it cannot be parsed at all.

@@ -59,6 +59,12 @@ def merge_parts(parts: Sequence[Part], data: Path, staging: Path) -> Part:
 def remove_merged(data: Path) -> tuple[str, ...]:
     """Delete parts that another part has merged; returns their ids.
 
+    Args:
+        data: the workspace's data folder.
+
+    Returns:
+        Ids of the parts that were deleted, oldest first.
+
     Raises:
         RecsysError: a part's record is damaged; names the file.
     """

@@ -63,6 +63,9 @@ def check_parts(data: Path, hashes: KnownHashes) -> dict[str, tuple[Part, ...]]:
         data: the workspace's data folder.
         hashes: what was read before.
 
+    Returns:
+        CATALOGUE and INTERACTIONS -> parts in order.
+
     Raises:
         RecsysError: a part is damaged, or two parts have the same place in the order; names them.
     """
@@ -116,6 +119,9 @@ def describe(parts: dict[str, tuple[Part, ...]]) -> dict[str, Any]:
 
     Args:
         parts: every unmerged part by kind.
+
+    Returns:
+        What stage `validate` writes down.
 
     Raises:
         RecsysError: a part's rows cannot be read; names the file.

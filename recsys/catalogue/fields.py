@@ -34,6 +34,13 @@ def is_missing(value: object) -> bool:
 def identifier(values: Mapping[str, Any], name: str) -> str:
     """An id: text, or a whole number written in digits; "" where it is missing.
 
+    Args:
+        values: column -> value as landed.
+        name: the column.
+
+    Returns:
+        The id; empty where it is missing.
+
     Raises:
         BadRow: wrong_type or bad_id.
     """
@@ -51,6 +58,13 @@ def identifier(values: Mapping[str, Any], name: str) -> str:
 def text(values: Mapping[str, Any], name: str) -> str:
     """A text; "" where it is missing.
 
+    Args:
+        values: column -> value as landed.
+        name: the column.
+
+    Returns:
+        The text; empty where it is missing.
+
     Raises:
         BadRow: wrong_type, nul_byte or not_utf8.
     """
@@ -64,6 +78,13 @@ def text(values: Mapping[str, Any], name: str) -> str:
 
 def sound(value: str, name: str) -> str:
     """The text itself, once it is known to be storable.
+
+    Args:
+        value: a text.
+        name: its column, for the message.
+
+    Returns:
+        The same text.
 
     Raises:
         BadRow: nul_byte or not_utf8.
@@ -79,6 +100,13 @@ def sound(value: str, name: str) -> str:
 
 def labels(values: Mapping[str, Any], name: str) -> list[str]:
     """Tags: a list of texts, or one text split at "|"; stripped, without repeats, in order.
+
+    Args:
+        values: column -> value as landed.
+        name: the column.
+
+    Returns:
+        Tags, none of them empty.
 
     Raises:
         BadRow: wrong_type, nul_byte or not_utf8.
@@ -96,6 +124,13 @@ def labels(values: Mapping[str, Any], name: str) -> list[str]:
 def flag(values: Mapping[str, Any], name: str) -> bool:
     """A bool, 0 or 1, or one of true, false, yes, no; False where it is missing.
 
+    Args:
+        values: column -> value as landed.
+        name: the column.
+
+    Returns:
+        The truth of it.
+
     Raises:
         BadRow: wrong_type.
     """
@@ -110,6 +145,13 @@ def flag(values: Mapping[str, Any], name: str) -> bool:
 
 def number(values: Mapping[str, Any], name: str) -> float | None:
     """A finite number, or None where it is missing.
+
+    Args:
+        values: column -> value as landed.
+        name: the column.
+
+    Returns:
+        The number, or None.
 
     Raises:
         BadRow: wrong_type or not_finite.
@@ -130,6 +172,13 @@ def number(values: Mapping[str, Any], name: str) -> float | None:
 
 def moment(values: Mapping[str, Any], name: str) -> datetime | None:
     """A time in UTC: ISO 8601 (without an offset it is UTC) or seconds since 1970; None where it is missing.
+
+    Args:
+        values: column -> value as landed.
+        name: the column.
+
+    Returns:
+        An aware time in UTC, or None.
 
     Raises:
         BadRow: bad_timestamp or not_finite.

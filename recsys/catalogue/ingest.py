@@ -18,7 +18,15 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue.batch import read_batch
 from recsys.catalogue.judging import Judged, found_value, judge_batch, latest_arrivals
 from recsys.catalogue.landing import ENDINGS, PROCESSED, Landed, arrived, current
-from recsys.catalogue.outcomes import ACCEPTED, REFUSED, REPEATED, WAITING, IngestReport, LetIn, Outcome
+from recsys.catalogue.outcomes import (
+    ACCEPTED,
+    REPEATED,
+    WAITING,
+    IngestReport,
+    LetIn,
+    Outcome,
+    of_refusal,
+)
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import (
     CATALOGUE,
@@ -39,6 +47,7 @@ from recsys.catalogue.refusals import Problem, Refusal, batch_id, forget_outdate
 from recsys.catalogue.report import Title, batch_page
 from recsys.errors import BatchRefused, RecsysError, StorageError, UnreadableFile
 from recsys.storage import Storage
+from recsys.storage.atomic import whole_file
 
 LOCK_TIMEOUT_S = 600
 
@@ -60,6 +69,9 @@ def ingest(
         key: for pseudonyms, at least 16 characters.
         on_progress: told what is being done.
         let_in: a refused batch to be let in, with who and why.
+
+    Returns:
+        What became of each file, and which refusals still stand.
 
     Raises:
         ConfigError: the key is too short.
@@ -86,6 +98,12 @@ def ingest(
 @contextmanager
 def writing(at: Artifacts) -> Iterator[None]:
     """Be the one writer of the workspace's data; drafts of a killed writer are cleared away.
+
+    Args:
+        at: the workspace.
+
+    Yields:
+        Nothing; the lock is held meanwhile.
 
     Raises:
         StorageError: another writer does not end.
@@ -217,14 +235,14 @@ class _Intake:
             batch_page(Title(f"refused {record.batch}", refused=True), landed, judged),
         )
         record.save(self.at.refused)
-        return _of_refusal(record)
+        return of_refusal(record)
 
     def _refuse(self, landed: Landed, digest: str | None, error: RecsysError) -> Outcome:
         says = str(error).partition("\n  remedy: ")[0]
         problem = Problem(check=type(error).__name__, says=says, remedy=error.remedy)
         record = _refusal(landed, digest, (problem,), can_be_accepted=False)
         record.save(self.at.refused)
-        return _of_refusal(record)
+        return of_refusal(record)
 
     def _record(self, landed: Landed, digest: str, judged: Judged) -> Refusal:
         problems = tuple(
@@ -241,10 +259,8 @@ class _Intake:
         return record.model_copy(update=counts)
 
     def _publish_page(self, name: str, page: bytes) -> None:
-        self.at.data_docs.mkdir(parents=True, exist_ok=True)
-        temporary = self.at.data_docs / f".tmp-{name}.html"
-        temporary.write_bytes(page)
-        temporary.replace(self.at.data_docs / f"{name}.html")
+        with whole_file(self.at.data_docs / f"{name}.html") as temporary:
+            temporary.write_bytes(page)
 
     def _move_away(self, landed: Landed, part: str) -> None:
         """Clear the landing zone of what was accepted; a file that was written again meanwhile stays."""
@@ -276,18 +292,6 @@ def _refusal(
         arrived_at=landed.modified,
         problems=problems,
         can_be_accepted=can_be_accepted,
-    )
-
-
-def _of_refusal(record: Refusal) -> Outcome:
-    return Outcome(
-        record.key,
-        record.kind,
-        REFUSED,
-        record.batch,
-        quarantined=record.quarantined,
-        problems=record.problems,
-        can_be_accepted=record.can_be_accepted,
     )
 
 

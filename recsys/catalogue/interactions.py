@@ -28,6 +28,9 @@ def normal_interaction(
         pseudonyms: replaces the user id.
         max_id_chars: longest user id.
 
+    Returns:
+        Column -> value, user already a pseudonym.
+
     Raises:
         BadRow: a value is missing, has the wrong type or cannot be stored. Its detail never holds a value.
     """
@@ -42,6 +45,14 @@ def normal_interaction(
 
 def user(values: Mapping[str, Any], pseudonyms: Pseudonyms, max_id_chars: int) -> str:
     """The row's pseudonym: of its user id, or, in a retried row, the signed one it carries.
+
+    Args:
+        values: column -> value as landed.
+        pseudonyms: makes and checks pseudonyms.
+        max_id_chars: longest user id.
+
+    Returns:
+        The pseudonym.
 
     Raises:
         BadRow: missing_user, id_too_long, wrong_type, bad_id or unsigned_pseudonym.

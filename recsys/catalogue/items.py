@@ -24,6 +24,9 @@ def normal_item(values: Mapping[str, Any], arrived_at: datetime) -> dict[str, An
         values: column -> value as landed.
         arrived_at: stands in for a missing updated_at.
 
+    Returns:
+        Column -> value.
+
     Raises:
         BadRow: a value has the wrong type or cannot be stored.
     """
@@ -43,6 +46,12 @@ def normal_item(values: Mapping[str, Any], arrived_at: datetime) -> dict[str, An
 
 def attributes(values: Mapping[str, Any]) -> str:
     """Further columns as JSON text with sorted keys; missing values (None, empty, NaN) are left out.
+
+    Args:
+        values: column -> value as landed.
+
+    Returns:
+        JSON text of an object.
 
     Raises:
         BadRow: not_finite, nul_byte, not_utf8 or wrong_type.

@@ -62,6 +62,9 @@ def judge_batch(
         params: limits.
         now: the clock, for times in the future.
 
+    Returns:
+        Good rows, bad rows and every verdict.
+
     Raises:
         RecsysError: Great Expectations could not evaluate, or a part is damaged.
     """

@@ -47,6 +47,9 @@ def live_items(parts: Sequence[Part], among: pa.Array | pa.ChunkedArray | None =
         parts: catalogue parts in order.
         among: only these ids are asked about; None for all.
 
+    Returns:
+        Their ids.
+
     Raises:
         RecsysError: a part's rows cannot be read; names the file.
     """

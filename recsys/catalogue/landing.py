@@ -55,6 +55,12 @@ class Landed:
 def arrived(landing: Storage) -> tuple[Landed, ...]:
     """Every finished file, refused ones included: catalogue first, then by time of arrival and key.
 
+    Args:
+        landing: the landing zone.
+
+    Returns:
+        Every file that is complete by its name.
+
     Raises:
         StorageError: the landing zone cannot be listed.
     """
@@ -68,6 +74,9 @@ def pending(landing: Storage, refused: Collection[tuple[str, str]] = ()) -> tupl
         landing: the landing zone.
         refused: (key, version) of files that were refused.
 
+    Returns:
+        What is left of `arrived`, in its order.
+
     Raises:
         StorageError: the landing zone cannot be listed.
     """
@@ -78,6 +87,12 @@ def pending(landing: Storage, refused: Collection[tuple[str, str]] = ()) -> tupl
 def fingerprint(landing: Storage) -> str:
     """A short text that changes whenever a file arrives, is written again or leaves.
 
+    Args:
+        landing: the landing zone.
+
+    Returns:
+        16 hex characters.
+
     Raises:
         StorageError: the landing zone cannot be listed.
     """
@@ -87,6 +102,13 @@ def fingerprint(landing: Storage) -> str:
 
 def current(landing: Storage, key: str) -> Landed | None:
     """The file as it is now, or None when it has gone.
+
+    Args:
+        landing: the landing zone.
+        key: the file's key.
+
+    Returns:
+        The file with its version of now.
 
     Raises:
         StorageError: the landing zone cannot be listed.

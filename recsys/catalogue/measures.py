@@ -39,6 +39,9 @@ def row_measures(batch: Batch, catalogue: Sequence[Part]) -> pd.DataFrame:
     Args:
         batch: the landed rows.
         catalogue: catalogue parts accepted so far, for what refers to items.
+
+    Returns:
+        Columns that the row-level expectations name.
     """
     table = batch.table
     ids = table["item_id"]
@@ -136,6 +139,9 @@ def batch_measures(batch: Batch, good: pa.Table, before: Sequence[Arrival], para
         good: those that passed the row-level expectations.
         before: records of the last landed files of this kind, oldest first.
         params: windows and similarities.
+
+    Returns:
+        Metrics for the expectations, statistics for later batches, a histogram for the page.
     """
     metrics = {
         "n_rows": float(batch.n_landed),

@@ -69,6 +69,13 @@ def near_duplicates(
 def n_near_duplicates(texts: Sequence[str], similarity: float) -> int:
     """How many distinct texts of one list are nearly the same as another; exact repeats count as one text.
 
+    Args:
+        texts: case and punctuation do not count.
+        similarity: least Jaccard similarity of word 3-shingles, in (0, 1].
+
+    Returns:
+        The number of distinct texts that have a near duplicate among the others.
+
     Raises:
         ValueError: similarity lies outside (0, 1].
     """

@@ -35,6 +35,19 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
+def of_refusal(record: Refusal) -> Outcome:
+    """A refused batch, as its record tells it."""
+    return Outcome(
+        record.key,
+        record.kind,
+        REFUSED,
+        record.batch,
+        quarantined=record.quarantined,
+        problems=record.problems,
+        can_be_accepted=record.can_be_accepted,
+    )
+
+
 @dataclass(frozen=True)
 class IngestReport:
     """What became of everything that waited."""

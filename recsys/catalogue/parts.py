@@ -1,151 +1,68 @@
 """Parts: one landed file, accepted; `data/<kind>/<part>/` holds its rows, its quarantine and its record."""
 
 import hashlib
-import json
 import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from recsys.catalogue.arrival import AcceptedBy, Arrival, Statistics, write_json
+from recsys.catalogue.schemas import (
+    CATALOGUE,
+    CATALOGUE_SCHEMA,
+    INTERACTIONS,
+    INTERACTIONS_SCHEMA,
+    KINDS,
+    QUARANTINE_SCHEMA,
+    SCHEMAS,
+    TIME,
+    Kind,
+)
 from recsys.errors import RecsysError
 
-CATALOGUE = "catalogue"
-INTERACTIONS = "interactions"
-KINDS = (CATALOGUE, INTERACTIONS)
-Kind = Literal["catalogue", "interactions"]
+__all__ = [
+    "ARRIVAL",
+    "CATALOGUE",
+    "CATALOGUE_SCHEMA",
+    "INTERACTIONS",
+    "INTERACTIONS_SCHEMA",
+    "KINDS",
+    "PART_ID",
+    "QUARANTINED",
+    "QUARANTINE_SCHEMA",
+    "REPORT",
+    "ROWS",
+    "SCHEMAS",
+    "TIME",
+    "AcceptedBy",
+    "Arrival",
+    "Kind",
+    "Part",
+    "Statistics",
+    "all_parts",
+    "list_parts",
+    "next_sequence",
+    "part_id",
+    "part_order",
+    "sequence_of",
+    "sha256_of",
+    "write_json",
+    "write_part",
+    "write_table",
+]
 
 ROWS = "rows.parquet"
 QUARANTINED = "quarantined.parquet"
 ARRIVAL = "arrival.json"
 REPORT = "report.html"
 
-TIME = pa.timestamp("us", tz="UTC")
-CATALOGUE_SCHEMA = pa.schema(
-    [
-        ("item_id", pa.string()),
-        ("title", pa.string()),
-        ("description", pa.string()),
-        ("tags", pa.list_(pa.string())),
-        ("image", pa.string()),
-        ("attributes", pa.string()),
-        ("updated_at", TIME),
-        ("deleted", pa.bool_()),
-        ("part", pa.string()),
-        ("line", pa.int64()),
-    ]
-)
-INTERACTIONS_SCHEMA = pa.schema(
-    [
-        ("user", pa.string()),
-        ("item_id", pa.string()),
-        ("event", pa.string()),
-        ("value", pa.float64()),
-        ("timestamp", TIME),
-        ("part", pa.string()),
-        ("line", pa.int64()),
-    ]
-)
-QUARANTINE_SCHEMA = pa.schema(
-    [
-        ("line", pa.int64()),
-        ("reason", pa.string()),
-        ("detail", pa.string()),
-        ("row", pa.string()),
-        ("part", pa.string()),
-    ]
-)
-SCHEMAS = {CATALOGUE: CATALOGUE_SCHEMA, INTERACTIONS: INTERACTIONS_SCHEMA}
-
 PART_ID = re.compile(r"(\d{6,})-(m[0-9a-f]{8}|[0-9a-f]{10})")
-
-
-class AcceptedBy(BaseModel):
-    """Who let a refused batch in, and why."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    who: str
-    why: str
-
-
-class Statistics(BaseModel):
-    """What a landed file looked like as a whole; later batches are measured against it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    n_landed: int = 0
-    """Rows in the landed file, good and bad."""
-    n_texts: int = 0
-    """Accepted rows with text."""
-    median_chars: dict[str, float] = Field(default_factory=dict)
-    """Text field -> median length in characters where it is not empty."""
-    languages: dict[str, int] = Field(default_factory=dict)
-    """ISO 639-1 code -> texts that are surely in it, in a sample of the batch."""
-    n_language_sample: int = 0
-    """Texts in that sample."""
-    boilerplate_share: float = 0.0
-    """Share of texts that repeat the commonest long text."""
-    near_duplicate_texts: int = 0
-    """Long texts, in a sample of the batch, that are nearly the same as another one."""
-
-
-class Arrival(BaseModel):
-    """The record of one part: where it came from and what became of it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    part: str
-    kind: Kind
-    source: str
-    """Name of the landed file, without folders."""
-    sha256: str
-    """Of the landed file's bytes; of the merged ids where parts were merged."""
-    size: int
-    """Bytes of the landed file."""
-    arrived_at: datetime
-    """When the landed file was written (its mtime)."""
-    n_rows: int = 0
-    n_quarantined: int = 0
-    rows_sha256: str = ""
-    accepted_by: AcceptedBy | None = None
-    """A person who let the batch in although it was refused."""
-    merges: tuple[str, ...] = ()
-    """Parts that this one replaces."""
-    statistics: Statistics = Statistics()
-    merged_arrivals: tuple["Arrival", ...] = ()
-    """Records of every landed file in a merged part, oldest first: compaction forgets nothing."""
-
-    def landed(self) -> tuple["Arrival", ...]:
-        """One record per landed file in this part: itself, or those it merged."""
-        return self.merged_arrivals or (self,)
-
-    @classmethod
-    def load(cls, path: Path) -> "Arrival":
-        """Read arrival.json.
-
-        Raises:
-            RecsysError: it is damaged; names the file.
-        """
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise RecsysError(
-                f"{path} is damaged: {error.errors()[0]['msg']}",
-                remedy="restore data/ with `dvc checkout data.dvc --force`",
-            ) from error
-
-    def save(self, path: Path) -> None:
-        """Write arrival.json: sorted keys, no clock."""
-        write_json(path, self.model_dump(mode="json"))
 
 
 @dataclass(frozen=True)
@@ -173,6 +90,9 @@ class Part:
         Args:
             columns: only these; None for all.
 
+        Returns:
+            A table; `columns` in the order asked for.
+
         Raises:
             RecsysError: the file is missing, damaged or of another schema; names it.
         """
@@ -180,6 +100,9 @@ class Part:
 
     def quarantined(self) -> pa.Table:
         """Rows that were left out, with reason and source line.
+
+        Returns:
+            A table in QUARANTINE_SCHEMA.
 
         Raises:
             RecsysError: the file is missing, damaged or of another schema; names it.
@@ -208,6 +131,9 @@ def list_parts(data: Path, kind: str) -> tuple[Part, ...]:
     Args:
         data: the workspace's data folder; a missing one holds no parts.
         kind: CATALOGUE or INTERACTIONS.
+
+    Returns:
+        Parts, the oldest first.
 
     Raises:
         RecsysError: a part's record is missing or damaged; names the file.
@@ -245,6 +171,9 @@ def write_part(
         quarantined: rows left out, in QUARANTINE_SCHEMA.
         files: further files by name, such as the report.
 
+    Returns:
+        The accepted part, as it lies on disk.
+
     Raises:
         ValueError: rows do not have the schema of the kind.
     """
@@ -275,6 +204,11 @@ def write_part(
 def write_table(path: Path, table: pa.Table, schema: pa.Schema) -> None:
     """Write a table so that the same rows give the same bytes.
 
+    Args:
+        path: the new file.
+        table: rows.
+        schema: what the table must have.
+
     Raises:
         ValueError: the table has another schema.
     """
@@ -282,14 +216,6 @@ def write_table(path: Path, table: pa.Table, schema: pa.Schema) -> None:
         raise ValueError(f"{path.name} needs the columns {schema.names}, got {table.schema}")
     plain = table.combine_chunks().replace_schema_metadata(None)
     pq.write_table(plain, path, compression="zstd", row_group_size=65536, version="2.6")
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write JSON through a temporary file and a rename."""
-    temporary = path.parent / f".tmp-{path.name}"
-    temporary.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
-    _sync(temporary)
-    temporary.replace(path)
 
 
 def sha256_of(path: Path) -> str:

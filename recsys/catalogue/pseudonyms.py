@@ -47,6 +47,9 @@ class Pseudonyms:
 def pseudonym_key() -> str:
     """The key from the environment.
 
+    Returns:
+        RECSYS_PSEUDONYM_KEY.
+
     Raises:
         ConfigError: it is not set.
     """

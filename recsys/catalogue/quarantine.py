@@ -40,6 +40,12 @@ class LandedAgain:
 def quarantined_counts(data: Path) -> tuple[Count, ...]:
     """Rows in quarantine by part and reason, in order of acceptance; merged parts keep their first names.
 
+    Args:
+        data: the workspace's data folder.
+
+    Returns:
+        One entry per landed file and reason.
+
     Raises:
         RecsysError: a part is damaged; names the file.
     """
@@ -61,6 +67,9 @@ def quarantined_rows(data: Path, part: str, reason: str | None = None) -> list[d
         part: the id under which the file was accepted, also when it has been merged since.
         reason: only these.
 
+    Returns:
+        One dictionary per row.
+
     Raises:
         RecsysError: no such part.
     """
@@ -76,6 +85,16 @@ def land_again(
 
     Interactions carry their pseudonym with a signature under the workspace's key: that, and nothing else, is taken
     in place of a user id.
+
+    Args:
+        landing: the landing zone.
+        data: the workspace's data folder.
+        part: the id under which the rows' file was accepted.
+        reason: only rows with this reason; None for all.
+        pseudonyms: signs.
+
+    Returns:
+        Where the rows landed, and how many.
 
     Raises:
         RecsysError: no such part, or none of its rows can be landed again.

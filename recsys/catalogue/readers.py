@@ -61,6 +61,12 @@ class Reading:
 def read(file: LandedFile) -> Reading:
     """Open a landed file.
 
+    Args:
+        file: the staged copy.
+
+    Returns:
+        Its rows, read as they are asked for.
+
     Raises:
         BatchRefused: it is empty or too wide; while reading too.
         UnreadableFile: it cannot be parsed at all; while reading too.
@@ -75,6 +81,10 @@ def read(file: LandedFile) -> Reading:
 
 def check_width(file: LandedFile, n_columns: int) -> None:
     """Refuse a file with too many columns.
+
+    Args:
+        file: the file, for the message and its limit.
+        n_columns: how many it has.
 
     Raises:
         BatchRefused: there are more than the limit.

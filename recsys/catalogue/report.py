@@ -76,6 +76,9 @@ def batch_page(title: Title, landed: Landed, judged: Judged) -> bytes:
         title: what it became.
         landed: the file that it came in.
         judged: its verdicts.
+
+    Returns:
+        UTF-8 HTML without scripts or outside references.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
     lines = judged.lines()

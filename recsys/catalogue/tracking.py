@@ -11,6 +11,9 @@ from recsys.catalogue.parts import KINDS, all_parts, list_parts, write_json
 def track(at: Artifacts) -> bool:
     """Bring data.dvc up to date; quick when DVC has seen these very parts before.
 
+    Args:
+        at: the workspace.
+
     Returns:
         False where the workspace has no DVC, so that nothing is tracked.
 

@@ -274,7 +274,7 @@ def test_invalid_utf8_is_named_with_its_byte(house, films):
     house.land("catalogue/latin.jsonl", first + b'{"item_id": "x", "title": "na\xefve"}\n')
     (outcome,) = house.ingest().outcomes
     (row,) = quarantined_rows(house.at.data, outcome.part)
-    assert row["detail"] == f"byte {len(first) + 30} of the file is not UTF-8"
+    assert row["detail"] == f"byte {len(first) + 29} of the file is not UTF-8"
 
 
 def test_a_temporary_name_is_not_looked_at(house, films):
