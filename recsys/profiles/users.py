@@ -20,7 +20,21 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys.errors import ArtifactMissing
+from recsys.profiles.gram import gram_of
 from recsys.storage.atomic import write_parquet, write_whole
+
+__all__ = [
+    "Histories",
+    "HistoryFile",
+    "Ridge",
+    "UsersSummary",
+    "gram_of",
+    "history_files",
+    "history_key",
+    "load_histories",
+    "sums_of",
+    "write_histories",
+]
 
 # Shape suffixes: U users, I items, D dimension.
 HISTORY_VERSION = 1
@@ -28,11 +42,6 @@ HISTORY_SCHEMA = pa.schema(
     [("user", pa.string()), ("item_id", pa.string()), ("timestamp", pa.timestamp("us", tz="UTC"))]
 )
 HISTORY_NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})\.parquet")
-# Profiles are rounded to this step before they are multiplied. Sums of such products stay below 2**53 steps
-# for up to 2**25 unit rows, so float64 adds them exactly: the Gram matrix is the same bytes whatever the
-# order, the number of threads or the way items lie in segments. A rounded row keeps cosine 1 - 6e-8.
-GRAM_STEP = 2.0**-14
-CHUNK_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -66,30 +75,6 @@ class Ridge:
             raise ValueError(f"b must be [U, {len(self.gram)}], got {list(b_UD.shape)}")
         solved_DU = cho_solve((self._factor, True), b_UD.T.astype(np.float64))
         return np.ascontiguousarray(solved_DU.T, dtype=np.float32)
-
-
-def gram_of(vectors_ID: NDArray[np.floating]) -> NDArray[np.float64]:
-    """XᵀX, exact to the last bit for rows rounded to `GRAM_STEP`, in any order and on any machine.
-
-    Args:
-        vectors_ID: unit rows; a memory map is read chunk by chunk.
-
-    Returns:
-        gram_DD float64, symmetric.
-
-    Raises:
-        ValueError: a value is not finite, or lies outside [-1, 1].
-    """
-    dim = vectors_ID.shape[1]
-    steps_DD = np.zeros((dim, dim))
-    for start in range(0, len(vectors_ID), CHUNK_ROWS):
-        chunk = np.asarray(vectors_ID[start : start + CHUNK_ROWS], dtype=np.float64)
-        if not (np.abs(chunk) <= 1.0 + 1e-5).all():  # NaN fails the comparison too
-            row = start + int(np.flatnonzero(~(np.abs(chunk) <= 1.0 + 1e-5).all(axis=1))[0])
-            raise ValueError(f"row {row} is not a unit vector of finite numbers")
-        steps = np.rint(chunk / GRAM_STEP)
-        steps_DD += steps.T @ steps
-    return steps_DD * GRAM_STEP**2
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import INTERACTIONS, Part, list_parts
 from recsys.encoders import EncoderReference
+from recsys.profiles.gram import GramState, bring_up_to_date
 from recsys.profiles.items import Segment, latest, list_segments
-from recsys.profiles.users import UsersSummary, gram_of, history_key, write_histories
+from recsys.profiles.users import UsersSummary, history_key, write_histories
 from recsys.settings import Settings
 from recsys.storage.atomic import TEMPORARY_PREFIX, write_whole
 
@@ -23,7 +25,8 @@ def run(settings: Settings, at: Artifacts) -> None:
     """Learn what all users share, from all that is accepted.
 
     Reads:   at.data, interactions; at.profiles("champion"); at.encoder_reference("champion")
-    Writes:  at.users: histories/<part>-<key16>.parquet, gram.npy, users.json
+    Writes:  at.users: histories/<part>-<key16>.parquet, gram.npy, users.json; at.var: what the matrix sums, so that
+             the next run only adds and takes away (it is exact: the bytes are those of a run from nothing)
     Raises:  ArtifactMissing where stage `profiles` has not run
     """
     reference = EncoderReference.load(at.encoder_reference("champion"))
@@ -31,15 +34,18 @@ def run(settings: Settings, at: Artifacts) -> None:
     histories = _histories(list_parts(at.data, INTERACTIONS), at.users / "histories")
     pairs = [pq.read_table(path, columns=["user", "item_id"]) for path in histories]
     users, items, n_pairs = _counts(pairs)
-    vectors = _vectors_of(segments, items, reference.dim)
+    state_path = at.var / f"gram-{reference.hash[:16]}.state"
+    before = GramState.load(state_path)
+    state = bring_up_to_date(before, *_rows_of(segments, items), reference.dim)
+    state.save(state_path)
     buffer = io.BytesIO()
-    np.save(buffer, gram_of(vectors))
+    np.save(buffer, state.gram)
     gram = buffer.getvalue()
     write_whole(at.users / "gram.npy", gram)
     UsersSummary(
         ridge_lambda=settings.users.ridge_lambda,
         n_users=len(users),
-        n_items=len(vectors),
+        n_items=state.n_rows,
         n_pairs=n_pairs,
         encoder_hash=reference.hash,
         gram_sha256=hashlib.sha256(gram).hexdigest(),
@@ -69,13 +75,15 @@ def _counts(pairs: list[pa.Table]) -> tuple[pa.Array, pa.Array, int]:
     return pc.unique(together["user"]), pc.unique(together["item_id"]), together.num_rows
 
 
-def _vectors_of(segments: tuple[Segment, ...], items: pa.Array, dim: int) -> NDArray[np.float32]:
-    """Live profiles of `items`, float32 [I, D]; gathered segment by segment, so that no other is read."""
+def _rows_of(
+    segments: tuple[Segment, ...], items: pa.Array
+) -> tuple[dict[str, NDArray[np.bool_]], Callable[[str], NDArray[np.float32]]]:
+    """Segment name -> which of its rows are the live profiles of `items`; and how to read its vectors."""
     found = latest(segments)
     wanted = np.asarray(pc.is_in(pa.array(found.item_ids, pa.string()), value_set=items))
-    gathered = [np.empty((0, dim), np.float32)]
+    rows = {}
     for position, segment in enumerate(segments):
-        rows = found.row_of_item[wanted & (found.segment_of_item == position)]
-        if len(rows):
-            gathered.append(segment.vectors()[rows])
-    return np.concatenate(gathered)
+        rows[segment.name] = np.zeros(len(segment.vectors()), np.bool_)
+        rows[segment.name][found.row_of_item[wanted & (found.segment_of_item == position)]] = True
+    vectors = {segment.name: segment for segment in segments}
+    return rows, lambda name: vectors[name].vectors()

@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 from datetime import timedelta
 
 import numpy as np
@@ -104,3 +105,23 @@ def test_missing_profiles_name_the_stage_that_makes_them(tmp_path):
     world = World(tmp_path)
     with pytest.raises(ArtifactMissing, match="profiles@champion"):
         run(world.settings, world.at)
+
+
+def test_a_run_that_goes_on_gives_the_bytes_of_a_run_from_nothing(world):
+    world.land_items([Item("i000", 5, T0 + timedelta(days=300), "castle once more"), Item("fresh", 1)])
+    world.land_interactions([("u000", "fresh", T0 + timedelta(days=400)), ("u001", "i149", None)])
+    run(world.settings, world.at)
+    after = {name: digest for name, (digest, _) in state(world).items()}
+    (remembered,) = world.at.var.glob("gram-*.state")
+    remembered.unlink()
+    shutil.rmtree(world.at.users)
+    run(world.settings, world.at)
+    assert {name: digest for name, (digest, _) in state(world).items()} == after
+
+
+def test_a_remembered_state_that_is_damaged_changes_nothing(world):
+    before = state(world)
+    (remembered,) = world.at.var.glob("gram-*.state")
+    remembered.write_bytes(remembered.read_bytes()[:-7] + b"damaged")
+    run(world.settings, world.at)
+    assert state(world) == before
