@@ -24,6 +24,10 @@ def track_data(root: Path) -> None:
 def push(root: Path, targets: tuple[str, ...]) -> None:
     """Send the cached contents of `targets` (files .dvc, stages or outputs) to the workspace's DVC remote.
 
+    Args:
+        root: the workspace.
+        targets: files .dvc, stages or outputs.
+
     Raises:
         StorageError: no remote is configured or it cannot be reached.
     """
@@ -32,6 +36,10 @@ def push(root: Path, targets: tuple[str, ...]) -> None:
 
 def pull(root: Path, targets: tuple[str, ...]) -> None:
     """Restore `targets` as data.dvc and dvc.lock name them, from the cache or the remote.
+
+    Args:
+        root: the workspace.
+        targets: files .dvc, stages or outputs.
 
     Raises:
         StorageError: DVC refused, or something is missing in the remote.
@@ -49,6 +57,10 @@ def has_remote(root: Path) -> bool:
 
 def adopt_settings(root: Path, into: Path) -> None:
     """Make the folder `into` a DVC workspace with the remote, credentials and cache settings of the workspace `root`.
+
+    Args:
+        root: a DVC workspace.
+        into: the new one's folder.
 
     Raises:
         StorageError: `root` is no DVC workspace.

@@ -1,10 +1,11 @@
 """Releases: made whole, checked, pointed to by compare-and-swap; and the door through which programs read them."""
 
 from recsys.publishing.collect import Collected, collect
+from recsys.publishing.current import Current, Hold
 from recsys.publishing.pointing import Listed, releases, resume, rollback
 from recsys.publishing.publish import Published, Publisher, publish, published
 from recsys.publishing.reader import Release, Scored
-from recsys.publishing.release import Current, Hold, Manifest
+from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
 from recsys.publishing.trace import Trace, trace
 

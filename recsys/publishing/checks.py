@@ -22,6 +22,10 @@ QUERY_BATCH_TOKENS = 2048
 def require_index_recall(manifest: Manifest, minimum: float) -> None:
     """Refuse an index that misses too much.
 
+    Args:
+        manifest: the release to be.
+        minimum: publish.min_index_recall.
+
     Raises:
         ReleaseError: a segment's recall is under the minimum; names it.
     """
@@ -41,6 +45,9 @@ def smoke_texts(head: Manifest | None, features: Path, n: int) -> tuple[str, ...
         head: the parent, or None.
         features: folder of feature files.
         n: how many.
+
+    Returns:
+        At most n texts.
     """
     texts = [query.text for query in head.smoke[:n]] if head else []
     if len(texts) < n:

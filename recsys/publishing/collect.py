@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from recsys.errors import SwapLost
+from recsys.publishing.current import Current
 from recsys.publishing.params import CollectParams
 from recsys.publishing.pointing import lineage
-from recsys.publishing.release import Current
 from recsys.publishing.store import ReleaseStore, manifest_key
 from recsys.storage import Storage
 

@@ -126,6 +126,12 @@ def _require_one_run(
 ) -> None:
     """Texts, profiles and histories must be those of data/, params.yaml and the champion: their keys tell.
 
+    Args:
+        at: the workspace.
+        features: how texts are made.
+        reference: the champion.
+        on_disk: parts by id.
+
     Raises:
         ReleaseError: a key is another; names the part.
     """
@@ -232,6 +238,9 @@ def _judged(path: Path, signed: Path, encoder_hash: str) -> dict[str, Any] | Non
         path: the JSON file.
         signed: the file beside it that names the encoder.
         encoder_hash: of the workspace's champion.
+
+    Returns:
+        The JSON content, or None.
     """
     if not path.is_file() or not signed.is_file():
         return None

@@ -33,6 +33,12 @@ class ObjectFiles:
     def path(self, file: File) -> Path:
         """The local file, verified.
 
+        Args:
+            file: an entry of the manifest.
+
+        Returns:
+            A path whose bytes have that checksum.
+
         Raises:
             ReleaseError: the object is corrupt or missing; names it.
         """

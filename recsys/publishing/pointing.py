@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from recsys.errors import ReleaseError
-from recsys.publishing.release import Current, Hold, Manifest
+from recsys.publishing.current import Current, Hold
+from recsys.publishing.release import Manifest
 from recsys.publishing.store import Pointer, ReleaseStore
 from recsys.storage import Storage
 
@@ -61,6 +62,13 @@ def rollback(storage: Storage, release: str, who: str, why: str) -> Current:
 def resume(storage: Storage, who: str) -> Current:
     """End the hold: readers get the newest release that was built. Without a hold nothing changes.
 
+    Args:
+        storage: where releases live.
+        who: who decided.
+
+    Returns:
+        The pointer.
+
     Raises:
         ReleaseError: nothing is published, or the newest release is incomplete.
     """
@@ -78,6 +86,12 @@ def resume(storage: Storage, who: str) -> Current:
 
 def releases(storage: Storage) -> tuple[Listed, ...]:
     """Every stored release, newest first.
+
+    Args:
+        storage: where releases live.
+
+    Returns:
+        One entry per stored manifest.
 
     Raises:
         ReleaseError: a manifest is damaged or of a newer format.

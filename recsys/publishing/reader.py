@@ -120,6 +120,13 @@ class Release:
     def similar(self, item: str, k: int = 10) -> list[Scored]:
         """The items nearest to an item, without itself.
 
+        Args:
+            item: its id.
+            k: length of the list.
+
+        Returns:
+            At most k items, nearest first.
+
         Raises:
             ReleaseError: the item is unknown.
         """
@@ -128,6 +135,13 @@ class Release:
 
     def search(self, text: str, k: int = 10) -> list[Scored]:
         """The items nearest to a text, by the release's own encoder (loaded on first use).
+
+        Args:
+            text: words.
+            k: length of the list.
+
+        Returns:
+            At most k items, nearest first.
 
         Raises:
             ReleaseError: the text is empty.
@@ -138,6 +152,12 @@ class Release:
 
     def profile(self, item: str) -> NDArray[np.float32]:
         """An item's profile, float32 [d], of length 1.
+
+        Args:
+            item: its id.
+
+        Returns:
+            A copy.
 
         Raises:
             ReleaseError: the item is unknown.
@@ -169,6 +189,12 @@ class Release:
 
     def place_of(self, item: str) -> tuple[str, dict[str, Any]]:
         """An item's segment, and its row there: item_id, text_hash, updated_at, deleted, tags, part, line.
+
+        Args:
+            item: its id.
+
+        Returns:
+            The segment's name, and the row.
 
         Raises:
             ReleaseError: the item is unknown.

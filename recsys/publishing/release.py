@@ -1,11 +1,11 @@
-"""What a release is: one manifest that names every file with size and SHA-256, and the pointer to one release."""
+"""What a release is: one manifest that names every file with size and SHA-256."""
 
 import hashlib
 import json
 import re
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recsys.encoders import EncoderReference
 from recsys.errors import ReleaseError
@@ -166,6 +166,13 @@ class Manifest(Frozen):
     def from_bytes(cls, content: bytes, release: str) -> Self:
         """Read the manifest of `release`.
 
+        Args:
+            content: the file's bytes.
+            release: the id under which it is stored.
+
+        Returns:
+            The manifest.
+
         Raises:
             ReleaseError: it is damaged, of a newer format, or not the one that the id promises.
         """
@@ -206,57 +213,12 @@ class Manifest(Frozen):
         return _content(self) == _content(other)
 
 
-class Hold(Frozen):
-    """Set by `rollback`: releases go on being built, but are not swapped in until `resume`."""
-
-    who: str
-    why: str
-    head: str
-    """The newest release that was built; `resume` swaps to it."""
-
-
-class Current(Frozen):
-    """The pointer: which release readers get."""
-
-    format: Literal[1] = FORMAT
-    release: str
-    generation: int
-    """Grows by one with every change."""
-    nonce: str
-    """Fresh with every change: whoever wrote it knows its own change again when the reply was lost."""
-    hold: Hold | None
-    collected_below: int = Field(default=0)
-    """Releases of a lower sequence were given up by `collect`, beside those that were pointed to."""
-    published_at: str
-    by: str
-
-    @property
-    def head(self) -> str:
-        """The newest release that was built: parent of the next one."""
-        return self.hold.head if self.hold else self.release
-
-    def to_bytes(self) -> bytes:
-        """Readable JSON."""
-        return (json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n").encode()
-
-    @classmethod
-    def from_bytes(cls, content: bytes, where: str) -> Self:
-        """Read the pointer of the store at `where`.
-
-        Raises:
-            ReleaseError: it is damaged or of a newer format.
-        """
-        try:
-            plain = json.loads(content)
-            refuse_newer(plain, f"CURRENT in {where}")
-            return cls.model_validate(plain)
-        except ValueError as error:
-            remedy = "restore CURRENT from a backup; releases/ holds the releases it may name"
-            raise ReleaseError(f"CURRENT in {where} is damaged: {error}", remedy=remedy) from error
-
-
 def refuse_newer(plain: Any, what: str) -> None:  # noqa: ANN401  any JSON value
     """Refuse a format that this version does not know.
+
+    Args:
+        plain: a parsed JSON document.
+        what: its name, for the message.
 
     Raises:
         ReleaseError: `plain` says another format than FORMAT.

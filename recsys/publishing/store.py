@@ -8,7 +8,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from recsys.errors import ReleaseError, StorageError, SwapLost
-from recsys.publishing.release import RELEASE_ID, Current, File, Hold, Manifest
+from recsys.publishing.current import Current, Hold
+from recsys.publishing.release import RELEASE_ID, File, Manifest
 from recsys.storage import Storage, Stored
 
 CURRENT = "CURRENT"
@@ -34,6 +35,9 @@ class ReleaseStore:
     def pointer(self) -> Pointer | None:
         """The pointer, or None where nothing has been published yet.
 
+        Returns:
+            The pointer with its tag, or None.
+
         Raises:
             ReleaseError: it is damaged or of a newer format.
         """
@@ -42,6 +46,9 @@ class ReleaseStore:
 
     def current(self) -> Pointer:
         """The pointer.
+
+        Returns:
+            The pointer with its tag.
 
         Raises:
             ReleaseError: nothing has been published yet, or it is damaged or of a newer format.
@@ -53,6 +60,12 @@ class ReleaseStore:
 
     def manifest(self, release: str) -> Manifest:
         """Read and check a release's manifest.
+
+        Args:
+            release: its id.
+
+        Returns:
+            The manifest.
 
         Raises:
             ReleaseError: the release is unknown, damaged or of a newer format.
@@ -111,6 +124,9 @@ class ReleaseStore:
     def require_sound(self, file: File) -> None:
         """Read an object back.
 
+        Args:
+            file: an entry of a manifest.
+
         Raises:
             ReleaseError: its bytes are not what the checksum promises; names it.
         """
@@ -122,6 +138,9 @@ class ReleaseStore:
 
     def require_objects(self, manifest: Manifest) -> None:
         """See that every object of a release is there, in its size.
+
+        Args:
+            manifest: names the objects.
 
         Raises:
             ReleaseError: one is missing or has another size; names it.
@@ -152,6 +171,9 @@ class ReleaseStore:
             by: who moves it.
             below: releases of a lower sequence are given up; never goes back.
 
+        Returns:
+            What the pointer says now.
+
         Raises:
             SwapLost: somebody else moved it.
             StorageError: the store cannot be reached.
@@ -181,6 +203,9 @@ class ReleaseStore:
 
         Args:
             make: gets the pointer, answers release, hold, by and below for `swap`.
+
+        Returns:
+            What the pointer says now.
 
         Raises:
             ReleaseError: nothing has been published yet.

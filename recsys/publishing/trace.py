@@ -39,6 +39,13 @@ class Trace:
 def trace(release: Release, item: str) -> Trace:
     """Follow an item's profile back to its source.
 
+    Args:
+        release: an open release.
+        item: an item's id.
+
+    Returns:
+        Every step of the way.
+
     Raises:
         ReleaseError: the item is not in the release.
     """

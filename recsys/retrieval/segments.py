@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.profiles import Latest
+from recsys.retrieval.in_place import NOISE, best_places
 from recsys.retrieval.params import IndexParams
 
 # Shape suffixes: Q queries, K list length, D dimension, N vectors of one segment, I live items, B rows of a block.
@@ -23,9 +24,6 @@ PAD = -1
 INDEX_VERSION = 1
 """Part of every index key; raise it when the same vectors and params would give another file."""
 RECALL_AT = 10
-BLOCK_ROWS = 32768
-# Scores closer than this may swap between float32 sums of different order; they are compared again in float64.
-NOISE = np.float32(1e-5)
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,9 @@ def index_recall(vectors_ND: NDArray[np.float32], index: Path, params: IndexPara
         vectors_ND: the segment's live vectors.
         index: the file that `build_index` gave.
         params: `recall_queries` and `seed`.
+
+    Returns:
+        A share in [0, 1]; 1 for a single vector.
     """
     n = len(vectors_ND)
     everything = Latest([str(row) for row in range(n)], np.zeros(n, np.int32), np.arange(n, dtype=np.int64))
@@ -200,14 +201,14 @@ class SegmentSearcher:
         rows = self.latest.row_of_item[items]
         segment = self.segments[position]
         if segment.index is None or len(rows) <= width:
-            return [items[places] for places in _exact(segment.vectors, rows, queries, width)]
+            return [items[places] for places in best_places(segment.vectors, rows, queries, width)]
         mask = np.zeros(len(segment.vectors), np.bool_)
         mask[rows] = True
         found_QW = self._indexes[position].search(queries, width, mask)
         short = np.flatnonzero((found_QW == PAD).any(axis=1))
         best = [items[np.searchsorted(rows, found)] for found in found_QW]
         # An approximate search under a mask may give up early: those queries are searched exactly.
-        for q, places in zip(short, _exact(segment.vectors, rows, queries[short], width), strict=True):
+        for q, places in zip(short, best_places(segment.vectors, rows, queries[short], width), strict=True):
             best[q] = items[places]
         return best
 
@@ -240,38 +241,6 @@ class _Index:
         _, rows = self._index.search(queries, width, params=params)
         found: NDArray[np.int64] = rows
         return found
-
-
-def _exact(
-    vectors_ND: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float32], width: int
-) -> list[NDArray[np.int64]]:
-    """Per query, places in `rows` of the `width` best, and of whatever ties with the last, in no order."""
-    if not len(queries):
-        return []
-    kept: list[list[NDArray[np.int64]]] = [[] for _ in queries]
-    values: list[list[NDArray[np.float32]]] = [[] for _ in queries]
-    whole = len(rows) == len(vectors_ND)
-    for start in range(0, len(rows), BLOCK_ROWS):
-        block = slice(start, start + BLOCK_ROWS)
-        scores_QB = queries @ (vectors_ND[block] if whole else vectors_ND[rows[block]]).T
-        for q, scores in enumerate(scores_QB):
-            places = _with_ties(scores, width)
-            kept[q].append(start + places)
-            values[q].append(scores[places])
-    if not len(rows):
-        return [np.empty(0, np.int64) for _ in queries]
-    return [
-        np.concatenate(places)[_with_ties(np.concatenate(scores), width)]
-        for places, scores in zip(kept, values, strict=True)
-    ]
-
-
-def _with_ties(scores: NDArray[np.float32], width: int) -> NDArray[np.int64]:
-    """Places of the `width` largest scores and of everything within NOISE of the last of them."""
-    if len(scores) <= width:
-        return np.arange(len(scores))
-    last = np.partition(scores, len(scores) - width)[len(scores) - width]
-    return np.flatnonzero(scores >= last - NOISE)
 
 
 def _hnsw(faiss: Any, dense: NDArray[np.float32], params: IndexParams) -> Any:  # noqa: ANN401  untyped library

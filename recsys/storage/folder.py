@@ -33,6 +33,12 @@ class FolderStorage:
     def path(self, key: str) -> Path:
         """The file behind a key.
 
+        Args:
+            key: slash-separated, relative.
+
+        Returns:
+            A path below the root.
+
         Raises:
             StorageError: the key is absolute, empty or climbs out of the root.
         """

@@ -56,6 +56,11 @@ class Storage(Protocol):
     def swap(self, key: str, content: bytes, expected: str | None) -> None:
         """Store `content` only if the object's tag still is `expected` (None: only if it is missing).
 
+        Args:
+            key: which object.
+            content: its new bytes; should carry a nonce, see below.
+            expected: the tag from `read_tagged`, or None.
+
         Raises:
             SwapLost: another value is there. A reply that got lost may have been a success:
                 `content` should carry a nonce, and the caller reads again before it retries.
