@@ -71,7 +71,14 @@ def arrivals() -> Mapping[str, float]:
 
 
 def _command(task_id: str, command: str, env: Mapping[str, str] | None = None, **kwargs: Any) -> BashOperator:  # noqa: ANN401
-    environment = {"PATH": COMMANDS_PATH, "RECSYS_WORKSPACE": str(WORKSPACE), "DVC_NO_ANALYTICS": "true"}
+    environment = {
+        "PATH": COMMANDS_PATH,
+        # Airflow gives tasks a socket as standard input. An outermost bash (SHLVL 0, as under systemd) takes that for a
+        # remote login and reads ~/.bashrc, which may put another Python first.
+        "SHLVL": "1",
+        "RECSYS_WORKSPACE": str(WORKSPACE),
+        "DVC_NO_ANALYTICS": "true",
+    }
     return BashOperator(
         task_id=task_id,
         bash_command=command,

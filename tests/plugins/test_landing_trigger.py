@@ -31,31 +31,42 @@ def landing(request, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def watch(plugin):
-    """Watch for some looks; returns one number of files per event."""
+def watch(plugin, monkeypatch):
+    """Watch while steps are taken, with two whole looks after each; returns one number of files per event."""
+    module = plugin("landing_trigger")
+    looks = []
 
-    def watched(kept, *steps, looks_after=3):
-        async def collect():
-            trigger = plugin("landing_trigger").LandingTrigger(poll_s=0.05)
-            trigger.asset_state_store = kept
-            events = []
+    def counted(landed=module.landed):
+        try:
+            return landed()
+        finally:
+            looks.append(1)
 
-            async def listen():
-                async with aclosing(trigger.run()) as stream:
-                    async for event in stream:
-                        events.append(event.payload["files"])
+    monkeypatch.setattr(module, "landed", counted)
 
-            listening = asyncio.create_task(listen())
-            for step in (*steps, lambda: None):
-                await asyncio.to_thread(step)
-                await asyncio.sleep(0.05 * looks_after + 0.2)
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
-            return events
+    async def collect(kept, steps):
+        trigger = module.LandingTrigger(poll_s=0.02)
+        trigger.asset_state_store = kept
+        events = []
 
-        return asyncio.run(collect())
+        async def listen():
+            async with aclosing(trigger.run()) as stream:
+                async for event in stream:
+                    events.append(event.payload["files"])
 
-    return watched
+        listening = asyncio.create_task(listen())
+        for step in steps:
+            await asyncio.to_thread(step)
+            seen = len(looks)
+            while (
+                len(looks) < seen + 3
+            ):  # one may have begun before the step, the last may not have been told yet
+                await asyncio.sleep(0.01)
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        return events
+
+    return lambda kept, *steps: asyncio.run(collect(kept, steps or [lambda: None]))
 
 
 def test_one_event_per_look_however_many_files_landed(landing, watch):

@@ -1,0 +1,76 @@
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def tasks(plugin, monkeypatch):
+    module = plugin("recsys_tasks")
+    monkeypatch.setattr(module, "WORKSPACE", ROOT)
+    return module
+
+
+def run_as_airflow_does(task, home, **changes):
+    """Bash gets a socket as standard input and nobody above it that counts shells."""
+    environment = {name: value for name, value in os.environ.items() if name != "SHLVL"}
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        return subprocess.run(
+            ["bash", "-c", task.bash_command],
+            env=environment | {"HOME": str(home)} | task.env | changes,
+            cwd=task.cwd,
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def test_a_task_runs_in_airflows_own_python_whatever_bashrc_says(tasks, tmp_path):
+    (tmp_path / ".bashrc").write_text("export PATH=/nowhere\n")
+    task = tasks.effect("plan --help")
+    done = run_as_airflow_does(task, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Usage: python -m recsys plan" in done.stdout
+    assert run_as_airflow_does(task, tmp_path, SHLVL="0").returncode == 127  # so the trap is real
+
+
+def test_a_stage_becomes_one_dvc_command_and_a_task_id_without_an_at(tasks):
+    task = tasks.stage("profiles@champion", pool="default_pool")
+    assert task.task_id == "profiles-champion" and task.pool == "default_pool"
+    assert task.bash_command == "exec dvc --wait-for-lock repro --single-item profiles@champion"
+
+
+def test_an_effect_is_named_by_its_command_and_may_bring_variables(tasks):
+    task = tasks.effect("ingest --skip-code", env={"EXTRA": "1"})
+    assert task.task_id == "ingest" and task.bash_command == "exec python -m recsys ingest --skip-code"
+    assert task.env["EXTRA"] == "1" and task.env["PATH"].startswith(str(Path(sys.executable).parent))
+    assert task.append_env and not task.do_xcom_push and 99 in task.skip_on_exit_code
+
+
+def test_a_person_can_set_poll_and_sweep_in_params_yaml(tasks, tmp_path, monkeypatch):
+    monkeypatch.setattr(tasks, "WORKSPACE", tmp_path)
+    (tmp_path / "params.yaml").write_text("arrivals: {poll_s: 7, sweep_s: 70}\n")
+    assert tasks.arrivals() == {"poll_s": 7, "sweep_s": 70}
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"), [("rollback", ["rollback", "previous"]), ("resume", ["resume"])]
+)
+def test_the_form_becomes_arguments_and_nothing_that_was_typed_is_run(tasks, tmp_path, action, expected):
+    typed = "'; touch pwned; \" $(touch pwned) `touch pwned`"
+    show = tmp_path / "python"
+    show.write_text('#!/bin/sh\nfor one in "$@"; do printf "%s\\n" "$one"; done\n')
+    show.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    done = run_as_airflow_does(
+        tasks.move_pointer(), tmp_path, PATH=path, ACTION=action, RELEASE="previous", WHY=typed
+    )
+    assert done.stdout.splitlines() == ["-m", "recsys", *expected, "--why", typed]
+    assert not (ROOT / "pwned").exists()
