@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -130,6 +132,13 @@ class Profiles:
                 wanted_R = np.fromiter((part in parts for part in part_R), bool, len(part_R))
                 found[mine] = wanted_R[self.latest.row_of_item[mine]]
         return found
+
+    def among(self, items: Collection[str], allowed_I: NDArray[np.bool_]) -> set[str]:
+        """Which of a few items are live and allowed; quicker than `row_of_item` for a large catalogue."""
+        wanted = pa.array(sorted(items), pa.string())
+        there = pc.is_in(pa.array(self.latest.item_ids, pa.string()), value_set=wanted)
+        rows = np.flatnonzero(there.to_numpy(zero_copy_only=False).astype(bool) & allowed_I)
+        return {self.latest.item_ids[row] for row in rows}
 
     def nearest(
         self, queries_QD: NDArray[np.floating], k: int, allowed_I: NDArray[np.bool_] | None = None
