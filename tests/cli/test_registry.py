@@ -1,0 +1,75 @@
+"""`recsys fetch-champion`, run as a person runs it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, Arrival, write_part
+from recsys.cli.registry import calibration_texts
+from recsys.encoders import EncoderReference
+from recsys.settings import Settings
+
+
+@pytest.fixture
+def at(workspace, tiny_encoder):
+    params = yaml.safe_load(workspace.params.read_text("utf-8"))
+    params["encoder"] |= {"source": str(tiny_encoder), "max_tokens": 32}
+    workspace.params.write_text(yaml.safe_dump(params), "utf-8")
+    return workspace
+
+
+def fetch(at, *options, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "recsys", "fetch-champion", *options],
+        env=os.environ | {"RECSYS_WORKSPACE": str(at.root)} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_without_a_registry_it_packs_the_pretrained_encoder_and_says_so(at):
+    done = fetch(at, "--json")
+    assert done.returncode == 0, done.stderr
+    reference = EncoderReference.load(at.encoder_reference("champion"))
+    assert json.loads(done.stdout) == reference.model_dump(mode="json")
+    assert "MLFLOW_TRACKING_URI is not set" in done.stderr
+    before = at.encoder_reference("champion").stat().st_mtime_ns
+    assert fetch(at).returncode == 0
+    assert at.encoder_reference("champion").stat().st_mtime_ns == before
+    down = fetch(
+        at, MLFLOW_TRACKING_URI="http://127.0.0.1:9"
+    )  # fetched once: a registry that is down stops nothing
+    assert down.returncode == 0 and "warning: using the champion fetched last" in down.stderr
+
+
+def test_a_registry_that_is_down_at_first_light_is_an_error_with_a_remedy(at):
+    done = fetch(at, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert "RegistryUnreachable: MLflow at http://127.0.0.1:9" in done.stderr and "remedy:" in done.stderr
+
+
+def test_calibration_draws_from_every_live_text_of_the_catalogue(at):
+    rows = [
+        {"item_id": "a", "title": "Amber", "deleted": False},
+        {"item_id": "b", "title": "Birch", "deleted": False},
+        {"item_id": "c", "title": None, "deleted": True},
+    ]
+    import pyarrow as pa
+
+    blank = dict.fromkeys(CATALOGUE_SCHEMA.names)
+    full = [blank | row | {"part": "000001-0123456789", "line": n} for n, row in enumerate(rows, 1)]
+    arrival = Arrival(
+        part="000001-0123456789",
+        kind=CATALOGUE,
+        source="a.csv",
+        sha256="0" * 64,
+        size=1,
+        arrived_at="2026-01-01T00:00:00Z",
+    )
+    write_part(at.staging, at.data, arrival, pa.Table.from_pylist(full, CATALOGUE_SCHEMA))
+    assert calibration_texts(at, Settings.load(at.params)) == ["Amber", "Birch"]
