@@ -203,7 +203,8 @@ def _quantise(model: Any, samples: list[NDArray[np.int64]]) -> Any:  # noqa: ANN
 def _save(model: Any, model_path: Path) -> None:  # noqa: ANN401  openvino.Model
     """Write the IR; the same model gives the same bytes, whatever the process did before."""
     model.set_friendly_name("encoder")
-    for number, operation in enumerate(model.get_ordered_ops()):  # by default named by a counter of the process
+    # By default operations are named by a counter of the process.
+    for number, operation in enumerate(model.get_ordered_ops()):
         operation.set_friendly_name(f"{operation.get_type_name()}_{number}")
     load_openvino().save_model(model, model_path, compress_to_fp16=False)
 

@@ -64,6 +64,12 @@ class EncoderReference(BaseModel):
     def load(cls, path: Path) -> "EncoderReference":
         """Read an encoder.json.
 
+        Args:
+            path: artifacts/<role>/encoder.json, or the file of that name in a packed encoder.
+
+        Returns:
+            The reference.
+
         Raises:
             ArtifactMissing: it is not there.
             EncoderError: it is damaged.
@@ -85,6 +91,10 @@ class EncoderReference(BaseModel):
 def verify_packed(reference: EncoderReference, encoders: Path) -> None:
     """Check every packed file against its size and SHA-256.
 
+    Args:
+        reference: which encoder.
+        encoders: folder of packed encoders.
+
     Raises:
         ArtifactMissing: the encoder is not packed here.
         EncoderError: a file is damaged; names it.
@@ -98,6 +108,10 @@ def verify_packed(reference: EncoderReference, encoders: Path) -> None:
 
 def verify_sizes(reference: EncoderReference, encoders: Path) -> None:
     """Check that every packed file is there with its size: what can be done each time.
+
+    Args:
+        reference: which encoder.
+        encoders: folder of packed encoders.
 
     Raises:
         ArtifactMissing: the encoder is not packed here.

@@ -21,6 +21,9 @@ def find_source(source: str) -> Path:
     Args:
         source: a folder, else an installed package, else a hub id (fetched unless HF_HUB_OFFLINE is set).
 
+    Returns:
+        The folder.
+
     Raises:
         EncoderError: there is none, or it lacks a file; says which.
     """

@@ -2,7 +2,7 @@
 
 Vectors depend on their text alone, to the last bit. Seen with OpenVINO 2026.4.1 on MiniLM, float32 and int8: in
 batches of equal token count, without padding and without a mask, a row has the very same bits alone and in any batch
-(1 to 500 rows, 4 to 256 tokens); padding to another length moves it by up to 2e-7. So a batch holds texts of one token
+(1 to 500 rows, 4 to 256 tokens), on one thread or two; padding to another length moves it by up to 2e-7. So a batch holds texts of one token
 count only, and the packed model takes no mask. It costs nothing: padding is work too. A first encode that was killed
 and goes on with other batches makes the same files. Another processor or OpenVINO version may round otherwise.
 """
@@ -81,6 +81,13 @@ class TransformerEncoder:
 
 def load_tokenizer(path: Path, max_tokens: int) -> Any:  # noqa: ANN401  a tokenizers.Tokenizer
     """Open tokenizer.json; texts are cut to `max_tokens`, never padded.
+
+    Args:
+        path: the file.
+        max_tokens: special tokens included.
+
+    Returns:
+        A tokenizers.Tokenizer.
 
     Raises:
         EncoderError: it is missing or damaged.

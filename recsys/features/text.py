@@ -59,6 +59,12 @@ def feature_path(folder: Path, part: str, key: str) -> Path:
 def feature_files(folder: Path) -> tuple[FeatureFile, ...]:
     """Every feature file of a folder, in part order.
 
+    Args:
+        folder: artifacts/features.
+
+    Returns:
+        The files; what has another form of name is passed over.
+
     Raises:
         ArtifactMissing: there is no such folder; stage `features` makes it.
     """

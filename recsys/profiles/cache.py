@@ -217,7 +217,13 @@ class VectorCache:
 
 
 def key_rows(text_hashes: Sequence[str]) -> NDArray[np.uint8]:
-    """Hex digests as uint8 [N, 32].
+    """Hex digests as bytes.
+
+    Args:
+        text_hashes: 64 hex digits each.
+
+    Returns:
+        uint8 [N, 32].
 
     Raises:
         ValueError: one is not 64 hex digits.

@@ -87,6 +87,12 @@ class ItemProfiles:
 def list_segments(folder: Path) -> tuple[Segment, ...]:
     """Every finished segment of a folder, in part order.
 
+    Args:
+        folder: artifacts/profiles/<role>.
+
+    Returns:
+        Segments, oldest part first.
+
     Raises:
         ArtifactMissing: there is no such folder; stage `profiles` makes it.
     """
@@ -100,6 +106,13 @@ def list_segments(folder: Path) -> tuple[Segment, ...]:
 
 def segment_of(folder: Path, name: str) -> Segment:
     """The segment `<part>-<key16>` of a folder, made or not.
+
+    Args:
+        folder: artifacts/profiles/<role>.
+        name: the segment's.
+
+    Returns:
+        The segment with its paths.
 
     Raises:
         ValueError: the name has another form.
@@ -183,6 +196,12 @@ def latest(segments: Sequence[Segment]) -> Latest:
 
 def load_profiles(segments: Sequence[Segment]) -> ItemProfiles:
     """Gather the vectors of all live items, in the order of `latest`.
+
+    Args:
+        segments: of one encoder.
+
+    Returns:
+        Ids and vectors.
 
     Raises:
         ValueError: segments of different encoders (another dimension) were mixed.

@@ -123,6 +123,14 @@ def run(settings: Settings, at: Artifacts, role: str) -> None:
 def plan(settings: Settings, at: Artifacts, role: str) -> Plan:
     """What `run` would encode, without doing it.
 
+    Args:
+        settings: all of params.yaml.
+        at: the workspace.
+        role: champion or challenger.
+
+    Returns:
+        The plan; minutes come from encoding a sample that is thrown away.
+
     Raises:
         ArtifactMissing: `fetch-champion` or stage `features` has not run.
     """
