@@ -29,9 +29,9 @@ class LandedFile:
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that must be quarantined, and what is wrong with it in a person's words."""
+    """A row that must be quarantined, and the reason that must be given."""
 
-    fault: str
+    reason: str
     row: dict[str, object]
 
 
@@ -78,11 +78,13 @@ def file_with_bad_rows(data: DemoData) -> tuple[LandedFile, tuple[BadRow, ...]]:
     ]
     known = good[0]
     bad = (
-        BadRow("no item id", known | {"item_id": ""}),
-        BadRow("no text", known | {"item_id": "acme-1", "title": "", "description": "", "tags": ""}),
-        BadRow("a date in the future", known | {"item_id": "acme-2", "updated_at": "2999-01-01T00:00:00Z"}),
-        BadRow("a date that is none", known | {"item_id": "acme-3", "updated_at": "last Tuesday"}),
-        BadRow("an id that came before in the file", known | {"title": "Another film of the same id"}),
+        BadRow("missing_id", known | {"item_id": ""}),
+        BadRow("no_text", known | {"item_id": "acme-1", "title": "", "description": "", "tags": ""}),
+        BadRow("future_timestamp", known | {"item_id": "acme-2", "updated_at": "2999-01-01T00:00:00Z"}),
+        BadRow("bad_timestamp", known | {"item_id": "acme-3", "updated_at": "last Tuesday"}),
+        BadRow(
+            "duplicate_id", known | {"title": "An older title of the same film", "updated_at": NEW_FILMS_AT}
+        ),
     )
     rows = list(good)
     for place, one in enumerate(bad):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from rich.console import Console
+from rich.markup import escape
 
 from demo import landing
 from demo.airflow_client import Airflow
@@ -123,9 +124,9 @@ class Walk:
         ]
         _require(len(found) == len(bad), f"{len(found)} rows were quarantined, not {len(bad)}: {found}")
         for row, planted in zip(found, bad, strict=True):
-            _require(bool(row["reason"]), f"line {row['line']} was quarantined without a reason")
-            told = f"    line {row['line']}: [yellow]{row['reason']}[/] [dim]{row['detail']}[/] ({planted.fault})"
-            self.console.print(told, highlight=False)
+            told = f"line {row['line']}: {row['reason']}"
+            _require(row["reason"] == planted.reason, f"{told}, not {planted.reason}")
+            self.console.print(f"    {told} [dim]{escape(row['detail'])}[/]", highlight=False)
 
     def rollback_and_resume(self) -> None:
         """Step 5: back to the release before; a film that lands under the hold waits for `resume`."""
