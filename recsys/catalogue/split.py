@@ -79,6 +79,12 @@ class Split:
     def load(cls, folder: Path) -> "Split":
         """Read what `save` wrote.
 
+        Args:
+            folder: artifacts/split.
+
+        Returns:
+            The holdout.
+
         Raises:
             ArtifactMissing: stage `split` has not run.
         """

@@ -115,6 +115,9 @@ def find_leaks(holdout: Holdout, models: Mapping[str, Recaller], similarity: flo
 def require_no_leaks(findings: Sequence[Finding]) -> None:
     """Stop where a leak was found.
 
+    Args:
+        findings: from `find_leaks`.
+
     Raises:
         LeakFound: names every kind with examples.
     """

@@ -92,6 +92,12 @@ class Report(BaseModel):
     def load(cls, path: Path) -> "Report":
         """Read report.json.
 
+        Args:
+            path: where it lies.
+
+        Returns:
+            The report.
+
         Raises:
             ArtifactMissing: stage `evaluate` has not run.
         """

@@ -41,7 +41,13 @@ def read_table(path: Path, required: tuple[str, ...]) -> pa.Table:
 
 
 def read_ids(path: Path) -> list[str]:
-    """Item ids: column item_id of a table, or of a .txt file one per line. Distinct, in order.
+    """Item ids: column item_id of a table, or of a .txt file one per line.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Distinct ids, in order.
 
     Raises:
         UnreadableFile: as `read_table`, or there are none.

@@ -45,6 +45,12 @@ class Decision(BaseModel):
     def load(cls, path: Path) -> "Decision":
         """Read decision.json.
 
+        Args:
+            path: where it lies.
+
+        Returns:
+            The verdict.
+
         Raises:
             ArtifactMissing: stage `gate` has not run.
         """

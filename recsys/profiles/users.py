@@ -98,6 +98,12 @@ class UsersSummary:
     def load(cls, path: Path) -> "UsersSummary":
         """Read users.json.
 
+        Args:
+            path: where it lies.
+
+        Returns:
+            The summary.
+
         Raises:
             ArtifactMissing: stage `users` has not run.
         """
@@ -122,6 +128,12 @@ def history_key(rows_sha256: str) -> str:
 
 def history_files(folder: Path) -> tuple[HistoryFile, ...]:
     """Every history of a folder, in part order.
+
+    Args:
+        folder: artifacts/users/histories.
+
+    Returns:
+        One entry per interactions part.
 
     Raises:
         ArtifactMissing: there is no such folder; stage `users` makes it.
