@@ -61,7 +61,8 @@ def pack_encoder(params: EncoderParams, encoders: Path, calibration_texts: Seque
     try:
         reference = EncoderReference.load(target / REFERENCE)
         verify_sizes(reference, encoders)
-        return reference
+        # The same files may have been packed under another name: the reference says what was asked for.
+        return reference.model_copy(update={"source": params.source})
     except (ArtifactMissing, EncoderError):
         shutil.rmtree(target, ignore_errors=True)
     _remove_abandoned(encoders)

@@ -2,9 +2,10 @@
 
 Vectors depend on their text alone, to the last bit. Seen with OpenVINO 2026.4.1 on MiniLM, float32 and int8: in
 batches of equal token count, without padding and without a mask, a row has the very same bits alone and in any batch
-(1 to 500 rows, 4 to 256 tokens), on one thread or two; padding to another length moves it by up to 2e-7. So a batch holds texts of one token
-count only, and the packed model takes no mask. It costs nothing: padding is work too. A first encode that was killed
-and goes on with other batches makes the same files. Another processor or OpenVINO version may round otherwise.
+(1 to 500 rows, 4 to 256 tokens, one thread or two); padding to another length moves it by up to 2e-7. So a batch holds
+texts of one token count only, and the packed model takes no mask. It costs nothing: padding is work too. A first encode
+that was killed and goes on with other batches makes the same files. Another processor or OpenVINO version may round
+otherwise.
 """
 
 from collections.abc import Callable, Iterator, Sequence
