@@ -9,6 +9,7 @@ from typing import Any
 import click
 import yaml
 from click.testing import CliRunner
+from pydantic.fields import FieldInfo
 
 from recsys.cli import COMMANDS, main
 from recsys.settings import Settings
@@ -20,9 +21,9 @@ ENVIRONMENT = """\
 | variable | meaning |
 |---|---|
 | `RECSYS_WORKSPACE` | the folder with `params.yaml`, `dvc.yaml`, `data.dvc`; default: the current one |
-| `RECSYS_LANDING` | landing zone: a folder or `s3://bucket/prefix`, with `catalogue/` and `interactions/` below it |
+| `RECSYS_LANDING` | landing zone: folder or `s3://bucket/prefix` with `catalogue/`, `interactions/` below |
 | `RECSYS_STORE` | release store: a folder or `s3://bucket/prefix` |
-| `RECSYS_PSEUDONYM_KEY` | key (16 characters or more) that turns user ids into pseudonyms at ingest; keep it, and keep it secret |
+| `RECSYS_PSEUDONYM_KEY` | key (16 characters or more) that makes user ids pseudonyms; keep it, and secret |
 | `RECSYS_CACHE` | content-addressed caches, shared between workspaces; default: `var/cache` |
 | `RECSYS_ALERT_URL`, `RECSYS_ALERT_KEY` | where a task that failed for good is POSTed to, and the key that signs it |
 | `MLFLOW_TRACKING_URI` | the registry; without it the pretrained encoder is used |
@@ -30,7 +31,7 @@ ENVIRONMENT = """\
 """
 
 
-def bounds(field: Any) -> str:
+def bounds(field: FieldInfo) -> str:
     """A field's type and bounds, in words."""
     limits = [str(limit) for limit in field.metadata]
     kind = getattr(field.annotation, "__name__", None) or str(field.annotation).replace("typing.", "")
@@ -61,7 +62,8 @@ def command_help(path: list[str], command: click.Command) -> str:
 def page() -> str:
     """The whole reference."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    blocks = ["# Reference", "", "Made by `make reference` from the code; do not edit by hand.", "", "## params.yaml", ""]
+    blocks = ["# Reference", "", "Made by `make reference` from the code; do not edit by hand.", ""]
+    blocks += ["## params.yaml", ""]
     for section in Settings.model_fields:
         blocks += [f"### {section}", "", params_table(section, params[section]), ""]
     blocks += ["## Environment", "", "Secrets and addresses; none of them changes a result.", "", ENVIRONMENT]

@@ -42,7 +42,7 @@ class Artifacts:
         return self.root / "artifacts/features"
 
     def encoder_reference(self, role: str) -> Path:
-        """Which encoder plays `role` (champion, challenger): hash, source, MLflow version. Written by `fetch-champion`."""
+        """Which encoder plays `role` (champion, challenger): hash, source, MLflow version."""
         return self.root / f"artifacts/{role}/encoder.json"
 
     def profiles(self, role: str) -> Path:

@@ -39,6 +39,12 @@ class Settings(BaseModel):
     def load(cls, path: Path) -> "Settings":
         """Read params.yaml.
 
+        Args:
+            path: the file.
+
+        Returns:
+            The settings.
+
         Raises:
             ConfigError: the file is missing, is not YAML, misspells a key, lacks one or breaks a bound;
                 names the key.

@@ -43,7 +43,7 @@ class IngestParams(BaseModel):
 class ArrivalsParams(BaseModel):
     """Section `arrivals`: how soon a landed file is noticed (read by the DAG `profile_arrivals`)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     poll_s: float = Field(gt=0)
     """Seconds between two looks into the landing zone."""

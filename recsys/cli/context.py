@@ -31,8 +31,15 @@ def settings() -> Settings:
 def required(variable: str, meaning: str) -> str:
     """An environment variable that must be set.
 
+    Args:
+        variable: its name.
+        meaning: for the remedy.
+
+    Returns:
+        Its value.
+
     Raises:
-        ConfigError: it is not; says what it means.
+        ConfigError: it is not set; says what it means.
     """
     value = os.environ.get(variable)
     if not value:

@@ -167,8 +167,8 @@ def alerts(at: Artifacts) -> Finding:
 
 
 CHECKS: tuple[Callable[[Artifacts], Finding], ...] = (
-    python_version, locked_versions, params, data_version, pseudonym_key, landing_zone, release_store, registry, champion,
-    disk, alerts,
+    python_version, locked_versions, params, data_version, pseudonym_key, landing_zone, release_store, registry,
+    champion, disk, alerts,
 )  # fmt: skip
 
 
