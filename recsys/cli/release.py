@@ -131,11 +131,14 @@ def releases(store_url: str | None, as_json: bool) -> None:
     table = Table("release", "", "parts", "item rows", "encoder", "written (UTC)")
     for one in found:
         marks = [("current", one.is_current), ("held", one.is_head and not one.is_current)]
-        marks.append(("lost a race", not one.in_line))
+        marks += [("lost a race", not one.in_line and not one.fault), ("unreadable", bool(one.fault))]
         written = f"{one.written_at:%Y-%m-%d %H:%M:%S}"
         said = ", ".join(word for word, true in marks if true)
         table.add_row(one.release, said, str(one.n_parts), str(one.n_items), one.encoder[:10], written)
     console.print(table)
+    for one in found:
+        if one.fault:
+            console.print(one.fault, highlight=False, markup=False)
 
 
 @click.command()

@@ -1,5 +1,6 @@
 """Moving the pointer without building anything: roll back, resume, and the list of releases."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,6 +30,8 @@ class Listed:
     """Live rows over all segments, superseded ones included."""
     encoder: str
     written_at: datetime
+    fault: str | None = None
+    """Why its manifest cannot be read; it is listed all the same."""
 
 
 def rollback(storage: Storage, release: str, who: str, why: str) -> Current:
@@ -91,17 +94,17 @@ def releases(storage: Storage) -> tuple[Listed, ...]:
         storage: where releases live.
 
     Returns:
-        One entry per stored manifest.
+        One entry per stored manifest; those that cannot be read come last.
 
     Raises:
-        ReleaseError: a manifest is damaged or of a newer format.
+        ReleaseError: the pointer is damaged or of a newer format.
     """
     store = ReleaseStore(storage)
     pointer = store.pointer()
     stored = store.release_ids()
-    manifests = {release: store.manifest(release) for release in stored}
+    manifests, faults = _readable(store, stored)
     line = lineage(pointer.current.head, manifests) if pointer else ()
-    return tuple(
+    listed = [
         Listed(
             release=release,
             parent=manifest.parent,
@@ -114,7 +117,23 @@ def releases(storage: Storage) -> tuple[Listed, ...]:
             written_at=stored[release],
         )
         for release, manifest in sorted(manifests.items(), key=lambda m: (-m[1].sequence, m[0]))
-    )
+    ]
+    listed += [
+        Listed(one, None, False, False, False, 0, 0, "", stored[one], says) for one, says in faults.items()
+    ]
+    return tuple(listed)
+
+
+def _readable(store: ReleaseStore, stored: Iterable[str]) -> tuple[dict[str, Manifest], dict[str, str]]:
+    """Manifests by release, and what is wrong with those that cannot be read."""
+    manifests: dict[str, Manifest] = {}
+    faults: dict[str, str] = {}
+    for release in stored:
+        try:
+            manifests[release] = store.manifest(release)
+        except ReleaseError as error:
+            faults[release] = str(error)
+    return manifests, faults
 
 
 def lineage(head: str, manifests: dict[str, Manifest]) -> tuple[str, ...]:

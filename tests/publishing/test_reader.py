@@ -11,7 +11,7 @@ from recsys import Release
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.errors import ReleaseError
 from recsys.profiles.users import Ridge
-from recsys.publishing import ReleaseStore, rollback, trace
+from recsys.publishing import ReleaseStore, releases, rollback, trace
 from recsys.storage import FolderStorage, Storage
 from tests.publishing.shop import FILMS, UP, Shop
 
@@ -154,6 +154,9 @@ def test_a_damaged_manifest_is_refused(shop: Shop, folder: FolderStorage) -> Non
     path.write_bytes(path.read_bytes().replace(b"c0ffee", b"decade"))
     with pytest.raises(ReleaseError, match=f"manifest of release {release} fails its checksum"):
         Release.open(folder.url)
+    (listed,) = releases(folder)  # a person who looks for a way out still gets the list
+    assert listed.release == release
+    assert listed.fault is not None and "fails its checksum" in listed.fault
 
 
 def test_a_newer_format_is_refused_with_a_clear_word(shop: Shop, folder: FolderStorage) -> None:
