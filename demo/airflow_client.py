@@ -1,19 +1,27 @@
 """Airflow's REST API as the demo and the tests use it: trigger a DAG, watch its runs and tasks."""
 
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from demo.processes import DemoError, Server
 
 FINISHED = ("success", "failed")
+TRIES = 5
+CONFLICT, SERVER_ERROR = 409, 500
 
 
 class AirflowRefused(DemoError):
-    """Airflow's API answered with an error; carries its words."""
+    """Airflow's API answered with an error; carries its words and the HTTP status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -55,9 +63,24 @@ class Airflow:
         return cls(server.url, server.details["user"], server.details["password"])
 
     def trigger(self, dag: str, conf: dict[str, Any] | None = None) -> str:
-        """Start a run; returns its id."""
-        body = {"logical_date": None, "conf": conf or {}}
-        return str(self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", body)["dag_run_id"])
+        """Start a run; returns its id.
+
+        Tried again after a server error: on sqlite, Airflow 3.3 writes its audit log in the event loop, where it may
+        wait for a request that waits for the loop, until sqlite gives up after 5 s. The id makes a second try harmless.
+        """
+        run_id = f"manual__{uuid4().hex}"
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
+        for left in reversed(range(TRIES)):
+            try:
+                self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", body)
+                break
+            except AirflowRefused as error:
+                if error.status == CONFLICT:  # an earlier try has started it after all
+                    break
+                if error.status < SERVER_ERROR or not left:
+                    raise
+                time.sleep(1)
+        return run_id
 
     def runs(self, dag: str) -> list[Run]:
         """The newest runs of a DAG, newest first."""
@@ -126,7 +149,7 @@ class Airflow:
                 return found
         except urllib.error.HTTPError as error:
             words = error.read().decode("utf-8", "replace")[:2000]
-            raise AirflowRefused(f"{method} {path}: HTTP {error.code}: {words}") from error
+            raise AirflowRefused(f"{method} {path}: HTTP {error.code}: {words}", error.code) from error
 
 
 def _run(one: dict[str, Any]) -> Run:

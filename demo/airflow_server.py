@@ -103,8 +103,7 @@ def _settings(workspace: Path, folder: Path, port: int) -> dict[str, str]:
             "workers": 1,
             "base_url": f"http://127.0.0.1:{port}",
         },
-        # On a busy machine a writer may keep the others waiting longer than sqlite's 5 seconds.
-        "database": {"sql_alchemy_conn": f"sqlite:///{folder / 'airflow.db'}?timeout=60"},
+        "database": {"sql_alchemy_conn": f"sqlite:///{folder / 'airflow.db'}"},
         "scheduler": {"scheduler_idle_sleep_time": 0.3},
         "dag_processor": {"parsing_processes": 1, "refresh_interval": 30, "min_file_process_interval": 60},
         "triggerer": {"job_heartbeat_sec": 2},

@@ -1,5 +1,6 @@
 """The fast loop in a real Airflow, with real DVC and a tiny real encoder. Tests run in order and share the platform."""
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.airflow_client import FINISHED, AirflowRefused
 from recsys import Release
 
 pytestmark = pytest.mark.servers
@@ -51,6 +53,18 @@ def seconds(run):
     return (datetime.fromisoformat(run.end) - datetime.fromisoformat(run.start)).total_seconds()
 
 
+def wait_for(platform, run_id, state):
+    """Wait until a run of the form ends; gives it, if it ended as expected."""
+
+    def ended():
+        run = platform.airflow.run("rollback_release", run_id)
+        return run if run.state in FINISHED else None
+
+    run = platform.wait(ended, f"{run_id} ends", 120)
+    assert run.state == state, platform.story()
+    return run
+
+
 @pytest.fixture(scope="session")
 def doomed(platform):
     """A rollback that cannot succeed, started first and judged last: three tries take a while."""
@@ -76,7 +90,10 @@ def test_an_event_that_comes_twice_or_coalesces_changes_nothing(platform):
     before, known = pointer(platform), set(platform.runs())
     asset = platform.airflow._ask("GET", "/api/v2/assets?uri_pattern=recsys")["assets"][0]
     for _ in range(3):
-        platform.airflow._ask("POST", "/api/v2/assets/events", {"asset_id": asset["id"], "extra": {}})
+        with contextlib.suppress(
+            AirflowRefused
+        ):  # sqlite may be busy: one event fewer must change nothing either
+            platform.airflow._ask("POST", "/api/v2/assets/events", {"asset_id": asset["id"], "extra": {}})
     new = platform.wait(lambda: set(platform.runs()) - known, "the events start a run", 60)
     platform.wait(platform.idle, "the runs end", 120)
     for run in (run for name, run in platform.runs().items() if name in new):
@@ -100,10 +117,7 @@ def test_with_the_watcher_killed_the_sweep_publishes_what_lands(platform):
 
 
 def test_a_task_that_fails_for_good_sends_exactly_one_signed_post(platform, doomed):
-    def ended():
-        return platform.airflow.run("rollback_release", doomed).state == "failed"
-
-    platform.wait(ended, "the rollback fails for good", 120)
+    wait_for(platform, doomed, "failed")
     platform.wait(lambda: platform.alerts.got, "the alert arrives", 30)
     time.sleep(2)  # a second one would come at once
     ((headers, body),) = platform.alerts.got
@@ -121,9 +135,9 @@ def test_a_task_that_fails_for_good_sends_exactly_one_signed_post(platform, doom
 
 
 def test_what_was_typed_into_the_form_ran_no_command(platform, doomed):
-    run = platform.airflow.run("rollback_release", doomed)
+    run = wait_for(platform, doomed, "failed")
     (task,) = platform.airflow.tasks(run)
-    assert "999999-0123456789" in platform.airflow.log(run, task, lines=80)
+    assert "ReleaseError" in platform.airflow.log(run, task, lines=80)  # our command judged it, no shell
     assert list(platform.workspace.rglob("pwned")) == []
 
 
@@ -132,9 +146,9 @@ def test_rollback_by_the_form_repoints_and_holds_and_resume_lets_go(platform):
     first = platform.airflow.trigger(
         "rollback_release", {"action": "rollback", "release": "previous", "why": INJECTION}
     )
-    platform.wait(lambda: platform.airflow.run("rollback_release", first).state == "success", "rollback", 60)
+    wait_for(platform, first, "success")
     held = pointer(platform)
     assert held["release"] != newest["release"] and held["hold"]["why"] == INJECTION
     second = platform.airflow.trigger("rollback_release", {"action": "resume", "why": "mended"})
-    platform.wait(lambda: platform.airflow.run("rollback_release", second).state == "success", "resume", 60)
+    wait_for(platform, second, "success")
     assert pointer(platform)["release"] == newest["release"] and pointer(platform)["hold"] is None
