@@ -58,7 +58,7 @@ def unreachable(uri: str, words: str) -> RegistryUnreachable:
 def without_credentials(uri: str) -> str:
     """An address as it may be shown: user and password left out."""
     parts = urllib.parse.urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return uri.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1) if "@" in parts.netloc else uri
 
 
 def _credentials(uri: str) -> dict[str, str]:

@@ -125,7 +125,7 @@ sys.stdout.flush()
 record = RunRecord("c0ffee", {{"seed": 7}})
 register_encoder({mlflow_server!r}, {encoder_hash!r}, Path({str(packed)!r}), record, {model!r})
 """
-    for delay_s in (0.0, 0.05, 0.15, 0.3):
+    for delay_s in (0.0, 0.1, 0.25):
         with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
             assert process.stdout is not None and process.stdout.read(5) == b"READY"
             time.sleep(delay_s)
