@@ -17,17 +17,18 @@ N_SHOWN = 5
 def show_steps(console: Console, steps: list[Step]) -> None:
     """One line per step."""
     table = Table(title="\nWhat happened", title_style="bold", header_style="bold")
-    table.add_column("step")
+    table.add_column("step", no_wrap=True)
     for column in (
         "parts",
-        "rows accepted",
+        "rows in",
         "quarantined",
-        "items encoded",
+        "encoded",
+        "of",
         "index recall",
         "landed → live",
-        "seconds",
+        "step took",
     ):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     table.add_column("release", no_wrap=True)
     for step in steps:
         table.add_row(
@@ -35,10 +36,11 @@ def show_steps(console: Console, steps: list[Step]) -> None:
             str(step.parts),
             f"{step.accepted:,}",
             str(step.quarantined),
-            f"{step.encoded:,} of {step.n_items:,}",
+            f"{step.encoded:,}",
+            f"{step.n_items:,}",
             "" if step.index_recall is None else f"{step.index_recall:.3f}",
             "held" if step.live_s is None else f"{step.live_s:.1f} s",
-            f"{step.seconds:.1f}",
+            f"{step.seconds:.1f} s",
             step.release,
         )
     console.print(table)
@@ -91,12 +93,10 @@ def show_places(console: Console, platform: Platform, *, running: bool) -> None:
     table = Table(title="\nWhere to look", title_style="bold", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    stopped = "" if running else " (stopped now; `make up` brings it back with everything in it)"
-    table.add_row(
-        "Airflow", f"{platform.airflow.url} user {airflow['user']} password {airflow['password']}{stopped}"
-    )
-    table.add_row("MLflow", f"{platform.mlflow.url}{stopped}")
-    table.add_row("S3", f"{platform.seaweed.url}: buckets landing, releases, dvc, mlflow{stopped}")
+    user, password = airflow["user"], airflow["password"]
+    table.add_row("Airflow", f"{platform.airflow.url} user {user} password {password}")
+    table.add_row("MLflow", platform.mlflow.url)
+    table.add_row("S3", f"{platform.seaweed.url}: buckets landing, releases, dvc, mlflow")
     table.add_row("workspace", str(workspace))
     reports = sorted((workspace / "data").glob("catalogue/*/report.html"))
     if reports:
@@ -105,8 +105,10 @@ def show_places(console: Console, platform: Platform, *, running: bool) -> None:
         )
     if (workspace / "artifacts/gate/page.html").is_file():
         table.add_row("gate page", str(workspace / "artifacts/gate/page.html"))
-    table.add_row("logs", str(workspace.parent / "servers" / "*" / "*.log"))
+    table.add_row("logs", f"{workspace.parent / 'servers'}, of tasks in airflow/logs")
     console.print(table)
+    if not running:
+        console.print("The servers are stopped; `make up` brings them back with everything in them.")
 
 
 def show_all(console: Console, walk: Walk) -> None:

@@ -18,7 +18,7 @@ from demo.observing import Sight, live_items, look
 from demo.platform import Platform
 from demo.watching import WalkFailed, Watch
 from recsys.artifacts import Artifacts
-from recsys.catalogue.parts import CATALOGUE
+from recsys.catalogue.parts import CATALOGUE, all_parts
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.publishing import ReleaseStore
 from recsys.settings import Settings
@@ -74,6 +74,11 @@ class Walk:
     def airflow(self) -> Airflow:
         """Airflow's API."""
         return Airflow.of(self.platform.airflow)
+
+    @cached_property
+    def arrivals(self) -> Watch:
+        """Follows DAG profile_arrivals."""
+        return Watch(self.airflow, ARRIVALS, self.console)
 
     def run(self) -> None:
         """All five steps, then the gate; fills `steps` and `judged`."""
@@ -173,7 +178,7 @@ class Walk:
     def _arrival(self, name: str, files: list[LandedFile], *, held: bool = False) -> Step:
         """Land files, wait until a release holds them, and count what happened."""
         before = look(self.at, self.store)
-        watch = Watch(self.airflow, ARRIVALS, self.console)
+        watch = self.arrivals
         zone = open_storage(self.platform.environment["RECSYS_LANDING"])
         since = time.monotonic()
         for file in files:
@@ -181,19 +186,26 @@ class Walk:
             self.console.print(
                 f"    landed {zone.url}/{file.key} [dim]{len(file.content):,} bytes[/]", highlight=False
             )
-        live: list[float] = []
 
-        def done(idle: bool) -> bool:
-            pointer = self.store.pointer()
-            moved = bool(pointer and pointer.current.head != before.head)
-            if moved and not live:
-                live.append(time.monotonic() - since)
+        def done() -> bool:
+            """Every file has left the landing zone, and every part is in the newest release."""
             if refused := sorted(self.at.refused.glob("*.json")):
                 raise WalkFailed(f"a batch was refused: {refused[0].read_text(encoding='utf-8')}")
-            return moved and idle and not any(zone.exists(file.key) for file in files)
+            pointer = self.store.pointer()
+            if (
+                pointer is None
+                or pointer.current.head == before.head
+                or any(zone.exists(file.key) for file in files)
+            ):
+                return False
+            return {part.id for part in all_parts(self.at.data)} <= self.store.manifest(
+                pointer.current.head
+            ).parts
 
-        seconds = watch.until(done, name, TIMEOUT_S)
-        return self._step(name, before, None if held else live[0], seconds)
+        watch.until(done, name, TIMEOUT_S)
+        live_s = time.monotonic() - since
+        watch.until_idle("the run ends", TIMEOUT_S)
+        return self._step(name, before, None if held else live_s, time.monotonic() - since)
 
     def _step(self, name: str, before: Sight, live_s: float | None, seconds: float) -> Step:
         after = look(self.at, self.store)
@@ -236,15 +248,10 @@ class Walk:
         watch = Watch(self.airflow, ROLLBACK, self.console)
         since = time.monotonic()
         self.airflow.trigger(ROLLBACK, {"action": action, "release": "previous", "why": why})
-        moved: list[float] = []
-
-        def done(idle: bool) -> bool:
-            if not moved and self.store.current().current.generation > before:
-                moved.append(time.monotonic() - since)
-            return bool(moved) and idle
-
-        watch.until(done, action, 120)
-        return moved[0]
+        watch.until(lambda: self.store.current().current.generation > before, action, 120)
+        moved_s = time.monotonic() - since
+        watch.until_idle("the run ends", 120)
+        return moved_s
 
     def _title(self, number: str, words: str) -> None:
         self.console.print(f"\n[bold]({number})[/] {words}", highlight=False)

@@ -24,19 +24,21 @@ class WalkFailed(DemoError):
 
 @dataclass
 class Watch:
-    """Follows runs of one DAG from a moment on; finished tasks become lines, the rest a status line."""
+    """Follows the runs of one DAG that had not ended when it began; ended tasks become lines, once."""
 
     airflow: Airflow
     dag: str
     console: Console
     told: set[tuple[str, str, int]] = field(default_factory=set)
     old: set[str] = field(default_factory=set)
+    idle: bool = True
+    """Whether every run had ended at the last look."""
 
     def __post_init__(self) -> None:
         self.old = {run.id for run in self.airflow.runs(self.dag) if run.state in FINISHED}
 
-    def until(self, done: Callable[[bool], bool], what: str, timeout_s: float) -> float:
-        """Poll until `done(idle)` is true, where idle says that no run is under way.
+    def until(self, done: Callable[[], bool], what: str, timeout_s: float) -> float:
+        """Poll until `done()` is true.
 
         Args:
             done: asked between two looks.
@@ -52,10 +54,9 @@ class Watch:
         since = time.monotonic()
         with self.console.status(what) as status:
             while True:
-                runs = [run for run in self.airflow.runs(self.dag) if run.id not in self.old]
-                running = [name for run in reversed(runs) for name in self._tell(run)]
+                running = self._look()
                 passed = time.monotonic() - since
-                if done(all(run.state in FINISHED for run in runs)):
+                if done():
                     return passed
                 if passed > timeout_s:
                     raise WalkFailed(
@@ -63,6 +64,19 @@ class Watch:
                     )
                 status.update(f"{what}: {', '.join(running) or 'waiting for Airflow'} ({passed:.0f} s)")
                 time.sleep(POLL_S)
+
+    def until_idle(self, what: str, timeout_s: float) -> None:
+        """Poll until no run is under way, so that what follows the swap in a run is seen to go well too."""
+        self.until(lambda: self.idle, what, timeout_s)
+
+    def _look(self) -> list[str]:
+        """Tell what has ended since the last look; the names of the tasks under way."""
+        runs = [run for run in reversed(self.airflow.runs(self.dag)) if run.id not in self.old]
+        running = [name for run in runs for name in self._tell(run)]
+        ended = {run.id for run in runs if run.state in FINISHED}
+        self.old |= ended
+        self.idle = len(ended) == len(runs)
+        return running
 
     def _tell(self, run: Run) -> list[str]:
         """Print tasks that have ended; the names of those under way."""
