@@ -1,7 +1,8 @@
 """Intake: everything that waits in the landing zone is judged and, if it may, becomes a part. Safe to repeat.
 
-Write boundaries, in order: the staged copy (var), the part's draft (var), the rename into data/ (acceptance),
-the page (var), the landed file's move to processed/. Killed between any two, the next run ends with the same bytes.
+Write boundaries, in order: the staged copy (var), of a batch let in by hand its record (var), the part's draft (var),
+the rename into data/ (acceptance), the page (var), the landed file's move to processed/. Killed between any two, the
+next run ends with the same bytes; a batch that was not yet accepted waits for the person's word again.
 """
 
 import shutil
@@ -208,14 +209,13 @@ class _Intake:
         names = pa.array([arrival.part] * rows.num_rows, pa.string())
         rows = rows.set_column(place, rows.schema.field("part"), names)
         page = batch_page(Title(arrival.part, refused=False, accepted_by=by), landed, judged)
+        if by:  # before the part: were it written after, a kill in between would leave the refusal standing
+            let_in = {"accepted_by": by, "part": arrival.part}
+            self._record(landed, digest, judged).model_copy(update=let_in).save(self.at.refused)
         part = write_part(
             self.at.staging, self.at.data, arrival, rows, judged.bad.table(arrival.part), {REPORT: page}
         )
         self._publish_page(part.id, page)
-        if by:
-            self._record(landed, digest, judged).model_copy(update={"accepted_by": by, "part": part.id}).save(
-                self.at.refused
-            )
         self._move_away(landed, part.id)
         return Outcome(
             landed.key,

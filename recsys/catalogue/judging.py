@@ -85,7 +85,7 @@ def latest_arrivals(parts: Sequence[Part], kind: str, window: int) -> tuple[Arri
 def found_value(judged: Judged, expected: Expected) -> str:
     """What was measured where a batch-level expectation looked, for people."""
     if expected.reason == "missing_columns":
-        return "missing: " + ", ".join(missing_columns(judged.batch))
+        return "missing: " + (", ".join(missing_columns(judged.batch)) or "none")
     value = judged.measured.metrics[expected.column]
     return f"{value:.1%}" if expected.column.endswith("share") else f"{value:,.6g}"
 

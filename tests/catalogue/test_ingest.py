@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from recsys.catalogue import ingest as module
 from recsys.catalogue.ingest import ingest
 from recsys.catalogue.outcomes import LetIn
 from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, AcceptedBy, list_parts
@@ -219,6 +220,44 @@ def test_a_refused_batch_touches_nothing_and_is_let_in_on_the_record(house, film
     assert b"Let in by ada: a new supplier" in part.report_path.read_bytes()
 
 
+@pytest.mark.parametrize("place", ["write_part", "publish_page", "move"])
+def test_letting_in_can_be_killed_anywhere_and_leaves_no_refusal_of_what_was_accepted(
+    house, films, monkeypatch, place
+):
+    house.land("catalogue/a.jsonl", films() + [{"item_id": f"bare{i}"} for i in range(20)])
+    (refused,) = house.ingest().outcomes
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_):
+        raise Killed
+
+    owner, name = {
+        "write_part": (module, "write_part"),
+        "publish_page": (module._Intake, "_publish_page"),
+        "move": (type(house.landing), "move"),
+    }[place]
+    monkeypatch.setattr(owner, name, killed)
+    with pytest.raises(Killed):
+        house.ingest(LetIn(refused.batch, BY))
+    monkeypatch.undo()
+    report = house.ingest()
+    (record,) = refusals(house.at.refused)
+    if place == "write_part":  # nothing was accepted: it is refused as before, and waits for the word again
+        assert [o.status for o in report.outcomes] == ["refused"]
+        assert (house.ids(), record.accepted_by, record.part) == ([], None, None)
+        report = house.ingest(LetIn(refused.batch, BY))
+        assert [o.status for o in report.outcomes] == ["accepted"]
+        (record,) = refusals(house.at.refused)
+    else:
+        assert [o.status for o in report.outcomes] == ["repeated"]
+    (part,) = list_parts(house.at.data, CATALOGUE)
+    assert (record.accepted_by, record.part) == (BY, part.id)
+    assert part.arrival.accepted_by == BY
+    assert house.landing.list("catalogue/") == [] and house.ingest().still_refused == ()
+
+
 def test_only_opinions_can_be_overruled(house, films):
     house.land("catalogue/a.csv", "item_id,price\n1,2\n")
     (refused,) = house.ingest().outcomes
@@ -306,6 +345,7 @@ def test_the_page_of_a_batch_names_reasons_and_lines_and_holds_no_row(house, fil
     (part,) = list_parts(house.at.data, CATALOGUE)
     page = part.report_path.read_text()
     assert "<td>missing_id</td>" in page
+    assert '<td>required columns are there</td><td class="n">missing: none</td>' in page
     assert "<svg" in page
     assert "adventure" not in page
     assert "no id for" not in page
