@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from recsys.errors import SwapLost
+from recsys.errors import ReleaseError, SwapLost
 from recsys.publishing.current import Current
 from recsys.publishing.params import CollectParams
 from recsys.publishing.pointing import lineage
@@ -41,12 +41,19 @@ def collect(storage: Storage, params: CollectParams) -> Collected:
     store = ReleaseStore(storage)
     old = datetime.now(UTC) - timedelta(seconds=params.grace_s)
     plan = _announced(store, params.keep_releases, old)
-    for release in plan.doomed:
-        storage.delete(manifest_key(release))
+    gone = tuple(release for release in plan.doomed if _delete_old(storage, manifest_key(release), old))
     stray = [o for sha, o in store.objects().items() if sha not in plan.needed and o.modified < old]
-    for stored in stray:
-        storage.delete(stored.key)
-    return Collected(plan.doomed, len(stray), sum(o.size for o in stray))
+    deleted = [o for o in stray if _delete_old(storage, o.key, old)]
+    return Collected(gone, len(deleted), sum(o.size for o in deleted))
+
+
+def _delete_old(storage: Storage, key: str, old: datetime) -> bool:
+    """Delete what still is old: since it was listed, a publisher may have sent it again, and counts on it."""
+    now = storage.find(key)
+    if now is None or now.modified >= old:
+        return False
+    storage.delete(key)
+    return True
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,11 @@ def _plan(store: ReleaseStore, current: Current, keep_releases: int, old: dateti
     stored = store.release_ids()
     manifests = {release: store.manifest(release) for release in stored}
     line = lineage(current.head, manifests)[:keep_releases]
+    if not line:
+        raise ReleaseError(
+            f"release {current.head}, the newest, is missing in {store.storage.url}: nothing was deleted",
+            remedy=f"restore releases/{current.head}/manifest.json from a backup",
+        )
     kept = {release for release in stored if release in (*line, current.release) or stored[release] > old}
     return _Plan(
         doomed=tuple(release for release in stored if release not in kept),

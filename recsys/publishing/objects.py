@@ -23,13 +23,13 @@ from recsys.storage import FolderStorage, Storage
 
 @dataclass(frozen=True)
 class ObjectFiles:
-    """Where an object's bytes lie on this machine; each file's checksum is verified once, before its first use."""
+    """Where an object's bytes lie on this machine; what came from the store is verified once, before its first use."""
 
     storage: Storage
     cache: Path
     """Downloads go to <cache>/objects/<sha256>."""
     sources: Mapping[str, Path] = field(default_factory=dict)
-    """checksum -> local file that needs no download."""
+    """checksum -> this workspace's own file; it needs no download, and is not read again to be verified."""
     _verified: set[str] = field(default_factory=set)
 
     def path(self, file: File) -> Path:
@@ -57,7 +57,7 @@ class ObjectFiles:
         return place
 
     def _download(self, file: File, place: Path) -> None:
-        if not self.storage.exists(object_key(file)):
+        if self.storage.find(object_key(file)) is None:
             raise ReleaseError(
                 f"object {file.sha256} ({file.name}) is missing in {self.storage.url}",
                 remedy="open another release; `recsys releases` lists them",

@@ -52,27 +52,32 @@ class FolderStorage:
         if prefix:
             self.path(prefix)
         below = self.root / PurePosixPath(prefix) if prefix.endswith("/") else self.root
-        found = [stored for stored in self._walk(below) if stored.key.startswith(prefix)]
+        with self._explained(prefix):
+            found = [stored for stored in self._walk(below) if stored.key.startswith(prefix)]
         return sorted(found, key=lambda stored: stored.key)
 
     def _walk(self, below: Path) -> Iterator[Stored]:
-        for folder, folders, names in os.walk(below):
+        for folder, folders, names in os.walk(below, onerror=_refuse):
             folders[:] = [name for name in folders if not name.startswith(UNFINISHED_PREFIXES)]
             for name in names:
                 if name.startswith(UNFINISHED_PREFIXES) or name.endswith(UNFINISHED_SUFFIXES):
                     continue
                 path = Path(folder, name)
-                try:
-                    stat = path.stat()
-                except FileNotFoundError:  # moved away between listing and looking
-                    continue
-                yield Stored(
-                    path.relative_to(self.root).as_posix(), stat.st_size, _utc(stat.st_mtime), _tag(stat)
-                )
+                if found := self._stored(path):  # else moved away between listing and looking
+                    yield found
 
-    def exists(self, key: str) -> bool:
-        """Whether the file is there."""
-        return self.path(key).is_file()
+    def _stored(self, path: Path) -> Stored | None:
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            return None
+        return Stored(path.relative_to(self.root).as_posix(), stat.st_size, _utc(stat.st_mtime), _tag(stat))
+
+    def find(self, key: str) -> Stored | None:
+        """The file as it is now, or None."""
+        with self._explained(key):
+            path = self.path(key)
+            return self._stored(path) if path.is_file() else None
 
     def read(self, key: str) -> bytes:
         """The file's bytes."""
@@ -81,11 +86,12 @@ class FolderStorage:
 
     def read_tagged(self, key: str) -> tuple[bytes, str] | None:
         """Bytes and tag of one version of the file, or None."""
-        try:
-            with self.path(key).open("rb") as file:
-                return file.read(), _tag(os.fstat(file.fileno()))
-        except FileNotFoundError:
-            return None
+        with self._explained(key):
+            try:
+                with self.path(key).open("rb") as file:
+                    return file.read(), _tag(os.fstat(file.fileno()))
+            except FileNotFoundError:
+                return None
 
     def sha256(self, key: str) -> str:
         """SHA-256 of the file's bytes."""
@@ -135,6 +141,12 @@ class FolderStorage:
         except OSError as error:
             remedy = "check that the folder exists and may be written"
             raise StorageError(f"{key} in {self.url}: {error.strerror or error}", remedy=remedy) from error
+
+
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be listed is not empty: `collect` would delete what its releases need."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _tag(stat: os.stat_result) -> str:

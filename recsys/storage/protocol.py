@@ -35,8 +35,8 @@ class Storage(Protocol):
     def list(self, prefix: str) -> list[Stored]:
         """Every object whose key starts with `prefix`, sorted by key; half-written ones are left out."""
 
-    def exists(self, key: str) -> bool:
-        """Whether the object is there."""
+    def find(self, key: str) -> Stored | None:
+        """The object as it is now, without its bytes, or None where it is missing."""
 
     def read(self, key: str) -> bytes:
         """The object's bytes."""

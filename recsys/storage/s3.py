@@ -65,14 +65,14 @@ class S3Storage:
             ]
         return sorted(found, key=lambda stored: stored.key)
 
-    def exists(self, key: str) -> bool:
-        """Whether the object is there."""
+    def find(self, key: str) -> Stored | None:
+        """The object as it is now, or None."""
         try:
             with self._explained(key):
-                self._client.head_object(Bucket=self.bucket, Key=self._key(key))
+                head = self._client.head_object(Bucket=self.bucket, Key=self._key(key))
         except _Missing:
-            return False
-        return True
+            return None
+        return Stored(key, head["ContentLength"], head["LastModified"], head["ETag"])
 
     def read(self, key: str) -> bytes:
         """The object's bytes."""
@@ -131,7 +131,7 @@ class S3Storage:
                 source = {"Bucket": self.bucket, "Key": self._key(key)}
                 self._client.copy(source, self.bucket, self._key(to))
         except _Missing:
-            if not self.exists(to):
+            if self.find(to) is None:
                 raise
         self.delete(key)
 
@@ -142,13 +142,14 @@ class S3Storage:
 
     @contextmanager
     def _explained(self, key: str) -> Iterator[None]:
+        from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             yield
         except ClientError as error:
             raise self._translated(key, error) from error
-        except BotoCoreError as error:
+        except (BotoCoreError, Boto3Error) as error:  # the latter: an upload or download in parts that failed
             remedy = "check AWS_ENDPOINT_URL, the credentials and the network"
             raise StorageError(f"{key} in {self.url}: {error}", remedy=remedy) from error
 

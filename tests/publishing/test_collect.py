@@ -118,6 +118,34 @@ def test_publishing_after_collecting_sends_again_what_was_collected(
     assert Release.open(folder.url, release=done.release).verify()
 
 
+def test_what_a_publisher_sends_again_meanwhile_stays(
+    folder: FolderStorage, line: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The collector has listed what is stray; before it deletes, somebody sends those files anew."""
+    aged(folder)
+    listed = ReleaseStore.objects
+
+    def late(self: ReleaseStore) -> object:
+        found = listed(self)
+        for stored in found.values():
+            os.utime(folder.path(stored.key))
+        return found
+
+    monkeypatch.setattr(ReleaseStore, "objects", late)
+    before = set(listed(ReleaseStore(folder)))
+    assert collect(folder, PARAMS).n_objects == 0
+    assert set(listed(ReleaseStore(folder))) == before
+
+
+def test_without_the_newest_manifest_nothing_is_deleted(folder: FolderStorage, line: list[str]) -> None:
+    aged(folder)
+    folder.delete(f"releases/{line[-1]}/manifest.json")
+    before = folder.list("")
+    with pytest.raises(ReleaseError, match=f"{line[-1]}, the newest, is missing"):
+        collect(folder, PARAMS)
+    assert folder.list("") == before
+
+
 def test_previous_of_the_first_release_is_refused(shop: Shop, folder: FolderStorage) -> None:
     shop.publish(folder)
     with pytest.raises(ReleaseError, match="is the first"):

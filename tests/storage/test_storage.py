@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,7 +37,8 @@ def test_what_is_written_is_read_listed_fetched_and_hashed(storage: Storage, tmp
     assert storage.sha256("a/two") == hashlib.sha256(b"from a file").hexdigest()
     storage.fetch("a/two", tmp_path / "deep" / "fetched")
     assert (tmp_path / "deep" / "fetched").read_bytes() == b"from a file"
-    assert storage.exists("a/one") and not storage.exists("a")
+    found = storage.find("a/one")
+    assert found == storage.list("a/")[0] and storage.find("a") is None
     storage.write("a/one", b"replaced")
     assert storage.read("a/one") == b"replaced"
 
@@ -185,7 +187,7 @@ def test_fetching_what_is_missing_leaves_nothing(storage: Storage, tmp_path: Pat
 
 @pytest.mark.parametrize("key", ["../up", "a/../../up", "/root", ""])
 def test_keys_that_climb_out_are_refused(storage: Storage, key: str) -> None:
-    for act in (lambda: storage.write(key, b""), lambda: storage.read(key), lambda: storage.exists(key)):
+    for act in (lambda: storage.write(key, b""), lambda: storage.read(key), lambda: storage.find(key)):
         with pytest.raises(StorageError, match="leaves"):
             act()
 
@@ -247,3 +249,35 @@ def test_a_folder_that_cannot_be_written_names_the_remedy(tmp_path: Path) -> Non
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match="check that the folder exists"):
         FolderStorage(str(tmp_path / "file")).write("key", b"")
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error_not_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = FolderStorage(str(tmp_path))
+    storage.write("releases/one/manifest.json", b"x")
+    scandir = os.scandir
+
+    def failing(path: str) -> object:
+        if str(path).endswith("one"):
+            raise OSError(5, "Input/output error")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    with pytest.raises(StorageError, match="Input/output error"):
+        storage.list("releases/")
+
+
+def test_an_upload_that_fails_names_the_key_and_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A local file goes up by boto3's transfer, which wraps refusals in errors of its own."""
+    from boto3.exceptions import S3UploadFailedError
+
+    def refused(*_: object) -> None:
+        raise S3UploadFailedError("AccessDenied")
+
+    storage = open_storage("s3://bucket")
+    monkeypatch.setattr(storage, "_client", SimpleNamespace(upload_file=refused))
+    with pytest.raises(StorageError, match="objects/1 in s3://bucket: AccessDenied"):
+        storage.write("objects/1", tmp_path / "file")
