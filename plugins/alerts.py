@@ -9,6 +9,7 @@ import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 log = logging.getLogger(__name__)
 
@@ -85,4 +86,6 @@ def send(told: dict[str, Any]) -> None:
     headers = {"Content-Type": "application/json", SIGNATURE: f"sha256={signature}"}
     request = urllib.request.Request(url, data=body, headers=headers, method="POST")
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:
-        log.info("told %s: HTTP %s", url, reply.status)
+        log.info(
+            "told %s: HTTP %s", urlsplit(url).hostname, reply.status
+        )  # the path of a webhook is a secret

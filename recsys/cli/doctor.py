@@ -7,11 +7,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
-from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
-from uuid import uuid4
+from urllib.parse import urlsplit
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from recsys import dvc
@@ -19,10 +18,11 @@ from recsys.artifacts import Artifacts
 from recsys.cli.context import console, print_json, workspace
 from recsys.errors import RecsysError, SwapLost
 from recsys.settings import Settings
-from recsys.storage import open_storage
+from recsys.storage import Storage, open_storage
 
 Verdict = Literal["ok", "warn", "fail"]
 MIN_FREE_GB = 2
+PROBE = "doctor/probe"
 
 
 @dataclass(frozen=True)
@@ -111,33 +111,46 @@ def release_store(at: Artifacts) -> Finding:
         return Finding(
             "release store", "warn", "RECSYS_STORE is not set", "export RECSYS_STORE=folder or s3://…"
         )
-    store, probe = open_storage(url), f"doctor/{uuid4().hex}"
-    store.swap(probe, b"first", None)
+    store = open_storage(url)
+    store.delete(PROBE)
     try:
-        store.swap(probe, b"second", None)
-    except SwapLost:
-        return Finding("release store", "ok", f"{url}: writable, compare-and-swap holds")
+        store.swap(PROBE, b"first", None)
+        first = store.read_tagged(PROBE)
+        store.swap(PROBE, b"second", first[1] if first else None)
+        stale = (None, first[1] if first else None)
+        honoured = all([_is_refused(store, expected) for expected in stale])
     finally:
-        store.delete(probe)
-    remedy = "use a store that honours If-None-Match (AWS S3, SeaweedFS, MinIO); rclone's S3 does not"
+        store.delete(PROBE)
+    if honoured:
+        return Finding("release store", "ok", f"{url}: writable, compare-and-swap holds")
+    remedy = (
+        "use a store that honours If-None-Match and If-Match (AWS S3, SeaweedFS, MinIO); rclone's S3 does not"
+    )
     return Finding("release store", "fail", f"{url} ignores conditional writes", remedy)
 
 
+def _is_refused(store: Storage, expected: str | None) -> bool:
+    """Whether a swap that expects what is not there any more is refused, as it must be."""
+    try:
+        store.swap(PROBE, b"third", expected)
+    except SwapLost:
+        return True
+    return False
+
+
 def registry(at: Artifacts) -> Finding:
-    """MLflow answers."""
+    """MLflow answers, knows these credentials, and says who is champion."""
     url = os.environ.get("MLFLOW_TRACKING_URI")
     if not url:
         remedy = "export MLFLOW_TRACKING_URI=…; until then the pretrained encoder is used"
         return Finding("registry", "warn", "MLFLOW_TRACKING_URI is not set", remedy)
-    if not url.startswith("http"):
-        return Finding("registry", "ok", url)
-    try:
-        with urlopen(f"{url.rstrip('/')}/health", timeout=3) as reply:
-            return Finding("registry", "ok", f"{url}: {reply.status}")
-    except (HTTPError, URLError, TimeoutError) as error:
-        return Finding(
-            "registry", "fail", f"{url}: {error}", "start the MLflow server, or mend MLFLOW_TRACKING_URI"
-        )
+    from recsys.registry.http import without_credentials
+    from recsys.registry.mlflow import champion as crowned
+
+    found = crowned(url)
+    says = f"champion is version {found.version} of {found.model}" if found else "no champion yet"
+    remedy = "" if found else "recsys fetch-champion registers the pretrained encoder (first light)"
+    return Finding("registry", "ok", f"{without_credentials(url)}: {says}", remedy)
 
 
 def champion(at: Artifacts) -> Finding:
@@ -151,7 +164,7 @@ def disk(at: Artifacts) -> Finding:
     """Room on the workspace's disk."""
     free_gb = shutil.disk_usage(at.root).free / 2**30
     enough = free_gb >= MIN_FREE_GB
-    remedy = "" if enough else "free space: recsys collect, dvc gc"
+    remedy = "" if enough else "free space: recsys collect, or dvc gc --workspace --not-in-remote"
     return Finding("disk", "ok" if enough else "fail", f"{free_gb:.1f} GB free", remedy)
 
 
@@ -163,7 +176,10 @@ def alerts(at: Artifacts) -> Finding:
             "alerts", "fail", "RECSYS_ALERT_KEY is not set", "export RECSYS_ALERT_KEY=… to sign alerts"
         )
     remedy = "" if url else "export RECSYS_ALERT_URL=… to be told when a task fails for good"
-    return Finding("alerts", "ok" if url else "warn", url or "RECSYS_ALERT_URL is not set", remedy)
+    seen = (
+        f"to {urlsplit(url).hostname}" if url else "RECSYS_ALERT_URL is not set"
+    )  # a webhook's path is a secret
+    return Finding("alerts", "ok" if url else "warn", seen, remedy)
 
 
 CHECKS: tuple[Callable[[Artifacts], Finding], ...] = (
@@ -198,7 +214,9 @@ def doctor(as_json: bool) -> None:
         table = Table("check", "", "seen", "what to do")
         for finding in findings:
             colour = {"ok": "green", "warn": "yellow", "fail": "red"}[finding.verdict]
-            table.add_row(finding.check, f"[{colour}]{finding.verdict}[/]", finding.seen, finding.remedy)
+            table.add_row(
+                finding.check, f"[{colour}]{finding.verdict}[/]", escape(finding.seen), escape(finding.remedy)
+            )
         console.print(table)
     if any(finding.verdict == "fail" for finding in findings):
         raise SystemExit(1)

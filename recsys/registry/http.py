@@ -1,6 +1,7 @@
 """Ask an MLflow server who the champion is by one HTTP request: importing mlflow takes 4 s, most runs need no more."""
 
 import base64
+import http.client
 import json
 import os
 import urllib.error
@@ -45,14 +46,15 @@ def version_at(uri: str, model: str, alias: str) -> dict[str, Any] | None:
         if _error_code(words) in UNKNOWN and "not found" in words:
             return None
         raise unreachable(uri, f"HTTP {error.code} {words[:300]}") from error
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
         raise unreachable(uri, str(error)) from error
 
 
 def unreachable(uri: str, words: str) -> RegistryUnreachable:
     """The error for a registry that cannot be used now."""
     remedy = "start MLflow or correct MLFLOW_TRACKING_URI and its credentials; `recsys doctor` checks them"
-    return RegistryUnreachable(f"MLflow at {without_credentials(uri)}: {words}", remedy=remedy)
+    shown = without_credentials(uri)  # MLflow's own words may repeat the address
+    return RegistryUnreachable(f"MLflow at {shown}: {words.replace(uri.rstrip('/'), shown)}", remedy=remedy)
 
 
 def without_credentials(uri: str) -> str:

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from recsys.artifacts import Artifacts
 from recsys.cli.doctor import doctor, examine
+from recsys.storage import FolderStorage
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,9 +35,9 @@ def test_a_bare_workspace_is_told_what_to_set_and_fails_only_where_nothing_can_w
 def test_a_folder_store_passes_the_compare_and_swap_probe_and_is_left_clean(bare, monkeypatch):
     monkeypatch.setenv("RECSYS_STORE", str(bare / "store"))
     assert verdicts(bare)["release store"].verdict == "ok"
-    assert not [
-        path for path in (bare / "store").rglob("*") if path.is_file() and not path.name.endswith(".lock")
-    ]
+    verdicts(bare)
+    left = {path.name for path in (bare / "store").rglob("*") if path.is_file()}
+    assert left == {".probe.lock"}  # one, however often it is asked
 
 
 def test_a_misspelt_key_is_named(bare):
@@ -59,3 +60,36 @@ def test_json_lists_every_check_and_the_exit_code_says_that_something_failed(bar
     result = CliRunner().invoke(doctor, ["--json"])
     assert result.exit_code == 1
     assert {"python", "disk", "champion"} <= {finding["check"] for finding in json.loads(result.stdout)}
+
+
+@pytest.mark.parametrize("ignored", ["If-None-Match", "If-Match"])
+def test_a_store_that_ignores_a_condition_fails(bare, monkeypatch, ignored):
+    honest = FolderStorage.swap
+
+    def careless(self, key, content, expected):
+        if (expected is None) == (ignored == "If-None-Match"):
+            self.write(key, content)
+        else:
+            honest(self, key, content, expected)
+
+    monkeypatch.setattr(FolderStorage, "swap", careless)
+    monkeypatch.setenv("RECSYS_STORE", str(bare / "store"))
+    found = verdicts(bare)["release store"]
+    assert found.verdict == "fail" and ignored in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [("http://me:hush@127.0.0.1:9", "127.0.0.1:9"), ("sqlite:///m.db", "no address of a server")],
+)
+def test_a_registry_that_cannot_be_used_fails_and_no_password_is_shown(bare, monkeypatch, uri, says):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    found = verdicts(bare)["registry"]
+    assert found.verdict == "fail" and says in found.seen and "hush" not in found.seen
+
+
+def test_the_secret_path_of_a_webhook_is_not_shown(bare, monkeypatch):
+    monkeypatch.setenv("RECSYS_ALERT_URL", "https://hooks.example.org/services/T0/hush")
+    monkeypatch.setenv("RECSYS_ALERT_KEY", "key")
+    found = verdicts(bare)["alerts"]
+    assert (found.verdict, found.seen) == ("ok", "to hooks.example.org")
