@@ -24,9 +24,12 @@ ENVIRONMENT = """\
 | `RECSYS_LANDING` | landing zone: folder or `s3://bucket/prefix` with `catalogue/`, `interactions/` below |
 | `RECSYS_STORE` | release store: a folder or `s3://bucket/prefix` |
 | `RECSYS_PSEUDONYM_KEY` | key (16 characters or more) that makes user ids pseudonyms; keep it, and secret |
-| `RECSYS_CACHE` | content-addressed caches, shared between workspaces; default: `var/cache` |
+| `RECSYS_CACHE` | caches, may be shared; default: `var/cache`, for readers `~/.cache/firstlight` |
 | `RECSYS_ALERT_URL`, `RECSYS_ALERT_KEY` | where a task that failed for good is POSTed to, and the key that signs it |
-| `MLFLOW_TRACKING_URI` | the registry; without it the pretrained encoder is used |
+| `RECSYS_WHO` | who moves the pointer, where it is not the login name; Airflow's form sets it to its run |
+| `RECSYS_CODE_COMMIT` | commit of the code, where there is no `.git`; set in the images |
+| `MLFLOW_TRACKING_URI` | the registry (`http://…`); without it the pretrained encoder is used |
+| `MLFLOW_TRACKING_USERNAME`, `MLFLOW_TRACKING_PASSWORD`, `MLFLOW_TRACKING_TOKEN` | its credentials |
 | `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_DEFAULT_REGION` | S3, as boto3 reads them |
 """
 
@@ -52,7 +55,7 @@ def params_table(section: str, values: dict[str, Any]) -> str:
 
 def command_help(path: list[str], command: click.Command) -> str:
     """A command's help, and that of its subcommands."""
-    text = CliRunner().invoke(main, [*path, "--help"], terminal_width=100).output.rstrip()
+    text = CliRunner().invoke(main, [*path, "--help"], prog_name="recsys", terminal_width=100).output.rstrip()
     blocks = [f"### recsys {' '.join(path)}\n\n```\n{text}\n```\n"]
     for name, child in getattr(command, "commands", {}).items():
         blocks.append(command_help([*path, name], child))

@@ -58,8 +58,12 @@ def effect(name: str, **kwargs: Any) -> BashOperator:  # noqa: ANN401  BashOpera
 
 
 def move_pointer() -> BashOperator:
-    """Effect `rollback` or `resume`, as the form says; what was typed travels as variables, never as shell text."""
+    """Effect `rollback` or `resume`, as the form says; what was typed travels as variables, never as shell text.
+
+    Who acts is the run: tried again, `previous` is then known as the same request and steps back once.
+    """
     typed = {"ACTION": "{{ params.action }}", "RELEASE": "{{ params.release }}", "WHY": "{{ params.why }}"}
+    typed |= {"RECSYS_WHO": "Airflow {{ run_id }}"}
     arguments = '$([ "$ACTION" = resume ] || echo "$RELEASE") --why "$WHY"'
     return _command("move-pointer", f'exec python -m recsys "$ACTION" {arguments}', env=typed)
 

@@ -31,7 +31,13 @@ def _me() -> str:
         return f"uid {os.getuid()}"
 
 
-who_option = click.option("--who", default=_me, metavar="NAME", help="Who acts. [default: the login name]")
+who_option = click.option(
+    "--who",
+    default=_me,
+    envvar="RECSYS_WHO",
+    metavar="NAME",
+    help="Who acts. [default: RECSYS_WHO, else the login name]",
+)
 
 
 @click.command()
@@ -96,7 +102,7 @@ def rollback(release: str, why: str, who: str, store_url: str | None, as_json: b
     """Point readers to RELEASE, or to the one before with `previous`, and hold what is published from now on.
 
     Takes a second and rebuilds nothing. Until `recsys resume`, releases go on being built and stored, but readers keep
-    what was chosen here.
+    what was chosen here. Repeated with the same reason it changes nothing; give another one to step back further.
     """
     from recsys.publishing import rollback as roll_back
 

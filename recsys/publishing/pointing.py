@@ -37,7 +37,8 @@ class Listed:
 def rollback(storage: Storage, release: str, who: str, why: str) -> Current:
     """Point readers to an older release, and hold: nothing newer is swapped in until `resume`.
 
-    Rolling back to where the pointer is, with a hold in place, changes nothing: safe to repeat.
+    The same request of the same person for the same reason changes nothing while its hold stands: a task that is tried
+    again does not step back twice with "previous".
 
     Args:
         storage: where releases live.
@@ -52,6 +53,9 @@ def rollback(storage: Storage, release: str, who: str, why: str) -> Current:
         ReleaseError: the release is unknown, damaged, incomplete or given up, or there is no previous one.
     """
     store = ReleaseStore(storage)
+    found = store.current().current
+    if found.hold and (found.hold.who, found.hold.why) == (who, why) and release in (PREVIOUS, found.release):
+        return found
 
     def make(before: Pointer) -> tuple[str, Hold | None, str, int]:
         target = store.manifest(_target(store, before.current, release))

@@ -97,6 +97,21 @@ def test_rollback_hold_resume_and_the_list(shop: Shop) -> None:
     assert "no hold" in run("resume").stderr
 
 
+def test_who_acts_may_come_from_the_environment_and_a_repeated_rollback_steps_back_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day, titles in enumerate((UP, HER)):
+        answer("publish")
+        shop.items(titles, day=day)
+        shop.build()
+    answer("publish")
+    monkeypatch.setenv("RECSYS_WHO", "Airflow run 7")
+    first = answer("rollback", "previous", "--why", "bad")
+    assert first["by"] == "Airflow run 7"
+    assert answer("rollback", "previous", "--why", "bad") == first
+    assert answer("rollback", "previous", "--why", "worse")["release"] != first["release"]
+
+
 def test_compact_merges_and_the_next_release_has_one_segment(shop: Shop) -> None:
     run("publish")
     shop.items(UP, day=1)

@@ -74,3 +74,7 @@ def test_the_form_becomes_arguments_and_nothing_that_was_typed_is_run(tasks, tmp
     )
     assert done.stdout.splitlines() == ["-m", "recsys", *expected, "--why", typed]
     assert not (ROOT / "pwned").exists()
+
+
+def test_a_rollback_that_is_tried_again_is_known_as_the_same_request(tasks):
+    assert tasks.move_pointer().env["RECSYS_WHO"] == "Airflow {{ run_id }}"

@@ -159,4 +159,12 @@ def test_rolling_back_twice_walks_back_and_keeps_the_newest_for_resume(
     second = rollback(folder, "previous", "eve", "worse")
     assert (first.release, second.release) == (line[-2], line[-3])
     assert second.hold is not None and second.hold.head == line[-1]
-    assert rollback(folder, line[-3], "eve", "worse").release == line[-3]
+    assert rollback(folder, line[-3], "eve", "worse") == second
+
+
+def test_the_same_rollback_twice_steps_back_once(folder: FolderStorage, line: list[str]) -> None:
+    """A task that was killed after the swap is tried again; `previous` must not mean another release then."""
+    first = rollback(folder, "previous", "run 7", "bad")
+    assert rollback(folder, "previous", "run 7", "bad") == first
+    assert first.release == line[-2]
+    assert rollback(folder, line[-4], "run 7", "bad").release == line[-4]
