@@ -18,6 +18,7 @@ from demo.observing import Sight, live_items, look
 from demo.platform import Platform
 from demo.watching import WalkFailed, Watch
 from recsys.artifacts import Artifacts
+from recsys.catalogue.landing import arrived
 from recsys.catalogue.parts import CATALOGUE, all_parts
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.publishing import ReleaseStore
@@ -187,25 +188,23 @@ class Walk:
                 f"    landed {zone.url}/{file.key} [dim]{len(file.content):,} bytes[/]", highlight=False
             )
 
-        def done() -> bool:
-            """Every file has left the landing zone, and every part is in the newest release."""
-            if refused := sorted(self.at.refused.glob("*.json")):
-                raise WalkFailed(f"a batch was refused: {refused[0].read_text(encoding='utf-8')}")
-            pointer = self.store.pointer()
-            if (
-                pointer is None
-                or pointer.current.head == before.head
-                or any(zone.exists(file.key) for file in files)
-            ):
-                return False
-            return {part.id for part in all_parts(self.at.data)} <= self.store.manifest(
-                pointer.current.head
-            ).parts
-
-        watch.until(done, name, TIMEOUT_S)
+        watch.until(lambda: self._is_released(before, files), name, TIMEOUT_S)
         live_s = time.monotonic() - since
         watch.until_idle("the run ends", TIMEOUT_S)
         return self._step(name, before, None if held else live_s, time.monotonic() - since)
+
+    def _is_released(self, before: Sight, files: list[LandedFile]) -> bool:
+        """Whether the files have left the landing zone, and every part is in a release newer than `before`'s."""
+        if refused := sorted(self.at.refused.glob("*.json")):
+            raise WalkFailed(f"a batch was refused: {refused[0].read_text(encoding='utf-8')}")
+        pointer = self.store.pointer()
+        if pointer is None or pointer.current.head == before.head:
+            return False
+        zone = open_storage(self.platform.environment["RECSYS_LANDING"])
+        if {file.key for file in files} & {landed.key for landed in arrived(zone)}:
+            return False
+        released = self.store.manifest(pointer.current.head).parts
+        return all(part.id in released for part in all_parts(self.at.data))
 
     def _step(self, name: str, before: Sight, live_s: float | None, seconds: float) -> Step:
         after = look(self.at, self.store)

@@ -9,7 +9,7 @@ from rich.console import Console
 from demo.airflow_client import FINISHED, Airflow, Run, Task
 from demo.processes import DemoError
 
-POLL_S = 0.5
+POLL_S = 1.0
 GLYPHS = {
     "success": "[green]✓[/]",
     "skipped": "[dim]–[/]",
