@@ -125,7 +125,7 @@ def _refuse_mixture(ours: Manifest, theirs: Manifest, segments: Iterable[Holder]
 
 
 def _refuse_two_mergers(theirs: Manifest, holders: Iterable[Holder]) -> None:
-    """Two mergers of one part would count its rows twice. (Each dropped superseded rows alone; deletes survive.)"""
+    """Two mergers of one part hold its rows twice; what each dropped was superseded only, deletes stay."""
     counted = Counter(part for holder in holders for part in holder.parts)
     twice = sorted(part for part, n in counted.items() if n > 1)
     if twice:
