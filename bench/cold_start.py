@@ -152,9 +152,10 @@ def run(protocol: Protocol, table: Table) -> dict[str, float | int | str]:
 
 
 def write_floor(folder: Path, items: pa.Table, interactions: pa.Table, cold: pa.Array) -> None:
-    """A strong TF-IDF centroid (bigrams, no stop words) on the same texts and training pairs; plain scikit-learn."""
+    """The gate's TF-IDF centroid (bigrams, no stop words) on the same texts and training pairs."""
     from scipy.sparse import csr_array
-    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    from recsys.encoders.tfidf import fit_tfidf
 
     named = [name for name in text_columns(items) if name != "item_id"]
     words = [text.to_pylist() for name in named if (text := joined(items[name])) is not None]
@@ -169,10 +170,7 @@ def write_floor(folder: Path, items: pa.Table, interactions: pa.Table, cold: pa.
     met = csr_array((np.ones(kept.sum()), (u[kept], i[kept])), shape=(len(users), len(texts)))
     met.data[:] = 1
     warm = np.flatnonzero(met.sum(axis=0))
-    tfidf = TfidfVectorizer(sublinear_tf=True, stop_words="english", ngram_range=(1, 2)).fit(
-        [texts[row] for row in warm]
-    )
-    vectors = csr_array(tfidf.transform(texts))
+    vectors = csr_array(fit_tfidf([texts[row] for row in warm]).encode(texts))
     scores = ((met @ vectors) @ vectors[cold_rows].T).toarray()
     best = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
     ids = np.array(items["item_id"].to_pylist(), object)

@@ -6,19 +6,25 @@ from recsys.errors import EncoderError
 
 
 def test_weights_match_values_counted_by_hand():
-    # idf = ln((1 + 3) / (1 + df)) + 1: "cat" is in two of three texts, "dog" in one
+    # idf = ln((1 + 3) / (1 + df)) + 1: "cat" is in two of three texts, "dog" and "cat dog" in one
     encoder = fit_tfidf(["cat dog", "cat", "fish"])
-    cat, dog = np.log(4 / 3) + 1, np.log(4 / 2) + 1
+    cat, rare = np.log(4 / 3) + 1, np.log(4 / 2) + 1
     row = encoder.encode(["cat dog"]).toarray()[0]
     terms = encoder.vectorizer.get_feature_names_out().tolist()
-    assert terms == ["cat", "dog", "fish"]
-    np.testing.assert_allclose(row, [cat / np.hypot(cat, dog), dog / np.hypot(cat, dog), 0], rtol=1e-6)
+    assert terms == ["cat", "cat dog", "dog", "fish"]
+    length = np.sqrt(cat**2 + 2 * rare**2)
+    np.testing.assert_allclose(row, [cat / length, rare / length, rare / length, 0], rtol=1e-6)
+
+
+def test_stop_words_are_no_terms_and_join_their_neighbours():
+    encoder = fit_tfidf(["the cat and the dog"])
+    assert encoder.vectorizer.get_feature_names_out().tolist() == ["cat", "cat dog", "dog"]
 
 
 def test_nothing_is_learned_from_what_is_encoded_later():
     encoder = fit_tfidf(["cat dog"])
-    assert encoder.dim == 2
-    assert encoder.encode(["bird"]).nnz == 0 and encoder.dim == 2
+    assert encoder.dim == 3
+    assert encoder.encode(["bird"]).nnz == 0 and encoder.dim == 3
 
 
 def test_characters_bring_chinese_titles_together():
