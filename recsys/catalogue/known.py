@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from recsys.catalogue.parts import Part, sequence_of
 
@@ -20,10 +21,7 @@ def newest_rows(table: pa.Table) -> pa.Table:
     Returns:
         The winning rows, sorted by part order and line.
     """
-    parts = table["part"].combine_chunks().dictionary_encode()
-    names = parts.dictionary.to_pylist()
-    rank = {name: place for place, name in enumerate(sorted(names, key=_part_key))}
-    place = pc.take(pa.array([rank[name] for name in names], pa.int64()), parts.indices)
+    place = pa.array(part_ranks(table["part"]))
     ordered = pa.table(
         [
             table["item_id"],
@@ -38,6 +36,23 @@ def newest_rows(table: pa.Table) -> pa.Table:
     won = table.take(winners["row_last"])
     by_place = pa.table([pc.take(place, winners["row_last"]), won["line"]], names=["place", "line"])
     return won.take(pc.sort_indices(by_place, [("place", "ascending"), ("line", "ascending")]))
+
+
+def part_ranks(parts: pa.ChunkedArray) -> NDArray[np.int64]:
+    """For each row of a column of part ids the place of its part in part order, which is not that of text.
+
+    Args:
+        parts: part ids.
+
+    Returns:
+        int64, one per row: 0 for the oldest part among them.
+    """
+    encoded = parts.combine_chunks().dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    ordered = sorted(names, key=lambda name: (sequence_of(name), name))
+    place = {name: number for number, name in enumerate(ordered)}
+    rank = np.array([place[name] for name in names], np.int64)
+    return rank[np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64)]
 
 
 def live_items(parts: Sequence[Part], among: pa.Array | pa.ChunkedArray | None = None) -> set[str]:
@@ -62,7 +77,3 @@ def live_items(parts: Sequence[Part], among: pa.Array | pa.ChunkedArray | None =
         return set()
     newest = newest_rows(pa.concat_tables(found))
     return set(newest.filter(pc.invert(newest["deleted"]))["item_id"].to_pylist())
-
-
-def _part_key(part: str) -> tuple[int, str]:
-    return sequence_of(part), part

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from recsys.catalogue.known import part_ranks
 from recsys.catalogue.near_duplicates import near_duplicates
 from recsys.catalogue.params import SplitParams
 from recsys.errors import ArtifactMissing, ConfigError
@@ -194,9 +195,9 @@ def _sides(
 def _texts_at(versions: pa.Table, cut_us: int) -> pa.Table:
     """One row per item that is alive today: the version of its text that was there at the cut, or its first."""
     stamps = versions["updated_at"].cast(pa.int64()).fill_null(np.iinfo(np.int64).min)
-    versions = versions.append_column("stamp", stamps).sort_by(
-        [(name, "ascending") for name in ("item_id", "stamp", "part", "line")]
-    )
+    place = pa.array(part_ranks(versions["part"]))
+    versions = versions.append_column("stamp", stamps).append_column("place", place)
+    versions = versions.sort_by([(name, "ascending") for name in ("item_id", "stamp", "place", "line")])
     if versions.num_rows == 0:
         return versions.append_column("first", stamps)
     codes = versions["item_id"].combine_chunks().dictionary_encode().indices.to_numpy()

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from recsys.catalogue.known import part_ranks
 from recsys.catalogue.parts import sequence_of
 from recsys.errors import ArtifactMissing
 from recsys.storage.atomic import whole_file, write_parquet
@@ -186,7 +187,14 @@ def latest(segments: Sequence[Segment]) -> Latest:
     item_R = _codes(all_rows["item_id"])
     stamps = all_rows["updated_at"].cast(pa.int64()).fill_null(np.iinfo(np.int64).min)
     newest_last_R = np.lexsort(
-        (row_R, segment_R, all_rows["line"].to_numpy(), _ranks(all_rows["part"]), stamps.to_numpy(), item_R)
+        (
+            row_R,
+            segment_R,
+            all_rows["line"].to_numpy(),
+            part_ranks(all_rows["part"]),
+            stamps.to_numpy(),
+            item_R,
+        )
     )
     is_last_R = np.append(np.diff(item_R[newest_last_R]) != 0, True)[: len(newest_last_R)]
     winners = np.sort(newest_last_R[is_last_R])
@@ -223,14 +231,3 @@ def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
     """One integer per distinct string, in order of first sight."""
     indices = column.combine_chunks().dictionary_encode().indices
     return np.asarray(indices.to_numpy(zero_copy_only=False), np.int64)
-
-
-def _ranks(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """One integer per distinct part, in part order."""
-    encoded = column.combine_chunks().dictionary_encode()
-    parts = encoded.dictionary.to_pylist()
-    place = {
-        part: number for number, part in enumerate(sorted(parts, key=lambda part: (sequence_of(part), part)))
-    }
-    rank = np.array([place[part] for part in parts], np.int64)
-    return rank[np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64)]

@@ -101,6 +101,17 @@ def test_judging_uses_the_newest_text_that_is_not_newer_than_the_cut():
     assert chosen["a"] == "hash of second text of a"
 
 
+def test_among_texts_of_one_time_the_later_part_wins_also_behind_the_millionth():
+    texts = versions(
+        ("a", "first text of a", 0, False), ("a", "second text of a", 0, False),
+        ("b", "only text of b", 0, False), ("new", "text of new", 0, False),
+    )  # fmt: skip
+    parts = pa.array(["999999-ffffffffff", "1000000-0000000000", "000001-0000000000", "000001-0000000000"])
+    made = split(LOG, texts.set_column(texts.column_names.index("part"), "part", parts), PARAMS)
+    chosen = dict(zip(made.items["item_id"].to_pylist(), made.items["text_hash"].to_pylist(), strict=True))
+    assert chosen["a"] == "hash of second text of a"
+
+
 def test_first_text_counts_as_the_text_at_arrival_where_the_catalogue_is_younger_than_its_ratings():
     texts = versions(
         ("a", "first text of a", 100, False), ("a", "edited text of a", 200, False),
