@@ -33,6 +33,7 @@ __all__ = [
     "history_key",
     "load_histories",
     "sums_of",
+    "users_key",
     "write_histories",
 ]
 
@@ -89,6 +90,8 @@ class UsersSummary:
     """Rows of all histories; a pair met in two parts counts twice."""
     encoder_hash: str
     gram_sha256: str
+    made_of: str = ""
+    """Key of the profile segments and history files that it was learned from, see `users_key`."""
 
     def save(self, path: Path) -> None:
         """Write as JSON, whole."""
@@ -124,6 +127,11 @@ class HistoryFile:
 def history_key(rows_sha256: str) -> str:
     """First 16 hex of the SHA-256 over everything that a part's history depends on."""
     return hashlib.sha256(json.dumps([rows_sha256, HISTORY_VERSION]).encode()).hexdigest()[:16]
+
+
+def users_key(segments: Iterable[str], histories: Iterable[str]) -> str:
+    """First 16 hex of the SHA-256 over the names of all segments and history files: both are named by content key."""
+    return hashlib.sha256(json.dumps([sorted(segments), sorted(histories)]).encode()).hexdigest()[:16]
 
 
 def history_files(folder: Path) -> tuple[HistoryFile, ...]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from recsys.features.params import FeaturesParams
 from recsys.features.text import feature_key
 from recsys.profiles import Segment, list_segments
 from recsys.profiles.items import segment_name
-from recsys.profiles.users import UsersSummary, history_key
+from recsys.profiles.users import UsersSummary, history_key, users_key
 from recsys.publishing.objects import count_rows
 from recsys.publishing.release import (
     File,
@@ -110,7 +110,7 @@ def gather(at: Artifacts, features: FeaturesParams, code_commit: str, head: Mani
         encoder=reference,
         segments=segments,
         histories=histories,
-        users=_users(at, hasher, reference),
+        users=_users(at, hasher, reference, segments, histories),
         ranker={"name": "dot"},
         metrics=_judged(at.metrics, at.report, reference.hash),
         decision=_judged(at.decision, at.decision, reference.hash),
@@ -221,11 +221,20 @@ def _landed_in(part: str, on_disk: Mapping[str, Part]) -> tuple[str, ...]:
     return tuple(arrival.part for arrival in on_disk[part].arrival.landed())
 
 
-def _users(at: Artifacts, hasher: _Hasher, reference: EncoderReference) -> ReleasedUsers:
+def _users(
+    at: Artifacts,
+    hasher: _Hasher,
+    reference: EncoderReference,
+    segments: Sequence[ReleasedSegment],
+    histories: Sequence[ReleasedHistory],
+) -> ReleasedUsers:
     summary = UsersSummary.load(at.users / "users.json")
     gram = hasher.hashed(at.users / "gram.npy")
     if summary.encoder_hash != reference.hash or summary.gram_sha256 != gram.sha256:
         raise ReleaseError("users and champion are of different runs", remedy="dvc repro users")
+    made_of = users_key((segment.name for segment in segments), (history.file.name for history in histories))
+    if summary.made_of != made_of:
+        raise ReleaseError("users and profiles are of different runs", remedy="dvc repro users")
     return ReleasedUsers(
         gram=gram, ridge_lambda=summary.ridge_lambda, n_users=summary.n_users, n_items=summary.n_items
     )

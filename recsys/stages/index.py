@@ -8,6 +8,7 @@ from recsys.errors import ArtifactMissing
 from recsys.profiles import Segment, list_segments
 from recsys.retrieval.params import IndexParams
 from recsys.settings import Settings
+from recsys.stages.features import remove_strays
 from recsys.storage.atomic import whole_file
 
 
@@ -27,10 +28,8 @@ def run(settings: Settings, at: Artifacts) -> None:
     entries = [_entry(segment, settings.index, at, known) for segment in segments]
     with whole_file(at.index / "index.json") as temporary:
         temporary.write_text(json.dumps(entries, indent=1) + "\n", "utf-8")
-    wanted = {"index.json"} | {entry["file"] for entry in entries}
-    for path in at.index.iterdir():
-        if path.name not in wanted:
-            path.unlink()
+    files = {at.index / str(entry["file"]) for entry in entries if entry["file"]}
+    remove_strays(at.index, files | {at.index / "index.json"})
 
 
 def _entry(

@@ -16,8 +16,9 @@ from recsys.catalogue.parts import INTERACTIONS, Part, list_parts
 from recsys.encoders import EncoderReference
 from recsys.profiles.gram import GramState, bring_up_to_date
 from recsys.profiles.items import Segment, latest, list_segments
-from recsys.profiles.users import UsersSummary, history_key, write_histories
+from recsys.profiles.users import UsersSummary, history_key, users_key, write_histories
 from recsys.settings import Settings
+from recsys.stages.features import remove_strays
 from recsys.storage.atomic import TEMPORARY_PREFIX, write_whole
 
 
@@ -49,6 +50,7 @@ def run(settings: Settings, at: Artifacts) -> None:
         n_pairs=n_pairs,
         encoder_hash=reference.hash,
         gram_sha256=hashlib.sha256(gram).hexdigest(),
+        made_of=users_key((segment.name for segment in segments), (path.name for path in histories)),
     ).save(at.users / "users.json")
 
 
@@ -61,9 +63,9 @@ def _histories(parts: tuple[Part, ...], folder: Path) -> list[Path]:
     for part in parts:
         if not wanted[part.id].is_file():
             write_histories(part.rows(), wanted[part.id])
-    abandoned = {path for path in folder.parent.iterdir() if path.name.startswith(TEMPORARY_PREFIX)}
-    for stray in abandoned | (set(folder.iterdir()) - set(wanted.values())):
-        stray.unlink()
+    remove_strays(folder, set(wanted.values()))
+    for abandoned in folder.parent.glob(f"{TEMPORARY_PREFIX}*"):
+        abandoned.unlink()
     return list(wanted.values())
 
 

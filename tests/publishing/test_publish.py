@@ -224,6 +224,24 @@ def test_artifacts_of_different_runs_are_refused(
     assert folder.list("") == []
 
 
+def test_users_that_were_learned_before_the_last_profiles_or_histories_are_refused(
+    shop: Shop, folder: Storage
+) -> None:
+    users = [shop.at.users / name for name in ("users.json", "gram.npy")]
+    kept = [path.read_bytes() for path in users]
+    for change in (lambda: shop.items(UP, day=1), lambda: shop.ratings([("cy", "up")], day=2)):
+        change()
+        shop.build()
+        now = [path.read_bytes() for path in users]
+        for path, content in zip(users, kept, strict=True):
+            path.write_bytes(content)
+        with pytest.raises(ReleaseError, match="users and profiles are of different runs"):
+            shop.publish(folder)
+        kept = now
+    assert folder.list("") == []
+    shop.build().publish(folder)
+
+
 def test_texts_made_by_other_params_are_refused(shop: Shop, folder: Storage) -> None:
     params = shop.settings.features.model_copy(update={"max_chars": 5})
     with pytest.raises(ReleaseError, match="texts of part 000001"):

@@ -1,5 +1,6 @@
 import hashlib
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -56,11 +57,13 @@ def test_a_second_run_writes_nothing(world):
     assert state(world) == before
 
 
-def test_new_items_that_nobody_met_write_nothing(world):
-    before = state(world)
+def test_new_items_that_nobody_met_change_nothing_but_the_key_of_what_users_were_made_of(world):
+    before, said = state(world), UsersSummary.load(world.at.users / "users.json")
     world.land_items([Item("unmet", 2)])
     run(world.settings, world.at)
-    assert state(world) == before
+    after, says = state(world), UsersSummary.load(world.at.users / "users.json")
+    assert says.made_of != said.made_of and says == replace(said, made_of=says.made_of)
+    assert after | {"users.json": before["users.json"]} == before
 
 
 def test_new_interactions_add_one_history_and_leave_the_others_alone(world):
