@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Similarity = Annotated[float, Field(gt=0, le=1)]
 
 
 class IngestParams(BaseModel):
@@ -26,7 +27,7 @@ class IngestParams(BaseModel):
     """Seconds that a timestamp may lie ahead of the clock."""
     earliest_year: int = Field(ge=1, le=9999)
     """Older timestamps are quarantined."""
-    near_duplicate_similarity: Share
+    near_duplicate_similarity: Similarity
     """MinHash Jaccard over word 3-shingles at which two long texts of different items count as one."""
     max_boilerplate_share: Share
     """A batch in which more rows than this share one long text is refused."""
@@ -69,7 +70,7 @@ class SplitParams(BaseModel):
     """auto: by time where most interactions carry one."""
     test_share: float = Field(gt=0, lt=1)
     """Share of interactions after the cut, or share of items held out cold."""
-    near_duplicate_similarity: Share
+    near_duplicate_similarity: Similarity
     """Cold items whose text is this close to a warm item's are not judged."""
     min_test_users: int = Field(ge=1)
     """Fewer test users than this is an error that says so."""
