@@ -25,7 +25,7 @@ RUN uv venv --python 3.11 /opt/venv \
     && uv pip install --no-cache --no-deps -r /opt/firstlight/requirements.lock \
     && uv pip install --no-cache torch==2.13.0 --index-url "$TORCH_INDEX" --constraints /opt/firstlight/requirements.lock
 
-COPY pyproject.toml README.md LICENSE params.yaml dvc.yaml /opt/firstlight/
+COPY pyproject.toml README.md LICENSE params.yaml dvc.yaml .dvcignore /opt/firstlight/
 COPY recsys /opt/firstlight/recsys
 COPY dags /opt/firstlight/dags
 COPY plugins /opt/firstlight/plugins

@@ -1,6 +1,7 @@
 """compose.yaml: what it promises, checked on its parsed form (no Docker engine is at hand)."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,35 @@ def test_secrets_stay_out_of_git_and_volumes_are_declared(compose, services):
 def test_doors_open_to_this_machine_only(services):
     for service in services.values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_the_workspace_gets_the_images_code_whole_and_keeps_a_persons_numbers(services, tmp_path):
+    """The script itself, with /opt and /workspace below a folder and DVC's part left out."""
+    image, workspace = tmp_path / "opt/firstlight", tmp_path / "workspace"
+    (image / "recsys").mkdir(parents=True)
+    (workspace / "recsys").mkdir(parents=True)
+    (workspace / ".dvc").mkdir()
+    (workspace / "recsys/gone.py").write_text("")  # of an earlier image
+    for name, text in {
+        "recsys/cli.py": "new",
+        "dvc.yaml": "new",
+        ".dvcignore": "new",
+        "params.yaml": "new",
+    }.items():
+        (image / name).write_text(text)
+        (workspace / name).write_text("old and touched since")
+    (script,) = services["workspace"]["command"]
+    moved = re.sub(r"(?<![\w.])/(opt|workspace)\b", rf"{tmp_path}/\1", script)
+    for _ in range(2):
+        subprocess.run(["bash", "-euc", moved], check=True)
+    told = {
+        name: (workspace / name).read_text()
+        for name in ("recsys/cli.py", "dvc.yaml", ".dvcignore", "params.yaml")
+    }
+    assert told == {
+        "recsys/cli.py": "new",
+        "dvc.yaml": "new",
+        ".dvcignore": "new",
+        "params.yaml": "old and touched since",
+    }
+    assert not (workspace / "recsys/gone.py").exists()
