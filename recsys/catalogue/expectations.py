@@ -41,7 +41,7 @@ MEANINGS = {
     "no_text": "title, description and tags are empty",
     "garbled_text": "a text is made of control and replacement characters",
     "no_word": "a text holds neither letter nor digit",
-    "duplicate_id": "the batch holds a newer row of the item",
+    "duplicate_id": "the batch holds a newer good row of the item",
     "unknown_item": "the item is not in the catalogue (or was deleted)",
 }
 """Every quarantine reason, for people."""
@@ -116,7 +116,7 @@ def _of_kind(kind: str, params: IngestParams) -> tuple[Expected, ...]:
         Expected("garbled_text", "texts are not made of control and replacement characters", "garbled_share",
                  most=MAX_GARBLED_SHARE),
         Expected("no_word", "texts hold a letter or a digit", "has_word", allowed=yes),
-        Expected("duplicate_id", "an item stands once in a batch; its newest row is kept", "newest", allowed=yes),
+        Expected("duplicate_id", "an item stands once in a batch; its newest good row is kept", "newest", allowed=yes),
         Expected("unknown_item", "an item that is deleted was in the catalogue", "refers_to_known", allowed=yes),
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from recsys.catalogue.batch import BadRows, Batch, raw_row
 from recsys.catalogue.expectations import Expected, Verdict, batch_expectations, judge, row_expectations
 from recsys.catalogue.fields import BadRow
-from recsys.catalogue.measures import Measured, batch_measures, missing_columns, row_measures
+from recsys.catalogue.measures import Measured, batch_measures, missing_columns, newest_lines, row_measures
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import Arrival, Part
 
@@ -70,6 +70,7 @@ def judge_batch(
     """
     frame = row_measures(batch, catalogue)
     of_rows = judge(frame, row_expectations(batch.kind, params, now)) if len(frame) else ()
+    of_rows = tuple(_among_sound_rows(verdict, batch, of_rows) for verdict in of_rows)
     good, bad = _parted(batch, of_rows, frame)
     measured = batch_measures(batch, good, before, params)
     whole = pd.DataFrame([measured.metrics], index=pd.Index([1], name="line"))
@@ -88,6 +89,16 @@ def found_value(judged: Judged, expected: Expected) -> str:
         return "missing: " + (", ".join(missing_columns(judged.batch)) or "none")
     value = judged.measured.metrics[expected.column]
     return f"{value:.1%}" if expected.column.endswith("share") else f"{value:,.6g}"
+
+
+def _among_sound_rows(verdict: Verdict, batch: Batch, verdicts: Sequence[Verdict]) -> Verdict:
+    """Of duplicates: those that have a newer row which is sound itself; a bad row takes no good one with it."""
+    if verdict.expected.reason != "duplicate_id" or verdict.holds:
+        return verdict
+    bad = {line for other in verdicts if other is not verdict for line in other.lines}
+    is_sound = ~np.isin(batch.table["line"].to_numpy(), np.fromiter(bad, np.int64, len(bad)))
+    kept = set(newest_lines(batch.table.filter(pa.array(is_sound))).tolist())
+    return Verdict(verdict.expected, tuple(line for line in verdict.lines if line not in kept))
 
 
 def _parted(batch: Batch, verdicts: Sequence[Verdict], frame: pd.DataFrame) -> tuple[pa.Table, BadRows]:

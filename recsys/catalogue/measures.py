@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from recsys.catalogue.batch import Batch
 from recsys.catalogue.known import live_items, newest_rows
@@ -71,9 +72,7 @@ def _item_measures(table: pa.Table, known: set[str]) -> dict[str, object]:
     deleted = table["deleted"].to_numpy()
     ids = np.array(table["item_id"].to_pylist(), dtype=object)
     known = known | set(ids[~deleted])
-    newest = np.zeros(table.num_rows, dtype=bool)
-    numbered = table.set_column(table.schema.get_field_index("part"), "part", _zeros(table.num_rows))
-    newest[np.isin(table["line"].to_numpy(), newest_rows(numbered)["line"].to_numpy())] = True
+    newest = np.isin(table["line"].to_numpy(), newest_lines(table))
     longest = [
         pc.utf8_length(table[name]).to_numpy() for name in ("title", "description", "image", "attributes")
     ]
@@ -97,6 +96,14 @@ def _interaction_measures(table: pa.Table, known: set[str]) -> dict[str, object]
     }
 
 
+def newest_lines(table: pa.Table) -> NDArray[np.int64]:
+    """Source lines of the newest row of each item in a batch."""
+    unnamed = pa.array(["000000-0"] * table.num_rows, pa.string())
+    of_one_part = table.set_column(table.schema.get_field_index("part"), "part", unnamed)
+    lines: NDArray[np.int64] = newest_rows(of_one_part)["line"].to_numpy()
+    return lines
+
+
 def texts_of(table: pa.Table) -> list[str]:
     """Title, description and tags of each row in one text, a line each."""
     tags = pc.binary_join(table["tags"], " ")
@@ -113,10 +120,6 @@ def _seconds(times: pa.ChunkedArray) -> np.ndarray:
     """Seconds since 1970, NaN where there is no time."""
     micros = times.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy()
     return np.asarray(micros, dtype=np.float64) / 1e6
-
-
-def _zeros(n: int) -> pa.Array:
-    return pa.array(["000000-0"] * n, pa.string())
 
 
 @dataclass(frozen=True)

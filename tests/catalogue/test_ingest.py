@@ -270,6 +270,18 @@ def test_only_opinions_can_be_overruled(house, films):
     assert refused.batch in caught.value.remedy
 
 
+def test_a_bad_newest_row_of_an_item_takes_no_good_one_with_it(house, films):
+    rows = [
+        {"item_id": "x", "title": "Oldest", "updated_at": "2025-01-01"},
+        {"item_id": "x", "title": "Newest that is good", "updated_at": "2025-03-01"},
+        {"item_id": "x", "title": "!!!", "updated_at": "2025-04-01"},
+    ]
+    house.land("catalogue/a.jsonl", films() + rows)
+    house.ingest()
+    assert [row["title"] for row in house.rows() if row["item_id"] == "x"] == ["Newest that is good"]
+    assert house.bad() == [("a.jsonl", 31, "duplicate_id"), ("a.jsonl", 33, "no_word")]
+
+
 def checks(outcome):
     return [problem.check for problem in outcome.problems]
 
