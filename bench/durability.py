@@ -14,7 +14,8 @@ makes a recommendation. `mixed` counts releases that a person would find after a
 neither the old nor the new one; `torn_reads` counts what the poller could not use. `clashes` says in how many races a
 publisher really lost its swap (its manifest is left in the store, in nobody's line).
 
-Trials run in processes forked from a parent that has everything imported. Resumable: var/bench/durability/done.jsonl.
+Trials run in processes forked from a parent that has everything imported. A run that was cut short goes on where it
+stopped (var/bench/durability/done.jsonl); after a change of the code give --fresh.
 
     make bench-durability
     python -m bench.durability --moments 20 --races 5 --stores folder --boundaries-step 10      a quick look
@@ -375,6 +376,7 @@ def main() -> None:
             extra |= {f"{store}_boundaries": bed.boundaries, f"{store}_run_seconds": round(bed.seconds, 2)}
             run_all(bed, asked, done)
     report(done, extra)
+    DONE.unlink()  # the next run measures the code of its own day
 
 
 def start_s3(stack: ExitStack) -> str:
