@@ -4,6 +4,7 @@ import os
 from functools import partial
 
 import click
+from rich.markup import escape
 
 from recsys.artifacts import Artifacts
 from recsys.cli.context import console, print_json, settings, workspace
@@ -26,8 +27,8 @@ def fetch_champion(as_json: bool) -> None:
     pretrained = Pretrained(chosen.encoder, partial(calibration_texts, at, chosen), partial(record_of, at))
     fetched = fetch(os.environ.get("MLFLOW_TRACKING_URI"), at, pretrained)
     if fetched.warning:
-        console.print(f"[bold yellow]warning:[/] {fetched.warning}", highlight=False)
-    console.print(f"champion: {fetched.how}", highlight=False)
+        console.print(f"[bold yellow]warning:[/] {escape(fetched.warning)}", highlight=False)
+    console.print(f"champion: {fetched.how}", highlight=False, markup=False)
     if as_json:
         print_json(fetched.reference.model_dump(mode="json"))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from recsys.artifacts import Artifacts
@@ -250,7 +251,9 @@ def _record(at: Artifacts, done: "Published") -> None:
             uri, done.release, record_of(at, metrics | {"index_recall": done.manifest.index_recall})
         )
     except RegistryError as error:
-        console.print(f"[bold yellow]warning:[/] the release stands, but MLflow has no run for it: {error}")
+        console.print(
+            f"[bold yellow]warning:[/] the release stands, but MLflow has no run for it: {escape(str(error))}"
+        )
 
 
 def _is_number(value: object) -> bool:
