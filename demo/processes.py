@@ -213,6 +213,8 @@ def free_ports(n: int, preferred: tuple[int, ...] = ()) -> list[int]:
         if len(found) == n:
             break
         with socket.socket() as probe:
+            # A server that has just been stopped leaves connections in TIME_WAIT; a listening one still refuses.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:

@@ -109,6 +109,8 @@ def test_a_command_waits_for_the_address_that_it_needs_and_can_be_stopped_meanwh
 def test_ports_are_free_different_and_the_preferred_one_comes_first():
     first, second = free_ports(2)
     assert free_ports(3, (first,))[0] == first and first != second
+    with socket.create_server(("127.0.0.1", first)):
+        assert first not in free_ports(3, (first,))
 
 
 @pytest.mark.servers
