@@ -103,11 +103,17 @@ def test_an_event_that_comes_twice_or_coalesces_changes_nothing(platform):
 
 
 def test_with_the_watcher_killed_the_sweep_publishes_what_lands(platform):
-    longest = max(seconds(run) for run in platform.runs().values())
-    known = set(platform.runs())
     (triggerer,) = [process for process in platform.server.processes if process.name == "Airflow triggerer"]
     os.killpg(triggerer.guard.pid, signal.SIGKILL)
     triggerer.guard.wait()
+
+    def settled():
+        before = set(platform.runs())
+        time.sleep(5)
+        return platform.idle() and set(platform.runs()) == before
+
+    platform.wait(settled, "events from before the kill have had their runs", 180)
+    longest, known = max(seconds(run) for run in platform.runs().values()), set(platform.runs())
     platform.land("more.jsonl", films(40, 5))
     # A sweep that is under way may have looked a moment too early; then the next one takes the file in.
     patience = platform.sweep_s + 2 * longest + 20
