@@ -48,11 +48,13 @@ def pull(root: Path, targets: tuple[str, ...]) -> None:
 
 
 def has_remote(root: Path) -> bool:
-    """Whether the workspace has a default DVC remote."""
-    return bool(
-        _dvc(root, "config", "--local", "core.remote", check=False)
-        or _dvc(root, "config", "core.remote", check=False)
-    )
+    """Whether the workspace has a default DVC remote; DVC is started only to ask a person's own settings."""
+    for name in ("config.local", "config"):
+        settings = ConfigParser(interpolation=None)
+        settings.read(root / ".dvc" / name, "utf-8")
+        if settings.get("core", "remote", fallback=""):
+            return True
+    return bool(_dvc(root, "config", "core.remote", check=False))
 
 
 def adopt_settings(root: Path, into: Path) -> None:
