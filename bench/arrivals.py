@@ -28,6 +28,7 @@ import numpy as np
 
 from bench.figures import ROOT, write_figures
 from bench.titles import real_titles
+from demo.workspace import make_workspace
 
 SIZES = (10_000, 100_000, 300_000)
 ARRIVALS = 50
@@ -85,22 +86,9 @@ class Catalogue:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
 
     def create(self) -> None:
-        """A workspace: the tracked files of this checkout, in a git and DVC repository of its own."""
+        """A workspace: a clone of this checkout with work in progress laid over it, empty of data."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.root.mkdir(parents=True)
-        tracked = subprocess.run(
-            ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout
-        for name in tracked.splitlines():
-            if name.startswith(("recsys/", ".dvc")) or name in ("params.yaml", "dvc.yaml", ".gitignore"):
-                (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, self.root / name)
-        for command in (
-            "git init -q .",
-            "git add -A",
-            "git -c user.name=bench -c user.email=b@localhost commit -qm bench",
-        ):
-            subprocess.run(command.split(), cwd=self.root, check=True)
+        make_workspace(ROOT, self.root)
 
     def command(self, *arguments: str) -> None:
         """Run `recsys …` in this process, as its command line would."""
