@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import urllib.request
 from pathlib import Path
 
 from demo.airflow_server import start_airflow
@@ -77,8 +78,18 @@ def _seaweed(folder: Path, s3: int, inner: list[int], key: str, secret: str, *, 
     sockets = [f"{role}-grpc-{port}" for role, port in grpc.items()] + [f"filer-{filer}", f"s3-{s3}"]
     leftovers = tuple(Path(f"/tmp/seaweedfs-{name}.sock") for name in sockets)
     server = Server("SeaweedFS", url, environment, log, [process], leftovers=leftovers)
-    server.answers = lambda: answers_at(f"{url}/healthz")
+    status = f"http://127.0.0.1:{master}/dir/status"
+    server.answers = lambda: answers_at(f"{url}/healthz") and _has_volume_server(status)
     return server.wait(timeout_s=60)
+
+
+def _has_volume_server(url: str) -> bool:
+    """Whether the master knows a volume server: until then, S3 answers but what it stores cannot be read."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:
+            return bool(json.load(reply)["Topology"]["DataCenters"])
+    except (OSError, ValueError):
+        return False
 
 
 def _s3_keys(path: Path) -> tuple[str, str]:
