@@ -48,13 +48,16 @@ def pull(root: Path, targets: tuple[str, ...]) -> None:
 
 
 def has_remote(root: Path) -> bool:
-    """Whether the workspace has a default DVC remote; DVC is started only to ask a person's own settings."""
-    for name in ("config.local", "config"):
+    """Whether the workspace has a default DVC remote: its own, the person's or the machine's. Starts no DVC."""
+    from dvc.dirs import global_config_dir, system_config_dir
+
+    local = [root / ".dvc" / name for name in ("config.local", "config")]
+    for path in (*local, Path(global_config_dir(), "config"), Path(system_config_dir(), "config")):
         settings = ConfigParser(interpolation=None)
-        settings.read(root / ".dvc" / name, "utf-8")
+        settings.read(path, "utf-8")
         if settings.get("core", "remote", fallback=""):
             return True
-    return bool(_dvc(root, "config", "core.remote", check=False))
+    return False
 
 
 def adopt_settings(root: Path, into: Path) -> None:
@@ -87,7 +90,7 @@ def adopt_settings(root: Path, into: Path) -> None:
             settings.write(file)
 
 
-def _dvc(root: Path, *arguments: str, check: bool = True) -> str:
+def _dvc(root: Path, *arguments: str) -> None:
     environment = os.environ | {"DVC_NO_ANALYTICS": "true"}
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
@@ -97,10 +100,9 @@ def _dvc(root: Path, *arguments: str, check: bool = True) -> str:
         text=True,
         check=False,
     )
-    if check and done.returncode != 0:
+    if done.returncode != 0:
         words = done.stderr.strip() or done.stdout.strip()
         raise StorageError(
             f"dvc {' '.join(arguments)} failed in {root}: {words}",
             remedy="run the same command by hand in the workspace; `recsys doctor` checks DVC and its remote",
         )
-    return done.stdout.strip()

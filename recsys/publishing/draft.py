@@ -270,10 +270,10 @@ def _provenance(
     )
     known = {record.part: record for record in head.provenance.arrivals} if head else {}
     reports = {report.part: report for report in head.provenance.data_reports} if head else {}
-    records = dict(known)
+    records, version = dict(known), data_version(data_dvc)
     for part in parts:
         for arrival in part.arrival.landed():
-            records.setdefault(arrival.part, _landed_file(arrival, data_version(data_dvc)))
+            records.setdefault(arrival.part, _landed_file(arrival, version))
         if part.report_path.is_file() and part.id not in reports:
             reports[part.id] = PartReport(part=part.id, file=hasher.hashed(part.report_path))
     entry = reference.registry
