@@ -60,6 +60,11 @@ class Artifacts:
         return self.root / "artifacts/split"
 
     @property
+    def finetune(self) -> Path:
+        """The challenger as it was trained: model/ as save_pretrained leaves it, history.csv, summary.json."""
+        return self.root / "artifacts/finetune"
+
+    @property
     def report(self) -> Path:
         """Metrics of the champion and the floors on the holdout, and the leak report."""
         return self.root / "artifacts/evaluate/report.json"
@@ -108,6 +113,11 @@ class Artifacts:
     def vectors(self) -> Path:
         """Vector cache, a folder per encoder hash and preprocessing version."""
         return self.cache / "vectors"
+
+    @property
+    def training(self) -> Path:
+        """Checkpoints of fine-tuning, a folder per run's key, and activations of frozen layers."""
+        return self.var / "training"
 
     @property
     def staging(self) -> Path:

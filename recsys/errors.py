@@ -6,6 +6,7 @@ RecsysError
 ├── UnreadableFile         a landed file cannot be parsed at all; names file and line where known
 ├── ArtifactMissing        a stage's input is not there; names the stage that makes it
 ├── EncoderError           an encoder cannot be packed, opened or used
+├── TrainingError          fine-tuning cannot go on; names the batch or step
 ├── LeakFound              the holdout is not independent of the training data
 ├── GateClosed             a result, not a fault: exit code 99
 ├── RegistryError          MLflow holds something else than it should
@@ -42,6 +43,10 @@ class ArtifactMissing(RecsysError):
 
 class EncoderError(RecsysError):
     """An encoder cannot be packed, opened or used."""
+
+
+class TrainingError(RecsysError):
+    """Fine-tuning cannot go on: a loss that is not finite, no memory left."""
 
 
 class LeakFound(RecsysError):

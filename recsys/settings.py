@@ -14,6 +14,7 @@ from recsys.gate.params import GateParams
 from recsys.profiles.params import ProfilesParams, UsersParams
 from recsys.publishing.params import CollectParams, PublishParams
 from recsys.retrieval.params import IndexParams
+from recsys.training.params import FinetuneParams
 
 
 class Settings(BaseModel):
@@ -28,6 +29,7 @@ class Settings(BaseModel):
     profiles: ProfilesParams
     users: UsersParams
     split: SplitParams
+    finetune: FinetuneParams
     evaluate: EvaluateParams
     gate: GateParams
     index: IndexParams

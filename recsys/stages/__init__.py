@@ -15,6 +15,7 @@ STAGES: dict[str, tuple[str, dict[str, str]]] = {
     "profiles@champion": ("profiles", {"role": "champion"}),
     "profiles@challenger": ("profiles", {"role": "challenger"}),
     "users": ("users", {}),
+    "finetune": ("finetune", {}),
     "evaluate": ("evaluate", {}),
     "gate": ("gate", {}),
     "index": ("index", {}),

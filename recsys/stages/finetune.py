@@ -1,0 +1,190 @@
+"""Stage `finetune`: train a challenger on the split's training side, cold items held out again to know when to stop."""
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys.artifacts import Artifacts
+from recsys.catalogue.split import Split
+from recsys.encoders import pack_encoder
+from recsys.encoders.source import TOKENIZER, find_source, source_files
+from recsys.features.text import SCHEMA, feature_files
+from recsys.settings import Settings
+from recsys.storage.atomic import write_whole
+from recsys.training.data import TrainingSet, make_training_set
+from recsys.training.summary import TrainingSummary, file_hash, history_csv, run_key
+
+if TYPE_CHECKING:
+    from recsys.training.finetune import Trained
+    from recsys.training.inputs import Inputs
+    from recsys.training.tower import Tower
+
+TRAINING_VERSION = 1
+"""Part of every run's key; raise it when the same inputs would give other weights."""
+FROZEN = "frozen"
+MODEL = "artifacts/finetune/model"
+"""What the challenger's encoder.json calls its source: relative, so that it is the same in every workspace."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Everything that determines a run."""
+
+    training_set: TrainingSet
+    cut: datetime | None
+    trained_on: str
+    features: str
+    source: Path
+    source_key: str
+    key: str
+
+
+def run(settings: Settings, at: Artifacts) -> None:
+    """Fine-tune the pretrained encoder of params.yaml, and pack what validation liked best.
+
+    It starts from `encoder.source`, never from the champion: a champion may have been trained on a later cut, and would
+    carry answers of this holdout along.
+
+    Reads:   at.split, its training side only; at.features
+    Writes:  at.finetune: model/ (config.json, model.safetensors, tokenizer.json), history.csv, summary.json;
+             at.encoder_reference("challenger"), packed in at.encoders; at.training: checkpoints, so that a killed run
+             goes on, and activations of frozen layers
+    Raises:  ArtifactMissing without split or features; ConfigError where there is too little to learn from;
+             TrainingError where a loss is not finite or memory does not suffice
+    """
+    job = _survey(settings, at)
+    tower, inputs = _prepare(settings, at, job)
+    trained = _train(settings, at, job, tower, inputs)
+    n_weights = sum(value.numel() for _, value in tower.trained())
+    encoder_hash = _save_and_pack(settings, at, job, tower)
+    _tell(settings, at, job, trained, n_weights, encoder_hash)
+    for stray in at.training.iterdir():  # checkpoints of other data or parameters
+        if stray.is_dir() and stray.name not in {job.key, FROZEN}:
+            shutil.rmtree(stray)
+
+
+def _survey(settings: Settings, at: Artifacts) -> _Job:
+    params, encoder = settings.finetune, settings.encoder
+    split = Split.load(at.split)
+    features = [pq.read_table(file.path) for file in feature_files(at.features)]
+    versions = pa.concat_tables([SCHEMA.empty_table(), *features])
+    training_set = make_training_set(split, versions, params.validation_share, params.seed)
+    trained_on = file_hash(at.split / "train.parquet")
+    texts = hashlib.sha256("\0".join(training_set.texts).encode()).hexdigest()
+    source = find_source(encoder.source)
+    weights = [file_hash(path) for path in source_files(source)]
+    recipe = {
+        "version": TRAINING_VERSION,
+        "source": weights,
+        "encoder": encoder.model_dump(include={"pooling", "max_tokens"}),
+        # How often it is saved changes nothing; what is asked of DVC neither.
+        "params": params.model_dump(exclude={"roles", "checkpoint_steps"}),
+        "ridge_lambda": settings.users.ridge_lambda,
+        "trained_on": trained_on,
+        "texts": texts,
+    }
+    return _Job(
+        training_set,
+        split.summary.cut,
+        trained_on,
+        texts,
+        source,
+        run_key({"source": weights}),
+        run_key(recipe),
+    )
+
+
+def _prepare(settings: Settings, at: Artifacts, job: _Job) -> "tuple[Tower, Inputs]":
+    """The tower on its device, and what it is fed."""
+    import torch
+
+    from recsys.training.inputs import TokenInputs, freeze, frozen_key
+    from recsys.training.texts import tokenise
+    from recsys.training.tower import open_tower
+
+    params, encoder = settings.finetune, settings.encoder
+    # cuBLAS gives the same bits each time only with a fixed workspace; it reads this when it starts.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tower = open_tower(
+        job.source, encoder.pooling, params.layers, params.top_layers, params.lora_rank, params.dropout
+    ).to(device)
+    tokens = tokenise(job.training_set.texts, job.source, encoder.max_tokens)
+    if tower.cut is None:
+        return tower, TokenInputs(tokens, device)
+    key = frozen_key(job.source_key, tower.cut, tokens)
+    return tower, freeze(tower, tokens, at.training / FROZEN, key, device)
+
+
+def _train(settings: Settings, at: Artifacts, job: _Job, tower: "Tower", inputs: "Inputs") -> "Trained":
+    from recsys.training.finetune import finetune
+    from recsys.training.progress import TrainingProgress
+
+    params, found = settings.finetune, job.training_set
+    with TrainingProgress() as watcher:
+        watcher.say(
+            f"{len(found.fit_rows):,} items and {found.fit_UI.nnz:,} pairs of {len(found.users):,} users to learn "
+            f"from, {len(found.held_rows):,} items held out cold; {params.layers} layers, objective {params.objective}"
+        )
+        return finetune(
+            found, tower, inputs, params, settings.users.ridge_lambda, at.training / job.key, watcher
+        )
+
+
+def _save_and_pack(settings: Settings, at: Artifacts, job: _Job, tower: "Tower") -> str:
+    """Leave the model as save_pretrained does, and the challenger's reference; the hash of the packed encoder."""
+    from recsys.training.tower import save_tower
+
+    folder = at.finetune / "model"
+    shutil.rmtree(folder, ignore_errors=True)
+    save_tower(tower.to("cpu"), folder)
+    shutil.copyfile(job.source / TOKENIZER, folder / TOKENIZER)
+    params = settings.encoder.model_copy(update={"source": str(folder)})
+    reference = pack_encoder(params, at.encoders, job.training_set.texts)
+    reference = reference.model_copy(update={"source": MODEL})
+    reference.save(at.encoder_reference("challenger"))
+    return reference.hash
+
+
+def _tell(
+    settings: Settings, at: Artifacts, job: _Job, trained: "Trained", n_weights: int, encoder_hash: str
+) -> None:
+    """Write history.csv and summary.json."""
+    params, found = settings.finetune, job.training_set
+    first, best = trained.epochs[0], trained.best
+    ndcg, recall = f"ndcg@{params.k}", f"recall@{params.k}"
+    curves = tuple(
+        (one.epoch, one.step, one.loss, one.learning_rate, one.ndcg, one.recall) for one in trained.epochs
+    )
+    table = history_csv(("epoch", "step", "loss", "learning_rate", ndcg, recall), curves)
+    write_whole(at.finetune / "history.csv", table.encode())
+    TrainingSummary(
+        source=settings.encoder.source,
+        trained_on=job.trained_on,
+        cut=job.cut,
+        features=job.features,
+        params=params,
+        ridge_lambda=settings.users.ridge_lambda,
+        n_users=len(found.users),
+        n_items=len(found.fit_rows),
+        n_held_items=len(found.held_rows),
+        n_pairs=found.fit_UI.nnz,
+        n_trained_weights=n_weights,
+        n_steps=trained.n_steps,
+        best_epoch=best.epoch,
+        best_step=best.step,
+        validation={
+            ndcg: best.ndcg,
+            recall: best.recall,
+            f"pretrained/{ndcg}": first.ndcg,
+            f"pretrained/{recall}": first.recall,
+        },
+        encoder_hash=encoder_hash,
+    ).save(at.finetune / "summary.json")

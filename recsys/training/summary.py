@@ -1,0 +1,95 @@
+"""artifacts/finetune: summary.json and history.csv, what a run was made of and how it went."""
+
+import csv
+import hashlib
+import io
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from recsys.errors import ArtifactMissing
+from recsys.storage.atomic import write_whole
+from recsys.training.params import FinetuneParams
+
+
+class TrainingSummary(BaseModel):
+    """summary.json. No clock: the same inputs and seed give the same bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    """The pretrained encoder that training started from."""
+    trained_on: str = Field(pattern="^[0-9a-f]{64}$")
+    """SHA-256 of the split's train.parquet: which holdout has not been seen."""
+    cut: datetime | None
+    """Of that split: nothing later was seen; None without times."""
+    features: str = Field(pattern="^[0-9a-f]{64}$")
+    """SHA-256 over the texts that were learned from."""
+    params: FinetuneParams
+    ridge_lambda: float
+    n_users: int
+    n_items: int
+    """Learned from."""
+    n_held_items: int
+    """Validation slice."""
+    n_pairs: int
+    n_trained_weights: int
+    n_steps: int
+    best_epoch: int
+    """0: nothing was better than the pretrained weights, which are then what is kept."""
+    best_step: int
+    validation: dict[str, float | None]
+    """ndcg@k and recall@k of the best epoch, and of epoch 0 as `pretrained/…`; None where nobody could be asked."""
+    encoder_hash: str
+    """Of the packed encoder."""
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, whole."""
+        write_whole(path, (self.model_dump_json(indent=2) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: Path) -> "TrainingSummary":
+        """Read summary.json.
+
+        Args:
+            path: artifacts/finetune/summary.json.
+
+        Returns:
+            The summary.
+
+        Raises:
+            ArtifactMissing: stage `finetune` has not run here.
+        """
+        if not path.is_file():
+            raise ArtifactMissing(f"{path} does not exist", remedy="run: dvc repro finetune")
+        return cls.model_validate_json(path.read_bytes())
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits; of the split's train.parquet it is what `trained_on` says."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def run_key(parts: dict[str, Any]) -> str:
+    """First 16 hex of the SHA-256 over everything that determines a run."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def history_csv(columns: tuple[str, ...], rows: tuple[tuple[object, ...], ...]) -> str:
+    """The curves as a table for `dvc plots`.
+
+    Args:
+        columns: names.
+        rows: values; None becomes an empty field.
+
+    Returns:
+        CSV text.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerows([columns, *rows])
+    return buffer.getvalue()

@@ -1,0 +1,59 @@
+"""Texts as token ids, in one array; batches of equal length."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.encoders.source import TOKENIZER
+from recsys.encoders.transformer import TOKENIZED_AT_ONCE, equal_batches, load_tokenizer
+
+# Shape suffixes: N texts, T tokens of all texts, B texts of a batch, L tokens of each.
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of N texts, one after the other."""
+
+    ids_T: NDArray[np.int64]
+    starts_N: NDArray[np.int64]
+    """Where each text starts; the last text ends at the end."""
+
+    @property
+    def lengths_N(self) -> NDArray[np.int64]:
+        """Tokens of each text."""
+        return np.diff(self.starts_N, append=len(self.ids_T))
+
+    def block(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """ids_BL of texts of one length."""
+        length = int(self.lengths_N[rows[0]])
+        ids_BL: NDArray[np.int64] = self.ids_T[self.starts_N[rows][:, None] + np.arange(length)]
+        return ids_BL
+
+    def batches(self, rows: NDArray[np.int64], batch_tokens: int) -> Iterator[NDArray[np.int64]]:
+        """Places in `rows` of texts of one length, at most `batch_tokens` tokens together, shortest first."""
+        for places in equal_batches(self.lengths_N[rows].tolist(), batch_tokens):
+            yield np.array(places, np.int64)
+
+
+def tokenise(texts: Sequence[str], source: Path, max_tokens: int) -> Tokens:
+    """Cut texts into tokens exactly as the packed encoder will.
+
+    Args:
+        texts: none empty.
+        source: folder with tokenizer.json.
+        max_tokens: longer texts are cut, special tokens included.
+
+    Returns:
+        The tokens.
+    """
+    tokenizer = load_tokenizer(source / TOKENIZER, max_tokens)
+    found = [
+        np.array(one.ids, np.int64)
+        for start in range(0, len(texts), TOKENIZED_AT_ONCE)
+        for one in tokenizer.encode_batch_fast(list(texts[start : start + TOKENIZED_AT_ONCE]))
+    ]
+    lengths = np.array([len(ids) for ids in found], np.int64)
+    return Tokens(np.concatenate(found), np.concatenate([[0], np.cumsum(lengths)[:-1]]))

@@ -1,0 +1,113 @@
+import csv
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from recsys.catalogue.split import Split
+from recsys.encoders import EncoderReference, open_encoder
+from recsys.errors import ArtifactMissing, ConfigError
+from recsys.stages import finetune, split
+from recsys.training.summary import TrainingSummary
+from tests.stages.judged_world import make_world, settings
+from tests.training.shop import QUICK
+
+
+@pytest.fixture(scope="module")
+def chosen(tiny_encoder):
+    encoder = {"source": str(tiny_encoder), "max_tokens": 48}
+    return settings(finetune=QUICK | {"batch_items": 48}, encoder=encoder, users={"ridge_lambda": 1.0})
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, chosen):
+    made = make_world(tmp_path_factory.mktemp("world"))
+    split.run(made.settings, made.at)
+    finetune.run(chosen, made.at)
+    return made
+
+
+def test_the_challenger_is_packed_and_is_the_model_that_was_saved(world):
+    reference = EncoderReference.load(world.at.encoder_reference("challenger"))
+    assert reference.source == "artifacts/finetune/model" and reference.dim == 16
+    vectors = open_encoder(reference, world.at.encoders, 256).encode(["river", "engine river"])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert {path.name for path in (world.at.finetune / "model").iterdir()} == {
+        "config.json", "model.safetensors", "tokenizer.json",
+    }  # fmt: skip
+
+
+def test_the_summary_says_what_it_was_trained_on(world, chosen):
+    summary = TrainingSummary.load(world.at.finetune / "summary.json")
+    made = Split.load(world.at.split)
+    assert summary.trained_on == hashlib.sha256((world.at.split / "train.parquet").read_bytes()).hexdigest()
+    assert summary.cut == made.summary.cut and summary.params == chosen.finetune
+    assert summary.encoder_hash == EncoderReference.load(world.at.encoder_reference("challenger")).hash
+    warm = {row["item_id"] for row in made.items.to_pylist() if row["slice"] == "warm"}
+    assert summary.n_items + summary.n_held_items == len(warm)
+    assert summary.validation["ndcg@5"] >= summary.validation["pretrained/ndcg@5"]
+
+
+def test_the_curves_are_a_table_that_dvc_can_draw(world):
+    with (world.at.finetune / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == list(range(len(rows))) and len(rows) == 4
+    assert rows[0]["loss"] == "" and all(float(row["loss"]) > 0 for row in rows[1:])
+    assert all(0 <= float(row["ndcg@5"]) <= 1 for row in rows)
+
+
+def test_the_same_inputs_give_the_same_bytes_in_another_workspace(world, chosen, tmp_path):
+    other = make_world(tmp_path)
+    split.run(other.settings, other.at)
+    finetune.run(chosen, other.at)
+    files = sorted(path.relative_to(world.at.root) for path in world.at.finetune.rglob("*") if path.is_file())
+    for name in [*files, world.at.encoder_reference("challenger").relative_to(world.at.root)]:
+        assert (world.at.root / name).read_bytes() == (other.at.root / name).read_bytes(), name
+
+
+def test_only_the_training_side_and_its_texts_are_read(world, chosen, tmp_path):
+    """Test pairs and the texts of cold items may be anything: the weights stay the same."""
+    other = make_world(tmp_path)
+    split.run(other.settings, other.at)
+    made = Split.load(other.at.split)
+    Split(made.summary, made.train, made.test.slice(0, 0), made.items).save(other.at.split)
+    finetune.run(chosen, other.at)
+    name = "artifacts/finetune/model/model.safetensors"
+    assert (world.at.root / name).read_bytes() == (other.at.root / name).read_bytes()
+
+
+def test_checkpoints_of_other_parameters_are_removed_after_success(world, chosen):
+    (before,) = (path.name for path in world.at.training.iterdir() if path.name != "frozen")
+    other = chosen.model_copy(update={"finetune": chosen.finetune.model_copy(update={"epochs": 1})})
+    finetune.run(other, world.at)
+    names = {path.name for path in world.at.training.iterdir()}
+    assert before not in names and len(names) == 2
+    finetune.run(chosen, world.at)
+
+
+def test_without_a_split_it_says_what_to_run(tmp_path, chosen):
+    world = make_world(tmp_path)
+    with pytest.raises(ArtifactMissing, match="dvc repro split"):
+        finetune.run(chosen, world.at)
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_no_interactions_and_one_user_are_refused_with_a_remedy(tmp_path, chosen, kept):
+    world = make_world(tmp_path)
+    split.run(world.settings, world.at)
+    made = Split.load(world.at.split)
+    users = sorted(set(made.train["user"].to_pylist()))[:kept]
+    rows = [row for row in made.train.to_pylist() if row["user"] in users]
+    train = type(made.train).from_pylist(rows, schema=made.train.schema)
+    Split(made.summary, train, made.test, made.items).save(world.at.split)
+    with pytest.raises(ConfigError, match="nothing is warm" if kept == 0 else "of 1 users"):
+        finetune.run(chosen, world.at)
+    assert not world.at.encoder_reference("challenger").exists()
+
+
+def test_nothing_of_the_workspaces_place_is_written(world):
+    for path in world.at.finetune.rglob("*"):
+        if path.is_file():
+            assert str(world.at.root).encode() not in path.read_bytes()
+    assert json.loads(world.at.encoder_reference("challenger").read_text())["registry"] is None

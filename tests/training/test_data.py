@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from recsys.errors import ArtifactMissing, ConfigError
+from recsys.training.data import make_training_set
+from recsys.training.plans import Known, plan_batch
+from tests.training.shop import make_shop, make_split, params, shop_pairs, shop_texts
+
+
+def test_the_validation_slice_is_cold_within_training():
+    shop = make_shop()
+    assert 0 < shop.is_held_I.sum() < 40
+    assert shop.fit_UI[:, shop.held_rows].nnz == 0 and shop.held_UI[:, shop.fit_rows].nnz == 0
+    assert shop.fit_UI.nnz + shop.held_UI.nnz == len(set(shop_pairs()))
+    assert set(shop.fit_rows) | set(shop.held_rows) == set(range(len(shop.item_ids)))
+
+
+def test_the_slice_depends_on_item_and_seed_alone():
+    shop, more = make_shop(n_items=90), make_shop(n_items=96)
+    held = {shop.item_ids[row] for row in shop.held_rows}
+    assert held <= {more.item_ids[row] for row in more.held_rows}
+    other = make_shop(n_items=90, seed=2)
+    assert held != {other.item_ids[row] for row in other.held_rows}
+
+
+def test_the_order_of_rows_changes_nothing():
+    split, versions = make_split(shop_pairs(), shop_texts())
+    shuffled = np.random.default_rng(0).permutation(split.train.num_rows)
+    other = make_training_set(
+        type(split)(split.summary, split.train.take(shuffled), split.test, split.items), versions, 0.2, 1
+    )
+    shop = make_training_set(split, versions, 0.2, 1)
+    assert other.item_ids == shop.item_ids and other.texts == shop.texts
+    assert (other.fit_UI != shop.fit_UI).nnz == 0
+
+
+def test_no_interactions_at_all_are_refused():
+    split, versions = make_split([], shop_texts())
+    with pytest.raises(ConfigError, match="nothing is warm"):
+        make_training_set(split, versions, 0.2, 1)
+
+
+def test_one_user_is_refused_because_there_is_nobody_to_tell_apart():
+    split, versions = make_split([("u", f"i{n:03d}") for n in range(50)], shop_texts())
+    with pytest.raises(ConfigError, match="1 of 1 users"):
+        make_training_set(split, versions, 0.2, 1)
+
+
+def test_users_of_one_item_each_teach_nothing():
+    split, versions = make_split([(f"u{n}", f"i{n:03d}") for n in range(50)], shop_texts())
+    with pytest.raises(ConfigError, match="0 of 50 users have two items"):
+        make_training_set(split, versions, 0.2, 1)
+
+
+def test_a_text_that_the_features_lack_is_named():
+    split, versions = make_split(shop_pairs(), shop_texts())
+    with pytest.raises(ArtifactMissing, match=r"item 'i\d+' has no text from part 000001-"):
+        make_training_set(split, versions.slice(0, 10), 0.2, 1)
+
+
+def test_a_history_of_100_000_is_planned_like_any_other():
+    n = 100_000
+    pairs = [("bot", f"x{item:06d}") for item in range(n)] + [
+        ("a", "x000001"),
+        ("a", "x000002"),
+        ("b", "x000003"),
+    ]
+    pairs += [("b", "x000004")]
+    split, versions = make_split(pairs, {f"x{item:06d}": "abc" for item in range(n)})
+    training_set = make_training_set(split, versions, 0.1, 1)
+    vectors = np.random.default_rng(0).normal(size=(n, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    known = Known(training_set, params(batch_items=1000), vectors, 1.0)
+    plan = plan_batch(known, 0)
+    assert plan is not None and len(plan.rows) == pytest.approx(1000, abs=20)
+    import torch
+
+    # To the bot every item is its own: there is nothing to tell apart.
+    x = torch.from_numpy(vectors[plan.rows]).requires_grad_(True)
+    loss = plan.loss(x)
+    loss.backward()
+    assert torch.isfinite(loss) and torch.isfinite(x.grad).all()

@@ -1,0 +1,117 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from recsys.errors import TrainingError
+from recsys.training.inputs import TokenInputs
+from recsys.training.optimizing import learning_rate
+from recsys.training.plans import Plan, plan_batch
+from recsys.training.stepping import Encoding, Memory
+from recsys.training.texts import tokenise
+from recsys.training.tower import open_tower
+from tests.training.shop import make_shop, params
+from tests.training.test_plans import known
+
+PLAIN = Memory(10_000, cached=False)
+
+
+@pytest.fixture(scope="module")
+def shop():
+    return make_shop()
+
+
+@pytest.fixture
+def step(shop, tiny_encoder):
+    """Gradient of one batch, by parameter name; the tower is the same each time."""
+
+    def run(memory=PLAIN, break_above=None, plan=None, say=lambda sentence: None, **changes):
+        chosen = params(**changes)
+        tower = open_tower(tiny_encoder, "mean", "all", 1, 2, chosen.dropout)
+        tower.train()
+        inputs = TokenInputs(tokenise(shop.texts, tiny_encoder, 32), "cpu")
+        if break_above is not None:
+            tower.register_forward_pre_hook(lambda module, fed: _no_memory_above(break_above, fed[0]))
+        vectors = replace(known(shop, **changes), vectors_ID=np.eye(16, dtype=np.float32)[np.arange(96) % 16])
+        plan = plan or plan_batch(vectors, 0)
+        loss, memory = Encoding(tower, inputs, chosen, "cpu", say).gradient(plan, 0, memory, 1.0)
+        return loss, {name: value.grad for name, value in tower.trained() if value.grad is not None}, memory
+
+    return run
+
+
+def _no_memory_above(tokens, fed):
+    """What a GPU does: sized by what is encoded at once."""
+    if fed.shape[0] * fed.shape[1] > tokens:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def same(a, b, rtol=2e-4, atol=2e-6):
+    assert a.keys() == b.keys()
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], rtol=rtol, atol=atol, msg=name)
+
+
+def test_cached_gradients_are_the_plain_ones_dropout_included(step):
+    loss, plain, _ = step(Memory(64, cached=False))
+    cached_loss, cached, _ = step(Memory(64, cached=True))
+    assert cached_loss == pytest.approx(loss, rel=1e-6)
+    same(plain, cached)
+
+
+def test_the_size_of_groups_changes_no_gradient(step):
+    _, one, _ = step(Memory(10_000, cached=False), dropout=0.0)
+    _, other, _ = step(Memory(20, cached=True), dropout=0.0)
+    same(one, other)
+
+
+def test_out_of_memory_halves_what_is_encoded_at_once_says_so_and_changes_no_gradient(step):
+    said = []
+    _, plain, _ = step(dropout=0.0)
+    _, after, memory = step(Memory(400, cached=False), break_above=60, say=said.append, dropout=0.0)
+    assert memory == Memory(50, cached=True)
+    assert len(said) == 3 and "out of memory; from here on 200 tokens" in said[0] and "50 tokens" in said[2]
+    same(plain, after)
+
+
+def test_memory_that_does_not_suffice_for_anything_is_an_error_with_a_remedy(step):
+    with pytest.raises(TrainingError, match="no memory left, even for"):
+        step(Memory(400, cached=False), break_above=1)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_loss_that_is_not_finite_stops_and_names_the_batch(step, cached):
+    plan = Plan(np.arange(6), lambda x: x.sum() * torch.nan)
+    with pytest.raises(TrainingError, match=r"batch 0: the loss is nan \(items in rows \[0, 1, 2, 3, 4\]"):
+        step(Memory(100, cached), plan=plan)
+
+
+def test_an_adversarial_pass_adds_the_gradient_on_moved_inputs(step):
+    _, plain, _ = step(dropout=0.0)
+    _, moved, _ = step(dropout=0.0, adversarial_epsilon=0.1)
+    _, cached, _ = step(Memory(64, cached=True), dropout=0.0, adversarial_epsilon=0.1)
+    assert not all(torch.allclose(plain[name], moved[name], rtol=1e-3) for name in plain)
+    same(moved, cached, rtol=5e-4, atol=5e-6)
+
+
+def test_words_are_left_out_the_same_each_time_and_ends_are_kept(step, shop, tiny_encoder):
+    tower = open_tower(tiny_encoder, "mean", "all", 1, 2, 0.0)
+    tokens = tokenise(shop.texts, tiny_encoder, 32)
+    encoding = Encoding(tower, TokenInputs(tokens, "cpu"), params(word_dropout=0.3), "cpu", print)
+    longest = np.flatnonzero(tokens.lengths_N == tokens.lengths_N.max())[:4]
+    whole, kept = tokens.block(longest), encoding._fed(longest, 3, 0).numpy()
+    n_inner = whole.shape[1] - 2
+    assert kept.shape[1] == whole.shape[1] - int(0.3 * n_inner)
+    assert (kept[:, 0] == whole[:, 0]).all() and (kept[:, -1] == whole[:, -1]).all()
+    assert (kept == encoding._fed(longest, 3, 0).numpy()).all()
+    for row in range(len(kept)):  # in their order
+        rest = iter(whole[row].tolist())
+        assert all(token in rest for token in kept[row].tolist())
+
+
+def test_the_learning_rate_rises_then_falls_in_straight_lines():
+    chosen = params(learning_rate=1.0, warmup_share=0.2)
+    assert [learning_rate(step, 10, chosen) for step in range(10)] == pytest.approx(
+        [0.5, 1.0, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
+    )
