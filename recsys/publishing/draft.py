@@ -265,9 +265,7 @@ def _provenance(
     landed: set[str],
     head: Manifest | None,
 ) -> Provenance:
-    data_dvc, dvc_lock = (
-        path.read_text("utf-8") if path.is_file() else None for path in (at.data_dvc, at.dvc_lock)
-    )
+    data_dvc = at.data_dvc.read_text("utf-8") if at.data_dvc.is_file() else None
     known = {record.part: record for record in head.provenance.arrivals} if head else {}
     reports = {report.part: report for report in head.provenance.data_reports} if head else {}
     records, version = dict(known), data_version(data_dvc)
@@ -279,7 +277,7 @@ def _provenance(
     entry = reference.registry
     return Provenance(
         data_dvc=data_dvc,
-        dvc_lock=dvc_lock,
+        dvc_lock=ordered_lock(at.dvc_lock.read_text("utf-8")) if at.dvc_lock.is_file() else None,
         mlflow=ModelVersion(run_id=entry.run_id, version=entry.version) if entry else None,
         data_reports=tuple(reports[part] for part in sorted(reports) if part in landed),
         arrivals=tuple(records[part] for part in sorted(records) if part in landed),
@@ -290,6 +288,13 @@ def _landed_file(arrival: Arrival, version: str | None) -> LandedFile:
     plain = arrival.model_dump(mode="json")
     kept = ("part", "kind", "source", "sha256", "arrived_at", "n_rows", "n_quarantined", "accepted_by")
     return LandedFile(**{name: plain[name] for name in kept}, data_version=version)
+
+
+def ordered_lock(dvc_lock: str) -> str:
+    """A dvc.lock with its stages by name: DVC writes them in the order in which they happened to end."""
+    content: dict[str, Any] = yaml.safe_load(dvc_lock)
+    content["stages"] = dict(sorted(content["stages"].items()))
+    return yaml.safe_dump(content, sort_keys=False)
 
 
 def data_version(data_dvc: str | None) -> str | None:

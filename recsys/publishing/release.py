@@ -126,7 +126,7 @@ class Provenance(Frozen):
     data_dvc: str | None
     """Text of data.dvc."""
     dvc_lock: str | None
-    """Text of dvc.lock."""
+    """dvc.lock, stages by name: DVC writes them in the order in which they happened to end."""
     mlflow: ModelVersion | None
     data_reports: tuple[PartReport, ...]
     arrivals: tuple[LandedFile, ...]

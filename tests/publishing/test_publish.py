@@ -51,6 +51,17 @@ def test_publishing_the_same_content_again_does_nothing(shop: Shop, storage: Sto
     assert shop.publish(storage).outcome == "unchanged"
 
 
+def test_the_order_in_which_parallel_stages_ended_makes_no_other_release(shop: Shop, folder: Storage) -> None:
+    stages = ["  users:\n    cmd: u\n", "  index:\n    cmd: i\n"]
+    shop.at.dvc_lock.write_text("schema: '2.0'\nstages:\n" + "".join(stages))
+    first = shop.publish(folder)
+    shutil.rmtree(folder.url)
+    shop.at.dvc_lock.write_text("schema: '2.0'\nstages:\n" + "".join(reversed(stages)))
+    again = shop.publish(folder)
+    assert again.release == first.release
+    assert again.manifest.provenance.dvc_lock == "schema: '2.0'\nstages:\n" + "".join(reversed(stages))
+
+
 def test_what_is_published_is_written_down_for_ingest(shop: Shop, folder: Storage) -> None:
     done = shop.publish(folder)
     written = json.loads(shop.at.published.read_text())
