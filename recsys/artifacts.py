@@ -64,6 +64,11 @@ class Artifacts:
         """The challenger as it was trained: model/ as save_pretrained leaves it, history.csv, summary.json."""
         return self.root / "artifacts/finetune"
 
+    def trained_on(self, role: str) -> Path:
+        """Which interactions the encoder of `role` was trained on (JSON); of the champion as the registry says."""
+        own = {"champion": "artifacts/champion/training.json", "challenger": "artifacts/finetune/summary.json"}
+        return self.root / own[role]
+
     @property
     def report(self) -> Path:
         """Metrics of the champion and the floors on the holdout, and the leak report."""

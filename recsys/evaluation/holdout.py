@@ -1,6 +1,6 @@
 """The holdout as rows of arrays: what judging works on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -95,6 +95,27 @@ def make_holdout(
         updated_at=tuple(items["updated_at"].to_pylist()),
         oldest_text=oldest,
     )
+
+
+def with_profiles(holdout: Holdout, split: Split, segments: tuple[Segment, ...]) -> Holdout:
+    """The very same holdout as another encoder sees it: users, candidates, texts and histories stay.
+
+    Args:
+        holdout: made with the champion's profiles.
+        split: the one that it was made of.
+        segments: profiles of the other encoder.
+
+    Returns:
+        The holdout with its profiles.
+
+    Raises:
+        ArtifactMissing: a profile that the split names is not there; names item, part and line.
+    """
+    places = pc.index_in(
+        pa.array(holdout.item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks()
+    )
+    vectors_ID = _vectors(split.items.take(places), segments)
+    return replace(holdout, known=replace(holdout.known, vectors_ID=vectors_ID))
 
 
 def _matrix(pairs: pa.Table, users: tuple[str, ...], item_ids: tuple[str, ...]) -> csr_array:

@@ -6,6 +6,8 @@ array of rounds x users for each. Here one draw of weights serves all metrics in
 the result against scipy's percentile method.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
@@ -27,6 +29,23 @@ class Interval(BaseModel):
         return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
 
 
+def resamples(n_users: int, rounds: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Draw the users anew `rounds` times, as many as there are, with replacement.
+
+    Args:
+        n_users: how many there are.
+        rounds: resamples.
+        seed: of the draws; the same ones each time.
+
+    Yields:
+        drawn_BU, how often each user was drawn: all that a mean needs; a block of rounds at a time.
+    """
+    generator = np.random.default_rng(seed)
+    shares_U = np.full(n_users, 1 / n_users)
+    for start in range(0, rounds, BLOCK_ROUNDS):
+        yield generator.multinomial(n_users, shares_U, size=min(BLOCK_ROUNDS, rounds - start))
+
+
 def bootstrap(values_UM: NDArray[np.float64], rounds: int, seed: int) -> list[Interval]:
     """Percentile intervals (2.5 % to 97.5 %) of the mean of every column, all from the same resamples of users.
 
@@ -46,14 +65,8 @@ def bootstrap(values_UM: NDArray[np.float64], rounds: int, seed: int) -> list[In
     n_users = len(values_UM)
     if n_users == 0 or not np.isfinite(values_UM).all():
         raise ValueError("a bootstrap needs finite values of at least one user")
-    generator = np.random.default_rng(seed)
-    means_BM = np.empty((rounds, values_UM.shape[1]))
-    for start in range(0, rounds, BLOCK_ROUNDS):
-        stop = min(start + BLOCK_ROUNDS, rounds)
-        # How often each user was drawn is all that a mean needs.
-        drawn_BU = generator.multinomial(n_users, np.full(n_users, 1 / n_users), size=stop - start)
-        means_BM[start:stop] = drawn_BU @ values_UM / n_users
-    low_M, high_M = np.percentile(means_BM, [2.5, 97.5], axis=0)
+    blocks = [drawn_BU @ values_UM / n_users for drawn_BU in resamples(n_users, rounds, seed)]
+    low_M, high_M = np.percentile(np.concatenate(blocks), [2.5, 97.5], axis=0)
     return [
         Interval(mean=float(m), low=float(low), high=float(high))
         for m, low, high in zip(values_UM.mean(axis=0), low_M, high_M, strict=True)

@@ -1,16 +1,19 @@
-"""Judge the champion against the floors on one holdout: full ranking over all candidates of every slice."""
+"""Judge champion and challenger against the floors on one holdout: full ranking over all candidates of every slice."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.evaluation import coverage, ranking
+from recsys.evaluation.comparison import compare
 from recsys.evaluation.holdout import Holdout
 from recsys.evaluation.intervals import Interval, bootstrap
 from recsys.evaluation.params import EvaluateParams
-from recsys.evaluation.report import CHAMPION, ModelScores, SliceReport
-from recsys.evaluation.slices import Slice, slice_of
+from recsys.evaluation.report import CHALLENGER, CHAMPION, Comparison, ModelScores, SliceReport
+from recsys.evaluation.slices import SLICES, Slice, head_and_tail, slice_of
+from recsys.evaluation.spread import lists_of, paired_spread
 from recsys.retrieval.recaller import Recaller, recall
 from recsys.retrieval.recallers import RECALLERS
 
@@ -20,74 +23,128 @@ FLOORS = {
     "cold": ("random", "same_category", "tfidf_centroid", "encoder_centroid"),
     "warm": ("random", "popular", "tfidf_centroid", "encoder_centroid"),
 }
-"""What the champion must beat on each slice; popularity knows no cold item, so there it is that of the category."""
+"""What must be beaten on each slice; popularity knows no cold item, so there it is that of the category. The floor
+`encoder_centroid` is the champion's: a challenger is not held against itself."""
 PER_USER = {
     "recall": ranking.recall_at_k,
     "ndcg": ranking.ndcg_at_k,
     "hit_rate": ranking.hit_rate_at_k,
     "mrr": ranking.mrr_at_k,
 }
+COMPARED = "ndcg"
+"""By which users are chosen who gained or lost most."""
 CUTOFFS = (1, 2, 5, 10, 20, 50, 100)
 """Of the curve recall by k."""
 DIGITS = 6
 """Reports are rounded, so that sums in another order give the same bytes."""
 
 
-def learn_models(holdout: Holdout) -> dict[str, Recaller]:
-    """The champion and every floor, learned from what was known before the cut."""
-    names = dict.fromkeys(name for floors in FLOORS.values() for name in floors)
-    return {CHAMPION: RECALLERS[CHAMPION_RECALLER](holdout.known)} | {
-        name: RECALLERS[name](holdout.known) for name in names
-    }
+@dataclass(frozen=True)
+class _Asked:
+    """One slice with every model's answer."""
+
+    part: Slice
+    lists: Mapping[str, NDArray[np.int64]]
+    """Model -> ranked_UK."""
+    per_user: Mapping[str, NDArray[np.float64]]
+    """Model -> metrics_UM in the order of PER_USER."""
 
 
-def judge_slice(
+def learn_models(holdout: Holdout, challenged: Holdout | None = None) -> dict[str, Recaller]:
+    """The champion, the challenger and every floor, learned from what was known before the cut.
+
+    Args:
+        holdout: with the champion's profiles.
+        challenged: the same holdout with the challenger's, where there is one.
+
+    Returns:
+        Name -> learned recaller.
+    """
+    learn = RECALLERS[CHAMPION_RECALLER]
+    judged = {CHAMPION: learn(holdout.known)}
+    if challenged is not None:
+        judged[CHALLENGER] = learn(challenged.known)
+    floors = dict.fromkeys(name for floors in FLOORS.values() for name in floors)
+    return judged | {name: RECALLERS[name](holdout.known) for name in floors}
+
+
+def judge(
     holdout: Holdout,
     models: Mapping[str, Recaller],
-    name: str,
     params: EvaluateParams,
     on_progress: Callable[[str], None] = lambda words: None,
-) -> SliceReport:
-    """Score all models of one slice on the same users and candidates.
+) -> tuple[tuple[SliceReport, ...], Comparison | None]:
+    """Score all models of every slice on the same users and candidates.
 
     Args:
         holdout: what judging works on.
-        models: name -> learned recaller, with `champion` among them.
-        name: cold or warm.
+        models: name -> learned recaller, with `champion` and perhaps `challenger` among them.
         params: section `evaluate`.
         on_progress: told `slice/model` before each model.
 
     Returns:
-        Means, curves, and paired intervals of champion minus floor.
+        cold, warm, head and tail: means, curves, and paired intervals; and, with a challenger and cold items that
+        somebody met, what the difference looks like.
     """
-    part = slice_of(holdout, name, params.max_users, params.seed)
-    scores: dict[str, ModelScores] = {}
-    per_user: dict[str, NDArray[np.float64]] = {}
-    for model in (CHAMPION, *FLOORS[name]) if len(part.users) else ():
-        on_progress(f"{name}/{model}")
-        ranked_UK = _ranked(models[model], part, params.k)
-        per_user[model] = np.stack(
-            [metric(ranked_UK, part.relevant_UR, params.k) for metric in PER_USER.values()], 1
-        )
-        scores[model] = _model_scores(ranked_UK, per_user[model], part, params.k)
+    reports: list[SliceReport] = []
+    comparison = None
+    for name in SLICES:
+        whole = slice_of(holdout, name, params.max_users, params.seed)
+        lists = _lists(whole, models, params.k, on_progress)
+        parts = (whole, *head_and_tail(holdout, whole, params.head_share)) if name == "warm" else (whole,)
+        for part in parts:
+            asked = _asked(part, whole, lists, params.k)
+            reports.append(_report(asked, params))
+            if part.name == "cold" and CHALLENGER in lists:
+                comparison = _comparison(holdout, asked, params.k)
+    return tuple(reports), comparison
+
+
+def _lists(
+    whole: Slice, models: Mapping[str, Recaller], k: int, on_progress: Callable[[str], None]
+) -> dict[str, NDArray[np.int64]]:
+    """Lists long enough for every cutoff; none without users."""
+    depth = max(k, min(CUTOFFS[-1], len(whole.candidates)))
+    lists = {}
+    for model in (CHAMPION, CHALLENGER, *FLOORS[whole.name]) if len(whole.users) else ():
+        if model in models:
+            on_progress(f"{whole.name}/{model}")
+            found = recall(models[model], whole.users, whole.candidates, depth, whole.exclude_UE)
+            lists[model] = found.rows_UK
+    return lists
+
+
+def _asked(part: Slice, whole: Slice, lists: Mapping[str, NDArray[np.int64]], k: int) -> _Asked:
+    rows = np.searchsorted(whole.users, part.users)
+    own = {model: ranked_UK[rows] for model, ranked_UK in lists.items()} if len(rows) else {}
+    per_user = {
+        model: np.stack([metric(ranked_UK, part.relevant_UR, k) for metric in PER_USER.values()], 1)
+        for model, ranked_UK in own.items()
+    }
+    return _Asked(part, own, per_user)
+
+
+def _report(asked: _Asked, params: EvaluateParams) -> SliceReport:
+    part, per_user = asked.part, asked.per_user
+    floors = [model for model in per_user if model not in (CHAMPION, CHALLENGER)]
+    challenger_margins = {}
+    if CHALLENGER in per_user:
+        challenger_margins = {
+            rival: _margins(per_user[CHALLENGER] - per_user[rival], params) for rival in (CHAMPION, *floors)
+        }
+        if part.name == "cold":
+            challenger_margins[CHAMPION] |= _spread(asked, params)
     return SliceReport(
-        name=name,
+        name=part.name,
         n_users=len(part.users),
         n_candidates=len(part.candidates),
         n_positives=int((part.relevant_UR != ranking.PAD).sum()),
-        models=scores,
-        margins={
-            floor: _margins(per_user[CHAMPION] - per_user[floor], params)
-            for floor in per_user
-            if floor != CHAMPION
+        models={
+            model: _model_scores(asked.lists[model], per_user[model], part, params.k) for model in per_user
         },
+        margins={floor: _margins(per_user[CHAMPION] - per_user[floor], params) for floor in floors},
+        challenger_margins=challenger_margins,
     )
-
-
-def _ranked(model: Recaller, part: Slice, k: int) -> NDArray[np.int64]:
-    """Lists long enough for every cutoff."""
-    depth = max(k, min(CUTOFFS[-1], len(part.candidates)))
-    return recall(model, part.users, part.candidates, depth, part.exclude_UE).rows_UK
 
 
 def _model_scores(
@@ -115,9 +172,25 @@ def _model_scores(
 
 def _margins(difference_UM: NDArray[np.float64], params: EvaluateParams) -> dict[str, Interval]:
     intervals = bootstrap(difference_UM, params.bootstrap_rounds, params.seed)
-    return {
-        f"{name}@{params.k}": Interval(
-            mean=round(one.mean, DIGITS), low=round(one.low, DIGITS), high=round(one.high, DIGITS)
-        )
-        for name, one in zip(PER_USER, intervals, strict=True)
-    }
+    return {f"{name}@{params.k}": _rounded(one) for name, one in zip(PER_USER, intervals, strict=True)}
+
+
+def _spread(asked: _Asked, params: EvaluateParams) -> dict[str, Interval]:
+    """Coverage, Gini and worst decile, challenger minus champion."""
+    part = asked.part
+    ours, theirs = (
+        lists_of(asked.lists[model], part.relevant_UR, len(part.candidates), params.k)
+        for model in (CHALLENGER, CHAMPION)
+    )
+    found = paired_spread(ours, theirs, params.bootstrap_rounds, params.seed)
+    return {f"{name}@{params.k}": _rounded(one) for name, one in found.items()}
+
+
+def _comparison(holdout: Holdout, asked: _Asked, k: int) -> Comparison:
+    place = list(PER_USER).index(COMPARED)
+    change_U = (asked.per_user[CHALLENGER] - asked.per_user[CHAMPION])[:, place]
+    return compare(holdout, asked.part, asked.lists[CHAMPION], asked.lists[CHALLENGER], change_U, k)
+
+
+def _rounded(one: Interval) -> Interval:
+    return Interval(mean=round(one.mean, DIGITS), low=round(one.low, DIGITS), high=round(one.high, DIGITS))

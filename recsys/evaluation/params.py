@@ -12,6 +12,8 @@ class EvaluateParams(BaseModel):
     """Cutoff of the headline metrics."""
     max_users: int = Field(ge=1)
     """Test users scored, sampled by the seed where there are more."""
+    head_share: float = Field(gt=0, lt=1)
+    """Share of the warm candidates, those met most before the cut, that are the slice `head`; the others are `tail`."""
     bootstrap_rounds: int = Field(ge=100)
     """Resamples of a paired interval."""
     seed: int

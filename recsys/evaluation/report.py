@@ -7,9 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recsys.errors import ArtifactMissing
 from recsys.evaluation.intervals import Interval
+from recsys.evaluation.seen import TrainedOn
 from recsys.storage.atomic import write_whole
 
 CHAMPION = "champion"
+CHALLENGER = "challenger"
 
 
 class Finding(BaseModel):
@@ -45,13 +47,68 @@ class SliceReport(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
+    """cold, warm, head or tail."""
     n_users: int
     n_candidates: int
     n_positives: int
     models: dict[str, ModelScores]
-    """`champion` and the floors; empty without users."""
+    """`champion`, `challenger` where there is one, and the floors; empty without users."""
     margins: dict[str, dict[str, Interval]]
     """Floor -> metric -> champion minus floor, paired over users."""
+    challenger_margins: dict[str, dict[str, Interval]] = {}
+    """Champion and floors -> metric -> challenger minus that, paired over the same users; beside the champion on the
+    cold slice also coverage, Gini and worst decile. Empty without a challenger."""
+
+
+class ListedItem(BaseModel):
+    """One place of a list."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    item_id: str
+    text: str
+    is_hit: bool
+    """Whether the user met it after the cut."""
+
+
+class ExampleUser(BaseModel):
+    """One user's list of cold items before and after."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    user: str
+    """The beginning of a pseudonym."""
+    change: float
+    """ndcg of the challenger's list minus that of the champion's."""
+    history: tuple[str, ...]
+    """Texts of items that they had met before the cut."""
+    champion: tuple[ListedItem, ...]
+    challenger: tuple[ListedItem, ...]
+
+
+class MovedItem(BaseModel):
+    """A cold item that the challenger brings to more, or fewer, of the users who want it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    item_id: str
+    text: str
+    n_wanted: int
+    """Test users who met it after the cut."""
+    n_champion: int
+    """Of these, how many the champion showed it to."""
+    n_challenger: int
+
+
+class Comparison(BaseModel):
+    """What the difference between challenger and champion looks like on cold items, for people."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    examples: tuple[ExampleUser, ...]
+    """Users who gained most, then those who lost most."""
+    won: tuple[MovedItem, ...]
+    lost: tuple[MovedItem, ...]
 
 
 class Report(BaseModel):
@@ -61,24 +118,36 @@ class Report(BaseModel):
 
     format: int = 1
     encoder_hash: str
+    """The champion's."""
+    challenger_hash: str | None = None
+    """None: there was no challenger."""
     ridge_lambda: float
     k: int
     split_by: str
     cut: datetime | None
     n_train_pairs: int
+    holdout: TrainedOn = TrainedOn()
+    """Which holdout it was: what an encoder trained on its train side carries."""
+    trained: dict[str, TrainedOn] = {}
+    """`champion`, `challenger` -> what that encoder was trained on."""
+    seen: dict[str, str] = {}
+    """`champion`, `challenger` -> why that encoder may have seen the answers; empty where none has."""
     left_out: dict[str, int]
     """Reason -> items that are not judged."""
     slices: tuple[SliceReport, ...]
     leaks: tuple[Finding, ...]
+    comparison: Comparison | None = None
+    """None without a challenger, or without cold items that anybody met."""
 
     def slice(self, name: str) -> SliceReport | None:
         """The slice of that name, where there is one."""
         return next((one for one in self.slices if one.name == name), None)
 
     def flat_metrics(self) -> dict[str, float | None]:
-        """`cold/recall@20` of the champion, and `floors/tfidf_centroid/cold/recall@20` of the floors."""
+        """`cold/recall@20` of the champion, `challenger/cold/recall@20`, and `floors/random/cold/recall@20`."""
+        places = {CHAMPION: "", CHALLENGER: f"{CHALLENGER}/"}
         return {
-            f"{'' if model == CHAMPION else f'floors/{model}/'}{part.name}/{metric}": value
+            f"{places.get(model, f'floors/{model}/')}{part.name}/{metric}": value
             for part in self.slices
             for model, scores in part.models.items()
             for metric, value in scores.metrics.items()

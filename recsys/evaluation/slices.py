@@ -1,6 +1,7 @@
-"""Slices of the holdout: cold items (no interaction before the cut) and warm ones, each with its own candidates."""
+"""Slices of the holdout: cold items (no interaction before the cut) and warm ones; of the warm, head and tail."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +10,11 @@ from scipy.sparse import csr_array
 from recsys.evaluation.holdout import Holdout
 from recsys.evaluation.ranking import PAD
 
-# Shape suffixes: U users, R padded relevant items, E padded excluded items.
+# Shape suffixes: U users, R padded relevant items, E padded excluded items, I items.
 SLICES = ("cold", "warm")
+"""Each with candidates of its own."""
+WARM_PARTS = ("head", "tail")
+"""Of the warm slice, over the same lists: how often the items that many, or few, had met before the cut are found."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,42 @@ def slice_of(holdout: Holdout, name: str, max_users: int, seed: int) -> Slice:
         users,
         _padded(relevant_UI[users], candidates),
         _padded(seen_UI[users], candidates),
+    )
+
+
+def head_and_tail(holdout: Holdout, warm: Slice, head_share: float) -> tuple[Slice, Slice]:
+    """Divide the warm slice's positives by the popularity of the items; candidates and lists stay the same.
+
+    Args:
+        holdout: the whole.
+        warm: its warm slice.
+        head_share: share of the warm candidates, those met most before the cut, that are the head.
+
+    Returns:
+        Head and tail; each holds the users who met such an item after the cut.
+    """
+    n_met_C = holdout.known.n_met_I[warm.candidates]
+    by_popularity = np.argsort(
+        -n_met_C, kind="stable"
+    )  # rows are in hashed order: ties fall to no kind of item
+    is_head_I = np.zeros(len(holdout.item_ids), bool)
+    is_head_I[warm.candidates[by_popularity[: ceil(head_share * len(warm.candidates))]]] = True
+    is_real_UR = warm.relevant_UR != PAD
+    in_head_UR = is_head_I[warm.relevant_UR]
+    return _only(warm, "head", is_real_UR & in_head_UR), _only(warm, "tail", is_real_UR & ~in_head_UR)
+
+
+def _only(whole: Slice, name: str, kept_UR: NDArray[np.bool_]) -> Slice:
+    """The slice with only some of its positives, and the users who have one."""
+    order_UR = np.argsort(~kept_UR, axis=1, kind="stable")  # PAD stays on the right
+    relevant_UR = np.take_along_axis(np.where(kept_UR, whole.relevant_UR, PAD), order_UR, axis=1)
+    some = np.flatnonzero(kept_UR.any(axis=1))
+    return replace(
+        whole,
+        name=name,
+        users=whole.users[some],
+        relevant_UR=relevant_UR[some],
+        exclude_UE=whole.exclude_UE[some],
     )
 
 

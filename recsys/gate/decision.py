@@ -1,16 +1,14 @@
-"""Report -> Decision. RULES are functions that return a reason to refuse, or None."""
+"""Report -> Decision: what every rule says, and whether the gate is open."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from recsys.errors import ArtifactMissing
-from recsys.evaluation.report import CHAMPION, Report, SliceReport
+from recsys.evaluation.report import CHALLENGER, CHAMPION, Report
 from recsys.gate.params import GateParams
+from recsys.gate.rules import CHALLENGER_RULES, RULES, judged_model
 from recsys.storage.atomic import write_whole
-
-JUDGED_SLICE = "cold"
 
 
 class Check(BaseModel):
@@ -34,7 +32,14 @@ class Decision(BaseModel):
     open: bool
     reasons: tuple[str, ...]
     """Why not; empty where the gate is open."""
+    role: str = CHAMPION
+    """Who was judged: the challenger where there was one, else the champion."""
     encoder_hash: str
+    """Of the one that was judged: the decision is about this encoder and no other."""
+    champion_hash: str | None = None
+    """The champion that it was compared with; None in decisions from before there were challengers."""
+    holdout: str | None = None
+    """SHA-256 of the train side of the split that was judged on."""
     checks: tuple[Check, ...]
 
     def save(self, path: Path) -> None:
@@ -59,64 +64,8 @@ class Decision(BaseModel):
         return cls.model_validate_json(path.read_text())
 
 
-def no_leaks(report: Report, params: GateParams) -> str | None:
-    """The holdout knows none of its answers."""
-    if not report.leaks:
-        return None
-    kinds = ", ".join(f"{one.kind} ({one.n})" for one in report.leaks)
-    return f"the holdout leaks: {kinds}; its figures mean nothing"
-
-
-def enough_users(report: Report, params: GateParams) -> str | None:
-    """Enough test users met a cold item."""
-    n_users = _cold(report).n_users
-    if n_users >= params.min_test_users:
-        return None
-    return f"only {n_users} test users met a cold item, fewer than min_test_users = {params.min_test_users}"
-
-
-def beats_every_floor(report: Report, params: GateParams) -> str | None:
-    """On cold items the champion beats every floor, surely enough."""
-    margins = _cold(report).margins
-    if not margins:
-        return "nothing was compared with the floors on cold items"
-    lost = []
-    for floor, by_metric in margins.items():
-        margin = by_metric.get(params.floor_metric)
-        if margin is None:
-            known = ", ".join(by_metric)
-            return f"gate.floor_metric {params.floor_metric!r} is not in the report, which has {known}"
-        if not margin.low >= params.min_margin_over_floor:
-            lost.append(f"{floor} ({margin})")
-    if not lost:
-        return None
-    return (
-        f"{params.floor_metric} on cold items does not surely beat {' and '.join(lost)}: the lower end must reach "
-        f"{params.min_margin_over_floor:+g}"
-    )
-
-
-def covers_enough(report: Report, params: GateParams) -> str | None:
-    """Enough of the cold candidates appear in somebody's list."""
-    scores = _cold(report).models.get(CHAMPION)
-    share = scores.metrics.get(f"coverage@{report.k}") if scores else None
-    if share is None:
-        return "coverage of the cold items is unknown"
-    if share >= params.min_coverage:
-        return None
-    return f"only {share:.1%} of the cold items appear in a list, less than min_coverage = {params.min_coverage:.1%}"
-
-
-RULES: tuple[Callable[[Report, GateParams], str | None], ...] = (
-    no_leaks,
-    enough_users,
-    beats_every_floor,
-    covers_enough,
-)
-
-
 def decide(report: Report, params: GateParams) -> Decision:
-    """Ask every rule.
+    """Ask every rule; those that compare with the champion only where there is a challenger.
 
     Args:
         report: from stage `evaluate`.
@@ -125,19 +74,22 @@ def decide(report: Report, params: GateParams) -> Decision:
     Returns:
         Open where no rule refuses; otherwise every reason.
     """
+    role = judged_model(report)
     checks = tuple(
         Check(
             rule=rule.__name__,
             asks=(rule.__doc__ or "").strip().partition("\n")[0],
             reason=rule(report, params),
         )
-        for rule in RULES
+        for rule in RULES + (CHALLENGER_RULES if role == CHALLENGER else ())
     )
     reasons = tuple(check.reason for check in checks if check.reason is not None)
-    return Decision(open=not reasons, reasons=reasons, encoder_hash=report.encoder_hash, checks=checks)
-
-
-def _cold(report: Report) -> SliceReport:
-    found = report.slice(JUDGED_SLICE)
-    empty = SliceReport(name=JUDGED_SLICE, n_users=0, n_candidates=0, n_positives=0, models={}, margins={})
-    return found or empty
+    return Decision(
+        open=not reasons,
+        reasons=reasons,
+        role=role,
+        encoder_hash=report.challenger_hash or report.encoder_hash,
+        champion_hash=report.encoder_hash,
+        holdout=report.holdout.trained_on,
+        checks=checks,
+    )

@@ -1,16 +1,19 @@
 """Plots of the gate page as SVG text: the same report gives the same bytes."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recsys.evaluation.report import CHAMPION, SliceReport
+from recsys.evaluation.intervals import Interval
+from recsys.evaluation.report import CHALLENGER, CHAMPION, SliceReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, QUIET, CHAMPION_COLOUR = "#1d2733", "#8a97a6", "#1769aa"
-FLOOR_COLOURS = ("#c2703d", "#6a9a4f", "#8f6bb3", "#b0a13f", "#5f8f9b", "#a35d7d")
+INK, QUIET, REFUSED = "#1d2733", "#8a97a6", "#b3261e"
+JUDGED_COLOURS = {CHAMPION: "#1769aa", CHALLENGER: "#0b7a4b"}
+FLOOR_COLOURS = ("#c2703d", "#9aa7b4", "#8f6bb3", "#b0a13f", "#5f8f9b", "#a35d7d")
 STYLE = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -26,12 +29,32 @@ STYLE = {
 }
 
 
+@dataclass(frozen=True)
+class Difference:
+    """One interval against what the gate asks of it."""
+
+    name: str
+    interval: Interval
+    bound: float
+    is_ceiling: bool = False
+    """The upper end must stay below the bound; otherwise the lower end must reach it."""
+    is_strict: bool = False
+    """The bound itself is not enough."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the gate is content with it."""
+        if self.is_ceiling:
+            return self.interval.high <= self.bound
+        return self.interval.low > self.bound if self.is_strict else self.interval.low >= self.bound
+
+
 def curves(part: SliceReport) -> str:
     """Recall by k, one line per model."""
 
     def draw(axes: "Axes") -> None:
         for name, scores in part.models.items():
-            first = name == CHAMPION
+            first = name in JUDGED_COLOURS
             axes.plot(
                 list(scores.recall_by_k),
                 list(scores.recall_by_k.values()),
@@ -71,24 +94,32 @@ def bars(part: SliceReport, metric: str) -> str:
     return _svg(f"bars-{part.name}", draw, f"{metric} on {part.name} items", 3.4)
 
 
-def margins(part: SliceReport, metric: str, threshold: float) -> str:
-    """Champion minus floor with its interval, against what the gate asks."""
+def margins(
+    part: SliceReport, model: str, over: Mapping[str, Mapping[str, Interval]], metric: str, threshold: float
+) -> str:
+    """The judged model minus each floor with its interval, against what the gate asks."""
+    rows = [Difference(f"over {label(name)}", one[metric], threshold) for name, one in over.items()]
+    words = f"{model} minus floor, {metric}, paired 95 % interval"
+    return differences(rows, f"margins-{part.name}", f"Margin over the floors on {part.name} items", words)
+
+
+def differences(rows: Sequence[Difference], salt: str, title: str, xlabel: str, width: float = 12.4) -> str:
+    """Intervals below each other, each with the bound that the gate sets: dashed, and red where it does not hold."""
 
     def draw(axes: "Axes") -> None:
-        names = [name for name in reversed(part.margins) if metric in part.margins[name]]
-        for place, name in enumerate(names):
-            one = part.margins[name][metric]
-            colour = CHAMPION_COLOUR if one.low >= threshold else "#b3261e"
+        for place, row in enumerate(reversed(rows)):
+            one, colour = row.interval, JUDGED_COLOURS[CHALLENGER] if row.holds else REFUSED
             axes.plot([one.low, one.high], [place, place], color=colour, linewidth=3, solid_capstyle="round")
             axes.plot([one.mean], [place], "o", color=colour, markersize=7)
-        axes.axvline(threshold, color=INK, linewidth=1, linestyle=(0, (4, 3)))
-        axes.set_yticks(range(len(names)), [f"over {label(name)}" for name in names])
-        axes.set(
-            xlabel=f"champion minus floor, {metric}, paired 95 % interval", ylim=(-0.6, len(names) - 0.4)
-        )
+            axes.plot(
+                [row.bound] * 2, [place - 0.42, place + 0.42], color=INK, linewidth=1.2, linestyle=(0, (3, 2))
+            )
+        axes.axvline(0, color=QUIET, linewidth=0.8, zorder=0)
+        axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)])
+        axes.set(xlabel=xlabel, ylim=(-0.6, len(rows) - 0.4))
         axes.tick_params(axis="y", length=0)
 
-    return _svg(f"margins-{part.name}", draw, f"Margin over the floors on {part.name} items", 2.4, 12.4)
+    return _svg(salt, draw, title, max(1.6, 0.45 * len(rows) + 0.7), width)
 
 
 def label(name: str) -> str:
@@ -97,9 +128,9 @@ def label(name: str) -> str:
 
 
 def _colour(name: str, part: SliceReport) -> str:
-    if name == CHAMPION:
-        return CHAMPION_COLOUR
-    floors = [one for one in part.models if one != CHAMPION]
+    if name in JUDGED_COLOURS:
+        return JUDGED_COLOURS[name]
+    floors = [one for one in part.models if one not in JUDGED_COLOURS]
     return FLOOR_COLOURS[floors.index(name) % len(FLOOR_COLOURS)]
 
 

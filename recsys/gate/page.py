@@ -1,14 +1,27 @@
 """Report and decision -> one HTML page that needs nothing beside it."""
 
-from recsys.evaluation.report import Report, SliceReport
+from collections.abc import Mapping
+
+from recsys.evaluation.intervals import Interval
+from recsys.evaluation.report import CHALLENGER, CHAMPION, Report, SliceReport
 from recsys.gate.decision import Decision
-from recsys.gate.drawing import bars, curves, label, margins
+from recsys.gate.drawing import Difference, bars, curves, differences, label, margins
 from recsys.gate.params import GateParams
+from recsys.gate.rules import JUDGED_SLICE, judged_model, tolerances
 from recsys.gate.template import TEMPLATE
+
+DRAWN = ("cold", "warm")
+"""Head and tail are parts of the warm lists: a table each is enough."""
+MEANING = {
+    "cold": "nobody had met them before the cut",
+    "warm": "met before the cut",
+    "head": "of the warm items those met most, in the same lists",
+    "tail": "of the warm items the others, in the same lists",
+}
 
 
 def render(report: Report, decision: Decision, params: GateParams) -> str:
-    """The page: verdict, rules, slices with intervals, leak report, coverage.
+    """The page: verdict, rules, challenger beside champion, slices with intervals, leak report, coverage.
 
     Args:
         report: from stage `evaluate`.
@@ -16,31 +29,99 @@ def render(report: Report, decision: Decision, params: GateParams) -> str:
         params: section `gate`.
 
     Returns:
-        HTML, the same for the same report; ids of items may stand in it, users never do.
+        HTML, the same for the same report; ids and texts of items may stand in it, users only by the beginning of
+        their pseudonyms.
     """
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    slices = [_drawn(part, params) for part in report.slices]
     return environment.from_string(TEMPLATE).render(
-        report=report, decision=decision, slices=slices, label=label
+        report=report,
+        decision=decision,
+        slices=[_drawn(part, judged_model(report), params) for part in report.slices],
+        beside=_beside_champion(report, params),
+        label=label,
     )
 
 
-def _drawn(part: SliceReport, params: GateParams) -> dict[str, object]:
+def _drawn(part: SliceReport, model: str, params: GateParams) -> dict[str, object]:
     from markupsafe import Markup
 
     if not part.models:
-        return {"part": part}
+        return {"part": part, "meaning": MEANING[part.name]}
+    over = _floors_of(part, model)
     first = next(iter(part.models.values()))
     metric = params.floor_metric if params.floor_metric in first.metrics else next(iter(first.metrics))
-    return {
+    drawn: dict[str, object] = {
         "part": part,
+        "meaning": MEANING[part.name],
         "metrics": list(first.metrics),
-        "paired": list(next(iter(part.margins.values()))),
-        "bars": Markup(bars(part, metric)),  # our own SVG: nothing in it comes from a user or an item
-        "curves": Markup(curves(part)),
-        "margins": Markup(margins(part, metric, params.min_margin_over_floor)),
+        "model": model,
+        "over": over,
+        "paired": list(next(iter(over.values()), {})),
+        "figures": part.name in DRAWN,
+    }
+    if part.name in DRAWN:  # our own SVG: nothing in it comes from a user or an item
+        drawn |= {
+            "bars": Markup(bars(part, metric)),
+            "curves": Markup(curves(part)),
+            "margins": Markup(margins(part, model, over, metric, params.min_margin_over_floor)),
+        }
+    return drawn
+
+
+def _floors_of(part: SliceReport, model: str) -> Mapping[str, Mapping[str, Interval]]:
+    if model == CHAMPION:
+        return part.margins
+    return {rival: one for rival, one in part.challenger_margins.items() if rival != CHAMPION}
+
+
+def _beside_champion(report: Report, params: GateParams) -> dict[str, object] | None:
+    """Challenger minus champion: both figures, and every slice's intervals as a table."""
+    from markupsafe import Markup
+
+    if judged_model(report) != CHALLENGER:
+        return None
+    margins_by_slice = {
+        part.name: part.challenger_margins[CHAMPION]
+        for part in report.slices
+        if CHAMPION in part.challenger_margins
+    }
+    rows = [
+        Difference(f"{name} items", by_metric[params.floor_metric], bound, is_strict=name == JUDGED_SLICE)
+        for name, bound in tolerances(params).items()
+        if params.floor_metric in (by_metric := margins_by_slice.get(name, {}))
+    ]
+    spread = _spread(margins_by_slice.get(JUDGED_SLICE, {}), report.k, params)
+    per_user = [metric for metric in next(iter(margins_by_slice.values()), {}) if metric not in spread]
+    words = f"challenger minus champion, {params.floor_metric}, paired 95 % interval"
+    exposure = "challenger minus champion on cold items, paired 95 % interval"
+    return {
+        "margins": margins_by_slice,
+        "metrics": per_user,
+        "spread": spread,
+        "figures": [
+            Markup(differences(drawn, salt, title, xlabel, 6.2))
+            for drawn, salt, title, xlabel in (
+                (rows, "beside-users", "Challenger minus champion by slice", words),
+                (list(spread.values()), "beside-items", "Challenger minus champion in exposure", exposure),
+            )
+            if drawn
+        ],
+    }
+
+
+def _spread(cold: Mapping[str, Interval], k: int, params: GateParams) -> dict[str, Difference]:
+    """Coverage, Gini and worst decile, each with its bound."""
+    bounds = {
+        "coverage": (-params.max_loss_coverage, False),
+        "gini": (params.max_rise_gini, True),
+        "worst_decile_recall": (-params.max_loss_worst_decile, False),
+    }
+    return {
+        f"{name}@{k}": Difference(label(f"{name}@{k}"), cold[f"{name}@{k}"], bound, is_ceiling)
+        for name, (bound, is_ceiling) in bounds.items()
+        if f"{name}@{k}" in cold
     }

@@ -9,9 +9,23 @@ class GateParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     floor_metric: str
-    """Metric on the cold slice that is compared with the floors, such as ndcg@20."""
+    """Metric that is compared with the floors and with the champion, such as ndcg@20."""
     min_margin_over_floor: float
-    """What the lower end of the paired 95 % interval of (champion - floor) must reach."""
+    """What the lower end of the paired 95 % interval over each floor must reach on the cold slice."""
+    min_margin_over_champion: float
+    """What the lower end of the paired 95 % interval of (challenger - champion) must exceed on the cold slice."""
+    max_loss_warm: float = Field(ge=0)
+    """How far the lower end of (challenger - champion) may lie below 0 on warm items."""
+    max_loss_head: float = Field(ge=0)
+    """The same on the warm items that were met most."""
+    max_loss_tail: float = Field(ge=0)
+    """The same on the other warm items."""
+    max_loss_coverage: float = Field(ge=0, le=1)
+    """The same for the share of the cold candidates that appear in some list."""
+    max_rise_gini: float = Field(ge=0, le=1)
+    """How far the upper end of the difference in Gini of the cold items' exposure may lie above 0."""
+    max_loss_worst_decile: float = Field(ge=0, le=1)
+    """How far the lower end may lie below 0 for the mean recall of the tenth of the cold items that fares worst."""
     min_test_users: int = Field(ge=1)
     """Fewer test users give no verdict but a refusal."""
     min_coverage: float = Field(ge=0, le=1)

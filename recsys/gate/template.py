@@ -22,47 +22,82 @@ TEMPLATE = """<!doctype html>
   table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 15px; }
   th, td { padding: 6px 10px; text-align: right; border-bottom: 1px solid #e9edf1; white-space: nowrap; }
   th { font-weight: 600; color: #5b6876; font-size: 13.5px; } th:first-child, td:first-child { text-align: left; }
-  td.words { white-space: normal; text-align: left; } tr.champion td { font-weight: 600; background: #eef5fb; }
+  td.words, th.words { white-space: normal; text-align: left; } tr.champion td { font-weight: 600; background: #eef5fb; } tr.challenger td { font-weight: 600; background: #eaf6ef; }
   .ok { color: #1f7a4d; font-weight: 600; } .no { color: #b3261e; font-weight: 600; } .quiet { color: #5b6876; }
   .scroll { overflow-x: auto; } code { font-size: 14px; }
+  .lists { display: grid; grid-template-columns: 1fr 1fr; gap: 22px; } .lists h4 { margin: 0 0 4px; font-size: 14px; }
+  .lists ol { margin: 0; padding-left: 26px; font-size: 14px; line-height: 1.42; } .lists li { padding: 1px 4px; } li.hit { background: #d9f0e2; font-weight: 600; border-radius: 4px; }
+  .history { margin: 4px 0 12px; font-size: 14px; }
 </style>
 </head>
 <body><main>
 <section class="verdict">
   <h1>The gate is {{ "open" if decision.open else "closed" }}</h1>
-  {% if decision.open %}<p>The champion surely beats every floor on cold items, and no leak was found.</p>
-  {% else %}<ul>{% for reason in decision.reasons %}<li>{{ reason }}</li>{% endfor %}</ul>{% endif %}
+  {% if not decision.open %}<ul>{% for reason in decision.reasons %}<li>{{ reason }}</li>{% endfor %}</ul>
+  {% elif beside %}<p>The challenger is surely better than the champion on cold items, loses nowhere more than is tolerated, surely beats every floor, and no leak was found.</p>
+  {% else %}<p>The champion surely beats every floor on cold items, and no leak was found.</p>{% endif %}
 </section>
 <dl class="facts">
-  <div><dt>encoder</dt><dd><code>{{ report.encoder_hash[:12] }}</code></dd></div>
+  <div><dt>{{ "champion" if beside else "encoder" }}</dt><dd><code>{{ report.encoder_hash[:12] }}</code></dd></div>
+  {% if beside %}<div><dt>challenger</dt><dd><code>{{ report.challenger_hash[:12] }}</code></dd></div>{% endif %}
   <div><dt>ridge λ</dt><dd>{{ "%g" % report.ridge_lambda }}</dd></div>
   <div><dt>split</dt><dd>by {{ report.split_by }}{% if report.cut %}, cut {{ report.cut.strftime("%Y-%m-%d %H:%M") }} UTC{% endif %}</dd></div>
+  {% if report.holdout.trained_on %}<div><dt>holdout</dt><dd><code>{{ report.holdout.trained_on[:10] }}</code></dd></div>{% endif %}
   <div><dt>training pairs</dt><dd>{{ "{:,}".format(report.n_train_pairs) }}</dd></div>
+  {% for role, one in report.trained.items() %}<div><dt>{{ role }} was trained on</dt><dd>{% if one.trained_on %}<code>{{ one.trained_on[:10] }}</code>{% if one.trained_on == report.holdout.trained_on %} (this holdout's train side){% elif one.trained_until %}, until {{ one.trained_until.strftime("%Y-%m-%d %H:%M") }} UTC{% endif %}{% else %}nothing of this shop{% endif %}</dd></div>{% endfor %}
   {% for part in report.slices %}<div><dt>{{ part.name }} slice</dt><dd>{{ "{:,}".format(part.n_users) }} users, {{ "{:,}".format(part.n_candidates) }} candidates, {{ "{:,}".format(part.n_positives) }} positives</dd></div>{% endfor %}
 </dl>
 
 <h2>What was asked</h2>
 <div class="card scroll"><table>
-<tr><th>rule</th><th>verdict</th><th style="text-align:left">why</th></tr>
+<tr><th>rule</th><th>verdict</th><th class="words">why</th></tr>
 {% for check in decision.checks %}<tr><td class="words">{{ check.asks }}</td>
 <td class="{{ "no" if check.reason else "ok" }}">{{ "refused" if check.reason else "passed" }}</td>
 <td class="words">{{ check.reason or "" }}</td></tr>{% endfor %}
 </table></div>
 
+{% if beside %}
+<h2>Challenger beside champion <span class="quiet">(same users, same candidates; dashed: what the gate asks)</span></h2>
+<div class="pair">{% for figure in beside.figures %}<div class="card">{{ figure }}</div>{% endfor %}</div>
+<div class="card scroll"><table>
+<tr><th>challenger minus champion</th>{% for metric in beside.metrics %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
+{% for name, by_metric in beside.margins.items() %}<tr><td>{{ name }} items</td>{% for metric in beside.metrics %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
+</table></div>
+{% if beside.spread %}<div class="card scroll"><table>
+<tr><th>exposure of cold items</th>{% for metric in beside.spread %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
+<tr><td>challenger minus champion</td>{% for row in beside.spread.values() %}<td>{{ row.interval }}</td>{% endfor %}</tr>
+</table></div>{% endif %}
+{% if report.comparison %}
+{% for title, moved in [("Cold items that won", report.comparison.won), ("Cold items that lost", report.comparison.lost)] %}
+<h3>{{ title }} <span class="quiet">(of the users who met it after the cut, how many find it in {{ report.k }} places)</span></h3>
+<div class="card scroll">{% if moved %}<table>
+<tr><th class="words">item</th><th>wanted by</th><th>champion shows it to</th><th>challenger shows it to</th></tr>
+{% for item in moved %}<tr><td class="words">{{ item.text }} <span class="quiet">({{ item.item_id }})</span></td><td>{{ item.n_wanted }}</td><td>{{ item.n_champion }}</td><td>{{ item.n_challenger }}</td></tr>{% endfor %}
+</table>{% else %}<p style="margin:0">None.</p>{% endif %}</div>
+{% endfor %}
+<h3>Users who gained and lost most <span class="quiet">(cold items; shaded: met after the cut)</span></h3>
+{% for user in report.comparison.examples %}
+<div class="card"><b>User <code>{{ user.user }}…</code></b> <span class="{{ "ok" if user.change > 0 else "no" }}">ndcg@{{ report.k }} {{ "%+.3f" % user.change }}</span>
+<p class="history"><span class="quiet">had met before, among others:</span> {{ user.history | join(" · ") }}</p>
+<div class="lists">{% for name, listed in [("before: champion", user.champion), ("after: challenger", user.challenger)] %}
+<div><h4 class="quiet">{{ name }}</h4><ol>{% for item in listed %}<li{% if item.is_hit %} class="hit"{% endif %}>{{ item.text }}</li>{% endfor %}</ol></div>{% endfor %}</div></div>
+{% else %}<p class="card">Every user's list is as good as before.</p>{% endfor %}
+{% endif %}{% endif %}
+
 {% for drawn in slices %}{% set part = drawn.part %}
-<h2>{{ part.name.capitalize() }} items <span class="quiet">({{ "nobody had met them before the cut" if part.name == "cold" else "met before the cut" }})</span></h2>
+<h2>{{ part.name.capitalize() }} items <span class="quiet">({{ drawn.meaning }})</span></h2>
 {% if part.models %}
-<div class="pair"><div class="card">{{ drawn.bars }}</div><div class="card">{{ drawn.curves }}</div></div>
-<div class="card">{{ drawn.margins }}</div>
+{% if drawn.figures %}<div class="pair"><div class="card">{{ drawn.bars }}</div><div class="card">{{ drawn.curves }}</div></div>
+<div class="card">{{ drawn.margins }}</div>{% endif %}
 <div class="card scroll"><table>
 <tr><th>model</th>{% for metric in drawn.metrics %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
-{% for name, scores in part.models.items() %}<tr{% if name == "champion" %} class="champion"{% endif %}><td>{{ label(name) }}</td>
+{% for name, scores in part.models.items() %}<tr{% if name in ["champion", "challenger"] %} class="{{ name }}"{% endif %}><td>{{ label(name) }}</td>
 {% for metric in drawn.metrics %}<td>{{ "–" if scores.metrics[metric] is none else "%.4f" % scores.metrics[metric] }}</td>{% endfor %}</tr>{% endfor %}
 </table></div>
-<h3>Champion minus floor, paired over users, 95 % interval</h3>
+<h3>{{ drawn.model.capitalize() }} minus floor, paired over users, 95 % interval</h3>
 <div class="card scroll"><table>
 <tr><th>floor</th>{% for metric in drawn.paired %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
-{% for floor, by_metric in part.margins.items() %}<tr><td>{{ label(floor) }}</td>
+{% for floor, by_metric in drawn.over.items() %}<tr><td>{{ label(floor) }}</td>
 {% for metric in drawn.paired %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
 </table></div>
 {% else %}<p class="card">No test user met such an item after the cut.</p>{% endif %}
@@ -70,7 +105,7 @@ TEMPLATE = """<!doctype html>
 
 <h2>Leak report</h2>
 <div class="card">
-{% if report.leaks %}<table><tr><th>leak</th><th>found</th><th style="text-align:left">what</th></tr>
+{% if report.leaks %}<table><tr><th>leak</th><th>found</th><th class="words">what</th></tr>
 {% for leak in report.leaks %}<tr><td class="no">{{ leak.kind }}</td><td>{{ leak.n }}</td>
 <td class="words">{{ leak.words }}, such as {{ leak.examples | join(", ") }}</td></tr>{% endfor %}</table>
 {% else %}<p class="ok" style="margin:0">No leak was found.</p>
@@ -78,7 +113,7 @@ TEMPLATE = """<!doctype html>
 </div>
 
 <h2>Coverage and what was left out</h2>
-<div class="card"><p style="margin:0">Coverage is the share of candidates that appear in the first {{ report.k }} places of some user; Gini tells how unequally they appear (0: all alike); worst decile is the mean recall of the tenth of the items that fares worst.</p>
+<div class="card"><p style="margin:0">Coverage is the share of candidates that appear in the first {{ report.k }} places of some user; Gini tells how unequally they appear (0: all alike); worst decile is the mean recall of the tenth of the items that fares worst. Intervals are paired bootstraps over users; no significance test is made.</p>
 {% if report.left_out %}<table>{% for reason, n in report.left_out.items() %}<tr><td>items not judged: {{ reason }}</td><td>{{ n }}</td></tr>{% endfor %}</table>
 {% else %}<p style="margin:6px 0 0">Every item was judged.</p>{% endif %}</div>
 </main></body></html>

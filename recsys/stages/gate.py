@@ -1,4 +1,4 @@
-"""Stage `gate`: write down whether the champion is fit to be published, and why not where it is not."""
+"""Stage `gate`: write down whether the challenger may become champion (without one: whether the champion is fit)."""
 
 from recsys.artifacts import Artifacts
 from recsys.evaluation.report import Report

@@ -6,26 +6,49 @@ import pytest
 
 from recsys.errors import ArtifactMissing
 from recsys.evaluation.intervals import Interval
-from recsys.evaluation.report import Finding, ModelScores, Report, SliceReport
-from recsys.gate.decision import RULES, Decision, decide
+from recsys.evaluation.report import (
+    Comparison,
+    ExampleUser,
+    Finding,
+    ListedItem,
+    ModelScores,
+    MovedItem,
+    Report,
+    SliceReport,
+)
+from recsys.evaluation.seen import TrainedOn
+from recsys.gate.decision import Decision, decide
 from recsys.gate.page import render
 from recsys.gate.params import GateParams
+from recsys.gate.rules import CHALLENGER_RULES, RULES
 
-PARAMS = GateParams(floor_metric="ndcg@20", min_margin_over_floor=0.0, min_test_users=20, min_coverage=0.5)
+PARAMS = GateParams(
+    floor_metric="ndcg@20",
+    min_margin_over_floor=0.0,
+    min_margin_over_champion=0.0,
+    max_loss_warm=0.02,
+    max_loss_head=0.03,
+    max_loss_tail=0.04,
+    max_loss_coverage=0.05,
+    max_rise_gini=0.06,
+    max_loss_worst_decile=0.01,
+    min_test_users=20,
+    min_coverage=0.5,
+)
+METRICS = ("recall@20", "ndcg@20", "hit_rate@20", "mrr@20")
 LEAK = Finding(
     kind="text-newer-than-cut", n=3, words="items are judged by a late text", examples=("<b>x</b>",)
 )
 
 
 def scores(value, coverage=0.8):
-    names = ("recall@20", "ndcg@20", "hit_rate@20", "mrr@20")
     spread = {"coverage@20": coverage, "gini@20": None, "worst_decile_recall@20": 0.01}
-    return ModelScores(metrics=dict.fromkeys(names, value) | spread, recall_by_k={1: value / 4, 20: value})
+    return ModelScores(metrics=dict.fromkeys(METRICS, value) | spread, recall_by_k={1: value / 4, 20: value})
 
 
 def report(*, low=0.01, n_users=100, coverage=0.8, leaks=(), cold=True):
     margin = Interval(mean=low + 0.02, low=low, high=low + 0.04)
-    by_metric = dict.fromkeys(("recall@20", "ndcg@20", "hit_rate@20", "mrr@20"), margin)
+    by_metric = dict.fromkeys(METRICS, margin)
     part = SliceReport(
         name="cold", n_users=n_users, n_candidates=50, n_positives=300,
         models={"champion": scores(0.3, coverage), "random": scores(0.1), "tfidf_centroid": scores(0.2)},
@@ -36,6 +59,62 @@ def report(*, low=0.01, n_users=100, coverage=0.8, leaks=(), cold=True):
         encoder_hash="ab" * 32, ridge_lambda=10.0, k=20, split_by="time", cut=datetime(2026, 3, 1, tzinfo=UTC),
         n_train_pairs=1000, left_out={"text is nearly that of a warm item": 2},
         slices=(part, empty) if cold else (empty,), leaks=leaks,
+    )  # fmt: skip
+
+
+def around(low, width=0.02):
+    return Interval(mean=low + width / 2, low=low, high=low + width)
+
+
+BETTER = {
+    "cold": dict.fromkeys(METRICS, around(0.001))
+    | {"coverage@20": around(-0.05), "gini@20": around(0.04), "worst_decile_recall@20": around(-0.01)},
+    "warm": dict.fromkeys(METRICS, around(-0.02)),
+    "head": dict.fromkeys(METRICS, around(-0.03)),
+    "tail": dict.fromkeys(METRICS, around(-0.04)),
+}
+"""Challenger minus champion, everywhere just as good as the gate asks."""
+
+
+def challenged(*, over_floor=0.01, coverage=0.8, seen=(), without=(), **changed):
+    """A report with a challenger; changed: slice -> metric -> interval."""
+    floors = {
+        "random": dict.fromkeys(METRICS, around(over_floor)),
+        "tfidf_centroid": dict.fromkeys(METRICS, around(over_floor)),
+    }
+    slices = []
+    for name, over_champion in BETTER.items():
+        models = {
+            "champion": scores(0.3, 0.1),
+            "challenger": scores(0.32, coverage),
+            "random": scores(0.1),
+            "tfidf_centroid": scores(0.2),
+        }
+        margins = {"champion": over_champion | changed.get(name, {}), **floors}
+        if name in without:
+            slices.append(
+                SliceReport(name=name, n_users=0, n_candidates=9, n_positives=0, models={}, margins={})
+            )
+            continue
+        slices.append(
+            SliceReport(
+                name=name, n_users=100, n_candidates=50, n_positives=300, models=models,
+                margins={floor: dict.fromkeys(METRICS, around(-0.5)) for floor in floors}, challenger_margins=margins,
+            )
+        )  # fmt: skip
+    listed = (
+        ListedItem(item_id="i1", text="<i>Castle</i> of sand", is_hit=True),
+        ListedItem(item_id="i2", text="Orbit", is_hit=False),
+    )
+    user = ExampleUser(
+        user="0123456789", change=0.4, history=("River",), champion=listed[::-1], challenger=listed
+    )
+    moved = MovedItem(item_id="i1", text="<i>Castle</i> of sand", n_wanted=9, n_champion=2, n_challenger=7)
+    return Report(
+        encoder_hash="ab" * 32, challenger_hash="cd" * 32, ridge_lambda=10.0, k=20, split_by="time",
+        cut=datetime(2026, 3, 1, tzinfo=UTC), n_train_pairs=1000, holdout=TrainedOn(trained_on="e" * 64),
+        trained={"champion": TrainedOn(), "challenger": TrainedOn(trained_on="e" * 64)}, seen=dict(seen), left_out={},
+        slices=tuple(slices), leaks=(), comparison=Comparison(examples=(user,), won=(moved,), lost=()),
     )  # fmt: skip
 
 
@@ -112,3 +191,99 @@ def test_page_is_one_well_formed_document_and_escapes_item_ids():
 def test_the_same_report_gives_the_same_page():
     made = report()
     assert render(made, decide(made, PARAMS), PARAMS) == render(made, decide(made, PARAMS), PARAMS)
+
+
+def test_a_challenger_that_is_just_good_enough_everywhere_passes_every_rule():
+    decision = decide(challenged(), PARAMS)
+    assert decision.open and decision.reasons == ()
+    assert [check.rule for check in decision.checks] == [rule.__name__ for rule in RULES + CHALLENGER_RULES]
+    assert (decision.role, decision.encoder_hash, decision.champion_hash) == (
+        "challenger",
+        "cd" * 32,
+        "ab" * 32,
+    )
+    assert decision.holdout == "e" * 64
+
+
+def test_without_a_challenger_the_champion_is_judged_and_named():
+    decision = decide(report(), PARAMS)
+    assert (decision.role, decision.encoder_hash, decision.champion_hash) == ("champion", *["ab" * 32] * 2)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"cold": {"ndcg@20": around(0.0)}}, r"not surely better than the champion's \(\+0.0100 \[\+0.0000"),
+        ({"warm": {"ndcg@20": around(-0.021)}}, r"ndcg@20 on warm items may fall .* must reach -0.02"),
+        ({"head": {"ndcg@20": around(-0.031)}}, "on head items may fall"),
+        ({"tail": {"ndcg@20": around(-0.041)}}, "on tail items may fall"),
+        ({"cold": {"coverage@20": around(-0.051)}}, "coverage@20 on cold items may fall"),
+        ({"cold": {"gini@20": around(0.041)}}, r"gini@20 .* may rise .* must not exceed \+0.06"),
+        (
+            {"cold": {"worst_decile_recall@20": around(-0.011)}},
+            "worst_decile_recall@20 on cold items may fall",
+        ),
+        ({"over_floor": -0.001}, "does not surely beat random .* and tfidf_centroid"),
+        ({"coverage": 0.4}, "only 40.0% of the cold items"),
+        (
+            {"seen": {"champion": "it was trained on X"}.items()},
+            "the champion may have seen the answers: it was",
+        ),
+        ({"without": ("tail",)}, "no test user met a tail item"),
+    ],
+)
+def test_each_rule_for_a_challenger_refuses_with_its_own_reason_alone(changed, reason):
+    decision = decide(challenged(**changed), PARAMS)
+    assert not decision.open and len(decision.reasons) == 1
+    assert re.search(reason, decision.reasons[0])
+
+
+def test_better_in_the_mean_is_not_enough_when_the_interval_reaches_zero():
+    decision = decide(challenged(cold={"ndcg@20": Interval(mean=0.2, low=-0.0001, high=0.4)}), PARAMS)
+    assert not decision.open
+
+
+def test_an_older_report_without_the_newer_fields_is_read_as_one_without_a_challenger(tmp_path):
+    newer = {name: True for name in ("challenger_hash", "holdout", "trained", "seen", "comparison")}
+    old = report().model_dump_json(exclude=newer | {"slices": {"__all__": {"challenger_margins"}}})
+    (tmp_path / "report.json").write_text(old)
+    assert decide(Report.load(tmp_path / "report.json"), PARAMS) == decide(report(), PARAMS)
+
+
+def test_the_page_of_a_challenger_shows_intervals_lists_and_items_and_escapes_texts():
+    made = challenged()
+    page = render(made, decide(made, PARAMS), PARAMS)
+    places = [
+        page.index(words)
+        for words in (
+            "The gate is open",
+            "What was asked",
+            "Challenger beside champion",
+            "Cold items that won",
+            "Users who gained",
+            "Cold items <span",
+            "Tail items",
+            "Leak report",
+        )
+    ]
+    assert places == sorted(places)
+    assert (
+        page.count("<svg") == 2 + 2 * 3
+    )  # beside the champion, and three figures for cold and for warm items
+    assert "&lt;i&gt;Castle" in page and "<i>Castle" not in page
+    assert '<li class="hit">' in page and "0123456789…" in page
+    assert "+0.0110 [+0.0010, +0.0210]" in page
+    assert render(made, decide(made, PARAMS), PARAMS) == page
+
+
+def test_the_page_of_a_refused_challenger_gives_the_reasons_first():
+    made = challenged(warm={"ndcg@20": around(-0.5)}, seen={"challenger": "it saw everything"}.items())
+    page = render(made, decide(made, PARAMS), PARAMS)
+    assert "The gate is closed" in page
+    assert page.index("it saw everything") < page.index("What was asked")
+
+
+def test_the_page_stands_when_only_cold_items_were_met():
+    made = challenged(without=("warm", "head", "tail"))
+    page = render(made, decide(made, PARAMS), PARAMS)
+    assert page.count("No test user met such an item") == 3 and "cold items</td>" in page

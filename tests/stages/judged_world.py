@@ -1,6 +1,7 @@
 """A small world that can be judged: six tastes, texts and profiles that show them, and users who have two each."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,9 +20,10 @@ from recsys.catalogue.parts import (
     write_part,
 )
 from recsys.encoders import EncoderReference
+from recsys.evaluation.seen import identity
 from recsys.features.text import feature_key, feature_path, item_texts
 from recsys.profiles.items import SCHEMA as ROWS_SCHEMA
-from recsys.profiles.items import write_segment
+from recsys.profiles.items import segment_name, write_segment
 from recsys.settings import Settings
 from recsys.storage.atomic import write_parquet
 
@@ -63,21 +65,25 @@ class Item:
 class World:
     """Writes parts, features and profiles, as ingest and the stages before would."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, noise: float) -> None:
         self.at = Artifacts(root)
+        self.noise = noise
         self.settings = settings()
         self.sequence = 0
+        self.landed: list[tuple[str, str, pa.Table, list[Item]]] = []
         self.centres = np.linalg.qr(np.random.default_rng(0).normal(size=(DIM, TASTES)))[0].T
-        files = [{"name": "model.xml", "size": 1, "sha256": "0" * 64}]
+        self._refer("champion", "a" * 64, DIM)
+
+    def _refer(self, role: str, encoder_hash: str, dim: int, source: str = "test") -> None:
         EncoderReference(
-            hash="a" * 64,
-            dim=DIM,
+            hash=encoder_hash,
+            dim=dim,
             max_tokens=16,
             pooling="mean",
             precision="float32",
-            source="test",
-            files=files,
-        ).save(self.at.encoder_reference("champion"))
+            source=source,
+            files=[{"name": "model.xml", "size": 1, "sha256": "0" * 64}],
+        ).save(self.at.encoder_reference(role))
 
     def _part(self, kind: str, rows: list[dict], schema: pa.Schema):
         self.sequence += 1
@@ -87,10 +93,12 @@ class World:
         table = pa.Table.from_pylist([row | {"part": name} for row in rows], schema=schema)
         return write_part(self.at.staging, self.at.data, arrival, table)
 
-    def vector(self, item: Item) -> np.ndarray:
+    def vector(self, item: Item, noise: float, dim: int = DIM) -> np.ndarray:
         """Near the centre of its taste, the same each time."""
         generator = np.random.default_rng(list(hashlib.sha256((item.id + item.text).encode()).digest()))
-        vector = self.centres[item.taste] + generator.normal(scale=0.15, size=DIM)
+        vector = np.zeros(dim)
+        vector[:DIM] = self.centres[item.taste]
+        vector += generator.normal(scale=noise, size=dim)
         return (vector / np.linalg.norm(vector)).astype(np.float32)
 
     def land_items(self, items: list[Item]):
@@ -100,10 +108,23 @@ class World:
         features = item_texts(part.rows(), self.settings.features)
         key = feature_key(part.arrival.rows_sha256, self.settings.features)
         write_parquet(feature_path(self.at.features, part.id, key), features)
-        vectors = np.stack([self.vector(item) for item in items])
+        vectors = np.stack([self.vector(item, self.noise) for item in items])
         rows = features.select(ROWS_SCHEMA.names)
         write_segment(self.at.profiles("champion"), f"{part.id}-{key}", rows, vectors)
+        self.landed.append((part.id, key, rows, items))
         return part
+
+    def challenge(self, noise: float, *, dim: int = DIM, **summary: object) -> None:
+        """A challenger that was trained on the split which is there: less noise makes it better than the champion."""
+        encoder_hash = hashlib.sha256(f"{noise} {dim}".encode()).hexdigest()
+        self._refer("challenger", encoder_hash, dim, "artifacts/finetune/model")
+        for part, key, rows, items in self.landed:
+            vectors = np.stack([self.vector(item, noise, dim) for item in items])
+            name = segment_name(part, key, encoder_hash)
+            write_segment(self.at.profiles("challenger"), name, rows, vectors)
+        said = {"encoder_hash": encoder_hash, "trained_on": identity(self.at.split), "cut": None} | summary
+        self.at.finetune.mkdir(parents=True, exist_ok=True)
+        self.at.trained_on("challenger").write_text(json.dumps(said))
 
     def land_interactions(self, rows: list[tuple[str, str, datetime | None]]):
         """An interactions part."""
@@ -114,9 +135,11 @@ class World:
         return self._part(INTERACTIONS, made, INTERACTIONS_SCHEMA)
 
 
-def make_world(root: Path, *, timed: bool = True, n_users: int = 60, n_items: int = 150) -> World:
-    """30 of the items come late and are met late; each user follows two tastes."""
-    world = World(root)
+def make_world(
+    root: Path, *, timed: bool = True, n_users: int = 60, n_items: int = 150, noise: float = 0.15
+) -> World:
+    """30 of the items come late and are met late; each user follows two tastes; the champion's profiles are noisy."""
+    world = World(root, noise)
     late = n_items - 30
     items = [
         Item(f"i{n:03d}", n % TASTES, T0 if n < late else T0 + timedelta(days=80)) for n in range(n_items)

@@ -1,5 +1,6 @@
 import csv
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -8,6 +9,9 @@ from recsys.errors import ArtifactMissing
 from recsys.evaluation.report import Report
 from recsys.stages import evaluate, split
 from tests.stages.judged_world import make_world
+
+NOISY = 0.6
+"""A champion that a challenger can beat."""
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +24,7 @@ def world(tmp_path_factory):
 
 def test_champion_finds_tastes_that_chance_does_not(world):
     report = Report.load(world.at.report)
-    assert [part.name for part in report.slices] == ["cold", "warm"]
+    assert [part.name for part in report.slices] == ["cold", "warm", "head", "tail"]
     cold = report.slice("cold")
     assert 30 <= cold.n_candidates <= 33 and cold.n_users == 60
     metrics = {name: scores.metrics for name, scores in cold.models.items()}
@@ -75,3 +79,123 @@ def test_holdout_reads_the_version_that_the_split_chose(world):
     assert sorted(holdout.item_ids) == made.items["item_id"].to_pylist()
     assert list(holdout.item_ids) != sorted(holdout.item_ids)  # hashed order: ties fall to no kind of item
     assert holdout.known.vectors_ID.shape == (150, 16)
+
+
+@pytest.fixture(scope="module")
+def challenged(tmp_path_factory):
+    made = make_world(tmp_path_factory.mktemp("challenged"), noise=NOISY)
+    split.run(made.settings, made.at)
+    evaluate.run(made.settings, made.at)
+    alone = Report.load(made.at.report)
+    made.challenge(0.03)
+    evaluate.run(made.settings, made.at)
+    return made, alone, Report.load(made.at.report)
+
+
+def test_a_challenger_is_scored_beside_the_champion_whose_figures_it_does_not_change(challenged):
+    world, alone, report = challenged
+    for before, after in zip(alone.slices, report.slices, strict=True):
+        assert (before.n_users, before.n_candidates) == (after.n_users, after.n_candidates)
+        assert before.margins == after.margins
+        assert before.models == {name: one for name, one in after.models.items() if name != "challenger"}
+        assert list(after.models)[:2] == ["champion", "challenger"]
+    assert alone.challenger_hash is None and alone.comparison is None
+    metrics = json.loads(world.at.metrics.read_text())
+    scores = report.slice("cold").models["challenger"].metrics
+    assert metrics["challenger/cold/ndcg@20"] == scores["ndcg@20"]
+
+
+def test_a_better_challenger_is_surely_better_on_cold_items(challenged):
+    _, _, report = challenged
+    cold = report.slice("cold")
+    margin = cold.challenger_margins["champion"]["ndcg@20"]
+    means = {name: scores.metrics["ndcg@20"] for name, scores in cold.models.items()}
+    assert margin.low > 0
+    assert margin.mean == pytest.approx(means["challenger"] - means["champion"], abs=2e-6)
+    assert set(cold.challenger_margins) == {"champion", *cold.margins}
+    spread = {"coverage@20", "gini@20", "worst_decile_recall@20"}
+    assert spread <= set(cold.challenger_margins["champion"])
+    for metric in spread:
+        values = [cold.models[name].metrics[metric] for name in ("challenger", "champion")]
+        difference = cold.challenger_margins["champion"][metric]
+        assert difference.mean == pytest.approx(values[0] - values[1], abs=2e-6)
+        assert difference.low <= difference.mean <= difference.high
+    assert spread.isdisjoint(report.slice("warm").challenger_margins["champion"])
+
+
+def test_head_and_tail_divide_the_positives_of_the_warm_slice(challenged):
+    _, _, report = challenged
+    warm, head, tail = (report.slice(name) for name in ("warm", "head", "tail"))
+    assert head.n_positives + tail.n_positives == warm.n_positives
+    assert head.n_candidates == tail.n_candidates == warm.n_candidates
+    assert max(head.n_users, tail.n_users) <= warm.n_users
+
+
+def test_examples_show_lists_before_and_after_under_shortened_pseudonyms(challenged):
+    world, _, report = challenged
+    found = report.comparison
+    gained = [user for user in found.examples if user.change > 0]
+    assert gained == list(found.examples)[: len(gained)] and gained
+    assert all(len(user.user) <= 10 for user in found.examples)
+    best = gained[0]
+    assert sum(item.is_hit for item in best.challenger) >= sum(item.is_hit for item in best.champion)
+    assert best.history and all(len(text) <= 140 for text in best.history)
+    assert all(item.n_challenger > item.n_champion for item in found.won) and found.won
+    assert all(item.n_challenger < item.n_champion <= item.n_wanted for item in found.lost)
+
+
+def test_a_challenger_of_another_width_is_judged_like_any_other(tmp_path):
+    world = make_world(tmp_path, noise=NOISY)
+    split.run(world.settings, world.at)
+    world.challenge(0.03, dim=24)
+    evaluate.run(world.settings, world.at)
+    report = Report.load(world.at.report)
+    assert report.slice("cold").challenger_margins["champion"]["ndcg@20"].low > 0 and not report.leaks
+
+
+def test_profiles_of_another_challenger_are_refused_with_the_stage_that_makes_them(tmp_path):
+    world = make_world(tmp_path, noise=NOISY)
+    split.run(world.settings, world.at)
+    world.challenge(0.03)
+    reference = world.at.encoder_reference("challenger").read_bytes()
+    world.challenge(0.5)
+    world.at.encoder_reference("challenger").write_bytes(reference)
+    with pytest.raises(ArtifactMissing, match=r"another encoder(.|\n)*dvc repro profiles@challenger"):
+        evaluate.run(world.settings, world.at)
+
+
+def test_without_profiles_the_challenger_is_not_judged_yet(tmp_path):
+    world = make_world(tmp_path, noise=NOISY)
+    split.run(world.settings, world.at)
+    world.challenge(0.03)
+    for path in world.at.profiles("challenger").iterdir():
+        path.unlink()
+    world.at.profiles("challenger").rmdir()
+    evaluate.run(world.settings, world.at)
+    assert Report.load(world.at.report).challenger_hash is None
+
+
+def test_an_encoder_trained_on_later_interactions_has_seen_the_answers(challenged, tmp_path):
+    world = make_world(tmp_path, noise=NOISY)
+    split.run(world.settings, world.at)
+    cut = Split.load(world.at.split).summary.cut
+    for late, is_refused in ((timedelta(0), False), (timedelta(days=1), True)):
+        world.challenge(0.03, trained_on="c" * 64, cut=(cut + late).isoformat())
+        evaluate.run(world.settings, world.at)
+        assert ("challenger" in Report.load(world.at.report).seen) is is_refused
+    world.challenge(0.03)
+    said = {"encoder_hash": "a" * 64, "trained_on": "d" * 64, "trained_until": None, "held_out_by": None}
+    world.at.trained_on("champion").write_text(json.dumps(said))
+    evaluate.run(world.settings, world.at)
+    assert list(Report.load(world.at.report).seen) == ["champion"]
+
+
+def test_a_summary_of_another_training_is_refused(tmp_path):
+    world = make_world(tmp_path, noise=NOISY)
+    split.run(world.settings, world.at)
+    world.challenge(0.03, encoder_hash="e" * 64)
+    with pytest.raises(ArtifactMissing, match="is about encoder eeeeeeeeee"):
+        evaluate.run(world.settings, world.at)
+    world.at.trained_on("challenger").unlink()
+    with pytest.raises(ArtifactMissing, match="does not say what challenger"):
+        evaluate.run(world.settings, world.at)

@@ -35,3 +35,26 @@ def test_missing_report_names_the_stage(tmp_path):
     world = make_world(tmp_path, n_users=1)
     with pytest.raises(ArtifactMissing, match="dvc repro evaluate"):
         gate.run(world.settings, world.at)
+
+
+def test_a_better_challenger_passes_the_gate_and_a_worse_one_does_not(tmp_path):
+    world = make_world(tmp_path, noise=0.6)
+    loose = dict.fromkeys(
+        ("max_loss_warm", "max_loss_head", "max_loss_tail"), 0.3
+    )  # few users, wide intervals
+    chosen = settings(gate={"min_margin_over_floor": -1.0, **loose})
+    split.run(chosen, world.at)
+    world.challenge(0.03)
+    evaluate.run(chosen, world.at)
+    gate.run(chosen, world.at)
+    decision = Decision.load(world.at.decision)
+    assert decision.open and decision.role == "challenger"
+    assert "Challenger beside champion" in world.at.gate_page.read_text()
+    for path in world.at.profiles("challenger").iterdir():
+        path.unlink()
+    world.challenge(2.0)
+    evaluate.run(chosen, world.at)
+    gate.run(chosen, world.at)
+    decision = Decision.load(world.at.decision)
+    assert not decision.open
+    assert any("not surely better than the champion's" in reason for reason in decision.reasons)

@@ -1,0 +1,190 @@
+"""The rules of the gate: functions that return a reason to refuse, or None. Intervals decide, no significance tests.
+
+Sign and Wilcoxon tests err more often than they say on ranking metrics, the more the more users there are (Urbano, Lima
+& Hanjalic 2019, SIGIR); so every comparison here is a paired bootstrap interval against a stated threshold.
+"""
+
+from collections.abc import Callable
+
+from recsys.evaluation.intervals import Interval
+from recsys.evaluation.report import CHALLENGER, CHAMPION, Report, SliceReport
+from recsys.gate.params import GateParams
+
+JUDGED_SLICE = "cold"
+
+
+def judged_model(report: Report) -> str:
+    """The challenger where there is one, else the champion."""
+    return CHAMPION if report.challenger_hash is None else CHALLENGER
+
+
+def no_leaks(report: Report, params: GateParams) -> str | None:
+    """The holdout knows none of its answers."""
+    if not report.leaks:
+        return None
+    kinds = ", ".join(f"{one.kind} ({one.n})" for one in report.leaks)
+    return f"the holdout leaks: {kinds}; its figures mean nothing"
+
+
+def nobody_saw_the_answers(report: Report, params: GateParams) -> str | None:
+    """No encoder was trained on what the holdout asks."""
+    if not report.seen:
+        return None
+    return "; ".join(f"the {role} may have seen the answers: {words}" for role, words in report.seen.items())
+
+
+def enough_users(report: Report, params: GateParams) -> str | None:
+    """Enough test users met a cold item."""
+    n_users = _slice(report, JUDGED_SLICE).n_users
+    if n_users >= params.min_test_users:
+        return None
+    return f"only {n_users} test users met a cold item, fewer than min_test_users = {params.min_test_users}"
+
+
+def beats_every_floor(report: Report, params: GateParams) -> str | None:
+    """On cold items every floor is beaten, surely enough."""
+    cold = _slice(report, JUDGED_SLICE)
+    if judged_model(report) == CHAMPION:
+        margins = cold.margins
+    else:
+        margins = {rival: one for rival, one in cold.challenger_margins.items() if rival != CHAMPION}
+    if not margins:
+        return "nothing was compared with the floors on cold items"
+    lost = []
+    for floor, by_metric in margins.items():
+        margin = by_metric.get(params.floor_metric)
+        if margin is None:
+            return _unknown(params.floor_metric, by_metric)
+        if not margin.low >= params.min_margin_over_floor:
+            lost.append(f"{floor} ({margin})")
+    if not lost:
+        return None
+    return (
+        f"{params.floor_metric} on cold items does not surely beat {' and '.join(lost)}: the lower end must reach "
+        f"{params.min_margin_over_floor:+g}"
+    )
+
+
+def covers_enough(report: Report, params: GateParams) -> str | None:
+    """Enough of the cold candidates appear in somebody's list."""
+    scores = _slice(report, JUDGED_SLICE).models.get(judged_model(report))
+    share = scores.metrics.get(f"coverage@{report.k}") if scores else None
+    if share is None:
+        return "coverage of the cold items is unknown"
+    if share >= params.min_coverage:
+        return None
+    return f"only {share:.1%} of the cold items appear in a list, less than min_coverage = {params.min_coverage:.1%}"
+
+
+def beats_champion(report: Report, params: GateParams) -> str | None:
+    """On cold items the challenger is surely better than the champion."""
+    margin = _over_champion(report, JUDGED_SLICE, params.floor_metric)
+    if isinstance(margin, str):
+        return margin
+    if margin.low > params.min_margin_over_champion:
+        return None
+    return (
+        f"{params.floor_metric} on cold items is not surely better than the champion's ({margin}): the lower end "
+        f"must exceed {params.min_margin_over_champion:+g}"
+    )
+
+
+def keeps_warm(report: Report, params: GateParams) -> str | None:
+    """On warm items the challenger is not worse than tolerated."""
+    return _no_worse(report, "warm", params.floor_metric, params.max_loss_warm)
+
+
+def keeps_head(report: Report, params: GateParams) -> str | None:
+    """Nor on the warm items that were met most."""
+    return _no_worse(report, "head", params.floor_metric, params.max_loss_head)
+
+
+def keeps_tail(report: Report, params: GateParams) -> str | None:
+    """Nor on the other warm items."""
+    return _no_worse(report, "tail", params.floor_metric, params.max_loss_tail)
+
+
+def keeps_coverage(report: Report, params: GateParams) -> str | None:
+    """Lists reach as many cold items as the champion's."""
+    return _no_worse(report, JUDGED_SLICE, f"coverage@{report.k}", params.max_loss_coverage)
+
+
+def keeps_exposure(report: Report, params: GateParams) -> str | None:
+    """Exposure of cold items is spread as evenly as the champion's."""
+    metric = f"gini@{report.k}"
+    change = _over_champion(report, JUDGED_SLICE, metric)
+    if isinstance(change, str):
+        return change
+    if change.high <= params.max_rise_gini:
+        return None
+    return (
+        f"{metric} of the cold items' exposure may rise ({change}): the upper end must not exceed "
+        f"{params.max_rise_gini:+g}"
+    )
+
+
+def keeps_worst_decile(report: Report, params: GateParams) -> str | None:
+    """The tenth of the cold items that fares worst fares no worse."""
+    metric = f"worst_decile_recall@{report.k}"
+    return _no_worse(report, JUDGED_SLICE, metric, params.max_loss_worst_decile)
+
+
+Rule = Callable[[Report, GateParams], str | None]
+RULES: tuple[Rule, ...] = (
+    no_leaks,
+    nobody_saw_the_answers,
+    enough_users,
+    beats_every_floor,
+    covers_enough,
+)
+"""Asked of whatever is judged."""
+CHALLENGER_RULES: tuple[Rule, ...] = (
+    beats_champion,
+    keeps_warm,
+    keeps_head,
+    keeps_tail,
+    keeps_coverage,
+    keeps_exposure,
+    keeps_worst_decile,
+)
+"""Asked of a challenger beside the champion."""
+
+
+def tolerances(params: GateParams) -> dict[str, float]:
+    """Slice -> what the lower end of (challenger - champion) must reach there."""
+    return {
+        JUDGED_SLICE: params.min_margin_over_champion,
+        "warm": -params.max_loss_warm,
+        "head": -params.max_loss_head,
+        "tail": -params.max_loss_tail,
+    }
+
+
+def _no_worse(report: Report, name: str, metric: str, max_loss: float) -> str | None:
+    change = _over_champion(report, name, metric)
+    if isinstance(change, str):
+        return change
+    if change.low >= -max_loss:
+        return None
+    return (
+        f"{metric} on {name} items may fall below the champion's ({change}): the lower end must reach "
+        f"{-max_loss:+g}"
+    )
+
+
+def _over_champion(report: Report, name: str, metric: str) -> Interval | str:
+    """Challenger minus champion, or why it is unknown: what was not compared is not passed over."""
+    part = _slice(report, name)
+    by_metric = part.challenger_margins.get(CHAMPION, {})
+    if not by_metric:
+        return f"no test user met a {name} item, so challenger and champion could not be compared there"
+    return by_metric[metric] if metric in by_metric else _unknown(metric, by_metric)
+
+
+def _unknown(metric: str, by_metric: dict[str, Interval]) -> str:
+    return f"gate.floor_metric {metric!r} is not in the report, which has {', '.join(by_metric)}"
+
+
+def _slice(report: Report, name: str) -> SliceReport:
+    empty = SliceReport(name=name, n_users=0, n_candidates=0, n_positives=0, models={}, margins={})
+    return report.slice(name) or empty

@@ -1,0 +1,64 @@
+"""Who may have seen the answers of a holdout: by its train side, by its cut, by its rule."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from recsys.errors import ArtifactMissing
+from recsys.evaluation.seen import TrainedOn, has_seen, hash_rule, identity
+
+CUT = datetime(2026, 3, 1, tzinfo=UTC)
+ASKED = TrainedOn(trained_on="a" * 64, trained_until=CUT)
+BY_HASH = TrainedOn(trained_on="a" * 64, held_out_by="item-hash 7 0.2")
+
+
+@pytest.mark.parametrize(
+    "trained",
+    [
+        TrainedOn(),
+        TrainedOn(trained_on="a" * 64),
+        TrainedOn(trained_on="b" * 64, trained_until=CUT),
+        TrainedOn(trained_on="b" * 64, trained_until=CUT - timedelta(days=9)),
+    ],
+)
+def test_nothing_this_train_side_or_older_interactions_are_no_leak(trained):
+    assert has_seen(trained, ASKED) is None
+
+
+@pytest.mark.parametrize("until", [None, CUT + timedelta(microseconds=1)])
+def test_another_split_that_is_later_or_of_unknown_time_has_seen_the_answers(until):
+    words = has_seen(TrainedOn(trained_on="b" * 64, trained_until=until), ASKED)
+    assert words is not None and "another split (bbbbbbbbbb" in words
+
+
+def test_a_split_by_item_hash_is_only_trusted_under_the_same_rule():
+    same = TrainedOn(trained_on="b" * 64, held_out_by="item-hash 7 0.2")
+    assert has_seen(same, BY_HASH) is None
+    assert has_seen(same.model_copy(update={"held_out_by": "item-hash 8 0.2"}), BY_HASH) is not None
+    assert has_seen(TrainedOn(trained_on="b" * 64, trained_until=CUT), BY_HASH) is not None
+    assert has_seen(same, ASKED) is not None
+
+
+def test_the_rule_names_seed_and_share_and_exists_by_hash_alone():
+    assert hash_rule("item-hash", 7, 0.20) == "item-hash 7 0.2"
+    assert hash_rule("time", 7, 0.2) is None
+
+
+def test_identity_is_that_of_the_file_and_needs_the_split(tmp_path):
+    with pytest.raises(ArtifactMissing, match="dvc repro split"):
+        identity(tmp_path)
+    (tmp_path / "train.parquet").write_bytes(b"pairs")
+    assert identity(tmp_path) == "fb095624103259f86a43b8cedab71373a62f18c2539424a53863e3e9fbb984c7"
+
+
+def test_a_finetune_summary_says_what_it_needs_and_damage_is_named(tmp_path):
+    path = tmp_path / "summary.json"
+    path.write_text('{"encoder_hash": "x", "trained_on": "y", "cut": "2026-03-01T00:00:00Z", "n_steps": 3}')
+    assert TrainedOn.load(path) == TrainedOn(encoder_hash="x", trained_on="y", trained_until=CUT)
+    TrainedOn.load(path).save(tmp_path / "training.json")
+    assert TrainedOn.load(tmp_path / "training.json") == TrainedOn.load(path)
+    path.write_text('{"cut": "soon"}')
+    with pytest.raises(ArtifactMissing, match="is damaged"):
+        TrainedOn.load(path)
+    with pytest.raises(ArtifactMissing, match="does not exist"):
+        TrainedOn.load(tmp_path / "none.json")

@@ -1,0 +1,38 @@
+"""Head and tail of the warm slice, by hand."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from recsys.evaluation.ranking import PAD
+from recsys.evaluation.slices import Slice, head_and_tail
+
+
+def parts(n_met, relevant, head_share):
+    holdout = SimpleNamespace(known=SimpleNamespace(n_met_I=np.array(n_met)), item_ids=tuple(map(str, n_met)))
+    relevant = np.array(relevant)
+    users = np.arange(10, 10 + len(relevant))
+    warm = Slice("warm", np.arange(len(n_met)), users, relevant, np.full((len(relevant), 1), PAD))
+    return head_and_tail(holdout, warm, head_share)
+
+
+def test_positives_fall_to_the_side_of_their_item_and_users_without_any_are_left_out():
+    head, tail = parts([9, 1, 5, 1, 1], [[1, 0, 4], [2, PAD, PAD], [3, PAD, PAD]], 0.4)  # head: items 0 and 2
+    assert (head.name, tail.name) == ("head", "tail")
+    assert head.users.tolist() == [10, 11] and head.relevant_UR.tolist() == [[0, PAD, PAD], [2, PAD, PAD]]
+    assert tail.users.tolist() == [10, 12] and tail.relevant_UR.tolist() == [[1, 4, PAD], [3, PAD, PAD]]
+    assert head.candidates.tolist() == tail.candidates.tolist() == [0, 1, 2, 3, 4]
+    assert len(head.exclude_UE) == len(tail.exclude_UE) == 2
+
+
+@pytest.mark.parametrize(("share", "n_head"), [(0.01, 1), (0.5, 3), (0.99, 5)])
+def test_the_share_is_rounded_up_and_ties_go_by_row(share, n_head):
+    head, tail = parts([2, 2, 2, 2, 2], [[0, 1, 2, 3, 4]], share)
+    assert head.relevant_UR[0, :n_head].tolist() == list(range(n_head))
+    assert (tail.relevant_UR != PAD).sum() == 5 - n_head
+
+
+def test_a_warm_slice_without_users_has_empty_parts():
+    head, tail = parts([1, 2], np.empty((0, 1), np.int64), 0.2)
+    assert len(head.users) == len(tail.users) == 0
