@@ -1,14 +1,28 @@
-"""Command `fetch-champion`."""
+"""Commands `fetch-champion`, `register`, `promote` and `ledger`."""
+
+from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
+from rich.table import Table
 
 from recsys.artifacts import Artifacts
-from recsys.cli.context import console, print_json, settings, workspace
+from recsys.cli.context import console, print_json, required, settings, workspace
+from recsys.cli.release import json_option, who_option
+from recsys.errors import GateClosed
 from recsys.settings import Settings
+
+if TYPE_CHECKING:
+    from recsys.registry import Changed
+
+GATE_CLOSED = 99
+MAX_WHY = 2000
+"""Characters of a reason."""
 
 
 @click.command("fetch-champion")
@@ -31,6 +45,91 @@ def fetch_champion(as_json: bool) -> None:
     console.print(f"champion: {fetched.how}", highlight=False, markup=False)
     if as_json:
         print_json(fetched.reference.model_dump(mode="json"))
+
+
+@click.command()
+@who_option
+@json_option
+def register(who: str, as_json: bool) -> None:
+    """Keep the challenger in the registry as a version with the gate's verdict, and give it the alias `challenger`.
+
+    Needs MLFLOW_TRACKING_URI, a challenger that stage `finetune` left, and the gate's decision about it; the gate need
+    not be open. Safe to repeat: the same encoder gets no second version.
+    """
+    from recsys.registry import register as keep
+
+    changed = keep(_registry(), workspace(), who)
+    _show(changed, "challenger", as_json)
+
+
+@click.command()
+@click.option(
+    "--force", is_flag=True, help="Promote although the gate is closed; on record with --who and --why."
+)
+@click.option("--why", metavar="TEXT", help="Why the closed gate does not count.")
+@who_option
+@json_option
+def promote(force: bool, why: str | None, who: str, as_json: bool) -> None:
+    """Make the registry's challenger the champion, if this workspace's gate is open for exactly that encoder.
+
+    A closed gate is a result, not a fault: the reasons are shown and the exit code is 99. Safe to repeat. Nothing is
+    published yet: that follows the alias.
+    """
+    if force != bool(why and why.strip()):
+        raise click.UsageError("--force and --why TEXT belong together")
+    if why and len(why) > MAX_WHY:
+        raise click.UsageError(f"--why has {len(why)} characters, more than {MAX_WHY}")
+    from recsys.registry import promote as move_alias
+
+    try:
+        changed = move_alias(_registry(), workspace(), who, why if force else None)
+    except GateClosed as closed:
+        console.print("the gate is closed, the champion stays:", style="yellow")
+        console.print(str(closed), highlight=False, markup=False, soft_wrap=True)
+        raise SystemExit(GATE_CLOSED) from closed
+    _show(changed, "champion", as_json)
+
+
+@click.command()
+@json_option
+def ledger(as_json: bool) -> None:
+    """Print every change of an alias, oldest first: who, when, why, from which version to which, gated or forced.
+
+    The ledger lies in MLflow beside the model (MLFLOW_TRACKING_URI). An alias that was moved by other means, such as in
+    MLflow's page, is noticed now and added as `by hand`.
+    """
+    from recsys.registry import entries
+
+    found = entries(_registry())
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    table = Table("", "when (UTC)", "alias", "from", "to", "encoder", "how", "who", "why")
+    for one in found:
+        how = one.how if one.state == "done" else f"{one.how}, {one.state}"
+        when, encoder = f"{one.at:%Y-%m-%d %H:%M:%S}", (one.encoder_hash or "")[:10]
+        moved = (one.previous or "–", one.version or "–")
+        table.add_row(str(one.n), when, one.alias, *moved, encoder, how, escape(one.who), escape(one.why))
+    console.print(table if found else "no alias has ever been set")
+
+
+def _registry() -> str:
+    return required("MLFLOW_TRACKING_URI", "the registry: http://… of an MLflow server")
+
+
+def _show(changed: Changed, alias: str, as_json: bool) -> None:
+    version, entry = changed.version, changed.entry
+    how = f"is now {alias} ({entry.how})" if entry else f"is {alias} already, nothing to do"
+    words = f"version {version.version} of {version.model}, encoder {version.hash[:10]}, {how}"
+    console.print(words, highlight=False, markup=False)
+    if as_json:
+        said = {
+            "model": version.model,
+            "version": version.version,
+            "encoder_hash": version.hash,
+            "alias": alias,
+        }
+        print_json(said | {"moved": entry is not None, "entry": asdict(entry) if entry else None})
 
 
 def calibration_texts(at: Artifacts, chosen: Settings) -> list[str]:

@@ -1,18 +1,26 @@
-"""The registry: MLflow aliases and versions, and the champion they name."""
+"""The registry: MLflow aliases and versions, the champion they name, and the ledger of every change."""
 
+from recsys.registry.changes import Entry
 from recsys.registry.fetch import Fetched, Pretrained, fetch_champion
+from recsys.registry.ledger import entries
 from recsys.registry.mlflow import RegisteredEncoder, champion, record_release, register_encoder
+from recsys.registry.promote import Changed, promote, register
 from recsys.registry.record import RunRecord, code_commit, record_of
 
 __all__ = [
+    "Changed",
+    "Entry",
     "Fetched",
     "Pretrained",
     "RegisteredEncoder",
     "RunRecord",
     "champion",
     "code_commit",
+    "entries",
     "fetch_champion",
+    "promote",
     "record_of",
     "record_release",
+    "register",
     "register_encoder",
 ]

@@ -10,7 +10,10 @@ from recsys.encoders import EncoderReference, RegistryEntry, pack_encoder, verif
 from recsys.encoders.params import EncoderParams
 from recsys.encoders.reference import REFERENCE
 from recsys.errors import ArtifactMissing, EncoderError, RegistryError, RegistryUnreachable
+from recsys.evaluation.seen import TrainedOn
 from recsys.registry import mlflow
+from recsys.registry.changes import FIRST_LIGHT, Move, Said
+from recsys.registry.ledger import move
 from recsys.registry.mlflow import RegisteredEncoder
 from recsys.registry.record import RunRecord
 
@@ -24,6 +27,8 @@ class Fetched:
     """For people: where it came from."""
     warning: str = ""
     """What a person should know: the registry is down, or params.yaml asks for another encoder."""
+    trained: TrainedOn | None = None
+    """What it was trained on; None where that was fetched earlier."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,9 @@ class Pretrained:
 def fetch_champion(
     uri: str | None, at: Artifacts, pretrained: Pretrained, model: str = mlflow.MODEL
 ) -> Fetched:
-    """Write artifacts/champion/encoder.json, with its packed files in the cache; what is up to date is left alone.
+    """Write artifacts/champion/encoder.json and training.json (what it was trained on), its packed files in the cache.
+
+    What is up to date is left alone.
 
     Args:
         uri: MLflow's address; None: no registry, the pretrained encoder is used.
@@ -58,6 +65,8 @@ def fetch_champion(
     """
     fetched = _from_registry(uri, at, pretrained, model) if uri else _without_registry(at, pretrained)
     path = at.encoder_reference(mlflow.CHAMPION)
+    if fetched.trained is not None:
+        fetched.trained.save(at.trained_on(mlflow.CHAMPION))
     if _saved(at) != fetched.reference:  # DVC would rerun what reads a file that was written anew
         fetched.reference.save(path)
     return fetched
@@ -71,7 +80,8 @@ def _without_registry(at: Artifacts, pretrained: Pretrained) -> Fetched:
     else:
         reference = _pack(at, pretrained)
     how = "MLFLOW_TRACKING_URI is not set: the pretrained encoder, packed here"
-    return Fetched(reference.model_copy(update={"registry": None}), how)
+    trained = TrainedOn(encoder_hash=reference.hash)  # used as it comes
+    return Fetched(reference.model_copy(update={"registry": None}), how, trained=trained)
 
 
 def _from_registry(uri: str, at: Artifacts, pretrained: Pretrained, model: str) -> Fetched:
@@ -98,7 +108,8 @@ def _first_light(uri: str, at: Artifacts, pretrained: Pretrained, model: str) ->
         raise RegistryError(f"versions {', '.join(others)} of {model} exist, none is champion", remedy=remedy)
     folder = at.encoders / reference.hash
     version = mlflow.register_encoder(uri, reference.hash, folder, pretrained.record(), model)
-    mlflow.crown(uri, version)
+    why = "no version existed: the pretrained encoder of params.yaml"
+    move(uri, Move(mlflow.CHAMPION, version, Said(FIRST_LIGHT, "fetch-champion", why)))
     return version
 
 
@@ -116,7 +127,7 @@ def _bring(uri: str, champion: RegisteredEncoder, at: Artifacts, params: Encoder
         f"params.yaml asks for another encoder ({asked}); the registry's champion counts" if asked else ""
     )
     reference = reference.model_copy(update={"registry": entry})
-    return Fetched(reference, f"{_name(reference)}: {how}", warning)
+    return Fetched(reference, f"{_name(reference)}: {how}", warning, champion.trained)
 
 
 def _download(uri: str, champion: RegisteredEncoder, encoders: Path) -> EncoderReference:

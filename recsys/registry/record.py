@@ -31,7 +31,10 @@ class RunRecord:
 
 
 def record_of(
-    at: Artifacts, metrics: Mapping[str, float] | None = None, files: Mapping[str, Path] | None = None
+    at: Artifacts,
+    metrics: Mapping[str, float] | None = None,
+    files: Mapping[str, Path] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> RunRecord:
     """The record of what a workspace holds now: params.yaml, data.dvc, dvc.lock, plots, gate page, and the commit.
 
@@ -39,6 +42,7 @@ def record_of(
         at: the workspace.
         metrics: flat numbers, such as `cold/recall@20`.
         files: further artifact paths -> file or folder; missing ones are left out.
+        tags: of the run, and of the version where one is made.
 
     Returns:
         The record.
@@ -53,6 +57,7 @@ def record_of(
         metrics=metrics or {},
         texts=texts,
         files={name: path for name, path in wanted.items() if path.exists()},
+        tags=tags or {},
     )
 
 

@@ -10,7 +10,9 @@ from recsys.artifacts import Artifacts
 from recsys.encoders import EncoderReference, pack_encoder
 from recsys.encoders.params import EncoderParams
 from recsys.errors import RegistryError, RegistryUnreachable
-from recsys.registry import Pretrained, RunRecord, fetch_champion, mlflow
+from recsys.evaluation.seen import TrainedOn
+from recsys.registry import Pretrained, RunRecord, entries, fetch_champion, mlflow
+from tests.registry.conftest import by_hand
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -95,6 +97,22 @@ def test_first_light_registers_version_1_and_makes_it_champion(registry, new_wor
     assert saved(at).registry.model == registry.model and saved(at).registry.version == "1"
     assert saved(at).hash == packed[1].hash
     assert registry.champion().version == "1"
+    assert TrainedOn.load(at.trained_on("champion")) == TrainedOn(encoder_hash=packed[1].hash)
+    (only,) = entries(registry.uri, registry.model)
+    assert (only.alias, only.previous, only.version, only.how) == ("champion", None, "1", "first light")
+
+
+@pytest.mark.servers
+def test_what_the_champion_was_trained_on_comes_with_it(registry, new_workspace, pretrained, packed):
+    tags = {"trained_on": "b" * 64, "trained_until": "2026-03-01T00:00:00Z"}
+    record = RunRecord("c0ffee", {"seed": 1}, tags=tags)
+    folder = packed[0] / packed[1].hash
+    made = mlflow.register_encoder(registry.uri, packed[1].hash, folder, record, registry.model)
+    by_hand(registry.uri, registry.model, "champion", made.version)
+    at = new_workspace("a")
+    registry.fetch(at, pretrained)
+    found = TrainedOn.load(at.trained_on("champion"))
+    assert found == made.trained and found.trained_on == "b" * 64 and found.trained_until.year == 2026
 
 
 @pytest.mark.servers
@@ -173,7 +191,7 @@ def test_a_version_whose_files_are_not_what_its_tag_says_is_refused(
 ):
     at = new_workspace("a")
     made = registry.register("f" * 64, at.encoders / packed[1].hash, pretrained)
-    mlflow.crown(registry.uri, made)
+    by_hand(registry.uri, registry.model, "champion", made.version)
     with pytest.raises(RegistryError, match="version 1 of .* is tagged ffff"):
         registry.fetch(at, pretrained)
     assert [path.name for path in at.encoders.iterdir()] == [packed[1].hash]
@@ -201,10 +219,8 @@ def test_an_alias_moved_by_hand_brings_the_other_version(
     at = new_workspace("a")
     first = registry.fetch(at, pretrained).reference
     second = pack_encoder(params.model_copy(update={"max_tokens": 8}), tmp_path / "other", ())
-    mlflow.crown(
-        registry.uri,
-        registry.register(second.hash, tmp_path / "other" / second.hash, pretrained),
-    )
+    made = registry.register(second.hash, tmp_path / "other" / second.hash, pretrained)
+    by_hand(registry.uri, registry.model, "champion", made.version)
     fetched = registry.fetch(at, pretrained)
     assert fetched.reference.hash == second.hash != first.hash
     assert fetched.reference.registry.version == "2" and "encoder.max_tokens: 16" in fetched.warning

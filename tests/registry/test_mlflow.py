@@ -12,17 +12,12 @@ import pytest
 from recsys.errors import RegistryError, RegistryUnreachable
 from recsys.registry import RunRecord, mlflow, record_of
 from recsys.registry.http import version_at, without_credentials
-from recsys.registry.mlflow import flatten
+from recsys.registry.runs import flatten
+from tests.registry.conftest import by_hand, client_of
 
 pytestmark = pytest.mark.servers
 
 NOBODY = "http://127.0.0.1:9"  # the discard port: nobody listens
-
-
-@pytest.fixture
-def model():
-    """A model name of its own for every test: the server is shared."""
-    return f"encoder-{uuid4().hex[:8]}"
 
 
 @pytest.fixture
@@ -38,23 +33,17 @@ def record(**changes):
     return RunRecord(**{"code_commit": "c0ffee", "params": {"gate": {"k": 20}, "seed": 7}, **changes})
 
 
-def client_of(uri):
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
-
-
 def test_a_registry_without_the_model_has_no_champion_and_no_versions(mlflow_server, model):
     assert mlflow.champion(mlflow_server, model) is None
     assert mlflow.versions(mlflow_server, model) == ()
 
 
-def test_a_registered_encoder_is_not_champion_until_it_is_crowned(mlflow_server, model, packed):
+def test_a_registered_encoder_is_not_champion_until_it_has_the_alias(mlflow_server, model, packed):
     encoder_hash = uuid4().hex
     made = mlflow.register_encoder(mlflow_server, encoder_hash, packed, record(), model)
     assert (made.model, made.version, made.hash) == (model, "1", encoder_hash)
     assert mlflow.champion(mlflow_server, model) is None
-    mlflow.crown(mlflow_server, made)
+    by_hand(mlflow_server, model, "champion", made.version)
     assert mlflow.champion(mlflow_server, model) == made
 
 

@@ -1,0 +1,148 @@
+"""`register` and `promote`: the challenger becomes a version with an alias, and the champion where the gate is open."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from recsys.artifacts import Artifacts
+from recsys.encoders import EncoderReference, verify_packed
+from recsys.errors import ArtifactMissing, GateClosed, RegistryError
+from recsys.evaluation.report import Report
+from recsys.evaluation.seen import TrainedOn
+from recsys.gate.decision import Decision
+from recsys.registry import mlflow
+from recsys.registry.changes import FORCED, GATED, REGISTERED, Entry, Move, Said
+from recsys.registry.http import version_at
+from recsys.registry.ledger import move
+from recsys.registry.mlflow import CHALLENGER, CHAMPION, HASH_TAG, MODEL, RegisteredEncoder
+from recsys.registry.record import record_of
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A version, and how its alias came to it."""
+
+    version: RegisteredEncoder
+    entry: Entry | None
+    """The ledger's entry; None where the version had the alias already."""
+
+
+def register(uri: str, at: Artifacts, who: str, model: str = MODEL) -> Changed:
+    """Keep the challenger as a version of the registered model and give it the alias `challenger`.
+
+    Safe to repeat: the same encoder gets no second version; a newer verdict about it is laid over the older one.
+
+    Args:
+        uri: MLflow's address.
+        at: the workspace that trained and judged it.
+        who: who acts, for the ledger.
+        model: registered model name.
+
+    Returns:
+        The version and the ledger's entry.
+
+    Raises:
+        ArtifactMissing: there is no challenger, or the gate has not judged this one.
+        EncoderError: its packed files are damaged.
+        RegistryUnreachable: MLflow is out of reach; call again, and it goes on where it stopped.
+    """
+    if not at.encoder_reference(CHALLENGER).exists():
+        words = f"{at.encoder_reference(CHALLENGER)} does not exist: nothing has been trained here"
+        raise ArtifactMissing(words, remedy="run: dvc repro finetune (docs/operations.md, Train)")
+    reference = EncoderReference.load(at.encoder_reference(CHALLENGER))
+    verify_packed(reference, at.encoders)
+    decision, report = Decision.load(at.decision), Report.load(at.report)
+    if (decision.role, decision.encoder_hash, report.challenger_hash) != (
+        CHALLENGER,
+        reference.hash,
+        reference.hash,
+    ):
+        judged = f"{decision.role} {decision.encoder_hash[:10]}"
+        words = f"the gate judged {judged}, not this challenger {reference.hash[:10]}"
+        raise ArtifactMissing(words, remedy="run: dvc repro gate")
+    verdict = {
+        "gate.html": at.gate_page,
+        "gate/decision.json": at.decision,
+        "evaluate/report.json": at.report,
+    }
+    training = {f"finetune/{name}": at.finetune / name for name in ("summary.json", "history.csv")}
+    metrics = {key: value for key, value in report.flat_metrics().items() if value is not None}
+    record = record_of(at, metrics, training, mlflow.trained_tags(_trained(report)))
+    version = mlflow.register_encoder(uri, reference.hash, at.encoders / reference.hash, record, model)
+    mlflow.add_files(uri, version, verdict)
+    said = "open" if decision.open else "closed"
+    why = f"gate {said} on holdout {str(decision.holdout)[:10]}"
+    return Changed(version, move(uri, Move(CHALLENGER, version, Said(REGISTERED, who, why))))
+
+
+def promote(
+    uri: str, at: Artifacts, who: str, forced_because: str | None = None, model: str = MODEL
+) -> Changed:
+    """Make the challenger champion, where the gate is open for exactly this encoder, or where a person insists.
+
+    Args:
+        uri: MLflow's address.
+        at: the workspace with the gate's decision.
+        who: who acts, for the ledger.
+        forced_because: why a closed gate does not count; None: it counts.
+        model: registered model name.
+
+    Returns:
+        The new champion and the ledger's entry; no entry where it was champion already.
+
+    Raises:
+        GateClosed: the gate is closed, or judged something else; says why. A result, not a fault.
+        RegistryError: no version is challenger, or Firstlight did not register it.
+        ArtifactMissing: the gate has not judged anything here.
+        RegistryUnreachable: MLflow is out of reach; call again, and it goes on where it stopped.
+    """
+    challenger = mlflow.with_alias(uri, CHALLENGER, model)
+    if challenger is None:
+        raise RegistryError(f"no version of {model} is challenger", remedy="recsys register")
+    champion = version_at(uri, model, CHAMPION)
+    is_champion = champion is not None and str(champion["version"]) == challenger.version
+    reasons = () if is_champion else closed_because(at, challenger, champion)
+    if reasons and forced_because is None:
+        raise GateClosed("\n".join(reasons), remedy="recsys promote --force --why TEXT, if you know better")
+    how = FORCED if reasons else GATED
+    why = forced_because or f"gate open for encoder {challenger.hash[:10]}"
+    return Changed(challenger, move(uri, Move(CHAMPION, challenger, Said(how, who, why))))
+
+
+def closed_because(
+    at: Artifacts, challenger: RegisteredEncoder, champion: Mapping[str, Any] | None
+) -> tuple[str, ...]:
+    """Why the gate is closed for this version.
+
+    Args:
+        at: the workspace with the decision.
+        challenger: who wants to pass.
+        champion: the version that is champion now, as MLflow's REST API gives it; None where there is none.
+
+    Returns:
+        Reasons; none where the gate is open for exactly this encoder against exactly this champion.
+
+    Raises:
+        ArtifactMissing: the gate has not judged anything here.
+    """
+    decision = Decision.load(at.decision)
+    if (decision.role, decision.encoder_hash) != (CHALLENGER, challenger.hash):
+        return (
+            f"the gate judged {decision.role} {decision.encoder_hash[:10]}; version {challenger.version} of "
+            f"{challenger.model} is encoder {challenger.hash[:10]}",
+        )
+    if not decision.open:
+        return decision.reasons
+    champion_hash = mlflow.tags_of(champion).get(HASH_TAG, "not one of Firstlight's") if champion else None
+    if champion is not None and decision.champion_hash != champion_hash:
+        return (
+            f"the challenger was compared with champion {str(decision.champion_hash)[:10]}; the champion of now, "
+            f"version {champion['version']}, is {str(champion_hash)[:23]}: recsys fetch-champion, then dvc repro gate",
+        )
+    return ()
+
+
+def _trained(report: Report) -> TrainedOn:
+    """What the challenger was trained on; of this holdout's own train side everything is known."""
+    trained = report.trained.get(CHALLENGER, TrainedOn())
+    return report.holdout if trained.trained_on == report.holdout.trained_on else trained

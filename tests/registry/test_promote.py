@@ -1,0 +1,275 @@
+"""Register, promote and the ledger against a real MLflow server: repeated, killed between any two steps, cut off."""
+
+import pytest
+
+from demo.servers import start_mlflow
+from recsys.errors import ArtifactMissing, EncoderError, GateClosed, RegistryError, RegistryUnreachable
+from recsys.registry import champion, entries, mlflow, promote, register
+from recsys.registry.runs import connect
+from tests.registry.conftest import CHAMPION_HASH, HOLDOUT, by_hand, client_of
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def shop(mlflow_server, model, trained):
+    """A registry whose first version is champion, and a workspace with a challenger that passed the gate."""
+    return Shop(mlflow_server, model, trained)
+
+
+class Shop:
+    def __init__(self, uri, model, trained):
+        self.uri, self.model, self.trained, self.at = uri, model, trained, trained.at
+        folder = trained.at.root / "champion"
+        folder.mkdir()
+        (folder / "model.xml").write_text("<net/>")
+        from recsys.registry import RunRecord
+
+        self.first = mlflow.register_encoder(uri, CHAMPION_HASH, folder, RunRecord("c0ffee", {}), model)
+        by_hand(uri, model, "champion", self.first.version)
+
+    def register(self):
+        return register(self.uri, self.at, "trainer", self.model)
+
+    def promote(self, why=None):
+        return promote(self.uri, self.at, "me", why, self.model)
+
+    def champion(self):
+        return champion(self.uri, self.model)
+
+    def ledger(self):
+        return [
+            (one.alias, one.previous, one.version, one.how, one.state)
+            for one in entries(self.uri, self.model)
+        ]
+
+
+FOUND = ("champion", None, "1", "by hand", "done")
+
+
+def test_a_challenger_becomes_a_version_with_all_that_says_where_it_came_from(shop):
+    (shop.at.root / "data.dvc").write_text("outs: []\n")
+    encoder_hash = shop.trained.challenge()
+    made = shop.register().version
+    assert (made.version, made.hash) == ("2", encoder_hash)
+    assert (
+        made.trained.trained_on == HOLDOUT.trained_on and made.trained.trained_until == HOLDOUT.trained_until
+    )
+    client = client_of(shop.uri)
+    folders = ("", "encoder", "finetune", "gate", "evaluate")
+    there = {found.path for folder in folders for found in client.list_artifacts(made.run_id, folder or None)}
+    assert {
+        "encoder/model.bin",
+        "encoder/encoder.json",
+        "finetune/summary.json",
+        "finetune/history.csv",
+    } <= there
+    assert {"gate/decision.json", "gate.html", "evaluate/report.json", "data.dvc", "params.yaml"} <= there
+    run = client.get_run(made.run_id)
+    assert run.data.tags["code_commit"] and run.data.params["gate.floor_metric"] == "ndcg@20"
+    assert mlflow.with_alias(shop.uri, "challenger", shop.model) == made
+    assert shop.champion() == shop.first
+
+
+def test_registering_again_makes_no_second_version_but_brings_the_newer_verdict(shop, tmp_path):
+    encoder_hash = shop.trained.challenge(reasons=("too few users",))
+    first = shop.register()
+    assert first.entry.how == "registered" and "gate closed" in first.entry.why
+    shop.trained.judge(encoder_hash)
+    again = shop.register()
+    assert again.entry is None and again.version == first.version
+    assert len(mlflow.versions(shop.uri, shop.model)) == 2
+    client = client_of(shop.uri)
+    assert (
+        "open"
+        in (
+            tmp_path / client.download_artifacts(again.version.run_id, "gate.html", str(tmp_path))
+        ).read_text()
+    )
+
+
+def test_what_the_gate_has_not_judged_or_what_is_damaged_is_not_registered(shop):
+    with pytest.raises(ArtifactMissing, match="nothing has been trained here"):
+        shop.register()
+    encoder_hash = shop.trained.challenge()
+    shop.trained.judge("f" * 64)
+    with pytest.raises(ArtifactMissing, match="not this challenger(.|\n)*dvc repro gate"):
+        shop.register()
+    shop.trained.judge(encoder_hash)
+    (shop.at.encoders / encoder_hash / "model.bin").write_text("model.bin of f1rst")
+    with pytest.raises(EncoderError, match="model.bin is damaged"):
+        shop.register()
+    assert len(mlflow.versions(shop.uri, shop.model)) == 1
+
+
+def test_an_open_gate_promotes_once_and_the_ledger_says_who_when_and_why(shop):
+    shop.trained.challenge()
+    shop.register()
+    assert shop.promote().entry.how == "gated"
+    assert shop.champion().version == "2"
+    assert shop.promote().entry is None
+    assert shop.ledger() == [
+        FOUND,
+        ("challenger", None, "2", "registered", "done"),
+        ("champion", "1", "2", "gated", "done"),
+    ]
+    last = entries(shop.uri, shop.model)[-1]
+    assert last.who == "me" and last.encoder_hash == shop.champion().hash and last.why.startswith("gate open")
+    assert [one.n for one in entries(shop.uri, shop.model)] == [1, 2, 3]
+
+
+def test_a_closed_gate_keeps_the_champion_and_forcing_it_is_on_record(shop):
+    shop.trained.challenge(reasons=("worse on warm items", "too few users"))
+    shop.register()
+    with pytest.raises(GateClosed, match="worse on warm items\ntoo few users(.|\n)*--force --why"):
+        shop.promote()
+    assert shop.champion() == shop.first and len(shop.ledger()) == 2
+    forced = shop.promote("the shop closes tonight").entry
+    assert (forced.how, forced.who, forced.why) == ("forced", "me", "the shop closes tonight")
+    assert shop.champion().version == "2" and shop.ledger()[-1] == ("champion", "1", "2", "forced", "done")
+
+
+def test_a_gate_that_judged_another_encoder_or_another_champion_is_closed(shop):
+    encoder_hash = shop.trained.challenge()
+    shop.register()
+    shop.trained.judge("f" * 64)
+    with pytest.raises(GateClosed, match="the gate judged challenger ffffffffff; version 2"):
+        shop.promote()
+    shop.trained.judge(encoder_hash, champion="9" * 64)
+    with pytest.raises(GateClosed, match="compared with champion 9999999999; .* version 1, is aaaaaaaaaa"):
+        shop.promote()
+    shop.trained.judge(encoder_hash)
+    assert shop.promote().entry.how == "gated"
+
+
+def test_without_a_challenger_in_the_registry_promote_names_the_command(shop):
+    with pytest.raises(RegistryError, match="is challenger(.|\n)*recsys register"):
+        shop.promote()
+
+
+def test_an_alias_moved_in_mlflow_by_a_person_shows_up_as_by_hand(shop):
+    shop.trained.challenge()
+    shop.register()
+    shop.promote()
+    by_hand(shop.uri, shop.model, "champion", "1")
+    assert shop.ledger()[-1] == ("champion", "2", "1", "by hand", "done")
+    client_of(shop.uri).delete_registered_model_alias(shop.model, "challenger")
+    assert shop.ledger()[-1] == ("challenger", "2", None, "by hand", "done")
+    assert len(shop.ledger()) == 5  # noticed once
+
+
+def test_a_version_that_firstlight_did_not_register_is_an_error_with_a_way_out(shop):
+    encoder_hash = shop.trained.challenge()
+    shop.register()
+    client = client_of(shop.uri)
+    run = client.get_run(shop.first.run_id)
+    foreign = client.create_model_version(shop.model, f"{run.info.artifact_uri}/encoder", shop.first.run_id)
+    by_hand(shop.uri, shop.model, "challenger", foreign.version)
+    with pytest.raises(RegistryError, match="version 3 of .* has no tag encoder_hash(.|\n)*give the alias"):
+        shop.promote()
+    assert shop.ledger()[-1] == ("challenger", "2", "3", "by hand", "done")
+    by_hand(shop.uri, shop.model, "champion", foreign.version)
+    shop.register()  # gives the alias back to the challenger of this workspace
+    with pytest.raises(GateClosed, match="version 3, is not one of Firstlight's"):
+        shop.promote()
+    assert shop.promote("the foreign one must go").entry.how == "forced"
+    assert shop.champion().hash == encoder_hash
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing catches it, nothing is tidied up."""
+
+
+CHANGES = (
+    "create_run",
+    "set_terminated",
+    "create_model_version",
+    "set_registered_model_alias",
+    "log_artifacts",
+)
+
+
+def killed_before(monkeypatch, n):
+    """From now on the n-th call that changes something in MLflow kills; returns how many were let through."""
+    from mlflow import MlflowClient
+
+    calls = []
+    for name in CHANGES:
+        real = getattr(MlflowClient, name)
+
+        def counted(self, *arguments, _real=real, **named):
+            calls.append(_real.__name__)
+            if len(calls) == n:
+                raise Killed
+            return _real(self, *arguments, **named)
+
+        monkeypatch.setattr(MlflowClient, name, counted)
+    return calls
+
+
+def test_killed_between_any_two_steps_the_next_run_completes_it_once(shop, monkeypatch):
+    """One challenger after the other is registered and promoted; every walk is killed one step later."""
+    for n in range(1, 100):
+        before = entries(shop.uri, shop.model)
+        shop.trained.challenge(f"challenger {n}", champion=shop.champion().hash)
+        with monkeypatch.context() as patched:
+            calls = killed_before(patched, n)
+            try:
+                shop.register()
+                shop.promote()
+                is_killed = False
+            except Killed:
+                is_killed = True
+        shop.register()
+        shop.promote()
+        assert shop.champion().hash == mlflow.with_alias(shop.uri, "challenger", shop.model).hash
+        assert len(mlflow.versions(shop.uri, shop.model)) == n + 1
+        added = entries(shop.uri, shop.model)[len(before) :]
+        assert [(one.alias, one.how, one.state) for one in added] == [
+            ("challenger", "registered", "done"),
+            ("champion", "gated", "done"),
+        ], f"killed before step {n}, {calls[-1]}"
+        if not is_killed:
+            break
+    assert n > 10
+
+
+def test_mlflow_down_in_the_middle_leaves_nothing_half_done(tmp_path, model, trained):
+    """The real server goes down just before an alias moves, and comes back with what it had."""
+    server = start_mlflow(tmp_path / "server")
+    port = int(server.url.rpartition(":")[2])
+    try:
+        shop = Shop(server.url, model, trained)
+        trained.challenge()
+        shop.register()
+        with pytest.MonkeyPatch.context() as patched:
+            from mlflow import MlflowClient
+
+            real = MlflowClient.set_registered_model_alias
+
+            def gone(self, *arguments):
+                server.stop()
+                return real(self, *arguments)
+
+            patched.setattr(MlflowClient, "set_registered_model_alias", gone)
+            with pytest.raises(RegistryUnreachable, match="remedy: start MLflow"):
+                shop.promote()
+            with pytest.raises(RegistryUnreachable):
+                shop.promote()
+        server = start_mlflow(tmp_path / "server", port=port)
+        assert server.url == shop.uri and shop.champion() == shop.first
+        assert shop.promote().entry.how == "gated"
+        assert shop.ledger()[-1] == ("champion", "1", "2", "gated", "done") and len(shop.ledger()) == 3
+    finally:
+        server.stop()
+
+
+def test_a_lost_workspace_loses_nothing_of_the_ledger(shop):
+    shop.trained.challenge()
+    shop.register()
+    before = entries(shop.uri, shop.model)
+    with connect(shop.uri) as client:  # written down as runs that anybody can read in MLflow's page
+        experiment = client.get_experiment_by_name("ledger")
+        runs = client.search_runs([experiment.experiment_id], f"tags.model = '{shop.model}'")
+    assert {run.data.tags["mlflow.note.content"] for run in runs} == {one.why for one in before}
+    assert {run.info.status for run in runs} == {"FINISHED"}
