@@ -1,10 +1,10 @@
 """One step: encode the batch's items, take the loss back through the tower, move the weights.
 
-Batches are encoded in groups of texts of one length. With cached gradients the groups are encoded twice: first
+Batches are encoded in packs of texts. With cached gradients the packs are encoded twice: first
 without keeping activations, to get the loss and its gradient by each vector; then one by one with gradient, each
 taken back on its own. The gradient is the same (Gao et al. 2021, "Scaling deep contrastive learning batch size
-under memory limited setup", arXiv:2101.06983), memory is that of one group. A GPU that runs out of memory goes over
-to that, with half the tokens per group, until it fits.
+under memory limited setup", arXiv:2101.06983), memory is that of one pack. A GPU that runs out of memory goes over
+to that, with half the tokens per pack, until it fits.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from recsys.training.params import FinetuneParams
 from recsys.training.plans import Plan, step_rng
 from recsys.training.tower import Tower
 
-# Shape suffixes: B items of the batch, G texts of a group, D dimension.
+# Shape suffixes: B items of the batch, G texts of a pack, D dimension.
 SMALLEST_GROUP = 16
 """Tokens; a GPU that cannot hold these cannot train the model."""
 
@@ -33,9 +33,9 @@ class Memory:
     """How much is held at once."""
 
     tokens: int
-    """Per group."""
+    """Per pack."""
     cached: bool
-    """Whether groups are encoded twice instead of being kept."""
+    """Whether packs are encoded twice instead of being kept."""
 
     def halved(self) -> "Memory":
         """Half the tokens, gradients cached."""
@@ -65,7 +65,7 @@ class Encoding:
             The loss (without the factor), and how much could be held.
 
         Raises:
-            TrainingError: the loss is not finite, or one group does not fit into the device's memory.
+            TrainingError: the loss is not finite, or one pack does not fit into the device's memory.
         """
         before = [None if value.grad is None else value.grad.clone() for _, value in self.tower.trained()]
         while True:
@@ -92,16 +92,19 @@ class Encoding:
         return smaller
 
     def _gradient(self, plan: Plan, number: int, memory: Memory, scale: float) -> float:
-        groups = list(self.inputs.tokens.batches(plan.rows, memory.tokens))
-        inverse_B = torch.from_numpy(np.argsort(np.concatenate(groups), kind="stable"))
-        fed = [self._fed(plan.rows[group], number, place) for place, group in enumerate(groups)]
+        packs = list(self.inputs.tokens.packs(plan.rows, memory.tokens))
+        inverse_B = torch.from_numpy(np.argsort(np.concatenate([one for pack in packs for one in pack])))
+        fed = [
+            [self._fed(plan.rows[one], number, f"{place} {block}") for block, one in enumerate(pack)]
+            for place, pack in enumerate(packs)
+        ]
         loss = self._pass(fed, plan, number, memory.cached, inverse_B, scale)
         if self.params.adversarial_epsilon > 0:
             self._adversarial(fed, plan, number, memory.cached, inverse_B, scale)
         return loss
 
     def _pass(
-        self, fed: list[Tensor], plan: Plan, number: int, cached: bool, inverse_B: Tensor, scale: float
+        self, fed: list[list[Tensor]], plan: Plan, number: int, cached: bool, inverse_B: Tensor, scale: float
     ) -> float:
         """Forward and backward; the loss."""
         if not cached:
@@ -122,7 +125,7 @@ class Encoding:
         return float(loss.detach())
 
     def _adversarial(
-        self, fed: list[Tensor], plan: Plan, number: int, cached: bool, inverse_B: Tensor, scale: float
+        self, fed: list[list[Tensor]], plan: Plan, number: int, cached: bool, inverse_B: Tensor, scale: float
     ) -> None:
         """A second pass on inputs moved to where the loss grows fastest.
 
@@ -130,21 +133,20 @@ class Encoding:
         """
         kept = [None if value.grad is None else value.grad.clone() for _, value in self.tower.trained()]
         embedded = [
-            (one if one.is_floating_point() else self.tower.embed(one)).detach().requires_grad_(True)
-            for one in fed
+            [
+                (one if one.is_floating_point() else self.tower.embed(one)).detach().requires_grad_(True)
+                for one in pack
+            ]
+            for pack in fed
         ]
         self._pass(embedded, plan, number, cached, inverse_B, scale)
-        moved = []
-        for one in embedded:
-            length = one.detach().flatten(1).norm(dim=1)[:, None, None]
-            by_input = one.grad.flatten(1).norm(dim=1)[:, None, None].clamp_min(1e-12)
-            moved.append(one.detach() + self.params.adversarial_epsilon * length * one.grad / by_input)
+        moved = [[_moved(one, self.params.adversarial_epsilon) for one in pack] for pack in embedded]
         for (_, value), grad in zip(self.tower.trained(), kept, strict=True):
             value.grad = grad
         self._pass(moved, plan, number, cached, inverse_B, scale)
 
-    def _fed(self, rows_G: NDArray[np.int64], number: int, place: int) -> Tensor:
-        """Inputs of a group, with words left out where asked."""
+    def _fed(self, rows_G: NDArray[np.int64], number: int, place: str) -> Tensor:
+        """Inputs of a block, with words left out where asked."""
         block = self.inputs.block(rows_G)
         share = self.params.word_dropout
         length = block.shape[1]
@@ -160,8 +162,8 @@ class Encoding:
         kept = torch.from_numpy(np.hstack([ends[0][:, None], inner, ends[1][:, None]])).to(block.device)
         return block[torch.arange(len(rows_G), device=block.device)[:, None], kept]
 
-    def _encode(self, fed: Tensor, number: int, place: int) -> Tensor:
-        # Dropout depends on batch and group alone: so cached gradients and resumed runs see the same.
+    def _encode(self, fed: list[Tensor], number: int, place: int) -> Tensor:
+        # Dropout depends on batch and pack alone: so cached gradients and resumed runs see the same.
         if self.params.dropout > 0:
             torch.manual_seed(int(step_rng(self.params.seed, number, f"dropout {place}").integers(2**62)))
         with autocast(self.params.precision, self.device):
@@ -175,6 +177,14 @@ class Encoding:
                 remedy="lower finetune.learning_rate or raise finetune.temperature; the last checkpoint is kept",
             )
         return loss
+
+
+def _moved(embedded_GLD: Tensor, epsilon: float) -> Tensor:
+    """Embeddings moved along their gradient by a share of each text's length."""
+    plain_GLD = embedded_GLD.detach()
+    length = plain_GLD.flatten(1).norm(dim=1)[:, None, None]
+    by_input = embedded_GLD.grad.flatten(1).norm(dim=1)[:, None, None].clamp_min(1e-12)
+    return plain_GLD + epsilon * length * embedded_GLD.grad / by_input
 
 
 def autocast(precision: str, device: str) -> Any:  # noqa: ANN401  a context manager
@@ -203,11 +213,11 @@ def encode_all(
     n_items = len(inputs.tokens.starts_N)
     vectors_ID: NDArray[np.float32] | None = None
     with torch.inference_mode(), autocast(precision, device):
-        for rows in inputs.tokens.batches(np.arange(n_items), batch_tokens):
-            found = tower(inputs.block(rows)).float().cpu().numpy()
+        for pack in inputs.tokens.packs(np.arange(n_items), batch_tokens):
+            found = tower([inputs.block(rows) for rows in pack]).float().cpu().numpy()
             if vectors_ID is None:
                 vectors_ID = np.empty((n_items, found.shape[1]), np.float32)
-            vectors_ID[rows] = found
+            vectors_ID[np.concatenate(pack)] = found
     tower.train()
     assert vectors_ID is not None
     return vectors_ID

@@ -37,6 +37,20 @@ class Tokens:
         for places in equal_batches(self.lengths_N[rows].tolist(), batch_tokens):
             yield np.array(places, np.int64)
 
+    def packs(self, rows: NDArray[np.int64], pack_tokens: int) -> Iterator[list[NDArray[np.int64]]]:
+        """Lists of blocks (places in `rows` of texts of one length), about `pack_tokens` tokens together."""
+        pack: list[NDArray[np.int64]] = []
+        n_tokens = 0
+        for places in self.batches(rows, pack_tokens):
+            size = len(places) * int(self.lengths_N[rows[places[0]]])
+            if pack and n_tokens + size > pack_tokens:
+                yield pack
+                pack, n_tokens = [], 0
+            pack.append(places)
+            n_tokens += size
+        if pack:
+            yield pack
+
 
 def tokenise(texts: Sequence[str], source: Path, max_tokens: int) -> Tokens:
     """Cut texts into tokens exactly as the packed encoder will.

@@ -1,10 +1,10 @@
 """The encoder as it is trained: transformer, pooling, unit length; cut in two where only its top is trained.
 
-Batches hold texts of one token count (as in `encoders/transformer.py`), so there is no padding, and no mask.
+Blocks hold texts of one token count (as in `encoders/transformer.py`), so there is no padding, and no mask.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from recsys.errors import EncoderError
+from recsys.training.packing import attending, use_packed_attention
 
 # Shape suffixes: B texts, L tokens, D dimension.
 SAME = 1e-4
 PROBE_TOKENS = 12
+PROBES = ((2, 7), (1, PROBE_TOKENS))
+"""Texts and tokens of the blocks that packing is tried on."""
 UNUSED = "pooler"
 
 
@@ -33,24 +36,45 @@ class Tower(nn.Module):  # type: ignore[misc]  # torch is not typed here
         self.model = model
         self.pooling = pooling
         self.cut = cut
+        self.packs = False
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Unit vectors.
+    def forward(self, blocks: Sequence[Tensor]) -> Tensor:
+        """Unit vectors of texts in blocks, each of one length.
 
         Args:
-            inputs: with a cut, what `lower` gave, [B, L, D]; else token ids [B, L] or word embeddings [B, L, D].
+            blocks: with a cut, what `lower` gave, [B, L, D]; else token ids [B, L] or word embeddings [B, L, D].
 
         Returns:
-            x_BD, rows of length 1.
+            x_BD of all blocks one after the other, rows of length 1.
         """
-        if self.cut is not None:
-            hidden_BLD = run_layers(layers_of(self.model)[self.cut :], inputs)
-        elif inputs.is_floating_point():
-            hidden_BLD = self.model(inputs_embeds=inputs).last_hidden_state
-        else:
-            hidden_BLD = self.model(input_ids=inputs).last_hidden_state
-        pooled_BD = hidden_BLD.mean(1) if self.pooling == "mean" else hidden_BLD[:, 0]
+        hidden = self._packed(blocks) if self.packs else [self._alone(block) for block in blocks]
+        pooled_BD = torch.cat([one.mean(1) if self.pooling == "mean" else one[:, 0] for one in hidden])
         return nn.functional.normalize(pooled_BD, dim=1)
+
+    def _alone(self, block: Tensor) -> Tensor:
+        """Last activations [B, L, D] of one block."""
+        if self.cut is not None:
+            return run_layers(layers_of(self.model)[self.cut :], block)
+        name = "inputs_embeds" if block.is_floating_point() else "input_ids"
+        return self.model(**{name: block}).last_hidden_state
+
+    def _packed(self, blocks: Sequence[Tensor]) -> list[Tensor]:
+        """Last activations of each block; all tokens go through the layers together."""
+        hidden = blocks if self.cut is not None else self._embedded(blocks)
+        sizes = [(one.shape[0], one.shape[1]) for one in hidden]
+        pack_1TD = torch.cat([one.reshape(1, -1, one.shape[2]) for one in hidden], dim=1)
+        with attending(sizes):
+            pack_1TD = run_layers(layers_of(self.model)[self.cut or 0 :], pack_1TD)
+        pieces = pack_1TD.split([n * length for n, length in sizes], dim=1)
+        return [piece.reshape(*size, -1) for piece, size in zip(pieces, sizes, strict=True)]
+
+    def _embedded(self, blocks: Sequence[Tensor]) -> list[Tensor]:
+        """What goes into the first layer. Words are looked up once: each look-up has a gradient of the whole table."""
+        if not blocks[0].is_floating_point():
+            words_TD = self.embed(torch.cat([one.flatten() for one in blocks]))
+            pieces = words_TD.split([one.numel() for one in blocks])
+            blocks = [piece.reshape(*one.shape, -1) for piece, one in zip(pieces, blocks, strict=True)]
+        return [self.model.embeddings(inputs_embeds=one) for one in blocks]
 
     def lower(self, ids_BL: Tensor) -> Tensor:
         """Activations [B, L, D] below the cut; they never change while the top is trained."""
@@ -108,12 +132,12 @@ def open_tower(
         elif isinstance(getattr(part, "dropout_prob", None), float):  # attention that drops inside its kernel
             part.dropout_prob = dropout
     if layers == "lora":
-        return Tower(_with_adapters(model, lora_rank), pooling, None)
+        return _packing(Tower(_with_adapters(model, lora_rank), pooling, None))
     for name, value in model.named_parameters():
         value.requires_grad = layers == "all" and UNUSED not in name
     if layers == "all":
-        return Tower(model, pooling, None)
-    return _cut(model, pooling, top_layers, folder)
+        return _packing(Tower(model, pooling, None))
+    return _packing(_cut(model, pooling, top_layers, folder))
 
 
 def save_tower(tower: Tower, folder: Path) -> None:
@@ -165,11 +189,11 @@ def _cut(model: Any, pooling: str, top_layers: int, folder: Path) -> Tower:  # n
     for layer in layers[tower.cut :]:
         layer.requires_grad_(True)
     whole = Tower(model, pooling, None)
-    ids = torch.arange(PROBE_TOKENS)[None] % model.config.vocab_size
+    ids = _probe(model, 1, PROBE_TOKENS)
     model.eval()
     try:
         with torch.inference_mode():
-            apart = float((tower(tower.lower(ids)) - whole(ids)).abs().max())
+            apart = float((tower([tower.lower(ids)]) - whole([ids])).abs().max())
     except (AttributeError, TypeError, RuntimeError, ValueError) as error:
         raise EncoderError(f"{folder} cannot be cut in two: {error}", remedy=_ALL) from error
     if not len(layers) or not apart < SAME:
@@ -180,6 +204,32 @@ def _cut(model: Any, pooling: str, top_layers: int, folder: Path) -> Tower:  # n
 
 
 _ALL = "set finetune.layers to all or lora"
+
+
+def _probe(model: Any, n: int, length: int) -> Tensor:  # noqa: ANN401  a transformers model
+    """Token ids [n, length] out of the upper half of the vocabulary: RoBERTa counts no positions for padding tokens."""
+    half = model.config.vocab_size // 2
+    return half + torch.arange(n * length).reshape(n, length) % (model.config.vocab_size - half)
+
+
+def _packing(tower: Tower) -> Tower:
+    """Let the tower pack its blocks where a probe gives the same vectors; else it goes on block by block."""
+    model = tower.model
+    probes = [_probe(model, n, length) for n, length in PROBES]
+    tower.eval()
+    before = model.config._attn_implementation
+    with torch.inference_mode():
+        blocks = probes if tower.cut is None else [tower.lower(probe) for probe in probes]
+        expected = tower(blocks)
+        use_packed_attention(model)
+        tower.packs = True
+        try:
+            tower.packs = float((tower(blocks) - expected).abs().max()) < SAME
+        except (AttributeError, TypeError, RuntimeError, ValueError):  # no `embeddings`, or another attention
+            tower.packs = False
+    if not tower.packs:
+        model.config._attn_implementation = before
+    return tower
 
 
 def _with_adapters(model: Any, rank: int) -> Any:  # noqa: ANN401  a peft model

@@ -6,9 +6,9 @@ import torch
 
 from recsys.errors import TrainingError
 from recsys.training.inputs import TokenInputs
-from recsys.training.optimizing import learning_rate
-from recsys.training.plans import Plan, plan_batch
-from recsys.training.stepping import Encoding, Memory
+from recsys.training.optimizing import learning_rate, make_optimizer, move
+from recsys.training.plans import Known, Plan, plan_batch
+from recsys.training.stepping import Encoding, Memory, encode_all
 from recsys.training.texts import tokenise
 from recsys.training.tower import open_tower
 from tests.training.shop import make_shop, params
@@ -43,7 +43,7 @@ def step(shop, tiny_encoder):
 
 def _no_memory_above(tokens, fed):
     """What a GPU does: sized by what is encoded at once."""
-    if fed.shape[0] * fed.shape[1] > tokens:
+    if sum(block.shape[0] * block.shape[1] for block in fed) > tokens:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
 
@@ -100,14 +100,39 @@ def test_words_are_left_out_the_same_each_time_and_ends_are_kept(step, shop, tin
     tokens = tokenise(shop.texts, tiny_encoder, 32)
     encoding = Encoding(tower, TokenInputs(tokens, "cpu"), params(word_dropout=0.3), "cpu", print)
     longest = np.flatnonzero(tokens.lengths_N == tokens.lengths_N.max())[:4]
-    whole, kept = tokens.block(longest), encoding._fed(longest, 3, 0).numpy()
+    whole, kept = tokens.block(longest), encoding._fed(longest, 3, "0 0").numpy()
     n_inner = whole.shape[1] - 2
     assert kept.shape[1] == whole.shape[1] - int(0.3 * n_inner)
     assert (kept[:, 0] == whole[:, 0]).all() and (kept[:, -1] == whole[:, -1]).all()
-    assert (kept == encoding._fed(longest, 3, 0).numpy()).all()
+    assert (kept == encoding._fed(longest, 3, "0 0").numpy()).all()
     for row in range(len(kept)):  # in their order
         rest = iter(whole[row].tolist())
         assert all(token in rest for token in kept[row].tolist())
+
+
+@pytest.mark.parametrize("objective", ["ridge", "mean", "pairs"])
+def test_a_batch_that_is_seen_again_and_again_is_learned(shop, tiny_encoder, objective):
+    chosen = params(objective=objective, dropout=0.0, learning_rate=0.01)
+    tower = open_tower(tiny_encoder, "mean", "all", 1, 2, 0.0)
+    inputs = TokenInputs(tokenise(shop.texts, tiny_encoder, 32), "cpu")
+    vectors = encode_all(tower, inputs, 1000, "float32", "cpu")
+    plan = plan_batch(Known(shop, chosen, vectors, 1.0), 0)
+    optimizer, losses = make_optimizer(tower, chosen), []
+    for step in range(40):
+        losses.append(Encoding(tower, inputs, chosen, "cpu", print).gradient(plan, step, PLAIN, 1.0)[0])
+        move(optimizer, tower, chosen.learning_rate, chosen.max_grad_norm, step)
+    assert losses[-1] < 0.75 * losses[0]
+
+
+def test_a_gradient_that_is_not_finite_moves_no_weight(tiny_encoder):
+    tower = open_tower(tiny_encoder, "mean", "all", 1, 2, 0.0)
+    optimizer = make_optimizer(tower, params())
+    before = {name: value.detach().clone() for name, value in tower.trained()}
+    for _, value in tower.trained():
+        value.grad = torch.full_like(value, torch.inf)
+    with pytest.raises(TrainingError, match="step 4: the gradient's length is"):
+        move(optimizer, tower, 0.1, 1.0, 4)
+    assert all(torch.equal(value, before[name]) for name, value in tower.trained())
 
 
 def test_the_learning_rate_rises_then_falls_in_straight_lines():

@@ -31,6 +31,31 @@ def test_vectors_are_those_of_transformers_whatever_is_trained(source, layers, t
     np.testing.assert_allclose(found, reference_vectors(source, wanted), atol=2e-6)
 
 
+@pytest.mark.parametrize("layers", ["all", "top", "lora"])
+def test_packed_blocks_give_the_gradient_of_blocks_one_by_one(source, layers, tmp_path):
+    tokens, gradients = tokenise(texts(12), source, MAX_TOKENS), []
+    for packs in (True, False):
+        tower = opened(source, layers)
+        inputs = (
+            freeze(tower, tokens, tmp_path, "k", "cpu") if layers == "top" else TokenInputs(tokens, "cpu")
+        )
+        tower.packs = tower.packs and packs
+        blocks = [inputs.block(rows) for rows in tokens.batches(np.arange(12), 64)]
+        assert len(blocks) > 3
+        x = tower(blocks)
+        (x * torch.arange(x.numel()).reshape(x.shape).cos()).sum().backward()
+        gradients.append({name: value.grad for name, value in tower.trained() if value.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, expected in gradients[1].items():
+        torch.testing.assert_close(gradients[0][name], expected, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_bert_and_roberta_are_packed(tmp_path):
+    for kind in ("bert", "roberta", "xlm-roberta"):
+        for layers in ("all", "top", "lora"):
+            assert opened(save_model(tmp_path / f"{kind}-{layers}", kind), layers).packs, (kind, layers)
+
+
 def test_what_is_saved_packs_into_an_encoder_with_the_same_vectors(tmp_path):
     from recsys.encoders import open_encoder, pack_encoder
 
