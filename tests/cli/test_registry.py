@@ -1,4 +1,4 @@
-"""`recsys fetch-champion`, run as a person runs it."""
+"""`recsys fetch-champion`, run as a person runs it; `register`, `promote` and `ledger` against a real MLflow server."""
 
 import json
 import os
@@ -7,11 +7,15 @@ import sys
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, Arrival, write_part
+from recsys.cli import main
 from recsys.cli.registry import calibration_texts
 from recsys.encoders import EncoderReference
+from recsys.registry import champion
 from recsys.settings import Settings
+from tests.registry.judged import Trained
 
 
 @pytest.fixture
@@ -73,3 +77,46 @@ def test_calibration_draws_from_every_live_text_of_the_catalogue(at):
     )
     write_part(at.staging, at.data, arrival, pa.Table.from_pylist(full, CATALOGUE_SCHEMA))
     assert calibration_texts(at, Settings.load(at.params)) == ["Amber", "Birch"]
+
+
+@pytest.fixture
+def recsys(mlflow_server, workspace, monkeypatch):
+    """Runs a command in the workspace, with the registry in the environment."""
+    monkeypatch.setenv("RECSYS_WORKSPACE", str(workspace.root))
+    monkeypatch.setenv("RECSYS_WHO", "Airflow run-7")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+    return lambda *words: CliRunner().invoke(main, list(words))
+
+
+@pytest.mark.servers
+def test_register_promote_and_ledger_from_a_closed_gate_to_a_forced_one(recsys, mlflow_server, workspace):
+    current = champion(mlflow_server)
+    encoder_hash = Trained(workspace).challenge(
+        "by command", reasons=("worse on warm items",), champion=current.hash if current else "a" * 64
+    )
+    made = json.loads(recsys("register", "--json").stdout)
+    assert made["encoder_hash"] == encoder_hash and made["moved"] and made["alias"] == "challenger"
+    assert not json.loads(recsys("register", "--json").stdout)["moved"]
+    closed = recsys("promote")
+    assert closed.exit_code == 99 and closed.stdout == ""
+    assert "worse on warm items" in closed.stderr and "--force --why TEXT" in closed.stderr
+    forced = recsys("promote", "--force", "--why", "the shop asked for it", "--json")
+    assert forced.exit_code == 0 and json.loads(forced.stdout)["entry"]["how"] == "forced"
+    assert "is champion already" in recsys("promote").stderr
+    last = json.loads(recsys("ledger", "--json").stdout)[-1]
+    wanted = {"alias": "champion", "how": "forced", "who": "Airflow run-7", "why": "the shop asked for it"}
+    assert wanted.items() <= last.items() and last["version"] == made["version"]
+    assert "forced" in recsys("ledger").stderr
+
+
+@pytest.mark.parametrize("words", [["--force"], ["--why", "because"], ["--force", "--why", " "]])
+def test_force_and_its_reason_belong_together(words):
+    done = CliRunner().invoke(main, ["promote", *words])
+    assert done.exit_code == 2 and "--force and --why TEXT belong together" in done.stderr
+
+
+def test_without_a_registry_the_commands_say_which_variable_is_missing(workspace, monkeypatch):
+    monkeypatch.setenv("RECSYS_WORKSPACE", str(workspace.root))
+    for command in ("register", "promote", "ledger"):
+        done = CliRunner().invoke(main, [command])
+        assert done.exit_code == 1 and "MLFLOW_TRACKING_URI is not set" in done.stderr

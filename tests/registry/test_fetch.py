@@ -12,7 +12,7 @@ from recsys.encoders.params import EncoderParams
 from recsys.errors import RegistryError, RegistryUnreachable
 from recsys.evaluation.seen import TrainedOn
 from recsys.registry import Pretrained, RunRecord, entries, fetch_champion, mlflow
-from tests.registry.conftest import by_hand
+from tests.registry.judged import by_hand
 
 NOBODY = "http://127.0.0.1:9"
 

@@ -13,7 +13,7 @@ from recsys.errors import RegistryError, RegistryUnreachable
 from recsys.registry import RunRecord, mlflow, record_of
 from recsys.registry.http import version_at, without_credentials
 from recsys.registry.runs import flatten
-from tests.registry.conftest import by_hand, client_of
+from tests.registry.judged import by_hand, client_of
 
 pytestmark = pytest.mark.servers
 

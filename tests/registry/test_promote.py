@@ -6,7 +6,7 @@ from demo.servers import start_mlflow
 from recsys.errors import ArtifactMissing, EncoderError, GateClosed, RegistryError, RegistryUnreachable
 from recsys.registry import champion, entries, mlflow, promote, register
 from recsys.registry.runs import connect
-from tests.registry.conftest import CHAMPION_HASH, HOLDOUT, by_hand, client_of
+from tests.registry.judged import CHAMPION_HASH, HOLDOUT, by_hand, client_of
 
 pytestmark = pytest.mark.servers
 

@@ -1,0 +1,87 @@
+"""A workspace that has trained and judged, as the registry needs it: real files, an encoder of a few bytes."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from recsys.artifacts import Artifacts
+from recsys.encoders import EncoderReference
+from recsys.encoders.reference import PackedFile
+from recsys.evaluation.report import Report
+from recsys.evaluation.seen import TrainedOn
+from recsys.gate.decision import Decision
+
+CHAMPION_HASH = "a" * 64
+HOLDOUT = TrainedOn(trained_on="e" * 64, trained_until="2026-03-01T00:00:00Z")
+
+
+def client_of(uri):
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def by_hand(uri, model, alias, version):
+    """What a person does in MLflow's page."""
+    client_of(uri).set_registered_model_alias(model, alias, version)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A workspace in which a challenger was trained and judged."""
+
+    at: Artifacts
+
+    def challenge(self, name="first", *, reasons=(), champion=CHAMPION_HASH):
+        """Leave a challenger, its summary and the gate's verdict; returns its encoder hash."""
+        encoder_hash = hashlib.sha256(name.encode()).hexdigest()
+        folder = self.at.encoders / encoder_hash
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in ("tokenizer.json", "model.xml", "model.bin"):
+            (folder / file).write_text(f"{file} of {name}")
+        reference = EncoderReference(
+            hash=encoder_hash,
+            dim=4,
+            max_tokens=8,
+            pooling="mean",
+            precision="float32",
+            source="artifacts/finetune/model",
+            files=tuple(
+                PackedFile.of(path) for path in sorted(folder.iterdir()) if path.name != "encoder.json"
+            ),
+        )
+        reference.save(folder / "encoder.json")
+        reference.save(self.at.encoder_reference("challenger"))
+        self.at.finetune.mkdir(parents=True, exist_ok=True)
+        (self.at.finetune / "history.csv").write_text("epoch,loss\n0,1.5\n")
+        (self.at.finetune / "summary.json").write_text(json.dumps({"encoder_hash": encoder_hash}))
+        self.judge(encoder_hash, reasons=reasons, champion=champion)
+        return encoder_hash
+
+    def judge(self, encoder_hash, *, reasons=(), champion=CHAMPION_HASH):
+        """What the gate says."""
+        self.at.gate_page.parent.mkdir(parents=True, exist_ok=True)
+        self.at.gate_page.write_text(f"<p>{reasons or 'open'}</p>")
+        Decision(
+            open=not reasons,
+            reasons=reasons,
+            role="challenger",
+            encoder_hash=encoder_hash,
+            champion_hash=champion,
+            holdout=HOLDOUT.trained_on,
+            checks=(),
+        ).save(self.at.decision)
+        Report(
+            encoder_hash=champion,
+            challenger_hash=encoder_hash,
+            ridge_lambda=10.0,
+            k=20,
+            split_by="time",
+            cut=HOLDOUT.trained_until,
+            n_train_pairs=9,
+            holdout=HOLDOUT,
+            trained={"challenger": TrainedOn(encoder_hash=encoder_hash, trained_on=HOLDOUT.trained_on)},
+            left_out={},
+            slices=(),
+            leaks=(),
+        ).save(self.at.report)
