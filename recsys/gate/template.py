@@ -24,7 +24,7 @@ TEMPLATE = """<!doctype html>
   th { font-weight: 600; color: #5b6876; font-size: 13.5px; } th:first-child, td:first-child { text-align: left; }
   td.words, th.words { white-space: normal; text-align: left; } tr.champion td { font-weight: 600; background: #eef5fb; } tr.challenger td { font-weight: 600; background: #eaf6ef; }
   .ok { color: #1f7a4d; font-weight: 600; } .no { color: #b3261e; font-weight: 600; } .quiet { color: #5b6876; }
-  .scroll { overflow-x: auto; } code { font-size: 14px; }
+  .scroll { overflow-x: auto; } .tight td { padding: 6px 5px; font-size: 14px; } .tight th { padding: 6px 5px; } code { font-size: 14px; }
   .lists { display: grid; grid-template-columns: 1fr 1fr; gap: 22px; } .lists h4 { margin: 0 0 4px; font-size: 14px; }
   .lists ol { margin: 0; padding-left: 26px; font-size: 14px; line-height: 1.42; } .lists li { padding: 1px 4px; } li.hit { background: #d9f0e2; font-weight: 600; border-radius: 4px; }
   .history { margin: 4px 0 12px; font-size: 14px; }
@@ -59,7 +59,7 @@ TEMPLATE = """<!doctype html>
 {% if beside %}
 <h2>Challenger beside champion <span class="quiet">(same users, same candidates; dashed: what the gate asks)</span></h2>
 <div class="pair">{% for figure in beside.figures %}<div class="card">{{ figure }}</div>{% endfor %}</div>
-<div class="card scroll"><table>
+<div class="card scroll"><table class="tight">
 <tr><th>challenger minus champion</th>{% for metric in beside.metrics %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
 {% for name, by_metric in beside.margins.items() %}<tr><td>{{ name }} items</td>{% for metric in beside.metrics %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
 </table></div>
@@ -95,7 +95,7 @@ TEMPLATE = """<!doctype html>
 {% for metric in drawn.metrics %}<td>{{ "–" if scores.metrics[metric] is none else "%.4f" % scores.metrics[metric] }}</td>{% endfor %}</tr>{% endfor %}
 </table></div>
 <h3>{{ drawn.model.capitalize() }} minus floor, paired over users, 95 % interval</h3>
-<div class="card scroll"><table>
+<div class="card scroll"><table class="tight">
 <tr><th>floor</th>{% for metric in drawn.paired %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
 {% for floor, by_metric in drawn.over.items() %}<tr><td>{{ label(floor) }}</td>
 {% for metric in drawn.paired %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
