@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys.artifacts import Artifacts
+from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, list_parts
 from recsys.catalogue.split import Split
 from recsys.encoders import pack_encoder
 from recsys.encoders.source import TOKENIZER, find_source, source_files
@@ -20,6 +21,7 @@ from recsys.settings import Settings
 from recsys.storage.atomic import write_whole
 from recsys.training.data import TrainingSet, make_training_set
 from recsys.training.summary import TrainingSummary, file_hash, history_csv, run_key
+from recsys.training.variants import field_variants
 
 if TYPE_CHECKING:
     from recsys.training.finetune import Trained
@@ -38,6 +40,8 @@ class _Job:
     """Everything that determines a run."""
 
     training_set: TrainingSet
+    variants: tuple[tuple[str, ...], ...]
+    """Of each text, for field dropout."""
     cut: datetime | None
     trained_on: str
     features: str
@@ -52,7 +56,7 @@ def run(settings: Settings, at: Artifacts) -> None:
     It starts from `encoder.source`, never from the champion: a champion may have been trained on a later cut, and would
     carry answers of this holdout along.
 
-    Reads:   at.split, its training side only; at.features
+    Reads:   at.split, its training side only; at.features; at.data, the same texts' fields where field_dropout asks
     Writes:  at.finetune: model/ (config.json, model.safetensors, tokenizer.json), history.csv, summary.json;
              at.encoder_reference("challenger"), packed in at.encoders; at.training: checkpoints, so that a killed run
              goes on, and activations of frozen layers
@@ -76,6 +80,7 @@ def _survey(settings: Settings, at: Artifacts) -> _Job:
     features = [pq.read_table(file.path) for file in feature_files(at.features)]
     versions = pa.concat_tables([SCHEMA.empty_table(), *features])
     training_set = make_training_set(split, versions, params.validation_share, params.seed)
+    variants = _variants(settings, at, training_set)
     trained_on = file_hash(at.split / "train.parquet")
     texts = hashlib.sha256("\0".join(training_set.texts).encode()).hexdigest()
     source = find_source(encoder.source)
@@ -89,15 +94,26 @@ def _survey(settings: Settings, at: Artifacts) -> _Job:
         "ridge_lambda": settings.users.ridge_lambda,
         "trained_on": trained_on,
         "texts": texts,
+        "variants": hashlib.sha256("\0".join(one for some in variants for one in some).encode()).hexdigest(),
     }
     return _Job(
         training_set,
+        variants,
         split.summary.cut,
         trained_on,
         texts,
         source,
         run_key({"source": weights}),
         run_key(recipe),
+    )
+
+
+def _variants(settings: Settings, at: Artifacts, training_set: TrainingSet) -> tuple[tuple[str, ...], ...]:
+    if settings.finetune.field_dropout == 0:
+        return ()
+    rows = [part.rows() for part in list_parts(at.data, CATALOGUE)]
+    return field_variants(
+        training_set, pa.concat_tables([CATALOGUE_SCHEMA.empty_table(), *rows]), settings.features
     )
 
 
@@ -116,7 +132,7 @@ def _prepare(settings: Settings, at: Artifacts, job: _Job) -> "tuple[Tower, Inpu
     tower = open_tower(
         job.source, encoder.pooling, params.layers, params.top_layers, params.lora_rank, params.dropout
     ).to(device)
-    tokens = tokenise(job.training_set.texts, job.source, encoder.max_tokens)
+    tokens = tokenise(job.training_set.texts, job.source, encoder.max_tokens, job.variants)
     if tower.cut is None:
         return tower, TokenInputs(tokens, device)
     key = frozen_key(job.source_key, tower.cut, tokens)

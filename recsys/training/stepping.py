@@ -92,10 +92,14 @@ class Encoding:
         return smaller
 
     def _gradient(self, plan: Plan, number: int, memory: Memory, scale: float) -> float:
-        packs = list(self.inputs.tokens.packs(plan.rows, memory.tokens))
+        tokens, texts_B = self.inputs.tokens, plan.rows
+        if self.params.field_dropout > 0:
+            rng = step_rng(self.params.seed, number, "fields")
+            texts_B = tokens.varied(texts_B, self.params.field_dropout, rng)
+        packs = list(tokens.packs(texts_B, memory.tokens))
         inverse_B = torch.from_numpy(np.argsort(np.concatenate([one for pack in packs for one in pack])))
         fed = [
-            [self._fed(plan.rows[one], number, f"{place} {block}") for block, one in enumerate(pack)]
+            [self._fed(texts_B[one], number, f"{place} {block}") for block, one in enumerate(pack)]
             for place, pack in enumerate(packs)
         ]
         loss = self._pass(fed, plan, number, memory.cached, inverse_B, scale)
@@ -210,7 +214,7 @@ def encode_all(
         vectors_ID, unit rows.
     """
     tower.eval()
-    n_items = len(inputs.tokens.starts_N)
+    n_items = inputs.tokens.n_items
     vectors_ID: NDArray[np.float32] | None = None
     with torch.inference_mode(), autocast(precision, device):
         for pack in inputs.tokens.packs(np.arange(n_items), batch_tokens):

@@ -15,11 +15,33 @@ from recsys.encoders.transformer import TOKENIZED_AT_ONCE, equal_batches, load_t
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids of N texts, one after the other."""
+    """Token ids of N texts, one after the other: first one per item, then variants of them."""
 
     ids_T: NDArray[np.int64]
     starts_N: NDArray[np.int64]
     """Where each text starts; the last text ends at the end."""
+    variants_I1: NDArray[np.int64]
+    """Item i's variants are the texts from here up to where those of item i + 1 start."""
+
+    @property
+    def n_items(self) -> int:
+        """Items; the first texts are theirs."""
+        return len(self.variants_I1) - 1
+
+    def varied(self, rows: NDArray[np.int64], chance: float, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Some of the items' texts replaced by one of their variants.
+
+        Args:
+            rows: items.
+            chance: to be replaced, where an item has variants.
+            rng: for this batch.
+
+        Returns:
+            Texts, in the order of `rows`.
+        """
+        first, n = self.variants_I1[rows], self.variants_I1[rows + 1] - self.variants_I1[rows]
+        picked = first + (rng.random(len(rows)) * n).astype(np.int64)
+        return np.where((rng.random(len(rows)) < chance) & (n > 0), picked, rows)
 
     @property
     def lengths_N(self) -> NDArray[np.int64]:
@@ -52,22 +74,28 @@ class Tokens:
             yield pack
 
 
-def tokenise(texts: Sequence[str], source: Path, max_tokens: int) -> Tokens:
+def tokenise(
+    texts: Sequence[str], source: Path, max_tokens: int, variants: Sequence[Sequence[str]] = ()
+) -> Tokens:
     """Cut texts into tokens exactly as the packed encoder will.
 
     Args:
-        texts: none empty.
+        texts: one per item, none empty.
         source: folder with tokenizer.json.
         max_tokens: longer texts are cut, special tokens included.
+        variants: of each item's text; () where no item has any.
 
     Returns:
         The tokens.
     """
     tokenizer = load_tokenizer(source / TOKENIZER, max_tokens)
+    n_variants = [len(some) for some in variants] if variants else [0] * len(texts)
+    variants_I1 = len(texts) + np.cumsum([0, *n_variants])
+    texts = [*texts, *(one for some in variants for one in some)]
     found = [
         np.array(one.ids, np.int64)
         for start in range(0, len(texts), TOKENIZED_AT_ONCE)
-        for one in tokenizer.encode_batch_fast(list(texts[start : start + TOKENIZED_AT_ONCE]))
+        for one in tokenizer.encode_batch_fast(texts[start : start + TOKENIZED_AT_ONCE])
     ]
     lengths = np.array([len(ids) for ids in found], np.int64)
-    return Tokens(np.concatenate(found), np.concatenate([[0], np.cumsum(lengths)[:-1]]))
+    return Tokens(np.concatenate(found), np.concatenate([[0], np.cumsum(lengths)[:-1]]), variants_I1)

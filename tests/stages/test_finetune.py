@@ -86,6 +86,17 @@ def test_checkpoints_of_other_parameters_are_removed_after_success(world, chosen
     finetune.run(chosen, world.at)
 
 
+def test_fields_are_left_out_where_asked_and_the_weights_become_others(world, chosen, tmp_path):
+    other = make_world(tmp_path)
+    split.run(other.settings, other.at)
+    without = chosen.model_copy(
+        update={"finetune": chosen.finetune.model_copy(update={"field_dropout": 0.5})}
+    )
+    finetune.run(without, other.at)
+    name = "artifacts/finetune/model/model.safetensors"
+    assert (world.at.root / name).read_bytes() != (other.at.root / name).read_bytes()
+
+
 def test_without_a_split_it_says_what_to_run(tmp_path, chosen):
     world = make_world(tmp_path)
     with pytest.raises(ArtifactMissing, match="dvc repro split"):
