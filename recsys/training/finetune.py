@@ -151,7 +151,8 @@ class _Run:
             n_examples += len(plan.rows)
         if losses:
             rate = learning_rate(step, self.n_steps, self.params)
-            move(self.optimizer, self.tower, rate, self.params.max_grad_norm, step)
+            scale = self.encoding.loss_scale
+            move(self.optimizer, self.tower, rate, self.params.max_grad_norm, step, scale)
             self.watcher.on_step(losses[-1], n_examples)
         self.record = replace(self.record, step=step + 1, losses=(*self.record.losses, *losses))
 

@@ -50,7 +50,14 @@ def make_optimizer(tower: Tower, params: FinetuneParams) -> Any:  # noqa: ANN401
     return torch.optim.AdamW(groups, lr=params.learning_rate, fused=True)
 
 
-def move(optimizer: Any, tower: Tower, rate: float, max_grad_norm: float, step: int) -> float:  # noqa: ANN401
+def move(
+    optimizer: Any,  # noqa: ANN401
+    tower: Tower,
+    rate: float,
+    max_grad_norm: float,
+    step: int,
+    loss_scale: float = 1.0,
+) -> float:
     """Shorten the gradient, step, forget the gradient.
 
     Args:
@@ -59,6 +66,7 @@ def move(optimizer: Any, tower: Tower, rate: float, max_grad_norm: float, step: 
         rate: learning rate of this step.
         max_grad_norm: longer gradients are shortened to it.
         step: for the message.
+        loss_scale: what the gradient is too large by.
 
     Returns:
         The gradient's length before it was shortened.
@@ -67,6 +75,8 @@ def move(optimizer: Any, tower: Tower, rate: float, max_grad_norm: float, step: 
         TrainingError: it is not finite; no weight has moved.
     """
     trained = [value for _, value in tower.trained() if value.grad is not None]
+    if loss_scale != 1.0:
+        torch._foreach_div_([value.grad for value in trained], loss_scale)
     norm = float(torch.nn.utils.clip_grad_norm_(trained, max_grad_norm, foreach=True))
     if not norm < float("inf"):  # NaN compares false
         raise TrainingError(

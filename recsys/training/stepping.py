@@ -24,6 +24,7 @@ from recsys.training.plans import Plan, step_rng
 from recsys.training.tower import Tower
 
 # Shape suffixes: B items of the batch, G texts of a pack, D dimension.
+FLOAT16_LOSS_SCALE = 1024.0
 SMALLEST_GROUP = 16
 """Tokens; a GPU that cannot hold these cannot train the model."""
 
@@ -52,8 +53,14 @@ class Encoding:
     device: str
     say: Callable[[str], None]
 
+    @property
+    def loss_scale(self) -> float:
+        """Small gradients vanish in float16, so the loss is multiplied by this; `move` divides by it again."""
+        is_half = self.params.precision == "float16" and self.device.startswith("cuda")
+        return FLOAT16_LOSS_SCALE if is_half else 1.0
+
     def gradient(self, plan: Plan, number: int, memory: Memory, scale: float) -> tuple[float, Memory]:
-        """Add the gradient of scale * loss to the parameters.
+        """Add the gradient of scale * loss_scale * loss to the parameters.
 
         Args:
             plan: the batch.
@@ -70,7 +77,7 @@ class Encoding:
         before = [None if value.grad is None else value.grad.clone() for _, value in self.tower.trained()]
         while True:
             try:
-                return self._gradient(plan, number, memory, scale), memory
+                return self._gradient(plan, number, memory, scale * self.loss_scale), memory
             except torch.OutOfMemoryError as error:
                 memory = self._smaller(memory, number, error)
             for (_, value), grad in zip(self.tower.trained(), before, strict=True):

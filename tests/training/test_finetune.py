@@ -90,8 +90,8 @@ def test_a_nan_in_the_middle_stops_and_keeps_the_last_good_checkpoint(tiny_encod
 
     moved = module.move
 
-    def poisoned(optimizer, tower, rate, max_grad_norm, step):
-        norm = moved(optimizer, tower, rate, max_grad_norm, step)
+    def poisoned(optimizer, tower, rate, max_grad_norm, step, loss_scale):
+        norm = moved(optimizer, tower, rate, max_grad_norm, step, loss_scale)
         if step == 6:
             with torch.no_grad():
                 next(iter(tower.trained()))[1].fill_(torch.nan)

@@ -135,6 +135,17 @@ def test_a_gradient_that_is_not_finite_moves_no_weight(tiny_encoder):
     assert all(torch.equal(value, before[name]) for name, value in tower.trained())
 
 
+def test_a_scaled_loss_moves_the_weights_like_a_plain_one(tiny_encoder):
+    after = []
+    for scale in (1.0, 1024.0):
+        tower = open_tower(tiny_encoder, "mean", "all", 1, 2, 0.0)
+        for _, value in tower.trained():
+            value.grad = scale * torch.ones_like(value)
+        move(make_optimizer(tower, params()), tower, 0.1, 1.0, 0, scale)
+        after.append({name: value.detach() for name, value in tower.trained()})
+    same(*after, rtol=1e-6)
+
+
 def test_the_learning_rate_rises_then_falls_in_straight_lines():
     chosen = params(learning_rate=1.0, warmup_share=0.2)
     assert [learning_rate(step, 10, chosen) for step in range(10)] == pytest.approx(
