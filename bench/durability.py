@@ -36,7 +36,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
-from bench.airflow_kills import airflow_trials
+from bench.airflow_kills import airflow_trials, forget_twin
 from bench.figures import write_figures
 from bench.killing import ended, forked, killed_after, require_success
 from bench.small_shop import SmallShop, save_model
@@ -128,6 +128,7 @@ def preload() -> None:
 def load_done(fresh: bool) -> dict[str, Trial]:
     """Results of a run that was cut short."""
     if fresh:
+        forget_twin()
         DONE.unlink(missing_ok=True)
     if not DONE.is_file():
         return {}
@@ -166,6 +167,7 @@ def main() -> None:
             if asked.airflow:
                 run_airflow(store, model, remote, asked.airflow, done)
     report(done, extra)
+    forget_twin()
     DONE.unlink()  # the next run measures the code of its own day
 
 
