@@ -26,7 +26,7 @@ ENVIRONMENT = """\
 | `RECSYS_PSEUDONYM_KEY` | key (16 characters or more) that makes user ids pseudonyms; keep it, and secret |
 | `RECSYS_CACHE` | caches, may be shared; default: `var/cache`, for readers `~/.cache/firstlight` |
 | `RECSYS_ALERT_URL`, `RECSYS_ALERT_KEY` | where a task that failed for good is POSTed to, and the key that signs it |
-| `RECSYS_WHO` | who moves the pointer, where it is not the login name; Airflow's form sets it to its run |
+| `RECSYS_WHO` | who moves the pointer or an alias, where it is not the login name; Airflow sets it to its run |
 | `RECSYS_CODE_COMMIT` | commit of the code, where there is no `.git`; set in the images |
 | `MLFLOW_TRACKING_URI` | the registry (`http://…`); without it the pretrained encoder is used |
 | `MLFLOW_TRACKING_USERNAME`, `MLFLOW_TRACKING_PASSWORD`, `MLFLOW_TRACKING_TOKEN` | its credentials |

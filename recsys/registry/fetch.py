@@ -75,7 +75,7 @@ def fetch_champion(
 def _without_registry(at: Artifacts, pretrained: Pretrained) -> Fetched:
     saved = _usable(at)
     # An int8 recipe holds its calibration texts: drawn again from a grown catalogue, they would encode everything anew.
-    if saved and saved.precision == "int8" and not _differences(saved, pretrained.params):
+    if saved and saved.precision == "int8" and not _differences(saved, pretrained.params, ("source",)):
         reference = saved
     else:
         reference = _pack(at, pretrained)
@@ -122,7 +122,10 @@ def _bring(uri: str, champion: RegisteredEncoder, at: Artifacts, params: Encoder
         reference, how = packed, "packed files were here already"
     else:
         reference, how = _download(uri, champion, at.encoders), "downloaded"
-    asked = _differences(reference, params)
+    is_trained = (
+        champion.trained.trained_on is not None
+    )  # then its source is what training left, whatever was asked
+    asked = _differences(reference, params, () if is_trained else ("source",))
     warning = (
         f"params.yaml asks for another encoder ({asked}); the registry's champion counts" if asked else ""
     )
@@ -189,9 +192,9 @@ def _whole(reference: EncoderReference, at: Artifacts) -> bool:
     return True
 
 
-def _differences(reference: EncoderReference, params: EncoderParams) -> str:
+def _differences(reference: EncoderReference, params: EncoderParams, more: tuple[str, ...]) -> str:
     """Which keys of params.yaml's section `encoder` ask for something else than `reference` is."""
-    keys = ("source", "pooling", "max_tokens", "precision")
+    keys = (*more, "pooling", "max_tokens", "precision")
     wanted = {key: getattr(params, key) for key in keys if getattr(params, key) != getattr(reference, key)}
     return ", ".join(f"encoder.{key}: {value}" for key, value in wanted.items())
 

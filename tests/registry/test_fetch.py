@@ -110,7 +110,9 @@ def test_what_the_champion_was_trained_on_comes_with_it(registry, new_workspace,
     made = mlflow.register_encoder(registry.uri, packed[1].hash, folder, record, registry.model)
     by_hand(registry.uri, registry.model, "champion", made.version)
     at = new_workspace("a")
-    registry.fetch(at, pretrained)
+    other = pretrained.params.model_copy(update={"source": "another"})
+    fetched = registry.fetch(at, Pretrained(other, pretrained.calibration_texts, pretrained.record))
+    assert fetched.warning == ""  # a trained encoder comes from training, not from encoder.source
     found = TrainedOn.load(at.trained_on("champion"))
     assert found == made.trained and found.trained_on == "b" * 64 and found.trained_until.year == 2026
 
