@@ -66,7 +66,10 @@ class Artifacts:
 
     def trained_on(self, role: str) -> Path:
         """Which interactions the encoder of `role` was trained on (JSON); of the champion as the registry says."""
-        own = {"champion": "artifacts/champion/training.json", "challenger": "artifacts/finetune/summary.json"}
+        own = {
+            "champion": "artifacts/champion/training.json",
+            "challenger": "artifacts/finetune/summary.json",
+        }
         return self.root / own[role]
 
     @property
