@@ -77,8 +77,7 @@ def publish(new_encoder: bool, who: str, store_url: str | None, as_json: bool) -
     }
     rebased = " (joined with what somebody else published)" if done.rebased else ""
     console.print(f"release [bold]{done.release}[/] {words[done.outcome]}{rebased}", highlight=False)
-    if done.outcome != "unchanged":
-        _record(at, done)
+    _record(at, done)  # also when nothing was to be done: an earlier run may have been killed before it got here
     if as_json:
         print_json(
             {

@@ -141,6 +141,22 @@ def test_a_registry_that_is_down_undoes_no_publish(shop: Shop, monkeypatch: pyte
     assert answer("releases")[0]["is_current"]
 
 
+@pytest.mark.servers
+def test_a_run_that_mlflow_missed_is_made_by_the_next_publish(
+    shop: Shop, mlflow_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # as if killed between the swap and the run
+    release = answer("publish")["release"]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+    client = MlflowClient(mlflow_server)
+    for _ in range(2):
+        assert answer("publish")["outcome"] == "unchanged"
+        experiment = client.get_experiment_by_name("releases").experiment_id
+        assert len(client.search_runs([experiment], f"tags.release = '{release}'")) == 1
+
+
 def test_status_tells_what_waits_what_is_served_and_what_failed(shop: Shop, tmp_path: Path) -> None:
     empty = answer("status")
     assert (empty["pending"], empty["release"], empty["last_failure"]) == ([], None, None)
