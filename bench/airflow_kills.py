@@ -84,8 +84,8 @@ def environment_of(shop: SmallShop) -> dict[str, str]:
 def undisturbed(original: Path, home: Path, arrivals: int) -> list[Manifest]:
     """The manifest after each arrival in a twin; kept in a file for the other store, and for going on after a kill."""
     kept = home.with_suffix(".jsonl")
-    if kept.is_file():
-        return [Manifest.model_validate_json(line) for line in kept.read_text().splitlines()]
+    if kept.is_file() and len(lines := kept.read_text().splitlines()) >= arrivals:
+        return [Manifest.model_validate_json(line) for line in lines]
     twin = open_shop(original, home)
     environment = os.environ | environment_of(twin) | {"PATH": path_with_venv()}
     recsys = [sys.executable, "-m", "recsys"]
@@ -192,7 +192,7 @@ def airflow_trials(
         advance: gets every trial's result.
     """
     home, original = HOME / f"{store}-airflow", HOME / "airflow-original"
-    if not (HOME / "airflow-twin.jsonl").is_file():
+    if not (original / "params.yaml").is_file():
         make_original(original, model)
     expected = undisturbed(original, HOME / "airflow-twin", kills + 2)
     place = f"{remote}/airflow-{time.time_ns()}/store" if remote else None

@@ -87,7 +87,7 @@ def _has_volume_server(url: str) -> bool:
     """Whether the master knows a volume server: until then, S3 answers but what it stores cannot be read."""
     try:
         with urllib.request.urlopen(url, timeout=2) as reply:
-            return bool(json.load(reply)["Topology"]["DataCenters"])
+            return bool(json.load(reply)["Topology"].get("DataCenters"))
     except (OSError, ValueError):
         return False
 

@@ -77,7 +77,9 @@ def publish(new_encoder: bool, who: str, store_url: str | None, as_json: bool) -
     }
     rebased = " (joined with what somebody else published)" if done.rebased else ""
     console.print(f"release [bold]{done.release}[/] {words[done.outcome]}{rebased}", highlight=False)
-    _record(at, done)  # also when nothing was to be done: an earlier run may have been killed before it got here
+    _record(
+        at, done
+    )  # also when nothing was to be done: an earlier run may have been killed before it got here
     if as_json:
         print_json(
             {

@@ -98,6 +98,8 @@ def _may_still_come(entry: Entry, now: str | None, wanted: Move | None) -> bool:
 
 
 def is_begun(entry: Entry, wanted: Move, now: str | None) -> bool:
-    """Whether a planned entry is the wanted change, and its alias has not moved yet."""
-    same = (entry.alias, entry.version, entry.how) == (wanted.alias, wanted.to.version, wanted.said.how)
+    """Whether a planned entry is the wanted change, by the same person for the same reason, and not made yet."""
+    said = wanted.said
+    asked = (wanted.alias, wanted.to.version, said.how, said.who, said.why)
+    same = (entry.alias, entry.version, entry.how, entry.who, entry.why) == asked
     return same and entry.previous == now != entry.version

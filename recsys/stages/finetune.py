@@ -15,6 +15,7 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, list_parts
 from recsys.catalogue.split import Split
 from recsys.encoders import pack_encoder
+from recsys.encoders.reference import REFERENCE
 from recsys.encoders.source import TOKENIZER, find_source, source_files
 from recsys.features.text import SCHEMA, feature_files
 from recsys.settings import Settings
@@ -165,6 +166,8 @@ def _save_and_pack(settings: Settings, at: Artifacts, job: _Job, tower: "Tower")
     params = settings.encoder.model_copy(update={"source": str(folder)})
     reference = pack_encoder(params, at.encoders, job.training_set.texts)
     reference = reference.model_copy(update={"source": MODEL})
+    # The packed encoder goes into MLflow and into releases: it must not name this machine's folders.
+    reference.save(at.encoders / reference.hash / REFERENCE)
     reference.save(at.encoder_reference("challenger"))
     return reference.hash
 

@@ -28,7 +28,7 @@ from recsys.training.optimizing import (
     restore_optimizer,
 )
 from recsys.training.params import FinetuneParams
-from recsys.training.plans import Known, plan_batch
+from recsys.training.plans import Known, batches_per_epoch, plan_batch
 from recsys.training.stepping import Encoding, Memory, encode_all
 from recsys.training.tower import Tower
 from recsys.training.validating import validate
@@ -109,7 +109,7 @@ class _Run:
         self.encoding = Encoding(tower, inputs, params, inputs.device, watcher.say)
         self.memory = Memory(params.encode_tokens, params.grad_cache)
         self.record = Record()
-        n_batches = -(-len(training_set.fit_rows) // params.batch_items)
+        n_batches = batches_per_epoch(training_set, params)
         self.epoch_steps = -(-n_batches // params.accumulate)
         self.n_steps = params.epochs * self.epoch_steps
 

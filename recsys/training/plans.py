@@ -57,7 +57,17 @@ class Known:
     @property
     def steps_per_epoch(self) -> int:
         """Batches that visit every item about once."""
-        return -(-len(self.training_set.fit_rows) // self.params.batch_items)
+        return batches_per_epoch(self.training_set, self.params)
+
+
+def batch_size(training_set: TrainingSet, params: FinetuneParams) -> int:
+    """Items per batch: at most half of all, since a user is what they met *outside* the batch."""
+    return min(params.batch_items, max(1, len(training_set.fit_rows) // 2))
+
+
+def batches_per_epoch(training_set: TrainingSet, params: FinetuneParams) -> int:
+    """Batches that visit every item about once."""
+    return -(-len(training_set.fit_rows) // batch_size(training_set, params))
 
 
 def step_rng(seed: int, number: int, purpose: str) -> np.random.Generator:
@@ -74,7 +84,7 @@ def plan_batch(known: Known, number: int) -> Plan | None:
         number: counts batches from 0.
 
     Returns:
-        The plan; None where no sampled item was met by a user with another item.
+        The plan; None where no sampled item was met by a user with another item outside the batch.
     """
     if known.params.objective == "pairs":
         return _pairs(known, number)
@@ -157,7 +167,7 @@ def _pairs(known: Known, number: int) -> Plan | None:
 def _batch_items(known: Known, number: int) -> NDArray[np.int64]:
     """Rows of the batch's items, ascending."""
     params, fit_rows = known.params, known.training_set.fit_rows
-    n_items = min(params.batch_items, len(fit_rows))
+    n_items = batch_size(known.training_set, params)
     if params.popularity_power > 0:
         chance_E = _chances(known)[fit_rows]
         rng = step_rng(params.seed, number, "items")

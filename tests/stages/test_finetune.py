@@ -118,7 +118,8 @@ def test_no_interactions_and_one_user_are_refused_with_a_remedy(tmp_path, chosen
 
 
 def test_nothing_of_the_workspaces_place_is_written(world):
-    for path in world.at.finetune.rglob("*"):
+    packed = EncoderReference.load(world.at.encoder_reference("challenger")).hash
+    for path in [*world.at.finetune.rglob("*"), *(world.at.encoders / packed).iterdir()]:
         if path.is_file():
             assert str(world.at.root).encode() not in path.read_bytes()
     assert json.loads(world.at.encoder_reference("challenger").read_text())["registry"] is None

@@ -58,11 +58,19 @@ def test_ridge_loss_is_that_of_a_plain_reference(shop):
         scores = x @ (w / np.linalg.norm(w)) / plans.params.temperature
         others = np.exp(scores[rivals]).sum()
         losses.append(np.mean([-scores[p] + np.log(np.exp(scores[p]) + others) for p in inside]))
-    assert plans.params.batch_users >= len(losses) or True
+    assert losses
     reference = np.mean(losses)
     all_users = known(shop, item_side=0.0, logq=0.0, hard_quantile=1.0, together_weight=0.0, batch_users=1000)
     found = plan_batch(all_users, 0).loss(torch.from_numpy(x.astype(np.float32)))
     assert float(found) == pytest.approx(reference, rel=1e-3)
+
+
+def test_a_shop_smaller_than_a_batch_still_has_users_to_learn_from(shop):
+    plans = known(shop, batch_items=1000)
+    assert plans.steps_per_epoch >= 2
+    visited = [plan_batch(plans, number) for number in range(plans.steps_per_epoch)]
+    assert all(plan is not None and len(plan.rows) <= len(shop.fit_rows) // 2 + 1 for plan in visited)
+    assert set(np.concatenate([plan.rows for plan in visited])) == set(shop.fit_rows)
 
 
 def test_popular_items_are_drawn_more_often_where_asked(shop):
