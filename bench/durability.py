@@ -53,7 +53,7 @@ def at_boundary(n: int) -> Callable[[SmallShop, Path], int]:
 
 
 def moment_trial(bed: Bed, number: int) -> Trial:
-    """Die after a random share of an undisturbed run; sooner where the run had ended by then, on a machine less busy."""
+    """Die after a random share of an undisturbed run; sooner where the run has ended by then, as on a freer machine."""
     seconds = random.Random(f"{bed.store}-{number}").random() * bed.seconds
     for sooner in range(MOMENT_TRIES):
 
