@@ -55,6 +55,8 @@ class Move:
     alias: str
     to: RegisteredEncoder
     said: Said
+    over: str | None = None
+    """The version that must still have the alias, since it is what was judged; None: whichever has it."""
 
 
 def settle(

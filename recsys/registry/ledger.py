@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from recsys.errors import GateClosed
 from recsys.registry.changes import (
     BY_HAND,
     DONE,
@@ -47,6 +48,7 @@ def move(uri: str, wanted: Move) -> Entry | None:
         Its entry, or None where the version has the alias already.
 
     Raises:
+        GateClosed: another version than `wanted.over` has the alias.
         RegistryUnreachable: MLflow is out of reach or refuses; what was begun is taken up by the next call.
     """
     model, version = wanted.to.model, wanted.to.version
@@ -55,6 +57,12 @@ def move(uri: str, wanted: Move) -> Entry | None:
         previous = aliases.get(wanted.alias)
         if previous == version:
             return None
+        if wanted.over is not None and previous != wanted.over:
+            raise GateClosed(
+                f"version {previous} has become {wanted.alias} meanwhile; "
+                f"the gate judged against version {wanted.over}",
+                remedy="recsys fetch-champion, then dvc repro gate",
+            )
         begun = [entry for entry in found if entry.state == PLANNED and is_begun(entry, wanted, previous)]
         planned = _entry(found, wanted.alias, (previous, version), wanted.to.hash, wanted.said)
         entry = begun[0] if begun else _write(client, model, planned)

@@ -106,7 +106,8 @@ def promote(
         raise GateClosed("\n".join(reasons), remedy="recsys promote --force --why TEXT, if you know better")
     how = FORCED if reasons else GATED
     why = forced_because or f"gate open for encoder {challenger.hash[:10]}"
-    return Changed(challenger, move(uri, Move(CHAMPION, challenger, Said(how, who, why))))
+    over = str(champion["version"]) if champion and how == GATED and not is_champion else None
+    return Changed(challenger, move(uri, Move(CHAMPION, challenger, Said(how, who, why), over)))
 
 
 def closed_because(

@@ -1,5 +1,7 @@
 """Register, promote and the ledger against a real MLflow server: repeated, killed between any two steps, cut off."""
 
+from importlib import import_module
+
 import pytest
 
 from demo.servers import start_mlflow
@@ -9,6 +11,7 @@ from recsys.registry.runs import connect
 from tests.registry.judged import CHAMPION_HASH, HOLDOUT, by_hand, client_of
 
 pytestmark = pytest.mark.servers
+promoting = import_module("recsys.registry.promote")  # the package has a function of that name
 
 
 @pytest.fixture
@@ -140,6 +143,23 @@ def test_a_gate_that_judged_another_encoder_or_another_champion_is_closed(shop):
         shop.promote()
     shop.trained.judge(encoder_hash)
     assert shop.promote().entry.how == "gated"
+
+
+def test_a_champion_that_changes_between_the_gates_look_and_the_move_stays(shop, monkeypatch):
+    shop.trained.challenge()
+    shop.register()
+    looked_up = promoting.version_at
+
+    def then_somebody_moves_it(uri, model, alias):
+        found = looked_up(uri, model, alias)
+        client_of(uri).delete_registered_model_alias(model, alias)
+        return found
+
+    monkeypatch.setattr(promoting, "version_at", then_somebody_moves_it)
+    with pytest.raises(GateClosed, match="version None has become champion meanwhile; .* against version 1"):
+        shop.promote()
+    assert shop.champion() is None
+    assert shop.promote("nobody is champion").entry.how in ("gated", "forced")
 
 
 def test_without_a_challenger_in_the_registry_promote_names_the_command(shop):
