@@ -12,7 +12,15 @@ from recsys.errors import RegistryError
 from recsys.evaluation.seen import TrainedOn
 from recsys.registry.http import version_at
 from recsys.registry.record import RunRecord
-from recsys.registry.runs import COMMIT_TAG, connect, log_files, log_record, open_run, runs_with
+from recsys.registry.runs import (
+    COMMIT_TAG,
+    close_runs,
+    connect,
+    log_files,
+    log_record,
+    open_run,
+    runs_with,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -110,14 +118,13 @@ def register_encoder(
     """
     with connect(uri) as client:
         _ensure_model(client, model)
+        mark = {HASH_TAG: encoder_hash}
         if found := _versions(client, model, encoder_hash):
+            close_runs(client, ENCODERS_EXPERIMENT, mark, found[0].run_id)
             return found[0]
-        run_id = open_run(
-            client, ENCODERS_EXPERIMENT, {HASH_TAG: encoder_hash}, f"encoder {encoder_hash[:10]}"
-        )
+        run_id = open_run(client, ENCODERS_EXPERIMENT, mark, f"encoder {encoder_hash[:10]}")
         log_record(client, run_id, record)
         client.log_artifacts(run_id, str(folder), FOLDER)
-        client.set_terminated(run_id)
         source = f"{client.get_run(run_id).info.artifact_uri}/{FOLDER}"
         tags = {HASH_TAG: encoder_hash, COMMIT_TAG: record.code_commit, **record.tags}
         made = client.create_model_version(model, source, run_id, tags=tags, await_creation_for=0)
@@ -126,6 +133,8 @@ def register_encoder(
             first.version != made.version
         ):  # somebody registered the same encoder meanwhile: one version is enough
             client.delete_model_version(model, made.version)
+        # The run ends after its version is there: a run that was cut short is then always found again as unfinished.
+        close_runs(client, ENCODERS_EXPERIMENT, mark, first.run_id)
         return first
 
 
@@ -190,10 +199,11 @@ def record_release(uri: str, release: str, record: RunRecord) -> str:
     with connect(uri) as client:
         tags = {RELEASE_TAG: release}
         if finished := runs_with(client, RELEASES_EXPERIMENT, tags, "FINISHED"):
+            close_runs(client, RELEASES_EXPERIMENT, tags, finished[0])
             return finished[0]
         run_id = open_run(client, RELEASES_EXPERIMENT, tags, f"release {release}")
         log_record(client, run_id, record)
-        client.set_terminated(run_id)
+        close_runs(client, RELEASES_EXPERIMENT, tags, run_id)
         return run_id
 
 

@@ -73,6 +73,18 @@ def open_run(client: "MlflowClient", experiment: str, tags: Mapping[str, str], n
     return str(run.info.run_id)
 
 
+def close_runs(client: "MlflowClient", experiment: str, tags: Mapping[str, str], kept: str) -> None:
+    """End the run that is kept, and delete others with its tags that were begun and never ended.
+
+    A process that is killed may have asked for a run that MLflow makes a moment later, when the next one has looked.
+    """
+    for run_id in runs_with(client, experiment, tags, "RUNNING"):
+        if run_id == kept:
+            client.set_terminated(run_id)
+        else:
+            client.delete_run(run_id)
+
+
 def log_record(client: "MlflowClient", run_id: str, record: RunRecord) -> None:
     """Write a record into a run; done again, it writes the same."""
     from mlflow.entities import Metric, Param, RunTag
