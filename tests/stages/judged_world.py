@@ -29,6 +29,7 @@ from recsys.storage.atomic import write_parquet
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DIM, TASTES = 16, 6
+NOISE = 0.15
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 WORDS = ("river", "engine", "violin", "harvest", "orbit", "castle")
 
@@ -65,7 +66,7 @@ class Item:
 class World:
     """Writes parts, features and profiles, as ingest and the stages before would."""
 
-    def __init__(self, root: Path, noise: float) -> None:
+    def __init__(self, root: Path, noise: float = NOISE) -> None:
         self.at = Artifacts(root)
         self.noise = noise
         self.settings = settings()
@@ -136,7 +137,7 @@ class World:
 
 
 def make_world(
-    root: Path, *, timed: bool = True, n_users: int = 60, n_items: int = 150, noise: float = 0.15
+    root: Path, *, timed: bool = True, n_users: int = 60, n_items: int = 150, noise: float = NOISE
 ) -> World:
     """30 of the items come late and are met late; each user follows two tastes; the champion's profiles are noisy."""
     world = World(root, noise)
