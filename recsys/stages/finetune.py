@@ -17,6 +17,7 @@ from recsys.catalogue.split import Split
 from recsys.encoders import pack_encoder
 from recsys.encoders.reference import REFERENCE
 from recsys.encoders.source import TOKENIZER, find_source, source_files
+from recsys.evaluation.seen import identity
 from recsys.features.text import SCHEMA, feature_files
 from recsys.settings import Settings
 from recsys.storage.atomic import write_whole
@@ -82,7 +83,7 @@ def _survey(settings: Settings, at: Artifacts) -> _Job:
     versions = pa.concat_tables([SCHEMA.empty_table(), *features])
     training_set = make_training_set(split, versions, params.validation_share, params.seed)
     variants = _variants(settings, at, training_set)
-    trained_on = file_hash(at.split / "train.parquet")
+    trained_on = identity(at.split)
     texts = hashlib.sha256("\0".join(training_set.texts).encode()).hexdigest()
     source = find_source(encoder.source)
     weights = [file_hash(path) for path in source_files(source)]

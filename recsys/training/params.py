@@ -49,7 +49,7 @@ class FinetuneParams(BaseModel):
     popularity_power: float = Field(ge=0, le=1)
     """Items are drawn with chance ~ (number of users) ** this; 0 draws each once per epoch."""
     logq: float = Field(ge=0, le=1)
-    """Share of log(chance to be drawn) that is taken off an item's score."""
+    """Share of log(chance to be drawn first) taken off an item's score; idle where popularity_power is 0."""
     item_side: float = Field(ge=0)
     """Weight of the softmax over users for each item, beside that over items for each user."""
     together_weight: float = Field(ge=0)
@@ -57,9 +57,9 @@ class FinetuneParams(BaseModel):
     hard_share: float = Field(ge=0, le=0.75)
     """Share of a batch that is mined: items near to the others of the batch by the last profiles."""
     hard_quantile: float = Field(gt=0, le=1)
-    """An item nearer to a positive than this quantile of all items is never a negative; 1: no such limit."""
+    """An item nearer to a positive of the same batch than this quantile of all items is no negative; 1: no limit."""
     word_dropout: float = Field(ge=0, lt=1)
-    """Share of a text's tokens that a step leaves out."""
+    """Share of a text's tokens that a step leaves out, rounded down: short texts may lose none."""
     field_dropout: float = Field(ge=0, lt=1)
     """Chance that a step sees a text without one of its fields."""
     adversarial_epsilon: float = Field(ge=0)

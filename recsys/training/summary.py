@@ -69,7 +69,7 @@ class TrainingSummary(BaseModel):
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file, 64 hex digits; of the split's train.parquet it is what `trained_on` says."""
+    """SHA-256 of a file, 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
