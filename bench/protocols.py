@@ -1,0 +1,114 @@
+"""The five public cold-start protocols: their plain files, and the judge that knows nothing of this project."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bench.figures import JUDGE, SHARED_DATA
+
+TOP = 150
+"""Length of the lists that the judge asks for."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One task of the judge, and the figures that are reported."""
+
+    name: str
+    judge: str
+    figures: tuple[str, ...]
+    """Headline first."""
+    files: Callable[[], tuple[pa.Table, pa.Table, pa.Array]]
+    """Makes items, interactions and the ids of the cold items."""
+
+
+def citeulike(train: str, *cold: str) -> Callable[[], tuple[pa.Table, pa.Table, pa.Array]]:
+    """Titles only: the tags come from the users who saved the item."""
+
+    def make() -> tuple[pa.Table, pa.Table, pa.Array]:
+        folder = SHARED_DATA / "citeulike-a"
+        candidates = [pq.read_table(folder / f"split_{name}.parquet")["item_id"] for name in cold]
+        return (
+            pq.read_table(folder / "items.parquet", columns=["item_id", "title"]),
+            pq.read_table(folder / f"split_{train}.parquet"),
+            pc.unique(pa.chunked_array([chunk for one in candidates for chunk in one.chunks])),
+        )
+
+    return make
+
+
+def ml100k() -> tuple[pa.Table, pa.Table, pa.Array]:
+    """Every rating; a fifth of the movies is cold."""
+    folder = SHARED_DATA / "ml-100k-multimodal"
+    sides = pq.read_table(folder / "split_item_cold_random20_seed20260101.parquet")
+    return (
+        pq.read_table(folder / "items.parquet"),
+        pq.read_table(folder / "interactions.parquet"),
+        sides.filter(sides["is_cold"])["item_id"].combine_chunks(),
+    )
+
+
+def industrial() -> tuple[pa.Table, pa.Table, pa.Array]:
+    """Cold items are those that the train part does not know."""
+    folder = SHARED_DATA / "amazon-industrial-2018"
+    log = pq.read_table(folder / "interactions.parquet")
+    warm = pc.unique(log.filter(pc.equal(log["split"], "train"))["item_id"])
+    cold = log.filter(pc.invert(pc.is_in(log["item_id"], value_set=warm)))
+    return pq.read_table(folder / "items.parquet"), log, pc.unique(cold["item_id"])
+
+
+PROTOCOLS = (
+    Protocol(
+        "citeulike_H",
+        "citeulike-H",
+        ("ndcg@20", "recall@20", "recall@100"),
+        citeulike("dropoutnet_train", "heater_cold_test"),
+    ),
+    Protocol(
+        "citeulike_D",
+        "citeulike-D",
+        ("recall@100", "ndcg@20"),
+        citeulike("dropoutnet_train", "heater_cold_test", "heater_cold_valid"),
+    ),
+    Protocol(
+        "citeulike_G",
+        "citeulike-G",
+        ("precision@20", "ndcg@20"),
+        citeulike("gar_train", "gar_cold_test", "gar_cold_valid"),
+    ),
+    Protocol("ml100k_cold", "ml100k-cold", ("ndcg@20", "recall@20"), ml100k),
+    Protocol("industrial_cold", "industrial-cold", ("ndcg@20", "recall@20"), industrial),
+)
+
+
+def require_shared_data() -> None:
+    """End with a word where the shared data sets are not beside the checkout."""
+    if not SHARED_DATA.is_dir():
+        sys.exit(
+            f"{SHARED_DATA} is not here: this benchmark needs the shared data sets and the judge beside them"
+        )
+
+
+def judged(protocol: str, run: Path, *more: str) -> dict[str, dict[str, float]]:
+    """Mean, low and high by metric, from the judge.
+
+    Args:
+        protocol: the judge's name of it.
+        run: ranked lists, parquet; the judge's answer is left beside it as .json.
+        more: further arguments for the judge.
+
+    Returns:
+        What the judge says of each metric.
+    """
+    scored = run.with_suffix(".json")
+    command = [sys.executable, str(JUDGE), protocol, str(run), "--json", str(scored), *more]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    found: dict[str, dict[str, float]] = json.loads(scored.read_text())["metrics"]
+    return found

@@ -1,0 +1,204 @@
+"""Quality on items that nobody has met: Firstlight, floors and learned rivals on five public protocols, five seeds.
+
+Every (protocol, method, seed) is one row: a process of its own, scored by the judge (../shared/judge/score.py), kept
+in var/bench/quality/rows.jsonl. Rows that are there are not run again, so a run that was cut short goes on, and a row
+can be run alone: `python -m bench.quality --protocol citeulike_H --method heater --seed 2`. When nothing is missing,
+docs/quality.md, docs/quality.json and var/bench/quality.json are written from the rows; `--report` writes them from
+the rows that there are.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+
+from bench.figures import ROOT
+from bench.protocols import PROTOCOLS, TOP, judged, require_shared_data
+from bench.quality_page import publish
+from bench.quality_rows import HOME, METHODS, OURS, SEEDS, Key, Row, all_keys, keep_row, read_rows
+
+JUDGES = {one.name: one.judge for one in PROTOCOLS}
+HEADLINES = {one.name: one.figures[0] for one in PROTOCOLS}
+SUMMARY = ("out", "users", "cold", "fields")
+"""What the command says beside its choices."""
+console = Console(stderr=True)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A process that has ended well."""
+
+    seconds: float
+    peak_mib: float
+    output: str
+
+
+def main() -> None:
+    """Run what is asked for and missing, then report."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--protocol", action="append", choices=list(JUDGES), help="may be repeated; default: all"
+    )
+    parser.add_argument(
+        "--method", action="append", choices=list(METHODS), help="may be repeated; default: all"
+    )
+    parser.add_argument(
+        "--seed", action="append", type=int, choices=SEEDS, help="may be repeated; default: all"
+    )
+    parser.add_argument("--again", action="store_true", help="run rows that are there as well")
+    parser.add_argument("--report", action="store_true", help="run nothing, write the report")
+    asked = parser.parse_args()
+    require_shared_data()
+    if not asked.report:
+        keys = [
+            key
+            for key in all_keys()
+            if key.protocol in (asked.protocol or JUDGES)
+            and key.method in (asked.method or METHODS)
+            and key.seed in (asked.seed or SEEDS)
+        ]
+        run_rows(keys, asked.again)
+    rows = read_rows()
+    missing = [key for key in all_keys() if key not in rows]
+    if asked.report or not missing:
+        publish(rows)
+    if missing:
+        console.print(f"{len(missing)} of {len(all_keys())} rows are missing, first {missing[0]}")
+
+
+def run_rows(keys: list[Key], again: bool) -> None:
+    """Run rows one after another, with the time that is left by what each method took so far."""
+    known = {} if again else read_rows()
+    todo = [key for key in keys if key not in known]
+    console.print(f"{len(keys) - len(todo)} rows are there, {len(todo)} to run")
+    took: dict[str, list[float]] = {}
+    for row in known.values():
+        took.setdefault(row.method, []).append(row.seconds)
+    for place, key in enumerate(todo, start=1):
+        started = time.monotonic()
+        row = run_row(key)
+        keep_row(row)
+        took.setdefault(key.method, []).append(time.monotonic() - started)
+        headline = HEADLINES[key.protocol]
+        console.print(
+            f"[{place}/{len(todo)}] {key}: {headline} {row.metrics[headline]['mean']:.4f}, {row.seconds:.0f} s, "
+            f"{row.peak_mib:.0f} MiB; about {minutes_left(todo[place:], took):.0f} min left",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def minutes_left(todo: list[Key], took: dict[str, list[float]]) -> float:
+    """By the mean of each method, or of all where it has not run yet."""
+    everything = [seconds for one in took.values() for seconds in one]
+    means = {method: sum(one) / len(one) for method, one in took.items()}
+    fallback = sum(everything) / len(everything)
+    return sum(means.get(key.method, fallback) for key in todo) / 60
+
+
+def run_row(key: Key) -> Row:
+    """One method on one protocol with one seed, scored."""
+    key.run.parent.mkdir(parents=True, exist_ok=True)
+    said = key.run.with_suffix(".said")
+    if key.method == OURS:
+        ended = timed(firstlight_command(key))
+        word = firstlight_word(ended.output)
+    else:
+        ended = timed(
+            [
+                sys.executable,
+                "-m",
+                "bench.quality_run",
+                key.protocol,
+                key.method,
+                str(key.seed),
+                str(key.run),
+                str(said),
+            ]
+        )
+        word = json.loads(said.read_text())
+        said.unlink()
+    seconds = ended.seconds + word.pop("other_seconds", 0)
+    peak_mib = max(ended.peak_mib, word.pop("other_peak_mib", 0))
+    return Row(
+        **{"protocol": key.protocol, "method": key.method, "seed": key.seed},
+        metrics=judged(JUDGES[key.protocol], key.run),
+        seconds=round(seconds, 1),
+        peak_mib=round(peak_mib, 1),
+        commit=commit(),
+        **word,
+    )
+
+
+def firstlight_command(key: Key) -> list[str]:
+    """`recsys benchmark cold-start` as a user would run it, on three plain files."""
+    folder = HOME / "files" / key.protocol
+    folder.mkdir(parents=True, exist_ok=True)
+    items, interactions, cold = next(one for one in PROTOCOLS if one.name == key.protocol).files()
+    command = [sys.executable, "-m", "recsys", "benchmark", "cold-start", "--top", str(TOP), "--json"]
+    for name, table in (
+        ("items", items),
+        ("interactions", interactions),
+        ("cold", pa.table({"item_id": cold})),
+    ):
+        pq.write_table(table, folder / f"{name}.parquet")
+        command += [f"--{name}", str(folder / f"{name}.parquet")]
+    seed = ["--seed", str(key.seed)] if knows_seed() else []
+    return [*command, *seed, "--out", str(key.run)]
+
+
+@cache
+def knows_seed() -> bool:
+    """Whether the command takes a seed."""
+    command = [sys.executable, "-m", "recsys", "benchmark", "cold-start", "--help"]
+    return "--seed" in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def firstlight_word(output: str) -> dict[str, Any]:
+    """What the command's summary says of its choices."""
+    summary: dict[str, Any] = json.loads(output)
+    tried = summary.pop("validation_ndcg", {})
+    settings = {name: value for name, value in summary.items() if name not in SUMMARY}
+    return {
+        "settings": settings,
+        "tried": len(tried),
+        "validation_ndcg": max(tried.values(), default=None),
+        "choosing_seconds": None,
+    }
+
+
+def timed(command: list[str]) -> Ended:
+    """Run a command to its end; its output is kept, its words on stderr are shown; seconds and memory are its own."""
+    started = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"exit {process.returncode} of {' '.join(command)}")
+    return Ended(time.perf_counter() - started, usage.ru_maxrss / 1024, output)
+
+
+@cache
+def commit() -> str:
+    """Of the code that runs."""
+    found = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""One run of one method, in a process of its own: its ranked lists and its word. Started by `bench.quality`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench.figures import ROOT
+from bench.protocols import PROTOCOLS, TOP
+from bench.quality_rows import HOME, METHODS, OURS
+from recsys.storage.atomic import write_parquet
+
+console = Console(stderr=True)
+
+
+def main() -> None:
+    """Rank with one method and leave its word as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("protocol", choices=[one.name for one in PROTOCOLS])
+    parser.add_argument("method", choices=[name for name in METHODS if name != OURS])
+    parser.add_argument("seed", type=int)
+    parser.add_argument("run", type=Path, help="RUN.parquet to write")
+    parser.add_argument("said", type=Path, help="JSON to write")
+    asked = parser.parse_args()
+    said = rank(asked.protocol, asked.method, asked.seed, asked.run)
+    asked.said.write_text(json.dumps(said))
+
+
+def rank(protocol: str, method: str, seed: int, run: Path) -> dict[str, Any]:
+    """Write the ranked lists, and say which settings made them."""
+    import numpy as np
+
+    from bench.rivals.floors import chance, encoder_centroid, lists, tfidf_centroid
+
+    items, interactions, cold = next(one for one in PROTOCOLS if one.name == protocol).files()
+    plain = {"settings": {}, "tried": 0, "validation_ndcg": None, "choosing_seconds": None}
+    if method == "tfidf_centroid":
+        write_parquet(run, tfidf_centroid(items, interactions, cold, TOP))
+        return plain
+    from recsys.evaluation.cold_start import make_task
+    from recsys.settings import Settings
+
+    task = make_task(items, interactions, cold.to_pylist(), Settings.load(ROOT / "params.yaml").features)
+    cold_ids = np.array(task.item_ids, object)[task.cold]
+    if method == "random":
+        write_parquet(run, lists(task.users, cold_ids, chance(task, seed), TOP))
+        return plain
+    from bench.rivals.encoded import frozen_vectors
+
+    vectors = frozen_vectors(ROOT, task.texts)
+    if method == "encoder_centroid":
+        write_parquet(run, lists(task.users, cold_ids, encoder_centroid(task, vectors), TOP))
+        return plain
+    import torch
+
+    from bench.rivals.methods import score
+    from bench.rivals.shelf import Shelf
+
+    torch.set_num_threads(1)
+    shelf = Shelf(HOME / "shelf")
+    found = score(
+        method, task, vectors, seed, shelf, lambda tried: console.print(f"  {tried}", soft_wrap=True)
+    )
+    write_parquet(run, lists(task.users, cold_ids, found.scores_UC, TOP))
+    return {
+        "settings": found.settings,
+        "tried": found.tried,
+        "validation_ndcg": found.validation_ndcg,
+        "choosing_seconds": round(found.choosing_s, 1),
+        "other_seconds": shelf.borrowed_s - found.choosing_now_s,
+        "other_peak_mib": shelf.peak_mib,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

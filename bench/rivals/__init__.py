@@ -1,0 +1,1 @@
+"""Cold-start methods of the literature, and floors, on the features that ours sees: what `bench.quality` compares."""
