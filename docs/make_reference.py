@@ -25,6 +25,8 @@ ENVIRONMENT = """\
 | `RECSYS_STORE` | release store: a folder or `s3://bucket/prefix` |
 | `RECSYS_PSEUDONYM_KEY` | key (16 characters or more) that makes user ids pseudonyms; keep it, and secret |
 | `RECSYS_CACHE` | caches, may be shared; default: `var/cache`, for readers `~/.cache/firstlight` |
+| `RECSYS_WORKSPACES` | where Airflow makes workspaces for one run each; default: `var/workspaces` |
+| `RECSYS_WEBHOOK_SECRET` | shared by MLflow and Airflow's api-server: signs that the champion has changed |
 | `RECSYS_ALERT_URL`, `RECSYS_ALERT_KEY` | where a task that failed for good is POSTed to, and the key that signs it |
 | `RECSYS_WHO` | who moves the pointer or an alias, where it is not the login name; Airflow sets it to its run |
 | `RECSYS_CODE_COMMIT` | commit of the code, where there is no `.git`; set in the images |

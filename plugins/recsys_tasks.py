@@ -13,6 +13,11 @@ from alerts import tell_failure
 from dvc_locks import mend_locks
 
 WORKSPACE = Path(os.environ.get("RECSYS_WORKSPACE") or ".").resolve()
+CACHE = Path(os.environ.get("RECSYS_CACHE") or WORKSPACE / "var/cache").resolve()
+"""Vectors and packed encoders, for every workspace of this machine."""
+WORKSPACES = Path(os.environ.get("RECSYS_WORKSPACES") or WORKSPACE / "var/workspaces").resolve()
+OWN = f"{WORKSPACES}/{{{{ dag.dag_id }}}}.{{{{ run_id | replace(':', '-') | replace('+', '-') }}}}"
+"""Template: the workspace of one run, the same one in every try of every task."""
 
 DEFAULTS: dict[str, Any] = {
     "owner": "firstlight",
@@ -28,11 +33,12 @@ DEFAULTS: dict[str, Any] = {
 COMMANDS_PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
-def stage(name: str, **kwargs: Any) -> BashOperator:  # noqa: ANN401  BashOperator's own
+def stage(name: str, *, workspace: str | None = None, **kwargs: Any) -> BashOperator:  # noqa: ANN401  BashOperator's own
     """A DVC stage: makes files from files; DVC skips it when nothing it reads has changed.
 
     Args:
         name: as in dvc.yaml, such as `profiles@champion`; the @ becomes a hyphen in the task id.
+        workspace: where it runs, such as OWN; None: in WORKSPACE.
         **kwargs: passed on to BashOperator.
 
     Returns:
@@ -41,20 +47,31 @@ def stage(name: str, **kwargs: Any) -> BashOperator:  # noqa: ANN401  BashOperat
     command = (
         f"exec dvc --wait-for-lock repro --single-item {name}"  # a neighbour holds DVC's lock for a second
     )
-    return _command(name.replace("@", "-"), command, pre_execute=_mend, **kwargs)
+    return _command(name.replace("@", "-"), command, workspace=workspace, pre_execute=_mend, **kwargs)
 
 
-def effect(name: str, **kwargs: Any) -> BashOperator:  # noqa: ANN401  BashOperator's own
+def effect(
+    name: str,
+    *,
+    task_id: str | None = None,
+    arguments: str = "",
+    workspace: str | None = None,
+    **kwargs: Any,  # noqa: ANN401  BashOperator's own
+) -> BashOperator:
     """A command that changes the world, safe to repeat; exit code 99 shows as skipped, not failed.
 
     Args:
-        name: the command and its options, such as `ingest --skip-code`; its first word is the task id.
+        name: the command and its options, such as `ingest --skip-code`.
+        task_id: None: the command's first word.
+        arguments: further ones as shell text: variables of `env` in quotes, never what somebody typed.
+        workspace: where it runs, such as OWN; None: in WORKSPACE.
         **kwargs: passed on to BashOperator.
 
     Returns:
         The task.
     """
-    return _command(name.split()[0], f"exec python -m recsys {name}", **kwargs)
+    command = f"exec python -m recsys {name} {arguments}".rstrip()
+    return _command(task_id or name.split()[0], command, workspace=workspace, **kwargs)
 
 
 def move_pointer() -> BashOperator:
@@ -68,25 +85,34 @@ def move_pointer() -> BashOperator:
     return _command("move-pointer", f'exec python -m recsys "$ACTION" {arguments}', env=typed)
 
 
-def arrivals() -> Mapping[str, float]:
-    """Section `arrivals` of the workspace's params.yaml; read when a DAG file is parsed, so without loading recsys."""
-    section: Mapping[str, float] = yaml.safe_load((WORKSPACE / "params.yaml").read_text("utf-8"))["arrivals"]
-    return section
+def section(name: str) -> Mapping[str, Any]:
+    """A section of the workspace's params.yaml; read when a DAG file is parsed, so without loading recsys."""
+    found: Mapping[str, Any] = yaml.safe_load((WORKSPACE / "params.yaml").read_text("utf-8"))[name]
+    return found
 
 
-def _command(task_id: str, command: str, env: Mapping[str, str] | None = None, **kwargs: Any) -> BashOperator:  # noqa: ANN401
+def _command(
+    task_id: str,
+    command: str,
+    workspace: str | None = None,
+    env: Mapping[str, str] | None = None,
+    **kwargs: Any,  # noqa: ANN401  BashOperator's own
+) -> BashOperator:
+    place = workspace or str(WORKSPACE)
     environment = {
         "PATH": COMMANDS_PATH,
         # Airflow gives tasks a socket as standard input. An outermost bash (SHLVL 0, as under systemd) takes that for a
         # remote login and reads ~/.bashrc, which may put another Python first.
         "SHLVL": "1",
-        "RECSYS_WORKSPACE": str(WORKSPACE),
+        "RECSYS_WORKSPACE": place,
         "DVC_NO_ANALYTICS": "true",
     }
+    if workspace:
+        environment["RECSYS_CACHE"] = str(CACHE)
     return BashOperator(
         task_id=task_id,
         bash_command=command,
-        cwd=str(WORKSPACE),
+        cwd=place,
         env=environment | dict(env or {}),
         append_env=True,
         do_xcom_push=False,  # no data passes through XCom
@@ -95,4 +121,4 @@ def _command(task_id: str, command: str, env: Mapping[str, str] | None = None, *
 
 
 def _mend(context: Any) -> None:  # noqa: ANN401  Airflow's Context
-    mend_locks(WORKSPACE)
+    mend_locks(Path(context["task"].cwd))

@@ -47,6 +47,37 @@ def pull(root: Path, targets: tuple[str, ...]) -> None:
     _dvc(root, "pull", "--quiet", "--force", *targets)
 
 
+def bring(root: Path, target: str) -> None:
+    """Lay out `target` as the workspace's files name it: from the cache, else from the remote where there is one.
+
+    Args:
+        root: the workspace.
+        target: a file .dvc, a stage or an output.
+
+    Raises:
+        StorageError: DVC refused, or something is missing in both.
+    """
+    try:
+        _dvc(root, "checkout", "--quiet", "--force", target)
+    except StorageError:
+        if not has_remote(root):
+            raise
+        pull(root, (target,))
+
+
+def reproduce(root: Path, stages: tuple[str, ...]) -> None:
+    """Run stages, and what they need first (`dvc repro`); what has not changed is skipped.
+
+    Args:
+        root: the workspace.
+        stages: their names.
+
+    Raises:
+        StorageError: a stage failed, or DVC refused; carries its words.
+    """
+    _dvc(root, "--wait-for-lock", "repro", *stages)
+
+
 def has_remote(root: Path) -> bool:
     """Whether the workspace has a default DVC remote: its own, the person's or the machine's. Starts no DVC."""
     from dvc.dirs import global_config_dir, system_config_dir
@@ -60,12 +91,13 @@ def has_remote(root: Path) -> bool:
     return False
 
 
-def adopt_settings(root: Path, into: Path) -> None:
+def adopt_settings(root: Path, into: Path, *, share_cache: bool = False) -> None:
     """Make the folder `into` a DVC workspace with the remote, credentials and cache settings of the workspace `root`.
 
     Args:
         root: a DVC workspace.
         into: the new one's folder.
+        share_cache: let both use the cache of `root`; otherwise only a cache that `root` has somewhere else.
 
     Raises:
         StorageError: `root` is no DVC workspace.
@@ -86,6 +118,8 @@ def adopt_settings(root: Path, into: Path) -> None:
                     section[key] = str((source / value).resolve())
         if name == "config":
             settings.read_dict({"core": {"no_scm": "true"}})
+            if share_cache and not settings.get("cache", "dir", fallback=""):
+                settings.read_dict({"cache": {"dir": str((source / "cache").resolve())}})
         with (into / ".dvc" / name).open("w", encoding="utf-8") as file:
             settings.write(file)
 

@@ -10,10 +10,13 @@ RecsysError
 ├── LeakFound              the holdout is not independent of the training data
 ├── GateClosed             a result, not a fault: exit code 99
 ├── RegistryError          MLflow holds something else than it should
-│   └── RegistryUnreachable    MLflow is down or refuses to answer
+│   ├── RegistryUnreachable    MLflow is down or refuses to answer
+│   └── WebhookRefused         a delivery is not MLflow's, or not of now
 ├── StorageError           a folder or bucket cannot be read or written
 │   └── SwapLost           somebody else moved the pointer first
 └── ReleaseError           a release is incomplete, corrupt, unknown or of a newer format
+    ├── OtherEncoder       the newest release was made with another encoder than this workspace's
+    └── Overtaken          somebody else published what this workspace has not caught up with
 """
 
 
@@ -65,6 +68,10 @@ class RegistryUnreachable(RegistryError):
     """MLflow is down or refuses to answer: what was fetched last may still be used."""
 
 
+class WebhookRefused(RegistryError):
+    """A webhook's delivery is unsigned, forged, altered, too old, or unreadable."""
+
+
 class StorageError(RecsysError):
     """A folder or bucket cannot be read or written."""
 
@@ -75,3 +82,11 @@ class SwapLost(StorageError):
 
 class ReleaseError(RecsysError):
     """A release is incomplete, corrupt, unknown or of a newer format."""
+
+
+class OtherEncoder(ReleaseError):
+    """The newest release was made with another encoder than this workspace's artifacts."""
+
+
+class Overtaken(ReleaseError):
+    """Somebody else published meanwhile: what this workspace holds is not all there is any more."""

@@ -13,6 +13,7 @@ from recsys.features.params import FeaturesParams
 from recsys.gate.params import GateParams
 from recsys.profiles.params import ProfilesParams, UsersParams
 from recsys.publishing.params import CollectParams, PublishParams
+from recsys.registry.params import SlowLoopParams
 from recsys.retrieval.params import IndexParams
 from recsys.training.params import FinetuneParams
 
@@ -32,6 +33,7 @@ class Settings(BaseModel):
     finetune: FinetuneParams
     evaluate: EvaluateParams
     gate: GateParams
+    slow_loop: SlowLoopParams
     index: IndexParams
     publish: PublishParams
     compact: CompactParams

@@ -15,6 +15,13 @@ from recsys.artifacts import Artifacts
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("RECSYS_", "AWS_", "MLFLOW_", "AIRFLOW")
+# Lets an MLflow server tell receivers on this machine; the key is a Fernet key.
+MLFLOW_WEBHOOKS = {
+    "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": "dGVzdHMgb25seSwgMzIgYnl0ZXMgb2YgYSBrZXkuLi4=",
+    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+    "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+    "MLFLOW_WEBHOOK_CACHE_TTL": "1",
+}
 
 os.environ.update(QUIET)
 hypothesis.settings.register_profile("firstlight", deadline=None, derandomize=True, database=None)
@@ -62,7 +69,7 @@ def bucket(new_bucket: Callable[[], str]) -> str:
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real MLflow server with a fresh registry; yields its address."""
-    with start_mlflow(tmp_path_factory.mktemp("mlflow")) as server:
+    with start_mlflow(tmp_path_factory.mktemp("mlflow"), environment=MLFLOW_WEBHOOKS) as server:
         yield server.url
 
 

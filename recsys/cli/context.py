@@ -52,6 +52,11 @@ def landing() -> Storage:
     return open_storage(required("RECSYS_LANDING", "landing zone: a folder or s3://bucket/prefix"))
 
 
+def registry_address() -> str:
+    """The registry, MLFLOW_TRACKING_URI."""
+    return required("MLFLOW_TRACKING_URI", "the registry: http://… of an MLflow server")
+
+
 def store(url: str | None = None) -> Storage:
     """The release store: `url`, or RECSYS_STORE."""
     return open_storage(url or required("RECSYS_STORE", "release store: a folder or s3://bucket/prefix"))

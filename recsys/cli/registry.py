@@ -12,12 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from recsys.artifacts import Artifacts
-from recsys.cli.context import console, print_json, required, settings, workspace
+from recsys.cli.context import console, print_json, registry_address, settings, store, workspace
 from recsys.cli.release import json_option, who_option
 from recsys.errors import GateClosed
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
+    from recsys.encoders import EncoderReference
     from recsys.registry import Changed
 
 GATE_CLOSED = 99
@@ -26,14 +27,27 @@ MAX_WHY = 2000
 
 
 @click.command("fetch-champion")
+@click.option(
+    "--published",
+    is_flag=True,
+    help="Take the encoder of the newest release instead, whatever the alias says; there must be a store.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the encoder's reference as JSON.")
-def fetch_champion(as_json: bool) -> None:
+def fetch_champion(published: bool, as_json: bool) -> None:
     """Bring the champion, the encoder that makes the published profiles, into this workspace.
 
     With MLFLOW_TRACKING_URI set: the version that has the alias `champion`; where no version exists yet, the pretrained
     encoder of params.yaml is registered and becomes champion (first light). When MLflow is down, the champion fetched
     last is used. Without MLFLOW_TRACKING_URI: the pretrained encoder, packed here.
+
+    With --published, as arrivals are profiled: a new champion becomes theirs when a release with it is published, not
+    before. As long as nothing has been published, this is the same as without.
     """
+    if published and (reference := _published_encoder()):
+        console.print(f"the encoder of the newest release: {reference.hash[:10]}", highlight=False)
+        if as_json:
+            print_json(reference.model_dump(mode="json"))
+        return
     from recsys.registry import Pretrained, record_of
     from recsys.registry import fetch_champion as fetch
 
@@ -58,7 +72,7 @@ def register(who: str, as_json: bool) -> None:
     """
     from recsys.registry import register as keep
 
-    changed = keep(_registry(), workspace(), who)
+    changed = keep(registry_address(), workspace(), who)
     _show(changed, "challenger", as_json)
 
 
@@ -67,9 +81,10 @@ def register(who: str, as_json: bool) -> None:
     "--force", is_flag=True, help="Promote although the gate is closed; on record with --who and --why."
 )
 @click.option("--why", metavar="TEXT", help="Why the closed gate does not count.")
+@click.option("--dry-run", is_flag=True, help="Only say whether the gate is open; exit 99 when it is closed.")
 @who_option
 @json_option
-def promote(force: bool, why: str | None, who: str, as_json: bool) -> None:
+def promote(force: bool, why: str | None, dry_run: bool, who: str, as_json: bool) -> None:
     """Make the registry's challenger the champion, if this workspace's gate is open for exactly that encoder.
 
     A closed gate is a result, not a fault: the reasons are shown and the exit code is 99. Safe to repeat. Nothing is
@@ -77,12 +92,19 @@ def promote(force: bool, why: str | None, who: str, as_json: bool) -> None:
     """
     if force != bool(why and why.strip()):
         raise click.UsageError("--force and --why TEXT belong together")
+    if force and dry_run:
+        raise click.UsageError("--force and --dry-run contradict each other")
     if why and len(why) > MAX_WHY:
         raise click.UsageError(f"--why has {len(why)} characters, more than {MAX_WHY}")
+    from recsys.registry import check_gate
     from recsys.registry import promote as move_alias
 
     try:
-        changed = move_alias(_registry(), workspace(), who, why if force else None)
+        if dry_run:
+            found = check_gate(registry_address(), workspace())
+            console.print(f"the gate is open for version {found.version} of {found.model}", highlight=False)
+            return
+        changed = move_alias(registry_address(), workspace(), who, why if force else None)
     except GateClosed as closed:
         console.print("the gate is closed, the champion stays:", style="yellow")
         console.print(str(closed), highlight=False, markup=False, soft_wrap=True)
@@ -100,7 +122,7 @@ def ledger(as_json: bool) -> None:
     """
     from recsys.registry import entries
 
-    found = entries(_registry())
+    found = entries(registry_address())
     if as_json:
         print_json([asdict(one) for one in found])
         return
@@ -113,8 +135,10 @@ def ledger(as_json: bool) -> None:
     console.print(table if found else "no alias has ever been set")
 
 
-def _registry() -> str:
-    return required("MLFLOW_TRACKING_URI", "the registry: http://… of an MLflow server")
+def _published_encoder() -> EncoderReference | None:
+    from recsys.publishing import bring_encoder
+
+    return bring_encoder(store(), workspace())
 
 
 def _show(changed: Changed, alias: str, as_json: bool) -> None:

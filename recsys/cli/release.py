@@ -1,5 +1,7 @@
 """Commands `publish`, `rollback`, `resume`, `releases`, `collect`, `compact` and `restore`."""
 
+from __future__ import annotations
+
 import getpass
 import os
 from dataclasses import asdict
@@ -13,11 +15,13 @@ from rich.table import Table
 
 from recsys.artifacts import Artifacts
 from recsys.cli.context import console, print_json, settings, store, workspace
-from recsys.errors import RegistryError
+from recsys.errors import OtherEncoder, RegistryError
 
 if TYPE_CHECKING:
     from recsys.catalogue.parts import Part
-    from recsys.publishing import Current, Published
+    from recsys.publishing import Current, Published, Publisher
+
+SKIPPED = 99
 
 store_option = click.option(
     "--store", "store_url", metavar="URL", help="A folder or s3://bucket/prefix. [default: RECSYS_STORE]"
@@ -45,22 +49,42 @@ who_option = click.option(
 @click.option(
     "--new-encoder", is_flag=True, help="Publish although the encoder is not that of the current release."
 )
+@click.option(
+    "--skip-code",
+    is_flag=True,
+    help=f"Exit {SKIPPED} when a release with another encoder was published meanwhile: the next run follows it.",
+)
 @who_option
 @store_option
 @json_option
-def publish(new_encoder: bool, who: str, store_url: str | None, as_json: bool) -> None:
+def publish(new_encoder: bool, skip_code: bool, who: str, store_url: str | None, as_json: bool) -> None:
     """Make this workspace's profiles, users and index the current release.
 
     Files come first, then the checks, the manifest, and last the pointer: readers see the old release or the new one.
     Safe to repeat and to kill. The same content is not published twice. When somebody else was faster, their release
     and this workspace's changes become one. Under a hold (see rollback) the release is stored and the pointer stays.
     """
-    from recsys.publishing import Publisher
     from recsys.publishing import publish as publish_now
+
+    at = workspace()
+    try:
+        with console.status("publishing"):
+            done = publish_now(store(store_url), at, publisher_of(at, who, new_encoder=new_encoder))
+    except OtherEncoder as error:
+        if not skip_code:
+            raise
+        console.print(str(error), highlight=False, markup=False)
+        raise SystemExit(SKIPPED) from error
+    show_published(at, done, as_json)
+
+
+def publisher_of(at: Artifacts, who: str, *, new_encoder: bool = False) -> Publisher:
+    """Who publishes from a workspace, by its params.yaml."""
+    from recsys.publishing import Publisher
     from recsys.registry.record import code_commit
 
-    at, chosen = workspace(), settings()
-    publisher = Publisher(
+    chosen = settings()
+    return Publisher(
         params=chosen.publish,
         features=chosen.features,
         code_commit=code_commit(),
@@ -68,8 +92,10 @@ def publish(new_encoder: bool, who: str, store_url: str | None, as_json: bool) -
         new_encoder=new_encoder,
         before_swap=partial(_push, at),
     )
-    with console.status("publishing"):
-        done = publish_now(store(store_url), at, publisher)
+
+
+def show_published(at: Artifacts, done: Published, as_json: bool) -> None:
+    """Say what came of publishing, and log the release in MLflow."""
     words = {
         "published": "is what readers get now",
         "held": "is stored; the pointer is on hold, `recsys resume` lets it in",
@@ -210,7 +236,7 @@ def restore(release: str, folder: Path | None, store_url: str | None) -> None:
     console.print(f"data and features of release {release} are in {target}", highlight=False)
 
 
-def _merge(at: Artifacts, max_parts: int) -> "list[Part]":
+def _merge(at: Artifacts, max_parts: int) -> list[Part]:
     """Merge each kind that has more parts; parts that were merged are deleted, also those that a killed run left."""
     from recsys.catalogue.compaction import merge_parts, remove_merged
     from recsys.catalogue.ingest import writing
@@ -236,7 +262,7 @@ def _push(at: Artifacts) -> None:
         push(at.root, tuple(targets))
 
 
-def _record(at: Artifacts, done: "Published") -> None:
+def _record(at: Artifacts, done: Published) -> None:
     """Log the release in MLflow where there is one; a registry that is down undoes nothing."""
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
@@ -261,7 +287,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _show_pointer(current: "Current", as_json: bool) -> None:
+def _show_pointer(current: Current, as_json: bool) -> None:
     hold = f"; on hold: {current.hold.why} ({current.hold.who})" if current.hold else "; no hold"
     console.print(f"readers get release {current.release}{hold}", highlight=False, markup=False)
     if as_json:

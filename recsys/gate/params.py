@@ -30,3 +30,5 @@ class GateParams(BaseModel):
     """Fewer test users give no verdict but a refusal."""
     min_coverage: float = Field(ge=0, le=1)
     """Share of the cold candidates that must appear in some user's list."""
+    needs_approval: bool
+    """Whether a person must approve a challenger for which the gate is open, before `train_challenger` promotes it."""

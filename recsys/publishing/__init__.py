@@ -2,6 +2,7 @@
 
 from recsys.publishing.collect import Collected, collect
 from recsys.publishing.current import Current, Hold
+from recsys.publishing.encoder import bring_encoder
 from recsys.publishing.pointing import Listed, releases, resume, rollback
 from recsys.publishing.publish import Published, Publisher, publish, published
 from recsys.publishing.reader import Release, Scored
@@ -21,6 +22,7 @@ __all__ = [
     "ReleaseStore",
     "Scored",
     "Trace",
+    "bring_encoder",
     "collect",
     "publish",
     "published",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsys.artifacts import Artifacts
-from recsys.errors import ReleaseError, SwapLost
+from recsys.errors import OtherEncoder, Overtaken, SwapLost
 from recsys.features.params import FeaturesParams
 from recsys.publishing.checks import require_index_recall, smoke_lists, smoke_texts
 from recsys.publishing.draft import Draft, gather
@@ -43,6 +43,8 @@ class Publisher:
     by: str
     new_encoder: bool = False
     """Whether an encoder other than that of the newest release may be published."""
+    onto: str | None = None
+    """The only release that this one may follow, since the workspace holds all of it; None: any, it is rebased."""
     before_swap: Callable[[], None] = lambda: None
     """Runs after all checks, before the release appears."""
 
@@ -63,7 +65,9 @@ def publish(storage: Storage, at: Artifacts, publisher: Publisher) -> Published:
 
     Raises:
         ArtifactMissing: a stage has not run.
-        ReleaseError: a check failed, artifacts do not fit together, or the encoder is another.
+        ReleaseError: a check failed, or artifacts do not fit together.
+        OtherEncoder: the newest release has another encoder, and a new one is not allowed.
+        Overtaken: the newest release is not the one that this one should follow.
         StorageError: the store cannot be reached.
     """
     store = ReleaseStore(storage)
@@ -91,6 +95,7 @@ def published(at: Artifacts) -> dict[str, Any]:
 def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[Published, Manifest]:
     before = store.pointer()
     head = store.manifest(before.current.head) if before else None
+    _refuse_overtaken(head, publisher.onto)
     ours = gather(at, publisher.features, publisher.code_commit, head)
     draft = ours
     cache = at.cache / "releases"
@@ -114,13 +119,19 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
     return Published(manifest.id, outcome, manifest, written, rebased), ours.manifest
 
 
+def _refuse_overtaken(head: Manifest | None, onto: str | None) -> None:
+    if onto is not None and (head is None or head.id != onto):
+        newest = head.id if head else "none"
+        raise Overtaken(f"the newest release is {newest}, not {onto}", remedy="recsys catch-up")
+
+
 def _refuse_other_encoder(ours: Manifest, head: Manifest, allowed: bool) -> None:
     if ours.encoder.hash != head.encoder.hash and not allowed:
-        raise ReleaseError(
+        raise OtherEncoder(
             f"the workspace's encoder {ours.encoder.hash[:10]} is not that of release {head.id} "
             f"({head.encoder.hash[:10]})",
-            remedy="`recsys fetch-champion` and `dvc repro` bring the published encoder back; to publish the new one "
-            "on purpose: recsys publish --new-encoder",
+            remedy="`recsys fetch-champion --published` and `dvc repro index users` bring the published encoder back; "
+            "publish_champion publishes a new one (by hand: recsys publish --new-encoder)",
         )
 
 

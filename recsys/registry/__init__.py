@@ -4,8 +4,9 @@ from recsys.registry.changes import Entry
 from recsys.registry.fetch import Fetched, Pretrained, fetch_champion
 from recsys.registry.ledger import entries
 from recsys.registry.mlflow import RegisteredEncoder, champion, record_release, register_encoder
-from recsys.registry.promote import Changed, promote, register
+from recsys.registry.promote import Changed, check_gate, promote, register
 from recsys.registry.record import RunRecord, code_commit, record_of
+from recsys.registry.webhook import Subscription, subscribe
 
 __all__ = [
     "Changed",
@@ -14,7 +15,9 @@ __all__ = [
     "Pretrained",
     "RegisteredEncoder",
     "RunRecord",
+    "Subscription",
     "champion",
+    "check_gate",
     "code_commit",
     "entries",
     "fetch_champion",
@@ -23,4 +26,5 @@ __all__ = [
     "record_release",
     "register",
     "register_encoder",
+    "subscribe",
 ]

@@ -96,18 +96,53 @@ def promote(
         ArtifactMissing: the gate has not judged anything here.
         RegistryUnreachable: MLflow is out of reach; call again, and it goes on where it stopped.
     """
+    challenger, champion, reasons = _verdict(uri, at, model)
+    is_champion = champion is not None and str(champion["version"]) == challenger.version
+    if reasons and forced_because is None:
+        raise _closed(reasons)
+    how = FORCED if reasons else GATED
+    why = forced_because or f"gate open for encoder {challenger.hash[:10]}"
+    over = str(champion["version"]) if champion and how == GATED and not is_champion else None
+    return Changed(challenger, move(uri, Move(CHAMPION, challenger, Said(how, who, why), over)))
+
+
+def check_gate(uri: str, at: Artifacts, model: str = MODEL) -> RegisteredEncoder:
+    """See that `promote` would find the gate open; changes nothing.
+
+    Args:
+        uri: MLflow's address.
+        at: the workspace with the gate's decision.
+        model: registered model name.
+
+    Returns:
+        The challenger.
+
+    Raises:
+        GateClosed: it would not; says why.
+        RegistryError: no version is challenger, or Firstlight did not register it.
+        ArtifactMissing: the gate has not judged anything here.
+        RegistryUnreachable: MLflow is out of reach.
+    """
+    challenger, _, reasons = _verdict(uri, at, model)
+    if reasons:
+        raise _closed(reasons)
+    return challenger
+
+
+def _verdict(
+    uri: str, at: Artifacts, model: str
+) -> tuple[RegisteredEncoder, Mapping[str, Any] | None, tuple[str, ...]]:
+    """The challenger, the champion of now, and why the gate is closed between them."""
     challenger = mlflow.with_alias(uri, CHALLENGER, model)
     if challenger is None:
         raise RegistryError(f"no version of {model} is challenger", remedy="recsys register")
     champion = version_at(uri, model, CHAMPION)
     is_champion = champion is not None and str(champion["version"]) == challenger.version
-    reasons = () if is_champion else closed_because(at, challenger, champion)
-    if reasons and forced_because is None:
-        raise GateClosed("\n".join(reasons), remedy="recsys promote --force --why TEXT, if you know better")
-    how = FORCED if reasons else GATED
-    why = forced_because or f"gate open for encoder {challenger.hash[:10]}"
-    over = str(champion["version"]) if champion and how == GATED and not is_champion else None
-    return Changed(challenger, move(uri, Move(CHAMPION, challenger, Said(how, who, why), over)))
+    return challenger, champion, () if is_champion else closed_because(at, challenger, champion)
+
+
+def _closed(reasons: tuple[str, ...]) -> GateClosed:
+    return GateClosed("\n".join(reasons), remedy="recsys promote --force --why TEXT, if you know better")
 
 
 def closed_because(

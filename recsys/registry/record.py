@@ -13,6 +13,8 @@ import recsys
 from recsys.artifacts import Artifacts
 
 UNKNOWN_COMMIT = "unknown"
+COMMIT_FILE = ".code_commit"
+"""Beside the package recsys in a workspace that is a copy: the commit it was copied from."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,18 @@ def record_of(
 
 
 def code_commit() -> str:
-    """Commit of the running code: RECSYS_CODE_COMMIT (set in images, which carry no .git), or what git says.
+    """Commit of the running code: RECSYS_CODE_COMMIT (set in images, which carry no .git), a copy's note, or git.
 
     Ends in `-dirty` where the checkout differs from the commit; `unknown` where there is neither.
     """
     if commit := os.environ.get("RECSYS_CODE_COMMIT"):
         return commit
+    home = Path(recsys.__file__).parent
+    if (noted := home.parent / COMMIT_FILE).is_file():
+        return noted.read_text("utf-8").strip()
     done = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        cwd=Path(recsys.__file__).parent,
+        cwd=home,
         capture_output=True,
         text=True,
         check=False,

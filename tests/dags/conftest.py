@@ -14,11 +14,35 @@ import yaml
 
 from demo.airflow_client import FINISHED, Airflow, Run
 from demo.processes import Server
-from demo.servers import start_airflow
+from demo.servers import start_airflow, start_mlflow
 from demo.workspace import make_workspace
+from tests.conftest import MLFLOW_WEBHOOKS
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEP_S = 30
+SECRET = "tests only: MLflow and Airflow share it"
+# Where every challenger passes the gate but for one rule, and a person is asked.
+LENIENT = {
+    "min_margin_over_floor": -1.0,
+    "min_margin_over_champion": 1.0,
+    "max_loss_warm": 1.0,
+    "max_loss_head": 1.0,
+    "max_loss_tail": 1.0,
+    "max_loss_coverage": 1.0,
+    "max_rise_gini": 1.0,
+    "max_loss_worst_decile": 1.0,
+    "min_test_users": 2,
+    "min_coverage": 0.0,
+    "needs_approval": True,
+}
+QUICK = {
+    "batch_items": 16,
+    "batch_users": 32,
+    "top_layers": 1,
+    "encode_tokens": 256,
+    "learning_rate": 0.01,
+    "k": 5,
+}
 
 
 @dataclass
@@ -40,7 +64,19 @@ class Platform:
     landing: Path
     store: str
     alerts: Alerts
+    mlflow: str
+    environment: dict[str, str]
     sweep_s: float = SWEEP_S
+    secret: str = SECRET
+
+    @property
+    def workspaces(self) -> Path:
+        """Where each run of the slow loop and of the release loop has its own."""
+        return self.workspace / "var/workspaces"
+
+    def own(self, dag: str, run_id: str) -> Path:
+        """The workspace of one run."""
+        return self.workspaces / f"{dag}.{run_id}"
 
     def land(self, name: str, rows: list[dict[str, Any]], kind: str = "catalogue") -> None:
         """Put a file into the landing zone as a producer should: another name first, then rename."""
@@ -63,10 +99,24 @@ class Platform:
         """Whether no run of the fast loop is under way or waits."""
         return all(run.state in FINISHED for run in self.airflow.runs("profile_arrivals"))
 
+    def quiet(self, *dags: str) -> bool:
+        """Whether no run of these is under way or waits."""
+        return all(run.state in FINISHED for dag in dags for run in self.airflow.runs(dag))
+
+    def wait_for_end(self, dag: str, run_id: str, timeout_s: float) -> Run:
+        """Wait until a run ends."""
+
+        def ended() -> Run | None:
+            run = self.airflow.run(dag, run_id)
+            return run if run.state in FINISHED else None
+
+        found: Run = self.wait(ended, f"{run_id} ends", timeout_s)
+        return found
+
     def story(self) -> str:
         """What ran so far, for a failure's message."""
         lines = []
-        for dag in ("profile_arrivals", "rollback_release"):
+        for dag in ("profile_arrivals", "rollback_release", "train_challenger", "publish_champion"):
             for run in self.airflow.runs(dag):
                 lines.append(f"{run.id} {run.state} {run.start} {run.end}")
                 for task in self.airflow.tasks(run):
@@ -113,6 +163,10 @@ def platform(
     params = yaml.safe_load((workspace / "params.yaml").read_text("utf-8"))
     params["arrivals"] = {"poll_s": 1, "sweep_s": SWEEP_S}
     params["encoder"] |= {"source": str(tiny_encoder), "max_tokens": 32}
+    params["split"] |= {"by": "item-hash", "min_test_users": 2}
+    params["finetune"] |= QUICK
+    params["gate"] |= LENIENT
+    params["slow_loop"]["champion_sweep_s"] = 2 * SWEEP_S
     (workspace / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
     landing.mkdir()
     environment = {
@@ -122,7 +176,10 @@ def platform(
         "RECSYS_PSEUDONYM_KEY": "tests only, sixteen and more",
         "RECSYS_ALERT_URL": alerts.url,
         "RECSYS_ALERT_KEY": alerts.key,
-        "MLFLOW_TRACKING_URI": "",
+        "RECSYS_WEBHOOK_SECRET": SECRET,
     }
-    with start_airflow(workspace, base / "airflow", environment) as server:
-        yield Platform(server, Airflow.of(server), workspace, landing, str(store), alerts)
+    with start_mlflow(base / "mlflow", environment=MLFLOW_WEBHOOKS) as mlflow:
+        environment |= mlflow.environment
+        with start_airflow(workspace, base / "airflow", environment) as server:
+            airflow = Airflow.of(server)
+            yield Platform(server, airflow, workspace, landing, str(store), alerts, mlflow.url, environment)

@@ -88,7 +88,7 @@ def test_landed_files_are_published_without_hands(platform, doomed):
 
 def test_an_event_that_comes_twice_or_coalesces_changes_nothing(platform):
     before, known = pointer(platform), set(platform.runs())
-    asset = platform.airflow._ask("GET", "/api/v2/assets?uri_pattern=recsys")["assets"][0]
+    asset = platform.airflow._ask("GET", "/api/v2/assets?uri_pattern=landing")["assets"][0]
     for _ in range(3):
         with contextlib.suppress(
             AirflowRefused

@@ -21,9 +21,13 @@ from airflow.dag_processing.dagbag import DagBag
 bag = DagBag(sys.argv[1])
 tasks = lambda dag: {
     task.task_id: {
-        "command": task.bash_command,
-        "env": task.env,
-        "cwd": task.cwd,
+        "command": getattr(task, "bash_command", None),
+        "env": getattr(task, "env", None),
+        "cwd": getattr(task, "cwd", None),
+        "pool": task.pool,
+        "queue": task.queue,
+        "rule": task.trigger_rule.value,
+        "outlets": [asset.name for asset in task.outlets],
         "retries": task.retries,
         "callbacks": [callback.__name__ for callback in task.on_failure_callback],
         "after": sorted(task.upstream_task_ids),
@@ -74,7 +78,8 @@ def dags(loaded):
 
 def test_every_file_loads_and_is_one_dag_of_its_name(loaded):
     assert loaded["errors"] == {}
-    assert set(loaded["dags"]) == FILES == {"profile_arrivals", "rollback_release"}
+    assert set(loaded["dags"]) == FILES
+    assert sorted(FILES) == ["profile_arrivals", "publish_champion", "rollback_release", "train_challenger"]
     assert {Path(dag["file"]).stem: name for name, dag in loaded["dags"].items()} == {
         name: name for name in FILES
     }
@@ -100,10 +105,29 @@ def test_dag_files_are_wiring_only():
 def test_every_task_is_retried_and_tells_when_it_fails_for_good(dags):
     for dag in dags.values():
         assert dag["catchup"] is False and dag["max_active_runs"] == 1
-        for task in dag["tasks"].values():
-            assert task["retries"] == 2 and task["callbacks"] == ["tell_failure"]
-            assert task["cwd"] == task["env"]["RECSYS_WORKSPACE"] == str(ROOT)
+        for name, task in dag["tasks"].items():
+            patient = name in (
+                "register",
+                "promote",
+                "open-gate",
+            )  # an MLflow that is down must not cost a training
+            assert task["retries"] == (5 if patient else 2) and task["callbacks"] == ["tell_failure"]
             assert task["env"]["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+
+
+def test_every_task_works_in_the_fast_loops_workspace_or_in_that_of_its_run(dags):
+    own = (
+        f"{ROOT}/var/workspaces/{{{{ dag.dag_id }}}}.{{{{ run_id | replace(':', '-') | replace('+', '-') }}}}"
+    )
+    for dag in ("train_challenger", "publish_champion"):
+        for name, task in dags[dag]["tasks"].items():
+            assert task["cwd"] == (str(ROOT) if name in ("champion", "make-workspace", "finish") else own), (
+                name
+            )
+            assert task["env"]["RECSYS_WORKSPACE"] in (own, task["cwd"])
+    for dag in ("profile_arrivals", "rollback_release"):
+        for task in dags[dag]["tasks"].values():
+            assert task["cwd"] == task["env"]["RECSYS_WORKSPACE"] == str(ROOT)
 
 
 def test_the_fast_loop_walks_the_stages_of_dvc_yaml_in_their_order(dags):
@@ -121,9 +145,62 @@ def test_the_fast_loop_walks_the_stages_of_dvc_yaml_in_their_order(dags):
     }
 
 
+def test_the_slow_loop_walks_from_data_of_now_to_a_champion_or_to_the_reasons_why_not(dags):
+    tasks = dags["train_challenger"]["tasks"]
+    assert {name: task["after"] for name, task in tasks.items()} == {
+        "make-workspace": [],
+        "fetch-champion": ["make-workspace"],
+        "validate": ["make-workspace"],
+        "features": ["validate"],
+        "split": ["features"],
+        "finetune": ["split"],
+        "profiles-champion": ["features", "fetch-champion"],
+        "profiles-challenger": ["finetune"],
+        "evaluate": ["profiles-challenger", "profiles-champion"],
+        "gate": ["evaluate"],
+        "register": ["gate"],
+        "promote": ["register"],
+        "finish": ["promote"],
+    }
+    assert tasks["promote"]["outlets"] == ["recsys://champion"]
+    wants_gpu = {name for name, task in tasks.items() if (task["pool"], task["queue"]) == ("gpu", "gpu")}
+    assert wants_gpu == {"finetune", "profiles-challenger"}
+    assert tasks["finish"]["rule"] == "none_failed"  # a closed gate is a success
+
+
+def test_the_release_loop_walks_from_a_new_champion_to_one_release(dags):
+    tasks = dags["publish_champion"]["tasks"]
+    assert {name: task["after"] for name, task in tasks.items()} == {
+        "champion": [],
+        "make-workspace": ["champion"],
+        "fetch-champion": ["make-workspace"],
+        "validate": ["make-workspace"],
+        "features": ["validate"],
+        "profiles-champion": ["features", "fetch-champion"],
+        "catch-up": ["profiles-champion"],
+        "finish": ["catch-up"],
+    }
+    assert tasks["catch-up"]["outlets"] == ["recsys://encoder"]
+
+
+def test_only_publish_champion_may_publish_another_encoder(dags):
+    commands = {(name, task["command"]) for name, dag in dags.items() for task in dag["tasks"].values()}
+    publishing = {
+        (dag, command) for dag, command in commands if re.search(r"recsys (publish|catch-up)", command)
+    }
+    assert publishing == {
+        ("profile_arrivals", "exec python -m recsys publish --skip-code"),
+        ("publish_champion", "exec python -m recsys catch-up"),
+    }
+
+
 def test_every_task_is_one_stage_by_dvc_repro_single_item_or_one_effect(dags):
     in_dvc = set(yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"])
-    for name, task in dags["profile_arrivals"]["tasks"].items():
+    tasks = [item for name in FILES - {"rollback_release"} for item in dags[name]["tasks"].items()]
+    for name, task in tasks:
+        if name in ("make-workspace", "finish"):
+            assert task["command"].startswith("exec python -m recsys workspace ")
+            continue
         stage = re.fullmatch(r"exec dvc --wait-for-lock repro --single-item (\S+)", task["command"])
         effect = re.fullmatch(r"exec python -m recsys (\S+)( --\S+)*", task["command"])
         if stage:
@@ -135,7 +212,17 @@ def test_every_task_is_one_stage_by_dvc_repro_single_item_or_one_effect(dags):
 
 def test_the_fast_loop_is_woken_by_the_landing_zone_and_by_the_clock(dags):
     assert dags["profile_arrivals"]["schedule"] == "AssetOrTimeSchedule"
+    assert dags["publish_champion"]["schedule"] == "AssetOrTimeSchedule"
+    assert dags["train_challenger"]["schedule"] == "NullTimetable"
     assert dags["rollback_release"]["schedule"] == "NullTimetable"
+
+
+def test_the_training_form_is_section_finetune_with_its_bounds(dags):
+    form = dags["train_challenger"]["params"]
+    section = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["finetune"]
+    assert set(form) == set(section) - {"roles"}
+    assert form["epochs"]["type"] == "integer" and form["epochs"]["minimum"] == 1
+    assert form["learning_rate"]["exclusiveMinimum"] == 0 and "lora" in form["layers"]["enum"]
 
 
 def test_the_form_asks_for_action_release_and_reason(dags):
@@ -147,7 +234,10 @@ def test_the_form_asks_for_action_release_and_reason(dags):
     assert not allowed.search("$(reboot)") and not allowed.search("previous; ls")
 
 
-def test_what_is_typed_into_the_form_is_never_part_of_the_command(dags):
+def test_what_is_typed_into_a_form_is_never_part_of_the_command(dags):
+    for task in (task for dag in dags.values() for task in dag["tasks"].values()):
+        assert "{{" not in task["command"]
+    assert dags["train_challenger"]["tasks"]["make-workspace"]["env"]["FORM"] == "{{ params | tojson }}"
     (task,) = dags["rollback_release"]["tasks"].values()
     assert "{{" not in task["command"]
     assert {task["env"][name] for name in ("ACTION", "RELEASE", "WHY")} == {

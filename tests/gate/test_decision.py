@@ -34,6 +34,7 @@ PARAMS = GateParams(
     max_loss_worst_decile=0.01,
     min_test_users=20,
     min_coverage=0.5,
+    needs_approval=False,
 )
 METRICS = ("recall@20", "ndcg@20", "hit_rate@20", "mrr@20")
 LEAK = Finding(

@@ -57,7 +57,17 @@ def test_an_effect_is_named_by_its_command_and_may_bring_variables(tasks):
 def test_a_person_can_set_poll_and_sweep_in_params_yaml(tasks, tmp_path, monkeypatch):
     monkeypatch.setattr(tasks, "WORKSPACE", tmp_path)
     (tmp_path / "params.yaml").write_text("arrivals: {poll_s: 7, sweep_s: 70}\n")
-    assert tasks.arrivals() == {"poll_s": 7, "sweep_s": 70}
+    assert tasks.section("arrivals") == {"poll_s": 7, "sweep_s": 70}
+
+
+def test_a_task_of_a_run_works_in_the_runs_own_workspace_with_the_shared_cache(tasks):
+    task = tasks.stage("finetune", workspace=tasks.OWN, pool="gpu")
+    assert task.cwd == task.env["RECSYS_WORKSPACE"] == tasks.OWN and task.pool == "gpu"
+    assert task.env["RECSYS_CACHE"] == str(tasks.CACHE) and "run_id" in tasks.OWN
+    assert "RECSYS_CACHE" not in tasks.effect("ingest").env  # the fast loop's is its own
+    made = tasks.effect("workspace make", task_id="make-workspace", arguments='"$OWN"', env={"OWN": "x y"})
+    assert made.task_id == "make-workspace" and made.env["OWN"] == "x y"
+    assert made.bash_command == 'exec python -m recsys workspace make "$OWN"'
 
 
 @pytest.mark.parametrize(

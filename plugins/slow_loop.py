@@ -1,0 +1,155 @@
+"""What tasks of the slow loop and of the release loop have beside a command: a workspace, a pool, a form, a person."""
+
+import importlib.util
+import json
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Asset, Param
+from recsys_tasks import OWN, effect, section
+
+TURNED = ("objective", "layers", "top_layers", "lora_rank", "epochs", "batch_items", "learning_rate", "seed")
+"""Keys of section `finetune` that people turn most; they stand first in the form."""
+CHAMPION = Asset("recsys://champion")
+"""The registry's alias `champion` was given to another version; `publish_champion` waits for it."""
+ENCODER = Asset("recsys://encoder")
+"""A release with another encoder was published; `profile_arrivals` goes on with it."""
+WHO = "Airflow {{ dag.dag_id }} {{ run_id }}"
+APPROVED_BY = (
+    "{% set said = ti.xcom_pull(task_ids='approve') %}"
+    "{% if said %}, approved by {{ said.responded_by_user.name }}{% endif %}"
+)
+SLICES = ("cold", "warm", "head", "tail")
+PATIENT = {"retries": 5, "max_retry_delay": timedelta(minutes=5)}
+"""For tasks that need MLflow at the end of hours of training: about three minutes of a server that is down."""
+
+
+def form() -> dict[str, Param]:
+    """The keys of section `finetune` as a form: values of params.yaml, bounds and meanings of the code."""
+    from recsys.training.params import FinetuneParams
+
+    described = FinetuneParams.model_json_schema()["properties"]
+    values = section("finetune")
+    names = [*TURNED, *(name for name in described if name not in TURNED)]
+    return {
+        name: _field(name, described[name], values[name])
+        for name in names
+        if name in values and name != "roles"
+    }
+
+
+def _field(name: str, schema: Mapping[str, Any], value: object) -> Param:
+    rules = {key: rule for key, rule in schema.items() if key not in ("description", "title")}
+    group = "What most runs turn" if name in TURNED else "Everything else"
+    return Param(value, description=schema.get("description"), title=name, section=group, **rules)
+
+
+def make_workspace(options: str) -> BashOperator:
+    """Effect `workspace make`: this run's own workspace; tried again, the same one."""
+    return effect("workspace make " + options, task_id="make-workspace", arguments='"$OWN"', env={"OWN": OWN})
+
+
+def make_training_workspace() -> BashOperator:
+    """The same for training, with what the form says; typed values travel as a variable, never as shell text."""
+    return effect(
+        "workspace make --train",
+        task_id="make-workspace",
+        arguments='--finetune "$FORM" "$OWN"',
+        env={"OWN": OWN, "FORM": "{{ params | tojson }}"},
+    )
+
+
+def finish(keep: int = 0, **kwargs: Any) -> BashOperator:  # noqa: ANN401  BashOperator's own
+    """Effect `workspace finish`: a success; those of its kind go, but for the newest `keep`."""
+    command = f"workspace finish --keep {keep}"
+    return effect(command, task_id="finish", env={"RECSYS_WORKSPACE": OWN}, **kwargs)
+
+
+def gpu() -> dict[str, Any]:
+    """Where a task that wants a GPU runs: its pool, its queue and, under Kubernetes, its pod."""
+    chosen = section("slow_loop")
+    return {"pool": chosen["pool"], "queue": chosen["queue"], "executor_config": pod(chosen)}
+
+
+def pod(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The pod override of section `slow_loop`; empty where nothing is asked for, or Kubernetes is not installed."""
+    asked = chosen["gpus"] or chosen["image"]
+    if (
+        not asked or importlib.util.find_spec("kubernetes") is None
+    ):  # only its executor reads this, and needs it
+        return {}
+    from kubernetes.client import models as k8s
+
+    limits = {"nvidia.com/gpu": str(chosen["gpus"])} if chosen["gpus"] else None
+    container = k8s.V1Container(
+        name="base",  # the one that Airflow runs the task in
+        image=chosen["image"] or None,
+        resources=k8s.V1ResourceRequirements(limits=limits),
+    )
+    return {"pod_override": k8s.V1Pod(spec=k8s.V1PodSpec(containers=[container]))}
+
+
+def registration() -> BashOperator:
+    """Effect `register`: the challenger is kept with its verdict, whether the gate is open or closed."""
+    return effect("register", workspace=OWN, env={"RECSYS_WHO": WHO}, **PATIENT)
+
+
+def promotion() -> list[Any]:
+    """Effect `promote`; where `gate.needs_approval`, a person is asked first, and only about a gate that is open."""
+    if not section("gate")["needs_approval"]:
+        return [effect("promote", workspace=OWN, outlets=[CHAMPION], env={"RECSYS_WHO": WHO}, **PATIENT)]
+    who = {"RECSYS_WHO": WHO + APPROVED_BY}
+    is_open = effect("promote --dry-run", task_id="open-gate", workspace=OWN, **PATIENT)
+    return [is_open, approval(), effect("promote", workspace=OWN, outlets=[CHAMPION], env=who, **PATIENT)]
+
+
+def approval() -> ApprovalOperator:
+    """Ask a person, who sees the verdict; refused, the champion stays and `promote` shows as skipped."""
+    return ApprovalOperator(
+        task_id="approve",
+        subject="May this challenger become the champion?",
+        body=OWN,  # rendered first, then replaced by what lies there
+        response_timeout=timedelta(hours=section("slow_loop")["approval_hours"]),
+        pre_execute=_show_verdict,
+    )
+
+
+def _show_verdict(context: Any) -> None:  # noqa: ANN401  Airflow's Context
+    task = context["task"]
+    task.body = verdict(Path(task.body))
+
+
+def verdict(workspace: Path) -> str:
+    """The gate's decision and the figures behind it, as Markdown.
+
+    Args:
+        workspace: of the run that judged.
+
+    Returns:
+        What a person needs to decide, and where to see more.
+    """
+    decision = json.loads((workspace / "artifacts/gate/decision.json").read_text("utf-8"))
+    metrics = json.loads((workspace / "artifacts/evaluate/metrics.json").read_text("utf-8"))
+    lines = [
+        f"Challenger `{decision['encoder_hash'][:10]}` against champion `{str(decision['champion_hash'])[:10]}`:"
+    ]
+    lines += ["", "| slice | metric | champion | challenger |", "|---|---|---|---|"]
+    for name, value in metrics.items():
+        other = metrics.get(f"challenger/{name}")
+        if name.split("/")[0] in SLICES and other is not None and value is not None:
+            part, _, metric = name.partition("/")
+            lines.append(f"| {part} | {metric} | {value:.4f} | {other:.4f} |")
+    lines += ["", f"The gate is **{'open' if decision['open'] else 'closed'}**:", ""]
+    lines += [f"- {check['asks']} {check['reason'] or 'Yes.'}" for check in decision["checks"]]
+    registry = os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
+    where = f"[MLflow]({registry}/#/models/item-encoder)" if registry else "MLflow"
+    lines += [
+        "",
+        f"Users' lists before and after are in gate.html beside the version with alias challenger in {where}.",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,28 @@
+"""What steers the slow loop in Airflow: when it runs, and where its tasks want to run. Values live in params.yaml."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class SlowLoopParams(BaseModel):
+    """Section `slow_loop`: read by Airflow when it parses the DAGs, so a change shows within a minute."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    train_cron: str
+    """When `train_challenger` starts by itself, as cron in UTC; empty: only by hand."""
+    champion_sweep_s: int = Field(ge=1)
+    """Seconds between two looks whether the champion is the published encoder, in case a webhook was lost."""
+    keep_workspaces: int = Field(ge=0)
+    """Workspaces of trainings that succeeded that stay, newest first; those that failed stay anyway."""
+    approval_hours: float = Field(gt=0)
+    """gate.needs_approval: hours that a challenger waits for a person; then its task fails and the champion stays."""
+    pool: str = Field(min_length=1)
+    """Airflow pool of the tasks that want a GPU; made with `pool_slots` slots where it does not exist."""
+    pool_slots: int = Field(ge=1)
+    """Of a pool that is made; later changes are Airflow's (Admin, Pools)."""
+    queue: str = Field(min_length=1)
+    """CeleryExecutor: queue of the same tasks; other executors do not look at it."""
+    gpus: int = Field(ge=0)
+    """KubernetesExecutor: GPUs that a pod of theirs asks for (nvidia.com/gpu); 0: none."""
+    image: str
+    """KubernetesExecutor: image of these pods; empty: that of the pod template."""

@@ -1,0 +1,207 @@
+"""Workspaces of their own for one run each: pinned to one data version, sharing DVC's cache with the one they left.
+
+The fast loop writes to its workspace all the time. Whoever needs hours (training) or another encoder (publishing a new
+champion) works beside it, in a copy of code and settings that nobody else touches.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recsys import dvc
+from recsys.artifacts import Artifacts
+from recsys.encoders import EncoderReference
+from recsys.errors import ArtifactMissing, ConfigError, Overtaken, ReleaseError
+from recsys.publishing import Manifest, Published, Publisher, ReleaseStore, publish
+from recsys.registry.record import COMMIT_FILE, code_commit
+from recsys.settings import Settings
+from recsys.storage import Storage
+from recsys.storage.atomic import write_whole
+
+CODE = ("recsys", "dvc.yaml", ".dvcignore")
+"""What stages run and depend on."""
+DONE = "done"
+"""Below var/: the workspace's run has succeeded, it may go."""
+DRAFT, GONE = ".tmp-", ".gone-"
+"""Before a folder's name: not yet a workspace, no workspace any more."""
+ATTEMPTS = 30
+"""Times that arrivals may be faster than a new encoder catches up."""
+STAGES = ("index", "users")
+"""With what they need, all that a release is made of."""
+DATA, LOCK = "data.dvc", "dvc.lock"
+
+
+def make_workspace(at: Artifacts, into: Path, changes: Mapping[str, Mapping[str, Any]]) -> Artifacts:
+    """Make a workspace that holds the data of now, and keeps it whatever arrives.
+
+    Made again after a kill it is the same one: its data version is chosen once.
+
+    Args:
+        at: the workspace to copy code and settings from, and whose data.dvc is pinned.
+        into: the new one's folder; one that is a workspace already is taken as it is.
+        changes: section -> key -> value, laid over its params.yaml.
+
+    Returns:
+        The workspace, its data laid out.
+
+    Raises:
+        ConfigError: a change breaks a bound or misspells a key; nothing has been made.
+        ArtifactMissing: nothing has been accepted yet.
+        StorageError: DVC could not bring the data.
+    """
+    if not at.data_dvc.exists():
+        raise ArtifactMissing(
+            f"{at.data_dvc} does not exist: nothing has been accepted yet", remedy="recsys ingest"
+        )
+    pinned = {path.name: path.read_text("utf-8") for path in (at.data_dvc, at.dvc_lock) if path.exists()}
+    return _made(at, into, changes, pinned)
+
+
+def make_release_workspace(storage: Storage, at: Artifacts, into: Path) -> Artifacts:
+    """Make a workspace that holds the data of the newest release.
+
+    Args:
+        storage: where releases live.
+        at: the workspace to copy code and settings from.
+        into: the new one's folder; one that is a workspace already is taken as it is.
+
+    Returns:
+        The workspace, its data laid out.
+
+    Raises:
+        ReleaseError: nothing has been published, or the release has no record of its data.
+        StorageError: DVC could not bring the data.
+    """
+    return _made(at, into, {}, _data_of(_newest(storage)))
+
+
+def finish_workspace(at: Artifacts, keep: int) -> tuple[Path, ...]:
+    """Say that this workspace's run has succeeded, and remove those beside it that are not wanted any more.
+
+    Those of the same kind (their name up to the first dot) that succeeded go, but for the newest `keep`; one whose run
+    failed stays, for a person to look at.
+
+    Args:
+        at: a workspace that was made here.
+        keep: how many of those that succeeded stay.
+
+    Returns:
+        The folders that were removed.
+    """
+    if at.root.exists():  # it does not where a killed run has removed it
+        write_whole(at.var / DONE, b"")
+    kind = at.root.name.partition(".")[0]
+    done = [path for path in at.root.parent.glob(f"{kind}.*") if (path / "var" / DONE).exists()]
+    newest_first = sorted(
+        done, key=lambda path: ((path / "var" / DONE).stat().st_mtime_ns, path.name), reverse=True
+    )
+    removed = tuple(newest_first[keep:])
+    for path in removed:  # renamed first: half a workspace is never met under its name
+        path.rename(path.with_name(f"{GONE}{path.name}"))
+    for doomed in at.root.parent.glob(f"{GONE}{kind}.*"):
+        shutil.rmtree(doomed, ignore_errors=True)
+    return removed
+
+
+def catch_up(storage: Storage, at: Artifacts, publisher: Publisher) -> Published:
+    """Publish this workspace's champion with all that is published, however much was published meanwhile.
+
+    Args:
+        storage: where releases live.
+        at: a workspace of `make_release_workspace` with a champion.
+        publisher: who and how.
+
+    Returns:
+        What came of it: "unchanged" where the newest release has this encoder already.
+
+    Raises:
+        Overtaken: arrivals were faster each time.
+        ReleaseError: a check failed.
+        StorageError: DVC or the store could not be used.
+    """
+    champion = EncoderReference.load(at.encoder_reference("champion"))
+    for _ in range(ATTEMPTS):
+        head = _newest(storage)
+        if head.encoder.hash == champion.hash:
+            return Published(head.id, "unchanged", head, 0, rebased=False)
+        _pin(at, _data_of(head)[DATA])
+        dvc.reproduce(at.root, STAGES)
+        try:
+            return publish(storage, at, replace(publisher, new_encoder=True, onto=head.id))
+        except Overtaken:
+            continue
+    raise Overtaken(
+        f"arrivals were published {ATTEMPTS} times while this workspace caught up",
+        remedy="run it again when fewer arrive; arrivals go on with the encoder of before",
+    )
+
+
+def _newest(storage: Storage) -> Manifest:
+    """The newest release: under a hold the one that waits."""
+    store = ReleaseStore(storage)
+    return store.manifest(store.current().current.head)
+
+
+def _data_of(release: Manifest) -> dict[str, str]:
+    """File name -> text: which data a release was made of."""
+    found = release.provenance
+    if found.data_dvc is None:
+        raise ReleaseError(
+            f"release {release.id} was published from a workspace without data.dvc",
+            remedy="publish from a workspace with DVC (`dvc init`), then try again",
+        )
+    return {DATA: found.data_dvc} | ({LOCK: found.dvc_lock} if found.dvc_lock else {})
+
+
+def _made(
+    at: Artifacts, into: Path, changes: Mapping[str, Mapping[str, Any]], pinned: Mapping[str, str]
+) -> Artifacts:
+    target = Artifacts(into.resolve())
+    if not target.root.exists():
+        draft = target.root.with_name(f"{DRAFT}{target.root.name}")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        try:
+            _write_settings(at.params, changes, draft / at.params.name)
+            _copy_code(at.root, draft)
+            for name, text in pinned.items():
+                write_whole(draft / name, text.encode())
+            dvc.adopt_settings(at.root, draft, share_cache=True)
+            draft.rename(target.root)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    dvc.bring(target.root, DATA)
+    return target
+
+
+def _write_settings(params: Path, changes: Mapping[str, Mapping[str, Any]], to: Path) -> None:
+    """params.yaml with the changes laid over it; what it means is checked before anything is made of it."""
+    values = yaml.safe_load(params.read_text("utf-8"))
+    for section, keys in changes.items():
+        if not isinstance(keys, Mapping) or section not in values:
+            raise ConfigError(f"params.yaml has no section {section}", remedy="docs/reference.md lists them")
+        values[section] |= keys
+    write_whole(to, yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
+    Settings.load(to)
+
+
+def _copy_code(root: Path, into: Path) -> None:
+    """The code that stages run and depend on, and the commit that it is of."""
+    for name in CODE:
+        source = root / name
+        if source.is_dir():
+            shutil.copytree(source, into / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copyfile(source, into / name)
+    write_whole(into / COMMIT_FILE, (code_commit() + "\n").encode())
+
+
+def _pin(at: Artifacts, data_dvc: str) -> None:
+    """Hold this data version, and lay it out."""
+    if at.data_dvc.read_text("utf-8") != data_dvc:
+        write_whole(at.data_dvc, data_dvc.encode())
+    dvc.bring(at.root, DATA)

@@ -1,0 +1,252 @@
+"""The slow loop and the release loop in a real Airflow with a real MLflow; the tests run in order, on one platform."""
+
+import json
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import yaml
+
+from demo.airflow_client import AirflowRefused
+from demo.processes import path_with_venv
+from recsys import Release
+from recsys.publishing import ReleaseStore
+from recsys.registry import champion, entries, mlflow
+from recsys.storage import open_storage
+from tests.registry.judged import by_hand, client_of
+from tests.training.shop import shop_pairs, shop_texts
+
+pytestmark = pytest.mark.servers
+
+TRAIN, PUBLISH, ARRIVALS = "train_challenger", "publish_champion", "profile_arrivals"
+WAITS = "awaiting_input"
+SLOW = 600  # seconds that a run may take on a busy machine
+
+
+def published_hash(platform):
+    return head(platform).encoder.hash
+
+
+def head(platform):
+    store = ReleaseStore(open_storage(platform.store))
+    return store.manifest(store.current().current.head)
+
+
+def states(platform, run):
+    return {task.name: task.state for task in platform.airflow.tasks(run)}
+
+
+def task_is(platform, run_id, name, state):
+    """Wait until a task of a training is in a state."""
+
+    def reached():
+        return states(platform, platform.airflow.run(TRAIN, run_id)).get(name) == state
+
+    return platform.wait(reached, f"{name} is {state}", SLOW)
+
+
+def ended(platform, dag, run_id, state="success"):
+    run = platform.wait_for_end(dag, run_id, SLOW)
+    assert run.state == state, platform.story()
+    return states(platform, run)
+
+
+def again(platform, run_id, task):
+    """Clear a task of a training and what follows it."""
+    body = {"dry_run": False, "only_failed": False, "include_downstream": True}
+    body |= {"task_ids": [task], "dag_run_id": run_id}
+    platform.airflow._ask("POST", f"/api/v2/dags/{TRAIN}/clearTaskInstances", body)
+
+
+def hitl(platform, run_id):
+    return f"/api/v2/dags/{TRAIN}/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
+
+
+def answer(platform, run_id, option):
+    body = {"chosen_options": [option], "params_input": {}}
+    platform.airflow._ask("PATCH", hitl(platform, run_id), body)
+
+
+def recsys(platform, *words):
+    """A command by hand in the fast loop's workspace."""
+    environment = os.environ | platform.environment | {"PATH": path_with_venv()}
+    return subprocess.run(
+        ["python", "-m", "recsys", *words],
+        cwd=platform.workspace,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def shop(platform):
+    """A shop with six tastes is published; MLflow tells Airflow when the champion changes."""
+    platform.wait(lambda: platform.airflow.knows(PUBLISH), "the DAGs are known", 120)
+    assert platform.airflow.import_errors() == []
+    pairs = shop_pairs()
+    rows = [
+        {"user_id": user, "item_id": item, "event": "view", "timestamp": 1.7e9 + 60 * n}
+        for n, (user, item) in enumerate(pairs)
+    ]
+    platform.land("shop-clicks.jsonl", rows, kind="interactions")
+    platform.land("shop.jsonl", [{"item_id": item, "title": text} for item, text in shop_texts().items()])
+
+    def all_there():
+        if not Path(platform.store, "CURRENT").exists():
+            return False
+        release = Release.open(platform.store)
+        return set(shop_texts()) <= set(release.items) and len(release.users) >= 60
+
+    platform.wait(all_there, "the shop is published", SLOW)
+    done = recsys(platform, "webhook", f"{platform.server.url}/recsys/champion")
+    assert done.returncode == 0, done.stderr
+    return platform
+
+
+@pytest.fixture(scope="module")
+def training(shop):
+    """The one training of these tests, with what was typed into the form."""
+    return shop.airflow.trigger(TRAIN, {"epochs": 2, "objective": "mean"})
+
+
+def test_the_pool_for_gpus_is_there_without_hands(platform):
+    pool = platform.airflow._ask("GET", "/api/v2/pools/gpu")
+    assert pool["slots"] == 1 and "Firstlight" in pool["description"]
+
+
+def test_a_bad_value_in_the_form_is_refused_before_anything_runs(shop):
+    with pytest.raises(AirflowRefused, match="epochs"):
+        shop.airflow.trigger(TRAIN, {"epochs": 0})
+    assert shop.airflow.runs(TRAIN) == []
+
+
+def test_a_closed_gate_shows_as_skipped_and_the_champion_stays(shop, training):
+    found = ended(shop, TRAIN, training)
+    assert {found[name] for name in ("open-gate", "approve", "promote")} == {"skipped"}
+    assert {state for name, state in found.items() if state != "skipped"} == {"success"}
+    assert champion(shop.mlflow).version == "1"
+    challenger = mlflow.with_alias(shop.mlflow, "challenger")
+    own = shop.own(TRAIN, training)
+    settings = yaml.safe_load((own / "params.yaml").read_text("utf-8"))
+    assert (settings["finetune"]["epochs"], settings["finetune"]["objective"]) == (2, "mean")
+    summary = json.loads((own / "artifacts/finetune/summary.json").read_text("utf-8"))
+    assert summary["encoder_hash"] == challenger.hash and summary["params"]["epochs"] == 2
+    assert published_hash(shop) == champion(shop.mlflow).hash
+
+
+def test_a_person_who_refuses_keeps_the_champion(shop, training):
+    own = shop.own(TRAIN, training)
+    settings = yaml.safe_load((own / "params.yaml").read_text("utf-8"))
+    settings["gate"]["min_margin_over_champion"] = -1.0
+    (own / "params.yaml").write_text(yaml.safe_dump(settings), "utf-8")
+    again(shop, training, "gate")
+    task_is(shop, training, "approve", WAITS)
+    asked = shop.airflow._ask("GET", hitl(shop, training))
+    assert "challenger" in asked["subject"] and "| cold | ndcg@20 |" in asked["body"]
+    assert "The gate is **open**" in asked["body"]
+    answer(shop, training, "Reject")
+    assert ended(shop, TRAIN, training)["promote"] == "skipped"
+    assert champion(shop.mlflow).version == "1"
+
+
+def test_approved_it_becomes_champion_and_is_published_while_arrivals_go_on(shop, training):
+    again(shop, training, "approve")
+    task_is(shop, training, "approve", WAITS)
+    answer(shop, training, "Approve")
+    ended(shop, TRAIN, training)
+    new = champion(shop.mlflow)
+    assert new.hash == mlflow.with_alias(shop.mlflow, "challenger").hash != head(shop).encoder.hash
+    assert entries(shop.mlflow)[-1].how == "gated"
+    assert entries(shop.mlflow)[-1].who == f"Airflow {TRAIN} {training}, approved by admin"
+    shop.wait(lambda: shop.airflow.runs(PUBLISH), "publish_champion starts", 120)
+    shop.land("late.jsonl", [{"item_id": "late", "title": "abcd dcba"}])
+    shop.wait(lambda: published_hash(shop) == new.hash, "the new encoder is published", SLOW)
+    shop.wait(lambda: "late" in Release.open(shop.store).items, "the late arrival is published", SLOW)
+    assert published_hash(shop) == new.hash
+    shop.wait(lambda: shop.quiet(PUBLISH, ARRIVALS), "all runs end", SLOW)
+    for dag in (PUBLISH, ARRIVALS):
+        assert {run.state for run in shop.airflow.runs(dag)} == {"success"}, shop.story()
+    assert any(run.id.startswith("webhook__") for run in shop.airflow.runs(PUBLISH))
+    assert list(shop.workspaces.glob(f"{PUBLISH}.*")) == []  # each removed its own
+
+
+def deliver(shop, secret, delivery, body):
+    """POST what MLflow would; the signature is made by MLflow's own code."""
+    from mlflow.webhooks.delivery import _generate_hmac_signature
+
+    stamp, text = str(int(time.time())), json.dumps(body)
+    headers = {
+        "Content-Type": "application/json",
+        "X-MLflow-Delivery-Id": delivery,
+        "X-MLflow-Timestamp": stamp,
+        "X-MLflow-Signature": _generate_hmac_signature(secret, delivery, stamp, text),
+    }
+    address = f"{shop.server.url}/recsys/champion"
+    request = urllib.request.Request(address, text.encode(), headers, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return reply.status, json.load(reply)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_a_forged_delivery_starts_nothing_and_a_replayed_one_starts_once(shop):
+    moved = {
+        "entity": "model_version_alias",
+        "action": "created",
+        "data": {"name": "item-encoder", "alias": "champion", "version": "2"},
+    }
+    known, delivery = {run.id for run in shop.airflow.runs(PUBLISH)}, str(uuid4())
+    assert deliver(shop, "not the shared secret", delivery, moved)[0] == 401
+    other = moved | {"data": moved["data"] | {"alias": "challenger"}}
+    assert "ignored" in deliver(shop, shop.secret, str(uuid4()), other)[1]
+    assert deliver(shop, shop.secret, delivery, moved) == (200, {"started": PUBLISH})
+    assert deliver(shop, shop.secret, delivery, moved) == (200, {"known": PUBLISH})
+    found = ended(shop, PUBLISH, f"webhook__{delivery}")
+    assert set(found.values()) == {"skipped"}  # the champion is published already
+    new = {run.id for run in shop.airflow.runs(PUBLISH) if run.kind != "scheduled"} - known
+    assert new == {f"webhook__{delivery}"}
+
+
+def test_an_alias_on_a_foreign_version_is_an_error_with_its_number_and_nothing_changes(shop):
+    before, known = head(shop), {run.id for run in shop.airflow.runs(PUBLISH)}
+    client = client_of(shop.mlflow)
+    run = client.create_run(client.create_experiment(f"somebody's {uuid4().hex}"))
+    foreign = client.create_model_version("item-encoder", f"{run.info.artifact_uri}/model", run.info.run_id)
+    by_hand(shop.mlflow, "item-encoder", "champion", foreign.version)
+
+    def woken():
+        runs = [one for one in shop.airflow.runs(PUBLISH) if one.id not in known]
+        return [one for one in runs if states(shop, one).get("champion") in ("up_for_retry", "failed")]
+
+    run = shop.wait(woken, "publish_champion looks at the foreign version", 180)[0]
+    (task,) = [task for task in shop.airflow.tasks(run) if task.name == "champion"]
+    assert f"version {foreign.version} of item-encoder has no tag encoder_hash" in shop.airflow.log(
+        run, task, 80
+    )
+    by_hand(shop.mlflow, "item-encoder", "champion", "2")
+    shop.wait(lambda: shop.quiet(PUBLISH), "the runs end", SLOW)
+    assert head(shop) == before
+
+
+def test_a_champion_moved_by_hand_is_published_by_the_sweep_when_the_webhook_is_lost(shop):
+    client = client_of(shop.mlflow)
+    (hook,) = client.list_webhooks()
+    client.update_webhook(hook.webhook_id, status="DISABLED")
+    time.sleep(2)  # MLflow's cache of webhooks, which this platform keeps for a second
+    known = {run.id for run in shop.airflow.runs(PUBLISH)}
+    by_hand(shop.mlflow, "item-encoder", "champion", "1")
+    first = champion(shop.mlflow).hash
+    shop.wait(lambda: published_hash(shop) == first, "the sweep publishes version 1", SLOW)
+    new = [run for run in shop.airflow.runs(PUBLISH) if run.id not in known]
+    assert {run.kind for run in new} == {"scheduled"}
+    assert {"late", *shop_texts()} <= set(Release.open(shop.store).items)  # nothing was reverted
+    by = [(one.how, one.previous, one.version) for one in entries(shop.mlflow) if one.alias == "champion"]
+    assert by[-1] == ("by hand", "2", "1")
