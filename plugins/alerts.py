@@ -23,6 +23,18 @@ REMEDIES = {
     "--accept BATCH --why …` lets a refused batch in. Check RECSYS_LANDING and its credentials.",
     "fetch-champion": "Check that MLflow answers and that a version of item-encoder has the alias champion.",
     "publish": "Check RECSYS_STORE and its credentials; the release before this one goes on being served.",
+    "champion": "Give the alias champion to a version that Firstlight registered (`recsys ledger` lists them), and see "
+    "that MLflow answers; what is published stays as it is.",
+    "make-workspace": "The log names a key of params.yaml or of the form that is out of bounds, or data that neither "
+    "DVC's cache nor its remote has; check the disk.",
+    "finetune": "The log's last lines name the batch, or too little to learn from; it goes on from its checkpoint. The "
+    "run's workspace stays below RECSYS_WORKSPACES.",
+    "register": "Check that MLflow answers; the challenger lies in the run's workspace, trained and judged.",
+    "open-gate": "Check that MLflow answers; the verdict lies in the run's workspace and in MLflow.",
+    "approve": "Nobody answered in slow_loop.approval_hours; the champion stays. Clear the task to be asked again.",
+    "promote": "Check that MLflow answers; `recsys ledger` shows how far the change of the alias came.",
+    "catch-up": "The log names the check or the stage; arrivals go on with the encoder of before, and so do readers.",
+    "finish": "The run did its work; only its workspace below RECSYS_WORKSPACES could not be removed. Check the disk.",
     "move-pointer": "Check RECSYS_STORE and its credentials; `recsys releases` lists what can be rolled back to.",
 }
 STAGE_REMEDY = (

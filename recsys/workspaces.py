@@ -5,7 +5,7 @@ champion) works beside it, in a copy of code and settings that nobody else touch
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,10 @@ def make_workspace(at: Artifacts, into: Path, changes: Mapping[str, Mapping[str,
 
 
 def make_release_workspace(storage: Storage, at: Artifacts, into: Path) -> Artifacts:
-    """Make a workspace that holds the data of the newest release.
+    """Make a workspace that holds the data of the newest release; an earlier one of its kind goes.
+
+    Only one at a time publishes a new encoder, and what failed is tried again every few minutes: those that failed must
+    not fill the disk.
 
     Args:
         storage: where releases live.
@@ -76,7 +79,10 @@ def make_release_workspace(storage: Storage, at: Artifacts, into: Path) -> Artif
         ReleaseError: nothing has been published, or the release has no record of its data.
         StorageError: DVC could not bring the data.
     """
-    return _made(at, into, {}, _data_of(_newest(storage)))
+    pinned = _data_of(_newest(storage))
+    root = into.resolve()
+    _remove(root.parent, _kind(root), [path for path in _beside(root) if path != root])
+    return _made(at, into, {}, pinned)
 
 
 def finish_workspace(at: Artifacts, keep: int) -> tuple[Path, ...]:
@@ -94,16 +100,12 @@ def finish_workspace(at: Artifacts, keep: int) -> tuple[Path, ...]:
     """
     if at.root.exists():  # it does not where a killed run has removed it
         write_whole(at.var / DONE, b"")
-    kind = at.root.name.partition(".")[0]
-    done = [path for path in at.root.parent.glob(f"{kind}.*") if (path / "var" / DONE).exists()]
+    done = [path for path in _beside(at.root) if (path / "var" / DONE).exists()]
     newest_first = sorted(
         done, key=lambda path: ((path / "var" / DONE).stat().st_mtime_ns, path.name), reverse=True
     )
     removed = tuple(newest_first[keep:])
-    for path in removed:  # renamed first: half a workspace is never met under its name
-        path.rename(path.with_name(f"{GONE}{path.name}"))
-    for doomed in at.root.parent.glob(f"{GONE}{kind}.*"):
-        shutil.rmtree(doomed, ignore_errors=True)
+    _remove(at.root.parent, _kind(at.root), removed)
     return removed
 
 
@@ -138,6 +140,23 @@ def catch_up(storage: Storage, at: Artifacts, publisher: Publisher) -> Published
         f"arrivals were published {ATTEMPTS} times while this workspace caught up",
         remedy="run it again when fewer arrive; arrivals go on with the encoder of before",
     )
+
+
+def _kind(root: Path) -> str:
+    return root.name.partition(".")[0]
+
+
+def _beside(root: Path) -> list[Path]:
+    """Workspaces of the same kind, this one included."""
+    return sorted(root.parent.glob(f"{_kind(root)}.*"))
+
+
+def _remove(folder: Path, kind: str, doomed: Iterable[Path]) -> None:
+    """Renamed first, so that half a workspace is never met under its name; what a killed run left half goes too."""
+    for path in doomed:
+        path.rename(path.with_name(f"{GONE}{path.name}"))
+    for path in folder.glob(f"{GONE}{kind}.*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _newest(storage: Storage) -> Manifest:

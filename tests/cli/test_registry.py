@@ -97,6 +97,8 @@ def test_register_promote_and_ledger_from_a_closed_gate_to_a_forced_one(recsys, 
     made = json.loads(recsys("register", "--json").stdout)
     assert made["encoder_hash"] == encoder_hash and made["moved"] and made["alias"] == "challenger"
     assert not json.loads(recsys("register", "--json").stdout)["moved"]
+    asked = recsys("promote", "--dry-run")
+    assert asked.exit_code == 99 and "worse on warm items" in asked.stderr
     closed = recsys("promote")
     assert closed.exit_code == 99 and closed.stdout == ""
     assert "worse on warm items" in closed.stderr and "--force --why TEXT" in closed.stderr
@@ -107,6 +109,11 @@ def test_register_promote_and_ledger_from_a_closed_gate_to_a_forced_one(recsys, 
     wanted = {"alias": "champion", "how": "forced", "who": "Airflow run-7", "why": "the shop asked for it"}
     assert wanted.items() <= last.items() and last["version"] == made["version"]
     assert "forced" in recsys("ledger").stderr
+
+
+def test_forcing_a_dry_run_makes_no_sense():
+    done = CliRunner().invoke(main, ["promote", "--force", "--why", "because", "--dry-run"])
+    assert done.exit_code == 2 and "contradict" in done.stderr
 
 
 @pytest.mark.parametrize("words", [["--force"], ["--why", "because"], ["--force", "--why", " "]])
@@ -120,3 +127,17 @@ def test_without_a_registry_the_commands_say_which_variable_is_missing(workspace
     for command in ("register", "promote", "ledger"):
         done = CliRunner().invoke(main, [command])
         assert done.exit_code == 1 and "MLFLOW_TRACKING_URI is not set" in done.stderr
+
+
+def test_without_a_registry_or_a_release_there_is_no_champion_to_publish(workspace, tmp_path, monkeypatch):
+    monkeypatch.setenv("RECSYS_WORKSPACE", str(workspace.root))
+    monkeypatch.setenv("RECSYS_STORE", str(tmp_path / "store"))
+    done = CliRunner().invoke(main, ["champion", "--skip-code", "--json"])
+    assert done.exit_code == 99 and json.loads(done.stdout) == {"to_publish": False}
+    assert CliRunner().invoke(main, ["champion"]).exit_code == 0
+
+
+def test_a_webhook_needs_the_secret(workspace, monkeypatch):
+    monkeypatch.setenv("RECSYS_WORKSPACE", str(workspace.root))
+    done = CliRunner().invoke(main, ["webhook", "http://127.0.0.1:9/"])
+    assert done.exit_code == 1 and "RECSYS_WEBHOOK_SECRET is not set" in done.stderr

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsys.cli import main
+from recsys.encoders import EncoderReference
 from tests.publishing.shop import FILMS, HER, UP, Shop, tiny_reference
 
 Run = Callable[..., Result]
@@ -50,6 +51,26 @@ def test_publish_says_what_it_did_and_does_it_once(shop: Shop) -> None:
     again = answer("publish")
     assert (again["outcome"], again["release"]) == ("unchanged", first["release"])
     assert "holds this content already" in run("publish").stderr
+
+
+def test_an_arrival_waits_for_the_next_run_when_another_encoder_was_published(
+    shop: Shop, tmp_path: Path
+) -> None:
+    run("publish")
+    old = shop.reference
+    shop.set_encoder(tiny_reference(tmp_path / "cache" / "encoders", "second"))
+    shop.build()
+    assert "OtherEncoder" in run("publish", code=1).stderr
+    new = answer("publish", "--new-encoder")["release"]
+    shop.set_encoder(old)
+    shop.items(UP, day=1)
+    shop.build()
+    assert new in run("publish", "--skip-code", code=99).stderr
+    fetched = answer("fetch-champion", "--published")
+    assert fetched["hash"] != old.hash
+    shop.set_encoder(EncoderReference(**fetched))
+    shop.build()
+    assert answer("publish", "--skip-code")["outcome"] == "published"
 
 
 def test_a_release_is_used_from_the_command_line(shop: Shop, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 DOCKER = Path(__file__).resolve().parents[2] / "docker"
-ONE_SHOT = {"buckets", "workspace", "airflow-migrate"}
+ONE_SHOT = {"buckets", "workspace", "airflow-migrate", "webhook"}
 AIRFLOW = {"airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"}
 WORKERS = {"airflow-worker", "airflow-worker-gpu"}
 # What the Compose specification allows in a service, as far as this file needs it.

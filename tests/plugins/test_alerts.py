@@ -74,7 +74,11 @@ def test_one_signed_post_names_dag_task_run_try_and_remedy(alerts, receiver):
 
 
 @pytest.mark.parametrize(
-    "task", ["ingest", "fetch-champion", "validate", "profiles-champion", "publish", "move-pointer"]
+    "task",
+    [
+        *("ingest", "fetch-champion", "validate", "profiles-champion", "publish", "move-pointer", "champion"),
+        *("make-workspace", "finetune", "register", "open-gate", "approve", "promote", "catch-up", "finish"),
+    ],
 )
 def test_every_task_has_a_remedy(alerts, task):
     assert len(alerts.failure(failed(task))["remedy"]) > 100

@@ -1,0 +1,102 @@
+"""What tasks of the slow loop have beside a command: the form, the pod, the verdict that a person sees."""
+
+import json
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import yaml
+
+
+@pytest.fixture
+def slow(plugin, monkeypatch, tmp_path):
+    """The plugin on a workspace whose params.yaml a test may change."""
+    module, tasks = plugin("slow_loop"), plugin("recsys_tasks")
+    monkeypatch.setattr(tasks, "WORKSPACE", tmp_path)
+    root = tasks.Path(__file__).resolve().parents[2]
+    values = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
+
+    def turn(section, **changes):
+        values[section] |= changes
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+
+    turn("gate")
+    module.turn = turn
+    return module
+
+
+def test_the_form_shows_what_params_yaml_says_with_the_bounds_of_the_code(slow):
+    slow.turn("finetune", epochs=4, layers="lora")
+    form = slow.form()
+    assert form["epochs"].value == 4 and form["layers"].value == "lora"
+    assert form["epochs"].schema["minimum"] == 1 and form["epochs"].description
+    assert "roles" not in form
+    assert [*form][:2] == ["objective", "layers"]
+    with pytest.raises(Exception, match="0 is less than the minimum"):
+        form["epochs"].resolve(0)
+    with pytest.raises(Exception, match="is not one of"):
+        form["objective"].resolve("magic")
+
+
+def test_with_approval_a_person_is_asked_between_an_open_gate_and_the_alias(slow):
+    assert [task.task_id for task in slow.promotion()] == ["promote"]
+    slow.turn("gate", needs_approval=True)
+    slow.turn("slow_loop", approval_hours=2)
+    gate, ask, promote = slow.promotion()
+    assert gate.bash_command == "exec python -m recsys promote --dry-run" and gate.task_id == "open-gate"
+    assert ask.response_timeout.total_seconds() == 7200 and ask.execution_timeout != ask.response_timeout
+    assert "approved by" in promote.env["RECSYS_WHO"] and not ask.fail_on_reject
+
+
+def test_a_gpu_task_has_pool_and_queue_and_no_pod_where_kubernetes_is_not_installed(slow):
+    slow.turn("slow_loop", pool="big", queue="fast")
+    assert slow.gpu() == {"pool": "big", "queue": "fast", "executor_config": {}}
+
+
+def test_under_kubernetes_the_pod_asks_for_gpus_and_image(slow, monkeypatch):
+    """The client is no dependency of Firstlight; its models only carry what they are given."""
+
+    class Model(SimpleNamespace):
+        def __init__(self, **given):
+            super().__init__(**given)
+
+    names = ("V1Pod", "V1PodSpec", "V1Container", "V1ResourceRequirements")
+    models = ModuleType("kubernetes.client.models")
+    for name in names:
+        setattr(models, name, type(name, (Model,), {}))
+    client = ModuleType("kubernetes.client")
+    client.models = models
+    for name, module in (("kubernetes", ModuleType("kubernetes")), ("kubernetes.client", client)):
+        module.__spec__ = SimpleNamespace(name=name)
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setitem(sys.modules, "kubernetes.client.models", models)
+    slow.turn("slow_loop", gpus=2, image="shop/train:1")
+    pod = slow.gpu()["executor_config"]["pod_override"]
+    (container,) = pod.spec.containers
+    assert (container.name, container.image) == ("base", "shop/train:1")
+    assert container.resources.limits == {"nvidia.com/gpu": "2"}
+    slow.turn("slow_loop", gpus=0, image="")
+    assert slow.gpu()["executor_config"] == {}
+
+
+def test_the_verdict_shows_figures_of_both_and_what_every_rule_said(slow, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000/")
+    decision = {
+        "open": False,
+        "encoder_hash": "b" * 64,
+        "champion_hash": "a" * 64,
+        "checks": [
+            {"asks": "Enough test users met a cold item.", "reason": None},
+            {"asks": "On cold items the champion is beaten.", "reason": "it is not, by 0.1"},
+        ],
+    }
+    metrics = {"cold/ndcg@20": 0.25, "challenger/cold/ndcg@20": 0.5, "floors/random/cold/ndcg@20": 0.1}
+    for name, content in (("gate/decision.json", decision), ("evaluate/metrics.json", metrics)):
+        path = tmp_path / "artifacts" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(content))
+    said = slow.verdict(tmp_path)
+    assert "`bbbbbbbbbb` against champion `aaaaaaaaaa`" in said
+    assert said.count("| cold |") == 1 and "| cold | ndcg@20 | 0.2500 | 0.5000 |" in said
+    assert "- Enough test users met a cold item. Yes." in said and "beaten. it is not, by 0.1" in said
+    assert "The gate is **closed**" in said and "http://mlflow:5000/#/models/item-encoder" in said

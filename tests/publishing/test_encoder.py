@@ -1,0 +1,109 @@
+"""The published encoder in a workspace, and publishing onto one release only."""
+
+import pytest
+
+from recsys.artifacts import Artifacts
+from recsys.encoders import EncoderReference, verify_packed
+from recsys.errors import OtherEncoder, Overtaken, ReleaseError
+from recsys.publishing import ReleaseStore, bring_encoder, resume, rollback
+from tests.publishing.shop import HER, UP, tiny_reference
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A workspace on another machine: nothing in its cache."""
+
+    def go():
+        monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "other-cache"))
+        return Artifacts(tmp_path / "other")
+
+    return go
+
+
+def reference_of(at):
+    return EncoderReference.load(at.encoder_reference("champion"))
+
+
+def test_before_the_first_release_there_is_none(folder, elsewhere):
+    at = elsewhere()
+    assert bring_encoder(folder, at) is None
+    assert not at.encoder_reference("champion").exists()
+
+
+def test_its_files_come_from_the_store_whole_and_only_once(shop, storage, elsewhere):
+    shop.publish(storage)
+    at = elsewhere()
+    assert bring_encoder(storage, at) == shop.reference == reference_of(at)
+    verify_packed(shop.reference, at.encoders)
+    assert EncoderReference.load(at.encoders / shop.reference.hash / "encoder.json").registry is None
+    before = at.encoder_reference("champion").stat().st_mtime_ns
+    bring_encoder(storage, at)
+    assert at.encoder_reference("champion").stat().st_mtime_ns == before  # or DVC would encode again
+
+
+def test_a_damaged_file_is_brought_again_and_one_damaged_in_the_store_gets_no_name(shop, folder, elsewhere):
+    done = shop.publish(folder)
+    at = elsewhere()
+    bring_encoder(folder, at)
+    (at.encoders / shop.reference.hash / "model.bin").write_text("tiny model.b1n")
+    bring_encoder(folder, at)
+    verify_packed(shop.reference, at.encoders)
+    (file,) = [one for one in done.manifest.encoder.files if one.name == "model.bin"]
+    (at.encoders / shop.reference.hash / "model.bin").unlink()
+    folder.write(f"objects/{file.sha256}", b"torn")
+    with pytest.raises(ReleaseError, match=r"model\.bin.*is corrupt"):
+        bring_encoder(folder, at)
+    assert [path.name for path in at.encoders.iterdir()] == [shop.reference.hash]
+
+
+def test_it_is_the_newest_releases_also_under_a_hold(shop, folder, cache):
+    old = shop.reference
+    shop.publish(folder)
+    shop.set_encoder(tiny_reference(cache / "encoders", "second"))
+    second = shop.build().publish(folder, new_encoder=True)
+    rollback(folder, "previous", "me", "looks odd")
+    assert ReleaseStore(folder).current().current.release != second.release
+    shop.set_encoder(old)
+    assert bring_encoder(folder, shop.at).hash == second.manifest.encoder.hash == reference_of(shop.at).hash
+    resume(folder, "me")
+    assert bring_encoder(folder, shop.at).hash == second.manifest.encoder.hash
+
+
+def test_arrivals_go_on_with_the_old_encoder_until_the_swap_and_with_the_new_one_after_it(
+    open_shop, folder, cache
+):
+    """One shop takes arrivals, another brings a new encoder; each release has one encoder and nothing is lost."""
+    shop, beside = open_shop("arrivals"), open_shop("beside")
+    shop.items(UP)
+    shop.build().publish(folder)
+    beside.items(UP)
+    beside.set_encoder(tiny_reference(cache / "encoders", "second"))
+    beside.build()
+    shop.items(HER, day=1)
+    arrived = shop.build().publish(folder)  # meanwhile
+    with pytest.raises(Overtaken, match=f"newest release is {arrived.release}(.|\n)*recsys catch-up"):
+        beside.publish(folder, new_encoder=True, onto=arrived.manifest.parent)
+    beside.items(HER, day=1)
+    swapped = beside.build().publish(folder, new_encoder=True, onto=arrived.release)
+    assert swapped.manifest.parts == arrived.manifest.parts
+    shop.ratings([("ann", "her")], day=2)
+    with pytest.raises(OtherEncoder, match="fetch-champion --published"):
+        shop.build().publish(folder)
+    shop.set_encoder(bring_encoder(folder, shop.at))
+    last = shop.build().publish(folder)
+    assert last.manifest.encoder.hash == beside.reference.hash
+    assert last.manifest.parts > swapped.manifest.parts
+    assert {s.name for s in last.manifest.segments} == {s.name for s in swapped.manifest.segments}
+
+
+def test_interactions_that_were_published_meanwhile_are_caught_up_with_too(open_shop, folder, cache):
+    shop, beside = open_shop("arrivals"), open_shop("beside")
+    shop.items(UP)
+    first = shop.build().publish(folder)
+    beside.items(UP)
+    beside.set_encoder(tiny_reference(cache / "encoders", "second"))
+    beside.build()
+    shop.ratings([("ann", "up")])
+    shop.build().publish(folder)
+    with pytest.raises(Overtaken):
+        beside.publish(folder, new_encoder=True, onto=first.release)

@@ -1,0 +1,121 @@
+"""Workspaces of their own, with a real DVC: pinned to one data version, made once, removed when they have done."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from recsys.dvc import track_data
+from recsys.encoders import EncoderReference
+from recsys.errors import ArtifactMissing, ConfigError, ReleaseError, StorageError
+from recsys.settings import Settings
+from recsys.storage import open_storage
+from recsys.workspaces import finish_workspace, make_release_workspace, make_workspace
+from tests.publishing.shop import ROOT, UP, Shop, tiny_reference
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """A shop under DVC, with the code that its stages depend on."""
+    monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cache"))
+    made = Shop(tmp_path / "shop", tiny_reference(tmp_path / "cache/encoders"))
+    for name in ("dvc.yaml", ".dvcignore"):
+        (made.at.root / name).write_bytes((ROOT / name).read_bytes())
+    (made.at.root / "recsys").mkdir()
+    (made.at.root / "recsys/errors.py").write_bytes((ROOT / "recsys/errors.py").read_bytes())
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=made.at.root, check=True)
+    made.items(UP)
+    return made
+
+
+def parts(at):
+    return sorted(path.name for path in (at.data / "catalogue").iterdir())
+
+
+def test_it_holds_the_data_of_now_whatever_lands_later_and_its_own_settings(shop, tmp_path):
+    track_data(shop.at.root)
+    into = tmp_path / "own" / "train.1"
+    made = make_workspace(shop.at, into, {"finetune": {"epochs": 3, "roles": ["challenger"]}})
+    assert parts(made) == parts(shop.at) and made.root == into
+    assert (made.root / "recsys/errors.py").exists() and (made.root / ".code_commit").read_text().strip()
+    assert str(shop.at.root / ".dvc/cache") in (into / ".dvc/config").read_text()
+    ours, theirs = Settings.load(made.params), Settings.load(shop.at.params)
+    assert (ours.finetune.epochs, ours.finetune.roles) == (3, ("challenger",))
+    assert ours.finetune.model_copy(update={"epochs": theirs.finetune.epochs, "roles": ()}) == theirs.finetune
+    shop.items({"late": "A late one"}, day=1)
+    track_data(shop.at.root)
+    again = make_workspace(shop.at, into, {"finetune": {"epochs": 7}})  # a retried task
+    assert again == made and len(parts(made)) == 1 and len(parts(shop.at)) == 2
+    assert Settings.load(made.params).finetune.epochs == 3
+    # Killed after the folder was made and before the data was laid out:
+    subprocess.run(["rm", "-rf", str(made.data)], check=True)
+    assert len(parts(make_workspace(shop.at, into, {}))) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"finetune": {"epochs": 0}}, r"finetune\.epochs"),
+        ({"finetune": {"epoks": 3}}, r"finetune\.epoks"),
+        ({"fine": {"epochs": 3}}, "no section fine"),
+    ],
+)
+def test_a_bad_value_is_an_error_that_names_the_key_before_anything_is_made(shop, tmp_path, changes, says):
+    shop.at.data_dvc.write_text("outs: []\n")
+    with pytest.raises(ConfigError, match=says):
+        make_workspace(shop.at, tmp_path / "own/train.1", changes)
+    assert list((tmp_path / "own").iterdir()) == []
+
+
+def test_with_nothing_accepted_or_nothing_published_there_is_nothing_to_pin(shop, tmp_path):
+    with pytest.raises(ArtifactMissing, match="nothing has been accepted"):
+        make_workspace(shop.at, tmp_path / "own/train.1", {})
+    storage = open_storage(str(tmp_path / "store"))
+    with pytest.raises(ReleaseError, match="holds no release"):
+        make_release_workspace(storage, shop.at, tmp_path / "own/publish.1")
+    shop.build().publish(storage)  # without data.dvc
+    with pytest.raises(ReleaseError, match=r"without data\.dvc"):
+        make_release_workspace(storage, shop.at, tmp_path / "own/publish.1")
+
+
+def test_data_that_no_cache_has_is_an_error_and_the_next_try_finds_it(shop, tmp_path):
+    track_data(shop.at.root)
+    cache, gone = shop.at.root / ".dvc/cache", tmp_path / "gone"
+    cache.rename(gone)
+    with pytest.raises(StorageError, match=r"data\.dvc"):
+        make_workspace(shop.at, tmp_path / "own/train.1", {})
+    gone.rename(cache)
+    assert parts(make_workspace(shop.at, tmp_path / "own/train.1", {})) == parts(shop.at)
+
+
+def test_one_of_a_release_holds_the_releases_data_not_that_of_now(shop, tmp_path):
+    track_data(shop.at.root)
+    storage = open_storage(str(tmp_path / "store"))
+    shop.build().publish(storage)
+    shop.items({"late": "A late one"}, day=1)
+    track_data(shop.at.root)
+    (tmp_path / "own/publish.0").mkdir(parents=True)  # failed; only one at a time publishes a new encoder
+    made = make_release_workspace(storage, shop.at, tmp_path / "own/publish.1")
+    assert [path.name for path in (tmp_path / "own").iterdir()] == ["publish.1"]
+    assert len(parts(made)) == 1 and len(parts(shop.at)) == 2
+    assert yaml.safe_load(made.params.read_text()) == yaml.safe_load(shop.at.params.read_text())
+    assert not made.encoder_reference("champion").exists()  # fetch-champion brings the one to publish
+    assert EncoderReference.load(shop.at.encoder_reference("champion")) == shop.reference
+
+
+def test_those_that_succeeded_go_but_for_the_newest_and_those_that_failed_stay(tmp_path):
+    from recsys.artifacts import Artifacts
+
+    own = tmp_path / "own"
+    runs = {name: Artifacts(own / name) for name in ("train.1", "train.2", "train.3", "publish.1")}
+    for at in runs.values():
+        at.root.mkdir(parents=True)
+    finish_workspace(runs["train.1"], keep=1)
+    assert finish_workspace(runs["train.3"], keep=1) == (runs["train.1"].root,)
+    assert sorted(path.name for path in own.iterdir()) == ["publish.1", "train.2", "train.3"]  # 2 has failed
+    assert finish_workspace(runs["train.3"], keep=0) == (runs["train.3"].root,)
+    assert finish_workspace(runs["train.3"], keep=0) == ()  # a retried task finds itself gone
+    (own / ".gone-train.9").mkdir()  # killed while it removed one
+    assert finish_workspace(runs["train.2"], keep=0) == (runs["train.2"].root,)
+    assert [path.name for path in own.iterdir()] == ["publish.1"]
