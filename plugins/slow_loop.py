@@ -45,8 +45,10 @@ def form() -> dict[str, Param]:
 
 def _field(name: str, schema: Mapping[str, Any], value: object) -> Param:
     rules = {key: rule for key, rule in schema.items() if key not in ("description", "title")}
-    group = "What most runs turn" if name in TURNED else "Everything else"
-    return Param(value, description=schema.get("description"), title=name, section=group, **rules)
+    group = (
+        {} if name in TURNED else {"section": "Everything else of section finetune"}
+    )  # which begins folded
+    return Param(value, description=schema.get("description"), title=name, **group, **rules)
 
 
 def make_workspace(options: str) -> BashOperator:
@@ -136,15 +138,12 @@ def verdict(workspace: Path) -> str:
     decision = json.loads((workspace / "artifacts/gate/decision.json").read_text("utf-8"))
     metrics = json.loads((workspace / "artifacts/evaluate/metrics.json").read_text("utf-8"))
     lines = [
-        f"Challenger `{decision['encoder_hash'][:10]}` against champion `{str(decision['champion_hash'])[:10]}`:"
+        f"The gate is **{'open' if decision['open'] else 'closed'}** for challenger `{decision['encoder_hash'][:10]}` "
+        f"against champion `{str(decision['champion_hash'])[:10]}`. Champion → challenger:",
+        "",
+        *_table(metrics),
+        "",
     ]
-    lines += ["", "| slice | metric | champion | challenger |", "|---|---|---|---|"]
-    for name, value in metrics.items():
-        other = metrics.get(f"challenger/{name}")
-        if name.split("/")[0] in SLICES and other is not None and value is not None:
-            part, _, metric = name.partition("/")
-            lines.append(f"| {part} | {metric} | {value:.4f} | {other:.4f} |")
-    lines += ["", f"The gate is **{'open' if decision['open'] else 'closed'}**:", ""]
     lines += [f"- {check['asks']} {check['reason'] or 'Yes.'}" for check in decision["checks"]]
     registry = os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
     where = f"[MLflow]({registry}/#/models/item-encoder)" if registry else "MLflow"
@@ -153,3 +152,15 @@ def verdict(workspace: Path) -> str:
         f"Users' lists before and after are in gate.html beside the version with alias challenger in {where}.",
     ]
     return "\n".join(lines)
+
+
+def _table(metrics: Mapping[str, float | None]) -> list[str]:
+    """A row per slice, a column per metric of both models; figures that one of them lacks stay out."""
+    found = [name for name in metrics if name.split("/")[0] in SLICES and f"challenger/{name}" in metrics]
+    columns = list(dict.fromkeys(name.partition("/")[2] for name in found))
+    lines = [f"| items | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for part in dict.fromkeys(name.split("/")[0] for name in found):
+        both = [(metrics.get(f"{part}/{one}"), metrics.get(f"challenger/{part}/{one}")) for one in columns]
+        cells = ["" if None in pair else f"{pair[0]:.3f} → {pair[1]:.3f}" for pair in both]
+        lines.append(f"| {part} | {' | '.join(cells)} |")
+    return lines
