@@ -17,7 +17,7 @@ from recsys.catalogue.split import Split
 from recsys.encoders import pack_encoder
 from recsys.encoders.reference import REFERENCE
 from recsys.encoders.source import TOKENIZER, find_source, source_files
-from recsys.evaluation.seen import identity
+from recsys.evaluation.seen import hash_rule, identity
 from recsys.features.text import SCHEMA, feature_files
 from recsys.settings import Settings
 from recsys.storage.atomic import write_whole
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from recsys.training.inputs import Inputs
     from recsys.training.tower import Tower
 
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 """Part of every run's key; raise it when the same inputs would give other weights."""
 FROZEN = "frozen"
 MODEL = "artifacts/finetune/model"
@@ -45,6 +45,7 @@ class _Job:
     variants: tuple[tuple[str, ...], ...]
     """Of each text, for field dropout."""
     cut: datetime | None
+    held_out_by: str | None
     trained_on: str
     features: str
     source: Path
@@ -102,6 +103,7 @@ def _survey(settings: Settings, at: Artifacts) -> _Job:
         training_set,
         variants,
         split.summary.cut,
+        hash_rule(split.summary.by, settings.split.seed, settings.split.test_share),
         trained_on,
         texts,
         source,
@@ -189,6 +191,7 @@ def _tell(
         source=settings.encoder.source,
         trained_on=job.trained_on,
         cut=job.cut,
+        held_out_by=job.held_out_by,
         features=job.features,
         params=params,
         ridge_lambda=settings.users.ridge_lambda,

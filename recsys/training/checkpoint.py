@@ -53,6 +53,10 @@ class Record:
     best_epoch: int = 0
     stopped: bool = False
     """Nothing is left to do."""
+    memory: tuple[int, bool] | None = None
+    """Tokens at once and whether gradients are cached, as a full memory left them."""
+    scaler: dict[str, float] | None = None
+    """State of float16's scaler."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ class Checkpoints:
         except (FileNotFoundError, SafetensorError):
             return None
         values["epochs"] = tuple(Epoch(**one) for one in values["epochs"])
-        record = Record(**(values | {"losses": tuple(values["losses"])}))
+        memory = values["memory"] and tuple(values["memory"])
+        record = Record(**(values | {"losses": tuple(values["losses"]), "memory": memory}))
         if not all((self.folder / name).is_file() for name in (record.profiles, record.best)):
             return None
         return record, _named(tensors, "weight:"), _named(tensors, "optimizer:")

@@ -23,6 +23,7 @@ from recsys.training.inputs import Inputs
 from recsys.training.optimizing import (
     learning_rate,
     make_optimizer,
+    make_scaler,
     move,
     optimizer_tensors,
     restore_optimizer,
@@ -105,7 +106,7 @@ class _Run:
     ) -> None:
         self.training_set, self.tower, self.inputs, self.params = training_set, tower, inputs, params
         self.ridge_lambda, self.checkpoints, self.watcher = ridge_lambda, checkpoints, watcher
-        self.optimizer = make_optimizer(tower, params)
+        self.optimizer, self.scaler = make_optimizer(tower, params), make_scaler(params, inputs.device)
         self.encoding = Encoding(tower, inputs, params, inputs.device, watcher.say)
         self.memory = Memory(params.encode_tokens, params.grad_cache)
         self.record = Record()
@@ -136,23 +137,32 @@ class _Run:
         self.record, weights, moments = found
         _load(self.tower, weights)
         restore_optimizer(self.optimizer, self.tower, moments)
+        if self.record.memory is not None:
+            self.memory = Memory(*self.record.memory)
+        if self.scaler is not None and self.record.scaler is not None:
+            self.scaler.load_state_dict(self.record.scaler)
         self._remember(self.checkpoints.load_profiles(self.record.profiles))
         self.watcher.say(f"goes on after step {self.record.step:,} of {self.n_steps:,}")
 
     def _step(self) -> None:
-        step, share = self.record.step, 1 / self.params.accumulate
+        step, scale = self.record.step, 1 / self.params.accumulate
+        if self.scaler is not None:
+            scale *= self.scaler.get_scale()
         losses, n_examples = [], 0
         for number in range(step * self.params.accumulate, (step + 1) * self.params.accumulate):
             plan = plan_batch(self.known, number)
             if plan is None:
                 continue
-            loss, self.memory = self.encoding.gradient(plan, number, self.memory, share)
+            loss, self.memory = self.encoding.gradient(plan, number, self.memory, scale)
             losses.append(loss)
             n_examples += len(plan.rows)
         if losses:
             rate = learning_rate(step, self.n_steps, self.params)
-            scale = self.encoding.loss_scale
-            move(self.optimizer, self.tower, rate, self.params.max_grad_norm, step, scale)
+            norm = move(self.optimizer, self.tower, rate, self.params.max_grad_norm, step, self.scaler)
+            if not np.isfinite(norm):
+                self.watcher.say(
+                    f"step {step}: float16 overflowed, left out; loss scale {self.scaler.get_scale():g}"
+                )
             self.watcher.on_step(losses[-1], n_examples)
         self.record = replace(self.record, step=step + 1, losses=(*self.record.losses, *losses))
 
@@ -160,7 +170,7 @@ class _Run:
         """Encode everything, ask the validation slice, keep what is best so far."""
         params, step = self.params, self.record.step
         vectors_ID = encode_all(
-            self.tower, self.inputs, params.encode_tokens, params.precision, self.inputs.device
+            self.tower, self.inputs, self.memory.tokens, params.precision, self.inputs.device
         )
         if not np.isfinite(vectors_ID).all():
             raise TrainingError(
@@ -207,6 +217,11 @@ class _Run:
         self.known = Known(self.training_set, self.params, vectors_ID, self.ridge_lambda)
 
     def _save(self) -> None:
+        self.record = replace(
+            self.record,
+            memory=(self.memory.tokens, self.memory.cached),
+            scaler=None if self.scaler is None else self.scaler.state_dict(),
+        )
         self.checkpoints.save(
             self.record, _weights(self.tower), optimizer_tensors(self.optimizer, self.tower)
         )

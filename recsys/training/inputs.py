@@ -35,8 +35,8 @@ class Inputs(Protocol):
     def device(self) -> str:
         """Where batches go."""
 
-    def block(self, rows: NDArray[np.int64]) -> Tensor:
-        """Inputs of the tower for texts of one length: [B, L] or [B, L, D]."""
+    def block(self, places_BL: NDArray[np.int64]) -> Tensor:
+        """Inputs of the tower [B, L] or [B, L, D], for texts of one length by the places of their tokens: `Words`."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class TokenInputs:
     tokens: Tokens
     device: str
 
-    def block(self, rows: NDArray[np.int64]) -> Tensor:
+    def block(self, places_BL: NDArray[np.int64]) -> Tensor:
         """ids_BL."""
-        return torch.from_numpy(self.tokens.block(rows)).to(self.device)
+        return torch.from_numpy(self.tokens.ids_T[places_BL]).to(self.device)
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,9 @@ class FrozenInputs:
     hidden_TD: NDArray[np.float32]
     device: str
 
-    def block(self, rows: NDArray[np.int64]) -> Tensor:
+    def block(self, places_BL: NDArray[np.int64]) -> Tensor:
         """hidden_BLD."""
-        length = int(self.tokens.lengths_N[rows[0]])
-        places = self.tokens.starts_N[rows][:, None] + np.arange(length)
-        return torch.from_numpy(self.hidden_TD[places]).to(self.device)
+        return torch.from_numpy(self.hidden_TD[places_BL]).to(self.device)
 
 
 def frozen_key(source_key: str, cut: int, tokens: Tokens) -> str:
@@ -118,11 +116,12 @@ def _compute(tower: Tower, tokens: Tokens, path: Path, device: str) -> None:
     tower.eval()
     with whole_file(path) as temporary:
         made = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
-        rows = np.arange(len(tokens.starts_N))
+        words = tokens.words(np.arange(len(tokens.starts_N)))
         with torch.inference_mode():
-            for batch in tokens.batches(rows, ENCODED_AT_ONCE):
-                ids_BL = torch.from_numpy(tokens.block(batch)).to(device)
-                places = tokens.starts_N[batch][:, None] + np.arange(ids_BL.shape[1])
-                made[places] = tower.lower(ids_BL).cpu().numpy()
+            for pack in words.packs(ENCODED_AT_ONCE):
+                for texts in pack:
+                    places_BL = words.block(texts)
+                    ids_BL = torch.from_numpy(tokens.ids_T[places_BL]).to(device)
+                    made[places_BL] = tower.lower(ids_BL).cpu().numpy()
         made.flush()
         del made

@@ -13,6 +13,8 @@ from recsys.training.params import FinetuneParams
 from recsys.training.tower import Tower
 
 FIRST, SECOND, COUNT = "exp_avg", "exp_avg_sq", "step"
+SMALLEST_SCALE = 1e-3
+"""A loss that must be scaled down further than this is no matter of float16's range."""
 
 
 def learning_rate(step: int, n_steps: int, params: FinetuneParams) -> float:
@@ -50,13 +52,37 @@ def make_optimizer(tower: Tower, params: FinetuneParams) -> Any:  # noqa: ANN401
     return torch.optim.AdamW(groups, lr=params.learning_rate, fused=True)
 
 
+def make_scaler(params: FinetuneParams, device: str) -> Any:  # noqa: ANN401  torch.amp.GradScaler or None
+    """What the loss is multiplied by in float16, whose small gradients vanish and whose large ones overflow.
+
+    Paper: Micikevicius et al. 2018, ICLR, "Mixed precision training", arXiv:1710.03740 (dynamic loss scaling).
+
+    Args:
+        params: precision.
+        device: where it is trained.
+
+    Returns:
+        The scaler; None where nothing is computed in float16.
+    """
+    if params.precision != "float16" or not device.startswith("cuda"):
+        return None
+    return fresh_scaler(device)
+
+
+def fresh_scaler(device: str) -> Any:  # noqa: ANN401  torch.amp.GradScaler
+    """A scaler that is ready for `move`."""
+    scaler = torch.amp.GradScaler(device)
+    scaler.scale(torch.zeros((), device=device))  # it makes its tensors with the first loss that it sees
+    return scaler
+
+
 def move(
     optimizer: Any,  # noqa: ANN401
     tower: Tower,
     rate: float,
     max_grad_norm: float,
     step: int,
-    loss_scale: float = 1.0,
+    scaler: Any = None,  # noqa: ANN401
 ) -> float:
     """Shorten the gradient, step, forget the gradient.
 
@@ -66,26 +92,31 @@ def move(
         rate: learning rate of this step.
         max_grad_norm: longer gradients are shortened to it.
         step: for the message.
-        loss_scale: what the gradient is too large by.
+        scaler: whose scale the gradient is too large by; lowers it where the gradient overflowed.
 
     Returns:
-        The gradient's length before it was shortened.
+        The gradient's length before it was shortened; not finite where it overflowed and the step was left out.
 
     Raises:
-        TrainingError: it is not finite; no weight has moved.
+        TrainingError: it is not finite, with a scaler at no scale; no weight has moved.
     """
     trained = [value for _, value in tower.trained() if value.grad is not None]
-    if loss_scale != 1.0:
-        torch._foreach_div_([value.grad for value in trained], loss_scale)
+    if scaler is not None:
+        scaler.unscale_(optimizer)
     norm = float(torch.nn.utils.clip_grad_norm_(trained, max_grad_norm, foreach=True))
-    if not norm < float("inf"):  # NaN compares false
+    is_finite = norm < float("inf")  # NaN compares false
+    if not is_finite and (scaler is None or scaler.get_scale() < SMALLEST_SCALE):
         raise TrainingError(
             f"step {step}: the gradient's length is {norm}",
             remedy="lower finetune.learning_rate or raise finetune.temperature; the last checkpoint is kept",
         )
     for group in optimizer.param_groups:
         group["lr"] = rate
-    optimizer.step()
+    if scaler is None:
+        optimizer.step()
+    else:
+        scaler.step(optimizer)
+        scaler.update()
     optimizer.zero_grad(set_to_none=True)
     return norm
 

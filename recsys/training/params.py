@@ -1,8 +1,8 @@
 """What steers fine-tuning. Values live in params.yaml."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class FinetuneParams(BaseModel):
@@ -49,9 +49,9 @@ class FinetuneParams(BaseModel):
     popularity_power: float = Field(ge=0, le=1)
     """Items are drawn with chance ~ (number of users) ** this; 0 draws each once per epoch."""
     logq: float = Field(ge=0, le=1)
-    """Share of log(chance to be drawn first) taken off an item's score; idle where popularity_power is 0."""
+    """Share of log(chance to be in the batch) taken off an item's score; idle where popularity_power is 0."""
     item_side: float = Field(ge=0)
-    """Weight of the softmax over users for each item, beside that over items for each user."""
+    """Weight of the softmax over users for each item, beside that over items for each user; pairs: of the way back."""
     together_weight: float = Field(ge=0)
     """Weight of the loss on pairs of items that share users; 0: none."""
     hard_share: float = Field(ge=0, le=0.75)
@@ -59,7 +59,7 @@ class FinetuneParams(BaseModel):
     hard_quantile: float = Field(gt=0, le=1)
     """An item nearer to a positive of the same batch than this quantile of all items is no negative; 1: no limit."""
     word_dropout: float = Field(ge=0, lt=1)
-    """Share of a text's tokens that a step leaves out, rounded down: short texts may lose none."""
+    """Chance of each token to be left out in a step; one of a text always stays."""
     field_dropout: float = Field(ge=0, lt=1)
     """Chance that a step sees a text without one of its fields."""
     adversarial_epsilon: float = Field(ge=0)
@@ -76,3 +76,12 @@ class FinetuneParams(BaseModel):
     """Steps between two checkpoints; a killed run goes on from the last one."""
     seed: int = Field(ge=0)
     """Of everything random."""
+
+    @model_validator(mode="after")
+    def _means_what_it_says(self) -> Self:
+        """Objective pairs draws a pair of each user: what chooses the items of a batch has no place there."""
+        idle = {"popularity_power": 0, "hard_share": 0, "hard_quantile": 1}
+        wrong = [f"{name}: {value}" for name, value in idle.items() if getattr(self, name) != value]
+        if self.objective == "pairs" and wrong:
+            raise ValueError(f"objective pairs draws pairs of users' items; set {', '.join(wrong)}")
+        return self

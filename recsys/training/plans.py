@@ -25,6 +25,7 @@ from recsys.training.losses.together import used_together
 from recsys.training.params import FinetuneParams
 
 # Shape suffixes: U users, I items, B items of the batch, P pairs, D dimension, M mined.
+NEWTON_STEPS = 50
 QUANTILE_SAMPLE = 4096
 """Items against which a quantile of similarity is taken."""
 
@@ -53,6 +54,13 @@ class Known:
     def ridge(self) -> Ridge:
         """The users' shared metric, over the items that are learned from."""
         return Ridge(gram_of(self.vectors_ID[self.training_set.fit_rows]), self.ridge_lambda)
+
+    @cached_property
+    def chance_E(self) -> NDArray[np.float64]:
+        """Each item's chance to be drawn first."""
+        training_set = self.training_set
+        weight_E = np.maximum(training_set.n_met_I[training_set.fit_rows], 1) ** self.params.popularity_power
+        return np.asarray(weight_E / weight_E.sum(), np.float64)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -118,7 +126,7 @@ def _items_and_users_loss(
 ) -> Callable[[Tensor], Tensor]:
     params = known.params
     masked_UB = _near_a_positive(known, items_B, positive_UB)
-    log_chance_B = params.logq * np.log(_chances(known)[items_B]).astype(np.float32)
+    log_chance_B = params.logq * np.log(_inclusion(known)[items_B]).astype(np.float32)
     shared_BB = _shared(met_BU) if params.together_weight > 0 else None
 
     def loss(x_BD: Tensor) -> Tensor:
@@ -129,11 +137,18 @@ def _items_and_users_loss(
         found = two_sided_softmax(
             scores_UB, there(positive_UB), there(masked_UB), there(log_chance_B), params.item_side
         )
-        if shared_BB is not None:
-            found = found + params.together_weight * used_together(x_BD, there(shared_BB), params.temperature)
-        return found
+        return _with_together(found, x_BD, shared_BB, params)
 
     return loss
+
+
+def _with_together(
+    loss: Tensor, x_BD: Tensor, shared_BB: NDArray[np.float32] | None, params: FinetuneParams
+) -> Tensor:
+    if shared_BB is None:
+        return loss
+    shared = torch.from_numpy(shared_BB).to(x_BD.device)
+    return loss + params.together_weight * used_together(x_BD, shared, params.temperature)
 
 
 def _pairs(known: Known, number: int) -> Plan | None:
@@ -151,15 +166,20 @@ def _pairs(known: Known, number: int) -> Plan | None:
     ).astype(np.int64)
     rows, places = np.unique(pairs_P2, return_inverse=True)
     places_P2 = torch.from_numpy(places.reshape(-1, 2))
-    masked_PP = histories[:, pairs_P2[:, 1]].toarray() > 0
-    np.fill_diagonal(masked_PP, False)
     if len(users) < 2:
         return None
+    met_PP2 = [histories[:, pairs_P2[:, side]].toarray() > 0 for side in (0, 1)]
+    for met_PP in met_PP2:
+        np.fill_diagonal(met_PP, False)
+    shared_BB = _shared(training_set.fit_IU[rows]) if params.together_weight > 0 else None
 
     def loss(x_BD: Tensor) -> Tensor:
-        place_P2 = places_P2.to(x_BD.device)
-        masked = torch.from_numpy(masked_PP).to(x_BD.device)
-        return ranked_pairs(x_BD[place_P2[:, 0]], x_BD[place_P2[:, 1]], masked, params.temperature)
+        a_PD, b_PD = (x_BD[places_P2[:, side].to(x_BD.device)] for side in (0, 1))
+        as_anchor_PP, as_positive_PP = (torch.from_numpy(met_PP).to(x_BD.device) for met_PP in met_PP2)
+        found = ranked_pairs(a_PD, b_PD, as_positive_PP, params.temperature)
+        if params.item_side > 0:
+            found = found + params.item_side * ranked_pairs(b_PD, a_PD, as_anchor_PP, params.temperature)
+        return _with_together(found, x_BD, shared_BB, params)
 
     return Plan(rows, loss)
 
@@ -167,11 +187,10 @@ def _pairs(known: Known, number: int) -> Plan | None:
 def _batch_items(known: Known, number: int) -> NDArray[np.int64]:
     """Rows of the batch's items, ascending."""
     params, fit_rows = known.params, known.training_set.fit_rows
-    n_items = batch_size(known.training_set, params)
     if params.popularity_power > 0:
-        chance_E = _chances(known)[fit_rows]
+        n_items = batch_size(known.training_set, params)
         rng = step_rng(params.seed, number, "items")
-        chosen = rng.choice(fit_rows, n_items, replace=False, p=chance_E / chance_E.sum())
+        chosen = rng.choice(fit_rows, n_items, replace=False, p=known.chance_E)
     else:
         epoch, place = divmod(number, known.steps_per_epoch)
         order = step_rng(params.seed, epoch, "epoch").permutation(fit_rows)
@@ -182,10 +201,35 @@ def _batch_items(known: Known, number: int) -> NDArray[np.int64]:
     return np.sort(chosen)
 
 
-def _chances(known: Known) -> NDArray[np.float64]:
-    """Each item's chance to be drawn first; items of the validation slice are never drawn."""
-    weight_I = np.maximum(known.training_set.n_met_I, 1) ** known.params.popularity_power
-    return np.asarray(weight_I / weight_I[known.training_set.fit_rows].sum(), np.float64)
+def _inclusion(known: Known) -> NDArray[np.float64]:
+    """Each item's chance to be in a batch [I]; those of the validation slice are never in one, and stand as 1."""
+    chance_I = np.ones(len(known.training_set.item_ids))
+    if known.params.popularity_power > 0:
+        n_items = batch_size(known.training_set, known.params)
+        chance_I[known.training_set.fit_rows] = inclusion_chances(known.chance_E, n_items)
+    return chance_I
+
+
+def inclusion_chances(chance_E: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Chance of each item to be among n that are drawn one after the other, without putting back.
+
+    1 - exp(-t p), with t so that they sum to n: an item is in where an exponential clock of rate p rings before the
+    n-th of all.
+
+    Paper: Rosén 1997, Journal of Statistical Planning and Inference 62, "Asymptotic theory for order sampling".
+
+    Args:
+        chance_E: chance to be drawn first; sums to 1.
+        n: fewer than there are items with a chance.
+
+    Returns:
+        The chances; they sum to n.
+    """
+    t = 0.0
+    for _ in range(NEWTON_STEPS):  # from below: the sum is concave in t, so no step goes too far
+        left_E = np.exp(-t * chance_E)
+        t += (n - (1 - left_E).sum()) / (chance_E * left_E).sum()
+    return np.asarray(-np.expm1(-t * chance_E), np.float64)
 
 
 def _with_mined(known: Known, chosen: NDArray[np.int64], n_mined: int) -> NDArray[np.int64]:
@@ -197,7 +241,7 @@ def _with_mined(known: Known, chosen: NDArray[np.int64], n_mined: int) -> NDArra
     vectors_ED = known.vectors_ID[fit_rows]
     taken_E = np.isin(fit_rows, chosen)
     mined = []
-    for row in chosen[:n_mined]:
+    for row in np.resize(chosen, n_mined):  # again from the first, where more are mined than chosen
         cosines_E = vectors_ED @ known.vectors_ID[row]
         limit = np.quantile(cosines_E, known.params.hard_quantile)
         cosines_E[taken_E | (cosines_E > limit)] = -np.inf

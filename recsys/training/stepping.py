@@ -24,7 +24,6 @@ from recsys.training.plans import Plan, step_rng
 from recsys.training.tower import Tower
 
 # Shape suffixes: B items of the batch, G texts of a pack, D dimension.
-FLOAT16_LOSS_SCALE = 1024.0
 SMALLEST_GROUP = 16
 """Tokens; a GPU that cannot hold these cannot train the model."""
 
@@ -53,20 +52,14 @@ class Encoding:
     device: str
     say: Callable[[str], None]
 
-    @property
-    def loss_scale(self) -> float:
-        """Small gradients vanish in float16, so the loss is multiplied by this; `move` divides by it again."""
-        is_half = self.params.precision == "float16" and self.device.startswith("cuda")
-        return FLOAT16_LOSS_SCALE if is_half else 1.0
-
     def gradient(self, plan: Plan, number: int, memory: Memory, scale: float) -> tuple[float, Memory]:
-        """Add the gradient of scale * loss_scale * loss to the parameters.
+        """Add the gradient of scale * loss to the parameters.
 
         Args:
             plan: the batch.
             number: of the batch; fixes all that is random.
             memory: how much to hold at once.
-            scale: a factor, such as one over the batches per step.
+            scale: a factor: one over the batches per step, times what float16 needs (see `make_scaler`).
 
         Returns:
             The loss (without the factor), and how much could be held.
@@ -77,7 +70,7 @@ class Encoding:
         before = [None if value.grad is None else value.grad.clone() for _, value in self.tower.trained()]
         while True:
             try:
-                return self._gradient(plan, number, memory, scale * self.loss_scale), memory
+                return self._gradient(plan, number, memory, scale), memory
             except torch.OutOfMemoryError as error:
                 memory = self._smaller(memory, number, error)
             for (_, value), grad in zip(self.tower.trained(), before, strict=True):
@@ -94,7 +87,7 @@ class Encoding:
             torch.cuda.empty_cache()
         self.say(
             f"batch {number}: out of memory; from here on {smaller.tokens} tokens at once with cached gradients "
-            "(the gradient stays the same)"
+            "(the same gradient, but for which activations dropout leaves out)"
         )
         return smaller
 
@@ -103,12 +96,11 @@ class Encoding:
         if self.params.field_dropout > 0:
             rng = step_rng(self.params.seed, number, "fields")
             texts_B = tokens.varied(texts_B, self.params.field_dropout, rng)
-        packs = list(tokens.packs(texts_B, memory.tokens))
+        rng = step_rng(self.params.seed, number, "words")
+        words = tokens.words(texts_B, self.params.word_dropout, rng)
+        packs = list(words.packs(memory.tokens))
         inverse_B = torch.from_numpy(np.argsort(np.concatenate([one for pack in packs for one in pack])))
-        fed = [
-            [self._fed(texts_B[one], number, f"{place} {block}") for block, one in enumerate(pack)]
-            for place, pack in enumerate(packs)
-        ]
+        fed = [[self.inputs.block(words.block(one)) for one in pack] for pack in packs]
         loss = self._pass(fed, plan, number, memory.cached, inverse_B, scale)
         if self.params.adversarial_epsilon > 0:
             self._adversarial(fed, plan, number, memory.cached, inverse_B, scale)
@@ -156,23 +148,6 @@ class Encoding:
             value.grad = grad
         self._pass(moved, plan, number, cached, inverse_B, scale)
 
-    def _fed(self, rows_G: NDArray[np.int64], number: int, place: str) -> Tensor:
-        """Inputs of a block, with words left out where asked."""
-        block = self.inputs.block(rows_G)
-        share = self.params.word_dropout
-        length = block.shape[1]
-        # The first and the last token say where a text begins and ends.
-        n_kept = length - 2 - int(share * (length - 2))
-        if share == 0 or n_kept < 1 or n_kept == length - 2:
-            return block
-        rng = step_rng(self.params.seed, number, f"words {place}")
-        inner = 1 + np.sort(
-            rng.permuted(np.tile(np.arange(length - 2), (len(rows_G), 1)), axis=1)[:, :n_kept]
-        )
-        ends = np.array([[0], [length - 1]]).repeat(len(rows_G), axis=1)
-        kept = torch.from_numpy(np.hstack([ends[0][:, None], inner, ends[1][:, None]])).to(block.device)
-        return block[torch.arange(len(rows_G), device=block.device)[:, None], kept]
-
     def _encode(self, fed: list[Tensor], number: int, place: int) -> Tensor:
         # Dropout depends on batch and pack alone: so cached gradients and resumed runs see the same.
         if self.params.dropout > 0:
@@ -195,7 +170,9 @@ def _moved(embedded_GLD: Tensor, epsilon: float) -> Tensor:
     plain_GLD = embedded_GLD.detach()
     length = plain_GLD.flatten(1).norm(dim=1)[:, None, None]
     by_input = embedded_GLD.grad.flatten(1).norm(dim=1)[:, None, None].clamp_min(1e-12)
-    return plain_GLD + epsilon * length * embedded_GLD.grad / by_input
+    moved_GLD = plain_GLD + epsilon * length * embedded_GLD.grad / by_input
+    # A gradient that overflowed points nowhere; the step will be left out for it.
+    return torch.where(torch.isfinite(moved_GLD), moved_GLD, plain_GLD)
 
 
 def autocast(precision: str, device: str) -> Any:  # noqa: ANN401  a context manager
@@ -224,8 +201,9 @@ def encode_all(
     n_items = inputs.tokens.n_items
     vectors_ID: NDArray[np.float32] | None = None
     with torch.inference_mode(), autocast(precision, device):
-        for pack in inputs.tokens.packs(np.arange(n_items), batch_tokens):
-            found = tower([inputs.block(rows) for rows in pack]).float().cpu().numpy()
+        words = inputs.tokens.words(np.arange(n_items))
+        for pack in words.packs(batch_tokens):
+            found = tower([inputs.block(words.block(rows)) for rows in pack]).float().cpu().numpy()
             if vectors_ID is None:
                 vectors_ID = np.empty((n_items, found.shape[1]), np.float32)
             vectors_ID[np.concatenate(pack)] = found

@@ -26,6 +26,8 @@ class TrainingSummary(BaseModel):
     """SHA-256 of the split's train.parquet: which holdout has not been seen."""
     cut: datetime | None
     """Of that split: nothing later was seen; None without times."""
+    held_out_by: str | None
+    """The rule of a split by item hash (see `evaluation/seen.py`); None of one by time."""
     features: str = Field(pattern="^[0-9a-f]{64}$")
     """SHA-256 over the texts that were learned from."""
     params: FinetuneParams

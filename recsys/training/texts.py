@@ -1,4 +1,4 @@
-"""Texts as token ids, in one array; batches of equal length."""
+"""Texts as token ids, in one array; blocks of equal length."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,47 @@ from numpy.typing import NDArray
 from recsys.encoders.source import TOKENIZER
 from recsys.encoders.transformer import TOKENIZED_AT_ONCE, equal_batches, load_tokenizer
 
-# Shape suffixes: N texts, T tokens of all texts, B texts of a batch, L tokens of each.
+# Shape suffixes: N texts, T tokens of all texts, B texts of a batch, L tokens of each, S tokens of the batch.
+
+
+@dataclass(frozen=True)
+class Words:
+    """Which tokens of a batch's texts are read."""
+
+    places_S: NDArray[np.int64]
+    """Where they lie among those of all texts, text after text."""
+    lengths_B: NDArray[np.int64]
+    """Tokens of each text."""
+
+    def block(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """places_BL of texts of one length.
+
+        Args:
+            rows: texts of the batch.
+
+        Returns:
+            Places among the tokens of all texts.
+        """
+        starts_B = np.cumsum(self.lengths_B) - self.lengths_B
+        places_BL: NDArray[np.int64] = self.places_S[
+            starts_B[rows][:, None] + np.arange(int(self.lengths_B[rows[0]]))
+        ]
+        return places_BL
+
+    def packs(self, pack_tokens: int) -> Iterator[list[NDArray[np.int64]]]:
+        """Lists of blocks (texts of one length, by their number in the batch), about `pack_tokens` tokens together."""
+        pack: list[NDArray[np.int64]] = []
+        n_tokens = 0
+        for found in equal_batches(self.lengths_B.tolist(), pack_tokens):
+            rows = np.array(found, np.int64)
+            size = len(rows) * int(self.lengths_B[rows[0]])
+            if pack and n_tokens + size > pack_tokens:
+                yield pack
+                pack, n_tokens = [], 0
+            pack.append(rows)
+            n_tokens += size
+        if pack:
+            yield pack
 
 
 @dataclass(frozen=True)
@@ -48,30 +88,30 @@ class Tokens:
         """Tokens of each text."""
         return np.diff(self.starts_N, append=len(self.ids_T))
 
-    def block(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """ids_BL of texts of one length."""
-        length = int(self.lengths_N[rows[0]])
-        ids_BL: NDArray[np.int64] = self.ids_T[self.starts_N[rows][:, None] + np.arange(length)]
-        return ids_BL
+    def words(
+        self, rows: NDArray[np.int64], drop: float = 0.0, rng: np.random.Generator | None = None
+    ) -> Words:
+        """The tokens of some texts, each left out by chance: never the first and the last, which say where a text ends.
 
-    def batches(self, rows: NDArray[np.int64], batch_tokens: int) -> Iterator[NDArray[np.int64]]:
-        """Places in `rows` of texts of one length, at most `batch_tokens` tokens together, shortest first."""
-        for places in equal_batches(self.lengths_N[rows].tolist(), batch_tokens):
-            yield np.array(places, np.int64)
+        Args:
+            rows: texts.
+            drop: chance of each token to be left out; one between the ends always stays.
+            rng: for this batch; the same words go however the batch is cut into packs. None: nothing is left out.
 
-    def packs(self, rows: NDArray[np.int64], pack_tokens: int) -> Iterator[list[NDArray[np.int64]]]:
-        """Lists of blocks (places in `rows` of texts of one length), about `pack_tokens` tokens together."""
-        pack: list[NDArray[np.int64]] = []
-        n_tokens = 0
-        for places in self.batches(rows, pack_tokens):
-            size = len(places) * int(self.lengths_N[rows[places[0]]])
-            if pack and n_tokens + size > pack_tokens:
-                yield pack
-                pack, n_tokens = [], 0
-            pack.append(places)
-            n_tokens += size
-        if pack:
-            yield pack
+        Returns:
+            What is read of them.
+        """
+        lengths_B = self.lengths_N[rows]
+        starts_B = np.cumsum(lengths_B) - lengths_B
+        within_S = np.arange(lengths_B.sum()) - np.repeat(starts_B, lengths_B)
+        places_S = np.repeat(self.starts_N[rows], lengths_B) + within_S
+        if drop == 0 or rng is None:
+            return Words(places_S, lengths_B)
+        is_inner_S = (within_S > 0) & (within_S < np.repeat(lengths_B, lengths_B) - 1)
+        drawn_S = np.where(is_inner_S, rng.random(len(within_S)), 1.0)
+        longest_S = np.repeat(np.maximum.reduceat(np.where(is_inner_S, drawn_S, 0), starts_B), lengths_B)
+        kept_S = (drawn_S >= drop) | (drawn_S == longest_S)
+        return Words(places_S[kept_S], np.add.reduceat(kept_S.astype(np.int64), starts_B))
 
 
 def tokenise(

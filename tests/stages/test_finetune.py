@@ -43,6 +43,7 @@ def test_the_summary_says_what_it_was_trained_on(world, chosen):
     made = Split.load(world.at.split)
     assert summary.trained_on == hashlib.sha256((world.at.split / "train.parquet").read_bytes()).hexdigest()
     assert summary.cut == made.summary.cut and summary.params == chosen.finetune
+    assert (summary.held_out_by is None) == (made.summary.by == "time")
     assert summary.encoder_hash == EncoderReference.load(world.at.encoder_reference("challenger")).hash
     warm = {row["item_id"] for row in made.items.to_pylist() if row["slice"] == "warm"}
     assert summary.n_items + summary.n_held_items == len(warm)

@@ -90,8 +90,8 @@ def test_a_nan_in_the_middle_stops_and_keeps_the_last_good_checkpoint(tiny_encod
 
     moved = module.move
 
-    def poisoned(optimizer, tower, rate, max_grad_norm, step, loss_scale):
-        norm = moved(optimizer, tower, rate, max_grad_norm, step, loss_scale)
+    def poisoned(optimizer, tower, rate, max_grad_norm, step, scaler):
+        norm = moved(optimizer, tower, rate, max_grad_norm, step, scaler)
         if step == 6:
             with torch.no_grad():
                 next(iter(tower.trained()))[1].fill_(torch.nan)
@@ -161,3 +161,33 @@ def test_a_damaged_checkpoint_begins_anew(tiny_encoder, tmp_path):
     checkpoint.write_bytes(checkpoint.read_bytes()[:100])
     again, _ = train(tiny_encoder, tmp_path)
     assert identical(weights, again)
+
+
+def test_a_resumed_run_goes_on_with_the_memory_that_was_found_to_suffice(tiny_encoder, tmp_path, monkeypatch):
+    """Dropout goes by pack: other packs would be other weights."""
+    from recsys.training.tower import Tower
+
+    plain = Tower.forward
+
+    def small_device(tower, blocks):
+        if tower.training and sum(block.shape[0] * block.shape[1] for block in blocks) > 70:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return plain(tower, blocks)
+
+    monkeypatch.setattr(Tower, "forward", small_device)
+    undisturbed, _ = train(tiny_encoder, tmp_path / "one")
+
+    class Stopped(Watch):
+        def on_step(self, loss, n_examples):
+            super().on_step(loss, n_examples)
+            if len(self.losses) == 4:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_encoder, tmp_path / "other", Stopped())
+    record, _, _ = Checkpoints(tmp_path / "other/run").load()
+    assert record.memory == (64, True)
+    watch = Watch()
+    resumed, _ = train(tiny_encoder, tmp_path / "other", watch)
+    assert identical(resumed, undisturbed)
+    assert not any("out of memory" in sentence for sentence in watch.sentences)

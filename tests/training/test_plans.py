@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from recsys.training.plans import Known, plan_batch
+from recsys.training.losses.together import used_together
+from recsys.training.plans import Known, inclusion_chances, plan_batch
 from tests.training.shop import make_shop, params
 
 
@@ -38,20 +41,18 @@ def test_a_plan_depends_on_its_number_alone(shop, objective):
     assert float(a.loss(x)) == float(b.loss(x))
 
 
-def test_ridge_loss_is_that_of_a_plain_reference(shop):
-    plans = known(shop, item_side=0.0, logq=0.0, hard_quantile=1.0, together_weight=0.0)
-    plan = plan_batch(plans, 0)
-    x = np.random.default_rng(3).normal(size=(len(plan.rows), 8))
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    pairs = plans.training_set.fit_UI.toarray()
+def reference_loss(shop, plans, rows, x, is_negative=lambda theirs, item: True):
+    """Loss of the users, in plain loops: each positive against the items of the batch that the user has not met."""
+    pairs = shop.fit_UI.toarray()
     fit = plans.vectors_ID[shop.fit_rows].astype(np.float64)
     inverse = np.linalg.inv(fit.T @ fit + np.eye(8))
     losses = []
     for user in range(len(shop.users)):
         theirs = set(np.flatnonzero(pairs[user]))
-        outside = theirs - set(plan.rows)
-        inside = [place for place, row in enumerate(plan.rows) if row in theirs]
-        rivals = [place for place, row in enumerate(plan.rows) if row not in theirs]
+        outside = theirs - set(rows)
+        inside = [place for place, row in enumerate(rows) if row in theirs]
+        here = theirs & set(rows)
+        rivals = [place for place, row in enumerate(rows) if row not in theirs and is_negative(here, row)]
         if not inside or not outside or not rivals:
             continue
         w = inverse @ plans.vectors_ID[sorted(outside)].astype(np.float64).sum(axis=0)
@@ -59,10 +60,104 @@ def test_ridge_loss_is_that_of_a_plain_reference(shop):
         others = np.exp(scores[rivals]).sum()
         losses.append(np.mean([-scores[p] + np.log(np.exp(scores[p]) + others) for p in inside]))
     assert losses
-    reference = np.mean(losses)
-    all_users = known(shop, item_side=0.0, logq=0.0, hard_quantile=1.0, together_weight=0.0, batch_users=1000)
-    found = plan_batch(all_users, 0).loss(torch.from_numpy(x.astype(np.float32)))
-    assert float(found) == pytest.approx(reference, rel=1e-3)
+    return np.mean(losses)
+
+
+def some_vectors(n, seed=3):
+    x = np.random.default_rng(seed).normal(size=(n, 8))
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def test_ridge_loss_is_that_of_a_plain_reference(shop):
+    plans = known(shop, item_side=0.0, logq=0.0, hard_quantile=1.0, together_weight=0.0, batch_users=1000)
+    plan = plan_batch(plans, 0)
+    x = some_vectors(len(plan.rows))
+    found = plan.loss(torch.from_numpy(x.astype(np.float32)))
+    assert float(found) == pytest.approx(reference_loss(shop, plans, plan.rows, x), rel=1e-3)
+
+
+def test_what_is_nearer_to_a_positive_than_the_quantile_is_no_negative(shop):
+    plans = known(shop, item_side=0.0, logq=0.0, hard_quantile=0.8, together_weight=0.0, batch_users=1000)
+    plan = plan_batch(plans, 0)
+    cosines = plans.vectors_ID.astype(np.float64) @ plans.vectors_ID.T
+    limits = np.quantile(cosines[:, shop.fit_rows], 0.8, axis=1)
+
+    def is_negative(theirs, item):
+        return not any(cosines[one, item] > limits[one] for one in theirs)
+
+    x = some_vectors(len(plan.rows))
+    masked, unmasked = (
+        reference_loss(shop, plans, plan.rows, x, rule) for rule in (is_negative, lambda theirs, item: True)
+    )
+    assert masked < 0.97 * unmasked, "the limit leaves nothing out: the test would pass without it"
+    assert float(plan.loss(torch.from_numpy(x.astype(np.float32)))) == pytest.approx(masked, rel=1e-3)
+
+
+def test_pairs_rank_both_ways_and_never_against_what_the_same_user_met(shop):
+    plans = known(shop, objective="pairs", item_side=0.5, together_weight=0.0, batch_items=32)
+    plan = plan_batch(plans, 2)
+    x = some_vectors(len(plan.rows))
+    there = torch.from_numpy(x.astype(np.float32))
+    forth = float(
+        plan_batch(replace(plans, params=params(objective="pairs", item_side=0.0, batch_items=32)), 2).loss(
+            there
+        )
+    )
+    back = (float(plan.loss(there)) - forth) / 0.5
+    assert forth > 0 and back > 0 and abs(forth - back) > 1e-3
+    together = known(shop, objective="pairs", item_side=0.0, together_weight=0.7, batch_items=32)
+    met = shop.fit_IU[plan.rows].toarray()
+    both = met @ met.T
+    n = np.sqrt(both.diagonal())
+    shared = torch.from_numpy((both / n[:, None] / n).astype(np.float32))
+    extra = 0.7 * float(used_together(there, shared, together.params.temperature))
+    assert float(plan_batch(together, 2).loss(there)) == pytest.approx(forth + extra, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"popularity_power": 0.5}, {"hard_share": 0.2}, {"hard_quantile": 0.9}],
+    ids=lambda one: next(iter(one)),
+)
+def test_what_pairs_would_pass_over_is_refused_by_name(changes):
+    with pytest.raises(
+        ValueError, match=f"objective pairs draws pairs of users' items; set {next(iter(changes))}:"
+    ):
+        params(objective="pairs", **changes)
+
+
+def test_chances_to_be_drawn_are_those_that_drawing_shows():
+    chance = np.array([8.0, 4, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1])
+    chance /= chance.sum()
+    found, rng = inclusion_chances(chance, 5), np.random.default_rng(0)
+    assert found.sum() == pytest.approx(5) and (found < 1).all()
+    drawn = np.bincount(
+        np.concatenate([rng.choice(15, 5, replace=False, p=chance) for _ in range(20000)]), minlength=15
+    )
+    np.testing.assert_allclose(found, drawn / 20000, atol=0.03)
+    np.testing.assert_allclose(inclusion_chances(np.full(10, 0.1), 4), 0.4)
+
+
+def test_logq_takes_off_what_a_popular_item_is_drawn_more_often(shop):
+    changes = {"item_side": 0.0, "popularity_power": 1.0, "batch_users": 1000}
+    with_logq, without = (known(shop, logq=share, **changes) for share in (1.0, 0.0))
+    a, b = plan_batch(with_logq, 0), plan_batch(without, 0)
+    np.testing.assert_array_equal(a.rows, b.rows)
+    chances = inclusion_chances(with_logq.chance_E, len(a.rows))
+    by_row = dict(zip(shop.fit_rows.tolist(), np.log(chances).tolist(), strict=True))
+    x = torch.from_numpy(some_vectors(len(a.rows)).astype(np.float32))
+    # All vectors the same: scores differ by the correction alone.
+    same = x[:1].expand(len(a.rows), 8).contiguous()
+    pairs, losses = shop.fit_UI.toarray() > 0, []
+    for user in range(len(shop.users)):
+        inside = [row for row in a.rows if pairs[user, row]]
+        rivals = [row for row in a.rows if not pairs[user, row]]
+        if not inside or not rivals or pairs[user].sum() == len(inside):
+            continue
+        others = sum(np.exp(-by_row[row]) for row in rivals)
+        losses.append(np.mean([by_row[row] + np.log(np.exp(-by_row[row]) + others) for row in inside]))
+    assert float(a.loss(same)) == pytest.approx(np.mean(losses), rel=1e-3)
+    assert float(a.loss(same)) != pytest.approx(float(b.loss(same)), rel=1e-3)
 
 
 def test_a_shop_smaller_than_a_batch_still_has_users_to_learn_from(shop):
@@ -100,23 +195,10 @@ def test_mined_items_are_near_but_never_nearer_than_the_limit(shop):
         )
 
 
-def test_what_is_nearer_to_a_positive_than_the_quantile_is_no_negative(shop):
-    """Without the limit a near duplicate of a positive is pushed away, with it it is left alone."""
-    base = known(shop, item_side=0.0)
-    plan_rows = plan_batch(base, 0).rows
-    vectors = base.vectors_ID.copy()
-    pairs = shop.fit_UI.toarray() > 0
-    twin_of, twin = next(
-        (a, b) for a in plan_rows for b in plan_rows if a != b and (pairs[:, a] & ~pairs[:, b]).any()
-    )
-    vectors[twin] = vectors[twin_of]
-    x = torch.nn.functional.normalize(
-        torch.randn(len(plan_rows), 8, generator=torch.Generator().manual_seed(1)), dim=1
-    )
-    gradients = []
-    for quantile in (1.0, 0.98):
-        plans = Known(shop, params(item_side=0.0, hard_quantile=quantile, batch_users=1000), vectors, 1.0)
-        moved = x.clone().requires_grad_(True)
-        plan_batch(plans, 0).loss(moved).backward()
-        gradients.append(moved.grad[list(plan_rows).index(twin)])
-    assert not torch.allclose(*gradients)
+@pytest.mark.parametrize("share", [0.25, 0.75])
+def test_mining_keeps_the_size_of_the_batch(shop, share):
+    plans = known(shop, hard_share=share, batch_items=16)
+    plain = known(shop, hard_share=0.0, batch_items=16)
+    for number in range(plans.steps_per_epoch):
+        rows = plan_batch(plans, number).rows
+        assert len(rows) == len(set(rows)) == len(plan_batch(plain, number).rows)

@@ -34,13 +34,14 @@ def test_vectors_are_those_of_transformers_whatever_is_trained(source, layers, t
 @pytest.mark.parametrize("layers", ["all", "top", "lora"])
 def test_packed_blocks_give_the_gradient_of_blocks_one_by_one(source, layers, tmp_path):
     tokens, gradients = tokenise(texts(12), source, MAX_TOKENS), []
+    words = tokens.words(np.arange(12))
     for packs in (True, False):
         tower = opened(source, layers)
         inputs = (
             freeze(tower, tokens, tmp_path, "k", "cpu") if layers == "top" else TokenInputs(tokens, "cpu")
         )
         tower.packs = tower.packs and packs
-        blocks = [inputs.block(rows) for rows in tokens.batches(np.arange(12), 64)]
+        blocks = [inputs.block(words.block(rows)) for pack in words.packs(64) for rows in pack]
         assert len(blocks) > 3
         x = tower(blocks)
         (x * torch.arange(x.numel()).reshape(x.shape).cos()).sum().backward()
