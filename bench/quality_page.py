@@ -168,14 +168,19 @@ def verdict(rows: dict[Key, Row], protocol: Protocol) -> str:
             continue
         pairs = [paired(protocol, row, best[1], metric) for row in runs_of(rows, protocol.name, OURS)]
         difference, low, high = (statistics.mean(column) for column in zip(*pairs, strict=True))
-        if low > 0:
-            word = f"Firstlight is ahead of the best of the others, {NAMES[best[0]]},"
-        elif high < 0:
-            word = f"{NAMES[best[0]]} **wins over Firstlight**"
-        else:
-            word = f"Firstlight and {NAMES[best[0]]} cannot be told apart,"
-        words.append(f"{metric}: {word} by {difference:+.4f} [{low:+.4f}, {high:+.4f}].")
+        words.append(compared(metric, best[0], difference, low, high))
     return "Paired differences (Firstlight minus the other, mean of seeds). " + " ".join(words) + "\n"
+
+
+def compared(metric: str, other: str, difference: float, low: float, high: float) -> str:
+    """Who wins, by an interval of Firstlight minus the other."""
+    if low > 0:
+        word = f"Firstlight is ahead of the best of the others, {NAMES[other]},"
+    elif high < 0:
+        word = f"{NAMES[other]} **wins over Firstlight**"
+    else:
+        word = f"Firstlight and {NAMES[other]} cannot be told apart,"
+    return f"{metric}: {word} by {difference:+.4f} [{low:+.4f}, {high:+.4f}]."
 
 
 def paired(protocol: Protocol, ours: Row, others: list[Row], metric: str) -> tuple[float, float, float]:

@@ -41,13 +41,8 @@ RIVALS = {
     "heater": Rival(
         heater.train,
         Heater(),
-        ({}, {"learning_rate": 0.02}, {"learning_rate": 0.05}, {"learning_rate": 0.1}),
-        (
-            {"alpha": 3e-5},
-            {"alpha": 1e-5},
-            {"alpha": 1e-5, "dropped": 0.9},
-            {"alpha": 1e-5, "l2": 1e-3},
-        ),
+        ({}, {"learning_rate": 0.02}, {"learning_rate": 0.1}),
+        ({"alpha": 3e-5}, {"alpha": 1e-5}, {"alpha": 1e-5, "l2": 1e-3}, {"alpha": 3e-6}, {"l2": 1e-2}),
     ),
 }
 """Eight configurations each."""

@@ -1,0 +1,91 @@
+from dataclasses import replace
+
+import pytest
+
+from bench import quality_page
+from bench.protocols import PROTOCOLS
+from bench.quality import firstlight_word, minutes_left, timed
+from bench.quality_rows import METHODS, OURS, Key, Row, all_keys, keep_row, read_rows
+
+METRICS = {metric: {"mean": 0.2, "low": 0.1, "high": 0.3} for one in PROTOCOLS for metric in one.figures}
+ROW = Row(
+    "citeulike_H", "heater", 1, METRICS, {"alpha": 1e-5, "steps": 300}, 8, 0.25, 41.0, 300.0, 512.0, "abc"
+)
+
+
+def test_rows_are_kept_whole_in_the_order_of_a_full_run_and_replaced(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    for row in (
+        ROW,
+        replace(ROW, seed=0),
+        replace(ROW, seconds=40.0),
+        replace(ROW, protocol="citeulike_D", seed=0),
+    ):
+        keep_row(row, path)
+    found = read_rows(path)
+    assert [key for key in all_keys() if key in found] == list(found) and len(found) == 3
+    assert found[ROW.key] == replace(ROW, seconds=40.0)
+
+
+def test_every_method_runs_on_every_protocol_with_all_of_its_seeds():
+    keys = all_keys()
+    assert len(keys) == len(set(keys)) == len(PROTOCOLS) * sum(map(len, METHODS.values()))
+    assert [key.seed for key in keys] == sorted(key.seed for key in keys)
+
+
+def test_figures_name_ours_by_protocol_and_others_by_method_and_are_means():
+    ours = [
+        replace(
+            ROW,
+            method=OURS,
+            seed=seed,
+            metrics=METRICS | {"ndcg@20": {"mean": mean, "low": 0.0, "high": 1.0}},
+        )
+        for seed, mean in ((0, 0.3), (1, 0.4))
+    ]
+    figures = quality_page.figures({row.key: row for row in [ROW, *ours]})
+    assert figures["citeulike_H_ndcg@20"] == 0.35 and figures["citeulike_H_runs"] == 2
+    assert figures["citeulike_H_heater_ndcg@20"] == 0.2
+    assert "citeulike_D_recall@100" not in figures
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [
+        (0.01, 0.03, "Firstlight is ahead"),
+        (-0.03, -0.01, "Heater **wins over Firstlight**"),
+        (-0.01, 0.02, "cannot be told apart"),
+    ],
+)
+def test_the_page_says_who_wins(low, high, word):
+    assert word in quality_page.compared("ndcg@20", "heater", (low + high) / 2, low, high)
+
+
+def test_a_page_with_gaps_says_so_and_shows_what_there_is():
+    page = quality_page.page({ROW.key: ROW})
+    assert f"{len(all_keys()) - 1} of {len(all_keys())} rows are missing" in page
+    assert "| Heater | 0.2000 [0.1000, 0.3000] |" in page and "alpha 1e-05, steps 300" in page
+    assert "not run yet" in page
+
+
+def test_the_time_left_goes_by_what_each_method_took():
+    todo = [Key("citeulike_H", "heater", 2), Key("citeulike_H", "random", 0)]
+    assert minutes_left(todo, {"heater": [60.0, 120.0], "ridge": [30.0]}) == pytest.approx((90 + 70) / 60)
+
+
+def test_memory_and_output_are_those_of_the_process_itself():
+    ended = timed(
+        ["python", "-c", "x = bytearray(300 << 20); x[::4096] = b'1' * len(x[::4096]); print('done')"]
+    )
+    assert ended.output == "done\n" and ended.peak_mib > 300 and ended.seconds > 0
+
+
+def test_a_process_that_fails_ends_the_benchmark_with_its_command():
+    with pytest.raises(SystemExit, match="exit 3 of python -c"):
+        timed(["python", "-c", "raise SystemExit(3)"])
+
+
+def test_the_commands_summary_becomes_settings_and_validation():
+    word = firstlight_word('{"out": "x", "users": 3, "cold": 2, "fields": ["title"], "ridge_lambda": 3.0, '
+                           '"validation_ndcg": {"1": 0.1, "3": 0.2}}')  # fmt: skip
+    assert word["settings"] == {"ridge_lambda": 3.0} and word["tried"] == 2 and word["validation_ndcg"] == 0.2
