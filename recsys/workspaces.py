@@ -16,7 +16,7 @@ from recsys import dvc
 from recsys.artifacts import Artifacts
 from recsys.encoders import EncoderReference
 from recsys.errors import ArtifactMissing, ConfigError, Overtaken, ReleaseError
-from recsys.publishing import Manifest, Published, Publisher, ReleaseStore, publish
+from recsys.publishing import Manifest, Published, Publisher, ReleaseStore, publish, turn
 from recsys.registry.record import COMMIT_FILE, code_commit
 from recsys.settings import Settings
 from recsys.storage import Storage
@@ -28,8 +28,8 @@ DONE = "done"
 """Below var/: the workspace's run has succeeded, it may go."""
 DRAFT, GONE = ".tmp-", ".gone-"
 """Before a folder's name: not yet a workspace, no workspace any more."""
-ATTEMPTS = 30
-"""Times that arrivals may be faster than a new encoder catches up."""
+ATTEMPTS = 10
+"""Times that somebody may publish while arrivals wait."""
 STAGES = ("index", "users")
 """With what they need, all that a release is made of."""
 DATA, LOCK = "data.dvc", "dvc.lock"
@@ -121,25 +121,34 @@ def catch_up(storage: Storage, at: Artifacts, publisher: Publisher) -> Published
         What came of it: "unchanged" where the newest release has this encoder already.
 
     Raises:
-        Overtaken: arrivals were faster each time.
+        Overtaken: somebody who does not wait was faster each time.
         ReleaseError: a check failed.
         StorageError: DVC or the store could not be used.
     """
-    champion = EncoderReference.load(at.encoder_reference("champion"))
+    champion = EncoderReference.load(at.encoder_reference("champion")).hash
+    if done := _follow(storage, at, publisher, champion):
+        return done
     for _ in range(ATTEMPTS):
-        head = _newest(storage)
-        if head.encoder.hash == champion.hash:
-            return Published(head.id, "unchanged", head, 0, rebased=False)
-        _pin(at, _data_of(head)[DATA])
-        dvc.reproduce(at.root, STAGES)
-        try:
-            return publish(storage, at, replace(publisher, new_encoder=True, onto=head.id))
-        except Overtaken:
-            continue
+        with turn(storage, champion):  # arrivals were faster once; from now on they wait
+            if done := _follow(storage, at, publisher, champion):
+                return done
     raise Overtaken(
-        f"arrivals were published {ATTEMPTS} times while this workspace caught up",
-        remedy="run it again when fewer arrive; arrivals go on with the encoder of before",
+        f"something was published {ATTEMPTS} times while this workspace caught up",
+        remedy="only arrivals under Airflow wait: see who else publishes, then run it again",
     )
+
+
+def _follow(storage: Storage, at: Artifacts, publisher: Publisher, champion: str) -> Published | None:
+    """Take in the newest release's data, and publish onto it; None where that one was not the newest any more."""
+    head = _newest(storage)
+    if head.encoder.hash == champion:
+        return Published(head.id, "unchanged", head, 0, rebased=False)
+    _pin(at, _data_of(head)[DATA])
+    dvc.reproduce(at.root, STAGES)
+    try:
+        return publish(storage, at, replace(publisher, new_encoder=True, onto=head.id))
+    except Overtaken:
+        return None
 
 
 def _kind(root: Path) -> str:

@@ -52,7 +52,8 @@ who_option = click.option(
 @click.option(
     "--skip-code",
     is_flag=True,
-    help=f"Exit {SKIPPED} when a release with another encoder was published meanwhile: the next run follows it.",
+    help=f"Exit {SKIPPED} when a release with another encoder was published meanwhile, or is about to be: the next run "
+    "follows it.",
 )
 @who_option
 @store_option
@@ -69,7 +70,7 @@ def publish(new_encoder: bool, skip_code: bool, who: str, store_url: str | None,
     at = workspace()
     try:
         with console.status("publishing"):
-            done = publish_now(store(store_url), at, publisher_of(at, who, new_encoder=new_encoder))
+            done = publish_now(store(store_url), at, publisher_of(at, who, new_encoder, skip_code))
     except OtherEncoder as error:
         if not skip_code:
             raise
@@ -78,7 +79,7 @@ def publish(new_encoder: bool, skip_code: bool, who: str, store_url: str | None,
     show_published(at, done, as_json)
 
 
-def publisher_of(at: Artifacts, who: str, *, new_encoder: bool = False) -> Publisher:
+def publisher_of(at: Artifacts, who: str, new_encoder: bool = False, gives_way: bool = False) -> Publisher:
     """Who publishes from a workspace, by its params.yaml."""
     from recsys.publishing import Publisher
     from recsys.registry.record import code_commit
@@ -90,6 +91,7 @@ def publisher_of(at: Artifacts, who: str, *, new_encoder: bool = False) -> Publi
         code_commit=code_commit(),
         by=who,
         new_encoder=new_encoder,
+        gives_way=gives_way,
         before_swap=partial(_push, at),
     )
 

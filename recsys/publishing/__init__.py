@@ -9,6 +9,7 @@ from recsys.publishing.reader import Release, Scored
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
 from recsys.publishing.trace import Trace, trace
+from recsys.publishing.turn import turn
 
 __all__ = [
     "Collected",
@@ -30,4 +31,5 @@ __all__ = [
     "resume",
     "rollback",
     "trace",
+    "turn",
 ]

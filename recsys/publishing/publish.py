@@ -15,6 +15,7 @@ from recsys.publishing.params import PublishParams
 from recsys.publishing.rebase import Base, holder_names, rebase
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import Pointer, ReleaseStore
+from recsys.publishing.turn import wait_for_turn
 from recsys.storage import Storage
 from recsys.storage.atomic import write_whole
 
@@ -45,6 +46,8 @@ class Publisher:
     """Whether an encoder other than that of the newest release may be published."""
     onto: str | None = None
     """The only release that this one may follow, since the workspace holds all of it; None: any, it is rebased."""
+    gives_way: bool = False
+    """Whether it leaves, rather than publish while a new encoder catches up."""
     before_swap: Callable[[], None] = lambda: None
     """Runs after all checks, before the release appears."""
 
@@ -66,7 +69,7 @@ def publish(storage: Storage, at: Artifacts, publisher: Publisher) -> Published:
     Raises:
         ArtifactMissing: a stage has not run.
         ReleaseError: a check failed, or artifacts do not fit together.
-        OtherEncoder: the newest release has another encoder, and a new one is not allowed.
+        OtherEncoder: the newest release has another encoder and a new one is not allowed, or one catches up right now.
         Overtaken: the newest release is not the one that this one should follow.
         StorageError: the store cannot be reached.
     """
@@ -96,6 +99,8 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
     before = store.pointer()
     head = store.manifest(before.current.head) if before else None
     _refuse_overtaken(head, publisher.onto)
+    if publisher.gives_way:
+        wait_for_turn(store.storage)
     ours = gather(at, publisher.features, publisher.code_commit, head)
     draft = ours
     cache = at.cache / "releases"
