@@ -171,11 +171,12 @@ def firstlight_word(output: str) -> dict[str, Any]:
     """What the command's summary says of its choices."""
     summary: dict[str, Any] = json.loads(output)
     tried = summary.pop("validation_ndcg", {})
-    settings = {name: value for name, value in summary.items() if name not in SUMMARY}
+    numbers = tried.values() if isinstance(tried, dict) else [tried]
+    found = [number for number in numbers if isinstance(number, int | float)]
     return {
-        "settings": settings,
-        "tried": len(tried),
-        "validation_ndcg": max(tried.values(), default=None),
+        "settings": {name: value for name, value in summary.items() if name not in SUMMARY},
+        "tried": len(found),
+        "validation_ndcg": max(found, default=None),
         "choosing_seconds": None,
     }
 
