@@ -1,12 +1,19 @@
 """The published encoder in a workspace, and publishing onto one release only."""
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from recsys import Release
 from recsys.artifacts import Artifacts
 from recsys.encoders import EncoderReference, verify_packed
 from recsys.errors import OtherEncoder, Overtaken, ReleaseError
+from recsys.features import PREPROCESSING_VERSION, feature_files
+from recsys.profiles.cache import VectorCache
 from recsys.publishing import ReleaseStore, bring_encoder, resume, rollback
-from tests.publishing.shop import HER, UP, tiny_reference
+from tests.publishing.shop import HER, UP, tiny_reference, vector_of
+
+NARROW = 4
 
 
 @pytest.fixture
@@ -107,3 +114,21 @@ def test_interactions_that_were_published_meanwhile_are_caught_up_with_too(open_
     shop.build().publish(folder)
     with pytest.raises(Overtaken):
         beside.publish(folder, new_encoder=True, onto=first.release)
+
+
+def test_an_encoder_of_another_width_is_published_as_one_release_and_serves(shop, folder, cache):
+    shop.publish(folder)
+    narrow = tiny_reference(cache / "encoders", "narrow").model_copy(update={"dim": NARROW})
+    shop.set_encoder(narrow)
+    files = feature_files(shop.at.features)
+    hashes = sorted({one for file in files for one in pq.read_table(file.path)["text_hash"].to_pylist()})
+    rows = [vector_of(one)[:NARROW] for one in hashes]
+    vectors = np.stack([row / np.linalg.norm(row) for row in rows])
+    VectorCache(shop.at.vectors / f"{narrow.hash}-{PREPROCESSING_VERSION}", NARROW).add(hashes, vectors)
+    no_smoke = shop.settings.publish.model_copy(update={"smoke_queries": 0})
+    done = shop.build().publish(folder, new_encoder=True, params=no_smoke)
+    release = Release.open(folder.url, cache=cache)
+    assert done.manifest.encoder.dim == NARROW and release.id == done.release
+    assert release.profile("alien").shape == (NARROW,)
+    assert len(release.recommend(release.users[0], k=3)) == 3
+    assert len(release.similar("heat", k=3)) == 3
