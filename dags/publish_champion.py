@@ -37,7 +37,7 @@ def publish_champion() -> None:
     champion, own = effect("champion --skip-code"), make_workspace("--published")
     profiles = stage("profiles@champion", workspace=OWN)
     chain(champion, own, stage("validate", workspace=OWN), stage("features", workspace=OWN), profiles)
-    chain(own, effect("fetch-champion", workspace=OWN), profiles)
+    chain(own, effect("fetch-champion --verdict", workspace=OWN), profiles)
     swap = effect(
         "catch-up", workspace=OWN, outlets=[ENCODER], env={"RECSYS_WHO": WHO}
     )  # users and index, too

@@ -32,8 +32,13 @@ MAX_WHY = 2000
     is_flag=True,
     help="Take the encoder of the newest release instead, whatever the alias says; there must be a store.",
 )
+@click.option(
+    "--verdict",
+    is_flag=True,
+    help="Also bring what the gate said about it, for `publish` to keep with the release.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the encoder's reference as JSON.")
-def fetch_champion(published: bool, as_json: bool) -> None:
+def fetch_champion(published: bool, verdict: bool, as_json: bool) -> None:
     """Bring the champion, the encoder that makes the published profiles, into this workspace.
 
     With MLFLOW_TRACKING_URI set: the version that has the alias `champion`; where no version exists yet, the pretrained
@@ -43,12 +48,14 @@ def fetch_champion(published: bool, as_json: bool) -> None:
     With --published, as arrivals are profiled: a new champion becomes theirs when a release with it is published, not
     before. As long as nothing has been published, this is the same as without.
     """
+    if published and verdict:
+        raise click.UsageError("--published and --verdict contradict each other: a release keeps its verdict")
     if published and (reference := _published_encoder()):
         console.print(f"the encoder of the newest release: {reference.hash[:10]}", highlight=False)
         if as_json:
             print_json(reference.model_dump(mode="json"))
         return
-    from recsys.registry import Pretrained, record_of
+    from recsys.registry import Pretrained, fetch_verdict, record_of
     from recsys.registry import fetch_champion as fetch
 
     at, chosen = workspace(), settings()
@@ -57,6 +64,9 @@ def fetch_champion(published: bool, as_json: bool) -> None:
     if fetched.warning:
         console.print(f"[bold yellow]warning:[/] {escape(fetched.warning)}", highlight=False)
     console.print(f"champion: {fetched.how}", highlight=False, markup=False)
+    if verdict and (uri := os.environ.get("MLFLOW_TRACKING_URI")):
+        found = fetch_verdict(uri, at)
+        console.print("with the gate's verdict" if found else "the gate never judged it", highlight=False)
     if as_json:
         print_json(fetched.reference.model_dump(mode="json"))
 

@@ -1,7 +1,7 @@
 """The registry: MLflow aliases and versions, the champion they name, and the ledger of every change."""
 
 from recsys.registry.changes import Entry
-from recsys.registry.fetch import Fetched, Pretrained, fetch_champion
+from recsys.registry.fetch import Fetched, Pretrained, fetch_champion, fetch_verdict
 from recsys.registry.ledger import entries
 from recsys.registry.mlflow import RegisteredEncoder, champion, record_release, register_encoder
 from recsys.registry.promote import Changed, check_gate, promote, register
@@ -21,6 +21,7 @@ __all__ = [
     "code_commit",
     "entries",
     "fetch_champion",
+    "fetch_verdict",
     "promote",
     "record_of",
     "record_release",

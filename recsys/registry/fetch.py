@@ -16,6 +16,10 @@ from recsys.registry.changes import FIRST_LIGHT, Move, Said
 from recsys.registry.ledger import move
 from recsys.registry.mlflow import RegisteredEncoder
 from recsys.registry.record import RunRecord
+from recsys.storage.atomic import write_whole
+
+VERDICT = "gate/decision.json"
+"""Beside a version in MLflow; `register` logs it."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,29 @@ def fetch_champion(
     if _saved(at) != fetched.reference:  # DVC would rerun what reads a file that was written anew
         fetched.reference.save(path)
     return fetched
+
+
+def fetch_verdict(uri: str, at: Artifacts, model: str = mlflow.MODEL) -> bool:
+    """Bring what the gate said about the champion when it was registered, so that a release of it carries that along.
+
+    Args:
+        uri: MLflow's address.
+        at: the workspace; one that judges nothing itself.
+        model: registered model name.
+
+    Returns:
+        Whether there is a verdict: none was given about an encoder that is used as it comes.
+
+    Raises:
+        RegistryUnreachable: MLflow is out of reach or refuses.
+    """
+    champion = mlflow.champion(uri, model)
+    verdict = mlflow.read_file(uri, champion, VERDICT) if champion else None
+    if verdict is None:
+        at.decision.unlink(missing_ok=True)
+        return False
+    write_whole(at.decision, verdict)
+    return True
 
 
 def _without_registry(at: Artifacts, pretrained: Pretrained) -> Fetched:

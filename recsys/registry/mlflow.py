@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -151,6 +152,27 @@ def add_files(uri: str, encoder: RegisteredEncoder, files: Mapping[str, Path]) -
     """
     with connect(uri) as client:
         log_files(client, encoder.run_id, files)
+
+
+def read_file(uri: str, encoder: RegisteredEncoder, name: str) -> bytes | None:
+    """One of the files beside a version.
+
+    Args:
+        uri: MLflow's address.
+        encoder: the version.
+        name: artifact path, such as gate/decision.json.
+
+    Returns:
+        Its bytes, or None where the version has no such file.
+
+    Raises:
+        RegistryUnreachable: MLflow is out of reach or refuses.
+    """
+    with connect(uri) as client, TemporaryDirectory() as there:
+        listed = client.list_artifacts(encoder.run_id, name.rpartition("/")[0] or None)
+        if name not in {found.path for found in listed}:
+            return None
+        return Path(client.download_artifacts(encoder.run_id, name, there)).read_bytes()
 
 
 def versions(uri: str, model: str = MODEL) -> tuple[RegisteredEncoder, ...]:

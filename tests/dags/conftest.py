@@ -166,7 +166,7 @@ def platform(
     params["split"] |= {"by": "item-hash", "min_test_users": 2}
     params["finetune"] |= QUICK
     params["gate"] |= LENIENT
-    params["slow_loop"]["champion_sweep_s"] = 2 * SWEEP_S
+    params["slow_loop"]["champion_sweep_s"] = SWEEP_S
     (workspace / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
     landing.mkdir()
     environment = {

@@ -5,8 +5,10 @@ from importlib import import_module
 import pytest
 
 from demo.servers import start_mlflow
+from recsys.artifacts import Artifacts
 from recsys.errors import ArtifactMissing, EncoderError, GateClosed, RegistryError, RegistryUnreachable
-from recsys.registry import champion, entries, mlflow, promote, register
+from recsys.gate.decision import Decision
+from recsys.registry import champion, entries, fetch_verdict, mlflow, promote, register
 from recsys.registry.runs import connect
 from tests.registry.judged import CHAMPION_HASH, HOLDOUT, by_hand, client_of
 
@@ -119,6 +121,18 @@ def test_an_open_gate_promotes_once_and_the_ledger_says_who_when_and_why(shop):
     last = entries(shop.uri, shop.model)[-1]
     assert last.who == "me" and last.encoder_hash == shop.champion().hash and last.why.startswith("gate open")
     assert [one.n for one in entries(shop.uri, shop.model)] == [1, 2, 3]
+
+
+def test_what_the_gate_said_about_the_champion_is_brought_into_a_workspace_that_publishes_it(shop, tmp_path):
+    at = Artifacts(tmp_path / "publishes")
+    assert not fetch_verdict(shop.uri, at, shop.model)  # nobody judged the first one
+    encoder_hash = shop.trained.challenge()
+    shop.register()
+    shop.promote()
+    assert fetch_verdict(shop.uri, at, shop.model)
+    assert Decision.load(at.decision).encoder_hash == encoder_hash
+    by_hand(shop.uri, shop.model, "champion", "1")
+    assert not fetch_verdict(shop.uri, at, shop.model) and not at.decision.exists()
 
 
 def test_a_closed_gate_keeps_the_champion_and_forcing_it_is_on_record(shop):
