@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bench.cold_start import TOP, WORK, citeulike, judged
+from bench.cold_start import WORK
 from bench.figures import JUDGE, ROOT, SHARED_DATA, write_figures
+from bench.protocols import TOP, citeulike, judged
 from bench.titles import real_titles
 from recsys.encoders import Encoder, open_encoder, pack_encoder
 from recsys.encoders.source import find_source
@@ -177,7 +178,7 @@ def recall_loss(exact: Encoder, int8: Encoder) -> dict[str, float]:
         vectors = encoder.encode(task.texts)
         run = folder / f"{name}.parquet"
         pq.write_table(rank_cold(task, vectors, settings.users.ridge_lambda, TOP), run)
-        recall[name] = judged("citeulike-H", run)["recall@20"]
+        recall[name] = judged("citeulike-H", run)["recall@20"]["mean"]
     return {
         "exact_recall@20": round(recall["exact"], 5),
         "int8_recall@20": round(recall["int8"], 5),

@@ -265,7 +265,12 @@ def ours(pairs: Pairs, layers: str) -> Side:
     from recsys.training.texts import Tokens, tokenise
     from recsys.training.tower import open_tower
 
-    changes = {"layers": layers, "top_layers": TOP_LAYERS, "learning_rate": RATE, "dropout": 0.1}
+    plain = {
+        "word_dropout": 0.0,
+        "field_dropout": 0.0,
+        "adversarial_epsilon": 0.0,
+    }  # theirs has none of these
+    changes = plain | {"layers": layers, "top_layers": TOP_LAYERS, "learning_rate": RATE, "dropout": 0.1}
     params = settings().finetune.model_copy(update=changes)
     tower = open_tower(
         source(), settings().encoder.pooling, layers, TOP_LAYERS, params.lora_rank, params.dropout
