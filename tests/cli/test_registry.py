@@ -109,6 +109,11 @@ def test_register_promote_and_ledger_from_a_closed_gate_to_a_forced_one(recsys, 
     wanted = {"alias": "champion", "how": "forced", "who": "Airflow run-7", "why": "the shop asked for it"}
     assert wanted.items() <= last.items() and last["version"] == made["version"]
     assert "forced" in recsys("ledger").stderr
+    workspace.decision.unlink()
+    fetched = recsys("fetch-champion", "--verdict", "--json")
+    assert fetched.exit_code == 0 and json.loads(fetched.stdout)["hash"] == encoder_hash
+    assert json.loads(workspace.decision.read_bytes())["encoder_hash"] == encoder_hash
+    assert recsys("fetch-champion", "--verdict", "--published").exit_code == 2
 
 
 def test_forcing_a_dry_run_makes_no_sense():
