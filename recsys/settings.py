@@ -10,6 +10,7 @@ from recsys.encoders.params import EncoderParams
 from recsys.errors import ConfigError
 from recsys.evaluation.params import EvaluateParams
 from recsys.features.params import FeaturesParams
+from recsys.fusion.params import FusionParams
 from recsys.gate.params import GateParams
 from recsys.profiles.params import ProfilesParams, UsersParams
 from recsys.publishing.params import CollectParams, PublishParams
@@ -31,6 +32,7 @@ class Settings(BaseModel):
     users: UsersParams
     split: SplitParams
     finetune: FinetuneParams
+    fusion: FusionParams
     evaluate: EvaluateParams
     gate: GateParams
     slow_loop: SlowLoopParams

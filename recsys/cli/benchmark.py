@@ -1,6 +1,7 @@
 """Command `benchmark`: what the house would recommend on a data set of your own, for a judge of your own."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -9,6 +10,12 @@ from numpy.typing import NDArray
 from recsys.cli.context import console, print_json, workspace
 from recsys.settings import Settings
 
+if TYPE_CHECKING:
+    from recsys.fusion.heads import Recipe
+
+K = 20
+LAMBDA_FACTORS = (0.1, 0.3, 1.0, 3.0, 10.0)
+MAX_VALIDATION_USERS = 2000
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -43,18 +50,40 @@ def benchmark() -> None:
 @click.option(
     "--top", default=150, show_default=True, type=click.IntRange(min=1), help="Length of each user's list."
 )
+@click.option(
+    "--budget",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MINUTES",
+    help="About how long learning may take on two cores: less time, fewer landmarks and users.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Of everything random. [default: that of params.yaml]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
 def cold_start(
-    items: Path, interactions: Path, cold: Path, out: Path, params: Path | None, top: int, as_json: bool
+    items: Path,
+    interactions: Path,
+    cold: Path,
+    out: Path,
+    params: Path | None,
+    top: int,
+    budget: float,
+    seed: int | None,
+    as_json: bool,
 ) -> None:
     """Learn from everything but the cold items' interactions, and rank the cold items for every user.
 
     Files are .parquet, .csv or .jsonl. Every column of --items that holds words becomes text, short ones first. The
-    encoder is that of params.yaml at its exact precision; λ is chosen on items that are held out of training.
+    encoder is that of params.yaml at its exact precision. Section `fusion` says what is learned over it; whether that
+    helps here, the weight of the words and λ are chosen on items that are held out of training.
     Writes user_id, item_id, rank (1 = best) for every user of --interactions.
     """
-    from recsys.evaluation.cold_start import choose_lambda, make_task, rank_cold
+    from recsys.evaluation.cold_start import make_task, rank_cold
     from recsys.evaluation.tables import read_ids, read_table
+    from recsys.fusion.budget import within
+    from recsys.fusion.heads import Shop, choose_recipe, learn_head
     from recsys.storage.atomic import write_parquet
 
     chosen = Settings.load(params or workspace().params)
@@ -69,12 +98,20 @@ def cold_start(
         f"{', '.join(task.fields)}), {len(task.users):,} users, {task.histories_UI.nnz:,} pairs to learn from"
     )
     vectors = _encode(chosen, task.texts)
-    choice = choose_lambda(task, vectors, chosen.users.ridge_lambda, chosen.split.seed)
-    tried = ", ".join(f"{one:g}: {ndcg:.4f}" for one, ndcg in choice.ndcg_by_lambda.items())
-    console.print(
-        f"λ = {choice.ridge_lambda:g} (validation ndcg@20 by λ: {tried or 'too little to hold out'})"
-    )
-    write_parquet(out, rank_cold(task, vectors, choice.ridge_lambda, top))
+    shop = Shop(task.texts, vectors, task.histories_UI)
+    fusion = chosen.fusion if seed is None else chosen.fusion.model_copy(update={"seed": seed})
+    fusion = within(budget * 60, len(task.warm), len(task.users), fusion)
+    held = task.held_out(chosen.split.seed if seed is None else seed)
+    lambdas = [chosen.users.ridge_lambda * factor for factor in LAMBDA_FACTORS]
+    with console.status("") as status:
+        recipe = choose_recipe(shop, held, fusion, lambdas, K, MAX_VALIDATION_USERS, status.update)
+        if recipe.lexical_share is not None:
+            status.update("learning the head from all warm items")
+            head = learn_head(shop, recipe, fusion)
+            status.update("making profiles")
+            vectors = head.profiles(task.texts, vectors)
+    write_parquet(out, rank_cold(task, vectors, recipe.ridge_lambda, top))
+    console.print(_told(recipe))
     console.print(f"wrote {out}")
     if as_json:
         print_json(
@@ -83,10 +120,25 @@ def cold_start(
                 "users": len(task.users),
                 "cold": len(task.cold),
                 "fields": task.fields,
-                "ridge_lambda": choice.ridge_lambda,
-                "validation_ndcg": choice.ndcg_by_lambda,
+                "width": vectors.shape[1],
+                "lexical_share": recipe.lexical_share,
+                "metric_power": recipe.metric_power,
+                "ridge_lambda": recipe.ridge_lambda,
+                "validation_ndcg": recipe.tried,
             }
         )
+
+
+def _told(recipe: "Recipe") -> str:
+    if not recipe.tried:
+        return f"too little to hold out: encoder alone, λ = {recipe.ridge_lambda:g}"
+    alone = max(ndcg for name, ndcg in recipe.tried.items() if name.startswith("encoder alone"))
+    if recipe.lexical_share is None:
+        return f"encoder alone, λ = {recipe.ridge_lambda:g} (validation ndcg@{K} {alone:.4f}; no head was better)"
+    return (
+        f"head with {recipe.lexical_share:.0%} words, metric power {recipe.metric_power:g}, "
+        f"λ = {recipe.ridge_lambda:g} (validation ndcg@{K} {recipe.ndcg:.4f}, encoder alone {alone:.4f})"
+    )
 
 
 def _encode(chosen: Settings, texts: tuple[str, ...]) -> NDArray[np.float32]:

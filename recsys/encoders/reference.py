@@ -11,6 +11,8 @@ from recsys.storage.atomic import write_whole
 
 TOKENIZER = "tokenizer.json"
 MODEL = "model.xml"
+HEAD = "head.npz"
+TERMS = "head.json"
 REFERENCE = "encoder.json"
 
 
@@ -58,7 +60,12 @@ class EncoderReference(BaseModel):
     registry: RegistryEntry | None = None
     """Where MLflow keeps it."""
     files: tuple[PackedFile, ...]
-    """tokenizer.json, model.xml, model.bin."""
+    """tokenizer.json, model.xml, model.bin; with a head also head.npz and head.json."""
+
+    @property
+    def has_head(self) -> bool:
+        """Whether a kernel head makes the profiles from the model's vectors."""
+        return any(file.name == HEAD for file in self.files)
 
     @classmethod
     def load(cls, path: Path) -> "EncoderReference":

@@ -134,7 +134,15 @@ def open_encoder(reference: EncoderReference, encoders: Path, batch_tokens: int)
     verify_sizes(reference, encoders)
     folder = encoders / reference.hash
     try:
-        return TransformerEncoder(reference, folder, batch_tokens)
+        if not reference.has_head:
+            return TransformerEncoder(reference, folder, batch_tokens)
+        # imported here: scikit-learn comes with it
+        from recsys.encoders.fused import FusedEncoder
+        from recsys.encoders.head import KernelHead
+
+        head = KernelHead.load(folder)
+        base = reference.model_copy(update={"dim": head.base_dim})
+        return FusedEncoder(TransformerEncoder(base, folder, batch_tokens), head, reference)
     except RuntimeError as error:  # what openvino raises
         raise EncoderError(
             f"{folder / MODEL} cannot be run: {error}",

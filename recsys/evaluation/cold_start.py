@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from recsys.catalogue.parts import CATALOGUE_SCHEMA
 from recsys.catalogue.split import hash_share
 from recsys.errors import UnreadableFile
-from recsys.evaluation.ranking import PAD, ndcg_at_k
+from recsys.evaluation.ranking import PAD
 from recsys.evaluation.tables import joined, text_columns
 from recsys.features.params import FeaturesParams
 from recsys.features.text import item_texts
@@ -21,10 +21,7 @@ from recsys.profiles.users import Ridge, gram_of
 from recsys.retrieval.exact import best_of
 
 # Shape suffixes: U users, I items, C cold items, D dimension.
-LAMBDA_FACTORS = (0.1, 0.3, 1.0, 3.0, 10.0)
 VALIDATION_SHARE = 0.2
-VALIDATION_K = 20
-MAX_VALIDATION_USERS = 5000
 
 
 @dataclass(frozen=True)
@@ -47,13 +44,11 @@ class Task:
         """Rows of items that somebody met, none of them cold."""
         return np.flatnonzero(np.asarray(self.histories_UI.sum(axis=0)).ravel())
 
-
-@dataclass(frozen=True)
-class Choice:
-    """λ by validation on items that were held out cold."""
-
-    ridge_lambda: float
-    ndcg_by_lambda: dict[float, float]
+    def held_out(self, seed: int) -> NDArray[np.int64]:
+        """Rows of a fifth of the warm items, by hash: a cold start of the task's own, to choose by."""
+        return np.array(
+            [row for row in self.warm if hash_share(seed, self.item_ids[row]) < VALIDATION_SHARE], np.int64
+        )
 
 
 def make_task(
@@ -95,38 +90,6 @@ def make_task(
             remedy="add interactions to learn from",
         )
     return Task(item_ids, texts, fields, users, histories_UI, cold)
-
-
-def choose_lambda(task: Task, vectors_ID: NDArray[np.float32], around: float, seed: int) -> Choice:
-    """Try λ on a cold start of the task's own: a share of the warm items, by hash, is held out and ranked.
-
-    Args:
-        task: only its warm items and their interactions are looked at.
-        vectors_ID: item profiles.
-        around: middle of the grid.
-        seed: of the held-out items and of the sample of users.
-
-    Returns:
-        The λ of the best ndcg@20; `around` where too little is warm to hold anything out.
-    """
-    warm = task.warm
-    held = np.array([hash_share(seed, task.item_ids[row]) < VALIDATION_SHARE for row in warm], bool)
-    known_UI, asked_UI = task.histories_UI[:, warm[~held]], task.histories_UI[:, warm[held]]
-    users = np.flatnonzero((np.diff(known_UI.indptr) > 0) & (np.diff(asked_UI.indptr) > 0))
-    if len(users) == 0:
-        return Choice(around, {})
-    if len(users) > MAX_VALIDATION_USERS:
-        users = np.sort(np.random.default_rng(seed).choice(users, MAX_VALIDATION_USERS, replace=False))
-    known_ID, asked_ID = vectors_ID[warm[~held]], vectors_ID[warm[held]]
-    gram = gram_of(known_ID)
-    b_UD = known_UI[users] @ known_ID.astype(np.float64)
-    relevant_UR = _padded(asked_UI[users])
-    ndcg = {}
-    for factor in LAMBDA_FACTORS:
-        ridge = Ridge(gram, around * factor)
-        ranked_UK = best_of(ridge.weights(b_UD) @ asked_ID.T, VALIDATION_K).rows_UK
-        ndcg[around * factor] = round(float(ndcg_at_k(ranked_UK, relevant_UR, VALIDATION_K).mean()), 6)
-    return Choice(max(ndcg, key=lambda one: (ndcg[one], -one)), ndcg)
 
 
 def rank_cold(task: Task, vectors_ID: NDArray[np.float32], ridge_lambda: float, k: int) -> pa.Table:
@@ -209,10 +172,3 @@ def _histories(
         kept &= interactions["weight"].cast(pa.float64()).fill_null(1.0).to_numpy() > 0
     pairs = np.unique(np.stack([rows[kept], columns[kept]]), axis=1)
     return csr_array((np.ones(pairs.shape[1]), (pairs[0], pairs[1])), shape=(len(users), len(item_ids)))
-
-
-def _padded(matrix_UI: csr_array) -> NDArray[np.int64]:
-    n_U = np.diff(matrix_UI.indptr)
-    padded_UR = np.full((len(n_U), int(n_U.max(initial=1))), PAD, np.int64)
-    padded_UR[np.arange(padded_UR.shape[1]) < n_U[:, None]] = matrix_UI.indices
-    return padded_UR

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recsys.encoders.tfidf import fit_tfidf
+from recsys.encoders.tfidf import fit_tfidf, tfidf_of
 from recsys.errors import EncoderError
 
 
@@ -27,15 +27,20 @@ def test_nothing_is_learned_from_what_is_encoded_later():
     assert encoder.encode(["bird"]).nnz == 0 and encoder.dim == 3
 
 
-def test_characters_bring_chinese_titles_together():
-    words, characters = (
-        fit_tfidf(["红楼梦 小说", "西游记"]),
-        fit_tfidf(["红楼梦 小说", "西游记"], characters=(1, 2)),
-    )
-    assert words.encode(["红楼"]).nnz == 0
-    close = characters.encode(["红楼"]) @ characters.encode(["红楼梦 小说", "西游记"]).T
-    same, other = close.toarray()[0]
+def test_chinese_titles_meet_by_their_characters():
+    titles = ["红楼梦 小说", "西游记"]
+    encoder = fit_tfidf(titles)
+    same, other = (encoder.encode(["红楼"]) @ encoder.encode(titles).T).toarray()[0]
     assert same > 0.6 and same > 3 * other
+    assert fit_tfidf(["a novel 红", "another tale"]).vectorizer.analyzer == "word"
+
+
+@pytest.mark.parametrize("texts", [["cat dog", "cat", "fish"], ["红楼梦 小说", "西游记"]])
+def test_an_encoder_made_from_its_parts_gives_the_same_vectors(texts):
+    encoder = fit_tfidf(texts)
+    again = tfidf_of(*encoder.parts())
+    asked = [*texts, "dog fish 西游"]
+    np.testing.assert_allclose(again.encode(asked).toarray(), encoder.encode(asked).toarray(), rtol=1e-6)
 
 
 def test_texts_without_a_term_are_refused():

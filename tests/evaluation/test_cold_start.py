@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from recsys.errors import UnreadableFile
-from recsys.evaluation.cold_start import LAMBDA_FACTORS, choose_lambda, make_task, rank_cold
+from recsys.evaluation.cold_start import make_task, rank_cold
 from recsys.features.params import FeaturesParams
 
 FEATURES = FeaturesParams(fields=("title", "description", "tags"), max_chars=4000)
@@ -105,17 +105,8 @@ def test_lists_are_as_long_as_there_are_cold_items(world):
     assert rank_cold(task, vectors, 1.0, 150).num_rows == len(task.users) * 10
 
 
-def test_lambda_is_chosen_from_the_grid_without_a_look_at_cold_interactions(world):
-    task, vectors = world
-    choice = choose_lambda(task, vectors, 1.0, seed=1)
-    assert list(choice.ndcg_by_lambda) == [factor * 1.0 for factor in LAMBDA_FACTORS]
-    assert choice.ndcg_by_lambda[choice.ridge_lambda] == max(choice.ndcg_by_lambda.values()) > 0.5
-    blurred = vectors.copy()
-    blurred[task.cold] = vectors[task.cold][::-1]
-    assert choose_lambda(task, blurred, 1.0, seed=1) == choice
-
-
-def test_too_little_to_hold_out_keeps_the_lambda_of_the_params():
-    task = make_task(ITEMS, log(("u", "a", 1)), ["d"], FEATURES)
-    vectors = np.eye(4, dtype=np.float32)
-    assert choose_lambda(task, vectors, 7.0, seed=1).ridge_lambda == 7.0
+def test_a_fifth_of_the_warm_items_is_held_out_by_hash(world):
+    task, _ = world
+    held = task.held_out(1)
+    assert 0 < len(held) < len(task.warm) / 2 and set(held) < set(task.warm)
+    assert task.held_out(1).tolist() == held.tolist() != task.held_out(2).tolist()

@@ -1,0 +1,94 @@
+"""An encoder with a kernel head: the packed transformer's vectors and the text's words become one profile."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.encoders.encoder import Encoder
+from recsys.encoders.head import KernelHead, files_hash
+from recsys.encoders.reference import REFERENCE, EncoderReference, PackedFile, verify_sizes
+from recsys.errors import ArtifactMissing, EncoderError
+
+FUSED_VERSION = 1
+"""Part of every fused encoder's hash; raise it when the same head would give other profiles."""
+STAGING = ".packing-"
+
+
+class FusedEncoder:
+    """Implements `Encoder`: base encoder, then head."""
+
+    def __init__(self, base: Encoder, head: KernelHead, reference: EncoderReference) -> None:
+        self.hash = reference.hash
+        self.dim = reference.dim
+        self._base = base
+        self._head = head
+
+    def encode(
+        self, texts: Sequence[str], on_progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """See `Encoder.encode`."""
+        if not texts:
+            return np.empty((0, self.dim), np.float32)
+        return self._head.profiles(texts, self._base.encode(texts, on_progress))
+
+    def count_tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """See `Encoder.count_tokens`."""
+        return self._base.count_tokens(texts)
+
+
+def pack_fused(base: EncoderReference, head: KernelHead, encoders: Path) -> EncoderReference:
+    """Lay a base encoder and its head into one folder of packed encoders.
+
+    Args:
+        base: packed in `encoders`, without a head.
+        head: learned over that encoder's vectors.
+        encoders: folder of packed encoders.
+
+    Returns:
+        The reference of both together, without a registry entry; its hash covers base and head.
+
+    Raises:
+        EncoderError: the head was learned over vectors of another width.
+        ArtifactMissing: the base is not packed here.
+    """
+    if head.base_dim != base.dim:
+        raise EncoderError(
+            f"the head is for vectors of width {head.base_dim}, the encoder's have {base.dim}",
+            remedy="run: dvc repro finetune",
+        )
+    verify_sizes(base, encoders)
+    staging = encoders / f"{STAGING}{uuid4().hex}"
+    staging.mkdir(parents=True)
+    try:
+        written = head.save(staging)
+        recipe = json.dumps([base.hash, files_hash(written), FUSED_VERSION])
+        named = hashlib.sha256(recipe.encode()).hexdigest()
+        files = (*base.files, *(PackedFile.of(path) for path in written))
+        reference = base.model_copy(update={"hash": named, "dim": head.dim, "files": files, "registry": None})
+        for file in base.files:
+            _link(encoders / base.hash / file.name, staging / file.name)
+        reference.save(staging / REFERENCE)
+        target = encoders / named
+        try:
+            verify_sizes(EncoderReference.load(target / REFERENCE), encoders)
+        except (ArtifactMissing, EncoderError):
+            shutil.rmtree(target, ignore_errors=True)
+            staging.rename(target)
+        return reference
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name, where the file system can; else a copy."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

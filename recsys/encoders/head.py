@@ -1,0 +1,197 @@
+"""A kernel head: the vectors of a base encoder and the words of the text become one profile, as interactions taught.
+
+Two texts are compared by k(x, y) = a · cosine of TF-IDF + (1 - a) · exp(γ (cosine of the base encoder - 1)). A profile
+is the text's comparison with M landmarks, times a matrix [M, D], at unit length. Words and meaning join in one space
+of stated width, so one inner product serves recommendation, similar items and search.
+
+Papers: Williams & Seeger 2000 (Nyström landmarks); `recsys/fusion` says how the matrix is learned.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.encoders.reference import HEAD, TERMS
+from recsys.encoders.tfidf import TfidfEncoder, tfidf_of
+from recsys.errors import EncoderError
+from recsys.storage.atomic import write_whole
+
+# Shape suffixes: N texts, L width of the base encoder, M landmarks, V terms, D width of a profile.
+Real = TypeVar("Real", np.float32, np.float64)
+HEAD_VERSION = 1
+BLOCK_ROWS = 256
+"""Texts multiplied at once: bounds memory."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """How alike two texts are, 0 to 1."""
+
+    lexical: TfidfEncoder
+    lexical_share: float
+    """a."""
+    gamma: float
+    """γ."""
+
+    def compare(
+        self,
+        words_NV: csr_array,
+        vectors_NL: NDArray[Real],
+        words_MV: csr_array,
+        vectors_ML: NDArray[Real],
+    ) -> NDArray[Real]:
+        """Compare every text with every landmark.
+
+        Args:
+            words_NV: TF-IDF rows of the texts.
+            vectors_NL: their unit vectors by the base encoder.
+            words_MV: TF-IDF rows of the landmarks.
+            vectors_ML: their unit vectors.
+
+        Returns:
+            kernel_NM, of the vectors' precision.
+        """
+        kernel_NM: NDArray[Real] = vectors_NL @ vectors_ML.T
+        kernel_NM -= 1
+        kernel_NM *= self.gamma
+        np.exp(kernel_NM, out=kernel_NM)
+        kernel_NM *= 1 - self.lexical_share
+        if self.lexical_share > 0:
+            shared = csr_array(words_NV @ words_MV.T).tocoo()
+            kernel_NM[shared.row, shared.col] += self.lexical_share * shared.data
+        return kernel_NM
+
+
+@dataclass(frozen=True)
+class KernelHead:
+    """Landmarks and what their comparison with a text becomes."""
+
+    kernel: Kernel
+    words_MV: csr_array
+    vectors_ML: NDArray[np.float32]
+    projection_MD: NDArray[np.float32]
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        return int(self.projection_MD.shape[1])
+
+    @property
+    def base_dim(self) -> int:
+        """L."""
+        return int(self.vectors_ML.shape[1])
+
+    def profiles(self, texts: Sequence[str], vectors_NL: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Profiles of texts.
+
+        Args:
+            texts: N texts.
+            vectors_NL: their unit vectors by the base encoder.
+
+        Returns:
+            float32 [N, D], unit rows; each depends on its text alone.
+
+        Raises:
+            EncoderError: a text is like no landmark at all; names it.
+        """
+        n = len(texts)
+        words_NV = csr_array(self.kernel.lexical.encode(texts))
+        profiles_ND = np.empty((n, self.dim), np.float32)
+        vectors_ML, projection_MD = self._exact
+        for start in range(0, n, BLOCK_ROWS):
+            part = slice(start, start + BLOCK_ROWS)
+            vectors_BL = vectors_NL[part].astype(np.float64)
+            compared_BM = self.kernel.compare(words_NV[part], vectors_BL, self.words_MV, vectors_ML)
+            block_BD = compared_BM @ projection_MD
+            lengths_B1 = np.linalg.norm(block_BD, axis=1, keepdims=True)
+            if not (lengths_B1 > 0).all():  # NaN compares false
+                text = texts[start + int(np.nan_to_num(lengths_B1).argmin())]
+                raise EncoderError(f"{text[:80]!r} is like no landmark", remedy="train the challenger again")
+            profiles_ND[part] = block_BD / lengths_B1
+        return profiles_ND
+
+    @cached_property
+    def _exact(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Landmarks and matrix in float64.
+
+        BLAS rounds a row by where it stands in a batch. Computed in float64 and rounded once, two batches differ in
+        about one value of a billion, by its last bit; in float32 every third row did.
+        """
+        return self.vectors_ML.astype(np.float64), self.projection_MD.astype(np.float64)
+
+    def save(self, folder: Path) -> tuple[Path, Path]:
+        """Write head.npz and head.json; the same head gives the same bytes."""
+        terms, idf_V, characters = self.kernel.lexical.parts()
+        arrays = {
+            "idf": idf_V,
+            "words_data": self.words_MV.data.astype(np.float32),
+            "words_indices": self.words_MV.indices.astype(np.int32),
+            "words_indptr": self.words_MV.indptr.astype(np.int64),
+            "vectors": self.vectors_ML,
+            "projection": self.projection_MD,
+        }
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        said = {
+            "version": HEAD_VERSION,
+            "lexical_share": self.kernel.lexical_share,
+            "gamma": self.kernel.gamma,
+            "characters": characters,
+            "terms": terms,
+        }
+        write_whole(folder / HEAD, buffer.getvalue())
+        write_whole(folder / TERMS, (json.dumps(said, ensure_ascii=False) + "\n").encode())
+        return folder / HEAD, folder / TERMS
+
+    @classmethod
+    def load(cls, folder: Path) -> "KernelHead":
+        """Read what `save` wrote.
+
+        Args:
+            folder: a packed encoder's.
+
+        Returns:
+            The head.
+
+        Raises:
+            EncoderError: a file is missing or damaged, or was written by a newer version.
+        """
+        try:
+            said: dict[str, Any] = json.loads((folder / TERMS).read_text(encoding="utf-8"))
+            if said["version"] != HEAD_VERSION:
+                raise EncoderError(
+                    f"{folder / TERMS} is of version {said['version']}, this is {HEAD_VERSION}",
+                    remedy="update Firstlight",
+                )
+            with np.load(folder / HEAD, allow_pickle=False) as saved:
+                arrays = {name: saved[name] for name in saved.files}
+            characters = said["characters"]
+            lexical = tfidf_of(said["terms"], arrays["idf"], tuple(characters) if characters else None)
+            shape = (len(arrays["vectors"]), len(said["terms"]))
+            words_MV = csr_array(
+                (arrays["words_data"], arrays["words_indices"], arrays["words_indptr"]), shape=shape
+            )
+            kernel = Kernel(lexical, float(said["lexical_share"]), float(said["gamma"]))
+            return cls(kernel, words_MV, arrays["vectors"], arrays["projection"])
+        except (OSError, KeyError, ValueError) as error:
+            raise EncoderError(
+                f"{folder} has no readable head: {error}",
+                remedy=f"delete {folder} and run recsys fetch-champion",
+            ) from error
+
+
+def files_hash(paths: Sequence[Path]) -> str:
+    """SHA-256 over the contents of some files, 64 hex digits."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,200 @@
+"""Learn a kernel head from texts, base vectors and histories; choose how by a cold start of the histories' own."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.encoders.head import Kernel, KernelHead
+from recsys.encoders.tfidf import fit_tfidf
+from recsys.evaluation.ranking import PAD, ndcg_at_k
+from recsys.fusion.directions import Directions, find_directions
+from recsys.fusion.params import FusionParams
+from recsys.fusion.smoothing import smoothed
+from recsys.profiles.users import Ridge, gram_of
+from recsys.retrieval.exact import best_of
+
+# Shape suffixes: U users, I items, L width of the base encoder, M landmarks, H held-out items, D width of a profile.
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What a head may be learned from. Rows are items and users."""
+
+    texts: tuple[str, ...]
+    vectors_IL: NDArray[np.float32]
+    """By the base encoder, unit rows."""
+    histories_UI: csr_array
+    """1 where a user met an item; items that nobody met teach nothing."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What validation chose."""
+
+    lexical_share: float | None
+    """None: no head, the base encoder's own vectors were better."""
+    metric_power: float
+    ridge_lambda: float
+    ndcg: float | None
+    """On the items held out; None where nobody could be asked."""
+    tried: dict[str, float]
+    """ndcg by what was tried."""
+
+
+@dataclass(frozen=True)
+class _Learned:
+    kernel: Kernel
+    landmarks: NDArray[np.int64]
+    words_MV: csr_array
+    directions: Directions
+
+
+def learn_head(shop: Shop, recipe: Recipe, params: FusionParams) -> KernelHead:
+    """Learn the head that validation chose, from the whole shop.
+
+    Args:
+        shop: what may be learned from.
+        recipe: lexical share and metric power.
+        params: section `fusion`.
+
+    Returns:
+        The head.
+
+    Raises:
+        ValueError: the recipe is to have no head.
+        TrainingError: the kernel is degenerate, or nobody met anything.
+    """
+    if recipe.lexical_share is None:
+        raise ValueError("this recipe has no head")
+    learned = _learn(shop, recipe.lexical_share, params)
+    projection_MD = learned.directions.axes_MD * learned.directions.stretch(recipe.metric_power)
+    vectors_ML = shop.vectors_IL[learned.landmarks]
+    return KernelHead(learned.kernel, learned.words_MV, vectors_ML, projection_MD)
+
+
+def choose_recipe(
+    shop: Shop,
+    held: NDArray[np.int64],
+    params: FusionParams,
+    lambdas: Sequence[float],
+    k: int,
+    max_users: int,
+    say: Callable[[str], None] = lambda _: None,
+) -> Recipe:
+    """Rank held-out items by what the others taught, for each lexical share, metric power and λ; keep the best.
+
+    Args:
+        shop: the whole training side; the held items' interactions are only asked for, never learned from.
+        held: rows of the items that are held out cold.
+        params: section `fusion`.
+        lambdas: λ of the ridge users, tried for heads and for the base vectors alone.
+        k: cutoff of ndcg@k.
+        max_users: users asked, sampled by the seed.
+        say: told what is being tried.
+
+    Returns:
+        The best; ties go to what was tried first: the base vectors, smaller shares, powers and λ.
+    """
+    is_held = np.zeros(len(shop.texts), bool)
+    is_held[held] = True
+    known_UI = _only(shop.histories_UI, ~is_held)
+    asked_UH = csr_array(shop.histories_UI[:, held])
+    users = np.flatnonzero((np.diff(known_UI.indptr) > 0) & (np.diff(asked_UH.indptr) > 0))
+    if len(users) == 0:
+        return Recipe(None, 0.0, lambdas[len(lambdas) // 2], None, {})
+    if len(users) > max_users:
+        users = np.sort(np.random.default_rng(params.seed).choice(users, max_users, replace=False))
+    relevant_UR = _padded(csr_array(asked_UH[users]))
+    rest = Shop(shop.texts, shop.vectors_IL, known_UI)
+    known = np.flatnonzero(np.asarray(known_UI.sum(axis=0)).ravel())
+    met_UW = csr_array(known_UI[:, known])[users]
+
+    tried: dict[str, float] = {}
+    recipes: dict[str, Recipe] = {}
+
+    def ask(
+        name: str,
+        share: float | None,
+        power: float,
+        known_WD: NDArray[np.float32],
+        held_HD: NDArray[np.float32],
+    ) -> None:
+        gram, b_UD = gram_of(known_WD), met_UW @ known_WD.astype(np.float64)
+        for one in lambdas:
+            scores_UH = Ridge(gram, one).weights(b_UD) @ held_HD.T
+            ndcg = float(ndcg_at_k(best_of(scores_UH, k).rows_UK, relevant_UR, k).mean())
+            tried[f"{name} λ {one:g}"] = round(ndcg, 6)
+            recipes[f"{name} λ {one:g}"] = Recipe(share, power, one, round(ndcg, 6), {})
+
+    ask("encoder alone", None, 0.0, shop.vectors_IL[known], shop.vectors_IL[held])
+    for share in params.lexical_shares if params.width else ():
+        say(f"validation: learning a head with {share:.0%} words")
+        learned = _learn(rest, share, params)
+        raw = [_coordinates(shop, learned, rows) for rows in (known, held)]
+        for power in params.metric_powers:
+            ask(
+                f"words {share:g} power {power:g}",
+                share,
+                power,
+                *(_unit(one * learned.directions.stretch(power)) for one in raw),
+            )
+    best = max(tried, key=lambda name: tried[name])  # the first of equals
+    return Recipe(
+        recipes[best].lexical_share,
+        recipes[best].metric_power,
+        recipes[best].ridge_lambda,
+        tried[best],
+        tried,
+    )
+
+
+def _learn(shop: Shop, share: float, params: FusionParams) -> _Learned:
+    """Words, landmarks and directions."""
+    n_met_I = np.asarray(shop.histories_UI.sum(axis=0)).ravel()
+    warm = np.flatnonzero(n_met_I)
+    most = warm[np.argsort(-n_met_I[warm], kind="stable")][: params.max_landmarks]
+    landmarks = np.sort(most)
+    kernel = Kernel(fit_tfidf([shop.texts[row] for row in warm]), share, params.gamma)
+    words_MV = csr_array(kernel.lexical.encode([shop.texts[row] for row in landmarks]))
+    vectors_ML = shop.vectors_IL[landmarks]
+    histories_UM = csr_array(shop.histories_UI[:, landmarks])
+    users = np.flatnonzero(np.diff(histories_UM.indptr))
+    if len(users) > params.max_users:
+        users = np.sort(np.random.default_rng(params.seed).choice(users, params.max_users, replace=False))
+    tastes_UM = smoothed(histories_UM, users, params)
+    kernel_MM = kernel.compare(words_MV, vectors_ML, words_MV, vectors_ML)
+    return _Learned(
+        kernel,
+        landmarks,
+        words_MV,
+        find_directions(kernel_MM, tastes_UM, params.kernel_lambda, params.width, params.seed),
+    )
+
+
+def _coordinates(shop: Shop, learned: _Learned, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    words_NV = csr_array(learned.kernel.lexical.encode([shop.texts[row] for row in rows]))
+    vectors_ML = shop.vectors_IL[learned.landmarks]
+    compared_NM = learned.kernel.compare(words_NV, shop.vectors_IL[rows], learned.words_MV, vectors_ML)
+    return np.asarray(compared_NM @ learned.directions.axes_MD, np.float32)
+
+
+def _unit(rows_ND: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths_N1 = np.maximum(np.linalg.norm(rows_ND, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return np.asarray(rows_ND / lengths_N1, np.float32)
+
+
+def _only(matrix_UI: csr_array, kept_I: NDArray[np.bool_]) -> csr_array:
+    """The same shape with only the kept columns' pairs."""
+    rows = np.repeat(np.arange(matrix_UI.shape[0]), np.diff(matrix_UI.indptr))
+    here = kept_I[matrix_UI.indices]
+    return csr_array((matrix_UI.data[here], (rows[here], matrix_UI.indices[here])), shape=matrix_UI.shape)
+
+
+def _padded(matrix_UI: csr_array) -> NDArray[np.int64]:
+    n_U = np.diff(matrix_UI.indptr)
+    padded_UR = np.full((len(n_U), int(n_U.max(initial=1))), PAD, np.int64)
+    padded_UR[np.arange(padded_UR.shape[1]) < n_U[:, None]] = matrix_UI.indices
+    return padded_UR

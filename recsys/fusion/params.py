@@ -1,0 +1,38 @@
+"""What steers fusion. Values live in params.yaml."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class FusionParams(BaseModel):
+    """Section `fusion`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    width: int = Field(ge=0)
+    """Dimensions of a profile, at most; 0: no head, profiles are the encoder's own vectors."""
+    lexical_shares: tuple[float, ...] = Field(min_length=1)
+    """Weights of the words' kernel beside the encoder's that validation chooses from, each in [0, 1)."""
+    metric_powers: tuple[float, ...] = Field(min_length=1)
+    """How strongly directions that many users need are stretched, chosen by validation; 0: not at all."""
+    gamma: float = Field(gt=0)
+    """Sharpness of the encoder's kernel, exp(gamma * (cosine - 1))."""
+    kernel_lambda: float = Field(gt=0)
+    """Ridge of the kernel regression that finds the directions."""
+    smoothing: float = Field(ge=0)
+    """Weight of what ALS factors predict beside a user's own history; 0: none."""
+    max_factors: int = Field(ge=1)
+    """ALS factors, at most."""
+    items_per_factor: int = Field(ge=1)
+    """Small shops get one factor for so many items."""
+    als_alpha: float = Field(gt=0)
+    """Confidence of an interaction."""
+    als_regularization: float = Field(ge=0)
+    """Ridge of the factors."""
+    als_iterations: int = Field(ge=1)
+    """Rounds of alternating least squares."""
+    max_landmarks: int = Field(ge=2)
+    """Items that a text is compared with: those met most."""
+    max_users: int = Field(ge=2)
+    """Users whose tastes find the directions, sampled by the seed where there are more."""
+    seed: int = Field(ge=0)
+    """Of everything random."""

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from recsys.encoders import EncoderReference, open_encoder, verify_packed
+from recsys.encoders.fused import pack_fused
+from recsys.encoders.head import Kernel, KernelHead
+from recsys.encoders.tfidf import fit_tfidf
+from recsys.errors import EncoderError
+
+TEXTS = ["red chair", "red table", "blue chair", "blue lamp", "green lamp", "old green chair"]
+
+
+def make_head(dim, width=5, share=0.4):
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(6, dim)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    kernel = Kernel(fit_tfidf(TEXTS), share, 2.0)
+    words = csr_array(kernel.lexical.encode(TEXTS))
+    return KernelHead(kernel, words, vectors, rng.normal(size=(6, width)).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    found = np.random.default_rng(1).normal(size=(150, 8)).astype(np.float32)
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def texts():
+    return [f"{TEXTS[place % 6]} {place}" for place in range(150)]
+
+
+def test_a_profile_is_the_comparison_with_the_landmarks_times_the_matrix(vectors):
+    head = make_head(8)
+    lexical = (head.kernel.lexical.encode(["blue chair"]) @ head.kernel.lexical.encode(TEXTS).T).toarray()[0]
+    cosines = vectors[0] @ head.vectors_ML.T
+    raw = (0.4 * lexical + 0.6 * np.exp(2 * (cosines - 1))) @ head.projection_MD
+    found = head.profiles(["blue chair"], vectors[:1])[0]
+    np.testing.assert_allclose(found, raw / np.linalg.norm(raw), atol=1e-5)
+
+
+def test_a_profile_has_the_same_bits_alone_and_in_any_batch(vectors, texts):
+    head = make_head(8)
+    together = head.profiles(texts, vectors)
+    for row in (0, 31, 63, 64, 149):
+        np.testing.assert_array_equal(
+            head.profiles(texts[row : row + 1], vectors[row : row + 1])[0], together[row]
+        )
+    np.testing.assert_array_equal(head.profiles(texts[::-1], vectors[::-1])[::-1], together)
+
+
+def test_a_saved_head_makes_the_same_profiles(vectors, texts, tmp_path):
+    head = make_head(8)
+    names = [path.name for path in head.save(tmp_path)]
+    assert names == ["head.npz", "head.json"]
+    again = KernelHead.load(tmp_path)
+    np.testing.assert_allclose(again.profiles(texts, vectors), head.profiles(texts, vectors), atol=1e-6)
+    before = [(tmp_path / name).read_bytes() for name in names]
+    again.save(tmp_path)
+    assert [(tmp_path / name).read_bytes() for name in names] == before
+
+
+@pytest.mark.parametrize("name", ["head.npz", "head.json"])
+def test_a_damaged_head_is_refused_with_its_folder(name, tmp_path):
+    make_head(8).save(tmp_path)
+    (tmp_path / name).write_bytes(b"{}")
+    with pytest.raises(EncoderError, match="no readable head"):
+        KernelHead.load(tmp_path)
+
+
+def test_a_head_without_words_asks_the_encoder_alone(vectors):
+    head = make_head(8, share=0.0)
+    np.testing.assert_array_equal(
+        head.profiles(["never seen"], vectors[:1]), head.profiles(["blue chair"], vectors[:1])
+    )
+
+
+def test_a_packed_head_opens_as_an_encoder_of_its_own_width_and_hash(tiny_reference, encoders, tiny_encoder):
+    reference = pack_fused(tiny_reference, make_head(tiny_reference.dim), encoders)
+    assert reference.dim == 5 and reference.hash != tiny_reference.hash and reference.has_head
+    verify_packed(reference, encoders)
+    assert EncoderReference.load(encoders / reference.hash / "encoder.json") == reference
+    encoder = open_encoder(reference, encoders, 256)
+    asked = ["red chair", "blue lamp", "red chair"]
+    found = encoder.encode(asked)
+    assert found.shape == (3, 5) and encoder.dim == 5 and encoder.hash == reference.hash
+    np.testing.assert_array_equal(found[0], found[2])
+    head = KernelHead.load(encoders / reference.hash)
+    np.testing.assert_array_equal(found, head.profiles(asked, tiny_encoder.encode(asked)))
+    assert encoder.count_tokens(asked).tolist() == tiny_encoder.count_tokens(asked).tolist()
+    assert encoder.encode([]).shape == (0, 5)
+    assert pack_fused(tiny_reference, make_head(tiny_reference.dim), encoders) == reference
+
+
+def test_a_head_for_vectors_of_another_width_is_refused(tiny_reference, encoders):
+    with pytest.raises(EncoderError, match="width 3"):
+        pack_fused(tiny_reference, make_head(3), encoders)
