@@ -130,14 +130,14 @@ def cold_start(
 
 
 def _told(recipe: "Recipe") -> str:
-    if not recipe.tried:
-        return f"too little to hold out: encoder alone, λ = {recipe.ridge_lambda:g}"
-    alone = max(ndcg for name, ndcg in recipe.tried.items() if name.startswith("encoder alone"))
+    chosen = f"λ = {recipe.ridge_lambda:g}"
+    if recipe.ndcg is None or recipe.alone is None:
+        return f"too little to hold out: encoder alone, {chosen}"
     if recipe.lexical_share is None:
-        return f"encoder alone, λ = {recipe.ridge_lambda:g} (validation ndcg@{K} {alone:.4f}; no head was better)"
+        return f"encoder alone, {chosen} (validation ndcg@{K} {recipe.alone:.4f}; no head was better)"
     return (
         f"head with {recipe.lexical_share:.0%} words, metric power {recipe.metric_power:g}, "
-        f"λ = {recipe.ridge_lambda:g} (validation ndcg@{K} {recipe.ndcg:.4f}, encoder alone {alone:.4f})"
+        f"{chosen} (validation ndcg@{K} {recipe.ndcg:.4f}, encoder alone {recipe.alone:.4f})"
     )
 
 

@@ -1,8 +1,10 @@
 """Which encoder it is: artifacts/<role>/encoder.json, and the same file inside a packed encoder."""
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Literal
+from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -111,6 +113,25 @@ def verify_packed(reference: EncoderReference, encoders: Path) -> None:
         path = encoders / reference.hash / file.name
         if PackedFile.of(path) != file:
             raise EncoderError(f"{path} is damaged", remedy=_remedy(path))
+
+
+def adopt_packed(reference: EncoderReference, folder: Path, encoders: Path) -> None:
+    """Put a packed encoder that came by another way (DVC) where encoders are opened; one that is there is left alone.
+
+    Args:
+        reference: which encoder.
+        folder: its files.
+        encoders: folder of packed encoders.
+    """
+    target = encoders / reference.hash
+    if not folder.is_dir() or target.is_dir():
+        return
+    staging = encoders / f".packing-{uuid4().hex}"
+    shutil.copytree(folder, staging)
+    try:
+        staging.rename(target)
+    except OSError:  # somebody else was faster
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def verify_sizes(reference: EncoderReference, encoders: Path) -> None:

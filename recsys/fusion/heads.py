@@ -16,6 +16,7 @@ from recsys.fusion.smoothing import smoothed
 from recsys.profiles.users import Ridge, gram_of
 from recsys.retrieval.exact import best_of
 
+ALONE = "encoder alone"
 # Shape suffixes: U users, I items, L width of the base encoder, M landmarks, H held-out items, D width of a profile.
 
 
@@ -42,6 +43,11 @@ class Recipe:
     """On the items held out; None where nobody could be asked."""
     tried: dict[str, float]
     """ndcg by what was tried."""
+
+    @property
+    def alone(self) -> float | None:
+        """Best ndcg of the encoder without a head."""
+        return max((one for name, one in self.tried.items() if name.startswith(ALONE)), default=None)
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,7 @@ def choose_recipe(
             tried[f"{name} λ {one:g}"] = round(ndcg, 6)
             recipes[f"{name} λ {one:g}"] = Recipe(share, power, one, round(ndcg, 6), {})
 
-    ask("encoder alone", None, 0.0, shop.vectors_IL[known], shop.vectors_IL[held])
+    ask(ALONE, None, 0.0, shop.vectors_IL[known], shop.vectors_IL[held])
     for share in params.lexical_shares if params.width else ():
         say(f"validation: learning a head with {share:.0%} words")
         learned = _learn(rest, share, params)

@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from scipy.sparse import csr_array
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, list_parts
 from recsys.catalogue.split import Split
-from recsys.encoders import pack_encoder
+from recsys.encoders import EncoderReference, pack_encoder
 from recsys.encoders.reference import REFERENCE
 from recsys.encoders.source import TOKENIZER, find_source, source_files
 from recsys.evaluation.seen import hash_rule, identity
 from recsys.features.text import SCHEMA, feature_files
+from recsys.fusion.challenger import fuse
+from recsys.fusion.heads import Recipe
 from recsys.settings import Settings
+from recsys.stages.progress import say
 from recsys.storage.atomic import write_whole
 from recsys.training.data import TrainingSet, make_training_set
 from recsys.training.summary import TrainingSummary, file_hash, history_csv, run_key
@@ -53,28 +57,57 @@ class _Job:
     key: str
 
 
+@dataclass(frozen=True)
+class _Tuned:
+    """What fine-tuning did; nothing with `layers: none`."""
+
+    trained: "Trained | None"
+    n_weights: int
+
+
 def run(settings: Settings, at: Artifacts) -> None:
-    """Fine-tune the pretrained encoder of params.yaml, and pack what validation liked best.
+    """Fine-tune the pretrained encoder of params.yaml, learn a head over it, and pack what validation liked best.
 
     It starts from `encoder.source`, never from the champion: a champion may have been trained on a later cut, and would
     carry answers of this holdout along.
 
     Reads:   at.split, its training side only; at.features; at.data, the same texts' fields where field_dropout asks
-    Writes:  at.finetune: model/ (config.json, model.safetensors, tokenizer.json), history.csv, summary.json;
+    Writes:  at.finetune: model/ (config.json, model.safetensors, tokenizer.json), packed/ (the challenger as it runs,
+             with its head), history.csv, summary.json;
              at.encoder_reference("challenger"), packed in at.encoders; at.training: checkpoints, so that a killed run
              goes on, and activations of frozen layers
     Raises:  ArtifactMissing without split or features; ConfigError where there is too little to learn from;
              TrainingError where a loss is not finite or memory does not suffice
     """
     job = _survey(settings, at)
-    tower, inputs = _prepare(settings, at, job)
-    trained = _train(settings, at, job, tower, inputs)
-    n_weights = sum(value.numel() for _, value in tower.trained())
-    encoder_hash = _save_and_pack(settings, at, job, tower)
-    _tell(settings, at, job, trained, n_weights, encoder_hash)
+    tuned = _tune(settings, at, job)
+    reference, recipe = _fuse(settings, at, job, _pack(settings, at, job))
+    _leave(at, reference)
+    _tell(settings, at, job, tuned, recipe, reference)
+    at.training.mkdir(parents=True, exist_ok=True)
     for stray in at.training.iterdir():  # checkpoints of other data or parameters
         if stray.is_dir() and stray.name not in {job.key, FROZEN}:
             shutil.rmtree(stray)
+
+
+def _tune(settings: Settings, at: Artifacts, job: _Job) -> "_Tuned":
+    """Leave the model in artifacts/finetune/model, trained or, with `layers: none`, as it came."""
+    folder = at.finetune / "model"
+    if settings.finetune.layers == "none":
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for path in source_files(job.source):
+            shutil.copyfile(path, folder / path.name)
+        return _Tuned(None, 0)
+    from recsys.training.tower import save_tower
+
+    tower, inputs = _prepare(settings, at, job)
+    trained = _train(settings, at, job, tower, inputs)
+    n_weights = sum(value.numel() for _, value in tower.trained())
+    shutil.rmtree(folder, ignore_errors=True)
+    save_tower(tower.to("cpu"), folder)
+    shutil.copyfile(job.source / TOKENIZER, folder / TOKENIZER)
+    return _Tuned(trained, n_weights)
 
 
 def _survey(settings: Settings, at: Artifacts) -> _Job:
@@ -158,35 +191,63 @@ def _train(settings: Settings, at: Artifacts, job: _Job, tower: "Tower", inputs:
         )
 
 
-def _save_and_pack(settings: Settings, at: Artifacts, job: _Job, tower: "Tower") -> str:
-    """Leave the model as save_pretrained does, and the challenger's reference; the hash of the packed encoder."""
-    from recsys.training.tower import save_tower
-
-    folder = at.finetune / "model"
-    shutil.rmtree(folder, ignore_errors=True)
-    save_tower(tower.to("cpu"), folder)
-    shutil.copyfile(job.source / TOKENIZER, folder / TOKENIZER)
-    params = settings.encoder.model_copy(update={"source": str(folder)})
+def _pack(settings: Settings, at: Artifacts, job: _Job) -> EncoderReference:
+    params = settings.encoder.model_copy(update={"source": str(at.finetune / "model")})
     reference = pack_encoder(params, at.encoders, job.training_set.texts)
-    reference = reference.model_copy(update={"source": MODEL})
     # The packed encoder goes into MLflow and into releases: it must not name this machine's folders.
+    return reference.model_copy(update={"source": MODEL})
+
+
+def _fuse(
+    settings: Settings, at: Artifacts, job: _Job, base: EncoderReference
+) -> tuple[EncoderReference, Recipe]:
+    found, params = job.training_set, settings.finetune
+    return fuse(
+        base,
+        at.encoders,
+        settings.encoder.batch_tokens,
+        found.texts,
+        csr_array(found.fit_UI + found.held_UI),
+        found.held_rows,
+        settings.fusion,
+        settings.users.ridge_lambda,
+        params.k,
+        params.max_validation_users,
+        say,
+    )
+
+
+def _leave(at: Artifacts, reference: EncoderReference) -> None:
+    """Write the challenger's reference, and its packed files beside the model: DVC takes them to other machines."""
+    packed = at.finetune / "packed"
     reference.save(at.encoders / reference.hash / REFERENCE)
+    shutil.rmtree(packed, ignore_errors=True)
+    shutil.copytree(at.encoders / reference.hash, packed)
     reference.save(at.encoder_reference("challenger"))
-    return reference.hash
 
 
 def _tell(
-    settings: Settings, at: Artifacts, job: _Job, trained: "Trained", n_weights: int, encoder_hash: str
+    settings: Settings,
+    at: Artifacts,
+    job: _Job,
+    tuned: _Tuned,
+    recipe: Recipe,
+    reference: EncoderReference,
 ) -> None:
     """Write history.csv and summary.json."""
     params, found = settings.finetune, job.training_set
-    first, best = trained.epochs[0], trained.best
     ndcg, recall = f"ndcg@{params.k}", f"recall@{params.k}"
+    epochs = tuned.trained.epochs if tuned.trained else ()
     curves = tuple(
-        (one.epoch, one.step, one.loss, one.learning_rate, one.ndcg, one.recall) for one in trained.epochs
-    )
+        (one.epoch, one.step, one.loss, one.learning_rate, one.ndcg, one.recall) for one in epochs
+    ) or ((0, 0, None, None, recipe.alone, None),)
     table = history_csv(("epoch", "step", "loss", "learning_rate", ndcg, recall), curves)
     write_whole(at.finetune / "history.csv", table.encode())
+    validation = {f"head/{ndcg}": recipe.ndcg, f"without_head/{ndcg}": recipe.alone}
+    if tuned.trained:
+        first, best = epochs[0], tuned.trained.best
+        validation |= {ndcg: best.ndcg, recall: best.recall}
+        validation |= {f"pretrained/{ndcg}": first.ndcg, f"pretrained/{recall}": first.recall}
     TrainingSummary(
         source=settings.encoder.source,
         trained_on=job.trained_on,
@@ -199,15 +260,13 @@ def _tell(
         n_items=len(found.fit_rows),
         n_held_items=len(found.held_rows),
         n_pairs=found.fit_UI.nnz,
-        n_trained_weights=n_weights,
-        n_steps=trained.n_steps,
-        best_epoch=best.epoch,
-        best_step=best.step,
-        validation={
-            ndcg: best.ndcg,
-            recall: best.recall,
-            f"pretrained/{ndcg}": first.ndcg,
-            f"pretrained/{recall}": first.recall,
-        },
-        encoder_hash=encoder_hash,
+        n_trained_weights=tuned.n_weights,
+        n_steps=tuned.trained.n_steps if tuned.trained else 0,
+        best_epoch=tuned.trained.best.epoch if tuned.trained else 0,
+        best_step=tuned.trained.best.step if tuned.trained else 0,
+        validation=validation,
+        width=reference.dim,
+        lexical_share=recipe.lexical_share,
+        metric_power=recipe.metric_power if reference.has_head else None,
+        encoder_hash=reference.hash,
     ).save(at.finetune / "summary.json")

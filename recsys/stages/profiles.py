@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
 from recsys.encoders import Encoder, EncoderReference, open_encoder
+from recsys.encoders.reference import adopt_packed
 from recsys.errors import StorageError
 from recsys.features.text import PREPROCESSING_VERSION, FeatureFile, feature_files
 from recsys.profiles.cache import VectorCache
@@ -139,6 +140,8 @@ def plan(settings: Settings, at: Artifacts, role: str) -> Plan:
 
 def _survey(settings: Settings, at: Artifacts, role: str) -> _Work:
     reference = EncoderReference.load(at.encoder_reference(role))
+    if role == "challenger":  # trained on another machine, it came with `dvc pull`
+        adopt_packed(reference, at.finetune / "packed", at.encoders)
     folder = at.profiles(role)
     pairs = [
         (feature, segment_of(folder, segment_name(feature.part, feature.key, reference.hash)))

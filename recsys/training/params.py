@@ -14,8 +14,9 @@ class FinetuneParams(BaseModel):
     """[challenger] in a workspace of the slow loop: dvc.yaml then has stage `finetune`; [] elsewhere."""
     objective: Literal["ridge", "mean", "pairs"]
     """ridge: users by closed-form ridge over the other items' last profiles; mean: their mean; pairs: item -> item."""
-    layers: Literal["top", "all", "lora"]
-    """What is trained: the top layers over cached activations of the others, everything, or LoRA adapters."""
+    layers: Literal["top", "all", "lora", "none"]
+    """What is trained: the top layers over cached activations of the others, everything, LoRA adapters, or nothing but
+    the head (section `fusion`)."""
     top_layers: int = Field(ge=1)
     """layers: top: how many."""
     lora_rank: int = Field(ge=1)

@@ -44,7 +44,14 @@ class TrainingSummary(BaseModel):
     """0: nothing was better than the pretrained weights, which are then what is kept."""
     best_step: int
     validation: dict[str, float | None]
-    """ndcg@k and recall@k of the best epoch, and of epoch 0 as `pretrained/…`; None where nobody could be asked."""
+    """ndcg@k and recall@k of the best epoch, and of epoch 0 as `pretrained/…`; of what is packed as `head/…`, and as
+    `without_head/…` had it none. None where nobody could be asked."""
+    width: int
+    """Dimensions of a profile."""
+    lexical_share: float | None
+    """Weight of the words in the head's kernel; None: validation liked the encoder alone best."""
+    metric_power: float | None
+    """How strongly the head stretches directions that many users need."""
     encoder_hash: str
     """Of the packed encoder."""
 

@@ -1,6 +1,7 @@
 import csv
 import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from recsys.catalogue.split import Split
 from recsys.encoders import EncoderReference, open_encoder
 from recsys.errors import ArtifactMissing, ConfigError
-from recsys.stages import finetune, split
+from recsys.stages import finetune, profiles, split
 from recsys.training.summary import TrainingSummary
 from tests.stages.judged_world import make_world, settings
 from tests.training.shop import QUICK
@@ -30,12 +31,48 @@ def world(tmp_path_factory, chosen):
 
 def test_the_challenger_is_packed_and_is_the_model_that_was_saved(world):
     reference = EncoderReference.load(world.at.encoder_reference("challenger"))
-    assert reference.source == "artifacts/finetune/model" and reference.dim == 16
+    assert reference.source == "artifacts/finetune/model" and reference.has_head and reference.dim > 16
     vectors = open_encoder(reference, world.at.encoders, 256).encode(["river", "engine river"])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert {path.name for path in (world.at.finetune / "model").iterdir()} == {
         "config.json", "model.safetensors", "tokenizer.json",
     }  # fmt: skip
+
+
+def test_a_machine_that_only_pulled_opens_the_challenger_from_what_dvc_brought(world):
+    reference = EncoderReference.load(world.at.encoder_reference("challenger"))
+    asked = ["river", "engine river"]
+    before = open_encoder(reference, world.at.encoders, 256).encode(asked)
+    shutil.rmtree(world.at.encoders / reference.hash)
+    profiles.plan(world.settings, world.at, "challenger")
+    np.testing.assert_array_equal(open_encoder(reference, world.at.encoders, 256).encode(asked), before)
+
+
+def test_with_no_layers_trained_the_model_is_left_as_it_came_and_gets_a_head(
+    world, chosen, tiny_encoder, tmp_path
+):
+    other = make_world(tmp_path)
+    split.run(other.settings, other.at)
+    only_head = chosen.model_copy(update={"finetune": chosen.finetune.model_copy(update={"layers": "none"})})
+    finetune.run(only_head, other.at)
+    name = "model.safetensors"
+    assert (other.at.finetune / "model" / name).read_bytes() == (tiny_encoder / name).read_bytes()
+    summary = TrainingSummary.load(other.at.finetune / "summary.json")
+    assert summary.n_trained_weights == summary.n_steps == 0 and summary.width > 16
+    assert summary.validation["head/ndcg@5"] >= summary.validation["without_head/ndcg@5"]
+    assert EncoderReference.load(other.at.encoder_reference("challenger")).has_head
+
+
+def test_width_zero_leaves_the_encoder_without_a_head(world, chosen, tmp_path):
+    other = make_world(tmp_path)
+    split.run(other.settings, other.at)
+    update = {
+        "finetune": chosen.finetune.model_copy(update={"layers": "none"}),
+        "fusion": chosen.fusion.model_copy(update={"width": 0}),
+    }
+    finetune.run(chosen.model_copy(update=update), other.at)
+    reference = EncoderReference.load(other.at.encoder_reference("challenger"))
+    assert not reference.has_head and reference.dim == 16
 
 
 def test_the_summary_says_what_it_was_trained_on(world, chosen):
