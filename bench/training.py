@@ -5,7 +5,7 @@ both sides; medians over the rounds. Theirs is measured with all layers and with
 with all layers and with the top two over cached activations of the others, which are computed once, before
 (`frozen_once_s`), however many epochs follow. Pairs are titles of CiteULike where ../shared lies beside the
 checkout, else of the demo's films. Before it starts, both sides must find the same loss for the same batch.
-`--quick` checks that everything runs, and writes nothing.
+`--quick` checks that everything runs; that and another `--steps` or `--rounds` write no figures.
 """
 
 import argparse
@@ -76,8 +76,11 @@ def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few steps and rounds; no figures are written")
-    quick = parser.parse_args().quick
-    size = QUICK if quick else FULL
+    parser.add_argument("--steps", type=int, help="batches per round")
+    parser.add_argument("--rounds", type=int, help="rounds")
+    chosen = parser.parse_args()
+    size = QUICK if chosen.quick else FULL
+    size = Size(size.pairs, chosen.steps or size.steps, chosen.rounds or size.rounds)
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     import torch
 
@@ -112,8 +115,8 @@ def main() -> None:
     figures |= {f"pairs_per_s, {name}": round(n_pairs / seconds, 2) for name, seconds in median.items()}
     for name, value in figures.items():
         Console().print(f"{name:28} {value}", highlight=False)
-    if quick:
-        console.print("--quick: figures are not written")
+    if size != FULL:
+        console.print("another size than the full one: figures are not written")
     else:
         write_figures("training", figures)
 
