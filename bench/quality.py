@@ -112,7 +112,7 @@ def minutes_left(todo: list[Key], took: dict[str, list[float]]) -> float:
 def run_row(key: Key) -> Row:
     """One method on one protocol with one seed, scored."""
     key.run.parent.mkdir(parents=True, exist_ok=True)
-    said = key.run.with_suffix(".said")
+    said = key.run.with_suffix(f".{os.getpid()}.said")
     if key.method == OURS:
         ended = timed(firstlight_command(key))
         word = firstlight_word(ended.output)
