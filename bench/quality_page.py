@@ -84,8 +84,8 @@ CiteULike is read by titles only, the others by all their item text.
   to 1,500 steps. On CiteULike Heater was still gaining a little there (near .26 on validation whatever the
   configuration), so a longer run would end somewhat higher. DropoutNet's best learning rate was the highest tried on
   three of four training sets; on CiteULike half of it came as far. On MovieLens-100K Heater's experts learn the factors
-  of a thousand films by heart (the mean squared distance falls from 85 to 10 while cold films are ranked no better), and
-  no setting tried mends that. Its paper takes factors from BPR; here both rivals have the same ones. CLCRec has not
+  of a thousand films by heart (the mean squared distance falls from 85 to 10 while cold films are ranked no better),
+  and no setting tried mends that. Its paper takes factors from BPR; here both rivals have the same ones. CLCRec has not
   been run. Published figures read abstracts and other features: they are quoted, not compared.
 """
 

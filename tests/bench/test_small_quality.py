@@ -32,7 +32,7 @@ TOPICS = (
     "software compiler database server network keyboard algorithm processor browser laptop program code",
 )
 BRANDS = tuple(
-    a + b for a in ("vor", "zel", "quin", "mab", "tor", "lix") for b in ("ano", "etra", "usk", "ifex")
+    a + b for a in ("vep", "zel", "quin", "mab", "tor", "lix") for b in ("ano", "etra", "usk", "ifex")
 )
 N_ITEMS, N_USERS, TOP, K = 1200, 500, 150, 20
 
