@@ -104,56 +104,65 @@ def choose_recipe(
     Returns:
         The best; ties go to what was tried first: the base vectors, smaller shares, powers and λ.
     """
-    is_held = np.zeros(len(shop.texts), bool)
-    is_held[held] = True
-    known_UI = _only(shop.histories_UI, ~is_held)
-    asked_UH = csr_array(shop.histories_UI[:, held])
-    users = np.flatnonzero((np.diff(known_UI.indptr) > 0) & (np.diff(asked_UH.indptr) > 0))
-    if len(users) == 0:
+    exam = _examination(shop, held, params.seed, max_users)
+    if exam is None:
         return Recipe(None, 0.0, lambdas[len(lambdas) // 2], None, {})
-    if len(users) > max_users:
-        users = np.sort(np.random.default_rng(params.seed).choice(users, max_users, replace=False))
-    relevant_UR = _padded(csr_array(asked_UH[users]))
-    rest = Shop(shop.texts, shop.vectors_IL, known_UI)
-    known = np.flatnonzero(np.asarray(known_UI.sum(axis=0)).ravel())
-    met_UW = csr_array(known_UI[:, known])[users]
-
-    tried: dict[str, float] = {}
-    recipes: dict[str, Recipe] = {}
-
-    def ask(
-        name: str,
-        share: float | None,
-        power: float,
-        known_WD: NDArray[np.float32],
-        held_HD: NDArray[np.float32],
-    ) -> None:
-        gram, b_UD = gram_of(known_WD), met_UW @ known_WD.astype(np.float64)
-        for one in lambdas:
-            scores_UH = Ridge(gram, one).weights(b_UD) @ held_HD.T
-            ndcg = float(ndcg_at_k(best_of(scores_UH, k).rows_UK, relevant_UR, k).mean())
-            tried[f"{name} λ {one:g}"] = round(ndcg, 6)
-            recipes[f"{name} λ {one:g}"] = Recipe(share, power, one, round(ndcg, 6), {})
-
-    ask(ALONE, None, 0.0, shop.vectors_IL[known], shop.vectors_IL[held])
+    found: list[tuple[str, tuple[float | None, float, float], float]] = [
+        (f"{ALONE}, λ {one:g}", (None, 0.0, one), ndcg)
+        for one, ndcg in exam.marks(shop.vectors_IL[exam.known], shop.vectors_IL[held], lambdas, k)
+    ]
     for share in params.lexical_shares if params.width else ():
         say(f"validation: learning a head with {share:.0%} words")
-        learned = _learn(rest, share, params)
-        raw = [_coordinates(shop, learned, rows) for rows in (known, held)]
+        learned = _learn(exam.rest, share, params)
+        known_WD, held_HD = (_coordinates(shop, learned, rows) for rows in (exam.known, held))
         for power in params.metric_powers:
-            ask(
-                f"words {share:g} power {power:g}",
-                share,
-                power,
-                *(_unit(one * learned.directions.stretch(power)) for one in raw),
-            )
-    best = max(tried, key=lambda name: tried[name])  # the first of equals
-    return Recipe(
-        recipes[best].lexical_share,
-        recipes[best].metric_power,
-        recipes[best].ridge_lambda,
-        tried[best],
-        tried,
+            stretch = learned.directions.stretch(power)
+            marks = exam.marks(_unit(known_WD * stretch), _unit(held_HD * stretch), lambdas, k)
+            name = f"words {share:g}, power {power:g}"
+            found += [(f"{name}, λ {one:g}", (share, power, one), ndcg) for one, ndcg in marks]
+    _, (best_share, best_power, best_lambda), best = max(found, key=lambda one: one[2])  # the first of equals
+    return Recipe(best_share, best_power, best_lambda, best, {name: ndcg for name, _, ndcg in found})
+
+
+@dataclass(frozen=True)
+class _Examination:
+    """Items held out cold, and the users who are asked for them."""
+
+    rest: Shop
+    """What may be learned from: no interaction of a held item."""
+    known: NDArray[np.int64]
+    """Rows of its warm items, W of them."""
+    met_UW: csr_array
+    relevant_UR: NDArray[np.int64]
+    """Places among the held items; PAD on the right."""
+
+    def marks(
+        self, known_WD: NDArray[np.float32], held_HD: NDArray[np.float32], lambdas: Sequence[float], k: int
+    ) -> list[tuple[float, float]]:
+        """Each λ with the ndcg@k of ridge users over these profiles."""
+        gram, b_UD = gram_of(known_WD), self.met_UW @ known_WD.astype(np.float64)
+        marks = []
+        for one in lambdas:
+            scores_UH = Ridge(gram, one).weights(b_UD) @ held_HD.T
+            ndcg_U = ndcg_at_k(best_of(scores_UH, k).rows_UK, self.relevant_UR, k)
+            marks.append((one, round(float(ndcg_U.mean()), 6)))
+        return marks
+
+
+def _examination(shop: Shop, held: NDArray[np.int64], seed: int, max_users: int) -> _Examination | None:
+    """None where nobody met both a held item and another."""
+    is_held = np.zeros(len(shop.texts), bool)
+    is_held[held] = True
+    known_UI, asked_UH = _only(shop.histories_UI, ~is_held), csr_array(shop.histories_UI[:, held])
+    users = np.flatnonzero((np.diff(known_UI.indptr) > 0) & (np.diff(asked_UH.indptr) > 0))
+    if len(users) == 0:
+        return None
+    if len(users) > max_users:
+        users = np.sort(np.random.default_rng(seed).choice(users, max_users, replace=False))
+    known = np.flatnonzero(np.asarray(known_UI.sum(axis=0)).ravel())
+    rest = Shop(shop.texts, shop.vectors_IL, known_UI)
+    return _Examination(
+        rest, known, csr_array(known_UI[:, known])[users], _padded(csr_array(asked_UH[users]))
     )
 
 
