@@ -219,12 +219,13 @@ def _judged(items: pa.Table, pairs: pa.Table, train: pa.Table, test: pa.Table, b
     is_warm = np.asarray(pc.is_in(ids, value_set=pc.unique(train["item_id"])))
     is_asked = np.asarray(pc.is_in(ids, value_set=pc.unique(test["item_id"])))
     reasons = np.full(len(ids), None, object)
+    times = pairs["timestamp"]
     if by == "time":
-        times = pairs["timestamp"]
         untimed = pc.unique(pairs.filter(pc.is_null(times))["item_id"])
         reasons[~is_warm & np.asarray(pc.is_in(ids, value_set=untimed))] = UNKNOWN_TIME
+    if by == "time" or times.null_count == 0:
         last = pc.max(times).cast(pa.int64()).as_py()
-        # Nobody could have met it, so it is no rival in a list of that time.
+        # Nobody could have met it: it is no rival in a list of that time, and to show it would count as a mistake.
         reasons[~is_warm & ~is_asked & (items["first"].to_numpy() > last)] = CAME_TOO_LATE
     slices = pa.array(np.where(is_warm, "warm", "cold"), pa.string())
     return items.append_column("slice", slices).append_column("left_out", pa.array(reasons, pa.string()))

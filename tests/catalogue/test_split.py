@@ -128,6 +128,17 @@ def test_an_item_that_nobody_could_have_met_is_no_candidate():
     assert ids(split(LOG, texts, PARAMS).items, left_out=CAME_TOO_LATE) == ["later"]
 
 
+def test_by_item_hash_an_item_that_came_after_every_interaction_is_no_candidate_either():
+    log, texts = many(day=3)
+    texts = pa.concat_tables([texts, catalogue("later", at=30), catalogue("unmet", at=2)])
+    params = PARAMS.model_copy(update={"by": "item-hash"})
+    made = split(log, texts, params)
+    assert ids(made.items, left_out=CAME_TOO_LATE) == ["later"]
+    assert "unmet" in ids(made.items, slice="cold", left_out=None)
+    untimed = pa.concat_tables([log, interactions(("x", "i0", None))])  # that may have been later still
+    assert ids(split(untimed, texts, params).items, left_out=CAME_TOO_LATE) == []
+
+
 def test_an_item_that_nobody_met_but_could_have_met_is_a_candidate():
     made = split(LOG, catalogue("a", "b", "new", "unmet"), PARAMS)
     assert ids(made.items, slice="cold", left_out=None) == ["new", "unmet"]
@@ -161,8 +172,8 @@ def test_deleted_items_are_left_out_altogether():
     assert "b" not in made.train["item_id"].to_pylist()
 
 
-def many(n_users=30, n_items=40):
-    rows = [(f"u{u}", f"i{(u * 7 + j * 3) % n_items}", None) for u in range(n_users) for j in range(12)]
+def many(n_users=30, n_items=40, day=None):
+    rows = [(f"u{u}", f"i{(u * 7 + j * 3) % n_items}", day) for u in range(n_users) for j in range(12)]
     return interactions(*rows), catalogue(*(f"i{i}" for i in range(n_items)))
 
 
