@@ -13,8 +13,8 @@ from recsys.gate.template import TEMPLATE
 DRAWN = ("cold", "warm")
 """Head and tail are parts of the warm lists: a table each is enough."""
 MEANING = {
-    "cold": "nobody had met them before the cut",
-    "warm": "met before the cut",
+    "cold": "nobody met them on the training side",
+    "warm": "met on the training side",
     "head": "of the warm items those met most, in the same lists",
     "tail": "of the warm items the others, in the same lists",
 }

@@ -69,13 +69,13 @@ TEMPLATE = """<!doctype html>
 </table></div>{% endif %}
 {% if report.comparison %}
 {% for title, moved in [("Cold items that won", report.comparison.won), ("Cold items that lost", report.comparison.lost)] %}
-<h3>{{ title }} <span class="quiet">(of the users who met it after the cut, how many find it in {{ report.k }} places)</span></h3>
+<h3>{{ title }} <span class="quiet">(of the test users who met it, how many find it in {{ report.k }} places)</span></h3>
 <div class="card scroll">{% if moved %}<table>
 <tr><th class="words">item</th><th>wanted by</th><th>champion shows it to</th><th>challenger shows it to</th></tr>
 {% for item in moved %}<tr><td class="words">{{ item.text }} <span class="quiet">({{ item.item_id }})</span></td><td>{{ item.n_wanted }}</td><td>{{ item.n_champion }}</td><td>{{ item.n_challenger }}</td></tr>{% endfor %}
 </table>{% else %}<p style="margin:0">None.</p>{% endif %}</div>
 {% endfor %}
-<h3>Users who gained and lost most <span class="quiet">(cold items; shaded: met after the cut)</span></h3>
+<h3>Users who gained and lost most <span class="quiet">(cold items; shaded: met on the test side)</span></h3>
 {% for user in report.comparison.examples %}
 <div class="card"><b>User <code>{{ user.user }}…</code></b> <span class="{{ "ok" if user.change > 0 else "no" }}">ndcg@{{ report.k }} {{ "%+.3f" % user.change }}</span>
 <p class="history"><span class="quiet">had met before, among others:</span> {{ user.history | join(" · ") }}</p>
@@ -100,7 +100,7 @@ TEMPLATE = """<!doctype html>
 {% for floor, by_metric in drawn.over.items() %}<tr><td>{{ label(floor) }}</td>
 {% for metric in drawn.paired %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
 </table></div>
-{% else %}<p class="card">No test user met such an item after the cut.</p>{% endif %}
+{% else %}<p class="card">No test user met such an item.</p>{% endif %}
 {% endfor %}
 
 <h2>Leak report</h2>
