@@ -38,7 +38,7 @@ def data() -> None:
 
 @main.command()
 def run() -> None:
-    """Land films and ratings, watch them become releases, roll back: five steps, every claim checked."""
+    """Land films and ratings, watch them become releases, roll back, train: six steps, every claim checked."""
     from demo.data import LICENCE_NOTE, load_demo_data
     from demo.platform import start_platform
     from demo.showing import show_all, show_places

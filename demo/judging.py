@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from demo.data import Film, Rating
+from recsys import Release
 from recsys.artifacts import Artifacts
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.evaluation.ranking import PAD, recall_at_k
 from recsys.features.text import feature_files
-from recsys.profiles.items import list_segments, load_profiles
 from recsys.profiles.users import history_files, load_histories
 from recsys.retrieval.recaller import Known, recall
 from recsys.retrieval.recallers import RECALLERS
@@ -42,25 +42,29 @@ class Judged:
 
 
 def judge_cold(
+    release: Release,
     at: Artifacts,
     settings: Settings,
     films: tuple[Film, ...],
     withheld: tuple[Rating, ...],
     pseudonyms: Pseudonyms,
+    models: tuple[str, ...] = tuple(MODELS),
 ) -> Judged:
     """Rank all cold films for every user with a history, by the published profiles and by the floors.
 
     Args:
-        at: the workspace, after the films were published.
+        release: whose profiles are judged; it holds the films.
+        at: the workspace that it was published from: texts and histories.
         settings: its params.
         films: the cold candidates.
         withheld: their ratings, which nobody has seen; each counts as one film that the user wanted.
         pseudonyms: of the workspace.
+        models: names of MODELS.
 
     Returns:
         Recall at `evaluate.k` of the champion and of each floor.
     """
-    known, users, ids = _known(at, settings)
+    known, users, ids = _known(release, at, settings)
     row_of_item = {item: row for row, item in enumerate(ids)}
     candidates = np.array(sorted(row_of_item[film.item_id] for film in films), np.int64)
     row_of_user = {user: row for row, user in enumerate(users)}
@@ -75,28 +79,28 @@ def judge_cold(
         relevant_UR[place, : len(wanted[user])] = wanted[user]
     k = settings.evaluate.k
     found = {}
-    for name in MODELS:
+    for name in models:
         ranked = recall(RECALLERS[name](known), asked, candidates, k)
         found[name] = float(np.mean(recall_at_k(ranked.rows_UK, relevant_UR, k)))
     return Judged(k, len(asked), len(candidates), found)
 
 
-def _known(at: Artifacts, settings: Settings) -> tuple[Known, list[str], tuple[str, ...]]:
-    """What the release was made of, and the users and items that its rows stand for."""
-    profiles = load_profiles(list_segments(at.profiles("champion")))
+def _known(release: Release, at: Artifacts, settings: Settings) -> tuple[Known, list[str], tuple[str, ...]]:
+    """What the release holds and was made of, and the users and items that its rows stand for."""
+    ids = release.items
     features = pa.concat_tables([pq.read_table(file.path) for file in feature_files(at.features)])
     columns = (features[name].to_pylist() for name in ("item_id", "text", "tags"))
     newest = {item: (text, tuple(tags or ())) for item, text, tags in zip(*columns, strict=True)}
     histories = load_histories([file.path for file in history_files(at.users / "histories")])
     known = Known(
-        vectors_ID=profiles.vectors,
-        texts=tuple(newest[item][0] for item in profiles.ids),
-        tags=tuple(newest[item][1] for item in profiles.ids),
-        histories_UI=_matrix([histories.items_of(user) for user in histories.users], profiles.ids),
+        vectors_ID=np.stack([release.profile(item) for item in ids]),
+        texts=tuple(newest[item][0] for item in ids),
+        tags=tuple(newest[item][1] for item in ids),
+        histories_UI=_matrix([histories.items_of(user) for user in histories.users], ids),
         ridge_lambda=settings.users.ridge_lambda,
         seed=settings.evaluate.seed,
     )
-    return known, histories.users, profiles.ids
+    return known, histories.users, ids
 
 
 def _matrix(histories: list[tuple[str, ...]], ids: tuple[str, ...]) -> csr_array:

@@ -45,6 +45,21 @@ def ratings_without_plots(data: DemoData) -> LandedFile:
     return LandedFile("interactions/ratings.csv", _ratings(data.ratings_of(data.without_plot)))
 
 
+def films_met_later(data: DemoData) -> tuple[Film, ...]:
+    """Every second film with a plot: its ratings land before a challenger is trained."""
+    return data.with_plot[::2]
+
+
+def films_still_unmet(data: DemoData) -> tuple[Film, ...]:
+    """The other films with a plot: their ratings never land, so no training and no release knows them."""
+    return data.with_plot[1::2]
+
+
+def ratings_of_new_films(data: DemoData) -> LandedFile:
+    """The ratings of every second film with a plot."""
+    return LandedFile("interactions/new-ratings.csv", _ratings(data.ratings_of(films_met_later(data))))
+
+
 def all_ratings(data: DemoData) -> LandedFile:
     """Every rating, for the checkout's own data/."""
     return LandedFile("interactions/ratings.csv", _ratings(data.ratings))

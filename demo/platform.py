@@ -1,6 +1,11 @@
 """The whole platform of the demo: SeaweedFS, MLflow and Airflow around one workspace."""
 
+import base64
+import json
+import os
 import secrets
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -8,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from demo.processes import Server
+from demo.processes import Server, StartFailed
 from demo.servers import start_airflow, start_mlflow, start_seaweed
 from demo.workspace import set_remote
 
 BUCKETS = ("landing", "releases", "dvc", "mlflow")
+# MLflow's webhook goes to Airflow on this machine.
+WEBHOOKS = {"MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https", "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true"}
 # Tried first, so that a browser's bookmarks go on working; another free port is taken where one of them is in use.
 SEAWEED_PORT, MLFLOW_PORT, AIRFLOW_PORT = 8333, 5000, 8080
 
@@ -73,22 +80,27 @@ def start_platform(
         told(seaweed)
         _make_buckets(seaweed.environment)
         set_remote(workspace, "s3://dvc/cache")
+        webhook = _webhook(folder / "webhook.json")
         mlflow = start_mlflow(
             folder / "mlflow",
             artifacts_url="s3://mlflow/artifacts",
-            environment=seaweed.environment,
+            environment=seaweed.environment
+            | WEBHOOKS
+            | {"MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": webhook["key"]},
             port=MLFLOW_PORT,
             detached=detached,
             wait=False,  # it starts beside Airflow, which needs no more than its address
         )
         failed.callback(mlflow.stop)
         environment = seaweed.environment | mlflow.environment | _recsys(workspace, folder)
+        environment |= {"RECSYS_WEBHOOK_SECRET": webhook["secret"]}
         airflow = start_airflow(
             workspace, folder / "airflow", environment, port=AIRFLOW_PORT, detached=detached, wait=False
         )
         failed.callback(airflow.stop)
         told(mlflow.wait(timeout_s=120))
         told(airflow.wait(timeout_s=240))
+        _subscribe(environment, f"{airflow.url}/recsys/champion", workspace)
         failed.pop_all()
     return Platform(workspace, seaweed, mlflow, airflow, environment)
 
@@ -105,6 +117,31 @@ def _recsys(workspace: Path, folder: Path) -> dict[str, str]:
         "RECSYS_STORE": "s3://releases",
         "RECSYS_PSEUDONYM_KEY": key.read_text(encoding="utf-8"),
     }
+
+
+def _webhook(path: Path) -> dict[str, str]:
+    """What MLflow signs deliveries with, and what it keeps that secret with; made once, then kept."""
+    if not path.exists():
+        key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+        path.touch(mode=0o600)
+        path.write_text(json.dumps({"secret": secrets.token_hex(32), "key": key}), encoding="utf-8")
+    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _subscribe(environment: dict[str, str], address: str, workspace: Path) -> None:
+    """`recsys webhook`: have MLflow tell Airflow when a person moves the alias; the address may be a new one."""
+    done = subprocess.run(
+        [sys.executable, "-m", "recsys", "webhook", address],
+        env=os.environ | environment,
+        cwd=workspace,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise StartFailed(f"recsys webhook {address} failed:\n{done.stderr[-2000:]}")
 
 
 def _make_buckets(environment: dict[str, str]) -> None:

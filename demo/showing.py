@@ -8,6 +8,7 @@ from rich.table import Table
 from demo.data import DemoData
 from demo.judging import CHAMPION, MODELS, Judged
 from demo.platform import Platform
+from demo.training import Training, show_ledger
 from demo.walk import Step, Walk
 from recsys import Release
 
@@ -61,6 +62,27 @@ def show_recall(console: Console, judged: Judged) -> None:
     console.print(table)
 
 
+def show_training(console: Console, training: Training) -> None:
+    """Recall of the films that are cold still, before and after the new champion."""
+    before, after = training.before, training.after
+    title = (
+        f"\nrecall@{before.k} of the {before.n_candidates} films that nobody has met still, "
+        f"against the withheld ratings of {before.n_users} users"
+    )
+    table = Table(title=title, title_style="bold", header_style="bold")
+    table.add_column("ranked by")
+    table.add_column(f"recall@{before.k}", justify="right")
+    table.add_row(MODELS["tfidf_centroid"], f"{before.recall['tfidf_centroid']:.4f}")
+    table.add_row("release before the training", f"{before.recall[CHAMPION]:.4f}")
+    if after:
+        table.add_row("release of the new champion", f"{after.recall[CHAMPION]:.4f}", style="bold green")
+    console.print(table)
+    published = "" if training.publish_s is None else f"; promoted → live {training.publish_s:.0f} s"
+    console.print(
+        f"training, judging and promotion took {training.train_s:.0f} s{published}", highlight=False
+    )
+
+
 def show_use(console: Console, data: DemoData, store: str, cache: Path) -> None:
     """Recommendations for the user with the most ratings, and the nearest films to a cold one."""
     films = {film.item_id: film for film in data.films}
@@ -103,8 +125,8 @@ def show_places(console: Console, platform: Platform, *, running: bool) -> None:
         table.add_row(
             "data report", f"{reports[-1]}" + (f" ({len(reports)} of them)" if len(reports) > 1 else "")
         )
-    if (workspace / "artifacts/gate/page.html").is_file():
-        table.add_row("gate page", str(workspace / "artifacts/gate/page.html"))
+    for page in sorted((workspace / "var/workspaces").glob("train_challenger.*/artifacts/gate/page.html")):
+        table.add_row("verdict page", str(page))
     table.add_row("logs", f"{workspace.parent / 'servers'}, of tasks in airflow/logs")
     console.print(table)
     if not running:
@@ -117,4 +139,7 @@ def show_all(console: Console, walk: Walk) -> None:
     show_steps(console, walk.steps)
     if walk.judged:
         show_recall(console, walk.judged)
+    if walk.training:
+        show_training(console, walk.training)
+        show_ledger(console, walk.at.root)
     show_use(console, walk.data, environment["RECSYS_STORE"], walk.at.cache)

@@ -1,7 +1,5 @@
-"""The main job in five steps, through Airflow, with every claim checked."""
+"""The main job in six steps, through Airflow, with every claim checked."""
 
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +14,9 @@ from demo.judging import Judged, judge_cold
 from demo.landing import LandedFile
 from demo.observing import Sight, live_items, look
 from demo.platform import Platform
+from demo.training import FORM, PUBLISH, TRAIN, Training, train
 from demo.watching import WalkFailed, Watch
+from recsys import Release
 from recsys.artifacts import Artifacts
 from recsys.catalogue.landing import arrived
 from recsys.catalogue.parts import CATALOGUE, all_parts
@@ -55,6 +55,7 @@ class Walk:
     console: Console
     steps: list[Step] = field(default_factory=list)
     judged: Judged | None = None
+    training: Training | None = None
 
     @cached_property
     def at(self) -> Artifacts:
@@ -82,12 +83,12 @@ class Walk:
         return Watch(self.airflow, ARRIVALS, self.console)
 
     def run(self) -> None:
-        """All five steps, then the gate; fills `steps` and `judged`."""
+        """All six steps; fills `steps`, `judged` and `training`."""
         self.first_light()
         self.new_films()
         self.edits_and_bad_rows()
         self.rollback_and_resume()
-        self.gate()
+        self.train()
 
     def first_light(self) -> None:
         """Steps 1 and 2: films without a plot and their ratings land; everything else happens by itself."""
@@ -108,7 +109,8 @@ class Walk:
         pseudonyms = Pseudonyms(self.platform.environment["RECSYS_PSEUDONYM_KEY"])
         withheld = self.data.ratings_of(films)
         with self.console.status("ranking the cold films for every user with a history"):
-            self.judged = judge_cold(self.at, self.settings, films, withheld, pseudonyms)
+            release = Release.open(self.platform.environment["RECSYS_STORE"], cache=self.at.cache)
+            self.judged = judge_cold(release, self.at, self.settings, films, withheld, pseudonyms)
 
     def edits_and_bad_rows(self) -> None:
         """Step 4: ten texts change, and a file with bad rows lands; ten are encoded, bad rows are quarantined."""
@@ -135,9 +137,11 @@ class Walk:
             self.console.print(f"    {told} [dim]{escape(row['detail'])}[/]", highlight=False)
 
     def rollback_and_resume(self) -> None:
-        """Step 5: back to the release before; a film that lands under the hold waits for `resume`."""
+        """Step 5: back to the release before; what lands under the hold waits for `resume`."""
         self._title(
-            "5", "rollback to the previous release with a hold; an arrival is built, not swapped; resume"
+            "5",
+            "rollback to the previous release with a hold; ratings of every second new film arrive and a film: built, "
+            "not swapped; resume",
         )
         before = look(self.at, self.store)
         previous = self.store.manifest(before.head).parent
@@ -145,7 +149,8 @@ class Walk:
         now = look(self.at, self.store).current
         _require(bool(now and now.release == previous and now.hold), f"after rollback CURRENT says {now}")
         self._add("rollback", seconds)
-        held = self._arrival("under the hold", [landing.late_film()], held=True)
+        files = [landing.ratings_of_new_films(self.data), landing.late_film()]
+        held = self._arrival("under the hold", files, held=True)
         now = look(self.at, self.store).current
         _require(bool(now and now.release == previous and now.head == held.release), f"under the hold: {now}")
         seconds = self._move("resume", "the demo shows it")
@@ -155,26 +160,17 @@ class Walk:
         )
         self._add("resume", seconds)
 
-    def gate(self) -> None:
-        """Judge the champion on the workspace's own holdout, for the gate page."""
+    def train(self) -> None:
+        """Step 6: a challenger is trained, judged beside the champion and, where the gate opens, published."""
         self._title(
-            "+", "dvc repro evaluate gate: the champion against the floors, on the ratings that were accepted"
+            "6", f"{TRAIN}, {FORM}: a challenger is trained and judged; nobody touches anything after that"
         )
-        log = self.platform.workspace.parent / "logs" / "gate.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with self.console.status("dvc repro evaluate gate"), log.open("wb") as output:
-            done = subprocess.run(
-                [sys.executable, "-m", "dvc", "repro", "evaluate", "gate"],
-                cwd=self.platform.workspace,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                check=False,
-            )
-        _require(
-            done.returncode == 0, f"dvc repro evaluate gate failed, see {log}:\n{log.read_text()[-3000:]}"
-        )
-        _require(self.at.gate_page.is_file(), f"{self.at.gate_page} was not made")
+        before = look(self.at, self.store)
+        since = time.monotonic()
+        self.training = train(self)
+        seconds = time.monotonic() - since
+        if self.training.publish_s is not None:
+            self._step("new champion", before, self.training.publish_s, seconds)
 
     def _arrival(self, name: str, files: list[LandedFile], *, held: bool = False) -> Step:
         """Land files, wait until a release holds them, and count what happened."""
@@ -257,10 +253,10 @@ class Walk:
 
 
 def wait_for_dags(airflow: Airflow, console: Console, timeout_s: float = 90) -> None:
-    """Wait until Airflow has read both DAGs; WalkFailed shows what went wrong while it read them."""
+    """Wait until Airflow has read all DAGs; WalkFailed shows what went wrong while it read them."""
     deadline = time.monotonic() + timeout_s
     with console.status("Airflow reads the DAGs"):
-        while not all(airflow.knows(dag) for dag in (ARRIVALS, ROLLBACK)):
+        while not all(airflow.knows(dag) for dag in (ARRIVALS, ROLLBACK, TRAIN, PUBLISH)):
             if time.monotonic() > deadline:
                 raise WalkFailed("Airflow has not read the DAGs:\n" + "\n".join(airflow.import_errors()))
             time.sleep(0.5)

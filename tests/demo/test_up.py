@@ -47,6 +47,13 @@ def call_up(folder: Path) -> str:
     return done.stdout
 
 
+def webhooks(registry: str) -> list[str]:
+    """Where MLflow sends what it has to tell."""
+    from mlflow import MlflowClient
+
+    return [one.url for one in MlflowClient(registry).list_webhooks()]
+
+
 @pytest.mark.servers
 def test_up_outlives_its_command_twice_is_harmless_and_down_leaves_nothing(tmp_path: Path):
     folder = tmp_path / "demo"
@@ -61,6 +68,8 @@ def test_up_outlives_its_command_twice_is_harmless_and_down_leaves_nothing(tmp_p
         airflow = Airflow(json.loads((folder / STATE).read_text())["airflow"], "admin", kept["password"])
         assert airflow.import_errors() == []
         assert {"RECSYS_LANDING", "RECSYS_STORE", "RECSYS_PSEUDONYM_KEY", "MLFLOW_TRACKING_URI"} <= set(given)
+        assert webhooks(given["MLFLOW_TRACKING_URI"]) == [f"{airflow.url}/recsys/champion"]
+        assert len(given["RECSYS_WEBHOOK_SECRET"]) == 64
         again = call_up(folder)
         assert "runs already" in again and kept["password"] in again
         assert {guard.pid for guard in running(folder)} == {guard.pid for guard in guards}

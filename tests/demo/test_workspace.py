@@ -1,11 +1,15 @@
 """The demo's workspace: what the checkout holds right now, without its data, and the checkout stays as it was."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from demo.workspace import WorkspaceError, make_workspace, set_remote
+from recsys.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -41,6 +45,15 @@ def test_work_in_progress_is_laid_over_and_committed_and_data_stays_behind(check
     assert (target / "changed.txt").read_text() == "in work"
     assert git(target, "status", "--porcelain") == ""
     assert git(checkout, "status", "--porcelain") == before
+
+
+def test_films_are_held_out_whole_in_the_demo_and_nowhere_else(checkout: Path, tmp_path: Path):
+    shutil.copyfile(ROOT / "params.yaml", checkout / "params.yaml")
+    make_workspace(checkout, tmp_path / "w")
+    ours, theirs = (Settings.load(folder / "params.yaml") for folder in (checkout, tmp_path / "w"))
+    assert theirs.split.by == "item-hash"
+    assert theirs.model_copy(update={"split": ours.split}) == ours
+    assert (checkout / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
 
 
 def test_making_it_again_starts_afresh(checkout: Path, tmp_path: Path):
