@@ -101,10 +101,10 @@ def cold_start(
     shop = Shop(task.texts, vectors, task.histories_UI)
     fusion = chosen.fusion if seed is None else chosen.fusion.model_copy(update={"seed": seed})
     fusion = within(budget * 60, len(task.warm), len(task.users), fusion)
-    held = task.held_out(chosen.split.seed if seed is None else seed)
+    folds = task.folds(chosen.split.seed if seed is None else seed)
     lambdas = [chosen.users.ridge_lambda * factor for factor in LAMBDA_FACTORS]
     with console.status("") as status:
-        recipe = choose_recipe(shop, held, fusion, lambdas, K, MAX_VALIDATION_USERS, status.update)
+        recipe = choose_recipe(shop, folds, fusion, lambdas, K, MAX_VALIDATION_USERS, status.update)
         if recipe.lexical_share is not None:
             status.update("learning the head from all warm items")
             head = learn_head(shop, recipe, fusion)

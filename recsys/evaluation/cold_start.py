@@ -22,6 +22,8 @@ from recsys.retrieval.exact import best_of
 
 # Shape suffixes: U users, I items, C cold items, D dimension.
 VALIDATION_SHARE = 0.2
+ONE_FOLD_FROM = 5000
+"""Warm items from which a single fold is choice enough."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,16 @@ class Task:
         """Rows of items that somebody met, none of them cold."""
         return np.flatnonzero(np.asarray(self.histories_UI.sum(axis=0)).ravel())
 
-    def held_out(self, seed: int) -> NDArray[np.int64]:
-        """Rows of a fifth of the warm items, by hash: a cold start of the task's own, to choose by."""
-        return np.array(
-            [row for row in self.warm if hash_share(seed, self.item_ids[row]) < VALIDATION_SHARE], np.int64
+    def folds(self, seed: int) -> tuple[NDArray[np.int64], ...]:
+        """Rows of a fifth of the warm items, by hash: cold starts of the task's own, to choose by.
+
+        Several where so few are warm that one would mislead.
+        """
+        ids = [(row, self.item_ids[row]) for row in self.warm]
+        salts: tuple[tuple[str, ...], ...] = ((), ("second",), ("third",))
+        return tuple(
+            np.array([row for row, item in ids if hash_share(seed, *salt, item) < VALIDATION_SHARE], np.int64)
+            for salt in salts[: 1 if len(ids) >= ONE_FOLD_FROM else None]
         )
 
 

@@ -50,7 +50,7 @@ def fuse(
     say(f"{len(texts):,} texts for the head to learn from")
     vectors_IL = open_encoder(base, encoders, batch_tokens).encode(texts)
     shop = Shop(texts, vectors_IL, histories_UI)
-    recipe = choose_recipe(shop, held, params, (ridge_lambda,), k, max_users, say)
+    recipe = choose_recipe(shop, (held,), params, (ridge_lambda,), k, max_users, say)
     if recipe.lexical_share is None:
         say("no head was better than the encoder alone")
         return base, recipe

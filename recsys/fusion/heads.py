@@ -1,6 +1,6 @@
 """Learn a kernel head from texts, base vectors and histories; choose how by a cold start of the histories' own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,7 +83,7 @@ def learn_head(shop: Shop, recipe: Recipe, params: FusionParams) -> KernelHead:
 
 def choose_recipe(
     shop: Shop,
-    held: NDArray[np.int64],
+    folds: Sequence[NDArray[np.int64]],
     params: FusionParams,
     lambdas: Sequence[float],
     k: int,
@@ -93,41 +93,67 @@ def choose_recipe(
     """Rank held-out items by what the others taught, for each lexical share, metric power and λ; keep the best.
 
     Args:
-        shop: the whole training side; the held items' interactions are only asked for, never learned from.
-        held: rows of the items that are held out cold.
+        shop: the whole training side; held items' interactions are only asked for, never learned from.
+        folds: rows of the items that are held out cold, once for each fold; ndcg is the mean over the folds.
         params: section `fusion`.
         lambdas: λ of the ridge users, tried for heads and for the base vectors alone.
         k: cutoff of ndcg@k.
-        max_users: users asked, sampled by the seed.
+        max_users: users asked in a fold, sampled by the seed.
         say: told what is being tried.
 
     Returns:
         The best; ties go to what was tried first: the base vectors, smaller shares, powers and λ.
     """
-    exam = _examination(shop, held, params.seed, max_users)
-    if exam is None:
+    exams = [exam for held in folds if (exam := _examination(shop, held, params.seed, max_users))]
+    if not exams:
         return Recipe(None, 0.0, lambdas[len(lambdas) // 2], None, {})
-    found: list[tuple[str, tuple[float | None, float, float], float]] = [
-        (f"{ALONE}, λ {one:g}", (None, 0.0, one), ndcg)
-        for one, ndcg in exam.marks(shop.vectors_IL[exam.known], shop.vectors_IL[held], lambdas, k)
-    ]
+    tried: dict[_Choice, list[float]] = {}
+    for number, exam in enumerate(exams, 1):
+        if len(exams) > 1:
+            say(f"validation: fold {number} of {len(exams)}")
+        for choice, ndcg in _examine(shop, exam, params, lambdas, k, say):
+            tried.setdefault(choice, []).append(ndcg)
+    means = {choice: round(sum(marks) / len(marks), 6) for choice, marks in tried.items()}
+    (share, power, ridge_lambda), ndcg = max(means.items(), key=lambda one: one[1])  # the first of equals
+    return Recipe(share, power, ridge_lambda, ndcg, {_name(choice): one for choice, one in means.items()})
+
+
+_Choice = tuple[float | None, float, float]
+"""Lexical share (None: no head), metric power, λ."""
+
+
+def _name(choice: _Choice) -> str:
+    share, power, ridge_lambda = choice
+    return f"{ALONE if share is None else f'words {share:g}, power {power:g}'}, λ {ridge_lambda:g}"
+
+
+def _examine(
+    shop: Shop,
+    exam: "_Examination",
+    params: FusionParams,
+    lambdas: Sequence[float],
+    k: int,
+    say: Callable[[str], None],
+) -> Iterator[tuple[_Choice, float]]:
+    """Every choice with its ndcg@k."""
+    for one, ndcg in exam.marks(shop.vectors_IL[exam.known], shop.vectors_IL[exam.held], lambdas, k):
+        yield (None, 0.0, one), ndcg
     for share in params.lexical_shares if params.width else ():
         say(f"validation: learning a head with {share:.0%} words")
         learned = _learn(exam.rest, share, params)
-        known_WD, held_HD = (_coordinates(shop, learned, rows) for rows in (exam.known, held))
+        known_WD, held_HD = (_coordinates(shop, learned, rows) for rows in (exam.known, exam.held))
         for power in params.metric_powers:
             stretch = learned.directions.stretch(power)
-            marks = exam.marks(_unit(known_WD * stretch), _unit(held_HD * stretch), lambdas, k)
-            name = f"words {share:g}, power {power:g}"
-            found += [(f"{name}, λ {one:g}", (share, power, one), ndcg) for one, ndcg in marks]
-    _, (best_share, best_power, best_lambda), best = max(found, key=lambda one: one[2])  # the first of equals
-    return Recipe(best_share, best_power, best_lambda, best, {name: ndcg for name, _, ndcg in found})
+            for one, ndcg in exam.marks(_unit(known_WD * stretch), _unit(held_HD * stretch), lambdas, k):
+                yield (share, power, one), ndcg
 
 
 @dataclass(frozen=True)
 class _Examination:
     """Items held out cold, and the users who are asked for them."""
 
+    held: NDArray[np.int64]
+    """Rows of the items that are asked for."""
     rest: Shop
     """What may be learned from: no interaction of a held item."""
     known: NDArray[np.int64]
@@ -145,7 +171,7 @@ class _Examination:
         for one in lambdas:
             scores_UH = Ridge(gram, one).weights(b_UD) @ held_HD.T
             ndcg_U = ndcg_at_k(best_of(scores_UH, k).rows_UK, self.relevant_UR, k)
-            marks.append((one, round(float(ndcg_U.mean()), 6)))
+            marks.append((one, float(ndcg_U.mean())))
         return marks
 
 
@@ -162,7 +188,7 @@ def _examination(shop: Shop, held: NDArray[np.int64], seed: int, max_users: int)
     known = np.flatnonzero(np.asarray(known_UI.sum(axis=0)).ravel())
     rest = Shop(shop.texts, shop.vectors_IL, known_UI)
     return _Examination(
-        rest, known, csr_array(known_UI[:, known])[users], _padded(csr_array(asked_UH[users]))
+        held, rest, known, csr_array(known_UI[:, known])[users], _padded(csr_array(asked_UH[users]))
     )
 
 

@@ -9,7 +9,7 @@ LAMBDAS = (0.3, 1.0, 3.0)
 
 
 def chosen(shop, params, held=HELD):
-    return choose_recipe(shop, held, params, LAMBDAS, 5, 500)
+    return choose_recipe(shop, (held,), params, LAMBDAS, 5, 500)
 
 
 def test_where_words_carry_the_taste_a_head_is_chosen_and_beats_the_encoder_alone(shop, fusion_params):
@@ -27,7 +27,7 @@ def test_nothing_about_the_held_items_but_their_text_is_learned(shop, fusion_par
     other = met.copy()
     other[:, HELD] = np.random.default_rng(5).random((60, len(HELD))) < 0.2
     tried = choose_recipe(
-        Shop(shop.texts, shop.vectors_IL, csr_array(other)), HELD, fusion_params, LAMBDAS, 5, 500
+        Shop(shop.texts, shop.vectors_IL, csr_array(other)), (HELD,), fusion_params, LAMBDAS, 5, 500
     )
     assert tried.ndcg < 0.6 * chosen(shop, fusion_params).ndcg  # asked for noise, it finds noise
     assert len(head.vectors_ML) == 90
@@ -67,3 +67,11 @@ def test_where_nobody_can_be_asked_the_encoder_stays_alone(shop, fusion_params, 
 def test_width_zero_tries_no_head(shop, fusion_params):
     recipe = chosen(shop, fusion_params.model_copy(update={"width": 0}))
     assert recipe.lexical_share is None and all(name.startswith("encoder alone") for name in recipe.tried)
+
+
+def test_several_folds_are_averaged(shop, fusion_params):
+    other = np.arange(1, 120, 4)
+    one, two = (chosen(shop, fusion_params, held).tried for held in (HELD, other))
+    both = choose_recipe(shop, (HELD, other), fusion_params, LAMBDAS, 5, 500).tried
+    for name, ndcg in both.items():
+        assert ndcg == pytest.approx((one[name] + two[name]) / 2, abs=2e-6)
