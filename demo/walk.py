@@ -162,8 +162,9 @@ class Walk:
 
     def train(self) -> None:
         """Step 6: a challenger is trained, judged beside the champion and, where the gate opens, published."""
+        form = ", ".join(f"{name}: {value}" for name, value in FORM.items())
         self._title(
-            "6", f"{TRAIN}, {FORM}: a challenger is trained and judged; nobody touches anything after that"
+            "6", f"{TRAIN} with {form}: trained, judged, and published if the gate opens; no hand touches it"
         )
         before = look(self.at, self.store)
         since = time.monotonic()
