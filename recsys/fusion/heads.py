@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from recsys.encoders.head import Kernel, KernelHead
 from recsys.encoders.tfidf import fit_tfidf
-from recsys.evaluation.ranking import PAD, ndcg_at_k
+from recsys.evaluation.ranking import PAD, ndcg_at_k, recall_at_k
 from recsys.fusion.directions import Directions, find_directions
 from recsys.fusion.params import FusionParams
 from recsys.fusion.smoothing import smoothed
@@ -40,7 +40,7 @@ class Recipe:
     metric_power: float
     ridge_lambda: float
     ndcg: float | None
-    """On the items held out; None where nobody could be asked."""
+    """ndcg@k on the items held out; None where nobody could be asked."""
     tried: dict[str, float]
     """ndcg by what was tried."""
 
@@ -92,12 +92,14 @@ def choose_recipe(
 ) -> Recipe:
     """Rank held-out items by what the others taught, for each lexical share, metric power and λ; keep the best.
 
+    The best has the largest ndcg@k + recall@5k: short lists are shown, long ones are what a ranker gets to choose from.
+
     Args:
         shop: the whole training side; held items' interactions are only asked for, never learned from.
-        folds: rows of the items that are held out cold, once for each fold; ndcg is the mean over the folds.
+        folds: rows of the items that are held out cold, once for each fold; marks are means over the folds.
         params: section `fusion`.
         lambdas: λ of the ridge users, tried for heads and for the base vectors alone.
-        k: cutoff of ndcg@k.
+        k: cutoff.
         max_users: users asked in a fold, sampled by the seed.
         say: told what is being tried.
 
@@ -107,15 +109,16 @@ def choose_recipe(
     exams = [exam for held in folds if (exam := _examination(shop, held, params.seed, max_users))]
     if not exams:
         return Recipe(None, 0.0, lambdas[len(lambdas) // 2], None, {})
-    tried: dict[_Choice, list[float]] = {}
+    tried: dict[_Choice, list[tuple[float, float]]] = {}
     for number, exam in enumerate(exams, 1):
         if len(exams) > 1:
             say(f"validation: fold {number} of {len(exams)}")
-        for choice, ndcg in _examine(shop, exam, params, lambdas, k, say):
-            tried.setdefault(choice, []).append(ndcg)
-    means = {choice: round(sum(marks) / len(marks), 6) for choice, marks in tried.items()}
-    (share, power, ridge_lambda), ndcg = max(means.items(), key=lambda one: one[1])  # the first of equals
-    return Recipe(share, power, ridge_lambda, ndcg, {_name(choice): one for choice, one in means.items()})
+        for choice, marks in _examine(shop, exam, params, lambdas, k, say):
+            tried.setdefault(choice, []).append(marks)
+    means = {choice: np.mean(marks, axis=0).round(6) for choice, marks in tried.items()}
+    best = max(means, key=lambda choice: float(means[choice].sum()))  # the first of equals
+    ndcg = {choice: float(marks[0]) for choice, marks in means.items()}
+    return Recipe(*best, ndcg[best], {_name(choice): one for choice, one in ndcg.items()})
 
 
 _Choice = tuple[float | None, float, float]
@@ -134,18 +137,18 @@ def _examine(
     lambdas: Sequence[float],
     k: int,
     say: Callable[[str], None],
-) -> Iterator[tuple[_Choice, float]]:
-    """Every choice with its ndcg@k."""
-    for one, ndcg in exam.marks(shop.vectors_IL[exam.known], shop.vectors_IL[exam.held], lambdas, k):
-        yield (None, 0.0, one), ndcg
+) -> Iterator[tuple[_Choice, tuple[float, float]]]:
+    """Every choice with its ndcg@k and recall@5k."""
+    for one, marks in exam.marks(shop.vectors_IL[exam.known], shop.vectors_IL[exam.held], lambdas, k):
+        yield (None, 0.0, one), marks
     for share in params.lexical_shares if params.width else ():
         say(f"validation: learning a head with {share:.0%} words")
         learned = _learn(exam.rest, share, params)
         known_WD, held_HD = (_coordinates(shop, learned, rows) for rows in (exam.known, exam.held))
         for power in params.metric_powers:
             stretch = learned.directions.stretch(power)
-            for one, ndcg in exam.marks(_unit(known_WD * stretch), _unit(held_HD * stretch), lambdas, k):
-                yield (share, power, one), ndcg
+            for one, marks in exam.marks(_unit(known_WD * stretch), _unit(held_HD * stretch), lambdas, k):
+                yield (share, power, one), marks
 
 
 @dataclass(frozen=True)
@@ -164,14 +167,18 @@ class _Examination:
 
     def marks(
         self, known_WD: NDArray[np.float32], held_HD: NDArray[np.float32], lambdas: Sequence[float], k: int
-    ) -> list[tuple[float, float]]:
-        """Each λ with the ndcg@k of ridge users over these profiles."""
+    ) -> list[tuple[float, tuple[float, float]]]:
+        """Each λ with ndcg@k and recall@5k of ridge users over these profiles."""
         gram, b_UD = gram_of(known_WD), self.met_UW @ known_WD.astype(np.float64)
         marks = []
         for one in lambdas:
             scores_UH = Ridge(gram, one).weights(b_UD) @ held_HD.T
-            ndcg_U = ndcg_at_k(best_of(scores_UH, k).rows_UK, self.relevant_UR, k)
-            marks.append((one, float(ndcg_U.mean())))
+            ranked_UK = best_of(scores_UH, 5 * k).rows_UK
+            ndcg_U, recall_U = (
+                metric(ranked_UK, self.relevant_UR, cut)
+                for metric, cut in ((ndcg_at_k, k), (recall_at_k, 5 * k))
+            )
+            marks.append((one, (float(ndcg_U.mean()), float(recall_U.mean()))))
         return marks
 
 
