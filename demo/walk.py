@@ -16,6 +16,7 @@ from demo.observing import Sight, live_items, look
 from demo.platform import Platform
 from demo.training import FORM, PUBLISH, TRAIN, Training, train
 from demo.watching import WalkFailed, Watch
+from demo.workspace import DEMO
 from recsys import Release
 from recsys.artifacts import Artifacts
 from recsys.catalogue.landing import arrived
@@ -166,6 +167,8 @@ class Walk:
         self._title(
             "6", f"{TRAIN} with {form}: trained, judged, and published if the gate opens; no hand touches it"
         )
+        unlike = ", ".join(f"{name}: {value}" for name, value in DEMO.items())
+        self.console.print(f"    this workspace departs from params.yaml in {unlike}", highlight=False)
         before = look(self.at, self.store)
         since = time.monotonic()
         self.training = train(self)
