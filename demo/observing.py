@@ -7,7 +7,7 @@ import numpy as np
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import Part, all_parts
-from recsys.publishing import Current, Manifest, ReleaseStore
+from recsys.publishing import Current, ReleaseStore
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,3 @@ def encoded_texts(vectors: Path) -> int:
     """Distinct texts in the vector cache: the keys of every chunk that was ever written."""
     keys = [np.load(path) for path in sorted(vectors.glob("*/*.keys.npy"))]
     return len(np.unique(np.concatenate(keys), axis=0)) if keys else 0
-
-
-def live_items(manifest: Manifest, at: Artifacts) -> int:
-    """Items that a release serves, superseded rows left out."""
-    from recsys.profiles.items import latest, list_segments
-
-    released = {segment.name for segment in manifest.segments}
-    segments = [one for one in list_segments(at.profiles("champion")) if one.name in released]
-    return len(latest(segments).item_ids)

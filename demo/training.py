@@ -18,10 +18,8 @@ from demo.airflow_client import FINISHED, Run
 from demo.judging import CHAMPION, Judged, judge_cold
 from demo.landing import films_still_unmet
 from demo.watching import WalkFailed, Watch
-from recsys import Release
 from recsys.artifacts import Artifacts
 from recsys.catalogue.pseudonyms import Pseudonyms
-from recsys.encoders import EncoderReference
 
 if TYPE_CHECKING:
     from demo.walk import Walk
@@ -100,9 +98,6 @@ def train(walk: "Walk") -> Training:
     swapped = datetime.fromisoformat(walk.store.current().current.published_at)
     publish_s = (swapped - datetime.fromisoformat(promote.end)).total_seconds()
     publish.until_idle("the run ends", TIMEOUT_S)
-    walk.arrivals.until(
-        lambda: _arrivals_follow(walk, verdict), "arrivals go on with the new encoder", TIMEOUT_S
-    )
     walk.arrivals.until_idle("the run ends", TIMEOUT_S)
     return Training(verdict, train_s, publish_s, before, _judge(walk, (CHAMPION,)))
 
@@ -155,20 +150,13 @@ def _run(walk: "Walk") -> Run:
 def _judge(walk: "Walk", models: tuple[str, ...]) -> Judged:
     """The release that readers get now, on the new films whose ratings have not landed."""
     films = films_still_unmet(walk.data)
-    environment = walk.platform.environment
-    release = Release.open(environment["RECSYS_STORE"], cache=walk.at.cache)
-    pseudonyms = Pseudonyms(environment["RECSYS_PSEUDONYM_KEY"])
+    pseudonyms = Pseudonyms(walk.platform.environment["RECSYS_PSEUDONYM_KEY"])
     with walk.console.status("ranking the films that nobody has met, for every user with a history"):
         return judge_cold(
-            release, walk.at, walk.settings, films, walk.data.ratings_of(films), pseudonyms, models
+            walk.release(), walk.at, walk.settings, films, walk.data.ratings_of(films), pseudonyms, models
         )
 
 
 def _is_published(walk: "Walk", encoder_hash: str) -> bool:
     """Whether readers get a release of this encoder."""
     return walk.store.manifest(walk.store.current().current.release).encoder.hash == encoder_hash
-
-
-def _arrivals_follow(walk: "Walk", verdict: Verdict) -> bool:
-    """Whether the fast loop has taken the new encoder."""
-    return EncoderReference.load(walk.at.encoder_reference("champion")).hash == verdict.encoder_hash

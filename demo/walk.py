@@ -12,7 +12,7 @@ from demo.airflow_client import Airflow
 from demo.data import DemoData
 from demo.judging import Judged, judge_cold
 from demo.landing import LandedFile
-from demo.observing import Sight, live_items, look
+from demo.observing import Sight, look
 from demo.platform import Platform
 from demo.training import FORM, PUBLISH, TRAIN, Training, train
 from demo.watching import WalkFailed, Watch
@@ -83,6 +83,10 @@ class Walk:
         """Follows DAG profile_arrivals."""
         return Watch(self.airflow, ARRIVALS, self.console)
 
+    def release(self, name: str | None = None) -> Release:
+        """A release as readers open it; None: the one that the pointer says."""
+        return Release.open(self.platform.environment["RECSYS_STORE"], release=name, cache=self.at.cache)
+
     def run(self) -> None:
         """All six steps; fills `steps`, `judged` and `training`."""
         self.first_light()
@@ -110,8 +114,7 @@ class Walk:
         pseudonyms = Pseudonyms(self.platform.environment["RECSYS_PSEUDONYM_KEY"])
         withheld = self.data.ratings_of(films)
         with self.console.status("ranking the cold films for every user with a history"):
-            release = Release.open(self.platform.environment["RECSYS_STORE"], cache=self.at.cache)
-            self.judged = judge_cold(release, self.at, self.settings, films, withheld, pseudonyms)
+            self.judged = judge_cold(self.release(), self.at, self.settings, films, withheld, pseudonyms)
 
     def edits_and_bad_rows(self) -> None:
         """Step 4: ten texts change, and a file with bad rows lands; ten are encoded, bad rows are quarantined."""
@@ -217,7 +220,7 @@ class Walk:
             accepted=sum(part.arrival.n_rows for part in new),
             quarantined=sum(part.arrival.n_quarantined for part in new),
             encoded=after.n_encoded - before.n_encoded,
-            n_items=live_items(manifest, self.at),
+            n_items=len(self.release(after.head).items),
             index_recall=manifest.index_recall,
             live_s=live_s,
             seconds=seconds,
@@ -234,7 +237,7 @@ class Walk:
         if after.current is None:
             raise WalkFailed("CURRENT is gone")
         manifest = self.store.manifest(after.current.release)
-        recall, n_items = manifest.index_recall, live_items(manifest, self.at)
+        recall, n_items = manifest.index_recall, len(self.release(manifest.id).items)
         step = Step(name, manifest.id, len(after.parts), 0, 0, 0, n_items, recall, seconds, seconds)
         self.steps.append(step)
         self.console.print(
