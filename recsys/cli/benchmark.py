@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from recsys.fusion.heads import Recipe
 
 K = 20
-LAMBDA_FACTORS = (0.1, 0.3, 1.0, 3.0, 10.0)
+LAMBDA_FACTORS = (0.3, 1.0, 3.0, 5.0, 10.0)
 MAX_VALIDATION_USERS = 2000
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

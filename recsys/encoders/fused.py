@@ -12,13 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.encoders.encoder import Encoder
-from recsys.encoders.head import KernelHead, files_hash
-from recsys.encoders.reference import REFERENCE, EncoderReference, PackedFile, verify_sizes
-from recsys.errors import ArtifactMissing, EncoderError
+from recsys.encoders.head import KernelHead
+from recsys.encoders.reference import (
+    REFERENCE,
+    STAGING,
+    EncoderReference,
+    PackedFile,
+    land_packed,
+    verify_sizes,
+)
+from recsys.errors import EncoderError
 
 FUSED_VERSION = 1
-"""Part of every fused encoder's hash; raise it when the same head would give other profiles."""
-STAGING = ".packing-"
+"""Part of every fused encoder's hash. Code that turns a head into profiles must not change under it: raise
+`HEAD_VERSION` with it, so that heads packed before are refused instead of answering otherwise."""
 
 
 class FusedEncoder:
@@ -68,19 +75,15 @@ def pack_fused(base: EncoderReference, head: KernelHead, encoders: Path) -> Enco
     staging.mkdir(parents=True)
     try:
         written = head.save(staging)
-        recipe = json.dumps([base.hash, files_hash(written), FUSED_VERSION])
+        learned = tuple(PackedFile.of(path) for path in written)
+        recipe = json.dumps([base.hash, [file.sha256 for file in learned], FUSED_VERSION])
         named = hashlib.sha256(recipe.encode()).hexdigest()
-        files = (*base.files, *(PackedFile.of(path) for path in written))
+        files = (*base.files, *learned)
         reference = base.model_copy(update={"hash": named, "dim": head.dim, "files": files, "registry": None})
         for file in base.files:
             _link(encoders / base.hash / file.name, staging / file.name)
         reference.save(staging / REFERENCE)
-        target = encoders / named
-        try:
-            verify_sizes(EncoderReference.load(target / REFERENCE), encoders)
-        except (ArtifactMissing, EncoderError):
-            shutil.rmtree(target, ignore_errors=True)
-            staging.rename(target)
+        land_packed(reference, staging, encoders)
         return reference
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -7,7 +7,6 @@ of stated width, so one inner product serves recommendation, similar items and s
 Papers: Williams & Seeger 2000 (Nyström landmarks); `recsys/fusion` says how the matrix is learned.
 """
 
-import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class Kernel:
         self,
         words_NV: csr_array,
         vectors_NL: NDArray[Real],
-        words_MV: csr_array,
+        words_VM: csr_array,
         vectors_ML: NDArray[Real],
     ) -> NDArray[Real]:
         """Compare every text with every landmark.
@@ -54,7 +54,7 @@ class Kernel:
         Args:
             words_NV: TF-IDF rows of the texts.
             vectors_NL: their unit vectors by the base encoder.
-            words_MV: TF-IDF rows of the landmarks.
+            words_VM: TF-IDF of the landmarks, by terms.
             vectors_ML: their unit vectors.
 
         Returns:
@@ -66,7 +66,7 @@ class Kernel:
         np.exp(kernel_NM, out=kernel_NM)
         kernel_NM *= 1 - self.lexical_share
         if self.lexical_share > 0:
-            shared = csr_array(words_NV @ words_MV.T).tocoo()
+            shared = csr_array(words_NV @ words_VM).tocoo()
             kernel_NM[shared.row, shared.col] += self.lexical_share * shared.data
         return kernel_NM
 
@@ -106,11 +106,11 @@ class KernelHead:
         n = len(texts)
         words_NV = csr_array(self.kernel.lexical.encode(texts))
         profiles_ND = np.empty((n, self.dim), np.float32)
-        vectors_ML, projection_MD = self._exact
+        words_VM, vectors_ML, projection_MD = self._exact
         for start in range(0, n, BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
             vectors_BL = vectors_NL[part].astype(np.float64)
-            compared_BM = self.kernel.compare(words_NV[part], vectors_BL, self.words_MV, vectors_ML)
+            compared_BM = self.kernel.compare(words_NV[part], vectors_BL, words_VM, vectors_ML)
             block_BD = compared_BM @ projection_MD
             lengths_B1 = np.linalg.norm(block_BD, axis=1, keepdims=True)
             if not (lengths_B1 > 0).all():  # NaN compares false
@@ -120,13 +120,14 @@ class KernelHead:
         return profiles_ND
 
     @cached_property
-    def _exact(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Landmarks and matrix in float64.
+    def _exact(self) -> tuple[csr_array, NDArray[np.float64], NDArray[np.float64]]:
+        """The landmarks' words by terms, and their vectors and the matrix in float64.
 
         BLAS rounds a row by where it stands in a batch. Computed in float64 and rounded once, two batches differ in
         about one value of a billion, by its last bit; in float32 every third row did.
         """
-        return self.vectors_ML.astype(np.float64), self.projection_MD.astype(np.float64)
+        words_VM = csr_array(self.words_MV.T)
+        return words_VM, self.vectors_ML.astype(np.float64), self.projection_MD.astype(np.float64)
 
     def save(self, folder: Path) -> tuple[Path, Path]:
         """Write head.npz and head.json; the same head gives the same bytes."""
@@ -172,7 +173,7 @@ class KernelHead:
                     f"{folder / TERMS} is of version {said['version']}, this is {HEAD_VERSION}",
                     remedy="update Firstlight",
                 )
-            with np.load(folder / HEAD, allow_pickle=False) as saved:
+            with (folder / HEAD).open("rb") as file, np.load(file, allow_pickle=False) as saved:
                 arrays = {name: saved[name] for name in saved.files}
             characters = said["characters"]
             lexical = tfidf_of(said["terms"], arrays["idf"], tuple(characters) if characters else None)
@@ -182,16 +183,8 @@ class KernelHead:
             )
             kernel = Kernel(lexical, float(said["lexical_share"]), float(said["gamma"]))
             return cls(kernel, words_MV, arrays["vectors"], arrays["projection"])
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
             raise EncoderError(
                 f"{folder} has no readable head: {error}",
-                remedy=f"delete {folder} and run recsys fetch-champion",
+                remedy=f"delete {folder} and run recsys fetch-champion, or dvc repro finetune for a challenger",
             ) from error
-
-
-def files_hash(paths: Sequence[Path]) -> str:
-    """SHA-256 over the contents of some files, 64 hex digits."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()

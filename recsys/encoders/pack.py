@@ -20,6 +20,7 @@ from recsys.encoders.params import EncoderParams
 from recsys.encoders.reference import (
     MODEL,
     REFERENCE,
+    STAGING,
     TOKENIZER,
     EncoderReference,
     PackedFile,
@@ -35,7 +36,6 @@ PACK_VERSION = 1
 MIN_CALIBRATION_TEXTS = 32
 MIN_COSINE = 0.9999
 MIN_INT8_COSINE = 0.95
-STAGING = ".packing-"
 ABANDONED_S = 24 * 3600
 
 

@@ -15,6 +15,8 @@ TOKENIZER = "tokenizer.json"
 MODEL = "model.xml"
 HEAD = "head.npz"
 TERMS = "head.json"
+STAGING = ".packing-"
+"""Begins the names of folders in the making."""
 REFERENCE = "encoder.json"
 
 
@@ -123,15 +125,49 @@ def adopt_packed(reference: EncoderReference, folder: Path, encoders: Path) -> N
         folder: its files.
         encoders: folder of packed encoders.
     """
-    target = encoders / reference.hash
-    if not folder.is_dir() or target.is_dir():
+    if not folder.is_dir() or _is_whole(reference, encoders):
         return
-    staging = encoders / f".packing-{uuid4().hex}"
-    shutil.copytree(folder, staging)
+    staging = encoders / f"{STAGING}{uuid4().hex}"
     try:
-        staging.rename(target)
-    except OSError:  # somebody else was faster
+        shutil.copytree(folder, staging)
+        found = EncoderReference.load(staging / REFERENCE)
+        if found.hash == reference.hash and all(
+            PackedFile.of(staging / one.name) == one for one in found.files
+        ):
+            land_packed(reference, staging, encoders)
+    except (ArtifactMissing, EncoderError, FileNotFoundError):
+        return  # half of it, or another: whoever opens the encoder says that it is missing
+    finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def land_packed(reference: EncoderReference, staging: Path, encoders: Path) -> None:
+    """Rename a finished folder to its hash; one that is whole there already stays, a damaged one goes.
+
+    Args:
+        reference: which encoder.
+        staging: its files, in `encoders`.
+        encoders: folder of packed encoders.
+
+    Raises:
+        OSError: the folder cannot be renamed.
+    """
+    target = encoders / reference.hash
+    if not _is_whole(reference, encoders):
+        shutil.rmtree(target, ignore_errors=True)
+        try:
+            staging.rename(target)
+        except OSError:  # somebody else may have been faster
+            if not _is_whole(reference, encoders):
+                raise
+
+
+def _is_whole(reference: EncoderReference, encoders: Path) -> bool:
+    try:
+        verify_sizes(reference, encoders)
+    except (ArtifactMissing, EncoderError):
+        return False
+    return (encoders / reference.hash / REFERENCE).is_file()
 
 
 def verify_sizes(reference: EncoderReference, encoders: Path) -> None:

@@ -52,9 +52,9 @@ class Task:
         Several where so few are warm that one would mislead.
         """
         ids = [(row, self.item_ids[row]) for row in self.warm]
-        salts: tuple[tuple[str, ...], ...] = ((), ("second",), ("third",))
+        salts = ("first", "second", "third")  # never bare: that hash chooses the holdout of stage `split`
         return tuple(
-            np.array([row for row, item in ids if hash_share(seed, *salt, item) < VALIDATION_SHARE], np.int64)
+            np.array([row for row, item in ids if hash_share(seed, salt, item) < VALIDATION_SHARE], np.int64)
             for salt in salts[: 1 if len(ids) >= ONE_FOLD_FROM else None]
         )
 

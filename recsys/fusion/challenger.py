@@ -52,7 +52,7 @@ def fuse(
     shop = Shop(texts, vectors_IL, histories_UI)
     recipe = choose_recipe(shop, (held,), params, (ridge_lambda,), k, max_users, say)
     if recipe.lexical_share is None:
-        say("no head was better than the encoder alone")
+        say("no head was better than the encoder alone" if recipe.tried else "nobody can be asked: no head")
         return base, recipe
     say(f"head with {recipe.lexical_share:.0%} words, metric power {recipe.metric_power:g}")
     return pack_fused(base, learn_head(shop, recipe, params), encoders), recipe

@@ -29,8 +29,6 @@ class Directions:
 
     axes_MD: NDArray[np.float32]
     """k(x) · axes = coordinates of x."""
-    landmarks_MD: NDArray[np.float32]
-    """Coordinates of the landmarks themselves."""
     need_D: NDArray[np.float32]
     """Eigenvalues, relative to the largest: in (0, 1], descending."""
 
@@ -68,7 +66,8 @@ def find_directions(
         raise TrainingError("fusion: no user met a landmark", remedy="land interactions")
     kernel_MM.flat[:: len(kernel_MM) + 1] += np.float32(kernel_lambda)
     try:
-        factor = cho_factor(kernel_MM, lower=True, overwrite_a=True, check_finite=True)
+        # transposed: LAPACK works in place on columns; the kernel is symmetric
+        factor = cho_factor(kernel_MM.T, lower=True, overwrite_a=True, check_finite=True)
     except (ValueError, np.linalg.LinAlgError) as error:
         raise TrainingError(
             f"fusion: the kernel cannot be inverted: {error}", remedy="raise kernel_lambda"
@@ -86,7 +85,6 @@ def find_directions(
     mix_UD = vectors_UD / np.sqrt(values_D) / lengths_U[:, None]
     return Directions(
         (weights_UM.T @ mix_UD).astype(np.float32),
-        (carried_UM.T @ mix_UD).astype(np.float32),
         (values_D / values_D[0]).astype(np.float32),
     )
 

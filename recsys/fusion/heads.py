@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.encoders.head import Kernel, KernelHead
-from recsys.encoders.tfidf import fit_tfidf
+from recsys.encoders.head import BLOCK_ROWS, Kernel, KernelHead
+from recsys.encoders.tfidf import TfidfEncoder, fit_tfidf
+from recsys.errors import EncoderError
 from recsys.evaluation.ranking import PAD, ndcg_at_k, recall_at_k
 from recsys.fusion.directions import Directions, find_directions
 from recsys.fusion.params import FusionParams
@@ -51,10 +52,18 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class _Ground:
+    """What every lexical share is learned from."""
+
+    lexical: TfidfEncoder
+    words_MV: csr_array
+    vectors_ML: NDArray[np.float32]
+    tastes_UM: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class _Learned:
     kernel: Kernel
-    landmarks: NDArray[np.int64]
-    words_MV: csr_array
     directions: Directions
 
 
@@ -70,15 +79,17 @@ def learn_head(shop: Shop, recipe: Recipe, params: FusionParams) -> KernelHead:
         The head.
 
     Raises:
-        ValueError: the recipe is to have no head.
+        ValueError: the recipe is to have no head, or there are no words.
         TrainingError: the kernel is degenerate, or nobody met anything.
     """
     if recipe.lexical_share is None:
         raise ValueError("this recipe has no head")
-    learned = _learn(shop, recipe.lexical_share, params)
+    ground = _ground(shop, params)
+    if ground is None:
+        raise ValueError("no text of the shop has a word")
+    learned = _learn(ground, recipe.lexical_share, params)
     projection_MD = learned.directions.axes_MD * learned.directions.stretch(recipe.metric_power)
-    vectors_ML = shop.vectors_IL[learned.landmarks]
-    return KernelHead(learned.kernel, learned.words_MV, vectors_ML, projection_MD)
+    return KernelHead(learned.kernel, ground.words_MV, ground.vectors_ML, projection_MD)
 
 
 def choose_recipe(
@@ -141,10 +152,13 @@ def _examine(
     """Every choice with its ndcg@k and recall@5k."""
     for one, marks in exam.marks(shop.vectors_IL[exam.known], shop.vectors_IL[exam.held], lambdas, k):
         yield (None, 0.0, one), marks
-    for share in params.lexical_shares if params.width else ():
+    ground = _ground(exam.rest, params) if params.width else None
+    if ground is None:
+        return
+    for share in params.lexical_shares:
         say(f"validation: learning a head with {share:.0%} words")
-        learned = _learn(exam.rest, share, params)
-        known_WD, held_HD = (_coordinates(shop, learned, rows) for rows in (exam.known, exam.held))
+        learned = _learn(ground, share, params)
+        known_WD, held_HD = (_coordinates(shop, ground, learned, rows) for rows in (exam.known, exam.held))
         for power in params.metric_powers:
             stretch = learned.directions.stretch(power)
             for one, marks in exam.marks(_unit(known_WD * stretch), _unit(held_HD * stretch), lambdas, k):
@@ -199,34 +213,53 @@ def _examination(shop: Shop, held: NDArray[np.int64], seed: int, max_users: int)
     )
 
 
-def _learn(shop: Shop, share: float, params: FusionParams) -> _Learned:
-    """Words, landmarks and directions."""
+def _ground(shop: Shop, params: FusionParams) -> _Ground | None:
+    """Landmarks, their words, and what users think of them; None where no landmark has a word."""
     n_met_I = np.asarray(shop.histories_UI.sum(axis=0)).ravel()
     warm = np.flatnonzero(n_met_I)
-    most = warm[np.argsort(-n_met_I[warm], kind="stable")][: params.max_landmarks]
-    landmarks = np.sort(most)
-    kernel = Kernel(fit_tfidf([shop.texts[row] for row in warm]), share, params.gamma)
-    words_MV = csr_array(kernel.lexical.encode([shop.texts[row] for row in landmarks]))
-    vectors_ML = shop.vectors_IL[landmarks]
+    landmarks = np.sort(warm[np.argsort(-n_met_I[warm], kind="stable")][: params.max_landmarks])
+    texts = [shop.texts[row] for row in landmarks]
+    try:
+        lexical = fit_tfidf(texts)
+    except EncoderError:
+        return None
     histories_UM = csr_array(shop.histories_UI[:, landmarks])
     users = np.flatnonzero(np.diff(histories_UM.indptr))
     if len(users) > params.max_users:
         users = np.sort(np.random.default_rng(params.seed).choice(users, params.max_users, replace=False))
     tastes_UM = smoothed(histories_UM, users, params)
-    kernel_MM = kernel.compare(words_MV, vectors_ML, words_MV, vectors_ML)
-    return _Learned(
-        kernel,
-        landmarks,
-        words_MV,
-        find_directions(kernel_MM, tastes_UM, params.kernel_lambda, params.width, params.seed),
-    )
+    return _Ground(lexical, csr_array(lexical.encode(texts)), shop.vectors_IL[landmarks], tastes_UM)
 
 
-def _coordinates(shop: Shop, learned: _Learned, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    words_NV = csr_array(learned.kernel.lexical.encode([shop.texts[row] for row in rows]))
-    vectors_ML = shop.vectors_IL[learned.landmarks]
-    compared_NM = learned.kernel.compare(words_NV, shop.vectors_IL[rows], learned.words_MV, vectors_ML)
-    return np.asarray(compared_NM @ learned.directions.axes_MD, np.float32)
+def _learn(ground: _Ground, share: float, params: FusionParams) -> _Learned:
+    kernel = Kernel(ground.lexical, share, params.gamma)
+    n = len(ground.vectors_ML)
+    kernel_MM = np.empty((n, n), np.float32)
+    for part, block in _compared(kernel, ground, ground.words_MV, ground.vectors_ML):
+        kernel_MM[part] = block
+    found = find_directions(kernel_MM, ground.tastes_UM, params.kernel_lambda, params.width, params.seed)
+    return _Learned(kernel, found)
+
+
+def _coordinates(
+    shop: Shop, ground: _Ground, learned: _Learned, rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    words_NV = csr_array(ground.lexical.encode([shop.texts[row] for row in rows]))
+    axes_MD = learned.directions.axes_MD
+    coordinates_ND = np.empty((len(rows), axes_MD.shape[1]), np.float32)
+    for part, block in _compared(learned.kernel, ground, words_NV, shop.vectors_IL[rows]):
+        coordinates_ND[part] = block @ axes_MD
+    return coordinates_ND
+
+
+def _compared(
+    kernel: Kernel, ground: _Ground, words_NV: csr_array, vectors_NL: NDArray[np.float32]
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Rows of the kernel with the landmarks, a block at a time: the whole may not fit into memory."""
+    words_VM = csr_array(ground.words_MV.T)
+    for start in range(0, len(vectors_NL), BLOCK_ROWS):
+        part = slice(start, start + BLOCK_ROWS)
+        yield part, kernel.compare(words_NV[part], vectors_NL[part], words_VM, ground.vectors_ML)
 
 
 def _unit(rows_ND: NDArray[np.float32]) -> NDArray[np.float32]:

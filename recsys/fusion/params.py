@@ -1,5 +1,7 @@
 """What steers fusion. Values live in params.yaml."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -10,9 +12,9 @@ class FusionParams(BaseModel):
 
     width: int = Field(ge=0)
     """Dimensions of a profile, at most; 0: no head, profiles are the encoder's own vectors."""
-    lexical_shares: tuple[float, ...] = Field(min_length=1)
+    lexical_shares: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(min_length=1)
     """Weights of the words' kernel beside the encoder's that validation chooses from, each in [0, 1)."""
-    metric_powers: tuple[float, ...] = Field(min_length=1)
+    metric_powers: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
     """How strongly directions that many users need are stretched, chosen by validation; 0: not at all."""
     gamma: float = Field(gt=0)
     """Sharpness of the encoder's kernel, exp(gamma * (cosine - 1))."""

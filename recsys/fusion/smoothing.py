@@ -47,6 +47,7 @@ def _als(histories_UM: csr_array, params: FusionParams) -> tuple[NDArray[np.floa
             regularization=params.als_regularization,
             iterations=params.als_iterations,
             random_state=params.seed,
+            use_gpu=False,
         )
         model.fit(csr_matrix(histories_UM.astype(np.float32)), show_progress=False)
     return np.asarray(model.user_factors), np.asarray(model.item_factors)

@@ -6,6 +6,7 @@ from typing import Any
 
 from recsys.artifacts import Artifacts
 from recsys.encoders import EncoderReference, verify_packed
+from recsys.encoders.reference import adopt_packed
 from recsys.errors import ArtifactMissing, GateClosed, RegistryError
 from recsys.evaluation.report import Report
 from recsys.evaluation.seen import TrainedOn
@@ -50,6 +51,7 @@ def register(uri: str, at: Artifacts, who: str, model: str = MODEL) -> Changed:
         words = f"{at.encoder_reference(CHALLENGER)} does not exist: nothing has been trained here"
         raise ArtifactMissing(words, remedy="run: dvc repro finetune (docs/operations.md, Train)")
     reference = EncoderReference.load(at.encoder_reference(CHALLENGER))
+    adopt_packed(reference, at.finetune / "packed", at.encoders)
     verify_packed(reference, at.encoders)
     decision, report = Decision.load(at.decision), Report.load(at.report)
     if (decision.role, decision.encoder_hash, report.challenger_hash) != (

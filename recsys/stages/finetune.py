@@ -195,7 +195,11 @@ def _pack(settings: Settings, at: Artifacts, job: _Job) -> EncoderReference:
     params = settings.encoder.model_copy(update={"source": str(at.finetune / "model")})
     reference = pack_encoder(params, at.encoders, job.training_set.texts)
     # The packed encoder goes into MLflow and into releases: it must not name this machine's folders.
-    return reference.model_copy(update={"source": MODEL})
+    named = reference.model_copy(update={"source": MODEL})
+    there = at.encoders / reference.hash / REFERENCE
+    if EncoderReference.load(there).source == params.source:
+        named.save(there)
+    return named
 
 
 def _fuse(
@@ -219,10 +223,12 @@ def _fuse(
 
 def _leave(at: Artifacts, reference: EncoderReference) -> None:
     """Write the challenger's reference, and its packed files beside the model: DVC takes them to other machines."""
-    packed = at.finetune / "packed"
-    reference.save(at.encoders / reference.hash / REFERENCE)
-    shutil.rmtree(packed, ignore_errors=True)
-    shutil.copytree(at.encoders / reference.hash, packed)
+    packed, staging = at.finetune / "packed", at.finetune / ".packed"
+    for folder in (packed, staging):
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(at.encoders / reference.hash, staging)
+    reference.save(staging / REFERENCE)
+    staging.rename(packed)
     reference.save(at.encoder_reference("challenger"))
 
 

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -5,6 +7,7 @@ from scipy.sparse import csr_array
 from recsys.encoders import EncoderReference, open_encoder, verify_packed
 from recsys.encoders.fused import pack_fused
 from recsys.encoders.head import Kernel, KernelHead
+from recsys.encoders.reference import adopt_packed
 from recsys.encoders.tfidf import fit_tfidf
 from recsys.errors import EncoderError
 
@@ -22,13 +25,13 @@ def make_head(dim, width=5, share=0.4):
 
 @pytest.fixture(scope="module")
 def vectors():
-    found = np.random.default_rng(1).normal(size=(150, 8)).astype(np.float32)
+    found = np.random.default_rng(1).normal(size=(600, 8)).astype(np.float32)
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
 @pytest.fixture(scope="module")
 def texts():
-    return [f"{TEXTS[place % 6]} {place}" for place in range(150)]
+    return [f"{TEXTS[place % 6]} {place}" for place in range(600)]
 
 
 def test_a_profile_is_the_comparison_with_the_landmarks_times_the_matrix(vectors):
@@ -43,7 +46,7 @@ def test_a_profile_is_the_comparison_with_the_landmarks_times_the_matrix(vectors
 def test_a_profile_has_the_same_bits_alone_and_in_any_batch(vectors, texts):
     head = make_head(8)
     together = head.profiles(texts, vectors)
-    for row in (0, 31, 63, 64, 149):
+    for row in (0, 31, 255, 256, 599):
         np.testing.assert_array_equal(
             head.profiles(texts[row : row + 1], vectors[row : row + 1])[0], together[row]
         )
@@ -62,9 +65,11 @@ def test_a_saved_head_makes_the_same_profiles(vectors, texts, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["head.npz", "head.json"])
-def test_a_damaged_head_is_refused_with_its_folder(name, tmp_path):
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", None])
+def test_a_damaged_head_is_refused_with_its_folder(name, content, tmp_path):
     make_head(8).save(tmp_path)
-    (tmp_path / name).write_bytes(b"{}")
+    half = (tmp_path / name).read_bytes()[:-40]
+    (tmp_path / name).write_bytes(half if content is None else content)
     with pytest.raises(EncoderError, match="no readable head"):
         KernelHead.load(tmp_path)
 
@@ -96,3 +101,19 @@ def test_a_packed_head_opens_as_an_encoder_of_its_own_width_and_hash(tiny_refere
 def test_a_head_for_vectors_of_another_width_is_refused(tiny_reference, encoders):
     with pytest.raises(EncoderError, match="width 3"):
         pack_fused(tiny_reference, make_head(3), encoders)
+
+
+def test_only_the_whole_encoder_that_was_meant_is_adopted(tiny_reference, encoders, tmp_path):
+    other = pack_fused(tiny_reference, make_head(tiny_reference.dim, width=7), encoders)
+    folder, empty = tmp_path / "packed", tmp_path / "encoders"
+    empty.mkdir()
+    shutil.copytree(encoders / other.hash, folder)
+    adopt_packed(tiny_reference, folder, empty)
+    assert not any(empty.iterdir())  # another encoder
+    whole = (folder / "head.npz").read_bytes()
+    (folder / "head.npz").write_bytes(whole[:-1] + b"?")
+    adopt_packed(other, folder, empty)
+    assert not any(empty.iterdir())  # damaged
+    (folder / "head.npz").write_bytes(whole)
+    adopt_packed(other, folder, empty)
+    verify_packed(other, empty)

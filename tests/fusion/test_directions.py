@@ -27,11 +27,6 @@ def test_at_full_width_the_directions_carry_every_users_kernel_ridge_function(ke
     np.testing.assert_allclose(coordinates @ solved, truth.T, atol=2e-3)
 
 
-def test_the_landmarks_coordinates_are_their_kernel_times_the_axes(kernel, tastes):
-    found = find_directions(kernel.copy(), tastes, 0.5, 6, seed=0)
-    np.testing.assert_allclose(found.landmarks_MD, kernel @ found.axes_MD, atol=1e-3)
-
-
 def test_axes_are_orthonormal_in_the_kernels_space_and_the_most_needed_comes_first(kernel, tastes):
     found = find_directions(kernel.copy(), tastes, 0.5, 6, seed=0)
     np.testing.assert_allclose(found.axes_MD.T @ kernel @ found.axes_MD, np.eye(6), atol=1e-3)

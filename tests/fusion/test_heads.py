@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from recsys.fusion import FusionParams
 from recsys.fusion.heads import Recipe, Shop, choose_recipe, learn_head
 
 HELD = np.arange(3, 120, 4)
@@ -75,3 +76,14 @@ def test_several_folds_are_averaged(shop, fusion_params):
     both = choose_recipe(shop, (HELD, other), fusion_params, LAMBDAS, 5, 500).tried
     for name, ndcg in both.items():
         assert ndcg == pytest.approx((one[name] + two[name]) / 2, abs=2e-6)
+
+
+def test_a_shop_without_words_keeps_the_encoder_alone(shop, fusion_params):
+    recipe = chosen(Shop(("★",) * 120, shop.vectors_IL, shop.histories_UI), fusion_params)
+    assert recipe.lexical_share is None and recipe.ndcg == recipe.alone
+
+
+@pytest.mark.parametrize("wrong", [{"lexical_shares": (1.0,)}, {"metric_powers": (-0.5,)}])
+def test_shares_and_powers_out_of_range_are_refused(fusion_params, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        FusionParams.model_validate(fusion_params.model_dump() | wrong)
