@@ -7,6 +7,7 @@ from rich.table import Table
 
 from demo.data import DemoData
 from demo.judging import CHAMPION, MODELS, Judged
+from demo.landing import films_still_unmet
 from demo.platform import Platform
 from demo.training import Training, show_ledger
 from demo.walk import Step, Walk
@@ -96,7 +97,7 @@ def show_use(console: Console, data: DemoData, store: str, cache: Path) -> None:
     console.print(
         f"\n[bold]Recommendations for user {user}[/], who rated {counts[user]} films, such as {'; '.join(liked)}:"
     )
-    cold = {film.item_id for film in data.with_plot}
+    cold = {film.item_id for film in films_still_unmet(data)}
     for place, scored in enumerate(release.recommend(user, k=N_SHOWN), 1):
         new = " [green](new, nobody has met it)[/]" if scored.item_id in cold else ""
         console.print(
