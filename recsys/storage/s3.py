@@ -42,7 +42,10 @@ class S3Storage:
 
         # Standard retries cover lost connections; a 412 is an answer, never retried.
         attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", "5"))
-        return boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": attempts}))
+        # A session of its own: the default one keeps the credentials that this process met first.
+        return boto3.session.Session().client(
+            "s3", config=Config(retries={"mode": "standard", "max_attempts": attempts})
+        )
 
     def _key(self, key: str) -> str:
         if not key or key.startswith("/") or ".." in key.split("/"):
