@@ -5,7 +5,7 @@ batches of equal token count, without padding and without a mask, a row has the 
 (1 to 500 rows, 4 to 256 tokens, one thread or two); padding to another length moves it by up to 2e-7. So a batch holds
 texts of one token count only, and the packed model takes no mask. It costs nothing: padding is work too. A first encode
 that was killed and goes on with other batches makes the same files. Another processor or OpenVINO version may round
-otherwise.
+otherwise. With a head over it (`head.py`) about one value of a billion may differ by its last bit.
 """
 
 from collections.abc import Callable, Iterator, Sequence
