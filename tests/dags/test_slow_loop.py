@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from demo.airflow_client import AirflowRefused
+from demo.airflow_client import FINISHED, AirflowRefused
 from demo.processes import path_with_venv
 from recsys import Release
 from recsys.publishing import ReleaseStore
@@ -21,7 +21,7 @@ from recsys.storage import open_storage
 from tests.registry.judged import by_hand, client_of
 from tests.training.shop import shop_pairs, shop_texts
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(1800)]  # later than SLOW, whose failure tells what ran
 
 TRAIN, PUBLISH, ARRIVALS = "train_challenger", "publish_champion", "profile_arrivals"
 WAITS = "awaiting_input"
@@ -70,6 +70,20 @@ def hitl(platform, run_id):
 def answer(platform, run_id, option):
     body = {"chosen_options": [option], "params_input": {}}
     platform.airflow._ask("PATCH", hitl(platform, run_id), body)
+
+
+def decided(platform, run_id, option):
+    """Answer whenever a training asks, as a person does, until it ends; asked twice when a worker died in between."""
+
+    def done():
+        run = platform.airflow.run(TRAIN, run_id)
+        if states(platform, run).get("approve") == WAITS:
+            answer(platform, run_id, option)
+        return run if run.state in FINISHED else None
+
+    run = platform.wait(done, f"{run_id}, answered {option}, ends", SLOW)
+    assert run.state == "success", platform.story()
+    return states(platform, run)
 
 
 def recsys(platform, *words):
@@ -151,16 +165,14 @@ def test_a_person_who_refuses_keeps_the_champion(shop, training):
     asked = shop.airflow._ask("GET", hitl(shop, training))
     assert "challenger" in asked["subject"] and "| cold |" in asked["body"]
     assert "The gate is **open**" in asked["body"]
-    answer(shop, training, "Reject")
-    assert ended(shop, TRAIN, training)["promote"] == "skipped"
+    assert decided(shop, training, "Reject")["promote"] == "skipped"
     assert champion(shop.mlflow).version == "1"
 
 
 def test_approved_it_becomes_champion_and_is_published_while_arrivals_go_on(shop, training):
     again(shop, training, "approve")
     task_is(shop, training, "approve", WAITS)
-    answer(shop, training, "Approve")
-    ended(shop, TRAIN, training)
+    decided(shop, training, "Approve")
     new = champion(shop.mlflow)
     assert new.hash == mlflow.with_alias(shop.mlflow, "challenger").hash != head(shop).encoder.hash
     assert entries(shop.mlflow)[-1].how == "gated"
