@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
 from recsys.cli.context import console, print_json, workspace
 from recsys.settings import Settings
@@ -14,7 +12,6 @@ if TYPE_CHECKING:
     from recsys.fusion.heads import Recipe
 
 K = 20
-LAMBDA_FACTORS = (0.3, 1.0, 3.0, 5.0, 10.0)
 MAX_VALIDATION_USERS = 2000
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -80,10 +77,14 @@ def cold_start(
     helps here, the weight of the words and λ are chosen on items that are held out of training.
     Writes user_id, item_id, rank (1 = best) for every user of --interactions.
     """
+    from recsys.encoders import pack_encoder
     from recsys.evaluation.cold_start import make_task, rank_cold
     from recsys.evaluation.tables import read_ids, read_table
     from recsys.fusion.budget import within
-    from recsys.fusion.heads import Shop, choose_recipe, learn_head
+    from recsys.fusion.choosing import choose_recipe
+    from recsys.fusion.exams import Shop
+    from recsys.fusion.heads import learn_head
+    from recsys.stages.encoding import encode_cached
     from recsys.storage.atomic import write_parquet
 
     chosen = Settings.load(params or workspace().params)
@@ -97,14 +98,17 @@ def cold_start(
         f"{len(task.item_ids):,} items ({len(task.warm):,} warm, {len(task.cold):,} cold; text from "
         f"{', '.join(task.fields)}), {len(task.users):,} users, {task.histories_UI.nnz:,} pairs to learn from"
     )
-    vectors = _encode(chosen, task.texts)
+    at = workspace()
+    reference = pack_encoder(chosen.encoder.model_copy(update={"precision": "float32"}), at.encoders, ())
+    vectors = encode_cached(reference, task.texts, chosen, at)
     shop = Shop(task.texts, vectors, task.histories_UI)
     fusion = chosen.fusion if seed is None else chosen.fusion.model_copy(update={"seed": seed})
     fusion = within(budget * 60, len(task.warm), len(task.users), fusion)
     folds = task.folds(chosen.split.seed if seed is None else seed)
-    lambdas = [chosen.users.ridge_lambda * factor for factor in LAMBDA_FACTORS]
     with console.status("") as status:
-        recipe = choose_recipe(shop, folds, fusion, lambdas, K, MAX_VALIDATION_USERS, status.update)
+        recipe = choose_recipe(
+            shop, folds, fusion, chosen.users.lambdas, K, MAX_VALIDATION_USERS, status.update
+        )
         if recipe.lexical_share is not None:
             status.update("learning the head from all warm items")
             head = learn_head(shop, recipe, fusion)
@@ -139,28 +143,3 @@ def _told(recipe: "Recipe") -> str:
         f"head with {recipe.lexical_share:.0%} words, metric power {recipe.metric_power:g}, "
         f"{chosen} (validation ndcg@{K} {recipe.ndcg:.4f}, encoder alone {recipe.alone:.4f})"
     )
-
-
-def _encode(chosen: Settings, texts: tuple[str, ...]) -> NDArray[np.float32]:
-    """Profiles of all texts, float32 [I, D]; those that the vector cache knows are not encoded again."""
-    from recsys.encoders import open_encoder, pack_encoder
-    from recsys.features.text import PREPROCESSING_VERSION, text_hash
-    from recsys.profiles.cache import VectorCache
-    from recsys.stages.progress import Progress
-
-    at = workspace()
-    exact = chosen.encoder.model_copy(update={"precision": "float32"})
-    reference = pack_encoder(exact, at.encoders, ())
-    cache = VectorCache(at.vectors / f"{reference.hash}-{PREPROCESSING_VERSION}", reference.dim)
-    hashes = [text_hash(text) for text in texts]
-    vectors, found = cache.read(hashes)
-    unknown = {hashes[row]: row for row in np.flatnonzero(~found)}
-    if unknown:
-        encoder = open_encoder(reference, at.encoders, exact.batch_tokens)
-        with Progress("encoding", len(unknown)) as progress:
-            made = encoder.encode([texts[row] for row in unknown.values()], progress.advance)
-        cache.add(list(unknown), made)
-        place = {one: row for row, one in enumerate(unknown)}
-        missing = np.flatnonzero(~found)
-        vectors[missing] = made[[place[hashes[row]] for row in missing]]
-    return vectors

@@ -23,7 +23,7 @@ from recsys.encoders.reference import (
 )
 from recsys.errors import EncoderError
 
-FUSED_VERSION = 1
+FUSED_VERSION = 2
 """Part of every fused encoder's hash. Code that turns a head into profiles must not change under it: raise
 `HEAD_VERSION` with it, so that heads packed before are refused instead of answering otherwise."""
 
@@ -79,7 +79,8 @@ def pack_fused(base: EncoderReference, head: KernelHead, encoders: Path) -> Enco
         recipe = json.dumps([base.hash, [file.sha256 for file in learned], FUSED_VERSION])
         named = hashlib.sha256(recipe.encode()).hexdigest()
         files = (*base.files, *learned)
-        reference = base.model_copy(update={"hash": named, "dim": head.dim, "files": files, "registry": None})
+        made_of = {"hash": named, "dim": head.dim, "files": files, "registry": None}
+        reference = base.model_copy(update=made_of | {"ridge_lambda": head.ridge_lambda})
         for file in base.files:
             _link(encoders / base.hash / file.name, staging / file.name)
         reference.save(staging / REFERENCE)

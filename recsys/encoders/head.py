@@ -2,7 +2,8 @@
 
 Two texts are compared by k(x, y) = a · cosine of TF-IDF + (1 - a) · exp(γ (cosine of the base encoder - 1)). A profile
 is the text's comparison with M landmarks, times a matrix [M, D], at unit length. Words and meaning join in one space
-of stated width, so one inner product serves recommendation, similar items and search.
+of stated width, so one inner product serves recommendation, similar items and search. What the head remembers of texts
+that people met stands in further dimensions (see memory.py).
 
 Papers: Williams & Seeger 2000 (Nyström landmarks); `recsys/fusion` says how the matrix is learned.
 """
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recsys.encoders.memory import Memory, joined
 from recsys.encoders.reference import HEAD, TERMS
 from recsys.encoders.tfidf import TfidfEncoder, tfidf_of
 from recsys.errors import EncoderError
@@ -27,7 +29,8 @@ from recsys.storage.atomic import write_whole
 
 # Shape suffixes: N texts, L width of the base encoder, M landmarks, V terms, D width of a profile.
 Real = TypeVar("Real", np.float32, np.float64)
-HEAD_VERSION = 1
+HEAD_VERSION = 2
+"""1 had no memory and no λ; it is read as it was."""
 BLOCK_ROWS = 256
 """Texts multiplied at once: bounds memory."""
 
@@ -79,11 +82,14 @@ class KernelHead:
     words_MV: csr_array
     vectors_ML: NDArray[np.float32]
     projection_MD: NDArray[np.float32]
+    memory: Memory | None = None
+    ridge_lambda: float | None = None
+    """λ of ridge users that was chosen with the head; None: that of params.yaml."""
 
     @property
     def dim(self) -> int:
-        """D."""
-        return int(self.projection_MD.shape[1])
+        """Width of a profile: D, and what memory adds."""
+        return int(self.projection_MD.shape[1]) + (self.memory.dim if self.memory else 0)
 
     @property
     def base_dim(self) -> int:
@@ -98,7 +104,7 @@ class KernelHead:
             vectors_NL: their unit vectors by the base encoder.
 
         Returns:
-            float32 [N, D], unit rows; each depends on its text alone.
+            float32 [N, dim], unit rows; each depends on its text alone.
 
         Raises:
             EncoderError: a text is like no landmark at all; names it.
@@ -107,6 +113,7 @@ class KernelHead:
         words_NV = csr_array(self.kernel.lexical.encode(texts))
         profiles_ND = np.empty((n, self.dim), np.float32)
         words_VM, vectors_ML, projection_MD = self._exact
+        memory_NF = self.memory.of(texts).astype(np.float64) if self.memory else None
         for start in range(0, n, BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
             vectors_BL = vectors_NL[part].astype(np.float64)
@@ -116,7 +123,8 @@ class KernelHead:
             if not (lengths_B1 > 0).all():  # NaN compares false
                 text = texts[start + int(np.nan_to_num(lengths_B1).argmin())]
                 raise EncoderError(f"{text[:80]!r} is like no landmark", remedy="train the challenger again")
-            profiles_ND[part] = block_BD / lengths_B1
+            units_BD = block_BD / lengths_B1
+            profiles_ND[part] = units_BD if memory_NF is None else joined(units_BD, memory_NF[part])
         return profiles_ND
 
     @cached_property
@@ -140,12 +148,15 @@ class KernelHead:
             "vectors": self.vectors_ML,
             "projection": self.projection_MD,
         }
+        if self.memory:
+            arrays |= {"memory_digests": self.memory.digests_T, "memory_rows": self.memory.rows_TF}
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
         said = {
             "version": HEAD_VERSION,
             "lexical_share": self.kernel.lexical_share,
             "gamma": self.kernel.gamma,
+            "ridge_lambda": self.ridge_lambda,
             "characters": characters,
             "terms": terms,
         }
@@ -168,9 +179,9 @@ class KernelHead:
         """
         try:
             said: dict[str, Any] = json.loads((folder / TERMS).read_text(encoding="utf-8"))
-            if said["version"] != HEAD_VERSION:
+            if said["version"] > HEAD_VERSION:
                 raise EncoderError(
-                    f"{folder / TERMS} is of version {said['version']}, this is {HEAD_VERSION}",
+                    f"{folder / TERMS} is of version {said['version']}, newest known is {HEAD_VERSION}",
                     remedy="update Firstlight",
                 )
             with (folder / HEAD).open("rb") as file, np.load(file, allow_pickle=False) as saved:
@@ -182,7 +193,11 @@ class KernelHead:
                 (arrays["words_data"], arrays["words_indices"], arrays["words_indptr"]), shape=shape
             )
             kernel = Kernel(lexical, float(said["lexical_share"]), float(said["gamma"]))
-            return cls(kernel, words_MV, arrays["vectors"], arrays["projection"])
+            memory = (
+                Memory(arrays["memory_digests"], arrays["memory_rows"]) if "memory_rows" in arrays else None
+            )
+            chosen = said.get("ridge_lambda")
+            return cls(kernel, words_MV, arrays["vectors"], arrays["projection"], memory, chosen)
         except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
             raise EncoderError(
                 f"{folder} has no readable head: {error}",

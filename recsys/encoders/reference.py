@@ -65,6 +65,8 @@ class EncoderReference(BaseModel):
     """Where MLflow keeps it."""
     files: tuple[PackedFile, ...]
     """tokenizer.json, model.xml, model.bin; with a head also head.npz and head.json."""
+    ridge_lambda: float | None = Field(default=None, gt=0)
+    """λ of ridge users that was chosen with the head, and holds instead of that of params.yaml."""
 
     @property
     def has_head(self) -> bool:

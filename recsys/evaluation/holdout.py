@@ -97,13 +97,16 @@ def make_holdout(
     )
 
 
-def with_profiles(holdout: Holdout, split: Split, segments: tuple[Segment, ...]) -> Holdout:
+def with_profiles(
+    holdout: Holdout, split: Split, segments: tuple[Segment, ...], ridge_lambda: float
+) -> Holdout:
     """The very same holdout as another encoder sees it: users, candidates, texts and histories stay.
 
     Args:
         holdout: made with the champion's profiles.
         split: the one that it was made of.
         segments: profiles of the other encoder.
+        ridge_lambda: λ of the users in its space.
 
     Returns:
         The holdout with its profiles.
@@ -115,7 +118,7 @@ def with_profiles(holdout: Holdout, split: Split, segments: tuple[Segment, ...])
         pa.array(holdout.item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks()
     )
     vectors_ID = _vectors(split.items.take(places), segments)
-    return replace(holdout, known=replace(holdout.known, vectors_ID=vectors_ID))
+    return replace(holdout, known=replace(holdout.known, vectors_ID=vectors_ID, ridge_lambda=ridge_lambda))
 
 
 def _matrix(pairs: pa.Table, users: tuple[str, ...], item_ids: tuple[str, ...]) -> csr_array:

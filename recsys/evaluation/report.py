@@ -122,6 +122,8 @@ class Report(BaseModel):
     challenger_hash: str | None = None
     """None: there was no challenger."""
     ridge_lambda: float
+    """Of the champion's users."""
+    challenger_lambda: float | None = None
     k: int
     split_by: str
     cut: datetime | None

@@ -5,23 +5,23 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from recsys.encoders import EncoderReference, open_encoder
+from recsys.encoders import EncoderReference
 from recsys.encoders.fused import pack_fused
-from recsys.fusion.heads import Recipe, Shop, choose_recipe, learn_head
+from recsys.fusion.choosing import choose_memory, choose_recipe
+from recsys.fusion.exams import Shop
+from recsys.fusion.heads import Recipe, learn_head
 from recsys.fusion.params import FusionParams
+from recsys.profiles.params import UsersParams
 
 
 def fuse(
     base: EncoderReference,
     encoders: Path,
-    batch_tokens: int,
-    texts: tuple[str, ...],
-    histories_UI: csr_array,
+    shop: Shop,
     held: NDArray[np.int64],
     params: FusionParams,
-    ridge_lambda: float,
+    users: UsersParams,
     k: int,
     max_users: int,
     say: Callable[[str], None],
@@ -31,12 +31,10 @@ def fuse(
     Args:
         base: packed in `encoders`.
         encoders: folder of packed encoders.
-        batch_tokens: tokens encoded at once.
-        texts: of the training items.
-        histories_UI: 1 where a user met a training item, the held ones included.
+        shop: the training side, its vectors by that encoder, the held items' interactions included.
         held: rows of the items held out cold to choose by.
         params: section `fusion`.
-        ridge_lambda: λ of the user profiles.
+        users: section `users`; an encoder without a head is judged by its λ, heads by all that it names.
         k: cutoff of ndcg@k.
         max_users: users asked in validation.
         say: told what is being done.
@@ -47,12 +45,16 @@ def fuse(
     Raises:
         TrainingError: the kernel is degenerate.
     """
-    say(f"{len(texts):,} texts for the head to learn from")
-    vectors_IL = open_encoder(base, encoders, batch_tokens).encode(texts)
-    shop = Shop(texts, vectors_IL, histories_UI)
-    recipe = choose_recipe(shop, (held,), params, (ridge_lambda,), k, max_users, say)
+    say(f"{len(shop.texts):,} texts for the head to learn from")
+    recipe = choose_recipe(
+        shop, (held,), params, users.lambdas, k, max_users, say, alone_lambdas=(users.ridge_lambda,)
+    )
     if recipe.lexical_share is None:
         say("no head was better than the encoder alone" if recipe.tried else "nobody can be asked: no head")
         return base, recipe
-    say(f"head with {recipe.lexical_share:.0%} words, metric power {recipe.metric_power:g}")
+    recipe = choose_memory(shop, held, recipe, params, users.lambdas, k, max_users, say)
+    say(
+        f"head with {recipe.lexical_share:.0%} words, metric power {recipe.metric_power:g}, "
+        f"memory {recipe.memory_weight:g}, λ = {recipe.ridge_lambda:g}"
+    )
     return pack_fused(base, learn_head(shop, recipe, params), encoders), recipe

@@ -32,6 +32,12 @@ class FusionParams(BaseModel):
     """Ridge of the factors."""
     als_iterations: int = Field(ge=1)
     """Rounds of alternating least squares."""
+    memory_weights: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
+    """Lengths, beside 1 for the text, of what is remembered of a text that many met; validation chooses, 0: nothing."""
+    memory_factors: int = Field(ge=1)
+    """Dimensions of memory, at most; `items_per_factor` holds for them too."""
+    memory_half: float = Field(ge=0)
+    """Interactions at which an item's memory has half its length."""
     max_landmarks: int = Field(ge=2)
     """Items that a text is compared with: those met most."""
     max_users: int = Field(ge=2)

@@ -37,8 +37,7 @@ def _als(histories_UM: csr_array, params: FusionParams) -> tuple[NDArray[np.floa
     from implicit.als import AlternatingLeastSquares
     from threadpoolctl import threadpool_limits
 
-    n_users, n_items = histories_UM.shape
-    factors = max(1, min(params.max_factors, n_items // params.items_per_factor, n_users - 1))
+    factors = n_factors(params.max_factors, histories_UM.shape, params)
     with warnings.catch_warnings(), threadpool_limits(1, "blas"):  # implicit has threads of its own
         warnings.simplefilter("ignore")
         model = AlternatingLeastSquares(
@@ -51,3 +50,9 @@ def _als(histories_UM: csr_array, params: FusionParams) -> tuple[NDArray[np.floa
         )
         model.fit(csr_matrix(histories_UM.astype(np.float32)), show_progress=False)
     return np.asarray(model.user_factors), np.asarray(model.item_factors)
+
+
+def n_factors(most: int, shape: tuple[int, int], params: FusionParams) -> int:
+    """How many factors a matrix of users and items bears."""
+    n_users, n_items = shape
+    return max(1, min(most, n_items // params.items_per_factor, n_users - 1))

@@ -40,7 +40,7 @@ TEMPLATE = """<!doctype html>
 <dl class="facts">
   <div><dt>{{ "champion" if beside else "encoder" }}</dt><dd><code>{{ report.encoder_hash[:12] }}</code></dd></div>
   {% if beside %}<div><dt>challenger</dt><dd><code>{{ report.challenger_hash[:12] }}</code></dd></div>{% endif %}
-  <div><dt>ridge λ</dt><dd>{{ "%g" % report.ridge_lambda }}</dd></div>
+  <div><dt>ridge λ</dt><dd>{{ "%g" % report.ridge_lambda }}{% if report.challenger_lambda %}, challenger {{ "%g" % report.challenger_lambda }}{% endif %}</dd></div>
   <div><dt>split</dt><dd>by {{ report.split_by }}{% if report.cut %}, cut {{ report.cut.strftime("%Y-%m-%d %H:%M") }} UTC{% endif %}</dd></div>
   {% if report.holdout.trained_on %}<div><dt>holdout</dt><dd><code>{{ report.holdout.trained_on[:10] }}</code></dd></div>{% endif %}
   <div><dt>training pairs</dt><dd>{{ "{:,}".format(report.n_train_pairs) }}</dd></div>

@@ -30,7 +30,7 @@ def run(settings: Settings, at: Artifacts) -> None:
     """
     split = Split.load(at.split)
     holdout = load_holdout(split, settings, at)
-    challenged = load_challenged(holdout, split, at)
+    challenged = load_challenged(holdout, split, settings, at)
     models = learn_models(holdout, challenged)
     similarity = settings.split.near_duplicate_similarity
     leaks = list(find_leaks(holdout, {n: m for n, m in models.items() if n != CHALLENGER}, similarity))
@@ -46,7 +46,8 @@ def run(settings: Settings, at: Artifacts) -> None:
     report = Report(
         encoder_hash=EncoderReference.load(at.encoder_reference(CHAMPION)).hash,
         challenger_hash=EncoderReference.load(at.encoder_reference(CHALLENGER)).hash if challenged else None,
-        ridge_lambda=settings.users.ridge_lambda,
+        ridge_lambda=holdout.known.ridge_lambda,
+        challenger_lambda=challenged.known.ridge_lambda if challenged else None,
         k=settings.evaluate.k,
         split_by=split.summary.by,
         cut=split.summary.cut,
@@ -69,17 +70,18 @@ def load_holdout(split: Split, settings: Settings, at: Artifacts) -> Holdout:
         split,
         pa.concat_tables([SCHEMA.empty_table(), *features]),
         list_segments(at.profiles(CHAMPION)),
-        settings.users.ridge_lambda,
+        settings.users.lambda_of(EncoderReference.load(at.encoder_reference(CHAMPION))),
         settings.evaluate.seed,
     )
 
 
-def load_challenged(holdout: Holdout, split: Split, at: Artifacts) -> Holdout | None:
-    """The same holdout with the challenger's profiles.
+def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Artifacts) -> Holdout | None:
+    """The same holdout with the challenger's profiles and λ.
 
     Args:
         holdout: with the champion's.
         split: what it was made of.
+        settings: all of params.yaml.
         at: the workspace.
 
     Returns:
@@ -93,7 +95,7 @@ def load_challenged(holdout: Holdout, split: Split, at: Artifacts) -> Holdout | 
     challenger = EncoderReference.load(at.encoder_reference(CHALLENGER))
     segments = list_segments(at.profiles(CHALLENGER))
     _require_profiles_of(challenger, segments, at)
-    return with_profiles(holdout, split, segments)
+    return with_profiles(holdout, split, segments, settings.users.lambda_of(challenger))
 
 
 def _require_profiles_of(challenger: EncoderReference, segments: tuple[Segment, ...], at: Artifacts) -> None:

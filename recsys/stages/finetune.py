@@ -21,8 +21,10 @@ from recsys.encoders.source import TOKENIZER, find_source, source_files
 from recsys.evaluation.seen import hash_rule, identity
 from recsys.features.text import SCHEMA, feature_files
 from recsys.fusion.challenger import fuse
+from recsys.fusion.exams import Shop
 from recsys.fusion.heads import Recipe
 from recsys.settings import Settings
+from recsys.stages.encoding import encode_cached
 from recsys.stages.progress import say
 from recsys.storage.atomic import write_whole
 from recsys.training.data import TrainingSet, make_training_set
@@ -206,15 +208,14 @@ def _fuse(
     settings: Settings, at: Artifacts, job: _Job, base: EncoderReference
 ) -> tuple[EncoderReference, Recipe]:
     found, params = job.training_set, settings.finetune
+    vectors_IL = encode_cached(base, found.texts, settings, at)
     return fuse(
         base,
         at.encoders,
-        settings.encoder.batch_tokens,
-        found.texts,
-        csr_array(found.fit_UI + found.held_UI),
+        Shop(found.texts, vectors_IL, csr_array(found.fit_UI + found.held_UI)),
         found.held_rows,
         settings.fusion,
-        settings.users.ridge_lambda,
+        settings.users,
         params.k,
         params.max_validation_users,
         say,
@@ -250,6 +251,7 @@ def _tell(
     table = history_csv(("epoch", "step", "loss", "learning_rate", ndcg, recall), curves)
     write_whole(at.finetune / "history.csv", table.encode())
     validation = {f"head/{ndcg}": recipe.ndcg, f"without_head/{ndcg}": recipe.alone}
+    validation |= {f"head/{name}/{ndcg}": value for name, value in recipe.lists.items()}
     if tuned.trained:
         first, best = epochs[0], tuned.trained.best
         validation |= {ndcg: best.ndcg, recall: best.recall}
@@ -274,5 +276,7 @@ def _tell(
         width=reference.dim,
         lexical_share=recipe.lexical_share,
         metric_power=recipe.metric_power if reference.has_head else None,
+        memory_weight=recipe.memory_weight if reference.has_head else None,
+        chosen_lambda=reference.ridge_lambda,
         encoder_hash=reference.hash,
     ).save(at.finetune / "summary.json")

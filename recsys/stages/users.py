@@ -44,7 +44,7 @@ def run(settings: Settings, at: Artifacts) -> None:
     gram = buffer.getvalue()
     write_whole(at.users / "gram.npy", gram)
     UsersSummary(
-        ridge_lambda=settings.users.ridge_lambda,
+        ridge_lambda=settings.users.lambda_of(reference),
         n_users=len(users),
         n_items=state.n_rows,
         n_pairs=n_pairs,

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from recsys.catalogue.split import Split, hash_share
 from recsys.errors import ArtifactMissing, ConfigError
+from recsys.retrieval.histories import only_items
 
 # Shape suffixes: U users, I items, E items learned from.
 MIN_USERS = 2
@@ -87,7 +88,7 @@ def make_training_set(split: Split, versions: pa.Table, validation_share: float,
     users = tuple(sorted(pc.unique(train["user"]).to_pylist()))
     pairs_UI = _matrix(train, users, item_ids)
     held_I = np.array([hash_share(seed, "validation", item) < validation_share for item in item_ids], bool)
-    fit_UI, held_UI = _columns(pairs_UI, ~held_I), _columns(pairs_UI, held_I)
+    fit_UI, held_UI = only_items(pairs_UI, ~held_I), only_items(pairs_UI, held_I)
     n_users = int((np.diff(fit_UI.indptr) > 1).sum())
     if n_users < MIN_USERS:
         raise ConfigError(
@@ -105,13 +106,6 @@ def _matrix(pairs: pa.Table, users: tuple[str, ...], item_ids: tuple[str, ...]) 
     matrix = csr_array((ones, (rows, columns)), shape=(len(users), len(item_ids)))
     matrix.sort_indices()
     return matrix
-
-
-def _columns(matrix: csr_array, kept: NDArray[np.bool_]) -> csr_array:
-    """The same shape with only the kept columns' pairs."""
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    here = kept[matrix.indices]
-    return csr_array((matrix.data[here], (rows[here], matrix.indices[here])), shape=matrix.shape)
 
 
 def _texts(

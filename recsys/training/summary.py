@@ -45,13 +45,18 @@ class TrainingSummary(BaseModel):
     best_step: int
     validation: dict[str, float | None]
     """ndcg@k and recall@k of the best epoch, and of epoch 0 as `pretrained/…`; of what is packed as `head/…`, and as
-    `without_head/…` had it none. None where nobody could be asked."""
+    `without_head/…` had it none; `head/<list>/…` for the lists that memory was chosen by. None where nobody could be
+    asked."""
     width: int
     """Dimensions of a profile."""
     lexical_share: float | None
     """Weight of the words in the head's kernel; None: validation liked the encoder alone best."""
     metric_power: float | None
     """How strongly the head stretches directions that many users need."""
+    memory_weight: float | None
+    """Length of what the head remembers of a text that many met."""
+    chosen_lambda: float | None
+    """λ of the users in the challenger's space; None: ridge_lambda, by which it was trained."""
     encoder_hash: str
     """Of the packed encoder."""
 

@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.evaluation.ranking import PAD, ndcg_at_k, recall_at_k
+from recsys.evaluation.ranking import ndcg_at_k, recall_at_k
 from recsys.profiles.users import Ridge, gram_of
 from recsys.retrieval.exact import best_of
+from recsys.retrieval.histories import padded
 from recsys.training.data import TrainingSet
 
 # Shape suffixes: U users, I items, H held items, K list length, D dimension.
@@ -44,8 +45,6 @@ def validate(
     k = min(k, len(held))
     ranked_UK = best_of(scores_UH, k).rows_UK
     asked_UH = asked_UH[users]
-    n_U = np.diff(asked_UH.indptr)
-    relevant_UR = np.full((len(users), int(n_U.max())), PAD, np.int64)
-    relevant_UR[np.arange(relevant_UR.shape[1]) < n_U[:, None]] = asked_UH.indices
+    relevant_UR = padded(asked_UH)
     ndcg, recall = ndcg_at_k(ranked_UK, relevant_UR, k), recall_at_k(ranked_UK, relevant_UR, k)
     return float(ndcg.mean()), float(recall.mean())

@@ -1,4 +1,6 @@
+import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from scipy.sparse import csr_array
 from recsys.encoders import EncoderReference, open_encoder, verify_packed
 from recsys.encoders.fused import pack_fused
 from recsys.encoders.head import Kernel, KernelHead
+from recsys.encoders.memory import Memory, digests
 from recsys.encoders.reference import adopt_packed
 from recsys.encoders.tfidf import fit_tfidf
 from recsys.errors import EncoderError
@@ -117,3 +120,55 @@ def test_only_the_whole_encoder_that_was_meant_is_adopted(tiny_reference, encode
     (folder / "head.npz").write_bytes(whole)
     adopt_packed(other, folder, empty)
     verify_packed(other, empty)
+
+
+def remembering(dim, texts=("blue chair", "old green chair")):
+    rows = np.array([[0.3, 0.4], [0.0, 1.0]], np.float32)[: len(texts)]
+    order = np.argsort(digests(texts))
+    return replace(make_head(dim), memory=Memory(digests(texts)[order], rows[order]), ridge_lambda=3.0)
+
+
+def test_a_remembered_text_has_further_dimensions_and_any_other_has_zeros_there(vectors):
+    plain, head = make_head(8), remembering(8)
+    texts = ["blue chair", "blue chair!", "old green chair"]
+    bare, found = plain.profiles(texts, vectors[:3]), head.profiles(texts, vectors[:3])
+    assert head.dim == found.shape[1] == 7
+    np.testing.assert_allclose(found[0], np.append(bare[0], [0.3, 0.4]) / np.sqrt(1.25), atol=1e-6)
+    np.testing.assert_array_equal(found[1], np.append(bare[1], [0, 0]))
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+
+
+def test_memory_and_lambda_are_saved_with_the_head(vectors, tmp_path):
+    head, texts = remembering(8), ["blue chair", "new"]
+    head.save(tmp_path)
+    again = KernelHead.load(tmp_path)
+    assert again.ridge_lambda == 3.0
+    np.testing.assert_allclose(
+        again.profiles(texts, vectors[:2]), head.profiles(texts, vectors[:2]), atol=1e-6
+    )
+
+
+def test_the_hash_of_an_encoder_covers_memory_and_lambda(tiny_reference, encoders):
+    dim = tiny_reference.dim
+    heads = make_head(dim), remembering(dim), replace(remembering(dim), ridge_lambda=4.0)
+    packed = [pack_fused(tiny_reference, head, encoders) for head in heads]
+    assert len({one.hash for one in packed}) == 3
+    assert [(one.dim, one.ridge_lambda) for one in packed] == [(5, None), (7, 3.0), (7, 4.0)]
+    assert EncoderReference.load(encoders / packed[1].hash / "encoder.json") == packed[1]
+    assert open_encoder(packed[1], encoders, 256).encode(["blue chair"]).shape == (1, 7)
+
+
+def test_a_head_of_a_newer_version_is_refused_and_one_of_the_first_is_read(tmp_path, vectors):
+    head = make_head(8)
+    _, said = head.save(tmp_path)
+    words = json.loads(said.read_text("utf-8"))
+    said.write_text(json.dumps(words | {"version": 3}), "utf-8")
+    with pytest.raises(EncoderError, match="newest known is 2"):
+        KernelHead.load(tmp_path)
+    del words["ridge_lambda"]
+    said.write_text(json.dumps(words | {"version": 1}), "utf-8")
+    first = KernelHead.load(tmp_path)
+    assert first.memory is None and first.ridge_lambda is None
+    np.testing.assert_allclose(
+        first.profiles(TEXTS, vectors[:6]), head.profiles(TEXTS, vectors[:6]), atol=1e-6
+    )

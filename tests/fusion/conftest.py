@@ -3,7 +3,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from recsys.fusion import FusionParams
-from recsys.fusion.heads import Shop
+from recsys.fusion.exams import Shop
 
 WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "iris", "jade"]
 
@@ -18,6 +18,9 @@ def fusion_params():
         kernel_lambda=0.5,
         smoothing=0.5,
         max_factors=8,
+        memory_weights=(0.0, 0.5),
+        memory_factors=8,
+        memory_half=2.0,
         items_per_factor=10,
         als_alpha=10.0,
         als_regularization=0.1,
