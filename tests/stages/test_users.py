@@ -6,6 +6,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from recsys.encoders import EncoderReference
 from recsys.errors import ArtifactMissing
 from recsys.profiles.items import list_segments, load_profiles
 from recsys.profiles.users import UsersSummary, gram_of, history_files, load_histories
@@ -49,6 +50,14 @@ def test_gram_is_that_of_the_live_profiles_that_somebody_met(world):
     summary = UsersSummary.load(world.at.users / "users.json")
     assert (summary.n_users, summary.n_items, summary.n_pairs) == (60, len(rows), 720)
     assert summary.encoder_hash == "a" * 64 and summary.ridge_lambda == world.settings.users.ridge_lambda
+
+
+def test_an_encoder_that_brought_its_own_lambda_is_served_with_it(world):
+    path = world.at.encoder_reference("champion")
+    assert UsersSummary.load(world.at.users / "users.json").ridge_lambda == world.settings.users.ridge_lambda
+    EncoderReference.load(path).model_copy(update={"ridge_lambda": 77.0}).save(path)
+    run(world.settings, world.at)
+    assert UsersSummary.load(world.at.users / "users.json").ridge_lambda == 77.0
 
 
 def test_a_second_run_writes_nothing(world):
