@@ -123,6 +123,11 @@ class Artifacts:
         return self.cache / "vectors"
 
     @property
+    def workspaces(self) -> Path:
+        """Where each run of Airflow's slow loop and release loop has a workspace of its own (RECSYS_WORKSPACES)."""
+        return Path(os.environ.get("RECSYS_WORKSPACES") or self.var / "workspaces").resolve()
+
+    @property
     def training(self) -> Path:
         """Checkpoints of fine-tuning, a folder per run's key, and activations of frozen layers."""
         return self.var / "training"

@@ -17,6 +17,7 @@ from recsys.artifacts import Artifacts
 from recsys.encoders import EncoderReference
 from recsys.errors import ArtifactMissing, ConfigError, Overtaken, ReleaseError
 from recsys.publishing import Manifest, Published, Publisher, ReleaseStore, publish, turn
+from recsys.registry import n_interactions
 from recsys.registry.record import COMMIT_FILE, code_commit
 from recsys.settings import Settings
 from recsys.storage import Storage
@@ -33,6 +34,10 @@ ATTEMPTS = 10
 STAGES = ("index", "users")
 """With what they need, all that a release is made of."""
 DATA, LOCK = "data.dvc", "dvc.lock"
+TRAINING = "train_challenger"
+"""Kind of the workspaces that are made to train."""
+BEGUN = "var/begun"
+"""How many interactions were accepted when a workspace was made, as digits."""
 
 
 def make_workspace(at: Artifacts, into: Path, changes: Mapping[str, Mapping[str, Any]]) -> Artifacts:
@@ -58,6 +63,7 @@ def make_workspace(at: Artifacts, into: Path, changes: Mapping[str, Mapping[str,
             f"{at.data_dvc} does not exist: nothing has been accepted yet", remedy="recsys ingest"
         )
     pinned = {path.name: path.read_text("utf-8") for path in (at.data_dvc, at.dvc_lock) if path.exists()}
+    pinned[BEGUN] = str(n_interactions(at.data))
     return _made(at, into, changes, pinned)
 
 
@@ -107,6 +113,19 @@ def finish_workspace(at: Artifacts, keep: int) -> tuple[Path, ...]:
     removed = tuple(newest_first[keep:])
     _remove(at.root.parent, _kind(at.root), removed)
     return removed
+
+
+def begun(folder: Path) -> int:
+    """Interactions of the trainings that have not ended well: they are under way, or they failed.
+
+    Args:
+        folder: where workspaces are made, such as `Artifacts.workspaces`; it need not exist.
+
+    Returns:
+        The most that one of them began with; 0 where there is none.
+    """
+    trainings = [path for path in folder.glob(f"{TRAINING}.*") if not (path / "var" / DONE).exists()]
+    return max((int((path / BEGUN).read_text()) for path in trainings if (path / BEGUN).exists()), default=0)
 
 
 def catch_up(storage: Storage, at: Artifacts, publisher: Publisher) -> Published:

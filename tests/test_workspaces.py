@@ -11,7 +11,7 @@ from recsys.encoders import EncoderReference
 from recsys.errors import ArtifactMissing, ConfigError, ReleaseError, StorageError
 from recsys.settings import Settings
 from recsys.storage import open_storage
-from recsys.workspaces import finish_workspace, make_release_workspace, make_workspace
+from recsys.workspaces import begun, finish_workspace, make_release_workspace, make_workspace
 from tests.publishing.shop import ROOT, UP, Shop, tiny_reference
 
 
@@ -102,6 +102,28 @@ def test_one_of_a_release_holds_the_releases_data_not_that_of_now(shop, tmp_path
     assert yaml.safe_load(made.params.read_text()) == yaml.safe_load(shop.at.params.read_text())
     assert not made.encoder_reference("champion").exists()  # fetch-champion brings the one to publish
     assert EncoderReference.load(shop.at.encoder_reference("champion")) == shop.reference
+
+
+def test_trainings_that_have_not_ended_well_say_how_many_interactions_they_began_with(shop, tmp_path):
+    own = tmp_path / "own"
+    assert begun(own) == 0
+    shop.ratings([("a", "up"), ("b", "up")])
+    track_data(shop.at.root)
+    make_workspace(shop.at, own / "train_challenger.1", {})
+    assert begun(own) == 2
+    shop.ratings([("a", "up")], day=1)
+    track_data(shop.at.root)
+    (shop.at.root / ".dvc/cache").rename(tmp_path / "gone")  # it fails before its data is laid out
+    with pytest.raises(StorageError):
+        make_workspace(shop.at, own / "train_challenger.2", {})
+    assert begun(own) == 3
+    (tmp_path / "gone").rename(shop.at.root / ".dvc/cache")
+    finish_workspace(make_workspace(shop.at, own / "train_challenger.2", {}), keep=1)
+    assert begun(own) == 2  # what was registered, the registry knows
+    (own / ".tmp-train_challenger.3/var").mkdir(parents=True)  # killed while it was made
+    (own / "train_challenger.0").mkdir()  # of a version that did not count
+    make_workspace(shop.at, own / "publish_champion.1", {})
+    assert begun(own) == 2
 
 
 def test_those_that_succeeded_go_but_for_the_newest_and_those_that_failed_stay(tmp_path):

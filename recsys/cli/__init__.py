@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "quarantine": ("intake", "quarantine"),
     "fetch-champion": ("registry", "fetch_champion"),
     "plan": ("run", "plan"),
+    "due": ("due", "due"),
     "register": ("registry", "register"),
     "promote": ("registry", "promote"),
     "ledger": ("registry", "ledger"),

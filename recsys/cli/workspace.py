@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from recsys.cli.context import console, print_json, store, workspace
-from recsys.cli.release import json_option, publisher_of, show_published, store_option, who_option
+from recsys.cli.due import training_due
+from recsys.cli.release import SKIPPED, json_option, publisher_of, show_published, store_option, who_option
 from recsys.errors import ConfigError
 
 CHALLENGER = {"finetune": {"roles": ["challenger"]}, "profiles": {"roles": ["champion", "challenger"]}}
@@ -33,8 +34,15 @@ def workspace_() -> None:
     default="{}",
     help="Keys of section finetune for this workspace, as a JSON object.",
 )
+@click.option(
+    "--when-due",
+    is_flag=True,
+    help=f"Only if `recsys due` says so, and FOLDER is not there yet; otherwise exit {SKIPPED}.",
+)
 @store_option
-def make(folder: Path, train: bool, published: bool, finetune: str, store_url: str | None) -> None:
+def make(
+    folder: Path, train: bool, published: bool, finetune: str, when_due: bool, store_url: str | None
+) -> None:
     """Make FOLDER a workspace with this one's code and settings, pinned to one version of the data.
 
     It shares DVC's cache with this one; what lands meanwhile does not reach it. Safe to repeat: a FOLDER that is there
@@ -43,8 +51,11 @@ def make(folder: Path, train: bool, published: bool, finetune: str, store_url: s
     """
     from recsys.workspaces import make_release_workspace, make_workspace
 
-    if published and (train or _object(finetune)):
-        raise click.UsageError("--published goes with neither --train nor --finetune")
+    if published and (train or when_due or _object(finetune)):
+        raise click.UsageError("--published goes with none of --train, --when-due and --finetune")
+    # What was decided when it was made holds for a task that is tried again or cleared.
+    if when_due and not folder.exists() and not training_due(folder.resolve().parent).is_due:
+        raise SystemExit(SKIPPED)
     if published:
         made = make_release_workspace(store(store_url), workspace(), folder)
     else:

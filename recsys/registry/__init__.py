@@ -1,6 +1,7 @@
 """The registry: MLflow aliases and versions, the champion they name, and the ledger of every change."""
 
 from recsys.registry.changes import Entry
+from recsys.registry.due import Due, n_interactions, n_trained
 from recsys.registry.fetch import Fetched, Pretrained, fetch_champion, fetch_verdict
 from recsys.registry.ledger import entries
 from recsys.registry.mlflow import RegisteredEncoder, champion, record_release, register_encoder
@@ -10,6 +11,7 @@ from recsys.registry.webhook import Subscription, subscribe
 
 __all__ = [
     "Changed",
+    "Due",
     "Entry",
     "Fetched",
     "Pretrained",
@@ -22,6 +24,8 @@ __all__ = [
     "entries",
     "fetch_champion",
     "fetch_verdict",
+    "n_interactions",
+    "n_trained",
     "promote",
     "record_of",
     "record_release",

@@ -39,6 +39,8 @@ RELEASES_EXPERIMENT = "releases"
 HASH_TAG = "encoder_hash"
 RELEASE_TAG = "release"
 FOLDER = "encoder"
+INTERACTIONS_TAG = "n_interactions"
+"""Of a version: interactions accepted when its training began; without it none were."""
 TRAINED_TAGS = ("trained_on", "trained_until", "held_out_by")
 """Of a version: what its encoder was trained on; without them it is used as it comes."""
 
@@ -137,6 +139,21 @@ def register_encoder(
         # The run ends after its version is there: a run that was cut short is then always found again as unfinished.
         close_runs(client, ENCODERS_EXPERIMENT, mark, first.run_id)
         return first
+
+
+def count_interactions(uri: str, encoder: RegisteredEncoder, n: int) -> None:
+    """Say how many interactions there were to train a version on; said again of more, the newer count holds.
+
+    Args:
+        uri: MLflow's address.
+        encoder: the version.
+        n: the count.
+
+    Raises:
+        RegistryUnreachable: MLflow is out of reach or refuses.
+    """
+    with connect(uri) as client:
+        client.set_model_version_tag(encoder.model, encoder.version, INTERACTIONS_TAG, str(n))
 
 
 def add_files(uri: str, encoder: RegisteredEncoder, files: Mapping[str, Path]) -> None:

@@ -9,7 +9,10 @@ class SlowLoopParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     train_cron: str
-    """When `train_challenger` starts by itself, as cron in UTC; empty: only by hand."""
+    """When `train_challenger` starts by itself, as cron in UTC; empty: not by the clock."""
+    train_after_interactions: int = Field(ge=0)
+    """How many interactions accepted since the last training start the next one, looked at every `arrivals.sweep_s`
+    seconds; 0: none do."""
     champion_sweep_s: int = Field(ge=1)
     """Seconds between two looks whether the champion is the published encoder, in case a webhook was lost."""
     keep_workspaces: int = Field(ge=0)

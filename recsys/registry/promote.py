@@ -13,6 +13,7 @@ from recsys.evaluation.seen import TrainedOn
 from recsys.gate.decision import Decision
 from recsys.registry import mlflow
 from recsys.registry.changes import FORCED, GATED, REGISTERED, Entry, Move, Said
+from recsys.registry.due import n_interactions
 from recsys.registry.http import version_at
 from recsys.registry.ledger import move
 from recsys.registry.mlflow import CHALLENGER, CHAMPION, HASH_TAG, MODEL, RegisteredEncoder
@@ -72,6 +73,8 @@ def register(uri: str, at: Artifacts, who: str, model: str = MODEL) -> Changed:
     record = record_of(at, metrics, training, mlflow.trained_tags(_trained(report)))
     version = mlflow.register_encoder(uri, reference.hash, at.encoders / reference.hash, record, model)
     mlflow.add_files(uri, version, verdict)
+    # Before the alias says that this is the newest; a training that found no better weights finds an older version.
+    mlflow.count_interactions(uri, version, n_interactions(at.data))
     said = "open" if decision.open else "closed"
     why = f"gate {said} on holdout {str(decision.holdout)[:10]}"
     return Changed(version, move(uri, Move(CHALLENGER, version, Said(REGISTERED, who, why))))
