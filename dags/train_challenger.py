@@ -1,7 +1,9 @@
 """Fine-tune a challenger, judge it beside the champion, make it champion if the gate opens: the slow loop, hours.
 
 **Runs** by hand, with the form: the keys of section `finetune`, as params.yaml has them; what you change holds for this
-run alone. Or by the clock, where `slow_loop.train_cron` says when. One run at a time; arrivals go on beside it.
+run alone. By the clock, where `slow_loop.train_cron` says when. And once `slow_loop.train_after_interactions` more are
+accepted than the last training had: `train_when_due` looks for that, and a run that it woke shows as *skipped* where
+somebody was quicker. One run at a time; arrivals go on beside it.
 
 **Does** all its work in a workspace of its own, pinned to the data of the moment at which it began (below
 `RECSYS_WORKSPACES`, shared by all workers): champion and holdout, training (pool and queue `gpu`), profiles, scores of
@@ -15,11 +17,19 @@ the workspace stays to be looked at. A new champion is published by `publish_cha
 from airflow.sdk import chain, dag
 from pendulum import datetime
 from recsys_tasks import DEFAULTS, OWN, effect, section, stage
-from slow_loop import finish, form, gpu, make_training_workspace, promotion, registration
+from slow_loop import (
+    finish,
+    form,
+    gpu,
+    make_training_workspace,
+    promotion,
+    registration,
+    training_schedule,
+)
 
 
 @dag(
-    schedule=section("slow_loop")["train_cron"] or None,
+    schedule=training_schedule(),
     start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=1,
@@ -30,9 +40,9 @@ from slow_loop import finish, form, gpu, make_training_workspace, promotion, reg
 )
 def train_challenger() -> None:
     """Data of now to a champion, or to the reasons why not."""
-    last = finish(
-        section("slow_loop")["keep_workspaces"], trigger_rule="none_failed"
-    )  # a closed gate is a success
+    # A closed gate is a success; a run that was not due has made no workspace.
+    keep = section("slow_loop")["keep_workspaces"]
+    last, register = finish(keep, trigger_rule="none_failed_min_one_success"), registration()
     own, champion = make_training_workspace(), effect("fetch-champion", workspace=OWN)
     features, finetune = stage("features", workspace=OWN), stage("finetune", workspace=OWN, **gpu())
     champions, evaluate = stage("profiles@champion", workspace=OWN), stage("evaluate", workspace=OWN)
@@ -42,9 +52,8 @@ def train_challenger() -> None:
     )
     chain(own, champion, champions)
     chain(features, champions)
-    chain(
-        [champions, challengers], evaluate, stage("gate", workspace=OWN), registration(), *promotion(), last
-    )
+    chain([champions, challengers], evaluate, stage("gate", workspace=OWN), register, *promotion(), last)
+    chain(register, last)
 
 
 train_challenger()

@@ -25,6 +25,8 @@ REMEDIES = {
     "publish": "Check RECSYS_STORE and its credentials; the release before this one goes on being served.",
     "champion": "Give the alias champion to a version that Firstlight registered (`recsys ledger` lists them), and see "
     "that MLflow answers; what is published stays as it is.",
+    "due": "Check that MLflow answers; the log names a version or a part that is wrong. No training starts by itself "
+    "meanwhile; by hand and by the clock they do.",
     "make-workspace": "The log names a key of params.yaml or of the form that is out of bounds, or data that neither "
     "DVC's cache nor its remote has; check the disk.",
     "finetune": "The log's last lines name the batch, or too little to learn from; it goes on from its checkpoint. The "

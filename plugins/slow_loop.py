@@ -10,7 +10,8 @@ from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import Asset, Param
+from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, DeltaTriggerTimetable, Param
+from airflow.sdk.exceptions import AirflowSkipException
 from recsys_tasks import OWN, effect, section
 
 TURNED = ("objective", "layers", "top_layers", "lora_rank", "epochs", "batch_items", "learning_rate", "seed")
@@ -19,6 +20,11 @@ CHAMPION = Asset("recsys://champion")
 """The registry's alias `champion` was given to another version; `publish_champion` waits for it."""
 ENCODER = Asset("recsys://encoder")
 """A release with another encoder was published; `profile_arrivals` goes on with it."""
+DUE = Asset("recsys://training-due")
+"""Enough interactions were accepted since the last training; `train_challenger` wakes up, and looks by itself."""
+TRAINING = "train_challenger"
+WHEN_DUE = "{{ '--when-due' if dag_run.run_type == 'asset_triggered' else '' }}"
+"""Template: a run that an event woke looks first; a person and the clock have decided."""
 WHO = "Airflow {{ dag.dag_id }} {{ run_id }}"
 APPROVED_BY = (
     "{% set said = ti.xcom_pull(task_ids='approve') %}"
@@ -56,13 +62,41 @@ def make_workspace(options: str) -> BashOperator:
     return effect("workspace make " + options, task_id="make-workspace", arguments='"$OWN"', env={"OWN": OWN})
 
 
+def training_schedule() -> Asset | AssetOrTimeSchedule | str | None:
+    """When trainings start: by the clock, on enough new interactions, both, or (None) only by hand."""
+    chosen = section("slow_loop")
+    clock = chosen["train_cron"] or None
+    if not chosen["train_after_interactions"]:
+        return clock
+    if clock is None:
+        return DUE
+    return AssetOrTimeSchedule(timetable=CronTriggerTimetable(clock, timezone="UTC"), assets=DUE)
+
+
+def look_schedule() -> DeltaTriggerTimetable | None:
+    """As often as interactions are taken in; not at all where no number of them starts a training."""
+    if not section("slow_loop")["train_after_interactions"]:
+        return None
+    return DeltaTriggerTimetable(timedelta(seconds=section("arrivals")["sweep_s"]))
+
+
+def due() -> BashOperator:
+    """Command `due`; skipped without a look while a training is under way, waits for a person, or is queued."""
+    return effect("due", outlets=[DUE], pre_execute=_see_that_none_is_under_way, **PATIENT)
+
+
+def _see_that_none_is_under_way(context: Any) -> None:  # noqa: ANN401  Airflow's Context
+    if n := context["ti"].get_dr_count(TRAINING, states=["queued", "running"]):
+        raise AirflowSkipException(f"{n} run(s) of {TRAINING} under way or queued: one at a time")
+
+
 def make_training_workspace() -> BashOperator:
     """The same for training, with what the form says; typed values travel as a variable, never as shell text."""
     return effect(
         "workspace make --train",
         task_id="make-workspace",
-        arguments='--finetune "$FORM" "$OWN"',
-        env={"OWN": OWN, "FORM": "{{ params | tojson }}"},
+        arguments='$WHEN_DUE --finetune "$FORM" "$OWN"',
+        env={"OWN": OWN, "FORM": "{{ params | tojson }}", "WHEN_DUE": WHEN_DUE},
     )
 
 

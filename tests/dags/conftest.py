@@ -116,7 +116,13 @@ class Platform:
     def story(self) -> str:
         """What ran so far, for a failure's message."""
         lines = []
-        for dag in ("profile_arrivals", "rollback_release", "train_challenger", "publish_champion"):
+        for dag in (
+            "profile_arrivals",
+            "rollback_release",
+            "train_challenger",
+            "train_when_due",
+            "publish_champion",
+        ):
             for run in self.airflow.runs(dag):
                 lines.append(f"{run.id} {run.state} {run.start} {run.end}")
                 for task in self.airflow.tasks(run):

@@ -6,9 +6,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from airflow.utils.types import DagRunType
+from jinja2 import Template
 
 from recsys.cli import COMMANDS
 from recsys.stages import STAGES
@@ -79,7 +82,13 @@ def dags(loaded):
 def test_every_file_loads_and_is_one_dag_of_its_name(loaded):
     assert loaded["errors"] == {}
     assert set(loaded["dags"]) == FILES
-    assert sorted(FILES) == ["profile_arrivals", "publish_champion", "rollback_release", "train_challenger"]
+    assert sorted(FILES) == [
+        "profile_arrivals",
+        "publish_champion",
+        "rollback_release",
+        "train_challenger",
+        "train_when_due",
+    ]
     assert {Path(dag["file"]).stem: name for name, dag in loaded["dags"].items()} == {
         name: name for name in FILES
     }
@@ -110,6 +119,7 @@ def test_every_task_is_retried_and_tells_when_it_fails_for_good(dags):
                 "register",
                 "promote",
                 "open-gate",
+                "due",
             )  # an MLflow that is down must not cost a training
             assert task["retries"] == (5 if patient else 2) and task["callbacks"] == ["tell_failure"]
             assert task["env"]["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
@@ -125,7 +135,7 @@ def test_every_task_works_in_the_fast_loops_workspace_or_in_that_of_its_run(dags
                 name
             )
             assert task["env"]["RECSYS_WORKSPACE"] in (own, task["cwd"])
-    for dag in ("profile_arrivals", "rollback_release"):
+    for dag in ("profile_arrivals", "rollback_release", "train_when_due"):
         for task in dags[dag]["tasks"].values():
             assert task["cwd"] == task["env"]["RECSYS_WORKSPACE"] == str(ROOT)
 
@@ -160,12 +170,27 @@ def test_the_slow_loop_walks_from_data_of_now_to_a_champion_or_to_the_reasons_wh
         "gate": ["evaluate"],
         "register": ["gate"],
         "promote": ["register"],
-        "finish": ["promote"],
+        "finish": ["promote", "register"],
     }
     assert tasks["promote"]["outlets"] == ["recsys://champion"]
     wants_gpu = {name for name, task in tasks.items() if (task["pool"], task["queue"]) == ("gpu", "gpu")}
     assert wants_gpu == {"finetune", "profiles-challenger"}
-    assert tasks["finish"]["rule"] == "none_failed"  # a closed gate is a success
+    # A closed gate is a success; where nothing was registered since no training was due, nothing is finished.
+    assert tasks["finish"]["rule"] == "none_failed_min_one_success"
+
+
+def test_one_task_looks_whether_training_is_due_and_wakes_it_by_an_event(dags):
+    (task,) = dags["train_when_due"]["tasks"].values()
+    assert task["command"] == "exec python -m recsys due" and task["outlets"] == ["recsys://training-due"]
+
+
+def test_only_a_run_that_an_event_woke_looks_whether_it_is_due(dags):
+    task = dags["train_challenger"]["tasks"]["make-workspace"]
+    assert "workspace make --train $WHEN_DUE --finetune" in task["command"]
+    asked = Template(task["env"]["WHEN_DUE"])
+    said = {kind.value: asked.render(dag_run=SimpleNamespace(run_type=kind)) for kind in DagRunType}
+    assert said.pop("asset_triggered") == "--when-due" and set(said) > {"manual", "scheduled"}
+    assert set(said.values()) == {""}
 
 
 def test_the_release_loop_walks_from_a_new_champion_to_one_release(dags):
@@ -213,7 +238,7 @@ def test_every_task_is_one_stage_by_dvc_repro_single_item_or_one_effect(dags):
 def test_the_fast_loop_is_woken_by_the_landing_zone_and_by_the_clock(dags):
     assert dags["profile_arrivals"]["schedule"] == "AssetOrTimeSchedule"
     assert dags["publish_champion"]["schedule"] == "AssetOrTimeSchedule"
-    assert dags["train_challenger"]["schedule"] == "NullTimetable"
+    assert dags["train_challenger"]["schedule"] == dags["train_when_due"]["schedule"] == "NullTimetable"
     assert dags["rollback_release"]["schedule"] == "NullTimetable"
 
 

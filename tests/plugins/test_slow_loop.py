@@ -38,6 +38,37 @@ def test_the_form_shows_what_params_yaml_says_with_the_bounds_of_the_code(slow):
         form["objective"].resolve("magic")
 
 
+def test_trainings_start_by_hand_by_the_clock_on_enough_interactions_or_both(slow):
+    assert slow.training_schedule() is None and slow.look_schedule() is None  # as params.yaml comes
+    slow.turn("slow_loop", train_cron="0 3 * * 0")
+    assert slow.training_schedule() == "0 3 * * 0" and slow.look_schedule() is None
+    slow.turn("slow_loop", train_after_interactions=5000)
+    both = slow.training_schedule()
+    assert both.asset_condition == slow.DUE and both.timetable.expression == "0 3 * * 0"
+    slow.turn("slow_loop", train_cron="")
+    assert slow.training_schedule() is slow.DUE
+    slow.turn("arrivals", sweep_s=7)
+    assert slow.look_schedule().delta.total_seconds() == 7
+
+
+def test_nobody_looks_while_a_training_is_under_way_waits_or_is_queued(slow):
+    """`due` itself knows what trainings hold; only Airflow knows those that have not begun."""
+
+    class Runs:
+        def __init__(self, n):
+            self.n = n
+
+        def get_dr_count(self, dag_id, states):
+            assert dag_id == "train_challenger" and states == ["queued", "running"]
+            return self.n
+
+    (look,) = [slow.due()._pre_execute_hook]
+    with pytest.raises(Exception, match=r"1 run\(s\) of train_challenger under way or queued") as skipped:
+        look({"ti": Runs(1)})
+    assert type(skipped.value).__name__ == "AirflowSkipException"
+    assert look({"ti": Runs(0)}) is None
+
+
 def test_with_approval_a_person_is_asked_between_an_open_gate_and_the_alias(slow):
     assert [task.task_id for task in slow.promotion()] == ["promote"]
     slow.turn("gate", needs_approval=True)
