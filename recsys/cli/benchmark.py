@@ -103,8 +103,8 @@ def cold_start(
     vectors = encode_cached(reference, task.texts, chosen, at)
     shop = Shop(task.texts, vectors, task.histories_UI)
     fusion = chosen.fusion if seed is None else chosen.fusion.model_copy(update={"seed": seed})
-    fusion = within(budget * 60, len(task.warm), len(task.users), fusion)
     folds = task.folds(chosen.split.seed if seed is None else seed)
+    fusion = within(budget * 60, len(task.warm), len(task.users), len(folds), fusion)
     with console.status("") as status:
         recipe = choose_recipe(
             shop, folds, fusion, chosen.users.lambdas, K, MAX_VALIDATION_USERS, status.update

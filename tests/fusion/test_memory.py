@@ -4,7 +4,7 @@ from scipy.sparse import csr_array
 
 from recsys.fusion.choosing import choose_memory, choose_recipe
 from recsys.fusion.exams import Shop, cold_exam, mixed_exam
-from recsys.fusion.heads import Recipe, learn_head
+from recsys.fusion.heads import Recipe, learn_head, survey
 from recsys.fusion.memory import learn_memory
 
 HELD = np.arange(3, 120, 4)
@@ -120,3 +120,16 @@ def test_marks_are_those_of_lists_ranked_by_hand():
     assert (mark.ndcg, mark.recall, mark.sum) == (1.0, 1.0, 2.0)
     swapped = exam.marks(vectors[exam.warm], vectors[[3, 2]], (1.0,), 1)[1.0]["cold"]
     assert (swapped.ndcg, swapped.recall) == (0.0, 1.0)
+
+
+def test_no_more_users_are_asked_than_allowed_and_the_seed_says_which(shop):
+    exams = [mixed_exam(shop, HELD, seed, 10) for seed in (7, 7, 8)]
+    asked = [exam.asked["cold"].met_UW.toarray() for exam in exams]
+    assert [len(one) for one in asked] == [10, 10, 10]
+    assert np.array_equal(asked[0], asked[1]) and not np.array_equal(asked[0], asked[2])
+
+
+def test_users_whose_tastes_find_the_directions_are_sampled(shop, fusion_params):
+    few = fusion_params.model_copy(update={"max_users": 9, "width": 500})
+    assert survey(shop, few).tastes_UM.shape == (9, 120)
+    assert learn_head(shop, Recipe(0.3, 0.75, 1.0, None, {}), few).dim <= 9
