@@ -1,6 +1,6 @@
 """Judge champion and challenger against the floors on one holdout: full ranking over all candidates of every slice."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ FLOORS = {
 }
 """What must be beaten on each slice; popularity knows no cold item, so there it is that of the category. The floor
 `encoder_centroid` is the champion's: a challenger is not held against itself."""
+ALL_FLOORS = tuple(dict.fromkeys(name for floors in FLOORS.values() for name in floors))
 PER_USER = {
     "recall": ranking.recall_at_k,
     "ndcg": ranking.ndcg_at_k,
@@ -50,12 +51,15 @@ class _Asked:
     """Model -> metrics_UM in the order of PER_USER."""
 
 
-def learn_models(holdout: Holdout, challenged: Holdout | None = None) -> dict[str, Recaller]:
-    """The champion, the challenger and every floor, learned from what was known before the cut.
+def learn_models(
+    holdout: Holdout, challenged: Holdout | None = None, rivals: Sequence[str] = ()
+) -> dict[str, Recaller]:
+    """The champion, the challenger, every floor and the rivals, learned from what was known before the cut.
 
     Args:
         holdout: with the champion's profiles.
         challenged: the same holdout with the challenger's, where there is one.
+        rivals: names of recallers to be judged beside them, over the champion's profiles.
 
     Returns:
         Name -> learned recaller.
@@ -64,8 +68,7 @@ def learn_models(holdout: Holdout, challenged: Holdout | None = None) -> dict[st
     judged = {CHAMPION: learn(holdout.known)}
     if challenged is not None:
         judged[CHALLENGER] = learn(challenged.known)
-    floors = dict.fromkeys(name for floors in FLOORS.values() for name in floors)
-    return judged | {name: RECALLERS[name](holdout.known) for name in floors}
+    return judged | {name: RECALLERS[name](holdout.known) for name in (*ALL_FLOORS, *rivals)}
 
 
 def judge(
@@ -106,7 +109,8 @@ def _lists(
     """Lists long enough for every cutoff; none without users."""
     depth = max(k, min(CUTOFFS[-1], len(whole.candidates)))
     lists = {}
-    for model in (CHAMPION, CHALLENGER, *FLOORS[whole.name]) if len(whole.users) else ():
+    asked = (CHAMPION, CHALLENGER, *FLOORS[whole.name], *_rivals(models))
+    for model in asked if len(whole.users) else ():
         if model in models:
             on_progress(f"{whole.name}/{model}")
             found = recall(models[model], whole.users, whole.candidates, depth, whole.exclude_UE)
@@ -126,7 +130,9 @@ def _asked(part: Slice, whole: Slice, lists: Mapping[str, NDArray[np.int64]], k:
 
 def _report(asked: _Asked, params: EvaluateParams) -> SliceReport:
     part, per_user = asked.part, asked.per_user
-    floors = [model for model in per_user if model not in (CHAMPION, CHALLENGER)]
+    rivals = _rivals(per_user)
+    floors = [model for model in per_user if model not in (CHAMPION, CHALLENGER, *rivals)]
+    judged = CHALLENGER if CHALLENGER in per_user else CHAMPION
     challenger_margins = {}
     if CHALLENGER in per_user:
         challenger_margins = {
@@ -144,7 +150,13 @@ def _report(asked: _Asked, params: EvaluateParams) -> SliceReport:
         },
         margins={floor: _margins(per_user[CHAMPION] - per_user[floor], params) for floor in floors},
         challenger_margins=challenger_margins,
+        rival_margins={rival: _margins(per_user[judged] - per_user[rival], params) for rival in rivals},
     )
+
+
+def _rivals(models: Mapping[str, object]) -> list[str]:
+    """Those that are neither judged nor floors."""
+    return [model for model in models if model not in (CHAMPION, CHALLENGER, *ALL_FLOORS)]
 
 
 def _model_scores(

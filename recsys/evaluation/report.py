@@ -52,12 +52,14 @@ class SliceReport(BaseModel):
     n_candidates: int
     n_positives: int
     models: dict[str, ModelScores]
-    """`champion`, `challenger` where there is one, and the floors; empty without users."""
+    """`champion`, `challenger` where there is one, the floors, and the rivals; empty without users."""
     margins: dict[str, dict[str, Interval]]
     """Floor -> metric -> champion minus floor, paired over users."""
     challenger_margins: dict[str, dict[str, Interval]] = {}
     """Champion and floors -> metric -> challenger minus that, paired over the same users; beside the champion on the
     cold slice also coverage, Gini and worst decile. Empty without a challenger."""
+    rival_margins: dict[str, dict[str, Interval]] = {}
+    """Rival -> metric -> challenger (champion where there is none) minus that, for people: no rule reads it."""
 
 
 class ListedItem(BaseModel):
@@ -146,10 +148,11 @@ class Report(BaseModel):
         return next((one for one in self.slices if one.name == name), None)
 
     def flat_metrics(self) -> dict[str, float | None]:
-        """`cold/recall@20` of the champion, `challenger/cold/recall@20`, and `floors/random/cold/recall@20`."""
+        """`cold/recall@20` of the champion, `challenger/cold/recall@20`, `floors/random/cold/recall@20`, `rivals/…`."""
         places = {CHAMPION: "", CHALLENGER: f"{CHALLENGER}/"}
+        rivals = {rival: f"rivals/{rival}/" for part in self.slices for rival in part.rival_margins}
         return {
-            f"{places.get(model, f'floors/{model}/')}{part.name}/{metric}": value
+            f"{(places | rivals).get(model, f'floors/{model}/')}{part.name}/{metric}": value
             for part in self.slices
             for model, scores in part.models.items()
             for metric, value in scores.metrics.items()

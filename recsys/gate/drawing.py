@@ -13,7 +13,17 @@ if TYPE_CHECKING:
 
 INK, QUIET, REFUSED = "#1d2733", "#8a97a6", "#b3261e"
 JUDGED_COLOURS = {CHAMPION: "#1769aa", CHALLENGER: "#0b7a4b"}
-FLOOR_COLOURS = ("#c2703d", "#9aa7b4", "#8f6bb3", "#b0a13f", "#5f8f9b", "#a35d7d")
+FLOOR_COLOURS = (
+    "#c2703d",
+    "#9aa7b4",
+    "#8f6bb3",
+    "#b0a13f",
+    "#5f8f9b",
+    "#a35d7d",
+    "#d4a017",
+    "#5b7fd1",
+    "#7a5230",
+)
 STYLE = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",

@@ -100,6 +100,12 @@ TEMPLATE = """<!doctype html>
 {% for floor, by_metric in drawn.over.items() %}<tr><td>{{ label(floor) }}</td>
 {% for metric in drawn.paired %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
 </table></div>
+{% if part.rival_margins %}<h3>{{ drawn.model.capitalize() }} minus rival <span class="quiet">(over the champion's profiles; the gate does not ask)</span></h3>
+<div class="card scroll"><table class="tight">
+<tr><th>rival</th>{% for metric in drawn.paired %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
+{% for rival, by_metric in part.rival_margins.items() %}<tr><td>{{ label(rival) }}</td>
+{% for metric in drawn.paired %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
+</table></div>{% endif %}
 {% else %}<p class="card">No test user met such an item.</p>{% endif %}
 {% endfor %}
 

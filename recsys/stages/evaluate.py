@@ -31,7 +31,7 @@ def run(settings: Settings, at: Artifacts) -> None:
     split = Split.load(at.split)
     holdout = load_holdout(split, settings, at)
     challenged = load_challenged(holdout, split, settings, at)
-    models = learn_models(holdout, challenged)
+    models = learn_models(holdout, challenged, settings.evaluate.rivals)
     similarity = settings.split.near_duplicate_similarity
     leaks = list(find_leaks(holdout, {n: m for n, m in models.items() if n != CHALLENGER}, similarity))
     if challenged is not None:  # its Gram matrix is made of other profiles; all else is the same holdout

@@ -1,8 +1,12 @@
+from dataclasses import replace
+from typing import get_args
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
 from recsys.retrieval.exact import PAD
+from recsys.retrieval.params import RivalName
 from recsys.retrieval.recaller import Known, recall
 from recsys.retrieval.recallers import RECALLERS
 
@@ -37,6 +41,28 @@ def known():
     users, items = zip(*MET, strict=True)
     histories = csr_array((np.ones(len(MET)), (users, items)), shape=(3, 9))
     return Known(vectors, TEXTS, TAGS, histories, ridge_lambda=1.0, seed=3)
+
+
+N_TASTES, ITEMS_EACH, USERS_EACH = 4, 15, 15
+
+
+@pytest.fixture(scope="module")
+def tastes():
+    return np.repeat(np.arange(N_TASTES), USERS_EACH)
+
+
+@pytest.fixture(scope="module")
+def shop(tastes):
+    """Users meet two thirds of their taste's items and one other; the last item of each taste is cold."""
+    rng = np.random.default_rng(0)
+    of_item = np.concatenate([np.repeat(np.arange(N_TASTES), ITEMS_EACH), np.arange(N_TASTES)])
+    vectors = (np.eye(8)[of_item] + rng.normal(0, 0.15, (len(of_item), 8))).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    met = (of_item == tastes[:, None]) & (rng.random((len(tastes), len(of_item))) < 2 / 3)
+    met[np.arange(len(tastes)), rng.integers(0, N_TASTES * ITEMS_EACH, len(tastes))] = True
+    met[:, -N_TASTES:] = False
+    texts = tuple(f"text {row}" for row in range(len(of_item)))
+    return Known(vectors, texts, ((),) * len(texts), csr_array(met.astype(float)), ridge_lambda=1.0, seed=3)
 
 
 @pytest.mark.parametrize("name", RECALLERS)
@@ -96,3 +122,34 @@ def test_many_users_are_ranked_in_blocks_without_a_difference(known, monkeypatch
     whole = recall(model, USERS, COLD, 3)
     monkeypatch.setattr("recsys.retrieval.recaller.BLOCK_SCORES", 3)
     np.testing.assert_array_equal(recall(model, USERS, COLD, 3).rows_UK, whole.rows_UK)
+
+
+RIVALS = get_args(RivalName)
+
+
+def test_every_name_that_params_allow_is_a_recaller():
+    assert set(RIVALS) < set(RECALLERS)
+
+
+@pytest.mark.parametrize("name", RIVALS)
+@pytest.mark.parametrize(
+    ("pairs", "users"),
+    [((), 2), (((0, 1),), 1), (tuple((0, item) for item in range(9)), 1), (((0, 0), (1, 1)), 3)],
+    ids=["nothing warm", "one user", "a history of everything", "a user without a history"],
+)
+def test_a_shop_with_next_to_nothing_in_it_still_gets_finite_scores(name, pairs, users, known):
+    rows, columns = zip(*pairs, strict=True) if pairs else ((), ())
+    histories = csr_array((np.ones(len(pairs)), (rows, columns)), shape=(users, 9))
+    model = RECALLERS[name](replace(known, histories_UI=histories))
+    asked = np.arange(users)
+    assert np.isfinite(np.asarray(model.scores(asked, np.arange(9)))).all()
+    found = recall(model, asked, np.arange(9), 3)
+    assert all(len(set(row)) == 3 for row in found.rows_UK.tolist())
+    assert len(model.learned_from) == len(set(columns))
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_rivals_find_the_cold_item_of_a_taste_in_a_shop_of_tastes(name, shop, tastes):
+    cold = np.arange(len(shop.texts) - N_TASTES, len(shop.texts))
+    found = recall(RECALLERS[name](shop), np.arange(len(tastes)), cold, 1).rows_UK[:, 0] - cold[0]
+    assert (found == tastes).mean() > 0.9

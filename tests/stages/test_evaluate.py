@@ -5,10 +5,13 @@ from datetime import timedelta
 import pytest
 
 from recsys.catalogue.split import Split
-from recsys.errors import ArtifactMissing
+from recsys.errors import ArtifactMissing, ConfigError
 from recsys.evaluation.report import Report
+from recsys.gate.decision import decide
+from recsys.gate.page import render
+from recsys.settings import Settings
 from recsys.stages import evaluate, split
-from tests.stages.judged_world import make_world
+from tests.stages.judged_world import ROOT, make_world, settings
 
 NOISY = 0.6
 """A champion that a challenger can beat."""
@@ -199,3 +202,42 @@ def test_a_summary_of_another_training_is_refused(tmp_path):
     world.at.trained_on("challenger").unlink()
     with pytest.raises(ArtifactMissing, match="does not say what challenger"):
         evaluate.run(world.settings, world.at)
+
+
+def test_rivals_are_judged_beside_the_champion_and_change_neither_it_nor_the_gate(challenged, tmp_path):
+    _, _, without = challenged
+    world = make_world(tmp_path, noise=NOISY)
+    rivals = ("rbf_ridge", "ease_prior")
+    world.settings = settings(evaluate={"bootstrap_rounds": 200, "rivals": rivals})
+    split.run(world.settings, world.at)
+    world.challenge(0.03)
+    evaluate.run(world.settings, world.at)
+    report = Report.load(world.at.report)
+    for before, after in zip(without.slices, report.slices, strict=True):
+        assert (before.margins, before.challenger_margins) == (after.margins, after.challenger_margins)
+        assert [*before.models, "rbf_ridge", "ease_prior"] == list(after.models)
+        margin = after.rival_margins["ease_prior"]["ndcg@20"]
+        means = {name: scores.metrics["ndcg@20"] for name, scores in after.models.items()}
+        assert margin.mean == pytest.approx(means["challenger"] - means["ease_prior"], abs=2e-6)
+    assert report.leaks == () and without.slices[0].rival_margins == {}
+    metrics = json.loads(world.at.metrics.read_text())
+    assert "rivals/ease_prior/warm/recall@20" in metrics and "floors/random/cold/ndcg@20" in metrics
+    gates = [decide(one, world.settings.gate) for one in (without, report)]
+    assert gates[0].checks == gates[1].checks
+    page = render(report, gates[1], world.settings.gate)
+    assert "Challenger minus rival" in page and "ease prior" in page
+    assert "minus rival" not in render(without, gates[0], world.settings.gate)
+
+
+@pytest.mark.parametrize(
+    ("rivals", "words"),
+    [
+        ("[tea_leaves]", "evaluate.rivals.0: Input should be 'rbf_ridge', 'als_map'"),
+        ("[blend, blend]", "evaluate.rivals: .*each rival may be named once, got blend, blend"),
+    ],
+)
+def test_rivals_that_nobody_knows_or_that_are_named_twice_are_refused_by_key(rivals, words, tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text().replace("  rivals: []", f"  rivals: {rivals}"))
+    with pytest.raises(ConfigError, match=words):
+        Settings.load(path)
