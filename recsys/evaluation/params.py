@@ -19,8 +19,8 @@ class EvaluateParams(BaseModel):
     bootstrap_rounds: int = Field(ge=100)
     """Resamples of a paired interval."""
     rivals: tuple[RivalName, ...]
-    """Other ways to recommend, learned over the champion's profiles and judged beside it, deciding nothing: `rbf_ridge`,
-    `als_map`, `ease_prior`, `two_tower`, `blend`."""
+    """Other ways to recommend, learned over the champion's profiles and judged beside it, deciding nothing:
+    `rbf_ridge`, `als_map`, `ease_prior`, `two_tower`, `blend`."""
     seed: int
     """Seed of sampling and bootstrap."""
 

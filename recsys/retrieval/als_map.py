@@ -9,8 +9,8 @@ al. 2010, Learning Attribute-to-Feature Mappings for Cold-Start Recommendations.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,8 @@ class AlsMap:
     users_UF: NDArray[np.float32]
     items_IF: NDArray[np.float32]
     learned_from: NDArray[np.int64]
+    chosen: Mapping[str, float]
+    """What practice chose, for reports."""
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
         """scores_UC = p · q."""
@@ -63,7 +65,8 @@ def als_map(known: Known, asked: Sequence[Practice] | None = None) -> AlsMap | B
     asked = practices(known) if asked is None else asked
     map_lambda, kappa = choose(asked, _tried) if asked else (MAP_LAMBDAS[0], KAPPAS[0])
     factors = als_factors(known)
-    return _joined(known, factors, _mapped(known, factors, map_lambda), kappa)
+    model = _joined(known, factors, _mapped(known, factors, map_lambda), kappa)
+    return replace(model, chosen={"λ of the map": map_lambda, "κ": kappa})
 
 
 def als_factors(known: Known) -> Factors:
@@ -125,4 +128,4 @@ def _joined(known: Known, factors: Factors, mapped_IF: NDArray[np.float32], kapp
     n_met_I = known.n_met_I.astype(np.float64)
     own_I = np.divide(n_met_I, n_met_I + kappa, out=np.zeros(len(n_met_I)), where=n_met_I > 0)
     own_I1 = own_I[:, None].astype(np.float32)
-    return AlsMap(factors.users_UF, own_I1 * factors.items_IF + (1 - own_I1) * mapped_IF, known.warm)
+    return AlsMap(factors.users_UF, own_I1 * factors.items_IF + (1 - own_I1) * mapped_IF, known.warm, {})

@@ -8,7 +8,7 @@ learned from everything.
 Paper: Töscher, Jahrer & Bell 2009, The BigChaos Solution to the Netflix Grand Prize (blending by support).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,8 @@ class Blend:
     sample_N: NDArray[np.int64]
     """Warm items over which a user's scores are measured."""
     learned_from: NDArray[np.int64]
+    chosen: Mapping[str, float]
+    """What practice chose, for reports."""
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
         """scores_UC, without a unit."""
@@ -56,7 +58,8 @@ def blend(known: Known, asked: Sequence[Practice] | None = None) -> Blend | ByIt
     settings = choose_ease(asked)
     weight_B = _chosen([_heard(one, settings) for one in asked]) if asked else _constant()
     parts = (ridge_users(known), learn_ease(known, settings))
-    return Blend(parts, weight_B[_buckets(known)], _sample(known), known.warm)
+    chosen = {f"weight from {n} on": float(one) for n, one in zip((0, *FROM), weight_B, strict=True)}
+    return Blend(parts, weight_B[_buckets(known)], _sample(known), known.warm, chosen | dict(parts[1].chosen))
 
 
 def measured(

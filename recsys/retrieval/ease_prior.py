@@ -16,7 +16,7 @@ two afterwards. The other warm items go through the prior: scored like cold ones
 mixture of those items that kernel ridge makes of it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -71,6 +71,12 @@ class EasePrior:
     scale: float
     """Of the prior."""
     learned_from: NDArray[np.int64]
+
+    @property
+    def chosen(self) -> Mapping[str, float]:
+        """What practice chose, for reports."""
+        one = self.settings
+        return {"γ": one.gamma, "κ": one.kappa, "λ": one.ease_lambda, "lift": one.lift}
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
         """scores_UC = history · weights; of the prior alone for items outside X."""
@@ -156,17 +162,26 @@ def learn_ease(known: Known, settings: EaseSettings, max_items: int = MAX_ITEMS)
         known.histories_UI,
         place_I,
         vectors_SD,
-        _weights(gram_SS, prior_SS * scale, settings.ease_lambda).astype(np.float32),
+        ease_weights(gram_SS, prior_SS * scale, settings.ease_lambda).astype(np.float32),
         inverse_SS.astype(np.float32),
         scale,
         known.warm,
     )
 
 
-def _weights(
+def ease_weights(
     gram_SS: NDArray[np.float64], prior_SS: NDArray[np.float64], ease_lambda: float
 ) -> NDArray[np.float64]:
-    """B = P (G + λ B₀ - diag(μ)) with zeros on its diagonal; `prior_SS` is overwritten."""
+    """B = P (G + λ B₀ - diag(μ)) with zeros on its diagonal; plain EASE where the prior is 0.
+
+    Args:
+        gram_SS: G.
+        prior_SS: B₀; overwritten.
+        ease_lambda: λ.
+
+    Returns:
+        B.
+    """
     prior_SS *= ease_lambda
     prior_SS += gram_SS
     inverse_SS = _inverse(gram_SS, ease_lambda)

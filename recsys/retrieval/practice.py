@@ -6,9 +6,9 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from recsys.retrieval.exact import PAD, best_of
+from recsys.retrieval.histories import only_pairs
 from recsys.retrieval.recaller import Known
 
 # Shape suffixes: U users, C candidates, K list length, I items, W warm items, P pairs.
@@ -94,10 +94,9 @@ def choose(asked: Sequence[Practice], tried: Callable[[Practice], Iterator[tuple
 
 def _practice(known: Known, cold: NDArray[np.int64], rng: np.random.Generator) -> Practice | None:
     warm = known.warm
-    pairs = known.histories_UI.tocoo()
-    item_P = pairs.coords[1]
+    item_P = known.histories_UI.indices
     held_P = np.isin(item_P, cold) | (rng.random(len(item_P)) < PAIR_SHARE)
-    rest_UI, held_UI = (_some(known.histories_UI.shape, pairs, kept) for kept in (~held_P, held_P))
+    rest_UI, held_UI = (only_pairs(known.histories_UI, kept) for kept in (~held_P, held_P))
     users = np.flatnonzero((np.diff(rest_UI.indptr) > 0) & (np.diff(held_UI.indptr) > 0))
     if len(users) < MIN_USERS:
         return None
@@ -111,9 +110,3 @@ def _practice(known: Known, cold: NDArray[np.int64], rng: np.random.Generator) -
         rest_UI[users][:, warm].toarray() > 0,
         held_UI[users][:, warm].toarray() > 0,
     )
-
-
-def _some(shape: tuple[int, int], pairs: csr_array, kept_P: NDArray[np.bool_]) -> csr_array:
-    """The matrix with only some of its pairs."""
-    user_P, item_P = pairs.coords
-    return csr_array((pairs.data[kept_P], (user_P[kept_P], item_P[kept_P])), shape=shape)

@@ -7,7 +7,7 @@ a plane; everything else is as in `ridge`.
 Papers: Williams & Seeger 2001, Using the Nyström Method to Speed Up Kernel Machines; Schölkopf & Smola 2002, ch. 4.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -58,6 +58,8 @@ class RbfRidge:
     features_IF: NDArray[np.float32]
     histories_UI: csr_array
     learned_from: NDArray[np.int64]
+    chosen: Mapping[str, float]
+    """What practice chose, for reports."""
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
         """scores_UC = w · φ."""
@@ -110,4 +112,5 @@ def _learned(known: Known, gamma: float, ridge_lambda: float) -> RbfRidge:
     features_IF = Nystroem(landmarks_MD, gamma, root_MF).features(known.vectors_ID)
     warm_WF = features_IF[known.warm].astype(np.float64)
     ridge = Ridge(warm_WF.T @ warm_WF, ridge_lambda)
-    return RbfRidge(ridge, features_IF, known.histories_UI.astype(np.float64), known.warm)
+    chosen = {"γ": gamma, "λ": ridge_lambda}
+    return RbfRidge(ridge, features_IF, known.histories_UI.astype(np.float64), known.warm, chosen)

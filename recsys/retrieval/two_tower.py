@@ -10,8 +10,8 @@ Papers: Covington, Adams & Sargin 2016, Deep Neural Networks for YouTube Recomme
 Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -54,6 +54,8 @@ class TwoTower:
     means_UI: csr_array
     """Histories whose rows sum to 1."""
     learned_from: NDArray[np.int64]
+    chosen: Mapping[str, float]
+    """What practice chose, for reports."""
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
         """scores_UC = u · e."""
@@ -69,7 +71,8 @@ def two_tower(known: Known, asked: Sequence[Practice] | None = None) -> TwoTower
         return ByItem(np.zeros(len(known.texts), np.float32), known.warm)
     asked = (practices(known) if asked is None else asked)[:1]  # more would take too long
     epochs = choose(asked, _tried) if asked else DEFAULT_EPOCHS
-    return next(islice(train(known), epochs - 1, None))
+    model = next(islice(train(known), epochs - 1, None))
+    return replace(model, chosen={"epochs": epochs})
 
 
 def train(known: Known) -> Iterator[TwoTower]:
@@ -170,4 +173,4 @@ def _frozen(known: Known, towers: "list[Tensor]") -> TwoTower:
     histories_UI = csr_array(known.histories_UI, dtype=np.float32)
     n_met_U = np.maximum(np.diff(histories_UI.indptr), 1)
     means_UI = csr_array(diags_array((1 / n_met_U).astype(np.float32)) @ histories_UI)
-    return TwoTower(known.vectors_ID @ items_DF, hidden_FF, out_FF, means_UI, known.warm)
+    return TwoTower(known.vectors_ID @ items_DF, hidden_FF, out_FF, means_UI, known.warm, {})
