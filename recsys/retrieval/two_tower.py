@@ -118,8 +118,15 @@ def _epochs(known: Known) -> Iterator[TwoTower]:
         for start in range(0, len(order), BATCH):
             pairs = order[start : start + BATCH]
             drawn = rng.choice(len(warm), SAMPLED, p=chance_W)
+            users, items = user_P[pairs], histories_UW.indices[pairs].astype(np.int64)
             loss = _loss(
-                towers, vectors_WD, histories_UW, user_P[pairs], histories_UW.indices[pairs], drawn, log_q_W
+                towers,
+                vectors_WD,
+                torch.from_numpy(_batch(vectors_WD, histories_UW, users, items)),
+                torch.from_numpy(items),
+                torch.from_numpy(drawn),
+                torch.from_numpy(histories_UW[users][:, drawn].toarray() > 0),
+                log_q_W,
             )
             optimizer.zero_grad()
             loss.backward()
@@ -140,32 +147,37 @@ def _first(vectors_WD: "Tensor", seed: int) -> "list[Tensor]":
     return [one.requires_grad_() for one in first]
 
 
+def _batch(
+    vectors_WD: "Tensor", histories_UW: csr_array, user_B: NDArray[np.int64], item_B: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Mean vector of each user's other items, [B, D]; 0 where there is none. W is linear, so it may come after."""
+    vectors = vectors_WD.numpy()
+    own = histories_UW[user_B]
+    n_others_B = np.maximum(np.diff(own.indptr) - 1, 1)
+    return np.asarray((own @ vectors - vectors[item_B]) / n_others_B[:, None], np.float32)
+
+
 def _loss(
     towers: "list[Tensor]",
     vectors_WD: "Tensor",
-    histories_UW: csr_array,
-    user_B: NDArray[np.int64],
-    item_B: NDArray[np.int64],
-    drawn_N: NDArray[np.int64],
+    mean_BD: "Tensor",
+    item_B: "Tensor",
+    drawn_N: "Tensor",
+    met_BN: "Tensor",
     log_q_W: "Tensor",
 ) -> "Tensor":
     """Cross-entropy of each pair's item among those drawn; drawn items that the user met are none of the others."""
     import torch
 
     items_DF, hidden_FF, out_FF, sharpness = towers
-    own_BW = histories_UW[user_B].toarray()
-    met_BN = torch.from_numpy(own_BW[:, drawn_N] > 0)
-    own_BW[np.arange(len(item_B)), item_B] = 0
-    own_BW /= np.maximum(own_BW.sum(axis=1, keepdims=True), 1)
-    mean_BF = (torch.from_numpy(own_BW) @ vectors_WD) @ items_DF
+    mean_BF = mean_BD @ items_DF
     users_BF = mean_BF + torch.relu(mean_BF @ hidden_FF) @ out_FF
-    items_B, drawn = torch.from_numpy(item_B.astype(np.int64)), torch.from_numpy(drawn_N)
-    right_B = (users_BF * (vectors_WD[items_B] @ items_DF)).sum(1) * sharpness.exp() - log_q_W[items_B]
-    others_BN = users_BF @ (vectors_WD[drawn] @ items_DF).T * sharpness.exp() - log_q_W[drawn]
+    right_B = (users_BF * (vectors_WD[item_B] @ items_DF)).sum(1) * sharpness.exp()
+    others_BN = users_BF @ (vectors_WD[drawn_N] @ items_DF).T * sharpness.exp() - log_q_W[drawn_N]
     others_BN = others_BN.masked_fill(met_BN, -torch.inf)
     # log of (1 / N) Σ e^s / q estimates that of Σ e^s over all items
-    all_B = torch.logsumexp(others_BN, 1) - float(np.log(len(drawn_N)))
-    return (torch.logaddexp(all_B, right_B + log_q_W[items_B]) - (right_B + log_q_W[items_B])).mean()
+    others_B = torch.logsumexp(others_BN, 1) - float(np.log(len(drawn_N)))
+    return (torch.logaddexp(others_B, right_B) - right_B).mean()
 
 
 def _frozen(known: Known, towers: "list[Tensor]") -> TwoTower:

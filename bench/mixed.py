@@ -1,0 +1,225 @@
+"""Lists of warm and cold items together: Firstlight beside known closed-form and learned models, on three protocols.
+
+Every (protocol, model) is one row: figures as JSON and each user's as npz below var/bench/mixed/<protocol>/. Rows that
+are there are not made again, so a run that was cut short goes on; `--again` starts from nothing. docs/mixed.md and
+docs/mixed.json are written from the rows that there are.
+"""
+
+import argparse
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from bench.mixed_page import publish
+from bench.mixed_setup import HOME, NAMES, Setup, make_setup
+from bench.protocols import require_shared_data
+from bench.quality import commit
+from recsys.evaluation.ranking import ndcg_at_k, recall_at_k
+from recsys.retrieval.als_map import als_factors
+from recsys.retrieval.ease_prior import LAMBDAS, ease_weights
+from recsys.retrieval.exact import best_of
+from recsys.retrieval.histories import padded
+from recsys.retrieval.practice import choose
+from recsys.retrieval.recaller import Known, Recaller
+from recsys.retrieval.recallers import RECALLERS
+
+# Shape suffixes: U users who are asked, I items, C candidates, K list length, M metrics.
+METRICS = {"ndcg@20": (ndcg_at_k, 20), "recall@100": (recall_at_k, 100)}
+NEVER = np.float32(-1e30)
+"""Score of what a model knows nothing of."""
+console = Console(stderr=True)
+
+Answer = tuple[NDArray[np.float32], dict[str, Any]]
+"""scores_UI, and what was chosen."""
+
+
+def plain(name: str) -> Callable[[Setup], Answer]:
+    """A recaller that reads no vectors."""
+    return lambda setup: told(setup, RECALLERS[name](setup.bare))
+
+
+def over_head(name: str) -> Callable[[Setup], Answer]:
+    """A rival over the head's profiles; it chooses on practices whose heads saw nothing of what is held out."""
+    return lambda setup: told(setup, RECALLERS[name](setup.head, setup.head_practices))  # type: ignore[call-arg]
+
+
+def over_bare(name: str) -> Callable[[Setup], Answer]:
+    """A rival over the frozen encoder."""
+    return lambda setup: told(setup, RECALLERS[name](setup.bare, setup.bare_practices))  # type: ignore[call-arg]
+
+
+def ridge(setup: Setup) -> Answer:
+    """The champion's way, by a recipe without memory."""
+    recipe = setup.recipe
+    return scores_of(setup, RECALLERS["ridge"](setup.head)), {
+        "words": recipe.lexical_share, "power": recipe.metric_power, "λ": recipe.ridge_lambda,
+    }  # fmt: skip
+
+
+def firstlight(setup: Setup) -> Answer:
+    """The champion's way, by the recipe that stage `finetune` chooses."""
+    recipe = setup.recipe_with_memory
+    chosen = {"memory": recipe.memory_weight, "λ": recipe.ridge_lambda}
+    return scores_of(setup, RECALLERS["ridge"](setup.memory)), chosen
+
+
+def bare_ridge(setup: Setup) -> Answer:
+    """Ridge users over the frozen encoder, λ chosen as for the head."""
+    return scores_of(setup, RECALLERS["ridge"](setup.bare)), {"λ": setup.bare.ridge_lambda}
+
+
+def als(setup: Setup) -> Answer:
+    """Factors alone."""
+    factors = als_factors(setup.bare)
+    scores_UI = factors.users_UF[setup.users] @ factors.items_IF.T
+    return scores_UI, {"factors": factors.users_UF.shape[1]}
+
+
+def ease(setup: Setup) -> Answer:
+    """EASE alone, λ chosen on practice."""
+    found = choose(
+        setup.bare_practices,
+        lambda one: (
+            (by, one.ndcg(ease_scores(one.known, one.users, by)[:, one.candidates])) for by in LAMBDAS
+        ),
+    )
+    return ease_scores(setup.bare, setup.users, found), {"λ": found}
+
+
+def ease_scores(known: Known, users: NDArray[np.int64], ease_lambda: float) -> NDArray[np.float32]:
+    """scores_UI over all warm items; NEVER for the others."""
+    histories_UW = known.histories_UI[:, known.warm]
+    gram_WW = (histories_UW.T @ histories_UW).toarray()
+    weights_WW = ease_weights(gram_WW, np.zeros_like(gram_WW), ease_lambda)
+    scores_UI = np.full((len(users), len(known.texts)), NEVER)
+    scores_UI[:, known.warm] = histories_UW[users] @ weights_WW
+    return scores_UI
+
+
+MODELS: dict[str, Callable[[Setup], Answer]] = {
+    "firstlight (memory)": firstlight,
+    "ridge, head": ridge,
+    "ridge, encoder": bare_ridge,
+    "tfidf_centroid": plain("tfidf_centroid"),
+    "popular": plain("popular"),
+    "rbf_ridge, head": over_head("rbf_ridge"),
+    "rbf_ridge, encoder": over_bare("rbf_ridge"),
+    "als_map, head": over_head("als_map"),
+    "als_map, encoder": over_bare("als_map"),
+    "ease_prior, head": over_head("ease_prior"),
+    "ease_prior, encoder": over_bare("ease_prior"),
+    "two_tower, head": over_head("two_tower"),
+    "two_tower, encoder": over_bare("two_tower"),
+    "blend, head": over_head("blend"),
+    "als": als,
+    "ease": ease,
+}
+"""Name -> scores; in the order of the tables."""
+ONLY_WARM = ("als", "ease")
+
+
+def main() -> None:
+    """Make the rows that are missing, then the page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--protocol", action="append", choices=NAMES, help="may be repeated; default: all")
+    parser.add_argument(
+        "--model", action="append", choices=list(MODELS), help="may be repeated; default: all"
+    )
+    parser.add_argument("--again", action="store_true", help="forget rows, heads and recipes that are there")
+    parser.add_argument("--report", action="store_true", help="make nothing, write the page")
+    asked = parser.parse_args()
+    require_shared_data()
+    for name in () if asked.report else asked.protocol or NAMES:
+        if asked.again:
+            shutil.rmtree(HOME / name, ignore_errors=True)
+        missing = [model for model in asked.model or MODELS if not row_of(name, model).exists()]
+        if missing:
+            run_rows(make_setup(name), missing)
+    publish(list(MODELS))
+
+
+def run_rows(setup: Setup, models: list[str]) -> None:
+    """Learn, ask and keep, one model after another."""
+    n = len(setup.users)
+    console.print(
+        f"{setup.name}: {len(setup.warm):,} warm and {len(setup.task.cold):,} cold items, {n:,} users asked"
+    )
+    for place, model in enumerate(models, 1):
+        prepare(setup, model)
+        started = time.perf_counter()
+        scores_UI, chosen = MODELS[model](setup)
+        seconds = time.perf_counter() - started
+        keep_row(setup, model, judged(setup, scores_UI, model), chosen, seconds)
+        console.print(
+            f"[{place}/{len(models)}] {setup.name} {model}: {seconds:.0f} s, {chosen}", soft_wrap=True
+        )
+
+
+def prepare(setup: Setup, model: str) -> None:
+    """Make heads and practices that rows share, so that they count as nobody's seconds."""
+    _ = setup.bare, setup.bare_practices
+    if model.endswith("head"):
+        _ = setup.head, setup.head_practices
+    if model == "firstlight (memory)":
+        _ = setup.memory
+
+
+def told(setup: Setup, model: Recaller) -> Answer:
+    """Scores, and what the recaller chose where it says so."""
+    return scores_of(setup, model), dict(getattr(model, "chosen", {}))
+
+
+def scores_of(setup: Setup, model: Recaller) -> NDArray[np.float32]:
+    """scores_UI of all items."""
+    return np.asarray(model.scores(setup.users, np.arange(len(setup.task.texts))), np.float32)
+
+
+def judged(setup: Setup, scores_UI: NDArray[np.float32], model: str) -> dict[str, NDArray[np.float64]]:
+    """`<list>/<metric>` of every user; no item that a user has met is listed."""
+    lists = {"cold": setup.task.cold, "warm": setup.warm, "mixed": np.union1d(setup.task.cold, setup.warm)}
+    met_UI = setup.task.histories_UI[setup.users].toarray() > 0
+    found = {}
+    for name, candidates in lists.items():
+        if model in ONLY_WARM and name != "warm":
+            continue
+        open_UC = np.where(met_UI[:, candidates], -np.inf, scores_UI[:, candidates])
+        ranked_UK = best_of(open_UC, 100).rows_UK
+        relevant_UR = padded(setup.wanted_UI[setup.users][:, candidates])
+        for metric, (measure, k) in METRICS.items():
+            found[f"{name}/{metric}"] = measure(ranked_UK, relevant_UR, k)
+    return found
+
+
+def keep_row(
+    setup: Setup, model: str, by_user: dict[str, NDArray[np.float64]], chosen: dict[str, Any], seconds: float
+) -> None:
+    """Users first: a row is there when its JSON is."""
+    row = row_of(setup.name, model)
+    row.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(row.with_suffix(".npz"), **by_user)
+    means = {name: round(float(values.mean()), 6) for name, values in by_user.items()}
+    words = {
+        "protocol": setup.name, "model": model, "metrics": means, "chosen": chosen, "seconds": round(seconds, 1),
+        "n_users": len(setup.users), "n_warm": len(setup.warm), "n_cold": len(setup.task.cold), "commit": commit(),
+    }  # fmt: skip
+    temporary = row.with_suffix(".tmp")
+    temporary.write_text(json.dumps(words, indent=2) + "\n")
+    temporary.replace(row)
+
+
+def row_of(protocol: str, model: str) -> Path:
+    """Where its figures lie."""
+    return HOME / protocol / "rows" / f"{model}.json"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""docs/mixed.md and the figures of the mixed benchmark, made from its rows."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.figures import ROOT, machine, write_figures
+from bench.mixed_setup import HOME, MAX_USERS, NAMES, WARM_SHARE
+from bench.quality_page import TITLES, table, worded
+from recsys.evaluation.intervals import Interval, bootstrap
+
+PAGE = ROOT / "docs" / "mixed.md"
+REFERENCE = "ridge, head"
+SHIPPED = "firstlight (memory)"
+LISTS = {"cold": "cold items", "warm": "warm items", "mixed": "both in one list"}
+METRICS = ("ndcg@20", "recall@100")
+ROUNDS = 1000
+SEED = 0
+
+HEAD = f"""# Warm and cold items in one list
+
+Written by `make bench-mixed` from the rows in `var/bench/mixed/`; change `bench/mixed_page.py`, not this page.
+
+Beside the cold items of each protocol, a seeded {WARM_SHARE:.0%} of the pairs with warm items are held out, before
+anything is learned. Up to {MAX_USERS:,} users who have both a cold and a warm item to be found get three lists: of all
+cold items, of all warm ones that they have not met, and of both together (where both kinds count as found). One split,
+one run of each model.
+
+- **firstlight (memory)**: ridge users over a head with memory, as stage `finetune` chooses it; what ships.
+- **ridge, head**: the same without memory, as `recsys benchmark cold-start` chooses it. All differences are to it.
+- **ridge, encoder**: ridge users over the frozen encoder.
+- **rbf_ridge, als_map, ease_prior, two_tower, blend**: `recsys/retrieval/`, over the head's profiles or the frozen
+  encoder's; what `evaluate.rivals` may name. Each chooses its settings by ndcg@20 of mixed lists on a fifth of the
+  known items and pairs, held out three times (once from 5,000 warm items); where it reads a head, one that was learned
+  without these. Stage `evaluate` cannot learn a head anew for that: there a rival over a champion whose head was
+  trained on the same interactions takes cold items for better known than they are, and its mixed list may be worse.
+- **als, ease**: the collaborative models alone; of a cold item they know nothing.
+
+Each cell: the mean over users, and its difference from `ridge, head` with the paired 95 % bootstrap interval over
+users; **bold** where the interval lies above 0. Seconds are those of choosing and learning on one thread of a busy
+machine, heads and practices that several rows share apart.
+"""
+
+Row = dict[str, Any]
+
+
+def publish(models: Sequence[str]) -> None:
+    """Write docs/mixed.md, var/bench/mixed.json and its copy docs/mixed.json."""
+    found = {name: rows_of(name, models) for name in NAMES}
+    PAGE.write_text(page({name: rows for name, rows in found.items() if REFERENCE in rows}, models))
+    shutil.copyfile(write_figures("mixed", figures(found)), PAGE.with_suffix(".json"))
+
+
+def rows_of(protocol: str, models: Sequence[str]) -> dict[str, Row]:
+    """Rows that are there, by model, with the metrics of every user."""
+    rows = {}
+    for model in models:
+        path = HOME / protocol / "rows" / f"{model}.json"
+        if path.exists():
+            with np.load(path.with_suffix(".npz")) as saved:
+                rows[model] = json.loads(path.read_text()) | {
+                    "by_user": {name: saved[name] for name in saved.files}
+                }
+    return rows
+
+
+def figures(found: dict[str, dict[str, Row]]) -> dict[str, float | int | str]:
+    """`<protocol>_<model>_<list>_<metric>`."""
+    named: dict[str, float | int | str] = {}
+    for protocol, rows in found.items():
+        for model, row in rows.items():
+            for metric, value in row["metrics"].items():
+                named[f"{protocol}_{model}_{metric.replace('/', '_')}"] = round(value, 4)
+    return named
+
+
+def page(found: dict[str, dict[str, Row]], models: Sequence[str]) -> str:
+    """The whole page."""
+    commits = ", ".join(
+        f"`{one}`" for one in sorted({row["commit"] for rows in found.values() for row in rows.values()})
+    )
+    parts = [HEAD, f"{machine()}; code at {commits}.\n"]
+    not_run = [TITLES[name] for name in NAMES if name not in found]
+    if not_run:
+        parts.append(f"**Not run**: {', '.join(not_run)}.\n")
+    for protocol, rows in found.items():
+        one = rows[REFERENCE]
+        parts.append(f"## {TITLES[protocol]}\n")
+        parts.append(f"{one['n_users']:,} users, {one['n_warm']:,} warm and {one['n_cold']:,} cold items.\n")
+        missing = [model for model in models if model not in rows]
+        if missing:
+            parts.append(f"**Not run**: {', '.join(missing)}.\n")
+        parts += [verdict(rows), *(results(rows, name) for name in LISTS)]
+        parts.append(chosen(rows))
+    return "\n".join(parts)
+
+
+def results(rows: dict[str, Row], name: str) -> str:
+    """One list: every model's figures."""
+    lines = [[LISTS[name], *METRICS]]
+    for model, row in rows.items():
+        cells = []
+        for metric in (f"{name}/{one}" for one in METRICS):
+            if metric not in row["by_user"]:
+                continue
+            value = f"{row['metrics'][metric]:.4f}"
+            if model != REFERENCE:
+                difference = minus(rows, model, REFERENCE, metric)
+                value = f"**{value}**" if difference.low > 0 else value
+                value = f"{value} {difference}"
+            cells.append(value)
+        if cells:
+            lines.append([model, *cells])
+    return table(lines)
+
+
+def verdict(rows: dict[str, Row]) -> str:
+    """What ships beside the best other model of each list."""
+    if SHIPPED not in rows:
+        return ""
+    words = []
+    for name, meaning in LISTS.items():
+        metric = f"{name}/{METRICS[0]}"
+        others = [model for model in rows if model != SHIPPED and metric in rows[model]["metrics"]]
+        best = max(others, key=lambda model: rows[model]["metrics"][metric])
+        difference = minus(rows, SHIPPED, best, metric)
+        sure = (
+            "wins"
+            if difference.low > 0
+            else "loses"
+            if difference.high < 0
+            else "neither surely wins nor loses"
+        )
+        words.append(
+            f"- {meaning}, {METRICS[0]}: {SHIPPED} {sure} against the best other model, {best}: {difference}."
+        )
+    return "\n".join(words) + "\n"
+
+
+def chosen(rows: dict[str, Row]) -> str:
+    """Settings and seconds."""
+    lines = [["model", "chosen", "seconds"]]
+    lines += [[model, worded(row["chosen"]), f"{row['seconds']:.0f}"] for model, row in rows.items()]
+    return table(lines)
+
+
+def minus(rows: dict[str, Row], model: str, other: str, metric: str) -> Interval:
+    """The difference, paired over users."""
+    difference_U = rows[model]["by_user"][metric] - rows[other]["by_user"][metric]
+    return bootstrap(difference_U[:, None], ROUNDS, SEED)[0]
