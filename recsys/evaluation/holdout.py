@@ -118,6 +118,20 @@ def with_profiles(
         pa.array(holdout.item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks()
     )
     vectors_ID = _vectors(split.items.take(places), segments)
+    return with_vectors(holdout, vectors_ID, ridge_lambda)
+
+
+def with_vectors(holdout: Holdout, vectors_ID: NDArray[np.float32], ridge_lambda: float) -> Holdout:
+    """The same where profiles lie in no segments.
+
+    Args:
+        holdout: made with the champion's profiles.
+        vectors_ID: another encoder's vectors of `holdout.known.texts`.
+        ridge_lambda: λ of the users in its space.
+
+    Returns:
+        The holdout with its profiles.
+    """
     return replace(holdout, known=replace(holdout.known, vectors_ID=vectors_ID, ridge_lambda=ridge_lambda))
 
 

@@ -1,6 +1,6 @@
 """Judge champion and challenger against the floors on one holdout: full ranking over all candidates of every slice."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,15 +9,22 @@ from numpy.typing import NDArray
 from recsys.evaluation import coverage, ranking
 from recsys.evaluation.comparison import compare
 from recsys.evaluation.holdout import Holdout
-from recsys.evaluation.intervals import Interval, bootstrap
+from recsys.evaluation.intervals import Interval, bootstrap, bootstrap_over_seeds
 from recsys.evaluation.params import EvaluateParams
-from recsys.evaluation.report import CHALLENGER, CHAMPION, Comparison, ModelScores, SliceReport
+from recsys.evaluation.report import (
+    CHALLENGER,
+    CHAMPION,
+    Comparison,
+    ModelScores,
+    SeedScores,
+    SliceReport,
+)
 from recsys.evaluation.slices import SLICES, Slice, head_and_tail, slice_of
 from recsys.evaluation.spread import lists_of, paired_spread
 from recsys.retrieval.recaller import Recaller, recall
 from recsys.retrieval.recallers import RECALLERS
 
-# Shape suffixes: U users, K list length, M metrics.
+# Shape suffixes: U users, K list length, S seeds, M metrics.
 CHAMPION_RECALLER = "ridge"
 FLOORS = {
     "cold": ("random", "same_category", "tfidf_centroid", "encoder_centroid"),
@@ -49,6 +56,8 @@ class _Asked:
     """Model -> ranked_UK."""
     per_user: Mapping[str, NDArray[np.float64]]
     """Model -> metrics_UM in the order of PER_USER."""
+    siblings: tuple[NDArray[np.float64], ...]
+    """metrics_UM of the challenger's siblings."""
 
 
 def learn_models(
@@ -76,6 +85,7 @@ def judge(
     models: Mapping[str, Recaller],
     params: EvaluateParams,
     on_progress: Callable[[str], None] = lambda words: None,
+    siblings: Iterable[Recaller] = (),
 ) -> tuple[tuple[SliceReport, ...], Comparison | None]:
     """Score all models of every slice on the same users and candidates.
 
@@ -84,6 +94,8 @@ def judge(
         models: name -> learned recaller, with `champion` and perhaps `challenger` among them.
         params: section `evaluate`.
         on_progress: told `slice/model` before each model.
+        siblings: the challenger trained with other seeds; asked for one at a time, so that they need not all be in
+            memory.
 
     Returns:
         cold, warm, head and tail: means, curves, and paired intervals; and, with a challenger and cold items that
@@ -91,12 +103,16 @@ def judge(
     """
     reports: list[SliceReport] = []
     comparison = None
-    for name in SLICES:
-        whole = slice_of(holdout, name, params.max_users, params.seed)
+    wholes = {name: slice_of(holdout, name, params.max_users, params.seed) for name in SLICES}
+    again = [
+        {name: _list(sibling, whole, params.k) for name, whole in wholes.items() if len(whole.users)}
+        for sibling in siblings
+    ]
+    for name, whole in wholes.items():
         lists = _lists(whole, models, params.k, on_progress)
         parts = (whole, *head_and_tail(holdout, whole, params.head_share)) if name == "warm" else (whole,)
         for part in parts:
-            asked = _asked(part, whole, lists, params.k)
+            asked = _asked(part, whole, lists, [one[name] for one in again if name in one], params.k)
             reports.append(_report(asked, params))
             if part.name == "cold" and CHALLENGER in lists:
                 comparison = _comparison(holdout, asked, params.k)
@@ -106,26 +122,38 @@ def judge(
 def _lists(
     whole: Slice, models: Mapping[str, Recaller], k: int, on_progress: Callable[[str], None]
 ) -> dict[str, NDArray[np.int64]]:
-    """Lists long enough for every cutoff; none without users."""
-    depth = max(k, min(CUTOFFS[-1], len(whole.candidates)))
+    """Every model's lists; none without users."""
     lists = {}
     asked = (CHAMPION, CHALLENGER, *FLOORS[whole.name], *_rivals(models))
     for model in asked if len(whole.users) else ():
         if model in models:
             on_progress(f"{whole.name}/{model}")
-            found = recall(models[model], whole.users, whole.candidates, depth, whole.exclude_UE)
-            lists[model] = found.rows_UK
+            lists[model] = _list(models[model], whole, k)
     return lists
 
 
-def _asked(part: Slice, whole: Slice, lists: Mapping[str, NDArray[np.int64]], k: int) -> _Asked:
+def _list(model: Recaller, whole: Slice, k: int) -> NDArray[np.int64]:
+    """ranked_UK, long enough for every cutoff."""
+    depth = max(k, min(CUTOFFS[-1], len(whole.candidates)))
+    return recall(model, whole.users, whole.candidates, depth, whole.exclude_UE).rows_UK
+
+
+def _asked(
+    part: Slice,
+    whole: Slice,
+    lists: Mapping[str, NDArray[np.int64]],
+    again: Sequence[NDArray[np.int64]],
+    k: int,
+) -> _Asked:
     rows = np.searchsorted(whole.users, part.users)
     own = {model: ranked_UK[rows] for model, ranked_UK in lists.items()} if len(rows) else {}
-    per_user = {
-        model: np.stack([metric(ranked_UK, part.relevant_UR, k) for metric in PER_USER.values()], 1)
-        for model, ranked_UK in own.items()
-    }
-    return _Asked(part, own, per_user)
+    per_user = {model: _per_user(ranked_UK, part, k) for model, ranked_UK in own.items()}
+    siblings = tuple(_per_user(ranked_UK[rows], part, k) for ranked_UK in again) if len(rows) else ()
+    return _Asked(part, own, per_user, siblings)
+
+
+def _per_user(ranked_UK: NDArray[np.int64], part: Slice, k: int) -> NDArray[np.float64]:
+    return np.stack([metric(ranked_UK, part.relevant_UR, k) for metric in PER_USER.values()], 1)
 
 
 def _report(asked: _Asked, params: EvaluateParams) -> SliceReport:
@@ -140,6 +168,7 @@ def _report(asked: _Asked, params: EvaluateParams) -> SliceReport:
         }
         if part.name == "cold":
             challenger_margins[CHAMPION] |= _spread(asked, params)
+    seeds, over_seeds = _seeds(asked, params)
     return SliceReport(
         name=part.name,
         n_users=len(part.users),
@@ -151,7 +180,29 @@ def _report(asked: _Asked, params: EvaluateParams) -> SliceReport:
         margins={floor: _margins(per_user[CHAMPION] - per_user[floor], params) for floor in floors},
         challenger_margins=challenger_margins,
         rival_margins={rival: _margins(per_user[judged] - per_user[rival], params) for rival in rivals},
+        seeds=seeds,
+        over_seeds=over_seeds,
     )
+
+
+def _seeds(asked: _Asked, params: EvaluateParams) -> tuple[tuple[SeedScores, ...], dict[str, Interval]]:
+    """The challenger and its siblings against the champion, each alone and all together; nothing without siblings."""
+    if not asked.siblings:
+        return (), {}
+    per_seed = (asked.per_user[CHALLENGER], *asked.siblings)
+    over_USM = np.stack([one_UM - asked.per_user[CHAMPION] for one_UM in per_seed], axis=1)
+    names = [f"{name}@{params.k}" for name in PER_USER]
+    scores = tuple(
+        SeedScores(
+            metrics={
+                name: round(float(v), DIGITS) for name, v in zip(names, one_UM.mean(axis=0), strict=True)
+            },
+            over_champion=_margins(over_USM[:, place], params),
+        )
+        for place, one_UM in enumerate(per_seed)
+    )
+    together = bootstrap_over_seeds(over_USM, params.bootstrap_rounds, params.seed)
+    return scores, dict(zip(names, map(_rounded, together), strict=True))
 
 
 def _rivals(models: Mapping[str, object]) -> list[str]:

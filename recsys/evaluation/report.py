@@ -41,6 +41,28 @@ class ModelScores(BaseModel):
     """Cutoff -> mean recall."""
 
 
+class JudgedSeed(BaseModel):
+    """One of the trainings of a challenger that was trained several times."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int
+    encoder_hash: str
+    ridge_lambda: float
+    """Of the users in its space."""
+
+
+class SeedScores(BaseModel):
+    """What one of them reached on a slice."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metrics: dict[str, float]
+    """`recall@20`, …, means over users."""
+    over_champion: dict[str, Interval]
+    """Metric -> that training's encoder minus champion, paired over users."""
+
+
 class SliceReport(BaseModel):
     """All models on one slice."""
 
@@ -60,6 +82,10 @@ class SliceReport(BaseModel):
     cold slice also coverage, Gini and worst decile. Empty without a challenger."""
     rival_margins: dict[str, dict[str, Interval]] = {}
     """Rival -> metric -> challenger (champion where there is none) minus that, for people: no rule reads it."""
+    seeds: tuple[SeedScores, ...] = ()
+    """In the order of `Report.seeds`; empty where the challenger was trained once."""
+    over_seeds: dict[str, Interval] = {}
+    """Metric -> mean over the seeds of encoder minus champion, users and seeds both resampled; empty like `seeds`."""
 
 
 class ListedItem(BaseModel):
@@ -126,6 +152,8 @@ class Report(BaseModel):
     ridge_lambda: float
     """Of the champion's users."""
     challenger_lambda: float | None = None
+    seeds: tuple[JudgedSeed, ...] = ()
+    """The challenger, then its siblings, where it was trained several times; empty where it was trained once."""
     k: int
     split_by: str
     cut: datetime | None
@@ -148,7 +176,7 @@ class Report(BaseModel):
         return next((one for one in self.slices if one.name == name), None)
 
     def flat_metrics(self) -> dict[str, float | None]:
-        """`cold/recall@20` of the champion, `challenger/cold/recall@20`, `floors/random/cold/recall@20`, `rivals/…`."""
+        """`cold/recall@20` of the champion; `challenger/…`, `floors/random/…`, `rivals/…`, `seeds/7/…` of the others."""
         places = {CHAMPION: "", CHALLENGER: f"{CHALLENGER}/"}
         rivals = {rival: f"rivals/{rival}/" for part in self.slices for rival in part.rival_margins}
         return {
@@ -156,6 +184,11 @@ class Report(BaseModel):
             for part in self.slices
             for model, scores in part.models.items()
             for metric, value in scores.metrics.items()
+        } | {
+            f"seeds/{trained.seed}/{part.name}/{metric}": value
+            for part in self.slices
+            for trained, of_seed in zip(self.seeds, part.seeds, strict=False)
+            for metric, value in of_seed.metrics.items()
         }
 
     def save(self, path: Path) -> None:

@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 
 from recsys.evaluation.holdout import Holdout
 from recsys.evaluation.ranking import PAD
+from recsys.retrieval.histories import padded
 
 # Shape suffixes: U users, R padded relevant items, E padded excluded items, I items.
 SLICES = ("cold", "warm")
@@ -54,8 +55,8 @@ def slice_of(holdout: Holdout, name: str, max_users: int, seed: int) -> Slice:
         name,
         candidates,
         users,
-        _padded(relevant_UI[users], candidates),
-        _padded(seen_UI[users], candidates),
+        _rows(relevant_UI[users], candidates),
+        _rows(seen_UI[users], candidates),
     )
 
 
@@ -95,10 +96,8 @@ def _only(whole: Slice, name: str, kept_UR: NDArray[np.bool_]) -> Slice:
     )
 
 
-def _padded(matrix_UC: csr_array, candidates: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Columns that are set in each row, as item rows; PAD on the right."""
+def _rows(matrix_UC: csr_array, candidates: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Columns that are set in each row, as item rows, ascending; PAD on the right."""
     matrix_UC.sort_indices()
-    n_U = np.diff(matrix_UC.indptr)
-    padded_UR = np.full((len(n_U), max(1, int(n_U.max(initial=0)))), PAD, np.int64)
-    padded_UR[np.arange(padded_UR.shape[1]) < n_U[:, None]] = candidates[matrix_UC.indices]
-    return padded_UR
+    places_UR = padded(matrix_UC)
+    return np.where(places_UR == PAD, PAD, candidates[places_UR])

@@ -5,9 +5,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from recsys.errors import ArtifactMissing
-from recsys.evaluation.report import CHALLENGER, CHAMPION, Report
+from recsys.evaluation.report import CHAMPION, Report
 from recsys.gate.params import GateParams
-from recsys.gate.rules import CHALLENGER_RULES, RULES, judged_model
+from recsys.gate.rules import judged_model, rules_for
 from recsys.storage.atomic import write_whole
 
 
@@ -81,7 +81,7 @@ def decide(report: Report, params: GateParams) -> Decision:
             asks=(rule.__doc__ or "").strip().partition("\n")[0],
             reason=rule(report, params),
         )
-        for rule in RULES + (CHALLENGER_RULES if role == CHALLENGER else ())
+        for rule in rules_for(report)
     )
     reasons = tuple(check.reason for check in checks if check.reason is not None)
     return Decision(

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recsys.evaluation.intervals import Interval
 from recsys.evaluation.report import CHALLENGER, CHAMPION, SliceReport
@@ -24,6 +24,7 @@ FLOOR_COLOURS = (
     "#5b7fd1",
     "#7a5230",
 )
+BOUND: dict[str, Any] = {"color": INK, "linewidth": 1.2, "linestyle": (0, (3, 2))}
 STYLE = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -50,6 +51,8 @@ class Difference:
     """The upper end must stay below the bound; otherwise the lower end must reach it."""
     is_strict: bool = False
     """The bound itself is not enough."""
+    is_asked: bool = True
+    """Whether the gate asks anything of it at all."""
 
     @property
     def holds(self) -> bool:
@@ -119,11 +122,11 @@ def differences(rows: Sequence[Difference], salt: str, title: str, xlabel: str, 
     def draw(axes: "Axes") -> None:
         for place, row in enumerate(reversed(rows)):
             one, colour = row.interval, JUDGED_COLOURS[CHALLENGER] if row.holds else REFUSED
+            colour = colour if row.is_asked else QUIET
             axes.plot([one.low, one.high], [place, place], color=colour, linewidth=3, solid_capstyle="round")
             axes.plot([one.mean], [place], "o", color=colour, markersize=7)
-            axes.plot(
-                [row.bound] * 2, [place - 0.42, place + 0.42], color=INK, linewidth=1.2, linestyle=(0, (3, 2))
-            )
+            if row.is_asked:
+                axes.plot([row.bound] * 2, [place - 0.42, place + 0.42], **BOUND)
         axes.axvline(0, color=QUIET, linewidth=0.8, zorder=0)
         axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)])
         axes.set(xlabel=xlabel, ylim=(-0.6, len(rows) - 0.4))

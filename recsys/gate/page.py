@@ -7,7 +7,7 @@ from recsys.evaluation.report import CHALLENGER, CHAMPION, Report, SliceReport
 from recsys.gate.decision import Decision
 from recsys.gate.drawing import Difference, bars, curves, differences, label, margins
 from recsys.gate.params import GateParams
-from recsys.gate.rules import JUDGED_SLICE, judged_model, tolerances
+from recsys.gate.rules import JUDGED_SLICE, judged_model, seeds_of, tolerances
 from recsys.gate.template import TEMPLATE
 
 DRAWN = ("cold", "warm")
@@ -42,6 +42,7 @@ def render(report: Report, decision: Decision, params: GateParams) -> str:
         decision=decision,
         slices=[_drawn(part, judged_model(report), params) for part in report.slices],
         beside=_beside_champion(report, params),
+        seeds=_seeds(report, params),
         label=label,
     )
 
@@ -110,6 +111,32 @@ def _beside_champion(report: Report, params: GateParams) -> dict[str, object] | 
             )
             if drawn
         ],
+    }
+
+
+def _seeds(report: Report, params: GateParams) -> dict[str, object] | None:
+    """The challenger and its siblings minus champion on cold items, and all together."""
+    from markupsafe import Markup
+
+    cold = report.slice(JUDGED_SLICE)
+    trained = seeds_of(report, cold) if cold else []
+    if cold is None or not trained:
+        return None
+    metric = params.floor_metric if params.floor_metric in cold.over_seeds else next(iter(cold.over_seeds))
+    names = [f"seed {one.seed}{'' if place else ' (challenger)'}" for place, (one, _) in enumerate(trained)]
+    bound = params.min_margin_over_champion
+    drawn = [
+        Difference(name, of_seed.over_champion[metric], bound, is_strict=True, is_asked=not place)
+        for place, (name, (_, of_seed)) in enumerate(zip(names, trained, strict=True))
+    ]
+    drawn.append(Difference("all seeds", cold.over_seeds[metric], bound, is_strict=True))
+    words = f"encoder minus champion, {metric}, 95 % interval"
+    return {
+        "rows": [(name, *pair) for name, pair in zip(names, trained, strict=True)],
+        "over": cold.over_seeds,
+        "metric": metric,
+        "mean": sum(of_seed.metrics[metric] for _, of_seed in trained) / len(trained),
+        "figure": Markup(differences(drawn, "seeds", "Every seed minus champion on cold items", words)),
     }
 
 

@@ -7,7 +7,7 @@ Sign and Wilcoxon tests err more often than they say on ranking metrics, the mor
 from collections.abc import Callable
 
 from recsys.evaluation.intervals import Interval
-from recsys.evaluation.report import CHALLENGER, CHAMPION, Report, SliceReport
+from recsys.evaluation.report import CHALLENGER, CHAMPION, JudgedSeed, Report, SeedScores, SliceReport
 from recsys.gate.params import GateParams
 
 JUDGED_SLICE = "cold"
@@ -89,6 +89,30 @@ def beats_champion(report: Report, params: GateParams) -> str | None:
     )
 
 
+def beats_champion_with_other_seeds(report: Report, params: GateParams) -> str | None:
+    """On cold items the mean of all its seeds is surely better than the champion, too: it was not lucky.
+
+    Asked beside `beats_champion`, since it is the challenger's own encoder that would be promoted. Users and seeds are
+    resampled together, see `evaluation.intervals.bootstrap_over_seeds`: a mean over users alone would let one lucky
+    seed pay for bad ones.
+    """
+    cold, metric = _slice(report, JUDGED_SLICE), params.floor_metric
+    if not cold.over_seeds:
+        return f"no test user met a {JUDGED_SLICE} item, so the seeds could not be compared there"
+    over = cold.over_seeds.get(metric)
+    if over is None:
+        return _unknown(metric, cold.over_seeds)
+    if over.low > params.min_margin_over_champion:
+        return None
+    means = [(one.over_champion[metric].mean, trained.seed) for trained, one in seeds_of(report, cold)]
+    (lowest, worst), (highest, best) = min(means), max(means)
+    return (
+        f"{metric} on cold items is not surely better than the champion's in the mean of {len(means)} seeds ({over}; "
+        f"lowest {lowest:+.4f} with seed {worst}, highest {highest:+.4f} with seed {best}): the lower end must exceed "
+        f"{params.min_margin_over_champion:+g}"
+    )
+
+
 def keeps_warm(report: Report, params: GateParams) -> str | None:
     """On warm items the challenger is not worse than tolerated."""
     return _no_worse(report, "warm", params.floor_metric, params.max_loss_warm)
@@ -148,6 +172,19 @@ CHALLENGER_RULES: tuple[Rule, ...] = (
     keeps_worst_decile,
 )
 """Asked of a challenger beside the champion."""
+SEED_RULES: tuple[Rule, ...] = (beats_champion_with_other_seeds,)
+"""Asked of one that was trained several times."""
+
+
+def rules_for(report: Report) -> tuple[Rule, ...]:
+    """What is asked of whom was judged."""
+    beside = CHALLENGER_RULES if judged_model(report) == CHALLENGER else ()
+    return RULES + beside + (SEED_RULES if report.seeds else ())
+
+
+def seeds_of(report: Report, part: SliceReport) -> list[tuple[JudgedSeed, SeedScores]]:
+    """Each training with what it reached on the slice; nothing where there was one only, or nobody to ask."""
+    return list(zip(report.seeds, part.seeds, strict=True)) if part.seeds else []
 
 
 def tolerances(params: GateParams) -> dict[str, float]:

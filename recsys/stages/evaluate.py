@@ -1,6 +1,9 @@
 """Stage `evaluate`: judge champion and challenger against the floors on one holdout, and look for leaks."""
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,36 +11,52 @@ import pyarrow.parquet as pq
 from recsys.artifacts import Artifacts
 from recsys.catalogue.split import Split
 from recsys.encoders import EncoderReference
+from recsys.encoders.reference import REFERENCE, adopt_packed
 from recsys.errors import ArtifactMissing
-from recsys.evaluation.holdout import Holdout, make_holdout, with_profiles
-from recsys.evaluation.judge import judge, learn_models
+from recsys.evaluation.holdout import Holdout, make_holdout, with_profiles, with_vectors
+from recsys.evaluation.judge import CHAMPION_RECALLER, judge, learn_models
 from recsys.evaluation.leaks import find_leaks, statistics_after_cut
 from recsys.evaluation.plots import by_model, recall_by_k
-from recsys.evaluation.report import CHALLENGER, CHAMPION, Report
+from recsys.evaluation.report import CHALLENGER, CHAMPION, Finding, JudgedSeed, Report
 from recsys.evaluation.seen import TrainedOn, has_seen, hash_rule, identity
 from recsys.features.text import SCHEMA, feature_files
 from recsys.profiles.items import Segment, list_segments, segment_name
+from recsys.retrieval.recaller import Recaller
+from recsys.retrieval.recallers import RECALLERS
 from recsys.settings import Settings
+from recsys.stages.encoding import encode_cached
+from recsys.stages.progress import say
 from recsys.storage.atomic import write_whole
+from recsys.training.seeds import SEEDS, TrainedSeeds, folder_of
+
+
+@dataclass(frozen=True)
+class _Seed:
+    """One training of the challenger."""
+
+    seed: int
+    reference: EncoderReference
+    packed: Path
+    """Its files, where `finetune` left them and DVC brings them."""
 
 
 def run(settings: Settings, at: Artifacts) -> None:
     """Score all models on one holdout; the challenger among them where its encoder and its profiles are there.
 
-    Reads:   at.split, at.features, at.profiles, at.encoder_reference and at.trained_on of both roles
-    Writes:  at.report, at.metrics, at.plots (<slice>_recall_by_k.csv, <slice>_models.csv)
+    Reads:   at.split, at.features, at.profiles, at.encoder_reference and at.trained_on of both roles; with
+             `finetune.seeds` above 1 the challenger's siblings in at.finetune/seeds
+    Writes:  at.report, at.metrics, at.plots (<slice>_recall_by_k.csv, <slice>_models.csv); of siblings at.encoders and
+             at.vectors, the caches
     Raises:  ArtifactMissing where an input is missing or belongs to other data; a leak is a finding in the report
     """
     split = Split.load(at.split)
     holdout = load_holdout(split, settings, at)
     challenged = load_challenged(holdout, split, settings, at)
     models = learn_models(holdout, challenged, settings.evaluate.rivals)
-    similarity = settings.split.near_duplicate_similarity
-    leaks = list(find_leaks(holdout, {n: m for n, m in models.items() if n != CHALLENGER}, similarity))
-    if challenged is not None:  # its Gram matrix is made of other profiles; all else is the same holdout
-        found = statistics_after_cut(challenged, {CHALLENGER: models[CHALLENGER]}, similarity)
-        leaks += [found] if found else []
-    slices, comparison = judge(holdout, models, settings.evaluate)
+    leaks = _leaks(holdout, challenged, models, settings.split.near_duplicate_similarity)
+    seeds = _load_seeds(settings, at) if challenged is not None else ()
+    siblings = _learn_siblings(seeds, holdout, settings, at)
+    slices, comparison = judge(holdout, models, settings.evaluate, siblings=siblings)
     trained = {
         role: _trained_on(at, role) for role in (CHAMPION, *([CHALLENGER] if challenged is not None else []))
     }
@@ -48,6 +67,14 @@ def run(settings: Settings, at: Artifacts) -> None:
         challenger_hash=EncoderReference.load(at.encoder_reference(CHALLENGER)).hash if challenged else None,
         ridge_lambda=holdout.known.ridge_lambda,
         challenger_lambda=challenged.known.ridge_lambda if challenged else None,
+        seeds=tuple(
+            JudgedSeed(
+                seed=one.seed,
+                encoder_hash=one.reference.hash,
+                ridge_lambda=settings.users.lambda_of(one.reference),
+            )
+            for one in seeds
+        ),
         k=settings.evaluate.k,
         split_by=split.summary.by,
         cut=split.summary.cut,
@@ -57,7 +84,7 @@ def run(settings: Settings, at: Artifacts) -> None:
         seen={role: words for role, words in seen.items() if words is not None},
         left_out=split.summary.left_out,
         slices=slices,
-        leaks=tuple(leaks),
+        leaks=leaks,
         comparison=comparison,
     )
     _save(report, at)
@@ -96,6 +123,53 @@ def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Arti
     segments = list_segments(at.profiles(CHALLENGER))
     _require_profiles_of(challenger, segments, at)
     return with_profiles(holdout, split, segments, settings.users.lambda_of(challenger))
+
+
+def _leaks(
+    holdout: Holdout, challenged: Holdout | None, models: Mapping[str, Recaller], similarity: float
+) -> tuple[Finding, ...]:
+    found = find_leaks(holdout, {n: m for n, m in models.items() if n != CHALLENGER}, similarity)
+    if challenged is None:
+        return found
+    # Its Gram matrix is made of other profiles; all else is the same holdout.
+    own = statistics_after_cut(challenged, {CHALLENGER: models[CHALLENGER]}, similarity)
+    return (*found, own) if own else found
+
+
+def _load_seeds(settings: Settings, at: Artifacts) -> tuple[_Seed, ...]:
+    """The challenger and its siblings; nothing where one training was asked for."""
+    asked = settings.finetune.seeds
+    if asked == 1:
+        return ()
+    challenger, trained = (
+        EncoderReference.load(at.encoder_reference(CHALLENGER)),
+        TrainedSeeds.load(at.finetune),
+    )
+    first = trained.seeds[0].encoder_hash
+    if first != challenger.hash or len(trained.seeds) != asked:
+        raise ArtifactMissing(
+            f"{at.finetune / SEEDS} is of encoder {first[:10]} trained with {len(trained.seeds)} seeds, the challenger "
+            f"is {challenger.hash[:10]} and finetune.seeds asks for {asked}",
+            remedy="run: dvc repro finetune",
+        )
+    packed = [folder_of(at.finetune, one.seed) / "packed" for one in trained.siblings]
+    siblings = [
+        _Seed(one.seed, EncoderReference.load(folder / REFERENCE), folder)
+        for one, folder in zip(trained.siblings, packed, strict=True)
+    ]
+    return (_Seed(trained.seeds[0].seed, challenger, at.finetune / "packed"), *siblings)
+
+
+def _learn_siblings(
+    seeds: Sequence[_Seed], holdout: Holdout, settings: Settings, at: Artifacts
+) -> Iterator[Recaller]:
+    """What is judged of each further training, learned as the challenger's; one at a time."""
+    for one in seeds[1:]:
+        say(f"seed {one.seed}: encoder {one.reference.hash[:10]} beside the challenger")
+        adopt_packed(one.reference, one.packed, at.encoders)
+        vectors_ID = encode_cached(one.reference, holdout.known.texts, settings, at)
+        seen = with_vectors(holdout, vectors_ID, settings.users.lambda_of(one.reference))
+        yield RECALLERS[CHAMPION_RECALLER](seen.known)
 
 
 def _require_profiles_of(challenger: EncoderReference, segments: tuple[Segment, ...], at: Artifacts) -> None:

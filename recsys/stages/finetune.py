@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from recsys.stages.encoding import encode_cached
 from recsys.stages.progress import say
 from recsys.storage.atomic import write_whole
 from recsys.training.data import TrainingSet, make_training_set
+from recsys.training.seeds import SEEDS, TrainedSeed, TrainedSeeds, folder_of
 from recsys.training.summary import TrainingSummary, file_hash, history_csv, run_key
 from recsys.training.variants import field_variants
 
@@ -71,30 +72,59 @@ def run(settings: Settings, at: Artifacts) -> None:
     """Fine-tune the pretrained encoder of params.yaml, learn a head over it, and pack what validation liked best.
 
     It starts from `encoder.source`, never from the champion: a champion may have been trained on a later cut, and would
-    carry answers of this holdout along.
+    carry answers of this holdout along. With `finetune.seeds` above 1 it is trained as often: all that is random falls
+    otherwise, the items that are held out to decide by too. The first is the challenger, the others tell its luck.
 
     Reads:   at.split, its training side only; at.features; at.data, the same texts' fields where field_dropout asks
     Writes:  at.finetune: model/ (config.json, model.safetensors, tokenizer.json), packed/ (the challenger as it runs,
-             with its head), history.csv, summary.json;
-             at.encoder_reference("challenger"), packed in at.encoders; at.training: checkpoints, so that a killed run
-             goes on, and activations of frozen layers
+             with its head), history.csv, summary.json; seeds/ (seeds.json, and of each further seed the same but for
+             model/); at.encoder_reference("challenger"), once all is there; all packed in at.encoders; at.training:
+             checkpoints of each seed, so that a killed run goes on, and activations of frozen layers
     Raises:  ArtifactMissing without split or features; ConfigError where there is too little to learn from;
              TrainingError where a loss is not finite or memory does not suffice
     """
-    job = _survey(settings, at)
-    tuned = _tune(settings, at, job)
-    reference, recipe = _fuse(settings, at, job, _pack(settings, at, job))
-    _leave(at, reference)
-    _tell(settings, at, job, tuned, recipe, reference)
+    shutil.rmtree(at.finetune / SEEDS, ignore_errors=True)
+    challenger, key = _train_and_pack(settings, at, at.finetune)
+    seeds, keys = [TrainedSeed(seed=settings.finetune.seed, encoder_hash=challenger.hash)], {key}
+    for number in range(1, settings.finetune.seeds):
+        again = _with_seed(settings, number)
+        seed = again.finetune.seed
+        say(f"seed {seed}, training {number + 1} of {settings.finetune.seeds}")
+        folder = folder_of(at.finetune, seed)
+        sibling, key = _train_and_pack(again, at, folder)
+        shutil.rmtree(folder / "model")  # its packed files are all that is asked for
+        seeds.append(TrainedSeed(seed=seed, encoder_hash=sibling.hash))
+        keys.add(key)
+    TrainedSeeds(seeds=tuple(seeds)).save(at.finetune)
+    challenger.save(at.encoder_reference("challenger"))
     at.training.mkdir(parents=True, exist_ok=True)
     for stray in at.training.iterdir():  # checkpoints of other data or parameters
-        if stray.is_dir() and stray.name not in {job.key, FROZEN}:
+        if stray.is_dir() and stray.name not in {*keys, FROZEN}:
             shutil.rmtree(stray)
 
 
-def _tune(settings: Settings, at: Artifacts, job: _Job) -> "_Tuned":
-    """Leave the model in artifacts/finetune/model, trained or, with `layers: none`, as it came."""
-    folder = at.finetune / "model"
+def _with_seed(settings: Settings, number: int) -> Settings:
+    """The settings of a further training: what is random in it, and in its head, falls otherwise."""
+    changed = {
+        name: section.model_copy(update={"seed": section.seed + number})
+        for name, section in (("finetune", settings.finetune), ("fusion", settings.fusion))
+    }
+    return settings.model_copy(update=changed)
+
+
+def _train_and_pack(settings: Settings, at: Artifacts, folder: Path) -> tuple[EncoderReference, str]:
+    """One training, left in `folder`; its packed encoder and the key of its checkpoints."""
+    job = _survey(settings, at)
+    tuned = _tune(settings, at, job, folder)
+    reference, recipe = _fuse(settings, at, job, _pack(settings, at, job, folder))
+    _leave(at, reference, folder)
+    _tell(settings, folder, job, tuned, recipe, reference)
+    return reference, job.key
+
+
+def _tune(settings: Settings, at: Artifacts, job: _Job, into: Path) -> "_Tuned":
+    """Leave the model in `into`/model, trained or, with `layers: none`, as it came."""
+    folder = into / "model"
     if settings.finetune.layers == "none":
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -127,8 +157,8 @@ def _survey(settings: Settings, at: Artifacts) -> _Job:
         "version": TRAINING_VERSION,
         "source": weights,
         "encoder": encoder.model_dump(include={"pooling", "max_tokens"}),
-        # How often it is saved changes nothing; what is asked of DVC neither.
-        "params": params.model_dump(exclude={"roles", "checkpoint_steps"}),
+        # How often it is saved changes nothing; what is asked of DVC neither, nor how many others are trained.
+        "params": params.model_dump(exclude={"roles", "checkpoint_steps", "seeds"}),
         "ridge_lambda": settings.users.ridge_lambda,
         "trained_on": trained_on,
         "texts": texts,
@@ -193,8 +223,8 @@ def _train(settings: Settings, at: Artifacts, job: _Job, tower: "Tower", inputs:
         )
 
 
-def _pack(settings: Settings, at: Artifacts, job: _Job) -> EncoderReference:
-    params = settings.encoder.model_copy(update={"source": str(at.finetune / "model")})
+def _pack(settings: Settings, at: Artifacts, job: _Job, folder: Path) -> EncoderReference:
+    params = settings.encoder.model_copy(update={"source": str(folder / "model")})
     reference = pack_encoder(params, at.encoders, job.training_set.texts)
     # The packed encoder goes into MLflow and into releases: it must not name this machine's folders.
     named = reference.model_copy(update={"source": MODEL})
@@ -222,40 +252,27 @@ def _fuse(
     )
 
 
-def _leave(at: Artifacts, reference: EncoderReference) -> None:
-    """Write the challenger's reference, and its packed files beside the model: DVC takes them to other machines."""
-    packed, staging = at.finetune / "packed", at.finetune / ".packed"
-    for folder in (packed, staging):
-        shutil.rmtree(folder, ignore_errors=True)
+def _leave(at: Artifacts, reference: EncoderReference, folder: Path) -> None:
+    """Lay the packed files beside the model: DVC takes them to other machines."""
+    packed, staging = folder / "packed", folder / ".packed"
+    for old in (packed, staging):
+        shutil.rmtree(old, ignore_errors=True)
     shutil.copytree(at.encoders / reference.hash, staging)
     reference.save(staging / REFERENCE)
     staging.rename(packed)
-    reference.save(at.encoder_reference("challenger"))
 
 
 def _tell(
-    settings: Settings,
-    at: Artifacts,
-    job: _Job,
-    tuned: _Tuned,
-    recipe: Recipe,
-    reference: EncoderReference,
+    settings: Settings, folder: Path, job: _Job, tuned: _Tuned, recipe: Recipe, reference: EncoderReference
 ) -> None:
     """Write history.csv and summary.json."""
     params, found = settings.finetune, job.training_set
-    ndcg, recall = f"ndcg@{params.k}", f"recall@{params.k}"
-    epochs = tuned.trained.epochs if tuned.trained else ()
-    curves = tuple(
-        (one.epoch, one.step, one.loss, one.learning_rate, one.ndcg, one.recall) for one in epochs
-    ) or ((0, 0, None, None, recipe.alone, None),)
-    table = history_csv(("epoch", "step", "loss", "learning_rate", ndcg, recall), curves)
-    write_whole(at.finetune / "history.csv", table.encode())
+    ndcg, trained = f"ndcg@{params.k}", tuned.trained
+    curves = tuple(map(astuple, trained.epochs)) if trained else ((0, 0, None, None, recipe.alone, None),)
+    write_whole(folder / "history.csv", history_csv(params.k, curves).encode())
     validation = {f"head/{ndcg}": recipe.ndcg, f"without_head/{ndcg}": recipe.alone}
     validation |= {f"head/{name}/{ndcg}": value for name, value in recipe.lists.items()}
-    if tuned.trained:
-        first, best = epochs[0], tuned.trained.best
-        validation |= {ndcg: best.ndcg, recall: best.recall}
-        validation |= {f"pretrained/{ndcg}": first.ndcg, f"pretrained/{recall}": first.recall}
+    validation |= trained.figures(params.k) if trained else {}
     TrainingSummary(
         source=settings.encoder.source,
         trained_on=job.trained_on,
@@ -269,9 +286,9 @@ def _tell(
         n_held_items=len(found.held_rows),
         n_pairs=found.fit_UI.nnz,
         n_trained_weights=tuned.n_weights,
-        n_steps=tuned.trained.n_steps if tuned.trained else 0,
-        best_epoch=tuned.trained.best.epoch if tuned.trained else 0,
-        best_step=tuned.trained.best.step if tuned.trained else 0,
+        n_steps=trained.n_steps if trained else 0,
+        best_epoch=trained.best.epoch if trained else 0,
+        best_step=trained.best.step if trained else 0,
         validation=validation,
         width=reference.dim,
         lexical_share=recipe.lexical_share,
@@ -279,4 +296,4 @@ def _tell(
         memory_weight=recipe.memory_weight if reference.has_head else None,
         chosen_lambda=reference.ridge_lambda,
         encoder_hash=reference.hash,
-    ).save(at.finetune / "summary.json")
+    ).save(folder / "summary.json")

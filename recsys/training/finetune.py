@@ -59,6 +59,15 @@ class Trained:
     best: Epoch
     n_steps: int
 
+    def figures(self, k: int) -> dict[str, float | None]:
+        """`ndcg@k` and `recall@k` of the validation slice at the best epoch, and as `pretrained/…` before any step."""
+        places = {"": self.best, "pretrained/": self.epochs[0]}
+        return {
+            f"{place}{name}@{k}": value
+            for place, epoch in places.items()
+            for name, value in (("ndcg", epoch.ndcg), ("recall", epoch.recall))
+        }
+
 
 def finetune(
     training_set: TrainingSet,

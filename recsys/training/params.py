@@ -77,6 +77,8 @@ class FinetuneParams(BaseModel):
     """Steps between two checkpoints; a killed run goes on from the last one."""
     seed: int = Field(ge=0)
     """Of everything random."""
+    seeds: int = Field(ge=1)
+    """Trainings, with seed, seed + 1, …: the first is the challenger, the gate asks it not to be the only good one."""
 
     @model_validator(mode="after")
     def _means_what_it_says(self) -> Self:

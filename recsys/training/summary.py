@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -93,16 +94,17 @@ def run_key(parts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def history_csv(columns: tuple[str, ...], rows: tuple[tuple[object, ...], ...]) -> str:
+def history_csv(k: int, rows: Iterable[tuple[object, ...]]) -> str:
     """The curves as a table for `dvc plots`.
 
     Args:
-        columns: names.
-        rows: values; None becomes an empty field.
+        k: cutoff of the validation.
+        rows: epochs, the fields of `checkpoint.Epoch` in their order; None becomes an empty field.
 
     Returns:
         CSV text.
     """
+    columns = ("epoch", "step", "loss", "learning_rate", f"ndcg@{k}", f"recall@{k}")
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerows([columns, *rows])
