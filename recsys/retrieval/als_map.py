@@ -31,6 +31,8 @@ MAP_LAMBDAS = (10.0, 1.0, 100.0)
 """Of the map, in squared profile lengths; chosen on practice, the first is the default."""
 KAPPAS = (20.0, 0.0, 5.0, 100.0)
 """Interactions that the mapped factors count for; chosen on practice, the first is the default."""
+LIFTS = (1.0, 1.5, 2.0, 3.0)
+"""Chosen on practice, the first is the default."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,11 @@ def als_map(known: Known, asked: Sequence[Practice] | None = None) -> AlsMap | B
     if not len(known.warm):
         return ByItem(np.zeros(len(known.texts), np.float32), known.warm)
     asked = practices(known) if asked is None else asked
-    map_lambda, kappa = choose(asked, _tried) if asked else (MAP_LAMBDAS[0], KAPPAS[0])
+    chosen = choose(asked, _tried) if asked else (MAP_LAMBDAS[0], KAPPAS[0], LIFTS[0])
+    map_lambda, kappa, lift = chosen
     factors = als_factors(known)
-    model = _joined(known, factors, _mapped(known, factors, map_lambda), kappa)
-    return replace(model, chosen={"λ of the map": map_lambda, "κ": kappa})
+    model = _joined(known, factors, _mapped(known, factors, map_lambda), kappa, lift)
+    return replace(model, chosen={"λ of the map": map_lambda, "κ": kappa, "lift": lift})
 
 
 def als_factors(known: Known) -> Factors:
@@ -100,14 +103,17 @@ def als_factors(known: Known) -> Factors:
     return Factors(np.asarray(model.user_factors, np.float32), items_IF)
 
 
-def _tried(practice: Practice) -> Iterator[tuple[tuple[float, float], float]]:
-    """Ridge of the map and κ, with their marks."""
+def _tried(practice: Practice) -> Iterator[tuple[tuple[float, float, float], float]]:
+    """Ridge of the map, κ and lift, with their marks."""
     factors = als_factors(practice.known)
+    is_cold_C = practice.known.n_met_I[practice.candidates] == 0
     for map_lambda in MAP_LAMBDAS:
         mapped_IF = _mapped(practice.known, factors, map_lambda)
         for kappa in KAPPAS:
-            model = _joined(practice.known, factors, mapped_IF, kappa)
-            yield (map_lambda, kappa), practice.ndcg(model.scores(practice.users, practice.candidates))
+            model = _joined(practice.known, factors, mapped_IF, kappa, 1.0)
+            scores_UC = model.scores(practice.users, practice.candidates)
+            for lift in LIFTS:
+                yield (map_lambda, kappa, lift), practice.ndcg(scores_UC * np.where(is_cold_C, lift, 1.0))
 
 
 def _mapped(known: Known, factors: Factors, map_lambda: float) -> NDArray[np.float32]:
@@ -124,8 +130,11 @@ def _mapped(known: Known, factors: Factors, map_lambda: float) -> NDArray[np.flo
     return mapped_IF.astype(np.float32)
 
 
-def _joined(known: Known, factors: Factors, mapped_IF: NDArray[np.float32], kappa: float) -> AlsMap:
+def _joined(
+    known: Known, factors: Factors, mapped_IF: NDArray[np.float32], kappa: float, lift: float
+) -> AlsMap:
     n_met_I = known.n_met_I.astype(np.float64)
     own_I = np.divide(n_met_I, n_met_I + kappa, out=np.zeros(len(n_met_I)), where=n_met_I > 0)
-    own_I1 = own_I[:, None].astype(np.float32)
-    return AlsMap(factors.users_UF, own_I1 * factors.items_IF + (1 - own_I1) * mapped_IF, known.warm, {})
+    mapped_I = np.where(n_met_I > 0, 1 - own_I, lift)
+    own_I1, mapped_I1 = (one[:, None].astype(np.float32) for one in (own_I, mapped_I))
+    return AlsMap(factors.users_UF, own_I1 * factors.items_IF + mapped_I1 * mapped_IF, known.warm, {})
