@@ -24,8 +24,8 @@ from recsys.encoders.reference import (
 from recsys.errors import EncoderError
 
 FUSED_VERSION = 2
-"""Part of every fused encoder's hash. Code that turns a head into profiles must not change under it: raise
-`HEAD_VERSION` with it, so that heads packed before are refused instead of answering otherwise."""
+"""Part of every fused encoder's hash. Code that turns a head into profiles must not change under it: raise it and
+`HEAD_VERSION`, and let `KernelHead.load` refuse the heads that would now answer otherwise."""
 
 
 class FusedEncoder:
@@ -50,16 +50,19 @@ class FusedEncoder:
         return self._base.count_tokens(texts)
 
 
-def pack_fused(base: EncoderReference, head: KernelHead, encoders: Path) -> EncoderReference:
+def pack_fused(
+    base: EncoderReference, head: KernelHead, encoders: Path, ridge_lambda: float | None = None
+) -> EncoderReference:
     """Lay a base encoder and its head into one folder of packed encoders.
 
     Args:
         base: packed in `encoders`, without a head.
         head: learned over that encoder's vectors.
         encoders: folder of packed encoders.
+        ridge_lambda: λ of ridge users that was chosen with the head; None: that of params.yaml holds.
 
     Returns:
-        The reference of both together, without a registry entry; its hash covers base and head.
+        The reference of both together, without a registry entry; its hash covers base, head and λ.
 
     Raises:
         EncoderError: the head was learned over vectors of another width.
@@ -76,11 +79,11 @@ def pack_fused(base: EncoderReference, head: KernelHead, encoders: Path) -> Enco
     try:
         written = head.save(staging)
         learned = tuple(PackedFile.of(path) for path in written)
-        recipe = json.dumps([base.hash, [file.sha256 for file in learned], FUSED_VERSION])
+        recipe = json.dumps([base.hash, [file.sha256 for file in learned], ridge_lambda, FUSED_VERSION])
         named = hashlib.sha256(recipe.encode()).hexdigest()
         files = (*base.files, *learned)
         made_of = {"hash": named, "dim": head.dim, "files": files, "registry": None}
-        reference = base.model_copy(update=made_of | {"ridge_lambda": head.ridge_lambda})
+        reference = base.model_copy(update=made_of | {"ridge_lambda": ridge_lambda})
         for file in base.files:
             _link(encoders / base.hash / file.name, staging / file.name)
         reference.save(staging / REFERENCE)

@@ -27,10 +27,10 @@ from recsys.encoders.tfidf import TfidfEncoder, tfidf_of
 from recsys.errors import EncoderError
 from recsys.storage.atomic import write_whole
 
-# Shape suffixes: N texts, L width of the base encoder, M landmarks, V terms, D width of a profile.
+# Shape suffixes: N texts, L width of the base encoder, M landmarks, V terms, D directions.
 Real = TypeVar("Real", np.float32, np.float64)
 HEAD_VERSION = 2
-"""1 had no memory and no λ; it is read as it was."""
+"""1 had no memory; it is read as it was."""
 BLOCK_ROWS = 256
 """Texts multiplied at once: bounds memory."""
 
@@ -83,8 +83,6 @@ class KernelHead:
     vectors_ML: NDArray[np.float32]
     projection_MD: NDArray[np.float32]
     memory: Memory | None = None
-    ridge_lambda: float | None = None
-    """λ of ridge users that was chosen with the head; None: that of params.yaml."""
 
     @property
     def dim(self) -> int:
@@ -156,7 +154,6 @@ class KernelHead:
             "version": HEAD_VERSION,
             "lexical_share": self.kernel.lexical_share,
             "gamma": self.kernel.gamma,
-            "ridge_lambda": self.ridge_lambda,
             "characters": characters,
             "terms": terms,
         }
@@ -196,8 +193,7 @@ class KernelHead:
             memory = (
                 Memory(arrays["memory_digests"], arrays["memory_rows"]) if "memory_rows" in arrays else None
             )
-            chosen = said.get("ridge_lambda")
-            return cls(kernel, words_MV, arrays["vectors"], arrays["projection"], memory, chosen)
+            return cls(kernel, words_MV, arrays["vectors"], arrays["projection"], memory)
         except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
             raise EncoderError(
                 f"{folder} has no readable head: {error}",

@@ -3,10 +3,17 @@
 import hashlib
 import shutil
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.storage.atomic import write_whole
@@ -67,6 +74,14 @@ class EncoderReference(BaseModel):
     """tokenizer.json, model.xml, model.bin; with a head also head.npz and head.json."""
     ridge_lambda: float | None = Field(default=None, gt=0)
     """λ of ridge users that was chosen with the head, and holds instead of that of params.yaml."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a λ it is written as it was before there was one: ids of releases are hashes of this."""
+        written: dict[str, Any] = plain(self)
+        if self.ridge_lambda is None:
+            del written["ridge_lambda"]
+        return written
 
     @property
     def has_head(self) -> bool:

@@ -57,4 +57,4 @@ def fuse(
         f"head with {recipe.lexical_share:.0%} words, metric power {recipe.metric_power:g}, "
         f"memory {recipe.memory_weight:g}, λ = {recipe.ridge_lambda:g}"
     )
-    return pack_fused(base, learn_head(shop, recipe, params), encoders), recipe
+    return pack_fused(base, learn_head(shop, recipe, params), encoders, recipe.ridge_lambda), recipe

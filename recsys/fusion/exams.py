@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, hstack
+from scipy.sparse import csr_array, hstack, vstack
 
 from recsys.evaluation.ranking import ndcg_at_k, recall_at_k
 from recsys.profiles.users import Ridge, gram_of
@@ -89,13 +89,15 @@ class Exam:
             λ -> list -> mark.
         """
         gram = gram_of(warm_WD)
+        sums_UD = vstack([asked.met_UW for asked in self.asked.values()]) @ warm_WD.astype(np.float64)
         found: dict[float, dict[str, Mark]] = {one: {} for one in lambdas}
+        first = 0
         for name, asked in self.asked.items():
             # the candidates of a list are all of the held items, all of the warm ones, or both
             profiles_CD = {COLD: held_HD, WARM: warm_WD}.get(name)
             if profiles_CD is None:
                 profiles_CD = np.concatenate([warm_WD, held_HD])
-            b_UD = asked.met_UW @ warm_WD.astype(np.float64)
+            b_UD, first = sums_UD[first : first + asked.met_UW.shape[0]], first + asked.met_UW.shape[0]
             for one in lambdas:
                 weights_UD = Ridge(gram, one).weights(b_UD)
                 ranked_UK = top_k(weights_UD, profiles_CD, LONG * k, asked.excluded_UE).rows_UK

@@ -30,9 +30,9 @@ class Recipe:
     metric_power: float
     ridge_lambda: float
     ndcg: float | None
-    """ndcg@k on the items held out; None where nobody could be asked."""
+    """ndcg@k on the items held out, before memory was chosen; None where nobody could be asked."""
     tried: Mapping[str, float]
-    """ndcg by what was tried."""
+    """ndcg@k by what was tried: of held-out items; `memory …` as a mean over the lists cold, warm and mixed."""
     memory_weight: float = 0.0
     """Length of what is remembered of a text that many met; 0: nothing."""
     lists: Mapping[str, float] = field(default_factory=dict)
@@ -69,7 +69,7 @@ def learn_head(shop: Shop, recipe: Recipe, params: FusionParams) -> KernelHead:
 
     Args:
         shop: what may be learned from.
-        recipe: lexical share, metric power, memory and λ.
+        recipe: lexical share, metric power and memory.
         params: section `fusion`.
 
     Returns:
@@ -87,9 +87,7 @@ def learn_head(shop: Shop, recipe: Recipe, params: FusionParams) -> KernelHead:
     learned = learn(ground, recipe.lexical_share, params)
     projection_MD = learned.directions.axes_MD * learned.directions.stretch(recipe.metric_power)
     memory = learn_memory(shop, ground.landmarks, recipe.memory_weight, params)
-    return KernelHead(
-        learned.kernel, ground.words_MV, ground.vectors_ML, projection_MD, memory, recipe.ridge_lambda
-    )
+    return KernelHead(learned.kernel, ground.words_MV, ground.vectors_ML, projection_MD, memory)
 
 
 def survey(shop: Shop, params: FusionParams) -> Ground | None:

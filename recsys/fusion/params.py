@@ -11,7 +11,7 @@ class FusionParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     width: int = Field(ge=0)
-    """Dimensions of a profile, at most; 0: no head, profiles are the encoder's own vectors."""
+    """Directions of a head, at most; its memory stands beside them. 0: no head, profiles are the encoder's own."""
     lexical_shares: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(min_length=1)
     """Weights of the words' kernel beside the encoder's that validation chooses from, each in [0, 1)."""
     metric_powers: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)

@@ -22,6 +22,8 @@ from recsys.profiles.items import segment_name
 from recsys.profiles.users import UsersSummary, history_key, users_key
 from recsys.publishing.objects import count_rows
 from recsys.publishing.release import (
+    FORMAT,
+    HEADED,
     File,
     LandedFile,
     Manifest,
@@ -101,6 +103,7 @@ def gather(at: Artifacts, features: FeaturesParams, code_commit: str, head: Mani
     landed = {part for segment in segments for part in segment.parts}
     landed |= {part for history in histories for part in history.parts}
     manifest = Manifest(
+        format=HEADED if reference.has_head else FORMAT,
         sequence=0,
         parent=None,
         preprocessing=Preprocessing(

@@ -11,7 +11,9 @@ from recsys.encoders import EncoderReference
 from recsys.errors import ReleaseError
 
 FORMAT: Literal[1] = 1
-"""Raised when an older reader could misunderstand a manifest; a newer one is refused with a clear word."""
+"""Raised when an older reader could misunderstand what it reads; a newer one is refused with a clear word."""
+HEADED: Literal[2] = 2
+"""Format of a release whose encoder has a head: readers from before there were heads refuse it."""
 RELEASE_ID = re.compile(r"\d{6,}-[0-9a-f]{10}")
 
 
@@ -135,7 +137,7 @@ class Provenance(Frozen):
 class Manifest(Frozen):
     """One release. No clock and no address in it: the same content under the same parent is the same release."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1, 2] = FORMAT
     sequence: int
     parent: str | None
     preprocessing: Preprocessing
@@ -183,7 +185,7 @@ class Manifest(Frozen):
             plain = json.loads(content)
         except ValueError as error:
             raise ReleaseError(f"the manifest of release {release} is not JSON", remedy=remedy) from error
-        refuse_newer(plain, f"release {release}")
+        refuse_newer(plain, f"release {release}", HEADED)
         try:
             return cls.model_validate(plain)
         except ValidationError as error:
@@ -213,20 +215,22 @@ class Manifest(Frozen):
         return _content(self) == _content(other)
 
 
-def refuse_newer(plain: Any, what: str) -> None:  # noqa: ANN401  any JSON value
+def refuse_newer(plain: Any, what: str, newest: int = FORMAT) -> None:  # noqa: ANN401  any JSON value
     """Refuse a format that this version does not know.
 
     Args:
         plain: a parsed JSON document.
         what: its name, for the message.
+        newest: format that is known, as are all before it.
 
     Raises:
-        ReleaseError: `plain` says another format than FORMAT.
+        ReleaseError: `plain` says no known format.
     """
     found = plain.get("format") if isinstance(plain, dict) else None
-    if found != FORMAT:
+    if found not in range(FORMAT, newest + 1):
+        known = f"format {FORMAT}" if newest == FORMAT else f"formats {FORMAT} to {newest}"
         raise ReleaseError(
-            f"{what} has format {found}, this Firstlight reads format {FORMAT}",
+            f"{what} has format {found}, this Firstlight reads {known}",
             remedy="upgrade firstlight-recsys where you read, or roll back to an older release",
         )
 

@@ -125,7 +125,7 @@ def test_only_the_whole_encoder_that_was_meant_is_adopted(tiny_reference, encode
 def remembering(dim, texts=("blue chair", "old green chair")):
     rows = np.array([[0.3, 0.4], [0.0, 1.0]], np.float32)[: len(texts)]
     order = np.argsort(digests(texts))
-    return replace(make_head(dim), memory=Memory(digests(texts)[order], rows[order]), ridge_lambda=3.0)
+    return replace(make_head(dim), memory=Memory(digests(texts)[order], rows[order]))
 
 
 def test_a_remembered_text_has_further_dimensions_and_any_other_has_zeros_there(vectors):
@@ -138,11 +138,10 @@ def test_a_remembered_text_has_further_dimensions_and_any_other_has_zeros_there(
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
 
 
-def test_memory_and_lambda_are_saved_with_the_head(vectors, tmp_path):
+def test_memory_is_saved_with_the_head(vectors, tmp_path):
     head, texts = remembering(8), ["blue chair", "new"]
     head.save(tmp_path)
     again = KernelHead.load(tmp_path)
-    assert again.ridge_lambda == 3.0
     np.testing.assert_allclose(
         again.profiles(texts, vectors[:2]), head.profiles(texts, vectors[:2]), atol=1e-6
     )
@@ -150,8 +149,8 @@ def test_memory_and_lambda_are_saved_with_the_head(vectors, tmp_path):
 
 def test_the_hash_of_an_encoder_covers_memory_and_lambda(tiny_reference, encoders):
     dim = tiny_reference.dim
-    heads = make_head(dim), remembering(dim), replace(remembering(dim), ridge_lambda=4.0)
-    packed = [pack_fused(tiny_reference, head, encoders) for head in heads]
+    heads = (make_head(dim), None), (remembering(dim), 3.0), (remembering(dim), 4.0)
+    packed = [pack_fused(tiny_reference, head, encoders, chosen) for head, chosen in heads]
     assert len({one.hash for one in packed}) == 3
     assert [(one.dim, one.ridge_lambda) for one in packed] == [(5, None), (7, 3.0), (7, 4.0)]
     assert EncoderReference.load(encoders / packed[1].hash / "encoder.json") == packed[1]
@@ -165,10 +164,9 @@ def test_a_head_of_a_newer_version_is_refused_and_one_of_the_first_is_read(tmp_p
     said.write_text(json.dumps(words | {"version": 3}), "utf-8")
     with pytest.raises(EncoderError, match="newest known is 2"):
         KernelHead.load(tmp_path)
-    del words["ridge_lambda"]
     said.write_text(json.dumps(words | {"version": 1}), "utf-8")
     first = KernelHead.load(tmp_path)
-    assert first.memory is None and first.ridge_lambda is None
+    assert first.memory is None
     np.testing.assert_allclose(
         first.profiles(TEXTS, vectors[:6]), head.profiles(TEXTS, vectors[:6]), atol=1e-6
     )

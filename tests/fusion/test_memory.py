@@ -3,7 +3,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from recsys.fusion.choosing import choose_memory, choose_recipe
-from recsys.fusion.exams import Shop, cold_exam, mixed_exam
+from recsys.fusion.exams import Exam, Mark, Shop, cold_exam, mixed_exam
 from recsys.fusion.heads import Recipe, learn_head, survey
 from recsys.fusion.memory import learn_memory
 
@@ -58,10 +58,36 @@ def test_items_with_one_text_are_one_text_met_by_all_of_them(fusion_params):
     np.testing.assert_allclose(rows[1:], alone.of(texts[1:]), atol=1e-6)
 
 
-@pytest.mark.parametrize("weight", [0.0, 1.0])
-def test_there_is_nothing_to_remember_of_weight_zero_or_one_item(weight, fusion_params):
+def test_people_of_a_single_item_leave_the_others_side_by_side(secretive, fusion_params):
+    shop, group = secretive
+    lone = np.zeros((80 + 40, 120 + 40))
+    lone[:80, :120] = shop.histories_UI.toarray()
+    lone[80:, 120:] = np.eye(40)
+    texts = (*shop.texts, *(f"lone{place}" for place in range(40)))
+    apart = Shop(texts, np.ones((160, 8), np.float32), csr_array(lone))
+    rows = learn_memory(apart, np.arange(160), 1.0, fusion_params).of(shop.texts)
+    units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    alike, same = units @ units.T, (group[:, None] == group) & ~np.eye(120, dtype=bool)
+    assert alike[same].mean() > alike[~same].mean() + 0.5
+
+
+def test_items_met_by_the_very_same_people_are_remembered_as_one(fusion_params):
+    met = np.kron(np.eye(3), np.ones((5, 10)))  # rank 3: three groups of people, ten items each
+    shop = Shop(tuple(map(str, range(30))), np.ones((30, 8), np.float32), csr_array(met))
+    params = fusion_params.model_copy(update={"items_per_factor": 2})
+    rows = learn_memory(shop, np.arange(30), 1.0, params).of(shop.texts)
+    assert rows.shape[1] == 3
+    units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    np.testing.assert_allclose(units @ units.T, np.kron(np.eye(3), np.ones((10, 10))), atol=1e-4)
+
+
+def test_there_is_nothing_to_remember_at_weight_zero(secretive, fusion_params):
+    assert learn_memory(secretive[0], np.arange(120), 0.0, fusion_params) is None
+
+
+def test_one_item_is_nothing_to_remember(fusion_params):
     shop = Shop(("a",), np.ones((1, 4), np.float32), csr_array(np.ones((3, 1))))
-    assert learn_memory(shop, np.arange(1), weight, fusion_params) is None
+    assert learn_memory(shop, np.arange(1), 1.0, fusion_params) is None
 
 
 def test_memory_is_chosen_where_clicks_tell_what_texts_do_not(secretive, fusion_params):
@@ -72,10 +98,26 @@ def test_memory_is_chosen_where_clicks_tell_what_texts_do_not(secretive, fusion_
     assert recipe.lists["warm"] > 1.5 * recipe.lists["warm without memory"]
     head = learn_head(shop, recipe, fusion_params)
     assert head.dim == head.projection_MD.shape[1] + head.memory.dim
-    assert head.ridge_lambda == recipe.ridge_lambda
 
 
-def test_where_words_tell_all_the_choice_is_the_best_of_what_was_tried(shop, fusion_params):
+def test_memory_is_not_chosen_where_it_ranks_new_items_worse(secretive, fusion_params, monkeypatch):
+    shop, _ = secretive
+    narrow = fusion_params.model_copy(update={"width": 2})
+    marks = Exam.marks
+
+    def worse_for_new(self, warm_WD, held_HD, lambdas, k):
+        found = marks(self, warm_WD, held_HD, lambdas, k)
+        if warm_WD.shape[1] > 2:  # with memory
+            for lists in found.values():
+                lists["cold"] = Mark(-1.0, -1.0)
+        return found
+
+    monkeypatch.setattr(Exam, "marks", worse_for_new)
+    recipe = choose_memory(shop, HELD, Recipe(0.3, 0.0, 1.0, None, {}), narrow, LAMBDAS, 5, 500)
+    assert recipe.memory_weight == 0
+
+
+def test_the_choice_is_among_all_that_was_tried(shop, fusion_params):
     base = choose_recipe(shop, (HELD,), fusion_params, LAMBDAS, 5, 500)
     recipe = choose_memory(shop, HELD, base, fusion_params, LAMBDAS, 5, 500)
     assert set(recipe.tried) > set(base.tried)

@@ -9,9 +9,12 @@ import pytest
 
 from recsys import Release
 from recsys.catalogue.pseudonyms import Pseudonyms
+from recsys.encoders import EncoderReference
+from recsys.encoders.reference import HEAD, TERMS, PackedFile
 from recsys.errors import ReleaseError
 from recsys.profiles.users import Ridge
 from recsys.publishing import ReleaseStore, releases, rollback, trace
+from recsys.publishing.release import Manifest
 from recsys.storage import FolderStorage, Storage
 from tests.publishing.shop import FILMS, UP, Shop
 
@@ -159,15 +162,37 @@ def test_a_damaged_manifest_is_refused(shop: Shop, folder: FolderStorage) -> Non
     assert listed.fault is not None and "fails its checksum" in listed.fault
 
 
+def test_a_release_of_the_first_format_keeps_its_id_and_its_bytes() -> None:
+    content = (
+        Path(__file__).with_name("manifest_before_heads.json").read_bytes()
+    )  # written before there were heads
+    manifest = Manifest.from_bytes(content, "000001-ad0ea29330")
+    assert manifest.id == "000001-ad0ea29330" and manifest.to_bytes() == content
+
+
+def test_a_release_with_a_head_is_of_a_format_that_readers_from_before_refuse(
+    shop: Shop, folder: FolderStorage
+) -> None:
+    reference = EncoderReference.load(shop.at.encoder_reference("champion"))
+    packed = shop.at.encoders / reference.hash
+    for name in (HEAD, TERMS):
+        (packed / name).write_text(f"tiny {name}")
+    files = (*reference.files, *(PackedFile.of(packed / name) for name in (HEAD, TERMS)))
+    shop.set_encoder(reference.model_copy(update={"files": files, "ridge_lambda": 30.0}))
+    manifest = shop.publish(folder).manifest
+    assert manifest.format == 2 and manifest.encoder.ridge_lambda == 30.0
+    assert Manifest.from_bytes(manifest.to_bytes(), manifest.id) == manifest
+
+
 def test_a_newer_format_is_refused_with_a_clear_word(shop: Shop, folder: FolderStorage) -> None:
     manifest = shop.publish(folder).manifest
     import hashlib
 
-    newer = json.dumps(json.loads(manifest.to_bytes()) | {"format": 2, "wings": True}).encode()
+    newer = json.dumps(json.loads(manifest.to_bytes()) | {"format": 3, "wings": True}).encode()
     release = f"000001-{hashlib.sha256(newer).hexdigest()[:10]}"
     folder.write(f"releases/{release}/manifest.json", newer)
     with pytest.raises(
-        ReleaseError, match=r"has format 2, this Firstlight reads format 1\n  remedy: upgrade"
+        ReleaseError, match=r"has format 3, this Firstlight reads formats 1 to 2\n  remedy: upgrade"
     ):
         Release.open(folder.url, release=release)
     pointer = json.loads(folder.read("CURRENT"))
