@@ -45,9 +45,9 @@ class TrainingSummary(BaseModel):
     """0: nothing was better than the pretrained weights, which are then what is kept."""
     best_step: int
     validation: dict[str, float | None]
-    """ndcg@k and recall@k of the best epoch, and of epoch 0 as `pretrained/…`; of the head that was chosen, before
-    its memory, as `head/…`, of the encoder alone as `without_head/…`; `head/<list>/…` for the lists that memory was chosen by. None where nobody could be
-    asked."""
+    """ndcg@k and recall@k of the best epoch, and of epoch 0 as `pretrained/…`; of the head that was chosen, before its
+    memory, as `head/…`, of the encoder alone as `without_head/…`; `head/<list>/…` of the lists that memory was chosen
+    by. None where nobody could be asked."""
     width: int
     """Dimensions of a profile."""
     lexical_share: float | None
