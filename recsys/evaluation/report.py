@@ -175,8 +175,12 @@ class Report(BaseModel):
         """The slice of that name, where there is one."""
         return next((one for one in self.slices if one.name == name), None)
 
+    def seeds_on(self, part: SliceReport) -> list[tuple[JudgedSeed, SeedScores]]:
+        """Each training with what it reached on the slice; nothing where there was one only, or nobody to ask."""
+        return list(zip(self.seeds, part.seeds, strict=True)) if part.seeds else []
+
     def flat_metrics(self) -> dict[str, float | None]:
-        """`cold/recall@20` of the champion; `challenger/…`, `floors/random/…`, `rivals/…`, `seeds/7/…` of the others."""
+        """`cold/recall@20` of the champion; `challenger/…`, `floors/random/…`, `rivals/…`, `seeds/7/…` of others."""
         places = {CHAMPION: "", CHALLENGER: f"{CHALLENGER}/"}
         rivals = {rival: f"rivals/{rival}/" for part in self.slices for rival in part.rival_margins}
         return {
@@ -187,7 +191,7 @@ class Report(BaseModel):
         } | {
             f"seeds/{trained.seed}/{part.name}/{metric}": value
             for part in self.slices
-            for trained, of_seed in zip(self.seeds, part.seeds, strict=False)
+            for trained, of_seed in self.seeds_on(part)
             for metric, value in of_seed.metrics.items()
         }
 

@@ -7,7 +7,7 @@ from recsys.evaluation.report import CHALLENGER, CHAMPION, Report, SliceReport
 from recsys.gate.decision import Decision
 from recsys.gate.drawing import Difference, bars, curves, differences, label, margins
 from recsys.gate.params import GateParams
-from recsys.gate.rules import JUDGED_SLICE, judged_model, seeds_of, tolerances
+from recsys.gate.rules import JUDGED_SLICE, judged_model, tolerances
 from recsys.gate.template import TEMPLATE
 
 DRAWN = ("cold", "warm")
@@ -119,7 +119,7 @@ def _seeds(report: Report, params: GateParams) -> dict[str, object] | None:
     from markupsafe import Markup
 
     cold = report.slice(JUDGED_SLICE)
-    trained = seeds_of(report, cold) if cold else []
+    trained = report.seeds_on(cold) if cold else []
     if cold is None or not trained:
         return None
     metric = params.floor_metric if params.floor_metric in cold.over_seeds else next(iter(cold.over_seeds))

@@ -7,7 +7,7 @@ Sign and Wilcoxon tests err more often than they say on ranking metrics, the mor
 from collections.abc import Callable
 
 from recsys.evaluation.intervals import Interval
-from recsys.evaluation.report import CHALLENGER, CHAMPION, JudgedSeed, Report, SeedScores, SliceReport
+from recsys.evaluation.report import CHALLENGER, CHAMPION, Report, SliceReport
 from recsys.gate.params import GateParams
 
 JUDGED_SLICE = "cold"
@@ -104,7 +104,7 @@ def beats_champion_with_other_seeds(report: Report, params: GateParams) -> str |
         return _unknown(metric, cold.over_seeds)
     if over.low > params.min_margin_over_champion:
         return None
-    means = [(one.over_champion[metric].mean, trained.seed) for trained, one in seeds_of(report, cold)]
+    means = [(one.over_champion[metric].mean, trained.seed) for trained, one in report.seeds_on(cold)]
     (lowest, worst), (highest, best) = min(means), max(means)
     return (
         f"{metric} on cold items is not surely better than the champion's in the mean of {len(means)} seeds ({over}; "
@@ -180,11 +180,6 @@ def rules_for(report: Report) -> tuple[Rule, ...]:
     """What is asked of whom was judged."""
     beside = CHALLENGER_RULES if judged_model(report) == CHALLENGER else ()
     return RULES + beside + (SEED_RULES if report.seeds else ())
-
-
-def seeds_of(report: Report, part: SliceReport) -> list[tuple[JudgedSeed, SeedScores]]:
-    """Each training with what it reached on the slice; nothing where there was one only, or nobody to ask."""
-    return list(zip(report.seeds, part.seeds, strict=True)) if part.seeds else []
 
 
 def tolerances(params: GateParams) -> dict[str, float]:

@@ -21,11 +21,13 @@ from recsys.catalogue.parts import (
 )
 from recsys.encoders import EncoderReference
 from recsys.evaluation.seen import identity
-from recsys.features.text import feature_key, feature_path, item_texts
+from recsys.features.text import PREPROCESSING_VERSION, feature_key, feature_path, item_texts
+from recsys.profiles.cache import VectorCache
 from recsys.profiles.items import SCHEMA as ROWS_SCHEMA
 from recsys.profiles.items import segment_name, write_segment
 from recsys.settings import Settings
 from recsys.storage.atomic import write_parquet
+from recsys.training.seeds import TrainedSeed, TrainedSeeds, folder_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DIM, TASTES = 16, 6
@@ -126,6 +128,26 @@ class World:
         said = {"encoder_hash": encoder_hash, "trained_on": identity(self.at.split), "cut": None} | summary
         self.at.finetune.mkdir(parents=True, exist_ok=True)
         self.at.trained_on("challenger").write_text(json.dumps(said))
+
+    def trained_with(self, *siblings: float, dim: int = DIM, first: int = 7) -> None:
+        """The challenger that is there was trained several times; siblings: the noise of each further training.
+
+        Their profiles are all in the vector cache, so that nobody has to open encoders which these worlds do not have.
+        """
+        challenger = EncoderReference.load(self.at.encoder_reference("challenger"))
+        trained = [TrainedSeed(seed=first, encoder_hash=challenger.hash)]
+        for place, noise in enumerate(siblings, 1):
+            encoder_hash = hashlib.sha256(f"sibling {noise} {dim}".encode()).hexdigest()
+            packed = folder_of(self.at.finetune, first + place) / "packed"
+            made_of = {"hash": encoder_hash, "dim": dim, "ridge_lambda": 10.0 + place}
+            challenger.model_copy(update=made_of).save(packed / "encoder.json")
+            cache = VectorCache(self.at.vectors / f"{encoder_hash}-{PREPROCESSING_VERSION}", dim)
+            for _, _, rows, items in self.landed:
+                cache.add(
+                    rows["text_hash"].to_pylist(), np.stack([self.vector(item, noise, dim) for item in items])
+                )
+            trained.append(TrainedSeed(seed=first + place, encoder_hash=encoder_hash))
+        TrainedSeeds(seeds=tuple(trained)).save(self.at.finetune)
 
     def land_interactions(self, rows: list[tuple[str, str, datetime | None]]):
         """An interactions part."""

@@ -193,6 +193,76 @@ def test_an_encoder_trained_on_later_interactions_has_seen_the_answers(challenge
     assert list(Report.load(world.at.report).seen) == ["champion"]
 
 
+def with_seeds(n):
+    return settings(finetune={"seeds": n})
+
+
+def test_siblings_of_the_challenger_are_judged_like_it_and_change_nothing_else(challenged, tmp_path):
+    world = make_world(tmp_path, noise=NOISY)
+    split.run(world.settings, world.at)
+    world.challenge(0.03)
+    world.trained_with(0.2, 0.9)
+    evaluate.run(with_seeds(3), world.at)
+    report, once = Report.load(world.at.report), challenged[2]
+    assert [(one.seed, one.ridge_lambda) for one in report.seeds] == [(7, 10.0), (8, 11.0), (9, 12.0)]
+    assert report.seeds[0].encoder_hash == report.challenger_hash
+    for part, alone in zip(report.slices, once.slices, strict=True):
+        assert part.model_copy(update={"seeds": (), "over_seeds": {}}) == alone
+        own, good, bad = part.seeds
+        assert own.over_champion == {m: part.challenger_margins["champion"][m] for m in own.over_champion}
+        assert own.metrics == {name: part.models["challenger"].metrics[name] for name in own.metrics}
+        over = part.over_seeds["ndcg@20"]
+        means = [one.over_champion["ndcg@20"].mean for one in part.seeds]
+        assert over.mean == pytest.approx(sum(means) / 3, abs=2e-6)
+        assert over.low < over.mean < over.high
+    own, good, bad = report.slice("cold").seeds
+    assert own.metrics["ndcg@20"] > good.metrics["ndcg@20"] > bad.metrics["ndcg@20"]
+    assert good.over_champion["ndcg@20"].low > 0 > bad.over_champion["ndcg@20"].high
+    metrics = json.loads(world.at.metrics.read_text())
+    assert metrics["seeds/9/cold/ndcg@20"] == bad.metrics["ndcg@20"]
+
+
+def test_a_sibling_is_judged_by_its_own_profiles_as_if_it_were_the_challenger(tmp_path):
+    """Of one noise they are the very same encoder: whatever differs would be a mistake."""
+    world = make_world(tmp_path, noise=NOISY)
+    split.run(world.settings, world.at)
+    world.challenge(0.3, dim=24)
+    world.trained_with(0.3, dim=24)
+    chosen = with_seeds(2)
+    one_lambda = {"ridge_lambda": 11.0}  # that of the sibling, now of the challenger too
+    evaluate.run(chosen.model_copy(update={"users": chosen.users.model_copy(update=one_lambda)}), world.at)
+    for part in Report.load(world.at.report).slices:
+        own, sibling = part.seeds
+        assert own.metrics == sibling.metrics
+
+
+def test_one_seed_asks_for_no_siblings_even_where_some_lie(tmp_path):
+    world = make_world(tmp_path, noise=NOISY)
+    split.run(world.settings, world.at)
+    world.challenge(0.03)
+    world.trained_with(0.2)
+    evaluate.run(world.settings, world.at)
+    report = Report.load(world.at.report)
+    assert report.seeds == () and all(part.seeds == () and part.over_seeds == {} for part in report.slices)
+
+
+def test_seeds_that_were_asked_for_and_not_trained_are_refused_with_the_stage_that_trains(tmp_path):
+    world = make_world(tmp_path, noise=NOISY)
+    split.run(world.settings, world.at)
+    evaluate.run(with_seeds(2), world.at)  # there is no challenger: nothing is asked of it
+    world.challenge(0.03)
+    with pytest.raises(ArtifactMissing, match=r"seeds.json(.|\n)*dvc repro finetune"):
+        evaluate.run(with_seeds(2), world.at)
+    world.trained_with(0.2)
+    with pytest.raises(ArtifactMissing, match="with 2 seeds, the challenger is .* asks for 3"):
+        evaluate.run(with_seeds(3), world.at)
+    for path in world.at.profiles("challenger").iterdir():
+        path.unlink()
+    world.challenge(0.5)  # another challenger, the seeds are those of the one before
+    with pytest.raises(ArtifactMissing, match="is of encoder .* the challenger is"):
+        evaluate.run(with_seeds(2), world.at)
+
+
 def test_a_summary_of_another_training_is_refused(tmp_path):
     world = make_world(tmp_path, noise=NOISY)
     split.run(world.settings, world.at)

@@ -1,6 +1,7 @@
 import pytest
 
 from recsys.errors import ArtifactMissing
+from recsys.evaluation.report import Report
 from recsys.gate.decision import Decision
 from recsys.stages import evaluate, gate, split
 from tests.stages.judged_world import make_world, settings
@@ -58,3 +59,36 @@ def test_a_better_challenger_passes_the_gate_and_a_worse_one_does_not(tmp_path):
     decision = Decision.load(world.at.decision)
     assert not decision.open
     assert any("not surely better than the champion's" in reason for reason in decision.reasons)
+
+
+def test_a_lucky_first_seed_with_bad_siblings_keeps_the_gate_closed_and_good_siblings_open_it(tmp_path):
+    world = make_world(tmp_path, noise=0.6)
+    loose = dict.fromkeys(("max_loss_warm", "max_loss_head", "max_loss_tail"), 0.3)
+    once = settings(gate={"min_margin_over_floor": -1.0, **loose})
+    thrice = settings(gate={"min_margin_over_floor": -1.0, **loose}, finetune={"seeds": 3})
+    split.run(once, world.at)
+    world.challenge(0.03)
+
+    def verdict(chosen):
+        evaluate.run(chosen, world.at)
+        gate.run(chosen, world.at)
+        return Decision.load(world.at.decision)
+
+    assert verdict(once).open and "seeds" not in world.at.gate_page.read_text()
+    world.trained_with(0.9, 2.0)  # worse than the champion, and much worse
+    lucky = verdict(thrice)
+    assert not lucky.open and len(lucky.reasons) == 1
+    lowest, *_, highest = sorted(
+        (one.over_champion["ndcg@20"].mean, trained.seed)
+        for report in [Report.load(world.at.report)]
+        for trained, one in report.seeds_on(report.slice("cold"))
+    )
+    assert lowest[1] == 9 and highest[1] == 7
+    for value, seed in (lowest, highest):
+        assert f"{value:+.4f} with seed {seed}" in lucky.reasons[0]
+    assert (
+        "3 seeds" in world.at.gate_page.read_text()
+        and "seed 7 (challenger)" in world.at.gate_page.read_text()
+    )
+    world.trained_with(0.04, 0.05)
+    assert verdict(thrice).open
