@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap as reference
 
-from recsys.evaluation.intervals import bootstrap
+from recsys.evaluation.intervals import bootstrap, bootstrap_over_seeds
 
 
 def test_interval_agrees_with_the_percentile_bootstrap_of_scipy():
@@ -46,3 +46,55 @@ def test_columns_share_their_resamples():
 def test_no_users_and_missing_values_are_refused(values):
     with pytest.raises(ValueError, match="finite values of at least one user"):
         bootstrap(values, 100, 0)
+
+
+def test_over_seeds_agrees_with_drawing_users_and_seeds_one_by_one():
+    rng = np.random.default_rng(11)
+    values_US = rng.normal(0.1, 0.3, (40, 1)) + rng.normal(0, 0.1, (1, 4)) + rng.normal(0, 0.2, (40, 4))
+    drawn = [values_US[np.ix_(rng.integers(0, 40, 40), rng.integers(0, 4, 4))].mean() for _ in range(20_000)]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    (ours,) = bootstrap_over_seeds(values_US[:, :, None], rounds=20_000, seed=12)
+    assert ours.mean == pytest.approx(values_US.mean())
+    assert ours.low == pytest.approx(low, abs=0.05 * (high - low))
+    assert ours.high == pytest.approx(high, abs=0.05 * (high - low))
+
+
+def test_one_seed_and_seeds_that_agree_give_the_interval_over_users():
+    values_UM = np.random.default_rng(13).normal(size=(60, 2))
+    for n_seeds in (1, 3):
+        repeated_USM = np.repeat(values_UM[:, None], n_seeds, axis=1)
+        for ours, theirs in zip(
+            bootstrap_over_seeds(repeated_USM, 300, 14), bootstrap(values_UM, 300, 14), strict=True
+        ):
+            assert (ours.mean, ours.low, ours.high) == pytest.approx((theirs.mean, theirs.low, theirs.high))
+
+
+def test_a_lucky_seed_cannot_pay_for_a_bad_one_though_the_mean_over_users_is_sure():
+    noise = np.random.default_rng(15).normal(scale=0.05, size=(2000, 2))
+    values_US = noise + [0.2, -0.05]
+    assert bootstrap(values_US.mean(axis=1, keepdims=True), 500, 16)[0].low > 0.06
+    assert bootstrap_over_seeds(values_US[:, :, None], 500, 16)[0].low < 0
+
+
+def test_a_training_that_gains_nothing_passes_less_often_the_more_of_it_is_resampled():
+    """Seeds differ by three times the error of a mean over users, as in the docstring."""
+    rng = np.random.default_rng(17)
+    n_users, n_seeds, n_trials = 60, 3, 400
+    opened = np.zeros(3)
+    for _ in range(n_trials):
+        own_US = rng.normal(0, 0.1, (n_users, 1)) + rng.normal(0, 0.3 / np.sqrt(n_users), (1, n_seeds))
+        first_UM, mean_UM = own_US[:, :1], own_US.mean(axis=1, keepdims=True)
+        intervals = (
+            bootstrap(first_UM, 100, 18)[0],
+            bootstrap(mean_UM, 100, 18)[0],
+            bootstrap_over_seeds(own_US[:, :, None], 100, 18)[0],
+        )
+        is_above = np.array([one.low > 0 for one in intervals])
+        opened += is_above & is_above[0]  # the challenger's own interval is asked for as well
+    alone, over_users, over_both = opened / n_trials
+    assert alone > 0.2 and over_both < 0.6 * over_users < 0.6 * alone
+
+
+def test_without_a_seed_there_is_nothing_to_resample():
+    with pytest.raises(ValueError, match="finite values of at least one user"):
+        bootstrap_over_seeds(np.empty((5, 0, 1)), 100, 0)

@@ -10,17 +10,19 @@ from recsys.evaluation.report import (
     Comparison,
     ExampleUser,
     Finding,
+    JudgedSeed,
     ListedItem,
     ModelScores,
     MovedItem,
     Report,
+    SeedScores,
     SliceReport,
 )
 from recsys.evaluation.seen import TrainedOn
 from recsys.gate.decision import Decision, decide
 from recsys.gate.page import render
 from recsys.gate.params import GateParams
-from recsys.gate.rules import CHALLENGER_RULES, RULES
+from recsys.gate.rules import CHALLENGER_RULES, RULES, SEED_RULES
 
 PARAMS = GateParams(
     floor_metric="ndcg@20",
@@ -245,8 +247,9 @@ def test_better_in_the_mean_is_not_enough_when_the_interval_reaches_zero():
 
 
 def test_an_older_report_without_the_newer_fields_is_read_as_one_without_a_challenger(tmp_path):
-    newer = {name: True for name in ("challenger_hash", "holdout", "trained", "seen", "comparison")}
-    old = report().model_dump_json(exclude=newer | {"slices": {"__all__": {"challenger_margins"}}})
+    newer = {name: True for name in ("challenger_hash", "holdout", "trained", "seen", "comparison", "seeds")}
+    later = {"challenger_margins", "rival_margins", "seeds", "over_seeds"}
+    old = report().model_dump_json(exclude=newer | {"slices": {"__all__": later}})
     (tmp_path / "report.json").write_text(old)
     assert decide(Report.load(tmp_path / "report.json"), PARAMS) == decide(report(), PARAMS)
 
@@ -288,3 +291,82 @@ def test_the_page_stands_when_only_cold_items_were_met():
     made = challenged(without=("warm", "head", "tail"))
     page = render(made, decide(made, PARAMS), PARAMS)
     assert page.count("No test user met such an item") == 3 and "cold items</td>" in page
+
+
+def with_seeds(*, over=0.001, means=(0.011, 0.05, -0.02)):
+    """The same challenger trained with three seeds; over: lower end of the interval of their mean on cold items."""
+    made = challenged()
+    hashes = ["cd" * 32, "12" * 32, "34" * 32]
+    cold = made.slice("cold").model_copy(
+        update={
+            "seeds": tuple(
+                SeedScores(
+                    metrics=dict.fromkeys(METRICS, 0.3 + mean),
+                    over_champion=dict.fromkeys(METRICS, around(mean - 0.01)),
+                )
+                for mean in means
+            ),
+            "over_seeds": dict.fromkeys(METRICS, around(over, 0.04)),
+        }
+    )
+    seeds = [JudgedSeed(seed=5 + n, encoder_hash=one, ridge_lambda=10.0) for n, one in enumerate(hashes)]
+    return made.model_copy(update={"seeds": tuple(seeds), "slices": (cold, *made.slices[1:])})
+
+
+def test_trained_with_several_seeds_one_more_rule_is_asked():
+    decision = decide(with_seeds(), PARAMS)
+    assert decision.open
+    asked = [check.rule for check in decision.checks]
+    assert asked == [rule.__name__ for rule in RULES + CHALLENGER_RULES + SEED_RULES]
+
+
+def test_a_mean_over_seeds_that_is_not_surely_better_closes_the_gate_and_names_lowest_and_highest():
+    decision = decide(with_seeds(over=0.0), PARAMS)
+    (reason,) = decision.reasons
+    assert "in the mean of 3 seeds (+0.0200 [+0.0000, +0.0400]; " in reason
+    assert "lowest -0.0200 with seed 7, highest +0.0500 with seed 6): the lower end must exceed +0" in reason
+
+
+def test_good_siblings_do_not_open_the_gate_for_a_challenger_that_is_not_surely_better_itself():
+    made = with_seeds(over=0.3)
+    unlucky = made.slices[0].challenger_margins["champion"] | {"ndcg@20": around(-0.001)}
+    cold = made.slices[0].model_copy(
+        update={"challenger_margins": made.slices[0].challenger_margins | {"champion": unlucky}}
+    )
+    decision = decide(made.model_copy(update={"slices": (cold, *made.slices[1:])}), PARAMS)
+    assert len(decision.reasons) == 1 and "is not surely better than the champion's (" in decision.reasons[0]
+
+
+def test_seeds_that_could_not_be_compared_are_refused_not_passed_over():
+    made = with_seeds()
+    bare = made.slices[0].model_copy(update={"seeds": (), "over_seeds": {}})
+    decision = decide(made.model_copy(update={"slices": (bare, *made.slices[1:])}), PARAMS)
+    assert len(decision.reasons) == 1 and "the seeds could not be compared" in decision.reasons[0]
+
+
+def test_the_page_shows_every_seed_in_a_figure_and_a_table_and_nothing_of_it_with_one():
+    made = with_seeds(over=-0.01)
+    page = render(made, decide(made, PARAMS), PARAMS)
+    places = [
+        page.index(words)
+        for words in (
+            "in the mean of 3 seeds",
+            "Challenger beside champion",
+            "Trained with 3 seeds",
+            "Leak report",
+        )
+    ]
+    assert places == sorted(places)
+    assert page.count("<svg") == 2 + 2 * 3 + 1
+    for words in ("seed 5 (challenger)</td>", "seed 7</td>", "<code>3434343434</code>", "0.3137</td>"):
+        assert words in page
+    once = challenged()
+    assert "seeds" not in render(once, decide(once, PARAMS), PARAMS)
+
+
+def test_a_report_with_seeds_comes_back_as_saved_and_its_metrics_are_flat(tmp_path):
+    with_seeds().save(tmp_path / "report.json")
+    assert Report.load(tmp_path / "report.json") == with_seeds()
+    flat = with_seeds().flat_metrics()
+    assert flat["seeds/6/cold/ndcg@20"] == pytest.approx(0.35) and "seeds/6/warm/ndcg@20" not in flat
+    assert not any(name.startswith("seeds/") for name in challenged().flat_metrics())
