@@ -1,7 +1,10 @@
 import csv
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,16 +12,27 @@ import pytest
 from recsys.catalogue.split import Split
 from recsys.encoders import EncoderReference, open_encoder
 from recsys.errors import ArtifactMissing, ConfigError
-from recsys.stages import finetune, profiles, split
+from recsys.evaluation.report import Report
+from recsys.stages import evaluate, finetune, profiles, split
+from recsys.training.progress import TrainingProgress
+from recsys.training.seeds import TrainedSeeds
 from recsys.training.summary import TrainingSummary
-from tests.stages.judged_world import make_world, settings
+from tests.stages.judged_world import ROOT, World, make_world, settings
 from tests.training.shop import QUICK
+
+
+def chosen_for(encoder, **finetune):
+    """Quick settings for training that encoder."""
+    return settings(
+        finetune=QUICK | {"batch_items": 48} | finetune,
+        encoder={"source": str(encoder), "max_tokens": 48},
+        users={"ridge_lambda": 1.0},
+    )
 
 
 @pytest.fixture(scope="module")
 def chosen(tiny_encoder):
-    encoder = {"source": str(tiny_encoder), "max_tokens": 48}
-    return settings(finetune=QUICK | {"batch_items": 48}, encoder=encoder, users={"ridge_lambda": 1.0})
+    return chosen_for(tiny_encoder)
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +41,21 @@ def world(tmp_path_factory, chosen):
     split.run(made.settings, made.at)
     finetune.run(chosen, made.at)
     return made
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory, tiny_encoder):
+    made = make_world(tmp_path_factory.mktemp("twice"))
+    split.run(made.settings, made.at)
+    finetune.run(chosen_for(tiny_encoder, seeds=2), made.at)
+    return made
+
+
+def written(world):
+    """Everything that the stage leaves for others, by name."""
+    paths = [path for path in world.at.finetune.rglob("*") if path.is_file()]
+    paths.append(world.at.encoder_reference("challenger"))
+    return {str(path.relative_to(world.at.root)): path.read_bytes() for path in paths}
 
 
 def test_the_challenger_is_packed_and_is_the_model_that_was_saved(world):
@@ -161,3 +190,98 @@ def test_nothing_of_the_workspaces_place_is_written(world):
         if path.is_file():
             assert str(world.at.root).encode() not in path.read_bytes()
     assert json.loads(world.at.encoder_reference("challenger").read_text())["registry"] is None
+
+
+def test_two_seeds_give_two_encoders_and_the_first_is_the_one_of_a_single_training(world, twice):
+    once, both = written(world), written(twice)
+    summary = "artifacts/finetune/summary.json"
+    lists = {summary, "artifacts/finetune/seeds/seeds.json"}  # they say how many seeds there were
+    assert {name: both[name] for name in once.keys() - lists} == {
+        name: once[name] for name in once.keys() - lists
+    }
+    assert json.loads(both[summary])["params"].pop("seeds") == 2
+    for one in (once, both):
+        one[summary] = json.loads(one[summary]) | {"params": None}
+    assert once[summary] == both[summary]
+    added = {name.removeprefix("artifacts/finetune/seeds/2/") for name in both.keys() - once.keys()}
+    assert {"packed/encoder.json", "packed/model.bin", "summary.json", "history.csv"} <= added
+    assert not any(name.startswith(("model/", "artifacts")) for name in added)
+    first, second = TrainedSeeds.load(twice.at.finetune).seeds
+    assert (first.seed, second.seed) == (1, 2) and first.encoder_hash != second.encoder_hash
+    assert first.encoder_hash == EncoderReference.load(twice.at.encoder_reference("challenger")).hash
+    sibling = TrainingSummary.load(twice.at.finetune / "seeds/2/summary.json")
+    assert sibling.encoder_hash == second.encoder_hash and sibling.params.seed == 2
+    assert sibling.trained_on == TrainingSummary.load(world.at.finetune / "summary.json").trained_on
+
+
+def test_a_single_training_lists_itself_alone(world):
+    (only,) = TrainedSeeds.load(world.at.finetune).seeds
+    assert only.encoder_hash == EncoderReference.load(world.at.encoder_reference("challenger")).hash
+    assert [path.name for path in (world.at.finetune / "seeds").iterdir()] == ["seeds.json"]
+
+
+def test_checkpoints_of_every_seed_stay_and_those_of_a_seed_no_longer_asked_for_go(twice, chosen, tmp_path):
+    names = {path.name for path in twice.at.training.iterdir()}
+    assert len(names) == 3 and "frozen" in names
+    copy = make_world(tmp_path)
+    shutil.copytree(twice.at.root, copy.at.root, dirs_exist_ok=True)
+    finetune.run(chosen, copy.at)
+    left = {path.name for path in copy.at.training.iterdir()}
+    assert left < names and len(left) == 2
+    assert [path.name for path in (copy.at.finetune / "seeds").iterdir()] == ["seeds.json"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from recsys.stages import finetune, split
+from recsys.training.progress import TrainingProgress
+from tests.stages.judged_world import make_world
+from tests.stages.test_finetune import chosen_for
+
+steps, stepped = [], TrainingProgress.on_step
+
+def on_step(self, loss, n_examples):
+    stepped(self, loss, n_examples)
+    steps.append(loss)
+    if len(steps) == steps_of_first + 5:  # the fifth step of the second seed
+        os.kill(os.getpid(), signal.SIGKILL)
+
+TrainingProgress.on_step = on_step
+steps_of_first = int(sys.argv[3])
+world = make_world(Path(sys.argv[1]))
+split.run(world.settings, world.at)
+finetune.run(chosen_for(Path(sys.argv[2]), seeds=2), world.at)
+"""
+
+
+def test_killed_in_its_second_seed_it_goes_on_there_and_leaves_the_same_bytes(
+    twice, tiny_encoder, tmp_path, monkeypatch
+):
+    n_steps = TrainingSummary.load(twice.at.finetune / "summary.json").n_steps
+    arguments = [str(tmp_path), str(tiny_encoder), str(n_steps)]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], cwd=ROOT, env=os.environ, check=False)
+    assert killed.returncode == -9
+    world = World(tmp_path)
+    assert not world.at.encoder_reference("challenger").exists()  # not before every seed is there
+    starts = []
+    monkeypatch.setattr(TrainingProgress, "on_start", lambda self, done, total: starts.append((done, total)))
+    finetune.run(chosen_for(tiny_encoder, seeds=2), world.at)
+    (done_first, total), (done_second, _) = starts
+    assert done_first == n_steps and 0 < done_second < 5 <= total
+    assert written(world) == written(twice)
+
+
+def test_siblings_are_judged_on_a_machine_that_only_pulled(twice, tiny_encoder):
+    chosen = chosen_for(tiny_encoder, seeds=2)
+    profiles.run(chosen, twice.at, "challenger")
+    evaluate.run(chosen, twice.at)
+    report, cached = Report.load(twice.at.report), sorted(path.name for path in twice.at.vectors.iterdir())
+    sibling = TrainedSeeds.load(twice.at.finetune).siblings[0].encoder_hash
+    assert report.seeds[1].encoder_hash == sibling and any(name.startswith(sibling) for name in cached)
+    own, other = report.slice("cold").seeds
+    assert own.metrics != other.metrics
+    shutil.rmtree(twice.at.encoders)
+    shutil.rmtree(twice.at.vectors)
+    evaluate.run(chosen, twice.at)
+    assert Report.load(twice.at.report) == report
