@@ -36,7 +36,8 @@ one run of each model.
   encoder's; what `evaluate.rivals` may name. Each chooses its settings by ndcg@20 of mixed lists on a fifth of the
   known items and pairs, held out three times (once from 5,000 warm items); where it reads a head, one that was learned
   without these. Stage `evaluate` cannot learn a head anew for that: there a rival over a champion whose head was
-  trained on the same interactions takes cold items for better known than they are, and its mixed list may be worse.
+  trained on the same interactions takes cold items for better known than they are, and chooses worse (`ease_prior` on
+  MovieLens, cold items: ndcg@20 .384 instead of .404).
 - **als, ease**: the collaborative models alone; of a cold item they know nothing.
 
 Each cell: the mean over users, and its difference from `ridge, head` with the paired 95 % bootstrap interval over

@@ -31,7 +31,7 @@ MAP_LAMBDAS = (10.0, 1.0, 100.0)
 """Of the map, in squared profile lengths; chosen on practice, the first is the default."""
 KAPPAS = (20.0, 0.0, 5.0, 100.0)
 """Interactions that the mapped factors count for; chosen on practice, the first is the default."""
-LIFTS = (1.0, 1.5, 2.0, 3.0)
+LIFTS = (1.0, 1.5, 2.0, 3.0, 5.0)
 """Chosen on practice, the first is the default."""
 
 
