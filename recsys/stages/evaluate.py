@@ -21,6 +21,7 @@ from recsys.evaluation.report import CHALLENGER, CHAMPION, Finding, JudgedSeed, 
 from recsys.evaluation.seen import TrainedOn, has_seen, hash_rule, identity
 from recsys.features.text import SCHEMA, feature_files
 from recsys.profiles.items import Segment, list_segments, segment_name
+from recsys.profiles.params import UsersParams
 from recsys.retrieval.recaller import Recaller
 from recsys.retrieval.recallers import RECALLERS
 from recsys.settings import Settings
@@ -38,6 +39,12 @@ class _Seed:
     reference: EncoderReference
     packed: Path
     """Its files, where `finetune` left them and DVC brings them."""
+
+    def judged(self, users: UsersParams) -> JudgedSeed:
+        """As the report names it."""
+        return JudgedSeed(
+            seed=self.seed, encoder_hash=self.reference.hash, ridge_lambda=users.lambda_of(self.reference)
+        )
 
 
 def run(settings: Settings, at: Artifacts) -> None:
@@ -67,14 +74,7 @@ def run(settings: Settings, at: Artifacts) -> None:
         challenger_hash=EncoderReference.load(at.encoder_reference(CHALLENGER)).hash if challenged else None,
         ridge_lambda=holdout.known.ridge_lambda,
         challenger_lambda=challenged.known.ridge_lambda if challenged else None,
-        seeds=tuple(
-            JudgedSeed(
-                seed=one.seed,
-                encoder_hash=one.reference.hash,
-                ridge_lambda=settings.users.lambda_of(one.reference),
-            )
-            for one in seeds
-        ),
+        seeds=tuple(one.judged(settings.users) for one in seeds),
         k=settings.evaluate.k,
         split_by=split.summary.by,
         cut=split.summary.cut,

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from recsys.catalogue.split import Split
+from recsys.encoders import EncoderReference
 from recsys.errors import ArtifactMissing, ConfigError
 from recsys.evaluation.report import Report
 from recsys.gate.decision import decide
@@ -236,6 +237,20 @@ def test_a_sibling_is_judged_by_its_own_profiles_as_if_it_were_the_challenger(tm
         assert own.metrics == sibling.metrics
 
 
+def test_siblings_of_whom_nobody_can_be_asked_leave_empty_slices(tmp_path):
+    world = make_world(tmp_path, noise=NOISY)
+    split.run(world.settings, world.at)
+    world.challenge(0.03)
+    world.trained_with(0.2)
+    made = Split.load(world.at.split)
+    Split(made.summary, made.train, made.test.slice(0, 0), made.items).save(world.at.split)
+    evaluate.run(with_seeds(2), world.at)
+    report = Report.load(world.at.report)
+    assert len(report.seeds) == 2 and all(part.seeds == () for part in report.slices)
+    reasons = decide(report, with_seeds(2).gate).reasons
+    assert any("the seeds could not be compared" in reason for reason in reasons)
+
+
 def test_one_seed_asks_for_no_siblings_even_where_some_lie(tmp_path):
     world = make_world(tmp_path, noise=NOISY)
     split.run(world.settings, world.at)
@@ -311,3 +326,24 @@ def test_rivals_that_nobody_knows_or_that_are_named_twice_are_refused_by_key(riv
     path.write_text((ROOT / "params.yaml").read_text().replace("  rivals: []", f"  rivals: {rivals}"))
     with pytest.raises(ConfigError, match=words):
         Settings.load(path)
+
+
+def test_each_encoder_is_judged_with_the_lambda_that_it_brought(tmp_path):
+    world = make_world(tmp_path, noise=NOISY)
+    split.run(world.settings, world.at)
+    world.challenge(0.1)
+    found = []
+    for lambdas in ({}, {"champion": 1e4}, {"champion": 1e4, "challenger": 0.01}):
+        for role, one in lambdas.items():
+            path = world.at.encoder_reference(role)
+            EncoderReference.load(path).model_copy(update={"ridge_lambda": one}).save(path)
+        evaluate.run(world.settings, world.at)
+        report = Report.load(world.at.report)
+        models = report.slice("warm").models
+        scores = {role: models[role].recall_by_k for role in ("champion", "challenger")}
+        found.append((report.ridge_lambda, report.challenger_lambda, scores))
+    own = world.settings.users.ridge_lambda
+    assert [(one, other) for one, other, _ in found] == [(own, own), (1e4, own), (1e4, 0.01)]
+    plain, champion, both = (scores for _, _, scores in found)
+    assert champion["champion"] != plain["champion"] and champion["challenger"] == plain["challenger"]
+    assert both["champion"] == champion["champion"] and both["challenger"] != champion["challenger"]
