@@ -1,5 +1,6 @@
 """The slow loop and the release loop in a real Airflow with a real MLflow; the tests run in order, on one platform."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -7,16 +8,17 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
 import yaml
 
-from demo.airflow_client import FINISHED, AirflowRefused
+from demo.airflow_client import FINISHED, SERVER_ERROR, AirflowRefused
 from demo.processes import path_with_venv
 from recsys import Release
 from recsys.publishing import ReleaseStore
-from recsys.registry import champion, entries, mlflow
+from recsys.registry import champion, entries, mlflow, n_interactions, n_trained
 from recsys.storage import open_storage
 from tests.registry.judged import by_hand, client_of
 from tests.training.shop import shop_pairs, shop_texts
@@ -255,3 +257,65 @@ def test_what_a_lost_webhook_told_is_found_a_foreign_version_refused_and_an_earl
     assert {"late", *shop_texts()} <= set(Release.open(shop.store).items)  # nothing was reverted
     last = entries(shop.mlflow)[-1]
     assert (last.alias, last.how, last.version) == ("champion", "by hand", "1")
+
+
+LOOK = "train_when_due"
+
+
+def insist(shop, method, path, body=None):
+    """Ask until Airflow takes it: on sqlite it may be too busy to write."""
+
+    def taken():
+        try:
+            return shop.airflow._ask(method, path, body)
+        except AirflowRefused as error:
+            if error.status < SERVER_ERROR:
+                raise
+            return None
+
+    return shop.wait(taken, f"{method} {path} is taken", SLOW)
+
+
+def woken(shop, known, task_state):
+    """Wait for a training of no known id whose first task is in a state."""
+
+    def found():
+        runs = [run for run in shop.airflow.runs(TRAIN) if run.id not in known]
+        return [run for run in runs if states(shop, run).get("make-workspace") == task_state]
+
+    return shop.wait(found, f"an event wakes a training, make-workspace is {task_state}", SLOW)[0]
+
+
+def trainings(shop):
+    return {run.id for run in shop.airflow.runs(TRAIN)}
+
+
+def test_enough_new_interactions_start_a_training_and_none_beside_it_or_after_it_failed(shop, training):
+    ended(shop, TRAIN, training)
+    accepted, known = n_interactions(shop.workspace / "data"), trainings(shop)
+    assert n_trained(shop.mlflow) == accepted  # by hand or by itself, whatever the gate said: it counts
+    settings = yaml.safe_load((shop.workspace / "params.yaml").read_text("utf-8"))
+    settings["slow_loop"]["train_after_interactions"] = 3
+    (shop.workspace / "params.yaml").write_text(yaml.safe_dump(settings), "utf-8")
+    for dag in (LOOK, TRAIN):  # Airflow would read them again within a minute
+        token = shop.airflow._ask("GET", f"/api/v2/dags/{dag}")["file_token"]
+        with contextlib.suppress(AirflowRefused):
+            shop.airflow._ask("PUT", f"/api/v2/parseDagFile/{token}")
+    rows = [
+        {"user_id": user, "item_id": item, "event": "view", "timestamp": 1.71e9}
+        for user, item in shop_pairs()[:3]
+    ]
+    shop.land("shop-again.jsonl", rows, kind="interactions")
+    run = woken(shop, known, "success")
+    assert run.kind == "asset_triggered"
+    look = shop.airflow.trigger(LOOK)
+    assert ended(shop, LOOK, look) == {"due": "skipped"}
+    insist(shop, "PATCH", f"/api/v2/dags/{TRAIN}/dagRuns/{quote(run.id)}", {"state": "failed"})
+    shop.wait(lambda: shop.quiet(TRAIN), "it ends", SLOW)
+    asked = recsys(shop, "due")
+    assert asked.returncode == 99 and f"a training on {accepted + 3} was begun" in asked.stderr
+    # An event that stranded, or that a person makes, wakes a run that looks for itself.
+    known, assets = trainings(shop), shop.airflow._ask("GET", "/api/v2/assets?uri_pattern=training-due")
+    insist(shop, "POST", "/api/v2/assets/events", {"asset_id": assets["assets"][0]["id"], "extra": {}})
+    idle = woken(shop, known, "skipped")
+    assert set(ended(shop, TRAIN, idle.id).values()) == {"skipped"}
