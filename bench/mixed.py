@@ -9,7 +9,7 @@ import argparse
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from bench.protocols import require_shared_data
 from bench.quality import commit
 from recsys.evaluation.ranking import ndcg_at_k, recall_at_k
 from recsys.retrieval.als_map import als_factors
-from recsys.retrieval.ease_prior import LAMBDAS, ease_weights
+from recsys.retrieval.ease_prior import LAMBDAS, LIFTS, MAX_ITEMS, ease_weights
 from recsys.retrieval.exact import best_of
 from recsys.retrieval.histories import padded
-from recsys.retrieval.practice import choose
+from recsys.retrieval.practice import Practice, choose
+from recsys.retrieval.rbf_ridge import most_met
 from recsys.retrieval.recaller import Known, Recaller
 from recsys.retrieval.recallers import RECALLERS
 
@@ -63,6 +64,21 @@ def ridge(setup: Setup) -> Answer:
     }  # fmt: skip
 
 
+def lifted_ridge(setup: Setup) -> Answer:
+    """The champion's way, with the scores of cold items times one factor that practice chooses."""
+
+    def tried(one: Practice) -> Iterator[tuple[float, float]]:
+        scores_UC = RECALLERS["ridge"](one.known).scores(one.users, one.candidates)
+        is_cold_C = one.known.n_met_I[one.candidates] == 0
+        for lift in LIFTS:
+            yield lift, one.ndcg(scores_UC * np.where(is_cold_C, lift, 1.0))
+
+    found = choose(setup.head_practices, tried)
+    scores_UI = scores_of(setup, RECALLERS["ridge"](setup.head))
+    scores_UI[:, setup.task.cold] *= found
+    return scores_UI, {"lift": found}
+
+
 def firstlight(setup: Setup) -> Answer:
     """The champion's way, by the recipe that stage `finetune` chooses."""
     recipe = setup.recipe_with_memory
@@ -94,18 +110,20 @@ def ease(setup: Setup) -> Answer:
 
 
 def ease_scores(known: Known, users: NDArray[np.int64], ease_lambda: float) -> NDArray[np.float32]:
-    """scores_UI over all warm items; NEVER for the others."""
-    histories_UW = known.histories_UI[:, known.warm]
-    gram_WW = (histories_UW.T @ histories_UW).toarray()
-    weights_WW = ease_weights(gram_WW, np.zeros_like(gram_WW), ease_lambda)
+    """scores_UI over the warm items that were met most; NEVER for the others."""
+    items = most_met(known, MAX_ITEMS)
+    histories_US = known.histories_UI[:, items]
+    gram_SS = (histories_US.T @ histories_US).toarray()
+    weights_SS = ease_weights(gram_SS, np.zeros_like(gram_SS), ease_lambda)
     scores_UI = np.full((len(users), len(known.texts)), NEVER)
-    scores_UI[:, known.warm] = histories_UW[users] @ weights_WW
+    scores_UI[:, items] = histories_US[users] @ weights_SS
     return scores_UI
 
 
 MODELS: dict[str, Callable[[Setup], Answer]] = {
     "firstlight (memory)": firstlight,
     "ridge, head": ridge,
+    "ridge lifted, head": lifted_ridge,
     "ridge, encoder": bare_ridge,
     "tfidf_centroid": plain("tfidf_centroid"),
     "popular": plain("popular"),

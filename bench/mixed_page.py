@@ -31,6 +31,8 @@ one run of each model.
 
 - **firstlight (memory)**: ridge users over a head with memory, as stage `finetune` chooses it; what ships.
 - **ridge, head**: the same without memory, as `recsys benchmark cold-start` chooses it. All differences are to it.
+- **ridge lifted, head**: the same, with the scores of cold items times one factor, chosen as the settings of the next
+  ones are. It changes mixed lists only.
 - **ridge, encoder**: ridge users over the frozen encoder.
 - **rbf_ridge, als_map, ease_prior, two_tower, blend**: `recsys/retrieval/`, over the head's profiles or the frozen
   encoder's; what `evaluate.rivals` may name. Each chooses its settings by ndcg@20 of mixed lists on a fifth of the
