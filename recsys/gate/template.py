@@ -34,7 +34,7 @@ TEMPLATE = """<!doctype html>
 <section class="verdict">
   <h1>The gate is {{ "open" if decision.open else "closed" }}</h1>
   {% if not decision.open %}<ul>{% for reason in decision.reasons %}<li>{{ reason }}</li>{% endfor %}</ul>
-  {% elif beside %}<p>The challenger is surely better than the champion on cold items, loses nowhere more than is tolerated, surely beats every floor, and no leak was found.</p>
+  {% elif beside %}<p>The challenger is surely better than the champion on cold items{% if seeds %}, in the mean of its {{ seeds.rows | length }} seeds too{% endif %}, loses nowhere more than is tolerated, surely beats every floor, and no leak was found.</p>
   {% else %}<p>The champion surely beats every floor on cold items, and no leak was found.</p>{% endif %}
 </section>
 <dl class="facts">
@@ -63,10 +63,10 @@ TEMPLATE = """<!doctype html>
 <tr><th>challenger minus champion</th>{% for metric in beside.metrics %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
 {% for name, by_metric in beside.margins.items() %}<tr><td>{{ name }} items</td>{% for metric in beside.metrics %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
 </table></div>
-{% if seeds %}<h3>Trained with {{ seeds.rows | length }} seeds <span class="quiet">(cold items, each encoder minus champion; all seeds: users and seeds both resampled)</span></h3>
+{% if seeds %}<h3>Trained with {{ seeds.rows | length }} seeds <span class="quiet">(cold items, Δ: minus champion; all seeds: users and seeds both resampled)</span></h3>
 <div class="card">{{ seeds.figure }}</div>
 <div class="card scroll"><table class="tight">
-<tr><th>training</th><th>encoder</th><th>{{ seeds.metric.replace("_", " ") }}</th>{% for metric in seeds.over %}<th>{{ metric.replace("_", " ") }} minus champion's</th>{% endfor %}</tr>
+<tr><th>training</th><th>encoder</th><th>{{ seeds.metric.replace("_", " ") }}</th>{% for metric in seeds.over %}<th>Δ {{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
 {% for name, one, scores in seeds.rows %}<tr{% if loop.first %} class="challenger"{% endif %}><td>{{ name }}</td><td><code>{{ one.encoder_hash[:10] }}</code></td><td>{{ "%.4f" % scores.metrics[seeds.metric] }}</td>{% for metric in seeds.over %}<td>{{ scores.over_champion[metric] }}</td>{% endfor %}</tr>
 {% endfor %}<tr><td>mean</td><td></td><td>{{ "%.4f" % seeds.mean }}</td>{% for interval in seeds.over.values() %}<td>{{ interval }}</td>{% endfor %}</tr>
 </table></div>{% endif %}

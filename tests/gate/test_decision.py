@@ -360,6 +360,7 @@ def test_the_page_shows_every_seed_in_a_figure_and_a_table_and_nothing_of_it_wit
     assert page.count("<svg") == 2 + 2 * 3 + 1
     for words in ("seed 5 (challenger)</td>", "seed 7</td>", "<code>3434343434</code>", "0.3137</td>"):
         assert words in page
+    assert "in the mean of its 3 seeds too" in render(with_seeds(), decide(with_seeds(), PARAMS), PARAMS)
     once = challenged()
     assert "seeds" not in render(once, decide(once, PARAMS), PARAMS)
 
