@@ -133,7 +133,7 @@ def _seeds(report: Report, params: GateParams) -> dict[str, object] | None:
     words = f"encoder minus champion, {metric}, 95 % interval"
     return {
         "rows": [(name, *pair) for name, pair in zip(names, trained, strict=True)],
-        "over": cold.over_seeds,
+        "over": cold.over_seeds[metric],
         "metric": metric,
         "mean": sum(of_seed.metrics[metric] for _, of_seed in trained) / len(trained),
         "figure": Markup(differences(drawn, "seeds", "Every seed minus champion on cold items", words)),

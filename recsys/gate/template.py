@@ -63,12 +63,12 @@ TEMPLATE = """<!doctype html>
 <tr><th>challenger minus champion</th>{% for metric in beside.metrics %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
 {% for name, by_metric in beside.margins.items() %}<tr><td>{{ name }} items</td>{% for metric in beside.metrics %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
 </table></div>
-{% if seeds %}<h3>Trained with {{ seeds.rows | length }} seeds <span class="quiet">(cold items, Δ: minus champion; all seeds: users and seeds both resampled)</span></h3>
+{% if seeds %}<h3>Trained with {{ seeds.rows | length }} seeds <span class="quiet">(cold items; all seeds: their mean, users and seeds both resampled)</span></h3>
 <div class="card">{{ seeds.figure }}</div>
-<div class="card scroll"><table class="tight">
-<tr><th>training</th><th>encoder</th><th>{{ seeds.metric.replace("_", " ") }}</th>{% for metric in seeds.over %}<th>Δ {{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
-{% for name, one, scores in seeds.rows %}<tr{% if loop.first %} class="challenger"{% endif %}><td>{{ name }}</td><td><code>{{ one.encoder_hash[:10] }}</code></td><td>{{ "%.4f" % scores.metrics[seeds.metric] }}</td>{% for metric in seeds.over %}<td>{{ scores.over_champion[metric] }}</td>{% endfor %}</tr>
-{% endfor %}<tr><td>mean</td><td></td><td>{{ "%.4f" % seeds.mean }}</td>{% for interval in seeds.over.values() %}<td>{{ interval }}</td>{% endfor %}</tr>
+<div class="card scroll"><table>
+<tr><th>training</th><th>encoder</th><th>ridge λ</th><th>{{ seeds.metric.replace("_", " ") }}</th><th>minus champion</th></tr>
+{% for name, one, scores in seeds.rows %}<tr{% if loop.first %} class="challenger"{% endif %}><td>{{ name }}</td><td><code>{{ one.encoder_hash[:10] }}</code></td><td>{{ "%g" % one.ridge_lambda }}</td><td>{{ "%.4f" % scores.metrics[seeds.metric] }}</td><td>{{ scores.over_champion[seeds.metric] }}</td></tr>
+{% endfor %}<tr><td>all seeds</td><td></td><td></td><td>{{ "%.4f" % seeds.mean }}</td><td>{{ seeds.over }}</td></tr>
 </table></div>{% endif %}
 {% if beside.spread %}<div class="card scroll"><table>
 <tr><th>exposure of cold items</th>{% for metric in beside.spread %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
