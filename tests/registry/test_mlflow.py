@@ -188,7 +188,7 @@ def test_the_record_of_a_workspace_holds_what_is_there(workspace, monkeypatch):
     found = record_of(workspace, metrics={"x": 1.0}, files={"plots": workspace.root / "none"})
     assert found.code_commit == "abc"
     assert set(found.texts) == {"params.yaml", "data.dvc"}
-    assert found.params["users"] == {"ridge_lambda": 10.0}
+    assert found.params["users"]["ridge_lambda"] == 10.0
     assert found.files == {}
     monkeypatch.delenv("RECSYS_CODE_COMMIT")
     assert len(record_of(workspace).code_commit.removesuffix("-dirty")) == 40
