@@ -1,6 +1,7 @@
 """Vectors of many texts by one encoder, those that the cache knows out of the cache."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,11 @@ from recsys.stages.progress import Progress
 
 
 def encode_cached(
-    reference: EncoderReference, texts: Sequence[str], settings: Settings, at: Artifacts
+    reference: EncoderReference,
+    texts: Sequence[str],
+    settings: Settings,
+    at: Artifacts,
+    caches: Path | None = None,
 ) -> NDArray[np.float32]:
     """Encode what the cache does not know, chunk by chunk into it: a killed run goes on after the last full chunk.
 
@@ -22,7 +27,8 @@ def encode_cached(
         reference: an encoder packed in at.encoders.
         texts: N of them, in any order, repeats allowed.
         settings: `encoder.batch_tokens` and `profiles.chunk_texts` count.
-        at: whose at.encoders is read, and at.vectors read and written.
+        at: whose at.encoders is read.
+        caches: folder of the caches that are read and written; None: at.vectors, which all workspaces share.
 
     Returns:
         float32 [N, D].
@@ -30,7 +36,7 @@ def encode_cached(
     Raises:
         ArtifactMissing: the encoder is not packed here.
     """
-    cache = VectorCache(at.vectors / f"{reference.hash}-{PREPROCESSING_VERSION}", reference.dim)
+    cache = VectorCache((caches or at.vectors) / f"{reference.hash}-{PREPROCESSING_VERSION}", reference.dim)
     hashes = [text_hash(text) for text in texts]
     vectors_ND, is_found_N = cache.read(hashes)
     if is_found_N.all():

@@ -98,7 +98,7 @@ def run(settings: Settings, at: Artifacts) -> None:
     TrainedSeeds(seeds=tuple(seeds)).save(at.finetune)
     challenger.save(at.encoder_reference("challenger"))
     at.training.mkdir(parents=True, exist_ok=True)
-    for stray in at.training.iterdir():  # checkpoints of other data or parameters
+    for stray in at.training.iterdir():  # checkpoints of other data or parameters, vectors of trained bases
         if stray.is_dir() and stray.name not in {*keys, FROZEN}:
             shutil.rmtree(stray)
 
@@ -238,7 +238,9 @@ def _fuse(
     settings: Settings, at: Artifacts, job: _Job, base: EncoderReference
 ) -> tuple[EncoderReference, Recipe]:
     found, params = job.training_set, settings.finetune
-    vectors_IL = encode_cached(base, found.texts, settings, at)
+    # nobody asks for a trained base's vectors again: they are kept until the run ends well, should it be killed before
+    caches = None if params.layers == "none" else at.training / f"{job.key}-vectors"
+    vectors_IL = encode_cached(base, found.texts, settings, at, caches)
     return fuse(
         base,
         at.encoders,

@@ -92,6 +92,32 @@ def test_with_no_layers_trained_the_model_is_left_as_it_came_and_gets_a_head(
     assert EncoderReference.load(other.at.encoder_reference("challenger")).has_head
 
 
+def test_vectors_of_a_trained_base_are_not_kept_once_the_challenger_is_there(world):
+    assert {one.name for one in world.at.training.iterdir() if one.name.endswith("-vectors")} == set()
+    assert not world.at.vectors.exists()
+
+
+def test_killed_between_the_base_and_its_head_it_encodes_nothing_again(world, chosen, tmp_path, monkeypatch):
+    other = make_world(tmp_path)
+    split.run(other.settings, other.at)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(finetune, "fuse", killed)
+    with pytest.raises(KeyboardInterrupt):
+        finetune.run(chosen, other.at)
+    monkeypatch.undo()
+    (left,) = other.at.training.glob("*-vectors/*")
+    monkeypatch.setattr("recsys.stages.encoding.open_encoder", killed)
+    finetune.run(chosen, other.at)
+    monkeypatch.undo()
+    assert not left.exists()
+    assert EncoderReference.load(other.at.encoder_reference("challenger")) == EncoderReference.load(
+        world.at.encoder_reference("challenger")
+    )
+
+
 def test_width_zero_leaves_the_encoder_without_a_head(world, chosen, tmp_path):
     other = make_world(tmp_path)
     split.run(other.settings, other.at)
