@@ -155,6 +155,8 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="forget rows, heads and recipes that are there")
     parser.add_argument("--report", action="store_true", help="make nothing, write the page")
     asked = parser.parse_args()
+    if asked.again and asked.model:
+        parser.error("--again forgets heads and recipes that all models share: leave --model out")
     require_shared_data()
     for name in () if asked.report else asked.protocol or NAMES:
         if asked.again:

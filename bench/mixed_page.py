@@ -29,21 +29,21 @@ anything is learned. Up to {MAX_USERS:,} users who have both a cold and a warm i
 cold items, of all warm ones that they have not met, and of both together (where both kinds count as found). One split,
 one run of each model.
 
-- **firstlight (memory)**: ridge users over a head with memory, as stage `finetune` chooses it; what ships.
+- **firstlight (memory)**: ridge users over a head with memory, chosen as stage `finetune` does, here over the frozen
+  encoder.
 - **ridge, head**: the same without memory, as `recsys benchmark cold-start` chooses it. All differences are to it.
 - **ridge lifted, head**: the same, with the scores of cold items times one factor, chosen as the settings of the next
   ones are. It changes mixed lists only.
 - **ridge, encoder**: ridge users over the frozen encoder.
 - **rbf_ridge, als_map, ease_prior, two_tower, blend**: `recsys/retrieval/`, over the head's profiles or the frozen
   encoder's; what `evaluate.rivals` may name. Each chooses its settings by ndcg@20 of mixed lists on a fifth of the
-  known items and pairs, held out three times (once from 5,000 warm items); where it reads a head, one that was learned
-  without these. Stage `evaluate` cannot learn a head anew for that: there a rival over a champion whose head was
-  trained on the same interactions takes cold items for better known than they are, and chooses worse (`ease_prior` on
-  MovieLens, cold items: ndcg@20 .384 instead of .404).
+  known items and pairs, held out three times (once from 5,000 warm items, and by two_tower); where it reads a head,
+  one that was learned without these. Stage `evaluate` cannot learn a head anew for that: there a rival over a champion
+  whose head was trained on the same interactions takes cold items for better known than they are, and chooses worse.
 - **als, ease**: the collaborative models alone; of a cold item they know nothing.
 
 Each cell: the mean over users, and its difference from `ridge, head` with the paired 95 % bootstrap interval over
-users; **bold** where the interval lies above 0. Seconds are those of choosing and learning on one thread of a busy
+users; **bold** where the interval lies above 0. Seconds are those of choosing and learning on a busy
 machine, heads and practices that several rows share apart.
 """
 

@@ -22,11 +22,16 @@ def track(at: Artifacts) -> bool:
     """
     if not any((folder / ".dvc").is_dir() for folder in (at.root, *at.root.parents)):
         return False
-    if not at.data.is_dir() or _known(at) == _state(at):
+    if not at.data.is_dir() or is_tracked(at):
         return True
     dvc.track_data(at.root)
     write_json(at.tracked, _state(at))
     return True
+
+
+def is_tracked(at: Artifacts) -> bool:
+    """Whether data.dvc, as `track` left it, names the very parts that are accepted: no intake is under way."""
+    return _known(at) == _state(at)
 
 
 def is_published(at: Artifacts) -> bool:

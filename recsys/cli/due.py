@@ -33,10 +33,12 @@ def due(as_json: bool) -> None:
 
 def training_due(folder: Path) -> Due:
     """Compare what this workspace has accepted with the registry and with the trainings in `folder`; say it."""
+    from recsys.catalogue.tracking import is_tracked
     from recsys.registry import Due, n_interactions, n_trained
     from recsys.workspaces import begun
 
-    after, accepted = settings().slow_loop.train_after_interactions, n_interactions(workspace().data)
-    found = Due(after, accepted, n_trained(registry_address()), begun(folder))
+    at, after = workspace(), settings().slow_loop.train_after_interactions
+    trained = n_trained(registry_address())
+    found = Due(after, n_interactions(at.data), trained, begun(folder), is_tracked(at))
     console.print(found.sentence(), highlight=False, markup=False, soft_wrap=True)
     return found

@@ -20,6 +20,8 @@ class Due:
     """What the challenger that was registered last was trained on; 0 where nothing was trained."""
     begun: int = 0
     """What trainings hold that have not ended well: under way, or failed. They are not begun again for the same."""
+    is_tracked: bool = True
+    """Whether data.dvc names all that is accepted; a training would be pinned to less while an intake is under way."""
 
     @property
     def new(self) -> int:
@@ -29,7 +31,7 @@ class Due:
     @property
     def is_due(self) -> bool:
         """Whether those are enough."""
-        return 0 < self.after <= self.new
+        return self.is_tracked and 0 < self.after <= self.new
 
     def sentence(self) -> str:
         """The same for a person, with the figures."""
@@ -37,6 +39,8 @@ class Due:
         if self.begun > self.trained:
             words += f", a training on {self.begun:,} was begun (it is under way, or it failed)"
         asked = f"slow_loop.train_after_interactions = {self.after:,}" + ("" if self.after else ", never")
+        if not self.is_tracked:
+            return f"{words}: not enough is known to train while an intake is under way ({asked})"
         return (
             f"{words}: {self.new:,} are new, {'enough' if self.is_due else 'not enough'} to train ({asked})"
         )

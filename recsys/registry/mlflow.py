@@ -40,7 +40,7 @@ HASH_TAG = "encoder_hash"
 RELEASE_TAG = "release"
 FOLDER = "encoder"
 INTERACTIONS_TAG = "n_interactions"
-"""Of a version: interactions accepted when its training began; without it none were."""
+"""Of a version: interactions accepted in the workspace that registered it; without it none were."""
 TRAINED_TAGS = ("trained_on", "trained_until", "held_out_by")
 """Of a version: what its encoder was trained on; without them it is used as it comes."""
 
@@ -142,7 +142,7 @@ def register_encoder(
 
 
 def count_interactions(uri: str, encoder: RegisteredEncoder, n: int) -> None:
-    """Say how many interactions there were to train a version on; said again of more, the newer count holds.
+    """Say how many interactions there were to train a version on; the count that was said last holds.
 
     Args:
         uri: MLflow's address.

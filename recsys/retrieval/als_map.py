@@ -2,7 +2,8 @@
 
 ALS gives users p [F] and warm items q [F]. Ridge regression from the encoder's vectors, with an intercept, to the warm
 items' factors gives every item m(x) [F]. An item met n times stands at (n q + κ m(x)) / (n + κ): its own factors where
-much is known of it, the mapped ones where nothing is. Score = p · that.
+much is known of it, the mapped ones where nothing is, then times `lift`: mapped factors are shorter than learned
+ones, and would stand last in a list of both. Score = p · that.
 
 Papers: Hu, Koren & Volinsky 2008, Collaborative Filtering for Implicit Feedback Datasets (by `implicit`); Gantner et
 al. 2010, Learning Attribute-to-Feature Mappings for Cold-Start Recommendations.
@@ -61,7 +62,7 @@ class Factors:
 
 
 def als_map(known: Known, asked: Sequence[Practice] | None = None) -> AlsMap | ByItem:
-    """Learned from warm items; ridge of the map and κ are chosen on practice, where there is one."""
+    """Learned from warm items; ridge of the map, κ and lift are chosen on practice, where there is one."""
     if not len(known.warm):
         return ByItem(np.zeros(len(known.texts), np.float32), known.warm)
     asked = practices(known) if asked is None else asked

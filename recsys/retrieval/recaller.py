@@ -20,7 +20,7 @@ class Known:
     """What a recaller may learn from: texts, and interactions from before the cut. Rows are items and users."""
 
     vectors_ID: NDArray[np.float32]
-    """Item profiles by an encoder that knows nothing of these interactions, float32, unit rows."""
+    """Item profiles, float32, unit rows, by the encoder that is judged; a trained one may know these interactions."""
     texts: tuple[str, ...]
     """One per item."""
     tags: tuple[tuple[str, ...], ...]

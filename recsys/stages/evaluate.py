@@ -167,7 +167,9 @@ def _learn_siblings(
     for one in seeds[1:]:
         say(f"seed {one.seed}: encoder {one.reference.hash[:10]} beside the challenger")
         adopt_packed(one.reference, one.packed, at.encoders)
-        vectors_ID = encode_cached(one.reference, holdout.known.texts, settings, at)
+        vectors_ID = encode_cached(
+            one.reference, holdout.known.texts, settings, at, at.var / "siblings"
+        )  # nobody asks for them elsewhere: they go with the workspace
         seen = with_vectors(holdout, vectors_ID, settings.users.lambda_of(one.reference))
         yield RECALLERS[CHAMPION_RECALLER](seen.known)
 

@@ -238,8 +238,10 @@ def _fuse(
     settings: Settings, at: Artifacts, job: _Job, base: EncoderReference
 ) -> tuple[EncoderReference, Recipe]:
     found, params = job.training_set, settings.finetune
-    # nobody asks for a trained base's vectors again: they are kept until the run ends well, should it be killed before
-    caches = None if params.layers == "none" else at.training / f"{job.key}-vectors"
+    # Under a head nobody asks for a trained base's vectors again: they are kept until the run ends well, should it be
+    # killed before.
+    is_asked_again = params.layers == "none" or settings.fusion.width == 0
+    caches = None if is_asked_again else at.training / f"{job.key}-vectors"
     vectors_IL = encode_cached(base, found.texts, settings, at, caches)
     return fuse(
         base,

@@ -78,7 +78,7 @@ class FinetuneParams(BaseModel):
     seed: int = Field(ge=0)
     """Of everything random."""
     seeds: int = Field(ge=1)
-    """Trainings, with seed, seed + 1, …: the first is the challenger, the gate asks it not to be the only good one."""
+    """Trainings, with seed, seed + 1, …: the first is the challenger; their mean, too, must beat the champion."""
 
     @model_validator(mode="after")
     def _means_what_it_says(self) -> Self:

@@ -10,8 +10,8 @@ import yaml
 from click.testing import CliRunner
 
 from recsys.artifacts import Artifacts
+from recsys.catalogue.tracking import track
 from recsys.cli import main
-from recsys.dvc import track_data
 from recsys.workspaces import BEGUN, finish_workspace
 from tests.publishing.shop import ROOT, Shop, tiny_reference
 from tests.registry.judged import Trained
@@ -37,11 +37,12 @@ def turn(at, after):
     at.params.write_text(yaml.safe_dump(values), "utf-8")
 
 
-def accept(at, n):
+def accept(at, n, *, told=True):
     hand = object.__new__(Shop)
     hand.at = at
     hand.ratings([(f"u{i}", "up") for i in range(n)], day=len([*at.data.glob("interactions/*")]))
-    track_data(at.root)
+    if told:
+        track(at)
 
 
 def recsys(*words):
@@ -71,9 +72,20 @@ def test_from_the_first_interactions_to_a_failed_training_and_one_that_was_regis
     accept(at, pre + 4)
     early = recsys("due", "--json")
     assert early.exit_code == 99 and "4 are new, not enough" in early.stderr
-    said = {"after": 5, "accepted": pre + 4, "trained": pre, "begun": 0, "new": 4, "due": False}
+    said = {
+        "after": 5,
+        "accepted": pre + 4,
+        "trained": pre,
+        "begun": 0,
+        "is_tracked": True,
+        "new": 4,
+        "due": False,
+    }
     assert json.loads(early.stdout) == said
-    accept(at, 1)
+    accept(at, 1, told=False)  # an intake that has not told DVC yet: a training would be pinned to less
+    during = recsys("due")
+    assert during.exit_code == 99 and "an intake is under way" in during.stderr
+    track(at)
     assert recsys("due").exit_code == 0
     # Woken, a run begins; woken twice, the second one finds the first.
     first = Artifacts(at.workspaces / "train_challenger.1")

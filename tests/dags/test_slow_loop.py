@@ -310,6 +310,9 @@ def test_enough_new_interactions_start_a_training_and_none_beside_it_or_after_it
     assert run.kind == "asset_triggered"
     look = shop.airflow.trigger(LOOK)
     assert ended(shop, LOOK, look) == {"due": "skipped"}
+    (task,) = shop.airflow.tasks(shop.airflow.run(LOOK, look))
+    told = shop.airflow.log(shop.airflow.run(LOOK, look), task, 80)
+    assert "Skipping task" in told and "are accepted" not in told  # without a look, since one is under way
     insist(shop, "PATCH", f"/api/v2/dags/{TRAIN}/dagRuns/{quote(run.id)}", {"state": "failed"})
     shop.wait(lambda: shop.quiet(TRAIN), "it ends", SLOW)
     asked = recsys(shop, "due")

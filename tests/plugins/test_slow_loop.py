@@ -138,3 +138,17 @@ def test_the_verdict_shows_figures_of_both_and_what_every_rule_said(slow, tmp_pa
     assert "| cold | 0.250 → 0.500 | 0.300 → 0.400 |\n| warm |  |  |" in said
     assert "- Enough test users met a cold item. Yes." in said and "beaten. it is not, by 0.1" in said
     assert "http://mlflow:5000/#/models/item-encoder" in said
+
+
+def test_the_plugins_and_the_commands_mean_the_same_dag_and_the_same_workspaces(
+    slow, plugin, monkeypatch, tmp_path
+):
+    from recsys import workspaces
+    from recsys.artifacts import Artifacts
+
+    tasks = plugin("recsys_tasks")
+    assert slow.TRAINING == workspaces.TRAINING
+    monkeypatch.setenv("RECSYS_WORKSPACES", str(tmp_path / "elsewhere"))
+    assert Artifacts(tmp_path).workspaces == tmp_path / "elsewhere"
+    monkeypatch.delenv("RECSYS_WORKSPACES")
+    assert tasks.WORKSPACES.parts[-2:] == Artifacts(tmp_path).workspaces.parts[-2:]

@@ -43,6 +43,8 @@ def test_the_sentence_has_every_figure_and_the_key_to_turn():
     )
     assert "a training on 12,300 was begun" in Due(500, 12_400, 12_000, 12_300).sentence()
     assert "begun" not in Due(500, 12_400, 12_000, 12_000).sentence()
+    assert "an intake is under way" in Due(1, 9, 0, 0, is_tracked=False).sentence()
+    assert not Due(1, 9, 0, 0, is_tracked=False).is_due
     assert "= 0, never" in Due(0, 9, 0).sentence()
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recsys.retrieval.als_map import KAPPAS, MAP_LAMBDAS, als_factors, als_map
+from recsys.retrieval.als_map import KAPPAS, MAP_LAMBDAS, _joined, _mapped, als_factors, als_map
 from recsys.retrieval.recaller import Known
 
 
@@ -40,6 +40,9 @@ def test_an_item_that_nobody_met_has_no_factors_of_its_own(known):
     assert not als_factors(known).items_IF[60:].any()
 
 
-def test_what_practice_chose_is_said_and_is_one_of_what_was_tried(known):
-    chosen = als_map(known).chosen
-    assert chosen["κ"] in KAPPAS and chosen["λ of the map"] in MAP_LAMBDAS and chosen["lift"] >= 1
+def test_lift_stretches_items_that_nobody_met_and_no_others(known):
+    factors = als_factors(known)
+    mapped = _mapped(known, factors, MAP_LAMBDAS[0])
+    plain, lifted = (_joined(known, factors, mapped, KAPPAS[0], lift).items_IF for lift in (1.0, 2.0))
+    np.testing.assert_array_equal(lifted[:60], plain[:60])
+    np.testing.assert_allclose(lifted[60:], 2 * plain[60:])

@@ -1,17 +1,20 @@
 """What RBF ridge, the two-tower head and the blend are, against plain formulas."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from itertools import count
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from recsys.retrieval.als_map import KAPPAS, LIFTS, MAP_LAMBDAS, als_map
 from recsys.retrieval.blend import FROM, GRID, blend, measured
-from recsys.retrieval.ease_prior import EaseSettings, learn_ease
-from recsys.retrieval.rbf_ridge import DEFAULT_SHARPNESS, rbf, rbf_ridge
+from recsys.retrieval.ease_prior import EaseSettings, ease_prior, learn_ease
+from recsys.retrieval.practice import Practice, practices
+from recsys.retrieval.rbf_ridge import DEFAULT_SHARPNESS, LAMBDAS, SHARPNESSES, rbf, rbf_ridge
 from recsys.retrieval.recaller import Known
 from recsys.retrieval.ridge import ridge_users
-from recsys.retrieval.two_tower import DEFAULT_EPOCHS, train, two_tower
+from recsys.retrieval.two_tower import DEFAULT_EPOCHS, EPOCHS, train, two_tower
 
 N_WARM = 30
 USERS, ITEMS = np.arange(25), np.arange(36)
@@ -88,3 +91,36 @@ def test_weights_of_a_blend_are_those_of_the_items_bucket(known):
 def test_a_part_that_scores_all_alike_says_nothing(known):
     silent = replace(ridge_users(known), histories_UI=csr_array((25, 36)))
     np.testing.assert_array_equal(measured(silent, USERS, ITEMS, known.warm), np.zeros((25, 36)))
+
+
+class LikesTheLast(Practice):
+    """A practice that likes each thing that is tried better than the one before."""
+
+    def ndcg(self, scores_UC):
+        """How many were marked before."""
+        assert np.isfinite(scores_UC).all()
+        return float(next(MARKS))
+
+
+MARKS = count(1)
+
+
+@pytest.mark.parametrize("learn", [rbf_ridge, als_map, ease_prior, two_tower, blend])
+def test_what_practice_likes_best_is_what_is_learned(known, learn):
+    (one, *_) = practices(known)
+    asked = (LikesTheLast(**{field.name: getattr(one, field.name) for field in fields(one)}),)
+    liked, plain = learn(known, asked), learn(known, ())
+    assert liked.chosen.keys() == plain.chosen.keys() and liked.chosen != plain.chosen
+    assert not np.allclose(liked.scores(USERS, ITEMS), plain.scores(USERS, ITEMS))
+
+
+def test_the_last_of_everything_is_chosen_where_each_is_liked_better(known):
+    (one, *_) = practices(known)
+    asked = (LikesTheLast(**{field.name: getattr(one, field.name) for field in fields(one)}),)
+    assert rbf_ridge(known, asked).chosen == {"γ": SHARPNESSES[-1], "λ": LAMBDAS[-1]}
+    assert als_map(known, asked).chosen == {
+        "λ of the map": MAP_LAMBDAS[-1],
+        "κ": KAPPAS[-1],
+        "lift": LIFTS[-1],
+    }
+    assert two_tower(known, asked).chosen == {"epochs": EPOCHS}

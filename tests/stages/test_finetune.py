@@ -302,12 +302,15 @@ def test_siblings_are_judged_on_a_machine_that_only_pulled(twice, tiny_encoder):
     chosen = chosen_for(tiny_encoder, seeds=2)
     profiles.run(chosen, twice.at, "challenger")
     evaluate.run(chosen, twice.at)
-    report, cached = Report.load(twice.at.report), sorted(path.name for path in twice.at.vectors.iterdir())
+    report, cached = (
+        Report.load(twice.at.report),
+        sorted(path.name for path in (twice.at.var / "siblings").iterdir()),
+    )
     sibling = TrainedSeeds.load(twice.at.finetune).siblings[0].encoder_hash
     assert report.seeds[1].encoder_hash == sibling and any(name.startswith(sibling) for name in cached)
     own, other = report.slice("cold").seeds
     assert own.metrics != other.metrics
     shutil.rmtree(twice.at.encoders)
-    shutil.rmtree(twice.at.vectors)
+    shutil.rmtree(twice.at.var / "siblings")
     evaluate.run(chosen, twice.at)
     assert Report.load(twice.at.report) == report
