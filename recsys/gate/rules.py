@@ -129,12 +129,12 @@ def keeps_tail(report: Report, params: GateParams) -> str | None:
 
 
 def keeps_coverage(report: Report, params: GateParams) -> str | None:
-    """Lists reach as many cold items as the champion's."""
+    """Lists reach no fewer cold items than the champion's, but for what is tolerated."""
     return _no_worse(report, JUDGED_SLICE, f"coverage@{report.k}", params.max_loss_coverage)
 
 
 def keeps_exposure(report: Report, params: GateParams) -> str | None:
-    """Exposure of cold items is spread as evenly as the champion's."""
+    """Exposure of cold items is spread no less evenly than the champion's, but for what is tolerated."""
     metric = f"gini@{report.k}"
     change = _over_champion(report, JUDGED_SLICE, metric)
     if isinstance(change, str):
@@ -148,7 +148,7 @@ def keeps_exposure(report: Report, params: GateParams) -> str | None:
 
 
 def keeps_worst_decile(report: Report, params: GateParams) -> str | None:
-    """The tenth of the cold items that fares worst fares no worse."""
+    """The tenth of the cold items that fares worst fares no worse than tolerated."""
     metric = f"worst_decile_recall@{report.k}"
     return _no_worse(report, JUDGED_SLICE, metric, params.max_loss_worst_decile)
 
