@@ -141,7 +141,7 @@ class World:
             packed = folder_of(self.at.finetune, first + place) / "packed"
             made_of = {"hash": encoder_hash, "dim": dim, "ridge_lambda": 10.0 + place}
             challenger.model_copy(update=made_of).save(packed / "encoder.json")
-            cache = VectorCache(self.at.vectors / f"{encoder_hash}-{PREPROCESSING_VERSION}", dim)
+            cache = VectorCache(self.at.var / "siblings" / f"{encoder_hash}-{PREPROCESSING_VERSION}", dim)
             for _, _, rows, items in self.landed:
                 cache.add(
                     rows["text_hash"].to_pylist(), np.stack([self.vector(item, noise, dim) for item in items])
