@@ -28,6 +28,7 @@ def choose_recipe(
     """Rank held-out items by what the others taught, for each lexical share, metric power and λ; keep the best.
 
     The best has the largest ndcg@k + recall@5k: short lists are shown, long ones are what a ranker gets to choose from.
+    But no head is chosen whose short lists are worse than those of the base vectors alone.
 
     Args:
         shop: the whole training side; held items' interactions are only asked for, never learned from.
@@ -53,7 +54,9 @@ def choose_recipe(
         for choice, mark in _examine(shop, exam, params, lambdas, alone, k, say):
             tried.setdefault(choice, []).append((mark.ndcg, mark.recall))
     means = {choice: np.mean(marks, axis=0).round(6) for choice, marks in tried.items()}
-    best = max(means, key=lambda choice: float(means[choice].sum()))  # the first of equals
+    alone_ndcg = max(float(marks[0]) for (share, _, _), marks in means.items() if share is None)
+    allowed = [choice for choice in means if choice[0] is None or means[choice][0] >= alone_ndcg]
+    best = max(allowed, key=lambda choice: float(means[choice].sum()))  # the first of equals
     ndcg = {choice: float(marks[0]) for choice, marks in means.items()}
     return Recipe(*best, ndcg[best], {_name(choice): one for choice, one in ndcg.items()})
 
