@@ -20,6 +20,7 @@ from recsys.fusion.budget import within
 from recsys.fusion.choosing import choose_memory, choose_recipe
 from recsys.fusion.exams import Shop
 from recsys.fusion.heads import Recipe, learn_head
+from recsys.fusion.params import FusionParams
 from recsys.retrieval.histories import only_pairs
 from recsys.retrieval.practice import Practice, practices
 from recsys.retrieval.recaller import Known
@@ -127,7 +128,7 @@ class Setup:
         return self.task.folds(self.settings.split.seed)
 
     @cached_property
-    def _fusion(self):  # noqa: ANN202
+    def _fusion(self) -> FusionParams:
         task = self.task
         return within(BUDGET_S, len(task.warm), len(task.users), len(self._folds), self.settings.fusion)
 

@@ -78,9 +78,10 @@ CiteULike is read by titles only, the others by all their item text.
   once per training set (D and H share one) and serves all seeds. The test is scored once per configuration that is
   reported. Firstlight's recipe itself (its defaults and what it chooses by) was found while the tests of H,
   MovieLens and Industrial were looked at many times; those of G and D seldom. It chooses by
-  ndcg@20 + recall@100, on three such fifths where fewer than 5,000 items are warm.
-- Seconds and peak memory are those of a process of its own on one thread of a shared machine, vectors of texts read
-  from the cache, choosing a rival's settings apart; for Firstlight and ridge the choosing is part of the run. What two
+  ndcg@20 + recall@100, never a head below the encoder alone by ndcg@20, on three such fifths where fewer than 5,000
+  items are warm.
+- Seconds and peak memory are those of a process of its own on a shared, at times crowded machine (the same row took
+  139 to 1,472 s; torch has one thread, BLAS both cores), vectors of texts read from the cache, choosing a rival's settings apart; for Firstlight and ridge the choosing is part of the run. What two
   rows share (factors, or one net for D and H) counts in both.
 - **Limits.** Every configuration trains for 200 steps; the best two go on until validation gets no better for 300, or
   to 1,500 steps. On CiteULike Heater was still gaining a little there (near .26 on validation whatever the
