@@ -81,8 +81,9 @@ CiteULike is read by titles only, the others by all their item text.
   ndcg@20 + recall@100, never a head below the encoder alone by ndcg@20, on three such fifths where fewer than 5,000
   items are warm.
 - Seconds and peak memory are those of a process of its own on a shared, at times crowded machine (the same row took
-  139 to 1,472 s; torch has one thread, BLAS both cores), vectors of texts read from the cache, choosing a rival's settings apart; for Firstlight and ridge the choosing is part of the run. What two
-  rows share (factors, or one net for D and H) counts in both.
+  139 to 1,472 s; torch has one thread, BLAS both cores), vectors of texts read from the cache, choosing
+  a rival's settings apart; for Firstlight and ridge the choosing is part of the run. What two rows share (factors, or
+  one net for D and H) counts in both.
 - **Limits.** Every configuration trains for 200 steps; the best two go on until validation gets no better for 300, or
   to 1,500 steps. On CiteULike Heater was still gaining a little there (near .26 on validation whatever the
   configuration), so a longer run would end somewhat higher. DropoutNet's best learning rate was the highest tried on
