@@ -22,8 +22,11 @@ from bench.mixed_setup import HOME, NAMES, Setup, make_setup
 from bench.protocols import require_shared_data
 from bench.quality import commit
 from recsys.evaluation.ranking import ndcg_at_k, recall_at_k
+from recsys.evaluation.served import learn_served
+from recsys.fusion.item_weights import learn_item_weights
 from recsys.retrieval.als_map import als_factors
-from recsys.retrieval.ease_prior import LAMBDAS, LIFTS, MAX_ITEMS, ease_weights
+from recsys.retrieval.ease import ease_weights
+from recsys.retrieval.ease_prior import LAMBDAS, LIFTS, MAX_ITEMS
 from recsys.retrieval.exact import best_of
 from recsys.retrieval.histories import padded
 from recsys.retrieval.practice import Practice, choose
@@ -57,7 +60,7 @@ def over_bare(name: str) -> Callable[[Setup], Answer]:
 
 
 def ridge(setup: Setup) -> Answer:
-    """The champion's way, by a recipe without memory."""
+    """Ridge users over the head, nothing corrected."""
     recipe = setup.recipe
     return scores_of(setup, RECALLERS["ridge"](setup.head)), {
         "words": recipe.lexical_share, "power": recipe.metric_power, "λ": recipe.ridge_lambda,
@@ -65,7 +68,7 @@ def ridge(setup: Setup) -> Answer:
 
 
 def lifted_ridge(setup: Setup) -> Answer:
-    """The champion's way, with the scores of cold items times one factor that practice chooses."""
+    """The same, with the scores of cold items times one factor that practice chooses."""
 
     def tried(one: Practice) -> Iterator[tuple[float, float]]:
         scores_UC = RECALLERS["ridge"](one.known).scores(one.users, one.candidates)
@@ -80,10 +83,11 @@ def lifted_ridge(setup: Setup) -> Answer:
 
 
 def firstlight(setup: Setup) -> Answer:
-    """The champion's way, by the recipe that stage `finetune` chooses."""
-    recipe = setup.recipe_with_memory
-    chosen = {"memory": recipe.memory_weight, "λ": recipe.ridge_lambda}
-    return scores_of(setup, RECALLERS["ridge"](setup.memory)), chosen
+    """What a release recommends, by the recipe that stage `finetune` chooses."""
+    recipe = setup.recipe_with_weights
+    weights = learn_item_weights(setup.shop, setup.head.vectors_ID, recipe, setup.fusion)
+    chosen = {"λ of the weights": recipe.ease_lambda, "lift": recipe.lift}
+    return scores_of(setup, learn_served(setup.head, weights)), chosen
 
 
 def bare_ridge(setup: Setup) -> Answer:
@@ -121,7 +125,7 @@ def ease_scores(known: Known, users: NDArray[np.int64], ease_lambda: float) -> N
 
 
 MODELS: dict[str, Callable[[Setup], Answer]] = {
-    "firstlight (memory)": firstlight,
+    "firstlight": firstlight,
     "ridge, head": ridge,
     "ridge lifted, head": lifted_ridge,
     "ridge, encoder": bare_ridge,
@@ -189,8 +193,8 @@ def prepare(setup: Setup, model: str) -> None:
     _ = setup.bare, setup.bare_practices
     if model.endswith("head"):
         _ = setup.head, setup.head_practices
-    if model == "firstlight (memory)":
-        _ = setup.memory
+    if model == "firstlight":
+        _ = setup.head, setup.recipe_with_weights
 
 
 def told(setup: Setup, model: Recaller) -> Answer:

@@ -14,7 +14,7 @@ from recsys.evaluation.intervals import Interval, bootstrap
 
 PAGE = ROOT / "docs" / "mixed.md"
 REFERENCE = "ridge, head"
-SHIPPED = "firstlight (memory)"
+SHIPPED = "firstlight"
 LISTS = {"cold": "cold items", "warm": "warm items", "mixed": "both in one list"}
 METRICS = ("ndcg@20", "recall@100")
 ROUNDS = 1000
@@ -29,11 +29,12 @@ anything is learned. Up to {MAX_USERS:,} users who have both a cold and a warm i
 cold items, of all warm ones that they have not met, and of both together (where both kinds count as found). One split,
 one run of each model.
 
-- **firstlight (memory)**: ridge users over a head with memory, chosen as stage `finetune` does, here over the frozen
-  encoder.
-- **ridge, head**: the same without memory, as `recsys benchmark cold-start` chooses it. All differences are to it.
-- **ridge lifted, head**: the same, with the scores of cold items times one factor, chosen as the settings of the next
-  ones are. It changes mixed lists only.
+- **firstlight**: what a release recommends: ridge users over the head and its item weights, chosen as stage `finetune`
+  does, here over the frozen encoder.
+- **ridge, head**: profiles alone: the same without item weights, as `recsys benchmark cold-start` chooses it. All
+  differences are to it.
+- **ridge lifted, head**: the same as the last, with the scores of cold items times one factor, chosen as the settings
+  of the next ones are. It changes mixed lists only.
 - **ridge, encoder**: ridge users over the frozen encoder.
 - **rbf_ridge, als_map, ease_prior, two_tower, blend**: `recsys/retrieval/`, over the head's profiles or the frozen
   encoder's; what `evaluate.rivals` may name. Each chooses its settings by ndcg@20 of mixed lists on a fifth of the

@@ -17,7 +17,7 @@ from bench.protocols import PROTOCOLS
 from bench.rivals.encoded import frozen_vectors
 from recsys.evaluation.cold_start import Task, make_task
 from recsys.fusion.budget import within
-from recsys.fusion.choosing import choose_memory, choose_recipe
+from recsys.fusion.choosing import choose_item_weights, choose_recipe
 from recsys.fusion.exams import Shop
 from recsys.fusion.heads import Recipe, learn_head
 from recsys.fusion.params import FusionParams
@@ -72,16 +72,9 @@ class Setup:
 
     @cached_property
     def head(self) -> Known:
-        """Over the head that ships, without memory; where validation wants none, over the frozen encoder."""
+        """Over the head that ships; where validation wants none, over the frozen encoder."""
         vectors_ID = self._kept("head", lambda: self._profiles(self.task.histories_UI, self.recipe))
         return self._known(vectors_ID, self.recipe.ridge_lambda)
-
-    @cached_property
-    def memory(self) -> Known:
-        """Over the head with what it remembers."""
-        recipe = self.recipe_with_memory
-        vectors_ID = self._kept("memory", lambda: self._profiles(self.task.histories_UI, recipe))
-        return self._known(vectors_ID, recipe.ridge_lambda)
 
     @cached_property
     def bare_practices(self) -> tuple[Practice, ...]:
@@ -102,15 +95,14 @@ class Setup:
     @cached_property
     def recipe(self) -> Recipe:
         """As `benchmark cold-start` chooses it: on cold items of the training side's own."""
-        return self._chosen("recipe", self._fusion.width)
+        return self._chosen("recipe", self.fusion.width)
 
     @cached_property
-    def recipe_with_memory(self) -> Recipe:
-        """With what stage `finetune` chooses on cold, warm and mixed lists of the training side's own."""
-        lambdas, held = self.settings.users.lambdas, self._folds[0]
+    def recipe_with_weights(self) -> Recipe:
+        """With what stage `finetune` chooses on warm and mixed lists of the training side's own."""
         return self._written(
-            "recipe_with_memory",
-            lambda: choose_memory(self._shop, held, self.recipe, self._fusion, lambdas, K, MAX_USERS),
+            "recipe_with_weights",
+            lambda: choose_item_weights(self.shop, self._folds[0], self.recipe, self.fusion, K, MAX_USERS),
         )
 
     @property
@@ -118,9 +110,9 @@ class Setup:
         return self._chosen("alone", 0)
 
     def _chosen(self, name: str, width: int) -> Recipe:
-        params, lambdas = self._fusion.model_copy(update={"width": width}), self.settings.users.lambdas
+        params, lambdas = self.fusion.model_copy(update={"width": width}), self.settings.users.lambdas
         return self._written(
-            name, lambda: choose_recipe(self._shop, self._folds, params, lambdas, K, MAX_USERS)
+            name, lambda: choose_recipe(self.shop, self._folds, params, lambdas, K, MAX_USERS)
         )
 
     @cached_property
@@ -128,12 +120,14 @@ class Setup:
         return self.task.folds(self.settings.split.seed)
 
     @cached_property
-    def _fusion(self) -> FusionParams:
+    def fusion(self) -> FusionParams:
+        """As `benchmark cold-start` cuts it to its time."""
         task = self.task
         return within(BUDGET_S, len(task.warm), len(task.users), len(self._folds), self.settings.fusion)
 
     @property
-    def _shop(self) -> Shop:
+    def shop(self) -> Shop:
+        """Over the frozen encoder."""
         return self._shop_of(self.task.histories_UI)
 
     def _shop_of(self, histories_UI: csr_array) -> Shop:
@@ -143,7 +137,7 @@ class Setup:
         shop = self._shop_of(histories_UI)
         if recipe.lexical_share is None:
             return shop.vectors_IL
-        return learn_head(shop, recipe, self._fusion).profiles(shop.texts, shop.vectors_IL)
+        return learn_head(shop, recipe, self.fusion).profiles(shop.texts, shop.vectors_IL)
 
     def _known(self, vectors_ID: NDArray[np.float32], ridge_lambda: float) -> Known:
         task = self.task

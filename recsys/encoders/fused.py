@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 from uuid import uuid4
 
 import numpy as np
@@ -26,6 +27,13 @@ from recsys.errors import EncoderError
 FUSED_VERSION = 2
 """Part of every fused encoder's hash. Code that turns a head into profiles must not change under it: raise it and
 `HEAD_VERSION`, and let `KernelHead.load` refuse the heads that would now answer otherwise."""
+
+
+class Learned(Protocol):
+    """What was learned beside a head, such as a ranker."""
+
+    def save(self, folder: Path) -> tuple[Path, ...]:
+        """Write its files; the same content gives the same bytes."""
 
 
 class FusedEncoder:
@@ -51,7 +59,11 @@ class FusedEncoder:
 
 
 def pack_fused(
-    base: EncoderReference, head: KernelHead, encoders: Path, ridge_lambda: float | None = None
+    base: EncoderReference,
+    head: KernelHead,
+    encoders: Path,
+    ridge_lambda: float | None = None,
+    beside: Sequence[Learned] = (),
 ) -> EncoderReference:
     """Lay a base encoder and its head into one folder of packed encoders.
 
@@ -60,9 +72,10 @@ def pack_fused(
         head: learned over that encoder's vectors.
         encoders: folder of packed encoders.
         ridge_lambda: λ of ridge users that was chosen with the head; None: that of params.yaml holds.
+        beside: what goes with it, wherever the encoder goes.
 
     Returns:
-        The reference of both together, without a registry entry; its hash covers base, head and λ.
+        The reference of all together, without a registry entry; its hash covers base, head, λ and what is beside.
 
     Raises:
         EncoderError: the head was learned over vectors of another width.
@@ -77,7 +90,7 @@ def pack_fused(
     staging = encoders / f"{STAGING}{uuid4().hex}"
     staging.mkdir(parents=True)
     try:
-        written = head.save(staging)
+        written = [path for one in (head, *beside) for path in one.save(staging)]
         learned = tuple(PackedFile.of(path) for path in written)
         recipe = json.dumps([base.hash, [file.sha256 for file in learned], ridge_lambda, FUSED_VERSION])
         named = hashlib.sha256(recipe.encode()).hexdigest()

@@ -2,8 +2,7 @@
 
 Two texts are compared by k(x, y) = a · cosine of TF-IDF + (1 - a) · exp(γ (cosine of the base encoder - 1)). A profile
 is the text's comparison with M landmarks, times a matrix [M, D], at unit length. Words and meaning join in one space
-of stated width, so one inner product serves recommendation, similar items and search. What the head remembers of texts
-that people met stands in further dimensions (see memory.py).
+of stated width, so one inner product serves recommendation, similar items and search.
 
 Papers: Williams & Seeger 2000 (Nyström landmarks); `recsys/fusion` says how the matrix is learned.
 """
@@ -21,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.encoders.memory import Memory, joined
 from recsys.encoders.reference import HEAD, TERMS
 from recsys.encoders.tfidf import TfidfEncoder, tfidf_of
 from recsys.errors import EncoderError
@@ -30,7 +28,7 @@ from recsys.storage.atomic import write_whole
 # Shape suffixes: N texts, L width of the base encoder, M landmarks, V terms, D directions.
 Real = TypeVar("Real", np.float32, np.float64)
 HEAD_VERSION = 2
-"""1 had no memory; it is read as it was."""
+"""1 is read as 2 is. A head of version 2 may hold dimensions that remember texts, as was tried: those are refused."""
 BLOCK_ROWS = 256
 """Texts multiplied at once: bounds memory."""
 
@@ -82,12 +80,11 @@ class KernelHead:
     words_MV: csr_array
     vectors_ML: NDArray[np.float32]
     projection_MD: NDArray[np.float32]
-    memory: Memory | None = None
 
     @property
     def dim(self) -> int:
-        """Width of a profile: D, and what memory adds."""
-        return int(self.projection_MD.shape[1]) + (self.memory.dim if self.memory else 0)
+        """Width of a profile: D."""
+        return int(self.projection_MD.shape[1])
 
     @property
     def base_dim(self) -> int:
@@ -111,7 +108,6 @@ class KernelHead:
         words_NV = csr_array(self.kernel.lexical.encode(texts))
         profiles_ND = np.empty((n, self.dim), np.float32)
         words_VM, vectors_ML, projection_MD = self._exact
-        memory_NF = self.memory.of(texts).astype(np.float64) if self.memory else None
         for start in range(0, n, BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
             vectors_BL = vectors_NL[part].astype(np.float64)
@@ -121,8 +117,7 @@ class KernelHead:
             if not (lengths_B1 > 0).all():  # NaN compares false
                 text = texts[start + int(np.nan_to_num(lengths_B1).argmin())]
                 raise EncoderError(f"{text[:80]!r} is like no landmark", remedy="train the challenger again")
-            units_BD = block_BD / lengths_B1
-            profiles_ND[part] = units_BD if memory_NF is None else joined(units_BD, memory_NF[part])
+            profiles_ND[part] = block_BD / lengths_B1
         return profiles_ND
 
     @cached_property
@@ -146,8 +141,6 @@ class KernelHead:
             "vectors": self.vectors_ML,
             "projection": self.projection_MD,
         }
-        if self.memory:
-            arrays |= {"memory_digests": self.memory.digests_T, "memory_rows": self.memory.rows_TF}
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
         said = {
@@ -183,6 +176,11 @@ class KernelHead:
                 )
             with (folder / HEAD).open("rb") as file, np.load(file, allow_pickle=False) as saved:
                 arrays = {name: saved[name] for name in saved.files}
+            if "memory_rows" in arrays:
+                raise EncoderError(
+                    f"{folder / HEAD} remembers texts, which heads no longer do",
+                    remedy="train the challenger again; releases with this encoder need the Firstlight that made them",
+                )
             characters = said["characters"]
             lexical = tfidf_of(said["terms"], arrays["idf"], tuple(characters) if characters else None)
             shape = (len(arrays["vectors"]), len(said["terms"]))
@@ -190,10 +188,7 @@ class KernelHead:
                 (arrays["words_data"], arrays["words_indices"], arrays["words_indptr"]), shape=shape
             )
             kernel = Kernel(lexical, float(said["lexical_share"]), float(said["gamma"]))
-            memory = (
-                Memory(arrays["memory_digests"], arrays["memory_rows"]) if "memory_rows" in arrays else None
-            )
-            return cls(kernel, words_MV, arrays["vectors"], arrays["projection"], memory)
+            return cls(kernel, words_MV, arrays["vectors"], arrays["projection"])
         except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
             raise EncoderError(
                 f"{folder} has no readable head: {error}",

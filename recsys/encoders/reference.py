@@ -22,6 +22,7 @@ TOKENIZER = "tokenizer.json"
 MODEL = "model.xml"
 HEAD = "head.npz"
 TERMS = "head.json"
+ITEM_WEIGHTS = "item_weights.npz"
 STAGING = ".packing-"
 """Begins the names of folders in the making."""
 REFERENCE = "encoder.json"
@@ -71,7 +72,8 @@ class EncoderReference(BaseModel):
     registry: RegistryEntry | None = None
     """Where MLflow keeps it."""
     files: tuple[PackedFile, ...]
-    """tokenizer.json, model.xml, model.bin; with a head also head.npz and head.json."""
+    """tokenizer.json, model.xml, model.bin; with a head also head.npz and head.json, and perhaps
+    item_weights.npz."""
     ridge_lambda: float | None = Field(default=None, gt=0)
     """λ of ridge users that was chosen with the head, and holds instead of that of params.yaml."""
 
@@ -87,6 +89,11 @@ class EncoderReference(BaseModel):
     def has_head(self) -> bool:
         """Whether a kernel head makes the profiles from the model's vectors."""
         return any(file.name == HEAD for file in self.files)
+
+    @property
+    def item_weights(self) -> PackedFile | None:
+        """The file of the ranker that was learned with the head."""
+        return next((file for file in self.files if file.name == ITEM_WEIGHTS), None)
 
     @classmethod
     def load(cls, path: Path) -> "EncoderReference":

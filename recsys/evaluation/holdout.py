@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from recsys.catalogue.split import Split, hash_share
 from recsys.errors import ArtifactMissing
 from recsys.profiles.items import Segment
+from recsys.ranking.item_weights import ItemWeights
 from recsys.retrieval.recaller import Known
 
 # Shape suffixes: U users, I items, D dimension.
@@ -28,6 +29,8 @@ class Holdout:
     """Pseudonyms with training history, sorted."""
     known: Known
     """What may be learned from."""
+    item_weights: ItemWeights | None
+    """The ranker that came with the encoder whose profiles these are."""
     train: pa.Table
     """Training pairs as the split gave them: user, item_id, timestamp."""
     test_UI: csr_array
@@ -52,7 +55,12 @@ class Holdout:
 
 
 def make_holdout(
-    split: Split, versions: pa.Table, segments: tuple[Segment, ...], ridge_lambda: float, seed: int
+    split: Split,
+    versions: pa.Table,
+    segments: tuple[Segment, ...],
+    ridge_lambda: float,
+    seed: int,
+    item_weights: ItemWeights | None,
 ) -> Holdout:
     """Join the split with texts and profiles, each in the version that the split chose.
 
@@ -62,6 +70,7 @@ def make_holdout(
         segments: profiles of the model that is judged.
         ridge_lambda: λ of the user profiles.
         seed: salts the order of the items.
+        item_weights: that came with the model's encoder, if any.
 
     Returns:
         The holdout.
@@ -87,6 +96,7 @@ def make_holdout(
         item_ids=item_ids,
         users=users,
         known=known,
+        item_weights=item_weights,
         train=split.train,
         test_UI=_matrix(split.test, users, item_ids),
         slice_of_item=np.array(items["slice"].to_pylist(), dtype=np.str_),
@@ -98,7 +108,11 @@ def make_holdout(
 
 
 def with_profiles(
-    holdout: Holdout, split: Split, segments: tuple[Segment, ...], ridge_lambda: float
+    holdout: Holdout,
+    split: Split,
+    segments: tuple[Segment, ...],
+    ridge_lambda: float,
+    item_weights: ItemWeights | None,
 ) -> Holdout:
     """The very same holdout as another encoder sees it: users, candidates, texts and histories stay.
 
@@ -107,6 +121,7 @@ def with_profiles(
         split: the one that it was made of.
         segments: profiles of the other encoder.
         ridge_lambda: λ of the users in its space.
+        item_weights: that came with it, if any.
 
     Returns:
         The holdout with its profiles.
@@ -118,21 +133,28 @@ def with_profiles(
         pa.array(holdout.item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks()
     )
     vectors_ID = _vectors(split.items.take(places), segments)
-    return with_vectors(holdout, vectors_ID, ridge_lambda)
+    return with_vectors(holdout, vectors_ID, ridge_lambda, item_weights)
 
 
-def with_vectors(holdout: Holdout, vectors_ID: NDArray[np.float32], ridge_lambda: float) -> Holdout:
+def with_vectors(
+    holdout: Holdout,
+    vectors_ID: NDArray[np.float32],
+    ridge_lambda: float,
+    item_weights: ItemWeights | None,
+) -> Holdout:
     """The same where profiles lie in no segments.
 
     Args:
         holdout: made with the champion's profiles.
         vectors_ID: another encoder's vectors of `holdout.known.texts`.
         ridge_lambda: λ of the users in its space.
+        item_weights: that came with it, if any.
 
     Returns:
         The holdout with its profiles.
     """
-    return replace(holdout, known=replace(holdout.known, vectors_ID=vectors_ID, ridge_lambda=ridge_lambda))
+    known = replace(holdout.known, vectors_ID=vectors_ID, ridge_lambda=ridge_lambda)
+    return replace(holdout, known=known, item_weights=item_weights)
 
 
 def _matrix(pairs: pa.Table, users: tuple[str, ...], item_ids: tuple[str, ...]) -> csr_array:

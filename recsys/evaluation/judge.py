@@ -19,13 +19,13 @@ from recsys.evaluation.report import (
     SeedScores,
     SliceReport,
 )
+from recsys.evaluation.served import learn_served
 from recsys.evaluation.slices import SLICES, Slice, head_and_tail, slice_of
 from recsys.evaluation.spread import lists_of, paired_spread
 from recsys.retrieval.recaller import Recaller, recall
 from recsys.retrieval.recallers import RECALLERS
 
 # Shape suffixes: U users, K list length, S seeds, M metrics.
-CHAMPION_RECALLER = "ridge"
 FLOORS = {
     "cold": ("random", "same_category", "tfidf_centroid", "encoder_centroid"),
     "warm": ("random", "popular", "tfidf_centroid", "encoder_centroid"),
@@ -73,10 +73,9 @@ def learn_models(
     Returns:
         Name -> learned recaller.
     """
-    learn = RECALLERS[CHAMPION_RECALLER]
-    judged = {CHAMPION: learn(holdout.known)}
+    judged = {CHAMPION: learn_served(holdout.known, holdout.item_weights)}
     if challenged is not None:
-        judged[CHALLENGER] = learn(challenged.known)
+        judged[CHALLENGER] = learn_served(challenged.known, challenged.item_weights)
     return judged | {name: RECALLERS[name](holdout.known) for name in (*ALL_FLOORS, *rivals)}
 
 

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from recsys.encoders import EncoderReference
 from recsys.encoders.fused import pack_fused
-from recsys.fusion.choosing import choose_memory, choose_recipe
+from recsys.fusion.choosing import choose_item_weights, choose_recipe
 from recsys.fusion.exams import Shop
 from recsys.fusion.heads import Recipe, learn_head
+from recsys.fusion.item_weights import learn_item_weights
 from recsys.fusion.params import FusionParams
 from recsys.profiles.params import UsersParams
 
@@ -52,9 +53,17 @@ def fuse(
     if recipe.lexical_share is None:
         say("no head was better than the encoder alone" if recipe.tried else "nobody can be asked: no head")
         return base, recipe
-    recipe = choose_memory(shop, held, recipe, params, users.lambdas, k, max_users, say)
+    recipe = choose_item_weights(shop, held, recipe, params, k, max_users, say)
+    ranked = "no item weights"
+    if recipe.ease_lambda is not None:
+        ranked = f"item weights with λ = {recipe.ease_lambda:g} and lift {recipe.lift:g}"
     say(
         f"head with {recipe.lexical_share:.0%} words, metric power {recipe.metric_power:g}, "
-        f"memory {recipe.memory_weight:g}, λ = {recipe.ridge_lambda:g}"
+        f"λ = {recipe.ridge_lambda:g}; {ranked}"
     )
-    return pack_fused(base, learn_head(shop, recipe, params), encoders, recipe.ridge_lambda), recipe
+    head = learn_head(shop, recipe, params)
+    weights = None
+    if recipe.ease_lambda is not None:
+        weights = learn_item_weights(shop, head.profiles(shop.texts, shop.vectors_IL), recipe, params)
+    beside = () if weights is None else (weights,)
+    return pack_fused(base, head, encoders, recipe.ridge_lambda, beside), recipe

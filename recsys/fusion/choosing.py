@@ -1,4 +1,4 @@
-"""Choose a head by cold starts of the training side's own: words, metric and λ by held-out items, then its memory."""
+"""Choose a head by cold starts of the training side's own: words, metric and λ by held-out items, then its ranker."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from recsys.fusion.exams import COLD, Exam, Mark, Shop, cold_exam, mixed_exam
 from recsys.fusion.heads import ALONE, Recipe, coordinates, learn, profiles, survey
-from recsys.fusion.memory import learn_memory
+from recsys.fusion.item_weights import item_weights, lifted, met_together
 from recsys.fusion.params import FusionParams
+from recsys.ranking.item_weights import ItemWeights
 
 _Choice = tuple[float | None, float, float]
 """Lexical share (None: no head), metric power, λ."""
@@ -41,7 +42,7 @@ def choose_recipe(
         alone_lambdas: λ tried for the base vectors alone; None: the same.
 
     Returns:
-        The best, without memory; ties go to what was tried first: the base vectors, smaller shares, powers and λ.
+        The best, without item weights; ties go to what was tried first: the base vectors, smaller shares, powers and λ.
     """
     exams = [exam for held in folds if (exam := cold_exam(shop, held, params.seed, max_users))]
     alone = lambdas if alone_lambdas is None else alone_lambdas
@@ -61,64 +62,65 @@ def choose_recipe(
     return Recipe(*best, ndcg[best], {_name(choice): one for choice, one in ndcg.items()})
 
 
-def choose_memory(
+def choose_item_weights(
     shop: Shop,
     held: NDArray[np.int64],
     recipe: Recipe,
     params: FusionParams,
-    lambdas: Sequence[float],
     k: int,
     max_users: int,
     say: Callable[[str], None] = lambda _: None,
 ) -> Recipe:
-    """How much of known texts a chosen head is to remember, and with which λ.
+    """Which item weights are to order lists beside a chosen head, if any.
 
-    Judged by the lists that a shop shows: held-out items alone, warm ones by held-out clicks, and both mixed. The best
-    has the largest mean over the lists of ndcg@k + recall@5k, among those that rank the held-out items no worse than
-    the best without memory. A base that was fine-tuned has seen the held-out clicks, though never the held-out items:
-    then `warm` and `mixed` flatter the text a little, and memory is chosen rather too small than too large.
+    Judged by lists that a shop shows: of warm items, by held-out clicks, and of warm and held-out items together. Lists
+    of held-out items alone are not touched. The best has the largest mean over both of ndcg@k + recall@5k. A base that
+    was fine-tuned has seen the held-out clicks, though never the held-out items: then both flatter the text a little.
 
     Args:
         shop: the whole training side.
         held: rows of the items that are held out cold.
         recipe: with a head.
         params: section `fusion`.
-        lambdas: λ to try.
         k: cutoff.
         max_users: users asked for each list, sampled by the seed.
         say: told what is being tried.
 
     Returns:
-        The recipe with memory, λ and what was tried; unchanged where no weight but 0 is allowed or nobody can be asked.
+        The recipe with λ, lift and what was tried; unchanged where profiles alone are best or nobody can be asked.
     """
-    if recipe.lexical_share is None or not any(params.memory_weights):
+    if recipe.lexical_share is None or not params.ease_lambdas:
         return recipe
     exam = mixed_exam(shop, held, params.seed, max_users)
     ground = survey(exam.rest, params) if exam else None
     if exam is None or ground is None:
         return recipe
-    say("validation: what to remember of known texts")
+    say("validation: item weights, by what was met together")
     learned = learn(ground, recipe.lexical_share, params)
-    both = [coordinates(shop, ground, learned, rows) for rows in (exam.warm, exam.held)]
     stretch_D = learned.directions.stretch(recipe.metric_power)
-    marks: dict[tuple[float, float], Mapping[str, Mark]] = {}
-    for weight in sorted({0.0, *params.memory_weights}):
-        memory = learn_memory(exam.rest, ground.landmarks, weight, params)
-        made = [
-            profiles(some_ND, stretch_D, memory.of([shop.texts[row] for row in rows]) if memory else None)
-            for some_ND, rows in zip(both, (exam.warm, exam.held), strict=True)
-        ]
-        for one, lists in exam.marks(made[0], made[1], lambdas, k).items():
-            marks[weight, one] = lists
-    plain = max((choice for choice in marks if choice[0] == 0), key=lambda choice: _mean(marks[choice]))
-    cold = {choice: lists[COLD].sum for choice, lists in marks.items() if COLD in lists}
-    allowed = [choice for choice in marks if not cold or cold[choice] >= cold[plain]]
-    weight, chosen = max(allowed, key=lambda choice: _mean(marks[choice]))  # the first of equals
-    tried = {f"memory {one:g}, λ {by:g}": _mean_ndcg(lists) for (one, by), lists in marks.items()}
-    found = {name: mark.ndcg for name, mark in marks[weight, chosen].items()}
-    found |= {f"{name} without memory": mark.ndcg for name, mark in marks[plain].items()}
-    tried |= recipe.tried
-    return replace(recipe, ridge_lambda=chosen, memory_weight=weight, tried=tried, lists=found)
+    warm_WD, held_HD = (
+        profiles(coordinates(shop, ground, learned, rows), stretch_D) for rows in (exam.warm, exam.held)
+    )
+    together = met_together(exam.rest, exam.warm, warm_WD, recipe.ridge_lambda, params)
+    if together is None:
+        return recipe
+    rankers: dict[tuple[float | None, float], ItemWeights | None] = {(None, 1.0): None}
+    for one in params.ease_lambdas:
+        unlifted = item_weights(together, one, 1.0, params.weights_per_item)
+        rankers |= {(one, lift): lifted(unlifted, lift) for lift in params.lifts}
+    marks = exam.marked(warm_WD, held_HD, recipe.ridge_lambda, rankers, k)
+    if not any(marks.values()):
+        return recipe
+    best = max(marks, key=lambda choice: _mean(marks[choice]))  # the first of equals
+    tried = {_weighted(choice): _mean_ndcg(lists) for choice, lists in marks.items()}
+    found = {name: mark.ndcg for name, mark in marks[best].items()}
+    found |= {f"{name} by profiles alone": mark.ndcg for name, mark in marks[None, 1.0].items()}
+    return replace(recipe, ease_lambda=best[0], lift=best[1], tried={**tried, **recipe.tried}, lists=found)
+
+
+def _weighted(choice: tuple[float | None, float]) -> str:
+    ease_lambda, lift = choice
+    return "no item weights" if ease_lambda is None else f"item weights {ease_lambda:g}, lift {lift:g}"
 
 
 def _mean(lists: Mapping[str, Mark]) -> float:
@@ -156,6 +158,6 @@ def _examine(
         warm_WD, held_HD = (coordinates(shop, ground, learned, rows) for rows in (exam.warm, exam.held))
         for power in params.metric_powers:
             stretch_D = learned.directions.stretch(power)
-            made = [profiles(some_ND, stretch_D, None) for some_ND in (warm_WD, held_HD)]
+            made = [profiles(some_ND, stretch_D) for some_ND in (warm_WD, held_HD)]
             for one, lists in exam.marks(made[0], made[1], lambdas, k).items():
                 yield (share, power, one), lists[COLD]

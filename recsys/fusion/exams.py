@@ -4,8 +4,9 @@ Three lists, as a shop shows them: `cold` ranks the items held out whole, `warm`
 that are held out, `mixed` ranks both together. Items that a user is known to have met stand in none of that user's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,11 @@ from scipy.sparse import csr_array, hstack, vstack
 
 from recsys.evaluation.ranking import ndcg_at_k, recall_at_k
 from recsys.profiles.users import Ridge, gram_of
-from recsys.retrieval.exact import top_k
+from recsys.ranking.item_weights import ItemWeights, hashes
+from recsys.retrieval.exact import best_of, top_k
 from recsys.retrieval.histories import only_items, only_pairs, padded
 
+Choice = TypeVar("Choice")
 COLD, WARM, MIXED = "cold", "warm", "mixed"
 LONG = 5
 """recall is taken of lists so many times as long as those that ndcg judges."""
@@ -34,6 +37,11 @@ class Shop:
     """By the base encoder, unit rows."""
     histories_UI: csr_array
     """1 where a user met an item; items that nobody met teach nothing."""
+
+    @property
+    def warm(self) -> NDArray[np.int64]:
+        """Rows of the items that somebody met."""
+        return np.flatnonzero(np.asarray(self.histories_UI.sum(axis=0)).ravel())
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,12 @@ class _Asked:
     """Places among the candidates; PAD on the right."""
     excluded_UE: NDArray[np.int64]
 
+    def mark(self, ranked_UK: NDArray[np.int64], k: int) -> Mark:
+        """Of lists of LONG * k places."""
+        ndcg_U = ndcg_at_k(ranked_UK, self.relevant_UR, k)
+        recall_U = recall_at_k(ranked_UK, self.relevant_UR, LONG * k)
+        return Mark(float(ndcg_U.mean()), float(recall_U.mean()))
+
 
 @dataclass(frozen=True)
 class Exam:
@@ -73,6 +87,46 @@ class Exam:
     """Rows of the items held out, H of them."""
     asked: dict[str, _Asked]
     """By the list's name."""
+
+    def marked(
+        self,
+        warm_WD: NDArray[np.float32],
+        held_HD: NDArray[np.float32],
+        ridge_lambda: float,
+        rankers: Mapping[Choice, ItemWeights | None],
+        k: int,
+    ) -> dict[Choice, dict[str, Mark]]:
+        """How good the lists `warm` and `mixed` are by each ranker over the same profiles.
+
+        Args:
+            warm_WD: profiles of the warm items, unit rows.
+            held_HD: profiles of the items held out.
+            ridge_lambda: λ of the ridge users.
+            rankers: by what they are called; None leaves the inner product as it is.
+            k: cutoff.
+
+        Returns:
+            Choice -> list -> mark; lists that nobody can be asked for are left out.
+        """
+        ridge = Ridge(gram_of(warm_WD), ridge_lambda)
+        text_hashes = hashes([self.rest.texts[row] for row in (*self.warm, *self.held)])
+        profiles_CD = np.concatenate([warm_WD, held_HD])
+        found: dict[Choice, dict[str, Mark]] = {choice: {} for choice in rankers}
+        for name, n_candidates in ((WARM, len(warm_WD)), (MIXED, len(profiles_CD))):
+            if name not in self.asked:
+                continue
+            asked = self.asked[name]
+            scores_UC = (
+                ridge.weights(asked.met_UW @ warm_WD.astype(np.float64)) @ profiles_CD[:n_candidates].T
+            )
+            for choice, ranker in rankers.items():
+                ranked_UC = scores_UC
+                if ranker is not None:
+                    place_C = ranker.places(text_hashes[:n_candidates])
+                    met_UT = ranker.met(asked.met_UW, place_C[: len(warm_WD)])
+                    ranked_UC = ranker.corrected(scores_UC, met_UT, place_C)
+                found[choice][name] = asked.mark(best_of(ranked_UC, LONG * k, asked.excluded_UE).rows_UK, k)
+        return found
 
     def marks(
         self, warm_WD: NDArray[np.float32], held_HD: NDArray[np.float32], lambdas: Sequence[float], k: int
@@ -101,9 +155,7 @@ class Exam:
             for one in lambdas:
                 weights_UD = Ridge(gram, one).weights(b_UD)
                 ranked_UK = top_k(weights_UD, profiles_CD, LONG * k, asked.excluded_UE).rows_UK
-                ndcg_U = ndcg_at_k(ranked_UK, asked.relevant_UR, k)
-                recall_U = recall_at_k(ranked_UK, asked.relevant_UR, LONG * k)
-                found[one][name] = Mark(float(ndcg_U.mean()), float(recall_U.mean()))
+                found[one][name] = asked.mark(ranked_UK, k)
         return found
 
 

@@ -8,12 +8,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.encoders.head import BLOCK_ROWS, Kernel, KernelHead
-from recsys.encoders.memory import joined
 from recsys.encoders.tfidf import TfidfEncoder, fit_tfidf
 from recsys.errors import EncoderError
 from recsys.fusion.directions import Directions, find_directions
 from recsys.fusion.exams import Shop
-from recsys.fusion.memory import learn_memory
 from recsys.fusion.params import FusionParams
 from recsys.fusion.smoothing import smoothed
 
@@ -30,13 +28,15 @@ class Recipe:
     metric_power: float
     ridge_lambda: float
     ndcg: float | None
-    """ndcg@k on the items held out, before memory was chosen; None where nobody could be asked."""
+    """ndcg@k on the items held out; None where nobody could be asked."""
     tried: Mapping[str, float]
-    """ndcg@k by what was tried: of held-out items; `memory …` as a mean over the lists cold, warm and mixed."""
-    memory_weight: float = 0.0
-    """Length of what is remembered of a text that many met; 0: nothing."""
+    """ndcg@k by what was tried: of held-out items; `item weights …` as a mean over the lists warm and mixed."""
+    ease_lambda: float | None = None
+    """λ of the item weights beside the head; None: none, lists are ordered by profiles alone."""
+    lift: float = 1.0
+    """How much more a profile's score counts for texts that nobody had met, where there are item weights."""
     lists: Mapping[str, float] = field(default_factory=dict)
-    """ndcg@k of the lists cold, warm and mixed, with what was chosen and `without memory`; empty where not asked."""
+    """ndcg@k of the lists warm and mixed, with what was chosen and `by profiles alone`; empty where not asked."""
 
     @property
     def alone(self) -> float | None:
@@ -69,7 +69,7 @@ def learn_head(shop: Shop, recipe: Recipe, params: FusionParams) -> KernelHead:
 
     Args:
         shop: what may be learned from.
-        recipe: lexical share, metric power and memory.
+        recipe: lexical share and metric power.
         params: section `fusion`.
 
     Returns:
@@ -86,14 +86,12 @@ def learn_head(shop: Shop, recipe: Recipe, params: FusionParams) -> KernelHead:
         raise ValueError("no text of the shop has a word")
     learned = learn(ground, recipe.lexical_share, params)
     projection_MD = learned.directions.axes_MD * learned.directions.stretch(recipe.metric_power)
-    memory = learn_memory(shop, ground.landmarks, recipe.memory_weight, params)
-    return KernelHead(learned.kernel, ground.words_MV, ground.vectors_ML, projection_MD, memory)
+    return KernelHead(learned.kernel, ground.words_MV, ground.vectors_ML, projection_MD)
 
 
 def survey(shop: Shop, params: FusionParams) -> Ground | None:
     """Landmarks, their words, and what users think of them; None where no landmark has a word."""
-    n_met_I = np.asarray(shop.histories_UI.sum(axis=0)).ravel()
-    warm = np.flatnonzero(n_met_I)
+    n_met_I, warm = np.asarray(shop.histories_UI.sum(axis=0)).ravel(), shop.warm
     landmarks = np.sort(warm[np.argsort(-n_met_I[warm], kind="stable")][: params.max_landmarks])
     texts = [shop.texts[row] for row in landmarks]
     try:
@@ -130,13 +128,11 @@ def coordinates(shop: Shop, ground: Ground, learned: Learned, rows: NDArray[np.i
     return coordinates_ND
 
 
-def profiles(
-    coordinates_ND: NDArray[np.float32], stretch_D: NDArray[np.float32], memory_NF: NDArray[np.float32] | None
-) -> NDArray[np.float32]:
+def profiles(coordinates_ND: NDArray[np.float32], stretch_D: NDArray[np.float32]) -> NDArray[np.float32]:
     """What `KernelHead.profiles` makes of coordinates, float32 unit rows: good enough to choose by."""
     rows_ND = coordinates_ND * stretch_D
-    units_ND = rows_ND / np.maximum(np.linalg.norm(rows_ND, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return np.asarray(units_ND if memory_NF is None else joined(units_ND, memory_NF), np.float32)
+    lengths_N1 = np.linalg.norm(rows_ND, axis=1, keepdims=True)
+    return np.asarray(rows_ND / np.maximum(lengths_N1, np.finfo(np.float32).tiny), np.float32)
 
 
 def _compared(

@@ -11,7 +11,7 @@ class FusionParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     width: int = Field(ge=0)
-    """Directions of a head, at most; its memory stands beside them. 0: no head, profiles are the encoder's own."""
+    """Directions of a head, at most. 0: no head, profiles are the encoder's own."""
     lexical_shares: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(min_length=1)
     """Weights of the words' kernel beside the encoder's that validation chooses from, each in [0, 1)."""
     metric_powers: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
@@ -32,12 +32,15 @@ class FusionParams(BaseModel):
     """Ridge of the factors."""
     als_iterations: int = Field(ge=1)
     """Rounds of alternating least squares."""
-    memory_weights: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
-    """Lengths, beside 1 for the text, of what is remembered of a text that many met; validation chooses, 0: nothing."""
-    memory_factors: int = Field(ge=1)
-    """Dimensions of memory, at most; `items_per_factor` holds for them too."""
-    memory_half: float = Field(ge=0)
-    """Interactions at which an item's memory has half its length."""
+    ease_lambdas: tuple[Annotated[float, Field(gt=0)], ...]
+    """How strongly the weights between items are pulled to what profiles say, in people; validation chooses, or none.
+    Empty: lists are ordered by profiles alone."""
+    lifts: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
+    """How much more a profile's score counts for a text that nobody had met, beside known ones; validation chooses."""
+    max_weighted_items: int = Field(ge=2)
+    """Items with weights between them: those met most."""
+    weights_per_item: int = Field(ge=1)
+    """Weights kept for each: those that change its score most."""
     max_landmarks: int = Field(ge=2)
     """Items that a text is compared with: those met most."""
     max_users: int = Field(ge=2)

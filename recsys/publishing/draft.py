@@ -22,8 +22,11 @@ from recsys.profiles.items import segment_name
 from recsys.profiles.users import UsersSummary, history_key, users_key
 from recsys.publishing.objects import count_rows
 from recsys.publishing.release import (
+    BY_ITEM_WEIGHTS,
+    DOT,
     FORMAT,
     HEADED,
+    WEIGHTED,
     File,
     LandedFile,
     Manifest,
@@ -103,7 +106,7 @@ def gather(at: Artifacts, features: FeaturesParams, code_commit: str, head: Mani
     landed = {part for segment in segments for part in segment.parts}
     landed |= {part for history in histories for part in history.parts}
     manifest = Manifest(
-        format=HEADED if reference.has_head else FORMAT,
+        format=WEIGHTED if reference.item_weights else HEADED if reference.has_head else FORMAT,
         sequence=0,
         parent=None,
         preprocessing=Preprocessing(
@@ -114,7 +117,7 @@ def gather(at: Artifacts, features: FeaturesParams, code_commit: str, head: Mani
         segments=segments,
         histories=histories,
         users=_users(at, hasher, reference, segments, histories),
-        ranker={"name": "dot"},
+        ranker=BY_ITEM_WEIGHTS if reference.item_weights else DOT,
         metrics=_judged(at.metrics, at.report, reference.hash),
         decision=_judged(at.decision, at.decision, reference.hash),
         smoke=(),

@@ -17,8 +17,10 @@ from recsys.errors import ReleaseError
 from recsys.profiles.users import Ridge
 from recsys.publishing.checks import QUERY_BATCH_TOKENS, unpacked_encoders
 from recsys.publishing.objects import ObjectFiles, Profiles
-from recsys.publishing.release import Manifest
+from recsys.publishing.release import BY_ITEM_WEIGHTS, File, Manifest
 from recsys.publishing.store import ReleaseStore
+from recsys.publishing.weighted import WeightedSearcher
+from recsys.ranking.item_weights import ItemWeights
 from recsys.retrieval.segments import PAD
 from recsys.storage import open_storage
 from recsys.storage.atomic import write_parquet
@@ -32,7 +34,8 @@ class Scored:
 
     item_id: str
     score: float
-    """Inner product in the space of the profiles; comparable within one list."""
+    """Inner product in the space of the profiles, corrected by item weights where the release recommends by them;
+    comparable within one list."""
 
 
 class Release:
@@ -90,7 +93,7 @@ class Release:
         k: int = 10,
         exclude_seen: bool = True,
     ) -> list[Scored]:
-        """The best items for a known user, or for whoever has this history.
+        """The best items for a known user, or for whoever has this history; ordered by the release's ranker.
 
         Args:
             user: a pseudonym, or a raw user id where RECSYS_PSEUDONYM_KEY is set.
@@ -115,7 +118,10 @@ class Release:
                 remedy="give ids of the catalogue (`Release.items`), or search by text with `search`",
             )
         total = self._profiles.searcher.vectors_of(np.array(rows)).sum(axis=0, dtype=np.float64)
-        return self._best(self._ridge.weights(total[None]), k, set(rows) if exclude_seen else set())
+        query_1D, exclude = self._ridge.weights(total[None]), set(rows) if exclude_seen else set()
+        if self._weighted is None:
+            return self._best(query_1D, k, exclude)
+        return self._named(self._weighted.search(query_1D[0], rows, k, exclude))
 
     def similar(self, item: str, k: int = 10) -> list[Scored]:
         """The items nearest to an item, without itself.
@@ -224,6 +230,14 @@ class Release:
         return Ridge(self._profiles.gram(), self.manifest.users.ridge_lambda)
 
     @cached_property
+    def _weighted(self) -> WeightedSearcher | None:
+        packed = self.manifest.encoder.item_weights
+        if self.manifest.ranker != BY_ITEM_WEIGHTS or packed is None:
+            return None
+        weights = ItemWeights.load(self._profiles.files.path(File(**packed.model_dump())))
+        return WeightedSearcher(self._profiles.searcher, weights, self._profiles.text_hashes())
+
+    @cached_property
     def _encoder(self) -> Encoder:
         encoders = unpacked_encoders(self.manifest, self._profiles.files)
         return open_encoder(self.manifest.encoder, encoders, QUERY_BATCH_TOKENS)
@@ -253,4 +267,7 @@ class Release:
     def _best(self, query_1D: NDArray[np.floating], k: int, exclude: set[int]) -> list[Scored]:
         found = self._profiles.searcher.search(query_1D, k, exclude=[exclude])
         pairs = zip(found.rows_QK[0].tolist(), found.scores_QK[0].tolist(), strict=True)
-        return [Scored(self._profiles.latest.item_ids[row], score) for row, score in pairs if row != PAD]
+        return self._named([(row, score) for row, score in pairs if row != PAD])
+
+    def _named(self, found: Sequence[tuple[int, float]]) -> list[Scored]:
+        return [Scored(self._profiles.latest.item_ids[row], score) for row, score in found]

@@ -14,6 +14,10 @@ FORMAT: Literal[1] = 1
 """Raised when an older reader could misunderstand what it reads; a newer one is refused with a clear word."""
 HEADED: Literal[2] = 2
 """Format of a release whose encoder has a head: readers from before there were heads refuse it."""
+WEIGHTED: Literal[3] = 3
+"""Format of a release that ranks by item weights."""
+DOT, BY_ITEM_WEIGHTS = {"name": "dot"}, {"name": "item_weights"}
+"""Rankers: the inner product as it is, or corrected by the item weights among the encoder's files."""
 RELEASE_ID = re.compile(r"\d{6,}-[0-9a-f]{10}")
 
 
@@ -137,7 +141,7 @@ class Provenance(Frozen):
 class Manifest(Frozen):
     """One release. No clock and no address in it: the same content under the same parent is the same release."""
 
-    format: Literal[1, 2] = FORMAT
+    format: Literal[1, 2, 3] = FORMAT
     sequence: int
     parent: str | None
     preprocessing: Preprocessing
@@ -185,7 +189,7 @@ class Manifest(Frozen):
             plain = json.loads(content)
         except ValueError as error:
             raise ReleaseError(f"the manifest of release {release} is not JSON", remedy=remedy) from error
-        refuse_newer(plain, f"release {release}", HEADED)
+        refuse_newer(plain, f"release {release}", WEIGHTED)
         try:
             return cls.model_validate(plain)
         except ValidationError as error:

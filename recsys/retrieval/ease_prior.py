@@ -1,15 +1,10 @@
 """Recaller `ease_prior`: a linear item-item model that is pulled to what content says, so that it knows cold items.
 
-EASE solves min |X - X B|² + λ |B|² with diag(B) = 0 (Steck 2019, Embarrassingly Shallow Autoencoders). Here weights are
-pulled to content weights B₀ instead of 0: min |X - X B|² + λ |B - B₀|², still with diag(B) = 0, hence
-
-    B = P (G + λ B₀ - diag(μ)),  G = XᵀX,  P = (G + λI)⁻¹,  μ so that diag(B) = 0.
-
-B₀ is the leave-one-out solution of kernel ridge regression from items to items: with A = (K + κI)⁻¹ and K the RBF
-kernel of the vectors, B₀ = -A / diag(A) off the diagonal for warm items, and A k(x) for any other item x: both are
-what all other items' texts say of it, so warm and cold items stand on one scale. One factor by least squares of X
-on X B₀ brings it to the scale of X (kernel ridge shrinks), and one more factor for items that only the prior knows is
-chosen on practice.
+EASE's weights are pulled to content weights B₀ (see `recsys/retrieval/ease.py`). B₀ is the leave-one-out solution of
+kernel ridge regression from items to items: with A = (K + κI)⁻¹ and K the RBF kernel of the vectors, B₀ = -A / diag(A)
+off the diagonal for warm items, and A k(x) for any other item x: both are what all other items' texts say of it, so
+warm and cold items stand on one scale. One factor by least squares of X on X B₀ brings it to the scale of X (kernel
+ridge shrinks), and one more factor for items that only the prior knows is chosen on practice.
 
 Memory: X holds the MAX_ITEMS warm items that were met most, 200 MB for each of about five matrices while learning and
 two afterwards. The other warm items go through the prior: scored like cold ones, and in a history each counts as the
@@ -23,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recsys.retrieval.ease import ease_weights, inverse, prior_scale
 from recsys.retrieval.popular import ByItem
 from recsys.retrieval.practice import Practice, choose, practices
 from recsys.retrieval.rbf_ridge import most_met, rbf
@@ -150,12 +146,12 @@ def learn_ease(known: Known, settings: EaseSettings, max_items: int = MAX_ITEMS)
     place_I[inside] = np.arange(len(inside))
     vectors_SD = known.vectors_ID[inside]
     exact_SD = vectors_SD.astype(np.float64)
-    inverse_SS = _inverse(rbf(exact_SD, exact_SD, settings.gamma), settings.kappa)
+    inverse_SS = inverse(rbf(exact_SD, exact_SD, settings.gamma), settings.kappa)
     prior_SS = inverse_SS / -np.diag(inverse_SS)
     np.fill_diagonal(prior_SS, 0)
     history_US = csr_array(known.histories_UI[:, inside], dtype=np.float64)
     gram_SS = (history_US.T @ history_US).toarray()
-    scale = _scale(gram_SS, prior_SS)
+    scale = prior_scale(gram_SS, prior_SS)
     return EasePrior(
         settings,
         known.vectors_ID,
@@ -167,45 +163,6 @@ def learn_ease(known: Known, settings: EaseSettings, max_items: int = MAX_ITEMS)
         scale,
         known.warm,
     )
-
-
-def ease_weights(
-    gram_SS: NDArray[np.float64], prior_SS: NDArray[np.float64], ease_lambda: float
-) -> NDArray[np.float64]:
-    """B = P (G + λ B₀ - diag(μ)) with zeros on its diagonal; plain EASE where the prior is 0.
-
-    Args:
-        gram_SS: G.
-        prior_SS: B₀; overwritten.
-        ease_lambda: λ.
-
-    Returns:
-        B.
-    """
-    prior_SS *= ease_lambda
-    prior_SS += gram_SS
-    inverse_SS = _inverse(gram_SS, ease_lambda)
-    weights_SS = inverse_SS @ prior_SS
-    inverse_SS *= np.diag(weights_SS) / np.diag(inverse_SS)
-    weights_SS -= inverse_SS
-    np.fill_diagonal(weights_SS, 0)
-    return weights_SS
-
-
-def _scale(gram_SS: NDArray[np.float64], prior_SS: NDArray[np.float64]) -> float:
-    """The s that minimises |X - s X B₀|²; 1 where the prior says nothing."""
-    predicted = float((prior_SS * (gram_SS @ prior_SS)).sum())
-    return float((gram_SS * prior_SS).sum()) / predicted if predicted > 0 else 1.0
-
-
-def _inverse(matrix_SS: NDArray[np.float64], ridge: float) -> NDArray[np.float64]:
-    """(M + ridge I)⁻¹ of a symmetric matrix without negative eigenvalues; M itself stays."""
-    from scipy.linalg import inv
-
-    shifted_SS = matrix_SS.copy()
-    shifted_SS.flat[:: len(matrix_SS) + 1] += ridge
-    inverse_SS: NDArray[np.float64] = inv(shifted_SS, overwrite_a=True, assume_a="pos")
-    return inverse_SS
 
 
 def _tried(practice: Practice, tried: Iterable[EaseSettings]) -> Iterator[tuple[EaseSettings, float]]:

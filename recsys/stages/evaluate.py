@@ -14,16 +14,17 @@ from recsys.encoders import EncoderReference
 from recsys.encoders.reference import REFERENCE, adopt_packed
 from recsys.errors import ArtifactMissing
 from recsys.evaluation.holdout import Holdout, make_holdout, with_profiles, with_vectors
-from recsys.evaluation.judge import CHAMPION_RECALLER, judge, learn_models
+from recsys.evaluation.judge import judge, learn_models
 from recsys.evaluation.leaks import find_leaks, statistics_after_cut
 from recsys.evaluation.plots import by_model, recall_by_k
 from recsys.evaluation.report import CHALLENGER, CHAMPION, Finding, JudgedSeed, Report
 from recsys.evaluation.seen import TrainedOn, has_seen, hash_rule, identity
+from recsys.evaluation.served import learn_served
 from recsys.features.text import SCHEMA, feature_files
 from recsys.profiles.items import Segment, list_segments, segment_name
 from recsys.profiles.params import UsersParams
+from recsys.ranking.item_weights import ItemWeights
 from recsys.retrieval.recaller import Recaller
-from recsys.retrieval.recallers import RECALLERS
 from recsys.settings import Settings
 from recsys.stages.encoding import encode_cached
 from recsys.stages.progress import say
@@ -93,12 +94,14 @@ def run(settings: Settings, at: Artifacts) -> None:
 def load_holdout(split: Split, settings: Settings, at: Artifacts) -> Holdout:
     """The split with the texts and the champion's profiles that it names."""
     features = [pq.read_table(file.path) for file in feature_files(at.features)]
+    champion = EncoderReference.load(at.encoder_reference(CHAMPION))
     return make_holdout(
         split,
         pa.concat_tables([SCHEMA.empty_table(), *features]),
         list_segments(at.profiles(CHAMPION)),
-        settings.users.lambda_of(EncoderReference.load(at.encoder_reference(CHAMPION))),
+        settings.users.lambda_of(champion),
         settings.evaluate.seed,
+        _item_weights(champion, at),
     )
 
 
@@ -122,7 +125,19 @@ def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Arti
     challenger = EncoderReference.load(at.encoder_reference(CHALLENGER))
     segments = list_segments(at.profiles(CHALLENGER))
     _require_profiles_of(challenger, segments, at)
-    return with_profiles(holdout, split, segments, settings.users.lambda_of(challenger))
+    adopt_packed(
+        challenger, at.finetune / "packed", at.encoders
+    )  # DVC may have brought it from another machine
+    return with_profiles(
+        holdout, split, segments, settings.users.lambda_of(challenger), _item_weights(challenger, at)
+    )
+
+
+def _item_weights(reference: EncoderReference, at: Artifacts) -> ItemWeights | None:
+    """The ranker that came with an encoder, if any."""
+    if reference.item_weights is None:
+        return None
+    return ItemWeights.load(at.encoders / reference.hash / reference.item_weights.name)
 
 
 def _leaks(
@@ -170,8 +185,9 @@ def _learn_siblings(
         vectors_ID = encode_cached(
             one.reference, holdout.known.texts, settings, at, at.var / "siblings"
         )  # nobody asks for them elsewhere: they go with the workspace
-        seen = with_vectors(holdout, vectors_ID, settings.users.lambda_of(one.reference))
-        yield RECALLERS[CHAMPION_RECALLER](seen.known)
+        ridge_lambda = settings.users.lambda_of(one.reference)
+        seen = with_vectors(holdout, vectors_ID, ridge_lambda, _item_weights(one.reference, at))
+        yield learn_served(seen.known, seen.item_weights)
 
 
 def _require_profiles_of(challenger: EncoderReference, segments: tuple[Segment, ...], at: Artifacts) -> None:

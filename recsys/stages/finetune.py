@@ -297,7 +297,8 @@ def _tell(
         width=reference.dim,
         lexical_share=recipe.lexical_share,
         metric_power=recipe.metric_power if reference.has_head else None,
-        memory_weight=recipe.memory_weight if reference.has_head else None,
+        ease_lambda=recipe.ease_lambda,
+        lift=recipe.lift if recipe.ease_lambda is not None else None,
         chosen_lambda=reference.ridge_lambda,
         encoder_hash=reference.hash,
     ).save(folder / "summary.json")

@@ -45,17 +45,19 @@ class TrainingSummary(BaseModel):
     """0: nothing was better than the pretrained weights, which are then what is kept."""
     best_step: int
     validation: dict[str, float | None]
-    """ndcg@k and recall@k of the best epoch, and of epoch 0 as `pretrained/…`; of the head that was chosen, before its
-    memory, as `head/…`, of the encoder alone as `without_head/…`; `head/<list>/…` of the lists that memory was chosen
-    by. None where nobody could be asked."""
+    """ndcg@k and recall@k of the best epoch, and of epoch 0 as `pretrained/…`; of the head that was chosen as
+    `head/…`, of the encoder alone as `without_head/…`; `head/<list>/…` of the lists that item weights were chosen by,
+    with them and by profiles alone. None where nobody could be asked."""
     width: int
     """Dimensions of a profile."""
     lexical_share: float | None
     """Weight of the words in the head's kernel; None: validation liked the encoder alone best."""
     metric_power: float | None
     """How strongly the head stretches directions that many users need."""
-    memory_weight: float | None
-    """Length of what the head remembers of a text that many met."""
+    ease_lambda: float | None
+    """λ of the item weights beside the head; None: none, lists are ordered by profiles alone."""
+    lift: float | None
+    """How much more a profile's score counts for texts that nobody had met, where there are item weights."""
     chosen_lambda: float | None
     """λ of the users in the challenger's space; None: ridge_lambda, by which it was trained."""
     encoder_hash: str

@@ -49,19 +49,19 @@ def test_a_model_that_knows_no_cold_item_is_asked_for_warm_ones_alone(setup):
 
 def test_rows_are_kept_with_every_user_and_the_page_names_what_did_not_run(setup, monkeypatch):
     monkeypatch.setattr(mixed, "commit", lambda: "0000000")
-    for model, best in (("firstlight (memory)", [4, 2]), ("ridge, head", [5, 3])):
+    for model, best in (("firstlight", [4, 2]), ("ridge, head", [5, 3])):
         scores = np.zeros((2, 6), np.float32)
         scores[:, best] = 1
         by_user = mixed.judged(setup, scores, model)
         mixed.keep_row(setup, model, by_user, {"λ": 3.0}, 1.0)
     rows = mixed_page.rows_of("ml100k_cold", list(mixed.MODELS))
-    assert list(rows) == ["firstlight (memory)", "ridge, head"]
+    assert list(rows) == ["firstlight", "ridge, head"]
     page = mixed_page.page({"ml100k_cold": rows}, list(mixed.MODELS))
     assert "2 users, 4 warm and 2 cold items" in page
     assert "**Not run**: Amazon Industrial 2018, CiteULike H." in page
     assert "**Not run**: ridge lifted, head, ridge, encoder, tfidf_centroid" in page
     means = {model: row["metrics"]["warm/ndcg@20"] for model, row in rows.items()}
-    difference = means["firstlight (memory)"] - means["ridge, head"]
+    difference = means["firstlight"] - means["ridge, head"]
     assert f"{difference:+.4f}" in page
     figures = mixed_page.figures({"ml100k_cold": rows})
     assert figures["ml100k_cold_ridge, head_warm_ndcg@20"] == round(means["ridge, head"], 4)

@@ -1,6 +1,5 @@
 import json
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ from scipy.sparse import csr_array
 from recsys.encoders import EncoderReference, open_encoder, verify_packed
 from recsys.encoders.fused import pack_fused
 from recsys.encoders.head import Kernel, KernelHead
-from recsys.encoders.memory import Memory, digests
 from recsys.encoders.reference import adopt_packed
 from recsys.encoders.tfidf import fit_tfidf
 from recsys.errors import EncoderError
@@ -122,39 +120,39 @@ def test_only_the_whole_encoder_that_was_meant_is_adopted(tiny_reference, encode
     verify_packed(other, empty)
 
 
-def remembering(dim, texts=("blue chair", "old green chair")):
-    rows = np.array([[0.3, 0.4], [0.0, 1.0]], np.float32)[: len(texts)]
-    order = np.argsort(digests(texts))
-    return replace(make_head(dim), memory=Memory(digests(texts)[order], rows[order]))
+class Beside:
+    """Something learned with a head: one file."""
+
+    def __init__(self, content):
+        self.content = content
+
+    def save(self, folder):
+        (folder / "beside.bin").write_bytes(self.content)
+        return (folder / "beside.bin",)
 
 
-def test_a_remembered_text_has_further_dimensions_and_any_other_has_zeros_there(vectors):
-    plain, head = make_head(8), remembering(8)
-    texts = ["blue chair", "blue chair!", "old green chair"]
-    bare, found = plain.profiles(texts, vectors[:3]), head.profiles(texts, vectors[:3])
-    assert head.dim == found.shape[1] == 7
-    np.testing.assert_allclose(found[0], np.append(bare[0], [0.3, 0.4]) / np.sqrt(1.25), atol=1e-6)
-    np.testing.assert_array_equal(found[1], np.append(bare[1], [0, 0]))
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+def test_the_hash_of_an_encoder_covers_lambda_and_what_is_beside(tiny_reference, encoders):
+    head = make_head(tiny_reference.dim)
+    asked = (None, ()), (3.0, ()), (3.0, (Beside(b"one"),)), (3.0, (Beside(b"two"),))
+    packed = [pack_fused(tiny_reference, head, encoders, chosen, beside) for chosen, beside in asked]
+    assert len({one.hash for one in packed}) == 4
+    assert [one.ridge_lambda for one in packed] == [None, 3.0, 3.0, 3.0]
+    assert (encoders / packed[3].hash / "beside.bin").read_bytes() == b"two"
+    verify_packed(packed[3], encoders)
+    assert EncoderReference.load(encoders / packed[3].hash / "encoder.json") == packed[3]
+    vectors = [open_encoder(one, encoders, 256).encode(["blue chair"]) for one in packed]
+    assert all(np.array_equal(one, vectors[0]) for one in vectors)
 
 
-def test_memory_is_saved_with_the_head(vectors, tmp_path):
-    head, texts = remembering(8), ["blue chair", "new"]
-    head.save(tmp_path)
-    again = KernelHead.load(tmp_path)
-    np.testing.assert_allclose(
-        again.profiles(texts, vectors[:2]), head.profiles(texts, vectors[:2]), atol=1e-6
+def test_a_head_that_remembers_texts_is_refused(tmp_path):
+    path, _ = make_head(8).save(tmp_path)
+    with np.load(path) as saved:
+        arrays = {name: saved[name] for name in saved.files}
+    np.savez(
+        path, **arrays, memory_digests=np.array(["0" * 32], "S32"), memory_rows=np.ones((1, 2), np.float32)
     )
-
-
-def test_the_hash_of_an_encoder_covers_memory_and_lambda(tiny_reference, encoders):
-    dim = tiny_reference.dim
-    heads = (make_head(dim), None), (remembering(dim), 3.0), (remembering(dim), 4.0)
-    packed = [pack_fused(tiny_reference, head, encoders, chosen) for head, chosen in heads]
-    assert len({one.hash for one in packed}) == 3
-    assert [(one.dim, one.ridge_lambda) for one in packed] == [(5, None), (7, 3.0), (7, 4.0)]
-    assert EncoderReference.load(encoders / packed[1].hash / "encoder.json") == packed[1]
-    assert open_encoder(packed[1], encoders, 256).encode(["blue chair"]).shape == (1, 7)
+    with pytest.raises(EncoderError, match=r"remembers texts(.|\n)*train the challenger again"):
+        KernelHead.load(tmp_path)
 
 
 def test_a_head_of_a_newer_version_is_refused_and_one_of_the_first_is_read(tmp_path, vectors):
@@ -166,7 +164,6 @@ def test_a_head_of_a_newer_version_is_refused_and_one_of_the_first_is_read(tmp_p
         KernelHead.load(tmp_path)
     said.write_text(json.dumps(words | {"version": 1}), "utf-8")
     first = KernelHead.load(tmp_path)
-    assert first.memory is None
     np.testing.assert_allclose(
         first.profiles(TEXTS, vectors[:6]), head.profiles(TEXTS, vectors[:6]), atol=1e-6
     )

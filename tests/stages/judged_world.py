@@ -19,12 +19,13 @@ from recsys.catalogue.parts import (
     part_id,
     write_part,
 )
-from recsys.encoders import EncoderReference
+from recsys.encoders import EncoderReference, PackedFile
 from recsys.evaluation.seen import identity
 from recsys.features.text import PREPROCESSING_VERSION, feature_key, feature_path, item_texts
 from recsys.profiles.cache import VectorCache
 from recsys.profiles.items import SCHEMA as ROWS_SCHEMA
 from recsys.profiles.items import segment_name, write_segment
+from recsys.ranking.item_weights import ItemWeights
 from recsys.settings import Settings
 from recsys.storage.atomic import write_parquet
 from recsys.training.seeds import TrainedSeed, TrainedSeeds, folder_of
@@ -128,6 +129,17 @@ class World:
         said = {"encoder_hash": encoder_hash, "trained_on": identity(self.at.split), "cut": None} | summary
         self.at.finetune.mkdir(parents=True, exist_ok=True)
         self.at.trained_on("challenger").write_text(json.dumps(said))
+
+    def weigh(self, role: str, weights: ItemWeights, folder: Path) -> None:
+        """The encoder of a role has item weights, written into a folder that holds what it was packed from."""
+        reference = EncoderReference.load(self.at.encoder_reference(role))
+        folder.mkdir(parents=True, exist_ok=True)
+        (written,) = weights.save(folder)
+        (folder / "model.xml").write_text("x")
+        files = tuple(map(PackedFile.of, (folder / "model.xml", written)))
+        reference = reference.model_copy(update={"files": files})
+        reference.save(folder / "encoder.json")
+        reference.save(self.at.encoder_reference(role))
 
     def trained_with(self, *siblings: float, dim: int = DIM, first: int = 7) -> None:
         """The challenger that is there was trained several times; siblings: the noise of each further training.

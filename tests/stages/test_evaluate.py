@@ -2,14 +2,17 @@ import csv
 import json
 from datetime import timedelta
 
+import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from recsys.catalogue.split import Split
 from recsys.encoders import EncoderReference
-from recsys.errors import ArtifactMissing, ConfigError
+from recsys.errors import ArtifactMissing, ConfigError, EncoderError
 from recsys.evaluation.report import Report
 from recsys.gate.decision import decide
 from recsys.gate.page import render
+from recsys.ranking.item_weights import ItemWeights, digests, hashes
 from recsys.settings import Settings
 from recsys.stages import evaluate, split
 from tests.stages.judged_world import ROOT, make_world, settings
@@ -107,6 +110,39 @@ def test_a_challenger_is_scored_beside_the_champion_whose_figures_it_does_not_ch
     metrics = json.loads(world.at.metrics.read_text())
     scores = report.slice("cold").models["challenger"].metrics
     assert metrics["challenger/cold/ndcg@20"] == scores["ndcg@20"]
+
+
+def test_a_challenger_is_judged_with_the_item_weights_that_came_with_it(tmp_path):
+    world = make_world(tmp_path)
+    split.run(world.settings, world.at)
+    world.challenge(world.noise)  # profiles as good as the champion's
+    evaluate.run(world.settings, world.at)
+    without = Report.load(world.at.report)
+    holdout = evaluate.load_holdout(Split.load(world.at.split), world.settings, world.at)
+    known = holdout.known
+    warm_hashes = hashes([known.texts[row] for row in known.warm])
+    ordered = np.argsort(digests(warm_hashes))
+    rows = known.warm[ordered]
+    wanted = known.histories_UI[:, rows].T @ holdout.test_UI[:, rows]  # who met the one will meet the other
+    weights = ItemWeights(digests(warm_hashes)[ordered], csr_array(wanted.astype(np.float32)), 1.0)
+    world.weigh("challenger", weights, world.at.finetune / "packed")  # where DVC brings it to
+    evaluate.run(world.settings, world.at)
+    report = Report.load(world.at.report)
+    for name in ("cold", "warm"):
+        before, after = (one.slice(name).models for one in (without, report))
+        assert after["champion"] == before["champion"]
+        assert (after["challenger"] == before["challenger"]) is (name == "cold")
+    ndcg = {name: scores.metrics["ndcg@20"] for name, scores in report.slice("warm").models.items()}
+    assert ndcg["challenger"] > ndcg["champion"]
+
+
+def test_item_weights_that_are_gone_are_named_with_what_brings_them(tmp_path):
+    world = make_world(tmp_path)
+    split.run(world.settings, world.at)
+    nothing = ItemWeights(digests(["0" * 64]), csr_array((1, 1), dtype=np.float32), 1.0)
+    world.weigh("champion", nothing, tmp_path / "elsewhere")
+    with pytest.raises(EncoderError, match=r"item_weights.npz(.|\n)*recsys fetch-champion"):
+        evaluate.run(world.settings, world.at)
 
 
 def test_a_better_challenger_is_surely_better_on_cold_items(challenged):

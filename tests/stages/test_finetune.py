@@ -13,6 +13,7 @@ from recsys.catalogue.split import Split
 from recsys.encoders import EncoderReference, open_encoder
 from recsys.errors import ArtifactMissing, ConfigError
 from recsys.evaluation.report import Report
+from recsys.ranking.item_weights import ItemWeights
 from recsys.stages import evaluate, finetune, profiles, split
 from recsys.training.progress import TrainingProgress
 from recsys.training.seeds import TrainedSeeds
@@ -89,7 +90,25 @@ def test_with_no_layers_trained_the_model_is_left_as_it_came_and_gets_a_head(
     summary = TrainingSummary.load(other.at.finetune / "summary.json")
     assert summary.n_trained_weights == summary.n_steps == 0 and summary.width > 16
     assert summary.validation["head/ndcg@5"] > 0.9 * summary.validation["without_head/ndcg@5"] > 0
-    assert EncoderReference.load(other.at.encoder_reference("challenger")).has_head
+    reference = EncoderReference.load(other.at.encoder_reference("challenger"))
+    assert reference.has_head and (reference.item_weights is None) == (summary.ease_lambda is None)
+    assert {"head/warm/ndcg@5", "head/mixed by profiles alone/ndcg@5"} <= set(summary.validation)
+
+
+def test_item_weights_that_validation_likes_are_packed_with_the_head(world, chosen, tmp_path, monkeypatch):
+    other = make_world(tmp_path)
+    split.run(other.settings, other.at)
+    changed = {"finetune": chosen.finetune.model_copy(update={"layers": "none"})}
+    monkeypatch.setattr("recsys.fusion.choosing._mean", lambda lists: len(lists) and -lists["warm"].ndcg)
+    finetune.run(
+        chosen.model_copy(update=changed), other.at
+    )  # the worst is chosen: some weights are worse than none
+    reference = EncoderReference.load(other.at.encoder_reference("challenger"))
+    summary = TrainingSummary.load(other.at.finetune / "summary.json")
+    weights = ItemWeights.load(other.at.finetune / "packed" / reference.item_weights.name)
+    assert summary.ease_lambda in chosen.fusion.ease_lambdas and weights.factor == 1 / summary.lift
+    items = Split.load(other.at.split).items.to_pylist()
+    assert len(weights.digests_T) == sum(row["slice"] == "warm" for row in items)
 
 
 def test_vectors_of_a_trained_base_are_not_kept_once_the_challenger_is_there(world):

@@ -1,0 +1,123 @@
+"""Releases whose encoder brings item weights: lists are those that scoring every item would give."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from scipy.sparse import csr_array
+
+from recsys import Release
+from recsys.encoders.reference import HEAD, TERMS, PackedFile
+from recsys.errors import ReleaseError
+from recsys.features import feature_files
+from recsys.profiles.users import Ridge
+from recsys.publishing.release import Manifest
+from recsys.ranking.item_weights import ItemWeights, digests, hashes
+from recsys.storage import Storage
+from tests.publishing.shop import FILMS, UP, Shop, tiny_reference
+
+NEW = ("up", "rocky")
+
+
+def texts_of(shop: Shop) -> dict[str, str]:
+    tables = [pq.read_table(file.path) for file in feature_files(shop.at.features)]
+    return {row["item_id"]: row["text"] for table in tables for row in table.to_pylist()}
+
+
+def bring_weights(shop: Shop, ridge_lambda: float = 3.0) -> ItemWeights:
+    """An encoder with weights between some texts; two films are new to it, `heat` is known and has no weight."""
+    texts = texts_of(shop)
+    known = np.sort(digests(hashes([texts[item] for item in FILMS if item not in NEW])))
+    rng = np.random.default_rng(5)
+    dense = (
+        np.where(rng.random((len(known), len(known))) < 0.5, rng.normal(size=(len(known), len(known))), 0)
+        * 0.2
+    )
+    np.fill_diagonal(dense, 0)
+    dense[:, np.searchsorted(known, digests(hashes([texts["heat"]]))[0])] = 0
+    weights = ItemWeights(known, csr_array(dense.astype(np.float32)), 0.6)
+    reference = tiny_reference(shop.at.encoders, "with weights")
+    packed = shop.at.encoders / reference.hash
+    for name in (HEAD, TERMS):
+        (packed / name).write_text(f"tiny {name}")
+    written = (packed / HEAD, packed / TERMS, *weights.save(packed))
+    files = (*reference.files, *map(PackedFile.of, written))
+    shop.set_encoder(reference.model_copy(update={"files": files, "ridge_lambda": ridge_lambda}))
+    return weights
+
+
+def by_hand(
+    release: Release, weights: ItemWeights, texts: dict[str, str], history: list[str]
+) -> dict[str, float]:
+    """Every item's score for that history."""
+    profiles = {item: release.profile(item).astype(np.float64) for item in release.items}
+    b = np.sum([profiles[item] for item in history], axis=0)
+    user = Ridge(release._profiles.gram(), 3.0).weights(b[None])[0]
+    place = dict(
+        zip(release.items, weights.places(hashes([texts[item] for item in release.items])), strict=True)
+    )
+    dense = weights.weights_TT.toarray()
+    scores = {}
+    for item, profile in profiles.items():
+        scores[item] = float(profile @ user)
+        if place[item] >= 0:
+            added = sum(dense[place[one], place[item]] for one in set(history) if place[one] >= 0)
+            scores[item] = scores[item] * weights.factor + added
+    return scores
+
+
+@pytest.mark.parametrize("exact_below", [50_000, 1])
+def test_a_list_is_what_scoring_every_item_gives(shop: Shop, folder: Storage, exact_below: int) -> None:
+    index = shop.settings.index.model_copy(update={"exact_below": exact_below})
+    shop.settings = shop.settings.model_copy(update={"index": index})
+    shop.items(UP, day=1)
+    shop.build()
+    weights = bring_weights(shop)
+    shop.build().publish(folder)
+    release, texts = Release.open(folder.url), texts_of(shop)
+    for history in (["alien", "jaws"], ["jaws"], ["up"], ["up", "heat", "alien"]):
+        scores = by_hand(release, weights, texts, history)
+        expected = sorted(((-score, item) for item, score in scores.items() if item not in history))
+        found = release.recommend(history=history, k=50)
+        assert [one.item_id for one in found] == [item for _, item in expected]
+        assert [one.score for one in found] == pytest.approx([-score for score, _ in expected], abs=1e-5)
+        assert release.recommend(history=history, k=3) == found[:3]
+        seen = release.recommend(history=history, k=50, exclude_seen=False)
+        assert [one.item_id for one in seen] == sorted(scores, key=lambda item: (-scores[item], item))
+    assert {one.item_id for one in release.recommend("ann", k=50)} == set(release.items) - {"alien", "jaws"}
+
+
+def test_among_new_items_the_order_is_that_of_their_profiles(shop: Shop, folder: Storage) -> None:
+    shop.items(UP, day=1)
+    shop.build().publish(folder)
+    plain = {one.item_id: one for one in Release.open(folder.url).recommend(history=["alien"], k=50)}
+    bring_weights(shop, shop.settings.users.ridge_lambda)
+    shop.build().publish(folder, new_encoder=True)
+    weighted = {one.item_id: one for one in Release.open(folder.url).recommend(history=["alien"], k=50)}
+    assert {item: weighted[item].score for item in NEW} == {item: plain[item].score for item in NEW}
+    assert any(weighted[item].score != plain[item].score for item in plain)
+
+
+def test_the_release_names_its_ranker_and_is_of_a_format_that_readers_from_before_refuse(
+    shop: Shop, folder: Storage
+) -> None:
+    assert shop.publish(folder).manifest.ranker == {"name": "dot"}
+    bring_weights(shop)
+    manifest = shop.build().publish(folder, new_encoder=True).manifest
+    assert manifest.format == 3 and manifest.ranker == {"name": "item_weights"}
+    assert Manifest.from_bytes(manifest.to_bytes(), manifest.id) == manifest
+
+
+def test_damaged_weights_are_refused_and_search_needs_none(
+    shop: Shop, folder: Storage, tmp_path: Path
+) -> None:
+    bring_weights(shop)
+    manifest = shop.build().publish(folder).manifest
+    packed = manifest.encoder.item_weights
+    assert packed is not None
+    folder.write(f"objects/{packed.sha256}", b"gone")
+    release = Release.open(folder.url)
+    assert len(release.similar("alien", 3)) == 3
+    with pytest.raises(ReleaseError, match=r"item_weights.npz.* is corrupt"):
+        release.recommend("ann")
