@@ -30,7 +30,7 @@ APPROVED_BY = (
     "{% set said = ti.xcom_pull(task_ids='approve') %}"
     "{% if said %}, approved by {{ said.responded_by_user.name }}{% endif %}"
 )
-SLICES = ("cold", "warm", "head", "tail")
+SLICES = ("cold", "warm", "head", "tail", "mixed")
 PATIENT = {"retries": 5, "max_retry_delay": timedelta(minutes=5)}
 """For tasks that need MLflow at the end of hours of training: about three minutes of a server that is down."""
 

@@ -16,6 +16,8 @@ from recsys.profiles.items import Segment
 from recsys.ranking.item_weights import ItemWeights
 from recsys.retrieval.recaller import Known
 
+MIXED = "mixed"
+"""Slice of warm and cold items together."""
 # Shape suffixes: U users, I items, D dimension.
 
 
@@ -45,8 +47,8 @@ class Holdout:
     """When the first version was."""
 
     def candidates(self, name: str) -> NDArray[np.int64]:
-        """Rows of the judged items of a slice, ascending."""
-        return np.flatnonzero((self.slice_of_item == name) & self.is_judged)
+        """Rows of the judged items of a slice, ascending; `mixed` is all of them."""
+        return np.flatnonzero(((self.slice_of_item == name) | (name == MIXED)) & self.is_judged)
 
     @cached_property
     def row_of_item(self) -> dict[str, int]:

@@ -29,6 +29,7 @@ from recsys.retrieval.recallers import RECALLERS
 FLOORS = {
     "cold": ("random", "same_category", "tfidf_centroid", "encoder_centroid"),
     "warm": ("random", "popular", "tfidf_centroid", "encoder_centroid"),
+    "mixed": ("random", "popular", "tfidf_centroid", "encoder_centroid"),
 }
 """What must be beaten on each slice; popularity knows no cold item, so there it is that of the category. The floor
 `encoder_centroid` is the champion's: a challenger is not held against itself."""
@@ -97,8 +98,8 @@ def judge(
             memory.
 
     Returns:
-        cold, warm, head and tail: means, curves, and paired intervals; and, with a challenger and cold items that
-        somebody met, what the difference looks like.
+        cold, warm, head, tail and mixed: means, curves, and paired intervals; and, with a challenger and cold items
+        that somebody met, what the difference looks like.
     """
     reports: list[SliceReport] = []
     comparison = None

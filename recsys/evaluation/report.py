@@ -69,7 +69,7 @@ class SliceReport(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    """cold, warm, head or tail."""
+    """cold, warm, head, tail or mixed."""
     n_users: int
     n_candidates: int
     n_positives: int

@@ -1,4 +1,4 @@
-"""Slices of the holdout: cold items (no interaction before the cut) and warm ones; of the warm, head and tail."""
+"""Slices of the holdout: cold items (no interaction before the cut), warm ones, their head and tail, and both mixed."""
 
 from dataclasses import dataclass, replace
 from math import ceil
@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.evaluation.holdout import Holdout
+from recsys.evaluation.holdout import MIXED, Holdout
 from recsys.evaluation.ranking import PAD
 from recsys.retrieval.histories import padded
 
 # Shape suffixes: U users, R padded relevant items, E padded excluded items, I items.
-SLICES = ("cold", "warm")
-"""Each with candidates of its own."""
+SLICES = ("cold", "warm", MIXED)
+"""Each with candidates of its own; mixed are the lists that a shop shows."""
 WARM_PARTS = ("head", "tail")
 """Of the warm slice, over the same lists: how often the items that many, or few, had met before the cut are found."""
 
@@ -38,7 +38,7 @@ def slice_of(holdout: Holdout, name: str, max_users: int, seed: int) -> Slice:
 
     Args:
         holdout: the whole.
-        name: cold or warm.
+        name: cold, warm or mixed.
         max_users: largest number of users.
         seed: of the sample.
 

@@ -10,13 +10,14 @@ from recsys.gate.params import GateParams
 from recsys.gate.rules import JUDGED_SLICE, judged_model, tolerances
 from recsys.gate.template import TEMPLATE
 
-DRAWN = ("cold", "warm")
+DRAWN = ("cold", "warm", "mixed")
 """Head and tail are parts of the warm lists: a table each is enough."""
 MEANING = {
     "cold": "nobody met them on the training side",
     "warm": "met on the training side",
     "head": "of the warm items those met most, in the same lists",
     "tail": "of the warm items the others, in the same lists",
+    "mixed": "warm and cold items in one list, as they are shown",
 }
 
 

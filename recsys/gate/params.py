@@ -21,6 +21,8 @@ class GateParams(BaseModel):
     """The same on the warm items that were met most."""
     max_loss_tail: float = Field(ge=0)
     """The same on the other warm items."""
+    max_loss_mixed: float = Field(ge=0)
+    """The same on lists of warm and cold items together."""
     max_loss_coverage: float = Field(ge=0, le=1)
     """The same for the share of the cold candidates that appear in some list."""
     max_rise_gini: float = Field(ge=0, le=1)

@@ -128,6 +128,11 @@ def keeps_tail(report: Report, params: GateParams) -> str | None:
     return _no_worse(report, "tail", params.floor_metric, params.max_loss_tail)
 
 
+def keeps_mixed(report: Report, params: GateParams) -> str | None:
+    """Nor where warm and cold items share a list."""
+    return _no_worse(report, "mixed", params.floor_metric, params.max_loss_mixed)
+
+
 def keeps_coverage(report: Report, params: GateParams) -> str | None:
     """Lists reach no fewer cold items than the champion's, but for what is tolerated."""
     return _no_worse(report, JUDGED_SLICE, f"coverage@{report.k}", params.max_loss_coverage)
@@ -167,6 +172,7 @@ CHALLENGER_RULES: tuple[Rule, ...] = (
     keeps_warm,
     keeps_head,
     keeps_tail,
+    keeps_mixed,
     keeps_coverage,
     keeps_exposure,
     keeps_worst_decile,
@@ -189,6 +195,7 @@ def tolerances(params: GateParams) -> dict[str, float]:
         "warm": -params.max_loss_warm,
         "head": -params.max_loss_head,
         "tail": -params.max_loss_tail,
+        "mixed": -params.max_loss_mixed,
     }
 
 

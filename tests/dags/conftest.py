@@ -28,6 +28,7 @@ LENIENT = {
     "max_loss_warm": 1.0,
     "max_loss_head": 1.0,
     "max_loss_tail": 1.0,
+    "max_loss_mixed": 1.0,
     "max_loss_coverage": 1.0,
     "max_rise_gini": 1.0,
     "max_loss_worst_decile": 1.0,

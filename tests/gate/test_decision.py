@@ -31,6 +31,7 @@ PARAMS = GateParams(
     max_loss_warm=0.02,
     max_loss_head=0.03,
     max_loss_tail=0.04,
+    max_loss_mixed=0.05,
     max_loss_coverage=0.05,
     max_rise_gini=0.06,
     max_loss_worst_decile=0.01,
@@ -75,6 +76,7 @@ BETTER = {
     "warm": dict.fromkeys(METRICS, around(-0.02)),
     "head": dict.fromkeys(METRICS, around(-0.03)),
     "tail": dict.fromkeys(METRICS, around(-0.04)),
+    "mixed": dict.fromkeys(METRICS, around(-0.05)),
 }
 """Challenger minus champion, everywhere just as good as the gate asks."""
 
@@ -220,6 +222,7 @@ def test_without_a_challenger_the_champion_is_judged_and_named():
         ({"warm": {"ndcg@20": around(-0.021)}}, r"ndcg@20 on warm items may fall .* must reach -0.02"),
         ({"head": {"ndcg@20": around(-0.031)}}, "on head items may fall"),
         ({"tail": {"ndcg@20": around(-0.041)}}, "on tail items may fall"),
+        ({"mixed": {"ndcg@20": around(-0.051)}}, "on mixed items may fall"),
         ({"cold": {"coverage@20": around(-0.051)}}, "coverage@20 on cold items may fall"),
         ({"cold": {"gini@20": around(0.041)}}, r"gini@20 .* may rise .* must not exceed \+0.06"),
         (
@@ -272,7 +275,7 @@ def test_the_page_of_a_challenger_shows_intervals_lists_and_items_and_escapes_te
     ]
     assert places == sorted(places)
     assert (
-        page.count("<svg") == 2 + 2 * 3
+        page.count("<svg") == 2 + 3 * 3
     )  # beside the champion, and three figures for cold and for warm items
     assert "&lt;i&gt;Castle" in page and "<i>Castle" not in page
     assert '<li class="hit">' in page and "0123456789…" in page
@@ -357,7 +360,7 @@ def test_the_page_shows_every_seed_in_a_figure_and_a_table_and_nothing_of_it_wit
         )
     ]
     assert places == sorted(places)
-    assert page.count("<svg") == 2 + 2 * 3 + 1
+    assert page.count("<svg") == 2 + 3 * 3 + 1
     for words in ("seed 5 (challenger)</td>", "seed 7</td>", "<code>3434343434</code>", "0.3137</td>"):
         assert words in page
     assert "in the mean of its 3 seeds too" in render(with_seeds(), decide(with_seeds(), PARAMS), PARAMS)

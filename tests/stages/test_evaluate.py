@@ -31,7 +31,7 @@ def world(tmp_path_factory):
 
 def test_champion_finds_tastes_that_chance_does_not(world):
     report = Report.load(world.at.report)
-    assert [part.name for part in report.slices] == ["cold", "warm", "head", "tail"]
+    assert [part.name for part in report.slices] == ["cold", "warm", "head", "tail", "mixed"]
     cold = report.slice("cold")
     assert 30 <= cold.n_candidates <= 33 and cold.n_users == 60
     metrics = {name: scores.metrics for name, scores in cold.models.items()}

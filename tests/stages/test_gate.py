@@ -41,7 +41,7 @@ def test_missing_report_names_the_stage(tmp_path):
 def test_a_better_challenger_passes_the_gate_and_a_worse_one_does_not(tmp_path):
     world = make_world(tmp_path, noise=0.6)
     loose = dict.fromkeys(
-        ("max_loss_warm", "max_loss_head", "max_loss_tail"), 0.3
+        ("max_loss_warm", "max_loss_head", "max_loss_tail", "max_loss_mixed"), 0.3
     )  # few users, wide intervals
     chosen = settings(gate={"min_margin_over_floor": -1.0, **loose})
     split.run(chosen, world.at)
@@ -63,7 +63,7 @@ def test_a_better_challenger_passes_the_gate_and_a_worse_one_does_not(tmp_path):
 
 def test_a_lucky_first_seed_with_bad_siblings_keeps_the_gate_closed_and_good_siblings_open_it(tmp_path):
     world = make_world(tmp_path, noise=0.6)
-    loose = dict.fromkeys(("max_loss_warm", "max_loss_head", "max_loss_tail"), 0.3)
+    loose = dict.fromkeys(("max_loss_warm", "max_loss_head", "max_loss_tail", "max_loss_mixed"), 0.3)
     once = settings(gate={"min_margin_over_floor": -1.0, **loose})
     thrice = settings(gate={"min_margin_over_floor": -1.0, **loose}, finetune={"seeds": 3})
     split.run(once, world.at)
