@@ -87,7 +87,7 @@ def firstlight(setup: Setup) -> Answer:
     recipe = setup.recipe_with_weights
     weights = learn_item_weights(setup.shop, setup.head.vectors_ID, recipe, setup.fusion)
     chosen = {"λ of the weights": recipe.ease_lambda, "lift": recipe.lift}
-    return scores_of(setup, learn_served(setup.head, weights)), chosen
+    return scores_of(setup, learn_served(setup.head, setup.task.item_ids, weights)), chosen
 
 
 def bare_ridge(setup: Setup) -> Answer:
@@ -194,7 +194,7 @@ def prepare(setup: Setup, model: str) -> None:
     if model.endswith("head"):
         _ = setup.head, setup.head_practices
     if model == "firstlight":
-        _ = setup.head, setup.recipe_with_weights
+        _ = setup.head
 
 
 def told(setup: Setup, model: Recaller) -> Answer:

@@ -131,7 +131,7 @@ class Setup:
         return self._shop_of(self.task.histories_UI)
 
     def _shop_of(self, histories_UI: csr_array) -> Shop:
-        return Shop(self.task.texts, frozen_vectors(ROOT, self.task.texts), histories_UI)
+        return Shop(self.task.item_ids, self.task.texts, frozen_vectors(ROOT, self.task.texts), histories_UI)
 
     def _profiles(self, histories_UI: csr_array, recipe: Recipe) -> NDArray[np.float32]:
         shop = self._shop_of(histories_UI)

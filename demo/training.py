@@ -29,7 +29,10 @@ FORM: dict[str, Any] = {"layers": "top", "epochs": 2}
 """What the demo types into the form: a short training; the head over the encoder is learned in any case."""
 CHAMPION_AND_WORDS = ("tfidf_centroid", CHAMPION)
 TIMEOUT_S = 1200.0
-SHOWN = ("cold/ndcg@20", "cold/recall@20", "cold/coverage@20", "warm/ndcg@20", "head/ndcg@20", "tail/ndcg@20")
+SHOWN = (
+    "cold/ndcg@20", "cold/recall@20", "cold/coverage@20", "warm/ndcg@20", "head/ndcg@20", "tail/ndcg@20",
+    "mixed/ndcg@20",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

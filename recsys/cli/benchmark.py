@@ -101,7 +101,7 @@ def cold_start(
     at = workspace()
     reference = pack_encoder(chosen.encoder.model_copy(update={"precision": "float32"}), at.encoders, ())
     vectors = encode_cached(reference, task.texts, chosen, at)
-    shop = Shop(task.texts, vectors, task.histories_UI)
+    shop = Shop(task.item_ids, task.texts, vectors, task.histories_UI)
     fusion = chosen.fusion if seed is None else chosen.fusion.model_copy(update={"seed": seed})
     folds = task.folds(chosen.split.seed if seed is None else seed)
     fusion = within(budget * 60, len(task.warm), len(task.users), len(folds), fusion)

@@ -74,9 +74,9 @@ def learn_models(
     Returns:
         Name -> learned recaller.
     """
-    judged = {CHAMPION: learn_served(holdout.known, holdout.item_weights)}
+    judged = {CHAMPION: learn_served(holdout.known, holdout.item_ids, holdout.item_weights)}
     if challenged is not None:
-        judged[CHALLENGER] = learn_served(challenged.known, challenged.item_weights)
+        judged[CHALLENGER] = learn_served(challenged.known, challenged.item_ids, challenged.item_weights)
     return judged | {name: RECALLERS[name](holdout.known) for name in (*ALL_FLOORS, *rivals)}
 
 

@@ -13,6 +13,7 @@ from recsys.catalogue.near_duplicates import near_duplicates
 from recsys.errors import LeakFound
 from recsys.evaluation.holdout import Holdout
 from recsys.evaluation.report import Finding
+from recsys.evaluation.served import Ranked
 from recsys.profiles.users import gram_of
 from recsys.retrieval.recaller import Recaller
 from recsys.retrieval.ridge import RidgeUsers
@@ -83,9 +84,15 @@ def statistics_after_cut(
     caught |= {
         name
         for name, model in models.items()
-        if isinstance(model, RidgeUsers) and not np.array_equal(model.ridge.gram, expected)
+        if (ridge := _ridge_of(model)) and not np.array_equal(ridge.ridge.gram, expected)
     }
     return _finding("statistics-after-cut", "models learned statistics from items of after the cut", caught)
+
+
+def _ridge_of(model: Recaller) -> RidgeUsers | None:
+    if isinstance(model, Ranked):
+        return model.ridge
+    return model if isinstance(model, RidgeUsers) else None
 
 
 Check = Callable[[Holdout, Mapping[str, Recaller], float], Finding | None]

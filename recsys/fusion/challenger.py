@@ -54,16 +54,13 @@ def fuse(
         say("no head was better than the encoder alone" if recipe.tried else "nobody can be asked: no head")
         return base, recipe
     recipe = choose_item_weights(shop, held, recipe, params, k, max_users, say)
-    ranked = "no item weights"
-    if recipe.ease_lambda is not None:
-        ranked = f"item weights with λ = {recipe.ease_lambda:g} and lift {recipe.lift:g}"
     say(
-        f"head with {recipe.lexical_share:.0%} words, metric power {recipe.metric_power:g}, "
-        f"λ = {recipe.ridge_lambda:g}; {ranked}"
+        f"head with {recipe.lexical_share:.0%} words, metric power {recipe.metric_power:g}, λ = {recipe.ridge_lambda:g}"
     )
     head = learn_head(shop, recipe, params)
     weights = None
     if recipe.ease_lambda is not None:
+        say(f"item weights with λ = {recipe.ease_lambda:g} and lift {recipe.lift:g}")
         weights = learn_item_weights(shop, head.profiles(shop.texts, shop.vectors_IL), recipe, params)
     beside = () if weights is None else (weights,)
     return pack_fused(base, head, encoders, recipe.ridge_lambda, beside), recipe

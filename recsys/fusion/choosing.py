@@ -6,11 +6,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.fusion.exams import COLD, Exam, Mark, Shop, cold_exam, mixed_exam
+from recsys.fusion.exams import COLD, Exam, Mark, Shop, Way, cold_exam, mixed_exam
 from recsys.fusion.heads import ALONE, Recipe, coordinates, learn, profiles, survey
 from recsys.fusion.item_weights import item_weights, lifted, met_together
 from recsys.fusion.params import FusionParams
-from recsys.ranking.item_weights import ItemWeights
 
 _Choice = tuple[float | None, float, float]
 """Lexical share (None: no head), metric power, λ."""
@@ -74,7 +73,7 @@ def choose_item_weights(
     """Which item weights are to order lists beside a chosen head, if any.
 
     Judged by lists that a shop shows: of warm items, by held-out clicks, and of warm and held-out items together. Lists
-    of held-out items alone are not touched. The best has the largest mean over both of ndcg@k + recall@5k. A base that
+    of held-out items alone stay as they are. The best has the largest mean over both of ndcg@k + recall@5k. A base that
     was fine-tuned has seen the held-out clicks, though never the held-out items: then both flatter the text a little.
 
     Args:
@@ -101,16 +100,14 @@ def choose_item_weights(
     warm_WD, held_HD = (
         profiles(coordinates(shop, ground, learned, rows), stretch_D) for rows in (exam.warm, exam.held)
     )
-    together = met_together(exam.rest, exam.warm, warm_WD, recipe.ridge_lambda, params)
+    together = met_together(exam.rest, warm_WD, recipe.ridge_lambda, params)
     if together is None:
         return recipe
-    rankers: dict[tuple[float | None, float], ItemWeights | None] = {(None, 1.0): None}
+    ways: dict[tuple[float | None, float], Way] = {(None, 1.0): (recipe.ridge_lambda, None)}
     for one in params.ease_lambdas:
         unlifted = item_weights(together, one, 1.0, params.weights_per_item)
-        rankers |= {(one, lift): lifted(unlifted, lift) for lift in params.lifts}
-    marks = exam.marked(warm_WD, held_HD, recipe.ridge_lambda, rankers, k)
-    if not any(marks.values()):
-        return recipe
+        ways |= {(one, lift): (recipe.ridge_lambda, lifted(unlifted, lift)) for lift in params.lifts}
+    marks = exam.marks(warm_WD, held_HD, ways, k)
     best = max(marks, key=lambda choice: _mean(marks[choice]))  # the first of equals
     tried = {_weighted(choice): _mean_ndcg(lists) for choice, lists in marks.items()}
     found = {name: mark.ndcg for name, mark in marks[best].items()}
@@ -146,7 +143,8 @@ def _examine(
     say: Callable[[str], None],
 ) -> Iterator[tuple[_Choice, Mark]]:
     """Every choice with its mark on the held-out items."""
-    alone = exam.marks(shop.vectors_IL[exam.warm], shop.vectors_IL[exam.held], alone_lambdas, k)
+    by_itself = {one: (one, None) for one in alone_lambdas}
+    alone = exam.marks(shop.vectors_IL[exam.warm], shop.vectors_IL[exam.held], by_itself, k)
     for one, lists in alone.items():
         yield (None, 0.0, one), lists[COLD]
     ground = survey(exam.rest, params) if params.width else None
@@ -159,5 +157,5 @@ def _examine(
         for power in params.metric_powers:
             stretch_D = learned.directions.stretch(power)
             made = [profiles(some_ND, stretch_D) for some_ND in (warm_WD, held_HD)]
-            for one, lists in exam.marks(made[0], made[1], lambdas, k).items():
+            for one, lists in exam.marks(made[0], made[1], {one: (one, None) for one in lambdas}, k).items():
                 yield (share, power, one), lists[COLD]

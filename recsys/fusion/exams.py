@@ -4,21 +4,23 @@ Three lists, as a shop shows them: `cold` ranks the items held out whole, `warm`
 that are held out, `mixed` ranks both together. Items that a user is known to have met stand in none of that user's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, hstack, vstack
+from scipy.sparse import csr_array, hstack
 
 from recsys.evaluation.ranking import ndcg_at_k, recall_at_k
 from recsys.profiles.users import Ridge, gram_of
-from recsys.ranking.item_weights import ItemWeights, hashes
-from recsys.retrieval.exact import best_of, top_k
+from recsys.ranking.item_weights import ItemWeights
+from recsys.retrieval.exact import BLOCK_SCORES, best_of
 from recsys.retrieval.histories import only_items, only_pairs, padded
 
 Choice = TypeVar("Choice")
+Way = tuple[float, ItemWeights | None]
+"""λ of ridge users, and the ranker that orders their lists; None: the inner product as it is."""
 COLD, WARM, MIXED = "cold", "warm", "mixed"
 LONG = 5
 """recall is taken of lists so many times as long as those that ndcg judges."""
@@ -32,6 +34,7 @@ CLICKS_HELD = 0.2
 class Shop:
     """What a head may be learned from. Rows are items and users."""
 
+    item_ids: tuple[str, ...]
     texts: tuple[str, ...]
     vectors_IL: NDArray[np.float32]
     """By the base encoder, unit rows."""
@@ -68,6 +71,12 @@ class _Asked:
     """Places among the candidates; PAD on the right."""
     excluded_UE: NDArray[np.int64]
 
+    def blocks(self, n_candidates: int) -> Iterator[tuple[csr_array, NDArray[np.int64]]]:
+        """met_BW and excluded_BE of so many users that their scores fit into memory."""
+        size = max(1, BLOCK_SCORES // max(1, n_candidates))
+        for start in range(0, self.met_UW.shape[0], size):
+            yield csr_array(self.met_UW[start : start + size]), self.excluded_UE[start : start + size]
+
     def mark(self, ranked_UK: NDArray[np.int64], k: int) -> Mark:
         """Of lists of LONG * k places."""
         ndcg_U = ndcg_at_k(ranked_UK, self.relevant_UR, k)
@@ -88,74 +97,43 @@ class Exam:
     asked: dict[str, _Asked]
     """By the list's name."""
 
-    def marked(
-        self,
-        warm_WD: NDArray[np.float32],
-        held_HD: NDArray[np.float32],
-        ridge_lambda: float,
-        rankers: Mapping[Choice, ItemWeights | None],
-        k: int,
-    ) -> dict[Choice, dict[str, Mark]]:
-        """How good the lists `warm` and `mixed` are by each ranker over the same profiles.
-
-        Args:
-            warm_WD: profiles of the warm items, unit rows.
-            held_HD: profiles of the items held out.
-            ridge_lambda: λ of the ridge users.
-            rankers: by what they are called; None leaves the inner product as it is.
-            k: cutoff.
-
-        Returns:
-            Choice -> list -> mark; lists that nobody can be asked for are left out.
-        """
-        ridge = Ridge(gram_of(warm_WD), ridge_lambda)
-        text_hashes = hashes([self.rest.texts[row] for row in (*self.warm, *self.held)])
-        profiles_CD = np.concatenate([warm_WD, held_HD])
-        found: dict[Choice, dict[str, Mark]] = {choice: {} for choice in rankers}
-        for name, n_candidates in ((WARM, len(warm_WD)), (MIXED, len(profiles_CD))):
-            if name not in self.asked:
-                continue
-            asked = self.asked[name]
-            scores_UC = (
-                ridge.weights(asked.met_UW @ warm_WD.astype(np.float64)) @ profiles_CD[:n_candidates].T
-            )
-            for choice, ranker in rankers.items():
-                ranked_UC = scores_UC
-                if ranker is not None:
-                    place_C = ranker.places(text_hashes[:n_candidates])
-                    met_UT = ranker.met(asked.met_UW, place_C[: len(warm_WD)])
-                    ranked_UC = ranker.corrected(scores_UC, met_UT, place_C)
-                found[choice][name] = asked.mark(best_of(ranked_UC, LONG * k, asked.excluded_UE).rows_UK, k)
-        return found
-
     def marks(
-        self, warm_WD: NDArray[np.float32], held_HD: NDArray[np.float32], lambdas: Sequence[float], k: int
-    ) -> dict[float, dict[str, Mark]]:
-        """How good the lists of ridge users over these profiles are.
+        self, warm_WD: NDArray[np.float32], held_HD: NDArray[np.float32], ways: Mapping[Choice, Way], k: int
+    ) -> dict[Choice, dict[str, Mark]]:
+        """How good the lists are that are made of these profiles in several ways.
 
         Args:
             warm_WD: profiles of the warm items, unit rows.
             held_HD: profiles of the items held out.
-            lambdas: λ to try.
+            ways: λ of the ridge users and a ranker, if any, by what the choice is called.
             k: cutoff.
 
         Returns:
-            λ -> list -> mark.
+            Choice -> list -> mark.
         """
         gram = gram_of(warm_WD)
-        sums_UD = vstack([asked.met_UW for asked in self.asked.values()]) @ warm_WD.astype(np.float64)
-        found: dict[float, dict[str, Mark]] = {one: {} for one in lambdas}
-        first = 0
+        ridges = {ridge_lambda: Ridge(gram, ridge_lambda) for ridge_lambda, _ in ways.values()}
+        both_ID = np.concatenate([warm_WD, held_HD])
+        item_ids = [self.rest.item_ids[row] for row in (*self.warm, *self.held)]
+        found: dict[Choice, dict[str, Mark]] = {choice: {} for choice in ways}
         for name, asked in self.asked.items():
-            # the candidates of a list are all of the held items, all of the warm ones, or both
-            profiles_CD = {COLD: held_HD, WARM: warm_WD}.get(name)
-            if profiles_CD is None:
-                profiles_CD = np.concatenate([warm_WD, held_HD])
-            b_UD, first = sums_UD[first : first + asked.met_UW.shape[0]], first + asked.met_UW.shape[0]
-            for one in lambdas:
-                weights_UD = Ridge(gram, one).weights(b_UD)
-                ranked_UK = top_k(weights_UD, profiles_CD, LONG * k, asked.excluded_UE).rows_UK
-                found[one][name] = asked.mark(ranked_UK, k)
+            here = {COLD: slice(len(warm_WD), None), WARM: slice(len(warm_WD)), MIXED: slice(None)}[name]
+            places = {choice: ranker.places(item_ids) for choice, (_, ranker) in ways.items() if ranker}
+            ranked: dict[Choice, list[NDArray[np.int64]]] = {choice: [] for choice in ways}
+            for met_BW, excluded_BE in asked.blocks(len(both_ID[here])):
+                b_BD = met_BW @ warm_WD.astype(np.float64)
+                for ridge_lambda, ridge in ridges.items():
+                    scores_BC = ridge.weights(b_BD) @ both_ID[here].T
+                    for choice, (own_lambda, ranker) in ways.items():
+                        if own_lambda != ridge_lambda:
+                            continue
+                        corrected_BC = scores_BC
+                        if ranker:
+                            met_BT = ranker.met(met_BW, places[choice][: len(warm_WD)])
+                            corrected_BC = ranker.corrected(scores_BC, met_BT, places[choice][here])
+                        ranked[choice].append(best_of(corrected_BC, LONG * k, excluded_BE).rows_UK)
+            for choice, blocks in ranked.items():
+                found[choice][name] = asked.mark(np.concatenate(blocks), k)
         return found
 
 
@@ -176,7 +154,7 @@ def cold_exam(shop: Shop, held: NDArray[np.int64], seed: int, max_users: int) ->
 
 
 def mixed_exam(shop: Shop, held: NDArray[np.int64], seed: int, max_users: int) -> Exam | None:
-    """Ask for held-out items, for held-out clicks on the others, and for both in one list.
+    """Ask for held-out clicks on the items that stay, and for these and held-out items in one list.
 
     Args:
         shop: the whole training side.
@@ -202,10 +180,11 @@ def _exam(
     max_users: int,
 ) -> Exam | None:
     warm = np.flatnonzero(np.asarray(known_UI.sum(axis=0)).ravel())
-    wanted = {COLD: csr_array(shop.histories_UI[:, held])}
+    cold_UH = csr_array(shop.histories_UI[:, held])
+    wanted = {COLD: cold_UH}
     if clicks_UI is not None:
-        wanted[WARM] = csr_array(clicks_UI[:, warm])
-        wanted[MIXED] = csr_array(hstack([wanted[WARM], wanted[COLD]]))
+        warm_UW = csr_array(clicks_UI[:, warm])
+        wanted = {WARM: warm_UW, MIXED: csr_array(hstack([warm_UW, cold_UH]))}
     met_UW = csr_array(known_UI[:, warm])
     asked = {}
     for name, wanted_UC in wanted.items():
@@ -218,7 +197,7 @@ def _exam(
             asked[name] = _Asked(met, padded(csr_array(wanted_UC[users])), excluded_UE)
     if not asked:
         return None
-    return Exam(Shop(shop.texts, shop.vectors_IL, known_UI), warm, held, asked)
+    return Exam(Shop(shop.item_ids, shop.texts, shop.vectors_IL, known_UI), warm, held, asked)
 
 
 def _at(rows: NDArray[np.int64], shop: Shop) -> NDArray[np.bool_]:

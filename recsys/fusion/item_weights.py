@@ -2,16 +2,20 @@
 
 A ridge user scores item j by h K[:, j], with h the history and K = X (XᵀX + λI)⁻¹ Xᵀ. Left out of the regression, j
 would get 1 / (1 - K[j, j]) times that. So B₀ = K / (1 - diag K) off the diagonal is the prior: what profiles say of an
-item that nobody met, and of a warm one as though nobody had. EASE's weights B are pulled to s B₀ (see
-`recsys/retrieval/ease.py`), s by least squares. What they add is B - s K, kept where it is largest. Divided by s and a
-lift it leaves the score of every other text as it is:
+item that nobody met, and of a warm one as though nobody had. EASE's weights W are pulled to s B₀ (see
+`recsys/retrieval/ease.py`), s by least squares. What they add to the ridge is W - s K. Divided by s and a lift it
+leaves the score of every item that nobody met as it is:
 
-    known text:  (s h K + h (B - s K)) / (s · lift),  so that f = 1 / lift        any other text:  h X (XᵀX + λI)⁻¹ x
+    known item:  (s h K + h (W - s K)) / (s · lift),  so f = 1 / lift, B = (W - s K) / (s · lift)
+    any other:   h X (XᵀX + λI)⁻¹ x
 
-Papers: Steck 2019 (EASE); Ning & Karypis 2011 (sparse weights between items, beside a prior from content 2012).
+Of each column of B only the largest are kept: what EASE found. The small rest, which makes up for the ridge's having
+seen the item unmet, goes with it. Items met too seldom for weights have f alone.
+
+Papers: Steck 2019 (EASE); Ning & Karypis 2011 (sparse weights between items), 2012 (beside content).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +25,11 @@ from recsys.fusion.exams import Shop
 from recsys.fusion.heads import Recipe
 from recsys.fusion.params import FusionParams
 from recsys.profiles.users import Ridge, gram_of
-from recsys.ranking.item_weights import ItemWeights, digests, hashes
+from recsys.ranking.item_weights import ItemWeights, digests
 from recsys.retrieval.ease import ease_weights, prior_scale
 
-# Shape suffixes: W warm items, D width of a profile, T known texts, S the known texts that were met most.
+# Shape suffixes: I items, W warm items, D width of a profile, T known items in order of their digests, S those of them
+# that were met most.
 
 
 def learn_item_weights(
@@ -43,7 +48,7 @@ def learn_item_weights(
     """
     if recipe.ease_lambda is None:
         return None
-    together = met_together(shop, shop.warm, profiles_ID[shop.warm], recipe.ridge_lambda, params)
+    together = met_together(shop, profiles_ID[shop.warm], recipe.ridge_lambda, params)
     if together is None:
         return None
     return item_weights(together, recipe.ease_lambda, recipe.lift, params.weights_per_item)
@@ -54,8 +59,9 @@ class Together:
     """What was met together, and what ridge users make of it."""
 
     digests_T: NDArray[np.bytes_]
+    """Of the warm items."""
     inside: NDArray[np.int64]
-    """Places in T of the S texts between which there are weights."""
+    """Places in T of the S items between which there are weights."""
     gram_SS: NDArray[np.float64]
     """How many people met both."""
     ridge_SS: NDArray[np.float64]
@@ -67,36 +73,29 @@ class Together:
 
 
 def met_together(
-    shop: Shop,
-    warm: NDArray[np.int64],
-    profiles_WD: NDArray[np.float32],
-    ridge_lambda: float,
-    params: FusionParams,
+    shop: Shop, profiles_WD: NDArray[np.float32], ridge_lambda: float, params: FusionParams
 ) -> Together | None:
     """What weights of every λ and lift are learned from.
 
     Args:
         shop: what may be learned from.
-        warm: rows of its items that somebody met.
-        profiles_WD: their profiles, unit rows.
+        profiles_WD: of its warm items, unit rows.
         ridge_lambda: λ of the ridge users.
         params: section `fusion`.
 
     Returns:
-        None where there are fewer than two texts, or where profiles say nothing of who met what.
+        None where there are fewer than two items, or where people rather met what profiles do not say.
     """
-    digests_T, first_T, text_W = np.unique(
-        digests(hashes([shop.texts[row] for row in warm])), return_index=True, return_inverse=True
-    )
-    if len(digests_T) < 2:
+    warm = shop.warm
+    if len(warm) < 2:
         return None
-    text_of_WT = csr_array((np.ones(len(text_W)), (np.arange(len(text_W)), text_W)))
-    histories_UT = csr_array(csr_array(shop.histories_UI[:, warm]) @ text_of_WT)
-    histories_UT.data[:] = 1  # items with the same text are one text, met by everybody who met one of them
+    digests_W = digests([shop.item_ids[row] for row in warm])
+    order = np.argsort(digests_W)
+    histories_UT = csr_array(shop.histories_UI[:, warm[order]])
     n_met_T = np.asarray(histories_UT.sum(axis=0)).ravel()
     inside = np.sort(np.argsort(-n_met_T, kind="stable")[: params.max_weighted_items])
     histories_US = csr_array(histories_UT[:, inside])
-    profiles_SD = profiles_WD[first_T[inside]].astype(np.float64)
+    profiles_SD = profiles_WD[order[inside]].astype(np.float64)
     ridge = Ridge(gram_of(profiles_WD), ridge_lambda)
     ridge_SS = ridge.weights(profiles_SD).astype(np.float64) @ profiles_SD.T
     prior_SS = ridge_SS / (1 - np.diag(ridge_SS))
@@ -105,7 +104,7 @@ def met_together(
     scale = prior_scale(gram_SS, prior_SS)
     if scale <= 0:
         return None
-    return Together(digests_T, inside, gram_SS, ridge_SS, prior_SS * scale, scale)
+    return Together(digests_W[order], inside, gram_SS, ridge_SS, prior_SS * scale, scale)
 
 
 def item_weights(together: Together, ease_lambda: float, lift: float, n_kept: int) -> ItemWeights:
@@ -114,8 +113,8 @@ def item_weights(together: Together, ease_lambda: float, lift: float, n_kept: in
     Args:
         together: what it is learned from.
         ease_lambda: λ > 0: how strongly weights are pulled to the prior, in people.
-        lift: how much more a profile's score counts for texts that nobody had met, beside known ones.
-        n_kept: weights kept for each text: those that change its score most.
+        lift: how much more a profile's score counts for items that nobody met, beside known ones.
+        n_kept: weights kept for each item: those that change its score most.
 
     Returns:
         The ranker.
@@ -127,12 +126,13 @@ def item_weights(together: Together, ease_lambda: float, lift: float, n_kept: in
     if n_kept < len(added_SS):
         edge_1S = np.partition(sizes_SS, len(added_SS) - n_kept, axis=0)[len(added_SS) - n_kept]
         added_SS[sizes_SS < edge_1S] = 0
-    placed_ST = csr_array(eye_array(len(together.digests_T), format="csr")[together.inside])
+    n = len(together.digests_T)
+    placed_ST = csr_array(eye_array(n, format="csr")[together.inside])
     weights_TT = csr_array(placed_ST.T @ csr_array(added_SS) @ placed_ST).astype(np.float32)
     weights_TT.sort_indices()
-    return lifted(ItemWeights(together.digests_T, weights_TT / np.float32(together.scale), 1.0), lift)
+    return lifted(ItemWeights(together.digests_T, weights_TT / np.float32(together.scale), 1.0, n), lift)
 
 
 def lifted(weights: ItemWeights, lift: float) -> ItemWeights:
-    """The same order of known texts, all below the others by one more factor."""
-    return ItemWeights(weights.digests_T, weights.weights_TT / np.float32(lift), weights.factor / lift)
+    """The same order of known items, all below the others by one more factor."""
+    return replace(weights, weights_TT=weights.weights_TT / np.float32(lift), factor=weights.factor / lift)

@@ -7,7 +7,7 @@ from recsys.evaluation.report import CHALLENGER, CHAMPION, Report, SliceReport
 from recsys.gate.decision import Decision
 from recsys.gate.drawing import Difference, bars, curves, differences, label, margins
 from recsys.gate.params import GateParams
-from recsys.gate.rules import JUDGED_SLICE, judged_model, tolerances
+from recsys.gate.rules import JUDGED_SLICE, WHERE, judged_model, tolerances
 from recsys.gate.template import TEMPLATE
 
 DRAWN = ("cold", "warm", "mixed")
@@ -92,7 +92,7 @@ def _beside_champion(report: Report, params: GateParams) -> dict[str, object] | 
         if CHAMPION in part.challenger_margins
     }
     rows = [
-        Difference(f"{name} items", by_metric[params.floor_metric], bound, is_strict=name == JUDGED_SLICE)
+        Difference(WHERE[name], by_metric[params.floor_metric], bound, is_strict=name == JUDGED_SLICE)
         for name, bound in tolerances(params).items()
         if params.floor_metric in (by_metric := margins_by_slice.get(name, {}))
     ]

@@ -11,6 +11,7 @@ from recsys.evaluation.report import CHALLENGER, CHAMPION, Report, SliceReport
 from recsys.gate.params import GateParams
 
 JUDGED_SLICE = "cold"
+WHERE = {name: f"{name} items" for name in ("cold", "warm", "head", "tail")} | {"mixed": "mixed lists"}
 
 
 def judged_model(report: Report) -> str:
@@ -206,7 +207,7 @@ def _no_worse(report: Report, name: str, metric: str, max_loss: float) -> str | 
     if change.low >= -max_loss:
         return None
     return (
-        f"{metric} on {name} items may fall below the champion's ({change}): the lower end must reach "
+        f"{metric} on {WHERE[name]} may fall below the champion's ({change}): the lower end must reach "
         f"{-max_loss:+g}"
     )
 
@@ -216,7 +217,9 @@ def _over_champion(report: Report, name: str, metric: str) -> Interval | str:
     part = _slice(report, name)
     by_metric = part.challenger_margins.get(CHAMPION, {})
     if not by_metric:
-        return f"no test user met a {name} item, so challenger and champion could not be compared there"
+        return (
+            f"there is no test user for {WHERE[name]}, so challenger and champion could not be compared there"
+        )
     return by_metric[metric] if metric in by_metric else _unknown(metric, by_metric)
 
 

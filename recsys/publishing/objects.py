@@ -119,16 +119,6 @@ class Profiles:
         """Who has met what."""
         return load_histories([self.files.path(history.file) for history in self.manifest.histories])
 
-    def text_hashes(self) -> list[str]:
-        """Of each live item's text, in the order of `latest.item_ids`."""
-        found = [
-            segment.rows(["text_hash"])["text_hash"].take(
-                self.latest.row_of_item[self.latest.segment_of_item == position]
-            )
-            for position, segment in enumerate(self.segments)
-        ]  # `latest` is in order of segment and row
-        return [one for column in found for one in column.to_pylist()]
-
     def items_of_parts(self, parts: Collection[str]) -> NDArray[np.bool_]:
         """Which live items have their newest row from one of these landed parts, [I]."""
         found = np.zeros(len(self.latest.item_ids), np.bool_)

@@ -17,7 +17,7 @@ from recsys.errors import ReleaseError
 from recsys.profiles.users import Ridge
 from recsys.publishing.checks import QUERY_BATCH_TOKENS, unpacked_encoders
 from recsys.publishing.objects import ObjectFiles, Profiles
-from recsys.publishing.release import BY_ITEM_WEIGHTS, File, Manifest
+from recsys.publishing.release import BY_ITEM_WEIGHTS, DOT, File, Manifest
 from recsys.publishing.store import ReleaseStore
 from recsys.publishing.weighted import WeightedSearcher
 from recsys.ranking.item_weights import ItemWeights
@@ -227,15 +227,21 @@ class Release:
 
     @cached_property
     def _ridge(self) -> Ridge:
-        return Ridge(self._profiles.gram(), self.manifest.users.ridge_lambda)
+        growth = self._weighted.growth if self._weighted else 1
+        return Ridge(self._profiles.gram(), self.manifest.users.ridge_lambda * growth)
 
     @cached_property
     def _weighted(self) -> WeightedSearcher | None:
         packed = self.manifest.encoder.item_weights
-        if self.manifest.ranker != BY_ITEM_WEIGHTS or packed is None:
+        if self.manifest.ranker == DOT:
             return None
+        if self.manifest.ranker != BY_ITEM_WEIGHTS or packed is None:
+            raise ReleaseError(
+                f"release {self.id} is ranked by {self.manifest.ranker}, which it does not hold",
+                remedy="upgrade firstlight-recsys where you read, or roll back to an older release",
+            )
         weights = ItemWeights.load(self._profiles.files.path(File(**packed.model_dump())))
-        return WeightedSearcher(self._profiles.searcher, weights, self._profiles.text_hashes())
+        return WeightedSearcher(self._profiles.searcher, weights, self.manifest.users.n_items)
 
     @cached_property
     def _encoder(self) -> Encoder:

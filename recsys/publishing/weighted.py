@@ -1,4 +1,4 @@
-"""The best items of one user in a release with item weights, exactly as scoring every item would find them."""
+"""The best items of one user in a release with item weights: the list that scoring every item would give."""
 
 from collections.abc import Collection, Sequence
 from functools import cached_property
@@ -10,27 +10,29 @@ from scipy.sparse import csr_array
 from recsys.ranking.item_weights import UNKNOWN, ItemWeights
 from recsys.retrieval.segments import PAD, SegmentSearcher
 
-# Shape suffixes: I live items, D dimension, T known texts, C candidates.
+# Shape suffixes: I live items, D dimension, T known items, S live items that have weights.
 
 
 class WeightedSearcher:
     """Profiles find candidates, item weights order them.
 
-    Items that have weights are all scored: there are few (`fusion.max_weighted_items`). Among the other known ones, and
-    among those that are new, the inner product alone decides: the index finds the best of each.
+    The items that have weights are all scored: there are few (`fusion.max_weighted_items`). Among the other known ones,
+    and among those that are new, the inner product alone decides, and the index finds the best of each.
     """
 
-    def __init__(self, searcher: SegmentSearcher, weights: ItemWeights, text_hashes: Sequence[str]) -> None:
-        """Place the live items among the known texts.
+    def __init__(self, searcher: SegmentSearcher, weights: ItemWeights, n_items: int) -> None:
+        """Place the live items among the known ones.
 
         Args:
             searcher: over the live items.
             weights: of the release's encoder.
-            text_hashes: of the live items' texts, in their order.
+            n_items: live items that have an interaction, which the users' Gram matrix sums.
         """
         self._searcher = searcher
         self._weights = weights
-        self._place_I = weights.places(text_hashes)
+        self._place_I = weights.places(searcher.latest.item_ids)
+        self.growth = weights.growth(n_items)
+        """By which λ of the ridge users must be multiplied."""
 
     def search(
         self, query_D: NDArray[np.float32], met: Sequence[int], k: int, exclude: Collection[int]
@@ -38,7 +40,7 @@ class WeightedSearcher:
         """The k best items; ties go to the smaller item id.
 
         Args:
-            query_D: the user's profile.
+            query_D: the user's ridge profile, by a λ that was multiplied by `growth`.
             met: items (positions in `Latest.item_ids`) of the user's history.
             k: length of the list.
             exclude: items that must not be in it.
@@ -46,34 +48,43 @@ class WeightedSearcher:
         Returns:
             Items with their scores, best first; fewer where there are fewer.
         """
-        weighted, others_I, new_I = self._kinds
-        weighted = weighted[~np.isin(weighted, list(exclude))]
-        found = list(zip(weighted.tolist(), self._corrected(query_D, met, weighted), strict=True))
-        for allowed_I, factor in ((others_I, self._weights.factor), (new_I, 1.0)):
+        found = [one for one in self._scored(query_D, met) if one[0] not in exclude]
+        factor = self._weights.factor * self.growth
+        for allowed_I, times in ((self._is_plain_I, factor), (self._place_I == UNKNOWN, self.growth)):
             nearest = self._searcher.search(query_D[None], k, [exclude], allowed_I)
             pairs = zip(nearest.rows_QK[0].tolist(), nearest.scores_QK[0].tolist(), strict=True)
-            found += [(row, score * factor) for row, score in pairs if row != PAD]
+            found += [(row, score * times) for row, score in pairs if row != PAD]
         ids = self._searcher.latest.item_ids
         return sorted(found, key=lambda one: (-one[1], ids[one[0]]))[:k]
 
-    def _corrected(
-        self, query_D: NDArray[np.float32], met: Sequence[int], candidates: NDArray[np.int64]
-    ) -> list[float]:
-        known = np.unique(self._place_I[list(met)])
+    def _scored(self, query_D: NDArray[np.float32], met: Sequence[int]) -> list[tuple[int, float]]:
+        """All items that have weights, with their scores."""
+        if not len(self._weighted):
+            return []
+        known = self._place_I[list(met)]
         known = known[known != UNKNOWN]
         shape = (1, len(self._weights.digests_T))
         met_1T = csr_array((np.ones(len(known), np.float32), (np.zeros(len(known), np.int64), known)), shape)
-        scores_1C = self._searcher.scores(query_D, candidates)[None]
-        corrected: list[float] = self._weights.corrected(scores_1C, met_1T, self._place_I[candidates])[
-            0
-        ].tolist()
-        return corrected
+        # einsum, not BLAS: equal vectors get equal scores, wherever they lie
+        scores_1S = np.einsum("sd,d->s", self._vectors_SD, query_D)[None] * np.float32(self.growth)
+        corrected_1S = self._weights.corrected(scores_1S, met_1T, self._place_I[self._weighted])
+        return list(zip(self._weighted.tolist(), corrected_1S[0].tolist(), strict=True))
 
     @cached_property
-    def _kinds(self) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Items with weights, as rows; known ones without, and all others, as masks."""
+    def _weighted(self) -> NDArray[np.int64]:
+        """Live items that have weights."""
         has_weights_T = np.zeros(len(self._weights.digests_T), bool)
         has_weights_T[self._weights.weights_TT.indices] = True
-        is_new_I = self._place_I == UNKNOWN
-        is_weighted_I = ~is_new_I & has_weights_T[self._place_I]
-        return np.flatnonzero(is_weighted_I), ~is_new_I & ~is_weighted_I, is_new_I
+        return np.flatnonzero((self._place_I != UNKNOWN) & has_weights_T[self._place_I])
+
+    @cached_property
+    def _is_plain_I(self) -> NDArray[np.bool_]:
+        """Known items without weights."""
+        is_plain_I: NDArray[np.bool_] = self._place_I != UNKNOWN
+        is_plain_I[self._weighted] = False
+        return is_plain_I
+
+    @cached_property
+    def _vectors_SD(self) -> NDArray[np.float32]:
+        """Gathered once: they are read by every list."""
+        return self._searcher.vectors_of(self._weighted)

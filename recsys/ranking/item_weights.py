@@ -1,74 +1,77 @@
-"""Ranker `item_weights`: who met one text met certain others too. It corrects what profiles say of known texts.
+"""Ranker `item_weights`: who met one item met certain others too. It corrects what profiles say of known items.
 
-    score(u, j) = f · w_u · x_j + Σ B[i, j] over the texts i that u met     where text j had clicks at training
-    score(u, j) = w_u · x_j                                                 for every other text
+    score(u, j) = f · w_u · x_j + Σ B[i, j] over the items i that u met     where somebody had met j at training
+    score(u, j) = w_u · x_j                                                 for every other item
 
-So a list of items that nobody has met is in the order of the profiles alone, and one list may hold both kinds: f and B
-bring them to one scale (`recsys/fusion/item_weights.py` learns them). B is sparse, from text to text; texts are found
-by their SHA-256, so an edited text counts as new.
+So a list of items that nobody had met is in the order of the profiles alone, and one list may hold both kinds: f and B
+bring them to one scale (`recsys/fusion/item_weights.py` learns them). B is sparse. Items are found by a digest of their
+id, so an item keeps its weights when its text is edited.
+
+f and B were learned beside w_u = (XᵀX + λI)⁻¹ b with `n_items` rows in X. With g times as many the same metric is
+g (XᵀX + gλI)⁻¹ b: see `ItemWeights.growth`.
 """
 
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array
 
 from recsys.encoders.reference import ITEM_WEIGHTS
 from recsys.errors import EncoderError
-from recsys.features.text import text_hash
 from recsys.storage.atomic import write_whole
 
-# Shape suffixes: U users, I items, N texts asked, T known texts, C candidates.
+# Shape suffixes: U users, I items, N items asked, T known items, C candidates.
+ITEM_WEIGHTS_VERSION = 1
+"""Raise it when the same file would order lists otherwise, and let `load` refuse those before."""
 DIGEST_DIGITS = 32
-"""Of the 64 that a text's hash has: 128 bits."""
+"""Of SHA-256 in hex: 128 bits."""
 UNKNOWN = -1
 
 
 @dataclass(frozen=True)
 class ItemWeights:
-    """Known texts by digest, and the weights between them."""
+    """Known items by digest, and the weights between them."""
 
     digests_T: NDArray[np.bytes_]
     """Ascending, none twice."""
     weights_TT: csr_array
-    """float32 B: what having met the row's text adds to the score of the column's; nothing on the diagonal."""
+    """float32 B: what having met the row's item adds to the score of the column's; nothing on the diagonal."""
     factor: float
     """f > 0."""
+    n_items: int
+    """Rows of X when they were learned."""
 
-    def places(self, text_hashes: Sequence[str]) -> NDArray[np.int64]:
-        """place_N of texts among the known ones, UNKNOWN for any other.
+    def growth(self, n_items: int) -> float:
+        """g, by which λ and then scores are multiplied where X has `n_items` rows; more clicks tilt no list by that."""
+        return max(1, n_items) / self.n_items
 
-        Args:
-            text_hashes: 64 hex digits each.
-
-        Returns:
-            int64 [N].
-        """
-        asked_N = digests(text_hashes)
+    def places(self, item_ids: Sequence[str]) -> NDArray[np.int64]:
+        """place_N of items among the known ones, UNKNOWN for any other."""
+        asked_N = digests(item_ids)
         place_N = np.minimum(np.searchsorted(self.digests_T, asked_N), len(self.digests_T) - 1)
         return np.where(self.digests_T[place_N] == asked_N, place_N, UNKNOWN)
 
     def met(self, histories_UI: csr_array, place_I: NDArray[np.int64]) -> csr_array:
-        """Which known texts each user met, 1 each.
+        """Which known items each user met.
 
         Args:
             histories_UI: 1 where a user met an item.
-            place_I: of the items' texts, see `places`.
+            place_I: see `places`.
 
         Returns:
-            met_UT.
+            met_UT, float32.
         """
         known = np.flatnonzero(place_I != UNKNOWN)
         shape = (len(place_I), len(self.digests_T))
-        text_of_IT = csr_array((np.ones(len(known), np.float32), (known, place_I[known])), shape=shape)
-        met_UT = csr_array(histories_UI.astype(np.float32) @ text_of_IT)
-        met_UT.data[:] = 1  # two items of one text are met as one
-        return met_UT
+        placed_IT = csr_array((np.ones(len(known), np.float32), (known, place_I[known])), shape=shape)
+        return csr_array(histories_UI.astype(np.float32) @ placed_IT)
 
     def corrected(
         self, scores_UC: NDArray[np.floating], met_UT: csr_array, place_C: NDArray[np.int64]
@@ -78,27 +81,34 @@ class ItemWeights:
         Args:
             scores_UC: inner products of user and item profiles.
             met_UT: see `met`.
-            place_C: of the candidates' texts, see `places`.
+            place_C: of the candidates, see `places`.
 
         Returns:
             float32 [U, C].
         """
-        known = np.flatnonzero(place_C != UNKNOWN)
         corrected_UC = np.array(scores_UC, np.float32)
-        corrected_UC[:, known] *= np.float32(self.factor)
-        corrected_UC[:, known] += (met_UT @ self.weights_TT).toarray()[:, place_C[known]]
+        known = np.flatnonzero(place_C != UNKNOWN)
+        if len(known):
+            added = met_UT @ self._by_column[:, place_C[known]]
+            corrected_UC[:, known] = corrected_UC[:, known] * np.float32(self.factor) + added.toarray()
         return corrected_UC
+
+    @cached_property
+    def _by_column(self) -> csc_array:
+        return csc_array(self.weights_TT)
 
     def save(self, folder: Path) -> tuple[Path]:
         """Write item_weights.npz; the same weights give the same bytes."""
         buffer = io.BytesIO()
         np.savez(
             buffer,
+            version=np.int64(ITEM_WEIGHTS_VERSION),
             digests=self.digests_T,
             data=self.weights_TT.data.astype(np.float32),
             indices=self.weights_TT.indices.astype(np.int32),
             indptr=self.weights_TT.indptr.astype(np.int64),
             factor=np.float64(self.factor),
+            n_items=np.int64(self.n_items),
         )
         write_whole(folder / ITEM_WEIGHTS, buffer.getvalue())
         return (folder / ITEM_WEIGHTS,)
@@ -114,13 +124,18 @@ class ItemWeights:
             The weights.
 
         Raises:
-            EncoderError: it is missing or damaged.
+            EncoderError: it is missing or damaged, or was written by a newer version.
         """
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
+                if saved["version"] > ITEM_WEIGHTS_VERSION:
+                    raise EncoderError(
+                        f"{path} is of version {saved['version']}, newest known is {ITEM_WEIGHTS_VERSION}",
+                        remedy="update Firstlight",
+                    )
                 n = len(saved["digests"])
                 weights_TT = csr_array((saved["data"], saved["indices"], saved["indptr"]), shape=(n, n))
-                return cls(saved["digests"], weights_TT, float(saved["factor"]))
+                return cls(saved["digests"], weights_TT, float(saved["factor"]), int(saved["n_items"]))
         except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
             raise EncoderError(
                 f"{path} holds no readable item weights: {error}",
@@ -128,11 +143,7 @@ class ItemWeights:
             ) from error
 
 
-def digests(text_hashes: Sequence[str]) -> NDArray[np.bytes_]:
-    """The first 128 bits of each hash, as they are sorted and compared."""
-    return np.array([one[:DIGEST_DIGITS] for one in text_hashes], f"S{DIGEST_DIGITS}")
-
-
-def hashes(texts: Sequence[str]) -> list[str]:
-    """Of texts that are not yet hashed."""
-    return [text_hash(text) for text in texts]
+def digests(item_ids: Sequence[str]) -> NDArray[np.bytes_]:
+    """128 bits of SHA-256 of each id, as they are sorted and compared."""
+    found = [hashlib.sha256(one.encode()).hexdigest()[:DIGEST_DIGITS] for one in item_ids]
+    return np.array(found, f"S{DIGEST_DIGITS}")

@@ -36,7 +36,7 @@ def ease_weights(
 
 
 def prior_scale(gram_SS: NDArray[np.float64], prior_SS: NDArray[np.float64]) -> float:
-    """The s that minimises |X - s X B₀|²; 1 where the prior says nothing."""
+    """The s that minimises |X - s X B₀|², below 0 where the prior says the opposite; 1 where it says nothing."""
     predicted = float((prior_SS * (gram_SS @ prior_SS)).sum())
     return float((gram_SS * prior_SS).sum()) / predicted if predicted > 0 else 1.0
 

@@ -1,7 +1,8 @@
 """Search over many segments, in place: exact where they are small, HNSW or IVF above a size; only faiss importer.
 
-The newest row of an item wins and deleted items are gone: both are settled by `Latest`, and honoured inside the
-search by a bitmap, so a list is never short while there are items left.
+The newest row of an item wins and deleted items are gone: both are settled by `Latest`. An index is asked for more
+places than are wanted, what is not allowed is left out, and where too little remains the search is exact: a list is
+never short while there are items left, and never of what a filtered walk through a graph happens to meet.
 """
 
 import logging
@@ -9,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +26,12 @@ PAD = -1
 INDEX_VERSION = 1
 """Part of every index key; raise it when the same vectors and params would give another file."""
 RECALL_AT = 10
+RARE_ROWS = 50_000
+"""Up to so many rows are searched exactly where they are less than half of a segment."""
+SLACK = 1.5
+"""An index is asked for so many times the places that would hold enough rows, were the allowed ones spread evenly."""
+MAX_REACH = 4096
+"""A search that would have to reach further is exact."""
 
 
 @dataclass(frozen=True)
@@ -200,14 +208,18 @@ class SegmentSearcher:
             items = items[allowed_I[start:end]]
         rows = self.latest.row_of_item[items]
         segment = self.segments[position]
-        if segment.index is None or len(rows) <= width:
+        share = len(rows) / len(segment.vectors)
+        reach = ceil(SLACK * width / max(share, 1e-9))
+        is_rare = share < 0.5 and len(rows) <= RARE_ROWS
+        if segment.index is None or len(rows) <= width or is_rare or reach > MAX_REACH:
             return [items[places] for places in best_places(segment.vectors, rows, queries, width)]
-        mask = np.zeros(len(segment.vectors), np.bool_)
-        mask[rows] = True
-        found_QW = self._indexes[position].search(queries, width, mask)
-        short = np.flatnonzero((found_QW == PAD).any(axis=1))
-        best = [items[np.searchsorted(rows, found)] for found in found_QW]
-        # An approximate search under a mask may give up early: those queries are searched exactly.
+        is_allowed = np.zeros(len(segment.vectors), np.bool_)
+        is_allowed[rows] = True
+        found_QR = self._indexes[position].search(queries, reach)
+        kept = [found[(found != PAD) & is_allowed[found]] for found in found_QR]
+        best = [items[np.searchsorted(rows, found)] for found in kept]
+        # What is allowed may lie apart from what is near: then the index never comes there.
+        short = np.flatnonzero([len(found) < width for found in kept])
         for q, places in zip(short, best_places(segment.vectors, rows, queries[short], width), strict=True):
             best[q] = items[places]
         return best
@@ -229,15 +241,13 @@ class _Index:
         self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
         self._is_hnsw = isinstance(self._index, faiss.IndexHNSW)
 
-    def search(self, queries: NDArray[np.float32], width: int, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Rows where `mask` is set, best first, PAD where the index gave up: [Q, width]."""
+    def search(self, queries: NDArray[np.float32], width: int) -> NDArray[np.int64]:
+        """Rows, best first, PAD where the index gave up: [Q, width]."""
         faiss = _faiss()
-        selector = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
         if self._is_hnsw:
-            breadth = max(self._index.hnsw.efSearch, width)
-            params = faiss.SearchParametersHNSW(sel=selector, efSearch=breadth)
+            params = faiss.SearchParametersHNSW(efSearch=max(self._index.hnsw.efSearch, width))
         else:
-            params = faiss.SearchParametersIVF(sel=selector, nprobe=self._index.nprobe)
+            params = faiss.SearchParametersIVF(nprobe=self._index.nprobe)
         _, rows = self._index.search(queries, width, params=params)
         found: NDArray[np.int64] = rows
         return found

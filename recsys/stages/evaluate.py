@@ -187,7 +187,7 @@ def _learn_siblings(
         )  # nobody asks for them elsewhere: they go with the workspace
         ridge_lambda = settings.users.lambda_of(one.reference)
         seen = with_vectors(holdout, vectors_ID, ridge_lambda, _item_weights(one.reference, at))
-        yield learn_served(seen.known, seen.item_weights)
+        yield learn_served(seen.known, seen.item_ids, seen.item_weights)
 
 
 def _require_profiles_of(challenger: EncoderReference, segments: tuple[Segment, ...], at: Artifacts) -> None:

@@ -246,7 +246,7 @@ def _fuse(
     return fuse(
         base,
         at.encoders,
-        Shop(found.texts, vectors_IL, csr_array(found.fit_UI + found.held_UI)),
+        Shop(found.item_ids, found.texts, vectors_IL, csr_array(found.fit_UI + found.held_UI)),
         found.held_rows,
         settings.fusion,
         settings.users,
@@ -297,8 +297,8 @@ def _tell(
         width=reference.dim,
         lexical_share=recipe.lexical_share,
         metric_power=recipe.metric_power if reference.has_head else None,
-        ease_lambda=recipe.ease_lambda,
-        lift=recipe.lift if recipe.ease_lambda is not None else None,
+        ease_lambda=recipe.ease_lambda if reference.item_weights else None,
+        lift=recipe.lift if reference.item_weights else None,
         chosen_lambda=reference.ridge_lambda,
         encoder_hash=reference.hash,
     ).save(folder / "summary.json")

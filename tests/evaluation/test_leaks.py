@@ -6,12 +6,15 @@ from datetime import timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.sparse import csr_array
 
 from recsys.catalogue.split import PAIRS_SCHEMA, Split
 from recsys.errors import LeakFound
 from recsys.evaluation.judge import learn_models
 from recsys.evaluation.leaks import find_leaks, require_no_leaks
+from recsys.evaluation.served import learn_served
 from recsys.profiles.users import Ridge, gram_of
+from recsys.ranking.item_weights import ItemWeights, digests
 from recsys.stages import split as split_stage
 from recsys.stages.evaluate import load_holdout
 from tests.stages.judged_world import T0, Item, make_world
@@ -115,3 +118,14 @@ def test_strict_callers_are_stopped_with_kind_items_and_remedy(holdout, models):
 def test_findings_name_items_but_never_users(holdout, models):
     (found,) = find_leaks(plant_pair(holdout, "i125", T0), models, SIMILARITY)
     assert "u000" not in found.model_dump_json()
+
+
+def test_a_cold_item_in_the_users_of_a_model_with_item_weights_is_found(holdout):
+    known = holdout.known
+    weights = ItemWeights(digests(["i000"]), csr_array((1, 1), dtype=np.float32), 0.5, len(known.warm))
+    clean = learn_served(known, holdout.item_ids, weights)
+    assert kinds(holdout, {"champion": clean}) == []
+    cold = holdout.candidates("cold")[0]
+    leaked = np.sort(np.append(known.warm, cold))
+    ridge = replace(clean.ridge, ridge=Ridge(gram_of(known.vectors_ID[leaked]), 1.0))
+    assert kinds(holdout, {"champion": replace(clean, ridge=ridge)}) == ["statistics-after-cut"]

@@ -44,4 +44,4 @@ def shop():
     for user in range(60):
         likes = np.flatnonzero(np.isin(series, [user % 10, (user + 3) % 10]))
         met[user, rng.choice(likes, 14, replace=False)] = 1
-    return Shop(texts, vectors, csr_array(met))
+    return Shop(tuple(f"item{place}" for place in range(120)), texts, vectors, csr_array(met))

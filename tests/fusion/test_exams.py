@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from recsys.evaluation.ranking import ndcg_at_k, recall_at_k
 from recsys.fusion.exams import Shop, cold_exam, mixed_exam
 from recsys.fusion.heads import Recipe, learn_head, survey
+from recsys.ranking.item_weights import ItemWeights, digests
 
 HELD = np.arange(3, 120, 4)
 
@@ -14,31 +16,33 @@ def test_an_exam_hides_the_held_items_and_the_clicks_that_it_asks_for(shop):
     assert not left[:, HELD].any() and (left <= met).all()
     hidden = met.sum() - met[:, HELD].sum() - left.sum()
     assert 0.1 * met.sum() < hidden < 0.3 * met.sum()
-    assert set(exam.asked) == {"cold", "warm", "mixed"}
+    assert set(exam.asked) == {"warm", "mixed"}
     for name, asked in exam.asked.items():
-        rows = {"cold": HELD, "warm": exam.warm, "mixed": np.concatenate([exam.warm, HELD])}[name]
+        rows = {"warm": exam.warm, "mixed": np.concatenate([exam.warm, HELD])}[name]
         for user, relevant in enumerate(asked.relevant_UR):
             wanted = rows[relevant[relevant >= 0]]
             known = exam.warm[asked.met_UW[[user]].indices]
             assert len(wanted) and not set(wanted) & set(known)
             excluded = rows[asked.excluded_UE[user][asked.excluded_UE[user] >= 0]]
-            assert name == "cold" or set(excluded) == set(known)
+            assert set(excluded) == set(known)
 
 
 def test_marks_are_those_of_lists_ranked_by_hand():
     met = np.array([[1, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 1]])
     vectors = np.array([[1, 0], [0, 1], [1, 0], [0, 1]], np.float32)
-    exam = cold_exam(Shop(("a", "b", "c", "d"), vectors, csr_array(met)), np.array([2, 3]), 0, 10)
+    exam = cold_exam(
+        Shop(tuple("abcd"), ("a", "b", "c", "d"), vectors, csr_array(met)), np.array([2, 3]), 0, 10
+    )
     # user 1 met item 0 and is asked for item 2, user 2 met item 1 and is asked for item 3: both first of two
-    mark = exam.marks(vectors[exam.warm], vectors[[2, 3]], (1.0,), 1)[1.0]["cold"]
+    mark = exam.marks(vectors[exam.warm], vectors[[2, 3]], {"ridge": (1.0, None)}, 1)["ridge"]["cold"]
     assert (mark.ndcg, mark.recall, mark.sum) == (1.0, 1.0, 2.0)
-    swapped = exam.marks(vectors[exam.warm], vectors[[3, 2]], (1.0,), 1)[1.0]["cold"]
+    swapped = exam.marks(vectors[exam.warm], vectors[[3, 2]], {"ridge": (1.0, None)}, 1)["ridge"]["cold"]
     assert (swapped.ndcg, swapped.recall) == (0.0, 1.0)
 
 
 def test_no_more_users_are_asked_than_allowed_and_the_seed_says_which(shop):
     exams = [mixed_exam(shop, HELD, seed, 10) for seed in (7, 7, 8)]
-    asked = [exam.asked["cold"].met_UW.toarray() for exam in exams]
+    asked = [exam.asked["mixed"].met_UW.toarray() for exam in exams]
     assert [len(one) for one in asked] == [10, 10, 10]
     assert np.array_equal(asked[0], asked[1]) and not np.array_equal(asked[0], asked[2])
 
@@ -49,11 +53,31 @@ def test_users_whose_tastes_find_the_directions_are_sampled(shop, fusion_params)
     assert learn_head(shop, Recipe(0.3, 0.75, 1.0, None, {}), few).dim <= 9
 
 
-def test_without_a_ranker_lists_are_marked_as_ridge_users_alone_order_them(shop):
+def test_lists_of_each_way_are_marked_as_scoring_and_sorting_by_hand_would(shop, monkeypatch):
     exam = mixed_exam(shop, HELD, 7, 500)
-    profiles = shop.vectors_IL[exam.warm], shop.vectors_IL[HELD]
-    alone = exam.marks(*profiles, (3.0,), 5)[3.0]
-    found = exam.marked(*profiles, 3.0, {"none": None}, 5)["none"]
-    assert set(found) == {"warm", "mixed"}
-    for name, mark in found.items():
-        assert (mark.ndcg, mark.recall) == pytest.approx((alone[name].ndcg, alone[name].recall))
+    warm, held = shop.vectors_IL[exam.warm], shop.vectors_IL[HELD]
+    ids = [shop.item_ids[row] for row in exam.warm]
+    order = np.argsort(digests(ids))
+    dense = np.random.default_rng(2).normal(size=(len(ids), len(ids))).astype(np.float32)
+    ranker = ItemWeights(digests(ids)[order], csr_array(dense), 0.5, len(ids))
+    monkeypatch.setattr("recsys.fusion.exams.BLOCK_SCORES", 7 * 120)  # users in blocks of seven
+    ways = {"alone": (3.0, None), "weighed": (3.0, ranker), "looser": (30.0, None)}
+    found = exam.marks(warm, held, ways, 5)
+    place = np.argsort(order)
+    for choice, (ridge_lambda, weights) in ways.items():
+        for name, profiles in (("warm", warm), ("mixed", np.concatenate([warm, held]))):
+            asked = exam.asked[name]
+            met = asked.met_UW.toarray()
+            users = np.linalg.solve(warm.T @ warm + ridge_lambda * np.eye(8), warm.T @ met.T).T
+            scores = users @ profiles.T
+            if weights:
+                added = met @ dense[np.ix_(place, place)]
+                scores[:, : len(ids)] = 0.5 * scores[:, : len(ids)] + added
+            scores[:, : len(ids)][met > 0] = -np.inf
+            ranked = np.argsort(-scores, axis=1, kind="stable")[:, :25]
+            assert found[choice][name].ndcg == pytest.approx(
+                ndcg_at_k(ranked, asked.relevant_UR, 5).mean(), abs=1e-4
+            )
+            assert found[choice][name].recall == pytest.approx(
+                recall_at_k(ranked, asked.relevant_UR, 25).mean(), abs=1e-4
+            )

@@ -25,12 +25,17 @@ def test_where_words_carry_the_taste_a_head_is_chosen_and_beats_the_encoder_alon
 def test_nothing_about_the_held_items_but_their_text_is_learned(shop, fusion_params):
     met = shop.histories_UI.toarray()
     met[:, HELD] = 0
-    blind = Shop(shop.texts, shop.vectors_IL, csr_array(met))
+    blind = Shop(shop.item_ids, shop.texts, shop.vectors_IL, csr_array(met))
     head = learn_head(blind, Recipe(0.3, 0.75, 1.0, None, {}), fusion_params)
     other = met.copy()
     other[:, HELD] = np.random.default_rng(5).random((60, len(HELD))) < 0.2
     tried = choose_recipe(
-        Shop(shop.texts, shop.vectors_IL, csr_array(other)), (HELD,), fusion_params, LAMBDAS, 5, 500
+        Shop(shop.item_ids, shop.texts, shop.vectors_IL, csr_array(other)),
+        (HELD,),
+        fusion_params,
+        LAMBDAS,
+        5,
+        500,
     )
     assert tried.ndcg < 0.6 * chosen(shop, fusion_params).ndcg  # asked for noise, it finds noise
     assert len(head.vectors_ML) == 90
@@ -63,7 +68,7 @@ def test_only_the_items_met_most_become_landmarks(shop, fusion_params):
 def test_where_nobody_can_be_asked_the_encoder_stays_alone(shop, fusion_params, users):
     met = np.zeros((60, 120))
     met[users, 3] = 1  # a held item, and nothing beside
-    recipe = chosen(Shop(shop.texts, shop.vectors_IL, csr_array(met)), fusion_params)
+    recipe = chosen(Shop(shop.item_ids, shop.texts, shop.vectors_IL, csr_array(met)), fusion_params)
     assert recipe.lexical_share is None and recipe.ndcg is None and recipe.ridge_lambda == 1.0
 
 
@@ -81,7 +86,7 @@ def test_several_folds_are_averaged(shop, fusion_params):
 
 
 def test_a_shop_without_words_keeps_the_encoder_alone(shop, fusion_params):
-    recipe = chosen(Shop(("★",) * 120, shop.vectors_IL, shop.histories_UI), fusion_params)
+    recipe = chosen(Shop(shop.item_ids, ("★",) * 120, shop.vectors_IL, shop.histories_UI), fusion_params)
     assert recipe.lexical_share is None and recipe.ndcg == recipe.alone
 
 

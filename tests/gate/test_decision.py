@@ -222,7 +222,7 @@ def test_without_a_challenger_the_champion_is_judged_and_named():
         ({"warm": {"ndcg@20": around(-0.021)}}, r"ndcg@20 on warm items may fall .* must reach -0.02"),
         ({"head": {"ndcg@20": around(-0.031)}}, "on head items may fall"),
         ({"tail": {"ndcg@20": around(-0.041)}}, "on tail items may fall"),
-        ({"mixed": {"ndcg@20": around(-0.051)}}, "on mixed items may fall"),
+        ({"mixed": {"ndcg@20": around(-0.051)}}, "on mixed lists may fall"),
         ({"cold": {"coverage@20": around(-0.051)}}, "coverage@20 on cold items may fall"),
         ({"cold": {"gini@20": around(0.041)}}, r"gini@20 .* may rise .* must not exceed \+0.06"),
         (
@@ -235,7 +235,7 @@ def test_without_a_challenger_the_champion_is_judged_and_named():
             {"seen": {"champion": "it was trained on X"}.items()},
             "the champion may have seen the answers: it was",
         ),
-        ({"without": ("tail",)}, "no test user met a tail item"),
+        ({"without": ("tail",)}, "no test user for tail items"),
     ],
 )
 def test_each_rule_for_a_challenger_refuses_with_its_own_reason_alone(changed, reason):
@@ -276,7 +276,7 @@ def test_the_page_of_a_challenger_shows_intervals_lists_and_items_and_escapes_te
     assert places == sorted(places)
     assert (
         page.count("<svg") == 2 + 3 * 3
-    )  # beside the champion, and three figures for cold and for warm items
+    )  # beside the champion, and three figures for cold, warm and mixed lists
     assert "&lt;i&gt;Castle" in page and "<i>Castle" not in page
     assert '<li class="hit">' in page and "0123456789…" in page
     assert "+0.0110 [+0.0010, +0.0210]" in page

@@ -1,42 +1,36 @@
 """Releases whose encoder brings item weights: lists are those that scoring every item would give."""
 
-from pathlib import Path
+import json
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from scipy.sparse import csr_array
 
 from recsys import Release
 from recsys.encoders.reference import HEAD, TERMS, PackedFile
 from recsys.errors import ReleaseError
-from recsys.features import feature_files
 from recsys.profiles.users import Ridge
 from recsys.publishing.release import Manifest
-from recsys.ranking.item_weights import ItemWeights, digests, hashes
-from recsys.storage import Storage
+from recsys.ranking.item_weights import ItemWeights, digests
+from recsys.storage import FolderStorage, Storage
 from tests.publishing.shop import FILMS, UP, Shop, tiny_reference
 
 NEW = ("up", "rocky")
+N_ITEMS = 3
+"""Rows of the Gram matrix when the weights were learned; ann, bob and cy met five."""
 
 
-def texts_of(shop: Shop) -> dict[str, str]:
-    tables = [pq.read_table(file.path) for file in feature_files(shop.at.features)]
-    return {row["item_id"]: row["text"] for table in tables for row in table.to_pylist()}
-
-
-def bring_weights(shop: Shop, ridge_lambda: float = 3.0) -> ItemWeights:
-    """An encoder with weights between some texts; two films are new to it, `heat` is known and has no weight."""
-    texts = texts_of(shop)
-    known = np.sort(digests(hashes([texts[item] for item in FILMS if item not in NEW])))
+def bring_weights(shop: Shop, ridge_lambda: float = 3.0, n_items: int = N_ITEMS) -> ItemWeights:
+    """An encoder with weights between some films; two films are new to it, `heat` is known and has no weight."""
+    known = np.sort(digests([item for item in FILMS if item not in NEW]))
     rng = np.random.default_rng(5)
     dense = (
         np.where(rng.random((len(known), len(known))) < 0.5, rng.normal(size=(len(known), len(known))), 0)
         * 0.2
     )
     np.fill_diagonal(dense, 0)
-    dense[:, np.searchsorted(known, digests(hashes([texts["heat"]]))[0])] = 0
-    weights = ItemWeights(known, csr_array(dense.astype(np.float32)), 0.6)
+    dense[:, np.searchsorted(known, digests(["heat"])[0])] = 0
+    weights = ItemWeights(known, csr_array(dense.astype(np.float32)), 0.6, n_items)
     reference = tiny_reference(shop.at.encoders, "with weights")
     packed = shop.at.encoders / reference.hash
     for name in (HEAD, TERMS):
@@ -47,16 +41,13 @@ def bring_weights(shop: Shop, ridge_lambda: float = 3.0) -> ItemWeights:
     return weights
 
 
-def by_hand(
-    release: Release, weights: ItemWeights, texts: dict[str, str], history: list[str]
-) -> dict[str, float]:
+def by_hand(release: Release, weights: ItemWeights, history: list[str]) -> dict[str, float]:
     """Every item's score for that history."""
     profiles = {item: release.profile(item).astype(np.float64) for item in release.items}
+    growth = release.manifest.users.n_items / N_ITEMS
     b = np.sum([profiles[item] for item in history], axis=0)
-    user = Ridge(release._profiles.gram(), 3.0).weights(b[None])[0]
-    place = dict(
-        zip(release.items, weights.places(hashes([texts[item] for item in release.items])), strict=True)
-    )
+    user = growth * Ridge(release._profiles.gram(), 3.0 * growth).weights(b[None])[0]
+    place = dict(zip(release.items, weights.places(release.items), strict=True))
     dense = weights.weights_TT.toarray()
     scores = {}
     for item, profile in profiles.items():
@@ -72,12 +63,13 @@ def test_a_list_is_what_scoring_every_item_gives(shop: Shop, folder: Storage, ex
     index = shop.settings.index.model_copy(update={"exact_below": exact_below})
     shop.settings = shop.settings.model_copy(update={"index": index})
     shop.items(UP, day=1)
-    shop.build()
+    shop.items({"dumbo": None, "fargo": "A typo is mended in a warm item"}, day=2)
     weights = bring_weights(shop)
     shop.build().publish(folder)
-    release, texts = Release.open(folder.url), texts_of(shop)
+    release = Release.open(folder.url)
+    assert release.manifest.users.n_items == 4  # five were met, one is deleted
     for history in (["alien", "jaws"], ["jaws"], ["up"], ["up", "heat", "alien"]):
-        scores = by_hand(release, weights, texts, history)
+        scores = by_hand(release, weights, history)
         expected = sorted(((-score, item) for item, score in scores.items() if item not in history))
         found = release.recommend(history=history, k=50)
         assert [one.item_id for one in found] == [item for _, item in expected]
@@ -86,17 +78,27 @@ def test_a_list_is_what_scoring_every_item_gives(shop: Shop, folder: Storage, ex
         seen = release.recommend(history=history, k=50, exclude_seen=False)
         assert [one.item_id for one in seen] == sorted(scores, key=lambda item: (-scores[item], item))
     assert {one.item_id for one in release.recommend("ann", k=50)} == set(release.items) - {"alien", "jaws"}
+    assert release.recommend(history=["dumbo", "jaws"], k=50) == release.recommend(history=["jaws"], k=50)
 
 
 def test_among_new_items_the_order_is_that_of_their_profiles(shop: Shop, folder: Storage) -> None:
     shop.items(UP, day=1)
     shop.build().publish(folder)
     plain = {one.item_id: one for one in Release.open(folder.url).recommend(history=["alien"], k=50)}
-    bring_weights(shop, shop.settings.users.ridge_lambda)
+    bring_weights(shop, shop.settings.users.ridge_lambda, n_items=5)
     shop.build().publish(folder, new_encoder=True)
     weighted = {one.item_id: one for one in Release.open(folder.url).recommend(history=["alien"], k=50)}
     assert {item: weighted[item].score for item in NEW} == {item: plain[item].score for item in NEW}
     assert any(weighted[item].score != plain[item].score for item in plain)
+
+
+def test_a_catalogue_of_new_items_alone_is_listed_by_profiles(shop: Shop, folder: Storage) -> None:
+    shop.items(dict.fromkeys(FILMS) | UP | {"ran": "An old warlord divides his kingdom"}, day=1)
+    bring_weights(shop)
+    shop.build().publish(folder)
+    release = Release.open(folder.url)
+    assert set(release.items) == {"up", "ran"} and release.manifest.users.n_items == 0
+    assert [one.item_id for one in release.recommend(history=["up"], k=5)] == ["ran"]
 
 
 def test_the_release_names_its_ranker_and_is_of_a_format_that_readers_from_before_refuse(
@@ -109,9 +111,19 @@ def test_the_release_names_its_ranker_and_is_of_a_format_that_readers_from_befor
     assert Manifest.from_bytes(manifest.to_bytes(), manifest.id) == manifest
 
 
-def test_damaged_weights_are_refused_and_search_needs_none(
-    shop: Shop, folder: Storage, tmp_path: Path
+@pytest.mark.parametrize("ranker", [{"name": "item_weights"}, {"name": "tarot"}])
+def test_a_ranker_that_the_release_does_not_hold_is_refused(
+    shop: Shop, folder: FolderStorage, ranker: dict[str, str]
 ) -> None:
+    manifest = shop.publish(folder).manifest
+    content = json.loads(manifest.to_bytes()) | {"ranker": ranker}
+    other = Manifest.model_validate(content)
+    folder.write(f"releases/{other.id}/manifest.json", other.to_bytes())
+    with pytest.raises(ReleaseError, match="which it does not hold"):
+        Release.open(folder.url, release=other.id).recommend("ann")
+
+
+def test_damaged_weights_are_refused_and_similar_needs_none(shop: Shop, folder: Storage) -> None:
     bring_weights(shop)
     manifest = shop.build().publish(folder).manifest
     packed = manifest.encoder.item_weights

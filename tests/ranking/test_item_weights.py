@@ -5,22 +5,21 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from recsys.errors import EncoderError
-from recsys.ranking.item_weights import UNKNOWN, ItemWeights, digests, hashes
+from recsys.ranking.item_weights import UNKNOWN, ItemWeights, digests
 
-TEXTS = ("amber", "birch", "cedar")
+KNOWN = ("amber", "birch", "cedar")
 
 
 @pytest.fixture
 def weights():
     """From amber to birch .5, from cedar to birch -.25, from birch to cedar 1; in the order of the digests."""
-    known = digests(hashes(TEXTS))
-    order = np.argsort(known)
+    order = np.argsort(digests(KNOWN))
     dense = np.array([[0, 0.5, 0], [0, 0, 1], [0, -0.25, 0]])[np.ix_(order, order)]
-    return ItemWeights(known[order], csr_array(dense.astype(np.float32)), 0.5)
+    return ItemWeights(digests(KNOWN)[order], csr_array(dense.astype(np.float32)), 0.5, 3)
 
 
-def test_known_texts_are_corrected_and_others_keep_their_score(weights):
-    place = weights.places(hashes(["birch", "new", "cedar", "amber"]))
+def test_known_items_are_corrected_and_others_keep_their_score(weights):
+    place = weights.places(["birch", "new", "cedar", "amber"])
     histories = csr_array(np.array([[0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 0]]))  # columns: those items
     met = weights.met(histories, place)
     scores = weights.corrected(np.array([[1.0, 2, 3, 4], [5, 6, 7, 8], [1, 1, 1, 1]]), met, place)
@@ -31,7 +30,7 @@ def test_known_texts_are_corrected_and_others_keep_their_score(weights):
 
 
 def test_scores_do_not_depend_on_who_else_is_asked_for(weights):
-    place = weights.places(hashes(["birch", "new", "cedar", "amber"]))
+    place = weights.places(["birch", "new", "cedar", "amber"])
     met = weights.met(csr_array(np.eye(4)), place)
     raw = np.arange(16.0).reshape(4, 4)
     whole = weights.corrected(raw, met, place)
@@ -40,20 +39,25 @@ def test_scores_do_not_depend_on_who_else_is_asked_for(weights):
     assert raw[0, 0] == 0 and raw[3, 3] == 15  # what was given is left as it was
 
 
-def test_two_items_of_one_text_are_met_as_one(weights):
-    place = weights.places(hashes(["amber", "amber", "birch"]))
-    met = weights.met(csr_array(np.array([[1, 1, 0], [0, 1, 1]])), place)
-    assert met.toarray().sum(axis=1).tolist() == [1, 2] and met.toarray().max() == 1
+def test_growth_keeps_the_scores_of_a_catalogue_in_which_every_item_was_met_twice_as_often(weights):
+    vectors = np.random.default_rng(0).normal(size=(3, 2))
+    b = np.array([1.0, 2.0])
+    before = np.linalg.solve(vectors.T @ vectors + 5 * np.eye(2), b)
+    twice = np.concatenate([vectors, vectors])
+    g = weights.growth(6)
+    after = g * np.linalg.solve(twice.T @ twice + 5 * g * np.eye(2), b)
+    np.testing.assert_allclose(after, before)
+    assert g == 2 and weights.growth(0) > 0
 
 
-@given(st.lists(st.sampled_from([*TEXTS, "new", "", "birch "]), max_size=8))
-def test_texts_are_found_by_their_hash_alone(texts):
-    known = np.sort(digests(hashes(TEXTS)))
-    weights = ItemWeights(known, csr_array((3, 3), dtype=np.float32), 1.0)
-    place = weights.places(hashes(texts))
-    assert [text in TEXTS for text in texts] == (place != UNKNOWN).tolist()
+@given(st.lists(st.sampled_from([*KNOWN, "new", "", "birch "]), max_size=8))
+def test_items_are_found_by_their_id_alone(asked):
+    known = np.sort(digests(KNOWN))
+    weights = ItemWeights(known, csr_array((3, 3), dtype=np.float32), 1.0, 3)
+    place = weights.places(asked)
+    assert [one in KNOWN for one in asked] == (place != UNKNOWN).tolist()
     found = [known[one] for one in place if one != UNKNOWN]
-    assert found == [digests(hashes([text]))[0] for text in texts if text in TEXTS]
+    assert found == [digests([one])[0] for one in asked if one in KNOWN]
 
 
 def test_saved_weights_are_read_as_they_were_and_have_the_same_bytes(weights, tmp_path):
@@ -62,7 +66,7 @@ def test_saved_weights_are_read_as_they_were_and_have_the_same_bytes(weights, tm
     again = ItemWeights.load(path)
     np.testing.assert_array_equal(again.digests_T, weights.digests_T)
     np.testing.assert_array_equal(again.weights_TT.toarray(), weights.weights_TT.toarray())
-    assert again.factor == weights.factor
+    assert (again.factor, again.n_items) == (weights.factor, weights.n_items)
     again.save(tmp_path)
     assert path.read_bytes() == before
 
@@ -75,4 +79,14 @@ def test_damaged_weights_are_refused_with_their_file(weights, content, tmp_path)
         ItemWeights.load(path)
     path.unlink()
     with pytest.raises(EncoderError, match=r"recsys fetch-champion"):
+        ItemWeights.load(path)
+
+
+def test_weights_of_a_newer_version_are_refused(weights, tmp_path, monkeypatch):
+    monkeypatch.setattr("recsys.ranking.item_weights.ITEM_WEIGHTS_VERSION", 2)
+    (path,) = weights.save(tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(
+        EncoderError, match=r"is of version 2, newest known is 1\n  remedy: update Firstlight"
+    ):
         ItemWeights.load(path)

@@ -120,6 +120,27 @@ def test_ann_lists_are_full_and_right_when_nearly_everything_is_superseded(
     assert np.array_equal(found.rows_QK, truth.rows_QK)
 
 
+@pytest.mark.parametrize("params", [PARAMS, IVF], ids=["hnsw", "ivf"])
+@pytest.mark.parametrize("share", [0.05, 0.6])
+def test_ann_finds_what_is_allowed_though_it_lies_apart(
+    params: IndexParams, share: float, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(6)
+    centres = unit(rng, 20)
+    topic = rng.integers(20, size=4000)
+    vectors = centres[topic] + 0.3 * unit(rng, 4000)
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    allowed = topic < 20 * share  # whole topics: nothing allowed lies near most queries
+    index = on_disk(tmp_path, vectors, params)
+    queries = vectors[rng.choice(4000, 50, replace=False)]
+    found = SegmentSearcher([IndexedSegment(vectors, index)], all_live(4000)).search(
+        queries, 10, allowed_I=allowed
+    )
+    truth = SegmentSearcher([IndexedSegment(vectors)], all_live(4000)).search(queries, 10, allowed_I=allowed)
+    assert (found.scores_QK >= truth.scores_QK[:, -1:] - 1e-5).mean() > 0.95
+    assert allowed[found.rows_QK].all()
+
+
 def test_a_poor_index_is_measured_as_poor(tmp_path: Path) -> None:
     vectors = unit(np.random.default_rng(5), 2000)
     poor = IVF.model_copy(update={"ivf_probes": 1, "ivf_lists": 50})

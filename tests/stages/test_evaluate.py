@@ -12,7 +12,7 @@ from recsys.errors import ArtifactMissing, ConfigError, EncoderError
 from recsys.evaluation.report import Report
 from recsys.gate.decision import decide
 from recsys.gate.page import render
-from recsys.ranking.item_weights import ItemWeights, digests, hashes
+from recsys.ranking.item_weights import ItemWeights, digests
 from recsys.settings import Settings
 from recsys.stages import evaluate, split
 from tests.stages.judged_world import ROOT, make_world, settings
@@ -120,15 +120,15 @@ def test_a_challenger_is_judged_with_the_item_weights_that_came_with_it(tmp_path
     without = Report.load(world.at.report)
     holdout = evaluate.load_holdout(Split.load(world.at.split), world.settings, world.at)
     known = holdout.known
-    warm_hashes = hashes([known.texts[row] for row in known.warm])
-    ordered = np.argsort(digests(warm_hashes))
+    warm_digests = digests([holdout.item_ids[row] for row in known.warm])
+    ordered = np.argsort(warm_digests)
     rows = known.warm[ordered]
     wanted = known.histories_UI[:, rows].T @ holdout.test_UI[:, rows]  # who met the one will meet the other
-    weights = ItemWeights(digests(warm_hashes)[ordered], csr_array(wanted.astype(np.float32)), 1.0)
+    weights = ItemWeights(warm_digests[ordered], csr_array(wanted.astype(np.float32)), 1.0, len(rows))
     world.weigh("challenger", weights, world.at.finetune / "packed")  # where DVC brings it to
     evaluate.run(world.settings, world.at)
     report = Report.load(world.at.report)
-    for name in ("cold", "warm"):
+    for name in ("cold", "warm", "mixed"):
         before, after = (one.slice(name).models for one in (without, report))
         assert after["champion"] == before["champion"]
         assert (after["challenger"] == before["challenger"]) is (name == "cold")
@@ -139,7 +139,7 @@ def test_a_challenger_is_judged_with_the_item_weights_that_came_with_it(tmp_path
 def test_item_weights_that_are_gone_are_named_with_what_brings_them(tmp_path):
     world = make_world(tmp_path)
     split.run(world.settings, world.at)
-    nothing = ItemWeights(digests(["0" * 64]), csr_array((1, 1), dtype=np.float32), 1.0)
+    nothing = ItemWeights(digests(["i000"]), csr_array((1, 1), dtype=np.float32), 1.0, 1)
     world.weigh("champion", nothing, tmp_path / "elsewhere")
     with pytest.raises(EncoderError, match=r"item_weights.npz(.|\n)*recsys fetch-champion"):
         evaluate.run(world.settings, world.at)
