@@ -18,16 +18,14 @@ class WeightedSearcher:
 
     The items that have weights are all scored: there are few (`fusion.max_weighted_items`). Among the other known ones,
     and among those that are new, the inner product alone decides, and the index finds the best of each.
+
+    Args:
+        searcher: over the live items.
+        weights: of the release's encoder.
+        n_items: live items that have an interaction, which the users' Gram matrix sums.
     """
 
     def __init__(self, searcher: SegmentSearcher, weights: ItemWeights, n_items: int) -> None:
-        """Place the live items among the known ones.
-
-        Args:
-            searcher: over the live items.
-            weights: of the release's encoder.
-            n_items: live items that have an interaction, which the users' Gram matrix sums.
-        """
         self._searcher = searcher
         self._weights = weights
         self._place_I = weights.places(searcher.latest.item_ids)
