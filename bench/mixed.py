@@ -86,7 +86,7 @@ def firstlight(setup: Setup) -> Answer:
     """What a release recommends, by the recipe that stage `finetune` chooses."""
     recipe = setup.recipe_with_weights
     weights = learn_item_weights(setup.shop, setup.head.vectors_ID, recipe, setup.fusion)
-    chosen = {"λ of the weights": recipe.ease_lambda, "lift": recipe.lift}
+    chosen = {"λ of the weights": recipe.ease_lambda, "power": recipe.popularity_power, "lift": recipe.lift}
     return scores_of(setup, learn_served(setup.head, setup.task.item_ids, weights)), chosen
 
 

@@ -60,7 +60,10 @@ def fuse(
     head = learn_head(shop, recipe, params)
     weights = None
     if recipe.ease_lambda is not None:
-        say(f"item weights with λ = {recipe.ease_lambda:g} and lift {recipe.lift:g}")
+        say(
+            f"item weights with λ = {recipe.ease_lambda:g}, popularity power {recipe.popularity_power:g} and "
+            f"lift {recipe.lift:g}"
+        )
         weights = learn_item_weights(shop, head.profiles(shop.texts, shop.vectors_IL), recipe, params)
     beside = () if weights is None else (weights,)
     return pack_fused(base, head, encoders, recipe.ridge_lambda, beside), recipe

@@ -6,13 +6,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.fusion.exams import COLD, Exam, Mark, Shop, Way, cold_exam, mixed_exam
+from recsys.fusion.exams import COLD, MIXED, TAIL, WARM, Exam, Mark, Shop, Way, cold_exam, mixed_exam
 from recsys.fusion.heads import ALONE, Recipe, coordinates, learn, profiles, survey
-from recsys.fusion.item_weights import item_weights, lifted, met_together
+from recsys.fusion.item_weights import Together, balanced, item_weights, met_together
 from recsys.fusion.params import FusionParams
 
 _Choice = tuple[float | None, float, float]
 """Lexical share (None: no head), metric power, λ."""
+_Weighted = tuple[float | None, float, float]
+"""λ of the item weights (None: none), power, lift."""
+NO_WEIGHTS: _Weighted = (None, 0.0, 1.0)
 
 
 def choose_recipe(
@@ -73,8 +76,10 @@ def choose_item_weights(
     """Which item weights are to order lists beside a chosen head, if any.
 
     Judged by lists that a shop shows: of warm items, by held-out clicks, and of warm and held-out items together. Lists
-    of held-out items alone stay as they are. The best has the largest mean over both of ndcg@k + recall@5k. A base that
-    was fine-tuned has seen the held-out clicks, though never the held-out items: then both flatter the text a little.
+    of held-out items alone stay as they are. First the λ is chosen by warm lists, then power and lift: the best has the
+    largest mean over both lists of ndcg@k + recall@5k, among those that rank the tail of the warm items hardly worse
+    than profiles alone do. A base that was fine-tuned has seen the held-out clicks, though never the held-out items:
+    then both flatter the text a little.
 
     Args:
         shop: the whole training side.
@@ -86,7 +91,7 @@ def choose_item_weights(
         say: told what is being tried.
 
     Returns:
-        The recipe with λ, lift and what was tried; unchanged where profiles alone are best or nobody can be asked.
+        The recipe with λ, power, lift and what was tried; unchanged where nobody can be asked.
     """
     if recipe.lexical_share is None or not params.ease_lambdas:
         return recipe
@@ -103,29 +108,69 @@ def choose_item_weights(
     together = met_together(exam.rest, warm_WD, recipe.ridge_lambda, params)
     if together is None:
         return recipe
-    ways: dict[tuple[float | None, float], Way] = {(None, 1.0): (recipe.ridge_lambda, None)}
-    for one in params.ease_lambdas:
-        unlifted = item_weights(together, one, 1.0, params.weights_per_item)
-        ways |= {(one, lift): (recipe.ridge_lambda, lifted(unlifted, lift)) for lift in params.lifts}
-    marks = exam.marks(warm_WD, held_HD, ways, k)
-    best = max(marks, key=lambda choice: _mean(marks[choice]))  # the first of equals
-    tried = {_weighted(choice): _mean_ndcg(lists) for choice, lists in marks.items()}
+    marks = _weighed(exam, together, warm_WD, held_HD, recipe, params, k)
+    alone = marks[NO_WEIGHTS]
+    allowed = [choice for choice in marks if _keeps_tail(marks[choice], alone, params.max_loss_tail)]
+    best = max(allowed, key=lambda choice: _shown(marks[choice]).sum)  # profiles alone are always allowed
+    tried = {_weighted(choice): round(_shown(lists).ndcg, 6) for choice, lists in marks.items()}
     found = {name: mark.ndcg for name, mark in marks[best].items()}
-    found |= {f"{name} by profiles alone": mark.ndcg for name, mark in marks[None, 1.0].items()}
-    return replace(recipe, ease_lambda=best[0], lift=best[1], tried={**tried, **recipe.tried}, lists=found)
+    found |= {f"{name} by profiles alone": mark.ndcg for name, mark in alone.items()}
+    return replace(
+        recipe,
+        ease_lambda=best[0],
+        popularity_power=best[1],
+        lift=best[2],
+        tried={**tried, **recipe.tried},
+        lists=found,
+    )
 
 
-def _weighted(choice: tuple[float | None, float]) -> str:
-    ease_lambda, lift = choice
-    return "no item weights" if ease_lambda is None else f"item weights {ease_lambda:g}, lift {lift:g}"
+def _weighed(
+    exam: Exam,
+    together: Together,
+    warm_WD: NDArray[np.float32],
+    held_HD: NDArray[np.float32],
+    recipe: Recipe,
+    params: FusionParams,
+    k: int,
+) -> dict[_Weighted, Mapping[str, Mark]]:
+    """What was tried, with its marks: no weights, every λ, and every power and lift of the best λ."""
+    made = {one: item_weights(together, one, params.weights_per_item) for one in params.ease_lambdas}
+    ways: dict[_Weighted, Way] = {NO_WEIGHTS: (recipe.ridge_lambda, None)}
+    ways |= {(one, 0.0, 1.0): (recipe.ridge_lambda, weights) for one, weights in made.items()}
+    marks: dict[_Weighted, Mapping[str, Mark]] = dict(exam.marks(warm_WD, held_HD, ways, k))
+    by_warm = {one: marks[one, 0.0, 1.0].get(WARM, Mark(0, 0)).sum for one in made}
+    best = max(by_warm, key=lambda one: by_warm[one])  # the first of equals
+    balances = {(best, power, lift) for power in params.popularity_powers for lift in params.lifts} - set(
+        ways
+    )
+    further: dict[_Weighted, Way] = {
+        (best, power, lift): (recipe.ridge_lambda, balanced(made[best], together, power, lift))
+        for _, power, lift in sorted(balances)
+    }
+    return marks | dict(exam.marks(warm_WD, held_HD, further, k))
 
 
-def _mean(lists: Mapping[str, Mark]) -> float:
-    return round(sum(mark.sum for mark in lists.values()) / len(lists), 6)
+def _keeps_tail(lists: Mapping[str, Mark], alone: Mapping[str, Mark], max_loss: float) -> bool:
+    return TAIL not in lists or lists[TAIL].ndcg >= alone[TAIL].ndcg - max_loss
 
 
-def _mean_ndcg(lists: Mapping[str, Mark]) -> float:
-    return round(sum(mark.ndcg for mark in lists.values()) / len(lists), 6)
+def _shown(lists: Mapping[str, Mark]) -> Mark:
+    """The mean over the lists that a shop shows."""
+    shown = [lists[name] for name in (WARM, MIXED) if name in lists]
+    ndcg, recall = (
+        sum(values) / len(shown) for values in zip(*((one.ndcg, one.recall) for one in shown), strict=True)
+    )
+    return Mark(round(ndcg, 6), round(recall, 6))
+
+
+def _weighted(choice: _Weighted) -> str:
+    ease_lambda, power, lift = choice
+    return (
+        "no item weights"
+        if ease_lambda is None
+        else f"item weights {ease_lambda:g}, power {power:g}, lift {lift:g}"
+    )
 
 
 def _name(choice: _Choice) -> str:

@@ -1,11 +1,13 @@
 """A cold start of the training side's own: items and clicks held out, and the lists that users are asked for.
 
-Three lists, as a shop shows them: `cold` ranks the items held out whole, `warm` those that stay, by the clicks on them
-that are held out, `mixed` ranks both together. Items that a user is known to have met stand in none of that user's.
+Lists as a shop shows them: `cold` ranks the items held out whole, `warm` those that stay, by the clicks on them that
+are held out, `tail` is the same by the clicks on those that were met least, `mixed` ranks both kinds together. Items
+that a user is known to have met stand in none of that user's.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import TypeVar
 
 import numpy as np
@@ -21,9 +23,11 @@ from recsys.retrieval.histories import only_items, only_pairs, padded
 Choice = TypeVar("Choice")
 Way = tuple[float, ItemWeights | None]
 """λ of ridge users, and the ranker that orders their lists; None: the inner product as it is."""
-COLD, WARM, MIXED = "cold", "warm", "mixed"
+COLD, WARM, TAIL, MIXED = "cold", "warm", "tail", "mixed"
 LONG = 5
 """recall is taken of lists so many times as long as those that ndcg judges."""
+HEAD_SHARE = 0.2
+"""Of the warm items, those met most; the others are the tail."""
 CLICKS_HELD = 0.2
 """Share of the clicks on warm items that are held out for the lists `warm` and `mixed`."""
 # Shape suffixes: U users, I items, L width of the base encoder, W warm items, H held-out items, C candidates,
@@ -117,7 +121,8 @@ class Exam:
         item_ids = [self.rest.item_ids[row] for row in (*self.warm, *self.held)]
         found: dict[Choice, dict[str, Mark]] = {choice: {} for choice in ways}
         for name, asked in self.asked.items():
-            here = {COLD: slice(len(warm_WD), None), WARM: slice(len(warm_WD)), MIXED: slice(None)}[name]
+            # the candidates of a list are all of the held items, all of the warm ones, or both
+            here = {COLD: slice(len(warm_WD), None), MIXED: slice(None)}.get(name, slice(len(warm_WD)))
             places = {choice: ranker.places(item_ids) for choice, (_, ranker) in ways.items() if ranker}
             ranked: dict[Choice, list[NDArray[np.int64]]] = {choice: [] for choice in ways}
             for met_BW, excluded_BE in asked.blocks(len(both_ID[here])):
@@ -154,7 +159,7 @@ def cold_exam(shop: Shop, held: NDArray[np.int64], seed: int, max_users: int) ->
 
 
 def mixed_exam(shop: Shop, held: NDArray[np.int64], seed: int, max_users: int) -> Exam | None:
-    """Ask for held-out clicks on the items that stay, and for these and held-out items in one list.
+    """Ask for held-out clicks on the items that stay, on their tail, and for them and held-out items in one list.
 
     Args:
         shop: the whole training side.
@@ -179,12 +184,14 @@ def _exam(
     seed: int,
     max_users: int,
 ) -> Exam | None:
-    warm = np.flatnonzero(np.asarray(known_UI.sum(axis=0)).ravel())
+    n_met_I = np.asarray(known_UI.sum(axis=0)).ravel()
+    warm = np.flatnonzero(n_met_I)
     cold_UH = csr_array(shop.histories_UI[:, held])
     wanted = {COLD: cold_UH}
     if clicks_UI is not None:
         warm_UW = csr_array(clicks_UI[:, warm])
-        wanted = {WARM: warm_UW, MIXED: csr_array(hstack([warm_UW, cold_UH]))}
+        tail_UW = _of_tail(warm_UW, n_met_I[warm])
+        wanted = {WARM: warm_UW, TAIL: tail_UW, MIXED: csr_array(hstack([warm_UW, cold_UH]))}
     met_UW = csr_array(known_UI[:, warm])
     asked = {}
     for name, wanted_UC in wanted.items():
@@ -198,6 +205,13 @@ def _exam(
     if not asked:
         return None
     return Exam(Shop(shop.item_ids, shop.texts, shop.vectors_IL, known_UI), warm, held, asked)
+
+
+def _of_tail(clicks_UW: csr_array, n_met_W: NDArray[np.float64]) -> csr_array:
+    """The clicks without those on the items that were met most."""
+    is_tail_W = np.ones(len(n_met_W), bool)
+    is_tail_W[np.argsort(-n_met_W, kind="stable")[: ceil(HEAD_SHARE * len(n_met_W))]] = False
+    return only_items(clicks_UW, is_tail_W)
 
 
 def _at(rows: NDArray[np.int64], shop: Shop) -> NDArray[np.bool_]:

@@ -33,10 +33,12 @@ class Recipe:
     """ndcg@k by what was tried: of held-out items; `item weights …` as a mean over the lists warm and mixed."""
     ease_lambda: float | None = None
     """λ of the item weights beside the head; None: none, lists are ordered by profiles alone."""
+    popularity_power: float = 0.0
+    """How far items are held back that many met, where there are item weights."""
     lift: float = 1.0
-    """How much more a profile's score counts for texts that nobody had met, where there are item weights."""
+    """How much more a profile's score counts for items that nobody met, where there are item weights."""
     lists: Mapping[str, float] = field(default_factory=dict)
-    """ndcg@k of the lists warm and mixed, with what was chosen and `by profiles alone`; empty where not asked."""
+    """ndcg@k of the lists warm, tail and mixed, with what was chosen and `by profiles alone`; empty where not asked."""
 
     @property
     def alone(self) -> float | None:

@@ -3,16 +3,18 @@
 A ridge user scores item j by h K[:, j], with h the history and K = X (XᵀX + λI)⁻¹ Xᵀ. Left out of the regression, j
 would get 1 / (1 - K[j, j]) times that. So B₀ = K / (1 - diag K) off the diagonal is the prior: what profiles say of an
 item that nobody met, and of a warm one as though nobody had. EASE's weights W are pulled to s B₀ (see
-`recsys/retrieval/ease.py`), s by least squares. What they add to the ridge is W - s K. Divided by s and a lift it
-leaves the score of every item that nobody met as it is:
+`recsys/retrieval/ease.py`), s by least squares. What they add to the ridge is W - s K. Divided by s it leaves the score
+of every item that nobody met as it is. Two numbers bring both kinds of items into one list: a lift of those that nobody
+met, and a power p that holds what many met back, d_j ~ (1 + n_j / HALF)^-p with mean 1:
 
-    known item:  (s h K + h (W - s K)) / (s · lift),  so f = 1 / lift, B = (W - s K) / (s · lift)
+    known item:  d_j (s h K + h (W - s K)) / (s · lift),  so f_j = d_j / lift, B = (W - s K) d_j / (s · lift)
     any other:   h X (XᵀX + λI)⁻¹ x
 
 Of each column of B only the largest are kept: what EASE found. The small rest, which makes up for the ridge's having
-seen the item unmet, goes with it. Items met too seldom for weights have f alone.
+seen the item unmet, goes with it. Items met too seldom for weights have f alone, one for all of them.
 
-Papers: Steck 2019 (EASE); Ning & Karypis 2011 (sparse weights between items), 2012 (beside content).
+Papers: Steck 2019 (EASE); Ning & Karypis 2011 (sparse weights between items), 2012 (beside content); Steck 2011 (the
+power: recall of the popular against that of the tail).
 """
 
 from dataclasses import dataclass, replace
@@ -30,6 +32,8 @@ from recsys.retrieval.ease import ease_weights, prior_scale
 
 # Shape suffixes: I items, W warm items, D width of a profile, T known items in order of their digests, S those of them
 # that were met most.
+HALF = 20.0
+"""People; an item met by so many is held back by 2^-p."""
 
 
 def learn_item_weights(
@@ -40,7 +44,7 @@ def learn_item_weights(
     Args:
         shop: what may be learned from.
         profiles_ID: of its items, by the head that was learned from it; rows that nobody met are not read.
-        recipe: λ of the users, λ of the weights and lift.
+        recipe: λ of the users, λ of the weights, power and lift.
         params: section `fusion`.
 
     Returns:
@@ -51,7 +55,8 @@ def learn_item_weights(
     together = met_together(shop, profiles_ID[shop.warm], recipe.ridge_lambda, params)
     if together is None:
         return None
-    return item_weights(together, recipe.ease_lambda, recipe.lift, params.weights_per_item)
+    weights = item_weights(together, recipe.ease_lambda, params.weights_per_item)
+    return balanced(weights, together, recipe.popularity_power, recipe.lift)
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ class Together:
 
     digests_T: NDArray[np.bytes_]
     """Of the warm items."""
+    n_met_T: NDArray[np.float64]
+    """How many people met each."""
     inside: NDArray[np.int64]
     """Places in T of the S items between which there are weights."""
     gram_SS: NDArray[np.float64]
@@ -104,16 +111,15 @@ def met_together(
     scale = prior_scale(gram_SS, prior_SS)
     if scale <= 0:
         return None
-    return Together(digests_W[order], inside, gram_SS, ridge_SS, prior_SS * scale, scale)
+    return Together(digests_W[order], n_met_T, inside, gram_SS, ridge_SS, prior_SS * scale, scale)
 
 
-def item_weights(together: Together, ease_lambda: float, lift: float, n_kept: int) -> ItemWeights:
-    """The ranker for one λ and lift.
+def item_weights(together: Together, ease_lambda: float, n_kept: int) -> ItemWeights:
+    """The ranker for one λ, with power 0 and lift 1.
 
     Args:
         together: what it is learned from.
         ease_lambda: λ > 0: how strongly weights are pulled to the prior, in people.
-        lift: how much more a profile's score counts for items that nobody met, beside known ones.
         n_kept: weights kept for each item: those that change its score most.
 
     Returns:
@@ -128,11 +134,30 @@ def item_weights(together: Together, ease_lambda: float, lift: float, n_kept: in
         added_SS[sizes_SS < edge_1S] = 0
     n = len(together.digests_T)
     placed_ST = csr_array(eye_array(n, format="csr")[together.inside])
-    weights_TT = csr_array(placed_ST.T @ csr_array(added_SS) @ placed_ST).astype(np.float32)
+    weights_TT = csr_array(placed_ST.T @ csr_array(added_SS / together.scale) @ placed_ST).astype(np.float32)
     weights_TT.sort_indices()
-    return lifted(ItemWeights(together.digests_T, weights_TT / np.float32(together.scale), 1.0, n), lift)
+    return ItemWeights(together.digests_T, weights_TT, np.ones(n, np.float32), n)
 
 
-def lifted(weights: ItemWeights, lift: float) -> ItemWeights:
-    """The same order of known items, all below the others by one more factor."""
-    return replace(weights, weights_TT=weights.weights_TT / np.float32(lift), factor=weights.factor / lift)
+def balanced(weights: ItemWeights, together: Together, power: float, lift: float) -> ItemWeights:
+    """Known items among each other, and beside those that nobody met.
+
+    Args:
+        weights: with power 0 and lift 1.
+        together: what they were learned from.
+        power: p >= 0: how far items are held back that many met; 0: not at all.
+        lift: how much more a profile's score counts for items that nobody met.
+
+    Returns:
+        The ranker.
+    """
+    n_met_T = together.n_met_T.copy()
+    is_outside_T = np.ones(len(n_met_T), bool)
+    is_outside_T[together.inside] = False
+    if is_outside_T.any():
+        n_met_T[is_outside_T] = n_met_T[is_outside_T].mean()
+    held_back_T = (1 + n_met_T / HALF) ** -power
+    factor_T = (held_back_T / held_back_T.mean() / lift).astype(np.float32)
+    weights_TT = weights.weights_TT.copy()
+    weights_TT.data *= factor_T[weights_TT.indices]
+    return replace(weights, weights_TT=weights_TT, factor_T=factor_T)

@@ -35,8 +35,12 @@ class FusionParams(BaseModel):
     ease_lambdas: tuple[Annotated[float, Field(gt=0)], ...]
     """How strongly the weights between items are pulled to what profiles say, in people; validation chooses, or none.
     Empty: lists are ordered by profiles alone."""
+    popularity_powers: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
+    """How far item weights hold back what many met, so that the tail keeps its places; validation chooses, 0: not."""
     lifts: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
-    """How much more a profile's score counts for a text that nobody had met, beside known ones; validation chooses."""
+    """How much more a profile's score counts for an item that nobody met, beside known ones; validation chooses."""
+    max_loss_tail: float = Field(ge=0)
+    """How far ndcg@k of the items met least may fall below that of profiles alone by what validation chooses."""
     max_weighted_items: int = Field(ge=2)
     """Items with weights between them: those met most."""
     weights_per_item: int = Field(ge=1)

@@ -47,11 +47,10 @@ class WeightedSearcher:
             Items with their scores, best first; fewer where there are fewer.
         """
         found = [one for one in self._scored(query_D, met) if one[0] not in exclude]
-        factor = self._weights.factor * self.growth
-        for allowed_I, times in ((self._is_plain_I, factor), (self._place_I == UNKNOWN, self.growth)):
+        for allowed_I, factor in self._by_profile:
             nearest = self._searcher.search(query_D[None], k, [exclude], allowed_I)
             pairs = zip(nearest.rows_QK[0].tolist(), nearest.scores_QK[0].tolist(), strict=True)
-            found += [(row, score * times) for row, score in pairs if row != PAD]
+            found += [(row, score * factor * self.growth) for row, score in pairs if row != PAD]
         ids = self._searcher.latest.item_ids
         return sorted(found, key=lambda one: (-one[1], ids[one[0]]))[:k]
 
@@ -76,11 +75,13 @@ class WeightedSearcher:
         return np.flatnonzero((self._place_I != UNKNOWN) & has_weights_T[self._place_I])
 
     @cached_property
-    def _is_plain_I(self) -> NDArray[np.bool_]:
-        """Known items without weights."""
-        is_plain_I: NDArray[np.bool_] = self._place_I != UNKNOWN
+    def _by_profile(self) -> list[tuple[NDArray[np.bool_], float]]:
+        """All other items, as masks, by the factor of their scores: known ones share one, new ones have 1."""
+        is_plain_I = self._place_I != UNKNOWN
         is_plain_I[self._weighted] = False
-        return is_plain_I
+        factor_I = np.where(self._place_I == UNKNOWN, 1, self._weights.factor_T[self._place_I])
+        kinds = [(is_plain_I & (factor_I == one), float(one)) for one in np.unique(factor_I[is_plain_I])]
+        return [*kinds, (self._place_I == UNKNOWN, 1.0)]
 
     @cached_property
     def _vectors_SD(self) -> NDArray[np.float32]:

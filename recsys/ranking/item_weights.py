@@ -1,7 +1,7 @@
 """Ranker `item_weights`: who met one item met certain others too. It corrects what profiles say of known items.
 
-    score(u, j) = f · w_u · x_j + Σ B[i, j] over the items i that u met     where somebody had met j at training
-    score(u, j) = w_u · x_j                                                 for every other item
+    score(u, j) = f_j · w_u · x_j + Σ B[i, j] over the items i that u met     where somebody had met j at training
+    score(u, j) = w_u · x_j                                                   for every other item
 
 So a list of items that nobody had met is in the order of the profiles alone, and one list may hold both kinds: f and B
 bring them to one scale (`recsys/fusion/item_weights.py` learns them). B is sparse. Items are found by a digest of their
@@ -43,8 +43,8 @@ class ItemWeights:
     """Ascending, none twice."""
     weights_TT: csr_array
     """float32 B: what having met the row's item adds to the score of the column's; nothing on the diagonal."""
-    factor: float
-    """f > 0."""
+    factor_T: NDArray[np.float32]
+    """f > 0; of items without weights one and the same, so that their profiles give their order."""
     n_items: int
     """Rows of X when they were learned."""
 
@@ -90,7 +90,7 @@ class ItemWeights:
         known = np.flatnonzero(place_C != UNKNOWN)
         if len(known):
             added = met_UT @ self._by_column[:, place_C[known]]
-            corrected_UC[:, known] = corrected_UC[:, known] * np.float32(self.factor) + added.toarray()
+            corrected_UC[:, known] = corrected_UC[:, known] * self.factor_T[place_C[known]] + added.toarray()
         return corrected_UC
 
     @cached_property
@@ -107,7 +107,7 @@ class ItemWeights:
             data=self.weights_TT.data.astype(np.float32),
             indices=self.weights_TT.indices.astype(np.int32),
             indptr=self.weights_TT.indptr.astype(np.int64),
-            factor=np.float64(self.factor),
+            factor=self.factor_T.astype(np.float32),
             n_items=np.int64(self.n_items),
         )
         write_whole(folder / ITEM_WEIGHTS, buffer.getvalue())
@@ -135,7 +135,7 @@ class ItemWeights:
                     )
                 n = len(saved["digests"])
                 weights_TT = csr_array((saved["data"], saved["indices"], saved["indptr"]), shape=(n, n))
-                return cls(saved["digests"], weights_TT, float(saved["factor"]), int(saved["n_items"]))
+                return cls(saved["digests"], weights_TT, saved["factor"], int(saved["n_items"]))
         except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
             raise EncoderError(
                 f"{path} holds no readable item weights: {error}",

@@ -298,6 +298,7 @@ def _tell(
         lexical_share=recipe.lexical_share,
         metric_power=recipe.metric_power if reference.has_head else None,
         ease_lambda=recipe.ease_lambda if reference.item_weights else None,
+        popularity_power=recipe.popularity_power if reference.item_weights else None,
         lift=recipe.lift if reference.item_weights else None,
         chosen_lambda=reference.ridge_lambda,
         encoder_hash=reference.hash,

@@ -56,8 +56,10 @@ class TrainingSummary(BaseModel):
     """How strongly the head stretches directions that many users need."""
     ease_lambda: float | None
     """λ of the item weights beside the head; None: none, lists are ordered by profiles alone."""
+    popularity_power: float | None
+    """How far item weights hold back what many met."""
     lift: float | None
-    """How much more a profile's score counts for texts that nobody had met, where there are item weights."""
+    """How much more a profile's score counts for items that nobody met, where there are item weights."""
     chosen_lambda: float | None
     """λ of the users in the challenger's space; None: ridge_lambda, by which it was trained."""
     encoder_hash: str

@@ -122,7 +122,9 @@ def test_findings_name_items_but_never_users(holdout, models):
 
 def test_a_cold_item_in_the_users_of_a_model_with_item_weights_is_found(holdout):
     known = holdout.known
-    weights = ItemWeights(digests(["i000"]), csr_array((1, 1), dtype=np.float32), 0.5, len(known.warm))
+    weights = ItemWeights(
+        digests(["i000"]), csr_array((1, 1), dtype=np.float32), np.full(1, 0.5), len(known.warm)
+    )
     clean = learn_served(known, holdout.item_ids, weights)
     assert kinds(holdout, {"champion": clean}) == []
     cold = holdout.candidates("cold")[0]

@@ -30,7 +30,7 @@ def known():
 def weights_of(ids, dense, factor, n_items):
     order = np.argsort(digests(ids))
     placed = csr_array(np.array(dense, np.float32)[np.ix_(order, order)])
-    return ItemWeights(digests(ids)[order], placed, factor, n_items)
+    return ItemWeights(digests(ids)[order], placed, np.full(len(ids), factor), n_items)
 
 
 def test_without_weights_it_is_ridge_users(known):

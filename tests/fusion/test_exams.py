@@ -16,9 +16,9 @@ def test_an_exam_hides_the_held_items_and_the_clicks_that_it_asks_for(shop):
     assert not left[:, HELD].any() and (left <= met).all()
     hidden = met.sum() - met[:, HELD].sum() - left.sum()
     assert 0.1 * met.sum() < hidden < 0.3 * met.sum()
-    assert set(exam.asked) == {"warm", "mixed"}
+    assert set(exam.asked) == {"warm", "tail", "mixed"}
     for name, asked in exam.asked.items():
-        rows = {"warm": exam.warm, "mixed": np.concatenate([exam.warm, HELD])}[name]
+        rows = np.concatenate([exam.warm, HELD]) if name == "mixed" else exam.warm
         for user, relevant in enumerate(asked.relevant_UR):
             wanted = rows[relevant[relevant >= 0]]
             known = exam.warm[asked.met_UW[[user]].indices]
@@ -59,7 +59,7 @@ def test_lists_of_each_way_are_marked_as_scoring_and_sorting_by_hand_would(shop,
     ids = [shop.item_ids[row] for row in exam.warm]
     order = np.argsort(digests(ids))
     dense = np.random.default_rng(2).normal(size=(len(ids), len(ids))).astype(np.float32)
-    ranker = ItemWeights(digests(ids)[order], csr_array(dense), 0.5, len(ids))
+    ranker = ItemWeights(digests(ids)[order], csr_array(dense), np.full(len(ids), 0.5, np.float32), len(ids))
     monkeypatch.setattr("recsys.fusion.exams.BLOCK_SCORES", 7 * 120)  # users in blocks of seven
     ways = {"alone": (3.0, None), "weighed": (3.0, ranker), "looser": (30.0, None)}
     found = exam.marks(warm, held, ways, 5)

@@ -30,7 +30,8 @@ def bring_weights(shop: Shop, ridge_lambda: float = 3.0, n_items: int = N_ITEMS)
     )
     np.fill_diagonal(dense, 0)
     dense[:, np.searchsorted(known, digests(["heat"])[0])] = 0
-    weights = ItemWeights(known, csr_array(dense.astype(np.float32)), 0.6, n_items)
+    factor = rng.uniform(0.4, 0.8, len(known)).astype(np.float32)
+    weights = ItemWeights(known, csr_array(dense.astype(np.float32)), factor, n_items)
     reference = tiny_reference(shop.at.encoders, "with weights")
     packed = shop.at.encoders / reference.hash
     for name in (HEAD, TERMS):
@@ -54,7 +55,7 @@ def by_hand(release: Release, weights: ItemWeights, history: list[str]) -> dict[
         scores[item] = float(profile @ user)
         if place[item] >= 0:
             added = sum(dense[place[one], place[item]] for one in set(history) if place[one] >= 0)
-            scores[item] = scores[item] * weights.factor + added
+            scores[item] = scores[item] * float(weights.factor_T[place[item]]) + added
     return scores
 
 

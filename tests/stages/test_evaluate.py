@@ -124,7 +124,9 @@ def test_a_challenger_is_judged_with_the_item_weights_that_came_with_it(tmp_path
     ordered = np.argsort(warm_digests)
     rows = known.warm[ordered]
     wanted = known.histories_UI[:, rows].T @ holdout.test_UI[:, rows]  # who met the one will meet the other
-    weights = ItemWeights(warm_digests[ordered], csr_array(wanted.astype(np.float32)), 1.0, len(rows))
+    weights = ItemWeights(
+        warm_digests[ordered], csr_array(wanted.astype(np.float32)), np.ones(len(rows)), len(rows)
+    )
     world.weigh("challenger", weights, world.at.finetune / "packed")  # where DVC brings it to
     evaluate.run(world.settings, world.at)
     report = Report.load(world.at.report)
@@ -139,7 +141,7 @@ def test_a_challenger_is_judged_with_the_item_weights_that_came_with_it(tmp_path
 def test_item_weights_that_are_gone_are_named_with_what_brings_them(tmp_path):
     world = make_world(tmp_path)
     split.run(world.settings, world.at)
-    nothing = ItemWeights(digests(["i000"]), csr_array((1, 1), dtype=np.float32), 1.0, 1)
+    nothing = ItemWeights(digests(["i000"]), csr_array((1, 1), dtype=np.float32), np.ones(1), 1)
     world.weigh("champion", nothing, tmp_path / "elsewhere")
     with pytest.raises(EncoderError, match=r"item_weights.npz(.|\n)*recsys fetch-champion"):
         evaluate.run(world.settings, world.at)

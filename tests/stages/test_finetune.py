@@ -13,6 +13,7 @@ from recsys.catalogue.split import Split
 from recsys.encoders import EncoderReference, open_encoder
 from recsys.errors import ArtifactMissing, ConfigError
 from recsys.evaluation.report import Report
+from recsys.fusion.exams import Mark
 from recsys.ranking.item_weights import ItemWeights
 from recsys.stages import evaluate, finetune, profiles, split
 from recsys.training.progress import TrainingProgress
@@ -99,14 +100,16 @@ def test_item_weights_that_validation_likes_are_packed_with_the_head(world, chos
     other = make_world(tmp_path)
     split.run(other.settings, other.at)
     changed = {"finetune": chosen.finetune.model_copy(update={"layers": "none"})}
-    monkeypatch.setattr("recsys.fusion.choosing._mean", lambda lists: len(lists) and -lists["warm"].ndcg)
+    worst_first = lambda lists: Mark(-lists["warm"].ndcg, 0)  # noqa: E731
+    monkeypatch.setattr("recsys.fusion.choosing._shown", worst_first)
     finetune.run(
         chosen.model_copy(update=changed), other.at
     )  # the worst is chosen: some weights are worse than none
     reference = EncoderReference.load(other.at.encoder_reference("challenger"))
     summary = TrainingSummary.load(other.at.finetune / "summary.json")
     weights = ItemWeights.load(other.at.finetune / "packed" / reference.item_weights.name)
-    assert summary.ease_lambda in chosen.fusion.ease_lambdas and weights.factor == 1 / summary.lift
+    assert summary.ease_lambda in chosen.fusion.ease_lambdas and summary.lift in chosen.fusion.lifts
+    assert weights.factor_T.mean() == pytest.approx(1 / summary.lift)
     items = Split.load(other.at.split).items.to_pylist()
     assert len(weights.digests_T) == sum(row["slice"] == "warm" for row in items)
 
