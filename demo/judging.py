@@ -97,7 +97,7 @@ def _known(release: Release, at: Artifacts, settings: Settings) -> tuple[Known, 
         texts=tuple(newest[item][0] for item in ids),
         tags=tuple(newest[item][1] for item in ids),
         histories_UI=_matrix([histories.items_of(user) for user in histories.users], ids),
-        ridge_lambda=release.manifest.users.ridge_lambda,
+        ridge_lambda=release.ridge_lambda,
         seed=settings.evaluate.seed,
     )
     return known, histories.users, ids

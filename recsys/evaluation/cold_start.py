@@ -47,16 +47,27 @@ class Task:
         return np.flatnonzero(np.asarray(self.histories_UI.sum(axis=0)).ravel())
 
     def folds(self, seed: int) -> tuple[NDArray[np.int64], ...]:
-        """Rows of a fifth of the warm items, by hash: cold starts of the task's own, to choose by.
+        """Cold starts of the task's own, to choose by."""
+        return cold_folds(self.item_ids, self.warm, seed)
 
-        Several where so few are warm that one would mislead.
-        """
-        ids = [(row, self.item_ids[row]) for row in self.warm]
-        salts = ("first", "second", "third")  # never bare: that hash chooses the holdout of stage `split`
-        return tuple(
-            np.array([row for row, item in ids if hash_share(seed, salt, item) < VALIDATION_SHARE], np.int64)
-            for salt in salts[: 1 if len(ids) >= ONE_FOLD_FROM else None]
-        )
+
+def cold_folds(item_ids: Sequence[str], warm: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], ...]:
+    """Rows of a fifth of the warm items, by hash; several times where so few are warm that once would mislead.
+
+    Args:
+        item_ids: of all rows.
+        warm: rows that somebody met.
+        seed: of the hash.
+
+    Returns:
+        One fold or three.
+    """
+    ids = [(row, item_ids[row]) for row in warm]
+    salts = ("first", "second", "third")  # never bare: that hash chooses the holdout of stage `split`
+    return tuple(
+        np.array([row for row, item in ids if hash_share(seed, salt, item) < VALIDATION_SHARE], np.int64)
+        for salt in salts[: 1 if len(ids) >= ONE_FOLD_FROM else None]
+    )
 
 
 def make_task(

@@ -1,6 +1,6 @@
 """A challenger's head: chosen by a cold start of the training side's own, learned from all of it, packed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ def fuse(
     base: EncoderReference,
     encoders: Path,
     shop: Shop,
-    held: NDArray[np.int64],
+    folds: Sequence[NDArray[np.int64]],
     params: FusionParams,
     users: UsersParams,
     k: int,
@@ -32,8 +32,8 @@ def fuse(
     Args:
         base: packed in `encoders`.
         encoders: folder of packed encoders.
-        shop: the training side, its vectors by that encoder, the held items' interactions included.
-        held: rows of the items held out cold to choose by.
+        shop: the training side, its vectors by that encoder, interactions of held items included.
+        folds: rows of the items held out cold to choose by, once for each fold; the base has not seen them either.
         params: section `fusion`.
         users: section `users`; an encoder without a head is judged by its λ, heads by all that it names.
         k: cutoff of ndcg@k.
@@ -48,12 +48,12 @@ def fuse(
     """
     say(f"{len(shop.texts):,} texts for the head to learn from")
     recipe = choose_recipe(
-        shop, (held,), params, users.lambdas, k, max_users, say, alone_lambdas=(users.ridge_lambda,)
+        shop, folds, params, users.lambdas, k, max_users, say, alone_lambdas=(users.ridge_lambda,)
     )
     if recipe.lexical_share is None:
         say("no head was better than the encoder alone" if recipe.tried else "nobody can be asked: no head")
         return base, recipe
-    recipe = choose_item_weights(shop, held, recipe, params, k, max_users, say)
+    recipe = choose_item_weights(shop, folds[0], recipe, params, k, max_users, say)
     say(
         f"head with {recipe.lexical_share:.0%} words, metric power {recipe.metric_power:g}, λ = {recipe.ridge_lambda:g}"
     )

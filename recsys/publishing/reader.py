@@ -85,6 +85,11 @@ class Release:
         """Pseudonyms of all users with a history, sorted."""
         return tuple(self._profiles.histories.users)
 
+    @property
+    def ridge_lambda(self) -> float:
+        """λ of the ridge users behind `recommend`: grows with the items that were met since item weights were learned."""
+        return self._ridge.ridge_lambda
+
     def recommend(
         self,
         user: str | None = None,

@@ -8,8 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.artifacts import Artifacts
@@ -18,6 +20,7 @@ from recsys.catalogue.split import Split
 from recsys.encoders import EncoderReference, pack_encoder
 from recsys.encoders.reference import REFERENCE
 from recsys.encoders.source import TOKENIZER, find_source, source_files
+from recsys.evaluation.cold_start import cold_folds
 from recsys.evaluation.seen import hash_rule, identity
 from recsys.features.text import SCHEMA, feature_files
 from recsys.fusion.challenger import fuse
@@ -116,7 +119,7 @@ def _train_and_pack(settings: Settings, at: Artifacts, folder: Path) -> tuple[En
     """One training, left in `folder`; its packed encoder and the key of its checkpoints."""
     job = _survey(settings, at)
     tuned = _tune(settings, at, job, folder)
-    reference, recipe = _fuse(settings, at, job, _pack(settings, at, job, folder))
+    reference, recipe = _fuse(settings, at, job, tuned, _pack(settings, at, job, folder))
     _leave(at, reference, folder)
     _tell(settings, folder, job, tuned, recipe, reference)
     return reference, job.key
@@ -235,9 +238,14 @@ def _pack(settings: Settings, at: Artifacts, job: _Job, folder: Path) -> Encoder
 
 
 def _fuse(
-    settings: Settings, at: Artifacts, job: _Job, base: EncoderReference
+    settings: Settings, at: Artifacts, job: _Job, tuned: _Tuned, base: EncoderReference
 ) -> tuple[EncoderReference, Recipe]:
     found, params = job.training_set, settings.finetune
+    # A trained base has seen all items but those that were held out from it. One that is as it came has seen none: then
+    # a head is chosen on more of them.
+    folds: tuple[NDArray[np.int64], ...] = (found.held_rows,)
+    if tuned.trained is None or tuned.trained.best.epoch == 0:
+        folds = cold_folds(found.item_ids, np.arange(len(found.item_ids)), params.seed)
     # Under a head nobody asks for a trained base's vectors again: they are kept until the run ends well, should it be
     # killed before.
     is_asked_again = params.layers == "none" or settings.fusion.width == 0
@@ -247,7 +255,7 @@ def _fuse(
         base,
         at.encoders,
         Shop(found.item_ids, found.texts, vectors_IL, csr_array(found.fit_UI + found.held_UI)),
-        found.held_rows,
+        folds,
         settings.fusion,
         settings.users,
         params.k,

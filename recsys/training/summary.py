@@ -46,8 +46,9 @@ class TrainingSummary(BaseModel):
     best_step: int
     validation: dict[str, float | None]
     """ndcg@k and recall@k of the best epoch, and of epoch 0 as `pretrained/…`; of the head that was chosen as
-    `head/…`, of the encoder alone as `without_head/…`; `head/<list>/…` of the lists that item weights were chosen by,
-    with them and by profiles alone. None where nobody could be asked."""
+    `head/…` and of the encoder alone as `without_head/…`, asked for further items too where the base is as it came;
+    `head/<list>/…` of the lists that item weights were chosen by, with them and by profiles alone. None where nobody
+    could be asked."""
     width: int
     """Dimensions of a profile."""
     lexical_share: float | None
