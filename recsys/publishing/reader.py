@@ -87,7 +87,7 @@ class Release:
 
     @property
     def ridge_lambda(self) -> float:
-        """λ of the ridge users behind `recommend`: grows with the items that were met since item weights were learned."""
+        """λ of the users behind `recommend`; with item weights it grows with the items that were met since."""
         return self._ridge.ridge_lambda
 
     def recommend(

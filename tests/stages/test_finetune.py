@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from recsys.catalogue.split import Split
 from recsys.encoders import EncoderReference, open_encoder
 from recsys.errors import ArtifactMissing, ConfigError
 from recsys.evaluation.report import Report
-from recsys.fusion.exams import Mark
+from recsys.fusion.choosing import choose_item_weights
 from recsys.ranking.item_weights import ItemWeights
 from recsys.stages import evaluate, finetune, profiles, split
 from recsys.training.progress import TrainingProgress
@@ -96,20 +97,23 @@ def test_with_no_layers_trained_the_model_is_left_as_it_came_and_gets_a_head(
     assert {"head/warm/ndcg@5", "head/mixed by profiles alone/ndcg@5"} <= set(summary.validation)
 
 
-def test_item_weights_that_validation_likes_are_packed_with_the_head(world, chosen, tmp_path, monkeypatch):
+def test_item_weights_that_validation_chose_are_packed_with_the_head(world, chosen, tmp_path, monkeypatch):
     other = make_world(tmp_path)
     split.run(other.settings, other.at)
     changed = {"finetune": chosen.finetune.model_copy(update={"layers": "none"})}
-    worst_first = lambda lists: Mark(-lists["warm"].ndcg, 0)  # noqa: E731
-    monkeypatch.setattr("recsys.fusion.choosing._shown", worst_first)
-    finetune.run(
-        chosen.model_copy(update=changed), other.at
-    )  # the worst is chosen: some weights are worse than none
+    recipes = []
+
+    def recorded(*given):
+        recipes.append(replace(choose_item_weights(*given), ease_lambda=30.0, popularity_power=0.2, lift=2.0))
+        return recipes[-1]
+
+    monkeypatch.setattr("recsys.fusion.challenger.choose_item_weights", recorded)
+    finetune.run(chosen.model_copy(update=changed), other.at)
     reference = EncoderReference.load(other.at.encoder_reference("challenger"))
     summary = TrainingSummary.load(other.at.finetune / "summary.json")
     weights = ItemWeights.load(other.at.finetune / "packed" / reference.item_weights.name)
-    assert summary.ease_lambda in chosen.fusion.ease_lambdas and summary.lift in chosen.fusion.lifts
-    assert weights.factor_T.mean() == pytest.approx(1 / summary.lift)
+    assert (summary.ease_lambda, summary.popularity_power, summary.lift) == (30.0, 0.2, 2.0)
+    assert weights.factor_T.mean() == pytest.approx(1 / 2) and len(np.unique(weights.factor_T)) > 1
     items = Split.load(other.at.split).items.to_pylist()
     assert len(weights.digests_T) == sum(row["slice"] == "warm" for row in items)
 
