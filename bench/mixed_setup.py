@@ -102,7 +102,15 @@ class Setup:
         """With what stage `finetune` chooses on warm and mixed lists of the training side's own."""
         return self._written(
             "recipe_with_weights",
-            lambda: choose_item_weights(self.shop, self._folds[0], self.recipe, self.fusion, K, MAX_USERS),
+            lambda: choose_item_weights(
+                self.shop,
+                self._folds[0],
+                self.recipe,
+                self.fusion,
+                self.settings.users.ridge_lambda,
+                K,
+                MAX_USERS,
+            ),
         )
 
     @property

@@ -53,7 +53,7 @@ def fuse(
     if recipe.lexical_share is None:
         say("no head was better than the encoder alone" if recipe.tried else "nobody can be asked: no head")
         return base, recipe
-    recipe = choose_item_weights(shop, folds[0], recipe, params, k, max_users, say)
+    recipe = choose_item_weights(shop, folds[0], recipe, params, users.ridge_lambda, k, max_users, say)
     say(
         f"head with {recipe.lexical_share:.0%} words, metric power {recipe.metric_power:g}, λ = {recipe.ridge_lambda:g}"
     )

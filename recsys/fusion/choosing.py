@@ -69,6 +69,7 @@ def choose_item_weights(
     held: NDArray[np.int64],
     recipe: Recipe,
     params: FusionParams,
+    alone_lambda: float,
     k: int,
     max_users: int,
     say: Callable[[str], None] = lambda _: None,
@@ -78,14 +79,15 @@ def choose_item_weights(
     Judged by lists that a shop shows: of warm items, by held-out clicks, and of warm and held-out items together. Lists
     of held-out items alone stay as they are. First the λ is chosen by warm lists, then power and lift: the best has the
     largest mean over both lists of ndcg@k + recall@5k, among those that rank the tail of the warm items hardly worse
-    than profiles alone do. A base that was fine-tuned has seen the held-out clicks, though never the held-out items:
-    then both flatter the text a little.
+    than profiles alone and the encoder alone do; where none does, it is the one that ranks the tail best. A base that
+    was fine-tuned has seen the held-out clicks, though never the held-out items: then both flatter the text a little.
 
     Args:
         shop: the whole training side.
         held: rows of the items that are held out cold.
         recipe: with a head.
         params: section `fusion`.
+        alone_lambda: λ of users over the base vectors alone.
         k: cutoff.
         max_users: users asked for each list, sampled by the seed.
         say: told what is being tried.
@@ -110,11 +112,16 @@ def choose_item_weights(
         return recipe
     marks = _weighed(exam, together, warm_WD, held_HD, recipe, params, k)
     alone = marks[NO_WEIGHTS]
-    allowed = [choice for choice in marks if _keeps_tail(marks[choice], alone, params.max_loss_tail)]
-    best = max(allowed, key=lambda choice: _shown(marks[choice]).sum)  # profiles alone are always allowed
+    base_WL, base_HL = shop.vectors_IL[exam.warm], shop.vectors_IL[exam.held]
+    base = exam.marks(base_WL, base_HL, {"base": (alone_lambda, None)}, k)["base"]
+    wanted = max(_tail(alone), _tail(base)) - params.max_loss_tail
+    kept = min(wanted, max(_tail(lists) for lists in marks.values()))
+    allowed = [choice for choice, lists in marks.items() if _tail(lists) >= kept]
+    best = max(allowed, key=lambda choice: _shown(marks[choice]).sum)  # the first of equals
     tried = {_weighted(choice): round(_shown(lists).ndcg, 6) for choice, lists in marks.items()}
     found = {name: mark.ndcg for name, mark in marks[best].items()}
     found |= {f"{name} by profiles alone": mark.ndcg for name, mark in alone.items()}
+    found |= {f"{name} by the encoder alone": mark.ndcg for name, mark in base.items()}
     return replace(
         recipe,
         ease_lambda=best[0],
@@ -151,8 +158,9 @@ def _weighed(
     return marks | dict(exam.marks(warm_WD, held_HD, further, k))
 
 
-def _keeps_tail(lists: Mapping[str, Mark], alone: Mapping[str, Mark], max_loss: float) -> bool:
-    return TAIL not in lists or lists[TAIL].ndcg >= alone[TAIL].ndcg - max_loss
+def _tail(lists: Mapping[str, Mark]) -> float:
+    """Ndcg of the items met least; the same everywhere if nobody can be asked for them."""
+    return lists[TAIL].ndcg if TAIL in lists else 0.0
 
 
 def _shown(lists: Mapping[str, Mark]) -> Mark:

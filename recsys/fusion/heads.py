@@ -38,7 +38,8 @@ class Recipe:
     lift: float = 1.0
     """How much more a profile's score counts for items that nobody met, where there are item weights."""
     lists: Mapping[str, float] = field(default_factory=dict)
-    """ndcg@k of the lists warm, tail and mixed, with what was chosen and `by profiles alone`; empty where not asked."""
+    """ndcg@k of the lists warm, tail and mixed, as chosen, `by profiles alone` and `by the encoder alone`; empty where
+    nobody was asked."""
 
     @property
     def alone(self) -> float | None:

@@ -40,7 +40,8 @@ class FusionParams(BaseModel):
     lifts: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
     """How much more a profile's score counts for an item that nobody met, beside known ones; validation chooses."""
     max_loss_tail: float = Field(ge=0)
-    """How far ndcg@k of the items met least may fall below that of profiles alone by what validation chooses."""
+    """How far ndcg@k of the items met least may fall below that of profiles alone, and of the encoder alone, by what
+    validation chooses."""
     max_weighted_items: int = Field(ge=2)
     """Items with weights between them: those met most."""
     weights_per_item: int = Field(ge=1)

@@ -130,7 +130,7 @@ def test_what_many_met_is_held_back_and_items_without_weights_share_one_factor(s
     assert (plain.factor_T == 1).all()
 
 
-def test_weights_that_cost_the_tail_too_much_are_refused(fusion_params):
+def popular_world():
     """Half of the clicks fall on ten items that everybody likes; the others follow tastes that the vectors tell."""
     rng = np.random.default_rng(2)
     taste = np.arange(120) % 6
@@ -140,11 +140,15 @@ def test_weights_that_cost_the_tail_too_much_are_refused(fusion_params):
     for user in range(90):
         met[user, rng.choice(10, 7, replace=False)] = 1
         met[user, rng.choice(np.flatnonzero(taste == user % 6), 7, replace=False)] = 1
-    world = Shop(ids(120), ids(120), vectors, csr_array(met))
+    return Shop(ids(120), ids(120), vectors, csr_array(met))
+
+
+def test_weights_that_cost_the_tail_too_much_are_refused(fusion_params):
+    world = popular_world()
     params = fusion_params.model_copy(update={"popularity_powers": (0.0,), "ease_lambdas": (30.0,)})
     chosen = {
         loss: choose_item_weights(
-            world, HELD, PLAIN, params.model_copy(update={"max_loss_tail": loss}), 5, 500
+            world, HELD, PLAIN, params.model_copy(update={"max_loss_tail": loss}), 1.0, 5, 500
         )
         for loss in (0.0, 1.0)
     }
@@ -171,7 +175,7 @@ def test_where_people_meet_what_profiles_tell_apart_there_are_no_weights(fusion_
 
 def test_item_weights_are_chosen_where_clicks_tell_what_texts_do_not(secretive, fusion_params):
     narrow = fusion_params.model_copy(update={"width": 2})  # else unique words tell every item apart
-    recipe = choose_item_weights(secretive, HELD, PLAIN, narrow, 5, 500)
+    recipe = choose_item_weights(secretive, HELD, PLAIN, narrow, 1.0, 5, 500)
     assert recipe.ease_lambda in narrow.ease_lambdas and recipe.lift in narrow.lifts
     assert recipe.lists["warm"] > 1.5 * recipe.lists["warm by profiles alone"]
     profiles = learn_head(secretive, recipe, narrow).profiles(secretive.texts, secretive.vectors_IL)
@@ -181,7 +185,7 @@ def test_item_weights_are_chosen_where_clicks_tell_what_texts_do_not(secretive, 
 
 def test_a_lift_that_spoils_mixed_lists_is_refused_with_its_weights(shop, fusion_params):
     params = fusion_params.model_copy(update={"ease_lambdas": (1e6,), "lifts": (1e-4,)})
-    recipe = choose_item_weights(shop, HELD, PLAIN, params, 5, 500)
+    recipe = choose_item_weights(shop, HELD, PLAIN, params, 1.0, 5, 500)
     assert recipe.ease_lambda is None and recipe.lift == 1
     assert recipe.lists["mixed"] == recipe.lists["mixed by profiles alone"]
     assert learn_item_weights(shop, shop.vectors_IL, recipe, params) is None
@@ -189,7 +193,7 @@ def test_a_lift_that_spoils_mixed_lists_is_refused_with_its_weights(shop, fusion
 
 def test_the_choice_is_among_all_that_was_tried(shop, fusion_params):
     base = choose_recipe(shop, (HELD,), fusion_params, LAMBDAS, 5, 500)
-    recipe = choose_item_weights(shop, HELD, base, fusion_params, 5, 500)
+    recipe = choose_item_weights(shop, HELD, base, fusion_params, 1.0, 5, 500)
     assert set(recipe.tried) - set(base.tried) == {
         "no item weights",
         *(f"item weights {one}, power 0, lift 1" for one in (3, 30)),
@@ -204,10 +208,10 @@ def test_the_choice_is_among_all_that_was_tried(shop, fusion_params):
 def test_without_a_head_or_lambdas_there_are_no_item_weights(shop, fusion_params, ease_lambdas):
     params = fusion_params.model_copy(update={"ease_lambdas": ease_lambdas})
     plain = Recipe(None if ease_lambdas else 0.3, 0.0, 1.0, None, {})
-    assert choose_item_weights(shop, HELD, plain, params, 5, 500) == plain
+    assert choose_item_weights(shop, HELD, plain, params, 1.0, 5, 500) == plain
 
 
 def test_where_nobody_can_be_asked_there_are_none(fusion_params):
     met = csr_array(np.eye(6))  # everybody met one item: no click can be held out
     shop = Shop(ids(6), ids(6), np.eye(6, dtype=np.float32), met)
-    assert choose_item_weights(shop, np.array([1, 4]), PLAIN, fusion_params, 5, 500) == PLAIN
+    assert choose_item_weights(shop, np.array([1, 4]), PLAIN, fusion_params, 1.0, 5, 500) == PLAIN
