@@ -45,6 +45,7 @@ def render(report: Report, decision: Decision, params: GateParams) -> str:
         beside=_beside_champion(report, params),
         seeds=_seeds(report, params),
         label=label,
+        where=WHERE,
     )
 
 
@@ -52,12 +53,13 @@ def _drawn(part: SliceReport, model: str, params: GateParams) -> dict[str, objec
     from markupsafe import Markup
 
     if not part.models:
-        return {"part": part, "meaning": MEANING[part.name]}
+        return {"part": part, "title": WHERE[part.name], "meaning": MEANING[part.name]}
     over = _floors_of(part, model)
     first = next(iter(part.models.values()))
     metric = params.floor_metric if params.floor_metric in first.metrics else next(iter(first.metrics))
     drawn: dict[str, object] = {
         "part": part,
+        "title": WHERE[part.name],
         "meaning": MEANING[part.name],
         "metrics": list(first.metrics),
         "model": model,

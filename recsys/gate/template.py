@@ -61,7 +61,7 @@ TEMPLATE = """<!doctype html>
 <div class="pair">{% for figure in beside.figures %}<div class="card">{{ figure }}</div>{% endfor %}</div>
 <div class="card scroll"><table class="tight">
 <tr><th>challenger minus champion</th>{% for metric in beside.metrics %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
-{% for name, by_metric in beside.margins.items() %}<tr><td>{{ name }} items</td>{% for metric in beside.metrics %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
+{% for name, by_metric in beside.margins.items() %}<tr><td>{{ where[name] }}</td>{% for metric in beside.metrics %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
 </table></div>
 {% if seeds %}<h3>Trained with {{ seeds.rows | length }} seeds <span class="quiet">(cold items; all seeds: their mean, users and seeds both resampled)</span></h3>
 <div class="card">{{ seeds.figure }}</div>
@@ -92,7 +92,7 @@ TEMPLATE = """<!doctype html>
 {% endif %}{% endif %}
 
 {% for drawn in slices %}{% set part = drawn.part %}
-<h2>{{ part.name.capitalize() }} items <span class="quiet">({{ drawn.meaning }})</span></h2>
+<h2>{{ drawn.title.capitalize() }} <span class="quiet">({{ drawn.meaning }})</span></h2>
 {% if part.models %}
 {% if drawn.figures %}<div class="pair"><div class="card">{{ drawn.bars }}</div><div class="card">{{ drawn.curves }}</div></div>
 <div class="card">{{ drawn.margins }}</div>{% endif %}
