@@ -148,14 +148,14 @@ def _weighed(
     marks: dict[_Weighted, Mapping[str, Mark]] = dict(exam.marks(warm_WD, held_HD, ways, k))
     by_warm = {one: marks[one, 0.0, 1.0].get(WARM, Mark(0, 0)).sum for one in made}
     best = max(by_warm, key=lambda one: by_warm[one])  # the first of equals
-    balances = {(best, power, lift) for power in params.popularity_powers for lift in params.lifts} - set(
-        ways
-    )
+    balances = [(power, lift) for power in params.popularity_powers for lift in params.lifts]
     further: dict[_Weighted, Way] = {
         (best, power, lift): (recipe.ridge_lambda, balanced(made[best], together, power, lift))
-        for _, power, lift in sorted(balances)
+        for power, lift in balances
+        if (power, lift) != (0.0, 1.0)
     }
-    return marks | dict(exam.marks(warm_WD, held_HD, further, k))
+    marks |= exam.marks(warm_WD, held_HD, further, k)
+    return {one: lists for one, lists in marks.items() if one == NO_WEIGHTS or one[1:] in balances}
 
 
 def _tail(lists: Mapping[str, Mark]) -> float:

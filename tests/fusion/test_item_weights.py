@@ -204,6 +204,13 @@ def test_the_choice_is_among_all_that_was_tried(shop, fusion_params):
     )  # fmt: skip
 
 
+def test_nothing_is_chosen_that_was_not_asked_for(secretive, fusion_params):
+    params = fusion_params.model_copy(update={"width": 2, "popularity_powers": (0.4,), "lifts": (2.0,)})
+    recipe = choose_item_weights(secretive, HELD, PLAIN, params, 1.0, 5, 500)
+    assert (recipe.popularity_power, recipe.lift) == (0.4, 2.0)
+    assert set(recipe.tried) == {"no item weights", f"item weights {recipe.ease_lambda:g}, power 0.4, lift 2"}
+
+
 @pytest.mark.parametrize("ease_lambdas", [(), (3.0,)])
 def test_without_a_head_or_lambdas_there_are_no_item_weights(shop, fusion_params, ease_lambdas):
     params = fusion_params.model_copy(update={"ease_lambdas": ease_lambdas})
