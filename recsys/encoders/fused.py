@@ -29,7 +29,7 @@ FUSED_VERSION = 2
 `HEAD_VERSION`, and let `KernelHead.load` refuse the heads that would now answer otherwise."""
 
 
-class Learned(Protocol):
+class Companion(Protocol):
     """What was learned beside a head, such as a ranker."""
 
     def save(self, folder: Path) -> tuple[Path, ...]:
@@ -63,7 +63,7 @@ def pack_fused(
     head: KernelHead,
     encoders: Path,
     ridge_lambda: float | None = None,
-    beside: Sequence[Learned] = (),
+    beside: Sequence[Companion] = (),
 ) -> EncoderReference:
     """Lay a base encoder and its head into one folder of packed encoders.
 

@@ -101,7 +101,7 @@ def choose_item_weights(
     ground = survey(exam.rest, params) if exam else None
     if exam is None or ground is None:
         return recipe
-    say("validation: item weights, by what was met together")
+    say("validation: learning a head for item weights")
     learned = learn(ground, recipe.lexical_share, params)
     stretch_D = learned.directions.stretch(recipe.metric_power)
     warm_WD, held_HD = (
@@ -110,7 +110,7 @@ def choose_item_weights(
     together = met_together(exam.rest, warm_WD, recipe.ridge_lambda, params)
     if together is None:
         return recipe
-    marks = _weighed(exam, together, warm_WD, held_HD, recipe, params, k)
+    marks = _weighed(exam, together, warm_WD, held_HD, recipe, params, k, say)
     alone = marks[NO_WEIGHTS]
     base_WL, base_HL = shop.vectors_IL[exam.warm], shop.vectors_IL[exam.held]
     base = exam.marks(base_WL, base_HL, {"base": (alone_lambda, None)}, k)["base"]
@@ -140,9 +140,13 @@ def _weighed(
     recipe: Recipe,
     params: FusionParams,
     k: int,
+    say: Callable[[str], None],
 ) -> dict[_Weighted, Mapping[str, Mark]]:
     """What was tried, with its marks: no weights, every λ, and every power and lift of the best λ."""
-    made = {one: item_weights(together, one, params.weights_per_item) for one in params.ease_lambdas}
+    made = {}
+    for one in params.ease_lambdas:
+        say(f"validation: item weights with λ = {one:g}")
+        made[one] = item_weights(together, one, params.weights_per_item)
     ways: dict[_Weighted, Way] = {NO_WEIGHTS: (recipe.ridge_lambda, None)}
     ways |= {(one, 0.0, 1.0): (recipe.ridge_lambda, weights) for one, weights in made.items()}
     marks: dict[_Weighted, Mapping[str, Mark]] = dict(exam.marks(warm_WD, held_HD, ways, k))
@@ -154,6 +158,7 @@ def _weighed(
         for power, lift in balances
         if (power, lift) != (0.0, 1.0)
     }
+    say(f"validation: {len(further)} balances of item weights with λ = {best:g}")
     marks |= exam.marks(warm_WD, held_HD, further, k)
     return {one: lists for one, lists in marks.items() if one == NO_WEIGHTS or one[1:] in balances}
 

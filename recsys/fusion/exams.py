@@ -119,11 +119,11 @@ class Exam:
         ridges = {ridge_lambda: Ridge(gram, ridge_lambda) for ridge_lambda, _ in ways.values()}
         both_ID = np.concatenate([warm_WD, held_HD])
         item_ids = [self.rest.item_ids[row] for row in (*self.warm, *self.held)]
+        places = {choice: ranker.places(item_ids) for choice, (_, ranker) in ways.items() if ranker}
         found: dict[Choice, dict[str, Mark]] = {choice: {} for choice in ways}
         for name, asked in self.asked.items():
             # the candidates of a list are all of the held items, all of the warm ones, or both
             here = {COLD: slice(len(warm_WD), None), MIXED: slice(None)}.get(name, slice(len(warm_WD)))
-            places = {choice: ranker.places(item_ids) for choice, (_, ranker) in ways.items() if ranker}
             ranked: dict[Choice, list[NDArray[np.int64]]] = {choice: [] for choice in ways}
             for met_BW, excluded_BE in asked.blocks(len(both_ID[here])):
                 b_BD = met_BW @ warm_WD.astype(np.float64)

@@ -1,4 +1,7 @@
-"""The best items of one user in a release with item weights: the list that scoring every item would give."""
+"""One user's best items in a release with item weights.
+
+The list is the one that scoring every item would give, but for what an approximate index misses.
+"""
 
 from collections.abc import Collection, Sequence
 from functools import cached_property
