@@ -1,0 +1,107 @@
+"""A small shop for the cases that people reported: files land, the real `recsys ingest` takes them in."""
+
+import json
+import os
+from datetime import UTC, datetime
+
+import pytest
+from click.testing import CliRunner
+
+from recsys.catalogue.known import newest_rows
+from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
+from recsys.cli import main
+
+KEY = "a-key-for-tests-0123456789"
+TOPICS = ("running shoe", "frying pan", "garden hose", "desk lamp")
+COLOURS = ("Red", "Blue", "Green", "Black", "White", "Grey", "Brown", "Pink", "Violet", "Golden")
+SHOP = [
+    {
+        "item_id": f"s{n}",
+        "title": f"{COLOURS[n % 10]} {TOPICS[n % 4]}, model {n}",
+        "tags": ["goods", TOPICS[n % 4]],
+        "updated_at": "2026-10-01T00:00:00Z",
+    }
+    for n in range(1, 41)
+]
+EVENTS = [
+    {
+        "user_id": f"u{n % 10}",
+        "item_id": f"s{1 + n * 7 % 40}",
+        "event": "view",
+        "timestamp": f"2026-10-{2 + n % 20:02}T10:00:00Z",
+    }
+    for n in range(60)
+]
+
+
+class Shop:
+    """Land files as a producer would, run commands, look at what is accepted."""
+
+    def __init__(self, at):
+        self.at = at
+        self.clock = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
+
+    def land(self, key, content, mtime=None):
+        """Put a file below the landing zone: bytes, text, or rows as JSON lines; each a second later than the last."""
+        if isinstance(content, list):
+            content = "".join(json.dumps(row) + "\n" for row in content)
+        path = self.at.root / "landing" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        self.clock += 1
+        os.utime(path, (mtime or self.clock, mtime or self.clock))
+        return path
+
+    def run(self, *arguments, code=0):
+        """One command of `recsys`, as a person types it; no traceback may reach that person."""
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+        assert "Traceback" not in result.output
+        return result
+
+    def ingest(self, *arguments, code=0):
+        """What became of each file, by its key; what a person read is in `said`."""
+        result = self.run("ingest", "--json", *arguments, code=code)
+        self.said = result.stderr
+        return {outcome["key"]: outcome for outcome in json.loads(result.stdout)["outcomes"]}
+
+    def items(self):
+        """The newest accepted row of each item that is not deleted, by id."""
+        tables = [part.rows() for part in list_parts(self.at.data, CATALOGUE)]
+        import pyarrow as pa
+
+        rows = newest_rows(pa.concat_tables(tables)).to_pylist() if tables else []
+        return {row["item_id"]: row for row in rows if not row["deleted"]}
+
+    def interactions(self):
+        """Every accepted interaction."""
+        return [row for part in list_parts(self.at.data, INTERACTIONS) for row in part.rows().to_pylist()]
+
+    def quarantined(self):
+        """(source, line, reason, detail) of every quarantined row."""
+        return [
+            (part.arrival.source, row["line"], row["reason"], row["detail"])
+            for kind in (CATALOGUE, INTERACTIONS)
+            for part in list_parts(self.at.data, kind)
+            for row in part.quarantined().to_pylist()
+        ]
+
+
+@pytest.fixture
+def empty_shop(workspace, monkeypatch):
+    """A workspace in which nothing has landed."""
+    monkeypatch.setenv("RECSYS_WORKSPACE", str(workspace.root))
+    monkeypatch.setenv("RECSYS_LANDING", str(workspace.root / "landing"))
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", KEY)
+    monkeypatch.setenv("COLUMNS", "200")
+    return Shop(workspace)
+
+
+@pytest.fixture
+def shop(empty_shop):
+    """A workspace that has taken in forty items and sixty views."""
+    empty_shop.land("catalogue/shop.jsonl", SHOP)
+    empty_shop.land("interactions/events.jsonl", EVENTS)
+    became = empty_shop.ingest()
+    assert {outcome["status"] for outcome in became.values()} == {"accepted"}
+    return empty_shop
