@@ -55,6 +55,10 @@ class Batch:
     """Rows that could not be read or normalised."""
     columns: frozenset[str]
     """Columns met in the file."""
+    notes: list[str] = field(default_factory=list)
+    """For people: how the file was read where that was not plain, such as `updated_at read as YYYYMMDD`."""
+    ignored: dict[str, str] = field(default_factory=dict)
+    """Column -> why its values, or some of them, were left out."""
 
     @property
     def n_landed(self) -> int:
@@ -89,7 +93,8 @@ def read_batch(
     chunks = []
     while chunk := list(islice(good, CHUNK_ROWS)):
         chunks.append(pa.RecordBatch.from_pylist(chunk, schema=schema))
-    return Batch(kind, pa.Table.from_batches(chunks, schema), bad, frozenset(reading.columns))
+    table = pa.Table.from_batches(chunks, schema)
+    return Batch(kind, table, bad, frozenset(reading.columns), reading.notes)
 
 
 def raw_row(kind: str, row: dict[str, Any]) -> dict[str, Any]:

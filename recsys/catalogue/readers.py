@@ -56,6 +56,8 @@ class Reading:
 
     rows: Iterator[RawRow]
     columns: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+    """For people: what was noticed about the file's form, such as a column without a name that was ignored."""
 
 
 def read(file: LandedFile) -> Reading:
