@@ -15,10 +15,12 @@ from rich.table import Table
 
 from recsys import dvc
 from recsys.artifacts import Artifacts
+from recsys.catalogue.misplaced import misplaced
 from recsys.cli.context import console, print_json, workspace
-from recsys.errors import RecsysError, SwapLost
+from recsys.errors import ConfigError, RecsysError, SwapLost
 from recsys.settings import Settings
 from recsys.storage import Storage, open_storage
+from recsys.storage.address import untidy, web_address
 
 Verdict = Literal["ok", "warn", "fail"]
 MIN_FREE_GB = 2
@@ -100,8 +102,13 @@ def landing_zone(at: Artifacts) -> Finding:
         return Finding(
             "landing zone", "warn", "RECSYS_LANDING is not set", "export RECSYS_LANDING=folder or s3://…"
         )
-    found = open_storage(url).list("")
-    return Finding("landing zone", "ok", f"{url}: {len(found)} objects")
+    zone = open_storage(url)
+    found = zone.list("")
+    if strays := misplaced(stored.key for stored in found):
+        return Finding(
+            "landing zone", "warn", f"{zone.url}: {'; '.join(strays)}", "move them, or take them away"
+        )
+    return Finding("landing zone", "ok", f"{zone.url}: {len(found)} objects")
 
 
 def release_store(at: Artifacts) -> Finding:
@@ -122,11 +129,11 @@ def release_store(at: Artifacts) -> Finding:
     finally:
         store.delete(PROBE)
     if honoured:
-        return Finding("release store", "ok", f"{url}: writable, compare-and-swap holds")
+        return Finding("release store", "ok", f"{store.url}: writable, compare-and-swap holds")
     remedy = (
         "use a store that honours If-None-Match and If-Match (AWS S3, SeaweedFS, MinIO); rclone's S3 does not"
     )
-    return Finding("release store", "fail", f"{url} ignores conditional writes", remedy)
+    return Finding("release store", "fail", f"{store.url} ignores conditional writes", remedy)
 
 
 def _is_refused(store: Storage, expected: str | None) -> bool:
@@ -168,12 +175,30 @@ def disk(at: Artifacts) -> Finding:
     return Finding("disk", "ok" if enough else "fail", f"{free_gb:.1f} GB free", remedy)
 
 
+def environment(at: Artifacts) -> Finding:
+    """No key or address carries a line break or quotation marks along from where it was copied."""
+    faults = untidy(os.environ)
+    if not faults:
+        return Finding("environment", "ok", "no key or address with stray characters")
+    seen = "; ".join(f"{name} {fault}" for name, fault in faults.items())
+    return Finding(
+        "environment", "fail", seen, "set them again: export NAME=$(cat FILE) leaves a line break out"
+    )
+
+
 def alerts(at: Artifacts) -> Finding:
     """Where failures are told."""
     url = os.environ.get("RECSYS_ALERT_URL")
     if url and not os.environ.get("RECSYS_ALERT_KEY"):
         return Finding(
             "alerts", "fail", "RECSYS_ALERT_KEY is not set", "export RECSYS_ALERT_KEY=… to sign alerts"
+        )
+    if url and not _is_server(url):
+        return Finding(
+            "alerts",
+            "fail",
+            "RECSYS_ALERT_URL is no address of a server",
+            "export RECSYS_ALERT_URL=https://…",
         )
     remedy = "" if url else "export RECSYS_ALERT_URL=… to be told when a task fails for good"
     seen = (
@@ -182,9 +207,17 @@ def alerts(at: Artifacts) -> Finding:
     return Finding("alerts", "ok" if url else "warn", seen, remedy)
 
 
+def _is_server(url: str) -> bool:
+    try:
+        web_address(url, "RECSYS_ALERT_URL")
+    except ConfigError:  # its message would show a webhook's path
+        return False
+    return True
+
+
 CHECKS: tuple[Callable[[Artifacts], Finding], ...] = (
-    python_version, locked_versions, params, data_version, pseudonym_key, landing_zone, release_store, registry,
-    champion, disk, alerts,
+    python_version, locked_versions, params, environment, data_version, pseudonym_key, landing_zone, release_store,
+    registry, champion, disk, alerts,
 )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-from recsys.errors import RegistryError, RegistryUnreachable
+from recsys.errors import ConfigError, RegistryError, RegistryUnreachable
+from recsys.storage.address import web_address
 
 TIMEOUT_S = 10.0
 # What MLflow answers where a model, or an alias of a model, does not exist.
@@ -31,9 +32,7 @@ def version_at(uri: str, model: str, alias: str) -> dict[str, Any] | None:
         RegistryError: the address is not one of a server.
         RegistryUnreachable: the server is out of reach, refuses the credentials or does not speak MLflow.
     """
-    if not uri.startswith(("http://", "https://")):
-        remedy = "set MLFLOW_TRACKING_URI to the address of an MLflow server, http://… or https://…"
-        raise RegistryError(f"{without_credentials(uri)} is no address of a server", remedy=remedy)
+    uri = server_address(uri)
     query = urllib.parse.urlencode({"name": model, "alias": alias})
     address = f"{without_credentials(uri).rstrip('/')}/api/2.0/mlflow/registered-models/alias?{query}"
     request = urllib.request.Request(address, headers=_credentials(uri))
@@ -48,6 +47,24 @@ def version_at(uri: str, model: str, alias: str) -> dict[str, Any] | None:
         raise unreachable(uri, f"HTTP {error.code} {words[:300]}") from error
     except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
         raise unreachable(uri, str(error)) from error
+
+
+def server_address(uri: str) -> str:
+    """The address of an MLflow server, without blanks around it.
+
+    Args:
+        uri: as MLFLOW_TRACKING_URI has it.
+
+    Returns:
+        The address.
+
+    Raises:
+        RegistryError: it is not one of a server.
+    """
+    try:
+        return web_address(uri, "MLFLOW_TRACKING_URI")
+    except ConfigError as error:
+        raise RegistryError(str(error).partition("\n")[0], remedy=error.remedy) from error
 
 
 def unreachable(uri: str, words: str) -> RegistryUnreachable:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recsys.registry.http import unreachable
+from recsys.registry.http import server_address, unreachable
 from recsys.registry.record import RunRecord
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ def connect(uri: str) -> Iterator["MlflowClient"]:
     from mlflow.exceptions import MlflowException
     from requests import RequestException
 
+    address = server_address(uri)
     try:
-        yield MlflowClient(tracking_uri=uri, registry_uri=uri)
+        yield MlflowClient(tracking_uri=address, registry_uri=address)
     except (MlflowException, RequestException, OSError) as error:
         raise unreachable(uri, str(error)) from error
 

@@ -1,5 +1,8 @@
 """One way to read and write a folder or a bucket: `open_storage("path")` or `open_storage("s3://bucket/prefix")`."""
 
+import os
+
+from recsys.storage.address import Folder, place_of
 from recsys.storage.folder import FolderStorage
 from recsys.storage.protocol import Storage, Stored
 from recsys.storage.s3 import S3Storage
@@ -7,6 +10,19 @@ from recsys.storage.s3 import S3Storage
 __all__ = ["FolderStorage", "S3Storage", "Storage", "Stored", "open_storage"]
 
 
-def open_storage(url: str) -> Storage:
-    """Open a folder or an S3 prefix; nothing is created or contacted yet."""
-    return S3Storage(url) if url.startswith("s3://") else FolderStorage(url)
+def open_storage(url: str | os.PathLike[str]) -> Storage:
+    """Open a folder or an S3 prefix; nothing is created or contacted yet.
+
+    Args:
+        url: see `recsys.storage.address.place_of`.
+
+    Returns:
+        The storage.
+
+    Raises:
+        StorageError: the address names neither.
+    """
+    place = place_of(url)
+    return (
+        FolderStorage(str(place.path)) if isinstance(place, Folder) else S3Storage(place.name, place.prefix)
+    )

@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from recsys.errors import StorageError, SwapLost
+from recsys.storage.address import require_tidy, web_address
 from recsys.storage.protocol import Stored
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
+VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+)
 MISSING = {"404", "NoSuchKey", "NotFound"}
 LOST = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
 
@@ -22,29 +30,28 @@ LOST = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
 class S3Storage:
     """Implements `Storage` on s3://bucket/prefix, with boto3 (endpoint: AWS_ENDPOINT_URL)."""
 
-    def __init__(self, url: str) -> None:
-        bucket, _, prefix = url.removeprefix("s3://").partition("/")
-        if not bucket:
-            raise StorageError(f"{url!r} names no bucket", remedy="write s3://bucket/prefix")
-        self._url = url.rstrip("/")
+    def __init__(self, bucket: str, prefix: str = "") -> None:
         self.bucket = bucket
-        self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self.prefix = f"{prefix}/" if prefix else ""
 
     @property
     def url(self) -> str:
         """s3://bucket/prefix."""
-        return self._url
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
     @cached_property
     def _client(self) -> Any:  # noqa: ANN401  boto3 builds its clients at run time
         import boto3
         from botocore.config import Config
 
+        require_tidy(os.environ, VARIABLES)
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        address = web_address(endpoint, "AWS_ENDPOINT_URL") if endpoint else None
         # Standard retries cover lost connections; a 412 is an answer, never retried.
         attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", "5"))
         # A session of its own: the default one keeps the credentials that this process met first.
         return boto3.session.Session().client(
-            "s3", config=Config(retries={"mode": "standard", "max_attempts": attempts})
+            "s3", endpoint_url=address, config=Config(retries={"mode": "standard", "max_attempts": attempts})
         )
 
     def _key(self, key: str) -> str:
