@@ -142,7 +142,8 @@ class SmallShop:
 
         at = Artifacts(self.root)
         chosen = Settings.load(at.params)
-        publish(open_storage(self.store), at, Publisher(chosen.publish, chosen.features, "bench", "bench"))
+        publisher = Publisher(chosen.publish, chosen.features, chosen.feedback, "bench", "bench")
+        publish(open_storage(self.store), at, publisher)
 
     def run(self) -> None:
         """From landed file to swapped pointer."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from recsys.catalogue.params import ArrivalsParams, CompactParams, IngestParams, SplitParams
+from recsys.catalogue.params import ArrivalsParams, CompactParams, FeedbackParams, IngestParams, SplitParams
 from recsys.encoders.params import EncoderParams
 from recsys.errors import ConfigError
 from recsys.evaluation.params import EvaluateParams
@@ -26,6 +26,7 @@ class Settings(BaseModel):
 
     arrivals: ArrivalsParams
     ingest: IngestParams
+    feedback: FeedbackParams
     features: FeaturesParams
     encoder: EncoderParams
     profiles: ProfilesParams

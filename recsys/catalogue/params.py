@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Similarity = Annotated[float, Field(gt=0, le=1)]
+EventName = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class IngestParams(BaseModel):
@@ -59,6 +60,21 @@ class CompactParams(BaseModel):
 
     max_parts: int = Field(ge=2)
     """Parts per kind above which `compact` merges."""
+
+
+class FeedbackParams(BaseModel):
+    """Section `feedback`: which interactions are likes. Histories, split, training and the gate know likes only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    negative_events: tuple[EventName, ...]
+    """Events that are dislikes, whatever their value; case and separators do not matter."""
+    withdrawing_events: tuple[EventName, ...]
+    """Events that take back what the user did with the item before: the pair is as if it had never been."""
+    min_value: float | None
+    """An interaction with a lower value is a dislike; null: the value says nothing."""
+    min_values: dict[EventName, float | None]
+    """Event -> its own min_value, such as 3 for rating."""
 
 
 class SplitParams(BaseModel):

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from recsys.catalogue.feedback import WITHDRAWAL, liked, opinions
 from recsys.catalogue.known import part_ranks
 from recsys.catalogue.near_duplicates import near_duplicates
 from recsys.catalogue.params import SplitParams
@@ -96,17 +96,18 @@ class Split:
         return cls(summary, *tables)
 
 
-def split(interactions: pa.Table, versions: pa.Table, params: SplitParams) -> Split:
+def split(events: pa.Table, versions: pa.Table, params: SplitParams) -> Split:
     """Divide what is accepted into what was known and what is asked.
 
-    A pair counts once, at its first time. Time: the cut leaves `test_share` of the timed pairs after it. Item hash:
-    the items whose salted hash falls into `test_share` are held out whole, and of the others the same share of
-    pairs, so that warm items are judged too. Cold items have no pair before the cut. An item is judged by the newest
-    text that is not newer than the cut; its first text counts as the text that it arrived with, whenever the
-    catalogue learned of it. Items that are deleted today are left out altogether.
+    A pair counts once, at its first time, and only where the user likes the item: training holds what was liked at
+    the cut, by what had happened until then; the test holds what is liked today. Time: the cut leaves `test_share` of
+    the timed pairs after it. Item hash: the items whose salted hash falls into `test_share` are held out whole, and of
+    the others the same share of pairs, so that warm items are judged too. Cold items have no pair before the cut. An
+    item is judged by the newest text that is not newer than the cut; its first text counts as the text that it arrived
+    with, whenever the catalogue learned of it. Items that are deleted today are left out altogether.
 
     Args:
-        interactions: user, item_id, timestamp (null where unknown).
+        events: interactions with their weights, in order of arrival, as `feedback.weighed` makes them.
         versions: every row of the features: item_id, text, text_hash, updated_at, deleted, part, line.
         params: section `split`.
 
@@ -116,19 +117,22 @@ def split(interactions: pa.Table, versions: pa.Table, params: SplitParams) -> Sp
     Raises:
         ConfigError: no pair lies before the cut, or too few users can be tested.
     """
-    pairs = _distinct_pairs(interactions)
+    pairs = _liked_pairs(events)
     by = _method(pairs, params)
     cut_us = _cut(pairs, params.test_share) if by == "time" else NEVER
     items = _texts_at(versions, cut_us)
-    pairs = pairs.filter(pc.is_in(pairs["item_id"], value_set=items["item_id"].combine_chunks()))
-    is_train, is_test = _sides(pairs, by, cut_us, params)
-    train = pairs.filter(pa.array(is_train))
+    alive = items["item_id"].combine_chunks()
+    pairs = pairs.filter(pc.is_in(pairs["item_id"], value_set=alive))
+    if by == "time":
+        train, test = _sides_by_time(events, pairs, cut_us)
+        train = train.filter(pc.is_in(train["item_id"], value_set=alive))
+    else:
+        train, test = _sides_by_hash(pairs, params)
     if train.num_rows == 0:
         raise ConfigError(
             "split: no interaction lies before the cut",
             remedy="land more interactions, lower split.test_share, or set split.by to item-hash",
         )
-    test = pairs.filter(pa.array(is_test))
     test = test.filter(pc.is_in(test["user"], value_set=pc.unique(train["user"])))
     items = _judged(items, pairs, train, test, by)
     items = _without_near_duplicates(items, params.near_duplicate_similarity)
@@ -150,11 +154,9 @@ def hash_share(seed: int, *words: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def _distinct_pairs(interactions: pa.Table) -> pa.Table:
-    """Each pair once with its first known time, sorted by user and item."""
-    pairs = interactions.select(PAIRS_SCHEMA.names).cast(PAIRS_SCHEMA)
-    pairs = pairs.group_by(["user", "item_id"], use_threads=False).aggregate([("timestamp", "min")])
-    pairs = pairs.rename_columns(["user", "item_id", "timestamp"])
+def _liked_pairs(events: pa.Table) -> pa.Table:
+    """Each pair that is liked in the end, once with its first known time, sorted by user and item."""
+    pairs = liked(opinions(events)).select(PAIRS_SCHEMA.names).cast(PAIRS_SCHEMA)
     return pairs.sort_by([("user", "ascending"), ("item_id", "ascending")])
 
 
@@ -172,13 +174,20 @@ def _cut(pairs: pa.Table, test_share: float) -> int:
     return int(times[min(int(len(times) * (1 - test_share)), len(times) - 1)])
 
 
-def _sides(
-    pairs: pa.Table, by: str, cut_us: int, params: SplitParams
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which pairs are training, and which are test; pairs of unknown time are neither."""
-    if by == "time":
-        times = pairs["timestamp"].cast(pa.int64()).fill_null(NEVER).to_numpy()
-        return times < cut_us, (times >= cut_us) & (times < NEVER)
+def _sides_by_time(events: pa.Table, pairs: pa.Table, cut_us: int) -> tuple[pa.Table, pa.Table]:
+    """What was liked at the cut, and what came to be liked after it; pairs of unknown time are neither.
+
+    A dislike of unknown time ends a like on both sides: it may have come before the cut.
+    """
+    times = events["timestamp"].cast(pa.int64())
+    is_ending = pc.less_equal(events["weight"], WITHDRAWAL)
+    train = _liked_pairs(events.filter(pc.coalesce(pc.less(times, cut_us), is_ending)))
+    first = pairs["timestamp"].cast(pa.int64())
+    return train, pairs.filter(pc.fill_null(pc.greater_equal(first, cut_us), False))
+
+
+def _sides_by_hash(pairs: pa.Table, params: SplitParams) -> tuple[pa.Table, pa.Table]:
+    """Training and test pairs: items are held out whole, and of the others some pairs."""
     held_out = {
         item
         for item in pc.unique(pairs["item_id"]).to_pylist()
@@ -189,7 +198,7 @@ def _sides(
         [item in held_out or hash_share(params.seed, user, item) < params.test_share for user, item in both],
         bool,
     )
-    return ~is_test, is_test
+    return pairs.filter(pa.array(~is_test)), pairs.filter(pa.array(is_test))
 
 
 def _texts_at(versions: pa.Table, cut_us: int) -> pa.Table:

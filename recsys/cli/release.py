@@ -88,6 +88,7 @@ def publisher_of(at: Artifacts, who: str, new_encoder: bool = False, gives_way: 
     return Publisher(
         params=chosen.publish,
         features=chosen.features,
+        feedback=chosen.feedback,
         code_commit=code_commit(),
         by=who,
         new_encoder=new_encoder,

@@ -1,7 +1,7 @@
 """User profiles in the space of the items: ridge regression with one Gram matrix; histories, one per part.
 
-w = (XᵀX + λI)⁻¹ b with b = Σ x over the user's distinct items. X holds the profiles of items that have an
-interaction, never of items that nobody could have clicked yet. b is made from the history when it is asked
+w = (XᵀX + λI)⁻¹ b with b = Σ x over the distinct items that the user likes. X holds the profiles of items that somebody
+likes, never of items that nobody could have clicked yet. b is made from the history when it is asked
 for, so a changed text rewrites no user.
 """
 
@@ -19,6 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from recsys.catalogue.feedback import LIKE, OPINIONS_SCHEMA, WITHDRAWAL, liked, opinions, weighed
+from recsys.catalogue.params import FeedbackParams
 from recsys.errors import ArtifactMissing
 from recsys.profiles.gram import gram_of
 from recsys.storage.atomic import write_parquet, write_whole
@@ -38,10 +40,10 @@ __all__ = [
 ]
 
 # Shape suffixes: U users, I items, D dimension.
-HISTORY_VERSION = 1
-HISTORY_SCHEMA = pa.schema(
-    [("user", pa.string()), ("item_id", pa.string()), ("timestamp", pa.timestamp("us", tz="UTC"))]
-)
+HISTORY_VERSION = 2
+HISTORY_SCHEMA = OPINIONS_SCHEMA
+"""Files of version 1 lack `latest` and `weight`: they hold likes alone."""
+PAIRS = ["user", "item_id", "timestamp"]
 HISTORY_NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})\.parquet")
 
 
@@ -85,9 +87,9 @@ class UsersSummary:
     ridge_lambda: float
     n_users: int
     n_items: int
-    """Live items that have an interaction: the rows of X."""
+    """Live items that somebody likes: the rows of X."""
     n_pairs: int
-    """Rows of all histories; a pair met in two parts counts twice."""
+    """Distinct pairs of a user and an item that the user likes."""
     encoder_hash: str
     gram_sha256: str
     made_of: str = ""
@@ -124,9 +126,10 @@ class HistoryFile:
     path: Path
 
 
-def history_key(rows_sha256: str) -> str:
+def history_key(rows_sha256: str, feedback: FeedbackParams) -> str:
     """First 16 hex of the SHA-256 over everything that a part's history depends on."""
-    return hashlib.sha256(json.dumps([rows_sha256, HISTORY_VERSION]).encode()).hexdigest()[:16]
+    made_of = [rows_sha256, HISTORY_VERSION, feedback.model_dump()]
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def users_key(segments: Iterable[str], histories: Iterable[str]) -> str:
@@ -152,32 +155,27 @@ def history_files(folder: Path) -> tuple[HistoryFile, ...]:
     return tuple(HistoryFile(match["part"], match["key"], path) for match, path in named if match)
 
 
-def write_histories(interactions: pa.Table, target: Path) -> None:
-    """Write one part's pairs, each once with its first time, ordered by user and time.
+def write_histories(interactions: pa.Table, feedback: FeedbackParams, target: Path) -> None:
+    """Write what users think of items by one part: each pair once, ordered by user and first time.
 
     Args:
-        interactions: columns user, item_id, timestamp, line; other columns are left out.
+        interactions: in the interactions' schema.
+        feedback: which of them are likes.
         target: `histories/<part>-<key16>.parquet`.
     """
-    ordered = interactions.select(["user", "item_id", "timestamp", "line"]).sort_by(
-        [("user", "ascending"), ("timestamp", "ascending"), ("line", "ascending")]
-    )
-    write_parquet(target, _distinct(ordered).select(HISTORY_SCHEMA.names).cast(HISTORY_SCHEMA))
+    write_parquet(target, opinions(weighed(interactions, feedback)))
 
 
 @dataclass(frozen=True)
-class Histories:
-    """Who has met what: pairs of all parts, distinct, oldest first, unknown times last."""
+class _Lists:
+    """Items by user, from pairs that are sorted by user."""
 
     pairs: pa.Table
-    """user, item_id, timestamp; sorted by user, then time, then order of the parts."""
 
-    @classmethod
-    def of(cls, pairs: pa.Table) -> "Histories":
-        """From pairs (user, item_id, timestamp) in order of arrival; a pair met again keeps its first."""
-        place = pa.array(np.arange(pairs.num_rows))
-        by_time = [("user", "ascending"), ("timestamp", "ascending"), ("place", "ascending")]
-        return cls(_distinct(pairs.append_column("place", place).sort_by(by_time).drop_columns(["place"])))
+    @cached_property
+    def users(self) -> list[str]:
+        """Sorted."""
+        return self._bounds[0]
 
     @cached_property
     def _bounds(self) -> tuple[list[str], NDArray[np.int64]]:
@@ -188,20 +186,43 @@ class Histories:
 
     @cached_property
     def _row_of_user(self) -> dict[str, int]:
-        return {user: row for row, user in enumerate(self._bounds[0])}
+        return {user: row for row, user in enumerate(self.users)}
 
-    @property
-    def users(self) -> list[str]:
-        """Pseudonyms, sorted."""
-        return self._bounds[0]
-
-    def items_of(self, user: str) -> tuple[str, ...]:
-        """The user's distinct items, oldest first; () for an unknown user."""
+    def of(self, user: str) -> tuple[str, ...]:
+        """The user's items in the order of the pairs; () for an unknown user."""
         row = self._row_of_user.get(user)
         if row is None:
             return ()
         start, end = self._bounds[1][row : row + 2]
         return tuple(self.pairs["item_id"].slice(start, end - start).to_pylist())
+
+
+class Histories:
+    """Who likes what, and who dislikes what: over all parts the latest interaction of a pair decides.
+
+    Args:
+        found: what the parts say, in HISTORY_SCHEMA and in order of arrival.
+    """
+
+    def __init__(self, found: pa.Table) -> None:
+        summed = opinions(found)
+        self.pairs: pa.Table = liked(summed).select(PAIRS)
+        """Likes: user, item_id, timestamp; sorted by user, then first time, unknown last, then arrival."""
+        self._liked = _Lists(self.pairs)
+        self._disliked = _Lists(summed.filter(pc.less(summed["weight"], WITHDRAWAL)).select(PAIRS))
+
+    @property
+    def users(self) -> list[str]:
+        """Pseudonyms of all users who like something, sorted."""
+        return self._liked.users
+
+    def items_of(self, user: str) -> tuple[str, ...]:
+        """The distinct items that the user likes, oldest first; () for an unknown user."""
+        return self._liked.of(user)
+
+    def disliked_by(self, user: str) -> tuple[str, ...]:
+        """The distinct items that the user dislikes: seen, but no reason to show what is like them."""
+        return self._disliked.of(user)
 
 
 def load_histories(files: Iterable[Path]) -> Histories:
@@ -213,8 +234,16 @@ def load_histories(files: Iterable[Path]) -> Histories:
     Returns:
         Histories of every user in them; empty for no files.
     """
-    tables = [pq.read_table(file, schema=HISTORY_SCHEMA) for file in files]
-    return Histories.of(pa.concat_tables(tables)) if tables else Histories(HISTORY_SCHEMA.empty_table())
+    tables = [_read(file) for file in files]
+    return Histories(pa.concat_tables([HISTORY_SCHEMA.empty_table(), *tables]))
+
+
+def _read(file: Path) -> pa.Table:
+    found = pq.read_table(file, schema=HISTORY_SCHEMA)
+    if not found["weight"].null_count:
+        return found
+    likes = pa.repeat(pa.scalar(LIKE, pa.float32()), found.num_rows)
+    return found.select(PAIRS).append_column("latest", found["timestamp"]).append_column("weight", likes)
 
 
 def sums_of(
@@ -235,14 +264,3 @@ def sums_of(
         rows = [row_of_item[item] for item in items if item in row_of_item]
         b_UD[user] = vectors_ID[rows].sum(axis=0, dtype=np.float64)
     return b_UD
-
-
-def _distinct(ordered: pa.Table) -> pa.Table:
-    """The first row of every (user, item_id) pair; the order stays."""
-    place = pa.array(np.arange(ordered.num_rows))
-    first = (
-        ordered.append_column("place", place)
-        .group_by(["user", "item_id"], use_threads=False)
-        .aggregate([("place", "min")])
-    )
-    return ordered.take(first["place_min"].take(pc.sort_indices(first["place_min"])))

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from recsys.artifacts import Artifacts
+from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.parts import Arrival, Part, all_parts
 from recsys.encoders import EncoderReference
 from recsys.errors import ArtifactMissing, ReleaseError
@@ -79,12 +80,15 @@ class _Hasher:
         return file
 
 
-def gather(at: Artifacts, features: FeaturesParams, code_commit: str, head: Manifest | None) -> Draft:
+def gather(
+    at: Artifacts, features: FeaturesParams, feedback: FeedbackParams, code_commit: str, head: Manifest | None
+) -> Draft:
     """Collect the workspace's artifacts.
 
     Args:
         at: the workspace.
         features: how texts were made.
+        feedback: which interactions are likes.
         code_commit: commit of the running code.
         head: the newest release; its entries spare reading unchanged files, and its records of landed files stay.
 
@@ -102,7 +106,7 @@ def gather(at: Artifacts, features: FeaturesParams, code_commit: str, head: Mani
     on_disk = {part.id: part for part in all_parts(at.data)}
     _require_one_run(at, features, reference, on_disk)
     segments = _segments(at, hasher, on_disk, head)
-    histories = _histories(at, hasher, on_disk)
+    histories = _histories(at, feedback, hasher, on_disk)
     landed = {part for segment in segments for part in segment.parts}
     landed |= {part for history in histories for part in history.parts}
     manifest = Manifest(
@@ -199,16 +203,19 @@ def _segment(
     )
 
 
-def _histories(at: Artifacts, hasher: _Hasher, on_disk: Mapping[str, Part]) -> tuple[ReleasedHistory, ...]:
+def _histories(
+    at: Artifacts, feedback: FeedbackParams, hasher: _Hasher, on_disk: Mapping[str, Part]
+) -> tuple[ReleasedHistory, ...]:
     folder = at.users / "histories"
     if not folder.is_dir():
         raise ArtifactMissing(f"{folder} does not exist", remedy="dvc repro users")
     named = [(HISTORY_NAME.fullmatch(path.name), path) for path in sorted(folder.iterdir())]
     for match in (match for match, _ in named if match):
         _landed_in(match["part"], on_disk)
-        if match["key"] != history_key(on_disk[match["part"]].arrival.rows_sha256):
+        if match["key"] != history_key(on_disk[match["part"]].arrival.rows_sha256, feedback):
             raise ReleaseError(
-                f"the histories of part {match['part']} are not those of data/", remedy="dvc repro users"
+                f"the histories of part {match['part']} are not those of data/ and params.yaml",
+                remedy="dvc repro users",
             )
     return tuple(
         ReleasedHistory(part=match["part"], parts=_landed_in(match["part"], on_disk), file=hasher.keyed(path))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsys.artifacts import Artifacts
+from recsys.catalogue.params import FeedbackParams
 from recsys.errors import OtherEncoder, Overtaken, SwapLost
 from recsys.features.params import FeaturesParams
 from recsys.publishing.checks import require_index_recall, smoke_lists, smoke_texts
@@ -40,6 +41,7 @@ class Publisher:
 
     params: PublishParams
     features: FeaturesParams
+    feedback: FeedbackParams
     code_commit: str
     by: str
     new_encoder: bool = False
@@ -101,7 +103,7 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
     _refuse_overtaken(head, publisher.onto)
     if publisher.gives_way:
         wait_for_turn(store.storage)
-    ours = gather(at, publisher.features, publisher.code_commit, head)
+    ours = gather(at, publisher.features, publisher.feedback, publisher.code_commit, head)
     draft = ours
     cache = at.cache / "releases"
     if head:

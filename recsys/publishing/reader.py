@@ -1,7 +1,7 @@
 """The consumer's door: `Release.open(store)` and what a program asks of a release. Stable; nothing else here is."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -82,7 +82,7 @@ class Release:
 
     @cached_property
     def users(self) -> tuple[str, ...]:
-        """Pseudonyms of all users with a history, sorted."""
+        """Pseudonyms of all users who like something, sorted."""
         return tuple(self._profiles.histories.users)
 
     @property
@@ -104,7 +104,7 @@ class Release:
             user: a pseudonym, or a raw user id where RECSYS_PSEUDONYM_KEY is set.
             history: item ids, instead of a user; ids that are not in the release are left out.
             k: length of the list.
-            exclude_seen: leave out the items of the history.
+            exclude_seen: leave out the items of the history, and those that the user dislikes.
 
         Returns:
             At most k items, best first.
@@ -115,15 +115,18 @@ class Release:
         """
         if (user is None) == (history is None):
             raise ValueError("give either a user or a history")
-        seen = self._history(user) if user is not None else tuple(dict.fromkeys(history or ()))
-        rows = [self._profiles.row_of_item[item] for item in seen if item in self._profiles.row_of_item]
+        likes, dislikes = (
+            self._history(user) if user is not None else (tuple(dict.fromkeys(history or ())), ())
+        )
+        rows = self._rows(likes)
         if not rows:
             raise ReleaseError(
-                f"no item of the history has a profile in release {self.id}: {', '.join(seen[:5]) or '(empty)'}",
+                f"no item of the history has a profile in release {self.id}: {', '.join(likes[:5]) or '(empty)'}",
                 remedy="give ids of the catalogue (`Release.items`), or search by text with `search`",
             )
         total = self._profiles.searcher.vectors_of(np.array(rows)).sum(axis=0, dtype=np.float64)
-        query_1D, exclude = self._ridge.weights(total[None]), set(rows) if exclude_seen else set()
+        query_1D = self._ridge.weights(total[None])
+        exclude = {*rows, *self._rows(dislikes)} if exclude_seen else set()
         if self._weighted is None:
             return self._best(query_1D, k, exclude)
         return self._named(self._weighted.search(query_1D[0], rows, k, exclude))
@@ -253,18 +256,24 @@ class Release:
         encoders = unpacked_encoders(self.manifest, self._profiles.files)
         return open_encoder(self.manifest.encoder, encoders, QUERY_BATCH_TOKENS)
 
-    def _history(self, user: str) -> tuple[str, ...]:
-        found = self._profiles.histories.items_of(user)
-        key = os.environ.get(VARIABLE)
+    def _history(self, user: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What a user likes and what they dislike."""
+        histories, key, name = self._profiles.histories, os.environ.get(VARIABLE), user
+        found = histories.items_of(name)
         if not found and key:
-            found = self._profiles.histories.items_of(Pseudonyms(key).of(user))
+            name = Pseudonyms(key).of(user)
+            found = histories.items_of(name)
         if not found:
             raise ReleaseError(
                 f"user {user!r} has no history in release {self.id}",
                 remedy="give a pseudonym of `Release.users`; for raw ids set RECSYS_PSEUDONYM_KEY as at ingest; for a "
                 "new user give history=[item ids]",
             )
-        return found
+        return found, histories.disliked_by(name)
+
+    def _rows(self, items: Iterable[str]) -> list[int]:
+        """Rows of those items that have a profile."""
+        return [self._profiles.row_of_item[item] for item in items if item in self._profiles.row_of_item]
 
     def _row(self, item: str) -> int:
         row = self._profiles.row_of_item.get(item)

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys.artifacts import Artifacts
+from recsys.catalogue.feedback import weighed
 from recsys.catalogue.parts import INTERACTIONS, INTERACTIONS_SCHEMA, list_parts
 from recsys.catalogue.split import split
 from recsys.errors import ArtifactMissing
@@ -14,7 +15,7 @@ from recsys.settings import Settings
 def run(settings: Settings, at: Artifacts) -> None:
     """Make the holdout.
 
-    Reads:   at.data, interactions; at.features, every version of every text
+    Reads:   at.data, interactions, of which `feedback` says which are likes; at.features, every version of every text
     Writes:  at.split: split.json, train.parquet, test.parquet, items.parquet
     Raises:  ConfigError where there is too little to test on; ArtifactMissing without interactions or features
     """
@@ -27,4 +28,4 @@ def run(settings: Settings, at: Artifacts) -> None:
     interactions = pa.concat_tables([INTERACTIONS_SCHEMA.empty_table(), *(part.rows() for part in parts)])
     features = [pq.read_table(file.path) for file in feature_files(at.features)]
     versions = pa.concat_tables([SCHEMA.empty_table(), *features])
-    split(interactions, versions, settings.split).save(at.split)
+    split(weighed(interactions, settings.feedback), versions, settings.split).save(at.split)

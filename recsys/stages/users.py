@@ -1,4 +1,4 @@
-"""Stage `users`: histories of the interactions, one file per part, and the Gram matrix of the items they touch."""
+"""Stage `users`: who likes what, one file per part, and the Gram matrix of the items that somebody likes."""
 
 import hashlib
 import io
@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
+from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.parts import INTERACTIONS, Part, list_parts
 from recsys.encoders import EncoderReference
 from recsys.profiles.gram import GramState, bring_up_to_date
 from recsys.profiles.items import Segment, latest, list_segments
-from recsys.profiles.users import UsersSummary, history_key, users_key, write_histories
+from recsys.profiles.users import UsersSummary, history_key, load_histories, users_key, write_histories
 from recsys.settings import Settings
 from recsys.stages.features import remove_strays
 from recsys.storage.atomic import TEMPORARY_PREFIX, write_whole
@@ -32,9 +32,10 @@ def run(settings: Settings, at: Artifacts) -> None:
     """
     reference = EncoderReference.load(at.encoder_reference("champion"))
     segments = list_segments(at.profiles("champion"))
-    histories = _histories(list_parts(at.data, INTERACTIONS), at.users / "histories")
-    pairs = [pq.read_table(path, columns=["user", "item_id"]) for path in histories]
-    users, items, n_pairs = _counts(pairs)
+    parts = list_parts(at.data, INTERACTIONS)
+    files = _histories(parts, at.users / "histories", settings.feedback)
+    histories = load_histories(files)
+    items = pc.unique(histories.pairs["item_id"])
     state_path = at.var / f"gram-{reference.hash[:16]}.state"
     before = GramState.load(state_path)
     state = bring_up_to_date(before, *_rows_of(segments, items), reference.dim)
@@ -45,40 +46,33 @@ def run(settings: Settings, at: Artifacts) -> None:
     write_whole(at.users / "gram.npy", gram)
     UsersSummary(
         ridge_lambda=settings.users.lambda_of(reference),
-        n_users=len(users),
+        n_users=len(histories.users),
         n_items=state.n_rows,
-        n_pairs=n_pairs,
+        n_pairs=histories.pairs.num_rows,
         encoder_hash=reference.hash,
         gram_sha256=hashlib.sha256(gram).hexdigest(),
-        made_of=users_key((segment.name for segment in segments), (path.name for path in histories)),
+        made_of=users_key((segment.name for segment in segments), (path.name for path in files)),
     ).save(at.users / "users.json")
 
 
-def _histories(parts: tuple[Part, ...], folder: Path) -> list[Path]:
+def _histories(parts: tuple[Part, ...], folder: Path, feedback: FeedbackParams) -> list[Path]:
     """One file per part: those with the right key stay, missing ones are made, strays go."""
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {
-        part.id: folder / f"{part.id}-{history_key(part.arrival.rows_sha256)}.parquet" for part in parts
+        part.id: folder / f"{part.id}-{history_key(part.arrival.rows_sha256, feedback)}.parquet"
+        for part in parts
     }
     for part in parts:
         if not wanted[part.id].is_file():
-            write_histories(part.rows(), wanted[part.id])
+            write_histories(part.rows(), feedback, wanted[part.id])
     remove_strays(folder, set(wanted.values()))
     for abandoned in folder.parent.glob(f"{TEMPORARY_PREFIX}*"):
         abandoned.unlink()
     return list(wanted.values())
 
 
-def _counts(pairs: list[pa.Table]) -> tuple[pa.Array, pa.Array, int]:
-    """Distinct users, distinct items, and the number of rows over all histories."""
-    if not pairs:
-        return pa.array([], pa.string()), pa.array([], pa.string()), 0
-    together = pa.concat_tables(pairs)
-    return pc.unique(together["user"]), pc.unique(together["item_id"]), together.num_rows
-
-
 def _rows_of(
-    segments: tuple[Segment, ...], items: pa.Array
+    segments: tuple[Segment, ...], items: pa.Array | pa.ChunkedArray
 ) -> tuple[dict[str, NDArray[np.bool_]], Callable[[str], NDArray[np.float32]]]:
     """Segment name -> which of its rows are the live profiles of `items`; and how to read its vectors."""
     found = latest(segments)

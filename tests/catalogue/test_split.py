@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from recsys.catalogue.feedback import DISLIKE, LIKE, OPINIONS_SCHEMA, WITHDRAWAL
 from recsys.catalogue.params import SplitParams
 from recsys.catalogue.split import (
     CAME_TOO_LATE,
@@ -25,10 +26,16 @@ def day(n):
 
 
 def interactions(*rows):
-    users, items, days = zip(*rows, strict=True)
-    return pa.table(
-        {"user": list(users), "item_id": list(items), "timestamp": pa.array([day(d) for d in days], TIME)}
-    )
+    """Rows of (user, item, day[, weight])."""
+    times = pa.array([day(row[2]) for row in rows], TIME)
+    columns = [
+        [row[0] for row in rows],
+        [row[1] for row in rows],
+        times,
+        times,
+        [row[3] if len(row) > 3 else LIKE for row in rows],
+    ]
+    return pa.table(columns, names=OPINIONS_SCHEMA.names).cast(OPINIONS_SCHEMA)
 
 
 def versions(*rows):
@@ -240,3 +247,44 @@ def test_split_comes_back_as_saved_with_the_same_bytes_each_time(tmp_path):
 def test_missing_split_names_the_stage(tmp_path):
     with pytest.raises(ArtifactMissing, match="dvc repro split"):
         Split.load(tmp_path)
+
+
+def pairs_of(table):
+    return sorted(zip(table["user"].to_pylist(), table["item_id"].to_pylist(), strict=True))
+
+
+def test_a_dislike_is_on_neither_side_and_a_like_that_it_ends_is_not_asked():
+    log = pa.concat_tables(
+        [
+            LOG,
+            interactions(("v", "other", 0.5, DISLIKE), ("v", "new", 8, DISLIKE), ("w", "new", 7.5)),
+            interactions(("w", "new", 9, DISLIKE)),
+        ]
+    )
+    made = split(log, catalogue("a", "b", "new", "other"), PARAMS)
+    assert pairs_of(made.train) == pairs_of(split(LOG, catalogue("a", "b", "new"), PARAMS).train)
+    assert pairs_of(made.test) == [("u", "new")]
+    assert ids(made.items, slice="cold") == ["new", "other"]  # nobody likes `other`
+
+
+def test_training_knows_what_was_liked_at_the_cut_and_not_what_became_of_it():
+    after = interactions(("u", "a", 9, DISLIKE))
+    before = interactions(("u", "a", 6.5, DISLIKE))
+    whenever = interactions(("u", "a", None, WITHDRAWAL))
+    made = {
+        name: split(pa.concat_tables([LOG, ending]), catalogue("a", "b", "new"), PARAMS)
+        for name, ending in (("after", after), ("before", before), ("whenever", whenever))
+    }
+    assert ("u", "a") in pairs_of(made["after"].train)
+    assert ("u", "a") not in pairs_of(made["before"].train)
+    assert ("u", "a") not in pairs_of(made["whenever"].train)
+    assert all(("u", "a") not in pairs_of(one.test) for one in made.values())
+
+
+def test_without_times_dislikes_leave_both_sides():
+    log, texts = many()
+    ended = interactions(*((f"u{u}", f"i{u * 7 % 40}", None, DISLIKE) for u in range(30)))
+    made, whole = split(pa.concat_tables([log, ended]), texts, PARAMS), split(log, texts, PARAMS)
+    gone = set(pairs_of(ended))
+    assert set(pairs_of(made.train)) == set(pairs_of(whole.train)) - gone
+    assert set(pairs_of(made.test)) == set(pairs_of(whole.test)) - gone

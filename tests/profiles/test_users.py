@@ -3,17 +3,21 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys.catalogue.feedback import weighed
+from recsys.catalogue.params import FeedbackParams
+from recsys.catalogue.schemas import INTERACTIONS_SCHEMA
 from recsys.errors import ArtifactMissing
 from recsys.profiles.users import (
-    HISTORY_SCHEMA,
     Histories,
     Ridge,
     UsersSummary,
     gram_of,
+    history_key,
     load_histories,
     sums_of,
     write_histories,
@@ -25,17 +29,29 @@ def unit_rows(n, dim, seed):
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def interactions(rows):
-    columns = {
-        "user": [r[0] for r in rows],
-        "item_id": [r[1] for r in rows],
-        "timestamp": pa.array(
-            [None if r[2] is None else datetime(2026, 1, r[2], tzinfo=UTC) for r in rows],
-            pa.timestamp("us", tz="UTC"),
-        ),
-        "line": range(1, len(rows) + 1),
-    }
-    return pa.table(columns)
+FEEDBACK = FeedbackParams(
+    negative_events=("dislike",), withdrawing_events=("unlike",), min_value=0.0, min_values={}
+)
+
+
+def interactions(rows, part="000001-0000000000"):
+    """Rows of (user, item, day[, event])."""
+    made = [
+        {
+            "user": row[0],
+            "item_id": row[1],
+            "event": row[3] if len(row) > 3 else "click",
+            "timestamp": None if row[2] is None else datetime(2026, 1, row[2], tzinfo=UTC),
+            "part": part,
+            "line": line,
+        }
+        for line, row in enumerate(rows, 1)
+    ]
+    return pa.Table.from_pylist(made, schema=INTERACTIONS_SCHEMA)
+
+
+def write(rows, target, part="000001-0000000000"):
+    write_histories(interactions(rows, part), FEEDBACK, target)
 
 
 def test_weights_match_a_ridge_counted_by_hand():
@@ -93,7 +109,7 @@ def test_gram_refuses_a_row_that_is_no_unit_vector_and_names_it(value):
 
 def test_history_keeps_a_pair_once_with_its_first_time(tmp_path):
     target = tmp_path / "h.parquet"
-    write_histories(interactions([("u", "b", 9), ("u", "a", 3), ("u", "b", 2), ("t", "c", None)]), target)
+    write([("u", "b", 9), ("u", "a", 3), ("u", "b", 2), ("t", "c", None)], target)
     histories = load_histories([target])
     assert histories.users == ["t", "u"]
     assert histories.items_of("u") == ("b", "a")
@@ -101,8 +117,8 @@ def test_history_keeps_a_pair_once_with_its_first_time(tmp_path):
 
 
 def test_histories_of_several_parts_are_joined_oldest_first_and_distinct(tmp_path):
-    write_histories(interactions([("u", "a", 5), ("u", "b", 6)]), tmp_path / "1")
-    write_histories(interactions([("u", "c", 4), ("u", "a", 1), ("v", "a", 7)]), tmp_path / "2")
+    write([("u", "a", 5), ("u", "b", 6)], tmp_path / "1")
+    write([("u", "c", 4), ("u", "a", 1), ("v", "a", 7)], tmp_path / "2")
     histories = load_histories([tmp_path / "1", tmp_path / "2"])
     assert histories.items_of("u") == ("a", "c", "b")
     assert histories.items_of("v") == ("a",)
@@ -110,9 +126,46 @@ def test_histories_of_several_parts_are_joined_oldest_first_and_distinct(tmp_pat
 
 
 def test_unknown_times_come_last_in_order_of_arrival(tmp_path):
-    write_histories(interactions([("u", "x", None), ("u", "y", 8)]), tmp_path / "1")
-    write_histories(interactions([("u", "z", None)]), tmp_path / "2")
+    write([("u", "x", None), ("u", "y", 8)], tmp_path / "1")
+    write([("u", "z", None)], tmp_path / "2")
     assert load_histories([tmp_path / "1", tmp_path / "2"]).items_of("u") == ("y", "x", "z")
+
+
+def test_a_dislike_in_a_later_file_ends_the_like_of_an_earlier_one_and_only_time_decides_which_is_later(
+    tmp_path,
+):
+    likes = [("u", "a", 5), ("u", "b", 20), ("u", "b", 6), ("v", "a", 5), ("v", "b", 5)]
+    write(likes, tmp_path / "1")
+    write(
+        [("u", "a", 9, "dislike"), ("u", "b", 10, "dislike"), ("v", "a", 6, "unlike")],
+        tmp_path / "2",
+        "000002-b",
+    )
+    for files in ("12", "21"):
+        histories = load_histories([tmp_path / name for name in files])
+        assert histories.items_of("u") == ("b",) and histories.disliked_by("u") == ("a",)
+        assert histories.items_of("v") == ("b",) and histories.disliked_by("v") == ()
+
+
+def test_a_user_who_dislikes_everything_has_no_history(tmp_path):
+    write([("hater", "a", 1, "dislike"), ("u", "a", 1)], tmp_path / "1")
+    histories = load_histories([tmp_path / "1"])
+    assert histories.users == ["u"]
+    assert histories.items_of("hater") == () and histories.disliked_by("hater") == ("a",)
+
+
+def test_a_file_from_before_there_was_feedback_holds_likes(tmp_path):
+    old = interactions([("u", "b", 9), ("u", "a", None)]).select(["user", "item_id", "timestamp"])
+    pq.write_table(old, tmp_path / "1")
+    write([("u", "b", 10, "dislike")], tmp_path / "2", "000002-b")
+    histories = load_histories([tmp_path / "1", tmp_path / "2"])
+    assert histories.items_of("u") == ("a",) and histories.disliked_by("u") == ("b",)
+
+
+def test_a_history_is_named_by_what_counts_as_a_like():
+    other = FEEDBACK.model_copy(update={"min_value": 3.0})
+    assert history_key("a" * 64, FEEDBACK) == history_key("a" * 64, FEEDBACK.model_copy())
+    assert history_key("a" * 64, FEEDBACK) != history_key("a" * 64, other)
 
 
 def test_unknown_user_has_no_items_and_no_files_have_no_users():
@@ -123,7 +176,7 @@ def test_unknown_user_has_no_items_and_no_files_have_no_users():
 def test_the_same_interactions_in_another_order_of_lines_differ_only_where_time_does_not_decide(tmp_path):
     rows = [("u", "a", 3), ("v", "b", 1), ("u", "c", 2)]
     for name, order in (("1", rows), ("2", rows[::-1])):
-        write_histories(interactions(order), tmp_path / name)
+        write(order, tmp_path / name)
     digests = {hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in "12"}
     assert len(digests) == 1
 
@@ -135,8 +188,7 @@ def test_the_same_interactions_in_another_order_of_lines_differ_only_where_time_
     )
 )
 def test_every_pair_is_there_exactly_once(rows):
-    table = interactions(rows).select(HISTORY_SCHEMA.names).cast(HISTORY_SCHEMA)
-    histories = Histories.of(table)
+    histories = Histories(weighed(interactions(rows), FEEDBACK))
     found = [(user, item) for user in histories.users for item in histories.items_of(user)]
     assert sorted(found) == sorted({(user, item) for user, item, _ in rows})
 

@@ -134,7 +134,8 @@ class Shop:
         params = self.settings.publish
         if self.reference.dim == DIM:
             params = params.model_copy(update={"smoke_queries": 0})
-        plain = {"params": params, "features": self.settings.features, "code_commit": "c0ffee", "by": "test"}
+        chosen = {"features": self.settings.features, "feedback": self.settings.feedback}
+        plain = {"params": params, **chosen, "code_commit": "c0ffee", "by": "test"}
         return Publisher(**(plain | changes))
 
     def publish(self, storage: Storage, **changes: object) -> Published:
