@@ -65,7 +65,9 @@ def explained(call: Callable[[], Any]) -> Any:  # noqa: ANN401  passes on what t
     try:
         return call()
     except RecsysError as error:
-        click.echo(f"{type(error).__name__}: {error}", err=True)
+        from recsys.cli.context import printable
+
+        click.echo(printable(f"{type(error).__name__}: {error}", keep="\n\t"), err=True)
         raise SystemExit(1) from error
 
 

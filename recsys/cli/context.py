@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from recsys.artifacts import Artifacts
 from recsys.errors import ConfigError
@@ -16,6 +18,36 @@ from recsys.storage import Storage, open_storage
 
 console = Console(stderr=True)
 """Progress and tables for people go to standard error; results for scripts go to standard output."""
+
+# Control characters, halves of surrogate pairs, and what moves the cursor or turns the direction of writing.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+
+
+def printable(value: object, keep: str = "") -> str:
+    """A value that somebody else chose, such as an id or a file's name, fit for a terminal.
+
+    Args:
+        value: anything; its text is shown.
+        keep: characters that stay although they are control characters, such as line ends of a message.
+
+    Returns:
+        The text as it is, control characters as escapes.
+    """
+    return _UNSAFE.sub(
+        lambda found: found[0] if found[0] in keep else found[0].encode("unicode_escape").decode(), str(value)
+    )
+
+
+def shown(value: object) -> Text:
+    """The same for rich's tables and lines: brackets and colons in it are no markup and no emoji.
+
+    Args:
+        value: anything.
+
+    Returns:
+        A text without styles.
+    """
+    return Text(printable(value), overflow="fold")
 
 
 def workspace() -> Artifacts:

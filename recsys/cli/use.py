@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from recsys.cli.context import console, print_json, required
+from recsys.cli.context import console, print_json, required, shown
 
 if TYPE_CHECKING:
     from recsys.publishing import Release, Scored
@@ -84,8 +84,8 @@ def trace(item: str, release: str | None, store_url: str | None, as_json: bool) 
         return
     table = Table(show_header=False)
     for name, value in found.items():
-        table.add_row(name.replace("_", " "), "–" if value is None else str(value))
-    console.print(table, markup=False)
+        table.add_row(name.replace("_", " "), "–" if value is None else shown(value))
+    console.print(table)
 
 
 @click.command()
@@ -97,7 +97,7 @@ def export(out: Path, release: str | None, store_url: str | None, as_json: bool)
     """Write all item profiles for other programs: item_id, vector (list of float32), release."""
     opened = _open(store_url, release)
     n_rows = opened.export(out)
-    console.print(f"{n_rows} profiles of release {opened.id} are in {out}", highlight=False)
+    console.print(shown(f"{n_rows} profiles of release {opened.id} are in {out}"), soft_wrap=True)
     if as_json:
         print_json({"release": opened.id, "rows": n_rows, "file": str(out)})
 
@@ -115,5 +115,5 @@ def _show(release: "Release", found: "list[Scored]", as_json: bool) -> None:
         return
     table = Table("item", "score", title=f"release {release.id}")
     for one in found:
-        table.add_row(one.item_id, f"{one.score:.4f}")
-    console.print(table, markup=False)
+        table.add_row(shown(one.item_id), f"{one.score:.4f}")
+    console.print(table)

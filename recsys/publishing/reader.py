@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from recsys.catalogue.pseudonyms import VARIABLE, Pseudonyms
 from recsys.encoders import Encoder, open_encoder
 from recsys.errors import ReleaseError
 from recsys.profiles.users import Ridge
+from recsys.publishing.asking import id_text, known_row, known_rows, list_length
 from recsys.publishing.checks import QUERY_BATCH_TOKENS, unpacked_encoders
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.release import BY_ITEM_WEIGHTS, DOT, File, Manifest
@@ -25,7 +26,7 @@ from recsys.retrieval.segments import PAD
 from recsys.storage import open_storage
 from recsys.storage.atomic import write_parquet
 
-EXPORT_ROWS = 65536
+AnyPath = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Release:
         self._profiles = profiles
 
     @classmethod
-    def open(cls, store: str, *, release: str | None = None, cache: Path | None = None) -> "Release":
+    def open(cls, store: AnyPath, *, release: str | None = None, cache: AnyPath | None = None) -> "Release":
         """Open the current release of a store, or a named one.
 
         Args:
@@ -65,9 +66,9 @@ class Release:
             ReleaseError: nothing is published, or the release is unknown, damaged or of a newer format.
             StorageError: the store cannot be reached.
         """
-        where = ReleaseStore(open_storage(store))
+        where = ReleaseStore(open_storage(os.fspath(store)))
         manifest = where.manifest(release or where.current().current.release)
-        folder = cache or Path(os.environ.get("RECSYS_CACHE") or "~/.cache/firstlight").expanduser()
+        folder = Path(cache or os.environ.get("RECSYS_CACHE") or "~/.cache/firstlight").expanduser()
         return cls(manifest, Profiles(manifest, ObjectFiles(where.storage, folder / "releases")))
 
     @property
@@ -92,18 +93,18 @@ class Release:
 
     def recommend(
         self,
-        user: str | None = None,
+        user: str | int | None = None,
         *,
-        history: Sequence[str] | None = None,
-        k: int = 10,
+        history: Iterable[str | int] | None = None,
+        k: SupportsIndex = 10,
         exclude_seen: bool = True,
     ) -> list[Scored]:
         """The best items for a known user, or for whoever has this history; ordered by the release's ranker.
 
         Args:
             user: a pseudonym, or a raw user id where RECSYS_PSEUDONYM_KEY is set.
-            history: item ids, instead of a user; ids that are not in the release are left out.
-            k: length of the list.
+            history: item ids, instead of a user; an id counts once, ids that are not in the release are left out.
+            k: length of the list; all items where there are fewer.
             exclude_seen: leave out the items of the history, and those that the user dislikes.
 
         Returns:
@@ -111,60 +112,66 @@ class Release:
 
         Raises:
             ReleaseError: the user is unknown, or no item of the history has a profile.
-            ValueError: neither or both of user and history are given.
+            TypeError: history is one id instead of a list of ids, or something is no id.
+            ValueError: neither or both of user and history are given, or k is less than 1.
         """
         if (user is None) == (history is None):
             raise ValueError("give either a user or a history")
-        likes, dislikes = (
-            self._history(user) if user is not None else (tuple(dict.fromkeys(history or ())), ())
-        )
-        rows = self._rows(likes)
+        k = list_length(k, len(self.items))
+        row_of_item = self._profiles.row_of_item
+        likes, dislikes = (history, ()) if user is None else self._history(id_text(user, "user_id"))
+        rows, unknown = known_rows(likes, row_of_item)
         if not rows:
+            named = ", ".join(map(repr, unknown[:5])) or "(empty)"
             raise ReleaseError(
-                f"no item of the history has a profile in release {self.id}: {', '.join(likes[:5]) or '(empty)'}",
+                f"no item of the history has a profile in release {self.id}: {named}",
                 remedy="give ids of the catalogue (`Release.items`), or search by text with `search`",
             )
         total = self._profiles.searcher.vectors_of(np.array(rows)).sum(axis=0, dtype=np.float64)
         query_1D = self._ridge.weights(total[None])
-        exclude = {*rows, *self._rows(dislikes)} if exclude_seen else set()
+        exclude = {*rows, *known_rows(dislikes, row_of_item)[0]} if exclude_seen else set()
         if self._weighted is None:
             return self._best(query_1D, k, exclude)
         return self._named(self._weighted.search(query_1D[0], rows, k, exclude))
 
-    def similar(self, item: str, k: int = 10) -> list[Scored]:
+    def similar(self, item: str | int, k: SupportsIndex = 10) -> list[Scored]:
         """The items nearest to an item, without itself.
 
         Args:
             item: its id.
-            k: length of the list.
+            k: length of the list; all items where there are fewer.
 
         Returns:
             At most k items, nearest first.
 
         Raises:
             ReleaseError: the item is unknown.
+            TypeError: it is no id.
+            ValueError: k is less than 1.
         """
-        row = self._row(item)
+        k, row = list_length(k, len(self.items)), self._row(item)
         return self._best(self._profiles.searcher.vectors_of(np.array([row])), k, {row})
 
-    def search(self, text: str, k: int = 10) -> list[Scored]:
+    def search(self, text: str, k: SupportsIndex = 10) -> list[Scored]:
         """The items nearest to a text, by the release's own encoder (loaded on first use).
 
         Args:
             text: words.
-            k: length of the list.
+            k: length of the list; all items where there are fewer.
 
         Returns:
             At most k items, nearest first.
 
         Raises:
             ReleaseError: the text is empty.
+            ValueError: k is less than 1.
         """
+        k = list_length(k, len(self.items))
         if not text.strip():
             raise ReleaseError("an empty text has no neighbours", remedy="give some words")
         return self._best(self._encoder.encode([text]), k, set())
 
-    def profile(self, item: str) -> NDArray[np.float32]:
+    def profile(self, item: str | int) -> NDArray[np.float32]:
         """An item's profile, float32 [d], of length 1.
 
         Args:
@@ -179,7 +186,7 @@ class Release:
         vector: NDArray[np.float32] = self._profiles.searcher.vectors_of(np.array([self._row(item)]))[0]
         return vector
 
-    def export(self, path: Path) -> int:
+    def export(self, path: AnyPath) -> int:
         """Write all profiles as parquet: item_id (string), vector (list of float32), release (string).
 
         Args:
@@ -198,10 +205,10 @@ class Release:
             "vector": pa.LargeListArray.from_arrays(offsets, flat).cast(pa.list_(pa.float32())),
             "release": pa.repeat(self.id, len(self.items)),
         }
-        write_parquet(path, pa.table(columns))
+        write_parquet(Path(path), pa.table(columns))
         return len(self.items)
 
-    def place_of(self, item: str) -> tuple[str, dict[str, Any]]:
+    def place_of(self, item: str | int) -> tuple[str, dict[str, Any]]:
         """An item's segment, and its row there: item_id, text_hash, updated_at, deleted, tags, part, line.
 
         Args:
@@ -271,16 +278,13 @@ class Release:
             )
         return found, histories.disliked_by(name)
 
-    def _rows(self, items: Iterable[str]) -> list[int]:
-        """Rows of those items that have a profile."""
-        return [self._profiles.row_of_item[item] for item in items if item in self._profiles.row_of_item]
-
-    def _row(self, item: str) -> int:
-        row = self._profiles.row_of_item.get(item)
+    def _row(self, item: str | int) -> int:
+        name, row = known_row(item, self._profiles.row_of_item)
         if row is None:
             raise ReleaseError(
-                f"item {item!r} is not in release {self.id}",
-                remedy="`recsys status` shows what waits to be published; a deleted item has no profile",
+                f"item {name!r} is not in release {self.id}",
+                remedy="`Release.items` has its ids; `recsys status` shows what waits to be published; a deleted item "
+                "has no profile",
             )
         return row
 
