@@ -91,10 +91,10 @@ def down() -> None:
 def land(file: Path, interactions: bool) -> None:
     """Put FILE into the landing zone of the platform that `up` keeps running."""
     from demo.up import environment
-    from recsys.catalogue.landing import ENDINGS
+    from recsys.catalogue.landing import ENDINGS, ending
     from recsys.storage import open_storage
 
-    if file.suffix.lower() not in ENDINGS:
+    if ending(file.name) not in ENDINGS:
         raise click.ClickException(f"{file.name}: only {', '.join(ENDINGS)} can be taken in")
     os.environ.update(environment(FOLDER))
     zone = open_storage(os.environ["RECSYS_LANDING"])

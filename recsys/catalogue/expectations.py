@@ -24,6 +24,7 @@ MEANINGS = {
     "not_utf8": "a text is not UTF-8",
     "nul_byte": "a text holds a NUL character",
     "wrong_fields": "a CSV row has more or fewer fields than the header",
+    "repeated_header": "a CSV row repeats the header",
     "duplicate_key": "a key stands twice in a JSON object",
     "wrong_type": "a value does not have the type of its column",
     "not_finite": "a number or time is NaN or infinite",

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from recsys.artifacts import Artifacts
 from recsys.catalogue.batch import read_batch
 from recsys.catalogue.judging import Judged, found_value, judge_batch, latest_arrivals
-from recsys.catalogue.landing import ENDINGS, PROCESSED, Landed, arrived, current
+from recsys.catalogue.landing import COMPRESSIONS, ENDINGS, PROCESSED, Landed, arrived, current
 from recsys.catalogue.outcomes import (
     ACCEPTED,
     REPEATED,
@@ -168,7 +168,8 @@ class _Intake:
             raise BatchRefused(f"{landed.key!r} is no safe name", remedy=remedy)
         if landed.ending not in ENDINGS:
             remedy = (
-                f"land {', '.join(ENDINGS)}; give a file that is still being written a name ending in .tmp"
+                f"land {', '.join(ENDINGS)}, or one of these with {', '.join(COMPRESSIONS)} behind; export a sheet as "
+                "CSV; give a file that is still being written a name ending in .tmp"
             )
             raise BatchRefused(f"{landed.key} ends in {landed.ending or 'nothing'!r}", remedy=remedy)
         if landed.size > self.params.max_file_mb * 2**20:
@@ -183,7 +184,8 @@ class _Intake:
         return None
 
     def _judge(self, landed: Landed, copy: Path, digest: str) -> Outcome:
-        file = LandedFile(copy, landed.key, landed.ending, self.params.max_columns)
+        limits = self.params.max_columns, self.params.max_decoded_mb
+        file = LandedFile(copy, landed.key, landed.ending, *limits)
         batch = read_batch(file, landed.kind, landed.modified, self.params, self.pseudonyms)
         before = latest_arrivals(list_parts(self.at.data, landed.kind), landed.kind, self.params.drift_window)
         catalogue = list_parts(self.at.data, CATALOGUE)

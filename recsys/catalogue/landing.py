@@ -12,7 +12,9 @@ from recsys.storage.folder import UNFINISHED_PREFIXES, UNFINISHED_SUFFIXES
 LANDING_KINDS = ("catalogue", "interactions")
 """Folders of the landing zone in the order of intake: items first, so that their interactions find them."""
 
-ENDINGS = (".jsonl", ".csv", ".parquet")
+ENDINGS = (".jsonl", ".csv", ".parquet", ".json", ".ndjson", ".tsv")
+COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
+"""Of one file; they may stand behind one of ENDINGS."""
 PROCESSED = "processed"
 
 
@@ -37,8 +39,8 @@ class Landed:
 
     @property
     def ending(self) -> str:
-        """The file's ending in lower case, such as .csv."""
-        return PurePosixPath(self.name).suffix.lower()
+        """The ending of the file's name in lower case, such as .csv, without that of a compression."""
+        return ending(self.name)
 
     @property
     def version(self) -> str:
@@ -50,6 +52,12 @@ class Landed:
         """Whether the key stays inside its folder and carries no control characters."""
         steps = self.key.replace("\\", "/").split("/")
         return "\\" not in self.key and self.key.isprintable() and not {"", ".", ".."} & set(steps)
+
+
+def ending(name: str) -> str:
+    """The ending that says what a file is, in lower case: .csv for films.csv and for films.CSV.gz."""
+    path = PurePosixPath(name.lower())
+    return PurePosixPath(path.stem).suffix if path.suffix in COMPRESSIONS else path.suffix
 
 
 def arrived(landing: Storage) -> tuple[Landed, ...]:

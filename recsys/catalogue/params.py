@@ -16,6 +16,8 @@ class IngestParams(BaseModel):
 
     max_file_mb: int = Field(gt=0)
     """A larger landed file is refused."""
+    max_decoded_mb: int = Field(gt=0)
+    """A file that holds more, once it is decompressed and repeated values are written out, is refused."""
     max_columns: int = Field(gt=0)
     """A wider landed file is refused."""
     max_text_chars: int = Field(gt=0)

@@ -85,10 +85,11 @@ CASES = {
     "invalid UTF-8 in CSV": Case("latin.csv", good_csv() + b"x,na\xefve\r\n", {N_GOOD + 2: "not_utf8"}),
     "a BOM": Case("bom.jsonl", b"\xef\xbb\xbf" + jsonl(*good())),
     "a BOM in CSV": Case("bom.csv", b"\xef\xbb\xbf" + good_csv()),
-    "UTF-16": Case(
+    "UTF-16": Case("wide.csv", good_csv().decode().encode("utf-16")),
+    "UTF-16 that is cut off": Case(
         "wide.csv",
-        good_csv().decode().encode("utf-16"),
-        refused=("UnreadableFile", "line 1: the file is UTF-16", "UTF-8"),
+        good_csv().decode().encode("utf-16")[:-1],
+        refused=("UnreadableFile", "the text is no sound UTF-16, or cut off", "UTF-8"),
     ),
     "NUL bytes": Case(
         "nul.jsonl",

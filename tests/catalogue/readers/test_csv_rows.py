@@ -1,0 +1,118 @@
+"""CSV as spreadsheets, pandas and joined exports write it."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.catalogue.readers import LandedFile, read
+from recsys.errors import UnreadableFile
+
+ROWS = [
+    {"item_id": f"s{n}", "title": f"A cup, large; no. {n}", "tags": "tea|cup", "price": "1,5"}
+    for n in range(1, 6)
+]
+
+
+def written(separator=",", end="\n", rows=ROWS):
+    sink = io.StringIO()
+    table = csv.DictWriter(sink, list(rows[0]), delimiter=separator, lineterminator=end)
+    table.writeheader()
+    table.writerows(rows)
+    return sink.getvalue()
+
+
+def values(rows):
+    return [found for _, found in rows]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_separators_and_line_ends_are_seen(rows_of, separator, end):
+    rows, notes = rows_of(written(separator, end), ".csv")
+    assert values(rows) == ROWS
+    assert [line for line, _ in rows] == [2, 3, 4, 5, 6]
+    assert any("separated by" in note for note in notes) == (separator != ",")
+
+
+def test_text_with_many_other_separators_does_not_mislead(rows_of):
+    rows = [{"item_id": f"s{n}", "title": "a;b;c;d|e\tf"} for n in range(9)]
+    assert values(rows_of(written(rows=rows), ".csv")[0]) == rows
+
+
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;"])
+def test_the_line_that_excel_wants_names_the_separator(rows_of, line):
+    rows, notes = rows_of(f"{line}\r\n{written(';', chr(13) + chr(10))}", ".csv")
+    assert values(rows) == ROWS
+    assert rows[0][0] == 3
+    assert notes[0].startswith("the line `sep=`")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_encodings_are_seen(rows_of, encoding):
+    rows = [{"item_id": "s1", "title": "Ein grüner Becher 🍵"}]
+    text = written(rows=rows)
+    if encoding in {"utf-16-le", "utf-16-be"}:
+        assert values(rows_of(text.encode(encoding), ".csv")[0]) == rows  # without a mark
+        text = "\ufeff" + text
+    assert values(rows_of(text.encode(encoding), ".csv")[0]) == rows
+
+
+def test_the_index_of_pandas_is_ignored_and_said(rows_of):
+    rows, notes = rows_of(",item_id,title\n0,s1,Cup\n1,s2,Pot\n", ".csv")
+    assert values(rows) == [{"item_id": "s1", "title": "Cup"}, {"item_id": "s2", "title": "Pot"}]
+    assert notes == ["column 1 has no name (an index that pandas wrote?): ignored"]
+    rows, notes = rows_of("Unnamed: 0,item_id\n0,s1\n", ".csv")
+    assert values(rows) == [{"item_id": "s1"}]
+    assert notes == ["column Unnamed: 0 (an index that pandas wrote) ignored"]
+
+
+def test_empty_columns_and_rows_of_a_spreadsheet_are_ignored_and_said(rows_of):
+    rows, notes = rows_of("item_id,title,,\ns1,Cup,,\n,,,\ns2,Pot,,,,,\n", ".csv")
+    assert values(rows) == [{"item_id": "s1", "title": "Cup"}, {"item_id": "s2", "title": "Pot"}]
+    assert notes == ["2 empty columns without a name ignored", "1 empty row ignored"]
+
+
+def test_a_value_in_a_column_without_a_name_is_not_lost_silently(rows_of):
+    assert values(rows_of("item_id,title,\ns1,Cup, large\n", ".csv")[0]) == ["wrong_fields"]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_header_in_the_middle_is_no_item(rows_of, mark):
+    text = f"{mark}{written()}{mark}{written()}"
+    assert values(rows_of(text, ".csv")[0]) == [*ROWS, "repeated_header", *ROWS]
+
+
+def test_a_cr_inside_a_field_is_part_of_it(rows_of):
+    rows, _ = rows_of('item_id,title\ns1,one\rtwo\ns2,"three\rfour"\n', ".csv")
+    assert values(rows) == [{"item_id": "s1", "title": "one\rtwo"}, {"item_id": "s2", "title": "three\rfour"}]
+
+
+def test_a_header_that_names_a_column_twice_is_refused(rows_of):
+    with pytest.raises(UnreadableFile, match="line 1: the header names 'title' twice"):
+        rows_of("item_id,title,title\na,b,c\n", ".csv")
+
+
+@given(
+    st.lists(st.lists(st.text(), min_size=2, max_size=2), max_size=5),
+    st.sampled_from([",", ";", "\t", "|"]),
+)
+def test_what_csv_writes_is_read_again(tmp_path_factory, table, separator):
+    rows = [{"item_id": f"s{n}", "title": a, "note": b} for n, (a, b) in enumerate(table)]
+    sink = io.StringIO()
+    csv.writer(sink, delimiter=separator, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(
+        [["item_id", "title", "note"], *(list(row.values()) for row in rows)]
+    )
+    path = tmp_path_factory.mktemp("any") / "batch.csv"
+    path.write_bytes(sink.getvalue().encode("utf-8", "surrogatepass"))
+    reading = read(LandedFile(path, "batch.csv", ".csv", 200, 64))
+    for row, wanted in zip(reading.rows, rows, strict=True):
+        broken = any(
+            "\0" in text or "\ud800" <= char <= "\udfff" for text in wanted.values() for char in text
+        )
+        assert bool(row.fault) == broken
+        if not broken:
+            plain = {k: v.replace("\n\ufeff", "\n") for k, v in wanted.items() if v}
+            assert row.values == plain
