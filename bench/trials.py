@@ -114,7 +114,7 @@ def polling(store_url: str, home: Path, trial: Trial) -> Iterator[None]:
             try:
                 release = Release.open(store_url, cache=home / "reader")
                 release.verify()
-                release.recommend(release.users[0])
+                release.recommend(pseudonym=release.users[0])
                 assert len(release.items) == len(set(release.items))
             except Exception as error:
                 torn += 1

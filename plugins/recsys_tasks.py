@@ -87,8 +87,21 @@ def move_pointer() -> BashOperator:
 
 def section(name: str) -> Mapping[str, Any]:
     """A section of the workspace's params.yaml; read when a DAG file is parsed, so without loading recsys."""
-    found: Mapping[str, Any] = yaml.safe_load((WORKSPACE / "params.yaml").read_text("utf-8"))[name]
-    return found
+    found: dict[str, dict[str, Any]] = yaml.safe_load((WORKSPACE / "params.yaml").read_text("utf-8"))
+    return _Section(name, found.get(name) or {})
+
+
+class _Section(dict[str, Any]):
+    """Values by key; one that is not there is missed by its full name."""
+
+    def __init__(self, name: str, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self._name = name
+
+    def __missing__(self, key: str) -> Any:  # noqa: ANN401  never returns
+        raise KeyError(
+            f"{WORKSPACE / 'params.yaml'} lacks {self._name}.{key}; `recsys doctor` shows the line to add"
+        )
 
 
 def _command(

@@ -22,6 +22,11 @@ class Artifacts:
         return self.root / "data"
 
     @property
+    def pseudonyms(self) -> Path:
+        """Which key made the pseudonyms in `data`: a check value, which is not the key (JSON)."""
+        return self.root / "data/pseudonyms.json"
+
+    @property
     def data_dvc(self) -> Path:
         """DVC's pointer to `data`."""
         return self.root / "data.dvc"

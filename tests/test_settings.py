@@ -46,3 +46,35 @@ def test_a_value_out_of_bounds_is_refused_by_name(params):
 def test_a_folder_that_is_no_workspace_is_told_the_remedy(tmp_path):
     with pytest.raises(ConfigError, match="RECSYS_WORKSPACE"):
         Settings.load(tmp_path / "params.yaml")
+
+
+def test_a_key_that_an_upgrade_brought_is_shown_as_the_line_to_add(tmp_path):
+    old = [line for line in (ROOT / "params.yaml").read_text().splitlines() if "personal_columns" not in line]
+    (tmp_path / "params.yaml").write_text("\n".join(old) + "\n")
+    with pytest.raises(ConfigError, match=r"ingest\.personal_columns is missing") as caught:
+        Settings.load(tmp_path / "params.yaml")
+    added = caught.value.remedy.partition("\n")[2].splitlines()
+    (line,) = [line for line in (ROOT / "params.yaml").read_text().splitlines() if "personal_columns" in line]
+    assert added == ["ingest:", line]
+    mended = "\n".join(old).replace("ingest:", "\n".join(added))
+    (tmp_path / "params.yaml").write_text(mended)
+    assert Settings.load(tmp_path / "params.yaml") == Settings.load(ROOT / "params.yaml")
+
+
+def test_a_section_that_an_upgrade_brought_is_shown_whole(tmp_path):
+    whole = (ROOT / "params.yaml").read_text()
+    before, section, after = whole.partition("compact:\n")
+    rest = after.partition("\n\n")
+    (tmp_path / "params.yaml").write_text(before + rest[2])
+    with pytest.raises(ConfigError, match="compact is missing") as caught:
+        Settings.load(tmp_path / "params.yaml")
+    assert caught.value.remedy.partition("\n")[2] == section + rest[0]
+
+
+def test_a_key_of_another_version_is_said_to_be_none_of_this_one(params):
+    path = params(lambda values: values["index"].update(hnsw_efsearch=3))
+    with pytest.raises(
+        ConfigError, match=r"index\.hnsw_efsearch is no key .*did you mean hnsw_ef_search"
+    ) as caught:
+        Settings.load(path)
+    assert "take it out" in caught.value.remedy

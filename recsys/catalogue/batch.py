@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from recsys.catalogue.fields import BadRow
 from recsys.catalogue.interactions import normal_interaction, retained
-from recsys.catalogue.items import PERSONAL, normal_item
+from recsys.catalogue.items import COLUMNS, normal_item
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import CATALOGUE, QUARANTINE_SCHEMA, SCHEMAS
+from recsys.catalogue.personal import PersonalColumns
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.catalogue.readers import LandedFile, RawRow, read
 
@@ -87,14 +88,17 @@ def read_batch(
     """
     reading = read(file)
     bad = BadRows()
-    normalise, keep = _for_kind(kind, arrived_at, params, pseudonyms)
+    people = PersonalColumns(params.personal_columns, COLUMNS)
+    normalise, keep = _for_kind(kind, arrived_at, params, pseudonyms, people)
     schema = SCHEMAS[kind]
     good = _good_rows(reading.rows, normalise, keep, bad)
     chunks = []
     while chunk := list(islice(good, CHUNK_ROWS)):
         chunks.append(pa.RecordBatch.from_pylist(chunk, schema=schema))
     table = pa.Table.from_batches(chunks, schema)
-    return Batch(kind, table, bad, frozenset(reading.columns), reading.notes)
+    why = "it is about people (ingest.personal_columns)"
+    ignored = dict.fromkeys(people.found, why)
+    return Batch(kind, table, bad, frozenset(reading.columns), reading.notes, ignored)
 
 
 def raw_row(kind: str, row: dict[str, Any]) -> dict[str, Any]:
@@ -120,20 +124,16 @@ _Normalise = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def _for_kind(
-    kind: str, arrived_at: datetime, params: IngestParams, pseudonyms: Pseudonyms
+    kind: str, arrived_at: datetime, params: IngestParams, pseudonyms: Pseudonyms, people: PersonalColumns
 ) -> tuple[_Normalise, _Normalise]:
     """How a row is normalised, and what may be kept of a bad one."""
     if kind == CATALOGUE:
-        return lambda values: normal_item(values, arrived_at), _without_persons
+        return lambda values: normal_item(people.without(values), arrived_at), people.without
     limit = params.max_id_chars
     return (
         lambda values: normal_interaction(values, pseudonyms, limit),
         lambda values: retained(values, pseudonyms, limit),
     )
-
-
-def _without_persons(values: dict[str, Any]) -> dict[str, Any]:
-    return {} if PERSONAL & set(values) else values
 
 
 def _good_rows(

@@ -30,7 +30,6 @@ MEANINGS = {
     "not_finite": "a number or time is NaN or infinite",
     "bad_timestamp": "a time is neither ISO 8601 nor seconds since 1970",
     "bad_id": "an id holds a control character",
-    "personal_data": "a catalogue row names a user",
     "missing_user": "an interaction has no user_id",
     "unsigned_pseudonym": "a pseudonym comes without its signature",
     "bad_event": "an event is not one short word",

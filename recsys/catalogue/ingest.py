@@ -31,6 +31,7 @@ from recsys.catalogue.outcomes import (
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import (
     CATALOGUE,
+    INTERACTIONS,
     PART_ID,
     REPORT,
     AcceptedBy,
@@ -42,7 +43,7 @@ from recsys.catalogue.parts import (
     sha256_of,
     write_part,
 )
-from recsys.catalogue.pseudonyms import Pseudonyms
+from recsys.catalogue.pseudonyms import Pseudonyms, remember_key, require_same_key
 from recsys.catalogue.readers import LandedFile
 from recsys.catalogue.refusals import Problem, Refusal, batch_id, forget_outdated, standing
 from recsys.catalogue.report import Title, batch_page
@@ -75,12 +76,13 @@ def ingest(
         What became of each file, and which refusals still stand.
 
     Raises:
-        ConfigError: the key is too short.
+        ConfigError: the key is too short, or another than the one of the interactions that are accepted.
         StorageError: the landing zone or the workspace cannot be used, or another intake does not end.
         BatchRefused: the batch to be let in is unknown, or cannot be let in.
     """
     pseudonyms = Pseudonyms(key)
     with writing(at):
+        require_same_key(at.pseudonyms, pseudonyms)
         intake = _Intake(landing, at, params, pseudonyms, let_in)
         landed = arrived(landing)
         forget_outdated(at.refused, landed)
@@ -214,6 +216,8 @@ class _Intake:
         if by:  # before the part: were it written after, a kill in between would leave the refusal standing
             let_in = {"accepted_by": by, "part": arrival.part}
             self._record(landed, digest, judged).model_copy(update=let_in).save(self.at.refused)
+        if landed.kind == INTERACTIONS:
+            remember_key(self.at.pseudonyms, self.pseudonyms)
         part = write_part(
             self.at.staging, self.at.data, arrival, rows, judged.bad.table(arrival.part), {REPORT: page}
         )
@@ -299,4 +303,5 @@ def _refusal(
 
 def _warnings(judged: Judged) -> tuple[str, ...]:
     n = judged.measured.statistics.near_duplicate_texts
-    return (f"{n:,} long texts nearly repeat another one",) if n else ()
+    ignored = (f"column {name} is ignored: {why}" for name, why in sorted(judged.batch.ignored.items()))
+    return (*ignored, f"{n:,} long texts nearly repeat another one") if n else tuple(ignored)

@@ -12,7 +12,6 @@ COLUMNS = ("item_id", "title", "description", "tags", "image", "updated_at", "de
 TEXT_FIELDS = ("title", "description", "tags")
 """At least one of these must say something."""
 
-PERSONAL = {"user_id", "user_pseudonym", "user_signature"}
 RETRY_OF = "retry_of"
 """Column that `quarantine retry` adds: where the row was quarantined; never kept as an attribute."""
 
@@ -30,8 +29,6 @@ def normal_item(values: Mapping[str, Any], arrived_at: datetime) -> dict[str, An
     Raises:
         BadRow: a value has the wrong type or cannot be stored.
     """
-    if not PERSONAL.isdisjoint(values):
-        raise BadRow("personal_data", "a catalogue row names a user; interactions land in interactions/")
     return {
         "item_id": identifier(values, "item_id"),
         "title": text(values, "title").strip(),

@@ -42,6 +42,10 @@ class IngestParams(BaseModel):
     """A batch whose median text length moved by this factor against the last parts is refused."""
     drift_window: int = Field(gt=0)
     """Parts to look back."""
+    personal_columns: tuple[str, ...]
+    """Columns of a catalogue that are left out, since they are about people: those whose name ends in one of these,
+    whatever their case and separators. `name` and `full_name` count only beside another one, or after a word such as
+    `customer`: products have names."""
 
 
 class ArrivalsParams(BaseModel):

@@ -47,9 +47,10 @@ def is_published(at: Artifacts) -> bool:
 def _state(at: Artifacts) -> dict[str, str]:
     """Which parts lie in data/ and what data.dvc says; equal states need no DVC."""
     parts = "\n".join(f"{part.kind}/{part.id} {part.arrival.rows_sha256}" for part in all_parts(at.data))
+    key = at.pseudonyms.read_bytes().hex() if at.pseudonyms.exists() else ""
     pointer = at.data_dvc.read_bytes() if at.data_dvc.exists() else b""
     return {
-        "parts": hashlib.sha256(parts.encode()).hexdigest(),
+        "parts": hashlib.sha256(f"{parts}\n{key}".encode()).hexdigest(),
         "data_dvc": hashlib.sha256(pointer).hexdigest(),
     }
 

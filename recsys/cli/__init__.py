@@ -56,8 +56,21 @@ class Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  click's own signature
-        """Run; a RecsysError becomes its message and exit code 1."""
-        return explained(lambda: super(Commands, self).invoke(ctx))
+        """Run; a RecsysError becomes its message and exit code 1. Faults of params.yaml are always said."""
+        done = explained(lambda: super(Commands, self).invoke(ctx))
+        _warn_of_params()
+        return done
+
+
+def _warn_of_params() -> None:
+    """Say what is wrong with params.yaml after a command that did not need it: the next one may."""
+    from recsys.cli.context import settings, workspace
+
+    if workspace().params.is_file():
+        try:
+            settings()
+        except RecsysError as error:
+            click.echo(f"warning: {error}", err=True)
 
 
 def explained(call: Callable[[], Any]) -> Any:  # noqa: ANN401  passes on what the call returns

@@ -16,6 +16,7 @@ from rich.table import Table
 from recsys import dvc
 from recsys.artifacts import Artifacts
 from recsys.catalogue.misplaced import misplaced
+from recsys.catalogue.pseudonyms import MIN_KEY_CHARS, VARIABLE, Pseudonyms, require_same_key, trimmed
 from recsys.cli.context import console, print_json, workspace
 from recsys.errors import ConfigError, RecsysError, SwapLost
 from recsys.settings import Settings
@@ -88,8 +89,16 @@ def data_version(at: Artifacts) -> Finding:
 
 def pseudonym_key(at: Artifacts) -> Finding:
     """The key that turns user ids into pseudonyms is set and long enough."""
-    length = len(os.environ.get("RECSYS_PSEUDONYM_KEY", ""))
-    if length >= 16:
+    given = os.environ.get(VARIABLE, "")
+    key = trimmed(given)
+    length = len(key)
+    if length >= MIN_KEY_CHARS:
+        require_same_key(at.pseudonyms, Pseudonyms(key))
+        if key != given:
+            remedy = f"set {VARIABLE} without them: other programs may not leave them out"
+            return Finding(
+                "pseudonym key", "warn", f"{length} characters, and blanks or line ends around them", remedy
+            )
         return Finding("pseudonym key", "ok", f"{length} characters")
     remedy = "export RECSYS_PSEUDONYM_KEY=… (16 characters or more; keep it: another key makes strangers of all users)"
     return Finding("pseudonym key", "fail" if length else "warn", f"{length} characters", remedy)

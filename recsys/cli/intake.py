@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import getpass
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -37,17 +38,19 @@ def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) 
     from recsys.catalogue.ingest import ingest as take_in
     from recsys.catalogue.outcomes import LetIn
     from recsys.catalogue.parts import AcceptedBy
-    from recsys.catalogue.pseudonyms import pseudonym_key
+    from recsys.catalogue.pseudonyms import VARIABLE, pseudonym_key, trimmed
     from recsys.catalogue.tracking import is_published, track
 
-    at = workspace()
+    at, zone, key = workspace(), landing(), pseudonym_key()
+    if trimmed(os.environ[VARIABLE]) != os.environ[VARIABLE]:
+        console.print(f"blanks or line ends around {VARIABLE} are left out", style="yellow")
     let_in = LetIn(accept, AcceptedBy(who=getpass.getuser(), why=why)) if accept and why else None
     with console.status("looking at the landing zone") as status:
         report = take_in(
-            landing(),
+            zone,
             at,
             settings().ingest,
-            pseudonym_key(),
+            key,
             lambda key: status.update(f"judging {escape(key)}"),
             let_in,
         )
@@ -133,10 +136,12 @@ def show(part: str, reason: str | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def retry(part: str, reason: str | None, as_json: bool) -> None:
     """Land the quarantined rows of PART again, such as interactions whose items were unknown; then run `ingest`."""
-    from recsys.catalogue.pseudonyms import Pseudonyms, pseudonym_key
+    from recsys.catalogue.pseudonyms import Pseudonyms, pseudonym_key, require_same_key
     from recsys.catalogue.quarantine import land_again
 
-    landed = land_again(landing(), workspace().data, part, reason, Pseudonyms(pseudonym_key()))
+    at, pseudonyms = workspace(), Pseudonyms(pseudonym_key())
+    require_same_key(at.pseudonyms, pseudonyms)
+    landed = land_again(landing(), at.data, part, reason, pseudonyms)
     if as_json:
         print_json(dataclasses.asdict(landed))
         return

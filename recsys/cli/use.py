@@ -26,6 +26,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 
 @click.command()
 @click.argument("user", required=False)
+@click.option("--pseudonym", metavar="HEX", help="A pseudonym instead of USER; needs no key.")
 @click.option("--history", multiple=True, metavar="ITEM", help="Item ids instead of a user; may be repeated.")
 @click.option("--with-seen", is_flag=True, help="Keep items of the history in the list.")
 @k_option
@@ -34,6 +35,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 @json_option
 def recommend(
     user: str | None,
+    pseudonym: str | None,
     history: tuple[str, ...],
     with_seen: bool,
     k: int,
@@ -41,14 +43,13 @@ def recommend(
     store_url: str | None,
     as_json: bool,
 ) -> None:
-    """Items for USER: a pseudonym, or a raw id where RECSYS_PSEUDONYM_KEY is set; or for a --history of items."""
-    if (user is None) == (not history):
-        raise click.UsageError("give either USER or --history")
+    """Items for USER, a raw id (it needs RECSYS_PSEUDONYM_KEY); or for a --pseudonym, or a --history of items."""
+    if sum((user is not None, pseudonym is not None, bool(history))) != 1:
+        raise click.UsageError("give one of USER, --pseudonym and --history")
     opened = _open(store_url, release)
-    if user is not None:
-        found = opened.recommend(user, k=k, exclude_seen=not with_seen)
-    else:
-        found = opened.recommend(history=history, k=k, exclude_seen=not with_seen)
+    found = opened.recommend(
+        user, pseudonym=pseudonym, history=history or None, k=k, exclude_seen=not with_seen
+    )
     _show(opened, found, as_json)
 
 

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.parts import Arrival, Part, all_parts
+from recsys.catalogue.pseudonyms import known_check
 from recsys.encoders import EncoderReference
 from recsys.errors import ArtifactMissing, ReleaseError
 from recsys.features import PREPROCESSING_VERSION, feature_files
@@ -27,6 +28,7 @@ from recsys.publishing.release import (
     DOT,
     FORMAT,
     HEADED,
+    KEYED,
     WEIGHTED,
     File,
     LandedFile,
@@ -109,8 +111,9 @@ def gather(
     histories = _histories(at, feedback, hasher, on_disk)
     landed = {part for segment in segments for part in segment.parts}
     landed |= {part for history in histories for part in history.parts}
+    key_check = known_check(at.pseudonyms)
     manifest = Manifest(
-        format=WEIGHTED if reference.item_weights else HEADED if reference.has_head else FORMAT,
+        format=_format(reference, key_check),
         sequence=0,
         parent=None,
         preprocessing=Preprocessing(
@@ -127,8 +130,16 @@ def gather(
         smoke=(),
         index_recall=min((segment.index.recall for segment in segments), default=1.0),
         provenance=_provenance(at, hasher, on_disk.values(), reference, landed, head),
+        pseudonym_key_check=key_check,
     )
     return Draft(manifest, hasher.sources)
+
+
+def _format(reference: EncoderReference, key_check: str | None) -> Literal[1, 2, 3, 4]:
+    """The oldest format that says all of it."""
+    if key_check:
+        return KEYED
+    return WEIGHTED if reference.item_weights else HEADED if reference.has_head else FORMAT
 
 
 def _require_one_run(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recsys.catalogue.pseudonyms import VARIABLE, Pseudonyms
 from recsys.encoders import Encoder, open_encoder
-from recsys.errors import ReleaseError
+from recsys.errors import ConfigError, ReleaseError
 from recsys.profiles.users import Ridge
 from recsys.publishing.asking import id_text, known_row, known_rows, list_length
 from recsys.publishing.checks import QUERY_BATCH_TOKENS, unpacked_encoders
@@ -95,6 +95,7 @@ class Release:
         self,
         user: str | int | None = None,
         *,
+        pseudonym: str | None = None,
         history: Iterable[str | int] | None = None,
         k: SupportsIndex = 10,
         exclude_seen: bool = True,
@@ -102,7 +103,8 @@ class Release:
         """The best items for a known user, or for whoever has this history; ordered by the release's ranker.
 
         Args:
-            user: a pseudonym, or a raw user id where RECSYS_PSEUDONYM_KEY is set.
+            user: a raw user id, as it lands; needs RECSYS_PSEUDONYM_KEY, the key of intake.
+            pseudonym: one of `users`, instead of a raw id; needs no key.
             history: item ids, instead of a user; an id counts once, ids that are not in the release are left out.
             k: length of the list; all items where there are fewer.
             exclude_seen: leave out the items of the history, and those that the user dislikes.
@@ -112,14 +114,17 @@ class Release:
 
         Raises:
             ReleaseError: the user is unknown, or no item of the history has a profile.
+            ConfigError: a raw id is given and RECSYS_PSEUDONYM_KEY is not set, too short or another key.
             TypeError: history is one id instead of a list of ids, or something is no id.
-            ValueError: neither or both of user and history are given, or k is less than 1.
+            ValueError: not exactly one of user, pseudonym and history is given, or k is less than 1.
         """
-        if (user is None) == (history is None):
-            raise ValueError("give either a user or a history")
+        if sum(given is not None for given in (user, pseudonym, history)) != 1:
+            raise ValueError("give one of user, pseudonym and history")
         k = list_length(k, len(self.items))
+        if user is not None:
+            pseudonym = self._pseudonym(id_text(user, "user_id"))
         row_of_item = self._profiles.row_of_item
-        likes, dislikes = (history, ()) if user is None else self._history(id_text(user, "user_id"))
+        likes, dislikes = (history, ()) if pseudonym is None else self._history(pseudonym)
         rows, unknown = known_rows(likes, row_of_item)
         if not rows:
             named = ", ".join(map(repr, unknown[:5])) or "(empty)"
@@ -263,20 +268,29 @@ class Release:
         encoders = unpacked_encoders(self.manifest, self._profiles.files)
         return open_encoder(self.manifest.encoder, encoders, QUERY_BATCH_TOKENS)
 
-    def _history(self, user: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _pseudonym(self, user: str) -> str:
+        """The pseudonym of a raw user id, which may itself look like the pseudonym of somebody else."""
+        key = os.environ.get(VARIABLE)
+        if not key:
+            raise ConfigError(
+                f"{VARIABLE} is not set, so a raw user id cannot be looked up",
+                remedy=f"export {VARIABLE}=… as at ingest; one of `Release.users` is given as pseudonym=…",
+            )
+        pseudonyms = Pseudonyms(key)
+        pseudonyms.require_check(self.manifest.pseudonym_key_check, f"release {self.id}")
+        return pseudonyms.of(user)
+
+    def _history(self, pseudonym: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """What a user likes and what they dislike."""
-        histories, key, name = self._profiles.histories, os.environ.get(VARIABLE), user
-        found = histories.items_of(name)
-        if not found and key:
-            name = Pseudonyms(key).of(user)
-            found = histories.items_of(name)
+        histories = self._profiles.histories
+        found = histories.items_of(pseudonym)
         if not found:
             raise ReleaseError(
-                f"user {user!r} has no history in release {self.id}",
-                remedy="give a pseudonym of `Release.users`; for raw ids set RECSYS_PSEUDONYM_KEY as at ingest; for a "
-                "new user give history=[item ids]",
+                f"the user with pseudonym {pseudonym!r} has no history in release {self.id}",
+                remedy="a raw id is given as user=…, one of `Release.users` as pseudonym=…; for a new user give "
+                "history=[item ids]",
             )
-        return found, histories.disliked_by(name)
+        return found, histories.disliked_by(pseudonym)
 
     def _row(self, item: str | int) -> int:
         name, row = known_row(item, self._profiles.row_of_item)

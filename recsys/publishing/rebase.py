@@ -16,7 +16,7 @@ from recsys.errors import ReleaseError
 from recsys.profiles.users import gram_of
 from recsys.publishing.draft import Draft
 from recsys.publishing.objects import ObjectFiles, Profiles
-from recsys.publishing.release import File, Manifest, Provenance, ReleasedUsers
+from recsys.publishing.release import KEYED, File, Manifest, Provenance, ReleasedUsers
 from recsys.storage.atomic import write_whole
 
 
@@ -59,9 +59,10 @@ def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Dra
         A draft that holds both.
 
     Raises:
-        ReleaseError: their part of it was made by another encoder or with other texts, or both sides have merged
-            the same part.
+        ReleaseError: their part of it was made by another encoder, with other texts or under another pseudonym key,
+            or both sides have merged the same part.
     """
+    key_check = _one_key(ours.manifest, theirs)
     segments = _merged(ours.manifest.segments, theirs.segments, base.names, lambda s: s.rows.name)
     histories = _merged(ours.manifest.histories, theirs.histories, base.names, lambda h: h.file.name)
     _refuse_mixture(ours.manifest, theirs, segments)
@@ -74,6 +75,8 @@ def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Dra
             "metrics": ours.manifest.metrics or _same_encoder(ours.manifest, theirs, theirs.metrics),
             "decision": ours.manifest.decision or _same_encoder(ours.manifest, theirs, theirs.decision),
             "index_recall": min((s.index.recall for s in segments), default=1.0),
+            "pseudonym_key_check": key_check,
+            "format": KEYED if key_check else ours.manifest.format,
         }
     )
     draft = draft.model_copy(update={"provenance": _provenance(draft, theirs)})
@@ -84,6 +87,19 @@ def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Dra
         return Draft(draft.model_copy(update={"users": users}), ours.sources)
     users, gram = _users(draft, files)
     return Draft(draft.model_copy(update={"users": users}), {**ours.sources, users.gram.sha256: gram})
+
+
+def _one_key(ours: Manifest, theirs: Manifest) -> str | None:
+    """The check value of the key behind both sides' users."""
+    mine, other = ours.pseudonym_key_check, theirs.pseudonym_key_check
+    if mine and other and mine != other:
+        raise ReleaseError(
+            f"the pseudonyms of release {theirs.id} were made with another key than this workspace's: "
+            "one person would be two users",
+            remedy="set RECSYS_PSEUDONYM_KEY to one key wherever you ingest; publish users of another key into a store "
+            "of their own",
+        )
+    return mine or other
 
 
 def _merged(

@@ -5,7 +5,7 @@ import json
 import re
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recsys.encoders import EncoderReference
 from recsys.errors import ReleaseError
@@ -16,6 +16,8 @@ HEADED: Literal[2] = 2
 """Format of a release whose encoder has a head: readers from before there were heads refuse it."""
 WEIGHTED: Literal[3] = 3
 """Format of a release that ranks by item weights."""
+KEYED: Literal[4] = 4
+"""Format of a release that says which key made its pseudonyms."""
 DOT, BY_ITEM_WEIGHTS = {"name": "dot"}, {"name": "item_weights"}
 """Rankers: the inner product as it is, or corrected by the item weights among the encoder's files."""
 RELEASE_ID = re.compile(r"\d{6,}-[0-9a-f]{10}")
@@ -141,7 +143,7 @@ class Provenance(Frozen):
 class Manifest(Frozen):
     """One release. No clock and no address in it: the same content under the same parent is the same release."""
 
-    format: Literal[1, 2, 3] = FORMAT
+    format: Literal[1, 2, 3, 4] = FORMAT
     sequence: int
     parent: str | None
     preprocessing: Preprocessing
@@ -157,10 +159,15 @@ class Manifest(Frozen):
     index_recall: float
     """The lowest recall of a segment's index against exact search."""
     provenance: Provenance
+    pseudonym_key_check: str | None = Field(default=None, pattern="[0-9a-f]{32}")
+    """Check value of the key that made the pseudonyms; None, and not written, where no interaction is in it, or where
+    its interactions were accepted by a version that wrote no check value."""
 
     def to_bytes(self) -> bytes:
         """Canonical JSON: sorted keys, no blanks, UTF-8."""
         plain = self.model_dump(mode="json")
+        if self.pseudonym_key_check is None:  # ids of releases from before there was one stay as they are
+            del plain["pseudonym_key_check"]
         return json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
     @property
@@ -189,7 +196,7 @@ class Manifest(Frozen):
             plain = json.loads(content)
         except ValueError as error:
             raise ReleaseError(f"the manifest of release {release} is not JSON", remedy=remedy) from error
-        refuse_newer(plain, f"release {release}", WEIGHTED)
+        refuse_newer(plain, f"release {release}", KEYED)
         try:
             return cls.model_validate(plain)
         except ValidationError as error:

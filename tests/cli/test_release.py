@@ -75,11 +75,13 @@ def test_an_arrival_waits_for_the_next_run_when_another_encoder_was_published(
 
 def test_a_release_is_used_from_the_command_line(shop: Shop, tmp_path: Path) -> None:
     release = answer("publish")["release"]
-    liked = answer("recommend", "ann", "-k", "3")
+    liked = answer("recommend", "--pseudonym", "ann", "-k", "3")
     assert liked["release"] == release
     assert len(liked["items"]) == 3 and "alien" not in {one["item_id"] for one in liked["items"]}
     assert answer("recommend", "--history", "alien", "-k", "3")["items"] == liked["items"]
-    assert "alien" in {i["item_id"] for i in answer("recommend", "ann", "-k", "99", "--with-seen")["items"]}
+    assert "alien" in {
+        i["item_id"] for i in answer("recommend", "--pseudonym", "ann", "-k", "99", "--with-seen")["items"]
+    }
     assert len(answer("similar", "heat", "-k", "4")["items"]) == 4
     assert "heat" in run("similar", "jaws", "-k", "9").stderr
     out = tmp_path / "profiles.parquet"
@@ -90,7 +92,7 @@ def test_a_release_is_used_from_the_command_line(shop: Shop, tmp_path: Path) -> 
 
 
 def test_unknown_things_end_in_a_sentence_and_exit_code_1(shop: Shop) -> None:
-    assert "recsys publish" in run("recommend", "ann", code=1).stderr
+    assert "recsys publish" in run("recommend", "--pseudonym", "ann", code=1).stderr
     run("publish")
     assert "ReleaseError: item 'nope'" in run("similar", "nope", code=1).stderr
     assert "recsys releases" in run("rollback", "000099-0123456789", "--why", "x", code=1).stderr

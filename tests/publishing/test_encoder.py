@@ -130,5 +130,5 @@ def test_an_encoder_of_another_width_is_published_as_one_release_and_serves(shop
     release = Release.open(folder.url, cache=cache)
     assert done.manifest.encoder.dim == NARROW and release.id == done.release
     assert release.profile("alien").shape == (NARROW,)
-    assert len(release.recommend(release.users[0], k=3)) == 3
+    assert len(release.recommend(pseudonym=release.users[0], k=3)) == 3
     assert len(release.similar("heat", k=3)) == 3

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from recsys import Release
+from recsys.catalogue.pseudonyms import Pseudonyms, remember_key
 from recsys.errors import ReleaseError, StorageError
 from recsys.publishing import Published, ReleaseStore, releases, resume, rollback
 from recsys.publishing.release import Manifest
@@ -404,3 +405,16 @@ def test_the_published_vector_is_the_texts_own(shop: Shop, folder: Storage, cach
     opened = Release.open(folder.url, cache=cache)
     _, row = opened.place_of("alien")
     assert np.array_equal(opened.profile("alien"), vector_of(row["text_hash"]))
+
+
+def test_users_of_two_pseudonym_keys_never_join_one_release(open_shop: OpenShop, folder: Storage) -> None:
+    one, two = two_shops_on_one_release(open_shop, folder)
+    remember_key(one.at.pseudonyms, Pseudonyms("one-key-of-sixteen-characters"))
+    first = one.publish(folder)
+    remember_key(two.at.pseudonyms, Pseudonyms("two-key-of-sixteen-characters"))
+    with pytest.raises(ReleaseError, match=f"release {first.release} were made with another key"):
+        two.publish(folder)
+    assert ReleaseStore(folder).current().current.release == first.release
+    remember_key(two.at.pseudonyms, Pseudonyms("one-key-of-sixteen-characters\n"))
+    joined = two.publish(folder).manifest
+    assert joined.pseudonym_key_check == first.manifest.pseudonym_key_check is not None

@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys import Release
-from recsys.catalogue.pseudonyms import Pseudonyms
+from recsys.catalogue.pseudonyms import Pseudonyms, remember_key
 from recsys.encoders import EncoderReference
 from recsys.encoders.reference import HEAD, TERMS, PackedFile
-from recsys.errors import ReleaseError
+from recsys.errors import ConfigError, ReleaseError
 from recsys.profiles.users import Ridge
 from recsys.publishing import ReleaseStore, releases, rollback, trace
-from recsys.publishing.release import Manifest
+from recsys.publishing.release import KEYED, Manifest
 from recsys.storage import FolderStorage, Storage
 from tests.publishing.shop import FILMS, UP, Shop
 
@@ -63,11 +63,11 @@ def test_recommendations_are_the_ridge_over_the_users_items(opened: Release) -> 
     expected = sorted(
         (-float(profiles[row[i]] @ weights), i) for i in opened.items if i not in ("alien", "jaws")
     )
-    found = opened.recommend("ann", k=20)
+    found = opened.recommend(pseudonym="ann", k=20)
     assert [one.item_id for one in found] == [item for _, item in expected]
     assert [one.score for one in found] == pytest.approx([-score for score, _ in expected], abs=1e-5)
     assert opened.recommend(history=["jaws", "alien"], k=20) == found
-    assert len(opened.recommend("ann", k=20, exclude_seen=False)) == len(FILMS)
+    assert len(opened.recommend(pseudonym="ann", k=20, exclude_seen=False)) == len(FILMS)
 
 
 def test_similar_leaves_the_item_itself_out(opened: Release) -> None:
@@ -81,15 +81,15 @@ def test_unknown_names_are_refused_with_a_remedy(opened: Release) -> None:
     for ask, words in (
         (lambda: opened.profile("nope"), "item 'nope' is not in release"),
         (lambda: opened.similar("nope"), "item 'nope' is not in release"),
-        (lambda: opened.recommend("nobody"), "user 'nobody' has no history"),
+        (lambda: opened.recommend(pseudonym="nobody"), "user with pseudonym 'nobody' has no history"),
         (lambda: opened.recommend(history=["nope"]), "no item of the history has a profile .* 'nope'"),
         (lambda: opened.recommend(history=[]), r"\(empty\)"),
     ):
         with pytest.raises(ReleaseError, match=words) as caught:
             ask()
         assert caught.value.remedy
-    for arguments in ({}, {"user": "ann", "history": ["jaws"]}):
-        with pytest.raises(ValueError, match="either a user or a history"):
+    for arguments in ({}, {"pseudonym": "ann", "history": ["jaws"]}, {"user": "ann", "pseudonym": "ann"}):
+        with pytest.raises(ValueError, match="one of user, pseudonym and history"):
             opened.recommend(**arguments)
 
 
@@ -99,10 +99,45 @@ def test_a_raw_user_id_works_where_the_key_is_at_hand(
     key = "a-key-of-sixteen-characters"
     shop.ratings([(Pseudonyms(key).of("raw-42"), "heat")], day=1)
     shop.build().publish(folder)
-    with pytest.raises(ReleaseError, match="RECSYS_PSEUDONYM_KEY"):
+    with pytest.raises(ConfigError, match="RECSYS_PSEUDONYM_KEY"):
         Release.open(folder.url).recommend("raw-42")
-    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", key)
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", f"{key}\n")
     assert "heat" not in {one.item_id for one in Release.open(folder.url).recommend("raw-42", k=20)}
+
+
+def test_a_raw_id_that_is_another_users_pseudonym_gets_nothing_of_that_user(
+    shop: Shop, folder: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "a-key-of-sixteen-characters"
+    pseudonym = Pseudonyms(key).of("raw-42")
+    shop.ratings([(pseudonym, "heat")], day=1)
+    shop.build().publish(folder)
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", key)
+    release = Release.open(folder.url)
+    assert release.recommend(pseudonym=pseudonym) == release.recommend(user="raw-42")
+    with pytest.raises(ReleaseError, match="has no history"):
+        release.recommend(user=pseudonym)
+
+
+def test_a_release_knows_another_key_from_its_own(
+    shop: Shop, folder: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "a-key-of-sixteen-characters"
+    shop.ratings([(Pseudonyms(key).of("raw-42"), "heat")], day=1)
+    remember_key(shop.at.pseudonyms, Pseudonyms(key))
+    shop.build().publish(folder)
+    release = Release.open(folder.url)
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", key)
+    assert release.recommend(user="raw-42", k=3)
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", "another-key-of-sixteen-characters")
+    with pytest.raises(ConfigError, match=f"another key .* of release {release.id}"):
+        release.recommend(user="raw-42")
+    assert key not in release.manifest.to_bytes().decode()
+
+
+def test_a_release_from_before_there_was_a_check_value_keeps_its_id(opened: Release) -> None:
+    assert b"pseudonym_key_check" not in opened.manifest.to_bytes()
+    assert opened.manifest.format < KEYED
 
 
 def test_an_export_holds_every_live_profile(opened: Release, tmp_path: Path) -> None:
@@ -137,9 +172,9 @@ def test_a_corrupt_object_is_refused_and_named(shop: Shop, storage: Storage, cac
     content = storage.read(f"objects/{file.sha256}")
     storage.write(f"objects/{file.sha256}", content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(ReleaseError, match=f"object {file.sha256} .* is corrupt"):
-        Release.open(storage.url, cache=cache).recommend("ann")
+        Release.open(storage.url, cache=cache).recommend(pseudonym="ann")
     storage.write(f"objects/{file.sha256}", content)
-    assert Release.open(storage.url, cache=cache).recommend("ann")
+    assert Release.open(storage.url, cache=cache).recommend(pseudonym="ann")
 
 
 def test_a_missing_object_is_refused_and_named(shop: Shop, storage: Storage, cache: Path) -> None:
@@ -188,11 +223,11 @@ def test_a_newer_format_is_refused_with_a_clear_word(shop: Shop, folder: FolderS
     manifest = shop.publish(folder).manifest
     import hashlib
 
-    newer = json.dumps(json.loads(manifest.to_bytes()) | {"format": 4, "wings": True}).encode()
+    newer = json.dumps(json.loads(manifest.to_bytes()) | {"format": 5, "wings": True}).encode()
     release = f"000001-{hashlib.sha256(newer).hexdigest()[:10]}"
     folder.write(f"releases/{release}/manifest.json", newer)
     with pytest.raises(
-        ReleaseError, match=r"has format 4, this Firstlight reads formats 1 to 3\n  remedy: upgrade"
+        ReleaseError, match=r"has format 5, this Firstlight reads formats 1 to 4\n  remedy: upgrade"
     ):
         Release.open(folder.url, release=release)
     pointer = json.loads(folder.read("CURRENT"))

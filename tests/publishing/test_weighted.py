@@ -78,7 +78,10 @@ def test_a_list_is_what_scoring_every_item_gives(shop: Shop, folder: Storage, ex
         assert release.recommend(history=history, k=3) == found[:3]
         seen = release.recommend(history=history, k=50, exclude_seen=False)
         assert [one.item_id for one in seen] == sorted(scores, key=lambda item: (-scores[item], item))
-    assert {one.item_id for one in release.recommend("ann", k=50)} == set(release.items) - {"alien", "jaws"}
+    assert {one.item_id for one in release.recommend(pseudonym="ann", k=50)} == set(release.items) - {
+        "alien",
+        "jaws",
+    }
     assert release.recommend(history=["dumbo", "jaws"], k=50) == release.recommend(history=["jaws"], k=50)
 
 
@@ -121,7 +124,7 @@ def test_a_ranker_that_the_release_does_not_hold_is_refused(
     other = Manifest.model_validate(content)
     folder.write(f"releases/{other.id}/manifest.json", other.to_bytes())
     with pytest.raises(ReleaseError, match="which it does not hold"):
-        Release.open(folder.url, release=other.id).recommend("ann")
+        Release.open(folder.url, release=other.id).recommend(pseudonym="ann")
 
 
 def test_damaged_weights_are_refused_and_similar_needs_none(shop: Shop, folder: Storage) -> None:
@@ -133,4 +136,4 @@ def test_damaged_weights_are_refused_and_similar_needs_none(shop: Shop, folder: 
     release = Release.open(folder.url)
     assert len(release.similar("alien", 3)) == 3
     with pytest.raises(ReleaseError, match=r"item_weights.npz.* is corrupt"):
-        release.recommend("ann")
+        release.recommend(pseudonym="ann")

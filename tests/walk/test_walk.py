@@ -101,7 +101,7 @@ def test_the_walk(house):
     assert house.encoded == 10 and len(second.items) == 60
     name = Pseudonyms(house.environment["RECSYS_PSEUDONYM_KEY"])
     for user in range(6):
-        best = second.recommend(name.of(f"user-{user}"), k=6)
+        best = second.recommend(pseudonym=name.of(f"user-{user}"), k=6)
         seen = {view["item_id"] for view in views(12) if view["user_id"] == f"user-{user}"}
         assert not seen & {scored.item_id for scored in best}
         assert int(best[0].item_id[1:]) % 6 == user, "a user who watches one subject gets that subject first"

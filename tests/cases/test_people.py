@@ -1,0 +1,135 @@
+"""What concerns people: another pseudonym key, personal columns in a catalogue."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from recsys.catalogue.parts import CATALOGUE, list_parts
+from recsys.catalogue.pseudonyms import Pseudonyms
+from recsys.cli import main
+from tests.cases.conftest import EVENTS, KEY, SHOP
+
+OTHER = "another-key-for-tests-9876543210"
+
+
+@pytest.mark.parametrize("around", ["{}\n", " {} ", "\t{}\r\n", "\ufeff{}"])
+def test_blanks_around_the_key_make_nobody_a_stranger(shop, monkeypatch, around):
+    known = {row["user"] for row in shop.interactions()}
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", around.format(KEY))
+    shop.land("interactions/more.jsonl", EVENTS[:5])
+    assert shop.ingest()["interactions/more.jsonl"]["status"] == "accepted"
+    assert "RECSYS_PSEUDONYM_KEY are left out" in shop.said
+    assert {row["user"] for row in shop.interactions()} == known
+
+
+def test_another_key_is_refused_before_anything_is_taken_in(shop, monkeypatch):
+    known = {row["user"] for row in shop.interactions()}
+    landed = shop.land("interactions/more.jsonl", [EVENTS[0] | {"user_id": "a new one"}])
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", OTHER)
+    said = shop.run("ingest", code=1).stderr
+    assert "RECSYS_PSEUDONYM_KEY is another key" in said and "remedy: set RECSYS_PSEUDONYM_KEY" in said
+    assert landed.exists() and {row["user"] for row in shop.interactions()} == known
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", KEY)
+    assert shop.ingest()["interactions/more.jsonl"]["status"] == "accepted"
+
+
+def test_quarantined_rows_are_not_signed_under_another_key(shop, monkeypatch):
+    shop.land("interactions/more.jsonl", [*EVENTS, EVENTS[0] | {"event": "two words"}])
+    part = shop.ingest()["interactions/more.jsonl"]["part"]
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", OTHER)
+    assert "is another key" in shop.run("quarantine", "retry", part, code=1).stderr
+    assert not list((shop.at.root / "landing/interactions").glob("retry-*"))
+
+
+def test_a_key_may_still_change_where_only_items_were_taken_in(empty_shop, monkeypatch):
+    empty_shop.land("catalogue/shop.jsonl", SHOP)
+    empty_shop.ingest()
+    assert not empty_shop.at.pseudonyms.exists()
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", OTHER)
+    empty_shop.land("interactions/events.jsonl", EVENTS)
+    assert empty_shop.ingest()["interactions/events.jsonl"]["status"] == "accepted"
+    record = json.loads(empty_shop.at.pseudonyms.read_text())
+    assert record == {"key_check": Pseudonyms(OTHER).key_check}
+    assert OTHER not in empty_shop.at.pseudonyms.read_text()
+
+
+PERSONAL = {
+    "User_ID": "u-4711",
+    "customerEmail": "jo@example.org",
+    "e-mail": "jo@example.org",
+    "Phone Number": "+49 30 1234567",
+    "customer name": "Jo Doe",
+    "Full Name": "Jo Doe",
+    "seller": {"contact": {"E_MAIL": "jo@example.org"}, "city": "Bonn"},
+}
+HELD = ("4711", "jo@example", "1234567", "Jo Doe")
+
+
+def test_personal_columns_are_left_out_and_named_and_no_row_is_lost(shop):
+    rows = [
+        {"item_id": f"n{n}", "title": f"Glass vase number {n}", "brand": "Blue", **PERSONAL} for n in range(5)
+    ]
+    rows.append({"item_id": "bad", **PERSONAL})  # no text: quarantined, with what may be kept of it
+    shop.land("catalogue/export.jsonl", rows)
+    became = shop.ingest()["catalogue/export.jsonl"]
+    assert (became["status"], became["n_rows"], became["quarantined"]) == ("accepted", 5, {"no_text": 1})
+    assert json.loads(shop.items()["n1"]["attributes"]) == {
+        "brand": "Blue",
+        "seller": {"contact": {}, "city": "Bonn"},
+    }
+    for name in (
+        "User_ID",
+        "customerEmail",
+        "e-mail",
+        "Phone Number",
+        "customer name",
+        "Full Name",
+        "seller.contact.E_MAIL",
+    ):
+        assert name in shop.said
+    quarantined = [
+        row for part in list_parts(shop.at.data, CATALOGUE) for row in part.quarantined().to_pylist()
+    ]
+    kept = json.dumps([*shop.items().values(), *quarantined], default=str)
+    page = (shop.at.data_docs / f"{became['part']}.html").read_text()
+    for value in HELD:
+        assert value not in kept + page
+
+
+def test_an_ordinary_shop_keeps_its_names_and_phones(shop):
+    ordinary = {
+        "name": "Vase",
+        "brand_name": "Blue",
+        "phone_model": "X1",
+        "headphones": "yes",
+        "contactless": "no",
+    }
+    shop.land("catalogue/plain.jsonl", [{"item_id": "n1", "title": "Glass vase", **ordinary}])
+    assert shop.ingest()["catalogue/plain.jsonl"]["status"] == "accepted"
+    assert json.loads(shop.items()["n1"]["attributes"]) == ordinary
+    assert "about people" not in shop.said
+
+
+def test_interactions_that_land_in_the_catalogue_are_refused_and_leave_no_user(shop):
+    shop.land(
+        "catalogue/wrong.jsonl",
+        [event | {"user_id": f"jo-{n}@example.org"} for n, event in enumerate(EVENTS)],
+    )
+    assert shop.ingest()["catalogue/wrong.jsonl"]["status"] == "refused"
+    left = [
+        path for folder in ("data", "var") for path in (shop.at.root / folder).rglob("*") if path.is_file()
+    ]
+    assert not [path for path in left if b"@example.org" in path.read_bytes()]
+
+
+def test_doctor_tells_another_key_and_blanks_around_the_right_one(shop, monkeypatch):
+    def finding():
+        result = CliRunner().invoke(main, ["doctor", "--json"])
+        return next(one for one in json.loads(result.stdout) if one["check"] == "pseudonym key")
+
+    assert finding()["verdict"] == "ok"
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", f"{KEY}\n")
+    assert finding()["verdict"] == "warn"
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", OTHER)
+    assert (finding()["verdict"], "another key" in finding()["seen"]) == ("fail", True)
