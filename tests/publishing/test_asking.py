@@ -89,7 +89,7 @@ def test_unknown_ids_of_a_history_are_named_as_they_are(opened):
 @pytest.mark.parametrize("k", [0, -1])
 def test_a_list_shorter_than_one_is_refused(k, opened):
     for ask in (
-        lambda: opened.recommend("ann", k=k),
+        lambda: opened.recommend(pseudonym="ann", k=k),
         lambda: opened.similar("jaws", k),
         lambda: opened.search("x", k),
     ):
@@ -99,7 +99,7 @@ def test_a_list_shorter_than_one_is_refused(k, opened):
 
 def test_a_list_is_never_longer_than_the_release(opened):
     n = len(opened.items)
-    assert len(opened.recommend("ann", k=10**15, exclude_seen=False)) == n
+    assert len(opened.recommend(pseudonym="ann", k=10**15, exclude_seen=False)) == n
     assert len(opened.similar("jaws", np.int64(10**12))) == n - 1
     with pytest.raises(TypeError):
         list_length(2.5, n)
