@@ -15,8 +15,9 @@ import yaml
 from recsys import dvc
 from recsys.artifacts import Artifacts
 from recsys.encoders import EncoderReference
-from recsys.errors import ArtifactMissing, ConfigError, Overtaken, ReleaseError
+from recsys.errors import ArtifactMissing, ConfigError, Overtaken
 from recsys.publishing import Manifest, Published, Publisher, ReleaseStore, publish, turn
+from recsys.publishing.recorded import recorded
 from recsys.registry import n_interactions
 from recsys.registry.record import COMMIT_FILE, code_commit
 from recsys.settings import Settings
@@ -33,7 +34,7 @@ ATTEMPTS = 10
 """Times that somebody may publish while arrivals wait."""
 STAGES = ("index", "users")
 """With what they need, all that a release is made of."""
-DATA, LOCK = "data.dvc", "dvc.lock"
+DATA = "data.dvc"
 TRAINING = "train_challenger"
 """Kind of the workspaces that are made to train."""
 BEGUN = "var/begun"
@@ -85,7 +86,7 @@ def make_release_workspace(storage: Storage, at: Artifacts, into: Path) -> Artif
         ReleaseError: nothing has been published, or the release has no record of its data.
         StorageError: DVC could not bring the data.
     """
-    pinned = _data_of(_newest(storage))
+    pinned = recorded(_newest(storage))
     root = into.resolve()
     _remove(root.parent, _kind(root), [path for path in _beside(root) if path != root])
     return _made(at, into, {}, pinned)
@@ -162,7 +163,7 @@ def _follow(storage: Storage, at: Artifacts, publisher: Publisher, champion: str
     head = _newest(storage)
     if head.encoder.hash == champion:
         return Published(head.id, "unchanged", head, 0, rebased=False)
-    _pin(at, _data_of(head)[DATA])
+    _pin(at, recorded(head)[DATA])
     dvc.reproduce(at.root, STAGES)
     try:
         return publish(storage, at, replace(publisher, new_encoder=True, onto=head.id))
@@ -191,17 +192,6 @@ def _newest(storage: Storage) -> Manifest:
     """The newest release: under a hold the one that waits."""
     store = ReleaseStore(storage)
     return store.manifest(store.current().current.head)
-
-
-def _data_of(release: Manifest) -> dict[str, str]:
-    """File name -> text: which data a release was made of."""
-    found = release.provenance
-    if found.data_dvc is None:
-        raise ReleaseError(
-            f"release {release.id} was published from a workspace without data.dvc",
-            remedy="publish from a workspace with DVC (`dvc init`), then try again",
-        )
-    return {DATA: found.data_dvc} | ({LOCK: found.dvc_lock} if found.dvc_lock else {})
 
 
 def _made(

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +22,17 @@ from scipy.sparse import csr_array
 from recsys.encoders.reference import HEAD, TERMS
 from recsys.encoders.tfidf import TfidfEncoder, tfidf_of
 from recsys.errors import EncoderError
+from recsys.storage.arrays import read_arrays
 from recsys.storage.atomic import write_whole
 
 # Shape suffixes: N texts, L width of the base encoder, M landmarks, V terms, D directions.
 Real = TypeVar("Real", np.float32, np.float64)
 HEAD_VERSION = 2
 """1 is read as 2 is. A head of version 2 may hold dimensions that remember texts, as was tried: those are refused."""
+ARRAYS = ("idf", "words_data", "words_indices", "words_indptr", "vectors", "projection")
+"""Of head.npz; one with others, such as texts that it remembers, was tried and is refused."""
+MAX_CHARACTERS = 16
+"""Longest character n-gram."""
 BLOCK_ROWS = 256
 """Texts multiplied at once: bounds memory."""
 
@@ -174,23 +178,35 @@ class KernelHead:
                     f"{folder / TERMS} is of version {said['version']}, newest known is {HEAD_VERSION}",
                     remedy="update Firstlight",
                 )
-            with (folder / HEAD).open("rb") as file, np.load(file, allow_pickle=False) as saved:
-                arrays = {name: saved[name] for name in saved.files}
-            if "memory_rows" in arrays:
-                raise EncoderError(
-                    f"{folder / HEAD} remembers texts, which heads no longer do",
-                    remedy="train the challenger again; releases with this encoder need the Firstlight that made them",
-                )
-            characters = said["characters"]
-            lexical = tfidf_of(said["terms"], arrays["idf"], tuple(characters) if characters else None)
-            shape = (len(arrays["vectors"]), len(said["terms"]))
-            words_MV = csr_array(
-                (arrays["words_data"], arrays["words_indices"], arrays["words_indptr"]), shape=shape
-            )
-            kernel = Kernel(lexical, float(said["lexical_share"]), float(said["gamma"]))
-            return cls(kernel, words_MV, arrays["vectors"], arrays["projection"])
-        except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
+            return cls._of(said, read_arrays(folder / HEAD, ARRAYS))
+        except (OSError, KeyError, TypeError, ValueError, RecursionError, MemoryError) as error:
             raise EncoderError(
                 f"{folder} has no readable head: {error}",
                 remedy=f"delete {folder} and run recsys fetch-champion, or dvc repro finetune for a challenger",
             ) from error
+
+    @classmethod
+    def _of(cls, said: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> "KernelHead":
+        """Join both files; a ValueError where they do not fit together or hold what is no number."""
+        terms, characters = said["terms"], said["characters"]
+        vectors_ML, projection_MD, idf_V = arrays["vectors"], arrays["projection"], arrays["idf"]
+        n, n_terms = len(vectors_ML), len(terms)
+        if not all(isinstance(term, str) for term in terms) or len(set(terms)) != n_terms:
+            raise ValueError(f"{TERMS} names a term twice, or one that is no text")
+        if characters is not None and not 1 <= characters[0] <= characters[1] <= MAX_CHARACTERS:
+            raise ValueError(f"{TERMS} has character n-grams of {characters}")
+        shapes = (vectors_ML.ndim, projection_MD.ndim, len(projection_MD), idf_V.shape)
+        if shapes != (2, 2, n, (n_terms,)):
+            raise ValueError(f"{HEAD} holds arrays that do not fit {n} landmarks and {n_terms} terms")
+        for name in ("vectors", "projection", "idf", "words_data"):
+            if arrays[name].dtype != np.float32 or not np.isfinite(arrays[name]).all():
+                raise ValueError(f"{name} in {HEAD} is not of finite float32 numbers")
+        words_MV = csr_array(
+            (arrays["words_data"], arrays["words_indices"], arrays["words_indptr"]), shape=(n, n_terms)
+        )
+        words_MV.check_format(full_check=True)  # what points outside would be read from foreign memory
+        lexical = tfidf_of(terms, idf_V, (characters[0], characters[1]) if characters else None)
+        kernel = Kernel(lexical, float(said["lexical_share"]), float(said["gamma"]))
+        if not (0 <= kernel.lexical_share <= 1 and 0 <= kernel.gamma < np.inf):
+            raise ValueError(f"{TERMS} has lexical_share {kernel.lexical_share} and gamma {kernel.gamma}")
+        return cls(kernel, words_MV, vectors_ML, projection_MD)

@@ -17,12 +17,15 @@ from pydantic import (
 
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.storage.atomic import write_whole
+from recsys.storage.names import PlainName, Sha256
 
 TOKENIZER = "tokenizer.json"
 MODEL = "model.xml"
 HEAD = "head.npz"
 TERMS = "head.json"
 ITEM_WEIGHTS = "item_weights.npz"
+MAX_DIM = 65_536
+"""Of a vector; wider ones would not be profiles, but a way to fill the memory."""
 STAGING = ".packing-"
 """Begins the names of folders in the making."""
 REFERENCE = "encoder.json"
@@ -43,10 +46,10 @@ class PackedFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
-    size: int
+    name: PlainName
+    size: int = Field(ge=0)
     """Bytes."""
-    sha256: str
+    sha256: Sha256
 
     @classmethod
     def of(cls, path: Path) -> "PackedFile":
@@ -61,9 +64,9 @@ class EncoderReference(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    hash: str = Field(pattern="^[0-9a-f]{64}$")
+    hash: Sha256
     """Of the recipe: the same on every machine."""
-    dim: int = Field(gt=0)
+    dim: int = Field(gt=0, le=MAX_DIM)
     max_tokens: int = Field(gt=2)
     pooling: Literal["mean", "cls"]
     precision: Literal["float32", "int8"]

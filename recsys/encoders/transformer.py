@@ -33,6 +33,7 @@ class TransformerEncoder:
         self._batch_tokens = batch_tokens
         self._tokenizer = load_tokenizer(folder / TOKENIZER, reference.max_tokens)
         self._request = compile_request(folder / MODEL)
+        _require_shape(self._request, folder / MODEL, reference.dim)
 
     def encode(
         self, texts: Sequence[str], on_progress: Callable[[int], None] | None = None
@@ -78,6 +79,18 @@ class TransformerEncoder:
         if not (off < UNIT_TOLERANCE).all():  # NaN compares false
             text = texts[int(np.nan_to_num(off, nan=np.inf).argmax())]
             raise EncoderError(f"encoder {self.hash[:10]} gives no unit vector for {text[:80]!r}")
+
+
+def _require_shape(request: Any, path: Path, dim: int) -> None:  # noqa: ANN401  an openvino.InferRequest
+    """One input of token ids, one output of vectors of the width that the reference says."""
+    model = request.get_compiled_model()
+    shapes = [one.partial_shape for one in (*model.inputs, *model.outputs)]
+    wanted = f"[?,{dim}]"
+    if len(model.inputs) != 1 or [str(shape) for shape in shapes[1:]] != [wanted]:
+        raise EncoderError(
+            f"{path} takes and gives {', '.join(map(str, shapes))}, not token ids and vectors {wanted}",
+            remedy=f"delete {path.parent} and run recsys fetch-champion",
+        )
 
 
 def load_tokenizer(path: Path, max_tokens: int) -> Any:  # noqa: ANN401  a tokenizers.Tokenizer
@@ -141,6 +154,11 @@ def open_encoder(reference: EncoderReference, encoders: Path, batch_tokens: int)
         from recsys.encoders.head import KernelHead
 
         head = KernelHead.load(folder)
+        if head.dim != reference.dim:
+            raise EncoderError(
+                f"the head in {folder} makes profiles of width {head.dim}, not {reference.dim}",
+                remedy=f"delete {folder} and run recsys fetch-champion",
+            )
         base = reference.model_copy(update={"dim": head.base_dim})
         return FusedEncoder(TransformerEncoder(base, folder, batch_tokens), head, reference)
     except RuntimeError as error:  # what openvino raises

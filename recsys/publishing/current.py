@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field
 
 from recsys.errors import ReleaseError
-from recsys.publishing.release import FORMAT, Frozen, refuse_newer
+from recsys.publishing.release import FORMAT, Frozen, ReleaseId, refuse_newer
 
 
 class Hold(Frozen):
@@ -14,7 +14,7 @@ class Hold(Frozen):
 
     who: str
     why: str
-    head: str
+    head: ReleaseId
     """The newest release that was built; `resume` swaps to it."""
 
 
@@ -22,7 +22,7 @@ class Current(Frozen):
     """The pointer: which release readers get."""
 
     format: Literal[1] = FORMAT
-    release: str
+    release: ReleaseId
     generation: int
     """Grows by one with every change."""
     nonce: str
@@ -60,6 +60,6 @@ class Current(Frozen):
             plain = json.loads(content)
             refuse_newer(plain, f"CURRENT in {where}")
             return cls.model_validate(plain)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             remedy = "restore CURRENT from a backup; releases/ holds the releases it may name"
             raise ReleaseError(f"CURRENT in {where} is damaged: {error}", remedy=remedy) from error

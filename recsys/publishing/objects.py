@@ -1,7 +1,8 @@
 """Objects of a release as local files: in place where the store is a folder, else in a content-addressed cache."""
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +15,15 @@ from numpy.typing import NDArray
 
 from recsys.errors import ReleaseError
 from recsys.profiles import Latest, Segment, latest
-from recsys.profiles.users import Histories, load_histories
-from recsys.publishing.release import File, Manifest
+from recsys.profiles.items import SCHEMA
+from recsys.profiles.users import HISTORY_SCHEMA, Histories, load_histories
+from recsys.publishing.release import File, Manifest, ReleasedSegment
 from recsys.publishing.store import object_key
 from recsys.retrieval.segments import PAD, IndexedSegment, SegmentSearcher
 from recsys.storage import FolderStorage, Storage
+from recsys.storage.arrays import read_array
+
+UNREADABLE = "open another release, or publish again after dvc repro index users"
 
 
 @dataclass(frozen=True)
@@ -95,14 +100,27 @@ class Profiles:
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
         """In part order, rows only: the vectors' files are not touched."""
-        return tuple(
-            Segment(s.name, s.parts, self.files.path(s.rows), Path()) for s in self.manifest.segments
-        )
+        found = []
+        for released in self.manifest.segments:
+            path = self.files.path(released.rows)
+            with self._reading(released.rows):
+                require_rows(path, released)
+            found.append(Segment(released.name, released.parts, path, Path()))
+        return tuple(found)
 
     @cached_property
     def latest(self) -> Latest:
         """Which row of which segment is live for each item."""
-        return latest(self.segments)
+        found = latest(self.segments)
+        n_items = np.array([released.n_items for released in self.manifest.segments], np.int64)
+        beyond = found.row_of_item >= n_items[found.segment_of_item]
+        if beyond.any():
+            released = self.manifest.segments[int(found.segment_of_item[int(beyond.argmax())])]
+            raise ReleaseError(
+                f"segment {released.name} has a live row beyond its {released.n_items} vectors",
+                remedy=UNREADABLE,
+            )
+        return found
 
     @cached_property
     def row_of_item(self) -> dict[str, int]:
@@ -117,7 +135,12 @@ class Profiles:
     @cached_property
     def histories(self) -> Histories:
         """Who has met what."""
-        return load_histories([self.files.path(history.file) for history in self.manifest.histories])
+        files = [history.file for history in self.manifest.histories]
+        paths = [self.files.path(file) for file in files]
+        for file, path in zip(files, paths, strict=True):
+            with self._reading(file):
+                require_columns(path, HISTORY_SCHEMA)
+        return load_histories(paths)
 
     def items_of_parts(self, parts: Collection[str]) -> NDArray[np.bool_]:
         """Which live items have their newest row from one of these landed parts, [I]."""
@@ -150,20 +173,76 @@ class Profiles:
 
     def gram(self) -> NDArray[np.float64]:
         """XᵀX of the users' ridge, [d, d]."""
-        gram: NDArray[np.float64] = np.load(self.files.path(self.manifest.users.gram))
-        return gram
+        file, dim = self.manifest.users.gram, self.manifest.encoder.dim
+        path = self.files.path(file)
+        with self._reading(file):
+            gram = read_array(path, (dim, dim), "float64")
+            if not np.isfinite(gram.astype(np.float64)).all():
+                raise ValueError("holds a number that is not finite")
+        return gram.astype(np.float64, copy=False)
 
     def _indexed(self, position: int) -> IndexedSegment:
         released = self.manifest.segments[position]
-        segment = Segment("", (), Path(), self.files.path(released.vectors))
-        vectors = segment.vectors()
-        if len(vectors) != released.n_items:
-            raise ReleaseError(
-                f"segment {released.name} has {len(vectors)} vectors for {released.n_items} items",
-                remedy="publish again after `dvc repro`",
-            )
+        path = self.files.path(released.vectors)
+        with self._reading(released.vectors):
+            shape = (released.n_items, self.manifest.encoder.dim)
+            vectors = read_array(path, shape, "float32", in_place=True)
         index = self.files.path(released.index.file) if released.index.file else None
-        return IndexedSegment(vectors, index)
+        return IndexedSegment(vectors.astype(np.float32, copy=False), index)
+
+    @contextmanager
+    def _reading(self, file: File) -> Iterator[None]:
+        """Name the file whose bytes are what the checksum says, and still not what a release holds."""
+        try:
+            yield
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            raise ReleaseError(
+                f"{file.name} of release {self.manifest.id} (object {file.sha256}) {error}", remedy=UNREADABLE
+            ) from error
+
+
+def require_rows(path: Path, released: ReleasedSegment) -> None:
+    """See from its footer that a segment's rows file has the rows and columns that the manifest promises.
+
+    Args:
+        path: the file.
+        released: the manifest's entry.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it has others.
+        pyarrow.ArrowException: it is no parquet file.
+    """
+    n_rows = require_columns(path, SCHEMA)
+    if n_rows != released.n_items + released.n_deleted:
+        raise ValueError(f"has {n_rows} rows, not {released.n_items} items and {released.n_deleted} deletes")
+
+
+def require_columns(path: Path, schema: pa.Schema) -> int:
+    """See from its footer that a parquet file has the columns of `schema`, in their types.
+
+    Args:
+        path: the file.
+        schema: what it must have.
+
+    Returns:
+        Number of rows.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it has others.
+        pyarrow.ArrowException: it is no parquet file.
+    """
+    with pq.ParquetFile(path) as opened:
+        found = opened.schema_arrow
+        wrong = [
+            field.name
+            for field in schema
+            if field.name not in found.names or found.field(field.name) != field
+        ]
+        if wrong:
+            raise ValueError(f"has no column {wrong[0]} of type {schema.field(wrong[0]).type}")
+        return int(opened.metadata.num_rows)
 
 
 def count_rows(path: Path) -> tuple[int, int]:

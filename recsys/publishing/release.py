@@ -3,12 +3,13 @@
 import hashlib
 import json
 import re
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from recsys.encoders import EncoderReference
 from recsys.errors import ReleaseError
+from recsys.storage.names import PlainName, Sha256
 
 FORMAT: Literal[1] = 1
 """Raised when an older reader could misunderstand what it reads; a newer one is refused with a clear word."""
@@ -20,7 +21,9 @@ KEYED: Literal[4] = 4
 """Format of a release that says which key made its pseudonyms."""
 DOT, BY_ITEM_WEIGHTS = {"name": "dot"}, {"name": "item_weights"}
 """Rankers: the inner product as it is, or corrected by the item weights among the encoder's files."""
-RELEASE_ID = re.compile(r"\d{6,}-[0-9a-f]{10}")
+RELEASE_ID = re.compile(r"[0-9]{6,12}-[0-9a-f]{10}")
+ReleaseId = Annotated[str, StringConstraints(pattern=rf"\A{RELEASE_ID.pattern}\z")]
+Count = Annotated[int, Field(ge=0)]
 
 
 class Frozen(BaseModel):
@@ -32,11 +35,11 @@ class Frozen(BaseModel):
 class File(Frozen):
     """One object of the store."""
 
-    name: str
+    name: PlainName
     """Name that it had in the workspace."""
-    size: int
+    size: Count
     """Bytes."""
-    sha256: str
+    sha256: Sha256
     """Of its bytes, in hex; its key in the store is objects/<sha256>."""
 
 
@@ -61,11 +64,11 @@ class SegmentIndex(Frozen):
 class ReleasedSegment(Frozen):
     """Item profiles of one part, or of several that were merged."""
 
-    name: str
-    parts: tuple[str, ...]
+    name: PlainName
+    parts: tuple[PlainName, ...]
     """Landed parts whose rows it holds."""
-    n_items: int
-    n_deleted: int
+    n_items: Count
+    n_deleted: Count
     rows: File
     vectors: File
     index: SegmentIndex
@@ -74,8 +77,8 @@ class ReleasedSegment(Frozen):
 class ReleasedHistory(Frozen):
     """Who met what, of one part, or of several that were merged."""
 
-    part: str
-    parts: tuple[str, ...]
+    part: PlainName
+    parts: tuple[PlainName, ...]
     """Landed parts whose pairs it holds."""
     file: File
 
@@ -85,9 +88,9 @@ class ReleasedUsers(Frozen):
 
     gram: File
     """float64 [d, d], XᵀX over the items that have an interaction."""
-    ridge_lambda: float
-    n_users: int
-    n_items: int
+    ridge_lambda: float = Field(gt=0)
+    n_users: Count
+    n_items: Count
     """Live items that have an interaction."""
 
 
@@ -101,10 +104,11 @@ class SmokeQuery(Frozen):
 class LandedFile(Frozen):
     """Where a part came from."""
 
-    part: str
+    part: PlainName
     kind: str
     source: str
-    sha256: str
+    """The landed file's name, as its producer wrote it: to be shown, never a path."""
+    sha256: Sha256
     arrived_at: str
     n_rows: int
     n_quarantined: int
@@ -124,7 +128,7 @@ class ModelVersion(Frozen):
 class PartReport(Frozen):
     """Data docs of one part."""
 
-    part: str
+    part: PlainName
     file: File
 
 
@@ -144,8 +148,8 @@ class Manifest(Frozen):
     """One release. No clock and no address in it: the same content under the same parent is the same release."""
 
     format: Literal[1, 2, 3, 4] = FORMAT
-    sequence: int
-    parent: str | None
+    sequence: Count
+    parent: ReleaseId | None
     preprocessing: Preprocessing
     code_commit: str
     encoder: EncoderReference
@@ -194,17 +198,20 @@ class Manifest(Frozen):
             raise ReleaseError(f"the manifest of release {release} fails its checksum", remedy=remedy)
         try:
             plain = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ReleaseError(f"the manifest of release {release} is not JSON", remedy=remedy) from error
         refuse_newer(plain, f"release {release}", KEYED)
         try:
-            return cls.model_validate(plain)
+            found = cls.model_validate(plain)
         except ValidationError as error:
             fault = error.errors()[0]
             place = ".".join(map(str, fault["loc"]))
             raise ReleaseError(
                 f"the manifest of release {release}: {place}: {fault['msg']}", remedy=remedy
             ) from error
+        if found.id != release:
+            raise ReleaseError(f"the manifest of release {release} is that of {found.id}", remedy=remedy)
+        return found
 
     def files(self) -> tuple[File, ...]:
         """Every object that the release needs, each once, sorted by checksum."""

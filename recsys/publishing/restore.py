@@ -7,6 +7,7 @@ from recsys.artifacts import Artifacts
 from recsys.dvc import adopt_settings, pull
 from recsys.errors import ReleaseError
 from recsys.publishing.publish import published
+from recsys.publishing.recorded import DATA_DVC, DVC_LOCK, recorded
 from recsys.publishing.store import ReleaseStore
 from recsys.storage import Storage
 from recsys.storage.atomic import write_whole
@@ -31,8 +32,8 @@ def restore(storage: Storage, release: str, at: Artifacts, folder: Path | None) 
             workspace holds parts that are not published yet.
         StorageError: DVC could not bring it back.
     """
-    provenance = ReleaseStore(storage).manifest(release).provenance
-    if provenance.data_dvc is None or provenance.dvc_lock is None:
+    record = recorded(ReleaseStore(storage).manifest(release))
+    if DVC_LOCK not in record:
         raise ReleaseError(
             f"release {release} was published from a workspace without data.dvc and dvc.lock",
             remedy="choose a release that was built by dvc repro",
@@ -42,8 +43,8 @@ def restore(storage: Storage, release: str, at: Artifacts, folder: Path | None) 
         _refuse_unpublished(at)
     else:
         _new_workspace(at, target)
-    write_whole(target.data_dvc, provenance.data_dvc.encode())
-    write_whole(target.dvc_lock, provenance.dvc_lock.encode())
+    write_whole(target.data_dvc, record[DATA_DVC].encode())
+    write_whole(target.dvc_lock, record[DVC_LOCK].encode())
     pull(target.root, TARGETS)
     return target.root
 

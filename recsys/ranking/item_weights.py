@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +25,13 @@ from scipy.sparse import csc_array, csr_array
 
 from recsys.encoders.reference import ITEM_WEIGHTS
 from recsys.errors import EncoderError
+from recsys.storage.arrays import read_arrays
 from recsys.storage.atomic import write_whole
 
 # Shape suffixes: U users, I items, N items asked, T known items, C candidates.
 ITEM_WEIGHTS_VERSION = 1
 """Raise it when the same file would order lists otherwise, and let `load` refuse those before."""
+ARRAYS = ("version", "digests", "data", "indices", "indptr", "factor", "n_items")
 DIGEST_DIGITS = 32
 """Of SHA-256 in hex: 128 bits."""
 UNKNOWN = -1
@@ -127,20 +129,47 @@ class ItemWeights:
             EncoderError: it is missing or damaged, or was written by a newer version.
         """
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
-                if saved["version"] > ITEM_WEIGHTS_VERSION:
-                    raise EncoderError(
-                        f"{path} is of version {saved['version']}, newest known is {ITEM_WEIGHTS_VERSION}",
-                        remedy="update Firstlight",
-                    )
-                n = len(saved["digests"])
-                weights_TT = csr_array((saved["data"], saved["indices"], saved["indptr"]), shape=(n, n))
-                return cls(saved["digests"], weights_TT, saved["factor"], int(saved["n_items"]))
-        except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
+            saved = read_arrays(path, ARRAYS)
+            if _scalar(saved["version"]) > ITEM_WEIGHTS_VERSION:
+                raise EncoderError(
+                    f"{path} is of version {saved['version']}, newest known is {ITEM_WEIGHTS_VERSION}",
+                    remedy="update Firstlight",
+                )
+            return cls._of(saved)
+        except (OSError, KeyError, TypeError, ValueError, MemoryError) as error:
             raise EncoderError(
                 f"{path} holds no readable item weights: {error}",
                 remedy=f"delete {path.parent} and run recsys fetch-champion, or dvc repro finetune for a challenger",
             ) from error
+
+    @classmethod
+    def _of(cls, saved: dict[str, NDArray[Any]]) -> "ItemWeights":
+        """Join the arrays; a ValueError where they do not fit together or hold what is no number."""
+        digests_T, factor_T, n_items = saved["digests"], saved["factor"], _scalar(saved["n_items"])
+        n = len(digests_T)
+        if (
+            digests_T.dtype != np.dtype(f"S{DIGEST_DIGITS}")
+            or not n
+            or (digests_T[:-1] >= digests_T[1:]).any()
+        ):
+            raise ValueError("its digests are not ascending")
+        if (
+            factor_T.dtype != np.float32
+            or factor_T.shape != (n,)
+            or not ((factor_T > 0) & (factor_T < np.inf)).all()
+        ):
+            raise ValueError("its factors are not positive numbers, one for each item")
+        if saved["data"].dtype != np.float32 or not np.isfinite(saved["data"]).all() or n_items < 1:
+            raise ValueError("its weights are not of finite float32 numbers")
+        weights_TT = csr_array((saved["data"], saved["indices"], saved["indptr"]), shape=(n, n))
+        weights_TT.check_format(full_check=True)  # what points outside would be read from foreign memory
+        return cls(digests_T, weights_TT, factor_T, n_items)
+
+
+def _scalar(value: NDArray[Any]) -> int:
+    if value.shape != () or value.dtype.kind not in "iu":
+        raise ValueError("it lacks a whole number where one belongs")
+    return int(value)
 
 
 def digests(item_ids: Sequence[str]) -> NDArray[np.bytes_]:

@@ -1,5 +1,6 @@
 """The registry of encoders and releases in MLflow. Aliases, not stages; files, never pickles."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,7 +212,13 @@ def download(uri: str, encoder: RegisteredEncoder, into: Path) -> Path:
 
     Raises:
         RegistryUnreachable: MLflow is out of reach or lacks the files.
+        RegistryError: the version's tag is no hash, and would name a folder elsewhere.
     """
+    if not re.fullmatch("[0-9a-f]{64}", encoder.hash):
+        raise RegistryError(
+            f"version {encoder.version} of {encoder.model} has tag {HASH_TAG} {encoder.hash[:80]!r}, which is no hash",
+            remedy="give the alias to a version that Firstlight registered: `recsys ledger` lists those it had",
+        )
     into.mkdir(parents=True, exist_ok=True)
     staging = into / f".tmp-{uuid4().hex}"
     staging.mkdir()

@@ -1,30 +1,26 @@
-"""Search over many segments, in place: exact where they are small, HNSW or IVF above a size; only faiss importer.
+"""Search over many segments, in place: exact where they are small, HNSW or IVF above a size.
 
 The newest row of an item wins and deleted items are gone: both are settled by `Latest`. An index is asked for more
 places than are wanted, what is not allowed is left out, and where too little remains the search is exact: a list is
 never short while there are items left, and never of what a filtered walk through a graph happens to meet.
 """
 
-import logging
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.profiles import Latest
 from recsys.retrieval.in_place import NOISE, best_places
+from recsys.retrieval.index_file import IndexFile
 from recsys.retrieval.params import IndexParams
 
 # Shape suffixes: Q queries, K list length, D dimension, N vectors of one segment, I live items, B rows of a block.
 PAD = -1
-INDEX_VERSION = 1
-"""Part of every index key; raise it when the same vectors and params would give another file."""
 RECALL_AT = 10
 RARE_ROWS = 50_000
 """Up to so many rows are searched exactly where they are less than half of a segment."""
@@ -52,32 +48,6 @@ class Found:
     """Positions in `Latest.item_ids`, best first; PAD where there are fewer than K items."""
     scores_QK: NDArray[np.float64]
     """Inner products; -inf beside PAD."""
-
-
-def index_kind(n: int, params: IndexParams) -> Literal["exact", "hnsw", "ivf"]:
-    """How a segment of `n` vectors is searched."""
-    return "exact" if n < params.exact_below else params.kind
-
-
-def build_index(vectors_ND: NDArray[np.float32], params: IndexParams) -> bytes | None:
-    """Build the index file of one segment; the same vectors and params give the same bytes.
-
-    Args:
-        vectors_ND: the segment's live vectors.
-        params: size, kind and settings; those of the search are kept in the file.
-
-    Returns:
-        A faiss file, or None where the segment is small enough for exact search.
-    """
-    kind = index_kind(len(vectors_ND), params)
-    if kind == "exact":
-        return None
-    faiss = _faiss()
-    dense = np.ascontiguousarray(vectors_ND, dtype=np.float32)
-    with _one_thread(faiss):  # threads would link HNSW's nodes in another order each time
-        index = _hnsw(faiss, dense, params) if kind == "hnsw" else _ivf(faiss, dense, params)
-        content: bytes = faiss.serialize_index(index).tobytes()
-    return content
 
 
 def index_recall(vectors_ND: NDArray[np.float32], index: Path, params: IndexParams) -> float:
@@ -225,66 +195,9 @@ class SegmentSearcher:
         return best
 
     @cached_property
-    def _indexes(self) -> dict[int, "_Index"]:
+    def _indexes(self) -> dict[int, IndexFile]:
         return {
-            position: _Index(segment.index)
+            position: IndexFile(segment.index, *segment.vectors.shape)
             for position, segment in enumerate(self.segments)
             if segment.index is not None
         }
-
-
-class _Index:
-    """One faiss file, memory-mapped."""
-
-    def __init__(self, path: Path) -> None:
-        faiss = _faiss()
-        self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-        self._is_hnsw = isinstance(self._index, faiss.IndexHNSW)
-
-    def search(self, queries: NDArray[np.float32], width: int) -> NDArray[np.int64]:
-        """Rows, best first, PAD where the index gave up: [Q, width]."""
-        faiss = _faiss()
-        if self._is_hnsw:
-            params = faiss.SearchParametersHNSW(efSearch=max(self._index.hnsw.efSearch, width))
-        else:
-            params = faiss.SearchParametersIVF(nprobe=self._index.nprobe)
-        _, rows = self._index.search(queries, width, params=params)
-        found: NDArray[np.int64] = rows
-        return found
-
-
-def _hnsw(faiss: Any, dense: NDArray[np.float32], params: IndexParams) -> Any:  # noqa: ANN401  untyped library
-    index = faiss.IndexHNSWFlat(dense.shape[1], params.hnsw_m, faiss.METRIC_INNER_PRODUCT)
-    index.hnsw.efConstruction = params.hnsw_ef_construction
-    index.hnsw.efSearch = params.hnsw_ef_search
-    index.add(dense)
-    return index
-
-
-def _ivf(faiss: Any, dense: NDArray[np.float32], params: IndexParams) -> Any:  # noqa: ANN401  untyped library
-    lists = min(params.ivf_lists, max(1, len(dense) // 39))  # faiss wants 39 vectors per cell to learn from
-    index = faiss.IndexIVFFlat(
-        faiss.IndexFlatIP(dense.shape[1]), dense.shape[1], lists, faiss.METRIC_INNER_PRODUCT
-    )
-    index.cp.seed = params.seed
-    index.train(dense)
-    index.add(dense)
-    index.nprobe = min(params.ivf_probes, lists)
-    return index
-
-
-@contextmanager
-def _one_thread(faiss: Any) -> Iterator[None]:  # noqa: ANN401  untyped library
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
-
-
-def _faiss() -> Any:  # noqa: ANN401  untyped library
-    logging.getLogger("faiss").setLevel(logging.WARNING)
-    import faiss
-
-    return faiss

@@ -35,7 +35,8 @@ def run(settings: Settings, at: Artifacts) -> None:
 def _entry(
     segment: Segment, params: IndexParams, at: Artifacts, known: dict[str, dict[str, object]]
 ) -> dict[str, object]:
-    from recsys.retrieval.segments import build_index, index_kind, index_recall
+    from recsys.retrieval.index_file import build_index, index_kind
+    from recsys.retrieval.segments import index_recall
 
     vectors = segment.vectors()
     kind = index_kind(len(vectors), params)
@@ -62,7 +63,7 @@ def _entry(
 
 def _key(kind: str, params: IndexParams) -> str:
     """First 16 hex of the SHA-256 over what shapes the file; the segment's name already says which vectors."""
-    from recsys.retrieval.segments import INDEX_VERSION
+    from recsys.retrieval.index_file import INDEX_VERSION
 
     shaping = {k: v for k, v in params.model_dump().items() if k.startswith(f"{kind}_")}
     measuring = {"recall_queries": params.recall_queries, "seed": params.seed}

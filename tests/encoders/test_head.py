@@ -151,7 +151,7 @@ def test_a_head_that_remembers_texts_is_refused(tmp_path):
     np.savez(
         path, **arrays, memory_digests=np.array(["0" * 32], "S32"), memory_rows=np.ones((1, 2), np.float32)
     )
-    with pytest.raises(EncoderError, match=r"remembers texts(.|\n)*train the challenger again"):
+    with pytest.raises(EncoderError, match=r"memory_rows(.|\n)*dvc repro finetune"):
         KernelHead.load(tmp_path)
 
 
@@ -167,3 +167,30 @@ def test_a_head_of_a_newer_version_is_refused_and_one_of_the_first_is_read(tmp_p
     np.testing.assert_allclose(
         first.profiles(TEXTS, vectors[:6]), head.profiles(TEXTS, vectors[:6]), atol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "says"),
+    [
+        ({"words_indices": lambda a: a + 1000}, {}, "indices"),
+        ({"words_indices": lambda a: a - 1000}, {}, "indices"),
+        ({"words_indptr": lambda a: a * 50}, {}, "index"),
+        ({"vectors": lambda a: a[:3]}, {}, "do not fit 3 landmarks"),
+        ({"projection": lambda a: a[:, 0]}, {}, "do not fit"),
+        ({"projection": lambda a: a * np.inf}, {}, "finite"),
+        ({"vectors": lambda a: a.astype(np.float64)}, {}, "float32"),
+        ({"idf": lambda a: a[:-1]}, {}, "do not fit"),
+        ({}, {"terms": ["red"] * 3}, "names a term twice"),
+        ({}, {"gamma": -1}, "gamma"),
+        ({}, {"lexical_share": float("nan")}, "lexical_share"),
+        ({}, {"characters": [1, 10**9]}, "character n-grams"),
+    ],
+)
+def test_a_head_whose_files_do_not_fit_or_point_outside_is_refused(tmp_path, changes, said, says):
+    arrays_path, terms_path = make_head(8).save(tmp_path)
+    with np.load(arrays_path) as saved:
+        arrays = {name: saved[name] for name in saved.files}
+    np.savez(arrays_path, **arrays | {name: change(arrays[name]) for name, change in changes.items()})
+    terms_path.write_text(json.dumps(json.loads(terms_path.read_text()) | said))
+    with pytest.raises(EncoderError, match=f"no readable head: .*{says}"):
+        KernelHead.load(tmp_path)

@@ -93,3 +93,28 @@ def test_weights_of_a_newer_version_are_refused(weights, tmp_path, monkeypatch):
         EncoderError, match=r"is of version 2, newest known is 1\n  remedy: update Firstlight"
     ):
         ItemWeights.load(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"indices": np.array([9, 0, 1], np.int32)}, "indices"),
+        ({"indices": np.array([-5, 0, 1], np.int32)}, "indices"),
+        ({"indptr": np.array([0, 90, 2, 3], np.int64)}, "non-decreasing"),
+        ({"data": np.array([np.nan, 1, 1], np.float32)}, "finite"),
+        ({"data": np.array([{}, 1, 1], object)}, "not numbers"),
+        ({"factor": np.array([0, 1, 1], np.float32)}, "factors"),
+        ({"factor": np.ones(2, np.float32)}, "factors"),
+        ({"digests": np.array([b"b", b"a", b"c"], "S32")}, "ascending"),
+        ({"digests": np.array([], "S32")}, "ascending"),
+        ({"n_items": np.int64(0)}, "finite float32"),
+        ({"version": np.array([1, 2])}, "whole number"),
+    ],
+)
+def test_weights_that_would_point_outside_or_are_no_numbers_are_refused(weights, tmp_path, changes, says):
+    (path,) = weights.save(tmp_path)
+    with np.load(path) as saved:
+        arrays = {name: saved[name] for name in saved.files}
+    np.savez(path, **arrays | changes)
+    with pytest.raises(EncoderError, match=f"no readable item weights: .*{says}"):
+        ItemWeights.load(path)

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.profiles import Latest
+from recsys.retrieval.index_file import build_index
 from recsys.retrieval.params import IndexParams
-from recsys.retrieval.segments import PAD, IndexedSegment, SegmentSearcher, build_index, index_recall
+from recsys.retrieval.segments import PAD, IndexedSegment, SegmentSearcher, index_recall
 
 PARAMS = IndexParams(
     exact_below=100,

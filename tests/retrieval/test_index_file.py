@@ -1,0 +1,115 @@
+"""Index files from a store that others may write: what would lead a search astray is refused before the search."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from recsys.errors import ReleaseError
+from recsys.retrieval.index_file import IndexFile, build_index
+from tests.retrieval.test_segments import IVF, PARAMS, unit
+
+N, DIM = 600, 16
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    return unit(np.random.default_rng(0), N, DIM)
+
+
+@pytest.fixture(scope="module")
+def contents(vectors):
+    return {"hnsw": build_index(vectors, PARAMS), "ivf": build_index(vectors, IVF)}
+
+
+@pytest.fixture
+def opened(tmp_path):
+    def open_it(content, n=N, dim=DIM):
+        path = tmp_path / "index.faiss"
+        path.write_bytes(content)
+        return IndexFile(path, n, dim)
+
+    return open_it
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
+def test_what_was_built_is_opened_and_finds_the_vector_itself(opened, contents, vectors, kind):
+    found = opened(contents[kind]).search(vectors[:5], 10)
+    assert all(row in found[row] for row in range(5))
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda c: b"",
+        lambda c: c[:20],
+        lambda c: c[:200],
+        lambda c: c[:-50],
+        lambda c: b"IxFI" + c[4:],
+        lambda c: b"IHNf" + b"\xff" * 4000,
+        lambda c: c[:8] + struct.pack("<q", 10**12) + c[16:],
+        lambda c: c[:4] + struct.pack("<i", 10**6) + c[8:],
+        lambda c: c[:33] + struct.pack("<i", 1) + c[37:],
+    ],
+    ids=["empty", "head", "cut", "short", "kind", "ones", "count", "width", "metric"],
+)
+def test_a_file_that_is_no_such_index_is_refused_by_name(opened, contents, kind, spoil):
+    with pytest.raises(ReleaseError, match=r"index\.faiss is no index of 600 vectors of width 16") as refused:
+        opened(spoil(contents[kind]))
+    assert "open another release" in refused.value.remedy
+
+
+@pytest.mark.parametrize(("n", "dim"), [(N + 1, DIM), (N, DIM + 1)])
+def test_an_index_of_another_segment_is_refused(opened, contents, n, dim):
+    with pytest.raises(ReleaseError, match="it has 600 vectors of width 16"):
+        opened(contents["hnsw"], n, dim)
+
+
+def test_a_neighbour_that_is_no_vector_or_takes_no_part_on_its_level_is_refused(opened, contents):
+    """faiss reads the third of these files, and a search would then read beyond the graph."""
+    import faiss
+
+    content = contents["hnsw"]
+    index = faiss.deserialize_index(np.frombuffer(content, np.uint8))
+    graph = index.hnsw
+    levels, offsets = faiss.vector_to_array(graph.levels), faiss.vector_to_array(graph.offsets)
+    neighbours, low = faiss.vector_to_array(graph.neighbors), int(np.flatnonzero(levels == 1)[0])
+    upper = int(
+        offsets[np.flatnonzero(levels == 2)[0]] + faiss.vector_to_array(graph.cum_nneighbor_per_level)[1]
+    )
+    at = content.index(neighbours.tobytes())
+    for place, neighbour, says in (
+        (3, N, "out of range"),
+        (3, -7, "out of range"),
+        (upper, low, "not take part on its level"),
+    ):
+        spoilt = neighbours.copy()
+        spoilt[place] = neighbour
+        with pytest.raises(ReleaseError, match=says):
+            opened(content[:at] + spoilt.tobytes() + content[at + neighbours.nbytes :])
+
+
+def test_a_graph_whose_levels_are_other_ones_is_refused(opened, contents):
+    import faiss
+
+    index = faiss.deserialize_index(np.frombuffer(contents["hnsw"], np.uint8))
+    levels = faiss.vector_to_array(index.hnsw.levels)
+    at = contents["hnsw"].index(levels.tobytes())
+    for place, level in ((0, 90), (int(np.flatnonzero(levels == 1)[0]), 2)):
+        spoilt = levels.copy()
+        spoilt[place] = level
+        with pytest.raises(ReleaseError, match="is no index"):
+            opened(contents["hnsw"][:at] + spoilt.tobytes() + contents["hnsw"][at + levels.nbytes :])
+
+
+def test_a_list_with_a_row_of_elsewhere_is_refused(opened, contents):
+    import faiss
+
+    index = faiss.deserialize_index(np.frombuffer(contents["ivf"], np.uint8))
+    lists = faiss.downcast_InvertedLists(index.invlists)
+    rows = faiss.rev_swig_ptr(lists.get_ids(0), lists.list_size(0)).copy()
+    at = contents["ivf"].index(rows.tobytes())
+    rows[0] = N
+    with pytest.raises(ReleaseError, match="a row that is none of the segment's"):
+        opened(contents["ivf"][:at] + rows.tobytes() + contents["ivf"][at + rows.nbytes :])

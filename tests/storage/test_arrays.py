@@ -1,0 +1,69 @@
+"""npy and npz files from elsewhere: nothing is unpickled, and no more memory is taken than the file has bytes."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from recsys.storage.arrays import read_array, read_arrays
+
+A = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+def npz(path, save=np.savez, **arrays):
+    save(path, **arrays)
+    return path
+
+
+def header(shape, descr="<f4"):
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"shape": shape, "fortran_order": False, "descr": descr})
+    return buffer.getvalue()
+
+
+def test_what_numpy_saved_comes_back(tmp_path):
+    found = read_arrays(
+        npz(tmp_path / "a.npz", a=A, n=np.int64(7), s=np.array([b"xy"], "S2")), ("a", "n", "s")
+    )
+    np.testing.assert_array_equal(found["a"], A)
+    assert int(found["n"]) == 7 and found["s"].tolist() == [b"xy"]
+    np.save(tmp_path / "a.npy", A)
+    for in_place in (False, True):
+        np.testing.assert_array_equal(read_array(tmp_path / "a.npy", (2, 3), "float32", in_place), A)
+    np.save(tmp_path / "none.npy", A[:0])
+    assert read_array(tmp_path / "none.npy", (0, 3), "float32", in_place=True).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda p: npz(p, a=A), "holds the arrays a, not a, b"),
+        (lambda p: npz(p, a=A, b=A, c=A), "holds the arrays a, b, c"),
+        (lambda p: npz(p, np.savez_compressed, a=A, b=np.zeros(10**6)), "compressed"),
+        (lambda p: npz(p, a=A, b=np.array([{}], dtype=object)), "not numbers"),
+        (lambda p: npz(p, a=A, b=np.zeros((1, 1, 1))), "which is not what its"),
+        (lambda p: p.write_bytes(b"PK\x03\x04 and no more"), "no npz file"),
+        (lambda p: p.write_bytes(b""), "no npz file"),
+    ],
+)
+def test_an_npz_that_is_another_one_is_refused(tmp_path, make, says):
+    make(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match=says):
+        read_arrays(tmp_path / "a.npz", ("a", "b"))
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize(
+    "content", [header((10**12,)) + b"1234", header((2**62, 8)), b"no head", header((1,))]
+)
+def test_an_array_in_an_npz_that_promises_more_than_it_has_is_refused(tmp_path, content):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as packed:
+        packed.writestr("a.npy", content)
+    with pytest.raises(ValueError, match=r"array a\.npy"):
+        read_arrays(tmp_path / "a.npz", ("a",))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as packed:
+        packed.writestr("a.npy", header((1,)) + b"1234")
+        packed.writestr("a.npy", header((1,)) + b"1234")
+    with pytest.raises(ValueError, match="a, a, not a"):
+        read_arrays(tmp_path / "a.npz", ("a",))
