@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 
 from recsys.encoders.tfidf import fit_tfidf
 from recsys.evaluation.cold_start import Task
-from recsys.evaluation.tables import joined, text_columns
+from recsys.evaluation.words import joined, text_columns
 
 # Shape suffixes: U users, C cold items, K list, D dimension.
 
@@ -25,8 +25,7 @@ def tfidf_centroid(items: pa.Table, interactions: pa.Table, cold: pa.Array, top:
     Returns:
         user_id, item_id, rank.
     """
-    named = [name for name in text_columns(items) if name != "item_id"]
-    words = [text.to_pylist() for name in named if (text := joined(items[name])) is not None]
+    words = [joined(items[name]) for name in text_columns(items).taken]
     texts = [" ".join(filter(None, row)) for row in zip(*words, strict=True)]
     users = sorted(pc.unique(interactions["user_id"]).to_pylist())
     row_of = {item: row for row, item in enumerate(items["item_id"].to_pylist())}

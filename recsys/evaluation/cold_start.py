@@ -14,7 +14,7 @@ from recsys.catalogue.parts import CATALOGUE_SCHEMA
 from recsys.catalogue.split import hash_share
 from recsys.errors import UnreadableFile
 from recsys.evaluation.ranking import PAD
-from recsys.evaluation.tables import joined, text_columns
+from recsys.evaluation.words import joined, text_columns
 from recsys.features.params import FeaturesParams
 from recsys.features.text import item_texts
 from recsys.profiles.users import Ridge, gram_of
@@ -71,7 +71,11 @@ def cold_folds(item_ids: Sequence[str], warm: NDArray[np.int64], seed: int) -> t
 
 
 def make_task(
-    items: pa.Table, interactions: pa.Table, cold_ids: Sequence[str], features: FeaturesParams
+    items: pa.Table,
+    interactions: pa.Table,
+    cold_ids: Sequence[str],
+    features: FeaturesParams,
+    fields: Sequence[str] = (),
 ) -> Task:
     """Build the task; every interaction with a cold item is dropped before anything else sees it.
 
@@ -81,13 +85,14 @@ def make_task(
         items: item_id and text columns.
         interactions: user_id, item_id, optionally weight.
         cold_ids: the candidates.
-        features: section `features`; its fields are replaced by all columns that hold text.
+        features: section `features`; its fields are replaced by the columns that become text.
+        fields: these columns of items, in this order; none: all that hold words, see `words.text_columns`.
 
     Returns:
         The task.
 
     Raises:
-        UnreadableFile: an item is listed twice, has no text, is unknown, or nothing is left to learn from.
+        UnreadableFile: an item is listed twice, has no text, is unknown, a field is, or nothing is left to learn from.
     """
     item_ids = tuple(items["item_id"].to_pylist())
     row_of_item = {item: row for row, item in enumerate(item_ids)}
@@ -99,7 +104,8 @@ def make_task(
         raise UnreadableFile(
             f"--cold lists {unknown!r}, which --items does not know", remedy="add its row to --items"
         )
-    fields, texts = _texts(items, features)
+    fields = _known_fields(items, fields) if fields else text_columns(items).taken
+    texts = _texts(items, fields, features)
     cold = np.sort(np.array([row_of_item[item] for item in cold_ids], np.int64))
     users = tuple(sorted(pc.unique(interactions["user_id"]).to_pylist()))
     histories_UI = _histories(interactions, users, item_ids, cold)
@@ -145,16 +151,23 @@ def rank_cold(task: Task, vectors_ID: NDArray[np.float32], ridge_lambda: float, 
     )
 
 
-def _texts(items: pa.Table, features: FeaturesParams) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _known_fields(items: pa.Table, fields: Sequence[str]) -> tuple[str, ...]:
+    unknown = next((name for name in fields if name not in items.column_names), None)
+    if unknown is not None:
+        there = ", ".join(name for name in items.column_names if name != "item_id")
+        raise UnreadableFile(
+            f"--items has no column {unknown!r} to take as text", remedy=f"name some of {there}, or none"
+        )
+    return tuple(fields)
+
+
+def _texts(items: pa.Table, fields: tuple[str, ...], features: FeaturesParams) -> tuple[str, ...]:
     """One text per item, made by the house's own preprocessing."""
-    columns = [name for name in text_columns(items) if name not in ("item_id", "image")]
-    if not columns:
+    if not fields:
         raise UnreadableFile("--items has no column of text beside item_id", remedy="add a column title")
-    values = {name: text.to_pylist() for name in columns if (text := joined(items[name])) is not None}
-    rows = [
-        {name: values[name][row] for name in columns if values[name][row]} for row in range(items.num_rows)
-    ]
-    bare = next((row for row, fields in enumerate(rows) if not any(map(str.strip, fields.values()))), None)
+    values = {name: joined(items[name]) for name in fields}
+    rows = [{name: values[name][row] for name in fields} for row in range(items.num_rows)]
+    bare = next((row for row, said in enumerate(rows) if not any(map(str.strip, said.values()))), None)
     if bare is not None:
         raise UnreadableFile(
             f"--items: item {items['item_id'][bare].as_py()!r} has no text", remedy="give it a title"
@@ -163,19 +176,20 @@ def _texts(items: pa.Table, features: FeaturesParams) -> tuple[tuple[str, ...], 
         [
             {
                 "item_id": items["item_id"][row].as_py(),
-                "title": fields.pop("title", None),
-                "description": fields.pop("description", None),
-                "attributes": json.dumps(fields, ensure_ascii=False),
+                "title": said.pop("title", None),
+                "description": said.pop("description", None),
+                "tags": [tags] if (tags := said.pop("tags", None)) else None,
+                "attributes": json.dumps(said, ensure_ascii=False),
                 "deleted": False,
                 "part": "items",
                 "line": row + 1,
             }
-            for row, fields in enumerate(rows)
+            for row, said in enumerate(rows)
         ],
         schema=CATALOGUE_SCHEMA,
     )
-    made = item_texts(table, features.model_copy(update={"fields": tuple(columns)}))
-    return tuple(columns), tuple(made["text"].to_pylist())
+    made = item_texts(table, features.model_copy(update={"fields": fields}))
+    return tuple(made["text"].to_pylist())
 
 
 def _histories(

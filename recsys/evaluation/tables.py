@@ -9,9 +9,6 @@ import pyarrow.parquet as pq
 from recsys.errors import UnreadableFile
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
-# What is no text: paths and addresses, and single words that carry a number, such as tt0114709 or 1995-11-22.
-NO_TEXT = r"^\s*(\S*[/\\]\S*|\S*\d\S*)\s*$"
-LETTERS = r"\p{L}{2}"
 
 
 def read_table(path: Path, required: tuple[str, ...]) -> pa.Table:
@@ -64,43 +61,6 @@ def read_ids(path: Path) -> list[str]:
     if not ids:
         raise UnreadableFile(f"{path} lists no item", remedy="list at least one cold item")
     return list(dict.fromkeys(ids))
-
-
-def text_columns(table: pa.Table) -> list[str]:
-    """Columns whose values mostly are words: neither numbers nor ids, paths or addresses. Shortest first.
-
-    Encoders cut long texts, so short fields such as brand or genre should stand before long ones.
-
-    Args:
-        table: any columns.
-
-    Returns:
-        Names; `title` first where it is there.
-    """
-    lengths = {}
-    for name in table.column_names:
-        column = joined(table[name])
-        if column is None:
-            continue
-        present = column.filter(pc.greater(pc.utf8_length(pc.fill_null(column, "")), 0))
-        if len(present) == 0:
-            continue
-        words = pc.and_(
-            pc.match_substring_regex(present, LETTERS), pc.invert(pc.match_substring_regex(present, NO_TEXT))
-        )
-        if 2 * pc.sum(words).as_py() > len(present):
-            lengths[name] = pc.mean(pc.utf8_length(present)).as_py()
-    return sorted(lengths, key=lambda name: (name != "title", lengths[name], name))
-
-
-def joined(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """A column of text, or of lists of text with blanks between; None for other types."""
-    kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return column.cast(pa.string())
-    if pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
-        return pc.binary_join(column, ", ")
-    return None
 
 
 def _parsed(path: Path) -> pa.Table:

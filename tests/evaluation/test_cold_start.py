@@ -113,3 +113,28 @@ def test_a_fifth_of_the_warm_items_is_held_out_by_hash_three_times_where_few_are
         assert 0 < len(held) < len(task.warm) / 2 and set(held) < set(task.warm)
     assert [fold.tolist() for fold in task.folds(1)] == [fold.tolist() for fold in folds]
     assert task.folds(2)[0].tolist() != folds[0].tolist()
+
+
+TOPICS = {
+    "item_id": ["a", "b", "d"],
+    "title": ["thing"] * 3,
+    "tags": [["kitchen", "oven"], ["garden"], ["kitchen"]],
+    "maker_id": ["acme", "zeta", "acme"],
+}
+
+
+@pytest.mark.parametrize("tags", [TOPICS["tags"], ["kitchen, oven", "garden", "kitchen"]])
+def test_tags_become_text_whether_lists_or_not(tags):
+    task = make_task(pa.table(TOPICS | {"tags": tags}), log(("u", "a", 1)), ["d"], FEATURES)
+    assert task.fields == ("title", "tags")
+    assert task.texts == ("thing. kitchen, oven", "thing. garden", "thing. kitchen")
+
+
+def test_columns_that_a_person_names_become_text_in_that_order_and_no_others():
+    task = make_task(pa.table(TOPICS), log(("u", "a", 1)), ["d"], FEATURES, ("maker_id", "tags"))
+    assert task.fields == ("maker_id", "tags")
+    assert task.texts == ("acme. kitchen, oven", "zeta. garden", "acme. kitchen")
+    with pytest.raises(
+        UnreadableFile, match=r"no column 'tag' to take as text\n.*name some of title, tags, maker_id"
+    ):
+        make_task(pa.table(TOPICS), log(("u", "a", 1)), ["d"], FEATURES, ("tag",))

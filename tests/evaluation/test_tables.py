@@ -3,7 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys.errors import UnreadableFile
-from recsys.evaluation.tables import read_ids, read_table, text_columns
+from recsys.evaluation.tables import read_ids, read_table
 
 
 def test_ids_become_text_whatever_they_were_written_as(tmp_path):
@@ -43,24 +43,3 @@ def test_an_empty_cold_list_is_refused(tmp_path):
     (tmp_path / "cold.txt").write_text("\n")
     with pytest.raises(UnreadableFile, match="lists no item"):
         read_ids(tmp_path / "cold.txt")
-
-
-def test_text_columns_are_those_with_words_title_first_then_short_ones():
-    table = pa.table(
-        {
-            "description": ["a long story about a toy that comes alive"] * 3,
-            "imdb_id": ["tt0114709", "tt0113497", "tt0113228"],
-            "image_path": ["images/1.jpg", "images/2.jpg", "images/3.jpg"],
-            "released": ["1995-11-22", "1995-12-15", ""],
-            "genres": [["animation", "comedy"], ["drama"], None],
-            "price": [1.5, 2.0, 3.0],
-            "brand": ["Acme", None, None],
-            "empty": pa.array([None, None, None], pa.string()),
-            "title": ["Toy Story (1995)", "Jumanji", "Heat"],
-        }
-    )
-    assert text_columns(table) == ["title", "brand", "genres", "description"]
-
-
-def test_chinese_and_large_strings_are_text_too():
-    assert text_columns(pa.table({"title": pa.array(["红楼梦", "西游记"], pa.large_string())})) == ["title"]
