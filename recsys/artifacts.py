@@ -148,6 +148,11 @@ class Artifacts:
         return self.var / "refused"
 
     @property
+    def intake_logs(self) -> Path:
+        """What went wrong where intake met an error that nobody foresaw, a file per batch."""
+        return self.var / "log"
+
+    @property
     def data_docs(self) -> Path:
         """Great Expectations' data docs, without personal data."""
         return self.var / "data_docs"

@@ -16,7 +16,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from recsys.artifacts import Artifacts
-from recsys.catalogue.batch import read_batch
+from recsys.catalogue.isolated_reader import IsolatedReader
 from recsys.catalogue.judging import Judged, found_value, judge_batch, latest_arrivals
 from recsys.catalogue.landing import COMPRESSIONS, ENDINGS, PROCESSED, Landed, arrived, current
 from recsys.catalogue.outcomes import (
@@ -81,9 +81,10 @@ def ingest(
         BatchRefused: the batch to be let in is unknown, or cannot be let in.
     """
     pseudonyms = Pseudonyms(key)
-    with writing(at):
+    reader = IsolatedReader(params, key, at.staging / "landed", at.intake_logs / "reader.log")
+    with writing(at), reader:
         require_same_key(at.pseudonyms, pseudonyms)
-        intake = _Intake(landing, at, params, pseudonyms, let_in)
+        intake = _Intake(landing, at, params, pseudonyms, reader, let_in)
         landed = arrived(landing)
         forget_outdated(at.refused, landed)
         refused = standing(at.refused)
@@ -133,6 +134,7 @@ class _Intake:
     at: Artifacts
     params: IngestParams
     pseudonyms: Pseudonyms
+    reader: IsolatedReader
     let_in: LetIn | None
 
     def take_in(self, landed: Landed) -> Outcome:
@@ -188,7 +190,7 @@ class _Intake:
     def _judge(self, landed: Landed, copy: Path, digest: str) -> Outcome:
         limits = self.params.max_columns, self.params.max_decoded_mb
         file = LandedFile(copy, landed.key, landed.ending, *limits)
-        batch = read_batch(file, landed.kind, landed.modified, self.params, self.pseudonyms)
+        batch = self.reader.read_batch(file, landed.kind, landed.modified)
         before = latest_arrivals(list_parts(self.at.data, landed.kind), landed.kind, self.params.drift_window)
         catalogue = list_parts(self.at.data, CATALOGUE)
         judged = judge_batch(batch, catalogue, before, self.params, datetime.now(UTC))

@@ -18,6 +18,8 @@ class IngestParams(BaseModel):
     """A larger landed file is refused."""
     max_decoded_mb: int = Field(gt=0)
     """A file that holds more, once it is decompressed and repeated values are written out, is refused."""
+    reader_memory_mb: int = Field(ge=64)
+    """The process that reads files may grow by this; a file that takes more is refused."""
     max_columns: int = Field(gt=0)
     """A wider landed file is refused."""
     max_text_chars: int = Field(gt=0)

@@ -5,7 +5,7 @@ decides only where the content does not.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from recsys.catalogue.readers.csv_rows import csv_rows, has_header
 from recsys.catalogue.readers.decoded import open_decoded
@@ -17,6 +17,7 @@ from recsys.errors import BatchRefused
 
 __all__ = ["LandedFile", "RawRow", "Reading", "read"]
 
+_COUNTED_ROWS = 4096
 _BLANK = b"\xef\xbb\xbf \t\r\n\x1e"
 _JSON = re.compile(rb"[\[{][\s\[{]*(\"|[\]}])")
 _JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
@@ -42,8 +43,16 @@ def read(file: LandedFile) -> Reading:
         is_parquet = source.read(len(PARQUET)) == PARQUET
     if is_parquet and file.ending != ".parquet":
         reading.notes.append(f"read as parquet, though its name ends in {file.ending}")
-    reading.rows = parquet_rows(file, reading) if is_parquet else _text_rows(file, reading)
+    rows = parquet_rows(file, reading) if is_parquet else _text_rows(file, reading)
+    reading.rows = _counted(rows, file.on_rows) if file.on_rows else rows
     return reading
+
+
+def _counted(rows: Iterator[RawRow], on_rows: Callable[[int], None]) -> Iterator[RawRow]:
+    for n_rows, row in enumerate(rows, 1):
+        if n_rows % _COUNTED_ROWS == 0:
+            on_rows(n_rows)
+        yield row
 
 
 def _text_rows(file: LandedFile, reading: Reading) -> Iterator[RawRow]:

@@ -1,7 +1,7 @@
 """What every reader works with: a staged file, its rows as they are read, and what was noticed on the way."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,18 @@ class LandedFile:
     max_columns: int
     max_decoded_mb: int
     """What it may hold in MiB, once it is decompressed and its repeated values are written out."""
+    on_rows: Callable[[int], None] | None = None
+    """Told how many rows were read, every few thousand."""
+
+    def as_words(self) -> dict[str, str | int]:
+        """Everything but `on_rows`, as JSON can hold it."""
+        return {
+            "path": str(self.path.absolute()),
+            "key": self.key,
+            "ending": self.ending,
+            "max_columns": self.max_columns,
+            "max_decoded_mb": self.max_decoded_mb,
+        }
 
     def unreadable(self, problem: str, remedy: str, line: int | None = None) -> UnreadableFile:
         """The error that names this file and, where known, the line."""
