@@ -62,7 +62,7 @@ def run() -> None:
     with start_platform(workspace, FOLDER / "servers", console.print) as platform:
         os.environ.update(platform.environment)
         walk = Walk(platform, films, console)
-        wait_for_dags(walk.airflow, console)
+        wait_for_dags(walk.airflow, platform.airflow, console)
         walk.run()
         show_all(console, walk)
         console.print("\nStopping the servers …")

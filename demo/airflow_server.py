@@ -65,7 +65,7 @@ def start_airflow(
     details = {"user": USER, "password": password, "AIRFLOW_HOME": str(folder)}
     server = Server("Airflow", url, settings, logs / "scheduler.log", processes, details)
     server.answers = lambda: _healthy(url)
-    return server.wait(timeout_s=240) if wait else server
+    return server.wait(quiet_s=240) if wait else server
 
 
 def _start(part: str, settings: dict[str, str], logs: Path, url: str, *, detached: bool) -> Process:

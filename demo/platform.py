@@ -98,8 +98,8 @@ def start_platform(
             workspace, folder / "airflow", environment, port=AIRFLOW_PORT, detached=detached, wait=False
         )
         failed.callback(airflow.stop)
-        told(mlflow.wait(timeout_s=120))
-        told(airflow.wait(timeout_s=240))
+        told(mlflow.wait(quiet_s=120))
+        told(airflow.wait(quiet_s=240))
         _subscribe(environment, f"{airflow.url}/recsys/champion", workspace)
         failed.pop_all()
     return Platform(workspace, seaweed, mlflow, airflow, environment)

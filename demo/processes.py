@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from demo.patience import Patience, seconds_of_trees
+
 GUARD = Path(__file__).with_name("guard.py")
 STOP_TIMEOUT_S = 30.0
 # Below the range from which Linux takes the ports of outgoing connections: nobody grabs one in between.
@@ -94,9 +96,9 @@ class Server:
     leftovers: tuple[Path, ...] = ()
     answers: Callable[[], bool] = field(default=lambda: True, repr=False)
 
-    def wait(self, timeout_s: float) -> "Server":
+    def wait(self, quiet_s: float) -> "Server":
         """Wait until it answers; a failure stops it and is a StartFailed with the log's tail."""
-        wait_until(self.answers, self.processes, timeout_s, every_s=0.2)
+        wait_until(self.answers, self.processes, quiet_s, every_s=0.2)
         return self
 
     def stop(self) -> None:
@@ -161,28 +163,30 @@ def start(
 
 
 def wait_until(
-    answers: Callable[[], bool], processes: list[Process], timeout_s: float, every_s: float = 0.1
+    answers: Callable[[], bool], processes: list[Process], quiet_s: float, every_s: float = 0.1
 ) -> None:
     """Poll until `answers` is true; on the way out of a failure every process is stopped.
 
     Args:
         answers: whether the server is ready.
         processes: what must go on running meanwhile.
-        timeout_s: patience in seconds.
+        quiet_s: patience while no log grows and none of the processes computes; ten times that in all.
         every_s: pause between two questions.
 
     Raises:
-        StartFailed: a process ended or the time is over; shows the log's tail.
+        StartFailed: a process ended or patience did; shows the log's tail.
     """
-    deadline = time.monotonic() + timeout_s
+    patience = Patience(quiet_s, most_s=10 * quiet_s)
     try:
         while not answers():
             for process in processes:
                 if not process.running:
                     raise StartFailed(f"{process.name} ended on its own.\n{tail(process.log)}")
-            if time.monotonic() > deadline:
+            logs = [process.log.stat().st_size for process in processes if process.log.exists()]
+            if patience.is_over(logs, seconds_of_trees(process.guard.pid for process in processes)):
                 slow = "\n".join(tail(process.log) for process in processes)
-                raise StartFailed(f"{processes[0].name} did not answer within {timeout_s:.0f} s.\n{slow}")
+                quiet = f"nothing has moved for {patience.still_s:.0f} s"
+                raise StartFailed(f"{processes[0].name} does not answer, {quiet}.\n{slow}")
             time.sleep(every_s)
     except BaseException:
         for process in processes:

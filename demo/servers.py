@@ -80,7 +80,7 @@ def _seaweed(folder: Path, s3: int, inner: list[int], key: str, secret: str, *, 
     server = Server("SeaweedFS", url, environment, log, [process], leftovers=leftovers)
     status = f"http://127.0.0.1:{master}/dir/status"
     server.answers = lambda: answers_at(f"{url}/healthz") and _has_volume_server(status)
-    return server.wait(timeout_s=60)
+    return server.wait(quiet_s=60)
 
 
 def _has_volume_server(url: str) -> bool:
@@ -141,4 +141,4 @@ def start_mlflow(
     url = f"http://127.0.0.1:{chosen}"
     server = Server("MLflow", url, {"MLFLOW_TRACKING_URI": url}, log, [process])
     server.answers = lambda: answers_at(f"{url}/health")
-    return server.wait(timeout_s=120) if wait else server
+    return server.wait(quiet_s=120) if wait else server

@@ -28,7 +28,6 @@ TRAIN, PUBLISH = "train_challenger", "publish_champion"
 FORM: dict[str, Any] = {"layers": "top", "epochs": 2}
 """What the demo types into the form: a short training; the head over the encoder is learned in any case."""
 CHAMPION_AND_WORDS = ("tfidf_centroid", CHAMPION)
-TIMEOUT_S = 1200.0
 SHOWN = (
     "cold/ndcg@20", "cold/recall@20", "cold/coverage@20", "warm/ndcg@20", "head/ndcg@20", "tail/ndcg@20",
     "mixed/ndcg@20",
@@ -82,7 +81,7 @@ def train(walk: "Walk") -> Training:
     Raises:
         WalkFailed: a task failed, or what happened is not what the verdict says.
     """
-    publish = Watch(walk.airflow, PUBLISH, walk.console)
+    publish = Watch(walk.airflow, PUBLISH, walk.console, walk.platform.workspace)
     before = _judge(walk, CHAMPION_AND_WORDS)
     since = time.monotonic()
     run = _run(walk)
@@ -95,13 +94,11 @@ def train(walk: "Walk") -> Training:
     if not verdict.is_open:
         walk.console.print("    promote is skipped: the champion stays, and nothing is published")
         return Training(verdict, train_s, None, before, None)
-    publish.until(
-        lambda: _is_published(walk, verdict.encoder_hash), "the new champion is published", TIMEOUT_S
-    )
+    publish.until(lambda: _is_published(walk, verdict.encoder_hash), "the new champion is published")
     swapped = datetime.fromisoformat(walk.store.current().current.published_at)
     publish_s = (swapped - datetime.fromisoformat(promote.end)).total_seconds()
-    publish.until_idle("the run ends", TIMEOUT_S)
-    walk.arrivals.until_idle("the run ends", TIMEOUT_S)
+    publish.until_idle("the run ends")
+    walk.arrivals.until_idle("the run ends")
     return Training(verdict, train_s, publish_s, before, _judge(walk, (CHAMPION,)))
 
 
@@ -141,9 +138,9 @@ def show_ledger(console: Console, workspace: Path) -> None:
 
 def _run(walk: "Walk") -> Run:
     """Start a training and wait for its end, which must be a success."""
-    watch = Watch(walk.airflow, TRAIN, walk.console)
+    watch = Watch(walk.airflow, TRAIN, walk.console, walk.platform.workspace)
     run_id = walk.airflow.trigger(TRAIN, FORM)
-    watch.until(lambda: walk.airflow.run(TRAIN, run_id).state in FINISHED, "training", TIMEOUT_S)
+    watch.until(lambda: walk.airflow.run(TRAIN, run_id).state in FINISHED, "training")
     run = walk.airflow.run(TRAIN, run_id)
     if run.state != "success":
         raise WalkFailed(f"{TRAIN} {run_id} ended as {run.state}")

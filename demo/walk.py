@@ -13,7 +13,9 @@ from demo.data import DemoData
 from demo.judging import Judged, judge_cold
 from demo.landing import LandedFile
 from demo.observing import Sight, look
+from demo.patience import Patience, seconds_of_trees
 from demo.platform import Platform
+from demo.processes import Server
 from demo.training import FORM, PUBLISH, TRAIN, Training, train
 from demo.watching import WalkFailed, Watch
 from demo.workspace import DEMO
@@ -27,7 +29,6 @@ from recsys.settings import Settings
 from recsys.storage import open_storage
 
 ARRIVALS, ROLLBACK = "profile_arrivals", "rollback_release"
-TIMEOUT_S = 420.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Walk:
     @cached_property
     def arrivals(self) -> Watch:
         """Follows DAG profile_arrivals."""
-        return Watch(self.airflow, ARRIVALS, self.console)
+        return Watch(self.airflow, ARRIVALS, self.console, self.platform.workspace)
 
     def release(self, name: str | None = None) -> Release:
         """A release as readers open it; None: the one that the pointer says."""
@@ -191,9 +192,9 @@ class Walk:
                 f"    landed {zone.url}/{file.key} [dim]{len(file.content):,} bytes[/]", highlight=False
             )
 
-        watch.until(lambda: self._is_released(before, files), name, TIMEOUT_S)
+        watch.until(lambda: self._is_released(before, files), name)
         live_s = time.monotonic() - since
-        watch.until_idle("the run ends", TIMEOUT_S)
+        watch.until_idle("the run ends")
         return self._step(name, before, None if held else live_s, time.monotonic() - since)
 
     def _is_released(self, before: Sight, files: list[LandedFile]) -> bool:
@@ -247,24 +248,25 @@ class Walk:
     def _move(self, action: str, why: str) -> float:
         """Run DAG rollback_release; seconds until the pointer has moved."""
         before = self.store.current().current.generation
-        watch = Watch(self.airflow, ROLLBACK, self.console)
+        watch = Watch(self.airflow, ROLLBACK, self.console, self.platform.workspace)
         since = time.monotonic()
         self.airflow.trigger(ROLLBACK, {"action": action, "release": "previous", "why": why})
-        watch.until(lambda: self.store.current().current.generation > before, action, 120)
+        watch.until(lambda: self.store.current().current.generation > before, action)
         moved_s = time.monotonic() - since
-        watch.until_idle("the run ends", 120)
+        watch.until_idle("the run ends")
         return moved_s
 
     def _title(self, number: str, words: str) -> None:
         self.console.print(f"\n[bold]({number})[/] {words}", highlight=False)
 
 
-def wait_for_dags(airflow: Airflow, console: Console, timeout_s: float = 90) -> None:
+def wait_for_dags(airflow: Airflow, server: Server, console: Console, quiet_s: float = 90) -> None:
     """Wait until Airflow has read all DAGs; WalkFailed shows what went wrong while it read them."""
-    deadline = time.monotonic() + timeout_s
+    patience = Patience(quiet_s, most_s=10 * quiet_s)
     with console.status("Airflow reads the DAGs"):
-        while not all(airflow.knows(dag) for dag in (ARRIVALS, ROLLBACK, TRAIN, PUBLISH)):
-            if time.monotonic() > deadline:
+        while not all(known := [airflow.knows(dag) for dag in (ARRIVALS, ROLLBACK, TRAIN, PUBLISH)]):
+            busy = seconds_of_trees(process.guard.pid for process in server.processes)
+            if patience.is_over(known, busy):
                 raise WalkFailed("Airflow has not read the DAGs:\n" + "\n".join(airflow.import_errors()))
             time.sleep(0.5)
 

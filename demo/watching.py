@@ -3,13 +3,19 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich.console import Console
 
 from demo.airflow_client import FINISHED, Airflow, Run, Task
+from demo.patience import Patience, seconds_of_commands
 from demo.processes import DemoError
 
 POLL_S = 1.0
+QUIET_S = 600.0
+"""Seconds without any sign of work after which a wait is given up."""
+SLOW_S = 120.0
+"""A task that runs longer than this is named."""
 GLYPHS = {
     "success": "[green]✓[/]",
     "skipped": "[dim]–[/]",
@@ -29,7 +35,13 @@ class Watch:
     airflow: Airflow
     dag: str
     console: Console
+    workspace: Path
+    """Where the tasks work: what they compute there is a sign that they get on."""
     told: set[tuple[str, str, int]] = field(default_factory=set)
+    signs: set[tuple[str, str, str, int]] = field(default_factory=set)
+    """Every state and try of every task that was seen."""
+    running: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Task -> since when it is seen to run, and after how many seconds that is said next."""
     old: set[str] = field(default_factory=set)
     idle: bool = True
     """Whether every run had ended at the last look."""
@@ -37,37 +49,50 @@ class Watch:
     def __post_init__(self) -> None:
         self.old = {run.id for run in self.airflow.runs(self.dag) if run.state in FINISHED}
 
-    def until(self, done: Callable[[], bool], what: str, timeout_s: float) -> float:
-        """Poll until `done()` is true.
+    def until(self, done: Callable[[], bool], what: str, quiet_s: float = QUIET_S) -> float:
+        """Poll until `done()` is true; patience ends when nothing moves: no task's state or try, and no task computes.
 
         Args:
             done: asked between two looks.
             what: for the status line and the error.
-            timeout_s: patience.
+            quiet_s: patience while nothing moves.
 
         Returns:
             Seconds that it took.
 
         Raises:
-            WalkFailed: a task failed for good, or the time is over.
+            WalkFailed: a task failed for good, or nothing has moved for too long.
         """
-        since = time.monotonic()
+        since, patience = time.monotonic(), Patience(quiet_s)
         with self.console.status(what) as status:
             while True:
                 running = self._look()
                 passed = time.monotonic() - since
                 if done():
                     return passed
-                if passed > timeout_s:
+                if patience.is_over(len(self.signs), seconds_of_commands(self.workspace)):
                     raise WalkFailed(
-                        f"{what}: not done after {timeout_s:.0f} s; running: {', '.join(running) or 'nothing'}"
+                        f"{what}: nothing has moved for {quiet_s:.0f} s; running: {', '.join(running) or 'nothing'}"
                     )
+                self._tell_what_is_slow(running)
                 status.update(f"{what}: {', '.join(running) or 'waiting for Airflow'} ({passed:.0f} s)")
                 time.sleep(POLL_S)
 
-    def until_idle(self, what: str, timeout_s: float) -> None:
+    def until_idle(self, what: str, quiet_s: float = QUIET_S) -> None:
         """Poll until no run is under way, so that what follows the swap in a run is seen to go well too."""
-        self.until(lambda: self.idle, what, timeout_s)
+        self.until(lambda: self.idle, what, quiet_s)
+
+    def _tell_what_is_slow(self, running: list[str]) -> None:
+        """A line for each task that has been running for 1, 2, 4, … times SLOW_S."""
+        now = time.monotonic()
+        self.running = {name: self.running.get(name, (now, SLOW_S)) for name in running}
+        for name, (since, next_s) in self.running.items():
+            if now - since > next_s:
+                self.running[name] = (since, 2 * next_s)
+                self.console.print(
+                    f"    [dim]… {name} has been at it for {now - since:.0f} s and goes on[/]",
+                    highlight=False,
+                )
 
     def _look(self) -> list[str]:
         """Tell what has ended since the last look; the names of the tasks under way."""
@@ -81,6 +106,7 @@ class Watch:
     def _tell(self, run: Run) -> list[str]:
         """Print tasks that have ended; the names of those under way."""
         tasks = self.airflow.tasks(run)
+        self.signs |= {(run.id, task.name, task.state, task.try_number) for task in tasks}
         if all(task.state in ("skipped", "waiting") for task in tasks) and run.state in FINISHED:
             return []  # a sweep that found nothing
         for task in tasks:

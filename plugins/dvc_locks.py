@@ -58,6 +58,7 @@ def _without_the_dead(text: str) -> dict[str, object] | None:
 
 def _is_dvc(pid: int) -> bool:
     try:
-        return b"dvc" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
+    return any(word.rpartition(b"/")[2] == b"dvc" for word in command.split(b"\0"))

@@ -25,7 +25,6 @@ DEFAULTS: dict[str, Any] = {
     "retry_delay": timedelta(seconds=5),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=2),
-    "execution_timeout": timedelta(hours=12),  # a first encode of a large catalogue; it resumes after a kill
     "on_failure_callback": tell_failure,  # Airflow calls it when no retry is left
 }
 
@@ -47,6 +46,7 @@ def stage(name: str, *, workspace: str | None = None, **kwargs: Any) -> BashOper
     command = (
         f"exec dvc --wait-for-lock repro --single-item {name}"  # a neighbour holds DVC's lock for a second
     )
+    kwargs.setdefault("execution_timeout", limit(name.partition("@")[0]))
     return _command(name.replace("@", "-"), command, workspace=workspace, pre_execute=_mend, **kwargs)
 
 
@@ -71,6 +71,7 @@ def effect(
         The task.
     """
     command = f"exec python -m recsys {name} {arguments}".rstrip()
+    kwargs.setdefault("execution_timeout", limit(name.split()[0]))
     return _command(task_id or name.split()[0], command, workspace=workspace, **kwargs)
 
 
@@ -82,7 +83,14 @@ def move_pointer() -> BashOperator:
     typed = {"ACTION": "{{ params.action }}", "RELEASE": "{{ params.release }}", "WHY": "{{ params.why }}"}
     typed |= {"RECSYS_WHO": "Airflow {{ run_id }}"}
     arguments = '$([ "$ACTION" = resume ] || echo "$RELEASE") --why "$WHY"'
-    return _command("move-pointer", f'exec python -m recsys "$ACTION" {arguments}', env=typed)
+    command = f'exec python -m recsys "$ACTION" {arguments}'
+    return _command("move-pointer", command, env=typed, execution_timeout=limit("rollback"))
+
+
+def limit(name: str) -> timedelta:
+    """How long a try of a stage or command may take: section `tasks` of params.yaml."""
+    chosen = section("tasks")
+    return timedelta(minutes=chosen["limits_min"].get(name, chosen["limit_min"]))
 
 
 def section(name: str) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from recsys.fusion.params import FusionParams
 from recsys.gate.params import GateParams
 from recsys.profiles.params import ProfilesParams, UsersParams
 from recsys.publishing.params import CollectParams, PublishParams
-from recsys.registry.params import SlowLoopParams
+from recsys.registry.params import SlowLoopParams, TasksParams
 from recsys.retrieval.params import IndexParams
 from recsys.training.params import FinetuneParams
 
@@ -43,6 +43,7 @@ class Settings(BaseModel):
     fusion: FusionParams
     evaluate: EvaluateParams
     gate: GateParams
+    tasks: TasksParams
     slow_loop: SlowLoopParams
     index: IndexParams
     publish: PublishParams

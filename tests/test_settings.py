@@ -56,7 +56,7 @@ def test_a_key_that_an_upgrade_brought_is_shown_as_the_line_to_add(tmp_path):
     added = caught.value.remedy.partition("\n")[2].splitlines()
     (line,) = [line for line in (ROOT / "params.yaml").read_text().splitlines() if "personal_columns" in line]
     assert added == ["ingest:", line]
-    mended = "\n".join(old).replace("ingest:", "\n".join(added))
+    mended = "\n".join(old).replace("\ningest:", "\n" + "\n".join(added))
     (tmp_path / "params.yaml").write_text(mended)
     assert Settings.load(tmp_path / "params.yaml") == Settings.load(ROOT / "params.yaml")
 

@@ -1,6 +1,25 @@
-"""What steers the slow loop in Airflow: when it runs, and where its tasks want to run. Values live in params.yaml."""
+"""What steers Airflow: how long tasks may take, when the slow loop runs and where. Values live in params.yaml."""
+
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+Minutes = Annotated[float, Field(gt=0)]
+LongTask = Literal[
+    "ingest", "validate", "features", "split", "profiles", "users", "index", "finetune", "evaluate", "publish",
+    "catch-up",
+]  # fmt: skip
+
+
+class TasksParams(BaseModel):
+    """Section `tasks`: read by Airflow when it parses the DAGs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    limit_min: Minutes
+    """Minutes after which a try of a task is ended (and made again while retries are left)."""
+    limits_min: dict[LongTask, Minutes]
+    """The same for tasks whose work grows with the catalogue, by stage or command. What they did until then is kept."""
 
 
 class SlowLoopParams(BaseModel):

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from demo.airflow_client import FINISHED, Airflow, Run
+from demo.patience import Patience, seconds_of_commands
 from demo.processes import Server
 from demo.servers import start_airflow, start_mlflow
 from demo.workspace import make_workspace
@@ -87,12 +88,15 @@ class Platform:
         draft.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
         draft.rename(folder / name)
 
-    def wait(self, done: Callable[[], Any], what: str, timeout_s: float) -> Any:
-        """Poll until `done` answers something true; the runs so far and the last log go into the failure."""
-        deadline = time.monotonic() + timeout_s
+    def wait(self, done: Callable[[], Any], what: str, quiet_s: float) -> Any:
+        """Poll until `done` answers something true; the runs so far and the last log go into the failure.
+
+        Patience ends when no command of the tasks has computed for `quiet_s`, or after five times that.
+        """
+        patience = Patience(quiet_s, most_s=5 * quiet_s)
         while not (found := done()):
-            if time.monotonic() > deadline:
-                pytest.fail(f"{what}: not within {timeout_s:.0f} s\n{self.story()}")
+            if patience.is_over(seconds_of_commands(self.workspace)):
+                pytest.fail(f"{what}: nothing has moved for {patience.still_s:.0f} s\n{self.story()}")
             time.sleep(0.5)
         return found
 
@@ -104,14 +108,14 @@ class Platform:
         """Whether no run of these is under way or waits."""
         return all(run.state in FINISHED for dag in dags for run in self.airflow.runs(dag))
 
-    def wait_for_end(self, dag: str, run_id: str, timeout_s: float) -> Run:
+    def wait_for_end(self, dag: str, run_id: str, quiet_s: float) -> Run:
         """Wait until a run ends."""
 
         def ended() -> Run | None:
             run = self.airflow.run(dag, run_id)
             return run if run.state in FINISHED else None
 
-        found: Run = self.wait(ended, f"{run_id} ends", timeout_s)
+        found: Run = self.wait(ended, f"{run_id} ends", quiet_s)
         return found
 
     def story(self) -> str:

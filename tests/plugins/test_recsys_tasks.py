@@ -60,6 +60,29 @@ def test_a_person_can_set_poll_and_sweep_in_params_yaml(tasks, tmp_path, monkeyp
     assert tasks.section("arrivals") == {"poll_s": 7, "sweep_s": 70}
 
 
+def test_each_task_has_a_limit_that_fits_it(tasks, tmp_path, monkeypatch):
+    monkeypatch.setattr(tasks, "WORKSPACE", tmp_path)
+    (tmp_path / "params.yaml").write_text("tasks: {limit_min: 7, limits_min: {profiles: 70, ingest: 30}}\n")
+    minutes = {
+        task.task_id: task.execution_timeout.total_seconds() / 60
+        for task in (
+            tasks.stage("profiles@champion"),
+            tasks.stage("gate"),
+            tasks.effect("ingest --skip-code"),
+            tasks.effect("publish", task_id="swap"),
+            tasks.move_pointer(),
+        )
+    }
+    assert minutes == {"profiles-champion": 70, "gate": 7, "ingest": 30, "swap": 7, "move-pointer": 7}
+
+
+def test_a_key_that_params_yaml_lacks_is_missed_by_its_full_name(tasks, tmp_path, monkeypatch):
+    monkeypatch.setattr(tasks, "WORKSPACE", tmp_path)
+    (tmp_path / "params.yaml").write_text("tasks: {limits_min: {}}\n")
+    with pytest.raises(KeyError, match=r"lacks tasks\.limit_min; `recsys doctor` shows the line"):
+        tasks.stage("gate")
+
+
 def test_a_task_of_a_run_works_in_the_runs_own_workspace_with_the_shared_cache(tasks):
     task = tasks.stage("finetune", workspace=tasks.OWN, pool="gpu")
     assert task.cwd == task.env["RECSYS_WORKSPACE"] == tasks.OWN and task.pool == "gpu"

@@ -1,0 +1,66 @@
+"""Patience that ends when nothing moves, not by the clock: a slow, busy machine gets the time that it needs."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+
+@dataclass
+class Patience:
+    """Ends after `quiet_s` seconds in which no sign of work has changed."""
+
+    quiet_s: float
+    most_s: float = float("inf")
+    """An end also for what only looks like work, such as a server that starts, fails and starts again."""
+    _signs: object = None
+    _began: float = field(default_factory=time.monotonic)
+    _moved: float = field(default_factory=time.monotonic)
+
+    def is_over(self, *signs: object) -> bool:
+        """Look at the signs of work; whether they have stood still for too long."""
+        now = time.monotonic()
+        if signs != self._signs:
+            self._signs, self._moved = signs, now
+        return now - self._moved > self.quiet_s or now - self._began > self.most_s
+
+    @property
+    def still_s(self) -> float:
+        """Seconds since something moved."""
+        return time.monotonic() - self._moved
+
+
+def seconds_of_trees(pids: Iterable[int]) -> int:
+    """Whole seconds of CPU time that processes and everything they started have used so far."""
+    total = 0.0
+    for pid in pids:
+        try:
+            top = psutil.Process(pid)
+            total += sum(_cpu_seconds(process) for process in (top, *top.children(recursive=True)))
+        except psutil.Error:
+            continue
+    return int(total)
+
+
+def seconds_of_commands(workspace: Path) -> int:
+    """Whole seconds of CPU time that commands of Firstlight and DVC below a workspace have used so far."""
+    root, total = workspace.resolve(), 0.0
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        command, folder = process.info["cmdline"] or [], process.info["cwd"]
+        if folder and Path(folder).is_relative_to(root) and any(_is_ours(word) for word in command[:4]):
+            total += _cpu_seconds(process)
+    return int(total)
+
+
+def _is_ours(word: str) -> bool:
+    return Path(word).name in ("recsys", "dvc")
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.Error:  # it has ended meanwhile
+        return 0.0
+    return float(times.user + times.system)

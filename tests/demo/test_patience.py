@@ -1,0 +1,97 @@
+import subprocess
+import sys
+import time
+
+import pytest
+from rich.console import Console
+
+from demo.airflow_client import Run, Task
+from demo.patience import Patience, seconds_of_commands, seconds_of_trees
+from demo.watching import WalkFailed, Watch
+
+BUSY = "import time\nend = time.time() + {}\nwhile time.time() < end: pass"
+
+
+def test_patience_ends_only_when_nothing_moves():
+    patience = Patience(0.1)
+    for step in range(4):
+        time.sleep(0.06)
+        assert not patience.is_over(step)
+    time.sleep(0.15)
+    assert patience.is_over(3)
+    assert not patience.is_over(4)
+
+
+def test_patience_has_an_end_for_what_only_looks_like_work():
+    patience = Patience(60, most_s=0.1)
+    time.sleep(0.15)
+    assert patience.is_over("new")
+
+
+def test_what_a_process_and_its_children_compute_is_seen(tmp_path):
+    command = [
+        sys.executable,
+        "-c",
+        f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {BUSY.format(30)!r}])",
+    ]
+    with subprocess.Popen(command) as process:
+        before, end = seconds_of_trees([process.pid]), time.monotonic() + 60
+        while seconds_of_trees([process.pid]) <= before + 1 and time.monotonic() < end:
+            time.sleep(0.1)
+        assert seconds_of_trees([process.pid]) > before + 1
+        import psutil
+
+        for child in psutil.Process(process.pid).children():
+            child.kill()
+    assert seconds_of_trees([process.pid]) == 0
+
+
+def test_only_commands_that_work_in_the_workspace_count(tmp_path):
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    for folder in (inside, outside):
+        (folder / "recsys").mkdir(parents=True)
+        (folder / "recsys/__main__.py").write_text(BUSY.format(30))
+    running = [
+        subprocess.Popen([sys.executable, "-m", "recsys"], cwd=outside),
+        subprocess.Popen([sys.executable, "-c", BUSY.format(30)], cwd=inside),
+    ]
+    try:
+        end = time.monotonic() + 60
+        while seconds_of_trees([running[1].pid]) < 1 and time.monotonic() < end:
+            time.sleep(0.1)
+        assert seconds_of_commands(inside) == 0
+        running.append(subprocess.Popen([sys.executable, "-m", "recsys"], cwd=inside))
+        while seconds_of_commands(inside) < 1 and time.monotonic() < end:
+            time.sleep(0.1)
+        assert seconds_of_commands(inside) >= 1
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+class SlowAirflow:
+    """Answers as Airflow does about one run whose task changes its state at each of `changes` seconds."""
+
+    def __init__(self, changes):
+        self.began, self.changes = time.monotonic(), changes
+
+    def runs(self, dag):
+        return [Run(dag, "one", "running", "manual", None, None)]
+
+    def tasks(self, run):
+        n = sum(time.monotonic() - self.began > change for change in self.changes)
+        return [Task("profiles", ("queued", "running")[n % 2], None, None, 1 + n // 2)]
+
+
+def test_a_wait_goes_on_while_tasks_move_and_ends_when_they_stand_still(tmp_path, monkeypatch):
+    monkeypatch.setattr("demo.watching.POLL_S", 0.05)
+    monkeypatch.setattr("demo.watching.SLOW_S", 0.5)
+    console = Console(record=True, width=120)
+    airflow = SlowAirflow([0.4, 0.8, 1.2, 1.6])
+    watch = Watch(airflow, "profile_arrivals", console, tmp_path)
+    took = watch.until(lambda: time.monotonic() - airflow.began > 2, "first light", quiet_s=0.9)
+    assert took > 0.9  # longer than its patience with standing still
+    with pytest.raises(WalkFailed, match=r"nothing has moved for 1 s; running: profiles"):
+        watch.until(lambda: False, "first light", quiet_s=1)
+    assert "profiles has been at it for" in console.export_text()
