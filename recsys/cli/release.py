@@ -93,7 +93,7 @@ def publisher_of(at: Artifacts, who: str, new_encoder: bool = False, gives_way: 
         by=who,
         new_encoder=new_encoder,
         gives_way=gives_way,
-        before_swap=partial(_push, at),
+        before_upload=partial(_push, at),
     )
 
 

@@ -1,14 +1,15 @@
 """Give up old releases and delete what no release needs any more; safe beside publishers, rollbacks and readers."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from recsys.errors import ReleaseError, SwapLost
 from recsys.publishing.current import Current
+from recsys.publishing.lease import Lease, lease
 from recsys.publishing.params import CollectParams
 from recsys.publishing.pointing import lineage
 from recsys.publishing.store import ReleaseStore, manifest_key
-from recsys.storage import Storage
+from recsys.storage import Storage, Stored
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,11 @@ class Collected:
 def collect(storage: Storage, params: CollectParams) -> Collected:
     """Keep the newest releases, what readers get, and everything young; delete the rest.
 
-    First the pointer is told which releases are given up, by the same compare-and-swap that a rollback needs: one of
-    the two sees the other. Then manifests go, then objects that no kept manifest names. An object younger than the
-    grace period may belong to a release that is being published, and stays. Killed halfway, the next run goes on.
+    Only one collector works at a time, and publishers wait for it (`lease.py`). The pointer is swapped before anything
+    is deleted: it tells which releases are given up, so a rollback and a collector see each other, and whoever is
+    publishing loses the swap, begins again and sends what is gone. Then manifests go, then objects that no kept
+    manifest names. What is younger than the grace period, by the store's clock, stays. Killed halfway, the next run
+    goes on.
 
     Args:
         storage: where releases live.
@@ -39,19 +42,20 @@ def collect(storage: Storage, params: CollectParams) -> Collected:
         StorageError: the store cannot be reached.
     """
     store = ReleaseStore(storage)
-    old = datetime.now(UTC) - timedelta(seconds=params.grace_s)
-    plan = _announced(store, params.keep_releases, old)
-    gone = tuple(release for release in plan.doomed if _delete_old(storage, manifest_key(release), old))
-    stray = [o for sha, o in store.objects().items() if sha not in plan.needed and o.modified < old]
-    deleted = [o for o in stray if _delete_old(storage, o.key, old)]
-    return Collected(gone, len(deleted), sum(o.size for o in deleted))
+    with lease(storage) as held:
+        old = held.now() - timedelta(seconds=params.grace_s)
+        plan = _announced(store, params.keep_releases, old)
+        gone = tuple(r for r in plan.doomed if _delete_old(storage, manifest_key(r), old, held))
+        deleted = [stored for stored in plan.stray if _delete_old(storage, stored.key, old, held)]
+    return Collected(gone, len(deleted), sum(stored.size for stored in deleted))
 
 
-def _delete_old(storage: Storage, key: str, old: datetime) -> bool:
-    """Delete what still is old: since it was listed, a publisher may have sent it again, and counts on it."""
+def _delete_old(storage: Storage, key: str, old: datetime, held: Lease) -> bool:
+    """Delete what still is old: since it was listed, somebody may have sent it again."""
     now = storage.find(key)
     if now is None or now.modified >= old:
         return False
+    held.hold()
     storage.delete(key)
     return True
 
@@ -61,15 +65,15 @@ class _Plan:
     doomed: tuple[str, ...]
     below: int
     """Sequence of the oldest release of the line that stays."""
-    needed: frozenset[str]
-    """Checksums of objects that kept releases name."""
+    stray: tuple[Stored, ...]
+    """Old objects that no kept release names."""
 
 
 def _announced(store: ReleaseStore, keep_releases: int, old: datetime) -> _Plan:
     while True:
         before = store.current()
         plan = _plan(store, before.current, keep_releases, old)
-        if not plan.doomed:
+        if not plan.doomed and not plan.stray:
             return plan
         try:
             current = before.current
@@ -89,8 +93,9 @@ def _plan(store: ReleaseStore, current: Current, keep_releases: int, old: dateti
             remedy=f"restore releases/{current.head}/manifest.json from a backup",
         )
     kept = {release for release in stored if release in (*line, current.release) or stored[release] > old}
+    needed = {file.sha256 for release in kept for file in manifests[release].files()}
     return _Plan(
         doomed=tuple(release for release in stored if release not in kept),
         below=min(manifests[release].sequence for release in line),
-        needed=frozenset(file.sha256 for release in kept for file in manifests[release].files()),
+        stray=tuple(o for sha, o in store.objects().items() if sha not in needed and o.modified < old),
     )

@@ -26,4 +26,4 @@ class CollectParams(BaseModel):
     keep_releases: int = Field(ge=2)
     """Newest releases that `collect` leaves, beside the one that readers get."""
     grace_s: int = Field(ge=7200)
-    """Seconds for which every new object and release is safe: longer than any publish takes."""
+    """Seconds, by the store's clock, for which every new object and release stays."""

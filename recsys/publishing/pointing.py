@@ -42,7 +42,8 @@ def rollback(storage: Storage, release: str, who: str, why: str) -> Current:
 
     Args:
         storage: where releases live.
-        release: its id, or "previous" for the parent of what readers get now.
+        release: its id, or "previous" for the parent of what readers get when this is called, whatever is published
+            meanwhile.
         who: who decided.
         why: their reason.
 
@@ -53,17 +54,25 @@ def rollback(storage: Storage, release: str, who: str, why: str) -> Current:
         ReleaseError: the release is unknown, damaged, incomplete or given up, or there is no previous one.
     """
     store = ReleaseStore(storage)
-    found = store.current().current
-    if found.hold and (found.hold.who, found.hold.why) == (who, why) and release in (PREVIOUS, found.release):
-        return found
+    first = store.current().current
+    wanted = first.release if _is_done(first, release, who, why) else _target(store, first, release)
 
-    def make(before: Pointer) -> tuple[str, Hold | None, str, int]:
-        target = store.manifest(_target(store, before.current, release))
+    def make(before: Pointer) -> tuple[str, Hold | None, str, int] | None:
+        # Also after a swap whose reply was lost, whatever was published under the hold since then.
+        if _is_done(before.current, release, who, why):
+            return None
+        target = store.manifest(wanted)
         _refuse_given_up(store, before.current, target)
         store.require_objects(target)
         return target.id, Hold(who=who, why=why, head=before.current.head), who, 0
 
     return store.change(make)
+
+
+def _is_done(current: Current, release: str, who: str, why: str) -> bool:
+    """Whether the same request was carried out, and still holds."""
+    hold = current.hold
+    return hold is not None and (hold.who, hold.why) == (who, why) and release in (PREVIOUS, current.release)
 
 
 def resume(storage: Storage, who: str) -> Current:
@@ -80,11 +89,10 @@ def resume(storage: Storage, who: str) -> Current:
         ReleaseError: nothing is published, or the newest release is incomplete.
     """
     store = ReleaseStore(storage)
-    found = store.current().current
-    if found.hold is None:
-        return found
 
-    def make(before: Pointer) -> tuple[str, Hold | None, str, int]:
+    def make(before: Pointer) -> tuple[str, Hold | None, str, int] | None:
+        if before.current.hold is None:
+            return None
         store.require_objects(store.manifest(before.current.head))
         return before.current.head, None, who, 0
 

@@ -11,6 +11,7 @@ from recsys.errors import OtherEncoder, Overtaken, SwapLost
 from recsys.features.params import FeaturesParams
 from recsys.publishing.checks import require_index_recall, smoke_lists, smoke_texts
 from recsys.publishing.draft import Draft, gather
+from recsys.publishing.lease import is_collecting, wait_until_free
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.params import PublishParams
 from recsys.publishing.rebase import Base, holder_names, rebase
@@ -50,8 +51,8 @@ class Publisher:
     """The only release that this one may follow, since the workspace holds all of it; None: any, it is rebased."""
     gives_way: bool = False
     """Whether it leaves, rather than publish while a new encoder catches up."""
-    before_swap: Callable[[], None] = lambda: None
-    """Runs after all checks, before the release appears."""
+    before_upload: Callable[[], None] = lambda: None
+    """Runs once it is clear that there is something to publish; it may take long."""
 
 
 def publish(storage: Storage, at: Artifacts, publisher: Publisher) -> Published:
@@ -98,7 +99,7 @@ def published(at: Artifacts) -> dict[str, Any]:
 
 
 def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[Published, Manifest]:
-    before = store.pointer()
+    before = _pointer_at_rest(store)
     head = store.manifest(before.current.head) if before else None
     _refuse_overtaken(head, publisher.onto)
     if publisher.gives_way:
@@ -108,14 +109,16 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
     cache = at.cache / "releases"
     if head:
         _refuse_other_encoder(ours.manifest, head, publisher.new_encoder)
+        healed = store.heal(head, ours.sources)
         base = Base(frozenset(published(at).get("names", ())))
         draft = rebase(ours, base, head, ObjectFiles(store.storage, cache, ours.sources))
         if before and draft.manifest.same_content(head):
-            return Published(before.current.head, "unchanged", head, 0, rebased=False), ours.manifest
+            store.require_objects(head)
+            return Published(before.current.head, "unchanged", head, healed, rebased=False), ours.manifest
+    publisher.before_upload()
     written = store.upload(draft.manifest, draft.sources, head.files() if head else ())
     manifest = _checked(draft, head, at, publisher, ObjectFiles(store.storage, cache, draft.sources))
-    store.require_objects(manifest)
-    publisher.before_swap()
+    written += store.upload(manifest, draft.sources, manifest.files())  # what went away during the checks
     store.write_manifest(manifest)
     _swap(store, before, manifest, publisher.by)
     rebased = (
@@ -124,6 +127,15 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
     )
     outcome = "held" if before and before.current.hold else "published"
     return Published(manifest.id, outcome, manifest, written, rebased), ours.manifest
+
+
+def _pointer_at_rest(store: ReleaseStore) -> Pointer | None:
+    """The pointer, read before it was seen that nobody deletes: whoever begins to afterwards swaps it first."""
+    while True:
+        before = store.pointer()
+        if not is_collecting(store.storage):
+            return before
+        wait_until_free(store.storage)
 
 
 def _refuse_overtaken(head: Manifest | None, onto: str | None) -> None:

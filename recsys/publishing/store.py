@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,8 +14,6 @@ from recsys.storage import Storage, Stored
 
 CURRENT = "CURRENT"
 MANIFEST_KEY = re.compile(r"releases/(?P<id>[^/]+)/manifest\.json")
-# An object that no release in use names may be under the eyes of `collect`; a younger one is safe from it.
-REUSE_WITHIN = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ class ReleaseStore:
         Args:
             manifest: names the objects that must be there.
             sources: checksum -> local file.
-            trusted: files of the release that is pointed to now; they were read back when it was published.
+            trusted: files that were read back before; one of them that is missing is sent again like any other.
 
         Returns:
             Bytes written.
@@ -103,13 +101,14 @@ class ReleaseStore:
             ReleaseError: an object is missing here and there, or what arrived differs from what was sent.
         """
         known = {file.sha256 for file in trusted}
-        new = [file for file in manifest.files() if file.sha256 not in known]
-        young = datetime.now(UTC) - REUSE_WITHIN
-        stored = self.objects() if new else {}
+        stored = self.objects()
         written = 0
-        for file in new:
+        for file in manifest.files():
             there = stored.get(file.sha256)
-            if not (there and there.size == file.size and there.modified > young):
+            is_there = there is not None and there.size == file.size
+            if is_there and file.sha256 in known:
+                continue
+            if not is_there:
                 self._send(file, sources, there)
                 written += file.size
             if not self.is_sound(file):  # a torn upload of somebody else, or a failing disk
@@ -117,9 +116,35 @@ class ReleaseStore:
                 self.require_sound(file)
         return written
 
+    def heal(self, manifest: Manifest, sources: Mapping[str, Path]) -> int:
+        """Send what a release lacks in the store, as far as it is here.
+
+        Args:
+            manifest: of a stored release.
+            sources: checksum -> local file.
+
+        Returns:
+            Bytes written.
+
+        Raises:
+            ReleaseError: what arrived differs from what was sent.
+        """
+        stored = self.objects()
+        sizes = {sha: there.size for sha, there in stored.items()}
+        lost = [f for f in manifest.files() if sizes.get(f.sha256) != f.size and f.sha256 in sources]
+        for file in lost:
+            self._send(file, sources, None)
+            self.require_sound(file)
+        return sum(file.size for file in lost)
+
     def is_sound(self, file: File) -> bool:
-        """Whether an object's bytes, read back, are what its checksum promises."""
-        return self.storage.sha256(object_key(file)) == file.sha256
+        """Whether an object is there, and its bytes, read back, are what its checksum promises."""
+        try:
+            return self.storage.sha256(object_key(file)) == file.sha256
+        except StorageError:
+            if self.storage.find(object_key(file)) is None:
+                return False
+            raise
 
     def require_sound(self, file: File) -> None:
         """Read an object back.
@@ -132,7 +157,7 @@ class ReleaseStore:
         """
         if not self.is_sound(file):
             raise ReleaseError(
-                f"object {file.sha256} ({file.name}) in {self.storage.url} is corrupt",
+                f"object {file.sha256} ({file.name}) in {self.storage.url} is corrupt or gone",
                 remedy="check the store's disk, then publish again from a workspace that has the file",
             )
 
@@ -198,11 +223,11 @@ class ReleaseStore:
                 raise
         return after
 
-    def change(self, make: Callable[[Pointer], tuple[str, Hold | None, str, int]]) -> Current:
+    def change(self, make: Callable[[Pointer], tuple[str, Hold | None, str, int] | None]) -> Current:
         """Read, decide, swap; again while others are faster.
 
         Args:
-            make: gets the pointer, answers release, hold, by and below for `swap`.
+            make: gets the pointer, answers release, hold, by and below for `swap`, or None where nothing is to be done.
 
         Returns:
             What the pointer says now.
@@ -213,9 +238,11 @@ class ReleaseStore:
         """
         while True:
             before = self.current()
-            release, hold, by, below = make(before)
+            wanted = make(before)
+            if wanted is None:
+                return before.current
             try:
-                return self.swap(before, release, hold, by, below)
+                return self.swap(before, *wanted)
             except SwapLost:
                 continue
 

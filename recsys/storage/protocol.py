@@ -17,7 +17,7 @@ class Stored:
     modified: datetime
     """UTC, aware."""
     tag: str
-    """Changes whenever the content does: ETag on S3, size, mtime and inode in a folder."""
+    """Changes when it is written again: ETag on S3; size, mtime and inode in a folder. `swap` expects another one."""
 
 
 class Storage(Protocol):
@@ -42,7 +42,10 @@ class Storage(Protocol):
         """The object's bytes."""
 
     def read_tagged(self, key: str) -> tuple[bytes, str] | None:
-        """The object's bytes with the tag that `swap` expects, or None where it is missing."""
+        """The object's bytes with the tag that `swap` expects, or None where it is missing.
+
+        The tag follows from the content alone (ETag, or SHA-256 in a folder): what is swapped should carry a nonce.
+        """
 
     def sha256(self, key: str) -> str:
         """SHA-256 in hex of the bytes as they are stored now, read back from the place itself."""
