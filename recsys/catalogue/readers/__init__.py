@@ -20,7 +20,7 @@ __all__ = ["LandedFile", "RawRow", "Reading", "read"]
 _COUNTED_ROWS = 4096
 _BLANK = b"\xef\xbb\xbf \t\r\n\x1e"
 _JSON = re.compile(rb"[\[{][\s\[{]*(\"|[\]}])")
-_JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
+_JSON_ENDINGS, _CSV_ENDINGS = (".jsonl", ".ndjson", ".json"), (".csv", ".tsv")
 
 
 def read(file: LandedFile) -> Reading:
@@ -56,7 +56,7 @@ def _counted(rows: Iterator[RawRow], on_rows: Callable[[int], None]) -> Iterator
 
 
 def _text_rows(file: LandedFile, reading: Reading) -> Iterator[RawRow]:
-    with open_decoded(file, reading.notes) as stream:
+    with open_decoded(file, reading) as stream:
         start = stream.peek()
         foreign = foreign_format(start)
         if foreign:
@@ -65,11 +65,13 @@ def _text_rows(file: LandedFile, reading: Reading) -> Iterator[RawRow]:
         text = start.lstrip(_BLANK)
         if not text:
             raise _empty(file, "no text")
-        if file.ending == ".parquet":
-            remedy = "write the whole file under another name and rename when done"
-            raise file.unreadable("no complete parquet file: it does not begin with PAR1", remedy)
-        is_json = bool(_JSON.match(text)) or (file.ending in _JSON_ENDINGS and not has_header(start))
-        if is_json != (file.ending in _JSON_ENDINGS):
+        is_json, is_csv = bool(_JSON.match(text)), has_header(start)
+        if not is_json and not is_csv:
+            if file.ending == ".parquet":
+                remedy = "write the whole file under another name and rename when done"
+                raise file.unreadable("no complete parquet file: it does not begin with PAR1", remedy)
+            is_json = file.ending in _JSON_ENDINGS
+        if file.ending not in (_JSON_ENDINGS if is_json else _CSV_ENDINGS):
             name = "JSON" if is_json else "CSV"
             reading.notes.append(f"read as {name}, though its name ends in {file.ending}")
         yield from (json_rows if is_json else csv_rows)(file, stream, reading)

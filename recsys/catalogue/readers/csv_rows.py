@@ -64,7 +64,7 @@ def csv_rows(file: LandedFile, stream: io.BufferedReader, reading: Reading) -> I
         elif header is None:
             header = _header(file, values, begin, reading)
         else:
-            yield _row(begin, offset, values, header)
+            yield _row(begin, f"byte {offset} of {reading.places_in}", values, header)
     if n_empty:
         reading.notes.append(f"{_counted(n_empty, 'empty row')} ignored")
 
@@ -164,7 +164,7 @@ def _counted(n: int, what: str) -> str:
     return f"{n:,} {what}{'s' if n > 1 else ''}"
 
 
-def _row(line: int, offset: int, values: list[str], header: _Header) -> RawRow:
+def _row(line: int, place: str, values: list[str], header: _Header) -> RawRow:
     width = len(header.names)
     if len(values) > width and not any(values[width:]):
         del values[width:]  # a spreadsheet ends its rows with the commas of its widest one
@@ -175,7 +175,7 @@ def _row(line: int, offset: int, values: list[str], header: _Header) -> RawRow:
         if broken and broken.group() == "\0":
             return RawRow(line, {}, BadRow("nul_byte", f"{name} holds a NUL byte"))
         if broken:
-            problem = f"{name} is not UTF-8, in the row that begins at byte {offset} of the file"
+            problem = f"{name} is not UTF-8, in the row that begins at {place}"
             return RawRow(line, {}, BadRow("not_utf8", problem))
     if len(values) != width:
         problem = f"{len(values)} fields, but the header names {width}"

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 
-from recsys.catalogue.readers.rows import LandedFile
+from recsys.catalogue.readers.rows import LandedFile, Reading
 
 SAMPLE_BYTES = 2**18
 """How much of the beginning a reader may look at before it begins."""
@@ -31,12 +31,12 @@ _QUOTED = re.compile(rb'"[^"]*+"')
 
 
 @contextmanager
-def open_decoded(file: LandedFile, notes: list[str]) -> Iterator[io.BufferedReader]:
+def open_decoded(file: LandedFile, reading: Reading) -> Iterator[io.BufferedReader]:
     """Open a text file; `peek` shows up to SAMPLE_BYTES of its beginning.
 
     Args:
         file: the staged copy.
-        notes: takes what was decoded, for people.
+        reading: takes what was decoded.
 
     Yields:
         A stream of UTF-8; bytes that are no text pass as they are.
@@ -47,24 +47,25 @@ def open_decoded(file: LandedFile, notes: list[str]) -> Iterator[io.BufferedRead
     """
     with (
         file.path.open("rb") as source,
-        io.BufferedReader(_open(source, file, notes), SAMPLE_BYTES) as stream,
+        io.BufferedReader(_open(source, file, reading), SAMPLE_BYTES) as stream,
     ):
         yield cast("io.BufferedReader", stream)  # typeshed: generic in what it buffers
 
 
-def _open(source: BinaryIO, file: LandedFile, notes: list[str]) -> "_Stream":
-    blocks = _bounded(_unpacked(source, file, notes), file)
+def _open(source: BinaryIO, file: LandedFile, reading: Reading) -> "_Stream":
+    blocks = _bounded(_unpacked(source, file, reading), file)
     start = next(blocks, b"")
     while len(start) < SAMPLE_BYTES and (block := next(blocks, None)):
         start += block
     blocks = _preceded(start, blocks)
     encoding = _encoding(start)
     if encoding:
-        notes.append(f"read as {encoding.upper()}")
+        reading.notes.append(f"read as {encoding.upper()}")
+        reading.is_decoded = True
         blocks = _as_utf8(blocks, encoding, file)
         start = start.decode(encoding, errors="ignore").encode("utf-8", "ignore")
     if _ends_lines_with_cr(start):
-        notes.append("lines end in CR alone")
+        reading.notes.append("lines end in CR alone")
         blocks = (block.replace(b"\r", b"\n") for block in blocks)
     return _Stream(blocks)
 
@@ -106,7 +107,7 @@ _COMPRESSIONS: tuple[tuple[re.Pattern[bytes], str, Callable[[BinaryIO], Any]], .
 )
 
 
-def _unpacked(source: BinaryIO, file: LandedFile, notes: list[str]) -> Iterator[bytes]:
+def _unpacked(source: BinaryIO, file: LandedFile, reading: Reading) -> Iterator[bytes]:
     start = source.read(8)
     source.seek(0)
     packed = next((found for found in _COMPRESSIONS if found[0].match(start)), None)
@@ -114,7 +115,8 @@ def _unpacked(source: BinaryIO, file: LandedFile, notes: list[str]) -> Iterator[
         yield from iter(lambda: source.read(_BLOCK_BYTES), b"")
         return
     _, name, unpack = packed
-    notes.append(f"decompressed ({name})")
+    reading.notes.append(f"decompressed ({name})")
+    reading.is_decoded = True
     try:
         with unpack(source) as stream:
             yield from iter(lambda: stream.read(_BLOCK_BYTES), b"")

@@ -67,7 +67,7 @@ def _of_lines(file: LandedFile, stream: BinaryIO, reading: Reading) -> Iterator[
         content = raw.removeprefix(BOM).strip(_AROUND)
         if not content:
             continue
-        row = _json_row(number, content, start + raw.index(content))
+        row = _json_row(number, content, start + raw.index(content), reading.places_in)
         if row.fault and row.fault.reason == "not_json" and (several := _several(number, content, reading)):
             yield from several
             continue
@@ -88,7 +88,7 @@ def _skip_line(stream: BinaryIO) -> int:
 def _several(number: int, content: bytes, reading: Reading) -> list[RawRow]:
     """Rows of a line that holds several objects, or one before a comma; none where it is just broken."""
     values = _whole_values(content)
-    rows = [_json_row(number, value.content, 0) for value in values]
+    rows = [_json_row(number, value.content) for value in values]
     if any(row.fault or value.is_stray for row, value in zip(rows, values, strict=True)):
         return []
     if len(rows) > 1 and not any(_SIDE_BY_SIDE in note for note in reading.notes):
@@ -112,7 +112,7 @@ def _of_values(file: LandedFile, stream: BinaryIO, reading: Reading) -> Iterator
                 fault = BadRow("not_json", "text that is no object {…} stands between the rows")
                 yield RawRow(value.line, {}, fault)
             else:
-                yield _json_row(value.line, value.content, value.offset)
+                yield _json_row(value.line, value.content, value.offset, reading.places_in)
     except JsonCutOff as cut:
         raise file.unreadable(f"{cut.problem}: {_CUT_OFF}", _RENAME, cut.line) from cut
 
@@ -134,7 +134,7 @@ def _is_spread(start: bytes) -> bool:
 
 
 def _is_broken(line: bytes) -> bool:
-    return _json_row(1, line, 0).fault is not None
+    return _json_row(1, line).fault is not None
 
 
 def _depth(line: bytes) -> int | None:
@@ -163,14 +163,14 @@ def _is_deep(content: bytes) -> bool:
     return False
 
 
-def _json_row(number: int, content: bytes, offset: int) -> RawRow:
-    """One JSON text as a row; `offset` is where it begins in the file."""
+def _json_row(number: int, content: bytes, offset: int = 0, places_in: str = "") -> RawRow:
+    """One JSON text as a row; `offset` is where it begins in what `places_in` names."""
     try:
         if _is_deep(content):
             raise BadRow("not_json", f"nested too deep: more than {MAX_DEPTH} levels")
         values = _DECODER.decode(content.decode().strip())
     except UnicodeDecodeError as error:
-        problem = f"byte {offset + error.start} of the file is not UTF-8"
+        problem = f"byte {offset + error.start} of {places_in} is not UTF-8"
         return RawRow(number, {}, BadRow("not_utf8", problem))
     except json.JSONDecodeError as error:
         reason = "nul_byte" if b"\0" in content else "not_json"

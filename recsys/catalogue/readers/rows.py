@@ -101,3 +101,10 @@ class Reading:
     columns: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     """For people: what was noticed about the file's form, such as a column without a name that was ignored."""
+    is_decoded: bool = False
+    """Whether places count in what was decompressed or decoded, and not in the file as it landed."""
+
+    @property
+    def places_in(self) -> str:
+        """What places in messages count in."""
+        return "the decoded file" if self.is_decoded else "the file"

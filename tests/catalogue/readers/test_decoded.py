@@ -110,10 +110,21 @@ def test_content_decides_over_the_name(rows_of):
         [(2, {"item_id": "a", "title": "A"})],
         ["read as CSV, though its name ends in .jsonl"],
     )
+    assert rows_of(csv, ".parquet")[1] == ["read as CSV, though its name ends in .parquet"]
     assert rows_of('{"item_id": "a"}\n', ".csv") == (
         [(1, {"item_id": "a"})],
         ["read as JSON, though its name ends in .csv"],
     )
+
+
+def test_places_count_in_what_was_decoded_and_say_so(landed):
+    for content, place in (
+        (b'{"item_id": "a\xff"}\n', "the file"),
+        (b'{"x":1}\n{"b": "\xff"}', "the decoded file"),
+    ):
+        packed = gzip.compress(content) if "decoded" in place else content
+        *_, row = read(landed(packed)).rows
+        assert row.fault.detail == f"byte {content.index(0xFF)} of {place} is not UTF-8"
 
 
 @pytest.mark.parametrize("content", [b" \n\r\n\t\n", b"\xef\xbb\xbf", gzip.compress(b"")])
