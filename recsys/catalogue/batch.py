@@ -1,7 +1,7 @@
 """A landed file, read and normalised but not yet judged: readable rows in their schema, and unreadable ones."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -9,14 +9,18 @@ from typing import Any
 
 import pyarrow as pa
 
+from recsys.catalogue import interactions, items
+from recsys.catalogue.attributes import Attributes
+from recsys.catalogue.columns import Columns
 from recsys.catalogue.fields import BadRow
-from recsys.catalogue.interactions import normal_interaction, retained
-from recsys.catalogue.items import COLUMNS, normal_item
+from recsys.catalogue.interactions import normal_interaction
+from recsys.catalogue.items import normal_item, variant_notes, without_variants
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import CATALOGUE, QUARANTINE_SCHEMA, SCHEMAS
 from recsys.catalogue.personal import PersonalColumns
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.catalogue.readers import LandedFile, RawRow, read
+from recsys.catalogue.schemas import OURS
 
 CHUNK_ROWS = 16384
 
@@ -68,9 +72,16 @@ class Batch:
 
 
 def read_batch(
-    file: LandedFile, kind: str, arrived_at: datetime, params: IngestParams, pseudonyms: Pseudonyms
+    file: LandedFile,
+    kind: str,
+    arrived_at: datetime,
+    params: IngestParams,
+    pseudonyms: Pseudonyms,
+    needed: Collection[str] = (),
 ) -> Batch:
     """Read a staged file; after this no raw user id exists outside the landing zone.
+
+    The file is read twice: a value is read as its whole column is written, which is known once every row was seen.
 
     Args:
         file: the staged copy.
@@ -78,27 +89,70 @@ def read_batch(
         arrived_at: stands in for a missing updated_at.
         params: limits.
         pseudonyms: replaces user ids.
+        needed: further columns that `features.fields` names: where one cannot be kept, the row is bad.
 
     Returns:
         Readable rows in the schema of the kind, and the unreadable ones.
 
     Raises:
-        BatchRefused: it is empty or too wide.
+        BatchRefused: it is empty or too wide, or two columns have one meaning.
         UnreadableFile: it cannot be parsed at all.
     """
-    reading = read(file)
-    bad = BadRows()
-    people = PersonalColumns(params.personal_columns, COLUMNS)
-    normalise, keep = _for_kind(kind, arrived_at, params, pseudonyms, people)
-    schema = SCHEMAS[kind]
-    good = _good_rows(reading.rows, normalise, keep, bad)
+    columns = Columns(kind, params.missing_values)
+    survey = read(file)
+    columns.survey(survey.rows, survey.columns, file.key)
+    known = frozenset(columns.ours(name) for name in survey.columns)
+    rows, bad = read(file).rows, BadRows()
+    if kind == CATALOGUE:
+        attributes = Attributes(needed, params.max_text_chars, columns.is_missing)
+        people = PersonalColumns(params.personal_columns, OURS[CATALOGUE])
+        good = _good_items(rows, arrived_at, columns, attributes, people, bad)
+        table, n_variants = without_variants(_table(good, SCHEMAS[kind]))
+        why = "it is about people (ingest.personal_columns)"
+        ignored = dict.fromkeys(people.found, why) | attributes.ignored()
+        hints = [*variant_notes(n_variants), *columns.hints(survey.columns)]
+    else:
+        table = _table(_good_interactions(rows, columns, pseudonyms, params.max_id_chars, bad), SCHEMAS[kind])
+        ignored, hints = interactions.ignored(survey.columns, columns), []
+    # Half surrogate pairs, which a key of JSON may hold, are no name for people.
+    ignored = {name.encode("utf-8", "replace").decode(): why for name, why in ignored.items()}
+    return Batch(kind, table, bad, known, [*survey.notes, *columns.notes(), *hints], ignored)
+
+
+def _good_items(
+    rows: Iterator[RawRow],
+    arrived_at: datetime,
+    columns: Columns,
+    attributes: Attributes,
+    people: PersonalColumns,
+    bad: BadRows,
+) -> Iterator[dict[str, Any]]:
+    return _good_rows(
+        rows,
+        lambda values: people.without(columns.renamed(values)),
+        lambda values: normal_item(values, arrived_at, columns, attributes),
+        lambda values: items.retained(values, columns),
+        bad,
+    )
+
+
+def _good_interactions(
+    rows: Iterator[RawRow], columns: Columns, pseudonyms: Pseudonyms, max_id_chars: int, bad: BadRows
+) -> Iterator[dict[str, Any]]:
+    return _good_rows(
+        rows,
+        columns.renamed,
+        lambda values: normal_interaction(values, pseudonyms, max_id_chars, columns),
+        lambda values: interactions.retained(values, pseudonyms, max_id_chars, columns),
+        bad,
+    )
+
+
+def _table(rows: Iterator[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     chunks = []
-    while chunk := list(islice(good, CHUNK_ROWS)):
+    while chunk := list(islice(rows, CHUNK_ROWS)):
         chunks.append(pa.RecordBatch.from_pylist(chunk, schema=schema))
-    table = pa.Table.from_batches(chunks, schema)
-    why = "it is about people (ingest.personal_columns)"
-    ignored = dict.fromkeys(people.found, why)
-    return Batch(kind, table, bad, frozenset(reading.columns), reading.notes, ignored)
+    return pa.Table.from_batches(chunks, schema)
 
 
 def raw_row(kind: str, row: dict[str, Any]) -> dict[str, Any]:
@@ -123,30 +177,19 @@ def _as_text(value: object) -> str:
 _Normalise = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def _for_kind(
-    kind: str, arrived_at: datetime, params: IngestParams, pseudonyms: Pseudonyms, people: PersonalColumns
-) -> tuple[_Normalise, _Normalise]:
-    """How a row is normalised, and what may be kept of a bad one."""
-    if kind == CATALOGUE:
-        return lambda values: normal_item(people.without(values), arrived_at), people.without
-    limit = params.max_id_chars
-    return (
-        lambda values: normal_interaction(values, pseudonyms, limit),
-        lambda values: retained(values, pseudonyms, limit),
-    )
-
-
 def _good_rows(
-    rows: Iterator[RawRow], normalise: _Normalise, keep: _Normalise, bad: BadRows
+    rows: Iterator[RawRow], prepare: _Normalise, normalise: _Normalise, keep: _Normalise, bad: BadRows
 ) -> Iterator[dict[str, Any]]:
+    """Rows as they are read; the others go to `bad`, with what `keep` leaves of them."""
     for row in rows:
         if row.fault:
             bad.add(row.line, row.fault, {})
             continue
+        values = prepare(row.values)
         try:
-            normal = normalise(row.values)
+            normal = normalise(values)
         except BadRow as fault:
-            bad.add(row.line, fault, keep(row.values))
+            bad.add(row.line, fault, keep(values))
             continue
         normal["line"] = row.line
         yield normal

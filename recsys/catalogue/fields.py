@@ -1,15 +1,25 @@
-"""Single values of a landed row, read strictly: a value of the wrong type is a bad row, never a guess."""
+"""Single values of a landed row, read strictly: a value that cannot be meant so makes a bad row, never a guess."""
 
 import math
 import re
-from collections.abc import Mapping
-from datetime import UTC, date, datetime
-from typing import Any
+import unicodedata
+from collections.abc import Iterable
+from decimal import Decimal
+from uuid import UUID
 
-TRUE = {"true", "1", "yes"}
-FALSE = {"false", "0", "no", ""}
-SECONDS = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
+TRUE = {"true", "t", "1", "1.0", "yes", "y", "on"}
+FALSE = {"false", "f", "0", "0.0", "no", "n", "off"}
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+MAX_SHOWN_CHARS = 60
+MAX_WHOLE = 2**53
+"""Whole numbers from here on are not exact as floats."""
+
+# Nobody sees these, and nobody means them: zero-width space, word joiner, byte order mark; odd blanks are blanks.
+_UNSEEN = {0x200B: None, 0x2060: None, 0xFEFF: None, 0x00A0: " ", 0x2007: " ", 0x202F: " "}
+# At an end also joiners, soft hyphens and marks of direction; inside a word some scripts need them.
+_AT_ENDS = "\u00ad\u200c\u200d\u200e\u200f\u180e" + "".join(filter(str.isspace, map(chr, range(0x3001))))
+# As spreadsheets and floats write large numbers; 12E5 without the sign is a name like any other.
+_SCIENTIFIC = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE]\+\d+", re.ASCII)
 
 
 class BadRow(Exception):  # noqa: N818  a row's verdict, caught where rows are read; never leaves the room
@@ -26,54 +36,104 @@ class BadRow(Exception):  # noqa: N818  a row's verdict, caught where rows are r
         self.detail = detail
 
 
-def is_missing(value: object) -> bool:
-    """None, or the empty text that CSV writes for it."""
-    return value is None or value == ""
-
-
-def identifier(values: Mapping[str, Any], name: str) -> str:
-    """An id: text, or a whole number written in digits; "" where it is missing.
+def is_missing(value: object, words: frozenset[str]) -> bool:
+    """Whether a value stands for nothing.
 
     Args:
-        values: column -> value as landed.
-        name: the column.
+        value: as landed.
+        words: texts that mean a missing value, `ingest.missing_values`.
 
     Returns:
-        The id; empty where it is missing.
+        True for None, NaN, blank text and the words.
+    """
+    if isinstance(value, str):
+        stripped = value.strip()
+        return not stripped or stripped in words
+    return value is None or (isinstance(value, float | Decimal) and math.isnan(value))
+
+
+def shown(value: object) -> str:
+    """A value for a message: quoted, escaped and short."""
+    # repr escapes control characters and half surrogates already.
+    words = repr(value) if isinstance(value, str | int | float | bool) else f"a {type(value).__name__}"
+    return words if len(words) <= MAX_SHOWN_CHARS else f"{words[:MAX_SHOWN_CHARS]}…"
+
+
+def plain_id(value: str) -> str:
+    """An id as it is compared: Unicode NFC, without what nobody sees and without blanks around it."""
+    if value.isascii():
+        return value.strip()
+    return unicodedata.normalize("NFC", value.translate(_UNSEEN)).strip(_AT_ENDS)
+
+
+def identifier(value: object, name: str, what: str) -> str:
+    """An id: text, or a whole number.
+
+    Args:
+        value: as landed, not missing.
+        name: its column, for the message.
+        what: column and, where it may be shown, value; for the message.
+
+    Returns:
+        The id as `plain_id` has it; empty where nothing of it can be seen.
 
     Raises:
-        BadRow: wrong_type or bad_id.
+        BadRow: wrong_type, bad_id, nul_byte or not_utf8.
     """
-    value = values.get(name)
-    if is_missing(value):
-        return ""
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, str):
+        found = plain_id(sound(value, name))
+        if CONTROL.search(found):
+            raise BadRow("bad_id", f"{what} holds a control character")
+        if _SCIENTIFIC.fullmatch(found):
+            raise BadRow(
+                "bad_id", f"{what} is in scientific notation, digits are lost; export the column as text"
+            )
+        return found
+    if isinstance(value, bool):
+        raise BadRow("wrong_type", f"{what} should be text or a whole number, not a bool")
+    if isinstance(value, int | UUID):
         return str(value)
-    found = text(values, name)
-    if CONTROL.search(found):
-        raise BadRow("bad_id", f"{name} holds a control character")
-    return found if found.strip() else ""
+    if isinstance(value, float | Decimal):
+        return _whole(value, what)
+    if isinstance(value, bytes):
+        return identifier(text(value, name), name, what)
+    raise BadRow("wrong_type", f"{what} should be text or a whole number, not {_kind(value)}")
 
 
-def text(values: Mapping[str, Any], name: str) -> str:
-    """A text; "" where it is missing.
+def _whole(value: float | Decimal, what: str) -> str:
+    if not math.isfinite(value) or value != int(value):
+        raise BadRow("wrong_type", f"{what} should be text or a whole number")
+    if isinstance(value, float) and abs(value) >= MAX_WHOLE:
+        raise BadRow("bad_id", f"{what} is a float too large to be exact; export the column as text")
+    return str(int(value))
+
+
+def text(value: object, name: str) -> str:
+    """A text; numbers are their digits, a list of texts is one text with a line each.
 
     Args:
-        values: column -> value as landed.
-        name: the column.
+        value: as landed, not missing.
+        name: its column, for the message.
 
     Returns:
-        The text; empty where it is missing.
+        The text.
 
     Raises:
         BadRow: wrong_type, nul_byte or not_utf8.
     """
-    value = values.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise BadRow("wrong_type", f"{name} should be text, not {_kind(value)}")
-    return sound(value, name)
+    if isinstance(value, str):
+        return sound(value, name)
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        is_whole = math.isfinite(value) and value == int(value)
+        return str(int(value)) if is_whole else str(value)
+    if isinstance(value, bytes):
+        try:
+            return sound(value.decode(), name)
+        except UnicodeDecodeError as error:
+            raise BadRow("not_utf8", f"{name} holds bytes that are not UTF-8") from error
+    if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+        return sound("\n".join(value), name)
+    raise BadRow("wrong_type", f"{name} should be text, not {_kind(value)}")
 
 
 def sound(value: str, name: str) -> str:
@@ -98,35 +158,12 @@ def sound(value: str, name: str) -> str:
     return value
 
 
-def labels(values: Mapping[str, Any], name: str) -> list[str]:
-    """Tags: a list of texts, or one text split at "|"; stripped, without repeats, in order.
+def flag(value: object, what: str) -> bool:
+    """A bool, 0 or 1, or one of true, t, yes, y, on and their opposites, in any case.
 
     Args:
-        values: column -> value as landed.
-        name: the column.
-
-    Returns:
-        Tags, none of them empty.
-
-    Raises:
-        BadRow: wrong_type, nul_byte or not_utf8.
-    """
-    value = values.get(name)
-    if value is None:
-        return []
-    given = value.split("|") if isinstance(value, str) else value
-    if not isinstance(given, list) or not all(isinstance(entry, str) for entry in given):
-        raise BadRow("wrong_type", f"{name} should be a list of texts or one text with '|' between them")
-    stripped = (sound(entry, name).strip() for entry in given)
-    return list(dict.fromkeys(entry for entry in stripped if entry))
-
-
-def flag(values: Mapping[str, Any], name: str) -> bool:
-    """A bool, 0 or 1, or one of true, false, yes, no; False where it is missing.
-
-    Args:
-        values: column -> value as landed.
-        name: the column.
+        value: as landed, not missing.
+        what: column and, where it may be shown, value; for the message.
 
     Returns:
         The truth of it.
@@ -134,100 +171,13 @@ def flag(values: Mapping[str, Any], name: str) -> bool:
     Raises:
         BadRow: wrong_type.
     """
-    value = values.get(name)
-    if value is None:
-        return False
-    word = str(value).strip().lower() if isinstance(value, str | bool | int) else "?"
+    word = str(value).strip().lower() if isinstance(value, str | bool | int | float | Decimal) else "?"
     if word not in TRUE | FALSE:
-        raise BadRow("wrong_type", f"{name} should be true or false")
+        raise BadRow("wrong_type", f"{what} should be true or false (or 1 or 0, yes or no, t or f)")
     return word in TRUE
 
 
-def number(values: Mapping[str, Any], name: str) -> float | None:
-    """A finite number, or None where it is missing.
-
-    Args:
-        values: column -> value as landed.
-        name: the column.
-
-    Returns:
-        The number, or None.
-
-    Raises:
-        BadRow: wrong_type or not_finite.
-    """
-    value = values.get(name)
-    if is_missing(value):
-        return None
-    if isinstance(value, bool):
-        raise BadRow("wrong_type", f"{name} should be a number, not a bool")
-    try:
-        found = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError) as error:
-        raise BadRow("wrong_type", f"{name} should be a number") from error
-    if not math.isfinite(found):
-        raise BadRow("not_finite", f"{name} is {found}, not a finite number")
-    return found
-
-
-def moment(values: Mapping[str, Any], name: str) -> datetime | None:
-    """A time in UTC: ISO 8601 (without an offset it is UTC) or seconds since 1970; None where it is missing.
-
-    Args:
-        values: column -> value as landed.
-        name: the column.
-
-    Returns:
-        An aware time in UTC, or None.
-
-    Raises:
-        BadRow: bad_timestamp or not_finite.
-    """
-    value = values.get(name)
-    if is_missing(value):
-        return None
-    try:
-        return _moment(value)
-    except _NotFinite as error:
-        raise BadRow("not_finite", f"{name} is not a finite number of seconds") from error
-    except (TypeError, ValueError, OverflowError, OSError) as error:
-        hint = "should be ISO 8601 or seconds since 1970 (not milliseconds), in the years 1 to 9999"
-        raise BadRow("bad_timestamp", f"{name} {hint}") from error
-
-
-class _NotFinite(ValueError):
-    pass
-
-
-def _moment(value: object) -> datetime:
-    if isinstance(value, bool):
-        raise TypeError("a bool is no time")
-    if isinstance(value, str):
-        if SECONDS.fullmatch(value.strip()) or value.strip().lower().lstrip("+-") in {
-            "nan",
-            "inf",
-            "infinity",
-        }:
-            return _of_seconds(float(value))
-        return _in_utc(datetime.fromisoformat(value.strip()))
-    if isinstance(value, datetime):
-        return _in_utc(value)
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    return _of_seconds(float(value))  # type: ignore[arg-type]
-
-
-def _of_seconds(seconds: float) -> datetime:
-    if not math.isfinite(seconds):
-        raise _NotFinite(seconds)
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _in_utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
 def _kind(value: object) -> str:
-    return {bool: "a bool", int: "a number", float: "a number", list: "a list", dict: "an object"}.get(
-        type(value), type(value).__name__
-    )
+    if isinstance(value, Iterable) and not isinstance(value, dict):
+        return "a list of other things than texts"
+    return {bool: "a bool", dict: "an object"}.get(type(value), f"a {type(value).__name__}")

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.isolated_reader import IsolatedReader
-from recsys.catalogue.judging import Judged, found_value, judge_batch, latest_arrivals
+from recsys.catalogue.judging import Judged, found_value, judge_batch, latest_arrivals, remedy_of
 from recsys.catalogue.landing import COMPRESSIONS, ENDINGS, PROCESSED, Landed, arrived, current
 from recsys.catalogue.outcomes import (
     ACCEPTED,
@@ -61,6 +61,7 @@ def ingest(
     key: str,
     on_progress: Callable[[str], None] = lambda _: None,
     let_in: LetIn | None = None,
+    needed: tuple[str, ...] = (),
 ) -> IngestReport:
     """Take in everything that waits. One batch refused does not stop the others.
 
@@ -71,6 +72,7 @@ def ingest(
         key: for pseudonyms, at least 16 characters.
         on_progress: told what is being done.
         let_in: a refused batch to be let in, with who and why.
+        needed: `features.fields`: a row whose value there cannot be kept is bad.
 
     Returns:
         What became of each file, and which refusals still stand.
@@ -81,7 +83,7 @@ def ingest(
         BatchRefused: the batch to be let in is unknown, or cannot be let in.
     """
     pseudonyms = Pseudonyms(key)
-    reader = IsolatedReader(params, key, at.staging / "landed", at.intake_logs / "reader.log")
+    reader = IsolatedReader(params, key, at.staging / "landed", at.intake_logs / "reader.log", needed)
     with writing(at), reader:
         require_same_key(at.pseudonyms, pseudonyms)
         intake = _Intake(landing, at, params, pseudonyms, reader, let_in)
@@ -257,7 +259,7 @@ class _Intake:
             Problem(
                 check=verdict.expected.reason,
                 says=f"{landed.key}: expected {verdict.expected.says}; found {found_value(judged, verdict.expected)}",
-                remedy=verdict.expected.remedy,
+                remedy=remedy_of(judged, verdict.expected),
             )
             for verdict in judged.failed
         )

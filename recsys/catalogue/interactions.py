@@ -1,14 +1,15 @@
 """A landed interaction -> the interactions' schema. The raw user id becomes a pseudonym here and goes no further."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from recsys.catalogue.fields import BadRow, identifier, is_missing, moment, number, text
+from recsys.catalogue.columns import Columns
+from recsys.catalogue.fields import BadRow
 from recsys.catalogue.pseudonyms import PSEUDONYM_CHARS, Pseudonyms
+from recsys.catalogue.schemas import INTERACTIONS, OURS, RETRY_OF
 
 USER, PSEUDONYM, SIGNATURE = "user_id", "user_pseudonym", "user_signature"
-COLUMNS = (USER, "item_id", "event", "value", "timestamp")
 DEFAULT_EVENT = "interaction"
 UNREADABLE = "unreadable"
 """In a quarantined row: columns whose value was not kept, since it may be anything."""
@@ -19,7 +20,7 @@ _PSEUDONYM = re.compile(rf"[0-9a-f]{{{PSEUDONYM_CHARS}}}")
 
 
 def normal_interaction(
-    values: Mapping[str, Any], pseudonyms: Pseudonyms, max_id_chars: int
+    values: Mapping[str, Any], pseudonyms: Pseudonyms, max_id_chars: int, columns: Columns
 ) -> dict[str, Any]:
     """One row in the interactions' columns, without part and line; further columns are dropped, they may be personal.
 
@@ -27,6 +28,7 @@ def normal_interaction(
         values: column -> value as landed.
         pseudonyms: replaces the user id.
         max_id_chars: longest user id.
+        columns: reads each value as its column is written.
 
     Returns:
         Column -> value, user already a pseudonym.
@@ -35,21 +37,22 @@ def normal_interaction(
         BadRow: a value is missing, has the wrong type or cannot be stored. Its detail never holds a value.
     """
     return {
-        "user": user(values, pseudonyms, max_id_chars),
-        "item_id": identifier(values, "item_id"),
-        "event": _event(values),
-        "value": number(values, "value"),
-        "timestamp": moment(values, "timestamp"),
+        "user": user(values, pseudonyms, max_id_chars, columns),
+        "item_id": columns.identifier(values, "item_id"),
+        "event": _event(values, columns),
+        "value": columns.number(values, "value"),
+        "timestamp": columns.moment(values, "timestamp"),
     }
 
 
-def user(values: Mapping[str, Any], pseudonyms: Pseudonyms, max_id_chars: int) -> str:
+def user(values: Mapping[str, Any], pseudonyms: Pseudonyms, max_id_chars: int, columns: Columns) -> str:
     """The row's pseudonym: of its user id, or, in a retried row, the signed one it carries.
 
     Args:
         values: column -> value as landed.
         pseudonyms: makes and checks pseudonyms.
         max_id_chars: longest user id.
+        columns: reads each value as its column is written.
 
     Returns:
         The pseudonym.
@@ -57,14 +60,14 @@ def user(values: Mapping[str, Any], pseudonyms: Pseudonyms, max_id_chars: int) -
     Raises:
         BadRow: missing_user, id_too_long, wrong_type, bad_id or unsigned_pseudonym.
     """
-    if is_missing(values.get(USER)) and not is_missing(values.get(PSEUDONYM)):
-        carried, signature = text(values, PSEUDONYM), text(values, SIGNATURE)
+    if columns.is_missing(values.get(USER)) and not columns.is_missing(values.get(PSEUDONYM)):
+        carried, signature = columns.text(values, PSEUDONYM), columns.text(values, SIGNATURE)
         if not (_PSEUDONYM.fullmatch(carried) and pseudonyms.is_signed(carried, signature)):
             raise BadRow(
                 "unsigned_pseudonym", f"{PSEUDONYM} without a valid {SIGNATURE}; land {USER} instead"
             )
         return carried
-    found = identifier(values, USER)
+    found = columns.identifier(values, USER)
     if not found:
         raise BadRow("missing_user", f"{USER} is missing")
     if len(found) > max_id_chars:
@@ -72,14 +75,16 @@ def user(values: Mapping[str, Any], pseudonyms: Pseudonyms, max_id_chars: int) -
     return pseudonyms.of(found)
 
 
-def retained(values: Mapping[str, Any], pseudonyms: Pseudonyms, max_id_chars: int) -> dict[str, Any]:
+def retained(
+    values: Mapping[str, Any], pseudonyms: Pseudonyms, max_id_chars: int, columns: Columns
+) -> dict[str, Any]:
     """What quarantine may keep of a bad row: the pseudonym and every value that reads well by itself."""
     readers: dict[str, Callable[[], Any]] = {
-        PSEUDONYM: lambda: user(values, pseudonyms, max_id_chars),
-        "item_id": lambda: identifier(values, "item_id"),
-        "event": lambda: _event(values),
-        "value": lambda: number(values, "value"),
-        "timestamp": lambda: moment(values, "timestamp"),
+        PSEUDONYM: lambda: user(values, pseudonyms, max_id_chars, columns),
+        "item_id": lambda: columns.identifier(values, "item_id"),
+        "event": lambda: _event(values, columns),
+        "value": lambda: columns.number(values, "value"),
+        "timestamp": lambda: columns.moment(values, "timestamp"),
     }
     kept: dict[str, Any] = {}
     unreadable = []
@@ -88,12 +93,19 @@ def retained(values: Mapping[str, Any], pseudonyms: Pseudonyms, max_id_chars: in
             kept[name] = read()
         except BadRow:
             unreadable.append(name)
-    kept = {name: value for name, value in kept.items() if not is_missing(value)}
+    kept = {name: value for name, value in kept.items() if not columns.is_missing(value)}
     return kept | ({UNREADABLE: unreadable} if unreadable else {})
 
 
-def _event(values: Mapping[str, Any]) -> str:
-    found = text(values, "event")
+def _event(values: Mapping[str, Any], columns: Columns) -> str:
+    found = columns.text(values, "event")
     if found and not _EVENT.fullmatch(found):
         raise BadRow("bad_event", "event should be one short word such as view, click, purchase or rating")
     return found or DEFAULT_EVENT
+
+
+def ignored(columns: Iterable[str], names: Columns) -> dict[str, str]:
+    """Column -> why it was not kept: whatever is not ours may be personal."""
+    ours = {*OURS[INTERACTIONS], PSEUDONYM, SIGNATURE, RETRY_OF}
+    why = f"not kept; interactions keep {', '.join(OURS[INTERACTIONS])}"
+    return {name: why for name in sorted(columns) if names.ours(name) not in ours}

@@ -6,6 +6,7 @@ one program it waits, since its start costs more than many a file.
 
 import os
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -34,10 +35,13 @@ class IsolatedReader:
         key: for pseudonyms; goes to the process through a pipe.
         folder: where batches pass through, on a disk with room for a decoded file.
         log: what is known about a process that died, or an error that nobody foresaw; holds no values of rows.
+        needed: further columns that `features.fields` names, see `read_batch`.
     """
 
-    def __init__(self, params: IngestParams, key: str, folder: Path, log: Path) -> None:
-        self._params, self._key = params, key
+    def __init__(
+        self, params: IngestParams, key: str, folder: Path, log: Path, needed: Sequence[str] = ()
+    ) -> None:
+        self._params, self._key, self._needed = params, key, needed
         self._folder, self._log = folder, log
         self._child: ReaderChild | None = None
         self._numbers = count(1)
@@ -90,6 +94,7 @@ class IsolatedReader:
             "arrived_at": arrived_at.isoformat(),
             "params": self._params.model_dump(mode="json"),
             "key": self._key,
+            "needed": list(self._needed),
             "place": str(place.absolute()),
         }
         if self._child and not self._child.is_alive:  # it died while it waited: no file's fault

@@ -1,84 +1,91 @@
 """A landed catalogue row -> the catalogue's schema."""
 
-import json
-import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from recsys.catalogue.fields import BadRow, flag, identifier, labels, moment, sound, text
+import pyarrow as pa
+import pyarrow.compute as pc
 
-COLUMNS = ("item_id", "title", "description", "tags", "image", "updated_at", "deleted")
+from recsys.catalogue.attributes import Attributes
+from recsys.catalogue.columns import Columns
+from recsys.catalogue.fields import BadRow
+from recsys.catalogue.schemas import CATALOGUE, OURS, RETRY_OF
+
 TEXT_FIELDS = ("title", "description", "tags")
 """At least one of these must say something."""
 
-RETRY_OF = "retry_of"
-"""Column that `quarantine retry` adds: where the row was quarantined; never kept as an attribute."""
+_OURS = {*OURS[CATALOGUE], RETRY_OF}
 
 
-def normal_item(values: Mapping[str, Any], arrived_at: datetime) -> dict[str, Any]:
+def normal_item(
+    values: Mapping[str, Any], arrived_at: datetime, columns: Columns, attributes: Attributes
+) -> dict[str, Any]:
     """One row in the catalogue's columns, without part and line.
 
     Args:
         values: column -> value as landed.
         arrived_at: stands in for a missing updated_at.
+        columns: reads each value as its column is written.
+        attributes: writes further columns.
 
     Returns:
         Column -> value.
 
     Raises:
-        BadRow: a value has the wrong type or cannot be stored.
+        BadRow: a value cannot be meant so or cannot be stored.
     """
     return {
-        "item_id": identifier(values, "item_id"),
-        "title": text(values, "title").strip(),
-        "description": text(values, "description").strip(),
-        "tags": labels(values, "tags"),
-        "image": text(values, "image").strip(),
-        "attributes": attributes(values),
-        "updated_at": moment(values, "updated_at") or arrived_at,
-        "deleted": flag(values, "deleted"),
+        "item_id": columns.identifier(values, "item_id"),
+        "title": columns.text(values, "title"),
+        "description": columns.text(values, "description"),
+        "tags": columns.labels(values, "tags"),
+        "image": columns.text(values, "image"),
+        "attributes": attributes.written({name: v for name, v in values.items() if name not in _OURS}),
+        "updated_at": columns.moment(values, "updated_at") or arrived_at,
+        "deleted": columns.flag(values, "deleted"),
     }
 
 
-def attributes(values: Mapping[str, Any]) -> str:
-    """Further columns as JSON text with sorted keys; missing values (None, empty, NaN) are left out.
+def retained(values: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
+    """What quarantine may keep of a bad row; id and time as they were read, where they could be.
+
+    Landed again by `quarantine retry` the row stands without the column that says how they were written.
+    """
+    kept = {**values}
+    for name, read in (("item_id", columns.identifier), ("updated_at", columns.moment)):
+        try:
+            if found := read(values, name):
+                kept[name] = found
+        except BadRow:
+            continue
+    return kept
+
+
+def without_variants(table: pa.Table) -> tuple[pa.Table, int]:
+    """Leave out rows that only repeat an item of the same file without any text, as shops export variants.
 
     Args:
-        values: column -> value as landed.
+        table: rows of one file.
 
     Returns:
-        JSON text of an object.
-
-    Raises:
-        BadRow: not_finite, nul_byte, not_utf8 or wrong_type.
+        The other rows, and how many were left out.
     """
-    further = {k: v for k, v in values.items() if k not in COLUMNS and k != RETRY_OF and not _is_absent(v)}
-    if not further:
-        return "{}"
-    try:
-        written = json.dumps(
-            further,
-            sort_keys=True,
-            ensure_ascii=False,
-            allow_nan=False,
-            default=_as_text,
-            separators=(",", ":"),
-        )
-    except ValueError as error:
-        raise BadRow("not_finite", "a further column holds a number that is not finite") from error
-    except (TypeError, RecursionError) as error:
-        raise BadRow("wrong_type", "a further column cannot be written as JSON") from error
-    if "\\u0000" in written:
-        raise BadRow("nul_byte", "a further column holds a NUL character")
-    return sound(written, "a further column")
+    has_text = pc.or_(
+        pc.or_(pc.not_equal(table["title"], ""), pc.not_equal(table["description"], "")),
+        pc.greater(pc.list_value_length(table["tags"]), 0),
+    )
+    is_bare = pc.and_not(pc.and_not(pc.invert(has_text), table["deleted"]), pc.equal(table["item_id"], ""))
+    told = pc.unique(table.filter(has_text)["item_id"])
+    is_variant = pc.and_(is_bare, pc.is_in(table["item_id"], value_set=told))
+    n = pc.sum(is_variant).as_py() or 0
+    return (table.filter(pc.invert(is_variant)) if n else table), n
 
 
-def _is_absent(value: object) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, bytes):
-        raise TypeError("bytes are no text")
-    return str(value)
+def variant_notes(n_variants: int) -> list[str]:
+    """What a person should know about rows that were left out."""
+    if not n_variants:
+        return []
+    return [
+        f"{n_variants:,} rows left out: they repeat an item of this file without any text, as variants do"
+    ]

@@ -1,5 +1,6 @@
 """A landed batch before its judges: which rows are good, which are bad and why, and whether the batch may enter."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from recsys.catalogue.batch import BadRows, Batch, raw_row
+from recsys.catalogue.columns import likely_names
 from recsys.catalogue.expectations import Expected, Verdict, batch_expectations, judge, row_expectations
 from recsys.catalogue.fields import BadRow
 from recsys.catalogue.measures import Measured, batch_measures, missing_columns, newest_lines, row_measures
@@ -89,6 +91,15 @@ def found_value(judged: Judged, expected: Expected) -> str:
         return "missing: " + (", ".join(missing_columns(judged.batch)) or "none")
     value = judged.measured.metrics[expected.column]
     return f"{value:.1%}" if expected.column.endswith("share") else f"{value:,.6g}"
+
+
+def remedy_of(judged: Judged, expected: Expected) -> str:
+    """What to do where a batch-level expectation fails; names columns that may be the missing ones."""
+    if expected.reason != "missing_columns":
+        return expected.remedy
+    lacking = [name.strip() for one in missing_columns(judged.batch) for name in re.split(",| or ", one)]
+    likely = [(found[0], name) for name in lacking if (found := likely_names(judged.batch.columns, name))]
+    return "; ".join([*(f"rename column {theirs!r} to {name}" for theirs, name in likely), expected.remedy])
 
 
 def _among_sound_rows(verdict: Verdict, batch: Batch, verdicts: Sequence[Verdict]) -> Verdict:

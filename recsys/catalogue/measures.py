@@ -18,6 +18,7 @@ from recsys.catalogue.languages import languages
 from recsys.catalogue.near_duplicates import n_near_duplicates
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import CATALOGUE, Arrival, Part, Statistics
+from recsys.catalogue.plain_text import plain_text
 
 MIN_SAMPLE = 20
 """Fewer texts say nothing about drift of length or language, nor about boilerplate."""
@@ -69,6 +70,7 @@ def _refers_to_items(batch: Batch) -> bool:
 
 def _item_measures(table: pa.Table, known: set[str]) -> dict[str, object]:
     texts = texts_of(table)
+    plain = [plain_text(text) for text in texts]
     deleted = table["deleted"].to_numpy()
     ids = np.array(table["item_id"].to_pylist(), dtype=object)
     known = known | set(ids[~deleted])
@@ -78,8 +80,8 @@ def _item_measures(table: pa.Table, known: set[str]) -> dict[str, object]:
     ]
     longest.append(pc.utf8_length(pc.binary_join(table["tags"], "|")).to_numpy())
     return {
-        "has_text": deleted | np.array([bool(text) for text in texts], dtype=bool),
-        "has_word": deleted | np.array([not text or bool(_WORD.search(text)) for text in texts], dtype=bool),
+        "has_text": deleted | np.array([bool(text) for text in plain], dtype=bool),
+        "has_word": deleted | np.array([not text or bool(_WORD.search(text)) for text in plain], dtype=bool),
         "garbled_share": np.array([_garbled_share(text) for text in texts]),
         "longest_chars": np.max(longest, axis=0),
         "seconds": _seconds(table["updated_at"]),
@@ -105,7 +107,7 @@ def newest_lines(table: pa.Table) -> NDArray[np.int64]:
 
 
 def texts_of(table: pa.Table) -> list[str]:
-    """Title, description and tags of each row in one text, a line each."""
+    """Title, description and tags of each row in one text as landed, a line each."""
     tags = pc.binary_join(table["tags"], " ")
     joined = pc.binary_join_element_wise(table["title"], table["description"], tags, "\n")
     texts: list[str] = pc.utf8_trim_whitespace(joined).to_pylist()
@@ -177,7 +179,7 @@ def missing_columns(batch: Batch) -> list[str]:
 
 
 def _statistics(n_landed: int, live: pa.Table, params: IngestParams) -> Statistics:
-    texts = texts_of(live)
+    texts = [plain_text(text) for text in texts_of(live)]
     long_texts = [text for text in texts if len(text) >= LONG_TEXT_CHARS]
     commonest = max(Counter(long_texts).values(), default=0)
     step = max(1, len(long_texts) // NEAR_DUPLICATE_SAMPLE)

@@ -32,6 +32,8 @@ class IngestParams(BaseModel):
     """Seconds that a timestamp may lie ahead of the clock."""
     earliest_year: int = Field(ge=1, le=9999)
     """Older timestamps are quarantined."""
+    missing_values: tuple[str, ...]
+    """Texts that as a whole field mean a missing value, written exactly so; blanks around them do not count."""
     near_duplicate_similarity: Similarity
     """MinHash Jaccard over word 3-shingles at which two long texts of different items count as one."""
     max_boilerplate_share: Share

@@ -57,6 +57,7 @@ def _answer(request: dict[str, Any], answers: BinaryIO) -> None:
             datetime.fromisoformat(request["arrived_at"]),
             IngestParams(**request["params"]),
             Pseudonyms(request["key"]),
+            request["needed"],
         )
         _tell(answers, DONE, batch=save_batch(batch, Path(request["place"])))
     except RecsysError as error:

@@ -1,5 +1,6 @@
 """Kinds of parts and their columns."""
 
+import re
 from typing import Literal
 
 import pyarrow as pa
@@ -45,3 +46,17 @@ QUARANTINE_SCHEMA = pa.schema(
     ]
 )
 SCHEMAS = {CATALOGUE: CATALOGUE_SCHEMA, INTERACTIONS: INTERACTIONS_SCHEMA}
+
+RETRY_OF = "retry_of"
+"""Column that `quarantine retry` adds: where the row was quarantined; never kept as an attribute."""
+
+OURS = {
+    CATALOGUE: ("item_id", "title", "description", "tags", "image", "updated_at", "deleted"),
+    INTERACTIONS: ("user_id", "item_id", "event", "value", "timestamp"),
+}
+"""Kind -> the columns that mean something."""
+
+
+def folded(name: str) -> str:
+    """A column's name without case, blanks and punctuation: `Item ID` and `item_id` are one."""
+    return re.sub(r"[\W_]+", "", name).casefold()

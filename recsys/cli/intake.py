@@ -41,7 +41,7 @@ def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) 
     from recsys.catalogue.pseudonyms import VARIABLE, pseudonym_key, trimmed
     from recsys.catalogue.tracking import is_published, track
 
-    at, zone, key = workspace(), landing(), pseudonym_key()
+    at, zone, key, chosen = workspace(), landing(), pseudonym_key(), settings()
     if trimmed(os.environ[VARIABLE]) != os.environ[VARIABLE]:
         console.print(f"blanks or line ends around {VARIABLE} are left out", style="yellow")
     let_in = LetIn(accept, AcceptedBy(who=getpass.getuser(), why=why)) if accept and why else None
@@ -49,10 +49,11 @@ def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) 
         report = take_in(
             zone,
             at,
-            settings().ingest,
+            chosen.ingest,
             key,
             lambda key: status.update(f"judging {escape(key)}"),
             let_in,
+            chosen.features.fields,
         )
         status.update("telling DVC")
         is_tracked = track(at)

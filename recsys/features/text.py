@@ -4,18 +4,19 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from recsys.catalogue.parts import sequence_of
+from recsys.catalogue.plain_text import plain_text
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.features.params import FeaturesParams
 
-PREPROCESSING_VERSION = 1
-"""Part of every feature key and vector key; raise it when the same row would give another text."""
+PREPROCESSING_VERSION = 2
+"""Part of every feature key and vector key; raised when the same row would give another text; `FOLDS` keeps the old."""
 
 SCHEMA = pa.schema(
     [
@@ -124,19 +125,40 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def join_fields(values: Iterable[str], max_chars: int) -> str:
-    """Fold each value, join them as sentences, cut at a word boundary."""
+def join_fields(values: Iterable[str], max_chars: int, version: int = PREPROCESSING_VERSION) -> str:
+    """Fold each value, join them as sentences, cut at a word boundary.
+
+    Args:
+        values: texts as they were landed, or a query.
+        max_chars: of the text, at most.
+        version: of the preprocessing; a release is searched by its own.
+
+    Returns:
+        The text; empty where the values say nothing.
+
+    Raises:
+        EncoderError: this version of the software does not know that preprocessing.
+    """
+    if version not in FOLDS:
+        raise EncoderError(
+            f"texts were made by preprocessing {version}, known are {', '.join(map(str, FOLDS))}",
+            remedy="upgrade firstlight-recsys where you read",
+        )
     text = ""
-    for value in filter(None, map(fold, values)):
+    for value in filter(None, map(FOLDS[version], values)):
         # A stop only where the field before has none of its own.
         blank = " " if not text or unicodedata.category(text[-1]) == "Po" else ". "
         text = f"{text}{blank}{value}" if text else value
     return cut(text, max_chars)
 
 
-def fold(text: str) -> str:
-    """Unicode NFC; every run of white space becomes one blank."""
+def composed(text: str) -> str:
+    """Unicode NFC; every run of white space becomes one blank: how texts were folded before version 2."""
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+FOLDS: dict[int, Callable[[str], str]] = {1: composed, 2: plain_text}
+"""Preprocessing version -> what it makes of a text; a version stays as long as releases name it."""
 
 
 def cut(text: str, max_chars: int) -> str:
@@ -168,9 +190,13 @@ def _row_text(
 ) -> str:
     further = json.loads(attributes) if attributes else {}
     chosen = [_words(fields.get(name, further.get(name))) for name in params.fields]
-    # An item whose chosen fields are all empty still has another: ingest asks for one field with text.
-    return join_fields(chosen, params.max_chars) or join_fields(
-        map(_words, fields.values()), params.max_chars
+    every = [_words(value) for value in fields.values()]
+    # An item whose chosen fields are all empty still has another: ingest asks for one field with text. Of items that
+    # were let in before version 2 it asked for less, such as a bare tag of HTML.
+    return (
+        join_fields(chosen, params.max_chars)
+        or join_fields(every, params.max_chars)
+        or join_fields(every, params.max_chars, version=1)
     )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from recsys.encoders import open_encoder
 from recsys.errors import ReleaseError
 from recsys.features import feature_files
+from recsys.features.text import join_fields
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.params import PublishParams
 from recsys.publishing.release import File, Manifest, SmokeQuery
@@ -62,9 +63,25 @@ def smoke_texts(head: Manifest | None, features: Path, n: int) -> tuple[str, ...
 
 
 def encode_queries(manifest: Manifest, files: ObjectFiles, texts: Sequence[str]) -> NDArray[np.float32]:
-    """Vectors of texts by the release's own encoder, [len(texts), d]."""
+    """Vectors of texts by the release's own preprocessing and encoder, [len(texts), d]."""
     encoder = open_encoder(manifest.encoder, unpacked_encoders(manifest, files), QUERY_BATCH_TOKENS)
-    return encoder.encode(texts)
+    return encoder.encode([query_text(manifest, text) for text in texts])
+
+
+def query_text(manifest: Manifest, text: str) -> str:
+    """A query as the release's own texts were made, whatever version of the preprocessing that was.
+
+    Args:
+        manifest: names the preprocessing.
+        text: words, perhaps with markup.
+
+    Returns:
+        The text; empty where it says nothing.
+
+    Raises:
+        EncoderError: this version of the software does not know that preprocessing.
+    """
+    return join_fields([text], manifest.preprocessing.max_chars, manifest.preprocessing.version)
 
 
 def unpacked_encoders(manifest: Manifest, files: ObjectFiles) -> Path:

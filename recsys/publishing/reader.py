@@ -16,7 +16,7 @@ from recsys.encoders import Encoder, open_encoder
 from recsys.errors import ConfigError, ReleaseError
 from recsys.profiles.users import Ridge
 from recsys.publishing.asking import id_text, known_row, known_rows, list_length
-from recsys.publishing.checks import QUERY_BATCH_TOKENS, unpacked_encoders
+from recsys.publishing.checks import QUERY_BATCH_TOKENS, query_text, unpacked_encoders
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.release import BY_ITEM_WEIGHTS, DOT, File, Manifest
 from recsys.publishing.store import ReleaseStore
@@ -169,12 +169,14 @@ class Release:
 
         Raises:
             ReleaseError: the text is empty.
+            EncoderError: the release's texts were made by a newer preprocessing than this software knows.
             ValueError: k is less than 1.
         """
         k = list_length(k, len(self.items))
-        if not text.strip():
+        words = query_text(self.manifest, text)
+        if not words:
             raise ReleaseError("an empty text has no neighbours", remedy="give some words")
-        return self._best(self._encoder.encode([text]), k, set())
+        return self._best(self._encoder.encode([words]), k, set())
 
     def profile(self, item: str | int) -> NDArray[np.float32]:
         """An item's profile, float32 [d], of length 1.

@@ -147,7 +147,7 @@ def test_a_run_killed_after_acceptance_ends_with_the_same_bytes(house, films, mo
 def test_no_raw_user_id_is_left_anywhere(house, films):
     bad = [
         ratings(1, item_id="unknown")[0],
-        ratings(1, value="NaN")[0],
+        ratings(1, value="Infinity")[0],
         ratings(1, event="person-0@example.org")[0],
         ratings(1, timestamp="person-0@example.org")[0],
         {"user_id": ["person-0@example.org"], "item_id": "f1"},

@@ -1,3 +1,6 @@
+import html
+import unicodedata
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,6 +8,7 @@ from hypothesis import strategies as st
 
 from recsys.encoders.transformer import equal_batches
 from recsys.errors import EncoderError
+from recsys.features.text import join_fields
 from tests.encoders.models import texts
 
 
@@ -53,3 +57,35 @@ def test_tokens_are_counted_with_the_special_ones_and_cut(tiny_encoder):
 def test_an_empty_text_is_refused_with_its_place(tiny_encoder, empty):
     with pytest.raises(EncoderError, match="text 1 is empty"):
         tiny_encoder.encode(["aa", empty])
+
+
+BOILERPLATE = (
+    '<div class="product-description rte" itemprop="description"><p style="margin:0;padding:0"><span>{}</span></p>'
+    "<ul><li><strong>Material:</strong>&nbsp;see label</li></ul><script>dataLayer.push(arguments)</script></div>"
+)
+PRODUCTS = (
+    "Waterproof hiking boots with ankle support for muddy trails",
+    "Hand-thrown ceramic teapot glazed in blue",
+    "Acoustic guitar strings, phosphor bronze, light gauge",
+    "Cordless hedge trimmer with 50 cm blade",
+)
+
+
+def test_markup_that_every_text_shares_rules_no_neighbours(minilm):
+    texts = [join_fields([text], 4000) for text in PRODUCTS]
+    texts += [join_fields([BOILERPLATE.format(text)], 4000) for text in PRODUCTS]
+    vectors = minilm.encode(texts)
+    similarities = vectors @ vectors.T - 2 * np.eye(len(texts))
+    twins = [(place + len(PRODUCTS)) % len(texts) for place in range(len(texts))]
+    assert similarities.argmax(axis=1).tolist() == twins
+
+
+@pytest.mark.parametrize("text", ["Café crème brûlée torch", "Tom & Jerry's soup kettle, heavy duty"])
+def test_a_text_and_its_twin_in_another_writing_have_one_vector(minilm, text):
+    twins = [
+        f"<p>{html.escape(text)}</p>",
+        html.escape(html.escape(text)),
+        unicodedata.normalize("NFD", text),
+    ]
+    plain, *others = minilm.encode([join_fields([written], 4000) for written in (text, *twins)])
+    assert min(float(plain @ other) for other in others) > 0.9999

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from recsys.catalogue.parts import CATALOGUE_SCHEMA
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.features.params import FeaturesParams
-from recsys.features.text import SCHEMA, cut, feature_files, feature_key, fold, item_texts, text_hash
+from recsys.features.text import (
+    SCHEMA,
+    composed,
+    cut,
+    feature_files,
+    feature_key,
+    item_texts,
+    join_fields,
+    text_hash,
+)
 
 PARAMS = FeaturesParams(fields=("title", "description", "tags"), max_chars=100)
 
@@ -98,10 +107,10 @@ def test_texts_are_cut_at_a_word_or_where_nothing_is_torn(text, max_chars, expec
 
 @given(st.text(), st.integers(1, 60))
 def test_a_cut_text_is_a_beginning_of_bounded_length(text, max_chars):
-    folded = fold(text)
+    folded = composed(text)
     found = cut(folded, max_chars)
     assert len(found) <= max_chars and folded.startswith(found) and bool(found) == bool(folded)
-    assert unicodedata.is_normalized("NFC", folded) and fold(folded) == folded
+    assert unicodedata.is_normalized("NFC", folded) and composed(folded) == folded
 
 
 def test_the_key_follows_rows_and_params():
@@ -118,3 +127,14 @@ def test_feature_files_come_in_the_order_of_acceptance(tmp_path):
     assert [file.part for file in feature_files(tmp_path)] == ["000002-a", "000010-mcafe", "1000000-b"]
     with pytest.raises(ArtifactMissing, match="features"):
         feature_files(tmp_path / "nowhere")
+
+
+def test_a_text_can_be_made_as_an_older_release_made_it():
+    assert join_fields(["<b>Ｗｉｄｅ</b>\n caf\u0065\u0301"], 100, version=1) == "<b>Ｗｉｄｅ</b> caf\u00e9"
+    assert join_fields(["<b>Ｗｉｄｅ</b>\n caf\u0065\u0301"], 100) == "Wide caf\u00e9"
+    with pytest.raises(EncoderError, match=r"preprocessing 7, known are 1, 2"):
+        join_fields(["words"], 100, version=7)
+
+
+def test_an_item_let_in_with_a_bare_tag_keeps_a_text():
+    assert text_of(title="<br>") == "<br>"

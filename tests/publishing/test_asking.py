@@ -81,7 +81,7 @@ def test_any_list_of_ids_is_a_history_and_repeats_count_once(history, opened):
 
 
 def test_unknown_ids_of_a_history_are_named_as_they_are(opened):
-    with pytest.raises(ReleaseError, match=r"'nope', ' blank', ''\n  remedy: give ids of the catalogue"):
+    with pytest.raises(ReleaseError, match=r"'nope', 'blank', ''\n  remedy: give ids of the catalogue"):
         opened.recommend(history=["nope", " blank", "", "nope"])
     assert opened.recommend(history=["nope", "jaws"]) == opened.recommend(history=["jaws"])
 

@@ -8,10 +8,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recsys.catalogue.fields import BadRow
-from recsys.catalogue.interactions import COLUMNS as INTERACTION_COLUMNS
-from recsys.catalogue.items import COLUMNS as ITEM_COLUMNS
 from recsys.catalogue.readers.arrow_values import plain_values
 from recsys.catalogue.readers.rows import INDEX_COLUMN, LandedFile, RawRow, Reading
+from recsys.catalogue.schemas import OURS, folded
 
 PARQUET = b"PAR1"
 """How the file begins."""
@@ -20,7 +19,7 @@ _BATCH_ROWS = 4096
 _BATCH_BYTES = 16 * 2**20
 _ROW_BYTES = 64  # what a row costs that holds nothing: a few bytes of parquet can name a billion of them
 _BUFFER_BYTES = 2**20
-_NEEDED = {*ITEM_COLUMNS, *INTERACTION_COLUMNS}
+_NEEDED = {folded(name) for names in OURS.values() for name in names}
 
 
 def parquet_rows(file: LandedFile, reading: Reading) -> Iterator[RawRow]:
@@ -82,7 +81,7 @@ def _readable(source: pq.ParquetFile, names: list[str], reading: Reading) -> lis
     fixed = [
         name
         for name in names
-        if name not in _NEEDED and pa.types.is_fixed_size_list(source.schema_arrow.field(name).type)
+        if folded(name) not in _NEEDED and pa.types.is_fixed_size_list(source.schema_arrow.field(name).type)
     ]
     for name in fixed:
         try:
@@ -127,7 +126,7 @@ def _values(name: str, column: pa.Array, reading: Reading) -> list[Any]:
     try:
         values = plain_values(column)
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid, NotImplementedError, RecursionError) as error:
-        if name in _NEEDED:
+        if folded(name) in _NEEDED:
             raise
         note = (
             f"column {name} ignored: its type {str(column.type)[:60]} cannot be read ({type(error).__name__})"
@@ -135,7 +134,7 @@ def _values(name: str, column: pa.Array, reading: Reading) -> list[Any]:
         if note not in reading.notes:
             reading.notes.append(note)
         return [None] * len(column)
-    if name in _NEEDED or not any(isinstance(value, BadRow) for value in values):
+    if folded(name) in _NEEDED or not any(isinstance(value, BadRow) for value in values):
         return values
     note = f"column {name}: values that cannot be read are left out"
     if note not in reading.notes:
