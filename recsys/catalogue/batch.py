@@ -18,7 +18,7 @@ from recsys.catalogue.items import normal_item, variant_notes, without_variants
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import CATALOGUE, QUARANTINE_SCHEMA, SCHEMAS
 from recsys.catalogue.personal import PersonalColumns
-from recsys.catalogue.pseudonyms import Pseudonyms
+from recsys.catalogue.pseudonyms import NamesUsers
 from recsys.catalogue.readers import LandedFile, RawRow, read
 from recsys.catalogue.schemas import OURS
 
@@ -76,8 +76,9 @@ def read_batch(
     kind: str,
     arrived_at: datetime,
     params: IngestParams,
-    pseudonyms: Pseudonyms,
+    pseudonyms: NamesUsers,
     needed: Collection[str] = (),
+    columns: Columns | None = None,
 ) -> Batch:
     """Read a staged file; after this no raw user id exists outside the landing zone.
 
@@ -90,6 +91,7 @@ def read_batch(
         params: limits.
         pseudonyms: replaces user ids.
         needed: further columns that `features.fields` names: where one cannot be kept, the row is bad.
+        columns: reads the values, has seen none of them yet; None: as the landing zone reads them.
 
     Returns:
         Readable rows in the schema of the kind, and the unreadable ones.
@@ -98,7 +100,7 @@ def read_batch(
         BatchRefused: it is empty or too wide, or two columns have one meaning.
         UnreadableFile: it cannot be parsed at all.
     """
-    columns = Columns(kind, params.missing_values)
+    columns = columns or Columns(kind, params.missing_values)
     survey = read(file)
     columns.survey(survey.rows, survey.columns, file.key)
     known = frozenset(columns.ours(name) for name in survey.columns)
@@ -137,7 +139,7 @@ def _good_items(
 
 
 def _good_interactions(
-    rows: Iterator[RawRow], columns: Columns, pseudonyms: Pseudonyms, max_id_chars: int, bad: BadRows
+    rows: Iterator[RawRow], columns: Columns, pseudonyms: NamesUsers, max_id_chars: int, bad: BadRows
 ) -> Iterator[dict[str, Any]]:
     return _good_rows(
         rows,

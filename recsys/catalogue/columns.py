@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from recsys.catalogue.fields import BadRow, flag, is_missing, shown, text
@@ -43,12 +44,21 @@ class Columns:
     Args:
         kind: CATALOGUE or INTERACTIONS; values of interactions are shown to nobody.
         missing: texts that mean a missing value.
+        also: further names of our columns, such as weight for value.
+        shows_values: whether messages hold values; None: those of a catalogue alone.
     """
 
-    def __init__(self, kind: str, missing: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        kind: str,
+        missing: Iterable[str] = (),
+        also: Mapping[str, str] = MappingProxyType({}),
+        shows_values: bool | None = None,
+    ) -> None:
         self.missing = frozenset(missing)
-        self._shows_values = kind == CATALOGUE
+        self._shows_values = kind == CATALOGUE if shows_values is None else shows_values
         self._ours = {folded(name): name for name in OURS[kind]}
+        self._ours |= {folded(name): ours for name, ours in also.items()}
         self._ids = {name: IdForm(name) for name in OURS[kind] if name.endswith("_id")}
         self._times = {name: TimeForm(name) for name in OURS[kind] if name in {"updated_at", "timestamp"}}
         self._tags = {name: TagForm(name, self.missing) for name in OURS[kind] if name == "tags"}
@@ -105,6 +115,10 @@ class Columns:
     def ours(self, name: str) -> str:
         """Our name of a column, or its own."""
         return self._names.get(name, name)
+
+    def theirs(self, ours: str) -> str:
+        """The file's name of one of our columns, or ours."""
+        return next((name for name, meant in self._names.items() if meant == ours), ours)
 
     def renamed(self, values: dict[str, Any]) -> dict[str, Any]:
         """A row under our names of the columns."""
@@ -233,4 +247,5 @@ class Columns:
             raise BadRow("bad_timestamp", what) from error
 
     def _what(self, name: str, value: object) -> str:
-        return f"{name} {shown(value)}" if self._shows_values else name
+        theirs = self.theirs(name)
+        return f"{theirs} {shown(value)}" if self._shows_values else theirs

@@ -6,7 +6,6 @@ whose latest interaction has weight 0 is as if it had never been. Unknown times 
 interaction that arrived later decides. Graded weights will go here.
 """
 
-import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -15,8 +14,9 @@ import pyarrow.compute as pc
 
 from recsys.catalogue.known import part_ranks
 from recsys.catalogue.params import FeedbackParams
-from recsys.catalogue.schemas import TIME
+from recsys.catalogue.schemas import TIME, folded
 
+# Shape suffix: E events.
 LIKE, WITHDRAWAL, DISLIKE = 1.0, 0.0, -1.0
 OPINIONS_SCHEMA = pa.schema(
     [
@@ -41,10 +41,10 @@ def weigh(events: pa.ChunkedArray, values: pa.ChunkedArray, params: FeedbackPara
     Returns:
         float32, one per interaction: LIKE, DISLIKE or WITHDRAWAL.
     """
-    minimum = {plain_name(event): least for event, least in params.min_values.items()}
-    negative, withdrawing = _plain_names(params.negative_events), _plain_names(params.withdrawing_events)
+    minimum = {folded(event): least for event, least in params.min_values.items()}
+    negative, withdrawing = _folded(params.negative_events), _folded(params.withdrawing_events)
     landed = events.cast(pa.string()).combine_chunks().dictionary_encode()
-    names = ["" if name is None else plain_name(name) for name in landed.dictionary.to_pylist()]
+    names = ["" if name is None else folded(name) for name in landed.dictionary.to_pylist()]
     # One more entry, for rows without an event.
     least_N = np.array(
         [_or_nan(minimum.get(name, params.min_value)) for name in (*names, "")], dtype=np.float64
@@ -92,21 +92,28 @@ def opinions(events: pa.Table) -> pa.Table:
     Returns:
         In OPINIONS_SCHEMA, one row per pair, sorted by user, then timestamp (unknown last), then arrival.
     """
-    numbered = events.append_column("place", pa.array(np.arange(events.num_rows)))
-    by_latest = numbered.sort_by([("latest", "ascending"), ("place", "ascending")])
-    rank = np.empty(events.num_rows, np.int64)
-    rank[by_latest["place"].to_numpy()] = np.arange(events.num_rows)
-    by_first = numbered.append_column("rank", pa.array(rank)).sort_by(
-        [("user", "ascending"), ("timestamp", "ascending"), ("place", "ascending")]
+    place_E = np.arange(events.num_rows)
+    latest_E = events["latest"].cast(pa.int64()).fill_null(np.iinfo(np.int64).max).to_numpy()
+    by_latest_E = np.argsort(latest_E, kind="stable")
+    rank_E = np.empty_like(place_E)
+    rank_E[by_latest_E] = place_E
+    by_first = (
+        events.select(["user", "item_id", "timestamp"])
+        .append_column("place", pa.array(place_E))
+        .append_column("rank", pa.array(rank_E))
+        .sort_by([("user", "ascending"), ("timestamp", "ascending"), ("place", "ascending")])
     )
     pairs = (
-        by_first.append_column("row", pa.array(np.arange(events.num_rows)))
+        by_first.append_column("row", pa.array(place_E))
         .group_by(["user", "item_id"], use_threads=False)
         .aggregate([("row", "min"), ("rank", "max")])
+        .select(["row_min", "rank_max"])
         .sort_by("row_min")
     )
-    first, deciding = by_first.take(pairs["row_min"]), by_latest.take(pairs["rank_max"])
-    columns = [first["user"], first["item_id"], first["timestamp"], deciding["latest"], deciding["weight"]]
+    first = by_first.take(pairs["row_min"])
+    deciding = pa.array(by_latest_E[pairs["rank_max"].to_numpy()])
+    columns = [first[name] for name in ("user", "item_id", "timestamp")]
+    columns += [events[name].take(deciding) for name in ("latest", "weight")]
     return pa.table(columns, schema=OPINIONS_SCHEMA)
 
 
@@ -122,13 +129,8 @@ def liked(found: pa.Table) -> pa.Table:
     return found.filter(pc.greater(found["weight"], WITHDRAWAL))
 
 
-def plain_name(event: str) -> str:
-    """An event's name without case and separators: thumbs-down, thumbs_down and ThumbsDown are one."""
-    return re.sub(r"[\W_]+", "", event.casefold())
-
-
-def _plain_names(events: Iterable[str]) -> frozenset[str]:
-    return frozenset(map(plain_name, events))
+def _folded(events: Iterable[str]) -> frozenset[str]:
+    return frozenset(map(folded, events))
 
 
 def _or_nan(value: float | None) -> float:

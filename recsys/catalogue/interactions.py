@@ -6,7 +6,7 @@ from typing import Any
 
 from recsys.catalogue.columns import Columns
 from recsys.catalogue.fields import BadRow
-from recsys.catalogue.pseudonyms import PSEUDONYM_CHARS, Pseudonyms
+from recsys.catalogue.pseudonyms import PSEUDONYM_CHARS, NamesUsers
 from recsys.catalogue.schemas import INTERACTIONS, OURS, RETRY_OF
 
 USER, PSEUDONYM, SIGNATURE = "user_id", "user_pseudonym", "user_signature"
@@ -20,7 +20,7 @@ _PSEUDONYM = re.compile(rf"[0-9a-f]{{{PSEUDONYM_CHARS}}}")
 
 
 def normal_interaction(
-    values: Mapping[str, Any], pseudonyms: Pseudonyms, max_id_chars: int, columns: Columns
+    values: Mapping[str, Any], pseudonyms: NamesUsers, max_id_chars: int, columns: Columns
 ) -> dict[str, Any]:
     """One row in the interactions' columns, without part and line; further columns are dropped, they may be personal.
 
@@ -45,7 +45,7 @@ def normal_interaction(
     }
 
 
-def user(values: Mapping[str, Any], pseudonyms: Pseudonyms, max_id_chars: int, columns: Columns) -> str:
+def user(values: Mapping[str, Any], pseudonyms: NamesUsers, max_id_chars: int, columns: Columns) -> str:
     """The row's pseudonym: of its user id, or, in a retried row, the signed one it carries.
 
     Args:
@@ -76,7 +76,7 @@ def user(values: Mapping[str, Any], pseudonyms: Pseudonyms, max_id_chars: int, c
 
 
 def retained(
-    values: Mapping[str, Any], pseudonyms: Pseudonyms, max_id_chars: int, columns: Columns
+    values: Mapping[str, Any], pseudonyms: NamesUsers, max_id_chars: int, columns: Columns
 ) -> dict[str, Any]:
     """What quarantine may keep of a bad row: the pseudonym and every value that reads well by itself."""
     readers: dict[str, Callable[[], Any]] = {

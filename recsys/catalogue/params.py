@@ -1,8 +1,10 @@
 """What steers intake and the split. Values live in params.yaml."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from recsys.catalogue.schemas import folded
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Similarity = Annotated[float, Field(gt=0, le=1)]
@@ -85,6 +87,13 @@ class FeedbackParams(BaseModel):
     """An interaction with a lower value is a dislike; null: the value says nothing."""
     min_values: dict[EventName, float | None]
     """Event -> its own min_value, such as 3 for rating."""
+
+    @model_validator(mode="after")
+    def _one_meaning_each(self) -> Self:
+        withdrawing = set(map(folded, self.withdrawing_events))
+        if both := [event for event in self.negative_events if folded(event) in withdrawing]:
+            raise ValueError(f"{both[0]!r} stands in negative_events and in withdrawing_events: keep one")
+        return self
 
 
 class SplitParams(BaseModel):

@@ -9,6 +9,7 @@ import json
 import os
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 from recsys.errors import ConfigError, RecsysError
 from recsys.storage.atomic import write_whole
@@ -18,6 +19,28 @@ MIN_KEY_CHARS = 16
 PSEUDONYM_CHARS = 32
 _BLANK = " \t\r\n\v\f\ufeff\u00a0\u200b"
 """What editors, `echo` and secret stores leave around a key."""
+
+
+class NamesUsers(Protocol):
+    """Says by which name a user goes on."""
+
+    def of(self, user_id: str) -> str:
+        """The name that stands for a user id."""
+
+    def is_signed(self, pseudonym: str, signature: str) -> bool:
+        """Whether a row may bring such a name itself."""
+
+
+class UsersAsGiven:
+    """Leaves user ids as they are: for files that never enter data/, such as those of a person's own benchmark."""
+
+    def of(self, user_id: str) -> str:
+        """The id itself."""
+        return user_id
+
+    def is_signed(self, pseudonym: str, signature: str) -> bool:
+        """No: there is no key to sign with."""
+        return False
 
 
 class Pseudonyms:

@@ -1,11 +1,12 @@
 """Command `benchmark`: what the house would recommend on a data set of your own, for a judge of your own."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.context import console, print_json, workspace
+from recsys.cli.context import console, print_json, shown, workspace
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,13 +27,13 @@ def benchmark() -> None:
     "--items",
     required=True,
     type=FILE,
-    help="item_id, title; optionally description, tags, image, more text.",
+    help="item_id, title; optionally description, tags, image, more text: what may land in catalogue/.",
 )
 @click.option(
     "--interactions",
     required=True,
     type=FILE,
-    help="user_id, item_id; optionally weight, and columns that are not used.",
+    help="user_id, item_id; optionally event, value or weight, timestamp: what may land in interactions/.",
 )
 @click.option(
     "--cold",
@@ -42,6 +43,11 @@ def benchmark() -> None:
 )
 @click.option(
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="RUN.parquet to write."
+)
+@click.option(
+    "--text",
+    metavar="A,B,C",
+    help="The columns of --items that become text, in this order. [default: every column of words]",
 )
 @click.option("--params", type=FILE, help="params.yaml to use; default: the workspace's.")
 @click.option(
@@ -64,6 +70,7 @@ def cold_start(
     interactions: Path,
     cold: Path,
     out: Path,
+    text: str | None,
     params: Path | None,
     top: int,
     budget: float,
@@ -72,14 +79,16 @@ def cold_start(
 ) -> None:
     """Learn from everything but the cold items' interactions, and rank the cold items for every user.
 
-    Files are .parquet, .csv or .jsonl. Every column of --items that holds words becomes text, short ones first. The
-    encoder is that of params.yaml at its exact precision. Section `fusion` says what is learned over it; whether that
-    helps here, the weight of the words and λ are chosen on items that are held out of training.
-    Writes user_id, item_id, rank (1 = best) for every user of --interactions.
+    Files are read as the landing zone reads them, and what is used and left out is said; a row at fault stops the run.
+    Likes alone count (section `feedback`; rows of weight 0 or less are none). The encoder is that of params.yaml at
+    its exact precision. Section `fusion` says what is learned over it; whether that helps here, the weight of the words
+    and λ are chosen on items that are held out of training.
+    Writes user_id (as given), item_id, rank (1 = best) for every user of --interactions.
     """
     from recsys.encoders import pack_encoder
     from recsys.evaluation.cold_start import make_task, rank_cold
-    from recsys.evaluation.tables import read_ids, read_table
+    from recsys.evaluation.tables import read_ids, read_interactions, read_items
+    from recsys.evaluation.used import used
     from recsys.fusion.budget import within
     from recsys.fusion.choosing import choose_recipe
     from recsys.fusion.exams import Shop
@@ -88,16 +97,13 @@ def cold_start(
     from recsys.storage.atomic import write_parquet
 
     chosen = Settings.load(params or workspace().params)
-    task = make_task(
-        read_table(items, ("item_id",)),
-        read_table(interactions, ("user_id", "item_id")),
-        read_ids(cold),
-        chosen.features,
-    )
-    console.print(
-        f"{len(task.item_ids):,} items ({len(task.warm):,} warm, {len(task.cold):,} cold; text from "
-        f"{', '.join(task.fields)}), {len(task.users):,} users, {task.histories_UI.nnz:,} pairs to learn from"
-    )
+    fields = tuple(filter(None, map(str.strip, (text or "").split(","))))
+    catalogue = read_items(items, chosen.ingest, fields)
+    log = read_interactions(interactions, chosen.ingest, chosen.feedback)
+    task = make_task(catalogue.table, log.table, read_ids(cold, chosen.ingest), chosen.features, fields)
+    what = used(task, catalogue, log)
+    for line in what.lines():
+        console.print(shown(line), soft_wrap=True)
     at = workspace()
     reference = pack_encoder(chosen.encoder.model_copy(update={"precision": "float32"}), at.encoders, ())
     vectors = encode_cached(reference, task.texts, chosen, at)
@@ -116,14 +122,12 @@ def cold_start(
             vectors = head.profiles(task.texts, vectors)
     write_parquet(out, rank_cold(task, vectors, recipe.ridge_lambda, top))
     console.print(_told(recipe))
-    console.print(f"wrote {out}")
+    console.print(shown(f"wrote {out}"), soft_wrap=True)
     if as_json:
         print_json(
             {
                 "out": str(out),
-                "users": len(task.users),
-                "cold": len(task.cold),
-                "fields": task.fields,
+                **asdict(what),
                 "width": vectors.shape[1],
                 "lexical_share": recipe.lexical_share,
                 "metric_power": recipe.metric_power,

@@ -22,6 +22,8 @@ from recsys.retrieval.exact import best_of
 
 # Shape suffixes: U users, I items, C cold items, D dimension.
 VALIDATION_SHARE = 0.2
+N_EXAMPLES = 3
+"""Unknown ids that a message shows."""
 ONE_FOLD_FROM = 5000
 """Warm items from which a single fold is choice enough."""
 
@@ -110,11 +112,27 @@ def make_task(
     users = tuple(sorted(pc.unique(interactions["user_id"]).to_pylist()))
     histories_UI = _histories(interactions, users, item_ids, cold)
     if histories_UI.nnz == 0:
+        strangers = unknown_items(interactions, item_ids)
+        examples = ", ".join(map(repr, strangers[:N_EXAMPLES]))
+        hint = f"; {len(strangers):,} of their items are unknown, such as {examples}" if strangers else ""
         raise UnreadableFile(
-            "--interactions hold nothing on items of --items that are not cold",
-            remedy="add interactions to learn from",
+            f"--interactions hold no like of items of --items that are not cold{hint}",
+            remedy="add interactions to learn from, with the ids that --items has",
         )
     return Task(item_ids, texts, fields, users, histories_UI, cold)
+
+
+def unknown_items(interactions: pa.Table, item_ids: Sequence[str]) -> list[str]:
+    """Items that somebody interacted with and that the items file lacks.
+
+    Args:
+        interactions: item_id.
+        item_ids: known ids.
+
+    Returns:
+        Distinct ids, sorted.
+    """
+    return sorted(set(pc.unique(interactions["item_id"]).to_pylist()) - set(item_ids))
 
 
 def rank_cold(task: Task, vectors_ID: NDArray[np.float32], ridge_lambda: float, k: int) -> pa.Table:

@@ -89,12 +89,13 @@ def joined(column: pa.ChunkedArray) -> list[str]:
     Returns:
         As many texts.
     """
-    return [_joined(value) for value in column.to_pylist()]
+    return [as_text(value) for value in column.to_pylist()]
 
 
-def _joined(value: object) -> str:
+def as_text(value: object) -> str:
+    """A value as text: lists with commas between, "" for nothing."""
     if isinstance(value, list):
-        return ", ".join(filter(None, map(_joined, value)))
+        return ", ".join(filter(None, map(as_text, value)))
     return "" if value is None else str(value)
 
 
@@ -103,10 +104,10 @@ def _holds(name: str, column: pa.ChunkedArray) -> tuple[str, float]:
     kind = _innermost(column.type)
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
         return _of_type(kind), 0.0
-    present = [value for value in column.to_pylist() if _joined(value).strip()]
+    present = [value for value in column.to_pylist() if as_text(value).strip()]
     if not present:
         return "no value", 0.0
-    length = sum(len(_joined(value)) for value in present) / len(present)
+    length = sum(len(as_text(value)) for value in present) / len(present)
     if name in TEXT_FIELDS:  # declared to be text, as in the landing zone
         return WORDS, length
     if by_name := _by_name(name):

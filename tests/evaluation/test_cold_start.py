@@ -47,7 +47,8 @@ def test_all_columns_of_words_become_text_through_the_houses_own_preprocessing()
     [
         (pa.concat_tables([ITEMS, ITEMS.slice(1, 1)]), log(("u", "a", 1)), ["d"], "item 'b' twice"),
         (ITEMS, log(("u", "a", 1)), ["x"], "--cold lists 'x'"),
-        (ITEMS, log(("u", "d", 1)), ["d"], "nothing on items of --items that are not cold"),
+        (ITEMS, log(("u", "d", 1)), ["d"], "no like of items of --items that are not cold"),
+        (ITEMS, log(("u", "A", 1), ("u", "B", 1)), ["d"], "2 of their items are unknown, such as 'A', 'B'"),
         (ITEMS.select(["item_id"]), log(("u", "a", 1)), ["d"], "no column of text"),
         (
             pa.table({"item_id": ["a", "b", "d"], "title": ["x chair", "more words", " "]}),
