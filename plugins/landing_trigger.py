@@ -64,8 +64,10 @@ class LandingTrigger(BaseEventTrigger):
 
 def landed() -> set[str]:
     """A short fingerprint of every finished catalogue file in the landing zone: key and version. Blocks."""
+    from recsys.catalogue.landing import arrived
     from recsys.catalogue.parts import CATALOGUE
     from recsys.storage import open_storage
 
-    files = open_storage(os.environ["RECSYS_LANDING"]).list(f"{CATALOGUE}/")
-    return {hashlib.sha256(f"{file.key}\0{file.tag}".encode()).hexdigest()[:16] for file in files}
+    files = arrived(open_storage(os.environ["RECSYS_LANDING"]))
+    named = (f"{file.key}\0{file.version}" for file in files if file.kind == CATALOGUE)
+    return {hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16] for name in named}

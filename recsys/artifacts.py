@@ -148,6 +148,11 @@ class Artifacts:
         return self.var / "refused"
 
     @property
+    def taking(self) -> Path:
+        """Which landed files are being taken in just now (JSON); there only while `ingest` runs or after a kill."""
+        return self.var / "taking.json"
+
+    @property
     def intake_logs(self) -> Path:
         """What went wrong where intake met an error that nobody foresaw, a file per batch."""
         return self.var / "log"

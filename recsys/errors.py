@@ -4,6 +4,7 @@ RecsysError
 ├── ConfigError            params.yaml or the environment is wrong; names the key
 ├── BatchRefused           a landed batch was stopped before it touched anything; names file and reason
 ├── UnreadableFile         a landed file cannot be parsed at all; names file and line where known
+├── DataDamaged            an accepted part is missing or damaged; names the file
 ├── ArtifactMissing        a stage's input is not there; names the stage that makes it
 ├── EncoderError           an encoder cannot be packed, opened or used
 ├── TrainingError          fine-tuning cannot go on; names the batch or step
@@ -38,6 +39,10 @@ class BatchRefused(RecsysError):
 
 class UnreadableFile(RecsysError):
     """A landed file cannot be parsed at all."""
+
+
+class DataDamaged(RecsysError):
+    """An accepted part is missing or damaged."""
 
 
 class ArtifactMissing(RecsysError):

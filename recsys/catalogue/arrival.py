@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recsys.catalogue.schemas import Kind
-from recsys.errors import RecsysError
+from recsys.errors import DataDamaged
 from recsys.storage.atomic import whole_file
 
 
@@ -27,6 +27,8 @@ class Statistics(BaseModel):
 
     n_landed: int = 0
     """Rows in the landed file, good and bad."""
+    n_deletes: int = 0
+    """Of them, deletes."""
     n_texts: int = 0
     """Accepted rows with text."""
     median_chars: dict[str, float] = Field(default_factory=dict)
@@ -58,6 +60,14 @@ class Arrival(BaseModel):
     """When the landed file was written (its mtime)."""
     n_rows: int = 0
     n_quarantined: int = 0
+    n_superseded: int = 0
+    """Rows left out because the file itself held a newer row of their item."""
+    n_outdated: int = 0
+    """Accepted rows that were older than what stood: they change nothing."""
+    n_pending: int = 0
+    """Interactions whose item the catalogue did not hold when they were accepted."""
+    notes: tuple[str, ...] = ()
+    """For people: how the file was read, what was left out, which rows lost."""
     rows_sha256: str = ""
     accepted_by: AcceptedBy | None = None
     """A person who let the batch in although it was refused."""
@@ -65,7 +75,7 @@ class Arrival(BaseModel):
     """Parts that this one replaces."""
     statistics: Statistics = Statistics()
     merged_arrivals: tuple["Arrival", ...] = ()
-    """Records of every landed file in a merged part, oldest first: compaction forgets nothing."""
+    """Records of every landed file in a part of several, oldest first: compaction forgets nothing."""
 
     def landed(self) -> tuple["Arrival", ...]:
         """One record per landed file in this part: itself, or those it merged."""
@@ -82,19 +92,20 @@ class Arrival(BaseModel):
             The record.
 
         Raises:
-            RecsysError: it is damaged; names the file.
+            DataDamaged: it is damaged; names the file.
         """
         try:
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            raise RecsysError(
+            raise DataDamaged(
                 f"{path} is damaged: {error.errors()[0]['msg']}",
                 remedy="restore data/ with `dvc checkout data.dvc --force`",
             ) from error
 
     def save(self, path: Path) -> None:
-        """Write arrival.json: sorted keys, no clock."""
-        write_json(path, self.model_dump(mode="json"))
+        """Write arrival.json: sorted keys, no clock; of merged records only what is not the default."""
+        merged = [record.model_dump(mode="json", exclude_defaults=True) for record in self.merged_arrivals]
+        write_json(path, self.model_dump(mode="json") | {"merged_arrivals": merged})
 
 
 def write_json(path: Path, value: object) -> None:

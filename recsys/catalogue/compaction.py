@@ -5,7 +5,6 @@ ignored; `remove_merged` deletes them, arrival.json last. Killed at any point, t
 """
 
 from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,9 +14,9 @@ from recsys.catalogue.parts import (
     ARRIVAL,
     CATALOGUE,
     KINDS,
-    Arrival,
     Part,
     all_parts,
+    joined_arrival,
     list_parts,
     sequence_of,
     write_part,
@@ -53,7 +52,31 @@ def merge_parts(parts: Sequence[Part], data: Path, staging: Path) -> Part:
     if kind == CATALOGUE:
         rows = newest_rows(rows)
     quarantined = pa.concat_tables([part.quarantined() for part in parts])
-    return write_part(staging, data, _merged_arrival(parts, ids), rows, quarantined)
+    landed = [record for part in parts for record in part.arrival.landed()]
+    arrival = joined_arrival(landed, sequence_of(ids[-1]), ids, merges=tuple(ids))
+    return write_part(staging, data, arrival, rows, quarantined)
+
+
+def compact_above(data: Path, staging: Path, max_parts: int) -> list[Part]:
+    """Merge each kind that has more parts; delete those that were merged, also what a killed run left of them.
+
+    Call it under `ingest.writing`.
+
+    Args:
+        data: the workspace's data folder.
+        staging: folder on the same file system.
+        max_parts: of each kind that may stay.
+
+    Returns:
+        The merged parts.
+
+    Raises:
+        RecsysError: a part is damaged; names the file.
+    """
+    runs = [list_parts(data, kind) for kind in KINDS]
+    merged = [merge_parts(run, data, staging) for run in runs if len(run) > max_parts]
+    remove_merged(data)
+    return merged
 
 
 def remove_merged(data: Path) -> tuple[str, ...]:
@@ -81,19 +104,3 @@ def remove_merged(data: Path) -> tuple[str, ...]:
             if folder.is_dir() and not any(folder.iterdir()):  # emptied by a run that was killed
                 folder.rmdir()
     return tuple(part.id for part in gone)
-
-
-def _merged_arrival(parts: Sequence[Part], ids: list[str]) -> Arrival:
-    landed = tuple(record for part in parts for record in part.arrival.landed())
-    digest = sha256("\n".join(ids).encode()).hexdigest()
-    last = parts[-1]
-    return Arrival(
-        part=f"{sequence_of(last.id):06d}-m{digest[:8]}",
-        kind=last.arrival.kind,
-        source=f"{len(landed)} landed files",
-        sha256=digest,
-        size=sum(record.size for record in landed),
-        arrived_at=max(record.arrived_at for record in landed),
-        merges=tuple(ids),
-        merged_arrivals=landed,
-    )

@@ -41,10 +41,25 @@ MEANINGS = {
     "no_text": "title, description and tags are empty",
     "garbled_text": "a text is made of control and replacement characters",
     "no_word": "a text holds neither letter nor digit",
-    "duplicate_id": "the batch holds a newer good row of the item",
-    "unknown_item": "the item is not in the catalogue (or was deleted)",
+    "unknown_item": "the item did not come within ingest.max_pending_days",
 }
 """Every quarantine reason, for people."""
+
+REMEDIES = {
+    "missing_user": "write user_id in every interaction",
+    "unsigned_pseudonym": "land user_id; only `quarantine retry` lands pseudonyms",
+    "id_too_long": "shorten the id, or raise ingest.max_id_chars in params.yaml",
+    "text_too_long": "shorten the text, or raise ingest.max_text_chars in params.yaml",
+    "future_timestamp": "write times in UTC; ingest.future_tolerance_s says how far ahead they may lie",
+    "ancient_timestamp": "write the time, or leave it out; ingest.earliest_year says what is too old",
+    "bad_timestamp": "write times as ISO 8601 with a time zone, or as seconds since 1970",
+    "not_utf8": "write the file in UTF-8",
+    "wrong_fields": "write as many fields as the header names; quote fields that hold a comma",
+    "unknown_item": "land the item, then `recsys quarantine retry PART`",
+}
+"""What to do about a reason, where something else helps than mending the row."""
+
+MEND = "mend the rows in their source and land them again"
 
 MAX_GARBLED_SHARE = 0.1
 """Control, private-use and replacement characters; more of them is no language."""
@@ -107,7 +122,7 @@ def _time_expectations(params: IngestParams, now: datetime) -> Iterator[Expected
 def _of_kind(kind: str, params: IngestParams) -> tuple[Expected, ...]:
     yes = (True,)
     if kind != CATALOGUE:
-        return (Expected("unknown_item", "the item is in the catalogue", "refers_to_known", allowed=yes),)
+        return ()
     chars = f"texts have at most {params.max_text_chars:,} characters"
     return (
         Expected("text_too_long", chars, "longest_chars", most=params.max_text_chars),
@@ -116,8 +131,6 @@ def _of_kind(kind: str, params: IngestParams) -> tuple[Expected, ...]:
         Expected("garbled_text", "texts are not made of control and replacement characters", "garbled_share",
                  most=MAX_GARBLED_SHARE),
         Expected("no_word", "texts hold a letter or a digit", "has_word", allowed=yes),
-        Expected("duplicate_id", "an item stands once in a batch; its newest good row is kept", "newest", allowed=yes),
-        Expected("unknown_item", "an item that is deleted was in the catalogue", "refers_to_known", allowed=yes),
     )  # fmt: skip
 
 
@@ -139,6 +152,9 @@ def batch_expectations(kind: str, params: IngestParams) -> tuple[Expected, ...]:
         return common
     return (
         *common,
+        Expected("mass_delete", f"at most {params.max_deleted_share:.0%} of the catalogue's items are deleted at once",
+                 "deleted_share", most=params.max_deleted_share, is_opinion=True,
+                 remedy="if that is meant: `recsys ingest --accept BATCH --why TEXT`; else land the file without them"),
         Expected("boilerplate", f"at most {params.max_boilerplate_share:.0%} of the rows share one long text",
                  "boilerplate_share", most=params.max_boilerplate_share, remedy=accept, is_opinion=True),
         Expected("length_drift", f"texts are at most {params.max_length_drift:g} times longer or shorter than usual",

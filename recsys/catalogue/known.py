@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from recsys.catalogue.parts import Part, sequence_of
+from recsys.catalogue.parts import CATALOGUE, SCHEMAS, Part, sequence_of
 
 COLUMNS = ["item_id", "updated_at", "deleted", "part", "line"]
 
@@ -55,6 +55,27 @@ def part_ranks(parts: pa.ChunkedArray) -> NDArray[np.int64]:
     return rank[np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64)]
 
 
+def newest_among(parts: Sequence[Part], among: pa.Array | pa.ChunkedArray | None = None) -> pa.Table:
+    """The newest row of each item, deletes included.
+
+    Args:
+        parts: catalogue parts in order.
+        among: only these ids are asked about; None for all.
+
+    Returns:
+        Columns COLUMNS, one row per item that was ever accepted.
+
+    Raises:
+        RecsysError: a part's rows cannot be read; names the file.
+    """
+    found = [SCHEMAS[CATALOGUE].empty_table().select(COLUMNS)]
+    wanted = None if among is None else pc.unique(among)
+    for part in parts:
+        ids = part.rows(COLUMNS)
+        found.append(ids if wanted is None else ids.filter(pc.is_in(ids["item_id"], value_set=wanted)))
+    return newest_rows(pa.concat_tables(found))
+
+
 def live_items(parts: Sequence[Part], among: pa.Array | pa.ChunkedArray | None = None) -> set[str]:
     """Items whose newest row is not a delete.
 
@@ -68,12 +89,5 @@ def live_items(parts: Sequence[Part], among: pa.Array | pa.ChunkedArray | None =
     Raises:
         RecsysError: a part's rows cannot be read; names the file.
     """
-    found = []
-    wanted = None if among is None else pc.unique(among)
-    for part in parts:
-        ids = part.rows(COLUMNS)
-        found.append(ids if wanted is None else ids.filter(pc.is_in(ids["item_id"], value_set=wanted)))
-    if not found:
-        return set()
-    newest = newest_rows(pa.concat_tables(found))
+    newest = newest_among(parts, among)
     return set(newest.filter(pc.invert(newest["deleted"]))["item_id"].to_pylist())

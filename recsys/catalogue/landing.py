@@ -6,8 +6,8 @@ from datetime import datetime
 from hashlib import sha256
 from pathlib import PurePosixPath
 
-from recsys.storage import Storage
-from recsys.storage.folder import UNFINISHED_PREFIXES, UNFINISHED_SUFFIXES
+from recsys.storage import PassedOver, Storage, Stored
+from recsys.storage.surveying import is_unfinished
 
 LANDING_KINDS = ("catalogue", "interactions")
 """Folders of the landing zone in the order of intake: items first, so that their interactions find them."""
@@ -31,6 +31,11 @@ class Landed:
     """UTC, aware."""
     tag: str
     """The storage's version tag."""
+
+    @property
+    def shown(self) -> str:
+        """The key as text that any page or JSON file takes; bytes that are not UTF-8 stand in hexadecimal."""
+        return as_text(self.key)
 
     @property
     def name(self) -> str:
@@ -60,6 +65,40 @@ def ending(name: str) -> str:
     return PurePosixPath(path.stem).suffix if path.suffix in COMPRESSIONS else path.suffix
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What one look at the landing zone found."""
+
+    landed: tuple[Landed, ...]
+    """Every finished file, refused ones included: catalogue first, then by time of arrival and key."""
+    passed_over: tuple[PassedOver, ...]
+    """What is no regular file or cannot be looked at; keys as text."""
+
+
+def survey(landing: Storage) -> Survey:
+    """Look at everything in the landing zone; nothing that lies there stops the look.
+
+    Args:
+        landing: the landing zone.
+
+    Returns:
+        Finished files, and what was passed over.
+
+    Raises:
+        StorageError: the landing zone as a whole is out of reach.
+    """
+    landed: list[Landed] = []
+    passed_over: list[PassedOver] = []
+    for kind in LANDING_KINDS:
+        found, others = landing.survey(f"{kind}/")
+        of_kind = (
+            _landed(kind, stored) for stored in found if not is_unfinished(stored.key.rpartition("/")[2])
+        )
+        landed += sorted(of_kind, key=lambda file: (file.modified, file.key))
+        passed_over += (PassedOver(as_text(one.key), one.why) for one in others)
+    return Survey(tuple(landed), tuple(passed_over))
+
+
 def arrived(landing: Storage) -> tuple[Landed, ...]:
     """Every finished file, refused ones included: catalogue first, then by time of arrival and key.
 
@@ -72,24 +111,21 @@ def arrived(landing: Storage) -> tuple[Landed, ...]:
     Raises:
         StorageError: the landing zone cannot be listed.
     """
-    return tuple(landed for kind in LANDING_KINDS for landed in _of_kind(landing, kind))
+    return survey(landing).landed
 
 
-def pending(landing: Storage, refused: Collection[tuple[str, str]] = ()) -> tuple[Landed, ...]:
+def waiting(landed: Collection[Landed], refused: Collection[tuple[str, str]]) -> tuple[Landed, ...]:
     """What `ingest` should take in, in order; files refused before wait until they are written again.
 
     Args:
-        landing: the landing zone.
-        refused: (key, version) of files that were refused.
+        landed: every file in the landing zone.
+        refused: (key as text, version) of files that were refused.
 
     Returns:
-        What is left of `arrived`, in its order.
-
-    Raises:
-        StorageError: the landing zone cannot be listed.
+        What is left of them.
     """
     known = set(refused)
-    return tuple(landed for landed in arrived(landing) if (landed.key, landed.version) not in known)
+    return tuple(file for file in landed if (file.shown, file.version) not in known)
 
 
 def fingerprint(landing: Storage) -> str:
@@ -108,32 +144,27 @@ def fingerprint(landing: Storage) -> str:
     return sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def current(landing: Storage, key: str) -> Landed | None:
-    """The file as it is now, or None when it has gone.
+def is_current(landing: Storage, landed: Landed) -> bool:
+    """Whether the file still is the version that was found.
 
     Args:
         landing: the landing zone.
-        key: the file's key.
+        landed: the file as it was found.
 
     Returns:
-        The file with its version of now.
+        False where it was written again or has gone.
 
     Raises:
-        StorageError: the landing zone cannot be listed.
+        StorageError: the landing zone is out of reach.
     """
-    kind = key.partition("/")[0]
-    return next((landed for landed in _of_kind(landing, kind) if landed.key == key), None)
+    now = landing.find(landed.key)
+    return now is not None and _landed(landed.kind, now) == landed
 
 
-def _of_kind(landing: Storage, kind: str) -> list[Landed]:
-    found = [
-        Landed(kind, stored.key, stored.size, stored.modified, stored.tag)
-        for stored in landing.list(f"{kind}/")
-        if _is_finished(stored.key)
-    ]
-    return sorted(found, key=lambda landed: (landed.modified, landed.key))
+def as_text(key: str) -> str:
+    """A key of any bytes as text; those that are not UTF-8 stand in hexadecimal."""
+    return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _is_finished(key: str) -> bool:
-    name = key.rpartition("/")[2]
-    return not (name.startswith(UNFINISHED_PREFIXES) or name.endswith(UNFINISHED_SUFFIXES))
+def _landed(kind: str, stored: Stored) -> Landed:
+    return Landed(kind, stored.key, stored.size, stored.modified, stored.tag)

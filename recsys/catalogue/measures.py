@@ -10,14 +10,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from recsys.catalogue.batch import Batch
-from recsys.catalogue.known import live_items, newest_rows
 from recsys.catalogue.languages import languages
 from recsys.catalogue.near_duplicates import n_near_duplicates
 from recsys.catalogue.params import IngestParams
-from recsys.catalogue.parts import CATALOGUE, Arrival, Part, Statistics
+from recsys.catalogue.parts import CATALOGUE, Arrival, Statistics
 from recsys.catalogue.plain_text import plain_text
 
 MIN_SAMPLE = 20
@@ -35,27 +33,23 @@ _GARBLED = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff]
 _WORD = re.compile(r"[^\W_]")
 
 
-def row_measures(batch: Batch, catalogue: Sequence[Part]) -> pd.DataFrame:
+def row_measures(batch: Batch) -> pd.DataFrame:
     """One row per landed row, index `line`: what the row-level expectations look at.
 
     Args:
         batch: the landed rows.
-        catalogue: catalogue parts accepted so far, for what refers to items.
 
     Returns:
         Columns that the row-level expectations name.
     """
     table = batch.table
     ids = table["item_id"]
-    known = live_items(catalogue, ids) if _refers_to_items(batch) else set()
     columns: dict[str, object] = {
         "fault": np.full(table.num_rows, "", dtype=object),
         "item_id": np.array([item or None for item in ids.to_pylist()], dtype=object),
         "id_chars": pc.utf8_length(ids).to_numpy(),
     }
-    columns |= (
-        _item_measures(table, known) if batch.kind == CATALOGUE else _interaction_measures(table, known)
-    )
+    columns |= _item_measures(table) if batch.kind == CATALOGUE else {"seconds": _seconds(table["timestamp"])}
     readable = pd.DataFrame(columns, index=pd.Index(table["line"].to_numpy(), name="line"))
     unread = pd.DataFrame(
         {"fault": batch.bad.reasons, "item_id": ""},
@@ -64,17 +58,10 @@ def row_measures(batch: Batch, catalogue: Sequence[Part]) -> pd.DataFrame:
     return pd.concat([readable, unread]) if len(unread) else readable
 
 
-def _refers_to_items(batch: Batch) -> bool:
-    return batch.kind != CATALOGUE or bool(pc.any(batch.table["deleted"]).as_py())
-
-
-def _item_measures(table: pa.Table, known: set[str]) -> dict[str, object]:
+def _item_measures(table: pa.Table) -> dict[str, object]:
     texts = texts_of(table)
     plain = [plain_text(text) for text in texts]
     deleted = table["deleted"].to_numpy()
-    ids = np.array(table["item_id"].to_pylist(), dtype=object)
-    known = known | set(ids[~deleted])
-    newest = np.isin(table["line"].to_numpy(), newest_lines(table))
     longest = [
         pc.utf8_length(table[name]).to_numpy() for name in ("title", "description", "image", "attributes")
     ]
@@ -85,25 +72,7 @@ def _item_measures(table: pa.Table, known: set[str]) -> dict[str, object]:
         "garbled_share": np.array([_garbled_share(text) for text in texts]),
         "longest_chars": np.max(longest, axis=0),
         "seconds": _seconds(table["updated_at"]),
-        "newest": newest | (ids == ""),
-        "refers_to_known": ~deleted | np.array([item in known for item in ids], dtype=bool),
     }
-
-
-def _interaction_measures(table: pa.Table, known: set[str]) -> dict[str, object]:
-    ids = table["item_id"].to_pylist()
-    return {
-        "seconds": _seconds(table["timestamp"]),
-        "refers_to_known": np.array([item in known for item in ids], dtype=bool),
-    }
-
-
-def newest_lines(table: pa.Table) -> NDArray[np.int64]:
-    """Source lines of the newest row of each item in a batch."""
-    unnamed = pa.array(["000000-0"] * table.num_rows, pa.string())
-    of_one_part = table.set_column(table.schema.get_field_index("part"), "part", unnamed)
-    lines: NDArray[np.int64] = newest_rows(of_one_part)["line"].to_numpy()
-    return lines
 
 
 def texts_of(table: pa.Table) -> list[str]:
@@ -136,30 +105,42 @@ class Measured:
     """(from, below, count) of text lengths in characters, for the report."""
 
 
-def batch_measures(batch: Batch, good: pa.Table, before: Sequence[Arrival], params: IngestParams) -> Measured:
+def batch_measures(
+    batch: Batch,
+    good: pa.Table,
+    n_bad: int,
+    deleted_share: float,
+    before: Sequence[Arrival],
+    params: IngestParams,
+) -> Measured:
     """Measure a batch as a whole and against what was accepted before.
 
     Args:
         batch: the landed rows.
-        good: those that passed the row-level expectations.
-        before: records of the last landed files of this kind, oldest first.
+        good: those that passed the row-level expectations, one per item.
+        n_bad: rows for quarantine.
+        deleted_share: share of the catalogue that it deletes.
+        before: records of the last landed files of this kind, oldest first; none where there is nothing to compare.
         params: windows and similarities.
 
     Returns:
         Metrics for the expectations, statistics for later batches, a histogram for the page.
     """
+    n_deletes = int(pc.sum(good["deleted"]).as_py() or 0) if batch.kind == CATALOGUE else 0
     metrics = {
         "n_rows": float(batch.n_landed),
         "n_columns": float(len(batch.columns)),
         "missing_columns": float(len(missing_columns(batch))),
-        "quarantined_share": (batch.n_landed - good.num_rows) / max(1, batch.n_landed),
-        "volume_ratio": _volume_ratio(batch.n_landed, before),
+        "quarantined_share": n_bad / max(1, batch.n_landed),
+        # A list of tombstones that grows from day to day is ordinary: `deleted_share` looks at deletes.
+        "volume_ratio": _volume_ratio(batch.n_landed - n_deletes, before),
     }
     if batch.kind != CATALOGUE:
         return Measured(metrics, Statistics(n_landed=batch.n_landed), ())
     live = good.filter(pc.invert(good["deleted"]))
-    statistics = _statistics(batch.n_landed, live, params)
+    statistics = _statistics(batch.n_landed, live, params).model_copy(update={"n_deletes": n_deletes})
     metrics |= {
+        "deleted_share": deleted_share,
         "boilerplate_share": statistics.boilerplate_share,
         "near_duplicate_texts": float(statistics.near_duplicate_texts),
         "length_drift": _length_drift(statistics, before),
@@ -199,9 +180,10 @@ def _statistics(n_landed: int, live: pa.Table, params: IngestParams) -> Statisti
     )
 
 
-def _volume_ratio(n_landed: int, before: Sequence[Arrival]) -> float:
-    sizes = [arrival.statistics.n_landed for arrival in before]
-    return n_landed / max(1.0, median(sizes)) if sizes else 1.0
+def _volume_ratio(n_rows: int, before: Sequence[Arrival]) -> float:
+    sizes = [a.statistics.n_landed - a.statistics.n_deletes for a in before]
+    sizes = [size for size in sizes if size]
+    return n_rows / max(1.0, median(sizes)) if sizes else 1.0
 
 
 def _length_drift(now: Statistics, before: Sequence[Arrival]) -> float:

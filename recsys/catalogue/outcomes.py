@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 
 from recsys.catalogue.parts import AcceptedBy
-from recsys.catalogue.refusals import Problem, Refusal
+from recsys.catalogue.refusals import Problem, Reason, Refusal
+from recsys.storage import PassedOver
 
-ACCEPTED, REFUSED, REPEATED, WAITING = "accepted", "refused", "repeated", "waiting"
+ACCEPTED, REFUSED, REPEATED, UNCHANGED, WAITING = "accepted", "refused", "repeated", "unchanged", "waiting"
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,22 @@ class Outcome:
     key: str
     kind: str
     status: str
-    """accepted, refused, repeated (its content was accepted before) or waiting (it is still being written)."""
+    """accepted; refused; repeated (accepted by a run that was killed before it moved the file away); unchanged (its
+    very content stands already); waiting (written again while it was read: the next run takes it in)."""
     batch: str
     part: str | None = None
     n_rows: int = 0
     """Rows accepted."""
     quarantined: dict[str, int] = field(default_factory=dict)
     """Reason -> rows."""
+    superseded: int = 0
+    """Rows that lost to a newer one, in the file or in the catalogue."""
+    pending: int = 0
+    """Interactions accepted that wait for their items."""
+    reasons: tuple[Reason, ...] = ()
+    """Why rows are in quarantine, with first lines, an example and a remedy."""
+    notes: tuple[str, ...] = ()
+    """How the file was read, what was left out, which rows lost."""
     problems: tuple[Problem, ...] = ()
     can_be_accepted: bool = False
     warnings: tuple[str, ...] = ()
@@ -43,6 +53,8 @@ def of_refusal(record: Refusal) -> Outcome:
         REFUSED,
         record.batch,
         quarantined=record.quarantined,
+        reasons=record.reasons,
+        notes=record.notes,
         problems=record.problems,
         can_be_accepted=record.can_be_accepted,
     )
@@ -55,6 +67,10 @@ class IngestReport:
     outcomes: tuple[Outcome, ...]
     still_refused: tuple[Refusal, ...] = ()
     """Refused in an earlier run and unchanged since."""
+    skipped: tuple[PassedOver, ...] = ()
+    """What in the landing zone is no regular file, or cannot be looked at."""
+    pending: int = 0
+    """Accepted interactions that wait for their items, from this run and all before."""
 
     @property
     def accepted(self) -> tuple[Outcome, ...]:

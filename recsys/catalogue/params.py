@@ -30,6 +30,10 @@ class IngestParams(BaseModel):
     """A row with a longer id is quarantined."""
     max_quarantined_share: Share
     """A batch with a larger share of bad rows is refused untouched."""
+    max_deleted_share: Share
+    """A batch that deletes a larger share of a catalogue of 20 items or more is refused."""
+    max_pending_days: float = Field(ge=0)
+    """Interactions wait this long for their item, by the times of landed files; then they are quarantined."""
     future_tolerance_s: int = Field(ge=0)
     """Seconds that a timestamp may lie ahead of the clock."""
     earliest_year: int = Field(ge=1, le=9999)
@@ -52,6 +56,14 @@ class IngestParams(BaseModel):
     """Columns of a catalogue that are left out, since they are about people: those whose name ends in one of these,
     whatever their case and separators. `name` and `full_name` count only beside another one, or after a word such as
     `customer`: products have names."""
+    trial_rows: int = Field(ge=0)
+    """Until more rows of a kind are accepted, volume, length and language of a batch are compared with nothing."""
+    small_file_kb: int = Field(ge=0)
+    """A landed file up to this size is small: many of them that wait together become one part."""
+    group_files: int = Field(ge=1)
+    """More small files than this in a row become one part; fewer become a part each."""
+    group_mb: int = Field(gt=0)
+    """Small files of one part together are no larger than this, nor more than 10,000."""
 
 
 class ArrivalsParams(BaseModel):

@@ -1,4 +1,4 @@
-"""Parts: one landed file, accepted; `data/<kind>/<part>/` holds its rows, its quarantine and its record."""
+"""Parts: one landed file, or many small ones, accepted; `data/<kind>/<part>/` holds rows, quarantine and record."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ from recsys.catalogue.schemas import (
     TIME,
     Kind,
 )
-from recsys.errors import RecsysError
+from recsys.errors import DataDamaged
 
 __all__ = [
     "ARRIVAL",
@@ -46,6 +46,7 @@ __all__ = [
     "Part",
     "Statistics",
     "all_parts",
+    "joined_arrival",
     "list_parts",
     "next_sequence",
     "part_id",
@@ -94,7 +95,7 @@ class Part:
             A table; `columns` in the order asked for.
 
         Raises:
-            RecsysError: the file is missing, damaged or of another schema; names it.
+            DataDamaged: the file is missing, damaged or of another schema; names it.
         """
         return _read(self.rows_path, SCHEMAS[self.kind], columns)
 
@@ -105,7 +106,7 @@ class Part:
             A table in QUARANTINE_SCHEMA.
 
         Raises:
-            RecsysError: the file is missing, damaged or of another schema; names it.
+            DataDamaged: the file is missing, damaged or of another schema; names it.
         """
         return _read(self.folder / QUARANTINED, QUARANTINE_SCHEMA)
 
@@ -113,6 +114,33 @@ class Part:
 def part_id(sequence: int, sha256: str) -> str:
     """The id of a landed file that is the `sequence`-th to be accepted."""
     return f"{sequence:06d}-{sha256[:10]}"
+
+
+def joined_arrival(
+    landed: Sequence[Arrival], sequence: int, ids: Sequence[str], merges: tuple[str, ...] = ()
+) -> Arrival:
+    """The record of a part that holds several landed files.
+
+    Args:
+        landed: records of the files, oldest first.
+        sequence: of the last of them.
+        ids: what the part is made of, parts or landed files: they name it.
+        merges: parts that it replaces.
+
+    Returns:
+        The record; its id is `<sequence>-m<8 hex of the ids>`.
+    """
+    digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()
+    return Arrival(
+        part=f"{sequence:06d}-m{digest[:8]}",
+        kind=landed[0].kind,
+        source=f"{len(landed)} landed files",
+        sha256=digest,
+        size=sum(record.size for record in landed),
+        arrived_at=max(record.arrived_at for record in landed),
+        merges=merges,
+        merged_arrivals=tuple(landed),
+    )
 
 
 def sequence_of(part: str) -> int:
@@ -136,7 +164,7 @@ def list_parts(data: Path, kind: str) -> tuple[Part, ...]:
         Parts, the oldest first.
 
     Raises:
-        RecsysError: a part's record is missing or damaged; names the file.
+        DataDamaged: a part's record is missing or damaged; names the file.
     """
     found = _on_disk(data, kind)
     merged = {name for part in found for name in part.arrival.merges}
@@ -239,7 +267,7 @@ def _arrival(folder: Path) -> Arrival:
         return Arrival.load(folder / ARRIVAL)
     except FileNotFoundError as error:
         remedy = "restore data/ with `dvc checkout data.dvc --force`"
-        raise RecsysError(f"{folder / ARRIVAL} is missing", remedy=remedy) from error
+        raise DataDamaged(f"{folder / ARRIVAL} is missing", remedy=remedy) from error
 
 
 def _read(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
@@ -249,9 +277,9 @@ def _read(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -
     try:
         table = pq.read_table(path, columns=columns, memory_map=True)
     except (OSError, pa.ArrowException) as error:
-        raise RecsysError(f"{path} cannot be read: {error}", remedy=remedy) from error
+        raise DataDamaged(f"{path} cannot be read: {error}", remedy=remedy) from error
     if not table.schema.equals(schema):
-        raise RecsysError(f"{path} has the columns {table.schema.names}, not {schema.names}", remedy=remedy)
+        raise DataDamaged(f"{path} has the columns {table.schema.names}, not {schema.names}", remedy=remedy)
     return table
 
 

@@ -23,6 +23,26 @@ class Problem(BaseModel):
     remedy: str
 
 
+class Reason(BaseModel):
+    """Why rows of a batch are in quarantine, or would be."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: str
+    meaning: str
+    n_rows: int
+    lines: tuple[int, ...]
+    """The first source lines."""
+    detail: str
+    """Of the first row; holds no value of an interaction."""
+    remedy: str
+
+    @property
+    def shown_lines(self) -> str:
+        """The first lines, and whether there are more."""
+        return ", ".join(f"{line:,}" for line in self.lines) + (" …" if self.n_rows > len(self.lines) else "")
+
+
 class Refusal(BaseModel):
     """Why a batch was stopped before it touched anything."""
 
@@ -32,7 +52,7 @@ class Refusal(BaseModel):
     """First 10 hex of the file's SHA-256 (of its name and version where it was not read)."""
     kind: str
     key: str
-    """The file's place in the landing zone."""
+    """The file's place in the landing zone, as text."""
     version: str
     """Of the file when it was refused; written again, it is looked at again."""
     size: int
@@ -43,8 +63,12 @@ class Refusal(BaseModel):
     n_rows: int = 0
     quarantined: dict[str, int] = Field(default_factory=dict)
     """Reason -> rows."""
-    lines: dict[str, tuple[int, ...]] = Field(default_factory=dict)
-    """Reason -> the first source lines."""
+    reasons: tuple[Reason, ...] = ()
+    """The same with first lines, an example and a remedy."""
+    notes: tuple[str, ...] = ()
+    """How the file was read, which rows lost."""
+    is_retried: bool = False
+    """Whether every run tries again: what stopped it may have gone without the file being written anew."""
     accepted_by: AcceptedBy | None = None
     part: str | None = None
     """What the batch became when it was let in."""
@@ -61,7 +85,7 @@ def refusals(folder: Path) -> tuple[Refusal, ...]:
     for path in folder.glob("*.json"):
         try:
             found.append(Refusal.model_validate_json(path.read_bytes()))
-        except (ValidationError, FileNotFoundError):
+        except (ValidationError, OSError):
             continue
     return tuple(sorted(found, key=lambda refusal: (refusal.arrived_at, refusal.key, refusal.batch)))
 
@@ -73,7 +97,7 @@ def standing(folder: Path) -> tuple[Refusal, ...]:
 
 def forget_outdated(folder: Path, landed: Sequence[Landed]) -> None:
     """Remove the records of files that have gone or were written again; what a person let in stays on record."""
-    present = {(file.key, file.version) for file in landed}
+    present = {(file.shown, file.version) for file in landed}
     for refusal in standing(folder):
         if (refusal.key, refusal.version) not in present:
             (folder / f"{refusal.batch}.json").unlink(missing_ok=True)

@@ -1,19 +1,15 @@
-"""The page about a batch: what came, what was kept, how it compares. No value of any row stands on it."""
+"""The page about a batch: what came, what was kept and why not all, how it compares. No person's value stands on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jinja2 import Environment, StrictUndefined
 
-from recsys.catalogue.expectations import MEANINGS
 from recsys.catalogue.judging import Judged, found_value
 from recsys.catalogue.landing import Landed
-from recsys.catalogue.parts import AcceptedBy
+from recsys.catalogue.parts import AcceptedBy, Arrival
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>
+_STYLE = """
 :root { color-scheme: light dark; --line: #8884; --good: #2a7d4f; --bad: #b3412f; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; margin: 0.5rem 0 1.5rem; }
@@ -22,17 +18,26 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 .good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; }
 figure { margin: 0; } svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
 .verdict { font-size: 1.2rem; }
-</style></head><body>
+"""
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>{{ style|safe }}</style></head><body>
 <h1>{{ title }}</h1>
 <p class="verdict"><span class="{{ 'bad' if refused else 'good' }}">{{ verdict }}</span></p>
 <table>
 {% for name, value in facts %}<tr><th>{{ name }}</th><td>{{ value }}</td></tr>
 {% endfor %}</table>
-{% if quarantined %}<h2>Quarantined rows</h2>
-<table><tr><th>reason</th><th>meaning</th><th class="n">rows</th><th>first lines of the file</th></tr>
-{% for reason, meaning, count, lines in quarantined %}<tr><td>{{ reason }}</td>
-<td>{{ meaning }}</td><td class="n">{{ "{:,}".format(count) }}</td>
-<td>{{ lines }}</td></tr>
+{% if notes %}<h2>Good to know</h2>
+<ul>{% for note in notes %}<li>{{ note }}</li>
+{% endfor %}</ul>{% endif %}
+{% if reasons %}<h2>Quarantined rows</h2>
+<table><tr><th>reason</th><th>meaning</th><th class="n">rows</th><th>first lines of the file</th>
+<th>the first of them</th><th>what to do</th></tr>
+{% for one in reasons %}<tr><td>{{ one.reason }}</td>
+<td>{{ one.meaning }}</td><td class="n">{{ "{:,}".format(one.n_rows) }}</td>
+<td>{{ one.shown_lines }}</td><td>{{ one.detail }}</td><td>{{ one.remedy }}</td></tr>
 {% endfor %}</table>{% endif %}
 <h2>The batch as a whole</h2>
 <table><tr><th>expectation</th><th class="n">found</th><th></th></tr>
@@ -52,11 +57,29 @@ figure { margin: 0; } svg text { font: 12px system-ui, sans-serif; fill: current
 <td class="n {{ 'bad' if count else 'good' }}">{{ "{:,}".format(count) }}</td></tr>
 {% endfor %}</table>
 <p>A row may fail several expectations; it is quarantined for the first.
-This page holds counts and line numbers only.</p>
+Of interactions this page holds counts and line numbers only.</p>
+</body></html>
+"""
+
+_JOINT_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>{{ style|safe }}</style></head><body>
+<h1>{{ title }}</h1>
+<p class="verdict"><span class="good">Accepted: {{ "{:,}".format(n_rows) }} of {{ "{:,}".format(n_landed) }} rows
+in {{ "{:,}".format(n_files) }} small files that waited together</span></p>
+{% for record, reasons, notes in told %}<h2>{{ record.source }} ({{ record.part }})</h2>
+<ul>{% for one in reasons %}<li>{{ one.reason }}: {{ "{:,}".format(one.n_rows) }} rows quarantined,
+lines {{ one.shown_lines }}: {{ one.detail }}; {{ one.remedy }}</li>
+{% endfor %}{% for note in notes %}<li>{{ note }}</li>
+{% endfor %}</ul>
+{% endfor %}{% if n_more %}<p>{{ "{:,}".format(n_more) }} more files have quarantined rows or notes.</p>{% endif %}
+<p>Of interactions this page holds counts and line numbers only.</p>
 </body></html>
 """
 
 BAR_PIXELS = 380
+MAX_FILES_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -80,22 +103,46 @@ def batch_page(title: Title, landed: Landed, judged: Judged) -> bytes:
     Returns:
         UTF-8 HTML without scripts or outside references.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
-    lines = judged.lines()
-    page = environment.from_string(_PAGE).render(
+    return _rendered(
+        _PAGE,
         title=f"{landed.kind}: {title.name}",
         refused=title.refused,
         verdict=_verdict(title, judged),
         facts=_facts(title, landed, judged),
-        quarantined=[
-            (reason, MEANINGS[reason], n, _line_list(lines[reason], n))
-            for reason, n in judged.quarantined.items()
-        ],
+        notes=judged.notes,
+        reasons=judged.reasons(),
         batch_checks=[(v.expected.says, found_value(judged, v.expected), v.holds) for v in judged.of_batch],
         row_checks=[(v.expected.says, v.expected.reason, len(v.lines)) for v in judged.of_rows],
         bars=_bars(judged.measured.length_histogram),
     )
-    return page.encode()
+
+
+def joint_page(arrival: Arrival, judged: Sequence[Judged]) -> bytes:
+    """The HTML page of a part of several landed files; the same files give the same bytes.
+
+    Args:
+        arrival: the part's record.
+        judged: the verdicts of each file, in the order of the records.
+
+    Returns:
+        UTF-8 HTML without scripts or outside references.
+    """
+    pairs = list(zip(arrival.landed(), judged, strict=True))
+    told = [(record, one) for record, one in pairs if one.bad.lines or one.notes]
+    return _rendered(
+        _JOINT_PAGE,
+        title=f"{arrival.kind}: {arrival.part}",
+        n_files=len(pairs),
+        n_rows=sum(record.n_rows for record, _ in pairs),
+        n_landed=sum(one.batch.n_landed for _, one in pairs),
+        told=[(record, one.reasons(), one.notes) for record, one in told[:MAX_FILES_SHOWN]],
+        n_more=max(0, len(told) - MAX_FILES_SHOWN),
+    )
+
+
+def _rendered(template: str, **values: object) -> bytes:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
+    return environment.from_string(template).render(style=_STYLE, **values).encode()
 
 
 def _verdict(title: Title, judged: Judged) -> str:
@@ -114,6 +161,8 @@ def _facts(title: Title, landed: Landed, judged: Judged) -> list[tuple[str, str]
         ("rows", f"{judged.batch.n_landed:,}"),
         ("good", f"{judged.good.num_rows:,}"),
         ("quarantined", f"{len(judged.bad.lines):,}"),
+        ("superseded", f"{judged.change.n_superseded + judged.change.n_outdated:,}"),
+        ("pending", f"{judged.change.n_pending:,}"),
     ]
     statistics = judged.measured.statistics
     for name, chars in sorted(statistics.median_chars.items()):
@@ -121,13 +170,7 @@ def _facts(title: Title, landed: Landed, judged: Judged) -> list[tuple[str, str]
     if statistics.languages:
         shown = ", ".join(f"{language} {n}" for language, n in statistics.languages.items())
         facts.append((f"languages, of {statistics.n_language_sample} texts sampled", shown))
-    if statistics.near_duplicate_texts:
-        facts.append(("warning", f"{statistics.near_duplicate_texts:,} long texts nearly repeat another one"))
     return facts
-
-
-def _line_list(lines: Sequence[int], n: int) -> str:
-    return ", ".join(f"{line:,}" for line in lines) + (" …" if n > len(lines) else "")
 
 
 def _bars(histogram: Sequence[tuple[int, int, int]]) -> list[tuple[str, int, int]]:

@@ -3,11 +3,11 @@
 import json
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import BaseModel
 from rich.console import Console
 from rich.text import Text
 
@@ -16,7 +16,7 @@ from recsys.errors import ConfigError
 from recsys.settings import Settings
 from recsys.storage import Storage, open_storage
 
-console = Console(stderr=True)
+console = Console(stderr=True, emoji=False)
 """Progress and tables for people go to standard error; results for scripts go to standard output."""
 
 # Control characters, halves of surrogate pairs, and what moves the cursor or turns the direction of writing.
@@ -95,6 +95,10 @@ def store(url: str | None = None) -> Storage:
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401  whatever JSON takes
-    """A result for a script: one JSON document on standard output."""
-    json.dump(value, sys.stdout, indent=2, default=str, ensure_ascii=False)
-    click.echo()
+    """A result for a script: one JSON document on standard output, whatever bytes a file's name has."""
+    text = json.dumps(value, indent=2, default=_as_json, ensure_ascii=False)
+    click.echo(text.encode("utf-8", "backslashreplace"))
+
+
+def _as_json(value: Any) -> Any:  # noqa: ANN401
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)

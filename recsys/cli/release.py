@@ -241,15 +241,11 @@ def restore(release: str, folder: Path | None, store_url: str | None) -> None:
 
 def _merge(at: Artifacts, max_parts: int) -> list[Part]:
     """Merge each kind that has more parts; parts that were merged are deleted, also those that a killed run left."""
-    from recsys.catalogue.compaction import merge_parts, remove_merged
+    from recsys.catalogue.compaction import compact_above
     from recsys.catalogue.ingest import writing
-    from recsys.catalogue.parts import KINDS, list_parts
 
     with writing(at):
-        parts = [list_parts(at.data, kind) for kind in KINDS]
-        merged = [merge_parts(run, at.data, at.staging) for run in parts if len(run) > max_parts]
-        remove_merged(at.data)
-    return merged
+        return compact_above(at.data, at.staging, max_parts)
 
 
 def _push(at: Artifacts) -> None:

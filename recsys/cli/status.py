@@ -1,16 +1,25 @@
 """Command `status`."""
 
+from __future__ import annotations
+
 import json
 import os
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from recsys.artifacts import Artifacts
-from recsys.cli.context import console, landing, print_json, store, workspace
+from recsys.cli.context import console, landing, print_json, printable, shown, store, workspace
 from recsys.errors import RecsysError
+
+if TYPE_CHECKING:
+    from recsys.catalogue.parts import Part
+
+MAX_NOTES = 10
+"""Of one part."""
 
 
 @click.command()
@@ -18,11 +27,17 @@ from recsys.errors import RecsysError
 def status(as_json: bool) -> None:
     """Show where things stand: what has landed, what waits, what readers get, what failed last and what to do."""
     at = workspace()
+    landed = _or_error(partial(_landed, at))
+    unpublished = _unpublished(at)
+    is_known = landed is not None and "pending" in landed
     found = {
         "workspace": str(at.root),
-        "pending": _or_error(partial(_pending, at)),
+        "pending": landed["pending"] if is_known else landed,
+        "skipped": landed["skipped"] if is_known else [],
         "refused": _refused(at),
-        "unpublished": _unpublished(at),
+        "unpublished": [part.id for part in unpublished],
+        "pending_interactions": _n_waiting(at),
+        "accepted": [_of_accepted(part) for part in unpublished],
         "release": _or_error(_release),
         "last_failure": _last_failure(at),
     }
@@ -32,16 +47,22 @@ def status(as_json: bool) -> None:
         _show(found)
 
 
-def _pending(at: Artifacts) -> list[dict[str, Any]] | None:
-    """Files that the next `ingest` takes in; None where RECSYS_LANDING is not set."""
+def _landed(at: Artifacts) -> dict[str, Any] | None:
+    """Files that the next `ingest` takes in, and what is passed over; None where RECSYS_LANDING is not set."""
     if not os.environ.get("RECSYS_LANDING"):
         return None
-    from recsys.catalogue.landing import pending
+    from recsys.catalogue.landing import survey, waiting
     from recsys.catalogue.refusals import standing
 
     refused = [(refusal.key, refusal.version) for refusal in standing(at.refused)]
-    waiting = pending(landing(), refused)
-    return [{"file": file.key, "size": file.size, "modified": file.modified.isoformat()} for file in waiting]
+    found = survey(landing())
+    files = waiting(found.landed, refused)
+    return {
+        "pending": [
+            {"file": file.shown, "size": file.size, "modified": file.modified.isoformat()} for file in files
+        ],
+        "skipped": [{"file": one.key, "why": one.why} for one in found.passed_over],
+    }
 
 
 def _refused(at: Artifacts) -> list[dict[str, Any]]:
@@ -51,14 +72,37 @@ def _refused(at: Artifacts) -> list[dict[str, Any]]:
     return [refusal.model_dump(mode="json") for refusal in standing(at.refused)]
 
 
-def _unpublished(at: Artifacts) -> list[str]:
+def _unpublished(at: Artifacts) -> list[Part]:
     """Accepted parts that this workspace has not published yet."""
     from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
     from recsys.publishing import published
 
     known = set(published(at).get("parts", ()))
-    parts = (part.id for kind in (CATALOGUE, INTERACTIONS) for part in list_parts(at.data, kind))
-    return sorted(part for part in parts if part not in known)
+    parts = [part for kind in (CATALOGUE, INTERACTIONS) for part in list_parts(at.data, kind)]
+    return sorted((part for part in parts if part.id not in known), key=lambda part: part.id)
+
+
+def _n_waiting(at: Artifacts) -> int:
+    """Accepted interactions whose items the catalogue does not hold yet."""
+    from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
+    from recsys.catalogue.pending import n_waiting
+
+    return n_waiting(list_parts(at.data, INTERACTIONS), list_parts(at.data, CATALOGUE))
+
+
+def _of_accepted(part: Part) -> dict[str, Any]:
+    """What a part holds and what there is to say about it: rows that lost, wait or are in quarantine."""
+    landed = part.arrival.landed()
+    return {
+        "part": part.id,
+        "kind": part.kind,
+        "source": part.arrival.source,
+        "rows": part.arrival.n_rows,
+        "quarantined": part.arrival.n_quarantined,
+        "superseded": sum(record.n_superseded + record.n_outdated for record in landed),
+        "pending": sum(record.n_pending for record in landed),
+        "notes": [f"{record.source}: {note}" for record in landed for note in record.notes][:MAX_NOTES],
+    }
 
 
 def _release() -> dict[str, Any] | None:
@@ -100,13 +144,20 @@ def _or_error(ask: Any) -> Any:  # noqa: ANN401  whatever `ask` answers
 
 
 def _show(found: dict[str, Any]) -> None:
-    table = Table(show_header=False, title=found["workspace"])
-    table.add_row("landed", _pending_words(found["pending"]))
-    table.add_row("refused", "\n".join(_refused_words(record) for record in found["refused"]) or "none")
-    table.add_row("accepted, not published", ", ".join(found["unpublished"]) or "none")
-    table.add_row("readers get", _release_words(found["release"]))
-    table.add_row("last failure", _failure_words(found["last_failure"]))
-    console.print(table, markup=False)
+    rows = {
+        "landed": _pending_words(found["pending"]),
+        "skipped": "\n".join(f"{printable(one['file'])} {one['why']}" for one in found["skipped"])
+        or "nothing",
+        "refused": "\n".join(_refused_words(record) for record in found["refused"]) or "none",
+        "accepted, not published": "\n".join(_accepted_words(one) for one in found["accepted"]) or "none",
+        "interactions without their item": f"{found['pending_interactions']:,}",
+        "readers get": _release_words(found["release"]),
+        "last failure": _failure_words(found["last_failure"]),
+    }
+    table = Table(show_header=False, title=shown(found["workspace"]))
+    for name, words in rows.items():
+        table.add_row(name, Text(printable(words, keep="\n"), overflow="fold"))
+    console.print(table)
 
 
 def _pending_words(pending: Any) -> str:  # noqa: ANN401
@@ -114,12 +165,26 @@ def _pending_words(pending: Any) -> str:  # noqa: ANN401
         return "RECSYS_LANDING is not set"
     if isinstance(pending, dict):
         return str(pending["error"])
-    return "\n".join(f"{one['file']} ({one['size']:,} bytes)" for one in pending) or "nothing"
+    return "\n".join(f"{printable(one['file'])} ({one['size']:,} bytes)" for one in pending) or "nothing"
+
+
+def _accepted_words(part: dict[str, Any]) -> str:
+    counts = [
+        f"{part[name]:,} {name}" for name in ("rows", "quarantined", "superseded", "pending") if part[name]
+    ]
+    said = [f"{part['part']} ({part['source']}): {', '.join(counts) or 'no rows'}"]
+    return "\n".join([*said, *(f"  {note}" for note in part["notes"])])
 
 
 def _refused_words(record: dict[str, Any]) -> str:
-    said = [f"{record['batch']} ({record['key']}): {problem['says']}" for problem in record["problems"]]
-    said += [f"  {problem['remedy']}" for problem in record["problems"]]
+    from recsys.catalogue.refusals import Reason
+    from recsys.cli.intake import reason_words
+
+    said = [f"{record['batch']} ({printable(record['key'])}): {one['says']}" for one in record["problems"]]
+    said += [f"  {one['remedy']}" for one in record["problems"]]
+    for one in record["reasons"]:
+        said += [f"  {reason_words(Reason.model_validate(one))}", f"    {one['remedy']}"]
+    said += [f"  {note}" for note in record["notes"]]
     if record["can_be_accepted"]:
         said.append(f"  or let it in: recsys ingest --accept {record['batch']} --why …")
     return "\n".join(said)
@@ -140,4 +205,5 @@ def _failure_words(failure: dict[str, Any] | None) -> str:
     if failure is None:
         return "none"
     name = ", ".join(str(failure[key]) for key in ("dag", "task", "run") if failure.get(key))
-    return f"{name} at {failure.get('at') or failure.get('sent_at')}\n{failure.get('error', '')}\n{failure['remedy']}"
+    at = failure.get("at") or failure.get("sent_at")
+    return f"{name} at {at}\n{failure.get('error', '')}\n{failure['remedy']}"

@@ -4,10 +4,10 @@ import os
 
 from recsys.storage.address import Folder, place_of
 from recsys.storage.folder import FolderStorage
-from recsys.storage.protocol import Storage, Stored
+from recsys.storage.protocol import PassedOver, Storage, Stored
 from recsys.storage.s3 import S3Storage
 
-__all__ = ["FolderStorage", "S3Storage", "Storage", "Stored", "open_storage"]
+__all__ = ["FolderStorage", "PassedOver", "S3Storage", "Storage", "Stored", "open_storage"]
 
 
 def open_storage(url: str | os.PathLike[str]) -> Storage:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
@@ -12,11 +12,8 @@ from uuid import uuid4
 from filelock import FileLock
 
 from recsys.errors import StorageError, SwapLost
-from recsys.storage.protocol import Stored
-
-# Names of files that are still being written: ours (.tmp-) and what producers use before they rename.
-UNFINISHED_PREFIXES = (".", "_")
-UNFINISHED_SUFFIXES = (".tmp", ".part", ".partial", ".crdownload", "~")
+from recsys.storage.protocol import PassedOver, Stored
+from recsys.storage.surveying import UNFINISHED_PREFIXES, is_unfinished, regular_files
 
 
 class FolderStorage:
@@ -60,7 +57,7 @@ class FolderStorage:
         for folder, folders, names in os.walk(below, onerror=_refuse):
             folders[:] = [name for name in folders if not name.startswith(UNFINISHED_PREFIXES)]
             for name in names:
-                if name.startswith(UNFINISHED_PREFIXES) or name.endswith(UNFINISHED_SUFFIXES):
+                if is_unfinished(name):
                     continue
                 path = Path(folder, name)
                 if found := self._stored(path):  # else moved away between listing and looking
@@ -71,7 +68,22 @@ class FolderStorage:
             stat = path.stat()
         except FileNotFoundError:
             return None
+        return self._as_stored(path, stat)
+
+    def _as_stored(self, path: Path, stat: os.stat_result) -> Stored:
         return Stored(path.relative_to(self.root).as_posix(), stat.st_size, _utc(stat.st_mtime), _tag(stat))
+
+    def survey(self, prefix: str) -> tuple[tuple[Stored, ...], tuple[PassedOver, ...]]:
+        """Every finished regular file below a folder, and what else lies there: pipes, links, what may not be read."""
+        found: list[Stored] = []
+        passed_over: list[PassedOver] = []
+        with self._explained(prefix):
+            for one in regular_files(self.path(prefix), self.root):
+                if isinstance(one, PassedOver):
+                    passed_over.append(one)
+                else:
+                    found.append(self._as_stored(*one))
+        return tuple(sorted(found, key=lambda stored: stored.key)), tuple(passed_over)
 
     def find(self, key: str) -> Stored | None:
         """The file as it is now, or None."""
@@ -130,6 +142,20 @@ class FolderStorage:
                 if not target.exists():
                     raise
 
+    def take(self, key: str, tag: str, to: str) -> bool:
+        """Rename, then look what was renamed: a version that a producer put there at the last moment is put back."""
+        source, target = self.path(key), self.path(to)
+        with self._explained(key):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if _tag_of(source) == tag:
+                with suppress(FileNotFoundError):
+                    source.replace(target)
+            moved = _tag_of(target)
+            if moved is None or moved == tag:
+                return moved == tag
+            _put_back(target, source)
+            return False
+
     def delete(self, key: str) -> None:
         """Remove the file if it is there."""
         with self._explained(key):
@@ -154,8 +180,34 @@ def _tag(stat: os.stat_result) -> str:
     return f"{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ino}"
 
 
+def _tag_of(path: Path) -> str | None:
+    try:
+        return _tag(path.lstat())
+    except FileNotFoundError:
+        return None
+
+
+def _put_back(aside: Path, place: Path) -> None:
+    """Give a file its name again unless a still newer one has it: that one would have replaced it anyway."""
+    try:
+        with suppress(FileExistsError):
+            os.link(aside, place, follow_symlinks=False)
+    except OSError:  # a file system without links
+        if not place.exists():
+            aside.rename(place)
+            return
+    aside.unlink()
+
+
 def _utc(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (
+        OverflowError,
+        ValueError,
+        OSError,
+    ):  # a time that no calendar has; some file systems keep any number
+        return (datetime.max if seconds > 0 else datetime.min).replace(tzinfo=UTC)
 
 
 def _write_atomically(target: Path, content: bytes | Path) -> None:

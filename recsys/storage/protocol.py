@@ -20,6 +20,16 @@ class Stored:
     """Changes when it is written again: ETag on S3; size, mtime and inode in a folder. `swap` expects another one."""
 
 
+@dataclass(frozen=True)
+class PassedOver:
+    """Something in a landing zone that is no regular file, or cannot be looked at."""
+
+    key: str
+    """Slash-separated, relative to the storage's root; bytes that are not UTF-8 are lone surrogates."""
+    why: str
+    """For people."""
+
+
 class Storage(Protocol):
     """A folder or a bucket. Keys are relative, slash-separated and never climb out of the root.
 
@@ -34,6 +44,22 @@ class Storage(Protocol):
 
     def list(self, prefix: str) -> list[Stored]:
         """Every object whose key starts with `prefix`, sorted by key; half-written ones are left out."""
+
+    def survey(self, prefix: str) -> tuple[tuple[Stored, ...], tuple[PassedOver, ...]]:
+        """What a landing zone holds below `prefix`, a folder's name with a slash at the end.
+
+        Unlike `list`, nothing in there stops it: what is no regular file (a pipe, a socket, a link) or cannot be
+        looked at is passed over and named.
+
+        Args:
+            prefix: such as "catalogue/".
+
+        Returns:
+            Every finished regular file, sorted by key, and what was passed over.
+
+        Raises:
+            StorageError: the place as a whole is out of reach.
+        """
 
     def find(self, key: str) -> Stored | None:
         """The object as it is now, without its bytes, or None where it is missing."""
@@ -71,6 +97,20 @@ class Storage(Protocol):
 
     def move(self, key: str, to: str) -> None:
         """Rename; where the place cannot, copy and then delete. Moving twice is harmless."""
+
+    def take(self, key: str, tag: str, to: str) -> bool:
+        """Move the object to `to` if it still is the version with this tag; a newer version stays, or is put back.
+
+        Killed at any point, the same call again ends the same way.
+
+        Args:
+            key: which object.
+            tag: of the version that was read.
+            to: where that version goes; nothing else is kept there.
+
+        Returns:
+            Whether `to` holds that version now; False where another one is there in its place, or none.
+        """
 
     def delete(self, key: str) -> None:
         """Remove the object; removing a missing one is harmless."""

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from recsys.errors import StorageError, SwapLost
 from recsys.storage.address import require_tidy, web_address
-from recsys.storage.protocol import Stored
+from recsys.storage.protocol import PassedOver, Stored
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -74,6 +74,10 @@ class S3Storage:
                 if not o["Key"].endswith("/")
             ]
         return sorted(found, key=lambda stored: stored.key)
+
+    def survey(self, prefix: str) -> tuple[tuple[Stored, ...], tuple[PassedOver, ...]]:
+        """What `list` finds: a bucket holds nothing but objects."""
+        return tuple(self.list(prefix)), ()
 
     def find(self, key: str) -> Stored | None:
         """The object as it is now, or None."""
@@ -144,6 +148,25 @@ class S3Storage:
             if self.find(to) is None:
                 raise
         self.delete(key)
+
+    def take(self, key: str, tag: str, to: str) -> bool:
+        """Copy the version with this tag, then delete it: both on the condition that it is still there."""
+        source = {"Bucket": self.bucket, "Key": self._key(key)}
+        try:
+            with self._explained(key):
+                self._client.copy_object(
+                    Bucket=self.bucket, Key=self._key(to), CopySource=source, CopySourceIfMatch=tag
+                )
+        except _Missing:
+            return self.find(to) is not None
+        except SwapLost:
+            return False
+        with (
+            suppress(SwapLost, _Missing),
+            self._explained(key),
+        ):  # a newer version came after the copy: it stays
+            self._client.delete_object(Bucket=self.bucket, Key=self._key(key), IfMatch=tag)
+        return True
 
     def delete(self, key: str) -> None:
         """Remove the object if it is there."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from recsys.catalogue.landing import Landed, arrived, fingerprint, pending
+from recsys.catalogue.landing import Landed, arrived, fingerprint, waiting
 from recsys.storage import open_storage
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,10 +41,12 @@ def test_files_wait_by_kind_then_age_then_name(zone):
 def test_a_refused_file_waits_until_it_is_written_again(zone):
     landing, put = zone
     put("catalogue/a.jsonl", 1)
-    (landed,) = pending(landing)
-    assert pending(landing, [(landed.key, landed.version)]) == ()
+    (landed,) = arrived(landing)
+    assert waiting(arrived(landing), [(landed.key, landed.version)]) == ()
     put("catalogue/a.jsonl", 2)
-    assert [again.key for again in pending(landing, [(landed.key, landed.version)])] == ["catalogue/a.jsonl"]
+    assert [again.key for again in waiting(arrived(landing), [(landed.key, landed.version)])] == [
+        "catalogue/a.jsonl"
+    ]
 
 
 def test_the_fingerprint_changes_when_a_file_comes_changes_or_leaves(zone, tmp_path):

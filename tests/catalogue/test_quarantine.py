@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -14,18 +15,28 @@ EVENTS = [
 LATE = [
     {"user_id": "bob", "item_id": "late", "event": "view", "value": 1, "timestamp": "2024-05-06T07:08:09Z"}
 ]
+A_DAY = 86400
 
 
 @pytest.fixture
 def quarantine(house, films):
-    """One accepted part of interactions with an unknown item, a broken value and a line that is not JSON."""
+    """One accepted part of interactions: an item that never came, a broken value and a line that is not JSON."""
     house.land("catalogue/a.jsonl", films())
     broken = [{"user_id": "cy", "item_id": "f1", "value": "many"}]
     rows = "".join(json.dumps(row) + "\n" for row in EVENTS + LATE + broken)
     house.land("interactions/b.jsonl", f"{rows}not json\n")
     house.ingest()
+    too_late(house)
     (part,) = list_parts(house.at.data, INTERACTIONS)
-    return house, part.id
+    (landed,) = part.arrival.landed()
+    return house, landed.part
+
+
+def too_late(house):
+    """A file lands a hundred days later: what waited for its item has waited too long."""
+    house.clock += 100 * A_DAY
+    house.land("catalogue/later.jsonl", [{"item_id": f"later-{house.clock}", "title": "A film of later"}])
+    return house.ingest()
 
 
 def again(house, part, reason=None):
@@ -66,19 +77,24 @@ def test_an_interaction_enters_once_its_item_has_come(quarantine, films):
 def test_retrying_twice_takes_nothing_in_twice(quarantine):
     house, part = quarantine
     house.land("catalogue/c.jsonl", [{"item_id": "late", "title": "A late film"}])
-    for expected in (["accepted", "accepted"], ["repeated"]):
+    for expected in (["accepted", "accepted"], ["unchanged"]):
         again(house, part)
         assert [o.status for o in house.ingest().outcomes] == expected
 
 
 def test_a_retry_that_came_too_early_can_be_retried_from_its_own_quarantine(quarantine):
     house, part = quarantine
-    again(house, part)
-    (too_early,) = house.ingest(max_quarantined_share=1.0).outcomes
-    assert too_early.quarantined == {"unknown_item": 1}
+    landed = again(house, part)
+    os.utime(house.landing.path(landed.key), (house.clock, house.clock))
+    (too_early,) = house.ingest().outcomes
+    assert (too_early.pending, too_early.quarantined) == (1, {})
+    too_late(house)
     house.land("catalogue/c.jsonl", [{"item_id": "late", "title": "A late film"}])
     again(house, too_early.part)
-    assert [(o.status, o.n_rows) for o in house.ingest().outcomes] == [("accepted", 1), ("accepted", 1)]
+    assert [(o.status, o.n_rows, o.pending) for o in house.ingest().outcomes] == [
+        ("accepted", 1, 0),
+        ("accepted", 1, 0),
+    ]
 
 
 def test_a_pseudonym_without_a_valid_signature_is_no_user(house, films):

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -281,3 +282,52 @@ def test_an_upload_that_fails_names_the_key_and_the_remedy(
     monkeypatch.setattr(storage, "_client", SimpleNamespace(upload_file=refused))
     with pytest.raises(StorageError, match="objects/1 in s3://bucket: AccessDenied"):
         storage.write("objects/1", tmp_path / "file")
+
+
+def test_taking_moves_the_version_that_was_read_and_twice_is_harmless(storage: Storage) -> None:
+    storage.write("in/a", b"one")
+    (found,), passed_over = storage.survey("in/")
+    assert (found.key, passed_over) == ("in/a", ())
+    for _ in range(2):
+        assert storage.take("in/a", found.tag, "out/1/a")
+    assert storage.read("out/1/a") == b"one"
+    assert storage.survey("in/") == ((), ())
+    assert not storage.take("never", found.tag, "out/2/a")
+
+
+def test_a_newer_version_is_not_taken(storage: Storage) -> None:
+    storage.write("in/a", b"one")
+    (found,), _ = storage.survey("in/")
+    storage.write("in/a", b"two, newer")
+    assert not storage.take("in/a", found.tag, "out/1/a")
+    assert storage.read("in/a") == b"two, newer"
+    assert storage.find("out/1/a") is None
+
+
+def test_a_take_that_was_killed_after_the_rename_is_undone_or_finished(tmp_path: Path) -> None:
+    storage = FolderStorage(str(tmp_path))
+    storage.write("in/a", b"one")
+    (found,), _ = storage.survey("in/")
+    storage.write("in/a", b"two, newer")
+    storage.move("in/a", "out/1/a")  # renamed between look and rename, then killed
+    assert not storage.take("in/a", found.tag, "out/1/a")
+    assert storage.read("in/a") == b"two, newer"
+    storage.move("in/a", "out/1/a")
+    storage.write("in/a", b"three, newest")
+    assert not storage.take("in/a", found.tag, "out/1/a")
+    assert storage.read("in/a") == b"three, newest"
+    assert storage.find("out/1/a") is None
+
+
+def test_a_file_of_any_time_can_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = FolderStorage(str(tmp_path))
+    storage.write("in/a", b"one")
+    monkeypatch.setattr(
+        "recsys.storage.folder.datetime", SimpleNamespace(fromtimestamp=_overflowing, max=datetime.max)
+    )
+    (found,), _ = storage.survey("in/")
+    assert found.modified.year == 9999
+
+
+def _overflowing(*_: object) -> datetime:
+    raise OverflowError("year is out of range")

@@ -1,0 +1,169 @@
+"""The newest landed content wins, and an edit that loses says so."""
+
+import pytest
+
+from tests.cases.conftest import SHOP
+
+A = [{"item_id": "s1", "title": "Red running shoe", "tags": ["sport", "shoe"]}]
+B = [{"item_id": "s1", "title": "Stainless steel soup ladle", "tags": ["kitchen"]}]
+DELETE = [{"item_id": "s1", "deleted": True}]
+
+
+def as_csv(rows):
+    names = [*rows[0]]
+    cells = [["|".join(v) if isinstance(v, list) else str(v) for v in row.values()] for row in rows]
+    return "\n".join(",".join(line) for line in [names, *cells]) + "\n"
+
+
+def as_parquet(rows):
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), sink)
+    return sink.getvalue()
+
+
+FORMATS = {"jsonl": lambda rows: rows, "csv": as_csv, "parquet": as_parquet}
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("is_one_name", [True, False])
+def test_a_text_that_is_taken_back_stands_again(shop, ending, is_one_name):
+    for n, rows in enumerate((A, B, A)):
+        name = "edit" if is_one_name else f"edit-{n}"
+        shop.land(f"catalogue/{name}.{ending}", FORMATS[ending](rows))
+        (became,) = shop.ingest().values()
+        assert became["status"] == "accepted"
+        assert shop.items()["s1"]["title"] == rows[0]["title"]
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_delete_relist_delete_with_identical_files(shop, ending):
+    for n, (rows, is_there) in enumerate([(DELETE, False), (A, True), (DELETE, False), (A, True)]):
+        shop.land(f"catalogue/{n}.{ending}", FORMATS[ending](rows))
+        (became,) = shop.ingest().values()
+        assert (became["status"], became["quarantined"]) == ("accepted", {})
+        assert ("s1" in shop.items()) == is_there
+
+
+def test_ties_of_updated_at_go_by_order_of_arrival(shop):
+    """The same time on all three: a shop that writes the day, not the moment."""
+    for n, rows in enumerate((A, B, A)):
+        shop.land(f"catalogue/{n}.jsonl", [rows[0] | {"updated_at": "2026-11-02"}])
+        (became,) = shop.ingest().values()
+        assert (became["status"], became["superseded"]) == ("accepted", 0)
+    assert shop.items()["s1"]["title"] == A[0]["title"]
+
+
+def test_all_three_in_one_run_end_with_the_last(shop):
+    for n, rows in enumerate((A, B, A)):
+        shop.land(f"catalogue/{n}.jsonl", rows)
+    assert [one["status"] for one in shop.ingest().values()] == ["accepted"] * 3
+    assert shop.items()["s1"]["title"] == A[0]["title"]
+
+
+def test_the_very_content_that_stands_changes_nothing(shop):
+    shop.land("catalogue/again.jsonl", SHOP)
+    (became,) = shop.ingest().values()
+    assert became["status"] == "unchanged"
+    assert not (shop.at.root / "landing/catalogue/again.jsonl").exists()
+    shop.land("catalogue/again.jsonl", SHOP)
+    assert [one["status"] for one in shop.ingest().values()] == ["unchanged"]
+    shop.land("catalogue/b.jsonl", B)
+    shop.ingest()
+    shop.land(
+        "catalogue/again.jsonl", SHOP
+    )  # one item of it has another text now: its rows are older, and it says so
+    (became,) = shop.ingest().values()
+    assert (became["status"], became["superseded"]) == ("accepted", 1)
+
+
+def test_a_delete_of_what_is_deleted_is_no_error_and_tombstones_may_grow(shop):
+    for day in range(1, 7):
+        gone = [{"item_id": f"s{n}", "deleted": True} for n in range(1, 2 + 3 * day)]
+        shop.land(f"catalogue/day{day}.jsonl", gone)
+        (became,) = shop.ingest().values()
+        assert (became["status"], became["quarantined"], became["superseded"]) == ("accepted", {}, 0)
+        assert len(shop.items()) == 40 - len(gone)
+
+
+def test_deletes_of_unknown_items_are_counted_apart(shop):
+    shop.land("catalogue/gone.jsonl", [{"item_id": f"x{n}", "deleted": True} for n in range(30)])
+    (became,) = shop.ingest().values()
+    assert (became["status"], became["quarantined"]) == ("accepted", {})
+    assert became["notes"] == ["30 deletes name items that the catalogue never held"]
+    assert len(shop.items()) == 40
+
+
+def test_a_batch_that_deletes_most_of_the_catalogue_waits_for_a_person(shop):
+    shop.land("catalogue/oops.jsonl", [{"item_id": f"s{n}", "deleted": True} for n in range(1, 31)])
+    (became,) = shop.ingest().values()
+    assert (became["status"], became["can_be_accepted"]) == ("refused", True)
+    assert became["problems"][0]["check"] == "mass_delete"
+    assert (
+        "at most 50% of the catalogue's items are deleted at once; found 75.0%"
+        in became["problems"][0]["says"]
+    )
+    assert len(shop.items()) == 40
+    (became,) = shop.ingest("--accept", became["batch"], "--why", "the season is over").values()
+    assert became["status"] == "accepted"
+    assert len(shop.items()) == 10
+
+
+def test_in_a_catalogue_of_three_two_may_go(empty_shop):
+    empty_shop.land("catalogue/a.jsonl", SHOP[:3])
+    empty_shop.land("catalogue/b.jsonl", [{"item_id": item, "deleted": True} for item in ("s1", "s2")])
+    assert [one["status"] for one in empty_shop.ingest().values()] == ["accepted", "accepted"]
+    assert set(empty_shop.items()) == {"s3"}
+
+
+def test_of_several_changes_in_one_file_the_newest_wins_and_none_is_a_bad_row(shop):
+    changes = [
+        {"item_id": f"s{1 + n % 3}", "title": f"Red running shoe, revision {n}"}
+        | {"updated_at": f"2026-11-27T10:{n:02}:00Z"}
+        for n in range(30)
+    ]
+    shop.land("catalogue/changes.jsonl", [*changes, changes[0]])  # a late repetition of the first is older
+    (became,) = shop.ingest().values()
+    assert (became["status"], became["n_rows"], became["superseded"]) == ("accepted", 3, 28)
+    assert shop.quarantined() == []
+    assert [shop.items()[f"s{n}"]["title"][-2:] for n in (1, 2, 3)] == ["27", "28", "29"]
+    assert "28 rows are superseded by newer rows of the same items in this file" in shop.said
+
+
+def test_an_edit_that_is_older_than_what_stands_says_so_with_both_times(shop):
+    shop.land("catalogue/edit.jsonl", [B[0] | {"updated_at": "2026-09-20T09:00:00Z"}])
+    (became,) = shop.ingest().values()
+    assert (became["status"], became["superseded"]) == ("accepted", 1)
+    words = (
+        "1 rows are older than what stands and change nothing, such as s1: "
+        "this row is of 2026-09-20 09:00:00+00:00, the one that stands of 2026-10-01 00:00:00+00:00"
+    )
+    assert words in became["notes"][0]
+    assert words in " ".join(shop.said.split())
+    assert shop.items()["s1"]["title"] == SHOP[0]["title"]
+    status = shop.run("status")
+    assert "1 superseded" in status.stderr and "older than what stands" in status.stderr
+    page = next((shop.at.var / "data_docs").glob(f"{became['part']}.html")).read_text()
+    assert "older than what stands" in page
+
+
+def test_a_file_with_an_old_time_says_that_newer_rows_stand(shop):
+    shop.land("catalogue/new.jsonl", B)
+    shop.ingest()
+    shop.land("catalogue/old.jsonl", A, mtime=1_700_000_000)  # as rsync -t and tar leave it
+    (became,) = shop.ingest().values()
+    assert (became["status"], became["superseded"]) == ("accepted", 1)
+    assert "s1: this row is of 2023-11-14" in became["notes"][0]
+
+
+def test_a_whole_catalogue_after_a_trial_of_three_rows_is_accepted(empty_shop):
+    empty_shop.land("catalogue/trial.jsonl", SHOP[:3])
+    empty_shop.ingest()
+    rows = "".join(f"p{n},Shoe model {n} with a name that is long\n" for n in range(4_000))
+    empty_shop.land("catalogue/all.csv", f"item_id,title\n{rows}")
+    (became,) = empty_shop.ingest().values()
+    assert (became["status"], became["n_rows"]) == ("accepted", 4_000)

@@ -1,0 +1,174 @@
+"""Nothing that lies in the landing zone stops the rest."""
+
+import json
+import os
+import socket
+
+import pytest
+
+from recsys.catalogue.isolated_reader import IsolatedReader
+from recsys.storage import FolderStorage
+from tests.cases.conftest import SHOP
+
+NEW = [{"item_id": "new", "title": "Steel water bottle"}]
+
+
+def is_in(shop, item="new"):
+    return item in shop.items()
+
+
+def test_pipes_sockets_links_and_loops_are_passed_over_and_named(shop, tmp_path, monkeypatch):
+    zone = shop.at.root / "landing"
+    secret = tmp_path / "outside.jsonl"
+    secret.write_text(json.dumps({"item_id": "stolen", "title": "Of another folder"}))
+    os.mkfifo(zone / "catalogue/pipe.jsonl")
+    (zone / "catalogue/link.jsonl").symlink_to(secret)
+    (zone / "catalogue/outside").symlink_to(tmp_path)
+    (zone / "catalogue/loop").symlink_to(zone / "catalogue/loop")
+    (zone / "catalogue/dangling.jsonl").symlink_to(zone / "nowhere")
+    monkeypatch.chdir(zone / "catalogue")  # a socket's path must be short
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("s.jsonl")
+        shop.land("catalogue/new.jsonl", NEW)
+        became = shop.ingest()
+    assert {key: one["status"] for key, one in became.items()} == {"catalogue/new.jsonl": "accepted"}
+    assert is_in(shop) and not is_in(shop, "stolen")
+    for name, why in {
+        "pipe.jsonl": "a pipe",
+        "link.jsonl": "is a link",
+        "outside": "is a link",
+        "loop": "is a link",
+        "dangling.jsonl": "is a link",
+        "s.jsonl": "a socket",
+    }.items():
+        assert f"skipped: catalogue/{name}" in shop.said and why in shop.said
+    found = json.loads(shop.run("status", "--json").stdout)
+    assert len(found["skipped"]) == 6 and found["pending"] == []
+    assert "catalogue/pipe.jsonl" in shop.run("status").stderr
+
+
+def test_a_name_that_is_no_utf8_stops_nobody(shop):
+    name = os.fsencode(str(shop.at.root / "landing/catalogue")) + b"/caf\xe9.jsonl"
+    with open(name, "wb") as file:
+        file.write(json.dumps(SHOP[0]).encode())
+    shop.land("catalogue/new.jsonl", NEW)
+    became = shop.ingest()
+    assert became["catalogue/new.jsonl"]["status"] == "accepted"
+    assert became["catalogue/caf\\xe9.jsonl"]["status"] == "refused"
+    assert "is no safe name" in shop.said
+    assert shop.ingest() == {}
+    assert "still refused" in shop.said
+    assert "caf\\xe9.jsonl" in shop.run("status").stderr
+    json.loads(shop.run("status", "--json").stdout)
+
+
+def test_a_name_cannot_paint_the_terminal(shop):
+    shop.land("catalogue/\x1b[2J[bold]red[/].jsonl", NEW)
+    shop.ingest()
+    assert "\x1b[2J" not in shop.said and "\\x1b[2J[bold]red[/].jsonl" in shop.said
+    assert "\x1b[2J" not in shop.run("status").stderr
+
+
+def test_a_file_called_processed_loses_nothing_and_is_said(shop):
+    zone = shop.at.root / "landing"
+    os.rename(zone / "processed", zone / "kept")
+    (zone / "processed").write_text("a file")
+    shop.land("catalogue/new.jsonl", NEW)
+    shop.land("catalogue/other.jsonl", [{"item_id": "other", "title": "Garden bench"}])
+    became = shop.ingest()
+    assert {one["status"] for one in became.values()} == {"accepted"}
+    assert "cannot be moved to processed/" in shop.said
+    n_parts = len(list(shop.at.data.glob("catalogue/*")))
+    assert {one["status"] for one in shop.ingest().values()} == {"repeated"}
+    assert len(list(shop.at.data.glob("catalogue/*"))) == n_parts
+    (zone / "processed").unlink()
+    shop.ingest()
+    assert list((zone / "catalogue").iterdir()) == []
+
+
+def test_a_file_where_the_folder_should_be_is_said(empty_shop):
+    zone = empty_shop.at.root / "landing"
+    zone.mkdir()
+    (zone / "interactions").write_text("a file")
+    empty_shop.land("catalogue/new.jsonl", NEW)
+    assert empty_shop.ingest()["catalogue/new.jsonl"]["status"] == "accepted"
+    assert "skipped: interactions is a file where a folder should be" in empty_shop.said
+
+
+class Forbidding(FolderStorage):
+    """A folder in which one file may not be read and one folder not be listed: root may do both, tests run as root."""
+
+    is_open = False
+
+    def fetch(self, key, to):
+        if key.endswith("locked.jsonl") and not self.is_open:
+            with self._explained(key):
+                raise PermissionError(13, "Permission denied")
+        super().fetch(key, to)
+
+
+def test_a_file_that_may_not_be_read_is_named_and_tried_again(shop, monkeypatch):
+    listdir = os.listdir
+
+    def refused(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied")
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", refused)
+    monkeypatch.setattr("recsys.cli.intake.landing", lambda: Forbidding(str(shop.at.root / "landing")))
+    shop.land("catalogue/locked.jsonl", NEW)
+    shop.land("catalogue/locked/a.jsonl", NEW)
+    shop.land("catalogue/other.jsonl", [{"item_id": "other", "title": "Garden bench"}])
+    became = shop.ingest()
+    assert became["catalogue/other.jsonl"]["status"] == "accepted"
+    assert became["catalogue/locked.jsonl"]["status"] == "refused"
+    assert "Permission denied" in became["catalogue/locked.jsonl"]["problems"][0]["says"]
+    assert "skipped: catalogue/locked cannot be listed: Permission denied" in shop.said
+    monkeypatch.setattr(Forbidding, "is_open", True)  # chmod changes no time: the same version is tried again
+    assert shop.ingest()["catalogue/locked.jsonl"]["status"] == "accepted"
+
+
+@pytest.mark.parametrize("error", [ValueError("a library's own words"), MemoryError(), RecursionError()])
+def test_an_error_that_nobody_foresaw_refuses_that_file_alone(shop, monkeypatch, error):
+    read = IsolatedReader.read_batch
+
+    def broken(self, file, *rest):
+        if "odd" in file.key:
+            raise error
+        return read(self, file, *rest)
+
+    monkeypatch.setattr(IsolatedReader, "read_batch", broken)
+    shop.land("catalogue/a-odd.jsonl", NEW)
+    shop.land("interactions/odd.jsonl", [{"user_id": "ann@example.org", "item_id": "s1"}])
+    shop.land("catalogue/other.jsonl", [{"item_id": "other", "title": "Garden bench"}])
+    became = shop.ingest()
+    assert became["catalogue/other.jsonl"]["status"] == "accepted"
+    for key in ("catalogue/a-odd.jsonl", "interactions/odd.jsonl"):
+        (problem,) = became[key]["problems"]
+        assert f"unexpected error {type(error).__name__}" in problem["says"]
+        log = shop.at.root / problem["remedy"].partition(" ")[0]
+        assert "in broken" in log.read_text()
+        assert ("own words" in log.read_text()) == (
+            key.startswith("catalogue") and isinstance(error, ValueError)
+        )
+    monkeypatch.undo()
+    monkeypatch.setenv("RECSYS_WORKSPACE", str(shop.at.root))
+    monkeypatch.setenv("RECSYS_LANDING", str(shop.at.root / "landing"))
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", "a-key-for-tests-0123456789")
+    assert {one["status"] for one in shop.ingest().values()} == {"accepted"}  # mended: every run tries again
+
+
+def test_what_is_quarantined_says_why_at_once(shop):
+    rows = [*SHOP, {"item_id": "bare"}, {"item_id": "x" * 600, "title": "A long id"}]
+    shop.land("catalogue/mixed.jsonl", [*rows, {"item_id": "old", "title": "t", "updated_at": "1066-10-14"}])
+    (became,) = shop.ingest().values()
+    said = " ".join(shop.said.split())
+    assert "1 row no_text, line 41: expected: title, description or tags say something" in said
+    assert "1 row ancient_timestamp, line 43" in said and "found updated_at 1066-10-14" in said
+    assert "remedy: shorten the id, or raise ingest.max_id_chars" in said
+    assert {one["reason"]: one["lines"] for one in became["reasons"]} == {
+        "ancient_timestamp": [43],
+        "id_too_long": [42],
+        "no_text": [41],
+    }
