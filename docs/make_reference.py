@@ -24,6 +24,8 @@ ENVIRONMENT = """\
 | `RECSYS_LANDING` | landing zone: folder or `s3://bucket/prefix` with `catalogue/`, `interactions/` below |
 | `RECSYS_STORE` | release store: a folder or `s3://bucket/prefix` |
 | `RECSYS_PSEUDONYM_KEY` | key (16 characters or more) that makes user ids pseudonyms; keep it, and secret |
+| `RECSYS_SIGNING_KEY` | private Ed25519 key (PEM, base64, or a file) that signs releases; only where one publishes |
+| `RECSYS_VERIFY_KEY` | public keys, several while one is replaced; with it nothing unsigned is read |
 | `RECSYS_CACHE` | caches, may be shared; default: `var/cache`, for readers `~/.cache/firstlight` |
 | `RECSYS_WORKSPACES` | where Airflow makes workspaces for one run each; default: `var/workspaces` |
 | `RECSYS_WEBHOOK_SECRET` | shared by MLflow and Airflow's api-server: signs that the champion has changed |

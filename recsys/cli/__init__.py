@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "collect": ("release", "collect"),
     "compact": ("release", "compact"),
     "restore": ("release", "restore"),
+    "keys": ("keys", "keys"),
     "status": ("status", "status"),
     "trace": ("use", "trace"),
     "recommend": ("use", "recommend"),

@@ -145,6 +145,27 @@ def release_store(at: Artifacts) -> Finding:
     return Finding("release store", "fail", f"{store.url} ignores conditional writes", remedy)
 
 
+def signatures(at: Artifacts) -> Finding:
+    """Releases are signed and verified, and what readers get now passes."""
+    from recsys.publishing.signing import SIGNING_KEY, VERIFY_KEY, key_id, signing_key, verify_keys
+    from recsys.publishing.store import ReleaseStore
+
+    trusted, private = [key_id(key) for key in verify_keys()], signing_key()
+    if private and key_id(private.public_key()) not in trusted:
+        seen = f"{SIGNING_KEY} is key {key_id(private.public_key())}, which {VERIFY_KEY} lacks"
+        return Finding(
+            "signatures", "fail" if trusted else "warn", seen, f"export {VERIFY_KEY}=verify.pem here too"
+        )
+    if not trusted:
+        seen = f"{VERIFY_KEY} is not set: whoever may write to the store decides what is read"
+        return Finding("signatures", "warn", seen, "recsys keys make; docs/operations.md, Sign releases")
+    url = os.environ.get("RECSYS_STORE")
+    pointer = ReleaseStore(open_storage(url)).pointer() if url else None
+    if url and pointer:
+        ReleaseStore(open_storage(url)).manifest(pointer.current.release)
+    return Finding("signatures", "ok", f"trusted: {', '.join(trusted)}")
+
+
 def _is_refused(store: Storage, expected: str | None) -> bool:
     """Whether a swap that expects what is not there any more is refused, as it must be."""
     try:
@@ -226,7 +247,7 @@ def _is_server(url: str) -> bool:
 
 CHECKS: tuple[Callable[[Artifacts], Finding], ...] = (
     python_version, locked_versions, params, environment, data_version, pseudonym_key, landing_zone, release_store,
-    registry, champion, disk, alerts,
+    signatures, registry, champion, disk, alerts,
 )  # fmt: skip
 
 

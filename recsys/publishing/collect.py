@@ -8,7 +8,7 @@ from recsys.publishing.current import Current
 from recsys.publishing.lease import Lease, lease
 from recsys.publishing.params import CollectParams
 from recsys.publishing.pointing import lineage
-from recsys.publishing.store import ReleaseStore, manifest_key
+from recsys.publishing.store import ReleaseStore, manifest_key, signature_key
 from recsys.storage import Storage, Stored
 
 
@@ -46,6 +46,8 @@ def collect(storage: Storage, params: CollectParams) -> Collected:
         old = held.now() - timedelta(seconds=params.grace_s)
         plan = _announced(store, params.keep_releases, old)
         gone = tuple(r for r in plan.doomed if _delete_old(storage, manifest_key(r), old, held))
+        for release in gone:
+            _delete_old(storage, signature_key(release), old, held)
         deleted = [stored for stored in plan.stray if _delete_old(storage, stored.key, old, held)]
     return Collected(gone, len(deleted), sum(stored.size for stored in deleted))
 
@@ -66,7 +68,7 @@ class _Plan:
     below: int
     """Sequence of the oldest release of the line that stays."""
     stray: tuple[Stored, ...]
-    """Old objects that no kept release names."""
+    """Old objects that no kept release names, and signatures of no release."""
 
 
 def _announced(store: ReleaseStore, keep_releases: int, old: datetime) -> _Plan:
@@ -94,8 +96,19 @@ def _plan(store: ReleaseStore, current: Current, keep_releases: int, old: dateti
         )
     kept = {release for release in stored if release in (*line, current.release) or stored[release] > old}
     needed = {file.sha256 for release in kept for file in manifests[release].files()}
+    strays = [stored for sha, stored in store.objects().items() if sha not in needed]
+    strays += _lone_signatures(store.storage)
     return _Plan(
         doomed=tuple(release for release in stored if release not in kept),
         below=min(manifests[release].sequence for release in line),
-        stray=tuple(o for sha, o in store.objects().items() if sha not in needed and o.modified < old),
+        stray=tuple(one for one in strays if one.modified < old),
     )
+
+
+def _lone_signatures(storage: Storage) -> list[Stored]:
+    """Signatures without a manifest: a publisher or a collector was killed between the two."""
+    found = {stored.key: stored for stored in storage.list("releases/")}
+    signed = {
+        signature_key(release): manifest_key(release) for release in (key.split("/")[1] for key in found)
+    }
+    return [stored for key, stored in found.items() if key in signed and signed[key] not in found]

@@ -5,12 +5,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from recsys.errors import ReleaseError, StorageError, SwapLost
 from recsys.publishing.current import Current, Hold
 from recsys.publishing.release import RELEASE_ID, File, Manifest
+from recsys.publishing.signing import require_signed, sign, signing_key, verify_keys
 from recsys.storage import Storage, Stored
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 CURRENT = "CURRENT"
 MANIFEST_KEY = re.compile(r"releases/(?P<id>[^/]+)/manifest\.json")
@@ -66,16 +71,34 @@ class ReleaseStore:
             The manifest.
 
         Raises:
+            ReleaseError: the release is unknown, damaged, of a newer format, or not signed by a key that is trusted.
+        """
+        content = self._content(release)
+        if trusted := verify_keys():
+            signature = self.storage.read_tagged(signature_key(release))
+            require_signed(content, signature[0] if signature else None, release, trusted)
+        return Manifest.from_bytes(content, release)
+
+    def sign(self, release: str, key: "Ed25519PrivateKey") -> None:
+        """Sign a stored release.
+
+        Args:
+            release: its id.
+            key: the private key.
+
+        Raises:
             ReleaseError: the release is unknown, damaged or of a newer format.
         """
-        found = None
-        if RELEASE_ID.fullmatch(release):
-            found = self.storage.read_tagged(manifest_key(release))
+        content = self._content(release)
+        Manifest.from_bytes(content, release)
+        self.storage.write(signature_key(release), sign(content, key).to_bytes())
+
+    def _content(self, release: str) -> bytes:
+        found = self.storage.read_tagged(manifest_key(release)) if RELEASE_ID.fullmatch(release) else None
         if found is None:
-            raise ReleaseError(
-                f"release {release!r} is not in {self.storage.url}", remedy="`recsys releases` lists them"
-            )
-        return Manifest.from_bytes(found[0], release)
+            listed = "`recsys releases` lists them"
+            raise ReleaseError(f"release {release!r} is not in {self.storage.url}", remedy=listed)
+        return found[0]
 
     def release_ids(self) -> dict[str, datetime]:
         """Every stored release with the time at which its manifest was written, in order of the ids."""
@@ -181,8 +204,14 @@ class ReleaseStore:
                 )
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Store a release; writing it again changes nothing."""
-        self.storage.write(manifest_key(manifest.id), manifest.to_bytes())
+        """Store a release, signed where there is a key; writing it again changes nothing.
+
+        The signature comes first: no reader meets a release that seems unsigned.
+        """
+        content, key = manifest.to_bytes(), signing_key()
+        if key is not None:
+            self.storage.write(signature_key(manifest.id), sign(content, key).to_bytes())
+        self.storage.write(manifest_key(manifest.id), content)
 
     def swap(
         self, before: Pointer | None, release: str, hold: Hold | None, by: str, below: int = 0
@@ -264,3 +293,8 @@ def object_key(file: File) -> str:
 def manifest_key(release: str) -> str:
     """Where a manifest lies in the store."""
     return f"releases/{release}/manifest.json"
+
+
+def signature_key(release: str) -> str:
+    """Where a manifest's signature lies in the store."""
+    return f"releases/{release}/manifest.sig"
