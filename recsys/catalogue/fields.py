@@ -49,7 +49,9 @@ def is_missing(value: object, words: frozenset[str]) -> bool:
     if isinstance(value, str):
         stripped = value.strip()
         return not stripped or stripped in words
-    return value is None or (isinstance(value, float | Decimal) and math.isnan(value))
+    if isinstance(value, Decimal):
+        return value.is_nan()
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def shown(value: object) -> str:

@@ -418,3 +418,21 @@ def test_users_of_two_pseudonym_keys_never_join_one_release(open_shop: OpenShop,
     remember_key(two.at.pseudonyms, Pseudonyms("one-key-of-sixteen-characters\n"))
     joined = two.publish(folder).manifest
     assert joined.pseudonym_key_check == first.manifest.pseudonym_key_check is not None
+
+
+def test_a_new_preprocessing_makes_every_profile_again_once_and_keeps_the_old_release(
+    shop: Shop, folder: Storage, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        for module in ("features.text", "publishing.draft", "stages.profiles"):
+            before.setattr(f"recsys.{module}.PREPROCESSING_VERSION", 1)
+        before.setattr("tests.publishing.shop.PREPROCESSING_VERSION", 1)
+        old = shop.build().publish(folder)
+    new = shop.build().publish(folder)
+    assert (old.manifest.preprocessing.version, new.manifest.preprocessing.version) == (1, 2)
+    assert (new.outcome, new.manifest.parent) == ("published", old.release)
+    assert not {s.name for s in old.manifest.segments} & {s.name for s in new.manifest.segments}
+    assert shop.build().publish(folder).outcome == "unchanged"
+    opened = Release.open(folder.url, release=old.release)
+    assert opened.items == Release.open(folder.url).items
+    assert opened.verify() == len(old.manifest.files())

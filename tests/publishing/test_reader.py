@@ -11,7 +11,7 @@ from recsys import Release
 from recsys.catalogue.pseudonyms import Pseudonyms, remember_key
 from recsys.encoders import EncoderReference
 from recsys.encoders.reference import HEAD, TERMS, PackedFile
-from recsys.errors import ConfigError, ReleaseError
+from recsys.errors import ConfigError, EncoderError, ReleaseError
 from recsys.profiles.users import Ridge
 from recsys.publishing import ReleaseStore, releases, rollback, trace
 from recsys.publishing.release import KEYED, Manifest
@@ -287,3 +287,23 @@ def test_a_profile_is_traced_to_its_source_also_after_compaction(shop: Shop, fol
     same = ("part", "line", "source", "source_sha256", "text_hash", "updated_at", "data_version")
     assert [getattr(after, name) for name in same] == [getattr(found, name) for name in same]
     assert trace(Release.open(folder.url), "heat").source == "films-0.jsonl"
+
+
+def test_a_release_is_searched_as_its_own_texts_were_made(
+    real_shop: Shop, folder: FolderStorage, tmp_path: Path
+) -> None:
+    real_shop.publish(folder)
+    opened = Release.open(folder.url, cache=tmp_path / "reader")
+    plain, marked = "sharks & boats", "<p>sharks &amp;amp; bo\u00adats</p>"
+    assert opened.search(marked) == opened.search(plain)
+    with pytest.raises(ReleaseError, match="empty text"):
+        opened.search("<br>&nbsp;")
+
+    def of_version(version: int) -> Release:
+        made = opened.manifest.preprocessing.model_copy(update={"version": version})
+        return Release(opened.manifest.model_copy(update={"preprocessing": made}), opened._profiles)
+
+    assert of_version(1).search(marked) != opened.search(plain)
+    assert of_version(1).search(" sharks  &\nboats") == opened.search(plain)
+    with pytest.raises(EncoderError, match=r"preprocessing 3, known are 1, 2.*\n.*upgrade"):
+        of_version(3).search(plain)

@@ -1,0 +1,120 @@
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.catalogue.times import NotFinite, TimeForm
+
+TIMES = st.datetimes(datetime(1990, 1, 2), datetime(2099, 12, 30)).map(lambda t: t.replace(microsecond=0))
+EXCEL_EPOCH = datetime(1899, 12, 30)
+NUMBERS = {
+    "seconds since 1970": lambda t: int(t.replace(tzinfo=UTC).timestamp()),
+    "milliseconds since 1970": lambda t: int(t.replace(tzinfo=UTC).timestamp()) * 10**3,
+    "microseconds since 1970": lambda t: int(t.replace(tzinfo=UTC).timestamp()) * 10**6,
+    "nanoseconds since 1970": lambda t: int(t.replace(tzinfo=UTC).timestamp()) * 10**9,
+    "YYYYMMDDhhmmss": lambda t: int(t.strftime("%Y%m%d%H%M%S")),
+    "Excel days": lambda t: (t - EXCEL_EPOCH) / timedelta(days=1),
+}
+
+
+def form_of(values):
+    form = TimeForm("t")
+    for value in values:
+        form.observe(value)
+    return form
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@given(times=st.lists(TIMES, min_size=1, max_size=5))
+def test_a_column_of_numbers_is_read_back_whatever_its_unit(name, times):
+    for write in (NUMBERS[name], lambda t: str(NUMBERS[name](t))):
+        column = [write(time) for time in times]
+        form = form_of(column)
+        assert [form.read(value) for value in column] == [time.replace(tzinfo=UTC) for time in times]
+        assert form.of_numbers == name
+        assert form.notes() == ([] if name == "seconds since 1970" else [f"t read as {name}"])
+
+
+@given(days=st.lists(st.dates(date(1990, 1, 2), date(2059, 12, 31)), min_size=1, max_size=5))
+def test_days_are_read_back_as_digits_and_as_days_since_1970(days):
+    midnights = [datetime(d.year, d.month, d.day, tzinfo=UTC) for d in days]
+    for write in (lambda d: int(d.strftime("%Y%m%d")), lambda d: (d - date(1970, 1, 1)).days):
+        column = [write(day) for day in days]
+        assert [form_of(column).read(value) for value in column] == midnights
+
+
+@given(st.lists(st.dates(date(1990, 1, 1), date(2100, 12, 31)), min_size=1, max_size=8), st.booleans())
+def test_days_and_months_are_never_exchanged(days, is_day_first):
+    column = [day.strftime("%d/%m/%Y" if is_day_first else "%m/%d/%Y") for day in days]
+    form = form_of(column)
+    for day, value in zip(days, column, strict=True):
+        try:
+            found = form.read(value)
+        except ValueError:
+            assert all(other.day <= 12 for other in days) and day.day != day.month
+        else:
+            assert found == datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+@given(
+    st.lists(
+        st.none() | st.integers() | st.floats() | st.text() | st.dates() | st.datetimes() | st.binary(),
+        max_size=6,
+    )
+)
+def test_every_value_is_a_time_or_an_error_that_says_why(values):
+    form = form_of(values)
+    for value in values:
+        try:
+            found = form.read(value)
+        except ValueError as error:
+            assert str(error)
+        else:
+            assert found.tzinfo is not None and found.utcoffset() == timedelta(0)
+
+
+@given(st.integers(-(10**8), 10**8) | st.floats(-1e8, 1e8))
+def test_no_number_becomes_a_time_around_1970(number):
+    try:
+        found = form_of([number]).read(number)
+    except ValueError:
+        return
+    assert 1990 <= found.year <= 2100
+
+
+@pytest.mark.parametrize(
+    ("column", "wrong", "why"),
+    [
+        ([1793700000] * 9 + [1793700000000], 1793700000000, "the column is in seconds"),
+        ([1793700000, 1793700000000], 1793700000, "mixes milliseconds"),
+        (["02/11/2026"], "02/11/2026", "nothing in the column tells"),
+        (["13/11/2026", "11/13/2026"] * 5 + ["02/11/2026"], "02/11/2026", "the column has both"),
+        (["2026-11-01 10:00:00 EST"], "2026-11-01 10:00:00 EST", "clearly one"),
+        (["Nov 2026"], "Nov 2026", "leaves day, month or year open"),
+        (["10:00"], "10:00", "clearly one"),
+        (["01/02/26"], "01/02/26", "clearly one"),
+        (["2026-11-01T10:00:00+01:00 UTC"], "2026-11-01T10:00:00+01:00 UTC", "another offset"),
+        (["0001-01-01T00:00:00+14:00"], "0001-01-01T00:00:00+14:00", "years 1 to 9999"),
+        ([20261399], 20261399, "no time from 1990"),
+        ([True], True, "is no time"),
+    ],
+)
+def test_what_is_not_clear_is_refused(column, wrong, why):
+    with pytest.raises(ValueError, match=why):
+        form_of(column).read(wrong)
+
+
+def test_an_infinite_time_is_told_apart():
+    with pytest.raises(NotFinite):
+        form_of(["inf"]).read("inf")
+
+
+def test_a_time_that_says_itself_how_it_is_meant_needs_no_column():
+    form = form_of([20261101, 20261102, "2026-11-03", datetime(2026, 11, 4), date(2026, 11, 5)])
+    assert [form.read(v).day for v in (20261101, "2026-11-03", datetime(2026, 11, 4), date(2026, 11, 5))] == [
+        1,
+        3,
+        4,
+        5,
+    ]
