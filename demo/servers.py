@@ -100,7 +100,7 @@ def _s3_keys(path: Path) -> tuple[str, str]:
         identity = {"name": "firstlight", "credentials": [credentials], "actions": actions}
         path.touch(mode=0o600)
         path.write_text(json.dumps({"identities": [identity]}, indent=2), encoding="utf-8")
-    (identity,) = json.loads(path.read_text(encoding="utf-8"))["identities"]
+    identity, *_ = json.loads(path.read_text(encoding="utf-8"))["identities"]
     (credentials,) = identity["credentials"]
     return credentials["accessKey"], credentials["secretKey"]
 

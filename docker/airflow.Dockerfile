@@ -1,8 +1,11 @@
 # Firstlight under Airflow, and MLflow: api-server, scheduler, dag-processor, triggerer, Celery workers. CPU.
 # docker build -f docker/airflow.Dockerfile --build-arg CODE_COMMIT="$(git rev-parse HEAD)" -t firstlight/airflow .
-FROM python:3.11.14-slim-bookworm
+ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
+ARG UV_IMAGE=ghcr.io/astral-sh/uv:0.13.9
+FROM ${UV_IMAGE} AS uv
+FROM ${PYTHON_IMAGE}
 
-COPY --from=ghcr.io/astral-sh/uv:0.13.9 /uv /usr/local/bin/uv
+COPY --from=uv /uv /usr/local/bin/uv
 
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     VIRTUAL_ENV=/opt/venv \
@@ -29,7 +32,7 @@ COPY plugins /opt/firstlight/plugins
 RUN uv pip install --no-cache --no-deps --no-build-isolation /opt/firstlight
 
 RUN useradd --uid 50000 --create-home --shell /usr/sbin/nologin firstlight \
-    && install --directory --owner=firstlight /workspace /opt/airflow /opt/airflow/logs
+    && install --directory --owner=firstlight /workspace /opt/airflow /opt/airflow/logs /opt/airflow/mlflow
 USER 50000
 
 ARG CODE_COMMIT=unknown

@@ -1,9 +1,12 @@
 # A reader of releases: the consumer's door, `from recsys import Release`, and the commands that use it. CPU, small.
 # docker build -f docker/serve.Dockerfile --build-arg CODE_COMMIT="$(git rev-parse HEAD)" -t firstlight/serve .
 # docker run --rm -e RECSYS_STORE=s3://bucket/releases … firstlight/serve recommend USER
-FROM python:3.11.14-slim-bookworm
+ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
+ARG UV_IMAGE=ghcr.io/astral-sh/uv:0.13.9
+FROM ${UV_IMAGE} AS uv
+FROM ${PYTHON_IMAGE}
 
-COPY --from=ghcr.io/astral-sh/uv:0.13.9 /uv /usr/local/bin/uv
+COPY --from=uv /uv /usr/local/bin/uv
 
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     VIRTUAL_ENV=/opt/venv \

@@ -1,9 +1,12 @@
 # A Celery worker with a GPU: it takes tasks from the queue `gpu`. CUDA comes with torch's own packages; the base brings the
 # variables by which the container toolkit hands over the driver.
 # docker build -f docker/train.Dockerfile --build-arg CODE_COMMIT="$(git rev-parse HEAD)" -t firstlight/train .
-FROM nvidia/cuda:12.8.1-base-ubuntu24.04
+ARG CUDA_IMAGE=nvidia/cuda:12.8.1-base-ubuntu24.04
+ARG UV_IMAGE=ghcr.io/astral-sh/uv:0.13.9
+FROM ${UV_IMAGE} AS uv
+FROM ${CUDA_IMAGE}
 
-COPY --from=ghcr.io/astral-sh/uv:0.13.9 /uv /usr/local/bin/uv
+COPY --from=uv /uv /usr/local/bin/uv
 
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     VIRTUAL_ENV=/opt/venv \

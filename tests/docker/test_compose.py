@@ -13,9 +13,42 @@ AIRFLOW = {"airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "
 WORKERS = {"airflow-worker", "airflow-worker-gpu"}
 # What the Compose specification allows in a service, as far as this file needs it.
 KEYS = {
-    "build", "command", "depends_on", "deploy", "entrypoint", "environment", "healthcheck", "image", "ports",
-    "profiles", "restart", "secrets", "volumes",
+    "build", "command", "depends_on", "deploy", "entrypoint", "environment", "healthcheck", "image", "network_mode",
+    "networks", "ports", "profiles", "restart", "secrets", "user", "volumes",
 }  # fmt: skip
+BASE = {
+    "database": {"POSTGRES_PASSWORD", "AIRFLOW_FERNET_KEY"},
+    "queue": {"POSTGRES_PASSWORD", "REDIS_PASSWORD"},
+}
+WORKER = BASE["database"] | BASE["queue"] | {
+    "AIRFLOW_SECRET_KEY", "RECSYS_ALERT_KEY", "RECSYS_PSEUDONYM_KEY", "MLFLOW_PASSWORD",
+    "WORKER_ACCESS_KEY_ID", "WORKER_SECRET_ACCESS_KEY",
+}  # fmt: skip
+# Every secret that a service may hold; a new one is written down here with its reason in compose.yaml.
+HOLDS = {
+    "postgres": {"POSTGRES_PASSWORD", "MLFLOW_DATABASE_PASSWORD"},
+    "redis": {"REDIS_PASSWORD"},
+    "seaweedfs": {"s3_identities"},
+    "buckets": {"ADMIN_ACCESS_KEY_ID", "ADMIN_SECRET_ACCESS_KEY"},
+    "mlflow": {
+        "MLFLOW_DATABASE_PASSWORD", "MLFLOW_PASSWORD", "MLFLOW_SERVER_KEY", "MLFLOW_WEBHOOK_KEY",
+        "MLFLOW_ACCESS_KEY_ID", "MLFLOW_SECRET_ACCESS_KEY",
+    },
+    "workspace": set(),
+    "airflow-migrate": BASE["database"],
+    "airflow-api-server": BASE["database"] | {
+        "AIRFLOW_SECRET_KEY", "AIRFLOW_JWT_SECRET", "RECSYS_WEBHOOK_SECRET", "airflow_passwords",
+    },
+    "webhook": {"MLFLOW_PASSWORD", "RECSYS_WEBHOOK_SECRET"},
+    "airflow-scheduler": BASE["database"] | BASE["queue"] | {"AIRFLOW_SECRET_KEY", "AIRFLOW_JWT_SECRET"},
+    "airflow-dag-processor": BASE["database"] | {"RECSYS_ALERT_KEY"},
+    "airflow-triggerer": BASE["database"] | {
+        "AIRFLOW_SECRET_KEY", "WATCHER_ACCESS_KEY_ID", "WATCHER_SECRET_ACCESS_KEY",
+    },
+    "airflow-worker": WORKER,
+    "airflow-worker-gpu": WORKER,
+}  # fmt: skip
+SECRET = re.compile(r"PASSWORD|SECRET|KEY")
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +108,54 @@ def test_images_from_elsewhere_are_pinned_and_ours_are_built_from_our_dockerfile
         if "build" in service:
             assert (DOCKER.parent / service["build"]["dockerfile"]).exists(), name
         else:
-            assert re.fullmatch(r"\S+:\d+\.\d+(\.\d+)?(-\w+)?", service["image"]), name
+            assert re.fullmatch(r"\$\{[A-Z]+_IMAGE:-\S+:\d+\.\d+(\.\d+)?(-\w+)?\}", service["image"]), name
+
+
+def test_each_service_holds_the_secrets_that_it_uses_and_no_other(services):
+    for name, service in services.items():
+        used = set(re.findall(r"\$\{(\w+):", str(service.get("environment", {}))))
+        held = {variable for variable in used if SECRET.search(variable)} | set(service.get("secrets", []))
+        assert held == HOLDS[name], name
+
+
+def test_no_secret_stands_on_a_command_line(services):
+    for name, service in services.items():
+        line = f"{service.get('command')} {service.get('entrypoint')} {service.get('healthcheck', {}).get('test')}"
+        assert not [one for one in re.findall(r"\$\{(\w+)", line) if SECRET.search(one)], name
+    # Redis reads its password from standard input; the shell that writes it has none among its own arguments.
+    assert services["redis"]["command"][:2] == ["sh", "-euc"]
+    assert services["redis"]["command"][2].startswith(
+        "exec redis-server - <<END\nrequirepass $$REDISCLI_AUTH"
+    )
+
+
+def test_networks_are_apart_and_only_doors_and_alerts_lead_out(compose, services):
+    assert {name for name, made in compose["networks"].items() if not (made or {}).get("internal")} == {
+        "control"
+    }
+    members = {
+        network: {name for name, service in services.items() if network in service.get("networks", [])}
+        for network in compose["networks"]
+    }
+    workers = WORKERS
+    assert members["database"] == AIRFLOW | workers | {"postgres", "mlflow", "airflow-migrate"}
+    assert members["queue"] == workers | {"redis", "airflow-scheduler"}
+    assert members["objects"] == workers | {"seaweedfs", "buckets", "mlflow", "airflow-triggerer"}
+    assert not members["control"] & {"postgres", "redis", "seaweedfs"}
+    for name, service in services.items():
+        assert service.get("network_mode") == "none" or service["networks"], name
+        for other in service.get("depends_on", {}):
+            lasting = other not in ONE_SHOT
+            assert not lasting or set(service["networks"]) & set(services[other]["networks"]), (name, other)
+
+
+def test_mlflow_asks_who_is_there_and_its_users_outlive_it(services):
+    mlflow = services["mlflow"]
+    assert "--app-name=basic-auth" in mlflow["command"]
+    settings = (DOCKER / "mlflow-auth.ini").read_text("utf-8")
+    (database,) = re.findall(r"^database_uri = sqlite:///(/\S+)$", settings, re.MULTILINE)
+    assert f"mlflow:{Path(database).parent}" in mlflow["volumes"]
+    assert "password" not in re.sub(r"#.*", "", settings).lower()
 
 
 def test_no_secret_stands_in_the_file_and_every_needed_variable_is_in_the_example(compose):

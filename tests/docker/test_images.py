@@ -162,8 +162,14 @@ def test_hadolint_finds_nothing(image):
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_images_are_pinned_and_run_as_nobody_special(image):
-    for base in [*only(image, "FROM"), *re.findall(r"--from=(\S+)", " ".join(only(image, "COPY")))]:
-        assert re.search(r":\d+\.\d+\.\d+", base), f"{base} is not pinned"
+    chosen = dict(re.findall(r"(\w+_IMAGE)=(\S+)", " ".join(only(image, "ARG"))))
+    bases = [line.partition(" ")[0] for line in only(image, "FROM")]
+    assert bases == [
+        f"${{{name}}}" for name in ("UV_IMAGE", "CUDA_IMAGE" if image == "train" else "PYTHON_IMAGE")
+    ]
+    for base in bases:
+        assert re.search(r":\d+\.\d+\.\d+", chosen[base.strip("${}")]), f"{base} is not pinned"
+    assert re.findall(r"--from=(\S+)", " ".join(only(image, "COPY"))) == ["uv"]  # the stage above
     assert only(image, "USER") == ["50000"]
     words = [found.word for found in instructions(image)]
     assert words.index("USER") < words.index("ENTRYPOINT")
