@@ -6,7 +6,8 @@ one program it waits, since its start costs more than many a file.
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -21,7 +22,7 @@ from recsys.catalogue.batch_files import BAD, ROWS, load_batch
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.reader_child import ReaderChild, ReaderDied
 from recsys.catalogue.readers import LandedFile
-from recsys.errors import BatchRefused, RecsysError, UnreadableFile
+from recsys.errors import BatchRefused, RecsysError, StorageError, UnreadableFile
 
 _ERRORS = {error.__name__: error for error in (BatchRefused, UnreadableFile)}
 _REPORT = "report it, and take the file away or mend it"
@@ -73,21 +74,10 @@ class IsolatedReader:
         Raises:
             BatchRefused: it is empty, too wide or too large.
             UnreadableFile: it cannot be parsed at all, or it ended the process that read it.
+            StorageError: no process can be started, or what was read cannot be written; no file's fault.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
         # A name of its own: a process that outlives a killed intake writes where nobody looks.
         place = self._folder / f"read-{os.getpid()}-{time.monotonic_ns()}-{next(self._numbers)}"
-        try:
-            answer = self._ask(file, kind, arrived_at, place)
-            return load_batch(answer["batch"], kind, place)
-        except (ValueError, KeyError, OSError, pa.ArrowException) as error:
-            self._write_log(file, f"{type(error).__name__}: what the reader sent is not sound")
-            raise self._broken(file, "what was read of it is not sound", _REPORT) from error
-        finally:
-            for ending in (ROWS, BAD):
-                place.with_name(place.name + ending).unlink(missing_ok=True)
-
-    def _ask(self, file: LandedFile, kind: str, arrived_at: datetime, place: Path) -> dict[str, Any]:
         request = {
             "file": file.as_words(),
             "kind": kind,
@@ -97,28 +87,57 @@ class IsolatedReader:
             "needed": list(self._needed),
             "place": str(place.absolute()),
         }
-        if self._child and not self._child.is_alive:  # it died while it waited: no file's fault
-            self._child.end()
-            self._child = None
-        self._child = self._child or ReaderChild.started(self._params.reader_memory_mb)
         try:
-            answer = self._child.ask(request)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            answer = self._ask(file, request)
+            return load_batch(answer["batch"], kind, place)
+        except OSError as error:
+            raise self._no_room(str(error)) from error
+        except (ValueError, KeyError, pa.ArrowException) as error:
+            self._write_log(file, f"{type(error).__name__}: what the reader sent is not sound")
+            raise self._broken(file, "what was read of it is not sound", _REPORT) from error
+        finally:
+            for ending in (ROWS, BAD):
+                with suppress(OSError):
+                    place.with_name(place.name + ending).unlink()
+
+    def _ask(self, file: LandedFile, request: Mapping[str, Any]) -> dict[str, Any]:
+        child = self._running()
+        try:
+            answer = child.ask(request)
         except ReaderDied as death:
             self._child = None
-            self._write_log(file, f"{death.how}\n{death.words}")
             if death.is_memory:
-                raise self._too_large(file) from death
-            raise self._broken(file, f"the process that read it {death.how}", self._more_memory()) from death
+                answer = {"says": says.NO_MEMORY}
+            else:
+                self._write_log(file, f"{death.how}\n{death.words}")
+                how = f"the process that read it {death.how}"
+                raise self._broken(file, how, self._more_memory()) from death
         if answer["says"] == says.NO_MEMORY:
-            self._child.end()
+            child.end()
             self._child = None
+            if child.n_answers:  # what earlier files left in its memory is not this file's fault
+                return self._ask(file, request)
             raise self._too_large(file)
         if answer["says"] == says.UNEXPECTED:
             self._write_log(file, f"{answer['error']}\n{answer['frames']}")
             raise self._broken(file, f"{answer['error']}, an error that nobody foresaw", _REPORT)
+        if answer["says"] == says.NO_ROOM:
+            raise self._no_room(answer["message"])
         if answer["says"] == says.REFUSED:
             raise _ERRORS.get(answer["error"], RecsysError)(answer["message"], remedy=answer["remedy"])
         return answer
+
+    def _running(self) -> ReaderChild:
+        if self._child and not self._child.is_alive:  # it died while it waited: no file's fault
+            self._child.end()
+            self._child = None
+        self._child = self._child or ReaderChild.started(self._params.reader_memory_mb)
+        return self._child
+
+    def _no_room(self, problem: str) -> StorageError:
+        remedy = "check free space, memory and permissions of the workspace, then run `recsys ingest` again"
+        return StorageError(f"files cannot be read through {self._folder}: {problem}", remedy=remedy)
 
     def _too_large(self, file: LandedFile) -> UnreadableFile:
         limit = f"{self._params.reader_memory_mb:,} MB"
@@ -133,7 +152,7 @@ class IsolatedReader:
 
     def _broken(self, file: LandedFile, what: str, remedy: str) -> UnreadableFile:
         return UnreadableFile(
-            f"{file.key}: this file broke the reader: {what}; see {self._log.name} in {self._log.parent.name}/",
+            f"{file.key}: this file broke the reader: {what}; see {'/'.join(self._log.parts[-3:])}",
             remedy=remedy,
         )
 

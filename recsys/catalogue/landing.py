@@ -12,7 +12,7 @@ from recsys.storage.surveying import is_unfinished
 LANDING_KINDS = ("catalogue", "interactions")
 """Folders of the landing zone in the order of intake: items first, so that their interactions find them."""
 
-ENDINGS = (".jsonl", ".csv", ".parquet", ".json", ".ndjson", ".tsv")
+ENDINGS = (".jsonl", ".csv", ".parquet", ".json", ".ndjson", ".tsv", ".txt")
 COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
 """Of one file; they may stand behind one of ENDINGS."""
 PROCESSED = "processed"

@@ -59,6 +59,7 @@ class ReaderChild:
 
     def __init__(self, memory_mb: int) -> None:
         self.memory_mb = memory_mb
+        self.n_answers = 0
         self._owner = os.getpid()
         self._errors = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115  lives as long as the process
         self._buffer = b""
@@ -113,6 +114,7 @@ class ReaderChild:
         while True:
             answer = self._line()
             if answer["says"] not in {says.READY, says.PROGRESS}:
+                self.n_answers += answer["says"] != says.NO_MEMORY
                 return answer
 
     def release(self) -> None:

@@ -22,14 +22,8 @@ from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.catalogue.readers import LandedFile
 from recsys.errors import RecsysError
 
-READY, DONE, PROGRESS, REFUSED, NO_MEMORY, UNEXPECTED = (
-    "ready",
-    "done",
-    "progress",
-    "refused",
-    "no_memory",
-    "unexpected",
-)
+READY, PROGRESS, DONE, REFUSED = "ready", "progress", "done", "refused"
+NO_MEMORY, NO_ROOM, UNEXPECTED = "no_memory", "no_room", "unexpected"
 """What a line says, in its key `says`."""
 
 
@@ -59,7 +53,12 @@ def _answer(request: dict[str, Any], answers: BinaryIO) -> None:
             Pseudonyms(request["key"]),
             request["needed"],
         )
-        _tell(answers, DONE, batch=save_batch(batch, Path(request["place"])))
+        try:
+            saved = save_batch(batch, Path(request["place"]))
+        except OSError as error:
+            _tell(answers, NO_ROOM, message=str(error))
+        else:
+            _tell(answers, DONE, batch=saved)
     except RecsysError as error:
         message = str(error).partition("\n  remedy: ")[0]
         _tell(answers, REFUSED, error=type(error).__name__, message=message, remedy=error.remedy)

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import resource
 import signal
 import threading
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from recsys.catalogue.parts import CATALOGUE, INTERACTIONS
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.catalogue.reader_child import ReaderChild
 from recsys.catalogue.readers import LandedFile
-from recsys.errors import BatchRefused, UnreadableFile
+from recsys.errors import BatchRefused, StorageError, UnreadableFile
 from tests.catalogue.conftest import KEY
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -101,7 +102,7 @@ def repeated(n_bytes, n_rows):
 
 
 def test_a_file_that_takes_too_much_memory_is_refused_and_the_next_one_is_read(apart):
-    bomb = repeated(2**20, 3000)
+    bomb = repeated(2**20, 1000)
     assert len(bomb) < 100_000
     with apart.reader(reader_memory_mb=128) as reader:
         reader.read_batch(apart.file(GOOD), CATALOGUE, NOW)
@@ -145,7 +146,7 @@ def test_a_process_that_hangs_is_ended(apart, monkeypatch):
 
 def test_an_error_that_nobody_foresaw_is_logged_without_its_words(apart):
     with apart.reader() as reader:
-        with pytest.raises(UnreadableFile, match=r"broke the reader: KeyError.*see reader\.log in log/"):
+        with pytest.raises(UnreadableFile, match=r"broke the reader: KeyError.*see .*/log/reader\.log"):
             reader.read_batch(apart.file(GOOD), "a-kind-nobody-knows", NOW)
         assert reader.read_batch(apart.file(GOOD), CATALOGUE, NOW).table.num_rows == 20
     log = apart.log.read_text()
@@ -168,6 +169,27 @@ def test_the_process_holds_no_secret_that_others_could_see(apart, monkeypatch):
     assert b"reading_process" in seen
     assert b"secret" not in seen.lower()
     assert KEY.encode() not in seen
+
+
+@pytest.mark.parametrize("folder", ["/proc/nowhere", "/sys"])
+def test_a_folder_that_cannot_be_written_is_no_files_fault(apart, folder):
+    with apart.reader() as reader:
+        reader.read_batch(apart.file(GOOD), CATALOGUE, NOW)
+        reader._folder = Path(folder)
+        with pytest.raises(StorageError, match="remedy: check free space"):
+            reader.read_batch(apart.file(GOOD), CATALOGUE, NOW)
+
+
+def test_what_earlier_files_left_in_memory_is_no_files_fault(apart):
+    large = repeated(2**20, 20)
+    with apart.reader(reader_memory_mb=256) as reader:
+        reader.read_batch(apart.file(GOOD), CATALOGUE, NOW)
+        first = pid_of(reader)
+        now, _ = resource.prlimit(first, resource.RLIMIT_AS)
+        pages = int(Path(f"/proc/{first}/statm").read_text().split()[0])
+        resource.prlimit(first, resource.RLIMIT_AS, (pages * resource.getpagesize(), now))
+        assert reader.read_batch(apart.file(large, ".parquet"), CATALOGUE, NOW).n_landed == 20
+        assert pid_of(reader) != first
 
 
 def test_an_intake_without_files_starts_no_process(apart):

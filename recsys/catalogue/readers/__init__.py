@@ -20,7 +20,7 @@ __all__ = ["LandedFile", "RawRow", "Reading", "read"]
 _COUNTED_ROWS = 4096
 _BLANK = b"\xef\xbb\xbf \t\r\n\x1e"
 _JSON = re.compile(rb"[\[{][\s\[{]*(\"|[\]}])")
-_JSON_ENDINGS, _CSV_ENDINGS = (".jsonl", ".ndjson", ".json"), (".csv", ".tsv")
+_JSON_ENDINGS, _CSV_ENDINGS = (".jsonl", ".ndjson", ".json"), (".csv", ".tsv", ".txt")
 
 
 def read(file: LandedFile) -> Reading:

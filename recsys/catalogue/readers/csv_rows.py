@@ -135,16 +135,23 @@ class _Header:
     blank: tuple[int, ...]
     """Places of columns without a name, which must be empty; not of a first one, the index that pandas writes."""
 
+    def label(self, place: int) -> str:
+        """A column for messages; by number where the row may be no header, and its words a person's."""
+        return self.names[place] if KEYS & set(self.names) else f"column {place + 1}"
+
 
 def _header(file: LandedFile, values: list[str], line: int, reading: Reading) -> _Header:
     names = tuple(value.strip() for value in values)
     file.check_width(len(names))
-    named = [name for name in names if name]
-    twice = sorted({name for name in named if named.count(name) > 1})
+    twice = next((n for n, name in enumerate(names, 1) if name and names.index(name) != n - 1), None)
     if any(BROKEN.search(name) for name in names):
         raise file.unreadable("the header is not UTF-8 text", "write the file in UTF-8", line)
     if twice:
-        raise file.unreadable(f"the header names {twice[0]!r} twice", "name each column once", line)
+        # Not by its name: where a header is missing, it is a value, perhaps a person's.
+        first = names.index(names[twice - 1]) + 1
+        raise file.unreadable(
+            f"columns {first} and {twice} have one name", "name each column once, in the first row", line
+        )
     kept = tuple((n, name) for n, name in enumerate(names) if name and not INDEX_COLUMN.fullmatch(name))
     blank = tuple(n for n, name in enumerate(names) if not name and n > 0)
     if not names[0]:
@@ -164,18 +171,18 @@ def _counted(n: int, what: str) -> str:
     return f"{n:,} {what}{'s' if n > 1 else ''}"
 
 
-def _row(line: int, place: str, values: list[str], header: _Header) -> RawRow:
+def _row(line: int, where: str, values: list[str], header: _Header) -> RawRow:
     width = len(header.names)
     if len(values) > width and not any(values[width:]):
         del values[width:]  # a spreadsheet ends its rows with the commas of its widest one
     if len(values) == width and all(v.strip() == name for v, name in zip(values, header.names, strict=True)):
         return RawRow(line, {}, BadRow("repeated_header", "the row repeats the header: were files joined?"))
-    for name, value in zip(header.names, values, strict=False):
+    for place, value in enumerate(values[:width]):
         broken = BROKEN.search(value.replace(_LONE_CR, ""))
         if broken and broken.group() == "\0":
-            return RawRow(line, {}, BadRow("nul_byte", f"{name} holds a NUL byte"))
+            return RawRow(line, {}, BadRow("nul_byte", f"{header.label(place)} holds a NUL byte"))
         if broken:
-            problem = f"{name} is not UTF-8, in the row that begins at {place}"
+            problem = f"{header.label(place)} is not UTF-8, in the row that begins at {where}"
             return RawRow(line, {}, BadRow("not_utf8", problem))
     if len(values) != width:
         problem = f"{len(values)} fields, but the header names {width}"

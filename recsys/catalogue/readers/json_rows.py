@@ -200,8 +200,9 @@ def _table_in_one(values: dict[str, Any]) -> str | None:
         return "the whole table is one object of columns (pandas: orient='columns' or 'index')"
     if isinstance(values.get("data"), list) and isinstance(values.get("columns"), list):
         return "the whole table is one object (pandas: orient='split')"
-    for name, value in values.items():
-        rows = isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value)
-        if rows and not {"item_id", "user_id"} & set(values):
-            return f"the rows stand inside one object, under {name!r}"
+    if {"item_id", "user_id"} & set(values):
+        return None
+    # Not by its key, which may be a person's id.
+    if any(isinstance(value, list) and value and isinstance(value[0], dict) for value in values.values()):
+        return "the rows stand in a list inside one object"
     return None

@@ -91,8 +91,13 @@ def test_a_cr_inside_a_field_is_part_of_it(rows_of):
 
 
 def test_a_header_that_names_a_column_twice_is_refused(rows_of):
-    with pytest.raises(UnreadableFile, match="line 1: the header names 'title' twice"):
+    with pytest.raises(UnreadableFile, match="line 1: columns 2 and 3 have one name"):
         rows_of("item_id,title,title\na,b,c\n", ".csv")
+
+
+def test_no_value_of_a_row_is_said_where_a_header_is_missing(landed):
+    rows = list(read(landed(b"ann@example.org,s1\nbob,\xff\n", ".csv")).rows)
+    assert rows[0].fault.detail.startswith("column 2 is not UTF-8")
 
 
 @given(

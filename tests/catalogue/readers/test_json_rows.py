@@ -116,7 +116,7 @@ def test_a_file_that_is_cut_off_is_refused_with_its_line(rows_of, text, line):
         ({"item_id": {"0": "a", "1": "b"}, "title": {"0": "A", "1": "B"}}, "one object of columns"),
         ({"0": {"item_id": "a"}, "1": {"item_id": "b"}}, "one object of columns"),
         ({"columns": ["item_id"], "index": [0], "data": [["a"]]}, "orient='split'"),
-        ({"products": ROWS, "next": None}, "inside one object, under 'products'"),
+        ({"products": ROWS, "next": None}, "in a list inside one object"),
     ],
 )
 def test_a_whole_table_in_one_object_is_refused_as_what_it_is(rows_of, table, problem):
