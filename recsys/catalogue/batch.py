@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +22,14 @@ from recsys.catalogue.readers import LandedFile, RawRow, read
 from recsys.catalogue.schemas import OURS
 
 CHUNK_ROWS = 16384
+CHUNK_CHARS = 32 * 2**20
+"""Rows are moved into Arrow's memory once there are so many, or their texts are so long."""
+
+FAR_TOO_LONG = 10
+"""A text so many times longer than may be is not carried on, be it only to be judged."""
+
+MAX_KEPT_CHARS = 200_000
+"""Of a longer row quarantine keeps the reason alone."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,8 @@ class BadRows:
         self.lines.append(line)
         self.reasons.append(fault.reason)
         self.details.append(fault.detail)
-        self.rows.append(as_json(row))
+        kept = as_json(row)
+        self.rows.append(kept if len(kept) <= MAX_KEPT_CHARS else "{}")
 
     def table(self, part: str) -> pa.Table:
         """The quarantine of a part, by line."""
@@ -104,7 +112,8 @@ def read_batch(
     survey = read(file)
     columns.survey(survey.rows, survey.columns, file.key)
     known = frozenset(columns.ours(name) for name in survey.columns)
-    rows, bad = read(file).rows, BadRows()
+    meant = {name for name in survey.columns if columns.ours(name) in OURS[kind]}
+    rows, bad = _bounded(read(file).rows, meant, FAR_TOO_LONG * params.max_text_chars), BadRows()
     if kind == CATALOGUE:
         attributes = Attributes(needed, params.max_text_chars, columns.is_missing)
         people = PersonalColumns(params.personal_columns, OURS[CATALOGUE])
@@ -119,6 +128,15 @@ def read_batch(
     # Half surrogate pairs, which a key of JSON may hold, are no name for people.
     ignored = {name.encode("utf-8", "replace").decode(): why for name, why in ignored.items()}
     return Batch(kind, table, bad, known, [*survey.notes, *columns.notes(), *hints], ignored)
+
+
+def _bounded(rows: Iterator[RawRow], meant: Collection[str], max_chars: int) -> Iterator[RawRow]:
+    """The rows; where a column that means something is far too long, the row's fault in place of its values."""
+    for row in rows:
+        long = next(
+            (name for name in row.values if name in meant and _n_chars(row.values[name]) > max_chars), ""
+        )
+        yield RawRow(row.line, {}, BadRow("text_too_long", f"{long} is far too long")) if long else row
 
 
 def _good_items(
@@ -151,10 +169,21 @@ def _good_interactions(
 
 
 def _table(rows: Iterator[dict[str, Any]], schema: pa.Schema) -> pa.Table:
-    chunks = []
-    while chunk := list(islice(rows, CHUNK_ROWS)):
-        chunks.append(pa.RecordBatch.from_pylist(chunk, schema=schema))
+    chunks, waiting, n_chars = [], list[dict[str, Any]](), 0
+    for row in rows:
+        waiting.append(row)
+        n_chars += sum(map(_n_chars, row.values()))
+        if len(waiting) == CHUNK_ROWS or n_chars >= CHUNK_CHARS:
+            chunks.append(pa.RecordBatch.from_pylist(waiting, schema=schema))
+            waiting, n_chars = [], 0
+    chunks.append(pa.RecordBatch.from_pylist(waiting, schema=schema))
     return pa.Table.from_batches(chunks, schema)
+
+
+def _n_chars(value: object) -> int:
+    if isinstance(value, list):
+        return sum(map(_n_chars, value))
+    return len(value) if isinstance(value, str) else 0
 
 
 def raw_row(kind: str, row: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from recsys.catalogue.readers.rows import (
     RawRow,
     Reading,
 )
-from recsys.catalogue.readers.separators import KEYS, NAMES, SEP_LINE, SEPARATORS, header_and_separator
+from recsys.catalogue.readers.separators import NAMES, SEP_LINE, SEPARATORS, header_and_separator, names_key
 
 _LONE_CR = "\udc0d"
 """Stands for a CR inside a line, which the parser would take for its end; not UTF-8, so that no file can hold it."""
@@ -25,7 +25,7 @@ _LONE_CR = "\udc0d"
 def has_header(start: bytes) -> bool:
     """Whether text begins with a header that names what a row needs."""
     header, _ = header_and_separator(_sample(start)[1])
-    return bool(KEYS & {name.strip() for name in header})
+    return names_key(header)
 
 
 def csv_rows(file: LandedFile, stream: io.BufferedReader, reading: Reading) -> Iterator[RawRow]:
@@ -137,7 +137,7 @@ class _Header:
 
     def label(self, place: int) -> str:
         """A column for messages; by number where the row may be no header, and its words a person's."""
-        return self.names[place] if KEYS & set(self.names) else f"column {place + 1}"
+        return self.names[place] if names_key(self.names) else f"column {place + 1}"
 
 
 def _header(file: LandedFile, values: list[str], line: int, reading: Reading) -> _Header:

@@ -4,10 +4,12 @@ import csv
 import re
 from collections.abc import Sequence
 
+from recsys.catalogue.schemas import folded
+
 SEPARATORS = (",", ";", "\t", "|")
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-KEYS = {"item_id", "user_id"}
-"""Columns that a header must name: where they stand apart, the separator is found."""
+KEYS = frozenset({"itemid", "userid"})
+"""Columns, folded, of which a header names one: where it stands apart, the separator is found."""
 
 SEP_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 """A first line for Excel."""
@@ -27,6 +29,11 @@ def header_and_separator(lines: Sequence[str]) -> tuple[list[str], str]:
     tried = [(separator, _rows(lines, separator)) for separator in SEPARATORS]
     separator, rows = max(tried, key=lambda one: _fit(one[1]))
     return (rows[0] if rows else []), separator
+
+
+def names_key(header: Sequence[str]) -> bool:
+    """Whether a header names the item or the user, hence is one."""
+    return bool(KEYS & {folded(name) for name in header})
 
 
 def _rows(lines: Sequence[str], separator: str) -> list[list[str]]:
@@ -49,4 +56,4 @@ def _fit(rows: list[list[str]]) -> tuple[bool, bool, float, int]:
         return False, False, 0.0, 0
     header, body = rows[0], rows[1:]
     as_wide = sum(len(row) == len(header) for row in body) / len(body) if body else 1.0
-    return bool(KEYS & {name.strip() for name in header}), len(header) > 1, as_wide, len(header)
+    return names_key(header), len(header) > 1, as_wide, len(header)
