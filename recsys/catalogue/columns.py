@@ -45,7 +45,7 @@ class Columns:
         kind: CATALOGUE or INTERACTIONS; values of interactions are shown to nobody.
         missing: texts that mean a missing value.
         also: further names of our columns, such as weight for value.
-        shows_values: whether messages hold values; None: those of a catalogue alone.
+        shows_values: whether messages hold values, though never ids of users; None: those of a catalogue alone.
     """
 
     def __init__(
@@ -248,4 +248,4 @@ class Columns:
 
     def _what(self, name: str, value: object) -> str:
         theirs = self.theirs(name)
-        return f"{theirs} {shown(value)}" if self._shows_values else theirs
+        return f"{theirs} {shown(value)}" if self._shows_values and name != "user_id" else theirs

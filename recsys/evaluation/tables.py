@@ -21,7 +21,7 @@ from recsys.catalogue.landing import ENDINGS, ending
 from recsys.catalogue.params import FeedbackParams, IngestParams
 from recsys.catalogue.pseudonyms import UsersAsGiven
 from recsys.catalogue.readers import LandedFile, read
-from recsys.catalogue.schemas import CATALOGUE, INTERACTIONS, OURS
+from recsys.catalogue.schemas import CATALOGUE, INTERACTIONS, OURS, folded
 from recsys.errors import UnreadableFile
 from recsys.evaluation.words import as_text
 
@@ -94,33 +94,18 @@ def read_interactions(path: Path, params: IngestParams, feedback: FeedbackParams
     _require(path, batch, ("user_id", "item_id"))
     faults = _faults(batch)
     faults += [(line, "item_id is empty") for line in _lines_without(batch.table, "item_id")]
-    is_weighted = columns.theirs("value").casefold() == WEIGHT
+    is_weighted = folded(columns.theirs("value")) == WEIGHT
     if is_weighted:
         faults += [(line, f"{WEIGHT} is empty") for line in _lines_without(batch.table, "value")]
     _refuse_faults(path, faults)
-    rows = batch.table.set_column(
-        batch.table.column_names.index("part"), "part", pa.repeat(_PART, batch.table.num_rows)
-    )
+    found, nothing = (_by_weight if is_weighted else _as_they_are)(batch.table)
+    pairs, n_ended = _pairs(found, nothing, feedback)
     notes = list(_notes(batch))
-    found, nothing = (_by_weight if is_weighted else _as_they_are)(rows)
     if nothing.num_rows:
         notes.append(f"{nothing.num_rows:,} rows have a weight of 0 or less: no interactions")
-    likes = opinions(weighed(found, feedback))
-    n_ended = pc.sum(pc.less_equal(likes["weight"], WITHDRAWAL)).as_py() or 0
     if n_ended:
         notes.append(f"{n_ended:,} pairs are dislikes or were taken back (section feedback of params.yaml)")
-    none = pa.table(
-        {
-            "user": nothing["user"],
-            "item_id": nothing["item_id"],
-            "timestamp": nothing["timestamp"],
-            "weight": pa.repeat(pa.scalar(WITHDRAWAL, pa.float32()), nothing.num_rows),
-        }
-    )
-    pairs = pa.concat_tables([likes.select(none.column_names), none])
-    return OwnFile(
-        pairs.rename_columns(["user_id", "item_id", "timestamp", WEIGHT]), batch.n_landed, tuple(notes)
-    )
+    return OwnFile(pairs, batch.n_landed, tuple(notes))
 
 
 def read_ids(path: Path, params: IngestParams) -> list[str]:
@@ -251,6 +236,19 @@ def _column(values: list[object]) -> pa.Array:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError):  # numbers beside words, lists beside single values
         return pa.array([None if value is None else as_text(value) for value in values], pa.string())
+
+
+def _pairs(found: pa.Table, nothing: pa.Table, feedback: FeedbackParams) -> tuple[pa.Table, int]:
+    """Pairs with their weights, also of rows that are no interactions; and how many likes do not stand."""
+    part = pa.repeat(_PART, found.num_rows)
+    likes = opinions(
+        weighed(found.set_column(found.column_names.index("part"), "part", part), feedback)
+    ).select(["user", "item_id", "timestamp", WEIGHT])
+    n_ended = pc.sum(pc.less_equal(likes[WEIGHT], WITHDRAWAL)).as_py() or 0
+    none = pa.repeat(pa.scalar(WITHDRAWAL, pa.float32()), nothing.num_rows)
+    nothing = nothing.select(["user", "item_id", "timestamp"]).append_column(WEIGHT, none)
+    pairs = pa.concat_tables([likes, nothing])
+    return pairs.rename_columns(["user_id", "item_id", "timestamp", WEIGHT]), n_ended
 
 
 def _by_weight(rows: pa.Table) -> tuple[pa.Table, pa.Table]:

@@ -136,7 +136,7 @@ def test_users_stay_as_they_are_given(tmp_path):
 
 
 def test_likes_have_weight_dislikes_and_rows_of_no_weight_have_none(tmp_path):
-    (tmp_path / "log.csv").write_text("user_id,item_id,weight\nu,a,2\nu,b,0\nu,c,-1\nu,a,0\nv,d,0.5\n")
+    (tmp_path / "log.csv").write_text("user_id,item_id,Weight\nu,a,2\nu,b,0\nu,c,-1\nu,a,0\nv,d,0.5\n")
     found = read_interactions(tmp_path / "log.csv", INGEST, FEEDBACK)
     liked = {(row["user_id"], row["item_id"]) for row in found.table.to_pylist() if row["weight"] > 0}
     assert liked == {("u", "a"), ("v", "d")}
@@ -204,6 +204,15 @@ def test_interactions_that_cannot_be_used_are_named(tmp_path, content, words):
     with pytest.raises(RecsysError) as caught:
         weights(tmp_path / "log.csv")
     assert "log.csv" in str(caught.value) and words in str(caught.value)
+
+
+def test_no_message_shows_the_id_of_a_user(tmp_path):
+    (tmp_path / "log.jsonl").write_text(
+        '{"user_id": ["secret-ann"], "item_id": "a"}\n{"user_id": 1.5, "item_id": "b"}\n'
+    )
+    with pytest.raises(UnreadableFile, match=r"line 1: user_id(.|\n)*line 2: user_id") as caught:
+        weights(tmp_path / "log.jsonl")
+    assert "secret-ann" not in str(caught.value) and "1.5" not in str(caught.value)
 
 
 def test_columns_that_are_not_used_are_said(tmp_path):
