@@ -142,7 +142,9 @@ class SmallShop:
 
         at = Artifacts(self.root)
         chosen = Settings.load(at.params)
-        publisher = Publisher(chosen.publish, chosen.features, chosen.feedback, "bench", "bench")
+        publisher = Publisher(
+            chosen.publish, chosen.features, chosen.feedback, chosen.index, "bench", "bench"
+        )
         publish(open_storage(self.store), at, publisher)
 
     def run(self) -> None:

@@ -89,6 +89,7 @@ def publisher_of(at: Artifacts, who: str, new_encoder: bool = False, gives_way: 
         params=chosen.publish,
         features=chosen.features,
         feedback=chosen.feedback,
+        index=chosen.index,
         code_commit=code_commit(),
         by=who,
         new_encoder=new_encoder,
@@ -118,6 +119,7 @@ def show_published(at: Artifacts, done: Published, as_json: bool) -> None:
                 "parts": sorted(done.manifest.parts),
                 "segments": len(done.manifest.segments),
                 "index_recall": done.manifest.index_recall,
+                "index_recall_users": done.users_recall,
                 "bytes_written": done.bytes_written,
             }
         )
@@ -272,10 +274,11 @@ def _record(at: Artifacts, done: Published) -> None:
     metrics = {
         name: float(value) for name, value in (done.manifest.metrics or {}).items() if _is_number(value)
     }
+    metrics |= {"index_recall": done.manifest.index_recall}
+    if done.users_recall is not None:
+        metrics["index_recall_users"] = done.users_recall
     try:
-        record_release(
-            uri, done.release, record_of(at, metrics | {"index_recall": done.manifest.index_recall})
-        )
+        record_release(uri, done.release, record_of(at, metrics))
     except RegistryError as error:
         console.print(
             f"[bold yellow]warning:[/] the release stands, but MLflow has no run for it: {escape(str(error))}"

@@ -20,23 +20,31 @@ from recsys.storage.atomic import whole_file
 QUERY_BATCH_TOKENS = 2048
 
 
-def require_index_recall(manifest: Manifest, minimum: float) -> None:
-    """Refuse an index that misses too much.
+def require_index_recall(manifest: Manifest, users_recall: float | None, minimum: float) -> None:
+    """Refuse an index that misses too much, be it for similar items or for users.
 
     Args:
-        manifest: the release to be.
+        manifest: the release to be; its segments say what was measured by queries that are items.
+        users_recall: recall by queries of users, or None where it cannot be less than 1.
         minimum: publish.min_index_recall.
 
     Raises:
-        ReleaseError: a segment's recall is under the minimum; names it.
+        ReleaseError: one of both is under the minimum; names it.
     """
+    remedy = "raise index.hnsw_ef_search or index.ivf_probes (or exact_below), then dvc repro index"
     for segment in manifest.segments:
         if segment.index.recall < minimum:
             raise ReleaseError(
                 f"the {segment.index.kind} index of segment {segment.name} has recall@10 {segment.index.recall:.3f} "
                 f"against exact search; publish.min_index_recall is {minimum}",
-                remedy="raise index.hnsw_ef_search or index.ivf_probes (or exact_below), then dvc repro index",
+                remedy=remedy,
             )
+    if users_recall is not None and users_recall < minimum:
+        raise ReleaseError(
+            f"the indexes have recall@10 {users_recall:.3f} against exact search for queries of users "
+            f"({manifest.index_recall:.3f} for those of items); publish.min_index_recall is {minimum}",
+            remedy=remedy,
+        )
 
 
 def smoke_texts(head: Manifest | None, features: Path, n: int) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from recsys.errors import ReleaseError
 from recsys.profiles import Latest, Segment, latest
 from recsys.profiles.items import SCHEMA
-from recsys.profiles.users import HISTORY_SCHEMA, Histories, load_histories
+from recsys.profiles.users import HISTORY_SCHEMA, PAIRS, Histories, load_histories
 from recsys.publishing.release import File, Manifest, ReleasedSegment
 from recsys.publishing.store import object_key
 from recsys.retrieval.segments import PAD, IndexedSegment, SegmentSearcher
@@ -139,7 +139,7 @@ class Profiles:
         paths = [self.files.path(file) for file in files]
         for file, path in zip(files, paths, strict=True):
             with self._reading(file):
-                require_columns(path, HISTORY_SCHEMA)
+                require_columns(path, HISTORY_SCHEMA, PAIRS)  # those of version 1 have no more
         return load_histories(paths)
 
     def items_of_parts(self, parts: Collection[str]) -> NDArray[np.bool_]:
@@ -213,17 +213,18 @@ def require_rows(path: Path, released: ReleasedSegment) -> None:
         ValueError: it has others.
         pyarrow.ArrowException: it is no parquet file.
     """
-    n_rows = require_columns(path, SCHEMA)
+    n_rows = require_columns(path, SCHEMA, SCHEMA.names)
     if n_rows != released.n_items + released.n_deleted:
         raise ValueError(f"has {n_rows} rows, not {released.n_items} items and {released.n_deleted} deletes")
 
 
-def require_columns(path: Path, schema: pa.Schema) -> int:
-    """See from its footer that a parquet file has the columns of `schema`, in their types.
+def require_columns(path: Path, schema: pa.Schema, needed: Collection[str]) -> int:
+    """See from its footer that a parquet file has the columns that are needed, and those of `schema` in their types.
 
     Args:
         path: the file.
-        schema: what it must have.
+        schema: types by name.
+        needed: names of columns that must be there.
 
     Returns:
         Number of rows.
@@ -238,7 +239,8 @@ def require_columns(path: Path, schema: pa.Schema) -> int:
         wrong = [
             field.name
             for field in schema
-            if field.name not in found.names or found.field(field.name) != field
+            if (field.name in found.names and found.field(field.name).type != field.type)
+            or (field.name in needed and field.name not in found.names)
         ]
         if wrong:
             raise ValueError(f"has no column {wrong[0]} of type {schema.field(wrong[0]).type}")

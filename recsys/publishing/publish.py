@@ -18,6 +18,8 @@ from recsys.publishing.rebase import Base, holder_names, rebase
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import Pointer, ReleaseStore
 from recsys.publishing.turn import wait_for_turn
+from recsys.publishing.users_recall import users_recall
+from recsys.retrieval.params import IndexParams
 from recsys.storage import Storage
 from recsys.storage.atomic import write_whole
 
@@ -34,6 +36,9 @@ class Published:
     bytes_written: int
     rebased: bool
     """Whether somebody else had published in between."""
+    users_recall: float | None = None
+    """Recall@10 of the indexes for users' queries; None where search is exact, or nothing was measured.
+    The manifest's `index_recall` is that for queries of items."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Publisher:
     params: PublishParams
     features: FeaturesParams
     feedback: FeedbackParams
+    index: IndexParams
     code_commit: str
     by: str
     new_encoder: bool = False
@@ -117,7 +123,7 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
             return Published(before.current.head, "unchanged", head, healed, rebased=False), ours.manifest
     publisher.before_upload()
     written = store.upload(draft.manifest, draft.sources, head.files() if head else ())
-    manifest = _checked(draft, head, at, publisher, ObjectFiles(store.storage, cache, draft.sources))
+    manifest, recall = _checked(draft, head, at, publisher, ObjectFiles(store.storage, cache, draft.sources))
     written += store.upload(manifest, draft.sources, manifest.files())  # what went away during the checks
     store.write_manifest(manifest)
     _swap(store, before, manifest, publisher.by)
@@ -126,7 +132,7 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
         or draft.manifest.histories != ours.manifest.histories
     )
     outcome = "held" if before and before.current.hold else "published"
-    return Published(manifest.id, outcome, manifest, written, rebased), ours.manifest
+    return Published(manifest.id, outcome, manifest, written, rebased, recall), ours.manifest
 
 
 def _pointer_at_rest(store: ReleaseStore) -> Pointer | None:
@@ -156,13 +162,15 @@ def _refuse_other_encoder(ours: Manifest, head: Manifest, allowed: bool) -> None
 
 def _checked(
     draft: Draft, head: Manifest | None, at: Artifacts, publisher: Publisher, files: ObjectFiles
-) -> Manifest:
-    require_index_recall(draft.manifest, publisher.params.min_index_recall)
+) -> tuple[Manifest, float | None]:
+    """The manifest in its place, and recall for users, which is not in it: ids must not depend on a measurement."""
     profiles = Profiles(draft.manifest, files)
+    recall = users_recall(profiles, publisher.index)
+    require_index_recall(draft.manifest, recall, publisher.params.min_index_recall)
     texts = smoke_texts(head, at.features, publisher.params.smoke_queries)
     smoke = smoke_lists(profiles, texts, head, publisher.params)
     place = {"sequence": head.sequence + 1 if head else 1, "parent": head.id if head else None}
-    return draft.manifest.model_copy(update={"smoke": smoke, **place})
+    return draft.manifest.model_copy(update={"smoke": smoke, **place}), recall
 
 
 def _swap(store: ReleaseStore, before: Pointer | None, manifest: Manifest, by: str) -> None:

@@ -134,7 +134,7 @@ class Shop:
         params = self.settings.publish
         if self.reference.dim == DIM:
             params = params.model_copy(update={"smoke_queries": 0})
-        chosen = {"features": self.settings.features, "feedback": self.settings.feedback}
+        chosen = {name: getattr(self.settings, name) for name in ("features", "feedback", "index")}
         plain = {"params": params, **chosen, "code_commit": "c0ffee", "by": "test"}
         return Publisher(**(plain | changes))
 

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -261,3 +262,20 @@ def test_a_file_in_the_cache_of_another_encoder_is_not_touched(
         bring_encoder(attacker.storage, shop.at)
     names = {path.relative_to(kept) for path in kept.rglob("*")}
     assert names == {path.relative_to(shop.at.encoders) for path in shop.at.encoders.rglob("*")}
+
+
+def test_histories_of_an_older_version_are_read_and_others_are_not(
+    attacker: Attacker, cache: Path, folder: FolderStorage, tmp_path: Path
+) -> None:
+    history = attacker.plain["histories"][0]["file"]
+    table = pq.read_table(folder.path(f"objects/{history['sha256']}"))
+    for columns, is_read in ((["user", "item_id", "timestamp"], True), (["user", "item_id"], False)):
+        pq.write_table(table.select(columns), tmp_path / "history")
+        attacker.replace(history, (tmp_path / "history").read_bytes())
+        attacker.publish()
+        opened = Release.open(folder.url, cache=cache)
+        if is_read:
+            assert len(opened.users) == 3
+        else:
+            with pytest.raises(ReleaseError, match="no column timestamp"):
+                len(opened.users)

@@ -1,0 +1,98 @@
+"""An index is judged by users' queries as well as by items', on what is about to be published."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recsys import Release
+from recsys.errors import ReleaseError
+from recsys.publishing.users_recall import users_recall
+from recsys.storage import FolderStorage
+from tests.publishing.shop import DIM, Shop
+
+N_ITEMS, N_USERS = 400, 30
+
+
+@pytest.fixture
+def coarse(open_shop: Callable[[str], Shop]) -> Shop:
+    """One segment behind an IVF index that looks into one of ten cells; users like 5 items each."""
+    shop = open_shop("coarse")
+    changes = {"exact_below": 100, "kind": "ivf", "ivf_lists": 10, "ivf_probes": 1, "recall_queries": N_USERS}
+    shop.settings = shop.settings.model_copy(update={"index": shop.settings.index.model_copy(update=changes)})
+    shop.items({f"i{n}": f"Story number {n}" for n in range(N_ITEMS)})
+    rng = np.random.default_rng(0)
+    shop.ratings([(f"u{u}", f"i{n}") for u in range(N_USERS) for n in rng.choice(N_ITEMS, 5, replace=False)])
+    return shop.build()
+
+
+def lenient(shop: Shop, minimum: float = 0) -> dict[str, object]:
+    return {
+        "params": shop.settings.publish.model_copy(update={"min_index_recall": minimum, "smoke_queries": 0})
+    }
+
+
+def counted_by_hand(release: Release) -> float:
+    """Share of recommended items that are among each user's true ten, by a plain product with every item."""
+    vectors = np.stack([release.profile(item) for item in release.items]).astype(np.float64)
+    row = {item: n for n, item in enumerate(release.items)}
+    liked = sorted({item for user in release.users for item in release._profiles.histories.items_of(user)})
+    X = vectors[[row[item] for item in liked]]
+    metric = np.linalg.inv(X.T @ X + release.ridge_lambda * np.eye(DIM))
+    hits = 0
+    for user in release.users:
+        own = [row[item] for item in release._profiles.histories.items_of(user)]
+        scores = vectors @ (metric @ vectors[own].sum(axis=0))
+        scores[own] = -np.inf
+        best = {release.items[n] for n in np.argsort(-scores)[:10]}
+        hits += len(best & {one.item_id for one in release.recommend(pseudonym=user, k=10)})
+    return hits / (10 * len(release.users))
+
+
+def test_recall_for_users_is_that_of_what_they_are_recommended(
+    coarse: Shop, folder: FolderStorage, cache: Path
+) -> None:
+    done = coarse.publish(folder, **lenient(coarse))
+    release = Release.open(folder.url, cache=cache)
+    assert done.users_recall == pytest.approx(counted_by_hand(release), abs=0.01)
+    assert 0.1 < done.users_recall < 0.9
+    assert done.manifest.index_recall != done.users_recall
+
+
+def test_an_index_that_is_good_for_items_alone_is_refused(coarse: Shop, folder: FolderStorage) -> None:
+    """What stage `index` measured is replaced by a perfect recall for queries of items."""
+    path = coarse.at.index / "index.json"
+    (entry,) = json.loads(path.read_text())
+    path.write_text(json.dumps([entry | {"recall": 1.0}]))
+    with pytest.raises(
+        ReleaseError, match=r"recall@10 0\.\d+ .* for queries of users \(1\.000 for those of items\)"
+    ):
+        coarse.publish(folder, **lenient(coarse, 0.95))
+    assert folder.read_tagged("CURRENT") is None
+
+
+def test_an_index_that_is_bad_for_items_is_refused_by_its_segment(
+    coarse: Shop, folder: FolderStorage
+) -> None:
+    with pytest.raises(ReleaseError, match="the ivf index of segment 000001-"):
+        coarse.publish(folder, **lenient(coarse, 0.95))
+
+
+def test_where_search_is_exact_or_nobody_likes_anything_there_is_nothing_to_measure(
+    shop: Shop, coarse: Shop, folder: FolderStorage, cache: Path
+) -> None:
+    assert shop.publish(folder).users_recall is None
+    coarse.publish(FolderStorage(f"{folder.url}-2"), **lenient(coarse))
+    release = Release.open(f"{folder.url}-2", cache=cache)
+    nobody = release.manifest.model_copy(update={"histories": ()})
+    assert (
+        users_recall(type(release._profiles)(nobody, release._profiles.files), coarse.settings.index) is None
+    )
+
+
+def test_the_same_release_measures_the_same(coarse: Shop, folder: FolderStorage) -> None:
+    first = coarse.publish(folder, **lenient(coarse))
+    again = coarse.publish(FolderStorage(f"{folder.url}-2"), **lenient(coarse))
+    assert (first.release, first.users_recall) == (again.release, again.users_recall)
