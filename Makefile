@@ -17,15 +17,18 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	python3.11 -m venv $(VENV) 2>/dev/null || python3 -m venv $(VENV)
 	$(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Firstlight needs Python 3.11, this is " + sys.version)'
 	$(PY) -m pip install --quiet --disable-pip-version-check uv
-	$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps -r requirements.lock
+	$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --require-hashes -r requirements.lock
 	$(PY) -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
 	touch $@
 
-lock: ## resolve requirements.in into requirements.lock again
+# torch and the CUDA libraries that come with it on Linux are pinned apart: a CPU and a GPU machine have other builds.
+COMPILE := uv pip compile --quiet --no-annotate --no-header --python-version 3.11 --generate-hashes
+lock: ## pin, with hashes, what requirements.in asks for; versions stay (UPGRADE=1: the newest of all)
 	echo 'torch==2.13.0' > $(VENV)/torch.constraint
-	$(VENV)/bin/uv pip compile --quiet --no-annotate --no-header --python-version 3.11 -c $(VENV)/torch.constraint \
-	  --no-emit-package torch --upgrade requirements.in -o requirements.lock
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --constraint $(VENV)/torch.constraint --no-emit-package torch requirements.in -o requirements.lock
+	awk '/^[a-z0-9]/ {keep = !/^(nvidia-|cuda-|triton==)/} keep' requirements.lock > $(VENV)/lock && cp $(VENV)/lock requirements.lock
+	$(COMPILE) --upgrade --constraint requirements.lock docker/serve.in -o docker/serve.lock
 
 format: setup ## put every file into shape
 	ruff format . && ruff check --fix .

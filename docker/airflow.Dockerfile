@@ -22,7 +22,7 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 COPY requirements.lock /opt/firstlight/requirements.lock
 RUN uv venv --python 3.11 /opt/venv \
-    && uv pip install --no-cache --no-deps -r /opt/firstlight/requirements.lock \
+    && uv pip install --no-cache --no-deps --require-hashes -r /opt/firstlight/requirements.lock \
     && uv pip install --no-cache --no-deps torch==2.13.0 --index-url "$TORCH_INDEX"
 
 COPY pyproject.toml README.md LICENSE params.yaml dvc.yaml .dvcignore /opt/firstlight/

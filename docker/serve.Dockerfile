@@ -14,9 +14,9 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     HF_HUB_OFFLINE=1
 
-COPY requirements.lock docker/serve.in /opt/firstlight/
+COPY docker/serve.lock /opt/firstlight/
 RUN uv venv --python 3.11 /opt/venv \
-    && uv pip install --no-cache -r /opt/firstlight/serve.in --constraints /opt/firstlight/requirements.lock setuptools
+    && uv pip install --no-cache --no-deps --require-hashes -r /opt/firstlight/serve.lock
 
 COPY pyproject.toml README.md LICENSE params.yaml /opt/firstlight/
 COPY recsys /opt/firstlight/recsys

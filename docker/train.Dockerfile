@@ -25,7 +25,7 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
 ARG TORCH_INDEX=https://pypi.org/simple
 COPY requirements.lock /opt/firstlight/requirements.lock
 RUN uv venv --python 3.11 /opt/venv \
-    && uv pip install --no-cache --no-deps -r /opt/firstlight/requirements.lock \
+    && uv pip install --no-cache --no-deps --require-hashes -r /opt/firstlight/requirements.lock \
     && uv pip install --no-cache torch==2.13.0 --index-url "$TORCH_INDEX" --constraints /opt/firstlight/requirements.lock
 
 COPY pyproject.toml README.md LICENSE params.yaml dvc.yaml .dvcignore /opt/firstlight/

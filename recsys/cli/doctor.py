@@ -59,7 +59,7 @@ def locked_versions(at: Artifacts) -> Finding:
 
 def _version_fault(line: str) -> str:
     name, _, rest = line.partition("==")
-    wanted, _, marker = rest.partition(";")
+    wanted, _, marker = rest.rstrip(" \\").partition(";")
     if not rest or marker:
         return ""
     try:

@@ -51,7 +51,9 @@ def test_a_short_pseudonym_key_fails(bare, monkeypatch):
 
 
 def test_a_wrong_version_is_named(bare):
-    (bare / "requirements.lock").write_text("click==0.1\nno-such-package-here==1.0\n")
+    (bare / "requirements.lock").write_text(
+        "click==0.1 \\\n    --hash=sha256:00\nno-such-package-here==1.0\n"
+    )
     seen = verdicts(bare)["packages"].seen
     assert "not 0.1" in seen and "no-such-package-here is missing" in seen
 

@@ -189,16 +189,44 @@ def test_what_is_copied_is_committed_and_let_through(image):
             assert listed.stdout, f"{source} is not committed"
 
 
-def test_the_readers_list_names_only_what_the_lock_pins():
-    pinned = {
-        line.partition("==")[0] for line in (ROOT / "requirements.lock").read_text("utf-8").splitlines()
+def pinned(lock: str) -> dict[str, tuple[str, set[str]]]:
+    """Package -> version and hashes."""
+    joined = (ROOT / lock).read_text("utf-8").replace("\\\n", " ")
+    found = {}
+    for line in joined.splitlines():
+        name, _, rest = line.partition("==")
+        version, *hashes = rest.split()
+        found[name] = (version, {one for one in hashes if re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one)})
+    return found
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "docker/serve.lock"])
+def test_every_package_is_pinned_with_its_hashes(lock):
+    assert not [name for name, (version, hashes) in pinned(lock).items() if not (version and hashes)]
+
+
+def test_the_readers_packages_are_those_of_the_lock():
+    lines = (ROOT / "docker/serve.in").read_text("utf-8").splitlines()
+    wanted = {line for line in lines if not line.startswith("#")}
+    whole, readers = pinned("requirements.lock"), pinned("docker/serve.lock")
+    assert wanted and wanted <= set(readers)
+    assert {name: version for name, (version, _) in readers.items()} == {
+        name: whole[name][0] for name in readers
     }
-    wanted = [
-        line
-        for line in (ROOT / "docker/serve.in").read_text("utf-8").splitlines()
-        if not line.startswith("#")
-    ]
-    assert wanted and set(wanted) <= pinned
+
+
+def test_everything_asked_for_is_pinned():
+    lines = (ROOT / "requirements.in").read_text("utf-8").splitlines()
+    asked = {re.split(r"[\[<>=]", line)[0].lower() for line in lines if line and not line.startswith("#")}
+    assert asked <= set(pinned("requirements.lock"))
+
+
+def test_hashes_are_demanded_wherever_a_lock_is_installed():
+    places = ["Makefile", *(f"docker/{image}.Dockerfile" for image in IMAGES)]
+    lines = [line for place in places for line in (ROOT / place).read_text("utf-8").splitlines()]
+    installed = [line for line in lines if re.search(r"-r \S*\.lock", line)]
+    assert len(installed) == len(places)
+    assert all("--require-hashes" in line for line in installed)
 
 
 def test_torch_has_one_version_everywhere():
