@@ -8,7 +8,7 @@ from recsys.catalogue.schemas import folded
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Similarity = Annotated[float, Field(gt=0, le=1)]
-EventName = Annotated[str, Field(min_length=1, max_length=64)]
+EventName = Annotated[str, Field(pattern=r"[^\W_]", max_length=64)]
 
 
 class IngestParams(BaseModel):

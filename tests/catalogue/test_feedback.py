@@ -63,7 +63,9 @@ def test_a_threshold_of_null_reads_no_value():
     assert weighed(log(("u", "i", "thumbs", -1.0, 1)), blind)["weight"].to_pylist() == [1]
 
 
-def test_an_event_has_one_meaning():
+def test_an_event_has_a_name_and_one_meaning():
+    with pytest.raises(ValueError, match="negative_events"):
+        FeedbackParams(**PARAMS.model_dump() | {"negative_events": ("dislike", "--")})
     with pytest.raises(ValueError, match="'un-like' stands in negative_events and in withdrawing_events"):
         FeedbackParams(**PARAMS.model_dump() | {"negative_events": ("dislike", "un-like")})
 
