@@ -63,7 +63,8 @@ def ridge(setup: Setup) -> Answer:
     """Ridge users over the head, nothing corrected."""
     recipe = setup.recipe
     return scores_of(setup, RECALLERS["ridge"](setup.head)), {
-        "words": recipe.lexical_share, "power": recipe.metric_power, "λ": recipe.ridge_lambda,
+        "words": recipe.lexical_share, "power": recipe.metric_power, "words apart": recipe.words_weight,
+        "λ": recipe.ridge_lambda,
     }  # fmt: skip
 
 
@@ -85,7 +86,9 @@ def lifted_ridge(setup: Setup) -> Answer:
 def firstlight(setup: Setup) -> Answer:
     """What a release recommends, by the recipe that stage `finetune` chooses."""
     recipe = setup.recipe_with_weights
-    weights = learn_item_weights(setup.shop, setup.head.vectors_ID, recipe, setup.fusion)
+    weights = None
+    if setup.learned is not None:
+        weights = learn_item_weights(setup.shop, setup.head.vectors_ID, setup.learned, recipe, setup.fusion)
     chosen = {"λ of the weights": recipe.ease_lambda, "power": recipe.popularity_power, "lift": recipe.lift}
     return scores_of(setup, learn_served(setup.head, setup.task.item_ids, weights)), chosen
 

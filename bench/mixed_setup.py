@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +16,14 @@ from scipy.sparse import csr_array
 from bench.figures import ROOT, SHARED_DATA
 from bench.protocols import PROTOCOLS
 from bench.rivals.encoded import frozen_vectors
+from recsys.encoders.head import KernelHead
 from recsys.evaluation.cold_start import Task, make_task
 from recsys.fusion.budget import within
-from recsys.fusion.choosing import choose_item_weights, choose_recipe
+from recsys.fusion.choosing import choose_recipe
 from recsys.fusion.exams import Shop
 from recsys.fusion.heads import Recipe, learn_head
 from recsys.fusion.params import FusionParams
+from recsys.fusion.weighing import choose_item_weights
 from recsys.retrieval.histories import only_pairs
 from recsys.retrieval.practice import Practice, practices
 from recsys.retrieval.recaller import Known
@@ -67,14 +70,19 @@ class Setup:
     @cached_property
     def bare(self) -> Known:
         """Over the frozen encoder."""
-        vectors_ID = frozen_vectors(ROOT, self.task.texts)
-        return self._known(vectors_ID, self._alone.ridge_lambda)
+        vectors_ID, task = frozen_vectors(ROOT, self.task.texts), self.task
+        tags, seed = ((),) * len(task.texts), self.settings.split.seed
+        return Known(vectors_ID, task.texts, tags, task.histories_UI, self._alone.ridge_lambda, seed)
 
     @cached_property
     def head(self) -> Known:
         """Over the head that ships; where validation wants none, over the frozen encoder."""
-        vectors_ID = self._kept("head", lambda: self._profiles(self.task.histories_UI, self.recipe))
-        return self._known(vectors_ID, self.recipe.ridge_lambda)
+        return self._over_head("head", self.bare)
+
+    @cached_property
+    def learned(self) -> KernelHead | None:
+        """The head itself, which item weights are learned beside; None where validation wants none."""
+        return None if self.recipe.lexical_share is None else learn_head(self.shop, self.recipe, self.fusion)
 
     @cached_property
     def bare_practices(self) -> tuple[Practice, ...]:
@@ -84,13 +92,10 @@ class Setup:
     @cached_property
     def head_practices(self) -> tuple[Practice, ...]:
         """The same, each over a head that was learned without what it holds out."""
-        made = []
-        for number, one in enumerate(self.bare_practices):
-            learn = lambda rest=one.known.histories_UI: self._profiles(rest, self.recipe)  # noqa: E731
-            vectors_ID = self._kept(f"practice{number}", learn)
-            known = replace(one.known, vectors_ID=vectors_ID, ridge_lambda=self.recipe.ridge_lambda)
-            made.append(replace(one, known=known))
-        return tuple(made)
+        return tuple(
+            replace(one, known=self._over_head(f"practice{number}", one.known))
+            for number, one in enumerate(self.bare_practices)
+        )
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -125,7 +130,7 @@ class Setup:
 
     @cached_property
     def _folds(self) -> tuple[NDArray[np.int64], ...]:
-        return self.task.folds(self.settings.split.seed)
+        return tuple(self.task.folds(self.settings.split.seed).values())
 
     @cached_property
     def fusion(self) -> FusionParams:
@@ -141,31 +146,30 @@ class Setup:
     def _shop_of(self, histories_UI: csr_array) -> Shop:
         return Shop(self.task.item_ids, self.task.texts, frozen_vectors(ROOT, self.task.texts), histories_UI)
 
-    def _profiles(self, histories_UI: csr_array, recipe: Recipe) -> NDArray[np.float32]:
-        shop = self._shop_of(histories_UI)
-        if recipe.lexical_share is None:
-            return shop.vectors_IL
-        return learn_head(shop, recipe, self.fusion).profiles(shop.texts, shop.vectors_IL)
-
-    def _known(self, vectors_ID: NDArray[np.float32], ridge_lambda: float) -> Known:
-        task = self.task
-        return Known(
-            vectors_ID,
-            task.texts,
-            ((),) * len(task.texts),
-            task.histories_UI,
-            ridge_lambda,
-            self.settings.split.seed,
-        )
-
-    def _kept(self, name: str, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
-        path = HOME / self.name / f"{name}.npy"
+    def _over_head(self, name: str, bare: Known) -> Known:
+        """The same as a head sees it that was learned from these interactions; kept below HOME."""
+        path = HOME / self.name / f"{name}.npz"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(".tmp.npy")
-            np.save(temporary, make())
+            temporary = path.with_suffix(".tmp.npz")
+            np.savez(temporary, **self._profiles(bare.histories_UI))
             temporary.replace(path)
-        return np.load(path)
+        with np.load(path) as kept:
+            return replace(
+                bare,
+                vectors_ID=kept["vectors_ID"],
+                ridge_lambda=float(kept["ridge_lambda"]),
+                lexical_width=int(kept["lexical_width"]),
+            )
+
+    def _profiles(self, histories_UI: csr_array) -> dict[str, Any]:
+        shop, recipe = self._shop_of(histories_UI), self.recipe
+        if recipe.lexical_share is None:
+            return {"vectors_ID": shop.vectors_IL, "ridge_lambda": recipe.ridge_lambda, "lexical_width": 0}
+        head = learn_head(shop, recipe, self.fusion)
+        vectors_ID = head.profiles(shop.texts, shop.vectors_IL)
+        users = {"ridge_lambda": recipe.lambda_of(head), "lexical_width": head.lexical_width}
+        return {"vectors_ID": vectors_ID, **users}
 
     def _written(self, name: str, make: Callable[[], Recipe]) -> Recipe:
         path = HOME / self.name / f"{name}.json"

@@ -1,4 +1,4 @@
-"""The five public cold-start protocols: their plain files, and the judge that knows nothing of this project."""
+"""Public cold-start protocols: their plain files, and the judge that knows nothing of this project."""
 
 import json
 import subprocess
@@ -11,10 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bench.figures import JUDGE, SHARED_DATA
+from bench.figures import JUDGE, ROOT, SHARED_DATA
 
 TOP = 150
 """Length of the lists that the judge asks for."""
+NEWEST_SHARE = 0.2
+OWN_SIDES = ("ml100k-newest-released", "ml100k-newest-rated")
+"""Protocols whose positives and candidates the judge is told, see `bench/judging.py`."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Protocol:
 
     name: str
     judge: str
+    """The judge's name of it; one of `OWN_SIDES` where the judge does not know it."""
     figures: tuple[str, ...]
     """Headline first."""
     files: Callable[[], tuple[pa.Table, pa.Table, pa.Array]]
@@ -55,6 +59,30 @@ def ml100k() -> tuple[pa.Table, pa.Table, pa.Array]:
     )
 
 
+def ml100k_newest(by: str) -> Callable[[], tuple[pa.Table, pa.Table, pa.Array]]:
+    """Every rating; the newest fifth of the movies is cold, by release date or by first rating.
+
+    Args:
+        by: release_date, where a movie without one is old; or first_rating.
+    """
+
+    def make() -> tuple[pa.Table, pa.Table, pa.Array]:
+        folder = SHARED_DATA / "ml-100k-multimodal"
+        items, log = (pq.read_table(folder / f"{name}.parquet") for name in ("items", "interactions"))
+        if by == "first_rating":
+            first = log.group_by("item_id").aggregate([("timestamp", "min")])
+            place = pc.index_in(items["item_id"], value_set=first["item_id"].combine_chunks())
+            times = first["timestamp_min"].take(place)
+        else:
+            times = pc.strptime(items["release_date"], format="%d-%b-%Y", unit="s", error_is_null=True)
+        dated = pa.table({"item_id": items["item_id"], "time": times})
+        ordered = pc.sort_indices(dated, [("time", "descending", "at_end"), ("item_id", "ascending")])
+        n_cold = round(NEWEST_SHARE * items.num_rows)
+        return items, log, items["item_id"].take(ordered[:n_cold]).combine_chunks()
+
+    return make
+
+
 def industrial() -> tuple[pa.Table, pa.Table, pa.Array]:
     """Cold items are those that the train part does not know."""
     folder = SHARED_DATA / "amazon-industrial-2018"
@@ -84,6 +112,15 @@ PROTOCOLS = (
         citeulike("gar_train", "gar_cold_test", "gar_cold_valid"),
     ),
     Protocol("ml100k_cold", "ml100k-cold", ("ndcg@20", "recall@20"), ml100k),
+    Protocol(
+        "ml100k_newest_released",
+        "ml100k-newest-released",
+        ("ndcg@20", "recall@20"),
+        ml100k_newest("release_date"),
+    ),
+    Protocol(
+        "ml100k_newest_rated", "ml100k-newest-rated", ("ndcg@20", "recall@20"), ml100k_newest("first_rating")
+    ),
     Protocol("industrial_cold", "industrial-cold", ("ndcg@20", "recall@20"), industrial),
 )
 
@@ -108,7 +145,8 @@ def judged(protocol: str, run: Path, *more: str) -> dict[str, dict[str, float]]:
         What the judge says of each metric.
     """
     scored = run.with_suffix(".json")
-    command = [sys.executable, str(JUDGE), protocol, str(run), "--json", str(scored), *more]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    judge = ["-m", "bench.judging"] if protocol in OWN_SIDES else [str(JUDGE)]
+    command = [sys.executable, *judge, protocol, str(run), "--json", str(scored), *more]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
     found: dict[str, dict[str, float]] = json.loads(scored.read_text())["metrics"]
     return found

@@ -18,6 +18,7 @@ METHODS: dict[str, tuple[int, ...]] = {
     "tfidf_centroid": (0,),
     "encoder_centroid": (0,),
     "ridge": (0,),
+    "plain_blend": (0,),
     "dropoutnet": SEEDS,
     "heater": SEEDS,
     OURS: SEEDS,
@@ -93,8 +94,13 @@ def keep_row(row: Row, path: Path = ROWS) -> None:
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         rows = read_rows(path) | {row.key: row}
-        order = {key: place for place, key in enumerate(all_keys())}
-        kept = sorted(rows.values(), key=lambda one: (order.get(one.key, len(order)), str(one.key)))
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(asdict(one)) + "\n" for one in kept))
-        temporary.replace(path)
+        write_rows(rows, path)
+
+
+def write_rows(rows: dict[Key, Row], path: Path) -> None:
+    """All rows, whole, in the order of a full run."""
+    order = {key: place for place, key in enumerate(all_keys())}
+    kept = sorted(rows.values(), key=lambda one: (order.get(one.key, len(order)), str(one.key)))
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(json.dumps(asdict(one)) + "\n" for one in kept))
+    temporary.replace(path)

@@ -54,6 +54,12 @@ def rank(protocol: str, method: str, seed: int, run: Path) -> dict[str, Any]:
     if method == "encoder_centroid":
         write_parquet(run, lists(task.users, cold_ids, encoder_centroid(task, vectors), TOP))
         return plain
+    if method == "plain_blend":
+        from bench.rivals.floors import plain_blend
+
+        scores_UC, ridge_lambda = plain_blend(task, vectors)
+        write_parquet(run, lists(task.users, cold_ids, scores_UC, TOP))
+        return plain | {"settings": {"ridge_lambda": ridge_lambda}}
     import torch
 
     from bench.rivals.methods import score

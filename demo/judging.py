@@ -99,6 +99,7 @@ def _known(release: Release, at: Artifacts, settings: Settings) -> tuple[Known, 
         histories_UI=_matrix([histories.items_of(user) for user in histories.users], ids),
         ridge_lambda=release.ridge_lambda,
         seed=settings.evaluate.seed,
+        lexical_width=release.manifest.encoder.lexical_width,
     )
     return known, histories.users, ids
 

@@ -77,3 +77,24 @@ def lists(
             "rank": pa.array(np.tile(np.arange(1, length + 1), len(users))),
         }
     )
+
+
+def plain_blend(task: Task, vectors_ID: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+    """The gate's plain blend of the TF-IDF centroid and ridge users, λ chosen as for the ridge alone.
+
+    Args:
+        task: the task.
+        vectors_ID: the frozen encoder's.
+
+    Returns:
+        Scores [U, C], and λ.
+    """
+    from bench.rivals.choosing import choose_ridge
+    from bench.rivals.methods import VALIDATION_SEED
+    from recsys.retrieval.plain_blend import plain_blend as learn
+    from recsys.retrieval.recaller import Known
+
+    ridge_lambda = choose_ridge(task, vectors_ID, VALIDATION_SEED).settings["ridge_lambda"]
+    tags = ((),) * len(task.texts)
+    known = Known(vectors_ID, task.texts, tags, task.histories_UI, ridge_lambda, VALIDATION_SEED)
+    return learn(known).scores(np.arange(len(task.users)), task.cold), ridge_lambda

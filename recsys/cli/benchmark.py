@@ -111,16 +111,21 @@ def cold_start(
     fusion = chosen.fusion if seed is None else chosen.fusion.model_copy(update={"seed": seed})
     folds = task.folds(chosen.split.seed if seed is None else seed)
     fusion = within(budget * 60, len(task.warm), len(task.users), len(folds), fusion)
+    console.print(
+        f"chosen on warm items held out: {', '.join(f'{len(rows):,} by {kind}' for kind, rows in folds.items())}"
+    )
+    lexical_width = 0
     with console.status("") as status:
         recipe = choose_recipe(
-            shop, folds, fusion, chosen.users.lambdas, K, MAX_VALIDATION_USERS, status.update
+            shop, tuple(folds.values()), fusion, chosen.users.lambdas, K, MAX_VALIDATION_USERS, status.update
         )
         if recipe.lexical_share is not None:
             status.update("learning the head from all warm items")
             head = learn_head(shop, recipe, fusion)
             status.update("making profiles")
-            vectors = head.profiles(task.texts, vectors)
-    write_parquet(out, rank_cold(task, vectors, recipe.ridge_lambda, top))
+            vectors, lexical_width = head.profiles(task.texts, vectors), head.lexical_width
+    ridge_lambda = recipe.ridge_lambda if recipe.lexical_share is None else recipe.lambda_of(head)
+    write_parquet(out, rank_cold(task, vectors, ridge_lambda, top, lexical_width))
     console.print(_told(recipe))
     console.print(shown(f"wrote {out}"), soft_wrap=True)
     if as_json:
@@ -128,9 +133,11 @@ def cold_start(
             {
                 "out": str(out),
                 **asdict(what),
+                "folds": {kind: len(rows) for kind, rows in folds.items()},
                 "width": vectors.shape[1],
                 "lexical_share": recipe.lexical_share,
                 "metric_power": recipe.metric_power,
+                "words_weight": recipe.words_weight,
                 "ridge_lambda": recipe.ridge_lambda,
                 "validation_ndcg": recipe.tried,
             }
@@ -138,12 +145,9 @@ def cold_start(
 
 
 def _told(recipe: "Recipe") -> str:
-    chosen = f"λ = {recipe.ridge_lambda:g}"
     if recipe.ndcg is None or recipe.alone is None:
-        return f"too little to hold out: encoder alone, {chosen}"
+        return f"too little to hold out: {recipe.sentence}"
+    found = f"validation ndcg@{K} {recipe.ndcg:.4f}"
     if recipe.lexical_share is None:
-        return f"encoder alone, {chosen} (validation ndcg@{K} {recipe.alone:.4f}; no head was better)"
-    return (
-        f"head with {recipe.lexical_share:.0%} words, metric power {recipe.metric_power:g}, "
-        f"{chosen} (validation ndcg@{K} {recipe.ndcg:.4f}, encoder alone {recipe.alone:.4f})"
-    )
+        return f"{recipe.sentence} ({found}; no head was surely better)"
+    return f"{recipe.sentence} ({found}, encoder alone {recipe.alone:.4f})"

@@ -96,7 +96,8 @@ def pack_fused(
         named = hashlib.sha256(recipe.encode()).hexdigest()
         files = (*base.files, *learned)
         made_of = {"hash": named, "dim": head.dim, "files": files, "registry": None}
-        reference = base.model_copy(update=made_of | {"ridge_lambda": ridge_lambda})
+        made_of |= {"ridge_lambda": ridge_lambda, "lexical_width": head.lexical_width}
+        reference = base.model_copy(update=made_of)
         for file in base.files:
             _link(encoders / base.hash / file.name, staging / file.name)
         reference.save(staging / REFERENCE)

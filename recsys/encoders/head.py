@@ -1,8 +1,9 @@
 """A kernel head: the vectors of a base encoder and the words of the text become one profile, as interactions taught.
 
 Two texts are compared by k(x, y) = a · cosine of TF-IDF + (1 - a) · exp(γ (cosine of the base encoder - 1)). A profile
-is the text's comparison with M landmarks, times a matrix [M, D], at unit length. Words and meaning join in one space
-of stated width, so one inner product serves recommendation, similar items and search.
+is the text's comparison with M landmarks, times a matrix [M, D], at unit length. A head may hold words apart as well,
+see `Words`: they stand before that, and a dimension before both brings the whole to unit length. Words and meaning join
+in one space of stated width, so one inner product serves recommendation, similar items and search.
 
 Papers: Williams & Seeger 2000 (Nyström landmarks); `recsys/fusion` says how the matrix is learned.
 """
@@ -25,14 +26,16 @@ from recsys.errors import EncoderError
 from recsys.storage.arrays import read_arrays
 from recsys.storage.atomic import write_whole
 
-# Shape suffixes: N texts, L width of the base encoder, M landmarks, V terms, D directions.
+# Shape suffixes: N texts, L width of the base encoder, M landmarks, V terms, D directions, W dimensions of words.
 Real = TypeVar("Real", np.float32, np.float64)
-HEAD_VERSION = 2
-"""1 is read as 2 is. A head of version 2 may hold dimensions that remember texts, as was tried: those are refused."""
+HEAD_VERSION = 3
+"""3 holds words apart; a head that does not is written as version 2, and 1 is read as 2 is."""
 ARRAYS = ("idf", "words_data", "words_indices", "words_indptr", "vectors", "projection")
 """Of head.npz; one with others, such as texts that it remembers, was tried and is refused."""
 MAX_CHARACTERS = 16
 """Longest character n-gram."""
+WORDS = "words_projection"
+"""Beside them in version 3."""
 BLOCK_ROWS = 256
 """Texts multiplied at once: bounds memory."""
 
@@ -77,6 +80,32 @@ class Kernel:
 
 
 @dataclass(frozen=True)
+class Words:
+    """Dimensions that hold a text's TF-IDF row alone, as far as so many can."""
+
+    projection_MW: NDArray[np.float32]
+    """A text's TF-IDF cosines with the landmarks, times this, have nearly the inner products of the TF-IDF rows. They
+    are no unit rows: a text whose words are seldom met says less."""
+    share: float
+    """s, in (0, 1): of a profile's squared length, where all of the text's words are known."""
+
+    def beside(self, cosines_NM: csr_array, unit_ND: NDArray[np.floating]) -> NDArray[np.float64]:
+        """What is left to unit length, words, and the other dimensions.
+
+        Args:
+            cosines_NM: TF-IDF cosines of the texts with the landmarks.
+            unit_ND: the other dimensions, unit rows.
+
+        Returns:
+            [N, 1 + W + D], unit rows.
+        """
+        words_NW = np.sqrt(self.share) * np.asarray(cosines_NM @ self.projection_MW.astype(np.float64))
+        left_N1 = np.sqrt(np.maximum(self.share - (words_NW**2).sum(axis=1, keepdims=True), 0))
+        made = np.hstack([left_N1, words_NW, np.sqrt(1 - self.share) * unit_ND])
+        return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
 class KernelHead:
     """Landmarks and what their comparison with a text becomes."""
 
@@ -84,11 +113,18 @@ class KernelHead:
     words_MV: csr_array
     vectors_ML: NDArray[np.float32]
     projection_MD: NDArray[np.float32]
+    words: Words | None = None
+    """None: profiles are made by the kernel alone."""
 
     @property
     def dim(self) -> int:
-        """Width of a profile: D."""
-        return int(self.projection_MD.shape[1])
+        """Width of a profile."""
+        return self.lexical_width + int(self.projection_MD.shape[1])
+
+    @property
+    def lexical_width(self) -> int:
+        """Leading dimensions of a profile that hold words: W, and the one that brings it to unit length."""
+        return 0 if self.words is None else 1 + int(self.words.projection_MW.shape[1])
 
     @property
     def base_dim(self) -> int:
@@ -121,7 +157,10 @@ class KernelHead:
             if not (lengths_B1 > 0).all():  # NaN compares false
                 text = texts[start + int(np.nan_to_num(lengths_B1).argmin())]
                 raise EncoderError(f"{text[:80]!r} is like no landmark", remedy="train the challenger again")
-            profiles_ND[part] = block_BD / lengths_B1
+            block_BD /= lengths_B1
+            if self.words is not None:
+                block_BD = self.words.beside(csr_array(words_NV[part] @ words_VM), block_BD)
+            profiles_ND[part] = block_BD
         return profiles_ND
 
     @cached_property
@@ -145,15 +184,18 @@ class KernelHead:
             "vectors": self.vectors_ML,
             "projection": self.projection_MD,
         }
+        if self.words is not None:
+            arrays[WORDS] = self.words.projection_MW
         buffer = io.BytesIO()
-        np.savez(buffer, **arrays)
+        by_rows: dict[str, Any] = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        np.savez(buffer, **by_rows)
         said = {
-            "version": HEAD_VERSION,
+            "version": HEAD_VERSION if self.words else HEAD_VERSION - 1,
             "lexical_share": self.kernel.lexical_share,
             "gamma": self.kernel.gamma,
             "characters": characters,
             "terms": terms,
-        }
+        } | ({"words_share": self.words.share} if self.words else {})
         write_whole(folder / HEAD, buffer.getvalue())
         write_whole(folder / TERMS, (json.dumps(said, ensure_ascii=False) + "\n").encode())
         return folder / HEAD, folder / TERMS
@@ -178,7 +220,8 @@ class KernelHead:
                     f"{folder / TERMS} is of version {said['version']}, newest known is {HEAD_VERSION}",
                     remedy="update Firstlight",
                 )
-            return cls._of(said, read_arrays(folder / HEAD, ARRAYS))
+            names = (*ARRAYS, WORDS) if said["version"] == HEAD_VERSION else ARRAYS
+            return cls._of(said, read_arrays(folder / HEAD, names))
         except (OSError, KeyError, TypeError, ValueError, RecursionError, MemoryError) as error:
             raise EncoderError(
                 f"{folder} has no readable head: {error}",
@@ -196,9 +239,13 @@ class KernelHead:
         if characters is not None and not 1 <= characters[0] <= characters[1] <= MAX_CHARACTERS:
             raise ValueError(f"{TERMS} has character n-grams of {characters}")
         shapes = (vectors_ML.ndim, projection_MD.ndim, len(projection_MD), idf_V.shape)
-        if shapes != (2, 2, n, (n_terms,)):
+        words = Words(arrays[WORDS], float(said["words_share"])) if WORDS in arrays else None
+        fits = words is None or (words.projection_MW.ndim == 2 and len(words.projection_MW) == n)
+        if shapes != (2, 2, n, (n_terms,)) or not fits:
             raise ValueError(f"{HEAD} holds arrays that do not fit {n} landmarks and {n_terms} terms")
-        for name in ("vectors", "projection", "idf", "words_data"):
+        if words is not None and not 0 < words.share < 1:
+            raise ValueError(f"{TERMS} has words_share {words.share}")
+        for name in arrays.keys() - {"words_indices", "words_indptr"}:
             if arrays[name].dtype != np.float32 or not np.isfinite(arrays[name]).all():
                 raise ValueError(f"{name} in {HEAD} is not of finite float32 numbers")
         words_MV = csr_array(
@@ -209,4 +256,4 @@ class KernelHead:
         kernel = Kernel(lexical, float(said["lexical_share"]), float(said["gamma"]))
         if not (0 <= kernel.lexical_share <= 1 and 0 <= kernel.gamma < np.inf):
             raise ValueError(f"{TERMS} has lexical_share {kernel.lexical_share} and gamma {kernel.gamma}")
-        return cls(kernel, words_MV, vectors_ML, projection_MD)
+        return cls(kernel, words_MV, vectors_ML, projection_MD, words)

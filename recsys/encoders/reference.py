@@ -79,13 +79,17 @@ class EncoderReference(BaseModel):
     item_weights.npz."""
     ridge_lambda: float | None = Field(default=None, gt=0)
     """λ of ridge users that was chosen with the head, and holds instead of that of params.yaml."""
+    lexical_width: int = Field(default=0, ge=0)
+    """Leading dimensions of a profile that hold words: users are plain sums there, see `recsys.profiles.users`."""
 
     @model_serializer(mode="wrap")
     def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a λ it is written as it was before there was one: ids of releases are hashes of this."""
+        """What it lacks is not written, as before there was such a thing: ids of releases are hashes of this."""
         written: dict[str, Any] = plain(self)
         if self.ridge_lambda is None:
             del written["ridge_lambda"]
+        if self.lexical_width == 0:
+            del written["lexical_width"]
         return written
 
     @property

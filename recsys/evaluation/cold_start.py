@@ -1,8 +1,8 @@
 """A cold-start task on any data set: learn from everything but the cold items' interactions, rank the cold items."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.catalogue.parts import CATALOGUE_SCHEMA
-from recsys.catalogue.split import hash_share
 from recsys.errors import UnreadableFile
+from recsys.evaluation.folds import cold_folds, dates_of, first_times, times_of
 from recsys.evaluation.ranking import PAD
 from recsys.evaluation.words import joined, text_columns
 from recsys.features.params import FeaturesParams
@@ -21,11 +21,8 @@ from recsys.profiles.users import Ridge, gram_of
 from recsys.retrieval.exact import best_of
 
 # Shape suffixes: U users, I items, C cold items, D dimension.
-VALIDATION_SHARE = 0.2
 N_EXAMPLES = 3
 """Unknown ids that a message shows."""
-ONE_FOLD_FROM = 5000
-"""Warm items from which a single fold is choice enough."""
 
 
 @dataclass(frozen=True)
@@ -42,34 +39,17 @@ class Task:
     """1 where a user met an item that is not cold."""
     cold: NDArray[np.int64]
     """Rows of the candidates, ascending."""
+    times: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """When items were new, by kind: their first interaction, or a column of dates; see `folds.cold_folds`."""
 
     @property
     def warm(self) -> NDArray[np.int64]:
         """Rows of items that somebody met, none of them cold."""
         return np.flatnonzero(np.asarray(self.histories_UI.sum(axis=0)).ravel())
 
-    def folds(self, seed: int) -> tuple[NDArray[np.int64], ...]:
-        """Cold starts of the task's own, to choose by."""
-        return cold_folds(self.item_ids, self.warm, seed)
-
-
-def cold_folds(item_ids: Sequence[str], warm: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], ...]:
-    """Rows of a fifth of the warm items, by hash; several times where so few are warm that once would mislead.
-
-    Args:
-        item_ids: of all rows.
-        warm: rows that somebody met.
-        seed: of the hash.
-
-    Returns:
-        One fold or three.
-    """
-    ids = [(row, item_ids[row]) for row in warm]
-    salts = ("first", "second", "third")  # never bare: that hash chooses the holdout of stage `split`
-    return tuple(
-        np.array([row for row, item in ids if hash_share(seed, salt, item) < VALIDATION_SHARE], np.int64)
-        for salt in salts[: 1 if len(ids) >= ONE_FOLD_FROM else None]
-    )
+    def folds(self, seed: int) -> dict[str, NDArray[np.int64]]:
+        """Cold starts of the task's own, to choose by; see `folds.cold_folds`."""
+        return cold_folds(self.item_ids, self.warm, seed, self.times)
 
 
 def make_task(
@@ -119,7 +99,8 @@ def make_task(
             f"--interactions hold no like of items of --items that are not cold{hint}",
             remedy="add interactions to learn from, with the ids that --items has",
         )
-    return Task(item_ids, texts, fields, users, histories_UI, cold)
+    times = _times(items, interactions, users, item_ids, histories_UI)
+    return Task(item_ids, texts, fields, users, histories_UI, cold, times)
 
 
 def unknown_items(interactions: pa.Table, item_ids: Sequence[str]) -> list[str]:
@@ -135,7 +116,9 @@ def unknown_items(interactions: pa.Table, item_ids: Sequence[str]) -> list[str]:
     return sorted(set(pc.unique(interactions["item_id"]).to_pylist()) - set(item_ids))
 
 
-def rank_cold(task: Task, vectors_ID: NDArray[np.float32], ridge_lambda: float, k: int) -> pa.Table:
+def rank_cold(
+    task: Task, vectors_ID: NDArray[np.float32], ridge_lambda: float, k: int, lexical_width: int = 0
+) -> pa.Table:
     """The best k cold items for every user; users without a history get what suits the mean of all tastes.
 
     Args:
@@ -143,11 +126,12 @@ def rank_cold(task: Task, vectors_ID: NDArray[np.float32], ridge_lambda: float, 
         vectors_ID: item profiles.
         ridge_lambda: λ.
         k: length of the lists; all cold items where there are fewer.
+        lexical_width: leading dimensions of the profiles that hold words.
 
     Returns:
         user_id, item_id, rank (1 = best), by user and rank.
     """
-    ridge = Ridge(gram_of(vectors_ID[task.warm]), ridge_lambda)
+    ridge = Ridge(gram_of(vectors_ID[task.warm]), ridge_lambda, lexical_width)
     b_UD = task.histories_UI @ vectors_ID.astype(np.float64)
     n_met_U = np.diff(task.histories_UI.indptr)
     b_UD[n_met_U == 0] = (b_UD[n_met_U > 0] / n_met_U[n_met_U > 0, None]).mean(axis=0)
@@ -223,3 +207,24 @@ def _histories(
         kept &= interactions["weight"].cast(pa.float64()).fill_null(1.0).to_numpy() > 0
     pairs = np.unique(np.stack([rows[kept], columns[kept]]), axis=1)
     return csr_array((np.ones(pairs.shape[1]), (pairs[0], pairs[1])), shape=(len(users), len(item_ids)))
+
+
+def _times(
+    items: pa.Table,
+    interactions: pa.Table,
+    users: tuple[str, ...],
+    item_ids: tuple[str, ...],
+    histories_UI: csr_array,
+) -> dict[str, NDArray[np.float64]]:
+    """When items were new, by kind."""
+    found = {}
+    if "timestamp" in interactions.column_names:
+        user_P, item_P = (
+            pc.fill_null(
+                pc.index_in(interactions[name], value_set=pa.array(ids, pa.string())), PAD
+            ).to_numpy()
+            for name, ids in (("user_id", users), ("item_id", item_ids))
+        )
+        times_P = times_of(interactions["timestamp"])
+        found["first interaction"] = first_times(user_P, item_P, times_P, histories_UI)
+    return found | dates_of({name: items[name] for name in items.column_names})

@@ -63,6 +63,7 @@ def make_holdout(
     ridge_lambda: float,
     seed: int,
     item_weights: ItemWeights | None,
+    lexical_width: int = 0,
 ) -> Holdout:
     """Join the split with texts and profiles, each in the version that the split chose.
 
@@ -73,6 +74,7 @@ def make_holdout(
         ridge_lambda: λ of the user profiles.
         seed: salts the order of the items.
         item_weights: that came with the model's encoder, if any.
+        lexical_width: leading dimensions of its profiles that hold words.
 
     Returns:
         The holdout.
@@ -93,6 +95,7 @@ def make_holdout(
         histories_UI=_matrix(split.train, users, item_ids),
         ridge_lambda=ridge_lambda,
         seed=seed,
+        lexical_width=lexical_width,
     )
     return Holdout(
         item_ids=item_ids,
@@ -115,6 +118,7 @@ def with_profiles(
     segments: tuple[Segment, ...],
     ridge_lambda: float,
     item_weights: ItemWeights | None,
+    lexical_width: int = 0,
 ) -> Holdout:
     """The very same holdout as another encoder sees it: users, candidates, texts and histories stay.
 
@@ -124,6 +128,7 @@ def with_profiles(
         segments: profiles of the other encoder.
         ridge_lambda: λ of the users in its space.
         item_weights: that came with it, if any.
+        lexical_width: leading dimensions of its profiles that hold words.
 
     Returns:
         The holdout with its profiles.
@@ -135,7 +140,7 @@ def with_profiles(
         pa.array(holdout.item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks()
     )
     vectors_ID = _vectors(split.items.take(places), segments)
-    return with_vectors(holdout, vectors_ID, ridge_lambda, item_weights)
+    return with_vectors(holdout, vectors_ID, ridge_lambda, item_weights, lexical_width)
 
 
 def with_vectors(
@@ -143,6 +148,7 @@ def with_vectors(
     vectors_ID: NDArray[np.float32],
     ridge_lambda: float,
     item_weights: ItemWeights | None,
+    lexical_width: int = 0,
 ) -> Holdout:
     """The same where profiles lie in no segments.
 
@@ -151,11 +157,14 @@ def with_vectors(
         vectors_ID: another encoder's vectors of `holdout.known.texts`.
         ridge_lambda: λ of the users in its space.
         item_weights: that came with it, if any.
+        lexical_width: leading dimensions of its profiles that hold words.
 
     Returns:
         The holdout with its profiles.
     """
-    known = replace(holdout.known, vectors_ID=vectors_ID, ridge_lambda=ridge_lambda)
+    known = replace(
+        holdout.known, vectors_ID=vectors_ID, ridge_lambda=ridge_lambda, lexical_width=lexical_width
+    )
     return replace(holdout, known=known, item_weights=item_weights)
 
 

@@ -27,12 +27,12 @@ from recsys.retrieval.recallers import RECALLERS
 
 # Shape suffixes: U users, K list length, S seeds, M metrics.
 FLOORS = {
-    "cold": ("random", "same_category", "tfidf_centroid", "encoder_centroid"),
-    "warm": ("random", "popular", "tfidf_centroid", "encoder_centroid"),
-    "mixed": ("random", "popular", "tfidf_centroid", "encoder_centroid"),
+    "cold": ("random", "same_category", "tfidf_centroid", "encoder_centroid", "plain_blend"),
+    "warm": ("random", "popular", "tfidf_centroid", "encoder_centroid", "plain_blend"),
+    "mixed": ("random", "popular", "tfidf_centroid", "encoder_centroid", "plain_blend"),
 }
-"""What must be beaten on each slice; popularity knows no cold item, so there it is that of the category. The floor
-`encoder_centroid` is the champion's: a challenger is not held against itself."""
+"""What must be beaten on each slice; popularity knows no cold item, so there it is that of the category. The floors
+`encoder_centroid` and `plain_blend` read the champion's profiles: a challenger is not held against itself."""
 ALL_FLOORS = tuple(dict.fromkeys(name for floors in FLOORS.values() for name in floors))
 PER_USER = {
     "recall": ranking.recall_at_k,

@@ -15,6 +15,7 @@ from recsys.evaluation.holdout import Holdout
 from recsys.evaluation.report import Finding
 from recsys.evaluation.served import Ranked
 from recsys.profiles.users import gram_of
+from recsys.retrieval.plain_blend import PlainBlend
 from recsys.retrieval.recaller import Recaller
 from recsys.retrieval.ridge import RidgeUsers
 
@@ -92,6 +93,8 @@ def statistics_after_cut(
 def _ridge_of(model: Recaller) -> RidgeUsers | None:
     if isinstance(model, Ranked):
         return model.ridge
+    if isinstance(model, PlainBlend):
+        return _ridge_of(model.parts[1])
     return model if isinstance(model, RidgeUsers) else None
 
 

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from recsys.encoders import EncoderReference
 from recsys.encoders.fused import pack_fused
-from recsys.fusion.choosing import choose_item_weights, choose_recipe
+from recsys.fusion.choosing import choose_recipe
 from recsys.fusion.exams import Shop
 from recsys.fusion.heads import Recipe, learn_head
 from recsys.fusion.item_weights import learn_item_weights
 from recsys.fusion.params import FusionParams
+from recsys.fusion.weighing import choose_item_weights
 from recsys.profiles.params import UsersParams
 
 
@@ -54,9 +55,7 @@ def fuse(
         say("no head was better than the encoder alone" if recipe.tried else "nobody can be asked: no head")
         return base, recipe
     recipe = choose_item_weights(shop, folds[0], recipe, params, users.ridge_lambda, k, max_users, say)
-    say(
-        f"head with {recipe.lexical_share:.0%} words, metric power {recipe.metric_power:g}, λ = {recipe.ridge_lambda:g}"
-    )
+    say(recipe.sentence)
     head = learn_head(shop, recipe, params)
     weights = None
     if recipe.ease_lambda is not None:
@@ -64,6 +63,6 @@ def fuse(
             f"item weights with λ = {recipe.ease_lambda:g}, popularity power {recipe.popularity_power:g} and "
             f"lift {recipe.lift:g}"
         )
-        weights = learn_item_weights(shop, head.profiles(shop.texts, shop.vectors_IL), recipe, params)
+        weights = learn_item_weights(shop, head.profiles(shop.texts, shop.vectors_IL), head, recipe, params)
     beside = () if weights is None else (weights,)
-    return pack_fused(base, head, encoders, recipe.ridge_lambda, beside), recipe
+    return pack_fused(base, head, encoders, recipe.lambda_of(head), beside), recipe

@@ -1,21 +1,55 @@
-"""Choose a head by cold starts of the training side's own: words, metric and λ by held-out items, then its ranker."""
+"""Choose a head by cold starts of the training side's own, by what is sure of its gain over what knows no tastes."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from recsys.fusion.exams import COLD, MIXED, TAIL, WARM, Exam, Mark, Shop, Way, cold_exam, mixed_exam
-from recsys.fusion.heads import ALONE, Recipe, coordinates, learn, profiles, survey
-from recsys.fusion.item_weights import Together, balanced, item_weights, met_together
+from recsys.fusion.bounds import lower_bound
+from recsys.fusion.exams import COLD, LONG, Exam, Shop, cold_exam
+from recsys.fusion.heads import ALONE, Ground, Recipe, coordinates, learn, profiles, survey, words_of
 from recsys.fusion.params import FusionParams
+from recsys.fusion.words import words_projection, words_ratio
+from recsys.profiles.users import Ridge, gram_of
+from recsys.retrieval.exact import best_of
+from recsys.retrieval.plain_blend import plain_blend
+from recsys.retrieval.recaller import Known
 
-_Choice = tuple[float | None, float, float]
-"""Lexical share (None: no head), metric power, λ."""
-_Weighted = tuple[float | None, float, float]
-"""λ of the item weights (None: none), power, lift."""
-NO_WEIGHTS: _Weighted = (None, 0.0, 1.0)
+# Shape suffixes: U users of a fold, B users of a block, W warm items, H held-out items, D dimensions of meaning.
+BLEND = "plain blend"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One recipe that is tried."""
+
+    lexical_share: float | None
+    """None: no head."""
+    metric_power: float | None
+    """None: no head, or directions in which texts differ."""
+    words_weight: float
+    ridge_lambda: float
+
+    @property
+    def name(self) -> str:
+        """For reports."""
+        return f"{self._profiles}, λ {self.ridge_lambda:g}"
+
+    @property
+    def _profiles(self) -> str:
+        if self.lexical_share is None:
+            return BLEND if self.words_weight else ALONE
+        apart = f", words apart {self.words_weight:g}" if self.words_weight else ""
+        power = "untaught" if self.metric_power is None else f"power {self.metric_power:g}"
+        return f"words {self.lexical_share:g}, {power}{apart}"
+
+
+Figures = list[NDArray[np.float64]]
+"""Of every fold ndcg@k and recall@(LONG k) of its users, [U, 2]."""
+Scored = Callable[[NDArray[np.int64], csr_array], Iterator[tuple[Choice, NDArray[np.floating]]]]
+"""Rows of users and what they met, met_BW -> scores_BH of choices, the same ones for every block."""
 
 
 def choose_recipe(
@@ -28,14 +62,19 @@ def choose_recipe(
     say: Callable[[str], None] = lambda _: None,
     alone_lambdas: Sequence[float] | None = None,
 ) -> Recipe:
-    """Rank held-out items by what the others taught, for each lexical share, metric power and λ; keep the best.
+    """Rank held-out items by what the others taught, for each recipe; take one that is surely better, or none.
 
-    The best has the largest ndcg@k + recall@5k: short lists are shown, long ones are what a ranker gets to choose from.
-    But no head is chosen whose short lists are worse than those of the base vectors alone.
+    A head learns tastes of yesterday, so it is held against what knows none: the base vectors alone, and their plain
+    blend with a TF-IDF centroid (`recsys/retrieval/plain_blend.py`). Surely better means that the mean over folds of
+    the paired difference in ndcg@k, less `standard_errors` of it, is above 0. No head is taken that is not surely
+    better than the base vectors, and none that is not surely better than the plain blend where another is. Of those
+    that are left the best has the largest such bound of ndcg@k + recall@5k over the better floor: short lists are
+    shown, long ones are what a ranker gets to choose from. The plain blend itself is no space of profiles; untaught
+    heads, which join words and meaning as it does, are tried beside those that users teach.
 
     Args:
         shop: the whole training side; held items' interactions are only asked for, never learned from.
-        folds: rows of the items that are held out cold, once for each fold; marks are means over the folds.
+        folds: rows of the items that are held out cold, once for each fold.
         params: section `fusion`.
         lambdas: λ of the ridge users, tried for heads.
         k: cutoff.
@@ -44,151 +83,52 @@ def choose_recipe(
         alone_lambdas: λ tried for the base vectors alone; None: the same.
 
     Returns:
-        The best, without item weights; ties go to what was tried first: the base vectors, smaller shares, powers and λ.
+        The choice, without item weights; ties go to what was tried first: smaller shares, powers, weights and λ.
     """
     exams = [exam for held in folds if (exam := cold_exam(shop, held, params.seed, max_users))]
-    alone = lambdas if alone_lambdas is None else alone_lambdas
+    alone = tuple(lambdas if alone_lambdas is None else alone_lambdas)
     if not exams:
         return Recipe(None, 0.0, alone[len(alone) // 2], None, {})
-    tried: dict[_Choice, list[tuple[float, float]]] = {}
+    tried: dict[Choice, Figures] = {}
     for number, exam in enumerate(exams, 1):
         if len(exams) > 1:
             say(f"validation: fold {number} of {len(exams)}")
-        for choice, mark in _examine(shop, exam, params, lambdas, alone, k, say):
-            tried.setdefault(choice, []).append((mark.ndcg, mark.recall))
-    means = {choice: np.mean(marks, axis=0).round(6) for choice, marks in tried.items()}
-    alone_ndcg = max(float(marks[0]) for (share, _, _), marks in means.items() if share is None)
-    allowed = [choice for choice in means if choice[0] is None or means[choice][0] >= alone_ndcg]
-    best = max(allowed, key=lambda choice: float(means[choice].sum()))  # the first of equals
-    ndcg = {choice: float(marks[0]) for choice, marks in means.items()}
-    return Recipe(*best, ndcg[best], {_name(choice): one for choice, one in ndcg.items()})
-
-
-def choose_item_weights(
-    shop: Shop,
-    held: NDArray[np.int64],
-    recipe: Recipe,
-    params: FusionParams,
-    alone_lambda: float,
-    k: int,
-    max_users: int,
-    say: Callable[[str], None] = lambda _: None,
-) -> Recipe:
-    """Which item weights are to order lists beside a chosen head, if any.
-
-    Judged by lists that a shop shows: of warm items, by held-out clicks, and of warm and held-out items together. Lists
-    of held-out items alone stay as they are. First the λ is chosen by warm lists, then power and lift: the best has the
-    largest mean over both lists of ndcg@k + recall@5k, among those that rank the tail of the warm items hardly worse
-    than profiles alone and the encoder alone do; where none does, it is the one that ranks the tail best. A base that
-    was fine-tuned has seen the held-out clicks, though never the held-out items: then both flatter the text a little.
-
-    Args:
-        shop: the whole training side.
-        held: rows of the items that are held out cold.
-        recipe: with a head.
-        params: section `fusion`.
-        alone_lambda: λ of users over the base vectors alone.
-        k: cutoff.
-        max_users: users asked for each list, sampled by the seed.
-        say: told what is being tried.
-
-    Returns:
-        The recipe with λ, power, lift and what was tried; unchanged where nobody can be asked.
-    """
-    if recipe.lexical_share is None or not params.ease_lambdas:
-        return recipe
-    exam = mixed_exam(shop, held, params.seed, max_users)
-    ground = survey(exam.rest, params) if exam else None
-    if exam is None or ground is None:
-        return recipe
-    say("validation: learning a head for item weights")
-    learned = learn(ground, recipe.lexical_share, params)
-    stretch_D = learned.directions.stretch(recipe.metric_power)
-    warm_WD, held_HD = (
-        profiles(coordinates(shop, ground, learned, rows), stretch_D) for rows in (exam.warm, exam.held)
-    )
-    together = met_together(exam.rest, warm_WD, recipe.ridge_lambda, params)
-    if together is None:
-        return recipe
-    marks = _weighed(exam, together, warm_WD, held_HD, recipe, params, k, say)
-    alone = marks[NO_WEIGHTS]
-    base_WL, base_HL = shop.vectors_IL[exam.warm], shop.vectors_IL[exam.held]
-    base = exam.marks(base_WL, base_HL, {"base": (alone_lambda, None)}, k)["base"]
-    wanted = max(_tail(alone), _tail(base)) - params.max_loss_tail
-    kept = min(wanted, max(_tail(lists) for lists in marks.values()))
-    allowed = [choice for choice, lists in marks.items() if _tail(lists) >= kept]
-    best = max(allowed, key=lambda choice: _shown(marks[choice]).sum)  # the first of equals
-    tried = {_weighted(choice): round(_shown(lists).ndcg, 6) for choice, lists in marks.items()}
-    found = {name: mark.ndcg for name, mark in marks[best].items()}
-    found |= {f"{name} by profiles alone": mark.ndcg for name, mark in alone.items()}
-    found |= {f"{name} by the encoder alone": mark.ndcg for name, mark in base.items()}
-    return replace(
-        recipe,
-        ease_lambda=best[0],
-        popularity_power=best[1],
-        lift=best[2],
-        tried={**tried, **recipe.tried},
-        lists=found,
+        for choice, figures_U2 in _examine(shop, exam, params, lambdas, alone, k, say):
+            tried.setdefault(choice, []).append(figures_U2)
+    best = _surest(tried, params.standard_errors)
+    ndcg = {one: round(_ndcg(figures), 6) for one, figures in tried.items()}
+    return Recipe(
+        best.lexical_share,
+        best.metric_power if best.lexical_share is not None else 0.0,
+        best.ridge_lambda,
+        ndcg[best],
+        {one.name: value for one, value in ndcg.items()},
+        words_weight=best.words_weight,
     )
 
 
-def _weighed(
-    exam: Exam,
-    together: Together,
-    warm_WD: NDArray[np.float32],
-    held_HD: NDArray[np.float32],
-    recipe: Recipe,
-    params: FusionParams,
-    k: int,
-    say: Callable[[str], None],
-) -> dict[_Weighted, Mapping[str, Mark]]:
-    """What was tried, with its marks: no weights, every λ, and every power and lift of the best λ."""
-    made = {}
-    for one in params.ease_lambdas:
-        say(f"validation: item weights with λ = {one:g}")
-        made[one] = item_weights(together, one, params.weights_per_item)
-    ways: dict[_Weighted, Way] = {NO_WEIGHTS: (recipe.ridge_lambda, None)}
-    ways |= {(one, 0.0, 1.0): (recipe.ridge_lambda, weights) for one, weights in made.items()}
-    marks: dict[_Weighted, Mapping[str, Mark]] = dict(exam.marks(warm_WD, held_HD, ways, k))
-    by_warm = {one: marks[one, 0.0, 1.0].get(WARM, Mark(0, 0)).sum for one in made}
-    best = max(by_warm, key=lambda one: by_warm[one])  # the first of equals
-    balances = [(power, lift) for power in params.popularity_powers for lift in params.lifts]
-    further: dict[_Weighted, Way] = {
-        (best, power, lift): (recipe.ridge_lambda, balanced(made[best], together, power, lift))
-        for power, lift in balances
-        if (power, lift) != (0.0, 1.0)
-    }
-    say(f"validation: {len(further)} balances of item weights with λ = {best:g}")
-    marks |= exam.marks(warm_WD, held_HD, further, k)
-    return {one: lists for one, lists in marks.items() if one == NO_WEIGHTS or one[1:] in balances}
+def _surest(tried: Mapping[Choice, Figures], n_errors: float) -> Choice:
+    """The choice, see `choose_recipe`; of equals the first."""
 
+    def gain(one: Choice, other: Choice, with_recall: bool) -> float:
+        differences = [a_U2 - b_U2 for a_U2, b_U2 in zip(tried[one], tried[other], strict=True)]
+        summed = [d_U2.sum(axis=1) if with_recall else d_U2[:, 0] for d_U2 in differences]
+        return lower_bound(summed, n_errors)
 
-def _tail(lists: Mapping[str, Mark]) -> float:
-    """Ndcg of the items met least; the same everywhere if nobody can be asked for them."""
-    return lists[TAIL].ndcg if TAIL in lists else 0.0
-
-
-def _shown(lists: Mapping[str, Mark]) -> Mark:
-    """The mean over the lists that a shop shows."""
-    shown = [lists[name] for name in (WARM, MIXED) if name in lists]
-    ndcg, recall = (
-        sum(values) / len(shown) for values in zip(*((one.ndcg, one.recall) for one in shown), strict=True)
+    floors = [one for one in tried if one.lexical_share is None]
+    alone, blend = (
+        max((one for one in floors if one.words_weight == weight), key=lambda one: _ndcg(tried[one]))
+        for weight in (0.0, 1.0)
     )
-    return Mark(round(ndcg, 6), round(recall, 6))
+    better = max((alone, blend), key=lambda one: _ndcg(tried[one]))
+    able = [one for one in tried if one.lexical_share is not None and gain(one, alone, False) > 0]
+    sure = [one for one in able if gain(one, blend, False) > 0]
+    return max(sure or able, key=lambda one: gain(one, better, True), default=alone)
 
 
-def _weighted(choice: _Weighted) -> str:
-    ease_lambda, power, lift = choice
-    return (
-        "no item weights"
-        if ease_lambda is None
-        else f"item weights {ease_lambda:g}, power {power:g}, lift {lift:g}"
-    )
-
-
-def _name(choice: _Choice) -> str:
-    share, power, ridge_lambda = choice
-    return f"{ALONE if share is None else f'words {share:g}, power {power:g}'}, λ {ridge_lambda:g}"
+def _ndcg(figures: Figures) -> float:
+    """Mean over folds of the means over users."""
+    return float(np.mean([figures_U2[:, 0].mean() for figures_U2 in figures]))
 
 
 def _examine(
@@ -199,21 +139,100 @@ def _examine(
     alone_lambdas: Sequence[float],
     k: int,
     say: Callable[[str], None],
-) -> Iterator[tuple[_Choice, Mark]]:
-    """Every choice with its mark on the held-out items."""
-    by_itself = {one: (one, None) for one in alone_lambdas}
-    alone = exam.marks(shop.vectors_IL[exam.warm], shop.vectors_IL[exam.held], by_itself, k)
-    for one, lists in alone.items():
-        yield (None, 0.0, one), lists[COLD]
+) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
+    """Every choice with its users' figures on the held-out items."""
+    for one in alone_lambdas:
+        yield from _judged(exam, k, _floors(exam, one, params.seed))
     ground = survey(exam.rest, params) if params.width else None
     if ground is None:
         return
+    words = None
+    if any(params.words_weights):
+        words_MW = words_projection(ground.words_MV, params.words_width - 1, params.seed)
+        words = tuple(words_of(shop, ground, words_MW, rows) for rows in (exam.warm, exam.held))
+        say("validation: joining words and meaning as they are")
+        yield from _heads(shop, exam, ground, words, params, 0.0, (None,), lambdas, k)
     for share in params.lexical_shares:
         say(f"validation: learning a head with {share:.0%} words")
-        learned = learn(ground, share, params)
-        warm_WD, held_HD = (coordinates(shop, ground, learned, rows) for rows in (exam.warm, exam.held))
-        for power in params.metric_powers:
-            stretch_D = learned.directions.stretch(power)
-            made = [profiles(some_ND, stretch_D) for some_ND in (warm_WD, held_HD)]
-            for one, lists in exam.marks(made[0], made[1], {one: (one, None) for one in lambdas}, k).items():
-                yield (share, power, one), lists[COLD]
+        yield from _heads(shop, exam, ground, words, params, share, params.metric_powers, lambdas, k)
+
+
+def _floors(exam: Exam, ridge_lambda: float, seed: int) -> Scored:
+    """The base vectors alone, and their plain blend."""
+    shop = exam.rest
+    known = Known(shop.vectors_IL, shop.texts, ((),) * len(shop.texts), shop.histories_UI, ridge_lambda, seed)
+    blend = plain_blend(known)
+    ridge = Ridge(gram_of(shop.vectors_IL[exam.warm]), ridge_lambda)
+
+    def scored(users: NDArray[np.int64], met_BW: csr_array) -> Iterator[tuple[Choice, NDArray[np.floating]]]:
+        b_BL = met_BW @ shop.vectors_IL[exam.warm].astype(np.float64)
+        yield Choice(None, None, 0.0, ridge_lambda), ridge.weights(b_BL) @ shop.vectors_IL[exam.held].T
+        yield Choice(None, None, 1.0, ridge_lambda), blend.scores(users, exam.held)
+
+    return scored
+
+
+def _heads(
+    shop: Shop,
+    exam: Exam,
+    ground: Ground,
+    words: tuple[NDArray[np.float32], ...] | None,
+    params: FusionParams,
+    share: float,
+    powers: Sequence[float | None],
+    lambdas: Sequence[float],
+    k: int,
+) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
+    """Heads of one lexical share, with words apart and without; untaught ones only with."""
+    learned = learn(ground, share, params, powers != (None,))
+    warm_WD, held_HD = (coordinates(shop, ground, learned, rows) for rows in (exam.warm, exam.held))
+    for power in powers:
+        stretch_D = learned.directions.stretch(power or 0.0)
+        for weight in params.words_weights:
+            if weight == 0 and power is None:
+                continue
+            width = params.meaning_width if weight else params.width
+            made = [profiles(some_ND[:, :width], stretch_D[:width]) for some_ND in (warm_WD, held_HD)]
+            recipe = (share, power, weight)
+            scored = _beside(exam, words if weight else None, made, recipe, lambdas, params.seed)
+            yield from _judged(exam, k, scored)
+
+
+def _beside(
+    exam: Exam,
+    words: tuple[NDArray[np.float32], ...] | None,
+    meaning: Sequence[NDArray[np.float32]],
+    recipe: tuple[float, float | None, float],
+    lambdas: Sequence[float],
+    seed: int,
+) -> Scored:
+    """What a head with words apart scores, without making its profiles: both parts' scores, added up as users do."""
+    warm_WD, held_HD = meaning
+    gram, met_UW = gram_of(warm_WD), csr_array(exam.rest.histories_UI[:, exam.warm])
+    ridges = {one: Ridge(gram, one) for one in lambdas}
+    ratios = {}
+    if words is not None:
+        ratios = {one: words_ratio(met_UW, words[0], warm_WD, ridge, seed) for one, ridge in ridges.items()}
+
+    def scored(users: NDArray[np.int64], met_BW: csr_array) -> Iterator[tuple[Choice, NDArray[np.floating]]]:
+        b_BD = met_BW @ warm_WD.astype(np.float64)
+        by_words_BH = 0 if words is None else (met_BW @ words[0].astype(np.float64)) @ words[1].T
+        for one, ridge in ridges.items():
+            by_meaning_BH = ridge.weights(b_BD) @ held_HD.T
+            yield Choice(*recipe, one), by_meaning_BH + recipe[2] * ratios.get(one, 0.0) * by_words_BH
+
+    return scored
+
+
+def _judged(exam: Exam, k: int, scored: Scored) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
+    """The users' figures of each choice."""
+    asked = exam.asked[COLD]
+    ranked: dict[Choice, list[NDArray[np.int64]]] = {}
+    start = 0
+    for met_BW, excluded_BE in asked.blocks(len(exam.held)):
+        users = asked.users[start : start + met_BW.shape[0]]
+        start += len(users)
+        for choice, scores_BH in scored(users, met_BW):
+            ranked.setdefault(choice, []).append(best_of(scores_BH, LONG * k, excluded_BE).rows_UK)
+    for choice, blocks in ranked.items():
+        yield choice, asked.by_user(np.concatenate(blocks), k)

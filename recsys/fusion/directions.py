@@ -89,6 +89,27 @@ def find_directions(
     )
 
 
+def own_directions(kernel_MM: NDArray[np.float32], width: int, seed: int) -> Directions:
+    """The directions in which the landmarks themselves differ most, whatever anybody thinks of them.
+
+    Args:
+        kernel_MM: the landmarks' kernel.
+        width: D at most; fewer where fewer landmarks span less.
+        seed: of the randomised eigenvectors.
+
+    Returns:
+        The directions.
+
+    Paper: Schölkopf, Smola & Müller 1998, Nonlinear Component Analysis as a Kernel Eigenvalue Problem; not centred.
+    """
+    values_D, vectors_MD = _leading(kernel_MM, min(width, len(kernel_MM)), seed)
+    real = values_D > RANK_TOLERANCE * values_D[0]
+    values_D, vectors_MD = values_D[real], vectors_MD[:, real]
+    return Directions(
+        (vectors_MD / np.sqrt(values_D)).astype(np.float32), (values_D / values_D[0]).astype(np.float32)
+    )
+
+
 def _leading(
     products_UU: NDArray[np.float32], width: int, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

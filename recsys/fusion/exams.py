@@ -67,9 +67,11 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """One list for each of some users."""
 
+    users: NDArray[np.int64]
+    """Their rows."""
     met_UW: csr_array
     relevant_UR: NDArray[np.int64]
     """Places among the candidates; PAD on the right."""
@@ -81,11 +83,14 @@ class _Asked:
         for start in range(0, self.met_UW.shape[0], size):
             yield csr_array(self.met_UW[start : start + size]), self.excluded_UE[start : start + size]
 
-    def mark(self, ranked_UK: NDArray[np.int64], k: int) -> Mark:
-        """Of lists of LONG * k places."""
+    def by_user(self, ranked_UK: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+        """ndcg@k and recall@(LONG k) of lists of LONG * k places, [U, 2]."""
         ndcg_U = ndcg_at_k(ranked_UK, self.relevant_UR, k)
-        recall_U = recall_at_k(ranked_UK, self.relevant_UR, LONG * k)
-        return Mark(float(ndcg_U.mean()), float(recall_U.mean()))
+        return np.stack([ndcg_U, recall_at_k(ranked_UK, self.relevant_UR, LONG * k)], axis=1)
+
+    def mark(self, ranked_UK: NDArray[np.int64], k: int) -> Mark:
+        """Of such lists, as a mean over users."""
+        return Mark(*self.by_user(ranked_UK, k).mean(axis=0).tolist())
 
 
 @dataclass(frozen=True)
@@ -98,11 +103,16 @@ class Exam:
     """Rows of its items that somebody met, W of them."""
     held: NDArray[np.int64]
     """Rows of the items held out, H of them."""
-    asked: dict[str, _Asked]
+    asked: dict[str, Asked]
     """By the list's name."""
 
     def marks(
-        self, warm_WD: NDArray[np.float32], held_HD: NDArray[np.float32], ways: Mapping[Choice, Way], k: int
+        self,
+        warm_WD: NDArray[np.float32],
+        held_HD: NDArray[np.float32],
+        ways: Mapping[Choice, Way],
+        k: int,
+        lexical_width: int = 0,
     ) -> dict[Choice, dict[str, Mark]]:
         """How good the lists are that are made of these profiles in several ways.
 
@@ -111,12 +121,13 @@ class Exam:
             held_HD: profiles of the items held out.
             ways: λ of the ridge users and a ranker, if any, by what the choice is called.
             k: cutoff.
+            lexical_width: leading dimensions of the profiles that hold words.
 
         Returns:
             Choice -> list -> mark.
         """
         gram = gram_of(warm_WD)
-        ridges = {ridge_lambda: Ridge(gram, ridge_lambda) for ridge_lambda, _ in ways.values()}
+        ridges = {ridge_lambda: Ridge(gram, ridge_lambda, lexical_width) for ridge_lambda, _ in ways.values()}
         both_ID = np.concatenate([warm_WD, held_HD])
         item_ids = [self.rest.item_ids[row] for row in (*self.warm, *self.held)]
         places = {choice: ranker.places(item_ids) for choice, (_, ranker) in ways.items() if ranker}
@@ -201,7 +212,7 @@ def _exam(
         if len(users):
             met = csr_array(met_UW[users])
             excluded_UE = np.empty((len(users), 0), np.int64) if name == COLD else padded(met)
-            asked[name] = _Asked(met, padded(csr_array(wanted_UC[users])), excluded_UE)
+            asked[name] = Asked(users, met, padded(csr_array(wanted_UC[users])), excluded_UE)
     if not asked:
         return None
     return Exam(Shop(shop.item_ids, shop.texts, shop.vectors_IL, known_UI), warm, held, asked)

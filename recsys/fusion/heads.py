@@ -7,13 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.encoders.head import BLOCK_ROWS, Kernel, KernelHead
+from recsys.encoders.head import BLOCK_ROWS, Kernel, KernelHead, Words
 from recsys.encoders.tfidf import TfidfEncoder, fit_tfidf
 from recsys.errors import EncoderError
-from recsys.fusion.directions import Directions, find_directions
+from recsys.fusion.directions import Directions, find_directions, own_directions
 from recsys.fusion.exams import Shop
 from recsys.fusion.params import FusionParams
 from recsys.fusion.smoothing import smoothed
+from recsys.fusion.words import share_of, words_projection, words_ratio
+from recsys.profiles.users import Ridge, gram_of
 
 ALONE = "encoder alone"
 # Shape suffixes: U users, I items, L width of the base encoder, M landmarks, N texts, D directions.
@@ -25,8 +27,10 @@ class Recipe:
 
     lexical_share: float | None
     """None: no head, the base encoder's own vectors were better."""
-    metric_power: float
+    metric_power: float | None
+    """None: directions are those in which texts differ, not those that users need."""
     ridge_lambda: float
+    """Of the dimensions that hold no words apart; what users get is `lambda_of`."""
     ndcg: float | None
     """ndcg@k on the items held out; None where nobody could be asked."""
     tried: Mapping[str, float]
@@ -40,6 +44,22 @@ class Recipe:
     lists: Mapping[str, float] = field(default_factory=dict)
     """ndcg@k of the lists warm, tail and mixed, as chosen, `by profiles alone` and `by the encoder alone`; empty where
     nobody was asked."""
+
+    words_weight: float = 0.0
+    """How much words count that have dimensions of their own, in deviations of the other scores; 0: they have none."""
+
+    def lambda_of(self, head: KernelHead) -> float:
+        """λ of ridge users over its profiles: words take their share of the length."""
+        return self.ridge_lambda * (1 - head.words.share) if head.words else self.ridge_lambda
+
+    @property
+    def sentence(self) -> str:
+        """The choice, for people."""
+        if self.lexical_share is None:
+            return f"encoder alone, λ = {self.ridge_lambda:g}"
+        power = "untaught" if self.metric_power is None else f"metric power {self.metric_power:g}"
+        apart = f", words apart with weight {self.words_weight:g}" if self.words_weight else ""
+        return f"head with {self.lexical_share:.0%} words in its kernel, {power}{apart}, λ = {self.ridge_lambda:g}"
 
     @property
     def alone(self) -> float | None:
@@ -82,14 +102,44 @@ def learn_head(shop: Shop, recipe: Recipe, params: FusionParams) -> KernelHead:
         ValueError: the recipe is to have no head, or there are no words.
         TrainingError: the kernel is degenerate, or nobody met anything.
     """
-    if recipe.lexical_share is None:
-        raise ValueError("this recipe has no head")
     ground = survey(shop, params)
     if ground is None:
         raise ValueError("no text of the shop has a word")
-    learned = learn(ground, recipe.lexical_share, params)
-    projection_MD = learned.directions.axes_MD * learned.directions.stretch(recipe.metric_power)
-    return KernelHead(learned.kernel, ground.words_MV, ground.vectors_ML, projection_MD)
+    return head_of(shop, ground, recipe, params)
+
+
+def head_of(shop: Shop, ground: Ground, recipe: Recipe, params: FusionParams) -> KernelHead:
+    """The same where the shop has been surveyed already."""
+    if recipe.lexical_share is None:
+        raise ValueError("this recipe has no head")
+    learned = learn(ground, recipe.lexical_share, params, recipe.metric_power is not None)
+    stretch_D = learned.directions.stretch(recipe.metric_power or 0.0)
+    projection_MD = learned.directions.axes_MD * stretch_D
+    words = None
+    if recipe.words_weight > 0:
+        projection_MD = projection_MD[:, : params.meaning_width]
+        words = _words(shop, ground, learned, stretch_D, recipe, params)
+    return KernelHead(learned.kernel, ground.words_MV, ground.vectors_ML, projection_MD, words)
+
+
+def _words(
+    shop: Shop,
+    ground: Ground,
+    learned: Learned,
+    stretch_D: NDArray[np.float32],
+    recipe: Recipe,
+    params: FusionParams,
+) -> Words | None:
+    """Words apart, with their share; None where they tell no items apart."""
+    warm, width = shop.warm, params.meaning_width
+    words_MW = words_projection(ground.words_MV, params.words_width - 1, params.seed)
+    words_WW = words_of(shop, ground, words_MW, warm)
+    meaning_WD = profiles(coordinates(shop, ground, learned, warm)[:, :width], stretch_D[:width])
+    ridge = Ridge(gram_of(meaning_WD), recipe.ridge_lambda)
+    ratio = words_ratio(csr_array(shop.histories_UI[:, warm]), words_WW, meaning_WD, ridge, params.seed)
+    if ratio == 0:
+        return None
+    return Words(words_MW, share_of(ratio * recipe.words_weight, recipe.ridge_lambda))
 
 
 def survey(shop: Shop, params: FusionParams) -> Ground | None:
@@ -110,15 +160,30 @@ def survey(shop: Shop, params: FusionParams) -> Ground | None:
     return Ground(landmarks, lexical, words_MV, shop.vectors_IL[landmarks], tastes_UM)
 
 
-def learn(ground: Ground, share: float, params: FusionParams) -> Learned:
-    """The directions for one lexical share."""
+def learn(ground: Ground, share: float, params: FusionParams, by_users: bool = True) -> Learned:
+    """The directions for one lexical share, those that users need or those in which texts differ."""
     kernel = Kernel(ground.lexical, share, params.gamma)
     n = len(ground.vectors_ML)
     kernel_MM = np.empty((n, n), np.float32)
     for part, block in _compared(kernel, ground, ground.words_MV, ground.vectors_ML):
         kernel_MM[part] = block
+    if not by_users:
+        return Learned(kernel, own_directions(kernel_MM, params.width, params.seed))
     found = find_directions(kernel_MM, ground.tastes_UM, params.kernel_lambda, params.width, params.seed)
     return Learned(kernel, found)
+
+
+def words_of(
+    shop: Shop, ground: Ground, words_MW: NDArray[np.float32], rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """The dimensions of words of some texts, [len(rows), W], before they get their share."""
+    words_NV = csr_array(ground.lexical.encode([shop.texts[row] for row in rows]))
+    words_VM = csr_array(ground.words_MV.T)
+    made_NW = np.empty((len(rows), words_MW.shape[1]), np.float32)
+    for start in range(0, len(rows), BLOCK_ROWS):
+        part = slice(start, start + BLOCK_ROWS)
+        made_NW[part] = csr_array(words_NV[part] @ words_VM) @ words_MW
+    return made_NW
 
 
 def coordinates(shop: Shop, ground: Ground, learned: Learned, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array
 
+from recsys.encoders.head import KernelHead
 from recsys.fusion.exams import Shop
 from recsys.fusion.heads import Recipe
 from recsys.fusion.params import FusionParams
@@ -37,13 +38,14 @@ HALF = 20.0
 
 
 def learn_item_weights(
-    shop: Shop, profiles_ID: NDArray[np.float32], recipe: Recipe, params: FusionParams
+    shop: Shop, profiles_ID: NDArray[np.float32], head: KernelHead, recipe: Recipe, params: FusionParams
 ) -> ItemWeights | None:
     """Learn the ranker that validation chose, from the whole shop.
 
     Args:
         shop: what may be learned from.
-        profiles_ID: of its items, by the head that was learned from it; rows that nobody met are not read.
+        profiles_ID: of its items, by the head; rows that nobody met are not read.
+        head: that was learned from the shop.
         recipe: λ of the users, λ of the weights, power and lift.
         params: section `fusion`.
 
@@ -52,7 +54,8 @@ def learn_item_weights(
     """
     if recipe.ease_lambda is None:
         return None
-    together = met_together(shop, profiles_ID[shop.warm], recipe.ridge_lambda, params)
+    ridge_lambda = recipe.lambda_of(head)
+    together = met_together(shop, profiles_ID[shop.warm], ridge_lambda, params, head.lexical_width)
     if together is None:
         return None
     weights = item_weights(together, recipe.ease_lambda, params.weights_per_item)
@@ -80,7 +83,11 @@ class Together:
 
 
 def met_together(
-    shop: Shop, profiles_WD: NDArray[np.float32], ridge_lambda: float, params: FusionParams
+    shop: Shop,
+    profiles_WD: NDArray[np.float32],
+    ridge_lambda: float,
+    params: FusionParams,
+    lexical_width: int = 0,
 ) -> Together | None:
     """What weights of every λ and lift are learned from.
 
@@ -89,6 +96,8 @@ def met_together(
         profiles_WD: of its warm items, unit rows.
         ridge_lambda: λ of the ridge users.
         params: section `fusion`.
+        lexical_width: leading dimensions of the profiles that hold words: nothing was regressed there, so an item that
+            is left out scores by them as before.
 
     Returns:
         None where there are fewer than two items, or where people rather met what profiles do not say.
@@ -103,9 +112,12 @@ def met_together(
     inside = np.sort(np.argsort(-n_met_T, kind="stable")[: params.max_weighted_items])
     histories_US = csr_array(histories_UT[:, inside])
     profiles_SD = profiles_WD[order[inside]].astype(np.float64)
-    ridge = Ridge(gram_of(profiles_WD), ridge_lambda)
-    ridge_SS = ridge.weights(profiles_SD).astype(np.float64) @ profiles_SD.T
-    prior_SS = ridge_SS / (1 - np.diag(ridge_SS))
+    ridge = Ridge(gram_of(profiles_WD), ridge_lambda, lexical_width)
+    weights_SD = ridge.weights(profiles_SD).astype(np.float64)
+    words, others = slice(lexical_width), slice(lexical_width, None)
+    words_SS, ridge_SS = (weights_SD[:, part] @ profiles_SD[:, part].T for part in (words, others))
+    prior_SS = words_SS + ridge_SS / (1 - np.diag(ridge_SS))
+    ridge_SS += words_SS
     np.fill_diagonal(prior_SS, 0)
     gram_SS = (histories_US.T @ histories_US).toarray()
     scale = prior_scale(gram_SS, prior_SS)

@@ -12,6 +12,13 @@ class FusionParams(BaseModel):
 
     width: int = Field(ge=0)
     """Directions of a head, at most. 0: no head, profiles are the encoder's own."""
+    words_width: int = Field(ge=2)
+    """So many of them hold words apart where that is chosen, one of these brings profiles to unit length."""
+    words_weights: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
+    """How much words apart count beside the other dimensions, in deviations of the scores; validation chooses; 0: heads
+    hold no words apart."""
+    standard_errors: float = Field(ge=0)
+    """A head is taken whose gain on validation, less so many standard errors, is above 0."""
     lexical_shares: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(min_length=1)
     """Weights of the words' kernel beside the encoder's that validation chooses from, each in [0, 1)."""
     metric_powers: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
@@ -52,3 +59,8 @@ class FusionParams(BaseModel):
     """Users whose tastes find the directions, sampled by the seed where there are more."""
     seed: int = Field(ge=0)
     """Of everything random."""
+
+    @property
+    def meaning_width(self) -> int:
+        """Dimensions beside those of words, at least 1."""
+        return max(1, self.width - self.words_width)

@@ -3,6 +3,10 @@
 w = (XᵀX + λI)⁻¹ b with b = Σ x over the distinct items that the user likes. X holds the profiles of items that somebody
 likes, never of items that nobody could have clicked yet. b is made from the history when it is asked
 for, so a changed text rewrites no user.
+
+Where the leading dimensions of profiles hold words, a user is the plain sum there, w = b / λ, and the metric is learned
+from the other dimensions alone. A metric over both would take out of the words what the others say already, and what
+all items share moves with time. The first of these dimensions brings profiles to unit length: users have 0 there.
 """
 
 import hashlib
@@ -55,10 +59,14 @@ class Ridge:
     """[D, D], XᵀX."""
     ridge_lambda: float
     """λ > 0, in units of squared profile length."""
+    lexical_width: int = 0
+    """Leading dimensions that hold words, see `EncoderReference.lexical_width`."""
 
     @cached_property
     def _factor(self) -> NDArray[np.floating]:
-        return np.linalg.cholesky(self.gram + self.ridge_lambda * np.eye(len(self.gram)))
+        metric_DD = self.gram.copy()
+        metric_DD[: self.lexical_width] = metric_DD[:, : self.lexical_width] = 0
+        return np.linalg.cholesky(metric_DD + self.ridge_lambda * np.eye(len(metric_DD)))
 
     def weights(self, b_UD: NDArray[np.floating]) -> NDArray[np.float32]:
         """User profiles for sums of item profiles.
@@ -77,6 +85,7 @@ class Ridge:
         if b_UD.ndim != 2 or b_UD.shape[1] != len(self.gram):
             raise ValueError(f"b must be [U, {len(self.gram)}], got {list(b_UD.shape)}")
         solved_DU = cho_solve((self._factor, True), b_UD.T.astype(np.float64))
+        solved_DU[: min(1, self.lexical_width)] = 0
         return np.ascontiguousarray(solved_DU.T, dtype=np.float32)
 
 

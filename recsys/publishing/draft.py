@@ -30,6 +30,7 @@ from recsys.publishing.release import (
     HEADED,
     KEYED,
     WEIGHTED,
+    WORDED,
     File,
     LandedFile,
     Manifest,
@@ -135,8 +136,10 @@ def gather(
     return Draft(manifest, hasher.sources)
 
 
-def _format(reference: EncoderReference, key_check: str | None) -> Literal[1, 2, 3, 4]:
+def _format(reference: EncoderReference, key_check: str | None) -> Literal[1, 2, 3, 4, 5]:
     """The oldest format that says all of it."""
+    if reference.lexical_width:
+        return WORDED
     if key_check:
         return KEYED
     return WEIGHTED if reference.item_weights else HEADED if reference.has_head else FORMAT

@@ -250,7 +250,8 @@ class Release:
     @cached_property
     def _ridge(self) -> Ridge:
         growth = self._weighted.growth if self._weighted else 1
-        return Ridge(self._profiles.gram(), self.manifest.users.ridge_lambda * growth)
+        ridge_lambda, encoder = self.manifest.users.ridge_lambda * growth, self.manifest.encoder
+        return Ridge(self._profiles.gram(), ridge_lambda, encoder.lexical_width)
 
     @cached_property
     def _weighted(self) -> WeightedSearcher | None:
@@ -305,6 +306,10 @@ class Release:
         return row
 
     def _best(self, query_1D: NDArray[np.floating], k: int, exclude: set[int]) -> list[Scored]:
+        query_1D = np.array(query_1D)
+        query_1D[:, : min(1, self.manifest.encoder.lexical_width)] = (
+            0  # it only brings profiles to unit length
+        )
         found = self._profiles.searcher.search(query_1D, k, exclude=[exclude])
         pairs = zip(found.rows_QK[0].tolist(), found.scores_QK[0].tolist(), strict=True)
         return self._named([(row, score) for row, score in pairs if row != PAD])

@@ -76,7 +76,7 @@ def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Dra
             "decision": ours.manifest.decision or _same_encoder(ours.manifest, theirs, theirs.decision),
             "index_recall": min((s.index.recall for s in segments), default=1.0),
             "pseudonym_key_check": key_check,
-            "format": KEYED if key_check else ours.manifest.format,
+            "format": max(KEYED, ours.manifest.format) if key_check else ours.manifest.format,
         }
     )
     draft = draft.model_copy(update={"provenance": _provenance(draft, theirs)})

@@ -19,6 +19,8 @@ WEIGHTED: Literal[3] = 3
 """Format of a release that ranks by item weights."""
 KEYED: Literal[4] = 4
 """Format of a release that says which key made its pseudonyms."""
+WORDED: Literal[5] = 5
+"""Format of a release in whose profiles leading dimensions hold words: users are learned otherwise there."""
 DOT, BY_ITEM_WEIGHTS = {"name": "dot"}, {"name": "item_weights"}
 """Rankers: the inner product as it is, or corrected by the item weights among the encoder's files."""
 RELEASE_ID = re.compile(r"[0-9]{6,12}-[0-9a-f]{10}")
@@ -147,7 +149,7 @@ class Provenance(Frozen):
 class Manifest(Frozen):
     """One release. No clock and no address in it: the same content under the same parent is the same release."""
 
-    format: Literal[1, 2, 3, 4] = FORMAT
+    format: Literal[1, 2, 3, 4, 5] = FORMAT
     sequence: Count
     parent: ReleaseId | None
     preprocessing: Preprocessing
@@ -200,7 +202,7 @@ class Manifest(Frozen):
             plain = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise ReleaseError(f"the manifest of release {release} is not JSON", remedy=remedy) from error
-        refuse_newer(plain, f"release {release}", KEYED)
+        refuse_newer(plain, f"release {release}", WORDED)
         try:
             found = cls.model_validate(plain)
         except ValidationError as error:

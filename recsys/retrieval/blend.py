@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.retrieval.ease_prior import MAX_PRACTICE_ITEMS, EaseSettings, choose_ease, learn_ease
+from recsys.retrieval.plain_blend import measured, warm_sample
 from recsys.retrieval.popular import ByItem
 from recsys.retrieval.practice import Practice, practices
 from recsys.retrieval.recaller import Known, Recaller
@@ -26,7 +27,6 @@ FROM = (1, 5, 20)
 GRID = (0.5, 0.0, 0.25, 0.75, 1.0)
 """Weights tried; the first is where the search starts and what stays where nothing can be chosen."""
 ROUNDS = 2
-SAMPLE = 1000
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,9 @@ def blend(known: Known, asked: Sequence[Practice] | None = None) -> Blend | ByIt
     weight_B = _chosen([_heard(one, settings) for one in asked]) if asked else _constant()
     parts = (ridge_users(known), learn_ease(known, settings))
     chosen = {f"weight from {n} on": float(one) for n, one in zip((0, *FROM), weight_B, strict=True)}
-    return Blend(parts, weight_B[_buckets(known)], _sample(known), known.warm, chosen | dict(parts[1].chosen))
-
-
-def measured(
-    part: Recaller, users: NDArray[np.int64], candidates: NDArray[np.int64], sample_N: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Scores in deviations from the mean of the user's scores over the sample; a constant is 0."""
-    over_UN = np.asarray(part.scores(users, sample_N), np.float64)
-    mean_U1, deviation_U1 = over_UN.mean(axis=1, keepdims=True), over_UN.std(axis=1, keepdims=True)
-    scores_UC = (part.scores(users, candidates) - mean_U1) / np.where(deviation_U1 > 0, deviation_U1, 1)
-    return np.asarray(scores_UC, np.float32)
+    return Blend(
+        parts, weight_B[_buckets(known)], warm_sample(known), known.warm, chosen | dict(parts[1].chosen)
+    )
 
 
 @dataclass(frozen=True)
@@ -88,7 +80,7 @@ class _Heard:
 
 
 def _heard(practice: Practice, settings: EaseSettings) -> _Heard:
-    known, sample_N = practice.known, _sample(practice.known)
+    known, sample_N = practice.known, warm_sample(practice.known)
     ridge_UC, ease_UC = (
         measured(part, practice.users, practice.candidates, sample_N)
         for part in (ridge_users(known), learn_ease(known, settings, MAX_PRACTICE_ITEMS))
@@ -113,11 +105,6 @@ def _chosen(heard: Sequence[_Heard]) -> NDArray[np.float32]:
 
 def _buckets(known: Known) -> NDArray[np.int64]:
     return np.asarray(np.searchsorted(np.array(FROM), known.n_met_I, side="right"), np.int64)
-
-
-def _sample(known: Known) -> NDArray[np.int64]:
-    drawn = np.random.default_rng([known.seed, 3]).permutation(known.warm)
-    return np.sort(drawn[:SAMPLE])
 
 
 def _constant() -> NDArray[np.float32]:

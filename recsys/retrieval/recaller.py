@@ -29,6 +29,8 @@ class Known:
     """1 where a user met an item before the cut."""
     ridge_lambda: float
     seed: int
+    lexical_width: int = 0
+    """Leading dimensions of the profiles that hold words, see `EncoderReference.lexical_width`."""
 
     @cached_property
     def n_met_I(self) -> NDArray[np.int64]:

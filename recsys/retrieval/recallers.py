@@ -10,6 +10,7 @@ from recsys.retrieval.blend import blend
 from recsys.retrieval.centroid import encoder_centroid, tfidf_centroid
 from recsys.retrieval.chance import random_order
 from recsys.retrieval.ease_prior import ease_prior
+from recsys.retrieval.plain_blend import plain_blend
 from recsys.retrieval.popular import popular
 from recsys.retrieval.rbf_ridge import rbf_ridge
 from recsys.retrieval.recaller import Known, Recaller
@@ -24,6 +25,7 @@ RECALLERS: dict[str, Callable[[Known], Recaller]] = {
     "tfidf_centroid": tfidf_centroid,
     "encoder_centroid": encoder_centroid,
     "ridge": ridge_users,
+    "plain_blend": plain_blend,
     "rbf_ridge": rbf_ridge,
     "als_map": als_map,
     "ease_prior": ease_prior,

@@ -28,5 +28,5 @@ class RidgeUsers:
 def ridge_users(known: Known) -> RidgeUsers:
     """The Gram matrix is learned from warm items alone: nobody could have met the others."""
     warm = known.warm
-    ridge = Ridge(gram_of(known.vectors_ID[warm]), known.ridge_lambda)
+    ridge = Ridge(gram_of(known.vectors_ID[warm]), known.ridge_lambda, known.lexical_width)
     return RidgeUsers(ridge, known.vectors_ID, known.histories_UI.astype(np.float64), warm)

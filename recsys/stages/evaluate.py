@@ -102,6 +102,7 @@ def load_holdout(split: Split, settings: Settings, at: Artifacts) -> Holdout:
         settings.users.lambda_of(champion),
         settings.evaluate.seed,
         _item_weights(champion, at),
+        champion.lexical_width,
     )
 
 
@@ -129,7 +130,12 @@ def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Arti
         challenger, at.finetune / "packed", at.encoders
     )  # DVC may have brought it from another machine
     return with_profiles(
-        holdout, split, segments, settings.users.lambda_of(challenger), _item_weights(challenger, at)
+        holdout,
+        split,
+        segments,
+        settings.users.lambda_of(challenger),
+        _item_weights(challenger, at),
+        challenger.lexical_width,
     )
 
 
@@ -186,7 +192,8 @@ def _learn_siblings(
             one.reference, holdout.known.texts, settings, at, at.var / "siblings"
         )  # nobody asks for them elsewhere: they go with the workspace
         ridge_lambda = settings.users.lambda_of(one.reference)
-        seen = with_vectors(holdout, vectors_ID, ridge_lambda, _item_weights(one.reference, at))
+        weights, width = _item_weights(one.reference, at), one.reference.lexical_width
+        seen = with_vectors(holdout, vectors_ID, ridge_lambda, weights, width)
         yield learn_served(seen.known, seen.item_ids, seen.item_weights)
 
 

@@ -1,6 +1,7 @@
 """Stage `finetune`: train a challenger on the split's training side, cold items held out again to know when to stop."""
 
 import hashlib
+import json
 import os
 import shutil
 from dataclasses import astuple, dataclass
@@ -20,7 +21,7 @@ from recsys.catalogue.split import Split
 from recsys.encoders import EncoderReference, pack_encoder
 from recsys.encoders.reference import REFERENCE
 from recsys.encoders.source import TOKENIZER, find_source, source_files
-from recsys.evaluation.cold_start import cold_folds
+from recsys.evaluation.folds import cold_folds, dates_of
 from recsys.evaluation.seen import hash_rule, identity
 from recsys.features.text import SCHEMA, feature_files
 from recsys.fusion.challenger import fuse
@@ -245,7 +246,12 @@ def _fuse(
     # a head is chosen on more of them.
     folds: tuple[NDArray[np.int64], ...] = (found.held_rows,)
     if tuned.trained is None or tuned.trained.best.epoch == 0:
-        folds = cold_folds(found.item_ids, np.arange(len(found.item_ids)), params.seed)
+        times = {**found.times, **_dates(at, found)}
+        held = cold_folds(found.item_ids, np.arange(len(found.item_ids)), params.seed, times)
+        say(
+            f"held out to choose by: {', '.join(f'{len(rows):,} items by {kind}' for kind, rows in held.items())}"
+        )
+        folds = tuple(held.values())
     # Under a head nobody asks for a trained base's vectors again: they are kept until the run ends well, should it be
     # killed before.
     is_asked_again = params.layers == "none" or settings.fusion.width == 0
@@ -261,6 +267,20 @@ def _fuse(
         params.k,
         params.max_validation_users,
         say,
+    )
+
+
+def _dates(at: Artifacts, found: TrainingSet) -> dict[str, NDArray[np.float64]]:
+    """When items came out by their own attributes, in the version that judging uses."""
+    rows = [part.rows().select(["part", "line", "attributes"]) for part in list_parts(at.data, CATALOGUE)]
+    table = pa.concat_tables([CATALOGUE_SCHEMA.empty_table().select(["part", "line", "attributes"]), *rows])
+    columns = (table[name].to_pylist() for name in ("part", "line", "attributes"))
+    said = {(part, line): attributes for part, line, attributes in zip(*columns, strict=True)}
+    named = [json.loads(said.get(place) or "{}") for place in found.places]
+    names = sorted({name for one in named for name in one})
+    texts = {name: [None if one.get(name) is None else str(one[name]) for one in named] for name in names}
+    return dates_of(
+        {name: pa.chunked_array([pa.array(values, pa.string())]) for name, values in texts.items()}
     )
 
 

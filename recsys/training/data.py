@@ -1,5 +1,6 @@
 """What training may see: the items of the split's training pairs, some of them held out again, cold, for validation."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,7 @@ from scipy.sparse import csr_array
 
 from recsys.catalogue.split import Split, hash_share
 from recsys.errors import ArtifactMissing, ConfigError
+from recsys.evaluation.folds import first_times, newest, times_of
 from recsys.retrieval.histories import only_items
 
 # Shape suffixes: U users, I items, E items learned from.
@@ -35,6 +37,8 @@ class TrainingSet:
     """1 where a user met an item of the validation slice."""
     is_held_I: NDArray[np.bool_]
     """The validation slice: cold within training, its pairs are in no history."""
+    times: Mapping[str, NDArray[np.float64]]
+    """When items were new, by kind, see `evaluation.folds.cold_folds`."""
 
     @cached_property
     def fit_rows(self) -> NDArray[np.int64]:
@@ -68,8 +72,9 @@ def make_training_set(split: Split, versions: pa.Table, validation_share: float,
     Args:
         split: only its training side is read, and which version of a text counts.
         versions: rows of the features: part, line, text.
-        validation_share: share of the training items that is held out cold.
-        seed: salts the hash that chooses them.
+        validation_share: share of the training items that is held out cold: the newest by their first interaction, or
+            by their first text; random ones where neither tells new from old.
+        seed: salts the hash that chooses random ones.
 
     Returns:
         The training set; the same for any order of rows.
@@ -87,7 +92,8 @@ def make_training_set(split: Split, versions: pa.Table, validation_share: float,
     item_ids = tuple(sorted(pc.unique(train["item_id"]).to_pylist()))
     users = tuple(sorted(pc.unique(train["user"]).to_pylist()))
     pairs_UI = _matrix(train, users, item_ids)
-    held_I = np.array([hash_share(seed, "validation", item) < validation_share for item in item_ids], bool)
+    times = _times(train, versions, users, item_ids, pairs_UI)
+    held_I = _held(item_ids, times, validation_share, seed)
     fit_UI, held_UI = only_items(pairs_UI, ~held_I), only_items(pairs_UI, held_I)
     n_users = int((np.diff(fit_UI.indptr) > 1).sum())
     if n_users < MIN_USERS:
@@ -96,7 +102,35 @@ def make_training_set(split: Split, versions: pa.Table, validation_share: float,
             remedy="land more interactions, or lower finetune.validation_share",
         )
     texts, places = _texts(item_ids, split.items, versions)
-    return TrainingSet(item_ids, texts, places, users, fit_UI, held_UI, held_I)
+    return TrainingSet(item_ids, texts, places, users, fit_UI, held_UI, held_I, times)
+
+
+def _times(
+    train: pa.Table,
+    versions: pa.Table,
+    users: tuple[str, ...],
+    item_ids: tuple[str, ...],
+    pairs_UI: csr_array,
+) -> dict[str, NDArray[np.float64]]:
+    rows, columns = (
+        pc.index_in(train[name], value_set=pa.array(ids, pa.string())).to_numpy()
+        for name, ids in (("user", users), ("item_id", item_ids))
+    )
+    met = first_times(rows, columns, times_of(train["timestamp"]), pairs_UI)
+    first = versions.group_by("item_id").aggregate([("updated_at", "min")])
+    place = pc.index_in(pa.array(item_ids, pa.string()), value_set=first["item_id"].combine_chunks())
+    return {"first interaction": met, "first text": times_of(first["updated_at_min"].take(place))}
+
+
+def _held(
+    item_ids: tuple[str, ...], times: Mapping[str, NDArray[np.float64]], share: float, seed: int
+) -> NDArray[np.bool_]:
+    """The newest share by the first kind of time that tells new from old, else a random one."""
+    for times_I in times.values():
+        rows = newest(item_ids, np.arange(len(item_ids)), seed, times_I, share)
+        if rows is not None:
+            return np.isin(np.arange(len(item_ids)), rows)
+    return np.array([hash_share(seed, "validation", item) < share for item in item_ids], bool)
 
 
 def _matrix(pairs: pa.Table, users: tuple[str, ...], item_ids: tuple[str, ...]) -> csr_array:

@@ -62,10 +62,31 @@ def test_the_page_says_who_wins(low, high, word):
 
 
 def test_a_page_with_gaps_says_so_and_shows_what_there_is():
-    page = quality_page.page({ROW.key: ROW})
+    page = quality_page.page({ROW.key: ROW}, quality_page.Kept("", {}))
     assert f"{len(all_keys()) - 1} of {len(all_keys())} rows are missing" in page
     assert "| Heater | 0.2000 [0.1000, 0.3000] |" in page and "alpha 1e-05, steps 300" in page
     assert "not run yet" in page
+
+
+def test_a_protocol_that_was_not_run_here_stays_as_it_was_published():
+    kept = quality_page.Kept(
+        "## CiteULike D\n\n| old | table |\n\n## CiteULike G\n", {"citeulike_D_recall@100": 0.7}
+    )
+    ours = replace(ROW, method=OURS)
+    page = quality_page.page({ours.key: ours}, kept)
+    assert page.count("Kept as it was published") == 1
+    section = page[page.index("## CiteULike D\n") : page.index("## CiteULike G\n")]
+    assert "Kept as it was published" in section and "| old | table |" in section
+    assert "| CiteULike D | recall@100 |" in page and "| 0.7000 |" in page
+    again = quality_page.page({ROW.key: ROW}, quality_page.Kept(page, kept.figures))
+    assert again[again.index("## CiteULike D\n") :].split("\n## ")[0].strip() == section.strip()
+
+
+def test_each_row_of_a_table_names_its_commits():
+    page = quality_page.page(
+        {ROW.key: ROW, **{(one := replace(ROW, seed=2, commit="def")).key: one}}, quality_page.Kept("", {})
+    )
+    assert "| 2 | `abc`, `def` |" in page
 
 
 def test_the_time_left_goes_by_what_each_method_took():

@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 
 from recsys.encoders import EncoderReference, open_encoder, verify_packed
 from recsys.encoders.fused import pack_fused
-from recsys.encoders.head import Kernel, KernelHead
+from recsys.encoders.head import Kernel, KernelHead, Words
 from recsys.encoders.reference import adopt_packed
 from recsys.encoders.tfidf import fit_tfidf
 from recsys.errors import EncoderError
@@ -15,13 +15,16 @@ from recsys.errors import EncoderError
 TEXTS = ["red chair", "red table", "blue chair", "blue lamp", "green lamp", "old green chair"]
 
 
-def make_head(dim, width=5, share=0.4):
+def make_head(dim, width=5, share=0.4, words_share=None):
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(6, dim)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     kernel = Kernel(fit_tfidf(TEXTS), share, 2.0)
     words = csr_array(kernel.lexical.encode(TEXTS))
-    return KernelHead(kernel, words, vectors, rng.normal(size=(6, width)).astype(np.float32))
+    projection = rng.normal(size=(6, width)).astype(np.float32)
+    left, sizes, _ = np.linalg.svd(words.toarray(), full_matrices=False)
+    apart = None if words_share is None else Words((left / sizes)[:, :4].astype(np.float32), words_share)
+    return KernelHead(kernel, words, vectors, projection, apart)
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +47,9 @@ def test_a_profile_is_the_comparison_with_the_landmarks_times_the_matrix(vectors
     np.testing.assert_allclose(found, raw / np.linalg.norm(raw), atol=1e-5)
 
 
-def test_a_profile_has_the_same_bits_alone_and_in_any_batch(vectors, texts):
-    head = make_head(8)
+@pytest.mark.parametrize("words_share", [None, 0.3])
+def test_a_profile_has_the_same_bits_alone_and_in_any_batch(vectors, texts, words_share):
+    head = make_head(8, words_share=words_share)
     together = head.profiles(texts, vectors)
     for row in (0, 31, 255, 256, 599):
         np.testing.assert_array_equal(
@@ -54,8 +58,35 @@ def test_a_profile_has_the_same_bits_alone_and_in_any_batch(vectors, texts):
     np.testing.assert_array_equal(head.profiles(texts[::-1], vectors[::-1])[::-1], together)
 
 
-def test_a_saved_head_makes_the_same_profiles(vectors, texts, tmp_path):
-    head = make_head(8)
+def test_words_apart_keep_the_inner_products_of_tfidf_rows_and_take_their_share(vectors):
+    head, plain = make_head(8, words_share=0.3), make_head(8)
+    assert head.lexical_width == 5 and head.dim == 10 and plain.lexical_width == 0
+    found, rest = head.profiles(TEXTS, vectors[:6]), plain.profiles(TEXTS, vectors[:6])
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(found[:, 5:], np.sqrt(0.7) * rest, atol=1e-6)
+    rows = head.kernel.lexical.encode(TEXTS).toarray()
+    best = np.linalg.svd(rows, full_matrices=False)
+    nearest = (best.U[:, :4] * best.S[:4] ** 2) @ best.U[:, :4].T  # of all matrices of rank 4, to rows rowsᵀ
+    np.testing.assert_allclose(found[:, 1:5] @ found[:, 1:5].T, 0.3 * nearest, atol=1e-5)
+
+
+def test_a_text_without_known_words_has_none_and_still_unit_length(vectors):
+    found = make_head(8, words_share=0.3).profiles(["zebra"], vectors[:1])[0]
+    assert (found[1:5] == 0).all() and found[0] == pytest.approx(np.sqrt(0.3))
+    assert np.linalg.norm(found) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, float("nan")])
+def test_a_share_of_words_out_of_range_is_refused(share, tmp_path):
+    _, said = make_head(8, words_share=0.3).save(tmp_path)
+    said.write_text(json.dumps(json.loads(said.read_text("utf-8")) | {"words_share": share}), "utf-8")
+    with pytest.raises(EncoderError, match="words_share"):
+        KernelHead.load(tmp_path)
+
+
+@pytest.mark.parametrize("words_share", [None, 0.3])
+def test_a_saved_head_makes_the_same_profiles(vectors, texts, tmp_path, words_share):
+    head = make_head(8, words_share=words_share)
     names = [path.name for path in head.save(tmp_path)]
     assert names == ["head.npz", "head.json"]
     again = KernelHead.load(tmp_path)
@@ -159,8 +190,8 @@ def test_a_head_of_a_newer_version_is_refused_and_one_of_the_first_is_read(tmp_p
     head = make_head(8)
     _, said = head.save(tmp_path)
     words = json.loads(said.read_text("utf-8"))
-    said.write_text(json.dumps(words | {"version": 3}), "utf-8")
-    with pytest.raises(EncoderError, match="newest known is 2"):
+    said.write_text(json.dumps(words | {"version": 4}), "utf-8")
+    with pytest.raises(EncoderError, match="newest known is 3"):
         KernelHead.load(tmp_path)
     said.write_text(json.dumps(words | {"version": 1}), "utf-8")
     first = KernelHead.load(tmp_path)

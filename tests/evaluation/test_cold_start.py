@@ -106,16 +106,6 @@ def test_lists_are_as_long_as_there_are_cold_items(world):
     assert rank_cold(task, vectors, 1.0, 150).num_rows == len(task.users) * 10
 
 
-def test_a_fifth_of_the_warm_items_is_held_out_by_hash_three_times_where_few_are_warm(world):
-    task, _ = world
-    folds = task.folds(1)
-    assert len(folds) == 3 and len({tuple(fold) for fold in folds}) == 3
-    for held in folds:
-        assert 0 < len(held) < len(task.warm) / 2 and set(held) < set(task.warm)
-    assert [fold.tolist() for fold in task.folds(1)] == [fold.tolist() for fold in folds]
-    assert task.folds(2)[0].tolist() != folds[0].tolist()
-
-
 TOPICS = {
     "item_id": ["a", "b", "d"],
     "title": ["thing"] * 3,

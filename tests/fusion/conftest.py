@@ -12,6 +12,9 @@ WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron",
 def fusion_params():
     return FusionParams(
         width=12,
+        words_width=6,
+        words_weights=(0.0, 1.0),
+        standard_errors=1.0,
         lexical_shares=(0.3,),
         metric_powers=(0.0, 0.75),
         gamma=2.0,

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recsys.fusion.choosing import choose_item_weights, choose_recipe
+from recsys.fusion.choosing import choose_recipe
 from recsys.fusion.exams import Shop
 from recsys.fusion.heads import Recipe, learn_head
 from recsys.fusion.item_weights import HALF, balanced, item_weights, learn_item_weights, met_together
+from recsys.fusion.weighing import choose_item_weights
 
 HELD = np.arange(3, 120, 4)
 LAMBDAS = (0.3, 1.0, 3.0)
@@ -178,8 +179,9 @@ def test_item_weights_are_chosen_where_clicks_tell_what_texts_do_not(secretive, 
     recipe = choose_item_weights(secretive, HELD, PLAIN, narrow, 1.0, 5, 500)
     assert recipe.ease_lambda in narrow.ease_lambdas and recipe.lift in narrow.lifts
     assert recipe.lists["warm"] > 1.5 * recipe.lists["warm by profiles alone"]
-    profiles = learn_head(secretive, recipe, narrow).profiles(secretive.texts, secretive.vectors_IL)
-    ranker = learn_item_weights(secretive, profiles, recipe, narrow)
+    head = learn_head(secretive, recipe, narrow)
+    profiles = head.profiles(secretive.texts, secretive.vectors_IL)
+    ranker = learn_item_weights(secretive, profiles, head, recipe, narrow)
     assert ranker.factor_T.mean() == pytest.approx(1 / recipe.lift) and len(ranker.digests_T) == 120
 
 
@@ -188,7 +190,7 @@ def test_a_lift_that_spoils_mixed_lists_is_refused_with_its_weights(shop, fusion
     recipe = choose_item_weights(shop, HELD, PLAIN, params, 1.0, 5, 500)
     assert recipe.ease_lambda is None and recipe.lift == 1
     assert recipe.lists["mixed"] == recipe.lists["mixed by profiles alone"]
-    assert learn_item_weights(shop, shop.vectors_IL, recipe, params) is None
+    assert learn_item_weights(shop, shop.vectors_IL, learn_head(shop, recipe, params), recipe, params) is None
 
 
 def test_the_choice_is_among_all_that_was_tried(shop, fusion_params):

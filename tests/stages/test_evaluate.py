@@ -37,7 +37,9 @@ def test_champion_finds_tastes_that_chance_does_not(world):
     metrics = {name: scores.metrics for name, scores in cold.models.items()}
     assert metrics["champion"]["ndcg@20"] > metrics["random"]["ndcg@20"] + 0.2
     assert cold.margins["random"]["ndcg@20"].low > 0.1
-    assert set(metrics) == {"champion", "random", "same_category", "tfidf_centroid", "encoder_centroid"}
+    assert set(metrics) == {
+        "champion", "random", "same_category", "tfidf_centroid", "encoder_centroid", "plain_blend",
+    }  # fmt: skip
 
 
 def test_a_clean_split_has_no_leaks(world):

@@ -14,7 +14,7 @@ from recsys.catalogue.split import Split
 from recsys.encoders import EncoderReference, open_encoder
 from recsys.errors import ArtifactMissing, ConfigError
 from recsys.evaluation.report import Report
-from recsys.fusion.choosing import choose_item_weights
+from recsys.fusion.weighing import choose_item_weights
 from recsys.ranking.item_weights import ItemWeights
 from recsys.stages import evaluate, finetune, profiles, split
 from recsys.training.progress import TrainingProgress

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from recsys.catalogue.split import ITEMS_SCHEMA, PAIRS_SCHEMA, Split, SplitSummary
+from recsys.catalogue.split import ITEMS_SCHEMA, PAIRS_SCHEMA, TIME, Split, SplitSummary
 from recsys.settings import Settings
 from recsys.training.data import make_training_set
 from recsys.training.params import FinetuneParams
@@ -61,6 +61,7 @@ def make_split(pairs, texts, cut=None) -> tuple[Split, pa.Table]:
             "part": pa.array([row["part"] for row in items], pa.string()),
             "line": pa.array([row["line"] for row in items], pa.int64()),
             "text": pa.array([texts[row["item_id"]] for row in items], pa.string()),
+            "updated_at": pa.nulls(len(items), TIME),
         }
     )
     train = pa.Table.from_pylist(
