@@ -14,6 +14,8 @@ from demo.processes import DemoError
 POLL_S = 1.0
 QUIET_S = 600.0
 """Seconds without any sign of work after which a wait is given up."""
+MOST_QUIETS = 20
+"""After so many times that a wait is given up anyway: sweeps that find nothing to do look like work."""
 SLOW_S = 120.0
 """A task that runs longer than this is named."""
 GLYPHS = {
@@ -63,7 +65,7 @@ class Watch:
         Raises:
             WalkFailed: a task failed for good, or nothing has moved for too long.
         """
-        since, patience = time.monotonic(), Patience(quiet_s)
+        since, patience = time.monotonic(), Patience(quiet_s, most_s=MOST_QUIETS * quiet_s)
         with self.console.status(what) as status:
             while True:
                 running = self._look()
@@ -72,7 +74,8 @@ class Watch:
                     return passed
                 if patience.is_over(len(self.signs), seconds_of_commands(self.workspace)):
                     raise WalkFailed(
-                        f"{what}: nothing has moved for {quiet_s:.0f} s; running: {', '.join(running) or 'nothing'}"
+                        f"{what}: not done after {passed:.0f} s, nothing has moved for {patience.still_s:.0f} s; "
+                        f"running: {', '.join(running) or 'nothing'}"
                     )
                 self._tell_what_is_slow(running)
                 status.update(f"{what}: {', '.join(running) or 'waiting for Airflow'} ({passed:.0f} s)")

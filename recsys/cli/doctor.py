@@ -10,14 +10,13 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from recsys import dvc
 from recsys.artifacts import Artifacts
 from recsys.catalogue.misplaced import misplaced
 from recsys.catalogue.pseudonyms import MIN_KEY_CHARS, VARIABLE, Pseudonyms, require_same_key, trimmed
-from recsys.cli.context import console, print_json, workspace
+from recsys.cli.context import console, print_json, shown, workspace
 from recsys.errors import ConfigError, RecsysError, SwapLost
 from recsys.settings import Settings
 from recsys.storage import Storage, open_storage
@@ -278,7 +277,7 @@ def doctor(as_json: bool) -> None:
         for finding in findings:
             colour = {"ok": "green", "warn": "yellow", "fail": "red"}[finding.verdict]
             table.add_row(
-                finding.check, f"[{colour}]{finding.verdict}[/]", escape(finding.seen), escape(finding.remedy)
+                finding.check, f"[{colour}]{finding.verdict}[/]", shown(finding.seen), shown(finding.remedy)
             )
         console.print(table)
     if any(finding.verdict == "fail" for finding in findings):

@@ -133,3 +133,9 @@ def test_doctor_tells_another_key_and_blanks_around_the_right_one(shop, monkeypa
     assert finding()["verdict"] == "warn"
     monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", OTHER)
     assert (finding()["verdict"], "another key" in finding()["seen"]) == ("fail", True)
+
+
+def test_doctor_shows_what_somebody_named_as_it_is_and_moves_no_cursor(shop, monkeypatch):
+    monkeypatch.setenv("RECSYS_LANDING", str(shop.at.root / "a [bold]place[/]\x1b[2J"))
+    said = CliRunner().invoke(main, ["doctor"]).output
+    assert "[bold]place[/]" in said and "\x1b[2J" not in said
