@@ -44,13 +44,17 @@ class Attributes:
         there = {name: value for name, value in further.items() if not self._is_missing(value)}
         if not there:
             return "{}"
+        if any(_is_embedding(value) or self._is_long(value) for value in there.values()):
+            return self._of_each(there)
         try:
             found = _json(there)
         except _Unkeepable:
             found = ""
-        if found and len(found) <= self._max_chars and not any(map(_is_embedding, there.values())):
-            return found
-        return self._of_each(there)
+        return found if found and len(found) <= self._max_chars else self._of_each(there)
+
+    def _is_long(self, value: object) -> bool:
+        """Whether it is surely too long, without writing it: in a dictionary of parquet that costs nothing."""
+        return isinstance(value, str | list | dict) and len(value) > self._max_chars
 
     def _of_each(self, there: Mapping[str, Any]) -> str:
         sizes = {}
@@ -58,6 +62,8 @@ class Attributes:
             try:
                 if _is_embedding(value):
                     raise _Unkeepable("wrong_type", f"a list of more than {MAX_NUMBERS} numbers")
+                if self._is_long(value):
+                    raise _Unkeepable("text_too_long", "too long to keep")
                 sizes[name] = len(_json({name: value}))
             except _Unkeepable as why:
                 self._leave_out(name, why.reason, why.says)

@@ -85,6 +85,15 @@ def test_every_format_enters_as_the_same_rows(shop):
     became = shop.ingest()
     assert {name: became[f"catalogue/{name}"]["status"] for name in READ} == dict.fromkeys(READ, "accepted")
     assert shop.quarantined() == []
+    for name, note in {
+        "gzip.jsonl": "decompressed (gzip)",
+        "semicolon.csv": "columns are separated by a semicolon",
+        "index.csv": "column 1 has no name",
+        "mac.csv": "lines end in CR alone",
+        "utf-16.csv": "read as UTF-16",
+    }.items():
+        assert note in str(became[f"catalogue/{name}"]), name
+        assert note in shop.said
     items = shop.items()
     for row in ROWS:
         assert items[row["item_id"]]["title"] == row["title"]

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import resource
 import signal
 import threading
@@ -191,6 +192,21 @@ def test_what_earlier_files_left_in_memory_is_no_files_fault(apart):
         resource.prlimit(first, resource.RLIMIT_AS, (pages * resource.getpagesize(), now))
         assert reader.read_batch(apart.file(large, ".parquet"), CATALOGUE, NOW).n_landed == 20
         assert pid_of(reader) != first
+
+
+@pytest.mark.parametrize("column", ["title", "tags", "blurb"])
+def test_a_value_that_a_dictionary_repeats_never_fills_memory(apart, column):
+    values = pa.array(["x " * 2**19]).dictionary_encode().take(pa.array([0] * 600))
+    sink = io.BytesIO()
+    pq.write_table(
+        pa.table({"item_id": [str(n) for n in range(600)], "image": ["i"] * 600, column: values}), sink
+    )
+    with apart.reader(reader_memory_mb=256) as reader:  # the values take 600 MB
+        batch = reader.read_batch(apart.file(sink.getvalue(), ".parquet"), CATALOGUE, NOW)
+        peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid_of(reader)}/status").read_text())
+    assert batch.n_landed == 600
+    assert batch.table.nbytes < 2**20
+    assert int(peak[1]) < 250_000
 
 
 def test_an_intake_without_files_starts_no_process(apart):
