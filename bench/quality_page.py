@@ -93,7 +93,8 @@ CiteULike is read by titles only, the others by all their item text.
   Firstlight holds out the newest fifth of the warm items, by first interaction and by each column of dates, and random
   ones (three times where fewer than 5,000 items are warm) where there are none. It takes a head that is surely (mean
   less one standard error) better than the encoder alone and, where one is, than the plain blend; of those the one with
-  the largest lower bound of its gain in ndcg@20 + recall@100.
+  the largest lower bound of its gain in ndcg@20 + recall@100, or in ndcg@20 alone where 100 items are more than a fifth
+  of those held out.
 - **MovieLens-100K**: before 2026-11-28 its items had the column `awards`, known only after a film's release. Figures
   published until then (.4104 for Firstlight, .3820 for DropoutNet) read it and are too high; no row below does.
 - **Newest fifths of MovieLens-100K**: the judge does not know them; it is told positives and candidates and scores

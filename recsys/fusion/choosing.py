@@ -19,6 +19,8 @@ from recsys.retrieval.recaller import Known
 
 # Shape suffixes: U users of a fold, B users of a block, W warm items, H held-out items, D dimensions of meaning.
 BLEND = "plain blend"
+MOST_LISTED = 0.2
+"""Share of the candidates that long lists may hold where their recall counts: fuller ones tell little apart."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,9 @@ def choose_recipe(
     the paired difference in ndcg@k, less `standard_errors` of it, is above 0. No head is taken that is not surely
     better than the base vectors, and none that is not surely better than the plain blend where another is. Of those
     that are left the best has the largest such bound of ndcg@k + recall@5k over the better floor: short lists are
-    shown, long ones are what a ranker gets to choose from. The plain blend itself is no space of profiles; untaught
-    heads, which join words and meaning as it does, are tried beside those that users teach.
+    shown, long ones are what a ranker gets to choose from (they count where they hold no more than `MOST_LISTED` of
+    the candidates). The plain blend itself is no space of profiles; untaught heads, which join words and meaning as
+    it does, are tried beside those that users teach.
 
     Args:
         shop: the whole training side; held items' interactions are only asked for, never learned from.
@@ -93,8 +96,9 @@ def choose_recipe(
     for number, exam in enumerate(exams, 1):
         if len(exams) > 1:
             say(f"validation: fold {number} of {len(exams)}")
+        counted = np.array([1, LONG * k <= MOST_LISTED * len(exam.held)])
         for choice, figures_U2 in _examine(shop, exam, params, lambdas, alone, k, say):
-            tried.setdefault(choice, []).append(figures_U2)
+            tried.setdefault(choice, []).append(figures_U2 * counted)
     best = _surest(tried, params.standard_errors)
     ndcg = {one: round(_ndcg(figures), 6) for one, figures in tried.items()}
     return Recipe(

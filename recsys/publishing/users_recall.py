@@ -73,4 +73,4 @@ def _ridge(profiles: Profiles) -> Ridge:
     if packed is not None:
         file = next(file for file in manifest.files() if file.sha256 == packed.sha256)
         growth = ItemWeights.load(profiles.files.path(file)).growth(manifest.users.n_items)
-    return Ridge(profiles.gram(), manifest.users.ridge_lambda * growth)
+    return Ridge(profiles.gram(), manifest.users.ridge_lambda * growth, manifest.encoder.lexical_width)

@@ -114,3 +114,15 @@ def test_what_is_held_out_teaches_nothing_to_any_choice(shop, fusion_params):
         Shop(shop.item_ids, shop.texts, shop.vectors_IL, csr_array(met)), HELD, fusion_params.seed, 500
     )
     assert (exam.rest.histories_UI != other.rest.histories_UI).nnz == 0
+
+
+@pytest.mark.parametrize(("k", "counts"), [(1, True), (2, False)])
+def test_recall_counts_where_long_lists_hold_few_of_the_candidates(
+    shop, fusion_params, monkeypatch, k, counts
+):
+    seen = []
+    monkeypatch.setattr(
+        "recsys.fusion.choosing._surest", lambda tried, _: seen.append(tried) or _surest(tried, 1.0)
+    )
+    choose_recipe(shop, (HELD,), fusion_params, LAMBDAS, k, 500)  # 30 held out: lists of 5, or of 10
+    assert all((figures[0][:, 1] > 0).any() == counts for figures in seen[0].values())
