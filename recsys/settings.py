@@ -77,20 +77,21 @@ class Settings(BaseModel):
 
 def _explained(path: Path, error: ValidationError) -> ConfigError:
     """Name every fault; for keys that are missing show the lines to add, with the values that Firstlight comes with."""
-    faults, missing = [], []
+    faults, missing, unknown = [], [], []
     for fault in error.errors():
         place = ".".join(map(str, fault["loc"]))
         if fault["type"] == "missing":
             missing.append(tuple(map(str, fault["loc"])))
             faults.append(f"{place} is missing (this version of Firstlight needs it)")
         elif fault["type"] == "extra_forbidden":
+            unknown.append(place)
             faults.append(f"{place} is no key of this version of Firstlight{_alike(fault['loc'])}")
         else:
             faults.append(f"{place}: {fault['msg']}")
     remedy = "docs/reference.md lists every key with its bounds"
     if missing:
         remedy = "\n".join([f"add to {path}:", *_lines_to_add(path, missing)])
-    elif "is no key" in faults[0]:
+    elif unknown:
         remedy = f"take it out of {path}, or use the version of Firstlight that the file was written for"
     return ConfigError(f"{path}: {'; '.join(faults)}", remedy=remedy)
 

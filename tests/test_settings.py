@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from recsys import settings
 from recsys.errors import ConfigError
 from recsys.settings import Settings
 
@@ -78,3 +79,17 @@ def test_a_key_of_another_version_is_said_to_be_none_of_this_one(params):
     ) as caught:
         Settings.load(path)
     assert "take it out" in caught.value.remedy
+
+
+def test_where_the_code_lies_in_the_workspace_itself_the_installed_file_shows_the_line(tmp_path, monkeypatch):
+    workspace, installed = tmp_path / "workspace", tmp_path / "env" / settings.INSTALLED
+    whole = (ROOT / "params.yaml").read_text()
+    (workspace / "recsys").mkdir(parents=True)
+    installed.parent.mkdir(parents=True)
+    installed.write_text(whole)
+    (workspace / "params.yaml").write_text(whole.replace("  grace_s:", "  # grace_s:"))
+    monkeypatch.setattr(settings, "__file__", str(workspace / "recsys/settings.py"))
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path / "env"))
+    with pytest.raises(ConfigError, match=r"collect\.grace_s is missing") as caught:
+        Settings.load(workspace / "params.yaml")
+    assert "\n  grace_s: 86400" in caught.value.remedy

@@ -120,6 +120,10 @@ def test_the_reader_installs_and_its_commands_load_without_what_makes_releases(t
             [program, "-c", f"import {heavy}"], env=environment, capture_output=True, check=False
         )
         assert done.returncode != 0, f"{heavy} is in the reader's image"
+    shown = (
+        tmp_path / "opt/venv/share/firstlight/params.yaml"
+    )  # a workspace that lacks a key is shown its line
+    assert shown.read_text("utf-8") == (ROOT / "params.yaml").read_text("utf-8")
     size_mb = sum(path.stat().st_size for path in (tmp_path / "opt").rglob("*") if path.is_file()) / 2**20
     assert size_mb < 800
 
