@@ -1,6 +1,7 @@
 """Stage `split`: divide what is accepted into what was known before the cut and what is asked after it."""
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recsys.artifacts import Artifacts
@@ -28,4 +29,7 @@ def run(settings: Settings, at: Artifacts) -> None:
     interactions = pa.concat_tables([INTERACTIONS_SCHEMA.empty_table(), *(part.rows() for part in parts)])
     features = [pq.read_table(file.path) for file in feature_files(at.features)]
     versions = pa.concat_tables([SCHEMA.empty_table(), *features])
+    # What waits for its item would move the cut, and change the holdout when the item comes or never does.
+    known = pc.unique(versions["item_id"])
+    interactions = interactions.filter(pc.is_in(interactions["item_id"], value_set=known))
     split(weighed(interactions, settings.feedback), versions, settings.split).save(at.split)

@@ -1,9 +1,13 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from recsys.catalogue.split import Split
 from recsys.errors import ArtifactMissing, ConfigError
 from recsys.stages.split import run
 from tests.stages.judged_world import Item, World, make_world, settings
+
+LATE = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def test_items_that_came_late_are_cold_and_the_same_world_gives_the_same_bytes(tmp_path):
@@ -38,3 +42,14 @@ def test_no_interactions_say_what_to_do(tmp_path):
     world.land_items([Item("i0", 0)])
     with pytest.raises(ArtifactMissing, match="recsys ingest"):
         run(world.settings, world.at)
+
+
+def test_interactions_that_wait_for_their_item_move_nothing(tmp_path):
+    written = []
+    for name in ("one", "two"):
+        world = make_world(tmp_path / name)
+        if name == "two":
+            world.land_interactions([(f"u{n}", "never", None if n % 2 else LATE) for n in range(500)])
+        run(world.settings, world.at)
+        written.append({path.name: path.read_bytes() for path in world.at.split.iterdir()})
+    assert written[0] == written[1]

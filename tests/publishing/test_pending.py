@@ -1,0 +1,26 @@
+"""Interactions that came before their items, through the stages to a release: they count when the item is there."""
+
+from recsys.publishing import Release
+from recsys.storage import open_storage
+from tests.publishing.shop import UP
+
+
+def release_of(shop, storage, cache):
+    shop.build()
+    shop.publish(storage)
+    return Release.open(storage.url, cache=cache)
+
+
+def test_a_user_of_pending_interactions_only_is_recommended_for_once_the_item_comes(shop, tmp_path):
+    storage = open_storage(str(tmp_path / "store"))
+    shop.ratings([("dan", "up"), ("ann", "up")], day=1)
+    before = release_of(shop, storage, tmp_path / "reader")
+    assert "up" not in before.items
+    assert before.recommend(pseudonym="ann", k=3)  # the item that is not there takes nothing from her history
+    shop.items(UP, day=2)
+    after = release_of(shop, storage, tmp_path / "reader")
+    assert "up" in after.items
+    after.verify()
+    mine = [scored.item_id for scored in after.recommend(pseudonym="dan", k=3)]
+    assert len(mine) == 3 and "up" not in mine
+    assert mine == [scored.item_id for scored in after.recommend(history=["up"], k=3)]
