@@ -1,6 +1,5 @@
 """Files of the landing zone that lie where nobody reads them, such as in `catalog/` instead of `catalogue/`."""
 
-from collections import Counter
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -34,29 +33,23 @@ SAME_AS = {
 """What people call the folders."""
 
 
-def misplaced(keys: Iterable[str]) -> tuple[str, ...]:
-    """Say which landed files are not read, by the folder at the top of their keys.
+def misplaced(top: Iterable[str]) -> tuple[str, ...]:
+    """Say what lies at the top of the landing zone and is not read.
 
     Args:
-        keys: slash-separated, relative to the landing zone.
+        top: names at the top, folders with a slash at their end: see `Storage.top`.
 
     Returns:
-        One sentence per folder with its remedy, by name; empty where all is in its place.
+        One sentence per name with its remedy; empty where all is in its place.
     """
-    counted = Counter(key.partition("/")[0] if "/" in key else "" for key in keys)
-    return tuple(
-        _sentence(folder, n)
-        for folder, n in sorted(counted.items())
-        if folder not in (*LANDING_KINDS, PROCESSED)
-    )
+    known = {f"{folder}/" for folder in (*LANDING_KINDS, PROCESSED)}
+    return tuple(_sentence(name) for name in sorted(top) if name not in known)
 
 
-def _sentence(folder: str, n: int) -> str:
-    files = f"{n} file" if n == 1 else f"{n} files"
-    where = f"{folder!r}/" if folder else "the top of the landing zone"
-    meant = _meant(folder)
+def _sentence(name: str) -> str:
+    meant = _meant(name.removesuffix("/")) if name.endswith("/") else None
     belongs = f"{meant}/" if meant else f"{LANDING_KINDS[0]}/ or {LANDING_KINDS[1]}/"
-    return f"{files} in {where} not read: move to {belongs}"
+    return f"{name!r} is not read: files belong into {belongs}"
 
 
 def _meant(folder: str) -> str | None:

@@ -112,7 +112,7 @@ def landing_zone(at: Artifacts) -> Finding:
         )
     zone = open_storage(url)
     found = zone.list("")
-    if strays := misplaced(stored.key for stored in found):
+    if strays := misplaced(zone.top()):
         return Finding(
             "landing zone", "warn", f"{zone.url}: {'; '.join(strays)}", "move them, or take them away"
         )

@@ -43,6 +43,7 @@ def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) 
     from recsys.catalogue.compaction import compact_above
     from recsys.catalogue.ingest import ingest as take_in
     from recsys.catalogue.ingest import writing
+    from recsys.catalogue.misplaced import misplaced
     from recsys.catalogue.outcomes import LetIn
     from recsys.catalogue.parts import AcceptedBy
     from recsys.catalogue.pseudonyms import VARIABLE, pseudonym_key, trimmed
@@ -76,6 +77,8 @@ def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) 
         console.print(
             f"{part.kind}: {len(part.arrival.merges)} parts became {part.id} (above compact.max_parts)"
         )
+    for sentence in misplaced(zone.top()):
+        _say(sentence, "yellow")
     if not is_tracked:
         console.print("data/ is not tracked: no DVC in this workspace (`dvc init` starts it)", style="yellow")
     if skip_code and not report.accepted and is_published(at):

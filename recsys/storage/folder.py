@@ -53,6 +53,15 @@ class FolderStorage:
             found = [stored for stored in self._walk(below) if stored.key.startswith(prefix)]
         return sorted(found, key=lambda stored: stored.key)
 
+    def top(self) -> tuple[str, ...]:
+        """Names at the root; none where there is no such folder yet."""
+        with self._explained(""):
+            try:
+                found = [(entry.name, entry.is_dir()) for entry in os.scandir(self.root)]
+            except FileNotFoundError:
+                return ()
+        return tuple(sorted(name + "/" * is_folder for name, is_folder in found if not is_unfinished(name)))
+
     def _walk(self, below: Path) -> Iterator[Stored]:
         for folder, folders, names in os.walk(below, onerror=_refuse):
             folders[:] = [name for name in folders if not name.startswith(UNFINISHED_PREFIXES)]

@@ -61,6 +61,9 @@ class Storage(Protocol):
             StorageError: the place as a whole is out of reach.
         """
 
+    def top(self) -> tuple[str, ...]:
+        """Names at the root, sorted: files, and folders with a slash at their end. Cheap however much lies below."""
+
     def find(self, key: str) -> Stored | None:
         """The object as it is now, without its bytes, or None where it is missing."""
 

@@ -79,6 +79,19 @@ class S3Storage:
         """What `list` finds: a bucket holds nothing but objects."""
         return tuple(self.list(prefix)), ()
 
+    def top(self) -> tuple[str, ...]:
+        """Names at the root."""
+        with self._explained(""):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=self.prefix, Delimiter="/"
+            )
+            found = [
+                one["Key"] if "Key" in one else one["Prefix"]
+                for page in pages
+                for one in (*page.get("Contents", []), *page.get("CommonPrefixes", []))
+            ]
+        return tuple(sorted(key.removeprefix(self.prefix) for key in found if key != self.prefix))
+
     def find(self, key: str) -> Stored | None:
         """The object as it is now, or None."""
         try:

@@ -26,16 +26,20 @@ def test_a_landing_zone_given_as_a_file_address_with_a_line_break_is_the_folder(
     assert "new" in shop.items()
 
 
-def test_the_doctor_names_a_folder_that_nobody_reads(empty_shop):
+def test_doctor_and_ingest_name_a_folder_that_nobody_reads(empty_shop):
     empty_shop.land("catalog/shop.jsonl", "{}\n")
     empty_shop.land("Interactions/events.csv", "x\n")
     empty_shop.land("loose.csv", "x\n")
+    empty_shop.land("processed/000001-0123456789/old.csv", "x\n")
     findings = json.loads(empty_shop.run("doctor", "--json", code=1).stdout)
     found = {finding["check"]: finding for finding in findings}["landing zone"]
     assert found["verdict"] == "warn"
-    assert "1 file in 'catalog'/ not read: move to catalogue/" in found["seen"]
-    assert "1 file in 'Interactions'/ not read: move to interactions/" in found["seen"]
-    assert "the top of the landing zone" in found["seen"]
+    empty_shop.ingest()
+    for said in (found["seen"], empty_shop.said):
+        assert "'catalog/' is not read: files belong into catalogue/" in said
+        assert "'Interactions/' is not read: files belong into interactions/" in said
+        assert "'loose.csv' is not read: files belong into catalogue/ or interactions/" in said
+        assert "processed" not in said.replace("processed by", "")
 
 
 def test_the_doctor_names_a_key_with_a_line_break_and_shows_no_value(empty_shop, monkeypatch):

@@ -241,6 +241,13 @@ def test_half_written_files_are_not_listed(tmp_path: Path) -> None:
     assert [o.key for o in FolderStorage(str(tmp_path)).list("")] == ["done.csv"]
 
 
+def test_the_top_names_files_and_folders_and_nothing_below(storage: Storage) -> None:
+    assert storage.top() == ()
+    for key in ("one", "b/two", "b/c/three", "a/four"):
+        storage.write(key, b"x")
+    assert storage.top() == ("a/", "b/", "one")
+
+
 def test_a_prefix_that_climbs_out_is_refused(storage: Storage) -> None:
     with pytest.raises(StorageError, match="leaves"):
         storage.list("../")
