@@ -4,7 +4,6 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import chain
 from typing import Any, BinaryIO
 
@@ -67,13 +66,11 @@ def _of_lines(file: LandedFile, stream: BinaryIO, reading: Reading) -> Iterator[
         content = raw.removeprefix(BOM).strip(_AROUND)
         if not content:
             continue
-        row = _json_row(number, content, start + raw.index(content), reading.places_in)
-        if row.fault and row.fault.reason == "not_json" and (several := _several(number, content, reading)):
-            yield from several
-            continue
+        begin = start + raw.index(content)
+        row = _json_row(number, content, begin, reading.places_in)
         if row.fault and not complete and _depth(content) != 0:
             raise file.unreadable(f"the last line is cut off: {_CUT_OFF}", _RENAME, number)
-        yield row
+        yield from _several(row, content, begin, reading) if row.fault else (row,)
 
 
 def _skip_line(stream: BinaryIO) -> int:
@@ -85,34 +82,44 @@ def _skip_line(stream: BinaryIO) -> int:
     return skipped
 
 
-def _several(number: int, content: bytes, reading: Reading) -> list[RawRow]:
-    """Rows of a line that holds several objects, or one before a comma; none where it is just broken."""
+def _several(row: RawRow, content: bytes, begin: int, reading: Reading) -> list[RawRow]:
+    """The rows of a line that is none by itself: several objects, one before a comma; else the bad row that it is."""
     values = _whole_values(content)
-    rows = [_json_row(number, value.content) for value in values]
-    if any(row.fault or value.is_stray for row, value in zip(rows, values, strict=True)):
-        return []
-    if len(rows) > 1 and not any(_SIDE_BY_SIDE in note for note in reading.notes):
-        reading.notes.append(f"line {number} {_SIDE_BY_SIDE}: each counts as a line from there on")
+    rows = [
+        _value_row(value, row.line, begin, reading.places_in)
+        for value in values
+        if isinstance(value, JsonValue)
+    ]
+    if not any(found.fault is None for found in rows):
+        return [row]
+    if len(values) > 1 and not any(_SIDE_BY_SIDE in note for note in reading.notes):
+        reading.notes.append(f"line {row.line} {_SIDE_BY_SIDE}: each counts as a line from there on")
+    if len(rows) < len(values):
+        rows.append(RawRow(row.line, {}, BadRow("not_json", "the last object of the line is cut off")))
     return rows
 
 
-def _whole_values(content: bytes) -> list[JsonValue]:
-    """Values that end in a text; what is cut off is left out."""
-    found: list[JsonValue] = []
-    with suppress(JsonCutOff):
+def _value_row(value: JsonValue, line: int, begin: int, places_in: str) -> RawRow:
+    if value.is_stray:
+        return RawRow(line, {}, BadRow("not_json", "text that is no object {…} stands between the rows"))
+    return _json_row(line, value.content, begin + value.offset, places_in)
+
+
+def _whole_values(content: bytes) -> list[JsonValue | JsonCutOff]:
+    """Values of a text; last, where it is cut off, that it is."""
+    found: list[JsonValue | JsonCutOff] = []
+    try:
         for value in cut_values(io.BytesIO(content), []):
             found.append(value)  # noqa: PERF402  what came before the cut is kept
+    except JsonCutOff as cut:
+        found.append(cut)
     return found
 
 
 def _of_values(file: LandedFile, stream: BinaryIO, reading: Reading) -> Iterator[RawRow]:
     try:
         for value in cut_values(stream, reading.notes):
-            if value.is_stray:
-                fault = BadRow("not_json", "text that is no object {…} stands between the rows")
-                yield RawRow(value.line, {}, fault)
-            else:
-                yield _json_row(value.line, value.content, value.offset, reading.places_in)
+            yield _value_row(value, value.line, 0, reading.places_in)
     except JsonCutOff as cut:
         raise file.unreadable(f"{cut.problem}: {_CUT_OFF}", _RENAME, cut.line) from cut
 

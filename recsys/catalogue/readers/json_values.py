@@ -65,7 +65,7 @@ class _Cutter:
     """Holds what is not yet cut: a value that began, or what stands since the last one ended."""
 
     def __init__(self, notes: list[str]) -> None:
-        self._notes = notes
+        self._notes, self._has_noted = notes, False
         self._buffer = b""
         self._scanned = 0  # of the buffer
         self._dropped = 0  # bytes before the buffer
@@ -129,9 +129,11 @@ class _Cutter:
                 yield JsonValue(self._line, self._dropped + self._begin, content)
                 self._move(token.end())
         elif mark == b"]" and self._in_list:
-            if self._buffer[self._begin : token.start()].rstrip().endswith(b","):
+            ends_in_comma = self._buffer[self._begin : token.start()].rstrip().endswith(b",")
+            if ends_in_comma and not self._has_noted:
                 line = self._line_at(token.start())
                 self._notes.append(f"the comma before the ] in line {line} was ignored")
+                self._has_noted = True
             yield from self._between(token.start())
             self._in_list = False
             self._move(token.end())

@@ -120,6 +120,7 @@ def test_content_decides_over_the_name(rows_of):
 def test_places_count_in_what_was_decoded_and_say_so(landed):
     for content, place in (
         (b'{"item_id": "a\xff"}\n', "the file"),
+        (b'{"x": 1}\n{"a": 1} {"b": "\xff"}\n', "the file"),
         (b'{"x":1}\n{"b": "\xff"}', "the decoded file"),
     ):
         packed = gzip.compress(content) if "decoded" in place else content

@@ -51,6 +51,7 @@ def test_rows_over_several_lines_are_named_by_the_line_where_they_begin(rows_of)
 
 def test_what_was_noticed_is_said(rows_of):
     assert rows_of('[{"item_id": "a"},\n]')[1] == ["the comma before the ] in line 2 was ignored"]
+    assert len(rows_of('[{"item_id": "a"},]\n' * 50)[1]) == 1
     text = '{"item_id": "a"}\n{"item_id": "b"}{"item_id": "c"}\n{"item_id": "d"}{"item_id": "e"}\n'
     rows, notes = rows_of(text)
     assert [line for line, _ in rows] == [1, 2, 3, 4, 5]
@@ -76,6 +77,27 @@ def test_one_bad_row_costs_no_other(rows_of, bad, reason, in_list):
     text = f"[{', '.join(lines)}]" if in_list else "\n".join(lines)
     rows, _ = rows_of(text)
     assert [found for _, found in rows] == [ROWS[0], reason, ROWS[1]]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('{"item_id": "a"}{"item_id": "b", "ti', [{"item_id": "a"}, "not_json"]),
+        ('{"item_id": "a"}{"item_id": "b", "item_id": "c"}', [{"item_id": "a"}, "duplicate_key"]),
+        ('{"item_id": "a"} and more', [{"item_id": "a"}, "not_json"]),
+        ('{"item_id": "a", "title": "a "quoted" word"}', ["not_json"]),
+        ('{"item_id": "a"}, {"item_id": "b"},', [{"item_id": "a"}, {"item_id": "b"}]),
+    ],
+)
+def test_what_stands_beside_a_bad_row_on_one_line_is_read(rows_of, line, found):
+    rows, _ = rows_of(f"{json.dumps(ROWS[0])}\n{line}\n{json.dumps(ROWS[1])}\n")
+    assert [values for _, values in rows] == [ROWS[0], *found, ROWS[1]]
+    assert [number for number, _ in rows] == list(range(1, len(rows) + 1))
+
+
+def test_a_last_line_that_is_cut_off_after_a_whole_object_is_refused(rows_of):
+    with pytest.raises(UnreadableFile, match="line 2: the last line is cut off"):
+        rows_of('{"item_id": "a"}\n{"item_id": "b"}{"item_id": "c", "ti')
 
 
 def test_a_first_row_that_is_cut_off_spoils_only_itself(rows_of):
