@@ -19,6 +19,7 @@ METHODS: dict[str, tuple[int, ...]] = {
     "encoder_centroid": (0,),
     "ridge": (0,),
     "plain_blend": (0,),
+    "first_light": (0,),
     "dropoutnet": SEEDS,
     "heater": SEEDS,
     OURS: SEEDS,

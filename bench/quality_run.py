@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -12,6 +12,12 @@ from bench.figures import ROOT
 from bench.protocols import PROTOCOLS, TOP
 from bench.quality_rows import HOME, METHODS, OURS
 from recsys.storage.atomic import write_parquet
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from recsys.evaluation.cold_start import Task
 
 console = Console(stderr=True)
 
@@ -60,6 +66,8 @@ def rank(protocol: str, method: str, seed: int, run: Path) -> dict[str, Any]:
         scores_UC, ridge_lambda = plain_blend(task, vectors)
         write_parquet(run, lists(task.users, cold_ids, scores_UC, TOP))
         return plain | {"settings": {"ridge_lambda": ridge_lambda}}
+    if method == "first_light":
+        return plain | {"settings": first_light(task, vectors, run)}
     import torch
 
     from bench.rivals.methods import score
@@ -78,6 +86,29 @@ def rank(protocol: str, method: str, seed: int, run: Path) -> dict[str, Any]:
         "choosing_seconds": round(found.choosing_s, 1),
         "other_seconds": shelf.borrowed_s - found.choosing_now_s,
         "other_peak_mib": shelf.peak_mib,
+    }
+
+
+def first_light(task: "Task", vectors_ID: "NDArray[np.float32]", run: Path) -> dict[str, Any]:
+    """What is recommended before anything is trained; words and landmarks come from the warm items' texts alone."""
+    import numpy as np
+
+    from recsys.encoders.first_light import choose_landmarks, learn_from_texts
+    from recsys.encoders.tfidf import fit_tfidf
+    from recsys.evaluation.cold_start import rank_cold
+    from recsys.settings import Settings
+
+    params = Settings.load(ROOT / "params.yaml")
+    row_of = {task.texts[row]: row for row in task.warm}
+    chosen = choose_landmarks(row_of, params.first_light.max_landmarks).texts
+    rows = np.array([row_of[text] for text in chosen])
+    head = learn_from_texts(chosen, vectors_ID[rows], fit_tfidf(chosen), params.first_light)
+    profiles_ID = head.profiles(task.texts, vectors_ID)
+    write_parquet(run, rank_cold(task, profiles_ID, params.users.ridge_lambda, TOP))
+    return {
+        "width": head.dim,
+        "lexical_share": head.kernel.lexical_share,
+        "ridge_lambda": params.users.ridge_lambda,
     }
 
 

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recsys.catalogue.params import ArrivalsParams, CompactParams, FeedbackParams, IngestParams, SplitParams
-from recsys.encoders.params import EncoderParams
+from recsys.encoders.params import EncoderParams, FirstLightParams
 from recsys.errors import ConfigError
 from recsys.evaluation.params import EvaluateParams
 from recsys.features.params import FeaturesParams
@@ -36,6 +36,7 @@ class Settings(BaseModel):
     feedback: FeedbackParams
     features: FeaturesParams
     encoder: EncoderParams
+    first_light: FirstLightParams
     profiles: ProfilesParams
     users: UsersParams
     split: SplitParams

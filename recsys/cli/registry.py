@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
@@ -37,19 +38,27 @@ MAX_WHY = 2000
     is_flag=True,
     help="Also bring what the gate said about it, for `publish` to keep with the release.",
 )
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Make first light anew from the catalogue as it is now; only while nothing has been trained.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the encoder's reference as JSON.")
-def fetch_champion(published: bool, verdict: bool, as_json: bool) -> None:
+def fetch_champion(published: bool, verdict: bool, again: bool, as_json: bool) -> None:
     """Bring the champion, the encoder that makes the published profiles, into this workspace.
 
     With MLFLOW_TRACKING_URI set: the version that has the alias `champion`; where no version exists yet, the pretrained
-    encoder of params.yaml is registered and becomes champion (first light). When MLflow is down, the champion fetched
-    last is used. Without MLFLOW_TRACKING_URI: the pretrained encoder, packed here.
+    encoder of params.yaml, joined with the words of the catalogue's texts (section `first_light`), is registered and
+    becomes champion (first light). When MLflow is down, the champion fetched last is used. Without MLFLOW_TRACKING_URI:
+    the same encoder, made here. It stays as it is while the catalogue grows; --again makes it anew.
 
     With --published, as arrivals are profiled: a new champion becomes theirs when a release with it is published, not
     before. As long as nothing has been published, this is the same as without.
     """
     if published and verdict:
         raise click.UsageError("--published and --verdict contradict each other: a release keeps its verdict")
+    if again and (published or verdict):
+        raise click.UsageError("--again makes an encoder that nobody has judged or published yet")
     if published and (reference := _published_encoder()):
         console.print(f"the encoder of the newest release: {reference.hash[:10]}", highlight=False)
         if as_json:
@@ -59,8 +68,10 @@ def fetch_champion(published: bool, verdict: bool, as_json: bool) -> None:
     from recsys.registry import fetch_champion as fetch
 
     at, chosen = workspace(), settings()
-    pretrained = Pretrained(chosen.encoder, partial(calibration_texts, at, chosen), partial(record_of, at))
-    fetched = fetch(os.environ.get("MLFLOW_TRACKING_URI"), at, pretrained)
+    pretrained = Pretrained(
+        chosen.encoder, chosen.first_light, partial(catalogue_texts, at, chosen), partial(record_of, at)
+    )
+    fetched = fetch(os.environ.get("MLFLOW_TRACKING_URI"), at, pretrained, again=again)
     if fetched.warning:
         console.print(f"[bold yellow]warning:[/] {escape(fetched.warning)}", highlight=False)
     console.print(f"champion: {fetched.how}", highlight=False, markup=False)
@@ -166,11 +177,10 @@ def _show(changed: Changed, alias: str, as_json: bool) -> None:
         print_json(said | {"moved": entry is not None, "entry": asdict(entry) if entry else None})
 
 
-def calibration_texts(at: Artifacts, chosen: Settings) -> list[str]:
-    """Every text of the catalogue: what an int8 encoder draws its scales from."""
+def catalogue_texts(at: Artifacts, chosen: Settings) -> Iterator[str]:
+    """Every text of the catalogue, part by part: what first light is made from."""
     from recsys.catalogue.parts import CATALOGUE, list_parts
     from recsys.features.text import item_texts
 
-    parts = list_parts(at.data, CATALOGUE)
-    texts = (text for part in parts for text in item_texts(part.rows(), chosen.features)["text"].to_pylist())
-    return [text for text in texts if text]
+    for part in list_parts(at.data, CATALOGUE):
+        yield from filter(None, item_texts(part.rows(), chosen.features)["text"].to_pylist())

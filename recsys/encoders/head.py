@@ -1,11 +1,12 @@
-"""A kernel head: the vectors of a base encoder and the words of the text become one profile, as interactions taught.
+"""A kernel head: the vectors of a base encoder and the words of the text become one profile, in one space.
 
 Two texts are compared by k(x, y) = a · cosine of TF-IDF + (1 - a) · exp(γ (cosine of the base encoder - 1)). A profile
 is the text's comparison with M landmarks, times a matrix [M, D], at unit length. A head may hold words apart as well,
 see `Words`: they stand before that, and a dimension before both brings the whole to unit length. Words and meaning join
 in one space of stated width, so one inner product serves recommendation, similar items and search.
 
-Papers: Williams & Seeger 2000 (Nyström landmarks); `recsys/fusion` says how the matrix is learned.
+Papers: Williams & Seeger 2000 (Nyström landmarks); `recsys/fusion` says how the matrix is learned from interactions,
+`first_light.py` how without any.
 """
 
 import io
@@ -29,7 +30,7 @@ from recsys.storage.atomic import write_whole
 # Shape suffixes: N texts, L width of the base encoder, M landmarks, V terms, D directions, W dimensions of words.
 Real = TypeVar("Real", np.float32, np.float64)
 HEAD_VERSION = 3
-"""3 holds words apart; a head that does not is written as version 2, and 1 is read as 2 is."""
+"""3 holds words apart, or a constant; a head with neither is written as version 2, and 1 is read as 2 is."""
 ARRAYS = ("idf", "words_data", "words_indices", "words_indptr", "vectors", "projection")
 """Of head.npz; one with others, such as texts that it remembers, was tried and is refused."""
 MAX_CHARACTERS = 16
@@ -115,11 +116,14 @@ class KernelHead:
     projection_MD: NDArray[np.float32]
     words: Words | None = None
     """None: profiles are made by the kernel alone."""
+    constant: float = 0.0
+    """A last coordinate that every text has before the kernel's part is brought to unit length; 0: none. A text that is
+    like few landmarks is then not stretched until it looks as much like them as others do."""
 
     @property
     def dim(self) -> int:
         """Width of a profile."""
-        return self.lexical_width + int(self.projection_MD.shape[1])
+        return self.lexical_width + int(self.projection_MD.shape[1]) + (self.constant > 0)
 
     @property
     def lexical_width(self) -> int:
@@ -153,6 +157,8 @@ class KernelHead:
             vectors_BL = vectors_NL[part].astype(np.float64)
             compared_BM = self.kernel.compare(words_NV[part], vectors_BL, words_VM, vectors_ML)
             block_BD = compared_BM @ projection_MD
+            if self.constant > 0:
+                block_BD = np.pad(block_BD, ((0, 0), (0, 1)), constant_values=self.constant)
             lengths_B1 = np.linalg.norm(block_BD, axis=1, keepdims=True)
             if not (lengths_B1 > 0).all():  # NaN compares false
                 text = texts[start + int(np.nan_to_num(lengths_B1).argmin())]
@@ -190,12 +196,14 @@ class KernelHead:
         by_rows: dict[str, Any] = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         np.savez(buffer, **by_rows)
         said = {
-            "version": HEAD_VERSION if self.words else HEAD_VERSION - 1,
+            "version": HEAD_VERSION if self.words or self.constant > 0 else HEAD_VERSION - 1,
             "lexical_share": self.kernel.lexical_share,
             "gamma": self.kernel.gamma,
             "characters": characters,
             "terms": terms,
         } | ({"words_share": self.words.share} if self.words else {})
+        if self.constant > 0:
+            said["constant"] = self.constant
         write_whole(folder / HEAD, buffer.getvalue())
         write_whole(folder / TERMS, (json.dumps(said, ensure_ascii=False) + "\n").encode())
         return folder / HEAD, folder / TERMS
@@ -256,4 +264,7 @@ class KernelHead:
         kernel = Kernel(lexical, float(said["lexical_share"]), float(said["gamma"]))
         if not (0 <= kernel.lexical_share <= 1 and 0 <= kernel.gamma < np.inf):
             raise ValueError(f"{TERMS} has lexical_share {kernel.lexical_share} and gamma {kernel.gamma}")
-        return cls(kernel, words_MV, vectors_ML, projection_MD, words)
+        constant = float(said.get("constant", 0))
+        if not 0 <= constant < np.inf:
+            raise ValueError(f"{TERMS} has a constant of {constant}")
+        return cls(kernel, words_MV, vectors_ML, projection_MD, words, constant)

@@ -24,6 +24,7 @@ MODEL = "model.xml"
 HEAD = "head.npz"
 TERMS = "head.json"
 ITEM_WEIGHTS = "item_weights.npz"
+FIRST_LIGHT = "first_light.json"
 MAX_DIM = 65_536
 """Of a vector; wider ones would not be profiles, but a way to fill the memory."""
 STAGING = ".packing-"
@@ -76,7 +77,7 @@ class EncoderReference(BaseModel):
     """Where MLflow keeps it."""
     files: tuple[PackedFile, ...]
     """tokenizer.json, model.xml, model.bin; with a head also head.npz and head.json, and perhaps
-    item_weights.npz."""
+    item_weights.npz, or first_light.json of a head that no interaction taught."""
     ridge_lambda: float | None = Field(default=None, gt=0)
     """λ of ridge users that was chosen with the head, and holds instead of that of params.yaml."""
     lexical_width: int = Field(default=0, ge=0)

@@ -2,7 +2,8 @@
 
 from recsys.registry.changes import Entry
 from recsys.registry.due import Due, n_interactions, n_trained
-from recsys.registry.fetch import Fetched, Pretrained, fetch_champion, fetch_verdict
+from recsys.registry.fetch import Fetched, fetch_champion, fetch_verdict
+from recsys.registry.first_light import Pretrained
 from recsys.registry.ledger import entries
 from recsys.registry.mlflow import RegisteredEncoder, champion, record_release, register_encoder
 from recsys.registry.promote import Changed, check_gate, promote, register

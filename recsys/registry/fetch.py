@@ -1,21 +1,18 @@
-"""Bring the champion into a workspace: from the registry, or, at first light, the pretrained encoder as it comes."""
+"""Bring the champion into a workspace: from the registry, or, at first light, made here from the pretrained encoder."""
 
 import shutil
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recsys.artifacts import Artifacts
-from recsys.encoders import EncoderReference, RegistryEntry, pack_encoder, verify_packed
+from recsys.encoders import EncoderReference, RegistryEntry, verify_packed
 from recsys.encoders.params import EncoderParams
 from recsys.encoders.reference import REFERENCE
 from recsys.errors import ArtifactMissing, EncoderError, RegistryError, RegistryUnreachable
 from recsys.evaluation.seen import TrainedOn
-from recsys.registry import mlflow
-from recsys.registry.changes import FIRST_LIGHT, Move, Said
-from recsys.registry.ledger import move
+from recsys.registry import first_light, mlflow
+from recsys.registry.first_light import Pretrained, differences, told
 from recsys.registry.mlflow import RegisteredEncoder
-from recsys.registry.record import RunRecord
 from recsys.storage.atomic import write_whole
 
 VERDICT = "gate/decision.json"
@@ -35,39 +32,35 @@ class Fetched:
     """What it was trained on; None where that was fetched earlier."""
 
 
-@dataclass(frozen=True)
-class Pretrained:
-    """How to make the pretrained encoder of params.yaml, and what to write down about it."""
-
-    params: EncoderParams
-    calibration_texts: Callable[[], Sequence[str]]
-    """Asked only when an int8 encoder must be made."""
-    record: Callable[[], RunRecord]
-    """Asked only when something is registered."""
-
-
 def fetch_champion(
-    uri: str | None, at: Artifacts, pretrained: Pretrained, model: str = mlflow.MODEL
+    uri: str | None,
+    at: Artifacts,
+    pretrained: Pretrained,
+    model: str = mlflow.MODEL,
+    again: bool = False,
 ) -> Fetched:
     """Write artifacts/champion/encoder.json and training.json (what it was trained on), its packed files in the cache.
 
     What is up to date is left alone.
 
     Args:
-        uri: MLflow's address; None: no registry, the pretrained encoder is used.
+        uri: MLflow's address; None: no registry, the encoder is made here.
         at: the workspace.
         pretrained: used at first light, and without a registry.
         model: registered model name.
+        again: make first light anew from the catalogue as it is, in place of a champion that nothing has trained.
 
     Returns:
         The champion, and what to tell people.
 
     Raises:
-        RegistryError: versions exist, but none is champion.
+        RegistryError: versions exist, but none is champion; or `again`, and the champion was trained.
         RegistryUnreachable: MLflow is down and no champion was ever fetched.
         EncoderError: the encoder cannot be packed, or its files are damaged.
     """
-    fetched = _from_registry(uri, at, pretrained, model) if uri else _without_registry(at, pretrained)
+    fetched = (
+        _from_registry(uri, at, pretrained, model, again) if uri else _without_registry(at, pretrained, again)
+    )
     path = at.encoder_reference(mlflow.CHAMPION)
     if fetched.trained is not None:
         fetched.trained.save(at.trained_on(mlflow.CHAMPION))
@@ -99,45 +92,33 @@ def fetch_verdict(uri: str, at: Artifacts, model: str = mlflow.MODEL) -> bool:
     return True
 
 
-def _without_registry(at: Artifacts, pretrained: Pretrained) -> Fetched:
-    saved = _usable(at)
-    # An int8 recipe holds its calibration texts: drawn again from a grown catalogue, they would encode everything anew.
-    if saved and saved.precision == "int8" and not _differences(saved, pretrained.params, ("source",)):
-        reference = saved
-    else:
-        reference = _pack(at, pretrained)
-    how = "MLFLOW_TRACKING_URI is not set: the pretrained encoder, packed here"
-    trained = TrainedOn(encoder_hash=reference.hash)  # used as it comes
-    return Fetched(reference.model_copy(update={"registry": None}), how, trained=trained)
+def _without_registry(at: Artifacts, pretrained: Pretrained, again: bool) -> Fetched:
+    saved = None if again else _usable(at)
+    if saved is None or not first_light.is_still_asked(saved, at, pretrained):
+        saved = first_light.make(at, pretrained)
+    how = f"MLFLOW_TRACKING_URI is not set: {told(saved, at)}, packed here"
+    trained = TrainedOn(encoder_hash=saved.hash)  # no interaction taught it
+    return Fetched(saved.model_copy(update={"registry": None}), how, trained=trained)
 
 
-def _from_registry(uri: str, at: Artifacts, pretrained: Pretrained, model: str) -> Fetched:
+def _from_registry(uri: str, at: Artifacts, pretrained: Pretrained, model: str, again: bool) -> Fetched:
     try:
-        if found := mlflow.champion(uri, model):
+        found = mlflow.champion(uri, model)
+        if found and not again:
             return _bring(uri, found, at, pretrained.params)
-        fetched = _bring(uri, _first_light(uri, at, pretrained, model), at, pretrained.params)
-        how = f"first light: the pretrained encoder is now {_name(fetched.reference)}, champion"
+        if found:
+            version = first_light.register_again(uri, at, pretrained, found)
+        else:
+            version = first_light.register(uri, at, pretrained, model)
+        fetched = _bring(uri, version, at, pretrained.params)
+        how = f"first light: {told(fetched.reference, at)}, is now {_name(fetched.reference)}, champion"
         return replace(fetched, how=how)
     except RegistryUnreachable as error:
         saved = _usable(at)
-        if saved is None:
+        if saved is None or again:
             raise
         warning = f"using the champion fetched last, {_name(saved)}, because {error}"
         return Fetched(saved, "fetched earlier", warning)
-
-
-def _first_light(uri: str, at: Artifacts, pretrained: Pretrained, model: str) -> RegisteredEncoder:
-    """Register the pretrained encoder as it comes and make it champion; done again after a kill, it ends the same."""
-    reference = _pack(at, pretrained)
-    others = [found.version for found in mlflow.versions(uri, model) if found.hash != reference.hash]
-    if others:
-        remedy = f"give one the alias in MLflow's page, or: mlflow models alias set {model} champion VERSION"
-        raise RegistryError(f"versions {', '.join(others)} of {model} exist, none is champion", remedy=remedy)
-    folder = at.encoders / reference.hash
-    version = mlflow.register_encoder(uri, reference.hash, folder, pretrained.record(), model)
-    why = "no version existed: the pretrained encoder of params.yaml"
-    move(uri, Move(mlflow.CHAMPION, version, Said(FIRST_LIGHT, "fetch-champion", why)))
-    return version
 
 
 def _bring(uri: str, champion: RegisteredEncoder, at: Artifacts, params: EncoderParams) -> Fetched:
@@ -152,7 +133,7 @@ def _bring(uri: str, champion: RegisteredEncoder, at: Artifacts, params: Encoder
     is_trained = (
         champion.trained.trained_on is not None
     )  # then its source is what training left, whatever was asked
-    asked = _differences(reference, params, () if is_trained else ("source",))
+    asked = differences(reference, params, () if is_trained else ("source",))
     warning = (
         f"params.yaml asks for another encoder ({asked}); the registry's champion counts" if asked else ""
     )
@@ -186,11 +167,6 @@ def _checked(staging: Path, champion: RegisteredEncoder) -> EncoderReference:
     return reference
 
 
-def _pack(at: Artifacts, pretrained: Pretrained) -> EncoderReference:
-    texts = pretrained.calibration_texts() if pretrained.params.precision == "int8" else ()
-    return pack_encoder(pretrained.params, at.encoders, texts)
-
-
 def _saved(at: Artifacts) -> EncoderReference | None:
     path = at.encoder_reference(mlflow.CHAMPION)
     return EncoderReference.load(path) if path.exists() else None
@@ -217,13 +193,6 @@ def _whole(reference: EncoderReference, at: Artifacts) -> bool:
     except (EncoderError, ArtifactMissing):
         return False
     return True
-
-
-def _differences(reference: EncoderReference, params: EncoderParams, more: tuple[str, ...]) -> str:
-    """Which keys of params.yaml's section `encoder` ask for something else than `reference` is."""
-    keys = (*more, "pooling", "max_tokens", "precision")
-    wanted = {key: getattr(params, key) for key in keys if getattr(params, key) != getattr(reference, key)}
-    return ", ".join(f"encoder.{key}: {value}" for key, value in wanted.items())
 
 
 def _name(reference: EncoderReference) -> str:

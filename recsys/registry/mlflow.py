@@ -42,6 +42,8 @@ RELEASE_TAG = "release"
 FOLDER = "encoder"
 INTERACTIONS_TAG = "n_interactions"
 """Of a version: interactions accepted in the workspace that registered it; without it none were."""
+FIRST_LIGHT_TAG = "first_light"
+"""Of a version: it was made before anything was trained; says of how many texts, or that the encoder is as it comes."""
 TRAINED_TAGS = ("trained_on", "trained_until", "held_out_by")
 """Of a version: what its encoder was trained on; without them it is used as it comes."""
 
@@ -57,6 +59,8 @@ class RegisteredEncoder:
     """Encoder hash: what the version is, whoever registered it."""
     trained: TrainedOn
     """What it was trained on."""
+    is_first_light: bool = False
+    """Whether it was made before anything was trained."""
 
 
 def champion(uri: str, model: str = MODEL) -> RegisteredEncoder | None:
@@ -269,7 +273,7 @@ def _registered(model: str, version: str, run_id: str, tags: Mapping[str, str]) 
     except ValidationError as error:
         words = f"version {version} of {model} has a tag {error.errors()[0]['loc'][0]} that is no such thing"
         raise RegistryError(words, remedy=remedy) from error
-    return RegisteredEncoder(model, str(version), run_id, tags[HASH_TAG], trained)
+    return RegisteredEncoder(model, str(version), run_id, tags[HASH_TAG], trained, FIRST_LIGHT_TAG in tags)
 
 
 def _ensure_model(client: "MlflowClient", model: str) -> None:

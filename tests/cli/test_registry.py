@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, Arrival, write_part
 from recsys.cli import main
-from recsys.cli.registry import calibration_texts
+from recsys.cli.registry import catalogue_texts
 from recsys.encoders import EncoderReference
 from recsys.registry import champion
 from recsys.settings import Settings
@@ -57,7 +57,7 @@ def test_a_registry_that_is_down_at_first_light_is_an_error_with_a_remedy(at):
     assert "RegistryUnreachable: MLflow at http://127.0.0.1:9" in done.stderr and "remedy:" in done.stderr
 
 
-def test_calibration_draws_from_every_live_text_of_the_catalogue(at):
+def test_first_light_is_made_from_every_live_text_of_the_catalogue(at):
     rows = [
         {"item_id": "a", "title": "Amber", "deleted": False},
         {"item_id": "b", "title": "Birch", "deleted": False},
@@ -76,7 +76,7 @@ def test_calibration_draws_from_every_live_text_of_the_catalogue(at):
         arrived_at="2026-01-01T00:00:00Z",
     )
     write_part(at.staging, at.data, arrival, pa.Table.from_pylist(full, CATALOGUE_SCHEMA))
-    assert calibration_texts(at, Settings.load(at.params)) == ["Amber", "Birch"]
+    assert list(catalogue_texts(at, Settings.load(at.params))) == ["Amber", "Birch"]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from recsys.errors import EncoderError
 TEXTS = ["red chair", "red table", "blue chair", "blue lamp", "green lamp", "old green chair"]
 
 
-def make_head(dim, width=5, share=0.4, words_share=None):
+def make_head(dim, width=5, share=0.4, words_share=None, constant=0.0):
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(6, dim)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -24,7 +24,7 @@ def make_head(dim, width=5, share=0.4, words_share=None):
     projection = rng.normal(size=(6, width)).astype(np.float32)
     left, sizes, _ = np.linalg.svd(words.toarray(), full_matrices=False)
     apart = None if words_share is None else Words((left / sizes)[:, :4].astype(np.float32), words_share)
-    return KernelHead(kernel, words, vectors, projection, apart)
+    return KernelHead(kernel, words, vectors, projection, apart, constant)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,31 @@ def test_a_profile_is_the_comparison_with_the_landmarks_times_the_matrix(vectors
     raw = (0.4 * lexical + 0.6 * np.exp(2 * (cosines - 1))) @ head.projection_MD
     found = head.profiles(["blue chair"], vectors[:1])[0]
     np.testing.assert_allclose(found, raw / np.linalg.norm(raw), atol=1e-5)
+
+
+def test_a_constant_is_a_last_coordinate_before_unit_length(vectors, tmp_path):
+    plain, head = make_head(8), make_head(8, constant=0.5)
+    words = head.kernel.lexical.encode(["blue chair"])
+    compared = head.kernel.compare(words, vectors[:1], head.words_MV.T.tocsr(), head.vectors_ML)
+    raw = np.append(compared[0] @ head.projection_MD, 0.5)
+    found = head.profiles(["blue chair"], vectors[:1])[0]
+    np.testing.assert_allclose(found, raw / np.linalg.norm(raw), atol=1e-5)
+    assert head.dim == 6 and plain.dim == 5
+    head.save(tmp_path)
+    again = KernelHead.load(tmp_path)
+    assert again.dim == 6 and json.loads((tmp_path / "head.json").read_text())["version"] == 3
+    np.testing.assert_array_equal(again.profiles(TEXTS, vectors[:6]), head.profiles(TEXTS, vectors[:6]))
+    plain.save(tmp_path)
+    assert json.loads((tmp_path / "head.json").read_text())["version"] == 2  # as older readers know it
+
+
+@pytest.mark.parametrize("constant", [-1, float("inf"), "much"])
+def test_a_constant_that_is_none_is_refused(constant, tmp_path):
+    _, said = make_head(8, constant=0.5).save(tmp_path)
+    words = json.loads(said.read_text("utf-8"))
+    said.write_text(json.dumps(words | {"constant": constant}), "utf-8")
+    with pytest.raises(EncoderError, match="no readable head"):
+        KernelHead.load(tmp_path)
 
 
 @pytest.mark.parametrize("words_share", [None, 0.3])

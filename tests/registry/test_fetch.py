@@ -1,20 +1,29 @@
 """How the champion enters a workspace: a real, tiny encoder, a real MLflow server, a model name for every test."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 import pytest
 
 from recsys.artifacts import Artifacts
 from recsys.encoders import EncoderReference, pack_encoder
-from recsys.encoders.params import EncoderParams
+from recsys.encoders.params import EncoderParams, FirstLightParams
 from recsys.errors import RegistryError, RegistryUnreachable
 from recsys.evaluation.seen import TrainedOn
 from recsys.registry import Pretrained, RunRecord, entries, fetch_champion, mlflow
 from tests.registry.judged import by_hand
 
 NOBODY = "http://127.0.0.1:9"
+FIRST_LIGHT = FirstLightParams(
+    min_items=20,
+    lexical_shares=(0.4, 0.6),
+    long_from_terms=40,
+    gamma=2.0,
+    constant=0.5,
+    width=16,
+    max_landmarks=30,
+)
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +47,7 @@ def packed(params, tmp_path_factory):
 
 @pytest.fixture
 def pretrained(params):
-    return Pretrained(params, calibration_texts=lambda: [], record=lambda: RunRecord("c0ffee", {"seed": 1}))
+    return Pretrained(params, FIRST_LIGHT, texts=lambda: [], record=lambda: RunRecord("c0ffee", {"seed": 1}))
 
 
 @pytest.fixture
@@ -111,7 +120,7 @@ def test_what_the_champion_was_trained_on_comes_with_it(registry, new_workspace,
     by_hand(registry.uri, registry.model, "champion", made.version)
     at = new_workspace("a")
     other = pretrained.params.model_copy(update={"source": "another"})
-    fetched = registry.fetch(at, Pretrained(other, pretrained.calibration_texts, pretrained.record))
+    fetched = registry.fetch(at, replace(pretrained, params=other))
     assert fetched.warning == ""  # a trained encoder comes from training, not from encoder.source
     found = TrainedOn.load(at.trained_on("champion"))
     assert found == made.trained and found.trained_on == "b" * 64 and found.trained_until.year == 2026
@@ -205,11 +214,7 @@ def test_params_that_ask_for_another_encoder_are_told_that_the_registry_decides(
 ):
     at = new_workspace("a")
     registry.fetch(at, pretrained)
-    other = Pretrained(
-        pretrained.params.model_copy(update={"precision": "int8"}),
-        pretrained.calibration_texts,
-        pretrained.record,
-    )
+    other = replace(pretrained, params=pretrained.params.model_copy(update={"precision": "int8"}))
     fetched = registry.fetch(at, other)
     assert "encoder.precision: int8" in fetched.warning and fetched.reference == saved(at)
 
@@ -226,3 +231,97 @@ def test_an_alias_moved_by_hand_brings_the_other_version(
     fetched = registry.fetch(at, pretrained)
     assert fetched.reference.hash == second.hash != first.hash
     assert fetched.reference.registry.version == "2" and "encoder.max_tokens: 16" in fetched.warning
+
+
+TEXTS = tuple(f"{a}{b} chair of maker{n % 5}" for n, a in enumerate("abcdef") for b in "uvwxyz")
+
+
+@pytest.fixture
+def full(pretrained):
+    """A catalogue with enough texts to join words to the encoder."""
+    return replace(pretrained, texts=lambda: TEXTS)
+
+
+def test_without_a_registry_words_are_joined_and_stay_so_as_the_catalogue_grows(new_workspace, full, packed):
+    at = new_workspace("a")
+    fetched = fetch_champion(None, at, full)
+    assert saved(at) == fetched.reference and fetched.reference.has_head
+    assert "joined with the words of 30 texts" in fetched.how  # max_landmarks
+    assert TrainedOn.load(at.trained_on("champion")) == TrainedOn(encoder_hash=fetched.reference.hash)
+    grown = replace(full, texts=lambda: [*TEXTS, *(f"{text} again" for text in TEXTS)])
+    assert fetch_champion(None, at, grown).reference == fetched.reference
+    again = fetch_champion(None, at, grown, again=True).reference
+    assert again.hash != fetched.reference.hash and saved(at) == again
+
+
+def test_without_a_registry_a_shop_that_began_small_is_joined_when_asked(
+    new_workspace, full, pretrained, packed
+):
+    at = new_workspace("a")
+    assert "as it comes" in fetch_champion(None, at, pretrained).how
+    assert fetch_champion(None, at, full).reference == packed[1]  # what is published stays
+    assert fetch_champion(None, at, full, again=True).reference.has_head
+
+
+@pytest.mark.parametrize("change", ["first_light", "params"])
+def test_without_a_registry_other_params_make_another_encoder(new_workspace, full, change):
+    at = new_workspace("a")
+    before = fetch_champion(None, at, full).reference
+    update = {"lexical_shares": (0.5, 0.6)} if change == "first_light" else {"max_tokens": 8}
+    other = replace(full, **{change: getattr(full, change).model_copy(update=update)})
+    after = fetch_champion(None, at, other).reference
+    assert after.hash != before.hash and after.has_head
+
+
+@pytest.mark.servers
+def test_first_light_cut_short_is_finished_with_the_version_that_was_registered(
+    registry, new_workspace, full
+):
+    first, second = new_workspace("a"), new_workspace("b")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recsys.registry.first_light.move", killed)
+        with pytest.raises(KeyboardInterrupt):
+            registry.fetch(first, full)
+    assert registry.champion() is None and len(registry.versions()) == 1
+    more = replace(full, texts=lambda: TEXTS[:-3])  # another catalogue by now, another machine
+    fetched = registry.fetch(second, more)
+    assert fetched.reference.registry.version == "1" and len(registry.versions()) == 1
+    assert registry.fetch(first, full).reference.hash == fetched.reference.hash
+    assert "joined with the words of" in fetched.how and fetched.reference.has_head
+
+
+@pytest.mark.servers
+def test_two_workers_at_once_end_with_the_same_champion(registry, new_workspace, full):
+    first, second = new_workspace("a"), new_workspace("b")
+
+    def meanwhile():
+        others.append(registry.fetch(second, replace(full, texts=lambda: TEXTS[:-3])))
+        return full.record()
+
+    others = []
+    fetched = registry.fetch(first, replace(full, record=meanwhile))
+    assert len(others) == 1 and len(registry.versions()) == 2
+    assert fetched.reference.registry.version == "1" == saved(second).registry.version
+    assert fetched.reference == saved(second) and registry.champion().version == "1"
+
+
+@pytest.mark.servers
+def test_first_light_is_made_anew_only_when_asked_and_only_while_nothing_is_trained(
+    registry, new_workspace, full, pretrained, packed
+):
+    at = new_workspace("a")
+    registry.fetch(at, pretrained)
+    assert registry.fetch(at, full).reference.hash == packed[1].hash
+    fetched = fetch_champion(registry.uri, at, full, registry.model, again=True)
+    assert fetched.reference.has_head and fetched.reference.registry.version == "2"
+    assert fetch_champion(registry.uri, at, full, registry.model, again=True).reference == fetched.reference
+    assert [entry.how for entry in entries(registry.uri, registry.model)] == ["first light"] * 2
+    record = RunRecord("c0ffee", {"seed": 1}, tags={"trained_on": "b" * 64})
+    made = mlflow.register_encoder(registry.uri, "e" * 64, packed[0] / packed[1].hash, record, registry.model)
+    by_hand(registry.uri, registry.model, "champion", made.version)
+    with pytest.raises(RegistryError, match="version 3 of .* was trained"):
+        fetch_champion(registry.uri, at, full, registry.model, again=True)
+
+
+def killed(*_):
+    raise KeyboardInterrupt

@@ -1,0 +1,146 @@
+import json
+
+import numpy as np
+import pytest
+
+from recsys.encoders import open_encoder, verify_packed
+from recsys.encoders.first_light import FirstLight, choose_landmarks, learn_from_texts, pack_first_light
+from recsys.encoders.params import FirstLightParams
+from recsys.encoders.tfidf import fit_tfidf
+
+COLOURS = ("red", "blue", "green", "black", "white")
+THINGS = ("chair", "table", "lamp", "carpet", "curtain", "shelf")
+TEXTS = tuple(f"{colour} {thing} by maker{n % 7}" for n, colour in enumerate(COLOURS) for thing in THINGS)
+PARAMS = FirstLightParams(
+    min_items=20,
+    lexical_shares=(0.4, 0.6),
+    long_from_terms=40,
+    gamma=2.0,
+    constant=0.0,
+    width=64,
+    max_landmarks=100,
+)
+
+
+def changed(**values):
+    return PARAMS.model_copy(update=values)
+
+
+def pack(base, encoders, texts=TEXTS, params=PARAMS):
+    return pack_first_light(base, texts, encoders, params, 256)
+
+
+@pytest.fixture(scope="module")
+def joined(tiny_reference, encoders):
+    return pack(tiny_reference, encoders)
+
+
+def kernel(texts, vectors, params=PARAMS):
+    """The kernel by its definition."""
+    words = fit_tfidf(sorted(texts)).encode(texts)
+    share = params.lexical_shares[0]
+    return share * (words @ words.T).toarray() + (1 - share) * np.exp(
+        params.gamma * (vectors @ vectors.T - 1)
+    )
+
+
+def test_inner_products_of_all_directions_are_the_kernel_itself(tiny_encoder):
+    vectors = tiny_encoder.encode(TEXTS)
+    head = learn_from_texts(TEXTS, vectors, fit_tfidf(TEXTS), PARAMS)
+    found = head.profiles(TEXTS, vectors)
+    np.testing.assert_allclose(found @ found.T, kernel(TEXTS, vectors), atol=2e-3)
+
+
+def test_long_texts_are_compared_by_their_words_more(tiny_encoder):
+    long_texts = [f"{text} {' '.join(f'{text[0]}{n}' for n in range(30))}" for text in TEXTS]
+    for texts, share in ((TEXTS, 0.4), (long_texts, 0.6)):
+        head = learn_from_texts(texts, tiny_encoder.encode(texts), fit_tfidf(texts), PARAMS)
+        assert head.kernel.lexical_share == share
+
+
+def test_the_constant_takes_one_of_the_dimensions(tiny_encoder):
+    vectors = tiny_encoder.encode(TEXTS)
+    head = learn_from_texts(TEXTS, vectors, fit_tfidf(TEXTS), changed(width=8, constant=0.5))
+    found = head.profiles(TEXTS, vectors)
+    assert found.shape == (len(TEXTS), 8) and (found[:, -1] > 0).all()
+
+
+def test_fewer_directions_keep_the_largest_part_of_the_kernel(tiny_encoder):
+    vectors = tiny_encoder.encode(TEXTS)
+    head = learn_from_texts(TEXTS, vectors, fit_tfidf(TEXTS), changed(width=5))
+    values = np.linalg.eigvalsh(kernel(TEXTS, vectors))[::-1][:5]
+    compared = head.kernel.compare(head.words_MV, vectors, head.words_MV.T.tocsr(), vectors)
+    raw = compared @ head.projection_MD
+    np.testing.assert_allclose((raw**2).sum(axis=0), values, rtol=1e-3)
+
+
+def test_a_shared_word_brings_texts_together_that_the_encoder_keeps_apart(
+    tiny_reference, tiny_encoder, encoders, joined
+):
+    asked = ["red chair by maker1", "green chair by maker3", "white lamp by maker5"]
+    alone = tiny_encoder.encode(asked)
+    found = open_encoder(joined, encoders, 256).encode(asked)
+    gain = (found @ found.T) - (alone @ alone.T)
+    assert gain[0, 1] > gain[0, 2]
+
+
+def test_neither_order_nor_repeats_nor_a_second_run_change_the_encoder(tiny_reference, encoders, joined):
+    before = {path.name: path.stat().st_mtime_ns for path in (encoders / joined.hash).iterdir()}
+    again = pack(tiny_reference, encoders, [*reversed(TEXTS), TEXTS[3], "  "])
+    assert again == joined and joined.has_head and joined.ridge_lambda is None
+    assert {path.name: path.stat().st_mtime_ns for path in (encoders / joined.hash).iterdir()} == before
+
+
+def test_a_damaged_one_is_made_again(tiny_reference, encoders):
+    params = changed(lexical_shares=(0.3, 0.6))
+    reference = pack(tiny_reference, encoders, params=params)
+    head = encoders / reference.hash / "head.npz"
+    whole = head.read_bytes()
+    head.write_bytes(whole[:-1])
+    assert pack(tiny_reference, encoders, params=params).hash == reference.hash
+    verify_packed(reference, encoders)
+    assert head.read_bytes() == whole
+
+
+def test_the_record_says_what_it_was_made_from(tiny_reference, encoders, joined):
+    record = FirstLight.load(encoders / joined.hash)
+    assert (record.base, record.params, record.n_landmarks) == (tiny_reference.hash, PARAMS, len(TEXTS))
+    assert "first_light.json" in {file.name for file in joined.files}
+    assert FirstLight.load(encoders / tiny_reference.hash) is None
+    assert json.loads((encoders / joined.hash / "first_light.json").read_text())["version"] == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"lexical_shares": (0.5, 0.6)}, {"gamma": 1.0}, {"constant": 0.5}, {"width": 8}, {"max_landmarks": 25}],
+)
+def test_other_settings_give_another_encoder(tiny_reference, encoders, joined, change):
+    assert pack(tiny_reference, encoders, params=changed(**change)).hash != joined.hash
+
+
+@pytest.mark.parametrize(
+    "texts", [TEXTS[:19], TEXTS[:19] * 3, (), [f"{n} of the and" for n in range(10)] * 9, ["1", "2"] * 40]
+)
+def test_too_few_texts_leave_the_encoder_as_it_comes(tiny_reference, encoders, texts):
+    assert pack(tiny_reference, encoders, texts) == tiny_reference
+
+
+def test_texts_without_words_leave_the_encoder_as_it_comes(tiny_reference, encoders):
+    assert (
+        pack(tiny_reference, encoders, [chr(33 + n) for n in range(15)] * 2, changed(min_items=2))
+        == tiny_reference
+    )
+
+
+def test_texts_in_scripts_without_blanks_are_joined_too(tiny_reference, encoders):
+    texts = [f"紅色{a}椅子{b}" for a in "大小新舊高" for b in "木鐵石竹紙"]
+    reference = pack(tiny_reference, encoders, texts)
+    found = open_encoder(reference, encoders, 256).encode(texts[:2])
+    assert reference.has_head and np.isfinite(found).all()
+
+
+def test_of_a_larger_catalogue_the_same_sample_is_taken_in_any_order():
+    texts = [f"item {n}" for n in range(1000)]
+    one, other = choose_landmarks(texts, 20), choose_landmarks(texts[::-1] + texts[:500], 20)
+    assert one == other and one.n_texts == 1000 and len(one.texts) == 20
+    assert choose_landmarks(texts[:15], 20).n_texts == 15 == len(choose_landmarks(texts[:15], 20).texts)
