@@ -228,7 +228,7 @@ class KernelHead:
                     f"{folder / TERMS} is of version {said['version']}, newest known is {HEAD_VERSION}",
                     remedy="update Firstlight",
                 )
-            names = (*ARRAYS, WORDS) if said["version"] == HEAD_VERSION else ARRAYS
+            names = (*ARRAYS, WORDS) if "words_share" in said else ARRAYS
             return cls._of(said, read_arrays(folder / HEAD, names))
         except (OSError, KeyError, TypeError, ValueError, RecursionError, MemoryError) as error:
             raise EncoderError(
