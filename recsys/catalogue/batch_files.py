@@ -5,6 +5,7 @@ What comes back was made by a process that read hostile input. Nothing of it is 
 
 import dataclasses
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -70,6 +71,7 @@ def load_batch(others: dict[str, Any], kind: str, place: Path) -> Batch:
     return Batch(table=table, bad=BadRows(*(column.to_pylist() for column in bad.columns)), **found)
 
 
+@cache
 def _others() -> dict[str, TypeAdapter[Any]]:
     """Fields of a batch that are no table, each with what checks it."""
     types = get_type_hints(Batch)
