@@ -21,6 +21,7 @@ from bench.killing import ended, forked
 from bench.small_shop import FIRST_LANDED, KEY, STAGES, SmallShop, catalogue, interactions
 from bench.trials import HOME, Trial, current, polling, rows_lost
 from demo.airflow_client import FINISHED, Airflow
+from demo.patience import Patience, seconds_of_commands
 from demo.processes import Server, path_with_venv
 from demo.servers import start_airflow
 from demo.workspace import make_workspace, set_remote
@@ -129,8 +130,8 @@ class FastLoop:
 
     def wait(self, expected: Manifest) -> None:
         """Wait until an arrival is published and no run is under way, or patience is at its end."""
-        airflow, end = Airflow.of(self.server), time.monotonic() + PATIENCE_S
-        while time.monotonic() < end:
+        airflow, patience = Airflow.of(self.server), Patience(PATIENCE_S, most_s=4 * PATIENCE_S)
+        while not patience.is_over(seconds_of_commands(self.shop.root)):
             if self.has_published(expected) and all(
                 r.state in FINISHED for r in airflow.runs("profile_arrivals")
             ):
