@@ -77,16 +77,21 @@ class Columns:
         Raises:
             BatchRefused: two columns have one meaning.
         """
-        n_known, watched = -1, []
+        n_known, watched, missing = -1, [], self.missing
+        settled: set[str] = set()
         for row in rows:
             if len(columns) != n_known:
                 n_known = len(columns)
                 self._name(columns, key)
-                watched = [(name, form) for name, form in self._watched(columns)]
-            for name, form in watched:
-                value = row.values.get(name)
-                if value is not None and not is_missing(value, self.missing):
-                    form.observe(value)
+                watched = [
+                    (name, form.observe, form.observes) for name, form in self._watched(columns - settled)
+                ]
+            values = row.values
+            for name, observe, kinds in watched:
+                value = values.get(name)
+                if isinstance(value, kinds) and not is_missing(value, missing) and observe(value):
+                    settled.add(name)
+                    watched = [entry for entry in watched if entry[0] not in settled]
         self._name(columns, key)
         if RETRY_OF in columns:  # written by us: an id that ends in .0 is meant so
             for form in self._ids.values():
@@ -156,7 +161,12 @@ class Columns:
             BadRow: wrong_type, bad_id, nul_byte or not_utf8.
         """
         value = values.get(name)
-        return "" if self.is_missing(value) else self._ids[name].read(value, self._what(name, value))
+        if is_missing(value, self.missing):
+            return ""
+        try:
+            return self._ids[name].read(value)
+        except BadRow as fault:
+            raise self._told(fault, name, value) from fault
 
     def text(self, values: Mapping[str, Any], name: str) -> str:
         """A text, stripped; "" where it is missing.
@@ -172,7 +182,7 @@ class Columns:
             BadRow: wrong_type, nul_byte or not_utf8.
         """
         value = values.get(name)
-        return "" if self.is_missing(value) else text(value, name).strip()
+        return "" if is_missing(value, self.missing) else text(value, name).strip()
 
     def labels(self, values: Mapping[str, Any], name: str) -> list[str]:
         """Tags, stripped, without repeats, in order.
@@ -188,7 +198,7 @@ class Columns:
             BadRow: wrong_type, nul_byte or not_utf8.
         """
         value = values.get(name)
-        return [] if self.is_missing(value) else self._tags[name].read(value)
+        return [] if is_missing(value, self.missing) else self._tags[name].read(value)
 
     def flag(self, values: Mapping[str, Any], name: str) -> bool:
         """A truth; False where it is missing.
@@ -204,7 +214,12 @@ class Columns:
             BadRow: wrong_type.
         """
         value = values.get(name)
-        return False if self.is_missing(value) else flag(value, self._what(name, value))
+        if is_missing(value, self.missing):
+            return False
+        try:
+            return flag(value, name)
+        except BadRow as fault:
+            raise self._told(fault, name, value) from fault
 
     def number(self, values: Mapping[str, Any], name: str) -> float | None:
         """A finite number, or None where it is missing.
@@ -220,7 +235,12 @@ class Columns:
             BadRow: wrong_type or not_finite.
         """
         value = values.get(name)
-        return None if self.is_missing(value) else self._numbers[name].read(value, self._what(name, value))
+        if is_missing(value, self.missing):
+            return None
+        try:
+            return self._numbers[name].read(value)
+        except BadRow as fault:
+            raise self._told(fault, name, value) from fault
 
     def moment(self, values: Mapping[str, Any], name: str) -> datetime | None:
         """A time in UTC, or None where it is missing.
@@ -236,16 +256,19 @@ class Columns:
             BadRow: bad_timestamp or not_finite.
         """
         value = values.get(name)
-        if self.is_missing(value):
+        if is_missing(value, self.missing):
             return None
         try:
             return self._times[name].read(value)
         except NotFinite as error:
-            raise BadRow("not_finite", f"{self._what(name, value)} should be a finite time") from error
+            raise self._told(BadRow("not_finite", f"{name} should be a finite time"), name, value) from error
         except ValueError as error:
-            what = f"{self._what(name, value)}: it {error}; {ISO_EXAMPLE}"
-            raise BadRow("bad_timestamp", what) from error
+            fault = BadRow("bad_timestamp", f"{name} {error}; {ISO_EXAMPLE}")
+            raise self._told(fault, name, value) from error
 
-    def _what(self, name: str, value: object) -> str:
-        theirs = self.theirs(name)
-        return f"{theirs} {shown(value)}" if self._shows_values and name != "user_id" else theirs
+    def _told(self, fault: BadRow, name: str, value: object) -> BadRow:
+        """The fault under the file's own name of the column, with the value where values may be shown."""
+        subject = self.theirs(name)
+        if self._shows_values and name != "user_id":
+            subject += f" {shown(value)}"
+        return BadRow(fault.reason, f"{subject} {fault.detail.removeprefix(name).lstrip()}")

@@ -49,9 +49,11 @@ def is_missing(value: object, words: frozenset[str]) -> bool:
     if isinstance(value, str):
         stripped = value.strip()
         return not stripped or stripped in words
-    if isinstance(value, Decimal):
-        return value.is_nan()
-    return value is None or (isinstance(value, float) and math.isnan(value))
+    if value is None:
+        return True
+    return isinstance(value, float | Decimal) and (
+        value.is_nan() if isinstance(value, Decimal) else value != value
+    )
 
 
 def shown(value: object) -> str:
@@ -68,13 +70,12 @@ def plain_id(value: str) -> str:
     return unicodedata.normalize("NFC", value.translate(_UNSEEN)).strip(_AT_ENDS)
 
 
-def identifier(value: object, name: str, what: str) -> str:
+def identifier(value: object, name: str) -> str:
     """An id: text, or a whole number.
 
     Args:
         value: as landed, not missing.
         name: its column, for the message.
-        what: column and, where it may be shown, value; for the message.
 
     Returns:
         The id as `plain_id` has it; empty where nothing of it can be seen.
@@ -85,28 +86,27 @@ def identifier(value: object, name: str, what: str) -> str:
     if isinstance(value, str):
         found = plain_id(sound(value, name))
         if CONTROL.search(found):
-            raise BadRow("bad_id", f"{what} holds a control character")
+            raise BadRow("bad_id", f"{name} holds a control character")
         if _SCIENTIFIC.fullmatch(found):
-            raise BadRow(
-                "bad_id", f"{what} is in scientific notation, digits are lost; export the column as text"
-            )
+            problem = "is in scientific notation, digits are lost; export the column as text"
+            raise BadRow("bad_id", f"{name} {problem}")
         return found
     if isinstance(value, bool):
-        raise BadRow("wrong_type", f"{what} should be text or a whole number, not a bool")
+        raise BadRow("wrong_type", f"{name} should be text or a whole number, not a bool")
     if isinstance(value, int | UUID):
         return str(value)
     if isinstance(value, float | Decimal):
-        return _whole(value, what)
+        return _whole(value, name)
     if isinstance(value, bytes):
-        return identifier(text(value, name), name, what)
-    raise BadRow("wrong_type", f"{what} should be text or a whole number, not {_kind(value)}")
+        return identifier(text(value, name), name)
+    raise BadRow("wrong_type", f"{name} should be text or a whole number, not {_kind(value)}")
 
 
-def _whole(value: float | Decimal, what: str) -> str:
+def _whole(value: float | Decimal, name: str) -> str:
     if not math.isfinite(value) or value != int(value):
-        raise BadRow("wrong_type", f"{what} should be text or a whole number")
+        raise BadRow("wrong_type", f"{name} should be text or a whole number")
     if isinstance(value, float) and abs(value) >= MAX_WHOLE:
-        raise BadRow("bad_id", f"{what} is a float too large to be exact; export the column as text")
+        raise BadRow("bad_id", f"{name} is a float too large to be exact; export the column as text")
     return str(int(value))
 
 
@@ -151,6 +151,8 @@ def sound(value: str, name: str) -> str:
     Raises:
         BadRow: nul_byte or not_utf8.
     """
+    if value.isascii() and "\0" not in value:
+        return value
     if "\0" in value:
         raise BadRow("nul_byte", f"{name} holds a NUL character")
     try:
@@ -160,12 +162,12 @@ def sound(value: str, name: str) -> str:
     return value
 
 
-def flag(value: object, what: str) -> bool:
+def flag(value: object, name: str) -> bool:
     """A bool, 0 or 1, or one of true, t, yes, y, on and their opposites, in any case.
 
     Args:
         value: as landed, not missing.
-        what: column and, where it may be shown, value; for the message.
+        name: its column, for the message.
 
     Returns:
         The truth of it.
@@ -175,7 +177,7 @@ def flag(value: object, what: str) -> bool:
     """
     word = str(value).strip().lower() if isinstance(value, str | bool | int | float | Decimal) else "?"
     if word not in TRUE | FALSE:
-        raise BadRow("wrong_type", f"{what} should be true or false (or 1 or 0, yes or no, t or f)")
+        raise BadRow("wrong_type", f"{name} should be true or false (or 1 or 0, yes or no, t or f)")
     return word in TRUE
 
 

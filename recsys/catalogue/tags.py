@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 from recsys.catalogue.fields import BadRow, is_missing, shown, sound
 
@@ -33,6 +34,7 @@ _POSTGRES = re.compile(r"\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^,{}\"]*))\s*(?:,|$)", r
 class TagForm:
     """How the tags of one column are written: first every value is observed, then each is read."""
 
+    observes: ClassVar = (str,)
     name: str
     missing: frozenset[str]
     n_plain: int = 0
@@ -41,10 +43,10 @@ class TagForm:
     n_short: dict[str, int] = field(default_factory=lambda: {",": 0, ";": 0})
     """Of those with the separator: texts whose parts are all short."""
 
-    def observe(self, value: object) -> None:
-        """Take a value as evidence."""
+    def observe(self, value: object) -> bool:
+        """Take a value as evidence; False, since a further one may say otherwise."""
         if not isinstance(value, str) or "|" in value or value.strip()[:1] in {"[", "{", "("}:
-            return
+            return False
         self.n_plain += 1
         for separator, parts in _PARTS.items():
             if separator in value:
@@ -52,6 +54,7 @@ class TagForm:
                 if len(found) > 1:
                     self.n_with[separator] += 1
                     self.n_short[separator] += all(map(_is_short, found))
+        return False
 
     @cached_property
     def separators(self) -> tuple[str, ...]:
@@ -90,16 +93,17 @@ class TagForm:
         given = self._split(value) if isinstance(value, str) else value
         if isinstance(given, dict) or not isinstance(given, Iterable) or isinstance(given, bytes):
             raise BadRow("wrong_type", f"{self.name} is {shown(value)}, no list of texts; {REMEDY}")
-        entries = []
+        found: dict[str, None] = {}
         for entry in given:
             if isinstance(entry, int) and not isinstance(entry, bool):
                 entry = str(entry)
-            if is_missing(entry, self.missing):
-                continue
-            if not isinstance(entry, str):
+            if isinstance(entry, str):
+                label = sound(entry, self.name).strip()
+                if label and label not in self.missing:
+                    found[label] = None
+            elif not is_missing(entry, self.missing):
                 raise BadRow("wrong_type", f"{self.name} holds {shown(entry)}, which is no text; {REMEDY}")
-            entries.append(sound(entry, self.name).strip())
-        return list(dict.fromkeys(entry for entry in entries if entry))
+        return list(found)
 
     def _split(self, text: str) -> object:
         text = text.strip()

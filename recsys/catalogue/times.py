@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
+from typing import ClassVar
 
 from dateutil import parser as dateutil_parser
 
@@ -71,25 +72,34 @@ class NotFinite(ValueError):
 class TimeForm:
     """How the times of one column are written: first every value is observed, then each is read."""
 
+    observes: ClassVar = (str, int, float, Decimal)
     name: str
     numbers: Counter[str] = field(default_factory=Counter)
     """Form of number -> values of that form; "" counts numbers that are no time in any form."""
     orders: Counter[str] = field(default_factory=Counter)
     """DAY_FIRST, MONTH_FIRST and EITHER -> dates that can be read so."""
 
-    def observe(self, value: object) -> None:
-        """Take a value as evidence; those that say by themselves how they are meant are none."""
+    def observe(self, value: object) -> bool:
+        """Take a value as evidence; those that say by themselves how they are meant are none.
+
+        Args:
+            value: as landed, not missing.
+
+        Returns:
+            False, since a further value may say otherwise.
+        """
         if isinstance(value, str):
             if value[4:5] == "-":
-                return
+                return False
             value = value.strip()
             numeric = _as_number(value)
             if numeric is None:
                 self._observe_order(value)
-                return
+                return False
             value = numeric
         if isinstance(value, _Number) and not isinstance(value, bool) and math.isfinite(value):
             self.numbers[_form_of(value)] += 1
+        return False
 
     def _observe_order(self, value: str) -> None:
         match = _DAY_MONTH.fullmatch(value)

@@ -29,7 +29,7 @@ def id_text(value: object, name: str) -> str:
     if isinstance(plain, bool) or not isinstance(plain, str | int):
         raise TypeError(f"{value!r} is no {name}: give a text or a whole number")
     try:
-        return identifier(plain, name, name)
+        return identifier(plain, name)
     except BadRow:
         return str(plain)
 

@@ -97,7 +97,7 @@ def test_a_number_that_is_no_time_is_named_with_its_column_value_and_remedy(shop
     assert shop.ingest()["catalogue/times.jsonl"]["status"] == "accepted"
     ((_, line, reason, detail),) = shop.quarantined()
     assert (line, reason) == (len(SHOP), "bad_timestamp")
-    assert detail.startswith("updated_at 0: it is a number that is no time from 1990")
+    assert detail.startswith("updated_at 0 is a number that is no time from 1990")
     assert "ISO 8601" in detail
 
 
@@ -311,14 +311,14 @@ def test_two_columns_with_one_meaning_are_refused_by_name(shop):
     shop.land("catalogue/two.csv", csv("item_id,title,Title", "s1,a chair,another chair"))
     became = shop.ingest()["catalogue/two.csv"]
     assert became["status"] == "refused"
-    assert "'Title' and 'title' both mean title" in shop.said
+    assert "'Title' and 'title' both mean title" in became["problems"][0]["says"]
 
 
 def test_a_file_without_item_id_is_told_which_column_may_be_it(shop):
     shop.land("catalogue/movies.csv", csv("movieId,title,genres", "1,Heat,Crime"))
     became = shop.ingest()["catalogue/movies.csv"]
     assert became["status"] == "refused"
-    assert "rename column 'movieId' to item_id" in shop.said
+    assert "rename column 'movieId' to item_id" in became["problems"][0]["remedy"]
 
 
 def test_a_pandas_frame_with_gaps_is_read_as_it_was_meant(shop):
