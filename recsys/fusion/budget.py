@@ -15,14 +15,14 @@ def within(seconds: float, n_warm: int, n_users: int, n_folds: int, params: Fusi
         seconds: of two cores.
         n_warm: items that somebody met.
         n_users: users.
-        n_folds: cold starts that validation tries every lexical share on.
+        n_folds: cold starts that validation tries every lexical share on, and words apart beside no share.
         params: section `fusion`.
 
     Returns:
         The same section with `max_landmarks` and `max_users` lowered as far as needed, never below 2.
     """
     landmarks, users = min(params.max_landmarks, max(2, n_warm)), min(params.max_users, max(2, n_users))
-    rounds = n_folds * len(params.lexical_shares) + 1
+    rounds = n_folds * (len(params.lexical_shares) + (params.apart_width > 0)) + 1
     while rounds * _flops(landmarks, users) > seconds * FLOPS_PER_S and max(landmarks, users) > 2:
         landmarks, users = max(2, int(landmarks * STEP)), max(2, int(users * STEP))
     return params.model_copy(update={"max_landmarks": landmarks, "max_users": users})

@@ -151,8 +151,8 @@ def _examine(
     if ground is None:
         return
     words = None
-    if any(params.words_weights):
-        words_MW = words_projection(ground.words_MV, params.words_width - 1, params.seed)
+    if params.apart_width:
+        words_MW = words_projection(ground.words_MV, params.apart_width - 1, params.seed)
         words = tuple(words_of(shop, ground, words_MW, rows) for rows in (exam.warm, exam.held))
         say("validation: joining words and meaning as they are")
         yield from _heads(shop, exam, ground, words, params, 0.0, (None,), lambdas, k)
@@ -193,7 +193,7 @@ def _heads(
     for power in powers:
         stretch_D = learned.directions.stretch(power or 0.0)
         for weight in params.words_weights:
-            if weight == 0 and power is None:
+            if weight == 0 and power is None or weight > 0 and words is None:
                 continue
             width = params.meaning_width if weight else params.width
             made = [profiles(some_ND[:, :width], stretch_D[:width]) for some_ND in (warm_WD, held_HD)]

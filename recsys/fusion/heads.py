@@ -116,7 +116,7 @@ def head_of(shop: Shop, ground: Ground, recipe: Recipe, params: FusionParams) ->
     stretch_D = learned.directions.stretch(recipe.metric_power or 0.0)
     projection_MD = learned.directions.axes_MD * stretch_D
     words = None
-    if recipe.words_weight > 0:
+    if recipe.words_weight > 0 and params.apart_width:
         projection_MD = projection_MD[:, : params.meaning_width]
         words = _words(shop, ground, learned, stretch_D, recipe, params)
     return KernelHead(learned.kernel, ground.words_MV, ground.vectors_ML, projection_MD, words)
@@ -132,7 +132,7 @@ def _words(
 ) -> Words | None:
     """Words apart, with their share; None where they tell no items apart."""
     warm, width = shop.warm, params.meaning_width
-    words_MW = words_projection(ground.words_MV, params.words_width - 1, params.seed)
+    words_MW = words_projection(ground.words_MV, params.apart_width - 1, params.seed)
     words_WW = words_of(shop, ground, words_MW, warm)
     meaning_WD = profiles(coordinates(shop, ground, learned, warm)[:, :width], stretch_D[:width])
     ridge = Ridge(gram_of(meaning_WD), recipe.ridge_lambda)

@@ -61,6 +61,15 @@ class FusionParams(BaseModel):
     """Of everything random."""
 
     @property
+    def apart_width(self) -> int:
+        """Dimensions that hold words apart, with the one that brings profiles to unit length.
+
+        Half of the width at most; 0 where that is too narrow, or where no weight asks for them.
+        """
+        most = min(self.words_width, self.width // 2)
+        return most if most > 1 and any(self.words_weights) else 0
+
+    @property
     def meaning_width(self) -> int:
-        """Dimensions beside those of words, at least 1."""
-        return max(1, self.width - self.words_width)
+        """Dimensions beside these."""
+        return self.width - self.apart_width

@@ -23,6 +23,7 @@ FLOOR_COLOURS = (
     "#d4a017",
     "#5b7fd1",
     "#7a5230",
+    "#3f7f6b",
 )
 BOUND: dict[str, Any] = {"color": INK, "linewidth": 1.2, "linestyle": (0, (3, 2))}
 STYLE = {

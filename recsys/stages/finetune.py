@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from recsys.training.inputs import Inputs
     from recsys.training.tower import Tower
 
-TRAINING_VERSION = 2
+TRAINING_VERSION = 3
 """Part of every run's key; raise it when the same inputs would give other weights."""
 FROZEN = "frozen"
 MODEL = "artifacts/finetune/model"
@@ -325,6 +325,7 @@ def _tell(
         width=reference.dim,
         lexical_share=recipe.lexical_share,
         metric_power=recipe.metric_power if reference.has_head else None,
+        words_weight=recipe.words_weight if reference.has_head else None,
         ease_lambda=recipe.ease_lambda if reference.item_weights else None,
         popularity_power=recipe.popularity_power if reference.item_weights else None,
         lift=recipe.lift if reference.item_weights else None,

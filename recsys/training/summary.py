@@ -54,7 +54,9 @@ class TrainingSummary(BaseModel):
     lexical_share: float | None
     """Weight of the words in the head's kernel; None: validation liked the encoder alone best."""
     metric_power: float | None
-    """How strongly the head stretches directions that many users need."""
+    """How strongly the head stretches directions that many users need; None: without a head, or it is untaught."""
+    words_weight: float | None = None
+    """How much words count that the head holds apart; 0: it holds none apart; None: no head, or an older version."""
     ease_lambda: float | None
     """λ of the item weights beside the head; None: none, lists are ordered by profiles alone."""
     popularity_power: float | None

@@ -67,6 +67,27 @@ def test_a_second_run_encodes_nothing_and_gives_the_same_bytes(shop):
     assert {path: path.stat().st_ino for path in cache.rglob("*.npy")} == vectors
 
 
+def test_a_head_is_chosen_on_the_newest_items_by_every_kind_of_time_that_the_files_have(shop):
+    n = len(WORDS)
+    items = pq.read_table(shop / "items.parquet")
+    dated = items.append_column(
+        "release_date", pa.array([f"{1 + i % 28:02d}-Jan-{1950 + i}" for i in range(n)])
+    )
+    pq.write_table(dated, shop / "dated.parquet")
+    log = (shop / "log.csv").read_text().splitlines()
+    times = [f"{row},{1_000_000_000 + 86_400 * (n - int(row.split(',')[1]))}" for row in log[1:]]
+    (shop / "timed.csv").write_text("\n".join([f"{log[0]},timestamp", *times]) + "\n")
+    done = run(shop, "--json", items="dated.parquet", interactions="timed.csv")
+    assert done.exit_code == 0, done.output
+    warm = n - len((shop / "cold.txt").read_text().split())
+    assert json.loads(done.stdout)["folds"] == dict.fromkeys(
+        ("first interaction", "release_date"), round(0.2 * warm)
+    )
+    assert f"held out: {round(0.2 * warm)} by first interaction" in " ".join(done.stderr.split())
+    untimed = json.loads(run(shop, "--json").stdout)["folds"]
+    assert list(untimed) == ["random 1", "random 2", "random 3"]
+
+
 def test_lists_are_cut_at_the_wanted_length(shop):
     assert run(shop, "--top", "3").exit_code == 0
     assert max(pq.read_table(shop / "run.parquet")["rank"].to_pylist()) == 3

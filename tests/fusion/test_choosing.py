@@ -106,6 +106,18 @@ def test_a_packed_head_makes_the_lists_that_it_was_chosen_by(shop, fusion_params
     np.testing.assert_allclose(asked.by_user(ranked, k).mean(axis=0), tried[choice].mean(axis=0), atol=0.01)
 
 
+@pytest.mark.parametrize(("width", "apart"), [(12, 6), (8, 4), (4, 2), (3, 0), (0, 0)])
+def test_words_apart_take_half_of_the_width_at_most(fusion_params, width, apart):
+    params = fusion_params.model_copy(update={"width": width})
+    assert (params.apart_width, params.meaning_width) == (apart, width - apart)
+    assert params.model_copy(update={"words_weights": (0.0,)}).apart_width == 0
+
+
+def test_a_width_too_narrow_for_words_apart_tries_none(shop, fusion_params):
+    recipe = choose_recipe(shop, (HELD,), fusion_params.model_copy(update={"width": 3}), LAMBDAS, 5, 500)
+    assert recipe.words_weight == 0 and not any("apart" in name for name in recipe.tried)
+
+
 def test_what_is_held_out_teaches_nothing_to_any_choice(shop, fusion_params):
     exam = cold_exam(shop, HELD, fusion_params.seed, 500)
     met = shop.histories_UI.toarray()
