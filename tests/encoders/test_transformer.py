@@ -1,4 +1,5 @@
 import html
+import shutil
 import unicodedata
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys.encoders import open_encoder
 from recsys.encoders.transformer import equal_batches
 from recsys.errors import EncoderError
 from recsys.features.text import join_fields
@@ -89,3 +91,18 @@ def test_a_text_and_its_twin_in_another_writing_have_one_vector(minilm, text):
     ]
     plain, *others = minilm.encode([join_fields([written], 4000) for written in (text, *twins)])
     assert min(float(plain @ other) for other in others) > 0.9999
+
+
+def test_a_model_whose_vectors_have_another_width_is_refused(tiny_reference, encoders):
+    with pytest.raises(EncoderError, match=r"not token ids and vectors \[\?,31\]"):
+        open_encoder(tiny_reference.model_copy(update={"dim": 31}), encoders, 256)
+
+
+@pytest.mark.parametrize("content", [b"<net", b"<net name='x' version='11'><layers/></net>", b"\0"])
+def test_a_model_file_that_is_no_such_model_is_refused(tiny_reference, encoders, tmp_path, content):
+    folder = shutil.copytree(encoders / tiny_reference.hash, tmp_path / tiny_reference.hash)
+    size = (folder / "model.xml").stat().st_size
+    (folder / "model.xml").write_bytes(content.ljust(size, b" "))
+    with pytest.raises(EncoderError, match=r"model\.xml") as refused:
+        open_encoder(tiny_reference, tmp_path, 256)
+    assert refused.value.remedy
