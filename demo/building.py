@@ -19,7 +19,7 @@ LANDED_AT = datetime(1998, 5, 1, tzinfo=UTC)
 
 
 def build_data(checkout: Path, folder: Path, console: Console) -> None:
-    """Ingest the demo's files and put the result into the checkout, then pack the pretrained encoder.
+    """Ingest the demo's files and put the result into the checkout, then make the encoder of first light.
 
     It is built apart and moved in whole; a data/ with other content is left alone.
 
@@ -42,11 +42,11 @@ def build_data(checkout: Path, folder: Path, console: Console) -> None:
         shutil.rmtree(target, ignore_errors=True)
         built.rename(target)
     _track(checkout)
-    with console.status("packing the pretrained encoder"):
+    with console.status("packing the pretrained encoder and joining words to it"):
         _run([sys.executable, "-m", "recsys", "fetch-champion"], checkout, {"MLFLOW_TRACKING_URI": ""})
     n_files = sum(1 for path in target.rglob("*") if path.is_file())
     console.print(
-        f"data/ has {n_files} files, as data.dvc names them; the pretrained encoder is the champion"
+        f"data/ has {n_files} files, as data.dvc names them; the encoder of first light is the champion"
     )
     console.print("next: [bold]dvc repro[/]", highlight=False)
 

@@ -100,7 +100,9 @@ class Walk:
         """Steps 1 and 2: films without a plot and their ratings land; everything else happens by itself."""
         self._title("1", "titles, years and genres of the films without a plot land, with their ratings")
         files = [landing.ratings_without_plots(self.data), landing.catalogue_without_plots(self.data)]
-        self._title("2", f"{ARRIVALS} fires by itself; first light: the pretrained encoder becomes champion")
+        self._title(
+            "2", f"{ARRIVALS} fires by itself; first light: the encoder, joined with words, becomes champion"
+        )
         self._arrival("first light", files)
 
     def new_films(self) -> None:

@@ -1,0 +1,84 @@
+"""First light through the real commands: a trial of a few rows, then the shop's catalogue, then new items."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from recsys.encoders import EncoderReference
+from recsys.encoders.first_light import FirstLight
+from recsys.settings import Settings
+
+MATERIALS = ("oak", "steel", "linen", "glass", "wool", "cork", "slate")
+GOODS = ("bench", "kettle", "curtain", "bowl", "rug", "board", "tile", "stool", "tray", "lamp")
+CATALOGUE = [
+    {"item_id": f"c{n}", "title": f"{material} {good} by {maker}", "updated_at": "2026-10-02T00:00:00Z"}
+    for n, (material, good, maker) in enumerate(
+        (material, good, f"Maker{(3 * a + b) % 11}x")
+        for a, material in enumerate(MATERIALS)
+        for b, good in enumerate(GOODS)
+    )
+]
+
+
+@pytest.fixture
+def tiny(shop, tiny_encoder):
+    """The shop with forty items, and a small encoder to read them."""
+    params = yaml.safe_load(shop.at.params.read_text("utf-8"))
+    params["encoder"] |= {"source": str(tiny_encoder), "max_tokens": 32}
+    shop.at.params.write_text(yaml.safe_dump(params), "utf-8")
+    return shop
+
+
+def profiles(shop):
+    """Profile of each item, by the stages that an arrival runs."""
+    for stage in ("validate", "features", "profiles@champion"):
+        shop.run("run", stage)
+    found = {}
+    for path in sorted(shop.at.profiles("champion").glob("*.rows.parquet")):
+        vectors = np.load(str(path).replace(".rows.parquet", ".vectors.npy"))
+        ids = pq.read_table(path)["item_id"].to_pylist()
+        found |= dict(zip(ids, vectors, strict=False))
+    return found
+
+
+def test_a_trial_of_a_few_rows_is_joined_with_words_once_the_catalogue_is_there(tiny):
+    first = tiny.run("fetch-champion", "--json")
+    assert "the pretrained encoder as it comes" in first.stderr
+    assert not EncoderReference.model_validate_json(first.stdout).has_head
+    tiny.land("catalogue/all.jsonl", CATALOGUE)
+    tiny.ingest()
+    assert json.loads(tiny.run("fetch-champion", "--json").stdout) == json.loads(first.stdout)
+    again = tiny.run("fetch-champion", "--again", "--json")
+    joined = EncoderReference.model_validate_json(again.stdout)
+    assert joined.has_head and "joined with the words of 110 texts" in again.stderr
+    assert tiny.run("fetch-champion", "--again", "--json").stdout == again.stdout
+    record = FirstLight.load(tiny.at.encoders / joined.hash)
+    assert record.params == Settings.load(tiny.at.params).first_light
+
+
+def test_what_arrives_later_changes_neither_the_encoder_nor_a_profile_that_is_there(tiny):
+    tiny.land("catalogue/all.jsonl", CATALOGUE)
+    tiny.ingest()
+    encoder = json.loads(tiny.run("fetch-champion", "--json").stdout)
+    before = profiles(tiny)
+    new = {"item_id": "new", "title": "cork bench by Maker4x", "updated_at": "2026-10-03T00:00:00Z"}
+    tiny.land("catalogue/new.jsonl", [new])
+    tiny.ingest()
+    assert json.loads(tiny.run("fetch-champion", "--json").stdout) == encoder
+    after = profiles(tiny)
+    assert after.keys() - before.keys() == {"new"}
+    assert all(np.array_equal(before[item], after[item]) for item in before)
+    near = {row["item_id"]: float(after["new"] @ after[row["item_id"]]) for row in CATALOGUE}
+    titles = {row["item_id"]: set(row["title"].split()) for row in CATALOGUE}
+    words = set(new["title"].split()) - {"by"}
+    shared = [near[item] for item in near if len(titles[item] & words) >= 2]
+    none = [near[item] for item in near if not titles[item] & words]
+    assert shared and none and min(shared) > float(np.mean(none))
+
+
+@pytest.mark.parametrize("other", ["--published", "--verdict"])
+def test_again_is_no_way_to_take_what_is_published_or_judged(tiny, other):
+    assert "--again" in tiny.run("fetch-champion", "--again", other, code=2).stderr
