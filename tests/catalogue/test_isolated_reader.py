@@ -106,10 +106,10 @@ def test_a_file_that_takes_too_much_memory_is_refused_and_the_next_one_is_read(a
     hungry = (
         '{"item_id": "a", "title": "b", "x": [' + "1," * 2**24 + "1]}\n"
     )  # 32 MiB, eight times that as a list
-    with apart.reader(reader_memory_mb=128) as reader:
+    with apart.reader(reader_memory_mb=64) as reader:
         reader.read_batch(apart.file(GOOD), CATALOGUE, NOW)
         first = pid_of(reader)
-        words = r"batch\.jsonl: reading it takes more than 128 MB[\s\S]*ingest\.reader_memory_mb"
+        words = r"batch\.jsonl: reading it takes more than 64 MB[\s\S]*ingest\.reader_memory_mb"
         with pytest.raises(UnreadableFile, match=words):
             reader.read_batch(apart.file(hungry), CATALOGUE, NOW)
         assert reader.read_batch(apart.file(GOOD), CATALOGUE, NOW).table.num_rows == 20
