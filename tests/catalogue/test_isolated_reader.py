@@ -103,9 +103,7 @@ def repeated(n_bytes, n_rows):
 
 
 def test_a_file_that_takes_too_much_memory_is_refused_and_the_next_one_is_read(apart):
-    hungry = (
-        '{"item_id": "a", "title": "b", "x": [' + "1," * 2**24 + "1]}\n"
-    )  # 32 MiB, eight times that as a list
+    hungry = '{"item_id": "a", "title": "b", "x": [' + "1," * 2**23 + "1]}\n"  # as a list four times as large
     with apart.reader(reader_memory_mb=64) as reader:
         reader.read_batch(apart.file(GOOD), CATALOGUE, NOW)
         first = pid_of(reader)
