@@ -219,6 +219,34 @@ def test_a_release_with_a_head_is_of_a_format_that_readers_from_before_refuse(
     assert Manifest.from_bytes(manifest.to_bytes(), manifest.id) == manifest
 
 
+def test_users_are_plain_sums_where_profiles_hold_words_and_what_fills_them_up_ranks_nothing(
+    shop: Shop, folder: FolderStorage, cache: Path
+) -> None:
+    reference = EncoderReference.load(shop.at.encoder_reference("champion"))
+    shop.set_encoder(reference.model_copy(update={"lexical_width": 3}))
+    manifest = shop.publish(folder).manifest
+    assert manifest.format == 5
+    release = Release.open(folder.url, cache=cache)
+    user = release.users[0]
+    met = release._profiles.histories.items_of(user)
+    everybody = {item for one in release.users for item in release._profiles.histories.items_of(one)}
+    b = np.sum([release.profile(item) for item in met], axis=0, dtype=np.float64)
+    rest = np.stack([release.profile(item)[3:] for item in sorted(everybody)]).astype(np.float64)
+    weights = np.linalg.solve(rest.T @ rest + release.ridge_lambda * np.eye(rest.shape[1]), b[3:])
+    asked = [item for item in release.items if item not in met]
+    expected = {
+        item: release.profile(item)[1:3] @ b[1:3] / release.ridge_lambda + release.profile(item)[3:] @ weights
+        for item in asked
+    }
+    for found in release.recommend(pseudonym=user, k=len(asked)):
+        assert found.score == pytest.approx(expected[found.item_id], abs=1e-3)
+    item = release.items[0]
+    for found in release.similar(item, len(release.items)):
+        assert found.score == pytest.approx(
+            release.profile(item)[1:] @ release.profile(found.item_id)[1:], abs=1e-5
+        )
+
+
 def test_a_newer_format_is_refused_with_a_clear_word(shop: Shop, folder: FolderStorage) -> None:
     manifest = shop.publish(folder).manifest
     import hashlib
