@@ -13,7 +13,7 @@ _GONE = re.compile(
     "[\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f\u00ad\u061c\u180e\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\u2120\u2122]"
 )
-_JOINERS = re.compile("[\u200c\u200d]")
+_JOINERS = re.compile("[\u200c\u200d]+")
 _AMPERSANDS = re.compile("&(?:amp;|#38;|#x26;)+", re.IGNORECASE)
 _ZERO_WIDTH_SPACE = "\u200b"
 _FIRST_JOINED = "\u0590"
@@ -49,7 +49,7 @@ def _once(text: str) -> str:
 
 
 def _joiner(match: re.Match[str]) -> str:
-    """A joiner stays between two characters that can be joined."""
-    text, place = match.string, match.start()
-    before, after = text[place - 1 : place], text[place + 1 : place + 2]
+    """Joiners stay between two characters that can be joined."""
+    text, (start, end) = match.string, match.span()
+    before, after = text[max(0, start - 1) : start], text[end : end + 1]
     return match.group() if before >= _FIRST_JOINED and after >= _FIRST_JOINED else ""

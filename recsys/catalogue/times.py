@@ -192,7 +192,10 @@ class TimeForm:
             raise ValueError(f"is {EITHER}: the column has both")
         if order is None:
             raise ValueError(f"may be {EITHER}: nothing in the column tells")
-        return (first, second) if order == DAY_FIRST else (second, first)
+        day, month = (first, second) if order == DAY_FIRST else (second, first)
+        if month > 12:
+            raise ValueError(f"is not {order}, as the column is")
+        return day, month
 
     def _of_number(self, value: _Number) -> datetime:
         if not math.isfinite(value):
@@ -247,12 +250,12 @@ def _without_utc(text: str) -> tuple[str, bool]:
 
 def _on_day(year: int, month: int, day: int, rest: str | None) -> datetime:
     start = f"{year:04}-{month:02}-{day:02}"
-    if not rest:
-        return datetime.fromisoformat(start)
     try:
-        return datetime.fromisoformat(f"{start} {rest}")
-    except ValueError:
-        return _in_english(f"{start} {rest}")
+        return datetime.fromisoformat(f"{start} {rest}" if rest else start)
+    except ValueError as error:
+        if rest:
+            return _in_english(f"{start} {rest}")
+        raise ValueError("is a day that no calendar has") from error
 
 
 def _in_english(text: str) -> datetime:

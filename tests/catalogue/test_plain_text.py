@@ -51,6 +51,7 @@ def test_prose_that_looks_like_markup_stays(text):
         ("Red\u200brunning\u200bshoe\u200b", "Red running shoe"),
         ("\ufeffa\u2060b\u200e", "ab"),
         ("ab\u200dcd\u200c", "abcd"),
+        ("\u200c" * 50 + "ab" + "\u200d\u200c" * 50, "ab"),
         ("می\u200cخواهم", "می\u200cخواهم"),
         ("क्\u200dष", "क्\u200dष"),
         ("👩\u200d🔬", "👩\u200d🔬"),

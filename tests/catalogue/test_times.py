@@ -93,6 +93,8 @@ def test_no_number_becomes_a_time_around_1970(number):
         (["2026-11-01 10:00:00 EST"], "2026-11-01 10:00:00 EST", "clearly one"),
         (["Nov 2026"], "Nov 2026", "leaves day, month or year open"),
         (["10:00"], "10:00", "clearly one"),
+        (["13/11/2026"] * 30 + ["11/13/2026"], "11/13/2026", "is not day/month/year, as the column is"),
+        (["2026-02-30"], "2026-02-30", "no calendar"),
         (["01/02/26"], "01/02/26", "clearly one"),
         (["2026-11-01T10:00:00+01:00 UTC"], "2026-11-01T10:00:00+01:00 UTC", "another offset"),
         (["0001-01-01T00:00:00+14:00"], "0001-01-01T00:00:00+14:00", "years 1 to 9999"),
