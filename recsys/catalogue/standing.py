@@ -79,12 +79,12 @@ def without_older(rows: pa.Table) -> tuple[pa.Table, Change]:
     Returns:
         The rows that stay, by line, and what was left out.
     """
+    if pc.count_distinct(rows["item_id"]).as_py() == rows.num_rows:
+        return rows, Change()
     frame = _frame(rows, 0).assign(line=rows["line"].to_numpy())
     ordered = frame.sort_values(["time", "line"], kind="stable")
     ordered["by"] = ordered.groupby("item_id", sort=False)["line"].transform("last")
     lost = ordered[ordered["line"] != ordered["by"]]
-    if lost.empty:
-        return rows, Change()
     stays = pc.invert(pc.is_in(rows["line"], value_set=pa.array(lost["line"].to_numpy())))
     first = lost.sort_values("line").iloc[0]
     note = (
