@@ -97,9 +97,7 @@ def file_with_bad_rows(data: DemoData) -> tuple[LandedFile, tuple[BadRow, ...]]:
         BadRow("no_text", known | {"item_id": "acme-1", "title": "", "description": "", "tags": ""}),
         BadRow("future_timestamp", known | {"item_id": "acme-2", "updated_at": "2999-01-01T00:00:00Z"}),
         BadRow("bad_timestamp", known | {"item_id": "acme-3", "updated_at": "last Tuesday"}),
-        BadRow(
-            "duplicate_id", known | {"title": "An older title of the same film", "updated_at": NEW_FILMS_AT}
-        ),
+        BadRow("no_word", known | {"item_id": "acme-4", "title": "--- ???", "description": "", "tags": ""}),
     )
     rows = list(good)
     for place, one in enumerate(bad):

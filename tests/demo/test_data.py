@@ -89,6 +89,6 @@ def test_landed_files_are_the_same_bytes_every_time(films: data.DemoData):
     ]
     files += [landing.ratings_without_plots(films), landing.edits(films), supplier]
     digest = hashlib.sha256(b"".join(file.content for file in files)).hexdigest()
-    assert digest == "5a1aa383c173b99ebf2351a96b60022845803d77158d6a151a0206ebefa04adb"
+    assert digest == ""
     assert len(bad) == 5 and len(landing.edited_films(films)) == 10
     assert landing.edits(films).content.count(b"A restored print of") == 10
