@@ -82,6 +82,17 @@ def test_a_protocol_that_was_not_run_here_stays_as_it_was_published():
     assert again[again.index("## CiteULike D\n") :].split("\n## ")[0].strip() == section.strip()
 
 
+def test_a_method_that_was_not_run_again_stays_in_the_table_and_says_so():
+    kept = quality_page.Kept("## CiteULike H\n\n| Heater | .1 [.0, .2] | .3 | .4 | 41 | 9 | 512 |\n", {})
+    ours = replace(ROW, method=OURS)
+    page = quality_page.page({ours.key: ours}, kept)
+    assert "| Heater | .1 [.0, .2] | .3 | .4 |  |  |  |  | issue 7 |" in page
+    awards = quality_page.Kept(
+        "## MovieLens-100K, a fifth of the movies cold\n\n| Heater | .1 | .3 | 1 | 9 | 5 |\n", {}
+    )
+    assert "| Heater |" not in quality_page.page({ours.key: ours}, awards)
+
+
 def test_each_row_of_a_table_names_its_commits():
     page = quality_page.page(
         {ROW.key: ROW, **{(one := replace(ROW, seed=2, commit="def")).key: one}}, quality_page.Kept("", {})
