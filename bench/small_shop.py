@@ -170,7 +170,7 @@ class SmallShop:
 
 def copy_storage(source: str, target: str) -> None:
     """Copy every object, with its time where both are folders."""
-    if not source.startswith("s3://"):
+    if not source.startswith("s3://") and not target.startswith("s3://"):
         if Path(source).is_dir():
             shutil.copytree(source, target)
         return
