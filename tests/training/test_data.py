@@ -1,4 +1,8 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from recsys.errors import ArtifactMissing, ConfigError
@@ -80,3 +84,17 @@ def test_a_history_of_100_000_is_planned_like_any_other():
     loss = plan.loss(x)
     loss.backward()
     assert torch.isfinite(loss) and torch.isfinite(x.grad).all()
+
+
+def test_where_times_tell_new_from_old_the_newest_items_are_held_out():
+    split, versions = make_split(shop_pairs(), shop_texts())
+    items = split.train["item_id"].to_pylist()
+    days = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=int(item[1:])) for item in items]
+    place = split.train.column_names.index("timestamp")
+    timed = split.train.set_column(
+        place, "timestamp", pa.array(days, split.train.schema.field("timestamp").type)
+    )
+    shop = make_training_set(replace(split, train=timed), versions, 0.2, 1)
+    held = [shop.item_ids[row] for row in shop.held_rows]
+    assert held == sorted(set(items))[-len(held) :] and len(held) == round(0.2 * len(set(items)))
+    assert np.isfinite(shop.times["first interaction"]).all() and np.isnan(shop.times["first text"]).all()
