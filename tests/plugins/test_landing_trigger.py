@@ -133,3 +133,18 @@ def test_airflow_can_make_it_again_from_what_it_wrote_down(plugin):
     module = plugin("landing_trigger")
     path, arguments = module.LandingTrigger(poll_s=3).serialize()
     assert path == f"{module.__name__}.LandingTrigger" and arguments == {"poll_s": 3}
+
+
+def test_names_that_are_no_utf8_and_pipes_do_not_blind_the_watcher(plugin, tmp_path, monkeypatch):
+    import os
+
+    folder = tmp_path / "catalogue"
+    folder.mkdir()
+    monkeypatch.setenv("RECSYS_LANDING", str(tmp_path))
+    os.mkfifo(folder / "pipe.jsonl")
+    with open(os.fsencode(str(folder)) + b"/caf\xe9.jsonl", "wb") as file:
+        file.write(b"{}")
+    module = plugin("landing_trigger")
+    before = module.landed()
+    (folder / "good.jsonl").write_text("{}")
+    assert len(before) == 1 and len(module.landed()) == 2
