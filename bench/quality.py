@@ -28,8 +28,8 @@ from bench.quality_rows import HOME, METHODS, OURS, SEEDS, Key, Row, all_keys, k
 
 JUDGES = {one.name: one.judge for one in PROTOCOLS}
 HEADLINES = {one.name: one.figures[0] for one in PROTOCOLS}
-SUMMARY = ("out", "users", "cold", "fields")
-"""What the command says beside its choices."""
+CHOICES = ("folds", "width", "lexical_share", "metric_power", "words_weight", "ridge_lambda")
+"""Of the command's summary, what it chose and by which folds."""
 console = Console(stderr=True)
 
 
@@ -174,7 +174,7 @@ def firstlight_word(output: str) -> dict[str, Any]:
     numbers = tried.values() if isinstance(tried, dict) else [tried]
     found = [number for number in numbers if isinstance(number, int | float)]
     return {
-        "settings": {name: value for name, value in summary.items() if name not in SUMMARY},
+        "settings": {name: value for name, value in summary.items() if name in CHOICES},
         "tried": len(found),
         "validation_ndcg": max(found, default=None),
         "choosing_seconds": None,
