@@ -38,7 +38,7 @@ class Lease:
         """Wait until it is free, and take it.
 
         Raises:
-            StorageError: the store cannot be reached.
+            StorageError: the store cannot be reached, or takes no writes.
         """
         while True:
             wait_until_free(self._storage)
@@ -73,7 +73,7 @@ class Lease:
             When the lease was taken or renewed last.
 
         Raises:
-            ReleaseError: somebody took it.
+            ReleaseError: somebody deleted it.
         """
         found = self._storage.find(COLLECTING)
         if found is None:
@@ -88,10 +88,15 @@ class Lease:
     def _write(self) -> None:
         self._n += 1
         content = f"{self._nonce} {self._n}\n".encode()
-        with suppress(StorageError):  # a lost reply may have been a success: what is there now tells
+        refused: StorageError | None = None
+        try:
             self._storage.swap(COLLECTING, content, self._tag)
+        except StorageError as error:  # a lost reply may have been a success: what is there now tells
+            refused = error
         found = self._storage.read_tagged(COLLECTING)
         if found is None or found[0] != content:
+            if refused is not None and (found[1] if found else None) == self._tag:
+                raise refused  # nobody else was faster: the store takes no writes
             raise SwapLost(f"{COLLECTING} in {self._storage.url} was taken by somebody else")
         self._tag, self._renewed = found[1], time.monotonic()
 

@@ -205,6 +205,23 @@ def test_a_publisher_waits_for_a_collector_and_takes_over_from_a_dead_one(
     assert folder.read(COLLECTING) == b""
 
 
+def test_a_collector_that_may_not_write_says_so_instead_of_trying_on(
+    twice: Shop, folder: FolderStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice.publish(folder)
+    n_tries = 0
+
+    def refused(*_: object) -> None:
+        nonlocal n_tries
+        n_tries += 1
+        assert n_tries < 5
+        raise StorageError("COLLECTING: access denied", remedy="check the credentials")
+
+    monkeypatch.setattr(FolderStorage, "swap", refused)
+    with pytest.raises(StorageError, match="access denied"):
+        collect(folder, PARAMS)
+
+
 def test_a_collector_that_lost_its_lease_deletes_nothing_more(
     twice: Shop, folder: FolderStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
