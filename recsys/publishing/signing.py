@@ -50,9 +50,9 @@ def signing_key() -> "Ed25519PrivateKey | None":
         The key.
 
     Raises:
-        ConfigError: it is no such key, or more than one.
+        ConfigError: it is no such key, names a file without one, or is more than one.
     """
-    found = list(_keys(os.environ.get(SIGNING_KEY, ""), SIGNING_KEY))
+    found = _given(SIGNING_KEY)
     if len(found) > 1:
         raise ConfigError(
             f"{SIGNING_KEY} holds {len(found)} keys", remedy="sign with one; readers may trust several"
@@ -67,9 +67,9 @@ def verify_keys() -> "tuple[Ed25519PublicKey, ...]":
         The keys that are trusted.
 
     Raises:
-        ConfigError: one is no such key.
+        ConfigError: one is no such key, or the files that it names hold none.
     """
-    return tuple(_public(content) for content in _keys(os.environ.get(VERIFY_KEY, ""), VERIFY_KEY))
+    return tuple(_public(content) for content in _given(VERIFY_KEY))
 
 
 def sign(content: bytes, key: "Ed25519PrivateKey") -> Signature:
@@ -153,6 +153,15 @@ def _is_by(content: bytes, signature: bytes, key: "Ed25519PublicKey") -> bool:
     except InvalidSignature:
         return False
     return True
+
+
+def _given(variable: str) -> list[bytes]:
+    """The keys of a variable; none only where it is not set: an empty file must not turn signatures off."""
+    value = os.environ.get(variable, "")
+    found = list(_keys(value, variable))
+    if value.strip() and not found:
+        raise ConfigError(f"{variable} is set and holds no key", remedy=f"give one, or unset {variable}")
+    return found
 
 
 def _keys(value: str, variable: str, in_file: bool = False) -> Iterator[bytes]:

@@ -206,6 +206,20 @@ def test_what_is_no_private_key_is_refused_and_not_shown(
     assert "hush" not in str(refused.value)
 
 
+@pytest.mark.parametrize("content", ["", "\n", ",\n"])
+def test_a_file_without_a_key_does_not_turn_signatures_off(
+    shop: Shop, folder: FolderStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    shop.publish(folder)
+    (tmp_path / "empty.pem").write_text(content)
+    for variable, asked in (("RECSYS_VERIFY_KEY", verify_keys), ("RECSYS_SIGNING_KEY", signing_key)):
+        monkeypatch.setenv(variable, str(tmp_path / "empty.pem"))
+        with pytest.raises(ConfigError, match=f"{variable} is set and holds no key"):
+            asked()
+    with pytest.raises(ConfigError, match="RECSYS_VERIFY_KEY"):
+        Release.open(folder.url)
+
+
 def test_a_private_key_is_no_public_one(pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECSYS_VERIFY_KEY", str(pair[0]))
     with pytest.raises(ConfigError, match="no public Ed25519 key"):
