@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys.encoders import open_encoder
+from recsys.encoders.reference import PackedFile
 from recsys.errors import ReleaseError
 from recsys.features import feature_files
 from recsys.features.text import join_fields
@@ -106,7 +107,8 @@ def unpacked_encoders(manifest: Manifest, files: ObjectFiles) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for entry in manifest.encoder.files:
         target = folder / entry.name
-        if not target.is_file() or target.stat().st_size != entry.size:
+        # By its bytes: another store's release may claim the same encoder hash, and have left other files there.
+        if not target.is_file() or PackedFile.of(target) != entry:
             source = files.path(File(**entry.model_dump()))
             with whole_file(target) as temporary:
                 shutil.copyfile(source, temporary)

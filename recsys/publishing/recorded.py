@@ -1,5 +1,6 @@
 """What a release says of its data, as it may be written into a workspace: nothing but a version of data/."""
 
+import re
 from typing import Any
 
 import yaml
@@ -9,6 +10,8 @@ from recsys.publishing.release import Manifest
 
 DATA_DVC, DVC_LOCK = "data.dvc", "dvc.lock"
 OUT_KEYS = {"md5", "size", "nfiles", "hash", "path"}
+MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
+"""DVC makes a path of it, in its cache and in its remote."""
 
 
 def recorded(manifest: Manifest) -> dict[str, str]:
@@ -45,7 +48,7 @@ def _is_data(plain: Any) -> bool:  # noqa: ANN401  any YAML value
     if not isinstance(outs, list) or len(outs) != 1 or not isinstance(outs[0], dict):
         return False
     (out,) = outs
-    return set(out) <= OUT_KEYS and out.get("path") == "data" and isinstance(out.get("md5"), str)
+    return set(out) <= OUT_KEYS and out.get("path") == "data" and _is_md5(out.get("md5"))
 
 
 def _is_lock(dvc_lock: str | None) -> bool:
@@ -55,16 +58,19 @@ def _is_lock(dvc_lock: str | None) -> bool:
     plain = _parsed(dvc_lock)
     if not isinstance(plain, dict) or not isinstance(plain.get("stages"), dict):
         return False
-    entries = [
-        entry
-        for stage in plain["stages"].values()
-        if isinstance(stage, dict)
-        for entry in (stage.get("outs") or [])
-    ]
-    paths = [entry.get("path") if isinstance(entry, dict) else None for entry in entries]
-    return all(
-        isinstance(path, str) and not path.startswith("/") and ".." not in path.split("/") for path in paths
-    )
+    outs = [stage.get("outs") or [] for stage in plain["stages"].values() if isinstance(stage, dict)]
+    return all(isinstance(some, list) and all(map(_is_inside, some)) for some in outs)
+
+
+def _is_inside(out: Any) -> bool:  # noqa: ANN401  any YAML value
+    """Whether it is an output below the workspace, by its hash."""
+    path = out.get("path") if isinstance(out, dict) else None
+    is_below = isinstance(path, str) and not path.startswith("/") and ".." not in path.split("/")
+    return is_below and _is_md5(out.get("md5"))
+
+
+def _is_md5(value: Any) -> bool:  # noqa: ANN401  any YAML value
+    return isinstance(value, str) and MD5.fullmatch(value) is not None
 
 
 def _parsed(text: str) -> Any:  # noqa: ANN401  any YAML value

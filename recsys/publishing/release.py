@@ -165,7 +165,7 @@ class Manifest(Frozen):
     index_recall: float
     """The lowest recall of a segment's index against exact search."""
     provenance: Provenance
-    pseudonym_key_check: str | None = Field(default=None, pattern="[0-9a-f]{32}")
+    pseudonym_key_check: str | None = Field(default=None, pattern=r"\A[0-9a-f]{32}\z")
     """Check value of the key that made the pseudonyms; None, and not written, where no interaction is in it, or where
     its interactions were accepted by a version that wrote no check value."""
 

@@ -14,7 +14,10 @@ from click.testing import CliRunner
 from recsys import Release
 from recsys.cli import main
 from recsys.errors import RecsysError, ReleaseError
-from recsys.publishing import bring_encoder
+from recsys.publishing import ReleaseStore, bring_encoder
+from recsys.publishing.checks import unpacked_encoders
+from recsys.publishing.objects import ObjectFiles
+from recsys.publishing.recorded import recorded
 from recsys.publishing.release import Manifest
 from recsys.storage import FolderStorage
 from tests.publishing.shop import Shop
@@ -123,6 +126,7 @@ def test_no_command_writes_outside_its_place(
         "outs:\n- md5: d1.dir\n  path: /home/me\n",
         "wdir: /home/me\nouts:\n- md5: d1.dir\n  path: data\n",
         "outs:\n- md5: d1.dir\n  path: data\n- md5: d2\n  path: recsys/__main__.py\n",
+        "outs:\n- md5: ../../../../recsys/__main__.py\n  path: data\n",
         "cmd: rm -rf .\nouts:\n- md5: d1.dir\n  path: data\n",
         "{[",
         "[" * 5000,
@@ -140,6 +144,24 @@ def test_a_recorded_data_version_that_is_none_of_data_is_not_restored(
     )
     assert result.exit_code == 1 and "no version of data/" in result.output
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "outs",
+    ["[{path: ../x, md5: HASH}]", "[{path: data, md5: ../../x}]", "[{path: data}]", "5", "{path: data}"],
+)
+def test_a_recorded_lock_that_leads_outside_is_not_restored(attacker: Attacker, outs: str) -> None:
+    good = "d" * 32
+    said = {"data_dvc": f"outs:\n- md5: {good}.dir\n  path: data\n"}
+    for some, is_refused in ((outs.replace("HASH", good), True), (f"[{{path: data, md5: {good}}}]", False)):
+        said["dvc_lock"] = f"schema: '2.0'\nstages:\n  index:\n    outs: {some}\n"
+        attacker.plain["provenance"] |= said
+        manifest = ReleaseStore(attacker.storage).manifest(attacker.publish())
+        if is_refused:
+            with pytest.raises(ReleaseError, match="no version of data/"):
+                recorded(manifest)
+        else:
+            assert recorded(manifest) == {"data.dvc": said["data_dvc"], "dvc.lock": said["dvc_lock"]}
 
 
 def test_a_manifest_under_another_sequence_is_refused(attacker: Attacker) -> None:
@@ -262,6 +284,19 @@ def test_a_file_in_the_cache_of_another_encoder_is_not_touched(
         bring_encoder(attacker.storage, shop.at)
     names = {path.relative_to(kept) for path in kept.rglob("*")}
     assert names == {path.relative_to(shop.at.encoders) for path in shop.at.encoders.rglob("*")}
+
+
+def test_files_that_another_store_left_under_an_encoders_hash_are_not_used(
+    attacker: Attacker, folder: FolderStorage, cache: Path
+) -> None:
+    """Readers share one cache for all stores: what lies there is known by its bytes, not by the hash that it claims."""
+    manifest = Release.open(folder.url, cache=cache).manifest
+    for file in manifest.encoder.files:
+        place = unpacked_encoders(manifest, ObjectFiles(folder, cache)) / manifest.encoder.hash / file.name
+        good = place.read_bytes()
+        place.write_bytes(b"x" * len(good))
+        unpacked_encoders(manifest, ObjectFiles(folder, cache))
+        assert place.read_bytes() == good
 
 
 def test_histories_of_an_older_version_are_read_and_others_are_not(
