@@ -99,6 +99,8 @@ def choose_recipe(
         counted = np.array([1, LONG * k <= MOST_LISTED * len(exam.held)])
         for choice, figures_U2 in _examine(shop, exam, params, lambdas, alone, k, say):
             tried.setdefault(choice, []).append(figures_U2 * counted)
+    # What one fold could not try, since its landmarks had no word, cannot be compared.
+    tried = {choice: figures for choice, figures in tried.items() if len(figures) == len(exams)}
     best = _surest(tried, params.standard_errors)
     ndcg = {one: round(_ndcg(figures), 6) for one, figures in tried.items()}
     return Recipe(

@@ -113,6 +113,21 @@ def test_words_apart_take_half_of_the_width_at_most(fusion_params, width, apart)
     assert params.model_copy(update={"words_weights": (0.0,)}).apart_width == 0
 
 
+def test_a_fold_whose_landmarks_have_no_word_leaves_heads_untried(shop, fusion_params):
+    """Heads that only some folds could try cannot be compared: the encoder alone is taken, and nothing fails."""
+    texts = tuple("!" if row not in HELD else text for row, text in enumerate(shop.texts))
+    wordy = Shop(shop.item_ids, texts, shop.vectors_IL, shop.histories_UI)
+    others = np.setdiff1d(np.arange(120), HELD)[::3]  # their landmarks still have the words of HELD
+    found = choose_recipe(wordy, (others, HELD), fusion_params, LAMBDAS, 10, 500)
+    assert found.lexical_share is None
+    assert set(found.tried) == {
+        f"{name}, λ {one:g}" for name in ("encoder alone", "plain blend") for one in LAMBDAS
+    }
+    assert any(
+        "words" in name for name in choose_recipe(wordy, (others,), fusion_params, LAMBDAS, 10, 500).tried
+    )
+
+
 def test_a_width_too_narrow_for_words_apart_tries_none(shop, fusion_params):
     recipe = choose_recipe(shop, (HELD,), fusion_params.model_copy(update={"width": 3}), LAMBDAS, 5, 500)
     assert recipe.words_weight == 0 and not any("apart" in name for name in recipe.tried)
