@@ -77,7 +77,8 @@ def run(settings: Settings, at: Artifacts) -> None:
 
     It starts from `encoder.source`, never from the champion: a champion may have been trained on a later cut, and would
     carry answers of this holdout along. With `finetune.seeds` above 1 it is trained as often: all that is random falls
-    otherwise, the items that are held out to decide by too. The first is the challenger, the others tell its luck.
+    otherwise, and where no time tells the newest items, those that are held out to decide by are others. The first is
+    the challenger, the others tell its luck.
 
     Reads:   at.split, its training side only; at.features; at.data, the same texts' fields where field_dropout asks
     Writes:  at.finetune: model/ (config.json, model.safetensors, tokenizer.json), packed/ (the challenger as it runs,
