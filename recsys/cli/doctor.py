@@ -178,7 +178,7 @@ def registry(at: Artifacts) -> Finding:
     """MLflow answers, knows these credentials, and says who is champion."""
     url = os.environ.get("MLFLOW_TRACKING_URI")
     if not url:
-        remedy = "export MLFLOW_TRACKING_URI=…; until then the encoder is made here, and only here"
+        remedy = "export MLFLOW_TRACKING_URI=…; until then the encoder is made here"
         return Finding("registry", "warn", "MLFLOW_TRACKING_URI is not set", remedy)
     from recsys.registry.http import without_credentials
     from recsys.registry.mlflow import champion as crowned
