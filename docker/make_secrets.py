@@ -12,7 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 FERNET = {"AIRFLOW_FERNET_KEY", "MLFLOW_WEBHOOK_KEY"}
-OPTIONAL = {"RECSYS_ALERT_URL", "RECSYS_ALERT_KEY"}
+OPTIONAL = {"RECSYS_ALERT_URL", "RECSYS_ALERT_KEY", "RECSYS_SIGNING_KEY", "RECSYS_VERIFY_KEY"}
 # SeaweedFS actions by role. A worker takes in what landed, publishes and keeps DVC's cache in one process: one role.
 ROLES = {
     "ADMIN": ["Admin"],
@@ -84,6 +84,7 @@ def _value(name: str) -> str:
 def _write(path: Path, text: str, mode: int) -> None:
     draft = path.with_name(f".tmp-{path.name}")
     draft.touch(mode)
+    draft.chmod(mode)  # whatever the umask says: containers read two of them under other users
     draft.write_text(text, "utf-8")
     draft.replace(path)
 

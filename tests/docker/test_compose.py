@@ -22,7 +22,7 @@ BASE = {
 }
 WORKER = BASE["database"] | BASE["queue"] | {
     "AIRFLOW_SECRET_KEY", "RECSYS_ALERT_KEY", "RECSYS_PSEUDONYM_KEY", "MLFLOW_PASSWORD",
-    "WORKER_ACCESS_KEY_ID", "WORKER_SECRET_ACCESS_KEY",
+    "WORKER_ACCESS_KEY_ID", "WORKER_SECRET_ACCESS_KEY", "RECSYS_SIGNING_KEY", "RECSYS_VERIFY_KEY",
 }  # fmt: skip
 # Every secret that a service may hold; a new one is written down here with its reason in compose.yaml.
 HOLDS = {

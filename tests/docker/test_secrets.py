@@ -1,5 +1,6 @@
 """docker/make_secrets.py, and what its values mean to the real SeaweedFS and the real MLflow."""
 
+import os
 import re
 import runpy
 import urllib.error
@@ -47,6 +48,25 @@ def test_every_value_that_compose_needs_is_made_and_kept(made, values):
     assert {path: path.read_bytes() for path in made.rglob("*") if path.is_file()} == before
     assert (made / ".env").stat().st_mode & 0o077 == 0
     assert (made / "secrets").stat().st_mode & 0o077 == 0
+
+
+def test_containers_can_read_their_files_whatever_the_umask(tmp_path):
+    before = os.umask(0o077)
+    try:
+        SCRIPT["main"](tmp_path)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if path.is_file()}
+    assert modes == {".env": 0o600, "s3_identities.json": 0o644, "airflow_passwords.json": 0o644}
+
+
+def test_nobody_signs_with_a_key_that_was_made_up_and_one_that_is_set_stays(tmp_path):
+    SCRIPT["main"](tmp_path)
+    assert not {"RECSYS_SIGNING_KEY", "RECSYS_VERIFY_KEY"} & set(SCRIPT["read"](tmp_path / ".env"))
+    path = tmp_path / ".env"
+    path.write_text(path.read_text().replace("RECSYS_VERIFY_KEY=\n", "RECSYS_VERIFY_KEY=Qi4b=\n"))
+    SCRIPT["main"](tmp_path)
+    assert SCRIPT["read"](path)["RECSYS_VERIFY_KEY"] == "Qi4b="
 
 
 def test_values_of_an_earlier_version_stay_and_new_ones_join_them(tmp_path):
