@@ -173,13 +173,22 @@ def _keys(value: str, variable: str, in_file: bool = False) -> Iterator[bytes]:
             continue
         if (raw := _raw(word)) is not None:
             yield raw
-        elif not in_file and Path(word).expanduser().is_file():
-            yield from _keys(_content(Path(word).expanduser(), variable), variable, in_file=True)
+        elif not in_file and (path := _file(word)):
+            yield from _keys(_content(path, variable), variable, in_file=True)
         else:  # never shown: it may be half of a private key
             raise ConfigError(
                 f"{variable} holds what is neither an Ed25519 key nor a file with one",
                 remedy="give PEM, 32 bytes in base64, or the path of a file; `recsys keys make` makes a pair",
             )
+
+
+def _file(word: str) -> Path | None:
+    """The file of that name, or None: a key that lost its first line may be longer than any name."""
+    try:
+        path = Path(word).expanduser()
+        return path if path.is_file() else None
+    except (OSError, RuntimeError, ValueError):
+        return None
 
 
 def _content(path: Path, variable: str) -> str:

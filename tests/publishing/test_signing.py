@@ -190,6 +190,8 @@ def test_a_key_is_read_as_pem_as_base64_and_from_a_file(
     "value",
     [
         "hush",
+        "hush" * 300,
+        "~hush/key",
         "/no/such/file",
         "-----BEGIN PRIVATE KEY-----\nhush\n-----END PRIVATE KEY-----",
         "PUBLIC",
