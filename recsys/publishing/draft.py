@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow.parquet as pq
 import yaml
 
 from recsys.artifacts import Artifacts
+from recsys.catalogue.feedback import LIKE
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.parts import Arrival, Part, all_parts
 from recsys.catalogue.pseudonyms import known_check
@@ -21,7 +23,7 @@ from recsys.features.params import FeaturesParams
 from recsys.features.text import feature_key
 from recsys.profiles import Segment, list_segments
 from recsys.profiles.items import segment_name
-from recsys.profiles.users import UsersSummary, history_key, users_key
+from recsys.profiles.users import UsersSummary, history_files, history_key, users_key
 from recsys.publishing.objects import count_rows
 from recsys.publishing.release import (
     BY_ITEM_WEIGHTS,
@@ -114,7 +116,7 @@ def gather(
     landed |= {part for history in histories for part in history.parts}
     key_check = known_check(at.pseudonyms)
     manifest = Manifest(
-        format=_format(reference, key_check),
+        format=_format(reference, key_check is not None or _holds_others_than_likes(at)),
         sequence=0,
         parent=None,
         preprocessing=Preprocessing(
@@ -136,13 +138,27 @@ def gather(
     return Draft(manifest, hasher.sources)
 
 
-def _format(reference: EncoderReference, key_check: str | None) -> Literal[1, 2, 3, 4, 5]:
+def _format(reference: EncoderReference, is_keyed: bool) -> Literal[1, 2, 3, 4, 5]:
     """The oldest format that says all of it."""
     if reference.lexical_width:
         return WORDED
-    if key_check:
+    if is_keyed:
         return KEYED
     return WEIGHTED if reference.item_weights else HEADED if reference.has_head else FORMAT
+
+
+def _holds_others_than_likes(at: Artifacts) -> bool:
+    """Whether a history has dislikes or likes taken back, by the footers alone; readers of format 3 like them all."""
+    for file in history_files(at.users / "histories"):
+        with pq.ParquetFile(file.path) as opened:
+            column = opened.schema_arrow.get_field_index("weight")
+            groups = (
+                [opened.metadata.row_group(n) for n in range(opened.num_row_groups)] if column >= 0 else []
+            )
+            least = [one.column(column).statistics for one in groups if one.num_rows]
+        if any(one is None or not one.has_min_max or one.min < LIKE for one in least):
+            return True
+    return False
 
 
 def _require_one_run(

@@ -18,7 +18,7 @@ HEADED: Literal[2] = 2
 WEIGHTED: Literal[3] = 3
 """Format of a release that ranks by item weights."""
 KEYED: Literal[4] = 4
-"""Format of a release that says which key made its pseudonyms."""
+"""Format of a release that says which key made its pseudonyms, or whose histories hold others than likes."""
 WORDED: Literal[5] = 5
 """Format of a release in whose profiles leading dimensions hold words: users are learned otherwise there."""
 DOT, BY_ITEM_WEIGHTS = {"name": "dot"}, {"name": "item_weights"}

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys import Release
+from recsys.catalogue.parts import INTERACTIONS, INTERACTIONS_SCHEMA
 from recsys.catalogue.pseudonyms import Pseudonyms, remember_key
 from recsys.encoders import EncoderReference
 from recsys.encoders.reference import HEAD, TERMS, PackedFile
@@ -16,7 +17,7 @@ from recsys.profiles.users import Ridge
 from recsys.publishing import ReleaseStore, releases, rollback, trace
 from recsys.publishing.release import KEYED, Manifest
 from recsys.storage import FolderStorage, Storage
-from tests.publishing.shop import FILMS, UP, Shop
+from tests.publishing.shop import FILMS, NOON, UP, Shop
 
 
 @pytest.fixture
@@ -138,6 +139,16 @@ def test_a_release_knows_another_key_from_its_own(
 def test_a_release_from_before_there_was_a_check_value_keeps_its_id(opened: Release) -> None:
     assert b"pseudonym_key_check" not in opened.manifest.to_bytes()
     assert opened.manifest.format < KEYED
+
+
+def test_dislikes_make_a_format_that_readers_refuse_who_would_take_them_for_likes(
+    shop: Shop, folder: FolderStorage
+) -> None:
+    assert shop.publish(folder).manifest.format < KEYED
+    rows = [("ann", "heat", "dislike", None, NOON, 1)]
+    shop._accept(INTERACTIONS, INTERACTIONS_SCHEMA, "dislikes.csv", rows, "dislikes")
+    manifest = shop.build().publish(folder).manifest
+    assert manifest.format == KEYED and manifest.pseudonym_key_check is None
 
 
 def test_an_export_holds_every_live_profile(opened: Release, tmp_path: Path) -> None:
