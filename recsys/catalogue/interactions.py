@@ -105,7 +105,14 @@ def _event(values: Mapping[str, Any], columns: Columns) -> str:
 
 
 def ignored(columns: Iterable[str], names: Columns) -> dict[str, str]:
-    """Column -> why it was not kept: whatever is not ours may be personal."""
+    """Column -> why it was not kept: whatever is not ours may be personal.
+
+    Empty where no column names the users: without a header the first row stands for one, and in a matrix of users and
+    items its names are users.
+    """
+    columns = frozenset(columns)
+    if not {USER, PSEUDONYM} & {names.ours(name) for name in columns}:
+        return {}
     ours = {*OURS[INTERACTIONS], PSEUDONYM, SIGNATURE, RETRY_OF}
     why = f"not kept; interactions keep {', '.join(OURS[INTERACTIONS])}"
     return {name: why for name in sorted(columns) if names.ours(name) not in ours}

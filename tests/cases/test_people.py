@@ -140,3 +140,24 @@ def test_doctor_shows_what_somebody_named_as_it_is_and_moves_no_cursor(shop, mon
     monkeypatch.setenv("RECSYS_LANDING", str(shop.at.root / "a [bold]place[/]\x1b[2J"))
     said = CliRunner().invoke(main, ["doctor"]).output
     assert "[bold]place[/]" in said and "\x1b[2J" not in said
+
+
+NO_HEADER = "bob@example.com,s1,view,2026-10-05\neve@example.com,s2,view,2026-10-05\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rows.csv", NO_HEADER),
+        ("rows.tsv", NO_HEADER.replace(",", "\t")),
+        ("matrix.csv", "item_id,bob@example.com,eve@example.com\ns1,1,0\ns2,0,1\n"),
+    ],
+)
+def test_where_no_column_names_the_users_no_name_of_a_column_is_shown(shop, name, content):
+    shop.land(f"interactions/{name}", content)
+    became = shop.ingest()[f"interactions/{name}"]
+    assert [one["check"] for one in became["problems"]] == ["missing_columns", "too_many_bad_rows"]
+    told = [shop.said, json.dumps(became), shop.run("status", "--json").output]
+    told += [path.read_text("utf-8") for path in (shop.at.root / "var").rglob("*") if path.is_file()]
+    assert len(told) > 4  # a record and a page among them
+    assert not any("bob@" in words or "eve@" in words for words in told)
