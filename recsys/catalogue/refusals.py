@@ -1,4 +1,4 @@
-"""Records of batches that were refused: `var/refused/<batch>.json`. The landed file stays where it is."""
+"""Records of batches that were refused: `var/refused/<batch>-<8 hex of the key>.json`. The landed file stays."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -74,19 +74,15 @@ class Refusal(BaseModel):
     """What the batch became when it was let in."""
 
     def save(self, folder: Path) -> None:
-        """Write the record."""
+        """Write the record; files with the same bytes have one each."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / f"{self.batch}.json", self.model_dump(mode="json"))
+        key = sha256(self.key.encode()).hexdigest()[:8]
+        write_json(folder / f"{self.batch}-{key}.json", self.model_dump(mode="json"))
 
 
 def refusals(folder: Path) -> tuple[Refusal, ...]:
     """Every record, by time of arrival; a damaged one is left out, so that its file is looked at again."""
-    found = []
-    for path in folder.glob("*.json"):
-        try:
-            found.append(Refusal.model_validate_json(path.read_bytes()))
-        except (ValidationError, OSError):
-            continue
+    found = [refusal for _, refusal in _records(folder)]
     return tuple(sorted(found, key=lambda refusal: (refusal.arrived_at, refusal.key, refusal.batch)))
 
 
@@ -98,9 +94,19 @@ def standing(folder: Path) -> tuple[Refusal, ...]:
 def forget_outdated(folder: Path, landed: Sequence[Landed]) -> None:
     """Remove the records of files that have gone or were written again; what a person let in stays on record."""
     present = {(file.shown, file.version) for file in landed}
-    for refusal in standing(folder):
-        if (refusal.key, refusal.version) not in present:
-            (folder / f"{refusal.batch}.json").unlink(missing_ok=True)
+    for path, refusal in _records(folder):
+        if refusal.accepted_by is None and (refusal.key, refusal.version) not in present:
+            path.unlink(missing_ok=True)
+
+
+def _records(folder: Path) -> list[tuple[Path, Refusal]]:
+    found = []
+    for path in folder.glob("*.json"):
+        try:
+            found.append((path, Refusal.model_validate_json(path.read_bytes())))
+        except (ValidationError, OSError):
+            continue
+    return found
 
 
 def batch_id(landed: Landed, digest: str | None) -> str:

@@ -1,5 +1,7 @@
 """The newest landed content wins, and an edit that loses says so."""
 
+import json
+
 import pytest
 
 from tests.cases.conftest import SHOP
@@ -167,3 +169,33 @@ def test_a_whole_catalogue_after_a_trial_of_three_rows_is_accepted(empty_shop):
     empty_shop.land("catalogue/all.csv", f"item_id,title\n{rows}")
     (became,) = empty_shop.ingest().values()
     assert (became["status"], became["n_rows"]) == ("accepted", 4_000)
+
+
+def test_the_same_content_lands_anew_where_params_read_it_otherwise(shop):
+    rows = [row | {"street": "Main Street", "updated_at": "2026-10-02T00:00:00Z"} for row in SHOP]
+    for status in ("accepted", "unchanged"):
+        shop.land("catalogue/shop.jsonl", rows)
+        assert shop.ingest()["catalogue/shop.jsonl"]["status"] == status
+    assert "Main Street" in shop.items()["s1"]["attributes"]
+    params = shop.at.root / "params.yaml"
+    params.write_text(params.read_text().replace("personal_columns: [", "personal_columns: [street, "))
+    for status in ("accepted", "unchanged"):
+        shop.land("catalogue/shop.jsonl", rows)
+        assert shop.ingest()["catalogue/shop.jsonl"]["status"] == status
+    assert {row["attributes"] for row in shop.items().values()} == {"{}"}
+
+
+def test_two_refused_files_with_the_same_bytes_both_stay_refused(shop):
+    most = "item_id,deleted\n" + "".join(f"s{n},true\n" for n in range(1, 31))
+    shop.land("catalogue/gone-1.csv", most)
+    shop.land("catalogue/gone-2.csv", most)
+    became = shop.ingest()
+    assert [one["status"] for one in became.values()] == ["refused", "refused"]
+    assert shop.ingest() == {}
+    found = json.loads(shop.run("status", "--json").stdout)
+    assert [record["key"] for record in found["refused"]] == [*became]
+    assert found["pending"] == []
+    (batch,) = {one["batch"] for one in became.values()}
+    assert [*shop.ingest("--accept", batch, "--why", "meant")] == ["catalogue/gone-1.csv"]
+    (still,) = json.loads(shop.run("status", "--json").stdout)["refused"]
+    assert (still["key"], len(shop.items())) == ("catalogue/gone-2.csv", 10)
