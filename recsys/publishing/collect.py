@@ -44,7 +44,7 @@ def collect(storage: Storage, params: CollectParams) -> Collected:
     store = ReleaseStore(storage)
     with lease(storage) as held:
         old = held.now() - timedelta(seconds=params.grace_s)
-        plan = _announced(store, params.keep_releases, old)
+        plan = _announced(store, params.keep_releases, old, held)
         gone = tuple(r for r in plan.doomed if _delete_old(storage, manifest_key(r), old, held))
         for release in gone:
             _delete_old(storage, signature_key(release), old, held)
@@ -71,10 +71,10 @@ class _Plan:
     """Old objects that no kept release names, and signatures of no release."""
 
 
-def _announced(store: ReleaseStore, keep_releases: int, old: datetime) -> _Plan:
+def _announced(store: ReleaseStore, keep_releases: int, old: datetime, held: Lease) -> _Plan:
     while True:
         before = store.current()
-        plan = _plan(store, before.current, keep_releases, old)
+        plan = _plan(store, before.current, keep_releases, old, held)
         if not plan.doomed and not plan.stray:
             return plan
         try:
@@ -85,9 +85,12 @@ def _announced(store: ReleaseStore, keep_releases: int, old: datetime) -> _Plan:
         return plan
 
 
-def _plan(store: ReleaseStore, current: Current, keep_releases: int, old: datetime) -> _Plan:
+def _plan(store: ReleaseStore, current: Current, keep_releases: int, old: datetime, held: Lease) -> _Plan:
     stored = store.release_ids()
-    manifests = {release: store.manifest(release) for release in stored}
+    manifests = {}
+    for release in stored:
+        held.hold()  # many manifests take longer to read than a lease lasts
+        manifests[release] = store.manifest(release)
     line = lineage(current.head, manifests)[:keep_releases]
     if not line:
         raise ReleaseError(

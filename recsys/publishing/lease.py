@@ -20,7 +20,7 @@ COLLECTING = "COLLECTING"
 LASTS_S = 60.0
 """After so many seconds without a change whoever holds it is taken for dead."""
 RENEW_S = 10.0
-"""It is renewed before a deletion when it is older."""
+"""It is renewed before the next step when it is older."""
 POLL_S = 0.5
 
 
@@ -51,7 +51,7 @@ class Lease:
                 return
 
     def hold(self) -> None:
-        """See that it is still ours; called right before each deletion.
+        """See that it is still ours, and renew it; called right before each deletion, and between other steps.
 
         Raises:
             ReleaseError: somebody took it, since this process stood still for too long.

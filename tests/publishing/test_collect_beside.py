@@ -205,6 +205,27 @@ def test_a_publisher_waits_for_a_collector_and_takes_over_from_a_dead_one(
     assert folder.read(COLLECTING) == b""
 
 
+def test_a_collector_that_reads_many_manifests_keeps_its_lease(
+    twice: Shop, folder: FolderStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice.publish(folder)
+    for name, seconds in (("POLL_S", 0.01), ("RENEW_S", 0.0), ("LASTS_S", 3.0)):
+        monkeypatch.setattr(lease, name, seconds)
+    manifest = ReleaseStore.manifest
+    waiting = threading.Thread(target=lambda: wait_until_free(folder))
+
+    def slowly(self: ReleaseStore, release: str) -> object:
+        if not waiting.ident:
+            waiting.start()
+        time.sleep(1.2)
+        return manifest(self, release)
+
+    monkeypatch.setattr(ReleaseStore, "manifest", slowly)
+    assert len(collect(folder, A_DAY_AHEAD).releases) == 1
+    waiting.join(30)
+    assert not waiting.is_alive()
+
+
 def test_a_collector_that_may_not_write_says_so_instead_of_trying_on(
     twice: Shop, folder: FolderStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
