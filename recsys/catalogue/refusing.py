@@ -5,6 +5,8 @@ from recsys.catalogue.landing import Landed, as_text
 from recsys.catalogue.refusals import Problem, Refusal, batch_id
 from recsys.errors import RecsysError
 
+_MEND_FILE = "mend the file and land it again"
+
 
 def refusal_of_error(
     landed: Landed,
@@ -43,15 +45,18 @@ def refusal_of_judged(landed: Landed, digest: str, judged: Judged) -> Refusal:
     Returns:
         A record that a person may overrule where all that failed is an opinion.
     """
+    can = all(verdict.expected.is_opinion for verdict in judged.failed)
     problems = tuple(
         Problem(
             check=verdict.expected.reason,
             says=f"{landed.key}: expected {verdict.expected.says}; found {found_value(judged, verdict.expected)}",
-            remedy=remedy_of(judged, verdict.expected),
+            # The remedy of an opinion is to let the batch in, which the other failures forbid.
+            remedy=remedy_of(judged, verdict.expected)
+            if can or not verdict.expected.is_opinion
+            else _MEND_FILE,
         )
         for verdict in judged.failed
     )
-    can = all(verdict.expected.is_opinion for verdict in judged.failed)
     record = _refusal(landed, digest, problems, can_be_accepted=can)
     told = {
         "n_rows": judged.batch.n_landed,

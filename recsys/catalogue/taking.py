@@ -97,7 +97,7 @@ class Intake:
         return [outcomes[landed] for landed in group]
 
     def _read(self, landed: Landed) -> _Read | Outcome:
-        """Fetch and read one file; whatever happens concerns that file alone."""
+        """Fetch and read one file; whatever happens concerns that file alone, but for a landing zone out of reach."""
         digest: str | None = None
         copy = self.at.staging / "landed" / f"batch{landed.ending if landed.is_safe else ''}"
         try:
@@ -113,6 +113,9 @@ class Intake:
             return _Read(landed, digest, batch)
         except (BatchRefused, UnreadableFile) as error:
             return self._refuse(refusal_of_error(landed, digest, error))
+        except StorageError as error:
+            self.landing.find(f"{PROCESSED}/.within-reach")  # raises where the landing zone is the trouble
+            return self._unexpected(landed, digest, error)
         except Exception as error:  # a fault of one file, or of a library on it, must not stop the others
             return self._unexpected(landed, digest, error)
         finally:
@@ -138,9 +141,6 @@ class Intake:
         try:
             self.landing.fetch(landed.key, copy)
         except StorageError:
-            self.landing.find(
-                f"{PROCESSED}/.within-reach"
-            )  # raises where the landing zone itself is the trouble
             if is_current(self.landing, landed):
                 raise
             return False

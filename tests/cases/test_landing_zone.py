@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from recsys.catalogue.isolated_reader import IsolatedReader
+from recsys.errors import StorageError
 from recsys.storage import FolderStorage
 from tests.cases.conftest import SHOP
 
@@ -172,3 +173,26 @@ def test_what_is_quarantined_says_why_at_once(shop):
         "id_too_long": [42],
         "no_text": [41],
     }
+
+
+def test_a_landing_zone_out_of_reach_ends_the_run_and_refuses_no_file(shop, monkeypatch):
+    for n in range(3):
+        shop.land(f"catalogue/new-{n}.jsonl", [{"item_id": f"new-{n}", "title": f"Garden bench {n}"}])
+
+    def out_of_reach(self, key, *_):
+        raise StorageError("the bucket does not answer", remedy="look at the network")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(FolderStorage, "fetch", out_of_reach)
+        outage.setattr(FolderStorage, "find", out_of_reach)
+        assert "the bucket does not answer" in shop.run("ingest", code=1).stderr
+    assert not [*shop.at.refused.glob("*")]
+    assert [one["status"] for one in shop.ingest().values()] == ["accepted"] * 3
+
+
+def test_a_batch_that_cannot_be_let_in_is_not_said_to_be(shop):
+    shop.land("catalogue/names.csv", "item_id,name\n1,Red shoe\n2,Blue shoe\n")
+    (became,) = shop.ingest().values()
+    assert [one["check"] for one in became["problems"]] == ["missing_columns", "too_many_bad_rows"]
+    assert "--accept" not in shop.said + shop.run("status").stdout
+    assert "cannot be let in" in shop.run("ingest", "--accept", became["batch"], "--why", "x", code=1).stderr
