@@ -48,7 +48,7 @@ def test_a_registered_encoder_is_not_champion_until_it_has_the_alias(mlflow_serv
 
 
 def test_the_files_come_back_as_they_went(mlflow_server, model, packed, tmp_path):
-    made = mlflow.register_encoder(mlflow_server, uuid4().hex, packed, record(), model)
+    made = mlflow.register_encoder(mlflow_server, uuid4().hex * 2, packed, record(), model)
     there = mlflow.download(mlflow_server, made, tmp_path / "cache") / made.hash
     assert sorted(path.name for path in there.iterdir()) == ["model.bin", "model.xml"]
     assert (there / "model.bin").read_bytes() == (packed / "model.bin").read_bytes()

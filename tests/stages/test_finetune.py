@@ -63,7 +63,9 @@ def written(world):
 
 def test_the_challenger_is_packed_and_is_the_model_that_was_saved(world):
     reference = EncoderReference.load(world.at.encoder_reference("challenger"))
-    assert reference.source == "artifacts/finetune/model" and reference.has_head and reference.dim > 16
+    summary = TrainingSummary.load(world.at.finetune / "summary.json")
+    assert reference.source == "artifacts/finetune/model" and summary.encoder_hash == reference.hash
+    assert reference.has_head == (summary.lexical_share is not None) and reference.dim == summary.width
     vectors = open_encoder(reference, world.at.encoders, 256).encode(["river", "engine river"])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert {path.name for path in (world.at.finetune / "model").iterdir()} == {
