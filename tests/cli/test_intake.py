@@ -40,12 +40,12 @@ def land(at, key, rows):
 
 def test_a_day_of_intake(recsys, workspace):
     land(workspace, "catalogue/a.jsonl", [*FILMS, {"item_id": "x"}])
-    land(workspace, "catalogue/b.txt", [])
+    land(workspace, "catalogue/b.docx", FILMS[:1])
     result = recsys("ingest", "--json", "--skip-code")
     report = json.loads(result.stdout)
     assert [outcome["status"] for outcome in report["outcomes"]] == ["accepted", "refused"]
     assert "REFUSED" in result.stderr
-    assert "land .jsonl, .csv, .parquet" in result.stderr
+    assert "catalogue/b.docx ends in '.docx'" in result.stderr and "remedy: land .jsonl, " in result.stderr
     pointer = workspace.data_dvc.read_text()
     assert "nfiles: 4" in pointer
     part = report["outcomes"][0]["part"]
