@@ -16,8 +16,11 @@ ONE_FOLD_FROM = 5000
 """Warm items from which a single random fold is choice enough."""
 MAX_ALIKE = 0.5
 """Share of the warm items that may have one and the same time, or none: above it times do not tell new from old."""
-DATE_NAME = re.compile(r"(^|[^a-z])(date|year|released|published|created|added|updated|timestamp)|Date|Year")
-"""Not any `time`: a film's runtime is none."""
+DATE_NAME = re.compile(
+    r"(.*_)?(date|year|released|published|created|added|updated|timestamp)(_(at|on|utc|time|date))?"
+    r"|(date|year)_(of|first|added|created|made|published|released)(_.*)?"
+)
+"""Of a whole name in snake case. Not any `time`: a film's runtime is none; nor `yearly_sales` or `added_to_cart`."""
 
 
 def cold_folds(
@@ -90,7 +93,9 @@ def dates_of(columns: Mapping[str, pa.ChunkedArray]) -> dict[str, NDArray[np.flo
     Returns:
         Name -> time of each row, see `times_of`; without columns most of which cannot be read.
     """
-    named = {name: times_of(column) for name, column in columns.items() if DATE_NAME.search(name)}
+    named = {
+        name: times_of(column) for name, column in columns.items() if DATE_NAME.fullmatch(_snake_case(name))
+    }
     return {name: times_I for name, times_I in named.items() if 2 * np.isfinite(times_I).sum() > len(times_I)}
 
 
@@ -148,3 +153,9 @@ def newest(
     ties = np.array([hash_share(seed, "same time", item_ids[row]) for row in warm])
     order = np.lexsort((ties, old_first))
     return np.sort(warm[order[len(order) - round(share * len(order)) :]])
+
+
+def _snake_case(name: str) -> str:
+    """releaseDate, "Release date" and release-date are release_date."""
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
+    return re.sub(r"\W+", "_", apart).lower()

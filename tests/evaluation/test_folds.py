@@ -102,6 +102,21 @@ def test_columns_are_known_by_their_name_and_most_of_their_values():
     assert list(dates_of(columns)) == ["release_date", "publishedYear"]
 
 
+@pytest.mark.parametrize(
+    ("name", "tells"),
+    [
+        ("Release date", True),
+        ("year", True),
+        ("created_at", True),
+        ("date_added", True),
+        ("year_of_release", True),
+    ]
+    + [("yearly_sales", False), ("added_to_cart_count", False), ("runtime", False), ("candidate", False)],
+)
+def test_names_of_dates_are_known_and_those_of_counts_are_not(name, tells):
+    assert bool(dates_of({name: pa.chunked_array([[1990, 1995, 2001]])})) == tells
+
+
 def test_a_task_knows_when_its_items_were_new():
     items = pa.table(
         {"item_id": ["a", "b", "c"], "title": ["red chair", "blue lamp", "old table"], "year": [1, 2, 3]}
