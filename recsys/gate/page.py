@@ -7,7 +7,7 @@ from recsys.evaluation.report import CHALLENGER, CHAMPION, Report, SliceReport
 from recsys.gate.decision import Decision
 from recsys.gate.drawing import Difference, bars, curves, differences, label, margins
 from recsys.gate.params import GateParams
-from recsys.gate.rules import JUDGED_SLICE, WHERE, judged_model, tolerances
+from recsys.gate.rules import JUDGED_SLICE, WHERE, judged_model, tolerances, won_on
 from recsys.gate.template import TEMPLATE
 
 DRAWN = ("cold", "warm", "mixed")
@@ -46,6 +46,7 @@ def render(report: Report, decision: Decision, params: GateParams) -> str:
         seeds=_seeds(report, params),
         label=label,
         where=WHERE,
+        won=WHERE[won_on(report, params)] if judged_model(report) == CHALLENGER else None,
     )
 
 
@@ -93,9 +94,10 @@ def _beside_champion(report: Report, params: GateParams) -> dict[str, object] | 
         for part in report.slices
         if CHAMPION in part.challenger_margins
     }
+    won = won_on(report, params)
     rows = [
-        Difference(WHERE[name], by_metric[params.floor_metric], bound, is_strict=name == JUDGED_SLICE)
-        for name, bound in tolerances(params).items()
+        Difference(WHERE[name], by_metric[params.floor_metric], bound, is_strict=name == won)
+        for name, bound in tolerances(report, params).items()
         if params.floor_metric in (by_metric := margins_by_slice.get(name, {}))
     ]
     spread = _spread(margins_by_slice.get(JUDGED_SLICE, {}), report.k, params)
@@ -127,12 +129,12 @@ def _seeds(report: Report, params: GateParams) -> dict[str, object] | None:
         return None
     metric = params.floor_metric if params.floor_metric in cold.over_seeds else next(iter(cold.over_seeds))
     names = [f"seed {one.seed}{'' if place else ' (challenger)'}" for place, (one, _) in enumerate(trained)]
-    bound = params.min_margin_over_champion
+    bound, is_strict = tolerances(report, params)[JUDGED_SLICE], won_on(report, params) == JUDGED_SLICE
     drawn = [
-        Difference(name, of_seed.over_champion[metric], bound, is_strict=True, is_asked=not place)
+        Difference(name, of_seed.over_champion[metric], bound, is_strict=is_strict, is_asked=not place)
         for place, (name, (_, of_seed)) in enumerate(zip(names, trained, strict=True))
     ]
-    drawn.append(Difference("all seeds", cold.over_seeds[metric], bound, is_strict=True))
+    drawn.append(Difference("all seeds", cold.over_seeds[metric], bound, is_strict=is_strict))
     words = f"encoder minus champion, {metric}, 95 % interval"
     return {
         "rows": [(name, *pair) for name, pair in zip(names, trained, strict=True)],

@@ -13,8 +13,11 @@ class GateParams(BaseModel):
     min_margin_over_floor: float
     """What the lower end of the paired 95 % interval over each floor must reach on the cold slice."""
     min_margin_over_champion: float
-    """What the lower end of the paired 95 % interval of (challenger - champion) must exceed on the cold slice; of
-    several seeds that of their mean, too."""
+    """What the lower end of the paired 95 % interval of (challenger - champion) must exceed on the cold slice, or on
+    mixed lists where the cold slice keeps to `max_loss_cold`; of several seeds that of their mean, too."""
+    max_loss_cold: float = Field(ge=0)
+    """How far the lower end of (challenger - champion) may lie below 0 on cold items where mixed lists are surely
+    better."""
     max_loss_warm: float = Field(ge=0)
     """How far the lower end of (challenger - champion) may lie below 0 on warm items."""
     max_loss_head: float = Field(ge=0)

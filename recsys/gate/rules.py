@@ -78,24 +78,26 @@ def covers_enough(report: Report, params: GateParams) -> str | None:
 
 
 def beats_champion(report: Report, params: GateParams) -> str | None:
-    """On cold items the challenger is surely better than the champion."""
-    margin = _over_champion(report, JUDGED_SLICE, params.floor_metric)
-    if isinstance(margin, str):
-        return margin
-    if margin.low > params.min_margin_over_champion:
+    """The challenger is surely better on cold items; or on mixed lists, where cold items lose no more than tolerated.
+
+    A champion may be as good on cold items as their texts allow. A challenger that has learned from interactions is
+    worth promoting then for what it does with warm items.
+    """
+    cold = _over_champion(report, JUDGED_SLICE, params.floor_metric)
+    if isinstance(cold, str):
+        return cold
+    mixed = _over_champion(report, "mixed", params.floor_metric)
+    if _is_better(cold, mixed, params):
         return None
-    return (
-        f"{params.floor_metric} on cold items is not surely better than the champion's ({margin}): the lower end "
-        f"must exceed {params.min_margin_over_champion:+g}"
-    )
+    return _not_better(params, cold, mixed, "")
 
 
 def beats_champion_with_other_seeds(report: Report, params: GateParams) -> str | None:
-    """On cold items the mean of all its seeds is surely better than the champion, too: it was not lucky.
+    """The same holds for the mean of all its seeds: the challenger was not lucky.
 
-    Asked beside `beats_champion`, since it is the challenger's own encoder that would be promoted. Users and seeds are
-    resampled together, see `evaluation.intervals.bootstrap_over_seeds`: a mean over users alone would let one lucky
-    seed pay for bad ones.
+    Checked beside `beats_champion`, since it is the challenger's own encoder that would be promoted. Users and seeds
+    are resampled together, see `evaluation.intervals.bootstrap_over_seeds`: a mean over users alone would let one
+    lucky seed pay for bad ones.
     """
     cold, metric = _slice(report, JUDGED_SLICE), params.floor_metric
     if not cold.over_seeds:
@@ -103,15 +105,25 @@ def beats_champion_with_other_seeds(report: Report, params: GateParams) -> str |
     over = cold.over_seeds.get(metric)
     if over is None:
         return _unknown(metric, cold.over_seeds)
-    if over.low > params.min_margin_over_champion:
+    mixed = _slice(report, "mixed").over_seeds.get(metric, "there is no test user for mixed lists")
+    if _is_better(over, mixed, params):
         return None
     means = [(one.over_champion[metric].mean, trained.seed) for trained, one in report.seeds_on(cold)]
     (lowest, worst), (highest, best) = min(means), max(means)
-    return (
-        f"{metric} on cold items is not surely better than the champion's in the mean of {len(means)} seeds ({over}; "
-        f"lowest {lowest:+.4f} with seed {worst}, highest {highest:+.4f} with seed {best}): the lower end must exceed "
-        f"{params.min_margin_over_champion:+g}"
+    of_seeds = (
+        f" in the mean of {len(means)} seeds (on cold items lowest {lowest:+.4f} with seed {worst}, "
+        f"highest {highest:+.4f} with seed {best})"
     )
+    return _not_better(params, over, mixed, of_seeds)
+
+
+def won_on(report: Report, params: GateParams) -> str:
+    """The slice on which the challenger must be surely better: `mixed` where it is so and is not on cold items."""
+    cold = _over_champion(report, JUDGED_SLICE, params.floor_metric)
+    mixed = _over_champion(report, "mixed", params.floor_metric)
+    if isinstance(cold, str) or cold.low > params.min_margin_over_champion:
+        return JUDGED_SLICE
+    return "mixed" if _is_better(cold, mixed, params) else JUDGED_SLICE
 
 
 def keeps_warm(report: Report, params: GateParams) -> str | None:
@@ -189,15 +201,33 @@ def rules_for(report: Report) -> tuple[Rule, ...]:
     return RULES + beside + (SEED_RULES if report.seeds else ())
 
 
-def tolerances(params: GateParams) -> dict[str, float]:
-    """Slice -> what the lower end of (challenger - champion) must reach there."""
-    return {
-        JUDGED_SLICE: params.min_margin_over_champion,
+def tolerances(report: Report, params: GateParams) -> dict[str, float]:
+    """Slice -> what the lower end of (challenger - champion) must reach there; on `won_on` it must exceed it."""
+    kept = {
+        JUDGED_SLICE: -params.max_loss_cold,
         "warm": -params.max_loss_warm,
         "head": -params.max_loss_head,
         "tail": -params.max_loss_tail,
         "mixed": -params.max_loss_mixed,
     }
+    return kept | {won_on(report, params): params.min_margin_over_champion}
+
+
+def _is_better(cold: Interval, mixed: Interval | str, params: GateParams) -> bool:
+    """Whether challenger minus champion is enough; `mixed` is a reason where there are no such lists."""
+    if cold.low > params.min_margin_over_champion:
+        return True
+    is_kept = cold.low >= -params.max_loss_cold
+    return is_kept and isinstance(mixed, Interval) and mixed.low > params.min_margin_over_champion
+
+
+def _not_better(params: GateParams, cold: Interval, mixed: Interval | str, of_seeds: str) -> str:
+    bound = f"{params.min_margin_over_champion:+g}"
+    return (
+        f"{params.floor_metric} is not surely better than the champion's{of_seeds}: on cold items ({cold}) the lower "
+        f"end must exceed {bound}; or it must exceed {bound} on mixed lists ({mixed}) and reach "
+        f"{-params.max_loss_cold:+g} on cold items"
+    )
 
 
 def _no_worse(report: Report, name: str, metric: str, max_loss: float) -> str | None:

@@ -34,7 +34,7 @@ TEMPLATE = """<!doctype html>
 <section class="verdict">
   <h1>The gate is {{ "open" if decision.open else "closed" }}</h1>
   {% if not decision.open %}<ul>{% for reason in decision.reasons %}<li>{{ reason }}</li>{% endfor %}</ul>
-  {% elif beside %}<p>The challenger is surely better than the champion on cold items{% if seeds %}, in the mean of its {{ seeds.rows | length }} seeds too{% endif %}, loses nowhere more than is tolerated, surely beats every floor, and no leak was found.</p>
+  {% elif beside %}<p>The challenger is surely better than the champion on {{ won }}{% if seeds %}, in the mean of its {{ seeds.rows | length }} seeds too{% endif %}, loses nowhere more than is tolerated, surely beats every floor, and no leak was found.</p>
   {% else %}<p>The champion surely beats every floor on cold items, and no leak was found.</p>{% endif %}
 </section>
 <dl class="facts">

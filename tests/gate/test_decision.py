@@ -28,6 +28,7 @@ PARAMS = GateParams(
     floor_metric="ndcg@20",
     min_margin_over_floor=0.0,
     min_margin_over_champion=0.0,
+    max_loss_cold=0.015,
     max_loss_warm=0.02,
     max_loss_head=0.03,
     max_loss_tail=0.04,
@@ -218,7 +219,10 @@ def test_without_a_challenger_the_champion_is_judged_and_named():
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"cold": {"ndcg@20": around(0.0)}}, r"not surely better than the champion's \(\+0.0100 \[\+0.0000"),
+        (
+            {"cold": {"ndcg@20": around(0.0)}},
+            r"not surely better than the champion's: on cold items \(\+0.0100 \[\+0.0000.* mixed lists \(-0.0400",
+        ),
         ({"warm": {"ndcg@20": around(-0.021)}}, r"ndcg@20 on warm items may fall .* must reach -0.02"),
         ({"head": {"ndcg@20": around(-0.031)}}, "on head items may fall"),
         ({"tail": {"ndcg@20": around(-0.041)}}, "on tail items may fall"),
@@ -242,6 +246,50 @@ def test_each_rule_for_a_challenger_refuses_with_its_own_reason_alone(changed, r
     decision = decide(challenged(**changed), PARAMS)
     assert not decision.open and len(decision.reasons) == 1
     assert re.search(reason, decision.reasons[0])
+
+
+AS_GOOD_ON_COLD = {"cold": {"ndcg@20": around(-0.015)}, "mixed": {"ndcg@20": around(0.001)}}
+
+
+def test_as_good_on_cold_items_and_surely_better_on_mixed_lists_opens_the_gate_and_the_page_says_where_it_won():
+    made = challenged(**AS_GOOD_ON_COLD)
+    decision = decide(made, PARAMS)
+    assert decision.open
+    assert "surely better than the champion on mixed lists" in render(made, decision, PARAMS)
+    made = challenged()
+    assert "surely better than the champion on cold items" in render(made, decide(made, PARAMS), PARAMS)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        AS_GOOD_ON_COLD | {"cold": {"ndcg@20": around(-0.0151)}},
+        AS_GOOD_ON_COLD | {"mixed": {"ndcg@20": around(0.0)}},
+    ],
+)
+def test_mixed_lists_open_no_gate_where_cold_items_lose_too_much_or_the_gain_is_not_sure(changed):
+    (reason,) = decide(challenged(**changed), PARAMS).reasons
+    assert "reach -0.015 on cold items" in reason
+
+
+def test_without_mixed_lists_only_cold_items_open_the_gate():
+    decision = decide(challenged(cold={"ndcg@20": around(0.0)}, without=("mixed",)), PARAMS)
+    assert any("there is no test user for mixed lists" in reason for reason in decision.reasons)
+    assert any("not surely better" in reason for reason in decision.reasons)
+
+
+@pytest.mark.parametrize(("over", "is_open"), [(0.001, True), (0.0, False)])
+def test_the_mean_of_all_seeds_must_be_better_on_mixed_lists_too_where_they_decide(over, is_open):
+    made = with_seeds(over=-0.015)
+    slices = {part.name: part for part in made.slices}
+    for name, lower in (("cold", -0.015), ("mixed", 0.001)):
+        margins = slices[name].challenger_margins
+        kept = margins | {"champion": margins["champion"] | {"ndcg@20": around(lower)}}
+        slices[name] = slices[name].model_copy(update={"challenger_margins": kept})
+    over_seeds = dict.fromkeys(METRICS, around(over, 0.04))
+    slices["mixed"] = slices["mixed"].model_copy(update={"over_seeds": over_seeds})
+    decision = decide(made.model_copy(update={"slices": tuple(slices.values())}), PARAMS)
+    assert decision.open is is_open
 
 
 def test_better_in_the_mean_is_not_enough_when_the_interval_reaches_zero():
@@ -326,8 +374,11 @@ def test_trained_with_several_seeds_one_more_rule_is_asked():
 def test_a_mean_over_seeds_that_is_not_surely_better_closes_the_gate_and_names_lowest_and_highest():
     decision = decide(with_seeds(over=0.0), PARAMS)
     (reason,) = decision.reasons
-    assert "in the mean of 3 seeds (+0.0200 [+0.0000, +0.0400]; " in reason
-    assert "lowest -0.0200 with seed 7, highest +0.0500 with seed 6): the lower end must exceed +0" in reason
+    assert (
+        "in the mean of 3 seeds (on cold items lowest -0.0200 with seed 7, highest +0.0500 with seed 6)"
+        in reason
+    )
+    assert "on cold items (+0.0200 [+0.0000, +0.0400]) the lower end must exceed +0" in reason
 
 
 def test_good_siblings_do_not_open_the_gate_for_a_challenger_that_is_not_surely_better_itself():
@@ -337,7 +388,10 @@ def test_good_siblings_do_not_open_the_gate_for_a_challenger_that_is_not_surely_
         update={"challenger_margins": made.slices[0].challenger_margins | {"champion": unlucky}}
     )
     decision = decide(made.model_copy(update={"slices": (cold, *made.slices[1:])}), PARAMS)
-    assert len(decision.reasons) == 1 and "is not surely better than the champion's (" in decision.reasons[0]
+    assert (
+        len(decision.reasons) == 1
+        and "is not surely better than the champion's: on cold" in decision.reasons[0]
+    )
 
 
 def test_seeds_that_could_not_be_compared_are_refused_not_passed_over():
