@@ -129,7 +129,7 @@ CiteULike is read by titles only, the others by all their item text.
 
 def publish(rows: dict[Key, Row]) -> None:
     """Write docs/quality.md, var/bench/quality.json and its copy docs/quality.json, and the rows beside them."""
-    kept, earlier = Kept.load(), PAGE.with_suffix(".rows.jsonl")
+    kept, earlier = Kept.load(PAGE, KEPT), PAGE.with_suffix(".rows.jsonl")
     PAGE.write_text(page(rows, kept))
     shutil.copyfile(write_figures("quality", kept.under(figures(rows))), PAGE.with_suffix(".json"))
     write_rows(rows, earlier)
@@ -141,14 +141,17 @@ class Kept:
 
     page: str
     figures: dict[str, float | int | str]
+    note: str
+    """What a section that is kept begins with."""
 
     @classmethod
-    def load(cls) -> "Kept":
-        """The page and figures that lie in docs; nothing where there are none."""
-        told = PAGE.with_suffix(".json")
+    def load(cls, path: Path, note: str) -> "Kept":
+        """The page at `path` and the figures beside it; nothing where there are none."""
+        told = path.with_suffix(".json")
         return cls(
-            PAGE.read_text() if PAGE.exists() else "",
+            path.read_text() if path.exists() else "",
             json.loads(told.read_text())["figures"] if told.exists() else {},
+            note,
         )
 
     def section(self, title: str) -> str:
@@ -156,8 +159,8 @@ class Kept:
         begin = self.page.find(f"## {title}\n")
         if begin < 0:
             return ""
-        text = self.page[begin:].split("\n", 1)[1].split("\n## ")[0].replace(KEPT, "").strip("\n")
-        return f"{KEPT}\n{text}\n" if text else ""
+        text = self.page[begin:].split("\n", 1)[1].split("\n## ")[0].replace(self.note, "").strip("\n")
+        return f"{self.note}\n{text}\n" if text else ""
 
     def under(self, found: dict[str, float | int | str]) -> dict[str, float | int | str]:
         """The figures of protocols without a row of ours here, and those that were found."""

@@ -62,7 +62,7 @@ def test_the_page_says_who_wins(low, high, word):
 
 
 def test_a_page_with_gaps_says_so_and_shows_what_there_is():
-    page = quality_page.page({ROW.key: ROW}, quality_page.Kept("", {}))
+    page = quality_page.page({ROW.key: ROW}, quality_page.Kept("", {}, quality_page.KEPT))
     assert f"{len(all_keys()) - 1} of {len(all_keys())} rows are missing" in page
     assert "| Heater | 0.2000 [0.1000, 0.3000] |" in page and "alpha 1e-05, steps 300" in page
     assert "not run yet" in page
@@ -70,7 +70,9 @@ def test_a_page_with_gaps_says_so_and_shows_what_there_is():
 
 def test_a_protocol_that_was_not_run_here_stays_as_it_was_published():
     kept = quality_page.Kept(
-        "## CiteULike D\n\n| old | table |\n\n## CiteULike G\n", {"citeulike_D_recall@100": 0.7}
+        "## CiteULike D\n\n| old | table |\n\n## CiteULike G\n",
+        {"citeulike_D_recall@100": 0.7},
+        quality_page.KEPT,
     )
     ours = replace(ROW, method=OURS)
     page = quality_page.page({ours.key: ours}, kept)
@@ -78,24 +80,29 @@ def test_a_protocol_that_was_not_run_here_stays_as_it_was_published():
     section = page[page.index("## CiteULike D\n") : page.index("## CiteULike G\n")]
     assert "Kept as it was published" in section and "| old | table |" in section
     assert "| CiteULike D | recall@100 |" in page and "| 0.7000 |" in page
-    again = quality_page.page({ROW.key: ROW}, quality_page.Kept(page, kept.figures))
+    again = quality_page.page({ROW.key: ROW}, quality_page.Kept(page, kept.figures, quality_page.KEPT))
     assert again[again.index("## CiteULike D\n") :].split("\n## ")[0].strip() == section.strip()
 
 
 def test_a_method_that_was_not_run_again_stays_in_the_table_and_says_so():
-    kept = quality_page.Kept("## CiteULike H\n\n| Heater | .1 [.0, .2] | .3 | .4 | 41 | 9 | 512 |\n", {})
+    kept = quality_page.Kept(
+        "## CiteULike H\n\n| Heater | .1 [.0, .2] | .3 | .4 | 41 | 9 | 512 |\n", {}, quality_page.KEPT
+    )
     ours = replace(ROW, method=OURS)
     page = quality_page.page({ours.key: ours}, kept)
     assert "| Heater | .1 [.0, .2] | .3 | .4 |  |  |  |  | issue 7 |" in page
     awards = quality_page.Kept(
-        "## MovieLens-100K, a fifth of the movies cold\n\n| Heater | .1 | .3 | 1 | 9 | 5 |\n", {}
+        "## MovieLens-100K, a fifth of the movies cold\n\n| Heater | .1 | .3 | 1 | 9 | 5 |\n",
+        {},
+        quality_page.KEPT,
     )
     assert "| Heater |" not in quality_page.page({ours.key: ours}, awards)
 
 
 def test_each_row_of_a_table_names_its_commits():
     page = quality_page.page(
-        {ROW.key: ROW, **{(one := replace(ROW, seed=2, commit="def")).key: one}}, quality_page.Kept("", {})
+        {ROW.key: ROW, **{(one := replace(ROW, seed=2, commit="def")).key: one}},
+        quality_page.Kept("", {}, quality_page.KEPT),
     )
     assert "| 2 | `abc`, `def` |" in page
 
