@@ -48,7 +48,7 @@ users; **bold** where the interval lies above 0. Seconds are those of choosing a
 machine, heads and practices that several rows share apart.
 """
 
-KEPT = """*Kept as it was published on 2026-11-27 (code at `112bc1f`, `1c6849b`, `7816603`): these rows have not been run
+KEPT = """*Kept as it was published with issue 3 (code at `112bc1f`, `1c6849b`, `7816603`): these rows have not been run
 again since heads are chosen on the newest items, nor with today's preprocessing of texts.*
 """
 
