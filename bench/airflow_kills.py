@@ -25,7 +25,7 @@ from demo.patience import Patience, seconds_of_commands
 from demo.processes import Server, path_with_venv
 from demo.servers import start_airflow
 from demo.workspace import make_workspace, set_remote
-from recsys.publishing import Manifest
+from recsys.publishing.release import Manifest
 
 SWEEP_S = 20
 PATIENCE_S = 900.0
@@ -233,7 +233,7 @@ def airflow_trial(loop: FastLoop, store: str, number: int, expected: list[Manife
 
 def verified(shop: SmallShop) -> None:
     """Open the current release with an empty cache and check every object; raises when one is wrong."""
-    from recsys.publishing import Release
+    from recsys.publishing.reader import Release
 
     cache = shop.root.parent / "check"
     shutil.rmtree(cache, ignore_errors=True)

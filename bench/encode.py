@@ -24,8 +24,10 @@ from bench.cold_start import WORK
 from bench.figures import JUDGE, ROOT, SHARED_DATA, write_figures
 from bench.protocols import TOP, citeulike, judged
 from bench.titles import real_titles
-from recsys.encoders import Encoder, open_encoder, pack_encoder
+from recsys.encoders.encoder import Encoder
+from recsys.encoders.pack import pack_encoder
 from recsys.encoders.source import find_source
+from recsys.encoders.transformer import open_encoder
 from recsys.evaluation.cold_start import make_task, rank_cold
 from recsys.features.text import join_fields
 from recsys.settings import Settings

@@ -83,7 +83,7 @@ def take_in(home: Path, n_files: int) -> None:
     from recsys.catalogue.ingest import ingest
     from recsys.catalogue.parts import all_parts
     from recsys.settings import Settings
-    from recsys.storage import open_storage
+    from recsys.storage.opening import open_storage
 
     land(home / "landing", n_files)
     at = Artifacts(home / "workspace")

@@ -79,7 +79,8 @@ class SmallShop:
 
     def land(self, kind: str, name: str, rows: list[dict[str, Any]], day: int) -> None:
         """Put a finished file into the landing zone; in a folder its time is that of its day."""
-        from recsys.storage import FolderStorage, open_storage
+        from recsys.storage.folder import FolderStorage
+        from recsys.storage.opening import open_storage
 
         content = "".join(json.dumps(row) + "\n" for row in rows).encode()
         place = open_storage(self.landing)
@@ -105,7 +106,7 @@ class SmallShop:
     def prepare(self, model: Path, cache: Path) -> None:
         """Make the workspace: params.yaml that names the model, and the packed encoder as champion."""
         from recsys.artifacts import Artifacts
-        from recsys.encoders import pack_encoder
+        from recsys.encoders.pack import pack_encoder
         from recsys.settings import Settings
 
         self.root.mkdir(parents=True)
@@ -123,7 +124,7 @@ class SmallShop:
         from recsys.catalogue.ingest import ingest
         from recsys.settings import Settings
         from recsys.stages import stage
-        from recsys.storage import open_storage
+        from recsys.storage.opening import open_storage
 
         at = Artifacts(self.root)
         chosen = Settings.load(at.params)
@@ -136,9 +137,9 @@ class SmallShop:
     def publish(self) -> None:
         """Artifacts become the current release."""
         from recsys.artifacts import Artifacts
-        from recsys.publishing import Publisher, publish
+        from recsys.publishing.publish import Publisher, publish
         from recsys.settings import Settings
-        from recsys.storage import open_storage
+        from recsys.storage.opening import open_storage
 
         at = Artifacts(self.root)
         chosen = Settings.load(at.params)
@@ -174,7 +175,7 @@ def copy_storage(source: str, target: str) -> None:
         if Path(source).is_dir():
             shutil.copytree(source, target)
         return
-    from recsys.storage import open_storage
+    from recsys.storage.opening import open_storage
 
     here, there = open_storage(source), open_storage(target)
     for stored in here.list(""):

@@ -15,8 +15,11 @@ from rich.console import Console
 from bench.figures import ROOT
 from bench.killing import KILLED, counted_writes, ended, forked, require_success
 from bench.small_shop import SmallShop, catalogue, interactions
-from recsys.publishing import Manifest, Release, ReleaseStore, releases
-from recsys.storage import open_storage
+from recsys.publishing.pointing import releases
+from recsys.publishing.reader import Release
+from recsys.publishing.release import Manifest
+from recsys.publishing.store import ReleaseStore
+from recsys.storage.opening import open_storage
 
 HOME = ROOT / "var" / "bench" / "durability"
 console = Console(stderr=True)

@@ -7,7 +7,8 @@ import numpy as np
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import Part, all_parts
-from recsys.publishing import Current, ReleaseStore
+from recsys.publishing.current import Current
+from recsys.publishing.store import ReleaseStore
 
 
 @dataclass(frozen=True)

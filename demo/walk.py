@@ -24,9 +24,9 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue.landing import arrived
 from recsys.catalogue.parts import CATALOGUE, all_parts
 from recsys.catalogue.pseudonyms import Pseudonyms
-from recsys.publishing import ReleaseStore
+from recsys.publishing.store import ReleaseStore
 from recsys.settings import Settings
-from recsys.storage import open_storage
+from recsys.storage.opening import open_storage
 
 ARRIVALS, ROLLBACK = "profile_arrivals", "rollback_release"
 

@@ -66,7 +66,7 @@ def landed() -> set[str]:
     """A short fingerprint of every finished catalogue file in the landing zone: key and version. Blocks."""
     from recsys.catalogue.landing import arrived
     from recsys.catalogue.parts import CATALOGUE
-    from recsys.storage import open_storage
+    from recsys.storage.opening import open_storage
 
     files = arrived(open_storage(os.environ["RECSYS_LANDING"]))
     named = (f"{file.key}\0{file.version}" for file in files if file.kind == CATALOGUE)

@@ -14,15 +14,18 @@ import yaml
 
 from recsys import dvc
 from recsys.artifacts import Artifacts
-from recsys.encoders import EncoderReference
+from recsys.encoders.reference import EncoderReference
 from recsys.errors import ArtifactMissing, ConfigError, Overtaken
-from recsys.publishing import Manifest, Published, Publisher, ReleaseStore, publish, turn
+from recsys.publishing.publish import Published, Publisher, publish
 from recsys.publishing.recorded import recorded
-from recsys.registry import n_interactions
+from recsys.publishing.release import Manifest
+from recsys.publishing.store import ReleaseStore
+from recsys.publishing.turn import turn
+from recsys.registry.due import n_interactions
 from recsys.registry.record import COMMIT_FILE, code_commit
 from recsys.settings import Settings
-from recsys.storage import Storage
 from recsys.storage.atomic import write_whole
+from recsys.storage.protocol import Storage
 
 CODE = ("recsys", "dvc.yaml", ".dvcignore")
 """What stages run and depend on."""

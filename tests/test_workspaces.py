@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from recsys.dvc import track_data
-from recsys.encoders import EncoderReference
+from recsys.encoders.reference import EncoderReference
 from recsys.errors import ArtifactMissing, ConfigError, ReleaseError, StorageError
 from recsys.settings import Settings
-from recsys.storage import open_storage
+from recsys.storage.opening import open_storage
 from recsys.workspaces import begun, finish_workspace, make_release_workspace, make_workspace
 from tests.publishing.shop import ROOT, UP, Shop, tiny_reference
 

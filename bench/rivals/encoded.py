@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
-from recsys.encoders import open_encoder, pack_encoder
+from recsys.encoders.pack import pack_encoder
+from recsys.encoders.transformer import open_encoder
 from recsys.features.text import PREPROCESSING_VERSION, text_hash
 from recsys.profiles.cache import VectorCache
 from recsys.settings import Settings

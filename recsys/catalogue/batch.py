@@ -18,7 +18,8 @@ from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import CATALOGUE, QUARANTINE_SCHEMA, SCHEMAS
 from recsys.catalogue.personal import PersonalColumns
 from recsys.catalogue.pseudonyms import NamesUsers
-from recsys.catalogue.readers import LandedFile, RawRow, read
+from recsys.catalogue.readers.opening import read
+from recsys.catalogue.readers.rows import LandedFile, RawRow
 from recsys.catalogue.schemas import OURS
 
 CHUNK_ROWS = 16384

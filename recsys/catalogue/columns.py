@@ -7,7 +7,7 @@ from typing import Any
 
 from recsys.catalogue.fields import BadRow, flag, is_missing, shown, text
 from recsys.catalogue.forms import IdForm, NumberForm
-from recsys.catalogue.readers import RawRow
+from recsys.catalogue.readers.rows import RawRow
 from recsys.catalogue.schemas import CATALOGUE, OURS, RETRY_OF, folded
 from recsys.catalogue.tags import TagForm
 from recsys.catalogue.times import ISO_EXAMPLE, NotFinite, TimeForm

@@ -26,7 +26,7 @@ from recsys.catalogue.pseudonyms import Pseudonyms, require_same_key
 from recsys.catalogue.refusals import Refusal, forget_outdated, standing
 from recsys.catalogue.taking import Intake
 from recsys.errors import BatchRefused, StorageError
-from recsys.storage import Storage
+from recsys.storage.protocol import Storage
 
 LOCK_TIMEOUT_S = 600
 

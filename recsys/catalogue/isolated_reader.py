@@ -21,7 +21,7 @@ from recsys.catalogue.batch import Batch
 from recsys.catalogue.batch_files import BAD, ROWS, load_batch
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.reader_child import ReaderChild, ReaderDied
-from recsys.catalogue.readers import LandedFile
+from recsys.catalogue.readers.rows import LandedFile
 from recsys.errors import BatchRefused, RecsysError, StorageError, UnreadableFile
 
 _ERRORS = {error.__name__: error for error in (BatchRefused, UnreadableFile)}

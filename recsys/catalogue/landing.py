@@ -6,7 +6,7 @@ from datetime import datetime
 from hashlib import sha256
 from pathlib import PurePosixPath
 
-from recsys.storage import PassedOver, Storage, Stored
+from recsys.storage.protocol import PassedOver, Storage, Stored
 from recsys.storage.surveying import is_unfinished
 
 LANDING_KINDS = ("catalogue", "interactions")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from recsys.catalogue.parts import AcceptedBy
 from recsys.catalogue.refusals import Problem, Reason, Refusal
-from recsys.storage import PassedOver
+from recsys.storage.protocol import PassedOver
 
 ACCEPTED, REFUSED, REPEATED, UNCHANGED, WAITING = "accepted", "refused", "repeated", "unchanged", "waiting"
 

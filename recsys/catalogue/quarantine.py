@@ -13,7 +13,7 @@ from recsys.catalogue.parts import INTERACTIONS, KINDS, Arrival, Part, list_part
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.catalogue.schemas import RETRY_OF
 from recsys.errors import RecsysError
-from recsys.storage import Storage
+from recsys.storage.protocol import Storage
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from recsys.catalogue.batch import read_batch
 from recsys.catalogue.batch_files import save_batch
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.pseudonyms import Pseudonyms
-from recsys.catalogue.readers import LandedFile
+from recsys.catalogue.readers.rows import LandedFile
 from recsys.errors import RecsysError
 
 READY, PROGRESS, DONE, REFUSED = "ready", "progress", "done", "refused"

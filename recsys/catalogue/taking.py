@@ -19,14 +19,14 @@ from recsys.catalogue.outcomes import REPEATED, UNCHANGED, WAITING, LetIn, Outco
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, AcceptedBy, sha256_of
 from recsys.catalogue.pseudonyms import Pseudonyms, remember_key
-from recsys.catalogue.readers import LandedFile
+from recsys.catalogue.readers.rows import LandedFile
 from recsys.catalogue.refusals import Refusal, batch_id
 from recsys.catalogue.refusing import refusal_of_error, refusal_of_judged
 from recsys.catalogue.report import Title, batch_page
 from recsys.catalogue.unchanged import changes_nothing
 from recsys.errors import BatchRefused, DataDamaged, RecsysError, StorageError, UnreadableFile
-from recsys.storage import Storage
 from recsys.storage.atomic import whole_file
+from recsys.storage.protocol import Storage
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def cold_start(
     and λ are chosen on items that are held out of training.
     Writes user_id (as given), item_id, rank (1 = best) for every user of --interactions.
     """
-    from recsys.encoders import pack_encoder
+    from recsys.encoders.pack import pack_encoder
     from recsys.evaluation.cold_start import make_task, rank_cold
     from recsys.evaluation.tables import read_ids, read_interactions, read_items
     from recsys.evaluation.used import used

@@ -12,7 +12,7 @@ from recsys.cli.release import SKIPPED, json_option, store_option
 from recsys.errors import RegistryError
 
 if TYPE_CHECKING:
-    from recsys.publishing import Manifest
+    from recsys.publishing.release import Manifest
 
 
 @click.command()
@@ -28,7 +28,7 @@ def champion(skip_code: bool, store_url: str | None, as_json: bool) -> None:
     it), and `publish_champion` has work to do. A version that Firstlight did not register is an error: nothing changes.
     Without MLFLOW_TRACKING_URI, or before the first release, there is nothing to compare.
     """
-    from recsys.publishing import ReleaseStore
+    from recsys.publishing.store import ReleaseStore
 
     releases = ReleaseStore(store(store_url))
     pointer = releases.pointer()
@@ -47,8 +47,8 @@ def champion(skip_code: bool, store_url: str | None, as_json: bool) -> None:
 
 def _compared(uri: str, head: Manifest) -> dict[str, Any]:
     """The registry's champion beside the newest release; a difference is put on record."""
-    from recsys.registry import champion as registered
-    from recsys.registry import entries
+    from recsys.registry.ledger import entries
+    from recsys.registry.mlflow import champion as registered
 
     found = registered(uri)
     if found is None:
@@ -81,7 +81,7 @@ def webhook(url: str, as_json: bool) -> None:
     up to date and tried with a test delivery. MLflow needs MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY; to reach a private
     address also MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true, and for http:// MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https.
     """
-    from recsys.registry import subscribe
+    from recsys.registry.webhook import subscribe
 
     secret = required("RECSYS_WEBHOOK_SECRET", "shared by MLflow and Airflow, 16 characters or more")
     done = subscribe(registry_address(), url, secret)

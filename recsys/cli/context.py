@@ -14,7 +14,8 @@ from rich.text import Text
 from recsys.artifacts import Artifacts
 from recsys.errors import ConfigError
 from recsys.settings import Settings
-from recsys.storage import Storage, open_storage
+from recsys.storage.opening import open_storage
+from recsys.storage.protocol import Storage
 
 console = Console(stderr=True, emoji=False)
 """Progress and tables for people go to standard error; results for scripts go to standard output."""

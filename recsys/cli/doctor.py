@@ -19,8 +19,9 @@ from recsys.catalogue.pseudonyms import MIN_KEY_CHARS, VARIABLE, Pseudonyms, req
 from recsys.cli.context import console, print_json, shown, workspace
 from recsys.errors import ConfigError, RecsysError, SwapLost
 from recsys.settings import Settings
-from recsys.storage import Storage, open_storage
 from recsys.storage.address import untidy, web_address
+from recsys.storage.opening import open_storage
+from recsys.storage.protocol import Storage
 
 Verdict = Literal["ok", "warn", "fail"]
 MIN_FREE_GB = 2

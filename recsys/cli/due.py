@@ -12,7 +12,7 @@ from recsys.cli.context import console, print_json, registry_address, settings, 
 from recsys.cli.release import SKIPPED, json_option
 
 if TYPE_CHECKING:
-    from recsys.registry import Due
+    from recsys.registry.due import Due
 
 
 @click.command()
@@ -34,7 +34,7 @@ def due(as_json: bool) -> None:
 def training_due(folder: Path) -> Due:
     """Compare what this workspace has accepted with the registry and with the trainings in `folder`; say it."""
     from recsys.catalogue.tracking import is_tracked
-    from recsys.registry import Due, n_interactions, n_trained
+    from recsys.registry.due import Due, n_interactions, n_trained
     from recsys.workspaces import begun
 
     at, after = workspace(), settings().slow_loop.train_after_interactions

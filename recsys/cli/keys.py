@@ -51,8 +51,8 @@ def sign(releases: tuple[str, ...], store_url: str | None) -> None:
     A signature says that you stand for what the release holds: see with `recsys releases` that it is yours.
     """
     from recsys.errors import ConfigError
-    from recsys.publishing import ReleaseStore
     from recsys.publishing.signing import SIGNING_KEY, key_id, signing_key
+    from recsys.publishing.store import ReleaseStore
 
     key = signing_key()
     if key is None:

@@ -19,8 +19,8 @@ from recsys.errors import GateClosed
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
-    from recsys.encoders import EncoderReference
-    from recsys.registry import Changed
+    from recsys.encoders.reference import EncoderReference
+    from recsys.registry.promote import Changed
 
 GATE_CLOSED = 99
 MAX_WHY = 2000
@@ -64,8 +64,10 @@ def fetch_champion(published: bool, verdict: bool, again: bool, as_json: bool) -
         if as_json:
             print_json(reference.model_dump(mode="json"))
         return
-    from recsys.registry import Pretrained, fetch_verdict, record_of
-    from recsys.registry import fetch_champion as fetch
+    from recsys.registry.fetch import fetch_champion as fetch
+    from recsys.registry.fetch import fetch_verdict
+    from recsys.registry.first_light import Pretrained
+    from recsys.registry.record import record_of
 
     at, chosen = workspace(), settings()
     pretrained = Pretrained(
@@ -91,7 +93,7 @@ def register(who: str, as_json: bool) -> None:
     Needs MLFLOW_TRACKING_URI, a challenger that stage `finetune` left, and the gate's decision about it; the gate need
     not be open. Safe to repeat: the same encoder gets no second version.
     """
-    from recsys.registry import register as keep
+    from recsys.registry.promote import register as keep
 
     changed = keep(registry_address(), workspace(), who)
     _show(changed, "challenger", as_json)
@@ -117,8 +119,8 @@ def promote(force: bool, why: str | None, dry_run: bool, who: str, as_json: bool
         raise click.UsageError("--force and --dry-run contradict each other")
     if why and len(why) > MAX_WHY:
         raise click.UsageError(f"--why has {len(why)} characters, more than {MAX_WHY}")
-    from recsys.registry import check_gate
-    from recsys.registry import promote as move_alias
+    from recsys.registry.promote import check_gate
+    from recsys.registry.promote import promote as move_alias
 
     try:
         if dry_run:
@@ -141,7 +143,7 @@ def ledger(as_json: bool) -> None:
     The ledger lies in MLflow beside the model (MLFLOW_TRACKING_URI). An alias that was moved by other means, such as in
     MLflow's page, is noticed now and added as `by hand`.
     """
-    from recsys.registry import entries
+    from recsys.registry.ledger import entries
 
     found = entries(registry_address())
     if as_json:
@@ -157,7 +159,7 @@ def ledger(as_json: bool) -> None:
 
 
 def _published_encoder() -> EncoderReference | None:
-    from recsys.publishing import bring_encoder
+    from recsys.publishing.encoder import bring_encoder
 
     return bring_encoder(store(), workspace())
 

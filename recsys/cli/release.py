@@ -19,7 +19,8 @@ from recsys.errors import OtherEncoder, RegistryError
 
 if TYPE_CHECKING:
     from recsys.catalogue.parts import Part
-    from recsys.publishing import Current, Published, Publisher
+    from recsys.publishing.current import Current
+    from recsys.publishing.publish import Published, Publisher
 
 SKIPPED = 99
 
@@ -65,7 +66,7 @@ def publish(new_encoder: bool, skip_code: bool, who: str, store_url: str | None,
     Safe to repeat and to kill. The same content is not published twice. When somebody else was faster, their release
     and this workspace's changes become one. Under a hold (see rollback) the release is stored and the pointer stays.
     """
-    from recsys.publishing import publish as publish_now
+    from recsys.publishing.publish import publish as publish_now
 
     at = workspace()
     try:
@@ -81,7 +82,7 @@ def publish(new_encoder: bool, skip_code: bool, who: str, store_url: str | None,
 
 def publisher_of(at: Artifacts, who: str, new_encoder: bool = False, gives_way: bool = False) -> Publisher:
     """Who publishes from a workspace, by its params.yaml."""
-    from recsys.publishing import Publisher
+    from recsys.publishing.publish import Publisher
     from recsys.registry.record import code_commit
 
     chosen = settings()
@@ -137,7 +138,7 @@ def rollback(release: str, why: str, who: str, store_url: str | None, as_json: b
     Takes a second and rebuilds nothing. Until `recsys resume`, releases go on being built and stored, but readers keep
     what was chosen here. Repeated with the same reason it changes nothing; give another one to step back further.
     """
-    from recsys.publishing import rollback as roll_back
+    from recsys.publishing.pointing import rollback as roll_back
 
     _show_pointer(roll_back(store(store_url), release, who, why), as_json)
 
@@ -149,7 +150,7 @@ def rollback(release: str, why: str, who: str, store_url: str | None, as_json: b
 @json_option
 def resume(why: str, who: str, store_url: str | None, as_json: bool) -> None:
     """End the hold that `rollback` set: readers get the newest release that was built."""
-    from recsys.publishing import resume as end_hold
+    from recsys.publishing.pointing import resume as end_hold
 
     if why:
         console.print(f"resumed by {who}: {why}", highlight=False, markup=False)
@@ -161,7 +162,7 @@ def resume(why: str, who: str, store_url: str | None, as_json: bool) -> None:
 @json_option
 def releases(store_url: str | None, as_json: bool) -> None:
     """List stored releases, newest first: current, held, and those that lost a race."""
-    from recsys.publishing import releases as stored
+    from recsys.publishing.pointing import releases as stored
 
     found = stored(store(store_url))
     if as_json:
@@ -188,7 +189,7 @@ def collect(store_url: str | None, as_json: bool) -> None:
 
     What readers get, and everything younger than collect.grace_s, stays.
     """
-    from recsys.publishing import collect as collect_now
+    from recsys.publishing.collect import collect as collect_now
 
     done = collect_now(store(store_url), settings().collect)
     console.print(f"deleted {len(done.releases)} releases and {done.n_objects} files, {done.n_bytes:,} bytes")

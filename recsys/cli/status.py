@@ -75,7 +75,7 @@ def _refused(at: Artifacts) -> list[dict[str, Any]]:
 def _unpublished(at: Artifacts) -> list[Part]:
     """Accepted parts that this workspace has not published yet."""
     from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
-    from recsys.publishing import published
+    from recsys.publishing.publish import published
 
     known = set(published(at).get("parts", ()))
     parts = [part for kind in (CATALOGUE, INTERACTIONS) for part in list_parts(at.data, kind)]
@@ -109,7 +109,7 @@ def _release() -> dict[str, Any] | None:
     """The pointer and what it points to; None where RECSYS_STORE is not set or nothing is published."""
     if not os.environ.get("RECSYS_STORE"):
         return None
-    from recsys.publishing import ReleaseStore
+    from recsys.publishing.store import ReleaseStore
 
     releases = ReleaseStore(store())
     pointer = releases.pointer()

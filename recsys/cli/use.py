@@ -10,7 +10,7 @@ from rich.table import Table
 from recsys.cli.context import console, print_json, required, shown
 
 if TYPE_CHECKING:
-    from recsys.publishing import Release, Scored
+    from recsys.publishing.reader import Release, Scored
 
 store_option = click.option(
     "--store", "store_url", metavar="URL", help="A folder or s3://bucket/prefix. [default: RECSYS_STORE]"
@@ -77,7 +77,7 @@ def similar(
 @json_option
 def trace(item: str, release: str | None, store_url: str | None, as_json: bool) -> None:
     """Follow ITEM's published profile back: text version, part and line, data version, code commit, model, release."""
-    from recsys.publishing import trace as follow
+    from recsys.publishing.trace import trace as follow
 
     found = asdict(follow(_open(store_url, release), item))
     if as_json:
@@ -104,7 +104,7 @@ def export(out: Path, release: str | None, store_url: str | None, as_json: bool)
 
 
 def _open(store_url: str | None, release: str | None) -> "Release":
-    from recsys.publishing import Release
+    from recsys.publishing.reader import Release
 
     url = store_url or required("RECSYS_STORE", "release store: a folder or s3://bucket/prefix")
     return Release.open(url, release=release)

@@ -20,7 +20,8 @@ from recsys.catalogue.fields import BadRow, plain_id
 from recsys.catalogue.landing import ENDINGS, ending
 from recsys.catalogue.params import FeedbackParams, IngestParams
 from recsys.catalogue.pseudonyms import UsersAsGiven
-from recsys.catalogue.readers import LandedFile, read
+from recsys.catalogue.readers.opening import read
+from recsys.catalogue.readers.rows import LandedFile
 from recsys.catalogue.schemas import CATALOGUE, INTERACTIONS, OURS, folded
 from recsys.errors import UnreadableFile
 from recsys.evaluation.words import as_text

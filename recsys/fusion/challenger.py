@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.encoders import EncoderReference
 from recsys.encoders.fused import pack_fused
+from recsys.encoders.reference import EncoderReference
 from recsys.fusion.choosing import choose_recipe
 from recsys.fusion.exams import Shop
 from recsys.fusion.heads import Recipe, learn_head

@@ -8,11 +8,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from recsys.encoders import open_encoder
 from recsys.encoders.reference import PackedFile
+from recsys.encoders.transformer import open_encoder
 from recsys.errors import ReleaseError
-from recsys.features import feature_files
-from recsys.features.text import join_fields
+from recsys.features.text import feature_files, join_fields
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.params import PublishParams
 from recsys.publishing.release import File, Manifest, SmokeQuery

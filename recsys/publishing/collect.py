@@ -9,7 +9,7 @@ from recsys.publishing.lease import Lease, lease
 from recsys.publishing.params import CollectParams
 from recsys.publishing.pointing import lineage
 from recsys.publishing.store import ReleaseStore, manifest_key, signature_key
-from recsys.storage import Storage, Stored
+from recsys.storage.protocol import Storage, Stored
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,11 @@ from recsys.catalogue.feedback import LIKE
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.parts import Arrival, Part, all_parts
 from recsys.catalogue.pseudonyms import known_check
-from recsys.encoders import EncoderReference
+from recsys.encoders.reference import EncoderReference
 from recsys.errors import ArtifactMissing, ReleaseError
-from recsys.features import PREPROCESSING_VERSION, feature_files
 from recsys.features.params import FeaturesParams
-from recsys.features.text import feature_key
-from recsys.profiles import Segment, list_segments
-from recsys.profiles.items import segment_name
+from recsys.features.text import PREPROCESSING_VERSION, feature_files, feature_key
+from recsys.profiles.items import Segment, list_segments, segment_name
 from recsys.profiles.users import UsersSummary, history_files, history_key, users_key
 from recsys.publishing.objects import count_rows
 from recsys.publishing.release import (

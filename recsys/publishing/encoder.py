@@ -5,13 +5,12 @@ from pathlib import Path
 from uuid import uuid4
 
 from recsys.artifacts import Artifacts
-from recsys.encoders import EncoderReference, verify_packed
-from recsys.encoders.reference import REFERENCE
+from recsys.encoders.reference import REFERENCE, EncoderReference, verify_packed
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.publishing.objects import ObjectFiles
 from recsys.publishing.release import File
 from recsys.publishing.store import ReleaseStore
-from recsys.storage import Storage
+from recsys.storage.protocol import Storage
 
 CHAMPION = "champion"
 

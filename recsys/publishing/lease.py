@@ -13,7 +13,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from recsys.errors import ReleaseError, StorageError, SwapLost
-from recsys.storage import Storage
+from recsys.storage.protocol import Storage
 
 COLLECTING = "COLLECTING"
 """Empty, or missing, while nobody collects."""

@@ -14,14 +14,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys.errors import ReleaseError
-from recsys.profiles import Latest, Segment, latest
-from recsys.profiles.items import SCHEMA
+from recsys.profiles.items import SCHEMA, Latest, Segment, latest
 from recsys.profiles.users import HISTORY_SCHEMA, PAIRS, Histories, load_histories
 from recsys.publishing.release import File, Manifest, ReleasedSegment
 from recsys.publishing.store import object_key
 from recsys.retrieval.segments import PAD, IndexedSegment, SegmentSearcher
-from recsys.storage import FolderStorage, Storage
 from recsys.storage.arrays import read_array
+from recsys.storage.folder import FolderStorage
+from recsys.storage.protocol import Storage
 
 UNREADABLE = "open another release, or publish again after dvc repro index users"
 

@@ -8,7 +8,7 @@ from recsys.errors import ReleaseError
 from recsys.publishing.current import Current, Hold
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import Pointer, ReleaseStore
-from recsys.storage import Storage
+from recsys.storage.protocol import Storage
 
 PREVIOUS = "previous"
 

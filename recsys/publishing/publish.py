@@ -20,8 +20,8 @@ from recsys.publishing.store import Pointer, ReleaseStore
 from recsys.publishing.turn import wait_for_turn
 from recsys.publishing.users_recall import users_recall
 from recsys.retrieval.params import IndexParams
-from recsys.storage import Storage
 from recsys.storage.atomic import write_whole
+from recsys.storage.protocol import Storage
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from recsys.catalogue.pseudonyms import VARIABLE, Pseudonyms
-from recsys.encoders import Encoder, open_encoder
+from recsys.encoders.encoder import Encoder
+from recsys.encoders.transformer import open_encoder
 from recsys.errors import ConfigError, ReleaseError
 from recsys.profiles.users import Ridge
 from recsys.publishing.asking import id_text, known_row, known_rows, list_length
@@ -23,8 +24,8 @@ from recsys.publishing.store import ReleaseStore
 from recsys.publishing.weighted import WeightedSearcher
 from recsys.ranking.item_weights import ItemWeights
 from recsys.retrieval.segments import PAD
-from recsys.storage import open_storage
 from recsys.storage.atomic import write_parquet
+from recsys.storage.opening import open_storage
 
 AnyPath = str | os.PathLike[str]
 

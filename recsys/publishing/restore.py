@@ -9,8 +9,8 @@ from recsys.errors import ReleaseError
 from recsys.publishing.publish import published
 from recsys.publishing.recorded import DATA_DVC, DVC_LOCK, recorded
 from recsys.publishing.store import ReleaseStore
-from recsys.storage import Storage
 from recsys.storage.atomic import write_whole
+from recsys.storage.protocol import Storage
 
 TARGETS = ("data.dvc", "features")
 

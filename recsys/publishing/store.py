@@ -12,7 +12,7 @@ from recsys.errors import ReleaseError, StorageError, SwapLost
 from recsys.publishing.current import Current, Hold
 from recsys.publishing.release import RELEASE_ID, File, Manifest
 from recsys.publishing.signing import require_signed, sign, signing_key, verify_keys
-from recsys.storage import Storage, Stored
+from recsys.storage.protocol import Storage, Stored
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from recsys.errors import OtherEncoder
-from recsys.storage import Storage
+from recsys.storage.protocol import Storage
 
 TURN = "TURN"
 """Its content is the hash of the encoder that catches up."""

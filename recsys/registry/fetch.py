@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recsys.artifacts import Artifacts
-from recsys.encoders import EncoderReference, RegistryEntry, verify_packed
 from recsys.encoders.params import EncoderParams
-from recsys.encoders.reference import REFERENCE
+from recsys.encoders.reference import REFERENCE, EncoderReference, RegistryEntry, verify_packed
 from recsys.errors import ArtifactMissing, EncoderError, RegistryError, RegistryUnreachable
 from recsys.evaluation.seen import TrainedOn
 from recsys.registry import first_light, mlflow

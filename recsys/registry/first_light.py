@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from recsys.artifacts import Artifacts
-from recsys.encoders import EncoderReference, pack_encoder
 from recsys.encoders.first_light import FirstLight, pack_first_light
+from recsys.encoders.pack import pack_encoder
 from recsys.encoders.params import EncoderParams, FirstLightParams
+from recsys.encoders.reference import EncoderReference
 from recsys.errors import RegistryError
 from recsys.registry import mlflow
 from recsys.registry.changes import FIRST_LIGHT, Move, Said

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsys.artifacts import Artifacts
-from recsys.encoders import EncoderReference, verify_packed
-from recsys.encoders.reference import adopt_packed
+from recsys.encoders.reference import EncoderReference, adopt_packed, verify_packed
 from recsys.errors import ArtifactMissing, GateClosed, RegistryError
 from recsys.evaluation.report import Report
 from recsys.evaluation.seen import TrainedOn

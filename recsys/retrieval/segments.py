@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.profiles import Latest
+from recsys.profiles.items import Latest
 from recsys.retrieval.in_place import NOISE, best_places
 from recsys.retrieval.index_file import IndexFile
 from recsys.retrieval.params import IndexParams

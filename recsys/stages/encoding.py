@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
-from recsys.encoders import EncoderReference, open_encoder
+from recsys.encoders.reference import EncoderReference
+from recsys.encoders.transformer import open_encoder
 from recsys.features.text import PREPROCESSING_VERSION, text_hash
 from recsys.profiles.cache import VectorCache
 from recsys.settings import Settings

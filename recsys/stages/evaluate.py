@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.split import Split
-from recsys.encoders import EncoderReference
-from recsys.encoders.reference import REFERENCE, adopt_packed
+from recsys.encoders.reference import REFERENCE, EncoderReference, adopt_packed
 from recsys.errors import ArtifactMissing
 from recsys.evaluation.holdout import Holdout, make_holdout, with_profiles, with_vectors
 from recsys.evaluation.judge import judge, learn_models

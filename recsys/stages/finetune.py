@@ -18,8 +18,8 @@ from scipy.sparse import csr_array
 from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, list_parts
 from recsys.catalogue.split import Split
-from recsys.encoders import EncoderReference, pack_encoder
-from recsys.encoders.reference import REFERENCE
+from recsys.encoders.pack import pack_encoder
+from recsys.encoders.reference import REFERENCE, EncoderReference
 from recsys.encoders.source import TOKENIZER, find_source, source_files
 from recsys.evaluation.folds import cold_folds, dates_of
 from recsys.evaluation.seen import hash_rule, identity

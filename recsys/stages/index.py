@@ -5,7 +5,7 @@ import json
 
 from recsys.artifacts import Artifacts
 from recsys.errors import ArtifactMissing
-from recsys.profiles import Segment, list_segments
+from recsys.profiles.items import Segment, list_segments
 from recsys.retrieval.params import IndexParams
 from recsys.settings import Settings
 from recsys.stages.features import remove_strays

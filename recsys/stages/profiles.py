@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
-from recsys.encoders import Encoder, EncoderReference, open_encoder
-from recsys.encoders.reference import adopt_packed
+from recsys.encoders.encoder import Encoder
+from recsys.encoders.reference import EncoderReference, adopt_packed
+from recsys.encoders.transformer import open_encoder
 from recsys.errors import StorageError
 from recsys.features.text import PREPROCESSING_VERSION, FeatureFile, feature_files
 from recsys.profiles.cache import VectorCache

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recsys.artifacts import Artifacts
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.parts import INTERACTIONS, Part, list_parts
-from recsys.encoders import EncoderReference
+from recsys.encoders.reference import EncoderReference
 from recsys.profiles.gram import GramState, bring_up_to_date
 from recsys.profiles.items import Segment, latest, list_segments
 from recsys.profiles.users import UsersSummary, history_key, load_histories, users_key, write_histories

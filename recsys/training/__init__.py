@@ -1,5 +1,1 @@
 """Fine-tuning a challenger on the shop's own text and interactions; most modules load torch when imported."""
-
-from recsys.training.params import FinetuneParams
-
-__all__ = ["FinetuneParams"]

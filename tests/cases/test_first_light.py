@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from recsys.encoders import EncoderReference
 from recsys.encoders.first_light import FirstLight
+from recsys.encoders.reference import EncoderReference
 from recsys.settings import Settings
 
 MATERIALS = ("oak", "steel", "linen", "glass", "wool", "cork", "slate")

@@ -8,7 +8,7 @@ import pytest
 
 from recsys.catalogue.isolated_reader import IsolatedReader
 from recsys.errors import StorageError
-from recsys.storage import FolderStorage
+from recsys.storage.folder import FolderStorage
 from tests.cases.conftest import SHOP
 
 NEW = [{"item_id": "new", "title": "Steel water bottle"}]

@@ -10,7 +10,7 @@ import yaml
 from recsys.catalogue.ingest import ingest
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
-from recsys.storage import open_storage
+from recsys.storage.opening import open_storage
 
 KEY = "a-key-for-tests-0123456789"
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC).timestamp()

@@ -13,7 +13,7 @@ from recsys.catalogue.landing import Landed, arrived
 from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
 from recsys.catalogue.quarantine import quarantined_counts, quarantined_rows
 from recsys.catalogue.taking import Intake
-from recsys.storage import FolderStorage
+from recsys.storage.folder import FolderStorage
 from tests.catalogue.test_landing import WHEN
 
 N = 12

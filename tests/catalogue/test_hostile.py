@@ -12,7 +12,7 @@ import pytest
 from recsys.catalogue.ingest import ingest
 from recsys.catalogue.parts import CATALOGUE, INTERACTIONS
 from recsys.catalogue.quarantine import quarantined_rows
-from recsys.storage import FolderStorage
+from recsys.storage.folder import FolderStorage
 
 N_GOOD = 30
 TEN_MB = 10 * 2**20

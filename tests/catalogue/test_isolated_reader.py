@@ -20,7 +20,7 @@ from recsys.catalogue.isolated_reader import IsolatedReader
 from recsys.catalogue.parts import CATALOGUE, INTERACTIONS
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.catalogue.reader_child import ReaderChild
-from recsys.catalogue.readers import LandedFile
+from recsys.catalogue.readers.rows import LandedFile
 from recsys.errors import BatchRefused, StorageError, UnreadableFile
 from tests.catalogue.conftest import KEY
 

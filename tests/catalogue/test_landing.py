@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from recsys.catalogue.landing import Landed, arrived, fingerprint, waiting
-from recsys.storage import open_storage
+from recsys.storage.opening import open_storage
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 

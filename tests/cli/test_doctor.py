@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from recsys.artifacts import Artifacts
 from recsys.cli.doctor import doctor, examine
-from recsys.storage import FolderStorage
+from recsys.storage.folder import FolderStorage
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, Arrival, write_part
 from recsys.cli import main
 from recsys.cli.registry import catalogue_texts
-from recsys.encoders import EncoderReference
-from recsys.registry import champion
+from recsys.encoders.reference import EncoderReference
+from recsys.registry.mlflow import champion
 from recsys.settings import Settings
 from tests.registry.judged import Trained
 

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsys.cli import main
-from recsys.encoders import EncoderReference
+from recsys.encoders.reference import EncoderReference
 from tests.publishing.shop import FILMS, HER, UP, Shop, tiny_reference
 
 Run = Callable[..., Result]

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.encoders import open_encoder, pack_encoder
+from recsys.encoders.pack import pack_encoder
+from recsys.encoders.transformer import open_encoder
 from recsys.errors import EncoderError
 from tests.encoders.models import encoder_params, save_model, texts
 

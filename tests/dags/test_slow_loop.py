@@ -17,9 +17,12 @@ import yaml
 from demo.airflow_client import FINISHED, SERVER_ERROR, AirflowRefused
 from demo.processes import path_with_venv
 from recsys import Release
-from recsys.publishing import ReleaseStore
-from recsys.registry import champion, entries, mlflow, n_interactions, n_trained
-from recsys.storage import open_storage
+from recsys.publishing.store import ReleaseStore
+from recsys.registry import mlflow
+from recsys.registry.due import n_interactions, n_trained
+from recsys.registry.ledger import entries
+from recsys.registry.mlflow import champion
+from recsys.storage.opening import open_storage
 from tests.registry.judged import by_hand, client_of
 from tests.training.shop import shop_pairs, shop_texts
 

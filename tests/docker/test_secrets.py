@@ -18,7 +18,7 @@ from demo.processes import Server, answers_at, free_ports, start, which
 from demo.servers import start_seaweed
 from recsys.errors import RegistryUnreachable
 from recsys.registry.http import version_at
-from recsys.storage import open_storage
+from recsys.storage.opening import open_storage
 
 DOCKER = Path(__file__).resolve().parents[2] / "docker"
 SCRIPT = runpy.run_path(str(DOCKER / "make_secrets.py"), run_name="make_secrets")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from recsys.encoders import open_encoder, pack_encoder
+from recsys.encoders.pack import pack_encoder
+from recsys.encoders.transformer import open_encoder
 from tests.encoders.models import encoder_params, save_model, texts
 
 

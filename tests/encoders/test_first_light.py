@@ -3,10 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from recsys.encoders import open_encoder, verify_packed
 from recsys.encoders.first_light import FirstLight, choose_landmarks, learn_from_texts, pack_first_light
 from recsys.encoders.params import FirstLightParams
+from recsys.encoders.reference import verify_packed
 from recsys.encoders.tfidf import fit_tfidf
+from recsys.encoders.transformer import open_encoder
 
 COLOURS = ("red", "blue", "green", "black", "white")
 THINGS = ("chair", "table", "lamp", "carpet", "curtain", "shelf")

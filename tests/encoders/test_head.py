@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recsys.encoders import EncoderReference, open_encoder, verify_packed
 from recsys.encoders.fused import pack_fused
 from recsys.encoders.head import Kernel, KernelHead, Words
-from recsys.encoders.reference import adopt_packed
+from recsys.encoders.reference import EncoderReference, adopt_packed, verify_packed
 from recsys.encoders.tfidf import fit_tfidf
+from recsys.encoders.transformer import open_encoder
 from recsys.errors import EncoderError
 
 TEXTS = ["red chair", "red table", "blue chair", "blue lamp", "green lamp", "old green chair"]

@@ -5,8 +5,9 @@ import sys
 import numpy as np
 import pytest
 
-from recsys.encoders import EncoderReference, open_encoder, pack_encoder, verify_packed
-from recsys.encoders.pack import STAGING
+from recsys.encoders.pack import STAGING, pack_encoder
+from recsys.encoders.reference import EncoderReference, verify_packed
+from recsys.encoders.transformer import open_encoder
 from recsys.errors import ArtifactMissing, EncoderError
 from tests.encoders.models import encoder_params, reference_vectors, save_model, texts
 
@@ -25,7 +26,7 @@ def test_a_packed_model_gives_the_vectors_of_transformers(kind, pooling, tmp_pat
 
 def test_a_packed_encoder_is_found_without_torch(tiny, tiny_reference, encoders):
     code = (
-        "import sys; from pathlib import Path; from recsys.encoders import pack_encoder, open_encoder;"
+        "import sys; from pathlib import Path; from recsys.encoders.pack import pack_encoder; from recsys.encoders.transformer import open_encoder;"
         "from tests.encoders.models import encoder_params;"
         f"found = pack_encoder(encoder_params({str(tiny)!r}), Path({str(encoders)!r}), ());"
         f"open_encoder(found, Path({str(encoders)!r}), 64).encode(['aa']);"

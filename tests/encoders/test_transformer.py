@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.encoders import open_encoder
-from recsys.encoders.transformer import equal_batches
+from recsys.encoders.transformer import equal_batches, open_encoder
 from recsys.errors import EncoderError
 from recsys.features.text import join_fields
 from tests.encoders.models import texts

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recsys.fusion import FusionParams
 from recsys.fusion.exams import Shop
+from recsys.fusion.params import FusionParams
 
 WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "iris", "jade"]
 

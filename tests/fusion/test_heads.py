@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recsys.fusion import FusionParams
 from recsys.fusion.choosing import choose_recipe
 from recsys.fusion.exams import Shop
 from recsys.fusion.heads import Recipe, learn_head
+from recsys.fusion.params import FusionParams
 
 HELD = np.arange(3, 120, 4)
 LAMBDAS = (0.3, 1.0, 3.0)

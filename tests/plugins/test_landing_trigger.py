@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import pytest
 
-from recsys.storage import open_storage
+from recsys.storage.opening import open_storage
 
 
 class Kept(dict):

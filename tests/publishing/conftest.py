@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from recsys.encoders import EncoderReference, pack_encoder
+from recsys.encoders.pack import pack_encoder
+from recsys.encoders.reference import EncoderReference
 from recsys.settings import Settings
-from recsys.storage import Storage, open_storage
+from recsys.storage.opening import open_storage
+from recsys.storage.protocol import Storage
 from tests.publishing.shop import FILMS, ROOT, Shop, tiny_reference
 
 

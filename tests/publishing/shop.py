@@ -21,13 +21,13 @@ from recsys.catalogue.parts import (
     part_id,
     write_part,
 )
-from recsys.encoders import EncoderReference, PackedFile
-from recsys.features import PREPROCESSING_VERSION, feature_files
+from recsys.encoders.reference import EncoderReference, PackedFile
+from recsys.features.text import PREPROCESSING_VERSION, feature_files
 from recsys.profiles.cache import VectorCache
-from recsys.publishing import Published, Publisher, publish
+from recsys.publishing.publish import Published, Publisher, publish
 from recsys.settings import Settings
 from recsys.stages import stage
-from recsys.storage import Storage
+from recsys.storage.protocol import Storage
 
 ROOT = Path(__file__).resolve().parents[2]
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

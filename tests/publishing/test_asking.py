@@ -14,7 +14,7 @@ from recsys import Release
 from recsys.cli import main
 from recsys.errors import ReleaseError
 from recsys.publishing.asking import id_text, known_rows, list_length
-from recsys.storage import FolderStorage
+from recsys.storage.folder import FolderStorage
 from tests.publishing.shop import Shop
 
 ODD = {

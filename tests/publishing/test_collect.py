@@ -8,9 +8,11 @@ import pytest
 
 from recsys import Release
 from recsys.errors import ReleaseError
-from recsys.publishing import ReleaseStore, collect, releases, rollback
+from recsys.publishing.collect import collect
 from recsys.publishing.params import CollectParams
-from recsys.storage import FolderStorage
+from recsys.publishing.pointing import releases, rollback
+from recsys.publishing.store import ReleaseStore
+from recsys.storage.folder import FolderStorage
 from tests.publishing.shop import FILMS, Shop
 
 PARAMS = CollectParams(keep_releases=2, grace_s=7200)

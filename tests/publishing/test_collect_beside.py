@@ -10,10 +10,14 @@ import pytest
 
 from recsys import Release
 from recsys.errors import ReleaseError, StorageError, SwapLost
-from recsys.publishing import ReleaseStore, collect, lease, resume, rollback
+from recsys.publishing import lease
+from recsys.publishing.collect import collect
 from recsys.publishing.lease import COLLECTING, Lease, wait_until_free
 from recsys.publishing.params import CollectParams
-from recsys.storage import FolderStorage, Storage
+from recsys.publishing.pointing import resume, rollback
+from recsys.publishing.store import ReleaseStore
+from recsys.storage.folder import FolderStorage
+from recsys.storage.protocol import Storage
 from tests.publishing.shop import FILMS, UP, Shop
 
 OpenShop = Callable[[str], Shop]

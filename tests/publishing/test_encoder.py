@@ -6,11 +6,13 @@ import pytest
 
 from recsys import Release
 from recsys.artifacts import Artifacts
-from recsys.encoders import EncoderReference, verify_packed
+from recsys.encoders.reference import EncoderReference, verify_packed
 from recsys.errors import OtherEncoder, Overtaken, ReleaseError
-from recsys.features import PREPROCESSING_VERSION, feature_files
+from recsys.features.text import PREPROCESSING_VERSION, feature_files
 from recsys.profiles.cache import VectorCache
-from recsys.publishing import ReleaseStore, bring_encoder, resume, rollback
+from recsys.publishing.encoder import bring_encoder
+from recsys.publishing.pointing import resume, rollback
+from recsys.publishing.store import ReleaseStore
 from tests.publishing.shop import HER, UP, tiny_reference, vector_of
 
 NARROW = 4

@@ -14,12 +14,13 @@ from click.testing import CliRunner
 from recsys import Release
 from recsys.cli import main
 from recsys.errors import RecsysError, ReleaseError
-from recsys.publishing import ReleaseStore, bring_encoder
 from recsys.publishing.checks import unpacked_encoders
+from recsys.publishing.encoder import bring_encoder
 from recsys.publishing.objects import ObjectFiles
 from recsys.publishing.recorded import recorded
 from recsys.publishing.release import Manifest
-from recsys.storage import FolderStorage
+from recsys.publishing.store import ReleaseStore
+from recsys.storage.folder import FolderStorage
 from tests.publishing.shop import Shop
 
 CLIMBS = (

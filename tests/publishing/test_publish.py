@@ -13,9 +13,13 @@ import pytest
 from recsys import Release
 from recsys.catalogue.pseudonyms import Pseudonyms, remember_key
 from recsys.errors import ReleaseError, StorageError
-from recsys.publishing import Published, ReleaseStore, releases, resume, rollback
+from recsys.publishing.pointing import releases, resume, rollback
+from recsys.publishing.publish import Published
 from recsys.publishing.release import Manifest
-from recsys.storage import FolderStorage, Storage, open_storage
+from recsys.publishing.store import ReleaseStore
+from recsys.storage.folder import FolderStorage
+from recsys.storage.opening import open_storage
+from recsys.storage.protocol import Storage
 from tests.publishing.shop import FILMS, HER, RAN, UP, Shop, tiny_reference, vector_of
 
 OpenShop = Callable[[str], Shop]

@@ -10,13 +10,15 @@ import pytest
 from recsys import Release
 from recsys.catalogue.parts import INTERACTIONS, INTERACTIONS_SCHEMA
 from recsys.catalogue.pseudonyms import Pseudonyms, remember_key
-from recsys.encoders import EncoderReference
-from recsys.encoders.reference import HEAD, TERMS, PackedFile
+from recsys.encoders.reference import HEAD, TERMS, EncoderReference, PackedFile
 from recsys.errors import ConfigError, EncoderError, ReleaseError
 from recsys.profiles.users import Ridge
-from recsys.publishing import ReleaseStore, releases, rollback, trace
+from recsys.publishing.pointing import releases, rollback
 from recsys.publishing.release import KEYED, Manifest
-from recsys.storage import FolderStorage, Storage
+from recsys.publishing.store import ReleaseStore
+from recsys.publishing.trace import trace
+from recsys.storage.folder import FolderStorage
+from recsys.storage.protocol import Storage
 from tests.publishing.shop import FILMS, NOON, UP, Shop
 
 
@@ -288,7 +290,7 @@ def test_an_empty_store_and_an_unknown_release_say_what_to_do(folder: Storage, s
 def test_downloads_are_kept_and_a_damaged_one_is_fetched_again(
     shop: Shop, bucket: str, tmp_path: Path
 ) -> None:
-    from recsys.storage import open_storage
+    from recsys.storage.opening import open_storage
 
     storage = open_storage(f"s3://{bucket}")
     manifest = shop.publish(storage).manifest

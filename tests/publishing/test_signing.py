@@ -12,9 +12,12 @@ from click.testing import CliRunner
 from recsys import Release
 from recsys.cli import main
 from recsys.errors import ConfigError, ReleaseError
-from recsys.publishing import ReleaseStore, bring_encoder, collect, releases, rollback
+from recsys.publishing.collect import collect
+from recsys.publishing.encoder import bring_encoder
+from recsys.publishing.pointing import releases, rollback
 from recsys.publishing.signing import key_id, make_pair, sign, signing_key, verify_keys
-from recsys.storage import FolderStorage
+from recsys.publishing.store import ReleaseStore
+from recsys.storage.folder import FolderStorage
 from tests.publishing.shop import UP, Shop
 from tests.publishing.test_collect import PARAMS, aged
 from tests.publishing.test_hostile import Attacker

@@ -6,8 +6,7 @@ import time
 import pytest
 
 from recsys.errors import OtherEncoder
-from recsys.publishing import turn
-from recsys.publishing.turn import LASTS, TURN
+from recsys.publishing.turn import LASTS, TURN, turn
 
 
 def test_while_an_encoder_catches_up_those_who_give_way_leave_and_others_do_not(shop, storage):

@@ -10,7 +10,7 @@ import pytest
 from recsys import Release
 from recsys.errors import ReleaseError
 from recsys.publishing.users_recall import users_recall
-from recsys.storage import FolderStorage
+from recsys.storage.folder import FolderStorage
 from tests.publishing.shop import DIM, Shop
 
 N_ITEMS, N_USERS = 400, 30

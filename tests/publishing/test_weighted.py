@@ -12,7 +12,8 @@ from recsys.errors import ReleaseError
 from recsys.profiles.users import Ridge
 from recsys.publishing.release import Manifest
 from recsys.ranking.item_weights import ItemWeights, digests
-from recsys.storage import FolderStorage, Storage
+from recsys.storage.folder import FolderStorage
+from recsys.storage.protocol import Storage
 from tests.publishing.shop import FILMS, UP, Shop, tiny_reference
 
 NEW = ("up", "rocky")

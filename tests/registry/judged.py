@@ -5,8 +5,7 @@ import json
 from dataclasses import dataclass
 
 from recsys.artifacts import Artifacts
-from recsys.encoders import EncoderReference
-from recsys.encoders.reference import PackedFile
+from recsys.encoders.reference import EncoderReference, PackedFile
 from recsys.evaluation.report import Report
 from recsys.evaluation.seen import TrainedOn
 from recsys.gate.decision import Decision

@@ -5,8 +5,9 @@ import pytest
 from recsys.catalogue.compaction import merge_parts, remove_merged
 from recsys.catalogue.parts import INTERACTIONS, list_parts
 from recsys.errors import RegistryError, RegistryUnreachable
-from recsys.registry import Due, n_interactions, n_trained, promote, register
+from recsys.registry.due import Due, n_interactions, n_trained
 from recsys.registry.mlflow import with_alias
+from recsys.registry.promote import promote, register
 from tests.publishing.shop import Shop, tiny_reference
 from tests.registry.judged import by_hand, client_of
 from tests.registry.test_promote import Shop as Registry

@@ -7,11 +7,16 @@ from uuid import uuid4
 import pytest
 
 from recsys.artifacts import Artifacts
-from recsys.encoders import EncoderReference, pack_encoder
+from recsys.encoders.pack import pack_encoder
 from recsys.encoders.params import EncoderParams, FirstLightParams
+from recsys.encoders.reference import EncoderReference
 from recsys.errors import RegistryError, RegistryUnreachable
 from recsys.evaluation.seen import TrainedOn
-from recsys.registry import Pretrained, RunRecord, entries, fetch_champion, mlflow
+from recsys.registry import mlflow
+from recsys.registry.fetch import fetch_champion
+from recsys.registry.first_light import Pretrained
+from recsys.registry.ledger import entries
+from recsys.registry.record import RunRecord
 from tests.registry.judged import by_hand
 
 NOBODY = "http://127.0.0.1:9"

@@ -10,8 +10,9 @@ from uuid import uuid4
 import pytest
 
 from recsys.errors import RegistryError, RegistryUnreachable
-from recsys.registry import RunRecord, mlflow, record_of
+from recsys.registry import mlflow
 from recsys.registry.http import version_at, without_credentials
+from recsys.registry.record import RunRecord, record_of
 from recsys.registry.runs import flatten
 from tests.registry.judged import by_hand, client_of
 
@@ -107,7 +108,7 @@ def test_killed_anywhere_and_run_again_there_is_one_version_and_one_run(mlflow_s
 import sys
 from pathlib import Path
 import mlflow.tracking  # before READY: the kills shall hit the work, not the import
-from recsys.registry import RunRecord
+from recsys.registry.record import RunRecord
 from recsys.registry.mlflow import register_encoder
 sys.stdout.write("READY")
 sys.stdout.flush()

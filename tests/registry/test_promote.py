@@ -8,7 +8,11 @@ from demo.servers import start_mlflow
 from recsys.artifacts import Artifacts
 from recsys.errors import ArtifactMissing, EncoderError, GateClosed, RegistryError, RegistryUnreachable
 from recsys.gate.decision import Decision
-from recsys.registry import champion, entries, fetch_verdict, mlflow, promote, register
+from recsys.registry import mlflow
+from recsys.registry.fetch import fetch_verdict
+from recsys.registry.ledger import entries
+from recsys.registry.mlflow import champion
+from recsys.registry.promote import promote, register
 from recsys.registry.runs import connect
 from tests.registry.judged import CHAMPION_HASH, HOLDOUT, by_hand, client_of
 
@@ -28,7 +32,7 @@ class Shop:
         folder = trained.at.root / "champion"
         folder.mkdir()
         (folder / "model.xml").write_text("<net/>")
-        from recsys.registry import RunRecord
+        from recsys.registry.record import RunRecord
 
         self.first = mlflow.register_encoder(uri, CHAMPION_HASH, folder, RunRecord("c0ffee", {}), model)
         by_hand(uri, model, "champion", self.first.version)

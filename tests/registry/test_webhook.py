@@ -8,8 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from recsys.errors import RegistryError, RegistryUnreachable, WebhookRefused
-from recsys.registry import subscribe
-from recsys.registry.webhook import NAME, TOLERANCE_S, verify
+from recsys.registry.webhook import NAME, TOLERANCE_S, subscribe, verify
 from tests.registry.judged import by_hand, client_of
 
 SECRET = "sixteen characters and more"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.profiles import Latest
+from recsys.profiles.items import Latest
 from recsys.retrieval.index_file import build_index
 from recsys.retrieval.params import IndexParams
 from recsys.retrieval.segments import PAD, IndexedSegment, SegmentSearcher, index_recall

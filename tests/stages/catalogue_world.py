@@ -7,7 +7,7 @@ import pyarrow as pa
 import yaml
 
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, Arrival, list_parts, write_part
-from recsys.encoders import pack_encoder
+from recsys.encoders.pack import pack_encoder
 from recsys.settings import Settings
 from tests.encoders.models import MAX_TOKENS
 

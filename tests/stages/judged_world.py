@@ -19,7 +19,7 @@ from recsys.catalogue.parts import (
     part_id,
     write_part,
 )
-from recsys.encoders import EncoderReference, PackedFile
+from recsys.encoders.reference import EncoderReference, PackedFile
 from recsys.evaluation.seen import identity
 from recsys.features.text import PREPROCESSING_VERSION, feature_key, feature_path, item_texts
 from recsys.profiles.cache import VectorCache

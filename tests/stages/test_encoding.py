@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from recsys.artifacts import Artifacts
-from recsys.encoders import open_encoder, pack_encoder
+from recsys.encoders.pack import pack_encoder
+from recsys.encoders.transformer import open_encoder
 from recsys.errors import ArtifactMissing
 from recsys.features.text import PREPROCESSING_VERSION, text_hash
 from recsys.profiles.cache import VectorCache

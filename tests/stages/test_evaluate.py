@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from recsys.catalogue.split import Split
-from recsys.encoders import EncoderReference
+from recsys.encoders.reference import EncoderReference
 from recsys.errors import ArtifactMissing, ConfigError, EncoderError
 from recsys.evaluation.report import Report
 from recsys.gate.decision import decide

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from recsys.catalogue.split import Split
-from recsys.encoders import EncoderReference, open_encoder
+from recsys.encoders.reference import EncoderReference
+from recsys.encoders.transformer import open_encoder
 from recsys.errors import ArtifactMissing, ConfigError
 from recsys.evaluation.report import Report
 from recsys.fusion.weighing import choose_item_weights

@@ -9,8 +9,7 @@ import pytest
 
 from recsys.artifacts import Artifacts
 from recsys.errors import ArtifactMissing
-from recsys.profiles import Segment, write_segment
-from recsys.profiles.items import SCHEMA, list_segments
+from recsys.profiles.items import SCHEMA, Segment, list_segments, write_segment
 from recsys.settings import Settings
 from recsys.stages import stage
 

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from recsys.cli import main
-from recsys.encoders import EncoderReference, open_encoder
+from recsys.encoders.reference import EncoderReference
+from recsys.encoders.transformer import open_encoder
 from recsys.errors import ArtifactMissing
 from recsys.profiles.items import list_segments, load_profiles
 from recsys.settings import Settings

@@ -6,7 +6,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from recsys.encoders import EncoderReference
+from recsys.encoders.reference import EncoderReference
 from recsys.errors import ArtifactMissing
 from recsys.profiles.items import list_segments, load_profiles
 from recsys.profiles.users import UsersSummary, gram_of, history_files, load_histories

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from recsys.errors import ConfigError, StorageError
-from recsys.storage import FolderStorage, S3Storage, open_storage
 from recsys.storage.address import Bucket, Folder, place_of, untidy, web_address
+from recsys.storage.folder import FolderStorage
+from recsys.storage.opening import open_storage
+from recsys.storage.s3 import S3Storage
 
 SHOP = Bucket("shop", "a/b")
 

@@ -15,7 +15,9 @@ from types import SimpleNamespace
 import pytest
 
 from recsys.errors import StorageError, SwapLost
-from recsys.storage import FolderStorage, Storage, open_storage
+from recsys.storage.folder import FolderStorage
+from recsys.storage.opening import open_storage
+from recsys.storage.protocol import Storage
 
 
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.servers)])
@@ -112,7 +114,7 @@ def test_every_increment_by_racing_threads_counts_once(storage: Storage) -> None
 SWAPPER = """
 import json, sys
 from recsys.errors import SwapLost
-from recsys.storage import open_storage
+from recsys.storage.opening import open_storage
 storage = open_storage(sys.argv[1])
 won = 0
 for turn in range(20):

@@ -58,7 +58,8 @@ def test_bert_and_roberta_are_packed(tmp_path):
 
 
 def test_what_is_saved_packs_into_an_encoder_with_the_same_vectors(tmp_path):
-    from recsys.encoders import open_encoder, pack_encoder
+    from recsys.encoders.pack import pack_encoder
+    from recsys.encoders.transformer import open_encoder
 
     source = save_model(tmp_path / "source")
     for layers in ("all", "lora"):

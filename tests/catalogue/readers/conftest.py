@@ -2,7 +2,8 @@
 
 import pytest
 
-from recsys.catalogue.readers import LandedFile, read
+from recsys.catalogue.readers.opening import read
+from recsys.catalogue.readers.rows import LandedFile
 
 
 @pytest.fixture

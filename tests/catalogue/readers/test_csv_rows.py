@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.catalogue.readers import LandedFile, read
+from recsys.catalogue.readers.opening import read
+from recsys.catalogue.readers.rows import LandedFile
 from recsys.errors import UnreadableFile
 
 ROWS = [

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.catalogue.readers import LandedFile, read
+from recsys.catalogue.readers.opening import read
+from recsys.catalogue.readers.rows import LandedFile
 from recsys.errors import BatchRefused, RecsysError, UnreadableFile
 
 ROWS = [{"item_id": f"s{n}", "title": f"A cup of tea, no. {n}"} for n in range(200)]

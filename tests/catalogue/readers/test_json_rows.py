@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.catalogue.readers import LandedFile, read
 from recsys.catalogue.readers.json_rows import MAX_DEPTH
+from recsys.catalogue.readers.opening import read
+from recsys.catalogue.readers.rows import LandedFile
 from recsys.errors import UnreadableFile
 
 ROWS = [{"item_id": f"s{n}", "title": 'A "cup" of {tea} ]', "tags": ["a", "b"]} for n in range(1, 6)]

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.catalogue.readers import LandedFile, read
+from recsys.catalogue.readers.opening import read
+from recsys.catalogue.readers.rows import LandedFile
 from recsys.errors import BatchRefused, RecsysError, UnreadableFile
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
