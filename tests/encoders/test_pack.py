@@ -26,7 +26,8 @@ def test_a_packed_model_gives_the_vectors_of_transformers(kind, pooling, tmp_pat
 
 def test_a_packed_encoder_is_found_without_torch(tiny, tiny_reference, encoders):
     code = (
-        "import sys; from pathlib import Path; from recsys.encoders.pack import pack_encoder; from recsys.encoders.transformer import open_encoder;"
+        "import sys; from pathlib import Path;"
+        "from recsys.encoders.pack import pack_encoder; from recsys.encoders.transformer import open_encoder;"
         "from tests.encoders.models import encoder_params;"
         f"found = pack_encoder(encoder_params({str(tiny)!r}), Path({str(encoders)!r}), ());"
         f"open_encoder(found, Path({str(encoders)!r}), 64).encode(['aa']);"

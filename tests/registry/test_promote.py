@@ -1,7 +1,5 @@
 """Register, promote and the ledger against a real MLflow server: repeated, killed between any two steps, cut off."""
 
-from importlib import import_module
-
 import pytest
 
 from demo.servers import start_mlflow
@@ -9,6 +7,7 @@ from recsys.artifacts import Artifacts
 from recsys.errors import ArtifactMissing, EncoderError, GateClosed, RegistryError, RegistryUnreachable
 from recsys.gate.decision import Decision
 from recsys.registry import mlflow
+from recsys.registry import promote as promoting
 from recsys.registry.fetch import fetch_verdict
 from recsys.registry.ledger import entries
 from recsys.registry.mlflow import champion
@@ -17,7 +16,6 @@ from recsys.registry.runs import connect
 from tests.registry.judged import CHAMPION_HASH, HOLDOUT, by_hand, client_of
 
 pytestmark = pytest.mark.servers
-promoting = import_module("recsys.registry.promote")  # the package has a function of that name
 
 
 @pytest.fixture
