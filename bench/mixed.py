@@ -21,18 +21,19 @@ from bench.mixed_page import publish
 from bench.mixed_setup import HOME, NAMES, Setup, make_setup
 from bench.protocols import require_shared_data
 from bench.quality import commit
-from recsys.evaluation.ranking import ndcg_at_k, recall_at_k
-from recsys.evaluation.served import learn_served
-from recsys.fusion.item_weights import learn_item_weights
-from recsys.retrieval.als_map import als_factors
-from recsys.retrieval.ease import ease_weights
-from recsys.retrieval.ease_prior import LAMBDAS, LIFTS, MAX_ITEMS
+from recsys.baselines.als_map import als_factors
+from recsys.baselines.ease_prior import LAMBDAS, LIFTS, MAX_ITEMS
+from recsys.baselines.learners import RECALLERS
+from recsys.baselines.rbf_ridge import most_met
+from recsys.dataset.dataset import Known
+from recsys.dataset.histories import padded
+from recsys.ranking.ease import ease_weights
+from recsys.ranking.learning import learn_item_weights
+from recsys.ranking.metrics import ndcg_at_k, recall_at_k
+from recsys.ranking.scorer import Recaller
+from recsys.ranking.served import learn_served
 from recsys.retrieval.exact import best_of
-from recsys.retrieval.histories import padded
-from recsys.retrieval.practice import Practice, choose
-from recsys.retrieval.rbf_ridge import most_met
-from recsys.retrieval.recaller import Known, Recaller
-from recsys.retrieval.recallers import RECALLERS
+from recsys.validation.practice import Practice, choose
 
 # Shape suffixes: U users who are asked, I items, C candidates, K list length, M metrics.
 METRICS = {"ndcg@20": (ndcg_at_k, 20), "recall@100": (recall_at_k, 100)}
@@ -87,8 +88,11 @@ def firstlight(setup: Setup) -> Answer:
     """What a release recommends, by the recipe that stage `finetune` chooses."""
     recipe = setup.recipe_with_weights
     weights = None
-    if setup.learned is not None:
-        weights = learn_item_weights(setup.shop, setup.head.vectors_ID, setup.learned, recipe, setup.fusion)
+    settings = recipe.item_weights(setup.fusion)
+    if setup.learned is not None and settings is not None:
+        head = setup.learned
+        ridge_lambda, width = recipe.lambda_of(head), head.lexical_width
+        weights = learn_item_weights(setup.shop, setup.head.vectors_ID, ridge_lambda, width, settings)
     chosen = {"λ of the weights": recipe.ease_lambda, "power": recipe.popularity_power, "lift": recipe.lift}
     return scores_of(setup, learn_served(setup.head, setup.task.item_ids, weights)), chosen
 

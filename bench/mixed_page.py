@@ -36,7 +36,7 @@ one run of each model.
 - **ridge lifted, head**: the same as the last, with the scores of cold items times one factor, chosen as the settings
   of the next ones are. It changes mixed lists only.
 - **ridge, encoder**: ridge users over the frozen encoder.
-- **rbf_ridge, als_map, ease_prior, two_tower, blend**: `recsys/retrieval/`, over the head's profiles or the frozen
+- **rbf_ridge, als_map, ease_prior, two_tower, blend**: `recsys/baselines/`, over the head's profiles or the frozen
   encoder's; what `evaluate.rivals` may name. Each chooses its settings by ndcg@20 of mixed lists on a fifth of the
   known items and pairs, held out three times (once from 5,000 warm items, and by two_tower); where it reads a head,
   one that was learned without these. Stage `evaluate` cannot learn a head anew for that: there a rival over a champion

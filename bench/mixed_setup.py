@@ -16,19 +16,18 @@ from scipy.sparse import csr_array
 from bench.figures import ROOT, SHARED_DATA
 from bench.protocols import PROTOCOLS
 from bench.rivals.encoded import frozen_vectors
+from recsys.dataset.dataset import Known, Shop
+from recsys.dataset.histories import only_pairs
 from recsys.encoders.head import KernelHead
 from recsys.evaluation.cold_start import Task, make_task
-from recsys.fusion.budget import within
-from recsys.fusion.choosing import choose_recipe
-from recsys.fusion.exams import Shop
-from recsys.fusion.heads import Recipe, learn_head
-from recsys.fusion.params import FusionParams
-from recsys.fusion.weighing import choose_item_weights
-from recsys.retrieval.histories import only_pairs
-from recsys.retrieval.practice import Practice, practices
-from recsys.retrieval.recaller import Known
+from recsys.heads.budget import within
+from recsys.heads.learning import Recipe, learn_head
+from recsys.heads.params import FusionParams
 from recsys.settings import Settings
 from recsys.storage.atomic import write_whole
+from recsys.validation.choosing import choose_recipe
+from recsys.validation.practice import Practice, practices
+from recsys.validation.weighing import choose_item_weights
 
 # Shape suffixes: U all users, I items, D width of a profile.
 HOME = ROOT / "var" / "bench" / "mixed"

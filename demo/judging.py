@@ -11,12 +11,14 @@ from scipy.sparse import csr_array
 from demo.data import Film, Rating
 from recsys import Release
 from recsys.artifacts import Artifacts
+from recsys.baselines.learners import RECALLERS
 from recsys.catalogue.pseudonyms import Pseudonyms
-from recsys.evaluation.ranking import PAD, recall_at_k
+from recsys.dataset.dataset import Known
+from recsys.dataset.histories import PAD
 from recsys.features.text import feature_files
 from recsys.profiles.users import history_files, load_histories
-from recsys.retrieval.recaller import Known, recall
-from recsys.retrieval.recallers import RECALLERS
+from recsys.ranking.metrics import recall_at_k
+from recsys.ranking.scorer import recall
 from recsys.settings import Settings
 
 # Shape suffixes: U users, I items, R padded relevant items.

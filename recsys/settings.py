@@ -14,8 +14,8 @@ from recsys.encoders.params import EncoderParams, FirstLightParams
 from recsys.errors import ConfigError
 from recsys.evaluation.params import EvaluateParams
 from recsys.features.params import FeaturesParams
-from recsys.fusion.params import FusionParams
 from recsys.gate.params import GateParams
+from recsys.heads.params import FusionParams
 from recsys.profiles.params import ProfilesParams, UsersParams
 from recsys.publishing.params import CollectParams, PublishParams
 from recsys.registry.params import SlowLoopParams, TasksParams

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from bench.rivals.inputs import Inputs, make_inputs
 from bench.rivals.towers import Embedded
 from recsys.catalogue.split import hash_share
+from recsys.dataset.histories import PAD
 from recsys.evaluation.cold_start import Task
-from recsys.evaluation.ranking import PAD, ndcg_at_k
 from recsys.profiles.users import Ridge, gram_of
+from recsys.ranking.metrics import ndcg_at_k
 from recsys.retrieval.exact import top_k
 
 # Shape suffixes: U users, V users of the validation, R padded relevant items, I all items, D encoder.

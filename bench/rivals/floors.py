@@ -91,8 +91,8 @@ def plain_blend(task: Task, vectors_ID: NDArray[np.float32]) -> tuple[NDArray[np
     """
     from bench.rivals.choosing import choose_ridge
     from bench.rivals.methods import VALIDATION_SEED
-    from recsys.retrieval.plain_blend import plain_blend as learn
-    from recsys.retrieval.recaller import Known
+    from recsys.dataset.dataset import Known
+    from recsys.ranking.plain_blend import plain_blend as learn
 
     ridge_lambda = choose_ridge(task, vectors_ID, VALIDATION_SEED).settings["ridge_lambda"]
     tags = ((),) * len(task.texts)

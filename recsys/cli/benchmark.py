@@ -10,7 +10,7 @@ from recsys.cli.context import console, print_json, shown, workspace
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
-    from recsys.fusion.heads import Recipe
+    from recsys.heads.learning import Recipe
 
 K = 20
 MAX_VALIDATION_USERS = 2000
@@ -85,16 +85,16 @@ def cold_start(
     and λ are chosen on items that are held out of training.
     Writes user_id (as given), item_id, rank (1 = best) for every user of --interactions.
     """
+    from recsys.dataset.dataset import Shop
     from recsys.encoders.pack import pack_encoder
     from recsys.evaluation.cold_start import make_task, rank_cold
     from recsys.evaluation.tables import read_ids, read_interactions, read_items
     from recsys.evaluation.used import used
-    from recsys.fusion.budget import within
-    from recsys.fusion.choosing import choose_recipe
-    from recsys.fusion.exams import Shop
-    from recsys.fusion.heads import learn_head
+    from recsys.heads.budget import within
+    from recsys.heads.learning import learn_head
     from recsys.stages.encoding import encode_cached
     from recsys.storage.atomic import write_parquet
+    from recsys.validation.choosing import choose_recipe
 
     chosen = Settings.load(params or workspace().params)
     fields = tuple(filter(None, map(str.strip, (text or "").split(","))))

@@ -5,7 +5,7 @@ is the text's comparison with M landmarks, times a matrix [M, D], at unit length
 see `Words`: they stand before that, and a dimension before both brings the whole to unit length. Words and meaning join
 in one space of stated width, so one inner product serves recommendation, similar items and search.
 
-Papers: Williams & Seeger 2000 (Nyström landmarks); `recsys/fusion` says how the matrix is learned from interactions,
+Papers: Williams & Seeger 2000 (Nyström landmarks); `recsys/heads` says how the matrix is learned from interactions,
 `first_light.py` how without any.
 """
 

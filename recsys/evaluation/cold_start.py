@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.catalogue.parts import CATALOGUE_SCHEMA
+from recsys.dataset.histories import PAD
 from recsys.errors import UnreadableFile
-from recsys.evaluation.folds import cold_folds, dates_of, first_times, times_of
-from recsys.evaluation.ranking import PAD
 from recsys.evaluation.words import joined, text_columns
 from recsys.features.params import FeaturesParams
 from recsys.features.text import item_texts
 from recsys.profiles.users import Ridge, gram_of
 from recsys.retrieval.exact import best_of
+from recsys.validation.folds import cold_folds, dates_of, first_times, times_of
 
 # Shape suffixes: U users, I items, C cold items, D dimension.
 N_EXAMPLES = 3

@@ -3,10 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.dataset.histories import PAD
 from recsys.evaluation.holdout import Holdout
-from recsys.evaluation.ranking import PAD, hits
 from recsys.evaluation.report import Comparison, ExampleUser, ListedItem, MovedItem
 from recsys.evaluation.slices import Slice
+from recsys.ranking.metrics import hits
 
 # Shape suffixes: U users, K list length, I items.
 USERS_EACH_WAY = 3

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.evaluation.ranking import PAD, hits
+from recsys.dataset.histories import PAD
+from recsys.ranking.metrics import hits
 
 # Shape suffixes: U users, K list length, R padded relevant items, C candidates.
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.catalogue.split import Split, hash_share
+from recsys.dataset.dataset import Known
 from recsys.errors import ArtifactMissing
 from recsys.profiles.items import Segment
 from recsys.ranking.item_weights import ItemWeights
-from recsys.retrieval.recaller import Known
 
 MIXED = "mixed"
 """Slice of warm and cold items together."""

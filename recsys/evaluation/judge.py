@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.evaluation import coverage, ranking
+from recsys.baselines.learners import RECALLERS
+from recsys.dataset.histories import PAD
+from recsys.evaluation import coverage
 from recsys.evaluation.comparison import compare
 from recsys.evaluation.holdout import Holdout
 from recsys.evaluation.intervals import Interval, bootstrap, bootstrap_over_seeds
@@ -19,11 +21,11 @@ from recsys.evaluation.report import (
     SeedScores,
     SliceReport,
 )
-from recsys.evaluation.served import learn_served
 from recsys.evaluation.slices import SLICES, Slice, head_and_tail, slice_of
 from recsys.evaluation.spread import lists_of, paired_spread
-from recsys.retrieval.recaller import Recaller, recall
-from recsys.retrieval.recallers import RECALLERS
+from recsys.ranking import metrics
+from recsys.ranking.scorer import Recaller, recall
+from recsys.ranking.served import learn_served
 
 # Shape suffixes: U users, K list length, S seeds, M metrics.
 FLOORS = {
@@ -35,10 +37,10 @@ FLOORS = {
 `encoder_centroid` and `plain_blend` read the champion's profiles: a challenger is not held against itself."""
 ALL_FLOORS = tuple(dict.fromkeys(name for floors in FLOORS.values() for name in floors))
 PER_USER = {
-    "recall": ranking.recall_at_k,
-    "ndcg": ranking.ndcg_at_k,
-    "hit_rate": ranking.hit_rate_at_k,
-    "mrr": ranking.mrr_at_k,
+    "recall": metrics.recall_at_k,
+    "ndcg": metrics.ndcg_at_k,
+    "hit_rate": metrics.hit_rate_at_k,
+    "mrr": metrics.mrr_at_k,
 }
 COMPARED = "ndcg"
 """By which users are chosen who gained or lost most."""
@@ -173,7 +175,7 @@ def _report(asked: _Asked, params: EvaluateParams) -> SliceReport:
         name=part.name,
         n_users=len(part.users),
         n_candidates=len(part.candidates),
-        n_positives=int((part.relevant_UR != ranking.PAD).sum()),
+        n_positives=int((part.relevant_UR != PAD).sum()),
         models={
             model: _model_scores(asked.lists[model], per_user[model], part, params.k) for model in per_user
         },
@@ -215,7 +217,7 @@ def _model_scores(
 ) -> ModelScores:
     exposure_C = coverage.exposure_at_k(ranked_UK, part.candidates, k)
     item_recall = coverage.item_recall_at_k(ranked_UK, part.relevant_UR, k)
-    metrics = dict(zip(PER_USER, per_user_UM.mean(axis=0).tolist(), strict=True)) | {
+    figures = dict(zip(PER_USER, per_user_UM.mean(axis=0).tolist(), strict=True)) | {
         "coverage": coverage.coverage(exposure_C),
         "gini": coverage.gini(exposure_C),
         "worst_decile_recall": coverage.worst_decile(item_recall),
@@ -224,10 +226,10 @@ def _model_scores(
     return ModelScores(
         metrics={
             f"{name}@{k}": None if np.isnan(value) else round(value, DIGITS)
-            for name, value in metrics.items()
+            for name, value in figures.items()
         },
         recall_by_k={
-            cutoff: round(float(ranking.recall_at_k(ranked_UK, part.relevant_UR, cutoff).mean()), DIGITS)
+            cutoff: round(float(metrics.recall_at_k(ranked_UK, part.relevant_UR, cutoff).mean()), DIGITS)
             for cutoff in cutoffs
         },
     )

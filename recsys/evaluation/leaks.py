@@ -13,11 +13,11 @@ from recsys.catalogue.near_duplicates import near_duplicates
 from recsys.errors import LeakFound
 from recsys.evaluation.holdout import Holdout
 from recsys.evaluation.report import Finding
-from recsys.evaluation.served import Ranked
 from recsys.profiles.users import gram_of
-from recsys.retrieval.plain_blend import PlainBlend
-from recsys.retrieval.recaller import Recaller
-from recsys.retrieval.ridge import RidgeUsers
+from recsys.ranking.dot import RidgeUsers
+from recsys.ranking.plain_blend import PlainBlend
+from recsys.ranking.scorer import Recaller
+from recsys.ranking.served import Ranked
 
 MAX_EXAMPLES = 5
 

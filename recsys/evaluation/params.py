@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from recsys.retrieval.params import RivalName
+from recsys.baselines.params import RivalName
 
 
 class EvaluateParams(BaseModel):

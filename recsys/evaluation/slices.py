@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recsys.dataset.histories import PAD, padded
 from recsys.evaluation.holdout import MIXED, Holdout
-from recsys.evaluation.ranking import PAD
-from recsys.retrieval.histories import padded
 
 # Shape suffixes: U users, R padded relevant items, E padded excluded items, I items.
 SLICES = ("cold", "warm", MIXED)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recsys.dataset.histories import PAD
 from recsys.evaluation.intervals import Interval, resamples
-from recsys.evaluation.ranking import PAD, hits
+from recsys.ranking.metrics import hits
 
 # Shape suffixes: U users, K list length, R padded relevant items, B resamples, C columns (items), S statistics.
 NAMES = ("coverage", "gini", "worst_decile_recall")

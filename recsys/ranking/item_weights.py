@@ -4,7 +4,7 @@
     score(u, j) = w_u · x_j                                                   for every other item
 
 So a list of items that nobody had met is in the order of the profiles alone, and one list may hold both kinds: f and B
-bring them to one scale (`recsys/fusion/item_weights.py` learns them). B is sparse. Items are found by a digest of their
+bring them to one scale (`recsys/ranking/learning.py` learns them). B is sparse. Items are found by a digest of their
 id, so an item keeps its weights when its text is edited.
 
 f and B were learned beside w_u = (XᵀX + λI)⁻¹ b with `n_items` rows in X. With g times as many the same metric is

@@ -1,1 +1,1 @@
-"""Candidate generation: exact search, an index over segments, and the floors that a champion must beat."""
+"""Candidate generation: exact search, and an index over segments."""

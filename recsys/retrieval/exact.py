@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.dataset.histories import PAD
+
 # Shape suffixes: U users, I items, K list length, D dimension, E padded excluded items.
-PAD = -1
 BLOCK_SCORES = 1 << 24
 """Scores held at once (64 MB of float32)."""
 

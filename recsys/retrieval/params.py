@@ -1,11 +1,8 @@
-"""What steers the index, and the names of the rivals. Values live in params.yaml."""
+"""What steers the index. Values live in params.yaml."""
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-
-RivalName = Literal["rbf_ridge", "als_map", "ease_prior", "two_tower", "blend"]
-"""Recallers that may be judged beside champion and floors; named here, since settings must not import scipy."""
 
 
 class IndexParams(BaseModel):

@@ -18,12 +18,12 @@ from recsys.evaluation.leaks import find_leaks, statistics_after_cut
 from recsys.evaluation.plots import by_model, recall_by_k
 from recsys.evaluation.report import CHALLENGER, CHAMPION, Finding, JudgedSeed, Report
 from recsys.evaluation.seen import TrainedOn, has_seen, hash_rule, identity
-from recsys.evaluation.served import learn_served
 from recsys.features.text import SCHEMA, feature_files
 from recsys.profiles.items import Segment, list_segments, segment_name
 from recsys.profiles.params import UsersParams
 from recsys.ranking.item_weights import ItemWeights
-from recsys.retrieval.recaller import Recaller
+from recsys.ranking.scorer import Recaller
+from recsys.ranking.served import learn_served
 from recsys.settings import Settings
 from recsys.stages.encoding import encode_cached
 from recsys.stages.progress import say

@@ -18,23 +18,23 @@ from scipy.sparse import csr_array
 from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, list_parts
 from recsys.catalogue.split import Split
+from recsys.dataset.dataset import Shop
 from recsys.encoders.pack import pack_encoder
 from recsys.encoders.reference import REFERENCE, EncoderReference
 from recsys.encoders.source import TOKENIZER, find_source, source_files
-from recsys.evaluation.folds import cold_folds, dates_of
 from recsys.evaluation.seen import hash_rule, identity
 from recsys.features.text import SCHEMA, feature_files
-from recsys.fusion.challenger import fuse
-from recsys.fusion.exams import Shop
-from recsys.fusion.heads import Recipe
+from recsys.heads.learning import Recipe
 from recsys.settings import Settings
 from recsys.stages.encoding import encode_cached
 from recsys.stages.progress import say
 from recsys.storage.atomic import write_whole
+from recsys.training.challenger import fuse
 from recsys.training.data import TrainingSet, make_training_set
 from recsys.training.seeds import SEEDS, TrainedSeed, TrainedSeeds, folder_of
 from recsys.training.summary import TrainingSummary, file_hash, history_csv, run_key
 from recsys.training.variants import field_variants
+from recsys.validation.folds import cold_folds, dates_of
 
 if TYPE_CHECKING:
     from recsys.training.finetune import Trained

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.catalogue.split import Split, hash_share
+from recsys.dataset.histories import only_items
 from recsys.errors import ArtifactMissing, ConfigError
-from recsys.evaluation.folds import first_times, newest, times_of
-from recsys.retrieval.histories import only_items
+from recsys.validation.folds import first_times, newest, times_of
 
 # Shape suffixes: U users, I items, E items learned from.
 MIN_USERS = 2

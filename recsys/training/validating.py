@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.evaluation.ranking import ndcg_at_k, recall_at_k
+from recsys.dataset.histories import padded
 from recsys.profiles.users import Ridge, gram_of
+from recsys.ranking.metrics import ndcg_at_k, recall_at_k
 from recsys.retrieval.exact import best_of
-from recsys.retrieval.histories import padded
 from recsys.training.data import TrainingSet
 
 # Shape suffixes: U users, I items, H held items, K list length, D dimension.

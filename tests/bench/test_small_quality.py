@@ -11,8 +11,9 @@ import pytest
 from bench.figures import ROOT
 from bench.rivals.encoded import frozen_vectors
 from bench.rivals.floors import encoder_centroid, lists, tfidf_centroid
+from recsys.dataset.histories import PAD
 from recsys.evaluation.cold_start import make_task
-from recsys.evaluation.ranking import PAD, ndcg_at_k
+from recsys.ranking.metrics import ndcg_at_k
 from recsys.settings import Settings
 
 pytestmark = pytest.mark.slow

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys.dataset.histories import PAD
 from recsys.evaluation.coverage import coverage, exposure_at_k, gini, item_recall_at_k, worst_decile
-from recsys.evaluation.ranking import PAD
 
 RANKED = np.array([[7, 3], [7, 5], [7, PAD]])
 CANDIDATES = np.array([3, 5, 7, 9])

@@ -12,9 +12,9 @@ from recsys.catalogue.split import PAIRS_SCHEMA, Split
 from recsys.errors import LeakFound
 from recsys.evaluation.judge import learn_models
 from recsys.evaluation.leaks import find_leaks, require_no_leaks
-from recsys.evaluation.served import learn_served
 from recsys.profiles.users import Ridge, gram_of
 from recsys.ranking.item_weights import ItemWeights, digests
+from recsys.ranking.served import learn_served
 from recsys.stages import split as split_stage
 from recsys.stages.evaluate import load_holdout
 from tests.stages.judged_world import T0, Item, make_world

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from recsys.evaluation.ranking import PAD
+from recsys.dataset.histories import PAD
 from recsys.evaluation.slices import Slice, head_and_tail
 
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys.dataset.histories import PAD
 from recsys.evaluation import coverage
 from recsys.evaluation.intervals import resamples
-from recsys.evaluation.ranking import PAD
 from recsys.evaluation.spread import lists_of, paired_spread, statistics
 
 N_USERS, N_ITEMS, K = 12, 15, 4

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.retrieval.exact import PAD, best_of, top_k
+from recsys.dataset.histories import PAD
+from recsys.retrieval.exact import best_of, top_k
 
 ITEMS = np.array([[1, 0], [0, 1], [-1, 0], [1, 0]], np.float32)
 

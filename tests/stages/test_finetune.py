@@ -15,12 +15,12 @@ from recsys.encoders.reference import EncoderReference
 from recsys.encoders.transformer import open_encoder
 from recsys.errors import ArtifactMissing, ConfigError
 from recsys.evaluation.report import Report
-from recsys.fusion.weighing import choose_item_weights
 from recsys.ranking.item_weights import ItemWeights
 from recsys.stages import evaluate, finetune, profiles, split
 from recsys.training.progress import TrainingProgress
 from recsys.training.seeds import TrainedSeeds
 from recsys.training.summary import TrainingSummary
+from recsys.validation.weighing import choose_item_weights
 from tests.stages.judged_world import ROOT, World, make_world, settings
 from tests.training.shop import QUICK
 
@@ -110,7 +110,7 @@ def test_item_weights_that_validation_chose_are_packed_with_the_head(world, chos
         recipes.append(replace(choose_item_weights(*given), ease_lambda=30.0, popularity_power=0.2, lift=2.0))
         return recipes[-1]
 
-    monkeypatch.setattr("recsys.fusion.challenger.choose_item_weights", recorded)
+    monkeypatch.setattr("recsys.training.challenger.choose_item_weights", recorded)
     finetune.run(chosen.model_copy(update=changed), other.at)
     reference = EncoderReference.load(other.at.encoder_reference("challenger"))
     summary = TrainingSummary.load(other.at.finetune / "summary.json")

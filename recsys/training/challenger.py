@@ -1,0 +1,70 @@
+"""A challenger's head: chosen by a cold start of the training side's own, learned from all of it, packed."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.dataset.dataset import Shop
+from recsys.encoders.fused import pack_fused
+from recsys.encoders.reference import EncoderReference
+from recsys.heads.learning import Recipe, learn_head
+from recsys.heads.params import FusionParams
+from recsys.profiles.params import UsersParams
+from recsys.ranking.learning import learn_item_weights
+from recsys.validation.choosing import choose_recipe
+from recsys.validation.weighing import choose_item_weights
+
+
+def fuse(
+    base: EncoderReference,
+    encoders: Path,
+    shop: Shop,
+    folds: Sequence[NDArray[np.int64]],
+    params: FusionParams,
+    users: UsersParams,
+    k: int,
+    max_users: int,
+    say: Callable[[str], None],
+) -> tuple[EncoderReference, Recipe]:
+    """Give the encoder a head, where one helps.
+
+    Args:
+        base: packed in `encoders`.
+        encoders: folder of packed encoders.
+        shop: the training side, its vectors by that encoder, interactions of held items included.
+        folds: rows of the items held out cold to choose by, once for each fold; the base has not seen them either.
+        params: section `fusion`.
+        users: section `users`; an encoder without a head is judged by its λ, heads by all that it names.
+        k: cutoff of ndcg@k.
+        max_users: users asked in validation.
+        say: told what is being done.
+
+    Returns:
+        The encoder with its head, and how it was chosen; the base itself where no head was better.
+
+    Raises:
+        TrainingError: the kernel is degenerate.
+    """
+    say(f"{len(shop.texts):,} texts for the head to learn from")
+    recipe = choose_recipe(
+        shop, folds, params, users.lambdas, k, max_users, say, alone_lambdas=(users.ridge_lambda,)
+    )
+    if recipe.lexical_share is None:
+        say("no head was better than the encoder alone" if recipe.tried else "nobody can be asked: no head")
+        return base, recipe
+    recipe = choose_item_weights(shop, folds[0], recipe, params, users.ridge_lambda, k, max_users, say)
+    say(recipe.sentence)
+    head = learn_head(shop, recipe, params)
+    weights = None
+    settings = recipe.item_weights(params)
+    if settings is not None:
+        say(
+            f"item weights with λ = {settings.ease_lambda:g}, popularity power {settings.popularity_power:g} and "
+            f"lift {settings.lift:g}"
+        )
+        profiles_ID = head.profiles(shop.texts, shop.vectors_IL)
+        weights = learn_item_weights(shop, profiles_ID, recipe.lambda_of(head), head.lexical_width, settings)
+    beside = () if weights is None else (weights,)
+    return pack_fused(base, head, encoders, recipe.lambda_of(head), beside), recipe

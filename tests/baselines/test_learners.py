@@ -1,0 +1,156 @@
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from recsys.baselines.learners import RECALLERS
+from recsys.baselines.params import RivalName
+from recsys.dataset.dataset import Known
+from recsys.dataset.histories import PAD
+from recsys.ranking.scorer import recall
+
+# Items 0-5 are warm, 6-8 cold. Users 0 and 1 like rivers, user 2 engines.
+TEXTS = (
+    "river one",
+    "river two",
+    "river bank",
+    "engine one",
+    "engine two",
+    "engine oil",
+    "river new",
+    "engine new",
+    "moon",
+)
+TAGS = (("water",), ("water",), ("water",), ("steel",), ("steel",), ("steel",), ("water",), ("steel",), ())
+MET = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 3), (2, 4), (2, 5), (1, 2))
+COLD = np.array([6, 7, 8])
+USERS = np.array([0, 1, 2])
+
+
+@pytest.fixture(scope="module")
+def known():
+    vectors = np.array(
+        [
+            [1, 0.1, 0], [1, 0.2, 0], [1, 0, 0.1], [0.1, 1, 0], [0, 1, 0.2], [0, 1, 0.1],
+            [1, 0.1, 0.1], [0.1, 1, 0.1], [0, 0, 1],
+        ],
+        np.float32,
+    )  # fmt: skip
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    users, items = zip(*MET, strict=True)
+    histories = csr_array((np.ones(len(MET)), (users, items)), shape=(3, 9))
+    return Known(vectors, TEXTS, TAGS, histories, ridge_lambda=1.0, seed=3)
+
+
+N_TASTES, ITEMS_EACH, USERS_EACH = 4, 15, 15
+
+
+@pytest.fixture(scope="module")
+def tastes():
+    return np.repeat(np.arange(N_TASTES), USERS_EACH)
+
+
+@pytest.fixture(scope="module")
+def shop(tastes):
+    """Users meet two thirds of their taste's items and one other; the last item of each taste is cold."""
+    rng = np.random.default_rng(0)
+    of_item = np.concatenate([np.repeat(np.arange(N_TASTES), ITEMS_EACH), np.arange(N_TASTES)])
+    vectors = (np.eye(8)[of_item] + rng.normal(0, 0.15, (len(of_item), 8))).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    met = (of_item == tastes[:, None]) & (rng.random((len(tastes), len(of_item))) < 2 / 3)
+    met[np.arange(len(tastes)), rng.integers(0, N_TASTES * ITEMS_EACH, len(tastes))] = True
+    met[:, -N_TASTES:] = False
+    texts = tuple(f"text {row}" for row in range(len(of_item)))
+    return Known(vectors, texts, ((),) * len(texts), csr_array(met.astype(float)), ridge_lambda=1.0, seed=3)
+
+
+@pytest.mark.parametrize("name", RECALLERS)
+def test_scores_are_finite_and_do_not_depend_on_who_else_is_asked_for(name, known):
+    model = RECALLERS[name](known)
+    everything = np.asarray(model.scores(USERS, np.arange(9)))
+    assert everything.shape == (3, 9) and np.isfinite(everything).all()
+    alone = np.asarray(model.scores(USERS[2:], COLD[1:]))
+    np.testing.assert_allclose(alone, everything[2:, 7:], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", RECALLERS)
+def test_learning_twice_gives_the_same_scores(name, known):
+    one, other = (RECALLERS[name](known).scores(USERS, COLD) for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", RECALLERS)
+def test_nothing_is_learned_from_items_that_nobody_had_met(name, known):
+    assert set(RECALLERS[name](known).learned_from) <= set(range(6))
+
+
+@pytest.mark.parametrize("name", RECALLERS)
+def test_lists_hold_candidates_once_and_none_that_is_excluded(name, known):
+    excluded = np.array([[6, PAD], [PAD, PAD], [0, 8]])  # 0 is no candidate: nothing to leave out
+    found = recall(RECALLERS[name](known), USERS, COLD, 4, excluded)
+    assert sorted(found.rows_UK[0]) == [PAD, PAD, 7, 8]
+    assert sorted(found.rows_UK[1]) == [PAD, 6, 7, 8]
+    assert sorted(found.rows_UK[2]) == [PAD, PAD, 6, 7]
+
+
+@pytest.mark.parametrize("name", ["tfidf_centroid", "encoder_centroid", "ridge"])
+def test_what_knows_texts_finds_the_cold_item_of_each_users_taste(name, known):
+    found = recall(RECALLERS[name](known), USERS, COLD, 1)
+    assert found.rows_UK.tolist() == [[6], [6], [7]]
+
+
+def test_popular_counts_interactions_and_knows_no_cold_item(known):
+    scores = RECALLERS["popular"](known).scores(USERS[:1], np.arange(9))[0]
+    np.testing.assert_array_equal(scores, [2, 2, 2, 1, 1, 1, 0, 0, 0])
+
+
+def test_same_category_gives_a_cold_item_the_shrunken_popularity_of_its_tag(known):
+    # average 9 / 6 = 1.5; water: (6 + 5 * 1.5) / (3 + 5), steel: (3 + 7.5) / 8; no tag: the average
+    scores = RECALLERS["same_category"](known).scores(USERS[:1], COLD)[0]
+    np.testing.assert_allclose(scores, [13.5 / 8, 10.5 / 8, 1.5])
+
+
+def test_ridge_weighs_a_direction_that_all_items_share_less_than_a_centroid_does(known):
+    user = np.array([0])
+    centroid, ridge = (RECALLERS[name](known).scores(user, COLD)[0] for name in ("encoder_centroid", "ridge"))
+    assert ridge[0] / ridge[1] > centroid[0] / centroid[1]
+
+
+def test_many_users_are_ranked_in_blocks_without_a_difference(known, monkeypatch):
+    model = RECALLERS["ridge"](known)
+    whole = recall(model, USERS, COLD, 3)
+    monkeypatch.setattr("recsys.ranking.scorer.BLOCK_SCORES", 3)
+    np.testing.assert_array_equal(recall(model, USERS, COLD, 3).rows_UK, whole.rows_UK)
+
+
+RIVALS = get_args(RivalName)
+
+
+def test_every_name_that_params_allow_is_a_recaller():
+    assert set(RIVALS) < set(RECALLERS)
+
+
+@pytest.mark.parametrize("name", RIVALS)
+@pytest.mark.parametrize(
+    ("pairs", "users"),
+    [((), 2), (((0, 1),), 1), (tuple((0, item) for item in range(9)), 1), (((0, 0), (1, 1)), 3)],
+    ids=["nothing warm", "one user", "a history of everything", "a user without a history"],
+)
+def test_a_shop_with_next_to_nothing_in_it_still_gets_finite_scores(name, pairs, users, known):
+    rows, columns = zip(*pairs, strict=True) if pairs else ((), ())
+    histories = csr_array((np.ones(len(pairs)), (rows, columns)), shape=(users, 9))
+    model = RECALLERS[name](replace(known, histories_UI=histories))
+    asked = np.arange(users)
+    assert np.isfinite(np.asarray(model.scores(asked, np.arange(9)))).all()
+    found = recall(model, asked, np.arange(9), 3)
+    assert all(len(set(row)) == 3 for row in found.rows_UK.tolist())
+    assert len(model.learned_from) == len(set(columns))
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_rivals_find_the_cold_item_of_a_taste_in_a_shop_of_tastes(name, shop, tastes):
+    cold = np.arange(len(shop.texts) - N_TASTES, len(shop.texts))
+    found = recall(RECALLERS[name](shop), np.arange(len(tastes)), cold, 1).rows_UK[:, 0] - cold[0]
+    assert (found == tastes).mean() > 0.9

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from recsys.dataset.dataset import Shop
+from recsys.heads.learning import Recipe, learn_head
+from recsys.heads.params import FusionParams
+from recsys.validation.choosing import choose_recipe
+
+HELD = np.arange(3, 120, 4)
+LAMBDAS = (0.3, 1.0, 3.0)
+
+
+def chosen(shop, params, held=HELD):
+    return choose_recipe(shop, (held,), params, LAMBDAS, 5, 500)
+
+
+def test_where_words_carry_the_taste_a_head_is_chosen_and_beats_the_encoder_alone(shop, fusion_params):
+    recipe = chosen(shop, fusion_params)
+    alone = max(ndcg for name, ndcg in recipe.tried.items() if name.startswith("encoder alone"))
+    assert recipe.lexical_share == 0.3
+    assert recipe.ndcg > 0.95 * max(recipe.tried.values()) > 1.5 * alone
+
+
+def test_nothing_about_the_held_items_but_their_text_is_learned(shop, fusion_params):
+    met = shop.histories_UI.toarray()
+    met[:, HELD] = 0
+    blind = Shop(shop.item_ids, shop.texts, shop.vectors_IL, csr_array(met))
+    head = learn_head(blind, Recipe(0.3, 0.75, 1.0, None, {}), fusion_params)
+    other = met.copy()
+    other[:, HELD] = np.random.default_rng(5).random((60, len(HELD))) < 0.2
+    tried = choose_recipe(
+        Shop(shop.item_ids, shop.texts, shop.vectors_IL, csr_array(other)),
+        (HELD,),
+        fusion_params,
+        LAMBDAS,
+        5,
+        500,
+    )
+    assert tried.ndcg < 0.6 * chosen(shop, fusion_params).ndcg  # asked for noise, it finds noise
+    assert len(head.vectors_ML) == 90
+
+
+def test_items_of_one_series_come_together(shop, fusion_params):
+    head = learn_head(shop, Recipe(0.3, 0.75, 1.0, None, {}), fusion_params)
+    profiles = head.profiles(shop.texts, shop.vectors_IL)
+    np.testing.assert_allclose(np.linalg.norm(profiles, axis=1), 1, rtol=1e-5)
+    alike = profiles @ profiles.T
+    series = np.arange(120) % 10
+    same = (series[:, None] == series) & ~np.eye(120, dtype=bool)
+    assert alike[same].mean() > alike[~same].mean() + 0.3
+
+
+def test_the_same_shop_and_seed_give_the_same_head(shop, fusion_params):
+    recipe = Recipe(0.3, 0.75, 1.0, None, {})
+    one, other = (learn_head(shop, recipe, fusion_params) for _ in range(2))
+    np.testing.assert_array_equal(one.projection_MD, other.projection_MD)
+
+
+def test_only_the_items_met_most_become_landmarks(shop, fusion_params):
+    few = fusion_params.model_copy(update={"max_landmarks": 20})
+    head = learn_head(shop, Recipe(0.3, 0.75, 1.0, None, {}), few)
+    most = np.sort(np.argsort(-np.asarray(shop.histories_UI.sum(axis=0)), kind="stable")[:20])
+    np.testing.assert_array_equal(head.vectors_ML, shop.vectors_IL[most])
+
+
+@pytest.mark.parametrize("users", [[], [0]])
+def test_where_nobody_can_be_asked_the_encoder_stays_alone(shop, fusion_params, users):
+    met = np.zeros((60, 120))
+    met[users, 3] = 1  # a held item, and nothing beside
+    recipe = chosen(Shop(shop.item_ids, shop.texts, shop.vectors_IL, csr_array(met)), fusion_params)
+    assert recipe.lexical_share is None and recipe.ndcg is None and recipe.ridge_lambda == 1.0
+
+
+def test_width_zero_tries_no_head(shop, fusion_params):
+    recipe = chosen(shop, fusion_params.model_copy(update={"width": 0}))
+    assert recipe.lexical_share is None
+    assert all(name.startswith(("encoder alone", "plain blend")) for name in recipe.tried)
+
+
+def test_several_folds_are_averaged(shop, fusion_params):
+    other = np.arange(1, 120, 4)
+    one, two = (chosen(shop, fusion_params, held).tried for held in (HELD, other))
+    both = choose_recipe(shop, (HELD, other), fusion_params, LAMBDAS, 5, 500).tried
+    for name, ndcg in both.items():
+        assert ndcg == pytest.approx((one[name] + two[name]) / 2, abs=2e-6)
+
+
+def test_a_shop_without_words_keeps_the_encoder_alone(shop, fusion_params):
+    recipe = chosen(Shop(shop.item_ids, ("★",) * 120, shop.vectors_IL, shop.histories_UI), fusion_params)
+    assert recipe.lexical_share is None and recipe.ndcg == recipe.alone
+
+
+@pytest.mark.parametrize("wrong", [{"lexical_shares": (1.0,)}, {"metric_powers": (-0.5,)}])
+def test_shares_and_powers_out_of_range_are_refused(fusion_params, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        FusionParams.model_validate(fusion_params.model_dump() | wrong)

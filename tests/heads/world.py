@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from recsys.dataset.dataset import Shop
+from recsys.heads.params import FusionParams
+
+WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "iris", "jade"]
+
+
+@pytest.fixture(scope="session")
+def fusion_params():
+    return FusionParams(
+        width=12,
+        words_width=6,
+        words_weights=(0.0, 1.0),
+        standard_errors=1.0,
+        lexical_shares=(0.3,),
+        metric_powers=(0.0, 0.75),
+        gamma=2.0,
+        kernel_lambda=0.5,
+        smoothing=0.5,
+        max_factors=8,
+        ease_lambdas=(3.0, 30.0),
+        popularity_powers=(0.0, 0.4),
+        lifts=(1.0, 2.0),
+        max_loss_tail=0.05,
+        max_weighted_items=100,
+        weights_per_item=20,
+        items_per_factor=10,
+        als_alpha=10.0,
+        als_regularization=0.1,
+        als_iterations=5,
+        max_landmarks=500,
+        max_users=500,
+        seed=1,
+    )
+
+
+@pytest.fixture(scope="session")
+def shop():
+    """120 items of ten series; the encoder's vectors see only two coarse topics, the words name the series."""
+    rng = np.random.default_rng(0)
+    series = np.arange(120) % 10
+    vectors = np.eye(8)[series % 2] + rng.normal(scale=0.5, size=(120, 8))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    texts = tuple(f"{WORDS[one]} volume number{place}" for place, one in enumerate(series))
+    met = np.zeros((60, 120))
+    for user in range(60):
+        likes = np.flatnonzero(np.isin(series, [user % 10, (user + 3) % 10]))
+        met[user, rng.choice(likes, 14, replace=False)] = 1
+    return Shop(tuple(f"item{place}" for place in range(120)), texts, vectors, csr_array(met))

@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from recsys.dataset.dataset import Shop
+from recsys.heads.learning import Recipe, learn_head
+from recsys.profiles.users import Ridge, gram_of
+from recsys.retrieval.exact import best_of
+from recsys.validation.bounds import lower_bound
+from recsys.validation.choosing import Choice, _examine, _surest, choose_recipe
+from recsys.validation.sets import COLD, LONG, cold_exam
+
+HELD = np.arange(3, 120, 4)
+LAMBDAS = (0.3, 1.0, 3.0)
+ALONE, BLEND = Choice(None, None, 0.0, 1.0), Choice(None, None, 1.0, 1.0)
+HEAD, APART, UNTAUGHT = Choice(0.2, 0.5, 0.0, 1.0), Choice(0.2, 0.5, 1.0, 1.0), Choice(0.0, None, 1.0, 1.0)
+
+
+def figures(*means, noise=0.0, recall=0.5, n_users=100):
+    """One fold for each mean; users differ by `noise`, the same in every choice."""
+    rng = np.random.default_rng(0)
+    drawn = [rng.normal(0, noise, n_users) for _ in means]
+    return [
+        np.stack([mean + one_U - one_U.mean(), np.full(n_users, recall)], axis=1)
+        for mean, one_U in zip(means, drawn, strict=True)
+    ]
+
+
+def test_a_bound_is_the_mean_less_the_users_standard_errors():
+    differences = np.array([0.1, 0.3, 0.2, 0.2])
+    error = differences.std(ddof=1) / 2
+    assert lower_bound([differences], 0.0) == pytest.approx(0.2)
+    assert lower_bound([differences], 2.0) == pytest.approx(0.2 - 2 * error)
+
+
+def test_folds_that_contradict_each_other_make_a_gain_unsure():
+    same, other = np.full(1000, 0.2), np.full(1000, -0.1)
+    assert lower_bound([same, same], 1.0) == pytest.approx(0.2)
+    # means .2 and -.1: their mean .05, its standard error .15
+    assert lower_bound([same, other], 1.0) == pytest.approx(0.05 - 0.15)
+
+
+def test_one_user_is_sure_of_nothing():
+    assert lower_bound([np.array([1.0])], 1.0) == -np.inf
+
+
+def test_the_best_mean_is_not_taken_where_its_gain_is_unsure():
+    tried = {
+        ALONE: figures(0.20, 0.20),
+        BLEND: figures(0.24, 0.24),
+        HEAD: figures(0.40, 0.21),
+        APART: figures(0.26, 0.25),
+    }
+    assert _surest(tried, 1.0) == APART
+    assert _surest(tried, 0.0) == HEAD  # by the mean
+
+
+def test_no_head_is_taken_that_is_not_surely_better_than_the_encoder_alone():
+    tried = {
+        ALONE: figures(0.2),
+        BLEND: figures(0.1),
+        HEAD: figures(0.2, recall=0.9),
+        APART: figures(0.19, recall=0.9),
+    }
+    assert _surest(tried, 1.0) == ALONE
+
+
+def test_a_head_that_beats_the_blend_goes_before_one_with_longer_lists_that_does_not():
+    tried = {ALONE: figures(0.2), BLEND: figures(0.25), HEAD: figures(0.24, recall=0.9), APART: figures(0.26)}
+    assert _surest(tried, 1.0) == APART
+
+
+def test_where_none_surely_beats_the_blend_what_comes_nearest_to_it_is_taken():
+    tried = {ALONE: figures(0.2), BLEND: figures(0.25), HEAD: figures(0.22), UNTAUGHT: figures(0.245)}
+    assert _surest(tried, 1.0) == UNTAUGHT
+
+
+def test_the_blend_is_among_what_is_tried_and_never_chosen(shop, fusion_params):
+    recipe = choose_recipe(shop, (HELD,), fusion_params, LAMBDAS, 5, 500)
+    assert recipe.tried["plain blend, λ 1"] > 2 * recipe.tried["encoder alone, λ 1"]
+    assert "words 0, untaught, words apart 1, λ 1" in recipe.tried
+    assert recipe.lexical_share is not None
+
+
+@pytest.mark.parametrize("choice", [(0.3, 0.75, 1.0, 1.0), (0.0, None, 1.0, 3.0), (0.3, 0.0, 0.0, 1.0)])
+def test_a_packed_head_makes_the_lists_that_it_was_chosen_by(shop, fusion_params, choice):
+    choice, k = Choice(*choice), 5
+    exam = cold_exam(shop, HELD, fusion_params.seed, 500)
+    tried = dict(_examine(shop, exam, fusion_params, LAMBDAS, LAMBDAS, k, lambda _: None))
+    recipe = Recipe(
+        choice.lexical_share,
+        choice.metric_power,
+        choice.ridge_lambda,
+        None,
+        {},
+        words_weight=choice.words_weight,
+    )
+    head = learn_head(exam.rest, recipe, fusion_params)
+    assert head.lexical_width == (6 if choice.words_weight else 0) and head.dim <= fusion_params.width
+    warm_WD, held_HD = (
+        head.profiles([shop.texts[row] for row in rows], shop.vectors_IL[rows])
+        for rows in (exam.warm, exam.held)
+    )
+    ridge = Ridge(gram_of(warm_WD), recipe.lambda_of(head), head.lexical_width)
+    asked = exam.asked[COLD]
+    ranked = best_of(ridge.weights(asked.met_UW @ warm_WD.astype(np.float64)) @ held_HD.T, LONG * k).rows_UK
+    np.testing.assert_allclose(asked.by_user(ranked, k).mean(axis=0), tried[choice].mean(axis=0), atol=0.01)
+
+
+@pytest.mark.parametrize(("width", "apart"), [(12, 6), (8, 4), (4, 2), (3, 0), (0, 0)])
+def test_words_apart_take_half_of_the_width_at_most(fusion_params, width, apart):
+    params = fusion_params.model_copy(update={"width": width})
+    assert (params.apart_width, params.meaning_width) == (apart, width - apart)
+    assert params.model_copy(update={"words_weights": (0.0,)}).apart_width == 0
+
+
+def test_a_fold_whose_landmarks_have_no_word_leaves_heads_untried(shop, fusion_params):
+    """Heads that only some folds could try cannot be compared: the encoder alone is taken, and nothing fails."""
+    texts = tuple("!" if row not in HELD else text for row, text in enumerate(shop.texts))
+    wordy = Shop(shop.item_ids, texts, shop.vectors_IL, shop.histories_UI)
+    others = np.setdiff1d(np.arange(120), HELD)[::3]  # their landmarks still have the words of HELD
+    found = choose_recipe(wordy, (others, HELD), fusion_params, LAMBDAS, 10, 500)
+    assert found.lexical_share is None
+    assert set(found.tried) == {
+        f"{name}, λ {one:g}" for name in ("encoder alone", "plain blend") for one in LAMBDAS
+    }
+    assert any(
+        "words" in name for name in choose_recipe(wordy, (others,), fusion_params, LAMBDAS, 10, 500).tried
+    )
+
+
+def test_a_width_too_narrow_for_words_apart_tries_none(shop, fusion_params):
+    recipe = choose_recipe(shop, (HELD,), fusion_params.model_copy(update={"width": 3}), LAMBDAS, 5, 500)
+    assert recipe.words_weight == 0 and not any("apart" in name for name in recipe.tried)
+
+
+def test_what_is_held_out_teaches_nothing_to_any_choice(shop, fusion_params):
+    exam = cold_exam(shop, HELD, fusion_params.seed, 500)
+    met = shop.histories_UI.toarray()
+    met[:, HELD] = met[::-1, HELD]
+    other = cold_exam(
+        Shop(shop.item_ids, shop.texts, shop.vectors_IL, csr_array(met)), HELD, fusion_params.seed, 500
+    )
+    assert (exam.rest.histories_UI != other.rest.histories_UI).nnz == 0
+
+
+@pytest.mark.parametrize(("k", "counts"), [(1, True), (2, False)])
+def test_recall_counts_where_long_lists_hold_few_of_the_candidates(
+    shop, fusion_params, monkeypatch, k, counts
+):
+    seen = []
+    monkeypatch.setattr(
+        "recsys.validation.choosing._surest", lambda tried, _: seen.append(tried) or _surest(tried, 1.0)
+    )
+    choose_recipe(shop, (HELD,), fusion_params, LAMBDAS, k, 500)  # 30 held out: lists of 5, or of 10
+    assert all((figures[0][:, 1] > 0).any() == counts for figures in seen[0].values())

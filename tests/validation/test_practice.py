@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from recsys.dataset.dataset import Known
+from recsys.validation.practice import choose, practices
+
+
+@pytest.fixture(scope="module")
+def known():
+    rng = np.random.default_rng(1)
+    popular = np.linspace(0.9, 0.1, 40)
+    met = rng.random((60, 50)) < np.append(popular, np.zeros(10))
+    vectors = np.eye(50, dtype=np.float32)
+    return Known(vectors, ("text",) * 50, ((),) * 50, csr_array(met.astype(float)), ridge_lambda=1.0, seed=3)
+
+
+def test_what_is_held_out_is_not_known_and_what_is_known_is_not_asked(known):
+    whole = known.histories_UI.toarray() > 0
+    for one in practices(known):
+        rest = one.known.histories_UI.toarray() > 0
+        np.testing.assert_array_equal(one.candidates, known.warm)
+        np.testing.assert_array_equal(one.met_UC, rest[one.users][:, one.candidates])
+        np.testing.assert_array_equal(one.wanted_UC, (whole & ~rest)[one.users][:, one.candidates])
+        assert not (rest & ~whole).any()
+
+
+def test_a_fifth_of_the_items_goes_cold_whatever_their_popularity_and_others_in_each_practice(known):
+    colds = [set(known.warm) - set(one.known.warm) for one in practices(known)]
+    assert [len(cold) for cold in colds] == [8, 8, 8]
+    assert len(set.union(*colds)) == 24
+    by_met = known.warm[np.argsort(-known.n_met_I[known.warm], kind="stable")]
+    for five in by_met.reshape(-1, 5):
+        assert [len(cold & set(five)) for cold in colds] == [1, 1, 1]
+
+
+def test_about_a_fifth_of_the_other_pairs_is_held_out_too(known):
+    for one in practices(known):
+        left = one.known.warm
+        kept = one.known.histories_UI[:, left].nnz / known.histories_UI[:, left].nnz
+        assert 0.75 < kept < 0.85
+
+
+def test_ndcg_is_that_of_lists_without_what_was_met(known):
+    one = practices(known)[0]
+    assert one.ndcg(one.wanted_UC.astype(float)) == pytest.approx(1)
+    assert one.ndcg(one.wanted_UC + 2.0 * one.met_UC) == pytest.approx(1)
+    assert one.ndcg(-one.wanted_UC.astype(float)) < 0.5
+
+
+def test_too_few_users_give_no_practice(known):
+    few = csr_array(known.histories_UI[:9])
+    assert practices(Known(known.vectors_ID, known.texts, known.tags, few, 1.0, 3)) == ()
+    nobody = csr_array((60, 50))
+    assert practices(Known(known.vectors_ID, known.texts, known.tags, nobody, 1.0, 3)) == ()
+
+
+def test_the_best_mean_is_chosen_and_the_first_of_equals(known):
+    marks = {0: {"a": 0.1, "b": 0.5, "c": 0.4}, 1: {"a": 0.9, "b": 0.5, "c": 0.5}}
+    asked = practices(known)[:2]
+    seen = []
+
+    def tried(practice):
+        seen.append(practice)
+        yield from marks[len(seen) - 1].items()
+
+    assert choose(asked, tried) == "a"
+    assert seen == list(asked)

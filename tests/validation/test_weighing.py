@@ -1,0 +1,227 @@
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from recsys.dataset.dataset import Shop
+from recsys.heads.learning import Recipe, learn_head
+from recsys.ranking.learning import HALF, balanced, item_weights, learn_item_weights, met_together
+from recsys.validation.choosing import choose_recipe
+from recsys.validation.weighing import choose_item_weights
+
+HELD = np.arange(3, 120, 4)
+LAMBDAS = (0.3, 1.0, 3.0)
+PLAIN = Recipe(0.3, 0.0, 1.0, None, {})
+
+
+def ids(n):
+    return tuple(f"item{place}" for place in range(n))
+
+
+@pytest.fixture(scope="module")
+def secretive():
+    """People's tastes follow groups that neither the words nor the encoder's vectors tell."""
+    rng = np.random.default_rng(0)
+    group = rng.permutation(120) % 6
+    vectors = rng.normal(size=(120, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    met = np.zeros((80, 120))
+    for user in range(80):
+        met[user, rng.choice(np.flatnonzero(group == user % 6), 12, replace=False)] = 1
+    return Shop(ids(120), tuple(f"thing number{place}" for place in range(120)), vectors, csr_array(met))
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Nine items that people like by their vectors; two have one text, the last was never met."""
+    rng = np.random.default_rng(3)
+    vectors = rng.normal(size=(9, 4)).astype(np.float32)
+    vectors[1] = vectors[0]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    likes = rng.normal(size=(30, 4)) @ vectors.T + rng.normal(size=(30, 9)) / 2
+    met = (likes > 0.3).astype(float)
+    met[:, 8] = 0
+    return Shop(ids(9), ("same", "same", *map(str, range(2, 9))), vectors, csr_array(met))
+
+
+def by_hand(shop, ridge_lambda, ease_lambda):
+    """EASE with the prior, column by column, as its definition says."""
+    vectors, met = shop.vectors_IL[:8].astype(float), shop.histories_UI.toarray()[:, :8]
+    metric = np.linalg.inv(vectors.T @ vectors + ridge_lambda * np.eye(4))
+    prior = np.zeros((8, 8))
+    for j in range(8):
+        leverage = vectors[j] @ metric @ vectors[j]
+        prior[:, j] = vectors @ metric @ vectors[j] / (1 - leverage)
+        prior[j, j] = 0
+    predicted = met @ prior
+    scale = (met * predicted).sum() / (predicted**2).sum()
+    weights = np.zeros((8, 8))
+    for j in range(8):
+        others = np.delete(np.arange(8), j)
+        left = met[:, others].T @ met[:, others] + ease_lambda * np.eye(7)
+        right = met[:, others].T @ met[:, j] + ease_lambda * scale * prior[others, j]
+        weights[others, j] = np.linalg.solve(left, right)
+    return met, weights, scale, vectors @ metric @ vectors.T
+
+
+def learned(shop, params, ridge_lambda=2.0):
+    return met_together(shop, shop.vectors_IL[shop.warm], ridge_lambda, params.max_weighted_items)
+
+
+def test_unseen_known_items_are_scored_as_ease_with_the_ridge_for_its_prior(small, fusion_params):
+    met, weights, scale, ridge_scores = by_hand(small, 2.0, 5.0)
+    together = learned(small, fusion_params)
+    ranker = balanced(item_weights(together, 5.0, 100), together, 0.0, 1.5)
+    assert together.scale == pytest.approx(scale, rel=1e-3)
+    assert ranker.factor_T.tolist() == pytest.approx([1 / 1.5] * 8) and ranker.n_items == 8
+    place = ranker.places(small.item_ids)
+    assert place[8] == -1 and sorted(place[:8]) == list(range(8))
+    scored = ranker.corrected(met @ ridge_scores, ranker.met(small.histories_UI, place), place[:8])
+    unseen = met == 0
+    np.testing.assert_allclose(scored[unseen], (met @ weights)[unseen] / (scale * 1.5), atol=1e-3)
+
+
+def test_an_item_that_nobody_met_keeps_its_score_whatever_its_text(small, fusion_params):
+    together = learned(small, fusion_params)
+    ranker = balanced(item_weights(together, 5.0, 100), together, 0.3, 3.0)
+    met = ranker.met(small.histories_UI, ranker.places(small.item_ids))
+    scores = ranker.corrected(np.ones((30, 3)), met, ranker.places(["new", "item8", "item0"]))
+    assert (scores[:, :2] == 1).all() and (scores[:, 2] != 1).all()
+
+
+def test_only_the_largest_weights_are_kept_and_only_between_the_items_met_most(shop, fusion_params):
+    params = fusion_params.model_copy(update={"max_weighted_items": 50})
+    together = learned(shop, params)
+    whole, few = (item_weights(together, 10.0, kept).weights_TT.toarray() for kept in (1000, 7))
+    assert (np.count_nonzero(few, axis=0) <= 7).all() and np.count_nonzero(few) > 6 * 50
+    kept = few != 0
+    np.testing.assert_array_equal(few[kept], whole[kept])
+    smallest = np.where(kept, np.abs(whole), np.inf).min(axis=0)
+    assert (np.abs(np.where(kept, 0, whole)).max(axis=0) <= smallest).all()
+    n_met = shop.histories_UI.sum(axis=0)
+    is_inside = np.isin(item_weights(together, 10.0, 7).places(shop.item_ids), together.inside)
+    assert is_inside.sum() == 50 and len(together.digests_T) == 120
+    assert n_met[is_inside].min() >= n_met[~is_inside].max()
+
+
+def test_the_harder_the_pull_the_less_is_added_to_what_profiles_say(small, fusion_params):
+    together = learned(small, fusion_params)
+    left_out = together.ridge_SS / (1 - np.diag(together.ridge_SS)) - together.ridge_SS
+    np.fill_diagonal(left_out, 0)  # what remains: the score as though nobody had met the item
+    added = [
+        np.abs(item_weights(together, one, 100).weights_TT.toarray() - left_out).max()
+        for one in (1.0, 1e2, 1e4, 1e6)
+    ]
+    assert added == sorted(added, reverse=True) and added[-1] < 1e-3 < added[0]
+
+
+def test_what_many_met_is_held_back_and_items_without_weights_share_one_factor(shop, fusion_params):
+    together = learned(shop, fusion_params.model_copy(update={"max_weighted_items": 50}))
+    plain = item_weights(together, 10.0, 100)
+    ranker = balanced(plain, together, 0.5, 2.0)
+    n_met = together.n_met_T
+    outside = np.setdiff1d(np.arange(120), together.inside)
+    n_counted = n_met.copy()
+    n_counted[outside] = n_met[outside].mean()
+    expected = (1 + n_counted / HALF) ** -0.5
+    np.testing.assert_allclose(ranker.factor_T, expected / expected.mean() / 2, rtol=1e-5)
+    assert len(np.unique(ranker.factor_T[outside])) == 1 < len(np.unique(ranker.factor_T))
+    np.testing.assert_allclose(
+        ranker.weights_TT.toarray(), plain.weights_TT.toarray() * ranker.factor_T, rtol=1e-5, atol=1e-9
+    )
+    assert (plain.factor_T == 1).all()
+
+
+def popular_world():
+    """Half of the clicks fall on ten items that everybody likes; the others follow tastes that the vectors tell."""
+    rng = np.random.default_rng(2)
+    taste = np.arange(120) % 6
+    vectors = (np.eye(6)[taste] + 0.2 * rng.normal(size=(120, 6))).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    met = np.zeros((90, 120))
+    for user in range(90):
+        met[user, rng.choice(10, 7, replace=False)] = 1
+        met[user, rng.choice(np.flatnonzero(taste == user % 6), 7, replace=False)] = 1
+    return Shop(ids(120), ids(120), vectors, csr_array(met))
+
+
+def test_weights_that_cost_the_tail_too_much_are_refused(fusion_params):
+    world = popular_world()
+    params = fusion_params.model_copy(update={"popularity_powers": (0.0,), "ease_lambdas": (30.0,)})
+    chosen = {
+        loss: choose_item_weights(
+            world, HELD, PLAIN, params.model_copy(update={"max_loss_tail": loss}), 1.0, 5, 500
+        )
+        for loss in (0.0, 1.0)
+    }
+    lists = chosen[1.0].lists
+    assert chosen[1.0].ease_lambda == 30.0 and lists["tail"] < lists["tail by profiles alone"]
+    assert chosen[0.0].ease_lambda is None
+    assert (
+        chosen[0.0].lists["tail"]
+        == chosen[0.0].lists["tail by profiles alone"]
+        == lists["tail by profiles alone"]
+    )
+
+
+def test_one_item_has_nothing_to_be_weighed_against(fusion_params):
+    shop = Shop(ids(2), ("a", "b"), np.ones((2, 1), np.float32), csr_array(np.array([[1.0, 0], [1, 0]])))
+    assert learned(shop, fusion_params) is None
+
+
+def test_where_people_meet_what_profiles_tell_apart_there_are_no_weights(fusion_params):
+    vectors = np.array([[1, 0], [-1, 0]] * 4, np.float32)  # everybody meets pairs of opposites
+    met = np.kron(np.eye(4), np.ones((3, 2)))
+    assert learned(Shop(ids(8), ids(8), vectors, csr_array(met)), fusion_params) is None
+
+
+def test_item_weights_are_chosen_where_clicks_tell_what_texts_do_not(secretive, fusion_params):
+    narrow = fusion_params.model_copy(update={"width": 2})  # else unique words tell every item apart
+    recipe = choose_item_weights(secretive, HELD, PLAIN, narrow, 1.0, 5, 500)
+    assert recipe.ease_lambda in narrow.ease_lambdas and recipe.lift in narrow.lifts
+    assert recipe.lists["warm"] > 1.5 * recipe.lists["warm by profiles alone"]
+    head = learn_head(secretive, recipe, narrow)
+    profiles = head.profiles(secretive.texts, secretive.vectors_IL)
+    settings = recipe.item_weights(narrow)
+    ranker = learn_item_weights(secretive, profiles, recipe.lambda_of(head), head.lexical_width, settings)
+    assert ranker.factor_T.mean() == pytest.approx(1 / recipe.lift) and len(ranker.digests_T) == 120
+
+
+def test_a_lift_that_spoils_mixed_lists_is_refused_with_its_weights(shop, fusion_params):
+    params = fusion_params.model_copy(update={"ease_lambdas": (1e6,), "lifts": (1e-4,)})
+    recipe = choose_item_weights(shop, HELD, PLAIN, params, 1.0, 5, 500)
+    assert recipe.ease_lambda is None and recipe.lift == 1
+    assert recipe.lists["mixed"] == recipe.lists["mixed by profiles alone"]
+    assert recipe.item_weights(params) is None
+
+
+def test_the_choice_is_among_all_that_was_tried(shop, fusion_params):
+    base = choose_recipe(shop, (HELD,), fusion_params, LAMBDAS, 5, 500)
+    recipe = choose_item_weights(shop, HELD, base, fusion_params, 1.0, 5, 500)
+    assert set(recipe.tried) - set(base.tried) == {
+        "no item weights",
+        *(f"item weights {one}, power 0, lift 1" for one in (3, 30)),
+        *(f"item weights {recipe.ease_lambda:g}, power {power}, lift {lift}" for power in (0, 0.4) for lift in (1, 2)),
+    }  # fmt: skip
+    assert (recipe.lexical_share, recipe.metric_power, recipe.ridge_lambda, recipe.ndcg) == (
+        base.lexical_share, base.metric_power, base.ridge_lambda, base.ndcg,
+    )  # fmt: skip
+
+
+def test_nothing_is_chosen_that_was_not_asked_for(secretive, fusion_params):
+    params = fusion_params.model_copy(update={"width": 2, "popularity_powers": (0.4,), "lifts": (2.0,)})
+    recipe = choose_item_weights(secretive, HELD, PLAIN, params, 1.0, 5, 500)
+    assert (recipe.popularity_power, recipe.lift) == (0.4, 2.0)
+    assert set(recipe.tried) == {"no item weights", f"item weights {recipe.ease_lambda:g}, power 0.4, lift 2"}
+
+
+@pytest.mark.parametrize("ease_lambdas", [(), (3.0,)])
+def test_without_a_head_or_lambdas_there_are_no_item_weights(shop, fusion_params, ease_lambdas):
+    params = fusion_params.model_copy(update={"ease_lambdas": ease_lambdas})
+    plain = Recipe(None if ease_lambdas else 0.3, 0.0, 1.0, None, {})
+    assert choose_item_weights(shop, HELD, plain, params, 1.0, 5, 500) == plain
+
+
+def test_where_nobody_can_be_asked_there_are_none(fusion_params):
+    met = csr_array(np.eye(6))  # everybody met one item: no click can be held out
+    shop = Shop(ids(6), ids(6), np.eye(6, dtype=np.float32), met)
+    assert choose_item_weights(shop, np.array([1, 4]), PLAIN, fusion_params, 1.0, 5, 500) == PLAIN
