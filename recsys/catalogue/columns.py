@@ -6,9 +6,10 @@ from types import MappingProxyType
 from typing import Any
 
 from recsys.catalogue.fields import BadRow, flag, is_missing, shown, text
+from recsys.catalogue.folding import folded
 from recsys.catalogue.forms import IdForm, NumberForm
 from recsys.catalogue.readers.rows import RawRow
-from recsys.catalogue.schemas import CATALOGUE, OURS, RETRY_OF, folded
+from recsys.catalogue.schemas import CATALOGUE, OURS, RETRY_OF
 from recsys.catalogue.tags import TagForm
 from recsys.catalogue.times import ISO_EXAMPLE, NotFinite, TimeForm
 from recsys.errors import BatchRefused

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recsys.catalogue.folding import folded
 from recsys.catalogue.known import part_ranks
 from recsys.catalogue.params import FeedbackParams
-from recsys.catalogue.schemas import TIME, folded
+from recsys.catalogue.schemas import TIME
 
 # Shape suffix: E events.
 LIKE, WITHDRAWAL, DISLIKE = 1.0, 0.0, -1.0

@@ -1,6 +1,5 @@
 """Kinds of parts and their columns."""
 
-import re
 from typing import Literal
 
 import pyarrow as pa
@@ -55,8 +54,3 @@ OURS = {
     INTERACTIONS: ("user_id", "item_id", "event", "value", "timestamp"),
 }
 """Kind -> the columns that mean something."""
-
-
-def folded(name: str) -> str:
-    """A column's name without case, blanks and punctuation: `Item ID` and `item_id` are one."""
-    return re.sub(r"[\W_]+", "", name).casefold()

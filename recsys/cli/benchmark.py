@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from recsys.cli.context import console, print_json, shown, workspace
-from recsys.settings import Settings
 
 if TYPE_CHECKING:
     from recsys.heads.learning import Recipe
@@ -92,6 +91,7 @@ def cold_start(
     from recsys.evaluation.used import used
     from recsys.heads.budget import within
     from recsys.heads.learning import learn_head
+    from recsys.settings import Settings
     from recsys.stages.encoding import encode_cached
     from recsys.storage.atomic import write_parquet
     from recsys.validation.choosing import choose_recipe
@@ -103,7 +103,7 @@ def cold_start(
     task = make_task(catalogue.table, log.table, read_ids(cold, chosen.ingest), chosen.features, fields)
     what = used(task, catalogue, log)
     for line in what.lines():
-        console.print(shown(line), soft_wrap=True)
+        console().print(shown(line), soft_wrap=True)
     at = workspace()
     reference = pack_encoder(chosen.encoder.model_copy(update={"precision": "float32"}), at.encoders, ())
     vectors = encode_cached(reference, task.texts, chosen, at)
@@ -111,11 +111,11 @@ def cold_start(
     fusion = chosen.fusion if seed is None else chosen.fusion.model_copy(update={"seed": seed})
     folds = task.folds(chosen.split.seed if seed is None else seed)
     fusion = within(budget * 60, len(task.warm), len(task.users), len(folds), fusion)
-    console.print(
+    console().print(
         f"chosen on warm items held out: {', '.join(f'{len(rows):,} by {kind}' for kind, rows in folds.items())}"
     )
     lexical_width = 0
-    with console.status("") as status:
+    with console().status("") as status:
         recipe = choose_recipe(
             shop, tuple(folds.values()), fusion, chosen.users.lambdas, K, MAX_VALIDATION_USERS, status.update
         )
@@ -126,8 +126,8 @@ def cold_start(
             vectors, lexical_width = head.profiles(task.texts, vectors), head.lexical_width
     ridge_lambda = recipe.ridge_lambda if recipe.lexical_share is None else recipe.lambda_of(head)
     write_parquet(out, rank_cold(task, vectors, ridge_lambda, top, lexical_width))
-    console.print(_told(recipe))
-    console.print(shown(f"wrote {out}"), soft_wrap=True)
+    console().print(_told(recipe))
+    console().print(shown(f"wrote {out}"), soft_wrap=True)
     if as_json:
         print_json(
             {

@@ -35,7 +35,7 @@ def champion(skip_code: bool, store_url: str | None, as_json: bool) -> None:
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not uri or not pointer:
         missing = "MLFLOW_TRACKING_URI is not set" if pointer else "nothing has been published yet"
-        console.print(f"{missing}: nothing to compare", highlight=False)
+        console().print(f"{missing}: nothing to compare", highlight=False)
         said: dict[str, Any] = {"to_publish": False}
     else:
         said = _compared(uri, releases.manifest(pointer.current.head))
@@ -61,7 +61,7 @@ def _compared(uri: str, head: Manifest) -> dict[str, Any]:
         entries(uri)
     is_it = "is not" if differs else "is"
     words = f"champion version {found.version}, encoder {found.hash[:10]}, {is_it} that of release {head.id}"
-    console.print(words, highlight=False, markup=False)
+    console().print(words, highlight=False, markup=False)
     return {
         "version": found.version,
         "encoder_hash": found.hash,
@@ -85,7 +85,7 @@ def webhook(url: str, as_json: bool) -> None:
 
     secret = required("RECSYS_WEBHOOK_SECRET", "shared by MLflow and Airflow, 16 characters or more")
     done = subscribe(registry_address(), url, secret)
-    console.print(
+    console().print(
         f"MLflow {'tells' if done.made else 'goes on telling'} {done.url} of every change of an alias",
         highlight=False,
         markup=False,

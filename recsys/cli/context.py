@@ -1,24 +1,38 @@
-"""What a command needs from where it runs: workspace, settings, landing zone, store."""
+"""What a command needs from where it runs: workspace, settings, landing zone, store.
+
+Every command module imports this one, and `recsys --help` imports every command module. So whatever is slow to import
+(rich, pydantic, the settings) is imported where it is used.
+"""
+
+from __future__ import annotations
 
 import json
 import os
 import re
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic import BaseModel
-from rich.console import Console
-from rich.text import Text
 
 from recsys.artifacts import Artifacts
 from recsys.errors import ConfigError
-from recsys.settings import Settings
-from recsys.storage.opening import open_storage
-from recsys.storage.protocol import Storage
 
-console = Console(stderr=True, emoji=False)
-"""Progress and tables for people go to standard error; results for scripts go to standard output."""
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from recsys.settings import Settings
+    from recsys.storage.protocol import Storage
+
+
+@cache
+def console() -> Console:
+    """Progress and tables for people go to standard error; results for scripts go to standard output."""
+    from rich.console import Console
+
+    return Console(stderr=True, emoji=False)
+
 
 # Control characters, halves of surrogate pairs, and what moves the cursor or turns the direction of writing.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
@@ -48,6 +62,8 @@ def shown(value: object) -> Text:
     Returns:
         A text without styles.
     """
+    from rich.text import Text
+
     return Text(printable(value), overflow="fold")
 
 
@@ -58,6 +74,8 @@ def workspace() -> Artifacts:
 
 def settings() -> Settings:
     """The workspace's params.yaml."""
+    from recsys.settings import Settings
+
     return Settings.load(workspace().params)
 
 
@@ -82,6 +100,8 @@ def required(variable: str, meaning: str) -> str:
 
 def landing() -> Storage:
     """The landing zone, RECSYS_LANDING."""
+    from recsys.storage.opening import open_storage
+
     return open_storage(required("RECSYS_LANDING", "landing zone: a folder or s3://bucket/prefix"))
 
 
@@ -92,6 +112,8 @@ def registry_address() -> str:
 
 def store(url: str | None = None) -> Storage:
     """The release store: `url`, or RECSYS_STORE."""
+    from recsys.storage.opening import open_storage
+
     return open_storage(url or required("RECSYS_STORE", "release store: a folder or s3://bucket/prefix"))
 
 
@@ -102,4 +124,6 @@ def print_json(value: Any) -> None:  # noqa: ANN401  whatever JSON takes
 
 
 def _as_json(value: Any) -> Any:  # noqa: ANN401
+    from pydantic import BaseModel
+
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)

@@ -40,5 +40,5 @@ def training_due(folder: Path) -> Due:
     at, after = workspace(), settings().slow_loop.train_after_interactions
     trained = n_trained(registry_address())
     found = Due(after, n_interactions(at.data), trained, begun(folder), is_tracked(at))
-    console.print(found.sentence(), highlight=False, markup=False, soft_wrap=True)
+    console().print(found.sentence(), highlight=False, markup=False, soft_wrap=True)
     return found

@@ -9,8 +9,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from recsys.cli.context import console, landing, print_json, settings, shown, workspace
 
@@ -53,7 +51,7 @@ def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) 
     if trimmed(os.environ[VARIABLE]) != os.environ[VARIABLE]:
         _say(f"blanks or line ends around {VARIABLE} are left out", "yellow")
     let_in = LetIn(accept, AcceptedBy(who=getpass.getuser(), why=why)) if accept and why else None
-    with console.status("looking at the landing zone") as status:
+    with console().status("looking at the landing zone") as status:
         report = take_in(
             zone,
             at,
@@ -74,13 +72,15 @@ def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) 
         )
     _show(report)
     for part in merged:
-        console.print(
+        console().print(
             f"{part.kind}: {len(part.arrival.merges)} parts became {part.id} (above compact.max_parts)"
         )
     for sentence in misplaced(zone.top()):
         _say(sentence, "yellow")
     if not is_tracked:
-        console.print("data/ is not tracked: no DVC in this workspace (`dvc init` starts it)", style="yellow")
+        console().print(
+            "data/ is not tracked: no DVC in this workspace (`dvc init` starts it)", style="yellow"
+        )
     if skip_code and not report.accepted and is_published(at):
         raise SystemExit(NOTHING_NEW)
 
@@ -90,7 +90,7 @@ def _show(report: IngestReport) -> None:
     if report.outcomes:
         _show_table(report.outcomes)
     else:
-        console.print("nothing new has landed")
+        console().print("nothing new has landed")
     told = [one for one in report.outcomes if one.problems or one.reasons or one.notes or one.warnings]
     for outcome in told[:MAX_FILES_SHOWN]:
         _show_outcome(outcome)
@@ -102,13 +102,18 @@ def _show(report: IngestReport) -> None:
         for problem in refusal.problems[:1]:
             _say(f"  remedy: {problem.remedy}")
     if report.pending:
-        console.print(f"{report.pending:,} interactions wait for items that the catalogue does not hold yet")
+        console().print(
+            f"{report.pending:,} interactions wait for items that the catalogue does not hold yet"
+        )
     for one in report.skipped:
         _say(f"skipped: {one.key} {one.why}", "yellow")
 
 
 def _show_table(outcomes: Sequence[Outcome]) -> None:
     """What became of each file; of very many files only the first, and how many ended in which way."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table("file", "became", "rows", "superseded", "pending", "quarantined", title="intake")
     for outcome in outcomes[:MAX_FILES_SHOWN]:
         style = {"accepted": "green", "refused": "bold red"}.get(outcome.status, "yellow")
@@ -122,10 +127,10 @@ def _show_table(outcomes: Sequence[Outcome]) -> None:
             f"{outcome.pending:,}",
             reasons or "none",
         )
-    console.print(table)
+    console().print(table)
     if len(outcomes) > MAX_FILES_SHOWN:
         counts = Counter(outcome.status for outcome in outcomes)
-        console.print("in all: " + ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items())))
+        console().print("in all: " + ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items())))
 
 
 def _show_outcome(outcome: Outcome) -> None:
@@ -142,7 +147,7 @@ def _show_outcome(outcome: Outcome) -> None:
 
 def _say(text: str, style: str = "") -> None:
     """A line for people; names and values in it are shown as they are, and act on nothing."""
-    console.print(shown(text), style=style)
+    console().print(shown(text), style=style)
 
 
 def reason_words(reason: Reason) -> str:
@@ -173,10 +178,12 @@ def list_(as_json: bool) -> None:
     if as_json:
         print_json([dataclasses.asdict(count) for count in counts])
         return
+    from rich.table import Table
+
     table = Table("part", "kind", "file", "reason", "rows")
     for count in counts:
         table.add_row(count.part, count.kind, shown(count.source), count.reason, f"{count.n_rows:,}")
-    console.print(table if counts else "no row is in quarantine")
+    console().print(table if counts else "no row is in quarantine")
 
 
 @quarantine.command()
@@ -191,11 +198,13 @@ def show(part: str, reason: str | None, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
+    from rich.table import Table
+
     table = Table("line", "reason", "detail", "row")
     for row in rows:
         text = row["row"] if len(row["row"]) <= 200 else f"{row['row'][:200]} …"
         table.add_row(str(row["line"]), row["reason"], shown(row["detail"]), shown(text))
-    console.print(table)
+    console().print(table)
 
 
 @quarantine.command()
@@ -213,8 +222,8 @@ def retry(part: str, reason: str | None, as_json: bool) -> None:
     if as_json:
         print_json(dataclasses.asdict(landed))
         return
-    console.print(f"{landed.n_rows:,} rows landed as {landed.key}; `recsys ingest` looks at them again")
+    console().print(f"{landed.n_rows:,} rows landed as {landed.key}; `recsys ingest` looks at them again")
     if landed.n_lost:
-        console.print(
+        console().print(
             f"{landed.n_lost:,} rows could not be read at all: mend them in their source", style="yellow"
         )

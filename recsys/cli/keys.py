@@ -29,17 +29,17 @@ def make(folder: Path) -> None:
     from recsys.publishing.signing import SIGNING_KEY, VERIFY_KEY, make_pair
 
     private, public = make_pair(folder)
-    console.print(
+    console().print(
         f"where releases are published: export {SIGNING_KEY}={private.resolve()}",
         markup=False,
         soft_wrap=True,
     )
-    console.print(
+    console().print(
         f"where they are read, and there: export {VERIFY_KEY}={public.resolve()}",
         markup=False,
         soft_wrap=True,
     )
-    console.print("keep signing.pem secret, out of git and out of the store; readers never need it")
+    console().print("keep signing.pem secret, out of git and out of the store; readers never need it")
 
 
 @keys.command()
@@ -62,6 +62,6 @@ def sign(releases: tuple[str, ...], store_url: str | None) -> None:
     where = ReleaseStore(store(store_url))
     for release in releases:
         where.sign(release, key)
-        console.print(
+        console().print(
             f"release {release} is signed by key {key_id(key.public_key())}", highlight=False, markup=False
         )

@@ -9,18 +9,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
 from recsys.artifacts import Artifacts
 from recsys.cli.context import console, print_json, registry_address, settings, store, workspace
 from recsys.cli.release import json_option, who_option
 from recsys.errors import GateClosed
-from recsys.settings import Settings
 
 if TYPE_CHECKING:
     from recsys.encoders.reference import EncoderReference
     from recsys.registry.promote import Changed
+    from recsys.settings import Settings
 
 GATE_CLOSED = 99
 MAX_WHY = 2000
@@ -60,10 +58,12 @@ def fetch_champion(published: bool, verdict: bool, again: bool, as_json: bool) -
     if again and (published or verdict):
         raise click.UsageError("--again makes an encoder that nobody has judged or published yet")
     if published and (reference := _published_encoder()):
-        console.print(f"the encoder of the newest release: {reference.hash[:10]}", highlight=False)
+        console().print(f"the encoder of the newest release: {reference.hash[:10]}", highlight=False)
         if as_json:
             print_json(reference.model_dump(mode="json"))
         return
+    from rich.markup import escape
+
     from recsys.registry.fetch import fetch_champion as fetch
     from recsys.registry.fetch import fetch_verdict
     from recsys.registry.first_light import Pretrained
@@ -75,11 +75,11 @@ def fetch_champion(published: bool, verdict: bool, again: bool, as_json: bool) -
     )
     fetched = fetch(os.environ.get("MLFLOW_TRACKING_URI"), at, pretrained, again=again)
     if fetched.warning:
-        console.print(f"[bold yellow]warning:[/] {escape(fetched.warning)}", highlight=False)
-    console.print(f"champion: {fetched.how}", highlight=False, markup=False)
+        console().print(f"[bold yellow]warning:[/] {escape(fetched.warning)}", highlight=False)
+    console().print(f"champion: {fetched.how}", highlight=False, markup=False)
     if verdict and (uri := os.environ.get("MLFLOW_TRACKING_URI")):
         found = fetch_verdict(uri, at)
-        console.print("with the gate's verdict" if found else "the gate never judged it", highlight=False)
+        console().print("with the gate's verdict" if found else "the gate never judged it", highlight=False)
     if as_json:
         print_json(fetched.reference.model_dump(mode="json"))
 
@@ -125,12 +125,12 @@ def promote(force: bool, why: str | None, dry_run: bool, who: str, as_json: bool
     try:
         if dry_run:
             found = check_gate(registry_address(), workspace())
-            console.print(f"the gate is open for version {found.version} of {found.model}", highlight=False)
+            console().print(f"the gate is open for version {found.version} of {found.model}", highlight=False)
             return
         changed = move_alias(registry_address(), workspace(), who, why if force else None)
     except GateClosed as closed:
-        console.print("the gate is closed, the champion stays:", style="yellow")
-        console.print(str(closed), highlight=False, markup=False, soft_wrap=True)
+        console().print("the gate is closed, the champion stays:", style="yellow")
+        console().print(str(closed), highlight=False, markup=False, soft_wrap=True)
         raise SystemExit(GATE_CLOSED) from closed
     _show(changed, "champion", as_json)
 
@@ -149,13 +149,16 @@ def ledger(as_json: bool) -> None:
     if as_json:
         print_json([asdict(one) for one in found])
         return
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table("", "when (UTC)", "alias", "from", "to", "encoder", "how", "who", "why")
     for one in found:
         how = one.how if one.state == "done" else f"{one.how}, {one.state}"
         when, encoder = f"{one.at:%Y-%m-%d %H:%M:%S}", (one.encoder_hash or "")[:10]
         moved = (one.previous or "–", one.version or "–")
         table.add_row(str(one.n), when, one.alias, *moved, encoder, how, escape(one.who), escape(one.why))
-    console.print(table if found else "no alias has ever been set")
+    console().print(table if found else "no alias has ever been set")
 
 
 def _published_encoder() -> EncoderReference | None:
@@ -168,7 +171,7 @@ def _show(changed: Changed, alias: str, as_json: bool) -> None:
     version, entry = changed.version, changed.entry
     how = f"is now {alias} ({entry.how})" if entry else f"is {alias} already, nothing to do"
     words = f"version {version.version} of {version.model}, encoder {version.hash[:10]}, {how}"
-    console.print(words, highlight=False, markup=False)
+    console().print(words, highlight=False, markup=False)
     if as_json:
         said = {
             "model": version.model,

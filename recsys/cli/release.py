@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
 from recsys.artifacts import Artifacts
 from recsys.cli.context import console, print_json, settings, store, workspace
@@ -70,12 +68,12 @@ def publish(new_encoder: bool, skip_code: bool, who: str, store_url: str | None,
 
     at = workspace()
     try:
-        with console.status("publishing"):
+        with console().status("publishing"):
             done = publish_now(store(store_url), at, publisher_of(at, who, new_encoder, skip_code))
     except OtherEncoder as error:
         if not skip_code:
             raise
-        console.print(str(error), highlight=False, markup=False)
+        console().print(str(error), highlight=False, markup=False)
         raise SystemExit(SKIPPED) from error
     show_published(at, done, as_json)
 
@@ -107,7 +105,7 @@ def show_published(at: Artifacts, done: Published, as_json: bool) -> None:
         "unchanged": "holds this content already, nothing to do",
     }
     rebased = " (joined with what somebody else published)" if done.rebased else ""
-    console.print(f"release [bold]{done.release}[/] {words[done.outcome]}{rebased}", highlight=False)
+    console().print(f"release [bold]{done.release}[/] {words[done.outcome]}{rebased}", highlight=False)
     _record(
         at, done
     )  # also when nothing was to be done: an earlier run may have been killed before it got here
@@ -153,7 +151,7 @@ def resume(why: str, who: str, store_url: str | None, as_json: bool) -> None:
     from recsys.publishing.pointing import resume as end_hold
 
     if why:
-        console.print(f"resumed by {who}: {why}", highlight=False, markup=False)
+        console().print(f"resumed by {who}: {why}", highlight=False, markup=False)
     _show_pointer(end_hold(store(store_url), who), as_json)
 
 
@@ -168,6 +166,8 @@ def releases(store_url: str | None, as_json: bool) -> None:
     if as_json:
         print_json([asdict(one) for one in found])
         return
+    from rich.table import Table
+
     table = Table("release", "", "parts", "item rows", "encoder", "written (UTC)")
     for one in found:
         marks = [("current", one.is_current), ("held", one.is_head and not one.is_current)]
@@ -175,10 +175,10 @@ def releases(store_url: str | None, as_json: bool) -> None:
         written = f"{one.written_at:%Y-%m-%d %H:%M:%S}"
         said = ", ".join(word for word, true in marks if true)
         table.add_row(one.release, said, str(one.n_parts), str(one.n_items), one.encoder[:10], written)
-    console.print(table)
+    console().print(table)
     for one in found:
         if one.fault:
-            console.print(one.fault, highlight=False, markup=False)
+            console().print(one.fault, highlight=False, markup=False)
 
 
 @click.command()
@@ -192,7 +192,9 @@ def collect(store_url: str | None, as_json: bool) -> None:
     from recsys.publishing.collect import collect as collect_now
 
     done = collect_now(store(store_url), settings().collect)
-    console.print(f"deleted {len(done.releases)} releases and {done.n_objects} files, {done.n_bytes:,} bytes")
+    console().print(
+        f"deleted {len(done.releases)} releases and {done.n_objects} files, {done.n_bytes:,} bytes"
+    )
     if as_json:
         print_json(asdict(done))
 
@@ -209,13 +211,13 @@ def compact(force: bool, as_json: bool) -> None:
     from recsys.catalogue.tracking import track
 
     at, chosen = workspace(), settings()
-    with console.status("merging parts"):
+    with console().status("merging parts"):
         merged = _merge(at, 1 if force else chosen.compact.max_parts)
     track(at)
     for part in merged:
-        console.print(f"{part.kind}: {len(part.arrival.merges)} parts became {part.id}", highlight=False)
+        console().print(f"{part.kind}: {len(part.arrival.merges)} parts became {part.id}", highlight=False)
     if not merged:
-        console.print("nothing to merge")
+        console().print("nothing to merge")
     if as_json:
         print_json(
             [{"part": part.id, "kind": part.kind, "merges": list(part.arrival.merges)} for part in merged]
@@ -239,7 +241,7 @@ def restore(release: str, folder: Path | None, store_url: str | None) -> None:
     from recsys.publishing.restore import restore as restore_now
 
     target = restore_now(store(store_url), release, workspace(), folder)
-    console.print(f"data and features of release {release} are in {target}", highlight=False)
+    console().print(f"data and features of release {release} are in {target}", highlight=False)
 
 
 def _merge(at: Artifacts, max_parts: int) -> list[Part]:
@@ -269,6 +271,8 @@ def _record(at: Artifacts, done: Published) -> None:
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         return
+    from rich.markup import escape
+
     from recsys.registry.mlflow import record_release
     from recsys.registry.record import record_of
 
@@ -281,7 +285,7 @@ def _record(at: Artifacts, done: Published) -> None:
     try:
         record_release(uri, done.release, record_of(at, metrics))
     except RegistryError as error:
-        console.print(
+        console().print(
             f"[bold yellow]warning:[/] the release stands, but MLflow has no run for it: {escape(str(error))}"
         )
 
@@ -292,6 +296,6 @@ def _is_number(value: object) -> bool:
 
 def _show_pointer(current: Current, as_json: bool) -> None:
     hold = f"; on hold: {current.hold.why} ({current.hold.who})" if current.hold else "; no hold"
-    console.print(f"readers get release {current.release}{hold}", highlight=False, markup=False)
+    console().print(f"readers get release {current.release}{hold}", highlight=False, markup=False)
     if as_json:
         print_json(current.model_dump(mode="json"))

@@ -40,4 +40,4 @@ def plan(roles: tuple[str, ...], as_json: bool) -> None:
         print_json([asdict(one) for one in plans])
     else:
         for one in plans:
-            console.print(one.sentence(), highlight=False, soft_wrap=True)
+            console().print(one.sentence(), highlight=False, soft_wrap=True)

@@ -8,8 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from recsys.artifacts import Artifacts
 from recsys.cli.context import console, landing, print_json, printable, shown, store, workspace
@@ -144,6 +142,9 @@ def _or_error(ask: Any) -> Any:  # noqa: ANN401  whatever `ask` answers
 
 
 def _show(found: dict[str, Any]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
     rows = {
         "landed": _pending_words(found["pending"]),
         "skipped": "\n".join(f"{printable(one['file'])} {one['why']}" for one in found["skipped"])
@@ -157,7 +158,7 @@ def _show(found: dict[str, Any]) -> None:
     table = Table(show_header=False, title=shown(found["workspace"]))
     for name, words in rows.items():
         table.add_row(name, Text(printable(words, keep="\n"), overflow="fold"))
-    console.print(table)
+    console().print(table)
 
 
 def _pending_words(pending: Any) -> str:  # noqa: ANN401

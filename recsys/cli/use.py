@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
 from recsys.cli.context import console, print_json, required, shown
 
@@ -83,10 +82,12 @@ def trace(item: str, release: str | None, store_url: str | None, as_json: bool) 
     if as_json:
         print_json(found)
         return
+    from rich.table import Table
+
     table = Table(show_header=False)
     for name, value in found.items():
         table.add_row(name.replace("_", " "), "–" if value is None else shown(value))
-    console.print(table)
+    console().print(table)
 
 
 @click.command()
@@ -98,7 +99,7 @@ def export(out: Path, release: str | None, store_url: str | None, as_json: bool)
     """Write all item profiles for other programs: item_id, vector (list of float32), release."""
     opened = _open(store_url, release)
     n_rows = opened.export(out)
-    console.print(shown(f"{n_rows} profiles of release {opened.id} are in {out}"), soft_wrap=True)
+    console().print(shown(f"{n_rows} profiles of release {opened.id} are in {out}"), soft_wrap=True)
     if as_json:
         print_json({"release": opened.id, "rows": n_rows, "file": str(out)})
 
@@ -114,7 +115,9 @@ def _show(release: "Release", found: "list[Scored]", as_json: bool) -> None:
     if as_json:
         print_json({"release": release.id, "items": [asdict(one) for one in found]})
         return
+    from rich.table import Table
+
     table = Table("item", "score", title=f"release {release.id}")
     for one in found:
         table.add_row(shown(one.item_id), f"{one.score:.4f}")
-    console.print(table)
+    console().print(table)

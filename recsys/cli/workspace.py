@@ -63,7 +63,7 @@ def make(
         for section, keys in (CHALLENGER if train else {}).items():
             changes[section] = changes.get(section, {}) | keys
         made = make_workspace(workspace(), folder, changes)
-    console.print(f"workspace {made.root}", highlight=False, markup=False)
+    console().print(f"workspace {made.root}", highlight=False, markup=False)
 
 
 @workspace_.command()
@@ -79,7 +79,9 @@ def finish(keep: int, as_json: bool) -> None:
     from recsys.workspaces import finish_workspace
 
     removed = finish_workspace(workspace(), keep)
-    console.print(f"removed {len(removed)} workspaces: {', '.join(path.name for path in removed) or 'none'}")
+    console().print(
+        f"removed {len(removed)} workspaces: {', '.join(path.name for path in removed) or 'none'}"
+    )
     if as_json:
         print_json([str(path) for path in removed])
 

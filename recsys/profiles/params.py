@@ -1,10 +1,11 @@
 """What steers profiles. Values live in params.yaml."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from recsys.encoders.reference import EncoderReference
+if TYPE_CHECKING:
+    from recsys.encoders.reference import EncoderReference
 
 
 class ProfilesParams(BaseModel):
@@ -33,6 +34,6 @@ class UsersParams(BaseModel):
         """Every λ that is tried."""
         return tuple(self.ridge_lambda * factor for factor in self.lambda_factors)
 
-    def lambda_of(self, encoder: EncoderReference) -> float:
+    def lambda_of(self, encoder: "EncoderReference") -> float:
         """λ of the users in this encoder's space."""
         return self.ridge_lambda if encoder.ridge_lambda is None else encoder.ridge_lambda

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from recsys.artifacts import Artifacts
-from recsys.settings import Settings
+
+if TYPE_CHECKING:
+    from recsys.settings import Settings
 
 # name -> (module, keyword arguments of its run); modules are imported when run: torch-free until then
 STAGES: dict[str, tuple[str, dict[str, str]]] = {
@@ -22,7 +25,7 @@ STAGES: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-def stage(name: str) -> Callable[[Settings, Artifacts], None]:
+def stage(name: str) -> "Callable[[Settings, Artifacts], None]":
     """The function behind a stage's name; takes settings and the workspace's paths."""
     module, arguments = STAGES[name]
     run: Callable[[Settings, Artifacts], None] = partial(

@@ -4,7 +4,7 @@ import csv
 import re
 from collections.abc import Sequence
 
-from recsys.catalogue.schemas import folded
+from recsys.catalogue.folding import folded
 
 SEPARATORS = (",", ";", "\t", "|")
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
