@@ -134,7 +134,7 @@ def require_no_leaks(findings: Sequence[Finding]) -> None:
     if findings:
         words = "; ".join(f"{one.kind}: {one.n} {one.words} ({', '.join(one.examples)})" for one in findings)
         raise LeakFound(
-            words, remedy="make the split again (dvc repro --force split); see docs/architecture.md"
+            words, remedy="make the split again (dvc repro --force split); see docs/evaluation.md"
         )
 
 
