@@ -24,8 +24,7 @@ from bench.quality import commit
 from recsys.baselines.als_map import als_factors
 from recsys.baselines.ease_prior import LAMBDAS, LIFTS, MAX_ITEMS
 from recsys.baselines.learners import RECALLERS
-from recsys.baselines.rbf_ridge import most_met
-from recsys.dataset.dataset import Known
+from recsys.dataset.dataset import Dataset
 from recsys.dataset.histories import padded
 from recsys.ranking.ease import ease_weights
 from recsys.ranking.learning import learn_item_weights
@@ -74,7 +73,7 @@ def lifted_ridge(setup: Setup) -> Answer:
 
     def tried(one: Practice) -> Iterator[tuple[float, float]]:
         scores_UC = RECALLERS["ridge"](one.known).scores(one.users, one.candidates)
-        is_cold_C = one.known.n_met_I[one.candidates] == 0
+        is_cold_C = one.known.interactions.n_users_I[one.candidates] == 0
         for lift in LIFTS:
             yield lift, one.ndcg(scores_UC * np.where(is_cold_C, lift, 1.0))
 
@@ -92,7 +91,7 @@ def firstlight(setup: Setup) -> Answer:
     if setup.learned is not None and settings is not None:
         head = setup.learned
         ridge_lambda, width = recipe.lambda_of(head), head.lexical_width
-        weights = learn_item_weights(setup.shop, setup.head.vectors_ID, ridge_lambda, width, settings)
+        weights = learn_item_weights(setup.dataset, setup.head.vectors_ID, ridge_lambda, width, settings)
     chosen = {"λ of the weights": recipe.ease_lambda, "power": recipe.popularity_power, "lift": recipe.lift}
     return scores_of(setup, learn_served(setup.head, setup.task.item_ids, weights)), chosen
 
@@ -120,10 +119,10 @@ def ease(setup: Setup) -> Answer:
     return ease_scores(setup.bare, setup.users, found), {"λ": found}
 
 
-def ease_scores(known: Known, users: NDArray[np.int64], ease_lambda: float) -> NDArray[np.float32]:
+def ease_scores(known: Dataset, users: NDArray[np.int64], ease_lambda: float) -> NDArray[np.float32]:
     """scores_UI over the warm items that were met most; NEVER for the others."""
-    items = most_met(known, MAX_ITEMS)
-    histories_US = known.histories_UI[:, items]
+    items = known.interactions.most_used(MAX_ITEMS)
+    histories_US = known.interactions.matrix_UI[:, items]
     gram_SS = (histories_US.T @ histories_US).toarray()
     weights_SS = ease_weights(gram_SS, np.zeros_like(gram_SS), ease_lambda)
     scores_UI = np.full((len(users), len(known.texts)), NEVER)
@@ -217,7 +216,7 @@ def scores_of(setup: Setup, model: Recaller) -> NDArray[np.float32]:
 def judged(setup: Setup, scores_UI: NDArray[np.float32], model: str) -> dict[str, NDArray[np.float64]]:
     """`<list>/<metric>` of every user; no item that a user has met is listed."""
     lists = {"cold": setup.task.cold, "warm": setup.warm, "mixed": np.union1d(setup.task.cold, setup.warm)}
-    met_UI = setup.task.histories_UI[setup.users].toarray() > 0
+    met_UI = setup.task.interactions.matrix_UI[setup.users].toarray() > 0
     found = {}
     for name, candidates in lists.items():
         if model in ONLY_WARM and name != "warm":

@@ -16,8 +16,9 @@ from scipy.sparse import csr_array
 from bench.figures import ROOT, SHARED_DATA
 from bench.protocols import PROTOCOLS
 from bench.rivals.encoded import frozen_vectors
-from recsys.dataset.dataset import Known, Shop
-from recsys.dataset.histories import only_pairs
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.histories import sample
+from recsys.dataset.interactions import Interactions, make_interactions
 from recsys.encoders.head import KernelHead
 from recsys.evaluation.cold_start import Task, make_task
 from recsys.heads.budget import within
@@ -59,29 +60,26 @@ class Setup:
     @cached_property
     def users(self) -> NDArray[np.int64]:
         """Those with a history and something asked for on both sides, or a sample of them."""
-        n_U = np.diff(self.task.histories_UI.indptr)
+        n_U = self.task.interactions.n_items_U
         asked = [self.wanted_UI[:, rows].sum(axis=1) > 0 for rows in (self.warm, self.task.cold)]
-        users = np.flatnonzero((n_U > 0) & asked[0] & asked[1])
-        if len(users) > MAX_USERS:
-            users = np.sort(np.random.default_rng(SEED).choice(users, MAX_USERS, replace=False))
-        return users
+        return sample(np.flatnonzero((n_U > 0) & asked[0] & asked[1]), MAX_USERS, SEED)
 
     @cached_property
-    def bare(self) -> Known:
-        """Over the frozen encoder."""
-        vectors_ID, task = frozen_vectors(ROOT, self.task.texts), self.task
-        tags, seed = ((),) * len(task.texts), self.settings.split.seed
-        return Known(vectors_ID, task.texts, tags, task.histories_UI, self._alone.ridge_lambda, seed)
+    def bare(self) -> Dataset:
+        """Over the frozen encoder, with the λ that validation chose for it."""
+        return replace(self.dataset, ridge_lambda=self._alone.ridge_lambda, seed=self.settings.split.seed)
 
     @cached_property
-    def head(self) -> Known:
+    def head(self) -> Dataset:
         """Over the head that ships; where validation wants none, over the frozen encoder."""
         return self._over_head("head", self.bare)
 
     @cached_property
     def learned(self) -> KernelHead | None:
         """The head itself, which item weights are learned beside; None where validation wants none."""
-        return None if self.recipe.lexical_share is None else learn_head(self.shop, self.recipe, self.fusion)
+        return (
+            None if self.recipe.lexical_share is None else learn_head(self.dataset, self.recipe, self.fusion)
+        )
 
     @cached_property
     def bare_practices(self) -> tuple[Practice, ...]:
@@ -107,7 +105,7 @@ class Setup:
         return self._written(
             "recipe_with_weights",
             lambda: choose_item_weights(
-                self.shop,
+                self.dataset,
                 self._folds[0],
                 self.recipe,
                 self.fusion,
@@ -124,7 +122,7 @@ class Setup:
     def _chosen(self, name: str, width: int) -> Recipe:
         params, lambdas = self.fusion.model_copy(update={"width": width}), self.settings.users.lambdas
         return self._written(
-            name, lambda: choose_recipe(self.shop, self._folds, params, lambdas, K, MAX_USERS)
+            name, lambda: choose_recipe(self.dataset, self._folds, params, lambdas, K, MAX_USERS)
         )
 
     @cached_property
@@ -137,21 +135,21 @@ class Setup:
         task = self.task
         return within(BUDGET_S, len(task.warm), len(task.users), len(self._folds), self.settings.fusion)
 
-    @property
-    def shop(self) -> Shop:
+    @cached_property
+    def dataset(self) -> Dataset:
         """Over the frozen encoder."""
-        return self._shop_of(self.task.histories_UI)
+        vectors_ID, users = frozen_vectors(ROOT, self.task.texts), self.settings.users
+        return Dataset(
+            self.task.interactions, self.task.texts, vectors_ID, users.ridge_lambda, self.settings.fusion.seed
+        )
 
-    def _shop_of(self, histories_UI: csr_array) -> Shop:
-        return Shop(self.task.item_ids, self.task.texts, frozen_vectors(ROOT, self.task.texts), histories_UI)
-
-    def _over_head(self, name: str, bare: Known) -> Known:
+    def _over_head(self, name: str, bare: Dataset) -> Dataset:
         """The same as a head sees it that was learned from these interactions; kept below HOME."""
         path = HOME / self.name / f"{name}.npz"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_suffix(".tmp.npz")
-            np.savez(temporary, **self._profiles(bare.histories_UI))
+            np.savez(temporary, **self._profiles(bare.interactions))
             temporary.replace(path)
         with np.load(path) as kept:
             return replace(
@@ -161,12 +159,12 @@ class Setup:
                 lexical_width=int(kept["lexical_width"]),
             )
 
-    def _profiles(self, histories_UI: csr_array) -> dict[str, Any]:
-        shop, recipe = self._shop_of(histories_UI), self.recipe
+    def _profiles(self, interactions: Interactions) -> dict[str, Any]:
+        dataset, recipe = replace(self.dataset, interactions=interactions), self.recipe
         if recipe.lexical_share is None:
-            return {"vectors_ID": shop.vectors_IL, "ridge_lambda": recipe.ridge_lambda, "lexical_width": 0}
-        head = learn_head(shop, recipe, self.fusion)
-        vectors_ID = head.profiles(shop.texts, shop.vectors_IL)
+            return {"vectors_ID": dataset.vectors_ID, "ridge_lambda": recipe.ridge_lambda, "lexical_width": 0}
+        head = learn_head(dataset, recipe, self.fusion)
+        vectors_ID = head.profiles(dataset.texts, dataset.vectors_ID)
         users = {"ridge_lambda": recipe.lambda_of(head), "lexical_width": head.lexical_width}
         return {"vectors_ID": vectors_ID, **users}
 
@@ -185,20 +183,19 @@ def make_setup(name: str) -> Setup:
     settings = Settings.load(ROOT / "params.yaml")
     items, interactions, cold = next(one for one in PROTOCOLS if one.name == name).files()
     whole = make_task(items, interactions, cold.to_pylist(), settings.features)
-    held = np.random.default_rng(SEED).random(whole.histories_UI.nnz) < WARM_SHARE
-    task = replace(whole, histories_UI=only_pairs(whole.histories_UI, ~held))
-    asked = only_pairs(whole.histories_UI, held) + _cold_pairs(name, interactions, whole)
+    known = whole.interactions
+    held = np.random.default_rng(SEED).random(known.matrix_UI.nnz) < WARM_SHARE
+    task = replace(whole, interactions=known.only_pairs(~held))
+    asked = known.only_pairs(held).matrix_UI + _cold_pairs(name, interactions, whole)
     return Setup(name, settings, task, csr_array(asked))
 
 
 def _cold_pairs(name: str, interactions: pa.Table, task: Task) -> csr_array:
-    """1 where somebody met a cold item."""
+    """1 where somebody interacted with a cold item."""
     if name == "citeulike_H":  # its interactions hold none
         interactions = pq.read_table(SHARED_DATA / "citeulike-a" / "split_heater_cold_test.parquet")
-    user_P, item_P = (
-        pc.fill_null(pc.index_in(interactions[column], value_set=pa.array(ids, pa.string())), -1).to_numpy()
-        for column, ids in (("user_id", task.users), ("item_id", task.item_ids))
+    is_cold_R = pc.is_in(
+        interactions["item_id"], value_set=pa.array(np.array(task.item_ids, object)[task.cold])
     )
-    kept = (user_P >= 0) & np.isin(item_P, task.cold)
-    pairs = np.unique(np.stack([user_P[kept], item_P[kept]]), axis=1)
-    return csr_array((np.ones(pairs.shape[1]), (pairs[0], pairs[1])), shape=task.histories_UI.shape)
+    cold = interactions.filter(is_cold_R)
+    return make_interactions(cold["user_id"], cold["item_id"], task.users, task.item_ids).matrix_UI

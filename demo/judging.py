@@ -5,16 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from demo.data import Film, Rating
 from recsys import Release
 from recsys.artifacts import Artifacts
 from recsys.baselines.learners import RECALLERS
 from recsys.catalogue.pseudonyms import Pseudonyms
-from recsys.dataset.dataset import Known
+from recsys.dataset.dataset import Dataset
 from recsys.dataset.histories import PAD
+from recsys.dataset.interactions import make_interactions
 from recsys.features.text import feature_files
 from recsys.profiles.users import history_files, load_histories
 from recsys.ranking.metrics import recall_at_k
@@ -66,10 +65,10 @@ def judge_cold(
     Returns:
         Recall at `evaluate.k` of the champion and of each floor.
     """
-    known, users, ids = _known(release, at, settings)
-    row_of_item = {item: row for row, item in enumerate(ids)}
+    known = _known(release, at, settings)
+    row_of_item = {item: row for row, item in enumerate(known.item_ids)}
     candidates = np.array(sorted(row_of_item[film.item_id] for film in films), np.int64)
-    row_of_user = {user: row for row, user in enumerate(users)}
+    row_of_user = {user: row for row, user in enumerate(known.interactions.users)}
     wanted: dict[int, list[int]] = {}
     for rating in withheld:
         row = row_of_user.get(pseudonyms.of(rating.user_id))
@@ -87,32 +86,22 @@ def judge_cold(
     return Judged(k, len(asked), len(candidates), found)
 
 
-def _known(release: Release, at: Artifacts, settings: Settings) -> tuple[Known, list[str], tuple[str, ...]]:
-    """What the release holds and was made of, and the users and items that its rows stand for."""
+def _known(release: Release, at: Artifacts, settings: Settings) -> Dataset:
+    """What the release holds and was made of."""
     ids = release.items
     features = pa.concat_tables([pq.read_table(file.path) for file in feature_files(at.features)])
     columns = (features[name].to_pylist() for name in ("item_id", "text", "tags"))
     newest = {item: (text, tuple(tags or ())) for item, text, tags in zip(*columns, strict=True)}
     histories = load_histories([file.path for file in history_files(at.users / "histories")])
-    known = Known(
+    known = Dataset(
         vectors_ID=np.stack([release.profile(item) for item in ids]),
         texts=tuple(newest[item][0] for item in ids),
         tags=tuple(newest[item][1] for item in ids),
-        histories_UI=_matrix([histories.items_of(user) for user in histories.users], ids),
+        interactions=make_interactions(
+            histories.pairs["user"], histories.pairs["item_id"], histories.users, ids
+        ),
         ridge_lambda=release.ridge_lambda,
         seed=settings.evaluate.seed,
         lexical_width=release.manifest.encoder.lexical_width,
     )
-    return known, histories.users, ids
-
-
-def _matrix(histories: list[tuple[str, ...]], ids: tuple[str, ...]) -> csr_array:
-    row_of_item = {item: row for row, item in enumerate(ids)}
-    pairs: list[NDArray[np.int64]] = [
-        np.array([(user, row_of_item[item]) for item in items if item in row_of_item], np.int64).reshape(
-            -1, 2
-        )
-        for user, items in enumerate(histories)
-    ]
-    users, items = np.concatenate(pairs).T
-    return csr_array((np.ones(len(users)), (users, items)), shape=(len(histories), len(ids)))
+    return known

@@ -96,8 +96,10 @@ def hold_out(task: Task, seed: int, max_users: int = MAX_USERS) -> Validation:
     """
     warm = task.warm
     held = np.array([hash_share(seed, task.item_ids[row]) < SHARE for row in warm], bool)
-    met_UA = task.histories_UI[:, warm[held]]
-    users = np.flatnonzero((task.histories_UI[:, warm[~held]].sum(axis=1) > 0) & (met_UA.sum(axis=1) > 0))
+    met_UA = task.interactions.matrix_UI[:, warm[held]]
+    users = np.flatnonzero(
+        (task.interactions.matrix_UI[:, warm[~held]].sum(axis=1) > 0) & (met_UA.sum(axis=1) > 0)
+    )
     if len(users) == 0:
         raise ValueError("too little is warm to hold anything out")
     if len(users) > max_users:
@@ -189,7 +191,7 @@ def choose_ridge(task: Task, vectors_ID: NDArray[np.float32], seed: int) -> Choi
     """
     validation = hold_out(task, seed, MAX_RIDGE_USERS)
     known_WD, asked_CD = vectors_ID[validation.known], vectors_ID[validation.asked]
-    b_UD = task.histories_UI[:, validation.known] @ known_WD.astype(np.float64)
+    b_UD = task.interactions.matrix_UI[:, validation.known] @ known_WD.astype(np.float64)
     gram = gram_of(known_WD)
     tried = []
     for ridge_lambda in RIDGE_LAMBDAS:
@@ -210,8 +212,8 @@ def ridge_scores(task: Task, vectors_ID: NDArray[np.float32], ridge_lambda: floa
     Returns:
         Scores of the cold items.
     """
-    b_UD = task.histories_UI @ vectors_ID.astype(np.float64)
-    n_U = np.diff(task.histories_UI.indptr)
+    b_UD = task.interactions.matrix_UI @ vectors_ID.astype(np.float64)
+    n_U = np.diff(task.interactions.matrix_UI.indptr)
     b_UD[n_U == 0] = (b_UD[n_U > 0] / n_U[n_U > 0, None]).mean(axis=0)
     weights_UD = Ridge(gram_of(vectors_ID[task.warm]), ridge_lambda).weights(b_UD)
     return weights_UD @ vectors_ID[task.cold].T

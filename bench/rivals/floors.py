@@ -45,7 +45,7 @@ def tfidf_centroid(items: pa.Table, interactions: pa.Table, cold: pa.Array, top:
 
 def encoder_centroid(task: Task, vectors_ID: NDArray[np.float32]) -> NDArray[np.floating]:
     """Scores [U, C]: cosine-like product with the sum of what the user met."""
-    scores_UC: NDArray[np.floating] = (task.histories_UI @ vectors_ID) @ vectors_ID[task.cold].T
+    scores_UC: NDArray[np.floating] = (task.interactions.matrix_UI @ vectors_ID) @ vectors_ID[task.cold].T
     return scores_UC
 
 
@@ -91,10 +91,9 @@ def plain_blend(task: Task, vectors_ID: NDArray[np.float32]) -> tuple[NDArray[np
     """
     from bench.rivals.choosing import choose_ridge
     from bench.rivals.methods import VALIDATION_SEED
-    from recsys.dataset.dataset import Known
+    from recsys.dataset.dataset import Dataset
     from recsys.ranking.plain_blend import plain_blend as learn
 
     ridge_lambda = choose_ridge(task, vectors_ID, VALIDATION_SEED).settings["ridge_lambda"]
-    tags = ((),) * len(task.texts)
-    known = Known(vectors_ID, task.texts, tags, task.histories_UI, ridge_lambda, VALIDATION_SEED)
+    known = Dataset(task.interactions, task.texts, vectors_ID, ridge_lambda, VALIDATION_SEED)
     return learn(known).scores(np.arange(len(task.users)), task.cold), ridge_lambda

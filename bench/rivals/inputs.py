@@ -62,7 +62,7 @@ def make_inputs(
     Returns:
         The inputs.
     """
-    met_UW = csr_array(task.histories_UI[:, known])
+    met_UW = csr_array(task.interactions.matrix_UI[:, known])
     content_WP, asked_CP = _content(task.texts, vectors_ID, known, asked, seed)
     users_UF, items_WF = _factors(met_UW, seed)
     return Inputs(met_UW, content_WP, asked_CP, users_UF, items_WF)

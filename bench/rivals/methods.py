@@ -106,7 +106,7 @@ def score(
 
 def training_set_of(task: Task) -> str:
     """Names what is learned from: two protocols that share it share choices, factors and nets."""
-    met = task.histories_UI.tocoo()
+    met = task.interactions.matrix_UI.tocoo()
     told = json.dumps([task.item_ids, task.texts, task.users]).encode()
     return _short(told + np.stack([met.coords[0], met.coords[1]]).astype(np.int64).tobytes())
 
@@ -118,7 +118,7 @@ def _inputs(
         made = make_inputs(task, vectors_ID, task.warm, asked, seed)
         return {part: getattr(made, part) for part in ("content_WP", "asked_CP", "users_UF", "items_WF")}
 
-    return Inputs(csr_array(task.histories_UI[:, task.warm]), **shelf.part(name, make))
+    return Inputs(csr_array(task.interactions.matrix_UI[:, task.warm]), **shelf.part(name, make))
 
 
 def _chosen(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recsys.baselines.popular import ByItem
-from recsys.dataset.dataset import Known
+from recsys.dataset.dataset import Dataset
 from recsys.validation.practice import Practice, choose, practices
 
 # Shape suffixes: U users, I items, W warm items, C candidates, D width of the encoder, F factors.
@@ -61,7 +61,7 @@ class Factors:
     """Zeros for items that nobody met."""
 
 
-def als_map(known: Known, asked: Sequence[Practice] | None = None) -> AlsMap | ByItem:
+def als_map(known: Dataset, asked: Sequence[Practice] | None = None) -> AlsMap | ByItem:
     """Learned from warm items; ridge of the map, κ and lift are chosen on practice, where there is one."""
     if not len(known.warm):
         return ByItem(np.zeros(len(known.texts), np.float32), known.warm)
@@ -73,7 +73,7 @@ def als_map(known: Known, asked: Sequence[Practice] | None = None) -> AlsMap | B
     return replace(model, chosen={"λ of the map": map_lambda, "κ": kappa, "lift": lift})
 
 
-def als_factors(known: Known) -> Factors:
+def als_factors(known: Dataset) -> Factors:
     """Factors of all users and items.
 
     Args:
@@ -86,7 +86,7 @@ def als_factors(known: Known) -> Factors:
     from threadpoolctl import threadpool_limits
 
     warm = known.warm
-    histories_UW = csr_matrix(known.histories_UI[:, warm], dtype=np.float32)
+    histories_UW = csr_matrix(known.interactions.matrix_UI[:, warm], dtype=np.float32)
     n_users, n_items = histories_UW.shape
     with warnings.catch_warnings(), threadpool_limits(1, "blas"):  # implicit has threads of its own
         warnings.simplefilter("ignore")
@@ -107,7 +107,7 @@ def als_factors(known: Known) -> Factors:
 def _tried(practice: Practice) -> Iterator[tuple[tuple[float, float, float], float]]:
     """Ridge of the map, κ and lift, with their marks."""
     factors = als_factors(practice.known)
-    is_cold_C = practice.known.n_met_I[practice.candidates] == 0
+    is_cold_C = practice.known.interactions.n_users_I[practice.candidates] == 0
     for map_lambda in MAP_LAMBDAS:
         mapped_IF = _mapped(practice.known, factors, map_lambda)
         for kappa in KAPPAS:
@@ -117,7 +117,7 @@ def _tried(practice: Practice) -> Iterator[tuple[tuple[float, float, float], flo
                 yield (map_lambda, kappa, lift), practice.ndcg(scores_UC * np.where(is_cold_C, lift, 1.0))
 
 
-def _mapped(known: Known, factors: Factors, map_lambda: float) -> NDArray[np.float32]:
+def _mapped(known: Dataset, factors: Factors, map_lambda: float) -> NDArray[np.float32]:
     """m(x) of every item."""
     warm = known.warm
     vectors_WD = known.vectors_ID[warm].astype(np.float64)
@@ -132,9 +132,9 @@ def _mapped(known: Known, factors: Factors, map_lambda: float) -> NDArray[np.flo
 
 
 def _joined(
-    known: Known, factors: Factors, mapped_IF: NDArray[np.float32], kappa: float, lift: float
+    known: Dataset, factors: Factors, mapped_IF: NDArray[np.float32], kappa: float, lift: float
 ) -> AlsMap:
-    n_met_I = known.n_met_I.astype(np.float64)
+    n_met_I = known.interactions.n_users_I.astype(np.float64)
     own_I = np.divide(n_met_I, n_met_I + kappa, out=np.zeros(len(n_met_I)), where=n_met_I > 0)
     mapped_I = np.where(n_met_I > 0, 1 - own_I, lift)
     own_I1, mapped_I1 = (one[:, None].astype(np.float32) for one in (own_I, mapped_I))

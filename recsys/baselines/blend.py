@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from recsys.baselines.ease_prior import MAX_PRACTICE_ITEMS, EaseSettings, choose_ease, learn_ease
 from recsys.baselines.popular import ByItem
-from recsys.dataset.dataset import Known
+from recsys.dataset.dataset import Dataset
 from recsys.ranking.dot import ridge_users
 from recsys.ranking.plain_blend import measured, warm_sample
 from recsys.ranking.scorer import Recaller
@@ -51,7 +51,7 @@ class Blend:
         return (1 - weight_C) * ridge_UC + weight_C * ease_UC
 
 
-def blend(known: Known, asked: Sequence[Practice] | None = None) -> Blend | ByItem:
+def blend(known: Dataset, asked: Sequence[Practice] | None = None) -> Blend | ByItem:
     """Settings of EASE and weights are chosen on practice; without one, half of each."""
     if not len(known.warm):
         return ByItem(np.zeros(len(known.texts), np.float32), known.warm)
@@ -104,8 +104,8 @@ def _chosen(heard: Sequence[_Heard]) -> NDArray[np.float32]:
     return weight_B
 
 
-def _buckets(known: Known) -> NDArray[np.int64]:
-    return np.asarray(np.searchsorted(np.array(FROM), known.n_met_I, side="right"), np.int64)
+def _buckets(known: Dataset) -> NDArray[np.int64]:
+    return np.asarray(np.searchsorted(np.array(FROM), known.interactions.n_users_I, side="right"), np.int64)
 
 
 def _constant() -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.dataset.dataset import Known
+from recsys.dataset.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,6 @@ class Chance:
         return drawn_UC
 
 
-def random_order(known: Known) -> Chance:
+def random_order(known: Dataset) -> Chance:
     """Nothing is learned."""
     return Chance(len(known.texts), known.seed)

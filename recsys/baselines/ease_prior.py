@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.baselines.popular import ByItem
-from recsys.baselines.rbf_ridge import most_met, rbf
-from recsys.dataset.dataset import Known
+from recsys.baselines.rbf_ridge import rbf
+from recsys.dataset.dataset import Dataset
 from recsys.ranking.ease import ease_weights, inverse, prior_scale
 from recsys.validation.practice import Practice, choose, practices
 
@@ -111,7 +111,7 @@ class EasePrior:
         return history_US
 
 
-def ease_prior(known: Known, asked: Sequence[Practice] | None = None) -> EasePrior | ByItem:
+def ease_prior(known: Dataset, asked: Sequence[Practice] | None = None) -> EasePrior | ByItem:
     """Learned from the warm items met most; kernel, λ and lift are chosen on practice, where there is one."""
     if not len(known.warm):
         return ByItem(np.zeros(len(known.texts), np.float32), known.warm)
@@ -130,7 +130,7 @@ def choose_ease(asked: Sequence[Practice]) -> EaseSettings:
     )
 
 
-def learn_ease(known: Known, settings: EaseSettings, max_items: int = MAX_ITEMS) -> EasePrior:
+def learn_ease(known: Dataset, settings: EaseSettings, max_items: int = MAX_ITEMS) -> EasePrior:
     """The model with given settings.
 
     Args:
@@ -141,7 +141,7 @@ def learn_ease(known: Known, settings: EaseSettings, max_items: int = MAX_ITEMS)
     Returns:
         The model.
     """
-    inside = most_met(known, max_items)
+    inside = known.interactions.most_used(max_items)
     place_I = np.full(len(known.texts), -1, np.int64)
     place_I[inside] = np.arange(len(inside))
     vectors_SD = known.vectors_ID[inside]
@@ -149,13 +149,13 @@ def learn_ease(known: Known, settings: EaseSettings, max_items: int = MAX_ITEMS)
     inverse_SS = inverse(rbf(exact_SD, exact_SD, settings.gamma), settings.kappa)
     prior_SS = inverse_SS / -np.diag(inverse_SS)
     np.fill_diagonal(prior_SS, 0)
-    history_US = csr_array(known.histories_UI[:, inside], dtype=np.float64)
+    history_US = csr_array(known.interactions.matrix_UI[:, inside], dtype=np.float64)
     gram_SS = (history_US.T @ history_US).toarray()
     scale = prior_scale(gram_SS, prior_SS)
     return EasePrior(
         settings,
         known.vectors_ID,
-        known.histories_UI,
+        known.interactions.matrix_UI,
         place_I,
         vectors_SD,
         ease_weights(gram_SS, prior_SS * scale, settings.ease_lambda).astype(np.float32),

@@ -13,13 +13,13 @@ from recsys.baselines.popular import popular
 from recsys.baselines.rbf_ridge import rbf_ridge
 from recsys.baselines.same_category import same_category
 from recsys.baselines.two_tower import two_tower
-from recsys.dataset.dataset import Known
+from recsys.dataset.dataset import Dataset
 from recsys.ranking.centroid import encoder_centroid, tfidf_centroid
 from recsys.ranking.dot import ridge_users
 from recsys.ranking.plain_blend import plain_blend
 from recsys.ranking.scorer import Recaller
 
-RECALLERS: dict[str, Callable[[Known], Recaller]] = {
+RECALLERS: dict[str, Callable[[Dataset], Recaller]] = {
     "random": random_order,
     "popular": popular,
     "same_category": same_category,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.dataset.dataset import Known
+from recsys.dataset.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,6 @@ class ByItem:
         return np.broadcast_to(self.score_I[candidates], (len(users), len(candidates)))
 
 
-def popular(known: Known) -> ByItem:
+def popular(known: Dataset) -> ByItem:
     """Score of an item = its interactions before the cut."""
-    return ByItem(known.n_met_I.astype(np.float32), known.warm)
+    return ByItem(known.interactions.n_users_I.astype(np.float32), known.warm)

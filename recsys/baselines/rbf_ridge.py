@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.baselines.popular import ByItem
-from recsys.dataset.dataset import Known
+from recsys.dataset.dataset import Dataset
 from recsys.profiles.users import Ridge
 from recsys.validation.practice import Practice, choose, practices
 
@@ -67,7 +67,7 @@ class RbfRidge:
         return self.ridge.weights(b_UF) @ self.features_IF[candidates].T
 
 
-def rbf_ridge(known: Known, asked: Sequence[Practice] | None = None) -> RbfRidge | ByItem:
+def rbf_ridge(known: Dataset, asked: Sequence[Practice] | None = None) -> RbfRidge | ByItem:
     """Landmarks and Gram matrix are those of warm items; γ and λ are chosen on practice.
 
     Without practice γ = DEFAULT_SHARPNESS and the λ of `known`; without a warm item nothing is known of anybody.
@@ -88,12 +88,6 @@ def rbf(left_ND: NDArray[Real], right_MD: NDArray[Real], gamma: float) -> NDArra
     return kernel_NM
 
 
-def most_met(known: Known, n: int) -> NDArray[np.int64]:
-    """Rows of the n warm items that were met most, ascending; of equals the smaller row."""
-    warm = known.warm
-    return np.sort(warm[np.argsort(-known.n_met_I[warm], kind="stable")][:n])
-
-
 def _tried(practice: Practice) -> Iterator[tuple[tuple[float, float], float]]:
     """γ and λ with their marks."""
     for gamma in SHARPNESSES:
@@ -103,8 +97,8 @@ def _tried(practice: Practice) -> Iterator[tuple[tuple[float, float], float]]:
             yield (gamma, one), practice.ndcg(tried.scores(practice.users, practice.candidates))
 
 
-def _learned(known: Known, gamma: float, ridge_lambda: float) -> RbfRidge:
-    landmarks_MD = known.vectors_ID[most_met(known, MAX_LANDMARKS)]
+def _learned(known: Dataset, gamma: float, ridge_lambda: float) -> RbfRidge:
+    landmarks_MD = known.vectors_ID[known.interactions.most_used(MAX_LANDMARKS)]
     exact_MD = landmarks_MD.astype(np.float64)
     values_M, vectors_MM = np.linalg.eigh(rbf(exact_MD, exact_MD, gamma))
     real = values_M > RANK_TOLERANCE * values_M[-1]
@@ -113,4 +107,4 @@ def _learned(known: Known, gamma: float, ridge_lambda: float) -> RbfRidge:
     warm_WF = features_IF[known.warm].astype(np.float64)
     ridge = Ridge(warm_WF.T @ warm_WF, ridge_lambda)
     chosen = {"γ": gamma, "λ": ridge_lambda}
-    return RbfRidge(ridge, features_IF, known.histories_UI.astype(np.float64), known.warm, chosen)
+    return RbfRidge(ridge, features_IF, known.interactions.matrix_UI.astype(np.float64), known.warm, chosen)

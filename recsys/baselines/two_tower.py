@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
 from recsys.baselines.popular import ByItem
-from recsys.dataset.dataset import Known
+from recsys.dataset.dataset import Dataset
 from recsys.validation.practice import Practice, choose, practices
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class TwoTower:
         return scores_UC
 
 
-def two_tower(known: Known, asked: Sequence[Practice] | None = None) -> TwoTower | ByItem:
+def two_tower(known: Dataset, asked: Sequence[Practice] | None = None) -> TwoTower | ByItem:
     """Learned from warm items; practice says for how many epochs, DEFAULT_EPOCHS where there is none."""
     if not len(known.warm):
         return ByItem(np.zeros(len(known.texts), np.float32), known.warm)
@@ -75,7 +75,7 @@ def two_tower(known: Known, asked: Sequence[Practice] | None = None) -> TwoTower
     return replace(model, chosen={"epochs": epochs})
 
 
-def train(known: Known) -> Iterator[TwoTower]:
+def train(known: Dataset) -> Iterator[TwoTower]:
     """Train without end.
 
     Args:
@@ -100,14 +100,14 @@ def _tried(practice: Practice) -> Iterator[tuple[int, float]]:
         yield epochs, practice.ndcg(model.scores(practice.users, practice.candidates))
 
 
-def _epochs(known: Known) -> Iterator[TwoTower]:
+def _epochs(known: Dataset) -> Iterator[TwoTower]:
     import torch
 
     rng = np.random.default_rng([known.seed, 2])
     warm = known.warm
     vectors_WD = torch.from_numpy(np.ascontiguousarray(known.vectors_ID[warm]))
-    histories_UW = csr_array(known.histories_UI[:, warm], dtype=np.float32)
-    chance_W = np.sqrt(known.n_met_I[warm])
+    histories_UW = csr_array(known.interactions.matrix_UI[:, warm], dtype=np.float32)
+    chance_W = np.sqrt(known.interactions.n_users_I[warm])
     chance_W = chance_W / chance_W.sum()
     log_q_W = torch.from_numpy(np.log(chance_W).astype(np.float32))
     towers = _first(vectors_WD, known.seed)
@@ -180,9 +180,9 @@ def _loss(
     return (torch.logaddexp(others_B, right_B) - right_B).mean()
 
 
-def _frozen(known: Known, towers: "list[Tensor]") -> TwoTower:
+def _frozen(known: Dataset, towers: "list[Tensor]") -> TwoTower:
     items_DF, hidden_FF, out_FF, _ = (one.detach().numpy().copy() for one in towers)
-    histories_UI = csr_array(known.histories_UI, dtype=np.float32)
+    histories_UI = csr_array(known.interactions.matrix_UI, dtype=np.float32)
     n_met_U = np.maximum(np.diff(histories_UI.indptr), 1)
     means_UI = csr_array(diags_array((1 / n_met_U).astype(np.float32)) @ histories_UI)
     return TwoTower(known.vectors_ID @ items_DF, hidden_FF, out_FF, means_UI, known.warm, {})

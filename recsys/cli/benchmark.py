@@ -84,7 +84,7 @@ def cold_start(
     and λ are chosen on items that are held out of training.
     Writes user_id (as given), item_id, rank (1 = best) for every user of --interactions.
     """
-    from recsys.dataset.dataset import Shop
+    from recsys.dataset.dataset import Dataset
     from recsys.encoders.pack import pack_encoder
     from recsys.evaluation.cold_start import make_task, rank_cold
     from recsys.evaluation.tables import read_ids, read_interactions, read_items
@@ -107,7 +107,7 @@ def cold_start(
     at = workspace()
     reference = pack_encoder(chosen.encoder.model_copy(update={"precision": "float32"}), at.encoders, ())
     vectors = encode_cached(reference, task.texts, chosen, at)
-    shop = Shop(task.item_ids, task.texts, vectors, task.histories_UI)
+    dataset = Dataset(task.interactions, task.texts, vectors, chosen.users.ridge_lambda, chosen.fusion.seed)
     fusion = chosen.fusion if seed is None else chosen.fusion.model_copy(update={"seed": seed})
     folds = task.folds(chosen.split.seed if seed is None else seed)
     fusion = within(budget * 60, len(task.warm), len(task.users), len(folds), fusion)
@@ -117,11 +117,17 @@ def cold_start(
     lexical_width = 0
     with console().status("") as status:
         recipe = choose_recipe(
-            shop, tuple(folds.values()), fusion, chosen.users.lambdas, K, MAX_VALIDATION_USERS, status.update
+            dataset,
+            tuple(folds.values()),
+            fusion,
+            chosen.users.lambdas,
+            K,
+            MAX_VALIDATION_USERS,
+            status.update,
         )
         if recipe.lexical_share is not None:
             status.update("learning the head from all warm items")
-            head = learn_head(shop, recipe, fusion)
+            head = learn_head(dataset, recipe, fusion)
             status.update("making profiles")
             vectors, lexical_width = head.profiles(task.texts, vectors), head.lexical_width
     ridge_lambda = recipe.ridge_lambda if recipe.lexical_share is None else recipe.lambda_of(head)

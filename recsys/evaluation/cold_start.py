@@ -8,17 +8,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from recsys.catalogue.parts import CATALOGUE_SCHEMA
-from recsys.dataset.histories import PAD
+from recsys.dataset.interactions import Interactions, make_interactions
 from recsys.errors import UnreadableFile
 from recsys.evaluation.words import joined, text_columns
 from recsys.features.params import FeaturesParams
 from recsys.features.text import item_texts
 from recsys.profiles.users import Ridge, gram_of
 from recsys.retrieval.exact import best_of
-from recsys.validation.folds import cold_folds, dates_of, first_times, times_of
+from recsys.validation.folds import cold_folds, dates_of, times_of
 
 # Shape suffixes: U users, I items, C cold items, D dimension.
 N_EXAMPLES = 3
@@ -29,23 +28,30 @@ N_EXAMPLES = 3
 class Task:
     """What may be learned from, and what is asked. Items are rows in the order of the items file."""
 
-    item_ids: tuple[str, ...]
+    interactions: Interactions
+    """With items that are not cold. Users are all of the log, sorted."""
     texts: tuple[str, ...]
     fields: tuple[str, ...]
     """Columns that became text, in order."""
-    users: tuple[str, ...]
-    """Everybody in the interactions, sorted."""
-    histories_UI: csr_array
-    """1 where a user met an item that is not cold."""
     cold: NDArray[np.int64]
     """Rows of the candidates, ascending."""
     times: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     """When items were new, by kind: their first interaction, or a column of dates; see `folds.cold_folds`."""
 
     @property
+    def item_ids(self) -> tuple[str, ...]:
+        """In the order of the items file."""
+        return self.interactions.item_ids
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """Sorted."""
+        return self.interactions.users
+
+    @property
     def warm(self) -> NDArray[np.int64]:
-        """Rows of items that somebody met, none of them cold."""
-        return np.flatnonzero(np.asarray(self.histories_UI.sum(axis=0)).ravel())
+        """Rows of items that somebody interacted with, none of them cold."""
+        return self.interactions.warm
 
     def folds(self, seed: int) -> dict[str, NDArray[np.int64]]:
         """Cold starts of the task's own, to choose by; see `folds.cold_folds`."""
@@ -90,8 +96,8 @@ def make_task(
     texts = _texts(items, fields, features)
     cold = np.sort(np.array([row_of_item[item] for item in cold_ids], np.int64))
     users = tuple(sorted(pc.unique(interactions["user_id"]).to_pylist()))
-    histories_UI = _histories(interactions, users, item_ids, cold)
-    if histories_UI.nnz == 0:
+    known = _interactions(interactions, users, item_ids, cold)
+    if not len(known.warm):
         strangers = unknown_items(interactions, item_ids)
         examples = ", ".join(map(repr, strangers[:N_EXAMPLES]))
         hint = f"; {len(strangers):,} of their items are unknown, such as {examples}" if strangers else ""
@@ -99,8 +105,7 @@ def make_task(
             f"--interactions hold no like of items of --items that are not cold{hint}",
             remedy="add interactions to learn from, with the ids that --items has",
         )
-    times = _times(items, interactions, users, item_ids, histories_UI)
-    return Task(item_ids, texts, fields, users, histories_UI, cold, times)
+    return Task(known, texts, fields, cold, _times(items, known))
 
 
 def unknown_items(interactions: pa.Table, item_ids: Sequence[str]) -> list[str]:
@@ -132,9 +137,9 @@ def rank_cold(
         user_id, item_id, rank (1 = best), by user and rank.
     """
     ridge = Ridge(gram_of(vectors_ID[task.warm]), ridge_lambda, lexical_width)
-    b_UD = task.histories_UI @ vectors_ID.astype(np.float64)
-    n_met_U = np.diff(task.histories_UI.indptr)
-    b_UD[n_met_U == 0] = (b_UD[n_met_U > 0] / n_met_U[n_met_U > 0, None]).mean(axis=0)
+    b_UD = task.interactions.matrix_UI @ vectors_ID.astype(np.float64)
+    n_U = task.interactions.n_items_U
+    b_UD[n_U == 0] = (b_UD[n_U > 0] / n_U[n_U > 0, None]).mean(axis=0)
     k = min(k, len(task.cold))
     block = max(1, (1 << 24) // len(task.cold))
     rows_UK = np.empty((len(task.users), k), np.int64)
@@ -194,37 +199,18 @@ def _texts(items: pa.Table, fields: tuple[str, ...], features: FeaturesParams) -
     return tuple(made["text"].to_pylist())
 
 
-def _histories(
-    interactions: pa.Table, users: tuple[str, ...], item_ids: tuple[str, ...], cold: NDArray[np.int64]
-) -> csr_array:
-    """1 for every distinct pair with an item that is known and not cold."""
-    user = pc.index_in(interactions["user_id"], value_set=pa.array(users, pa.string()))
-    item = pc.index_in(interactions["item_id"], value_set=pa.array(item_ids, pa.string()))
-    rows = user.to_numpy()
-    columns = pc.fill_null(item, PAD).to_numpy()
-    kept = (columns != PAD) & ~np.isin(columns, cold)
-    if "weight" in interactions.column_names:
-        kept &= interactions["weight"].cast(pa.float64()).fill_null(1.0).to_numpy() > 0
-    pairs = np.unique(np.stack([rows[kept], columns[kept]]), axis=1)
-    return csr_array((np.ones(pairs.shape[1]), (pairs[0], pairs[1])), shape=(len(users), len(item_ids)))
+def _interactions(
+    log: pa.Table, users: tuple[str, ...], item_ids: tuple[str, ...], cold: NDArray[np.int64]
+) -> Interactions:
+    """Likes of items that are known and not cold, with their times where the log has some."""
+    if "weight" in log.column_names:
+        log = log.filter(pc.greater(log["weight"].cast(pa.float64()).fill_null(1.0), 0))
+    times_R = times_of(log["timestamp"]) if "timestamp" in log.column_names else None
+    return make_interactions(log["user_id"], log["item_id"], users, item_ids, times_R).without(cold)
 
 
-def _times(
-    items: pa.Table,
-    interactions: pa.Table,
-    users: tuple[str, ...],
-    item_ids: tuple[str, ...],
-    histories_UI: csr_array,
-) -> dict[str, NDArray[np.float64]]:
+def _times(items: pa.Table, interactions: Interactions) -> dict[str, NDArray[np.float64]]:
     """When items were new, by kind."""
-    found = {}
-    if "timestamp" in interactions.column_names:
-        user_P, item_P = (
-            pc.fill_null(
-                pc.index_in(interactions[name], value_set=pa.array(ids, pa.string())), PAD
-            ).to_numpy()
-            for name, ids in (("user_id", users), ("item_id", item_ids))
-        )
-        times_P = times_of(interactions["timestamp"])
-        found["first interaction"] = first_times(user_P, item_P, times_P, histories_UI)
-    return found | dates_of({name: items[name] for name in items.column_names})
+    first_I = interactions.first_times()
+    used = {} if first_I is None else {"first interaction": first_I}
+    return used | dates_of({name: items[name] for name in items.column_names})

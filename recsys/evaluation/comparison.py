@@ -64,7 +64,7 @@ def _example(
 ) -> ExampleUser:
     wanted = set(part.relevant_UR[user].tolist()) - {PAD}
     row = part.users[user]
-    history = holdout.known.histories_UI[[row]].tocoo().col
+    history = holdout.known.interactions.matrix_UI[[row]].tocoo().col
 
     def listed(rows: NDArray[np.int64]) -> tuple[ListedItem, ...]:
         return tuple(

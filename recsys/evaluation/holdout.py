@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from recsys.catalogue.split import Split, hash_share
-from recsys.dataset.dataset import Known
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.interactions import Interactions, make_interactions
+from recsys.dataset.versions import places_of, texts_of
 from recsys.errors import ArtifactMissing
 from recsys.profiles.items import Segment
 from recsys.ranking.item_weights import ItemWeights
@@ -25,18 +26,15 @@ MIXED = "mixed"
 class Holdout:
     """Items and users have rows here; everything refers to them."""
 
-    item_ids: tuple[str, ...]
-    """In the order of a salted hash, so that ties between scores fall to no kind of item."""
-    users: tuple[str, ...]
-    """Pseudonyms with training history, sorted."""
-    known: Known
-    """What may be learned from."""
+    known: Dataset
+    """What may be learned from: users with training history, sorted, and items in the order of a salted hash, so that
+    ties between scores fall to no kind of item."""
     item_weights: ItemWeights | None
     """The ranker that came with the encoder whose profiles these are."""
     train: pa.Table
     """Training pairs as the split gave them: user, item_id, timestamp."""
-    test_UI: csr_array
-    """1 where a user met a judged item after the cut."""
+    test: Interactions
+    """Over the same rows, from after the cut."""
     slice_of_item: NDArray[np.str_]
     """cold or warm."""
     is_judged: NDArray[np.bool_]
@@ -45,6 +43,16 @@ class Holdout:
     """When the version of each item's text that is used was written."""
     oldest_text: tuple[datetime | None, ...]
     """When the first version was."""
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """Of the item rows."""
+        return self.known.item_ids
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """Pseudonyms of the user rows."""
+        return self.known.interactions.users
 
     def candidates(self, name: str) -> NDArray[np.int64]:
         """Rows of the judged items of a slice, ascending; `mixed` is all of them."""
@@ -88,22 +96,24 @@ def make_holdout(
     texts, tags, oldest = _texts(items, versions)
     item_ids = tuple(items["item_id"].to_pylist())
     users = tuple(sorted(pc.unique(split.train["user"]).to_pylist()))
-    known = Known(
+    train, test = (
+        make_interactions(side["user"], side["item_id"], users, item_ids)
+        for side in (split.train, split.test)
+    )
+    known = Dataset(
+        interactions=train,
         vectors_ID=_vectors(items, segments),
         texts=texts,
         tags=tags,
-        histories_UI=_matrix(split.train, users, item_ids),
         ridge_lambda=ridge_lambda,
         seed=seed,
         lexical_width=lexical_width,
     )
     return Holdout(
-        item_ids=item_ids,
-        users=users,
         known=known,
         item_weights=item_weights,
         train=split.train,
-        test_UI=_matrix(split.test, users, item_ids),
+        test=test,
         slice_of_item=np.array(items["slice"].to_pylist(), dtype=np.str_),
         is_judged=np.asarray(pc.is_null(items["left_out"]).combine_chunks()).astype(bool),
         cut=split.summary.cut,
@@ -168,28 +178,18 @@ def with_vectors(
     return replace(holdout, known=known, item_weights=item_weights)
 
 
-def _matrix(pairs: pa.Table, users: tuple[str, ...], item_ids: tuple[str, ...]) -> csr_array:
-    """1 for every pair, float64 [U, I]."""
-    rows = pc.index_in(pairs["user"], value_set=pa.array(users, pa.string())).to_numpy()
-    columns = pc.index_in(pairs["item_id"], value_set=pa.array(item_ids, pa.string())).to_numpy()
-    ones = np.ones(len(rows))
-    return csr_array((ones, (rows, columns)), shape=(len(users), len(item_ids)))
-
-
 def _texts(
     items: pa.Table, versions: pa.Table
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], tuple[datetime | None, ...]]:
     """Text and tags in the chosen version, and the time of the first version, for each item."""
-    place = _places(items, versions)
-    chosen = versions.select(["text", "tags"]).take(pa.array(place))
+    tags = versions["tags"].take(pa.array(places_of(items, versions, "text"))).to_pylist()
     first = (
         versions.filter(pc.invert(versions["deleted"])).group_by("item_id").aggregate([("updated_at", "min")])
     )
     oldest = first["updated_at_min"].take(
         pc.index_in(items["item_id"], value_set=first["item_id"].combine_chunks())
     )
-    tags = tuple(tuple(one or ()) for one in chosen["tags"].to_pylist())
-    return tuple(chosen["text"].to_pylist()), tags, tuple(oldest.to_pylist())
+    return texts_of(items, versions), tuple(tuple(one or ()) for one in tags), tuple(oldest.to_pylist())
 
 
 def _vectors(items: pa.Table, segments: tuple[Segment, ...]) -> NDArray[np.float32]:
@@ -197,7 +197,7 @@ def _vectors(items: pa.Table, segments: tuple[Segment, ...]) -> NDArray[np.float
     tables = [segment.rows(["item_id", "part", "line", "deleted"]) for segment in segments]
     if not tables:
         raise ArtifactMissing("there are no profiles", remedy="run: dvc repro profiles@champion")
-    place_I = _places(items, pa.concat_tables(tables))
+    place_I = places_of(items, pa.concat_tables(tables), "profile")
     starts = np.cumsum([0, *(len(table) for table in tables)])
     segment_I = np.searchsorted(starts, place_I, side="right") - 1
     vectors_ID = np.empty((len(items), segments[0].vectors().shape[1]), np.float32)
@@ -206,18 +206,3 @@ def _vectors(items: pa.Table, segments: tuple[Segment, ...]) -> NDArray[np.float
         if here.any():
             vectors_ID[here] = segment.vectors()[place_I[here] - starts[position]]
     return vectors_ID
-
-
-def _places(items: pa.Table, rows: pa.Table) -> NDArray[np.int64]:
-    """For each item the place in `rows` of the version that it names by part and line."""
-    keyed = rows.select(["item_id", "part", "line"]).append_column("place", pa.array(np.arange(len(rows))))
-    wanted = items.select(["item_id", "part", "line"]).append_column("order", pa.array(np.arange(len(items))))
-    joined = wanted.join(keyed, keys=["item_id", "part", "line"], join_type="left outer").sort_by("order")
-    missing = joined.filter(pc.is_null(joined["place"]))
-    if missing.num_rows:
-        one = missing.slice(0, 1).to_pylist()[0]
-        raise ArtifactMissing(
-            f"item {one['item_id']!r} has no row from part {one['part']}, line {one['line']}",
-            remedy="features, split and profiles belong to different data: run dvc repro evaluate",
-        )
-    return np.asarray(joined["place"].combine_chunks(), np.int64)

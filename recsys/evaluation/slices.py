@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.dataset.histories import PAD, padded
+from recsys.dataset.histories import PAD, padded, sample
 from recsys.evaluation.holdout import MIXED, Holdout
 
 # Shape suffixes: U users, R padded relevant items, E padded excluded items, I items.
@@ -45,17 +45,15 @@ def slice_of(holdout: Holdout, name: str, max_users: int, seed: int) -> Slice:
         The slice; without users where nobody met such an item after the cut.
     """
     candidates = holdout.candidates(name)
-    relevant_UI = holdout.test_UI[:, candidates].tocsr()
-    users = np.flatnonzero(np.diff(relevant_UI.indptr))
-    if len(users) > max_users:
-        users = np.sort(np.random.default_rng(seed).choice(users, max_users, replace=False))
-    seen_UI = holdout.known.histories_UI[:, candidates].tocsr()
+    relevant_UI = holdout.test.matrix_UI[:, candidates].tocsr()
+    users = sample(np.flatnonzero(np.diff(relevant_UI.indptr)), max_users, seed)
+    known_UI = holdout.known.interactions.matrix_UI[:, candidates].tocsr()
     return Slice(
         name,
         candidates,
         users,
         _rows(relevant_UI[users], candidates),
-        _rows(seen_UI[users], candidates),
+        _rows(known_UI[users], candidates),
     )
 
 
@@ -70,7 +68,7 @@ def head_and_tail(holdout: Holdout, warm: Slice, head_share: float) -> tuple[Sli
     Returns:
         Head and tail; each holds the users who met such an item after the cut.
     """
-    n_met_C = holdout.known.n_met_I[warm.candidates]
+    n_met_C = holdout.known.interactions.n_users_I[warm.candidates]
     by_popularity = np.argsort(
         -n_met_C, kind="stable"
     )  # rows are in hashed order: ties fall to no kind of item

@@ -78,7 +78,7 @@ def used(task: Task, items: OwnFile, interactions: OwnFile) -> Used:
         warm=len(task.warm),
         cold=len(task.cold),
         users=len(task.users),
-        pairs=int(task.histories_UI.nnz),
+        pairs=int(task.interactions.matrix_UI.nnz),
         cold_pairs=_n_likes(interactions.table, cold),
         fields=task.fields,
         left_out={name: why.get(name, "not named") for name in others},

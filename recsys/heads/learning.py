@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.dataset.dataset import Shop
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.histories import sample
 from recsys.encoders.head import BLOCK_ROWS, Kernel, KernelHead, Words
 from recsys.encoders.tfidf import TfidfEncoder, fit_tfidf
 from recsys.errors import EncoderError
@@ -100,11 +101,11 @@ class Learned:
     directions: Directions
 
 
-def learn_head(shop: Shop, recipe: Recipe, params: FusionParams) -> KernelHead:
-    """Learn the head that validation chose, from the whole shop.
+def learn_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> KernelHead:
+    """Learn the head that validation chose, from the whole dataset.
 
     Args:
-        shop: what may be learned from.
+        dataset: what may be learned from.
         recipe: lexical share and metric power.
         params: section `fusion`.
 
@@ -115,14 +116,14 @@ def learn_head(shop: Shop, recipe: Recipe, params: FusionParams) -> KernelHead:
         ValueError: the recipe is to have no head, or there are no words.
         TrainingError: the kernel is degenerate, or nobody met anything.
     """
-    ground = survey(shop, params)
+    ground = survey(dataset, params)
     if ground is None:
-        raise ValueError("no text of the shop has a word")
-    return head_of(shop, ground, recipe, params)
+        raise ValueError("no text of the dataset has a word")
+    return head_of(dataset, ground, recipe, params)
 
 
-def head_of(shop: Shop, ground: Ground, recipe: Recipe, params: FusionParams) -> KernelHead:
-    """The same where the shop has been surveyed already."""
+def head_of(dataset: Dataset, ground: Ground, recipe: Recipe, params: FusionParams) -> KernelHead:
+    """The same where the dataset has been surveyed already."""
     if recipe.lexical_share is None:
         raise ValueError("this recipe has no head")
     learned = learn(ground, recipe.lexical_share, params, recipe.metric_power is not None)
@@ -131,12 +132,12 @@ def head_of(shop: Shop, ground: Ground, recipe: Recipe, params: FusionParams) ->
     words = None
     if recipe.words_weight > 0 and params.apart_width:
         projection_MD = projection_MD[:, : params.meaning_width]
-        words = _words(shop, ground, learned, stretch_D, recipe, params)
+        words = _words(dataset, ground, learned, stretch_D, recipe, params)
     return KernelHead(learned.kernel, ground.words_MV, ground.vectors_ML, projection_MD, words)
 
 
 def _words(
-    shop: Shop,
+    dataset: Dataset,
     ground: Ground,
     learned: Learned,
     stretch_D: NDArray[np.float32],
@@ -144,33 +145,33 @@ def _words(
     params: FusionParams,
 ) -> Words | None:
     """Words apart, with their share; None where they tell no items apart."""
-    warm, width = shop.warm, params.meaning_width
+    warm, width = dataset.warm, params.meaning_width
     words_MW = words_projection(ground.words_MV, params.apart_width - 1, params.seed)
-    words_WW = words_of(shop, ground, words_MW, warm)
-    meaning_WD = profiles(coordinates(shop, ground, learned, warm)[:, :width], stretch_D[:width])
+    words_WW = words_of(dataset, ground, words_MW, warm)
+    meaning_WD = profiles(coordinates(dataset, ground, learned, warm)[:, :width], stretch_D[:width])
     ridge = Ridge(gram_of(meaning_WD), recipe.ridge_lambda)
-    ratio = words_ratio(csr_array(shop.histories_UI[:, warm]), words_WW, meaning_WD, ridge, params.seed)
+    ratio = words_ratio(
+        csr_array(dataset.interactions.matrix_UI[:, warm]), words_WW, meaning_WD, ridge, params.seed
+    )
     if ratio == 0:
         return None
     return Words(words_MW, share_of(ratio * recipe.words_weight, recipe.ridge_lambda))
 
 
-def survey(shop: Shop, params: FusionParams) -> Ground | None:
+def survey(dataset: Dataset, params: FusionParams) -> Ground | None:
     """Landmarks, their words, and what users think of them; None where no landmark has a word."""
-    n_met_I, warm = np.asarray(shop.histories_UI.sum(axis=0)).ravel(), shop.warm
-    landmarks = np.sort(warm[np.argsort(-n_met_I[warm], kind="stable")][: params.max_landmarks])
-    texts = [shop.texts[row] for row in landmarks]
+    landmarks = dataset.interactions.most_used(params.max_landmarks)
+    texts = [dataset.texts[row] for row in landmarks]
     try:
         lexical = fit_tfidf(texts)
     except EncoderError:
         return None
-    histories_UM = csr_array(shop.histories_UI[:, landmarks])
+    histories_UM = csr_array(dataset.interactions.matrix_UI[:, landmarks])
     users = np.flatnonzero(np.diff(histories_UM.indptr))
-    if len(users) > params.max_users:
-        users = np.sort(np.random.default_rng(params.seed).choice(users, params.max_users, replace=False))
+    users = sample(users, params.max_users, params.seed)
     tastes_UM = smoothed(histories_UM, users, params)
     words_MV = csr_array(lexical.encode(texts))
-    return Ground(landmarks, lexical, words_MV, shop.vectors_IL[landmarks], tastes_UM)
+    return Ground(landmarks, lexical, words_MV, dataset.vectors_ID[landmarks], tastes_UM)
 
 
 def learn(ground: Ground, share: float, params: FusionParams, by_users: bool = True) -> Learned:
@@ -187,10 +188,10 @@ def learn(ground: Ground, share: float, params: FusionParams, by_users: bool = T
 
 
 def words_of(
-    shop: Shop, ground: Ground, words_MW: NDArray[np.float32], rows: NDArray[np.int64]
+    dataset: Dataset, ground: Ground, words_MW: NDArray[np.float32], rows: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """The dimensions of words of some texts, [len(rows), W], before they get their share."""
-    words_NV = csr_array(ground.lexical.encode([shop.texts[row] for row in rows]))
+    words_NV = csr_array(ground.lexical.encode([dataset.texts[row] for row in rows]))
     words_VM = csr_array(ground.words_MV.T)
     made_NW = np.empty((len(rows), words_MW.shape[1]), np.float32)
     for start in range(0, len(rows), BLOCK_ROWS):
@@ -199,12 +200,14 @@ def words_of(
     return made_NW
 
 
-def coordinates(shop: Shop, ground: Ground, learned: Learned, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def coordinates(
+    dataset: Dataset, ground: Ground, learned: Learned, rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
     """Where texts lie along the directions before they are stretched, [len(rows), D]."""
-    words_NV = csr_array(ground.lexical.encode([shop.texts[row] for row in rows]))
+    words_NV = csr_array(ground.lexical.encode([dataset.texts[row] for row in rows]))
     axes_MD = learned.directions.axes_MD
     coordinates_ND = np.empty((len(rows), axes_MD.shape[1]), np.float32)
-    for part, block in _compared(learned.kernel, ground, words_NV, shop.vectors_IL[rows]):
+    for part, block in _compared(learned.kernel, ground, words_NV, dataset.vectors_ID[rows]):
         coordinates_ND[part] = block @ axes_MD
     return coordinates_ND
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.dataset.dataset import Known
+from recsys.dataset.dataset import Dataset
 from recsys.encoders.tfidf import fit_tfidf
 
 
@@ -38,14 +38,16 @@ class SparseCentroid:
         return np.asarray((b_UV @ self.vectors_IV[candidates].T).toarray(), np.float32)
 
 
-def encoder_centroid(known: Known) -> DenseCentroid:
+def encoder_centroid(known: Dataset) -> DenseCentroid:
     """Centroid in the space of the frozen encoder; nothing is learned from the items."""
-    return DenseCentroid(known.vectors_ID, known.histories_UI.astype(np.float32), np.empty(0, np.int64))
+    return DenseCentroid(
+        known.vectors_ID, known.interactions.matrix_UI.astype(np.float32), np.empty(0, np.int64)
+    )
 
 
-def tfidf_centroid(known: Known) -> SparseCentroid:
+def tfidf_centroid(known: Dataset) -> SparseCentroid:
     """Centroid of TF-IDF vectors; words and their weights are learned from warm items alone."""
     warm = known.warm
     fitted = fit_tfidf([known.texts[row] for row in warm])
     vectors_IV = csr_array(fitted.encode(list(known.texts)))
-    return SparseCentroid(vectors_IV, known.histories_UI.astype(np.float32), warm)
+    return SparseCentroid(vectors_IV, known.interactions.matrix_UI.astype(np.float32), warm)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.dataset.dataset import Known
+from recsys.dataset.dataset import Dataset
 from recsys.profiles.users import Ridge, gram_of
 
 
@@ -25,8 +25,8 @@ class RidgeUsers:
         return self.ridge.weights(b_UD) @ self.vectors_ID[candidates].T
 
 
-def ridge_users(known: Known) -> RidgeUsers:
+def ridge_users(known: Dataset) -> RidgeUsers:
     """The Gram matrix is learned from warm items alone: nobody could have met the others."""
     warm = known.warm
     ridge = Ridge(gram_of(known.vectors_ID[warm]), known.ridge_lambda, known.lexical_width)
-    return RidgeUsers(ridge, known.vectors_ID, known.histories_UI.astype(np.float64), warm)
+    return RidgeUsers(ridge, known.vectors_ID, known.interactions.matrix_UI.astype(np.float64), warm)

@@ -39,7 +39,7 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class ItemWeights:
-    """Known items by digest, and the weights between them."""
+    """Dataset items by digest, and the weights between them."""
 
     digests_T: NDArray[np.bytes_]
     """Ascending, none twice."""

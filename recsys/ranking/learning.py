@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array
 
-from recsys.dataset.dataset import Shop
+from recsys.dataset.dataset import Dataset
 from recsys.profiles.users import Ridge, gram_of
 from recsys.ranking.ease import ease_weights, prior_scale
 from recsys.ranking.item_weights import ItemWeights, digests
@@ -51,7 +51,7 @@ class ItemWeightsSettings:
 
 
 def learn_item_weights(
-    shop: Shop,
+    dataset: Dataset,
     profiles_ID: NDArray[np.float32],
     ridge_lambda: float,
     lexical_width: int,
@@ -60,7 +60,7 @@ def learn_item_weights(
     """Learn the ranker that validation chose, from all interactions.
 
     Args:
-        shop: what may be learned from.
+        dataset: what may be learned from.
         profiles_ID: of its items; rows of items without interactions are not read.
         ridge_lambda: λ of the users over these profiles.
         lexical_width: leading dimensions of the profiles that hold words.
@@ -69,7 +69,9 @@ def learn_item_weights(
     Returns:
         None where there is nothing to learn from.
     """
-    together = met_together(shop, profiles_ID[shop.warm], ridge_lambda, settings.max_items, lexical_width)
+    together = met_together(
+        dataset, profiles_ID[dataset.warm], ridge_lambda, settings.max_items, lexical_width
+    )
     if together is None:
         return None
     weights = item_weights(together, settings.ease_lambda, settings.weights_per_item)
@@ -97,7 +99,7 @@ class Together:
 
 
 def met_together(
-    shop: Shop,
+    dataset: Dataset,
     profiles_WD: NDArray[np.float32],
     ridge_lambda: float,
     max_items: int,
@@ -106,7 +108,7 @@ def met_together(
     """What weights of every λ and lift are learned from.
 
     Args:
-        shop: what may be learned from.
+        dataset: what may be learned from.
         profiles_WD: of its warm items, unit rows.
         ridge_lambda: λ of the ridge users.
         max_items: items with weights between them, those with most users.
@@ -116,12 +118,13 @@ def met_together(
     Returns:
         None where there are fewer than two items, or where people rather met what profiles do not say.
     """
-    warm = shop.warm
+    warm = dataset.warm
     if len(warm) < 2:
         return None
-    digests_W = digests([shop.item_ids[row] for row in warm])
+    digests_W = digests([dataset.item_ids[row] for row in warm])
     order = np.argsort(digests_W)
-    histories_UT = csr_array(shop.histories_UI[:, warm[order]])
+    # in single precision, as every challenger's weights were learned so far
+    histories_UT = csr_array(dataset.interactions.matrix_UI[:, warm[order]], dtype=np.float32)
     n_met_T = np.asarray(histories_UT.sum(axis=0)).ravel()
     inside = np.sort(np.argsort(-n_met_T, kind="stable")[:max_items])
     histories_US = csr_array(histories_UT[:, inside])
@@ -166,7 +169,7 @@ def item_weights(together: Together, ease_lambda: float, n_kept: int) -> ItemWei
 
 
 def balanced(weights: ItemWeights, together: Together, power: float, lift: float) -> ItemWeights:
-    """Known items among each other, and beside those that nobody met.
+    """Dataset items among each other, and beside those that nobody met.
 
     Args:
         weights: with power 0 and lift 1.

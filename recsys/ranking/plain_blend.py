@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.dataset.dataset import Known
+from recsys.dataset.dataset import Dataset
 from recsys.errors import EncoderError
 from recsys.ranking.centroid import tfidf_centroid
 from recsys.ranking.dot import RidgeUsers, ridge_users
@@ -35,7 +35,7 @@ class PlainBlend:
         return words_UC + meaning_UC
 
 
-def plain_blend(known: Known) -> PlainBlend | RidgeUsers:
+def plain_blend(known: Dataset) -> PlainBlend | RidgeUsers:
     """Both are learned from warm items; where none of them has a word, the ridge is alone."""
     meaning = ridge_users(known)
     try:
@@ -55,7 +55,7 @@ def measured(
     return np.asarray(scores_UC, np.float32)
 
 
-def warm_sample(known: Known) -> NDArray[np.int64]:
+def warm_sample(known: Dataset) -> NDArray[np.int64]:
     """Some of the warm items, ascending, by the seed."""
     drawn = np.random.default_rng([known.seed, 3]).permutation(known.warm)
     return np.sort(drawn[:SAMPLE])

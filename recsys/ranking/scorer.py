@@ -14,7 +14,7 @@ BLOCK_SCORES = 1 << 23
 
 
 class Recaller(Protocol):
-    """A way to find candidates, learned from `Known` by the function that RECALLERS names."""
+    """A way to find candidates, learned from `Dataset` by the function that RECALLERS names."""
 
     @property
     def learned_from(self) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.dataset.dataset import Known
+from recsys.dataset.dataset import Dataset
 from recsys.ranking.dot import RidgeUsers, ridge_users
 from recsys.ranking.item_weights import ItemWeights
 from recsys.ranking.scorer import Recaller
@@ -39,7 +39,7 @@ class Ranked:
         return self.weights.corrected(scores_UC, csr_array(self.met_UT[users]), self.place_I[candidates])
 
 
-def learn_served(known: Known, item_ids: Sequence[str], weights: ItemWeights | None) -> Recaller:
+def learn_served(known: Dataset, item_ids: Sequence[str], weights: ItemWeights | None) -> Recaller:
     """Learn what is judged of champion and challenger.
 
     Args:
@@ -55,4 +55,4 @@ def learn_served(known: Known, item_ids: Sequence[str], weights: ItemWeights | N
     growth = weights.growth(len(known.warm))
     ridge = ridge_users(replace(known, ridge_lambda=known.ridge_lambda * growth))
     place_I = weights.places(item_ids)
-    return Ranked(ridge, weights, growth, weights.met(known.histories_UI, place_I), place_I)
+    return Ranked(ridge, weights, growth, weights.met(known.interactions.matrix_UI, place_I), place_I)

@@ -13,12 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, list_parts
 from recsys.catalogue.split import Split
-from recsys.dataset.dataset import Shop
+from recsys.dataset.dataset import Dataset
 from recsys.encoders.pack import pack_encoder
 from recsys.encoders.reference import REFERENCE, EncoderReference
 from recsys.encoders.source import TOKENIZER, find_source, source_files
@@ -257,11 +256,13 @@ def _fuse(
     # killed before.
     is_asked_again = params.layers == "none" or settings.fusion.width == 0
     caches = None if is_asked_again else at.training / f"{job.key}-vectors"
-    vectors_IL = encode_cached(base, found.texts, settings, at, caches)
+    vectors_ID = encode_cached(base, found.texts, settings, at, caches)
     return fuse(
         base,
         at.encoders,
-        Shop(found.item_ids, found.texts, vectors_IL, csr_array(found.fit_UI + found.held_UI)),
+        Dataset(
+            found.interactions, found.texts, vectors_ID, settings.users.ridge_lambda, settings.fusion.seed
+        ),
         folds,
         settings.fusion,
         settings.users,

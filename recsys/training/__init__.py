@@ -1,1 +1,1 @@
-"""Fine-tuning a challenger on the shop's own text and interactions; most modules load torch when imported."""
+"""Fine-tuning a challenger on the catalogue's own text and interactions; most modules load torch when imported."""

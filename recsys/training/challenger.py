@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.dataset.dataset import Shop
+from recsys.dataset.dataset import Dataset
 from recsys.encoders.fused import pack_fused
 from recsys.encoders.reference import EncoderReference
 from recsys.heads.learning import Recipe, learn_head
@@ -20,7 +20,7 @@ from recsys.validation.weighing import choose_item_weights
 def fuse(
     base: EncoderReference,
     encoders: Path,
-    shop: Shop,
+    dataset: Dataset,
     folds: Sequence[NDArray[np.int64]],
     params: FusionParams,
     users: UsersParams,
@@ -33,7 +33,7 @@ def fuse(
     Args:
         base: packed in `encoders`.
         encoders: folder of packed encoders.
-        shop: the training side, its vectors by that encoder, interactions of held items included.
+        dataset: the training side, its vectors by that encoder, interactions of held items included.
         folds: rows of the items held out cold to choose by, once for each fold; the base has not seen them either.
         params: section `fusion`.
         users: section `users`; an encoder without a head is judged by its λ, heads by all that it names.
@@ -47,16 +47,16 @@ def fuse(
     Raises:
         TrainingError: the kernel is degenerate.
     """
-    say(f"{len(shop.texts):,} texts for the head to learn from")
+    say(f"{len(dataset.texts):,} texts for the head to learn from")
     recipe = choose_recipe(
-        shop, folds, params, users.lambdas, k, max_users, say, alone_lambdas=(users.ridge_lambda,)
+        dataset, folds, params, users.lambdas, k, max_users, say, alone_lambdas=(users.ridge_lambda,)
     )
     if recipe.lexical_share is None:
         say("no head was better than the encoder alone" if recipe.tried else "nobody can be asked: no head")
         return base, recipe
-    recipe = choose_item_weights(shop, folds[0], recipe, params, users.ridge_lambda, k, max_users, say)
+    recipe = choose_item_weights(dataset, folds[0], recipe, params, users.ridge_lambda, k, max_users, say)
     say(recipe.sentence)
-    head = learn_head(shop, recipe, params)
+    head = learn_head(dataset, recipe, params)
     weights = None
     settings = recipe.item_weights(params)
     if settings is not None:
@@ -64,7 +64,9 @@ def fuse(
             f"item weights with λ = {settings.ease_lambda:g}, popularity power {settings.popularity_power:g} and "
             f"lift {settings.lift:g}"
         )
-        profiles_ID = head.profiles(shop.texts, shop.vectors_IL)
-        weights = learn_item_weights(shop, profiles_ID, recipe.lambda_of(head), head.lexical_width, settings)
+        profiles_ID = head.profiles(dataset.texts, dataset.vectors_ID)
+        weights = learn_item_weights(
+            dataset, profiles_ID, recipe.lambda_of(head), head.lexical_width, settings
+        )
     beside = () if weights is None else (weights,)
     return pack_fused(base, head, encoders, recipe.lambda_of(head), beside), recipe

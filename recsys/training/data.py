@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.catalogue.split import Split, hash_share
-from recsys.dataset.histories import only_items
-from recsys.errors import ArtifactMissing, ConfigError
-from recsys.validation.folds import first_times, newest, times_of
+from recsys.dataset.interactions import Interactions, make_interactions
+from recsys.dataset.versions import texts_of
+from recsys.errors import ConfigError
+from recsys.validation.folds import newest, times_of
 
 # Shape suffixes: U users, I items, E items learned from.
 MIN_USERS = 2
@@ -21,24 +22,38 @@ MIN_USERS = 2
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Items and users have rows here; everything refers to them."""
+    """The training side of a split. Items and users have rows here; everything refers to them."""
 
-    item_ids: tuple[str, ...]
-    """Items with a training pair, sorted."""
+    interactions: Interactions
+    """All of the training side; every item has one."""
     texts: tuple[str, ...]
     """One per item: the version that judging uses."""
     places: tuple[tuple[str, int], ...]
     """Part and line of each text."""
-    users: tuple[str, ...]
-    """Pseudonyms, sorted."""
-    fit_UI: csr_array
-    """1 where a user met an item that is learned from, float32."""
-    held_UI: csr_array
-    """1 where a user met an item of the validation slice."""
     is_held_I: NDArray[np.bool_]
     """The validation slice: cold within training, its pairs are in no history."""
     times: Mapping[str, NDArray[np.float64]]
-    """When items were new, by kind, see `evaluation.folds.cold_folds`."""
+    """When items were new, by kind, see `validation.folds.cold_folds`."""
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """Sorted."""
+        return self.interactions.item_ids
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """Pseudonyms, sorted."""
+        return self.interactions.users
+
+    @cached_property
+    def fit(self) -> Interactions:
+        """The pairs that are learned from: those with items outside the validation slice."""
+        return self.interactions.only_items(~self.is_held_I)
+
+    @cached_property
+    def held(self) -> Interactions:
+        """The pairs with items of the validation slice."""
+        return self.interactions.only_items(self.is_held_I)
 
     @cached_property
     def fit_rows(self) -> NDArray[np.int64]:
@@ -51,19 +66,14 @@ class TrainingSet:
         return np.flatnonzero(self.is_held_I)
 
     @cached_property
+    def fit_UI(self) -> csr_array:
+        """`fit` as float32, the precision in which losses compute."""
+        return self.fit.matrix_UI.astype(np.float32)
+
+    @cached_property
     def fit_IU(self) -> csr_array:
         """`fit_UI` by items."""
         return csr_array(self.fit_UI.T)
-
-    @cached_property
-    def n_met_I(self) -> NDArray[np.int64]:
-        """Users of each item, in the pairs that are learned from."""
-        return np.asarray(np.diff(self.fit_IU.indptr), np.int64)
-
-    @cached_property
-    def n_items_U(self) -> NDArray[np.int64]:
-        """Items of each user, in the pairs that are learned from."""
-        return np.asarray(np.diff(self.fit_UI.indptr), np.int64)
 
 
 def make_training_set(split: Split, versions: pa.Table, validation_share: float, seed: int) -> TrainingSet:
@@ -91,35 +101,33 @@ def make_training_set(split: Split, versions: pa.Table, validation_share: float,
         )
     item_ids = tuple(sorted(pc.unique(train["item_id"]).to_pylist()))
     users = tuple(sorted(pc.unique(train["user"]).to_pylist()))
-    pairs_UI = _matrix(train, users, item_ids)
-    times = _times(train, versions, users, item_ids, pairs_UI)
-    held_I = _held(item_ids, times, validation_share, seed)
-    fit_UI, held_UI = only_items(pairs_UI, ~held_I), only_items(pairs_UI, held_I)
-    n_users = int((np.diff(fit_UI.indptr) > 1).sum())
+    interactions = make_interactions(
+        train["user"], train["item_id"], users, item_ids, times_of(train["timestamp"])
+    )
+    times = _times(interactions, versions)
+    is_held_I = _held(item_ids, times, validation_share, seed)
+    n_users = int((interactions.only_items(~is_held_I).n_items_U > 1).sum())
     if n_users < MIN_USERS:
         raise ConfigError(
             f"finetune: {n_users} of {len(users)} users have two items to learn from: one is remembered, one is asked",
             remedy="land more interactions, or lower finetune.validation_share",
         )
-    texts, places = _texts(item_ids, split.items, versions)
-    return TrainingSet(item_ids, texts, places, users, fit_UI, held_UI, held_I, times)
+    order = pc.index_in(pa.array(item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks())
+    items = split.items.take(order)
+    places = tuple(zip(items["part"].to_pylist(), items["line"].to_pylist(), strict=True))
+    return TrainingSet(interactions, texts_of(items, versions), places, is_held_I, times)
 
 
-def _times(
-    train: pa.Table,
-    versions: pa.Table,
-    users: tuple[str, ...],
-    item_ids: tuple[str, ...],
-    pairs_UI: csr_array,
-) -> dict[str, NDArray[np.float64]]:
-    rows, columns = (
-        pc.index_in(train[name], value_set=pa.array(ids, pa.string())).to_numpy()
-        for name, ids in (("user", users), ("item_id", item_ids))
-    )
-    met = first_times(rows, columns, times_of(train["timestamp"]), pairs_UI)
+def _times(interactions: Interactions, versions: pa.Table) -> dict[str, NDArray[np.float64]]:
+    unknown_I = np.full(len(interactions.item_ids), np.nan)
+    used_I = interactions.first_times()
     first = versions.group_by("item_id").aggregate([("updated_at", "min")])
-    place = pc.index_in(pa.array(item_ids, pa.string()), value_set=first["item_id"].combine_chunks())
-    return {"first interaction": met, "first text": times_of(first["updated_at_min"].take(place))}
+    ids = pa.array(interactions.item_ids, pa.string())
+    place = pc.index_in(ids, value_set=first["item_id"].combine_chunks())
+    return {
+        "first interaction": unknown_I if used_I is None else used_I,
+        "first text": times_of(first["updated_at_min"].take(place)),
+    }
 
 
 def _held(
@@ -131,34 +139,3 @@ def _held(
         if rows is not None:
             return np.isin(np.arange(len(item_ids)), rows)
     return np.array([hash_share(seed, "validation", item) < share for item in item_ids], bool)
-
-
-def _matrix(pairs: pa.Table, users: tuple[str, ...], item_ids: tuple[str, ...]) -> csr_array:
-    rows = pc.index_in(pairs["user"], value_set=pa.array(users, pa.string())).to_numpy()
-    columns = pc.index_in(pairs["item_id"], value_set=pa.array(item_ids, pa.string())).to_numpy()
-    ones = np.ones(len(rows), np.float32)
-    matrix = csr_array((ones, (rows, columns)), shape=(len(users), len(item_ids)))
-    matrix.sort_indices()
-    return matrix
-
-
-def _texts(
-    item_ids: tuple[str, ...], items: pa.Table, versions: pa.Table
-) -> tuple[tuple[str, ...], tuple[tuple[str, int], ...]]:
-    wanted = items.filter(pc.is_in(items["item_id"], value_set=pa.array(item_ids, pa.string())))
-    place_of = {
-        row["item_id"]: (row["part"], row["line"])
-        for row in wanted.select(["item_id", "part", "line"]).to_pylist()
-    }
-    known = versions.filter(pc.is_in(versions["item_id"], value_set=pa.array(item_ids, pa.string())))
-    columns = (known[name].to_pylist() for name in ("part", "line", "text"))
-    text_at = {(part, line): text for part, line, text in zip(*columns, strict=True)}
-    lost = next((item for item in item_ids if text_at.get(place_of[item]) is None), None)
-    if lost is not None:
-        part, line = place_of[lost]
-        raise ArtifactMissing(
-            f"item {lost!r} has no text from part {part}, line {line}",
-            remedy="features and split belong to different data: run dvc repro split",
-        )
-    places = tuple(place_of[item] for item in item_ids)
-    return tuple(text_at[place] for place in places), places

@@ -59,7 +59,9 @@ class Known:
     def chance_E(self) -> NDArray[np.float64]:
         """Each item's chance to be drawn first."""
         training_set = self.training_set
-        weight_E = np.maximum(training_set.n_met_I[training_set.fit_rows], 1) ** self.params.popularity_power
+        weight_E = (
+            np.maximum(training_set.fit.n_users_I[training_set.fit_rows], 1) ** self.params.popularity_power
+        )
         return np.asarray(weight_E / weight_E.sum(), np.float64)
 
     @property
@@ -104,7 +106,7 @@ def _items_and_users(known: Known, number: int) -> Plan | None:
     items_B = _batch_items(known, number)
     met_BU = training_set.fit_IU[items_B]
     n_here_U = np.bincount(met_BU.indices, minlength=len(training_set.users))
-    users = np.flatnonzero((n_here_U > 0) & (training_set.n_items_U > n_here_U))
+    users = np.flatnonzero((n_here_U > 0) & (training_set.fit.n_items_U > n_here_U))
     if len(users) == 0:
         return None
     if len(users) > params.batch_users:
@@ -155,7 +157,7 @@ def _pairs(known: Known, number: int) -> Plan | None:
     """One pair of items from each of batch_items // 2 users."""
     training_set, params = known.training_set, known.params
     rng = step_rng(params.seed, number, "pairs")
-    users = np.flatnonzero(training_set.n_items_U > 1)
+    users = np.flatnonzero(training_set.fit.n_items_U > 1)
     users = rng.choice(users, min(len(users), params.batch_items // 2), replace=False)
     histories = training_set.fit_UI[users]
     pairs_P2 = np.stack(

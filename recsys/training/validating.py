@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.dataset.histories import padded
+from recsys.dataset.histories import padded, sample
 from recsys.profiles.users import Ridge, gram_of
 from recsys.ranking.metrics import ndcg_at_k, recall_at_k
 from recsys.retrieval.exact import best_of
@@ -34,12 +34,11 @@ def validate(
         Mean ndcg@k and recall@k; None where no user with a history met a held item.
     """
     held, fit = training_set.held_rows, training_set.fit_rows
-    asked_UH = training_set.held_UI[:, held]
-    users = np.flatnonzero((np.diff(asked_UH.indptr) > 0) & (training_set.n_items_U > 0))
+    asked_UH = training_set.held.matrix_UI[:, held]
+    users = np.flatnonzero((np.diff(asked_UH.indptr) > 0) & (training_set.fit.n_items_U > 0))
     if len(users) == 0:
         return None
-    if len(users) > max_users:
-        users = np.sort(np.random.default_rng(seed).choice(users, max_users, replace=False))
+    users = sample(users, max_users, seed)
     ridge = Ridge(gram_of(vectors_ID[fit]), ridge_lambda)
     scores_UH = ridge.weights(training_set.fit_UI[users] @ vectors_ID) @ vectors_ID[held].T
     k = min(k, len(held))

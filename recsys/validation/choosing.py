@@ -1,13 +1,13 @@
 """Choose a head by cold starts of the training side's own, by what is sure of its gain over what knows no tastes."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.dataset.dataset import Known, Shop
+from recsys.dataset.dataset import Dataset
 from recsys.heads.learning import ALONE, Ground, Recipe, coordinates, learn, profiles, survey, words_of
 from recsys.heads.params import FusionParams
 from recsys.heads.words import words_projection, words_ratio
@@ -55,7 +55,7 @@ Scored = Callable[[NDArray[np.int64], csr_array], Iterator[tuple[Choice, NDArray
 
 
 def choose_recipe(
-    shop: Shop,
+    dataset: Dataset,
     folds: Sequence[NDArray[np.int64]],
     params: FusionParams,
     lambdas: Sequence[float],
@@ -76,7 +76,7 @@ def choose_recipe(
     it does, are tried beside those that users teach.
 
     Args:
-        shop: the whole training side; held items' interactions are only asked for, never learned from.
+        dataset: the whole training side; held items' interactions are only asked for, never learned from.
         folds: rows of the items that are held out cold, once for each fold.
         params: section `fusion`.
         lambdas: λ of the ridge users, tried for heads.
@@ -88,7 +88,7 @@ def choose_recipe(
     Returns:
         The choice, without item weights; ties go to what was tried first: smaller shares, powers, weights and λ.
     """
-    exams = [exam for held in folds if (exam := cold_exam(shop, held, params.seed, max_users))]
+    exams = [exam for held in folds if (exam := cold_exam(dataset, held, params.seed, max_users))]
     alone = tuple(lambdas if alone_lambdas is None else alone_lambdas)
     if not exams:
         return Recipe(None, 0.0, alone[len(alone) // 2], None, {})
@@ -97,7 +97,7 @@ def choose_recipe(
         if len(exams) > 1:
             say(f"validation: fold {number} of {len(exams)}")
         counted = np.array([1, LONG * k <= MOST_LISTED * len(exam.held)])
-        for choice, figures_U2 in _examine(shop, exam, params, lambdas, alone, k, say):
+        for choice, figures_U2 in _examine(dataset, exam, params, lambdas, alone, k, say):
             tried.setdefault(choice, []).append(figures_U2 * counted)
     # What one fold could not try, since its landmarks had no word, cannot be compared.
     tried = {choice: figures for choice, figures in tried.items() if len(figures) == len(exams)}
@@ -138,7 +138,7 @@ def _ndcg(figures: Figures) -> float:
 
 
 def _examine(
-    shop: Shop,
+    dataset: Dataset,
     exam: Exam,
     params: FusionParams,
     lambdas: Sequence[float],
@@ -155,31 +155,30 @@ def _examine(
     words = None
     if params.apart_width:
         words_MW = words_projection(ground.words_MV, params.apart_width - 1, params.seed)
-        words = tuple(words_of(shop, ground, words_MW, rows) for rows in (exam.warm, exam.held))
+        words = tuple(words_of(dataset, ground, words_MW, rows) for rows in (exam.warm, exam.held))
         say("validation: joining words and meaning as they are")
-        yield from _heads(shop, exam, ground, words, params, 0.0, (None,), lambdas, k)
+        yield from _heads(dataset, exam, ground, words, params, 0.0, (None,), lambdas, k)
     for share in params.lexical_shares:
         say(f"validation: learning a head with {share:.0%} words")
-        yield from _heads(shop, exam, ground, words, params, share, params.metric_powers, lambdas, k)
+        yield from _heads(dataset, exam, ground, words, params, share, params.metric_powers, lambdas, k)
 
 
 def _floors(exam: Exam, ridge_lambda: float, seed: int) -> Scored:
     """The base vectors alone, and their plain blend."""
-    shop = exam.rest
-    known = Known(shop.vectors_IL, shop.texts, ((),) * len(shop.texts), shop.histories_UI, ridge_lambda, seed)
-    blend = plain_blend(known)
-    ridge = Ridge(gram_of(shop.vectors_IL[exam.warm]), ridge_lambda)
+    dataset = exam.rest
+    blend = plain_blend(replace(dataset, ridge_lambda=ridge_lambda, seed=seed, lexical_width=0))
+    ridge = Ridge(gram_of(dataset.vectors_ID[exam.warm]), ridge_lambda)
 
     def scored(users: NDArray[np.int64], met_BW: csr_array) -> Iterator[tuple[Choice, NDArray[np.floating]]]:
-        b_BL = met_BW @ shop.vectors_IL[exam.warm].astype(np.float64)
-        yield Choice(None, None, 0.0, ridge_lambda), ridge.weights(b_BL) @ shop.vectors_IL[exam.held].T
+        b_BL = met_BW @ dataset.vectors_ID[exam.warm].astype(np.float64)
+        yield Choice(None, None, 0.0, ridge_lambda), ridge.weights(b_BL) @ dataset.vectors_ID[exam.held].T
         yield Choice(None, None, 1.0, ridge_lambda), blend.scores(users, exam.held)
 
     return scored
 
 
 def _heads(
-    shop: Shop,
+    dataset: Dataset,
     exam: Exam,
     ground: Ground,
     words: tuple[NDArray[np.float32], ...] | None,
@@ -191,7 +190,7 @@ def _heads(
 ) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
     """Heads of one lexical share, with words apart and without; untaught ones only with."""
     learned = learn(ground, share, params, powers != (None,))
-    warm_WD, held_HD = (coordinates(shop, ground, learned, rows) for rows in (exam.warm, exam.held))
+    warm_WD, held_HD = (coordinates(dataset, ground, learned, rows) for rows in (exam.warm, exam.held))
     for power in powers:
         stretch_D = learned.directions.stretch(power or 0.0)
         for weight in params.words_weights:
@@ -214,7 +213,7 @@ def _beside(
 ) -> Scored:
     """What a head with words apart scores, without making its profiles: both parts' scores, added up as users do."""
     warm_WD, held_HD = meaning
-    gram, met_UW = gram_of(warm_WD), csr_array(exam.rest.histories_UI[:, exam.warm])
+    gram, met_UW = gram_of(warm_WD), csr_array(exam.rest.interactions.matrix_UI[:, exam.warm])
     ridges = {one: Ridge(gram, one) for one in lambdas}
     ratios = {}
     if words is not None:

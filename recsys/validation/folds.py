@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from recsys.catalogue.split import hash_share
 
-# Shape suffixes: U users, I items, P pairs.
+# Shape suffixes: I items, W warm items.
 VALIDATION_SHARE = 0.2
 ONE_FOLD_FROM = 5000
 """Warm items from which a single random fold is choice enough."""
@@ -59,29 +58,6 @@ def cold_folds(
         )
         for place, salt in enumerate(salts[: 1 if len(ids) >= ONE_FOLD_FROM else None], 1)
     }
-
-
-def first_times(
-    users: NDArray[np.int64], items: NDArray[np.int64], times_P: NDArray[np.float64], histories_UI: csr_array
-) -> NDArray[np.float64]:
-    """When each item was first interacted with.
-
-    Args:
-        users: user rows of the pairs.
-        items: item rows.
-        times_P: seconds, or anything that grows with time; NaN where unknown.
-        histories_UI: pairs that may be learned from; others tell nothing.
-
-    Returns:
-        times_I, NaN where unknown.
-    """
-    learned, n_items = histories_UI.tocoo(), histories_UI.shape[1]
-    known = np.flatnonzero(np.isfinite(times_P) & (items >= 0) & (users >= 0))
-    pairs = users[known].astype(np.int64) * n_items + items[known]
-    kept = known[np.isin(pairs, learned.coords[0].astype(np.int64) * n_items + learned.coords[1])]
-    first_I = np.full(n_items, np.inf)
-    np.minimum.at(first_I, items[kept], times_P[kept])
-    return np.where(np.isfinite(first_I), first_I, np.nan)
 
 
 def dates_of(columns: Mapping[str, pa.ChunkedArray]) -> dict[str, NDArray[np.float64]]:

@@ -7,8 +7,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.dataset.dataset import Known
-from recsys.dataset.histories import PAD, only_pairs
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.histories import PAD, sample
 from recsys.retrieval.exact import best_of
 
 # Shape suffixes: U users, C candidates, K list length, I items, W warm items, P pairs.
@@ -32,7 +32,7 @@ MAX_SCORES = 1 << 24
 class Practice:
     """What may be learned from, and the lists that are asked for."""
 
-    known: Known
+    known: Dataset
     """Without what is held out; same rows."""
     users: NDArray[np.int64]
     """User rows that still have a history and are asked for something held out."""
@@ -52,7 +52,7 @@ class Practice:
         return float((hits_UK @ discount_K / np.cumsum(discount_K)[n_best_U - 1]).mean())
 
 
-def practices(known: Known) -> tuple[Practice, ...]:
+def practices(known: Dataset) -> tuple[Practice, ...]:
     """Hold out a fifth of the warm items and a fifth of the pairs with the others, drawn by the seed.
 
     Of every five items that were met about as often one is held out, so that the cold items of a practice are as
@@ -68,7 +68,7 @@ def practices(known: Known) -> tuple[Practice, ...]:
         None at all where too few users would be asked.
     """
     rng = np.random.default_rng([known.seed, 1])
-    by_met = known.warm[np.argsort(-known.n_met_I[known.warm], kind="stable")]
+    by_met = known.warm[np.argsort(-known.interactions.n_users_I[known.warm], kind="stable")]
     fold_W = np.concatenate([rng.permutation(FOLDS) for _ in range(0, len(by_met), FOLDS)] or [by_met])
     n_folds = 1 if len(by_met) >= ONE_FROM else SEVERAL
     found = (_practice(known, by_met[fold_W[: len(by_met)] == fold], rng) for fold in range(n_folds))
@@ -92,19 +92,19 @@ def choose(asked: Sequence[Practice], tried: Callable[[Practice], Iterator[tuple
     return max(marks, key=lambda choice: marks[choice])
 
 
-def _practice(known: Known, cold: NDArray[np.int64], rng: np.random.Generator) -> Practice | None:
+def _practice(known: Dataset, cold: NDArray[np.int64], rng: np.random.Generator) -> Practice | None:
     warm = known.warm
-    item_P = known.histories_UI.indices
+    item_P = known.interactions.matrix_UI.indices
     held_P = np.isin(item_P, cold) | (rng.random(len(item_P)) < PAIR_SHARE)
-    rest_UI, held_UI = (only_pairs(known.histories_UI, kept) for kept in (~held_P, held_P))
+    rest = known.interactions.only_pairs(~held_P)
+    rest_UI, held_UI = rest.matrix_UI, known.interactions.only_pairs(held_P).matrix_UI
     users = np.flatnonzero((np.diff(rest_UI.indptr) > 0) & (np.diff(held_UI.indptr) > 0))
     if len(users) < MIN_USERS:
         return None
     n_asked = max(MIN_USERS, min(MAX_USERS, MAX_SCORES // len(warm)))
-    if len(users) > n_asked:
-        users = np.sort(rng.choice(users, n_asked, replace=False))
+    users = sample(users, n_asked, rng)
     return Practice(
-        replace(known, histories_UI=rest_UI),
+        replace(known, interactions=rest),
         users,
         warm,
         rest_UI[users][:, warm].toarray() > 0,

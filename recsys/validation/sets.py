@@ -1,12 +1,12 @@
 """A cold start of the training side's own: items and clicks held out, and the lists that users are asked for.
 
-Lists as a shop shows them: `cold` ranks the items held out whole, `warm` those that stay, by the clicks on them that
+Lists as users see them: `cold` ranks the items held out whole, `warm` those that stay, by the clicks on them that
 are held out, `tail` is the same by the clicks on those that were met least, `mixed` ranks both kinds together. Items
 that a user is known to have met stand in none of that user's.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TypeVar
 
@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
-from recsys.dataset.dataset import Shop
-from recsys.dataset.histories import only_items, only_pairs, padded
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.histories import padded, sample
+from recsys.dataset.interactions import Interactions
 from recsys.profiles.users import Ridge, gram_of
 from recsys.ranking.item_weights import ItemWeights
 from recsys.ranking.metrics import ndcg_at_k, recall_at_k
@@ -81,7 +82,7 @@ class Asked:
 class Exam:
     """What may be learned from, and what is asked then."""
 
-    rest: Shop
+    rest: Dataset
     """No interaction of a held item, no click that is asked for."""
     warm: NDArray[np.int64]
     """Rows of its items that somebody met, W of them."""
@@ -137,11 +138,11 @@ class Exam:
         return found
 
 
-def cold_exam(shop: Shop, held: NDArray[np.int64], seed: int, max_users: int) -> Exam | None:
+def cold_exam(dataset: Dataset, held: NDArray[np.int64], seed: int, max_users: int) -> Exam | None:
     """Ask for held-out items alone.
 
     Args:
-        shop: the whole training side.
+        dataset: the whole training side.
         held: rows of the items that are held out.
         seed: samples the users.
         max_users: users asked, at most.
@@ -149,15 +150,14 @@ def cold_exam(shop: Shop, held: NDArray[np.int64], seed: int, max_users: int) ->
     Returns:
         None where nobody met both a held item and another.
     """
-    known_UI = only_items(shop.histories_UI, ~_at(held, shop))
-    return _exam(shop, held, known_UI, None, seed, max_users)
+    return _exam(dataset, held, dataset.interactions.without(held), None, seed, max_users)
 
 
-def mixed_exam(shop: Shop, held: NDArray[np.int64], seed: int, max_users: int) -> Exam | None:
+def mixed_exam(dataset: Dataset, held: NDArray[np.int64], seed: int, max_users: int) -> Exam | None:
     """Ask for held-out clicks on the items that stay, on their tail, and for them and held-out items in one list.
 
     Args:
-        shop: the whole training side.
+        dataset: the whole training side.
         held: rows of the items that are held out.
         seed: samples users and clicks.
         max_users: users asked for each list, at most.
@@ -165,51 +165,46 @@ def mixed_exam(shop: Shop, held: NDArray[np.int64], seed: int, max_users: int) -
     Returns:
         None where nobody can be asked for anything; lists that nobody can be asked for are left out.
     """
-    known_UI = only_items(shop.histories_UI, ~_at(held, shop))
-    is_asked = np.random.default_rng(seed).random(known_UI.nnz) < CLICKS_HELD
-    clicks_UI, rest_UI = (only_pairs(known_UI, chosen) for chosen in (is_asked, ~is_asked))
-    return _exam(shop, held, rest_UI, clicks_UI, seed, max_users)
+    known = dataset.interactions.without(held)
+    is_asked = np.random.default_rng(seed).random(known.matrix_UI.nnz) < CLICKS_HELD
+    clicks_UI = known.only_pairs(is_asked).matrix_UI
+    return _exam(dataset, held, known.only_pairs(~is_asked), clicks_UI, seed, max_users)
 
 
 def _exam(
-    shop: Shop,
+    dataset: Dataset,
     held: NDArray[np.int64],
-    known_UI: csr_array,
+    known: Interactions,
     clicks_UI: csr_array | None,
     seed: int,
     max_users: int,
 ) -> Exam | None:
-    n_met_I = np.asarray(known_UI.sum(axis=0)).ravel()
-    warm = np.flatnonzero(n_met_I)
-    cold_UH = csr_array(shop.histories_UI[:, held])
+    warm = known.warm
+    cold_UH = csr_array(dataset.interactions.matrix_UI[:, held])
     wanted = {COLD: cold_UH}
     if clicks_UI is not None:
         warm_UW = csr_array(clicks_UI[:, warm])
-        tail_UW = _of_tail(warm_UW, n_met_I[warm])
+        tail_UW = _of_tail(warm_UW, known.n_users_I[warm])
         wanted = {WARM: warm_UW, TAIL: tail_UW, MIXED: csr_array(hstack([warm_UW, cold_UH]))}
-    met_UW = csr_array(known_UI[:, warm])
+    met_UW = csr_array(known.matrix_UI[:, warm])
     asked = {}
     for name, wanted_UC in wanted.items():
         users = np.flatnonzero((np.diff(met_UW.indptr) > 0) & (np.diff(wanted_UC.indptr) > 0))
-        if len(users) > max_users:
-            users = np.sort(np.random.default_rng(seed).choice(users, max_users, replace=False))
+        users = sample(users, max_users, seed)
         if len(users):
             met = csr_array(met_UW[users])
             excluded_UE = np.empty((len(users), 0), np.int64) if name == COLD else padded(met)
             asked[name] = Asked(users, met, padded(csr_array(wanted_UC[users])), excluded_UE)
     if not asked:
         return None
-    return Exam(Shop(shop.item_ids, shop.texts, shop.vectors_IL, known_UI), warm, held, asked)
+    return Exam(replace(dataset, interactions=known), warm, held, asked)
 
 
-def _of_tail(clicks_UW: csr_array, n_met_W: NDArray[np.float64]) -> csr_array:
+def _of_tail(clicks_UW: csr_array, n_met_W: NDArray[np.int64]) -> csr_array:
     """The clicks without those on the items that were met most."""
     is_tail_W = np.ones(len(n_met_W), bool)
     is_tail_W[np.argsort(-n_met_W, kind="stable")[: ceil(HEAD_SHARE * len(n_met_W))]] = False
-    return only_items(clicks_UW, is_tail_W)
-
-
-def _at(rows: NDArray[np.int64], shop: Shop) -> NDArray[np.bool_]:
-    is_there = np.zeros(len(shop.texts), bool)
-    is_there[rows] = True
-    return is_there
+    kept_UW = clicks_UW.copy()
+    kept_UW.data *= is_tail_W[clicks_UW.indices]
+    kept_UW.eliminate_zeros()
+    return kept_UW

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.dataset.dataset import Shop
+from recsys.dataset.dataset import Dataset
 from recsys.heads.learning import Recipe, head_of, survey
 from recsys.heads.params import FusionParams
 from recsys.ranking.item_weights import ItemWeights
@@ -19,7 +19,7 @@ NO_WEIGHTS: _Weighted = (None, 0.0, 1.0)
 
 
 def choose_item_weights(
-    shop: Shop,
+    dataset: Dataset,
     held: NDArray[np.int64],
     recipe: Recipe,
     params: FusionParams,
@@ -30,14 +30,14 @@ def choose_item_weights(
 ) -> Recipe:
     """Which item weights are to order lists beside a chosen head, if any.
 
-    Judged by lists that a shop shows: of warm items, by held-out clicks, and of warm and held-out items together. Lists
+    Judged by lists of warm items, by held-out interactions, and by lists of warm and held-out items together. Lists
     of held-out items alone stay as they are. First the λ is chosen by warm lists, then power and lift: the best has the
     largest mean over both lists of ndcg@k + recall@5k, among those that rank the tail of the warm items hardly worse
     than profiles alone and the encoder alone do; where none does, it is the one that ranks the tail best. A base that
     was fine-tuned has seen the held-out clicks, though never the held-out items: then both flatter the text a little.
 
     Args:
-        shop: the whole training side.
+        dataset: the whole training side.
         held: rows of the items that are held out cold.
         recipe: with a head.
         params: section `fusion`.
@@ -51,14 +51,14 @@ def choose_item_weights(
     """
     if recipe.lexical_share is None or not params.ease_lambdas:
         return recipe
-    exam = mixed_exam(shop, held, params.seed, max_users)
+    exam = mixed_exam(dataset, held, params.seed, max_users)
     ground = survey(exam.rest, params) if exam else None
     if exam is None or ground is None:
         return recipe
     say("validation: learning a head for item weights")
     head = head_of(exam.rest, ground, recipe, params)
     warm_WD, held_HD = (
-        head.profiles([shop.texts[row] for row in rows], shop.vectors_IL[rows])
+        head.profiles([dataset.texts[row] for row in rows], dataset.vectors_ID[rows])
         for rows in (exam.warm, exam.held)
     )
     ridge_lambda, width = recipe.lambda_of(head), head.lexical_width
@@ -72,7 +72,7 @@ def choose_item_weights(
 
     marks = _weighed(judged, together, params, say)
     alone = marks[NO_WEIGHTS]
-    base_WL, base_HL = shop.vectors_IL[exam.warm], shop.vectors_IL[exam.held]
+    base_WL, base_HL = dataset.vectors_ID[exam.warm], dataset.vectors_ID[exam.held]
     base = exam.marks(base_WL, base_HL, {"base": (alone_lambda, None)}, k)["base"]
     wanted = max(_tail(alone), _tail(base)) - params.max_loss_tail
     kept = min(wanted, max(_tail(lists) for lists in marks.values()))
@@ -124,7 +124,7 @@ def _tail(lists: Mapping[str, Mark]) -> float:
 
 
 def _shown(lists: Mapping[str, Mark]) -> Mark:
-    """The mean over the lists that a shop shows."""
+    """The mean over the lists that users see."""
     shown = [lists[name] for name in (WARM, MIXED) if name in lists]
     ndcg, recall = (
         sum(values) / len(shown) for values in zip(*((one.ndcg, one.recall) for one in shown), strict=True)

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
 
 from recsys.baselines.als_map import KAPPAS, MAP_LAMBDAS, _joined, _mapped, als_factors, als_map
-from recsys.dataset.dataset import Known
+from tests.dataset.make import dataset_of
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +12,7 @@ def known():
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     met = rng.random((40, 70)) < 0.3
     met[:, 60:] = False
-    return Known(vectors, ("text",) * 70, ((),) * 70, csr_array(met.astype(float)), ridge_lambda=1.0, seed=3)
+    return dataset_of(vectors, met, ("text",) * 70, ridge_lambda=1.0, seed=3)
 
 
 def regressed(known):
@@ -27,7 +26,7 @@ def regressed(known):
 
 def test_an_item_stands_between_its_own_factors_and_those_its_text_maps_to_by_how_often_it_was_met(known):
     model, factors, mapped = als_map(known, ()), als_factors(known), regressed(known)
-    n_met = known.n_met_I[:60, None]
+    n_met = known.interactions.n_users_I[:60, None]
     expected = (n_met * factors.items_IF[:60] + KAPPAS[0] * mapped[:60]) / (n_met + KAPPAS[0])
     np.testing.assert_allclose(model.items_IF[:60], expected, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(model.items_IF[60:], mapped[60:], rtol=1e-3, atol=1e-5)

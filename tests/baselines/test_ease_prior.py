@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 
 from recsys.baselines.ease_prior import EaseSettings, learn_ease
 from recsys.baselines.rbf_ridge import rbf
-from recsys.dataset.dataset import Known
+from tests.dataset.make import dataset_of
 
 GAMMA, KAPPA = 4.0, 2.0
 
@@ -18,7 +18,7 @@ def known():
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     met = rng.random((30, 12)) < 0.4
     met[:, 10:] = False
-    return Known(vectors, ("text",) * 12, ((),) * 12, csr_array(met.astype(float)), ridge_lambda=1.0, seed=3)
+    return dataset_of(vectors, met, ("text",) * 12, ridge_lambda=1.0, seed=3)
 
 
 def left_out(known, histories, item):
@@ -32,7 +32,7 @@ def left_out(known, histories, item):
 
 def test_a_strong_pull_leaves_the_leave_one_out_prior_on_one_scale_for_warm_and_cold(known):
     model = learn_ease(known, EaseSettings(GAMMA, KAPPA, ease_lambda=1e9))
-    histories = known.histories_UI.toarray()
+    histories = known.interactions.matrix_UI.toarray()
     scores = model.scores(np.arange(30), np.arange(12))
     expected = np.stack([left_out(known, histories, item) for item in range(12)], axis=1)
     np.testing.assert_allclose(scores, model.scale * expected, rtol=1e-3, atol=1e-4)
@@ -43,7 +43,7 @@ def test_a_strong_pull_leaves_the_leave_one_out_prior_on_one_scale_for_warm_and_
 def test_weights_minimise_the_pulled_squared_error_with_a_zero_diagonal(known):
     settings = EaseSettings(GAMMA, KAPPA, ease_lambda=3.0)
     model = learn_ease(known, settings)
-    histories = known.histories_UI.toarray()[:, :10]
+    histories = known.interactions.matrix_UI.toarray()[:, :10]
     prior = learn_ease(known, replace(settings, ease_lambda=1e9)).weights_SS
     for item in range(10):
         others = [row for row in range(10) if row != item]

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -7,9 +6,9 @@ from scipy.sparse import csr_array
 
 from recsys.baselines.learners import RECALLERS
 from recsys.baselines.params import RivalName
-from recsys.dataset.dataset import Known
 from recsys.dataset.histories import PAD
 from recsys.ranking.scorer import recall
+from tests.dataset.make import dataset_of, with_matrix
 
 # Items 0-5 are warm, 6-8 cold. Users 0 and 1 like rivers, user 2 engines.
 TEXTS = (
@@ -41,7 +40,7 @@ def known():
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     users, items = zip(*MET, strict=True)
     histories = csr_array((np.ones(len(MET)), (users, items)), shape=(3, 9))
-    return Known(vectors, TEXTS, TAGS, histories, ridge_lambda=1.0, seed=3)
+    return dataset_of(vectors, histories, TEXTS, TAGS, seed=3)
 
 
 N_TASTES, ITEMS_EACH, USERS_EACH = 4, 15, 15
@@ -63,7 +62,7 @@ def shop(tastes):
     met[np.arange(len(tastes)), rng.integers(0, N_TASTES * ITEMS_EACH, len(tastes))] = True
     met[:, -N_TASTES:] = False
     texts = tuple(f"text {row}" for row in range(len(of_item)))
-    return Known(vectors, texts, ((),) * len(texts), csr_array(met.astype(float)), ridge_lambda=1.0, seed=3)
+    return dataset_of(vectors, met, texts, seed=3)
 
 
 @pytest.mark.parametrize("name", RECALLERS)
@@ -141,7 +140,7 @@ def test_every_name_that_params_allow_is_a_recaller():
 def test_a_shop_with_next_to_nothing_in_it_still_gets_finite_scores(name, pairs, users, known):
     rows, columns = zip(*pairs, strict=True) if pairs else ((), ())
     histories = csr_array((np.ones(len(pairs)), (rows, columns)), shape=(users, 9))
-    model = RECALLERS[name](replace(known, histories_UI=histories))
+    model = RECALLERS[name](with_matrix(known, histories))
     asked = np.arange(users)
     assert np.isfinite(np.asarray(model.scores(asked, np.arange(9)))).all()
     found = recall(model, asked, np.arange(9), 3)

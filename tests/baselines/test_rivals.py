@@ -12,9 +12,9 @@ from recsys.baselines.blend import FROM, GRID, blend, measured
 from recsys.baselines.ease_prior import EaseSettings, ease_prior, learn_ease
 from recsys.baselines.rbf_ridge import DEFAULT_SHARPNESS, LAMBDAS, SHARPNESSES, rbf, rbf_ridge
 from recsys.baselines.two_tower import DEFAULT_EPOCHS, EPOCHS, train, two_tower
-from recsys.dataset.dataset import Known
 from recsys.ranking.dot import ridge_users
 from recsys.validation.practice import Practice, practices
+from tests.dataset.make import dataset_of
 
 N_WARM = 30
 USERS, ITEMS = np.arange(25), np.arange(36)
@@ -30,14 +30,16 @@ def known():
     met[0] = False
     met[0, 3] = True
     met[1:6, :N_WARM] |= np.eye(5, N_WARM, dtype=bool)
-    return Known(vectors, ("text",) * 36, ((),) * 36, csr_array(met.astype(float)), ridge_lambda=2.0, seed=3)
+    return dataset_of(vectors, met, ("text",) * 36, ridge_lambda=2.0, seed=3)
 
 
 def test_rbf_ridge_with_every_warm_item_a_landmark_is_kernel_ridge(known):
     warm = known.warm
     vectors = known.vectors_ID.astype(np.float64)
     kernel = rbf(vectors[warm], vectors[warm], DEFAULT_SHARPNESS)
-    weights = np.linalg.solve(kernel + 2.0 * np.eye(len(warm)), known.histories_UI.toarray()[:, warm].T)
+    weights = np.linalg.solve(
+        kernel + 2.0 * np.eye(len(warm)), known.interactions.matrix_UI.toarray()[:, warm].T
+    )
     expected = weights.T @ rbf(vectors[warm], vectors, DEFAULT_SHARPNESS)
     model = rbf_ridge(known, ())
     np.testing.assert_allclose(model.scores(USERS, ITEMS), expected, rtol=1e-3, atol=1e-4)
@@ -83,7 +85,7 @@ def test_weights_of_a_blend_are_those_of_the_items_bucket(known):
     model = blend(known)
     edges = (0, *FROM)
     assert {f"weight from {n} on" for n in edges} < set(model.chosen)
-    for item, n_met in enumerate(known.n_met_I):
+    for item, n_met in enumerate(known.interactions.n_users_I):
         edge = max(edge for edge in edges if edge <= n_met)
         assert model.weight_I[item] == model.chosen[f"weight from {edge} on"]
 

@@ -5,6 +5,7 @@ from scipy.sparse import csr_array
 from bench import mixed, mixed_page, mixed_setup, quality_page
 from recsys.evaluation.cold_start import Task
 from recsys.settings import Settings
+from tests.dataset.make import interactions_of
 
 # Items 0-3 are warm, 4 and 5 cold. User 0 has met 0 and 1; 2 and 4 are asked for. User 1 met 3; 0 and 5 are asked for.
 MET = csr_array(np.array([[1.0, 1, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0], [0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0]]))
@@ -18,8 +19,8 @@ def setup(monkeypatch, tmp_path):
     for module in (mixed, mixed_page, mixed_setup):
         monkeypatch.setattr(module, "HOME", tmp_path)
     settings = Settings.load(mixed_setup.ROOT / "params.yaml")
-    ids, users = tuple("abcdef"), tuple("uvwx")
-    task = Task(ids, ids, ("title",), users, MET, np.array([4, 5]))
+    ids = tuple("abcdef")
+    task = Task(interactions_of(MET, ids), ids, ("title",), np.array([4, 5]))
     return mixed_setup.Setup("ml100k_cold", settings, task, WANTED)
 
 

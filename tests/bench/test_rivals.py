@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from bench.rivals.methods import RIVALS, score, training_set_of
 from bench.rivals.shelf import Shelf
 from bench.rivals.towers import Block, blocks
 from recsys.evaluation.cold_start import Task
+from tests.dataset.make import interactions_of
 
 TOPICS = ("river boat water", "stone castle king", "engine wheel road", "violin concert song")
 EVERYONE = np.arange(40)
@@ -32,11 +35,9 @@ def task():
     cold = np.arange(90, 120)
     met_UI[:, cold] = False
     return Task(
-        item_ids=tuple(f"i{n}" for n in range(120)),
+        interactions=interactions_of(met_UI),
         texts=texts,
         fields=("title",),
-        users=tuple(f"u{n}" for n in EVERYONE),
-        histories_UI=csr_array(met_UI.astype(float)),
         cold=cold,
     )
 
@@ -71,10 +72,10 @@ def test_standardised_columns_are_cut_and_rows_without_factors_stay_zero():
 
 
 def test_inputs_know_nothing_of_the_interactions_of_asked_items(task, vectors, inputs):
-    told = task.histories_UI.toarray()
+    told = task.interactions.matrix_UI.toarray()
     told[:, task.cold] = 1
     again = make_inputs(
-        Task(**{**vars(task), "histories_UI": csr_array(told)}), vectors, task.warm, task.cold, seed=0
+        replace(task, interactions=interactions_of(told)), vectors, task.warm, task.cold, seed=0
     )
     for name in ("content_WP", "asked_CP", "users_UF", "items_WF"):
         np.testing.assert_array_equal(getattr(again, name), getattr(inputs, name))
@@ -155,7 +156,7 @@ def test_validation_holds_out_warm_items_only_and_whole(task):
     assert not set(held.known) & set(held.asked)
     assert sorted([*held.known, *held.asked]) == task.warm.tolist()
     wanted = {int(held.asked[place]) for place in held.relevant_VR[0] if place >= 0}
-    met = set(task.histories_UI[[held.users[0]]].indices)
+    met = set(task.interactions.matrix_UI[[held.users[0]]].indices)
     assert wanted == met & set(held.asked.tolist())
 
 
@@ -177,10 +178,10 @@ def test_a_second_row_of_the_same_training_set_borrows_and_tells_the_cost(
 
 
 def test_another_history_is_another_training_set(task):
-    told = task.histories_UI.toarray()
+    told = task.interactions.matrix_UI.toarray()
     told[0, 0] = 1 - told[0, 0]
-    other = Task(**{**vars(task), "histories_UI": csr_array(told)})
-    assert training_set_of(task) == training_set_of(Task(**vars(task))) != training_set_of(other)
+    other = replace(task, interactions=interactions_of(told))
+    assert training_set_of(task) == training_set_of(replace(task)) != training_set_of(other)
 
 
 def test_lists_are_best_first_and_ties_go_to_the_smaller_row():
@@ -196,7 +197,8 @@ def test_lists_are_best_first_and_ties_go_to_the_smaller_row():
 
 def test_inputs_of_a_user_without_history_are_zero():
     met = csr_array(np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 1.0]]))
-    task = Task(("a", "b", "c", "d"), ("red chair", "blue chair", "red lamp", "blue lamp"), ("title",), ("u", "v", "w"),
-                csr_array(np.hstack([met.toarray(), np.zeros((3, 1))])), np.array([3]))  # fmt: skip
+    texts = ("red chair", "blue chair", "red lamp", "blue lamp")
+    known = interactions_of(np.hstack([met.toarray(), np.zeros((3, 1))]))
+    task = Task(known, texts, ("title",), np.array([3]))
     found = make_inputs(task, np.eye(4, dtype=np.float32), task.warm, task.cold, seed=0)
     assert isinstance(found, Inputs) and not found.users_UF[1].any() and found.users_UF[0].any()

@@ -27,7 +27,7 @@ def test_interactions_with_cold_items_are_dropped_and_pairs_count_once():
         ITEMS, log(("u", "a", 1), ("u", "a", 5), ("u", "c", 1), ("v", "c", 1)), ["c", "d"], FEATURES
     )
     assert task.users == ("u", "v")
-    np.testing.assert_array_equal(task.histories_UI.toarray(), [[1, 0, 0, 0], [0, 0, 0, 0]])
+    np.testing.assert_array_equal(task.interactions.matrix_UI.toarray(), [[1, 0, 0, 0], [0, 0, 0, 0]])
     assert task.warm.tolist() == [0] and task.cold.tolist() == [2, 3]
 
 

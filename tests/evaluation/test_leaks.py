@@ -67,8 +67,9 @@ def test_a_training_pair_from_after_the_cut_is_found_even_on_a_warm_item(holdout
 
 
 def test_a_test_interaction_in_the_histories_that_models_learn_from_is_found(holdout, models):
-    histories = (holdout.known.histories_UI + holdout.test_UI).tocsr()
-    planted = replace(holdout, known=replace(holdout.known, histories_UI=histories))
+    known = holdout.known.interactions
+    both = replace(known, matrix_UI=(known.matrix_UI + holdout.test.matrix_UI).tocsr())
+    planted = replace(holdout, known=replace(holdout.known, interactions=both))
     assert "cold-item-in-training" in kinds(planted, models)
 
 

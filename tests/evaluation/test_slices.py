@@ -10,7 +10,10 @@ from recsys.evaluation.slices import Slice, head_and_tail
 
 
 def parts(n_met, relevant, head_share):
-    holdout = SimpleNamespace(known=SimpleNamespace(n_met_I=np.array(n_met)), item_ids=tuple(map(str, n_met)))
+    holdout = SimpleNamespace(
+        known=SimpleNamespace(interactions=SimpleNamespace(n_users_I=np.array(n_met))),
+        item_ids=tuple(map(str, n_met)),
+    )
     relevant = np.array(relevant)
     users = np.arange(10, 10 + len(relevant))
     warm = Slice("warm", np.arange(len(n_met)), users, relevant, np.full((len(relevant), 1), PAD))

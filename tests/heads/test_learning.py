@@ -1,11 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
 
-from recsys.dataset.dataset import Shop
 from recsys.heads.learning import Recipe, learn_head
 from recsys.heads.params import FusionParams
 from recsys.validation.choosing import choose_recipe
+from tests.dataset.make import with_matrix
 
 HELD = np.arange(3, 120, 4)
 LAMBDAS = (0.3, 1.0, 3.0)
@@ -23,14 +24,14 @@ def test_where_words_carry_the_taste_a_head_is_chosen_and_beats_the_encoder_alon
 
 
 def test_nothing_about_the_held_items_but_their_text_is_learned(shop, fusion_params):
-    met = shop.histories_UI.toarray()
+    met = shop.interactions.matrix_UI.toarray()
     met[:, HELD] = 0
-    blind = Shop(shop.item_ids, shop.texts, shop.vectors_IL, csr_array(met))
+    blind = with_matrix(shop, met)
     head = learn_head(blind, Recipe(0.3, 0.75, 1.0, None, {}), fusion_params)
     other = met.copy()
     other[:, HELD] = np.random.default_rng(5).random((60, len(HELD))) < 0.2
     tried = choose_recipe(
-        Shop(shop.item_ids, shop.texts, shop.vectors_IL, csr_array(other)),
+        with_matrix(shop, other),
         (HELD,),
         fusion_params,
         LAMBDAS,
@@ -43,7 +44,7 @@ def test_nothing_about_the_held_items_but_their_text_is_learned(shop, fusion_par
 
 def test_items_of_one_series_come_together(shop, fusion_params):
     head = learn_head(shop, Recipe(0.3, 0.75, 1.0, None, {}), fusion_params)
-    profiles = head.profiles(shop.texts, shop.vectors_IL)
+    profiles = head.profiles(shop.texts, shop.vectors_ID)
     np.testing.assert_allclose(np.linalg.norm(profiles, axis=1), 1, rtol=1e-5)
     alike = profiles @ profiles.T
     series = np.arange(120) % 10
@@ -60,15 +61,15 @@ def test_the_same_shop_and_seed_give_the_same_head(shop, fusion_params):
 def test_only_the_items_met_most_become_landmarks(shop, fusion_params):
     few = fusion_params.model_copy(update={"max_landmarks": 20})
     head = learn_head(shop, Recipe(0.3, 0.75, 1.0, None, {}), few)
-    most = np.sort(np.argsort(-np.asarray(shop.histories_UI.sum(axis=0)), kind="stable")[:20])
-    np.testing.assert_array_equal(head.vectors_ML, shop.vectors_IL[most])
+    most = np.sort(np.argsort(-np.asarray(shop.interactions.matrix_UI.sum(axis=0)), kind="stable")[:20])
+    np.testing.assert_array_equal(head.vectors_ML, shop.vectors_ID[most])
 
 
 @pytest.mark.parametrize("users", [[], [0]])
 def test_where_nobody_can_be_asked_the_encoder_stays_alone(shop, fusion_params, users):
     met = np.zeros((60, 120))
     met[users, 3] = 1  # a held item, and nothing beside
-    recipe = chosen(Shop(shop.item_ids, shop.texts, shop.vectors_IL, csr_array(met)), fusion_params)
+    recipe = chosen(with_matrix(shop, met), fusion_params)
     assert recipe.lexical_share is None and recipe.ndcg is None and recipe.ridge_lambda == 1.0
 
 
@@ -87,7 +88,7 @@ def test_several_folds_are_averaged(shop, fusion_params):
 
 
 def test_a_shop_without_words_keeps_the_encoder_alone(shop, fusion_params):
-    recipe = chosen(Shop(shop.item_ids, ("★",) * 120, shop.vectors_IL, shop.histories_UI), fusion_params)
+    recipe = chosen(replace(shop, texts=("★",) * 120), fusion_params)
     assert recipe.lexical_share is None and recipe.ndcg == recipe.alone
 
 

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
 
-from recsys.dataset.dataset import Shop
 from recsys.heads.params import FusionParams
+from tests.dataset.make import dataset_of
 
 WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "iris", "jade"]
 
@@ -49,4 +48,4 @@ def shop():
     for user in range(60):
         likes = np.flatnonzero(np.isin(series, [user % 10, (user + 3) % 10]))
         met[user, rng.choice(likes, 14, replace=False)] = 1
-    return Shop(tuple(f"item{place}" for place in range(120)), texts, vectors, csr_array(met))
+    return dataset_of(vectors, met, texts, seed=1, item_ids=[f"item{place}" for place in range(120)])

@@ -6,7 +6,6 @@ from scipy.sparse import csr_array
 
 from recsys.baselines.learners import RECALLERS
 from recsys.catalogue.split import Split
-from recsys.dataset.dataset import Known
 from recsys.dataset.histories import PAD
 from recsys.evaluation.slices import slice_of
 from recsys.ranking.item_weights import ItemWeights, digests
@@ -14,6 +13,7 @@ from recsys.ranking.scorer import recall
 from recsys.ranking.served import learn_served
 from recsys.stages import split
 from recsys.stages.evaluate import load_holdout
+from tests.dataset.make import dataset_of
 from tests.stages.judged_world import make_world
 
 IDS = ("a", "b", "c", "d", "e")
@@ -25,7 +25,7 @@ def known():
     vectors = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     met = csr_array(np.array([[1.0, 1, 0, 0, 0], [0, 1, 1, 1, 0]]))
-    return Known(vectors, IDS, ((),) * 5, met, 2.0, 0)
+    return dataset_of(vectors, met, IDS, ridge_lambda=2.0, item_ids=IDS)
 
 
 def weights_of(ids, dense, factor, n_items):
@@ -48,7 +48,7 @@ def test_scores_are_the_users_in_their_own_scale_corrected_for_known_items(known
     warm = known.vectors_ID[:4].astype(float)
     growth = 4 / 2
     users = growth * np.linalg.solve(
-        warm.T @ warm + 2.0 * growth * np.eye(3), (known.histories_UI.toarray()[:, :4] @ warm).T
+        warm.T @ warm + 2.0 * growth * np.eye(3), (known.interactions.matrix_UI.toarray()[:, :4] @ warm).T
     )
     expected = (known.vectors_ID @ users).T
     expected[:, :2] = 0.5 * expected[:, :2] + [[0.2, 0.3], [0.2, 0]]

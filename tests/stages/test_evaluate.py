@@ -78,7 +78,7 @@ def test_a_split_of_other_data_is_refused_by_item_part_and_line(tmp_path):
     world = make_world(tmp_path)
     split.run(world.settings, world.at)
     next(iter(sorted(world.at.profiles("champion").glob("*.rows.parquet")))).unlink()
-    with pytest.raises(ArtifactMissing, match="has no row from part 000001-"):
+    with pytest.raises(ArtifactMissing, match="has no profile from part 000001-"):
         evaluate.run(world.settings, world.at)
 
 
@@ -125,7 +125,7 @@ def test_a_challenger_is_judged_with_the_item_weights_that_came_with_it(tmp_path
     warm_digests = digests([holdout.item_ids[row] for row in known.warm])
     ordered = np.argsort(warm_digests)
     rows = known.warm[ordered]
-    wanted = known.histories_UI[:, rows].T @ holdout.test_UI[:, rows]  # who met the one will meet the other
+    wanted = known.interactions.matrix_UI[:, rows].T @ holdout.test.matrix_UI[:, rows]
     weights = ItemWeights(
         warm_digests[ordered], csr_array(wanted.astype(np.float32)), np.ones(len(rows)), len(rows)
     )

@@ -14,8 +14,8 @@ from tests.training.shop import make_shop, make_split, params, shop_pairs, shop_
 def test_the_validation_slice_is_cold_within_training():
     shop = make_shop()
     assert 0 < shop.is_held_I.sum() < 40
-    assert shop.fit_UI[:, shop.held_rows].nnz == 0 and shop.held_UI[:, shop.fit_rows].nnz == 0
-    assert shop.fit_UI.nnz + shop.held_UI.nnz == len(set(shop_pairs()))
+    assert shop.fit_UI[:, shop.held_rows].nnz == 0 and shop.held.matrix_UI[:, shop.fit_rows].nnz == 0
+    assert shop.fit_UI.nnz + shop.held.matrix_UI.nnz == len(set(shop_pairs()))
     assert set(shop.fit_rows) | set(shop.held_rows) == set(range(len(shop.item_ids)))
 
 

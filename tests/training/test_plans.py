@@ -174,7 +174,7 @@ def test_popular_items_are_drawn_more_often_where_asked(shop):
         known(shop, popularity_power=1.0, batch_items=8),
     )
     drawn = [
-        np.mean([shop.n_met_I[plan_batch(plans, number).rows].mean() for number in range(60)])
+        np.mean([shop.fit.n_users_I[plan_batch(plans, number).rows].mean() for number in range(60)])
         for plans in (flat, steep)
     ]
     assert drawn[1] > drawn[0]

@@ -1,14 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
 
-from recsys.dataset.dataset import Shop
 from recsys.heads.learning import Recipe, learn_head
 from recsys.profiles.users import Ridge, gram_of
 from recsys.retrieval.exact import best_of
 from recsys.validation.bounds import lower_bound
 from recsys.validation.choosing import Choice, _examine, _surest, choose_recipe
 from recsys.validation.sets import COLD, LONG, cold_exam
+from tests.dataset.make import with_matrix
 
 HELD = np.arange(3, 120, 4)
 LAMBDAS = (0.3, 1.0, 3.0)
@@ -98,7 +99,7 @@ def test_a_packed_head_makes_the_lists_that_it_was_chosen_by(shop, fusion_params
     head = learn_head(exam.rest, recipe, fusion_params)
     assert head.lexical_width == (6 if choice.words_weight else 0) and head.dim <= fusion_params.width
     warm_WD, held_HD = (
-        head.profiles([shop.texts[row] for row in rows], shop.vectors_IL[rows])
+        head.profiles([shop.texts[row] for row in rows], shop.vectors_ID[rows])
         for rows in (exam.warm, exam.held)
     )
     ridge = Ridge(gram_of(warm_WD), recipe.lambda_of(head), head.lexical_width)
@@ -117,7 +118,7 @@ def test_words_apart_take_half_of_the_width_at_most(fusion_params, width, apart)
 def test_a_fold_whose_landmarks_have_no_word_leaves_heads_untried(shop, fusion_params):
     """Heads that only some folds could try cannot be compared: the encoder alone is taken, and nothing fails."""
     texts = tuple("!" if row not in HELD else text for row, text in enumerate(shop.texts))
-    wordy = Shop(shop.item_ids, texts, shop.vectors_IL, shop.histories_UI)
+    wordy = replace(shop, texts=texts)
     others = np.setdiff1d(np.arange(120), HELD)[::3]  # their landmarks still have the words of HELD
     found = choose_recipe(wordy, (others, HELD), fusion_params, LAMBDAS, 10, 500)
     assert found.lexical_share is None
@@ -136,12 +137,10 @@ def test_a_width_too_narrow_for_words_apart_tries_none(shop, fusion_params):
 
 def test_what_is_held_out_teaches_nothing_to_any_choice(shop, fusion_params):
     exam = cold_exam(shop, HELD, fusion_params.seed, 500)
-    met = shop.histories_UI.toarray()
+    met = shop.interactions.matrix_UI.toarray()
     met[:, HELD] = met[::-1, HELD]
-    other = cold_exam(
-        Shop(shop.item_ids, shop.texts, shop.vectors_IL, csr_array(met)), HELD, fusion_params.seed, 500
-    )
-    assert (exam.rest.histories_UI != other.rest.histories_UI).nnz == 0
+    other = cold_exam(with_matrix(shop, met), HELD, fusion_params.seed, 500)
+    assert (exam.rest.interactions.matrix_UI != other.rest.interactions.matrix_UI).nnz == 0
 
 
 @pytest.mark.parametrize(("k", "counts"), [(1, True), (2, False)])

@@ -3,11 +3,10 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
-from scipy.sparse import csr_array
 
 from recsys.evaluation.cold_start import make_task
 from recsys.features.params import FeaturesParams
-from recsys.validation.folds import cold_folds, dates_of, first_times, newest, times_of
+from recsys.validation.folds import cold_folds, dates_of, newest, times_of
 
 IDS = tuple(f"i{row:02d}" for row in range(60))
 WARM = np.arange(0, 60, 2)
@@ -52,14 +51,6 @@ def test_unknown_times_count_as_old_and_equal_ones_fall_to_the_hash():
     held, other = (newest(IDS, WARM, seed, times) for seed in (1, 2))
     assert set(held) <= set(range(46, 60, 2)) and len(held) == 6
     assert held.tolist() != other.tolist()
-
-
-def test_an_item_is_new_at_its_first_interaction_that_may_be_learned_from():
-    histories = csr_array(np.array([[1.0, 0, 0], [1, 1, 0]]))
-    users, items = np.array([0, 1, 1, 0, 0, 1]), np.array([0, 0, 1, 1, 2, -1])
-    times = np.array([5.0, 3.0, np.nan, 1.0, 2.0, 0.5])  # (0, 1) and (0, 2) are not in the histories
-    found = first_times(users, items, times, histories)
-    assert found[0] == 3.0 and np.isnan(found[1:]).all()
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recsys.dataset.dataset import Known
 from recsys.validation.practice import choose, practices
+from tests.dataset.make import dataset_of, with_matrix
 
 
 @pytest.fixture(scope="module")
@@ -12,13 +12,13 @@ def known():
     popular = np.linspace(0.9, 0.1, 40)
     met = rng.random((60, 50)) < np.append(popular, np.zeros(10))
     vectors = np.eye(50, dtype=np.float32)
-    return Known(vectors, ("text",) * 50, ((),) * 50, csr_array(met.astype(float)), ridge_lambda=1.0, seed=3)
+    return dataset_of(vectors, met, ("text",) * 50, ridge_lambda=1.0, seed=3)
 
 
 def test_what_is_held_out_is_not_known_and_what_is_known_is_not_asked(known):
-    whole = known.histories_UI.toarray() > 0
+    whole = known.interactions.matrix_UI.toarray() > 0
     for one in practices(known):
-        rest = one.known.histories_UI.toarray() > 0
+        rest = one.known.interactions.matrix_UI.toarray() > 0
         np.testing.assert_array_equal(one.candidates, known.warm)
         np.testing.assert_array_equal(one.met_UC, rest[one.users][:, one.candidates])
         np.testing.assert_array_equal(one.wanted_UC, (whole & ~rest)[one.users][:, one.candidates])
@@ -29,7 +29,7 @@ def test_a_fifth_of_the_items_goes_cold_whatever_their_popularity_and_others_in_
     colds = [set(known.warm) - set(one.known.warm) for one in practices(known)]
     assert [len(cold) for cold in colds] == [8, 8, 8]
     assert len(set.union(*colds)) == 24
-    by_met = known.warm[np.argsort(-known.n_met_I[known.warm], kind="stable")]
+    by_met = known.warm[np.argsort(-known.interactions.n_users_I[known.warm], kind="stable")]
     for five in by_met.reshape(-1, 5):
         assert [len(cold & set(five)) for cold in colds] == [1, 1, 1]
 
@@ -37,7 +37,7 @@ def test_a_fifth_of_the_items_goes_cold_whatever_their_popularity_and_others_in_
 def test_about_a_fifth_of_the_other_pairs_is_held_out_too(known):
     for one in practices(known):
         left = one.known.warm
-        kept = one.known.histories_UI[:, left].nnz / known.histories_UI[:, left].nnz
+        kept = one.known.interactions.matrix_UI[:, left].nnz / known.interactions.matrix_UI[:, left].nnz
         assert 0.75 < kept < 0.85
 
 
@@ -49,10 +49,10 @@ def test_ndcg_is_that_of_lists_without_what_was_met(known):
 
 
 def test_too_few_users_give_no_practice(known):
-    few = csr_array(known.histories_UI[:9])
-    assert practices(Known(known.vectors_ID, known.texts, known.tags, few, 1.0, 3)) == ()
+    few = csr_array(known.interactions.matrix_UI[:9])
+    assert practices(with_matrix(known, few)) == ()
     nobody = csr_array((60, 50))
-    assert practices(Known(known.vectors_ID, known.texts, known.tags, nobody, 1.0, 3)) == ()
+    assert practices(with_matrix(known, nobody)) == ()
 
 
 def test_the_best_mean_is_chosen_and_the_first_of_equals(known):

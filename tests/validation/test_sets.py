@@ -2,18 +2,18 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recsys.dataset.dataset import Shop
 from recsys.heads.learning import Recipe, learn_head, survey
 from recsys.ranking.item_weights import ItemWeights, digests
 from recsys.ranking.metrics import ndcg_at_k, recall_at_k
 from recsys.validation.sets import cold_exam, mixed_exam
+from tests.dataset.make import dataset_of
 
 HELD = np.arange(3, 120, 4)
 
 
 def test_an_exam_hides_the_held_items_and_the_clicks_that_it_asks_for(shop):
     exam = mixed_exam(shop, HELD, 7, 500)
-    left, met = exam.rest.histories_UI.toarray(), shop.histories_UI.toarray()
+    left, met = exam.rest.interactions.matrix_UI.toarray(), shop.interactions.matrix_UI.toarray()
     assert not left[:, HELD].any() and (left <= met).all()
     hidden = met.sum() - met[:, HELD].sum() - left.sum()
     assert 0.1 * met.sum() < hidden < 0.3 * met.sum()
@@ -31,9 +31,7 @@ def test_an_exam_hides_the_held_items_and_the_clicks_that_it_asks_for(shop):
 def test_marks_are_those_of_lists_ranked_by_hand():
     met = np.array([[1, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 1]])
     vectors = np.array([[1, 0], [0, 1], [1, 0], [0, 1]], np.float32)
-    exam = cold_exam(
-        Shop(tuple("abcd"), ("a", "b", "c", "d"), vectors, csr_array(met)), np.array([2, 3]), 0, 10
-    )
+    exam = cold_exam(dataset_of(vectors, met, item_ids=tuple("abcd")), np.array([2, 3]), 0, 10)
     # user 1 met item 0 and is asked for item 2, user 2 met item 1 and is asked for item 3: both first of two
     mark = exam.marks(vectors[exam.warm], vectors[[2, 3]], {"ridge": (1.0, None)}, 1)["ridge"]["cold"]
     assert (mark.ndcg, mark.recall, mark.sum) == (1.0, 1.0, 2.0)
@@ -56,7 +54,7 @@ def test_users_whose_tastes_find_the_directions_are_sampled(shop, fusion_params)
 
 def test_lists_of_each_way_are_marked_as_scoring_and_sorting_by_hand_would(shop, monkeypatch):
     exam = mixed_exam(shop, HELD, 7, 500)
-    warm, held = shop.vectors_IL[exam.warm], shop.vectors_IL[HELD]
+    warm, held = shop.vectors_ID[exam.warm], shop.vectors_ID[HELD]
     ids = [shop.item_ids[row] for row in exam.warm]
     order = np.argsort(digests(ids))
     dense = np.random.default_rng(2).normal(size=(len(ids), len(ids))).astype(np.float32)

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recsys.dataset.dataset import Shop
 from recsys.heads.learning import Recipe, learn_head
 from recsys.ranking.learning import HALF, balanced, item_weights, learn_item_weights, met_together
 from recsys.validation.choosing import choose_recipe
 from recsys.validation.weighing import choose_item_weights
+from tests.dataset.make import dataset_of
 
 HELD = np.arange(3, 120, 4)
 LAMBDAS = (0.3, 1.0, 3.0)
@@ -27,7 +27,7 @@ def secretive():
     met = np.zeros((80, 120))
     for user in range(80):
         met[user, rng.choice(np.flatnonzero(group == user % 6), 12, replace=False)] = 1
-    return Shop(ids(120), tuple(f"thing number{place}" for place in range(120)), vectors, csr_array(met))
+    return dataset_of(vectors, met, tuple(f"thing number{place}" for place in range(120)), item_ids=ids(120))
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +40,12 @@ def small():
     likes = rng.normal(size=(30, 4)) @ vectors.T + rng.normal(size=(30, 9)) / 2
     met = (likes > 0.3).astype(float)
     met[:, 8] = 0
-    return Shop(ids(9), ("same", "same", *map(str, range(2, 9))), vectors, csr_array(met))
+    return dataset_of(vectors, met, ("same", "same", *map(str, range(2, 9))), item_ids=ids(9))
 
 
 def by_hand(shop, ridge_lambda, ease_lambda):
     """EASE with the prior, column by column, as its definition says."""
-    vectors, met = shop.vectors_IL[:8].astype(float), shop.histories_UI.toarray()[:, :8]
+    vectors, met = shop.vectors_ID[:8].astype(float), shop.interactions.matrix_UI.toarray()[:, :8]
     metric = np.linalg.inv(vectors.T @ vectors + ridge_lambda * np.eye(4))
     prior = np.zeros((8, 8))
     for j in range(8):
@@ -64,7 +64,7 @@ def by_hand(shop, ridge_lambda, ease_lambda):
 
 
 def learned(shop, params, ridge_lambda=2.0):
-    return met_together(shop, shop.vectors_IL[shop.warm], ridge_lambda, params.max_weighted_items)
+    return met_together(shop, shop.vectors_ID[shop.warm], ridge_lambda, params.max_weighted_items)
 
 
 def test_unseen_known_items_are_scored_as_ease_with_the_ridge_for_its_prior(small, fusion_params):
@@ -75,7 +75,7 @@ def test_unseen_known_items_are_scored_as_ease_with_the_ridge_for_its_prior(smal
     assert ranker.factor_T.tolist() == pytest.approx([1 / 1.5] * 8) and ranker.n_items == 8
     place = ranker.places(small.item_ids)
     assert place[8] == -1 and sorted(place[:8]) == list(range(8))
-    scored = ranker.corrected(met @ ridge_scores, ranker.met(small.histories_UI, place), place[:8])
+    scored = ranker.corrected(met @ ridge_scores, ranker.met(small.interactions.matrix_UI, place), place[:8])
     unseen = met == 0
     np.testing.assert_allclose(scored[unseen], (met @ weights)[unseen] / (scale * 1.5), atol=1e-3)
 
@@ -83,7 +83,7 @@ def test_unseen_known_items_are_scored_as_ease_with_the_ridge_for_its_prior(smal
 def test_an_item_that_nobody_met_keeps_its_score_whatever_its_text(small, fusion_params):
     together = learned(small, fusion_params)
     ranker = balanced(item_weights(together, 5.0, 100), together, 0.3, 3.0)
-    met = ranker.met(small.histories_UI, ranker.places(small.item_ids))
+    met = ranker.met(small.interactions.matrix_UI, ranker.places(small.item_ids))
     scores = ranker.corrected(np.ones((30, 3)), met, ranker.places(["new", "item8", "item0"]))
     assert (scores[:, :2] == 1).all() and (scores[:, 2] != 1).all()
 
@@ -97,7 +97,7 @@ def test_only_the_largest_weights_are_kept_and_only_between_the_items_met_most(s
     np.testing.assert_array_equal(few[kept], whole[kept])
     smallest = np.where(kept, np.abs(whole), np.inf).min(axis=0)
     assert (np.abs(np.where(kept, 0, whole)).max(axis=0) <= smallest).all()
-    n_met = shop.histories_UI.sum(axis=0)
+    n_met = shop.interactions.matrix_UI.sum(axis=0)
     is_inside = np.isin(item_weights(together, 10.0, 7).places(shop.item_ids), together.inside)
     assert is_inside.sum() == 50 and len(together.digests_T) == 120
     assert n_met[is_inside].min() >= n_met[~is_inside].max()
@@ -141,7 +141,7 @@ def popular_world():
     for user in range(90):
         met[user, rng.choice(10, 7, replace=False)] = 1
         met[user, rng.choice(np.flatnonzero(taste == user % 6), 7, replace=False)] = 1
-    return Shop(ids(120), ids(120), vectors, csr_array(met))
+    return dataset_of(vectors, met, ids(120), item_ids=ids(120))
 
 
 def test_weights_that_cost_the_tail_too_much_are_refused(fusion_params):
@@ -164,14 +164,14 @@ def test_weights_that_cost_the_tail_too_much_are_refused(fusion_params):
 
 
 def test_one_item_has_nothing_to_be_weighed_against(fusion_params):
-    shop = Shop(ids(2), ("a", "b"), np.ones((2, 1), np.float32), csr_array(np.array([[1.0, 0], [1, 0]])))
+    shop = dataset_of(np.ones((2, 1), np.float32), np.array([[1.0, 0], [1, 0]]), ("a", "b"), item_ids=ids(2))
     assert learned(shop, fusion_params) is None
 
 
 def test_where_people_meet_what_profiles_tell_apart_there_are_no_weights(fusion_params):
     vectors = np.array([[1, 0], [-1, 0]] * 4, np.float32)  # everybody meets pairs of opposites
     met = np.kron(np.eye(4), np.ones((3, 2)))
-    assert learned(Shop(ids(8), ids(8), vectors, csr_array(met)), fusion_params) is None
+    assert learned(dataset_of(vectors, met, ids(8), item_ids=ids(8)), fusion_params) is None
 
 
 def test_item_weights_are_chosen_where_clicks_tell_what_texts_do_not(secretive, fusion_params):
@@ -180,7 +180,7 @@ def test_item_weights_are_chosen_where_clicks_tell_what_texts_do_not(secretive, 
     assert recipe.ease_lambda in narrow.ease_lambdas and recipe.lift in narrow.lifts
     assert recipe.lists["warm"] > 1.5 * recipe.lists["warm by profiles alone"]
     head = learn_head(secretive, recipe, narrow)
-    profiles = head.profiles(secretive.texts, secretive.vectors_IL)
+    profiles = head.profiles(secretive.texts, secretive.vectors_ID)
     settings = recipe.item_weights(narrow)
     ranker = learn_item_weights(secretive, profiles, recipe.lambda_of(head), head.lexical_width, settings)
     assert ranker.factor_T.mean() == pytest.approx(1 / recipe.lift) and len(ranker.digests_T) == 120
@@ -223,5 +223,5 @@ def test_without_a_head_or_lambdas_there_are_no_item_weights(shop, fusion_params
 
 def test_where_nobody_can_be_asked_there_are_none(fusion_params):
     met = csr_array(np.eye(6))  # everybody met one item: no click can be held out
-    shop = Shop(ids(6), ids(6), np.eye(6, dtype=np.float32), met)
+    shop = dataset_of(np.eye(6, dtype=np.float32), met, ids(6), item_ids=ids(6))
     assert choose_item_weights(shop, np.array([1, 4]), PLAIN, fusion_params, 1.0, 5, 500) == PLAIN
