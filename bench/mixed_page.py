@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.figures import ROOT, machine, write_figures
 from bench.mixed_setup import HOME, MAX_USERS, NAMES, WARM_SHARE
-from bench.quality_page import TITLES, Kept, table, worded
+from bench.quality_page import TITLES, Kept, bullet, table, worded
 from recsys.evaluation.intervals import Interval, bootstrap
 
 PAGE = ROOT / "docs" / "mixed.md"
@@ -24,28 +24,35 @@ HEAD = f"""# Warm and cold items in one list
 
 Written by `make bench-mixed` from the rows in `var/bench/mixed/`; change `bench/mixed_page.py`, not this page.
 
-Beside the cold items of each protocol, a seeded {WARM_SHARE:.0%} of the pairs with warm items are held out, before
-anything is learned. Up to {MAX_USERS:,} users who have both a cold and a warm item to be found get three lists: of all
-cold items, of all warm ones that they have not met, and of both together (where both kinds count as found). One split,
-one run of each model.
+How good are lists that hold warm and cold items? Beside the cold items of each protocol, a seeded {WARM_SHARE:.0%} of
+the pairs with warm items are held out before anything is learned. Up to {MAX_USERS:,} users who have both a cold and a
+warm item to be found get three lists: of all cold items, of all warm items that they have not interacted with, and of
+both together (where both kinds count as found). One split, one run of each model.
 
-- **firstlight**: what a release recommends: ridge users over the head and its item weights, chosen as stage `finetune`
+## Models
+
+- **firstlight**: what a release recommends. Ridge users over the head, and its item weights, chosen as stage `finetune`
   does, here over the frozen encoder.
-- **ridge, head**: profiles alone: the same without item weights, as `recsys benchmark cold-start` chooses it. All
-  differences are to it.
-- **ridge lifted, head**: the same as the last, with the scores of cold items times one factor, chosen as the settings
-  of the next ones are. It changes mixed lists only.
+- **ridge, head**: profiles alone, without item weights, as `recsys benchmark cold-start` chooses them. All differences
+  are to this model.
+- **ridge lifted, head**: the same, with the scores of cold items times one factor, chosen as the settings of the next
+  ones are. It changes mixed lists only.
 - **ridge, encoder**: ridge users over the frozen encoder.
 - **rbf_ridge, als_map, ease_prior, two_tower, blend**: `recsys/baselines/`, over the head's profiles or the frozen
-  encoder's; what `evaluate.rivals` may name. Each chooses its settings by ndcg@20 of mixed lists on a fifth of the
-  known items and pairs, held out three times (once from 5,000 warm items, and by two_tower); where it reads a head,
-  one that was learned without these. Stage `evaluate` cannot learn a head anew for that: there a rival over a champion
-  whose head was trained on the same interactions takes cold items for better known than they are, and chooses worse.
-- **als, ease**: the collaborative models alone; of a cold item they know nothing.
+  encoder's; `evaluate.rivals` may name them.
+- **als, ease**: the collaborative models alone; they know nothing of a cold item.
 
-Each cell: the mean over users, and its difference from `ridge, head` with the paired 95 % bootstrap interval over
-users; **bold** where the interval lies above 0. Seconds are those of choosing and learning on a busy
-machine, heads and practices that several rows share apart.
+**How the baselines are chosen.** Each chooses its settings by ndcg@20 of mixed lists on a fifth of the known items and
+pairs, held out three times (once from 5,000 warm items, and by two_tower). Where it reads a head, that head was learned
+without the held-out part. Stage `evaluate` cannot learn a head anew for that. There, a baseline over a champion whose
+head was trained on the same interactions takes cold items for better known than they are, and chooses worse.
+
+## How to read the tables
+
+- A cell is the mean over users, then the difference from `ridge, head` with the paired 95 % bootstrap interval over
+  users. **Bold**: the interval lies above 0.
+- Seconds are those of choosing and learning on a busy machine. What several rows share (heads, validation sets) is not
+  in them.
 """
 
 KEPT = """*Kept as it was published with issue 3 (code at `112bc1f`, `1c6849b`, `7816603`): these rows have not been run
@@ -91,7 +98,7 @@ def figures(found: dict[str, dict[str, Row]]) -> dict[str, float | int | str]:
 
 def page(found: dict[str, dict[str, Row]], models: Sequence[str], kept: Kept) -> str:
     """The whole page; a protocol whose rows are not on this machine stays as it was."""
-    parts = [HEAD, f"Rows run on {machine()}; each table of settings names the code.\n"]
+    parts = [HEAD, f"Rows run on {machine()}; each list of settings names the code.\n"]
     for name in NAMES:
         parts.append(f"## {TITLES[name]}\n")
         parts += section(found[name], models) if name in found else [kept.section(TITLES[name]) or NOT_RUN]
@@ -137,27 +144,23 @@ def verdict(rows: dict[str, Row]) -> str:
         others = [model for model in rows if model != SHIPPED and metric in rows[model]["metrics"]]
         best = max(others, key=lambda model: rows[model]["metrics"][metric])
         difference = minus(rows, SHIPPED, best, metric)
-        sure = (
-            "wins"
-            if difference.low > 0
-            else "loses"
-            if difference.high < 0
-            else "neither surely wins nor loses"
-        )
-        words.append(
-            f"- {meaning}, {METRICS[0]}: {SHIPPED} {sure} against the best other model, {best}: {difference}."
-        )
-    return "\n".join(words) + "\n"
+        words.append(f"- {meaning}: {SHIPPED} {_sure(difference)} `{best}`: {difference}")
+    return "\n".join([f"Against the best other model of each list, {METRICS[0]}:\n", *words, ""])
+
+
+def _sure(difference: Interval) -> str:
+    if difference.low > 0:
+        return "is ahead of"
+    return "is behind" if difference.high < 0 else "is not surely apart from"
 
 
 def chosen(rows: dict[str, Row]) -> str:
     """Settings, seconds and code."""
-    lines = [["model", "chosen", "seconds", "commit"]]
-    lines += [
-        [model, worded(row["chosen"]), f"{row['seconds']:.0f}", f"`{row['commit']}`"]
-        for model, row in rows.items()
-    ]
-    return table(lines)
+    lines = ["Settings that were chosen, seconds, and the code:", ""]
+    for model, row in rows.items():
+        settings = f"{word}; " if (word := worded(row["chosen"])) else ""
+        lines += bullet(f"{model}: {settings}{row['seconds']:.0f} s; `{row['commit']}`")
+    return "\n".join([*lines, ""])
 
 
 def minus(rows: dict[str, Row], model: str, other: str, metric: str) -> Interval:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from bench.figures import ROOT, machine, write_figures
@@ -14,6 +15,8 @@ from bench.protocols import PROTOCOLS, Protocol, judged
 from bench.quality_rows import METHODS, OURS, Key, Row, all_keys, write_rows
 
 PAGE = ROOT / "docs" / "quality.md"
+WIDTH = 120
+"""Characters of a line."""
 NAMES = {
     "random": "random",
     "tfidf_centroid": "TF-IDF centroid",
@@ -35,6 +38,10 @@ TITLES = {
     "industrial_cold": "Amazon Industrial 2018",
 }
 
+SHORT = {
+    name: title.replace(" cold", "").replace("MovieLens-100K", "MovieLens") for name, title in TITLES.items()
+}
+"""The same where room is short."""
 
 KEPT = (
     "*Kept as it was published with issue 7: these rows have not been run again since heads are chosen as above, nor\n"
@@ -55,75 +62,110 @@ class Goal:
     before: str
     """Published, or of the simple methods that were known."""
     reach: float
+    source: str
+    """Where `before` comes from."""
 
 
 GOALS = (
-    Goal("citeulike_D", "recall@100", ".671 published (Shared-rep, RecSys 2021, reads abstracts too)", 0.70),
-    Goal("citeulike_H", "ndcg@20", ".323 (RBF ridge + ALS)", 0.35),
-    Goal("citeulike_H", "recall@20", ".455 (RBF ridge + ALS)", 0.48),
-    Goal("citeulike_H", "recall@100", ".730 (RBF ridge + ALS)", 0.75),
-    Goal("citeulike_G", "precision@20", ".0483 published (GAR); ridge .0665", 0.073),
-    Goal("citeulike_G", "ndcg@20", ".1241 published (GAR); ridge .2462", 0.27),
-    Goal("ml100k_cold", "ndcg@20", ".283 (joint kernel)", 0.306),
-    Goal("industrial_cold", "ndcg@20", ".197 (blend)", 0.24),
+    Goal(
+        "citeulike_D", "recall@100", ".671", 0.70, "published (Shared-rep, RecSys 2021, reads abstracts too)"
+    ),
+    Goal("citeulike_H", "ndcg@20", ".323", 0.35, "RBF ridge + ALS"),
+    Goal("citeulike_H", "recall@20", ".455", 0.48, "RBF ridge + ALS"),
+    Goal("citeulike_H", "recall@100", ".730", 0.75, "RBF ridge + ALS"),
+    Goal("citeulike_G", "precision@20", ".0483", 0.073, "published (GAR); ridge .0665"),
+    Goal("citeulike_G", "ndcg@20", ".1241", 0.27, "published (GAR); ridge .2462"),
+    Goal("ml100k_cold", "ndcg@20", ".283", 0.306, "joint kernel"),
+    Goal("industrial_cold", "ndcg@20", ".197", 0.24, "blend"),
 )
 
-HEAD = """# Quality on items that nobody has met
+HEAD = """# Quality on cold items
 
 Written by `make bench-quality` from the rows in `var/bench/quality/rows.jsonl`; change `bench/quality_page.py`, not
 this page.
 
-Public protocols from raw text and interactions, scored by a judge that knows nothing of this project
-(`../shared/judge/score.py`). A figure is the mean over the runs in column runs (seeds 0 to 4 when all
-are there), with the mean of the judge's 95 % bootstrap intervals over users, and ± the standard deviation over seeds; a
-method in which nothing is drawn has one run. A row that was not run again says issue 7 instead of a commit.
-CiteULike is read by titles only, the others by all their item text.
+How good are lists of items without interactions? Public protocols, from raw text and interactions, scored by a judge
+that knows nothing of this project (`../shared/judge/score.py`).
 
-- **Firstlight** is `recsys benchmark cold-start` as it ships, run as a user would run it.
-- **Floors**: random (popularity says nothing about items that nobody has met); TF-IDF centroid (words and pairs of
-  words); the frozen encoder's centroid; ridge user profiles on the frozen encoder, Firstlight's default before; the
-  plain blend of that ridge and the TF-IDF centroid, each user's scores in deviations and added up.
-- **First light** is what `fetch-champion` registers before anything is trained, users by ridge with λ of params.yaml:
-  words and the encoder joined over texts alone (section `first_light`), here over those of the warm items. Its few
-  settings were chosen on held-out warm items of H, MovieLens, Industrial, the demo's films and Last.fm, one choice
-  for all. The tests of MovieLens and Industrial were looked at once, that of H twice (the second time with less weight
-  on the words of short texts).
-- **DropoutNet** (Volkovs, Yu, Poutanen, NIPS 2017) and **Heater** (Zhu, Sefati, Saadatpanah, Caverlee, SIGIR 2020),
-  written anew in torch (`bench/rivals/`) on the same features: the frozen encoder's vectors beside TF-IDF reduced by
-  SVD to 300 dimensions, and 200 collaborative factors by `implicit` ALS (λ 1, α 10, 10 iterations, as DropoutNet's
-  own), all learned without the cold items' interactions. Users enter by their factors, as in the papers. Both take
-  blocks of users × items with pairs weighted as their authors draw them, instead of single pairs: the expected loss
-  is theirs, its noise smaller.
-- **Choosing.** Hyper-parameters are chosen by ndcg@20 on a fifth of the warm items, held out by a stable hash; the
-  published validation items of CiteULike are not used, since in D they are test items. Each rival tries 8
-  configurations, its authors' first, and the number of steps; then it learns from all warm items. Choosing is done
-  once per training set (D and H share one) and serves all seeds. The test is scored once per configuration that is
-  reported. Firstlight's recipe itself (its defaults and what it chooses by) was found while the tests of H,
-  MovieLens (the random fifth) and Industrial were looked at many times; those of G and D seldom. Holding words
-  apart was found in issue 8 on the tests of both newest fifths and of Industrial, beside their validation folds; the
-  last clause of the rule below after the test by release date was looked at once more (.2424 without it).
-  Firstlight holds out the newest fifth of the warm items, by first interaction and by each column of dates, and random
-  ones (three times where fewer than 5,000 items are warm) where there are none. It takes a head that is surely (mean
-  less one standard error) better than the encoder alone and, where one is, than the plain blend; of those the one with
-  the largest lower bound of its gain in ndcg@20 + recall@100, or in ndcg@20 alone where 100 items are more than a fifth
-  of those held out.
+## How to read the tables
+
+- A figure is the mean over the runs of the column *runs* (seeds 0 to 4 when all are there), with the mean of the
+  judge's 95 % bootstrap intervals over users, and ± the standard deviation over seeds.
+- A method that draws nothing at random has one run.
+- A row that was not run again says *issue 7* instead of a commit.
+- CiteULike is read by titles only, the others by all their item text.
+
+## Methods
+
+**Firstlight** is `recsys benchmark cold-start` as it ships, run as a user would run it.
+
+**Floors**
+
+- random (popularity says nothing about cold items)
+- TF-IDF centroid (words and pairs of words)
+- the frozen encoder's centroid
+- ridge user profiles on the frozen encoder, Firstlight's earlier default
+- the plain blend: that ridge plus the TF-IDF centroid, each user's scores standardised and added
+
+**First light** is what `fetch-champion` registers before any training: words and the encoder joined over texts alone
+(section `first_light`), here over the texts of the warm items. Users are ridge users with λ of params.yaml. Its few
+settings were chosen on held-out warm items of H, MovieLens, Industrial, the demo's films and Last.fm, one choice for
+all. The tests of MovieLens and Industrial were looked at once. That of H was looked at twice, the second time with less
+weight on the words of short texts.
+
+**DropoutNet** (Volkovs, Yu, Poutanen, NIPS 2017) and **Heater** (Zhu, Sefati, Saadatpanah, Caverlee, SIGIR 2020) are
+written anew in torch (`bench/rivals/`) on the same features: the frozen encoder's vectors beside TF-IDF reduced by SVD
+to 300 dimensions, and 200 collaborative factors by `implicit` ALS (λ 1, α 10, 10 iterations, as in DropoutNet's code).
+Everything is learned without the cold items' interactions. Users enter by their factors, as in the papers. Both take
+blocks of users × items, with pairs weighted as their authors draw them, instead of single pairs. The expected loss is
+theirs, its noise is smaller.
+
+## How settings are chosen
+
+- Hyper-parameters are chosen by ndcg@20 on a fifth of the warm items, held out by a stable hash. The published
+  validation items of CiteULike are not used, because in D they are test items.
+- Each competitor tries 8 configurations, its authors' first, and the number of steps. Then it learns from all warm
+  items.
+- Settings are chosen once per training set (D and H share one) and serve all seeds. The test is scored once per
+  configuration that is reported.
+- Firstlight holds out the newest fifth of the warm items, by first interaction and by each column of dates. Where there
+  are none it holds out random ones (three times where fewer than 5,000 items are warm).
+- It takes a head that is surely (mean less one standard error) better than the encoder alone and, where one is, than
+  the plain blend. Of those it takes the one with the largest lower bound of its gain in ndcg@20 + recall@100, or in
+  ndcg@20 alone where 100 items are more than a fifth of those held out.
+
+**What was seen of the tests.** Firstlight's recipe itself (its defaults and what it chooses by) was found while the
+tests of H, MovieLens (the random fifth) and Industrial were looked at many times; those of G and D seldom. Holding
+words apart was found in issue 8 on the tests of both newest fifths and of Industrial, beside their validation folds.
+The last clause above was added after the test by release date was looked at once more (.2424 without it).
+
+## About the data
+
 - **MovieLens-100K**: before 2026-11-28 its items had the column `awards`, known only after a film's release. Figures
-  published until then (.4104 for Firstlight, .3820 for DropoutNet) read it and are too high; no row below does. On its
-  random fifth a choice by random folds does better (.3562 with seed 0) than one by the newest items does, which is what
-  the newest fifths below are for: there it promised more than it gave.
-- **Newest fifths of MovieLens-100K**: the judge does not know them; it is told positives and candidates and scores
-  by its own code (`bench/judging.py`). Films without a release date count as old.
-- Seconds and peak memory are those of a process of its own on a shared, at times crowded machine (the same row took
-  139 to 1,472 s; torch has one thread, BLAS both cores), vectors of texts read from the cache, choosing
-  a rival's settings apart; for Firstlight and ridge the choosing is part of the run. What two rows share (factors, or
-  one net for D and H) counts in both.
-- **Limits.** Every configuration trains for 200 steps; the best two go on until validation gets no better for 300, or
-  to 1,500 steps. On CiteULike Heater was still gaining a little there (near .26 on validation whatever the
-  configuration), so a longer run would end somewhat higher. DropoutNet's best learning rate was the highest tried on
-  three of four training sets; on CiteULike half of it came as far. On MovieLens-100K Heater's experts learn the factors
-  of a thousand films by heart (the mean squared distance falls from 85 to 10 while cold films are ranked no better),
-  and no setting tried mends that. Its paper takes factors from BPR; here both rivals have the same ones. CLCRec has not
-  been run. Published figures read abstracts and other features: they are quoted, not compared.
+  published until then (.4104 for Firstlight, .3820 for DropoutNet) read it and are too high; no row below does.
+- On its random fifth a choice by random folds does better (.3562 with seed 0) than one by the newest items. There it
+  promised more than it gave; the newest fifths below show that.
+- **Newest fifths of MovieLens-100K**: the judge does not know them. It is told positives and candidates and scores by
+  its own code (`bench/judging.py`). Films without a release date count as old.
+
+## Limits
+
+- Every configuration trains for 200 steps. The best two go on until validation gets no better for 300, or to 1,500
+  steps.
+- On CiteULike Heater was still gaining a little there (near .26 on validation whatever the configuration), so a longer
+  run would end somewhat higher.
+- DropoutNet's best learning rate was the highest tried on three of four training sets; on CiteULike half of it came as
+  far.
+- On MovieLens-100K Heater's experts learn the factors of a thousand films by heart (the mean squared distance falls
+  from 85 to 10 while cold films are ranked no better), and no setting tried mends that. Its paper takes factors from
+  BPR; here both competitors have the same ones.
+- CLCRec has not been run. Published figures read abstracts and other features: they are quoted, not compared.
+- Seconds and peak memory are those of a process of its own on a shared, at times crowded machine (the same row took 139
+  to 1,472 s; torch has one thread, BLAS both cores). Vectors of texts are read from the cache. Choosing a competitor's
+  settings is a column of its own; for Firstlight and ridge it is part of the run. What two rows share (factors, or one
+  net for D and H) counts in both.
+
+## Goals
 """
 
 
@@ -188,13 +230,12 @@ def figures(rows: dict[Key, Row]) -> dict[str, float | int | str]:
 def page(rows: dict[Key, Row], kept: Kept) -> str:
     """The whole page."""
     missing = [key for key in all_keys() if key not in rows]
-    parts = [HEAD]
+    parts = [HEAD, goals(kept.under(figures(rows)))]
     if missing:
         parts.append(
             f"**{len(missing)} of {len(all_keys())} rows are missing**, the first is {missing[0]}.\n"
         )
     parts.append(f"Rows run on {machine()}; each names its commit.\n")
-    parts.append(goals(kept.under(figures(rows))))
     for protocol in PROTOCOLS:
         title = TITLES[protocol.name]
         parts.append(f"## {title}\n")
@@ -208,8 +249,8 @@ def page(rows: dict[Key, Row], kept: Kept) -> str:
 
 
 def goals(reached: dict[str, float | int | str]) -> str:
-    """What issue 3 asks for, and what was reached."""
-    lines = [["", "metric", "before", "asked", "reached", "best of the others"]]
+    """What issue 3 asks for, and what was reached; below it where the earlier figures come from."""
+    lines = [["", "metric", "before", "goal", "reached", "best of the others"]]
     for goal in GOALS:
         value = reached.get(f"{goal.protocol}_{goal.metric}")
         word = "not run yet"
@@ -221,13 +262,15 @@ def goals(reached: dict[str, float | int | str]) -> str:
             if method != OURS and (found := reached.get(f"{goal.protocol}_{method}_{goal.metric}"))
         ]
         rival = "{:.4f} ({})".format(*max(others)) if others else ""
-        lines.append([TITLES[goal.protocol], goal.metric, goal.before, f"{goal.reach:g}", word, rival])
-    return table(lines)
+        lines.append([SHORT[goal.protocol], goal.metric, goal.before, f"{goal.reach:g}", word, rival])
+    sources = [f"- {SHORT[goal.protocol]}, {goal.metric}: {goal.before} {goal.source}" for goal in GOALS]
+    return "\n".join([table(lines), "Figures of before:\n", *sources, ""])
 
 
 def results(rows: dict[Key, Row], protocol: Protocol, earlier: str = "") -> str:
-    """Every method's figures, seconds and memory; a method that was not run stands as in the earlier section."""
-    lines = [["method", *protocol.figures, "seconds", "choosing, s", "peak MiB", "runs", "commit"]]
+    """Every method's figures, then what they cost; a method that was not run stands as in the earlier section."""
+    found = [["method", *protocol.figures]]
+    costs = [["method", "seconds", "choosing, s", "peak MiB", "runs", "commit"]]
     for method in METHODS:
         runs = runs_of(rows, protocol.name, method)
         if not runs:
@@ -235,21 +278,24 @@ def results(rows: dict[Key, Row], protocol: Protocol, earlier: str = "") -> str:
             old = next((line for line in earlier.splitlines() if line.startswith(begin)), None)
             if old is not None:
                 cells = old.strip("| ").split(" | ")
-                lines.append([*cells[: len(protocol.figures) + 1], *[""] * 4, EARLIER])
+                found.append(cells[: len(protocol.figures) + 1])
+                costs.append([cells[0], *[""] * 4, EARLIER])
             continue
-        choosing = runs[0].choosing_seconds if method in ("dropoutnet", "heater") else None
-        lines.append(
-            [
-                NAMES[method],
-                *(figure(runs, metric) for metric in protocol.figures),
-                f"{statistics.mean(run.seconds for run in runs):.0f}",
-                "" if choosing is None else f"{choosing:.0f}",
-                f"{max(run.peak_mib for run in runs):.0f}",
-                str(len(runs)),
-                ", ".join(f"`{one}`" for one in sorted({run.commit for run in runs})),
-            ]
-        )
-    return table(lines)
+        found.append([NAMES[method], *(figure(runs, metric) for metric in protocol.figures)])
+        costs.append([NAMES[method], *cost(method, runs)])
+    return f"{table(found)}\n{table(costs)}"
+
+
+def cost(method: str, runs: list[Row]) -> list[str]:
+    """Seconds, seconds of choosing, peak memory, number of runs and their commits."""
+    choosing = runs[0].choosing_seconds if method in ("dropoutnet", "heater") else None
+    return [
+        f"{statistics.mean(run.seconds for run in runs):.0f}",
+        "" if choosing is None else f"{choosing:.0f}",
+        f"{max(run.peak_mib for run in runs):.0f}",
+        str(len(runs)),
+        ", ".join(f"`{one}`" for one in sorted({run.commit for run in runs})),
+    ]
 
 
 def verdict(rows: dict[Key, Row], protocol: Protocol) -> str:
@@ -264,18 +310,19 @@ def verdict(rows: dict[Key, Row], protocol: Protocol) -> str:
         pairs = [paired(protocol, row, best[1], metric) for row in runs_of(rows, protocol.name, OURS)]
         difference, low, high = (statistics.mean(column) for column in zip(*pairs, strict=True))
         words.append(compared(metric, best[0], difference, low, high))
-    return "Paired differences (Firstlight minus the other, mean of seeds). " + " ".join(words) + "\n"
+    intro = "Firstlight minus the best other method, paired over users (mean of seeds):\n"
+    return "\n".join([intro, *(f"- {word}" for word in words), ""])
 
 
 def compared(metric: str, other: str, difference: float, low: float, high: float) -> str:
     """Who wins, by an interval of Firstlight minus the other."""
     if low > 0:
-        word = f"Firstlight is ahead of the best of the others, {NAMES[other]},"
+        word = f"Firstlight is ahead of {NAMES[other]}"
     elif high < 0:
         word = f"{NAMES[other]} **wins over Firstlight**"
     else:
-        word = f"Firstlight and {NAMES[other]} cannot be told apart,"
-    return f"{metric}: {word} by {difference:+.4f} [{low:+.4f}, {high:+.4f}]."
+        word = f"Firstlight and {NAMES[other]} are not surely apart"
+    return f"{metric}: {word}, {difference:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
 def paired(protocol: Protocol, ours: Row, others: list[Row], metric: str) -> tuple[float, float, float]:
@@ -292,26 +339,26 @@ def _against(judge: str, ours: Path, other: Path) -> dict[str, dict[str, float]]
 
 def settings(rows: dict[Key, Row]) -> str:
     """What was chosen, out of how many, at which validation figure."""
-    lines = [["protocol", "method", "chosen", "tried", "validation ndcg@20"]]
+    lines: list[str] = []
     for protocol in PROTOCOLS:
+        lines += ["", f"### {SHORT[protocol.name]}", ""]
         for method in METHODS:
-            told: dict[str, list[Row]] = {}
+            chosen: dict[str, list[Row]] = {}
             for row in runs_of(rows, protocol.name, method):
                 if row.settings:
-                    told.setdefault(worded(row.settings), []).append(row)
-            for word, runs in told.items():
-                seeds = "" if len(told) == 1 else f" (seeds {', '.join(str(row.seed) for row in runs)})"
+                    chosen.setdefault(worded(row.settings), []).append(row)
+            for word, runs in chosen.items():
+                seeds = "" if len(chosen) == 1 else f" (seeds {', '.join(str(row.seed) for row in runs)})"
                 ndcg = [row.validation_ndcg for row in runs if row.validation_ndcg is not None]
-                lines.append(
-                    [
-                        TITLES[protocol.name],
-                        NAMES[method] + seeds,
-                        word,
-                        str(runs[0].tried or ""),
-                        f"{statistics.mean(ndcg):.4f}" if ndcg else "",
-                    ]
-                )
-    return table(lines)
+                tried = f"; {runs[0].tried} tried" if runs[0].tried else ""
+                best = f"; validation ndcg@20 {statistics.mean(ndcg):.4f}" if ndcg else ""
+                lines += bullet(f"{NAMES[method]}{seeds}: {word}{tried}{best}")
+    return "\n".join([*lines[1:], ""])
+
+
+def bullet(text: str) -> list[str]:
+    """One entry of a list, in lines that a page may have."""
+    return wrap(f"- {text}", WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def worded(values: dict[str, Any]) -> str:

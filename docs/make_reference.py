@@ -3,11 +3,14 @@
 Run `make reference` after changing a Params class or a command; a test fails when the page is stale.
 """
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from textwrap import wrap
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import click
-import yaml
 from click.testing import CliRunner
 from pydantic.fields import FieldInfo
 
@@ -16,6 +19,7 @@ from recsys.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference.md"
+WIDTH = 120
 
 ENVIRONMENT = """\
 | variable | meaning |
@@ -38,23 +42,50 @@ ENVIRONMENT = """\
 """
 
 
+LIMITS = {"gt": "above {}", "ge": "at least {}", "lt": "below {}", "le": "at most {}"}
+LENGTHS = {"min_length": "at least {} long", "max_length": "at most {} long"}
+TYPES = {"float": "number", "int": "whole number", "bool": "true or false", "str": "text"} | {
+    "tuple": "list",
+    "dict": "map",
+}
+
+
 def bounds(field: FieldInfo) -> str:
     """A field's type and bounds, in words."""
-    limits = [str(limit) for limit in field.metadata]
-    kind = getattr(field.annotation, "__name__", None) or str(field.annotation).replace("typing.", "")
-    if str(field.annotation).startswith("typing."):
-        kind = str(field.annotation).replace("typing.", "")
-    return " ".join([kind, *limits]).replace("|", "\\|")
+    return ", ".join([*_type(field.annotation), *_limits(field.metadata)])
 
 
-def params_table(section: str, values: dict[str, Any]) -> str:
-    """One section of params.yaml as a table."""
-    owner = Settings.model_fields[section].annotation
-    lines = ["| key | committed value | type and bounds | meaning |", "|---|---|---|---|"]
-    for name, field in owner.model_fields.items():
-        meaning = (field.description or "").replace("\n", " ").replace("|", "\\|")
-        lines.append(f"| `{section}.{name}` | `{values[name]}` | {bounds(field)} | {meaning} |")
+def _type(annotation: Any) -> list[str]:  # noqa: ANN401  any type
+    if get_origin(annotation) is Literal:
+        return [" or ".join(f"`{value}`" for value in get_args(annotation))]
+    if get_origin(annotation) in (Union, UnionType):
+        kinds = [word for one in get_args(annotation) if one is not NoneType for word in _type(one)]
+        return [" or ".join([*kinds, "null"] if NoneType in get_args(annotation) else kinds)]
+    name = getattr(get_origin(annotation) or annotation, "__name__", str(annotation))
+    return [TYPES.get(name, name)]
+
+
+def _limits(metadata: Iterable[object]) -> list[str]:
+    found = []
+    for limit in metadata:
+        for name, words in (LIMITS | LENGTHS).items():
+            if (value := getattr(limit, name, None)) is not None:
+                found.append(words.format(f"{value:g}" if isinstance(value, float) else value))
+    return found
+
+
+def params_list(section: str, values: dict[str, Any]) -> str:
+    """One section of params.yaml as a list: key, type and bounds, committed value, meaning."""
+    lines = []
+    for name, field in Settings.model_fields[section].annotation.model_fields.items():
+        value = json.dumps(values[name], ensure_ascii=False)
+        meaning = (field.description or "").replace("\n", " ")
+        lines += _wrapped(f"- **`{section}.{name}`** = `{value}` ({bounds(field)}). {meaning}")
     return "\n".join(lines)
+
+
+def _wrapped(text: str) -> list[str]:
+    return wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def command_help(path: list[str], command: click.Command) -> str:
@@ -68,11 +99,16 @@ def command_help(path: list[str], command: click.Command) -> str:
 
 def page() -> str:
     """The whole reference."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = Settings.load(ROOT / "params.yaml").model_dump(mode="json")
     blocks = ["# Reference", "", "Made by `make reference` from the code; do not edit by hand.", ""]
-    blocks += ["## params.yaml", ""]
+    blocks += [
+        "## params.yaml",
+        "",
+        "Each key with its committed value, its type and bounds, and its meaning.",
+        "",
+    ]
     for section in Settings.model_fields:
-        blocks += [f"### {section}", "", params_table(section, params[section]), ""]
+        blocks += [f"### {section}", "", params_list(section, params[section]), ""]
     blocks += ["## Environment", "", "Secrets and addresses; none of them changes a result.", "", ENVIRONMENT]
     blocks += ["## Commands", "", "`recsys …` and `python -m recsys …` are the same.", ""]
     context = click.Context(main)
