@@ -39,7 +39,7 @@ def accept(admitted: Sequence[Admitted], sequence: int, at: Artifacts) -> tuple[
     records = [_record(one, sequence + n) for n, one in enumerate(admitted)]
     if len(admitted) == 1:
         (one,), (arrival,) = admitted, records
-        page = batch_page(Title(arrival.part, refused=False, accepted_by=one.by), one.landed, one.judged)
+        page = batch_page(Title(arrival.part, accepted_by=one.by), one.landed, one.judged)
     else:
         names = [record.part for record in records]
         arrival = joined_arrival(records, sequence + len(records) - 1, names)

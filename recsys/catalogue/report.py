@@ -8,6 +8,7 @@ from jinja2 import Environment, StrictUndefined
 from recsys.catalogue.judging import Judged, found_value
 from recsys.catalogue.landing import Landed
 from recsys.catalogue.parts import AcceptedBy, Arrival
+from recsys.catalogue.refusals import Problem
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --good: #2a7d4f; --bad: #b3412f; }
@@ -25,7 +26,11 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>{{ style|safe }}</style></head><body>
 <h1>{{ title }}</h1>
-<p class="verdict"><span class="{{ 'bad' if refused else 'good' }}">{{ verdict }}</span></p>
+<p class="verdict"><span class="{{ 'bad' if problems else 'good' }}">{{ verdict }}</span></p>
+{% if problems %}<h2>Why it was refused</h2>
+<table><tr><th>reason</th><th>what to do</th></tr>
+{% for one in problems %}<tr><td>{{ one.says }}</td><td>{{ one.remedy }}</td></tr>
+{% endfor %}</table>{% endif %}
 <table>
 {% for name, value in facts %}<tr><th>{{ name }}</th><td>{{ value }}</td></tr>
 {% endfor %}</table>
@@ -88,7 +93,8 @@ class Title:
 
     name: str
     """Part id, or `refused <batch>`."""
-    refused: bool
+    problems: Sequence[Problem] = ()
+    """Why it was refused; empty where it was accepted."""
     accepted_by: AcceptedBy | None = None
 
 
@@ -106,7 +112,7 @@ def batch_page(title: Title, landed: Landed, judged: Judged) -> bytes:
     return _rendered(
         _PAGE,
         title=f"{landed.kind}: {title.name}",
-        refused=title.refused,
+        problems=title.problems,
         verdict=_verdict(title, judged),
         facts=_facts(title, landed, judged),
         notes=judged.notes,
@@ -146,8 +152,8 @@ def _rendered(template: str, **values: object) -> bytes:
 
 
 def _verdict(title: Title, judged: Judged) -> str:
-    if title.refused:
-        return "Refused, untouched: " + "; ".join(verdict.expected.says for verdict in judged.failed)
+    if title.problems:
+        return "Refused: nothing was taken in, the file stays where it landed"
     if title.accepted_by:
         return f"Let in by {title.accepted_by.who}: {title.accepted_by.why}"
     return f"Accepted: {judged.good.num_rows:,} of {judged.batch.n_landed:,} rows"

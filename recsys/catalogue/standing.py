@@ -114,7 +114,8 @@ def _change(rows: pd.DataFrame | None) -> Change:
     if len(outdated):
         example = outdated.iloc[0]
         notes.append(
-            f"{len(outdated):,} rows are older than what stands and change nothing, such as "
+            f"{len(outdated):,} {'row is' if len(outdated) == 1 else 'rows are'} older than what stands: "
+            "no change, such as "
             f"{example['item_id']}: this row is of {_moment(example['time'])}, "
             f"the one that stands of {_moment(example['stands'])}"
         )
@@ -134,7 +135,8 @@ def _pending(rows: pa.Table, known: pa.Array | pa.ChunkedArray) -> Change:
         return Change()
     whole = "all " if n == rows.num_rows else ""
     hint = "; are these the catalogue's ids?" if n == rows.num_rows else ""
-    note = f"{whole}{n:,} rows wait for items that the catalogue does not hold yet{hint}"
+    wait = f"{n:,} row waits" if n == 1 else f"{whole}{n:,} rows wait"
+    note = f"{wait} for items that the catalogue does not hold yet{hint}"
     return Change(n_pending=n, notes=(note,))
 
 

@@ -243,7 +243,7 @@ class Intake:
 
     def _refuse_judged(self, one: _Read, judged: Judged) -> Outcome:
         record = refusal_of_judged(one.landed, one.digest, judged)
-        page = batch_page(Title(f"refused {record.batch}", refused=True), one.landed, judged)
+        page = batch_page(Title(f"refused {record.batch}", record.problems), one.landed, judged)
         self._publish_page(f"refused-{record.batch}", page)
         return self._refuse(record)
 

@@ -102,9 +102,8 @@ def _show(report: IngestReport) -> None:
         for problem in refusal.problems[:1]:
             _say(f"  remedy: {problem.remedy}")
     if report.pending:
-        console().print(
-            f"{report.pending:,} interactions wait for items that the catalogue does not hold yet"
-        )
+        waiting = "interaction waits" if report.pending == 1 else "interactions wait"
+        console().print(f"{report.pending:,} {waiting} for items that the catalogue does not hold yet")
     for one in report.skipped:
         _say(f"skipped: {one.key} {one.why}", "yellow")
 

@@ -141,7 +141,7 @@ def test_an_edit_that_is_older_than_what_stands_says_so_with_both_times(shop):
     (became,) = shop.ingest().values()
     assert (became["status"], became["superseded"]) == ("accepted", 1)
     words = (
-        "1 rows are older than what stands and change nothing, such as s1: "
+        "1 row is older than what stands: no change, such as s1: "
         "this row is of 2026-09-20 09:00:00+00:00, the one that stands of 2026-10-01 00:00:00+00:00"
     )
     assert words in became["notes"][0]

@@ -33,7 +33,7 @@ def test_only_the_items_that_are_missing_are_waited_for(shop):
     assert (became["n_rows"], became["pending"], became["quarantined"]) == (3, 2, {})
     shop.land("catalogue/new.jsonl", [{"item_id": "new1", "title": "Steel water bottle"}])
     shop.ingest()
-    assert "1 interactions wait for items" in shop.said
+    assert "1 interaction waits for items" in shop.said
     assert "1 " in shop.run("status").stderr
 
 

@@ -319,6 +319,8 @@ def test_a_file_without_item_id_is_told_which_column_may_be_it(shop):
     became = shop.ingest()["catalogue/movies.csv"]
     assert became["status"] == "refused"
     assert "rename column 'movieId' to item_id" in became["problems"][0]["remedy"]
+    page = (shop.at.data_docs / f"refused-{became['batch']}.html").read_text()
+    assert "Why it was refused" in page and "rename column &#39;movieId&#39; to item_id" in page
 
 
 def test_a_pandas_frame_with_gaps_is_read_as_it_was_meant(shop):
