@@ -1,0 +1,62 @@
+"""Releases of every format so far, as the code of their time wrote them, give the lists that it gave."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from recsys import Release
+
+RELEASES = Path(__file__).resolve().parents[1] / "fixtures/releases"
+FORMATS = (1, 2, 3)
+TOLERANCE = 2e-6  # scores are kept with six decimals
+
+
+@pytest.fixture(params=FORMATS, ids="format {}".format)
+def old(request, tmp_path):
+    """An opened release, and what it answered when it was made."""
+    folder = RELEASES / str(request.param)
+    expected = json.loads((folder / "lists.json").read_text("utf-8"))
+    return Release.open(folder / "store", cache=tmp_path), expected
+
+
+def assert_same(found, expected):
+    assert [one.item_id for one in found] == [item for item, _ in expected]
+    assert [one.score for one in found] == pytest.approx([score for _, score in expected], abs=TOLERANCE)
+
+
+def test_it_is_of_the_format_its_folder_names_and_every_object_is_whole(old):
+    release, expected = old
+    assert release.id == expected["release"] and release.manifest.format == expected["format"]
+    assert release.verify() == len(release.manifest.files())
+    assert sorted(release.items) == expected["items"] and len(release.users) == expected["n_users"]
+
+
+def test_users_get_the_lists_that_the_code_of_its_time_gave(old):
+    release, expected = old
+    assert len(expected["recommend"]) >= 20
+    for user, items in expected["recommend"].items():
+        assert_same(release.recommend(pseudonym=user, k=10), items)
+    for history, items in expected["history"].items():
+        assert_same(release.recommend(history=history.split(","), k=10), items)
+
+
+def test_items_and_texts_find_the_neighbours_that_they_found(old):
+    release, expected = old
+    for item, items in expected["similar"].items():
+        assert_same(release.similar(item, 5), items)
+    for text, items in expected["search"].items():
+        assert_same(release.search(text, 5), items)
+
+
+def test_every_format_has_its_release():
+    assert sorted(path.name for path in RELEASES.iterdir() if path.is_dir()) == [str(n) for n in FORMATS]
+
+
+def test_rankers_and_parts_that_formats_introduced_are_there():
+    manifests = {n: next((RELEASES / str(n)).glob("store/releases/*/manifest.json")) for n in FORMATS}
+    plain = {n: json.loads(path.read_text("utf-8")) for n, path in manifests.items()}
+    names = {n: {file["name"] for file in one["encoder"]["files"]} for n, one in plain.items()}
+    assert "head.npz" not in names[1] and "head.npz" in names[2]
+    assert plain[2]["ranker"] == {"name": "dot"} and plain[3]["ranker"] == {"name": "item_weights"}
+    assert "item_weights.npz" in names[3] and "pseudonym_key_check" not in plain[3]
