@@ -1,22 +1,20 @@
 """Great Expectations: one suite for rows (a bad row is quarantined), one for the batch (a bad batch is refused).
 
-The only file that imports great_expectations. It sees measurements (`measures.py`), never a raw user id or a text.
+It sees measurements (`measures.py`), never a raw user id or a text.
 """
 
-import logging
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import pandas as pd
 
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import CATALOGUE
+from recsys.catalogue.suite_engine import suite_engine
 from recsys.errors import RecsysError
 
 MEANINGS = {
@@ -179,7 +177,7 @@ def judge(frame: pd.DataFrame, expected: Sequence[Expected]) -> tuple[Verdict, .
         RecsysError: Great Expectations could not evaluate one of them.
     """
     with _quiet():
-        gx, whole = _engine()
+        gx, whole = suite_engine()
         suite = gx.ExpectationSuite(
             name="suite", expectations=[_as_gx(gx, n, e) for n, e in enumerate(expected)]
         )
@@ -187,18 +185,6 @@ def judge(frame: pd.DataFrame, expected: Sequence[Expected]) -> tuple[Verdict, .
         found = batch.validate(suite, result_format={"result_format": "COMPLETE"})
     verdicts = {r.expectation_config.meta["number"]: _verdict(r, expected) for r in found.results}
     return tuple(verdicts[n] for n in range(len(expected)))
-
-
-@lru_cache(maxsize=1)
-def _engine() -> tuple[Any, Any]:
-    """Great Expectations and a definition that takes any data frame; made once, it is slow to wake."""
-    import great_expectations as gx
-
-    logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
-    asset = context.data_sources.add_pandas("landed").add_dataframe_asset("batch")
-    return gx, asset.add_batch_definition_whole_dataframe("whole")
 
 
 def _as_gx(gx: Any, number: int, wanted: Expected) -> Any:  # noqa: ANN401  great_expectations is loaded late
@@ -228,7 +214,6 @@ def _verdict(result: Any, expected: Sequence[Expected]) -> Verdict:  # noqa: ANN
 @contextmanager
 def _quiet() -> Iterator[None]:
     """No reports home, no progress bars, no log lines, no warnings that are not ours to mend."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
