@@ -12,15 +12,15 @@ from recsys.storage.atomic import write_whole
 
 
 class Check(BaseModel):
-    """What one rule said."""
+    """The result of one rule."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rule: str
     asks: str
-    """What the rule wants, in words."""
+    """What the rule demands, in words."""
     reason: str | None
-    """Why it refuses; None where it is content."""
+    """Why it refuses; None where it passes."""
 
 
 class Decision(BaseModel):
@@ -33,13 +33,13 @@ class Decision(BaseModel):
     reasons: tuple[str, ...]
     """Why not; empty where the gate is open."""
     role: str = CHAMPION
-    """Who was judged: the challenger where there was one, else the champion."""
+    """Which encoder was judged: the challenger where there is one, else the champion."""
     encoder_hash: str
-    """Of the one that was judged: the decision is about this encoder and no other."""
+    """Of the judged encoder: the decision is about this one and no other."""
     champion_hash: str | None = None
     """The champion that it was compared with; None in decisions from before there were challengers."""
     holdout: str | None = None
-    """SHA-256 of the train side of the split that was judged on."""
+    """SHA-256 of the split's training side."""
     checks: tuple[Check, ...]
 
     def save(self, path: Path) -> None:
@@ -65,7 +65,7 @@ class Decision(BaseModel):
 
 
 def decide(report: Report, params: GateParams) -> Decision:
-    """Ask every rule; those that compare with the champion only where there is a challenger.
+    """Apply every rule; those that compare with the champion only where there is a challenger.
 
     Args:
         report: from stage `evaluate`.

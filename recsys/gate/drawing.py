@@ -43,7 +43,7 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Difference:
-    """One interval against what the gate asks of it."""
+    """One interval and the bound that the gate sets for it."""
 
     name: str
     interval: Interval
@@ -51,13 +51,13 @@ class Difference:
     is_ceiling: bool = False
     """The upper end must stay below the bound; otherwise the lower end must reach it."""
     is_strict: bool = False
-    """The bound itself is not enough."""
-    is_asked: bool = True
-    """Whether the gate asks anything of it at all."""
+    """The lower end must exceed the bound, not only reach it."""
+    has_bound: bool = True
+    """Whether the gate has a rule about it; otherwise it is shown in grey, without a bound."""
 
     @property
     def holds(self) -> bool:
-        """Whether the gate is content with it."""
+        """Whether the interval keeps to the bound."""
         if self.is_ceiling:
             return self.interval.high <= self.bound
         return self.interval.low > self.bound if self.is_strict else self.interval.low >= self.bound
@@ -111,22 +111,22 @@ def bars(part: SliceReport, metric: str) -> str:
 def margins(
     part: SliceReport, model: str, over: Mapping[str, Mapping[str, Interval]], metric: str, threshold: float
 ) -> str:
-    """The judged model minus each floor with its interval, against what the gate asks."""
+    """The judged model minus each floor, with the bound that the gate sets."""
     rows = [Difference(f"over {label(name)}", one[metric], threshold) for name, one in over.items()]
     words = f"{model} minus floor, {metric}, paired 95 % interval"
     return differences(rows, f"margins-{part.name}", f"Margin over the floors on {part.name} items", words)
 
 
 def differences(rows: Sequence[Difference], salt: str, title: str, xlabel: str, width: float = 12.4) -> str:
-    """Intervals below each other, each with the bound that the gate sets: dashed, and red where it does not hold."""
+    """Intervals in rows, each with its bound as a dashed line; red where the bound is broken."""
 
     def draw(axes: "Axes") -> None:
         for place, row in enumerate(reversed(rows)):
             one, colour = row.interval, JUDGED_COLOURS[CHALLENGER] if row.holds else REFUSED
-            colour = colour if row.is_asked else QUIET
+            colour = colour if row.has_bound else QUIET
             axes.plot([one.low, one.high], [place, place], color=colour, linewidth=3, solid_capstyle="round")
             axes.plot([one.mean], [place], "o", color=colour, markersize=7)
-            if row.is_asked:
+            if row.has_bound:
                 axes.plot([row.bound] * 2, [place - 0.42, place + 0.42], **BOUND)
         axes.axvline(0, color=QUIET, linewidth=0.8, zorder=0)
         axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)])
@@ -149,7 +149,7 @@ def _colour(name: str, part: SliceReport) -> str:
 
 
 def _svg(salt: str, draw: Callable[["Axes"], None], title: str, height: float, width: float = 6.0) -> str:
-    """An <svg> element; ids are salted by figure, since several stand on one page."""
+    """An <svg> element; ids are salted per figure, because several are on one page."""
     import matplotlib
     from matplotlib.figure import Figure
 

@@ -11,13 +11,13 @@ from recsys.gate.rules import JUDGED_SLICE, WHERE, judged_model, tolerances, won
 from recsys.gate.template import TEMPLATE
 
 DRAWN = ("cold", "warm", "mixed")
-"""Head and tail are parts of the warm lists: a table each is enough."""
+"""Slices with figures. Head and tail are parts of the warm lists: a table each is enough."""
 MEANING = {
-    "cold": "nobody met them on the training side",
-    "warm": "met on the training side",
-    "head": "of the warm items those met most, in the same lists",
-    "tail": "of the warm items the others, in the same lists",
-    "mixed": "warm and cold items in one list, as they are shown",
+    "cold": "no interaction before the cut",
+    "warm": "at least one interaction before the cut",
+    "head": "the warm items with the most interactions, in the same lists",
+    "tail": "all other warm items, in the same lists",
+    "mixed": "warm and cold items in one list, as people see them",
 }
 
 
@@ -30,8 +30,8 @@ def render(report: Report, decision: Decision, params: GateParams) -> str:
         params: section `gate`.
 
     Returns:
-        HTML, the same for the same report; ids and texts of items may stand in it, users only by the beginning of
-        their pseudonyms.
+        HTML, the same for the same report. It may hold ids and texts of items; of users only the beginning of their
+        pseudonyms.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -120,7 +120,7 @@ def _beside_champion(report: Report, params: GateParams) -> dict[str, object] | 
 
 
 def _seeds(report: Report, params: GateParams) -> dict[str, object] | None:
-    """The challenger and its siblings minus champion on cold items, and all together."""
+    """On cold items: each training of the challenger minus champion, and the mean of all."""
     from markupsafe import Markup
 
     cold = report.slice(JUDGED_SLICE)
@@ -131,7 +131,7 @@ def _seeds(report: Report, params: GateParams) -> dict[str, object] | None:
     names = [f"seed {one.seed}{'' if place else ' (challenger)'}" for place, (one, _) in enumerate(trained)]
     bound, is_strict = tolerances(report, params)[JUDGED_SLICE], won_on(report, params) == JUDGED_SLICE
     drawn = [
-        Difference(name, of_seed.over_champion[metric], bound, is_strict=is_strict, is_asked=not place)
+        Difference(name, of_seed.over_champion[metric], bound, is_strict=is_strict, has_bound=not place)
         for place, (name, (_, of_seed)) in enumerate(zip(names, trained, strict=True))
     ]
     drawn.append(Difference("all seeds", cold.over_seeds[metric], bound, is_strict=is_strict))

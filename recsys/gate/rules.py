@@ -1,7 +1,7 @@
 """The rules of the gate: functions that return a reason to refuse, or None. Intervals decide, no significance tests.
 
-Sign and Wilcoxon tests err more often than they say on ranking metrics, the more the more users there are (Urbano, Lima
-& Hanjalic 2019, SIGIR); so every comparison here is a paired bootstrap interval against a stated threshold.
+Every comparison is a paired bootstrap interval against a stated threshold. Sign and Wilcoxon tests err more often than
+they claim on ranking metrics, and more so with more users (Urbano, Lima & Hanjalic 2019, SIGIR).
 """
 
 from collections.abc import Callable
@@ -20,30 +20,33 @@ def judged_model(report: Report) -> str:
 
 
 def no_leaks(report: Report, params: GateParams) -> str | None:
-    """The holdout knows none of its answers."""
+    """No answer of the holdout leaks into training."""
     if not report.leaks:
         return None
     kinds = ", ".join(f"{one.kind} ({one.n})" for one in report.leaks)
-    return f"the holdout leaks: {kinds}; its figures mean nothing"
+    return f"the holdout leaks: {kinds}; its figures are worthless"
 
 
 def nobody_saw_the_answers(report: Report, params: GateParams) -> str | None:
-    """No encoder was trained on what the holdout asks."""
+    """No encoder was trained on the holdout's answers."""
     if not report.seen:
         return None
-    return "; ".join(f"the {role} may have seen the answers: {words}" for role, words in report.seen.items())
+    return "; ".join(f"the {role} may know the answers: {words}" for role, words in report.seen.items())
 
 
 def enough_users(report: Report, params: GateParams) -> str | None:
-    """Enough test users met a cold item."""
+    """Enough test users interacted with a cold item."""
     n_users = _slice(report, JUDGED_SLICE).n_users
     if n_users >= params.min_test_users:
         return None
-    return f"only {n_users} test users met a cold item, fewer than min_test_users = {params.min_test_users}"
+    return (
+        f"only {n_users} test users interacted with a cold item, fewer than min_test_users = "
+        f"{params.min_test_users}"
+    )
 
 
 def beats_every_floor(report: Report, params: GateParams) -> str | None:
-    """On cold items every floor is beaten, surely enough."""
+    """On cold items every floor is surely beaten."""
     cold = _slice(report, JUDGED_SLICE)
     if judged_model(report) == CHAMPION:
         margins = cold.margins
@@ -78,10 +81,10 @@ def covers_enough(report: Report, params: GateParams) -> str | None:
 
 
 def beats_champion(report: Report, params: GateParams) -> str | None:
-    """The challenger is surely better on cold items; or on mixed lists, where cold items lose no more than tolerated.
+    """Surely better on cold items; or surely better on mixed lists, while cold items lose no more than tolerated.
 
-    A champion may be as good on cold items as their texts allow. A challenger that has learned from interactions is
-    worth promoting then for what it does with warm items.
+    A champion may be as good on cold items as their texts allow. Then a challenger that has learned from interactions
+    is worth promoting for what it does with warm items.
     """
     cold = _over_champion(report, JUDGED_SLICE, params.floor_metric)
     if isinstance(cold, str):
@@ -93,15 +96,15 @@ def beats_champion(report: Report, params: GateParams) -> str | None:
 
 
 def beats_champion_with_other_seeds(report: Report, params: GateParams) -> str | None:
-    """The same holds for the mean of all its seeds: the challenger was not lucky.
+    """The same holds for the mean of all seeds: the challenger was not lucky.
 
-    Checked beside `beats_champion`, since it is the challenger's own encoder that would be promoted. Users and seeds
-    are resampled together, see `evaluation.intervals.bootstrap_over_seeds`: a mean over users alone would let one
-    lucky seed pay for bad ones.
+    This rule comes on top of `beats_champion`, because the challenger's own encoder would be promoted. Users and seeds
+    are resampled together (`evaluation.intervals.bootstrap_over_seeds`). A mean over users alone would let one lucky
+    seed make up for bad ones.
     """
     cold, metric = _slice(report, JUDGED_SLICE), params.floor_metric
     if not cold.over_seeds:
-        return f"no test user met a {JUDGED_SLICE} item, so the seeds could not be compared there"
+        return f"no test user interacted with a {JUDGED_SLICE} item, so the seeds could not be compared there"
     over = cold.over_seeds.get(metric)
     if over is None:
         return _unknown(metric, cold.over_seeds)
@@ -118,7 +121,7 @@ def beats_champion_with_other_seeds(report: Report, params: GateParams) -> str |
 
 
 def won_on(report: Report, params: GateParams) -> str:
-    """The slice on which the challenger must be surely better: `mixed` where it is so and is not on cold items."""
+    """The slice on which the challenger must be surely better: `mixed` if it wins only there, else `cold`."""
     cold = _over_champion(report, JUDGED_SLICE, params.floor_metric)
     mixed = _over_champion(report, "mixed", params.floor_metric)
     if isinstance(cold, str) or cold.low > params.min_margin_over_champion:
@@ -127,12 +130,12 @@ def won_on(report: Report, params: GateParams) -> str:
 
 
 def keeps_warm(report: Report, params: GateParams) -> str | None:
-    """On warm items the challenger is not worse than tolerated."""
+    """On warm items the challenger loses no more than tolerated."""
     return _no_worse(report, "warm", params.floor_metric, params.max_loss_warm)
 
 
 def keeps_head(report: Report, params: GateParams) -> str | None:
-    """Nor on the warm items that were met most."""
+    """Nor on the warm items with the most interactions."""
     return _no_worse(report, "head", params.floor_metric, params.max_loss_head)
 
 
@@ -142,17 +145,17 @@ def keeps_tail(report: Report, params: GateParams) -> str | None:
 
 
 def keeps_mixed(report: Report, params: GateParams) -> str | None:
-    """Nor where warm and cold items share a list."""
+    """Nor on mixed lists of warm and cold items."""
     return _no_worse(report, "mixed", params.floor_metric, params.max_loss_mixed)
 
 
 def keeps_coverage(report: Report, params: GateParams) -> str | None:
-    """Lists reach no fewer cold items than the champion's, but for what is tolerated."""
+    """Coverage of cold items falls no more than tolerated."""
     return _no_worse(report, JUDGED_SLICE, f"coverage@{report.k}", params.max_loss_coverage)
 
 
 def keeps_exposure(report: Report, params: GateParams) -> str | None:
-    """Exposure of cold items is spread no less evenly than the champion's, but for what is tolerated."""
+    """Exposure of cold items (Gini) gets no more uneven than tolerated."""
     metric = f"gini@{report.k}"
     change = _over_champion(report, JUDGED_SLICE, metric)
     if isinstance(change, str):
@@ -166,7 +169,7 @@ def keeps_exposure(report: Report, params: GateParams) -> str | None:
 
 
 def keeps_worst_decile(report: Report, params: GateParams) -> str | None:
-    """The tenth of the cold items that fares worst fares no worse than tolerated."""
+    """Recall of the worst tenth of the cold items falls no more than tolerated."""
     metric = f"worst_decile_recall@{report.k}"
     return _no_worse(report, JUDGED_SLICE, metric, params.max_loss_worst_decile)
 
@@ -179,7 +182,7 @@ RULES: tuple[Rule, ...] = (
     beats_every_floor,
     covers_enough,
 )
-"""Asked of whatever is judged."""
+"""For every encoder."""
 CHALLENGER_RULES: tuple[Rule, ...] = (
     beats_champion,
     keeps_warm,
@@ -190,19 +193,19 @@ CHALLENGER_RULES: tuple[Rule, ...] = (
     keeps_exposure,
     keeps_worst_decile,
 )
-"""Asked of a challenger beside the champion."""
+"""For a challenger, compared with the champion."""
 SEED_RULES: tuple[Rule, ...] = (beats_champion_with_other_seeds,)
-"""Asked of one that was trained several times."""
+"""For a challenger that was trained several times."""
 
 
 def rules_for(report: Report) -> tuple[Rule, ...]:
-    """What is asked of whom was judged."""
+    """The rules that apply to the encoder that was judged."""
     beside = CHALLENGER_RULES if judged_model(report) == CHALLENGER else ()
     return RULES + beside + (SEED_RULES if report.seeds else ())
 
 
 def tolerances(report: Report, params: GateParams) -> dict[str, float]:
-    """Slice -> what the lower end of (challenger - champion) must reach there; on `won_on` it must exceed it."""
+    """Slice -> what the lower end of (challenger - champion) must reach; on the slice `won_on`, exceed."""
     kept = {
         JUDGED_SLICE: -params.max_loss_cold,
         "warm": -params.max_loss_warm,
@@ -214,7 +217,7 @@ def tolerances(report: Report, params: GateParams) -> dict[str, float]:
 
 
 def _is_better(cold: Interval, mixed: Interval | str, params: GateParams) -> bool:
-    """Whether challenger minus champion is enough; `mixed` is a reason where there are no such lists."""
+    """Whether challenger minus champion suffices; `mixed` is a text where there are no mixed lists."""
     if cold.low > params.min_margin_over_champion:
         return True
     is_kept = cold.low >= -params.max_loss_cold
@@ -237,13 +240,13 @@ def _no_worse(report: Report, name: str, metric: str, max_loss: float) -> str | 
     if change.low >= -max_loss:
         return None
     return (
-        f"{metric} on {WHERE[name]} may fall below the champion's ({change}): the lower end must reach "
+        f"{metric} on {WHERE[name]} may fall too far below the champion's ({change}): the lower end must reach "
         f"{-max_loss:+g}"
     )
 
 
 def _over_champion(report: Report, name: str, metric: str) -> Interval | str:
-    """Challenger minus champion, or why it is unknown: what was not compared is not passed over."""
+    """Challenger minus champion, or a reason to refuse where they were not compared."""
     part = _slice(report, name)
     by_metric = part.challenger_margins.get(CHAMPION, {})
     if not by_metric:

@@ -34,7 +34,7 @@ TEMPLATE = """<!doctype html>
 <section class="verdict">
   <h1>The gate is {{ "open" if decision.open else "closed" }}</h1>
   {% if not decision.open %}<ul>{% for reason in decision.reasons %}<li>{{ reason }}</li>{% endfor %}</ul>
-  {% elif beside %}<p>The challenger is surely better than the champion on {{ won }}{% if seeds %}, in the mean of its {{ seeds.rows | length }} seeds too{% endif %}, loses nowhere more than is tolerated, surely beats every floor, and no leak was found.</p>
+  {% elif beside %}<p>The challenger is surely better than the champion on {{ won }}{% if seeds %}, in the mean of its {{ seeds.rows | length }} seeds too{% endif %}, loses nowhere more than tolerated, and surely beats every floor; no leak was found.</p>
   {% else %}<p>The champion surely beats every floor on cold items, and no leak was found.</p>{% endif %}
 </section>
 <dl class="facts">
@@ -44,26 +44,26 @@ TEMPLATE = """<!doctype html>
   <div><dt>split</dt><dd>by {{ report.split_by }}{% if report.cut %}, cut {{ report.cut.strftime("%Y-%m-%d %H:%M") }} UTC{% endif %}</dd></div>
   {% if report.holdout.trained_on %}<div><dt>holdout</dt><dd><code>{{ report.holdout.trained_on[:10] }}</code></dd></div>{% endif %}
   <div><dt>training pairs</dt><dd>{{ "{:,}".format(report.n_train_pairs) }}</dd></div>
-  {% for role, one in report.trained.items() %}<div><dt>{{ role }} was trained on</dt><dd>{% if one.trained_on %}<code>{{ one.trained_on[:10] }}</code>{% if one.trained_on == report.holdout.trained_on %} (this holdout's train side){% elif one.trained_until %}, until {{ one.trained_until.strftime("%Y-%m-%d %H:%M") }} UTC{% endif %}{% else %}nothing of this shop{% endif %}</dd></div>{% endfor %}
+  {% for role, one in report.trained.items() %}<div><dt>{{ role }} was trained on</dt><dd>{% if one.trained_on %}<code>{{ one.trained_on[:10] }}</code>{% if one.trained_on == report.holdout.trained_on %} (this holdout's training side){% elif one.trained_until %}, until {{ one.trained_until.strftime("%Y-%m-%d %H:%M") }} UTC{% endif %}{% else %}no interaction of this catalogue{% endif %}</dd></div>{% endfor %}
   {% for part in report.slices %}<div><dt>{{ part.name }} slice</dt><dd>{{ "{:,}".format(part.n_users) }} users, {{ "{:,}".format(part.n_candidates) }} candidates, {{ "{:,}".format(part.n_positives) }} positives</dd></div>{% endfor %}
 </dl>
 
-<h2>What was asked</h2>
+<h2>Rules</h2>
 <div class="card scroll"><table>
-<tr><th>rule</th><th>verdict</th><th class="words">why</th></tr>
+<tr><th>rule</th><th>result</th><th class="words">reason</th></tr>
 {% for check in decision.checks %}<tr><td class="words">{{ check.asks }}</td>
 <td class="{{ "no" if check.reason else "ok" }}">{{ "refused" if check.reason else "passed" }}</td>
 <td class="words">{{ check.reason or "" }}</td></tr>{% endfor %}
 </table></div>
 
 {% if beside %}
-<h2>Challenger beside champion <span class="quiet">(same users, same candidates; dashed: what the gate asks)</span></h2>
+<h2>Challenger beside champion <span class="quiet">(same users, same candidates; dashed: the bound that the gate sets)</span></h2>
 <div class="pair">{% for figure in beside.figures %}<div class="card">{{ figure }}</div>{% endfor %}</div>
 <div class="card scroll"><table class="tight">
 <tr><th>challenger minus champion</th>{% for metric in beside.metrics %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
 {% for name, by_metric in beside.margins.items() %}<tr><td>{{ where[name] }}</td>{% for metric in beside.metrics %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
 </table></div>
-{% if seeds %}<h3>Trained with {{ seeds.rows | length }} seeds <span class="quiet">(cold items; all seeds: their mean, users and seeds both resampled)</span></h3>
+{% if seeds %}<h3>Trained with {{ seeds.rows | length }} seeds <span class="quiet">(cold items; all seeds: the mean, users and seeds both resampled)</span></h3>
 <div class="card">{{ seeds.figure }}</div>
 <div class="card scroll"><table>
 <tr><th>training</th><th>encoder</th><th>ridge λ</th><th>{{ seeds.metric.replace("_", " ") }}</th><th>minus champion</th></tr>
@@ -76,19 +76,19 @@ TEMPLATE = """<!doctype html>
 </table></div>{% endif %}
 {% if report.comparison %}
 {% for title, moved in [("Cold items that won", report.comparison.won), ("Cold items that lost", report.comparison.lost)] %}
-<h3>{{ title }} <span class="quiet">(of the test users who met it, how many find it in {{ report.k }} places)</span></h3>
+<h3>{{ title }} <span class="quiet">(how many of the test users who interacted with it find it in the first {{ report.k }} places)</span></h3>
 <div class="card scroll">{% if moved %}<table>
 <tr><th class="words">item</th><th>wanted by</th><th>champion shows it to</th><th>challenger shows it to</th></tr>
 {% for item in moved %}<tr><td class="words">{{ item.text }} <span class="quiet">({{ item.item_id }})</span></td><td>{{ item.n_wanted }}</td><td>{{ item.n_champion }}</td><td>{{ item.n_challenger }}</td></tr>{% endfor %}
 </table>{% else %}<p style="margin:0">None.</p>{% endif %}</div>
 {% endfor %}
-<h3>Users who gained and lost most <span class="quiet">(cold items; shaded: met on the test side)</span></h3>
+<h3>Users who gained and lost most <span class="quiet">(cold items; shaded: the user interacted with it after the cut)</span></h3>
 {% for user in report.comparison.examples %}
 <div class="card"><b>User <code>{{ user.user }}…</code></b> <span class="{{ "ok" if user.change > 0 else "no" }}">ndcg@{{ report.k }} {{ "%+.3f" % user.change }}</span>
-<p class="history"><span class="quiet">had met before, among others:</span> {{ user.history | join(" · ") }}</p>
+<p class="history"><span class="quiet">history, in part:</span> {{ user.history | join(" · ") }}</p>
 <div class="lists">{% for name, listed in [("before: champion", user.champion), ("after: challenger", user.challenger)] %}
 <div><h4 class="quiet">{{ name }}</h4><ol>{% for item in listed %}<li{% if item.is_hit %} class="hit"{% endif %}>{{ item.text }}</li>{% endfor %}</ol></div>{% endfor %}</div></div>
-{% else %}<p class="card">Every user's list is as good as before.</p>{% endfor %}
+{% else %}<p class="card">No user's list got better or worse.</p>{% endfor %}
 {% endif %}{% endif %}
 
 {% for drawn in slices %}{% set part = drawn.part %}
@@ -107,26 +107,26 @@ TEMPLATE = """<!doctype html>
 {% for floor, by_metric in drawn.over.items() %}<tr><td>{{ label(floor) }}</td>
 {% for metric in drawn.paired %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
 </table></div>
-{% if part.rival_margins %}<h3>{{ drawn.model.capitalize() }} minus rival <span class="quiet">(over the champion's profiles; the gate does not ask)</span></h3>
+{% if part.rival_margins %}<h3>{{ drawn.model.capitalize() }} minus rival <span class="quiet">(over the champion's profiles; no rule of the gate reads this)</span></h3>
 <div class="card scroll"><table class="tight">
 <tr><th>rival</th>{% for metric in drawn.paired %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
 {% for rival, by_metric in part.rival_margins.items() %}<tr><td>{{ label(rival) }}</td>
 {% for metric in drawn.paired %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
 </table></div>{% endif %}
-{% else %}<p class="card">No test user met such an item.</p>{% endif %}
+{% else %}<p class="card">No test user interacted with such an item.</p>{% endif %}
 {% endfor %}
 
 <h2>Leak report</h2>
 <div class="card">
-{% if report.leaks %}<table><tr><th>leak</th><th>found</th><th class="words">what</th></tr>
+{% if report.leaks %}<table><tr><th>leak</th><th>found</th><th class="words">description</th></tr>
 {% for leak in report.leaks %}<tr><td class="no">{{ leak.kind }}</td><td>{{ leak.n }}</td>
 <td class="words">{{ leak.words }}, such as {{ leak.examples | join(", ") }}</td></tr>{% endfor %}</table>
 {% else %}<p class="ok" style="margin:0">No leak was found.</p>
 <p class="quiet" style="margin:6px 0 0">Looked for: a cold item's interaction in training, near-duplicate text across the boundary, text newer than the cut, statistics learned after the cut.</p>{% endif %}
 </div>
 
-<h2>Coverage and what was left out</h2>
-<div class="card"><p style="margin:0">Coverage is the share of candidates that appear in the first {{ report.k }} places of some user; Gini tells how unequally they appear (0: all alike); worst decile is the mean recall of the tenth of the items that fares worst. Intervals are paired bootstraps over users; no significance test is made.</p>
+<h2>Coverage, and items that were not judged</h2>
+<div class="card"><p style="margin:0">Coverage is the share of candidates that appear in the first {{ report.k }} places of some list. Gini says how unevenly they appear (0: all alike). Worst decile is the mean recall of the worst tenth of the items. Intervals are paired bootstraps over users; there are no significance tests.</p>
 {% if report.left_out %}<table>{% for reason, n in report.left_out.items() %}<tr><td>items not judged: {{ reason }}</td><td>{{ n }}</td></tr>{% endfor %}</table>
 {% else %}<p style="margin:6px 0 0">Every item was judged.</p>{% endif %}</div>
 </main></body></html>
