@@ -1,17 +1,22 @@
-"""Landed catalogue text becomes published profiles: the fast loop, minutes, no training.
+"""Landed files become published profiles: the fast loop. It takes minutes and trains nothing.
 
-**Runs** when a file lands in `RECSYS_LANDING/catalogue/` (a watcher looks every `arrivals.poll_s` seconds), and every
-`arrivals.sweep_s` seconds without any event: the sweep takes in interactions, and whatever an event was lost for.
-Both numbers stand in params.yaml. One run at a time; every run takes in all that is pending, so events may come twice,
-coalesce or get lost.
+**Starts** when a file lands in `RECSYS_LANDING/catalogue/` (a watcher looks every `arrivals.poll_s` seconds), and every
+`arrivals.sweep_s` seconds without any event. The sweep takes in interactions, and whatever an event was lost for. One
+run at a time. Every run takes in all that is pending, so events may come twice, merge or get lost.
 
-**Does** ingest what has landed, fetch the encoder of the newest release (at first light the champion), then the stages
-up to the index, each by `dvc repro --single-item`, which skips what has not changed, and publishes the result as one
-release. Nothing landed and nothing left to publish: `ingest` shows as *skipped*, and so does everything after it. When
-`publish_champion` published another encoder meanwhile, `publish` shows as *skipped*, and the next run starts at once.
+**Does**
 
-**When a task fails** it is tried again twice; every task is safe to repeat. Then one signed alert goes to
-`RECSYS_ALERT_URL`. The release before goes on being served; the next sweep starts over.
+1. `ingest` accepts what has landed.
+2. `fetch-champion` brings the encoder of the newest release; before the first release, the champion.
+3. The stages up to the index run by `dvc repro --single-item`, which skips what has not changed.
+4. `publish` makes the result one release.
+
+**Skipped** tasks are normal. If nothing landed and nothing is left to publish, `ingest` and everything after it is
+skipped. If `publish_champion` published another encoder meanwhile, `publish` is skipped, and the next run starts at
+once.
+
+**If a task fails** it is tried twice more; every task is safe to repeat. Then one signed alert goes to
+`RECSYS_ALERT_URL`. The last release goes on being served. The next sweep starts over.
 """
 
 from datetime import timedelta

@@ -1,16 +1,16 @@
-"""A new champion becomes the published encoder: the release loop, as long as encoding the catalogue takes.
+"""A new champion becomes the published encoder. It takes as long as encoding the catalogue.
 
-**Runs** when the alias `champion` moves: `train_challenger` says so, and MLflow tells `/recsys/champion` when a person
-moves it in MLflow's page (`recsys webhook`). A look every `slow_loop.champion_sweep_s` seconds finds what was lost. The
-champion's encoder is published already: everything is *skipped*.
+**Starts** when the alias `champion` moves: `train_challenger` announces it, and MLflow calls `/recsys/champion` when a
+person moves it in MLflow's page (`recsys webhook`). A look every `slow_loop.champion_sweep_s` seconds finds what was
+lost. If the champion's encoder is published already, everything is *skipped*.
 
-**Does** its work in a workspace of its own, with the data of the newest release: encodes every text with the new
-encoder (but for those that the vector cache knows), then catches up with what arrived meanwhile and swaps one release.
-Until then arrivals are published with the encoder of before; a query never meets vectors of another encoder.
-Under a hold (`rollback`) the release is built and waits for `resume`.
+**Does** its work in a workspace of its own, with the data of the newest release. It encodes every text that the vector
+cache does not hold, takes in what arrived meanwhile, and swaps one release. Until then arrivals are published with the
+old encoder; no query ever mixes vectors of two encoders. Under a hold (`rollback`) the release is built and waits for
+`resume`.
 
-**When a task fails** nothing has changed for readers. An alias on a version that Firstlight did not register fails
-`champion` with its number: give the alias to another version.
+**If a task fails** nothing has changed for readers. If the alias is on a version that Firstlight did not register,
+`champion` fails and names it: give the alias to another version.
 """
 
 from datetime import timedelta

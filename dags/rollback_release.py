@@ -1,10 +1,14 @@
-"""Go back to an earlier release, or let new releases go live again: repoints, rebuilds nothing, takes a second.
+"""Go back to an earlier release, or let new releases go live again. It rebuilds nothing and takes a second.
 
-**Trigger it** with the form: `rollback` repoints to the release that you name (`previous`: the one before the current)
-and sets a *hold*, so that the next arrival does not undo your decision: releases go on being built, none goes live.
-`resume` lifts the hold. Say why; it is kept with the pointer.
+**Start it** with the form.
 
-**When it fails** nothing has changed: the pointer is swapped in one step.
+- `rollback` points readers to the release that you name (`previous`: the one before the current) and sets a *hold*: new
+  releases are still built, but none goes live, so the next arrival does not undo your decision.
+- `resume` ends the hold.
+
+Say why; it is kept with the pointer.
+
+**If it fails** nothing has changed: the pointer is swapped in one step.
 """
 
 from airflow.sdk import Param, dag

@@ -1,17 +1,21 @@
-"""Fine-tune a challenger, judge it beside the champion, make it champion if the gate opens: the slow loop, hours.
+"""Train a challenger, judge it beside the champion, promote it if the gate opens: the slow loop. It takes hours.
 
-**Runs** by hand, with the form: the keys of section `finetune`, as params.yaml has them; what you change holds for this
-run alone. By the clock, where `slow_loop.train_cron` says when. And once `slow_loop.train_after_interactions` more are
-accepted than the last training had: `train_when_due` looks for that, and a run that it woke shows as *skipped* where
-somebody was quicker. One run at a time; arrivals go on beside it.
+**Starts**
 
-**Does** all its work in a workspace of its own, pinned to the data of the moment at which it began (below
-`RECSYS_WORKSPACES`, shared by all workers): champion and holdout, training (pool and queue `gpu`), profiles, scores of
-both, verdict. `register` keeps challenger and verdict in MLflow either way. A closed gate is a result: `promote` shows
-as *skipped*. With `gate.needs_approval` a person is asked before (Required Actions); refused, `promote` is skipped too.
+- by hand, with the form: the keys of section `finetune` as params.yaml has them; changes hold for this run alone
+- by the clock, at the times of `slow_loop.train_cron`
+- once `slow_loop.train_after_interactions` more are accepted than at the last training: `train_when_due` checks that. A
+  run that it woke is *skipped* if another training was quicker.
 
-**When a task fails** it is tried again; training goes on from its last checkpoint. Then one signed alert goes out and
-the workspace stays to be looked at. A new champion is published by `publish_champion`.
+One run at a time; arrivals go on beside it.
+
+**Does** all its work in a workspace of its own below `RECSYS_WORKSPACES` (shared by all workers), pinned to the data of
+its start: champion and holdout, training (pool and queue `gpu`), profiles, scores of both, decision. `register` keeps
+challenger and decision in MLflow either way. A closed gate is a result: `promote` is *skipped*. With
+`gate.needs_approval` a person decides first (Required Actions); after a rejection `promote` is skipped too.
+
+**If a task fails** it is tried again; training goes on from its last checkpoint. Then one signed alert goes out, and
+the workspace stays for a look. `publish_champion` publishes a new champion.
 """
 
 from airflow.sdk import chain, dag

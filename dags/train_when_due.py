@@ -1,14 +1,15 @@
-"""Look whether enough interactions were accepted since the last training to train again: a second, on one machine.
+"""Start a training when enough new interactions were accepted. One look takes a second.
 
-**Runs** every `arrivals.sweep_s` seconds (as often as interactions are taken in) where
-`slow_loop.train_after_interactions` is not 0; else never.
+**Starts** every `arrivals.sweep_s` seconds (as often as interactions are taken in) if
+`slow_loop.train_after_interactions` is not 0; otherwise never.
 
 **Does** compare what is accepted with what the newest registered challenger was trained on (`recsys due`; the log has
-the figures). Enough: it wakes `train_challenger`, which looks again before it begins. Not enough, or a training is
-under way, waits for a person or is queued: *skipped*. A training whose gate was closed counts as well. One that failed
-is not begun again for the same interactions: mend it and clear its task, or trigger one by hand.
+the figures). If there is enough, it wakes `train_challenger`, which looks again before it begins. It is *skipped* if
+there is not enough, or if a training is under way, queued or waiting for a person. A training whose gate stayed closed
+counts as well. One that failed is not started again for the same interactions: mend it and clear its task, or start one
+by hand.
 
-**When it fails** MLflow was out of reach for some minutes; no training starts for that reason.
+**If it fails** MLflow was out of reach for some minutes. No training starts because of that.
 """
 
 from airflow.sdk import dag

@@ -1,4 +1,4 @@
-"""Tell a person that a task failed for good: one signed POST, and a note in the workspace for `recsys status`."""
+"""Alert a person when a task failed for good: one signed POST, and a note in the workspace for `recsys status`."""
 
 import hashlib
 import hmac
@@ -19,23 +19,23 @@ NOTE = Path("var/last_failure.json")
 
 RERUN = "Every task is safe to repeat: mend the cause, then clear the task in Airflow, or wait for the next sweep."
 REMEDIES = {
-    "ingest": "Look at `recsys status` and `recsys quarantine list`; the landed file stays where it is. `recsys ingest "
+    "ingest": "See `recsys status` and `recsys quarantine list`; the landed file stays where it is. `recsys ingest "
     "--accept BATCH --why …` lets a refused batch in. Check RECSYS_LANDING and its credentials.",
     "fetch-champion": "Check that MLflow answers and that a version of item-encoder has the alias champion.",
-    "publish": "Check RECSYS_STORE and its credentials; the release before this one goes on being served.",
-    "champion": "Give the alias champion to a version that Firstlight registered (`recsys ledger` lists them), and see "
-    "that MLflow answers; what is published stays as it is.",
+    "publish": "Check RECSYS_STORE and its credentials; the last release goes on being served.",
+    "champion": "Give the alias champion to a version that Firstlight registered (`recsys ledger` lists them), and "
+    "check that MLflow answers; what is published stays as it is.",
     "due": "Check that MLflow answers; the log names a version or a part that is wrong. No training starts by itself "
     "meanwhile; by hand and by the clock they do.",
     "make-workspace": "The log names a key of params.yaml or of the form that is out of bounds, or data that neither "
     "DVC's cache nor its remote has; check the disk.",
     "finetune": "The log's last lines name the batch, or too little to learn from; it goes on from its checkpoint. The "
     "run's workspace stays below RECSYS_WORKSPACES.",
-    "register": "Check that MLflow answers; the challenger lies in the run's workspace, trained and judged.",
-    "open-gate": "Check that MLflow answers; the verdict lies in the run's workspace and in MLflow.",
-    "approve": "Nobody answered in slow_loop.approval_hours; the champion stays. Clear the task to be asked again.",
+    "register": "Check that MLflow answers; the trained and judged challenger is in the run's workspace.",
+    "open-gate": "Check that MLflow answers; the decision is in the run's workspace and in MLflow.",
+    "approve": "Nobody answered in slow_loop.approval_hours; the champion stays. To decide again, clear the task.",
     "promote": "Check that MLflow answers; `recsys ledger` shows how far the change of the alias came.",
-    "catch-up": "The log names the check or the stage; arrivals go on with the encoder of before, and so do readers.",
+    "catch-up": "The log names the check or the stage; arrivals and readers go on with the old encoder.",
     "finish": "The run did its work; only its workspace below RECSYS_WORKSPACES could not be removed. Check the disk.",
     "move-pointer": "Check RECSYS_STORE and its credentials; `recsys releases` lists what can be rolled back to.",
 }
@@ -44,22 +44,22 @@ STAGE_REMEDY = (
 )
 
 
-def tell_failure(context: Any) -> None:  # noqa: ANN401  Airflow's Context
+def alert_failure(context: Any) -> None:  # noqa: ANN401  Airflow's Context
     """Callback for a task that failed and has no retry left; never raises, since a failing alert must hide nothing.
 
     Sends what `failure` gives as JSON to RECSYS_ALERT_URL. Header X-Firstlight-Signature: `sha256=` and the HMAC-SHA256
     of the body, in hex, with RECSYS_ALERT_KEY; the body carries `sent_at`, so that a receiver can refuse old ones.
     """
     try:
-        told = failure(context)
+        alert = failure(context)
     except Exception:
         log.exception("Airflow's context lacks what names the failure: %r", context)
         return
-    for tell, missed in ((keep, "noted in the workspace"), (send, "told")):
+    for act, done in ((keep, "noted in the workspace"), (send, "sent")):
         try:
-            tell(told)
+            act(alert)
         except Exception:
-            log.exception("the failure of %s could not be %s", told["task"], missed)
+            log.exception("the failure of %s could not be %s", alert["task"], done)
 
 
 def failure(context: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -78,28 +78,28 @@ def failure(context: Any) -> dict[str, Any]:  # noqa: ANN401
     }
 
 
-def keep(told: dict[str, Any]) -> None:
+def keep(alert: dict[str, Any]) -> None:
     """Write var/last_failure.json in the workspace, whole or not at all."""
     note = Path(os.environ.get("RECSYS_WORKSPACE") or ".").resolve() / NOTE
     note.parent.mkdir(parents=True, exist_ok=True)
     temporary = note.with_name(f".tmp-{note.name}-{os.getpid()}")
-    temporary.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+    temporary.write_text(json.dumps(alert, indent=1) + "\n", "utf-8")
     temporary.replace(note)
 
 
-def send(told: dict[str, Any]) -> None:
-    """POST it, signed; without RECSYS_ALERT_URL nobody wants it, without RECSYS_ALERT_KEY nobody could trust it."""
+def send(alert: dict[str, Any]) -> None:
+    """POST it, signed. Nothing is sent without RECSYS_ALERT_URL, or without the key RECSYS_ALERT_KEY."""
     url, key = os.environ.get("RECSYS_ALERT_URL"), os.environ.get("RECSYS_ALERT_KEY")
     if not url:
         return
     if not key:
         log.error("no alert sent: RECSYS_ALERT_KEY is not set, and an unsigned alert proves nothing")
         return
-    body = json.dumps(told).encode()
+    body = json.dumps(alert).encode()
     signature = hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
     headers = {"Content-Type": "application/json", SIGNATURE: f"sha256={signature}"}
     request = urllib.request.Request(url, data=body, headers=headers, method="POST")
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:
         log.info(
-            "told %s: HTTP %s", urlsplit(url).hostname, reply.status
+            "sent an alert to %s: HTTP %s", urlsplit(url).hostname, reply.status
         )  # the path of a webhook is a secret

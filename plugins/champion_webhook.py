@@ -1,4 +1,4 @@
-"""Airflow's ear for the registry: MLflow tells /recsys/champion that the alias moved, and `publish_champion` starts."""
+"""Receives MLflow's webhook: a POST to /recsys/champion says that the alias moved, and starts `publish_champion`."""
 
 import logging
 import os
@@ -25,7 +25,7 @@ async def receiver(
     receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
     send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
 ) -> None:
-    """The app, made when it is first asked: the other parts of Airflow load this file too, and need no FastAPI."""
+    """The app, made on the first request: other parts of Airflow load this file too, and need no FastAPI."""
     await app()(scope, receive, send)
 
 
@@ -45,33 +45,33 @@ def app() -> "FastAPI":
             body += piece
             if len(body) > MAX_BODY:
                 return JSONResponse({"refused": f"more than {MAX_BODY} bytes"}, 413)
-        status, said = await run_in_threadpool(receive_delivery, dict(request.headers), body)
-        return JSONResponse(said, status)
+        status, answer = await run_in_threadpool(receive_delivery, dict(request.headers), body)
+        return JSONResponse(answer, status)
 
     return made
 
 
 def receive_delivery(headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str]]:
-    """Verify a delivery and start what it asks for; the delivery's id is the run's, so a replay starts nothing.
+    """Verify a delivery and start `publish_champion`. The delivery id becomes the run id, so a replay starts nothing.
 
     Args:
         headers: of the request.
         body: its bytes.
 
     Returns:
-        HTTP status (200 taken, 401 refused, 503 not set up or to be tried again) and what to say.
+        HTTP status (200 taken, 401 refused, 503 not set up or to be tried again) and the answer as JSON.
     """
     from recsys.errors import WebhookRefused
     from recsys.registry.webhook import verify
 
     secret = os.environ.get(SECRET)
     if not secret:
-        log.error("a webhook's delivery came, but %s is not set: nobody can tell whose it is", SECRET)
+        log.error("a webhook delivery came, but %s is not set: it cannot be verified", SECRET)
         return 503, {"refused": f"{SECRET} is not set"}
     try:
         delivery = verify(headers, body, secret, time.time())
     except WebhookRefused as refused:
-        log.warning("a webhook's delivery was refused: %s", refused)
+        log.warning("a webhook delivery was refused: %s", refused)
         return 401, {"refused": str(refused)}
     if not delivery.moves_champion():
         return 200, {"ignored": f"{delivery.entity}.{delivery.action} does not move the champion"}

@@ -1,4 +1,4 @@
-"""Free a workspace from what a killed DVC left: its list of who reads and writes what, torn or naming the dead."""
+"""Clean up what a killed DVC leaves in a workspace: a list of readers and writers, torn or naming dead processes."""
 
 import json
 import logging
@@ -8,10 +8,10 @@ log = logging.getLogger(__name__)
 
 
 def mend_locks(workspace: Path) -> None:
-    """Drop a torn list, and entries of processes that are no DVC any more; done under DVC's own lock.
+    """Drop a torn list, and entries of processes that are not DVC any more. Runs under DVC's own lock.
 
-    DVC forgets dead processes by itself, but not one whose number another process has got since (after a reboot, or in
-    a fresh container), and it writes the list in place: a kill may leave half of it, and then every later run fails.
+    DVC forgets dead processes by itself, but not if another process has got the same number since (after a reboot, or
+    in a fresh container). It also writes the list in place: a kill may leave half of it, and every later run fails.
 
     Args:
         workspace: the folder with .dvc/.
@@ -34,7 +34,7 @@ def mend_locks(workspace: Path) -> None:
             log.warning("removing %s, torn by a kill: %r", listed, text[:200])
             listed.unlink()
         elif mended != json.loads(text):
-            log.warning("%s named processes that are no DVC any more", listed)
+            log.warning("%s named processes that are not DVC any more", listed)
             temporary = listed.with_name(".tmp-rwlock")
             temporary.write_text(json.dumps(mended), "utf-8")
             temporary.replace(listed)

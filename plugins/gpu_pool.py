@@ -1,4 +1,4 @@
-"""Make the pool of section `slow_loop`: Airflow never schedules a task whose pool is missing, and hardly says so."""
+"""Make the pool of section `slow_loop`: Airflow never schedules a task whose pool is missing, and barely reports it."""
 
 import logging
 import sys

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 from airflow.providers.standard.operators.bash import BashOperator
-from alerts import tell_failure
+from alerts import alert_failure
 from dvc_locks import mend_locks
 
 WORKSPACE = Path(os.environ.get("RECSYS_WORKSPACE") or ".").resolve()
@@ -25,7 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "retry_delay": timedelta(seconds=5),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=2),
-    "on_failure_callback": tell_failure,  # Airflow calls it when no retry is left
+    "on_failure_callback": alert_failure,  # Airflow calls it when no retry is left
 }
 
 # The commands run in the environment that runs Airflow, whatever PATH the worker was started with.

@@ -1,4 +1,4 @@
-"""What tasks of the slow loop and of the release loop have beside a command: a workspace, a pool, a form, a person."""
+"""What tasks of the slow loop and of the release loop need beside a command: a workspace, a pool, a form, a person."""
 
 import importlib.util
 import json
@@ -14,21 +14,30 @@ from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, DeltaT
 from airflow.sdk.exceptions import AirflowSkipException
 from recsys_tasks import OWN, effect, section
 
-TURNED = ("objective", "layers", "top_layers", "lora_rank", "epochs", "batch_items", "learning_rate", "seed")
-"""Keys of section `finetune` that people turn most; they stand first in the form."""
+FIRST_KEYS = (
+    "objective",
+    "layers",
+    "top_layers",
+    "lora_rank",
+    "epochs",
+    "batch_items",
+    "learning_rate",
+    "seed",
+)
+"""Keys of section `finetune` that people change most; they come first in the form."""
 CHAMPION = Asset("recsys://champion")
 """The registry's alias `champion` was given to another version; `publish_champion` waits for it."""
 ENCODER = Asset("recsys://encoder")
 """A release with another encoder was published; `profile_arrivals` goes on with it."""
 DUE = Asset("recsys://training-due")
-"""Enough interactions were accepted since the last training; `train_challenger` wakes up, and looks by itself."""
+"""Enough interactions were accepted since the last training; `train_challenger` starts, and looks again itself."""
 TRAINING = "train_challenger"
 WHEN_DUE = "{{ '--when-due' if dag_run.run_type == 'asset_triggered' else '' }}"
-"""Template: a run that an event woke looks first; a person and the clock have decided."""
+"""Template: a run that an event woke checks first whether it is due; a person and the clock have decided already."""
 WHO = "Airflow {{ dag.dag_id }} {{ run_id }}"
 APPROVED_BY = (
-    "{% set said = ti.xcom_pull(task_ids='approve') %}"
-    "{% if said %}, approved by {{ said.responded_by_user.name }}{% endif %}"
+    "{% set answer = ti.xcom_pull(task_ids='approve') %}"
+    "{% if answer %}, approved by {{ answer.responded_by_user.name }}{% endif %}"
 )
 SLICES = ("cold", "warm", "head", "tail", "mixed")
 PATIENT = {"retries": 5, "max_retry_delay": timedelta(minutes=5)}
@@ -41,7 +50,7 @@ def form() -> dict[str, Param]:
 
     described = FinetuneParams.model_json_schema()["properties"]
     values = section("finetune")
-    names = [*TURNED, *(name for name in described if name not in TURNED)]
+    names = [*FIRST_KEYS, *(name for name in described if name not in FIRST_KEYS)]
     return {
         name: _field(name, described[name], values[name])
         for name in names
@@ -52,7 +61,7 @@ def form() -> dict[str, Param]:
 def _field(name: str, schema: Mapping[str, Any], value: object) -> Param:
     rules = {key: rule for key, rule in schema.items() if key not in ("description", "title")}
     group = (
-        {} if name in TURNED else {"section": "Everything else of section finetune"}
+        {} if name in FIRST_KEYS else {"section": "Everything else of section finetune"}
     )  # which begins folded
     return Param(value, description=schema.get("description"), title=name, **group, **rules)
 
@@ -74,24 +83,24 @@ def training_schedule() -> Asset | AssetOrTimeSchedule | str | None:
 
 
 def look_schedule() -> DeltaTriggerTimetable | None:
-    """As often as interactions are taken in; not at all where no number of them starts a training."""
+    """As often as interactions are taken in; None where they start no training."""
     if not section("slow_loop")["train_after_interactions"]:
         return None
     return DeltaTriggerTimetable(timedelta(seconds=section("arrivals")["sweep_s"]))
 
 
 def due() -> BashOperator:
-    """Command `due`; skipped without a look while a training is under way, waits for a person, or is queued."""
-    return effect("due", outlets=[DUE], pre_execute=_see_that_none_is_under_way, **PATIENT)
+    """Command `due`; skipped while a training is under way, queued or waiting for a person."""
+    return effect("due", outlets=[DUE], pre_execute=_skip_if_one_is_under_way, **PATIENT)
 
 
-def _see_that_none_is_under_way(context: Any) -> None:  # noqa: ANN401  Airflow's Context
+def _skip_if_one_is_under_way(context: Any) -> None:  # noqa: ANN401  Airflow's Context
     if n := context["ti"].get_dr_count(TRAINING, states=["queued", "running"]):
         raise AirflowSkipException(f"{n} run(s) of {TRAINING} under way or queued: one at a time")
 
 
 def make_training_workspace() -> BashOperator:
-    """The same for training, with what the form says; typed values travel as a variable, never as shell text."""
+    """The same for training, with the form's values. They travel as a variable, never as shell text."""
     return effect(
         "workspace make --train",
         task_id="make-workspace",
@@ -113,10 +122,10 @@ def gpu() -> dict[str, Any]:
 
 
 def pod(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """The pod override of section `slow_loop`; empty where nothing is asked for, or Kubernetes is not installed."""
-    asked = chosen["gpus"] or chosen["image"]
+    """The pod override of section `slow_loop`; empty without a wish, or where Kubernetes is not installed."""
+    is_wanted = chosen["gpus"] or chosen["image"]
     if (
-        not asked or importlib.util.find_spec("kubernetes") is None
+        not is_wanted or importlib.util.find_spec("kubernetes") is None
     ):  # only its executor reads this, and needs it
         return {}
     from kubernetes.client import models as k8s
@@ -136,7 +145,7 @@ def registration() -> BashOperator:
 
 
 def promotion() -> list[Any]:
-    """Effect `promote`; where `gate.needs_approval`, a person is asked first, and only about a gate that is open."""
+    """Effect `promote`; with `gate.needs_approval` a person decides first, and only if the gate is open."""
     if not section("gate")["needs_approval"]:
         return [effect("promote", workspace=OWN, outlets=[CHAMPION], env={"RECSYS_WHO": WHO}, **PATIENT)]
     who = {"RECSYS_WHO": WHO + APPROVED_BY}
@@ -145,7 +154,7 @@ def promotion() -> list[Any]:
 
 
 def approval() -> ApprovalOperator:
-    """Ask a person, who sees the verdict; refused, the champion stays and `promote` shows as skipped."""
+    """A person sees the decision and approves or rejects; rejected, the champion stays and `promote` is skipped."""
     return ApprovalOperator(
         task_id="approve",
         subject="May this challenger become the champion?",

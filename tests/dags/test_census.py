@@ -121,7 +121,7 @@ def test_every_task_is_retried_and_tells_when_it_fails_for_good(dags):
                 "open-gate",
                 "due",
             )  # an MLflow that is down must not cost a training
-            assert task["retries"] == (5 if patient else 2) and task["callbacks"] == ["tell_failure"]
+            assert task["retries"] == (5 if patient else 2) and task["callbacks"] == ["alert_failure"]
             assert task["env"]["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
 
 

@@ -56,7 +56,7 @@ def failed(task_id="publish", exception=None):
 
 
 def test_one_signed_post_names_dag_task_run_try_and_remedy(alerts, receiver):
-    alerts.tell_failure(failed(exception=RuntimeError("exit code 1")))
+    alerts.alert_failure(failed(exception=RuntimeError("exit code 1")))
     ((headers, body),) = receiver
     signature = hmac.new(KEY.encode(), body, hashlib.sha256).hexdigest()
     assert headers["X-Firstlight-Signature"] == f"sha256={signature}"
@@ -85,40 +85,40 @@ def test_every_task_has_a_remedy(alerts, task):
 
 
 def test_the_failure_is_noted_in_the_workspace_for_status(alerts, receiver, tmp_path):
-    alerts.tell_failure(failed("ingest"))
+    alerts.alert_failure(failed("ingest"))
     note = json.loads((tmp_path / "var/last_failure.json").read_text())
     assert note == json.loads(receiver[0][1])
     assert [path.name for path in (tmp_path / "var").iterdir()] == ["last_failure.json"]
 
 
 def test_a_killed_task_without_an_exception_is_told_too(alerts, receiver):
-    alerts.tell_failure(failed())
+    alerts.alert_failure(failed())
     assert json.loads(receiver[0][1])["error"] == "the task's process was killed"
 
 
 def test_without_a_key_nothing_is_sent_but_the_note_is_kept(alerts, receiver, tmp_path, monkeypatch, caplog):
     monkeypatch.delenv("RECSYS_ALERT_KEY")
     with caplog.at_level(logging.ERROR):
-        alerts.tell_failure(failed())
+        alerts.alert_failure(failed())
     assert receiver == [] and "RECSYS_ALERT_KEY is not set" in caplog.text
     assert (tmp_path / "var/last_failure.json").exists()
 
 
 def test_without_an_address_nobody_is_told(alerts, tmp_path):
-    alerts.tell_failure(failed())
+    alerts.alert_failure(failed())
     assert (tmp_path / "var/last_failure.json").exists()
 
 
 def test_a_receiver_that_is_down_raises_nothing_and_the_note_is_kept(alerts, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("RECSYS_ALERT_URL", "http://127.0.0.1:9/")
     monkeypatch.setenv("RECSYS_ALERT_KEY", KEY)
-    alerts.tell_failure(failed())
-    assert "could not be told" in caplog.text
+    alerts.alert_failure(failed())
+    assert "could not be sent" in caplog.text
     assert (tmp_path / "var/last_failure.json").exists()
 
 
 def test_a_workspace_that_cannot_be_written_does_not_silence_the_alert(alerts, receiver, tmp_path, caplog):
     (tmp_path / "var").write_text("a file where a folder should be")
-    alerts.tell_failure(failed())
+    alerts.alert_failure(failed())
     assert len(receiver) == 1
     assert "could not be noted" in caplog.text
