@@ -175,9 +175,7 @@ def test_report_comes_back_as_saved(tmp_path):
 def test_page_shows_the_verdict_first_then_rules_slices_and_leaks():
     made = report(leaks=(LEAK,))
     page = render(made, decide(made, PARAMS), PARAMS)
-    places = [
-        page.index(words) for words in ("The gate is closed", "Rules", "Cold items", "Leak report")
-    ]
+    places = [page.index(words) for words in ("The gate is closed", "Rules", "Cold items", "Leak report")]
     assert places == sorted(places)
     assert page.count("<svg") == 3 and "nearly that of a warm item" in page
     assert "No test user interacted with such an item" in page  # the warm slice
@@ -223,7 +221,10 @@ def test_without_a_challenger_the_champion_is_judged_and_named():
             {"cold": {"ndcg@20": around(0.0)}},
             r"not surely better than the champion's: on cold items \(\+0.0100 \[\+0.0000.* mixed lists \(-0.0400",
         ),
-        ({"warm": {"ndcg@20": around(-0.021)}}, r"ndcg@20 on warm items may fall too far .* must reach -0.02"),
+        (
+            {"warm": {"ndcg@20": around(-0.021)}},
+            r"ndcg@20 on warm items may fall too far .* must reach -0.02",
+        ),
         ({"head": {"ndcg@20": around(-0.031)}}, "on head items may fall too far"),
         ({"tail": {"ndcg@20": around(-0.041)}}, "on tail items may fall too far"),
         ({"mixed": {"ndcg@20": around(-0.051)}}, "on mixed lists may fall too far"),

@@ -136,7 +136,10 @@ def test_the_verdict_shows_figures_of_both_and_what_every_rule_said(slow, tmp_pa
     assert "The gate is **closed** for challenger `bbbbbbbbbb` against champion `aaaaaaaaaa`" in said
     assert "| items | ndcg@20 | gini@20 |\n|---|---|---|\n" in said and "random" not in said
     assert "| cold | 0.250 → 0.500 | 0.300 → 0.400 |\n| warm |  |  |" in said
-    assert "- Enough test users interacted with a cold item. Yes." in said and "beaten. it is not, by 0.1" in said
+    assert (
+        "- Enough test users interacted with a cold item. Yes." in said
+        and "beaten. it is not, by 0.1" in said
+    )
     assert "http://mlflow:5000/#/models/item-encoder" in said
 
 
