@@ -38,7 +38,7 @@ check: setup ## lint, types, layers, docstrings, spelling, Dockerfiles
 	ruff check .
 	mypy
 	lint-imports
-	pydoclint recsys dags plugins demo
+	pydoclint recsys dags plugins localplatform demo
 	codespell
 	hadolint docker/*.Dockerfile
 
@@ -55,10 +55,10 @@ demo: setup ## the whole main job, from landing to rollback, with real servers
 	$(PY) -m demo run
 
 up: setup ## start the platform (SeaweedFS, MLflow, Airflow) and keep it running
-	$(PY) -m demo up
+	$(PY) -m localplatform up
 
 down: setup ## stop what `make up` started
-	$(PY) -m demo down
+	$(PY) -m localplatform down
 
 bench-%: setup ## run one benchmark of bench/, such as bench-encode
 	$(PY) -m bench.$(subst -,_,$*)

@@ -20,11 +20,11 @@ from bench.figures import ROOT
 from bench.killing import ended, forked
 from bench.small_shop import FIRST_LANDED, KEY, STAGES, SmallShop, catalogue, interactions
 from bench.trials import HOME, Trial, current, polling, rows_lost
-from demo.airflow_client import FINISHED, Airflow
-from demo.patience import Patience, seconds_of_commands
-from demo.processes import Server, path_with_venv
-from demo.servers import start_airflow
-from demo.workspace import make_workspace, set_remote
+from localplatform.airflow_client import FINISHED, Airflow
+from localplatform.patience import Patience, seconds_of_commands
+from localplatform.processes import Server, path_with_venv
+from localplatform.servers import start_airflow
+from localplatform.workspace import make_workspace, set_remote
 from recsys.publishing.release import Manifest
 
 SWEEP_S = 20

@@ -28,7 +28,7 @@ import numpy as np
 
 from bench.figures import ROOT, write_figures
 from bench.titles import real_titles
-from demo.workspace import make_workspace
+from localplatform.workspace import make_workspace
 
 SIZES = (10_000, 100_000, 300_000)
 ARRIVALS = 50

@@ -184,7 +184,7 @@ def start_s3(stack: ExitStack) -> str:
     """Start SeaweedFS and make a bucket."""
     import boto3
 
-    from demo.servers import start_seaweed
+    from localplatform.servers import start_seaweed
 
     folder = HOME / "seaweed"
     shutil.rmtree(folder, ignore_errors=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from demo import landing
-from demo.data import DemoDataError, load_demo_data
-from demo.workspace import make_workspace
+from demo.data import PARAMS, DemoDataError, load_demo_data
+from localplatform.workspace import make_workspace
 
 # Not a secret: it hides nobody, since MovieLens' users are numbers already; it makes data/ the same everywhere.
 PSEUDONYM_KEY = "firstlight-demo-data-not-a-secret"
@@ -56,7 +56,7 @@ def ingest_demo(checkout: Path, folder: Path) -> Path:
     zone = folder / "data-landing"
     workspace = folder / "data-workspace"
     shutil.rmtree(zone, ignore_errors=True)
-    make_workspace(checkout, workspace)
+    make_workspace(checkout, workspace, PARAMS)
     films = load_demo_data(folder / "wheels")
     files = [
         landing.catalogue_without_plots(films),

@@ -19,7 +19,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.processes import DemoError
+from localplatform.errors import LocalError
 
 LICENCE_NOTE = (
     "Demo data: MovieLens-100K (F. M. Harper and J. A. Konstan, 2015, ACM TiiS 5(4), 19), made by GroupLens Research "
@@ -27,6 +27,12 @@ LICENCE_NOTE = (
     "(CC BY-SA) and the CMU Movie Summary Corpus (CC BY-SA). All of it is fetched from a package registry "
     "and stays on this machine."
 )
+PARAMS = {"split.by": "item-hash"}
+"""Where the demo departs from params.yaml.
+
+People rate MovieLens in one sitting, so hardly anybody has ratings on both sides of a cut in time, and its times do not
+say when a film came: films are held out whole.
+"""
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ NUMBERS = {
 }
 
 
-class DemoDataError(DemoError):
+class DemoDataError(LocalError):
     """The demo data cannot be had as it should be."""
 
 

@@ -8,7 +8,6 @@ from rich.table import Table
 from demo.data import DemoData
 from demo.judging import CHAMPION, MODELS, Judged
 from demo.landing import films_still_unmet
-from demo.platform import Platform
 from demo.training import Training, show_ledger
 from demo.walk import Step, Walk
 from recsys import Release
@@ -107,31 +106,6 @@ def show_use(console: Console, data: DemoData, store: str, cache: Path) -> None:
     console.print(f"\n[bold]Nearest films to {film.title}[/], by its text alone:")
     for place, scored in enumerate(release.similar(film.item_id, k=N_SHOWN), 1):
         console.print(f"  {place}. {films[scored.item_id].title} [dim]{scored.score:.3f}[/]", highlight=False)
-
-
-def show_places(console: Console, platform: Platform, *, running: bool) -> None:
-    """Where to look: addresses with credentials, pages, logs."""
-    workspace = platform.workspace
-    airflow = platform.airflow.details
-    table = Table(title="\nWhere to look", title_style="bold", show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    user, password = airflow["user"], airflow["password"]
-    table.add_row("Airflow", f"{platform.airflow.url} user {user} password {password}")
-    table.add_row("MLflow", platform.mlflow.url)
-    table.add_row("S3", f"{platform.seaweed.url}: buckets landing, releases, dvc, mlflow")
-    table.add_row("workspace", str(workspace))
-    reports = sorted((workspace / "data").glob("catalogue/*/report.html"))
-    if reports:
-        table.add_row(
-            "data report", f"{reports[-1]}" + (f" ({len(reports)} of them)" if len(reports) > 1 else "")
-        )
-    for page in sorted((workspace / "var/workspaces").glob("train_challenger.*/artifacts/gate/page.html")):
-        table.add_row("verdict page", str(page))
-    table.add_row("logs", f"{workspace.parent / 'servers'}, of tasks in airflow/logs")
-    console.print(table)
-    if not running:
-        console.print("The servers are stopped; `make up` brings them back with everything in them.")
 
 
 def show_all(console: Console, walk: Walk) -> None:

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from demo.airflow_client import FINISHED, Run
 from demo.judging import CHAMPION, Judged, judge_cold
 from demo.landing import films_still_unmet
 from demo.watching import WalkFailed, Watch
+from localplatform.airflow_client import FINISHED, Run
 from recsys.artifacts import Artifacts
 from recsys.catalogue.pseudonyms import Pseudonyms
 

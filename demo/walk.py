@@ -8,17 +8,17 @@ from rich.console import Console
 from rich.markup import escape
 
 from demo import landing
-from demo.airflow_client import Airflow
 from demo.data import DemoData
 from demo.judging import Judged, judge_cold
 from demo.landing import LandedFile
 from demo.observing import Sight, look
-from demo.patience import Patience, seconds_of_trees
-from demo.platform import Platform
-from demo.processes import Server
 from demo.training import FORM, PUBLISH, TRAIN, Training, train
 from demo.watching import WalkFailed, Watch
-from demo.workspace import DEMO
+from localplatform.airflow_client import Airflow
+from localplatform.patience import Patience, seconds_of_trees
+from localplatform.platform import Platform
+from localplatform.processes import Server
+from localplatform.workspace import DEMO
 from recsys import Release
 from recsys.artifacts import Artifacts
 from recsys.catalogue.landing import arrived

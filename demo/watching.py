@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from demo.airflow_client import FINISHED, Airflow, Run, Task
-from demo.patience import Patience, seconds_of_commands
-from demo.processes import DemoError
+from localplatform.airflow_client import FINISHED, Airflow, Run, Task
+from localplatform.errors import LocalError
+from localplatform.patience import Patience, seconds_of_commands
 
 POLL_S = 1.0
 QUIET_S = 600.0
@@ -26,7 +26,7 @@ GLYPHS = {
 }
 
 
-class WalkFailed(DemoError):
+class WalkFailed(LocalError):
     """The demo did not go as it claims; says what was seen."""
 
 

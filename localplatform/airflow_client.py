@@ -1,4 +1,4 @@
-"""Airflow's REST API as the demo and the tests use it: trigger a DAG, watch its runs and tasks."""
+"""Airflow's REST API as the demo, the tests and benchmarks use it: trigger a DAG, watch its runs and tasks."""
 
 import json
 import time
@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from demo.processes import DemoError, Server
+from localplatform.errors import LocalError
+from localplatform.processes import Server
 
 FINISHED = ("success", "failed")
 TRIES = 5
 CONFLICT, SERVER_ERROR = 409, 500
 
 
-class AirflowRefused(DemoError):
+class AirflowRefused(LocalError):
     """Airflow's API answered with an error; carries its words and the HTTP status."""
 
     def __init__(self, message: str, status: int) -> None:

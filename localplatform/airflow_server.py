@@ -8,7 +8,7 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
-from demo.processes import (
+from localplatform.processes import (
     QUIET,
     Process,
     Server,

@@ -1,4 +1,4 @@
-"""Runs one command so that nothing of it outlives its owner; started by `demo.processes`, never by hand.
+"""Runs one command so that nothing of it outlives its owner; started by `localplatform.processes`, never by hand.
 
 The guard leads its own session, so Ctrl-C in a terminal reaches the owner alone, who stops things in order.
 It ends the command with all descendants, whatever process groups they made for themselves, when it gets SIGTERM

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from demo.processes import Server, StartFailed
-from demo.servers import start_airflow, start_mlflow, start_seaweed
-from demo.workspace import set_remote
+from localplatform.processes import Server, StartFailed
+from localplatform.servers import start_airflow, start_mlflow, start_seaweed
+from localplatform.workspace import set_remote
 
 BUCKETS = ("landing", "releases", "dvc", "mlflow")
 # MLflow's webhook goes to Airflow on this machine.

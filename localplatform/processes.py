@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from demo.patience import Patience, seconds_of_trees
+from localplatform.errors import LocalError
+from localplatform.patience import Patience, seconds_of_trees
 
 GUARD = Path(__file__).with_name("guard.py")
 STOP_TIMEOUT_S = 30.0
@@ -37,11 +38,7 @@ QUIET = {
 """Nothing reports home, and nothing is fetched from a model hub."""
 
 
-class DemoError(RuntimeError):
-    """Base of everything that the demo raises on purpose: shown as its message, without a traceback."""
-
-
-class StartFailed(DemoError):
+class StartFailed(LocalError):
     """A server did not come up; the message shows the tail of its log."""
 
 

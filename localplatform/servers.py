@@ -5,8 +5,8 @@ import secrets
 import urllib.request
 from pathlib import Path
 
-from demo.airflow_server import start_airflow
-from demo.processes import Server, StartFailed, answers_at, free_ports, start, which
+from localplatform.airflow_server import start_airflow
+from localplatform.processes import Server, StartFailed, answers_at, free_ports, start, which
 
 __all__ = ["Server", "start_airflow", "start_mlflow", "start_seaweed"]
 

@@ -1,4 +1,4 @@
-"""`make up` and `make down`: the platform kept running, on the workspace of the demo."""
+"""`make up` and `make down`: the platform, kept running until somebody stops it."""
 
 import json
 import os
@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 from rich.console import Console
 
-from demo.platform import Platform, start_platform
-from demo.processes import StartFailed
-from demo.showing import show_places
-from demo.workspace import make_workspace
+from localplatform.places import show_places
+from localplatform.platform import Platform, start_platform
+from localplatform.processes import StartFailed
+from localplatform.workspace import make_workspace
 
 STATE, TOLD, SCRIPT = "up.json", "up.txt", "environment.sh"
 DOWN_TIMEOUT_S = 40.0
@@ -22,8 +22,8 @@ def up(checkout: Path, folder: Path, console: Console) -> None:
     """Start the platform detached, print addresses and the environment to export; twice is harmless.
 
     Args:
-        checkout: the git checkout; a clone of it becomes the workspace where none is there.
-        folder: var/demo.
+        checkout: the git checkout; a clone of it becomes the workspace where the folder holds none.
+        folder: for the workspace, the servers' files and what is kept about them, such as `FOLDER`.
         console: for people.
     """
     if running(folder):
@@ -43,7 +43,7 @@ def up(checkout: Path, folder: Path, console: Console) -> None:
         console.print(
             f"\nFor commands by hand:  . {script} && cd {workspace}\n"
             "Then, for example:     recsys status\n"
-            "To land a file:        python -m demo land FILE (.jsonl, .csv or .parquet; --interactions for events)\n"
+            "To land a file:        python -m localplatform land FILE (--interactions for events)\n"
             "To stop everything:    make down",
             highlight=False,
             soft_wrap=True,

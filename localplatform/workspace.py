@@ -1,27 +1,27 @@
-"""A workspace for the demo under var/: a clone of this checkout with what is not committed yet laid over it."""
+"""A workspace to work in: a clone of this checkout, with what is not committed yet laid over it and without data."""
 
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from demo.processes import DemoError
+from localplatform.errors import LocalError
 
+CHECKOUT = Path(__file__).resolve().parent.parent
+FOLDER = CHECKOUT / "var" / "demo"
+"""Where `make demo` and `make up` keep a workspace and the servers' files."""
+NO_CHANGES: Mapping[str, str] = MappingProxyType({})
 IDENTITY = (
     "-c",
-    "user.name=Firstlight demo",
+    "user.name=Firstlight",
     "-c",
-    "user.email=demo@localhost",
+    "user.email=firstlight@localhost",
     "-c",
     "commit.gpgsign=false",
 )
-DEMO = {"split.by": "item-hash"}
-"""Where the demo departs from params.yaml, in which each of these keys stands once.
-
-People rate MovieLens in one sitting, so hardly anybody has ratings on both sides of a cut in time, and its times do not
-say when a film came: films are held out whole.
-"""
 REMOTE = """\
 [core]
     remote = storage
@@ -30,19 +30,20 @@ REMOTE = """\
 """
 
 
-class WorkspaceError(DemoError):
-    """The demo workspace cannot be made."""
+class WorkspaceError(LocalError):
+    """The workspace cannot be made."""
 
 
-def make_workspace(checkout: Path, target: Path) -> None:
+def make_workspace(checkout: Path, target: Path, changes: Mapping[str, str] = NO_CHANGES) -> None:
     """Clone `checkout` into `target`, empty of data, with everything committed there; what was in `target` goes.
 
     Args:
         checkout: a git checkout of Firstlight.
         target: the workspace's folder.
+        changes: "section.key" -> value, laid over params.yaml with its comments kept; each key stands there once.
 
     Raises:
-        WorkspaceError: git refused.
+        WorkspaceError: git refused, or params.yaml has no such key.
     """
     if target.exists():
         shutil.rmtree(target)
@@ -50,8 +51,8 @@ def make_workspace(checkout: Path, target: Path) -> None:
     _git(checkout, "clone", "--quiet", "--no-hardlinks", str(checkout), str(target))
     for name in _lines(_git(checkout, "ls-files", "-z", "--modified", "--others", "--exclude-standard")):
         _lay_over(checkout / name, target / name)
-    _suit_the_demo(target / "params.yaml")
-    for name in ("data.dvc", "dvc.lock"):  # the demo begins before the first arrival
+    _change_params(target / "params.yaml", changes)
+    for name in ("data.dvc", "dvc.lock"):  # a workspace begins before the first arrival
         (target / name).unlink(missing_ok=True)
     _git(target, "add", "--all")
     if _git(target, "status", "--porcelain"):
@@ -62,7 +63,7 @@ def make_workspace(checkout: Path, target: Path) -> None:
             "--quiet",
             "--no-verify",
             "-m",
-            "Begin the demo: no data yet, work in progress laid over",
+            "Begin a workspace: no data yet, work in progress laid over",
         )
     if not (target / ".dvc" / "config").exists():
         raise WorkspaceError(f"{checkout} has no .dvc/config; `git checkout -- .dvc` brings it back")
@@ -73,14 +74,16 @@ def set_remote(workspace: Path, url: str) -> None:
     (workspace / ".dvc" / "config.local").write_text(REMOTE.format(url=url), encoding="utf-8")
 
 
-def _suit_the_demo(params: Path) -> None:
-    """Lay DEMO over params.yaml, its comments kept."""
-    if params.exists():
-        text = params.read_text(encoding="utf-8")
-        for name, value in DEMO.items():
-            key = name.partition(".")[2]
-            text = re.sub(rf"^(  {key}: )\S+", rf"\g<1>{value}", text, flags=re.M)
-        params.write_text(text, encoding="utf-8")
+def _change_params(params: Path, changes: Mapping[str, str]) -> None:
+    if not changes:
+        return
+    text = params.read_text(encoding="utf-8")
+    for name, value in changes.items():
+        key = name.partition(".")[2]
+        text, found = re.subn(rf"^(  {re.escape(key)}: )\S+", rf"\g<1>{value}", text, flags=re.M)
+        if found != 1:
+            raise WorkspaceError(f"{params} has {found} lines with the key {key}, there must be one")
+    params.write_text(text, encoding="utf-8")
 
 
 def _lay_over(source: Path, target: Path) -> None:

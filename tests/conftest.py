@@ -9,8 +9,8 @@ from uuid import uuid4
 import hypothesis
 import pytest
 
-from demo.processes import QUIET
-from demo.servers import start_mlflow, start_seaweed
+from localplatform.processes import QUIET
+from localplatform.servers import start_mlflow, start_seaweed
 from recsys.artifacts import Artifacts
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from demo.airflow_client import FINISHED, Airflow, Run
-from demo.patience import Patience, seconds_of_commands
-from demo.processes import Server
-from demo.servers import start_airflow, start_mlflow
-from demo.workspace import make_workspace
+from localplatform.airflow_client import FINISHED, Airflow, Run
+from localplatform.patience import Patience, seconds_of_commands
+from localplatform.processes import Server
+from localplatform.servers import start_airflow, start_mlflow
+from localplatform.workspace import make_workspace
 from tests.conftest import MLFLOW_WEBHOOKS
 
 ROOT = Path(__file__).resolve().parents[2]

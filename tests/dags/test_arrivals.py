@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.airflow_client import FINISHED, AirflowRefused
+from localplatform.airflow_client import FINISHED, AirflowRefused
 from recsys import Release
 
 pytestmark = pytest.mark.servers

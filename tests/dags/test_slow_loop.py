@@ -14,8 +14,8 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from demo.airflow_client import FINISHED, SERVER_ERROR, AirflowRefused
-from demo.processes import path_with_venv
+from localplatform.airflow_client import FINISHED, SERVER_ERROR, AirflowRefused
+from localplatform.processes import path_with_venv
 from recsys import Release
 from recsys.publishing.store import ReleaseStore
 from recsys.registry import mlflow

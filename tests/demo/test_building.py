@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from demo.__main__ import FOLDER
 from demo.building import _listing, _track, ingest_demo
 from demo.data import DemoDataError, load_demo_data
-from demo.processes import path_with_venv
-from demo.workspace import make_workspace
+from localplatform.processes import path_with_venv
+from localplatform.workspace import FOLDER, make_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,12 +1,16 @@
 """The demo data: the right films, the right plots, the same on every machine."""
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
 from demo import data, landing
-from demo.__main__ import FOLDER
 from demo.data import DemoDataError, Film, Plots, Wheel, fetch, load_demo_data
+from localplatform.workspace import FOLDER, make_workspace
+from recsys.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +96,11 @@ def test_landed_files_are_the_same_bytes_every_time(films: data.DemoData):
     assert digest == "041029d956b370c50250f614f73b4c192a1ce43001a8951ffb4a641a5bb3c14e"
     assert len(bad) == 5 and len(landing.edited_films(films)) == 10
     assert landing.edits(films).content.count(b"A restored print of") == 10
+
+
+def test_the_demo_departs_from_the_settings_in_one_key_alone(tmp_path):
+    make_workspace(ROOT, tmp_path / "w", data.PARAMS)
+    ours, theirs = (Settings.load(folder / "params.yaml") for folder in (ROOT, tmp_path / "w"))
+    assert theirs.split.by == "item-hash" != ours.split.by
+    assert theirs.split.model_copy(update={"by": ours.split.by}) == ours.split
+    assert theirs.model_copy(update={"split": ours.split}) == ours

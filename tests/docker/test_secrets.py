@@ -14,8 +14,8 @@ import yaml
 from botocore.exceptions import ClientError
 from cryptography.fernet import Fernet
 
-from demo.processes import Server, answers_at, free_ports, start, which
-from demo.servers import start_seaweed
+from localplatform.processes import Server, answers_at, free_ports, start, which
+from localplatform.servers import start_seaweed
 from recsys.errors import RegistryUnreachable
 from recsys.registry.http import version_at
 from recsys.storage.opening import open_storage

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from demo.processes import StartFailed, free_ports, start, wait_until
-from demo.servers import start_seaweed
+from localplatform.processes import StartFailed, free_ports, start, wait_until
+from localplatform.servers import start_seaweed
 
 # Starts a grandchild that leaves the session and the group, as Airflow's scheduler does.
 RUNAWAY = """
@@ -25,7 +25,7 @@ time.sleep(600)
 OWNER = """
 import sys, time
 from pathlib import Path
-from demo.processes import start
+from localplatform.processes import start
 start("runaway", [sys.executable, "-c", sys.argv[1], sys.argv[2]], Path(sys.argv[2]))
 print("started", flush=True)
 time.sleep(600)

@@ -10,16 +10,16 @@ import psutil
 import pytest
 from rich.console import Console
 
-from demo.airflow_client import Airflow
-from demo.processes import QUIET, StartFailed, path_with_venv
-from demo.up import STATE, TOLD, down, environment, running
+from localplatform.airflow_client import Airflow
+from localplatform.processes import QUIET, StartFailed, path_with_venv
+from localplatform.up import STATE, TOLD, down, environment, running
 
 ROOT = Path(__file__).resolve().parents[2]
 UP = """
 import sys
 from pathlib import Path
 from rich.console import Console
-from demo.up import up
+from localplatform.up import up
 up(Path(sys.argv[1]), Path(sys.argv[2]), Console(width=200))
 """
 

@@ -1,15 +1,11 @@
-"""The demo's workspace: what the checkout holds right now, without its data, and the checkout stays as it was."""
+"""A workspace: what the checkout holds right now, without its data, and the checkout stays as it was."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from demo.workspace import WorkspaceError, make_workspace, set_remote
-from recsys.settings import Settings
-
-ROOT = Path(__file__).resolve().parents[2]
+from localplatform.workspace import WorkspaceError, make_workspace, set_remote
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -47,16 +43,12 @@ def test_work_in_progress_is_laid_over_and_committed_and_data_stays_behind(check
     assert git(checkout, "status", "--porcelain") == before
 
 
-def test_the_demo_departs_from_the_settings_in_its_workspace_and_in_one_key_alone(
-    checkout: Path, tmp_path: Path
-):
-    shutil.copyfile(ROOT / "params.yaml", checkout / "params.yaml")
-    make_workspace(checkout, tmp_path / "w")
-    ours, theirs = (Settings.load(folder / "params.yaml") for folder in (checkout, tmp_path / "w"))
-    assert theirs.split.by == "item-hash"
-    assert theirs.split.model_copy(update={"by": ours.split.by}) == ours.split
-    assert theirs.model_copy(update={"split": ours.split}) == ours
-    assert (checkout / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
+def test_changes_are_laid_over_params_and_a_key_that_is_not_there_is_refused(checkout: Path, tmp_path: Path):
+    (checkout / "params.yaml").write_text("a:\n  size: 3  # of it\n")
+    make_workspace(checkout, tmp_path / "w", {"a.size": "4"})
+    assert (tmp_path / "w" / "params.yaml").read_text() == "a:\n  size: 4  # of it\n"
+    with pytest.raises(WorkspaceError, match="0 lines with the key sise"):
+        make_workspace(checkout, tmp_path / "w", {"a.sise": "4"})
 
 
 def test_making_it_again_starts_afresh(checkout: Path, tmp_path: Path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from demo.servers import start_mlflow
+from localplatform.servers import start_mlflow
 from recsys.artifacts import Artifacts
 from recsys.errors import ArtifactMissing, EncoderError, GateClosed, RegistryError, RegistryUnreachable
 from recsys.gate.decision import Decision

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.workspace import make_workspace, set_remote
+from localplatform.workspace import make_workspace, set_remote
 from recsys import Release
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ class Clone:
     def __init__(self, folder):
         self.root = folder / "workspace"
         self.remote = folder / "remote"
-        make_workspace(ROOT, self.root)
+        make_workspace(ROOT, self.root, {"split.by": "item-hash"})
         set_remote(self.root, str(self.remote))
         self.environment = {
             **os.environ,
