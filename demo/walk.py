@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from demo import landing
-from demo.data import DemoData
+from demo.data import PARAMS, DemoData
 from demo.judging import Judged, judge_cold
 from demo.landing import LandedFile
 from demo.observing import Sight, look
@@ -18,7 +18,6 @@ from localplatform.airflow_client import Airflow
 from localplatform.patience import Patience, seconds_of_trees
 from localplatform.platform import Platform
 from localplatform.processes import Server
-from localplatform.workspace import DEMO
 from recsys import Release
 from recsys.artifacts import Artifacts
 from recsys.catalogue.landing import arrived
@@ -173,7 +172,7 @@ class Walk:
         self._title(
             "6", f"{TRAIN} with {form}: trained, judged, and published if the gate opens; no hand touches it"
         )
-        unlike = ", ".join(f"{name}: {value}" for name, value in DEMO.items())
+        unlike = ", ".join(f"{name}: {value}" for name, value in PARAMS.items())
         self.console.print(f"    this workspace departs from params.yaml in {unlike}", highlight=False)
         before = look(self.at, self.store)
         since = time.monotonic()

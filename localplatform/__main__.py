@@ -38,7 +38,7 @@ def land(file: Path, interactions: bool) -> None:
     """Put FILE into the landing zone of the platform that `up` keeps running."""
     from localplatform.up import environment
     from recsys.catalogue.landing import ENDINGS, ending
-    from recsys.storage import open_storage
+    from recsys.storage.opening import open_storage
 
     if ending(file.name) not in ENDINGS:
         raise click.ClickException(f"{file.name}: only {', '.join(ENDINGS)} can be taken in")

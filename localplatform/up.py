@@ -6,7 +6,7 @@ import shlex
 import signal
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 from rich.console import Console
 
 from localplatform.places import show_places

@@ -47,8 +47,8 @@ def test_changes_are_laid_over_params_and_a_key_that_is_not_there_is_refused(che
     (checkout / "params.yaml").write_text("a:\n  size: 3  # of it\n")
     make_workspace(checkout, tmp_path / "w", {"a.size": "4"})
     assert (tmp_path / "w" / "params.yaml").read_text() == "a:\n  size: 4  # of it\n"
-    with pytest.raises(WorkspaceError, match="0 lines with the key sise"):
-        make_workspace(checkout, tmp_path / "w", {"a.sise": "4"})
+    with pytest.raises(WorkspaceError, match="0 lines with the key breadth"):
+        make_workspace(checkout, tmp_path / "w", {"a.breadth": "4"})
 
 
 def test_making_it_again_starts_afresh(checkout: Path, tmp_path: Path):
