@@ -8,7 +8,7 @@ import pytest
 from recsys import Release
 
 RELEASES = Path(__file__).resolve().parents[1] / "fixtures/releases"
-FORMATS = (1, 2, 3)
+FORMATS = (1, 2, 3, 4, 5)
 TOLERANCE = 2e-6  # scores are kept with six decimals
 
 
@@ -60,3 +60,4 @@ def test_rankers_and_parts_that_formats_introduced_are_there():
     assert "head.npz" not in names[1] and "head.npz" in names[2]
     assert plain[2]["ranker"] == {"name": "dot"} and plain[3]["ranker"] == {"name": "item_weights"}
     assert "item_weights.npz" in names[3] and "pseudonym_key_check" not in plain[3]
+    assert plain[4]["pseudonym_key_check"] and plain[5]["encoder"]["lexical_width"]
