@@ -1,6 +1,5 @@
 """Stage `features`: one text per item, a file per catalogue part."""
 
-import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +10,7 @@ from recsys.catalogue.parts import CATALOGUE, list_parts
 from recsys.features.text import feature_key, feature_path, item_texts
 from recsys.settings import Settings
 from recsys.storage.atomic import write_parquet
+from recsys.storage.strays import remove_strays
 
 
 def run(settings: Settings, at: Artifacts) -> None:
@@ -29,15 +29,6 @@ def run(settings: Settings, at: Artifacts) -> None:
             write_parquet(path, item_texts(part.rows(), settings.features))
         wanted.add(path)
     remove_strays(at.features, wanted)
-
-
-def remove_strays(folder: Path, wanted: set[Path]) -> None:
-    """Remove everything from a folder but `wanted`, so that the folder does not depend on its history."""
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        elif path not in wanted:
-            path.unlink()
 
 
 def _whole(path: Path, n_rows: int) -> bool:

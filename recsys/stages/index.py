@@ -8,8 +8,8 @@ from recsys.errors import ArtifactMissing
 from recsys.profiles.items import Segment, list_segments
 from recsys.retrieval.params import IndexParams
 from recsys.settings import Settings
-from recsys.stages.features import remove_strays
 from recsys.storage.atomic import whole_file
+from recsys.storage.strays import remove_strays
 
 
 def run(settings: Settings, at: Artifacts) -> None:

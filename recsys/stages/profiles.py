@@ -22,9 +22,9 @@ from recsys.features.text import PREPROCESSING_VERSION, FeatureFile, feature_fil
 from recsys.profiles.cache import VectorCache
 from recsys.profiles.items import Segment, segment_is_whole, segment_name, segment_of, write_segment
 from recsys.settings import Settings
-from recsys.stages.features import remove_strays
 from recsys.stages.progress import Progress, say
 from recsys.storage.atomic import write_whole
+from recsys.storage.strays import remove_strays
 
 # From here on a person wants to know what is coming before it starts.
 PLANNED_TEXTS = 2000

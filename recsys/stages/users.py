@@ -18,8 +18,8 @@ from recsys.profiles.gram import GramState, bring_up_to_date
 from recsys.profiles.items import Segment, latest, list_segments
 from recsys.profiles.users import UsersSummary, history_key, load_histories, users_key, write_histories
 from recsys.settings import Settings
-from recsys.stages.features import remove_strays
 from recsys.storage.atomic import TEMPORARY_PREFIX, write_whole
+from recsys.storage.strays import remove_strays
 
 
 def run(settings: Settings, at: Artifacts) -> None:
