@@ -19,9 +19,9 @@ from bench.rivals.encoded import frozen_vectors
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.histories import sample
 from recsys.dataset.interactions import Interactions, make_interactions
-from recsys.encoders.head import KernelHead
 from recsys.evaluation.cold_start import Task, make_task
 from recsys.heads.budget import within
+from recsys.heads.kernel_head import KernelHead
 from recsys.heads.learning import Recipe, learn_head
 from recsys.heads.params import FusionParams
 from recsys.settings import Settings

@@ -93,9 +93,9 @@ def first_light(task: "Task", vectors_ID: "NDArray[np.float32]", run: Path) -> d
     """What is recommended before anything is trained; words and landmarks come from the warm items' texts alone."""
     import numpy as np
 
-    from recsys.encoders.first_light import choose_landmarks, learn_from_texts
     from recsys.encoders.tfidf import fit_tfidf
     from recsys.evaluation.cold_start import rank_cold
+    from recsys.heads.first_light import choose_landmarks, learn_from_texts
     from recsys.settings import Settings
 
     params = Settings.load(ROOT / "params.yaml")

@@ -107,6 +107,7 @@ class SmallShop:
         """Make the workspace: params.yaml that names the model, and the packed encoder as champion."""
         from recsys.artifacts import Artifacts
         from recsys.encoders.pack import pack_encoder
+        from recsys.models.reference import ModelReference
         from recsys.settings import Settings
 
         self.root.mkdir(parents=True)
@@ -116,7 +117,8 @@ class SmallShop:
         (self.root / "params.yaml").write_text(changed.replace("max_tokens: 256", "max_tokens: 24"))
         at = Artifacts(self.root)
         chosen = Settings.load(at.params)
-        pack_encoder(chosen.encoder, cache / "encoders", ()).save(at.encoder_reference("champion"))
+        encoder = pack_encoder(chosen.encoder, cache / "encoders", ())
+        ModelReference.of(encoder).save(at.model_reference("champion"))
 
     def ingest_and_build(self) -> None:
         """Landed files become artifacts."""

@@ -102,6 +102,6 @@ def _known(release: Release, at: Artifacts, settings: Settings) -> Dataset:
         ),
         ridge_lambda=release.ridge_lambda,
         seed=settings.evaluate.seed,
-        lexical_width=release.manifest.encoder.lexical_width,
+        lexical_width=release.manifest.model.lexical_width,
     )
     return known

@@ -159,4 +159,4 @@ def _judge(walk: "Walk", models: tuple[str, ...]) -> Judged:
 
 def _is_published(walk: "Walk", encoder_hash: str) -> bool:
     """Whether readers get a release of this encoder."""
-    return walk.store.manifest(walk.store.current().current.release).encoder.hash == encoder_hash
+    return walk.store.manifest(walk.store.current().current.release).model.hash == encoder_hash

@@ -46,12 +46,12 @@ class Artifacts:
         """One parquet file per part: item, its one text, text hash."""
         return self.root / "artifacts/features"
 
-    def encoder_reference(self, role: str) -> Path:
-        """Which encoder plays `role` (champion, challenger): hash, source, MLflow version."""
-        return self.root / f"artifacts/{role}/encoder.json"
+    def model_reference(self, role: str) -> Path:
+        """Which model plays `role` (champion, challenger): its parts with their hashes, MLflow version."""
+        return self.root / f"artifacts/{role}/model.json"
 
     def profiles(self, role: str) -> Path:
-        """Segments of item profiles made with the encoder of `role`."""
+        """Segments of item profiles made by the model of `role`."""
         return self.root / f"artifacts/profiles/{role}"
 
     @property
@@ -70,7 +70,7 @@ class Artifacts:
         return self.root / "artifacts/finetune"
 
     def trained_on(self, role: str) -> Path:
-        """Which interactions the encoder of `role` was trained on (JSON); of the champion as the registry says."""
+        """Which interactions the model of `role` was trained on (JSON); of the champion as the registry says."""
         own = {
             "champion": "artifacts/champion/training.json",
             "challenger": "artifacts/finetune/summary.json",
@@ -114,7 +114,7 @@ class Artifacts:
 
     @property
     def cache(self) -> Path:
-        """Content-addressed caches (vectors, packed encoders), shared between workspaces by RECSYS_CACHE."""
+        """Content-addressed caches (vectors, packed parts of models), shared between workspaces by RECSYS_CACHE."""
         return Path(os.environ.get("RECSYS_CACHE") or self.var / "cache").resolve()
 
     @property

@@ -14,8 +14,8 @@ import yaml
 
 from recsys import dvc
 from recsys.artifacts import Artifacts
-from recsys.encoders.reference import EncoderReference
 from recsys.errors import ArtifactMissing, ConfigError, Overtaken
+from recsys.models.reference import ModelReference
 from recsys.publishing.publish import Published, Publisher, publish
 from recsys.publishing.recorded import recorded
 from recsys.publishing.release import Manifest
@@ -148,7 +148,7 @@ def catch_up(storage: Storage, at: Artifacts, publisher: Publisher) -> Published
         ReleaseError: a check failed.
         StorageError: DVC or the store could not be used.
     """
-    champion = EncoderReference.load(at.encoder_reference("champion")).hash
+    champion = ModelReference.load(at.model_reference("champion")).hash
     if done := _follow(storage, at, publisher, champion):
         return done
     for _ in range(ATTEMPTS):
@@ -164,7 +164,7 @@ def catch_up(storage: Storage, at: Artifacts, publisher: Publisher) -> Published
 def _follow(storage: Storage, at: Artifacts, publisher: Publisher, champion: str) -> Published | None:
     """Take in the newest release's data, and publish onto it; None where that one was not the newest any more."""
     head = _newest(storage)
-    if head.encoder.hash == champion:
+    if head.model.hash == champion:
         return Published(head.id, "unchanged", head, 0, rebased=False)
     _pin(at, recorded(head)[DATA])
     dvc.reproduce(at.root, STAGES)

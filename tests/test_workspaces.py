@@ -7,19 +7,19 @@ import pytest
 import yaml
 
 from recsys.dvc import track_data
-from recsys.encoders.reference import EncoderReference
 from recsys.errors import ArtifactMissing, ConfigError, ReleaseError, StorageError
+from recsys.models.reference import ModelReference
 from recsys.settings import Settings
 from recsys.storage.opening import open_storage
 from recsys.workspaces import begun, finish_workspace, make_release_workspace, make_workspace
-from tests.publishing.shop import ROOT, UP, Shop, tiny_reference
+from tests.publishing.shop import ROOT, UP, Shop, tiny_model
 
 
 @pytest.fixture
 def shop(tmp_path, monkeypatch):
     """A shop under DVC, with the code that its stages depend on."""
     monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cache"))
-    made = Shop(tmp_path / "shop", tiny_reference(tmp_path / "cache/encoders"))
+    made = Shop(tmp_path / "shop", tiny_model(tmp_path / "cache/encoders"))
     for name in ("dvc.yaml", ".dvcignore"):
         (made.at.root / name).write_bytes((ROOT / name).read_bytes())
     (made.at.root / "recsys").mkdir()
@@ -100,8 +100,8 @@ def test_one_of_a_release_holds_the_releases_data_not_that_of_now(shop, tmp_path
     assert [path.name for path in (tmp_path / "own").iterdir()] == ["publish.1"]
     assert len(parts(made)) == 1 and len(parts(shop.at)) == 2
     assert yaml.safe_load(made.params.read_text()) == yaml.safe_load(shop.at.params.read_text())
-    assert not made.encoder_reference("champion").exists()  # fetch-champion brings the one to publish
-    assert EncoderReference.load(shop.at.encoder_reference("champion")) == shop.reference
+    assert not made.model_reference("champion").exists()  # fetch-champion brings the one to publish
+    assert ModelReference.load(shop.at.model_reference("champion")) == shop.model
 
 
 def test_trainings_that_have_not_ended_well_say_how_many_interactions_they_began_with(shop, tmp_path):

@@ -91,6 +91,7 @@ def cold_start(
     from recsys.evaluation.used import used
     from recsys.heads.budget import within
     from recsys.heads.learning import learn_head
+    from recsys.models.reference import ModelReference
     from recsys.settings import Settings
     from recsys.stages.encoding import encode_cached
     from recsys.storage.atomic import write_parquet
@@ -105,8 +106,8 @@ def cold_start(
     for line in what.lines():
         console().print(shown(line), soft_wrap=True)
     at = workspace()
-    reference = pack_encoder(chosen.encoder.model_copy(update={"precision": "float32"}), at.encoders, ())
-    vectors = encode_cached(reference, task.texts, chosen, at)
+    encoder = pack_encoder(chosen.encoder.model_copy(update={"precision": "float32"}), at.encoders, ())
+    vectors = encode_cached(ModelReference.of(encoder), task.texts, chosen, at)
     dataset = Dataset(task.interactions, task.texts, vectors, chosen.users.ridge_lambda, chosen.fusion.seed)
     fusion = chosen.fusion if seed is None else chosen.fusion.model_copy(update={"seed": seed})
     folds = task.folds(chosen.split.seed if seed is None else seed)

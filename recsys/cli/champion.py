@@ -16,13 +16,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--skip-code", is_flag=True, help=f"Exit {SKIPPED} when the champion's encoder is the published one."
-)
+@click.option("--skip-code", is_flag=True, help=f"Exit {SKIPPED} when the champion is the published model.")
 @store_option
 @json_option
 def champion(skip_code: bool, store_url: str | None, as_json: bool) -> None:
-    """Say whether the encoder of the registry's champion is that of the newest release.
+    """Say whether the registry's champion is the model of the newest release.
 
     Where it is not, the change of the alias is written into the ledger (`by hand` where no command of Firstlight made
     it), and `publish_champion` has work to do. A version that Firstlight did not register is an error: nothing changes.
@@ -56,17 +54,17 @@ def _compared(uri: str, head: Manifest) -> dict[str, Any]:
         raise RegistryError(
             "no version of item-encoder is champion; the published encoder stays", remedy=remedy
         )
-    differs = found.hash != head.encoder.hash
+    differs = found.hash != head.model.hash
     if differs:
         entries(uri)
     is_it = "is not" if differs else "is"
-    words = f"champion version {found.version}, encoder {found.hash[:10]}, {is_it} that of release {head.id}"
+    words = f"champion version {found.version}, model {found.hash[:10]}, {is_it} that of release {head.id}"
     console().print(words, highlight=False, markup=False)
     return {
         "version": found.version,
         "encoder_hash": found.hash,
         "release": head.id,
-        "published_hash": head.encoder.hash,
+        "published_hash": head.model.hash,
         "to_publish": differs,
     }
 

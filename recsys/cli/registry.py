@@ -16,7 +16,7 @@ from recsys.cli.release import json_option, who_option
 from recsys.errors import GateClosed
 
 if TYPE_CHECKING:
-    from recsys.encoders.reference import EncoderReference
+    from recsys.models.reference import ModelReference
     from recsys.registry.promote import Changed
     from recsys.settings import Settings
 
@@ -29,7 +29,7 @@ MAX_WHY = 2000
 @click.option(
     "--published",
     is_flag=True,
-    help="Take the encoder of the newest release instead, whatever the alias says; there must be a store.",
+    help="Take the model of the newest release instead, whatever the alias says; there must be a store.",
 )
 @click.option(
     "--verdict",
@@ -41,9 +41,9 @@ MAX_WHY = 2000
     is_flag=True,
     help="Make first light anew from the catalogue as it is now; only while nothing has been trained.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the encoder's reference as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the model's reference as JSON.")
 def fetch_champion(published: bool, verdict: bool, again: bool, as_json: bool) -> None:
-    """Bring the champion, the encoder that makes the published profiles, into this workspace.
+    """Bring the champion, the model that makes the published profiles and lists, into this workspace.
 
     With MLFLOW_TRACKING_URI set: the version that has the alias `champion`; where no version exists yet, the pretrained
     encoder of params.yaml, joined with the words of the catalogue's texts (section `first_light`), is registered and
@@ -56,11 +56,11 @@ def fetch_champion(published: bool, verdict: bool, again: bool, as_json: bool) -
     if published and verdict:
         raise click.UsageError("--published and --verdict contradict each other: a release keeps its verdict")
     if again and (published or verdict):
-        raise click.UsageError("--again makes an encoder that nobody has judged or published yet")
-    if published and (reference := _published_encoder()):
-        console().print(f"the encoder of the newest release: {reference.hash[:10]}", highlight=False)
+        raise click.UsageError("--again makes a model that nobody has judged or published yet")
+    if published and (model := _published_model()):
+        console().print(f"the model of the newest release: {model.hash[:10]}", highlight=False)
         if as_json:
-            print_json(reference.model_dump(mode="json"))
+            print_json(model.model_dump(mode="json"))
         return
     from rich.markup import escape
 
@@ -81,7 +81,7 @@ def fetch_champion(published: bool, verdict: bool, again: bool, as_json: bool) -
         found = fetch_verdict(uri, at)
         console().print("with the gate's verdict" if found else "the gate never judged it", highlight=False)
     if as_json:
-        print_json(fetched.reference.model_dump(mode="json"))
+        print_json(fetched.model.model_dump(mode="json"))
 
 
 @click.command()
@@ -161,10 +161,10 @@ def ledger(as_json: bool) -> None:
     console().print(table if found else "no alias has ever been set")
 
 
-def _published_encoder() -> EncoderReference | None:
-    from recsys.publishing.encoder import bring_encoder
+def _published_model() -> ModelReference | None:
+    from recsys.publishing.published_model import bring_model
 
-    return bring_encoder(store(), workspace())
+    return bring_model(store(), workspace())
 
 
 def _show(changed: Changed, alias: str, as_json: bool) -> None:

@@ -25,7 +25,7 @@ class Dataset:
     seed: int
     """Of whatever is drawn while learning."""
     lexical_width: int = 0
-    """Leading dimensions of the vectors that hold words, see `EncoderReference.lexical_width`."""
+    """Leading dimensions of the vectors that hold words, see `recsys.models.reference`."""
     tags: tuple[tuple[str, ...], ...] = ()
     """Categories of each item; () where none are known."""
 

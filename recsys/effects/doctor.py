@@ -188,8 +188,8 @@ def registry(at: Artifacts) -> Finding:
 
 def champion(at: Artifacts) -> Finding:
     """An encoder has been fetched."""
-    if at.encoder_reference("champion").exists():
-        return Finding("champion", "ok", str(at.encoder_reference("champion")))
+    if at.model_reference("champion").exists():
+        return Finding("champion", "ok", str(at.model_reference("champion")))
     return Finding("champion", "warn", "no encoder fetched yet", "recsys fetch-champion")
 
 

@@ -17,19 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.encoders.params import EncoderParams
-from recsys.encoders.reference import (
-    MODEL,
-    REFERENCE,
-    STAGING,
-    TOKENIZER,
-    EncoderReference,
-    PackedFile,
-    verify_sizes,
-)
+from recsys.encoders.reference import MODEL, REFERENCE, TOKENIZER, EncoderReference
 from recsys.encoders.runtime import compile_request, load_openvino
 from recsys.encoders.source import find_source, source_files
 from recsys.encoders.transformer import load_tokenizer
 from recsys.errors import ArtifactMissing, EncoderError
+from recsys.storage.packed import STAGING, PackedFile, verify_sizes
 
 PACK_VERSION = 1
 """Part of every encoder hash; raise it when the same source would be packed into another model."""
@@ -60,7 +53,7 @@ def pack_encoder(params: EncoderParams, encoders: Path, calibration_texts: Seque
     target = encoders / _recipe_hash(params, source, chosen)
     try:
         reference = EncoderReference.load(target / REFERENCE)
-        verify_sizes(reference, encoders)
+        verify_sizes(target, reference.files)
         # The same files may have been packed under another name: the reference says what was asked for.
         return reference.model_copy(update={"source": params.source})
     except (ArtifactMissing, EncoderError):

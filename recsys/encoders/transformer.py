@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.encoders.encoder import Encoder
-from recsys.encoders.reference import MODEL, TOKENIZER, EncoderReference, verify_sizes
+from recsys.encoders.reference import MODEL, TOKENIZER, EncoderReference
 from recsys.encoders.runtime import compile_request
 from recsys.errors import EncoderError
+from recsys.storage.packed import verify_sizes
 
 TOKENIZED_AT_ONCE = 8192
 UNIT_TOLERANCE = 1e-3
@@ -130,10 +131,10 @@ def equal_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[in
 
 
 def open_encoder(reference: EncoderReference, encoders: Path, batch_tokens: int) -> Encoder:
-    """Open a packed encoder.
+    """Open a packed encoder, without a head that it may carry.
 
     Args:
-        reference: which one.
+        reference: which one; `dim` is the width of the transformer's vectors.
         encoders: folder of packed encoders, one folder per hash.
         batch_tokens: tokens per batch; steers speed and memory, never the vectors.
 
@@ -144,23 +145,10 @@ def open_encoder(reference: EncoderReference, encoders: Path, batch_tokens: int)
         ArtifactMissing: it is not packed here.
         EncoderError: a file is missing, damaged or not what OpenVINO reads.
     """
-    verify_sizes(reference, encoders)
     folder = encoders / reference.hash
+    verify_sizes(folder, reference.files)
     try:
-        if not reference.has_head:
-            return TransformerEncoder(reference, folder, batch_tokens)
-        # imported here: scikit-learn comes with it
-        from recsys.encoders.fused import FusedEncoder
-        from recsys.encoders.head import KernelHead
-
-        head = KernelHead.load(folder)
-        if head.dim != reference.dim:
-            raise EncoderError(
-                f"the head in {folder} makes profiles of width {head.dim}, not {reference.dim}",
-                remedy=f"delete {folder} and run recsys fetch-champion",
-            )
-        base = reference.model_copy(update={"dim": head.base_dim})
-        return FusedEncoder(TransformerEncoder(base, folder, batch_tokens), head, reference)
+        return TransformerEncoder(reference, folder, batch_tokens)
     except RuntimeError as error:  # what openvino raises
         raise EncoderError(
             f"{folder / MODEL} cannot be run: {error}",

@@ -9,10 +9,10 @@ from scipy.sparse import csr_array
 
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.histories import sample
-from recsys.encoders.head import BLOCK_ROWS, Kernel, KernelHead, Words
 from recsys.encoders.tfidf import TfidfEncoder, fit_tfidf
 from recsys.errors import EncoderError
 from recsys.heads.directions import Directions, find_directions, own_directions
+from recsys.heads.kernel_head import BLOCK_ROWS, Kernel, KernelHead, Words
 from recsys.heads.params import FusionParams
 from recsys.heads.smoothing import smoothed
 from recsys.heads.words import share_of, words_projection, words_ratio

@@ -124,9 +124,9 @@ def segment_of(folder: Path, name: str) -> Segment:
     return Segment(name, (match["part"],), folder / f"{name}{ROWS}", folder / f"{name}{VECTORS}")
 
 
-def segment_name(part: str, feature_key: str, encoder_hash: str) -> str:
-    """<part>-<first 16 hex of the SHA-256 over features key and encoder hash>."""
-    return f"{part}-{hashlib.sha256(f'{feature_key} {encoder_hash}'.encode()).hexdigest()[:16]}"
+def segment_name(part: str, feature_key: str, profiles_hash: str) -> str:
+    """<part>-<first 16 hex of the SHA-256 over features key and `ModelReference.profiles_hash`>."""
+    return f"{part}-{hashlib.sha256(f'{feature_key} {profiles_hash}'.encode()).hexdigest()[:16]}"
 
 
 def segment_is_whole(segment: Segment, n_rows: int, dim: int) -> bool:

@@ -1,11 +1,8 @@
 """What steers profiles. Values live in params.yaml."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-
-if TYPE_CHECKING:
-    from recsys.encoders.reference import EncoderReference
 
 
 class ProfilesParams(BaseModel):
@@ -25,15 +22,15 @@ class UsersParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     ridge_lambda: float = Field(gt=0)
-    """λ of the ridge, in units of squared profile length; holds for encoders that brought none of their own."""
+    """λ of the ridge, in units of squared profile length; holds for models that brought none of their own."""
     lambda_factors: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
-    """Times ridge_lambda: what is tried for a head; the λ that validation chooses goes with the encoder."""
+    """Times ridge_lambda: what is tried for a head; the λ that validation chooses goes with the model."""
 
     @property
     def lambdas(self) -> tuple[float, ...]:
         """Every λ that is tried."""
         return tuple(self.ridge_lambda * factor for factor in self.lambda_factors)
 
-    def lambda_of(self, encoder: "EncoderReference") -> float:
-        """λ of the users in this encoder's space."""
-        return self.ridge_lambda if encoder.ridge_lambda is None else encoder.ridge_lambda
+    def lambda_or(self, chosen: float | None) -> float:
+        """The λ that was chosen with a model; `ridge_lambda` where none was."""
+        return self.ridge_lambda if chosen is None else chosen

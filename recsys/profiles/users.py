@@ -60,7 +60,7 @@ class Ridge:
     ridge_lambda: float
     """λ > 0, in units of squared profile length."""
     lexical_width: int = 0
-    """Leading dimensions that hold words, see `EncoderReference.lexical_width`."""
+    """Leading dimensions that hold words, see `recsys.models.ModelReference.lexical_width`."""
 
     @cached_property
     def _factor(self) -> NDArray[np.floating]:
@@ -99,7 +99,8 @@ class UsersSummary:
     """Live items that somebody likes: the rows of X."""
     n_pairs: int
     """Distinct pairs of a user and an item that the user likes."""
-    encoder_hash: str
+    profiles_hash: str
+    """Of the model that made the profiles."""
     gram_sha256: str
     made_of: str = ""
     """Key of the profile segments and history files that it was learned from, see `users_key`."""
@@ -123,7 +124,10 @@ class UsersSummary:
         """
         if not path.is_file():
             raise ArtifactMissing(f"{path} does not exist", remedy="run: dvc repro users")
-        return cls(**json.loads(path.read_text()))
+        plain = json.loads(path.read_text())
+        if "encoder_hash" in plain:  # written before models had parts
+            plain["profiles_hash"] = plain.pop("encoder_hash")
+        return cls(**plain)
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,15 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from recsys.encoders.reference import PackedFile
-from recsys.encoders.transformer import open_encoder
 from recsys.errors import ReleaseError
 from recsys.features.text import feature_files, join_fields
+from recsys.models.opening import open_model
+from recsys.models.reference import ModelReference
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.params import PublishParams
 from recsys.publishing.release import File, Manifest, SmokeQuery
 from recsys.storage.atomic import whole_file
+from recsys.storage.packed import PackedFile
 
 QUERY_BATCH_TOKENS = 2048
 
@@ -71,8 +72,8 @@ def smoke_texts(head: Manifest | None, features: Path, n: int) -> tuple[str, ...
 
 
 def encode_queries(manifest: Manifest, files: ObjectFiles, texts: Sequence[str]) -> NDArray[np.float32]:
-    """Vectors of texts by the release's own preprocessing and encoder, [len(texts), d]."""
-    encoder = open_encoder(manifest.encoder, unpacked_encoders(manifest, files), QUERY_BATCH_TOKENS)
+    """Profiles of texts by the release's own preprocessing and model, [len(texts), d]."""
+    encoder = open_model(manifest.model, unpacked_model(manifest.model, files), QUERY_BATCH_TOKENS)
     return encoder.encode([query_text(manifest, text) for text in texts])
 
 
@@ -92,28 +93,29 @@ def query_text(manifest: Manifest, text: str) -> str:
     return join_fields([text], manifest.preprocessing.max_chars, manifest.preprocessing.version)
 
 
-def unpacked_encoders(manifest: Manifest, files: ObjectFiles) -> Path:
-    """Lay the release's encoder out as `open_encoder` expects it.
+def unpacked_model(model: ModelReference, files: ObjectFiles) -> Path:
+    """Lay the release's encoder and head out as `open_model` expects them.
 
     Args:
-        manifest: names the encoder's files.
+        model: names the parts.
         files: where they lie.
 
     Returns:
-        <cache>/encoders, with a folder <encoder hash> below it.
+        The folder of packed parts: encoders/<hash>, heads/<hash>.
     """
-    folder = files.cache / "encoders" / manifest.encoder.hash
-    folder.mkdir(parents=True, exist_ok=True)
-    for entry in manifest.encoder.files:
-        target = folder / entry.name
-        # By its bytes: another store's release may claim the same encoder hash, and have left other files there.
-        if not target.is_file() or PackedFile.of(target) != entry:
-            source = files.path(File(**entry.model_dump()))
-            with whole_file(target) as temporary:
-                shutil.copyfile(source, temporary)
-    if not (folder / "encoder.json").is_file():
-        manifest.encoder.model_copy(update={"registry": None}).save(folder / "encoder.json")
-    return folder.parent
+    for part in model.parts:
+        if part.kind == "ranker":
+            continue  # read from the object itself
+        folder = part.folder(files.cache)
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry in part.files:
+            target = folder / entry.name
+            # By its bytes: another store's release may claim the same hash, and have left other files there.
+            if not target.is_file() or PackedFile.of(target) != entry:
+                source = files.path(File(**entry.model_dump()))
+                with whole_file(target) as temporary:
+                    shutil.copyfile(source, temporary)
+    return files.cache
 
 
 def smoke_lists(
@@ -146,7 +148,10 @@ def smoke_lists(
 
 
 def _comparable(manifest: Manifest, parent: Manifest) -> bool:
-    return manifest.encoder.hash == parent.encoder.hash and manifest.preprocessing == parent.preprocessing
+    return (
+        manifest.model.profiles_hash == parent.model.profiles_hash
+        and manifest.preprocessing == parent.preprocessing
+    )
 
 
 def _require_overlap(

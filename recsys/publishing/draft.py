@@ -16,19 +16,18 @@ from recsys.catalogue.feedback import LIKE
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.parts import Arrival, Part, all_parts
 from recsys.catalogue.pseudonyms import known_check
-from recsys.encoders.reference import EncoderReference
 from recsys.errors import ArtifactMissing, ReleaseError
 from recsys.features.params import FeaturesParams
 from recsys.features.text import PREPROCESSING_VERSION, feature_files, feature_key
+from recsys.models.reference import ModelReference
 from recsys.profiles.items import Segment, list_segments, segment_name
 from recsys.profiles.users import UsersSummary, history_files, history_key, users_key
 from recsys.publishing.objects import count_rows
 from recsys.publishing.release import (
-    BY_ITEM_WEIGHTS,
-    DOT,
     FORMAT,
     HEADED,
     KEYED,
+    PARTED,
     WEIGHTED,
     WORDED,
     File,
@@ -103,46 +102,48 @@ def gather(
         ReleaseError: artifacts of different runs lie beside each other.
     """
     hasher = _Hasher(head.files() if head else ())
-    reference = EncoderReference.load(at.encoder_reference("champion"))
-    for file in reference.files:
-        hasher.named(File(**file.model_dump()), at.encoders / reference.hash / file.name)
+    model = ModelReference.load(at.model_reference("champion"))
+    for part in model.parts:
+        for file in part.files:
+            hasher.named(File(**file.model_dump()), part.folder(at.cache) / file.name)
     on_disk = {part.id: part for part in all_parts(at.data)}
-    _require_one_run(at, features, reference, on_disk)
+    _require_one_run(at, features, model.profiles_hash, on_disk)
     segments = _segments(at, hasher, on_disk, head)
     histories = _histories(at, feedback, hasher, on_disk)
     landed = {part for segment in segments for part in segment.parts}
     landed |= {part for history in histories for part in history.parts}
     key_check = known_check(at.pseudonyms)
     manifest = Manifest(
-        format=_format(reference, key_check is not None or _holds_others_than_likes(at)),
+        format=_format(model, key_check is not None or _holds_others_than_likes(at)),
         sequence=0,
         parent=None,
         preprocessing=Preprocessing(
             version=PREPROCESSING_VERSION, fields=features.fields, max_chars=features.max_chars
         ),
         code_commit=code_commit,
-        encoder=reference,
+        model=model,
         segments=segments,
         histories=histories,
-        users=_users(at, hasher, reference, segments, histories),
-        ranker=BY_ITEM_WEIGHTS if reference.item_weights else DOT,
-        metrics=_judged(at.metrics, at.report, reference.hash),
-        decision=_judged(at.decision, at.decision, reference.hash),
+        users=_users(at, hasher, model.profiles_hash, segments, histories),
+        metrics=_judged(at.metrics, at.report, model.hash),
+        decision=_judged(at.decision, at.decision, model.hash),
         smoke=(),
         index_recall=min((segment.index.recall for segment in segments), default=1.0),
-        provenance=_provenance(at, hasher, on_disk.values(), reference, landed, head),
+        provenance=_provenance(at, hasher, on_disk.values(), model, landed, head),
         pseudonym_key_check=key_check,
     )
     return Draft(manifest, hasher.sources)
 
 
-def _format(reference: EncoderReference, is_keyed: bool) -> Literal[1, 2, 3, 4, 5]:
+def _format(model: ModelReference, is_keyed: bool) -> Literal[1, 2, 3, 4, 5, 6]:
     """The oldest format that says all of it."""
-    if reference.lexical_width:
+    if not model.is_lump:
+        return PARTED
+    if model.lexical_width:
         return WORDED
     if is_keyed:
         return KEYED
-    return WEIGHTED if reference.item_weights else HEADED if reference.has_head else FORMAT
+    return WEIGHTED if model.ranker.files else HEADED if model.has_head else FORMAT
 
 
 def _holds_others_than_likes(at: Artifacts) -> bool:
@@ -160,14 +161,14 @@ def _holds_others_than_likes(at: Artifacts) -> bool:
 
 
 def _require_one_run(
-    at: Artifacts, features: FeaturesParams, reference: EncoderReference, on_disk: Mapping[str, Part]
+    at: Artifacts, features: FeaturesParams, profiles_hash: str, on_disk: Mapping[str, Part]
 ) -> None:
     """Texts, profiles and histories must be those of data/, params.yaml and the champion: their keys tell.
 
     Args:
         at: the workspace.
         features: how texts are made.
-        reference: the champion.
+        profiles_hash: of the champion.
         on_disk: parts by id.
 
     Raises:
@@ -181,7 +182,7 @@ def _require_one_run(
                 f"the texts of part {file.part} are not those of data/ and params.yaml",
                 remedy="dvc repro index users",
             )
-    wanted = {segment_name(file.part, file.key, reference.hash): file.part for file in files}
+    wanted = {segment_name(file.part, file.key, profiles_hash): file.part for file in files}
     found = {segment.name: segment.parts[0] for segment in list_segments(at.profiles("champion"))}
     if differing := sorted(wanted.items() ^ found.items()):
         raise ReleaseError(
@@ -265,13 +266,13 @@ def _landed_in(part: str, on_disk: Mapping[str, Part]) -> tuple[str, ...]:
 def _users(
     at: Artifacts,
     hasher: _Hasher,
-    reference: EncoderReference,
+    profiles_hash: str,
     segments: Sequence[ReleasedSegment],
     histories: Sequence[ReleasedHistory],
 ) -> ReleasedUsers:
     summary = UsersSummary.load(at.users / "users.json")
     gram = hasher.hashed(at.users / "gram.npy")
-    if summary.encoder_hash != reference.hash or summary.gram_sha256 != gram.sha256:
+    if summary.profiles_hash != profiles_hash or summary.gram_sha256 != gram.sha256:
         raise ReleaseError("users and champion are of different runs", remedy="dvc repro users")
     made_of = users_key((segment.name for segment in segments), (history.file.name for history in histories))
     if summary.made_of != made_of:
@@ -281,13 +282,13 @@ def _users(
     )
 
 
-def _judged(path: Path, signed: Path, encoder_hash: str) -> dict[str, Any] | None:
-    """What is said about this encoder, or None where nothing is said, or about another one.
+def _judged(path: Path, signed: Path, model_hash: str) -> dict[str, Any] | None:
+    """What is said about this model, or None where nothing is said, or about another one.
 
     Args:
         path: the JSON file.
-        signed: the file beside it that names the encoder.
-        encoder_hash: of the workspace's champion.
+        signed: the file beside it that names the model.
+        model_hash: of the workspace's champion.
 
     Returns:
         The JSON content, or None.
@@ -295,14 +296,14 @@ def _judged(path: Path, signed: Path, encoder_hash: str) -> dict[str, Any] | Non
     if not path.is_file() or not signed.is_file():
         return None
     found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return found if json.loads(signed.read_text("utf-8")).get("encoder_hash") == encoder_hash else None
+    return found if json.loads(signed.read_text("utf-8")).get("encoder_hash") == model_hash else None
 
 
 def _provenance(
     at: Artifacts,
     hasher: _Hasher,
     parts: Iterable[Part],
-    reference: EncoderReference,
+    model: ModelReference,
     landed: set[str],
     head: Manifest | None,
 ) -> Provenance:
@@ -315,7 +316,7 @@ def _provenance(
             records.setdefault(arrival.part, _landed_file(arrival, version))
         if part.report_path.is_file() and part.id not in reports:
             reports[part.id] = PartReport(part=part.id, file=hasher.hashed(part.report_path))
-    entry = reference.registry
+    entry = model.registry
     return Provenance(
         data_dvc=data_dvc,
         dvc_lock=ordered_lock(at.dvc_lock.read_text("utf-8")) if at.dvc_lock.is_file() else None,

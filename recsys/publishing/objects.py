@@ -173,7 +173,7 @@ class Profiles:
 
     def gram(self) -> NDArray[np.float64]:
         """XᵀX of the users' ridge, [d, d]."""
-        file, dim = self.manifest.users.gram, self.manifest.encoder.dim
+        file, dim = self.manifest.users.gram, self.manifest.model.dim
         path = self.files.path(file)
         with self._reading(file):
             gram = read_array(path, (dim, dim), "float64")
@@ -185,7 +185,7 @@ class Profiles:
         released = self.manifest.segments[position]
         path = self.files.path(released.vectors)
         with self._reading(released.vectors):
-            shape = (released.n_items, self.manifest.encoder.dim)
+            shape = (released.n_items, self.manifest.model.dim)
             vectors = read_array(path, shape, "float32", in_place=True)
         index = self.files.path(released.index.file) if released.index.file else None
         return IndexedSegment(vectors.astype(np.float32, copy=False), index)

@@ -125,7 +125,7 @@ def releases(storage: Storage) -> tuple[Listed, ...]:
             in_line=release in line,
             n_parts=len(manifest.parts),
             n_items=sum(segment.n_items for segment in manifest.segments),
-            encoder=manifest.encoder.hash,
+            encoder=manifest.model.hash,
             written_at=stored[release],
         )
         for release, manifest in sorted(manifests.items(), key=lambda m: (-m[1].sequence, m[0]))

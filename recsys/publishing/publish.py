@@ -151,10 +151,10 @@ def _refuse_overtaken(head: Manifest | None, onto: str | None) -> None:
 
 
 def _refuse_other_encoder(ours: Manifest, head: Manifest, allowed: bool) -> None:
-    if ours.encoder.hash != head.encoder.hash and not allowed:
+    if ours.model.hash != head.model.hash and not allowed:
         raise OtherEncoder(
-            f"the workspace's encoder {ours.encoder.hash[:10]} is not that of release {head.id} "
-            f"({head.encoder.hash[:10]})",
+            f"the workspace's model {ours.model.hash[:10]} is not that of release {head.id} "
+            f"({head.model.hash[:10]})",
             remedy="`recsys fetch-champion --published` and `dvc repro index users` bring the published encoder back; "
             "publish_champion publishes a new one (by hand: recsys publish --new-encoder)",
         )

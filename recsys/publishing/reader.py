@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 
 from recsys.catalogue.pseudonyms import VARIABLE, Pseudonyms
 from recsys.encoders.encoder import Encoder
-from recsys.encoders.transformer import open_encoder
 from recsys.errors import ConfigError, ReleaseError
+from recsys.models.lump import BY_ITEM_WEIGHTS
+from recsys.models.opening import open_model
+from recsys.models.reference import DOT
 from recsys.profiles.users import Ridge
 from recsys.publishing.asking import id_text, known_row, known_rows, list_length
-from recsys.publishing.checks import QUERY_BATCH_TOKENS, query_text, unpacked_encoders
+from recsys.publishing.checks import QUERY_BATCH_TOKENS, query_text, unpacked_model
 from recsys.publishing.objects import ObjectFiles, Profiles
-from recsys.publishing.release import BY_ITEM_WEIGHTS, DOT, File, Manifest
+from recsys.publishing.release import File, Manifest
 from recsys.publishing.store import ReleaseStore
 from recsys.publishing.weighted import WeightedSearcher
 from recsys.ranking.item_weights import ItemWeights
@@ -206,7 +208,7 @@ class Release:
         profiles = self._profiles
         vectors = profiles.searcher.vectors_of(np.arange(len(self.items))) if self.items else np.empty((0, 0))
         flat = pa.array(vectors.ravel().astype(np.float32, copy=False))
-        dim = self.manifest.encoder.dim
+        dim = self.manifest.model.dim
         offsets = pa.array(np.arange(len(self.items) + 1, dtype=np.int64) * dim)
         columns = {
             "item_id": pa.array(self.items, pa.string()),
@@ -251,26 +253,26 @@ class Release:
     @cached_property
     def _ridge(self) -> Ridge:
         growth = self._weighted.growth if self._weighted else 1
-        ridge_lambda, encoder = self.manifest.users.ridge_lambda * growth, self.manifest.encoder
-        return Ridge(self._profiles.gram(), ridge_lambda, encoder.lexical_width)
+        ridge_lambda = self.manifest.users.ridge_lambda * growth
+        return Ridge(self._profiles.gram(), ridge_lambda, self.manifest.model.lexical_width)
 
     @cached_property
     def _weighted(self) -> WeightedSearcher | None:
-        packed = self.manifest.encoder.item_weights
-        if self.manifest.ranker == DOT:
+        ranker = self.manifest.model.ranker
+        if ranker.name == DOT:
             return None
-        if self.manifest.ranker != BY_ITEM_WEIGHTS or packed is None:
+        if ranker.name != BY_ITEM_WEIGHTS or len(ranker.files) != 1:
             raise ReleaseError(
-                f"release {self.id} is ranked by {self.manifest.ranker}, which it does not hold",
+                f"release {self.id} is ranked by {ranker.name}, which it does not hold",
                 remedy="upgrade firstlight-recsys where you read, or roll back to an older release",
             )
-        weights = ItemWeights.load(self._profiles.files.path(File(**packed.model_dump())))
+        weights = ItemWeights.load(self._profiles.files.path(File(**ranker.files[0].model_dump())))
         return WeightedSearcher(self._profiles.searcher, weights, self.manifest.users.n_items)
 
     @cached_property
     def _encoder(self) -> Encoder:
-        encoders = unpacked_encoders(self.manifest, self._profiles.files)
-        return open_encoder(self.manifest.encoder, encoders, QUERY_BATCH_TOKENS)
+        packed = unpacked_model(self.manifest.model, self._profiles.files)
+        return open_model(self.manifest.model, packed, QUERY_BATCH_TOKENS)
 
     def _pseudonym(self, user: str) -> str:
         """The pseudonym of a raw user id, which may itself look like the pseudonym of somebody else."""
@@ -308,9 +310,7 @@ class Release:
 
     def _best(self, query_1D: NDArray[np.floating], k: int, exclude: set[int]) -> list[Scored]:
         query_1D = np.array(query_1D)
-        query_1D[:, : min(1, self.manifest.encoder.lexical_width)] = (
-            0  # it only brings profiles to unit length
-        )
+        query_1D[:, : min(1, self.manifest.model.lexical_width)] = 0  # it only brings profiles to unit length
         found = self._profiles.searcher.search(query_1D, k, exclude=[exclude])
         pairs = zip(found.rows_QK[0].tolist(), found.scores_QK[0].tolist(), strict=True)
         return self._named([(row, score) for row, score in pairs if row != PAD])

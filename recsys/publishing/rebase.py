@@ -59,8 +59,8 @@ def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Dra
         A draft that holds both.
 
     Raises:
-        ReleaseError: their part of it was made by another encoder, with other texts or under another pseudonym key,
-            or both sides have merged the same part.
+        ReleaseError: their part of it was made by another encoder or head, with other texts or under another
+            pseudonym key, or both sides have merged the same part.
     """
     key_check = _one_key(ours.manifest, theirs)
     segments = _merged(ours.manifest.segments, theirs.segments, base.names, lambda s: s.rows.name)
@@ -72,8 +72,8 @@ def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Dra
         update={
             "segments": segments,
             "histories": histories,
-            "metrics": ours.manifest.metrics or _same_encoder(ours.manifest, theirs, theirs.metrics),
-            "decision": ours.manifest.decision or _same_encoder(ours.manifest, theirs, theirs.decision),
+            "metrics": ours.manifest.metrics or _same_model(ours.manifest, theirs, theirs.metrics),
+            "decision": ours.manifest.decision or _same_model(ours.manifest, theirs, theirs.decision),
             "index_recall": min((s.index.recall for s in segments), default=1.0),
             "pseudonym_key_check": key_check,
             "format": max(ours.manifest.format, KEYED if key_check or theirs.format >= KEYED else FORMAT),
@@ -128,14 +128,14 @@ def _covered(place: int, holders: Sequence[Holder], places: Mapping[str, Sequenc
 
 
 def _refuse_mixture(ours: Manifest, theirs: Manifest, segments: Iterable[Holder]) -> None:
-    if ours.encoder.hash == theirs.encoder.hash and ours.preprocessing == theirs.preprocessing:
+    if ours.model.profiles_hash == theirs.model.profiles_hash and ours.preprocessing == theirs.preprocessing:
         return
     our_parts = {part for segment in ours.segments for part in segment.parts}
     foreign = sorted({part for segment in segments for part in segment.parts} - our_parts)
     if foreign:
         raise ReleaseError(
             f"release {theirs.id} has parts that this workspace lacks ({', '.join(foreign[:5])}), made with another "
-            "encoder or other texts: the two cannot be one release",
+            "encoder, head or other texts: the two cannot be one release",
             remedy="bring this workspace's data up to date (git pull, dvc pull), run dvc repro, then publish",
         )
 
@@ -152,10 +152,10 @@ def _refuse_two_mergers(theirs: Manifest, holders: Iterable[Holder]) -> None:
         )
 
 
-def _same_encoder(
+def _same_model(
     ours: Manifest, theirs: Manifest, found: dict[str, object] | None
 ) -> dict[str, object] | None:
-    return found if ours.encoder.hash == theirs.encoder.hash else None
+    return found if ours.model.hash == theirs.model.hash else None
 
 
 def _holds(draft: Manifest, other: Manifest) -> bool:
@@ -182,9 +182,7 @@ def _users(draft: Manifest, files: ObjectFiles) -> tuple[ReleasedUsers, Path]:
     pairs = profiles.histories.pairs
     met = pc.is_in(pa.array(profiles.latest.item_ids, pa.string()), value_set=pc.unique(pairs["item_id"]))
     rows = np.flatnonzero(np.asarray(met.to_numpy(zero_copy_only=False), bool))
-    vectors = (
-        profiles.searcher.vectors_of(rows) if len(rows) else np.empty((0, draft.encoder.dim), np.float32)
-    )
+    vectors = profiles.searcher.vectors_of(rows) if len(rows) else np.empty((0, draft.model.dim), np.float32)
     buffer = io.BytesIO()
     np.save(buffer, gram_of(vectors))
     content = buffer.getvalue()

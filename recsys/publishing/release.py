@@ -5,10 +5,11 @@ import json
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from recsys.encoders.reference import EncoderReference
 from recsys.errors import ReleaseError
+from recsys.models.lump import as_lump, parts_of_lump
+from recsys.models.reference import ModelReference
 from recsys.storage.names import PlainName, Sha256
 
 FORMAT: Literal[1] = 1
@@ -21,8 +22,9 @@ KEYED: Literal[4] = 4
 """Format of a release that says which key made its pseudonyms, or whose histories hold others than likes."""
 WORDED: Literal[5] = 5
 """Format of a release in whose profiles leading dimensions hold words: users are learned otherwise there."""
-DOT, BY_ITEM_WEIGHTS = {"name": "dot"}, {"name": "item_weights"}
-"""Rankers: the inner product as it is, or corrected by the item weights among the encoder's files."""
+PARTED: Literal[6] = 6
+"""Format of a release that names the parts of its model. The formats before hold `encoder`, one lump, and the name of
+the ranker; they are still written for a model that is such a lump, so that older readers go on."""
 RELEASE_ID = re.compile(r"[0-9]{6,12}-[0-9a-f]{10}")
 ReleaseId = Annotated[str, StringConstraints(pattern=rf"\A{RELEASE_ID.pattern}\z")]
 Count = Annotated[int, Field(ge=0)]
@@ -121,7 +123,7 @@ class LandedFile(Frozen):
 
 
 class ModelVersion(Frozen):
-    """The encoder's version in the registry."""
+    """The model's version in the registry."""
 
     run_id: str | None
     version: str
@@ -149,16 +151,15 @@ class Provenance(Frozen):
 class Manifest(Frozen):
     """One release. No clock and no address in it: the same content under the same parent is the same release."""
 
-    format: Literal[1, 2, 3, 4, 5] = FORMAT
+    format: Literal[1, 2, 3, 4, 5, 6] = FORMAT
     sequence: Count
     parent: ReleaseId | None
     preprocessing: Preprocessing
     code_commit: str
-    encoder: EncoderReference
+    model: ModelReference
     segments: tuple[ReleasedSegment, ...]
     histories: tuple[ReleasedHistory, ...]
     users: ReleasedUsers
-    ranker: dict[str, str]
     metrics: dict[str, Any] | None
     decision: dict[str, Any] | None
     smoke: tuple[SmokeQuery, ...]
@@ -169,9 +170,21 @@ class Manifest(Frozen):
     """Check value of the key that made the pseudonyms; None, and not written, where no interaction is in it, or where
     its interactions were accepted by a version that wrote no check value."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_parts(cls, plain: Any) -> Any:  # noqa: ANN401  any JSON value
+        """Formats 1 to 5 hold the model as one lump and the ranker's name."""
+        if not isinstance(plain, dict) or "encoder" not in plain:
+            return plain
+        others = {key: value for key, value in plain.items() if key not in ("encoder", "ranker")}
+        return {**others, "model": parts_of_lump(plain["encoder"], plain.get("ranker"))}
+
     def to_bytes(self) -> bytes:
         """Canonical JSON: sorted keys, no blanks, UTF-8."""
         plain = self.model_dump(mode="json")
+        if self.format < PARTED:
+            del plain["model"]
+            plain |= {"encoder": as_lump(self.model), "ranker": {"name": self.model.ranker.name}}
         if self.pseudonym_key_check is None:  # ids of releases from before there was one stay as they are
             del plain["pseudonym_key_check"]
         return json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
@@ -202,12 +215,14 @@ class Manifest(Frozen):
             plain = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise ReleaseError(f"the manifest of release {release} is not JSON", remedy=remedy) from error
-        refuse_newer(plain, f"release {release}", WORDED)
+        refuse_newer(plain, f"release {release}", PARTED)
         try:
             found = cls.model_validate(plain)
         except ValidationError as error:
             fault = error.errors()[0]
             place = ".".join(map(str, fault["loc"]))
+            if "model" not in plain:  # its keys are those of a lump
+                place = place.removeprefix("model.")
             raise ReleaseError(
                 f"the manifest of release {release}: {place}: {fault['msg']}", remedy=remedy
             ) from error
@@ -220,7 +235,7 @@ class Manifest(Frozen):
         found = [file for segment in self.segments for file in _files_of(segment)]
         found += [history.file for history in self.histories]
         found += [report.file for report in self.provenance.data_reports]
-        found += [File(**file.model_dump()) for file in self.encoder.files]
+        found += [File(**file.model_dump()) for file in self.model.files]
         found.append(self.users.gram)
         return tuple({file.sha256: file for file in sorted(found, key=lambda file: file.sha256)}.values())
 
@@ -262,12 +277,11 @@ def _files_of(segment: ReleasedSegment) -> tuple[File, ...]:
 
 def _content(manifest: Manifest) -> tuple[object, ...]:
     return (
-        manifest.encoder.hash,
+        manifest.model.hash,
         manifest.preprocessing,
         manifest.segments,
         manifest.histories,
         manifest.users,
-        manifest.ranker,
         manifest.metrics,
         manifest.decision,
     )

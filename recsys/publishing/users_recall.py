@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from recsys.profiles.users import Ridge
 from recsys.publishing.objects import Profiles
+from recsys.publishing.release import File
 from recsys.ranking.item_weights import ItemWeights
 from recsys.retrieval.in_place import NOISE
 from recsys.retrieval.params import IndexParams
@@ -69,8 +70,8 @@ def _sampled(profiles: Profiles, params: IndexParams) -> list[list[int]]:
 def _ridge(profiles: Profiles) -> Ridge:
     """The users' metric as `Release` has it."""
     manifest = profiles.manifest
-    packed, growth = manifest.encoder.item_weights, 1.0
-    if packed is not None:
-        file = next(file for file in manifest.files() if file.sha256 == packed.sha256)
-        growth = ItemWeights.load(profiles.files.path(file)).growth(manifest.users.n_items)
-    return Ridge(profiles.gram(), manifest.users.ridge_lambda * growth, manifest.encoder.lexical_width)
+    growth = 1.0
+    for packed in manifest.model.ranker.files:
+        weights = ItemWeights.load(profiles.files.path(File(**packed.model_dump())))
+        growth = weights.growth(manifest.users.n_items)
+    return Ridge(profiles.gram(), manifest.users.ridge_lambda * growth, manifest.model.lexical_width)

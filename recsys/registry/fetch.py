@@ -6,9 +6,10 @@ from pathlib import Path
 
 from recsys.artifacts import Artifacts
 from recsys.encoders.params import EncoderParams
-from recsys.encoders.reference import REFERENCE, EncoderReference, RegistryEntry, verify_packed
 from recsys.errors import ArtifactMissing, EncoderError, RegistryError, RegistryUnreachable
 from recsys.evaluation.seen import TrainedOn
+from recsys.models.packed import find_model, is_whole, take_in
+from recsys.models.reference import REFERENCE, ModelReference, RegistryEntry
 from recsys.registry import first_light, mlflow
 from recsys.registry.first_light import Pretrained, differences, told
 from recsys.registry.mlflow import RegisteredEncoder
@@ -22,7 +23,7 @@ VERDICT = "gate/decision.json"
 class Fetched:
     """The champion of a workspace, and how it came there."""
 
-    reference: EncoderReference
+    model: ModelReference
     how: str
     """For people: where it came from."""
     warning: str = ""
@@ -38,7 +39,7 @@ def fetch_champion(
     model: str = mlflow.MODEL,
     again: bool = False,
 ) -> Fetched:
-    """Write artifacts/champion/encoder.json and training.json (what it was trained on), its packed files in the cache.
+    """Write artifacts/champion/model.json and training.json (what it was trained on), its packed files in the cache.
 
     What is up to date is left alone.
 
@@ -60,11 +61,13 @@ def fetch_champion(
     fetched = (
         _from_registry(uri, at, pretrained, model, again) if uri else _without_registry(at, pretrained, again)
     )
-    path = at.encoder_reference(mlflow.CHAMPION)
+    path = at.model_reference(mlflow.CHAMPION)
     if fetched.trained is not None:
         fetched.trained.save(at.trained_on(mlflow.CHAMPION))
-    if _saved(at) != fetched.reference:  # DVC would rerun what reads a file that was written anew
-        fetched.reference.save(path)
+    if (
+        not path.exists() or _saved(at) != fetched.model
+    ):  # DVC would rerun what reads a file that was written anew
+        fetched.model.save(path)
     return fetched
 
 
@@ -110,7 +113,7 @@ def _from_registry(uri: str, at: Artifacts, pretrained: Pretrained, model: str, 
         else:
             version = first_light.register(uri, at, pretrained, model)
         fetched = _bring(uri, version, at, pretrained.params)
-        how = f"first light: {told(fetched.reference, at)}, is now {_name(fetched.reference)}, champion"
+        how = f"first light: {told(fetched.model, at)}, is now {_name(fetched.model)}, champion"
         return replace(fetched, how=how)
     except RegistryUnreachable as error:
         saved = _usable(at)
@@ -124,76 +127,51 @@ def _bring(uri: str, champion: RegisteredEncoder, at: Artifacts, params: Encoder
     entry = RegistryEntry(model=champion.model, version=champion.version, run_id=champion.run_id)
     saved = _usable(at)
     if saved and saved.hash == champion.hash:
-        reference, how = saved, "unchanged" if saved.registry == entry else "packed files were here already"
-    elif packed := _packed(at, champion.hash):
-        reference, how = packed, "packed files were here already"
+        model, how = saved, "unchanged" if saved.registry == entry else "packed files were here already"
+    elif packed := find_model(champion.hash, at.cache):
+        model, how = packed, "packed files were here already"
     else:
-        reference, how = _download(uri, champion, at.encoders), "downloaded"
+        model, how = _download(uri, champion, at.cache), "downloaded"
     is_trained = (
         champion.trained.trained_on is not None
     )  # then its source is what training left, whatever was asked
-    asked = differences(reference, params, () if is_trained else ("source",))
+    asked = differences(model, params, () if is_trained else ("source",))
     warning = (
         f"params.yaml asks for another encoder ({asked}); the registry's champion counts" if asked else ""
     )
-    reference = reference.model_copy(update={"registry": entry})
-    return Fetched(reference, f"{_name(reference)}: {how}", warning, champion.trained)
+    model = model.model_copy(update={"registry": entry})
+    return Fetched(model, f"{_name(model)}: {how}", warning, champion.trained)
 
 
-def _download(uri: str, champion: RegisteredEncoder, encoders: Path) -> EncoderReference:
-    """Bring the packed files into the cache; checked before they get their name, so no reader meets a damaged one."""
-    encoders.mkdir(parents=True, exist_ok=True)
-    staging = mlflow.download(uri, champion, encoders)
-    try:
-        reference = _checked(staging, champion)
-        shutil.rmtree(encoders / champion.hash, ignore_errors=True)  # damaged, or _packed would have found it
-        (staging / champion.hash).rename(encoders / champion.hash)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return reference
-
-
-def _checked(staging: Path, champion: RegisteredEncoder) -> EncoderReference:
+def _download(uri: str, champion: RegisteredEncoder, cache: Path) -> ModelReference:
+    """Bring the files of all parts into the cache; checked before they get their name."""
     name = f"version {champion.version} of {champion.model}"
-    remedy = "register the encoder again; give the alias to another version meanwhile"
+    remedy = "register the model again; give the alias to another version meanwhile"
+    staging = mlflow.download(uri, champion, cache)
     try:
-        reference = EncoderReference.load(staging / champion.hash / REFERENCE)
-        if reference.hash != champion.hash:
-            raise RegistryError(f"{name} is tagged {champion.hash} but holds {reference.hash}", remedy=remedy)
-        verify_packed(reference, staging)
+        found = ModelReference.load(staging / champion.folder / REFERENCE)
+        if found.hash != champion.hash:
+            raise RegistryError(f"{name} is tagged {champion.hash} but holds {found.hash}", remedy=remedy)
+        return take_in(staging / champion.folder, cache)
     except (ArtifactMissing, EncoderError) as error:
         raise RegistryError(f"{name} is damaged in MLflow: {error}", remedy=remedy) from error
-    return reference
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
-def _saved(at: Artifacts) -> EncoderReference | None:
-    path = at.encoder_reference(mlflow.CHAMPION)
-    return EncoderReference.load(path) if path.exists() else None
-
-
-def _usable(at: Artifacts) -> EncoderReference | None:
-    """The champion fetched last, if its packed files are whole."""
-    saved = _saved(at)
-    return saved if saved and _whole(saved, at) else None
-
-
-def _packed(at: Artifacts, encoder_hash: str) -> EncoderReference | None:
-    """The reference of a packed encoder in the cache, if its files are whole."""
-    path = at.encoders / encoder_hash / REFERENCE
-    if not path.exists():
-        return None
-    reference = EncoderReference.load(path)
-    return reference if _whole(reference, at) else None
-
-
-def _whole(reference: EncoderReference, at: Artifacts) -> bool:
+def _saved(at: Artifacts) -> ModelReference | None:
     try:
-        verify_packed(reference, at.encoders)
-    except (EncoderError, ArtifactMissing):
-        return False
-    return True
+        return ModelReference.load(at.model_reference(mlflow.CHAMPION))
+    except ArtifactMissing:
+        return None
 
 
-def _name(reference: EncoderReference) -> str:
-    entry = reference.registry
-    return f"{entry.model} version {entry.version}" if entry else f"encoder {reference.hash[:10]}"
+def _usable(at: Artifacts) -> ModelReference | None:
+    """The champion fetched last, if the files of its parts are whole."""
+    saved = _saved(at)
+    return saved if saved and is_whole(saved, at.cache) else None
+
+
+def _name(model: ModelReference) -> str:
+    entry = model.registry
+    return f"{entry.model} version {entry.version}" if entry else f"model {model.hash[:10]}"

@@ -1,4 +1,4 @@
-"""The registry of encoders and releases in MLflow. Aliases, not stages; files, never pickles."""
+"""The registry of models and releases in MLflow. Aliases, not stages; files, never pickles."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,6 @@ from recsys.evaluation.seen import TrainedOn
 from recsys.registry.http import version_at
 from recsys.registry.record import RunRecord
 from recsys.registry.runs import (
-    COMMIT_TAG,
     close_runs,
     connect,
     log_files,
@@ -39,7 +38,10 @@ RELEASES_EXPERIMENT = "releases"
 # Tags of runs and versions by which a repeated call finds what an earlier one made.
 HASH_TAG = "encoder_hash"
 RELEASE_TAG = "release"
-FOLDER = "encoder"
+FOLDER = "model"
+"""Below a version's run: the laid-out model, with a folder per part."""
+LUMP_FOLDER = "encoder"
+"""The same of versions from before models had parts: all files in one folder."""
 INTERACTIONS_TAG = "n_interactions"
 """Of a version: interactions accepted in the workspace that registered it; without it none were."""
 FIRST_LIGHT_TAG = "first_light"
@@ -56,11 +58,13 @@ class RegisteredEncoder:
     version: str
     run_id: str
     hash: str
-    """Encoder hash: what the version is, whoever registered it."""
+    """Model hash: what the version is, whoever registered it."""
     trained: TrainedOn
     """What it was trained on."""
     is_first_light: bool = False
     """Whether it was made before anything was trained."""
+    folder: str = FOLDER
+    """Where its run holds the files."""
 
 
 def champion(uri: str, model: str = MODEL) -> RegisteredEncoder | None:
@@ -96,54 +100,14 @@ def with_alias(uri: str, alias: str, model: str = MODEL) -> RegisteredEncoder | 
     found = version_at(uri, model, alias)
     if found is None:
         return None
-    return _registered(model, found["version"], found.get("run_id", ""), tags_of(found))
+    return _registered(
+        model, found["version"], found.get("run_id", ""), tags_of(found), found.get("source", "")
+    )
 
 
 def tags_of(version: Mapping[str, Any]) -> dict[str, str]:
     """The tags of a version as MLflow's REST API gives it."""
     return {tag["key"]: tag["value"] for tag in version.get("tags", [])}
-
-
-def register_encoder(
-    uri: str, encoder_hash: str, folder: Path, record: RunRecord, model: str = MODEL
-) -> RegisteredEncoder:
-    """Keep a packed encoder as a version of the registered model, with the run that says where it came from.
-
-    Safe to repeat: a version of the same encoder is found again; a run that was cut short is taken up again.
-
-    Args:
-        uri: MLflow's tracking and registry address.
-        encoder_hash: identity of the encoder.
-        folder: the packed encoder's files.
-        record: parameters, data version and commit to keep beside it.
-        model: registered model name.
-
-    Returns:
-        The one version of this encoder.
-
-    Raises:
-        RegistryUnreachable: MLflow is out of reach or refuses.
-    """
-    with connect(uri) as client:
-        _ensure_model(client, model)
-        mark = {HASH_TAG: encoder_hash}
-        if found := _versions(client, model, encoder_hash):
-            close_runs(client, ENCODERS_EXPERIMENT, mark, found[0].run_id)
-            return found[0]
-        run_id = open_run(client, ENCODERS_EXPERIMENT, mark, f"encoder {encoder_hash[:10]}")
-        log_record(client, run_id, record)
-        client.log_artifacts(run_id, str(folder), FOLDER)
-        source = f"{client.get_run(run_id).info.artifact_uri}/{FOLDER}"
-        tags = {HASH_TAG: encoder_hash, COMMIT_TAG: record.code_commit, **record.tags}
-        made = client.create_model_version(model, source, run_id, tags=tags, await_creation_for=0)
-        first = _versions(client, model, encoder_hash)[0]
-        if (
-            first.version != made.version
-        ):  # somebody registered the same encoder meanwhile: one version is enough
-            client.delete_model_version(model, made.version)
-        # The run ends after its version is there: a run that was cut short is then always found again as unfinished.
-        close_runs(client, ENCODERS_EXPERIMENT, mark, first.run_id)
-        return first
 
 
 def count_interactions(uri: str, encoder: RegisteredEncoder, n: int) -> None:
@@ -200,7 +164,7 @@ def read_file(uri: str, encoder: RegisteredEncoder, name: str) -> bytes | None:
 def versions(uri: str, model: str = MODEL) -> tuple[RegisteredEncoder, ...]:
     """Every version of the registered model, oldest first; empty where the model is unknown."""
     with connect(uri) as client:
-        return _versions(client, model)
+        return versions_of(client, model)
 
 
 def download(uri: str, encoder: RegisteredEncoder, into: Path) -> Path:
@@ -212,7 +176,7 @@ def download(uri: str, encoder: RegisteredEncoder, into: Path) -> Path:
         into: a folder is made below it, on the same file system as what will hold the files.
 
     Returns:
-        The folder; it holds the packed encoder in a folder named by the encoder's hash.
+        The folder that was made; the files lie in its folder `encoder.folder`.
 
     Raises:
         RegistryUnreachable: MLflow is out of reach or lacks the files.
@@ -227,8 +191,7 @@ def download(uri: str, encoder: RegisteredEncoder, into: Path) -> Path:
     staging = into / f".tmp-{uuid4().hex}"
     staging.mkdir()
     with connect(uri) as client:
-        client.download_artifacts(encoder.run_id, FOLDER, str(staging))
-    (staging / FOLDER).rename(staging / encoder.hash)
+        client.download_artifacts(encoder.run_id, encoder.folder, str(staging))
     return staging
 
 
@@ -263,7 +226,9 @@ def trained_tags(trained: TrainedOn) -> dict[str, str]:
     return {key: str(value) for key, value in said.items()}
 
 
-def _registered(model: str, version: str, run_id: str, tags: Mapping[str, str]) -> RegisteredEncoder:
+def _registered(
+    model: str, version: str, run_id: str, tags: Mapping[str, str], source: str
+) -> RegisteredEncoder:
     remedy = "give the alias to a version that Firstlight registered: `recsys ledger` lists those it had"
     if HASH_TAG not in tags:
         raise RegistryError(f"version {version} of {model} has no tag {HASH_TAG}", remedy=remedy)
@@ -273,27 +238,30 @@ def _registered(model: str, version: str, run_id: str, tags: Mapping[str, str]) 
     except ValidationError as error:
         words = f"version {version} of {model} has a tag {error.errors()[0]['loc'][0]} that is no such thing"
         raise RegistryError(words, remedy=remedy) from error
-    return RegisteredEncoder(model, str(version), run_id, tags[HASH_TAG], trained, FIRST_LIGHT_TAG in tags)
+    folder = LUMP_FOLDER if source.endswith(f"/{LUMP_FOLDER}") else FOLDER
+    return RegisteredEncoder(
+        model, str(version), run_id, tags[HASH_TAG], trained, FIRST_LIGHT_TAG in tags, folder
+    )
 
 
-def _ensure_model(client: "MlflowClient", model: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.create_registered_model(model, description="Encoders that make item profiles.")
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-
-
-def _versions(
-    client: "MlflowClient", model: str, encoder_hash: str | None = None
+def versions_of(
+    client: "MlflowClient", model: str, model_hash: str | None = None
 ) -> tuple[RegisteredEncoder, ...]:
+    """Versions of the registered model, oldest first.
+
+    Args:
+        client: of a connection that is open.
+        model: registered model name.
+        model_hash: only versions of this model; None: all.
+
+    Returns:
+        Those that Firstlight registered.
+    """
     found = client.search_model_versions(f"name = '{model}'", max_results=1000)
-    known = [_registered(model, v.version, v.run_id, v.tags) for v in found if HASH_TAG in v.tags]
+    known = [_registered(model, v.version, v.run_id, v.tags, v.source) for v in found if HASH_TAG in v.tags]
     return tuple(
         sorted(
-            (v for v in known if encoder_hash in (None, v.hash)),
+            (v for v in known if model_hash in (None, v.hash)),
             key=lambda version: int(version.version),
         )
     )

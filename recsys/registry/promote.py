@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsys.artifacts import Artifacts
-from recsys.encoders.reference import EncoderReference, adopt_packed, verify_packed
 from recsys.errors import ArtifactMissing, GateClosed, RegistryError
 from recsys.evaluation.report import Report
 from recsys.evaluation.seen import TrainedOn
 from recsys.gate.decision import Decision
+from recsys.models.packed import adopt_model, verify_model
+from recsys.models.reference import ModelReference
 from recsys.registry import mlflow
 from recsys.registry.changes import FORCED, GATED, REGISTERED, Entry, Move, Said
 from recsys.registry.due import n_interactions
@@ -17,6 +18,7 @@ from recsys.registry.http import version_at
 from recsys.registry.ledger import move
 from recsys.registry.mlflow import CHALLENGER, CHAMPION, HASH_TAG, MODEL, RegisteredEncoder
 from recsys.registry.record import record_of
+from recsys.registry.registering import register_model
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Changed:
 def register(uri: str, at: Artifacts, who: str, model: str = MODEL) -> Changed:
     """Keep the challenger as a version of the registered model and give it the alias `challenger`.
 
-    Safe to repeat: the same encoder gets no second version; a newer verdict about it is laid over the older one.
+    Safe to repeat: the same model gets no second version; a newer verdict about it is laid over the older one.
 
     Args:
         uri: MLflow's address.
@@ -47,20 +49,20 @@ def register(uri: str, at: Artifacts, who: str, model: str = MODEL) -> Changed:
         EncoderError: its packed files are damaged.
         RegistryUnreachable: MLflow is out of reach; call again, and it goes on where it stopped.
     """
-    if not at.encoder_reference(CHALLENGER).exists():
-        words = f"{at.encoder_reference(CHALLENGER)} does not exist: nothing has been trained here"
+    if not at.model_reference(CHALLENGER).exists():
+        words = f"{at.model_reference(CHALLENGER)} does not exist: nothing has been trained here"
         raise ArtifactMissing(words, remedy="run: dvc repro finetune (docs/operations.md, Train)")
-    reference = EncoderReference.load(at.encoder_reference(CHALLENGER))
-    adopt_packed(reference, at.finetune / "packed", at.encoders)
-    verify_packed(reference, at.encoders)
+    challenger = ModelReference.load(at.model_reference(CHALLENGER))
+    adopt_model(challenger, at.finetune / "packed", at.cache)
+    verify_model(challenger, at.cache)
     decision, report = Decision.load(at.decision), Report.load(at.report)
     if (decision.role, decision.encoder_hash, report.challenger_hash) != (
         CHALLENGER,
-        reference.hash,
-        reference.hash,
+        challenger.hash,
+        challenger.hash,
     ):
         judged = f"{decision.role} {decision.encoder_hash[:10]}"
-        words = f"the gate judged {judged}, not this challenger {reference.hash[:10]}"
+        words = f"the gate judged {judged}, not this challenger {challenger.hash[:10]}"
         raise ArtifactMissing(words, remedy="run: dvc repro gate")
     verdict = {
         "gate.html": at.gate_page,
@@ -70,7 +72,7 @@ def register(uri: str, at: Artifacts, who: str, model: str = MODEL) -> Changed:
     training = {f"finetune/{name}": at.finetune / name for name in ("summary.json", "history.csv")}
     metrics = {key: value for key, value in report.flat_metrics().items() if value is not None}
     record = record_of(at, metrics, training, mlflow.trained_tags(_trained(report)))
-    version = mlflow.register_encoder(uri, reference.hash, at.encoders / reference.hash, record, model)
+    version = register_model(uri, challenger, at.cache, record, model)
     mlflow.add_files(uri, version, verdict)
     # Before the alias says that this is the newest; a training that found no better weights finds an older version.
     mlflow.count_interactions(uri, version, n_interactions(at.data))
@@ -105,7 +107,7 @@ def promote(
     if reasons and forced_because is None:
         raise _closed(reasons)
     how = FORCED if reasons else GATED
-    why = forced_because or f"gate open for encoder {challenger.hash[:10]}"
+    why = forced_because or f"gate open for model {challenger.hash[:10]}"
     over = str(champion["version"]) if champion and how == GATED and not is_champion else None
     return Changed(challenger, move(uri, Move(CHAMPION, challenger, Said(how, who, why), over)))
 
@@ -169,7 +171,7 @@ def closed_because(
     if (decision.role, decision.encoder_hash) != (CHALLENGER, challenger.hash):
         return (
             f"the gate judged {decision.role} {decision.encoder_hash[:10]}; version {challenger.version} of "
-            f"{challenger.model} is encoder {challenger.hash[:10]}",
+            f"{challenger.model} is model {challenger.hash[:10]}",
         )
     if not decision.open:
         return decision.reasons

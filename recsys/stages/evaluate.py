@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.split import Split
-from recsys.encoders.reference import REFERENCE, EncoderReference, adopt_packed
+from recsys.encoders.reference import ITEM_WEIGHTS
 from recsys.errors import ArtifactMissing
 from recsys.evaluation.holdout import Holdout, make_holdout, with_profiles, with_vectors
 from recsys.evaluation.judge import judge, learn_models
@@ -19,6 +19,8 @@ from recsys.evaluation.plots import by_model, recall_by_k
 from recsys.evaluation.report import CHALLENGER, CHAMPION, Finding, JudgedSeed, Report
 from recsys.evaluation.seen import TrainedOn, has_seen, hash_rule, identity
 from recsys.features.text import SCHEMA, feature_files
+from recsys.models.packed import adopt_model, ranker_file
+from recsys.models.reference import REFERENCE, ModelReference
 from recsys.profiles.items import Segment, list_segments, segment_name
 from recsys.profiles.params import UsersParams
 from recsys.ranking.item_weights import ItemWeights
@@ -36,24 +38,25 @@ class _Seed:
     """One training of the challenger."""
 
     seed: int
-    reference: EncoderReference
+    model: ModelReference
     packed: Path
     """Its files, where `finetune` left them and DVC brings them."""
 
     def judged(self, users: UsersParams) -> JudgedSeed:
         """As the report names it."""
         return JudgedSeed(
-            seed=self.seed, encoder_hash=self.reference.hash, ridge_lambda=users.lambda_of(self.reference)
+            seed=self.seed,
+            encoder_hash=self.model.hash,
+            ridge_lambda=users.lambda_or(self.model.users.ridge_lambda),
         )
 
 
 def run(settings: Settings, at: Artifacts) -> None:
-    """Score all models on one holdout; the challenger among them where its encoder and its profiles are there.
+    """Score all models on one holdout; the challenger among them where it and its profiles are there.
 
-    Reads:   at.split, at.features, at.profiles, at.encoder_reference and at.trained_on of both roles; with
+    Reads:   at.split, at.features, at.profiles, at.model_reference and at.trained_on of both roles; with
              `finetune.seeds` above 1 the challenger's siblings in at.finetune/seeds
-    Writes:  at.report, at.metrics, at.plots (<slice>_recall_by_k.csv, <slice>_models.csv); of siblings at.encoders and
-             at.vectors, the caches
+    Writes:  at.report, at.metrics, at.plots (<slice>_recall_by_k.csv, <slice>_models.csv); of siblings at.cache
     Raises:  ArtifactMissing where an input is missing or belongs to other data; a leak is a finding in the report
     """
     split = Split.load(at.split)
@@ -70,8 +73,8 @@ def run(settings: Settings, at: Artifacts) -> None:
     asked = _asked(split, settings, at)
     seen = {role: has_seen(one, asked) for role, one in trained.items()}
     report = Report(
-        encoder_hash=EncoderReference.load(at.encoder_reference(CHAMPION)).hash,
-        challenger_hash=EncoderReference.load(at.encoder_reference(CHALLENGER)).hash if challenged else None,
+        encoder_hash=ModelReference.load(at.model_reference(CHAMPION)).hash,
+        challenger_hash=ModelReference.load(at.model_reference(CHALLENGER)).hash if challenged else None,
         ridge_lambda=holdout.known.ridge_lambda,
         challenger_lambda=challenged.known.ridge_lambda if challenged else None,
         seeds=tuple(one.judged(settings.users) for one in seeds),
@@ -93,12 +96,12 @@ def run(settings: Settings, at: Artifacts) -> None:
 def load_holdout(split: Split, settings: Settings, at: Artifacts) -> Holdout:
     """The split with the texts and the champion's profiles that it names."""
     features = [pq.read_table(file.path) for file in feature_files(at.features)]
-    champion = EncoderReference.load(at.encoder_reference(CHAMPION))
+    champion = ModelReference.load(at.model_reference(CHAMPION))
     return make_holdout(
         split,
         pa.concat_tables([SCHEMA.empty_table(), *features]),
         list_segments(at.profiles(CHAMPION)),
-        settings.users.lambda_of(champion),
+        settings.users.lambda_or(champion.users.ridge_lambda),
         settings.evaluate.seed,
         _item_weights(champion, at),
         champion.lexical_width,
@@ -120,29 +123,25 @@ def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Arti
     Raises:
         ArtifactMissing: the profiles are of another encoder or of other data.
     """
-    if not at.encoder_reference(CHALLENGER).exists() or not at.profiles(CHALLENGER).is_dir():
+    if not at.model_reference(CHALLENGER).exists() or not at.profiles(CHALLENGER).is_dir():
         return None
-    challenger = EncoderReference.load(at.encoder_reference(CHALLENGER))
+    challenger = ModelReference.load(at.model_reference(CHALLENGER))
     segments = list_segments(at.profiles(CHALLENGER))
     _require_profiles_of(challenger, segments, at)
-    adopt_packed(
-        challenger, at.finetune / "packed", at.encoders
-    )  # DVC may have brought it from another machine
+    adopt_model(challenger, at.finetune / "packed", at.cache)  # DVC may have brought it from another machine
     return with_profiles(
         holdout,
         split,
         segments,
-        settings.users.lambda_of(challenger),
+        settings.users.lambda_or(challenger.users.ridge_lambda),
         _item_weights(challenger, at),
         challenger.lexical_width,
     )
 
 
-def _item_weights(reference: EncoderReference, at: Artifacts) -> ItemWeights | None:
-    """The ranker that came with an encoder, if any."""
-    if reference.item_weights is None:
-        return None
-    return ItemWeights.load(at.encoders / reference.hash / reference.item_weights.name)
+def _item_weights(model: ModelReference, at: Artifacts) -> ItemWeights | None:
+    """The ranker of a model, where it is not the inner product."""
+    return ItemWeights.load(ranker_file(model, at.cache, ITEM_WEIGHTS)) if model.ranker.files else None
 
 
 def _leaks(
@@ -162,19 +161,19 @@ def _load_seeds(settings: Settings, at: Artifacts) -> tuple[_Seed, ...]:
     if asked == 1:
         return ()
     challenger, trained = (
-        EncoderReference.load(at.encoder_reference(CHALLENGER)),
+        ModelReference.load(at.model_reference(CHALLENGER)),
         TrainedSeeds.load(at.finetune),
     )
     first = trained.seeds[0].encoder_hash
     if first != challenger.hash or len(trained.seeds) != asked:
         raise ArtifactMissing(
-            f"{at.finetune / SEEDS} is of encoder {first[:10]} trained with {len(trained.seeds)} seeds, the challenger "
+            f"{at.finetune / SEEDS} is of model {first[:10]} trained with {len(trained.seeds)} seeds, the challenger "
             f"is {challenger.hash[:10]} and finetune.seeds asks for {asked}",
             remedy="run: dvc repro finetune",
         )
     packed = [folder_of(at.finetune, one.seed) / "packed" for one in trained.siblings]
     siblings = [
-        _Seed(one.seed, EncoderReference.load(folder / REFERENCE), folder)
+        _Seed(one.seed, ModelReference.load(folder / REFERENCE), folder)
         for one, folder in zip(trained.siblings, packed, strict=True)
     ]
     return (_Seed(trained.seeds[0].seed, challenger, at.finetune / "packed"), *siblings)
@@ -185,23 +184,26 @@ def _learn_siblings(
 ) -> Iterator[Recaller]:
     """What is judged of each further training, learned as the challenger's; one at a time."""
     for one in seeds[1:]:
-        say(f"seed {one.seed}: encoder {one.reference.hash[:10]} beside the challenger")
-        adopt_packed(one.reference, one.packed, at.encoders)
-        vectors_ID = encode_cached(
-            one.reference, holdout.known.texts, settings, at, at.var / "siblings"
-        )  # nobody asks for them elsewhere: they go with the workspace
-        ridge_lambda = settings.users.lambda_of(one.reference)
-        weights, width = _item_weights(one.reference, at), one.reference.lexical_width
+        say(f"seed {one.seed}: model {one.model.hash[:10]} beside the challenger")
+        adopt_model(one.model, one.packed, at.cache)
+        # Vectors that nobody reads elsewhere go with the workspace; those of the challenger's own encoder are there.
+        is_shared = one.model.encoder.hash == seeds[0].model.encoder.hash
+        caches = None if is_shared else at.var / "siblings"
+        vectors_ID = encode_cached(one.model, holdout.known.texts, settings, at, caches)
+        ridge_lambda = settings.users.lambda_or(one.model.users.ridge_lambda)
+        weights, width = _item_weights(one.model, at), one.model.lexical_width
         seen = with_vectors(holdout, vectors_ID, ridge_lambda, weights, width)
         yield learn_served(seen.known, seen.item_ids, seen.item_weights)
 
 
-def _require_profiles_of(challenger: EncoderReference, segments: tuple[Segment, ...], at: Artifacts) -> None:
-    """Their names tell of which texts and encoder they are."""
-    wanted = {segment_name(file.part, file.key, challenger.hash) for file in feature_files(at.features)}
+def _require_profiles_of(challenger: ModelReference, segments: tuple[Segment, ...], at: Artifacts) -> None:
+    """Their names tell of which texts, encoder and head they are."""
+    wanted = {
+        segment_name(file.part, file.key, challenger.profiles_hash) for file in feature_files(at.features)
+    }
     if wanted != {segment.name for segment in segments}:
         raise ArtifactMissing(
-            f"{at.profiles(CHALLENGER)} holds profiles of another encoder or of other texts than these",
+            f"{at.profiles(CHALLENGER)} holds profiles of another model or of other texts than these",
             remedy=f"run: dvc repro profiles@challenger; without a challenger delete {at.profiles(CHALLENGER)}",
         )
 
@@ -216,20 +218,22 @@ def _asked(split: Split, settings: Settings, at: Artifacts) -> TrainedOn:
 
 
 def _trained_on(at: Artifacts, role: str) -> TrainedOn:
-    """What the encoder of a role was trained on; an encoder that nothing is said about is used as it comes."""
-    path, encoder = at.trained_on(role), EncoderReference.load(at.encoder_reference(role))
+    """What the model of a role was trained on; one that nothing is said about is used as it comes."""
+    path, model = at.trained_on(role), ModelReference.load(at.model_reference(role))
     remedy = "run: dvc repro finetune (challenger), or recsys fetch-champion"
     if path.exists():
         found = TrainedOn.load(path)
-        if found.encoder_hash == encoder.hash:
+        if found.encoder_hash == model.hash:
             return found
         if role == CHALLENGER:
-            words = f"{path} is about encoder {str(found.encoder_hash)[:10]}, the challenger is {encoder.hash[:10]}"
+            words = (
+                f"{path} is about model {str(found.encoder_hash)[:10]}, the challenger is {model.hash[:10]}"
+            )
             raise ArtifactMissing(words, remedy=remedy)
-    if str(at.finetune.relative_to(at.root)) in encoder.source:
-        words = f"{path} does not say what {role} {encoder.hash[:10]} was trained on"
+    if str(at.finetune.relative_to(at.root)) in model.encoder.source:
+        words = f"{path} does not say what {role} {model.hash[:10]} was trained on"
         raise ArtifactMissing(words, remedy=remedy)
-    return TrainedOn(encoder_hash=encoder.hash)
+    return TrainedOn(encoder_hash=model.hash)
 
 
 def _save(report: Report, at: Artifacts) -> None:

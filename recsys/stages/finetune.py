@@ -24,6 +24,8 @@ from recsys.encoders.source import TOKENIZER, find_source, source_files
 from recsys.evaluation.seen import hash_rule, identity
 from recsys.features.text import SCHEMA, feature_files
 from recsys.heads.learning import Recipe
+from recsys.models.packed import lay_out, remember_model
+from recsys.models.reference import ModelReference
 from recsys.settings import Settings
 from recsys.stages.encoding import encode_cached
 from recsys.stages.progress import say
@@ -44,7 +46,7 @@ TRAINING_VERSION = 3
 """Part of every run's key; raise it when the same inputs would give other weights."""
 FROZEN = "frozen"
 MODEL = "artifacts/finetune/model"
-"""What the challenger's encoder.json calls its source: relative, so that it is the same in every workspace."""
+"""What model.json calls the source of the challenger's encoder: relative, the same in every workspace."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def run(settings: Settings, at: Artifacts) -> None:
     Reads:   at.split, its training side only; at.features; at.data, the same texts' fields where field_dropout asks
     Writes:  at.finetune: model/ (config.json, model.safetensors, tokenizer.json), packed/ (the challenger as it runs,
              with its head), history.csv, summary.json; seeds/ (seeds.json, and of each further seed the same but for
-             model/); at.encoder_reference("challenger"), once all is there; all packed in at.encoders; at.training:
+             model/); at.model_reference("challenger"), once all is there; all parts packed in at.cache; at.training:
              checkpoints of each seed, so that a killed run goes on, and activations of frozen layers
     Raises:  ArtifactMissing without split or features; ConfigError where there is too little to learn from;
              TrainingError where a loss is not finite or memory does not suffice
@@ -100,9 +102,9 @@ def run(settings: Settings, at: Artifacts) -> None:
         seeds.append(TrainedSeed(seed=seed, encoder_hash=sibling.hash))
         keys.add(key)
     TrainedSeeds(seeds=tuple(seeds)).save(at.finetune)
-    challenger.save(at.encoder_reference("challenger"))
+    challenger.save(at.model_reference("challenger"))
     at.training.mkdir(parents=True, exist_ok=True)
-    for stray in at.training.iterdir():  # checkpoints of other data or parameters, vectors of trained bases
+    for stray in at.training.iterdir():  # checkpoints of other data or parameters
         if stray.is_dir() and stray.name not in {*keys, FROZEN}:
             shutil.rmtree(stray)
 
@@ -116,14 +118,17 @@ def _with_seed(settings: Settings, number: int) -> Settings:
     return settings.model_copy(update=changed)
 
 
-def _train_and_pack(settings: Settings, at: Artifacts, folder: Path) -> tuple[EncoderReference, str]:
-    """One training, left in `folder`; its packed encoder and the key of its checkpoints."""
+def _train_and_pack(settings: Settings, at: Artifacts, folder: Path) -> tuple[ModelReference, str]:
+    """One training, left in `folder`; its model and the key of its checkpoints."""
     job = _survey(settings, at)
     tuned = _tune(settings, at, job, folder)
-    reference, recipe = _fuse(settings, at, job, tuned, _pack(settings, at, job, folder))
-    _leave(at, reference, folder)
-    _tell(settings, folder, job, tuned, recipe, reference)
-    return reference, job.key
+    # Vectors of a sibling's own encoder are read by nobody but `evaluate`: they go with the workspace.
+    caches = at.var / "siblings" if tuned.trained is not None and folder != at.finetune else None
+    model, recipe = _fuse(settings, at, job, tuned, _pack(settings, at, job, folder), caches)
+    remember_model(model, at.cache)
+    _leave(at, model, folder)
+    _tell(settings, folder, job, tuned, recipe, model)
+    return model, job.key
 
 
 def _tune(settings: Settings, at: Artifacts, job: _Job, into: Path) -> "_Tuned":
@@ -239,8 +244,8 @@ def _pack(settings: Settings, at: Artifacts, job: _Job, folder: Path) -> Encoder
 
 
 def _fuse(
-    settings: Settings, at: Artifacts, job: _Job, tuned: _Tuned, base: EncoderReference
-) -> tuple[EncoderReference, Recipe]:
+    settings: Settings, at: Artifacts, job: _Job, tuned: _Tuned, base: EncoderReference, caches: Path | None
+) -> tuple[ModelReference, Recipe]:
     found, params = job.training_set, settings.finetune
     # A trained base has seen all items but those that were held out from it. One that is as it came has seen none: then
     # a head is chosen on more of them.
@@ -252,14 +257,10 @@ def _fuse(
             f"held out to choose by: {', '.join(f'{len(rows):,} items by {kind}' for kind, rows in held.items())}"
         )
         folds = tuple(held.values())
-    # Under a head nobody asks for a trained base's vectors again: they are kept until the run ends well, should it be
-    # killed before.
-    is_asked_again = params.layers == "none" or settings.fusion.width == 0
-    caches = None if is_asked_again else at.training / f"{job.key}-vectors"
-    vectors_ID = encode_cached(base, found.texts, settings, at, caches)
+    vectors_ID = encode_cached(ModelReference.of(base), found.texts, settings, at, caches)
     return fuse(
         base,
-        at.encoders,
+        at.cache,
         Dataset(
             found.interactions, found.texts, vectors_ID, settings.users.ridge_lambda, settings.fusion.seed
         ),
@@ -286,18 +287,17 @@ def _dates(at: Artifacts, found: TrainingSet) -> dict[str, NDArray[np.float64]]:
     )
 
 
-def _leave(at: Artifacts, reference: EncoderReference, folder: Path) -> None:
-    """Lay the packed files beside the model: DVC takes them to other machines."""
+def _leave(at: Artifacts, model: ModelReference, folder: Path) -> None:
+    """Lay the model out beside what was trained: DVC takes it to other machines."""
     packed, staging = folder / "packed", folder / ".packed"
     for old in (packed, staging):
         shutil.rmtree(old, ignore_errors=True)
-    shutil.copytree(at.encoders / reference.hash, staging)
-    reference.save(staging / REFERENCE)
+    lay_out(model, at.cache, staging)
     staging.rename(packed)
 
 
 def _tell(
-    settings: Settings, folder: Path, job: _Job, tuned: _Tuned, recipe: Recipe, reference: EncoderReference
+    settings: Settings, folder: Path, job: _Job, tuned: _Tuned, recipe: Recipe, model: ModelReference
 ) -> None:
     """Write history.csv and summary.json."""
     params, found = settings.finetune, job.training_set
@@ -324,13 +324,13 @@ def _tell(
         best_epoch=trained.best.epoch if trained else 0,
         best_step=trained.best.step if trained else 0,
         validation=validation,
-        width=reference.dim,
+        width=model.dim,
         lexical_share=recipe.lexical_share,
-        metric_power=recipe.metric_power if reference.has_head else None,
-        words_weight=recipe.words_weight if reference.has_head else None,
-        ease_lambda=recipe.ease_lambda if reference.item_weights else None,
-        popularity_power=recipe.popularity_power if reference.item_weights else None,
-        lift=recipe.lift if reference.item_weights else None,
-        chosen_lambda=reference.ridge_lambda,
-        encoder_hash=reference.hash,
+        metric_power=recipe.metric_power if model.has_head else None,
+        words_weight=recipe.words_weight if model.has_head else None,
+        ease_lambda=recipe.ease_lambda if model.ranker.files else None,
+        popularity_power=recipe.popularity_power if model.ranker.files else None,
+        lift=recipe.lift if model.ranker.files else None,
+        chosen_lambda=model.users.ridge_lambda,
+        encoder_hash=model.hash,
     ).save(folder / "summary.json")

@@ -1,11 +1,18 @@
-"""Stage `profiles`: a vector per live item, a segment per part; only texts that no cache knows are encoded."""
+"""Stage `profiles`: a profile per live item, a segment per part.
+
+The encoder's vectors are cached by text: only texts that no cache knows go through the language model. A head turns
+vectors into profiles, block by block, for the segments that are missing. Segments are named by texts, encoder and head,
+so another ranker or λ finds all of them here.
+"""
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
+from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -15,16 +22,21 @@ from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
 from recsys.encoders.encoder import Encoder
-from recsys.encoders.reference import EncoderReference, adopt_packed
-from recsys.encoders.transformer import open_encoder
 from recsys.errors import StorageError
-from recsys.features.text import PREPROCESSING_VERSION, FeatureFile, feature_files
+from recsys.features.text import FeatureFile, feature_files
+from recsys.models.opening import open_head, open_vectors
+from recsys.models.packed import adopt_model
+from recsys.models.reference import ModelReference
 from recsys.profiles.cache import VectorCache
 from recsys.profiles.items import Segment, segment_is_whole, segment_name, segment_of, write_segment
 from recsys.settings import Settings
+from recsys.stages.encoding import vectors_of
 from recsys.stages.progress import Progress, say
 from recsys.storage.atomic import write_whole
 from recsys.storage.strays import remove_strays
+
+if TYPE_CHECKING:
+    from recsys.heads.kernel_head import KernelHead
 
 # From here on a person wants to know what is coming before it starts.
 PLANNED_TEXTS = 2000
@@ -32,6 +44,8 @@ PLANNED_TEXTS = 2000
 SPEED_SAMPLE = 128
 WARM_UP = 16
 TOKEN_SAMPLE = 20_000
+PROJECTED_AT_ONCE = 4096
+"""Texts whose vectors are read and go through the head together: bounds memory."""
 COLUMNS = ("item_id", "text_hash", "updated_at", "deleted", "tags", "part", "line")
 
 
@@ -62,16 +76,24 @@ class _Work:
     """What is there and what is to do."""
 
     role: str
-    reference: EncoderReference
+    model: ModelReference
     wanted: tuple[Segment, ...]
     missing: tuple[tuple[FeatureFile, Segment], ...]
     cache: VectorCache
-    open: Callable[[], Encoder]
+    """Of the encoder's vectors."""
+    packed: Path
+    """Folder of packed parts of models."""
+    batch_tokens: int
 
     @cached_property
     def encoder(self) -> Encoder:
         """Opened when the first text needs it: an arrival that changes nothing loads no model."""
-        return self.open()
+        return open_vectors(self.model, self.packed, self.batch_tokens)
+
+    @cached_property
+    def head(self) -> "KernelHead | None":
+        """Opened when the first segment is made."""
+        return open_head(self.model, self.packed)
 
     @cached_property
     def rows(self) -> dict[str, pa.Table]:
@@ -91,9 +113,9 @@ class _Work:
 
 
 def run(settings: Settings, at: Artifacts, role: str) -> None:
-    """Make the segments that are missing; those of other parts, texts or encoders are removed.
+    """Make the segments that are missing; those of other parts, texts, encoders or heads are removed.
 
-    Reads:   at.encoder_reference(role), at.features; at.encoders; at.vectors, the cache, only to be quicker
+    Reads:   at.model_reference(role), at.features; at.cache, the model's parts; at.vectors, only to be quicker
     Writes:  at.profiles(role); at.vectors; at.var/last_encode.json, what this run did
     Raises:  ArtifactMissing when `fetch-champion` or stage `features` has not run
     """
@@ -103,17 +125,15 @@ def run(settings: Settings, at: Artifacts, role: str) -> None:
     if n_unknown >= PLANNED_TEXTS:
         say(_plan(work).sentence())
     _encode_unknown(work, settings.profiles.chunk_texts)
-    n_items = 0
-    for segment in work.wanted:
-        if segment.name in work.rows:
-            _make(segment, work)
-        n_items += len(segment.vectors())
+    n_projected = sum(_make(segment, work) for segment in work.wanted if segment.name in work.rows)
+    n_items = sum(len(segment.vectors()) for segment in work.wanted)
     remove_strays(at.profiles(role), {path for s in work.wanted for path in (s.rows_path, s.vectors_path)})
     if n_unknown:
         work.cache.merge()
     record = {
         "role": role,
         "encoded": n_unknown,
+        "projected": n_projected,
         "reused": n_items - _n_rows_with(work, set(work.unknown)),
         "segments_made": len(work.missing),
         "seconds": round(perf_counter() - started, 3),
@@ -140,26 +160,27 @@ def plan(settings: Settings, at: Artifacts, role: str) -> Plan:
 
 
 def _survey(settings: Settings, at: Artifacts, role: str) -> _Work:
-    reference = EncoderReference.load(at.encoder_reference(role))
+    model = ModelReference.load(at.model_reference(role))
     if role == "challenger":  # trained on another machine, it came with `dvc pull`
-        adopt_packed(reference, at.finetune / "packed", at.encoders)
+        adopt_model(model, at.finetune / "packed", at.cache)
     folder = at.profiles(role)
     pairs = [
-        (feature, segment_of(folder, segment_name(feature.part, feature.key, reference.hash)))
+        (feature, segment_of(folder, segment_name(feature.part, feature.key, model.profiles_hash)))
         for feature in feature_files(at.features)
     ]
     folder.mkdir(parents=True, exist_ok=True)
     return _Work(
         role,
-        reference,
+        model,
         tuple(segment for _, segment in pairs),
         tuple(
             (feature, segment)
             for feature, segment in pairs
-            if not segment_is_whole(segment, pq.read_metadata(feature.path).num_rows, reference.dim)
+            if not segment_is_whole(segment, pq.read_metadata(feature.path).num_rows, model.dim)
         ),
-        VectorCache(at.vectors / f"{reference.hash}-{PREPROCESSING_VERSION}", reference.dim),
-        lambda: open_encoder(reference, at.encoders, settings.encoder.batch_tokens),
+        vectors_of(model, at),
+        at.cache,
+        settings.encoder.batch_tokens,
     )
 
 
@@ -192,13 +213,34 @@ def _encode_into_cache(
     work.cache.add(hashes, work.encoder.encode(texts, on_progress))
 
 
-def _make(segment: Segment, work: _Work) -> None:
+def _make(segment: Segment, work: _Work) -> int:
+    """Write one segment; how many texts the head made profiles of."""
     rows = work.rows[segment.name]
-    write_segment(segment.rows_path.parent, segment.name, rows.select(COLUMNS), _vectors(_live(rows), work))
+    live = _live(rows)
+    profiles, n_projected = (
+        (_vectors(live, work), 0) if work.head is None else _projected(live, work.head, work)
+    )
+    write_segment(segment.rows_path.parent, segment.name, rows.select(COLUMNS), profiles)
+    return n_projected
+
+
+def _projected(live: pa.Table, head: "KernelHead", work: _Work) -> tuple[NDArray[np.float32], int]:
+    """Profiles of live rows by the head, and of how many texts: equal texts have one profile, to the last bit."""
+    hashes = np.array(live["text_hash"].to_pylist(), "S64")
+    _, first, place = np.unique(hashes, return_index=True, return_inverse=True)
+    distinct = live.select(["text_hash", "text"]).take(pa.array(first))
+    profiles = np.empty((len(distinct), head.dim), np.float32)
+    with Progress(f"profiles@{work.role}: projecting", len(distinct)) as progress:
+        for start in range(0, len(distinct), PROJECTED_AT_ONCE):
+            some = distinct.slice(start, PROJECTED_AT_ONCE)
+            found = head.profiles(some["text"].to_pylist(), _vectors(some, work))
+            profiles[start : start + len(some)] = found
+            progress.advance(len(some))
+    return profiles[place], len(distinct)
 
 
 def _vectors(live: pa.Table, work: _Work) -> NDArray[np.float32]:
-    """Vectors of live rows out of the cache; what turns out damaged there is encoded again."""
+    """The encoder's vectors of live rows out of the cache; what turns out damaged there is encoded again."""
     hashes = live["text_hash"].to_pylist()
     vectors, found = work.cache.read(hashes)
     if not found.all():

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recsys.artifacts import Artifacts
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.parts import INTERACTIONS, Part, list_parts
-from recsys.encoders.reference import EncoderReference
+from recsys.models.reference import ModelReference
 from recsys.profiles.gram import GramState, bring_up_to_date
 from recsys.profiles.items import Segment, latest, list_segments
 from recsys.profiles.users import UsersSummary, history_key, load_histories, users_key, write_histories
@@ -25,31 +25,31 @@ from recsys.storage.strays import remove_strays
 def run(settings: Settings, at: Artifacts) -> None:
     """Learn what all users share, from all that is accepted.
 
-    Reads:   at.data, interactions; at.profiles("champion"); at.encoder_reference("champion")
+    Reads:   at.data, interactions; at.profiles("champion"); at.model_reference("champion")
     Writes:  at.users: histories/<part>-<key16>.parquet, gram.npy, users.json; at.var: what the matrix sums, so that
              the next run only adds and takes away (it is exact: the bytes are those of a run from nothing)
     Raises:  ArtifactMissing where stage `profiles` has not run
     """
-    reference = EncoderReference.load(at.encoder_reference("champion"))
+    model = ModelReference.load(at.model_reference("champion"))
     segments = list_segments(at.profiles("champion"))
     parts = list_parts(at.data, INTERACTIONS)
     files = _histories(parts, at.users / "histories", settings.feedback)
     histories = load_histories(files)
     items = pc.unique(histories.pairs["item_id"])
-    state_path = at.var / f"gram-{reference.hash[:16]}.state"
+    state_path = at.var / f"gram-{model.profiles_hash[:16]}.state"
     before = GramState.load(state_path)
-    state = bring_up_to_date(before, *_rows_of(segments, items), reference.dim)
+    state = bring_up_to_date(before, *_rows_of(segments, items), model.dim)
     state.save(state_path)
     buffer = io.BytesIO()
     np.save(buffer, state.gram)
     gram = buffer.getvalue()
     write_whole(at.users / "gram.npy", gram)
     UsersSummary(
-        ridge_lambda=settings.users.lambda_of(reference),
+        ridge_lambda=settings.users.lambda_or(model.users.ridge_lambda),
         n_users=len(histories.users),
         n_items=state.n_rows,
         n_pairs=histories.pairs.num_rows,
-        encoder_hash=reference.hash,
+        profiles_hash=model.profiles_hash,
         gram_sha256=hashlib.sha256(gram).hexdigest(),
         made_of=users_key((segment.name for segment in segments), (path.name for path in files)),
     ).save(at.users / "users.json")

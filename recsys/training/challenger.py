@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.dataset.dataset import Dataset
-from recsys.encoders.fused import pack_fused
 from recsys.encoders.reference import EncoderReference
 from recsys.heads.learning import Recipe, learn_head
 from recsys.heads.params import FusionParams
+from recsys.heads.reference import pack_head
+from recsys.models.packed import pack_ranker
+from recsys.models.reference import ModelReference
 from recsys.profiles.params import UsersParams
 from recsys.ranking.learning import learn_item_weights
 from recsys.validation.choosing import choose_recipe
@@ -19,7 +21,7 @@ from recsys.validation.weighing import choose_item_weights
 
 def fuse(
     base: EncoderReference,
-    encoders: Path,
+    cache: Path,
     dataset: Dataset,
     folds: Sequence[NDArray[np.int64]],
     params: FusionParams,
@@ -27,12 +29,12 @@ def fuse(
     k: int,
     max_users: int,
     say: Callable[[str], None],
-) -> tuple[EncoderReference, Recipe]:
+) -> tuple[ModelReference, Recipe]:
     """Give the encoder a head, where one helps.
 
     Args:
-        base: packed in `encoders`.
-        encoders: folder of packed encoders.
+        base: the encoder.
+        cache: head and ranker are packed in `<cache>/heads` and `<cache>/rankers`.
         dataset: the training side, its vectors by that encoder, interactions of held items included.
         folds: rows of the items held out cold to choose by, once for each fold; the base has not seen them either.
         params: section `fusion`.
@@ -42,7 +44,7 @@ def fuse(
         say: told what is being done.
 
     Returns:
-        The encoder with its head, and how it was chosen; the base itself where no head was better.
+        The model, and how it was chosen; the encoder alone where no head was better.
 
     Raises:
         TrainingError: the kernel is degenerate.
@@ -53,11 +55,11 @@ def fuse(
     )
     if recipe.lexical_share is None:
         say("no head was better than the encoder alone" if recipe.tried else "nobody can be asked: no head")
-        return base, recipe
+        return ModelReference.of(base), recipe
     recipe = choose_item_weights(dataset, folds[0], recipe, params, users.ridge_lambda, k, max_users, say)
     say(recipe.sentence)
     head = learn_head(dataset, recipe, params)
-    weights = None
+    ranker = None
     settings = recipe.item_weights(params)
     if settings is not None:
         say(
@@ -68,5 +70,6 @@ def fuse(
         weights = learn_item_weights(
             dataset, profiles_ID, recipe.lambda_of(head), head.lexical_width, settings
         )
-    beside = () if weights is None else (weights,)
-    return pack_fused(base, head, encoders, recipe.lambda_of(head), beside), recipe
+        ranker = pack_ranker("item_weights", weights, cache / "rankers") if weights else None
+    packed = pack_head(base, head, cache / "heads")
+    return ModelReference.of(base, packed, recipe.lambda_of(head), ranker), recipe

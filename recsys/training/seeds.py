@@ -19,7 +19,7 @@ class TrainedSeed(BaseModel):
 
     seed: int
     encoder_hash: str = Field(pattern="^[0-9a-f]{64}$")
-    """Of the packed encoder."""
+    """Of the whole model."""
 
 
 class TrainedSeeds(BaseModel):

@@ -66,7 +66,7 @@ class TrainingSummary(BaseModel):
     chosen_lambda: float | None
     """λ of the users in the challenger's space; None: ridge_lambda, by which it was trained."""
     encoder_hash: str
-    """Of the packed encoder."""
+    """Of the whole model."""
 
     def save(self, path: Path) -> None:
         """Write as JSON, whole."""

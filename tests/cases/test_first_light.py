@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from recsys.encoders.first_light import FirstLight
-from recsys.encoders.reference import EncoderReference
+from recsys.heads.first_light import FirstLight
+from recsys.models.reference import ModelReference
 from recsys.settings import Settings
 
 MATERIALS = ("oak", "steel", "linen", "glass", "wool", "cork", "slate")
@@ -47,12 +47,12 @@ def profiles(shop):
 def test_a_trial_of_a_few_rows_is_joined_with_words_once_the_catalogue_is_there(tiny):
     first = tiny.run("fetch-champion", "--json")
     assert "the pretrained encoder as it comes" in first.stderr
-    assert not EncoderReference.model_validate_json(first.stdout).has_head
+    assert not ModelReference.model_validate_json(first.stdout).has_head
     tiny.land("catalogue/all.jsonl", CATALOGUE)
     tiny.ingest()
     assert json.loads(tiny.run("fetch-champion", "--json").stdout) == json.loads(first.stdout)
     again = tiny.run("fetch-champion", "--again", "--json")
-    joined = EncoderReference.model_validate_json(again.stdout)
+    joined = ModelReference.model_validate_json(again.stdout)
     assert joined.has_head and "joined with the words of 110 texts" in again.stderr
     assert tiny.run("fetch-champion", "--again", "--json").stdout == again.stdout
     record = FirstLight.load(tiny.at.encoders / joined.hash)

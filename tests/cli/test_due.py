@@ -13,7 +13,7 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue.tracking import track
 from recsys.cli import main
 from recsys.workspaces import BEGUN, finish_workspace
-from tests.publishing.shop import ROOT, Shop, tiny_reference
+from tests.publishing.shop import ROOT, Shop, tiny_model
 from tests.registry.judged import Trained
 
 
@@ -22,7 +22,7 @@ def at(tmp_path, monkeypatch):
     """A workspace with DVC in which five new interactions start a training."""
     monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("RECSYS_WORKSPACES", raising=False)
-    shop = Shop(tmp_path / "shop", tiny_reference(tmp_path / "cache/encoders"))
+    shop = Shop(tmp_path / "shop", tiny_model(tmp_path / "cache/encoders"))
     turn(shop.at, 5)
     (shop.at.root / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
     subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=shop.at.root, check=True)

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, Arrival, write_part
 from recsys.cli import main
 from recsys.cli.registry import catalogue_texts
-from recsys.encoders.reference import EncoderReference
+from recsys.models.reference import ModelReference
 from recsys.registry.mlflow import champion
 from recsys.settings import Settings
 from tests.registry.judged import Trained
@@ -39,12 +39,12 @@ def fetch(at, *options, **environment):
 def test_without_a_registry_it_packs_the_pretrained_encoder_and_says_so(at):
     done = fetch(at, "--json")
     assert done.returncode == 0, done.stderr
-    reference = EncoderReference.load(at.encoder_reference("champion"))
+    reference = ModelReference.load(at.model_reference("champion"))
     assert json.loads(done.stdout) == reference.model_dump(mode="json")
     assert "MLFLOW_TRACKING_URI is not set" in done.stderr
-    before = at.encoder_reference("champion").stat().st_mtime_ns
+    before = at.model_reference("champion").stat().st_mtime_ns
     assert fetch(at).returncode == 0
-    assert at.encoder_reference("champion").stat().st_mtime_ns == before
+    assert at.model_reference("champion").stat().st_mtime_ns == before
     down = fetch(
         at, MLFLOW_TRACKING_URI="http://127.0.0.1:9"
     )  # fetched once: a registry that is down stops nothing

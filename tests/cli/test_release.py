@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsys.cli import main
-from recsys.encoders.reference import EncoderReference
-from tests.publishing.shop import FILMS, HER, UP, Shop, tiny_reference
+from recsys.models.reference import ModelReference
+from tests.publishing.shop import FILMS, HER, UP, Shop, tiny_model
 
 Run = Callable[..., Result]
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     monkeypatch.setenv("RECSYS_WORKSPACE", str(tmp_path / "shop"))
     monkeypatch.setenv("RECSYS_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("RECSYS_LANDING", str(tmp_path / "landing"))
-    made = Shop(tmp_path / "shop", tiny_reference(tmp_path / "cache" / "encoders"))
+    made = Shop(tmp_path / "shop", tiny_model(tmp_path / "cache" / "encoders"))
     # The tiny encoder cannot be opened, so nothing is asked of it.
     made.at.params.write_text(made.at.params.read_text().replace("smoke_queries: 8", "smoke_queries: 0"))
     made.items(FILMS)
@@ -57,18 +57,18 @@ def test_an_arrival_waits_for_the_next_run_when_another_encoder_was_published(
     shop: Shop, tmp_path: Path
 ) -> None:
     run("publish")
-    old = shop.reference
-    shop.set_encoder(tiny_reference(tmp_path / "cache" / "encoders", "second"))
+    old = shop.model
+    shop.set_model(tiny_model(tmp_path / "cache" / "encoders", "second"))
     shop.build()
     assert "OtherEncoder" in run("publish", code=1).stderr
     new = answer("publish", "--new-encoder")["release"]
-    shop.set_encoder(old)
+    shop.set_model(old)
     shop.items(UP, day=1)
     shop.build()
     assert new in run("publish", "--skip-code", code=99).stderr
     fetched = answer("fetch-champion", "--published")
     assert fetched["hash"] != old.hash
-    shop.set_encoder(EncoderReference(**fetched))
+    shop.set_model(ModelReference(**fetched))
     shop.build()
     assert answer("publish", "--skip-code")["outcome"] == "published"
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from recsys.encoders.pack import pack_encoder
-from recsys.encoders.reference import EncoderReference
+from recsys.models.reference import ModelReference
 from recsys.settings import Settings
 from recsys.storage.opening import open_storage
 from recsys.storage.protocol import Storage
-from tests.publishing.shop import FILMS, ROOT, Shop, tiny_reference
+from tests.publishing.shop import FILMS, ROOT, Shop, tiny_model
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def open_shop(tmp_path: Path, cache: Path) -> Callable[[str], Shop]:
-    return lambda name: Shop(tmp_path / name, tiny_reference(cache / "encoders"))
+    return lambda name: Shop(tmp_path / name, tiny_model(cache / "encoders"))
 
 
 @pytest.fixture
@@ -32,14 +32,15 @@ def shop(open_shop: Callable[[str], Shop]) -> Shop:
 
 
 @pytest.fixture(scope="session")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, EncoderReference]:
+def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ModelReference]:
     """A cache with the default encoder."""
     folder = tmp_path_factory.mktemp("cache")
-    return folder, pack_encoder(Settings.load(ROOT / "params.yaml").encoder, folder / "encoders", ())
+    encoder = pack_encoder(Settings.load(ROOT / "params.yaml").encoder, folder / "encoders", ())
+    return folder, ModelReference.of(encoder)
 
 
 @pytest.fixture
-def real_shop(packed: tuple[Path, EncoderReference], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def real_shop(packed: tuple[Path, ModelReference], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """Ten films, three users, vectors of their texts, built, not published."""
     monkeypatch.setenv("RECSYS_CACHE", str(packed[0]))
     return filled(Shop(tmp_path / "real", packed[1]))

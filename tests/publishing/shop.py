@@ -21,12 +21,14 @@ from recsys.catalogue.parts import (
     part_id,
     write_part,
 )
-from recsys.encoders.reference import EncoderReference, PackedFile
+from recsys.encoders.reference import EncoderReference
 from recsys.features.text import PREPROCESSING_VERSION, feature_files
+from recsys.models.reference import ModelReference
 from recsys.profiles.cache import VectorCache
 from recsys.publishing.publish import Published, Publisher, publish
 from recsys.settings import Settings
 from recsys.stages import stage
+from recsys.storage.packed import PackedFile
 from recsys.storage.protocol import Storage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +51,7 @@ HER = {"her": "A lonely writer falls in love with his computer"}
 RAN = {"ran": "An old warlord divides his kingdom"}
 
 
-def tiny_reference(encoders: Path, name: str = "tiny") -> EncoderReference:
+def tiny_encoder(encoders: Path, name: str = "tiny") -> EncoderReference:
     """An encoder whose files are a few bytes: it is published and checked like any other, and never opened."""
     digest = hashlib.sha256(name.encode()).hexdigest()
     folder = encoders / digest
@@ -69,19 +71,24 @@ def vector_of(text_hash: str) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
+def tiny_model(encoders: Path, name: str = "tiny") -> ModelReference:
+    """A model of that encoder alone."""
+    return ModelReference.of(tiny_encoder(encoders, name))
+
+
 class Shop:
     """One workspace with a hand for each thing that happens to it."""
 
-    def __init__(self, root: Path, reference: EncoderReference) -> None:
+    def __init__(self, root: Path, model: ModelReference) -> None:
         root.mkdir(parents=True, exist_ok=True)
         copyfile(ROOT / "params.yaml", root / "params.yaml")
         self.at = Artifacts(root)
         self.settings = Settings.load(self.at.params)
-        self.set_encoder(reference)
+        self.set_model(model)
 
-    def set_encoder(self, reference: EncoderReference) -> None:
-        self.reference = reference
-        reference.save(self.at.encoder_reference("champion"))
+    def set_model(self, model: ModelReference) -> None:
+        self.model = model
+        model.save(self.at.model_reference("champion"))
 
     def items(self, texts: dict[str, str | None], day: int = 0) -> Part:
         """Accept a catalogue part; None deletes."""
@@ -115,7 +122,7 @@ class Shop:
     def build(self) -> "Shop":
         """Run the stages on the way to publishing."""
         stage("features")(self.settings, self.at)
-        if self.reference.dim == DIM:
+        if self.model.dim == DIM:
             self._fill_cache()
         for name in ("profiles@champion", "users", "index"):
             stage(name)(self.settings, self.at)
@@ -123,7 +130,7 @@ class Shop:
 
     def _fill_cache(self) -> None:
         """The tiny encoder cannot encode: its vectors are in the cache before anybody asks for them."""
-        cache = VectorCache(self.at.vectors / f"{self.reference.hash}-{PREPROCESSING_VERSION}", DIM)
+        cache = VectorCache(self.at.vectors / f"{self.model.encoder.hash}-{PREPROCESSING_VERSION}", DIM)
         files = feature_files(self.at.features)
         hashes = {one for file in files for one in pq.read_table(file.path)["text_hash"].to_pylist()}
         unknown = sorted(one for one in hashes if not cache.holds([one])[0])
@@ -132,7 +139,7 @@ class Shop:
 
     def publisher(self, **changes: object) -> Publisher:
         params = self.settings.publish
-        if self.reference.dim == DIM:
+        if self.model.dim == DIM:
             params = params.model_copy(update={"smoke_queries": 0})
         chosen = {name: getattr(self.settings, name) for name in ("features", "feedback", "index")}
         plain = {"params": params, **chosen, "code_commit": "c0ffee", "by": "test"}

@@ -6,14 +6,16 @@ import pytest
 
 from recsys import Release
 from recsys.artifacts import Artifacts
-from recsys.encoders.reference import EncoderReference, verify_packed
+from recsys.encoders.reference import EncoderReference
 from recsys.errors import OtherEncoder, Overtaken, ReleaseError
 from recsys.features.text import PREPROCESSING_VERSION, feature_files
+from recsys.models.packed import verify_model
+from recsys.models.reference import ModelReference
 from recsys.profiles.cache import VectorCache
-from recsys.publishing.encoder import bring_encoder
 from recsys.publishing.pointing import resume, rollback
+from recsys.publishing.published_model import bring_model
 from recsys.publishing.store import ReleaseStore
-from tests.publishing.shop import HER, UP, tiny_reference, vector_of
+from tests.publishing.shop import HER, UP, tiny_model, vector_of
 
 NARROW = 4
 
@@ -30,52 +32,52 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def reference_of(at):
-    return EncoderReference.load(at.encoder_reference("champion"))
+    return ModelReference.load(at.model_reference("champion"))
 
 
 def test_before_the_first_release_there_is_none(folder, elsewhere):
     at = elsewhere()
-    assert bring_encoder(folder, at) is None
-    assert not at.encoder_reference("champion").exists()
+    assert bring_model(folder, at) is None
+    assert not at.model_reference("champion").exists()
 
 
 def test_its_files_come_from_the_store_whole_and_only_once(shop, storage, elsewhere):
     shop.publish(storage)
     at = elsewhere()
-    assert bring_encoder(storage, at) == shop.reference == reference_of(at)
-    verify_packed(shop.reference, at.encoders)
-    assert EncoderReference.load(at.encoders / shop.reference.hash / "encoder.json").registry is None
-    before = at.encoder_reference("champion").stat().st_mtime_ns
-    bring_encoder(storage, at)
-    assert at.encoder_reference("champion").stat().st_mtime_ns == before  # or DVC would encode again
+    assert bring_model(storage, at) == shop.model == reference_of(at)
+    verify_model(shop.model, at.cache)
+    assert EncoderReference.load(at.encoders / shop.model.hash / "encoder.json") == shop.model.encoder
+    before = at.model_reference("champion").stat().st_mtime_ns
+    bring_model(storage, at)
+    assert at.model_reference("champion").stat().st_mtime_ns == before  # or DVC would encode again
 
 
 def test_a_damaged_file_is_brought_again_and_one_damaged_in_the_store_gets_no_name(shop, folder, elsewhere):
     done = shop.publish(folder)
     at = elsewhere()
-    bring_encoder(folder, at)
-    (at.encoders / shop.reference.hash / "model.bin").write_text("tiny model.b1n")
-    bring_encoder(folder, at)
-    verify_packed(shop.reference, at.encoders)
-    (file,) = [one for one in done.manifest.encoder.files if one.name == "model.bin"]
-    (at.encoders / shop.reference.hash / "model.bin").unlink()
+    bring_model(folder, at)
+    (at.encoders / shop.model.hash / "model.bin").write_text("tiny model.b1n")
+    bring_model(folder, at)
+    verify_model(shop.model, at.cache)
+    (file,) = [one for one in done.manifest.model.files if one.name == "model.bin"]
+    (at.encoders / shop.model.hash / "model.bin").unlink()
     folder.write(f"objects/{file.sha256}", b"torn")
     with pytest.raises(ReleaseError, match=r"model\.bin.*is corrupt"):
-        bring_encoder(folder, at)
-    assert [path.name for path in at.encoders.iterdir()] == [shop.reference.hash]
+        bring_model(folder, at)
+    assert [path.name for path in at.encoders.iterdir()] == [shop.model.hash]
 
 
 def test_it_is_the_newest_releases_also_under_a_hold(shop, folder, cache):
-    old = shop.reference
+    old = shop.model
     shop.publish(folder)
-    shop.set_encoder(tiny_reference(cache / "encoders", "second"))
+    shop.set_model(tiny_model(cache / "encoders", "second"))
     second = shop.build().publish(folder, new_encoder=True)
     rollback(folder, "previous", "me", "looks odd")
     assert ReleaseStore(folder).current().current.release != second.release
-    shop.set_encoder(old)
-    assert bring_encoder(folder, shop.at).hash == second.manifest.encoder.hash == reference_of(shop.at).hash
+    shop.set_model(old)
+    assert bring_model(folder, shop.at).hash == second.manifest.model.hash == reference_of(shop.at).hash
     resume(folder, "me")
-    assert bring_encoder(folder, shop.at).hash == second.manifest.encoder.hash
+    assert bring_model(folder, shop.at).hash == second.manifest.model.hash
 
 
 def test_arrivals_go_on_with_the_old_encoder_until_the_swap_and_with_the_new_one_after_it(
@@ -86,7 +88,7 @@ def test_arrivals_go_on_with_the_old_encoder_until_the_swap_and_with_the_new_one
     shop.items(UP)
     shop.build().publish(folder)
     beside.items(UP)
-    beside.set_encoder(tiny_reference(cache / "encoders", "second"))
+    beside.set_model(tiny_model(cache / "encoders", "second"))
     beside.build()
     shop.items(HER, day=1)
     arrived = shop.build().publish(folder)  # meanwhile
@@ -98,9 +100,9 @@ def test_arrivals_go_on_with_the_old_encoder_until_the_swap_and_with_the_new_one
     shop.ratings([("ann", "her")], day=2)
     with pytest.raises(OtherEncoder, match="fetch-champion --published"):
         shop.build().publish(folder)
-    shop.set_encoder(bring_encoder(folder, shop.at))
+    shop.set_model(bring_model(folder, shop.at))
     last = shop.build().publish(folder)
-    assert last.manifest.encoder.hash == beside.reference.hash
+    assert last.manifest.model.hash == beside.model.hash
     assert last.manifest.parts > swapped.manifest.parts
     assert {s.name for s in last.manifest.segments} == {s.name for s in swapped.manifest.segments}
 
@@ -110,7 +112,7 @@ def test_interactions_that_were_published_meanwhile_are_caught_up_with_too(open_
     shop.items(UP)
     first = shop.build().publish(folder)
     beside.items(UP)
-    beside.set_encoder(tiny_reference(cache / "encoders", "second"))
+    beside.set_model(tiny_model(cache / "encoders", "second"))
     beside.build()
     shop.ratings([("ann", "up")])
     shop.build().publish(folder)
@@ -120,8 +122,9 @@ def test_interactions_that_were_published_meanwhile_are_caught_up_with_too(open_
 
 def test_an_encoder_of_another_width_is_published_as_one_release_and_serves(shop, folder, cache):
     shop.publish(folder)
-    narrow = tiny_reference(cache / "encoders", "narrow").model_copy(update={"dim": NARROW})
-    shop.set_encoder(narrow)
+    encoder = tiny_model(cache / "encoders", "narrow").encoder.model_copy(update={"dim": NARROW})
+    narrow = ModelReference.of(encoder)
+    shop.set_model(narrow)
     files = feature_files(shop.at.features)
     hashes = sorted({one for file in files for one in pq.read_table(file.path)["text_hash"].to_pylist()})
     rows = [vector_of(one)[:NARROW] for one in hashes]
@@ -130,7 +133,7 @@ def test_an_encoder_of_another_width_is_published_as_one_release_and_serves(shop
     no_smoke = shop.settings.publish.model_copy(update={"smoke_queries": 0})
     done = shop.build().publish(folder, new_encoder=True, params=no_smoke)
     release = Release.open(folder.url, cache=cache)
-    assert done.manifest.encoder.dim == NARROW and release.id == done.release
+    assert done.manifest.model.dim == NARROW and release.id == done.release
     assert release.profile("alien").shape == (NARROW,)
     assert len(release.recommend(pseudonym=release.users[0], k=3)) == 3
     assert len(release.similar("heat", k=3)) == 3

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from recsys import Release
 from recsys.cli import main
 from recsys.errors import RecsysError, ReleaseError
-from recsys.publishing.checks import unpacked_encoders
-from recsys.publishing.encoder import bring_encoder
+from recsys.publishing.checks import unpacked_model
 from recsys.publishing.objects import ObjectFiles
+from recsys.publishing.published_model import bring_model
 from recsys.publishing.recorded import recorded
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
@@ -96,7 +96,7 @@ def test_a_name_or_checksum_that_is_a_path_is_refused_everywhere(
             Release.open(attacker.storage.url, cache=cache)
         assert refused.value.remedy
         with pytest.raises(ReleaseError, match=place):
-            bring_encoder(attacker.storage, shop.at)
+            bring_model(attacker.storage, shop.at)
         assert files_below(tmp_path) == before
         attacker.storage.delete(f"releases/{release}/manifest.json")
 
@@ -282,7 +282,7 @@ def test_a_file_in_the_cache_of_another_encoder_is_not_touched(
     attacker.publish()
     kept = shutil.copytree(shop.at.encoders, tmp_path / "kept")
     with pytest.raises(RecsysError, match="0000"):
-        bring_encoder(attacker.storage, shop.at)
+        bring_model(attacker.storage, shop.at)
     names = {path.relative_to(kept) for path in kept.rglob("*")}
     assert names == {path.relative_to(shop.at.encoders) for path in shop.at.encoders.rglob("*")}
 
@@ -292,11 +292,16 @@ def test_files_that_another_store_left_under_an_encoders_hash_are_not_used(
 ) -> None:
     """Readers share one cache for all stores: what lies there is known by its bytes, not by the hash that it claims."""
     manifest = Release.open(folder.url, cache=cache).manifest
-    for file in manifest.encoder.files:
-        place = unpacked_encoders(manifest, ObjectFiles(folder, cache)) / manifest.encoder.hash / file.name
+    for file in manifest.model.files:
+        place = (
+            unpacked_model(manifest.model, ObjectFiles(folder, cache))
+            / "encoders"
+            / manifest.model.hash
+            / file.name
+        )
         good = place.read_bytes()
         place.write_bytes(b"x" * len(good))
-        unpacked_encoders(manifest, ObjectFiles(folder, cache))
+        unpacked_model(manifest.model, ObjectFiles(folder, cache))
         assert place.read_bytes() == good
 
 

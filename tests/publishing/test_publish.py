@@ -20,7 +20,7 @@ from recsys.publishing.store import ReleaseStore
 from recsys.storage.folder import FolderStorage
 from recsys.storage.opening import open_storage
 from recsys.storage.protocol import Storage
-from tests.publishing.shop import FILMS, HER, RAN, UP, Shop, tiny_reference, vector_of
+from tests.publishing.shop import FILMS, HER, RAN, UP, Shop, tiny_model, vector_of
 
 OpenShop = Callable[[str], Shop]
 
@@ -201,13 +201,13 @@ def test_rollback_holds_and_resume_lets_the_newest_in(shop: Shop, storage: Stora
 
 def test_another_encoder_needs_the_flag(shop: Shop, folder: Storage, cache: Path) -> None:
     first = shop.publish(folder)
-    shop.set_encoder(tiny_reference(cache / "encoders", "other"))
+    shop.set_model(tiny_model(cache / "encoders", "other"))
     shop.build()
     with pytest.raises(ReleaseError, match="recsys publish --new-encoder"):
         shop.publish(folder)
     assert current(folder).id == first.release
     done = shop.publish(folder, new_encoder=True)
-    assert current(folder).encoder.hash == shop.reference.hash
+    assert current(folder).model.hash == shop.model.hash
     assert len(done.manifest.segments) == 1
 
 
@@ -216,7 +216,7 @@ def test_another_encoder_cannot_take_over_parts_that_it_has_no_vectors_of(
 ) -> None:
     one, two = two_shops_on_one_release(open_shop, folder)
     one.publish(folder)
-    two.set_encoder(tiny_reference(cache / "encoders", "other"))
+    two.set_model(tiny_model(cache / "encoders", "other"))
     with pytest.raises(ReleaseError, match="has parts that this workspace lacks"):
         two.build().publish(folder, new_encoder=True)
 
@@ -307,7 +307,7 @@ def test_a_lost_reply_after_a_swap_counts_as_success(shop: Shop, tmp_path: Path)
 def test_metrics_and_decision_of_another_encoder_are_left_out(shop: Shop, folder: Storage) -> None:
     for path, content in (
         (shop.at.metrics, {"cold/recall@20": 0.3}),
-        (shop.at.report, {"encoder_hash": shop.reference.hash}),
+        (shop.at.report, {"encoder_hash": shop.model.hash}),
         (shop.at.decision, {"encoder_hash": "f" * 64, "open": True}),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -357,7 +357,7 @@ def test_killed_at_any_write_and_run_again_gives_the_same_release(
 ) -> None:
     def fresh(name: str) -> tuple[Shop, Storage]:
         root = shutil.copytree(shop.at.root, tmp_path / name / "shop")
-        return Shop(root, shop.reference), open_storage(str(tmp_path / name / "store"))
+        return Shop(root, shop.model), open_storage(str(tmp_path / name / "store"))
 
     def second_release(one: Shop, storage: Storage) -> Shop:
         one.publish(storage)
@@ -428,7 +428,7 @@ def test_a_new_preprocessing_makes_every_profile_again_once_and_keeps_the_old_re
     shop: Shop, folder: Storage, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as before:
-        for module in ("features.text", "publishing.draft", "stages.profiles"):
+        for module in ("features.text", "publishing.draft", "stages.encoding"):
             before.setattr(f"recsys.{module}.PREPROCESSING_VERSION", 1)
         before.setattr("tests.publishing.shop.PREPROCESSING_VERSION", 1)
         old = shop.build().publish(folder)

@@ -10,14 +10,17 @@ import pytest
 from recsys import Release
 from recsys.catalogue.parts import INTERACTIONS, INTERACTIONS_SCHEMA
 from recsys.catalogue.pseudonyms import Pseudonyms, remember_key
-from recsys.encoders.reference import HEAD, TERMS, EncoderReference, PackedFile
+from recsys.encoders.reference import HEAD, TERMS
 from recsys.errors import ConfigError, EncoderError, ReleaseError
+from recsys.models.lump import parts_of_lump
+from recsys.models.reference import ModelReference
 from recsys.profiles.users import Ridge
 from recsys.publishing.pointing import releases, rollback
 from recsys.publishing.release import KEYED, Manifest
 from recsys.publishing.store import ReleaseStore
 from recsys.publishing.trace import trace
 from recsys.storage.folder import FolderStorage
+from recsys.storage.packed import PackedFile
 from recsys.storage.protocol import Storage
 from tests.publishing.shop import FILMS, NOON, UP, Shop
 
@@ -221,22 +224,23 @@ def test_a_release_of_the_first_format_keeps_its_id_and_its_bytes() -> None:
 def test_a_release_with_a_head_is_of_a_format_that_readers_from_before_refuse(
     shop: Shop, folder: FolderStorage
 ) -> None:
-    reference = EncoderReference.load(shop.at.encoder_reference("champion"))
-    packed = shop.at.encoders / reference.hash
+    encoder = shop.model.encoder
+    packed = shop.at.encoders / encoder.hash
     for name in (HEAD, TERMS):
         (packed / name).write_text(f"tiny {name}")
-    files = (*reference.files, *(PackedFile.of(packed / name) for name in (HEAD, TERMS)))
-    shop.set_encoder(reference.model_copy(update={"files": files, "ridge_lambda": 30.0}))
+    files = (*encoder.files, *(PackedFile.of(packed / name) for name in (HEAD, TERMS)))
+    lump = encoder.model_copy(update={"files": files}).model_dump(mode="json")
+    shop.set_model(ModelReference.model_validate(parts_of_lump(lump | {"ridge_lambda": 30.0})))
     manifest = shop.publish(folder).manifest
-    assert manifest.format == 2 and manifest.encoder.ridge_lambda == 30.0
+    assert manifest.format == 2 and manifest.model.users.ridge_lambda == 30.0
     assert Manifest.from_bytes(manifest.to_bytes(), manifest.id) == manifest
 
 
 def test_users_are_plain_sums_where_profiles_hold_words_and_what_fills_them_up_ranks_nothing(
     shop: Shop, folder: FolderStorage, cache: Path
 ) -> None:
-    reference = EncoderReference.load(shop.at.encoder_reference("champion"))
-    shop.set_encoder(reference.model_copy(update={"lexical_width": 3}))
+    encoder = shop.model.encoder.model_copy(update={"lexical_width": 3})
+    shop.set_model(ModelReference.of(encoder))
     manifest = shop.publish(folder).manifest
     assert manifest.format == 5
     release = Release.open(folder.url, cache=cache)
@@ -318,7 +322,7 @@ def test_a_profile_is_traced_to_its_source_also_after_compaction(shop: Shop, fol
     found = trace(Release.open(folder.url), "jaws")
     assert (found.part, found.line, found.source) == (part.id, 1, "films-1.jsonl")
     assert (found.source_sha256, found.data_version) == (part.arrival.sha256, "d2.dir")
-    assert (found.code_commit, found.encoder_hash) == ("c0ffee", shop.reference.hash)
+    assert (found.code_commit, found.encoder_hash) == ("c0ffee", shop.model.hash)
     assert trace(Release.open(folder.url), "heat").data_version == "d1.dir"
     merge_parts(list_parts(shop.at.data, CATALOGUE), shop.at.data, shop.at.staging)
     remove_merged(shop.at.data)

@@ -13,8 +13,8 @@ from recsys import Release
 from recsys.cli import main
 from recsys.errors import ConfigError, ReleaseError
 from recsys.publishing.collect import collect
-from recsys.publishing.encoder import bring_encoder
 from recsys.publishing.pointing import releases, rollback
+from recsys.publishing.published_model import bring_model
 from recsys.publishing.signing import key_id, make_pair, sign, signing_key, verify_keys
 from recsys.publishing.store import ReleaseStore
 from recsys.storage.folder import FolderStorage
@@ -82,7 +82,7 @@ def test_what_an_attacker_stores_is_read_by_no_door(
     for _ in range(2):  # with the signature of another release, then with none
         for read in (
             lambda: Release.open(folder.url, cache=cache),
-            lambda: bring_encoder(folder, shop.at),
+            lambda: bring_model(folder, shop.at),
             lambda: rollback(folder, theirs, "eve", "why not"),
             lambda: collect(folder, PARAMS),
             lambda: shop.publish(folder),

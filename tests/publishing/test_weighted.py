@@ -7,22 +7,28 @@ import pytest
 from scipy.sparse import csr_array
 
 from recsys import Release
-from recsys.encoders.reference import HEAD, TERMS, PackedFile
+from recsys.encoders.reference import HEAD, TERMS
 from recsys.errors import ReleaseError
+from recsys.models.lump import parts_of_lump
+from recsys.models.packed import pack_ranker
+from recsys.models.reference import ModelReference
 from recsys.profiles.users import Ridge
 from recsys.publishing.release import Manifest
 from recsys.ranking.item_weights import ItemWeights, digests
 from recsys.storage.folder import FolderStorage
+from recsys.storage.packed import PackedFile
 from recsys.storage.protocol import Storage
-from tests.publishing.shop import FILMS, UP, Shop, tiny_reference
+from tests.publishing.shop import FILMS, UP, Shop, tiny_encoder
 
 NEW = ("up", "rocky")
 N_ITEMS = 3
 """Rows of the Gram matrix when the weights were learned; ann, bob and cy met five."""
 
 
-def bring_weights(shop: Shop, ridge_lambda: float = 3.0, n_items: int = N_ITEMS) -> ItemWeights:
-    """An encoder with weights between some films; two films are new to it, `heat` is known and has no weight."""
+def bring_weights(
+    shop: Shop, ridge_lambda: float = 3.0, n_items: int = N_ITEMS, as_lump: bool = False
+) -> ItemWeights:
+    """A model with weights between some films; two films are new to it, `heat` is known and has no weight."""
     known = np.sort(digests([item for item in FILMS if item not in NEW]))
     rng = np.random.default_rng(5)
     dense = (
@@ -33,13 +39,18 @@ def bring_weights(shop: Shop, ridge_lambda: float = 3.0, n_items: int = N_ITEMS)
     dense[:, np.searchsorted(known, digests(["heat"])[0])] = 0
     factor = rng.uniform(0.4, 0.8, len(known)).astype(np.float32)
     weights = ItemWeights(known, csr_array(dense.astype(np.float32)), factor, n_items)
-    reference = tiny_reference(shop.at.encoders, "with weights")
-    packed = shop.at.encoders / reference.hash
-    for name in (HEAD, TERMS):
-        (packed / name).write_text(f"tiny {name}")
-    written = (packed / HEAD, packed / TERMS, *weights.save(packed))
-    files = (*reference.files, *map(PackedFile.of, written))
-    shop.set_encoder(reference.model_copy(update={"files": files, "ridge_lambda": ridge_lambda}))
+    encoder = tiny_encoder(shop.at.encoders, "with weights")
+    if as_lump:
+        packed = shop.at.encoders / encoder.hash
+        for name in (HEAD, TERMS):
+            (packed / name).write_text(f"tiny {name}")
+        written = (packed / HEAD, packed / TERMS, *weights.save(packed))
+        files = (*encoder.files, *map(PackedFile.of, written))
+        lump = encoder.model_copy(update={"files": files}).model_dump(mode="json")
+        shop.set_model(ModelReference.model_validate(parts_of_lump(lump | {"ridge_lambda": ridge_lambda})))
+    else:
+        ranker = pack_ranker("item_weights", weights, shop.at.cache / "rankers")
+        shop.set_model(ModelReference.of(encoder, None, ridge_lambda, ranker))
     return weights
 
 
@@ -109,11 +120,26 @@ def test_a_catalogue_of_new_items_alone_is_listed_by_profiles(shop: Shop, folder
 def test_the_release_names_its_ranker_and_is_of_a_format_that_readers_from_before_refuse(
     shop: Shop, folder: Storage
 ) -> None:
-    assert shop.publish(folder).manifest.ranker == {"name": "dot"}
+    assert shop.publish(folder).manifest.model.ranker.name == "dot"
     bring_weights(shop)
     manifest = shop.build().publish(folder, new_encoder=True).manifest
-    assert manifest.format == 3 and manifest.ranker == {"name": "item_weights"}
+    assert manifest.format == 6 and manifest.model.ranker.name == "item_weights"
     assert Manifest.from_bytes(manifest.to_bytes(), manifest.id) == manifest
+
+
+def test_a_model_from_before_there_were_parts_is_released_as_before_and_gives_the_same_lists(
+    shop: Shop, folder: Storage
+) -> None:
+    bring_weights(shop, as_lump=True)
+    manifest = shop.build().publish(folder).manifest
+    plain = json.loads(manifest.to_bytes())
+    assert manifest.format == 3 and plain["ranker"] == {"name": "item_weights"} and "model" not in plain
+    assert plain["encoder"]["ridge_lambda"] == 3.0 and len(plain["encoder"]["files"]) == 6
+    assert Manifest.from_bytes(manifest.to_bytes(), manifest.id) == manifest
+    before = Release.open(folder.url).recommend(pseudonym="ann", k=50)
+    bring_weights(shop)
+    shop.build().publish(folder, new_encoder=True)
+    assert Release.open(folder.url).recommend(pseudonym="ann", k=50) == before
 
 
 @pytest.mark.parametrize("ranker", [{"name": "item_weights"}, {"name": "tarot"}])
@@ -131,8 +157,7 @@ def test_a_ranker_that_the_release_does_not_hold_is_refused(
 def test_damaged_weights_are_refused_and_similar_needs_none(shop: Shop, folder: Storage) -> None:
     bring_weights(shop)
     manifest = shop.build().publish(folder).manifest
-    packed = manifest.encoder.item_weights
-    assert packed is not None
+    (packed,) = manifest.model.ranker.files
     folder.write(f"objects/{packed.sha256}", b"gone")
     release = Release.open(folder.url)
     assert len(release.similar("alien", 3)) == 3

@@ -5,10 +5,12 @@ import json
 from dataclasses import dataclass
 
 from recsys.artifacts import Artifacts
-from recsys.encoders.reference import EncoderReference, PackedFile
+from recsys.encoders.reference import EncoderReference
 from recsys.evaluation.report import Report
 from recsys.evaluation.seen import TrainedOn
 from recsys.gate.decision import Decision
+from recsys.models.reference import ModelReference
+from recsys.storage.packed import PackedFile
 
 CHAMPION_HASH = "a" * 64
 HOLDOUT = TrainedOn(trained_on="e" * 64, trained_until="2026-03-01T00:00:00Z")
@@ -50,7 +52,7 @@ class Trained:
             ),
         )
         reference.save(folder / "encoder.json")
-        reference.save(self.at.encoder_reference("challenger"))
+        ModelReference.of(reference).save(self.at.model_reference("challenger"))
         self.at.finetune.mkdir(parents=True, exist_ok=True)
         (self.at.finetune / "history.csv").write_text("epoch,loss\n0,1.5\n")
         (self.at.finetune / "summary.json").write_text(json.dumps({"encoder_hash": encoder_hash}))

@@ -8,7 +8,7 @@ from recsys.errors import RegistryError, RegistryUnreachable
 from recsys.registry.due import Due, n_interactions, n_trained
 from recsys.registry.mlflow import with_alias
 from recsys.registry.promote import promote, register
-from tests.publishing.shop import Shop, tiny_reference
+from tests.publishing.shop import Shop, tiny_model
 from tests.registry.judged import by_hand, client_of
 from tests.registry.test_promote import Shop as Registry
 
@@ -51,7 +51,7 @@ def test_the_sentence_has_every_figure_and_the_key_to_turn():
 
 def test_rows_are_counted_once_however_they_lie_in_parts(tmp_path, monkeypatch):
     monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cache"))
-    shop = Shop(tmp_path / "shop", tiny_reference(tmp_path / "cache/encoders"))
+    shop = Shop(tmp_path / "shop", tiny_model(tmp_path / "cache/encoders"))
     assert n_interactions(shop.at.data) == 0
     shop.items({"up": "An old man ties balloons to his house"})  # catalogue rows are none
     shop.ratings([("a", "up"), ("b", "up")])

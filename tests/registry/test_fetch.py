@@ -9,14 +9,16 @@ import pytest
 from recsys.artifacts import Artifacts
 from recsys.encoders.pack import pack_encoder
 from recsys.encoders.params import EncoderParams, FirstLightParams
-from recsys.encoders.reference import EncoderReference
 from recsys.errors import RegistryError, RegistryUnreachable
 from recsys.evaluation.seen import TrainedOn
+from recsys.models.packed import lay_out
+from recsys.models.reference import ModelReference
 from recsys.registry import mlflow
 from recsys.registry.fetch import fetch_champion
 from recsys.registry.first_light import Pretrained
 from recsys.registry.ledger import entries
 from recsys.registry.record import RunRecord
+from recsys.registry.registering import register_folder, register_model
 from tests.registry.judged import by_hand
 
 NOBODY = "http://127.0.0.1:9"
@@ -46,8 +48,8 @@ def params(tiny_encoder):
 @pytest.fixture(scope="session")
 def packed(params, tmp_path_factory):
     """The tiny encoder, packed once; every workspace starts with a copy of it in its cache."""
-    cache = tmp_path_factory.mktemp("cache") / "encoders"
-    return cache, pack_encoder(params, cache, ())
+    cache = tmp_path_factory.mktemp("cache")
+    return cache, ModelReference.of(pack_encoder(params, cache / "encoders", ()))
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def new_workspace(tmp_path, packed):
     def make(name, *, with_cache=True):
         at = Artifacts(tmp_path / name)
         if with_cache:
-            shutil.copytree(packed[0], at.encoders)
+            shutil.copytree(packed[0], at.cache)
         return at
 
     return make
@@ -88,19 +90,24 @@ class Registry:
     def versions(self):
         return mlflow.versions(self.uri, self.model)
 
-    def register(self, encoder_hash, folder, pretrained):
-        return mlflow.register_encoder(self.uri, encoder_hash, folder, pretrained.record(), self.model)
+    def register(self, model, cache, pretrained):
+        return register_model(self.uri, model, cache, pretrained.record(), self.model)
+
+    def register_as(self, model_hash, model, cache, record):
+        """A version whose tag names another model than its files are."""
+        lay_out(model, cache, cache / model_hash)
+        return register_folder(self.uri, model_hash, cache / model_hash, record, self.model)
 
 
 def saved(at):
-    return EncoderReference.load(at.encoder_reference("champion"))
+    return ModelReference.load(at.model_reference("champion"))
 
 
 def test_without_a_registry_the_pretrained_encoder_is_used(new_workspace, pretrained, packed):
     at = new_workspace("a")
     fetched = fetch_champion(None, at, pretrained)
-    assert saved(at) == fetched.reference == packed[1]
-    assert fetched.reference.registry is None and "MLFLOW_TRACKING_URI is not set" in fetched.how
+    assert saved(at) == fetched.model == packed[1]
+    assert fetched.model.registry is None and "MLFLOW_TRACKING_URI is not set" in fetched.how
 
 
 @pytest.mark.servers
@@ -120,8 +127,7 @@ def test_first_light_registers_version_1_and_makes_it_champion(registry, new_wor
 def test_what_the_champion_was_trained_on_comes_with_it(registry, new_workspace, pretrained, packed):
     tags = {"trained_on": "b" * 64, "trained_until": "2026-03-01T00:00:00Z"}
     record = RunRecord("c0ffee", {"seed": 1}, tags=tags)
-    folder = packed[0] / packed[1].hash
-    made = mlflow.register_encoder(registry.uri, packed[1].hash, folder, record, registry.model)
+    made = register_model(registry.uri, packed[1], packed[0], record, registry.model)
     by_hand(registry.uri, registry.model, "champion", made.version)
     at = new_workspace("a")
     other = pretrained.params.model_copy(update={"source": "another"})
@@ -135,9 +141,9 @@ def test_what_the_champion_was_trained_on_comes_with_it(registry, new_workspace,
 def test_a_second_fetch_touches_nothing(registry, new_workspace, pretrained):
     at = new_workspace("a")
     registry.fetch(at, pretrained)
-    before = at.encoder_reference("champion").stat()
+    before = at.model_reference("champion").stat()
     fetched = registry.fetch(at, pretrained)
-    after = at.encoder_reference("champion").stat()
+    after = at.model_reference("champion").stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
     assert fetched.how.endswith("unchanged")
     assert len(registry.versions()) == 1
@@ -172,7 +178,7 @@ def test_mlflow_down_means_the_champion_fetched_last_and_says_so(registry, new_w
     registry.fetch(at, pretrained)
     before = saved(at)
     fetched = fetch_champion(NOBODY, at, pretrained)
-    assert fetched.reference == saved(at) == before
+    assert fetched.model == saved(at) == before
     assert "using the champion fetched last" in fetched.warning and NOBODY in fetched.warning
 
 
@@ -180,7 +186,7 @@ def test_mlflow_down_and_none_was_ever_fetched_is_an_error_with_a_remedy(new_wor
     at = new_workspace("a")
     with pytest.raises(RegistryUnreachable, match="remedy: start MLflow"):
         fetch_champion(NOBODY, at, pretrained)
-    assert not at.encoder_reference("champion").exists()
+    assert not at.model_reference("champion").exists()
 
 
 @pytest.mark.servers
@@ -188,15 +194,15 @@ def test_first_light_cut_short_before_the_alias_is_finished_by_the_next_run(
     registry, new_workspace, pretrained, packed
 ):
     at = new_workspace("a")
-    registry.register(packed[1].hash, at.encoders / packed[1].hash, pretrained)
+    registry.register(packed[1], at.cache, pretrained)
     fetched = registry.fetch(at, pretrained)
-    assert fetched.reference.registry.version == "1" and len(registry.versions()) == 1
+    assert fetched.model.registry.version == "1" and len(registry.versions()) == 1
 
 
 @pytest.mark.servers
 def test_versions_without_a_champion_are_a_persons_decision(registry, new_workspace, pretrained, packed):
     at = new_workspace("a")
-    registry.register("f" * 64, at.encoders / packed[1].hash, pretrained)
+    registry.register_as("f" * 64, packed[1], at.cache, pretrained.record())
     with pytest.raises(RegistryError, match="versions 1 of .* exist, none is champion"):
         registry.fetch(at, pretrained)
 
@@ -206,7 +212,7 @@ def test_a_version_whose_files_are_not_what_its_tag_says_is_refused(
     registry, new_workspace, pretrained, packed
 ):
     at = new_workspace("a")
-    made = registry.register("f" * 64, at.encoders / packed[1].hash, pretrained)
+    made = registry.register_as("f" * 64, packed[1], at.cache, pretrained.record())
     by_hand(registry.uri, registry.model, "champion", made.version)
     with pytest.raises(RegistryError, match="version 1 of .* is tagged ffff"):
         registry.fetch(at, pretrained)
@@ -221,7 +227,7 @@ def test_params_that_ask_for_another_encoder_are_told_that_the_registry_decides(
     registry.fetch(at, pretrained)
     other = replace(pretrained, params=pretrained.params.model_copy(update={"precision": "int8"}))
     fetched = registry.fetch(at, other)
-    assert "encoder.precision: int8" in fetched.warning and fetched.reference == saved(at)
+    assert "encoder.precision: int8" in fetched.warning and fetched.model == saved(at)
 
 
 @pytest.mark.servers
@@ -229,13 +235,14 @@ def test_an_alias_moved_by_hand_brings_the_other_version(
     registry, new_workspace, pretrained, params, tmp_path
 ):
     at = new_workspace("a")
-    first = registry.fetch(at, pretrained).reference
-    second = pack_encoder(params.model_copy(update={"max_tokens": 8}), tmp_path / "other", ())
-    made = registry.register(second.hash, tmp_path / "other" / second.hash, pretrained)
+    first = registry.fetch(at, pretrained).model
+    narrow = params.model_copy(update={"max_tokens": 8})
+    second = ModelReference.of(pack_encoder(narrow, tmp_path / "other/encoders", ()))
+    made = registry.register(second, tmp_path / "other", pretrained)
     by_hand(registry.uri, registry.model, "champion", made.version)
     fetched = registry.fetch(at, pretrained)
-    assert fetched.reference.hash == second.hash != first.hash
-    assert fetched.reference.registry.version == "2" and "encoder.max_tokens: 16" in fetched.warning
+    assert fetched.model.hash == second.hash != first.hash
+    assert fetched.model.registry.version == "2" and "encoder.max_tokens: 16" in fetched.warning
 
 
 TEXTS = tuple(f"{a}{b} chair of maker{n % 5}" for n, a in enumerate("abcdef") for b in "uvwxyz")
@@ -250,13 +257,13 @@ def full(pretrained):
 def test_without_a_registry_words_are_joined_and_stay_so_as_the_catalogue_grows(new_workspace, full, packed):
     at = new_workspace("a")
     fetched = fetch_champion(None, at, full)
-    assert saved(at) == fetched.reference and fetched.reference.has_head
+    assert saved(at) == fetched.model and fetched.model.has_head
     assert "joined with the words of 30 texts" in fetched.how  # max_landmarks
-    assert TrainedOn.load(at.trained_on("champion")) == TrainedOn(encoder_hash=fetched.reference.hash)
+    assert TrainedOn.load(at.trained_on("champion")) == TrainedOn(encoder_hash=fetched.model.hash)
     grown = replace(full, texts=lambda: [*TEXTS, *(f"{text} again" for text in TEXTS)])
-    assert fetch_champion(None, at, grown).reference == fetched.reference
-    again = fetch_champion(None, at, grown, again=True).reference
-    assert again.hash != fetched.reference.hash and saved(at) == again
+    assert fetch_champion(None, at, grown).model == fetched.model
+    again = fetch_champion(None, at, grown, again=True).model
+    assert again.hash != fetched.model.hash and saved(at) == again
 
 
 def test_without_a_registry_a_shop_that_began_small_is_joined_when_asked(
@@ -264,17 +271,17 @@ def test_without_a_registry_a_shop_that_began_small_is_joined_when_asked(
 ):
     at = new_workspace("a")
     assert "as it comes" in fetch_champion(None, at, pretrained).how
-    assert fetch_champion(None, at, full).reference == packed[1]  # what is published stays
-    assert fetch_champion(None, at, full, again=True).reference.has_head
+    assert fetch_champion(None, at, full).model == packed[1]  # what is published stays
+    assert fetch_champion(None, at, full, again=True).model.has_head
 
 
 @pytest.mark.parametrize("change", ["first_light", "params"])
 def test_without_a_registry_other_params_make_another_encoder(new_workspace, full, change):
     at = new_workspace("a")
-    before = fetch_champion(None, at, full).reference
+    before = fetch_champion(None, at, full).model
     update = {"lexical_shares": (0.5, 0.6)} if change == "first_light" else {"max_tokens": 8}
     other = replace(full, **{change: getattr(full, change).model_copy(update=update)})
-    after = fetch_champion(None, at, other).reference
+    after = fetch_champion(None, at, other).model
     assert after.hash != before.hash and after.has_head
 
 
@@ -290,9 +297,9 @@ def test_first_light_cut_short_is_finished_with_the_version_that_was_registered(
     assert registry.champion() is None and len(registry.versions()) == 1
     more = replace(full, texts=lambda: TEXTS[:-3])  # another catalogue by now, another machine
     fetched = registry.fetch(second, more)
-    assert fetched.reference.registry.version == "1" and len(registry.versions()) == 1
-    assert registry.fetch(first, full).reference.hash == fetched.reference.hash
-    assert "joined with the words of" in fetched.how and fetched.reference.has_head
+    assert fetched.model.registry.version == "1" and len(registry.versions()) == 1
+    assert registry.fetch(first, full).model.hash == fetched.model.hash
+    assert "joined with the words of" in fetched.how and fetched.model.has_head
 
 
 @pytest.mark.servers
@@ -306,8 +313,8 @@ def test_two_workers_at_once_end_with_the_same_champion(registry, new_workspace,
     others = []
     fetched = registry.fetch(first, replace(full, record=meanwhile))
     assert len(others) == 1 and len(registry.versions()) == 2
-    assert fetched.reference.registry.version == "1" == saved(second).registry.version
-    assert fetched.reference == saved(second) and registry.champion().version == "1"
+    assert fetched.model.registry.version == "1" == saved(second).registry.version
+    assert fetched.model == saved(second) and registry.champion().version == "1"
 
 
 @pytest.mark.servers
@@ -316,13 +323,13 @@ def test_first_light_is_made_anew_only_when_asked_and_only_while_nothing_is_trai
 ):
     at = new_workspace("a")
     registry.fetch(at, pretrained)
-    assert registry.fetch(at, full).reference.hash == packed[1].hash
+    assert registry.fetch(at, full).model.hash == packed[1].hash
     fetched = fetch_champion(registry.uri, at, full, registry.model, again=True)
-    assert fetched.reference.has_head and fetched.reference.registry.version == "2"
-    assert fetch_champion(registry.uri, at, full, registry.model, again=True).reference == fetched.reference
+    assert fetched.model.has_head and fetched.model.registry.version == "2"
+    assert fetch_champion(registry.uri, at, full, registry.model, again=True).model == fetched.model
     assert [entry.how for entry in entries(registry.uri, registry.model)] == ["first light"] * 2
     record = RunRecord("c0ffee", {"seed": 1}, tags={"trained_on": "b" * 64})
-    made = mlflow.register_encoder(registry.uri, "e" * 64, packed[0] / packed[1].hash, record, registry.model)
+    made = registry.register_as("e" * 64, packed[1], at.cache, record)
     by_hand(registry.uri, registry.model, "champion", made.version)
     with pytest.raises(RegistryError, match="version 3 of .* was trained"):
         fetch_champion(registry.uri, at, full, registry.model, again=True)

@@ -13,6 +13,7 @@ from recsys.errors import RegistryError, RegistryUnreachable
 from recsys.registry import mlflow
 from recsys.registry.http import version_at, without_credentials
 from recsys.registry.record import RunRecord, record_of
+from recsys.registry.registering import register_folder
 from recsys.registry.runs import flatten
 from tests.registry.judged import by_hand, client_of
 
@@ -41,7 +42,7 @@ def test_a_registry_without_the_model_has_no_champion_and_no_versions(mlflow_ser
 
 def test_a_registered_encoder_is_not_champion_until_it_has_the_alias(mlflow_server, model, packed):
     encoder_hash = uuid4().hex
-    made = mlflow.register_encoder(mlflow_server, encoder_hash, packed, record(), model)
+    made = register_folder(mlflow_server, encoder_hash, packed, record(), model)
     assert (made.model, made.version, made.hash) == (model, "1", encoder_hash)
     assert mlflow.champion(mlflow_server, model) is None
     by_hand(mlflow_server, model, "champion", made.version)
@@ -49,7 +50,7 @@ def test_a_registered_encoder_is_not_champion_until_it_has_the_alias(mlflow_serv
 
 
 def test_the_files_come_back_as_they_went(mlflow_server, model, packed, tmp_path):
-    made = mlflow.register_encoder(mlflow_server, uuid4().hex * 2, packed, record(), model)
+    made = register_folder(mlflow_server, uuid4().hex * 2, packed, record(), model)
     there = mlflow.download(mlflow_server, made, tmp_path / "cache") / made.hash
     assert sorted(path.name for path in there.iterdir()) == ["model.bin", "model.xml"]
     assert (there / "model.bin").read_bytes() == (packed / "model.bin").read_bytes()
@@ -57,14 +58,14 @@ def test_the_files_come_back_as_they_went(mlflow_server, model, packed, tmp_path
 
 def test_registering_twice_gives_one_version_and_one_run(mlflow_server, model, packed):
     encoder_hash = uuid4().hex
-    first = mlflow.register_encoder(mlflow_server, encoder_hash, packed, record(), model)
-    assert mlflow.register_encoder(mlflow_server, encoder_hash, packed, record(), model) == first
+    first = register_folder(mlflow_server, encoder_hash, packed, record(), model)
+    assert register_folder(mlflow_server, encoder_hash, packed, record(), model) == first
     assert mlflow.versions(mlflow_server, model) == (first,)
 
 
 def test_versions_come_oldest_first_by_number(mlflow_server, model, packed):
     for _ in range(11):
-        mlflow.register_encoder(mlflow_server, uuid4().hex, packed, record(), model)
+        register_folder(mlflow_server, uuid4().hex, packed, record(), model)
     assert [found.version for found in mlflow.versions(mlflow_server, model)] == [
         str(n) for n in range(1, 12)
     ]
@@ -73,7 +74,7 @@ def test_versions_come_oldest_first_by_number(mlflow_server, model, packed):
 def test_the_run_holds_params_metrics_texts_files_and_commit(mlflow_server, model, packed, tmp_path):
     plot = tmp_path / "recall.csv"
     plot.write_text("k,recall\n20,0.4\n")
-    made = mlflow.register_encoder(
+    made = register_folder(
         mlflow_server,
         uuid4().hex,
         packed,
@@ -109,18 +110,18 @@ import sys
 from pathlib import Path
 import mlflow.tracking  # before READY: the kills shall hit the work, not the import
 from recsys.registry.record import RunRecord
-from recsys.registry.mlflow import register_encoder
+from recsys.registry.registering import register_folder
 sys.stdout.write("READY")
 sys.stdout.flush()
 record = RunRecord("c0ffee", {{"seed": 7}})
-register_encoder({mlflow_server!r}, {encoder_hash!r}, Path({str(packed)!r}), record, {model!r})
+register_folder({mlflow_server!r}, {encoder_hash!r}, Path({str(packed)!r}), record, {model!r})
 """
     for delay_s in (0.0, 0.1, 0.25):
         with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
             assert process.stdout is not None and process.stdout.read(5) == b"READY"
             time.sleep(delay_s)
             os.kill(process.pid, signal.SIGKILL)
-    made = mlflow.register_encoder(mlflow_server, encoder_hash, packed, record(), model)
+    made = register_folder(mlflow_server, encoder_hash, packed, record(), model)
     assert mlflow.versions(mlflow_server, model) == (made,)
     client = client_of(mlflow_server)
     experiment = client.get_experiment_by_name(mlflow.ENCODERS_EXPERIMENT)
@@ -149,7 +150,7 @@ def test_a_server_that_is_down_is_noticed_in_seconds_and_named_without_its_passw
     with pytest.raises(RegistryUnreachable, match="127.0.0.1:9") as caught:
         mlflow.champion("http://me:hush@127.0.0.1:9", model)
     with pytest.raises(RegistryUnreachable, match="remedy: start MLflow"):
-        mlflow.register_encoder(NOBODY, uuid4().hex, packed, record(), model)
+        register_folder(NOBODY, uuid4().hex, packed, record(), model)
     with pytest.raises(
         RegistryUnreachable, match="127.0.0.1:9"
     ) as told:  # here MLflow's own words name the address

@@ -7,11 +7,12 @@ from recsys.artifacts import Artifacts
 from recsys.errors import ArtifactMissing, EncoderError, GateClosed, RegistryError, RegistryUnreachable
 from recsys.gate.decision import Decision
 from recsys.registry import mlflow
-from recsys.registry import promote as promoting
 from recsys.registry.fetch import fetch_verdict
 from recsys.registry.ledger import entries
 from recsys.registry.mlflow import champion
 from recsys.registry.promote import promote, register
+from recsys.registry.promote import promote as promoting
+from recsys.registry.registering import register_folder
 from recsys.registry.runs import connect
 from tests.registry.judged import CHAMPION_HASH, HOLDOUT, by_hand, client_of
 
@@ -32,7 +33,7 @@ class Shop:
         (folder / "model.xml").write_text("<net/>")
         from recsys.registry.record import RunRecord
 
-        self.first = mlflow.register_encoder(uri, CHAMPION_HASH, folder, RunRecord("c0ffee", {}), model)
+        self.first = register_folder(uri, CHAMPION_HASH, folder, RunRecord("c0ffee", {}), model)
         by_hand(uri, model, "champion", self.first.version)
 
     def register(self):
@@ -63,11 +64,11 @@ def test_a_challenger_becomes_a_version_with_all_that_says_where_it_came_from(sh
         made.trained.trained_on == HOLDOUT.trained_on and made.trained.trained_until == HOLDOUT.trained_until
     )
     client = client_of(shop.uri)
-    folders = ("", "encoder", "finetune", "gate", "evaluate")
+    folders = ("", "model", "model/encoder", "finetune", "gate", "evaluate")
     there = {found.path for folder in folders for found in client.list_artifacts(made.run_id, folder or None)}
     assert {
-        "encoder/model.bin",
-        "encoder/encoder.json",
+        "model/encoder/model.bin",
+        "model/model.json",
         "finetune/summary.json",
         "finetune/history.csv",
     } <= there

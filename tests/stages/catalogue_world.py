@@ -8,6 +8,7 @@ import yaml
 
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, Arrival, list_parts, write_part
 from recsys.encoders.pack import pack_encoder
+from recsys.models.reference import ModelReference
 from recsys.settings import Settings
 from tests.encoders.models import MAX_TOKENS
 
@@ -19,7 +20,7 @@ def champion(at, source):
     values["profiles"]["chunk_texts"] = 4
     at.params.write_text(yaml.safe_dump(values))
     settings = Settings.load(at.params)
-    pack_encoder(settings.encoder, at.encoders, ()).save(at.encoder_reference("champion"))
+    ModelReference.of(pack_encoder(settings.encoder, at.encoders, ())).save(at.model_reference("champion"))
     return settings
 
 

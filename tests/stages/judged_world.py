@@ -19,9 +19,11 @@ from recsys.catalogue.parts import (
     part_id,
     write_part,
 )
-from recsys.encoders.reference import EncoderReference, PackedFile
+from recsys.encoders.reference import EncoderReference
 from recsys.evaluation.seen import identity
 from recsys.features.text import PREPROCESSING_VERSION, feature_key, feature_path, item_texts
+from recsys.models.packed import pack_ranker
+from recsys.models.reference import ModelReference
 from recsys.profiles.cache import VectorCache
 from recsys.profiles.items import SCHEMA as ROWS_SCHEMA
 from recsys.profiles.items import segment_name, write_segment
@@ -79,7 +81,7 @@ class World:
         self._refer("champion", "a" * 64, DIM)
 
     def _refer(self, role: str, encoder_hash: str, dim: int, source: str = "test") -> None:
-        EncoderReference(
+        encoder = EncoderReference(
             hash=encoder_hash,
             dim=dim,
             max_tokens=16,
@@ -87,7 +89,8 @@ class World:
             precision="float32",
             source=source,
             files=[{"name": "model.xml", "size": 1, "sha256": "0" * 64}],
-        ).save(self.at.encoder_reference(role))
+        )
+        ModelReference.of(encoder).save(self.at.model_reference(role))
 
     def _part(self, kind: str, rows: list[dict], schema: pa.Schema):
         self.sequence += 1
@@ -130,35 +133,32 @@ class World:
         self.at.finetune.mkdir(parents=True, exist_ok=True)
         self.at.trained_on("challenger").write_text(json.dumps(said))
 
-    def weigh(self, role: str, weights: ItemWeights, folder: Path) -> None:
-        """The encoder of a role has item weights, written into a folder that holds what it was packed from."""
-        reference = EncoderReference.load(self.at.encoder_reference(role))
-        folder.mkdir(parents=True, exist_ok=True)
-        (written,) = weights.save(folder)
-        (folder / "model.xml").write_text("x")
-        files = tuple(map(PackedFile.of, (folder / "model.xml", written)))
-        reference = reference.model_copy(update={"files": files})
-        reference.save(folder / "encoder.json")
-        reference.save(self.at.encoder_reference(role))
+    def weigh(self, role: str, weights: ItemWeights, cache: Path) -> None:
+        """The model of a role has item weights, packed in a cache."""
+        model = ModelReference.load(self.at.model_reference(role))
+        ranker = pack_ranker("item_weights", weights, cache / "rankers")
+        # The same hash: training.json and the profiles of this world are those of the model without a ranker.
+        model.model_copy(update={"ranker": ranker}).save(self.at.model_reference(role))
 
     def trained_with(self, *siblings: float, dim: int = DIM, first: int = 7) -> None:
         """The challenger that is there was trained several times; siblings: the noise of each further training.
 
         Their profiles are all in the vector cache, so that nobody has to open encoders which these worlds do not have.
         """
-        challenger = EncoderReference.load(self.at.encoder_reference("challenger"))
+        challenger = ModelReference.load(self.at.model_reference("challenger"))
         trained = [TrainedSeed(seed=first, encoder_hash=challenger.hash)]
         for place, noise in enumerate(siblings, 1):
             encoder_hash = hashlib.sha256(f"sibling {noise} {dim}".encode()).hexdigest()
             packed = folder_of(self.at.finetune, first + place) / "packed"
-            made_of = {"hash": encoder_hash, "dim": dim, "ridge_lambda": 10.0 + place}
-            challenger.model_copy(update=made_of).save(packed / "encoder.json")
+            encoder = challenger.encoder.model_copy(update={"hash": encoder_hash, "dim": dim})
+            sibling = ModelReference.of(encoder, None, 10.0 + place)
+            sibling.save(packed / "model.json")
             cache = VectorCache(self.at.var / "siblings" / f"{encoder_hash}-{PREPROCESSING_VERSION}", dim)
             for _, _, rows, items in self.landed:
                 cache.add(
                     rows["text_hash"].to_pylist(), np.stack([self.vector(item, noise, dim) for item in items])
                 )
-            trained.append(TrainedSeed(seed=first + place, encoder_hash=encoder_hash))
+            trained.append(TrainedSeed(seed=first + place, encoder_hash=sibling.hash))
         TrainedSeeds(seeds=tuple(trained)).save(self.at.finetune)
 
     def land_interactions(self, rows: list[tuple[str, str, datetime | None]]):

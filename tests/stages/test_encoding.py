@@ -6,6 +6,7 @@ from recsys.encoders.pack import pack_encoder
 from recsys.encoders.transformer import open_encoder
 from recsys.errors import ArtifactMissing
 from recsys.features.text import PREPROCESSING_VERSION, text_hash
+from recsys.models.reference import ModelReference
 from recsys.profiles.cache import VectorCache
 from recsys.stages.encoding import encode_cached
 from tests.stages.judged_world import settings
@@ -17,16 +18,16 @@ TEXTS = ["river", "engine", "river", "old castle", "violin"]
 def ground(tmp_path, tiny_encoder):
     chosen = settings(encoder={"source": str(tiny_encoder), "max_tokens": 32}, profiles={"chunk_texts": 2})
     at = Artifacts(tmp_path)
-    return chosen, at, pack_encoder(chosen.encoder, at.encoders, ())
+    return chosen, at, ModelReference.of(pack_encoder(chosen.encoder, at.encoders, ()))
 
 
 def cache_of(reference, at):
-    return VectorCache(at.vectors / f"{reference.hash}-{PREPROCESSING_VERSION}", reference.dim)
+    return VectorCache(at.vectors / f"{reference.encoder.hash}-{PREPROCESSING_VERSION}", reference.dim)
 
 
 def test_vectors_are_the_encoders_own_with_repeats_and_in_order(ground):
     chosen, at, reference = ground
-    plain = open_encoder(reference, at.encoders, 256).encode(TEXTS)
+    plain = open_encoder(reference.encoder, at.encoders, 256).encode(TEXTS)
     for _ in range(2):  # first made, then out of the cache
         np.testing.assert_allclose(encode_cached(reference, TEXTS, chosen, at), plain, atol=1e-6)
 
@@ -43,6 +44,6 @@ def test_what_the_cache_knows_is_taken_from_there(ground):
 def test_no_texts_give_no_rows_and_an_encoder_that_is_not_packed_is_named(ground):
     chosen, at, reference = ground
     assert encode_cached(reference, [], chosen, at).shape == (0, reference.dim)
-    other = reference.model_copy(update={"hash": "f" * 64})
+    other = ModelReference.of(reference.encoder.model_copy(update={"hash": "f" * 64}))
     with pytest.raises(ArtifactMissing, match="f" * 64):
         encode_cached(other, TEXTS, chosen, at)

@@ -7,11 +7,11 @@ import pytest
 from scipy.sparse import csr_array
 
 from recsys.catalogue.split import Split
-from recsys.encoders.reference import EncoderReference
 from recsys.errors import ArtifactMissing, ConfigError, EncoderError
 from recsys.evaluation.report import Report
 from recsys.gate.decision import decide
 from recsys.gate.page import render
+from recsys.models.reference import ModelReference, UsersPart
 from recsys.ranking.item_weights import ItemWeights, digests
 from recsys.settings import Settings
 from recsys.stages import evaluate, split
@@ -129,7 +129,7 @@ def test_a_challenger_is_judged_with_the_item_weights_that_came_with_it(tmp_path
     weights = ItemWeights(
         warm_digests[ordered], csr_array(wanted.astype(np.float32)), np.ones(len(rows)), len(rows)
     )
-    world.weigh("challenger", weights, world.at.finetune / "packed")  # where DVC brings it to
+    world.weigh("challenger", weights, world.at.cache)
     evaluate.run(world.settings, world.at)
     report = Report.load(world.at.report)
     for name in ("cold", "warm", "mixed"):
@@ -201,10 +201,10 @@ def test_profiles_of_another_challenger_are_refused_with_the_stage_that_makes_th
     world = make_world(tmp_path, noise=NOISY)
     split.run(world.settings, world.at)
     world.challenge(0.03)
-    reference = world.at.encoder_reference("challenger").read_bytes()
+    reference = world.at.model_reference("challenger").read_bytes()
     world.challenge(0.5)
-    world.at.encoder_reference("challenger").write_bytes(reference)
-    with pytest.raises(ArtifactMissing, match=r"another encoder(.|\n)*dvc repro profiles@challenger"):
+    world.at.model_reference("challenger").write_bytes(reference)
+    with pytest.raises(ArtifactMissing, match=r"another model(.|\n)*dvc repro profiles@challenger"):
         evaluate.run(world.settings, world.at)
 
 
@@ -314,7 +314,7 @@ def test_seeds_that_were_asked_for_and_not_trained_are_refused_with_the_stage_th
     for path in world.at.profiles("challenger").iterdir():
         path.unlink()
     world.challenge(0.5)  # another challenger, the seeds are those of the one before
-    with pytest.raises(ArtifactMissing, match="is of encoder .* the challenger is"):
+    with pytest.raises(ArtifactMissing, match="is of model .* the challenger is"):
         evaluate.run(with_seeds(2), world.at)
 
 
@@ -322,7 +322,7 @@ def test_a_summary_of_another_training_is_refused(tmp_path):
     world = make_world(tmp_path, noise=NOISY)
     split.run(world.settings, world.at)
     world.challenge(0.03, encoder_hash="e" * 64)
-    with pytest.raises(ArtifactMissing, match="is about encoder eeeeeeeeee"):
+    with pytest.raises(ArtifactMissing, match="is about model eeeeeeeeee"):
         evaluate.run(world.settings, world.at)
     world.at.trained_on("challenger").unlink()
     with pytest.raises(ArtifactMissing, match="does not say what challenger"):
@@ -375,8 +375,9 @@ def test_each_encoder_is_judged_with_the_lambda_that_it_brought(tmp_path):
     found = []
     for lambdas in ({}, {"champion": 1e4}, {"champion": 1e4, "challenger": 0.01}):
         for role, one in lambdas.items():
-            path = world.at.encoder_reference(role)
-            EncoderReference.load(path).model_copy(update={"ridge_lambda": one}).save(path)
+            path = world.at.model_reference(role)
+            users = UsersPart(ridge_lambda=one)
+            ModelReference.load(path).model_copy(update={"users": users}).save(path)
         evaluate.run(world.settings, world.at)
         report = Report.load(world.at.report)
         models = report.slice("warm").models

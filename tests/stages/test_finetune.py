@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from recsys.catalogue.split import Split
-from recsys.encoders.reference import EncoderReference
-from recsys.encoders.transformer import open_encoder
 from recsys.errors import ArtifactMissing, ConfigError
 from recsys.evaluation.report import Report
+from recsys.models.opening import open_model
+from recsys.models.reference import ModelReference
 from recsys.ranking.item_weights import ItemWeights
 from recsys.stages import evaluate, finetune, profiles, split
 from recsys.training.progress import TrainingProgress
@@ -58,16 +58,16 @@ def twice(tmp_path_factory, tiny_encoder):
 def written(world):
     """Everything that the stage leaves for others, by name."""
     paths = [path for path in world.at.finetune.rglob("*") if path.is_file()]
-    paths.append(world.at.encoder_reference("challenger"))
+    paths.append(world.at.model_reference("challenger"))
     return {str(path.relative_to(world.at.root)): path.read_bytes() for path in paths}
 
 
 def test_the_challenger_is_packed_and_is_the_model_that_was_saved(world):
-    reference = EncoderReference.load(world.at.encoder_reference("challenger"))
+    reference = ModelReference.load(world.at.model_reference("challenger"))
     summary = TrainingSummary.load(world.at.finetune / "summary.json")
-    assert reference.source == "artifacts/finetune/model" and summary.encoder_hash == reference.hash
+    assert reference.encoder.source == "artifacts/finetune/model" and summary.encoder_hash == reference.hash
     assert reference.has_head == (summary.lexical_share is not None) and reference.dim == summary.width
-    vectors = open_encoder(reference, world.at.encoders, 256).encode(["river", "engine river"])
+    vectors = open_model(reference, world.at.cache, 256).encode(["river", "engine river"])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert {path.name for path in (world.at.finetune / "model").iterdir()} == {
         "config.json", "model.safetensors", "tokenizer.json",
@@ -75,12 +75,12 @@ def test_the_challenger_is_packed_and_is_the_model_that_was_saved(world):
 
 
 def test_a_machine_that_only_pulled_opens_the_challenger_from_what_dvc_brought(world):
-    reference = EncoderReference.load(world.at.encoder_reference("challenger"))
+    reference = ModelReference.load(world.at.model_reference("challenger"))
     asked = ["river", "engine river"]
-    before = open_encoder(reference, world.at.encoders, 256).encode(asked)
-    shutil.rmtree(world.at.encoders / reference.hash)
+    before = open_model(reference, world.at.cache, 256).encode(asked)
+    shutil.rmtree(world.at.encoders)
     profiles.plan(world.settings, world.at, "challenger")
-    np.testing.assert_array_equal(open_encoder(reference, world.at.encoders, 256).encode(asked), before)
+    np.testing.assert_array_equal(open_model(reference, world.at.cache, 256).encode(asked), before)
 
 
 def test_with_no_layers_trained_the_model_is_left_as_it_came_and_gets_a_head(
@@ -95,8 +95,8 @@ def test_with_no_layers_trained_the_model_is_left_as_it_came_and_gets_a_head(
     summary = TrainingSummary.load(other.at.finetune / "summary.json")
     assert summary.n_trained_weights == summary.n_steps == 0 and summary.width > 16
     assert summary.validation["head/ndcg@5"] > 0.9 * summary.validation["without_head/ndcg@5"] > 0
-    reference = EncoderReference.load(other.at.encoder_reference("challenger"))
-    assert reference.has_head and (reference.item_weights is None) == (summary.ease_lambda is None)
+    reference = ModelReference.load(other.at.model_reference("challenger"))
+    assert reference.head is not None and (reference.ranker.name == "dot") == (summary.ease_lambda is None)
     assert {"head/warm/ndcg@5", "head/mixed by profiles alone/ndcg@5"} <= set(summary.validation)
 
 
@@ -112,18 +112,19 @@ def test_item_weights_that_validation_chose_are_packed_with_the_head(world, chos
 
     monkeypatch.setattr("recsys.training.challenger.choose_item_weights", recorded)
     finetune.run(chosen.model_copy(update=changed), other.at)
-    reference = EncoderReference.load(other.at.encoder_reference("challenger"))
+    reference = ModelReference.load(other.at.model_reference("challenger"))
     summary = TrainingSummary.load(other.at.finetune / "summary.json")
-    weights = ItemWeights.load(other.at.finetune / "packed" / reference.item_weights.name)
+    weights = ItemWeights.load(other.at.finetune / "packed/ranker" / reference.ranker.files[0].name)
     assert (summary.ease_lambda, summary.popularity_power, summary.lift) == (30.0, 0.2, 2.0)
     assert weights.factor_T.mean() == pytest.approx(1 / 2) and len(np.unique(weights.factor_T)) > 1
     items = Split.load(other.at.split).items.to_pylist()
     assert len(weights.digests_T) == sum(row["slice"] == "warm" for row in items)
 
 
-def test_vectors_of_a_trained_base_are_not_kept_once_the_challenger_is_there(world):
-    assert {one.name for one in world.at.training.iterdir() if one.name.endswith("-vectors")} == set()
-    assert not world.at.vectors.exists()
+def test_vectors_of_a_trained_encoder_are_cached_by_it_for_the_profiles_that_follow(world):
+    encoder = ModelReference.load(world.at.model_reference("challenger")).encoder
+    (folder,) = world.at.vectors.iterdir()
+    assert folder.name.startswith(encoder.hash)
 
 
 def test_killed_between_the_base_and_its_head_it_encodes_nothing_again(world, chosen, tmp_path, monkeypatch):
@@ -137,13 +138,11 @@ def test_killed_between_the_base_and_its_head_it_encodes_nothing_again(world, ch
     with pytest.raises(KeyboardInterrupt):
         finetune.run(chosen, other.at)
     monkeypatch.undo()
-    (left,) = other.at.training.glob("*-vectors/*")
-    monkeypatch.setattr("recsys.stages.encoding.open_encoder", killed)
+    monkeypatch.setattr("recsys.stages.encoding.open_vectors", killed)
     finetune.run(chosen, other.at)
     monkeypatch.undo()
-    assert not left.exists()
-    assert EncoderReference.load(other.at.encoder_reference("challenger")) == EncoderReference.load(
-        world.at.encoder_reference("challenger")
+    assert ModelReference.load(other.at.model_reference("challenger")) == ModelReference.load(
+        world.at.model_reference("challenger")
     )
 
 
@@ -155,7 +154,7 @@ def test_width_zero_leaves_the_encoder_without_a_head(world, chosen, tmp_path):
         "fusion": chosen.fusion.model_copy(update={"width": 0}),
     }
     finetune.run(chosen.model_copy(update=update), other.at)
-    reference = EncoderReference.load(other.at.encoder_reference("challenger"))
+    reference = ModelReference.load(other.at.model_reference("challenger"))
     assert not reference.has_head and reference.dim == 16
 
 
@@ -165,7 +164,7 @@ def test_the_summary_says_what_it_was_trained_on(world, chosen):
     assert summary.trained_on == hashlib.sha256((world.at.split / "train.parquet").read_bytes()).hexdigest()
     assert summary.cut == made.summary.cut and summary.params == chosen.finetune
     assert (summary.held_out_by is None) == (made.summary.by == "time")
-    assert summary.encoder_hash == EncoderReference.load(world.at.encoder_reference("challenger")).hash
+    assert summary.encoder_hash == ModelReference.load(world.at.model_reference("challenger")).hash
     warm = {row["item_id"] for row in made.items.to_pylist() if row["slice"] == "warm"}
     assert summary.n_items + summary.n_held_items == len(warm)
     assert summary.validation["ndcg@5"] >= summary.validation["pretrained/ndcg@5"]
@@ -184,7 +183,7 @@ def test_the_same_inputs_give_the_same_bytes_in_another_workspace(world, chosen,
     split.run(other.settings, other.at)
     finetune.run(chosen, other.at)
     files = sorted(path.relative_to(world.at.root) for path in world.at.finetune.rglob("*") if path.is_file())
-    for name in [*files, world.at.encoder_reference("challenger").relative_to(world.at.root)]:
+    for name in [*files, world.at.model_reference("challenger").relative_to(world.at.root)]:
         assert (world.at.root / name).read_bytes() == (other.at.root / name).read_bytes(), name
 
 
@@ -236,15 +235,14 @@ def test_no_interactions_and_one_user_are_refused_with_a_remedy(tmp_path, chosen
     Split(made.summary, train, made.test, made.items).save(world.at.split)
     with pytest.raises(ConfigError, match="nothing is warm" if kept == 0 else "of 1 users"):
         finetune.run(chosen, world.at)
-    assert not world.at.encoder_reference("challenger").exists()
+    assert not world.at.model_reference("challenger").exists()
 
 
 def test_nothing_of_the_workspaces_place_is_written(world):
-    packed = EncoderReference.load(world.at.encoder_reference("challenger")).hash
-    for path in [*world.at.finetune.rglob("*"), *(world.at.encoders / packed).iterdir()]:
+    for path in [*world.at.finetune.rglob("*"), *world.at.encoders.rglob("*")]:
         if path.is_file():
             assert str(world.at.root).encode() not in path.read_bytes()
-    assert json.loads(world.at.encoder_reference("challenger").read_text())["registry"] is None
+    assert json.loads(world.at.model_reference("challenger").read_text())["registry"] is None
 
 
 def test_two_seeds_give_two_encoders_and_the_first_is_the_one_of_a_single_training(world, twice):
@@ -259,11 +257,11 @@ def test_two_seeds_give_two_encoders_and_the_first_is_the_one_of_a_single_traini
         one[summary] = json.loads(one[summary]) | {"params": None}
     assert once[summary] == both[summary]
     added = {name.removeprefix("artifacts/finetune/seeds/2/") for name in both.keys() - once.keys()}
-    assert {"packed/encoder.json", "packed/model.bin", "summary.json", "history.csv"} <= added
+    assert {"packed/model.json", "packed/encoder/model.bin", "summary.json", "history.csv"} <= added
     assert not any(name.startswith(("model/", "artifacts")) for name in added)
     first, second = TrainedSeeds.load(twice.at.finetune).seeds
     assert (first.seed, second.seed) == (1, 2) and first.encoder_hash != second.encoder_hash
-    assert first.encoder_hash == EncoderReference.load(twice.at.encoder_reference("challenger")).hash
+    assert first.encoder_hash == ModelReference.load(twice.at.model_reference("challenger")).hash
     sibling = TrainingSummary.load(twice.at.finetune / "seeds/2/summary.json")
     assert sibling.encoder_hash == second.encoder_hash and sibling.params.seed == 2
     assert sibling.trained_on == TrainingSummary.load(world.at.finetune / "summary.json").trained_on
@@ -271,7 +269,7 @@ def test_two_seeds_give_two_encoders_and_the_first_is_the_one_of_a_single_traini
 
 def test_a_single_training_lists_itself_alone(world):
     (only,) = TrainedSeeds.load(world.at.finetune).seeds
-    assert only.encoder_hash == EncoderReference.load(world.at.encoder_reference("challenger")).hash
+    assert only.encoder_hash == ModelReference.load(world.at.model_reference("challenger")).hash
     assert [path.name for path in (world.at.finetune / "seeds").iterdir()] == ["seeds.json"]
 
 
@@ -318,7 +316,7 @@ def test_killed_in_its_second_seed_it_goes_on_there_and_leaves_the_same_bytes(
     killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], cwd=ROOT, env=os.environ, check=False)
     assert killed.returncode == -9
     world = World(tmp_path)
-    assert not world.at.encoder_reference("challenger").exists()  # not before every seed is there
+    assert not world.at.model_reference("challenger").exists()  # not before every seed is there
     starts = []
     monkeypatch.setattr(TrainingProgress, "on_start", lambda self, done, total: starts.append((done, total)))
     finetune.run(chosen_for(tiny_encoder, seeds=2), world.at)
@@ -335,8 +333,9 @@ def test_siblings_are_judged_on_a_machine_that_only_pulled(twice, tiny_encoder):
         Report.load(twice.at.report),
         sorted(path.name for path in (twice.at.var / "siblings").iterdir()),
     )
-    sibling = TrainedSeeds.load(twice.at.finetune).siblings[0].encoder_hash
-    assert report.seeds[1].encoder_hash == sibling and any(name.startswith(sibling) for name in cached)
+    sibling = ModelReference.load(twice.at.finetune / "seeds/2/packed/model.json")
+    assert report.seeds[1].encoder_hash == sibling.hash
+    assert any(name.startswith(sibling.encoder.hash) for name in cached)
     own, other = report.slice("cold").seeds
     assert own.metrics != other.metrics
     shutil.rmtree(twice.at.encoders)

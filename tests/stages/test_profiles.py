@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from recsys.cli import main
-from recsys.encoders.reference import EncoderReference
 from recsys.encoders.transformer import open_encoder
 from recsys.errors import ArtifactMissing
+from recsys.models.reference import ModelReference
 from recsys.profiles.items import list_segments, load_profiles
 from recsys.settings import Settings
 from recsys.stages import features, profiles
@@ -58,8 +58,8 @@ def test_every_live_item_gets_the_vector_of_its_newest_text(house):
     land(house, {"a": "aa ab", "b": "ba", "c": "ca"})
     land(house, {"a": "aa ac ad"}, deleted=["c"])
     walk(house)
-    reference = EncoderReference.load(house.encoder_reference(ROLE))
-    expected = open_encoder(reference, house.encoders, 64).encode(["aa ac ad. x", "ba. x"])
+    reference = ModelReference.load(house.model_reference(ROLE))
+    expected = open_encoder(reference.encoder, house.encoders, 64).encode(["aa ac ad. x", "ba. x"])
     found = loaded(house)
     assert set(found) == {"a", "b"}
     np.testing.assert_array_equal([found["a"], found["b"]], expected)

@@ -6,8 +6,8 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from recsys.encoders.reference import EncoderReference
 from recsys.errors import ArtifactMissing
+from recsys.models.reference import ModelReference
 from recsys.profiles.items import list_segments, load_profiles
 from recsys.profiles.users import UsersSummary, gram_of, history_files, load_histories
 from recsys.stages.users import run
@@ -49,13 +49,14 @@ def test_gram_is_that_of_the_live_profiles_that_somebody_met(world):
     np.testing.assert_array_equal(np.load(world.at.users / "gram.npy"), gram_of(profiles.vectors[rows]))
     summary = UsersSummary.load(world.at.users / "users.json")
     assert (summary.n_users, summary.n_items, summary.n_pairs) == (60, len(rows), 720)
-    assert summary.encoder_hash == "a" * 64 and summary.ridge_lambda == world.settings.users.ridge_lambda
+    assert summary.profiles_hash == "a" * 64 and summary.ridge_lambda == world.settings.users.ridge_lambda
 
 
 def test_an_encoder_that_brought_its_own_lambda_is_served_with_it(world):
-    path = world.at.encoder_reference("champion")
+    path = world.at.model_reference("champion")
     assert UsersSummary.load(world.at.users / "users.json").ridge_lambda == world.settings.users.ridge_lambda
-    EncoderReference.load(path).model_copy(update={"ridge_lambda": 77.0}).save(path)
+    model = ModelReference.load(path)
+    ModelReference.of(model.encoder, None, 77.0).save(path)
     run(world.settings, world.at)
     assert UsersSummary.load(world.at.users / "users.json").ridge_lambda == 77.0
 

@@ -1,13 +1,14 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
 
-from recsys.encoders.first_light import FirstLight, choose_landmarks, learn_from_texts, pack_first_light
 from recsys.encoders.params import FirstLightParams
-from recsys.encoders.reference import verify_packed
 from recsys.encoders.tfidf import fit_tfidf
-from recsys.encoders.transformer import open_encoder
+from recsys.heads.first_light import FirstLight, choose_landmarks, learn_from_texts, pack_first_light
+from recsys.heads.headed import load_head
+from recsys.storage.packed import verify_files
 
 COLOURS = ("red", "blue", "green", "black", "white")
 THINGS = ("chair", "table", "lamp", "carpet", "curtain", "shelf")
@@ -27,13 +28,21 @@ def changed(**values):
     return PARAMS.model_copy(update=values)
 
 
-def pack(base, encoders, texts=TEXTS, params=PARAMS):
-    return pack_first_light(base, texts, encoders, params, 256)
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory, encoders, tiny_reference):
+    """Folder of packed parts with the tiny encoder."""
+    made = tmp_path_factory.mktemp("cache")
+    shutil.copytree(encoders / tiny_reference.hash, made / "encoders" / tiny_reference.hash)
+    return made
+
+
+def pack(base, cache, texts=TEXTS, params=PARAMS):
+    return pack_first_light(base, texts, cache, params, 256)
 
 
 @pytest.fixture(scope="module")
-def joined(tiny_reference, encoders):
-    return pack(tiny_reference, encoders)
+def joined(tiny_reference, cache):
+    return pack(tiny_reference, cache)
 
 
 def kernel(texts, vectors, params=PARAMS):
@@ -75,69 +84,67 @@ def test_fewer_directions_keep_the_largest_part_of_the_kernel(tiny_encoder):
     np.testing.assert_allclose((raw**2).sum(axis=0), values, rtol=1e-3)
 
 
-def test_a_shared_word_brings_texts_together_that_the_encoder_keeps_apart(
-    tiny_reference, tiny_encoder, encoders, joined
-):
+def test_a_shared_word_brings_texts_together_that_the_encoder_keeps_apart(tiny_encoder, cache, joined):
     asked = ["red chair by maker1", "green chair by maker3", "white lamp by maker5"]
     alone = tiny_encoder.encode(asked)
-    found = open_encoder(joined, encoders, 256).encode(asked)
+    found = load_head(cache / "heads" / joined.hash, joined.dim).profiles(asked, alone)
     gain = (found @ found.T) - (alone @ alone.T)
     assert gain[0, 1] > gain[0, 2]
 
 
-def test_neither_order_nor_repeats_nor_a_second_run_change_the_encoder(tiny_reference, encoders, joined):
-    before = {path.name: path.stat().st_mtime_ns for path in (encoders / joined.hash).iterdir()}
-    again = pack(tiny_reference, encoders, [*reversed(TEXTS), TEXTS[3], "  "])
-    assert again == joined and joined.has_head and joined.ridge_lambda is None
-    assert {path.name: path.stat().st_mtime_ns for path in (encoders / joined.hash).iterdir()} == before
+def test_neither_order_nor_repeats_nor_a_second_run_change_the_encoder(tiny_reference, cache, joined):
+    before = {path.name: path.stat().st_mtime_ns for path in (cache / "heads" / joined.hash).iterdir()}
+    again = pack(tiny_reference, cache, [*reversed(TEXTS), TEXTS[3], "  "])
+    assert again == joined
+    assert {
+        path.name: path.stat().st_mtime_ns for path in (cache / "heads" / joined.hash).iterdir()
+    } == before
 
 
-def test_a_damaged_one_is_made_again(tiny_reference, encoders):
+def test_a_damaged_one_is_made_again(tiny_reference, cache):
     params = changed(lexical_shares=(0.3, 0.6))
-    reference = pack(tiny_reference, encoders, params=params)
-    head = encoders / reference.hash / "head.npz"
+    reference = pack(tiny_reference, cache, params=params)
+    head = cache / "heads" / reference.hash / "head.npz"
     whole = head.read_bytes()
     head.write_bytes(whole[:-1])
-    assert pack(tiny_reference, encoders, params=params).hash == reference.hash
-    verify_packed(reference, encoders)
+    assert pack(tiny_reference, cache, params=params).hash == reference.hash
+    verify_files(cache / "heads" / reference.hash, reference.files)
     assert head.read_bytes() == whole
 
 
-def test_the_record_says_what_it_was_made_from(tiny_reference, encoders, joined):
-    record = FirstLight.load(encoders / joined.hash)
+def test_the_record_says_what_it_was_made_from(tiny_reference, cache, joined):
+    record = FirstLight.load(cache / "heads" / joined.hash)
     assert (record.base, record.params, record.n_landmarks) == (tiny_reference.hash, PARAMS, len(TEXTS))
     assert "first_light.json" in {file.name for file in joined.files}
-    assert FirstLight.load(encoders / tiny_reference.hash) is None
-    assert json.loads((encoders / joined.hash / "first_light.json").read_text())["version"] == 1
+    assert FirstLight.load(cache / "encoders" / tiny_reference.hash) is None
+    assert json.loads((cache / "heads" / joined.hash / "first_light.json").read_text())["version"] == 1
 
 
 @pytest.mark.parametrize(
     "change",
     [{"lexical_shares": (0.5, 0.6)}, {"gamma": 1.0}, {"constant": 0.5}, {"width": 8}, {"max_landmarks": 25}],
 )
-def test_other_settings_give_another_encoder(tiny_reference, encoders, joined, change):
-    assert pack(tiny_reference, encoders, params=changed(**change)).hash != joined.hash
+def test_other_settings_give_another_encoder(tiny_reference, cache, joined, change):
+    assert pack(tiny_reference, cache, params=changed(**change)).hash != joined.hash
 
 
 @pytest.mark.parametrize(
     "texts", [TEXTS[:19], TEXTS[:19] * 3, (), [f"{n} of the and" for n in range(10)] * 9, ["1", "2"] * 40]
 )
-def test_too_few_texts_leave_the_encoder_as_it_comes(tiny_reference, encoders, texts):
-    assert pack(tiny_reference, encoders, texts) == tiny_reference
+def test_too_few_texts_leave_the_encoder_as_it_comes(tiny_reference, cache, texts):
+    assert pack(tiny_reference, cache, texts) is None
 
 
-def test_texts_without_words_leave_the_encoder_as_it_comes(tiny_reference, encoders):
-    assert (
-        pack(tiny_reference, encoders, [chr(33 + n) for n in range(15)] * 2, changed(min_items=2))
-        == tiny_reference
-    )
+def test_texts_without_words_leave_the_encoder_as_it_comes(tiny_reference, cache):
+    assert pack(tiny_reference, cache, [chr(33 + n) for n in range(15)] * 2, changed(min_items=2)) is None
 
 
-def test_texts_in_scripts_without_blanks_are_joined_too(tiny_reference, encoders):
+def test_texts_in_scripts_without_blanks_are_joined_too(tiny_reference, tiny_encoder, cache):
     texts = [f"紅色{a}椅子{b}" for a in "大小新舊高" for b in "木鐵石竹紙"]
-    reference = pack(tiny_reference, encoders, texts)
-    found = open_encoder(reference, encoders, 256).encode(texts[:2])
-    assert reference.has_head and np.isfinite(found).all()
+    reference = pack(tiny_reference, cache, texts)
+    head = load_head(cache / "heads" / reference.hash, reference.dim)
+    found = head.profiles(texts[:2], tiny_encoder.encode(texts[:2]))
+    assert np.isfinite(found).all()
 
 
 def test_of_a_larger_catalogue_the_same_sample_is_taken_in_any_order():

@@ -1,16 +1,15 @@
 import json
-import shutil
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recsys.encoders.fused import pack_fused
-from recsys.encoders.head import Kernel, KernelHead, Words
-from recsys.encoders.reference import EncoderReference, adopt_packed, verify_packed
 from recsys.encoders.tfidf import fit_tfidf
-from recsys.encoders.transformer import open_encoder
 from recsys.errors import EncoderError
+from recsys.heads.headed import HeadedEncoder, load_head
+from recsys.heads.kernel_head import Kernel, KernelHead, Words
+from recsys.heads.reference import HeadReference, pack_head
+from recsys.storage.packed import verify_files
 
 TEXTS = ["red chair", "red table", "blue chair", "blue lamp", "green lamp", "old green chair"]
 
@@ -138,66 +137,38 @@ def test_a_head_without_words_asks_the_encoder_alone(vectors):
     )
 
 
-def test_a_packed_head_opens_as_an_encoder_of_its_own_width_and_hash(tiny_reference, encoders, tiny_encoder):
-    reference = pack_fused(tiny_reference, make_head(tiny_reference.dim), encoders)
-    assert reference.dim == 5 and reference.hash != tiny_reference.hash and reference.has_head
-    verify_packed(reference, encoders)
-    assert EncoderReference.load(encoders / reference.hash / "encoder.json") == reference
-    encoder = open_encoder(reference, encoders, 256)
+def test_a_packed_head_is_named_by_the_encoder_and_its_own_files(tiny_reference, tmp_path):
+    head = make_head(tiny_reference.dim, words_share=0.3)
+    reference = pack_head(tiny_reference, head, tmp_path)
+    assert (reference.dim, reference.lexical_width) == (10, 5)
+    verify_files(tmp_path / reference.hash, reference.files)
+    assert HeadReference.load(tmp_path / reference.hash / "reference.json") == reference
+    assert pack_head(tiny_reference, head, tmp_path) == reference
+    elsewhere = tiny_reference.model_copy(update={"hash": "f" * 64})
+    others = [pack_head(elsewhere, head, tmp_path), pack_head(tiny_reference, make_head(32), tmp_path)]
+    assert len({reference.hash, *(one.hash for one in others)}) == 3
+    assert {path.name for path in tmp_path.iterdir()} == {reference.hash, *(one.hash for one in others)}
+
+
+def test_an_encoder_and_its_head_encode_as_one(tiny_reference, encoders, tiny_encoder, tmp_path):
+    packed = pack_head(tiny_reference, make_head(tiny_reference.dim), tmp_path)
+    head = load_head(tmp_path / packed.hash, packed.dim)
+    encoder = HeadedEncoder(tiny_encoder, head, packed.hash)
     asked = ["red chair", "blue lamp", "red chair"]
     found = encoder.encode(asked)
-    assert found.shape == (3, 5) and encoder.dim == 5 and encoder.hash == reference.hash
+    assert found.shape == (3, 5) and encoder.dim == 5 and encoder.hash == packed.hash
     np.testing.assert_array_equal(found[0], found[2])
-    head = KernelHead.load(encoders / reference.hash)
     np.testing.assert_array_equal(found, head.profiles(asked, tiny_encoder.encode(asked)))
     assert encoder.count_tokens(asked).tolist() == tiny_encoder.count_tokens(asked).tolist()
     assert encoder.encode([]).shape == (0, 5)
-    assert pack_fused(tiny_reference, make_head(tiny_reference.dim), encoders) == reference
 
 
-def test_a_head_for_vectors_of_another_width_is_refused(tiny_reference, encoders):
+def test_a_head_for_vectors_of_another_width_is_refused(tiny_reference, tmp_path):
     with pytest.raises(EncoderError, match="width 3"):
-        pack_fused(tiny_reference, make_head(3), encoders)
-
-
-def test_only_the_whole_encoder_that_was_meant_is_adopted(tiny_reference, encoders, tmp_path):
-    other = pack_fused(tiny_reference, make_head(tiny_reference.dim, width=7), encoders)
-    folder, empty = tmp_path / "packed", tmp_path / "encoders"
-    empty.mkdir()
-    shutil.copytree(encoders / other.hash, folder)
-    adopt_packed(tiny_reference, folder, empty)
-    assert not any(empty.iterdir())  # another encoder
-    whole = (folder / "head.npz").read_bytes()
-    (folder / "head.npz").write_bytes(whole[:-1] + b"?")
-    adopt_packed(other, folder, empty)
-    assert not any(empty.iterdir())  # damaged
-    (folder / "head.npz").write_bytes(whole)
-    adopt_packed(other, folder, empty)
-    verify_packed(other, empty)
-
-
-class Beside:
-    """Something learned with a head: one file."""
-
-    def __init__(self, content):
-        self.content = content
-
-    def save(self, folder):
-        (folder / "beside.bin").write_bytes(self.content)
-        return (folder / "beside.bin",)
-
-
-def test_the_hash_of_an_encoder_covers_lambda_and_what_is_beside(tiny_reference, encoders):
-    head = make_head(tiny_reference.dim)
-    asked = (None, ()), (3.0, ()), (3.0, (Beside(b"one"),)), (3.0, (Beside(b"two"),))
-    packed = [pack_fused(tiny_reference, head, encoders, chosen, beside) for chosen, beside in asked]
-    assert len({one.hash for one in packed}) == 4
-    assert [one.ridge_lambda for one in packed] == [None, 3.0, 3.0, 3.0]
-    assert (encoders / packed[3].hash / "beside.bin").read_bytes() == b"two"
-    verify_packed(packed[3], encoders)
-    assert EncoderReference.load(encoders / packed[3].hash / "encoder.json") == packed[3]
-    vectors = [open_encoder(one, encoders, 256).encode(["blue chair"]) for one in packed]
-    assert all(np.array_equal(one, vectors[0]) for one in vectors)
+        pack_head(tiny_reference, make_head(3), tmp_path)
+    packed = pack_head(tiny_reference, make_head(tiny_reference.dim), tmp_path)
+    with pytest.raises(EncoderError, match="profiles of width 5, not 6"):
+        load_head(tmp_path / packed.hash, 6)
 
 
 def test_a_head_that_remembers_texts_is_refused(tmp_path):

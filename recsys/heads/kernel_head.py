@@ -213,7 +213,7 @@ class KernelHead:
         """Read what `save` wrote.
 
         Args:
-            folder: a packed encoder's.
+            folder: a packed head's.
 
         Returns:
             The head.

@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from scipy.sparse import csr_array
 
-from recsys.encoders.fused import pack_fused
-from recsys.encoders.head import Kernel, KernelHead
 from recsys.encoders.params import FirstLightParams
-from recsys.encoders.reference import FIRST_LIGHT, REFERENCE, EncoderReference, verify_packed
+from recsys.encoders.reference import FIRST_LIGHT, EncoderReference
 from recsys.encoders.tfidf import TfidfEncoder, fit_tfidf
 from recsys.encoders.transformer import open_encoder
 from recsys.errors import ArtifactMissing, EncoderError
+from recsys.heads.kernel_head import Kernel, KernelHead
+from recsys.heads.reference import REFERENCE, HeadReference, pack_head
 from recsys.storage.atomic import write_whole
+from recsys.storage.packed import verify_files
 
 # Shape suffixes: M landmarks, L width of the base encoder, V terms, D directions.
 FIRST_LIGHT_VERSION = 1
@@ -37,7 +38,7 @@ FORGOTTEN_AT = 4
 
 
 class FirstLight(BaseModel):
-    """What a head of first light was made from: first_light.json in a packed encoder."""
+    """What a head of first light was made from: first_light.json among its files."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,7 +57,7 @@ class FirstLight(BaseModel):
 
     @classmethod
     def load(cls, folder: Path) -> "FirstLight | None":
-        """The record of a packed encoder; None where it was not made at first light, or the record is damaged."""
+        """The record in a packed head; None where it was not made at first light, or the record is damaged."""
         try:
             return cls.model_validate_json((folder / FIRST_LIGHT).read_bytes())
         except (OSError, ValidationError):
@@ -102,22 +103,21 @@ def choose_landmarks(texts: Iterable[str], most: int) -> Landmarks:
 def pack_first_light(
     base: EncoderReference,
     texts: Iterable[str],
-    encoders: Path,
+    cache: Path,
     params: FirstLightParams,
     batch_tokens: int,
-) -> EncoderReference:
+) -> HeadReference | None:
     """Give the pretrained encoder a head that no interaction taught; one that is packed already is answered at once.
 
     Args:
-        base: packed in `encoders`, without a head.
+        base: packed in `<cache>/encoders`.
         texts: of the catalogue, read once.
-        encoders: folder of packed encoders.
+        cache: the head is packed in `<cache>/heads`.
         params: section `first_light`.
-        batch_tokens: padded tokens per batch of the base encoder.
+        batch_tokens: tokens per batch of the encoder.
 
     Returns:
-        The reference of both together, without a registry entry; the base itself where there are fewer than
-        `params.min_items` different texts, or no words in them.
+        The head; None where there are fewer than `params.min_items` different texts, or no words in them.
 
     Raises:
         ArtifactMissing: the base is not packed here.
@@ -125,19 +125,19 @@ def pack_first_light(
     """
     landmarks = choose_landmarks(texts, params.max_landmarks)
     if landmarks.n_texts < params.min_items:
-        return base
+        return None
     wanted = FirstLight(
         base=base.hash, params=params, n_landmarks=len(landmarks.texts), landmarks=landmarks.digest
     )
-    if found := _find(wanted, encoders):
-        return found.model_copy(update={"source": base.source})
+    if found := _find(wanted, cache / "heads"):
+        return found
     try:
         lexical = fit_tfidf(landmarks.texts)
     except EncoderError:
-        return base
-    vectors_ML = open_encoder(base, encoders, batch_tokens).encode(landmarks.texts)
+        return None
+    vectors_ML = open_encoder(base, cache / "encoders", batch_tokens).encode(landmarks.texts)
     head = learn_from_texts(landmarks.texts, vectors_ML, lexical, params)
-    return pack_fused(base, head, encoders, beside=(wanted,))
+    return pack_head(base, head, cache / "heads", beside=(wanted,))
 
 
 def learn_from_texts(
@@ -170,14 +170,14 @@ def learn_from_texts(
     return KernelHead(kernel, words_MV, vectors_ML, projection_MD, constant=params.constant)
 
 
-def _find(wanted: FirstLight, encoders: Path) -> EncoderReference | None:
-    """A whole packed encoder with this very record."""
-    for path in sorted(encoders.glob(f"*/{FIRST_LIGHT}")):
+def _find(wanted: FirstLight, heads: Path) -> HeadReference | None:
+    """A whole packed head with this very record."""
+    for path in sorted(heads.glob(f"*/{FIRST_LIGHT}")):
         if FirstLight.load(path.parent) != wanted:
             continue
         try:
-            reference = EncoderReference.load(path.parent / REFERENCE)
-            verify_packed(reference, encoders)
+            reference = HeadReference.load(path.parent / REFERENCE)
+            verify_files(path.parent, reference.files)
         except (ArtifactMissing, EncoderError):
             continue
         return reference
