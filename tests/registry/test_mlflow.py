@@ -91,7 +91,7 @@ def test_the_run_holds_params_metrics_texts_files_and_commit(mlflow_server, mode
     assert run.data.metrics == {"cold/recall_at_20": 0.4}
     assert run.data.tags["code_commit"] == "c0ffee"
     artifacts = {found.path for found in client_of(mlflow_server).list_artifacts(made.run_id)}
-    assert artifacts == {"data.dvc", "dvc.lock", "plots", "encoder"}
+    assert artifacts == {"data.dvc", "dvc.lock", "plots", "model"}
     (plotted,) = client_of(mlflow_server).list_artifacts(made.run_id, "plots")
     assert plotted.path == "plots/recall@20.csv"
 
