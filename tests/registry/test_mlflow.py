@@ -51,7 +51,7 @@ def test_a_registered_encoder_is_not_champion_until_it_has_the_alias(mlflow_serv
 
 def test_the_files_come_back_as_they_went(mlflow_server, model, packed, tmp_path):
     made = register_folder(mlflow_server, uuid4().hex * 2, packed, record(), model)
-    there = mlflow.download(mlflow_server, made, tmp_path / "cache") / made.hash
+    there = mlflow.download(mlflow_server, made, tmp_path / "cache") / made.folder
     assert sorted(path.name for path in there.iterdir()) == ["model.bin", "model.xml"]
     assert (there / "model.bin").read_bytes() == (packed / "model.bin").read_bytes()
 
