@@ -16,11 +16,11 @@ from pathlib import Path
 import psutil
 
 from demo import landing
-from demo.airflow_client import FINISHED, Airflow
 from demo.data import DemoData, load_demo_data
-from demo.patience import Patience, seconds_of_commands
-from demo.platform import Platform, start_platform
-from demo.workspace import make_workspace
+from localplatform.airflow_client import FINISHED, Airflow
+from localplatform.patience import Patience, seconds_of_commands
+from localplatform.platform import Platform, start_platform
+from localplatform.workspace import make_workspace
 from recsys.storage.s3 import S3Storage
 
 FILMS = 280
