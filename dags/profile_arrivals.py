@@ -8,7 +8,8 @@ run at a time. Every run takes in all that is pending, so events may come twice,
 
 1. `ingest` accepts what has landed.
 2. `fetch-champion` brings the encoder of the newest release; before the first release, the champion.
-3. The stages up to the index run by `dvc repro --single-item`, which skips what has not changed.
+3. `build` runs the stages `validate`, `features`, `profiles@champion`, `users` and `index` in one
+   `dvc repro --single-item`. DVC skips a stage if nothing it reads has changed; the log names the others.
 4. `publish` makes the result one release.
 
 **Skipped** tasks are normal. If nothing landed and nothing is left to publish, `ingest` and everything after it is
@@ -24,7 +25,7 @@ from datetime import timedelta
 from airflow.sdk import Asset, AssetOrTimeSchedule, AssetWatcher, DeltaTriggerTimetable, chain, dag
 from landing_trigger import LandingTrigger
 from pendulum import datetime
-from recsys_tasks import DEFAULTS, effect, section, stage
+from recsys_tasks import DEFAULTS, effect, section, stages
 from slow_loop import ENCODER
 
 ARRIVALS = section("arrivals")
@@ -46,10 +47,13 @@ LANDING = Asset(
 )
 def profile_arrivals() -> None:
     """Landing zone to published release."""
-    ingest, profiles = effect("ingest --skip-code"), stage("profiles@champion")
-    chain(ingest, stage("validate"), stage("features"), profiles)
-    chain(ingest, effect("fetch-champion --published"), profiles)
-    chain(profiles, [stage("users"), stage("index")], effect("publish --skip-code"))
+    build = stages("build", "validate", "features", "profiles@champion", "users", "index")
+    chain(
+        effect("ingest --skip-code"),
+        effect("fetch-champion --published"),
+        build,
+        effect("publish --skip-code"),
+    )
 
 
 profile_arrivals()

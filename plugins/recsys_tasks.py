@@ -1,4 +1,4 @@
-"""The two kinds of task: `stage` makes files from files, `effect` changes the world. Both only call a command."""
+"""The two kinds of task: `stage`, or several `stages`, make files from files; `effect` changes the world."""
 
 import os
 import sys
@@ -43,11 +43,26 @@ def stage(name: str, *, workspace: str | None = None, **kwargs: Any) -> BashOper
     Returns:
         The task.
     """
-    command = (
-        f"exec dvc --wait-for-lock repro --single-item {name}"  # a neighbour holds DVC's lock for a second
-    )
-    kwargs.setdefault("execution_timeout", limit(name.partition("@")[0]))
-    return _command(name.replace("@", "-"), command, workspace=workspace, pre_execute=_mend, **kwargs)
+    return stages(name.replace("@", "-"), name, workspace=workspace, **kwargs)
+
+
+def stages(task_id: str, *names: str, workspace: str | None = None, **kwargs: Any) -> BashOperator:  # noqa: ANN401
+    """DVC stages as one task: DVC starts once, and writes down each stage that has ended before it begins the next.
+
+    Args:
+        task_id: what Airflow's page shows.
+        *names: in the order in which they run, such as `features`, `profiles@champion`.
+        workspace: where they run, such as OWN; None: in WORKSPACE.
+        **kwargs: passed on to BashOperator.
+
+    Returns:
+        The task; tried again after a kill, it goes on with the stage that had not ended.
+    """
+    # --wait-for-lock: a neighbour holds DVC's lock for a second.
+    command = f"exec dvc --wait-for-lock repro --single-item {' '.join(names)}"
+    limits = [limit(name.partition("@")[0]) for name in names]
+    kwargs.setdefault("execution_timeout", sum(limits, timedelta()))
+    return _command(task_id, command, workspace=workspace, pre_execute=_mend, **kwargs)
 
 
 def effect(

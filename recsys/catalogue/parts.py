@@ -275,9 +275,12 @@ def _read(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -
     if columns is not None:
         schema = pa.schema([schema.field(name) for name in columns])
     try:
-        table = pq.read_table(path, columns=columns, memory_map=True)
+        with pq.ParquetFile(path, memory_map=True) as file:  # pq.read_table imports pandas
+            table = file.read(columns)
     except (OSError, pa.ArrowException) as error:
         raise DataDamaged(f"{path} cannot be read: {error}", remedy=remedy) from error
+    if set(table.column_names) == set(schema.names):
+        table = table.select(schema.names)  # ParquetFile.read keeps the file's order
     if not table.schema.equals(schema):
         raise DataDamaged(f"{path} has the columns {table.schema.names}, not {schema.names}", remedy=remedy)
     return table

@@ -140,19 +140,16 @@ def test_every_task_works_in_the_fast_loops_workspace_or_in_that_of_its_run(dags
             assert task["cwd"] == task["env"]["RECSYS_WORKSPACE"] == str(ROOT)
 
 
-def test_the_fast_loop_walks_the_stages_of_dvc_yaml_in_their_order(dags):
+def test_the_fast_loop_builds_all_stages_of_a_release_in_one_dvc_and_in_their_order(dags):
     tasks = dags["profile_arrivals"]["tasks"]
-    after = {name: task["after"] for name, task in tasks.items()}
-    assert after == {
+    assert {name: task["after"] for name, task in tasks.items()} == {
         "ingest": [],
         "fetch-champion": ["ingest"],
-        "validate": ["ingest"],
-        "features": ["validate"],
-        "profiles-champion": ["features", "fetch-champion"],
-        "users": ["profiles-champion"],
-        "index": ["profiles-champion"],
-        "publish": ["index", "users"],
+        "build": ["fetch-champion"],
+        "publish": ["build"],
     }
+    built = tasks["build"]["command"].rpartition("--single-item ")[2].split()
+    assert built == ["validate", "features", "profiles@champion", "users", "index"]
 
 
 def test_the_slow_loop_walks_from_data_of_now_to_a_champion_or_to_the_reasons_why_not(dags):
@@ -219,18 +216,19 @@ def test_only_publish_champion_may_publish_another_encoder(dags):
     }
 
 
-def test_every_task_is_one_stage_by_dvc_repro_single_item_or_one_effect(dags):
+def test_every_task_is_stages_by_dvc_repro_single_item_or_one_effect(dags):
     in_dvc = set(yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"])
     tasks = [item for name in FILES - {"rollback_release"} for item in dags[name]["tasks"].items()]
     for name, task in tasks:
         if name in ("make-workspace", "finish"):
             assert task["command"].startswith("exec python -m recsys workspace ")
             continue
-        stage = re.fullmatch(r"exec dvc --wait-for-lock repro --single-item (\S+)", task["command"])
+        stages = re.fullmatch(r"exec dvc --wait-for-lock repro --single-item (.+)", task["command"])
         effect = re.fullmatch(r"exec python -m recsys (\S+)( --\S+)*", task["command"])
-        if stage:
-            assert stage[1] in STAGES and stage[1].partition("@")[0] in in_dvc
-            assert name == stage[1].replace("@", "-")
+        if stages:
+            names = stages[1].split()
+            assert set(names) <= set(STAGES) and {one.partition("@")[0] for one in names} <= in_dvc
+            assert name == ("build" if len(names) > 1 else names[0].replace("@", "-"))
         else:
             assert effect and effect[1] == name and name in COMMANDS and name not in STAGES
 

@@ -47,6 +47,14 @@ def test_a_stage_becomes_one_dvc_command_and_a_task_id_without_an_at(tasks):
     assert task.bash_command == "exec dvc --wait-for-lock repro --single-item profiles@champion"
 
 
+def test_several_stages_become_one_dvc_command_with_the_sum_of_their_limits(tasks, tmp_path, monkeypatch):
+    monkeypatch.setattr(tasks, "WORKSPACE", tmp_path)
+    (tmp_path / "params.yaml").write_text("tasks: {limit_min: 7, limits_min: {profiles: 70}}\n")
+    task = tasks.stages("build", "features", "profiles@champion")
+    assert task.task_id == "build" and task.execution_timeout.total_seconds() == 77 * 60
+    assert task.bash_command == "exec dvc --wait-for-lock repro --single-item features profiles@champion"
+
+
 def test_an_effect_is_named_by_its_command_and_may_bring_variables(tasks):
     task = tasks.effect("ingest --skip-code", env={"EXTRA": "1"})
     assert task.task_id == "ingest" and task.bash_command == "exec python -m recsys ingest --skip-code"
