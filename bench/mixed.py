@@ -10,6 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,19 @@ from bench.mixed_setup import HOME, NAMES, Setup, make_setup
 from bench.protocols import require_shared_data
 from bench.quality import commit
 from recsys.baselines.als_map import als_factors
+from recsys.baselines.baselines import BASELINES
 from recsys.baselines.ease_prior import LAMBDAS, LIFTS, MAX_ITEMS
-from recsys.baselines.learners import RECALLERS
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.histories import padded
+from recsys.ranking.dot import Dot
 from recsys.ranking.ease import ease_weights
-from recsys.ranking.learning import learn_item_weights
+from recsys.ranking.item_weights import ItemWeights
 from recsys.ranking.metrics import ndcg_at_k, recall_at_k
-from recsys.ranking.scorer import Recaller
-from recsys.ranking.served import learn_served
+from recsys.ranking.recommender import learn_recommender
+from recsys.ranking.tasks import Scorer
 from recsys.retrieval.exact import best_of
-from recsys.validation.practice import Practice, choose
+from recsys.validation.sets import ValidationSet
+from recsys.validation.tuning import choose, mixed_ndcg
 
 # Shape suffixes: U users who are asked, I items, C candidates, K list length, M metrics.
 METRICS = {"ndcg@20": (ndcg_at_k, 20), "recall@100": (recall_at_k, 100)}
@@ -46,39 +49,39 @@ Answer = tuple[NDArray[np.float32], dict[str, Any]]
 
 def plain(name: str) -> Callable[[Setup], Answer]:
     """A recaller that reads no vectors."""
-    return lambda setup: told(setup, RECALLERS[name](setup.bare))
+    return lambda setup: told(setup, BASELINES[name](setup.bare))
 
 
 def over_head(name: str) -> Callable[[Setup], Answer]:
-    """A rival over the head's profiles; it chooses on practices whose heads saw nothing of what is held out."""
-    return lambda setup: told(setup, RECALLERS[name](setup.head, setup.head_practices))  # type: ignore[call-arg]
+    """A rival over the head's profiles; it chooses on tuning_sets whose heads saw nothing of what is held out."""
+    return lambda setup: told(setup, BASELINES[name](setup.head, setup.head_tuning))  # type: ignore[call-arg]
 
 
 def over_bare(name: str) -> Callable[[Setup], Answer]:
     """A rival over the frozen encoder."""
-    return lambda setup: told(setup, RECALLERS[name](setup.bare, setup.bare_practices))  # type: ignore[call-arg]
+    return lambda setup: told(setup, BASELINES[name](setup.bare, setup.bare_tuning))  # type: ignore[call-arg]
 
 
 def ridge(setup: Setup) -> Answer:
     """Ridge users over the head, nothing corrected."""
     recipe = setup.recipe
-    return scores_of(setup, RECALLERS["ridge"](setup.head)), {
+    return scores_of(setup, BASELINES["ridge"](setup.head)), {
         "words": recipe.lexical_share, "power": recipe.metric_power, "words apart": recipe.words_weight,
         "λ": recipe.ridge_lambda,
     }  # fmt: skip
 
 
 def lifted_ridge(setup: Setup) -> Answer:
-    """The same, with the scores of cold items times one factor that practice chooses."""
+    """The same, with the scores of cold items times one factor that tuning sets choose."""
 
-    def tried(one: Practice) -> Iterator[tuple[float, float]]:
-        scores_UC = RECALLERS["ridge"](one.known).scores(one.users, one.candidates)
-        is_cold_C = one.known.interactions.n_users_I[one.candidates] == 0
+    def tried(one: ValidationSet) -> Iterator[tuple[float, float]]:
+        scores_UC = BASELINES["ridge"](one.dataset).scores(one.mixed.users, one.mixed.candidates)
+        is_cold_C = one.dataset.interactions.n_users_I[one.mixed.candidates] == 0
         for lift in LIFTS:
-            yield lift, one.ndcg(scores_UC * np.where(is_cold_C, lift, 1.0))
+            yield lift, mixed_ndcg(one, scores_UC * np.where(is_cold_C, lift, 1.0))
 
-    found = choose(setup.head_practices, tried)
-    scores_UI = scores_of(setup, RECALLERS["ridge"](setup.head))
+    found = choose(setup.head_tuning, tried)
+    scores_UI = scores_of(setup, BASELINES["ridge"](setup.head))
     scores_UI[:, setup.task.cold] *= found
     return scores_UI, {"lift": found}
 
@@ -86,19 +89,16 @@ def lifted_ridge(setup: Setup) -> Answer:
 def firstlight(setup: Setup) -> Answer:
     """What a release recommends, by the recipe that stage `finetune` chooses."""
     recipe = setup.recipe_with_weights
-    weights = None
-    settings = recipe.item_weights(setup.fusion)
-    if setup.learned is not None and settings is not None:
-        head = setup.learned
-        ridge_lambda, width = recipe.lambda_of(head), head.lexical_width
-        weights = learn_item_weights(setup.dataset, setup.head.vectors_ID, ridge_lambda, width, settings)
+    settings, ranker = recipe.item_weights(setup.fusion), None
+    if settings is not None:
+        ranker = ItemWeights.learn(replace(setup.head, interactions=setup.dataset.interactions), settings)
     chosen = {"λ of the weights": recipe.ease_lambda, "power": recipe.popularity_power, "lift": recipe.lift}
-    return scores_of(setup, learn_served(setup.head, setup.task.item_ids, weights)), chosen
+    return scores_of(setup, learn_recommender(setup.head, ranker or Dot())), chosen
 
 
 def bare_ridge(setup: Setup) -> Answer:
     """Ridge users over the frozen encoder, λ chosen as for the head."""
-    return scores_of(setup, RECALLERS["ridge"](setup.bare)), {"λ": setup.bare.ridge_lambda}
+    return scores_of(setup, BASELINES["ridge"](setup.bare)), {"λ": setup.bare.ridge_lambda}
 
 
 def als(setup: Setup) -> Answer:
@@ -109,11 +109,12 @@ def als(setup: Setup) -> Answer:
 
 
 def ease(setup: Setup) -> Answer:
-    """EASE alone, λ chosen on practice."""
+    """EASE alone, λ chosen on tuning."""
     found = choose(
-        setup.bare_practices,
+        setup.bare_tuning,
         lambda one: (
-            (by, one.ndcg(ease_scores(one.known, one.users, by)[:, one.candidates])) for by in LAMBDAS
+            (by, mixed_ndcg(one, ease_scores(one.dataset, one.mixed.users, by)[:, one.mixed.candidates]))
+            for by in LAMBDAS
         ),
     )
     return ease_scores(setup.bare, setup.users, found), {"λ": found}
@@ -195,20 +196,20 @@ def run_rows(setup: Setup, models: list[str]) -> None:
 
 
 def prepare(setup: Setup, model: str) -> None:
-    """Make heads and practices that rows share, so that they count as nobody's seconds."""
-    _ = setup.bare, setup.bare_practices
+    """Make heads and tuning_sets that rows share, so that they count as nobody's seconds."""
+    _ = setup.bare, setup.bare_tuning
     if model.endswith("head"):
-        _ = setup.head, setup.head_practices
+        _ = setup.head, setup.head_tuning
     if model == "firstlight":
         _ = setup.head
 
 
-def told(setup: Setup, model: Recaller) -> Answer:
+def told(setup: Setup, model: Scorer) -> Answer:
     """Scores, and what the recaller chose where it says so."""
     return scores_of(setup, model), dict(getattr(model, "chosen", {}))
 
 
-def scores_of(setup: Setup, model: Recaller) -> NDArray[np.float32]:
+def scores_of(setup: Setup, model: Scorer) -> NDArray[np.float32]:
     """scores_UI of all items."""
     return np.asarray(model.scores(setup.users, np.arange(len(setup.task.texts))), np.float32)
 

@@ -1,4 +1,4 @@
-"""What the mixed benchmark asks: warm pairs held out beside the cold items, heads, and practices that saw neither."""
+"""What the mixed benchmark asks: warm pairs held out beside the cold items, heads, and tuning_sets that saw neither."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,8 @@ from recsys.heads.params import FusionParams
 from recsys.settings import Settings
 from recsys.storage.atomic import write_whole
 from recsys.validation.choosing import choose_recipe
-from recsys.validation.practice import Practice, practices
+from recsys.validation.sets import ValidationSet
+from recsys.validation.tuning import tuning_sets
 from recsys.validation.weighing import choose_item_weights
 
 # Shape suffixes: U all users, I items, D width of a profile.
@@ -82,16 +83,16 @@ class Setup:
         )
 
     @cached_property
-    def bare_practices(self) -> tuple[Practice, ...]:
+    def bare_tuning(self) -> tuple[ValidationSet, ...]:
         """Of the pairs to learn from."""
-        return practices(self.bare)
+        return tuning_sets(self.bare)
 
     @cached_property
-    def head_practices(self) -> tuple[Practice, ...]:
+    def head_tuning(self) -> tuple[ValidationSet, ...]:
         """The same, each over a head that was learned without what it holds out."""
         return tuple(
-            replace(one, known=self._over_head(f"practice{number}", one.known))
-            for number, one in enumerate(self.bare_practices)
+            replace(one, dataset=self._over_head(f"tuning{number}", one.dataset))
+            for number, one in enumerate(self.bare_tuning)
         )
 
     @cached_property
@@ -112,6 +113,7 @@ class Setup:
                 self.settings.users.ridge_lambda,
                 K,
                 MAX_USERS,
+                self.settings.evaluate.head_share,
             ),
         )
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from demo.data import Film, Rating
 from recsys import Release
 from recsys.artifacts import Artifacts
-from recsys.baselines.learners import RECALLERS
+from recsys.baselines.baselines import BASELINES
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.histories import PAD
@@ -17,7 +17,7 @@ from recsys.dataset.interactions import make_interactions
 from recsys.features.text import feature_files
 from recsys.profiles.users import history_files, load_histories
 from recsys.ranking.metrics import recall_at_k
-from recsys.ranking.scorer import recall
+from recsys.ranking.tasks import rank
 from recsys.settings import Settings
 
 # Shape suffixes: U users, I items, R padded relevant items.
@@ -29,7 +29,7 @@ MODELS = {
     "encoder_centroid": "encoder centroid",
     CHAMPION: "published profiles (ridge)",
 }
-"""Recaller -> what the demo calls it; the published one last."""
+"""Scorer -> what the demo calls it; the published one last."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def judge_cold(
     k = settings.evaluate.k
     found = {}
     for name in models:
-        ranked = recall(RECALLERS[name](known), asked, candidates, k)
+        ranked = rank(BASELINES[name](known), asked, candidates, k)
         found[name] = float(np.mean(recall_at_k(ranked.rows_UK, relevant_UR, k)))
     return Judged(k, len(asked), len(candidates), found)
 

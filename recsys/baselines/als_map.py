@@ -1,4 +1,4 @@
-"""Recaller `als_map`: collaborative factors of warm items, and a map from text to factors for those without.
+"""Scorer `als_map`: collaborative factors of warm items, and a map from text to factors for those without.
 
 ALS gives users p [F] and warm items q [F]. Ridge regression from the encoder's vectors, with an intercept, to the warm
 items' factors gives every item m(x) [F]. An item met n times stands at (n q + κ m(x)) / (n + κ): its own factors where
@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recsys.baselines.popular import ByItem
+from recsys.baselines.floors import ByItem
 from recsys.dataset.dataset import Dataset
-from recsys.validation.practice import Practice, choose, practices
+from recsys.validation.sets import ValidationSet
+from recsys.validation.tuning import choose, mixed_ndcg, tuning_sets
 
 # Shape suffixes: U users, I items, W warm items, C candidates, D width of the encoder, F factors.
 MAX_FACTORS = 128
@@ -29,11 +30,11 @@ ALPHA = 10.0
 REGULARIZATION = 0.1
 ITERATIONS = 15
 MAP_LAMBDAS = (10.0, 1.0, 100.0)
-"""Of the map, in squared profile lengths; chosen on practice, the first is the default."""
+"""Of the map, in squared profile lengths; chosen on tuning, the first is the default."""
 KAPPAS = (20.0, 0.0, 5.0, 100.0)
-"""Interactions that the mapped factors count for; chosen on practice, the first is the default."""
+"""Interactions that the mapped factors count for; chosen on tuning, the first is the default."""
 LIFTS = (1.0, 1.5, 2.0, 3.0, 5.0)
-"""Chosen on practice, the first is the default."""
+"""Chosen on tuning, the first is the default."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class AlsMap:
     items_IF: NDArray[np.float32]
     learned_from: NDArray[np.int64]
     chosen: Mapping[str, float]
-    """What practice chose, for reports."""
+    """What the tuning sets chose, for reports."""
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
         """scores_UC = p · q."""
@@ -61,12 +62,12 @@ class Factors:
     """Zeros for items that nobody met."""
 
 
-def als_map(known: Dataset, asked: Sequence[Practice] | None = None) -> AlsMap | ByItem:
-    """Learned from warm items; ridge of the map, κ and lift are chosen on practice, where there is one."""
+def als_map(known: Dataset, sets: Sequence[ValidationSet] | None = None) -> AlsMap | ByItem:
+    """Learned from warm items; ridge of the map, κ and lift are chosen on tuning, where there are some."""
     if not len(known.warm):
         return ByItem(np.zeros(len(known.texts), np.float32), known.warm)
-    asked = practices(known) if asked is None else asked
-    chosen = choose(asked, _tried) if asked else (MAP_LAMBDAS[0], KAPPAS[0], LIFTS[0])
+    sets = tuning_sets(known) if sets is None else sets
+    chosen = choose(sets, _tried) if sets else (MAP_LAMBDAS[0], KAPPAS[0], LIFTS[0])
     map_lambda, kappa, lift = chosen
     factors = als_factors(known)
     model = _joined(known, factors, _mapped(known, factors, map_lambda), kappa, lift)
@@ -104,17 +105,20 @@ def als_factors(known: Dataset) -> Factors:
     return Factors(np.asarray(model.user_factors, np.float32), items_IF)
 
 
-def _tried(practice: Practice) -> Iterator[tuple[tuple[float, float, float], float]]:
-    """Ridge of the map, κ and lift, with their marks."""
-    factors = als_factors(practice.known)
-    is_cold_C = practice.known.interactions.n_users_I[practice.candidates] == 0
+def _tried(tuning: ValidationSet) -> Iterator[tuple[tuple[float, float, float], float]]:
+    """Ridge of the map, κ and lift, with their metrics."""
+    factors = als_factors(tuning.dataset)
+    is_cold_C = tuning.dataset.interactions.n_users_I[tuning.mixed.candidates] == 0
     for map_lambda in MAP_LAMBDAS:
-        mapped_IF = _mapped(practice.known, factors, map_lambda)
+        mapped_IF = _mapped(tuning.dataset, factors, map_lambda)
         for kappa in KAPPAS:
-            model = _joined(practice.known, factors, mapped_IF, kappa, 1.0)
-            scores_UC = model.scores(practice.users, practice.candidates)
+            model = _joined(tuning.dataset, factors, mapped_IF, kappa, 1.0)
+            scores_UC = model.scores(tuning.mixed.users, tuning.mixed.candidates)
             for lift in LIFTS:
-                yield (map_lambda, kappa, lift), practice.ndcg(scores_UC * np.where(is_cold_C, lift, 1.0))
+                yield (
+                    (map_lambda, kappa, lift),
+                    mixed_ndcg(tuning, scores_UC * np.where(is_cold_C, lift, 1.0)),
+                )
 
 
 def _mapped(known: Dataset, factors: Factors, map_lambda: float) -> NDArray[np.float32]:

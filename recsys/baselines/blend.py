@@ -1,8 +1,8 @@
-"""Recaller `blend`: `ridge` and `ease_prior` added up, by how much is known of the item.
+"""Scorer `blend`: `ridge` and `ease_prior` added up, by how much is known of the item.
 
 Each part's scores are brought to mean 0 and deviation 1 over a fixed sample of the warm items, for each user. An item's
 score is (1 - w) of the ridge's and w of EASE's, w being that of the item's bucket: never met, met 1 to 4, 5 to 19, 20
-times or more. The weights are chosen on practice, bucket by bucket, by ndcg@20 of mixed lists; then both parts are
+times or more. The weights are chosen on tuning, bucket by bucket, by ndcg@20 of mixed lists; then both parts are
 learned from everything.
 
 Paper: Töscher, Jahrer & Bell 2009, The BigChaos Solution to the Netflix Grand Prize (blending by support).
@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.baselines.ease_prior import MAX_PRACTICE_ITEMS, EaseSettings, choose_ease, learn_ease
-from recsys.baselines.popular import ByItem
+from recsys.baselines.ease_prior import MAX_TUNING_ITEMS, EaseSettings, choose_ease, learn_ease
+from recsys.baselines.floors import ByItem
 from recsys.dataset.dataset import Dataset
 from recsys.ranking.dot import ridge_users
 from recsys.ranking.plain_blend import measured, warm_sample
-from recsys.ranking.scorer import Recaller
-from recsys.validation.practice import Practice, practices
+from recsys.ranking.tasks import Scorer
+from recsys.validation.sets import ValidationSet
+from recsys.validation.tuning import mixed_ndcg, tuning_sets
 
 # Shape suffixes: U users, I items, C candidates, N items of the sample, B buckets.
 FROM = (1, 5, 20)
@@ -34,7 +35,7 @@ ROUNDS = 2
 class Blend:
     """Both parts, and how they are joined."""
 
-    parts: tuple[Recaller, Recaller]
+    parts: tuple[Scorer, Scorer]
     """Ridge and EASE."""
     weight_I: NDArray[np.float32]
     """Of EASE, for each item."""
@@ -42,7 +43,7 @@ class Blend:
     """Warm items over which a user's scores are measured."""
     learned_from: NDArray[np.int64]
     chosen: Mapping[str, float]
-    """What practice chose, for reports."""
+    """What the tuning sets chose, for reports."""
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
         """scores_UC, without a unit."""
@@ -51,13 +52,13 @@ class Blend:
         return (1 - weight_C) * ridge_UC + weight_C * ease_UC
 
 
-def blend(known: Dataset, asked: Sequence[Practice] | None = None) -> Blend | ByItem:
-    """Settings of EASE and weights are chosen on practice; without one, half of each."""
+def blend(known: Dataset, sets: Sequence[ValidationSet] | None = None) -> Blend | ByItem:
+    """Settings of EASE and weights are chosen on tuning sets; without any, half of each."""
     if not len(known.warm):
         return ByItem(np.zeros(len(known.texts), np.float32), known.warm)
-    asked = practices(known) if asked is None else asked
-    settings = choose_ease(asked)
-    weight_B = _chosen([_heard(one, settings) for one in asked]) if asked else _constant()
+    sets = tuning_sets(known) if sets is None else sets
+    settings = choose_ease(sets)
+    weight_B = _chosen([_scored(one, settings) for one in sets]) if sets else _constant()
     parts = (ridge_users(known), learn_ease(known, settings))
     chosen = {f"weight from {n} on": float(one) for n, one in zip((0, *FROM), weight_B, strict=True)}
     return Blend(
@@ -66,10 +67,10 @@ def blend(known: Dataset, asked: Sequence[Practice] | None = None) -> Blend | By
 
 
 @dataclass(frozen=True)
-class _Heard:
-    """A practice with what both parts say."""
+class _Scored:
+    """A tuning set with what both parts say."""
 
-    practice: Practice
+    tuning: ValidationSet
     ridge_UC: NDArray[np.float32]
     ease_UC: NDArray[np.float32]
     bucket_C: NDArray[np.int64]
@@ -77,30 +78,30 @@ class _Heard:
     def ndcg(self, weight_B: NDArray[np.float32]) -> float:
         """Of their blend."""
         weight_C = weight_B[self.bucket_C]
-        return self.practice.ndcg((1 - weight_C) * self.ridge_UC + weight_C * self.ease_UC)
+        return mixed_ndcg(self.tuning, (1 - weight_C) * self.ridge_UC + weight_C * self.ease_UC)
 
 
-def _heard(practice: Practice, settings: EaseSettings) -> _Heard:
-    known, sample_N = practice.known, warm_sample(practice.known)
+def _scored(tuning: ValidationSet, settings: EaseSettings) -> _Scored:
+    known, sample_N = tuning.dataset, warm_sample(tuning.dataset)
     ridge_UC, ease_UC = (
-        measured(part, practice.users, practice.candidates, sample_N)
-        for part in (ridge_users(known), learn_ease(known, settings, MAX_PRACTICE_ITEMS))
+        measured(part, tuning.mixed.users, tuning.mixed.candidates, sample_N)
+        for part in (ridge_users(known), learn_ease(known, settings, MAX_TUNING_ITEMS))
     )
-    return _Heard(practice, ridge_UC, ease_UC, _buckets(known)[practice.candidates])
+    return _Scored(tuning, ridge_UC, ease_UC, _buckets(known)[tuning.mixed.candidates])
 
 
-def _chosen(heard: Sequence[_Heard]) -> NDArray[np.float32]:
+def _chosen(scored: Sequence[_Scored]) -> NDArray[np.float32]:
     """Weights by bucket: each in turn takes its best of the grid while the others stay."""
     weight_B = _constant()
-    marks = {tuple(weight_B): sum(one.ndcg(weight_B) for one in heard)}
+    metrics = {tuple(weight_B): sum(one.ndcg(weight_B) for one in scored)}
     for _ in range(ROUNDS):
         for bucket in range(len(weight_B)):
             for weight in GRID:
                 tried_B = weight_B.copy()
                 tried_B[bucket] = weight
-                if tuple(tried_B) not in marks:
-                    marks[tuple(tried_B)] = sum(one.ndcg(tried_B) for one in heard)
-            weight_B = np.array(max(marks, key=lambda one: marks[one]), np.float32)
+                if tuple(tried_B) not in metrics:
+                    metrics[tuple(tried_B)] = sum(one.ndcg(tried_B) for one in scored)
+            weight_B = np.array(max(metrics, key=lambda one: metrics[one]), np.float32)
     return weight_B
 
 

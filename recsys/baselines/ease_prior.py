@@ -1,10 +1,10 @@
-"""Recaller `ease_prior`: a linear item-item model that is pulled to what content says, so that it knows cold items.
+"""Scorer `ease_prior`: a linear item-item model that is pulled to what content says, so that it knows cold items.
 
 EASE's weights are pulled to content weights B₀ (see `recsys/ranking/ease.py`). B₀ is the leave-one-out solution of
 kernel ridge regression from items to items: with A = (K + κI)⁻¹ and K the RBF kernel of the vectors, B₀ = -A / diag(A)
 off the diagonal for warm items, and A k(x) for any other item x: both are what all other items' texts say of it, so
 warm and cold items stand on one scale. One factor by least squares of X on X B₀ brings it to the scale of X (kernel
-ridge shrinks), and one more factor for items that only the prior knows is chosen on practice.
+ridge shrinks), and one more factor for items that only the prior knows is chosen on tuning.
 
 Memory: X holds the MAX_ITEMS warm items that were met most, 200 MB for each of about five matrices while learning and
 two afterwards. The other warm items go through the prior: scored like cold ones, and in a history each counts as the
@@ -18,28 +18,29 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.baselines.popular import ByItem
+from recsys.baselines.floors import ByItem
 from recsys.baselines.rbf_ridge import rbf
 from recsys.dataset.dataset import Dataset
 from recsys.ranking.ease import ease_weights, inverse, prior_scale
-from recsys.validation.practice import Practice, choose, practices
+from recsys.validation.sets import ValidationSet
+from recsys.validation.tuning import choose, mixed_ndcg, tuning_sets
 
 # Shape suffixes: U users, I items, C candidates, S items of X, D width of the encoder, R items of some histories.
 MAX_ITEMS = 5000
-MAX_PRACTICE_ITEMS = 2000
+MAX_TUNING_ITEMS = 2000
 """The same while choosing, so that choosing takes less than learning."""
 BLOCK_ITEMS = 4096
 PRIORS = ((2.0, 2.0), (4.0, 2.0), (4.0, 10.0))
-"""γ and κ of the kernel, chosen on practice at the first λ."""
+"""γ and κ of the kernel, chosen on tuning sets at the first λ."""
 LAMBDAS = (300.0, 1000.0, 100.0, 30.0)
-"""Chosen on practice, after the kernel; the first is the default."""
+"""Chosen on tuning, after the kernel; the first is the default."""
 LIFTS = (1.0, 0.7, 1.5, 2.0, 3.0)
 """Factor of the items that only the prior knows, chosen beside both."""
 
 
 @dataclass(frozen=True)
 class EaseSettings:
-    """What practice chooses."""
+    """What the tuning sets choose."""
 
     gamma: float = 4.0
     """Sharpness of the kernel."""
@@ -70,7 +71,7 @@ class EasePrior:
 
     @property
     def chosen(self) -> Mapping[str, float]:
-        """What practice chose, for reports."""
+        """What the tuning sets chose, for reports."""
         one = self.settings
         return {"γ": one.gamma, "κ": one.kappa, "λ": one.ease_lambda, "lift": one.lift}
 
@@ -111,23 +112,21 @@ class EasePrior:
         return history_US
 
 
-def ease_prior(known: Dataset, asked: Sequence[Practice] | None = None) -> EasePrior | ByItem:
-    """Learned from the warm items met most; kernel, λ and lift are chosen on practice, where there is one."""
+def ease_prior(known: Dataset, sets: Sequence[ValidationSet] | None = None) -> EasePrior | ByItem:
+    """Learned from the warm items met most; kernel, λ and lift are chosen on tuning, where there are some."""
     if not len(known.warm):
         return ByItem(np.zeros(len(known.texts), np.float32), known.warm)
-    return learn_ease(known, choose_ease(practices(known) if asked is None else asked))
+    return learn_ease(known, choose_ease(tuning_sets(known) if sets is None else sets))
 
 
-def choose_ease(asked: Sequence[Practice]) -> EaseSettings:
-    """Kernel first, then λ, each with all lifts; the defaults where there is no practice."""
+def choose_ease(sets: Sequence[ValidationSet]) -> EaseSettings:
+    """Kernel first, then λ, each with all lifts; the defaults where there is no tuning."""
     found = EaseSettings()
-    if not asked:
+    if not sets:
         return found
     kernels = [EaseSettings(gamma, kappa) for gamma, kappa in PRIORS]
-    found = choose(asked, lambda practice: _tried(practice, kernels))
-    return choose(
-        asked, lambda practice: _tried(practice, [replace(found, ease_lambda=one) for one in LAMBDAS])
-    )
+    found = choose(sets, lambda tuning: _tried(tuning, kernels))
+    return choose(sets, lambda tuning: _tried(tuning, [replace(found, ease_lambda=one) for one in LAMBDAS]))
 
 
 def learn_ease(known: Dataset, settings: EaseSettings, max_items: int = MAX_ITEMS) -> EasePrior:
@@ -135,7 +134,7 @@ def learn_ease(known: Dataset, settings: EaseSettings, max_items: int = MAX_ITEM
 
     Args:
         known: interactions from before the cut, some of them.
-        settings: what practice chose.
+        settings: what the tuning sets chose.
         max_items: warm items in X, those met most.
 
     Returns:
@@ -165,12 +164,12 @@ def learn_ease(known: Dataset, settings: EaseSettings, max_items: int = MAX_ITEM
     )
 
 
-def _tried(practice: Practice, tried: Iterable[EaseSettings]) -> Iterator[tuple[EaseSettings, float]]:
-    """Every setting with every lift, and its mark."""
+def _tried(tuning: ValidationSet, tried: Iterable[EaseSettings]) -> Iterator[tuple[EaseSettings, float]]:
+    """Every setting with every lift, and its metric."""
     for settings in tried:
-        model = learn_ease(practice.known, settings, MAX_PRACTICE_ITEMS)
-        scores_UC = model.scores(practice.users, practice.candidates)
-        outside_C = model.place_I[practice.candidates] < 0
+        model = learn_ease(tuning.dataset, settings, MAX_TUNING_ITEMS)
+        scores_UC = model.scores(tuning.mixed.users, tuning.mixed.candidates)
+        outside_C = model.place_I[tuning.mixed.candidates] < 0
         for lift in LIFTS:
             factor_C = np.where(outside_C, lift / settings.lift, 1.0)
-            yield replace(settings, lift=lift), practice.ndcg(scores_UC * factor_C)
+            yield replace(settings, lift=lift), mixed_ndcg(tuning, scores_UC * factor_C)

@@ -1,4 +1,4 @@
-"""Recaller `rbf_ridge`: ridge users over Nyström features of an RBF kernel between the encoder's vectors.
+"""Scorer `rbf_ridge`: ridge users over Nyström features of an RBF kernel between the encoder's vectors.
 
 k(x, y) = exp(γ (x · y - 1)), which for unit vectors is exp(-γ |x - y|² / 2). With M landmarks, the features
 φ(x) = k(x, landmarks) K⁻¹ᐟ² give φ(x) · φ(y) ≈ k(x, y), so a user's function may bend where a ridge over the vectors is
@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.baselines.popular import ByItem
+from recsys.baselines.floors import ByItem
 from recsys.dataset.dataset import Dataset
 from recsys.profiles.users import Ridge
-from recsys.validation.practice import Practice, choose, practices
+from recsys.validation.sets import ValidationSet
+from recsys.validation.tuning import choose, mixed_ndcg, tuning_sets
 
 # Shape suffixes: U users, I items, C candidates, D width of the encoder, M landmarks, F features.
 Real = TypeVar("Real", np.float32, np.float64)
@@ -26,7 +27,7 @@ MAX_LANDMARKS = 1000
 """The warm items met most."""
 DEFAULT_SHARPNESS = 2.0
 SHARPNESSES = (1.0, 2.0, 4.0)
-"""γ, chosen on practice."""
+"""γ, chosen on tuning."""
 LAMBDAS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 RANK_TOLERANCE = 1e-6
 BLOCK_ROWS = 4096
@@ -59,7 +60,7 @@ class RbfRidge:
     histories_UI: csr_array
     learned_from: NDArray[np.int64]
     chosen: Mapping[str, float]
-    """What practice chose, for reports."""
+    """What the tuning sets chose, for reports."""
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
         """scores_UC = w · φ."""
@@ -67,15 +68,15 @@ class RbfRidge:
         return self.ridge.weights(b_UF) @ self.features_IF[candidates].T
 
 
-def rbf_ridge(known: Dataset, asked: Sequence[Practice] | None = None) -> RbfRidge | ByItem:
-    """Landmarks and Gram matrix are those of warm items; γ and λ are chosen on practice.
+def rbf_ridge(known: Dataset, sets: Sequence[ValidationSet] | None = None) -> RbfRidge | ByItem:
+    """Landmetrics and Gram matrix are those of warm items; γ and λ are chosen on tuning.
 
-    Without practice γ = DEFAULT_SHARPNESS and the λ of `known`; without a warm item nothing is known of anybody.
+    Without tuning sets γ = DEFAULT_SHARPNESS and the λ of `known`; without a warm item nothing is known of anybody.
     """
     if not len(known.warm):
         return ByItem(np.zeros(len(known.texts), np.float32), known.warm)
-    asked = practices(known) if asked is None else asked
-    gamma, ridge_lambda = choose(asked, _tried) if asked else (DEFAULT_SHARPNESS, known.ridge_lambda)
+    sets = tuning_sets(known) if sets is None else sets
+    gamma, ridge_lambda = choose(sets, _tried) if sets else (DEFAULT_SHARPNESS, known.ridge_lambda)
     return _learned(known, gamma, ridge_lambda)
 
 
@@ -88,13 +89,13 @@ def rbf(left_ND: NDArray[Real], right_MD: NDArray[Real], gamma: float) -> NDArra
     return kernel_NM
 
 
-def _tried(practice: Practice) -> Iterator[tuple[tuple[float, float], float]]:
-    """γ and λ with their marks."""
+def _tried(tuning: ValidationSet) -> Iterator[tuple[tuple[float, float], float]]:
+    """γ and λ with their metrics."""
     for gamma in SHARPNESSES:
-        model = _learned(practice.known, gamma, LAMBDAS[0])
+        model = _learned(tuning.dataset, gamma, LAMBDAS[0])
         for one in LAMBDAS:
             tried = replace(model, ridge=Ridge(model.ridge.gram, one))
-            yield (gamma, one), practice.ndcg(tried.scores(practice.users, practice.candidates))
+            yield (gamma, one), mixed_ndcg(tuning, tried.scores(tuning.mixed.users, tuning.mixed.candidates))
 
 
 def _learned(known: Dataset, gamma: float, ridge_lambda: float) -> RbfRidge:

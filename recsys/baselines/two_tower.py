@@ -1,10 +1,10 @@
-"""Recaller `two_tower`: a small learned head, one tower for items and one for users, over the encoder's vectors.
+"""Scorer `two_tower`: a small learned head, one tower for items and one for users, over the encoder's vectors.
 
 Item: e = x W, W [D, F]. User: h = mean of e over their items, then u = h + relu(h A) B with a hidden layer of F.
 Trained to pick a user's item among sampled ones, that item left out of the history: softmax over u · e / τ, τ learned,
 from whose scores log q is taken off, q being the chance to be drawn (sampled softmax with logQ correction). An item is
 drawn by the square root of how often it was met. W starts as the vectors' leading directions and B as 0, so training
-starts from what a centroid knows. The number of epochs is chosen on practice.
+starts from what a centroid knows. The number of epochs is chosen on tuning.
 
 Papers: Covington, Adams & Sargin 2016, Deep Neural Networks for YouTube Recommendations; Yi et al. 2019,
 Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations.
@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
-from recsys.baselines.popular import ByItem
+from recsys.baselines.floors import ByItem
 from recsys.dataset.dataset import Dataset
-from recsys.validation.practice import Practice, choose, practices
+from recsys.validation.sets import ValidationSet
+from recsys.validation.tuning import choose, mixed_ndcg, tuning_sets
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +56,7 @@ class TwoTower:
     """Histories whose rows sum to 1."""
     learned_from: NDArray[np.int64]
     chosen: Mapping[str, float]
-    """What practice chose, for reports."""
+    """What the tuning sets chose, for reports."""
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
         """scores_UC = u · e."""
@@ -65,12 +66,12 @@ class TwoTower:
         return scores_UC
 
 
-def two_tower(known: Dataset, asked: Sequence[Practice] | None = None) -> TwoTower | ByItem:
-    """Learned from warm items; practice says for how many epochs, DEFAULT_EPOCHS where there is none."""
+def two_tower(known: Dataset, sets: Sequence[ValidationSet] | None = None) -> TwoTower | ByItem:
+    """Learned from warm items; tuning sets say for how many epochs, DEFAULT_EPOCHS where there are none."""
     if not len(known.warm):
         return ByItem(np.zeros(len(known.texts), np.float32), known.warm)
-    asked = (practices(known) if asked is None else asked)[:1]  # more would take too long
-    epochs = choose(asked, _tried) if asked else DEFAULT_EPOCHS
+    sets = (tuning_sets(known) if sets is None else sets)[:1]  # more would take too long
+    epochs = choose(sets, _tried) if sets else DEFAULT_EPOCHS
     model = next(islice(train(known), epochs - 1, None))
     return replace(model, chosen={"epochs": epochs})
 
@@ -94,10 +95,10 @@ def train(known: Dataset) -> Iterator[TwoTower]:
         torch.set_num_threads(threads)
 
 
-def _tried(practice: Practice) -> Iterator[tuple[int, float]]:
-    """Numbers of epochs with their marks."""
-    for epochs, model in enumerate(islice(train(practice.known), EPOCHS), 1):
-        yield epochs, practice.ndcg(model.scores(practice.users, practice.candidates))
+def _tried(tuning: ValidationSet) -> Iterator[tuple[int, float]]:
+    """Numbers of epochs with their metrics."""
+    for epochs, model in enumerate(islice(train(tuning.dataset), EPOCHS), 1):
+        yield epochs, mixed_ndcg(tuning, model.scores(tuning.mixed.users, tuning.mixed.candidates))
 
 
 def _epochs(known: Dataset) -> Iterator[TwoTower]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import ceil
 
 import numpy as np
 import pyarrow as pa
@@ -44,6 +45,11 @@ class Interactions:
     def most_used(self, n: int) -> NDArray[np.int64]:
         """Rows of the n warm items with most users, ascending; of equals the smaller row."""
         return np.sort(self.warm[np.argsort(-self.n_users_I[self.warm], kind="stable")][:n])
+
+    def head(self, items: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+        """The share of some items that has most users, rounded up; of equals those that stand first."""
+        order = np.argsort(-self.n_users_I[items], kind="stable")
+        return items[order[: ceil(share * len(items))]]
 
     def only_pairs(self, kept_P: NDArray[np.bool_]) -> "Interactions":
         """The same rows with some of the stored pairs.

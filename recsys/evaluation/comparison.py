@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from recsys.dataset.histories import PAD
 from recsys.evaluation.holdout import Holdout
 from recsys.evaluation.report import Comparison, ExampleUser, ListedItem, MovedItem
-from recsys.evaluation.slices import Slice
 from recsys.ranking.metrics import hits
+from recsys.ranking.tasks import RankingTask
 
 # Shape suffixes: U users, K list length, I items.
 USERS_EACH_WAY = 3
@@ -21,7 +21,7 @@ TEXT_CHARS = 140
 
 def compare(
     holdout: Holdout,
-    part: Slice,
+    part: RankingTask,
     champion_UK: NDArray[np.int64],
     challenger_UK: NDArray[np.int64],
     change_U: NDArray[np.float64],
@@ -56,7 +56,7 @@ def compare(
 
 def _example(
     holdout: Holdout,
-    part: Slice,
+    part: RankingTask,
     user: int,
     champion_UK: NDArray[np.int64],
     challenger_UK: NDArray[np.int64],
@@ -83,7 +83,7 @@ def _example(
 
 
 def _moved(
-    holdout: Holdout, part: Slice, champion_UK: NDArray[np.int64], challenger_UK: NDArray[np.int64]
+    holdout: Holdout, part: RankingTask, champion_UK: NDArray[np.int64], challenger_UK: NDArray[np.int64]
 ) -> list[MovedItem]:
     """Items by how many more of the users who want them are shown them, most first."""
     n_items = len(holdout.item_ids)

@@ -15,7 +15,7 @@ from recsys.dataset.interactions import Interactions, make_interactions
 from recsys.dataset.versions import places_of, texts_of
 from recsys.errors import ArtifactMissing
 from recsys.profiles.items import Segment
-from recsys.ranking.item_weights import ItemWeights
+from recsys.ranking.ranker import Ranker
 
 MIXED = "mixed"
 """Slice of warm and cold items together."""
@@ -29,8 +29,8 @@ class Holdout:
     known: Dataset
     """What may be learned from: users with training history, sorted, and items in the order of a salted hash, so that
     ties between scores fall to no kind of item."""
-    item_weights: ItemWeights | None
-    """The ranker that came with the encoder whose profiles these are."""
+    ranker: Ranker
+    """Of the model whose profiles these are."""
     train: pa.Table
     """Training pairs as the split gave them: user, item_id, timestamp."""
     test: Interactions
@@ -70,7 +70,7 @@ def make_holdout(
     segments: tuple[Segment, ...],
     ridge_lambda: float,
     seed: int,
-    item_weights: ItemWeights | None,
+    ranker: Ranker,
     lexical_width: int = 0,
 ) -> Holdout:
     """Join the split with texts and profiles, each in the version that the split chose.
@@ -81,7 +81,7 @@ def make_holdout(
         segments: profiles of the model that is judged.
         ridge_lambda: λ of the user profiles.
         seed: salts the order of the items.
-        item_weights: that came with the model's encoder, if any.
+        ranker: of the model.
         lexical_width: leading dimensions of its profiles that hold words.
 
     Returns:
@@ -111,7 +111,7 @@ def make_holdout(
     )
     return Holdout(
         known=known,
-        item_weights=item_weights,
+        ranker=ranker,
         train=split.train,
         test=test,
         slice_of_item=np.array(items["slice"].to_pylist(), dtype=np.str_),
@@ -127,7 +127,7 @@ def with_profiles(
     split: Split,
     segments: tuple[Segment, ...],
     ridge_lambda: float,
-    item_weights: ItemWeights | None,
+    ranker: Ranker,
     lexical_width: int = 0,
 ) -> Holdout:
     """The very same holdout as another encoder sees it: users, candidates, texts and histories stay.
@@ -137,7 +137,7 @@ def with_profiles(
         split: the one that it was made of.
         segments: profiles of the other encoder.
         ridge_lambda: λ of the users in its space.
-        item_weights: that came with it, if any.
+        ranker: of its model.
         lexical_width: leading dimensions of its profiles that hold words.
 
     Returns:
@@ -150,14 +150,14 @@ def with_profiles(
         pa.array(holdout.item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks()
     )
     vectors_ID = _vectors(split.items.take(places), segments)
-    return with_vectors(holdout, vectors_ID, ridge_lambda, item_weights, lexical_width)
+    return with_vectors(holdout, vectors_ID, ridge_lambda, ranker, lexical_width)
 
 
 def with_vectors(
     holdout: Holdout,
     vectors_ID: NDArray[np.float32],
     ridge_lambda: float,
-    item_weights: ItemWeights | None,
+    ranker: Ranker,
     lexical_width: int = 0,
 ) -> Holdout:
     """The same where profiles lie in no segments.
@@ -166,7 +166,7 @@ def with_vectors(
         holdout: made with the champion's profiles.
         vectors_ID: another encoder's vectors of `holdout.known.texts`.
         ridge_lambda: λ of the users in its space.
-        item_weights: that came with it, if any.
+        ranker: of its model.
         lexical_width: leading dimensions of its profiles that hold words.
 
     Returns:
@@ -175,7 +175,7 @@ def with_vectors(
     known = replace(
         holdout.known, vectors_ID=vectors_ID, ridge_lambda=ridge_lambda, lexical_width=lexical_width
     )
-    return replace(holdout, known=known, item_weights=item_weights)
+    return replace(holdout, known=known, ranker=ranker)
 
 
 def _texts(

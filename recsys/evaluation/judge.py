@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.baselines.learners import RECALLERS
+from recsys.baselines.baselines import BASELINES
 from recsys.dataset.histories import PAD
 from recsys.evaluation import coverage
 from recsys.evaluation.comparison import compare
@@ -21,11 +21,11 @@ from recsys.evaluation.report import (
     SeedScores,
     SliceReport,
 )
-from recsys.evaluation.slices import SLICES, Slice, head_and_tail, slice_of
+from recsys.evaluation.slices import SLICES, head_and_tail, slice_of
 from recsys.evaluation.spread import lists_of, paired_spread
 from recsys.ranking import metrics
-from recsys.ranking.scorer import Recaller, recall
-from recsys.ranking.served import learn_served
+from recsys.ranking.recommender import learn_recommender
+from recsys.ranking.tasks import RankingTask, Scorer, rank
 
 # Shape suffixes: U users, K list length, S seeds, M metrics.
 FLOORS = {
@@ -54,7 +54,7 @@ DIGITS = 6
 class _Asked:
     """One slice with every model's answer."""
 
-    part: Slice
+    part: RankingTask
     lists: Mapping[str, NDArray[np.int64]]
     """Model -> ranked_UK."""
     per_user: Mapping[str, NDArray[np.float64]]
@@ -65,7 +65,7 @@ class _Asked:
 
 def learn_models(
     holdout: Holdout, challenged: Holdout | None = None, rivals: Sequence[str] = ()
-) -> dict[str, Recaller]:
+) -> dict[str, Scorer]:
     """The champion, the challenger, every floor and the rivals, learned from what was known before the cut.
 
     Args:
@@ -76,18 +76,18 @@ def learn_models(
     Returns:
         Name -> learned recaller.
     """
-    judged = {CHAMPION: learn_served(holdout.known, holdout.item_ids, holdout.item_weights)}
+    judged = {CHAMPION: learn_recommender(holdout.known, holdout.ranker)}
     if challenged is not None:
-        judged[CHALLENGER] = learn_served(challenged.known, challenged.item_ids, challenged.item_weights)
-    return judged | {name: RECALLERS[name](holdout.known) for name in (*ALL_FLOORS, *rivals)}
+        judged[CHALLENGER] = learn_recommender(challenged.known, challenged.ranker)
+    return judged | {name: BASELINES[name](holdout.known) for name in (*ALL_FLOORS, *rivals)}
 
 
 def judge(
     holdout: Holdout,
-    models: Mapping[str, Recaller],
+    models: Mapping[str, Scorer],
     params: EvaluateParams,
     on_progress: Callable[[str], None] = lambda words: None,
-    siblings: Iterable[Recaller] = (),
+    siblings: Iterable[Scorer] = (),
 ) -> tuple[tuple[SliceReport, ...], Comparison | None]:
     """Score all models of every slice on the same users and candidates.
 
@@ -122,7 +122,7 @@ def judge(
 
 
 def _lists(
-    whole: Slice, models: Mapping[str, Recaller], k: int, on_progress: Callable[[str], None]
+    whole: RankingTask, models: Mapping[str, Scorer], k: int, on_progress: Callable[[str], None]
 ) -> dict[str, NDArray[np.int64]]:
     """Every model's lists; none without users."""
     lists = {}
@@ -134,15 +134,15 @@ def _lists(
     return lists
 
 
-def _list(model: Recaller, whole: Slice, k: int) -> NDArray[np.int64]:
+def _list(model: Scorer, whole: RankingTask, k: int) -> NDArray[np.int64]:
     """ranked_UK, long enough for every cutoff."""
     depth = max(k, min(CUTOFFS[-1], len(whole.candidates)))
-    return recall(model, whole.users, whole.candidates, depth, whole.exclude_UE).rows_UK
+    return rank(model, whole.users, whole.candidates, depth, whole.excluded_UE).rows_UK
 
 
 def _asked(
-    part: Slice,
-    whole: Slice,
+    part: RankingTask,
+    whole: RankingTask,
     lists: Mapping[str, NDArray[np.int64]],
     again: Sequence[NDArray[np.int64]],
     k: int,
@@ -154,7 +154,7 @@ def _asked(
     return _Asked(part, own, per_user, siblings)
 
 
-def _per_user(ranked_UK: NDArray[np.int64], part: Slice, k: int) -> NDArray[np.float64]:
+def _per_user(ranked_UK: NDArray[np.int64], part: RankingTask, k: int) -> NDArray[np.float64]:
     return np.stack([metric(ranked_UK, part.relevant_UR, k) for metric in PER_USER.values()], 1)
 
 
@@ -213,7 +213,7 @@ def _rivals(models: Mapping[str, object]) -> list[str]:
 
 
 def _model_scores(
-    ranked_UK: NDArray[np.int64], per_user_UM: NDArray[np.float64], part: Slice, k: int
+    ranked_UK: NDArray[np.int64], per_user_UM: NDArray[np.float64], part: RankingTask, k: int
 ) -> ModelScores:
     exposure_C = coverage.exposure_at_k(ranked_UK, part.candidates, k)
     item_recall = coverage.item_recall_at_k(ranked_UK, part.relevant_UR, k)

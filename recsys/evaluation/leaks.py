@@ -16,14 +16,14 @@ from recsys.evaluation.report import Finding
 from recsys.profiles.users import gram_of
 from recsys.ranking.dot import RidgeUsers
 from recsys.ranking.plain_blend import PlainBlend
-from recsys.ranking.scorer import Recaller
-from recsys.ranking.served import Ranked
+from recsys.ranking.recommender import Recommender
+from recsys.ranking.tasks import Scorer
 
 MAX_EXAMPLES = 5
 
 
 def cold_item_in_training(
-    holdout: Holdout, models: Mapping[str, Recaller], similarity: float
+    holdout: Holdout, models: Mapping[str, Scorer], similarity: float
 ) -> Finding | None:
     """A cold item's interaction, one from after the cut, or one that is asked, among what may be learned from."""
     cold = holdout.candidates("cold")
@@ -40,9 +40,7 @@ def cold_item_in_training(
     )
 
 
-def near_duplicate_text(
-    holdout: Holdout, models: Mapping[str, Recaller], similarity: float
-) -> Finding | None:
+def near_duplicate_text(holdout: Holdout, models: Mapping[str, Scorer], similarity: float) -> Finding | None:
     """A judged cold item whose text is nearly that of a warm item."""
     texts = holdout.known.texts
     cold = holdout.candidates("cold")
@@ -52,9 +50,7 @@ def near_duplicate_text(
     return _finding("near-duplicate-text", "cold items have nearly the text of a warm item", caught)
 
 
-def text_newer_than_cut(
-    holdout: Holdout, models: Mapping[str, Recaller], similarity: float
-) -> Finding | None:
+def text_newer_than_cut(holdout: Holdout, models: Mapping[str, Scorer], similarity: float) -> Finding | None:
     """A judged item whose text was changed after the cut, although an older version is there.
 
     The first version is no leak: it is the text that the item arrived with, whenever the catalogue learned of it.
@@ -72,9 +68,7 @@ def text_newer_than_cut(
     )
 
 
-def statistics_after_cut(
-    holdout: Holdout, models: Mapping[str, Recaller], similarity: float
-) -> Finding | None:
+def statistics_after_cut(holdout: Holdout, models: Mapping[str, Scorer], similarity: float) -> Finding | None:
     """A model whose statistics hold items that nobody had met before the cut.
 
     Beside what each model says it learned from, the ridge's Gram matrix is made again and compared bit by bit.
@@ -90,15 +84,15 @@ def statistics_after_cut(
     return _finding("statistics-after-cut", "models learned statistics from items of after the cut", caught)
 
 
-def _ridge_of(model: Recaller) -> RidgeUsers | None:
-    if isinstance(model, Ranked):
-        return model.ridge
+def _ridge_of(model: Scorer) -> RidgeUsers | None:
+    if isinstance(model, Recommender):
+        return model.users
     if isinstance(model, PlainBlend):
         return _ridge_of(model.parts[1])
     return model if isinstance(model, RidgeUsers) else None
 
 
-Check = Callable[[Holdout, Mapping[str, Recaller], float], Finding | None]
+Check = Callable[[Holdout, Mapping[str, Scorer], float], Finding | None]
 CHECKS: tuple[Check, ...] = (
     cold_item_in_training,
     near_duplicate_text,
@@ -107,7 +101,7 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def find_leaks(holdout: Holdout, models: Mapping[str, Recaller], similarity: float) -> tuple[Finding, ...]:
+def find_leaks(holdout: Holdout, models: Mapping[str, Scorer], similarity: float) -> tuple[Finding, ...]:
     """All checks.
 
     Args:

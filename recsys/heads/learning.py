@@ -82,7 +82,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Ground:
+class Survey:
     """What heads of every lexical share are learned from."""
 
     landmarks: NDArray[np.int64]
@@ -122,7 +122,7 @@ def learn_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> Kernel
     return head_of(dataset, ground, recipe, params)
 
 
-def head_of(dataset: Dataset, ground: Ground, recipe: Recipe, params: FusionParams) -> KernelHead:
+def head_of(dataset: Dataset, ground: Survey, recipe: Recipe, params: FusionParams) -> KernelHead:
     """The same where the dataset has been surveyed already."""
     if recipe.lexical_share is None:
         raise ValueError("this recipe has no head")
@@ -138,7 +138,7 @@ def head_of(dataset: Dataset, ground: Ground, recipe: Recipe, params: FusionPara
 
 def _words(
     dataset: Dataset,
-    ground: Ground,
+    ground: Survey,
     learned: Learned,
     stretch_D: NDArray[np.float32],
     recipe: Recipe,
@@ -158,7 +158,7 @@ def _words(
     return Words(words_MW, share_of(ratio * recipe.words_weight, recipe.ridge_lambda))
 
 
-def survey(dataset: Dataset, params: FusionParams) -> Ground | None:
+def survey(dataset: Dataset, params: FusionParams) -> Survey | None:
     """Landmarks, their words, and what users think of them; None where no landmark has a word."""
     landmarks = dataset.interactions.most_used(params.max_landmarks)
     texts = [dataset.texts[row] for row in landmarks]
@@ -171,10 +171,10 @@ def survey(dataset: Dataset, params: FusionParams) -> Ground | None:
     users = sample(users, params.max_users, params.seed)
     tastes_UM = smoothed(histories_UM, users, params)
     words_MV = csr_array(lexical.encode(texts))
-    return Ground(landmarks, lexical, words_MV, dataset.vectors_ID[landmarks], tastes_UM)
+    return Survey(landmarks, lexical, words_MV, dataset.vectors_ID[landmarks], tastes_UM)
 
 
-def learn(ground: Ground, share: float, params: FusionParams, by_users: bool = True) -> Learned:
+def learn(ground: Survey, share: float, params: FusionParams, by_users: bool = True) -> Learned:
     """The directions for one lexical share, those that users need or those in which texts differ."""
     kernel = Kernel(ground.lexical, share, params.gamma)
     n = len(ground.vectors_ML)
@@ -188,7 +188,7 @@ def learn(ground: Ground, share: float, params: FusionParams, by_users: bool = T
 
 
 def words_of(
-    dataset: Dataset, ground: Ground, words_MW: NDArray[np.float32], rows: NDArray[np.int64]
+    dataset: Dataset, ground: Survey, words_MW: NDArray[np.float32], rows: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """The dimensions of words of some texts, [len(rows), W], before they get their share."""
     words_NV = csr_array(ground.lexical.encode([dataset.texts[row] for row in rows]))
@@ -201,7 +201,7 @@ def words_of(
 
 
 def coordinates(
-    dataset: Dataset, ground: Ground, learned: Learned, rows: NDArray[np.int64]
+    dataset: Dataset, ground: Survey, learned: Learned, rows: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Where texts lie along the directions before they are stretched, [len(rows), D]."""
     words_NV = csr_array(ground.lexical.encode([dataset.texts[row] for row in rows]))
@@ -220,7 +220,7 @@ def profiles(coordinates_ND: NDArray[np.float32], stretch_D: NDArray[np.float32]
 
 
 def _compared(
-    kernel: Kernel, ground: Ground, words_NV: csr_array, vectors_NL: NDArray[np.float32]
+    kernel: Kernel, ground: Survey, words_NV: csr_array, vectors_NL: NDArray[np.float32]
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Rows of the kernel with the landmarks, a block at a time: the whole may not fit into memory."""
     words_VM = csr_array(ground.words_MV.T)

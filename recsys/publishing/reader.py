@@ -14,17 +14,14 @@ from numpy.typing import NDArray
 from recsys.catalogue.pseudonyms import VARIABLE, Pseudonyms
 from recsys.encoders.encoder import Encoder
 from recsys.errors import ConfigError, ReleaseError
-from recsys.models.lump import BY_ITEM_WEIGHTS
 from recsys.models.opening import open_model
-from recsys.models.reference import DOT
 from recsys.profiles.users import Ridge
 from recsys.publishing.asking import id_text, known_row, known_rows, list_length
 from recsys.publishing.checks import QUERY_BATCH_TOKENS, query_text, unpacked_model
 from recsys.publishing.objects import ObjectFiles, Profiles
-from recsys.publishing.release import File, Manifest
+from recsys.publishing.ranked import RankedSearcher, published_ranker
+from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
-from recsys.publishing.weighted import WeightedSearcher
-from recsys.ranking.item_weights import ItemWeights
 from recsys.retrieval.segments import PAD
 from recsys.storage.atomic import write_parquet
 from recsys.storage.opening import open_storage
@@ -138,9 +135,7 @@ class Release:
         total = self._profiles.searcher.vectors_of(np.array(rows)).sum(axis=0, dtype=np.float64)
         query_1D = self._ridge.weights(total[None])
         exclude = {*rows, *known_rows(dislikes, row_of_item)[0]} if exclude_seen else set()
-        if self._weighted is None:
-            return self._best(query_1D, k, exclude)
-        return self._named(self._weighted.search(query_1D[0], rows, k, exclude))
+        return self._named(self._ranked.search(query_1D[0], rows, k, exclude))
 
     def similar(self, item: str | int, k: SupportsIndex = 10) -> list[Scored]:
         """The items nearest to an item, without itself.
@@ -252,22 +247,13 @@ class Release:
 
     @cached_property
     def _ridge(self) -> Ridge:
-        growth = self._weighted.growth if self._weighted else 1
-        ridge_lambda = self.manifest.users.ridge_lambda * growth
+        ridge_lambda = self.manifest.users.ridge_lambda * self._ranked.growth
         return Ridge(self._profiles.gram(), ridge_lambda, self.manifest.model.lexical_width)
 
     @cached_property
-    def _weighted(self) -> WeightedSearcher | None:
-        ranker = self.manifest.model.ranker
-        if ranker.name == DOT:
-            return None
-        if ranker.name != BY_ITEM_WEIGHTS or len(ranker.files) != 1:
-            raise ReleaseError(
-                f"release {self.id} is ranked by {ranker.name}, which it does not hold",
-                remedy="upgrade firstlight-recsys where you read, or roll back to an older release",
-            )
-        weights = ItemWeights.load(self._profiles.files.path(File(**ranker.files[0].model_dump())))
-        return WeightedSearcher(self._profiles.searcher, weights, self.manifest.users.n_items)
+    def _ranked(self) -> RankedSearcher:
+        ranker = published_ranker(self.manifest, self._profiles.files)
+        return RankedSearcher(self._profiles.searcher, ranker, self.manifest.users.n_items)
 
     @cached_property
     def _encoder(self) -> Encoder:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from recsys.profiles.users import Ridge
 from recsys.publishing.objects import Profiles
-from recsys.publishing.release import File
-from recsys.ranking.item_weights import ItemWeights
+from recsys.publishing.ranked import published_ranker
 from recsys.retrieval.in_place import NOISE
 from recsys.retrieval.params import IndexParams
 from recsys.retrieval.segments import RECALL_AT, IndexedSegment, SegmentSearcher
@@ -70,8 +69,5 @@ def _sampled(profiles: Profiles, params: IndexParams) -> list[list[int]]:
 def _ridge(profiles: Profiles) -> Ridge:
     """The users' metric as `Release` has it."""
     manifest = profiles.manifest
-    growth = 1.0
-    for packed in manifest.model.ranker.files:
-        weights = ItemWeights.load(profiles.files.path(File(**packed.model_dump())))
-        growth = weights.growth(manifest.users.n_items)
+    growth = published_ranker(manifest, profiles.files).growth(manifest.users.n_items)
     return Ridge(profiles.gram(), manifest.users.ridge_lambda * growth, manifest.model.lexical_width)

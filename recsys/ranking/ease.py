@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 
 def ease_weights(
-    gram_SS: NDArray[np.float64], prior_SS: NDArray[np.float64], ease_lambda: float
+    gram_SS: NDArray[np.float32] | NDArray[np.float64], prior_SS: NDArray[np.float64], ease_lambda: float
 ) -> NDArray[np.float64]:
     """B; plain EASE where the prior is 0.
 
@@ -35,13 +35,13 @@ def ease_weights(
     return weights_SS
 
 
-def prior_scale(gram_SS: NDArray[np.float64], prior_SS: NDArray[np.float64]) -> float:
+def prior_scale(gram_SS: NDArray[np.float32] | NDArray[np.float64], prior_SS: NDArray[np.float64]) -> float:
     """The s that minimises |X - s X B₀|², below 0 where the prior says the opposite; 1 where it says nothing."""
     predicted = float((prior_SS * (gram_SS @ prior_SS)).sum())
     return float((gram_SS * prior_SS).sum()) / predicted if predicted > 0 else 1.0
 
 
-def inverse(matrix_SS: NDArray[np.float64], ridge: float) -> NDArray[np.float64]:
+def inverse(matrix_SS: NDArray[np.float32] | NDArray[np.float64], ridge: float) -> NDArray[np.float64]:
     """(M + ridge I)⁻¹ of a symmetric matrix without negative eigenvalues; M itself stays."""
     from scipy.linalg import inv
 

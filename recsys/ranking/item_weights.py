@@ -1,11 +1,11 @@
-"""Ranker `item_weights`: who met one item met certain others too. It corrects what profiles say of known items.
+"""Ranker `item_weights`: users of one item often use certain others too. It corrects what profiles say of known items.
 
-    score(u, j) = f_j · w_u · x_j + Σ B[i, j] over the items i that u met     where somebody had met j at training
-    score(u, j) = w_u · x_j                                                   for every other item
+    score(u, j) = f_j · w_u · x_j + Σ B[i, j] over the items i of u's history     where j was warm at training
+    score(u, j) = w_u · x_j                                                       for every other item
 
-So a list of items that nobody had met is in the order of the profiles alone, and one list may hold both kinds: f and B
-bring them to one scale (`recsys/ranking/learning.py` learns them). B is sparse. Items are found by a digest of their
-id, so an item keeps its weights when its text is edited.
+So a list of items that were cold at training is in the order of the profiles alone, and one list may hold both kinds:
+f and B bring them to one scale (`learning.py` learns them). B is sparse. Items are found by a digest of their id, so an
+item keeps its weights when its text is edited.
 
 f and B were learned beside w_u = (XᵀX + λI)⁻¹ b with `n_items` rows in X. With g times as many the same metric is
 g (XᵀX + gλI)⁻¹ b: see `ItemWeights.growth`.
@@ -17,18 +17,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from recsys.dataset.dataset import Dataset
 from recsys.encoders.reference import ITEM_WEIGHTS
 from recsys.errors import EncoderError
+from recsys.ranking.ranker import ItemGroups
 from recsys.storage.arrays import read_arrays
 from recsys.storage.atomic import write_whole
 
-# Shape suffixes: U users, I items, N items asked, T known items, C candidates.
+if TYPE_CHECKING:
+    from recsys.ranking.learning import ItemWeightsSettings
+
+# Shape suffixes: U users, I items, T known items, C candidates.
 ITEM_WEIGHTS_VERSION = 1
 """Raise it when the same file would order lists otherwise, and let `load` refuse those before."""
 ARRAYS = ("version", "digests", "data", "indices", "indptr", "factor", "n_items")
@@ -39,12 +44,14 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class ItemWeights:
-    """Dataset items by digest, and the weights between them."""
+    """Known items by digest, and the weights between them."""
+
+    n_files: ClassVar[int] = 1
 
     digests_T: NDArray[np.bytes_]
     """Ascending, none twice."""
     weights_TT: csr_array
-    """float32 B: what having met the row's item adds to the score of the column's; nothing on the diagonal."""
+    """float32 B: what the row's item in a history adds to the score of the column's; nothing on the diagonal."""
     factor_T: NDArray[np.float32]
     """f > 0; of items without weights one and the same, so that their profiles give their order."""
     n_items: int
@@ -54,50 +61,26 @@ class ItemWeights:
         """g, by which λ and then scores are multiplied where X has `n_items` rows; more clicks tilt no list by that."""
         return max(1, n_items) / self.n_items
 
-    def places(self, item_ids: Sequence[str]) -> NDArray[np.int64]:
-        """place_N of items among the known ones, UNKNOWN for any other."""
-        asked_N = digests(item_ids)
-        place_N = np.minimum(np.searchsorted(self.digests_T, asked_N), len(self.digests_T) - 1)
-        return np.where(self.digests_T[place_N] == asked_N, place_N, UNKNOWN)
-
-    def met(self, histories_UI: csr_array, place_I: NDArray[np.int64]) -> csr_array:
-        """Which known items each user met.
+    @classmethod
+    def learn(cls, dataset: Dataset, settings: "ItemWeightsSettings") -> "ItemWeights | None":
+        """Learn from all interactions of a dataset, see `recsys/ranking/learning.py`.
 
         Args:
-            histories_UI: 1 where a user met an item.
-            place_I: see `places`.
+            dataset: with the profiles that the scores are made of.
+            settings: what validation chose.
 
         Returns:
-            met_UT, float32.
+            None where there is nothing to learn from.
         """
-        known = np.flatnonzero(place_I != UNKNOWN)
-        shape = (len(place_I), len(self.digests_T))
-        placed_IT = csr_array((np.ones(len(known), np.float32), (known, place_I[known])), shape=shape)
-        return csr_array(histories_UI.astype(np.float32) @ placed_IT)
+        from recsys.ranking.learning import learn_item_weights
 
-    def corrected(
-        self, scores_UC: NDArray[np.floating], met_UT: csr_array, place_C: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """The scores by which lists are ordered.
+        return learn_item_weights(dataset, settings)
 
-        Args:
-            scores_UC: inner products of user and item profiles.
-            met_UT: see `met`.
-            place_C: of the candidates, see `places`.
-
-        Returns:
-            float32 [U, C].
-        """
-        corrected_UC = np.array(scores_UC, np.float32)
-        known = np.flatnonzero(place_C != UNKNOWN)
-        if len(known):
-            added = met_UT @ self._by_column[:, place_C[known]]
-            corrected_UC[:, known] = corrected_UC[:, known] * self.factor_T[place_C[known]] + added.toarray()
-        return corrected_UC
-
-    @cached_property
-    def _by_column(self) -> csc_array:
-        return csc_array(self.weights_TT)
+    def over(self, item_ids: Sequence[str]) -> "WeightedItems":
+        """Over a catalogue; items are found by the digest of their id."""
+        digest_I = digests(item_ids)
+        place_I = np.minimum(np.searchsorted(self.digests_T, digest_I), len(self.digests_T) - 1)
+        return WeightedItems(self, np.where(self.digests_T[place_I] == digest_I, place_I, UNKNOWN))
 
     def save(self, folder: Path) -> tuple[Path]:
         """Write item_weights.npz; the same weights give the same bytes."""
@@ -116,11 +99,11 @@ class ItemWeights:
         return (folder / ITEM_WEIGHTS,)
 
     @classmethod
-    def load(cls, path: Path) -> "ItemWeights":
+    def load(cls, files: Sequence[Path]) -> "ItemWeights":
         """Read what `save` wrote.
 
         Args:
-            path: the file.
+            files: the one file.
 
         Returns:
             The weights.
@@ -128,6 +111,7 @@ class ItemWeights:
         Raises:
             EncoderError: it is missing or damaged, or was written by a newer version.
         """
+        (path,) = files
         try:
             saved = read_arrays(path, ARRAYS)
             if _scalar(saved["version"]) > ITEM_WEIGHTS_VERSION:
@@ -164,6 +148,70 @@ class ItemWeights:
         weights_TT = csr_array((saved["data"], saved["indices"], saved["indptr"]), shape=(n, n))
         weights_TT.check_format(full_check=True)  # what points outside would be read from foreign memory
         return cls(digests_T, weights_TT, factor_T, n_items)
+
+
+@dataclass(frozen=True)
+class WeightedItems:
+    """Item weights over a catalogue."""
+
+    weights: ItemWeights
+    place_I: NDArray[np.int64]
+    """Of each item among the known ones, UNKNOWN for any other."""
+
+    def score(
+        self, dot_UC: NDArray[np.floating], histories_UI: csr_array, candidates: NDArray[np.int64]
+    ) -> NDArray[np.floating]:
+        """Inner products, corrected for known items.
+
+        Args:
+            dot_UC: inner products of users and candidates, times the growth.
+            histories_UI: 1 where a user interacted with an item, over all items.
+            candidates: item rows.
+
+        Returns:
+            float32 [U, C].
+        """
+        scores_UC = np.array(dot_UC, np.float32)
+        place_C = self.place_I[candidates]
+        known = np.flatnonzero(place_C != UNKNOWN)
+        if len(known):
+            added = self._known(histories_UI) @ self._by_column[:, place_C[known]]
+            scores_UC[:, known] = (
+                scores_UC[:, known] * self.weights.factor_T[place_C[known]] + added.toarray()
+            )
+        return scores_UC
+
+    @cached_property
+    def groups(self) -> ItemGroups:
+        """Items that have weights are all scored: there are few (`fusion.max_weighted_items`).
+
+        The other known items share one factor, and new ones have 1: among each the inner product decides.
+        """
+        has_weights_T = np.zeros(len(self.weights.digests_T), bool)
+        has_weights_T[self.weights.weights_TT.indices] = True
+        is_known_I = self.place_I != UNKNOWN
+        scored = np.flatnonzero(is_known_I & has_weights_T[self.place_I])
+        is_plain_I = is_known_I.copy()
+        is_plain_I[scored] = False
+        factor_I = np.where(is_known_I, self.weights.factor_T[self.place_I], 1)
+        plain = [(is_plain_I & (factor_I == one), float(one)) for one in np.unique(factor_I[is_plain_I])]
+        return ItemGroups(scored, (*plain, (~is_known_I, 1.0)))
+
+    def _known(self, histories_UI: csr_array) -> csr_array:
+        """Which known items each user interacted with, [U, T]; in one order, so that sums are the same everywhere."""
+        known_UT = csr_array(histories_UI.astype(np.float32) @ self._placed_IT)
+        known_UT.sort_indices()
+        return known_UT
+
+    @cached_property
+    def _placed_IT(self) -> csr_array:
+        known = np.flatnonzero(self.place_I != UNKNOWN)
+        shape = (len(self.place_I), len(self.weights.digests_T))
+        return csr_array((np.ones(len(known), np.float32), (known, self.place_I[known])), shape=shape)
+
+    @cached_property
+    def _by_column(self) -> csc_array:
+        return csc_array(self.weights.weights_TT)
 
 
 def _scalar(value: NDArray[Any]) -> int:

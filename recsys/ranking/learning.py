@@ -1,17 +1,17 @@
 """Learn a head's item weights: EASE pulled to what ridge users over the profiles say already.
 
 A ridge user scores item j by h K[:, j], with h the history and K = X (XᵀX + λI)⁻¹ Xᵀ. Left out of the regression, j
-would get 1 / (1 - K[j, j]) times that. So B₀ = K / (1 - diag K) off the diagonal is the prior: what profiles say of an
-item that nobody met, and of a warm one as though nobody had. EASE's weights W are pulled to s B₀ (see
-`recsys/ranking/ease.py`), s by least squares. What they add to the ridge is W - s K. Divided by s it leaves the score
-of every item that nobody met as it is. Two numbers bring both kinds of items into one list: a lift of those that nobody
-met, and a power p that holds what many met back, d_j ~ (1 + n_j / HALF)^-p with mean 1:
+would get 1 / (1 - K[j, j]) times that. So B₀ = K / (1 - diag K) off the diagonal is the prior: what profiles say of a
+cold item, and of a warm one as though it were cold. EASE's weights W are pulled to s B₀ (see `ease.py`), s by least
+squares. What they add to the ridge is W - s K. Divided by s it leaves the score of every cold item as it is. Two
+numbers bring both kinds of items into one list: a lift of the cold ones, and a power p that holds popular ones back,
+d_j ~ (1 + n_j / HALF)^-p with mean 1:
 
     known item:  d_j (s h K + h (W - s K)) / (s · lift),  so f_j = d_j / lift, B = (W - s K) d_j / (s · lift)
     any other:   h X (XᵀX + λI)⁻¹ x
 
-Of each column of B only the largest are kept: what EASE found. The small rest, which makes up for the ridge's having
-seen the item unmet, goes with it. Items met too seldom for weights have f alone, one for all of them.
+Of each column of B only the largest weights are kept: what EASE found. The small rest, which makes up for the ridge's
+having learned from the item itself, goes with them. Items with too few users for weights have f alone, one for all.
 
 Papers: Steck 2019 (EASE); Ning & Karypis 2011 (sparse weights between items), 2012 (beside content); Steck 2011 (the
 power: recall of the popular against that of the tail).
@@ -29,9 +29,9 @@ from recsys.ranking.ease import ease_weights, prior_scale
 from recsys.ranking.item_weights import ItemWeights, digests
 
 # Shape suffixes: I items, W warm items, D width of a profile, T known items in order of their digests, S those of them
-# that were met most.
+# with most users.
 HALF = 20.0
-"""People; an item met by so many is held back by 2^-p."""
+"""Users; an item with so many is held back by 2^-p."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class ItemWeightsSettings:
     """What validation chose, and how much is kept."""
 
     ease_lambda: float
-    """How strongly weights are pulled to what profiles say, in people."""
+    """How strongly weights are pulled to what profiles say, in users."""
     popularity_power: float
-    """How far items are held back that many users interacted with."""
+    """How far items with many users are held back."""
     lift: float
     """How much more a profile's score counts for items without interactions."""
     max_items: int
@@ -50,46 +50,35 @@ class ItemWeightsSettings:
     """Weights kept for each: those that change its score most."""
 
 
-def learn_item_weights(
-    dataset: Dataset,
-    profiles_ID: NDArray[np.float32],
-    ridge_lambda: float,
-    lexical_width: int,
-    settings: ItemWeightsSettings,
-) -> ItemWeights | None:
+def learn_item_weights(dataset: Dataset, settings: ItemWeightsSettings) -> ItemWeights | None:
     """Learn the ranker that validation chose, from all interactions.
 
     Args:
-        dataset: what may be learned from.
-        profiles_ID: of its items; rows of items without interactions are not read.
-        ridge_lambda: λ of the users over these profiles.
-        lexical_width: leading dimensions of the profiles that hold words.
+        dataset: what may be learned from, with profiles and λ; profiles of items without interactions are not read.
         settings: what validation chose.
 
     Returns:
         None where there is nothing to learn from.
     """
-    together = met_together(
-        dataset, profiles_ID[dataset.warm], ridge_lambda, settings.max_items, lexical_width
-    )
-    if together is None:
+    found = co_occurrence(dataset, settings.max_items)
+    if found is None:
         return None
-    weights = item_weights(together, settings.ease_lambda, settings.weights_per_item)
-    return balanced(weights, together, settings.popularity_power, settings.lift)
+    weights = item_weights(found, settings.ease_lambda, settings.weights_per_item)
+    return balanced(weights, found, settings.popularity_power, settings.lift)
 
 
 @dataclass(frozen=True)
-class Together:
-    """What was met together, and what ridge users make of it."""
+class CoOccurrence:
+    """Which items the same users interacted with, and what ridge users make of it."""
 
     digests_T: NDArray[np.bytes_]
     """Of the warm items."""
-    n_met_T: NDArray[np.float64]
-    """How many people met each."""
+    n_users_T: NDArray[np.float32]
+    """Users of each."""
     inside: NDArray[np.int64]
     """Places in T of the S items between which there are weights."""
-    gram_SS: NDArray[np.float64]
-    """How many people met both."""
+    gram_SS: NDArray[np.float32]
+    """Users of both."""
     ridge_SS: NDArray[np.float64]
     """K."""
     prior_SS: NDArray[np.float64]
@@ -98,40 +87,33 @@ class Together:
     """s > 0."""
 
 
-def met_together(
-    dataset: Dataset,
-    profiles_WD: NDArray[np.float32],
-    ridge_lambda: float,
-    max_items: int,
-    lexical_width: int = 0,
-) -> Together | None:
+def co_occurrence(dataset: Dataset, max_items: int) -> CoOccurrence | None:
     """What weights of every λ and lift are learned from.
 
+    Nothing was regressed in the dimensions that hold words: an item that is left out scores by them as before.
+
     Args:
-        dataset: what may be learned from.
-        profiles_WD: of its warm items, unit rows.
-        ridge_lambda: λ of the ridge users.
+        dataset: what may be learned from, with profiles and λ.
         max_items: items with weights between them, those with most users.
-        lexical_width: leading dimensions of the profiles that hold words: nothing was regressed there, so an item that
-            is left out scores by them as before.
 
     Returns:
-        None where there are fewer than two items, or where people rather met what profiles do not say.
+        None where fewer than two items are warm, or where interactions rather deny what profiles say.
     """
     warm = dataset.warm
     if len(warm) < 2:
         return None
     digests_W = digests([dataset.item_ids[row] for row in warm])
     order = np.argsort(digests_W)
-    # in single precision, as every challenger's weights were learned so far
+    # in single precision, as the weights of every challenger so far were learned
     histories_UT = csr_array(dataset.interactions.matrix_UI[:, warm[order]], dtype=np.float32)
-    n_met_T = np.asarray(histories_UT.sum(axis=0)).ravel()
-    inside = np.sort(np.argsort(-n_met_T, kind="stable")[:max_items])
+    n_users_T = np.asarray(histories_UT.sum(axis=0)).ravel()
+    inside = np.sort(np.argsort(-n_users_T, kind="stable")[:max_items])
     histories_US = csr_array(histories_UT[:, inside])
+    profiles_WD = dataset.vectors_ID[warm]
     profiles_SD = profiles_WD[order[inside]].astype(np.float64)
-    ridge = Ridge(gram_of(profiles_WD), ridge_lambda, lexical_width)
+    ridge = Ridge(gram_of(profiles_WD), dataset.ridge_lambda, dataset.lexical_width)
     weights_SD = ridge.weights(profiles_SD).astype(np.float64)
-    words, others = slice(lexical_width), slice(lexical_width, None)
+    words, others = slice(dataset.lexical_width), slice(dataset.lexical_width, None)
     words_SS, ridge_SS = (weights_SD[:, part] @ profiles_SD[:, part].T for part in (words, others))
     prior_SS = words_SS + ridge_SS / (1 - np.diag(ridge_SS))
     ridge_SS += words_SS
@@ -140,52 +122,52 @@ def met_together(
     scale = prior_scale(gram_SS, prior_SS)
     if scale <= 0:
         return None
-    return Together(digests_W[order], n_met_T, inside, gram_SS, ridge_SS, prior_SS * scale, scale)
+    return CoOccurrence(digests_W[order], n_users_T, inside, gram_SS, ridge_SS, prior_SS * scale, scale)
 
 
-def item_weights(together: Together, ease_lambda: float, n_kept: int) -> ItemWeights:
+def item_weights(found: CoOccurrence, ease_lambda: float, n_kept: int) -> ItemWeights:
     """The ranker for one λ, with power 0 and lift 1.
 
     Args:
-        together: what it is learned from.
-        ease_lambda: λ > 0: how strongly weights are pulled to the prior, in people.
+        found: what it is learned from.
+        ease_lambda: λ > 0: how strongly weights are pulled to the prior, in users.
         n_kept: weights kept for each item: those that change its score most.
 
     Returns:
         The ranker.
     """
-    added_SS = ease_weights(together.gram_SS, together.prior_SS.copy(), ease_lambda)
-    added_SS -= together.scale * together.ridge_SS
+    added_SS = ease_weights(found.gram_SS, found.prior_SS.copy(), ease_lambda)
+    added_SS -= found.scale * found.ridge_SS
     np.fill_diagonal(added_SS, 0)
     sizes_SS = np.abs(added_SS)
     if n_kept < len(added_SS):
         edge_1S = np.partition(sizes_SS, len(added_SS) - n_kept, axis=0)[len(added_SS) - n_kept]
         added_SS[sizes_SS < edge_1S] = 0
-    n = len(together.digests_T)
-    placed_ST = csr_array(eye_array(n, format="csr")[together.inside])
-    weights_TT = csr_array(placed_ST.T @ csr_array(added_SS / together.scale) @ placed_ST).astype(np.float32)
+    n = len(found.digests_T)
+    placed_ST = csr_array(eye_array(n, format="csr")[found.inside])
+    weights_TT = csr_array(placed_ST.T @ csr_array(added_SS / found.scale) @ placed_ST).astype(np.float32)
     weights_TT.sort_indices()
-    return ItemWeights(together.digests_T, weights_TT, np.ones(n, np.float32), n)
+    return ItemWeights(found.digests_T, weights_TT, np.ones(n, np.float32), n)
 
 
-def balanced(weights: ItemWeights, together: Together, power: float, lift: float) -> ItemWeights:
-    """Dataset items among each other, and beside those that nobody met.
+def balanced(weights: ItemWeights, found: CoOccurrence, power: float, lift: float) -> ItemWeights:
+    """Bring known items into proportion, among each other and beside items without interactions.
 
     Args:
         weights: with power 0 and lift 1.
-        together: what they were learned from.
-        power: p >= 0: how far items are held back that many met; 0: not at all.
-        lift: how much more a profile's score counts for items that nobody met.
+        found: what they were learned from.
+        power: p >= 0: how far items with many users are held back; 0: not at all.
+        lift: how much more a profile's score counts for items without interactions.
 
     Returns:
         The ranker.
     """
-    n_met_T = together.n_met_T.copy()
-    is_outside_T = np.ones(len(n_met_T), bool)
-    is_outside_T[together.inside] = False
+    n_users_T = found.n_users_T.copy()
+    is_outside_T = np.ones(len(n_users_T), bool)
+    is_outside_T[found.inside] = False
     if is_outside_T.any():
-        n_met_T[is_outside_T] = n_met_T[is_outside_T].mean()
-    held_back_T = (1 + n_met_T / HALF) ** -power
+        n_users_T[is_outside_T] = n_users_T[is_outside_T].mean()
+    held_back_T = (1 + n_users_T / HALF) ** -power
     factor_T = (held_back_T / held_back_T.mean() / lift).astype(np.float32)
     weights_TT = weights.weights_TT.copy()
     weights_TT.data *= factor_T[weights_TT.indices]

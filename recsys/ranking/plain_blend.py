@@ -13,7 +13,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.errors import EncoderError
 from recsys.ranking.centroid import tfidf_centroid
 from recsys.ranking.dot import RidgeUsers, ridge_users
-from recsys.ranking.scorer import Recaller
+from recsys.ranking.tasks import Scorer
 
 # Shape suffixes: U users, C candidates, N items of the sample.
 SAMPLE = 1000
@@ -23,7 +23,7 @@ SAMPLE = 1000
 class PlainBlend:
     """Both parts with the same weight."""
 
-    parts: tuple[Recaller, Recaller]
+    parts: tuple[Scorer, Scorer]
     """Words and meaning."""
     sample_N: NDArray[np.int64]
     """Warm items over which a user's scores are measured."""
@@ -46,7 +46,7 @@ def plain_blend(known: Dataset) -> PlainBlend | RidgeUsers:
 
 
 def measured(
-    part: Recaller, users: NDArray[np.int64], candidates: NDArray[np.int64], sample_N: NDArray[np.int64]
+    part: Scorer, users: NDArray[np.int64], candidates: NDArray[np.int64], sample_N: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Scores in deviations from the mean of the user's scores over the sample; a constant is 0."""
     over_UN = np.asarray(part.scores(users, sample_N), np.float64)

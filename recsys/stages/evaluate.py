@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.split import Split
-from recsys.encoders.reference import ITEM_WEIGHTS
 from recsys.errors import ArtifactMissing
 from recsys.evaluation.holdout import Holdout, make_holdout, with_profiles, with_vectors
 from recsys.evaluation.judge import judge, learn_models
@@ -23,9 +22,10 @@ from recsys.models.packed import adopt_model, ranker_file
 from recsys.models.reference import REFERENCE, ModelReference
 from recsys.profiles.items import Segment, list_segments, segment_name
 from recsys.profiles.params import UsersParams
-from recsys.ranking.item_weights import ItemWeights
-from recsys.ranking.scorer import Recaller
-from recsys.ranking.served import learn_served
+from recsys.ranking.ranker import Ranker
+from recsys.ranking.rankers import RANKERS
+from recsys.ranking.recommender import learn_recommender
+from recsys.ranking.tasks import Scorer
 from recsys.settings import Settings
 from recsys.stages.encoding import encode_cached
 from recsys.stages.progress import say
@@ -103,7 +103,7 @@ def load_holdout(split: Split, settings: Settings, at: Artifacts) -> Holdout:
         list_segments(at.profiles(CHAMPION)),
         settings.users.lambda_or(champion.users.ridge_lambda),
         settings.evaluate.seed,
-        _item_weights(champion, at),
+        _ranker(champion, at),
         champion.lexical_width,
     )
 
@@ -134,18 +134,19 @@ def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Arti
         split,
         segments,
         settings.users.lambda_or(challenger.users.ridge_lambda),
-        _item_weights(challenger, at),
+        _ranker(challenger, at),
         challenger.lexical_width,
     )
 
 
-def _item_weights(model: ModelReference, at: Artifacts) -> ItemWeights | None:
-    """The ranker of a model, where it is not the inner product."""
-    return ItemWeights.load(ranker_file(model, at.cache, ITEM_WEIGHTS)) if model.ranker.files else None
+def _ranker(model: ModelReference, at: Artifacts) -> Ranker:
+    """The ranker of a model."""
+    files = [ranker_file(model, at.cache, file.name) for file in model.ranker.files]
+    return RANKERS[model.ranker.name].load(files)
 
 
 def _leaks(
-    holdout: Holdout, challenged: Holdout | None, models: Mapping[str, Recaller], similarity: float
+    holdout: Holdout, challenged: Holdout | None, models: Mapping[str, Scorer], similarity: float
 ) -> tuple[Finding, ...]:
     found = find_leaks(holdout, {n: m for n, m in models.items() if n != CHALLENGER}, similarity)
     if challenged is None:
@@ -181,7 +182,7 @@ def _load_seeds(settings: Settings, at: Artifacts) -> tuple[_Seed, ...]:
 
 def _learn_siblings(
     seeds: Sequence[_Seed], holdout: Holdout, settings: Settings, at: Artifacts
-) -> Iterator[Recaller]:
+) -> Iterator[Scorer]:
     """What is judged of each further training, learned as the challenger's; one at a time."""
     for one in seeds[1:]:
         say(f"seed {one.seed}: model {one.model.hash[:10]} beside the challenger")
@@ -191,9 +192,9 @@ def _learn_siblings(
         caches = None if is_shared else at.var / "siblings"
         vectors_ID = encode_cached(one.model, holdout.known.texts, settings, at, caches)
         ridge_lambda = settings.users.lambda_or(one.model.users.ridge_lambda)
-        weights, width = _item_weights(one.model, at), one.model.lexical_width
-        seen = with_vectors(holdout, vectors_ID, ridge_lambda, weights, width)
-        yield learn_served(seen.known, seen.item_ids, seen.item_weights)
+        ranker, width = _ranker(one.model, at), one.model.lexical_width
+        seen = with_vectors(holdout, vectors_ID, ridge_lambda, ranker, width)
+        yield learn_recommender(seen.known, seen.ranker)
 
 
 def _require_profiles_of(challenger: ModelReference, segments: tuple[Segment, ...], at: Artifacts) -> None:

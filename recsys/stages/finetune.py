@@ -269,6 +269,7 @@ def _fuse(
         settings.users,
         params.k,
         params.max_validation_users,
+        settings.evaluate.head_share,
         say,
     )
 

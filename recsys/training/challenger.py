@@ -1,6 +1,7 @@
 """A challenger's head: chosen by a cold start of the training side's own, learned from all of it, packed."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from recsys.heads.reference import pack_head
 from recsys.models.packed import pack_ranker
 from recsys.models.reference import ModelReference
 from recsys.profiles.params import UsersParams
-from recsys.ranking.learning import learn_item_weights
+from recsys.ranking.item_weights import ItemWeights
 from recsys.validation.choosing import choose_recipe
 from recsys.validation.weighing import choose_item_weights
 
@@ -28,6 +29,7 @@ def fuse(
     users: UsersParams,
     k: int,
     max_users: int,
+    head_share: float,
     say: Callable[[str], None],
 ) -> tuple[ModelReference, Recipe]:
     """Give the encoder a head, where one helps.
@@ -41,6 +43,7 @@ def fuse(
         users: section `users`; an encoder without a head is judged by its λ, heads by all that it names.
         k: cutoff of ndcg@k.
         max_users: users asked in validation.
+        head_share: share of the warm items that is no tail, as in section `evaluate`.
         say: told what is being done.
 
     Returns:
@@ -56,7 +59,9 @@ def fuse(
     if recipe.lexical_share is None:
         say("no head was better than the encoder alone" if recipe.tried else "nobody can be asked: no head")
         return ModelReference.of(base), recipe
-    recipe = choose_item_weights(dataset, folds[0], recipe, params, users.ridge_lambda, k, max_users, say)
+    recipe = choose_item_weights(
+        dataset, folds[0], recipe, params, users.ridge_lambda, k, max_users, head_share, say
+    )
     say(recipe.sentence)
     head = learn_head(dataset, recipe, params)
     ranker = None
@@ -66,10 +71,13 @@ def fuse(
             f"item weights with λ = {settings.ease_lambda:g}, popularity power {settings.popularity_power:g} and "
             f"lift {settings.lift:g}"
         )
-        profiles_ID = head.profiles(dataset.texts, dataset.vectors_ID)
-        weights = learn_item_weights(
-            dataset, profiles_ID, recipe.lambda_of(head), head.lexical_width, settings
+        profiled = replace(
+            dataset,
+            vectors_ID=head.profiles(dataset.texts, dataset.vectors_ID),
+            ridge_lambda=recipe.lambda_of(head),
+            lexical_width=head.lexical_width,
         )
+        weights = ItemWeights.learn(profiled, settings)
         ranker = pack_ranker("item_weights", weights, cache / "rankers") if weights else None
     packed = pack_head(base, head, cache / "heads")
     return ModelReference.of(base, packed, recipe.lambda_of(head), ranker), recipe

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recsys.baselines.learners import RECALLERS
+from recsys.baselines.baselines import BASELINES
 from recsys.baselines.params import RivalName
 from recsys.dataset.histories import PAD
-from recsys.ranking.scorer import recall
+from recsys.ranking.tasks import rank
 from tests.dataset.make import dataset_of, with_matrix
 
 # Items 0-5 are warm, 6-8 cold. Users 0 and 1 like rivers, user 2 engines.
@@ -65,30 +65,30 @@ def shop(tastes):
     return dataset_of(vectors, met, texts, seed=3)
 
 
-@pytest.mark.parametrize("name", RECALLERS)
+@pytest.mark.parametrize("name", BASELINES)
 def test_scores_are_finite_and_do_not_depend_on_who_else_is_asked_for(name, known):
-    model = RECALLERS[name](known)
+    model = BASELINES[name](known)
     everything = np.asarray(model.scores(USERS, np.arange(9)))
     assert everything.shape == (3, 9) and np.isfinite(everything).all()
     alone = np.asarray(model.scores(USERS[2:], COLD[1:]))
     np.testing.assert_allclose(alone, everything[2:, 7:], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", RECALLERS)
+@pytest.mark.parametrize("name", BASELINES)
 def test_learning_twice_gives_the_same_scores(name, known):
-    one, other = (RECALLERS[name](known).scores(USERS, COLD) for _ in range(2))
+    one, other = (BASELINES[name](known).scores(USERS, COLD) for _ in range(2))
     np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("name", RECALLERS)
+@pytest.mark.parametrize("name", BASELINES)
 def test_nothing_is_learned_from_items_that_nobody_had_met(name, known):
-    assert set(RECALLERS[name](known).learned_from) <= set(range(6))
+    assert set(BASELINES[name](known).learned_from) <= set(range(6))
 
 
-@pytest.mark.parametrize("name", RECALLERS)
+@pytest.mark.parametrize("name", BASELINES)
 def test_lists_hold_candidates_once_and_none_that_is_excluded(name, known):
     excluded = np.array([[6, PAD], [PAD, PAD], [0, 8]])  # 0 is no candidate: nothing to leave out
-    found = recall(RECALLERS[name](known), USERS, COLD, 4, excluded)
+    found = rank(BASELINES[name](known), USERS, COLD, 4, excluded)
     assert sorted(found.rows_UK[0]) == [PAD, PAD, 7, 8]
     assert sorted(found.rows_UK[1]) == [PAD, 6, 7, 8]
     assert sorted(found.rows_UK[2]) == [PAD, PAD, 6, 7]
@@ -96,39 +96,39 @@ def test_lists_hold_candidates_once_and_none_that_is_excluded(name, known):
 
 @pytest.mark.parametrize("name", ["tfidf_centroid", "encoder_centroid", "ridge"])
 def test_what_knows_texts_finds_the_cold_item_of_each_users_taste(name, known):
-    found = recall(RECALLERS[name](known), USERS, COLD, 1)
+    found = rank(BASELINES[name](known), USERS, COLD, 1)
     assert found.rows_UK.tolist() == [[6], [6], [7]]
 
 
 def test_popular_counts_interactions_and_knows_no_cold_item(known):
-    scores = RECALLERS["popular"](known).scores(USERS[:1], np.arange(9))[0]
+    scores = BASELINES["popular"](known).scores(USERS[:1], np.arange(9))[0]
     np.testing.assert_array_equal(scores, [2, 2, 2, 1, 1, 1, 0, 0, 0])
 
 
 def test_same_category_gives_a_cold_item_the_shrunken_popularity_of_its_tag(known):
     # average 9 / 6 = 1.5; water: (6 + 5 * 1.5) / (3 + 5), steel: (3 + 7.5) / 8; no tag: the average
-    scores = RECALLERS["same_category"](known).scores(USERS[:1], COLD)[0]
+    scores = BASELINES["same_category"](known).scores(USERS[:1], COLD)[0]
     np.testing.assert_allclose(scores, [13.5 / 8, 10.5 / 8, 1.5])
 
 
 def test_ridge_weighs_a_direction_that_all_items_share_less_than_a_centroid_does(known):
     user = np.array([0])
-    centroid, ridge = (RECALLERS[name](known).scores(user, COLD)[0] for name in ("encoder_centroid", "ridge"))
+    centroid, ridge = (BASELINES[name](known).scores(user, COLD)[0] for name in ("encoder_centroid", "ridge"))
     assert ridge[0] / ridge[1] > centroid[0] / centroid[1]
 
 
 def test_many_users_are_ranked_in_blocks_without_a_difference(known, monkeypatch):
-    model = RECALLERS["ridge"](known)
-    whole = recall(model, USERS, COLD, 3)
-    monkeypatch.setattr("recsys.ranking.scorer.BLOCK_SCORES", 3)
-    np.testing.assert_array_equal(recall(model, USERS, COLD, 3).rows_UK, whole.rows_UK)
+    model = BASELINES["ridge"](known)
+    whole = rank(model, USERS, COLD, 3)
+    monkeypatch.setattr("recsys.ranking.tasks.BLOCK_SCORES", 3)
+    np.testing.assert_array_equal(rank(model, USERS, COLD, 3).rows_UK, whole.rows_UK)
 
 
 RIVALS = get_args(RivalName)
 
 
 def test_every_name_that_params_allow_is_a_recaller():
-    assert set(RIVALS) < set(RECALLERS)
+    assert set(RIVALS) < set(BASELINES)
 
 
 @pytest.mark.parametrize("name", RIVALS)
@@ -140,10 +140,10 @@ def test_every_name_that_params_allow_is_a_recaller():
 def test_a_shop_with_next_to_nothing_in_it_still_gets_finite_scores(name, pairs, users, known):
     rows, columns = zip(*pairs, strict=True) if pairs else ((), ())
     histories = csr_array((np.ones(len(pairs)), (rows, columns)), shape=(users, 9))
-    model = RECALLERS[name](with_matrix(known, histories))
+    model = BASELINES[name](with_matrix(known, histories))
     asked = np.arange(users)
     assert np.isfinite(np.asarray(model.scores(asked, np.arange(9)))).all()
-    found = recall(model, asked, np.arange(9), 3)
+    found = rank(model, asked, np.arange(9), 3)
     assert all(len(set(row)) == 3 for row in found.rows_UK.tolist())
     assert len(model.learned_from) == len(set(columns))
 
@@ -151,5 +151,5 @@ def test_a_shop_with_next_to_nothing_in_it_still_gets_finite_scores(name, pairs,
 @pytest.mark.parametrize("name", RIVALS)
 def test_rivals_find_the_cold_item_of_a_taste_in_a_shop_of_tastes(name, shop, tastes):
     cold = np.arange(len(shop.texts) - N_TASTES, len(shop.texts))
-    found = recall(RECALLERS[name](shop), np.arange(len(tastes)), cold, 1).rows_UK[:, 0] - cold[0]
+    found = rank(BASELINES[name](shop), np.arange(len(tastes)), cold, 1).rows_UK[:, 0] - cold[0]
     assert (found == tastes).mean() > 0.9

@@ -1,6 +1,6 @@
 """What RBF ridge, the two-tower head and the blend are, against plain formulas."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -13,7 +13,7 @@ from recsys.baselines.ease_prior import EaseSettings, ease_prior, learn_ease
 from recsys.baselines.rbf_ridge import DEFAULT_SHARPNESS, LAMBDAS, SHARPNESSES, rbf, rbf_ridge
 from recsys.baselines.two_tower import DEFAULT_EPOCHS, EPOCHS, train, two_tower
 from recsys.ranking.dot import ridge_users
-from recsys.validation.practice import Practice, practices
+from recsys.validation.tuning import tuning_sets
 from tests.dataset.make import dataset_of
 
 N_WARM = 30
@@ -71,7 +71,7 @@ def test_towers_learn_step_by_step_and_the_same_each_time(known):
     assert not np.array_equal(next(epochs).items_IF, last.items_IF)
 
 
-def test_a_blend_without_practice_is_half_of_each_part_in_the_users_own_deviations(known):
+def test_a_blend_without_tuning_sets_is_half_of_each_part_in_the_users_own_deviations(known):
     model = blend(known, ())
     parts = (ridge_users(known), learn_ease(known, EaseSettings()))
     ridge, ease = (measured(part, USERS, ITEMS, known.warm) for part in parts)
@@ -95,30 +95,29 @@ def test_a_part_that_scores_all_alike_says_nothing(known):
     np.testing.assert_array_equal(measured(silent, USERS, ITEMS, known.warm), np.zeros((25, 36)))
 
 
-class LikesTheLast(Practice):
-    """A practice that likes each thing that is tried better than the one before."""
+@pytest.fixture
+def likes_the_last(monkeypatch):
+    """Validation that likes each thing that is tried better than the one before."""
+    metrics = count(1)
 
-    def ndcg(self, scores_UC):
-        """How many were marked before."""
+    def liked(tuning, scores_UC):
         assert np.isfinite(scores_UC).all()
-        return float(next(MARKS))
+        return float(next(metrics))
 
-
-MARKS = count(1)
+    for name in ("rbf_ridge", "als_map", "ease_prior", "two_tower", "blend"):
+        monkeypatch.setattr(f"recsys.baselines.{name}.mixed_ndcg", liked)
 
 
 @pytest.mark.parametrize("learn", [rbf_ridge, als_map, ease_prior, two_tower, blend])
-def test_what_practice_likes_best_is_what_is_learned(known, learn):
-    (one, *_) = practices(known)
-    asked = (LikesTheLast(**{field.name: getattr(one, field.name) for field in fields(one)}),)
+def test_what_validation_likes_best_is_what_is_learned(known, likes_the_last, learn):
+    asked = tuning_sets(known)[:1]
     liked, plain = learn(known, asked), learn(known, ())
     assert liked.chosen.keys() == plain.chosen.keys() and liked.chosen != plain.chosen
     assert not np.allclose(liked.scores(USERS, ITEMS), plain.scores(USERS, ITEMS))
 
 
-def test_the_last_of_everything_is_chosen_where_each_is_liked_better(known):
-    (one, *_) = practices(known)
-    asked = (LikesTheLast(**{field.name: getattr(one, field.name) for field in fields(one)}),)
+def test_the_last_of_everything_is_chosen_where_each_is_liked_better(known, likes_the_last):
+    asked = tuning_sets(known)[:1]
     assert rbf_ridge(known, asked).chosen == {"γ": SHARPNESSES[-1], "λ": LAMBDAS[-1]}
     assert als_map(known, asked).chosen == {
         "λ of the map": MAP_LAMBDAS[-1],

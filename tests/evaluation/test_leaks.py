@@ -14,7 +14,7 @@ from recsys.evaluation.judge import learn_models
 from recsys.evaluation.leaks import find_leaks, require_no_leaks
 from recsys.profiles.users import Ridge, gram_of
 from recsys.ranking.item_weights import ItemWeights, digests
-from recsys.ranking.served import learn_served
+from recsys.ranking.recommender import learn_recommender
 from recsys.stages import split as split_stage
 from recsys.stages.evaluate import load_holdout
 from tests.stages.judged_world import T0, Item, make_world
@@ -98,7 +98,9 @@ def test_an_items_first_text_is_no_leak_however_late_the_catalogue_learned_of_it
 
 
 def test_a_gram_matrix_of_all_items_as_publishing_uses_it_is_found(holdout, models):
-    leaky = replace(models["champion"], ridge=Ridge(gram_of(holdout.known.vectors_ID), 10.0))
+    champion = models["champion"]
+    users = replace(champion.users, ridge=Ridge(gram_of(holdout.known.vectors_ID), 10.0))
+    leaky = replace(champion, users=users)
     (found,) = find_leaks(holdout, models | {"champion": leaky}, SIMILARITY)
     assert (found.kind, found.examples) == ("statistics-after-cut", ("champion",))
 
@@ -126,9 +128,9 @@ def test_a_cold_item_in_the_users_of_a_model_with_item_weights_is_found(holdout)
     weights = ItemWeights(
         digests(["i000"]), csr_array((1, 1), dtype=np.float32), np.full(1, 0.5), len(known.warm)
     )
-    clean = learn_served(known, holdout.item_ids, weights)
+    clean = learn_recommender(known, weights)
     assert kinds(holdout, {"champion": clean}) == []
     cold = holdout.candidates("cold")[0]
     leaked = np.sort(np.append(known.warm, cold))
-    ridge = replace(clean.ridge, ridge=Ridge(gram_of(known.vectors_ID[leaked]), 1.0))
-    assert kinds(holdout, {"champion": replace(clean, ridge=ridge)}) == ["statistics-after-cut"]
+    users = replace(clean.users, ridge=Ridge(gram_of(known.vectors_ID[leaked]), 1.0))
+    assert kinds(holdout, {"champion": replace(clean, users=users)}) == ["statistics-after-cut"]

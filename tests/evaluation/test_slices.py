@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 
 from recsys.dataset.histories import PAD
-from recsys.evaluation.slices import Slice, head_and_tail
+from recsys.evaluation.slices import head_and_tail
+from recsys.ranking.tasks import RankingTask
+from tests.dataset.make import interactions_of
 
 
 def parts(n_met, relevant, head_share):
+    met = np.arange(max(n_met))[:, None] < np.array(n_met)  # so many users of each item
     holdout = SimpleNamespace(
-        known=SimpleNamespace(interactions=SimpleNamespace(n_users_I=np.array(n_met))),
-        item_ids=tuple(map(str, n_met)),
+        known=SimpleNamespace(interactions=interactions_of(met)), item_ids=tuple(map(str, n_met))
     )
     relevant = np.array(relevant)
     users = np.arange(10, 10 + len(relevant))
-    warm = Slice("warm", np.arange(len(n_met)), users, relevant, np.full((len(relevant), 1), PAD))
+    warm = RankingTask("warm", np.arange(len(n_met)), users, relevant, np.full((len(relevant), 1), PAD))
     return head_and_tail(holdout, warm, head_share)
 
 
@@ -26,7 +28,7 @@ def test_positives_fall_to_the_side_of_their_item_and_users_without_any_are_left
     assert head.users.tolist() == [10, 11] and head.relevant_UR.tolist() == [[0, PAD, PAD], [2, PAD, PAD]]
     assert tail.users.tolist() == [10, 12] and tail.relevant_UR.tolist() == [[1, 4, PAD], [3, PAD, PAD]]
     assert head.candidates.tolist() == tail.candidates.tolist() == [0, 1, 2, 3, 4]
-    assert len(head.exclude_UE) == len(tail.exclude_UE) == 2
+    assert len(head.excluded_UE) == len(tail.excluded_UE) == 2
 
 
 @pytest.mark.parametrize(("share", "n_head"), [(0.01, 1), (0.5, 3), (0.99, 5)])

@@ -60,7 +60,7 @@ def by_hand(release: Release, weights: ItemWeights, history: list[str]) -> dict[
     growth = release.manifest.users.n_items / N_ITEMS
     b = np.sum([profiles[item] for item in history], axis=0)
     user = growth * Ridge(release._profiles.gram(), 3.0 * growth).weights(b[None])[0]
-    place = dict(zip(release.items, weights.places(release.items), strict=True))
+    place = dict(zip(release.items, weights.over(release.items).place_I, strict=True))
     dense = weights.weights_TT.toarray()
     scores = {}
     for item, profile in profiles.items():

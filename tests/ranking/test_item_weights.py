@@ -21,22 +21,20 @@ def weights():
 
 
 def test_known_items_are_corrected_and_others_keep_their_score(weights):
-    place = weights.places(["birch", "new", "cedar", "amber"])
+    items = weights.over(["birch", "new", "cedar", "amber"])
     histories = csr_array(np.array([[0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 0]]))  # columns: those items
-    met = weights.met(histories, place)
-    scores = weights.corrected(np.array([[1.0, 2, 3, 4], [5, 6, 7, 8], [1, 1, 1, 1]]), met, place)
-    # user 0 met something new and amber, user 1 birch and cedar, user 2 only something new
+    scores = items.score(np.array([[1.0, 2, 3, 4], [5, 6, 7, 8], [1, 1, 1, 1]]), histories, np.arange(4))
+    # user 0 has something new and amber, user 1 birch and cedar, user 2 only something new
     expected = [[0.5 + 0.5, 2, 1.5, 2], [2.5 - 0.25, 6, 3.5 + 1, 4], [0.5, 1, 0.5, 0.5]]
     np.testing.assert_allclose(scores, expected)
     assert scores.dtype == np.float32
 
 
 def test_scores_do_not_depend_on_who_else_is_asked_for(weights):
-    place = weights.places(["birch", "new", "cedar", "amber"])
-    met = weights.met(csr_array(np.eye(4)), place)
+    items, histories = weights.over(["birch", "new", "cedar", "amber"]), csr_array(np.eye(4))
     raw = np.arange(16.0).reshape(4, 4)
-    whole = weights.corrected(raw, met, place)
-    alone = weights.corrected(raw[2:3, [3, 0]], csr_array(met[[2]]), place[[3, 0]])
+    whole = items.score(raw, histories, np.arange(4))
+    alone = items.score(raw[2:3, [3, 0]], histories[[2]], np.array([3, 0]))
     np.testing.assert_array_equal(whole[2:3, [3, 0]], alone)
     assert raw[0, 0] == 0 and raw[3, 3] == 15  # what was given is left as it was
 
@@ -56,7 +54,7 @@ def test_growth_keeps_the_scores_of_a_catalogue_in_which_every_item_was_met_twic
 def test_items_are_found_by_their_id_alone(asked):
     known = np.sort(digests(KNOWN))
     weights = ItemWeights(known, csr_array((3, 3), dtype=np.float32), np.ones(3, np.float32), 3)
-    place = weights.places(asked)
+    place = weights.over(asked).place_I
     assert [one in KNOWN for one in asked] == (place != UNKNOWN).tolist()
     found = [known[one] for one in place if one != UNKNOWN]
     assert found == [digests([one])[0] for one in asked if one in KNOWN]
@@ -65,7 +63,7 @@ def test_items_are_found_by_their_id_alone(asked):
 def test_saved_weights_are_read_as_they_were_and_have_the_same_bytes(weights, tmp_path):
     (path,) = weights.save(tmp_path)
     before = path.read_bytes()
-    again = ItemWeights.load(path)
+    again = ItemWeights.load([path])
     np.testing.assert_array_equal(again.digests_T, weights.digests_T)
     np.testing.assert_array_equal(again.weights_TT.toarray(), weights.weights_TT.toarray())
     np.testing.assert_array_equal(again.factor_T, weights.factor_T)
@@ -79,10 +77,10 @@ def test_damaged_weights_are_refused_with_their_file(weights, content, tmp_path)
     (path,) = weights.save(tmp_path)
     path.write_bytes(path.read_bytes()[:-30] if content is None else content)
     with pytest.raises(EncoderError, match=r"item_weights.npz holds no readable item weights"):
-        ItemWeights.load(path)
+        ItemWeights.load([path])
     path.unlink()
     with pytest.raises(EncoderError, match=r"recsys fetch-champion"):
-        ItemWeights.load(path)
+        ItemWeights.load([path])
 
 
 def test_weights_of_a_newer_version_are_refused(weights, tmp_path, monkeypatch):
@@ -92,7 +90,7 @@ def test_weights_of_a_newer_version_are_refused(weights, tmp_path, monkeypatch):
     with pytest.raises(
         EncoderError, match=r"is of version 2, newest known is 1\n  remedy: update Firstlight"
     ):
-        ItemWeights.load(path)
+        ItemWeights.load([path])
 
 
 @pytest.mark.parametrize(
@@ -117,4 +115,4 @@ def test_weights_that_would_point_outside_or_are_no_numbers_are_refused(weights,
         arrays = {name: saved[name] for name in saved.files}
     np.savez(path, **arrays | changes)
     with pytest.raises(EncoderError, match=f"no readable item weights: .*{says}"):
-        ItemWeights.load(path)
+        ItemWeights.load([path])

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys.baselines.learners import RECALLERS
+from recsys.baselines.baselines import BASELINES
 from recsys.ranking.dot import RidgeUsers
 from recsys.ranking.plain_blend import plain_blend, warm_sample
 from tests.dataset.make import dataset_of
@@ -21,7 +21,7 @@ def known():
 
 
 def test_both_parts_count_alike_in_deviations_over_the_warm_items(known):
-    parts = [RECALLERS[name](known) for name in ("tfidf_centroid", "ridge")]
+    parts = [BASELINES[name](known) for name in ("tfidf_centroid", "ridge")]
     expected = np.zeros((3, 2))
     for part in parts:
         over_UN = np.asarray(part.scores(USERS, warm_sample(known)), np.float64)

@@ -114,7 +114,7 @@ def test_item_weights_that_validation_chose_are_packed_with_the_head(world, chos
     finetune.run(chosen.model_copy(update=changed), other.at)
     reference = ModelReference.load(other.at.model_reference("challenger"))
     summary = TrainingSummary.load(other.at.finetune / "summary.json")
-    weights = ItemWeights.load(other.at.finetune / "packed/ranker" / reference.ranker.files[0].name)
+    weights = ItemWeights.load([other.at.finetune / "packed/ranker" / reference.ranker.files[0].name])
     assert (summary.ease_lambda, summary.popularity_power, summary.lift) == (30.0, 0.2, 2.0)
     assert weights.factor_T.mean() == pytest.approx(1 / 2) and len(np.unique(weights.factor_T)) > 1
     items = Split.load(other.at.split).items.to_pylist()

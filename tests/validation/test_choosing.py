@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from recsys.heads.learning import Recipe, learn_head
-from recsys.profiles.users import Ridge, gram_of
-from recsys.retrieval.exact import best_of
+from recsys.ranking.dot import ridge_users
+from recsys.ranking.tasks import rank
 from recsys.validation.bounds import lower_bound
-from recsys.validation.choosing import Choice, _examine, _surest, choose_recipe
-from recsys.validation.sets import COLD, LONG, cold_exam
+from recsys.validation.choosing import Choice, _surest, _try_all, choose_recipe
+from recsys.validation.sets import COLD, LONG, hold_out_items, metrics_per_user
 from tests.dataset.make import with_matrix
 
 HELD = np.arange(3, 120, 4)
@@ -86,8 +86,8 @@ def test_the_blend_is_among_what_is_tried_and_never_chosen(shop, fusion_params):
 @pytest.mark.parametrize("choice", [(0.3, 0.75, 1.0, 1.0), (0.0, None, 1.0, 3.0), (0.3, 0.0, 0.0, 1.0)])
 def test_a_packed_head_makes_the_lists_that_it_was_chosen_by(shop, fusion_params, choice):
     choice, k = Choice(*choice), 5
-    exam = cold_exam(shop, HELD, fusion_params.seed, 500)
-    tried = dict(_examine(shop, exam, fusion_params, LAMBDAS, LAMBDAS, k, lambda _: None))
+    validation = hold_out_items(shop, HELD, fusion_params.seed, 500)
+    tried = dict(_try_all(validation, fusion_params, LAMBDAS, LAMBDAS, k, lambda _: None))
     recipe = Recipe(
         choice.lexical_share,
         choice.metric_power,
@@ -96,16 +96,18 @@ def test_a_packed_head_makes_the_lists_that_it_was_chosen_by(shop, fusion_params
         {},
         words_weight=choice.words_weight,
     )
-    head = learn_head(exam.rest, recipe, fusion_params)
+    head = learn_head(validation.dataset, recipe, fusion_params)
     assert head.lexical_width == (6 if choice.words_weight else 0) and head.dim <= fusion_params.width
-    warm_WD, held_HD = (
-        head.profiles([shop.texts[row] for row in rows], shop.vectors_ID[rows])
-        for rows in (exam.warm, exam.held)
+    profiled = replace(
+        validation.dataset,
+        vectors_ID=head.profiles(shop.texts, shop.vectors_ID),
+        ridge_lambda=recipe.lambda_of(head),
+        lexical_width=head.lexical_width,
     )
-    ridge = Ridge(gram_of(warm_WD), recipe.lambda_of(head), head.lexical_width)
-    asked = exam.asked[COLD]
-    ranked = best_of(ridge.weights(asked.met_UW @ warm_WD.astype(np.float64)) @ held_HD.T, LONG * k).rows_UK
-    np.testing.assert_allclose(asked.by_user(ranked, k).mean(axis=0), tried[choice].mean(axis=0), atol=0.01)
+    task = validation.tasks[COLD]
+    ranked = rank(ridge_users(profiled), task.users, task.candidates, LONG * k).rows_UK
+    found = metrics_per_user(task, ranked, k).mean(axis=0)
+    np.testing.assert_allclose(found, tried[choice].mean(axis=0), atol=0.01)
 
 
 @pytest.mark.parametrize(("width", "apart"), [(12, 6), (8, 4), (4, 2), (3, 0), (0, 0)])
@@ -136,11 +138,11 @@ def test_a_width_too_narrow_for_words_apart_tries_none(shop, fusion_params):
 
 
 def test_what_is_held_out_teaches_nothing_to_any_choice(shop, fusion_params):
-    exam = cold_exam(shop, HELD, fusion_params.seed, 500)
+    one = hold_out_items(shop, HELD, fusion_params.seed, 500)
     met = shop.interactions.matrix_UI.toarray()
     met[:, HELD] = met[::-1, HELD]
-    other = cold_exam(with_matrix(shop, met), HELD, fusion_params.seed, 500)
-    assert (exam.rest.interactions.matrix_UI != other.rest.interactions.matrix_UI).nnz == 0
+    other = hold_out_items(with_matrix(shop, met), HELD, fusion_params.seed, 500)
+    assert (one.dataset.interactions.matrix_UI != other.dataset.interactions.matrix_UI).nnz == 0
 
 
 @pytest.mark.parametrize(("k", "counts"), [(1, True), (2, False)])

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, hstack
 
 from recsys.heads.learning import Recipe, learn_head
-from recsys.ranking.learning import HALF, balanced, item_weights, learn_item_weights, met_together
+from recsys.ranking.item_weights import ItemWeights
+from recsys.ranking.learning import HALF, balanced, co_occurrence, item_weights
 from recsys.validation.choosing import choose_recipe
 from recsys.validation.weighing import choose_item_weights
 from tests.dataset.make import dataset_of
@@ -64,7 +67,7 @@ def by_hand(shop, ridge_lambda, ease_lambda):
 
 
 def learned(shop, params, ridge_lambda=2.0):
-    return met_together(shop, shop.vectors_ID[shop.warm], ridge_lambda, params.max_weighted_items)
+    return co_occurrence(replace(shop, ridge_lambda=ridge_lambda), params.max_weighted_items)
 
 
 def test_unseen_known_items_are_scored_as_ease_with_the_ridge_for_its_prior(small, fusion_params):
@@ -73,9 +76,9 @@ def test_unseen_known_items_are_scored_as_ease_with_the_ridge_for_its_prior(smal
     ranker = balanced(item_weights(together, 5.0, 100), together, 0.0, 1.5)
     assert together.scale == pytest.approx(scale, rel=1e-3)
     assert ranker.factor_T.tolist() == pytest.approx([1 / 1.5] * 8) and ranker.n_items == 8
-    place = ranker.places(small.item_ids)
-    assert place[8] == -1 and sorted(place[:8]) == list(range(8))
-    scored = ranker.corrected(met @ ridge_scores, ranker.met(small.interactions.matrix_UI, place), place[:8])
+    items = ranker.over(small.item_ids)
+    assert items.place_I[8] == -1 and sorted(items.place_I[:8]) == list(range(8))
+    scored = items.score(met @ ridge_scores, small.interactions.matrix_UI, np.arange(8))
     unseen = met == 0
     np.testing.assert_allclose(scored[unseen], (met @ weights)[unseen] / (scale * 1.5), atol=1e-3)
 
@@ -83,8 +86,9 @@ def test_unseen_known_items_are_scored_as_ease_with_the_ridge_for_its_prior(smal
 def test_an_item_that_nobody_met_keeps_its_score_whatever_its_text(small, fusion_params):
     together = learned(small, fusion_params)
     ranker = balanced(item_weights(together, 5.0, 100), together, 0.3, 3.0)
-    met = ranker.met(small.interactions.matrix_UI, ranker.places(small.item_ids))
-    scores = ranker.corrected(np.ones((30, 3)), met, ranker.places(["new", "item8", "item0"]))
+    items, histories = ranker.over([*small.item_ids, "new"]), small.interactions.matrix_UI
+    histories = csr_array(hstack([histories, csr_array((30, 1))]))
+    scores = items.score(np.ones((30, 3)), histories, np.array([9, 8, 0]))
     assert (scores[:, :2] == 1).all() and (scores[:, 2] != 1).all()
 
 
@@ -98,7 +102,7 @@ def test_only_the_largest_weights_are_kept_and_only_between_the_items_met_most(s
     smallest = np.where(kept, np.abs(whole), np.inf).min(axis=0)
     assert (np.abs(np.where(kept, 0, whole)).max(axis=0) <= smallest).all()
     n_met = shop.interactions.matrix_UI.sum(axis=0)
-    is_inside = np.isin(item_weights(together, 10.0, 7).places(shop.item_ids), together.inside)
+    is_inside = np.isin(item_weights(together, 10.0, 7).over(shop.item_ids).place_I, together.inside)
     assert is_inside.sum() == 50 and len(together.digests_T) == 120
     assert n_met[is_inside].min() >= n_met[~is_inside].max()
 
@@ -118,7 +122,7 @@ def test_what_many_met_is_held_back_and_items_without_weights_share_one_factor(s
     together = learned(shop, fusion_params.model_copy(update={"max_weighted_items": 50}))
     plain = item_weights(together, 10.0, 100)
     ranker = balanced(plain, together, 0.5, 2.0)
-    n_met = together.n_met_T
+    n_met = together.n_users_T
     outside = np.setdiff1d(np.arange(120), together.inside)
     n_counted = n_met.copy()
     n_counted[outside] = n_met[outside].mean()
@@ -149,7 +153,7 @@ def test_weights_that_cost_the_tail_too_much_are_refused(fusion_params):
     params = fusion_params.model_copy(update={"popularity_powers": (0.0,), "ease_lambdas": (30.0,)})
     chosen = {
         loss: choose_item_weights(
-            world, HELD, PLAIN, params.model_copy(update={"max_loss_tail": loss}), 1.0, 5, 500
+            world, HELD, PLAIN, params.model_copy(update={"max_loss_tail": loss}), 1.0, 5, 500, 0.2
         )
         for loss in (0.0, 1.0)
     }
@@ -176,19 +180,25 @@ def test_where_people_meet_what_profiles_tell_apart_there_are_no_weights(fusion_
 
 def test_item_weights_are_chosen_where_clicks_tell_what_texts_do_not(secretive, fusion_params):
     narrow = fusion_params.model_copy(update={"width": 2})  # else unique words tell every item apart
-    recipe = choose_item_weights(secretive, HELD, PLAIN, narrow, 1.0, 5, 500)
+    recipe = choose_item_weights(secretive, HELD, PLAIN, narrow, 1.0, 5, 500, 0.2)
     assert recipe.ease_lambda in narrow.ease_lambdas and recipe.lift in narrow.lifts
     assert recipe.lists["warm"] > 1.5 * recipe.lists["warm by profiles alone"]
     head = learn_head(secretive, recipe, narrow)
     profiles = head.profiles(secretive.texts, secretive.vectors_ID)
     settings = recipe.item_weights(narrow)
-    ranker = learn_item_weights(secretive, profiles, recipe.lambda_of(head), head.lexical_width, settings)
+    profiled = replace(
+        secretive,
+        vectors_ID=profiles,
+        ridge_lambda=recipe.lambda_of(head),
+        lexical_width=head.lexical_width,
+    )
+    ranker = ItemWeights.learn(profiled, settings)
     assert ranker.factor_T.mean() == pytest.approx(1 / recipe.lift) and len(ranker.digests_T) == 120
 
 
 def test_a_lift_that_spoils_mixed_lists_is_refused_with_its_weights(shop, fusion_params):
     params = fusion_params.model_copy(update={"ease_lambdas": (1e6,), "lifts": (1e-4,)})
-    recipe = choose_item_weights(shop, HELD, PLAIN, params, 1.0, 5, 500)
+    recipe = choose_item_weights(shop, HELD, PLAIN, params, 1.0, 5, 500, 0.2)
     assert recipe.ease_lambda is None and recipe.lift == 1
     assert recipe.lists["mixed"] == recipe.lists["mixed by profiles alone"]
     assert recipe.item_weights(params) is None
@@ -196,7 +206,7 @@ def test_a_lift_that_spoils_mixed_lists_is_refused_with_its_weights(shop, fusion
 
 def test_the_choice_is_among_all_that_was_tried(shop, fusion_params):
     base = choose_recipe(shop, (HELD,), fusion_params, LAMBDAS, 5, 500)
-    recipe = choose_item_weights(shop, HELD, base, fusion_params, 1.0, 5, 500)
+    recipe = choose_item_weights(shop, HELD, base, fusion_params, 1.0, 5, 500, 0.2)
     assert set(recipe.tried) - set(base.tried) == {
         "no item weights",
         *(f"item weights {one}, power 0, lift 1" for one in (3, 30)),
@@ -209,7 +219,7 @@ def test_the_choice_is_among_all_that_was_tried(shop, fusion_params):
 
 def test_nothing_is_chosen_that_was_not_asked_for(secretive, fusion_params):
     params = fusion_params.model_copy(update={"width": 2, "popularity_powers": (0.4,), "lifts": (2.0,)})
-    recipe = choose_item_weights(secretive, HELD, PLAIN, params, 1.0, 5, 500)
+    recipe = choose_item_weights(secretive, HELD, PLAIN, params, 1.0, 5, 500, 0.2)
     assert (recipe.popularity_power, recipe.lift) == (0.4, 2.0)
     assert set(recipe.tried) == {"no item weights", f"item weights {recipe.ease_lambda:g}, power 0.4, lift 2"}
 
@@ -218,10 +228,10 @@ def test_nothing_is_chosen_that_was_not_asked_for(secretive, fusion_params):
 def test_without_a_head_or_lambdas_there_are_no_item_weights(shop, fusion_params, ease_lambdas):
     params = fusion_params.model_copy(update={"ease_lambdas": ease_lambdas})
     plain = Recipe(None if ease_lambdas else 0.3, 0.0, 1.0, None, {})
-    assert choose_item_weights(shop, HELD, plain, params, 1.0, 5, 500) == plain
+    assert choose_item_weights(shop, HELD, plain, params, 1.0, 5, 500, 0.2) == plain
 
 
 def test_where_nobody_can_be_asked_there_are_none(fusion_params):
     met = csr_array(np.eye(6))  # everybody met one item: no click can be held out
     shop = dataset_of(np.eye(6, dtype=np.float32), met, ids(6), item_ids=ids(6))
-    assert choose_item_weights(shop, np.array([1, 4]), PLAIN, fusion_params, 1.0, 5, 500) == PLAIN
+    assert choose_item_weights(shop, np.array([1, 4]), PLAIN, fusion_params, 1.0, 5, 500, 0.2) == PLAIN

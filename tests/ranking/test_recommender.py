@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recsys.baselines.learners import RECALLERS
+from recsys.baselines.baselines import BASELINES
 from recsys.catalogue.split import Split
 from recsys.dataset.histories import PAD
 from recsys.evaluation.slices import slice_of
+from recsys.ranking.dot import Dot
 from recsys.ranking.item_weights import ItemWeights, digests
-from recsys.ranking.scorer import recall
-from recsys.ranking.served import learn_served
+from recsys.ranking.recommender import learn_recommender
+from recsys.ranking.tasks import rank
 from recsys.stages import split
 from recsys.stages.evaluate import load_holdout
 from tests.dataset.make import dataset_of
@@ -37,14 +38,14 @@ def weights_of(ids, dense, factor, n_items):
 def test_without_weights_it_is_ridge_users(known):
     everybody, everything = np.arange(2), np.arange(5)
     np.testing.assert_array_equal(
-        learn_served(known, IDS, None).scores(everybody, everything),
-        RECALLERS["ridge"](known).scores(everybody, everything),
+        learn_recommender(known, Dot()).scores(everybody, everything),
+        BASELINES["ridge"](known).scores(everybody, everything),
     )
 
 
 def test_scores_are_the_users_in_their_own_scale_corrected_for_known_items(known):
     weights = weights_of(("a", "b", "gone"), [[0, 0.3, 9], [0.2, 0, 9], [9, 9, 0]], 0.5, 2)
-    found = learn_served(known, IDS, weights).scores(np.arange(2), np.arange(5))
+    found = learn_recommender(known, weights).scores(np.arange(2), np.arange(5))
     warm = known.vectors_ID[:4].astype(float)
     growth = 4 / 2
     users = growth * np.linalg.solve(
@@ -56,10 +57,10 @@ def test_scores_are_the_users_in_their_own_scale_corrected_for_known_items(known
 
 
 def test_lists_are_the_same_in_blocks_of_users(known, monkeypatch):
-    served = learn_served(known, IDS, weights_of(("a", "b"), [[0, 0.3], [0.2, 0]], 0.5, 4))
-    whole = recall(served, np.arange(2), np.arange(5), 5)
-    monkeypatch.setattr("recsys.ranking.scorer.BLOCK_SCORES", 1)
-    np.testing.assert_array_equal(recall(served, np.arange(2), np.arange(5), 5).rows_UK, whole.rows_UK)
+    served = learn_recommender(known, weights_of(("a", "b"), [[0, 0.3], [0.2, 0]], 0.5, 4))
+    whole = rank(served, np.arange(2), np.arange(5), 5)
+    monkeypatch.setattr("recsys.ranking.tasks.BLOCK_SCORES", 1)
+    np.testing.assert_array_equal(rank(served, np.arange(2), np.arange(5), 5).rows_UK, whole.rows_UK)
 
 
 def test_mixed_lists_ask_for_all_that_cold_and_warm_ones_ask_for(tmp_path):
@@ -73,7 +74,7 @@ def test_mixed_lists_ask_for_all_that_cold_and_warm_ones_ask_for(tmp_path):
     def rows(part, of):
         return {user: set(some) - {PAD} for user, some in zip(part.users, of(part).tolist(), strict=True)}
 
-    for of in (lambda part: part.relevant_UR, lambda part: part.exclude_UE):
+    for of in (lambda part: part.relevant_UR, lambda part: part.excluded_UE):
         apart = rows(cold, of), rows(warm, of)
         for user, wanted in rows(mixed, of).items():
             together = apart[0].get(user, set()) | apart[1].get(user, set())

@@ -1,0 +1,60 @@
+"""A release recommends what was judged: the same lists, item by item, for every ranker."""
+
+import numpy as np
+import pytest
+
+from recsys import Release
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.interactions import make_interactions
+from recsys.ranking.dot import Dot
+from recsys.ranking.rankers import RANKERS
+from recsys.ranking.recommender import learn_recommender
+from recsys.ranking.tasks import rank
+from recsys.storage.protocol import Storage
+from tests.publishing.shop import FILMS, Shop
+from tests.publishing.test_weighted import bring_weights
+
+MORE = {f"film{n:02d}": f"Story number {n} of somebody who leaves home" for n in range(40)}
+
+
+@pytest.mark.parametrize("exact_below", [50_000, 1], ids=["exact", "index"])
+@pytest.mark.parametrize("name", list(RANKERS))
+def test_recommended_lists_are_the_judged_lists(
+    shop: Shop, folder: Storage, name: str, exact_below: int
+) -> None:
+    rng = np.random.default_rng(1)
+    shop.settings = shop.settings.model_copy(
+        update={"index": shop.settings.index.model_copy(update={"exact_below": exact_below})}
+    )
+    shop.items(MORE, day=1)
+    popular = [*FILMS, *list(MORE)[:25]]  # the other films are cold
+    pairs = [(f"user{n}", film) for n in range(12) for film in rng.choice(popular, 6, replace=False)]
+    shop.ratings(pairs, day=1)
+    ranker = {"item_weights": lambda: bring_weights(shop), "dot": Dot}[name]()
+    shop.build().publish(folder)
+    release = Release.open(folder.url)
+    dataset = judged_dataset(release)
+    judged, users, item_ids = learn_recommender(dataset, ranker), release.users, dataset.item_ids
+    assert len(users) == 15 and len(item_ids) == 50
+    for row, user in enumerate(users):
+        known = dataset.interactions.matrix_UI[[row]].indices
+        found = rank(judged, np.array([row]), np.arange(50), 50, known[None].astype(np.int64))
+        listed = [item_ids[item] for item in found.rows_UK[0] if item >= 0]
+        recommended = release.recommend(pseudonym=user, k=50)
+        assert [one.item_id for one in recommended] == listed and len(listed) == 50 - len(known)
+        assert [one.score for one in recommended] == pytest.approx(
+            found.scores_UK[0][: len(listed)].tolist(), abs=1e-5
+        )
+
+
+def judged_dataset(release: Release) -> Dataset:
+    """What stage `evaluate` would judge: the release's profiles and histories; items by id, for ties go by id there."""
+    ids = tuple(sorted(release.items))
+    pairs, users = release._profiles.histories.pairs, release.manifest.users
+    return Dataset(
+        make_interactions(pairs["user"], pairs["item_id"], release.users, ids),
+        ids,
+        np.stack([release.profile(item) for item in ids]),
+        users.ridge_lambda,
+        seed=0,
+    )
