@@ -24,11 +24,11 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 
 # torch and the CUDA libraries that come with it on Linux are pinned apart: a CPU and a GPU machine have other builds.
 COMPILE := uv pip compile --quiet --no-annotate --no-header --python-version 3.11 --generate-hashes
-lock: ## pin, with hashes, what requirements.in asks for; versions stay (UPGRADE=1: the newest of all)
+lock: ## pin, with hashes, what pyproject.toml asks for; versions stay (UPGRADE=1: the newest of all)
 	echo 'torch==2.13.0' > $(VENV)/torch.constraint
-	$(COMPILE) $(if $(UPGRADE),--upgrade) --constraint $(VENV)/torch.constraint --no-emit-package torch requirements.in -o requirements.lock
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --constraint $(VENV)/torch.constraint --no-emit-package torch --all-extras pyproject.toml -o requirements.lock
 	awk '/^[a-z0-9]/ {keep = !/^(nvidia-|cuda-|triton==)/} keep' requirements.lock > $(VENV)/lock && cp $(VENV)/lock requirements.lock
-	$(COMPILE) --upgrade --constraint requirements.lock docker/serve.in -o docker/serve.lock
+	$(COMPILE) --upgrade --constraint requirements.lock pyproject.toml docker/serve.in -o docker/serve.lock
 
 format: setup ## put every file into shape
 	ruff format . && ruff check --fix .
