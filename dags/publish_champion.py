@@ -1,13 +1,13 @@
-"""A new champion becomes the published encoder. It takes as long as encoding the catalogue.
+"""A new champion becomes the published model. With a new encoder that takes as long as encoding the catalogue.
 
 **Starts** when the alias `champion` moves: `train_challenger` announces it, and MLflow calls `/recsys/champion` when a
 person moves it in MLflow's page (`recsys webhook`). A look every `slow_loop.champion_sweep_s` seconds finds what was
-lost. If the champion's encoder is published already, everything is *skipped*.
+lost. If the champion is published already, everything is *skipped*.
 
 **Does** its work in a workspace of its own, with the data of the newest release. It encodes every text that the vector
-cache does not hold, takes in what arrived meanwhile, and swaps one release. Until then arrivals are published with the
-old encoder; no query ever mixes vectors of two encoders. Under a hold (`rollback`) the release is built and waits for
-`resume`.
+cache does not hold: a new head encodes nothing, and for a new ranker or λ the published profiles are taken over. Then it
+takes in what arrived meanwhile, and swaps one release. Until then arrivals are published with the old model; no query
+ever mixes profiles of two models. Under a hold (`rollback`) the release is built and waits for `resume`.
 
 **If a task fails** nothing has changed for readers. If the alias is on a version that Firstlight did not register,
 `champion` fails and names it: give the alias to another version.
@@ -37,7 +37,7 @@ def publish_champion() -> None:
     champion, own = effect("champion --skip-code"), make_workspace("--published")
     profiles = stage("profiles@champion", workspace=OWN)
     chain(champion, own, stage("validate", workspace=OWN), stage("features", workspace=OWN), profiles)
-    chain(own, effect("fetch-champion --verdict", workspace=OWN), profiles)
+    chain(own, effect("fetch-champion --verdict --profiles", workspace=OWN), profiles)
     swap = effect(
         "catch-up", workspace=OWN, outlets=[ENCODER], env={"RECSYS_WHO": WHO}
     )  # users and index, too

@@ -17,6 +17,7 @@ from recsys.artifacts import Artifacts
 from recsys.errors import ArtifactMissing, ConfigError, Overtaken
 from recsys.models.reference import ModelReference
 from recsys.publishing.publish import Published, Publisher, publish
+from recsys.publishing.published_model import bring_profiles
 from recsys.publishing.recorded import recorded
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
@@ -141,18 +142,18 @@ def catch_up(storage: Storage, at: Artifacts, publisher: Publisher) -> Published
         publisher: who and how.
 
     Returns:
-        What came of it: "unchanged" where the newest release has this encoder already.
+        What came of it: "unchanged" where the newest release has this model already.
 
     Raises:
         Overtaken: somebody who does not wait was faster each time.
         ReleaseError: a check failed.
         StorageError: DVC or the store could not be used.
     """
-    champion = ModelReference.load(at.model_reference("champion")).hash
+    champion = ModelReference.load(at.model_reference("champion"))
     if done := _follow(storage, at, publisher, champion):
         return done
     for _ in range(ATTEMPTS):
-        with turn(storage, champion):  # arrivals were faster once; from now on they wait
+        with turn(storage, champion.hash):  # arrivals were faster once; from now on they wait
             if done := _follow(storage, at, publisher, champion):
                 return done
     raise Overtaken(
@@ -161,12 +162,15 @@ def catch_up(storage: Storage, at: Artifacts, publisher: Publisher) -> Published
     )
 
 
-def _follow(storage: Storage, at: Artifacts, publisher: Publisher, champion: str) -> Published | None:
+def _follow(
+    storage: Storage, at: Artifacts, publisher: Publisher, champion: ModelReference
+) -> Published | None:
     """Take in the newest release's data, and publish onto it; None where that one was not the newest any more."""
     head = _newest(storage)
-    if head.model.hash == champion:
+    if head.model.hash == champion.hash:
         return Published(head.id, "unchanged", head, 0, rebased=False)
     _pin(at, recorded(head)[DATA])
+    bring_profiles(storage, at, champion)
     dvc.reproduce(at.root, STAGES)
     try:
         return publish(storage, at, replace(publisher, new_encoder=True, onto=head.id))

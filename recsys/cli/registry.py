@@ -37,12 +37,18 @@ MAX_WHY = 2000
     help="Also bring what the gate said about it, for `publish` to keep with the release.",
 )
 @click.option(
+    "--profiles",
+    "with_profiles",
+    is_flag=True,
+    help="Also bring the published profiles where it would make the same: a new ranker or λ then makes none.",
+)
+@click.option(
     "--again",
     is_flag=True,
     help="Make first light anew from the catalogue as it is now; only while nothing has been trained.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the model's reference as JSON.")
-def fetch_champion(published: bool, verdict: bool, again: bool, as_json: bool) -> None:
+def fetch_champion(published: bool, verdict: bool, with_profiles: bool, again: bool, as_json: bool) -> None:
     """Bring the champion, the model that makes the published profiles and lists, into this workspace.
 
     With MLFLOW_TRACKING_URI set: the version that has the alias `champion`; where no version exists yet, the pretrained
@@ -80,6 +86,12 @@ def fetch_champion(published: bool, verdict: bool, again: bool, as_json: bool) -
     if verdict and (uri := os.environ.get("MLFLOW_TRACKING_URI")):
         found = fetch_verdict(uri, at)
         console().print("with the gate's verdict" if found else "the gate never judged it", highlight=False)
+    if with_profiles:
+        from recsys.publishing.published_model import bring_profiles
+
+        console().print(
+            f"{bring_profiles(store(), at, fetched.model)} segments are the published ones", highlight=False
+        )
     if as_json:
         print_json(fetched.model.model_dump(mode="json"))
 
@@ -91,7 +103,7 @@ def register(who: str, as_json: bool) -> None:
     """Keep the challenger in the registry as a version with the gate's verdict, and give it the alias `challenger`.
 
     Needs MLFLOW_TRACKING_URI, a challenger that stage `finetune` left, and the gate's decision about it; the gate need
-    not be open. Safe to repeat: the same encoder gets no second version.
+    not be open. Safe to repeat: the same model gets no second version.
     """
     from recsys.registry.promote import register as keep
 

@@ -1,21 +1,27 @@
-"""The published model in a workspace: that of the newest release, whatever the registry's alias says meanwhile."""
+"""The published model in a workspace, and its profiles: those of the newest release."""
+
+import json
+import shutil
+from pathlib import Path
 
 from recsys.artifacts import Artifacts
 from recsys.models.packed import is_whole, land_part, remember_model
 from recsys.models.reference import ModelReference
+from recsys.profiles.items import NAME, segment_of
 from recsys.publishing.objects import ObjectFiles
-from recsys.publishing.release import File
+from recsys.publishing.release import File, ReleasedSegment
 from recsys.publishing.store import ReleaseStore
+from recsys.storage.atomic import whole_file, write_whole
 from recsys.storage.protocol import Storage
 
 CHAMPION = "champion"
 
 
 def bring_model(storage: Storage, at: Artifacts) -> ModelReference | None:
-    """Make the model of the newest release this workspace's champion, the files of its parts brought from the store.
+    """Make the model of the newest release this workspace's champion, whatever the registry's alias says meanwhile.
 
-    Under a hold the newest release is the one that waits: what is built next follows it. What is here and whole is left
-    alone.
+    The files of its parts are brought from the store. Under a hold the newest release is the one that waits: what is
+    built next follows it. What is here and whole is left alone.
 
     Args:
         storage: where releases live.
@@ -50,3 +56,60 @@ def _bring_parts(model: ModelReference, files: ObjectFiles, at: Artifacts) -> No
     }
     for part, found in sources.items():
         land_part(model, part, found, at.cache)
+
+
+def bring_profiles(storage: Storage, at: Artifacts, model: ModelReference) -> int:
+    """Bring the newest release's profiles and indexes, where this model would make the same.
+
+    A workspace of its own for a new ranker or λ then finds every segment, and neither encodes nor projects. What is
+    here already stays; a segment's rows come last, so that it exists only whole.
+
+    Args:
+        storage: where releases live.
+        at: the workspace.
+        model: its champion.
+
+    Returns:
+        How many segments are here because of it; 0 where the release has other profiles, or there is none.
+
+    Raises:
+        ReleaseError: the manifest or a file is missing or damaged.
+        StorageError: the store cannot be reached.
+    """
+    store = ReleaseStore(storage)
+    pointer = store.pointer()
+    head = store.manifest(pointer.current.head) if pointer else None
+    if head is None or head.model.profiles_hash != model.profiles_hash:
+        return 0
+    files = ObjectFiles(storage, at.cache / "releases")
+    segments = [
+        one for one in head.segments if NAME.fullmatch(one.name)
+    ]  # others stage `profiles` never makes
+    for released in segments:
+        segment = segment_of(at.profiles(CHAMPION), released.name)
+        _bring_file(files, released.vectors, segment.vectors_path)
+        _bring_file(files, released.rows, segment.rows_path)
+        if released.index.file:
+            _bring_file(files, released.index.file, at.index / released.index.file.name)
+    entries = [_index_entry(released) for released in segments]
+    if not (at.index / "index.json").exists():
+        write_whole(at.index / "index.json", (json.dumps(entries, indent=1) + "\n").encode())
+    return len(segments)
+
+
+def _bring_file(files: ObjectFiles, file: File, place: Path) -> None:
+    if not place.exists():
+        with whole_file(place) as temporary:
+            shutil.copyfile(files.path(file), temporary)
+
+
+def _index_entry(released: ReleasedSegment) -> dict[str, object]:
+    """As stage `index` writes it."""
+    index = released.index
+    return {
+        "segment": released.name,
+        "kind": index.kind,
+        "file": index.file.name if index.file else None,
+        "n": released.n_items,
+        "recall": index.recall,
+    }
