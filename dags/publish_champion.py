@@ -5,8 +5,8 @@ person moves it in MLflow's page (`recsys webhook`). A look every `slow_loop.cha
 lost. If the champion is published already, everything is *skipped*.
 
 **Does** its work in a workspace of its own, with the data of the newest release. It encodes every text that the vector
-cache does not hold: a new head encodes nothing, and for a new ranker or λ the published profiles are taken over. Then it
-takes in what arrived meanwhile, and swaps one release. Until then arrivals are published with the old model; no query
+cache does not hold: a new head encodes nothing, and a new ranker or λ takes over the published profiles. Then it takes
+in what arrived meanwhile, and swaps one release. Until then arrivals are published with the old model; no query
 ever mixes profiles of two models. Under a hold (`rollback`) the release is built and waits for `resume`.
 
 **If a task fails** nothing has changed for readers. If the alias is on a version that Firstlight did not register,
