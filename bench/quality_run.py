@@ -104,7 +104,7 @@ def first_light(task: "Task", vectors_ID: "NDArray[np.float32]", run: Path) -> d
     rows = np.array([row_of[text] for text in chosen])
     head = learn_from_texts(chosen, vectors_ID[rows], fit_tfidf(chosen), params.first_light)
     profiles_ID = head.profiles(task.texts, vectors_ID)
-    write_parquet(run, rank_cold(task, profiles_ID, params.users.ridge_lambda, TOP))
+    write_parquet(run, rank_cold(task, profiles_ID, params.users.ridge_lambda, TOP, head.lexical_width))
     return {
         "width": head.dim,
         "lexical_share": head.kernel.lexical_share,

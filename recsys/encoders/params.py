@@ -41,8 +41,8 @@ class FirstLightParams(BaseModel):
     gamma: float = Field(gt=0)
     """Sharpness of the encoder's kernel, exp(gamma * (cosine - 1))."""
     constant: float = Field(ge=0)
-    """A last coordinate of every profile before it is brought to unit length: how little a text that is like few others
-    is stretched. 0: none."""
+    """Coordinate that every profile has before it is brought to unit length: the larger it is, the less a text that
+    resembles few others is stretched. Users have 0 there."""
     width: int = Field(gt=1, le=4096)
     """Width of a profile, at most; fewer texts give fewer."""
     max_landmarks: int = Field(ge=2, le=20000)

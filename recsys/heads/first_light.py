@@ -1,9 +1,9 @@
 """First light: words and meaning joined over the catalogue's own texts, before there is anything to train on.
 
-The head is that of `head.py` without users in it: the directions are the leading principal components of the landmarks'
-kernel, so an inner product of two profiles comes close to the kernel itself. It is learned once, from texts alone, and
-stays as it is while the catalogue grows: a profile depends on its text and the encoder. Words that no landmark has say
-nothing; the base encoder still reads them.
+A head like a trained one, learned without users: its directions are the leading principal components of the landmarks'
+centred kernel. What all texts share is taken out, since it says nothing about a user's taste and changes as newer items
+arrive. The head is learned once, from texts alone, and stays as it is while the catalogue grows: a profile depends on
+its text and the encoder. Words that no landmark has count for nothing; the base encoder still reads them.
 
 Papers: Schölkopf, Smola & Müller 1998 (kernel principal components); Williams & Seeger 2000 (Nyström landmarks).
 """
@@ -29,8 +29,8 @@ from recsys.storage.atomic import write_whole
 from recsys.storage.packed import verify_files
 
 # Shape suffixes: M landmarks, L width of the base encoder, V terms, D directions.
-FIRST_LIGHT_VERSION = 1
-"""Part of every record; raise it when the same texts would give another head."""
+FIRST_LIGHT_VERSION = 2
+"""Part of every record; raise it when the same texts would give another head. Heads of version 1 are not centred."""
 SMALLEST_EIGENVALUE = 1e-3
 """Of the kernel, whose diagonal is 1: below it lie texts that say the same in other words."""
 FORGOTTEN_AT = 4
@@ -143,7 +143,10 @@ def pack_first_light(
 def learn_from_texts(
     texts: Sequence[str], vectors_ML: NDArray[np.float32], lexical: TfidfEncoder, params: FirstLightParams
 ) -> KernelHead:
-    """A head whose directions are the leading principal components of the texts' kernel.
+    """A centred head whose directions are the leading principal components of the texts' kernel.
+
+    With b the eigenvectors over the roots of their eigenvalues, a text's directions are (k - mean of the landmarks' k)
+    @ (b - mean of b): the centred comparison with the landmarks, without the text's own mean in it.
 
     Args:
         texts: the landmarks.
@@ -159,15 +162,19 @@ def learn_from_texts(
     words_MV, m = csr_array(lexical.encode(texts)), len(texts)
     is_long = bool(np.median(np.diff(words_MV.indptr)) >= params.long_from_terms)
     kernel = Kernel(lexical, params.lexical_shares[is_long], params.gamma)
-    exact_ML, n_axes = vectors_ML.astype(np.float64), params.width - (params.constant > 0)
+    exact_ML, n_axes = vectors_ML.astype(np.float64), params.width - 1
     kernel_MM = kernel.compare(words_MV, exact_ML, csr_array(words_MV.T), exact_ML)
+    mean_M = kernel_MM.mean(axis=0)
+    kernel_MM += mean_M.mean() - mean_M - mean_M[:, None]
     values_D, axes_MD = eigh(kernel_MM, overwrite_a=True, subset_by_index=(max(0, m - n_axes), m - 1))
     real = np.flatnonzero(values_D > SMALLEST_EIGENVALUE)[::-1]  # largest first
     values_D, axes_MD = values_D[real], axes_MD[:, real]
     # An eigenvector and its negative are one: the largest entry is positive, so that two runs give the same profiles.
     axes_MD *= np.sign(axes_MD[np.abs(axes_MD).argmax(axis=0), np.arange(len(real))])
-    projection_MD = np.ascontiguousarray(axes_MD / np.sqrt(values_D), np.float32)
-    return KernelHead(kernel, words_MV, vectors_ML, projection_MD, constant=params.constant)
+    projection_MD = axes_MD / np.sqrt(values_D)
+    projection_MD = np.ascontiguousarray(projection_MD - projection_MD.mean(axis=0), np.float32)
+    mean_D = (mean_M @ projection_MD).astype(np.float32)
+    return KernelHead(kernel, words_MV, vectors_ML, projection_MD, constant=params.constant, mean_D=mean_D)
 
 
 def _find(wanted: FirstLight, heads: Path) -> HeadReference | None:

@@ -29,14 +29,17 @@ from recsys.storage.atomic import write_whole
 
 # Shape suffixes: N texts, L width of the base encoder, M landmarks, V terms, D directions, W dimensions of words.
 Real = TypeVar("Real", np.float32, np.float64)
-HEAD_VERSION = 3
-"""3 holds words apart, or a constant; a head with neither is written as version 2, and 1 is read as 2 is."""
+HEAD_VERSION = 4
+"""4 is centred; 3 holds words apart, or a constant. A head is written as the oldest version that says all of it, and 1
+is read as 2 is."""
 ARRAYS = ("idf", "words_data", "words_indices", "words_indptr", "vectors", "projection")
 """Of head.npz; one with others, such as texts that it remembers, was tried and is refused."""
 MAX_CHARACTERS = 16
 """Longest character n-gram."""
 WORDS = "words_projection"
 """Beside them in version 3."""
+MEAN = "mean"
+"""Beside them in version 4."""
 BLOCK_ROWS = 256
 """Texts multiplied at once: bounds memory."""
 
@@ -119,16 +122,25 @@ class KernelHead:
     constant: float = 0.0
     """A last coordinate that every text has before the kernel's part is brought to unit length; 0: none. A text that is
     like few landmarks is then not stretched until it looks as much like them as others do."""
+    mean_D: NDArray[np.float32] | None = None
+    """Mean of the landmarks' directions, taken away from those of every text. The constant then stands first, in a
+    dimension where users are 0, so nothing is learned from what all items share. None: nothing is taken away, and the
+    constant stands last. Never together with `words`."""
 
     @property
     def dim(self) -> int:
         """Width of a profile."""
-        return self.lexical_width + int(self.projection_MD.shape[1]) + (self.constant > 0)
+        has_last = self.mean_D is None and self.constant > 0
+        return self.lexical_width + int(self.projection_MD.shape[1]) + has_last
 
     @property
     def lexical_width(self) -> int:
-        """Leading dimensions of a profile that hold words: W, and the one that brings it to unit length."""
-        return 0 if self.words is None else 1 + int(self.words.projection_MW.shape[1])
+        """Leading dimensions of a profile in which users are no ridge: see `recsys.profiles.users`.
+
+        W that hold words, after the one that brings a profile to unit length; of a centred head that one alone.
+        """
+        n_words = 0 if self.words is None else int(self.words.projection_MW.shape[1])
+        return 0 if self.words is None and self.mean_D is None else 1 + n_words
 
     @property
     def base_dim(self) -> int:
@@ -156,9 +168,7 @@ class KernelHead:
             part = slice(start, start + BLOCK_ROWS)
             vectors_BL = vectors_NL[part].astype(np.float64)
             compared_BM = self.kernel.compare(words_NV[part], vectors_BL, words_VM, vectors_ML)
-            block_BD = compared_BM @ projection_MD
-            if self.constant > 0:
-                block_BD = np.pad(block_BD, ((0, 0), (0, 1)), constant_values=self.constant)
+            block_BD = self._with_constant(compared_BM @ projection_MD)
             lengths_B1 = np.linalg.norm(block_BD, axis=1, keepdims=True)
             if not (lengths_B1 > 0).all():  # NaN compares false
                 text = texts[start + int(np.nan_to_num(lengths_B1).argmin())]
@@ -168,6 +178,12 @@ class KernelHead:
                 block_BD = self.words.beside(csr_array(words_NV[part] @ words_VM), block_BD)
             profiles_ND[part] = block_BD
         return profiles_ND
+
+    def _with_constant(self, block_BD: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Directions and the constant: first where they are centred, else last, or nowhere where it is 0."""
+        if self.mean_D is not None:
+            return np.pad(block_BD - self.mean_D, ((0, 0), (1, 0)), constant_values=self.constant)
+        return np.pad(block_BD, ((0, 0), (0, int(self.constant > 0))), constant_values=self.constant)
 
     @cached_property
     def _exact(self) -> tuple[csr_array, NDArray[np.float64], NDArray[np.float64]]:
@@ -192,11 +208,13 @@ class KernelHead:
         }
         if self.words is not None:
             arrays[WORDS] = self.words.projection_MW
+        if self.mean_D is not None:
+            arrays[MEAN] = self.mean_D
         buffer = io.BytesIO()
         by_rows: dict[str, Any] = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         np.savez(buffer, **by_rows)
         said = {
-            "version": HEAD_VERSION if self.words or self.constant > 0 else HEAD_VERSION - 1,
+            "version": 4 if self.mean_D is not None else 3 if self.words or self.constant > 0 else 2,
             "lexical_share": self.kernel.lexical_share,
             "gamma": self.kernel.gamma,
             "characters": characters,
@@ -204,6 +222,8 @@ class KernelHead:
         } | ({"words_share": self.words.share} if self.words else {})
         if self.constant > 0:
             said["constant"] = self.constant
+        if self.mean_D is not None:
+            said["centred"] = True
         write_whole(folder / HEAD, buffer.getvalue())
         write_whole(folder / TERMS, (json.dumps(said, ensure_ascii=False) + "\n").encode())
         return folder / HEAD, folder / TERMS
@@ -228,8 +248,8 @@ class KernelHead:
                     f"{folder / TERMS} is of version {said['version']}, newest known is {HEAD_VERSION}",
                     remedy="update Firstlight",
                 )
-            names = (*ARRAYS, WORDS) if "words_share" in said else ARRAYS
-            return cls._of(said, read_arrays(folder / HEAD, names))
+            more = [name for name, key in ((WORDS, "words_share"), (MEAN, "centred")) if key in said]
+            return cls._of(said, read_arrays(folder / HEAD, (*ARRAYS, *more)))
         except (OSError, KeyError, TypeError, ValueError, RecursionError, MemoryError) as error:
             raise EncoderError(
                 f"{folder} has no readable head: {error}",
@@ -249,6 +269,8 @@ class KernelHead:
         shapes = (vectors_ML.ndim, projection_MD.ndim, len(projection_MD), idf_V.shape)
         words = Words(arrays[WORDS], float(said["words_share"])) if WORDS in arrays else None
         fits = words is None or (words.projection_MW.ndim == 2 and len(words.projection_MW) == n)
+        mean_D = arrays.get(MEAN)
+        fits &= mean_D is None or (words is None and mean_D.shape == projection_MD.shape[1:])
         if shapes != (2, 2, n, (n_terms,)) or not fits:
             raise ValueError(f"{HEAD} holds arrays that do not fit {n} landmarks and {n_terms} terms")
         if words is not None and not 0 < words.share < 1:
@@ -267,4 +289,4 @@ class KernelHead:
         constant = float(said.get("constant", 0))
         if not 0 <= constant < np.inf:
             raise ValueError(f"{TERMS} has a constant of {constant}")
-        return cls(kernel, words_MV, vectors_ML, projection_MD, words, constant)
+        return cls(kernel, words_MV, vectors_ML, projection_MD, words, constant, mean_D)

@@ -8,6 +8,8 @@ from recsys.encoders.params import FirstLightParams
 from recsys.encoders.tfidf import fit_tfidf
 from recsys.heads.first_light import FirstLight, choose_landmarks, learn_from_texts, pack_first_light
 from recsys.heads.headed import load_head
+from recsys.profiles.gram import gram_of
+from recsys.profiles.users import Ridge
 from recsys.storage.packed import verify_files
 
 COLOURS = ("red", "blue", "green", "black", "white")
@@ -45,20 +47,34 @@ def joined(tiny_reference, cache):
     return pack(tiny_reference, cache)
 
 
-def kernel(texts, vectors, params=PARAMS):
-    """The kernel by its definition."""
+def centred_kernel(texts, vectors, params=PARAMS):
+    """Inner products of the texts in the kernel's own space, after their mean is taken away, by definition."""
     words = fit_tfidf(sorted(texts)).encode(texts)
     share = params.lexical_shares[0]
-    return share * (words @ words.T).toarray() + (1 - share) * np.exp(
+    kernel = share * (words @ words.T).toarray() + (1 - share) * np.exp(
         params.gamma * (vectors @ vectors.T - 1)
     )
+    without_mean = np.eye(len(texts)) - 1 / len(texts)
+    return without_mean @ kernel @ without_mean
 
 
-def test_inner_products_of_all_directions_are_the_kernel_itself(tiny_encoder):
+def test_inner_products_of_all_directions_are_the_centred_kernel(tiny_encoder):
     vectors = tiny_encoder.encode(TEXTS)
-    head = learn_from_texts(TEXTS, vectors, fit_tfidf(TEXTS), PARAMS)
+    head = learn_from_texts(TEXTS, vectors, fit_tfidf(TEXTS), changed(constant=0.5))
+    expected = centred_kernel(TEXTS, vectors) + 0.5**2
+    lengths = np.sqrt(np.diag(expected))
     found = head.profiles(TEXTS, vectors)
-    np.testing.assert_allclose(found @ found.T, kernel(TEXTS, vectors), atol=2e-3)
+    np.testing.assert_allclose(found @ found.T, expected / np.outer(lengths, lengths), atol=5e-3)
+
+
+def test_what_all_items_share_says_nothing_about_a_users_taste(tiny_encoder):
+    vectors = tiny_encoder.encode(TEXTS)
+    head = learn_from_texts(TEXTS, vectors, fit_tfidf(TEXTS), changed(constant=0.5))
+    found = head.profiles(TEXTS, vectors)
+    assert head.lexical_width == 1
+    user = Ridge(gram_of(found), 10.0, head.lexical_width).weights(found.sum(axis=0, keepdims=True))[0]
+    alone = Ridge(gram_of(found), 10.0, head.lexical_width).weights(found[:1])[0]
+    assert user[0] == 0 and np.linalg.norm(user) < 0.5 * np.linalg.norm(alone)
 
 
 def test_long_texts_are_compared_by_their_words_more(tiny_encoder):
@@ -68,19 +84,19 @@ def test_long_texts_are_compared_by_their_words_more(tiny_encoder):
         assert head.kernel.lexical_share == share
 
 
-def test_the_constant_takes_one_of_the_dimensions(tiny_encoder):
+def test_the_constant_takes_the_first_of_the_dimensions(tiny_encoder):
     vectors = tiny_encoder.encode(TEXTS)
     head = learn_from_texts(TEXTS, vectors, fit_tfidf(TEXTS), changed(width=8, constant=0.5))
     found = head.profiles(TEXTS, vectors)
-    assert found.shape == (len(TEXTS), 8) and (found[:, -1] > 0).all()
+    assert found.shape == (len(TEXTS), 8) and (found[:, 0] > 0).all()
 
 
 def test_fewer_directions_keep_the_largest_part_of_the_kernel(tiny_encoder):
     vectors = tiny_encoder.encode(TEXTS)
     head = learn_from_texts(TEXTS, vectors, fit_tfidf(TEXTS), changed(width=5))
-    values = np.linalg.eigvalsh(kernel(TEXTS, vectors))[::-1][:5]
+    values = np.linalg.eigvalsh(centred_kernel(TEXTS, vectors))[::-1][:4]
     compared = head.kernel.compare(head.words_MV, vectors, head.words_MV.T.tocsr(), vectors)
-    raw = compared @ head.projection_MD
+    raw = compared @ head.projection_MD - head.mean_D
     np.testing.assert_allclose((raw**2).sum(axis=0), values, rtol=1e-3)
 
 
@@ -117,7 +133,7 @@ def test_the_record_says_what_it_was_made_from(tiny_reference, cache, joined):
     assert (record.base, record.params, record.n_landmarks) == (tiny_reference.hash, PARAMS, len(TEXTS))
     assert "first_light.json" in {file.name for file in joined.files}
     assert FirstLight.load(cache / "encoders" / tiny_reference.hash) is None
-    assert json.loads((cache / "heads" / joined.hash / "first_light.json").read_text())["version"] == 1
+    assert json.loads((cache / "heads" / joined.hash / "first_light.json").read_text())["version"] == 2
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from recsys.storage.packed import verify_files
 TEXTS = ["red chair", "red table", "blue chair", "blue lamp", "green lamp", "old green chair"]
 
 
-def make_head(dim, width=5, share=0.4, words_share=None, constant=0.0):
+def make_head(dim, width=5, share=0.4, words_share=None, constant=0.0, centred=False):
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(6, dim)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -23,7 +23,8 @@ def make_head(dim, width=5, share=0.4, words_share=None, constant=0.0):
     projection = rng.normal(size=(6, width)).astype(np.float32)
     left, sizes, _ = np.linalg.svd(words.toarray(), full_matrices=False)
     apart = None if words_share is None else Words((left / sizes)[:, :4].astype(np.float32), words_share)
-    return KernelHead(kernel, words, vectors, projection, apart, constant)
+    mean = rng.normal(size=width).astype(np.float32) if centred else None
+    return KernelHead(kernel, words, vectors, projection, apart, constant, mean)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,35 @@ def test_a_constant_is_a_last_coordinate_before_unit_length(vectors, tmp_path):
     np.testing.assert_array_equal(again.profiles(TEXTS, vectors[:6]), head.profiles(TEXTS, vectors[:6]))
     plain.save(tmp_path)
     assert json.loads((tmp_path / "head.json").read_text())["version"] == 2  # as older readers know it
+
+
+def test_a_centred_head_takes_its_mean_away_and_has_the_constant_first(vectors, tmp_path):
+    head = make_head(8, constant=0.5, centred=True)
+    words = head.kernel.lexical.encode(["blue chair"])
+    compared = head.kernel.compare(words, vectors[:1], head.words_MV.T.tocsr(), head.vectors_ML)
+    raw = np.append(0.5, compared[0] @ head.projection_MD - head.mean_D)
+    found = head.profiles(["blue chair"], vectors[:1])[0]
+    np.testing.assert_allclose(found, raw / np.linalg.norm(raw), atol=1e-5)
+    assert (head.dim, head.lexical_width) == (6, 1)
+    head.save(tmp_path)
+    again = KernelHead.load(tmp_path)
+    assert (again.dim, again.lexical_width) == (6, 1)
+    assert json.loads((tmp_path / "head.json").read_text())["version"] == 4
+    np.testing.assert_array_equal(again.profiles(TEXTS, vectors[:6]), head.profiles(TEXTS, vectors[:6]))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [make_head(8, width=4, centred=True), make_head(8, words_share=0.5, centred=True)],
+    ids=["mean of another width", "words apart as well"],
+)
+def test_a_centred_head_that_does_not_fit_is_refused(other, tmp_path):
+    arrays_path, _ = other.save(tmp_path)
+    with np.load(arrays_path) as saved:
+        arrays = {name: saved[name] for name in saved.files}
+    np.savez(arrays_path, **arrays | {"mean": np.ones(5, np.float32)})
+    with pytest.raises(EncoderError, match="do not fit"):
+        KernelHead.load(tmp_path)
 
 
 @pytest.mark.parametrize("constant", [-1, float("inf"), "much"])
@@ -186,8 +216,8 @@ def test_a_head_of_a_newer_version_is_refused_and_one_of_the_first_is_read(tmp_p
     head = make_head(8)
     _, said = head.save(tmp_path)
     words = json.loads(said.read_text("utf-8"))
-    said.write_text(json.dumps(words | {"version": 4}), "utf-8")
-    with pytest.raises(EncoderError, match="newest known is 3"):
+    said.write_text(json.dumps(words | {"version": 5}), "utf-8")
+    with pytest.raises(EncoderError, match="newest known is 4"):
         KernelHead.load(tmp_path)
     said.write_text(json.dumps(words | {"version": 1}), "utf-8")
     first = KernelHead.load(tmp_path)
