@@ -55,7 +55,7 @@ def test_a_trial_of_a_few_rows_is_joined_with_words_once_the_catalogue_is_there(
     joined = ModelReference.model_validate_json(again.stdout)
     assert joined.has_head and "joined with the words of 110 texts" in again.stderr
     assert tiny.run("fetch-champion", "--again", "--json").stdout == again.stdout
-    record = FirstLight.load(tiny.at.encoders / joined.hash)
+    record = FirstLight.load(tiny.at.cache / "heads" / joined.head.hash)
     assert record.params == Settings.load(tiny.at.params).first_light
 
 
