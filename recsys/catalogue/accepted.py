@@ -1,4 +1,4 @@
-"""Every accepted part, read once per run of intake: a hundred thousand small files must not read them each time."""
+"""Every accepted part, read once per run of intake, because a run may take in a hundred thousand small files."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -8,14 +8,14 @@ from recsys.catalogue.parts import Arrival, Part, all_parts, sequence_of
 
 
 class Accepted:
-    """Parts on disk and the records of the files they hold; told about every new one."""
+    """Parts on disk and the records of their files; `add` keeps it up to date."""
 
     def __init__(self, data: Path) -> None:
         self._data = data
         self.read_again()
 
     def read_again(self) -> None:
-        """Look at the disk anew, after parts were merged."""
+        """Read the disk again, after parts were merged."""
         self._parts: list[Part] = []
         self._merged: set[tuple[str, str]] = set()
         self._by_content: dict[tuple[str, str], list[Arrival]] = defaultdict(list)
@@ -23,7 +23,7 @@ class Accepted:
             self.add(part)
 
     def add(self, part: Part) -> None:
-        """A part was accepted."""
+        """Add a part that was just accepted."""
         self._parts.append(part)
         self._merged |= {(part.kind, name) for name in part.arrival.merges}
         for record in part.arrival.landed():
@@ -43,11 +43,11 @@ class Accepted:
         return [record for part in self.parts(kind) for record in part.arrival.landed()]
 
     def of_content(self, kind: str, sha256: str) -> list[Arrival]:
-        """Records of landed files with these very bytes, oldest first; a merged part repeats its files' records."""
+        """Records of landed files with exactly these bytes, oldest first; merged parts hold those of their files."""
         return self._by_content[kind, sha256]
 
     def same_arrival(self, landed: Landed, sha256: str) -> list[str]:
-        """Parts that this very file became, if a run was killed after accepting it: same name, time and bytes."""
+        """Parts made from exactly this file (same name, time and bytes) by a run that was killed after accepting it."""
         found = [
             record.part
             for record in self.of_content(landed.kind, sha256)

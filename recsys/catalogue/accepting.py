@@ -1,4 +1,4 @@
-"""Judged batches become a part: one file a part of its own, several small ones a part together."""
+"""Judged batches become parts: one file becomes one part, several small files become one part together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from recsys.catalogue.report import Title, batch_page, joint_page
 
 @dataclass(frozen=True)
 class Admitted:
-    """A judged batch that may enter."""
+    """A judged batch that is accepted."""
 
     landed: Landed
     digest: str
     judged: Judged
     by: AcceptedBy | None
-    """Who let it in although it was refused."""
+    """The person who let it in although it was refused."""
 
 
 def accept(admitted: Sequence[Admitted], sequence: int, at: Artifacts) -> tuple[Part, bytes]:
@@ -98,6 +98,6 @@ def _record(one: Admitted, sequence: int) -> Arrival:
 
 
 def _named(rows: pa.Table, part: str) -> pa.Table:
-    """Rows that say which landed file they came with."""
+    """The rows with the column that names their landed file."""
     place = rows.schema.get_field_index("part")
     return rows.set_column(place, rows.schema.field("part"), pa.array([part] * rows.num_rows, pa.string()))

@@ -34,11 +34,11 @@ class Statistics(BaseModel):
     median_chars: dict[str, float] = Field(default_factory=dict)
     """Text field -> median length in characters where it is not empty."""
     languages: dict[str, int] = Field(default_factory=dict)
-    """ISO 639-1 code -> texts that are surely in it, in a sample of the batch."""
+    """ISO 639-1 code -> texts detected with confidence, in a sample of the batch."""
     n_language_sample: int = 0
     """Texts in that sample."""
     boilerplate_share: float = 0.0
-    """Share of texts that repeat the commonest long text."""
+    """Share of texts equal to the most common long text."""
     near_duplicate_texts: int = 0
     """Long texts, in a sample of the batch, that are nearly the same as another one."""
 
@@ -63,11 +63,11 @@ class Arrival(BaseModel):
     n_superseded: int = 0
     """Rows left out because the file itself held a newer row of their item."""
     n_outdated: int = 0
-    """Accepted rows that were older than what stood: they change nothing."""
+    """Accepted rows older than what the catalogue held: they change nothing."""
     n_pending: int = 0
     """Interactions whose item the catalogue did not hold when they were accepted."""
     notes: tuple[str, ...] = ()
-    """For people: how the file was read, what was left out, which rows lost."""
+    """For people: how the file was read, what was left out, which rows were superseded."""
     rows_sha256: str = ""
     accepted_by: AcceptedBy | None = None
     """A person who let the batch in although it was refused."""
@@ -75,7 +75,7 @@ class Arrival(BaseModel):
     """Parts that this one replaces."""
     statistics: Statistics = Statistics()
     merged_arrivals: tuple["Arrival", ...] = ()
-    """Records of every landed file in a part of several, oldest first: compaction forgets nothing."""
+    """Records of every landed file in a part of several, oldest first, so compaction loses no record."""
 
     def landed(self) -> tuple["Arrival", ...]:
         """One record per landed file in this part: itself, or those it merged."""
@@ -103,7 +103,7 @@ class Arrival(BaseModel):
             ) from error
 
     def save(self, path: Path) -> None:
-        """Write arrival.json: sorted keys, no clock; of merged records only what is not the default."""
+        """Write arrival.json: sorted keys, no clock time; merged records without their default values."""
         merged = [record.model_dump(mode="json", exclude_defaults=True) for record in self.merged_arrivals]
         write_json(path, self.model_dump(mode="json") | {"merged_arrivals": merged})
 

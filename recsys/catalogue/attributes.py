@@ -1,4 +1,4 @@
-"""Further columns of a catalogue row as JSON. What cannot be kept is left out and counted; it never costs the row."""
+"""Further columns of a catalogue row as JSON. A value that cannot be stored is left out and counted; the row stays."""
 
 import json
 from collections import Counter
@@ -11,13 +11,13 @@ from uuid import UUID
 from recsys.catalogue.fields import BadRow
 
 MAX_NUMBERS = 32
-"""A longer list of numbers is an embedding or a series: nothing that a text is made of."""
+"""A longer list of numbers is an embedding or a series, not text."""
 
 _PLAIN = (date, datetime, time, timedelta, Decimal, UUID)
 
 
 class Attributes:
-    """Writes the further columns of one file's rows, and remembers what it left out.
+    """Writes the further columns of one file's rows, and counts what it leaves out.
 
     Args:
         needed: columns that `features.fields` names; a row whose value there cannot be kept is bad.
@@ -53,7 +53,7 @@ class Attributes:
         return found if found and len(found) <= self._max_chars else self._of_each(there)
 
     def _is_long(self, value: object) -> bool:
-        """Whether it is surely too long, without writing it: in a dictionary of parquet that costs nothing."""
+        """Whether it is surely too long, tested without serialising it."""
         return isinstance(value, str | list | dict) and len(value) > self._max_chars
 
     def _of_each(self, there: Mapping[str, Any]) -> str:

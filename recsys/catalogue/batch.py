@@ -24,13 +24,13 @@ from recsys.catalogue.schemas import OURS
 
 CHUNK_ROWS = 16384
 CHUNK_CHARS = 32 * 2**20
-"""Rows are moved into Arrow's memory once there are so many, or their texts are so long."""
+"""Rows are moved into Arrow's memory at this number, or at this total length of texts."""
 
 FAR_TOO_LONG = 10
-"""A text so many times longer than may be is not carried on, be it only to be judged."""
+"""A text this many times longer than allowed is dropped before judging."""
 
 MAX_KEPT_CHARS = 200_000
-"""Of a longer row quarantine keeps the reason alone."""
+"""Of a longer row, quarantine keeps only the reason."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class Batch:
     bad: BadRows
     """Rows that could not be read or normalised."""
     columns: frozenset[str]
-    """Columns met in the file."""
+    """Columns of the file."""
     notes: list[str] = field(default_factory=list)
-    """For people: how the file was read where that was not plain, such as `updated_at read as YYYYMMDD`."""
+    """For people: uncommon readings, such as `updated_at read as YYYYMMDD`."""
     ignored: dict[str, str] = field(default_factory=dict)
     """Column -> why its values, or some of them, were left out."""
 
@@ -91,7 +91,7 @@ def read_batch(
 ) -> Batch:
     """Read a staged file; after this no raw user id exists outside the landing zone.
 
-    The file is read twice: a value is read as its whole column is written, which is known once every row was seen.
+    The file is read twice. A value is read the way its whole column is written, which is known only after the last row.
 
     Args:
         file: the staged copy.
@@ -99,8 +99,8 @@ def read_batch(
         arrived_at: stands in for a missing updated_at.
         params: limits.
         pseudonyms: replaces user ids.
-        needed: further columns that `features.fields` names: where one cannot be kept, the row is bad.
-        columns: reads the values, has seen none of them yet; None: as the landing zone reads them.
+        needed: further columns that `features.fields` names; a row is bad if one of them cannot be stored.
+        columns: a fresh reader of the values; None: as the landing zone reads them.
 
     Returns:
         Readable rows in the schema of the kind, and the unreadable ones.
@@ -132,7 +132,7 @@ def read_batch(
 
 
 def _bounded(rows: Iterator[RawRow], meant: Collection[str], max_chars: int) -> Iterator[RawRow]:
-    """The rows; where a column that means something is far too long, the row's fault in place of its values."""
+    """The rows; a row with a far too long value in a known column becomes its fault."""
     for row in rows:
         long = next(
             (name for name in row.values if name in meant and _n_chars(row.values[name]) > max_chars), ""
@@ -198,7 +198,7 @@ def raw_row(kind: str, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_json(row: dict[str, Any]) -> str:
-    """JSON text in plain ASCII, so that half surrogates and control characters can be kept too."""
+    """JSON text in plain ASCII, so that lone surrogates and control characters can be stored too."""
     return json.dumps(row, sort_keys=True, default=_as_text)
 
 
@@ -212,7 +212,7 @@ _Normalise = Callable[[dict[str, Any]], dict[str, Any]]
 def _good_rows(
     rows: Iterator[RawRow], prepare: _Normalise, normalise: _Normalise, keep: _Normalise, bad: BadRows
 ) -> Iterator[dict[str, Any]]:
-    """Rows as they are read; the others go to `bad`, with what `keep` leaves of them."""
+    """Good rows as they are read; bad ones go to `bad`, with what `keep` retains of them."""
     for row in rows:
         if row.fault:
             bad.add(row.line, row.fault, {})

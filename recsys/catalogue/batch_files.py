@@ -1,4 +1,4 @@
-"""A batch as files and plain words: how one that was read in another process comes back, without pickle.
+"""A batch as Arrow files and JSON: how it comes back from the process that read it, without pickle.
 
 What comes back was made by a process that read hostile input. Nothing of it is executed, and everything is checked.
 """
@@ -33,7 +33,7 @@ def save_batch(batch: Batch, place: Path) -> dict[str, Any]:
         place: path without ending.
 
     Returns:
-        Everything else of the batch, as JSON can hold it.
+        Everything else of the batch, ready for JSON.
     """
     _write(batch.table, place.with_name(place.name + ROWS))
     bad = {name: getattr(batch.bad, name) for name in ("lines", "reasons", "rows")}
@@ -52,7 +52,7 @@ def load_batch(others: dict[str, Any], kind: str, place: Path) -> Batch:
 
     Args:
         others: what it returned.
-        kind: the kind that was asked for.
+        kind: the expected kind.
         place: path without ending.
 
     Returns:
@@ -60,7 +60,7 @@ def load_batch(others: dict[str, Any], kind: str, place: Path) -> Batch:
 
     Raises:
         ValueError: it is not what `save_batch` writes.
-        ArrowException: it is no sound Arrow file.
+        ArrowException: it is no valid Arrow file.
     """
     table = _read(place.with_name(place.name + ROWS), SCHEMAS[kind])
     bad = _read(place.with_name(place.name + BAD), _BAD_SCHEMA)
@@ -73,7 +73,7 @@ def load_batch(others: dict[str, Any], kind: str, place: Path) -> Batch:
 
 @cache
 def _others() -> dict[str, TypeAdapter[Any]]:
-    """Fields of a batch that are no table, each with what checks it."""
+    """Fields of a batch other than tables, each with its check."""
     types = get_type_hints(Batch)
     names = [field.name for field in dataclasses.fields(Batch) if field.name not in {"table", "bad"}]
     return {name: TypeAdapter(types[name]) for name in names}

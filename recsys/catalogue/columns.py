@@ -1,4 +1,4 @@
-"""The columns of one landed file: which of ours they are, and how each is written throughout."""
+"""The columns of one landed file: what each means, and how its values are written."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -26,7 +26,7 @@ _LIKELY = {
 
 
 def likely_names(columns: Iterable[str], wanted: str) -> list[str]:
-    """Columns of a file that may be the one that it lacks.
+    """Columns of a file that may be the missing one.
 
     Args:
         columns: of the file.
@@ -40,7 +40,7 @@ def likely_names(columns: Iterable[str], wanted: str) -> list[str]:
 
 
 class Columns:
-    """Reads the values of one file, each as its column is written; knows nothing before it has surveyed the rows.
+    """Reads the values of one file, each the way its column is written. Call `survey` first.
 
     Args:
         kind: CATALOGUE or INTERACTIONS; values of interactions are shown to nobody.
@@ -68,11 +68,11 @@ class Columns:
         self._names: dict[str, str] = {}
 
     def survey(self, rows: Iterator[RawRow], columns: set[str], key: str) -> None:
-        """Look at every row once, so that columns can be read as they are written throughout.
+        """Look at every row once, to learn how each column is written.
 
         Args:
             rows: of the whole file.
-            columns: those met so far; grows as rows are taken.
+            columns: those found so far; grows while rows are read.
             key: the file's name, for messages.
 
         Raises:
@@ -133,12 +133,12 @@ class Columns:
         )
 
     def notes(self) -> list[str]:
-        """What a person should know about how the file was read; complete once every row is."""
+        """What a person should know about how the file was read; complete after the last row."""
         found = [f"column {name!r} read as {ours}" for name, ours in sorted(self._names.items())]
         return found + [note for form in self._forms.values() for note in form.notes()]
 
     def hints(self, columns: Iterable[str]) -> list[str]:
-        """Columns that may be one of ours which the file lacks; item_id and user_id are required and said elsewhere."""
+        """Columns that may be a missing optional one; for required ones see the expectations."""
         ours = {self.ours(name) for name in columns}
         lacking = [name for name in ("title", "description", "tags") if name not in ours]
         likely = [(name, found[0]) for name in lacking if (found := likely_names(columns, name))]
@@ -202,14 +202,14 @@ class Columns:
         return [] if is_missing(value, self.missing) else self._tags[name].read(value)
 
     def flag(self, values: Mapping[str, Any], name: str) -> bool:
-        """A truth; False where it is missing.
+        """A truth value; False where it is missing.
 
         Args:
             values: column -> value as landed.
             name: the column.
 
         Returns:
-            The truth of it.
+            True or False.
 
         Raises:
             BadRow: wrong_type.
@@ -268,7 +268,7 @@ class Columns:
             raise self._told(fault, name, value) from error
 
     def _told(self, fault: BadRow, name: str, value: object) -> BadRow:
-        """The fault under the file's own name of the column, with the value where values may be shown."""
+        """The fault with the file's own column name, and with the value where it may be shown."""
         subject = self.theirs(name)
         if self._shows_values and name != "user_id":
             subject += f" {shown(value)}"

@@ -1,4 +1,4 @@
-"""Many parts of a kind become one, off the fast path. Every row keeps the part and line it came from.
+"""Merge many parts of one kind into one, off the fast path. Every row keeps the part and line it came from.
 
 Order of writes: the merged part is accepted like any other (one rename), and from then on the parts it names are
 ignored; `remove_merged` deletes them, arrival.json last. Killed at any point, the same calls end in the same bytes.
@@ -26,8 +26,8 @@ from recsys.catalogue.parts import (
 def merge_parts(parts: Sequence[Part], data: Path, staging: Path) -> Part:
     """Merge parts that follow each other into one.
 
-    Of a catalogue only the newest row of each item is kept, be it a delete: a row that is older by `updated_at` may
-    still arrive, and must stay hidden. Interactions and quarantined rows are all kept.
+    Of a catalogue only the newest row of each item is kept, also if it is a delete: a row with an older `updated_at`
+    may still arrive and must stay hidden. Interactions and quarantined rows are all kept.
     Call it under `ingest.writing`, then `remove_merged`.
 
     Args:
@@ -39,7 +39,7 @@ def merge_parts(parts: Sequence[Part], data: Path, staging: Path) -> Part:
         The merged part; its id is `<sequence of the last>-m<8 hex of the merged ids>`.
 
     Raises:
-        ValueError: the parts are no run of `list_parts`: merging them would change which row is the newest.
+        ValueError: the parts do not follow each other in `list_parts`: merging them would change which row is newest.
         RecsysError: a part is damaged; names the file.
     """
     ids = [part.id for part in parts]
@@ -58,7 +58,7 @@ def merge_parts(parts: Sequence[Part], data: Path, staging: Path) -> Part:
 
 
 def compact_above(data: Path, staging: Path, max_parts: int) -> list[Part]:
-    """Merge each kind that has more parts; delete those that were merged, also what a killed run left of them.
+    """Merge each kind that has more parts; delete merged ones, also those that a killed run left behind.
 
     Call it under `ingest.writing`.
 

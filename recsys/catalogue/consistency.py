@@ -1,4 +1,4 @@
-"""What must hold across parts: nothing damaged, nothing twice, and how the accepted whole looks."""
+"""Checks across parts (nothing damaged, nothing twice), and a description of all accepted data."""
 
 import json
 from collections import Counter
@@ -30,7 +30,7 @@ RESTORE = "restore data/ with `dvc checkout data.dvc --force`"
 
 
 class KnownHashes:
-    """SHA-256 of files, remembered by size, time and inode, so that unchanged files are not read again."""
+    """SHA-256 of files by size, time and inode, so that unchanged files are not read again."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -50,14 +50,14 @@ class KnownHashes:
         return str(digest)
 
     def save(self) -> None:
-        """Remember the files asked about; others are forgotten."""
+        """Save the hashes of the files that were checked; drop all others."""
         if self._now != self._before:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_json(self._path, self._now)
 
 
 def check_parts(data: Path, hashes: KnownHashes) -> dict[str, tuple[Part, ...]]:
-    """Every unmerged part by kind, known to be whole.
+    """Every unmerged part by kind, checked.
 
     Args:
         data: the workspace's data folder.
@@ -115,7 +115,7 @@ def _check_part(part: Part, hashes: KnownHashes) -> None:
 
 
 def describe(parts: dict[str, tuple[Part, ...]]) -> dict[str, Any]:
-    """The accepted whole in numbers: per part, per kind, live items, what interactions refer to, languages.
+    """All accepted data in numbers: per part, per kind, live items, items of interactions, languages.
 
     Args:
         parts: every unmerged part by kind.

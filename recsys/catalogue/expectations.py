@@ -1,6 +1,6 @@
 """Great Expectations: one suite for rows (a bad row is quarantined), one for the batch (a bad batch is refused).
 
-It sees measurements (`measures.py`), never a raw user id or a text.
+It gets measurements (`measures.py`), never a raw user id or a text.
 """
 
 import warnings
@@ -18,18 +18,18 @@ from recsys.catalogue.suite_engine import suite_engine
 from recsys.errors import RecsysError
 
 MEANINGS = {
-    "not_json": "the line is no JSON object",
+    "not_json": "the line is not a JSON object",
     "not_utf8": "a text is not UTF-8",
     "nul_byte": "a text holds a NUL character",
     "wrong_fields": "a CSV row has more or fewer fields than the header",
     "repeated_header": "a CSV row repeats the header",
-    "duplicate_key": "a key stands twice in a JSON object",
-    "wrong_type": "a value does not have the type of its column, or may be meant in several ways",
+    "duplicate_key": "a JSON object has a key twice",
+    "wrong_type": "a value does not have the type of its column, or is ambiguous",
     "not_finite": "a number or time is NaN or infinite",
-    "bad_timestamp": "a time is in no form that is clear in its column",
+    "bad_timestamp": "a time has no form that is clear in its column",
     "bad_id": "an id holds a control character, or lost digits in a spreadsheet",
     "missing_user": "an interaction has no user_id",
-    "unsigned_pseudonym": "a pseudonym comes without its signature",
+    "unsigned_pseudonym": "a pseudonym has no valid signature",
     "bad_event": "an event is not one short word",
     "missing_id": "item_id is missing",
     "id_too_long": "an id is longer than ingest.max_id_chars",
@@ -39,7 +39,7 @@ MEANINGS = {
     "no_text": "title, description and tags are empty, or only markup",
     "garbled_text": "a text is made of control and replacement characters",
     "no_word": "a text holds neither letter nor digit",
-    "unknown_item": "the item did not come within ingest.max_pending_days",
+    "unknown_item": "the item did not arrive within ingest.max_pending_days",
 }
 """Every quarantine reason, for people."""
 
@@ -55,12 +55,12 @@ REMEDIES = {
     "wrong_fields": "write as many fields as the header names; quote fields that hold a comma",
     "unknown_item": "land the item, then `recsys quarantine retry PART`",
 }
-"""What to do about a reason, where something else helps than mending the row."""
+"""Remedies for reasons where correcting the row is not the answer."""
 
-MEND = "mend the rows in their source and land them again"
+MEND = "correct the rows in their source and land them again"
 
 MAX_GARBLED_SHARE = 0.1
-"""Control, private-use and replacement characters; more of them is no language."""
+"""Share of control, private-use and replacement characters; text with more is garbled."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one expectation."""
+    """The result of one expectation."""
 
     expected: Expected
     lines: tuple[int, ...]
@@ -95,7 +95,7 @@ class Verdict:
 
 
 def row_expectations(kind: str, params: IngestParams, now: datetime) -> tuple[Expected, ...]:
-    """What every row must fulfil; the first that fails names the reason."""
+    """What every row must satisfy; the first failure names the reason."""
     # What reading a row found out is in the measurement `fault`, under its own reason.
     readable = Expected("unreadable", "rows can be read: format, encoding, types", "fault", allowed=("",))
     return (readable, *_id_expectations(params), *_time_expectations(params, now), *_of_kind(kind, params))
@@ -124,7 +124,7 @@ def _of_kind(kind: str, params: IngestParams) -> tuple[Expected, ...]:
     chars = f"texts have at most {params.max_text_chars:,} characters"
     return (
         Expected("text_too_long", chars, "longest_chars", most=params.max_text_chars),
-        Expected("no_text", "title, description or tags say something, unless the item is deleted", "has_text",
+        Expected("no_text", "title, description or tags hold text, unless the item is deleted", "has_text",
                  allowed=yes),
         Expected("garbled_text", "texts are not made of control and replacement characters", "garbled_share",
                  most=MAX_GARBLED_SHARE),
@@ -133,8 +133,8 @@ def _of_kind(kind: str, params: IngestParams) -> tuple[Expected, ...]:
 
 
 def batch_expectations(kind: str, params: IngestParams) -> tuple[Expected, ...]:
-    """What a batch must fulfil as a whole."""
-    accept = "mend the file and land it again, or let it in with `recsys ingest --accept BATCH --why TEXT`"
+    """What a batch must satisfy as a whole."""
+    accept = "correct the file and land it again, or let it in with `recsys ingest --accept BATCH --why TEXT`"
     common = (
         Expected("no_rows", "the file holds rows", "n_rows", least=1, remedy="write the file again with its rows"),
         Expected("missing_columns", "required columns are there", "missing_columns", most=0,
@@ -152,7 +152,7 @@ def batch_expectations(kind: str, params: IngestParams) -> tuple[Expected, ...]:
         *common,
         Expected("mass_delete", f"at most {params.max_deleted_share:.0%} of the catalogue's items are deleted at once",
                  "deleted_share", most=params.max_deleted_share, is_opinion=True,
-                 remedy="if that is meant: `recsys ingest --accept BATCH --why TEXT`; else land the file without them"),
+                 remedy="if intended: `recsys ingest --accept BATCH --why TEXT`; else land the file without them"),
         Expected("boilerplate", f"at most {params.max_boilerplate_share:.0%} of the rows share one long text",
                  "boilerplate_share", most=params.max_boilerplate_share, remedy=accept, is_opinion=True),
         Expected("length_drift", f"texts are at most {params.max_length_drift:g} times longer or shorter than usual",
@@ -164,7 +164,7 @@ def batch_expectations(kind: str, params: IngestParams) -> tuple[Expected, ...]:
 
 
 def judge(frame: pd.DataFrame, expected: Sequence[Expected]) -> tuple[Verdict, ...]:
-    """Hold a frame against expectations.
+    """Check a frame against expectations.
 
     Args:
         frame: measurements, the source line as index `line`.
@@ -213,7 +213,7 @@ def _verdict(result: Any, expected: Sequence[Expected]) -> Verdict:  # noqa: ANN
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No reports home, no progress bars, no log lines, no warnings that are not ours to mend."""
+    """No telemetry, no progress bars, no log lines, no warnings from inside the library."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

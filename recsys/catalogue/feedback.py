@@ -1,9 +1,9 @@
-"""Feedback: which interactions are likes, and which likes still stand.
+"""Feedback: which interactions are likes, and which likes still hold.
 
-Each interaction has a weight: 1 for a like, -1 for a dislike, 0 for an event that takes earlier ones back. Of one user
-and item the latest interaction decides: a dislike after a like ends the like, a later like restores it, and a pair
-whose latest interaction has weight 0 is as if it had never been. Unknown times count as last; at the same time the
-interaction that arrived later decides. Graded weights will go here.
+Each interaction has a weight: 1 for a like, -1 for a dislike, 0 for an event that takes earlier ones back. For one user
+and item the latest interaction decides. A dislike after a like ends the like; a later like restores it. If the latest
+interaction has weight 0, the pair counts as if it had never existed. Unknown times count as latest; at equal times the
+interaction that arrived later decides.
 """
 
 from collections.abc import Iterable
@@ -83,9 +83,9 @@ def weighed(interactions: pa.Table, params: FeedbackParams) -> pa.Table:
 
 
 def opinions(events: pa.Table) -> pa.Table:
-    """What each user thinks of each item, from single events or from opinions over some of them each.
+    """One opinion per user and item, from single events or from partial opinions.
 
-    opinions(a + b) = opinions(opinions(a) + opinions(b)), so that parts can be summed up one by one.
+    opinions(a + b) = opinions(opinions(a) + opinions(b)), so parts can be combined one by one.
 
     Args:
         events: in OPINIONS_SCHEMA, in order of arrival.

@@ -1,4 +1,4 @@
-"""Single values of a landed row, read strictly: a value that cannot be meant so makes a bad row, never a guess."""
+"""Single values of a landed row, read strictly: an unclear value makes a bad row, never a guess."""
 
 import math
 import re
@@ -14,7 +14,7 @@ MAX_SHOWN_CHARS = 60
 MAX_WHOLE = 2**53
 """Whole numbers from here on are not exact as floats."""
 
-# Nobody sees these, and nobody means them: zero-width space, word joiner, byte order mark; odd blanks are blanks.
+# Invisible and never meant: zero-width space, word joiner, byte order mark; unusual spaces are spaces.
 _UNSEEN = {0x200B: None, 0x2060: None, 0xFEFF: None, 0x00A0: " ", 0x2007: " ", 0x202F: " "}
 # At an end also joiners, soft hyphens and marks of direction; inside a word some scripts need them.
 _AT_ENDS = "\u00ad\u200c\u200d\u200e\u200f\u180e" + "".join(filter(str.isspace, map(chr, range(0x3001))))
@@ -37,7 +37,7 @@ class BadRow(Exception):  # noqa: N818  a row's verdict, caught where rows are r
 
 
 def is_missing(value: object, words: frozenset[str]) -> bool:
-    """Whether a value stands for nothing.
+    """Whether a value means "missing".
 
     Args:
         value: as landed.
@@ -64,7 +64,7 @@ def shown(value: object) -> str:
 
 
 def plain_id(value: str) -> str:
-    """An id as it is compared: Unicode NFC, without what nobody sees and without blanks around it."""
+    """An id as it is compared: Unicode NFC, without invisible characters and surrounding white space."""
     if value.isascii():
         return value.strip()
     return unicodedata.normalize("NFC", value.translate(_UNSEEN)).strip(_AT_ENDS)
@@ -78,7 +78,7 @@ def identifier(value: object, name: str) -> str:
         name: its column, for the message.
 
     Returns:
-        The id as `plain_id` has it; empty where nothing of it can be seen.
+        The id as `plain_id` returns it; empty if it has no visible character.
 
     Raises:
         BadRow: wrong_type, bad_id, nul_byte or not_utf8.
@@ -139,7 +139,7 @@ def text(value: object, name: str) -> str:
 
 
 def sound(value: str, name: str) -> str:
-    """The text itself, once it is known to be storable.
+    """The text itself, after a check that it can be stored.
 
     Args:
         value: a text.

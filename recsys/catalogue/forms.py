@@ -1,4 +1,4 @@
-"""How ids and numbers of one column are written: first every value is observed, then each is read."""
+"""How ids and numbers of one column are written. First every value is observed, then each is read."""
 
 import math
 import re
@@ -25,7 +25,7 @@ class IdForm:
     n_floats: int = 0
     """Values such as 1.0, text or number."""
     is_whole: bool = True
-    """Whether every text is such a float; one that is not makes them names that end in .0 by right."""
+    """Whether every text is such a float; otherwise `.0` is part of the names."""
     n_trimmed: int = 0
 
     def observe(self, value: object) -> bool:
@@ -44,7 +44,7 @@ class IdForm:
             value: as landed, not missing.
 
         Returns:
-            The id, empty where nothing of it can be seen.
+            The id; empty if it has no visible character.
 
         Raises:
             BadRow: wrong_type, bad_id, nul_byte or not_utf8.
@@ -92,7 +92,7 @@ class NumberForm:
 
     @cached_property
     def has_decimal_comma(self) -> bool:
-        """Whether a comma is a decimal point here: nothing in the column says otherwise, and something says so."""
+        """Whether a comma is the decimal point here: the column has evidence for it and none against it."""
         return self.n_commas > self.n_thousands and not self.n_dots
 
     def read(self, value: object) -> float:

@@ -1,7 +1,7 @@
-"""Which landed files are taken in together, and what is being taken in just now.
+"""Which landed files are taken in together, and what is being taken in at the moment.
 
-Small files that wait in a row become one part. The plan (var/taking.json) is written before anything else: a run that
-was killed is followed by one that takes in the same files together, and ends with the same bytes.
+Small files that follow each other become one part. The plan (var/taking.json) is written before anything else. So the
+run after a kill takes in the same files together and ends with the same bytes.
 """
 
 import json
@@ -29,7 +29,7 @@ class Move:
 
 
 class Plan:
-    """The files that are being taken in, on disk from before they are read until they have left the landing zone."""
+    """The files that are being taken in. On disk from before they are read until they have left the landing zone."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -42,11 +42,11 @@ class Plan:
 
     def moving(self, moves: Sequence[Move]) -> None:
         """Write down what leaves the landing zone next."""
-        told = [(move.key, move.tag, move.to) for move in moves]
-        write_json(self._path, {"files": self._files, "moves": told})
+        planned = [(move.key, move.tag, move.to) for move in moves]
+        write_json(self._path, {"files": self._files, "moves": planned})
 
     def end(self) -> None:
-        """Nothing is under way any more."""
+        """Delete the plan: nothing is under way any more."""
         self._path.unlink(missing_ok=True)
 
     def left(self) -> list[tuple[str, str]]:
@@ -68,12 +68,12 @@ class Plan:
 def grouped(
     files: Sequence[Landed], params: IngestParams, left: Sequence[tuple[str, str]]
 ) -> Iterator[tuple[Landed, ...]]:
-    """Files in order, those together that become one part.
+    """Group files in order; each group becomes one part.
 
     Args:
         files: what waits, in order of intake.
         params: what counts as small and as many.
-        left: of a killed run: what was being taken in is taken in as it was then, before anything else.
+        left: what a killed run was taking in; it comes first, grouped as it was then.
 
     Yields:
         One file, or small files of one kind that follow each other.

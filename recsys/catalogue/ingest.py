@@ -1,9 +1,9 @@
-"""Intake: everything that waits in the landing zone is judged and, if it may, becomes a part. Safe to repeat.
+"""Intake: every waiting file in the landing zone is judged and, if it passes, becomes a part. Safe to repeat.
 
 Write boundaries, in order: the plan of what is taken in (var), the staged copy (var), of a batch let in by hand its
 record (var), the part's draft (var), the rename into data/ (acceptance), the page (var), the landed file's move to
 processed/, the plan's end. Killed between any two, the next run ends with the same bytes; a batch that was not yet
-accepted waits for the person's word again.
+accepted must be let in by hand again.
 """
 
 import shutil
@@ -47,12 +47,12 @@ def ingest(
         at: the workspace.
         params: limits.
         key: for pseudonyms, at least 16 characters.
-        on_progress: told what is being done.
+        on_progress: called with what is being done.
         let_in: a refused batch to be let in, with who and why.
-        needed: `features.fields`: a row whose value there cannot be kept is bad.
+        needed: `features.fields`; a row is bad if its value there cannot be stored.
 
     Returns:
-        What became of each file, which refusals still stand, and what was passed over.
+        What became of each file, which refusals still stand, and what was skipped.
 
     Raises:
         ConfigError: the key is too short, or another than the one of the interactions that are accepted.

@@ -1,4 +1,4 @@
-"""A landed interaction -> the interactions' schema. The raw user id becomes a pseudonym here and goes no further."""
+"""A landed interaction -> the interactions' schema. Here the raw user id becomes a pseudonym."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -78,7 +78,7 @@ def user(values: Mapping[str, Any], pseudonyms: NamesUsers, max_id_chars: int, c
 def retained(
     values: Mapping[str, Any], pseudonyms: NamesUsers, max_id_chars: int, columns: Columns
 ) -> dict[str, Any]:
-    """What quarantine may keep of a bad row: the pseudonym and every value that reads well by itself."""
+    """What quarantine may keep of a bad row: the pseudonym and every readable value."""
     readers: dict[str, Callable[[], Any]] = {
         PSEUDONYM: lambda: user(values, pseudonyms, max_id_chars, columns),
         "item_id": lambda: columns.identifier(values, "item_id"),
@@ -105,10 +105,10 @@ def _event(values: Mapping[str, Any], columns: Columns) -> str:
 
 
 def ignored(columns: Iterable[str], names: Columns) -> dict[str, str]:
-    """Column -> why it was not kept: whatever is not ours may be personal.
+    """Column -> why it was dropped: unknown columns may be personal.
 
-    Empty where no column names the users: without a header the first row stands for one, and in a matrix of users and
-    items its names are users.
+    Empty if no column names the users: without a header the first row would be shown, and in a matrix of users and
+    items the column names are users.
     """
     columns = frozenset(columns)
     if not {USER, PSEUDONYM} & {names.ours(name) for name in columns}:

@@ -1,7 +1,7 @@
-"""Read landed files in a process of its own, with a limit on memory: its death is the refusal of one file.
+"""Read landed files in a separate process with a memory limit. If it dies, one file is refused.
 
-The process starts with the first file, reads one after the other, and is replaced when it dies. Between two intakes of
-one program it waits, since its start costs more than many a file.
+The process starts with the first file, reads one after the other, and is replaced when it dies. It stays idle between
+two intakes of one program, because starting it costs more than reading most files.
 """
 
 import os
@@ -35,7 +35,7 @@ class IsolatedReader:
         params: limits; `reader_memory_mb` is what the process may grow by.
         key: for pseudonyms; goes to the process through a pipe.
         folder: where batches pass through, on a disk with room for a decoded file.
-        log: what is known about a process that died, or an error that nobody foresaw; holds no values of rows.
+        log: for deaths of the process and unexpected errors; holds no values of rows.
         needed: further columns that `features.fields` names, see `read_batch`.
     """
 
@@ -74,7 +74,7 @@ class IsolatedReader:
         Raises:
             BatchRefused: it is empty, too wide or too large.
             UnreadableFile: it cannot be parsed at all, or it ended the process that read it.
-            StorageError: no process can be started, or what was read cannot be written; no file's fault.
+            StorageError: no process can be started, or its output cannot be written; not a fault of the file.
         """
         # A name of its own: a process that outlives a killed intake writes where nobody looks.
         place = self._folder / f"read-{os.getpid()}-{time.monotonic_ns()}-{next(self._numbers)}"

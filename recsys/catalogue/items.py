@@ -13,7 +13,7 @@ from recsys.catalogue.fields import BadRow
 from recsys.catalogue.schemas import CATALOGUE, OURS, RETRY_OF
 
 TEXT_FIELDS = ("title", "description", "tags")
-"""At least one of these must say something."""
+"""At least one of these must hold text."""
 
 _OURS = {*OURS[CATALOGUE], RETRY_OF}
 
@@ -33,7 +33,7 @@ def normal_item(
         Column -> value.
 
     Raises:
-        BadRow: a value cannot be meant so or cannot be stored.
+        BadRow: a value is unclear or cannot be stored.
     """
     return {
         "item_id": columns.identifier(values, "item_id"),
@@ -48,9 +48,9 @@ def normal_item(
 
 
 def retained(values: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
-    """What quarantine may keep of a bad row; id and time as they were read, where they could be.
+    """What quarantine may keep of a bad row; id and time as they were read, where possible.
 
-    Landed again by `quarantine retry` the row stands without the column that says how they were written.
+    When `quarantine retry` lands the row again, the rest of its column is not there to say how they were written.
     """
     kept = {**values}
     for name, read in (("item_id", columns.identifier), ("updated_at", columns.moment)):
@@ -63,7 +63,7 @@ def retained(values: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
 
 
 def without_variants(table: pa.Table) -> tuple[pa.Table, int]:
-    """Leave out rows that only repeat an item of the same file without any text, as shops export variants.
+    """Leave out rows without text that repeat an item of the same file: exports of product variants.
 
     Args:
         table: rows of one file.

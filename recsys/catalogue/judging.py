@@ -1,4 +1,4 @@
-"""Landed batches before their judges: which rows are good, which are bad and why, and whether a batch may enter."""
+"""Judge landed batches: which rows are good, which are bad and why, and whether a batch is accepted."""
 
 import re
 from collections import Counter
@@ -33,7 +33,7 @@ from recsys.catalogue.standing import Change, catalogue_changes, pending_changes
 
 MAX_LINES_SHOWN = 20
 SMALL_CATALOGUE = 20
-"""Of fewer items, any number may go at once: a share says nothing."""
+"""With fewer items any number may be deleted at once: a share says nothing."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Judged:
     bad: BadRows
     """Rows for quarantine."""
     change: Change
-    """What the good rows change in what stands."""
+    """What the good rows change in the accepted data."""
     measured: Measured
     of_rows: tuple[Verdict, ...]
     of_batch: tuple[Verdict, ...]
@@ -63,7 +63,7 @@ class Judged:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What people should know: how the file was read, what was left out, which rows lost."""
+        """Notes for people: how the file was read, what was left out, which rows were superseded."""
         ignored = (f"column {name} is ignored: {why}" for name, why in sorted(self.batch.ignored.items()))
         n_near = self.measured.statistics.near_duplicate_texts
         near = [f"{n_near:,} long texts nearly repeat another one"] if n_near else []
@@ -90,7 +90,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class _Sorted:
-    """The rows of a batch, told apart."""
+    """The rows of a batch, sorted into good and bad."""
 
     good: pa.Table
     bad: BadRows
@@ -104,7 +104,7 @@ def judge_batches(
     params: IngestParams,
     now: datetime,
 ) -> list[Judged]:
-    """Hold batches of one kind against both suites, each by itself; one call of the judge serves all.
+    """Check batches of one kind against both suites, each by itself, in one call of Great Expectations.
 
     Args:
         batches: as read, in order of arrival.
@@ -142,7 +142,7 @@ def judge_batches(
 
 
 def latest_arrivals(arrivals: Sequence[Arrival], params: IngestParams) -> tuple[Arrival, ...]:
-    """What later batches are compared with; nothing while so few rows are accepted that they were a trial.
+    """What later batches are compared with; nothing during the trial (`trial_rows`).
 
     Args:
         arrivals: records of every landed file of a kind, oldest first.
@@ -157,7 +157,7 @@ def latest_arrivals(arrivals: Sequence[Arrival], params: IngestParams) -> tuple[
 
 
 def found_value(judged: Judged, expected: Expected) -> str:
-    """What was measured where a batch-level expectation looked, for people."""
+    """The measured value that a batch-level expectation checks, for people."""
     if expected.reason == "missing_columns":
         return "missing: " + (", ".join(missing_columns(judged.batch)) or "none")
     value = judged.measured.metrics[expected.column]
@@ -174,7 +174,7 @@ def remedy_of(judged: Judged, expected: Expected) -> str:
 
 
 def _each(frames: Sequence[pd.DataFrame], expected: Sequence[Expected]) -> list[tuple[Verdict, ...]]:
-    """Hold every frame against the expectations in one call; the verdicts of each name its own lines."""
+    """Check every frame in one call; each verdict names lines of its own frame."""
     lengths = [len(frame) for frame in frames]
     ends = np.cumsum(lengths)
     if not ends[-1]:
@@ -193,7 +193,7 @@ def _each(frames: Sequence[pd.DataFrame], expected: Sequence[Expected]) -> list[
 
 
 def _told_apart(batch: Batch, verdicts: Sequence[Verdict], frame: pd.DataFrame) -> _Sorted:
-    """Good rows, and bad rows with the first reason that applies; of an item's good rows the newest."""
+    """Good rows (the newest of each item), and bad rows with the first reason that applies."""
     given = batch.bad
     bad = BadRows([*given.lines], [*given.reasons], [*given.details], [*given.rows])
     unread = set(given.lines)
@@ -213,7 +213,7 @@ def _told_apart(batch: Batch, verdicts: Sequence[Verdict], frame: pd.DataFrame) 
 
 
 def _changes(kind: str, goods: Sequence[pa.Table], catalogue: Sequence[Part]) -> tuple[Sequence[Change], int]:
-    """What each batch changes; and how many items the catalogue holds, asked for only where one deletes."""
+    """What each batch changes, and the size of the catalogue (only computed if a batch deletes)."""
     ids = pa.chunked_array([chunk for rows in goods for chunk in rows["item_id"].chunks], pa.string())
     newest = newest_among(catalogue, ids)
     if kind != CATALOGUE:
@@ -235,7 +235,7 @@ def _joined(within: Change, change: Change) -> Change:
 
 
 def _detail(expected: Expected, frame: pd.DataFrame, line: int) -> str:
-    """What should hold and what was found: a size or a time, never a text of the row itself."""
+    """What was expected and what was found: a size or a time, never a text of the row."""
     if expected.column not in {"id_chars", "longest_chars", "garbled_share", "seconds"}:
         return f"expected: {expected.says}"
     found = float(frame[expected.column].loc[line])

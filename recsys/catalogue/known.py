@@ -39,7 +39,7 @@ def newest_rows(table: pa.Table) -> pa.Table:
 
 
 def part_ranks(parts: pa.ChunkedArray) -> NDArray[np.int64]:
-    """For each row of a column of part ids the place of its part in part order, which is not that of text.
+    """For each row the rank of its part in part order (which is not text order).
 
     Args:
         parts: part ids.
@@ -60,7 +60,7 @@ def newest_among(parts: Sequence[Part], among: pa.Array | pa.ChunkedArray | None
 
     Args:
         parts: catalogue parts in order.
-        among: only these ids are asked about; None for all.
+        among: only these ids; None for all.
 
     Returns:
         Columns COLUMNS, one row per item that was ever accepted.
@@ -81,7 +81,7 @@ def live_items(parts: Sequence[Part], among: pa.Array | pa.ChunkedArray | None =
 
     Args:
         parts: catalogue parts in order.
-        among: only these ids are asked about; None for all.
+        among: only these ids; None for all.
 
     Returns:
         Their ids.

@@ -1,4 +1,4 @@
-"""What has arrived in the landing zone. Looks at names and versions only: cheap, so it may be asked often."""
+"""What has arrived in the landing zone. Reads names and versions only, so it is cheap to call often."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ LANDING_KINDS = ("catalogue", "interactions")
 
 ENDINGS = (".jsonl", ".csv", ".parquet", ".json", ".ndjson", ".tsv", ".txt")
 COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
-"""Of one file; they may stand behind one of ENDINGS."""
+"""Endings of compressed files, after one of ENDINGS."""
 PROCESSED = "processed"
 
 
@@ -34,7 +34,7 @@ class Landed:
 
     @property
     def shown(self) -> str:
-        """The key as text that any page or JSON file takes; bytes that are not UTF-8 stand in hexadecimal."""
+        """The key as text for pages and JSON; bytes that are not UTF-8 become hexadecimal."""
         return as_text(self.key)
 
     @property
@@ -49,12 +49,12 @@ class Landed:
 
     @property
     def version(self) -> str:
-        """Changes when the file is written again, be it with the same bytes."""
+        """Changes when the file is written again, even with the same bytes."""
         return f"{self.tag}@{self.modified.isoformat()}"
 
     @property
     def is_safe(self) -> bool:
-        """Whether the key stays inside its folder and carries no control characters."""
+        """Whether the key stays inside its folder and holds no control characters."""
         steps = self.key.replace("\\", "/").split("/")
         return "\\" not in self.key and self.key.isprintable() and not {"", ".", ".."} & set(steps)
 
@@ -72,17 +72,17 @@ class Survey:
     landed: tuple[Landed, ...]
     """Every finished file, refused ones included: catalogue first, then by time of arrival and key."""
     passed_over: tuple[PassedOver, ...]
-    """What is no regular file or cannot be looked at; keys as text."""
+    """Entries that are no regular file or cannot be read; keys as text."""
 
 
 def survey(landing: Storage) -> Survey:
-    """Look at everything in the landing zone; nothing that lies there stops the look.
+    """List everything in the landing zone; nothing in it can stop the listing.
 
     Args:
         landing: the landing zone.
 
     Returns:
-        Finished files, and what was passed over.
+        Finished files, and what was skipped.
 
     Raises:
         StorageError: the landing zone as a whole is out of reach.
@@ -162,7 +162,7 @@ def is_current(landing: Storage, landed: Landed) -> bool:
 
 
 def as_text(key: str) -> str:
-    """A key of any bytes as text; those that are not UTF-8 stand in hexadecimal."""
+    """A key of any bytes as text; bytes that are not UTF-8 become hexadecimal."""
     return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

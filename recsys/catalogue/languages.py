@@ -6,14 +6,14 @@ from functools import lru_cache
 from typing import Any
 
 SURE = 0.8
-"""Least confidence; below it a short text is in no language we would swear to."""
+"""Minimum confidence; below it a text counts as uncertain."""
 
 SAMPLE_CHARS = 300
 """More of a text does not change the answer."""
 
 
 def languages(texts: Sequence[str]) -> dict[str, int]:
-    """Count texts by language (ISO 639-1 code), leaving out those that are not sure; sorted by code."""
+    """Count texts by language (ISO 639-1 code), without uncertain ones; sorted by code."""
     counts: Counter[str] = Counter()
     for ranked in _detector().compute_language_confidence_values_in_parallel(
         [t[:SAMPLE_CHARS] for t in texts]

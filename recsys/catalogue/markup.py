@@ -50,7 +50,7 @@ def without_markup(text: str) -> str:
         text: may hold HTML, or HTML whose entities were written once more.
 
     Returns:
-        Its words, with blanks where an element ended a line; entities are read once. The same text where it holds
+        Its words, with spaces where an element ended a line; entities are read once. The same text where it holds
         neither tags nor entities.
     """
     if "<" in text:
@@ -89,7 +89,7 @@ def _words(text: str, tag: re.Pattern[str]) -> str:
 
 
 class _Collector:
-    """Takes what the parser finds, and keeps the words."""
+    """Collects the words that the parser finds."""
 
     def __init__(self) -> None:
         self._words: list[str] = []

@@ -1,4 +1,4 @@
-"""What the expectations are held against: measurements of each row and of the batch as a whole."""
+"""Measurements of each row and of the batch as a whole, which the expectations check."""
 
 import re
 from collections import Counter
@@ -19,22 +19,22 @@ from recsys.catalogue.parts import CATALOGUE, Arrival, Statistics
 from recsys.catalogue.plain_text import plain_text
 
 MIN_SAMPLE = 20
-"""Fewer texts say nothing about drift of length or language, nor about boilerplate."""
+"""With fewer texts drift of length or language and boilerplate are not measured."""
 
 LONG_TEXT_CHARS = 60
-"""Shorter texts (titles) may well be the same for different items."""
+"""Shorter texts (titles) may be equal for different items."""
 
 LANGUAGE_SAMPLE = 200
 NEAR_DUPLICATE_SAMPLE = 5_000
 KNOWN_LANGUAGE_SHARE = 0.02
-"""A language with a smaller share of what was sampled before is a detector's slip, not part of the catalogue."""
+"""A language with a smaller share in earlier samples counts as a detection error."""
 
 _GARBLED = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff]")
 _WORD = re.compile(r"[^\W_]")
 
 
 def row_measures(batch: Batch) -> pd.DataFrame:
-    """One row per landed row, index `line`: what the row-level expectations look at.
+    """One row per landed row, index `line`: what the row-level expectations check.
 
     Args:
         batch: the landed rows.
@@ -98,9 +98,9 @@ class Measured:
     """A batch as a whole."""
 
     metrics: dict[str, float]
-    """What the batch-level expectations look at."""
+    """What the batch-level expectations check."""
     statistics: Statistics
-    """What later batches are measured against."""
+    """What later batches are compared with."""
     length_histogram: tuple[tuple[int, int, int], ...]
     """(from, below, count) of text lengths in characters, for the report."""
 
@@ -198,7 +198,7 @@ def _length_drift(now: Statistics, before: Sequence[Arrival]) -> float:
 
 
 def _other_language_share(now: Statistics, before: Sequence[Arrival]) -> float:
-    """Share of sampled texts that are surely in a language the catalogue has hardly held so far."""
+    """Share of sampled texts in a language that is new to the catalogue."""
     counts: Counter[str] = Counter()
     for arrival in before:
         counts.update(arrival.statistics.languages)

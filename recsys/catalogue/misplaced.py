@@ -1,4 +1,4 @@
-"""Files of the landing zone that lie where nobody reads them, such as in `catalog/` instead of `catalogue/`."""
+"""Files in the wrong place of the landing zone, such as `catalog/` instead of `catalogue/`."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -30,11 +30,11 @@ SAME_AS = {
     ),
     PROCESSED: ("process", "done"),
 }
-"""What people call the folders."""
+"""Other names that people use for the folders."""
 
 
 def misplaced(top: Iterable[str]) -> tuple[str, ...]:
-    """Say what lies at the top of the landing zone and is not read.
+    """Name what lies at the top of the landing zone and is not read.
 
     Args:
         top: names at the top, folders with a slash at their end: see `Storage.top`.
@@ -53,7 +53,7 @@ def _sentence(name: str) -> str:
 
 
 def _meant(folder: str) -> str | None:
-    """The folder that a name stands for, if that is plain."""
+    """The folder that a name means, if that is clear."""
     name = folder.strip().casefold()
     for kind, others in SAME_AS.items():
         if name == kind or name in others:

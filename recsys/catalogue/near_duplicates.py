@@ -25,7 +25,7 @@ _ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(
 
 @dataclass(frozen=True)
 class NearDuplicate:
-    """A text of the first list and the text of the second that is most like it."""
+    """A text of the first list and the most similar text of the second."""
 
     a: int
     b: int
@@ -39,13 +39,13 @@ def near_duplicates(
     """For each text of `texts_a` that has a near duplicate in `texts_b`: the most similar one, ties first.
 
     Args:
-        texts_a: the texts that are asked about; case and punctuation do not count.
+        texts_a: texts to check; case and punctuation do not count.
         texts_b: the texts they are compared with.
         similarity: least Jaccard similarity of word 3-shingles, in (0, 1].
 
     Returns:
         At most one entry per text of `texts_a`, in their order. Texts without a word have no duplicates.
-        Where very many texts are alike, the most similar of the first GROUP_LIMIT candidates is named.
+        If very many texts are alike, the most similar of the first GROUP_LIMIT candidates is returned.
 
     Raises:
         ValueError: similarity lies outside (0, 1].

@@ -11,7 +11,7 @@ ACCEPTED, REFUSED, REPEATED, UNCHANGED, WAITING = "accepted", "refused", "repeat
 
 @dataclass(frozen=True)
 class LetIn:
-    """A person's word for a refused batch."""
+    """A person's decision to let a refused batch in."""
 
     batch: str
     by: AcceptedBy
@@ -24,8 +24,8 @@ class Outcome:
     key: str
     kind: str
     status: str
-    """accepted; refused; repeated (accepted by a run that was killed before it moved the file away); unchanged (its
-    very content stands already); waiting (written again while it was read: the next run takes it in)."""
+    """accepted; refused; repeated (accepted by a run that was killed before it moved the file away); unchanged (brings
+    nothing new); waiting (written again while it was read: the next run takes it in)."""
     batch: str
     part: str | None = None
     n_rows: int = 0
@@ -33,20 +33,20 @@ class Outcome:
     quarantined: dict[str, int] = field(default_factory=dict)
     """Reason -> rows."""
     superseded: int = 0
-    """Rows that lost to a newer one, in the file or in the catalogue."""
+    """Rows superseded by a newer one, in the file or in the catalogue."""
     pending: int = 0
     """Interactions accepted that wait for their items."""
     reasons: tuple[Reason, ...] = ()
     """Why rows are in quarantine, with first lines, an example and a remedy."""
     notes: tuple[str, ...] = ()
-    """How the file was read, what was left out, which rows lost."""
+    """How the file was read, what was left out, which rows were superseded."""
     problems: tuple[Problem, ...] = ()
     can_be_accepted: bool = False
     warnings: tuple[str, ...] = ()
 
 
 def of_refusal(record: Refusal) -> Outcome:
-    """A refused batch, as its record tells it."""
+    """The outcome of a refused batch, from its record."""
     return Outcome(
         record.key,
         record.kind,
@@ -68,7 +68,7 @@ class IngestReport:
     still_refused: tuple[Refusal, ...] = ()
     """Refused in an earlier run and unchanged since."""
     skipped: tuple[PassedOver, ...] = ()
-    """What in the landing zone is no regular file, or cannot be looked at."""
+    """Entries of the landing zone that are no regular file or cannot be read."""
     pending: int = 0
     """Accepted interactions that wait for their items, from this run and all before."""
 

@@ -1,4 +1,4 @@
-"""What steers intake and the split. Values live in params.yaml."""
+"""Parameters of intake and the split. Values live in params.yaml."""
 
 from typing import Annotated, Literal, Self
 
@@ -12,16 +12,16 @@ EventName = Annotated[str, Field(pattern=r"[^\W_]", max_length=64)]
 
 
 class IngestParams(BaseModel):
-    """Section `ingest`: what may enter."""
+    """Section `ingest`: what is accepted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     max_file_mb: int = Field(gt=0)
     """A larger landed file is refused."""
     max_decoded_mb: int = Field(gt=0)
-    """A file that holds more, once it is decompressed and repeated values are written out, is refused."""
+    """A file that is larger after decompression, with repeated values written out, is refused."""
     reader_memory_mb: int = Field(ge=64)
-    """The process that reads files may grow by this; a file that takes more is refused."""
+    """Memory by which the process that reads files may grow; a file that needs more is refused."""
     max_columns: int = Field(gt=0)
     """A wider landed file is refused."""
     max_text_chars: int = Field(gt=0)
@@ -39,31 +39,31 @@ class IngestParams(BaseModel):
     earliest_year: int = Field(ge=1, le=9999)
     """Older timestamps are quarantined."""
     missing_values: tuple[str, ...]
-    """Texts that as a whole field mean a missing value, written exactly so; blanks around them do not count."""
+    """Texts that mean a missing value if they are the whole field. Spelled exactly; outer white space is ignored."""
     near_duplicate_similarity: Similarity
-    """MinHash Jaccard over word 3-shingles at which two long texts of different items count as one."""
+    """Jaccard similarity of word 3-shingles (MinHash) from which two long texts count as the same."""
     max_boilerplate_share: Share
     """A batch in which more rows than this share one long text is refused."""
     max_other_language_share: Share
-    """A batch with more texts than this in a language new to the catalogue is refused."""
+    """A batch with a larger share of texts in a language new to the catalogue is refused."""
     max_volume_ratio: float = Field(gt=1)
-    """A batch this many times the median size of the last parts is refused."""
+    """A batch this many times larger than the median of the last parts is refused."""
     max_length_drift: float = Field(gt=1)
     """A batch whose median text length moved by this factor against the last parts is refused."""
     drift_window: int = Field(gt=0)
-    """Parts to look back."""
+    """Number of last parts that a batch is compared with."""
     personal_columns: tuple[str, ...]
-    """Columns of a catalogue that are left out, since they are about people: those whose name ends in one of these,
-    whatever their case and separators. `name` and `full_name` count only beside another one, or after a word such as
-    `customer`: products have names."""
+    """Columns about people, which never enter a catalogue: those whose name ends in one of these, whatever their case
+    and separators. `name` and `full_name` count only beside another such column, or after a word such as `customer`:
+    products have names too."""
     trial_rows: int = Field(ge=0)
-    """Until more rows of a kind are accepted, volume, length and language of a batch are compared with nothing."""
+    """Until more rows of a kind are accepted, volume, length and language of a batch are not checked."""
     small_file_kb: int = Field(ge=0)
-    """A landed file up to this size is small: many of them that wait together become one part."""
+    """A landed file up to this size is small: many small files that wait together become one part."""
     group_files: int = Field(ge=1)
-    """More small files than this in a row become one part; fewer become a part each."""
+    """More small files in a row than this become one part; fewer become a part each."""
     group_mb: int = Field(gt=0)
-    """Small files of one part together are no larger than this, nor more than 10,000."""
+    """Total size of the small files in one part, at most; at most 10,000 files."""
 
 
 class ArrivalsParams(BaseModel):
@@ -74,7 +74,7 @@ class ArrivalsParams(BaseModel):
     poll_s: float = Field(gt=0)
     """Seconds between two looks into the landing zone."""
     sweep_s: float = Field(gt=0)
-    """Seconds between two runs that need no event: they take in interactions, and whatever an event was lost for."""
+    """Seconds between two runs without an event. They take in interactions, and files whose event was lost."""
 
 
 class CompactParams(BaseModel):
@@ -94,11 +94,11 @@ class FeedbackParams(BaseModel):
     negative_events: tuple[EventName, ...]
     """Events that are dislikes, whatever their value; case and separators do not matter."""
     withdrawing_events: tuple[EventName, ...]
-    """Events that take back what the user did with the item before: the pair is as if it had never been."""
+    """Events that take back what the user did with the item before, as if it had never happened."""
     min_value: float | None
-    """An interaction with a lower value is a dislike; null: the value says nothing."""
+    """An interaction with a lower value is a dislike; null: values are ignored."""
     min_values: dict[EventName, float | None]
-    """Event -> its own min_value, such as 3 for rating."""
+    """Event -> its own min_value, for example 3 for rating."""
 
     @model_validator(mode="after")
     def _one_meaning_each(self) -> Self:
@@ -114,12 +114,12 @@ class SplitParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     by: Literal["auto", "time", "item-hash"]
-    """auto: by time where most interactions carry one."""
+    """auto: by time if most interactions have one, else by item hash."""
     test_share: float = Field(gt=0, lt=1)
     """Share of interactions after the cut, or share of items held out cold."""
     near_duplicate_similarity: Similarity
     """Cold items whose text is this close to a warm item's are not judged."""
     min_test_users: int = Field(ge=1)
-    """Fewer test users than this is an error that says so."""
+    """With fewer test users, stage `split` fails."""
     seed: int
     """Salt of the item hash."""

@@ -1,4 +1,4 @@
-"""Parts: one landed file, or many small ones, accepted; `data/<kind>/<part>/` holds rows, quarantine and record."""
+"""Parts: one or several accepted files. `data/<kind>/<part>/` holds their rows, quarantine and record."""
 
 import hashlib
 import os
@@ -92,7 +92,7 @@ class Part:
             columns: only these; None for all.
 
         Returns:
-            A table; `columns` in the order asked for.
+            A table; its columns in the order of `columns`.
 
         Raises:
             DataDamaged: the file is missing, damaged or of another schema; names it.
@@ -124,7 +124,7 @@ def joined_arrival(
     Args:
         landed: records of the files, oldest first.
         sequence: of the last of them.
-        ids: what the part is made of, parts or landed files: they name it.
+        ids: of the parts or landed files it is made of; its own id is a hash of them.
         merges: parts that it replaces.
 
     Returns:
@@ -189,7 +189,7 @@ def write_part(
     quarantined: pa.Table | None = None,
     files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Part:
-    """Make a part in staging and accept it with one rename; a part that is there already is left as it is.
+    """Make a part in staging and accept it with one rename. An existing part stays as it is.
 
     Args:
         staging: folder on the same file system as `data`.

@@ -1,8 +1,8 @@
-"""Interactions that came before their items. They are accepted at once, and count as soon as the item is there.
+"""Interactions that came before their items. They are accepted at once and count as soon as the item arrives.
 
-Every reader of interactions leaves out items that the catalogue does not hold, as it does with deleted ones: so an
-interaction that waits needs no place of its own, and nothing is to be done when its item comes. One that waits too
-long goes to quarantine, when its part is written anew.
+Every reader of interactions leaves out items that the catalogue does not hold, as it does with deleted ones. So a
+pending interaction needs no special storage, and nothing has to be done when its item comes. One that waits too long
+goes to quarantine; its part is rewritten without it.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from recsys.catalogue.parts import (
 )
 from recsys.catalogue.standing import is_pending
 
-UNKNOWN_ITEM = BadRow("unknown_item", "the item did not come within ingest.max_pending_days")
+UNKNOWN_ITEM = BadRow("unknown_item", "the item did not arrive within ingest.max_pending_days")
 
 
 def n_waiting(interactions: Sequence[Part], catalogue: Sequence[Part]) -> int:
@@ -51,7 +51,7 @@ def n_waiting(interactions: Sequence[Part], catalogue: Sequence[Part]) -> int:
 def settle(
     at: Artifacts, interactions: Sequence[Part], catalogue: Sequence[Part], max_days: float, now: datetime
 ) -> list[Part]:
-    """Quarantine what has waited too long, by the times of the landed files: the clock changes no result.
+    """Quarantine what has waited too long. Measured by the times of landed files, so the clock changes no result.
 
     Killed at any point, the same call ends in the same bytes. Afterwards `remove_merged`.
 
@@ -60,7 +60,7 @@ def settle(
         interactions: parts in order.
         catalogue: every catalogue part.
         max_days: how long rows may wait.
-        now: no file can be newer.
+        now: upper bound for the times of files.
 
     Returns:
         Parts that replace those whose rows have waited too long.
@@ -79,7 +79,7 @@ def settle(
 
 
 def _settled(at: Artifacts, part: Part, due: Sequence[Arrival], catalogue: Sequence[Part]) -> Part:
-    """The part without the rows of its due files whose items never came: they are quarantined."""
+    """The part with rows of overdue files whose items never came moved to quarantine."""
     rows = part.rows()
     names = pa.array([record.part for record in due])
     is_lost = np.asarray(pc.is_in(rows["part"], value_set=names)) & _waits(rows, catalogue)

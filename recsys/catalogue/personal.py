@@ -1,4 +1,4 @@
-"""Which columns of a catalogue are about people. They are left out before anything else sees them, rows stay."""
+"""Which columns of a catalogue are about people. They are removed before anything else reads the rows."""
 
 import re
 import unicodedata
@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 ORDINARY = frozenset({"name", "fullname"})
-"""Listed names that products bear too: they count as a person's only beside another personal column."""
+"""Listed names that products have too: they count only beside another personal column."""
 _ROLES = (
     "user",
     "customer",
@@ -20,7 +20,7 @@ _ROLES = (
     "billing",
     "shipping",
 )
-"""Words that make any listed name a person's, also where nothing parts the two, as in `customeremail`."""
+"""Words that make any listed name personal, also without a separator, as in `customeremail`."""
 _CASE_CHANGE = re.compile(r"(?<=[^\W_A-Z])(?=[A-Z])")
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
@@ -41,7 +41,7 @@ class PersonalColumns:
 
     @property
     def found(self) -> tuple[str, ...]:
-        """Every personal column met so far, by name; of nested ones the path, such as `customer.email`."""
+        """Every personal column found so far, by name; nested ones by path, such as `customer.email`."""
         return tuple(sorted(self._found))
 
     def without(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class PersonalColumns:
             row: column -> value as landed.
 
         Returns:
-            A new dictionary; `found` remembers what is missing in it.
+            A new dictionary; `found` records what was removed.
         """
         return self._without(row, "")
 
@@ -70,9 +70,9 @@ class PersonalColumns:
         return value
 
     def _among(self, names: tuple[object, ...]) -> frozenset[str]:
-        asked = [name for name in names if isinstance(name, str) and name not in self._kept]
-        sure = {name for name in asked if self._matches(name) and "".join(_words(name)) not in ORDINARY}
-        beside = {name for name in asked if "".join(_words(name)) in ORDINARY & self._listed}
+        plain = [name for name in names if isinstance(name, str) and name not in self._kept]
+        sure = {name for name in plain if self._matches(name) and "".join(_words(name)) not in ORDINARY}
+        beside = {name for name in plain if "".join(_words(name)) in ORDINARY & self._listed}
         return frozenset(sure | beside) if sure else frozenset()
 
     def _matches(self, name: str) -> bool:

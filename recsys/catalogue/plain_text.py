@@ -1,4 +1,4 @@
-"""What a text says, without how it was written: markup, compatibility forms, and characters that nobody sees."""
+"""The plain words of a text: without markup, compatibility forms and invisible characters."""
 
 import re
 import unicodedata
@@ -6,9 +6,9 @@ import unicodedata
 from recsys.catalogue.markup import without_markup
 
 MAX_LAYERS = 8
-"""Markup within escaped markup is looked for so often."""
+"""How many layers of escaped markup are removed."""
 
-# Marks of direction, soft hyphens, joiners of words, trade marks: nothing that a word is made of.
+# Direction marks, soft hyphens, word joiners, trade marks: not parts of a word.
 _GONE = re.compile(
     "[\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f\u00ad\u061c\u180e\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\u2120\u2122]"
@@ -21,7 +21,7 @@ _FIRST_JOINED = "\u0590"
 
 
 def plain_text(text: str) -> str:
-    """The words of a text: no markup, Unicode NFKC, nothing unseen, every run of white space one blank.
+    """The words of a text: no markup, Unicode NFKC, no invisible characters, single spaces.
 
     Args:
         text: as somebody wrote it, perhaps as HTML, perhaps escaped several times.

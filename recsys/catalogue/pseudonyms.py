@@ -1,7 +1,7 @@
-"""Raw user ids end here: HMAC-SHA256 under a key from the environment, the same user always the same pseudonym.
+"""Raw user ids become pseudonyms: HMAC-SHA256 under a key from the environment; one user, one pseudonym.
 
-Which key that was is written down as a check value, in data/ and in every release: another key would make a stranger of
-every user, so it is refused.
+A check value of the key is stored in data/ and in every release. With another key no user would be recognised, so it is
+refused.
 """
 
 import hmac
@@ -16,19 +16,22 @@ from recsys.storage.atomic import write_whole
 
 VARIABLE = "RECSYS_PSEUDONYM_KEY"
 MIN_KEY_CHARS = 16
+MAKE_KEY = (
+    f"export {VARIABLE}=$(openssl rand -hex 32) once, and keep it: with another key no user is recognised"
+)
 PSEUDONYM_CHARS = 32
 _BLANK = " \t\r\n\v\f\ufeff\u00a0\u200b"
-"""What editors, `echo` and secret stores leave around a key."""
+"""What editors, `echo` and secret stores add around a key."""
 
 
 class NamesUsers(Protocol):
-    """Says by which name a user goes on."""
+    """Maps user ids to the names that are stored."""
 
     def of(self, user_id: str) -> str:
-        """The name that stands for a user id."""
+        """The stored name of a user id."""
 
     def is_signed(self, pseudonym: str, signature: str) -> bool:
-        """Whether a row may bring such a name itself."""
+        """Whether a row may carry such a name itself."""
 
 
 class UsersAsGiven:
@@ -44,14 +47,14 @@ class UsersAsGiven:
 
 
 class Pseudonyms:
-    """Turns user ids into pseudonyms; holds the key, without the blanks around it, and what it has computed."""
+    """Turns user ids into pseudonyms; holds the trimmed key and caches results."""
 
     def __init__(self, key: str) -> None:
         key = trimmed(key)
         if len(key) < MIN_KEY_CHARS:
             raise ConfigError(
                 f"{VARIABLE} has {len(key)} characters, at least {MIN_KEY_CHARS} are needed",
-                remedy=f"export {VARIABLE}=$(openssl rand -hex 32) once, and keep it: another key is another user",
+                remedy=MAKE_KEY,
             )
         self._key = key.encode("utf-8", "surrogateescape")
         self._known: dict[str, str] = {}
@@ -74,14 +77,14 @@ class Pseudonyms:
 
     @property
     def key_check(self) -> str:
-        """32 hex characters that tell this key from any other, and neither reveal it nor stand for a user."""
+        """32 hex characters that identify this key without revealing it; not the pseudonym of any user."""
         return self._digest("key check")
 
     def require_check(self, known: str | None, where: str) -> None:
-        """Refuse to go on with another key than the one that `known` was made with.
+        """Refuse a key other than the one that `known` was made with.
 
         Args:
-            known: a check value; None, where nothing is known yet, fits every key.
+            known: a check value; None (nothing is known yet) fits every key.
             where: what was made with that key, for the message.
 
         Raises:
@@ -89,9 +92,9 @@ class Pseudonyms:
         """
         if known is not None and not hmac.compare_digest(known.encode(), self.key_check.encode()):
             raise ConfigError(
-                f"{VARIABLE} is another key than the one that made the pseudonyms of {where}: "
-                "every known user would become a stranger",
-                remedy=f"set {VARIABLE} to the key of before; where that is lost, begin with a new workspace and a "
+                f"{VARIABLE} is not the key that made the pseudonyms of {where}: "
+                "no known user would be recognised",
+                remedy=f"set {VARIABLE} to the earlier key; if that is lost, start with a new workspace and a "
                 "new store, and land the interactions again",
             )
 
@@ -116,7 +119,7 @@ def pseudonym_key() -> str:
     """
     key = trimmed(os.environ.get(VARIABLE, ""))
     if not key:
-        remedy = f"export {VARIABLE}=$(openssl rand -hex 32) once, and keep it: another key is another user"
+        remedy = MAKE_KEY
         raise ConfigError(f"{VARIABLE} is not set", remedy=remedy)
     return key
 
@@ -144,11 +147,11 @@ def known_check(record: Path) -> str | None:
 
 
 def require_same_key(record: Path, pseudonyms: Pseudonyms) -> None:
-    """Refuse another key than the one behind a workspace's interactions.
+    """Refuse a key other than the one behind a workspace's interactions.
 
     Args:
         record: `Artifacts.pseudonyms`.
-        pseudonyms: hold the key of now.
+        pseudonyms: hold the current key.
 
     Raises:
         ConfigError: it is another key.
@@ -158,7 +161,7 @@ def require_same_key(record: Path, pseudonyms: Pseudonyms) -> None:
 
 
 def remember_key(record: Path, pseudonyms: Pseudonyms) -> None:
-    """Write down which key it is; call it before the first interactions are accepted. Safe to repeat.
+    """Store the key's check value; call it before the first interactions are accepted. Safe to repeat.
 
     Args:
         record: `Artifacts.pseudonyms`.

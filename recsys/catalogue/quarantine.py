@@ -1,4 +1,4 @@
-"""Rows that were left out: count them, show them, land them again."""
+"""Quarantined rows: count them, show them, land them again."""
 
 import json
 from collections import Counter
@@ -34,11 +34,11 @@ class LandedAgain:
     key: str
     n_rows: int
     n_lost: int
-    """Rows that were not kept whole, such as lines that are not JSON or interactions with a broken value."""
+    """Rows that were not kept completely, such as lines that are not JSON or interactions with a broken value."""
 
 
 def quarantined_counts(data: Path) -> tuple[Count, ...]:
-    """Rows in quarantine by part and reason, in order of acceptance; merged parts keep their first names.
+    """Rows in quarantine by part and reason, in order of acceptance; merged parts keep the ids of their files.
 
     Args:
         data: the workspace's data folder.
@@ -83,8 +83,7 @@ def land_again(
 ) -> LandedAgain:
     """Write quarantined rows into the landing zone as a new file; landing them twice is harmless.
 
-    Interactions carry their pseudonym with a signature under the workspace's key: that, and nothing else, is taken
-    in place of a user id.
+    Interactions carry their pseudonym, signed with the workspace's key. Nothing else is accepted in place of a user id.
 
     Args:
         landing: the landing zone.
@@ -107,7 +106,7 @@ def land_again(
         of_reason = f" with reason {reason}" if reason else ""
         raise RecsysError(
             f"no quarantined row of {part}{of_reason} can be landed again",
-            remedy="`recsys quarantine list` shows parts and reasons; unreadable rows are mended in their source",
+            remedy="`recsys quarantine list` shows parts and reasons; correct unreadable rows in their source",
         )
     key = f"{holder.kind}/retry-{part}{f'-{reason}' if reason else ''}.jsonl"
     landing.write(key, "".join(f"{line}\n" for line in lines).encode())

@@ -1,4 +1,4 @@
-"""The other process: started, asked, and told apart when it dies."""
+"""The process that reads files: start it, send requests, find out how it died."""
 
 import atexit
 import json
@@ -16,12 +16,12 @@ import recsys
 from recsys.catalogue import reading_process as says
 
 STALLED_S = 600
-"""So long without a word (one comes every few thousand rows), and the process is taken for hung."""
+"""After this long without a message (one comes every few thousand rows) the process counts as hung."""
 
 _MAX_ANSWER_BYTES = 64 * 2**20
 _MAX_WORDS = 10_000
 _PASSED_ON = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TZDIR", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONHOME")
-"""Nothing else of the environment: it holds keys of stores, and the process reads hostile files."""
+"""The only environment variables it gets: the others hold keys of stores, and the process reads hostile files."""
 
 _FRUGAL = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",  # the others reserve far more address space than they use
@@ -47,15 +47,15 @@ class ReaderDied(Exception):  # noqa: N818  caught by the reader; never leaves t
 
     @property
     def is_memory(self) -> bool:
-        """Whether it ran out of the memory that it may have."""
+        """Whether it ran out of its memory limit."""
         return any(word in self.words for word in ("bad_alloc", "MemoryError", "out of memory"))
 
 
 class ReaderChild:
-    """A running process, ready for a file."""
+    """A running process, ready to read a file."""
 
     _idle: ClassVar["ReaderChild | None"] = None
-    """One that a finished intake has left, for the next one of this program."""
+    """The process that a finished intake left for the next one of this program."""
 
     def __init__(self, memory_mb: int) -> None:
         self.memory_mb = memory_mb
@@ -74,7 +74,7 @@ class ReaderChild:
 
     @classmethod
     def started(cls, memory_mb: int) -> Self:
-        """A process that may grow by so many MiB: the idle one where it fits, else a new one.
+        """A process with this memory limit: the idle one if it fits, else a new one.
 
         Args:
             memory_mb: the limit.
@@ -104,7 +104,7 @@ class ReaderChild:
             The line that ends the answer.
 
         Raises:
-            ReaderDied: the process is gone, or had to be ended because it hung.
+            ReaderDied: the process is gone, or was ended because it hung.
         """
         try:
             stdin = cast(BinaryIO, self._process.stdin)

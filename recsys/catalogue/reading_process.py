@@ -1,7 +1,7 @@
 """The process in which landed files are read: `python -m recsys.catalogue.reading_process MEMORY_MB`.
 
 One JSON line per request on standard input, one or more per answer on standard output. It may grow by MEMORY_MB and no
-more; what it reads is hostile until it has been read, so it holds no secret but the key for pseudonyms.
+more. Files may be hostile, so it holds no secret except the key for pseudonyms.
 """
 
 import json
@@ -80,7 +80,7 @@ def _tell(answers: BinaryIO, says: str, **more: object) -> None:
 
 
 def _limit_memory(growth_bytes: int) -> None:
-    """Let this process grow by so much; systems without such a limit go without."""
+    """Limit the memory of this process, on systems that can."""
     try:
         import resource
 

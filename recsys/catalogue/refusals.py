@@ -19,7 +19,7 @@ class Problem(BaseModel):
     check: str
     """Name of the check, or class of the error."""
     says: str
-    """What should hold, and what was found."""
+    """What was expected and what was found."""
     remedy: str
 
 
@@ -44,7 +44,7 @@ class Reason(BaseModel):
 
 
 class Refusal(BaseModel):
-    """Why a batch was stopped before it touched anything."""
+    """Why a batch was refused; it has changed nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,34 +54,34 @@ class Refusal(BaseModel):
     key: str
     """The file's place in the landing zone, as text."""
     version: str
-    """Of the file when it was refused; written again, it is looked at again."""
+    """Version of the refused file; a new version is judged again."""
     size: int
     arrived_at: datetime
     problems: tuple[Problem, ...]
     can_be_accepted: bool
-    """Whether `ingest --accept` may overrule: what was refused is an opinion about good data, not bad data."""
+    """Whether `ingest --accept` may overrule it: true if only checks failed that are a matter of judgement."""
     n_rows: int = 0
     quarantined: dict[str, int] = Field(default_factory=dict)
     """Reason -> rows."""
     reasons: tuple[Reason, ...] = ()
     """The same with first lines, an example and a remedy."""
     notes: tuple[str, ...] = ()
-    """How the file was read, which rows lost."""
+    """How the file was read, which rows were superseded."""
     is_retried: bool = False
-    """Whether every run tries again: what stopped it may have gone without the file being written anew."""
+    """Whether every run tries again, because the cause may disappear without a new version of the file."""
     accepted_by: AcceptedBy | None = None
     part: str | None = None
-    """What the batch became when it was let in."""
+    """The part it became when it was let in."""
 
     def save(self, folder: Path) -> None:
-        """Write the record; files with the same bytes have one each."""
+        """Write the record; files with the same bytes have a record each."""
         folder.mkdir(parents=True, exist_ok=True)
         key = sha256(self.key.encode()).hexdigest()[:8]
         write_json(folder / f"{self.batch}-{key}.json", self.model_dump(mode="json"))
 
 
 def refusals(folder: Path) -> tuple[Refusal, ...]:
-    """Every record, by time of arrival; a damaged one is left out, so that its file is looked at again."""
+    """Every record, by time of arrival. A damaged record is left out, so its file is judged again."""
     found = [refusal for _, refusal in _records(folder)]
     return tuple(sorted(found, key=lambda refusal: (refusal.arrived_at, refusal.key, refusal.batch)))
 
@@ -92,7 +92,7 @@ def standing(folder: Path) -> tuple[Refusal, ...]:
 
 
 def forget_outdated(folder: Path, landed: Sequence[Landed]) -> None:
-    """Remove the records of files that have gone or were written again; what a person let in stays on record."""
+    """Remove the records of files that are gone or were written again; batches let in by hand stay on record."""
     present = {(file.shown, file.version) for file in landed}
     for path, refusal in _records(folder):
         if refusal.accepted_by is None and (refusal.key, refusal.version) not in present:

@@ -1,11 +1,11 @@
-"""The record of what is refused: a file that could not be read, or a batch that its judges stopped."""
+"""Make the record of a refusal: of a file that could not be read, or of a batch that failed its checks."""
 
 from recsys.catalogue.judging import Judged, found_value, remedy_of
 from recsys.catalogue.landing import Landed, as_text
 from recsys.catalogue.refusals import Problem, Refusal, batch_id
 from recsys.errors import RecsysError
 
-_MEND_FILE = "mend the file and land it again"
+_MEND_FILE = "correct the file and land it again"
 
 
 def refusal_of_error(
@@ -35,7 +35,7 @@ def refusal_of_error(
 
 
 def refusal_of_judged(landed: Landed, digest: str, judged: Judged) -> Refusal:
-    """The record of a batch that does not hold as a whole.
+    """The record of a batch that failed batch-level checks.
 
     Args:
         landed: the file.
@@ -43,7 +43,7 @@ def refusal_of_judged(landed: Landed, digest: str, judged: Judged) -> Refusal:
         judged: its verdicts.
 
     Returns:
-        A record that a person may overrule where all that failed is an opinion.
+        A record that a person may overrule if only matters of judgement failed.
     """
     can = all(verdict.expected.is_opinion for verdict in judged.failed)
     problems = tuple(

@@ -1,4 +1,4 @@
-"""The page about a batch: what came, what was kept and why not all, how it compares. No person's value stands on it."""
+"""The page about a batch: what came, what was accepted or not and why. It shows no value of a person."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,17 +34,17 @@ _PAGE = """<!doctype html>
 <table>
 {% for name, value in facts %}<tr><th>{{ name }}</th><td>{{ value }}</td></tr>
 {% endfor %}</table>
-{% if notes %}<h2>Good to know</h2>
+{% if notes %}<h2>Notes</h2>
 <ul>{% for note in notes %}<li>{{ note }}</li>
 {% endfor %}</ul>{% endif %}
 {% if reasons %}<h2>Quarantined rows</h2>
 <table><tr><th>reason</th><th>meaning</th><th class="n">rows</th><th>first lines of the file</th>
-<th>the first of them</th><th>what to do</th></tr>
+<th>example</th><th>what to do</th></tr>
 {% for one in reasons %}<tr><td>{{ one.reason }}</td>
 <td>{{ one.meaning }}</td><td class="n">{{ "{:,}".format(one.n_rows) }}</td>
 <td>{{ one.shown_lines }}</td><td>{{ one.detail }}</td><td>{{ one.remedy }}</td></tr>
 {% endfor %}</table>{% endif %}
-<h2>The batch as a whole</h2>
+<h2>Checks of the batch</h2>
 <table><tr><th>expectation</th><th class="n">found</th><th></th></tr>
 {% for says, found, holds in batch_checks %}<tr><td>{{ says }}</td><td class="n">{{ found }}</td>
 <td class="{{ 'good' if holds else 'bad' }}">{{ "holds" if holds else "fails" }}</td></tr>
@@ -56,13 +56,13 @@ _PAGE = """<!doctype html>
 <text x="{{ 168 + width }}" y="{{ 24 * loop.index0 + 16 }}">{{ "{:,}".format(count) }}</text>
 {% endfor %}</svg>
 <figcaption>characters in title, description and tags; number of texts</figcaption></figure>{% endif %}
-<h2>Every row</h2>
+<h2>Checks of rows</h2>
 <table><tr><th>expectation (Great Expectations)</th><th>reason</th><th class="n">rows that fail</th></tr>
 {% for says, reason, count in row_checks %}<tr><td>{{ says }}</td><td>{{ reason }}</td>
 <td class="n {{ 'bad' if count else 'good' }}">{{ "{:,}".format(count) }}</td></tr>
 {% endfor %}</table>
 <p>A row may fail several expectations; it is quarantined for the first.
-Of interactions this page holds counts and line numbers only.</p>
+About interactions this page shows only counts and line numbers.</p>
 </body></html>
 """
 
@@ -79,7 +79,7 @@ lines {{ one.shown_lines }}: {{ one.detail }}; {{ one.remedy }}</li>
 {% endfor %}{% for note in notes %}<li>{{ note }}</li>
 {% endfor %}</ul>
 {% endfor %}{% if n_more %}<p>{{ "{:,}".format(n_more) }} more files have quarantined rows or notes.</p>{% endif %}
-<p>Of interactions this page holds counts and line numbers only.</p>
+<p>About interactions this page shows only counts and line numbers.</p>
 </body></html>
 """
 
@@ -102,7 +102,7 @@ def batch_page(title: Title, landed: Landed, judged: Judged) -> bytes:
     """The HTML page of a judged batch; the same batch gives the same bytes.
 
     Args:
-        title: what it became.
+        title: name of the part or refusal.
         landed: the file that it came in.
         judged: its verdicts.
 

@@ -47,10 +47,10 @@ QUARANTINE_SCHEMA = pa.schema(
 SCHEMAS = {CATALOGUE: CATALOGUE_SCHEMA, INTERACTIONS: INTERACTIONS_SCHEMA}
 
 RETRY_OF = "retry_of"
-"""Column that `quarantine retry` adds: where the row was quarantined; never kept as an attribute."""
+"""Column that `quarantine retry` adds: where the row was quarantined. Never stored as an attribute."""
 
 OURS = {
     CATALOGUE: ("item_id", "title", "description", "tags", "image", "updated_at", "deleted"),
     INTERACTIONS: ("user_id", "item_id", "event", "value", "timestamp"),
 }
-"""Kind -> the columns that mean something."""
+"""Kind -> its known columns."""

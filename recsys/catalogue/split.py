@@ -1,4 +1,4 @@
-"""The holdout: what was known before the cut, and what happened after it; cold items apart from warm ones."""
+"""The holdout: training pairs from before the cut, test pairs from after it, cold and warm items."""
 
 import hashlib
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ ITEMS_SCHEMA = pa.schema(
     ]
 )
 NEAR_DUPLICATE = "text is nearly that of a warm item"
-UNKNOWN_TIME = "met at an unknown time"
+UNKNOWN_TIME = "has interactions at unknown times"
 CAME_TOO_LATE = "arrived after the last interaction"
 NEVER = np.iinfo(np.int64).max
 
@@ -97,14 +97,14 @@ class Split:
 
 
 def split(events: pa.Table, versions: pa.Table, params: SplitParams) -> Split:
-    """Divide what is accepted into what was known and what is asked.
+    """Divide the accepted data into training and test.
 
-    A pair counts once, at its first time, and only where the user likes the item: training holds what was liked at
-    the cut, by what had happened until then; the test holds what is liked today. Time: the cut leaves `test_share` of
-    the timed pairs after it. Item hash: the items whose salted hash falls into `test_share` are held out whole, and of
-    the others the same share of pairs, so that warm items are judged too. Cold items have no pair before the cut. An
-    item is judged by the newest text that is not newer than the cut; its first text counts as the text that it arrived
-    with, whenever the catalogue learned of it. Items that are deleted today are left out altogether.
+    A pair counts once, at its first time, and only if the user likes the item. Training holds the likes as they stood
+    at the cut; the test holds today's likes. By time, the cut leaves `test_share` of the timed pairs after it. By item
+    hash, items whose salted hash falls into `test_share` are held out completely, and of the others the same share of
+    pairs, so that warm items are judged too. Cold items have no pair before the cut. An item is judged by its newest
+    text that is not newer than the cut. Its first text counts as the text it arrived with, whenever the catalogue
+    learned of it. Items that are deleted today are left out.
 
     Args:
         events: interactions with their weights, in order of arrival, as `feedback.weighed` makes them.
@@ -155,7 +155,7 @@ def hash_share(seed: int, *words: str) -> float:
 
 
 def _liked_pairs(events: pa.Table) -> pa.Table:
-    """Each pair that is liked in the end, once with its first known time, sorted by user and item."""
+    """Each pair whose latest interaction is a like, with its first known time; sorted by user and item."""
     pairs = liked(opinions(events)).select(PAIRS_SCHEMA.names).cast(PAIRS_SCHEMA)
     return pairs.sort_by([("user", "ascending"), ("item_id", "ascending")])
 
@@ -175,9 +175,9 @@ def _cut(pairs: pa.Table, test_share: float) -> int:
 
 
 def _sides_by_time(events: pa.Table, pairs: pa.Table, cut_us: int) -> tuple[pa.Table, pa.Table]:
-    """What was liked at the cut, and what came to be liked after it; pairs of unknown time are neither.
+    """Likes at the cut, and likes that came after it; pairs of unknown time are in neither.
 
-    A dislike of unknown time ends a like on both sides: it may have come before the cut.
+    A dislike of unknown time ends a like on both sides, because it may have come before the cut.
     """
     times = events["timestamp"].cast(pa.int64())
     is_ending = pc.less_equal(events["weight"], WITHDRAWAL)
@@ -202,7 +202,7 @@ def _sides_by_hash(pairs: pa.Table, params: SplitParams) -> tuple[pa.Table, pa.T
 
 
 def _texts_at(versions: pa.Table, cut_us: int) -> pa.Table:
-    """One row per item that is alive today: the version of its text that was there at the cut, or its first."""
+    """One row per item that is live today: its newest text at the cut, or else its first."""
     stamps = versions["updated_at"].cast(pa.int64()).fill_null(np.iinfo(np.int64).min)
     place = pa.array(part_ranks(versions["part"]))
     versions = versions.append_column("stamp", stamps).append_column("place", place)
@@ -226,7 +226,7 @@ def _judged(items: pa.Table, pairs: pa.Table, train: pa.Table, test: pa.Table, b
     """Add `slice` and `left_out`."""
     ids = items["item_id"].combine_chunks()
     is_warm = np.asarray(pc.is_in(ids, value_set=pc.unique(train["item_id"])))
-    is_asked = np.asarray(pc.is_in(ids, value_set=pc.unique(test["item_id"])))
+    in_test = np.asarray(pc.is_in(ids, value_set=pc.unique(test["item_id"])))
     reasons = np.full(len(ids), None, object)
     times = pairs["timestamp"]
     if by == "time":
@@ -234,14 +234,14 @@ def _judged(items: pa.Table, pairs: pa.Table, train: pa.Table, test: pa.Table, b
         reasons[~is_warm & np.asarray(pc.is_in(ids, value_set=untimed))] = UNKNOWN_TIME
     if by == "time" or times.null_count == 0:
         last = pc.max(times).cast(pa.int64()).as_py()
-        # Nobody could have met it: it is no rival in a list of that time, and to show it would count as a mistake.
-        reasons[~is_warm & ~is_asked & (items["first"].to_numpy() > last)] = CAME_TOO_LATE
+        # Nobody could have interacted with it: as a candidate it could only count as a mistake.
+        reasons[~is_warm & ~in_test & (items["first"].to_numpy() > last)] = CAME_TOO_LATE
     slices = pa.array(np.where(is_warm, "warm", "cold"), pa.string())
     return items.append_column("slice", slices).append_column("left_out", pa.array(reasons, pa.string()))
 
 
 def _without_near_duplicates(items: pa.Table, similarity: float) -> pa.Table:
-    """Mark judged cold items whose text is nearly a warm one's: knowing the warm one would be knowing them."""
+    """Leave out cold items whose text is nearly that of a warm one: they would not really be cold."""
     left_out = items["left_out"].to_pylist()
     slices = items["slice"].to_pylist()
     texts = items["text"].to_pylist()

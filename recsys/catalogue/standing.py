@@ -1,4 +1,4 @@
-"""What a batch changes in what stands: which of its rows lose to newer ones, what it deletes, what still waits."""
+"""What a batch changes in the accepted data: superseded rows, deletes, pending interactions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ BEFORE = -1
 
 @dataclass(frozen=True)
 class Change:
-    """What becomes of the sound rows of one batch."""
+    """The effect of the good rows of one batch."""
 
     n_superseded: int = 0
     """Rows left out: the file itself holds a newer row of their item."""
@@ -34,10 +34,10 @@ class Change:
 
 
 def catalogue_changes(batches: Sequence[pa.Table], newest: pa.Table) -> list[Change]:
-    """What catalogue batches change that are accepted one after the other.
+    """The changes of catalogue batches that are accepted one after the other.
 
     Args:
-        batches: sound rows of each, one per item.
+        batches: good rows of each, one per item.
         newest: the newest row of each of their items before, deletes included.
 
     Returns:
@@ -61,7 +61,7 @@ def pending_changes(batches: Sequence[pa.Table], known: pa.Array | pa.ChunkedArr
     """Which interactions wait for their items.
 
     Args:
-        batches: sound rows of each batch.
+        batches: good rows of each batch.
         known: ids of the items that the catalogue holds or held.
 
     Returns:
@@ -74,7 +74,7 @@ def without_older(rows: pa.Table) -> tuple[pa.Table, Change]:
     """Keep the newest row of each item of one file: the latest `updated_at`, ties by line.
 
     Args:
-        rows: sound catalogue rows.
+        rows: good catalogue rows.
 
     Returns:
         The rows that stay, by line, and what was left out.

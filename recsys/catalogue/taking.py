@@ -40,7 +40,7 @@ class _Read:
 
 
 class Intake:
-    """One run of intake: where it works, what it may let in, and what is accepted so far."""
+    """One run of intake: its workspace, a batch to let in, and everything accepted so far."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Intake:
             self._take(move)
 
     def take_in(self, group: Sequence[Landed]) -> list[Outcome]:
-        """Judge files of one kind, each by itself; those that may enter become one part.
+        """Judge files of one kind, each by itself; those that pass become one part.
 
         Args:
             group: one file, or small ones that follow each other.
@@ -97,7 +97,7 @@ class Intake:
         return [outcomes[landed] for landed in group]
 
     def _read(self, landed: Landed) -> _Read | Outcome:
-        """Fetch and read one file; whatever happens concerns that file alone, but for a landing zone out of reach."""
+        """Fetch and read one file. An error concerns this file only, unless the landing zone is out of reach."""
         digest: str | None = None
         copy = self.at.staging / "landed" / f"batch{landed.ending if landed.is_safe else ''}"
         try:
@@ -124,7 +124,7 @@ class Intake:
     def _check_name(self, landed: Landed) -> None:
         if not landed.is_safe:
             remedy = "land the file under a plain name: UTF-8, no '..', no backslash, no control characters"
-            raise BatchRefused(f"{landed.shown!r} is no safe name", remedy=remedy)
+            raise BatchRefused(f"{landed.shown!r} is not a safe name", remedy=remedy)
         if landed.ending not in ENDINGS:
             remedy = (
                 f"land {', '.join(ENDINGS)}, or one of these with {', '.join(COMPRESSIONS)} behind; export a sheet as "
@@ -137,7 +137,7 @@ class Intake:
             raise BatchRefused(f"{landed.key} has {size}", remedy=remedy)
 
     def _fetched(self, landed: Landed, copy: Path) -> bool:
-        """Copy the file; False when it changed or went while it was being read."""
+        """Copy the file; False if it changed or disappeared meanwhile."""
         try:
             self.landing.fetch(landed.key, copy)
         except StorageError:
@@ -147,7 +147,7 @@ class Intake:
         return is_current(self.landing, landed) and copy.stat().st_size == landed.size
 
     def _repeated(self, landed: Landed, digest: str) -> Outcome | None:
-        """A run was killed after accepting this very file, and before it had left the landing zone."""
+        """The outcome of a file that a killed run accepted but did not move away; None for any other."""
         for part in self.accepted.same_arrival(landed, digest):
             move = _move(landed, part)
             if self.landing.find(move.to) is None:
@@ -157,7 +157,7 @@ class Intake:
         return None
 
     def _judge(self, read: Sequence[_Read]) -> dict[Landed, Outcome]:
-        """Judge what was read; where judging together fails, one by one, so that one file is to blame."""
+        """Judge what was read. If judging all together fails, judge one by one to find the file at fault."""
         if not read:
             return {}
         try:
@@ -220,7 +220,7 @@ class Intake:
         }
 
     def _unchanged(self, one: Admitted, part: str) -> dict[Landed, Outcome]:
-        """The content stands already: nothing to accept. It is moved beside the file that brought it."""
+        """The outcome of a file that changes nothing. It is moved beside the file that brought the same content."""
         version = sha256(one.landed.version.encode()).hexdigest()[:8]
         move = _move(one.landed, f"{part}/again-{version}")
         warnings = self._moved([move]).get(move, ())
@@ -230,7 +230,7 @@ class Intake:
         }
 
     def _moved(self, moves: Sequence[Move]) -> dict[Move, tuple[str, ...]]:
-        """Clear the landing zone of what was accepted; says what could not be moved, and is tried again."""
+        """Move accepted files out of the landing zone; returns notes about those that will be tried again."""
         self.plan.moving(moves)
         return {move: words for move in moves if (words := self._take(move))}
 
@@ -248,7 +248,7 @@ class Intake:
         return self._refuse(record)
 
     def _unexpected(self, landed: Landed, digest: str | None, error: Exception) -> Outcome:
-        """An error that nobody foresaw: the file is refused, the log says where it came from."""
+        """Refuse a file after an unexpected error, and write a log."""
         batch = batch_id(landed, digest)
         log = self.at.intake_logs / f"intake-{batch}.log"
         frames = "".join(traceback.format_tb(error.__traceback__))

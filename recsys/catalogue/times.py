@@ -1,4 +1,4 @@
-"""Times as people write them. What does not say by itself how it is meant is read as the whole column is written."""
+"""Times as people write them. An ambiguous time is read the way its whole column is written."""
 
 import math
 import re
@@ -20,7 +20,7 @@ EITHER = "day/month/year or month/day/year"
 CLEAR_SHARE = 0.95
 """Share of the dates with a day above 12 that must agree on the order of day and month."""
 
-# Numbers are told apart by magnitude, for times from 1990 to 2100; these ranges do not meet, and nothing lies near 0.
+# Numbers are distinguished by magnitude, for times from 1990 to 2100; these ranges do not overlap; none is near 0.
 _EPOCH, _EXCEL_EPOCH = datetime(1970, 1, 1, tzinfo=UTC), datetime(1899, 12, 30, tzinfo=UTC)
 _FIRST_S, _LAST_S = 631_152_000, 4_102_444_800
 _RANGES: tuple[tuple[float, float, str], ...] = (
@@ -54,7 +54,7 @@ _DAY_MONTH = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})(?:[ ,T]+(\S.*))?", 
 _YEAR_FIRST = re.compile(r"(\d{4})([./-])(\d{1,2})\2(\d{1,2})(?:[ ,T]+(\S.*))?", re.ASCII)
 _UTC_NAME = re.compile(r"(?<=[\d\sMm+-])\s*(?:UTC|GMT|Z)(?:\[(?:UTC|GMT|Z)\])?$", re.ASCII)
 _ZONE_IN_BRACKETS = re.compile(r"(?<=[\dZ])\[[\w/+-]+\]$", re.ASCII)  # Java: the offset before it says it all
-# What dateutil is asked about: dates with a month's name, and hours with AM or PM. Nothing else, it guesses a lot.
+# dateutil gets only dates with a month's name and hours with AM or PM, because it guesses a lot.
 _ENGLISH = re.compile(
     r"(?:(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec|january|february|march|april|june|july|august"
     r"|september|october|november|december|mon|tue|tues|wed|thu|thurs|fri|sat|sun|monday|tuesday|wednesday"
@@ -70,7 +70,7 @@ class NotFinite(ValueError):
 
 @dataclass
 class TimeForm:
-    """How the times of one column are written: first every value is observed, then each is read."""
+    """How the times of one column are written. First every value is observed, then each is read."""
 
     observes: ClassVar = (str, int, float, Decimal)
     name: str
@@ -80,7 +80,7 @@ class TimeForm:
     """DAY_FIRST, MONTH_FIRST and EITHER -> dates that can be read so."""
 
     def observe(self, value: object) -> bool:
-        """Take a value as evidence; those that say by themselves how they are meant are none.
+        """Take a value as evidence of how the column is written; unambiguous values are ignored.
 
         Args:
             value: as landed, not missing.
@@ -142,7 +142,7 @@ class TimeForm:
             An aware time in UTC.
 
         Raises:
-            ValueError: it is no time, or not clearly one; says why, without the value.
+            ValueError: it is no time or ambiguous; says why, without the value.
             NotFinite: it is infinite.
         """
         try:
@@ -214,7 +214,7 @@ class TimeForm:
 
 
 def _as_number(text: str) -> _Number | None:
-    """The number that a text is, also nan and the infinities; None where it is none."""
+    """The number in a text, including nan and infinities; None if it is no number."""
     if _NUMBER.fullmatch(text):
         return int(text) if len(text) < 40 and text.lstrip("+-").isdigit() else float(text)
     return float(text) if text.lower().lstrip("+-") in {"nan", "inf", "infinity"} else None

@@ -1,4 +1,4 @@
-"""After intake: DVC learns about new parts, and one can ask whether everything accepted is published."""
+"""After intake: tell DVC about new parts; check whether everything accepted is tracked and published."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from recsys.catalogue.parts import KINDS, all_parts, list_parts, write_json
 
 
 def track(at: Artifacts) -> bool:
-    """Bring data.dvc up to date; quick when DVC has seen these very parts before.
+    """Bring data.dvc up to date. Quick if DVC tracks exactly these parts already.
 
     Args:
         at: the workspace.
@@ -30,7 +30,7 @@ def track(at: Artifacts) -> bool:
 
 
 def is_tracked(at: Artifacts) -> bool:
-    """Whether data.dvc, as `track` left it, names the very parts that are accepted: no intake is under way."""
+    """Whether data.dvc, as `track` left it, covers exactly the accepted parts: no intake is under way."""
     return _known(at) == _state(at)
 
 

@@ -1,4 +1,4 @@
-"""Whether a landed file brings nothing at all: its very content stands already."""
+"""Whether a landed file brings nothing new."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,11 +11,11 @@ from recsys.catalogue.schemas import RETRY_OF
 
 
 def changes_nothing(one: Admitted, accepted: Accepted) -> str | None:
-    """The part that brought the same content, where accepting it again would change nothing.
+    """The landed file that brought the same content, if accepting it again would change nothing.
 
-    Of a catalogue every row must be the one that stands, as it would be read today: params may have changed since. Of
-    interactions every row must have a time, or have been landed again from quarantine: the same event at the same
-    moment happened once.
+    Catalogue: every row must equal the current row of its item, as it would be read today (params may have changed).
+    Interactions: every row must have a time, or come from a quarantine retry; the same event at the same moment
+    happened once.
 
     Args:
         one: a judged file.
@@ -49,5 +49,5 @@ def _only(rows: pa.Table, column: str, values: pa.Array) -> pa.Table:
 
 
 def _content(rows: pa.Table) -> pa.Table:
-    """Everything but where the rows came from; one per item, by item."""
+    """Everything except where the rows came from; one row per item, by item."""
     return rows.drop_columns(["part", "line"]).sort_by("item_id")

@@ -56,7 +56,7 @@ def test_a_name_that_is_no_utf8_stops_nobody(shop):
     became = shop.ingest()
     assert became["catalogue/new.jsonl"]["status"] == "accepted"
     assert became["catalogue/caf\\xe9.jsonl"]["status"] == "refused"
-    assert "is no safe name" in shop.said
+    assert "is not a safe name" in shop.said
     assert shop.ingest() == {}
     assert "still refused" in shop.said
     assert "caf\\xe9.jsonl" in shop.run("status").stderr
@@ -165,7 +165,7 @@ def test_what_is_quarantined_says_why_at_once(shop):
     shop.land("catalogue/mixed.jsonl", [*rows, {"item_id": "old", "title": "t", "updated_at": "1066-10-14"}])
     (became,) = shop.ingest().values()
     said = " ".join(shop.said.split())
-    assert "1 row no_text, line 41: expected: title, description or tags say something" in said
+    assert "1 row no_text, line 41: expected: title, description or tags hold text" in said
     assert "1 row ancient_timestamp, line 43" in said and "found updated_at 1066-10-14" in said
     assert "remedy: shorten the id, or raise ingest.max_id_chars" in said
     assert {one["reason"]: one["lines"] for one in became["reasons"]} == {

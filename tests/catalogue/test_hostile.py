@@ -165,7 +165,7 @@ CASES = {
         ),
     ),
     "a name with ..": Case(
-        "x\\..\\..\\evil.jsonl", jsonl(*good()), refused=("BatchRefused", "is no safe name", "plain name")
+        "x\\..\\..\\evil.jsonl", jsonl(*good()), refused=("BatchRefused", "is not a safe name", "plain name")
     ),
     "an unknown ending": Case(
         "films.xlsx",

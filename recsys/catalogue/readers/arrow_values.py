@@ -113,7 +113,7 @@ def _as_object(entries: list[tuple[Any, Any]] | None) -> object:
 
 
 def _sound(entries: list[Any] | None, names: list[str] | None = None) -> object:
-    """A list, or an object where names are given; the fault of an entry where one has it."""
+    """A list, or an object if names are given; the fault of an entry if one has a fault."""
     if entries is None:
         return None
     fault = next((entry for entry in entries if isinstance(entry, BadRow)), None)

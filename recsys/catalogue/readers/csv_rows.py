@@ -23,7 +23,7 @@ _LONE_CR = "\udc0d"
 
 
 def has_header(start: bytes) -> bool:
-    """Whether text begins with a header that names what a row needs."""
+    """Whether text begins with a header that names the required columns."""
     header, _ = header_and_separator(_sample(start)[1])
     return names_key(header)
 
@@ -90,7 +90,7 @@ def _separator(start: bytes, reading: Reading) -> str:
 
 
 class _TextLines:
-    """Lines of a file as text, counting bytes; bytes that are not UTF-8 become lone surrogates, found later."""
+    """Lines of a file as text, with a count of bytes. Bytes that are not UTF-8 become lone surrogates, found later."""
 
     def __init__(self, stream: io.BufferedReader, file: LandedFile) -> None:
         self._stream, self._file = stream, file
@@ -136,7 +136,7 @@ class _Header:
     """Places of columns without a name, which must be empty; not of a first one, the index that pandas writes."""
 
     def label(self, place: int) -> str:
-        """A column for messages; by number where the row may be no header, and its words a person's."""
+        """A column for messages; by number if the row may be no header and could hold personal values."""
         return self.names[place] if names_key(self.names) else f"column {place + 1}"
 
 

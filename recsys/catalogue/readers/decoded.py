@@ -1,4 +1,4 @@
-"""The bytes of a text file as the readers want them: decompressed, UTF-8, lines that end in LF, never too many."""
+"""The bytes of a text file as readers need them: decompressed, UTF-8, LF line ends, limited in size."""
 
 import bz2
 import codecs
@@ -16,11 +16,11 @@ import pyarrow as pa
 from recsys.catalogue.readers.rows import LandedFile, Reading
 
 SAMPLE_BYTES = 2**18
-"""How much of the beginning a reader may look at before it begins."""
+"""How many bytes a reader may peek at."""
 
 _BLOCK_BYTES = 2**18
 _BROKEN_ARCHIVE = (EOFError, OSError, zlib.error, lzma.LZMAError, pa.ArrowException)
-# UTF-32 first: its little-endian mark begins like that of UTF-16.
+# UTF-32 first: its little-endian byte order mark begins like that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -39,7 +39,7 @@ def open_decoded(file: LandedFile, reading: Reading) -> Iterator[io.BufferedRead
         reading: takes what was decoded.
 
     Yields:
-        A stream of UTF-8; bytes that are no text pass as they are.
+        A stream of UTF-8; invalid bytes pass unchanged.
 
     Raises:
         UnreadableFile: a compressed file is damaged or cut off; while reading too.
@@ -142,7 +142,7 @@ def _preceded(start: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _encoding(start: bytes) -> str | None:
-    """UTF-16 or UTF-32 by its mark, or by the zero in every second byte of plain text."""
+    """UTF-16 or UTF-32 by its byte order mark, or by the zero in every second byte of plain text."""
     for mark, encoding in _MARKS:
         if start.startswith(mark):
             return encoding

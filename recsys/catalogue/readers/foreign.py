@@ -1,4 +1,4 @@
-"""Files that are no table which may land: known by their first bytes, and refused as what they are."""
+"""Files of foreign formats: recognised by their first bytes and refused by name."""
 
 import re
 
@@ -44,7 +44,7 @@ _MARKUP = (
     (re.compile(rb"<(\?xml|!--|[a-z][\w:-]*[\s>])", re.IGNORECASE), "an XML document", _AS_TABLE),
 )
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
-"""What no text holds; a name such as ORCID may stand first in a header."""
+"""Bytes that no text holds; a name such as ORCID may come first in a header."""
 _DVC_POINTER = re.compile(rb"outs:\r?\n- (md5|hash|size|path|cache):")
 _TAR = (257, b"ustar")
 _ZIPPED = (
@@ -56,7 +56,7 @@ _ZIPPED = (
 
 
 def foreign_format(start: bytes) -> tuple[str, str] | None:
-    """What a file is that cannot be read as rows.
+    """Recognise a file that cannot be read as rows.
 
     Args:
         start: its first bytes, decompressed; a few thousand are enough.

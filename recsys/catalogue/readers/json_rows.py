@@ -12,7 +12,7 @@ from recsys.catalogue.readers.json_values import JsonCutOff, JsonValue, cut_valu
 from recsys.catalogue.readers.rows import BOM, MAX_LINE_BYTES, LandedFile, RawRow, Reading
 
 MAX_DEPTH = 64
-"""Levels of lists and objects in a row: Python's own parsers and writers give up at a depth that varies."""
+"""Maximum nesting of lists and objects in a row: Python's parsers and writers give up at a depth that varies."""
 
 _BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[{}\[\]]', re.DOTALL)
 _AROUND = b" \t\r\n\x1e"  # RFC 7464 puts a record separator before each text
@@ -23,7 +23,7 @@ _AS_RECORDS = "write one object per row: df.to_json(path, orient='records', line
 
 
 def json_rows(file: LandedFile, stream: io.BufferedReader, reading: Reading) -> Iterator[RawRow]:
-    """Rows of a file of JSON; how its objects lie is seen from its beginning.
+    """Rows of a JSON file; its beginning shows how the objects are laid out.
 
     Args:
         file: the staged copy.
@@ -83,7 +83,7 @@ def _skip_line(stream: BinaryIO) -> int:
 
 
 def _several(row: RawRow, content: bytes, begin: int, reading: Reading) -> list[RawRow]:
-    """The rows of a line that is none by itself: several objects, one before a comma; else the bad row that it is."""
+    """The rows of a line that is not one object: several objects, or one before a comma; otherwise a bad row."""
     values = _whole_values(content)
     rows = [
         _value_row(value, row.line, begin, reading.places_in)
@@ -106,7 +106,7 @@ def _value_row(value: JsonValue, line: int, begin: int, places_in: str) -> RawRo
 
 
 def _whole_values(content: bytes) -> list[JsonValue | JsonCutOff]:
-    """Values of a text; last, where it is cut off, that it is."""
+    """Values of a text; at the end the error, if the text is cut off."""
     found: list[JsonValue | JsonCutOff] = []
     try:
         for value in cut_values(io.BytesIO(content), []):
@@ -125,7 +125,7 @@ def _of_values(file: LandedFile, stream: BinaryIO, reading: Reading) -> Iterator
 
 
 def _is_spread(start: bytes) -> bool:
-    """Whether objects of a file stand in a list or over several lines, seen from its beginning."""
+    """Whether objects are in a list or span several lines, judged by the beginning of the file."""
     lines = [line for line in start.removeprefix(BOM).splitlines() if line.strip(_AROUND)]
     first = lines[0].strip(_AROUND)
     if not first.startswith((b"{", b"[")):
@@ -194,7 +194,7 @@ def _json_row(number: int, content: bytes, offset: int = 0, places_in: str = "")
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise BadRow("duplicate_key", "a key stands twice in the object")
+        raise BadRow("duplicate_key", "the object has a key twice")
     return found
 
 
@@ -202,7 +202,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _table_in_one(values: dict[str, Any]) -> str | None:
-    """What a file is whose only object holds a whole table."""
+    """Recognise a file whose only object holds a whole table."""
     if values and all(isinstance(value, dict) for value in values.values()):
         return "the whole table is one object of columns (pandas: orient='columns' or 'index')"
     if isinstance(values.get("data"), list) and isinstance(values.get("columns"), list):

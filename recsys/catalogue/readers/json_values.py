@@ -1,7 +1,7 @@
-"""Cut a stream of JSON into its rows without parsing it: a row may stand in a list, beside others, over many lines.
+"""Cut a stream of JSON into rows without parsing it: rows may be in a list, side by side, or span many lines.
 
-Only brackets and strings are looked at, so that a row with a mistake inside is one bad row, and a row nested as deep as
-may be costs no stack.
+Only brackets and strings are inspected. So a row with a mistake inside is one bad row, and deep nesting needs no
+stack.
 """
 
 import re
@@ -17,7 +17,7 @@ _BETWEEN = b" \t\r\n\x1e,"
 
 
 class JsonCutOff(Exception):  # noqa: N818  caught where rows are read; never leaves the room
-    """The stream ends inside a value, or one is too long to be held.
+    """The stream ends inside a value, or a value is too long.
 
     Args:
         line: 1-based line where the value begins.
@@ -39,7 +39,7 @@ class JsonValue:
     """Bytes before it in the stream."""
     content: bytes
     is_stray: bool = False
-    """Whether it is text between the values: a number, a word, a bracket that closes nothing."""
+    """Whether it is stray text between values: a number, a word, an unmatched bracket."""
 
 
 def cut_values(stream: BinaryIO, notes: list[str]) -> Iterator[JsonValue]:
@@ -62,7 +62,7 @@ def cut_values(stream: BinaryIO, notes: list[str]) -> Iterator[JsonValue]:
 
 
 class _Cutter:
-    """Holds what is not yet cut: a value that began, or what stands since the last one ended."""
+    """Holds the bytes that are not cut yet."""
 
     def __init__(self, notes: list[str]) -> None:
         self._notes, self._has_noted = notes, False
@@ -79,7 +79,7 @@ class _Cutter:
         return len(self._buffer)
 
     def feed(self, block: bytes) -> Iterator[JsonValue]:
-        """Take a block; every value that ends in it."""
+        """Take a block; yields every value that ends in it."""
         self._dropped += self._begin
         self._scanned -= self._begin
         self._buffer = self._buffer[self._begin :] + block

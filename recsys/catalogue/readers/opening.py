@@ -1,7 +1,7 @@
-"""Landed files -> raw rows with their line numbers. A bad row is marked and reading goes on; a bad file is refused.
+"""Landed files -> raw rows with line numbers. A bad row is flagged and reading goes on; a bad file is refused.
 
-What a file is shows in its content: compression, encoding, line ends, separators, JSON or CSV or parquet. Its name
-decides only where the content does not.
+The content decides: compression, encoding, line ends, separators, JSON or CSV or parquet. The name counts only where
+the content leaves it open.
 """
 
 import re
@@ -28,7 +28,7 @@ def read(file: LandedFile) -> Reading:
         file: the staged copy.
 
     Returns:
-        Its rows, read as they are asked for.
+        Its rows, read lazily.
 
     Raises:
         BatchRefused: it is empty, too wide or too large once it is decoded; while reading too.

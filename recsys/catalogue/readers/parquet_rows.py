@@ -1,4 +1,4 @@
-"""Rows of parquet. A dictionary may repeat a large value in very many rows: sizes are counted before rows are made."""
+"""Rows of parquet. A dictionary may repeat a large value many times, so sizes are checked before rows are made."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ from recsys.catalogue.readers.rows import INDEX_COLUMN, LandedFile, RawRow, Read
 from recsys.catalogue.schemas import OURS
 
 PARQUET = b"PAR1"
-"""How the file begins."""
+"""The first bytes of a parquet file."""
 
 _BATCH_ROWS = 4096
 _BATCH_BYTES = 16 * 2**20
@@ -31,7 +31,7 @@ def parquet_rows(file: LandedFile, reading: Reading) -> Iterator[RawRow]:
         reading: takes columns and notes.
 
     Yields:
-        One row per row.
+        One raw row per row.
 
     Raises:
         BatchRefused: too many columns, or more decoded bytes than may be.
@@ -69,7 +69,7 @@ def _opened(file: LandedFile) -> pq.ParquetFile:
 def _names(file: LandedFile, names: list[str], reading: Reading) -> list[str]:
     file.check_width(len(names))
     if len(set(names)) < len(names):
-        raise file.unreadable("a column stands twice", "name each column once")
+        raise file.unreadable("two columns have the same name", "name each column once")
     index = [name for name in names if INDEX_COLUMN.fullmatch(name)]
     reading.notes.extend(f"column {name} (an index that pandas wrote) ignored" for name in index)
     names = [name for name in names if name not in index]
@@ -123,7 +123,7 @@ def _decoded_bytes(column: pa.Array) -> int:
 
 
 def _values(name: str, column: pa.Array, reading: Reading) -> list[Any]:
-    """A column as plain values; where nobody needs the column, one that cannot be read is missing, not a bad row."""
+    """A column as plain values; in an unneeded column an unreadable value is missing, not a bad row."""
     try:
         values = plain_values(column)
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid, NotImplementedError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""What every reader works with: a staged file, its rows as they are read, and what was noticed on the way."""
+"""Types of every reader: a staged file, a raw row, and the state of reading."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -45,10 +45,10 @@ class LandedFile:
     max_decoded_mb: int
     """What it may hold in MiB, once it is decompressed and its repeated values are written out."""
     on_rows: Callable[[int], None] | None = None
-    """Told how many rows were read, every few thousand."""
+    """Called with the number of rows, every few thousand."""
 
     def as_words(self) -> dict[str, str | int]:
-        """Everything but `on_rows`, as JSON can hold it."""
+        """Everything except `on_rows`, ready for JSON."""
         return {
             "path": str(self.path.absolute()),
             "key": self.key,
@@ -66,7 +66,7 @@ class LandedFile:
         """Refuse the file where it has too many columns.
 
         Args:
-            n_columns: how many were met.
+            n_columns: number found so far.
 
         Raises:
             BatchRefused: there are more than the limit.
@@ -81,7 +81,7 @@ class LandedFile:
         """Refuse the file where it holds too much.
 
         Args:
-            n_bytes: what was decoded so far.
+            n_bytes: number decoded so far.
 
         Raises:
             BatchRefused: it is more than the limit.
@@ -95,16 +95,16 @@ class LandedFile:
 
 @dataclass
 class Reading:
-    """Rows of one file, as they are read, and the columns met so far."""
+    """The state of reading one file: columns found, notes, progress."""
 
     rows: Iterator[RawRow]
     columns: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
-    """For people: what was noticed about the file's form, such as a column without a name that was ignored."""
+    """For people: notes on the file's form, such as an ignored column without a name."""
     is_decoded: bool = False
-    """Whether places count in what was decompressed or decoded, and not in the file as it landed."""
+    """Whether positions refer to the decompressed or decoded text instead of the landed file."""
 
     @property
     def places_in(self) -> str:
-        """What places in messages count in."""
+        """The unit of positions in messages."""
         return "the decoded file" if self.is_decoded else "the file"

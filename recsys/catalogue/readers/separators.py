@@ -1,4 +1,4 @@
-"""What separates the columns of a CSV file: comma, semicolon, tab or bar, seen from its header and first rows."""
+"""The separator of a CSV file (comma, semicolon, tab or bar), found from its header and first rows."""
 
 import csv
 import re
@@ -9,7 +9,7 @@ from recsys.catalogue.folding import folded
 SEPARATORS = (",", ";", "\t", "|")
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 KEYS = frozenset({"itemid", "userid"})
-"""Columns, folded, of which a header names one: where it stands apart, the separator is found."""
+"""Column names (folded); a header names one of them. The separator is right if it stands alone."""
 
 SEP_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 """A first line for Excel."""
@@ -24,7 +24,7 @@ def header_and_separator(lines: Sequence[str]) -> tuple[list[str], str]:
         lines: whole lines from the beginning of the file, without `sep=`.
 
     Returns:
-        Names as they stand, and the separator; a comma where nothing separates.
+        The names as written, and the separator; a comma if there is none.
     """
     tried = [(separator, _rows(lines, separator)) for separator in SEPARATORS]
     separator, rows = max(tried, key=lambda one: _fit(one[1]))
@@ -32,7 +32,7 @@ def header_and_separator(lines: Sequence[str]) -> tuple[list[str], str]:
 
 
 def names_key(header: Sequence[str]) -> bool:
-    """Whether a header names the item or the user, hence is one."""
+    """Whether a row names the item or the user column, so it is a header."""
     return bool(KEYS & {folded(name) for name in header})
 
 
