@@ -96,7 +96,7 @@ def pseudonym_key(at: Artifacts) -> Finding:
                 "pseudonym key", "warn", f"{length} characters, and blanks or line ends around them", remedy
             )
         return Finding("pseudonym key", "ok", f"{length} characters")
-    remedy = "export RECSYS_PSEUDONYM_KEY=… (16 characters or more; keep it: another key makes strangers of all users)"
+    remedy = "export RECSYS_PSEUDONYM_KEY=… (16 characters or more; keep it: with another key no user is recognised)"
     return Finding("pseudonym key", "fail" if length else "warn", f"{length} characters", remedy)
 
 

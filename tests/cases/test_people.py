@@ -28,7 +28,7 @@ def test_another_key_is_refused_before_anything_is_taken_in(shop, monkeypatch):
     landed = shop.land("interactions/more.jsonl", [EVENTS[0] | {"user_id": "a new one"}])
     monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", OTHER)
     said = shop.run("ingest", code=1).stderr
-    assert "RECSYS_PSEUDONYM_KEY is another key" in said and "remedy: set RECSYS_PSEUDONYM_KEY" in said
+    assert "RECSYS_PSEUDONYM_KEY is not the key" in said and "remedy: set RECSYS_PSEUDONYM_KEY" in said
     assert landed.exists() and {row["user"] for row in shop.interactions()} == known
     monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", KEY)
     assert shop.ingest()["interactions/more.jsonl"]["status"] == "accepted"
@@ -38,7 +38,7 @@ def test_quarantined_rows_are_not_signed_under_another_key(shop, monkeypatch):
     shop.land("interactions/more.jsonl", [*EVENTS, EVENTS[0] | {"event": "two words"}])
     part = shop.ingest()["interactions/more.jsonl"]["part"]
     monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", OTHER)
-    assert "is another key" in shop.run("quarantine", "retry", part, code=1).stderr
+    assert "is not the key" in shop.run("quarantine", "retry", part, code=1).stderr
     assert not list((shop.at.root / "landing/interactions").glob("retry-*"))
 
 
@@ -133,7 +133,7 @@ def test_doctor_tells_another_key_and_blanks_around_the_right_one(shop, monkeypa
     monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", f"{KEY}\n")
     assert finding()["verdict"] == "warn"
     monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", OTHER)
-    assert (finding()["verdict"], "another key" in finding()["seen"]) == ("fail", True)
+    assert (finding()["verdict"], "is not the key" in finding()["seen"]) == ("fail", True)
 
 
 def test_doctor_shows_what_somebody_named_as_it_is_and_moves_no_cursor(shop, monkeypatch):

@@ -136,7 +136,7 @@ def test_a_release_knows_another_key_from_its_own(
     monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", key)
     assert release.recommend(user="raw-42", k=3)
     monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", "another-key-of-sixteen-characters")
-    with pytest.raises(ConfigError, match=f"another key .* of release {release.id}"):
+    with pytest.raises(ConfigError, match=f"not the key .* of release {release.id}"):
         release.recommend(user="raw-42")
     assert key not in release.manifest.to_bytes().decode()
 
