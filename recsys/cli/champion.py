@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 
 import click
 
 from recsys.cli.context import console, print_json, registry_address, required, store
 from recsys.cli.release import SKIPPED, json_option, store_option
 from recsys.errors import RegistryError
-
-if TYPE_CHECKING:
-    from recsys.publishing.release import Manifest
 
 
 @click.command()
@@ -26,47 +24,23 @@ def champion(skip_code: bool, store_url: str | None, as_json: bool) -> None:
     it), and `publish_champion` has work to do. A version that Firstlight did not register is an error: nothing changes.
     Without MLFLOW_TRACKING_URI, or before the first release, there is nothing to compare.
     """
-    from recsys.publishing.store import ReleaseStore
+    from recsys.effects.champion import compare_champion
 
-    releases = ReleaseStore(store(store_url))
-    pointer = releases.pointer()
     uri = os.environ.get("MLFLOW_TRACKING_URI")
-    if not uri or not pointer:
-        missing = "MLFLOW_TRACKING_URI is not set" if pointer else "nothing has been published yet"
-        console().print(f"{missing}: nothing to compare", highlight=False)
-        said: dict[str, Any] = {"to_publish": False}
-    else:
-        said = _compared(uri, releases.manifest(pointer.current.head))
-    if as_json:
-        print_json(said)
-    if skip_code and not said["to_publish"]:
-        raise SystemExit(SKIPPED)
-
-
-def _compared(uri: str, head: Manifest) -> dict[str, Any]:
-    """The registry's champion beside the newest release; a difference is put on record."""
-    from recsys.registry.ledger import entries
-    from recsys.registry.mlflow import champion as registered
-
-    found = registered(uri)
+    found = compare_champion(uri, store(store_url))
     if found is None:
-        remedy = "give the alias to a version in MLflow's page; `recsys ledger` lists those that had it"
-        raise RegistryError(
-            "no version of item-encoder is champion; the published encoder stays", remedy=remedy
-        )
-    differs = found.hash != head.model.hash
-    if differs:
-        entries(uri)
-    is_it = "is not" if differs else "is"
-    words = f"champion version {found.version}, model {found.hash[:10]}, {is_it} that of release {head.id}"
-    console().print(words, highlight=False, markup=False)
-    return {
-        "version": found.version,
-        "encoder_hash": found.hash,
-        "release": head.id,
-        "published_hash": head.model.hash,
-        "to_publish": differs,
-    }
+        missing = "nothing has been published yet" if uri else "MLFLOW_TRACKING_URI is not set"
+        console().print(f"{missing}: nothing to compare", highlight=False)
+        result: dict[str, Any] = {"to_publish": False}
+    else:
+        is_it = "is not" if found.to_publish else "is"
+        champion_is = f"champion version {found.version}, model {found.encoder_hash[:10]}, {is_it}"
+        console().print(f"{champion_is} that of release {found.release}", highlight=False, markup=False)
+        result = asdict(found) | {"to_publish": found.to_publish}
+    if as_json:
+        print_json(result)
+    if skip_code and not result["to_publish"]:
+        raise SystemExit(SKIPPED)
 
 
 @click.command()

@@ -32,13 +32,10 @@ def due(as_json: bool) -> None:
 
 
 def training_due(folder: Path) -> Due:
-    """Compare what this workspace has accepted with the registry and with the trainings in `folder`; say it."""
-    from recsys.catalogue.tracking import is_tracked
-    from recsys.registry.due import Due, n_interactions, n_trained
-    from recsys.workspaces import begun
+    """Ask whether a training is due, counting those whose workspaces lie in `folder`, and say it."""
+    from recsys.effects.due import training_due as compare
 
-    at, after = workspace(), settings().slow_loop.train_after_interactions
-    trained = n_trained(registry_address())
-    found = Due(after, n_interactions(at.data), trained, begun(folder), is_tracked(at))
+    after = settings().slow_loop.train_after_interactions
+    found = compare(registry_address(), workspace(), folder, after)
     console().print(found.sentence(), highlight=False, markup=False, soft_wrap=True)
     return found

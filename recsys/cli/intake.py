@@ -38,50 +38,32 @@ def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) 
     """
     if bool(accept) != bool(why and why.strip()):
         raise click.UsageError("--accept BATCH and --why TEXT belong together")
-    from recsys.catalogue.compaction import compact_above
-    from recsys.catalogue.ingest import ingest as take_in
-    from recsys.catalogue.ingest import writing
-    from recsys.catalogue.misplaced import misplaced
     from recsys.catalogue.outcomes import LetIn
     from recsys.catalogue.parts import AcceptedBy
     from recsys.catalogue.pseudonyms import VARIABLE, pseudonym_key, trimmed
-    from recsys.catalogue.tracking import is_published, track
+    from recsys.effects.ingest import ingest as take_in
 
     at, zone, key, chosen = workspace(), landing(), pseudonym_key(), settings()
     if trimmed(os.environ[VARIABLE]) != os.environ[VARIABLE]:
         _say(f"blanks or line ends around {VARIABLE} are left out", "yellow")
     let_in = LetIn(accept, AcceptedBy(who=getpass.getuser(), why=why)) if accept and why else None
     with console().status("looking at the landing zone") as status:
-        report = take_in(
-            zone,
-            at,
-            chosen.ingest,
-            key,
-            lambda key: status.update(shown(f"judging {key}")),
-            let_in,
-            chosen.features.fields,
-        )
-        status.update("merging parts, where there are many")
-        with writing(at):
-            merged = compact_above(at.data, at.staging, settings().compact.max_parts)
-        status.update("telling DVC")
-        is_tracked = track(at)
+        done = take_in(zone, at, chosen, key, lambda step: status.update(shown(step)), let_in)
     if as_json:
-        print_json(
-            dataclasses.asdict(report) | {"tracked": is_tracked, "merged": [part.id for part in merged]}
-        )
-    _show(report)
-    for part in merged:
+        report = dataclasses.asdict(done.report)
+        print_json(report | {"tracked": done.is_tracked, "merged": [part.id for part in done.merged]})
+    _show(done.report)
+    for part in done.merged:
         console().print(
             f"{part.kind}: {len(part.arrival.merges)} parts became {part.id} (above compact.max_parts)"
         )
-    for sentence in misplaced(zone.top()):
+    for sentence in done.misplaced:
         _say(sentence, "yellow")
-    if not is_tracked:
+    if not done.is_tracked:
         console().print(
             "data/ is not tracked: no DVC in this workspace (`dvc init` starts it)", style="yellow"
         )
-    if skip_code and not report.accepted and is_published(at):
+    if skip_code and not done.report.accepted and done.is_published:
         raise SystemExit(NOTHING_NEW)
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from recsys.artifacts import Artifacts
 from recsys.cli.context import console, print_json, registry_address, settings, store, workspace
 from recsys.cli.release import json_option, who_option
 from recsys.errors import GateClosed
@@ -18,7 +15,6 @@ from recsys.errors import GateClosed
 if TYPE_CHECKING:
     from recsys.models.reference import ModelReference
     from recsys.registry.promote import Changed
-    from recsys.settings import Settings
 
 GATE_CLOSED = 99
 MAX_WHY = 2000
@@ -70,20 +66,15 @@ def fetch_champion(published: bool, verdict: bool, with_profiles: bool, again: b
         return
     from rich.markup import escape
 
-    from recsys.registry.fetch import fetch_champion as fetch
+    from recsys.effects.fetch_champion import fetch_champion as fetch
     from recsys.registry.fetch import fetch_verdict
-    from recsys.registry.first_light import Pretrained
-    from recsys.registry.record import record_of
 
-    at, chosen = workspace(), settings()
-    pretrained = Pretrained(
-        chosen.encoder, chosen.first_light, partial(catalogue_texts, at, chosen), partial(record_of, at)
-    )
-    fetched = fetch(os.environ.get("MLFLOW_TRACKING_URI"), at, pretrained, again=again)
+    at, uri = workspace(), os.environ.get("MLFLOW_TRACKING_URI")
+    fetched = fetch(uri, at, settings(), again=again)
     if fetched.warning:
         console().print(f"[bold yellow]warning:[/] {escape(fetched.warning)}", highlight=False)
     console().print(f"champion: {fetched.how}", highlight=False, markup=False)
-    if verdict and (uri := os.environ.get("MLFLOW_TRACKING_URI")):
+    if verdict and uri:
         found = fetch_verdict(uri, at)
         console().print("with the gate's verdict" if found else "the gate never judged it", highlight=False)
     if with_profiles:
@@ -192,12 +183,3 @@ def _show(changed: Changed, alias: str, as_json: bool) -> None:
             "alias": alias,
         }
         print_json(said | {"moved": entry is not None, "entry": asdict(entry) if entry else None})
-
-
-def catalogue_texts(at: Artifacts, chosen: Settings) -> Iterator[str]:
-    """Every text of the catalogue, part by part: what first light is made from."""
-    from recsys.catalogue.parts import CATALOGUE, list_parts
-    from recsys.features.text import item_texts
-
-    for part in list_parts(at.data, CATALOGUE):
-        yield from filter(None, item_texts(part.rows(), chosen.features)["text"].to_pylist())

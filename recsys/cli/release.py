@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +12,11 @@ import click
 
 from recsys.artifacts import Artifacts
 from recsys.cli.context import console, print_json, settings, store, workspace
-from recsys.errors import OtherEncoder, RegistryError
+from recsys.errors import OtherEncoder
 
 if TYPE_CHECKING:
-    from recsys.catalogue.parts import Part
     from recsys.publishing.current import Current
-    from recsys.publishing.publish import Published, Publisher
+    from recsys.publishing.publish import Published
 
 SKIPPED = 99
 
@@ -64,12 +62,14 @@ def publish(new_encoder: bool, skip_code: bool, who: str, store_url: str | None,
     Safe to repeat and to kill. The same content is not published twice. When somebody else was faster, their release
     and this workspace's changes become one. Under a hold (see rollback) the release is stored and the pointer stays.
     """
+    from recsys.effects.publisher import publisher_of
     from recsys.publishing.publish import publish as publish_now
 
     at = workspace()
+    publisher = publisher_of(at, settings(), who, new_encoder=new_encoder, gives_way=skip_code)
     try:
         with console().status("publishing"):
-            done = publish_now(store(store_url), at, publisher_of(at, who, new_encoder, skip_code))
+            done = publish_now(store(store_url), at, publisher)
     except OtherEncoder as error:
         if not skip_code:
             raise
@@ -78,27 +78,12 @@ def publish(new_encoder: bool, skip_code: bool, who: str, store_url: str | None,
     show_published(at, done, as_json)
 
 
-def publisher_of(at: Artifacts, who: str, new_encoder: bool = False, gives_way: bool = False) -> Publisher:
-    """Who publishes from a workspace, by its params.yaml."""
-    from recsys.publishing.publish import Publisher
-    from recsys.registry.record import code_commit
-
-    chosen = settings()
-    return Publisher(
-        params=chosen.publish,
-        features=chosen.features,
-        feedback=chosen.feedback,
-        index=chosen.index,
-        code_commit=code_commit(),
-        by=who,
-        new_encoder=new_encoder,
-        gives_way=gives_way,
-        before_upload=partial(_push, at),
-    )
-
-
 def show_published(at: Artifacts, done: Published, as_json: bool) -> None:
     """Say what came of publishing, and log the release in MLflow."""
+    from rich.markup import escape
+
+    from recsys.effects.publisher import record
+
     words = {
         "published": "is what readers get now",
         "held": "is stored; the pointer is on hold, `recsys resume` lets it in",
@@ -106,9 +91,8 @@ def show_published(at: Artifacts, done: Published, as_json: bool) -> None:
     }
     rebased = " (joined with what somebody else published)" if done.rebased else ""
     console().print(f"release [bold]{done.release}[/] {words[done.outcome]}{rebased}", highlight=False)
-    _record(
-        at, done
-    )  # also when nothing was to be done: an earlier run may have been killed before it got here
+    if warning := record(at, done, os.environ.get("MLFLOW_TRACKING_URI")):
+        console().print(f"[bold yellow]warning:[/] {escape(warning)}")
     if as_json:
         print_json(
             {
@@ -209,10 +193,11 @@ def compact(force: bool, as_json: bool) -> None:
     releases them like anything else.
     """
     from recsys.catalogue.tracking import track
+    from recsys.effects.ingest import compact as merge
 
     at, chosen = workspace(), settings()
     with console().status("merging parts"):
-        merged = _merge(at, 1 if force else chosen.compact.max_parts)
+        merged = merge(at, 1 if force else chosen.compact.max_parts)
     track(at)
     for part in merged:
         console().print(f"{part.kind}: {len(part.arrival.merges)} parts became {part.id}", highlight=False)
@@ -242,56 +227,6 @@ def restore(release: str, folder: Path | None, store_url: str | None) -> None:
 
     target = restore_now(store(store_url), release, workspace(), folder)
     console().print(f"data and features of release {release} are in {target}", highlight=False)
-
-
-def _merge(at: Artifacts, max_parts: int) -> list[Part]:
-    """Merge each kind that has more parts; parts that were merged are deleted, also those that a killed run left."""
-    from recsys.catalogue.compaction import compact_above
-    from recsys.catalogue.ingest import writing
-
-    with writing(at):
-        return compact_above(at.data, at.staging, max_parts)
-
-
-def _push(at: Artifacts) -> None:
-    """Send data and features to the DVC remote, so that whatever is published can be restored."""
-    from recsys.dvc import has_remote, push
-
-    if not (at.root / ".dvc").is_dir() or not has_remote(at.root):
-        return
-    targets = [
-        name for name, there in (("data.dvc", at.data_dvc), ("features", at.dvc_lock)) if there.is_file()
-    ]
-    if targets:
-        push(at.root, tuple(targets))
-
-
-def _record(at: Artifacts, done: Published) -> None:
-    """Log the release in MLflow where there is one; a registry that is down undoes nothing."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
-    if not uri:
-        return
-    from rich.markup import escape
-
-    from recsys.registry.mlflow import record_release
-    from recsys.registry.record import record_of
-
-    metrics = {
-        name: float(value) for name, value in (done.manifest.metrics or {}).items() if _is_number(value)
-    }
-    metrics |= {"index_recall": done.manifest.index_recall}
-    if done.users_recall is not None:
-        metrics["index_recall_users"] = done.users_recall
-    try:
-        record_release(uri, done.release, record_of(at, metrics))
-    except RegistryError as error:
-        console().print(
-            f"[bold yellow]warning:[/] the release stands, but MLflow has no run for it: {escape(str(error))}"
-        )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _show_pointer(current: Current, as_json: bool) -> None:

@@ -2,143 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from recsys.artifacts import Artifacts
-from recsys.cli.context import console, landing, print_json, printable, shown, store, workspace
-from recsys.errors import RecsysError
-
-if TYPE_CHECKING:
-    from recsys.catalogue.parts import Part
-
-MAX_NOTES = 10
-"""Of one part."""
+from recsys.cli.context import console, print_json, printable, shown, workspace
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def status(as_json: bool) -> None:
     """Show where things stand: what has landed, what waits, what readers get, what failed last and what to do."""
-    at = workspace()
-    landed = _or_error(partial(_landed, at))
-    unpublished = _unpublished(at)
-    is_known = landed is not None and "pending" in landed
-    found = {
-        "workspace": str(at.root),
-        "pending": landed["pending"] if is_known else landed,
-        "skipped": landed["skipped"] if is_known else [],
-        "refused": _refused(at),
-        "unpublished": [part.id for part in unpublished],
-        "pending_interactions": _n_waiting(at),
-        "accepted": [_of_accepted(part) for part in unpublished],
-        "release": _or_error(_release),
-        "last_failure": _last_failure(at),
-    }
+    from recsys.effects.status import find_status
+
+    found = find_status(workspace(), os.environ.get("RECSYS_LANDING"), os.environ.get("RECSYS_STORE"))
     if as_json:
         print_json(found)
     else:
         _show(found)
-
-
-def _landed(at: Artifacts) -> dict[str, Any] | None:
-    """Files that the next `ingest` takes in, and what is passed over; None where RECSYS_LANDING is not set."""
-    if not os.environ.get("RECSYS_LANDING"):
-        return None
-    from recsys.catalogue.landing import survey, waiting
-    from recsys.catalogue.refusals import standing
-
-    refused = [(refusal.key, refusal.version) for refusal in standing(at.refused)]
-    found = survey(landing())
-    files = waiting(found.landed, refused)
-    return {
-        "pending": [
-            {"file": file.shown, "size": file.size, "modified": file.modified.isoformat()} for file in files
-        ],
-        "skipped": [{"file": one.key, "why": one.why} for one in found.passed_over],
-    }
-
-
-def _refused(at: Artifacts) -> list[dict[str, Any]]:
-    """Batches that were stopped and still lie in the landing zone."""
-    from recsys.catalogue.refusals import standing
-
-    return [refusal.model_dump(mode="json") for refusal in standing(at.refused)]
-
-
-def _unpublished(at: Artifacts) -> list[Part]:
-    """Accepted parts that this workspace has not published yet."""
-    from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
-    from recsys.publishing.publish import published
-
-    known = set(published(at).get("parts", ()))
-    parts = [part for kind in (CATALOGUE, INTERACTIONS) for part in list_parts(at.data, kind)]
-    return sorted((part for part in parts if part.id not in known), key=lambda part: part.id)
-
-
-def _n_waiting(at: Artifacts) -> int:
-    """Accepted interactions whose items the catalogue does not hold yet."""
-    from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
-    from recsys.catalogue.pending import n_waiting
-
-    return n_waiting(list_parts(at.data, INTERACTIONS), list_parts(at.data, CATALOGUE))
-
-
-def _of_accepted(part: Part) -> dict[str, Any]:
-    """What a part holds and what there is to say about it: rows that lost, wait or are in quarantine."""
-    landed = part.arrival.landed()
-    return {
-        "part": part.id,
-        "kind": part.kind,
-        "source": part.arrival.source,
-        "rows": part.arrival.n_rows,
-        "quarantined": part.arrival.n_quarantined,
-        "superseded": sum(record.n_superseded + record.n_outdated for record in landed),
-        "pending": sum(record.n_pending for record in landed),
-        "notes": [f"{record.source}: {note}" for record in landed for note in record.notes][:MAX_NOTES],
-    }
-
-
-def _release() -> dict[str, Any] | None:
-    """The pointer and what it points to; None where RECSYS_STORE is not set or nothing is published."""
-    if not os.environ.get("RECSYS_STORE"):
-        return None
-    from recsys.publishing.store import ReleaseStore
-
-    releases = ReleaseStore(store())
-    pointer = releases.pointer()
-    if pointer is None:
-        return None
-    manifest = releases.manifest(pointer.current.release)
-    rows = sum(segment.n_items for segment in manifest.segments)
-    size = sum(file.size for file in manifest.files())
-    counts = {
-        "segments": len(manifest.segments),
-        "item_rows": rows,
-        "users": manifest.users.n_users,
-        "bytes": size,
-    }
-    return pointer.current.model_dump(mode="json") | counts
-
-
-def _last_failure(at: Artifacts) -> dict[str, Any] | None:
-    note = at.var / "last_failure.json"
-    if not note.is_file():
-        return None
-    found: dict[str, Any] = json.loads(note.read_text("utf-8"))
-    return found
-
-
-def _or_error(ask: Any) -> Any:  # noqa: ANN401  whatever `ask` answers
-    """One place that is out of reach must not hide the others."""
-    try:
-        return ask()
-    except RecsysError as error:
-        return {"error": str(error)}
 
 
 def _show(found: dict[str, Any]) -> None:

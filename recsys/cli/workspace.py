@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from recsys.cli.context import console, print_json, store, workspace
+from recsys.cli.context import console, print_json, settings, store, workspace
 from recsys.cli.due import training_due
-from recsys.cli.release import SKIPPED, json_option, publisher_of, show_published, store_option, who_option
+from recsys.cli.release import SKIPPED, json_option, show_published, store_option, who_option
 from recsys.errors import ConfigError
 
 CHALLENGER = {"finetune": {"roles": ["challenger"]}, "profiles": {"roles": ["champion", "challenger"]}}
@@ -49,7 +49,7 @@ def make(
     stays as it was made. A key that params.yaml does not know, or a value out of bounds, is an error before anything
     is made.
     """
-    from recsys.workspaces import make_release_workspace, make_workspace
+    from recsys.effects.workspaces import make_release_workspace, make_workspace
 
     if published and (train or when_due or _object(finetune)):
         raise click.UsageError("--published goes with none of --train, --when-due and --finetune")
@@ -76,7 +76,7 @@ def finish(keep: int, as_json: bool) -> None:
 
     Its kind is its name up to the first dot. Workspaces whose run failed stay, for a person to look at.
     """
-    from recsys.workspaces import finish_workspace
+    from recsys.effects.workspaces import finish_workspace
 
     removed = finish_workspace(workspace(), keep)
     console().print(
@@ -96,10 +96,11 @@ def catch_up(who: str, store_url: str | None, as_json: bool) -> None:
     For a workspace of `workspace make --published`: takes in what was published since, runs what that asks for, and
     swaps one release if nobody else published meanwhile; otherwise again. Under a hold the release is stored and waits.
     """
-    from recsys.workspaces import catch_up as follow
+    from recsys.effects.catch_up import catch_up as follow
+    from recsys.effects.publisher import publisher_of
 
     at = workspace()
-    done = follow(store(store_url), at, publisher_of(at, who))
+    done = follow(store(store_url), at, publisher_of(at, settings(), who))
     show_published(at, done, as_json)
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from recsys.artifacts import Artifacts
 from recsys.catalogue.tracking import track
 from recsys.cli import main
-from recsys.workspaces import BEGUN, finish_workspace
+from recsys.effects.workspaces import BEGUN, finish_workspace
 from tests.publishing.shop import ROOT, Shop, tiny_model
 from tests.registry.judged import Trained
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, Arrival, write_part
 from recsys.cli import main
-from recsys.cli.registry import catalogue_texts
+from recsys.effects.fetch_champion import catalogue_texts
 from recsys.models.reference import ModelReference
 from recsys.registry.mlflow import champion
 from recsys.settings import Settings

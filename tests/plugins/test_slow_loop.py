@@ -146,8 +146,8 @@ def test_the_verdict_shows_figures_of_both_and_what_every_rule_said(slow, tmp_pa
 def test_the_plugins_and_the_commands_mean_the_same_dag_and_the_same_workspaces(
     slow, plugin, monkeypatch, tmp_path
 ):
-    from recsys import workspaces
     from recsys.artifacts import Artifacts
+    from recsys.effects import workspaces
 
     tasks = plugin("recsys_tasks")
     assert slow.TRAINING == workspaces.TRAINING

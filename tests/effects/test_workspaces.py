@@ -7,11 +7,11 @@ import pytest
 import yaml
 
 from recsys.dvc import track_data
+from recsys.effects.workspaces import begun, finish_workspace, make_release_workspace, make_workspace
 from recsys.errors import ArtifactMissing, ConfigError, ReleaseError, StorageError
 from recsys.models.reference import ModelReference
 from recsys.settings import Settings
 from recsys.storage.opening import open_storage
-from recsys.workspaces import begun, finish_workspace, make_release_workspace, make_workspace
 from tests.publishing.shop import ROOT, UP, Shop, tiny_model
 
 

@@ -1,12 +1,11 @@
-"""Workspaces of their own for one run each: pinned to one data version, sharing DVC's cache with the one they left.
+"""Effects `workspace make` and `workspace finish`: a workspace of its own for one run, pinned to one data version.
 
-The fast loop writes to its workspace all the time. Whoever needs hours (training) or another encoder (publishing a new
-champion) works beside it, in a copy of code and settings that nobody else touches.
+The fast loop writes to its workspace all the time. Whoever needs hours (training) or another model (publishing a new
+champion) works beside it, in a copy of code and settings that nobody else touches. Copies share DVC's cache.
 """
 
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,10 @@ import yaml
 
 from recsys import dvc
 from recsys.artifacts import Artifacts
-from recsys.errors import ArtifactMissing, ConfigError, Overtaken
-from recsys.models.reference import ModelReference
-from recsys.publishing.publish import Published, Publisher, publish
-from recsys.publishing.published_model import bring_profiles
+from recsys.errors import ArtifactMissing, ConfigError
 from recsys.publishing.recorded import recorded
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
-from recsys.publishing.turn import turn
 from recsys.registry.due import n_interactions
 from recsys.registry.record import COMMIT_FILE, code_commit
 from recsys.settings import Settings
@@ -34,10 +29,6 @@ DONE = "done"
 """Below var/: the workspace's run has succeeded, it may go."""
 DRAFT, GONE = ".tmp-", ".gone-"
 """Before a folder's name: not yet a workspace, no workspace any more."""
-ATTEMPTS = 10
-"""Times that somebody may publish while arrivals wait."""
-STAGES = ("index", "users")
-"""With what they need, all that a release is made of."""
 DATA = "data.dvc"
 TRAINING = "train_challenger"
 """Kind of the workspaces that are made to train."""
@@ -90,7 +81,7 @@ def make_release_workspace(storage: Storage, at: Artifacts, into: Path) -> Artif
         ReleaseError: nothing has been published, or the release has no record of its data.
         StorageError: DVC could not bring the data.
     """
-    pinned = recorded(_newest(storage))
+    pinned = recorded(newest(storage))
     root = into.resolve()
     _remove(root.parent, _kind(root), [path for path in _beside(root) if path != root])
     return _made(at, into, {}, pinned)
@@ -133,51 +124,6 @@ def begun(folder: Path) -> int:
     return max((int((path / BEGUN).read_text()) for path in trainings if (path / BEGUN).exists()), default=0)
 
 
-def catch_up(storage: Storage, at: Artifacts, publisher: Publisher) -> Published:
-    """Publish this workspace's champion with all that is published, however much was published meanwhile.
-
-    Args:
-        storage: where releases live.
-        at: a workspace of `make_release_workspace` with a champion.
-        publisher: who and how.
-
-    Returns:
-        What came of it: "unchanged" where the newest release has this model already.
-
-    Raises:
-        Overtaken: somebody who does not wait was faster each time.
-        ReleaseError: a check failed.
-        StorageError: DVC or the store could not be used.
-    """
-    champion = ModelReference.load(at.model_reference("champion"))
-    if done := _follow(storage, at, publisher, champion):
-        return done
-    for _ in range(ATTEMPTS):
-        with turn(storage, champion.hash):  # arrivals were faster once; from now on they wait
-            if done := _follow(storage, at, publisher, champion):
-                return done
-    raise Overtaken(
-        f"something was published {ATTEMPTS} times while this workspace caught up",
-        remedy="only arrivals under Airflow wait: see who else publishes, then run it again",
-    )
-
-
-def _follow(
-    storage: Storage, at: Artifacts, publisher: Publisher, champion: ModelReference
-) -> Published | None:
-    """Take in the newest release's data, and publish onto it; None where that one was not the newest any more."""
-    head = _newest(storage)
-    if head.model.hash == champion.hash:
-        return Published(head.id, "unchanged", head, 0, rebased=False)
-    _pin(at, recorded(head)[DATA])
-    bring_profiles(storage, at, champion)
-    dvc.reproduce(at.root, STAGES)
-    try:
-        return publish(storage, at, replace(publisher, new_encoder=True, onto=head.id))
-    except Overtaken:
-        return None
-
-
 def _kind(root: Path) -> str:
     return root.name.partition(".")[0]
 
@@ -195,7 +141,7 @@ def _remove(folder: Path, kind: str, doomed: Iterable[Path]) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _newest(storage: Storage) -> Manifest:
+def newest(storage: Storage) -> Manifest:
     """The newest release: under a hold the one that waits."""
     store = ReleaseStore(storage)
     return store.manifest(store.current().current.head)
@@ -238,14 +184,7 @@ def _copy_code(root: Path, into: Path) -> None:
     for name in CODE:
         source = root / name
         if source.is_dir():
-            shutil.copytree(source, into / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, into / name)  # with its bytecode, which file times keep valid
         elif source.exists():
             shutil.copyfile(source, into / name)
     write_whole(into / COMMIT_FILE, (code_commit() + "\n").encode())
-
-
-def _pin(at: Artifacts, data_dvc: str) -> None:
-    """Hold this data version, and lay it out."""
-    if at.data_dvc.read_text("utf-8") != data_dvc:
-        write_whole(at.data_dvc, data_dvc.encode())
-    dvc.bring(at.root, DATA)
