@@ -1,9 +1,11 @@
 """How the champion enters a workspace: a real, tiny encoder, a real MLflow server, a model name for every test."""
 
+import json
 import shutil
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
+import numpy as np
 import pytest
 
 from recsys.artifacts import Artifacts
@@ -11,7 +13,8 @@ from recsys.encoders.pack import pack_encoder
 from recsys.encoders.params import EncoderParams, FirstLightParams
 from recsys.errors import RegistryError, RegistryUnreachable
 from recsys.evaluation.seen import TrainedOn
-from recsys.models.packed import lay_out
+from recsys.models.opening import open_model
+from recsys.models.packed import lay_out, verify_model
 from recsys.models.reference import ModelReference
 from recsys.registry import mlflow
 from recsys.registry.fetch import fetch_champion
@@ -19,7 +22,7 @@ from recsys.registry.first_light import Pretrained
 from recsys.registry.ledger import entries
 from recsys.registry.record import RunRecord
 from recsys.registry.registering import register_folder, register_model
-from tests.registry.judged import by_hand
+from tests.registry.judged import by_hand, client_of
 
 NOBODY = "http://127.0.0.1:9"
 FIRST_LIGHT = FirstLightParams(
@@ -337,3 +340,54 @@ def test_first_light_is_made_anew_only_when_asked_and_only_while_nothing_is_trai
 
 def killed(*_):
     raise KeyboardInterrupt
+
+
+def as_lump(at):
+    """The champion as the code before there were parts left it: one folder, one reference, one hash."""
+    model = saved(at)
+    folder = at.encoders / ("d" * 64)
+    folder.mkdir()
+    for part in model.parts:
+        for file in part.files:
+            shutil.copyfile(part.folder(at.cache) / file.name, folder / file.name)
+    files = [file.model_dump() for file in model.files]
+    plain = model.encoder.model_dump(mode="json") | {"hash": "d" * 64, "dim": model.dim, "files": files}
+    (folder / "encoder.json").write_text(json.dumps(plain | {"registry": None}))
+    for gone in (at.cache / "heads", at.cache / "models"):
+        shutil.rmtree(gone)
+    at.model_reference("champion").unlink()
+    return folder
+
+
+def test_a_workspace_from_before_there_were_parts_keeps_its_champion(new_workspace, full, pretrained):
+    at = new_workspace("a")
+    before = fetch_champion(None, at, full).model
+    asked = ["red chair", "aau chair of maker0"]
+    profiles = open_model(before, at.cache, 64).encode(asked)
+    folder = as_lump(at)
+    shutil.copyfile(folder / "encoder.json", at.model_reference("champion").with_name("encoder.json"))
+    grown = replace(full, texts=lambda: [*TEXTS, *(f"{text} again" for text in TEXTS)])
+    model = fetch_champion(None, at, grown).model
+    assert model.hash == "d" * 64 and model.head is None and model.has_head and model.dim == before.dim
+    assert saved(at) == model and at.model_reference("champion").exists()
+    np.testing.assert_array_equal(open_model(model, at.cache, 64).encode(asked), profiles)
+
+
+@pytest.mark.servers
+def test_a_version_registered_before_there_were_parts_is_fetched(registry, new_workspace, full):
+    at, other = new_workspace("a"), new_workspace("b", with_cache=False)
+    before = fetch_champion(None, at, full).model
+    folder = as_lump(at)
+    client = client_of(registry.uri)
+    run = client.create_run(client.create_experiment(f"old {registry.model}"))
+    client.log_artifacts(run.info.run_id, str(folder), "encoder")
+    client.create_registered_model(registry.model)
+    source = f"{run.info.artifact_uri}/encoder"
+    made = client.create_model_version(
+        registry.model, source, run.info.run_id, tags={"encoder_hash": "d" * 64}, await_creation_for=0
+    )
+    by_hand(registry.uri, registry.model, "champion", made.version)
+    fetched = registry.fetch(other, full)
+    assert fetched.how.endswith("downloaded") and fetched.model.hash == "d" * 64
+    assert fetched.model.dim == before.dim and verify_model(fetched.model, other.cache) is None
+    assert registry.fetch(other, full).how.endswith("unchanged")
