@@ -6,10 +6,13 @@ stages, publish. Not in these seconds: Airflow, and the start-up of processes (i
 is one arrival per size with every stage through the real `dvc repro`. Bytes are those that the process wrote
 (/proc/self/io, wchar) plus what DVC left in its cache.
 
+Then a new ranker and a new head are published over a catalogue of 100,000 titles (`new_parts.py`).
+
 Resumable: each size runs in a process of its own and leaves var/bench/arrivals/<size>.json when it is done.
 
-    make bench-arrivals            all sizes
-    python -m bench.arrivals 10000 one size
+    make bench-arrivals                  all sizes
+    python -m bench.arrivals 10000       one size
+    python -m bench.arrivals parts 5000  a new ranker and a new head over that many titles
 """
 
 import json
@@ -35,6 +38,8 @@ ARRIVALS = 50
 NEW, CHANGED = 1_000, 100
 USERS, EVENTS_PER_USER = 2_000, 10
 STAGES = ("validate", "features", "profiles@champion", "users", "index")
+PARTS_SIZE = 100_000
+"""Titles over which a new ranker and a new head are published."""
 WORK = ROOT / "var" / "bench" / "arrivals"
 
 
@@ -130,7 +135,7 @@ def first_load(catalogue: Catalogue, size: int) -> None:
             "timestamp": 1_700_000_000 + int(item),
         }
         for user in range(USERS)
-        for item in rng.choice(10_000, EVENTS_PER_USER, replace=False)
+        for item in rng.choice(min(size, 10_000), EVENTS_PER_USER, replace=False)
     ]
     write_landing(catalogue.landing, "events.jsonl", events, "interactions")
     catalogue.command("fetch-champion")
@@ -216,6 +221,26 @@ def results() -> dict[int, dict[str, Any]]:
     return found
 
 
+def parts_of(size: int) -> dict[str, Any]:
+    """What a new ranker and a new head cost, measured in a process of its own where no result is kept."""
+    kept = WORK / f"parts-{size}.json"
+    if not kept.exists():
+        subprocess.run([sys.executable, "-m", "bench.arrivals", "parts", str(size)], cwd=ROOT, check=True)
+    found: dict[str, Any] = json.loads(kept.read_text())
+    return found
+
+
+def run_parts(size: int) -> None:
+    """Load one catalogue, then publish a new ranker and a new head over it."""
+    from bench.new_parts import run_new_parts
+
+    catalogue = Catalogue(WORK / f"parts-{size}")
+    catalogue.create()
+    first_load(catalogue, size)
+    run_new_parts(catalogue, size, WORK / f"parts-{size}.json")
+    shutil.rmtree(catalogue.folder)
+
+
 def growth(seconds: list[float]) -> float:
     """How much longer the last arrivals took than the first: medians of five each, since single ones are noisy."""
     return median(seconds[-5:]) / median(seconds[:5])
@@ -240,10 +265,13 @@ def print_table(
 def main() -> None:
     """Run what is missing, print the table, write the figures."""
     WORK.mkdir(parents=True, exist_ok=True)
+    if sys.argv[1:2] == ["parts"]:
+        run_parts(int(sys.argv[2]))
+        return
     if len(sys.argv) > 1:
         run_size(int(sys.argv[1]))
         return
-    found = results()
+    found, parts = results(), parts_of(PARTS_SIZE)
     seconds = {size: [sum(r["seconds"].values()) for r in result["rounds"]] for size, result in found.items()}
     bytes_ = {size: median(r["bytes"] for r in result["rounds"]) for size, result in found.items()}
     encoded = sorted({r["encoded"] for result in found.values() for r in result["rounds"]})
@@ -257,6 +285,11 @@ def main() -> None:
         **{f"fiftieth_ratio_{size // 1000}k": round(growth(seconds[size]), 3) for size in SIZES},
         "fiftieth_ratio": round(max(growth(seconds[size]) for size in SIZES), 3),
         "peak_mb_300k": round(found[largest]["peak_mb"]),
+        "ranker_encoded": parts["ranker"]["encoded"],
+        "ranker_projected": parts["ranker"]["projected"],
+        "ranker_seconds": round(parts["ranker"]["seconds"], 1),
+        "head_encoded": parts["head"]["encoded"],
+        "head_seconds": round(parts["head"]["seconds"], 1),
         "start_up_seconds": round(import_seconds(), 2),
         **{f"through_dvc_seconds_{size // 1000}k": round(found[size]["through_dvc_seconds"], 1) for size in SIZES},
     })  # fmt: skip
