@@ -36,7 +36,8 @@ class HeadReference(BaseModel):
     dim: int = Field(gt=0, le=MAX_DIM)
     """Width of a profile."""
     lexical_width: int = Field(default=0, ge=0)
-    """Leading dimensions of a profile that hold words: users are plain sums there, see `recsys.profiles.users`."""
+    """Leading dimensions of a profile that no ridge learns from, see `recsys.profiles.users`: the first brings it to
+    unit length and users are 0 there; the others, if any, hold words and users are plain sums there."""
     files: tuple[PackedFile, ...]
     """head.npz and head.json; first_light.json too where no interaction taught the head."""
 

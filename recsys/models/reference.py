@@ -126,7 +126,7 @@ class ModelReference(BaseModel):
 
     @property
     def lexical_width(self) -> int:
-        """Leading dimensions of a profile that hold words."""
+        """Leading dimensions of a profile that no ridge learns from, see `HeadReference.lexical_width`."""
         return self.head.lexical_width if self.head else self.encoder.lexical_width
 
     @property

@@ -60,7 +60,7 @@ class Ridge:
     ridge_lambda: float
     """λ > 0, in units of squared profile length."""
     lexical_width: int = 0
-    """Leading dimensions that hold words, see `recsys.models.ModelReference.lexical_width`."""
+    """Leading dimensions that the metric leaves out, see `recsys.heads.reference.HeadReference.lexical_width`."""
 
     @cached_property
     def _factor(self) -> NDArray[np.floating]:
