@@ -7,6 +7,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 WIDTH = 120
 CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+PATH = re.compile(r"`((?:recsys|bench|docker|tests|demo|plugins|dags|localplatform)/[\w./]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -34,3 +35,13 @@ def test_links_between_pages_lead_somewhere(page):
         if not there.exists() or (anchor and anchor not in anchors(there)):
             broken.append(target)
     assert not broken
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name
+)
+def test_files_that_a_page_names_are_there(page):
+    text = CODE.sub("", page.read_text("utf-8"))
+    made = ("docker/.env", "docker/secrets/")  # by docker/make_secrets.py
+    named = [path for path in PATH.findall(text) if not path.startswith(made)]
+    assert not [path for path in named if not (ROOT / path).exists() and not (ROOT / f"{path}.py").exists()]
