@@ -17,9 +17,10 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	python3.11 -m venv $(VENV) 2>/dev/null || python3 -m venv $(VENV)
 	$(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Firstlight needs Python 3.11, this is " + sys.version)'
 	$(PY) -m pip install --quiet --disable-pip-version-check uv
-	$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --require-hashes -r requirements.lock
+	$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --require-hashes --compile-bytecode -r requirements.lock
 	$(PY) -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
+	$(PY) -m compileall -q recsys plugins dags localplatform demo bench
 	touch $@
 
 # torch and the CUDA libraries that come with it on Linux are pinned apart: a CPU and a GPU machine have other builds.

@@ -25,6 +25,8 @@ from recsys.storage.s3 import S3Storage
 
 FILMS = 280
 QUIET_S = 900.0
+LOOK_S = 10.0
+"""Between two looks at all processes, which cost CPU themselves."""
 SETTLE_S = 5.0
 """Between the end of a run and the next landing: what Airflow still has to write down."""
 
@@ -158,8 +160,10 @@ def _cpu_seconds(platform: Platform) -> float:
 
 def _wait(platform: Platform, done: Callable[[], bool], what: str, every_s: float = 1.0) -> None:
     """Poll until `done`; patience ends when no command of a task computes for QUIET_S."""
-    patience = Patience(QUIET_S, most_s=4 * QUIET_S)
+    patience, looked = Patience(QUIET_S, most_s=4 * QUIET_S), time.monotonic()
     while not done():
-        if patience.is_over(seconds_of_commands(platform.workspace)):
-            raise RuntimeError(f"{what}: nothing has moved for {patience.still_s:.0f} s")
+        if time.monotonic() - looked > LOOK_S:
+            looked = time.monotonic()
+            if patience.is_over(seconds_of_commands(platform.workspace)):
+                raise RuntimeError(f"{what}: nothing has moved for {patience.still_s:.0f} s")
         time.sleep(every_s)

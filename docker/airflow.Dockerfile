@@ -10,6 +10,7 @@ COPY --from=uv /uv /usr/local/bin/uv
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     VIRTUAL_ENV=/opt/venv \
     UV_LINK_MODE=copy \
+    UV_COMPILE_BYTECODE=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     AIRFLOW__USAGE_DATA_COLLECTION__ENABLED=False \
     DO_NOT_TRACK=1 \
@@ -29,7 +30,8 @@ COPY pyproject.toml README.md LICENSE params.yaml dvc.yaml .dvcignore /opt/first
 COPY recsys /opt/firstlight/recsys
 COPY dags /opt/firstlight/dags
 COPY plugins /opt/firstlight/plugins
-RUN uv pip install --no-cache --no-deps --no-build-isolation /opt/firstlight
+RUN uv pip install --no-cache --no-deps --no-build-isolation /opt/firstlight \
+    && python -m compileall -q /opt/firstlight/dags /opt/firstlight/plugins /opt/firstlight/recsys
 
 RUN useradd --uid 50000 --create-home --shell /usr/sbin/nologin firstlight \
     && install --directory --owner=firstlight /workspace /opt/airflow /opt/airflow/logs /opt/airflow/mlflow

@@ -1,5 +1,6 @@
 """A workspace to work in: a clone of this checkout, with what is not committed yet laid over it and without data."""
 
+import compileall
 import os
 import re
 import shutil
@@ -51,6 +52,7 @@ def make_workspace(checkout: Path, target: Path, changes: Mapping[str, str] = NO
     _git(checkout, "clone", "--quiet", "--no-hardlinks", str(checkout), str(target))
     for name in _lines(_git(checkout, "ls-files", "-z", "--modified", "--others", "--exclude-standard")):
         _lay_over(checkout / name, target / name)
+    compileall.compile_dir(target / "recsys", quiet=1)  # else every first command would, at the same time
     _change_params(target / "params.yaml", changes)
     for name in ("data.dvc", "dvc.lock"):  # a workspace begins before the first arrival
         (target / name).unlink(missing_ok=True)
