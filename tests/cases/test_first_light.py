@@ -9,6 +9,7 @@ import yaml
 
 from recsys.heads.first_light import FirstLight
 from recsys.models.reference import ModelReference
+from recsys.publishing.reader import Release
 from recsys.settings import Settings
 
 MATERIALS = ("oak", "steel", "linen", "glass", "wool", "cork", "slate")
@@ -82,3 +83,31 @@ def test_what_arrives_later_changes_neither_the_encoder_nor_a_profile_that_is_th
 @pytest.mark.parametrize("other", ["--published", "--verdict"])
 def test_again_is_no_way_to_take_what_is_published_or_judged(tiny, other):
     assert "--again" in tiny.run("fetch-champion", "--again", other, code=2).stderr
+
+
+def test_a_release_of_first_light_recommends_and_finds_what_shares_words(tiny, monkeypatch):
+    monkeypatch.setenv("RECSYS_STORE", str(tiny.at.root / "store"))
+    liked = [row for row in CATALOGUE if row["title"].startswith("oak")][:6]
+    tiny.land("catalogue/all.jsonl", CATALOGUE)
+    tiny.land(
+        "interactions/oak.jsonl",
+        [
+            {"user_id": "oakfan", "item_id": row["item_id"], "timestamp": "2026-10-20T10:00:00Z"}
+            for row in liked
+        ],
+    )
+    tiny.ingest()
+    tiny.run("fetch-champion")
+    profiles(tiny)
+    for stage in ("users", "index"):
+        tiny.run("run", stage)
+    tiny.run("publish")
+    release = Release.open(tiny.at.root / "store")
+    assert release.manifest.model.lexical_width == 1
+    assert release.profile("c0")[0] > 0
+    others = {row["item_id"] for row in CATALOGUE if row["title"].startswith("oak")} - {
+        row["item_id"] for row in liked
+    }
+    assert {one.item_id for one in release.recommend(user="oakfan", k=4)} == others
+    bowl = next(row for row in CATALOGUE if row["title"].startswith("glass bowl"))
+    assert release.search(bowl["title"], k=1)[0].item_id == bowl["item_id"]
