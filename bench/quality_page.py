@@ -111,8 +111,8 @@ that knows nothing of this project (`../shared/judge/score.py`).
 (section `first_light`), here over the texts of the warm items. Users are ridge users with λ of params.yaml. Its few
 settings were chosen on held-out warm items of H, MovieLens, Industrial, the demo's films and Last.fm, one choice for
 all. Random fifths and the newest fifths were held out; Industrial has no times, so its newest are those that come late
-in users' histories. Tests were looked at once per version of the settings: H three times, the others twice. The last
-version centres profiles and gives exact words .8 instead of .6 of the weight where texts are long.
+in users' histories. Tests were looked at once per version of the settings: H three times, D and G once, the others
+twice. The last version centres profiles and gives exact words .8 instead of .6 of the weight where texts are long.
 
 **DropoutNet** (Volkovs, Yu, Poutanen, NIPS 2017) and **Heater** (Zhu, Sefati, Saadatpanah, Caverlee, SIGIR 2020) are
 written anew in torch (`bench/rivals/`) on the same features: the frozen encoder's vectors beside TF-IDF reduced by SVD
