@@ -43,8 +43,13 @@ check: setup ## lint, types, layers, docstrings, spelling, Dockerfiles
 	codespell
 	hadolint docker/*.Dockerfile
 
+# A worker for each core; tests/conftest.py says which tests stay together.
+TEST := pytest --numprocesses logical --dist loadgroup --no-loadscope-reorder
 test: setup ## all tests, against real SeaweedFS, MLflow and Airflow
-	pytest
+	$(TEST)
+
+test-fast: setup ## the tests that need no server, in three minutes
+	$(TEST) -m "not servers and not slow and not gpu"
 
 data: setup ## build the demo's data/ as data.dvc names it, and the pretrained champion
 	$(PY) -m demo data
@@ -70,4 +75,4 @@ reference: setup ## write docs/reference.md from the code
 clean: ## remove what runs left behind (var/), never data or artifacts
 	rm -rf var
 
-.PHONY: help setup lock format check test data repro demo up down reference clean
+.PHONY: help setup lock format check test test-fast data repro demo up down reference clean

@@ -14,6 +14,10 @@ from localplatform.servers import start_mlflow, start_seaweed
 from recsys.artifacts import Artifacts
 
 ROOT = Path(__file__).resolve().parent.parent
+SERVERS = {"seaweed", "mlflow_server", "platform"}
+"""Fixtures that start real servers."""
+LONGEST_FIRST = ("airflow", "mlflow", "tests/docker/test_images.py", "tests/walk/test_dvc.py")
+"""Groups that workers take first, in this order."""
 OURS = ("RECSYS_", "AWS_", "MLFLOW_", "AIRFLOW")
 # Lets an MLflow server tell receivers on this machine; the key is a Fernet key.
 MLFLOW_WEBHOOKS = {
@@ -24,8 +28,38 @@ MLFLOW_WEBHOOKS = {
 }
 
 os.environ.update(QUIET)
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # one worker for each core: threads within one would only get in the way
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 hypothesis.settings.register_profile("firstlight", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("firstlight")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark tests that need servers, and say which tests share a worker where several run (`make test`).
+
+    A worker has its own session: what tests share is started once where the tests that share it stay together. So a
+    module is one group, all tests on Airflow are one, and all on MLflow.
+    """
+    groups: dict[str, str] = {}
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & SERVERS:
+            item.add_marker(pytest.mark.servers)
+        module = item.nodeid.partition("::")[0]
+        groups.setdefault(module, module)
+        if "platform" in fixtures:
+            groups[module] = "airflow"
+        elif "mlflow_server" in fixtures:
+            groups[module] = "mlflow"
+    if not config.pluginmanager.hasplugin("xdist") or config.getoption("dist", "no") == "no":
+        return
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups[item.nodeid.partition("::")[0]]))
+    order = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: order.get(groups[item.nodeid.partition("::")[0]], len(order)))
 
 
 @pytest.fixture(autouse=True)

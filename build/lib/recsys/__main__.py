@@ -1,0 +1,5 @@
+"""`python -m recsys` is `recsys`."""
+
+from recsys.cli import main
+
+main()

@@ -1,0 +1,183 @@
+"""Where everything lies in a workspace; the only file that spells a name under artifacts/, data/ or var/."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Paths of one workspace: the folder that holds params.yaml, dvc.yaml and data.dvc."""
+
+    root: Path
+
+    @property
+    def params(self) -> Path:
+        """Every number that a person may turn."""
+        return self.root / "params.yaml"
+
+    @property
+    def data(self) -> Path:
+        """Accepted parts, tracked by data.dvc; only `ingest`, `compact` and erasure write there."""
+        return self.root / "data"
+
+    @property
+    def pseudonyms(self) -> Path:
+        """Which key made the pseudonyms in `data`: a check value, which is not the key (JSON)."""
+        return self.root / "data/pseudonyms.json"
+
+    @property
+    def data_dvc(self) -> Path:
+        """DVC's pointer to `data`."""
+        return self.root / "data.dvc"
+
+    @property
+    def dvc_lock(self) -> Path:
+        """What DVC's stages read and wrote last."""
+        return self.root / "dvc.lock"
+
+    @property
+    def validate_report(self) -> Path:
+        """What stage `validate` found across parts (JSON)."""
+        return self.root / "artifacts/validate/report.json"
+
+    @property
+    def features(self) -> Path:
+        """One parquet file per part: item, its one text, text hash."""
+        return self.root / "artifacts/features"
+
+    def model_reference(self, role: str) -> Path:
+        """Which model plays `role` (champion, challenger): its parts with their hashes, MLflow version."""
+        return self.root / f"artifacts/{role}/model.json"
+
+    def profiles(self, role: str) -> Path:
+        """Segments of item profiles made by the model of `role`."""
+        return self.root / f"artifacts/profiles/{role}"
+
+    @property
+    def users(self) -> Path:
+        """Histories per interaction part and the Gram matrix, learned from all that is accepted (for publishing)."""
+        return self.root / "artifacts/users"
+
+    @property
+    def split(self) -> Path:
+        """The holdout: cut, cold and warm items, training pairs, test pairs."""
+        return self.root / "artifacts/split"
+
+    @property
+    def finetune(self) -> Path:
+        """The challenger as it was trained: model/ as save_pretrained leaves it, history.csv, summary.json."""
+        return self.root / "artifacts/finetune"
+
+    def trained_on(self, role: str) -> Path:
+        """Which interactions the model of `role` was trained on (JSON); of the champion as the registry says."""
+        own = {
+            "champion": "artifacts/champion/training.json",
+            "challenger": "artifacts/finetune/summary.json",
+        }
+        return self.root / own[role]
+
+    @property
+    def report(self) -> Path:
+        """Metrics of the champion and the floors on the holdout, and the leak report."""
+        return self.root / "artifacts/evaluate/report.json"
+
+    @property
+    def metrics(self) -> Path:
+        """Flat metrics for `dvc metrics`."""
+        return self.root / "artifacts/evaluate/metrics.json"
+
+    @property
+    def plots(self) -> Path:
+        """CSV files for `dvc plots`."""
+        return self.root / "artifacts/evaluate/plots"
+
+    @property
+    def decision(self) -> Path:
+        """The gate's verdict and its reasons."""
+        return self.root / "artifacts/gate/decision.json"
+
+    @property
+    def gate_page(self) -> Path:
+        """The verdict as a page for people."""
+        return self.root / "artifacts/gate/page.html"
+
+    @property
+    def index(self) -> Path:
+        """Index files of the champion's segments, and index.json."""
+        return self.root / "artifacts/index"
+
+    @property
+    def var(self) -> Path:
+        """What a running machine leaves: caches, staging, state. Deleting it loses time, never data."""
+        return self.root / "var"
+
+    @property
+    def cache(self) -> Path:
+        """Content-addressed caches (vectors, packed parts of models), shared between workspaces by RECSYS_CACHE."""
+        return Path(os.environ.get("RECSYS_CACHE") or self.var / "cache").resolve()
+
+    @property
+    def encoders(self) -> Path:
+        """Packed encoders, a folder per encoder hash."""
+        return self.cache / "encoders"
+
+    @property
+    def vectors(self) -> Path:
+        """Vector cache, a folder per encoder hash and preprocessing version."""
+        return self.cache / "vectors"
+
+    @property
+    def workspaces(self) -> Path:
+        """Where each run of Airflow's slow loop and release loop has a workspace of its own (RECSYS_WORKSPACES)."""
+        return Path(os.environ.get("RECSYS_WORKSPACES") or self.var / "workspaces").resolve()
+
+    @property
+    def training(self) -> Path:
+        """Checkpoints of fine-tuning, a folder per run's key, and activations of frozen layers."""
+        return self.var / "training"
+
+    @property
+    def staging(self) -> Path:
+        """Half-made things, safe to delete; on the same file system as `data` so that a rename is atomic."""
+        return self.var / "staging"
+
+    @property
+    def refused(self) -> Path:
+        """Records of batches that were refused, and of those let in by hand."""
+        return self.var / "refused"
+
+    @property
+    def taking(self) -> Path:
+        """Which landed files are being taken in just now (JSON); there only while `ingest` runs or after a kill."""
+        return self.var / "taking.json"
+
+    @property
+    def intake_logs(self) -> Path:
+        """What went wrong where intake met an error that nobody foresaw, a file per batch."""
+        return self.var / "log"
+
+    @property
+    def data_docs(self) -> Path:
+        """Great Expectations' data docs, without personal data."""
+        return self.var / "data_docs"
+
+    @property
+    def intake_lock(self) -> Path:
+        """Held by whoever writes to `data`: one writer per workspace."""
+        return self.var / "intake.lock"
+
+    @property
+    def tracked(self) -> Path:
+        """Which parts and which data.dvc belonged together when DVC was asked last (JSON)."""
+        return self.var / "tracked.json"
+
+    @property
+    def published(self) -> Path:
+        """Parts in the last release that was published from here (JSON)."""
+        return self.var / "published.json"
+
+    @property
+    def known_hashes(self) -> Path:
+        """Hashes of files that `validate` has read before, by path, size, time and inode (JSON)."""
+        return self.var / "hashes.json"

@@ -1,0 +1,1 @@
+"""Other ways to recommend, judged beside the champion for comparison."""

@@ -1,0 +1,89 @@
+"""The floors that a champion must beat: chance, popularity, categories, and the encoder without learning.
+
+`tfidf_centroid` and `plain_blend` are floors too; they lie in `recsys/ranking`, since validation compares with them.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.dataset.dataset import Dataset
+from recsys.ranking.centroid import Centroid
+
+# Shape suffixes: U users, C candidates, I items.
+PRIOR_ITEMS = 5.0
+"""Items of average popularity that every tag is given beside its own, so that a tag of one hit proves little."""
+
+
+@dataclass(frozen=True)
+class Chance:
+    """A number between 0 and 1 for every user and item, drawn once from the seed."""
+
+    n_items: int
+    seed: int
+
+    @property
+    def learned_from(self) -> NDArray[np.int64]:
+        """Nothing."""
+        return np.empty(0, np.int64)
+
+    def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
+        """scores_UC, uniform in [0, 1)."""
+        drawn_UC = np.empty((len(users), len(candidates)), np.float32)
+        for place, user in enumerate(users):
+            drawn = np.random.default_rng([self.seed, int(user)]).random(self.n_items, np.float32)
+            drawn_UC[place] = drawn[candidates]
+        return drawn_UC
+
+
+def random_order(known: Dataset) -> Chance:
+    """Nothing is learned."""
+    return Chance(len(known.texts), known.seed)
+
+
+@dataclass(frozen=True)
+class ByItem:
+    """One score per item, whoever asks."""
+
+    score_I: NDArray[np.float32]
+    learned_from: NDArray[np.int64]
+
+    def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
+        """scores_UC, equal rows."""
+        return np.broadcast_to(self.score_I[candidates], (len(users), len(candidates)))
+
+
+def popular(known: Dataset) -> ByItem:
+    """Score of an item = its interactions before the cut."""
+    return ByItem(known.interactions.n_users_I.astype(np.float32), known.warm)
+
+
+def same_category(known: Dataset) -> ByItem:
+    """Score of an item = mean over its tags of the interactions per warm item with that tag.
+
+    Items without a tag, or with new tags alone, get the average of all warm items.
+    """
+    warm, tags_I = known.warm, known.tags or ((),) * len(known.texts)
+    average = float(known.interactions.n_users_I[warm].mean()) if len(warm) else 0.0
+    met: dict[str, float] = defaultdict(float)
+    n_items: dict[str, int] = defaultdict(int)
+    for row in warm:
+        for tag in set(tags_I[row]):
+            met[tag] += float(known.interactions.n_users_I[row])
+            n_items[tag] += 1
+    popularity = {
+        tag: (met[tag] + PRIOR_ITEMS * average) / (n_items[tag] + PRIOR_ITEMS) for tag in sorted(met)
+    }
+    scores = [
+        float(np.mean([popularity.get(tag, average) for tag in sorted(set(tags))])) if tags else average
+        for tags in tags_I
+    ]
+    return ByItem(np.array(scores, np.float32), warm)
+
+
+def encoder_centroid(known: Dataset) -> Centroid:
+    """A user is the sum of the vectors of their items; nothing is learned from the items."""
+    histories_UI = known.interactions.matrix_UI.astype(np.float32)
+    return Centroid(known.vectors_ID, histories_UI, np.empty(0, np.int64))

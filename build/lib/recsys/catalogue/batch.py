@@ -1,0 +1,227 @@
+"""A landed file, read and normalised but not yet judged: readable rows in their schema, and unreadable ones."""
+
+import json
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from recsys.catalogue import interactions, items
+from recsys.catalogue.attributes import Attributes
+from recsys.catalogue.columns import Columns
+from recsys.catalogue.fields import BadRow
+from recsys.catalogue.interactions import normal_interaction
+from recsys.catalogue.items import normal_item, variant_notes, without_variants
+from recsys.catalogue.params import IngestParams
+from recsys.catalogue.parts import CATALOGUE, QUARANTINE_SCHEMA, SCHEMAS
+from recsys.catalogue.personal import PersonalColumns
+from recsys.catalogue.pseudonyms import NamesUsers
+from recsys.catalogue.readers.opening import read
+from recsys.catalogue.readers.rows import LandedFile, RawRow
+from recsys.catalogue.schemas import OURS
+
+CHUNK_ROWS = 16384
+CHUNK_CHARS = 32 * 2**20
+"""Rows are moved into Arrow's memory once there are so many, or their texts are so long."""
+
+FAR_TOO_LONG = 10
+"""A text so many times longer than may be is not carried on, be it only to be judged."""
+
+MAX_KEPT_CHARS = 200_000
+"""Of a longer row quarantine keeps the reason alone."""
+
+
+@dataclass(frozen=True)
+class BadRows:
+    """Rows for quarantine: four columns side by side."""
+
+    lines: list[int] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+    rows: list[str] = field(default_factory=list)
+    """JSON text of what may be kept of the row."""
+
+    def add(self, line: int, fault: BadRow, row: dict[str, Any]) -> None:
+        """Note one row."""
+        self.lines.append(line)
+        self.reasons.append(fault.reason)
+        self.details.append(fault.detail)
+        kept = as_json(row)
+        self.rows.append(kept if len(kept) <= MAX_KEPT_CHARS else "{}")
+
+    def table(self, part: str) -> pa.Table:
+        """The quarantine of a part, by line."""
+        columns = [self.lines, self.reasons, self.details, self.rows, [part] * len(self.lines)]
+        named = dict(zip(QUARANTINE_SCHEMA.names, columns, strict=True))
+        return pa.table(named, schema=QUARANTINE_SCHEMA).sort_by("line")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a landed file holds."""
+
+    kind: str
+    table: pa.Table
+    """Readable rows in the schema of the kind, still without a part id."""
+    bad: BadRows
+    """Rows that could not be read or normalised."""
+    columns: frozenset[str]
+    """Columns met in the file."""
+    notes: list[str] = field(default_factory=list)
+    """For people: how the file was read where that was not plain, such as `updated_at read as YYYYMMDD`."""
+    ignored: dict[str, str] = field(default_factory=dict)
+    """Column -> why its values, or some of them, were left out."""
+
+    @property
+    def n_landed(self) -> int:
+        """Rows in the file, good and bad."""
+        return int(self.table.num_rows) + len(self.bad.lines)
+
+
+def read_batch(
+    file: LandedFile,
+    kind: str,
+    arrived_at: datetime,
+    params: IngestParams,
+    pseudonyms: NamesUsers,
+    needed: Collection[str] = (),
+    columns: Columns | None = None,
+) -> Batch:
+    """Read a staged file; after this no raw user id exists outside the landing zone.
+
+    The file is read twice: a value is read as its whole column is written, which is known once every row was seen.
+
+    Args:
+        file: the staged copy.
+        kind: CATALOGUE or INTERACTIONS.
+        arrived_at: stands in for a missing updated_at.
+        params: limits.
+        pseudonyms: replaces user ids.
+        needed: further columns that `features.fields` names: where one cannot be kept, the row is bad.
+        columns: reads the values, has seen none of them yet; None: as the landing zone reads them.
+
+    Returns:
+        Readable rows in the schema of the kind, and the unreadable ones.
+
+    Raises:
+        BatchRefused: it is empty or too wide, or two columns have one meaning.
+        UnreadableFile: it cannot be parsed at all.
+    """
+    columns = columns or Columns(kind, params.missing_values)
+    survey = read(file)
+    columns.survey(survey.rows, survey.columns, file.key)
+    known = frozenset(columns.ours(name) for name in survey.columns)
+    meant = {name for name in survey.columns if columns.ours(name) in OURS[kind]}
+    rows, bad = _bounded(read(file).rows, meant, FAR_TOO_LONG * params.max_text_chars), BadRows()
+    if kind == CATALOGUE:
+        attributes = Attributes(needed, params.max_text_chars, columns.is_missing)
+        people = PersonalColumns(params.personal_columns, OURS[CATALOGUE])
+        good = _good_items(rows, arrived_at, columns, attributes, people, bad)
+        table, n_variants = without_variants(_table(good, SCHEMAS[kind]))
+        why = "it is about people (ingest.personal_columns)"
+        ignored = dict.fromkeys(people.found, why) | attributes.ignored()
+        hints = [*variant_notes(n_variants), *columns.hints(survey.columns)]
+    else:
+        table = _table(_good_interactions(rows, columns, pseudonyms, params.max_id_chars, bad), SCHEMAS[kind])
+        ignored, hints = interactions.ignored(survey.columns, columns), []
+    # Half surrogate pairs, which a key of JSON may hold, are no name for people.
+    ignored = {name.encode("utf-8", "replace").decode(): why for name, why in ignored.items()}
+    return Batch(kind, table, bad, known, [*survey.notes, *columns.notes(), *hints], ignored)
+
+
+def _bounded(rows: Iterator[RawRow], meant: Collection[str], max_chars: int) -> Iterator[RawRow]:
+    """The rows; where a column that means something is far too long, the row's fault in place of its values."""
+    for row in rows:
+        long = next(
+            (name for name in row.values if name in meant and _n_chars(row.values[name]) > max_chars), ""
+        )
+        yield RawRow(row.line, {}, BadRow("text_too_long", f"{long} is far too long")) if long else row
+
+
+def _good_items(
+    rows: Iterator[RawRow],
+    arrived_at: datetime,
+    columns: Columns,
+    attributes: Attributes,
+    people: PersonalColumns,
+    bad: BadRows,
+) -> Iterator[dict[str, Any]]:
+    return _good_rows(
+        rows,
+        lambda values: people.without(columns.renamed(values)),
+        lambda values: normal_item(values, arrived_at, columns, attributes),
+        lambda values: items.retained(values, columns),
+        bad,
+    )
+
+
+def _good_interactions(
+    rows: Iterator[RawRow], columns: Columns, pseudonyms: NamesUsers, max_id_chars: int, bad: BadRows
+) -> Iterator[dict[str, Any]]:
+    return _good_rows(
+        rows,
+        columns.renamed,
+        lambda values: normal_interaction(values, pseudonyms, max_id_chars, columns),
+        lambda values: interactions.retained(values, pseudonyms, max_id_chars, columns),
+        bad,
+    )
+
+
+def _table(rows: Iterator[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    chunks, waiting, n_chars = [], list[dict[str, Any]](), 0
+    for row in rows:
+        waiting.append(row)
+        n_chars += sum(map(_n_chars, row.values()))
+        if len(waiting) == CHUNK_ROWS or n_chars >= CHUNK_CHARS:
+            chunks.append(pa.RecordBatch.from_pylist(waiting, schema=schema))
+            waiting, n_chars = [], 0
+    chunks.append(pa.RecordBatch.from_pylist(waiting, schema=schema))
+    return pa.Table.from_batches(chunks, schema)
+
+
+def _n_chars(value: object) -> int:
+    if isinstance(value, list):
+        return sum(map(_n_chars, value))
+    return len(value) if isinstance(value, str) else 0
+
+
+def raw_row(kind: str, row: dict[str, Any]) -> dict[str, Any]:
+    """A normalised row as it may be landed again, without part, line and missing values."""
+    kept = {name: value for name, value in row.items() if name not in {"part", "line", "attributes", "user"}}
+    if kind == CATALOGUE:
+        kept |= json.loads(row["attributes"])
+    else:
+        kept["user_pseudonym"] = row["user"]
+    return {name: value for name, value in kept.items() if value is not None and value != "" and value != []}
+
+
+def as_json(row: dict[str, Any]) -> str:
+    """JSON text in plain ASCII, so that half surrogates and control characters can be kept too."""
+    return json.dumps(row, sort_keys=True, default=_as_text)
+
+
+def _as_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+_Normalise = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def _good_rows(
+    rows: Iterator[RawRow], prepare: _Normalise, normalise: _Normalise, keep: _Normalise, bad: BadRows
+) -> Iterator[dict[str, Any]]:
+    """Rows as they are read; the others go to `bad`, with what `keep` leaves of them."""
+    for row in rows:
+        if row.fault:
+            bad.add(row.line, row.fault, {})
+            continue
+        values = prepare(row.values)
+        try:
+            normal = normalise(values)
+        except BadRow as fault:
+            bad.add(row.line, fault, keep(values))
+            continue
+        normal["line"] = row.line
+        yield normal

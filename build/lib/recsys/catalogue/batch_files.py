@@ -1,0 +1,95 @@
+"""A batch as files and plain words: how one that was read in another process comes back, without pickle.
+
+What comes back was made by a process that read hostile input. Nothing of it is executed, and everything is checked.
+"""
+
+import dataclasses
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pyarrow as pa
+from pydantic import TypeAdapter
+
+from recsys.catalogue.batch import BadRows, Batch
+from recsys.catalogue.parts import SCHEMAS
+
+ROWS, BAD = ".rows", ".bad"
+"""Endings of the two files."""
+
+_BAD_SCHEMA = pa.schema(
+    [("lines", pa.int64()), ("reasons", pa.string()), ("details", pa.string()), ("rows", pa.string())]
+)
+_MAPPED_BYTES = 32 * 2**20
+"""Larger files are mapped instead of read: a mapping costs an open file, and there may be many batches."""
+
+
+def save_batch(batch: Batch, place: Path) -> dict[str, Any]:
+    """Write rows and bad rows beside each other.
+
+    Args:
+        batch: what was read.
+        place: path without ending.
+
+    Returns:
+        Everything else of the batch, as JSON can hold it.
+    """
+    _write(batch.table, place.with_name(place.name + ROWS))
+    bad = {name: getattr(batch.bad, name) for name in ("lines", "reasons", "rows")}
+    bad["details"] = [detail.encode("utf-8", "replace").decode() for detail in batch.bad.details]
+    _write(pa.table(bad, schema=_BAD_SCHEMA), place.with_name(place.name + BAD))
+    others = {name: adapter.dump_python(getattr(batch, name)) for name, adapter in _others().items()}
+    # Half surrogate pairs, which a key of JSON may hold, are no text.
+    words: dict[str, Any] = json.loads(
+        json.dumps(others, ensure_ascii=False, default=list).encode("utf-8", "replace")
+    )
+    return words
+
+
+def load_batch(others: dict[str, Any], kind: str, place: Path) -> Batch:
+    """Read what `save_batch` wrote; the files are gone afterwards.
+
+    Args:
+        others: what it returned.
+        kind: the kind that was asked for.
+        place: path without ending.
+
+    Returns:
+        The batch.
+
+    Raises:
+        ValueError: it is not what `save_batch` writes.
+        ArrowException: it is no sound Arrow file.
+    """
+    table = _read(place.with_name(place.name + ROWS), SCHEMAS[kind])
+    bad = _read(place.with_name(place.name + BAD), _BAD_SCHEMA)
+    known = _others()
+    if set(others) != set(known) or others["kind"] != kind:
+        raise ValueError(f"a batch has {sorted(known)} of kind {kind}, got {sorted(others)}")
+    found = {name: adapter.validate_python(others[name]) for name, adapter in known.items()}
+    return Batch(table=table, bad=BadRows(*(column.to_pylist() for column in bad.columns)), **found)
+
+
+@cache
+def _others() -> dict[str, TypeAdapter[Any]]:
+    """Fields of a batch that are no table, each with what checks it."""
+    types = get_type_hints(Batch)
+    names = [field.name for field in dataclasses.fields(Batch) if field.name not in {"table", "bad"}]
+    return {name: TypeAdapter(types[name]) for name in names}
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _read(path: Path, schema: pa.Schema) -> pa.Table:
+    is_large = path.stat().st_size > _MAPPED_BYTES
+    source = pa.memory_map(str(path)) if is_large else pa.BufferReader(path.read_bytes())
+    table = pa.ipc.open_file(source).read_all()
+    path.unlink()
+    if not table.schema.equals(schema):
+        raise ValueError(f"the reader sent the columns {table.schema.names}, not {schema.names}")
+    table.validate(full=True)
+    return table

@@ -1,0 +1,275 @@
+"""The columns of one landed file: which of ours they are, and how each is written throughout."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from recsys.catalogue.fields import BadRow, flag, is_missing, shown, text
+from recsys.catalogue.folding import folded
+from recsys.catalogue.forms import IdForm, NumberForm
+from recsys.catalogue.readers.rows import RawRow
+from recsys.catalogue.schemas import CATALOGUE, OURS, RETRY_OF
+from recsys.catalogue.tags import TagForm
+from recsys.catalogue.times import ISO_EXAMPLE, NotFinite, TimeForm
+from recsys.errors import BatchRefused
+
+Form = IdForm | TimeForm | TagForm | NumberForm
+_LIKELY = {
+    "item_id": "id item itemid product productid movieid bookid articleid sku asin isbn gtin handle slug uid urlkey",
+    "user_id": "user userid customer customerid visitorid memberid clientid accountid uid reviewerid",
+    "title": "name productname itemname headline producttitle movietitle",
+    "description": "body bodyhtml text overview plot abstract summary content productdescription longdescription",
+    "tags": "genres genre categories category keywords labels",
+}
+"""Ours -> what others call it, folded; the likeliest first."""
+
+
+def likely_names(columns: Iterable[str], wanted: str) -> list[str]:
+    """Columns of a file that may be the one that it lacks.
+
+    Args:
+        columns: of the file.
+        wanted: the column that it should have.
+
+    Returns:
+        Their names, the likeliest first.
+    """
+    by_fold = {folded(name): name for name in sorted(columns, reverse=True)}
+    return [by_fold[likely] for likely in _LIKELY.get(wanted, "").split() if likely in by_fold]
+
+
+class Columns:
+    """Reads the values of one file, each as its column is written; knows nothing before it has surveyed the rows.
+
+    Args:
+        kind: CATALOGUE or INTERACTIONS; values of interactions are shown to nobody.
+        missing: texts that mean a missing value.
+        also: further names of our columns, such as weight for value.
+        shows_values: whether messages hold values, though never ids of users; None: those of a catalogue alone.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        missing: Iterable[str] = (),
+        also: Mapping[str, str] = MappingProxyType({}),
+        shows_values: bool | None = None,
+    ) -> None:
+        self.missing = frozenset(missing)
+        self._shows_values = kind == CATALOGUE if shows_values is None else shows_values
+        self._ours = {folded(name): name for name in OURS[kind]}
+        self._ours |= {folded(name): ours for name, ours in also.items()}
+        self._ids = {name: IdForm(name) for name in OURS[kind] if name.endswith("_id")}
+        self._times = {name: TimeForm(name) for name in OURS[kind] if name in {"updated_at", "timestamp"}}
+        self._tags = {name: TagForm(name, self.missing) for name in OURS[kind] if name == "tags"}
+        self._numbers = {name: NumberForm(name) for name in OURS[kind] if name == "value"}
+        self._forms: dict[str, Form] = {**self._ids, **self._times, **self._tags, **self._numbers}
+        self._names: dict[str, str] = {}
+
+    def survey(self, rows: Iterator[RawRow], columns: set[str], key: str) -> None:
+        """Look at every row once, so that columns can be read as they are written throughout.
+
+        Args:
+            rows: of the whole file.
+            columns: those met so far; grows as rows are taken.
+            key: the file's name, for messages.
+
+        Raises:
+            BatchRefused: two columns have one meaning.
+        """
+        n_known, watched, missing = -1, [], self.missing
+        settled: set[str] = set()
+        for row in rows:
+            if len(columns) != n_known:
+                n_known = len(columns)
+                self._name(columns, key)
+                watched = [
+                    (name, form.observe, form.observes) for name, form in self._watched(columns - settled)
+                ]
+            values = row.values
+            for name, observe, kinds in watched:
+                value = values.get(name)
+                if isinstance(value, kinds) and not is_missing(value, missing) and observe(value):
+                    settled.add(name)
+                    watched = [entry for entry in watched if entry[0] not in settled]
+        self._name(columns, key)
+        if RETRY_OF in columns:  # written by us: an id that ends in .0 is meant so
+            for form in self._ids.values():
+                form.is_whole = False
+
+    def _watched(self, columns: set[str]) -> Iterator[tuple[str, Form]]:
+        for name in columns:
+            ours = self._names.get(name, name)
+            if ours in self._forms:
+                yield name, self._forms[ours]
+
+    def _name(self, columns: set[str], key: str) -> None:
+        meant: dict[str, str] = {}
+        for name in sorted(columns):
+            ours = self._ours.get(folded(name))
+            if ours is None:
+                continue
+            if ours in meant:
+                raise BatchRefused(
+                    f"{key}: columns {meant[ours]!r} and {name!r} both mean {ours}",
+                    remedy=f"keep one of them, as {ours}, and rename the other",
+                )
+            meant[ours] = name
+        self._names = {name: ours for ours, name in meant.items() if name != ours}
+
+    def ours(self, name: str) -> str:
+        """Our name of a column, or its own."""
+        return self._names.get(name, name)
+
+    def theirs(self, ours: str) -> str:
+        """The file's name of one of our columns, or ours."""
+        return next((name for name, meant in self._names.items() if meant == ours), ours)
+
+    def renamed(self, values: dict[str, Any]) -> dict[str, Any]:
+        """A row under our names of the columns."""
+        return (
+            {self._names.get(name, name): value for name, value in values.items()} if self._names else values
+        )
+
+    def notes(self) -> list[str]:
+        """What a person should know about how the file was read; complete once every row is."""
+        found = [f"column {name!r} read as {ours}" for name, ours in sorted(self._names.items())]
+        return found + [note for form in self._forms.values() for note in form.notes()]
+
+    def hints(self, columns: Iterable[str]) -> list[str]:
+        """Columns that may be one of ours which the file lacks; item_id and user_id are required and said elsewhere."""
+        ours = {self.ours(name) for name in columns}
+        lacking = [name for name in ("title", "description", "tags") if name not in ours]
+        likely = [(name, found[0]) for name in lacking if (found := likely_names(columns, name))]
+        return [f"no column {name}: is it {theirs!r}? rename it to {name}" for name, theirs in likely]
+
+    def is_missing(self, value: object) -> bool:
+        """Whether a value stands for nothing."""
+        return is_missing(value, self.missing)
+
+    def identifier(self, values: Mapping[str, Any], name: str) -> str:
+        """An id; "" where it is missing.
+
+        Args:
+            values: column -> value as landed.
+            name: the column.
+
+        Returns:
+            The id.
+
+        Raises:
+            BadRow: wrong_type, bad_id, nul_byte or not_utf8.
+        """
+        value = values.get(name)
+        if is_missing(value, self.missing):
+            return ""
+        try:
+            return self._ids[name].read(value)
+        except BadRow as fault:
+            raise self._told(fault, name, value) from fault
+
+    def text(self, values: Mapping[str, Any], name: str) -> str:
+        """A text, stripped; "" where it is missing.
+
+        Args:
+            values: column -> value as landed.
+            name: the column.
+
+        Returns:
+            The text.
+
+        Raises:
+            BadRow: wrong_type, nul_byte or not_utf8.
+        """
+        value = values.get(name)
+        return "" if is_missing(value, self.missing) else text(value, name).strip()
+
+    def labels(self, values: Mapping[str, Any], name: str) -> list[str]:
+        """Tags, stripped, without repeats, in order.
+
+        Args:
+            values: column -> value as landed.
+            name: the column.
+
+        Returns:
+            Tags, none of them empty.
+
+        Raises:
+            BadRow: wrong_type, nul_byte or not_utf8.
+        """
+        value = values.get(name)
+        return [] if is_missing(value, self.missing) else self._tags[name].read(value)
+
+    def flag(self, values: Mapping[str, Any], name: str) -> bool:
+        """A truth; False where it is missing.
+
+        Args:
+            values: column -> value as landed.
+            name: the column.
+
+        Returns:
+            The truth of it.
+
+        Raises:
+            BadRow: wrong_type.
+        """
+        value = values.get(name)
+        if is_missing(value, self.missing):
+            return False
+        try:
+            return flag(value, name)
+        except BadRow as fault:
+            raise self._told(fault, name, value) from fault
+
+    def number(self, values: Mapping[str, Any], name: str) -> float | None:
+        """A finite number, or None where it is missing.
+
+        Args:
+            values: column -> value as landed.
+            name: the column.
+
+        Returns:
+            The number, or None.
+
+        Raises:
+            BadRow: wrong_type or not_finite.
+        """
+        value = values.get(name)
+        if is_missing(value, self.missing):
+            return None
+        try:
+            return self._numbers[name].read(value)
+        except BadRow as fault:
+            raise self._told(fault, name, value) from fault
+
+    def moment(self, values: Mapping[str, Any], name: str) -> datetime | None:
+        """A time in UTC, or None where it is missing.
+
+        Args:
+            values: column -> value as landed.
+            name: the column.
+
+        Returns:
+            An aware time in UTC, or None.
+
+        Raises:
+            BadRow: bad_timestamp or not_finite.
+        """
+        value = values.get(name)
+        if is_missing(value, self.missing):
+            return None
+        try:
+            return self._times[name].read(value)
+        except NotFinite as error:
+            raise self._told(BadRow("not_finite", f"{name} should be a finite time"), name, value) from error
+        except ValueError as error:
+            fault = BadRow("bad_timestamp", f"{name} {error}; {ISO_EXAMPLE}")
+            raise self._told(fault, name, value) from error
+
+    def _told(self, fault: BadRow, name: str, value: object) -> BadRow:
+        """The fault under the file's own name of the column, with the value where values may be shown."""
+        subject = self.theirs(name)
+        if self._shows_values and name != "user_id":
+            subject += f" {shown(value)}"
+        return BadRow(fault.reason, f"{subject} {fault.detail.removeprefix(name).lstrip()}")

@@ -1,0 +1,186 @@
+"""What must hold across parts: nothing damaged, nothing twice, and how the accepted whole looks."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from recsys.catalogue.known import COLUMNS, newest_rows
+from recsys.catalogue.parts import (
+    ARRIVAL,
+    CATALOGUE,
+    INTERACTIONS,
+    KINDS,
+    PART_ID,
+    SCHEMAS,
+    Part,
+    list_parts,
+    sequence_of,
+    sha256_of,
+    write_json,
+)
+from recsys.errors import RecsysError
+
+RESTORE = "restore data/ with `dvc checkout data.dvc --force`"
+
+
+class KnownHashes:
+    """SHA-256 of files, remembered by size, time and inode, so that unchanged files are not read again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._before: dict[str, list[Any]] = json.loads(path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            self._before = {}
+        self._now: dict[str, list[Any]] = {}
+
+    def of(self, path: Path) -> str:
+        """The file's SHA-256, in hex."""
+        stat = path.stat()
+        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        known = self._before.get(str(path))
+        digest = known[-1] if known and known[:-1] == stamp else sha256_of(path)
+        self._now[str(path)] = [*stamp, digest]
+        return str(digest)
+
+    def save(self) -> None:
+        """Remember the files asked about; others are forgotten."""
+        if self._now != self._before:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self._path, self._now)
+
+
+def check_parts(data: Path, hashes: KnownHashes) -> dict[str, tuple[Part, ...]]:
+    """Every unmerged part by kind, known to be whole.
+
+    Args:
+        data: the workspace's data folder.
+        hashes: what was read before.
+
+    Returns:
+        CATALOGUE and INTERACTIONS -> parts in order.
+
+    Raises:
+        RecsysError: a part is damaged, or two parts have the same place in the order; names them.
+    """
+    for kind in KINDS:
+        _check_folders(data / kind)
+    parts = {kind: list_parts(data, kind) for kind in KINDS}
+    place: dict[int, Part] = {}
+    for part in (*parts[CATALOGUE], *parts[INTERACTIONS]):
+        other = place.setdefault(sequence_of(part.id), part)
+        if other is not part:
+            raise RecsysError(
+                f"parts {other.folder} and {part.folder} have the same sequence number", remedy=RESTORE
+            )
+        _check_part(part, hashes)
+    return parts
+
+
+def _check_folders(folder: Path) -> None:
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if not path.is_dir() or not PART_ID.fullmatch(path.name):
+            raise RecsysError(
+                f"{path} is no part", remedy="only `ingest` and `compact` write to data/; move it away"
+            )
+        if any(path.iterdir()) and not (path / ARRIVAL).is_file():
+            raise RecsysError(f"{path / ARRIVAL} is missing", remedy=RESTORE)
+
+
+def _check_part(part: Part, hashes: KnownHashes) -> None:
+    arrival = part.arrival
+    if (arrival.part, arrival.kind) != (part.id, part.kind):
+        raise RecsysError(
+            f"part {part.id}: its record is that of {arrival.kind}/{arrival.part}", remedy=RESTORE
+        )
+    try:
+        footer = pq.read_metadata(part.rows_path)
+        digest = hashes.of(part.rows_path)
+    except (OSError, pa.ArrowException) as error:
+        raise RecsysError(
+            f"part {part.id}: {part.rows_path} cannot be read: {error}", remedy=RESTORE
+        ) from error
+    if digest != arrival.rows_sha256:
+        raise RecsysError(
+            f"part {part.id}: {part.rows_path} is not the file that was accepted", remedy=RESTORE
+        )
+    if footer.num_rows != arrival.n_rows or not footer.schema.to_arrow_schema().equals(SCHEMAS[part.kind]):
+        raise RecsysError(f"part {part.id}: {part.rows_path} has other rows than its record", remedy=RESTORE)
+
+
+def describe(parts: dict[str, tuple[Part, ...]]) -> dict[str, Any]:
+    """The accepted whole in numbers: per part, per kind, live items, what interactions refer to, languages.
+
+    Args:
+        parts: every unmerged part by kind.
+
+    Returns:
+        What stage `validate` writes down.
+
+    Raises:
+        RecsysError: a part's rows cannot be read; names the file.
+    """
+    newest = newest_rows(_columns(parts[CATALOGUE], COLUMNS))
+    live = newest.filter(pc.invert(newest["deleted"]))["item_id"]
+    return {
+        "parts": [_of_part(part) for kind in KINDS for part in parts[kind]],
+        "items": {"live": len(live), "deleted": newest.num_rows - len(live)},
+        "interactions": _interactions(parts[INTERACTIONS], live),
+        "languages": _languages(parts[CATALOGUE]),
+        "quarantined": _reasons(parts),
+    }
+
+
+def _columns(parts: Sequence[Part], names: Sequence[str]) -> pa.Table:
+    return pa.concat_tables([part.rows(names) for part in parts])
+
+
+def _of_part(part: Part) -> dict[str, Any]:
+    arrival = part.arrival
+    by = arrival.accepted_by
+    return {
+        "part": part.id,
+        "kind": part.kind,
+        "source": arrival.source,
+        "n_rows": arrival.n_rows,
+        "n_quarantined": arrival.n_quarantined,
+        "rows_sha256": arrival.rows_sha256,
+        "landed_files": len(arrival.landed()),
+        "accepted_by": by.model_dump() if by else None,
+    }
+
+
+def _interactions(parts: Sequence[Part], live: pa.ChunkedArray) -> dict[str, Any]:
+    if not parts:
+        return {"n": 0, "users": 0, "items": 0, "of_items_no_longer_live": 0, "without_time": 0}
+    rows = _columns(parts, ["user", "item_id", "timestamp"])
+    items = rows["item_id"].combine_chunks().dictionary_encode()
+    is_live = pc.take(pc.is_in(items.dictionary, value_set=live.combine_chunks()), items.indices)
+    return {
+        "n": rows.num_rows,
+        "users": pc.count_distinct(rows["user"]).as_py(),
+        "items": len(items.dictionary),
+        "of_items_no_longer_live": rows.num_rows - (pc.sum(is_live).as_py() or 0),
+        "without_time": rows["timestamp"].null_count,
+    }
+
+
+def _languages(parts: Sequence[Part]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for record in (record for part in parts for record in part.arrival.landed()):
+        counts.update(record.statistics.languages)
+    return dict(sorted(counts.items()))
+
+
+def _reasons(parts: dict[str, tuple[Part, ...]]) -> dict[str, int]:
+    def found() -> Iterator[str]:
+        for part in (part for kind in KINDS for part in parts[kind] if part.arrival.n_quarantined):
+            yield from part.quarantined()["reason"].to_pylist()
+
+    return dict(sorted(Counter(found()).items()))

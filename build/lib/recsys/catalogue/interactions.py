@@ -1,0 +1,118 @@
+"""A landed interaction -> the interactions' schema. The raw user id becomes a pseudonym here and goes no further."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from recsys.catalogue.columns import Columns
+from recsys.catalogue.fields import BadRow
+from recsys.catalogue.pseudonyms import PSEUDONYM_CHARS, NamesUsers
+from recsys.catalogue.schemas import INTERACTIONS, OURS, RETRY_OF
+
+USER, PSEUDONYM, SIGNATURE = "user_id", "user_pseudonym", "user_signature"
+DEFAULT_EVENT = "interaction"
+UNREADABLE = "unreadable"
+"""In a quarantined row: columns whose value was not kept, since it may be anything."""
+
+# Ids of people (addresses, spaces) do not pass as the name of an event.
+_EVENT = re.compile(r"[\w.:-]{1,64}")
+_PSEUDONYM = re.compile(rf"[0-9a-f]{{{PSEUDONYM_CHARS}}}")
+
+
+def normal_interaction(
+    values: Mapping[str, Any], pseudonyms: NamesUsers, max_id_chars: int, columns: Columns
+) -> dict[str, Any]:
+    """One row in the interactions' columns, without part and line; further columns are dropped, they may be personal.
+
+    Args:
+        values: column -> value as landed.
+        pseudonyms: replaces the user id.
+        max_id_chars: longest user id.
+        columns: reads each value as its column is written.
+
+    Returns:
+        Column -> value, user already a pseudonym.
+
+    Raises:
+        BadRow: a value is missing, has the wrong type or cannot be stored. Its detail never holds a value.
+    """
+    return {
+        "user": user(values, pseudonyms, max_id_chars, columns),
+        "item_id": columns.identifier(values, "item_id"),
+        "event": _event(values, columns),
+        "value": columns.number(values, "value"),
+        "timestamp": columns.moment(values, "timestamp"),
+    }
+
+
+def user(values: Mapping[str, Any], pseudonyms: NamesUsers, max_id_chars: int, columns: Columns) -> str:
+    """The row's pseudonym: of its user id, or, in a retried row, the signed one it carries.
+
+    Args:
+        values: column -> value as landed.
+        pseudonyms: makes and checks pseudonyms.
+        max_id_chars: longest user id.
+        columns: reads each value as its column is written.
+
+    Returns:
+        The pseudonym.
+
+    Raises:
+        BadRow: missing_user, id_too_long, wrong_type, bad_id or unsigned_pseudonym.
+    """
+    if columns.is_missing(values.get(USER)) and not columns.is_missing(values.get(PSEUDONYM)):
+        carried, signature = columns.text(values, PSEUDONYM), columns.text(values, SIGNATURE)
+        if not (_PSEUDONYM.fullmatch(carried) and pseudonyms.is_signed(carried, signature)):
+            raise BadRow(
+                "unsigned_pseudonym", f"{PSEUDONYM} without a valid {SIGNATURE}; land {USER} instead"
+            )
+        return carried
+    found = columns.identifier(values, USER)
+    if not found:
+        raise BadRow("missing_user", f"{USER} is missing")
+    if len(found) > max_id_chars:
+        raise BadRow("id_too_long", f"{USER} has more than {max_id_chars} characters")
+    return pseudonyms.of(found)
+
+
+def retained(
+    values: Mapping[str, Any], pseudonyms: NamesUsers, max_id_chars: int, columns: Columns
+) -> dict[str, Any]:
+    """What quarantine may keep of a bad row: the pseudonym and every value that reads well by itself."""
+    readers: dict[str, Callable[[], Any]] = {
+        PSEUDONYM: lambda: user(values, pseudonyms, max_id_chars, columns),
+        "item_id": lambda: columns.identifier(values, "item_id"),
+        "event": lambda: _event(values, columns),
+        "value": lambda: columns.number(values, "value"),
+        "timestamp": lambda: columns.moment(values, "timestamp"),
+    }
+    kept: dict[str, Any] = {}
+    unreadable = []
+    for name, read in readers.items():
+        try:
+            kept[name] = read()
+        except BadRow:
+            unreadable.append(name)
+    kept = {name: value for name, value in kept.items() if not columns.is_missing(value)}
+    return kept | ({UNREADABLE: unreadable} if unreadable else {})
+
+
+def _event(values: Mapping[str, Any], columns: Columns) -> str:
+    found = columns.text(values, "event")
+    if found and not _EVENT.fullmatch(found):
+        raise BadRow("bad_event", "event should be one short word such as view, click, purchase or rating")
+    return found or DEFAULT_EVENT
+
+
+def ignored(columns: Iterable[str], names: Columns) -> dict[str, str]:
+    """Column -> why it was not kept: whatever is not ours may be personal.
+
+    Empty where no column names the users: without a header the first row stands for one, and in a matrix of users and
+    items its names are users.
+    """
+    columns = frozenset(columns)
+    if not {USER, PSEUDONYM} & {names.ours(name) for name in columns}:
+        return {}
+    ours = {*OURS[INTERACTIONS], PSEUDONYM, SIGNATURE, RETRY_OF}
+    why = f"not kept; interactions keep {', '.join(OURS[INTERACTIONS])}"
+    return {name: why for name in sorted(columns) if names.ours(name) not in ours}

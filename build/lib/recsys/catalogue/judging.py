@@ -1,0 +1,255 @@
+"""Landed batches before their judges: which rows are good, which are bad and why, and whether a batch may enter."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recsys.catalogue.batch import BadRows, Batch, raw_row
+from recsys.catalogue.columns import likely_names
+from recsys.catalogue.expectations import (
+    MEANINGS,
+    MEND,
+    REMEDIES,
+    Expected,
+    Verdict,
+    batch_expectations,
+    judge,
+    row_expectations,
+)
+from recsys.catalogue.fields import BadRow
+from recsys.catalogue.known import newest_among
+from recsys.catalogue.measures import Measured, batch_measures, missing_columns, row_measures
+from recsys.catalogue.params import IngestParams
+from recsys.catalogue.parts import CATALOGUE, Arrival, Part
+from recsys.catalogue.refusals import Reason
+from recsys.catalogue.standing import Change, catalogue_changes, pending_changes, without_older
+
+MAX_LINES_SHOWN = 20
+SMALL_CATALOGUE = 20
+"""Of fewer items, any number may go at once: a share says nothing."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A batch with its verdicts."""
+
+    batch: Batch
+    good: pa.Table
+    """Rows that may enter, one per item of a catalogue, by line, still without a part id."""
+    bad: BadRows
+    """Rows for quarantine."""
+    change: Change
+    """What the good rows change in what stands."""
+    measured: Measured
+    of_rows: tuple[Verdict, ...]
+    of_batch: tuple[Verdict, ...]
+
+    @property
+    def failed(self) -> tuple[Verdict, ...]:
+        """Batch-level expectations that do not hold."""
+        return tuple(verdict for verdict in self.of_batch if not verdict.holds)
+
+    @property
+    def quarantined(self) -> dict[str, int]:
+        """Reason -> rows, by name."""
+        return dict(sorted(Counter(self.bad.reasons).items()))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know: how the file was read, what was left out, which rows lost."""
+        ignored = (f"column {name} is ignored: {why}" for name, why in sorted(self.batch.ignored.items()))
+        n_near = self.measured.statistics.near_duplicate_texts
+        near = [f"{n_near:,} long texts nearly repeat another one"] if n_near else []
+        return (*self.batch.notes, *ignored, *self.change.notes, *near)
+
+    def reasons(self) -> tuple[Reason, ...]:
+        """Why rows are bad: how many, the first lines, the detail of the first, and what to do."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        bad = zip(self.bad.lines, self.bad.reasons, self.bad.details, strict=True)
+        for line, reason, detail in sorted(bad):
+            found.setdefault(reason, []).append((line, detail))
+        return tuple(
+            Reason(
+                reason=reason,
+                meaning=MEANINGS.get(reason, ""),
+                n_rows=len(rows),
+                lines=tuple(line for line, _ in rows[:MAX_LINES_SHOWN]),
+                detail=rows[0][1],
+                remedy=REMEDIES.get(reason, MEND),
+            )
+            for reason, rows in sorted(found.items())
+        )
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """The rows of a batch, told apart."""
+
+    good: pa.Table
+    bad: BadRows
+    superseded: Change
+
+
+def judge_batches(
+    batches: Sequence[Batch],
+    catalogue: Sequence[Part],
+    before: Sequence[Arrival],
+    params: IngestParams,
+    now: datetime,
+) -> list[Judged]:
+    """Hold batches of one kind against both suites, each by itself; one call of the judge serves all.
+
+    Args:
+        batches: as read, in order of arrival.
+        catalogue: catalogue parts accepted so far.
+        before: records of the last landed files of this kind; none where there is nothing to compare with.
+        params: limits.
+        now: the clock, for times in the future.
+
+    Returns:
+        Good rows, bad rows and every verdict, per batch.
+
+    Raises:
+        RecsysError: Great Expectations could not evaluate, or a part is damaged.
+    """
+    kind = batches[0].kind
+    frames = [row_measures(batch) for batch in batches]
+    of_rows = _each(frames, row_expectations(kind, params, now))
+    told = [
+        _told_apart(batch, verdicts, frame)
+        for batch, verdicts, frame in zip(batches, of_rows, frames, strict=True)
+    ]
+    changes, n_live = _changes(kind, [one.good for one in told], catalogue)
+    measured = [
+        batch_measures(batch, one.good, len(one.bad.lines), _share(change.n_deleted, n_live), before, params)
+        for batch, one, change in zip(batches, told, changes, strict=True)
+    ]
+    wholes = [pd.DataFrame([one.metrics], index=pd.Index([1], name="line")) for one in measured]
+    of_batch = _each(wholes, batch_expectations(kind, params))
+    return [
+        Judged(batch, one.good, one.bad, _joined(one.superseded, change), whole, rows, verdicts)
+        for batch, one, change, whole, rows, verdicts in zip(
+            batches, told, changes, measured, of_rows, of_batch, strict=True
+        )
+    ]
+
+
+def latest_arrivals(arrivals: Sequence[Arrival], params: IngestParams) -> tuple[Arrival, ...]:
+    """What later batches are compared with; nothing while so few rows are accepted that they were a trial.
+
+    Args:
+        arrivals: records of every landed file of a kind, oldest first.
+        params: `drift_window` and `trial_rows`.
+
+    Returns:
+        The last ones, oldest first.
+    """
+    if sum(record.n_rows for record in arrivals) <= params.trial_rows:
+        return ()
+    return tuple(arrivals[-params.drift_window :])
+
+
+def found_value(judged: Judged, expected: Expected) -> str:
+    """What was measured where a batch-level expectation looked, for people."""
+    if expected.reason == "missing_columns":
+        return "missing: " + (", ".join(missing_columns(judged.batch)) or "none")
+    value = judged.measured.metrics[expected.column]
+    return f"{value:.1%}" if expected.column.endswith("share") else f"{value:,.6g}"
+
+
+def remedy_of(judged: Judged, expected: Expected) -> str:
+    """What to do where a batch-level expectation fails; names columns that may be the missing ones."""
+    if expected.reason != "missing_columns":
+        return expected.remedy
+    lacking = [name.strip() for one in missing_columns(judged.batch) for name in re.split(",| or ", one)]
+    likely = [(found[0], name) for name in lacking if (found := likely_names(judged.batch.columns, name))]
+    return "; ".join([*(f"rename column {theirs!r} to {name}" for theirs, name in likely), expected.remedy])
+
+
+def _each(frames: Sequence[pd.DataFrame], expected: Sequence[Expected]) -> list[tuple[Verdict, ...]]:
+    """Hold every frame against the expectations in one call; the verdicts of each name its own lines."""
+    lengths = [len(frame) for frame in frames]
+    ends = np.cumsum(lengths)
+    if not ends[-1]:
+        return [()] * len(frames)
+    lines = np.concatenate([frame.index.to_numpy() for frame in frames])
+    together = pd.concat(frames) if len(frames) > 1 else frames[0].copy()
+    together.index = pd.Index(np.arange(len(together)), name="line")
+    verdicts = judge(together, expected)
+    found: list[list[Verdict]] = [[] for _ in frames]
+    for verdict in verdicts:
+        rows = np.array(sorted(verdict.lines), np.int64)
+        places = np.searchsorted(rows, [0, *ends])
+        for n, of_frame in enumerate(found):
+            of_frame.append(Verdict(verdict.expected, tuple(lines[rows[places[n] : places[n + 1]]].tolist())))
+    return [tuple(one) if length else () for one, length in zip(found, lengths, strict=True)]
+
+
+def _told_apart(batch: Batch, verdicts: Sequence[Verdict], frame: pd.DataFrame) -> _Sorted:
+    """Good rows, and bad rows with the first reason that applies; of an item's good rows the newest."""
+    given = batch.bad
+    bad = BadRows([*given.lines], [*given.reasons], [*given.details], [*given.rows])
+    unread = set(given.lines)
+    verdict_of: dict[int, Expected] = {}
+    for verdict in verdicts:
+        for line in verdict.lines:
+            if line not in unread:
+                verdict_of.setdefault(line, verdict.expected)
+    is_bad = np.isin(batch.table["line"].to_numpy(), np.fromiter(verdict_of, np.int64, len(verdict_of)))
+    for row in batch.table.filter(pa.array(is_bad)).to_pylist():
+        expected = verdict_of[row["line"]]
+        fault = BadRow(expected.reason, _detail(expected, frame, row["line"]))
+        bad.add(row["line"], fault, raw_row(batch.kind, row))
+    good = batch.table.filter(pa.array(~is_bad))
+    kept, superseded = without_older(good) if batch.kind == CATALOGUE else (good, Change())
+    return _Sorted(kept, bad, superseded)
+
+
+def _changes(kind: str, goods: Sequence[pa.Table], catalogue: Sequence[Part]) -> tuple[Sequence[Change], int]:
+    """What each batch changes; and how many items the catalogue holds, asked for only where one deletes."""
+    ids = pa.chunked_array([chunk for rows in goods for chunk in rows["item_id"].chunks], pa.string())
+    newest = newest_among(catalogue, ids)
+    if kind != CATALOGUE:
+        return pending_changes(goods, newest["item_id"]), 0
+    changes = catalogue_changes(goods, newest)
+    if not any(change.n_deleted for change in changes):
+        return changes, 0
+    everything = newest_among(catalogue)
+    return changes, everything.num_rows - int(pc.sum(everything["deleted"]).as_py() or 0)
+
+
+def _share(n_deleted: int, n_live: int) -> float:
+    return n_deleted / n_live if n_live >= SMALL_CATALOGUE else 0.0
+
+
+def _joined(within: Change, change: Change) -> Change:
+    notes = (*within.notes, *change.notes)
+    return replace(change, n_superseded=within.n_superseded, notes=notes)
+
+
+def _detail(expected: Expected, frame: pd.DataFrame, line: int) -> str:
+    """What should hold and what was found: a size or a time, never a text of the row itself."""
+    if expected.column not in {"id_chars", "longest_chars", "garbled_share", "seconds"}:
+        return f"expected: {expected.says}"
+    found = float(frame[expected.column].loc[line])
+    if expected.column == "seconds":
+        # Of interactions no value may be shown; these have no text measures.
+        if "has_text" not in frame:
+            return f"expected: {expected.says}"
+        return f"expected: {expected.says}; found updated_at {_time(found)}"
+    shown = f"{found:.0%}" if expected.column.endswith("share") else f"{int(found):,} characters"
+    return f"expected: {expected.says}; found {shown}"
+
+
+def _time(seconds: float) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat()
+    except (OverflowError, ValueError, OSError):
+        return f"{seconds:,.0f} s after 1970"

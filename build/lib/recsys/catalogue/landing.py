@@ -1,0 +1,170 @@
+"""What has arrived in the landing zone. Looks at names and versions only: cheap, so it may be asked often."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import PurePosixPath
+
+from recsys.storage.protocol import PassedOver, Storage, Stored
+from recsys.storage.surveying import is_unfinished
+
+LANDING_KINDS = ("catalogue", "interactions")
+"""Folders of the landing zone in the order of intake: items first, so that their interactions find them."""
+
+ENDINGS = (".jsonl", ".csv", ".parquet", ".json", ".ndjson", ".tsv", ".txt")
+COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
+"""Of one file; they may stand behind one of ENDINGS."""
+PROCESSED = "processed"
+
+
+@dataclass(frozen=True)
+class Landed:
+    """One finished file in the landing zone."""
+
+    kind: str
+    key: str
+    """Slash-separated, relative to the landing zone."""
+    size: int
+    """Bytes."""
+    modified: datetime
+    """UTC, aware."""
+    tag: str
+    """The storage's version tag."""
+
+    @property
+    def shown(self) -> str:
+        """The key as text that any page or JSON file takes; bytes that are not UTF-8 stand in hexadecimal."""
+        return as_text(self.key)
+
+    @property
+    def name(self) -> str:
+        """The file's name without folders."""
+        return PurePosixPath(self.key.replace("\\", "/")).name
+
+    @property
+    def ending(self) -> str:
+        """The ending of the file's name in lower case, such as .csv, without that of a compression."""
+        return ending(self.name)
+
+    @property
+    def version(self) -> str:
+        """Changes when the file is written again, be it with the same bytes."""
+        return f"{self.tag}@{self.modified.isoformat()}"
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether the key stays inside its folder and carries no control characters."""
+        steps = self.key.replace("\\", "/").split("/")
+        return "\\" not in self.key and self.key.isprintable() and not {"", ".", ".."} & set(steps)
+
+
+def ending(name: str) -> str:
+    """The ending that says what a file is, in lower case: .csv for films.csv and for films.CSV.gz."""
+    path = PurePosixPath(name.lower())
+    return PurePosixPath(path.stem).suffix if path.suffix in COMPRESSIONS else path.suffix
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one look at the landing zone found."""
+
+    landed: tuple[Landed, ...]
+    """Every finished file, refused ones included: catalogue first, then by time of arrival and key."""
+    passed_over: tuple[PassedOver, ...]
+    """What is no regular file or cannot be looked at; keys as text."""
+
+
+def survey(landing: Storage) -> Survey:
+    """Look at everything in the landing zone; nothing that lies there stops the look.
+
+    Args:
+        landing: the landing zone.
+
+    Returns:
+        Finished files, and what was passed over.
+
+    Raises:
+        StorageError: the landing zone as a whole is out of reach.
+    """
+    landed: list[Landed] = []
+    passed_over: list[PassedOver] = []
+    for kind in LANDING_KINDS:
+        found, others = landing.survey(f"{kind}/")
+        of_kind = (
+            _landed(kind, stored) for stored in found if not is_unfinished(stored.key.rpartition("/")[2])
+        )
+        landed += sorted(of_kind, key=lambda file: (file.modified, file.key))
+        passed_over += (PassedOver(as_text(one.key), one.why) for one in others)
+    return Survey(tuple(landed), tuple(passed_over))
+
+
+def arrived(landing: Storage) -> tuple[Landed, ...]:
+    """Every finished file, refused ones included: catalogue first, then by time of arrival and key.
+
+    Args:
+        landing: the landing zone.
+
+    Returns:
+        Every file that is complete by its name.
+
+    Raises:
+        StorageError: the landing zone cannot be listed.
+    """
+    return survey(landing).landed
+
+
+def waiting(landed: Collection[Landed], refused: Collection[tuple[str, str]]) -> tuple[Landed, ...]:
+    """What `ingest` should take in, in order; files refused before wait until they are written again.
+
+    Args:
+        landed: every file in the landing zone.
+        refused: (key as text, version) of files that were refused.
+
+    Returns:
+        What is left of them.
+    """
+    known = set(refused)
+    return tuple(file for file in landed if (file.shown, file.version) not in known)
+
+
+def fingerprint(landing: Storage) -> str:
+    """A short text that changes whenever a file arrives, is written again or leaves.
+
+    Args:
+        landing: the landing zone.
+
+    Returns:
+        16 hex characters.
+
+    Raises:
+        StorageError: the landing zone cannot be listed.
+    """
+    lines = "\n".join(f"{landed.key}\t{landed.version}" for landed in arrived(landing))
+    return sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def is_current(landing: Storage, landed: Landed) -> bool:
+    """Whether the file still is the version that was found.
+
+    Args:
+        landing: the landing zone.
+        landed: the file as it was found.
+
+    Returns:
+        False where it was written again or has gone.
+
+    Raises:
+        StorageError: the landing zone is out of reach.
+    """
+    now = landing.find(landed.key)
+    return now is not None and _landed(landed.kind, now) == landed
+
+
+def as_text(key: str) -> str:
+    """A key of any bytes as text; those that are not UTF-8 stand in hexadecimal."""
+    return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _landed(kind: str, stored: Stored) -> Landed:
+    return Landed(kind, stored.key, stored.size, stored.modified, stored.tag)

@@ -1,0 +1,125 @@
+"""What steers intake and the split. Values live in params.yaml."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from recsys.catalogue.folding import folded
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Similarity = Annotated[float, Field(gt=0, le=1)]
+EventName = Annotated[str, Field(pattern=r"[^\W_]", max_length=64)]
+
+
+class IngestParams(BaseModel):
+    """Section `ingest`: what may enter."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    max_file_mb: int = Field(gt=0)
+    """A larger landed file is refused."""
+    max_decoded_mb: int = Field(gt=0)
+    """A file that holds more, once it is decompressed and repeated values are written out, is refused."""
+    reader_memory_mb: int = Field(ge=64)
+    """The process that reads files may grow by this; a file that takes more is refused."""
+    max_columns: int = Field(gt=0)
+    """A wider landed file is refused."""
+    max_text_chars: int = Field(gt=0)
+    """A row with a longer field is quarantined."""
+    max_id_chars: int = Field(gt=0)
+    """A row with a longer id is quarantined."""
+    max_quarantined_share: Share
+    """A batch with a larger share of bad rows is refused untouched."""
+    max_deleted_share: Share
+    """A batch that deletes a larger share of a catalogue of 20 items or more is refused."""
+    max_pending_days: float = Field(ge=0)
+    """Interactions wait this long for their item, by the times of landed files; then they are quarantined."""
+    future_tolerance_s: int = Field(ge=0)
+    """Seconds that a timestamp may lie ahead of the clock."""
+    earliest_year: int = Field(ge=1, le=9999)
+    """Older timestamps are quarantined."""
+    missing_values: tuple[str, ...]
+    """Texts that as a whole field mean a missing value, written exactly so; blanks around them do not count."""
+    near_duplicate_similarity: Similarity
+    """MinHash Jaccard over word 3-shingles at which two long texts of different items count as one."""
+    max_boilerplate_share: Share
+    """A batch in which more rows than this share one long text is refused."""
+    max_other_language_share: Share
+    """A batch with more texts than this in a language new to the catalogue is refused."""
+    max_volume_ratio: float = Field(gt=1)
+    """A batch this many times the median size of the last parts is refused."""
+    max_length_drift: float = Field(gt=1)
+    """A batch whose median text length moved by this factor against the last parts is refused."""
+    drift_window: int = Field(gt=0)
+    """Parts to look back."""
+    personal_columns: tuple[str, ...]
+    """Columns of a catalogue that are left out, since they are about people: those whose name ends in one of these,
+    whatever their case and separators. `name` and `full_name` count only beside another one, or after a word such as
+    `customer`: products have names."""
+    trial_rows: int = Field(ge=0)
+    """Until more rows of a kind are accepted, volume, length and language of a batch are compared with nothing."""
+    small_file_kb: int = Field(ge=0)
+    """A landed file up to this size is small: many of them that wait together become one part."""
+    group_files: int = Field(ge=1)
+    """More small files than this in a row become one part; fewer become a part each."""
+    group_mb: int = Field(gt=0)
+    """Small files of one part together are no larger than this, nor more than 10,000."""
+
+
+class ArrivalsParams(BaseModel):
+    """Section `arrivals`: how soon a landed file is noticed (read by the DAG `profile_arrivals`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    poll_s: float = Field(gt=0)
+    """Seconds between two looks into the landing zone."""
+    sweep_s: float = Field(gt=0)
+    """Seconds between two runs that need no event: they take in interactions, and whatever an event was lost for."""
+
+
+class CompactParams(BaseModel):
+    """Section `compact`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    max_parts: int = Field(ge=2)
+    """Parts per kind above which `compact` merges."""
+
+
+class FeedbackParams(BaseModel):
+    """Section `feedback`: which interactions are likes. Histories, split, training and the gate know likes only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    negative_events: tuple[EventName, ...]
+    """Events that are dislikes, whatever their value; case and separators do not matter."""
+    withdrawing_events: tuple[EventName, ...]
+    """Events that take back what the user did with the item before: the pair is as if it had never been."""
+    min_value: float | None
+    """An interaction with a lower value is a dislike; null: the value says nothing."""
+    min_values: dict[EventName, float | None]
+    """Event -> its own min_value, such as 3 for rating."""
+
+    @model_validator(mode="after")
+    def _one_meaning_each(self) -> Self:
+        withdrawing = set(map(folded, self.withdrawing_events))
+        if both := [event for event in self.negative_events if folded(event) in withdrawing]:
+            raise ValueError(f"{both[0]!r} stands in negative_events and in withdrawing_events: keep one")
+        return self
+
+
+class SplitParams(BaseModel):
+    """Section `split`: the holdout."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    by: Literal["auto", "time", "item-hash"]
+    """auto: by time where most interactions carry one."""
+    test_share: float = Field(gt=0, lt=1)
+    """Share of interactions after the cut, or share of items held out cold."""
+    near_duplicate_similarity: Similarity
+    """Cold items whose text is this close to a warm item's are not judged."""
+    min_test_users: int = Field(ge=1)
+    """Fewer test users than this is an error that says so."""
+    seed: int
+    """Salt of the item hash."""

@@ -1,0 +1,294 @@
+"""Parts: one landed file, or many small ones, accepted; `data/<kind>/<part>/` holds rows, quarantine and record."""
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys.catalogue.arrival import AcceptedBy, Arrival, Statistics, write_json
+from recsys.catalogue.schemas import (
+    CATALOGUE,
+    CATALOGUE_SCHEMA,
+    INTERACTIONS,
+    INTERACTIONS_SCHEMA,
+    KINDS,
+    QUARANTINE_SCHEMA,
+    SCHEMAS,
+    TIME,
+    Kind,
+)
+from recsys.errors import DataDamaged
+
+__all__ = [
+    "ARRIVAL",
+    "CATALOGUE",
+    "CATALOGUE_SCHEMA",
+    "INTERACTIONS",
+    "INTERACTIONS_SCHEMA",
+    "KINDS",
+    "PART_ID",
+    "QUARANTINED",
+    "QUARANTINE_SCHEMA",
+    "REPORT",
+    "ROWS",
+    "SCHEMAS",
+    "TIME",
+    "AcceptedBy",
+    "Arrival",
+    "Kind",
+    "Part",
+    "Statistics",
+    "all_parts",
+    "joined_arrival",
+    "list_parts",
+    "next_sequence",
+    "part_id",
+    "part_order",
+    "sequence_of",
+    "sha256_of",
+    "write_json",
+    "write_part",
+    "write_table",
+]
+
+ROWS = "rows.parquet"
+QUARANTINED = "quarantined.parquet"
+ARRIVAL = "arrival.json"
+REPORT = "report.html"
+
+PART_ID = re.compile(r"(\d{6,})-(m[0-9a-f]{8}|[0-9a-f]{10})")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One accepted part on disk."""
+
+    id: str
+    kind: str
+    folder: Path
+    arrival: Arrival
+
+    @property
+    def rows_path(self) -> Path:
+        """rows.parquet."""
+        return self.folder / ROWS
+
+    @property
+    def report_path(self) -> Path:
+        """The batch's page for people, without personal data."""
+        return self.folder / REPORT
+
+    def rows(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Accepted rows, in the schema of its kind.
+
+        Args:
+            columns: only these; None for all.
+
+        Returns:
+            A table; `columns` in the order asked for.
+
+        Raises:
+            DataDamaged: the file is missing, damaged or of another schema; names it.
+        """
+        return _read(self.rows_path, SCHEMAS[self.kind], columns)
+
+    def quarantined(self) -> pa.Table:
+        """Rows that were left out, with reason and source line.
+
+        Returns:
+            A table in QUARANTINE_SCHEMA.
+
+        Raises:
+            DataDamaged: the file is missing, damaged or of another schema; names it.
+        """
+        return _read(self.folder / QUARANTINED, QUARANTINE_SCHEMA)
+
+
+def part_id(sequence: int, sha256: str) -> str:
+    """The id of a landed file that is the `sequence`-th to be accepted."""
+    return f"{sequence:06d}-{sha256[:10]}"
+
+
+def joined_arrival(
+    landed: Sequence[Arrival], sequence: int, ids: Sequence[str], merges: tuple[str, ...] = ()
+) -> Arrival:
+    """The record of a part that holds several landed files.
+
+    Args:
+        landed: records of the files, oldest first.
+        sequence: of the last of them.
+        ids: what the part is made of, parts or landed files: they name it.
+        merges: parts that it replaces.
+
+    Returns:
+        The record; its id is `<sequence>-m<8 hex of the ids>`.
+    """
+    digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()
+    return Arrival(
+        part=f"{sequence:06d}-m{digest[:8]}",
+        kind=landed[0].kind,
+        source=f"{len(landed)} landed files",
+        sha256=digest,
+        size=sum(record.size for record in landed),
+        arrived_at=max(record.arrived_at for record in landed),
+        merges=merges,
+        merged_arrivals=tuple(landed),
+    )
+
+
+def sequence_of(part: str) -> int:
+    """The sequence number inside a part id."""
+    return int(part.partition("-")[0])
+
+
+def all_parts(data: Path) -> tuple[Part, ...]:
+    """Every part on disk, of both kinds, merged ones included, sorted by id."""
+    return tuple(sorted((part for kind in KINDS for part in _on_disk(data, kind)), key=part_order))
+
+
+def list_parts(data: Path, kind: str) -> tuple[Part, ...]:
+    """Parts of one kind in order of acceptance, without those that another part has merged.
+
+    Args:
+        data: the workspace's data folder; a missing one holds no parts.
+        kind: CATALOGUE or INTERACTIONS.
+
+    Returns:
+        Parts, the oldest first.
+
+    Raises:
+        DataDamaged: a part's record is missing or damaged; names the file.
+    """
+    found = _on_disk(data, kind)
+    merged = {name for part in found for name in part.arrival.merges}
+    return tuple(part for part in found if part.id not in merged)
+
+
+def next_sequence(data: Path) -> int:
+    """The sequence number of the next accepted part."""
+    return 1 + max((sequence_of(part.id) for part in all_parts(data)), default=0)
+
+
+def part_order(part: Part) -> tuple[int, str]:
+    """Sort key: order of acceptance; a merged part follows the last part that it merges."""
+    return sequence_of(part.id), part.id
+
+
+def write_part(
+    staging: Path,
+    data: Path,
+    arrival: Arrival,
+    rows: pa.Table,
+    quarantined: pa.Table | None = None,
+    files: Mapping[str, bytes] = MappingProxyType({}),
+) -> Part:
+    """Make a part in staging and accept it with one rename; a part that is there already is left as it is.
+
+    Args:
+        staging: folder on the same file system as `data`.
+        data: the workspace's data folder.
+        arrival: the record; counts and rows_sha256 are filled in here.
+        rows: accepted rows, in the schema of the kind.
+        quarantined: rows left out, in QUARANTINE_SCHEMA.
+        files: further files by name, such as the report.
+
+    Returns:
+        The accepted part, as it lies on disk.
+
+    Raises:
+        ValueError: rows do not have the schema of the kind.
+    """
+    target = data / arrival.kind / arrival.part
+    if quarantined is None:
+        quarantined = QUARANTINE_SCHEMA.empty_table()
+    draft = staging / arrival.part
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    write_table(draft / ROWS, rows, SCHEMAS[arrival.kind])
+    write_table(draft / QUARANTINED, quarantined, QUARANTINE_SCHEMA)
+    counted = {"n_rows": rows.num_rows, "n_quarantined": quarantined.num_rows}
+    arrival = arrival.model_copy(update=counted | {"rows_sha256": sha256_of(draft / ROWS)})
+    for name, content in files.items():
+        (draft / name).write_bytes(content)
+    arrival.save(draft / ARRIVAL)
+    for path in (*draft.iterdir(), draft):
+        _sync(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        shutil.rmtree(draft)
+        return Part(arrival.part, arrival.kind, target, Arrival.load(target / ARRIVAL))
+    draft.rename(target)
+    _sync(target.parent)
+    return Part(arrival.part, arrival.kind, target, arrival)
+
+
+def write_table(path: Path, table: pa.Table, schema: pa.Schema) -> None:
+    """Write a table so that the same rows give the same bytes.
+
+    Args:
+        path: the new file.
+        table: rows.
+        schema: what the table must have.
+
+    Raises:
+        ValueError: the table has another schema.
+    """
+    if not table.schema.equals(schema):
+        raise ValueError(f"{path.name} needs the columns {schema.names}, got {table.schema}")
+    plain = table.combine_chunks().replace_schema_metadata(None)
+    pq.write_table(plain, path, compression="zstd", row_group_size=65536, version="2.6")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _on_disk(data: Path, kind: str) -> list[Part]:
+    folder = data / kind
+    if not folder.is_dir():
+        return []
+    # A folder that `remove_merged` has emptied but not yet removed is no part.
+    found = [f for f in folder.iterdir() if PART_ID.fullmatch(f.name) and any(f.iterdir())]
+    parts = [Part(f.name, kind, f, _arrival(f)) for f in found]
+    return sorted(parts, key=part_order)
+
+
+def _arrival(folder: Path) -> Arrival:
+    try:
+        return Arrival.load(folder / ARRIVAL)
+    except FileNotFoundError as error:
+        remedy = "restore data/ with `dvc checkout data.dvc --force`"
+        raise DataDamaged(f"{folder / ARRIVAL} is missing", remedy=remedy) from error
+
+
+def _read(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+    remedy = "restore data/ with `dvc checkout data.dvc --force`"
+    if columns is not None:
+        schema = pa.schema([schema.field(name) for name in columns])
+    try:
+        with pq.ParquetFile(path, memory_map=True) as file:  # pq.read_table imports pandas
+            table = file.read(columns)
+    except (OSError, pa.ArrowException) as error:
+        raise DataDamaged(f"{path} cannot be read: {error}", remedy=remedy) from error
+    if set(table.column_names) == set(schema.names):
+        table = table.select(schema.names)  # ParquetFile.read keeps the file's order
+    if not table.schema.equals(schema):
+        raise DataDamaged(f"{path} has the columns {table.schema.names}, not {schema.names}", remedy=remedy)
+    return table
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

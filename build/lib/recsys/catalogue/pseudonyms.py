@@ -1,0 +1,167 @@
+"""Raw user ids end here: HMAC-SHA256 under a key from the environment, the same user always the same pseudonym.
+
+Which key that was is written down as a check value, in data/ and in every release: another key would make a stranger of
+every user, so it is refused.
+"""
+
+import hmac
+import json
+import os
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+from recsys.errors import ConfigError, RecsysError
+from recsys.storage.atomic import write_whole
+
+VARIABLE = "RECSYS_PSEUDONYM_KEY"
+MIN_KEY_CHARS = 16
+PSEUDONYM_CHARS = 32
+_BLANK = " \t\r\n\v\f\ufeff\u00a0\u200b"
+"""What editors, `echo` and secret stores leave around a key."""
+
+
+class NamesUsers(Protocol):
+    """Says by which name a user goes on."""
+
+    def of(self, user_id: str) -> str:
+        """The name that stands for a user id."""
+
+    def is_signed(self, pseudonym: str, signature: str) -> bool:
+        """Whether a row may bring such a name itself."""
+
+
+class UsersAsGiven:
+    """Leaves user ids as they are: for files that never enter data/, such as those of a person's own benchmark."""
+
+    def of(self, user_id: str) -> str:
+        """The id itself."""
+        return user_id
+
+    def is_signed(self, pseudonym: str, signature: str) -> bool:
+        """No: there is no key to sign with."""
+        return False
+
+
+class Pseudonyms:
+    """Turns user ids into pseudonyms; holds the key, without the blanks around it, and what it has computed."""
+
+    def __init__(self, key: str) -> None:
+        key = trimmed(key)
+        if len(key) < MIN_KEY_CHARS:
+            raise ConfigError(
+                f"{VARIABLE} has {len(key)} characters, at least {MIN_KEY_CHARS} are needed",
+                remedy=f"export {VARIABLE}=$(openssl rand -hex 32) once, and keep it: another key is another user",
+            )
+        self._key = key.encode("utf-8", "surrogateescape")
+        self._known: dict[str, str] = {}
+
+    def of(self, user_id: str) -> str:
+        """32 hex characters that stand for the user."""
+        found = self._known.get(user_id)
+        if found is None:
+            found = self._known[user_id] = self._digest(f"user:{user_id}")
+        return found
+
+    def signature(self, pseudonym: str) -> str:
+        """Proof that a pseudonym was made here; retried rows carry it."""
+        return self._digest(f"retry:{pseudonym}")
+
+    def is_signed(self, pseudonym: str, signature: str) -> bool:
+        """Whether the signature belongs to the pseudonym."""
+        expected = self.signature(pseudonym).encode()
+        return hmac.compare_digest(expected, signature.encode("utf-8", "surrogatepass"))
+
+    @property
+    def key_check(self) -> str:
+        """32 hex characters that tell this key from any other, and neither reveal it nor stand for a user."""
+        return self._digest("key check")
+
+    def require_check(self, known: str | None, where: str) -> None:
+        """Refuse to go on with another key than the one that `known` was made with.
+
+        Args:
+            known: a check value; None, where nothing is known yet, fits every key.
+            where: what was made with that key, for the message.
+
+        Raises:
+            ConfigError: the keys differ.
+        """
+        if known is not None and not hmac.compare_digest(known.encode(), self.key_check.encode()):
+            raise ConfigError(
+                f"{VARIABLE} is another key than the one that made the pseudonyms of {where}: "
+                "every known user would become a stranger",
+                remedy=f"set {VARIABLE} to the key of before; where that is lost, begin with a new workspace and a "
+                "new store, and land the interactions again",
+            )
+
+    def _digest(self, text: str) -> str:
+        digest = hmac.digest(self._key, text.encode("utf-8", "surrogatepass"), sha256)
+        return digest.hex()[:PSEUDONYM_CHARS]
+
+
+def trimmed(key: str) -> str:
+    """The key without the blanks and line ends around it."""
+    return key.strip(_BLANK)
+
+
+def pseudonym_key() -> str:
+    """The key from the environment.
+
+    Returns:
+        RECSYS_PSEUDONYM_KEY, trimmed.
+
+    Raises:
+        ConfigError: it is not set.
+    """
+    key = trimmed(os.environ.get(VARIABLE, ""))
+    if not key:
+        remedy = f"export {VARIABLE}=$(openssl rand -hex 32) once, and keep it: another key is another user"
+        raise ConfigError(f"{VARIABLE} is not set", remedy=remedy)
+    return key
+
+
+def known_check(record: Path) -> str | None:
+    """The check value of the key behind a workspace's interactions.
+
+    Args:
+        record: `Artifacts.pseudonyms`.
+
+    Returns:
+        The value; None where no interaction has been accepted, or only by a version that wrote none.
+
+    Raises:
+        RecsysError: the record is damaged.
+    """
+    try:
+        found: object = json.loads(record.read_bytes())["key_check"]
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        remedy = "restore data/ with `dvc checkout data.dvc --force`"
+        raise RecsysError(f"{record} is damaged", remedy=remedy) from error
+    return str(found)
+
+
+def require_same_key(record: Path, pseudonyms: Pseudonyms) -> None:
+    """Refuse another key than the one behind a workspace's interactions.
+
+    Args:
+        record: `Artifacts.pseudonyms`.
+        pseudonyms: hold the key of now.
+
+    Raises:
+        ConfigError: it is another key.
+        RecsysError: the record is damaged.
+    """
+    pseudonyms.require_check(known_check(record), f"{record.parent}")
+
+
+def remember_key(record: Path, pseudonyms: Pseudonyms) -> None:
+    """Write down which key it is; call it before the first interactions are accepted. Safe to repeat.
+
+    Args:
+        record: `Artifacts.pseudonyms`.
+        pseudonyms: hold the key.
+    """
+    write_whole(record, (json.dumps({"key_check": pseudonyms.key_check}) + "\n").encode())

@@ -1,0 +1,215 @@
+"""Rows of JSON: one object per line, or objects in a list, side by side or over several lines."""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, BinaryIO
+
+from recsys.catalogue.fields import BadRow
+from recsys.catalogue.readers.json_values import JsonCutOff, JsonValue, cut_values
+from recsys.catalogue.readers.rows import BOM, MAX_LINE_BYTES, LandedFile, RawRow, Reading
+
+MAX_DEPTH = 64
+"""Levels of lists and objects in a row: Python's own parsers and writers give up at a depth that varies."""
+
+_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[{}\[\]]', re.DOTALL)
+_AROUND = b" \t\r\n\x1e"  # RFC 7464 puts a record separator before each text
+_SIDE_BY_SIDE = "holds several objects"
+_CUT_OFF = "the file is incomplete, perhaps still being written"
+_RENAME = "write under another name and rename when done"
+_AS_RECORDS = "write one object per row: df.to_json(path, orient='records', lines=True)"
+
+
+def json_rows(file: LandedFile, stream: io.BufferedReader, reading: Reading) -> Iterator[RawRow]:
+    """Rows of a file of JSON; how its objects lie is seen from its beginning.
+
+    Args:
+        file: the staged copy.
+        stream: its decoded bytes, at the start.
+        reading: takes columns and notes.
+
+    Yields:
+        One row per object.
+
+    Raises:
+        BatchRefused: too many columns.
+        UnreadableFile: the file is cut off, or a whole table in one object.
+    """
+    rows = (
+        _of_values(file, stream, reading) if _is_spread(stream.peek()) else _of_lines(file, stream, reading)
+    )
+    first = next(rows, None)
+    second = next(rows, None)
+    if first and not second and (table := _table_in_one(first.values)):
+        raise file.unreadable(table, _AS_RECORDS)
+    line = 0
+    for row in chain(filter(None, (first, second)), rows):
+        line = max(row.line, line + 1)
+        reading.columns.update(row.values)
+        file.check_width(len(reading.columns))
+        yield row if row.line == line else RawRow(line, row.values, row.fault)
+
+
+def _of_lines(file: LandedFile, stream: BinaryIO, reading: Reading) -> Iterator[RawRow]:
+    offset, number = 0, 0
+    while raw := stream.readline(MAX_LINE_BYTES):
+        number += 1
+        start, offset = offset, offset + len(raw)
+        complete = raw.endswith(b"\n")
+        if not complete and len(raw) == MAX_LINE_BYTES:
+            offset += _skip_line(stream)
+            problem = f"the line is longer than {MAX_LINE_BYTES >> 20} MiB"
+            yield RawRow(number, {}, BadRow("text_too_long", problem))
+            continue
+        content = raw.removeprefix(BOM).strip(_AROUND)
+        if not content:
+            continue
+        begin = start + raw.index(content)
+        row = _json_row(number, content, begin, reading.places_in)
+        if row.fault and not complete and _depth(content) != 0:
+            raise file.unreadable(f"the last line is cut off: {_CUT_OFF}", _RENAME, number)
+        yield from _several(row, content, begin, reading) if row.fault else (row,)
+
+
+def _skip_line(stream: BinaryIO) -> int:
+    skipped = 0
+    while rest := stream.readline(MAX_LINE_BYTES):
+        skipped += len(rest)
+        if rest.endswith(b"\n"):
+            break
+    return skipped
+
+
+def _several(row: RawRow, content: bytes, begin: int, reading: Reading) -> list[RawRow]:
+    """The rows of a line that is none by itself: several objects, one before a comma; else the bad row that it is."""
+    values = _whole_values(content)
+    rows = [
+        _value_row(value, row.line, begin, reading.places_in)
+        for value in values
+        if isinstance(value, JsonValue)
+    ]
+    if not any(found.fault is None for found in rows):
+        return [row]
+    if len(values) > 1 and not any(_SIDE_BY_SIDE in note for note in reading.notes):
+        reading.notes.append(f"line {row.line} {_SIDE_BY_SIDE}: each counts as a line from there on")
+    if len(rows) < len(values):
+        rows.append(RawRow(row.line, {}, BadRow("not_json", "the last object of the line is cut off")))
+    return rows
+
+
+def _value_row(value: JsonValue, line: int, begin: int, places_in: str) -> RawRow:
+    if value.is_stray:
+        return RawRow(line, {}, BadRow("not_json", "text that is no object {…} stands between the rows"))
+    return _json_row(line, value.content, begin + value.offset, places_in)
+
+
+def _whole_values(content: bytes) -> list[JsonValue | JsonCutOff]:
+    """Values of a text; last, where it is cut off, that it is."""
+    found: list[JsonValue | JsonCutOff] = []
+    try:
+        for value in cut_values(io.BytesIO(content), []):
+            found.append(value)  # noqa: PERF402  what came before the cut is kept
+    except JsonCutOff as cut:
+        found.append(cut)
+    return found
+
+
+def _of_values(file: LandedFile, stream: BinaryIO, reading: Reading) -> Iterator[RawRow]:
+    try:
+        for value in cut_values(stream, reading.notes):
+            yield _value_row(value, value.line, 0, reading.places_in)
+    except JsonCutOff as cut:
+        raise file.unreadable(f"{cut.problem}: {_CUT_OFF}", _RENAME, cut.line) from cut
+
+
+def _is_spread(start: bytes) -> bool:
+    """Whether objects of a file stand in a list or over several lines, seen from its beginning."""
+    lines = [line for line in start.removeprefix(BOM).splitlines() if line.strip(_AROUND)]
+    first = lines[0].strip(_AROUND)
+    if not first.startswith((b"{", b"[")):
+        return False
+    depth = _depth(first)
+    is_list = first.startswith(b"[")
+    if depth == 0 or len(lines) == 1:
+        return is_list or len(_whole_values(first)) > 1
+    if depth is None:  # a string is open where the line ends: no layout allows that
+        return False
+    # A row that was cut off, before others that are whole, spoils only itself.
+    return first == b"[" or _is_broken(lines[1].strip(_AROUND))
+
+
+def _is_broken(line: bytes) -> bool:
+    return _json_row(1, line).fault is not None
+
+
+def _depth(line: bytes) -> int | None:
+    """Brackets left open at the end of a text; None where a string is."""
+    depth = 0
+    for token in _BRACKET.finditer(line):
+        mark = token.group()
+        if mark in b"{[":
+            depth += 1
+        elif mark in b"}]":
+            depth -= 1
+        elif len(mark) == 1 or not mark.endswith(b'"'):
+            return None
+    return depth
+
+
+def _is_deep(content: bytes) -> bool:
+    if content.count(b"{") + content.count(b"[") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for token in _BRACKET.finditer(content):
+        mark = token.group()
+        depth += (mark in b"{[") - (mark in b"}]")
+        if depth > MAX_DEPTH:
+            return True
+    return False
+
+
+def _json_row(number: int, content: bytes, offset: int = 0, places_in: str = "") -> RawRow:
+    """One JSON text as a row; `offset` is where it begins in what `places_in` names."""
+    try:
+        if _is_deep(content):
+            raise BadRow("not_json", f"nested too deep: more than {MAX_DEPTH} levels")
+        values = _DECODER.decode(content.decode().strip())
+    except UnicodeDecodeError as error:
+        problem = f"byte {offset + error.start} of {places_in} is not UTF-8"
+        return RawRow(number, {}, BadRow("not_utf8", problem))
+    except json.JSONDecodeError as error:
+        reason = "nul_byte" if b"\0" in content else "not_json"
+        return RawRow(number, {}, BadRow(reason, f"{error.msg} at column {error.colno}"))
+    except BadRow as fault:
+        return RawRow(number, {}, fault)
+    except (ValueError, RecursionError) as error:
+        return RawRow(number, {}, BadRow("not_json", f"not usable JSON ({type(error).__name__})"))
+    if not isinstance(values, dict):
+        return RawRow(number, {}, BadRow("not_json", "the line is JSON, but no object {…}"))
+    return RawRow(number, values)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise BadRow("duplicate_key", "a key stands twice in the object")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
+
+
+def _table_in_one(values: dict[str, Any]) -> str | None:
+    """What a file is whose only object holds a whole table."""
+    if values and all(isinstance(value, dict) for value in values.values()):
+        return "the whole table is one object of columns (pandas: orient='columns' or 'index')"
+    if isinstance(values.get("data"), list) and isinstance(values.get("columns"), list):
+        return "the whole table is one object (pandas: orient='split')"
+    if {"item_id", "user_id"} & set(values):
+        return None
+    # Not by its key, which may be a person's id.
+    if any(isinstance(value, list) and value and isinstance(value[0], dict) for value in values.values()):
+        return "the rows stand in a list inside one object"
+    return None

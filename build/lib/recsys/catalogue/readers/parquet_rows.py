@@ -1,0 +1,150 @@
+"""Rows of parquet. A dictionary may repeat a large value in very many rows: sizes are counted before rows are made."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from recsys.catalogue.fields import BadRow
+from recsys.catalogue.folding import folded
+from recsys.catalogue.readers.arrow_values import plain_values
+from recsys.catalogue.readers.rows import INDEX_COLUMN, LandedFile, RawRow, Reading
+from recsys.catalogue.schemas import OURS
+
+PARQUET = b"PAR1"
+"""How the file begins."""
+
+_BATCH_ROWS = 4096
+_BATCH_BYTES = 16 * 2**20
+_ROW_BYTES = 64  # what a row costs that holds nothing: a few bytes of parquet can name a billion of them
+_BUFFER_BYTES = 2**20
+_NEEDED = {folded(name) for names in OURS.values() for name in names}
+
+
+def parquet_rows(file: LandedFile, reading: Reading) -> Iterator[RawRow]:
+    """Rows of a parquet file, by number.
+
+    Args:
+        file: the staged copy.
+        reading: takes columns and notes.
+
+    Yields:
+        One row per row.
+
+    Raises:
+        BatchRefused: too many columns, or more decoded bytes than may be.
+        UnreadableFile: the file is cut off or damaged.
+    """
+    try:
+        with _opened(file) as source:
+            names = _readable(source, _names(file, source.schema_arrow.names, reading), reading)
+            line, decoded = 0, 0
+            for batch in _batches(source, names):
+                decoded += sum(_decoded_bytes(column) for column in batch.columns)
+                file.check_decoded(decoded + (line + batch.num_rows) * _ROW_BYTES)
+                columns = [_values(name, batch.column(name), reading) for name in names]
+                for row in zip(*columns, strict=True) if columns else [()] * batch.num_rows:
+                    line += 1
+                    yield _row(line, names, row)
+    except MemoryError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        words = str(error).splitlines()[0] if str(error) else type(error).__name__
+        remedy = "write the whole file under another name and rename when done"
+        raise file.unreadable(f"no complete parquet file: {words}", remedy) from error
+
+
+def _opened(file: LandedFile) -> pq.ParquetFile:
+    """The file with its texts left in dictionaries, however they were written."""
+    with pq.ParquetFile(file.path) as source:
+        columns = [source.schema.column(n) for n in range(len(source.schema))]
+        texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+        decimals = {column.path for column in columns if column.logical_type.type == "DECIMAL"}
+    texts = [path for path in texts if path not in decimals]
+    return pq.ParquetFile(file.path, read_dictionary=texts, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+
+
+def _names(file: LandedFile, names: list[str], reading: Reading) -> list[str]:
+    file.check_width(len(names))
+    if len(set(names)) < len(names):
+        raise file.unreadable("a column stands twice", "name each column once")
+    index = [name for name in names if INDEX_COLUMN.fullmatch(name)]
+    reading.notes.extend(f"column {name} (an index that pandas wrote) ignored" for name in index)
+    names = [name for name in names if name not in index]
+    reading.columns.update(names)
+    return names
+
+
+def _readable(source: pq.ParquetFile, names: list[str], reading: Reading) -> list[str]:
+    """Columns without those that Arrow writes but cannot read: lists of one length where some are missing."""
+    fixed = [
+        name
+        for name in names
+        if folded(name) not in _NEEDED and pa.types.is_fixed_size_list(source.schema_arrow.field(name).type)
+    ]
+    for name in fixed:
+        try:
+            for _ in _batches(source, [name]):
+                pass
+        except pa.ArrowInvalid:
+            reading.notes.append(f"column {name} ignored: lists of one length, of which some are missing")
+            names = [other for other in names if other != name]
+    return names
+
+
+def _batches(source: pq.ParquetFile, names: list[str]) -> Iterator[pa.RecordBatch]:
+    yield from source.iter_batches(_batch_rows(source), columns=names, use_threads=False)
+
+
+def _batch_rows(source: pq.ParquetFile) -> int:
+    metadata = source.metadata
+    stated = sum(metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups))
+    per_row = int(stated) // max(1, int(metadata.num_rows))
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, per_row)))
+
+
+def _decoded_bytes(column: pa.Array) -> int:
+    """Bytes of a column with every repeated value written out."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        if not (pa.types.is_binary(kind.value_type) or pa.types.is_string(kind.value_type)):
+            return int(column.indices.nbytes)
+        lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
+        return int(column.indices.nbytes) + int(pc.sum(lengths, min_count=0).as_py())
+    if pa.types.is_map(kind):
+        return _decoded_bytes(column.keys) + _decoded_bytes(column.items)
+    if pa.types.is_nested(kind) and not pa.types.is_struct(kind):
+        return int(column.nbytes - column.values.nbytes) + _decoded_bytes(column.flatten())
+    if pa.types.is_struct(kind):
+        return sum(_decoded_bytes(child) for child in column.flatten())
+    return int(column.nbytes)
+
+
+def _values(name: str, column: pa.Array, reading: Reading) -> list[Any]:
+    """A column as plain values; where nobody needs the column, one that cannot be read is missing, not a bad row."""
+    try:
+        values = plain_values(column)
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid, NotImplementedError, RecursionError) as error:
+        if folded(name) in _NEEDED:
+            raise
+        note = (
+            f"column {name} ignored: its type {str(column.type)[:60]} cannot be read ({type(error).__name__})"
+        )
+        if note not in reading.notes:
+            reading.notes.append(note)
+        return [None] * len(column)
+    if folded(name) in _NEEDED or not any(isinstance(value, BadRow) for value in values):
+        return values
+    note = f"column {name}: values that cannot be read are left out"
+    if note not in reading.notes:
+        reading.notes.append(note)
+    return [None if isinstance(value, BadRow) else value for value in values]
+
+
+def _row(line: int, names: list[str], row: tuple[Any, ...]) -> RawRow:
+    fault = next((value for value in row if isinstance(value, BadRow)), None)
+    if fault:
+        return RawRow(line, {}, fault)
+    return RawRow(line, {name: value for name, value in zip(names, row, strict=True) if value is not None})

@@ -1,0 +1,110 @@
+"""What every reader works with: a staged file, its rows as they are read, and what was noticed on the way."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recsys.catalogue.fields import BadRow
+from recsys.errors import BatchRefused, UnreadableFile
+
+MAX_LINE_BYTES = 64 * 2**20
+"""A longer line of JSON, or field of CSV, is not held in memory."""
+
+BOM = b"\xef\xbb\xbf"
+BROKEN = re.compile("[\0\udc80-\udcff]")
+"""NUL, or what surrogateescape makes of bytes that are not UTF-8."""
+
+INDEX_COLUMN = re.compile(r"Unnamed: \d+|__index_level_\d+__")
+"""What pandas calls the index of a table when it is written as a column."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """One row as it was landed."""
+
+    line: int
+    """1-based line where the row begins; in parquet, 1-based row. No two rows share one: where several begin on a line,
+    each further one counts as a line of its own."""
+    values: dict[str, Any]
+    """Column -> value; empty where the row could not be read."""
+    fault: BadRow | None = None
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """A staged copy of a landed file."""
+
+    path: Path
+    key: str
+    """Its name in the landing zone, for messages."""
+    ending: str
+    """Of its name, such as .csv, without that of a compression; decides where the content does not say."""
+    max_columns: int
+    max_decoded_mb: int
+    """What it may hold in MiB, once it is decompressed and its repeated values are written out."""
+    on_rows: Callable[[int], None] | None = None
+    """Told how many rows were read, every few thousand."""
+
+    def as_words(self) -> dict[str, str | int]:
+        """Everything but `on_rows`, as JSON can hold it."""
+        return {
+            "path": str(self.path.absolute()),
+            "key": self.key,
+            "ending": self.ending,
+            "max_columns": self.max_columns,
+            "max_decoded_mb": self.max_decoded_mb,
+        }
+
+    def unreadable(self, problem: str, remedy: str, line: int | None = None) -> UnreadableFile:
+        """The error that names this file and, where known, the line."""
+        where = f"{self.key}, line {line}" if line else self.key
+        return UnreadableFile(f"{where}: {problem}", remedy=remedy)
+
+    def check_width(self, n_columns: int) -> None:
+        """Refuse the file where it has too many columns.
+
+        Args:
+            n_columns: how many were met.
+
+        Raises:
+            BatchRefused: there are more than the limit.
+        """
+        if n_columns > self.max_columns:
+            raise BatchRefused(
+                f"{self.key} has {n_columns} columns, the limit is {self.max_columns}",
+                remedy="land fewer columns, or raise ingest.max_columns in params.yaml",
+            )
+
+    def check_decoded(self, n_bytes: int) -> None:
+        """Refuse the file where it holds too much.
+
+        Args:
+            n_bytes: what was decoded so far.
+
+        Raises:
+            BatchRefused: it is more than the limit.
+        """
+        if n_bytes > self.max_decoded_mb * 2**20:
+            raise BatchRefused(
+                f"{self.key} holds more than {self.max_decoded_mb:,} MB once it is decoded",
+                remedy="split the file, or raise ingest.max_decoded_mb in params.yaml",
+            )
+
+
+@dataclass
+class Reading:
+    """Rows of one file, as they are read, and the columns met so far."""
+
+    rows: Iterator[RawRow]
+    columns: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+    """For people: what was noticed about the file's form, such as a column without a name that was ignored."""
+    is_decoded: bool = False
+    """Whether places count in what was decompressed or decoded, and not in the file as it landed."""
+
+    @property
+    def places_in(self) -> str:
+        """What places in messages count in."""
+        return "the decoded file" if self.is_decoded else "the file"

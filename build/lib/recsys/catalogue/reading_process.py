@@ -1,0 +1,99 @@
+"""The process in which landed files are read: `python -m recsys.catalogue.reading_process MEMORY_MB`.
+
+One JSON line per request on standard input, one or more per answer on standard output. It may grow by MEMORY_MB and no
+more; what it reads is hostile until it has been read, so it holds no secret but the key for pseudonyms.
+"""
+
+import json
+import os
+import sys
+import traceback
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from recsys.catalogue.batch import read_batch
+from recsys.catalogue.batch_files import save_batch
+from recsys.catalogue.params import IngestParams
+from recsys.catalogue.pseudonyms import Pseudonyms
+from recsys.catalogue.readers.rows import LandedFile
+from recsys.errors import RecsysError
+
+READY, PROGRESS, DONE, REFUSED = "ready", "progress", "done", "refused"
+NO_MEMORY, NO_ROOM, UNEXPECTED = "no_memory", "no_room", "unexpected"
+"""What a line says, in its key `says`."""
+
+
+def main() -> None:
+    """Answer requests until standard input ends."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no answer
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    _limit_memory(int(sys.argv[1]) * 2**20)
+    _tell(answers, READY)
+    for line in sys.stdin.buffer:
+        _answer(json.loads(line), answers)
+
+
+def _answer(request: dict[str, Any], answers: BinaryIO) -> None:
+    try:
+        file = LandedFile(
+            **(request["file"] | {"path": Path(request["file"]["path"])}),
+            on_rows=lambda n_rows: _tell(answers, PROGRESS, n_rows=n_rows),
+        )
+        batch = read_batch(
+            file,
+            request["kind"],
+            datetime.fromisoformat(request["arrived_at"]),
+            IngestParams(**request["params"]),
+            Pseudonyms(request["key"]),
+            request["needed"],
+        )
+        try:
+            saved = save_batch(batch, Path(request["place"]))
+        except OSError as error:
+            _tell(answers, NO_ROOM, message=str(error))
+        else:
+            _tell(answers, DONE, batch=saved)
+    except RecsysError as error:
+        message = str(error).partition("\n  remedy: ")[0]
+        _tell(answers, REFUSED, error=type(error).__name__, message=message, remedy=error.remedy)
+    except MemoryError:
+        _tell(answers, NO_MEMORY)
+        os._exit(1)  # what is left of this process is not to be relied on
+    except Exception as error:
+        # The words of an error may hold a value of a row, hence a person's; its type and place hold none.
+        _tell(answers, UNEXPECTED, error=type(error).__name__, frames=_frames(error.__traceback__))
+
+
+def _frames(trace: TracebackType | None) -> str:
+    return "".join(traceback.format_tb(trace))
+
+
+def _tell(answers: BinaryIO, says: str, **more: object) -> None:
+    answers.write(json.dumps({"says": says} | more).encode() + b"\n")
+    answers.flush()
+
+
+def _limit_memory(growth_bytes: int) -> None:
+    """Let this process grow by so much; systems without such a limit go without."""
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except (ImportError, OSError):
+        return
+    limit = pages * resource.getpagesize() + growth_bytes
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    if most != resource.RLIM_INFINITY:
+        limit = min(limit, most)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold what it was reading
+
+
+if __name__ == "__main__":
+    main()

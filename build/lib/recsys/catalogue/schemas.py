@@ -1,0 +1,56 @@
+"""Kinds of parts and their columns."""
+
+from typing import Literal
+
+import pyarrow as pa
+
+CATALOGUE = "catalogue"
+INTERACTIONS = "interactions"
+KINDS = (CATALOGUE, INTERACTIONS)
+Kind = Literal["catalogue", "interactions"]
+
+TIME = pa.timestamp("us", tz="UTC")
+CATALOGUE_SCHEMA = pa.schema(
+    [
+        ("item_id", pa.string()),
+        ("title", pa.string()),
+        ("description", pa.string()),
+        ("tags", pa.list_(pa.string())),
+        ("image", pa.string()),
+        ("attributes", pa.string()),
+        ("updated_at", TIME),
+        ("deleted", pa.bool_()),
+        ("part", pa.string()),
+        ("line", pa.int64()),
+    ]
+)
+INTERACTIONS_SCHEMA = pa.schema(
+    [
+        ("user", pa.string()),
+        ("item_id", pa.string()),
+        ("event", pa.string()),
+        ("value", pa.float64()),
+        ("timestamp", TIME),
+        ("part", pa.string()),
+        ("line", pa.int64()),
+    ]
+)
+QUARANTINE_SCHEMA = pa.schema(
+    [
+        ("line", pa.int64()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("row", pa.string()),
+        ("part", pa.string()),
+    ]
+)
+SCHEMAS = {CATALOGUE: CATALOGUE_SCHEMA, INTERACTIONS: INTERACTIONS_SCHEMA}
+
+RETRY_OF = "retry_of"
+"""Column that `quarantine retry` adds: where the row was quarantined; never kept as an attribute."""
+
+OURS = {
+    CATALOGUE: ("item_id", "title", "description", "tags", "image", "updated_at", "deleted"),
+    INTERACTIONS: ("user_id", "item_id", "event", "value", "timestamp"),
+}
+"""Kind -> the columns that mean something."""

@@ -1,0 +1,271 @@
+"""The holdout: what was known before the cut, and what happened after it; cold items apart from warm ones."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from recsys.catalogue.feedback import WITHDRAWAL, liked, opinions
+from recsys.catalogue.known import part_ranks
+from recsys.catalogue.near_duplicates import near_duplicates
+from recsys.catalogue.params import SplitParams
+from recsys.errors import ArtifactMissing, ConfigError
+from recsys.storage.atomic import write_parquet, write_whole
+
+TIME = pa.timestamp("us", tz="UTC")
+PAIRS_SCHEMA = pa.schema([("user", pa.string()), ("item_id", pa.string()), ("timestamp", TIME)])
+ITEMS_SCHEMA = pa.schema(
+    [
+        ("item_id", pa.string()),
+        ("slice", pa.string()),
+        ("left_out", pa.string()),
+        ("text_hash", pa.string()),
+        ("updated_at", TIME),
+        ("part", pa.string()),
+        ("line", pa.int64()),
+    ]
+)
+NEAR_DUPLICATE = "text is nearly that of a warm item"
+UNKNOWN_TIME = "met at an unknown time"
+CAME_TOO_LATE = "arrived after the last interaction"
+NEVER = np.iinfo(np.int64).max
+
+
+class SplitSummary(BaseModel):
+    """split.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: str
+    """time or item-hash."""
+    cut: datetime | None
+    """Training is what happened before; None without times."""
+    n_train_pairs: int
+    n_test_pairs: int
+    n_test_users: int
+    n_cold: int
+    """Judged cold items."""
+    n_warm: int
+    left_out: dict[str, int]
+    """Reason -> items that are not judged."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One holdout."""
+
+    summary: SplitSummary
+    train: pa.Table
+    """PAIRS_SCHEMA: distinct pairs from before the cut."""
+    test: pa.Table
+    """PAIRS_SCHEMA: new pairs of users with training history, on judged items."""
+    items: pa.Table
+    """ITEMS_SCHEMA: every item with the version of its text that judging uses, sorted by id; `left_out` says why
+    it is not judged, null where it is."""
+
+    def save(self, folder: Path) -> None:
+        """Write split.json, train.parquet, test.parquet, items.parquet."""
+        write_parquet(folder / "train.parquet", self.train)
+        write_parquet(folder / "test.parquet", self.test)
+        write_parquet(folder / "items.parquet", self.items)
+        write_whole(folder / "split.json", (self.summary.model_dump_json(indent=2) + "\n").encode())
+
+    @classmethod
+    def load(cls, folder: Path) -> "Split":
+        """Read what `save` wrote.
+
+        Args:
+            folder: artifacts/split.
+
+        Returns:
+            The holdout.
+
+        Raises:
+            ArtifactMissing: stage `split` has not run.
+        """
+        if not (folder / "split.json").is_file():
+            raise ArtifactMissing(f"{folder} holds no split", remedy="run: dvc repro split")
+        summary = SplitSummary.model_validate_json((folder / "split.json").read_text())
+        tables = (pq.read_table(folder / f"{name}.parquet") for name in ("train", "test", "items"))
+        return cls(summary, *tables)
+
+
+def split(events: pa.Table, versions: pa.Table, params: SplitParams) -> Split:
+    """Divide what is accepted into what was known and what is asked.
+
+    A pair counts once, at its first time, and only where the user likes the item: training holds what was liked at
+    the cut, by what had happened until then; the test holds what is liked today. Time: the cut leaves `test_share` of
+    the timed pairs after it. Item hash: the items whose salted hash falls into `test_share` are held out whole, and of
+    the others the same share of pairs, so that warm items are judged too. Cold items have no pair before the cut. An
+    item is judged by the newest text that is not newer than the cut; its first text counts as the text that it arrived
+    with, whenever the catalogue learned of it. Items that are deleted today are left out altogether.
+
+    Args:
+        events: interactions with their weights, in order of arrival, as `feedback.weighed` makes them.
+        versions: every row of the features: item_id, text, text_hash, updated_at, deleted, part, line.
+        params: section `split`.
+
+    Returns:
+        The holdout; the same for any order of rows.
+
+    Raises:
+        ConfigError: no pair lies before the cut, or too few users can be tested.
+    """
+    pairs = _liked_pairs(events)
+    by = _method(pairs, params)
+    cut_us = _cut(pairs, params.test_share) if by == "time" else NEVER
+    items = _texts_at(versions, cut_us)
+    alive = items["item_id"].combine_chunks()
+    pairs = pairs.filter(pc.is_in(pairs["item_id"], value_set=alive))
+    if by == "time":
+        train, test = _sides_by_time(events, pairs, cut_us)
+        train = train.filter(pc.is_in(train["item_id"], value_set=alive))
+    else:
+        train, test = _sides_by_hash(pairs, params)
+    if train.num_rows == 0:
+        raise ConfigError(
+            "split: no interaction lies before the cut",
+            remedy="land more interactions, lower split.test_share, or set split.by to item-hash",
+        )
+    test = test.filter(pc.is_in(test["user"], value_set=pc.unique(train["user"])))
+    items = _judged(items, pairs, train, test, by)
+    items = _without_near_duplicates(items, params.near_duplicate_similarity)
+    judged = items.filter(pc.is_null(items["left_out"]))
+    test = test.filter(pc.is_in(test["item_id"], value_set=judged["item_id"].combine_chunks()))
+    cut = datetime.fromtimestamp(cut_us / 1e6, UTC) if by == "time" else None
+    summary = _summary(by, cut, train, test, items)
+    if summary.n_test_users < params.min_test_users:
+        raise ConfigError(
+            f"split: {summary.n_test_users} test users, fewer than split.min_test_users = {params.min_test_users}",
+            remedy="land more interactions, raise split.test_share, set split.by to item-hash, or lower the minimum",
+        )
+    return Split(summary, train, test, items.select(ITEMS_SCHEMA.names).cast(ITEMS_SCHEMA))
+
+
+def hash_share(seed: int, *words: str) -> float:
+    """A number in [0, 1) that depends on the words and the seed alone."""
+    digest = hashlib.sha256("\0".join((str(seed), *words)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _liked_pairs(events: pa.Table) -> pa.Table:
+    """Each pair that is liked in the end, once with its first known time, sorted by user and item."""
+    pairs = liked(opinions(events)).select(PAIRS_SCHEMA.names).cast(PAIRS_SCHEMA)
+    return pairs.sort_by([("user", "ascending"), ("item_id", "ascending")])
+
+
+def _method(pairs: pa.Table, params: SplitParams) -> str:
+    if params.by != "auto":
+        return params.by
+    return "time" if pairs["timestamp"].null_count * 2 < pairs.num_rows else "item-hash"
+
+
+def _cut(pairs: pa.Table, test_share: float) -> int:
+    """The first microsecond that is not training."""
+    times = np.sort(pairs["timestamp"].drop_null().cast(pa.int64()).to_numpy())
+    if len(times) == 0:
+        raise ConfigError("split: no interaction has a timestamp", remedy="set split.by to item-hash or auto")
+    return int(times[min(int(len(times) * (1 - test_share)), len(times) - 1)])
+
+
+def _sides_by_time(events: pa.Table, pairs: pa.Table, cut_us: int) -> tuple[pa.Table, pa.Table]:
+    """What was liked at the cut, and what came to be liked after it; pairs of unknown time are neither.
+
+    A dislike of unknown time ends a like on both sides: it may have come before the cut.
+    """
+    times = events["timestamp"].cast(pa.int64())
+    is_ending = pc.less_equal(events["weight"], WITHDRAWAL)
+    train = _liked_pairs(events.filter(pc.coalesce(pc.less(times, cut_us), is_ending)))
+    first = pairs["timestamp"].cast(pa.int64())
+    return train, pairs.filter(pc.fill_null(pc.greater_equal(first, cut_us), False))
+
+
+def _sides_by_hash(pairs: pa.Table, params: SplitParams) -> tuple[pa.Table, pa.Table]:
+    """Training and test pairs: items are held out whole, and of the others some pairs."""
+    held_out = {
+        item
+        for item in pc.unique(pairs["item_id"]).to_pylist()
+        if hash_share(params.seed, item) < params.test_share
+    }
+    both = zip(pairs["user"].to_pylist(), pairs["item_id"].to_pylist(), strict=True)
+    is_test = np.array(
+        [item in held_out or hash_share(params.seed, user, item) < params.test_share for user, item in both],
+        bool,
+    )
+    return pairs.filter(pa.array(~is_test)), pairs.filter(pa.array(is_test))
+
+
+def _texts_at(versions: pa.Table, cut_us: int) -> pa.Table:
+    """One row per item that is alive today: the version of its text that was there at the cut, or its first."""
+    stamps = versions["updated_at"].cast(pa.int64()).fill_null(np.iinfo(np.int64).min)
+    place = pa.array(part_ranks(versions["part"]))
+    versions = versions.append_column("stamp", stamps).append_column("place", place)
+    versions = versions.sort_by([(name, "ascending") for name in ("item_id", "stamp", "place", "line")])
+    if versions.num_rows == 0:
+        return versions.append_column("first", stamps)
+    codes = versions["item_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    deleted = np.asarray(versions["deleted"].to_numpy(), bool)
+    stamp_V = versions["stamp"].to_numpy()
+    place_V = np.arange(len(codes))
+    at_cut = np.maximum.reduceat(np.where(~deleted & (stamp_V <= cut_us), place_V, -1), starts)
+    first = np.minimum.reduceat(np.where(deleted, len(codes), place_V), starts)
+    newest = np.append(starts[1:], len(codes)) - 1
+    alive = ~deleted[newest]
+    chosen = np.where(at_cut >= 0, at_cut, first)[alive]
+    return versions.take(pa.array(chosen)).append_column("first", pa.array(stamp_V[first[alive]]))
+
+
+def _judged(items: pa.Table, pairs: pa.Table, train: pa.Table, test: pa.Table, by: str) -> pa.Table:
+    """Add `slice` and `left_out`."""
+    ids = items["item_id"].combine_chunks()
+    is_warm = np.asarray(pc.is_in(ids, value_set=pc.unique(train["item_id"])))
+    is_asked = np.asarray(pc.is_in(ids, value_set=pc.unique(test["item_id"])))
+    reasons = np.full(len(ids), None, object)
+    times = pairs["timestamp"]
+    if by == "time":
+        untimed = pc.unique(pairs.filter(pc.is_null(times))["item_id"])
+        reasons[~is_warm & np.asarray(pc.is_in(ids, value_set=untimed))] = UNKNOWN_TIME
+    if by == "time" or times.null_count == 0:
+        last = pc.max(times).cast(pa.int64()).as_py()
+        # Nobody could have met it: it is no rival in a list of that time, and to show it would count as a mistake.
+        reasons[~is_warm & ~is_asked & (items["first"].to_numpy() > last)] = CAME_TOO_LATE
+    slices = pa.array(np.where(is_warm, "warm", "cold"), pa.string())
+    return items.append_column("slice", slices).append_column("left_out", pa.array(reasons, pa.string()))
+
+
+def _without_near_duplicates(items: pa.Table, similarity: float) -> pa.Table:
+    """Mark judged cold items whose text is nearly a warm one's: knowing the warm one would be knowing them."""
+    left_out = items["left_out"].to_pylist()
+    slices = items["slice"].to_pylist()
+    texts = items["text"].to_pylist()
+    cold = [row for row, name in enumerate(slices) if name == "cold" and left_out[row] is None]
+    warm = [texts[row] for row, name in enumerate(slices) if name == "warm"]
+    for found in near_duplicates([texts[row] for row in cold], warm, similarity):
+        left_out[cold[found.a]] = NEAR_DUPLICATE
+    column = items.column_names.index("left_out")
+    return items.set_column(column, "left_out", pa.array(left_out, pa.string()))
+
+
+def _summary(by: str, cut: datetime | None, train: pa.Table, test: pa.Table, items: pa.Table) -> SplitSummary:
+    judged = items.filter(pc.is_null(items["left_out"]))
+    slices = judged["slice"].to_pylist()
+    counted = pc.value_counts(items["left_out"].drop_null()).to_pylist()
+    return SplitSummary(
+        by=by,
+        cut=cut,
+        n_train_pairs=train.num_rows,
+        n_test_pairs=test.num_rows,
+        n_test_users=len(pc.unique(test["user"])),
+        n_cold=slices.count("cold"),
+        n_warm=slices.count("warm"),
+        left_out={
+            str(one["values"]): one["counts"] for one in sorted(counted, key=lambda one: str(one["values"]))
+        },
+    )

@@ -1,0 +1,161 @@
+"""What a batch changes in what stands: which of its rows lose to newer ones, what it deletes, what still waits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+BEFORE = -1
+"""Number of what stood before the first batch."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What becomes of the sound rows of one batch."""
+
+    n_superseded: int = 0
+    """Rows left out: the file itself holds a newer row of their item."""
+    n_outdated: int = 0
+    """Rows that are older than what stands: accepted, and without effect."""
+    n_deleted: int = 0
+    """Items that leave the catalogue."""
+    n_unknown_deletes: int = 0
+    """Deletes of items that the catalogue never held."""
+    n_pending: int = 0
+    """Interactions whose item the catalogue does not hold yet."""
+    notes: tuple[str, ...] = ()
+    """The same for people, with an example each."""
+
+
+def catalogue_changes(batches: Sequence[pa.Table], newest: pa.Table) -> list[Change]:
+    """What catalogue batches change that are accepted one after the other.
+
+    Args:
+        batches: sound rows of each, one per item.
+        newest: the newest row of each of their items before, deletes included.
+
+    Returns:
+        One change per batch.
+    """
+    frame = pd.concat([_frame(newest, BEFORE), *(_frame(rows, n) for n, rows in enumerate(batches))])
+    frame = frame.reset_index(drop=True)
+    items = frame["item_id"]
+    # The newest time so far of each item, and whether the row that has it is a delete.
+    frame["stands"] = frame.groupby(items, sort=False)["time"].cummax().groupby(items, sort=False).shift(1)
+    frame["outdated"] = frame["time"] < frame["stands"]
+    effective = frame["deleted"].where(~frame["outdated"])
+    was_deleted = effective.groupby(items, sort=False).ffill().groupby(items, sort=False).shift(1)
+    frame["unknown"] = (frame["deleted"] == 1) & was_deleted.isna()
+    frame["goes"] = (frame["deleted"] == 1) & (was_deleted == 0) & ~frame["outdated"]
+    of_batch = dict(list(frame.groupby("batch", sort=False)))
+    return [_change(of_batch.get(n)) for n in range(len(batches))]
+
+
+def pending_changes(batches: Sequence[pa.Table], known: pa.Array | pa.ChunkedArray) -> list[Change]:
+    """Which interactions wait for their items.
+
+    Args:
+        batches: sound rows of each batch.
+        known: ids of the items that the catalogue holds or held.
+
+    Returns:
+        One change per batch.
+    """
+    return [_pending(rows, known) for rows in batches]
+
+
+def without_older(rows: pa.Table) -> tuple[pa.Table, Change]:
+    """Keep the newest row of each item of one file: the latest `updated_at`, ties by line.
+
+    Args:
+        rows: sound catalogue rows.
+
+    Returns:
+        The rows that stay, by line, and what was left out.
+    """
+    if pc.count_distinct(rows["item_id"]).as_py() == rows.num_rows:
+        return rows, Change()
+    frame = _frame(rows, 0).assign(line=rows["line"].to_numpy())
+    ordered = frame.sort_values(["time", "line"], kind="stable")
+    ordered["by"] = ordered.groupby("item_id", sort=False)["line"].transform("last")
+    lost = ordered[ordered["line"] != ordered["by"]]
+    stays = pc.invert(pc.is_in(rows["line"], value_set=pa.array(lost["line"].to_numpy())))
+    first = lost.sort_values("line").iloc[0]
+    note = (
+        f"{len(lost):,} rows are superseded by newer rows of the same items in this file, "
+        f"such as line {first['line']} ({first['item_id']}) by line {first['by']}"
+    )
+    return rows.filter(stays), Change(n_superseded=len(lost), notes=(note,))
+
+
+def _frame(rows: pa.Table, batch: int) -> pd.DataFrame:
+    """Item, time in microseconds, 1.0 for a delete, number of the batch."""
+    return pd.DataFrame(
+        {
+            "item_id": rows["item_id"].to_pylist(),
+            "time": rows["updated_at"].cast(pa.int64()).to_numpy(),
+            "deleted": np.asarray(rows["deleted"].to_numpy(), np.float64),
+            "batch": np.full(rows.num_rows, batch),
+        }
+    )
+
+
+def _change(rows: pd.DataFrame | None) -> Change:
+    if rows is None:
+        return Change()
+    outdated = rows[rows["outdated"]]
+    notes = []
+    if len(outdated):
+        example = outdated.iloc[0]
+        notes.append(
+            f"{len(outdated):,} {'row is' if len(outdated) == 1 else 'rows are'} older than what stands: "
+            "no change, such as "
+            f"{example['item_id']}: this row is of {_moment(example['time'])}, "
+            f"the one that stands of {_moment(example['stands'])}"
+        )
+    if n_unknown := int(rows["unknown"].sum()):
+        notes.append(f"{n_unknown:,} deletes name items that the catalogue never held")
+    return Change(
+        n_outdated=len(outdated),
+        n_deleted=int(rows["goes"].sum()),
+        n_unknown_deletes=n_unknown,
+        notes=tuple(notes),
+    )
+
+
+def _pending(rows: pa.Table, known: pa.Array | pa.ChunkedArray) -> Change:
+    n = int(np.count_nonzero(is_pending(rows, known)))
+    if not n:
+        return Change()
+    whole = "all " if n == rows.num_rows else ""
+    hint = "; are these the catalogue's ids?" if n == rows.num_rows else ""
+    wait = f"{n:,} row waits" if n == 1 else f"{whole}{n:,} rows wait"
+    note = f"{wait} for items that the catalogue does not hold yet{hint}"
+    return Change(n_pending=n, notes=(note,))
+
+
+def is_pending(rows: pa.Table, known: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Which interactions name an item that the catalogue never held.
+
+    Args:
+        rows: interactions.
+        known: ids of the items that the catalogue holds or held.
+
+    Returns:
+        bool, one per row.
+    """
+    return ~np.asarray(pc.is_in(rows["item_id"], value_set=_one(known)), dtype=bool)
+
+
+def _one(ids: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
+
+
+def _moment(microseconds: Any) -> str:  # noqa: ANN401  a number of NumPy
+    return datetime.fromtimestamp(float(microseconds) / 1e6, UTC).isoformat(sep=" ", timespec="seconds")

@@ -1,0 +1,62 @@
+"""After intake: DVC learns about new parts, and one can ask whether everything accepted is published."""
+
+import hashlib
+import json
+
+from recsys import dvc
+from recsys.artifacts import Artifacts
+from recsys.catalogue.parts import KINDS, all_parts, list_parts, write_json
+
+
+def track(at: Artifacts) -> bool:
+    """Bring data.dvc up to date; quick when DVC has seen these very parts before.
+
+    Args:
+        at: the workspace.
+
+    Returns:
+        False where the workspace has no DVC, so that nothing is tracked.
+
+    Raises:
+        StorageError: DVC refused; carries its words.
+    """
+    if not any((folder / ".dvc").is_dir() for folder in (at.root, *at.root.parents)):
+        return False
+    if not at.data.is_dir() or is_tracked(at):
+        return True
+    dvc.track_data(at.root)
+    write_json(at.tracked, _state(at))
+    return True
+
+
+def is_tracked(at: Artifacts) -> bool:
+    """Whether data.dvc, as `track` left it, names the very parts that are accepted: no intake is under way."""
+    return _known(at) == _state(at)
+
+
+def is_published(at: Artifacts) -> bool:
+    """Whether the last release from this workspace holds exactly the parts that are accepted."""
+    accepted = {part.id for kind in KINDS for part in list_parts(at.data, kind)}
+    try:
+        published = set(json.loads(at.published.read_bytes())["parts"])
+    except (FileNotFoundError, ValueError, KeyError):
+        published = set()
+    return accepted == published
+
+
+def _state(at: Artifacts) -> dict[str, str]:
+    """Which parts lie in data/ and what data.dvc says; equal states need no DVC."""
+    parts = "\n".join(f"{part.kind}/{part.id} {part.arrival.rows_sha256}" for part in all_parts(at.data))
+    key = at.pseudonyms.read_bytes().hex() if at.pseudonyms.exists() else ""
+    pointer = at.data_dvc.read_bytes() if at.data_dvc.exists() else b""
+    return {
+        "parts": hashlib.sha256(f"{parts}\n{key}".encode()).hexdigest(),
+        "data_dvc": hashlib.sha256(pointer).hexdigest(),
+    }
+
+
+def _known(at: Artifacts) -> object:
+    try:
+        return json.loads(at.tracked.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None

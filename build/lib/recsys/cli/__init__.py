@@ -1,0 +1,95 @@
+"""Command line: parses, calls, prints; decides nothing. Each module here holds the commands of one subject."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import click
+
+from recsys.errors import RecsysError
+
+# command name -> (module below recsys.cli, attribute); literal, so that `--help` imports only what it names
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("run", "run"),
+    "ingest": ("intake", "ingest"),
+    "quarantine": ("intake", "quarantine"),
+    "fetch-champion": ("registry", "fetch_champion"),
+    "plan": ("run", "plan"),
+    "due": ("due", "due"),
+    "register": ("registry", "register"),
+    "promote": ("registry", "promote"),
+    "ledger": ("registry", "ledger"),
+    "champion": ("champion", "champion"),
+    "webhook": ("champion", "webhook"),
+    "workspace": ("workspace", "workspace_"),
+    "catch-up": ("workspace", "catch_up"),
+    "publish": ("release", "publish"),
+    "rollback": ("release", "rollback"),
+    "resume": ("release", "resume"),
+    "releases": ("release", "releases"),
+    "collect": ("release", "collect"),
+    "compact": ("release", "compact"),
+    "restore": ("release", "restore"),
+    "keys": ("keys", "keys"),
+    "status": ("status", "status"),
+    "trace": ("use", "trace"),
+    "recommend": ("use", "recommend"),
+    "similar": ("use", "similar"),
+    "export": ("use", "export"),
+    "doctor": ("doctor", "doctor"),
+    "benchmark": ("benchmark", "benchmark"),
+}
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is asked for, and shows deliberate errors without a traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Commands in the order of the walk."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"recsys.cli.{module}"), attribute)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  click's own signature
+        """Run; a RecsysError becomes its message and exit code 1. Faults of params.yaml are always said."""
+        done = explained(lambda: super(Commands, self).invoke(ctx))
+        _warn_of_params()
+        return done
+
+
+def _warn_of_params() -> None:
+    """Say what is wrong with params.yaml after a command that did not need it: the next one may."""
+    from recsys.cli.context import settings, workspace
+
+    if workspace().params.is_file():
+        try:
+            settings()
+        except RecsysError as error:
+            click.echo(f"warning: {error}", err=True)
+
+
+def explained(call: Callable[[], Any]) -> Any:  # noqa: ANN401  passes on what the call returns
+    """Run `call`; show a deliberate error as its message."""
+    try:
+        return call()
+    except RecsysError as error:
+        from recsys.cli.context import printable
+
+        click.echo(printable(f"{type(error).__name__}: {error}", keep="\n\t"), err=True)
+        raise SystemExit(1) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="firstlight-recsys")
+def main() -> None:
+    """Firstlight: catalogue text lands, item profiles are published, recommendations follow.
+
+    A first walk: `recsys doctor` checks this machine, `recsys ingest` takes in what has landed, `dvc repro` builds
+    features, profiles, users and index, `recsys publish` makes them a release, `recsys recommend USER` uses it.
+    """

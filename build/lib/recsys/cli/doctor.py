@@ -1,0 +1,33 @@
+"""Command `doctor`."""
+
+from dataclasses import asdict
+
+import click
+
+from recsys.cli.context import console, print_json, shown, workspace
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def doctor(as_json: bool) -> None:
+    """Check environment, versions, store and registry; say what to do.
+
+    Exit code 1 when something must be mended.
+    """
+    from rich.table import Table
+
+    from recsys.effects.doctor import examine
+
+    findings = examine(workspace())
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        table = Table("check", "", "seen", "what to do")
+        for finding in findings:
+            colour = {"ok": "green", "warn": "yellow", "fail": "red"}[finding.verdict]
+            table.add_row(
+                finding.check, f"[{colour}]{finding.verdict}[/]", shown(finding.seen), shown(finding.remedy)
+            )
+        console().print(table)
+    if any(finding.verdict == "fail" for finding in findings):
+        raise SystemExit(1)

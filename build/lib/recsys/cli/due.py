@@ -1,0 +1,44 @@
+"""Command `due`: whether enough interactions were accepted to train again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from recsys.cli.context import console, print_json, registry_address, settings, workspace
+from recsys.cli.release import SKIPPED, json_option
+
+if TYPE_CHECKING:
+    from recsys.registry.due import Due
+
+
+@click.command()
+@json_option
+def due(as_json: bool) -> None:
+    """Say whether enough interactions were accepted since the last training to train again; exit 99 when not.
+
+    Enough: `slow_loop.train_after_interactions` more than the newest registered challenger was trained on, whether the
+    gate let it pass or not, and more than any training below RECSYS_WORKSPACES holds that is under way or has failed.
+    Changes nothing, starts nothing.
+    """
+    found = training_due(workspace().workspaces)
+    if as_json:
+        print_json(asdict(found) | {"new": found.new, "due": found.is_due})
+    if not found.is_due:
+        raise SystemExit(SKIPPED)
+
+
+def training_due(folder: Path) -> Due:
+    """Compare what this workspace has accepted with the registry and with the trainings in `folder`; say it."""
+    from recsys.catalogue.tracking import is_tracked
+    from recsys.registry.due import Due, n_interactions, n_trained
+    from recsys.workspaces import begun
+
+    at, after = workspace(), settings().slow_loop.train_after_interactions
+    trained = n_trained(registry_address())
+    found = Due(after, n_interactions(at.data), trained, begun(folder), is_tracked(at))
+    console().print(found.sentence(), highlight=False, markup=False, soft_wrap=True)
+    return found

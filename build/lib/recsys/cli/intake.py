@@ -1,0 +1,228 @@
+"""Commands `ingest` and `quarantine`."""
+
+from __future__ import annotations
+
+import dataclasses
+import getpass
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recsys.cli.context import console, landing, print_json, settings, shown, workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recsys.catalogue.outcomes import IngestReport, Outcome
+    from recsys.catalogue.refusals import Reason
+
+NOTHING_NEW = 99
+MAX_FILES_SHOWN = 40
+
+
+@click.command()
+@click.option("--accept", metavar="BATCH", help="Let in a refused batch, by the id that the refusal shows.")
+@click.option("--why", metavar="TEXT", help="Why BATCH may come in; kept on record with your name.")
+@click.option(
+    "--skip-code", is_flag=True, help=f"Exit {NOTHING_NEW} when nothing is new and everything is published."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what became of each file as JSON.")
+def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) -> None:
+    """Take in what has landed: good rows become a part, bad rows are quarantined, a bad batch is refused untouched.
+
+    Reads RECSYS_LANDING (a folder or s3://bucket/prefix with catalogue/ and interactions/) and RECSYS_PSEUDONYM_KEY.
+    Safe to repeat. A refused batch does not fail the command; it is shown, and waits until its file is written again
+    or until `recsys ingest --accept BATCH --why TEXT`.
+    """
+    if bool(accept) != bool(why and why.strip()):
+        raise click.UsageError("--accept BATCH and --why TEXT belong together")
+    from recsys.catalogue.compaction import compact_above
+    from recsys.catalogue.ingest import ingest as take_in
+    from recsys.catalogue.ingest import writing
+    from recsys.catalogue.misplaced import misplaced
+    from recsys.catalogue.outcomes import LetIn
+    from recsys.catalogue.parts import AcceptedBy
+    from recsys.catalogue.pseudonyms import VARIABLE, pseudonym_key, trimmed
+    from recsys.catalogue.tracking import is_published, track
+
+    at, zone, key, chosen = workspace(), landing(), pseudonym_key(), settings()
+    if trimmed(os.environ[VARIABLE]) != os.environ[VARIABLE]:
+        _say(f"blanks or line ends around {VARIABLE} are left out", "yellow")
+    let_in = LetIn(accept, AcceptedBy(who=getpass.getuser(), why=why)) if accept and why else None
+    with console().status("looking at the landing zone") as status:
+        report = take_in(
+            zone,
+            at,
+            chosen.ingest,
+            key,
+            lambda key: status.update(shown(f"judging {key}")),
+            let_in,
+            chosen.features.fields,
+        )
+        status.update("merging parts, where there are many")
+        with writing(at):
+            merged = compact_above(at.data, at.staging, settings().compact.max_parts)
+        status.update("telling DVC")
+        is_tracked = track(at)
+    if as_json:
+        print_json(
+            dataclasses.asdict(report) | {"tracked": is_tracked, "merged": [part.id for part in merged]}
+        )
+    _show(report)
+    for part in merged:
+        console().print(
+            f"{part.kind}: {len(part.arrival.merges)} parts became {part.id} (above compact.max_parts)"
+        )
+    for sentence in misplaced(zone.top()):
+        _say(sentence, "yellow")
+    if not is_tracked:
+        console().print(
+            "data/ is not tracked: no DVC in this workspace (`dvc init` starts it)", style="yellow"
+        )
+    if skip_code and not report.accepted and is_published(at):
+        raise SystemExit(NOTHING_NEW)
+
+
+def _show(report: IngestReport) -> None:
+    """Tables for people, on standard error."""
+    if report.outcomes:
+        _show_table(report.outcomes)
+    else:
+        console().print("nothing new has landed")
+    told = [one for one in report.outcomes if one.problems or one.reasons or one.notes or one.warnings]
+    for outcome in told[:MAX_FILES_SHOWN]:
+        _show_outcome(outcome)
+    if len(told) > MAX_FILES_SHOWN:
+        _say(f"{len(told) - MAX_FILES_SHOWN:,} more files have something to say: see `recsys ingest --json`")
+    for refusal in report.still_refused[:MAX_FILES_SHOWN]:
+        says = refusal.problems[0].says if refusal.problems else ""
+        _say(f"still refused: {refusal.batch} {says}", "red")
+        for problem in refusal.problems[:1]:
+            _say(f"  remedy: {problem.remedy}")
+    if report.pending:
+        waiting = "interaction waits" if report.pending == 1 else "interactions wait"
+        console().print(f"{report.pending:,} {waiting} for items that the catalogue does not hold yet")
+    for one in report.skipped:
+        _say(f"skipped: {one.key} {one.why}", "yellow")
+
+
+def _show_table(outcomes: Sequence[Outcome]) -> None:
+    """What became of each file; of very many files only the first, and how many ended in which way."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("file", "became", "rows", "superseded", "pending", "quarantined", title="intake")
+    for outcome in outcomes[:MAX_FILES_SHOWN]:
+        style = {"accepted": "green", "refused": "bold red"}.get(outcome.status, "yellow")
+        became = f"{outcome.status} {outcome.part or outcome.batch}"
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in outcome.quarantined.items())
+        table.add_row(
+            shown(outcome.key),
+            Text(became, style),
+            f"{outcome.n_rows:,}",
+            f"{outcome.superseded:,}",
+            f"{outcome.pending:,}",
+            reasons or "none",
+        )
+    console().print(table)
+    if len(outcomes) > MAX_FILES_SHOWN:
+        counts = Counter(outcome.status for outcome in outcomes)
+        console().print("in all: " + ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items())))
+
+
+def _show_outcome(outcome: Outcome) -> None:
+    """Why rows or the whole file were left out, and what to do."""
+    for problem in outcome.problems:
+        _say(f"REFUSED {outcome.batch} {problem.says}", "bold red")
+        _say(f"  remedy: {problem.remedy}")
+    for note in (*outcome.warnings, *outcome.notes):
+        _say(f"{outcome.key}: {note}", "yellow")
+    for reason in outcome.reasons:
+        _say(f"{outcome.key}: {reason_words(reason)}", "yellow")
+        _say(f"  remedy: {reason.remedy}")
+
+
+def _say(text: str, style: str = "") -> None:
+    """A line for people; names and values in it are shown as they are, and act on nothing."""
+    console().print(shown(text), style=style)
+
+
+def reason_words(reason: Reason) -> str:
+    """One reason why rows are in quarantine: how many, the first lines, the detail of the first.
+
+    Args:
+        reason: as intake found it.
+
+    Returns:
+        One line of text.
+    """
+    rows = "row" if reason.n_rows == 1 else "rows"
+    return f"{reason.n_rows:,} {rows} {reason.reason}, line {reason.shown_lines}: {reason.detail}"
+
+
+@click.group()
+def quarantine() -> None:
+    """Look at rows that were left out, and land them again."""
+
+
+@quarantine.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(as_json: bool) -> None:
+    """Count quarantined rows per part and reason."""
+    from recsys.catalogue.quarantine import quarantined_counts
+
+    counts = quarantined_counts(workspace().data)
+    if as_json:
+        print_json([dataclasses.asdict(count) for count in counts])
+        return
+    from rich.table import Table
+
+    table = Table("part", "kind", "file", "reason", "rows")
+    for count in counts:
+        table.add_row(count.part, count.kind, shown(count.source), count.reason, f"{count.n_rows:,}")
+    console().print(table if counts else "no row is in quarantine")
+
+
+@quarantine.command()
+@click.argument("part")
+@click.option("--reason", help="Only rows with this reason.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(part: str, reason: str | None, as_json: bool) -> None:
+    """Show the quarantined rows of PART with reason and source line."""
+    from recsys.catalogue.quarantine import quarantined_rows
+
+    rows: list[dict[str, Any]] = quarantined_rows(workspace().data, part, reason)
+    if as_json:
+        print_json(rows)
+        return
+    from rich.table import Table
+
+    table = Table("line", "reason", "detail", "row")
+    for row in rows:
+        text = row["row"] if len(row["row"]) <= 200 else f"{row['row'][:200]} …"
+        table.add_row(str(row["line"]), row["reason"], shown(row["detail"]), shown(text))
+    console().print(table)
+
+
+@quarantine.command()
+@click.argument("part")
+@click.option("--reason", help="Only rows with this reason.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def retry(part: str, reason: str | None, as_json: bool) -> None:
+    """Land the quarantined rows of PART again, such as interactions whose items were unknown; then run `ingest`."""
+    from recsys.catalogue.pseudonyms import Pseudonyms, pseudonym_key, require_same_key
+    from recsys.catalogue.quarantine import land_again
+
+    at, pseudonyms = workspace(), Pseudonyms(pseudonym_key())
+    require_same_key(at.pseudonyms, pseudonyms)
+    landed = land_again(landing(), at.data, part, reason, pseudonyms)
+    if as_json:
+        print_json(dataclasses.asdict(landed))
+        return
+    console().print(f"{landed.n_rows:,} rows landed as {landed.key}; `recsys ingest` looks at them again")
+    if landed.n_lost:
+        console().print(
+            f"{landed.n_lost:,} rows could not be read at all: mend them in their source", style="yellow"
+        )

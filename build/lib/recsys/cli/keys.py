@@ -1,0 +1,67 @@
+"""Command `keys`: make the pair of keys that signs releases, and sign releases that are stored already."""
+
+from pathlib import Path
+
+import click
+
+from recsys.cli.context import console, store
+
+store_option = click.option(
+    "--store", "store_url", metavar="URL", help="A folder or s3://bucket/prefix. [default: RECSYS_STORE]"
+)
+
+
+@click.group()
+def keys() -> None:
+    """Sign releases, so that readers load nothing that somebody else put into the store."""
+
+
+@keys.command()
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("."),
+    help="Gets signing.pem and verify.pem. [default: the current folder]",
+)
+def make(folder: Path) -> None:
+    """Make a pair: signing.pem for whoever publishes, verify.pem for everybody who reads."""
+    from recsys.publishing.signing import SIGNING_KEY, VERIFY_KEY, make_pair
+
+    private, public = make_pair(folder)
+    console().print(
+        f"where releases are published: export {SIGNING_KEY}={private.resolve()}",
+        markup=False,
+        soft_wrap=True,
+    )
+    console().print(
+        f"where they are read, and there: export {VERIFY_KEY}={public.resolve()}",
+        markup=False,
+        soft_wrap=True,
+    )
+    console().print("keep signing.pem secret, out of git and out of the store; readers never need it")
+
+
+@keys.command()
+@click.argument("releases", nargs=-1, required=True, metavar="RELEASE...")
+@store_option
+def sign(releases: tuple[str, ...], store_url: str | None) -> None:
+    """Sign stored releases with RECSYS_SIGNING_KEY: those from before there was a key, or under a new one.
+
+    A signature says that you stand for what the release holds: see with `recsys releases` that it is yours.
+    """
+    from recsys.errors import ConfigError
+    from recsys.publishing.signing import SIGNING_KEY, key_id, signing_key
+    from recsys.publishing.store import ReleaseStore
+
+    key = signing_key()
+    if key is None:
+        raise ConfigError(
+            f"{SIGNING_KEY} is not set", remedy=f"export {SIGNING_KEY}=… (recsys keys make makes one)"
+        )
+    where = ReleaseStore(store(store_url))
+    for release in releases:
+        where.sign(release, key)
+        console().print(
+            f"release {release} is signed by key {key_id(key.public_key())}", highlight=False, markup=False
+        )

@@ -1,0 +1,191 @@
+"""Commands `fetch-champion`, `register`, `promote` and `ledger`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from recsys.artifacts import Artifacts
+from recsys.cli.context import console, print_json, registry_address, settings, store, workspace
+from recsys.cli.release import json_option, who_option
+from recsys.errors import GateClosed
+
+if TYPE_CHECKING:
+    from recsys.models.reference import ModelReference
+    from recsys.registry.promote import Changed
+    from recsys.settings import Settings
+
+GATE_CLOSED = 99
+MAX_WHY = 2000
+"""Characters of a reason."""
+
+
+@click.command("fetch-champion")
+@click.option(
+    "--published",
+    is_flag=True,
+    help="Take the model of the newest release instead, whatever the alias says; there must be a store.",
+)
+@click.option(
+    "--verdict",
+    is_flag=True,
+    help="Also bring what the gate said about it, for `publish` to keep with the release.",
+)
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Make first light anew from the catalogue as it is now; only while nothing has been trained.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the model's reference as JSON.")
+def fetch_champion(published: bool, verdict: bool, again: bool, as_json: bool) -> None:
+    """Bring the champion, the model that makes the published profiles and lists, into this workspace.
+
+    With MLFLOW_TRACKING_URI set: the version that has the alias `champion`; where no version exists yet, the pretrained
+    encoder of params.yaml, joined with the words of the catalogue's texts (section `first_light`), is registered and
+    becomes champion (first light). When MLflow is down, the champion fetched last is used. Without MLFLOW_TRACKING_URI:
+    the same encoder, made here. It stays as it is while the catalogue grows; --again makes it anew.
+
+    With --published, as arrivals are profiled: a new champion becomes theirs when a release with it is published, not
+    before. As long as nothing has been published, this is the same as without.
+    """
+    if published and verdict:
+        raise click.UsageError("--published and --verdict contradict each other: a release keeps its verdict")
+    if again and (published or verdict):
+        raise click.UsageError("--again makes a model that nobody has judged or published yet")
+    if published and (model := _published_model()):
+        console().print(f"the model of the newest release: {model.hash[:10]}", highlight=False)
+        if as_json:
+            print_json(model.model_dump(mode="json"))
+        return
+    from rich.markup import escape
+
+    from recsys.registry.fetch import fetch_champion as fetch
+    from recsys.registry.fetch import fetch_verdict
+    from recsys.registry.first_light import Pretrained
+    from recsys.registry.record import record_of
+
+    at, chosen = workspace(), settings()
+    pretrained = Pretrained(
+        chosen.encoder, chosen.first_light, partial(catalogue_texts, at, chosen), partial(record_of, at)
+    )
+    fetched = fetch(os.environ.get("MLFLOW_TRACKING_URI"), at, pretrained, again=again)
+    if fetched.warning:
+        console().print(f"[bold yellow]warning:[/] {escape(fetched.warning)}", highlight=False)
+    console().print(f"champion: {fetched.how}", highlight=False, markup=False)
+    if verdict and (uri := os.environ.get("MLFLOW_TRACKING_URI")):
+        found = fetch_verdict(uri, at)
+        console().print("with the gate's verdict" if found else "the gate never judged it", highlight=False)
+    if as_json:
+        print_json(fetched.model.model_dump(mode="json"))
+
+
+@click.command()
+@who_option
+@json_option
+def register(who: str, as_json: bool) -> None:
+    """Keep the challenger in the registry as a version with the gate's verdict, and give it the alias `challenger`.
+
+    Needs MLFLOW_TRACKING_URI, a challenger that stage `finetune` left, and the gate's decision about it; the gate need
+    not be open. Safe to repeat: the same encoder gets no second version.
+    """
+    from recsys.registry.promote import register as keep
+
+    changed = keep(registry_address(), workspace(), who)
+    _show(changed, "challenger", as_json)
+
+
+@click.command()
+@click.option(
+    "--force", is_flag=True, help="Promote although the gate is closed; on record with --who and --why."
+)
+@click.option("--why", metavar="TEXT", help="Why the closed gate does not count.")
+@click.option("--dry-run", is_flag=True, help="Only say whether the gate is open; exit 99 when it is closed.")
+@who_option
+@json_option
+def promote(force: bool, why: str | None, dry_run: bool, who: str, as_json: bool) -> None:
+    """Make the registry's challenger the champion, if this workspace's gate is open for exactly that encoder.
+
+    A closed gate is a result, not a fault: the reasons are shown and the exit code is 99. Safe to repeat. Nothing is
+    published yet: that follows the alias.
+    """
+    if force != bool(why and why.strip()):
+        raise click.UsageError("--force and --why TEXT belong together")
+    if force and dry_run:
+        raise click.UsageError("--force and --dry-run contradict each other")
+    if why and len(why) > MAX_WHY:
+        raise click.UsageError(f"--why has {len(why)} characters, more than {MAX_WHY}")
+    from recsys.registry.promote import check_gate
+    from recsys.registry.promote import promote as move_alias
+
+    try:
+        if dry_run:
+            found = check_gate(registry_address(), workspace())
+            console().print(f"the gate is open for version {found.version} of {found.model}", highlight=False)
+            return
+        changed = move_alias(registry_address(), workspace(), who, why if force else None)
+    except GateClosed as closed:
+        console().print("the gate is closed, the champion stays:", style="yellow")
+        console().print(str(closed), highlight=False, markup=False, soft_wrap=True)
+        raise SystemExit(GATE_CLOSED) from closed
+    _show(changed, "champion", as_json)
+
+
+@click.command()
+@json_option
+def ledger(as_json: bool) -> None:
+    """Print every change of an alias, oldest first: who, when, why, from which version to which, gated or forced.
+
+    The ledger lies in MLflow beside the model (MLFLOW_TRACKING_URI). An alias that was moved by other means, such as in
+    MLflow's page, is noticed now and added as `by hand`.
+    """
+    from recsys.registry.ledger import entries
+
+    found = entries(registry_address())
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("", "when (UTC)", "alias", "from", "to", "encoder", "how", "who", "why")
+    for one in found:
+        how = one.how if one.state == "done" else f"{one.how}, {one.state}"
+        when, encoder = f"{one.at:%Y-%m-%d %H:%M:%S}", (one.encoder_hash or "")[:10]
+        moved = (one.previous or "–", one.version or "–")
+        table.add_row(str(one.n), when, one.alias, *moved, encoder, how, escape(one.who), escape(one.why))
+    console().print(table if found else "no alias has ever been set")
+
+
+def _published_model() -> ModelReference | None:
+    from recsys.publishing.published_model import bring_model
+
+    return bring_model(store(), workspace())
+
+
+def _show(changed: Changed, alias: str, as_json: bool) -> None:
+    version, entry = changed.version, changed.entry
+    how = f"is now {alias} ({entry.how})" if entry else f"is {alias} already, nothing to do"
+    words = f"version {version.version} of {version.model}, encoder {version.hash[:10]}, {how}"
+    console().print(words, highlight=False, markup=False)
+    if as_json:
+        said = {
+            "model": version.model,
+            "version": version.version,
+            "encoder_hash": version.hash,
+            "alias": alias,
+        }
+        print_json(said | {"moved": entry is not None, "entry": asdict(entry) if entry else None})
+
+
+def catalogue_texts(at: Artifacts, chosen: Settings) -> Iterator[str]:
+    """Every text of the catalogue, part by part: what first light is made from."""
+    from recsys.catalogue.parts import CATALOGUE, list_parts
+    from recsys.features.text import item_texts
+
+    for part in list_parts(at.data, CATALOGUE):
+        yield from filter(None, item_texts(part.rows(), chosen.features)["text"].to_pylist())

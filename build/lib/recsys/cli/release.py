@@ -1,0 +1,301 @@
+"""Commands `publish`, `rollback`, `resume`, `releases`, `collect`, `compact` and `restore`."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from recsys.artifacts import Artifacts
+from recsys.cli.context import console, print_json, settings, store, workspace
+from recsys.errors import OtherEncoder, RegistryError
+
+if TYPE_CHECKING:
+    from recsys.catalogue.parts import Part
+    from recsys.publishing.current import Current
+    from recsys.publishing.publish import Published, Publisher
+
+SKIPPED = 99
+
+store_option = click.option(
+    "--store", "store_url", metavar="URL", help="A folder or s3://bucket/prefix. [default: RECSYS_STORE]"
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def _me() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user without a name
+        return f"uid {os.getuid()}"
+
+
+who_option = click.option(
+    "--who",
+    default=_me,
+    envvar="RECSYS_WHO",
+    metavar="NAME",
+    help="Who acts. [default: RECSYS_WHO, else the login name]",
+)
+
+
+@click.command()
+@click.option(
+    "--new-encoder", is_flag=True, help="Publish although the encoder is not that of the current release."
+)
+@click.option(
+    "--skip-code",
+    is_flag=True,
+    help=f"Exit {SKIPPED} when a release with another encoder was published meanwhile, or is about to be: the next run "
+    "follows it.",
+)
+@who_option
+@store_option
+@json_option
+def publish(new_encoder: bool, skip_code: bool, who: str, store_url: str | None, as_json: bool) -> None:
+    """Make this workspace's profiles, users and index the current release.
+
+    Files come first, then the checks, the manifest, and last the pointer: readers see the old release or the new one.
+    Safe to repeat and to kill. The same content is not published twice. When somebody else was faster, their release
+    and this workspace's changes become one. Under a hold (see rollback) the release is stored and the pointer stays.
+    """
+    from recsys.publishing.publish import publish as publish_now
+
+    at = workspace()
+    try:
+        with console().status("publishing"):
+            done = publish_now(store(store_url), at, publisher_of(at, who, new_encoder, skip_code))
+    except OtherEncoder as error:
+        if not skip_code:
+            raise
+        console().print(str(error), highlight=False, markup=False)
+        raise SystemExit(SKIPPED) from error
+    show_published(at, done, as_json)
+
+
+def publisher_of(at: Artifacts, who: str, new_encoder: bool = False, gives_way: bool = False) -> Publisher:
+    """Who publishes from a workspace, by its params.yaml."""
+    from recsys.publishing.publish import Publisher
+    from recsys.registry.record import code_commit
+
+    chosen = settings()
+    return Publisher(
+        params=chosen.publish,
+        features=chosen.features,
+        feedback=chosen.feedback,
+        index=chosen.index,
+        code_commit=code_commit(),
+        by=who,
+        new_encoder=new_encoder,
+        gives_way=gives_way,
+        before_upload=partial(_push, at),
+    )
+
+
+def show_published(at: Artifacts, done: Published, as_json: bool) -> None:
+    """Say what came of publishing, and log the release in MLflow."""
+    words = {
+        "published": "is what readers get now",
+        "held": "is stored; the pointer is on hold, `recsys resume` lets it in",
+        "unchanged": "holds this content already, nothing to do",
+    }
+    rebased = " (joined with what somebody else published)" if done.rebased else ""
+    console().print(f"release [bold]{done.release}[/] {words[done.outcome]}{rebased}", highlight=False)
+    _record(
+        at, done
+    )  # also when nothing was to be done: an earlier run may have been killed before it got here
+    if as_json:
+        print_json(
+            {
+                "release": done.release,
+                "outcome": done.outcome,
+                "rebased": done.rebased,
+                "parts": sorted(done.manifest.parts),
+                "segments": len(done.manifest.segments),
+                "index_recall": done.manifest.index_recall,
+                "index_recall_users": done.users_recall,
+                "bytes_written": done.bytes_written,
+            }
+        )
+
+
+@click.command()
+@click.argument("release")
+@click.option("--why", required=True, help="The reason; kept with the pointer.")
+@who_option
+@store_option
+@json_option
+def rollback(release: str, why: str, who: str, store_url: str | None, as_json: bool) -> None:
+    """Point readers to RELEASE, or to the one before with `previous`, and hold what is published from now on.
+
+    Takes a second and rebuilds nothing. Until `recsys resume`, releases go on being built and stored, but readers keep
+    what was chosen here. Repeated with the same reason it changes nothing; give another one to step back further.
+    """
+    from recsys.publishing.pointing import rollback as roll_back
+
+    _show_pointer(roll_back(store(store_url), release, who, why), as_json)
+
+
+@click.command()
+@click.option("--why", default="", help="The reason; for the caller's log.")
+@who_option
+@store_option
+@json_option
+def resume(why: str, who: str, store_url: str | None, as_json: bool) -> None:
+    """End the hold that `rollback` set: readers get the newest release that was built."""
+    from recsys.publishing.pointing import resume as end_hold
+
+    if why:
+        console().print(f"resumed by {who}: {why}", highlight=False, markup=False)
+    _show_pointer(end_hold(store(store_url), who), as_json)
+
+
+@click.command()
+@store_option
+@json_option
+def releases(store_url: str | None, as_json: bool) -> None:
+    """List stored releases, newest first: current, held, and those that lost a race."""
+    from recsys.publishing.pointing import releases as stored
+
+    found = stored(store(store_url))
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    from rich.table import Table
+
+    table = Table("release", "", "parts", "item rows", "encoder", "written (UTC)")
+    for one in found:
+        marks = [("current", one.is_current), ("held", one.is_head and not one.is_current)]
+        marks += [("lost a race", not one.in_line and not one.fault), ("unreadable", bool(one.fault))]
+        written = f"{one.written_at:%Y-%m-%d %H:%M:%S}"
+        said = ", ".join(word for word, true in marks if true)
+        table.add_row(one.release, said, str(one.n_parts), str(one.n_items), one.encoder[:10], written)
+    console().print(table)
+    for one in found:
+        if one.fault:
+            console().print(one.fault, highlight=False, markup=False)
+
+
+@click.command()
+@store_option
+@json_option
+def collect(store_url: str | None, as_json: bool) -> None:
+    """Delete old releases beyond collect.keep_releases, and files that no kept release needs.
+
+    What readers get, and everything younger than collect.grace_s, stays.
+    """
+    from recsys.publishing.collect import collect as collect_now
+
+    done = collect_now(store(store_url), settings().collect)
+    console().print(
+        f"deleted {len(done.releases)} releases and {done.n_objects} files, {done.n_bytes:,} bytes"
+    )
+    if as_json:
+        print_json(asdict(done))
+
+
+@click.command()
+@click.option("--force", is_flag=True, help="Merge even when there are no more than compact.max_parts parts.")
+@json_option
+def compact(force: bool, as_json: bool) -> None:
+    """Merge many small parts into one per kind; every row keeps its origin.
+
+    Afterwards `dvc repro index users` makes merged segments, with every vector from the cache, and `recsys publish`
+    releases them like anything else.
+    """
+    from recsys.catalogue.tracking import track
+
+    at, chosen = workspace(), settings()
+    with console().status("merging parts"):
+        merged = _merge(at, 1 if force else chosen.compact.max_parts)
+    track(at)
+    for part in merged:
+        console().print(f"{part.kind}: {len(part.arrival.merges)} parts became {part.id}", highlight=False)
+    if not merged:
+        console().print("nothing to merge")
+    if as_json:
+        print_json(
+            [{"part": part.id, "kind": part.kind, "merges": list(part.arrival.merges)} for part in merged]
+        )
+
+
+@click.command()
+@click.argument("release")
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="An empty or new folder; it becomes a workspace. [default: this workspace]",
+)
+@store_option
+def restore(release: str, folder: Path | None, store_url: str | None) -> None:
+    """Bring back the data and the features that RELEASE was made of, from the DVC remote.
+
+    Writes data.dvc and dvc.lock as the release recorded them, and pulls what they name.
+    """
+    from recsys.publishing.restore import restore as restore_now
+
+    target = restore_now(store(store_url), release, workspace(), folder)
+    console().print(f"data and features of release {release} are in {target}", highlight=False)
+
+
+def _merge(at: Artifacts, max_parts: int) -> list[Part]:
+    """Merge each kind that has more parts; parts that were merged are deleted, also those that a killed run left."""
+    from recsys.catalogue.compaction import compact_above
+    from recsys.catalogue.ingest import writing
+
+    with writing(at):
+        return compact_above(at.data, at.staging, max_parts)
+
+
+def _push(at: Artifacts) -> None:
+    """Send data and features to the DVC remote, so that whatever is published can be restored."""
+    from recsys.dvc import has_remote, push
+
+    if not (at.root / ".dvc").is_dir() or not has_remote(at.root):
+        return
+    targets = [
+        name for name, there in (("data.dvc", at.data_dvc), ("features", at.dvc_lock)) if there.is_file()
+    ]
+    if targets:
+        push(at.root, tuple(targets))
+
+
+def _record(at: Artifacts, done: Published) -> None:
+    """Log the release in MLflow where there is one; a registry that is down undoes nothing."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if not uri:
+        return
+    from rich.markup import escape
+
+    from recsys.registry.mlflow import record_release
+    from recsys.registry.record import record_of
+
+    metrics = {
+        name: float(value) for name, value in (done.manifest.metrics or {}).items() if _is_number(value)
+    }
+    metrics |= {"index_recall": done.manifest.index_recall}
+    if done.users_recall is not None:
+        metrics["index_recall_users"] = done.users_recall
+    try:
+        record_release(uri, done.release, record_of(at, metrics))
+    except RegistryError as error:
+        console().print(
+            f"[bold yellow]warning:[/] the release stands, but MLflow has no run for it: {escape(str(error))}"
+        )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _show_pointer(current: Current, as_json: bool) -> None:
+    hold = f"; on hold: {current.hold.why} ({current.hold.who})" if current.hold else "; no hold"
+    console().print(f"readers get release {current.release}{hold}", highlight=False, markup=False)
+    if as_json:
+        print_json(current.model_dump(mode="json"))

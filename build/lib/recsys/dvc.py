@@ -1,0 +1,204 @@
+"""The only file that calls DVC from inside: track accepted parts, push what a release needs, bring it back."""
+
+import os
+import subprocess
+import sys
+import time
+from configparser import ConfigParser
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING
+
+from recsys.errors import StorageError
+
+if TYPE_CHECKING:
+    import psutil
+
+QUIET_S = 900.0
+"""A DVC in which nothing computes, reads or writes for so long hangs (a remote that went silent): it is ended. One that
+works may take as long as it needs."""
+
+
+def track_data(root: Path) -> None:
+    """Bring data.dvc up to date with data/ (`dvc add data`); unchanged files are not read again.
+
+    Args:
+        root: the workspace.
+
+    Raises:
+        StorageError: DVC refused; carries its words.
+    """
+    _dvc(root, "add", "--quiet", "data")
+
+
+def push(root: Path, targets: tuple[str, ...]) -> None:
+    """Send the cached contents of `targets` (files .dvc, stages or outputs) to the workspace's DVC remote.
+
+    Args:
+        root: the workspace.
+        targets: files .dvc, stages or outputs.
+
+    Raises:
+        StorageError: no remote is configured or it cannot be reached.
+    """
+    _dvc(root, "push", "--quiet", *targets)
+
+
+def pull(root: Path, targets: tuple[str, ...]) -> None:
+    """Restore `targets` as data.dvc and dvc.lock name them, from the cache or the remote.
+
+    Args:
+        root: the workspace.
+        targets: files .dvc, stages or outputs.
+
+    Raises:
+        StorageError: DVC refused, or something is missing in the remote.
+    """
+    _dvc(root, "pull", "--quiet", "--force", *targets)
+
+
+def bring(root: Path, target: str) -> None:
+    """Lay out `target` as the workspace's files name it: from the cache, else from the remote where there is one.
+
+    Args:
+        root: the workspace.
+        target: a file .dvc, a stage or an output.
+
+    Raises:
+        StorageError: DVC refused, or something is missing in both.
+    """
+    try:
+        _dvc(root, "checkout", "--quiet", "--force", target)
+    except StorageError:
+        if not has_remote(root):
+            raise
+        pull(root, (target,))
+
+
+def reproduce(root: Path, stages: tuple[str, ...]) -> None:
+    """Run stages, and what they need first (`dvc repro`); what has not changed is skipped.
+
+    Args:
+        root: the workspace.
+        stages: their names.
+
+    Raises:
+        StorageError: a stage failed, or DVC refused; carries its words.
+    """
+    _dvc(root, "--wait-for-lock", "repro", *stages)
+
+
+def has_remote(root: Path) -> bool:
+    """Whether the workspace has a default DVC remote: its own, the person's or the machine's. Starts no DVC."""
+    from dvc.dirs import global_config_dir, system_config_dir
+
+    local = [root / ".dvc" / name for name in ("config.local", "config")]
+    for path in (*local, Path(global_config_dir(), "config"), Path(system_config_dir(), "config")):
+        settings = ConfigParser(interpolation=None)
+        settings.read(path, "utf-8")
+        if settings.get("core", "remote", fallback=""):
+            return True
+    return False
+
+
+def adopt_settings(root: Path, into: Path, *, share_cache: bool = False) -> None:
+    """Make the folder `into` a DVC workspace with the remote, credentials and cache settings of the workspace `root`.
+
+    Args:
+        root: a DVC workspace.
+        into: the new one's folder.
+        share_cache: let both use the cache of `root`; otherwise only a cache that `root` has somewhere else.
+
+    Raises:
+        StorageError: `root` is no DVC workspace.
+    """
+    source = root / ".dvc"
+    if not (source / "config").is_file():
+        raise StorageError(f"{root} is no DVC workspace", remedy="run where .dvc/config lies, or `dvc init`")
+    (into / ".dvc").mkdir(parents=True, exist_ok=True)
+    for name in ("config", "config.local"):
+        if not (source / name).is_file():
+            continue
+        settings = ConfigParser(interpolation=None)
+        settings.read(source / name, "utf-8")
+        for section in settings.values():
+            for key in ("url", "dir"):  # DVC reads relative paths from the folder of the file they stand in
+                value = section.get(key)
+                if value and "://" not in value and not value.startswith(("/", "~")):
+                    section[key] = str((source / value).resolve())
+        if name == "config":
+            settings.read_dict({"core": {"no_scm": "true"}})
+            if share_cache and not settings.get("cache", "dir", fallback=""):
+                settings.read_dict({"cache": {"dir": str((source / "cache").resolve())}})
+        with (into / ".dvc" / name).open("w", encoding="utf-8") as file:
+            settings.write(file)
+
+
+def _dvc(root: Path, *arguments: str) -> None:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    environment = os.environ | {"DVC_NO_ANALYTICS": "true"}
+    remedy = "run the same command by hand in the workspace; `recsys doctor` checks DVC and its remote"
+    with TemporaryFile() as output, TemporaryFile() as errors:
+        with subprocess.Popen(command, cwd=root, env=environment, stdout=output, stderr=errors) as process:
+            is_whole = _ended_by_itself(process)
+        words = _text(errors) or _text(output)
+    if not is_whole:
+        says = f"dvc {' '.join(arguments)} in {root} did nothing for {QUIET_S:.0f} s and was ended"
+        raise StorageError(f"{says}: {words}" if words else says, remedy=remedy)
+    if process.returncode != 0:
+        raise StorageError(f"dvc {' '.join(arguments)} failed in {root}: {words}", remedy=remedy)
+
+
+def _ended_by_itself(process: subprocess.Popen[bytes]) -> bool:
+    """Wait for the process; False where it was ended because nothing moved in it."""
+    import psutil
+
+    top = psutil.Process(process.pid)
+    work, moved = _work(top), time.monotonic()
+    try:
+        while process.poll() is None:
+            try:
+                process.wait(1)
+            except subprocess.TimeoutExpired:
+                now = _work(top)
+                if now != work:
+                    work, moved = now, time.monotonic()
+                elif time.monotonic() - moved > QUIET_S:
+                    return False
+        return True
+    finally:
+        if process.poll() is None:  # it hangs, or this process is told to end
+            _end(top)
+
+
+def _work(top: "psutil.Process") -> dict[int, tuple[float, ...]]:
+    """What a process and all that it started have computed, read and written so far, by process id."""
+    import psutil
+
+    found: dict[int, tuple[float, ...]] = {}
+    try:
+        for process in (top, *top.children(recursive=True)):
+            moved = process.io_counters() if hasattr(process, "io_counters") else ()  # macOS counts no bytes
+            found[process.pid] = (*process.cpu_times()[:2], *moved)
+    except psutil.Error:  # one has ended meanwhile: the next look differs
+        pass
+    return found
+
+
+def _end(top: "psutil.Process") -> None:
+    import psutil
+
+    try:
+        processes = [*top.children(recursive=True), top]
+    except psutil.Error:
+        return
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.Error:
+            continue
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace").strip()

@@ -1,0 +1,266 @@
+"""Effect `doctor`: checks this machine and this workspace, changes nothing that lasts, and says what to do."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+from urllib.parse import urlsplit
+
+from recsys import dvc
+from recsys.artifacts import Artifacts
+from recsys.catalogue.misplaced import misplaced
+from recsys.catalogue.pseudonyms import MIN_KEY_CHARS, VARIABLE, Pseudonyms, require_same_key, trimmed
+from recsys.errors import ConfigError, RecsysError, SwapLost
+from recsys.settings import Settings
+from recsys.storage.address import untidy, web_address
+from recsys.storage.opening import open_storage
+from recsys.storage.protocol import Storage
+
+Verdict = Literal["ok", "warn", "fail"]
+MIN_FREE_GB = 2
+PROBE = "doctor/probe"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found."""
+
+    check: str
+    verdict: Verdict
+    seen: str
+    remedy: str = ""
+
+
+def python_version(at: Artifacts) -> Finding:
+    """Python 3.11, for which the lock was resolved."""
+    seen = sys.version.split()[0]
+    right = sys.version_info[:2] == (3, 11)
+    return Finding("python", "ok" if right else "fail", seen, "" if right else "make setup with python3.11")
+
+
+def locked_versions(at: Artifacts) -> Finding:
+    """Installed packages against requirements.lock."""
+    lock = at.root / "requirements.lock"
+    if not lock.exists():
+        return Finding("packages", "warn", "no requirements.lock in this workspace", "compare by hand")
+    wrong = [fault for line in lock.read_text().splitlines() if (fault := _version_fault(line))]
+    if wrong:
+        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        return Finding("packages", "fail", ", ".join(wrong[:5]) + more, "make setup")
+    return Finding("packages", "ok", "as requirements.lock says")
+
+
+def _version_fault(line: str) -> str:
+    name, _, rest = line.partition("==")
+    wanted, _, marker = rest.rstrip(" \\").partition(";")
+    if not rest or marker:
+        return ""
+    try:
+        found = version(name.split("[")[0].strip())
+    except PackageNotFoundError:
+        return f"{name} is missing"
+    return "" if found == wanted.strip() else f"{name} is {found}, not {wanted.strip()}"
+
+
+def params(at: Artifacts) -> Finding:
+    """params.yaml loads and every key is known."""
+    Settings.load(at.params)
+    return Finding("params.yaml", "ok", str(at.params))
+
+
+def data_version(at: Artifacts) -> Finding:
+    """DVC knows data/."""
+    if not (at.root / ".dvc").is_dir():
+        return Finding("dvc", "fail", f"{at.root} is no DVC repository", "dvc init, or run in a workspace")
+    if not at.data_dvc.exists():
+        return Finding("dvc", "warn", "no data.dvc yet", "recsys ingest, or make data for the demo's")
+    remote = "with a remote" if dvc.has_remote(at.root) else "without a remote"
+    verdict: Verdict = "ok" if remote == "with a remote" else "warn"
+    remedy = "" if verdict == "ok" else "dvc remote add -d NAME URL, so that a lost disk loses no data"
+    return Finding("dvc", verdict, f"data.dvc is there, {remote}", remedy)
+
+
+def pseudonym_key(at: Artifacts) -> Finding:
+    """The key that turns user ids into pseudonyms is set and long enough."""
+    given = os.environ.get(VARIABLE, "")
+    key = trimmed(given)
+    length = len(key)
+    if length >= MIN_KEY_CHARS:
+        require_same_key(at.pseudonyms, Pseudonyms(key))
+        if key != given:
+            remedy = f"set {VARIABLE} without them: other programs may not leave them out"
+            return Finding(
+                "pseudonym key", "warn", f"{length} characters, and blanks or line ends around them", remedy
+            )
+        return Finding("pseudonym key", "ok", f"{length} characters")
+    remedy = "export RECSYS_PSEUDONYM_KEY=… (16 characters or more; keep it: another key makes strangers of all users)"
+    return Finding("pseudonym key", "fail" if length else "warn", f"{length} characters", remedy)
+
+
+def landing_zone(at: Artifacts) -> Finding:
+    """The landing zone can be listed."""
+    url = os.environ.get("RECSYS_LANDING")
+    if not url:
+        return Finding(
+            "landing zone", "warn", "RECSYS_LANDING is not set", "export RECSYS_LANDING=folder or s3://…"
+        )
+    zone = open_storage(url)
+    found = zone.list("")
+    if strays := misplaced(zone.top()):
+        return Finding(
+            "landing zone", "warn", f"{zone.url}: {'; '.join(strays)}", "move them, or take them away"
+        )
+    return Finding("landing zone", "ok", f"{zone.url}: {len(found)} objects")
+
+
+def release_store(at: Artifacts) -> Finding:
+    """The store can be written, and honours compare-and-swap: without it two publishers could both win."""
+    url = os.environ.get("RECSYS_STORE")
+    if not url:
+        return Finding(
+            "release store", "warn", "RECSYS_STORE is not set", "export RECSYS_STORE=folder or s3://…"
+        )
+    store = open_storage(url)
+    store.delete(PROBE)
+    try:
+        store.swap(PROBE, b"first", None)
+        first = store.read_tagged(PROBE)
+        store.swap(PROBE, b"second", first[1] if first else None)
+        stale = (None, first[1] if first else None)
+        honoured = all([_is_refused(store, expected) for expected in stale])
+    finally:
+        store.delete(PROBE)
+    if honoured:
+        return Finding("release store", "ok", f"{store.url}: writable, compare-and-swap holds")
+    remedy = (
+        "use a store that honours If-None-Match and If-Match (AWS S3, SeaweedFS, MinIO); rclone's S3 does not"
+    )
+    return Finding("release store", "fail", f"{store.url} ignores conditional writes", remedy)
+
+
+def signatures(at: Artifacts) -> Finding:
+    """Releases are signed and verified, and what readers get now passes."""
+    from recsys.publishing.signing import SIGNING_KEY, VERIFY_KEY, key_id, signing_key, verify_keys
+    from recsys.publishing.store import ReleaseStore
+
+    trusted, private = [key_id(key) for key in verify_keys()], signing_key()
+    if private and key_id(private.public_key()) not in trusted:
+        seen = f"{SIGNING_KEY} is key {key_id(private.public_key())}, which {VERIFY_KEY} lacks"
+        return Finding(
+            "signatures", "fail" if trusted else "warn", seen, f"export {VERIFY_KEY}=verify.pem here too"
+        )
+    if not trusted:
+        seen = f"{VERIFY_KEY} is not set: whoever may write to the store decides what is read"
+        return Finding("signatures", "warn", seen, "recsys keys make; docs/operations.md, Sign releases")
+    url = os.environ.get("RECSYS_STORE")
+    pointer = ReleaseStore(open_storage(url)).pointer() if url else None
+    if url and pointer:
+        ReleaseStore(open_storage(url)).manifest(pointer.current.release)
+    return Finding("signatures", "ok", f"trusted: {', '.join(trusted)}")
+
+
+def _is_refused(store: Storage, expected: str | None) -> bool:
+    """Whether a swap that expects what is not there any more is refused, as it must be."""
+    try:
+        store.swap(PROBE, b"third", expected)
+    except SwapLost:
+        return True
+    return False
+
+
+def registry(at: Artifacts) -> Finding:
+    """MLflow answers, knows these credentials, and says who is champion."""
+    url = os.environ.get("MLFLOW_TRACKING_URI")
+    if not url:
+        remedy = "export MLFLOW_TRACKING_URI=…; until then the encoder is made here"
+        return Finding("registry", "warn", "MLFLOW_TRACKING_URI is not set", remedy)
+    from recsys.registry.http import without_credentials
+    from recsys.registry.mlflow import champion as crowned
+
+    found = crowned(url)
+    says = f"champion is version {found.version} of {found.model}" if found else "no champion yet"
+    remedy = "" if found else "recsys fetch-champion registers the pretrained encoder (first light)"
+    return Finding("registry", "ok", f"{without_credentials(url)}: {says}", remedy)
+
+
+def champion(at: Artifacts) -> Finding:
+    """An encoder has been fetched."""
+    if at.model_reference("champion").exists():
+        return Finding("champion", "ok", str(at.model_reference("champion")))
+    return Finding("champion", "warn", "no encoder fetched yet", "recsys fetch-champion")
+
+
+def disk(at: Artifacts) -> Finding:
+    """Room on the workspace's disk."""
+    free_gb = shutil.disk_usage(at.root).free / 2**30
+    enough = free_gb >= MIN_FREE_GB
+    remedy = "" if enough else "free space: recsys collect, or dvc gc --workspace --not-in-remote"
+    return Finding("disk", "ok" if enough else "fail", f"{free_gb:.1f} GB free", remedy)
+
+
+def environment(at: Artifacts) -> Finding:
+    """No key or address carries a line break or quotation marks along from where it was copied."""
+    faults = untidy(os.environ)
+    if not faults:
+        return Finding("environment", "ok", "no key or address with stray characters")
+    seen = "; ".join(f"{name} {fault}" for name, fault in faults.items())
+    return Finding(
+        "environment", "fail", seen, "set them again: export NAME=$(cat FILE) leaves a line break out"
+    )
+
+
+def alerts(at: Artifacts) -> Finding:
+    """Where failures are told."""
+    url = os.environ.get("RECSYS_ALERT_URL")
+    if url and not os.environ.get("RECSYS_ALERT_KEY"):
+        return Finding(
+            "alerts", "fail", "RECSYS_ALERT_KEY is not set", "export RECSYS_ALERT_KEY=… to sign alerts"
+        )
+    if url and not _is_server(url):
+        return Finding(
+            "alerts",
+            "fail",
+            "RECSYS_ALERT_URL is no address of a server",
+            "export RECSYS_ALERT_URL=https://…",
+        )
+    remedy = "" if url else "export RECSYS_ALERT_URL=… to be told when a task fails for good"
+    seen = (
+        f"to {urlsplit(url).hostname}" if url else "RECSYS_ALERT_URL is not set"
+    )  # a webhook's path is a secret
+    return Finding("alerts", "ok" if url else "warn", seen, remedy)
+
+
+def _is_server(url: str) -> bool:
+    try:
+        web_address(url, "RECSYS_ALERT_URL")
+    except ConfigError:  # its message would show a webhook's path
+        return False
+    return True
+
+
+CHECKS: tuple[Callable[[Artifacts], Finding], ...] = (
+    python_version, locked_versions, params, environment, data_version, pseudonym_key, landing_zone, release_store,
+    signatures, registry, champion, disk, alerts,
+)  # fmt: skip
+
+
+def examine(at: Artifacts) -> list[Finding]:
+    """Run every check; a check that raises becomes a finding, and the rest still run.
+
+    Args:
+        at: the workspace.
+
+    Returns:
+        One finding per check, in the order of CHECKS.
+    """
+    findings = []
+    for check in CHECKS:
+        try:
+            findings.append(check(at))
+        except RecsysError as error:
+            message = str(error).partition("\n")[0]
+            findings.append(Finding(check.__name__.replace("_", " "), "fail", message, error.remedy))
+    return findings

@@ -1,0 +1,1 @@
+"""Encoders: texts become unit vectors. Packed once (torch), run anywhere (openvino)."""

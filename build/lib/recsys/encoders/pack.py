@@ -1,0 +1,245 @@
+"""Make a packed encoder: transformer, pooling and unit length as one OpenVINO model. Only here is torch imported."""
+
+import hashlib
+import json
+import logging
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.encoders.params import EncoderParams
+from recsys.encoders.reference import MODEL, REFERENCE, TOKENIZER, EncoderReference
+from recsys.encoders.runtime import compile_request, load_openvino
+from recsys.encoders.source import find_source, source_files
+from recsys.encoders.transformer import load_tokenizer
+from recsys.errors import ArtifactMissing, EncoderError
+from recsys.storage.packed import STAGING, PackedFile, verify_sizes
+
+PACK_VERSION = 1
+"""Part of every encoder hash; raise it when the same source would be packed into another model."""
+MIN_CALIBRATION_TEXTS = 32
+MIN_COSINE = 0.9999
+MIN_INT8_COSINE = 0.95
+ABANDONED_S = 24 * 3600
+
+
+def pack_encoder(params: EncoderParams, encoders: Path, calibration_texts: Sequence[str]) -> EncoderReference:
+    """Pack the encoder that `params` describes; one that is packed already is answered at once, without torch.
+
+    Args:
+        params: section `encoder`.
+        encoders: folder of packed encoders; the new one becomes `<encoders>/<hash>/`.
+        calibration_texts: int8 only: texts that set the scales; `params.calibration_texts` of them are used, those with
+            the smallest hashes, so that their order does not matter.
+
+    Returns:
+        The reference, without a registry entry.
+
+    Raises:
+        EncoderError: the source is missing, is not made of safetensors, cannot be converted, or there are too few
+            calibration texts.
+    """
+    source = find_source(params.source)
+    chosen = _calibration(params, calibration_texts)
+    target = encoders / _recipe_hash(params, source, chosen)
+    try:
+        reference = EncoderReference.load(target / REFERENCE)
+        verify_sizes(target, reference.files)
+        # The same files may have been packed under another name: the reference says what was asked for.
+        return reference.model_copy(update={"source": params.source})
+    except (ArtifactMissing, EncoderError):
+        shutil.rmtree(target, ignore_errors=True)
+    _remove_abandoned(encoders)
+    staging = encoders / f"{STAGING}{uuid4().hex}"
+    staging.mkdir(parents=True)
+    try:
+        reference = _pack(params, source, chosen, staging, target.name)
+        if not target.exists():  # somebody else may have packed the same meanwhile
+            staging.rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return reference
+
+
+def _calibration(params: EncoderParams, texts: Sequence[str]) -> list[str]:
+    if params.precision != "int8":
+        return []
+    distinct = {text for text in texts if text.strip()}
+    if len(distinct) < MIN_CALIBRATION_TEXTS:
+        raise EncoderError(
+            f"int8 needs at least {MIN_CALIBRATION_TEXTS} different texts to set its scales, got {len(distinct)}",
+            remedy="let more catalogue text land, or set encoder.precision: float32",
+        )
+    by_hash = sorted(distinct, key=lambda text: hashlib.sha256(text.encode()).digest())
+    return by_hash[: params.calibration_texts]
+
+
+def _recipe_hash(params: EncoderParams, source: Path, calibration: Sequence[str]) -> str:
+    recipe = {
+        "files": {path.name: PackedFile.of(path).sha256 for path in source_files(source)},
+        "pooling": params.pooling,
+        "max_tokens": params.max_tokens,
+        "precision": params.precision,
+        "pack_version": PACK_VERSION,
+        "calibration": [hashlib.sha256(text.encode()).hexdigest() for text in calibration],
+    }
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+
+
+def _pack(
+    params: EncoderParams, source: Path, calibration: Sequence[str], staging: Path, recipe: str
+) -> EncoderReference:
+    shutil.copyfile(source / TOKENIZER, staging / TOKENIZER)
+    tokenizer = load_tokenizer(staging / TOKENIZER, params.max_tokens)
+    with _quietly():
+        model, probes, expected = _convert(params, source, tokenizer.get_vocab_size())
+        model_path = staging / MODEL
+        _save(model, model_path)
+        _compare(model_path, probes, expected, MIN_COSINE)
+        if params.precision == "int8":
+            samples = [np.array([tokenizer.encode(text).ids], np.int64) for text in calibration]
+            exact = [_run(model_path, [sample])[0] for sample in samples[:MIN_CALIBRATION_TEXTS]]
+            _save(_quantise(model, samples), model_path)
+            _compare(model_path, samples[:MIN_CALIBRATION_TEXTS], exact, MIN_INT8_COSINE)
+    packed = (staging / TOKENIZER, model_path, model_path.with_suffix(".bin"))
+    reference = EncoderReference(
+        hash=recipe,
+        dim=expected[0].shape[-1],
+        max_tokens=params.max_tokens,
+        pooling=params.pooling,
+        precision=params.precision,
+        source=params.source,
+        files=tuple(PackedFile.of(path) for path in packed),
+    )
+    reference.save(staging / REFERENCE)
+    return reference
+
+
+def _convert(
+    params: EncoderParams, source: Path, n_vocabulary: int
+) -> tuple[Any, list[NDArray[np.int64]], list[NDArray[np.float32]]]:
+    """The openvino model, token rows to try it on, and what torch says about them.
+
+    The model takes `input_ids` [B, L] alone: rows of one batch have equal length, so no mask is needed, no padding
+    token, and token types and positions are what the model itself takes them to be (BERT, RoBERTa and XLM-R alike).
+    """
+    import torch
+
+    unit = _unit_encoder(params, source)
+    rng = np.random.default_rng(0)
+    lengths = (3, 16, params.max_tokens)
+    probes = [rng.integers(0, n_vocabulary, (1, length)) for length in lengths]
+    openvino = load_openvino()
+    try:
+        with torch.inference_mode():
+            expected = [unit(torch.from_numpy(probe)).numpy() for probe in probes]
+        example = {"input_ids": torch.from_numpy(np.repeat(probes[1], 2, axis=0))}
+        return openvino.convert_model(unit, example_input=example), probes, expected
+    except (RuntimeError, IndexError, TypeError, ValueError) as error:
+        raise EncoderError(
+            f"encoder {params.source!r} does not take {params.max_tokens} tokens, or cannot be converted: {error}",
+            remedy="lower encoder.max_tokens to what the model was made for, or choose an encoder-only model",
+        ) from error
+
+
+def _unit_encoder(params: EncoderParams, source: Path) -> Any:  # noqa: ANN401  a torch.nn.Module
+    import torch
+    from transformers import AutoModel
+
+    class UnitEncoder(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
+        """input_ids [B, L] -> unit vectors [B, D]."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = AutoModel.from_pretrained(
+                source,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+            )
+
+        def forward(self, input_ids: Any) -> Any:  # noqa: ANN401  tensors
+            hidden_BLD = self.model(input_ids=input_ids).last_hidden_state
+            pooled_BD = hidden_BLD.mean(1) if params.pooling == "mean" else hidden_BLD[:, 0]
+            return torch.nn.functional.normalize(pooled_BD, dim=1)
+
+    try:
+        return UnitEncoder().eval()
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise EncoderError(
+            f"transformers cannot load {source}: {error}", remedy="choose a model that AutoModel loads"
+        ) from error
+
+
+def _quantise(model: Any, samples: list[NDArray[np.int64]]) -> Any:  # noqa: ANN401  openvino.Model
+    """Weights and activations to int8, scales fixed by the samples: never by the batch at hand."""
+    import nncf
+
+    return nncf.quantize(
+        model,
+        nncf.Dataset(samples),
+        model_type=nncf.ModelType.TRANSFORMER,
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(samples),
+    )
+
+
+def _save(model: Any, model_path: Path) -> None:  # noqa: ANN401  openvino.Model
+    """Write the IR; the same model gives the same bytes, whatever the process did before."""
+    model.set_friendly_name("encoder")
+    # By default operations are named by a counter of the process.
+    for number, operation in enumerate(model.get_ordered_ops()):
+        operation.set_friendly_name(f"{operation.get_type_name()}_{number}")
+    load_openvino().save_model(model, model_path, compress_to_fp16=False)
+
+
+def _run(model_path: Path, inputs: list[NDArray[np.int64]]) -> list[NDArray[np.float32]]:
+    request = compile_request(model_path)
+    outputs = []
+    for one in inputs:
+        request.infer({0: one})
+        outputs.append(request.get_output_tensor(0).data.copy())
+    return outputs
+
+
+def _compare(
+    model_path: Path, inputs: list[NDArray[np.int64]], expected: list[NDArray[np.float32]], floor: float
+) -> None:
+    """Refuse a model whose vectors are not those of the model that it was made from."""
+    found = _run(model_path, inputs)
+    cosine = float(np.mean([(a * b).sum(axis=1).mean() for a, b in zip(found, expected, strict=True)]))
+    if not cosine >= floor:
+        raise EncoderError(
+            f"the packed model agrees with its source only to cosine {cosine:.4f}, below {floor}",
+            remedy="set encoder.precision: float32, or choose another model",
+        )
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep tracers' warnings and progress bars away from standard output, which belongs to results."""
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr):
+        warnings.simplefilter("ignore")
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+        logging.getLogger("nncf").setLevel(logging.ERROR)
+        yield
+
+
+def _remove_abandoned(encoders: Path) -> None:
+    """Remove what killed packers left; a day is longer than any packing takes."""
+    for folder in encoders.glob(f"{STAGING}*"):
+        if time.time() - folder.stat().st_mtime > ABANDONED_S:
+            shutil.rmtree(folder, ignore_errors=True)

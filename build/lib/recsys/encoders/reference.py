@@ -1,0 +1,112 @@
+"""What an encoder is: the part of a model that turns content into vectors, and the files that make it."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
+
+from recsys.errors import ArtifactMissing, EncoderError
+from recsys.storage.atomic import write_whole
+from recsys.storage.names import Sha256
+from recsys.storage.packed import PackedFile, verify_files
+
+TOKENIZER = "tokenizer.json"
+MODEL = "model.xml"
+HEAD = "head.npz"
+TERMS = "head.json"
+ITEM_WEIGHTS = "item_weights.npz"
+FIRST_LIGHT = "first_light.json"
+MAX_DIM = 65_536
+"""Of a vector; wider ones would not be profiles, but a way to fill the memory."""
+REFERENCE = "encoder.json"
+"""In a packed encoder's folder."""
+OF_THE_MODEL = ("registry", "ridge_lambda")
+"""Keys of encoder.json from before a model had parts: they belong to the model, see `recsys.models.lump`."""
+
+
+class EncoderReference(BaseModel):
+    """One encoder: same hash, same vectors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hash: Sha256
+    """Of the recipe: the same on every machine."""
+    dim: int = Field(gt=0, le=MAX_DIM)
+    """Width of its vectors."""
+    max_tokens: int = Field(gt=2)
+    pooling: Literal["mean", "cls"]
+    precision: Literal["float32", "int8"]
+    source: str
+    """As params.yaml named it."""
+    files: tuple[PackedFile, ...]
+    """tokenizer.json, model.xml, model.bin. An encoder from before models had parts also holds its head's files, and
+    perhaps item_weights.npz or first_light.json."""
+    lexical_width: int = Field(default=0, ge=0)
+    """Leading dimensions that hold words, of an encoder with a head among its files."""
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Only encoders with words apart name a width of words: ids of releases are hashes of this."""
+        written: dict[str, Any] = plain(self)
+        if self.lexical_width == 0:
+            del written["lexical_width"]
+        return written
+
+    @property
+    def carries_head(self) -> bool:
+        """Whether a head is among its files, as before models had parts: its vectors are then profiles."""
+        return any(file.name == HEAD for file in self.files)
+
+    @classmethod
+    def load(cls, path: Path) -> "EncoderReference":
+        """Read an encoder.json.
+
+        Args:
+            path: the file in a packed encoder.
+
+        Returns:
+            The reference.
+
+        Raises:
+            ArtifactMissing: it is not there.
+            EncoderError: it is damaged.
+        """
+        try:
+            plain = json.loads(path.read_bytes())
+            if isinstance(plain, dict):
+                plain = {key: value for key, value in plain.items() if key not in OF_THE_MODEL}
+            return cls.model_validate_json(json.dumps(plain))
+        except FileNotFoundError as error:
+            raise ArtifactMissing(f"{path} does not exist", remedy="recsys fetch-champion") from error
+        except ValidationError as error:
+            fault = error.errors()[0]
+            words = f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+            raise EncoderError(f"{path} is damaged: {words}", remedy="recsys fetch-champion") from error
+        except (ValueError, RecursionError) as error:
+            raise EncoderError(f"{path} is damaged: {error}", remedy="recsys fetch-champion") from error
+
+    def save(self, path: Path) -> None:
+        """Write an encoder.json, atomically; one that says the same is left alone."""
+        write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
+
+
+def verify_packed(reference: EncoderReference, encoders: Path) -> None:
+    """Check every file of a packed encoder against its size and SHA-256.
+
+    Args:
+        reference: which encoder.
+        encoders: folder of packed encoders.
+
+    Raises:
+        ArtifactMissing: the encoder is not packed here.
+        EncoderError: a file is damaged; names it.
+    """
+    verify_files(encoders / reference.hash, reference.files)

@@ -1,0 +1,156 @@
+"""A packed transformer encoder: tokenizers and openvino, nothing else, so that it starts in a second.
+
+Vectors depend on their text alone, to the last bit. Seen with OpenVINO 2026.4.1 on MiniLM, float32 and int8: in
+batches of equal token count, without padding and without a mask, a row has the very same bits alone and in any batch
+(1 to 500 rows, 4 to 256 tokens, one thread or two); padding to another length moves it by up to 2e-7. So a batch holds
+texts of one token count only, and the packed model takes no mask. It costs nothing: padding is work too. A first encode
+that was killed and goes on with other batches makes the same files. Another processor or OpenVINO version may round
+otherwise. With a head over it (`head.py`) about one value of a billion may differ by its last bit.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.encoders.encoder import Encoder
+from recsys.encoders.reference import MODEL, TOKENIZER, EncoderReference
+from recsys.encoders.runtime import compile_request
+from recsys.errors import EncoderError
+from recsys.storage.packed import verify_sizes
+
+TOKENIZED_AT_ONCE = 8192
+UNIT_TOLERANCE = 1e-3
+
+
+class TransformerEncoder:
+    """Implements `Encoder` on a packed folder."""
+
+    def __init__(self, reference: EncoderReference, folder: Path, batch_tokens: int) -> None:
+        self.hash = reference.hash
+        self.dim = reference.dim
+        self._batch_tokens = batch_tokens
+        self._tokenizer = load_tokenizer(folder / TOKENIZER, reference.max_tokens)
+        self._request = compile_request(folder / MODEL)
+        _require_shape(self._request, folder / MODEL, reference.dim)
+
+    def encode(
+        self, texts: Sequence[str], on_progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """See `Encoder.encode`."""
+        places: dict[str, list[int]] = {}
+        for place, text in enumerate(texts):
+            if not text.strip():
+                raise EncoderError(
+                    f"text {place} is empty", remedy="leave items without text out, or give them a title"
+                )
+            places.setdefault(text, []).append(place)
+        tokens = self._tokenize(list(places))
+        rows = list(places.values())
+        vectors = np.empty((len(texts), self.dim), np.float32)
+        for batch in equal_batches([len(ids) for ids in tokens], self._batch_tokens):
+            found = self._infer(np.stack([tokens[one] for one in batch]))
+            self._check(found, [texts[rows[one][0]] for one in batch])
+            repeats = [len(rows[one]) for one in batch]
+            vectors[[place for one in batch for place in rows[one]]] = np.repeat(found, repeats, axis=0)
+            if on_progress is not None:
+                on_progress(sum(repeats))
+        return vectors
+
+    def count_tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """See `Encoder.count_tokens`."""
+        return np.array([len(ids) for ids in self._tokenize(texts)], np.int64)
+
+    def _tokenize(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
+        return [
+            np.array(found.ids, np.int64)
+            for start in range(0, len(texts), TOKENIZED_AT_ONCE)
+            for found in self._tokenizer.encode_batch_fast(list(texts[start : start + TOKENIZED_AT_ONCE]))
+        ]
+
+    def _infer(self, input_ids_BL: NDArray[np.int64]) -> NDArray[np.float32]:
+        self._request.infer({0: input_ids_BL}, share_inputs=True)
+        vectors: NDArray[np.float32] = self._request.get_output_tensor(0).data
+        return vectors
+
+    def _check(self, vectors: NDArray[np.float32], texts: Sequence[str]) -> None:
+        off = np.abs(np.linalg.norm(vectors, axis=1) - 1)
+        if not (off < UNIT_TOLERANCE).all():  # NaN compares false
+            text = texts[int(np.nan_to_num(off, nan=np.inf).argmax())]
+            raise EncoderError(f"encoder {self.hash[:10]} gives no unit vector for {text[:80]!r}")
+
+
+def _require_shape(request: Any, path: Path, dim: int) -> None:  # noqa: ANN401  an openvino.InferRequest
+    """One input of token ids, one output of vectors of the width that the reference says."""
+    model = request.get_compiled_model()
+    shapes = [one.partial_shape for one in (*model.inputs, *model.outputs)]
+    wanted = f"[?,{dim}]"
+    if len(model.inputs) != 1 or [str(shape) for shape in shapes[1:]] != [wanted]:
+        raise EncoderError(
+            f"{path} takes and gives {', '.join(map(str, shapes))}, not token ids and vectors {wanted}",
+            remedy=f"delete {path.parent} and run recsys fetch-champion",
+        )
+
+
+def load_tokenizer(path: Path, max_tokens: int) -> Any:  # noqa: ANN401  a tokenizers.Tokenizer
+    """Open tokenizer.json; texts are cut to `max_tokens`, never padded.
+
+    Args:
+        path: the file.
+        max_tokens: special tokens included.
+
+    Returns:
+        A tokenizers.Tokenizer.
+
+    Raises:
+        EncoderError: it is missing or damaged.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises nothing more special
+        raise EncoderError(f"{path} cannot be read: {error}", remedy="recsys fetch-champion") from error
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens)
+    return tokenizer
+
+
+def equal_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Positions of texts in batches of equal length, shortest first, at most `batch_tokens` tokens each."""
+    order = np.argsort(np.asarray(lengths, np.int64), kind="stable")
+    sizes = np.asarray(lengths, np.int64)[order]
+    for group in np.split(order, np.flatnonzero(np.diff(sizes)) + 1):
+        if len(group) == 0:
+            continue
+        per_batch = max(1, batch_tokens // max(1, lengths[group[0]]))
+        for start in range(0, len(group), per_batch):
+            yield group[start : start + per_batch].tolist()
+
+
+def open_encoder(reference: EncoderReference, encoders: Path, batch_tokens: int) -> Encoder:
+    """Open a packed encoder, without a head that it may carry.
+
+    Args:
+        reference: which one; `dim` is the width of the transformer's vectors.
+        encoders: folder of packed encoders, one folder per hash.
+        batch_tokens: tokens per batch; steers speed and memory, never the vectors.
+
+    Returns:
+        The encoder.
+
+    Raises:
+        ArtifactMissing: it is not packed here.
+        EncoderError: a file is missing, damaged or not what OpenVINO reads.
+    """
+    folder = encoders / reference.hash
+    verify_sizes(folder, reference.files)
+    try:
+        return TransformerEncoder(reference, folder, batch_tokens)
+    except RuntimeError as error:  # what openvino raises
+        raise EncoderError(
+            f"{folder / MODEL} cannot be run: {error}",
+            remedy=f"delete {folder} and run recsys fetch-champion",
+        ) from error

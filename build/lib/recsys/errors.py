@@ -1,0 +1,97 @@
+"""Every error that Firstlight raises on purpose. Each message names the row, key or file, and the remedy.
+
+RecsysError
+├── ConfigError            params.yaml or the environment is wrong; names the key
+├── BatchRefused           a landed batch was stopped before it touched anything; names file and reason
+├── UnreadableFile         a landed file cannot be parsed at all; names file and line where known
+├── DataDamaged            an accepted part is missing or damaged; names the file
+├── ArtifactMissing        a stage's input is not there; names the stage that makes it
+├── EncoderError           an encoder cannot be packed, opened or used
+├── TrainingError          fine-tuning cannot go on; names the batch or step
+├── LeakFound              the holdout is not independent of the training data
+├── GateClosed             a result, not a fault: exit code 99
+├── RegistryError          MLflow holds something else than it should
+│   ├── RegistryUnreachable    MLflow is down or refuses to answer
+│   └── WebhookRefused         a delivery is not MLflow's, or not of now
+├── StorageError           a folder or bucket cannot be read or written
+│   └── SwapLost           somebody else moved the pointer first
+└── ReleaseError           a release is incomplete, corrupt, unknown or of a newer format
+    ├── OtherEncoder       the newest release was made with another encoder than this workspace's
+    └── Overtaken          somebody else published what this workspace has not caught up with
+"""
+
+
+class RecsysError(Exception):
+    """Base of every deliberate error; `remedy` is printed below the message."""
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(f"{message}\n  remedy: {remedy}" if remedy else message)
+        self.remedy = remedy
+
+
+class ConfigError(RecsysError):
+    """params.yaml or the environment is wrong."""
+
+
+class BatchRefused(RecsysError):
+    """A landed batch was stopped before it touched anything."""
+
+
+class UnreadableFile(RecsysError):
+    """A landed file cannot be parsed at all."""
+
+
+class DataDamaged(RecsysError):
+    """An accepted part is missing or damaged."""
+
+
+class ArtifactMissing(RecsysError):
+    """A stage's input is not there."""
+
+
+class EncoderError(RecsysError):
+    """An encoder cannot be packed, opened or used."""
+
+
+class TrainingError(RecsysError):
+    """Fine-tuning cannot go on: a loss that is not finite, no memory left."""
+
+
+class LeakFound(RecsysError):
+    """The holdout is not independent of the training data."""
+
+
+class GateClosed(RecsysError):
+    """The gate's verdict was no; a result, not a fault."""
+
+
+class RegistryError(RecsysError):
+    """MLflow holds something else than it should."""
+
+
+class RegistryUnreachable(RegistryError):
+    """MLflow is down or refuses to answer: what was fetched last may still be used."""
+
+
+class WebhookRefused(RegistryError):
+    """A webhook's delivery is unsigned, forged, altered, too old, or unreadable."""
+
+
+class StorageError(RecsysError):
+    """A folder or bucket cannot be read or written."""
+
+
+class SwapLost(StorageError):
+    """Compare-and-swap found another value than expected: somebody else moved first."""
+
+
+class ReleaseError(RecsysError):
+    """A release is incomplete, corrupt, unknown or of a newer format."""
+
+
+class OtherEncoder(ReleaseError):
+    """The newest release was made with another encoder than this workspace's artifacts."""
+
+
+class Overtaken(ReleaseError):
+    """Somebody else published meanwhile: what this workspace holds is not all there is any more."""

@@ -1,0 +1,1 @@
+"""Judging: a holdout, metrics with paired intervals, floors, and the leak report."""

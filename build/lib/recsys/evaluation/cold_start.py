@@ -1,0 +1,216 @@
+"""A cold-start task on any data set: learn from everything but the cold items' interactions, rank the cold items."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from recsys.catalogue.parts import CATALOGUE_SCHEMA
+from recsys.dataset.interactions import Interactions, make_interactions
+from recsys.errors import UnreadableFile
+from recsys.evaluation.words import joined, text_columns
+from recsys.features.params import FeaturesParams
+from recsys.features.text import item_texts
+from recsys.profiles.users import Ridge, gram_of
+from recsys.retrieval.exact import best_of
+from recsys.validation.folds import cold_folds, dates_of, times_of
+
+# Shape suffixes: U users, I items, C cold items, D dimension.
+N_EXAMPLES = 3
+"""Unknown ids that a message shows."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What may be learned from, and what is asked. Items are rows in the order of the items file."""
+
+    interactions: Interactions
+    """With items that are not cold. Users are all of the log, sorted."""
+    texts: tuple[str, ...]
+    fields: tuple[str, ...]
+    """Columns that became text, in order."""
+    cold: NDArray[np.int64]
+    """Rows of the candidates, ascending."""
+    times: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """When items were new, by kind: their first interaction, or a column of dates; see `folds.cold_folds`."""
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """In the order of the items file."""
+        return self.interactions.item_ids
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """Sorted."""
+        return self.interactions.users
+
+    @property
+    def warm(self) -> NDArray[np.int64]:
+        """Rows of items that somebody interacted with, none of them cold."""
+        return self.interactions.warm
+
+    def folds(self, seed: int) -> dict[str, NDArray[np.int64]]:
+        """Cold starts of the task's own, to choose by; see `folds.cold_folds`."""
+        return cold_folds(self.item_ids, self.warm, seed, self.times)
+
+
+def make_task(
+    items: pa.Table,
+    interactions: pa.Table,
+    cold_ids: Sequence[str],
+    features: FeaturesParams,
+    fields: Sequence[str] = (),
+) -> Task:
+    """Build the task; every interaction with a cold item is dropped before anything else sees it.
+
+    A pair counts once, whatever its rating or weight; rows with a weight of 0 or less are none.
+
+    Args:
+        items: item_id and text columns.
+        interactions: user_id, item_id, optionally weight.
+        cold_ids: the candidates.
+        features: section `features`; its fields are replaced by the columns that become text.
+        fields: these columns of items, in this order; none: all that hold words, see `words.text_columns`.
+
+    Returns:
+        The task.
+
+    Raises:
+        UnreadableFile: an item is listed twice, has no text, is unknown, a field is, or nothing is left to learn from.
+    """
+    item_ids = tuple(items["item_id"].to_pylist())
+    row_of_item = {item: row for row, item in enumerate(item_ids)}
+    if len(row_of_item) < len(item_ids):
+        twice = next(item for row, item in enumerate(item_ids) if row_of_item[item] != row)
+        raise UnreadableFile(f"--items lists item {twice!r} twice", remedy="keep one row per item")
+    unknown = next((item for item in cold_ids if item not in row_of_item), None)
+    if unknown is not None:
+        raise UnreadableFile(
+            f"--cold lists {unknown!r}, which --items does not know", remedy="add its row to --items"
+        )
+    fields = _known_fields(items, fields) if fields else text_columns(items).taken
+    texts = _texts(items, fields, features)
+    cold = np.sort(np.array([row_of_item[item] for item in cold_ids], np.int64))
+    users = tuple(sorted(pc.unique(interactions["user_id"]).to_pylist()))
+    known = _interactions(interactions, users, item_ids, cold)
+    if not len(known.warm):
+        strangers = unknown_items(interactions, item_ids)
+        examples = ", ".join(map(repr, strangers[:N_EXAMPLES]))
+        hint = f"; {len(strangers):,} of their items are unknown, such as {examples}" if strangers else ""
+        raise UnreadableFile(
+            f"--interactions hold no like of items of --items that are not cold{hint}",
+            remedy="add interactions to learn from, with the ids that --items has",
+        )
+    return Task(known, texts, fields, cold, _times(items, known))
+
+
+def unknown_items(interactions: pa.Table, item_ids: Sequence[str]) -> list[str]:
+    """Items that somebody interacted with and that the items file lacks.
+
+    Args:
+        interactions: item_id.
+        item_ids: known ids.
+
+    Returns:
+        Distinct ids, sorted.
+    """
+    return sorted(set(pc.unique(interactions["item_id"]).to_pylist()) - set(item_ids))
+
+
+def rank_cold(
+    task: Task, vectors_ID: NDArray[np.float32], ridge_lambda: float, k: int, lexical_width: int = 0
+) -> pa.Table:
+    """The best k cold items for every user; users without a history get what suits the mean of all tastes.
+
+    Args:
+        task: the task.
+        vectors_ID: item profiles.
+        ridge_lambda: λ.
+        k: length of the lists; all cold items where there are fewer.
+        lexical_width: leading dimensions of the profiles that hold words.
+
+    Returns:
+        user_id, item_id, rank (1 = best), by user and rank.
+    """
+    ridge = Ridge(gram_of(vectors_ID[task.warm]), ridge_lambda, lexical_width)
+    b_UD = task.interactions.matrix_UI @ vectors_ID.astype(np.float64)
+    n_U = task.interactions.n_items_U
+    b_UD[n_U == 0] = (b_UD[n_U > 0] / n_U[n_U > 0, None]).mean(axis=0)
+    k = min(k, len(task.cold))
+    block = max(1, (1 << 24) // len(task.cold))
+    rows_UK = np.empty((len(task.users), k), np.int64)
+    for start in range(0, len(task.users), block):
+        scores_BC = ridge.weights(b_UD[start : start + block]) @ vectors_ID[task.cold].T
+        rows_UK[start : start + block] = task.cold[best_of(scores_BC, k).rows_UK]
+    item_ids = pa.array(task.item_ids, pa.string())
+    return pa.table(
+        {
+            "user_id": pa.array(task.users, pa.string()).take(
+                pa.array(np.repeat(np.arange(len(task.users)), k))
+            ),
+            "item_id": item_ids.take(pa.array(rows_UK.ravel())),
+            "rank": pa.array(np.tile(np.arange(1, k + 1, dtype=np.int32), len(task.users))),
+        }
+    )
+
+
+def _known_fields(items: pa.Table, fields: Sequence[str]) -> tuple[str, ...]:
+    unknown = next((name for name in fields if name not in items.column_names), None)
+    if unknown is not None:
+        there = ", ".join(name for name in items.column_names if name != "item_id")
+        raise UnreadableFile(
+            f"--items has no column {unknown!r} to take as text", remedy=f"name some of {there}, or none"
+        )
+    return tuple(fields)
+
+
+def _texts(items: pa.Table, fields: tuple[str, ...], features: FeaturesParams) -> tuple[str, ...]:
+    """One text per item, made by the house's own preprocessing."""
+    if not fields:
+        raise UnreadableFile("--items has no column of text beside item_id", remedy="add a column title")
+    values = {name: joined(items[name]) for name in fields}
+    rows = [{name: values[name][row] for name in fields} for row in range(items.num_rows)]
+    bare = next((row for row, said in enumerate(rows) if not any(map(str.strip, said.values()))), None)
+    if bare is not None:
+        raise UnreadableFile(
+            f"--items: item {items['item_id'][bare].as_py()!r} has no text", remedy="give it a title"
+        )
+    table = pa.Table.from_pylist(
+        [
+            {
+                "item_id": items["item_id"][row].as_py(),
+                "title": said.pop("title", None),
+                "description": said.pop("description", None),
+                "tags": [tags] if (tags := said.pop("tags", None)) else None,
+                "attributes": json.dumps(said, ensure_ascii=False),
+                "deleted": False,
+                "part": "items",
+                "line": row + 1,
+            }
+            for row, said in enumerate(rows)
+        ],
+        schema=CATALOGUE_SCHEMA,
+    )
+    made = item_texts(table, features.model_copy(update={"fields": fields}))
+    return tuple(made["text"].to_pylist())
+
+
+def _interactions(
+    log: pa.Table, users: tuple[str, ...], item_ids: tuple[str, ...], cold: NDArray[np.int64]
+) -> Interactions:
+    """Likes of items that are known and not cold, with their times where the log has some."""
+    if "weight" in log.column_names:
+        log = log.filter(pc.greater(log["weight"].cast(pa.float64()).fill_null(1.0), 0))
+    times_R = times_of(log["timestamp"]) if "timestamp" in log.column_names else None
+    return make_interactions(log["user_id"], log["item_id"], users, item_ids, times_R).without(cold)
+
+
+def _times(items: pa.Table, interactions: Interactions) -> dict[str, NDArray[np.float64]]:
+    """When items were new, by kind."""
+    first_I = interactions.first_times()
+    used = {} if first_I is None else {"first interaction": first_I}
+    return used | dates_of({name: items[name] for name in items.column_names})

@@ -1,0 +1,208 @@
+"""The holdout as rows of arrays: what judging works on."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from recsys.catalogue.split import Split, hash_share
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.interactions import Interactions, make_interactions
+from recsys.dataset.versions import places_of, texts_of
+from recsys.errors import ArtifactMissing
+from recsys.profiles.items import Segment
+from recsys.ranking.ranker import Ranker
+
+MIXED = "mixed"
+"""Slice of warm and cold items together."""
+# Shape suffixes: U users, I items, D dimension.
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """Items and users have rows here; everything refers to them."""
+
+    known: Dataset
+    """What may be learned from: users with training history, sorted, and items in the order of a salted hash, so that
+    ties between scores fall to no kind of item."""
+    ranker: Ranker
+    """Of the model whose profiles these are."""
+    train: pa.Table
+    """Training pairs as the split gave them: user, item_id, timestamp."""
+    test: Interactions
+    """Over the same rows, from after the cut."""
+    slice_of_item: NDArray[np.str_]
+    """cold or warm."""
+    is_judged: NDArray[np.bool_]
+    cut: datetime | None
+    updated_at: tuple[datetime | None, ...]
+    """When the version of each item's text that is used was written."""
+    oldest_text: tuple[datetime | None, ...]
+    """When the first version was."""
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """Of the item rows."""
+        return self.known.item_ids
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """Pseudonyms of the user rows."""
+        return self.known.interactions.users
+
+    def candidates(self, name: str) -> NDArray[np.int64]:
+        """Rows of the judged items of a slice, ascending; `mixed` is all of them."""
+        return np.flatnonzero(((self.slice_of_item == name) | (name == MIXED)) & self.is_judged)
+
+    @cached_property
+    def row_of_item(self) -> dict[str, int]:
+        """Item id -> row."""
+        return {item: row for row, item in enumerate(self.item_ids)}
+
+
+def make_holdout(
+    split: Split,
+    versions: pa.Table,
+    segments: tuple[Segment, ...],
+    ridge_lambda: float,
+    seed: int,
+    ranker: Ranker,
+    lexical_width: int = 0,
+) -> Holdout:
+    """Join the split with texts and profiles, each in the version that the split chose.
+
+    Args:
+        split: from stage `split`.
+        versions: all rows of the features: item_id, text, tags, updated_at, part, line.
+        segments: profiles of the model that is judged.
+        ridge_lambda: λ of the user profiles.
+        seed: salts the order of the items.
+        ranker: of the model.
+        lexical_width: leading dimensions of its profiles that hold words.
+
+    Returns:
+        The holdout.
+
+    Raises:
+        ArtifactMissing: a text or profile that the split names is not there; names item, part and line.
+    """
+    ids = split.items["item_id"].to_pylist()
+    order = sorted(range(len(ids)), key=lambda row: (hash_share(seed, ids[row]), ids[row]))
+    items = split.items.take(pa.array(order, pa.int64()))
+    texts, tags, oldest = _texts(items, versions)
+    item_ids = tuple(items["item_id"].to_pylist())
+    users = tuple(sorted(pc.unique(split.train["user"]).to_pylist()))
+    train, test = (
+        make_interactions(side["user"], side["item_id"], users, item_ids)
+        for side in (split.train, split.test)
+    )
+    known = Dataset(
+        interactions=train,
+        vectors_ID=_vectors(items, segments),
+        texts=texts,
+        tags=tags,
+        ridge_lambda=ridge_lambda,
+        seed=seed,
+        lexical_width=lexical_width,
+    )
+    return Holdout(
+        known=known,
+        ranker=ranker,
+        train=split.train,
+        test=test,
+        slice_of_item=np.array(items["slice"].to_pylist(), dtype=np.str_),
+        is_judged=np.asarray(pc.is_null(items["left_out"]).combine_chunks()).astype(bool),
+        cut=split.summary.cut,
+        updated_at=tuple(items["updated_at"].to_pylist()),
+        oldest_text=oldest,
+    )
+
+
+def with_profiles(
+    holdout: Holdout,
+    split: Split,
+    segments: tuple[Segment, ...],
+    ridge_lambda: float,
+    ranker: Ranker,
+    lexical_width: int = 0,
+) -> Holdout:
+    """The very same holdout as another encoder sees it: users, candidates, texts and histories stay.
+
+    Args:
+        holdout: made with the champion's profiles.
+        split: the one that it was made of.
+        segments: profiles of the other encoder.
+        ridge_lambda: λ of the users in its space.
+        ranker: of its model.
+        lexical_width: leading dimensions of its profiles that hold words.
+
+    Returns:
+        The holdout with its profiles.
+
+    Raises:
+        ArtifactMissing: a profile that the split names is not there; names item, part and line.
+    """
+    places = pc.index_in(
+        pa.array(holdout.item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks()
+    )
+    vectors_ID = _vectors(split.items.take(places), segments)
+    return with_vectors(holdout, vectors_ID, ridge_lambda, ranker, lexical_width)
+
+
+def with_vectors(
+    holdout: Holdout,
+    vectors_ID: NDArray[np.float32],
+    ridge_lambda: float,
+    ranker: Ranker,
+    lexical_width: int = 0,
+) -> Holdout:
+    """The same where profiles lie in no segments.
+
+    Args:
+        holdout: made with the champion's profiles.
+        vectors_ID: another encoder's vectors of `holdout.known.texts`.
+        ridge_lambda: λ of the users in its space.
+        ranker: of its model.
+        lexical_width: leading dimensions of its profiles that hold words.
+
+    Returns:
+        The holdout with its profiles.
+    """
+    known = replace(
+        holdout.known, vectors_ID=vectors_ID, ridge_lambda=ridge_lambda, lexical_width=lexical_width
+    )
+    return replace(holdout, known=known, ranker=ranker)
+
+
+def _texts(
+    items: pa.Table, versions: pa.Table
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], tuple[datetime | None, ...]]:
+    """Text and tags in the chosen version, and the time of the first version, for each item."""
+    tags = versions["tags"].take(pa.array(places_of(items, versions, "text"))).to_pylist()
+    first = (
+        versions.filter(pc.invert(versions["deleted"])).group_by("item_id").aggregate([("updated_at", "min")])
+    )
+    oldest = first["updated_at_min"].take(
+        pc.index_in(items["item_id"], value_set=first["item_id"].combine_chunks())
+    )
+    return texts_of(items, versions), tuple(tuple(one or ()) for one in tags), tuple(oldest.to_pylist())
+
+
+def _vectors(items: pa.Table, segments: tuple[Segment, ...]) -> NDArray[np.float32]:
+    """The profile of each item in the chosen version, float32 [I, D]."""
+    tables = [segment.rows(["item_id", "part", "line", "deleted"]) for segment in segments]
+    if not tables:
+        raise ArtifactMissing("there are no profiles", remedy="run: dvc repro profiles@champion")
+    place_I = places_of(items, pa.concat_tables(tables), "profile")
+    starts = np.cumsum([0, *(len(table) for table in tables)])
+    segment_I = np.searchsorted(starts, place_I, side="right") - 1
+    vectors_ID = np.empty((len(items), segments[0].vectors().shape[1]), np.float32)
+    for position, segment in enumerate(segments):
+        here = segment_I == position
+        if here.any():
+            vectors_ID[here] = segment.vectors()[place_I[here] - starts[position]]
+    return vectors_ID

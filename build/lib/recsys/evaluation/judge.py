@@ -1,0 +1,261 @@
+"""Judge champion and challenger against the floors on one holdout: full ranking over all candidates of every slice."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.baselines.baselines import BASELINES
+from recsys.dataset.histories import PAD
+from recsys.evaluation import coverage
+from recsys.evaluation.comparison import compare
+from recsys.evaluation.holdout import Holdout
+from recsys.evaluation.intervals import Interval, bootstrap, bootstrap_over_seeds
+from recsys.evaluation.params import EvaluateParams
+from recsys.evaluation.report import (
+    CHALLENGER,
+    CHAMPION,
+    Comparison,
+    ModelScores,
+    SeedScores,
+    SliceReport,
+)
+from recsys.evaluation.slices import SLICES, head_and_tail, slice_of
+from recsys.evaluation.spread import lists_of, paired_spread
+from recsys.ranking import metrics
+from recsys.ranking.recommender import learn_recommender
+from recsys.ranking.tasks import RankingTask, Scorer, rank
+
+# Shape suffixes: U users, K list length, S seeds, M metrics.
+FLOORS = {
+    "cold": ("random", "same_category", "tfidf_centroid", "encoder_centroid", "plain_blend"),
+    "warm": ("random", "popular", "tfidf_centroid", "encoder_centroid", "plain_blend"),
+    "mixed": ("random", "popular", "tfidf_centroid", "encoder_centroid", "plain_blend"),
+}
+"""What must be beaten on each slice; popularity knows no cold item, so there it is that of the category. The floors
+`encoder_centroid` and `plain_blend` read the champion's profiles: a challenger is not held against itself."""
+ALL_FLOORS = tuple(dict.fromkeys(name for floors in FLOORS.values() for name in floors))
+PER_USER = {
+    "recall": metrics.recall_at_k,
+    "ndcg": metrics.ndcg_at_k,
+    "hit_rate": metrics.hit_rate_at_k,
+    "mrr": metrics.mrr_at_k,
+}
+COMPARED = "ndcg"
+"""By which users are chosen who gained or lost most."""
+CUTOFFS = (1, 2, 5, 10, 20, 50, 100)
+"""Of the curve recall by k."""
+DIGITS = 6
+"""Reports are rounded, so that sums in another order give the same bytes."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One slice with every model's answer."""
+
+    part: RankingTask
+    lists: Mapping[str, NDArray[np.int64]]
+    """Model -> ranked_UK."""
+    per_user: Mapping[str, NDArray[np.float64]]
+    """Model -> metrics_UM in the order of PER_USER."""
+    siblings: tuple[NDArray[np.float64], ...]
+    """metrics_UM of the challenger's siblings."""
+
+
+def learn_models(
+    holdout: Holdout, challenged: Holdout | None = None, rivals: Sequence[str] = ()
+) -> dict[str, Scorer]:
+    """The champion, the challenger, every floor and the rivals, learned from what was known before the cut.
+
+    Args:
+        holdout: with the champion's profiles.
+        challenged: the same holdout with the challenger's, where there is one.
+        rivals: names of recallers to be judged beside them, over the champion's profiles.
+
+    Returns:
+        Name -> learned recaller.
+    """
+    judged = {CHAMPION: learn_recommender(holdout.known, holdout.ranker)}
+    if challenged is not None:
+        judged[CHALLENGER] = learn_recommender(challenged.known, challenged.ranker)
+    return judged | {name: BASELINES[name](holdout.known) for name in (*ALL_FLOORS, *rivals)}
+
+
+def judge(
+    holdout: Holdout,
+    models: Mapping[str, Scorer],
+    params: EvaluateParams,
+    on_progress: Callable[[str], None] = lambda words: None,
+    siblings: Iterable[Scorer] = (),
+) -> tuple[tuple[SliceReport, ...], Comparison | None]:
+    """Score all models of every slice on the same users and candidates.
+
+    Args:
+        holdout: what judging works on.
+        models: name -> learned recaller, with `champion` and perhaps `challenger` among them.
+        params: section `evaluate`.
+        on_progress: told `slice/model` before each model.
+        siblings: the challenger trained with other seeds; asked for one at a time, so that they need not all be in
+            memory.
+
+    Returns:
+        cold, warm, head, tail and mixed: means, curves, and paired intervals; and, with a challenger and cold items
+        that somebody met, what the difference looks like.
+    """
+    reports: list[SliceReport] = []
+    comparison = None
+    wholes = {name: slice_of(holdout, name, params.max_users, params.seed) for name in SLICES}
+    again = [
+        {name: _list(sibling, whole, params.k) for name, whole in wholes.items() if len(whole.users)}
+        for sibling in siblings
+    ]
+    for name, whole in wholes.items():
+        lists = _lists(whole, models, params.k, on_progress)
+        parts = (whole, *head_and_tail(holdout, whole, params.head_share)) if name == "warm" else (whole,)
+        for part in parts:
+            asked = _asked(part, whole, lists, [one[name] for one in again if name in one], params.k)
+            reports.append(_report(asked, params))
+            if part.name == "cold" and CHALLENGER in lists:
+                comparison = _comparison(holdout, asked, params.k)
+    return tuple(reports), comparison
+
+
+def _lists(
+    whole: RankingTask, models: Mapping[str, Scorer], k: int, on_progress: Callable[[str], None]
+) -> dict[str, NDArray[np.int64]]:
+    """Every model's lists; none without users."""
+    lists = {}
+    asked = (CHAMPION, CHALLENGER, *FLOORS[whole.name], *_rivals(models))
+    for model in asked if len(whole.users) else ():
+        if model in models:
+            on_progress(f"{whole.name}/{model}")
+            lists[model] = _list(models[model], whole, k)
+    return lists
+
+
+def _list(model: Scorer, whole: RankingTask, k: int) -> NDArray[np.int64]:
+    """ranked_UK, long enough for every cutoff."""
+    depth = max(k, min(CUTOFFS[-1], len(whole.candidates)))
+    return rank(model, whole.users, whole.candidates, depth, whole.excluded_UE).rows_UK
+
+
+def _asked(
+    part: RankingTask,
+    whole: RankingTask,
+    lists: Mapping[str, NDArray[np.int64]],
+    again: Sequence[NDArray[np.int64]],
+    k: int,
+) -> _Asked:
+    rows = np.searchsorted(whole.users, part.users)
+    own = {model: ranked_UK[rows] for model, ranked_UK in lists.items()} if len(rows) else {}
+    per_user = {model: _per_user(ranked_UK, part, k) for model, ranked_UK in own.items()}
+    siblings = tuple(_per_user(ranked_UK[rows], part, k) for ranked_UK in again) if len(rows) else ()
+    return _Asked(part, own, per_user, siblings)
+
+
+def _per_user(ranked_UK: NDArray[np.int64], part: RankingTask, k: int) -> NDArray[np.float64]:
+    return np.stack([metric(ranked_UK, part.relevant_UR, k) for metric in PER_USER.values()], 1)
+
+
+def _report(asked: _Asked, params: EvaluateParams) -> SliceReport:
+    part, per_user = asked.part, asked.per_user
+    rivals = _rivals(per_user)
+    floors = [model for model in per_user if model not in (CHAMPION, CHALLENGER, *rivals)]
+    judged = CHALLENGER if CHALLENGER in per_user else CHAMPION
+    challenger_margins = {}
+    if CHALLENGER in per_user:
+        challenger_margins = {
+            rival: _margins(per_user[CHALLENGER] - per_user[rival], params) for rival in (CHAMPION, *floors)
+        }
+        if part.name == "cold":
+            challenger_margins[CHAMPION] |= _spread(asked, params)
+    seeds, over_seeds = _seeds(asked, params)
+    return SliceReport(
+        name=part.name,
+        n_users=len(part.users),
+        n_candidates=len(part.candidates),
+        n_positives=int((part.relevant_UR != PAD).sum()),
+        models={
+            model: _model_scores(asked.lists[model], per_user[model], part, params.k) for model in per_user
+        },
+        margins={floor: _margins(per_user[CHAMPION] - per_user[floor], params) for floor in floors},
+        challenger_margins=challenger_margins,
+        rival_margins={rival: _margins(per_user[judged] - per_user[rival], params) for rival in rivals},
+        seeds=seeds,
+        over_seeds=over_seeds,
+    )
+
+
+def _seeds(asked: _Asked, params: EvaluateParams) -> tuple[tuple[SeedScores, ...], dict[str, Interval]]:
+    """The challenger and its siblings against the champion, each alone and all together; nothing without siblings."""
+    if not asked.siblings:
+        return (), {}
+    per_seed = (asked.per_user[CHALLENGER], *asked.siblings)
+    over_USM = np.stack([one_UM - asked.per_user[CHAMPION] for one_UM in per_seed], axis=1)
+    names = [f"{name}@{params.k}" for name in PER_USER]
+    scores = tuple(
+        SeedScores(
+            metrics={
+                name: round(float(v), DIGITS) for name, v in zip(names, one_UM.mean(axis=0), strict=True)
+            },
+            over_champion=_margins(over_USM[:, place], params),
+        )
+        for place, one_UM in enumerate(per_seed)
+    )
+    together = bootstrap_over_seeds(over_USM, params.bootstrap_rounds, params.seed)
+    return scores, dict(zip(names, map(_rounded, together), strict=True))
+
+
+def _rivals(models: Mapping[str, object]) -> list[str]:
+    """Those that are neither judged nor floors."""
+    return [model for model in models if model not in (CHAMPION, CHALLENGER, *ALL_FLOORS)]
+
+
+def _model_scores(
+    ranked_UK: NDArray[np.int64], per_user_UM: NDArray[np.float64], part: RankingTask, k: int
+) -> ModelScores:
+    exposure_C = coverage.exposure_at_k(ranked_UK, part.candidates, k)
+    item_recall = coverage.item_recall_at_k(ranked_UK, part.relevant_UR, k)
+    figures = dict(zip(PER_USER, per_user_UM.mean(axis=0).tolist(), strict=True)) | {
+        "coverage": coverage.coverage(exposure_C),
+        "gini": coverage.gini(exposure_C),
+        "worst_decile_recall": coverage.worst_decile(item_recall),
+    }
+    cutoffs = [cutoff for cutoff in CUTOFFS if cutoff <= ranked_UK.shape[1]]
+    return ModelScores(
+        metrics={
+            f"{name}@{k}": None if np.isnan(value) else round(value, DIGITS)
+            for name, value in figures.items()
+        },
+        recall_by_k={
+            cutoff: round(float(metrics.recall_at_k(ranked_UK, part.relevant_UR, cutoff).mean()), DIGITS)
+            for cutoff in cutoffs
+        },
+    )
+
+
+def _margins(difference_UM: NDArray[np.float64], params: EvaluateParams) -> dict[str, Interval]:
+    intervals = bootstrap(difference_UM, params.bootstrap_rounds, params.seed)
+    return {f"{name}@{params.k}": _rounded(one) for name, one in zip(PER_USER, intervals, strict=True)}
+
+
+def _spread(asked: _Asked, params: EvaluateParams) -> dict[str, Interval]:
+    """Coverage, Gini and worst decile, challenger minus champion."""
+    part = asked.part
+    ours, theirs = (
+        lists_of(asked.lists[model], part.relevant_UR, len(part.candidates), params.k)
+        for model in (CHALLENGER, CHAMPION)
+    )
+    found = paired_spread(ours, theirs, params.bootstrap_rounds, params.seed)
+    return {f"{name}@{params.k}": _rounded(one) for name, one in found.items()}
+
+
+def _comparison(holdout: Holdout, asked: _Asked, k: int) -> Comparison:
+    place = list(PER_USER).index(COMPARED)
+    change_U = (asked.per_user[CHALLENGER] - asked.per_user[CHAMPION])[:, place]
+    return compare(holdout, asked.part, asked.lists[CHAMPION], asked.lists[CHALLENGER], change_U, k)
+
+
+def _rounded(one: Interval) -> Interval:
+    return Interval(mean=round(one.mean, DIGITS), low=round(one.low, DIGITS), high=round(one.high, DIGITS))

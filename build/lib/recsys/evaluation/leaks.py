@@ -1,0 +1,144 @@
+"""The leak report: four ways in which a holdout can know its own answers, looked for without trusting the split.
+
+Each check returns a finding or None; CHECKS is all of them. A report with findings closes the gate.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+import numpy as np
+import pyarrow.compute as pc
+
+from recsys.catalogue.near_duplicates import near_duplicates
+from recsys.errors import LeakFound
+from recsys.evaluation.holdout import Holdout
+from recsys.evaluation.report import Finding
+from recsys.profiles.users import gram_of
+from recsys.ranking.dot import RidgeUsers
+from recsys.ranking.plain_blend import PlainBlend
+from recsys.ranking.recommender import Recommender
+from recsys.ranking.tasks import Scorer
+
+MAX_EXAMPLES = 5
+
+
+def cold_item_in_training(
+    holdout: Holdout, models: Mapping[str, Scorer], similarity: float
+) -> Finding | None:
+    """A cold item's interaction, one from after the cut, or one that is asked, among what may be learned from."""
+    cold = holdout.candidates("cold")
+    cold_ids = {holdout.item_ids[row] for row in cold}
+    caught = {item for item in pc.unique(holdout.train["item_id"]).to_pylist() if item in cold_ids}
+    caught |= {holdout.item_ids[row] for row in cold[holdout.known.interactions.n_users_I[cold] > 0]}
+    asked_and_known = holdout.known.interactions.matrix_UI.multiply(holdout.test.matrix_UI).tocoo()
+    caught |= {holdout.item_ids[row] for row in asked_and_known.col[asked_and_known.data != 0]}
+    if holdout.cut is not None:
+        late = holdout.train.filter(pc.greater_equal(holdout.train["timestamp"], holdout.cut))
+        caught |= set(pc.unique(late["item_id"]).to_pylist())
+    return _finding(
+        "cold-item-in-training", "items have training interactions that belong to the test", caught
+    )
+
+
+def near_duplicate_text(holdout: Holdout, models: Mapping[str, Scorer], similarity: float) -> Finding | None:
+    """A judged cold item whose text is nearly that of a warm item."""
+    texts = holdout.known.texts
+    cold = holdout.candidates("cold")
+    warm = np.flatnonzero(holdout.slice_of_item == "warm")
+    found = near_duplicates([texts[row] for row in cold], [texts[row] for row in warm], similarity)
+    caught = {holdout.item_ids[cold[one.a]] for one in found}
+    return _finding("near-duplicate-text", "cold items have nearly the text of a warm item", caught)
+
+
+def text_newer_than_cut(holdout: Holdout, models: Mapping[str, Scorer], similarity: float) -> Finding | None:
+    """A judged item whose text was changed after the cut, although an older version is there.
+
+    The first version is no leak: it is the text that the item arrived with, whenever the catalogue learned of it.
+    """
+    if holdout.cut is None:
+        return None
+    caught = {
+        holdout.item_ids[row]
+        for row in np.flatnonzero(holdout.is_judged)
+        if _is_newer(holdout.updated_at[row], holdout.cut)
+        and _is_newer(holdout.updated_at[row], holdout.oldest_text[row])
+    }
+    return _finding(
+        "text-newer-than-cut", "items are judged by a text that was written after the cut", caught
+    )
+
+
+def statistics_after_cut(holdout: Holdout, models: Mapping[str, Scorer], similarity: float) -> Finding | None:
+    """A model whose statistics hold items that nobody had met before the cut.
+
+    Beside what each model says it learned from, the ridge's Gram matrix is made again and compared bit by bit.
+    """
+    warm = np.flatnonzero(holdout.slice_of_item == "warm")
+    caught = {name for name, model in models.items() if np.setdiff1d(model.learned_from, warm).size}
+    expected = gram_of(holdout.known.vectors_ID[warm])
+    caught |= {
+        name
+        for name, model in models.items()
+        if (ridge := _ridge_of(model)) and not np.array_equal(ridge.ridge.gram, expected)
+    }
+    return _finding("statistics-after-cut", "models learned statistics from items of after the cut", caught)
+
+
+def _ridge_of(model: Scorer) -> RidgeUsers | None:
+    if isinstance(model, Recommender):
+        return model.users
+    if isinstance(model, PlainBlend):
+        return _ridge_of(model.parts[1])
+    return model if isinstance(model, RidgeUsers) else None
+
+
+Check = Callable[[Holdout, Mapping[str, Scorer], float], Finding | None]
+CHECKS: tuple[Check, ...] = (
+    cold_item_in_training,
+    near_duplicate_text,
+    text_newer_than_cut,
+    statistics_after_cut,
+)
+
+
+def find_leaks(holdout: Holdout, models: Mapping[str, Scorer], similarity: float) -> tuple[Finding, ...]:
+    """All checks.
+
+    Args:
+        holdout: what judging works on.
+        models: name -> learned recaller.
+        similarity: Jaccard similarity from which two texts count as one.
+
+    Returns:
+        Findings; none for a clean holdout.
+    """
+    found = (check(holdout, models, similarity) for check in CHECKS)
+    return tuple(one for one in found if one is not None)
+
+
+def require_no_leaks(findings: Sequence[Finding]) -> None:
+    """Stop where a leak was found.
+
+    Args:
+        findings: from `find_leaks`.
+
+    Raises:
+        LeakFound: names every kind with examples.
+    """
+    if findings:
+        words = "; ".join(f"{one.kind}: {one.n} {one.words} ({', '.join(one.examples)})" for one in findings)
+        raise LeakFound(
+            words, remedy="make the split again (dvc repro --force split); see docs/evaluation.md"
+        )
+
+
+def _finding(kind: str, words: str, caught: set[str]) -> Finding | None:
+    return (
+        Finding(kind=kind, n=len(caught), words=words, examples=tuple(sorted(caught)[:MAX_EXAMPLES]))
+        if caught
+        else None
+    )
+
+
+def _is_newer(one: datetime | None, other: datetime | None) -> bool:
+    return one is not None and other is not None and one > other

@@ -1,0 +1,32 @@
+"""What steers judging. Values live in params.yaml."""
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from recsys.baselines.params import RivalName
+
+
+class EvaluateParams(BaseModel):
+    """Section `evaluate`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    k: int = Field(ge=1)
+    """Cutoff of the headline metrics."""
+    max_users: int = Field(ge=1)
+    """Test users scored, sampled by the seed where there are more."""
+    head_share: float = Field(gt=0, lt=1)
+    """Share of the warm candidates, those met most before the cut, that are the slice `head`; the others are `tail`."""
+    bootstrap_rounds: int = Field(ge=100)
+    """Resamples of a paired interval."""
+    rivals: tuple[RivalName, ...]
+    """Other ways to recommend, learned over the champion's profiles and judged beside it, deciding nothing:
+    `rbf_ridge`, `als_map`, `ease_prior`, `two_tower`, `blend`."""
+    seed: int
+    """Seed of sampling and bootstrap."""
+
+    @field_validator("rivals")
+    @classmethod
+    def _distinct(cls, rivals: tuple[RivalName, ...]) -> tuple[RivalName, ...]:
+        if len(set(rivals)) < len(rivals):
+            raise ValueError(f"each rival may be named once, got {', '.join(rivals)}")
+        return rivals

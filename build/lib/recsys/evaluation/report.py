@@ -1,0 +1,217 @@
+"""The report: what each model reached on each slice, how sure the differences are, and what leaks were found."""
+
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from recsys.errors import ArtifactMissing
+from recsys.evaluation.intervals import Interval
+from recsys.evaluation.seen import TrainedOn
+from recsys.storage.atomic import write_whole
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+
+
+class Finding(BaseModel):
+    """One kind of leak that was found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    """Name of the check, such as cold-item-in-training."""
+    n: int = Field(ge=1)
+    """How often."""
+    words: str
+    """What is wrong, for a person."""
+    examples: tuple[str, ...]
+    """Item ids or file names; never users."""
+
+
+class ModelScores(BaseModel):
+    """One model on one slice."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metrics: dict[str, float | None]
+    """`recall@20`, …, means over users; `coverage@20`, `gini@20`, `worst_decile_recall@20` over items. None where
+    a metric has no value."""
+    recall_by_k: dict[int, float]
+    """Cutoff -> mean recall."""
+
+
+class JudgedSeed(BaseModel):
+    """One of the trainings of a challenger that was trained several times."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int
+    encoder_hash: str
+    ridge_lambda: float
+    """Of the users in its space."""
+
+
+class SeedScores(BaseModel):
+    """What one of them reached on a slice."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metrics: dict[str, float]
+    """`recall@20`, …, means over users."""
+    over_champion: dict[str, Interval]
+    """Metric -> that training's encoder minus champion, paired over users."""
+
+
+class SliceReport(BaseModel):
+    """All models on one slice."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """cold, warm, head, tail or mixed."""
+    n_users: int
+    n_candidates: int
+    n_positives: int
+    models: dict[str, ModelScores]
+    """`champion`, `challenger` where there is one, the floors, and the rivals; empty without users."""
+    margins: dict[str, dict[str, Interval]]
+    """Floor -> metric -> champion minus floor, paired over users."""
+    challenger_margins: dict[str, dict[str, Interval]] = {}
+    """Champion and floors -> metric -> challenger minus that, paired over the same users; beside the champion on the
+    cold slice also coverage, Gini and worst decile. Empty without a challenger."""
+    rival_margins: dict[str, dict[str, Interval]] = {}
+    """Rival -> metric -> challenger (champion where there is none) minus that, for people: no rule reads it."""
+    seeds: tuple[SeedScores, ...] = ()
+    """In the order of `Report.seeds`; empty where the challenger was trained once."""
+    over_seeds: dict[str, Interval] = {}
+    """Metric -> mean over the seeds of encoder minus champion, users and seeds both resampled; empty like `seeds`."""
+
+
+class ListedItem(BaseModel):
+    """One place of a list."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    item_id: str
+    text: str
+    is_hit: bool
+    """Whether the user met it after the cut."""
+
+
+class ExampleUser(BaseModel):
+    """One user's list of cold items before and after."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    user: str
+    """The beginning of a pseudonym."""
+    change: float
+    """ndcg of the challenger's list minus that of the champion's."""
+    history: tuple[str, ...]
+    """Texts of items that they had met before the cut."""
+    champion: tuple[ListedItem, ...]
+    challenger: tuple[ListedItem, ...]
+
+
+class MovedItem(BaseModel):
+    """A cold item that the challenger brings to more, or fewer, of the users who want it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    item_id: str
+    text: str
+    n_wanted: int
+    """Test users who met it after the cut."""
+    n_champion: int
+    """Of these, how many the champion showed it to."""
+    n_challenger: int
+
+
+class Comparison(BaseModel):
+    """What the difference between challenger and champion looks like on cold items, for people."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    examples: tuple[ExampleUser, ...]
+    """Users who gained most, then those who lost most."""
+    won: tuple[MovedItem, ...]
+    lost: tuple[MovedItem, ...]
+
+
+class Report(BaseModel):
+    """What stage `evaluate` leaves and the gate reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = 1
+    encoder_hash: str
+    """The champion's."""
+    challenger_hash: str | None = None
+    """None: there was no challenger."""
+    ridge_lambda: float
+    """Of the champion's users."""
+    challenger_lambda: float | None = None
+    seeds: tuple[JudgedSeed, ...] = ()
+    """The challenger, then its siblings, where it was trained several times; empty where it was trained once."""
+    k: int
+    split_by: str
+    cut: datetime | None
+    n_train_pairs: int
+    holdout: TrainedOn = TrainedOn()
+    """Which holdout it was: what an encoder trained on its train side carries."""
+    trained: dict[str, TrainedOn] = {}
+    """`champion`, `challenger` -> what that encoder was trained on."""
+    seen: dict[str, str] = {}
+    """`champion`, `challenger` -> why that encoder may have seen the answers; empty where none has."""
+    left_out: dict[str, int]
+    """Reason -> items that are not judged."""
+    slices: tuple[SliceReport, ...]
+    leaks: tuple[Finding, ...]
+    comparison: Comparison | None = None
+    """None without a challenger, or without cold items that anybody met."""
+
+    def slice(self, name: str) -> SliceReport | None:
+        """The slice of that name, where there is one."""
+        return next((one for one in self.slices if one.name == name), None)
+
+    def seeds_on(self, part: SliceReport) -> list[tuple[JudgedSeed, SeedScores]]:
+        """Each training with what it reached on the slice; nothing where there was one only, or nobody to ask."""
+        return list(zip(self.seeds, part.seeds, strict=True)) if part.seeds else []
+
+    def flat_metrics(self) -> dict[str, float | None]:
+        """`cold/recall@20` of the champion; `challenger/…`, `floors/random/…`, `rivals/…`, `seeds/7/…` of others."""
+        places = {CHAMPION: "", CHALLENGER: f"{CHALLENGER}/"}
+        rivals = {rival: f"rivals/{rival}/" for part in self.slices for rival in part.rival_margins}
+        return {
+            f"{(places | rivals).get(model, f'floors/{model}/')}{part.name}/{metric}": value
+            for part in self.slices
+            for model, scores in part.models.items()
+            for metric, value in scores.metrics.items()
+        } | {
+            f"seeds/{trained.seed}/{part.name}/{metric}": value
+            for part in self.slices
+            for trained, of_seed in self.seeds_on(part)
+            for metric, value in of_seed.metrics.items()
+        }
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, whole."""
+        write_whole(path, (self.model_dump_json(indent=2) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: Path) -> "Report":
+        """Read report.json.
+
+        Args:
+            path: where it lies.
+
+        Returns:
+            The report.
+
+        Raises:
+            ArtifactMissing: stage `evaluate` has not run.
+        """
+        if not path.is_file():
+            raise ArtifactMissing(f"{path} does not exist", remedy="run: dvc repro evaluate")
+        return cls.model_validate_json(path.read_text())

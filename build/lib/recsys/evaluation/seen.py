@@ -1,0 +1,107 @@
+"""Whether an encoder may have seen the answers of a holdout: what it was trained on, beside what the holdout asks."""
+
+import hashlib
+import json
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from recsys.errors import ArtifactMissing
+from recsys.storage.atomic import write_whole
+
+
+class TrainedOn(BaseModel):
+    """The interactions that an encoder was trained on; without them it is used as it comes."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # summary.json says more than this
+
+    encoder_hash: str | None = None
+    """Which encoder this is about; None where it is about a holdout."""
+    trained_on: str | None = None
+    """SHA-256 (hex) of the train.parquet of its split."""
+    trained_until: AwareDatetime | None = Field(None, validation_alias=AliasChoices("trained_until", "cut"))
+    """The cut of that split: everything learned is older. None where the split went by item hash, or is unknown."""
+    held_out_by: str | None = None
+    """The rule of a split by item hash, which holds out the same items and pairs however much is added."""
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, whole."""
+        write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: Path) -> "TrainedOn":
+        """Read what `save` wrote, or a finetune summary.
+
+        Args:
+            path: where it lies.
+
+        Returns:
+            What the encoder was trained on.
+
+        Raises:
+            ArtifactMissing: it is not there, or says nothing of the kind.
+        """
+        remedy = "run: dvc repro finetune (challenger), or recsys fetch-champion"
+        try:
+            return cls.model_validate(json.loads(path.read_bytes()))
+        except FileNotFoundError as error:
+            raise ArtifactMissing(f"{path} does not exist", remedy=remedy) from error
+        except (ValueError, ValidationError) as error:
+            raise ArtifactMissing(f"{path} is damaged: {error}", remedy=remedy) from error
+
+
+def identity(split: Path) -> str:
+    """SHA-256 (hex) of a split's train side: the same for the same training pairs.
+
+    Args:
+        split: artifacts/split.
+
+    Returns:
+        What `TrainedOn.trained_on` is compared with.
+
+    Raises:
+        ArtifactMissing: stage `split` has not run.
+    """
+    try:
+        with (split / "train.parquet").open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise ArtifactMissing(f"{split} holds no split", remedy="run: dvc repro split") from error
+
+
+def hash_rule(by: str, seed: int, test_share: float) -> str | None:
+    """The name of a split by item hash: two of one name hold out the same items and pairs. None by time."""
+    return f"item-hash {seed} {test_share:g}" if by == "item-hash" else None
+
+
+def has_seen(trained: TrainedOn, holdout: TrainedOn) -> str | None:
+    """Why an encoder may have seen what the holdout asks.
+
+    Args:
+        trained: what the encoder was trained on.
+        holdout: what an encoder trained on the holdout's own train side would carry.
+
+    Returns:
+        The reason, or None where it surely has not.
+    """
+    if trained.trained_on in (None, holdout.trained_on):
+        return None
+    if _is_before(trained.trained_until, holdout.trained_until):
+        return None
+    if holdout.held_out_by is not None and trained.held_out_by == holdout.held_out_by:
+        return None
+    until = (
+        f"until {trained.trained_until:%Y-%m-%d %H:%M} UTC" if trained.trained_until else "of unknown time"
+    )
+    asked = (
+        f"asks from {holdout.trained_until:%Y-%m-%d %H:%M} UTC on" if holdout.trained_until else "has no cut"
+    )
+    return (
+        f"it was trained on another split ({str(trained.trained_on)[:10]}, interactions {until}); this holdout "
+        f"({str(holdout.trained_on)[:10]}) {asked}"
+    )
+
+
+def _is_before(one: datetime | None, other: datetime | None) -> bool:
+    return one is not None and other is not None and one <= other

@@ -1,0 +1,265 @@
+"""Read a benchmark's own files by the code that reads the landing zone; ids of users stay as they are given.
+
+Where intake would quarantine a row, a benchmark stops: a figure over half of somebody's rows is worth nothing.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recsys.catalogue.batch import Batch, read_batch
+from recsys.catalogue.columns import Columns, likely_names
+from recsys.catalogue.feedback import WITHDRAWAL, opinions, weighed
+from recsys.catalogue.fields import BadRow, plain_id
+from recsys.catalogue.folding import folded
+from recsys.catalogue.landing import ENDINGS, ending
+from recsys.catalogue.params import FeedbackParams, IngestParams
+from recsys.catalogue.pseudonyms import UsersAsGiven
+from recsys.catalogue.readers.opening import read
+from recsys.catalogue.readers.rows import LandedFile
+from recsys.catalogue.schemas import CATALOGUE, INTERACTIONS, OURS
+from recsys.errors import UnreadableFile
+from recsys.evaluation.words import as_text
+
+WEIGHT = "weight"
+N_SHOWN = 5
+"""Rows with a fault that a message names."""
+_PART = "000001-benchmark"
+
+
+@dataclass(frozen=True)
+class OwnFile:
+    """What one of the files holds."""
+
+    table: pa.Table
+    n_rows: int
+    """In the file."""
+    notes: tuple[str, ...]
+    """For people: how it was read where that was not plain, and what was left out."""
+
+
+def read_items(path: Path, params: IngestParams, needed: Sequence[str] = ()) -> OwnFile:
+    """Read the items.
+
+    Args:
+        path: what may land in catalogue/.
+        params: section `ingest`: limits, and which words mean a missing value.
+        needed: columns that must be kept whole.
+
+    Returns:
+        item_id (text) and every other column that the landing zone keeps, in one row per item.
+
+    Raises:
+        UnreadableFile: it cannot be parsed, lacks item_id, or a row is at fault; names file, row, column and value.
+        BatchRefused: it is empty or too wide.
+    """
+    batch = _batch(path, CATALOGUE, params, Columns(CATALOGUE, params.missing_values), needed)
+    _require(path, batch, ("item_id",))
+    lacking = [(line, "item_id is empty") for line in _lines_without(batch.table, "item_id")]
+    _refuse_faults(path, [*_faults(batch), *lacking])
+    is_live = pc.invert(batch.table["deleted"])
+    live = batch.table.filter(is_live)
+    notes = list(_notes(batch))
+    if n_deleted := batch.table.num_rows - live.num_rows:
+        notes.append(f"{n_deleted:,} deleted items left out")
+    plain = [name for name in OURS[CATALOGUE] if name in batch.columns and name != "deleted"]
+    columns: dict[str, Any] = {name: live[name] for name in plain} | _attributes(
+        live["attributes"].to_pylist()
+    )
+    return OwnFile(pa.table(columns), batch.n_landed, tuple(notes))
+
+
+def read_interactions(path: Path, params: IngestParams, feedback: FeedbackParams) -> OwnFile:
+    """Read the interactions.
+
+    Args:
+        path: what may land in interactions/; a column weight stands for value, and says how much a row counts.
+        params: section `ingest`.
+        feedback: section `feedback`: which rows are likes.
+
+    Returns:
+        user_id, item_id, timestamp (first known time, or null) and weight, above 0 for a like that stands; every user
+        of the file is there.
+
+    Raises:
+        UnreadableFile: it cannot be parsed, lacks a column, or a row is at fault; names file, row, column and value.
+        BatchRefused: it is empty or too wide.
+    """
+    columns = Columns(INTERACTIONS, params.missing_values, also={WEIGHT: "value"}, shows_values=True)
+    batch = _batch(path, INTERACTIONS, params, columns)
+    _require(path, batch, ("user_id", "item_id"))
+    faults = _faults(batch)
+    faults += [(line, "item_id is empty") for line in _lines_without(batch.table, "item_id")]
+    is_weighted = folded(columns.theirs("value")) == WEIGHT
+    if is_weighted:
+        faults += [(line, f"{WEIGHT} is empty") for line in _lines_without(batch.table, "value")]
+    _refuse_faults(path, faults)
+    found, nothing = (_by_weight if is_weighted else _as_they_are)(batch.table)
+    pairs, n_ended = _pairs(found, nothing, feedback)
+    notes = list(_notes(batch))
+    if nothing.num_rows:
+        notes.append(f"{nothing.num_rows:,} rows have a weight of 0 or less: no interactions")
+    if n_ended:
+        notes.append(f"{n_ended:,} pairs are dislikes or were taken back (section feedback of params.yaml)")
+    return OwnFile(pairs, batch.n_landed, tuple(notes))
+
+
+def read_ids(path: Path, params: IngestParams) -> list[str]:
+    """Item ids: column item_id of a table, or of a .txt file one per line.
+
+    Args:
+        path: the file.
+        params: section `ingest`.
+
+    Returns:
+        Distinct ids, in order.
+
+    Raises:
+        UnreadableFile: it cannot be read, lacks the column, a row is at fault, or there are none.
+        BatchRefused: it is empty or too wide.
+    """
+    ids = _lines(path) if path.suffix.lower() == ".txt" else _column_of_ids(path, params)
+    if not ids:
+        raise UnreadableFile(f"{path} lists no item", remedy="list at least one cold item")
+    return list(dict.fromkeys(ids))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnreadableFile(
+            f"{path} cannot be read: {error}", remedy="write UTF-8, one id per line"
+        ) from error
+    return list(filter(None, map(plain_id, lines)))
+
+
+def _column_of_ids(path: Path, params: IngestParams) -> list[str]:
+    file, columns = _landed(path, params), Columns(CATALOGUE, params.missing_values)
+    survey = read(file)
+    columns.survey(survey.rows, survey.columns, file.key)
+    _require_columns(path, {columns.ours(name) for name in survey.columns}, survey.columns, ("item_id",))
+    ids, faults = [], []
+    for row in read(file).rows:
+        try:
+            if row.fault:
+                raise row.fault
+            ids.append(columns.identifier(columns.renamed(row.values), "item_id"))
+        except BadRow as fault:
+            faults.append((row.line, fault.detail))
+    _refuse_faults(path, faults)
+    return list(filter(None, ids))
+
+
+def _landed(path: Path, params: IngestParams) -> LandedFile:
+    found = ending(path.name)
+    if found not in ENDINGS:
+        raise UnreadableFile(
+            f"{path} has none of the endings {', '.join(ENDINGS)}", remedy="convert or rename it"
+        )
+    return LandedFile(path, str(path), found, params.max_columns, params.max_decoded_mb)
+
+
+def _batch(
+    path: Path, kind: str, params: IngestParams, columns: Columns, needed: Iterable[str] = ()
+) -> Batch:
+    arrived_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    file = _landed(path, params)
+    return read_batch(file, kind, arrived_at, params, UsersAsGiven(), tuple(needed), columns)
+
+
+def _require(path: Path, batch: Batch, required: Sequence[str]) -> None:
+    _require_columns(path, batch.columns, batch.columns, required)
+
+
+def _require_columns(path: Path, ours: Iterable[str], theirs: Iterable[str], required: Sequence[str]) -> None:
+    for name in required:
+        if name not in ours:
+            likely = likely_names(theirs, name)
+            hint = f"; is it {likely[0]!r}?" if likely else ""
+            raise UnreadableFile(
+                f"{path} has no column {name!r}, it has {', '.join(sorted(theirs))}{hint}",
+                remedy=f"give it the columns {', '.join(required)}",
+            )
+
+
+def _faults(batch: Batch) -> list[tuple[int, str]]:
+    return list(zip(batch.bad.lines, batch.bad.details, strict=True))
+
+
+def _lines_without(table: pa.Table, name: str) -> list[int]:
+    column = table[name]
+    is_empty = pc.is_null(column)
+    if pa.types.is_string(column.type):
+        is_empty = pc.fill_null(pc.equal(column, ""), True)
+    lines: list[int] = table["line"].filter(is_empty).to_pylist()
+    return lines
+
+
+def _refuse_faults(path: Path, faults: Sequence[tuple[int, str]]) -> None:
+    """Refuse a file with rows at fault.
+
+    Args:
+        path: the file.
+        faults: line and what is wrong.
+
+    Raises:
+        UnreadableFile: there are any; names the first.
+    """
+    if not faults:
+        return
+    shown = [f"line {line}: {detail}" for line, detail in sorted(faults)[:N_SHOWN]]
+    more = [f"and {len(faults) - N_SHOWN:,} more rows"] if len(faults) > N_SHOWN else []
+    raise UnreadableFile(
+        f"{path}, {'; '.join([*shown, *more])}", remedy="mend these rows, or take them out of the file"
+    )
+
+
+def _notes(batch: Batch) -> Iterable[str]:
+    yield from batch.notes
+    yield from (f"column {name}: {why}" for name, why in sorted(batch.ignored.items()))
+
+
+def _attributes(written: Sequence[str]) -> dict[str, pa.Array]:
+    """Further columns of the rows, from the JSON text that a catalogue keeps of them."""
+    rows: list[Mapping[str, object]] = [json.loads(text) for text in written]
+    names = sorted({name for row in rows for name in row})
+    return {name: _column([row.get(name) for row in rows]) for name in names}
+
+
+def _column(values: list[object]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # numbers beside words, lists beside single values
+        return pa.array([None if value is None else as_text(value) for value in values], pa.string())
+
+
+def _pairs(found: pa.Table, nothing: pa.Table, feedback: FeedbackParams) -> tuple[pa.Table, int]:
+    """Pairs with their weights, also of rows that are no interactions; and how many likes do not stand."""
+    part = pa.repeat(_PART, found.num_rows)
+    likes = opinions(
+        weighed(found.set_column(found.column_names.index("part"), "part", part), feedback)
+    ).select(["user", "item_id", "timestamp", WEIGHT])
+    n_ended = pc.sum(pc.less_equal(likes[WEIGHT], WITHDRAWAL)).as_py() or 0
+    none = pa.repeat(pa.scalar(WITHDRAWAL, pa.float32()), nothing.num_rows)
+    nothing = nothing.select(["user", "item_id", "timestamp"]).append_column(WEIGHT, none)
+    pairs = pa.concat_tables([likes, nothing])
+    return pairs.rename_columns(["user_id", "item_id", "timestamp", WEIGHT]), n_ended
+
+
+def _by_weight(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Rows that count, without their weights, and rows of weight 0 or less."""
+    counts = pc.greater(rows["value"], 0)
+    kept = rows.filter(counts)
+    unrated = pa.nulls(kept.num_rows, pa.float64())
+    return kept.set_column(kept.column_names.index("value"), "value", unrated), rows.filter(pc.invert(counts))
+
+
+def _as_they_are(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
+    return rows, rows.slice(0, 0)

@@ -1,0 +1,184 @@
+"""Which columns of a table are text: those whose values mostly are words, and neither ids, paths, dates nor numbers."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from recsys.features.text import TEXT_FIELDS
+
+MAX_LOOKED_AT = 1000
+"""Values of a column, evenly spaced, by which it is judged."""
+LONGEST_LOOKED_AT = 200
+"""Characters of a value."""
+WORDS, NUMBERS, DATES, IDS, PATHS, FLAGS, SIGNS = (
+    "words",
+    "numbers",
+    "dates",
+    "ids",
+    "paths or addresses",
+    "flags",
+    "no words",
+)
+
+# The last word of a name that says what the values are; where a column is text nevertheless, a person names it.
+_ID_NAMES = {"id", "ids", "uuid", "guid", "sku", "asin", "isbn", "ean", "upc", "gtin", "mpn", "hash", "slug"}
+_PATH_NAMES = {"url", "urls", "uri", "href", "path", "paths", "filename", "image", "images", "email", "phone"}
+_NAME_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+s?(?![a-z])|[^\W\d_]+")
+_LETTERS = re.compile(r"[^\W\d_]{2}")
+# A number, with a currency before it or one unit behind it.
+_NUMBER = re.compile(
+    r"([$€£¥]|[A-Z]{3}\s)?\s*[<>~±≈+-]*\s*\d[\d.,'’\s]*([eE][+-]?\d+)?\s*(%|[$€£¥]|[A-Za-z]{0,9}|[^\W\d_]{0,2})[²³]?\.?"
+)
+_PATH = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.-]*://.*|www\..*|[A-Za-z]:\\.*|[!-~]*[/\\][!-~]*|[!-~]+@[!-~]+\.[A-Za-z]+"
+    r"|.*\.(jpe?g|png|gif|webp|svg|bmp|tiff?|mp[34]|pdf|html?|json|xml|csv|txt|zip)",
+    re.IGNORECASE | re.DOTALL,
+)
+# One word in plain letters that carries a digit, such as tt0114709, or what a hash function gives.
+_ID = re.compile(r"[!-~]*\d[!-~]*|[0-9a-fA-F]{16,}")
+_CHINESE_DATE = re.compile(r"\d{2,4}\s*年(\s*\d{1,2}\s*月)?(\s*\d{1,2}\s*日)?")
+_LONGEST_DATE = 40
+_FLAGS = {"true", "false", "yes", "no", "t", "f", "y", "n", "on", "off"}
+
+
+@dataclass(frozen=True)
+class TextColumns:
+    """Which columns of a table become text, and why the others do not."""
+
+    taken: tuple[str, ...]
+    """In the order in which they are joined."""
+    left_out: dict[str, str]
+    """Column -> what it holds instead of words."""
+
+
+def text_columns(table: pa.Table) -> TextColumns:
+    """Choose the columns of words: `title` first, then those with short values.
+
+    Encoders cut long texts, so short fields such as brand or genre should stand before long ones.
+
+    Args:
+        table: any columns, item_id among them.
+
+    Returns:
+        What is taken and what is left out.
+    """
+    lengths: dict[str, float] = {}
+    left_out: dict[str, str] = {}
+    for name in table.column_names:
+        if name == "item_id":
+            continue
+        held, lengths[name] = _holds(name, table[name])
+        if held != WORDS:
+            left_out[name] = held
+            del lengths[name]
+    return TextColumns(
+        tuple(sorted(lengths, key=lambda name: (name != "title", lengths[name], name))), left_out
+    )
+
+
+def joined(column: pa.ChunkedArray) -> list[str]:
+    """A column as one text per row: lists with commas between, "" where there is nothing.
+
+    Args:
+        column: text, numbers, or lists of them.
+
+    Returns:
+        As many texts.
+    """
+    return [as_text(value) for value in column.to_pylist()]
+
+
+def as_text(value: object) -> str:
+    """A value as text: lists with commas between, "" for nothing."""
+    if isinstance(value, list):
+        return ", ".join(filter(None, map(as_text, value)))
+    return "" if value is None else str(value)
+
+
+def _holds(name: str, column: pa.ChunkedArray) -> tuple[str, float]:
+    """What a column holds, and the mean length of its texts."""
+    kind = _innermost(column.type)
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+        return _of_type(kind), 0.0
+    present = [value for value in column.to_pylist() if as_text(value).strip()]
+    if not present:
+        return "no value", 0.0
+    length = sum(len(as_text(value)) for value in present) / len(present)
+    if name in TEXT_FIELDS:  # declared to be text, as in the landing zone
+        return WORDS, length
+    if by_name := _by_name(name):
+        return by_name, length
+    places = np.linspace(0, len(present) - 1, min(len(present), MAX_LOOKED_AT)).astype(int)
+    looked_at = [present[place] for place in places]
+    if all(word.strip().casefold() in _FLAGS for value in looked_at for word in _each(value)):
+        return FLAGS, length
+    found = Counter(_kind_of(value) for value in looked_at)
+    if 2 * found.pop(WORDS, 0) > len(looked_at):
+        return WORDS, length
+    return found.most_common(1)[0][0], length
+
+
+def _innermost(kind: pa.DataType) -> pa.DataType:
+    while pa.types.is_dictionary(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        kind = kind.value_type
+    return kind
+
+
+def _of_type(kind: pa.DataType) -> str:
+    if pa.types.is_boolean(kind):
+        return FLAGS
+    if pa.types.is_temporal(kind):
+        return DATES
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return NUMBERS
+    return "no value" if pa.types.is_null(kind) else f"{kind}, no text"
+
+
+def _by_name(name: str) -> str | None:
+    words = _NAME_WORD.findall(name)
+    last = words[-1].casefold() if words else ""
+    return IDS if last in _ID_NAMES else PATHS if last in _PATH_NAMES else None
+
+
+def _each(value: object) -> Sequence[str]:
+    if isinstance(value, list):
+        return [word for one in value for word in _each(one)]
+    return [] if value is None else [str(value)]
+
+
+def _kind_of(value: object) -> str:
+    """What a value holds; of a list what most of its entries hold, words where it is half of them."""
+    entries = (word.strip() for word in _each(value))
+    found = Counter(map(_kind_of_text, filter(None, entries)))
+    return WORDS if 2 * found[WORDS] >= found.total() else found.most_common(1)[0][0]
+
+
+def _kind_of_text(text: str) -> str:
+    text = text[:LONGEST_LOOKED_AT]
+    if _NUMBER.fullmatch(text):
+        return NUMBERS
+    if _PATH.fullmatch(text):
+        return PATHS
+    if _is_date(text):
+        return DATES
+    if _ID.fullmatch(text):
+        return IDS
+    return WORDS if _LETTERS.search(text) else SIGNS
+
+
+def _is_date(text: str) -> bool:
+    if len(text) > _LONGEST_DATE or not any(map(str.isdigit, text)):
+        return False
+    if _CHINESE_DATE.fullmatch(text):
+        return True
+    from dateutil.parser import ParserError, parse
+
+    try:
+        parse(text, ignoretz=True)
+    except (ParserError, OverflowError):
+        return False
+    return True

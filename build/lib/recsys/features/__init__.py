@@ -1,0 +1,1 @@
+"""Features: an item's fields become one text with a hash."""

@@ -1,0 +1,206 @@
+"""Item -> one text; the format of artifacts/features: one parquet file per part, named by content key."""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from recsys.catalogue.parts import sequence_of
+from recsys.catalogue.plain_text import plain_text
+from recsys.errors import ArtifactMissing, EncoderError
+from recsys.features.params import FeaturesParams
+
+PREPROCESSING_VERSION = 2
+"""Part of every feature key and vector key; raised when the same row would give another text; `FOLDS` keeps the old."""
+
+SCHEMA = pa.schema(
+    [
+        ("item_id", pa.string()),
+        ("text", pa.string()),
+        ("text_hash", pa.string()),
+        ("tags", pa.list_(pa.string())),
+        ("updated_at", pa.timestamp("us", tz="UTC")),
+        ("deleted", pa.bool_()),
+        ("part", pa.string()),
+        ("line", pa.int64()),
+    ]
+)
+TEXT_FIELDS = ("title", "description", "tags")
+# A blank further back than this is no word boundary worth losing text for: the script has no blanks there.
+LONGEST_WORD = 100
+# The key is the end of the name: part ids may hold hyphens, keys may not.
+NAME = re.compile(r"(?P<part>\d+-.+)-(?P<key>[0-9a-f]{16})\.parquet")
+
+
+@dataclass(frozen=True)
+class FeatureFile:
+    """One file of artifacts/features."""
+
+    part: str
+    key: str
+    path: Path
+
+
+def feature_key(rows_sha256: str, params: FeaturesParams) -> str:
+    """First 16 hex of the SHA-256 over everything that a feature file depends on."""
+    recipe = json.dumps([rows_sha256, params.model_dump(mode="json"), PREPROCESSING_VERSION], sort_keys=True)
+    return hashlib.sha256(recipe.encode()).hexdigest()[:16]
+
+
+def feature_path(folder: Path, part: str, key: str) -> Path:
+    """Where the features of a part lie."""
+    return folder / f"{part}-{key}.parquet"
+
+
+def feature_files(folder: Path) -> tuple[FeatureFile, ...]:
+    """Every feature file of a folder, in part order.
+
+    Args:
+        folder: artifacts/features.
+
+    Returns:
+        The files; what has another form of name is passed over.
+
+    Raises:
+        ArtifactMissing: there is no such folder; stage `features` makes it.
+    """
+    if not folder.is_dir():
+        raise ArtifactMissing(f"{folder} does not exist", remedy="dvc repro features")
+    named = ((NAME.fullmatch(path.name), path) for path in folder.iterdir())
+    found = [FeatureFile(match["part"], match["key"], path) for match, path in named if match]
+    return tuple(sorted(found, key=lambda file: (sequence_of(file.part), file.path.name)))
+
+
+def item_texts(rows: pa.Table, params: FeaturesParams) -> pa.Table:
+    """Join each row's chosen fields to one text.
+
+    Args:
+        rows: catalogue rows of one part, in the format of `catalogue/parts.py`.
+        params: which fields, in which order, and how many characters.
+
+    Returns:
+        One row per catalogue row, in order, as SCHEMA. A delete has the empty text.
+
+    Raises:
+        EncoderError: a live row has no text in any field; names item, part and line (ingest lets none in).
+    """
+    columns = {
+        name: rows[name].to_pylist() if name in rows.column_names else [None] * len(rows)
+        for name in TEXT_FIELDS
+    }
+    wants_attributes = any(field not in TEXT_FIELDS for field in params.fields)
+    attributes = rows["attributes"].to_pylist() if wants_attributes else [None] * len(rows)
+    deleted = [bool(value) for value in rows["deleted"].to_pylist()]
+    texts = []
+    for row in range(len(rows)):
+        fields = {name: column[row] for name, column in columns.items()}
+        text = "" if deleted[row] else _row_text(fields, attributes[row], params)
+        if not text and not deleted[row]:
+            where = (
+                f"item {rows['item_id'][row].as_py()!r}, part {rows['part'][row]}, line {rows['line'][row]}"
+            )
+            raise EncoderError(f"{where}: no text in any field", remedy="give the item a title, or delete it")
+        texts.append(text)
+    return pa.table(
+        {
+            "item_id": rows["item_id"],
+            "text": pa.array(texts, pa.string()),
+            "text_hash": pa.array([text_hash(text) for text in texts], pa.string()),
+            "tags": rows["tags"],
+            "updated_at": rows["updated_at"],
+            "deleted": pa.array(deleted, pa.bool_()),
+            "part": rows["part"],
+            "line": rows["line"],
+        }
+    ).cast(SCHEMA)
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of a text as 64 hex digits: what vectors are found by."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def join_fields(values: Iterable[str], max_chars: int, version: int = PREPROCESSING_VERSION) -> str:
+    """Fold each value, join them as sentences, cut at a word boundary.
+
+    Args:
+        values: texts as they were landed, or a query.
+        max_chars: of the text, at most.
+        version: of the preprocessing; a release is searched by its own.
+
+    Returns:
+        The text; empty where the values say nothing.
+
+    Raises:
+        EncoderError: this version of the software does not know that preprocessing.
+    """
+    if version not in FOLDS:
+        raise EncoderError(
+            f"texts were made by preprocessing {version}, known are {', '.join(map(str, FOLDS))}",
+            remedy="upgrade firstlight-recsys where you read",
+        )
+    text = ""
+    for value in filter(None, map(FOLDS[version], values)):
+        # A stop only where the field before has none of its own.
+        blank = " " if not text or unicodedata.category(text[-1]) == "Po" else ". "
+        text = f"{text}{blank}{value}" if text else value
+    return cut(text, max_chars)
+
+
+def composed(text: str) -> str:
+    """Unicode NFC; every run of white space becomes one blank: how texts were folded before version 2."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+FOLDS: dict[int, Callable[[str], str]] = {1: composed, 2: plain_text}
+"""Preprocessing version -> what it makes of a text; a version stays as long as releases name it."""
+
+
+def cut(text: str, max_chars: int) -> str:
+    """The longest beginning of at most `max_chars` characters that ends with a word.
+
+    Where no blank is near (scripts without blanks), combining marks and joined characters are not torn apart.
+    """
+    if len(text) <= max_chars:
+        return text
+    blank = text.rfind(" ", max(1, max_chars - LONGEST_WORD), max_chars + 1)
+    if blank > 0:
+        return text[:blank].rstrip()
+    end = max_chars
+    while end > 1 and (_clings(text[end]) or text[end - 1] == "\u200d"):
+        end -= 1
+    return text[:end].rstrip()
+
+
+def _clings(character: str) -> bool:
+    return (
+        unicodedata.category(character)[0] == "M"
+        or character == "\u200d"
+        or "\U0001f3fb" <= character <= "\U0001f3ff"
+    )
+
+
+def _row_text(
+    fields: dict[str, str | list[str] | None], attributes: str | None, params: FeaturesParams
+) -> str:
+    further = json.loads(attributes) if attributes else {}
+    chosen = [_words(fields.get(name, further.get(name))) for name in params.fields]
+    every = [_words(value) for value in fields.values()]
+    # An item whose chosen fields are all empty still has another: ingest asks for one field with text. Of items that
+    # were let in before version 2 it asked for less, such as a bare tag of HTML.
+    return (
+        join_fields(chosen, params.max_chars)
+        or join_fields(every, params.max_chars)
+        or join_fields(every, params.max_chars, version=1)
+    )
+
+
+def _words(value: str | list[str] | float | None) -> str:
+    if isinstance(value, list):
+        return ", ".join(_words(one) for one in value if one is not None)
+    return "" if value is None else str(value)

@@ -1,0 +1,95 @@
+"""Report -> Decision: what every rule says, and whether the gate is open."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from recsys.errors import ArtifactMissing
+from recsys.evaluation.report import CHAMPION, Report
+from recsys.gate.params import GateParams
+from recsys.gate.rules import judged_model, rules_for
+from recsys.storage.atomic import write_whole
+
+
+class Check(BaseModel):
+    """The result of one rule."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rule: str
+    asks: str
+    """What the rule demands, in words."""
+    reason: str | None
+    """Why it refuses; None where it passes."""
+
+
+class Decision(BaseModel):
+    """The verdict."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = 1
+    open: bool
+    reasons: tuple[str, ...]
+    """Why not; empty where the gate is open."""
+    role: str = CHAMPION
+    """Which encoder was judged: the challenger where there is one, else the champion."""
+    encoder_hash: str
+    """Of the judged encoder: the decision is about this one and no other."""
+    champion_hash: str | None = None
+    """The champion that it was compared with; None in decisions from before there were challengers."""
+    holdout: str | None = None
+    """SHA-256 of the split's training side."""
+    checks: tuple[Check, ...]
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, whole."""
+        write_whole(path, (self.model_dump_json(indent=2) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: Path) -> "Decision":
+        """Read decision.json.
+
+        Args:
+            path: where it lies.
+
+        Returns:
+            The verdict.
+
+        Raises:
+            ArtifactMissing: stage `gate` has not run.
+        """
+        if not path.is_file():
+            raise ArtifactMissing(f"{path} does not exist", remedy="run: dvc repro gate")
+        return cls.model_validate_json(path.read_text())
+
+
+def decide(report: Report, params: GateParams) -> Decision:
+    """Apply every rule; those that compare with the champion only where there is a challenger.
+
+    Args:
+        report: from stage `evaluate`.
+        params: section `gate`.
+
+    Returns:
+        Open where no rule refuses; otherwise every reason.
+    """
+    role = judged_model(report)
+    checks = tuple(
+        Check(
+            rule=rule.__name__,
+            asks=(rule.__doc__ or "").strip().partition("\n")[0],
+            reason=rule(report, params),
+        )
+        for rule in rules_for(report)
+    )
+    reasons = tuple(check.reason for check in checks if check.reason is not None)
+    return Decision(
+        open=not reasons,
+        reasons=reasons,
+        role=role,
+        encoder_hash=report.challenger_hash or report.encoder_hash,
+        champion_hash=report.encoder_hash,
+        holdout=report.holdout.trained_on,
+        checks=checks,
+    )

@@ -1,0 +1,159 @@
+"""Report and decision -> one HTML page that needs nothing beside it."""
+
+from collections.abc import Mapping
+
+from recsys.evaluation.intervals import Interval
+from recsys.evaluation.report import CHALLENGER, CHAMPION, Report, SliceReport
+from recsys.gate.decision import Decision
+from recsys.gate.drawing import Difference, bars, curves, differences, label, margins
+from recsys.gate.params import GateParams
+from recsys.gate.rules import JUDGED_SLICE, WHERE, judged_model, tolerances, won_on
+from recsys.gate.template import TEMPLATE
+
+DRAWN = ("cold", "warm", "mixed")
+"""Slices with figures. Head and tail are parts of the warm lists: a table each is enough."""
+MEANING = {
+    "cold": "no interaction before the cut",
+    "warm": "at least one interaction before the cut",
+    "head": "the warm items with the most interactions, in the same lists",
+    "tail": "all other warm items, in the same lists",
+    "mixed": "warm and cold items in one list, as people see them",
+}
+
+
+def render(report: Report, decision: Decision, params: GateParams) -> str:
+    """The page: verdict, rules, challenger beside champion, slices with intervals, leak report, coverage.
+
+    Args:
+        report: from stage `evaluate`.
+        decision: what the gate made of it.
+        params: section `gate`.
+
+    Returns:
+        HTML, the same for the same report. It may hold ids and texts of items; of users only the beginning of their
+        pseudonyms.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(TEMPLATE).render(
+        report=report,
+        decision=decision,
+        slices=[_drawn(part, judged_model(report), params) for part in report.slices],
+        beside=_beside_champion(report, params),
+        seeds=_seeds(report, params),
+        label=label,
+        where=WHERE,
+        won=WHERE[won_on(report, params)] if judged_model(report) == CHALLENGER else None,
+    )
+
+
+def _drawn(part: SliceReport, model: str, params: GateParams) -> dict[str, object]:
+    from markupsafe import Markup
+
+    if not part.models:
+        return {"part": part, "title": WHERE[part.name], "meaning": MEANING[part.name]}
+    over = _floors_of(part, model)
+    first = next(iter(part.models.values()))
+    metric = params.floor_metric if params.floor_metric in first.metrics else next(iter(first.metrics))
+    drawn: dict[str, object] = {
+        "part": part,
+        "title": WHERE[part.name],
+        "meaning": MEANING[part.name],
+        "metrics": list(first.metrics),
+        "model": model,
+        "over": over,
+        "paired": list(next(iter(over.values()), {})),
+        "figures": part.name in DRAWN,
+    }
+    if part.name in DRAWN:  # our own SVG: nothing in it comes from a user or an item
+        drawn |= {
+            "bars": Markup(bars(part, metric)),
+            "curves": Markup(curves(part)),
+            "margins": Markup(margins(part, model, over, metric, params.min_margin_over_floor)),
+        }
+    return drawn
+
+
+def _floors_of(part: SliceReport, model: str) -> Mapping[str, Mapping[str, Interval]]:
+    if model == CHAMPION:
+        return part.margins
+    return {rival: one for rival, one in part.challenger_margins.items() if rival != CHAMPION}
+
+
+def _beside_champion(report: Report, params: GateParams) -> dict[str, object] | None:
+    """Challenger minus champion: both figures, and every slice's intervals as a table."""
+    from markupsafe import Markup
+
+    if judged_model(report) != CHALLENGER:
+        return None
+    margins_by_slice = {
+        part.name: part.challenger_margins[CHAMPION]
+        for part in report.slices
+        if CHAMPION in part.challenger_margins
+    }
+    won = won_on(report, params)
+    rows = [
+        Difference(WHERE[name], by_metric[params.floor_metric], bound, is_strict=name == won)
+        for name, bound in tolerances(report, params).items()
+        if params.floor_metric in (by_metric := margins_by_slice.get(name, {}))
+    ]
+    spread = _spread(margins_by_slice.get(JUDGED_SLICE, {}), report.k, params)
+    per_user = [metric for metric in next(iter(margins_by_slice.values()), {}) if metric not in spread]
+    words = f"challenger minus champion, {params.floor_metric}, paired 95 % interval"
+    exposure = "challenger minus champion on cold items, paired 95 % interval"
+    return {
+        "margins": margins_by_slice,
+        "metrics": per_user,
+        "spread": spread,
+        "figures": [
+            Markup(differences(drawn, salt, title, xlabel, 6.2))
+            for drawn, salt, title, xlabel in (
+                (rows, "beside-users", "Challenger minus champion by slice", words),
+                (list(spread.values()), "beside-items", "Challenger minus champion in exposure", exposure),
+            )
+            if drawn
+        ],
+    }
+
+
+def _seeds(report: Report, params: GateParams) -> dict[str, object] | None:
+    """On cold items: each training of the challenger minus champion, and the mean of all."""
+    from markupsafe import Markup
+
+    cold = report.slice(JUDGED_SLICE)
+    trained = report.seeds_on(cold) if cold else []
+    if cold is None or not trained:
+        return None
+    metric = params.floor_metric if params.floor_metric in cold.over_seeds else next(iter(cold.over_seeds))
+    names = [f"seed {one.seed}{'' if place else ' (challenger)'}" for place, (one, _) in enumerate(trained)]
+    bound, is_strict = tolerances(report, params)[JUDGED_SLICE], won_on(report, params) == JUDGED_SLICE
+    drawn = [
+        Difference(name, of_seed.over_champion[metric], bound, is_strict=is_strict, has_bound=not place)
+        for place, (name, (_, of_seed)) in enumerate(zip(names, trained, strict=True))
+    ]
+    drawn.append(Difference("all seeds", cold.over_seeds[metric], bound, is_strict=is_strict))
+    words = f"encoder minus champion, {metric}, 95 % interval"
+    return {
+        "rows": [(name, *pair) for name, pair in zip(names, trained, strict=True)],
+        "over": cold.over_seeds[metric],
+        "metric": metric,
+        "mean": sum(of_seed.metrics[metric] for _, of_seed in trained) / len(trained),
+        "figure": Markup(differences(drawn, "seeds", "Every seed minus champion on cold items", words)),
+    }
+
+
+def _spread(cold: Mapping[str, Interval], k: int, params: GateParams) -> dict[str, Difference]:
+    """Coverage, Gini and worst decile, each with its bound."""
+    bounds = {
+        "coverage": (-params.max_loss_coverage, False),
+        "gini": (params.max_rise_gini, True),
+        "worst_decile_recall": (-params.max_loss_worst_decile, False),
+    }
+    return {
+        f"{name}@{k}": Difference(label(f"{name}@{k}"), cold[f"{name}@{k}"], bound, is_ceiling)
+        for name, (bound, is_ceiling) in bounds.items()
+        if f"{name}@{k}" in cold
+    }

@@ -1,0 +1,1 @@
+"""The kernel head that joins words, meaning and taste in one space, and how it is learned."""

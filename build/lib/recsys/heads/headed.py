@@ -1,0 +1,83 @@
+"""An encoder with a kernel head: the transformer's vectors and the text's words become one profile."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.encoders.encoder import Encoder
+from recsys.encoders.reference import EncoderReference
+from recsys.encoders.transformer import open_encoder
+from recsys.errors import EncoderError
+from recsys.heads.kernel_head import KernelHead
+
+
+class HeadedEncoder:
+    """Implements `Encoder`: texts to profiles, by an encoder and then its head.
+
+    Args:
+        base: makes the vectors.
+        head: makes profiles of them.
+        profiles_hash: what profiles of both are keyed by.
+    """
+
+    def __init__(self, base: Encoder, head: KernelHead, profiles_hash: str) -> None:
+        self.hash = profiles_hash
+        self.dim = head.dim
+        self._base = base
+        self._head = head
+
+    def encode(
+        self, texts: Sequence[str], on_progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """See `Encoder.encode`."""
+        if not texts:
+            return np.empty((0, self.dim), np.float32)
+        return self._head.profiles(texts, self._base.encode(texts, on_progress))
+
+    def count_tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """See `Encoder.count_tokens`."""
+        return self._base.count_tokens(texts)
+
+
+def load_head(folder: Path, dim: int) -> KernelHead:
+    """Open a packed head, and see that its profiles are as wide as its reference says.
+
+    Args:
+        folder: its files.
+        dim: width of a profile.
+
+    Returns:
+        The head.
+
+    Raises:
+        EncoderError: it is missing, damaged, or of another width.
+    """
+    head = KernelHead.load(folder)
+    if head.dim != dim:
+        raise EncoderError(
+            f"the head in {folder} makes profiles of width {head.dim}, not {dim}",
+            remedy=f"delete {folder} and run recsys fetch-champion",
+        )
+    return head
+
+
+def open_carrying(reference: EncoderReference, encoders: Path, batch_tokens: int) -> HeadedEncoder:
+    """Open an encoder that carries its head, as before models had parts.
+
+    Args:
+        reference: the encoder; its `dim` is that of the profiles.
+        encoders: folder of packed encoders.
+        batch_tokens: tokens per batch.
+
+    Returns:
+        The encoder; what it encodes are profiles.
+
+    Raises:
+        ArtifactMissing: it is not packed here.
+        EncoderError: a file is missing, damaged or not what OpenVINO reads.
+    """
+    head = load_head(encoders / reference.hash, reference.dim)
+    base = open_encoder(reference.model_copy(update={"dim": head.base_dim}), encoders, batch_tokens)
+    return HeadedEncoder(base, head, reference.hash)

@@ -1,0 +1,110 @@
+"""What a head is: the part of a model that joins vectors and words, and its packed files."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recsys.encoders.reference import MAX_DIM, EncoderReference
+from recsys.errors import ArtifactMissing, EncoderError
+from recsys.storage.atomic import write_whole
+from recsys.storage.names import Sha256
+from recsys.storage.packed import STAGING, PackedFile, land
+
+if TYPE_CHECKING:
+    from recsys.heads.kernel_head import KernelHead
+
+REFERENCE = "reference.json"
+"""In a packed head's folder."""
+HEAD_RECIPE = 3
+"""Part of every head's hash. Code that turns a head into profiles must not change under it: raise it and
+`HEAD_VERSION`, and let `KernelHead.load` refuse the heads that would now answer otherwise."""
+
+
+class HeadReference(BaseModel):
+    """One head over one encoder: same hash, same profiles."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hash: Sha256
+    """Of the encoder's hash and the head's files. Profiles are keyed by it."""
+    dim: int = Field(gt=0, le=MAX_DIM)
+    """Width of a profile."""
+    lexical_width: int = Field(default=0, ge=0)
+    """Leading dimensions of a profile that hold words: users are plain sums there, see `recsys.profiles.users`."""
+    files: tuple[PackedFile, ...]
+    """head.npz and head.json; first_light.json too where no interaction taught the head."""
+
+    @classmethod
+    def load(cls, path: Path) -> "HeadReference":
+        """Read the reference in a packed head's folder.
+
+        Args:
+            path: <cache>/heads/<hash>/reference.json.
+
+        Returns:
+            The reference.
+
+        Raises:
+            ArtifactMissing: it is not there.
+            EncoderError: it is damaged.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise ArtifactMissing(f"{path} does not exist", remedy="recsys fetch-champion") from error
+        except ValidationError as error:
+            raise EncoderError(f"{path} is damaged", remedy=f"delete {path.parent}") from error
+
+    def save(self, path: Path) -> None:
+        """Write it, atomically; one that says the same is left alone."""
+        write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
+
+
+class Companion(Protocol):
+    """A record that is packed with a head."""
+
+    def save(self, folder: Path) -> tuple[Path, ...]:
+        """Write its files; the same content gives the same bytes."""
+
+
+def pack_head(
+    encoder: EncoderReference, head: "KernelHead", heads: Path, beside: Sequence[Companion] = ()
+) -> HeadReference:
+    """Lay a head into the folder of packed heads; one that is there whole stays.
+
+    Args:
+        encoder: whose vectors the head was learned over.
+        head: learned.
+        heads: folder of packed heads; it becomes `<heads>/<hash>/`.
+        beside: records that go with it.
+
+    Returns:
+        The reference.
+
+    Raises:
+        EncoderError: the head was learned over vectors of another width.
+    """
+    if head.base_dim != encoder.dim:
+        raise EncoderError(
+            f"the head is for vectors of width {head.base_dim}, the encoder's have {encoder.dim}",
+            remedy="run: dvc repro finetune",
+        )
+    staging = heads / f"{STAGING}{uuid4().hex}"
+    staging.mkdir(parents=True)
+    try:
+        written = [path for one in (head, *beside) for path in one.save(staging)]
+        files = tuple(PackedFile.of(path) for path in written)
+        recipe = json.dumps([encoder.hash, [file.sha256 for file in files], HEAD_RECIPE])
+        named = hashlib.sha256(recipe.encode()).hexdigest()
+        reference = HeadReference(hash=named, dim=head.dim, lexical_width=head.lexical_width, files=files)
+        reference.save(staging / REFERENCE)
+        land(staging, heads / named, files)
+        return reference
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

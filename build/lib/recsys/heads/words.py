@@ -1,0 +1,85 @@
+"""Words beside meaning: the dimensions that hold TF-IDF rows, and how much they count.
+
+A ridge over words and meaning together takes out of the words what the meaning says already, and what all items share.
+That is learned from items of yesterday; on newer ones the plain sum of both scores holds better. So words get
+dimensions of their own, in which users are plain sums (`recsys/profiles/users.py`), and count so much that a user's
+scores by words and by meaning have the same deviation, times a weight.
+
+Paper: Deerwester et al. 1990, Indexing by Latent Semantic Analysis.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.profiles.users import Ridge
+
+# Shape suffixes: U users, M landmarks, V terms, W dimensions of words, S sampled warm items, D dimensions of meaning.
+RANK_TOLERANCE = 1e-4
+SAMPLED_ITEMS = 1000
+SAMPLED_USERS = 500
+
+
+def words_projection(words_MV: csr_array, width: int, seed: int) -> NDArray[np.float32]:
+    """What makes the leading dimensions of TF-IDF rows out of their cosines with the landmarks.
+
+    Args:
+        words_MV: TF-IDF rows of the landmarks.
+        width: dimensions at most; fewer where the rows span less.
+        seed: of the randomised singular vectors.
+
+    Returns:
+        projection_MW.
+    """
+    from sklearn.utils.extmath import randomized_svd
+
+    left_MW, sizes_W, _ = randomized_svd(
+        words_MV, min(width, *words_MV.shape), n_oversamples=width // 8 + 10, n_iter=4, random_state=seed
+    )
+    real = sizes_W > RANK_TOLERANCE * sizes_W[0]
+    return np.asarray(left_MW[:, real] / sizes_W[real], np.float32)
+
+
+def words_ratio(
+    met_UW: csr_array,
+    words_WW: NDArray[np.float32],
+    meaning_WD: NDArray[np.float32],
+    ridge: Ridge,
+    seed: int,
+) -> float:
+    """By what a score of words is multiplied to deviate over a user's items as much as that of meaning does.
+
+    Args:
+        met_UW: 1 where a user met a warm item.
+        words_WW: words of the warm items.
+        meaning_WD: their other dimensions, unit rows.
+        ridge: metric of these.
+        seed: samples users and items.
+
+    Returns:
+        A mean over users; 0 where words tell no items apart.
+    """
+    rng = np.random.default_rng(seed)
+    users = np.flatnonzero(np.diff(met_UW.indptr))
+    users = np.sort(rng.permutation(users)[:SAMPLED_USERS])
+    items = np.sort(rng.permutation(len(words_WW))[:SAMPLED_ITEMS])
+    met = csr_array(met_UW[users])
+    by_words = ((met @ words_WW.astype(np.float64)) @ words_WW[items].T).std(axis=1).mean()
+    by_meaning = (ridge.weights(met @ meaning_WD.astype(np.float64)) @ meaning_WD[items].T).std(axis=1).mean()
+    return float(by_meaning / by_words) if by_words > 0 else 0.0
+
+
+def share_of(ratio: float, ridge_lambda: float) -> float:
+    """Share of a profile's squared length that makes words count `ratio` times their plain sum beside ridge users.
+
+    With s of the length for words and the users' λ times 1 - s, words score s / (λ (1 - s)) times their plain sum, and
+    meaning as though it stood alone.
+
+    Args:
+        ratio: > 0.
+        ridge_lambda: λ of the meaning alone.
+
+    Returns:
+        s in (0, 1).
+    """
+    return ratio * ridge_lambda / (1 + ratio * ridge_lambda)

@@ -1,0 +1,77 @@
+"""Open the parts of a model that is packed here. What opens a part is imported when one is opened."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recsys.encoders.encoder import Encoder
+from recsys.models.reference import ModelReference
+
+if TYPE_CHECKING:
+    from recsys.heads.kernel_head import KernelHead
+
+
+def open_vectors(model: ModelReference, cache: Path, batch_tokens: int) -> Encoder:
+    """Open the encoder part.
+
+    Args:
+        model: which one.
+        cache: folder of packed parts.
+        batch_tokens: tokens per batch; steers speed and memory, never the vectors.
+
+    Returns:
+        Texts to vectors, as the vector cache keeps them.
+
+    Raises:
+        ArtifactMissing: it is not packed here.
+        EncoderError: a file is missing, damaged or not what OpenVINO reads.
+    """
+    from recsys.encoders.transformer import open_encoder
+
+    if model.encoder.carries_head:
+        from recsys.heads.headed import open_carrying
+
+        return open_carrying(model.encoder, cache / "encoders", batch_tokens)
+    return open_encoder(model.encoder, cache / "encoders", batch_tokens)
+
+
+def open_head(model: ModelReference, cache: Path) -> "KernelHead | None":
+    """Open the head part.
+
+    Args:
+        model: which one.
+        cache: folder of packed parts.
+
+    Returns:
+        The head; None where the encoder's vectors are the profiles.
+
+    Raises:
+        EncoderError: it is missing or damaged.
+    """
+    if model.head is None:
+        return None
+    from recsys.heads.headed import load_head
+
+    return load_head(cache / "heads" / model.head.hash, model.head.dim)
+
+
+def open_model(model: ModelReference, cache: Path, batch_tokens: int) -> Encoder:
+    """Open what makes profiles of texts: encoder and head.
+
+    Args:
+        model: which one.
+        cache: folder of packed parts.
+        batch_tokens: tokens per batch.
+
+    Returns:
+        Texts to profiles.
+
+    Raises:
+        ArtifactMissing: a part is not packed here.
+        EncoderError: a file is missing or damaged.
+    """
+    vectors, head = open_vectors(model, cache, batch_tokens), open_head(model, cache)
+    if head is None:
+        return vectors
+    from recsys.heads.headed import HeadedEncoder
+
+    return HeadedEncoder(vectors, head, model.profiles_hash)

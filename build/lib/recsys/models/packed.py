@@ -1,0 +1,215 @@
+"""The files of models: in a cache by part, and laid out in one folder to travel.
+
+A cache holds `encoders/<hash>/`, `heads/<hash>/`, `rankers/<hash>/`, and `models/<hash>.json`, which names a model's
+parts. A laid-out model is a folder with model.json and a folder `encoder`, `head` or `ranker` per part. Training leaves
+this form, and versions in MLflow hold it.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
+
+from recsys.encoders.reference import REFERENCE as ENCODER_REFERENCE
+from recsys.errors import ArtifactMissing, EncoderError
+from recsys.heads.reference import REFERENCE as HEAD_REFERENCE
+from recsys.models.reference import REFERENCE, ModelReference, Part, RankerPart
+from recsys.storage.packed import STAGING, PackedFile, are_whole, land, verify_files, verify_sizes
+
+MODELS = "models"
+
+
+class SavedRanker(Protocol):
+    """A learned ranker."""
+
+    def save(self, folder: Path) -> tuple[Path, ...]:
+        """Write its files; the same content gives the same bytes."""
+
+
+def pack_ranker(name: str, ranker: SavedRanker, rankers: Path) -> RankerPart:
+    """Lay a ranker into the folder of packed rankers; one that is there whole stays.
+
+    Args:
+        name: in RANKERS.
+        ranker: learned.
+        rankers: folder of packed rankers; it becomes `<rankers>/<hash>/`.
+
+    Returns:
+        The part.
+    """
+    staging = rankers / f"{STAGING}{uuid4().hex}"
+    staging.mkdir(parents=True)
+    try:
+        files = tuple(PackedFile.of(path) for path in ranker.save(staging))
+        recipe = json.dumps([name, [file.sha256 for file in files]])
+        named = hashlib.sha256(recipe.encode()).hexdigest()
+        land(staging, rankers / named, files)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return RankerPart(name=name, hash=named, files=files)
+
+
+def ranker_file(model: ModelReference, cache: Path, name: str) -> Path:
+    """Where a file of the ranker lies.
+
+    Args:
+        model: which one; its ranker has files.
+        cache: folder of packed parts.
+        name: of the file.
+
+    Returns:
+        The path, whether or not the file is there.
+
+    Raises:
+        EncoderError: the ranker has no such file.
+    """
+    part = model.ranker_part
+    if part is None or name not in {file.name for file in part.files}:
+        raise EncoderError(f"ranker {model.ranker.name} of model {model.hash[:10]} has no file {name}")
+    return part.folder(cache) / name
+
+
+def verify_model(model: ModelReference, cache: Path) -> None:
+    """Check every file of every part against its size and SHA-256.
+
+    Args:
+        model: which one.
+        cache: folder of packed parts.
+
+    Raises:
+        ArtifactMissing: a part is not packed here.
+        EncoderError: a file is damaged; names it.
+    """
+    for part in model.parts:
+        verify_files(part.folder(cache), part.files)
+
+
+def is_whole(model: ModelReference, cache: Path) -> bool:
+    """Whether every file of every part is here and undamaged."""
+    return all(are_whole(part.folder(cache), part.files) for part in model.parts)
+
+
+def remember_model(model: ModelReference, cache: Path) -> None:
+    """Note in a cache which parts the model has, so that its hash finds it again."""
+    model.model_copy(update={"registry": None}).save(cache / MODELS / f"{model.hash}.json")
+
+
+def find_model(model_hash: str, cache: Path) -> ModelReference | None:
+    """The model of this hash, where all of its parts are here and whole.
+
+    Args:
+        model_hash: of the whole model.
+        cache: folder of packed parts.
+
+    Returns:
+        The model without a registry entry, or None.
+    """
+    if not re.fullmatch("[0-9a-f]{64}", model_hash):
+        return None  # a tag in the registry that would be a path elsewhere
+    # The second place is that of an encoder as it comes, and of models from before there were parts.
+    for path in (cache / MODELS / f"{model_hash}.json", cache / "encoders" / model_hash / ENCODER_REFERENCE):
+        if not path.exists():
+            continue
+        model = ModelReference.load(path)
+        if model.hash == model_hash and is_whole(model, cache):
+            return model
+    return None
+
+
+def lay_out(model: ModelReference, cache: Path, into: Path) -> None:
+    """Copy a model's files into one folder, model.json last.
+
+    Args:
+        model: which one; packed in `cache`.
+        cache: folder of packed parts.
+        into: becomes the laid-out model; it must not exist.
+
+    Raises:
+        ArtifactMissing: a part is not packed here.
+        EncoderError: a file is missing.
+    """
+    for part in model.parts:
+        folder = part.folder(cache)
+        verify_sizes(folder, part.files)
+        (into / part.kind).mkdir(parents=True)
+        for file in part.files:
+            shutil.copyfile(folder / file.name, into / part.kind / file.name)
+    model.save(into / REFERENCE)
+
+
+def take_in(folder: Path, cache: Path) -> ModelReference:
+    """Put a laid-out model into a cache. Every file is checked before it gets its name there.
+
+    Args:
+        folder: of `lay_out`, or a packed encoder from before models had parts.
+        cache: folder of packed parts; parts that are there whole stay.
+
+    Returns:
+        The model.
+
+    Raises:
+        ArtifactMissing: there is no model, or a part of it is missing.
+        EncoderError: a file is damaged; nothing has been taken in.
+    """
+    model = ModelReference.load(folder / REFERENCE)
+    places = [(part, folder / part.kind if (folder / REFERENCE).exists() else folder) for part in model.parts]
+    for part, place in places:
+        verify_files(place, part.files)
+    for part, place in places:
+        land_part(model, part, {file.name: place / file.name for file in part.files}, cache)
+    remember_model(model, cache)
+    return model
+
+
+def land_part(model: ModelReference, part: Part, sources: dict[str, Path], cache: Path) -> None:
+    """Put one part's files, which have been checked, into a cache; a part that is there whole stays.
+
+    Args:
+        model: whose part it is.
+        part: which one.
+        sources: file name -> where it lies.
+        cache: folder of packed parts.
+    """
+    target = part.folder(cache)
+    if are_whole(target, part.files):
+        return
+    staging = target.parent / f"{STAGING}{uuid4().hex}"
+    staging.mkdir(parents=True)
+    try:
+        for file in part.files:
+            shutil.copyfile(sources[file.name], staging / file.name)
+        if part.kind == "encoder":
+            model.encoder.save(staging / ENCODER_REFERENCE)
+        elif part.kind == "head" and model.head is not None:
+            model.head.save(staging / HEAD_REFERENCE)
+        land(staging, target, part.files)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def adopt_model(model: ModelReference, folder: Path, cache: Path) -> None:
+    """Take in a laid-out model that came by another way (DVC), where it is this one and the cache lacks it.
+
+    Args:
+        model: which one is wanted.
+        folder: where it may be laid out.
+        cache: folder of packed parts.
+    """
+    if not folder.is_dir() or all(_has_sizes(part, cache) for part in model.parts):
+        return
+    try:
+        if ModelReference.load(folder / REFERENCE).hash == model.hash:
+            take_in(folder, cache)
+    except (ArtifactMissing, EncoderError):
+        return  # half of it, or damaged: whoever opens the model says that it is missing
+
+
+def _has_sizes(part: Part, cache: Path) -> bool:
+    try:
+        verify_sizes(part.folder(cache), part.files)
+    except (ArtifactMissing, EncoderError):
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Profiles: one vector per item, and how users are placed in the same space."""

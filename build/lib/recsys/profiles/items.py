@@ -1,0 +1,233 @@
+"""Item profiles in segments, one pair of files per part; which row of which segment is live for each item."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from recsys.catalogue.known import part_ranks
+from recsys.catalogue.parts import sequence_of
+from recsys.errors import ArtifactMissing
+from recsys.storage.atomic import whole_file, write_parquet
+
+# Shape suffixes: R rows of all segments, I live items, D dimension.
+SCHEMA = pa.schema(
+    [
+        ("item_id", pa.string()),
+        ("text_hash", pa.string()),
+        ("updated_at", pa.timestamp("us", tz="UTC")),
+        ("deleted", pa.bool_()),
+        ("tags", pa.list_(pa.string())),
+        ("part", pa.string()),
+        ("line", pa.int64()),
+    ]
+)
+NAME = re.compile(r"(?P<part>\d+-.+)-(?P<key>[0-9a-f]{16})")
+ROWS = ".rows.parquet"
+VECTORS = ".vectors.npy"
+UNIT_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The profiles of one part: rows (live first, then deletes) and the vectors of the live ones."""
+
+    name: str
+    """<part>-<key16>."""
+    parts: tuple[str, ...]
+    """Parts whose rows it holds."""
+    rows_path: Path
+    vectors_path: Path
+
+    def rows(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Rows as SCHEMA, or only the named columns."""
+        return pq.read_table(self.rows_path, columns=None if columns is None else list(columns))
+
+    def vectors(self) -> NDArray[np.float32]:
+        """float32 [n_live, D], memory-mapped; row i belongs to row i of `rows`."""
+        with self.vectors_path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            header = (
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )
+            shape, _, dtype = header(file)
+        if 0 in shape:  # an empty file region cannot be mapped
+            return np.empty(shape, dtype)
+        vectors: NDArray[np.float32] = np.load(self.vectors_path, mmap_mode="r")
+        return vectors
+
+
+@dataclass(frozen=True)
+class Latest:
+    """Where the newest row of every live item lies, in order of segment and row."""
+
+    item_ids: list[str]
+    segment_of_item: NDArray[np.int32]
+    """Position in the segments that were given."""
+    row_of_item: NDArray[np.int64]
+    """Row of that segment, which is its row in the vectors."""
+
+
+@dataclass(frozen=True)
+class ItemProfiles:
+    """All live profiles."""
+
+    ids: tuple[str, ...]
+    vectors: NDArray[np.float32]
+    """[I, D], rows of length 1, in the order of `ids`."""
+
+
+def list_segments(folder: Path) -> tuple[Segment, ...]:
+    """Every finished segment of a folder, in part order.
+
+    Args:
+        folder: artifacts/profiles/<role>.
+
+    Returns:
+        Segments, oldest part first.
+
+    Raises:
+        ArtifactMissing: there is no such folder; stage `profiles` makes it.
+    """
+    if not folder.is_dir():
+        remedy = f"dvc repro profiles@{folder.name}"
+        raise ArtifactMissing(f"{folder} does not exist", remedy=remedy)
+    names = (path.name.removesuffix(ROWS) for path in folder.glob(f"[!.]*{ROWS}"))
+    found = [segment_of(folder, name) for name in names if NAME.fullmatch(name)]
+    return tuple(sorted(found, key=lambda segment: (sequence_of(segment.parts[0]), segment.name)))
+
+
+def segment_of(folder: Path, name: str) -> Segment:
+    """The segment `<part>-<key16>` of a folder, made or not.
+
+    Args:
+        folder: artifacts/profiles/<role>.
+        name: the segment's.
+
+    Returns:
+        The segment with its paths.
+
+    Raises:
+        ValueError: the name has another form.
+    """
+    match = NAME.fullmatch(name)
+    if match is None:
+        raise ValueError(f"a segment is called <part>-<key16>, got {name!r}")
+    return Segment(name, (match["part"],), folder / f"{name}{ROWS}", folder / f"{name}{VECTORS}")
+
+
+def segment_name(part: str, feature_key: str, profiles_hash: str) -> str:
+    """<part>-<first 16 hex of the SHA-256 over features key and `ModelReference.profiles_hash`>."""
+    return f"{part}-{hashlib.sha256(f'{feature_key} {profiles_hash}'.encode()).hexdigest()[:16]}"
+
+
+def segment_is_whole(segment: Segment, n_rows: int, dim: int) -> bool:
+    """Whether both files are there with readable heads and the right sizes: what can be checked each time."""
+    try:
+        found: int = pq.read_metadata(segment.rows_path).num_rows
+        n_live, width = segment.vectors().shape
+    except (OSError, ValueError, pa.ArrowException):
+        return False
+    return found == n_rows and n_live <= n_rows and width == dim
+
+
+def write_segment(folder: Path, name: str, rows: pa.Table, vectors: NDArray[np.float32]) -> Segment:
+    """Write one segment; the vectors come first, so that a segment exists only whole.
+
+    Args:
+        folder: artifacts/profiles/<role>.
+        name: <part>-<key16>.
+        rows: as SCHEMA, live rows first, then deletes.
+        vectors: float32 [n_live, D], rows of length 1, in the order of the live rows.
+
+    Returns:
+        The segment.
+
+    Raises:
+        ValueError: order, count, type or length is another.
+    """
+    segment = segment_of(folder, name)
+    deleted = np.asarray(rows["deleted"].to_numpy(zero_copy_only=False), bool)
+    n_live = int((~deleted).sum())
+    if deleted[:n_live].any():
+        raise ValueError(f"segment {name}: live rows must come before deletes")
+    if vectors.dtype != np.float32 or vectors.ndim != 2 or len(vectors) != n_live:
+        raise ValueError(f"segment {name}: needs float32 [{n_live}, D], got {vectors.dtype} {vectors.shape}")
+    off = np.abs(np.linalg.norm(vectors, axis=1) - 1)
+    if not (off < UNIT_TOLERANCE).all():  # a NaN compares false, and is caught too
+        worst = int(np.nan_to_num(off, nan=np.inf).argmax())
+        raise ValueError(f"segment {name}: the vector of {rows['item_id'][worst]} has not length 1")
+    with whole_file(segment.vectors_path) as temporary, temporary.open("wb") as file:
+        np.save(file, np.ascontiguousarray(vectors))
+    write_parquet(segment.rows_path, rows.select(SCHEMA.names).cast(SCHEMA))
+    return segment
+
+
+def latest(segments: Sequence[Segment]) -> Latest:
+    """Find the newest row of every item: latest `updated_at`, ties by part, then line.
+
+    Deleted items are left out. An `updated_at` that is missing counts as the oldest.
+    """
+    columns = ("item_id", "updated_at", "deleted", "part", "line")
+    tables = [segment.rows(columns) for segment in segments]
+    if not tables:
+        return Latest([], np.empty(0, np.int32), np.empty(0, np.int64))
+    all_rows = pa.concat_tables(tables).combine_chunks()
+    lengths = [len(table) for table in tables]
+    segment_R = np.repeat(np.arange(len(tables), dtype=np.int32), lengths)
+    row_R = np.concatenate([np.arange(n, dtype=np.int64) for n in lengths])
+    item_R = _codes(all_rows["item_id"])
+    stamps = all_rows["updated_at"].cast(pa.int64()).fill_null(np.iinfo(np.int64).min)
+    newest_last_R = np.lexsort(
+        (
+            row_R,
+            segment_R,
+            all_rows["line"].to_numpy(),
+            part_ranks(all_rows["part"]),
+            stamps.to_numpy(),
+            item_R,
+        )
+    )
+    is_last_R = np.append(np.diff(item_R[newest_last_R]) != 0, True)[: len(newest_last_R)]
+    winners = np.sort(newest_last_R[is_last_R])
+    winners = winners[~np.asarray(all_rows["deleted"].to_numpy(zero_copy_only=False), bool)[winners]]
+    return Latest(all_rows["item_id"].take(pa.array(winners)).to_pylist(), segment_R[winners], row_R[winners])
+
+
+def load_profiles(segments: Sequence[Segment]) -> ItemProfiles:
+    """Gather the vectors of all live items, in the order of `latest`.
+
+    Args:
+        segments: of one encoder.
+
+    Returns:
+        Ids and vectors.
+
+    Raises:
+        ValueError: segments of different encoders (another dimension) were mixed.
+    """
+    found = latest(segments)
+    all_vectors = [segment.vectors() for segment in segments]
+    dims = {vectors.shape[1] for vectors in all_vectors}
+    if len(dims) > 1:
+        raise ValueError(f"segments have vectors of different dimensions {sorted(dims)}: not of one encoder")
+    gathered = np.empty((len(found.item_ids), dims.pop() if dims else 0), np.float32)
+    bounds = np.searchsorted(found.segment_of_item, np.arange(len(segments) + 1))
+    for position, vectors in enumerate(all_vectors):
+        start, end = bounds[position], bounds[position + 1]
+        gathered[start:end] = vectors[found.row_of_item[start:end]]
+    return ItemProfiles(tuple(found.item_ids), gathered)
+
+
+def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """One integer per distinct string, in order of first sight."""
+    indices = column.combine_chunks().dictionary_encode().indices
+    return np.asarray(indices.to_numpy(zero_copy_only=False), np.int64)

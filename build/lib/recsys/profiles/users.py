@@ -1,0 +1,279 @@
+"""User profiles in the space of the items: ridge regression with one Gram matrix; histories, one per part.
+
+w = (XᵀX + λI)⁻¹ b with b = Σ x over the distinct items that the user likes. X holds the profiles of items that somebody
+likes, never of items that nobody could have clicked yet. b is made from the history when it is asked
+for, so a changed text rewrites no user.
+
+Where the leading dimensions of profiles hold words, a user is the plain sum there, w = b / λ, and the metric is learned
+from the other dimensions alone. A metric over both would take out of the words what the others say already, and what
+all items share moves with time. The first of these dimensions brings profiles to unit length: users have 0 there.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from recsys.catalogue.feedback import LIKE, OPINIONS_SCHEMA, WITHDRAWAL, liked, opinions, weighed
+from recsys.catalogue.params import FeedbackParams
+from recsys.errors import ArtifactMissing
+from recsys.profiles.gram import gram_of
+from recsys.storage.atomic import write_parquet, write_whole
+
+__all__ = [
+    "Histories",
+    "HistoryFile",
+    "Ridge",
+    "UsersSummary",
+    "gram_of",
+    "history_files",
+    "history_key",
+    "load_histories",
+    "sums_of",
+    "users_key",
+    "write_histories",
+]
+
+# Shape suffixes: U users, I items, D dimension.
+HISTORY_VERSION = 2
+HISTORY_SCHEMA = OPINIONS_SCHEMA
+"""Files of version 1 lack `latest` and `weight`: they hold likes alone."""
+PAIRS = ["user", "item_id", "timestamp"]
+HISTORY_NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})\.parquet")
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """The shared metric of all users."""
+
+    gram: NDArray[np.float64]
+    """[D, D], XᵀX."""
+    ridge_lambda: float
+    """λ > 0, in units of squared profile length."""
+    lexical_width: int = 0
+    """Leading dimensions that hold words, see `recsys.models.ModelReference.lexical_width`."""
+
+    @cached_property
+    def _factor(self) -> NDArray[np.floating]:
+        metric_DD = self.gram.copy()
+        metric_DD[: self.lexical_width] = metric_DD[:, : self.lexical_width] = 0
+        return np.linalg.cholesky(metric_DD + self.ridge_lambda * np.eye(len(metric_DD)))
+
+    def weights(self, b_UD: NDArray[np.floating]) -> NDArray[np.float32]:
+        """User profiles for sums of item profiles.
+
+        Args:
+            b_UD: Σ x over each user's items.
+
+        Returns:
+            w_UD; score of an item = w · x. A zero row stays zero.
+
+        Raises:
+            ValueError: b_UD is not [U, D] for this Gram matrix.
+        """
+        from scipy.linalg import cho_solve
+
+        if b_UD.ndim != 2 or b_UD.shape[1] != len(self.gram):
+            raise ValueError(f"b must be [U, {len(self.gram)}], got {list(b_UD.shape)}")
+        solved_DU = cho_solve((self._factor, True), b_UD.T.astype(np.float64))
+        solved_DU[: min(1, self.lexical_width)] = 0
+        return np.ascontiguousarray(solved_DU.T, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class UsersSummary:
+    """What users.json says about the Gram matrix beside it."""
+
+    ridge_lambda: float
+    n_users: int
+    n_items: int
+    """Live items that somebody likes: the rows of X."""
+    n_pairs: int
+    """Distinct pairs of a user and an item that the user likes."""
+    profiles_hash: str
+    """Of the model that made the profiles."""
+    gram_sha256: str
+    made_of: str = ""
+    """Key of the profile segments and history files that it was learned from, see `users_key`."""
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, whole."""
+        write_whole(path, (json.dumps(asdict(self), indent=2) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: Path) -> "UsersSummary":
+        """Read users.json.
+
+        Args:
+            path: where it lies.
+
+        Returns:
+            The summary.
+
+        Raises:
+            ArtifactMissing: stage `users` has not run.
+        """
+        if not path.is_file():
+            raise ArtifactMissing(f"{path} does not exist", remedy="run: dvc repro users")
+        plain = json.loads(path.read_text())
+        if "encoder_hash" in plain:  # written before models had parts
+            plain["profiles_hash"] = plain.pop("encoder_hash")
+        return cls(**plain)
+
+
+@dataclass(frozen=True)
+class HistoryFile:
+    """One file of artifacts/users/histories."""
+
+    part: str
+    key: str
+    path: Path
+
+
+def history_key(rows_sha256: str, feedback: FeedbackParams) -> str:
+    """First 16 hex of the SHA-256 over everything that a part's history depends on."""
+    made_of = [rows_sha256, HISTORY_VERSION, feedback.model_dump()]
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def users_key(segments: Iterable[str], histories: Iterable[str]) -> str:
+    """First 16 hex of the SHA-256 over the names of all segments and history files: both are named by content key."""
+    return hashlib.sha256(json.dumps([sorted(segments), sorted(histories)]).encode()).hexdigest()[:16]
+
+
+def history_files(folder: Path) -> tuple[HistoryFile, ...]:
+    """Every history of a folder, in part order.
+
+    Args:
+        folder: artifacts/users/histories.
+
+    Returns:
+        One entry per interactions part.
+
+    Raises:
+        ArtifactMissing: there is no such folder; stage `users` makes it.
+    """
+    if not folder.is_dir():
+        raise ArtifactMissing(f"{folder} does not exist", remedy="run: dvc repro users")
+    named = ((HISTORY_NAME.fullmatch(path.name), path) for path in sorted(folder.iterdir()))
+    return tuple(HistoryFile(match["part"], match["key"], path) for match, path in named if match)
+
+
+def write_histories(interactions: pa.Table, feedback: FeedbackParams, target: Path) -> None:
+    """Write what users think of items by one part: each pair once, ordered by user and first time.
+
+    Args:
+        interactions: in the interactions' schema.
+        feedback: which of them are likes.
+        target: `histories/<part>-<key16>.parquet`.
+    """
+    write_parquet(target, opinions(weighed(interactions, feedback)))
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """Items by user, from pairs that are sorted by user."""
+
+    pairs: pa.Table
+
+    @cached_property
+    def users(self) -> list[str]:
+        """Sorted."""
+        return self._bounds[0]
+
+    @cached_property
+    def _bounds(self) -> tuple[list[str], NDArray[np.int64]]:
+        codes = self.pairs["user"].combine_chunks().dictionary_encode()
+        indices = codes.indices.to_numpy(zero_copy_only=False)
+        starts = np.searchsorted(indices, np.arange(len(codes.dictionary) + 1))
+        return codes.dictionary.to_pylist(), starts.astype(np.int64)
+
+    @cached_property
+    def _row_of_user(self) -> dict[str, int]:
+        return {user: row for row, user in enumerate(self.users)}
+
+    def of(self, user: str) -> tuple[str, ...]:
+        """The user's items in the order of the pairs; () for an unknown user."""
+        row = self._row_of_user.get(user)
+        if row is None:
+            return ()
+        start, end = self._bounds[1][row : row + 2]
+        return tuple(self.pairs["item_id"].slice(start, end - start).to_pylist())
+
+
+class Histories:
+    """Who likes what, and who dislikes what: over all parts the latest interaction of a pair decides.
+
+    Args:
+        found: what the parts say, in HISTORY_SCHEMA and in order of arrival.
+    """
+
+    def __init__(self, found: pa.Table) -> None:
+        summed = opinions(found)
+        self.pairs: pa.Table = liked(summed).select(PAIRS)
+        """Likes: user, item_id, timestamp; sorted by user, then first time, unknown last, then arrival."""
+        self._liked = _Lists(self.pairs)
+        self._disliked = _Lists(summed.filter(pc.less(summed["weight"], WITHDRAWAL)).select(PAIRS))
+
+    @property
+    def users(self) -> list[str]:
+        """Pseudonyms of all users who like something, sorted."""
+        return self._liked.users
+
+    def items_of(self, user: str) -> tuple[str, ...]:
+        """The distinct items that the user likes, oldest first; () for an unknown user."""
+        return self._liked.of(user)
+
+    def disliked_by(self, user: str) -> tuple[str, ...]:
+        """The distinct items that the user dislikes: seen, but no reason to show what is like them."""
+        return self._disliked.of(user)
+
+
+def load_histories(files: Iterable[Path]) -> Histories:
+    """Read histories.
+
+    Args:
+        files: history files in the order of their parts.
+
+    Returns:
+        Histories of every user in them; empty for no files.
+    """
+    tables = [_read(file) for file in files]
+    return Histories(pa.concat_tables([HISTORY_SCHEMA.empty_table(), *tables]))
+
+
+def _read(file: Path) -> pa.Table:
+    found = pq.read_table(file, schema=HISTORY_SCHEMA)
+    if not found["weight"].null_count:
+        return found
+    likes = pa.repeat(pa.scalar(LIKE, pa.float32()), found.num_rows)
+    return found.select(PAIRS).append_column("latest", found["timestamp"]).append_column("weight", likes)
+
+
+def sums_of(
+    histories: Sequence[Sequence[str]], row_of_item: dict[str, int], vectors_ID: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """b_UD = Σ x over each history's known items; items without a profile add nothing.
+
+    Args:
+        histories: distinct item ids per user.
+        row_of_item: item id -> row of `vectors_ID`.
+        vectors_ID: item profiles.
+
+    Returns:
+        b_UD float64.
+    """
+    b_UD = np.zeros((len(histories), vectors_ID.shape[1]))
+    for user, items in enumerate(histories):
+        rows = [row_of_item[item] for item in items if item in row_of_item]
+        b_UD[user] = vectors_ID[rows].sum(axis=0, dtype=np.float64)
+    return b_UD

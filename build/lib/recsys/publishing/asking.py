@@ -1,0 +1,97 @@
+"""What a program may ask a release with: ids in any usual type, lists of ids, lengths of lists."""
+
+import operator
+from collections.abc import Iterable, Mapping
+from typing import SupportsIndex
+
+import numpy as np
+
+from recsys.catalogue.fields import BadRow, identifier
+
+
+def id_text(value: object, name: str) -> str:
+    """An id as intake writes it: text, or a whole number in digits, whatever type it comes in.
+
+    Args:
+        value: a text, an int, a float that is a whole number, or one of numpy's or pyarrow's.
+        name: item_id or user_id, for the message.
+
+    Returns:
+        The id; a text that intake would refuse as an id comes back as it is, and is nobody's.
+
+    Raises:
+        TypeError: it is neither text nor a whole number.
+    """
+    plain = value.item() if isinstance(value, np.generic) else value
+    plain = plain.as_py() if hasattr(plain, "as_py") else plain
+    if isinstance(plain, float) and plain.is_integer():
+        plain = int(plain)
+    if isinstance(plain, bool) or not isinstance(plain, str | int):
+        raise TypeError(f"{value!r} is no {name}: give a text or a whole number")
+    try:
+        return identifier(plain, name)
+    except BadRow:
+        return str(plain)
+
+
+def known_rows(history: object, row_of_item: Mapping[str, int]) -> tuple[list[int], list[str]]:
+    """The items of a history that are known, each once, in order; and the others.
+
+    Args:
+        history: a list, tuple, set, array or column of item ids.
+        row_of_item: known ids.
+
+    Returns:
+        Rows of the known items, and the ids of the unknown ones.
+
+    Raises:
+        TypeError: it is a single id, whose letters or digits are no ids, or holds something that is no id.
+    """
+    if isinstance(history, str | bytes) or not isinstance(history, Iterable):
+        raise TypeError(f"history should be a list of item ids; for one item give history=[{history!r}]")
+    rows: dict[int, None] = {}
+    unknown: dict[str, None] = {}
+    for item in history:
+        name, row = known_row(item, row_of_item)
+        if row is None:
+            unknown[name] = None
+        else:
+            rows[row] = None
+    return list(rows), list(unknown)
+
+
+def known_row(item: object, row_of_item: Mapping[str, int]) -> tuple[str, int | None]:
+    """An item's id, and its row where it is known.
+
+    Args:
+        item: its id, see `id_text`; a text that is known just so is not changed.
+        row_of_item: known ids.
+
+    Returns:
+        The id as text, and its row or None.
+
+    Raises:
+        TypeError: it is no id.
+    """
+    name = item if isinstance(item, str) and item in row_of_item else id_text(item, "item_id")
+    return name, row_of_item.get(name)
+
+
+def list_length(k: SupportsIndex, n_items: int) -> int:
+    """How many items a list may have.
+
+    Args:
+        k: asked for.
+        n_items: in the release.
+
+    Returns:
+        k, or n_items where that is less.
+
+    Raises:
+        TypeError: k is no whole number.
+        ValueError: k is less than 1.
+    """
+    wanted = operator.index(k)
+    if wanted < 1:
+        raise ValueError(f"k must be at least 1, got {wanted}")
+    return min(wanted, max(n_items, 1))

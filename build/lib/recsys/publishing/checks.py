@@ -1,0 +1,174 @@
+"""What a release must pass before readers get it: a good index, and old answers to old questions."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from recsys.errors import ReleaseError
+from recsys.features.text import feature_files, join_fields
+from recsys.models.opening import open_model
+from recsys.models.reference import ModelReference
+from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.params import PublishParams
+from recsys.publishing.release import File, Manifest, SmokeQuery
+from recsys.storage.atomic import whole_file
+from recsys.storage.packed import PackedFile
+
+QUERY_BATCH_TOKENS = 2048
+
+
+def require_index_recall(manifest: Manifest, users_recall: float | None, minimum: float) -> None:
+    """Refuse an index that misses too much, be it for similar items or for users.
+
+    Args:
+        manifest: the release to be; its segments say what was measured by queries that are items.
+        users_recall: recall by queries of users, or None where it cannot be less than 1.
+        minimum: publish.min_index_recall.
+
+    Raises:
+        ReleaseError: one of both is under the minimum; names it.
+    """
+    remedy = "raise index.hnsw_ef_search or index.ivf_probes (or exact_below), then dvc repro index"
+    for segment in manifest.segments:
+        if segment.index.recall < minimum:
+            raise ReleaseError(
+                f"the {segment.index.kind} index of segment {segment.name} has recall@10 {segment.index.recall:.3f} "
+                f"against exact search; publish.min_index_recall is {minimum}",
+                remedy=remedy,
+            )
+    if users_recall is not None and users_recall < minimum:
+        raise ReleaseError(
+            f"the indexes have recall@10 {users_recall:.3f} against exact search for queries of users "
+            f"({manifest.index_recall:.3f} for those of items); publish.min_index_recall is {minimum}",
+            remedy=remedy,
+        )
+
+
+def smoke_texts(head: Manifest | None, features: Path, n: int) -> tuple[str, ...]:
+    """The texts that are asked: those of the parent; where it has fewer, those of smallest hash join them.
+
+    Args:
+        head: the parent, or None.
+        features: folder of feature files.
+        n: how many.
+
+    Returns:
+        At most n texts.
+    """
+    texts = [query.text for query in head.smoke[:n]] if head else []
+    if len(texts) < n:
+        found: dict[str, str] = {}
+        for file in feature_files(features):
+            rows = pq.read_table(file.path, columns=["text_hash", "text", "deleted"])
+            hashes, texts_of, gone = (rows[name].to_pylist() for name in ("text_hash", "text", "deleted"))
+            found |= {h: t for h, t, deleted in zip(hashes, texts_of, gone, strict=True) if not deleted}
+        fresh = (found[key] for key in sorted(found) if found[key] not in texts)
+        texts += [text for text, _ in zip(fresh, range(n - len(texts)), strict=False)]
+    return tuple(texts)
+
+
+def encode_queries(manifest: Manifest, files: ObjectFiles, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Profiles of texts by the release's own preprocessing and model, [len(texts), d]."""
+    encoder = open_model(manifest.model, unpacked_model(manifest.model, files), QUERY_BATCH_TOKENS)
+    return encoder.encode([query_text(manifest, text) for text in texts])
+
+
+def query_text(manifest: Manifest, text: str) -> str:
+    """A query as the release's own texts were made, whatever version of the preprocessing that was.
+
+    Args:
+        manifest: names the preprocessing.
+        text: words, perhaps with markup.
+
+    Returns:
+        The text; empty where it says nothing.
+
+    Raises:
+        EncoderError: this version of the software does not know that preprocessing.
+    """
+    return join_fields([text], manifest.preprocessing.max_chars, manifest.preprocessing.version)
+
+
+def unpacked_model(model: ModelReference, files: ObjectFiles) -> Path:
+    """Lay the release's encoder and head out as `open_model` expects them.
+
+    Args:
+        model: names the parts.
+        files: where they lie.
+
+    Returns:
+        The folder of packed parts: encoders/<hash>, heads/<hash>.
+    """
+    for part in model.parts:
+        if part.kind == "ranker":
+            continue  # read from the object itself
+        folder = part.folder(files.cache)
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry in part.files:
+            target = folder / entry.name
+            # By its bytes: another store's release may claim the same hash, and have left other files there.
+            if not target.is_file() or PackedFile.of(target) != entry:
+                source = files.path(File(**entry.model_dump()))
+                with whole_file(target) as temporary:
+                    shutil.copyfile(source, temporary)
+    return files.cache
+
+
+def smoke_lists(
+    profiles: Profiles, texts: Sequence[str], parent: Manifest | None, params: PublishParams
+) -> tuple[SmokeQuery, ...]:
+    """Record the nearest items of every text, and refuse vectors or an index that answer the parent's texts otherwise.
+
+    Items that came, went or changed since then answer otherwise by right, so only items count whose newest row was
+    in the parent already: among those the order can only change when vectors or the search did.
+
+    Args:
+        profiles: the release to be.
+        texts: what is asked; begins with the parent's texts.
+        parent: the release before it, or None.
+        params: least overlap, and k.
+
+    Returns:
+        One list per text.
+
+    Raises:
+        ReleaseError: an overlap is too small; names the text and both lists.
+    """
+    if not texts:
+        return ()
+    vectors = encode_queries(profiles.manifest, profiles.files, texts)
+    if parent and _comparable(profiles.manifest, parent):
+        _require_overlap(parent, vectors[: len(parent.smoke)], profiles, params.min_smoke_overlap)
+    found = profiles.nearest(vectors, params.k)
+    return tuple(SmokeQuery(text=text, neighbours=ids) for text, ids in zip(texts, found, strict=True))
+
+
+def _comparable(manifest: Manifest, parent: Manifest) -> bool:
+    return (
+        manifest.model.profiles_hash == parent.model.profiles_hash
+        and manifest.preprocessing == parent.preprocessing
+    )
+
+
+def _require_overlap(
+    parent: Manifest, vectors_QD: NDArray[np.float32], profiles: Profiles, minimum: float
+) -> None:
+    shared_I = profiles.items_of_parts({part for segment in parent.segments for part in segment.parts})
+    asked = parent.smoke[: len(vectors_QD)]
+    still_there = profiles.among({item for query in asked for item in query.neighbours}, shared_I)
+    wide = max((len(query.neighbours) for query in asked), default=0)
+    found = profiles.nearest(vectors_QD, max(1, wide), shared_I)
+    for query, now in zip(asked, found, strict=True):
+        expected = [item for item in query.neighbours if item in still_there]
+        kept = set(expected) & set(now[: len(expected)])
+        if len(kept) < minimum * len(expected):
+            raise ReleaseError(
+                f"the neighbours of {query.text[:60]!r} drifted: {len(kept)} of {expected} are left in "
+                f"{list(now[: len(expected)])}; publish.min_smoke_overlap is {minimum}",
+                remedy="same encoder, same texts, other vectors: delete the vector cache (var/cache/vectors) and "
+                "artifacts/profiles, run dvc repro, publish again",
+            )

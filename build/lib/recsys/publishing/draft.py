@@ -1,0 +1,346 @@
+"""What a workspace has to publish: its artifacts as a manifest that has no place among the releases yet."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow.parquet as pq
+import yaml
+
+from recsys.artifacts import Artifacts
+from recsys.catalogue.feedback import LIKE
+from recsys.catalogue.params import FeedbackParams
+from recsys.catalogue.parts import Arrival, Part, all_parts
+from recsys.catalogue.pseudonyms import known_check
+from recsys.errors import ArtifactMissing, ReleaseError
+from recsys.features.params import FeaturesParams
+from recsys.features.text import PREPROCESSING_VERSION, feature_files, feature_key
+from recsys.models.reference import ModelReference
+from recsys.profiles.items import Segment, list_segments, segment_name
+from recsys.profiles.users import UsersSummary, history_files, history_key, users_key
+from recsys.publishing.objects import count_rows
+from recsys.publishing.release import (
+    FORMAT,
+    HEADED,
+    KEYED,
+    PARTED,
+    WEIGHTED,
+    WORDED,
+    File,
+    LandedFile,
+    Manifest,
+    ModelVersion,
+    PartReport,
+    Preprocessing,
+    Provenance,
+    ReleasedHistory,
+    ReleasedSegment,
+    ReleasedUsers,
+    SegmentIndex,
+)
+
+HISTORY_NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})\.parquet")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A manifest without sequence, parent and smoke lists, and where its files lie."""
+
+    manifest: Manifest
+    sources: Mapping[str, Path]
+    """checksum -> local file."""
+
+
+class _Hasher:
+    """Makes File entries, remembers where the bytes lie, and hashes nothing twice."""
+
+    def __init__(self, known: Iterable[File]) -> None:
+        self._known = {(file.name, file.size): file for file in known}
+        self.sources: dict[str, Path] = {}
+
+    def keyed(self, path: Path) -> File:
+        """A file that is named by content key: one that is published under its name is not read again."""
+        known = self._known.get((path.name, path.stat().st_size))
+        return self._remember(known, path) if known else self.hashed(path)
+
+    def hashed(self, path: Path) -> File:
+        """Any file."""
+        with path.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        return self._remember(File(name=path.name, size=path.stat().st_size, sha256=digest), path)
+
+    def named(self, file: File, path: Path) -> File:
+        """A file whose checksum is known."""
+        return self._remember(file, path)
+
+    def _remember(self, file: File, path: Path) -> File:
+        self.sources[file.sha256] = path
+        return file
+
+
+def gather(
+    at: Artifacts, features: FeaturesParams, feedback: FeedbackParams, code_commit: str, head: Manifest | None
+) -> Draft:
+    """Collect the workspace's artifacts.
+
+    Args:
+        at: the workspace.
+        features: how texts were made.
+        feedback: which interactions are likes.
+        code_commit: commit of the running code.
+        head: the newest release; its entries spare reading unchanged files, and its records of landed files stay.
+
+    Returns:
+        The draft.
+
+    Raises:
+        ArtifactMissing: a stage has not run.
+        ReleaseError: artifacts of different runs lie beside each other.
+    """
+    hasher = _Hasher(head.files() if head else ())
+    model = ModelReference.load(at.model_reference("champion"))
+    for part in model.parts:
+        for file in part.files:
+            hasher.named(File(**file.model_dump()), part.folder(at.cache) / file.name)
+    on_disk = {part.id: part for part in all_parts(at.data)}
+    _require_one_run(at, features, model.profiles_hash, on_disk)
+    segments = _segments(at, hasher, on_disk, head)
+    histories = _histories(at, feedback, hasher, on_disk)
+    landed = {part for segment in segments for part in segment.parts}
+    landed |= {part for history in histories for part in history.parts}
+    key_check = known_check(at.pseudonyms)
+    manifest = Manifest(
+        format=_format(model, key_check is not None or _holds_others_than_likes(at)),
+        sequence=0,
+        parent=None,
+        preprocessing=Preprocessing(
+            version=PREPROCESSING_VERSION, fields=features.fields, max_chars=features.max_chars
+        ),
+        code_commit=code_commit,
+        model=model,
+        segments=segments,
+        histories=histories,
+        users=_users(at, hasher, model.profiles_hash, segments, histories),
+        metrics=_judged(at.metrics, at.report, model.hash),
+        decision=_judged(at.decision, at.decision, model.hash),
+        smoke=(),
+        index_recall=min((segment.index.recall for segment in segments), default=1.0),
+        provenance=_provenance(at, hasher, on_disk.values(), model, landed, head),
+        pseudonym_key_check=key_check,
+    )
+    return Draft(manifest, hasher.sources)
+
+
+def _format(model: ModelReference, is_keyed: bool) -> Literal[1, 2, 3, 4, 5, 6]:
+    """The oldest format that says all of it."""
+    if not model.is_lump:
+        return PARTED
+    if model.lexical_width:
+        return WORDED
+    if is_keyed:
+        return KEYED
+    return WEIGHTED if model.ranker.files else HEADED if model.has_head else FORMAT
+
+
+def _holds_others_than_likes(at: Artifacts) -> bool:
+    """Whether a history has dislikes or likes taken back, by the footers alone; readers of format 3 like them all."""
+    for file in history_files(at.users / "histories"):
+        with pq.ParquetFile(file.path) as opened:
+            column = opened.schema_arrow.get_field_index("weight")
+            groups = (
+                [opened.metadata.row_group(n) for n in range(opened.num_row_groups)] if column >= 0 else []
+            )
+            least = [one.column(column).statistics for one in groups if one.num_rows]
+        if any(one is None or not one.has_min_max or one.min < LIKE for one in least):
+            return True
+    return False
+
+
+def _require_one_run(
+    at: Artifacts, features: FeaturesParams, profiles_hash: str, on_disk: Mapping[str, Part]
+) -> None:
+    """Texts, profiles and histories must be those of data/, params.yaml and the champion: their keys tell.
+
+    Args:
+        at: the workspace.
+        features: how texts are made.
+        profiles_hash: of the champion.
+        on_disk: parts by id.
+
+    Raises:
+        ReleaseError: a key is another; names the part.
+    """
+    files = feature_files(at.features)
+    for file in files:
+        _landed_in(file.part, on_disk)
+        if file.key != feature_key(on_disk[file.part].arrival.rows_sha256, features):
+            raise ReleaseError(
+                f"the texts of part {file.part} are not those of data/ and params.yaml",
+                remedy="dvc repro index users",
+            )
+    wanted = {segment_name(file.part, file.key, profiles_hash): file.part for file in files}
+    found = {segment.name: segment.parts[0] for segment in list_segments(at.profiles("champion"))}
+    if differing := sorted(wanted.items() ^ found.items()):
+        raise ReleaseError(
+            f"the profiles of part {differing[0][1]} are not those of its texts and of the champion",
+            remedy="dvc repro index users",
+        )
+
+
+def _segments(
+    at: Artifacts, hasher: _Hasher, on_disk: Mapping[str, Part], head: Manifest | None
+) -> tuple[ReleasedSegment, ...]:
+    index_file = at.index / "index.json"
+    if not index_file.is_file():
+        raise ArtifactMissing(f"{index_file} does not exist", remedy="dvc repro index")
+    indexes = {entry["segment"]: entry for entry in json.loads(index_file.read_text("utf-8"))}
+    found = list_segments(at.profiles("champion"))
+    if {segment.name for segment in found} != set(indexes):
+        raise ReleaseError("profiles and index are of different runs", remedy="dvc repro index")
+    known = {segment.name: segment for segment in head.segments} if head else {}
+    return tuple(
+        _segment(segment, indexes[segment.name], at, hasher, on_disk, known.get(segment.name))
+        for segment in found
+    )
+
+
+def _segment(
+    segment: Segment,
+    entry: Mapping[str, Any],
+    at: Artifacts,
+    hasher: _Hasher,
+    on_disk: Mapping[str, Part],
+    known: ReleasedSegment | None,
+) -> ReleasedSegment:
+    if known:
+        n_items, n_deleted = known.n_items, known.n_deleted
+    else:
+        n_items, n_deleted = count_rows(segment.rows_path)
+    file = hasher.keyed(at.index / entry["file"]) if entry["file"] else None
+    return ReleasedSegment(
+        name=segment.name,
+        parts=_landed_in(segment.parts[0], on_disk),
+        n_items=n_items,
+        n_deleted=n_deleted,
+        rows=hasher.keyed(segment.rows_path),
+        vectors=hasher.keyed(segment.vectors_path),
+        index=SegmentIndex(kind=entry["kind"], file=file, recall=entry["recall"]),
+    )
+
+
+def _histories(
+    at: Artifacts, feedback: FeedbackParams, hasher: _Hasher, on_disk: Mapping[str, Part]
+) -> tuple[ReleasedHistory, ...]:
+    folder = at.users / "histories"
+    if not folder.is_dir():
+        raise ArtifactMissing(f"{folder} does not exist", remedy="dvc repro users")
+    named = [(HISTORY_NAME.fullmatch(path.name), path) for path in sorted(folder.iterdir())]
+    for match in (match for match, _ in named if match):
+        _landed_in(match["part"], on_disk)
+        if match["key"] != history_key(on_disk[match["part"]].arrival.rows_sha256, feedback):
+            raise ReleaseError(
+                f"the histories of part {match['part']} are not those of data/ and params.yaml",
+                remedy="dvc repro users",
+            )
+    return tuple(
+        ReleasedHistory(part=match["part"], parts=_landed_in(match["part"], on_disk), file=hasher.keyed(path))
+        for match, path in named
+        if match
+    )
+
+
+def _landed_in(part: str, on_disk: Mapping[str, Part]) -> tuple[str, ...]:
+    """The landed parts behind a part: itself, or those that it merged."""
+    if part not in on_disk:
+        raise ReleaseError(
+            f"artifacts were made of part {part}, which is not in data/ any more",
+            remedy="dvc repro index users",
+        )
+    return tuple(arrival.part for arrival in on_disk[part].arrival.landed())
+
+
+def _users(
+    at: Artifacts,
+    hasher: _Hasher,
+    profiles_hash: str,
+    segments: Sequence[ReleasedSegment],
+    histories: Sequence[ReleasedHistory],
+) -> ReleasedUsers:
+    summary = UsersSummary.load(at.users / "users.json")
+    gram = hasher.hashed(at.users / "gram.npy")
+    if summary.profiles_hash != profiles_hash or summary.gram_sha256 != gram.sha256:
+        raise ReleaseError("users and champion are of different runs", remedy="dvc repro users")
+    made_of = users_key((segment.name for segment in segments), (history.file.name for history in histories))
+    if summary.made_of != made_of:
+        raise ReleaseError("users and profiles are of different runs", remedy="dvc repro users")
+    return ReleasedUsers(
+        gram=gram, ridge_lambda=summary.ridge_lambda, n_users=summary.n_users, n_items=summary.n_items
+    )
+
+
+def _judged(path: Path, signed: Path, model_hash: str) -> dict[str, Any] | None:
+    """What is said about this model, or None where nothing is said, or about another one.
+
+    Args:
+        path: the JSON file.
+        signed: the file beside it that names the model.
+        model_hash: of the workspace's champion.
+
+    Returns:
+        The JSON content, or None.
+    """
+    if not path.is_file() or not signed.is_file():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found if json.loads(signed.read_text("utf-8")).get("encoder_hash") == model_hash else None
+
+
+def _provenance(
+    at: Artifacts,
+    hasher: _Hasher,
+    parts: Iterable[Part],
+    model: ModelReference,
+    landed: set[str],
+    head: Manifest | None,
+) -> Provenance:
+    data_dvc = at.data_dvc.read_text("utf-8") if at.data_dvc.is_file() else None
+    known = {record.part: record for record in head.provenance.arrivals} if head else {}
+    reports = {report.part: report for report in head.provenance.data_reports} if head else {}
+    records, version = dict(known), data_version(data_dvc)
+    for part in parts:
+        for arrival in part.arrival.landed():
+            records.setdefault(arrival.part, _landed_file(arrival, version))
+        if part.report_path.is_file() and part.id not in reports:
+            reports[part.id] = PartReport(part=part.id, file=hasher.hashed(part.report_path))
+    entry = model.registry
+    return Provenance(
+        data_dvc=data_dvc,
+        dvc_lock=ordered_lock(at.dvc_lock.read_text("utf-8")) if at.dvc_lock.is_file() else None,
+        mlflow=ModelVersion(run_id=entry.run_id, version=entry.version) if entry else None,
+        data_reports=tuple(reports[part] for part in sorted(reports) if part in landed),
+        arrivals=tuple(records[part] for part in sorted(records) if part in landed),
+    )
+
+
+def _landed_file(arrival: Arrival, version: str | None) -> LandedFile:
+    plain = arrival.model_dump(mode="json")
+    kept = ("part", "kind", "source", "sha256", "arrived_at", "n_rows", "n_quarantined", "accepted_by")
+    return LandedFile(**{name: plain[name] for name in kept}, data_version=version)
+
+
+def ordered_lock(dvc_lock: str) -> str:
+    """A dvc.lock with its stages by name: DVC writes them in the order in which they happened to end."""
+    content: dict[str, Any] = yaml.safe_load(dvc_lock)
+    content["stages"] = dict(sorted(content["stages"].items()))
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def data_version(data_dvc: str | None) -> str | None:
+    """The hash by which data.dvc names data/."""
+    if data_dvc is None:
+        return None
+    return str(yaml.safe_load(data_dvc)["outs"][0]["md5"])

@@ -1,0 +1,254 @@
+"""Objects of a release as local files: in place where the store is a folder, else in a content-addressed cache."""
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from recsys.errors import ReleaseError
+from recsys.profiles.items import SCHEMA, Latest, Segment, latest
+from recsys.profiles.users import HISTORY_SCHEMA, PAIRS, Histories, load_histories
+from recsys.publishing.release import File, Manifest, ReleasedSegment
+from recsys.publishing.store import object_key
+from recsys.retrieval.segments import PAD, IndexedSegment, SegmentSearcher
+from recsys.storage.arrays import read_array
+from recsys.storage.folder import FolderStorage
+from recsys.storage.protocol import Storage
+
+UNREADABLE = "open another release, or publish again after dvc repro index users"
+
+
+@dataclass(frozen=True)
+class ObjectFiles:
+    """Where an object's bytes lie on this machine; what came from the store is verified once, before its first use."""
+
+    storage: Storage
+    cache: Path
+    """Downloads go to <cache>/objects/<sha256>."""
+    sources: Mapping[str, Path] = field(default_factory=dict)
+    """checksum -> this workspace's own file; it needs no download, and is not read again to be verified."""
+    _verified: set[str] = field(default_factory=set)
+
+    def path(self, file: File) -> Path:
+        """The local file, verified.
+
+        Args:
+            file: an entry of the manifest.
+
+        Returns:
+            A path whose bytes have that checksum.
+
+        Raises:
+            ReleaseError: the object is corrupt or missing; names it.
+        """
+        if source := self.sources.get(file.sha256):
+            return source
+        if isinstance(self.storage, FolderStorage):
+            place = self.storage.path(object_key(file))
+            self._verify(file, place)
+            return place
+        place = self.cache / "objects" / file.sha256
+        if not place.is_file() or place.stat().st_size != file.size:
+            self._download(file, place)
+        self._verify(file, place)
+        return place
+
+    def _download(self, file: File, place: Path) -> None:
+        if self.storage.find(object_key(file)) is None:
+            raise ReleaseError(
+                f"object {file.sha256} ({file.name}) is missing in {self.storage.url}",
+                remedy="open another release; `recsys releases` lists them",
+            )
+        self.storage.fetch(object_key(file), place)
+
+    def _verify(self, file: File, place: Path) -> None:
+        if file.sha256 in self._verified:
+            return
+        try:
+            with place.open("rb") as opened:
+                found = hashlib.file_digest(opened, "sha256").hexdigest()
+        except FileNotFoundError as error:
+            raise ReleaseError(
+                f"object {file.sha256} ({file.name}) is missing in {self.storage.url}",
+                remedy="open another release; `recsys releases` lists them",
+            ) from error
+        if found != file.sha256:
+            if not isinstance(self.storage, FolderStorage):
+                place.unlink(missing_ok=True)  # the next attempt downloads it again
+            raise ReleaseError(
+                f"object {file.sha256} ({file.name}) of {self.storage.url} is corrupt: its bytes give {found}",
+                remedy="open another release, or publish again from a workspace that has the file",
+            )
+        self._verified.add(file.sha256)
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """Item profiles, users and search of one release; each is loaded when it is first asked for."""
+
+    manifest: Manifest
+    files: ObjectFiles
+
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """In part order, rows only: the vectors' files are not touched."""
+        found = []
+        for released in self.manifest.segments:
+            path = self.files.path(released.rows)
+            with self._reading(released.rows):
+                require_rows(path, released)
+            found.append(Segment(released.name, released.parts, path, Path()))
+        return tuple(found)
+
+    @cached_property
+    def latest(self) -> Latest:
+        """Which row of which segment is live for each item."""
+        found = latest(self.segments)
+        n_items = np.array([released.n_items for released in self.manifest.segments], np.int64)
+        beyond = found.row_of_item >= n_items[found.segment_of_item]
+        if beyond.any():
+            released = self.manifest.segments[int(found.segment_of_item[int(beyond.argmax())])]
+            raise ReleaseError(
+                f"segment {released.name} has a live row beyond its {released.n_items} vectors",
+                remedy=UNREADABLE,
+            )
+        return found
+
+    @cached_property
+    def row_of_item(self) -> dict[str, int]:
+        """Item id -> position in `latest.item_ids`."""
+        return {item: row for row, item in enumerate(self.latest.item_ids)}
+
+    @cached_property
+    def searcher(self) -> SegmentSearcher:
+        """Search over the live items."""
+        return SegmentSearcher([self._indexed(n) for n in range(len(self.segments))], self.latest)
+
+    @cached_property
+    def histories(self) -> Histories:
+        """Who has met what."""
+        files = [history.file for history in self.manifest.histories]
+        paths = [self.files.path(file) for file in files]
+        for file, path in zip(files, paths, strict=True):
+            with self._reading(file):
+                require_columns(path, HISTORY_SCHEMA, PAIRS)  # those of version 1 have no more
+        return load_histories(paths)
+
+    def items_of_parts(self, parts: Collection[str]) -> NDArray[np.bool_]:
+        """Which live items have their newest row from one of these landed parts, [I]."""
+        found = np.zeros(len(self.latest.item_ids), np.bool_)
+        for position, segment in enumerate(self.segments):
+            mine = self.latest.segment_of_item == position
+            inside = [part in parts for part in segment.parts]
+            if all(inside):
+                found[mine] = True
+            elif any(inside):
+                part_R = segment.rows(["part"])["part"].to_pylist()
+                wanted_R = np.fromiter((part in parts for part in part_R), bool, len(part_R))
+                found[mine] = wanted_R[self.latest.row_of_item[mine]]
+        return found
+
+    def among(self, items: Collection[str], allowed_I: NDArray[np.bool_]) -> set[str]:
+        """Which of a few items are live and allowed; quicker than `row_of_item` for a large catalogue."""
+        wanted = pa.array(sorted(items), pa.string())
+        there = pc.is_in(pa.array(self.latest.item_ids, pa.string()), value_set=wanted)
+        rows = np.flatnonzero(there.to_numpy(zero_copy_only=False).astype(bool) & allowed_I)
+        return {self.latest.item_ids[row] for row in rows}
+
+    def nearest(
+        self, queries_QD: NDArray[np.floating], k: int, allowed_I: NDArray[np.bool_] | None = None
+    ) -> list[tuple[str, ...]]:
+        """Ids of the k best items of every query, best first."""
+        found = self.searcher.search(queries_QD, k, allowed_I=allowed_I)
+        ids = self.latest.item_ids
+        return [tuple(ids[row] for row in rows if row != PAD) for rows in found.rows_QK.tolist()]
+
+    def gram(self) -> NDArray[np.float64]:
+        """XᵀX of the users' ridge, [d, d]."""
+        file, dim = self.manifest.users.gram, self.manifest.model.dim
+        path = self.files.path(file)
+        with self._reading(file):
+            gram = read_array(path, (dim, dim), "float64")
+            if not np.isfinite(gram.astype(np.float64)).all():
+                raise ValueError("holds a number that is not finite")
+        return gram.astype(np.float64, copy=False)
+
+    def _indexed(self, position: int) -> IndexedSegment:
+        released = self.manifest.segments[position]
+        path = self.files.path(released.vectors)
+        with self._reading(released.vectors):
+            shape = (released.n_items, self.manifest.model.dim)
+            vectors = read_array(path, shape, "float32", in_place=True)
+        index = self.files.path(released.index.file) if released.index.file else None
+        return IndexedSegment(vectors.astype(np.float32, copy=False), index)
+
+    @contextmanager
+    def _reading(self, file: File) -> Iterator[None]:
+        """Name the file whose bytes are what the checksum says, and still not what a release holds."""
+        try:
+            yield
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            raise ReleaseError(
+                f"{file.name} of release {self.manifest.id} (object {file.sha256}) {error}", remedy=UNREADABLE
+            ) from error
+
+
+def require_rows(path: Path, released: ReleasedSegment) -> None:
+    """See from its footer that a segment's rows file has the rows and columns that the manifest promises.
+
+    Args:
+        path: the file.
+        released: the manifest's entry.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it has others.
+        pyarrow.ArrowException: it is no parquet file.
+    """
+    n_rows = require_columns(path, SCHEMA, SCHEMA.names)
+    if n_rows != released.n_items + released.n_deleted:
+        raise ValueError(f"has {n_rows} rows, not {released.n_items} items and {released.n_deleted} deletes")
+
+
+def require_columns(path: Path, schema: pa.Schema, needed: Collection[str]) -> int:
+    """See from its footer that a parquet file has the columns that are needed, and those of `schema` in their types.
+
+    Args:
+        path: the file.
+        schema: types by name.
+        needed: names of columns that must be there.
+
+    Returns:
+        Number of rows.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it has others.
+        pyarrow.ArrowException: it is no parquet file.
+    """
+    with pq.ParquetFile(path) as opened:
+        found = opened.schema_arrow
+        wrong = [
+            field.name
+            for field in schema
+            if (field.name in found.names and found.field(field.name).type != field.type)
+            or (field.name in needed and field.name not in found.names)
+        ]
+        if wrong:
+            raise ValueError(f"has no column {wrong[0]} of type {schema.field(wrong[0]).type}")
+        return int(opened.metadata.num_rows)
+
+
+def count_rows(path: Path) -> tuple[int, int]:
+    """Live and deleted rows of a segment's rows file."""
+    deleted = pq.read_table(path, columns=["deleted"])["deleted"]
+    n_deleted = int(deleted.to_numpy(zero_copy_only=False).astype(bool).sum())
+    return len(deleted) - n_deleted, n_deleted

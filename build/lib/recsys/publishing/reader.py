@@ -1,0 +1,305 @@
+"""The consumer's door: `Release.open(store)` and what a program asks of a release. Stable; nothing else here is."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, SupportsIndex
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from recsys.catalogue.pseudonyms import VARIABLE, Pseudonyms
+from recsys.encoders.encoder import Encoder
+from recsys.errors import ConfigError, ReleaseError
+from recsys.models.opening import open_model
+from recsys.profiles.users import Ridge
+from recsys.publishing.asking import id_text, known_row, known_rows, list_length
+from recsys.publishing.checks import QUERY_BATCH_TOKENS, query_text, unpacked_model
+from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.ranked import RankedSearcher, published_ranker
+from recsys.publishing.release import Manifest
+from recsys.publishing.store import ReleaseStore
+from recsys.retrieval.segments import PAD
+from recsys.storage.atomic import write_parquet
+from recsys.storage.opening import open_storage
+
+AnyPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One place of a list."""
+
+    item_id: str
+    score: float
+    """Inner product in the space of the profiles, corrected by item weights where the release recommends by them;
+    comparable within one list."""
+
+
+class Release:
+    """One published release, read-only: it never changes under its reader, whatever is published meanwhile.
+
+    Opening reads the pointer and the manifest; everything else is loaded, and its checksum verified, when it is first
+    asked for. A release may be shared between threads once each method that is used has been called.
+    """
+
+    def __init__(self, manifest: Manifest, profiles: Profiles) -> None:
+        self.manifest = manifest
+        self._profiles = profiles
+
+    @classmethod
+    def open(cls, store: AnyPath, *, release: str | None = None, cache: AnyPath | None = None) -> "Release":
+        """Open the current release of a store, or a named one.
+
+        Args:
+            store: a folder or s3://bucket/prefix (address and keys from AWS_*).
+            release: a release id; None opens what the pointer says.
+            cache: folder for downloads; default RECSYS_CACHE, else ~/.cache/firstlight. Safe to share and to delete.
+
+        Returns:
+            The release.
+
+        Raises:
+            ReleaseError: nothing is published, or the release is unknown, damaged or of a newer format.
+            StorageError: the store cannot be reached.
+        """
+        where = ReleaseStore(open_storage(os.fspath(store)))
+        manifest = where.manifest(release or where.current().current.release)
+        folder = Path(cache or os.environ.get("RECSYS_CACHE") or "~/.cache/firstlight").expanduser()
+        return cls(manifest, Profiles(manifest, ObjectFiles(where.storage, folder / "releases")))
+
+    @property
+    def id(self) -> str:
+        """The release's id."""
+        return self.manifest.id
+
+    @cached_property
+    def items(self) -> tuple[str, ...]:
+        """Ids of all live items."""
+        return tuple(self._profiles.latest.item_ids)
+
+    @cached_property
+    def users(self) -> tuple[str, ...]:
+        """Pseudonyms of all users who like something, sorted."""
+        return tuple(self._profiles.histories.users)
+
+    @property
+    def ridge_lambda(self) -> float:
+        """λ of the users behind `recommend`; with item weights it grows with the items that were met since."""
+        return self._ridge.ridge_lambda
+
+    def recommend(
+        self,
+        user: str | int | None = None,
+        *,
+        pseudonym: str | None = None,
+        history: Iterable[str | int] | None = None,
+        k: SupportsIndex = 10,
+        exclude_seen: bool = True,
+    ) -> list[Scored]:
+        """The best items for a known user, or for whoever has this history; ordered by the release's ranker.
+
+        Args:
+            user: a raw user id, as it lands; needs RECSYS_PSEUDONYM_KEY, the key of intake.
+            pseudonym: one of `users`, instead of a raw id; needs no key.
+            history: item ids, instead of a user; an id counts once, ids that are not in the release are left out.
+            k: length of the list; all items where there are fewer.
+            exclude_seen: leave out the items of the history, and those that the user dislikes.
+
+        Returns:
+            At most k items, best first.
+
+        Raises:
+            ReleaseError: the user is unknown, or no item of the history has a profile.
+            ConfigError: a raw id is given and RECSYS_PSEUDONYM_KEY is not set, too short or another key.
+            TypeError: history is one id instead of a list of ids, or something is no id.
+            ValueError: not exactly one of user, pseudonym and history is given, or k is less than 1.
+        """
+        if sum(given is not None for given in (user, pseudonym, history)) != 1:
+            raise ValueError("give one of user, pseudonym and history")
+        k = list_length(k, len(self.items))
+        if user is not None:
+            pseudonym = self._pseudonym(id_text(user, "user_id"))
+        row_of_item = self._profiles.row_of_item
+        likes, dislikes = (history, ()) if pseudonym is None else self._history(pseudonym)
+        rows, unknown = known_rows(likes, row_of_item)
+        if not rows:
+            named = ", ".join(map(repr, unknown[:5])) or "(empty)"
+            raise ReleaseError(
+                f"no item of the history has a profile in release {self.id}: {named}",
+                remedy="give ids of the catalogue (`Release.items`), or search by text with `search`",
+            )
+        total = self._profiles.searcher.vectors_of(np.array(rows)).sum(axis=0, dtype=np.float64)
+        query_1D = self._ridge.weights(total[None])
+        exclude = {*rows, *known_rows(dislikes, row_of_item)[0]} if exclude_seen else set()
+        return self._named(self._ranked.search(query_1D[0], rows, k, exclude))
+
+    def similar(self, item: str | int, k: SupportsIndex = 10) -> list[Scored]:
+        """The items nearest to an item, without itself.
+
+        Args:
+            item: its id.
+            k: length of the list; all items where there are fewer.
+
+        Returns:
+            At most k items, nearest first.
+
+        Raises:
+            ReleaseError: the item is unknown.
+            TypeError: it is no id.
+            ValueError: k is less than 1.
+        """
+        k, row = list_length(k, len(self.items)), self._row(item)
+        return self._best(self._profiles.searcher.vectors_of(np.array([row])), k, {row})
+
+    def search(self, text: str, k: SupportsIndex = 10) -> list[Scored]:
+        """The items nearest to a text, by the release's own encoder (loaded on first use).
+
+        Args:
+            text: words.
+            k: length of the list; all items where there are fewer.
+
+        Returns:
+            At most k items, nearest first.
+
+        Raises:
+            ReleaseError: the text is empty.
+            EncoderError: the release's texts were made by a newer preprocessing than this software knows.
+            ValueError: k is less than 1.
+        """
+        k = list_length(k, len(self.items))
+        words = query_text(self.manifest, text)
+        if not words:
+            raise ReleaseError("an empty text has no neighbours", remedy="give some words")
+        return self._best(self._encoder.encode([words]), k, set())
+
+    def profile(self, item: str | int) -> NDArray[np.float32]:
+        """An item's profile, float32 [d], of length 1.
+
+        Args:
+            item: its id.
+
+        Returns:
+            A copy.
+
+        Raises:
+            ReleaseError: the item is unknown.
+        """
+        vector: NDArray[np.float32] = self._profiles.searcher.vectors_of(np.array([self._row(item)]))[0]
+        return vector
+
+    def export(self, path: AnyPath) -> int:
+        """Write all profiles as parquet: item_id (string), vector (list of float32), release (string).
+
+        Args:
+            path: the file; replaced whole.
+
+        Returns:
+            Number of rows.
+        """
+        profiles = self._profiles
+        vectors = profiles.searcher.vectors_of(np.arange(len(self.items))) if self.items else np.empty((0, 0))
+        flat = pa.array(vectors.ravel().astype(np.float32, copy=False))
+        dim = self.manifest.model.dim
+        offsets = pa.array(np.arange(len(self.items) + 1, dtype=np.int64) * dim)
+        columns = {
+            "item_id": pa.array(self.items, pa.string()),
+            "vector": pa.LargeListArray.from_arrays(offsets, flat).cast(pa.list_(pa.float32())),
+            "release": pa.repeat(self.id, len(self.items)),
+        }
+        write_parquet(Path(path), pa.table(columns))
+        return len(self.items)
+
+    def place_of(self, item: str | int) -> tuple[str, dict[str, Any]]:
+        """An item's segment, and its row there: item_id, text_hash, updated_at, deleted, tags, part, line.
+
+        Args:
+            item: its id.
+
+        Returns:
+            The segment's name, and the row.
+
+        Raises:
+            ReleaseError: the item is unknown.
+        """
+        row = self._row(item)
+        position = int(self._profiles.latest.segment_of_item[row])
+        place = int(self._profiles.latest.row_of_item[row])
+        found: dict[str, Any] = self._profiles.segments[position].rows().slice(place, 1).to_pylist()[0]
+        return self.manifest.segments[position].name, found
+
+    def verify(self) -> int:
+        """Check every file of the release against its checksum.
+
+        Returns:
+            Number of files.
+
+        Raises:
+            ReleaseError: one is missing or corrupt; names it.
+        """
+        files = self.manifest.files()
+        for file in files:
+            self._profiles.files.path(file)
+        return len(files)
+
+    @cached_property
+    def _ridge(self) -> Ridge:
+        ridge_lambda = self.manifest.users.ridge_lambda * self._ranked.growth
+        return Ridge(self._profiles.gram(), ridge_lambda, self.manifest.model.lexical_width)
+
+    @cached_property
+    def _ranked(self) -> RankedSearcher:
+        ranker = published_ranker(self.manifest, self._profiles.files)
+        return RankedSearcher(self._profiles.searcher, ranker, self.manifest.users.n_items)
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        packed = unpacked_model(self.manifest.model, self._profiles.files)
+        return open_model(self.manifest.model, packed, QUERY_BATCH_TOKENS)
+
+    def _pseudonym(self, user: str) -> str:
+        """The pseudonym of a raw user id, which may itself look like the pseudonym of somebody else."""
+        key = os.environ.get(VARIABLE)
+        if not key:
+            raise ConfigError(
+                f"{VARIABLE} is not set, so a raw user id cannot be looked up",
+                remedy=f"export {VARIABLE}=… as at ingest; one of `Release.users` is given as pseudonym=…",
+            )
+        pseudonyms = Pseudonyms(key)
+        pseudonyms.require_check(self.manifest.pseudonym_key_check, f"release {self.id}")
+        return pseudonyms.of(user)
+
+    def _history(self, pseudonym: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What a user likes and what they dislike."""
+        histories = self._profiles.histories
+        found = histories.items_of(pseudonym)
+        if not found:
+            raise ReleaseError(
+                f"the user with pseudonym {pseudonym!r} has no history in release {self.id}",
+                remedy="a raw id is given as user=…, one of `Release.users` as pseudonym=…; for a new user give "
+                "history=[item ids]",
+            )
+        return found, histories.disliked_by(pseudonym)
+
+    def _row(self, item: str | int) -> int:
+        name, row = known_row(item, self._profiles.row_of_item)
+        if row is None:
+            raise ReleaseError(
+                f"item {name!r} is not in release {self.id}",
+                remedy="`Release.items` has its ids; `recsys status` shows what waits to be published; a deleted item "
+                "has no profile",
+            )
+        return row
+
+    def _best(self, query_1D: NDArray[np.floating], k: int, exclude: set[int]) -> list[Scored]:
+        query_1D = np.array(query_1D)
+        query_1D[:, : min(1, self.manifest.model.lexical_width)] = 0  # it only brings profiles to unit length
+        found = self._profiles.searcher.search(query_1D, k, exclude=[exclude])
+        pairs = zip(found.rows_QK[0].tolist(), found.scores_QK[0].tolist(), strict=True)
+        return self._named([(row, score) for row, score in pairs if row != PAD])
+
+    def _named(self, found: Sequence[tuple[int, float]]) -> list[Scored]:
+        return [Scored(self._profiles.latest.item_ids[row], score) for row, score in found]

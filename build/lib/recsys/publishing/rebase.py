@@ -1,0 +1,198 @@
+"""Join two publishers' work: what the winner released and what this workspace changed since it published last."""
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recsys.errors import ReleaseError
+from recsys.profiles.users import gram_of
+from recsys.publishing.draft import Draft
+from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.release import FORMAT, KEYED, File, Manifest, Provenance, ReleasedUsers
+from recsys.storage.atomic import write_whole
+
+
+class Holder(Protocol):
+    """A segment or a history: it holds the rows of some landed parts."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Landed parts."""
+
+
+H = TypeVar("H", bound=Holder)
+
+
+@dataclass(frozen=True)
+class Base:
+    """What this workspace held when it published last; nothing where it never did, or where var/ was deleted."""
+
+    names: frozenset[str] = frozenset()
+    """Names of its segments' rows and its histories' files: they are immutable."""
+
+
+def holder_names(manifest: Manifest) -> frozenset[str]:
+    """Names of a manifest's segments' rows and histories' files."""
+    return frozenset([s.rows.name for s in manifest.segments] + [h.file.name for h in manifest.histories])
+
+
+def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Draft:
+    """Merge three ways: what both have, what we added since `base`, what they added since `base`.
+
+    Compaction on either side is an addition (the merged segment) and removals (its parts).
+
+    Args:
+        ours: this workspace's artifacts.
+        base: what this workspace published last.
+        theirs: the newest release.
+        files: where their objects lie.
+
+    Returns:
+        A draft that holds both.
+
+    Raises:
+        ReleaseError: their part of it was made by another encoder or head, with other texts or under another
+            pseudonym key, or both sides have merged the same part.
+    """
+    key_check = _one_key(ours.manifest, theirs)
+    segments = _merged(ours.manifest.segments, theirs.segments, base.names, lambda s: s.rows.name)
+    histories = _merged(ours.manifest.histories, theirs.histories, base.names, lambda h: h.file.name)
+    _refuse_mixture(ours.manifest, theirs, segments)
+    _refuse_two_mergers(theirs, segments)
+    _refuse_two_mergers(theirs, histories)
+    draft = ours.manifest.model_copy(
+        update={
+            "segments": segments,
+            "histories": histories,
+            "metrics": ours.manifest.metrics or _same_model(ours.manifest, theirs, theirs.metrics),
+            "decision": ours.manifest.decision or _same_model(ours.manifest, theirs, theirs.decision),
+            "index_recall": min((s.index.recall for s in segments), default=1.0),
+            "pseudonym_key_check": key_check,
+            "format": max(ours.manifest.format, KEYED if key_check or theirs.format >= KEYED else FORMAT),
+        }
+    )
+    draft = draft.model_copy(update={"provenance": _provenance(draft, theirs)})
+    if _holds(draft, ours.manifest):
+        return Draft(draft, ours.sources)
+    if _holds(draft, theirs):
+        users = theirs.users.model_copy(update={"ridge_lambda": ours.manifest.users.ridge_lambda})
+        return Draft(draft.model_copy(update={"users": users}), ours.sources)
+    users, gram = _users(draft, files)
+    return Draft(draft.model_copy(update={"users": users}), {**ours.sources, users.gram.sha256: gram})
+
+
+def _one_key(ours: Manifest, theirs: Manifest) -> str | None:
+    """The check value of the key behind both sides' users."""
+    mine, other = ours.pseudonym_key_check, theirs.pseudonym_key_check
+    if mine and other and mine != other:
+        raise ReleaseError(
+            f"the pseudonyms of release {theirs.id} were made with another key than this workspace's: "
+            "one person would be two users",
+            remedy="set RECSYS_PSEUDONYM_KEY to one key wherever you ingest; publish users of another key into a store "
+            "of their own",
+        )
+    return mine or other
+
+
+def _merged(
+    ours: Sequence[H], theirs: Sequence[H], base: Collection[str], name: Callable[[H], str]
+) -> tuple[H, ...]:
+    our_names, their_names = {name(h) for h in ours}, {name(h) for h in theirs}
+    kept = [h for h in ours if name(h) in their_names or name(h) not in base]
+    kept += [h for h in theirs if name(h) not in our_names and name(h) not in base]
+    return tuple(sorted(_needed(kept), key=name))
+
+
+def _needed(holders: Sequence[H]) -> list[H]:
+    """Leave out what another one covers; of equals the first (ours) stays."""
+    places: dict[str, list[int]] = {}
+    for place, holder in enumerate(holders):
+        for part in holder.parts:
+            places.setdefault(part, []).append(place)
+    return [holder for place, holder in enumerate(holders) if not _covered(place, holders, places)]
+
+
+def _covered(place: int, holders: Sequence[Holder], places: Mapping[str, Sequence[int]]) -> bool:
+    mine = set(holders[place].parts)
+    rivals = {rival for part in mine for rival in places[part]} - {place}
+    covering = [(rival, set(holders[rival].parts)) for rival in rivals]
+    return any(mine < parts or (mine == parts and rival < place) for rival, parts in covering)
+
+
+def _refuse_mixture(ours: Manifest, theirs: Manifest, segments: Iterable[Holder]) -> None:
+    if ours.model.profiles_hash == theirs.model.profiles_hash and ours.preprocessing == theirs.preprocessing:
+        return
+    our_parts = {part for segment in ours.segments for part in segment.parts}
+    foreign = sorted({part for segment in segments for part in segment.parts} - our_parts)
+    if foreign:
+        raise ReleaseError(
+            f"release {theirs.id} has parts that this workspace lacks ({', '.join(foreign[:5])}), made with another "
+            "encoder, head or other texts: the two cannot be one release",
+            remedy="bring this workspace's data up to date (git pull, dvc pull), run dvc repro, then publish",
+        )
+
+
+def _refuse_two_mergers(theirs: Manifest, holders: Iterable[Holder]) -> None:
+    """Two mergers of one part hold its rows twice; what each dropped was superseded only, deletes stay."""
+    counted = Counter(part for holder in holders for part in holder.parts)
+    twice = sorted(part for part, n in counted.items() if n > 1)
+    if twice:
+        raise ReleaseError(
+            f"this workspace and release {theirs.id} have merged part {twice[0]} with different others",
+            remedy="bring this workspace's data up to date (git pull, dvc pull), run dvc repro, then publish; "
+            "let only one workspace run `recsys compact`",
+        )
+
+
+def _same_model(
+    ours: Manifest, theirs: Manifest, found: dict[str, object] | None
+) -> dict[str, object] | None:
+    return found if ours.model.hash == theirs.model.hash else None
+
+
+def _holds(draft: Manifest, other: Manifest) -> bool:
+    """Whether both have the same segments and histories."""
+    return draft.segments == other.segments and draft.histories == other.histories
+
+
+def _provenance(draft: Manifest, theirs: Manifest) -> Provenance:
+    ours = draft.provenance
+    arrivals = {record.part: record for record in (*ours.arrivals, *theirs.provenance.arrivals)}
+    reports = {report.part: report for report in (*ours.data_reports, *theirs.provenance.data_reports)}
+    parts = draft.parts
+    return ours.model_copy(
+        update={
+            "arrivals": tuple(arrivals[part] for part in sorted(arrivals) if part in parts),
+            "data_reports": tuple(reports[part] for part in sorted(reports) if part in parts),
+        }
+    )
+
+
+def _users(draft: Manifest, files: ObjectFiles) -> tuple[ReleasedUsers, Path]:
+    """Learn the shared statistics again, over the histories and profiles of both."""
+    profiles = Profiles(draft, files)
+    pairs = profiles.histories.pairs
+    met = pc.is_in(pa.array(profiles.latest.item_ids, pa.string()), value_set=pc.unique(pairs["item_id"]))
+    rows = np.flatnonzero(np.asarray(met.to_numpy(zero_copy_only=False), bool))
+    vectors = profiles.searcher.vectors_of(rows) if len(rows) else np.empty((0, draft.model.dim), np.float32)
+    buffer = io.BytesIO()
+    np.save(buffer, gram_of(vectors))
+    content = buffer.getvalue()
+    digest = hashlib.sha256(content).hexdigest()
+    path = files.cache / "objects" / digest
+    write_whole(path, content)
+    users = ReleasedUsers(
+        gram=File(name="gram.npy", size=len(content), sha256=digest),
+        ridge_lambda=draft.users.ridge_lambda,
+        n_users=len(profiles.histories.users),
+        n_items=len(rows),
+    )
+    return users, path

@@ -1,0 +1,287 @@
+"""What a release is: one manifest that names every file with size and SHA-256."""
+
+import hashlib
+import json
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from recsys.errors import ReleaseError
+from recsys.models.lump import as_lump, parts_of_lump
+from recsys.models.reference import ModelReference
+from recsys.storage.names import PlainName, Sha256
+
+FORMAT: Literal[1] = 1
+"""Raised when an older reader could misunderstand what it reads; a newer one is refused with a clear word."""
+HEADED: Literal[2] = 2
+"""Format of a release whose encoder has a head: readers from before there were heads refuse it."""
+WEIGHTED: Literal[3] = 3
+"""Format of a release that ranks by item weights."""
+KEYED: Literal[4] = 4
+"""Format of a release that says which key made its pseudonyms, or whose histories hold others than likes."""
+WORDED: Literal[5] = 5
+"""Format of a release in whose profiles leading dimensions hold words: users are learned otherwise there."""
+PARTED: Literal[6] = 6
+"""Format of a release that names the parts of its model. The formats before hold `encoder`, one lump, and the name of
+the ranker; they are still written for a model that is such a lump, so that older readers go on."""
+RELEASE_ID = re.compile(r"[0-9]{6,12}-[0-9a-f]{10}")
+ReleaseId = Annotated[str, StringConstraints(pattern=rf"\A{RELEASE_ID.pattern}\z")]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Frozen(BaseModel):
+    """Immutable; keys that this version does not know are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class File(Frozen):
+    """One object of the store."""
+
+    name: PlainName
+    """Name that it had in the workspace."""
+    size: Count
+    """Bytes."""
+    sha256: Sha256
+    """Of its bytes, in hex; its key in the store is objects/<sha256>."""
+
+
+class Preprocessing(Frozen):
+    """How one text is made of an item's fields."""
+
+    version: int
+    fields: tuple[str, ...]
+    max_chars: int
+
+
+class SegmentIndex(Frozen):
+    """How a segment is searched."""
+
+    kind: Literal["exact", "hnsw", "ivf"]
+    file: File | None
+    """None where it is searched exactly, from its vectors."""
+    recall: float
+    """Recall@10 against exact search, on sampled queries."""
+
+
+class ReleasedSegment(Frozen):
+    """Item profiles of one part, or of several that were merged."""
+
+    name: PlainName
+    parts: tuple[PlainName, ...]
+    """Landed parts whose rows it holds."""
+    n_items: Count
+    n_deleted: Count
+    rows: File
+    vectors: File
+    index: SegmentIndex
+
+
+class ReleasedHistory(Frozen):
+    """Who met what, of one part, or of several that were merged."""
+
+    part: PlainName
+    parts: tuple[PlainName, ...]
+    """Landed parts whose pairs it holds."""
+    file: File
+
+
+class ReleasedUsers(Frozen):
+    """What all users share."""
+
+    gram: File
+    """float64 [d, d], XᵀX over the items that have an interaction."""
+    ridge_lambda: float = Field(gt=0)
+    n_users: Count
+    n_items: Count
+    """Live items that have an interaction."""
+
+
+class SmokeQuery(Frozen):
+    """A text and its recorded neighbours."""
+
+    text: str
+    neighbours: tuple[str, ...]
+
+
+class LandedFile(Frozen):
+    """Where a part came from."""
+
+    part: PlainName
+    kind: str
+    source: str
+    """The landed file's name, as its producer wrote it: to be shown, never a path."""
+    sha256: Sha256
+    arrived_at: str
+    n_rows: int
+    n_quarantined: int
+    accepted_by: dict[str, str] | None
+    """A person who let a refused batch in: who and why."""
+    data_version: str | None
+    """Hash in data.dvc when the part was published first."""
+
+
+class ModelVersion(Frozen):
+    """The model's version in the registry."""
+
+    run_id: str | None
+    version: str
+
+
+class PartReport(Frozen):
+    """Data docs of one part."""
+
+    part: PlainName
+    file: File
+
+
+class Provenance(Frozen):
+    """What it takes to make the release again, and to trace a profile to its source."""
+
+    data_dvc: str | None
+    """Text of data.dvc."""
+    dvc_lock: str | None
+    """dvc.lock, stages by name: DVC writes them in the order in which they happened to end."""
+    mlflow: ModelVersion | None
+    data_reports: tuple[PartReport, ...]
+    arrivals: tuple[LandedFile, ...]
+
+
+class Manifest(Frozen):
+    """One release. No clock and no address in it: the same content under the same parent is the same release."""
+
+    format: Literal[1, 2, 3, 4, 5, 6] = FORMAT
+    sequence: Count
+    parent: ReleaseId | None
+    preprocessing: Preprocessing
+    code_commit: str
+    model: ModelReference
+    segments: tuple[ReleasedSegment, ...]
+    histories: tuple[ReleasedHistory, ...]
+    users: ReleasedUsers
+    metrics: dict[str, Any] | None
+    decision: dict[str, Any] | None
+    smoke: tuple[SmokeQuery, ...]
+    index_recall: float
+    """The lowest recall of a segment's index against exact search."""
+    provenance: Provenance
+    pseudonym_key_check: str | None = Field(default=None, pattern=r"\A[0-9a-f]{32}\z")
+    """Check value of the key that made the pseudonyms; None, and not written, where no interaction is in it, or where
+    its interactions were accepted by a version that wrote no check value."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_parts(cls, plain: Any) -> Any:  # noqa: ANN401  any JSON value
+        """Formats 1 to 5 hold the model as one lump and the ranker's name."""
+        if not isinstance(plain, dict) or "encoder" not in plain:
+            return plain
+        others = {key: value for key, value in plain.items() if key not in ("encoder", "ranker")}
+        return {**others, "model": parts_of_lump(plain["encoder"], plain.get("ranker"))}
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON: sorted keys, no blanks, UTF-8."""
+        plain = self.model_dump(mode="json")
+        if self.format < PARTED:
+            del plain["model"]
+            plain |= {"encoder": as_lump(self.model), "ranker": {"name": self.model.ranker.name}}
+        if self.pseudonym_key_check is None:  # ids of releases from before there was one stay as they are
+            del plain["pseudonym_key_check"]
+        return json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @property
+    def id(self) -> str:
+        """<sequence>-<first 10 hex of the manifest's SHA-256>."""
+        return f"{self.sequence:06d}-{hashlib.sha256(self.to_bytes()).hexdigest()[:10]}"
+
+    @classmethod
+    def from_bytes(cls, content: bytes, release: str) -> Self:
+        """Read the manifest of `release`.
+
+        Args:
+            content: the file's bytes.
+            release: the id under which it is stored.
+
+        Returns:
+            The manifest.
+
+        Raises:
+            ReleaseError: it is damaged, of a newer format, or not the one that the id promises.
+        """
+        remedy = f"restore releases/{release}/manifest.json from a backup, or roll back to another release"
+        if not release.endswith(hashlib.sha256(content).hexdigest()[:10]):
+            raise ReleaseError(f"the manifest of release {release} fails its checksum", remedy=remedy)
+        try:
+            plain = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise ReleaseError(f"the manifest of release {release} is not JSON", remedy=remedy) from error
+        refuse_newer(plain, f"release {release}", PARTED)
+        try:
+            found = cls.model_validate(plain)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            place = ".".join(map(str, fault["loc"]))
+            if "model" not in plain:  # its keys are those of a lump
+                place = place.removeprefix("model.")
+            raise ReleaseError(
+                f"the manifest of release {release}: {place}: {fault['msg']}", remedy=remedy
+            ) from error
+        if found.id != release:
+            raise ReleaseError(f"the manifest of release {release} is that of {found.id}", remedy=remedy)
+        return found
+
+    def files(self) -> tuple[File, ...]:
+        """Every object that the release needs, each once, sorted by checksum."""
+        found = [file for segment in self.segments for file in _files_of(segment)]
+        found += [history.file for history in self.histories]
+        found += [report.file for report in self.provenance.data_reports]
+        found += [File(**file.model_dump()) for file in self.model.files]
+        found.append(self.users.gram)
+        return tuple({file.sha256: file for file in sorted(found, key=lambda file: file.sha256)}.values())
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """Every landed part in it, of both kinds."""
+        catalogue = {part for segment in self.segments for part in segment.parts}
+        return frozenset(catalogue | {part for history in self.histories for part in history.parts})
+
+    def same_content(self, other: "Manifest") -> bool:
+        """Whether a reader could tell the two apart; parent, provenance and smoke lists do not count."""
+        return _content(self) == _content(other)
+
+
+def refuse_newer(plain: Any, what: str, newest: int = FORMAT) -> None:  # noqa: ANN401  any JSON value
+    """Refuse a format that this version does not know.
+
+    Args:
+        plain: a parsed JSON document.
+        what: its name, for the message.
+        newest: format that is known, as are all before it.
+
+    Raises:
+        ReleaseError: `plain` says no known format.
+    """
+    found = plain.get("format") if isinstance(plain, dict) else None
+    if found not in range(FORMAT, newest + 1):
+        known = f"format {FORMAT}" if newest == FORMAT else f"formats {FORMAT} to {newest}"
+        raise ReleaseError(
+            f"{what} has format {found}, this Firstlight reads {known}",
+            remedy="upgrade firstlight-recsys where you read, or roll back to an older release",
+        )
+
+
+def _files_of(segment: ReleasedSegment) -> tuple[File, ...]:
+    files = (segment.rows, segment.vectors)
+    return (*files, segment.index.file) if segment.index.file else files
+
+
+def _content(manifest: Manifest) -> tuple[object, ...]:
+    return (
+        manifest.model.hash,
+        manifest.preprocessing,
+        manifest.segments,
+        manifest.histories,
+        manifest.users,
+        manifest.metrics,
+        manifest.decision,
+    )

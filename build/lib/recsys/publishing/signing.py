@@ -1,0 +1,244 @@
+"""Who made a release: Ed25519 signatures of manifests. Whoever publishes has the private key, readers the public one.
+
+A checksum says that bytes are what was stored, not who stored them. The signature covers the manifest's bytes, and the
+manifest names every file by SHA-256: so whoever may write to the store, but has no key, cannot make a reader that has
+the public key load anything else. They can point readers to an older signed release, as `rollback` does.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from recsys.errors import ConfigError, ReleaseError
+from recsys.publishing.release import Frozen
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+SIGNING_KEY, VERIFY_KEY = "RECSYS_SIGNING_KEY", "RECSYS_VERIFY_KEY"
+PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
+KEY_BYTES = 32
+MAX_KEY_FILE = 65_536
+"""Bytes; a file of keys is far smaller."""
+
+
+class Signature(Frozen):
+    """What lies beside a manifest as manifest.sig."""
+
+    key: str
+    """First 16 hex of the SHA-256 of the public key: which one it was."""
+    signature: str
+    """64 bytes in base64, over the manifest's bytes."""
+
+    def to_bytes(self) -> bytes:
+        """Readable JSON."""
+        return (json.dumps(self.model_dump(), indent=1) + "\n").encode()
+
+
+def signing_key() -> "Ed25519PrivateKey | None":
+    """The private key of RECSYS_SIGNING_KEY, or None where it is not set.
+
+    Returns:
+        The key.
+
+    Raises:
+        ConfigError: it is no such key, names a file without one, or is more than one.
+    """
+    found = _given(SIGNING_KEY)
+    if len(found) > 1:
+        raise ConfigError(
+            f"{SIGNING_KEY} holds {len(found)} keys", remedy="sign with one; readers may trust several"
+        )
+    return _private(found[0]) if found else None
+
+
+def verify_keys() -> "tuple[Ed25519PublicKey, ...]":
+    """The public keys of RECSYS_VERIFY_KEY; none where it is not set.
+
+    Returns:
+        The keys that are trusted.
+
+    Raises:
+        ConfigError: one is no such key, or the files that it names hold none.
+    """
+    return tuple(_public(content) for content in _given(VERIFY_KEY))
+
+
+def sign(content: bytes, key: "Ed25519PrivateKey") -> Signature:
+    """Sign a manifest's bytes; the same bytes under the same key give the same signature."""
+    return Signature(key=key_id(key.public_key()), signature=base64.b64encode(key.sign(content)).decode())
+
+
+def require_signed(
+    content: bytes, signature: bytes | None, release: str, trusted: "Sequence[Ed25519PublicKey]"
+) -> None:
+    """Refuse a manifest that nobody who is trusted has signed.
+
+    Args:
+        content: the manifest's bytes.
+        signature: the bytes of manifest.sig, or None where there is none.
+        release: its id, for the message.
+        trusted: see `verify_keys`.
+
+    Raises:
+        ReleaseError: it is unsigned, signed by another key, or altered.
+    """
+    remedy = (
+        f"if this release is yours, sign it where the private key is: recsys keys sign {release}; if its key is a new "
+        f"one, add the public key to {VERIFY_KEY}; else see who may write to the store"
+    )
+    if signature is None:
+        raise ReleaseError(f"release {release} is not signed, and {VERIFY_KEY} is set", remedy=remedy)
+    try:
+        found = Signature.model_validate_json(signature)
+        signed = base64.b64decode(found.signature, validate=True)
+    except (ValidationError, binascii.Error) as error:
+        raise ReleaseError(f"the signature of release {release} is damaged", remedy=remedy) from error
+    if not any(_is_by(content, signed, key) for key in trusted):
+        known = ", ".join(key_id(key) for key in trusted)
+        raise ReleaseError(
+            f"release {release} is not signed by a trusted key ({known}): its signature names {found.key[:16]!r}",
+            remedy=remedy,
+        )
+
+
+def make_pair(folder: Path) -> tuple[Path, Path]:
+    """Make a new pair of keys.
+
+    Args:
+        folder: gets signing.pem, which only its owner may read, and verify.pem.
+
+    Returns:
+        Both paths.
+
+    Raises:
+        ConfigError: one is there already: whoever trusts it would be left without.
+    """
+    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    private, public = folder / "signing.pem", folder / "verify.pem"
+    for path in (private, public):
+        if path.exists():
+            raise ConfigError(f"{path} is there already", remedy="name another folder with --to")
+    folder.mkdir(parents=True, exist_ok=True)
+    key = Ed25519PrivateKey.generate()
+    secret = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
+    with os.fdopen(os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(secret)
+    public.write_bytes(
+        key.public_key().public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo)
+    )
+    return private, public
+
+
+def key_id(key: "Ed25519PublicKey") -> str:
+    """First 16 hex of the SHA-256 of a public key."""
+    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
+
+
+def _is_by(content: bytes, signature: bytes, key: "Ed25519PublicKey") -> bool:
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        key.verify(signature, content)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _given(variable: str) -> list[bytes]:
+    """The keys of a variable; none only where it is not set: an empty file must not turn signatures off."""
+    value = os.environ.get(variable, "")
+    found = list(_keys(value, variable))
+    if value.strip() and not found:
+        raise ConfigError(f"{variable} is set and holds no key", remedy=f"give one, or unset {variable}")
+    return found
+
+
+def _keys(value: str, variable: str, in_file: bool = False) -> Iterator[bytes]:
+    """PEM blocks, and keys of 32 bytes in base64, as they stand in the value or in the files that it names."""
+    for block in PEM.finditer(value):
+        yield block[0].encode()
+    for word in re.split(r"[\s,]+", PEM.sub(" ", value)):
+        if not word:
+            continue
+        if (raw := _raw(word)) is not None:
+            yield raw
+        elif not in_file and (path := _file(word)):
+            yield from _keys(_content(path, variable), variable, in_file=True)
+        else:  # never shown: it may be half of a private key
+            raise ConfigError(
+                f"{variable} holds what is neither an Ed25519 key nor a file with one",
+                remedy="give PEM, 32 bytes in base64, or the path of a file; `recsys keys make` makes a pair",
+            )
+
+
+def _file(word: str) -> Path | None:
+    """The file of that name, or None: a key that lost its first line may be longer than any name."""
+    try:
+        path = Path(word).expanduser()
+        return path if path.is_file() else None
+    except (OSError, RuntimeError, ValueError):
+        return None
+
+
+def _content(path: Path, variable: str) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_KEY_FILE).decode("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{variable}: {path} cannot be read as a key", remedy="recsys keys make") from error
+
+
+def _raw(word: str) -> bytes | None:
+    try:
+        found = base64.b64decode(word, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return found if len(found) == KEY_BYTES else None
+
+
+def _private(content: bytes) -> "Ed25519PrivateKey":
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        if len(content) == KEY_BYTES:
+            return Ed25519PrivateKey.from_private_bytes(content)
+        key = load_pem_private_key(content, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigError(
+            f"{SIGNING_KEY} is no private Ed25519 key without a password", remedy="recsys keys make"
+        )
+    return key
+
+
+def _public(content: bytes) -> "Ed25519PublicKey":
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        if len(content) == KEY_BYTES:
+            return Ed25519PublicKey.from_public_bytes(content)
+        key = load_pem_public_key(content)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PublicKey):
+        raise ConfigError(
+            f"{VERIFY_KEY} holds what is no public Ed25519 key",
+            remedy="give verify.pem of `recsys keys make`",
+        )
+    return key

@@ -1,0 +1,54 @@
+"""Whose turn it is to publish: a new encoder that catches up asks arrivals to wait for one release.
+
+Without it, arrivals that are published one after the other could be faster for ever. What arrives meanwhile is profiled
+and waits; it is published after the swap.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from recsys.errors import OtherEncoder
+from recsys.storage.protocol import Storage
+
+TURN = "TURN"
+"""Its content is the hash of the encoder that catches up."""
+LASTS = timedelta(minutes=15)
+"""Of one that was not given back, since its process was killed: then arrivals go on."""
+
+
+@contextmanager
+def turn(storage: Storage, encoder_hash: str) -> Iterator[None]:
+    """Ask arrivals to wait.
+
+    Args:
+        storage: where releases live.
+        encoder_hash: of the encoder that catches up.
+
+    Yields:
+        Nothing; arrivals wait meanwhile, for LASTS at most.
+    """
+    storage.write(TURN, encoder_hash.encode())
+    try:
+        yield
+    finally:
+        storage.delete(TURN)
+
+
+def wait_for_turn(storage: Storage) -> None:
+    """See that no new encoder catches up at this moment.
+
+    Args:
+        storage: where releases live.
+
+    Raises:
+        OtherEncoder: one does; names it.
+    """
+    found, content = storage.find(TURN), storage.read_tagged(TURN)
+    if found is None or content is None or datetime.now(UTC) - found.modified > LASTS:
+        return
+    encoder = content[0].decode(errors="replace")[:10]
+    raise OtherEncoder(
+        f"a release with encoder {encoder} catches up and comes first",
+        remedy=f"publish again after it; {TURN} in {storage.url} holds for {LASTS.seconds // 60} minutes at most",
+    )

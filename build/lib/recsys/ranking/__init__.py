@@ -1,0 +1,1 @@
+"""Ranking scores candidates. A release names its ranker: `dot`, the inner product, or `item_weights`."""

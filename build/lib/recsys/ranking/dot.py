@@ -1,0 +1,93 @@
+"""Ridge users, and ranker `dot`: a candidate's score is the inner product of its profile with the user's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.dataset.dataset import Dataset
+from recsys.profiles.users import Ridge, gram_of
+from recsys.ranking.ranker import ItemGroups
+
+# Shape suffixes: U users, I items, C candidates, D dimension.
+
+
+@dataclass(frozen=True)
+class RidgeUsers:
+    """Users by ridge regression over item profiles, see `recsys/profiles/users.py`."""
+
+    ridge: Ridge
+    vectors_ID: NDArray[np.float32]
+    histories_UI: csr_array
+    learned_from: NDArray[np.int64]
+
+    def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
+        """scores_UC = w · x."""
+        b_UD = self.histories_UI[users] @ self.vectors_ID
+        return self.ridge.weights(b_UD) @ self.vectors_ID[candidates].T
+
+
+def ridge_users(dataset: Dataset, growth: float = 1.0) -> RidgeUsers:
+    """The Gram matrix is learned from warm items alone: nobody could have interacted with the others.
+
+    Args:
+        dataset: profiles, λ and histories.
+        growth: by which λ is multiplied, see `Ranker.growth`.
+
+    Returns:
+        The users.
+    """
+    warm = dataset.warm
+    ridge = Ridge(gram_of(dataset.vectors_ID[warm]), dataset.ridge_lambda * growth, dataset.lexical_width)
+    return RidgeUsers(ridge, dataset.vectors_ID, dataset.interactions.matrix_UI, warm)
+
+
+@dataclass(frozen=True)
+class Dot:
+    """Lists are in the order of the inner products. Nothing is learned and nothing is saved."""
+
+    n_files: ClassVar[int] = 0
+
+    @classmethod
+    def learn(cls, dataset: Dataset, settings: object = None) -> "Dot":
+        """Nothing depends on the dataset."""
+        return cls()
+
+    def save(self, folder: Path) -> tuple[Path, ...]:
+        """No file."""
+        return ()
+
+    @classmethod
+    def load(cls, files: Sequence[Path]) -> "Dot":
+        """Nothing is read."""
+        return cls()
+
+    def growth(self, n_items: int) -> float:
+        """Profiles have one scale, however many items are warm."""
+        return 1.0
+
+    def over(self, item_ids: Sequence[str]) -> "DotItems":
+        """Over a catalogue."""
+        return DotItems(len(item_ids))
+
+
+@dataclass(frozen=True)
+class DotItems:
+    """Ranker `dot` over a catalogue."""
+
+    n_items: int
+
+    def score(
+        self, dot_UC: NDArray[np.floating], histories_UI: csr_array, candidates: NDArray[np.int64]
+    ) -> NDArray[np.floating]:
+        """The inner products themselves."""
+        return dot_UC
+
+    @property
+    def groups(self) -> ItemGroups:
+        """Every item is in the order of its inner product."""
+        return ItemGroups(np.empty(0, np.int64), ((np.ones(self.n_items, bool), 1.0),))

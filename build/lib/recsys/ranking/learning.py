@@ -1,0 +1,174 @@
+"""Learn a head's item weights: EASE pulled to what ridge users over the profiles say already.
+
+A ridge user scores item j by h K[:, j], with h the history and K = X (XᵀX + λI)⁻¹ Xᵀ. Left out of the regression, j
+would get 1 / (1 - K[j, j]) times that. So B₀ = K / (1 - diag K) off the diagonal is the prior: what profiles say of a
+cold item, and of a warm one as though it were cold. EASE's weights W are pulled to s B₀ (see `ease.py`), s by least
+squares. What they add to the ridge is W - s K. Divided by s it leaves the score of every cold item as it is. Two
+numbers bring both kinds of items into one list: a lift of the cold ones, and a power p that holds popular ones back,
+d_j ~ (1 + n_j / HALF)^-p with mean 1:
+
+    known item:  d_j (s h K + h (W - s K)) / (s · lift),  so f_j = d_j / lift, B = (W - s K) d_j / (s · lift)
+    any other:   h X (XᵀX + λI)⁻¹ x
+
+Of each column of B only the largest weights are kept: what EASE found. The small rest, which makes up for the ridge's
+having learned from the item itself, goes with them. Items with too few users for weights have f alone, one for all.
+
+Papers: Steck 2019 (EASE); Ning & Karypis 2011 (sparse weights between items), 2012 (beside content); Steck 2011 (the
+power: recall of the popular against that of the tail).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, eye_array
+
+from recsys.dataset.dataset import Dataset
+from recsys.profiles.users import Ridge, gram_of
+from recsys.ranking.ease import ease_weights, prior_scale
+from recsys.ranking.item_weights import ItemWeights, digests
+
+# Shape suffixes: I items, W warm items, D width of a profile, T known items in order of their digests, S those of them
+# with most users.
+HALF = 20.0
+"""Users; an item with so many is held back by 2^-p."""
+
+
+@dataclass(frozen=True)
+class ItemWeightsSettings:
+    """What validation chose, and how much is kept."""
+
+    ease_lambda: float
+    """How strongly weights are pulled to what profiles say, in users."""
+    popularity_power: float
+    """How far items with many users are held back."""
+    lift: float
+    """How much more a profile's score counts for items without interactions."""
+    max_items: int
+    """Items with weights between them: those with most users."""
+    weights_per_item: int
+    """Weights kept for each: those that change its score most."""
+
+
+def learn_item_weights(dataset: Dataset, settings: ItemWeightsSettings) -> ItemWeights | None:
+    """Learn the ranker that validation chose, from all interactions.
+
+    Args:
+        dataset: what may be learned from, with profiles and λ; profiles of items without interactions are not read.
+        settings: what validation chose.
+
+    Returns:
+        None where there is nothing to learn from.
+    """
+    found = co_occurrence(dataset, settings.max_items)
+    if found is None:
+        return None
+    weights = item_weights(found, settings.ease_lambda, settings.weights_per_item)
+    return balanced(weights, found, settings.popularity_power, settings.lift)
+
+
+@dataclass(frozen=True)
+class CoOccurrence:
+    """Which items the same users interacted with, and what ridge users make of it."""
+
+    digests_T: NDArray[np.bytes_]
+    """Of the warm items."""
+    n_users_T: NDArray[np.float32]
+    """Users of each."""
+    inside: NDArray[np.int64]
+    """Places in T of the S items between which there are weights."""
+    gram_SS: NDArray[np.float32]
+    """Users of both."""
+    ridge_SS: NDArray[np.float64]
+    """K."""
+    prior_SS: NDArray[np.float64]
+    """s B₀."""
+    scale: float
+    """s > 0."""
+
+
+def co_occurrence(dataset: Dataset, max_items: int) -> CoOccurrence | None:
+    """What weights of every λ and lift are learned from.
+
+    Nothing was regressed in the dimensions that hold words: an item that is left out scores by them as before.
+
+    Args:
+        dataset: what may be learned from, with profiles and λ.
+        max_items: items with weights between them, those with most users.
+
+    Returns:
+        None where fewer than two items are warm, or where interactions rather deny what profiles say.
+    """
+    warm = dataset.warm
+    if len(warm) < 2:
+        return None
+    digests_W = digests([dataset.item_ids[row] for row in warm])
+    order = np.argsort(digests_W)
+    # in single precision, as the weights of every challenger so far were learned
+    histories_UT = csr_array(dataset.interactions.matrix_UI[:, warm[order]], dtype=np.float32)
+    n_users_T = np.asarray(histories_UT.sum(axis=0)).ravel()
+    inside = np.sort(np.argsort(-n_users_T, kind="stable")[:max_items])
+    histories_US = csr_array(histories_UT[:, inside])
+    profiles_WD = dataset.vectors_ID[warm]
+    profiles_SD = profiles_WD[order[inside]].astype(np.float64)
+    ridge = Ridge(gram_of(profiles_WD), dataset.ridge_lambda, dataset.lexical_width)
+    weights_SD = ridge.weights(profiles_SD).astype(np.float64)
+    words, others = slice(dataset.lexical_width), slice(dataset.lexical_width, None)
+    words_SS, ridge_SS = (weights_SD[:, part] @ profiles_SD[:, part].T for part in (words, others))
+    prior_SS = words_SS + ridge_SS / (1 - np.diag(ridge_SS))
+    ridge_SS += words_SS
+    np.fill_diagonal(prior_SS, 0)
+    gram_SS = (histories_US.T @ histories_US).toarray()
+    scale = prior_scale(gram_SS, prior_SS)
+    if scale <= 0:
+        return None
+    return CoOccurrence(digests_W[order], n_users_T, inside, gram_SS, ridge_SS, prior_SS * scale, scale)
+
+
+def item_weights(found: CoOccurrence, ease_lambda: float, n_kept: int) -> ItemWeights:
+    """The ranker for one λ, with power 0 and lift 1.
+
+    Args:
+        found: what it is learned from.
+        ease_lambda: λ > 0: how strongly weights are pulled to the prior, in users.
+        n_kept: weights kept for each item: those that change its score most.
+
+    Returns:
+        The ranker.
+    """
+    added_SS = ease_weights(found.gram_SS, found.prior_SS.copy(), ease_lambda)
+    added_SS -= found.scale * found.ridge_SS
+    np.fill_diagonal(added_SS, 0)
+    sizes_SS = np.abs(added_SS)
+    if n_kept < len(added_SS):
+        edge_1S = np.partition(sizes_SS, len(added_SS) - n_kept, axis=0)[len(added_SS) - n_kept]
+        added_SS[sizes_SS < edge_1S] = 0
+    n = len(found.digests_T)
+    placed_ST = csr_array(eye_array(n, format="csr")[found.inside])
+    weights_TT = csr_array(placed_ST.T @ csr_array(added_SS / found.scale) @ placed_ST).astype(np.float32)
+    weights_TT.sort_indices()
+    return ItemWeights(found.digests_T, weights_TT, np.ones(n, np.float32), n)
+
+
+def balanced(weights: ItemWeights, found: CoOccurrence, power: float, lift: float) -> ItemWeights:
+    """Bring known items into proportion, among each other and beside items without interactions.
+
+    Args:
+        weights: with power 0 and lift 1.
+        found: what they were learned from.
+        power: p >= 0: how far items with many users are held back; 0: not at all.
+        lift: how much more a profile's score counts for items without interactions.
+
+    Returns:
+        The ranker.
+    """
+    n_users_T = found.n_users_T.copy()
+    is_outside_T = np.ones(len(n_users_T), bool)
+    is_outside_T[found.inside] = False
+    if is_outside_T.any():
+        n_users_T[is_outside_T] = n_users_T[is_outside_T].mean()
+    held_back_T = (1 + n_users_T / HALF) ** -power
+    factor_T = (held_back_T / held_back_T.mean() / lift).astype(np.float32)
+    weights_TT = weights.weights_TT.copy()
+    weights_TT.data *= factor_T[weights_TT.indices]
+    return replace(weights, weights_TT=weights_TT, factor_T=factor_T)

@@ -1,0 +1,107 @@
+"""Changes of aliases as data: what a ledger entry says, and how an open one is decided. Knows no MLflow."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from recsys.registry.mlflow import RegisteredEncoder
+
+GATED, FORCED, REGISTERED = "gated", "forced", "registered"
+FIRST_LIGHT, BY_HAND = "first light", "by hand"
+PLANNED, DONE, INTERRUPTED = "planned", "done", "interrupted"
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One change of an alias."""
+
+    n: int
+    """Place in the ledger, from 1."""
+    at: datetime
+    """UTC; of a change by hand: when it was noticed."""
+    alias: str
+    previous: str | None
+    """Version that had the alias before; None where none had."""
+    version: str | None
+    """Version that has it after; None where it was taken away."""
+    encoder_hash: str | None
+    """Of `version`; None for one that Firstlight did not register."""
+    how: str
+    """gated, forced, registered, first light or by hand."""
+    who: str
+    why: str
+    state: str
+    """done; planned while it is under way; interrupted where the alias never moved."""
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is said about a change."""
+
+    how: str
+    who: str
+    why: str
+
+
+NOTICED = Said(BY_HAND, UNKNOWN, "noticed: the alias was moved by other means than Firstlight's commands")
+
+
+@dataclass(frozen=True)
+class Move:
+    """A change that is wanted."""
+
+    alias: str
+    to: RegisteredEncoder
+    said: Said
+    over: str | None = None
+    """The version that must still have the alias, since it is what was judged; None: whichever has it."""
+
+
+def settle(
+    found: Sequence[Entry], current: Mapping[str, str], wanted: Move | None
+) -> tuple[dict[str, str], dict[str, tuple[str | None, str | None]]]:
+    """What the aliases of now say about the ledger.
+
+    Args:
+        found: the ledger, oldest first.
+        current: alias -> version.
+        wanted: a change that is about to be made: another one that was planned for its alias is given up.
+
+    Returns:
+        Run id -> state for each planned entry that is decided now; alias -> (previous, version) for each that moved by
+        other means.
+    """
+    states: dict[str, str] = {}
+    by_hand: dict[str, tuple[str | None, str | None]] = {}
+    for alias in sorted({entry.alias for entry in found} | set(current)):
+        now = current.get(alias)
+        last: str | None = None
+        for entry in found:
+            if entry.alias != alias or entry.state == INTERRUPTED:
+                continue
+            if entry.state == PLANNED and _may_still_come(entry, now, wanted):
+                continue
+            if entry.state == PLANNED:
+                states[entry.run_id] = DONE if entry.version == now else INTERRUPTED
+            if states.get(entry.run_id, entry.state) == DONE:
+                last = entry.version
+        if last != now:
+            by_hand[alias] = (last, now)
+    return states, by_hand
+
+
+def _may_still_come(entry: Entry, now: str | None, wanted: Move | None) -> bool:
+    """Whether a planned entry's alias stands where it did, and nobody wants it to go elsewhere."""
+    if not entry.previous == now != entry.version:
+        return False
+    return wanted is None or wanted.alias != entry.alias or is_begun(entry, wanted, now)
+
+
+def is_begun(entry: Entry, wanted: Move, now: str | None) -> bool:
+    """Whether a planned entry is the wanted change, by the same person for the same reason, and not made yet."""
+    said = wanted.said
+    asked = (wanted.alias, wanted.to.version, said.how, said.who, said.why)
+    same = (entry.alias, entry.version, entry.how, entry.who, entry.why) == asked
+    return same and entry.previous == now != entry.version

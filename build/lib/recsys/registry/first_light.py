@@ -1,0 +1,171 @@
+"""First light: the encoder before anything is trained, made from the pretrained one and the catalogue's texts."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from recsys.artifacts import Artifacts
+from recsys.encoders.pack import pack_encoder
+from recsys.encoders.params import EncoderParams, FirstLightParams
+from recsys.errors import RegistryError
+from recsys.heads.first_light import FirstLight, pack_first_light
+from recsys.models.packed import remember_model
+from recsys.models.reference import ModelReference
+from recsys.registry import mlflow
+from recsys.registry.changes import FIRST_LIGHT, Move, Said
+from recsys.registry.ledger import move
+from recsys.registry.mlflow import FIRST_LIGHT_TAG, RegisteredEncoder
+from recsys.registry.record import RunRecord
+from recsys.registry.registering import register_model
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """How to make the encoder of first light, and what to write down about it."""
+
+    params: EncoderParams
+    first_light: FirstLightParams
+    texts: Callable[[], Iterable[str]]
+    """Every text of the catalogue; asked only when an encoder must be made."""
+    record: Callable[[], RunRecord]
+    """Asked only when something is registered."""
+
+
+def make(at: Artifacts, pretrained: Pretrained) -> ModelReference:
+    """Pack the pretrained encoder of params.yaml, and join words to it where the catalogue has enough texts.
+
+    Args:
+        at: the workspace.
+        pretrained: how.
+
+    Returns:
+        The model, without a registry entry; for the same texts the one that was packed before.
+
+    Raises:
+        EncoderError: the encoder cannot be packed.
+    """
+    asked = pretrained.params
+    base = pack_encoder(asked, at.encoders, list(pretrained.texts()) if asked.precision == "int8" else ())
+    head = pack_first_light(base, pretrained.texts(), at.cache, pretrained.first_light, asked.batch_tokens)
+    model = ModelReference.of(base, head)
+    remember_model(model, at.cache)
+    return model
+
+
+def is_still_asked(saved: ModelReference, at: Artifacts, pretrained: Pretrained) -> bool:
+    """Whether params.yaml asks for a model that was made earlier.
+
+    The texts of a grown catalogue are not looked at: joined or calibrated again, they would change every profile.
+
+    Args:
+        saved: whole in at.cache.
+        at: the workspace.
+        pretrained: how one would be made now.
+
+    Returns:
+        Whether it stays.
+    """
+    if differences(saved, pretrained.params, ("source",)):
+        return False
+    record = _record(saved, at)
+    if saved.has_head and (record is None or record.params != pretrained.first_light):
+        return False
+    if saved.encoder.precision == "int8":
+        return True
+    base = pack_encoder(pretrained.params, at.encoders, ())
+    return base.hash == (record.base if record else saved.encoder.hash)
+
+
+def register(uri: str, at: Artifacts, pretrained: Pretrained, model: str) -> RegisteredEncoder:
+    """Register the encoder of first light and make it champion.
+
+    Done again after a kill, it ends the same, also when more has landed meanwhile; of two workers at once both end
+    with the version that came first.
+
+    Args:
+        uri: MLflow's address.
+        at: the workspace.
+        pretrained: how it is made, where no version has been registered yet.
+        model: registered model name; no version of it is champion.
+
+    Returns:
+        The champion.
+
+    Raises:
+        RegistryError: other versions exist: which of them is champion is a person's decision.
+        EncoderError: the encoder cannot be packed.
+    """
+    found = mlflow.versions(uri, model)
+    begun = [version for version in found if version.is_first_light]
+    model_made = None if begun else make(at, pretrained)
+    own = {model_made.hash} if model_made else {version.hash for version in begun}
+    if others := [version.version for version in found if version.hash not in own]:
+        remedy = f"give one the alias in MLflow's page, or: mlflow models alias set {model} champion VERSION"
+        raise RegistryError(f"versions {', '.join(others)} of {model} exist, none is champion", remedy=remedy)
+    if model_made is not None:
+        made = _keep(uri, at, model_made, pretrained, model)
+        begun = [version for version in mlflow.versions(uri, model) if version.is_first_light] or [made]
+    why = "no version was champion: the pretrained encoder of params.yaml"
+    move(uri, Move(mlflow.CHAMPION, begun[0], Said(FIRST_LIGHT, "fetch-champion", why)))
+    return begun[0]
+
+
+def register_again(
+    uri: str, at: Artifacts, pretrained: Pretrained, over: RegisteredEncoder
+) -> RegisteredEncoder:
+    """Make first light anew from the catalogue as it is now, in place of a champion that nothing has trained.
+
+    Args:
+        uri: MLflow's address.
+        at: the workspace.
+        pretrained: how.
+        over: the champion.
+
+    Returns:
+        The champion; the same one where nothing has changed.
+
+    Raises:
+        RegistryError: the champion was trained.
+        GateClosed: another version became champion meanwhile.
+    """
+    if over.trained.trained_on is not None:
+        raise RegistryError(
+            f"version {over.version} of {over.model} was trained: first light would undo that",
+            remedy="train a challenger: it learns from the catalogue as it is",
+        )
+    made_anew = make(at, pretrained)
+    if made_anew.hash == over.hash:
+        return over
+    made = _keep(uri, at, made_anew, pretrained, over.model)
+    why = "first light made anew from the catalogue as it is"
+    move(uri, Move(mlflow.CHAMPION, made, Said(FIRST_LIGHT, "fetch-champion", why), over=over.version))
+    return made
+
+
+def told(model: ModelReference, at: Artifacts) -> str:
+    """What a model of first light is made of, for people."""
+    record = _record(model, at)
+    if record is None:
+        return "the pretrained encoder as it comes"
+    return f"the pretrained encoder, joined with the words of {record.n_landmarks:,} texts of the catalogue"
+
+
+def differences(model: ModelReference, params: EncoderParams, more: tuple[str, ...]) -> str:
+    """Which keys of params.yaml's section `encoder` ask for something else than the model's encoder is."""
+    keys = (*more, "pooling", "max_tokens", "precision")
+    encoder = model.encoder
+    wanted = {key: getattr(params, key) for key in keys if getattr(params, key) != getattr(encoder, key)}
+    return ", ".join(f"encoder.{key}: {value}" for key, value in wanted.items())
+
+
+def _record(model: ModelReference, at: Artifacts) -> FirstLight | None:
+    """The record among the files of the head, or of an encoder that carries its head."""
+    folder = at.cache / "heads" / model.head.hash if model.head else at.encoders / model.encoder.hash
+    return FirstLight.load(folder)
+
+
+def _keep(
+    uri: str, at: Artifacts, made: ModelReference, pretrained: Pretrained, name: str
+) -> RegisteredEncoder:
+    record = pretrained.record()
+    tags = {**record.tags, FIRST_LIGHT_TAG: told(made, at)}
+    return register_model(uri, made, at.cache, replace(record, tags=tags), name)

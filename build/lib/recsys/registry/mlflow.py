@@ -1,0 +1,267 @@
+"""The registry of models and releases in MLflow. Aliases, not stages; files, never pickles."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from recsys.errors import RegistryError
+from recsys.evaluation.seen import TrainedOn
+from recsys.registry.http import version_at
+from recsys.registry.record import RunRecord
+from recsys.registry.runs import (
+    close_runs,
+    connect,
+    log_files,
+    log_record,
+    open_run,
+    runs_with,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+MODEL = "item-encoder"
+"""Registered model name."""
+CHAMPION = "champion"
+"""Alias of the version that makes the published profiles."""
+CHALLENGER = "challenger"
+"""Alias of the version that wants to."""
+ENCODERS_EXPERIMENT = "encoders"
+RELEASES_EXPERIMENT = "releases"
+
+# Tags of runs and versions by which a repeated call finds what an earlier one made.
+HASH_TAG = "encoder_hash"
+RELEASE_TAG = "release"
+FOLDER = "model"
+"""Below a version's run: the laid-out model, with a folder per part."""
+LUMP_FOLDER = "encoder"
+"""The same of versions from before models had parts: all files in one folder."""
+INTERACTIONS_TAG = "n_interactions"
+"""Of a version: interactions accepted in the workspace that registered it; without it none were."""
+FIRST_LIGHT_TAG = "first_light"
+"""Of a version: it was made before anything was trained; says of how many texts, or that the encoder is as it comes."""
+TRAINED_TAGS = ("trained_on", "trained_until", "held_out_by")
+"""Of a version: what its encoder was trained on; without them it is used as it comes."""
+
+
+@dataclass(frozen=True)
+class RegisteredEncoder:
+    """One version of the registered model."""
+
+    model: str
+    version: str
+    run_id: str
+    hash: str
+    """Model hash: what the version is, whoever registered it."""
+    trained: TrainedOn
+    """What it was trained on."""
+    is_first_light: bool = False
+    """Whether it was made before anything was trained."""
+    folder: str = FOLDER
+    """Where its run holds the files."""
+
+
+def champion(uri: str, model: str = MODEL) -> RegisteredEncoder | None:
+    """The version that has the alias `champion`.
+
+    Args:
+        uri: MLflow's address.
+        model: registered model name.
+
+    Returns:
+        The version, or None where no version has the alias.
+
+    Raises:
+        RegistryError: MLflow is out of reach, or the version carries no encoder hash.
+    """
+    return with_alias(uri, CHAMPION, model)
+
+
+def with_alias(uri: str, alias: str, model: str = MODEL) -> RegisteredEncoder | None:
+    """The version that has an alias; asked without importing mlflow.
+
+    Args:
+        uri: MLflow's address.
+        alias: champion or challenger.
+        model: registered model name.
+
+    Returns:
+        The version, or None where no version has the alias.
+
+    Raises:
+        RegistryError: MLflow is out of reach, or the version carries no encoder hash: Firstlight did not register it.
+    """
+    found = version_at(uri, model, alias)
+    if found is None:
+        return None
+    return _registered(
+        model, found["version"], found.get("run_id", ""), tags_of(found), found.get("source", "")
+    )
+
+
+def tags_of(version: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of a version as MLflow's REST API gives it."""
+    return {tag["key"]: tag["value"] for tag in version.get("tags", [])}
+
+
+def count_interactions(uri: str, encoder: RegisteredEncoder, n: int) -> None:
+    """Say how many interactions there were to train a version on; the count that was said last holds.
+
+    Args:
+        uri: MLflow's address.
+        encoder: the version.
+        n: the count.
+
+    Raises:
+        RegistryUnreachable: MLflow is out of reach or refuses.
+    """
+    with connect(uri) as client:
+        client.set_model_version_tag(encoder.model, encoder.version, INTERACTIONS_TAG, str(n))
+
+
+def add_files(uri: str, encoder: RegisteredEncoder, files: Mapping[str, Path]) -> None:
+    """Log files beside a version that is there already, such as a newer verdict.
+
+    Args:
+        uri: MLflow's address.
+        encoder: the version.
+        files: artifact path -> file or folder.
+
+    Raises:
+        RegistryUnreachable: MLflow is out of reach or refuses.
+    """
+    with connect(uri) as client:
+        log_files(client, encoder.run_id, files)
+
+
+def read_file(uri: str, encoder: RegisteredEncoder, name: str) -> bytes | None:
+    """One of the files beside a version.
+
+    Args:
+        uri: MLflow's address.
+        encoder: the version.
+        name: artifact path, such as gate/decision.json.
+
+    Returns:
+        Its bytes, or None where the version has no such file.
+
+    Raises:
+        RegistryUnreachable: MLflow is out of reach or refuses.
+    """
+    with connect(uri) as client, TemporaryDirectory() as there:
+        listed = client.list_artifacts(encoder.run_id, name.rpartition("/")[0] or None)
+        if name not in {found.path for found in listed}:
+            return None
+        return Path(client.download_artifacts(encoder.run_id, name, there)).read_bytes()
+
+
+def versions(uri: str, model: str = MODEL) -> tuple[RegisteredEncoder, ...]:
+    """Every version of the registered model, oldest first; empty where the model is unknown."""
+    with connect(uri) as client:
+        return versions_of(client, model)
+
+
+def download(uri: str, encoder: RegisteredEncoder, into: Path) -> Path:
+    """Fetch the packed files of a version; the caller checks them and gives them their place.
+
+    Args:
+        uri: MLflow's address.
+        encoder: the version.
+        into: a folder is made below it, on the same file system as what will hold the files.
+
+    Returns:
+        The folder that was made; the files lie in its folder `encoder.folder`.
+
+    Raises:
+        RegistryUnreachable: MLflow is out of reach or lacks the files.
+        RegistryError: the version's tag is no hash, and would name a folder elsewhere.
+    """
+    if not re.fullmatch("[0-9a-f]{64}", encoder.hash):
+        raise RegistryError(
+            f"version {encoder.version} of {encoder.model} has tag {HASH_TAG} {encoder.hash[:80]!r}, which is no hash",
+            remedy="give the alias to a version that Firstlight registered: `recsys ledger` lists those it had",
+        )
+    into.mkdir(parents=True, exist_ok=True)
+    staging = into / f".tmp-{uuid4().hex}"
+    staging.mkdir()
+    with connect(uri) as client:
+        client.download_artifacts(encoder.run_id, encoder.folder, str(staging))
+    return staging
+
+
+def record_release(uri: str, release: str, record: RunRecord) -> str:
+    """Log one run for a published release; a release that has its run already gets no second one.
+
+    Args:
+        uri: MLflow's tracking address.
+        release: release id.
+        record: params, metrics, plots, data.dvc, dvc.lock and commit; `texts` should hold the manifest.
+
+    Returns:
+        The run's id.
+
+    Raises:
+        RegistryUnreachable: MLflow is out of reach or refuses.
+    """
+    with connect(uri) as client:
+        tags = {RELEASE_TAG: release}
+        if finished := runs_with(client, RELEASES_EXPERIMENT, tags, "FINISHED"):
+            close_runs(client, RELEASES_EXPERIMENT, tags, finished[0])
+            return finished[0]
+        run_id = open_run(client, RELEASES_EXPERIMENT, tags, f"release {release}")
+        log_record(client, run_id, record)
+        close_runs(client, RELEASES_EXPERIMENT, tags, run_id)
+        return run_id
+
+
+def trained_tags(trained: TrainedOn) -> dict[str, str]:
+    """What a version says of its encoder's training; nothing for one that is used as it comes."""
+    said = trained.model_dump(mode="json", include=set(TRAINED_TAGS), exclude_none=True)
+    return {key: str(value) for key, value in said.items()}
+
+
+def _registered(
+    model: str, version: str, run_id: str, tags: Mapping[str, str], source: str
+) -> RegisteredEncoder:
+    remedy = "give the alias to a version that Firstlight registered: `recsys ledger` lists those it had"
+    if HASH_TAG not in tags:
+        raise RegistryError(f"version {version} of {model} has no tag {HASH_TAG}", remedy=remedy)
+    said = {key: tags[key] for key in TRAINED_TAGS if key in tags}
+    try:
+        trained = TrainedOn.model_validate(said | {"encoder_hash": tags[HASH_TAG]})
+    except ValidationError as error:
+        words = f"version {version} of {model} has a tag {error.errors()[0]['loc'][0]} that is no such thing"
+        raise RegistryError(words, remedy=remedy) from error
+    folder = LUMP_FOLDER if source.endswith(f"/{LUMP_FOLDER}") else FOLDER
+    return RegisteredEncoder(
+        model, str(version), run_id, tags[HASH_TAG], trained, FIRST_LIGHT_TAG in tags, folder
+    )
+
+
+def versions_of(
+    client: "MlflowClient", model: str, model_hash: str | None = None
+) -> tuple[RegisteredEncoder, ...]:
+    """Versions of the registered model, oldest first.
+
+    Args:
+        client: of a connection that is open.
+        model: registered model name.
+        model_hash: only versions of this model; None: all.
+
+    Returns:
+        Those that Firstlight registered.
+    """
+    found = client.search_model_versions(f"name = '{model}'", max_results=1000)
+    known = [_registered(model, v.version, v.run_id, v.tags, v.source) for v in found if HASH_TAG in v.tags]
+    return tuple(
+        sorted(
+            (v for v in known if model_hash in (None, v.hash)),
+            key=lambda version: int(version.version),
+        )
+    )

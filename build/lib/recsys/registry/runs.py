@@ -1,0 +1,137 @@
+"""Runs in MLflow: found again by their tags, taken up where they were cut short, filled with a record."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recsys.registry.http import server_address, unreachable
+from recsys.registry.record import RunRecord
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+COMMIT_TAG = "code_commit"
+PARAMS_PER_CALL = 100
+METRICS_PER_CALL = 1000
+
+
+@contextmanager
+def connect(uri: str) -> Iterator["MlflowClient"]:
+    """A client that sends no telemetry and notices within seconds that MLflow is down."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+    os.environ.setdefault(
+        "MLFLOW_HTTP_REQUEST_TIMEOUT", "60"
+    )  # an upload of 90 MB is answered when it is stored
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+
+    address = server_address(uri)
+    try:
+        yield MlflowClient(tracking_uri=address, registry_uri=address)
+    except (MlflowException, RequestException, OSError) as error:
+        raise unreachable(uri, str(error)) from error
+
+
+def experiment_id(client: "MlflowClient", name: str) -> str:
+    """The experiment of that name, made where it is not there."""
+    from mlflow.exceptions import MlflowException
+
+    if found := client.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    try:
+        return str(client.create_experiment(name))
+    except MlflowException as error:  # somebody was quicker
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            raise error
+        return str(found.experiment_id)
+
+
+def runs_with(client: "MlflowClient", experiment: str, tags: Mapping[str, str], status: str) -> list[str]:
+    """Ids of the runs with these tags in this status, oldest first."""
+    wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+    found = client.search_runs(
+        [experiment_id(client, experiment)],
+        f"{wanted} and attributes.status = '{status}'",
+        order_by=["start_time ASC"],
+    )
+    return [run.info.run_id for run in found]
+
+
+def open_run(client: "MlflowClient", experiment: str, tags: Mapping[str, str], name: str) -> str:
+    """A run to write into: the one that was cut short, or a new one."""
+    if unfinished := runs_with(client, experiment, tags, "RUNNING"):
+        return unfinished[0]
+    run = client.create_run(experiment_id(client, experiment), tags=dict(tags), run_name=name)
+    return str(run.info.run_id)
+
+
+def close_runs(client: "MlflowClient", experiment: str, tags: Mapping[str, str], kept: str) -> None:
+    """End the run that is kept, and delete others with its tags that were begun and never ended.
+
+    A process that is killed may have asked for a run that MLflow makes a moment later, when the next one has looked.
+    """
+    for run_id in runs_with(client, experiment, tags, "RUNNING"):
+        if run_id == kept:
+            client.set_terminated(run_id)
+        else:
+            client.delete_run(run_id)
+
+
+def log_record(client: "MlflowClient", run_id: str, record: RunRecord) -> None:
+    """Write a record into a run; done again, it writes the same."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    params = [Param(key, str(value)[:6000]) for key, value in flatten(record.params).items()]
+    # MLflow forbids @ in metric names; step 0 and time 0 make a repeated call write the same point.
+    metrics = [Metric(key.replace("@", "_at_"), value, 0, 0) for key, value in record.metrics.items()]
+    tags = [RunTag(key, value) for key, value in {COMMIT_TAG: record.code_commit, **record.tags}.items()]
+    client.log_batch(run_id, tags=tags)
+    for start in range(0, len(params), PARAMS_PER_CALL):
+        client.log_batch(run_id, params=params[start : start + PARAMS_PER_CALL])
+    for start in range(0, len(metrics), METRICS_PER_CALL):
+        client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_CALL])
+    for name, text in record.texts.items():
+        client.log_text(run_id, text, name)
+    log_files(client, run_id, record.files)
+
+
+def log_files(client: "MlflowClient", run_id: str, files: Mapping[str, Path]) -> None:
+    """Log files and folders under the names that they are given."""
+    for name, path in files.items():
+        _log_file(client, run_id, name, path)
+
+
+def _log_file(client: "MlflowClient", run_id: str, name: str, path: Path) -> None:
+    if path.is_dir():
+        client.log_artifacts(run_id, str(path), name)
+        return
+    folder, _, wanted = name.rpartition("/")
+    if wanted == path.name:
+        client.log_artifact(run_id, str(path), folder or None)
+        return
+    with tempfile.TemporaryDirectory() as there:  # MLflow names an artifact after its file
+        renamed = Path(there, wanted)
+        renamed.symlink_to(path.resolve())
+        client.log_artifact(run_id, str(renamed), folder or None)
+
+
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested sections -> one level with dotted keys.
+
+    >>> flatten({"gate": {"k": 1, "on": {"x": 2}}, "seed": 3})
+    {'gate.k': 1, 'gate.on.x': 2, 'seed': 3}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        name = f"{prefix}{key}"
+        flat |= flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat

@@ -1,0 +1,1 @@
+"""Candidate generation: exact search, and an index over segments."""

@@ -1,0 +1,53 @@
+"""Exact search in place: block by block over a memory-mapped matrix, nothing copied, nothing built."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Shape suffixes: Q queries, N vectors, D dimension, B rows of a block.
+BLOCK_ROWS = 32768
+# Scores closer than this may swap between float32 sums of different order; they are compared again in float64.
+NOISE = np.float32(1e-5)
+
+
+def best_places(
+    vectors_ND: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float32], width: int
+) -> list[NDArray[np.int64]]:
+    """Per query, places in `rows` (ascending) of the `width` best, and of whatever ties with the last, in no order."""
+    if not len(queries):
+        return []
+    kept: list[list[NDArray[np.int64]]] = [[] for _ in queries]
+    values: list[list[NDArray[np.float32]]] = [[] for _ in queries]
+    for start in range(0, len(vectors_ND), BLOCK_ROWS):
+        first, last = np.searchsorted(rows, (start, start + BLOCK_ROWS))
+        block = vectors_ND[start : start + BLOCK_ROWS]
+        scores_QB = _scores(block, rows[first:last] - start, queries)
+        for q, scores in enumerate(scores_QB):
+            places = _with_ties(scores, width)
+            kept[q].append(first + places)
+            values[q].append(scores[places])
+    if not len(rows):
+        return [np.empty(0, np.int64) for _ in queries]
+    return [
+        np.concatenate(places)[_with_ties(np.concatenate(scores), width)]
+        for places, scores in zip(kept, values, strict=True)
+    ]
+
+
+def _scores(
+    block_BD: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Inner products with some rows of a block; a few are gathered, many are picked from the product with all."""
+    if len(rows) == len(block_BD):
+        return queries @ block_BD.T
+    if len(rows) < len(block_BD) / 2:
+        return queries @ block_BD[rows].T
+    scores: NDArray[np.float32] = (queries @ block_BD.T)[:, rows]
+    return scores
+
+
+def _with_ties(scores: NDArray[np.float32], width: int) -> NDArray[np.int64]:
+    """Places of the `width` largest scores and of everything within NOISE of the last of them."""
+    if len(scores) <= width:
+        return np.arange(len(scores))
+    last = np.partition(scores, len(scores) - width)[len(scores) - width]
+    return np.flatnonzero(scores >= last - NOISE)

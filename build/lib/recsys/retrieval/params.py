@@ -1,0 +1,30 @@
+"""What steers the index. Values live in params.yaml."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class IndexParams(BaseModel):
+    """Section `index`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    exact_below: int = Field(ge=0)
+    """Segments with fewer vectors are searched exactly."""
+    kind: Literal["hnsw", "ivf"]
+    """Index of the larger ones."""
+    hnsw_m: int = Field(ge=4)
+    """Links per node."""
+    hnsw_ef_construction: int = Field(ge=8)
+    """Candidates while building."""
+    hnsw_ef_search: int = Field(ge=8)
+    """Candidates while searching."""
+    ivf_lists: int = Field(ge=1)
+    """Cells."""
+    ivf_probes: int = Field(ge=1)
+    """Cells visited per query."""
+    recall_queries: int = Field(ge=1)
+    """Sampled queries for recall against exact search."""
+    seed: int
+    """Seed of sampling and of k-means."""

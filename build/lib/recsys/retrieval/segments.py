@@ -1,0 +1,203 @@
+"""Search over many segments, in place: exact where they are small, HNSW or IVF above a size.
+
+The newest row of an item wins and deleted items are gone: both are settled by `Latest`. An index is asked for more
+places than are wanted, what is not allowed is left out, and where too little remains the search is exact: a list is
+never short while there are items left, and never of what a filtered walk through a graph happens to meet.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.profiles.items import Latest
+from recsys.retrieval.in_place import NOISE, best_places
+from recsys.retrieval.index_file import IndexFile
+from recsys.retrieval.params import IndexParams
+
+# Shape suffixes: Q queries, K list length, D dimension, N vectors of one segment, I live items, B rows of a block.
+PAD = -1
+RECALL_AT = 10
+RARE_ROWS = 50_000
+"""Up to so many rows are searched exactly where they are less than half of a segment."""
+SLACK = 1.5
+"""An index is asked for so many times the places that would hold enough rows, were the allowed ones spread evenly."""
+MAX_REACH = 4096
+"""A search that would have to reach further is exact."""
+
+
+@dataclass(frozen=True)
+class IndexedSegment:
+    """What a search needs of one segment."""
+
+    vectors: NDArray[np.float32]
+    """[N, D], may be memory-mapped."""
+    index: Path | None = None
+    """A file made by `build_index`, or None for exact search."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best items of each query."""
+
+    rows_QK: NDArray[np.int64]
+    """Positions in `Latest.item_ids`, best first; PAD where there are fewer than K items."""
+    scores_QK: NDArray[np.float64]
+    """Inner products; -inf beside PAD."""
+
+
+def index_recall(vectors_ND: NDArray[np.float32], index: Path, params: IndexParams) -> float:
+    """Recall@10 of an index file against exact search; the queries are sampled vectors of the segment itself.
+
+    The sampled row is left out of its own lists. A found item as near as the tenth true one counts as found.
+
+    Args:
+        vectors_ND: the segment's live vectors.
+        index: the file that `build_index` gave.
+        params: `recall_queries` and `seed`.
+
+    Returns:
+        A share in [0, 1]; 1 for a single vector.
+    """
+    n = len(vectors_ND)
+    everything = Latest([str(row) for row in range(n)], np.zeros(n, np.int32), np.arange(n, dtype=np.int64))
+    sample = np.random.default_rng(params.seed).choice(n, min(params.recall_queries, n), replace=False)
+    queries_QD = np.asarray(vectors_ND[np.sort(sample)])
+    itself = [{int(row)} for row in np.sort(sample)]
+    k = min(RECALL_AT, n - 1)
+    if k < 1:
+        return 1.0
+    truth = SegmentSearcher([IndexedSegment(vectors_ND)], everything).search(queries_QD, k, itself)
+    found = SegmentSearcher([IndexedSegment(vectors_ND, index)], everything).search(queries_QD, k, itself)
+    hits_QK = found.scores_QK >= truth.scores_QK[:, -1:] - NOISE
+    return float(hits_QK.mean())
+
+
+class SegmentSearcher:
+    """Inner-product search over the live items of many segments."""
+
+    def __init__(self, segments: Sequence[IndexedSegment], latest: Latest) -> None:
+        self.segments = tuple(segments)
+        self.latest = latest
+        # `latest` is in order of segment and row: each segment's live items are one stretch of it.
+        self._bounds = np.searchsorted(latest.segment_of_item, np.arange(len(self.segments) + 1))
+
+    def search(
+        self,
+        queries_QD: NDArray[np.floating],
+        k: int,
+        exclude: Sequence[Collection[int]] | None = None,
+        allowed_I: NDArray[np.bool_] | None = None,
+    ) -> Found:
+        """Find the k best items of every query; ties go to the smaller item id.
+
+        Args:
+            queries_QD: one vector per query.
+            k: length of the lists, at least 1.
+            exclude: for each query, items (positions in `Latest.item_ids`) that it must not get.
+            allowed_I: items that may be found at all; None allows every one.
+
+        Returns:
+            K = k columns, padded where there are fewer items.
+
+        Raises:
+            ValueError: k, the dimension or a length does not fit.
+        """
+        queries = np.ascontiguousarray(queries_QD, dtype=np.float32)
+        self._check(queries, k, exclude, allowed_I)
+        width = k + max(map(len, exclude or ()), default=0)
+        parts = [
+            self._best_of_segment(position, queries, width, allowed_I)
+            for position in range(len(self.segments))
+            if self._bounds[position] < self._bounds[position + 1]
+        ]
+        rows_QK = np.full((len(queries), k), PAD, np.int64)
+        scores_QK = np.full((len(queries), k), -np.inf)
+        for q, query in enumerate(queries):
+            items = np.concatenate([part[q] for part in parts]) if parts else np.empty(0, np.int64)
+            if exclude is not None and len(exclude[q]):
+                items = items[~np.isin(items, np.fromiter(exclude[q], np.int64, len(exclude[q])))]
+            scores = self.scores(query, items)
+            order = self._order(items, scores, k)
+            rows_QK[q, : len(order)] = items[order]
+            scores_QK[q, : len(order)] = scores[order]
+        return Found(rows_QK, scores_QK)
+
+    def vectors_of(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Gather the vectors of items (positions in `Latest.item_ids`), [len(items), D]; needs a segment."""
+        gathered = np.empty((len(items), self.segments[0].vectors.shape[1]), np.float32)
+        segment_of = self.latest.segment_of_item[items]
+        for position in np.unique(segment_of):
+            mine = segment_of == position
+            gathered[mine] = self.segments[position].vectors[self.latest.row_of_item[items[mine]]]
+        return gathered
+
+    def scores(self, query_D: NDArray[np.float32], items: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Inner products in float64, one row at a time: equal vectors get equal scores, wherever they lie."""
+        if not len(items):
+            return np.empty(0)
+        product = self.vectors_of(items).astype(np.float64) * query_D.astype(np.float64)
+        summed: NDArray[np.float64] = product.sum(axis=1)
+        return summed
+
+    def _order(self, items: NDArray[np.int64], scores: NDArray[np.float64], k: int) -> list[int]:
+        best = np.argsort(-scores, kind="stable")
+        if len(best) > k:  # keep everything that ties with the last place, then let the ids decide
+            best = best[scores[best] >= scores[best[k - 1]]]
+        ids = self.latest.item_ids
+        return sorted(best.tolist(), key=lambda place: (-scores[place], ids[items[place]]))[:k]
+
+    def _check(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        exclude: Sequence[Collection[int]] | None,
+        allowed_I: NDArray[np.bool_] | None,
+    ) -> None:
+        if k < 1:
+            raise ValueError(f"k must be at least 1, got {k}")
+        dims = {segment.vectors.shape[1] for segment in self.segments}
+        if queries.ndim != 2 or (dims and dims != {queries.shape[1]}):
+            raise ValueError(f"queries must be [Q, {sorted(dims)}], got {list(queries.shape)}")
+        if exclude is not None and len(exclude) != len(queries):
+            raise ValueError(f"exclude needs one entry per query, got {len(exclude)} for {len(queries)}")
+        if allowed_I is not None and len(allowed_I) != len(self.latest.item_ids):
+            raise ValueError(f"allowed needs one entry per item, got {len(allowed_I)}")
+
+    def _best_of_segment(
+        self, position: int, queries: NDArray[np.float32], width: int, allowed_I: NDArray[np.bool_] | None
+    ) -> list[NDArray[np.int64]]:
+        """Per query, at least the `width` best live items of one segment, as positions in `Latest.item_ids`."""
+        start, end = self._bounds[position : position + 2]
+        items = np.arange(start, end)
+        if allowed_I is not None:
+            items = items[allowed_I[start:end]]
+        rows = self.latest.row_of_item[items]
+        segment = self.segments[position]
+        share = len(rows) / len(segment.vectors)
+        reach = ceil(SLACK * width / max(share, 1e-9))
+        is_rare = share < 0.5 and len(rows) <= RARE_ROWS
+        if segment.index is None or len(rows) <= width or is_rare or reach > MAX_REACH:
+            return [items[places] for places in best_places(segment.vectors, rows, queries, width)]
+        is_allowed = np.zeros(len(segment.vectors), np.bool_)
+        is_allowed[rows] = True
+        found_QR = self._indexes[position].search(queries, reach)
+        kept = [found[(found != PAD) & is_allowed[found]] for found in found_QR]
+        best = [items[np.searchsorted(rows, found)] for found in kept]
+        # What is allowed may lie apart from what is near: then the index never comes there.
+        short = np.flatnonzero([len(found) < width for found in kept])
+        for q, places in zip(short, best_places(segment.vectors, rows, queries[short], width), strict=True):
+            best[q] = items[places]
+        return best
+
+    @cached_property
+    def _indexes(self) -> dict[int, IndexFile]:
+        return {
+            position: IndexFile(segment.index, *segment.vectors.shape)
+            for position, segment in enumerate(self.segments)
+            if segment.index is not None
+        }

@@ -1,0 +1,132 @@
+"""params.yaml -> one frozen Settings; composes the rooms' own Params and adds none."""
+
+import sysconfig
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from recsys.catalogue.params import ArrivalsParams, CompactParams, FeedbackParams, IngestParams, SplitParams
+from recsys.encoders.params import EncoderParams, FirstLightParams
+from recsys.errors import ConfigError
+from recsys.evaluation.params import EvaluateParams
+from recsys.features.params import FeaturesParams
+from recsys.gate.params import GateParams
+from recsys.heads.params import FusionParams
+from recsys.profiles.params import ProfilesParams, UsersParams
+from recsys.publishing.params import CollectParams, PublishParams
+from recsys.registry.params import SlowLoopParams, TasksParams
+from recsys.retrieval.params import IndexParams
+from recsys.training.params import FinetuneParams
+
+INSTALLED = "share/firstlight/params.yaml"
+"""Where an installed Firstlight keeps the params.yaml that it came with, below the environment's folder."""
+
+
+class Settings(BaseModel):
+    """Everything that a person may turn, one field per section of params.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    arrivals: ArrivalsParams
+    ingest: IngestParams
+    feedback: FeedbackParams
+    features: FeaturesParams
+    encoder: EncoderParams
+    first_light: FirstLightParams
+    profiles: ProfilesParams
+    users: UsersParams
+    split: SplitParams
+    finetune: FinetuneParams
+    fusion: FusionParams
+    evaluate: EvaluateParams
+    gate: GateParams
+    tasks: TasksParams
+    slow_loop: SlowLoopParams
+    index: IndexParams
+    publish: PublishParams
+    compact: CompactParams
+    collect: CollectParams
+
+    @classmethod
+    def load(cls, path: Path) -> "Settings":
+        """Read params.yaml.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The settings.
+
+        Raises:
+            ConfigError: the file is missing, is not YAML, misspells a key, lacks one or breaks a bound;
+                names the key.
+        """
+        try:
+            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            remedy = "run in a workspace (the folder with params.yaml) or set RECSYS_WORKSPACE"
+            raise ConfigError(f"{path} does not exist", remedy=remedy) from error
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path} is not YAML: {error}", remedy="mend the line it names") from error
+        except ValidationError as error:
+            raise _explained(path, error) from error
+
+
+def _explained(path: Path, error: ValidationError) -> ConfigError:
+    """Name every fault; for keys that are missing show the lines to add, with the values that Firstlight comes with."""
+    faults, missing, unknown = [], [], []
+    for fault in error.errors():
+        place = ".".join(map(str, fault["loc"]))
+        if fault["type"] == "missing":
+            missing.append(tuple(map(str, fault["loc"])))
+            faults.append(f"{place} is missing (this version of Firstlight needs it)")
+        elif fault["type"] == "extra_forbidden":
+            unknown.append(place)
+            faults.append(f"{place} is no key of this version of Firstlight{_alike(fault['loc'])}")
+        else:
+            faults.append(f"{place}: {fault['msg']}")
+    remedy = "docs/reference.md lists every key with its bounds"
+    if missing:
+        remedy = "\n".join([f"add to {path}:", *_lines_to_add(path, missing)])
+    elif unknown:
+        remedy = f"take it out of {path}, or use the version of Firstlight that the file was written for"
+    return ConfigError(f"{path}: {'; '.join(faults)}", remedy=remedy)
+
+
+def _alike(place: tuple[int | str, ...]) -> str:
+    """A known key that this one may be a slip of, for people."""
+    known: Mapping[str, Any] = Settings.model_fields
+    if len(place) > 1:
+        section = known.get(str(place[0]))
+        known = getattr(section.annotation, "model_fields", {}) if section else {}
+    near = get_close_matches(str(place[-1]), known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _lines_to_add(path: Path, missing: Iterable[tuple[str, ...]]) -> list[str]:
+    """What to write for each missing key: its section, and its line as the params.yaml of this version has it."""
+    beside = Path(__file__).resolve().parents[1] / path.name
+    installed = Path(sysconfig.get_path("data"), INSTALLED)
+    lines: list[str] = []
+    for candidate in (beside, installed):
+        if candidate.is_file() and candidate != path.resolve():
+            lines = candidate.read_text("utf-8").splitlines()
+            break
+    found: list[str] = []
+    for section, *key in missing:
+        header = f"{section}:"
+        if header not in found:
+            found.append(header)
+        start = next((n for n, line in enumerate(lines) if line.partition("#")[0].rstrip() == header), None)
+        body: list[str] = []
+        for line in lines[start + 1 :] if start is not None else []:
+            if not line.startswith(" "):
+                break
+            body.append(line)
+        shown = [line for line in body if not key or line.lstrip().startswith(f"{key[0]}:")]
+        found += shown or [f"  {'.'.join(key)}: …  # docs/reference.md has its bounds"]
+    return found

@@ -1,0 +1,245 @@
+"""Stage `evaluate`: judge champion and challenger against the floors on one holdout, and look for leaks."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys.artifacts import Artifacts
+from recsys.catalogue.split import Split
+from recsys.errors import ArtifactMissing
+from recsys.evaluation.holdout import Holdout, make_holdout, with_profiles, with_vectors
+from recsys.evaluation.judge import judge, learn_models
+from recsys.evaluation.leaks import find_leaks, statistics_after_cut
+from recsys.evaluation.plots import by_model, recall_by_k
+from recsys.evaluation.report import CHALLENGER, CHAMPION, Finding, JudgedSeed, Report
+from recsys.evaluation.seen import TrainedOn, has_seen, hash_rule, identity
+from recsys.features.text import SCHEMA, feature_files
+from recsys.models.packed import adopt_model, ranker_file
+from recsys.models.reference import REFERENCE, ModelReference
+from recsys.profiles.items import Segment, list_segments, segment_name
+from recsys.profiles.params import UsersParams
+from recsys.ranking.ranker import Ranker
+from recsys.ranking.rankers import RANKERS
+from recsys.ranking.recommender import learn_recommender
+from recsys.ranking.tasks import Scorer
+from recsys.settings import Settings
+from recsys.stages.encoding import encode_cached
+from recsys.stages.progress import say
+from recsys.storage.atomic import write_whole
+from recsys.training.seeds import SEEDS, TrainedSeeds, folder_of
+
+
+@dataclass(frozen=True)
+class _Seed:
+    """One training of the challenger."""
+
+    seed: int
+    model: ModelReference
+    packed: Path
+    """Its files, where `finetune` left them and DVC brings them."""
+
+    def judged(self, users: UsersParams) -> JudgedSeed:
+        """As the report names it."""
+        return JudgedSeed(
+            seed=self.seed,
+            encoder_hash=self.model.hash,
+            ridge_lambda=users.lambda_or(self.model.users.ridge_lambda),
+        )
+
+
+def run(settings: Settings, at: Artifacts) -> None:
+    """Score all models on one holdout; the challenger among them where it and its profiles are there.
+
+    Reads:   at.split, at.features, at.profiles, at.model_reference and at.trained_on of both roles; with
+             `finetune.seeds` above 1 the challenger's siblings in at.finetune/seeds
+    Writes:  at.report, at.metrics, at.plots (<slice>_recall_by_k.csv, <slice>_models.csv); of siblings at.cache
+    Raises:  ArtifactMissing where an input is missing or belongs to other data; a leak is a finding in the report
+    """
+    split = Split.load(at.split)
+    holdout = load_holdout(split, settings, at)
+    challenged = load_challenged(holdout, split, settings, at)
+    models = learn_models(holdout, challenged, settings.evaluate.rivals)
+    leaks = _leaks(holdout, challenged, models, settings.split.near_duplicate_similarity)
+    seeds = _load_seeds(settings, at) if challenged is not None else ()
+    siblings = _learn_siblings(seeds, holdout, settings, at)
+    slices, comparison = judge(holdout, models, settings.evaluate, siblings=siblings)
+    trained = {
+        role: _trained_on(at, role) for role in (CHAMPION, *([CHALLENGER] if challenged is not None else []))
+    }
+    asked = _asked(split, settings, at)
+    seen = {role: has_seen(one, asked) for role, one in trained.items()}
+    report = Report(
+        encoder_hash=ModelReference.load(at.model_reference(CHAMPION)).hash,
+        challenger_hash=ModelReference.load(at.model_reference(CHALLENGER)).hash if challenged else None,
+        ridge_lambda=holdout.known.ridge_lambda,
+        challenger_lambda=challenged.known.ridge_lambda if challenged else None,
+        seeds=tuple(one.judged(settings.users) for one in seeds),
+        k=settings.evaluate.k,
+        split_by=split.summary.by,
+        cut=split.summary.cut,
+        n_train_pairs=split.summary.n_train_pairs,
+        holdout=asked,
+        trained=trained,
+        seen={role: words for role, words in seen.items() if words is not None},
+        left_out=split.summary.left_out,
+        slices=slices,
+        leaks=leaks,
+        comparison=comparison,
+    )
+    _save(report, at)
+
+
+def load_holdout(split: Split, settings: Settings, at: Artifacts) -> Holdout:
+    """The split with the texts and the champion's profiles that it names."""
+    features = [pq.read_table(file.path) for file in feature_files(at.features)]
+    champion = ModelReference.load(at.model_reference(CHAMPION))
+    return make_holdout(
+        split,
+        pa.concat_tables([SCHEMA.empty_table(), *features]),
+        list_segments(at.profiles(CHAMPION)),
+        settings.users.lambda_or(champion.users.ridge_lambda),
+        settings.evaluate.seed,
+        _ranker(champion, at),
+        champion.lexical_width,
+    )
+
+
+def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Artifacts) -> Holdout | None:
+    """The same holdout with the challenger's profiles and λ.
+
+    Args:
+        holdout: with the champion's.
+        split: what it was made of.
+        settings: all of params.yaml.
+        at: the workspace.
+
+    Returns:
+        None where the workspace has no challenger, or no profiles of it.
+
+    Raises:
+        ArtifactMissing: the profiles are of another encoder or of other data.
+    """
+    if not at.model_reference(CHALLENGER).exists() or not at.profiles(CHALLENGER).is_dir():
+        return None
+    challenger = ModelReference.load(at.model_reference(CHALLENGER))
+    segments = list_segments(at.profiles(CHALLENGER))
+    _require_profiles_of(challenger, segments, at)
+    adopt_model(challenger, at.finetune / "packed", at.cache)  # DVC may have brought it from another machine
+    return with_profiles(
+        holdout,
+        split,
+        segments,
+        settings.users.lambda_or(challenger.users.ridge_lambda),
+        _ranker(challenger, at),
+        challenger.lexical_width,
+    )
+
+
+def _ranker(model: ModelReference, at: Artifacts) -> Ranker:
+    """The ranker of a model."""
+    files = [ranker_file(model, at.cache, file.name) for file in model.ranker.files]
+    return RANKERS[model.ranker.name].load(files)
+
+
+def _leaks(
+    holdout: Holdout, challenged: Holdout | None, models: Mapping[str, Scorer], similarity: float
+) -> tuple[Finding, ...]:
+    found = find_leaks(holdout, {n: m for n, m in models.items() if n != CHALLENGER}, similarity)
+    if challenged is None:
+        return found
+    # Its Gram matrix is made of other profiles; all else is the same holdout.
+    own = statistics_after_cut(challenged, {CHALLENGER: models[CHALLENGER]}, similarity)
+    return (*found, own) if own else found
+
+
+def _load_seeds(settings: Settings, at: Artifacts) -> tuple[_Seed, ...]:
+    """The challenger and its siblings; nothing where one training was asked for."""
+    asked = settings.finetune.seeds
+    if asked == 1:
+        return ()
+    challenger, trained = (
+        ModelReference.load(at.model_reference(CHALLENGER)),
+        TrainedSeeds.load(at.finetune),
+    )
+    first = trained.seeds[0].encoder_hash
+    if first != challenger.hash or len(trained.seeds) != asked:
+        raise ArtifactMissing(
+            f"{at.finetune / SEEDS} is of model {first[:10]} trained with {len(trained.seeds)} seeds, the challenger "
+            f"is {challenger.hash[:10]} and finetune.seeds asks for {asked}",
+            remedy="run: dvc repro finetune",
+        )
+    packed = [folder_of(at.finetune, one.seed) / "packed" for one in trained.siblings]
+    siblings = [
+        _Seed(one.seed, ModelReference.load(folder / REFERENCE), folder)
+        for one, folder in zip(trained.siblings, packed, strict=True)
+    ]
+    return (_Seed(trained.seeds[0].seed, challenger, at.finetune / "packed"), *siblings)
+
+
+def _learn_siblings(
+    seeds: Sequence[_Seed], holdout: Holdout, settings: Settings, at: Artifacts
+) -> Iterator[Scorer]:
+    """What is judged of each further training, learned as the challenger's; one at a time."""
+    for one in seeds[1:]:
+        say(f"seed {one.seed}: model {one.model.hash[:10]} beside the challenger")
+        adopt_model(one.model, one.packed, at.cache)
+        # Vectors that nobody reads elsewhere go with the workspace; those of the challenger's own encoder are there.
+        is_shared = one.model.encoder.hash == seeds[0].model.encoder.hash
+        caches = None if is_shared else at.var / "siblings"
+        vectors_ID = encode_cached(one.model, holdout.known.texts, settings, at, caches)
+        ridge_lambda = settings.users.lambda_or(one.model.users.ridge_lambda)
+        ranker, width = _ranker(one.model, at), one.model.lexical_width
+        seen = with_vectors(holdout, vectors_ID, ridge_lambda, ranker, width)
+        yield learn_recommender(seen.known, seen.ranker)
+
+
+def _require_profiles_of(challenger: ModelReference, segments: tuple[Segment, ...], at: Artifacts) -> None:
+    """Their names tell of which texts, encoder and head they are."""
+    wanted = {
+        segment_name(file.part, file.key, challenger.profiles_hash) for file in feature_files(at.features)
+    }
+    if wanted != {segment.name for segment in segments}:
+        raise ArtifactMissing(
+            f"{at.profiles(CHALLENGER)} holds profiles of another model or of other texts than these",
+            remedy=f"run: dvc repro profiles@challenger; without a challenger delete {at.profiles(CHALLENGER)}",
+        )
+
+
+def _asked(split: Split, settings: Settings, at: Artifacts) -> TrainedOn:
+    by, params = split.summary.by, settings.split
+    return TrainedOn(
+        trained_on=identity(at.split),
+        trained_until=split.summary.cut,
+        held_out_by=hash_rule(by, params.seed, params.test_share),
+    )
+
+
+def _trained_on(at: Artifacts, role: str) -> TrainedOn:
+    """What the model of a role was trained on; one that nothing is said about is used as it comes."""
+    path, model = at.trained_on(role), ModelReference.load(at.model_reference(role))
+    remedy = "run: dvc repro finetune (challenger), or recsys fetch-champion"
+    if path.exists():
+        found = TrainedOn.load(path)
+        if found.encoder_hash == model.hash:
+            return found
+        if role == CHALLENGER:
+            words = (
+                f"{path} is about model {str(found.encoder_hash)[:10]}, the challenger is {model.hash[:10]}"
+            )
+            raise ArtifactMissing(words, remedy=remedy)
+    if str(at.finetune.relative_to(at.root)) in model.encoder.source:
+        words = f"{path} does not say what {role} {model.hash[:10]} was trained on"
+        raise ArtifactMissing(words, remedy=remedy)
+    return TrainedOn(encoder_hash=model.hash)
+
+
+def _save(report: Report, at: Artifacts) -> None:
+    report.save(at.report)
+    write_whole(at.metrics, (json.dumps(report.flat_metrics(), indent=2) + "\n").encode())
+    for part in report.slices:
+        write_whole(at.plots / f"{part.name}_recall_by_k.csv", recall_by_k(part).encode())
+        write_whole(at.plots / f"{part.name}_models.csv", by_model(part).encode())

@@ -1,0 +1,79 @@
+"""Stage `index`: an index file for every large segment of the champion's profiles."""
+
+import hashlib
+import json
+
+from recsys.artifacts import Artifacts
+from recsys.errors import ArtifactMissing
+from recsys.profiles.items import Segment, list_segments
+from recsys.retrieval.params import IndexParams
+from recsys.settings import Settings
+from recsys.storage.atomic import whole_file
+from recsys.storage.strays import remove_strays
+
+
+def run(settings: Settings, at: Artifacts) -> None:
+    """Build what is missing, keep what is there, remove strays.
+
+    Reads:   at.profiles("champion")
+    Writes:  at.index: index.json, and <segment>-<key16>.faiss for segments that are not searched exactly
+    Raises:  ArtifactMissing when stage `profiles@champion` has not run
+    """
+    segments = list_segments(at.profiles("champion"))
+    if not segments:
+        raise ArtifactMissing(
+            f"{at.profiles('champion')} holds no segment", remedy="dvc repro profiles@champion"
+        )
+    known = {str(entry["file"]): entry for entry in _entries(at) if entry["file"]}
+    entries = [_entry(segment, settings.index, at, known) for segment in segments]
+    with whole_file(at.index / "index.json") as temporary:
+        temporary.write_text(json.dumps(entries, indent=1) + "\n", "utf-8")
+    files = {at.index / str(entry["file"]) for entry in entries if entry["file"]}
+    remove_strays(at.index, files | {at.index / "index.json"})
+
+
+def _entry(
+    segment: Segment, params: IndexParams, at: Artifacts, known: dict[str, dict[str, object]]
+) -> dict[str, object]:
+    from recsys.retrieval.index_file import build_index, index_kind
+    from recsys.retrieval.segments import index_recall
+
+    vectors = segment.vectors()
+    kind = index_kind(len(vectors), params)
+    entry: dict[str, object] = {
+        "segment": segment.name,
+        "kind": kind,
+        "file": None,
+        "n": len(vectors),
+        "recall": 1.0,
+    }
+    if kind == "exact":
+        return entry
+    name = f"{segment.name}-{_key(kind, params)}.faiss"
+    path = at.index / name
+    if not path.is_file():
+        content = build_index(vectors, params)
+        assert content is not None, "only exact segments have no file"
+        with whole_file(path) as temporary:
+            temporary.write_bytes(content)
+    elif name in known:  # the file is immutable, so is what was measured on it
+        return known[name]
+    return entry | {"file": name, "recall": index_recall(vectors, path, params)}
+
+
+def _key(kind: str, params: IndexParams) -> str:
+    """First 16 hex of the SHA-256 over what shapes the file; the segment's name already says which vectors."""
+    from recsys.retrieval.index_file import INDEX_VERSION
+
+    shaping = {k: v for k, v in params.model_dump().items() if k.startswith(f"{kind}_")}
+    measuring = {"recall_queries": params.recall_queries, "seed": params.seed}
+    recipe = json.dumps([INDEX_VERSION, kind, shaping, measuring], sort_keys=True)
+    return hashlib.sha256(recipe.encode()).hexdigest()[:16]
+
+
+def _entries(at: Artifacts) -> list[dict[str, object]]:
+    try:
+        found: list[dict[str, object]] = json.loads((at.index / "index.json").read_text("utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return []
+    return found

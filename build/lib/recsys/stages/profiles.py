@@ -1,0 +1,268 @@
+"""Stage `profiles`: a profile per live item, a segment per part.
+
+The encoder's vectors are cached by text: only texts that no cache knows go through the language model. A head turns
+vectors into profiles, block by block, for the segments that are missing. Segments are named by texts, encoder and head,
+so another ranker or λ finds all of them here.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from recsys.artifacts import Artifacts
+from recsys.encoders.encoder import Encoder
+from recsys.errors import StorageError
+from recsys.features.text import FeatureFile, feature_files
+from recsys.models.opening import open_head, open_vectors
+from recsys.models.packed import adopt_model
+from recsys.models.reference import ModelReference
+from recsys.profiles.cache import VectorCache
+from recsys.profiles.items import Segment, segment_is_whole, segment_name, segment_of, write_segment
+from recsys.settings import Settings
+from recsys.stages.encoding import vectors_of
+from recsys.stages.progress import Progress, say
+from recsys.storage.atomic import write_whole
+from recsys.storage.strays import remove_strays
+
+if TYPE_CHECKING:
+    from recsys.heads.kernel_head import KernelHead
+
+# From here on a person wants to know what is coming before it starts.
+PLANNED_TEXTS = 2000
+# Texts are taken in the order of their hashes: the first ones are a fair sample of all.
+SPEED_SAMPLE = 128
+WARM_UP = 16
+TOKEN_SAMPLE = 20_000
+PROJECTED_AT_ONCE = 4096
+"""Texts whose vectors are read and go through the head together: bounds memory."""
+COLUMNS = ("item_id", "text_hash", "updated_at", "deleted", "tags", "part", "line")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run of the stage would encode."""
+
+    role: str
+    segments: int
+    """Segments to make."""
+    texts: int
+    """Distinct texts that no cache knows."""
+    tokens: int
+    """Their tokens; scaled up from a sample where there are many."""
+    minutes: float
+    """Estimated from a quick sample on this machine."""
+
+    def sentence(self) -> str:
+        """For people."""
+        return (
+            f"profiles@{self.role}: {self.texts:,} texts to encode, {self.tokens:,} tokens, about {self.minutes:.1f} "
+            f"minutes; {self.segments:,} segments to make"
+        )
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is there and what is to do."""
+
+    role: str
+    model: ModelReference
+    wanted: tuple[Segment, ...]
+    missing: tuple[tuple[FeatureFile, Segment], ...]
+    cache: VectorCache
+    """Of the encoder's vectors."""
+    packed: Path
+    """Folder of packed parts of models."""
+    batch_tokens: int
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """Opened when the first text needs it: an arrival that changes nothing loads no model."""
+        return open_vectors(self.model, self.packed, self.batch_tokens)
+
+    @cached_property
+    def head(self) -> "KernelHead | None":
+        """Opened when the first segment is made."""
+        return open_head(self.model, self.packed)
+
+    @cached_property
+    def rows(self) -> dict[str, pa.Table]:
+        """Segment name -> features, live rows first."""
+        return {segment.name: _live_first(pq.read_table(feature.path)) for feature, segment in self.missing}
+
+    @cached_property
+    def unknown(self) -> dict[str, str]:
+        """Text hash -> text for what must be encoded, in the order of the hashes."""
+        found: dict[str, str] = {}
+        for rows in self.rows.values():
+            live = _live(rows)
+            absent = pa.array(~self.cache.holds(live["text_hash"].to_pylist()))
+            some = live.filter(absent)
+            found.update(zip(some["text_hash"].to_pylist(), some["text"].to_pylist(), strict=True))
+        return dict(sorted(found.items()))
+
+
+def run(settings: Settings, at: Artifacts, role: str) -> None:
+    """Make the segments that are missing; those of other parts, texts, encoders or heads are removed.
+
+    Reads:   at.model_reference(role), at.features; at.cache, the model's parts; at.vectors, only to be quicker
+    Writes:  at.profiles(role); at.vectors; at.var/last_encode.json, what this run did
+    Raises:  ArtifactMissing when `fetch-champion` or stage `features` has not run
+    """
+    started = perf_counter()
+    work = _survey(settings, at, role)
+    n_unknown = len(work.unknown)
+    if n_unknown >= PLANNED_TEXTS:
+        say(_plan(work).sentence())
+    _encode_unknown(work, settings.profiles.chunk_texts)
+    n_projected = sum(_make(segment, work) for segment in work.wanted if segment.name in work.rows)
+    n_items = sum(len(segment.vectors()) for segment in work.wanted)
+    remove_strays(at.profiles(role), {path for s in work.wanted for path in (s.rows_path, s.vectors_path)})
+    if n_unknown:
+        work.cache.merge()
+    record = {
+        "role": role,
+        "encoded": n_unknown,
+        "projected": n_projected,
+        "reused": n_items - _n_rows_with(work, set(work.unknown)),
+        "segments_made": len(work.missing),
+        "seconds": round(perf_counter() - started, 3),
+    }
+    write_whole(at.var / "last_encode.json", (json.dumps(record, indent=1) + "\n").encode())
+    say(f"profiles@{role}: {n_unknown:,} texts encoded, {n_items:,} items in {len(work.wanted):,} segments")
+
+
+def plan(settings: Settings, at: Artifacts, role: str) -> Plan:
+    """What `run` would encode, without doing it.
+
+    Args:
+        settings: all of params.yaml.
+        at: the workspace.
+        role: champion or challenger.
+
+    Returns:
+        The plan; minutes come from encoding a sample that is thrown away.
+
+    Raises:
+        ArtifactMissing: `fetch-champion` or stage `features` has not run.
+    """
+    return _plan(_survey(settings, at, role))
+
+
+def _survey(settings: Settings, at: Artifacts, role: str) -> _Work:
+    model = ModelReference.load(at.model_reference(role))
+    if role == "challenger":  # trained on another machine, it came with `dvc pull`
+        adopt_model(model, at.finetune / "packed", at.cache)
+    folder = at.profiles(role)
+    pairs = [
+        (feature, segment_of(folder, segment_name(feature.part, feature.key, model.profiles_hash)))
+        for feature in feature_files(at.features)
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    return _Work(
+        role,
+        model,
+        tuple(segment for _, segment in pairs),
+        tuple(
+            (feature, segment)
+            for feature, segment in pairs
+            if not segment_is_whole(segment, pq.read_metadata(feature.path).num_rows, model.dim)
+        ),
+        vectors_of(model, at),
+        at.cache,
+        settings.encoder.batch_tokens,
+    )
+
+
+def _plan(work: _Work) -> Plan:
+    texts = list(work.unknown.values())
+    if not texts:
+        return Plan(work.role, len(work.missing), 0, 0, 0.0)
+    counted = work.encoder.count_tokens(texts[:TOKEN_SAMPLE])
+    n_tokens = round(float(counted.mean()) * len(texts))
+    work.encoder.encode(texts[:WARM_UP])
+    started = perf_counter()
+    work.encoder.encode(texts[:SPEED_SAMPLE])
+    seconds_per_token = (perf_counter() - started) / float(counted[:SPEED_SAMPLE].sum())
+    minutes = seconds_per_token * n_tokens / 60
+    return Plan(work.role, len(work.missing), len(texts), n_tokens, round(minutes, 3))
+
+
+def _encode_unknown(work: _Work, chunk_texts: int) -> None:
+    """Encode chunk by chunk into the cache: a killed run goes on after the last full chunk."""
+    hashes = list(work.unknown)
+    with Progress(f"profiles@{work.role}: encoding", len(hashes)) as progress:
+        for number in range(ceil(len(hashes) / chunk_texts)):
+            chunk = hashes[number * chunk_texts : (number + 1) * chunk_texts]
+            _encode_into_cache(work, chunk, [work.unknown[one] for one in chunk], progress.advance)
+
+
+def _encode_into_cache(
+    work: _Work, hashes: Sequence[str], texts: Sequence[str], on_progress: Callable[[int], None] | None = None
+) -> None:
+    work.cache.add(hashes, work.encoder.encode(texts, on_progress))
+
+
+def _make(segment: Segment, work: _Work) -> int:
+    """Write one segment; how many texts the head made profiles of."""
+    rows = work.rows[segment.name]
+    live = _live(rows)
+    profiles, n_projected = (
+        (_vectors(live, work), 0) if work.head is None else _projected(live, work.head, work)
+    )
+    write_segment(segment.rows_path.parent, segment.name, rows.select(COLUMNS), profiles)
+    return n_projected
+
+
+def _projected(live: pa.Table, head: "KernelHead", work: _Work) -> tuple[NDArray[np.float32], int]:
+    """Profiles of live rows by the head, and of how many texts: equal texts have one profile, to the last bit."""
+    hashes = np.array(live["text_hash"].to_pylist(), "S64")
+    _, first, place = np.unique(hashes, return_index=True, return_inverse=True)
+    distinct = live.select(["text_hash", "text"]).take(pa.array(first))
+    profiles = np.empty((len(distinct), head.dim), np.float32)
+    with Progress(f"profiles@{work.role}: projecting", len(distinct)) as progress:
+        for start in range(0, len(distinct), PROJECTED_AT_ONCE):
+            some = distinct.slice(start, PROJECTED_AT_ONCE)
+            found = head.profiles(some["text"].to_pylist(), _vectors(some, work))
+            profiles[start : start + len(some)] = found
+            progress.advance(len(some))
+    return profiles[place], len(distinct)
+
+
+def _vectors(live: pa.Table, work: _Work) -> NDArray[np.float32]:
+    """The encoder's vectors of live rows out of the cache; what turns out damaged there is encoded again."""
+    hashes = live["text_hash"].to_pylist()
+    vectors, found = work.cache.read(hashes)
+    if not found.all():
+        lost = live.filter(pa.array(~found))
+        texts = dict(zip(lost["text_hash"].to_pylist(), lost["text"].to_pylist(), strict=True))
+        _encode_into_cache(work, list(texts), list(texts.values()))
+        vectors, found = work.cache.read(hashes)
+    if not found.all():
+        raise StorageError(
+            f"{work.cache.folder} does not give back what was written to it",
+            remedy="check the disk (space, faults), then delete the folder: it is only a cache",
+        )
+    return vectors
+
+
+def _live_first(features: pa.Table) -> pa.Table:
+    return pa.concat_tables([_live(features), features.filter(features["deleted"])])
+
+
+def _live(features: pa.Table) -> pa.Table:
+    return features.filter(pc.invert(features["deleted"]))
+
+
+def _n_rows_with(work: _Work, hashes: set[str]) -> int:
+    return sum(one in hashes for rows in work.rows.values() for one in _live(rows)["text_hash"].to_pylist())

@@ -1,0 +1,85 @@
+"""Stage `users`: who likes what, one file per part, and the Gram matrix of the items that somebody likes."""
+
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from recsys.artifacts import Artifacts
+from recsys.catalogue.params import FeedbackParams
+from recsys.catalogue.parts import INTERACTIONS, Part, list_parts
+from recsys.models.reference import ModelReference
+from recsys.profiles.gram import GramState, bring_up_to_date
+from recsys.profiles.items import Segment, latest, list_segments
+from recsys.profiles.users import UsersSummary, history_key, load_histories, users_key, write_histories
+from recsys.settings import Settings
+from recsys.storage.atomic import TEMPORARY_PREFIX, write_whole
+from recsys.storage.strays import remove_strays
+
+
+def run(settings: Settings, at: Artifacts) -> None:
+    """Learn what all users share, from all that is accepted.
+
+    Reads:   at.data, interactions; at.profiles("champion"); at.model_reference("champion")
+    Writes:  at.users: histories/<part>-<key16>.parquet, gram.npy, users.json; at.var: what the matrix sums, so that
+             the next run only adds and takes away (it is exact: the bytes are those of a run from nothing)
+    Raises:  ArtifactMissing where stage `profiles` has not run
+    """
+    model = ModelReference.load(at.model_reference("champion"))
+    segments = list_segments(at.profiles("champion"))
+    parts = list_parts(at.data, INTERACTIONS)
+    files = _histories(parts, at.users / "histories", settings.feedback)
+    histories = load_histories(files)
+    items = pc.unique(histories.pairs["item_id"])
+    state_path = at.var / f"gram-{model.profiles_hash[:16]}.state"
+    before = GramState.load(state_path)
+    state = bring_up_to_date(before, *_rows_of(segments, items), model.dim)
+    state.save(state_path)
+    buffer = io.BytesIO()
+    np.save(buffer, state.gram)
+    gram = buffer.getvalue()
+    write_whole(at.users / "gram.npy", gram)
+    UsersSummary(
+        ridge_lambda=settings.users.lambda_or(model.users.ridge_lambda),
+        n_users=len(histories.users),
+        n_items=state.n_rows,
+        n_pairs=histories.pairs.num_rows,
+        profiles_hash=model.profiles_hash,
+        gram_sha256=hashlib.sha256(gram).hexdigest(),
+        made_of=users_key((segment.name for segment in segments), (path.name for path in files)),
+    ).save(at.users / "users.json")
+
+
+def _histories(parts: tuple[Part, ...], folder: Path, feedback: FeedbackParams) -> list[Path]:
+    """One file per part: those with the right key stay, missing ones are made, strays go."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {
+        part.id: folder / f"{part.id}-{history_key(part.arrival.rows_sha256, feedback)}.parquet"
+        for part in parts
+    }
+    for part in parts:
+        if not wanted[part.id].is_file():
+            write_histories(part.rows(), feedback, wanted[part.id])
+    remove_strays(folder, set(wanted.values()))
+    for abandoned in folder.parent.glob(f"{TEMPORARY_PREFIX}*"):
+        abandoned.unlink()
+    return list(wanted.values())
+
+
+def _rows_of(
+    segments: tuple[Segment, ...], items: pa.Array | pa.ChunkedArray
+) -> tuple[dict[str, NDArray[np.bool_]], Callable[[str], NDArray[np.float32]]]:
+    """Segment name -> which of its rows are the live profiles of `items`; and how to read its vectors."""
+    found = latest(segments)
+    wanted = np.asarray(pc.is_in(pa.array(found.item_ids, pa.string()), value_set=items))
+    rows = {}
+    for position, segment in enumerate(segments):
+        rows[segment.name] = np.zeros(len(segment.vectors()), np.bool_)
+        rows[segment.name][found.row_of_item[wanted & (found.segment_of_item == position)]] = True
+    vectors = {segment.name: segment for segment in segments}
+    return rows, lambda name: vectors[name].vectors()

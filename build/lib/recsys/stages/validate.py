@@ -1,0 +1,25 @@
+"""Stage `validate`: what holds across parts. What holds inside one was settled when it was accepted."""
+
+from recsys.artifacts import Artifacts
+from recsys.catalogue.consistency import KnownHashes, check_parts, describe
+from recsys.catalogue.parts import CATALOGUE, write_json
+from recsys.errors import ArtifactMissing
+from recsys.settings import Settings
+
+
+def run(settings: Settings, at: Artifacts) -> None:
+    """Refuse damaged data, describe the rest.
+
+    Reads:   at.data, every part
+    Writes:  at.validate_report, counts per part and over all of them; the same parts give the same bytes
+    Raises:  ArtifactMissing when nothing has been accepted; RecsysError naming a damaged part
+    """
+    hashes = KnownHashes(at.known_hashes)
+    parts = check_parts(at.data, hashes)
+    if not parts[CATALOGUE]:
+        remedy = "land a catalogue file and run `recsys ingest`"
+        raise ArtifactMissing(f"{at.data} holds no catalogue part", remedy=remedy)
+    report = describe(parts)
+    at.validate_report.parent.mkdir(parents=True, exist_ok=True)
+    write_json(at.validate_report, report)
+    hashes.save()

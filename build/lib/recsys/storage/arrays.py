@@ -1,0 +1,113 @@
+"""Arrays from files that others may have written: shape and type are checked before memory is taken, never a pickle.
+
+What `numpy.save` and `numpy.savez` write holds as many bytes as its heads say. A file that says otherwise, is
+compressed, or holds objects was not written by Firstlight, and is refused.
+"""
+
+import math
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_DIMENSIONS = 2
+
+
+def read_arrays(path: Path, names: Collection[str]) -> dict[str, NDArray[np.generic]]:
+    """Read an npz file.
+
+    Args:
+        path: the file.
+        names: of the arrays that it must hold; any other is refused.
+
+    Returns:
+        Name -> array. Together they are no larger than the file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no such file; says why.
+    """
+    try:
+        with zipfile.ZipFile(path) as packed:
+            members = packed.infolist()
+            found = sorted(member.filename.removesuffix(".npy") for member in members)
+            if found != sorted(names):
+                raise ValueError(f"holds the arrays {', '.join(found[:9])}, not {', '.join(sorted(names))}")
+            return {one.filename.removesuffix(".npy"): _member(packed, one) for one in members}
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+        raise ValueError(f"is no npz file: {error}") from error
+
+
+def head_of(file: IO[bytes], n_bytes: int) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+    """Read the head of an npy file and compare it with the file's size.
+
+    Args:
+        file: at its beginning; afterwards at its data.
+        n_bytes: size of the whole file.
+
+    Returns:
+        Shape and type of the array.
+
+    Raises:
+        ValueError: it is no npy file, holds objects, or not as many bytes as its head says.
+    """
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"is an npy file of version {version}")
+    read_head = (
+        np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    )
+    shape, is_fortran, dtype = read_head(file)
+    if dtype.hasobject or dtype.fields is not None or dtype.subdtype is not None:
+        raise ValueError(f"holds {dtype}, not numbers")
+    if is_fortran and len(shape) > 1:
+        raise ValueError("is ordered by columns")
+    promised = math.prod(shape) * dtype.itemsize
+    if len(shape) > MAX_DIMENSIONS or min(shape, default=0) < 0 or promised != n_bytes - file.tell():
+        raise ValueError(f"says {dtype}{list(shape)}, which is not what its {n_bytes} bytes hold")
+    return shape, dtype
+
+
+def read_array(path: Path, shape: tuple[int, ...], dtype: str, in_place: bool = False) -> NDArray[np.generic]:
+    """Read an npy file whose shape and type are known.
+
+    Args:
+        path: the file.
+        shape: what it must have.
+        dtype: likewise, such as "float32".
+        in_place: whether the array is mapped rather than read.
+
+    Returns:
+        The array.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no such file; says why.
+    """
+    with path.open("rb") as file:
+        found, kind = head_of(file, path.stat().st_size)
+        if found != shape or kind != np.dtype(dtype):
+            raise ValueError(f"holds {kind}{list(found)}, not {dtype}{list(shape)}")
+        start = file.tell()
+        if 0 in shape:  # an empty region of a file cannot be mapped
+            return np.empty(shape, kind)
+        if in_place:
+            return np.memmap(path, kind, "r", start, shape)
+        return np.fromfile(file, kind, math.prod(shape)).reshape(shape)
+
+
+def _member(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[np.generic]:
+    if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+        raise ValueError(f"array {member.filename} is compressed")
+    with packed.open(member) as file:
+        try:
+            shape, dtype = head_of(file, member.file_size)
+            content = file.read()
+            if len(content) != math.prod(shape) * dtype.itemsize:
+                raise ValueError(f"ends after {len(content)} bytes")
+        except ValueError as error:
+            raise ValueError(f"array {member.filename} {error}") from error
+    return np.frombuffer(bytearray(content), dtype).reshape(shape)

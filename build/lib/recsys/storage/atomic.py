@@ -1,0 +1,46 @@
+"""Whole files or none: written under a temporary name in the same folder, flushed to disk, renamed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TEMPORARY_PREFIX = ".tmp-"
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """Give a path to write to; on a clean exit it becomes `target`, on an error it is removed.
+
+    A process killed in between leaves a file `.tmp-…` beside the target, never half a target.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f"{TEMPORARY_PREFIX}{uuid4().hex}"
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_parquet(target: Path, table: "pa.Table") -> None:
+    """Write a table atomically, with fixed options: the same table gives the same bytes."""
+    import pyarrow.parquet as pq
+
+    with whole_file(target) as temporary:
+        pq.write_table(table, temporary, compression="zstd", version="2.6")
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Write bytes atomically; a file that holds them already is left alone, with its time."""
+    if target.is_file() and target.stat().st_size == len(content) and target.read_bytes() == content:
+        return
+    with whole_file(target) as temporary:
+        temporary.write_bytes(content)

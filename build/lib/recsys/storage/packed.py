@@ -1,0 +1,105 @@
+"""Files of one part of a model, in a folder named by its hash: described, checked, and laid down whole."""
+
+import hashlib
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from recsys.errors import ArtifactMissing, EncoderError
+from recsys.storage.names import PlainName, Sha256
+
+STAGING = ".packing-"
+"""Begins the names of folders in the making."""
+
+
+class PackedFile(BaseModel):
+    """One file of a packed part."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: PlainName
+    size: int = Field(ge=0)
+    """Bytes."""
+    sha256: Sha256
+
+    @classmethod
+    def of(cls, path: Path) -> "PackedFile":
+        """Describe a file by its content."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(name=path.name, size=path.stat().st_size, sha256=digest)
+
+
+def verify_sizes(folder: Path, files: Iterable[PackedFile]) -> None:
+    """Check that every file is there with its size. Cheap enough for every start.
+
+    Args:
+        folder: the part's.
+        files: what it must hold.
+
+    Raises:
+        ArtifactMissing: there is no such folder.
+        EncoderError: a file is missing or has another size; names it.
+    """
+    if not folder.is_dir():
+        raise ArtifactMissing(f"{folder} does not exist", remedy="recsys fetch-champion")
+    for file in files:
+        path = folder / file.name
+        if not path.is_file() or path.stat().st_size != file.size:
+            raise EncoderError(f"{path} is missing or has not {file.size} bytes", remedy=_remedy(path))
+
+
+def verify_files(folder: Path, files: Iterable[PackedFile]) -> None:
+    """Check every file against its size and SHA-256.
+
+    Args:
+        folder: the part's.
+        files: what it must hold.
+
+    Raises:
+        ArtifactMissing: there is no such folder.
+        EncoderError: a file is missing or damaged; names it.
+    """
+    wanted = tuple(files)
+    verify_sizes(folder, wanted)
+    for file in wanted:
+        if PackedFile.of(folder / file.name) != file:
+            raise EncoderError(f"{folder / file.name} is damaged", remedy=_remedy(folder / file.name))
+
+
+def are_whole(folder: Path, files: Iterable[PackedFile]) -> bool:
+    """Whether every file is there with its size and SHA-256."""
+    try:
+        verify_files(folder, files)
+    except (ArtifactMissing, EncoderError):
+        return False
+    return True
+
+
+def land(staging: Path, target: Path, files: Iterable[PackedFile]) -> None:
+    """Rename a finished folder to its name. A whole one that is there already stays, a damaged one is replaced.
+
+    Args:
+        staging: the files, on the same file system as the target.
+        target: the part's folder.
+        files: what it must hold.
+
+    Raises:
+        OSError: the folder cannot be renamed.
+    """
+    wanted = tuple(files)
+    if are_whole(target, wanted):
+        return
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        staging.rename(target)
+    except OSError:  # another process may have been faster
+        if not are_whole(target, wanted):
+            raise
+
+
+def _remedy(path: Path) -> str:
+    return f"delete {path.parent} and run recsys fetch-champion"

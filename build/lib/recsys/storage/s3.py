@@ -1,0 +1,211 @@
+"""A bucket as storage: compare-and-swap by If-Match and If-None-Match; address and keys from AWS_* variables."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from recsys.errors import StorageError, SwapLost
+from recsys.storage.address import require_tidy, web_address
+from recsys.storage.protocol import PassedOver, Stored
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+)
+MISSING = {"404", "NoSuchKey", "NotFound"}
+LOST = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
+
+
+class S3Storage:
+    """Implements `Storage` on s3://bucket/prefix, with boto3 (endpoint: AWS_ENDPOINT_URL)."""
+
+    def __init__(self, bucket: str, prefix: str = "") -> None:
+        self.bucket = bucket
+        self.prefix = f"{prefix}/" if prefix else ""
+
+    @property
+    def url(self) -> str:
+        """s3://bucket/prefix."""
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+    @cached_property
+    def _client(self) -> Any:  # noqa: ANN401  boto3 builds its clients at run time
+        import boto3
+        from botocore.config import Config
+
+        require_tidy(os.environ, VARIABLES)
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        address = web_address(endpoint, "AWS_ENDPOINT_URL") if endpoint else None
+        # Standard retries cover lost connections; a 412 is an answer, never retried.
+        attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", "5"))
+        # A session of its own: the default one keeps the credentials that this process met first.
+        return boto3.session.Session().client(
+            "s3", endpoint_url=address, config=Config(retries={"mode": "standard", "max_attempts": attempts})
+        )
+
+    def _key(self, key: str) -> str:
+        if not key or key.startswith("/") or ".." in key.split("/"):
+            raise StorageError(f"key {key!r} leaves {self.url}", remedy="use a relative key without '..'")
+        return self.prefix + key
+
+    def list(self, prefix: str) -> list[Stored]:
+        """Every object whose key starts with `prefix`, sorted by key."""
+        if prefix:
+            self._key(prefix)
+        with self._explained(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=self.prefix + prefix
+            )
+            found = [
+                Stored(o["Key"].removeprefix(self.prefix), o["Size"], o["LastModified"], o["ETag"])
+                for page in pages
+                for o in page.get("Contents", [])
+                if not o["Key"].endswith("/")
+            ]
+        return sorted(found, key=lambda stored: stored.key)
+
+    def survey(self, prefix: str) -> tuple[tuple[Stored, ...], tuple[PassedOver, ...]]:
+        """What `list` finds: a bucket holds nothing but objects."""
+        return tuple(self.list(prefix)), ()
+
+    def top(self) -> tuple[str, ...]:
+        """Names at the root."""
+        with self._explained(""):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=self.prefix, Delimiter="/"
+            )
+            found = [
+                one["Key"] if "Key" in one else one["Prefix"]
+                for page in pages
+                for one in (*page.get("Contents", []), *page.get("CommonPrefixes", []))
+            ]
+        return tuple(sorted(key.removeprefix(self.prefix) for key in found if key != self.prefix))
+
+    def find(self, key: str) -> Stored | None:
+        """The object as it is now, or None."""
+        try:
+            with self._explained(key):
+                head = self._client.head_object(Bucket=self.bucket, Key=self._key(key))
+        except _Missing:
+            return None
+        return Stored(key, head["ContentLength"], head["LastModified"], head["ETag"])
+
+    def read(self, key: str) -> bytes:
+        """The object's bytes."""
+        found = self.read_tagged(key)
+        if found is None:
+            raise StorageError(f"{key} is not in {self.url}")
+        return found[0]
+
+    def read_tagged(self, key: str) -> tuple[bytes, str] | None:
+        """Bytes and ETag of one version of the object, or None."""
+        try:
+            with self._explained(key):
+                reply = self._client.get_object(Bucket=self.bucket, Key=self._key(key))
+                return reply["Body"].read(), reply["ETag"]
+        except _Missing:
+            return None
+
+    def sha256(self, key: str) -> str:
+        """SHA-256 of the object's bytes, downloaded chunk by chunk."""
+        digest = hashlib.sha256()
+        with self._explained(key):
+            body = self._client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"]
+            for chunk in body.iter_chunks(1 << 20):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def fetch(self, key: str, to: Path) -> None:
+        """Download into a local file, atomically."""
+        to.parent.mkdir(parents=True, exist_ok=True)
+        temporary = to.parent / f".tmp-{uuid4().hex}"
+        try:
+            with self._explained(key):
+                self._client.download_file(self.bucket, self._key(key), str(temporary))
+            temporary.replace(to)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def write(self, key: str, content: bytes | Path) -> None:
+        """Upload bytes, or a local file (in parts where it is large)."""
+        with self._explained(key):
+            if isinstance(content, Path):
+                self._client.upload_file(str(content), self.bucket, self._key(key))
+            else:
+                self._client.put_object(Bucket=self.bucket, Key=self._key(key), Body=content)
+
+    def swap(self, key: str, content: bytes, expected: str | None) -> None:
+        """Conditional put; see `Storage.swap` about lost replies."""
+        condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": expected}
+        with self._explained(key):
+            self._client.put_object(Bucket=self.bucket, Key=self._key(key), Body=content, **condition)
+
+    def move(self, key: str, to: str) -> None:
+        """Copy, then delete; harmless when it was done before."""
+        try:
+            with self._explained(key):
+                source = {"Bucket": self.bucket, "Key": self._key(key)}
+                self._client.copy(source, self.bucket, self._key(to))
+        except _Missing:
+            if self.find(to) is None:
+                raise
+        self.delete(key)
+
+    def take(self, key: str, tag: str, to: str) -> bool:
+        """Copy the version with this tag, then delete it: both on the condition that it is still there."""
+        source = {"Bucket": self.bucket, "Key": self._key(key)}
+        try:
+            with self._explained(key):
+                self._client.copy_object(
+                    Bucket=self.bucket, Key=self._key(to), CopySource=source, CopySourceIfMatch=tag
+                )
+        except _Missing:
+            return self.find(to) is not None
+        except SwapLost:
+            return False
+        with (
+            suppress(SwapLost, _Missing),
+            self._explained(key),
+        ):  # a newer version came after the copy: it stays
+            self._client.delete_object(Bucket=self.bucket, Key=self._key(key), IfMatch=tag)
+        return True
+
+    def delete(self, key: str) -> None:
+        """Remove the object if it is there."""
+        with self._explained(key):
+            self._client.delete_object(Bucket=self.bucket, Key=self._key(key))
+
+    @contextmanager
+    def _explained(self, key: str) -> Iterator[None]:
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except ClientError as error:
+            raise self._translated(key, error) from error
+        except (BotoCoreError, Boto3Error) as error:  # the latter: an upload or download in parts that failed
+            remedy = "check AWS_ENDPOINT_URL, the credentials and the network"
+            raise StorageError(f"{key} in {self.url}: {error}", remedy=remedy) from error
+
+    def _translated(self, key: str, error: "ClientError") -> StorageError:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in LOST:
+            return SwapLost(f"{key} in {self.url} was changed by somebody else")
+        kind = _Missing if code in MISSING else StorageError
+        return kind(f"{key} in {self.url}: {error}", remedy="check the bucket's name and the credentials")
+
+
+class _Missing(StorageError):
+    """The object is not there."""

@@ -1,0 +1,132 @@
+"""Where a killed run goes on: weights, optimizer, last profiles and the best weights so far, as safetensors.
+
+`checkpoint.safetensors` holds what a step changes, and a record (JSON, in the file's own header): one file, renamed
+when it is whole, so that weights and record always belong together. It names two further files that change once an
+epoch. Everything random is a function of seed and step (see plans.py), so there is no generator to store.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from recsys.storage.atomic import whole_file
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of history.csv."""
+
+    epoch: int
+    """0: before any step."""
+    step: int
+    loss: float | None
+    """Mean over the epoch's batches; None before any."""
+    learning_rate: float
+    """Of its last step."""
+    ndcg: float | None
+    """Of the validation slice; None where nobody can be asked."""
+    recall: float | None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a checkpoint says beside its tensors."""
+
+    step: int = 0
+    """Steps that the optimizer has made."""
+    epochs: tuple[Epoch, ...] = ()
+    """Validated epochs; the first is that of the pretrained weights."""
+    losses: tuple[float, ...] = ()
+    """Of the batches since the last validation."""
+    profiles: str = ""
+    """File of the last profiles."""
+    best: str = ""
+    """File of the best weights."""
+    best_epoch: int = 0
+    stopped: bool = False
+    """Nothing is left to do."""
+    memory: tuple[int, bool] | None = None
+    """Tokens at once and whether gradients are cached, as a full memory left them."""
+    scaler: dict[str, float] | None = None
+    """State of float16's scaler."""
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of one run, in one folder."""
+
+    folder: Path
+
+    def save(self, record: Record, weights: dict[str, Tensor], optimizer: dict[str, Tensor]) -> None:
+        """Write the checkpoint, then remove files that it does not name.
+
+        Args:
+            record: names files that were written before.
+            weights: of what is trained.
+            optimizer: see `optimizer_tensors`.
+        """
+        tensors = {f"weight:{name}": value for name, value in weights.items()}
+        tensors |= {f"optimizer:{name}": value for name, value in optimizer.items()}
+        _write(self.folder / CHECKPOINT, tensors, {"record": json.dumps(asdict(record))})
+        for path in self.folder.iterdir():
+            if path.name not in {CHECKPOINT, record.profiles, record.best}:
+                path.unlink()
+
+    def load(self) -> tuple[Record, dict[str, Tensor], dict[str, Tensor]] | None:
+        """The last checkpoint: record, weights, optimizer; None where there is none or it is damaged."""
+        try:
+            with safe_open(self.folder / CHECKPOINT, framework="pt") as file:
+                values = json.loads(file.metadata()["record"])
+            tensors = load_file(self.folder / CHECKPOINT)
+        except (FileNotFoundError, SafetensorError):
+            return None
+        values["epochs"] = tuple(Epoch(**one) for one in values["epochs"])
+        memory = values["memory"] and tuple(values["memory"])
+        record = Record(**(values | {"losses": tuple(values["losses"]), "memory": memory}))
+        if not all((self.folder / name).is_file() for name in (record.profiles, record.best)):
+            return None
+        return record, _named(tensors, "weight:"), _named(tensors, "optimizer:")
+
+    def save_profiles(self, step: int, vectors_ID: NDArray[np.float32]) -> str:
+        """Write the profiles of an epoch; returns the file's name."""
+        name = f"profiles-{step}.npy"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(self.folder / name) as temporary, temporary.open("wb") as file:
+            np.save(file, vectors_ID)
+        return name
+
+    def load_profiles(self, name: str) -> NDArray[np.float32]:
+        """What `save_profiles` wrote."""
+        vectors_ID: NDArray[np.float32] = np.load(self.folder / name)
+        return vectors_ID
+
+    def save_best(self, step: int, weights: dict[str, Tensor]) -> str:
+        """Write weights that are better than all before; returns the file's name."""
+        name = f"best-{step}.safetensors"
+        _write(self.folder / name, weights, {})
+        return name
+
+    def load_best(self, name: str) -> dict[str, Tensor]:
+        """What `save_best` wrote."""
+        weights: dict[str, Tensor] = load_file(self.folder / name)
+        return weights
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as temporary:
+        save_file(
+            {name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary, metadata
+        )
+
+
+def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,141 @@
+"""What training may see: the items of the split's training pairs, some of them held out again, cold, for validation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.catalogue.split import Split, hash_share
+from recsys.dataset.interactions import Interactions, make_interactions
+from recsys.dataset.versions import texts_of
+from recsys.errors import ConfigError
+from recsys.validation.folds import newest, times_of
+
+# Shape suffixes: U users, I items, E items learned from.
+MIN_USERS = 2
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The training side of a split. Items and users have rows here; everything refers to them."""
+
+    interactions: Interactions
+    """All of the training side; every item has one."""
+    texts: tuple[str, ...]
+    """One per item: the version that judging uses."""
+    places: tuple[tuple[str, int], ...]
+    """Part and line of each text."""
+    is_held_I: NDArray[np.bool_]
+    """The validation slice: cold within training, its pairs are in no history."""
+    times: Mapping[str, NDArray[np.float64]]
+    """When items were new, by kind, see `validation.folds.cold_folds`."""
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """Sorted."""
+        return self.interactions.item_ids
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """Pseudonyms, sorted."""
+        return self.interactions.users
+
+    @cached_property
+    def fit(self) -> Interactions:
+        """The pairs that are learned from: those with items outside the validation slice."""
+        return self.interactions.only_items(~self.is_held_I)
+
+    @cached_property
+    def held(self) -> Interactions:
+        """The pairs with items of the validation slice."""
+        return self.interactions.only_items(self.is_held_I)
+
+    @cached_property
+    def fit_rows(self) -> NDArray[np.int64]:
+        """Rows of the items that are learned from, ascending [E]."""
+        return np.flatnonzero(~self.is_held_I)
+
+    @cached_property
+    def held_rows(self) -> NDArray[np.int64]:
+        """Rows of the validation slice, ascending."""
+        return np.flatnonzero(self.is_held_I)
+
+    @cached_property
+    def fit_UI(self) -> csr_array:
+        """`fit` as float32, the precision in which losses compute."""
+        return self.fit.matrix_UI.astype(np.float32)
+
+    @cached_property
+    def fit_IU(self) -> csr_array:
+        """`fit_UI` by items."""
+        return csr_array(self.fit_UI.T)
+
+
+def make_training_set(split: Split, versions: pa.Table, validation_share: float, seed: int) -> TrainingSet:
+    """Join the split's training pairs with the texts that judging uses, and hold out the validation slice.
+
+    Args:
+        split: only its training side is read, and which version of a text counts.
+        versions: rows of the features: part, line, text.
+        validation_share: share of the training items that is held out cold: the newest by their first interaction, or
+            by their first text; random ones where neither tells new from old.
+        seed: salts the hash that chooses random ones.
+
+    Returns:
+        The training set; the same for any order of rows.
+
+    Raises:
+        ConfigError: there are no pairs, or fewer than two users with two items: nothing can be learned from.
+        ArtifactMissing: the text of a training item is not there; names item, part and line.
+    """
+    train = split.train
+    if train.num_rows == 0:
+        raise ConfigError(
+            "finetune: no interaction lies before the cut, so nothing is warm",
+            remedy="land interactions, then run: dvc repro split",
+        )
+    item_ids = tuple(sorted(pc.unique(train["item_id"]).to_pylist()))
+    users = tuple(sorted(pc.unique(train["user"]).to_pylist()))
+    interactions = make_interactions(
+        train["user"], train["item_id"], users, item_ids, times_of(train["timestamp"])
+    )
+    times = _times(interactions, versions)
+    is_held_I = _held(item_ids, times, validation_share, seed)
+    n_users = int((interactions.only_items(~is_held_I).n_items_U > 1).sum())
+    if n_users < MIN_USERS:
+        raise ConfigError(
+            f"finetune: {n_users} of {len(users)} users have two items to learn from: one is remembered, one is asked",
+            remedy="land more interactions, or lower finetune.validation_share",
+        )
+    order = pc.index_in(pa.array(item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks())
+    items = split.items.take(order)
+    places = tuple(zip(items["part"].to_pylist(), items["line"].to_pylist(), strict=True))
+    return TrainingSet(interactions, texts_of(items, versions), places, is_held_I, times)
+
+
+def _times(interactions: Interactions, versions: pa.Table) -> dict[str, NDArray[np.float64]]:
+    unknown_I = np.full(len(interactions.item_ids), np.nan)
+    used_I = interactions.first_times()
+    first = versions.group_by("item_id").aggregate([("updated_at", "min")])
+    ids = pa.array(interactions.item_ids, pa.string())
+    place = pc.index_in(ids, value_set=first["item_id"].combine_chunks())
+    return {
+        "first interaction": unknown_I if used_I is None else used_I,
+        "first text": times_of(first["updated_at_min"].take(place)),
+    }
+
+
+def _held(
+    item_ids: tuple[str, ...], times: Mapping[str, NDArray[np.float64]], share: float, seed: int
+) -> NDArray[np.bool_]:
+    """The newest share by the first kind of time that tells new from old, else a random one."""
+    for times_I in times.values():
+        rows = newest(item_ids, np.arange(len(item_ids)), seed, times_I, share)
+        if rows is not None:
+            return np.isin(np.arange(len(item_ids)), rows)
+    return np.array([hash_share(seed, "validation", item) < share for item in item_ids], bool)

@@ -1,0 +1,257 @@
+"""The loop: plan, step, validate after each epoch, keep the best, stop when it no longer gets better.
+
+Killed at any moment and started again it ends with the very same weights: plans and dropout are functions of seed
+and number, the rest lies in the checkpoint (see checkpoint.py). One machine and one number of threads, that is:
+sums in another order round otherwise.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recsys.errors import TrainingError
+from recsys.training.checkpoint import Checkpoints, Epoch, Record
+from recsys.training.data import TrainingSet
+from recsys.training.inputs import Inputs
+from recsys.training.optimizing import (
+    learning_rate,
+    make_optimizer,
+    make_scaler,
+    move,
+    optimizer_tensors,
+    restore_optimizer,
+)
+from recsys.training.params import FinetuneParams
+from recsys.training.plans import Known, batches_per_epoch, plan_batch
+from recsys.training.stepping import Encoding, Memory, encode_all
+from recsys.training.tower import Tower
+from recsys.training.validating import validate
+
+
+class Watcher(Protocol):
+    """Who is told how it goes."""
+
+    def on_start(self, done: int, total: int) -> None:
+        """`done` of at most `total` steps are made."""
+
+    def on_step(self, loss: float, n_examples: int) -> None:
+        """A step is made."""
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """An epoch was validated."""
+
+    def say(self, sentence: str) -> None:
+        """Something people should know."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a run ended; the tower has the best weights."""
+
+    epochs: tuple[Epoch, ...]
+    best: Epoch
+    n_steps: int
+
+    def figures(self, k: int) -> dict[str, float | None]:
+        """`ndcg@k` and `recall@k` of the validation slice at the best epoch, and as `pretrained/…` before any step."""
+        places = {"": self.best, "pretrained/": self.epochs[0]}
+        return {
+            f"{place}{name}@{k}": value
+            for place, epoch in places.items()
+            for name, value in (("ndcg", epoch.ndcg), ("recall", epoch.recall))
+        }
+
+
+def finetune(
+    training_set: TrainingSet,
+    tower: Tower,
+    inputs: Inputs,
+    params: FinetuneParams,
+    ridge_lambda: float,
+    folder: Path,
+    watcher: Watcher,
+) -> Trained:
+    """Train until validation no longer improves.
+
+    Args:
+        training_set: what may be seen.
+        tower: with its pretrained weights; ends with the best ones.
+        inputs: texts of all items of the training set.
+        params: section `finetune`.
+        ridge_lambda: λ of the user profiles.
+        folder: of the checkpoints; those of a run of other data or parameters must not lie there.
+        watcher: is told.
+
+    Returns:
+        The curves and which epoch was best; epoch 0 where nothing was better than the pretrained weights.
+
+    Raises:
+        TrainingError: a loss is not finite, or memory does not suffice; the last checkpoint is kept.
+    """
+    run = _Run(training_set, tower, inputs, params, ridge_lambda, Checkpoints(folder), watcher)
+    with _repeatable():
+        return run.all()
+
+
+class _Run:
+    """What changes while training."""
+
+    def __init__(
+        self,
+        training_set: TrainingSet,
+        tower: Tower,
+        inputs: Inputs,
+        params: FinetuneParams,
+        ridge_lambda: float,
+        checkpoints: Checkpoints,
+        watcher: Watcher,
+    ) -> None:
+        self.training_set, self.tower, self.inputs, self.params = training_set, tower, inputs, params
+        self.ridge_lambda, self.checkpoints, self.watcher = ridge_lambda, checkpoints, watcher
+        self.optimizer, self.scaler = make_optimizer(tower, params), make_scaler(params, inputs.device)
+        self.encoding = Encoding(tower, inputs, params, inputs.device, watcher.say)
+        self.memory = Memory(params.encode_tokens, params.grad_cache)
+        self.record = Record()
+        n_batches = batches_per_epoch(training_set, params)
+        self.epoch_steps = -(-n_batches // params.accumulate)
+        self.n_steps = params.epochs * self.epoch_steps
+
+    def all(self) -> Trained:
+        """Go on from the last checkpoint to the end."""
+        self._resume()
+        self.watcher.on_start(self.record.step, self.n_steps)
+        while not self.record.stopped:
+            self._step()
+            if self.record.step % self.epoch_steps == 0:
+                self._validate()
+            elif self.record.step % self.params.checkpoint_steps == 0:
+                self._save()
+        _load(self.tower, self.checkpoints.load_best(self.record.best))
+        best = self.record.epochs[self.record.best_epoch]
+        return Trained(self.record.epochs, best, self.record.step)
+
+    def _resume(self) -> None:
+        self.tower.train()
+        found = self.checkpoints.load()
+        if found is None:
+            self._validate()
+            return
+        self.record, weights, moments = found
+        _load(self.tower, weights)
+        restore_optimizer(self.optimizer, self.tower, moments)
+        if self.record.memory is not None:
+            self.memory = Memory(*self.record.memory)
+        if self.scaler is not None and self.record.scaler is not None:
+            self.scaler.load_state_dict(self.record.scaler)
+        self._remember(self.checkpoints.load_profiles(self.record.profiles))
+        self.watcher.say(f"goes on after step {self.record.step:,} of {self.n_steps:,}")
+
+    def _step(self) -> None:
+        step, scale = self.record.step, 1 / self.params.accumulate
+        if self.scaler is not None:
+            scale *= self.scaler.get_scale()
+        losses, n_examples = [], 0
+        for number in range(step * self.params.accumulate, (step + 1) * self.params.accumulate):
+            plan = plan_batch(self.known, number)
+            if plan is None:
+                continue
+            loss, self.memory = self.encoding.gradient(plan, number, self.memory, scale)
+            losses.append(loss)
+            n_examples += len(plan.rows)
+        if losses:
+            rate = learning_rate(step, self.n_steps, self.params)
+            norm = move(self.optimizer, self.tower, rate, self.params.max_grad_norm, step, self.scaler)
+            if not np.isfinite(norm):
+                self.watcher.say(
+                    f"step {step}: float16 overflowed, left out; loss scale {self.scaler.get_scale():g}"
+                )
+            self.watcher.on_step(losses[-1], n_examples)
+        self.record = replace(self.record, step=step + 1, losses=(*self.record.losses, *losses))
+
+    def _validate(self) -> None:
+        """Encode everything, ask the validation slice, keep what is best so far."""
+        params, step = self.params, self.record.step
+        vectors_ID = encode_all(
+            self.tower, self.inputs, self.memory.tokens, params.precision, self.inputs.device
+        )
+        if not np.isfinite(vectors_ID).all():
+            raise TrainingError(
+                f"step {step}: profiles are not finite",
+                remedy="lower finetune.learning_rate; the last checkpoint is kept",
+            )
+        self._remember(vectors_ID)
+        found = validate(
+            self.training_set,
+            vectors_ID,
+            self.ridge_lambda,
+            params.k,
+            params.max_validation_users,
+            params.seed,
+        )
+        epoch = self._epoch(found)
+        self.watcher.on_epoch(epoch)
+        epochs = (*self.record.epochs, epoch)
+        record = replace(
+            self.record, epochs=epochs, losses=(), profiles=self.checkpoints.save_profiles(step, vectors_ID)
+        )
+        # Without anybody to ask the newest weights count as the best.
+        if found is None or all((epoch.ndcg or 0) > (one.ndcg or 0) for one in self.record.epochs):
+            record = replace(
+                record, best=self.checkpoints.save_best(step, _weights(self.tower)), best_epoch=epoch.epoch
+            )
+        over = step >= self.n_steps or epoch.epoch - record.best_epoch >= params.patience
+        self.record = replace(record, stopped=over)
+        self._save()
+
+    def _epoch(self, found: tuple[float, float] | None) -> Epoch:
+        ndcg, recall = found or (None, None)
+        losses, step = self.record.losses, self.record.step
+        return Epoch(
+            epoch=len(self.record.epochs),
+            step=step,
+            loss=float(np.mean(losses)) if losses else None,
+            learning_rate=learning_rate(step - 1, self.n_steps, self.params) if step else 0.0,
+            ndcg=ndcg,
+            recall=recall,
+        )
+
+    def _remember(self, vectors_ID: NDArray[np.float32]) -> None:
+        self.known = Known(self.training_set, self.params, vectors_ID, self.ridge_lambda)
+
+    def _save(self) -> None:
+        self.record = replace(
+            self.record,
+            memory=(self.memory.tokens, self.memory.cached),
+            scaler=None if self.scaler is None else self.scaler.state_dict(),
+        )
+        self.checkpoints.save(
+            self.record, _weights(self.tower), optimizer_tensors(self.optimizer, self.tower)
+        )
+
+
+def _weights(tower: Tower) -> dict[str, Tensor]:
+    return dict(tower.trained())
+
+
+def _load(tower: Tower, weights: dict[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, value in tower.trained():
+            value.copy_(weights[name])
+
+
+@contextmanager
+def _repeatable() -> Iterator[None]:
+    """Only kernels that give the same bits each time, while training."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

@@ -1,0 +1,31 @@
+"""Objective `ridge`: item vectors are moved so that a closed-form ridge over the other items finds them.
+
+w_u = (XᵀX + λI)⁻¹ Σ x over the user's items *outside* the batch, from the last profiles X: what a release serves a
+user. X and w are constants within a step; the gradient goes through the batch's items, so a step encodes nothing
+else, however long histories are. After each epoch all items are encoded again and w follows.
+
+Papers: Bertinetto et al. 2019, ICLR, "Meta-learning with differentiable closed-form solvers" (the idea; there the
+solver is differentiated too); Wu et al. 2018, CVPR, "Unsupervised feature learning via non-parametric instance
+discrimination" (learning against remembered vectors).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.profiles.users import Ridge
+
+# Shape suffixes: U users, D dimension.
+
+
+def ridge_users(b_UD: NDArray[np.floating], ridge: Ridge) -> NDArray[np.float32]:
+    """User profiles of length 1: the order of a user's list does not depend on the length.
+
+    Args:
+        b_UD: Σ x over each user's items outside the batch.
+        ridge: the shared metric, over the last profiles of all items that are learned from.
+
+    Returns:
+        w_UD; a zero row stays zero.
+    """
+    w_UD = ridge.weights(b_UD)
+    return np.asarray(w_UD / np.maximum(np.linalg.norm(w_UD, axis=1, keepdims=True), 1e-12), np.float32)

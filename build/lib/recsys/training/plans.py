@@ -1,0 +1,278 @@
+"""What a step does: which items it encodes with gradient, and the loss of their vectors.
+
+A plan depends on the number of the step, the seed and the last profiles alone: a run that goes on after a kill
+makes the same plans as one that was never stopped.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from recsys.profiles.users import Ridge, gram_of
+from recsys.training.data import TrainingSet
+from recsys.training.losses.mean import mean_users
+from recsys.training.losses.pairs import ranked_pairs
+from recsys.training.losses.ridge import ridge_users
+from recsys.training.losses.softmax import two_sided_softmax
+from recsys.training.losses.together import used_together
+from recsys.training.params import FinetuneParams
+
+# Shape suffixes: U users, I items, B items of the batch, P pairs, D dimension, M mined.
+NEWTON_STEPS = 50
+QUANTILE_SAMPLE = 4096
+"""Items against which a quantile of similarity is taken."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One batch."""
+
+    rows: NDArray[np.int64]
+    """Distinct items that are encoded with gradient [B]."""
+    loss: Callable[[Tensor], Tensor]
+    """x_BD, in the order of `rows`, to a scalar."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """All that plans are made of."""
+
+    training_set: TrainingSet
+    params: FinetuneParams
+    vectors_ID: NDArray[np.float32]
+    """Profiles of all items by the encoder as it was when the epoch began."""
+    ridge_lambda: float
+
+    @cached_property
+    def ridge(self) -> Ridge:
+        """The users' shared metric, over the items that are learned from."""
+        return Ridge(gram_of(self.vectors_ID[self.training_set.fit_rows]), self.ridge_lambda)
+
+    @cached_property
+    def chance_E(self) -> NDArray[np.float64]:
+        """Each item's chance to be drawn first."""
+        training_set = self.training_set
+        weight_E = (
+            np.maximum(training_set.fit.n_users_I[training_set.fit_rows], 1) ** self.params.popularity_power
+        )
+        return np.asarray(weight_E / weight_E.sum(), np.float64)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches that visit every item about once."""
+        return batches_per_epoch(self.training_set, self.params)
+
+
+def batch_size(training_set: TrainingSet, params: FinetuneParams) -> int:
+    """Items per batch: at most half of all, since a user is what they met *outside* the batch."""
+    return min(params.batch_items, max(1, len(training_set.fit_rows) // 2))
+
+
+def batches_per_epoch(training_set: TrainingSet, params: FinetuneParams) -> int:
+    """Batches that visit every item about once."""
+    return -(-len(training_set.fit_rows) // batch_size(training_set, params))
+
+
+def step_rng(seed: int, number: int, purpose: str) -> np.random.Generator:
+    """A generator for one purpose of one step."""
+    digest = hashlib.blake2b(f"{seed} {number} {purpose}".encode(), digest_size=8).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big"))
+
+
+def plan_batch(known: Known, number: int) -> Plan | None:
+    """The batch of that number.
+
+    Args:
+        known: data, parameters, last profiles.
+        number: counts batches from 0.
+
+    Returns:
+        The plan; None where no sampled item was met by a user with another item outside the batch.
+    """
+    if known.params.objective == "pairs":
+        return _pairs(known, number)
+    return _items_and_users(known, number)
+
+
+def _items_and_users(known: Known, number: int) -> Plan | None:
+    training_set, params = known.training_set, known.params
+    items_B = _batch_items(known, number)
+    met_BU = training_set.fit_IU[items_B]
+    n_here_U = np.bincount(met_BU.indices, minlength=len(training_set.users))
+    users = np.flatnonzero((n_here_U > 0) & (training_set.fit.n_items_U > n_here_U))
+    if len(users) == 0:
+        return None
+    if len(users) > params.batch_users:
+        rng = step_rng(params.seed, number, "users")
+        users = np.sort(rng.choice(users, params.batch_users, replace=False))
+    positive_UB = training_set.fit_UI[users][:, items_B]
+    b_UD = training_set.fit_UI[users] @ known.vectors_ID - positive_UB @ known.vectors_ID[items_B]
+    w_UD = ridge_users(b_UD, known.ridge) if params.objective == "ridge" else mean_users(b_UD)
+    positive_UB = positive_UB.toarray() > 0
+    return Plan(items_B, _items_and_users_loss(known, items_B, w_UD, positive_UB, met_BU))
+
+
+def _items_and_users_loss(
+    known: Known,
+    items_B: NDArray[np.int64],
+    w_UD: NDArray[np.float32],
+    positive_UB: NDArray[np.bool_],
+    met_BU: csr_array,
+) -> Callable[[Tensor], Tensor]:
+    params = known.params
+    masked_UB = _near_a_positive(known, items_B, positive_UB)
+    log_chance_B = params.logq * np.log(_inclusion(known)[items_B]).astype(np.float32)
+    shared_BB = _shared(met_BU) if params.together_weight > 0 else None
+
+    def loss(x_BD: Tensor) -> Tensor:
+        def there(array: NDArray[np.generic]) -> Tensor:
+            return torch.from_numpy(array).to(x_BD.device)
+
+        scores_UB = there(w_UD) @ x_BD.T / params.temperature
+        found = two_sided_softmax(
+            scores_UB, there(positive_UB), there(masked_UB), there(log_chance_B), params.item_side
+        )
+        return _with_together(found, x_BD, shared_BB, params)
+
+    return loss
+
+
+def _with_together(
+    loss: Tensor, x_BD: Tensor, shared_BB: NDArray[np.float32] | None, params: FinetuneParams
+) -> Tensor:
+    if shared_BB is None:
+        return loss
+    shared = torch.from_numpy(shared_BB).to(x_BD.device)
+    return loss + params.together_weight * used_together(x_BD, shared, params.temperature)
+
+
+def _pairs(known: Known, number: int) -> Plan | None:
+    """One pair of items from each of batch_items // 2 users."""
+    training_set, params = known.training_set, known.params
+    rng = step_rng(params.seed, number, "pairs")
+    users = np.flatnonzero(training_set.fit.n_items_U > 1)
+    users = rng.choice(users, min(len(users), params.batch_items // 2), replace=False)
+    histories = training_set.fit_UI[users]
+    pairs_P2 = np.stack(
+        [
+            rng.choice(histories.indices[histories.indptr[row] : histories.indptr[row + 1]], 2, replace=False)
+            for row in range(len(users))
+        ]
+    ).astype(np.int64)
+    rows, places = np.unique(pairs_P2, return_inverse=True)
+    places_P2 = torch.from_numpy(places.reshape(-1, 2))
+    if len(users) < 2:
+        return None
+    met_PP2 = [histories[:, pairs_P2[:, side]].toarray() > 0 for side in (0, 1)]
+    for met_PP in met_PP2:
+        np.fill_diagonal(met_PP, False)
+    shared_BB = _shared(training_set.fit_IU[rows]) if params.together_weight > 0 else None
+
+    def loss(x_BD: Tensor) -> Tensor:
+        a_PD, b_PD = (x_BD[places_P2[:, side].to(x_BD.device)] for side in (0, 1))
+        as_anchor_PP, as_positive_PP = (torch.from_numpy(met_PP).to(x_BD.device) for met_PP in met_PP2)
+        found = ranked_pairs(a_PD, b_PD, as_positive_PP, params.temperature)
+        if params.item_side > 0:
+            found = found + params.item_side * ranked_pairs(b_PD, a_PD, as_anchor_PP, params.temperature)
+        return _with_together(found, x_BD, shared_BB, params)
+
+    return Plan(rows, loss)
+
+
+def _batch_items(known: Known, number: int) -> NDArray[np.int64]:
+    """Rows of the batch's items, ascending."""
+    params, fit_rows = known.params, known.training_set.fit_rows
+    if params.popularity_power > 0:
+        n_items = batch_size(known.training_set, params)
+        rng = step_rng(params.seed, number, "items")
+        chosen = rng.choice(fit_rows, n_items, replace=False, p=known.chance_E)
+    else:
+        epoch, place = divmod(number, known.steps_per_epoch)
+        order = step_rng(params.seed, epoch, "epoch").permutation(fit_rows)
+        chosen = np.array_split(order, known.steps_per_epoch)[place]
+    n_mined = int(params.hard_share * len(chosen))
+    if n_mined:
+        chosen = _with_mined(known, chosen[n_mined:], n_mined)
+    return np.sort(chosen)
+
+
+def _inclusion(known: Known) -> NDArray[np.float64]:
+    """Each item's chance to be in a batch [I]; those of the validation slice are never in one, and stand as 1."""
+    chance_I = np.ones(len(known.training_set.item_ids))
+    if known.params.popularity_power > 0:
+        n_items = batch_size(known.training_set, known.params)
+        chance_I[known.training_set.fit_rows] = inclusion_chances(known.chance_E, n_items)
+    return chance_I
+
+
+def inclusion_chances(chance_E: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Chance of each item to be among n that are drawn one after the other, without putting back.
+
+    1 - exp(-t p), with t so that they sum to n: an item is in where an exponential clock of rate p rings before the
+    n-th of all.
+
+    Paper: Rosén 1997, Journal of Statistical Planning and Inference 62, "Asymptotic theory for order sampling".
+
+    Args:
+        chance_E: chance to be drawn first; sums to 1.
+        n: fewer than there are items with a chance.
+
+    Returns:
+        The chances; they sum to n.
+    """
+    t = 0.0
+    for _ in range(NEWTON_STEPS):  # from below: the sum is concave in t, so no step goes too far
+        left_E = np.exp(-t * chance_E)
+        t += (n - (1 - left_E).sum()) / (chance_E * left_E).sum()
+    return np.asarray(-np.expm1(-t * chance_E), np.float64)
+
+
+def _with_mined(known: Known, chosen: NDArray[np.int64], n_mined: int) -> NDArray[np.int64]:
+    """Add the nearest items of some of the chosen: near, but no nearer than the quantile that may be the same thing.
+
+    Paper: Moreira et al. 2024, arXiv:2407.15831 (positive-aware mining: what is too near may be a positive).
+    """
+    fit_rows = known.training_set.fit_rows
+    vectors_ED = known.vectors_ID[fit_rows]
+    taken_E = np.isin(fit_rows, chosen)
+    mined = []
+    for row in np.resize(chosen, n_mined):  # again from the first, where more are mined than chosen
+        cosines_E = vectors_ED @ known.vectors_ID[row]
+        limit = np.quantile(cosines_E, known.params.hard_quantile)
+        cosines_E[taken_E | (cosines_E > limit)] = -np.inf
+        best = int(cosines_E.argmax())
+        if np.isfinite(cosines_E[best]):
+            taken_E[best] = True
+            mined.append(fit_rows[best])
+    return np.concatenate([chosen, np.array(mined, np.int64)])
+
+
+def _near_a_positive(
+    known: Known, items_B: NDArray[np.int64], positive_UB: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """masked_UB: items nearer to a positive of the user than the quantile allows: they may be wanted too."""
+    if known.params.hard_quantile >= 1:
+        return np.zeros_like(positive_UB)
+    fit_rows = known.training_set.fit_rows
+    sample = fit_rows[:: max(1, len(fit_rows) // QUANTILE_SAMPLE)]
+    batch_BD = known.vectors_ID[items_B]
+    limit_B1 = np.quantile(
+        batch_BD @ known.vectors_ID[sample].T, known.params.hard_quantile, axis=1, keepdims=True
+    )
+    near_BB = (batch_BD @ batch_BD.T > limit_B1).astype(np.float32)
+    near_UB = positive_UB.astype(np.float32) @ near_BB > 0
+    return np.asarray(near_UB & ~positive_UB, np.bool_)
+
+
+def _shared(met_BU: csr_array) -> NDArray[np.float32]:
+    """Users in common over the root of both items' counts, float32 [B, B]."""
+    both_BB = (met_BU @ met_BU.T).toarray()
+    n_B = np.sqrt(np.maximum(both_BB.diagonal(), 1))
+    return np.asarray(both_BB / n_B[:, None] / n_B, np.float32)

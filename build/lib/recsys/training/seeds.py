@@ -1,0 +1,63 @@
+"""artifacts/finetune/seeds: the challenger trained again with other seeds, to tell whether it was only lucky."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from recsys.errors import ArtifactMissing
+from recsys.storage.atomic import write_whole
+
+SEEDS = "seeds"
+"""Folder in artifacts/finetune; a folder per further seed in it, laid out as that of the challenger but for model/."""
+LIST = "seeds.json"
+
+
+class TrainedSeed(BaseModel):
+    """One training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int
+    encoder_hash: str = Field(pattern="^[0-9a-f]{64}$")
+    """Of the whole model."""
+
+
+class TrainedSeeds(BaseModel):
+    """seeds.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seeds: tuple[TrainedSeed, ...] = Field(min_length=1)
+    """The first is that of the challenger; the others are judged beside it, never promoted."""
+
+    @property
+    def siblings(self) -> tuple[TrainedSeed, ...]:
+        """All but the challenger."""
+        return self.seeds[1:]
+
+    def save(self, finetune: Path) -> None:
+        """Write as JSON, whole, below artifacts/finetune."""
+        write_whole(finetune / SEEDS / LIST, (self.model_dump_json(indent=2) + "\n").encode())
+
+    @classmethod
+    def load(cls, finetune: Path) -> "TrainedSeeds":
+        """Read seeds.json.
+
+        Args:
+            finetune: artifacts/finetune.
+
+        Returns:
+            The seeds.
+
+        Raises:
+            ArtifactMissing: stage `finetune` has not run here, or not to its end.
+        """
+        path = finetune / SEEDS / LIST
+        if not path.is_file():
+            raise ArtifactMissing(f"{path} does not exist", remedy="run: dvc repro finetune")
+        return cls.model_validate_json(path.read_bytes())
+
+
+def folder_of(finetune: Path, seed: int) -> Path:
+    """Where a sibling lies: packed/, summary.json, history.csv."""
+    return finetune / SEEDS / str(seed)

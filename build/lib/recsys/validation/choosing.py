@@ -1,0 +1,240 @@
+"""Choose a head on held-out items: the one that is surely better than what knows no tastes."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.dataset.dataset import Dataset
+from recsys.heads.learning import ALONE, Recipe, Survey, coordinates, learn, profiles, survey, words_of
+from recsys.heads.params import FusionParams
+from recsys.heads.words import words_projection, words_ratio
+from recsys.profiles.users import Ridge, gram_of
+from recsys.ranking.dot import ridge_users
+from recsys.ranking.plain_blend import plain_blend
+from recsys.ranking.tasks import rank_each
+from recsys.validation.bounds import lower_bound
+from recsys.validation.sets import COLD, LONG, ValidationSet, hold_out_items, metrics_per_user
+
+# Shape suffixes: U users of a fold, B users of a block, W warm items, H held-out items, D dimensions of meaning.
+BLEND = "plain blend"
+MOST_LISTED = 0.2
+"""Share of the candidates that long lists may hold where their recall counts: fuller ones tell little apart."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One recipe that is tried."""
+
+    lexical_share: float | None
+    """None: no head."""
+    metric_power: float | None
+    """None: no head, or directions in which texts differ."""
+    words_weight: float
+    ridge_lambda: float
+
+    @property
+    def name(self) -> str:
+        """For reports."""
+        return f"{self._profiles}, λ {self.ridge_lambda:g}"
+
+    @property
+    def _profiles(self) -> str:
+        if self.lexical_share is None:
+            return BLEND if self.words_weight else ALONE
+        apart = f", words apart {self.words_weight:g}" if self.words_weight else ""
+        power = "untaught" if self.metric_power is None else f"power {self.metric_power:g}"
+        return f"words {self.lexical_share:g}, {power}{apart}"
+
+
+Figures = list[NDArray[np.float64]]
+"""Of every fold ndcg@k and recall@(LONG k) of its users, [U, 2]."""
+Scored = Callable[[NDArray[np.int64]], Iterator[tuple[Choice, NDArray[np.floating]]]]
+"""Rows of users -> scores_BH of choices, the same ones for every block."""
+
+
+def choose_recipe(
+    dataset: Dataset,
+    folds: Sequence[NDArray[np.int64]],
+    params: FusionParams,
+    lambdas: Sequence[float],
+    k: int,
+    max_users: int,
+    report: Callable[[str], None] = lambda _: None,
+    alone_lambdas: Sequence[float] | None = None,
+) -> Recipe:
+    """Rank held-out items by what the others taught, for each recipe; take one that is surely better, or none.
+
+    A head learns yesterday's tastes. So it is compared with two floors that know no tastes: the base vectors alone, and
+    their plain blend with a TF-IDF centroid (`recsys/ranking/plain_blend.py`). A head is surely better than a floor if
+    the mean over folds of the paired difference in ndcg@k, less `standard_errors` of it, is above 0. It must be surely
+    better than the base vectors, and than the plain blend too where any head is. Of the heads that are left, the best
+    has the largest such bound of ndcg@k + recall@5k over the better floor: short lists are shown, long ones are what a
+    later ranker may choose from (they count where they hold no more than `MOST_LISTED` of the candidates). Untaught
+    heads, which join words and meaning as the plain blend does, are tried beside those that users teach.
+
+    Args:
+        dataset: the whole training side; held items' interactions are ranked, never learned from.
+        folds: rows of the items that are held out cold, once for each fold.
+        params: section `fusion`.
+        lambdas: λ of the ridge users, tried for heads.
+        k: cutoff.
+        max_users: users ranked for in a fold, sampled by the seed.
+        report: told what is being tried.
+        alone_lambdas: λ tried for the base vectors alone; None: the same.
+
+    Returns:
+        The choice, without item weights; ties go to what was tried first: smaller shares, powers, weights and λ.
+    """
+    made = (hold_out_items(dataset, held, params.seed, max_users) for held in folds)
+    sets = [one for one in made if one]
+    alone = tuple(lambdas if alone_lambdas is None else alone_lambdas)
+    if not sets:
+        return Recipe(None, 0.0, alone[len(alone) // 2], None, {})
+    tried: dict[Choice, Figures] = {}
+    for number, validation in enumerate(sets, 1):
+        if len(sets) > 1:
+            report(f"validation: fold {number} of {len(sets)}")
+        counted = np.array([1, LONG * k <= MOST_LISTED * len(validation.held)])
+        for choice, figures_U2 in _try_all(validation, params, lambdas, alone, k, report):
+            tried.setdefault(choice, []).append(figures_U2 * counted)
+    # What one fold could not try, since its landmarks had no word, cannot be compared.
+    tried = {choice: figures for choice, figures in tried.items() if len(figures) == len(sets)}
+    best = _surest(tried, params.standard_errors)
+    ndcg = {one: round(_ndcg(figures), 6) for one, figures in tried.items()}
+    return Recipe(
+        best.lexical_share,
+        best.metric_power if best.lexical_share is not None else 0.0,
+        best.ridge_lambda,
+        ndcg[best],
+        {one.name: value for one, value in ndcg.items()},
+        words_weight=best.words_weight,
+    )
+
+
+def _surest(tried: Mapping[Choice, Figures], n_errors: float) -> Choice:
+    """The choice, see `choose_recipe`; of equals the first."""
+
+    def gain(one: Choice, other: Choice, with_recall: bool) -> float:
+        differences = [a_U2 - b_U2 for a_U2, b_U2 in zip(tried[one], tried[other], strict=True)]
+        summed = [d_U2.sum(axis=1) if with_recall else d_U2[:, 0] for d_U2 in differences]
+        return lower_bound(summed, n_errors)
+
+    floors = [one for one in tried if one.lexical_share is None]
+    alone, blend = (
+        max((one for one in floors if one.words_weight == weight), key=lambda one: _ndcg(tried[one]))
+        for weight in (0.0, 1.0)
+    )
+    better = max((alone, blend), key=lambda one: _ndcg(tried[one]))
+    able = [one for one in tried if one.lexical_share is not None and gain(one, alone, False) > 0]
+    sure = [one for one in able if gain(one, blend, False) > 0]
+    return max(sure or able, key=lambda one: gain(one, better, True), default=alone)
+
+
+def _ndcg(figures: Figures) -> float:
+    """Mean over folds of the means over users."""
+    return float(np.mean([figures_U2[:, 0].mean() for figures_U2 in figures]))
+
+
+def _try_all(
+    validation: ValidationSet,
+    params: FusionParams,
+    lambdas: Sequence[float],
+    alone_lambdas: Sequence[float],
+    k: int,
+    report: Callable[[str], None],
+) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
+    """Every choice with its users' metrics on the held-out items."""
+    for one in alone_lambdas:
+        yield from _measure(validation, k, _floors(validation, one, params.seed))
+    ground = survey(validation.dataset, params) if params.width else None
+    if ground is None:
+        return
+    words = None
+    if params.apart_width:
+        words_MW = words_projection(ground.words_MV, params.apart_width - 1, params.seed)
+        sides = (validation.dataset.warm, validation.held)
+        words = tuple(words_of(validation.dataset, ground, words_MW, rows) for rows in sides)
+        report("validation: joining words and meaning as they are")
+        yield from _heads(validation, ground, words, params, 0.0, (None,), lambdas, k)
+    for share in params.lexical_shares:
+        report(f"validation: learning a head with {share:.0%} words")
+        yield from _heads(validation, ground, words, params, share, params.metric_powers, lambdas, k)
+
+
+def _floors(validation: ValidationSet, ridge_lambda: float, seed: int) -> Scored:
+    """The base vectors alone, and their plain blend."""
+    dataset = replace(validation.dataset, ridge_lambda=ridge_lambda, seed=seed, lexical_width=0)
+    alone, blend = ridge_users(dataset), plain_blend(dataset)
+
+    def scores_of(users: NDArray[np.int64]) -> Iterator[tuple[Choice, NDArray[np.floating]]]:
+        yield Choice(None, None, 0.0, ridge_lambda), alone.scores(users, validation.held)
+        yield Choice(None, None, 1.0, ridge_lambda), blend.scores(users, validation.held)
+
+    return scores_of
+
+
+def _heads(
+    validation: ValidationSet,
+    ground: Survey,
+    words: tuple[NDArray[np.float32], ...] | None,
+    params: FusionParams,
+    share: float,
+    powers: Sequence[float | None],
+    lambdas: Sequence[float],
+    k: int,
+) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
+    """Heads of one lexical share, with words apart and without; untaught ones only with."""
+    dataset, learned = validation.dataset, learn(ground, share, params, powers != (None,))
+    warm_WD, held_HD = (
+        coordinates(dataset, ground, learned, rows) for rows in (dataset.warm, validation.held)
+    )
+    for power in powers:
+        stretch_D = learned.directions.stretch(power or 0.0)
+        for weight in params.words_weights:
+            if weight == 0 and power is None or weight > 0 and words is None:
+                continue
+            width = params.meaning_width if weight else params.width
+            made = [profiles(some_ND[:, :width], stretch_D[:width]) for some_ND in (warm_WD, held_HD)]
+            recipe = (share, power, weight)
+            scored = _beside(validation, words if weight else None, made, recipe, lambdas, params.seed)
+            yield from _measure(validation, k, scored)
+
+
+def _beside(
+    validation: ValidationSet,
+    words: tuple[NDArray[np.float32], ...] | None,
+    meaning: Sequence[NDArray[np.float32]],
+    recipe: tuple[float, float | None, float],
+    lambdas: Sequence[float],
+    seed: int,
+) -> Scored:
+    """What a head with words apart scores, without making its profiles: both parts' scores, added up as users do."""
+    warm_WD, held_HD = meaning
+    dataset = validation.dataset
+    gram, known_UW = gram_of(warm_WD), csr_array(dataset.interactions.matrix_UI[:, dataset.warm])
+    ridges = {one: Ridge(gram, one) for one in lambdas}
+    ratios = {}
+    if words is not None:
+        ratios = {one: words_ratio(known_UW, words[0], warm_WD, ridge, seed) for one, ridge in ridges.items()}
+
+    def scores_of(users: NDArray[np.int64]) -> Iterator[tuple[Choice, NDArray[np.floating]]]:
+        known_BW = csr_array(known_UW[users])
+        b_BD = known_BW @ warm_WD.astype(np.float64)
+        by_words_BH = 0 if words is None else (known_BW @ words[0].astype(np.float64)) @ words[1].T
+        for one, ridge in ridges.items():
+            by_meaning_BH = ridge.weights(b_BD) @ held_HD.T
+            yield Choice(*recipe, one), by_meaning_BH + recipe[2] * ratios.get(one, 0.0) * by_words_BH
+
+    return scores_of
+
+
+def _measure(
+    validation: ValidationSet, k: int, scores_of: Scored
+) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
+    """The users' metrics by each choice."""
+    task = validation.tasks[COLD]
+    for choice, ranked_UK in rank_each(task, scores_of, LONG * k).items():
+        yield choice, metrics_per_user(task, ranked_UK, k)

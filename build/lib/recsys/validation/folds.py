@@ -1,0 +1,137 @@
+"""Cold starts of the training side's own, to choose by: its newest items, since new items are always the newest."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from recsys.catalogue.split import hash_share
+
+# Shape suffixes: I items, W warm items.
+VALIDATION_SHARE = 0.2
+ONE_FOLD_FROM = 5000
+"""Warm items from which a single random fold is choice enough."""
+MAX_ALIKE = 0.5
+"""Share of the warm items that may have one and the same time, or none: above it times do not tell new from old."""
+DATE_NAME = re.compile(
+    r"(.*_)?(date|year|released|published|created|added|updated|timestamp)(_(at|on|utc|time|date))?"
+    r"|(date|year)_(of|first|added|created|made|published|released)(_.*)?"
+)
+"""Of a whole name in snake case. Not any `time`: a film's runtime is none; nor `yearly_sales` or `added_to_cart`."""
+
+
+def cold_folds(
+    item_ids: Sequence[str],
+    warm: NDArray[np.int64],
+    seed: int,
+    times: Mapping[str, NDArray[np.float64]] | None = None,
+) -> dict[str, NDArray[np.int64]]:
+    """Rows of the newest fifth of the warm items by each kind of time; where there is none, of a random fifth.
+
+    A random fifth promises more than new items will give: they differ from old ones, and random ones do not. Which kind
+    of time new items go by is not known, so each has a fold. Random folds are three where so few items are warm that
+    one would mislead.
+
+    Args:
+        item_ids: of all rows.
+        warm: rows that somebody interacted with.
+        seed: of the hash that draws random folds, and orders items of the same time.
+        times: kind -> time of each row, larger is newer; NaN where unknown, which counts as old.
+
+    Returns:
+        What makes the fold new -> its rows, ascending; `random 1`, … without times.
+    """
+    found = {}
+    for kind, times_I in (times or {}).items():
+        held = newest(item_ids, warm, seed, times_I)
+        if held is not None and len(held):
+            found[kind] = held
+    if found:
+        return found
+    ids = [(row, item_ids[row]) for row in warm]
+    salts = ("first", "second", "third")  # never bare: that hash chooses the holdout of stage `split`
+    return {
+        f"random {place}": np.array(
+            [row for row, item in ids if hash_share(seed, salt, item) < VALIDATION_SHARE], np.int64
+        )
+        for place, salt in enumerate(salts[: 1 if len(ids) >= ONE_FOLD_FROM else None], 1)
+    }
+
+
+def dates_of(columns: Mapping[str, pa.ChunkedArray]) -> dict[str, NDArray[np.float64]]:
+    """The columns of a catalogue that say when an item came out: those whose name tells of a date or a year.
+
+    Args:
+        columns: name -> values, one for each row.
+
+    Returns:
+        Name -> time of each row, see `times_of`; without columns most of which cannot be read.
+    """
+    named = {
+        name: times_of(column) for name, column in columns.items() if DATE_NAME.fullmatch(_snake_case(name))
+    }
+    return {name: times_I for name, times_I in named.items() if 2 * np.isfinite(times_I).sum() > len(times_I)}
+
+
+def times_of(column: pa.ChunkedArray | pa.Array) -> NDArray[np.float64]:
+    """Times as numbers that grow with time, in whatever unit: only their order counts.
+
+    Args:
+        column: timestamps, dates, numbers such as years or seconds, or text of any of these.
+
+    Returns:
+        float64, NaN where a value is none of them.
+    """
+    import pandas as pd
+
+    kind = column.type
+    if pa.types.is_nested(kind) or pa.types.is_boolean(kind) or pa.types.is_binary(kind):
+        return np.full(len(column), np.nan)
+    values = column.to_pandas()
+    if pa.types.is_temporal(kind):
+        stamps = pd.to_datetime(values, errors="coerce", utc=True)
+    else:
+        numbers = pd.to_numeric(values, errors="coerce")
+        if 2 * numbers.notna().sum() > values.notna().sum():
+            return np.asarray(numbers, np.float64)
+        stamps = pd.to_datetime(values, errors="coerce", format="mixed", utc=True)
+    seconds = (stamps - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+    return np.asarray(seconds, np.float64)
+
+
+def newest(
+    item_ids: Sequence[str],
+    warm: NDArray[np.int64],
+    seed: int,
+    times_I: NDArray[np.float64],
+    share: float = VALIDATION_SHARE,
+) -> NDArray[np.int64] | None:
+    """The newest share of the warm items.
+
+    Args:
+        item_ids: of all rows.
+        warm: rows that somebody interacted with.
+        seed: orders items of the same time.
+        times_I: larger is newer; NaN where unknown, which counts as old.
+        share: of the warm items.
+
+    Returns:
+        Rows, ascending; None where too many have the same time, or none, to tell new from old.
+    """
+    times_W = times_I[warm]
+    known_W = times_W[np.isfinite(times_W)]
+    n_alike = max(np.unique(known_W, return_counts=True)[1].max(initial=0), len(times_W) - len(known_W))
+    if len(warm) == 0 or n_alike > MAX_ALIKE * len(times_W):
+        return None
+    old_first = np.where(np.isfinite(times_W), times_W, -np.inf)
+    ties = np.array([hash_share(seed, "same time", item_ids[row]) for row in warm])
+    order = np.lexsort((ties, old_first))
+    return np.sort(warm[order[len(order) - round(share * len(order)) :]])
+
+
+def _snake_case(name: str) -> str:
+    """releaseDate, "Release date" and release-date are release_date."""
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
+    return re.sub(r"\W+", "_", apart).lower()

@@ -1,0 +1,152 @@
+"""Choose the item weights that order lists beside a chosen head, if any: by held-out interactions and items."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.dataset.dataset import Dataset
+from recsys.heads.kernel_head import KernelHead
+from recsys.heads.learning import Recipe, head_of, survey
+from recsys.heads.params import FusionParams
+from recsys.ranking.dot import Dot
+from recsys.ranking.learning import CoOccurrence, balanced, co_occurrence, item_weights
+from recsys.ranking.ranker import Ranker
+from recsys.validation.sets import MIXED, TAIL, WARM, ListMetrics, ValidationSet, hold_out_items_and_pairs
+
+_Weighted = tuple[float | None, float, float]
+"""λ of the item weights (None: none), power, lift."""
+NO_WEIGHTS: _Weighted = (None, 0.0, 1.0)
+
+
+def choose_item_weights(
+    dataset: Dataset,
+    held: NDArray[np.int64],
+    recipe: Recipe,
+    params: FusionParams,
+    alone_lambda: float,
+    k: int,
+    max_users: int,
+    head_share: float,
+    report: Callable[[str], None] = lambda _: None,
+) -> Recipe:
+    """Which item weights are to order lists beside a chosen head, if any.
+
+    Judged by lists of warm items, where interactions with them are held out, and by lists of warm and held-out items
+    together. Lists of held-out items alone stay as they are. First the λ is chosen by warm lists, then power and lift.
+    The best has the largest mean over both lists of ndcg@k + recall@5k, among those that rank the tail of the warm
+    items hardly worse than profiles alone and the encoder alone do; where none does, it is the one that ranks the tail
+    best. A fine-tuned base has learned from the held-out interactions, though never from the held-out items: then both
+    flatter the text a little.
+
+    Args:
+        dataset: the whole training side.
+        held: rows of the items that are held out cold.
+        recipe: with a head.
+        params: section `fusion`.
+        alone_lambda: λ of users over the base vectors alone.
+        k: cutoff.
+        max_users: users ranked for in each list, sampled by the seed.
+        head_share: share of the warm items, those with most users, that is no tail: that of section `evaluate`.
+        report: told what is being tried.
+
+    Returns:
+        The recipe with λ, power, lift and what was tried; unchanged where nobody can be asked.
+    """
+    if recipe.lexical_share is None or not params.ease_lambdas:
+        return recipe
+    validation = hold_out_items_and_pairs(dataset, held, params.seed, max_users, head_share)
+    ground = survey(validation.dataset, params) if validation else None
+    if validation is None or ground is None:
+        return recipe
+    report("validation: learning a head for item weights")
+    profiled = _profiled(validation, head_of(validation.dataset, ground, recipe, params), recipe)
+    found = co_occurrence(profiled, params.max_weighted_items)
+    if found is None:
+        return recipe
+
+    def judged(rankers: Mapping[_Weighted, Ranker]) -> Mapping[_Weighted, Mapping[str, ListMetrics]]:
+        return validation.evaluate(profiled, rankers, k)
+
+    metrics = _weighed(judged, found, params, report)
+    alone = metrics[NO_WEIGHTS]
+    bare = replace(validation.dataset, ridge_lambda=alone_lambda, lexical_width=0)
+    base = validation.evaluate(bare, {"base": Dot()}, k)["base"]
+    wanted = max(_tail(alone), _tail(base)) - params.max_loss_tail
+    kept = min(wanted, max(_tail(lists) for lists in metrics.values()))
+    allowed = [choice for choice, lists in metrics.items() if _tail(lists) >= kept]
+    best = max(allowed, key=lambda choice: _shown(metrics[choice]).sum)  # the first of equals
+    tried = {_weighted(choice): round(_shown(lists).ndcg, 6) for choice, lists in metrics.items()}
+    lists = {name: one.ndcg for name, one in metrics[best].items()}
+    lists |= {f"{name} by profiles alone": one.ndcg for name, one in alone.items()}
+    lists |= {f"{name} by the encoder alone": one.ndcg for name, one in base.items()}
+    return replace(
+        recipe,
+        ease_lambda=best[0],
+        popularity_power=best[1],
+        lift=best[2],
+        tried={**tried, **recipe.tried},
+        lists=lists,
+    )
+
+
+def _profiled(validation: ValidationSet, head: KernelHead, recipe: Recipe) -> Dataset:
+    """The set's dataset with profiles of the items that its lists may hold; zeros for all others."""
+    dataset = validation.dataset
+    profiles_ID = np.zeros((len(dataset.texts), head.dim), np.float32)
+    for rows in (dataset.warm, validation.held):
+        profiles_ID[rows] = head.profiles([dataset.texts[row] for row in rows], dataset.vectors_ID[rows])
+    ridge_lambda = recipe.lambda_of(head)
+    return replace(
+        dataset, vectors_ID=profiles_ID, ridge_lambda=ridge_lambda, lexical_width=head.lexical_width
+    )
+
+
+def _weighed(
+    judged: Callable[[Mapping[_Weighted, Ranker]], Mapping[_Weighted, Mapping[str, ListMetrics]]],
+    found: CoOccurrence,
+    params: FusionParams,
+    report: Callable[[str], None],
+) -> dict[_Weighted, Mapping[str, ListMetrics]]:
+    """What was tried, with its metrics: no weights, every λ, and every power and lift of the best λ."""
+    made = {}
+    for one in params.ease_lambdas:
+        report(f"validation: item weights with λ = {one:g}")
+        made[one] = item_weights(found, one, params.weights_per_item)
+    rankers: dict[_Weighted, Ranker] = {NO_WEIGHTS: Dot()}
+    metrics = dict(judged(rankers | {(one, 0.0, 1.0): weights for one, weights in made.items()}))
+    by_warm = {one: metrics[one, 0.0, 1.0].get(WARM, ListMetrics(0, 0)).sum for one in made}
+    best = max(by_warm, key=lambda one: by_warm[one])  # the first of equals
+    balances = [(power, lift) for power in params.popularity_powers for lift in params.lifts]
+    further: dict[_Weighted, Ranker] = {
+        (best, power, lift): balanced(made[best], found, power, lift)
+        for power, lift in balances
+        if (power, lift) != (0.0, 1.0)
+    }
+    report(f"validation: {len(further)} balances of item weights with λ = {best:g}")
+    metrics |= judged(further)
+    return {one: lists for one, lists in metrics.items() if one == NO_WEIGHTS or one[1:] in balances}
+
+
+def _tail(lists: Mapping[str, ListMetrics]) -> float:
+    """Ndcg of the items with few users; the same everywhere if nobody can be asked for them."""
+    return lists[TAIL].ndcg if TAIL in lists else 0.0
+
+
+def _shown(lists: Mapping[str, ListMetrics]) -> ListMetrics:
+    """The mean over the lists that users see."""
+    shown = [lists[name] for name in (WARM, MIXED) if name in lists]
+    ndcg, recall = (
+        sum(values) / len(shown) for values in zip(*((one.ndcg, one.recall) for one in shown), strict=True)
+    )
+    return ListMetrics(round(ndcg, 6), round(recall, 6))
+
+
+def _weighted(choice: _Weighted) -> str:
+    ease_lambda, power, lift = choice
+    return (
+        "no item weights"
+        if ease_lambda is None
+        else f"item weights {ease_lambda:g}, power {power:g}, lift {lift:g}"
+    )
