@@ -164,7 +164,7 @@ def main() -> None:
     model = HOME / "model"
     if not (model / "tokenizer.json").is_file():
         require_success(
-            ended(forked(lambda: save_model(model) and None, HOME / "model.log")), HOME / "model.log"
+            ended(forked(lambda: print(save_model(model)), HOME / "model.log")), HOME / "model.log"
         )
     extra: dict[str, float | int | str] = {}
     with ExitStack() as stack:

@@ -88,12 +88,12 @@ def long_texts() -> list[str]:
     """Title and description of the items that have most to say, longest first."""
     if SHARED_DATA.is_dir():
         table = pq.read_table(SHARED_DATA / "amazon-industrial-2018" / "items.parquet")
-        pairs = zip(table["title"].to_pylist(), table["description"].to_pylist(), strict=True)
+        pairs = list(zip(table["title"].to_pylist(), table["description"].to_pylist(), strict=True))
     else:
         tables = [
             pq.read_table(path) for path in sorted((ROOT / "data" / "catalogue").glob("*/rows.parquet"))
         ]
-        pairs = ((row["title"], row["description"]) for table in tables for row in table.to_pylist())
+        pairs = [(row["title"], row["description"]) for table in tables for row in table.to_pylist()]
     joined = {
         join_fields([title or "", description or ""], 20_000) for title, description in pairs if description
     }

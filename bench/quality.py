@@ -134,7 +134,9 @@ def run_row(key: Key) -> Row:
     seconds = ended.seconds + word.pop("other_seconds", 0)
     peak_mib = max(ended.peak_mib, word.pop("other_peak_mib", 0))
     return Row(
-        **{"protocol": key.protocol, "method": key.method, "seed": key.seed},
+        protocol=key.protocol,
+        method=key.method,
+        seed=key.seed,
         metrics=judged(JUDGES[key.protocol], key.run),
         seconds=round(seconds, 1),
         peak_mib=round(peak_mib, 1),

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,4 +112,4 @@ def first_light(task: "Task", vectors_ID: "NDArray[np.float32]", run: Path) -> d
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

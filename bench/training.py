@@ -183,7 +183,8 @@ def rival(pairs: Pairs, top_layers: int | None) -> Side:
     model.max_seq_length = settings().encoder.max_tokens
     if top_layers is not None:
         model.requires_grad_(False)
-        layers = model[0].auto_model.encoder.layer
+        transformer: Any = model[0]
+        layers = transformer.auto_model.encoder.layer
         for layer in layers[len(layers) - top_layers :]:
             layer.requires_grad_(True)
     loss = MultipleNegativesRankingLoss(model, scale=SCALE)
@@ -192,7 +193,7 @@ def rival(pairs: Pairs, top_layers: int | None) -> Side:
         model.eval()
         features = [model.preprocess(some[: pairs.per_batch]) for some in (pairs.anchors, pairs.positives)]
         with torch.inference_mode():
-            return loss(features, None).item()
+            return float(loss(features, None).item())
 
     train = by_trainer if is_training_available() else by_old_fit
     words = (
@@ -207,7 +208,7 @@ def by_trainer(model: "SentenceTransformer", loss: "torch.nn.Module", pairs: Pai
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from transformers import TrainerCallback
 
-    class Clock(TrainerCallback):
+    class Clock(TrainerCallback):  # type: ignore[misc]  # transformers is not followed
         """Counts what training takes."""
 
         def on_train_begin(self, *_: object, **__: object) -> None:
@@ -244,7 +245,7 @@ def by_old_fit(model: "SentenceTransformer", loss: "torch.nn.Module", pairs: Pai
     from sentence_transformers.sentence_transformer.readers import InputExample
     from torch.utils.data import DataLoader
 
-    rows = [
+    rows: Any = [
         InputExample(texts=[anchor, positive])
         for anchor, positive in zip(pairs.anchors, pairs.positives, strict=True)
     ]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -64,9 +65,9 @@ def current(store_url: str) -> Manifest:
     return store.manifest(store.current().current.release)
 
 
-def comparable(manifest: Manifest, remote: str | None) -> dict[str, object]:
+def comparable(manifest: Manifest, remote: str | None) -> dict[str, Any]:
     """A manifest as it must come out; on S3 without what follows from the landed object's time."""
-    plain = json.loads(manifest.to_bytes())
+    plain: dict[str, Any] = json.loads(manifest.to_bytes())
     if remote:
         for record in plain["provenance"]["arrivals"]:
             del record["arrived_at"]

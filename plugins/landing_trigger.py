@@ -26,7 +26,7 @@ class LandingTrigger(BaseEventTrigger):
     """
 
     def __init__(self, poll_s: float) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow has no types here
         self.poll_s = poll_s
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -45,7 +45,7 @@ class LandingTrigger(BaseEventTrigger):
                 log.warning("the landing zone cannot be read now: %s", error)
             else:
                 if new := pending - seen:
-                    yield TriggerEvent({"files": len(new)})
+                    yield TriggerEvent({"files": len(new)})  # type: ignore[no-untyped-call]
                 if pending != seen:  # after the event: a kill in between repeats it, which is harmless
                     seen = pending
                     await self._keep(seen)

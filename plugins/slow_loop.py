@@ -40,7 +40,7 @@ APPROVED_BY = (
     "{% if answer %}, approved by {{ answer.responded_by_user.name }}{% endif %}"
 )
 SLICES = ("cold", "warm", "head", "tail", "mixed")
-PATIENT = {"retries": 5, "max_retry_delay": timedelta(minutes=5)}
+PATIENT: dict[str, Any] = {"retries": 5, "max_retry_delay": timedelta(minutes=5)}
 """For tasks that need MLflow at the end of hours of training: about three minutes of a server that is down."""
 
 
@@ -60,10 +60,9 @@ def form() -> dict[str, Param]:
 
 def _field(name: str, schema: Mapping[str, Any], value: object) -> Param:
     rules = {key: rule for key, rule in schema.items() if key not in ("description", "title")}
-    group = (
-        {} if name in FIRST_KEYS else {"section": "Everything else of section finetune"}
-    )  # which begins folded
-    return Param(value, description=schema.get("description"), title=name, **group, **rules)
+    if name not in FIRST_KEYS:
+        rules["section"] = "Everything else of section finetune"  # which begins folded
+    return Param(value, description=schema.get("description"), title=name, **rules)
 
 
 def make_workspace(options: str) -> BashOperator:

@@ -193,7 +193,7 @@ def choose_ridge(task: Task, vectors_ID: NDArray[np.float32], seed: int) -> Choi
     known_WD, asked_CD = vectors_ID[validation.known], vectors_ID[validation.asked]
     b_UD = task.interactions.matrix_UI[:, validation.known] @ known_WD.astype(np.float64)
     gram = gram_of(known_WD)
-    tried = []
+    tried: list[dict[str, Any]] = []
     for ridge_lambda in RIDGE_LAMBDAS:
         ndcg = validation.ndcg(Ridge(gram, ridge_lambda).weights(b_UD), asked_CD)
         tried.append({"settings": {"ridge_lambda": ridge_lambda}, "ndcg@20": round(ndcg, 6), "steps": 0})

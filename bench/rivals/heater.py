@@ -50,8 +50,8 @@ class HeaterNet(nn.Module):
 
     def estimate(self, content_BP: torch.Tensor) -> torch.Tensor:
         """Factors [B, F] that the experts expect for these contents."""
-        experts_BXF = torch.stack([expert(content_BP).tanh() for expert in self.experts], dim=1)
-        gates_BX = self.gate(content_BP).tanh()
+        experts_BXF: torch.Tensor = torch.stack([expert(content_BP).tanh() for expert in self.experts], dim=1)
+        gates_BX: torch.Tensor = self.gate(content_BP).tanh()
         return (gates_BX[:, :, None] * experts_BXF).sum(dim=1).tanh()
 
 

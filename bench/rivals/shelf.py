@@ -49,5 +49,6 @@ class Shelf:
             "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
         with whole_file(at) as temporary, temporary.open("wb") as target:
-            np.savez(target, cost=np.array(json.dumps(cost)), **arrays)
+            everything: dict[str, Any] = {"cost": np.array(json.dumps(cost)), **arrays}
+            np.savez(target, **everything)
         return arrays

@@ -22,7 +22,7 @@ PROBES = ((2, 7), (1, PROBE_TOKENS))
 UNUSED = "pooler"
 
 
-class Tower(nn.Module):  # type: ignore[misc]  # torch is not typed here
+class Tower(nn.Module):
     """Texts to unit vectors, with gradient.
 
     Args:
@@ -56,7 +56,8 @@ class Tower(nn.Module):  # type: ignore[misc]  # torch is not typed here
         if self.cut is not None:
             return run_layers(layers_of(self.model)[self.cut :], block)
         name = "inputs_embeds" if block.is_floating_point() else "input_ids"
-        return self.model(**{name: block}).last_hidden_state
+        last_BLD: Tensor = self.model(**{name: block}).last_hidden_state
+        return last_BLD
 
     def _packed(self, blocks: Sequence[Tensor]) -> list[Tensor]:
         """Last activations of each block; all tokens go through the layers together."""
@@ -82,7 +83,8 @@ class Tower(nn.Module):  # type: ignore[misc]  # torch is not typed here
 
     def embed(self, ids_BL: Tensor) -> Tensor:
         """Word embeddings [B, L, D]."""
-        return self.model.get_input_embeddings()(ids_BL)
+        words_BLD: Tensor = self.model.get_input_embeddings()(ids_BL)
+        return words_BLD
 
     def trained(self) -> Iterator[tuple[str, Any]]:
         """Names and parameters that learn."""
@@ -208,8 +210,9 @@ _ALL = "set finetune.layers to all or lora"
 
 def _probe(model: Any, n: int, length: int) -> Tensor:  # noqa: ANN401  a transformers model
     """Token ids [n, length] out of the upper half of the vocabulary: RoBERTa counts no positions for padding tokens."""
-    half = model.config.vocab_size // 2
-    return half + torch.arange(n * length).reshape(n, length) % (model.config.vocab_size - half)
+    size: int = model.config.vocab_size
+    half = size // 2
+    return half + torch.arange(n * length).reshape(n, length) % (size - half)
 
 
 def _packing(tower: Tower) -> Tower:

@@ -155,7 +155,7 @@ def _unit_encoder(params: EncoderParams, source: Path) -> Any:  # noqa: ANN401  
     import torch
     from transformers import AutoModel
 
-    class UnitEncoder(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
+    class UnitEncoder(torch.nn.Module):
         """input_ids [B, L] -> unit vectors [B, D]."""
 
         def __init__(self) -> None:

@@ -153,7 +153,7 @@ class Encoding:
         if self.params.dropout > 0:
             torch.manual_seed(int(step_rng(self.params.seed, number, f"dropout {place}").integers(2**62)))
         with autocast(self.params.precision, self.device):
-            x_GD = self.tower(fed)
+            x_GD: Tensor = self.tower(fed)
         return x_GD.float()
 
     def _checked(self, loss: Tensor, plan: Plan, number: int) -> Tensor:
@@ -169,6 +169,8 @@ def _moved(embedded_GLD: Tensor, epsilon: float) -> Tensor:
     """Embeddings moved along their gradient by a share of each text's length."""
     plain_GLD = embedded_GLD.detach()
     length = plain_GLD.flatten(1).norm(dim=1)[:, None, None]
+    if embedded_GLD.grad is None:
+        raise ValueError("there is no gradient to move along")
     by_input = embedded_GLD.grad.flatten(1).norm(dim=1)[:, None, None].clamp_min(1e-12)
     moved_GLD = plain_GLD + epsilon * length * embedded_GLD.grad / by_input
     # A gradient that overflowed points nowhere; the step will be left out for it.
