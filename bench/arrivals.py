@@ -237,7 +237,9 @@ def run_parts(size: int) -> None:
     catalogue = Catalogue(WORK / f"parts-{size}")
     catalogue.create()
     first_load(catalogue, size)
-    catalogue.command("fetch-champion", "--again")  # now that there are texts: words are joined to the encoder
+    catalogue.command(
+        "fetch-champion", "--again"
+    )  # now that there are texts: words are joined to the encoder
     for stage in STAGES:
         catalogue.command("run", stage)
     catalogue.command("publish", "--new-encoder")

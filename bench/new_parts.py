@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsys.artifacts import Artifacts
-from recsys.cli.registry import catalogue_texts
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import make_interactions
+from recsys.effects.fetch_champion import catalogue_texts
+from recsys.effects.workspaces import make_release_workspace
 from recsys.heads.first_light import pack_first_light
 from recsys.models.packed import pack_ranker, remember_model
 from recsys.models.reference import ModelReference, RankerPart
@@ -24,7 +25,6 @@ from recsys.profiles.users import history_files, load_histories
 from recsys.ranking.learning import ItemWeightsSettings, learn_item_weights
 from recsys.settings import Settings
 from recsys.storage.opening import open_storage
-from recsys.workspaces import make_release_workspace
 
 if TYPE_CHECKING:
     from bench.arrivals import Catalogue
