@@ -1,4 +1,4 @@
-"""What steers the encoder. Values live in params.yaml."""
+"""Parameters of the encoder. Values live in params.yaml."""
 
 from typing import Annotated, Literal
 

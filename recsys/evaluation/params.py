@@ -1,4 +1,4 @@
-"""What steers judging. Values live in params.yaml."""
+"""Parameters of judging. Values live in params.yaml."""
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -15,7 +15,7 @@ class EvaluateParams(BaseModel):
     max_users: int = Field(ge=1)
     """Test users scored, sampled by the seed where there are more."""
     head_share: float = Field(gt=0, lt=1)
-    """Share of the warm candidates, those met most before the cut, that are the slice `head`; the others are `tail`."""
+    """Share of the warm candidates that form the slice `head`: those with the most interactions before the cut."""
     bootstrap_rounds: int = Field(ge=100)
     """Resamples of a paired interval."""
     rivals: tuple[RivalName, ...]

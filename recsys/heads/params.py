@@ -1,4 +1,4 @@
-"""What steers fusion. Values live in params.yaml."""
+"""Parameters of heads and item weights. Values live in params.yaml."""
 
 from typing import Annotated
 
@@ -13,12 +13,12 @@ class FusionParams(BaseModel):
     width: int = Field(ge=0)
     """Directions of a head, at most. 0: no head, profiles are the encoder's own."""
     words_width: int = Field(ge=2)
-    """So many of them hold words apart where that is chosen, one of these brings profiles to unit length."""
+    """How many of them hold words apart, if that is chosen; one of these brings profiles to unit length."""
     words_weights: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
     """How much words apart count beside the other dimensions, in deviations of the scores; validation chooses; 0: heads
     hold no words apart."""
     standard_errors: float = Field(ge=0)
-    """A head is taken whose gain on validation, less so many standard errors, is above 0."""
+    """A head is taken if its gain on validation, less this many standard errors, is above 0."""
     lexical_shares: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(min_length=1)
     """Weights of the words' kernel beside the encoder's that validation chooses from, each in [0, 1)."""
     metric_powers: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
@@ -32,7 +32,7 @@ class FusionParams(BaseModel):
     max_factors: int = Field(ge=1)
     """ALS factors, at most."""
     items_per_factor: int = Field(ge=1)
-    """Small shops get one factor for so many items."""
+    """Small data sets get one factor per this many items."""
     als_alpha: float = Field(gt=0)
     """Confidence of an interaction."""
     als_regularization: float = Field(ge=0)
@@ -40,21 +40,20 @@ class FusionParams(BaseModel):
     als_iterations: int = Field(ge=1)
     """Rounds of alternating least squares."""
     ease_lambdas: tuple[Annotated[float, Field(gt=0)], ...]
-    """How strongly the weights between items are pulled to what profiles say, in people; validation chooses, or none.
-    Empty: lists are ordered by profiles alone."""
+    """λ of EASE, in users: how strongly weights between items are pulled to what profiles predict. Validation chooses
+    one or none. Empty: lists are ordered by profiles alone."""
     popularity_powers: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
-    """How far item weights hold back what many met, so that the tail keeps its places; validation chooses, 0: not."""
+    """How far item weights lower popular items, so that the tail keeps its places. Validation chooses; 0: no effect."""
     lifts: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
-    """How much more a profile's score counts for an item that nobody met, beside known ones; validation chooses."""
+    """Factor on the profile score of cold items beside warm ones; validation chooses."""
     max_loss_tail: float = Field(ge=0)
-    """How far ndcg@k of the items met least may fall below that of profiles alone, and of the encoder alone, by what
-    validation chooses."""
+    """How far the chosen item weights may lower ndcg@k of the tail, against profiles alone and the encoder alone."""
     max_weighted_items: int = Field(ge=2)
-    """Items with weights between them: those met most."""
+    """Number of items with weights between them: those with the most interactions."""
     weights_per_item: int = Field(ge=1)
     """Weights kept for each: those that change its score most."""
     max_landmarks: int = Field(ge=2)
-    """Items that a text is compared with: those met most."""
+    """Number of items that a text is compared with: those with the most interactions."""
     max_users: int = Field(ge=2)
     """Users whose tastes find the directions, sampled by the seed where there are more."""
     seed: int = Field(ge=0)

@@ -1,1 +1,1 @@
-"""Releases: made whole, checked, pointed to by compare-and-swap; and the door through which programs read them."""
+"""Releases: built, checked and pointed to by compare-and-swap; `Release`, by which programs read them."""

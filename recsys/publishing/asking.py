@@ -1,4 +1,4 @@
-"""What a program may ask a release with: ids in any usual type, lists of ids, lengths of lists."""
+"""Arguments of a release's methods: ids of any usual type, lists of ids, lengths of lists."""
 
 import operator
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ def id_text(value: object, name: str) -> str:
         name: item_id or user_id, for the message.
 
     Returns:
-        The id; a text that intake would refuse as an id comes back as it is, and is nobody's.
+        The id. A text that intake would refuse as an id comes back unchanged; no item or user has it.
 
     Raises:
         TypeError: it is neither text nor a whole number.

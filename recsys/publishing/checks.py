@@ -1,4 +1,4 @@
-"""What a release must pass before readers get it: a good index, and old answers to old questions."""
+"""Checks before readers get a release: index recall, and the same answers to recorded queries."""
 
 import shutil
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ QUERY_BATCH_TOKENS = 2048
 
 
 def require_index_recall(manifest: Manifest, users_recall: float | None, minimum: float) -> None:
-    """Refuse an index that misses too much, be it for similar items or for users.
+    """Refuse an index whose recall is too low, for items or for users.
 
     Args:
         manifest: the release to be; its segments say what was measured by queries that are items.
@@ -49,7 +49,7 @@ def require_index_recall(manifest: Manifest, users_recall: float | None, minimum
 
 
 def smoke_texts(head: Manifest | None, features: Path, n: int) -> tuple[str, ...]:
-    """The texts that are asked: those of the parent; where it has fewer, those of smallest hash join them.
+    """The query texts: those of the parent, filled up with the texts of smallest hash.
 
     Args:
         head: the parent, or None.

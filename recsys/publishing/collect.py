@@ -1,4 +1,4 @@
-"""Give up old releases and delete what no release needs any more; safe beside publishers, rollbacks and readers."""
+"""Delete old releases and objects that no release needs; safe beside publishers, rollbacks and readers."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -53,7 +53,7 @@ def collect(storage: Storage, params: CollectParams) -> Collected:
 
 
 def _delete_old(storage: Storage, key: str, old: datetime, held: Lease) -> bool:
-    """Delete what still is old: since it was listed, somebody may have sent it again."""
+    """Delete an object if it is still old: a publisher may have sent it again since the listing."""
     now = storage.find(key)
     if now is None or now.modified >= old:
         return False

@@ -1,4 +1,4 @@
-"""CURRENT, the pointer: which release readers get, and whether a person holds it there."""
+"""CURRENT, the pointer: which release readers get, and whether a person holds it."""
 
 import json
 from typing import Literal, Self
@@ -10,7 +10,7 @@ from recsys.publishing.release import FORMAT, Frozen, ReleaseId, refuse_newer
 
 
 class Hold(Frozen):
-    """Set by `rollback`: releases go on being built, but are not swapped in until `resume`."""
+    """Set by `rollback`: releases are still built, but not swapped in until `resume`."""
 
     who: str
     why: str
@@ -26,10 +26,10 @@ class Current(Frozen):
     generation: int
     """Grows by one with every change."""
     nonce: str
-    """Fresh with every change: whoever wrote it knows its own change again when the reply was lost."""
+    """Fresh with every change, so a writer recognises its own change if the reply was lost."""
     hold: Hold | None
     collected_below: int = Field(default=0)
-    """Releases of a lower sequence were given up by `collect`, beside those that were pointed to."""
+    """`collect` gave up releases of a lower sequence, except the current one."""
     published_at: str
     by: str
 

@@ -1,4 +1,4 @@
-"""One collector at a time, and no publisher beside it: an object of the store says that `collect` is deleting.
+"""One collector at a time, and no publisher beside it: an object in the store says that `collect` is deleting.
 
 A collector first writes COLLECTING, then swaps CURRENT, then deletes. A publisher reads CURRENT, then COLLECTING, and
 waits while it is taken. So a publisher that began earlier loses its swap and begins again, and one that begins later

@@ -134,7 +134,7 @@ class Profiles:
 
     @cached_property
     def histories(self) -> Histories:
-        """Who has met what."""
+        """Histories of all users."""
         files = [history.file for history in self.manifest.histories]
         paths = [self.files.path(file) for file in files]
         for file, path in zip(files, paths, strict=True):

@@ -1,4 +1,4 @@
-"""The consumer's door: `Release.open(store)` and what a program asks of a release. Stable; nothing else here is."""
+"""`Release`: how programs read a release. This interface is stable; nothing else in this room is."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -88,7 +88,7 @@ class Release:
 
     @property
     def ridge_lambda(self) -> float:
-        """λ of the users behind `recommend`; with item weights it grows with the items that were met since."""
+        """λ of the users behind `recommend`; with item weights it grows with the items that have interactions."""
         return self._ridge.ridge_lambda
 
     def recommend(

@@ -79,7 +79,7 @@ class ReleasedSegment(Frozen):
 
 
 class ReleasedHistory(Frozen):
-    """Who met what, of one part, or of several that were merged."""
+    """Likes and dislikes of one part, or of several merged ones."""
 
     part: PlainName
     parts: tuple[PlainName, ...]

@@ -1,7 +1,7 @@
-"""Whose turn it is to publish: a new encoder that catches up asks arrivals to wait for one release.
+"""Let a new model publish first: while it catches up, arrivals wait for one release.
 
-Without it, arrivals that are published one after the other could be faster for ever. What arrives meanwhile is profiled
-and waits; it is published after the swap.
+Without this, arrivals published one after the other could overtake it for ever. Files that arrive meanwhile are
+profiled, and published after the swap.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,6 @@
-"""What an address means: a folder, a bucket, or a server. Read as it was meant where that is plain, else refused.
+"""Parse addresses of folders, buckets and servers; refuse what is unclear.
 
-Every address of the environment and of the command line goes through here, so that none is read in two ways. Messages
-never show what may be a password.
+Every address of the environment and of the command line is parsed here. Messages never show what may be a password.
 """
 
 import os
@@ -105,7 +104,7 @@ def web_address(value: str, variable: str) -> str:
 
 
 def trimmed(value: str) -> str:
-    """Without blanks, line breaks and invisible marks around it."""
+    """Without surrounding white space and invisible characters."""
     before = None
     while value != before:
         before, value = value, value.strip().strip(INVISIBLE)
@@ -113,7 +112,7 @@ def trimmed(value: str) -> str:
 
 
 def untidy(environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables whose value begins or ends with what is not meant, by name.
+    """Names of variables whose value has stray characters at its ends.
 
     Args:
         environment: such as os.environ.
@@ -137,7 +136,7 @@ def untidy(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def require_tidy(environment: Mapping[str, str], names: tuple[str, ...]) -> None:
-    """Refuse keys that were copied with a line break: a server would only say that they are wrong.
+    """Refuse keys copied with a line break: a server would only report a wrong key.
 
     Args:
         environment: such as os.environ.

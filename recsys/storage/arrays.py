@@ -1,7 +1,7 @@
 """Arrays from files that others may have written: shape and type are checked before memory is taken, never a pickle.
 
-What `numpy.save` and `numpy.savez` write holds as many bytes as its heads say. A file that says otherwise, is
-compressed, or holds objects was not written by Firstlight, and is refused.
+Files of `numpy.save` and `numpy.savez` hold as many bytes as their headers say. A file that does not, is compressed, or
+holds objects was not written by Firstlight and is refused.
 """
 
 import math

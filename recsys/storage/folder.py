@@ -83,7 +83,7 @@ class FolderStorage:
         return Stored(path.relative_to(self.root).as_posix(), stat.st_size, _utc(stat.st_mtime), _tag(stat))
 
     def survey(self, prefix: str) -> tuple[tuple[Stored, ...], tuple[PassedOver, ...]]:
-        """Every finished regular file below a folder, and what else lies there: pipes, links, what may not be read."""
+        """Every finished regular file below a folder, and everything else there: pipes, links, unreadable files."""
         found: list[Stored] = []
         passed_over: list[PassedOver] = []
         with self._explained(prefix):
@@ -152,7 +152,7 @@ class FolderStorage:
                     raise
 
     def take(self, key: str, tag: str, to: str) -> bool:
-        """Rename, then look what was renamed: a version that a producer put there at the last moment is put back."""
+        """Rename, then check what was renamed: a newer version written at the last moment is put back."""
         source, target = self.path(key), self.path(to)
         with self._explained(key):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +180,7 @@ class FolderStorage:
 
 
 def _refuse(error: OSError) -> None:
-    """A folder that cannot be listed is not empty: `collect` would delete what its releases need."""
+    """Raise: a folder that cannot be listed is not empty, and `collect` would delete what its releases need."""
     if not isinstance(error, FileNotFoundError):
         raise error
 
@@ -197,7 +197,7 @@ def _tag_of(path: Path) -> str | None:
 
 
 def _put_back(aside: Path, place: Path) -> None:
-    """Give a file its name again unless a still newer one has it: that one would have replaced it anyway."""
+    """Restore a file's name, unless a still newer file has it, which would have replaced it anyway."""
     try:
         with suppress(FileExistsError):
             os.link(aside, place, follow_symlinks=False)

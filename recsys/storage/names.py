@@ -1,4 +1,4 @@
-"""Types for names and checksums that come from elsewhere and become paths: nothing else may stand in such a field.
+"""Types for names and checksums that come from a store and become paths.
 
 A release's manifest, an encoder's reference and the pointer are read from a store that others may write. What they
 call a file must be one step of a path, never a way out of the folder that it is meant for.

@@ -1,4 +1,4 @@
-"""What a landing zone and a release store need from the place where they live."""
+"""The storage interface of landing zones and release stores."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +22,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class PassedOver:
-    """Something in a landing zone that is no regular file, or cannot be looked at."""
+    """An entry of a landing zone that is no regular file or cannot be read."""
 
     key: str
     """Slash-separated, relative to the storage's root; bytes that are not UTF-8 are lone surrogates."""
@@ -46,16 +46,16 @@ class Storage(Protocol):
         """Every object whose key starts with `prefix`, sorted by key; half-written ones are left out."""
 
     def survey(self, prefix: str) -> tuple[tuple[Stored, ...], tuple[PassedOver, ...]]:
-        """What a landing zone holds below `prefix`, a folder's name with a slash at the end.
+        """List a landing zone below `prefix`, a folder's name with a slash at the end.
 
-        Unlike `list`, nothing in there stops it: what is no regular file (a pipe, a socket, a link) or cannot be
-        looked at is passed over and named.
+        Unlike `list`, nothing in it raises: what is no regular file (a pipe, a socket, a link) or cannot be read is
+        skipped and named.
 
         Args:
             prefix: such as "catalogue/".
 
         Returns:
-            Every finished regular file, sorted by key, and what was passed over.
+            Every finished regular file, sorted by key, and what was skipped.
 
         Raises:
             StorageError: the place as a whole is out of reach.

@@ -1,4 +1,4 @@
-"""A look into a folder that others write to: regular files, and what is passed over. Nothing in there stops it."""
+"""List a folder that others write to: regular files, and skipped entries. Nothing in it raises."""
 
 import os
 import stat

@@ -28,7 +28,7 @@ class FinetuneParams(BaseModel):
     batch_items: int = Field(ge=2)
     """Items encoded with gradient per step; the others of a batch are a user's negatives."""
     batch_users: int = Field(ge=2)
-    """Users per step, sampled among those who met an item of the batch."""
+    """Users per step, sampled among those who interacted with an item of the batch."""
     accumulate: int = Field(ge=1)
     """Batches per step of the optimizer."""
     encode_tokens: int = Field(ge=16)
