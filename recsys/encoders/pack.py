@@ -5,7 +5,6 @@ import json
 import logging
 import shutil
 import sys
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -22,14 +21,13 @@ from recsys.encoders.runtime import compile_request, load_openvino
 from recsys.encoders.source import find_source, source_files
 from recsys.encoders.transformer import load_tokenizer
 from recsys.errors import ArtifactMissing, EncoderError
-from recsys.storage.packed import STAGING, PackedFile, verify_sizes
+from recsys.storage.packed import STAGING, PackedFile, remove_abandoned, verify_sizes
 
 PACK_VERSION = 1
 """Part of every encoder hash; raise it when the same source would be packed into another model."""
 MIN_CALIBRATION_TEXTS = 32
 MIN_COSINE = 0.9999
 MIN_INT8_COSINE = 0.95
-ABANDONED_S = 24 * 3600
 
 
 def pack_encoder(params: EncoderParams, encoders: Path, calibration_texts: Sequence[str]) -> EncoderReference:
@@ -58,7 +56,7 @@ def pack_encoder(params: EncoderParams, encoders: Path, calibration_texts: Seque
         return reference.model_copy(update={"source": params.source})
     except (ArtifactMissing, EncoderError):
         shutil.rmtree(target, ignore_errors=True)
-    _remove_abandoned(encoders)
+    remove_abandoned(encoders)
     staging = encoders / f"{STAGING}{uuid4().hex}"
     staging.mkdir(parents=True)
     try:
@@ -236,10 +234,3 @@ def _quietly() -> Iterator[None]:
         transformers_logging.disable_progress_bar()
         logging.getLogger("nncf").setLevel(logging.ERROR)
         yield
-
-
-def _remove_abandoned(encoders: Path) -> None:
-    """Remove what killed packers left; a day is longer than any packing takes."""
-    for folder in encoders.glob(f"{STAGING}*"):
-        if time.time() - folder.stat().st_mtime > ABANDONED_S:
-            shutil.rmtree(folder, ignore_errors=True)

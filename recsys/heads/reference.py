@@ -14,7 +14,7 @@ from recsys.encoders.reference import MAX_DIM, EncoderReference
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.storage.atomic import write_whole
 from recsys.storage.names import Sha256
-from recsys.storage.packed import STAGING, PackedFile, land
+from recsys.storage.packed import STAGING, PackedFile, land, remove_abandoned
 
 if TYPE_CHECKING:
     from recsys.heads.kernel_head import KernelHead
@@ -96,6 +96,7 @@ def pack_head(
             f"the head is for vectors of width {head.base_dim}, the encoder's have {encoder.dim}",
             remedy="run: dvc repro finetune",
         )
+    remove_abandoned(heads)
     staging = heads / f"{STAGING}{uuid4().hex}"
     staging.mkdir(parents=True)
     try:

@@ -16,8 +16,17 @@ from uuid import uuid4
 from recsys.encoders.reference import REFERENCE as ENCODER_REFERENCE
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.heads.reference import REFERENCE as HEAD_REFERENCE
+from recsys.models.lump import as_lump
 from recsys.models.reference import REFERENCE, ModelReference, Part, RankerPart
-from recsys.storage.packed import STAGING, PackedFile, are_whole, land, verify_files, verify_sizes
+from recsys.storage.packed import (
+    STAGING,
+    PackedFile,
+    are_whole,
+    land,
+    remove_abandoned,
+    verify_files,
+    verify_sizes,
+)
 
 MODELS = "models"
 
@@ -40,6 +49,7 @@ def pack_ranker(name: str, ranker: SavedRanker, rankers: Path) -> RankerPart:
     Returns:
         The part.
     """
+    remove_abandoned(rankers)
     staging = rankers / f"{STAGING}{uuid4().hex}"
     staging.mkdir(parents=True)
     try:
@@ -181,7 +191,11 @@ def land_part(model: ModelReference, part: Part, sources: dict[str, Path], cache
     try:
         for file in part.files:
             shutil.copyfile(sources[file.name], staging / file.name)
-        if part.kind == "encoder":
+        if (
+            part.kind == "encoder" and model.encoder.carries_head
+        ):  # λ is not to be lost with models/<hash>.json
+            (staging / ENCODER_REFERENCE).write_text(json.dumps(as_lump(model) | {"registry": None}), "utf-8")
+        elif part.kind == "encoder":
             model.encoder.save(staging / ENCODER_REFERENCE)
         elif part.kind == "head" and model.head is not None:
             model.head.save(staging / HEAD_REFERENCE)

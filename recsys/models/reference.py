@@ -12,9 +12,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from recsys.encoders.reference import EncoderReference
 from recsys.errors import ArtifactMissing, EncoderError
@@ -107,12 +107,19 @@ class ModelReference(BaseModel):
         Returns:
             The model, without a registry entry.
         """
-        ranker, named = ranker or RankerPart(), encoder.hash
-        if head is not None or ridge_lambda is not None or ranker.hash is not None:
-            hashes = [encoder.hash, head.hash if head else None, ridge_lambda, ranker.hash]
-            named = hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
-        users = UsersPart(ridge_lambda=ridge_lambda)
+        ranker, users = ranker or RankerPart(), UsersPart(ridge_lambda=ridge_lambda)
+        named = _hash_of(encoder, head, users, ranker)
         return cls(hash=named, encoder=encoder, head=head, users=users, ranker=ranker)
+
+    @model_validator(mode="after")
+    def _hash_is_of_its_parts(self) -> Self:
+        """A hash stands for the parts wherever models are compared, so it cannot be another's."""
+        is_carried = self.head is None and set(self.ranker.files) <= set(self.encoder.files)
+        if self.is_lump and is_carried:
+            return self
+        if self.hash != _hash_of(self.encoder, self.head, self.users, self.ranker):
+            raise ValueError(f"{self.hash[:10]} is not the hash of these parts")
+        return self
 
     @property
     def profiles_hash(self) -> str:
@@ -198,3 +205,12 @@ class ModelReference(BaseModel):
             yield Part("head", self.head.hash, self.head.files)
         if (ranker := self.ranker_part) is not None and ranker.kind == "ranker":
             yield ranker
+
+
+def _hash_of(
+    encoder: EncoderReference, head: HeadReference | None, users: UsersPart, ranker: RankerPart
+) -> str:
+    if head is None and users.ridge_lambda is None and ranker.hash is None:
+        return encoder.hash
+    hashes = [encoder.hash, head.hash if head else None, users.ridge_lambda, ranker.hash]
+    return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,14 @@ class _Pair:
     vectors: NDArray[np.float32]
     """Memory-mapped."""
 
-    @property
-    def prefixes(self) -> NDArray[np.uint64]:
-        return _prefixes(self.keys)
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """Rows by the first bytes of their hashes: a run asks for many blocks of texts."""
+        return np.argsort(_prefixes(self.keys), kind="stable")
+
+    @cached_property
+    def sorted_prefixes(self) -> NDArray[np.uint64]:
+        return _prefixes(self.keys)[self.order]
 
 
 class VectorCache:
@@ -185,9 +191,8 @@ class VectorCache:
         for pair in self._current() if len(wanted) else []:
             # The first 8 bytes find a candidate, all 32 decide. Should two hashes share their first bytes, one of
             # them counts as missing and is encoded again: slower, never wrong.
-            order_M = np.argsort(pair.prefixes, kind="stable")
-            at_N = np.minimum(np.searchsorted(pair.prefixes[order_M], sorted_N), len(order_M) - 1)
-            rows_N = order_M[at_N]
+            at_N = np.minimum(np.searchsorted(pair.sorted_prefixes, sorted_N), len(pair.order) - 1)
+            rows_N = pair.order[at_N]
             same_N = (pair.keys[rows_N, :HASH_BYTES] == wanted[order_N]).all(axis=1)
             if same_N.any():
                 yield pair, order_N[same_N], rows_N[same_N]

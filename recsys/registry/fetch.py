@@ -147,7 +147,7 @@ def _download(uri: str, champion: RegisteredEncoder, cache: Path) -> ModelRefere
     """Bring the files of all parts into the cache; checked before they get their name."""
     name = f"version {champion.version} of {champion.model}"
     remedy = "register the model again; give the alias to another version meanwhile"
-    staging = mlflow.download(uri, champion, cache)
+    staging = mlflow.download(uri, champion, cache / "encoders")
     try:
         found = ModelReference.load(staging / champion.folder / REFERENCE)
         if found.hash != champion.hash:

@@ -22,6 +22,7 @@ from recsys.registry.runs import (
     open_run,
     runs_with,
 )
+from recsys.storage.packed import STAGING
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -188,7 +189,7 @@ def download(uri: str, encoder: RegisteredEncoder, into: Path) -> Path:
             remedy="give the alias to a version that Firstlight registered: `recsys ledger` lists those it had",
         )
     into.mkdir(parents=True, exist_ok=True)
-    staging = into / f".tmp-{uuid4().hex}"
+    staging = into / f"{STAGING}{uuid4().hex}"
     staging.mkdir()
     with connect(uri) as client:
         client.download_artifacts(encoder.run_id, encoder.folder, str(staging))

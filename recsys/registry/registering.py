@@ -16,6 +16,7 @@ from recsys.registry.mlflow import (
 )
 from recsys.registry.record import RunRecord
 from recsys.registry.runs import COMMIT_TAG, close_runs, connect, log_record, open_run
+from recsys.storage.packed import STAGING
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,7 +41,8 @@ def register_model(
         RegistryUnreachable: MLflow is out of reach or refuses.
         ArtifactMissing: a part is not packed here.
     """
-    with TemporaryDirectory(dir=cache) as there:
+    encoders = cache / "encoders"  # where what a killed process leaves half made is removed
+    with TemporaryDirectory(prefix=STAGING, dir=encoders) as there:
         lay_out(model.model_copy(update={"registry": None}), cache, Path(there) / FOLDER)
         return register_folder(uri, model.hash, Path(there) / FOLDER, record, name)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from recsys.storage.names import PlainName, Sha256
 
 STAGING = ".packing-"
 """Begins the names of folders in the making."""
+ABANDONED_S = 24 * 3600
+"""A folder in the making that is older was left by a killed process: nothing takes so long."""
 
 
 class PackedFile(BaseModel):
@@ -99,6 +102,20 @@ def land(staging: Path, target: Path, files: Iterable[PackedFile]) -> None:
     except OSError:  # another process may have been faster
         if not are_whole(target, wanted):
             raise
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes left half made.
+
+    Args:
+        folder: of packed parts; it need not exist.
+    """
+    for staging in folder.glob(f"{STAGING}*"):
+        try:
+            if time.time() - staging.stat().st_mtime > ABANDONED_S:
+                shutil.rmtree(staging, ignore_errors=True)
+        except FileNotFoundError:  # another process finished or removed it
+            continue
 
 
 def _remedy(path: Path) -> str:

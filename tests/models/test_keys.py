@@ -7,6 +7,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from recsys.encoders.tfidf import fit_tfidf
+from recsys.errors import EncoderError
 from recsys.heads.kernel_head import Kernel, KernelHead
 from recsys.heads.reference import pack_head
 from recsys.models.packed import pack_ranker
@@ -124,3 +125,11 @@ def test_a_workspace_of_its_own_finds_the_published_profiles_for_a_new_ranker(tm
     assert done.segments == published.segments and done.model == own.model and done.format == 6
     other = tiny_model(tmp_path / "cache/encoders", "another")
     assert bring_profiles(store, own.at, other) == 0
+
+
+def test_a_model_with_the_hash_of_another_is_refused(house):
+    model = ModelReference.load(house.model_reference("champion"))
+    other = ModelReference.of(model.encoder, model.head, 77.0).model_copy(update={"hash": model.hash})
+    other.save(house.model_reference("champion"))
+    with pytest.raises(EncoderError, match="is not the hash of these parts"):
+        ModelReference.load(house.model_reference("champion"))

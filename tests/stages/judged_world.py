@@ -22,7 +22,7 @@ from recsys.catalogue.parts import (
 from recsys.encoders.reference import EncoderReference
 from recsys.evaluation.seen import identity
 from recsys.features.text import PREPROCESSING_VERSION, feature_key, feature_path, item_texts
-from recsys.models.packed import pack_ranker
+from recsys.models.lump import as_lump, parts_of_lump
 from recsys.models.reference import ModelReference
 from recsys.profiles.cache import VectorCache
 from recsys.profiles.items import SCHEMA as ROWS_SCHEMA
@@ -30,6 +30,7 @@ from recsys.profiles.items import segment_name, write_segment
 from recsys.ranking.item_weights import ItemWeights
 from recsys.settings import Settings
 from recsys.storage.atomic import write_parquet
+from recsys.storage.packed import PackedFile
 from recsys.training.seeds import TrainedSeed, TrainedSeeds, folder_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -134,11 +135,14 @@ class World:
         self.at.trained_on("challenger").write_text(json.dumps(said))
 
     def weigh(self, role: str, weights: ItemWeights, cache: Path) -> None:
-        """The model of a role has item weights, packed in a cache."""
+        """The model of a role carries item weights, as before models had parts: so its hash, and all keys, stay."""
         model = ModelReference.load(self.at.model_reference(role))
-        ranker = pack_ranker("item_weights", weights, cache / "rankers")
-        # The same hash: training.json and the profiles of this world are those of the model without a ranker.
-        model.model_copy(update={"ranker": ranker}).save(self.at.model_reference(role))
+        packed = cache / "encoders" / model.hash
+        packed.mkdir(parents=True, exist_ok=True)
+        (written,) = weights.save(packed)
+        files = (*model.encoder.files, PackedFile.of(written))
+        lump = as_lump(model) | {"files": [file.model_dump() for file in files]}
+        ModelReference.model_validate(parts_of_lump(lump)).save(self.at.model_reference(role))
 
     def trained_with(self, *siblings: float, dim: int = DIM, first: int = 7) -> None:
         """The challenger that is there was trained several times; siblings: the noise of each further training.
