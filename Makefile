@@ -48,8 +48,8 @@ TEST := pytest --numprocesses logical --dist loadgroup --no-loadscope-reorder
 test: setup ## all tests, against real SeaweedFS, MLflow and Airflow
 	$(TEST)
 
-test-fast: setup ## the tests that need no server, in three minutes
-	$(TEST) -m "not servers and not slow and not gpu"
+test-fast: setup ## the quick tests: no server, no whole installation or pipeline
+	$(TEST) -m "not servers and not whole and not slow and not gpu"
 
 data: setup ## build the demo's data/ as data.dvc names it, and the pretrained champion
 	$(PY) -m demo data

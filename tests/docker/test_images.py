@@ -111,6 +111,7 @@ def run(environment: dict[str, str], base: Path, *command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.whole
 def test_the_reader_installs_and_its_commands_load_without_what_makes_releases(tmp_path):
     environment = install("serve", tmp_path)
     (entry,) = only("serve", "ENTRYPOINT")
@@ -133,6 +134,7 @@ def test_the_reader_installs_and_its_commands_load_without_what_makes_releases(t
     assert size_mb < 800
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("image", ["airflow", pytest.param("train", marks=pytest.mark.slow)])
 def test_airflows_images_install_and_read_the_dags(image, tmp_path):
     environment = install(image, tmp_path)

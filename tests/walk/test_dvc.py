@@ -13,6 +13,7 @@ import pytest
 from localplatform.workspace import make_workspace, set_remote
 from recsys import Release
 
+pytestmark = pytest.mark.whole
 ROOT = Path(__file__).resolve().parents[2]
 GENRES = ("western", "opera", "robot", "pirate", "kitchen", "mountain")
 WORDS = (

@@ -1,0 +1,128 @@
+"""Effect `status`: where things stand. Looks, changes nothing."""
+
+import json
+from functools import partial
+from typing import Any
+
+from recsys.artifacts import Artifacts
+from recsys.catalogue.landing import survey, waiting
+from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, Part, list_parts
+from recsys.catalogue.pending import n_waiting
+from recsys.catalogue.refusals import standing
+from recsys.errors import RecsysError
+from recsys.publishing.publish import published
+from recsys.publishing.store import ReleaseStore
+from recsys.storage.opening import open_storage
+
+MAX_NOTES = 10
+"""Of one part."""
+
+
+def find_status(at: Artifacts, landing: str | None, store: str | None) -> dict[str, Any]:
+    """What has landed, what waits, what readers get and what failed last.
+
+    Args:
+        at: the workspace.
+        landing: address of the landing zone, if it is known.
+        store: address of the release store, if it is known.
+
+    Returns:
+        What `recsys status --json` prints. A place that is out of reach is an `error` there, and hides no other.
+    """
+    landed = _or_error(partial(_landed, at, landing))
+    unpublished = _unpublished(at)
+    is_known = landed is not None and "pending" in landed
+    return {
+        "workspace": str(at.root),
+        "pending": landed["pending"] if is_known else landed,
+        "skipped": landed["skipped"] if is_known else [],
+        "refused": _refused(at),
+        "unpublished": [part.id for part in unpublished],
+        "pending_interactions": _n_waiting(at),
+        "accepted": [_of_accepted(part) for part in unpublished],
+        "release": _or_error(partial(_release, store)),
+        "last_failure": _last_failure(at),
+    }
+
+
+def _landed(at: Artifacts, url: str | None) -> dict[str, Any] | None:
+    """Files that the next `ingest` takes in, and what is passed over; None without an address."""
+    if not url:
+        return None
+    refused = [(refusal.key, refusal.version) for refusal in standing(at.refused)]
+    found = survey(open_storage(url))
+    files = waiting(found.landed, refused)
+    return {
+        "pending": [
+            {"file": file.shown, "size": file.size, "modified": file.modified.isoformat()} for file in files
+        ],
+        "skipped": [{"file": one.key, "why": one.why} for one in found.passed_over],
+    }
+
+
+def _refused(at: Artifacts) -> list[dict[str, Any]]:
+    """Batches that were stopped and still lie in the landing zone."""
+    return [refusal.model_dump(mode="json") for refusal in standing(at.refused)]
+
+
+def _unpublished(at: Artifacts) -> list[Part]:
+    """Accepted parts that this workspace has not published yet."""
+    known = set(published(at).get("parts", ()))
+    parts = [part for kind in (CATALOGUE, INTERACTIONS) for part in list_parts(at.data, kind)]
+    return sorted((part for part in parts if part.id not in known), key=lambda part: part.id)
+
+
+def _n_waiting(at: Artifacts) -> int:
+    """Accepted interactions whose items the catalogue does not hold yet."""
+    return n_waiting(list_parts(at.data, INTERACTIONS), list_parts(at.data, CATALOGUE))
+
+
+def _of_accepted(part: Part) -> dict[str, Any]:
+    """What a part holds and what there is to say about it: rows that lost, wait or are in quarantine."""
+    landed = part.arrival.landed()
+    return {
+        "part": part.id,
+        "kind": part.kind,
+        "source": part.arrival.source,
+        "rows": part.arrival.n_rows,
+        "quarantined": part.arrival.n_quarantined,
+        "superseded": sum(record.n_superseded + record.n_outdated for record in landed),
+        "pending": sum(record.n_pending for record in landed),
+        "notes": [f"{record.source}: {note}" for record in landed for note in record.notes][:MAX_NOTES],
+    }
+
+
+def _release(url: str | None) -> dict[str, Any] | None:
+    """The pointer and what it points to; None without an address or a release."""
+    if not url:
+        return None
+    releases = ReleaseStore(open_storage(url))
+    pointer = releases.pointer()
+    if pointer is None:
+        return None
+    manifest = releases.manifest(pointer.current.release)
+    rows = sum(segment.n_items for segment in manifest.segments)
+    size = sum(file.size for file in manifest.files())
+    counts = {
+        "segments": len(manifest.segments),
+        "item_rows": rows,
+        "users": manifest.users.n_users,
+        "bytes": size,
+    }
+    return pointer.current.model_dump(mode="json") | counts
+
+
+def _last_failure(at: Artifacts) -> dict[str, Any] | None:
+    note = at.var / "last_failure.json"
+    if not note.is_file():
+        return None
+    found: dict[str, Any] = json.loads(note.read_text("utf-8"))
+    return found
+
+
+def _or_error(ask: Any) -> Any:  # noqa: ANN401  whatever `ask` answers
+    """One place that is out of reach must not hide the others."""
+    try:
+        return ask()
+    except RecsysError as error:
+        return {"error": str(error)}
