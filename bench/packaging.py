@@ -1,7 +1,7 @@
 """What `pip install .` and each extra bring, in a fresh environment each: packages, size, and that they suffice.
 
-uv takes packages from its cache where it can, in the versions of requirements.lock. Figures: packages and MiB of each; the size of `train` is mostly that of the torch build that pip
-finds (UV_FIND_LINKS, UV_INDEX).
+uv takes packages from its cache where it can, in the versions of requirements.lock. Figures: packages and MiB of each;
+the size of `train` is mostly that of the torch build that uv finds (UV_FIND_LINKS).
 """
 
 import os
