@@ -27,8 +27,8 @@ FILMS = 280
 QUIET_S = 900.0
 LOOK_S = 10.0
 """Between two looks at all processes, which cost CPU themselves."""
-SETTLE_S = 5.0
-"""Between the end of a run and the next landing: what Airflow still has to write down."""
+SETTLE_S = 20.0
+"""Between the end of a run and the next landing: Airflow writes down the rest, and shows what it uses when idle."""
 
 
 def ratios(home: Path, codes: Mapping[str, Path], rounds: int, afresh: bool) -> dict[str, float]:
@@ -98,11 +98,14 @@ def _arrival(home: Path, checkout: Path, data: DemoData, number: int) -> dict[st
             _wait(platform, lambda: _n_rows() > 0, "the first release")
             ready.touch()
         _wait(platform, lambda: _is_idle(airflow), "the end of the runs under way")
+        before = _cpu_seconds(platform)
         time.sleep(SETTLE_S)
         n_rows, begun, cpu = _n_rows(), time.monotonic(), _cpu_seconds(platform)
+        idle = (cpu - before) / SETTLE_S
         S3Storage("landing").write(f"catalogue/round-{number}.jsonl", _films(data, number))
         _wait(platform, lambda: _n_rows() >= n_rows + FILMS, f"round {number}", every_s=0.2)
-        row = {"landed_published_s": time.monotonic() - begun, "arrival_cpu_s": _cpu_seconds(platform) - cpu}
+        seconds, used = time.monotonic() - begun, _cpu_seconds(platform) - cpu
+        row = {"landed_published_s": seconds, "arrival_cpu_s": used, "idle_cpu_s_per_s": idle}
         _wait(platform, lambda: _is_idle(airflow), "the end of the run")
         return {key: round(value, 2) for key, value in (row | _task_seconds(airflow)).items()}
 

@@ -122,3 +122,31 @@ def test_a_living_dvc_keeps_what_it_holds(repository, mend_locks):
 def test_a_workspace_where_dvc_never_ran_is_left_alone(tmp_path, mend_locks):
     mend_locks(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_several_stages_in_one_dvc_lose_nothing_to_a_kill_and_run_in_the_order_given(repository, mend_locks):
+    stage = (
+        "    cmd: echo {name} >> ran && touch started-{name} && sleep $PAUSE_{name} && cp in.txt {name}.txt\n"
+    )
+    stages = "".join(
+        f"  {name}:\n" + stage.format(name=name) + f"    deps: [in.txt]\n    outs: [{name}.txt]\n"
+        for name in ("z", "a", "m")
+    )
+    (repository / "dvc.yaml").write_text(f"stages:\n{stages}")
+    command = [*DVC, "--wait-for-lock", "repro", "--single-item", "z", "a", "m"]
+    pauses = {f"PAUSE_{name}": "0" for name in ("z", "a", "m")}
+    with subprocess.Popen(
+        command, cwd=repository, env=os.environ | pauses | {"PAUSE_a": "60"}, start_new_session=True
+    ) as process:
+        while not (repository / "started-a").exists():
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+    mend_locks(repository)
+    subprocess.run(command, cwd=repository, env=os.environ | pauses, check=True, capture_output=True)
+    assert (repository / "ran").read_text().split() == [
+        "z",
+        "a",
+        "a",
+        "m",
+    ]  # z had ended: it is not run again
+    assert all((repository / f"{name}.txt").read_text() == "1" for name in ("z", "a", "m"))
