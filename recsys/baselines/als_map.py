@@ -1,7 +1,7 @@
 """Scorer `als_map`: collaborative factors of warm items, and a map from text to factors for those without.
 
 ALS gives users p [F] and warm items q [F]. Ridge regression from the encoder's vectors, with an intercept, to the warm
-items' factors gives every item m(x) [F]. An item met n times stands at (n q + κ m(x)) / (n + κ): its own factors where
+items' factors gives every item m(x) [F]. An item with n users stands at (n q + κ m(x)) / (n + κ): its own factors where
 much is known of it, the mapped ones where nothing is, then times `lift`: mapped factors are shorter than learned
 ones, and would stand last in a list of both. Score = p · that.
 
@@ -25,7 +25,7 @@ from recsys.validation.tuning import choose, mixed_ndcg, tuning_sets
 # Shape suffixes: U users, I items, W warm items, C candidates, D width of the encoder, F factors.
 MAX_FACTORS = 128
 ITEMS_PER_FACTOR = 20
-"""Small shops get fewer factors."""
+"""Small catalogues get fewer factors."""
 ALPHA = 10.0
 REGULARIZATION = 0.1
 ITERATIONS = 15
@@ -59,7 +59,7 @@ class Factors:
 
     users_UF: NDArray[np.float32]
     items_IF: NDArray[np.float32]
-    """Zeros for items that nobody met."""
+    """Zeros for cold items."""
 
 
 def als_map(known: Dataset, sets: Sequence[ValidationSet] | None = None) -> AlsMap | ByItem:

@@ -1,8 +1,8 @@
 """Scorer `blend`: `ridge` and `ease_prior` added up, by how much is known of the item.
 
 Each part's scores are brought to mean 0 and deviation 1 over a fixed sample of the warm items, for each user. An item's
-score is (1 - w) of the ridge's and w of EASE's, w being that of the item's bucket: never met, met 1 to 4, 5 to 19, 20
-times or more. The weights are chosen on tuning, bucket by bucket, by ndcg@20 of mixed lists; then both parts are
+score is (1 - w) of the ridge's and w of EASE's, w being that of the item's bucket: no user, 1 to 4, 5 to 19, 20 or
+more. The weights are chosen on tuning, bucket by bucket, by ndcg@20 of mixed lists; then both parts are
 learned from everything.
 
 Paper: Töscher, Jahrer & Bell 2009, The BigChaos Solution to the Netflix Grand Prize (blending by support).

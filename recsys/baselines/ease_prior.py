@@ -6,7 +6,7 @@ off the diagonal for warm items, and A k(x) for any other item x: both are what 
 warm and cold items stand on one scale. One factor by least squares of X on X B₀ brings it to the scale of X (kernel
 ridge shrinks), and one more factor for items that only the prior knows is chosen on tuning.
 
-Memory: X holds the MAX_ITEMS warm items that were met most, 200 MB for each of about five matrices while learning and
+Memory: X holds the MAX_ITEMS warm items with most users, 200 MB for each of about five matrices while learning and
 two afterwards. The other warm items go through the prior: scored like cold ones, and in a history each counts as the
 mixture of those items that kernel ridge makes of it.
 """
@@ -113,7 +113,7 @@ class EasePrior:
 
 
 def ease_prior(known: Dataset, sets: Sequence[ValidationSet] | None = None) -> EasePrior | ByItem:
-    """Learned from the warm items met most; kernel, λ and lift are chosen on tuning, where there are some."""
+    """Learned from the warm items with most users; kernel, λ and lift by tuning sets, where there are some."""
     if not len(known.warm):
         return ByItem(np.zeros(len(known.texts), np.float32), known.warm)
     return learn_ease(known, choose_ease(tuning_sets(known) if sets is None else sets))
@@ -135,7 +135,7 @@ def learn_ease(known: Dataset, settings: EaseSettings, max_items: int = MAX_ITEM
     Args:
         known: interactions from before the cut, some of them.
         settings: what the tuning sets chose.
-        max_items: warm items in X, those met most.
+        max_items: warm items in X, those with most users.
 
     Returns:
         The model.

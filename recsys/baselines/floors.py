@@ -67,14 +67,14 @@ def same_category(known: Dataset) -> ByItem:
     """
     warm, tags_I = known.warm, known.tags or ((),) * len(known.texts)
     average = float(known.interactions.n_users_I[warm].mean()) if len(warm) else 0.0
-    met: dict[str, float] = defaultdict(float)
+    n_users: dict[str, float] = defaultdict(float)
     n_items: dict[str, int] = defaultdict(int)
     for row in warm:
         for tag in set(tags_I[row]):
-            met[tag] += float(known.interactions.n_users_I[row])
+            n_users[tag] += float(known.interactions.n_users_I[row])
             n_items[tag] += 1
     popularity = {
-        tag: (met[tag] + PRIOR_ITEMS * average) / (n_items[tag] + PRIOR_ITEMS) for tag in sorted(met)
+        tag: (n_users[tag] + PRIOR_ITEMS * average) / (n_items[tag] + PRIOR_ITEMS) for tag in sorted(n_users)
     }
     scores = [
         float(np.mean([popularity.get(tag, average) for tag in sorted(set(tags))])) if tags else average

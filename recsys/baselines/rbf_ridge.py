@@ -24,7 +24,7 @@ from recsys.validation.tuning import choose, mixed_ndcg, tuning_sets
 # Shape suffixes: U users, I items, C candidates, D width of the encoder, M landmarks, F features.
 Real = TypeVar("Real", np.float32, np.float64)
 MAX_LANDMARKS = 1000
-"""The warm items met most."""
+"""The warm items with most users."""
 DEFAULT_SHARPNESS = 2.0
 SHARPNESSES = (1.0, 2.0, 4.0)
 """γ, chosen on tuning."""

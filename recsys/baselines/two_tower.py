@@ -3,7 +3,7 @@
 Item: e = x W, W [D, F]. User: h = mean of e over their items, then u = h + relu(h A) B with a hidden layer of F.
 Trained to pick a user's item among sampled ones, that item left out of the history: softmax over u · e / τ, τ learned,
 from whose scores log q is taken off, q being the chance to be drawn (sampled softmax with logQ correction). An item is
-drawn by the square root of how often it was met. W starts as the vectors' leading directions and B as 0, so training
+drawn by the square root of its users. W starts as the vectors' leading directions and B as 0, so training
 starts from what a centroid knows. The number of epochs is chosen on tuning.
 
 Papers: Covington, Adams & Sargin 2016, Deep Neural Networks for YouTube Recommendations; Yi et al. 2019,
@@ -167,7 +167,7 @@ def _loss(
     met_BN: "Tensor",
     log_q_W: "Tensor",
 ) -> "Tensor":
-    """Cross-entropy of each pair's item among those drawn; drawn items that the user met are none of the others."""
+    """Cross-entropy of each pair's item among those drawn; drawn items of the user's history are none of the others."""
     import torch
 
     items_DF, hidden_FF, out_FF, sharpness = towers

@@ -1,4 +1,4 @@
-"""How widely the lists spread over the candidates: coverage, Gini, and recall seen from the items."""
+"""How widely the lists spread over the candidates: coverage, Gini, and recall by item."""
 
 import numpy as np
 from numpy.typing import NDArray

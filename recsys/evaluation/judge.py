@@ -10,6 +10,7 @@ from recsys.baselines.baselines import BASELINES
 from recsys.dataset.histories import PAD
 from recsys.evaluation import coverage
 from recsys.evaluation.comparison import compare
+from recsys.evaluation.exposure import lists_of, paired_exposure
 from recsys.evaluation.holdout import Holdout
 from recsys.evaluation.intervals import Interval, bootstrap, bootstrap_over_seeds
 from recsys.evaluation.params import EvaluateParams
@@ -22,7 +23,6 @@ from recsys.evaluation.report import (
     SliceReport,
 )
 from recsys.evaluation.slices import SLICES, head_and_tail, slice_of
-from recsys.evaluation.spread import lists_of, paired_spread
 from recsys.ranking import metrics
 from recsys.ranking.recommender import learn_recommender
 from recsys.ranking.tasks import RankingTask, Scorer, rank
@@ -51,8 +51,8 @@ DIGITS = 6
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """One slice with every model's answer."""
+class _Answers:
+    """One slice with every model's lists."""
 
     part: RankingTask
     lists: Mapping[str, NDArray[np.int64]]
@@ -96,12 +96,12 @@ def judge(
         models: name -> learned recaller, with `champion` and perhaps `challenger` among them.
         params: section `evaluate`.
         on_progress: told `slice/model` before each model.
-        siblings: the challenger trained with other seeds; asked for one at a time, so that they need not all be in
+        siblings: the challenger trained with other seeds; learned one at a time, so that they need not all be in
             memory.
 
     Returns:
         cold, warm, head, tail and mixed: means, curves, and paired intervals; and, with a challenger and cold items
-        that somebody met, what the difference looks like.
+        that somebody interacted with, what the difference looks like.
     """
     reports: list[SliceReport] = []
     comparison = None
@@ -114,10 +114,10 @@ def judge(
         lists = _lists(whole, models, params.k, on_progress)
         parts = (whole, *head_and_tail(holdout, whole, params.head_share)) if name == "warm" else (whole,)
         for part in parts:
-            asked = _asked(part, whole, lists, [one[name] for one in again if name in one], params.k)
-            reports.append(_report(asked, params))
+            answers = _answers(part, whole, lists, [one[name] for one in again if name in one], params.k)
+            reports.append(_report(answers, params))
             if part.name == "cold" and CHALLENGER in lists:
-                comparison = _comparison(holdout, asked, params.k)
+                comparison = _comparison(holdout, answers, params.k)
     return tuple(reports), comparison
 
 
@@ -126,8 +126,8 @@ def _lists(
 ) -> dict[str, NDArray[np.int64]]:
     """Every model's lists; none without users."""
     lists = {}
-    asked = (CHAMPION, CHALLENGER, *FLOORS[whole.name], *_rivals(models))
-    for model in asked if len(whole.users) else ():
+    answers = (CHAMPION, CHALLENGER, *FLOORS[whole.name], *_rivals(models))
+    for model in answers if len(whole.users) else ():
         if model in models:
             on_progress(f"{whole.name}/{model}")
             lists[model] = _list(models[model], whole, k)
@@ -140,26 +140,26 @@ def _list(model: Scorer, whole: RankingTask, k: int) -> NDArray[np.int64]:
     return rank(model, whole.users, whole.candidates, depth, whole.excluded_UE).rows_UK
 
 
-def _asked(
+def _answers(
     part: RankingTask,
     whole: RankingTask,
     lists: Mapping[str, NDArray[np.int64]],
     again: Sequence[NDArray[np.int64]],
     k: int,
-) -> _Asked:
+) -> _Answers:
     rows = np.searchsorted(whole.users, part.users)
     own = {model: ranked_UK[rows] for model, ranked_UK in lists.items()} if len(rows) else {}
     per_user = {model: _per_user(ranked_UK, part, k) for model, ranked_UK in own.items()}
     siblings = tuple(_per_user(ranked_UK[rows], part, k) for ranked_UK in again) if len(rows) else ()
-    return _Asked(part, own, per_user, siblings)
+    return _Answers(part, own, per_user, siblings)
 
 
 def _per_user(ranked_UK: NDArray[np.int64], part: RankingTask, k: int) -> NDArray[np.float64]:
     return np.stack([metric(ranked_UK, part.relevant_UR, k) for metric in PER_USER.values()], 1)
 
 
-def _report(asked: _Asked, params: EvaluateParams) -> SliceReport:
-    part, per_user = asked.part, asked.per_user
+def _report(answers: _Answers, params: EvaluateParams) -> SliceReport:
+    part, per_user = answers.part, answers.per_user
     rivals = _rivals(per_user)
     floors = [model for model in per_user if model not in (CHAMPION, CHALLENGER, *rivals)]
     judged = CHALLENGER if CHALLENGER in per_user else CHAMPION
@@ -169,15 +169,15 @@ def _report(asked: _Asked, params: EvaluateParams) -> SliceReport:
             rival: _margins(per_user[CHALLENGER] - per_user[rival], params) for rival in (CHAMPION, *floors)
         }
         if part.name == "cold":
-            challenger_margins[CHAMPION] |= _spread(asked, params)
-    seeds, over_seeds = _seeds(asked, params)
+            challenger_margins[CHAMPION] |= _exposure(answers, params)
+    seeds, over_seeds = _seeds(answers, params)
     return SliceReport(
         name=part.name,
         n_users=len(part.users),
         n_candidates=len(part.candidates),
         n_positives=int((part.relevant_UR != PAD).sum()),
         models={
-            model: _model_scores(asked.lists[model], per_user[model], part, params.k) for model in per_user
+            model: _model_scores(answers.lists[model], per_user[model], part, params.k) for model in per_user
         },
         margins={floor: _margins(per_user[CHAMPION] - per_user[floor], params) for floor in floors},
         challenger_margins=challenger_margins,
@@ -187,12 +187,12 @@ def _report(asked: _Asked, params: EvaluateParams) -> SliceReport:
     )
 
 
-def _seeds(asked: _Asked, params: EvaluateParams) -> tuple[tuple[SeedScores, ...], dict[str, Interval]]:
+def _seeds(answers: _Answers, params: EvaluateParams) -> tuple[tuple[SeedScores, ...], dict[str, Interval]]:
     """The challenger and its siblings against the champion, each alone and all together; nothing without siblings."""
-    if not asked.siblings:
+    if not answers.siblings:
         return (), {}
-    per_seed = (asked.per_user[CHALLENGER], *asked.siblings)
-    over_USM = np.stack([one_UM - asked.per_user[CHAMPION] for one_UM in per_seed], axis=1)
+    per_seed = (answers.per_user[CHALLENGER], *answers.siblings)
+    over_USM = np.stack([one_UM - answers.per_user[CHAMPION] for one_UM in per_seed], axis=1)
     names = [f"{name}@{params.k}" for name in PER_USER]
     scores = tuple(
         SeedScores(
@@ -240,21 +240,21 @@ def _margins(difference_UM: NDArray[np.float64], params: EvaluateParams) -> dict
     return {f"{name}@{params.k}": _rounded(one) for name, one in zip(PER_USER, intervals, strict=True)}
 
 
-def _spread(asked: _Asked, params: EvaluateParams) -> dict[str, Interval]:
+def _exposure(answers: _Answers, params: EvaluateParams) -> dict[str, Interval]:
     """Coverage, Gini and worst decile, challenger minus champion."""
-    part = asked.part
+    part = answers.part
     ours, theirs = (
-        lists_of(asked.lists[model], part.relevant_UR, len(part.candidates), params.k)
+        lists_of(answers.lists[model], part.relevant_UR, len(part.candidates), params.k)
         for model in (CHALLENGER, CHAMPION)
     )
-    found = paired_spread(ours, theirs, params.bootstrap_rounds, params.seed)
+    found = paired_exposure(ours, theirs, params.bootstrap_rounds, params.seed)
     return {f"{name}@{params.k}": _rounded(one) for name, one in found.items()}
 
 
-def _comparison(holdout: Holdout, asked: _Asked, k: int) -> Comparison:
+def _comparison(holdout: Holdout, answers: _Answers, k: int) -> Comparison:
     place = list(PER_USER).index(COMPARED)
-    change_U = (asked.per_user[CHALLENGER] - asked.per_user[CHAMPION])[:, place]
-    return compare(holdout, asked.part, asked.lists[CHAMPION], asked.lists[CHALLENGER], change_U, k)
+    change_U = (answers.per_user[CHALLENGER] - answers.per_user[CHAMPION])[:, place]
+    return compare(holdout, answers.part, answers.lists[CHAMPION], answers.lists[CHALLENGER], change_U, k)
 
 
 def _rounded(one: Interval) -> Interval:

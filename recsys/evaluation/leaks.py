@@ -69,7 +69,7 @@ def text_newer_than_cut(holdout: Holdout, models: Mapping[str, Scorer], similari
 
 
 def statistics_after_cut(holdout: Holdout, models: Mapping[str, Scorer], similarity: float) -> Finding | None:
-    """A model whose statistics hold items that nobody had met before the cut.
+    """A model whose statistics hold items without interactions before the cut.
 
     Beside what each model says it learned from, the ridge's Gram matrix is made again and compared bit by bit.
     """

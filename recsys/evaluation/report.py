@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recsys.errors import ArtifactMissing
 from recsys.evaluation.intervals import Interval
-from recsys.evaluation.seen import TrainedOn
+from recsys.evaluation.provenance import TrainedOn
 from recsys.storage.atomic import write_whole
 
 CHAMPION = "champion"
@@ -96,7 +96,7 @@ class ListedItem(BaseModel):
     item_id: str
     text: str
     is_hit: bool
-    """Whether the user met it after the cut."""
+    """Whether the user interacted with it after the cut."""
 
 
 class ExampleUser(BaseModel):
@@ -109,7 +109,7 @@ class ExampleUser(BaseModel):
     change: float
     """ndcg of the challenger's list minus that of the champion's."""
     history: tuple[str, ...]
-    """Texts of items that they had met before the cut."""
+    """Texts of items that they interacted with before the cut."""
     champion: tuple[ListedItem, ...]
     challenger: tuple[ListedItem, ...]
 
@@ -122,7 +122,7 @@ class MovedItem(BaseModel):
     item_id: str
     text: str
     n_wanted: int
-    """Test users who met it after the cut."""
+    """Test users who interacted with it after the cut."""
     n_champion: int
     """Of these, how many the champion showed it to."""
     n_challenger: int
@@ -163,13 +163,13 @@ class Report(BaseModel):
     trained: dict[str, TrainedOn] = {}
     """`champion`, `challenger` -> what that encoder was trained on."""
     seen: dict[str, str] = {}
-    """`champion`, `challenger` -> why that encoder may have seen the answers; empty where none has."""
+    """`champion`, `challenger` -> why that model may know the answers; empty where none does."""
     left_out: dict[str, int]
     """Reason -> items that are not judged."""
     slices: tuple[SliceReport, ...]
     leaks: tuple[Finding, ...]
     comparison: Comparison | None = None
-    """None without a challenger, or without cold items that anybody met."""
+    """None without a challenger, or without cold items that anybody interacted with."""
 
     def slice(self, name: str) -> SliceReport | None:
         """The slice of that name, where there is one."""

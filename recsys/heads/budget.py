@@ -13,7 +13,7 @@ def within(seconds: float, n_warm: int, n_users: int, n_folds: int, params: Fusi
 
     Args:
         seconds: of two cores.
-        n_warm: items that somebody met.
+        n_warm: warm items.
         n_users: users.
         n_folds: cold starts that validation tries every lexical share on, and words apart beside no share.
         params: section `fusion`.

@@ -57,13 +57,13 @@ def find_directions(
         The directions.
 
     Raises:
-        TrainingError: the kernel is not finite, or nobody met anything.
+        TrainingError: the kernel is not finite, or there is no interaction.
     """
     from scipy.linalg import cho_factor, cho_solve
 
     tastes_UM = tastes_UM[(tastes_UM != 0).any(axis=1)]
     if len(tastes_UM) == 0:
-        raise TrainingError("fusion: no user met a landmark", remedy="land interactions")
+        raise TrainingError("fusion: no user interacted with a landmark", remedy="land interactions")
     kernel_MM.flat[:: len(kernel_MM) + 1] += np.float32(kernel_lambda)
     try:
         # transposed: LAPACK works in place on columns; the kernel is symmetric

@@ -40,9 +40,9 @@ class Recipe:
     ease_lambda: float | None = None
     """λ of the item weights beside the head; None: none, lists are ordered by profiles alone."""
     popularity_power: float = 0.0
-    """How far items are held back that many met, where there are item weights."""
+    """How far items with many users are held back, where there are item weights."""
     lift: float = 1.0
-    """How much more a profile's score counts for items that nobody met, where there are item weights."""
+    """How much more a profile's score counts for cold items, where there are item weights."""
     lists: Mapping[str, float] = field(default_factory=dict)
     """ndcg@k of the lists warm, tail and mixed, as chosen, `by profiles alone` and `by the encoder alone`; empty where
     nobody was asked."""
@@ -68,7 +68,7 @@ class Recipe:
 
     @property
     def sentence(self) -> str:
-        """The choice, for people."""
+        """The choice in a sentence."""
         if self.lexical_share is None:
             return f"encoder alone, λ = {self.ridge_lambda:g}"
         power = "untaught" if self.metric_power is None else f"metric power {self.metric_power:g}"
@@ -86,7 +86,7 @@ class Survey:
     """What heads of every lexical share are learned from."""
 
     landmarks: NDArray[np.int64]
-    """Item rows, M of them: those met most."""
+    """Item rows, M of them: those with most users."""
     lexical: TfidfEncoder
     words_MV: csr_array
     vectors_ML: NDArray[np.float32]
@@ -114,7 +114,7 @@ def learn_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> Kernel
 
     Raises:
         ValueError: the recipe is to have no head, or there are no words.
-        TrainingError: the kernel is degenerate, or nobody met anything.
+        TrainingError: the kernel is degenerate, or there is no interaction.
     """
     ground = survey(dataset, params)
     if ground is None:

@@ -1,4 +1,4 @@
-"""What collaborative factors add to histories: items that people of the same taste met.
+"""What collaborative factors add to histories: items that users of the same taste interacted with.
 
 Paper: Hu, Koren & Volinsky 2008, Collaborative Filtering for Implicit Feedback Datasets (ALS, by `implicit`).
 """
@@ -18,7 +18,7 @@ def smoothed(histories_UM: csr_array, users: NDArray[np.int64], params: FusionPa
     """Histories plus what ALS learned from all of them predicts.
 
     Args:
-        histories_UM: 1 where a user met an item.
+        histories_UM: 1 where a user interacted with an item.
         users: rows that are wanted.
         params: section `fusion`; `smoothing` weighs the prediction.
 

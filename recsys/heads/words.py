@@ -41,7 +41,7 @@ def words_projection(words_MV: csr_array, width: int, seed: int) -> NDArray[np.f
 
 
 def words_ratio(
-    met_UW: csr_array,
+    known_UW: csr_array,
     words_WW: NDArray[np.float32],
     meaning_WD: NDArray[np.float32],
     ridge: Ridge,
@@ -50,7 +50,7 @@ def words_ratio(
     """By what a score of words is multiplied to deviate over a user's items as much as that of meaning does.
 
     Args:
-        met_UW: 1 where a user met a warm item.
+        known_UW: 1 where a user interacted with a warm item.
         words_WW: words of the warm items.
         meaning_WD: their other dimensions, unit rows.
         ridge: metric of these.
@@ -60,12 +60,14 @@ def words_ratio(
         A mean over users; 0 where words tell no items apart.
     """
     rng = np.random.default_rng(seed)
-    users = np.flatnonzero(np.diff(met_UW.indptr))
+    users = np.flatnonzero(np.diff(known_UW.indptr))
     users = np.sort(rng.permutation(users)[:SAMPLED_USERS])
     items = np.sort(rng.permutation(len(words_WW))[:SAMPLED_ITEMS])
-    met = csr_array(met_UW[users])
-    by_words = ((met @ words_WW.astype(np.float64)) @ words_WW[items].T).std(axis=1).mean()
-    by_meaning = (ridge.weights(met @ meaning_WD.astype(np.float64)) @ meaning_WD[items].T).std(axis=1).mean()
+    known = csr_array(known_UW[users])
+    by_words = ((known @ words_WW.astype(np.float64)) @ words_WW[items].T).std(axis=1).mean()
+    by_meaning = (
+        (ridge.weights(known @ meaning_WD.astype(np.float64)) @ meaning_WD[items].T).std(axis=1).mean()
+    )
     return float(by_meaning / by_words) if by_words > 0 else 0.0
 
 

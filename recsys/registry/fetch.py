@@ -7,7 +7,7 @@ from pathlib import Path
 from recsys.artifacts import Artifacts
 from recsys.encoders.params import EncoderParams
 from recsys.errors import ArtifactMissing, EncoderError, RegistryError, RegistryUnreachable
-from recsys.evaluation.seen import TrainedOn
+from recsys.evaluation.provenance import TrainedOn
 from recsys.models.packed import find_model, is_whole, take_in
 from recsys.models.reference import REFERENCE, ModelReference, RegistryEntry
 from recsys.registry import first_light, mlflow

@@ -11,7 +11,7 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from recsys.errors import RegistryError
-from recsys.evaluation.seen import TrainedOn
+from recsys.evaluation.provenance import TrainedOn
 from recsys.registry.http import version_at
 from recsys.registry.record import RunRecord
 from recsys.registry.runs import (

@@ -6,8 +6,8 @@ from typing import Any
 
 from recsys.artifacts import Artifacts
 from recsys.errors import ArtifactMissing, GateClosed, RegistryError
+from recsys.evaluation.provenance import TrainedOn
 from recsys.evaluation.report import Report
-from recsys.evaluation.seen import TrainedOn
 from recsys.gate.decision import Decision
 from recsys.models.packed import adopt_model, verify_model
 from recsys.models.reference import ModelReference

@@ -15,8 +15,8 @@ from recsys.evaluation.holdout import Holdout, make_holdout, with_profiles, with
 from recsys.evaluation.judge import judge, learn_models
 from recsys.evaluation.leaks import find_leaks, statistics_after_cut
 from recsys.evaluation.plots import by_model, recall_by_k
+from recsys.evaluation.provenance import TrainedOn, contamination, hash_rule, identity
 from recsys.evaluation.report import CHALLENGER, CHAMPION, Finding, JudgedSeed, Report
-from recsys.evaluation.seen import TrainedOn, has_seen, hash_rule, identity
 from recsys.features.text import SCHEMA, feature_files
 from recsys.models.packed import adopt_model, ranker_file
 from recsys.models.reference import REFERENCE, ModelReference
@@ -71,7 +71,7 @@ def run(settings: Settings, at: Artifacts) -> None:
         role: _trained_on(at, role) for role in (CHAMPION, *([CHALLENGER] if challenged is not None else []))
     }
     asked = _asked(split, settings, at)
-    seen = {role: has_seen(one, asked) for role, one in trained.items()}
+    seen = {role: contamination(one, asked) for role, one in trained.items()}
     report = Report(
         encoder_hash=ModelReference.load(at.model_reference(CHAMPION)).hash,
         challenger_hash=ModelReference.load(at.model_reference(CHALLENGER)).hash if challenged else None,

@@ -1,4 +1,4 @@
-"""A challenger's head: chosen by a cold start of the training side's own, learned from all of it, packed."""
+"""A challenger's head and ranker: chosen on held-out items, learned from the whole training side, packed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -38,7 +38,7 @@ def fuse(
         base: the encoder.
         cache: head and ranker are packed in `<cache>/heads` and `<cache>/rankers`.
         dataset: the training side, its vectors by that encoder, interactions of held items included.
-        folds: rows of the items held out cold to choose by, once for each fold; the base has not seen them either.
+        folds: rows of the items held out cold to choose by, once for each fold; nor has the base learned from them.
         params: section `fusion`.
         users: section `users`; an encoder without a head is judged by its λ, heads by all that it names.
         k: cutoff of ndcg@k.

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from recsys.profiles.users import Ridge, gram_of
 from recsys.training.data import TrainingSet
+from recsys.training.losses.co_occurrence import co_occurrence_softmax
 from recsys.training.losses.mean import mean_users
 from recsys.training.losses.pairs import ranked_pairs
 from recsys.training.losses.ridge import ridge_users
 from recsys.training.losses.softmax import two_sided_softmax
-from recsys.training.losses.together import used_together
 from recsys.training.params import FinetuneParams
 
 # Shape suffixes: U users, I items, B items of the batch, P pairs, D dimension, M mined.
@@ -71,7 +71,7 @@ class Known:
 
 
 def batch_size(training_set: TrainingSet, params: FinetuneParams) -> int:
-    """Items per batch: at most half of all, since a user is what they met *outside* the batch."""
+    """Items per batch: at most half of all, since a user is what they interacted with *outside* the batch."""
     return min(params.batch_items, max(1, len(training_set.fit_rows) // 2))
 
 
@@ -94,7 +94,7 @@ def plan_batch(known: Known, number: int) -> Plan | None:
         number: counts batches from 0.
 
     Returns:
-        The plan; None where no sampled item was met by a user with another item outside the batch.
+        The plan; None where no user of a sampled item has another item outside the batch.
     """
     if known.params.objective == "pairs":
         return _pairs(known, number)
@@ -150,7 +150,7 @@ def _with_together(
     if shared_BB is None:
         return loss
     shared = torch.from_numpy(shared_BB).to(x_BD.device)
-    return loss + params.together_weight * used_together(x_BD, shared, params.temperature)
+    return loss + params.together_weight * co_occurrence_softmax(x_BD, shared, params.temperature)
 
 
 def _pairs(known: Known, number: int) -> Plan | None:

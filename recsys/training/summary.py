@@ -5,15 +5,22 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable
+from dataclasses import astuple
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from recsys.errors import ArtifactMissing
 from recsys.storage.atomic import write_whole
 from recsys.training.params import FinetuneParams
+
+if TYPE_CHECKING:
+    from recsys.heads.learning import Recipe
+    from recsys.models.reference import ModelReference
+    from recsys.training.job import Job
+    from recsys.training.tuning import Tuned
 
 
 class TrainingSummary(BaseModel):
@@ -28,7 +35,7 @@ class TrainingSummary(BaseModel):
     cut: datetime | None
     """Of that split: nothing later was seen; None without times."""
     held_out_by: str | None
-    """The rule of a split by item hash (see `evaluation/seen.py`); None of one by time."""
+    """The rule of a split by item hash (see `evaluation/provenance.py`); None of one by time."""
     features: str = Field(pattern="^[0-9a-f]{64}$")
     """SHA-256 over the texts that were learned from."""
     params: FinetuneParams
@@ -60,9 +67,9 @@ class TrainingSummary(BaseModel):
     ease_lambda: float | None
     """λ of the item weights beside the head; None: none, lists are ordered by profiles alone."""
     popularity_power: float | None
-    """How far item weights hold back what many met."""
+    """How far item weights hold back items with many users."""
     lift: float | None
-    """How much more a profile's score counts for items that nobody met, where there are item weights."""
+    """How much more a profile's score counts for cold items, where there are item weights."""
     chosen_lambda: float | None
     """λ of the users in the challenger's space; None: ridge_lambda, by which it was trained."""
     encoder_hash: str
@@ -116,3 +123,66 @@ def history_csv(k: int, rows: Iterable[tuple[object, ...]]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerows([columns, *rows])
     return buffer.getvalue()
+
+
+def epochs_of(tuned: "Tuned", recipe: "Recipe") -> tuple[tuple[object, ...], ...]:
+    """Rows of history.csv; without training one row, with what validation says of the encoder alone."""
+    if tuned.trained is None:
+        return ((0, 0, None, None, recipe.alone, None),)
+    return tuple(map(astuple, tuned.trained.epochs))
+
+
+def summarise(
+    job: "Job",
+    tuned: "Tuned",
+    recipe: "Recipe",
+    model: "ModelReference",
+    params: FinetuneParams,
+    source: str,
+    ridge_lambda: float,
+) -> TrainingSummary:
+    """What summary.json says of one training.
+
+    Args:
+        job: what it was made of.
+        tuned: what fine-tuning did.
+        recipe: how head and ranker were chosen.
+        model: what came of it.
+        params: section `finetune`.
+        source: the pretrained encoder, as section `encoder` names it.
+        ridge_lambda: λ of the users by which it was trained.
+
+    Returns:
+        The summary.
+    """
+    found, trained, ndcg = job.training_set, tuned.trained, f"ndcg@{params.k}"
+    validation = {f"head/{ndcg}": recipe.ndcg, f"without_head/{ndcg}": recipe.alone}
+    validation |= {f"head/{name}/{ndcg}": value for name, value in recipe.lists.items()}
+    validation |= trained.figures(params.k) if trained else {}
+    return TrainingSummary(
+        source=source,
+        trained_on=job.trained_on,
+        cut=job.cut,
+        held_out_by=job.held_out_by,
+        features=job.features,
+        params=params,
+        ridge_lambda=ridge_lambda,
+        n_users=len(found.users),
+        n_items=len(found.fit_rows),
+        n_held_items=len(found.held_rows),
+        n_pairs=found.fit_UI.nnz,
+        n_trained_weights=tuned.n_weights,
+        n_steps=trained.n_steps if trained else 0,
+        best_epoch=trained.best.epoch if trained else 0,
+        best_step=trained.best.step if trained else 0,
+        validation=validation,
+        width=model.dim,
+        lexical_share=recipe.lexical_share,
+        metric_power=recipe.metric_power if model.has_head else None,
+        words_weight=recipe.words_weight if model.has_head else None,
+        ease_lambda=recipe.ease_lambda if model.ranker.files else None,
+        popularity_power=recipe.popularity_power if model.ranker.files else None,
+        lift=recipe.lift if model.ranker.files else None,
+        chosen_lambda=model.users.ridge_lambda,
+        encoder_hash=model.hash,
+    )

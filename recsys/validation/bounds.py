@@ -1,4 +1,4 @@
-"""How sure a difference is that was seen on a few folds."""
+"""How sure a difference is that was measured on a few folds."""
 
 from collections.abc import Sequence
 

@@ -1,5 +1,6 @@
 """Cold starts of the training side's own, to choose by: its newest items, since new items are always the newest."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 
@@ -73,6 +74,26 @@ def dates_of(columns: Mapping[str, pa.ChunkedArray]) -> dict[str, NDArray[np.flo
         name: times_of(column) for name, column in columns.items() if DATE_NAME.fullmatch(_snake_case(name))
     }
     return {name: times_I for name, times_I in named.items() if 2 * np.isfinite(times_I).sum() > len(times_I)}
+
+
+def dates_in_attributes(rows: pa.Table, places: Sequence[tuple[str, int]]) -> dict[str, NDArray[np.float64]]:
+    """The same of the attributes that a catalogue keeps as JSON.
+
+    Args:
+        rows: part, line and attributes.
+        places: part and line of each item's version.
+
+    Returns:
+        Name -> time of each item, see `dates_of`.
+    """
+    columns = (rows[name].to_pylist() for name in ("part", "line", "attributes"))
+    attributes_at = {(part, line): attributes for part, line, attributes in zip(*columns, strict=True)}
+    per_item = [json.loads(attributes_at.get(place) or "{}") for place in places]
+    names = sorted({name for one in per_item for name in one})
+    texts = {name: [None if one.get(name) is None else str(one[name]) for one in per_item] for name in names}
+    return dates_of(
+        {name: pa.chunked_array([pa.array(values, pa.string())]) for name, values in texts.items()}
+    )
 
 
 def times_of(column: pa.ChunkedArray | pa.Array) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ import pytest
 
 from recsys.errors import ArtifactMissing
 from recsys.evaluation.intervals import Interval
+from recsys.evaluation.provenance import TrainedOn
 from recsys.evaluation.report import (
     Comparison,
     ExampleUser,
@@ -18,7 +19,6 @@ from recsys.evaluation.report import (
     SeedScores,
     SliceReport,
 )
-from recsys.evaluation.seen import TrainedOn
 from recsys.gate.decision import Decision, decide
 from recsys.gate.page import render
 from recsys.gate.params import GateParams

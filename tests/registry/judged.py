@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from recsys.artifacts import Artifacts
 from recsys.encoders.reference import EncoderReference
+from recsys.evaluation.provenance import TrainedOn
 from recsys.evaluation.report import Report
-from recsys.evaluation.seen import TrainedOn
 from recsys.gate.decision import Decision
 from recsys.models.reference import ModelReference
 from recsys.storage.packed import PackedFile

@@ -12,7 +12,7 @@ from recsys.artifacts import Artifacts
 from recsys.encoders.pack import pack_encoder
 from recsys.encoders.params import EncoderParams, FirstLightParams
 from recsys.errors import RegistryError, RegistryUnreachable
-from recsys.evaluation.seen import TrainedOn
+from recsys.evaluation.provenance import TrainedOn
 from recsys.models.opening import open_model
 from recsys.models.packed import lay_out, verify_model
 from recsys.models.reference import ModelReference

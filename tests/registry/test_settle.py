@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.evaluation.seen import TrainedOn
+from recsys.evaluation.provenance import TrainedOn
 from recsys.registry.changes import DONE, INTERRUPTED, PLANNED, Entry, Move, Said, settle
 from recsys.registry.mlflow import RegisteredEncoder
 

@@ -20,7 +20,7 @@ from recsys.catalogue.parts import (
     write_part,
 )
 from recsys.encoders.reference import EncoderReference
-from recsys.evaluation.seen import identity
+from recsys.evaluation.provenance import identity
 from recsys.features.text import PREPROCESSING_VERSION, feature_key, feature_path, item_texts
 from recsys.models.lump import as_lump, parts_of_lump
 from recsys.models.reference import ModelReference

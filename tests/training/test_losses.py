@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.profiles.users import Ridge
+from recsys.training.losses.co_occurrence import co_occurrence_softmax
 from recsys.training.losses.mean import mean_users
 from recsys.training.losses.pairs import ranked_pairs
 from recsys.training.losses.ridge import ridge_users
 from recsys.training.losses.softmax import two_sided_softmax
-from recsys.training.losses.together import used_together
 
 NONE = torch.zeros(1, 3, dtype=torch.bool)
 
@@ -96,11 +96,11 @@ def test_items_used_together_are_their_own_distribution():
         return cosines[i][j] - math.log(sum(math.exp(cosines[i][other]) for other in range(3) if other != i))
 
     by_hand = -(log_share(0, 1) + (log_share(1, 0) + log_share(1, 2)) / 2 + log_share(2, 1)) / 3
-    assert float(used_together(x, shared, 1.0)) == pytest.approx(by_hand, rel=1e-5)
+    assert float(co_occurrence_softmax(x, shared, 1.0)) == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_items_that_share_nobody_cost_nothing():
-    assert float(used_together(torch.eye(3), torch.eye(3), 0.1)) == 0
+    assert float(co_occurrence_softmax(torch.eye(3), torch.eye(3), 0.1)) == 0
 
 
 def test_ridge_users_solve_the_normal_equations_and_have_length_one():

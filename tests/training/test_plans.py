@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.training.losses.together import used_together
+from recsys.training.losses.co_occurrence import co_occurrence_softmax
 from recsys.training.plans import Known, inclusion_chances, plan_batch
 from tests.training.shop import make_shop, params
 
@@ -110,7 +110,7 @@ def test_pairs_rank_both_ways_and_never_against_what_the_same_user_met(shop):
     both = met @ met.T
     n = np.sqrt(both.diagonal())
     shared = torch.from_numpy((both / n[:, None] / n).astype(np.float32))
-    extra = 0.7 * float(used_together(there, shared, together.params.temperature))
+    extra = 0.7 * float(co_occurrence_softmax(there, shared, together.params.temperature))
     assert float(plan_batch(together, 2).loss(there)) == pytest.approx(forth + extra, rel=1e-4)
 
 

@@ -1,6 +1,6 @@
 """Objective `mean`: the classical two towers, a user is the mean of the last profiles of their other items.
 
-Paper: Covington et al. 2016, RecSys, "Deep neural networks for YouTube recommendations" (mean of what was met,
+Paper: Covington et al. 2016, RecSys, "Deep neural networks for YouTube recommendations" (mean of the history,
 softmax over items). The history's vectors are those of the last epoch, without gradient; `pairs` has the gradient
 on both sides.
 """

@@ -25,7 +25,7 @@ def two_sided_softmax(
 
     Args:
         scores_UB: cosines over the temperature.
-        positive_UB: bool, who has met what.
+        positive_UB: bool, who interacted with what.
         masked_UB: bool, pairs that are no positives and must not be negatives either.
         log_chance_B: log of each item's chance to be in the batch, times the share of it that is taken off.
         item_side: weight of the second softmax; 0: it is not computed.

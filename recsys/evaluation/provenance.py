@@ -1,4 +1,4 @@
-"""Whether an encoder may have seen the answers of a holdout: what it was trained on, beside what the holdout asks."""
+"""Provenance: what a model was trained on, and whether it may know the answers of a holdout."""
 
 import hashlib
 import json
@@ -75,11 +75,11 @@ def hash_rule(by: str, seed: int, test_share: float) -> str | None:
     return f"item-hash {seed} {test_share:g}" if by == "item-hash" else None
 
 
-def has_seen(trained: TrainedOn, holdout: TrainedOn) -> str | None:
-    """Why an encoder may have seen what the holdout asks.
+def contamination(trained: TrainedOn, holdout: TrainedOn) -> str | None:
+    """Why a model may know the answers of a holdout.
 
     Args:
-        trained: what the encoder was trained on.
+        trained: what the model was trained on.
         holdout: what an encoder trained on the holdout's own train side would carry.
 
     Returns:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from recsys.dataset.histories import PAD
 from recsys.evaluation import coverage
+from recsys.evaluation.exposure import lists_of, paired_exposure, statistics
 from recsys.evaluation.intervals import resamples
-from recsys.evaluation.spread import lists_of, paired_spread, statistics
 
 N_USERS, N_ITEMS, K = 12, 15, 4
 
@@ -45,23 +45,26 @@ def test_the_difference_is_that_of_the_plain_figures_and_lies_in_its_interval():
     ranked, wanted = world(1, 200)
     other, _ = world(2, 200)
     ours, theirs = (lists_of(lists, wanted, N_ITEMS, K) for lists in (ranked, other))
-    found = paired_spread(ours, theirs, 300, 5)
+    found = paired_exposure(ours, theirs, 300, 5)
     expected = np.subtract(
         plain(ranked, wanted, np.arange(N_ITEMS)), plain(other, wanted, np.arange(N_ITEMS))
     )
     assert [one.mean for one in found.values()] == pytest.approx(expected)
     assert all(one.low <= one.mean <= one.high for one in found.values())
-    assert found == paired_spread(ours, theirs, 300, 5)
+    assert found == paired_exposure(ours, theirs, 300, 5)
 
 
 def test_the_same_lists_differ_by_nothing_and_the_sign_turns_with_the_order():
     ranked, wanted = world(3)
     narrow = np.tile(np.arange(K), (N_USERS, 1))
-    same = paired_spread(*[lists_of(ranked, wanted, N_ITEMS, K)] * 2, 100, 0)
+    same = paired_exposure(*[lists_of(ranked, wanted, N_ITEMS, K)] * 2, 100, 0)
     assert {(one.low, one.mean, one.high) for one in same.values()} == {(0.0, 0.0, 0.0)}
     spread_out = lists_of(ranked, wanted, N_ITEMS, K)
     all_alike = lists_of(narrow, wanted, N_ITEMS, K)
-    forth, back = paired_spread(spread_out, all_alike, 100, 0), paired_spread(all_alike, spread_out, 100, 0)
+    forth, back = (
+        paired_exposure(spread_out, all_alike, 100, 0),
+        paired_exposure(all_alike, spread_out, 100, 0),
+    )
     assert forth["coverage"].low > 0 > forth["gini"].high  # everybody sees the same four items
     assert back["coverage"].mean == pytest.approx(-forth["coverage"].mean)
     assert back["coverage"].low == pytest.approx(-forth["coverage"].high)

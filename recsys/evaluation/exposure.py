@@ -1,6 +1,6 @@
 """Paired bootstrap of what lists do to items: coverage, Gini and the worst decile's recall, challenger minus champion.
 
-These are no means over users, so `intervals.bootstrap` cannot give them: every resample of the users is a shop of its
+These are no means over users, so `intervals.bootstrap` cannot give them: every resample of the users is a sample of its
 own, with its own exposures. The resamples are the same ones.
 """
 
@@ -74,7 +74,7 @@ def statistics(lists: Lists, drawn_BU: NDArray[np.int64]) -> NDArray[np.float64]
     )
 
 
-def paired_spread(first: Lists, second: Lists, rounds: int, seed: int) -> dict[str, Interval]:
+def paired_exposure(first: Lists, second: Lists, rounds: int, seed: int) -> dict[str, Interval]:
     """First minus second, with 95 % intervals.
 
     A resample repeats users and so reaches fewer items than all of them do, in both models: the interval is shifted

@@ -11,7 +11,7 @@ from torch import Tensor
 # Shape suffixes: B items of the batch, D dimension.
 
 
-def used_together(x_BD: Tensor, shared_BB: Tensor, temperature: float) -> Tensor:
+def co_occurrence_softmax(x_BD: Tensor, shared_BB: Tensor, temperature: float) -> Tensor:
     """How far neighbours by text are from neighbours by use.
 
     Args:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from recsys.errors import ArtifactMissing
-from recsys.evaluation.seen import TrainedOn, has_seen, hash_rule, identity
+from recsys.evaluation.provenance import TrainedOn, contamination, hash_rule, identity
 
 CUT = datetime(2026, 3, 1, tzinfo=UTC)
 ASKED = TrainedOn(trained_on="a" * 64, trained_until=CUT)
@@ -22,21 +22,21 @@ BY_HASH = TrainedOn(trained_on="a" * 64, held_out_by="item-hash 7 0.2")
     ],
 )
 def test_nothing_this_train_side_or_older_interactions_are_no_leak(trained):
-    assert has_seen(trained, ASKED) is None
+    assert contamination(trained, ASKED) is None
 
 
 @pytest.mark.parametrize("until", [None, CUT + timedelta(microseconds=1)])
 def test_another_split_that_is_later_or_of_unknown_time_has_seen_the_answers(until):
-    words = has_seen(TrainedOn(trained_on="b" * 64, trained_until=until), ASKED)
+    words = contamination(TrainedOn(trained_on="b" * 64, trained_until=until), ASKED)
     assert words is not None and "another split (bbbbbbbbbb" in words
 
 
 def test_a_split_by_item_hash_is_only_trusted_under_the_same_rule():
     same = TrainedOn(trained_on="b" * 64, held_out_by="item-hash 7 0.2")
-    assert has_seen(same, BY_HASH) is None
-    assert has_seen(same.model_copy(update={"held_out_by": "item-hash 8 0.2"}), BY_HASH) is not None
-    assert has_seen(TrainedOn(trained_on="b" * 64, trained_until=CUT), BY_HASH) is not None
-    assert has_seen(same, ASKED) is not None
+    assert contamination(same, BY_HASH) is None
+    assert contamination(same.model_copy(update={"held_out_by": "item-hash 8 0.2"}), BY_HASH) is not None
+    assert contamination(TrainedOn(trained_on="b" * 64, trained_until=CUT), BY_HASH) is not None
+    assert contamination(same, ASKED) is not None
 
 
 def test_the_rule_names_seed_and_share_and_exists_by_hash_alone():

@@ -1,0 +1,112 @@
+"""Run one job: leave a model's files in a folder, trained or as they came. Loads torch where it trains."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recsys.encoders.params import EncoderParams
+from recsys.encoders.source import TOKENIZER, source_files
+from recsys.training.job import Job
+from recsys.training.params import FinetuneParams
+
+if TYPE_CHECKING:
+    from recsys.training.finetune import Trained
+    from recsys.training.inputs import Inputs
+    from recsys.training.tower import Tower
+
+FROZEN = "frozen"
+"""Folder of the activations of frozen layers, shared by runs."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What fine-tuning did; nothing with `layers: none`."""
+
+    trained: "Trained | None"
+    n_weights: int
+
+    @property
+    def is_as_it_came(self) -> bool:
+        """Whether the weights are the pretrained ones: nothing was trained, or nothing was better."""
+        return self.trained is None or self.trained.best.epoch == 0
+
+
+def tune(
+    job: Job, params: FinetuneParams, encoder: EncoderParams, ridge_lambda: float, folder: Path, work: Path
+) -> Tuned:
+    """Leave config.json, model.safetensors and tokenizer.json in a folder.
+
+    Args:
+        job: what is learned from.
+        params: section `finetune`.
+        encoder: section `encoder`.
+        ridge_lambda: λ of the users.
+        folder: becomes the model; replaced whole.
+        work: checkpoints by the job's key, so that a killed run goes on, and activations of frozen layers.
+
+    Returns:
+        What was done.
+
+    Raises:
+        TrainingError: a loss is not finite, or memory does not suffice.
+    """
+    if params.layers == "none":
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for path in source_files(job.source):
+            shutil.copyfile(path, folder / path.name)
+        return Tuned(None, 0)
+    from recsys.training.tower import save_tower
+
+    tower, inputs = _prepare(job, params, encoder, work / FROZEN)
+    trained = _train(job, params, ridge_lambda, tower, inputs, work / job.key)
+    n_weights = sum(value.numel() for _, value in tower.trained())
+    shutil.rmtree(folder, ignore_errors=True)
+    save_tower(tower.to("cpu"), folder)
+    shutil.copyfile(job.source / TOKENIZER, folder / TOKENIZER)
+    return Tuned(trained, n_weights)
+
+
+def _prepare(
+    job: Job, params: FinetuneParams, encoder: EncoderParams, frozen: Path
+) -> "tuple[Tower, Inputs]":
+    """The tower on its device, and what it is fed."""
+    import torch
+
+    from recsys.training.inputs import TokenInputs, freeze, frozen_key
+    from recsys.training.texts import tokenise
+    from recsys.training.tower import open_tower
+
+    # cuBLAS gives the same bits each time only with a fixed workspace; it reads this when it starts.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tower = open_tower(
+        job.source, encoder.pooling, params.layers, params.top_layers, params.lora_rank, params.dropout
+    ).to(device)
+    tokens = tokenise(job.training_set.texts, job.source, encoder.max_tokens, job.variants)
+    if tower.cut is None:
+        return tower, TokenInputs(tokens, device)
+    key = frozen_key(job.source_key, tower.cut, tokens)
+    return tower, freeze(tower, tokens, frozen, key, device)
+
+
+def _train(
+    job: Job,
+    params: FinetuneParams,
+    ridge_lambda: float,
+    tower: "Tower",
+    inputs: "Inputs",
+    checkpoints: Path,
+) -> "Trained":
+    from recsys.training.finetune import finetune
+    from recsys.training.progress import TrainingProgress
+
+    found = job.training_set
+    with TrainingProgress() as watcher:
+        watcher.say(
+            f"{len(found.fit_rows):,} items and {found.fit_UI.nnz:,} pairs of {len(found.users):,} users to learn "
+            f"from, {len(found.held_rows):,} items held out cold; {params.layers} layers, objective {params.objective}"
+        )
+        return finetune(found, tower, inputs, params, ridge_lambda, checkpoints, watcher)
