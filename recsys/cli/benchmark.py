@@ -11,8 +11,6 @@ from recsys.cli.context import console, print_json, shown, workspace
 if TYPE_CHECKING:
     from recsys.heads.learning import Recipe
 
-K = 20
-MAX_VALIDATION_USERS = 2000
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -122,8 +120,8 @@ def cold_start(
             tuple(folds.values()),
             fusion,
             chosen.users.lambdas,
-            K,
-            MAX_VALIDATION_USERS,
+            chosen.finetune.k,
+            chosen.finetune.max_validation_users,
             status.update,
         )
         if recipe.lexical_share is not None:
@@ -133,7 +131,7 @@ def cold_start(
             vectors, lexical_width = head.profiles(task.texts, vectors), head.lexical_width
     ridge_lambda = recipe.ridge_lambda if recipe.lexical_share is None else recipe.lambda_of(head)
     write_parquet(out, rank_cold(task, vectors, ridge_lambda, top, lexical_width))
-    console().print(_told(recipe))
+    console().print(_told(recipe, chosen.finetune.k))
     console().print(shown(f"wrote {out}"), soft_wrap=True)
     if as_json:
         print_json(
@@ -151,10 +149,10 @@ def cold_start(
         )
 
 
-def _told(recipe: "Recipe") -> str:
+def _told(recipe: "Recipe", k: int) -> str:
     if recipe.ndcg is None or recipe.alone is None:
         return f"too little to hold out: {recipe.sentence}"
-    found = f"validation ndcg@{K} {recipe.ndcg:.4f}"
+    found = f"validation ndcg@{k} {recipe.ndcg:.4f}"
     if recipe.lexical_share is None:
         return f"{recipe.sentence} ({found}; no head was surely better)"
     return f"{recipe.sentence} ({found}, encoder alone {recipe.alone:.4f})"

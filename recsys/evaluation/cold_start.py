@@ -16,7 +16,7 @@ from recsys.evaluation.words import joined, text_columns
 from recsys.features.params import FeaturesParams
 from recsys.features.text import item_texts
 from recsys.profiles.users import Ridge, gram_of
-from recsys.retrieval.exact import best_of
+from recsys.ranking.tasks import rank
 from recsys.validation.folds import cold_folds, dates_of, times_of
 
 # Shape suffixes: U users, I items, C cold items, D dimension.
@@ -140,12 +140,8 @@ def rank_cold(
     b_UD = task.interactions.matrix_UI @ vectors_ID.astype(np.float64)
     n_U = task.interactions.n_items_U
     b_UD[n_U == 0] = (b_UD[n_U > 0] / n_U[n_U > 0, None]).mean(axis=0)
-    k = min(k, len(task.cold))
-    block = max(1, (1 << 24) // len(task.cold))
-    rows_UK = np.empty((len(task.users), k), np.int64)
-    for start in range(0, len(task.users), block):
-        scores_BC = ridge.weights(b_UD[start : start + block]) @ vectors_ID[task.cold].T
-        rows_UK[start : start + block] = task.cold[best_of(scores_BC, k).rows_UK]
+    k, everybody = min(k, len(task.cold)), np.arange(len(task.users))
+    rows_UK = rank(_Sums(ridge, b_UD, vectors_ID, task.warm), everybody, task.cold, k).rows_UK
     item_ids = pa.array(task.item_ids, pa.string())
     return pa.table(
         {
@@ -156,6 +152,20 @@ def rank_cold(
             "rank": pa.array(np.tile(np.arange(1, k + 1, dtype=np.int32), len(task.users))),
         }
     )
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Ridge users whose sums of profiles are given."""
+
+    ridge: Ridge
+    b_UD: NDArray[np.float64]
+    vectors_ID: NDArray[np.float32]
+    learned_from: NDArray[np.int64]
+
+    def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
+        """scores_UC = w · x."""
+        return self.ridge.weights(self.b_UD[users]) @ self.vectors_ID[candidates].T
 
 
 def _known_fields(items: pa.Table, fields: Sequence[str]) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ class Recipe:
     ridge_lambda: float
     """Of the dimensions that hold no words apart; what users get is `lambda_of`."""
     ndcg: float | None
-    """ndcg@k on the items held out; None where nobody could be asked."""
+    """ndcg@k on the items held out; None where there was no user to rank for."""
     tried: Mapping[str, float]
     """ndcg@k by what was tried: of held-out items; `item weights …` as a mean over the lists warm and mixed."""
     ease_lambda: float | None = None
@@ -45,7 +45,7 @@ class Recipe:
     """How much more a profile's score counts for cold items, where there are item weights."""
     lists: Mapping[str, float] = field(default_factory=dict)
     """ndcg@k of the lists warm, tail and mixed, as chosen, `by profiles alone` and `by the encoder alone`; empty where
-    nobody was asked."""
+    there was no user to rank for."""
 
     words_weight: float = 0.0
     """How much words count that have dimensions of their own, in deviations of the other scores; 0: they have none."""

@@ -42,7 +42,7 @@ class RankedItems(Protocol):
             candidates: item rows.
 
         Returns:
-            scores_UC; the same whatever other users or candidates are asked for beside.
+            scores_UC; the same whatever other users or candidates are scored beside.
         """
 
     @property

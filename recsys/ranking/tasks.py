@@ -1,4 +1,4 @@
-"""Ranking tasks: these candidates for these users. Validation, judging and baselines ask them, all through `rank`."""
+"""Ranking tasks: these candidates for these users. Validation, judging and baselines all rank through this module."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Scorer(Protocol):
             candidates: item rows.
 
         Returns:
-            scores_UC, finite; the same whatever other users or candidates are asked for beside.
+            scores_UC, finite; the same whatever other users or candidates are scored beside.
         """
 
 
@@ -61,14 +61,14 @@ def make_task(
     max_users: int,
     seed: int | np.random.Generator,
 ) -> RankingTask:
-    """Ask the users who have a history for what was held out of it.
+    """Rank for the users who have a history, by what was held out of it.
 
     Args:
         name: of the task.
         candidates: item rows.
         known: what may be learned from; these items are excluded for their users.
         held_UI: 1 where an interaction was held out.
-        max_users: users asked, sampled where there are more.
+        max_users: users ranked for, sampled where there are more.
         seed: of the sample, or a generator that goes on.
 
     Returns:

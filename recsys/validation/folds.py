@@ -13,7 +13,7 @@ from recsys.catalogue.split import hash_share
 # Shape suffixes: I items, W warm items.
 VALIDATION_SHARE = 0.2
 ONE_FOLD_FROM = 5000
-"""Warm items from which a single random fold is choice enough."""
+"""Warm items from which a single random fold is enough."""
 MAX_ALIKE = 0.5
 """Share of the warm items that may have one and the same time, or none: above it times do not tell new from old."""
 DATE_NAME = re.compile(

@@ -57,7 +57,7 @@ class ValidationSet:
     held: NDArray[np.int64]
     """Rows of the items held out whole."""
     tasks: Mapping[str, RankingTask]
-    """By the list's name; lists that nobody can be asked for are left out."""
+    """By the list's name; lists that no user can be ranked for are left out."""
 
     @property
     def mixed(self) -> RankingTask:
@@ -101,13 +101,13 @@ class ValidationSet:
 def hold_out_items(
     dataset: Dataset, held: NDArray[np.int64], seed: int, max_users: int
 ) -> ValidationSet | None:
-    """Hold items out whole and ask for them alone.
+    """Hold items out whole and rank them alone.
 
     Args:
         dataset: the whole training side.
         held: rows of the items that are held out.
         seed: samples the users.
-        max_users: users asked, at most.
+        max_users: users ranked for, at most.
 
     Returns:
         None where nobody interacted with both a held item and another.
@@ -121,17 +121,17 @@ def hold_out_items(
 def hold_out_items_and_pairs(
     dataset: Dataset, held: NDArray[np.int64], seed: int, max_users: int, head_share: float
 ) -> ValidationSet | None:
-    """Hold items out whole and interactions with the others; ask for the others, their tail, and both kinds mixed.
+    """Hold out items whole and interactions with the others; rank the others, their tail, and both kinds mixed.
 
     Args:
         dataset: the whole training side.
         held: rows of the items that are held out.
         seed: samples users and interactions.
-        max_users: users asked for each list, at most.
+        max_users: users ranked for in each list, at most.
         head_share: share of the warm items, those with most users, that is no tail.
 
     Returns:
-        None where nobody can be asked for anything.
+        None where no list has a user.
     """
     rest = dataset.interactions.without(held)
     is_held_P = np.random.default_rng(seed).random(rest.matrix_UI.nnz) < HELD_PAIRS
@@ -146,8 +146,8 @@ def hold_out_items_and_pairs(
         name: make_task(name, candidates, known, held_UI, max_users, seed)
         for name, (candidates, held_UI) in wanted.items()
     }
-    asked = {name: task for name, task in tasks.items() if len(task.users)}
-    return ValidationSet(replace(dataset, interactions=known), held, asked) if asked else None
+    kept = {name: task for name, task in tasks.items() if len(task.users)}
+    return ValidationSet(replace(dataset, interactions=known), held, kept) if kept else None
 
 
 def _at(rows: NDArray[np.int64], n: int) -> NDArray[np.bool_]:

@@ -10,17 +10,14 @@ from numpy.typing import NDArray
 from recsys.dataset.dataset import Dataset
 from recsys.ranking.metrics import ndcg_at_k
 from recsys.ranking.tasks import make_task, rank_each
-from recsys.validation.sets import MIXED, ValidationSet
+from recsys.validation.folds import ONE_FOLD_FROM
+from recsys.validation.sets import HELD_PAIRS, MIXED, ValidationSet
 
 # Shape suffixes: U users, C candidates, I items, W warm items, P pairs.
 Choice = TypeVar("Choice")
 FOLDS = 5
 """One warm item in so many is held out cold: all its interactions."""
 SEVERAL = 3
-ONE_FROM = 5000
-"""Warm items from which one set is enough."""
-PAIR_SHARE = 0.2
-"""Of the interactions with the other items, held out."""
 K = 20
 MAX_USERS = 1000
 MIN_USERS = 10
@@ -43,13 +40,13 @@ def tuning_sets(dataset: Dataset) -> tuple[ValidationSet, ...]:
         dataset: what may be learned from.
 
     Returns:
-        No set at all where too few users can be asked.
+        No set at all where there are too few users.
     """
     rng = np.random.default_rng([dataset.seed, 1])
     n_users_I, warm = dataset.interactions.n_users_I, dataset.warm
     by_users = warm[np.argsort(-n_users_I[warm], kind="stable")]
     fold_W = np.concatenate([rng.permutation(FOLDS) for _ in range(0, len(by_users), FOLDS)] or [by_users])
-    n_folds = 1 if len(by_users) >= ONE_FROM else SEVERAL
+    n_folds = 1 if len(by_users) >= ONE_FOLD_FROM else SEVERAL
     found = (_tuning_set(dataset, by_users[fold_W[: len(by_users)] == fold], rng) for fold in range(n_folds))
     return tuple(one for one in found if one is not None)
 
@@ -83,7 +80,7 @@ def mixed_ndcg(tuning: ValidationSet, scores_UC: NDArray[np.floating]) -> float:
 def _tuning_set(dataset: Dataset, cold: NDArray[np.int64], rng: np.random.Generator) -> ValidationSet | None:
     whole, warm = dataset.interactions, dataset.warm
     items_P = whole.matrix_UI.indices
-    is_held_P = np.isin(items_P, cold) | (rng.random(len(items_P)) < PAIR_SHARE)
+    is_held_P = np.isin(items_P, cold) | (rng.random(len(items_P)) < HELD_PAIRS)
     known, held_UI = whole.only_pairs(~is_held_P), whole.only_pairs(is_held_P).matrix_UI
     max_users = max(MIN_USERS, min(MAX_USERS, MAX_SCORES // max(1, len(warm))))
     task = make_task(MIXED, warm, known, held_UI, max_users, rng)

@@ -52,7 +52,7 @@ def choose_item_weights(
         report: told what is being tried.
 
     Returns:
-        The recipe with λ, power, lift and what was tried; unchanged where nobody can be asked.
+        The recipe with λ, power, lift and what was tried; unchanged where no list has a user.
     """
     if recipe.lexical_share is None or not params.ease_lambdas:
         return recipe
@@ -130,7 +130,7 @@ def _weighed(
 
 
 def _tail(lists: Mapping[str, ListMetrics]) -> float:
-    """Ndcg of the items with few users; the same everywhere if nobody can be asked for them."""
+    """Ndcg of the items with few users; 0 everywhere where the list has no user."""
     return lists[TAIL].ndcg if TAIL in lists else 0.0
 
 
