@@ -2,8 +2,8 @@
 
 Each is published as `publish_champion` does it, but for Airflow and MLflow: a workspace with the data of the newest
 release, the champion moved in it, then `catch-up`, which runs the stages through the real DVC and swaps the pointer.
-Counted is what stage `profiles` says of itself. The ranker is learned from the catalogue's interactions; the head is
-that of first light with another γ.
+Counted is what stage `profiles` says of itself. The ranker is learned from users who like what is alike, since the
+catalogue's own interactions are random and teach none; the head is that of first light with another γ.
 """
 
 import json
@@ -11,6 +11,9 @@ import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
 
 from recsys.artifacts import Artifacts
 from recsys.dataset.dataset import Dataset
@@ -21,7 +24,6 @@ from recsys.heads.first_light import pack_first_light
 from recsys.models.packed import pack_ranker, remember_model
 from recsys.models.reference import ModelReference, RankerPart
 from recsys.profiles.items import list_segments, load_profiles
-from recsys.profiles.users import history_files, load_histories
 from recsys.ranking.learning import ItemWeightsSettings, learn_item_weights
 from recsys.settings import Settings
 from recsys.storage.opening import open_storage
@@ -32,16 +34,26 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 LAMBDA_FACTOR = 2.0
 GAMMA_FACTOR = 1.5
+FANS, TASTES, LIKED_PER_TASTE, LIKED = 400, 40, 20, 8
+"""Users the ranker is learned from, groups of alike items, items of a group, and how many of them a user likes."""
 
 
 def learned_ranker(
     at: Artifacts, settings: Settings, model: ModelReference, ridge_lambda: float
 ) -> RankerPart:
-    """Item weights from all interactions of the workspace, over the model's profiles."""
+    """Item weights between some items, over the model's profiles, from users who like what is near one item."""
     profiles = load_profiles(list_segments(at.profiles(CHAMPION)))
-    pairs = load_histories([file.path for file in history_files(at.users / "histories")]).pairs
-    users = sorted(set(pairs["user"].to_pylist()))
-    interactions = make_interactions(pairs["user"], pairs["item_id"], users, profiles.ids)
+    rng = np.random.default_rng(7)
+    centres = rng.choice(len(profiles.ids), TASTES, replace=False)
+    nearest = np.argsort(-(profiles.vectors[centres] @ profiles.vectors.T), axis=1)[:, :LIKED_PER_TASTE]
+    pairs = [
+        (f"u{user}", profiles.ids[row])
+        for user in range(FANS)
+        for row in rng.choice(nearest[user % TASTES], LIKED, replace=False)
+    ]
+    users = [f"u{user}" for user in range(FANS)]
+    users_R, items_R = (pa.chunked_array([pa.array(one)]) for one in zip(*pairs, strict=True))
+    interactions = make_interactions(users_R, items_R, users, profiles.ids)
     texts = ("",) * len(profiles.ids)  # a ranker reads none
     dataset = Dataset(interactions, texts, profiles.vectors, ridge_lambda, 0, model.lexical_width)
     fusion = settings.fusion
@@ -53,7 +65,7 @@ def learned_ranker(
         weights_per_item=fusion.weights_per_item,
     )
     weights = learn_item_weights(dataset, chosen)
-    assert weights is not None, "the catalogue has interactions"
+    assert weights is not None, "these users agree with the profiles"
     return pack_ranker("item_weights", weights, at.cache / "rankers")
 
 

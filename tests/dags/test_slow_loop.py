@@ -34,7 +34,7 @@ SLOW = 600  # seconds that a run may take on a busy machine
 
 
 def published_hash(platform):
-    return head(platform).encoder.hash
+    return head(platform).model.hash
 
 
 def head(platform):
@@ -179,7 +179,7 @@ def test_approved_it_becomes_champion_and_is_published_while_arrivals_go_on(shop
     task_is(shop, training, "approve", WAITS)
     decided(shop, training, "Approve")
     new = champion(shop.mlflow)
-    assert new.hash == mlflow.with_alias(shop.mlflow, "challenger").hash != head(shop).encoder.hash
+    assert new.hash == mlflow.with_alias(shop.mlflow, "challenger").hash != head(shop).model.hash
     assert entries(shop.mlflow)[-1].how == "gated"
     assert entries(shop.mlflow)[-1].who == f"Airflow {TRAIN} {training}, approved by admin"
     shop.wait(lambda: [*shop.workspaces.glob(f"{PUBLISH}.*")], "publish_champion has begun", SLOW)
@@ -187,7 +187,7 @@ def test_approved_it_becomes_champion_and_is_published_while_arrivals_go_on(shop
     shop.wait(lambda: published_hash(shop) == new.hash, "the new encoder is published", SLOW)
     shop.wait(lambda: "late" in Release.open(shop.store).items, "the late arrival is published", SLOW)
     found = head(shop)  # one encoder, and what the gate said about it
-    assert found.encoder.hash == new.hash == found.decision["encoder_hash"] and found.decision["open"]
+    assert found.model.hash == new.hash == found.decision["encoder_hash"] and found.decision["open"]
     shop.wait(lambda: shop.quiet(PUBLISH, ARRIVALS), "all runs end", SLOW)
     for dag in (PUBLISH, ARRIVALS):
         assert {run.state for run in shop.airflow.runs(dag)} == {"success"}, shop.story()
@@ -254,7 +254,7 @@ def test_what_a_lost_webhook_told_is_found_a_foreign_version_refused_and_an_earl
     assert head(shop) == before
     by_hand(shop.mlflow, "item-encoder", "champion", "1")  # mended, to an earlier champion; a retry goes on
     first = champion(shop.mlflow).hash
-    assert first != before.encoder.hash
+    assert first != before.model.hash
     shop.wait(lambda: published_hash(shop) == first, "version 1 is published again", SLOW)
     assert {run.kind for run in shop.airflow.runs(PUBLISH) if run.id not in known} == {"scheduled"}
     assert {"late", *shop_texts()} <= set(Release.open(shop.store).items)  # nothing was reverted
