@@ -28,20 +28,19 @@ MLFLOW_WEBHOOKS = {
 }
 
 os.environ.update(QUIET)
-if (
-    "PYTEST_XDIST_WORKER" in os.environ
-):  # one worker for each core: threads within one would only get in the way
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+if IS_WORKER:  # there is one for each core: threads within one would only get in the way
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 hypothesis.settings.register_profile("firstlight", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("firstlight")
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests that need servers, and say which tests share a worker where several run (`make test`).
 
     A worker has its own session: what tests share is started once where the tests that share it stay together. So a
-    module is one group, all tests on Airflow are one, and all on MLflow.
+    module is one group, all tests on Airflow are one, all on MLflow, and all of the demo.
     """
     groups: dict[str, str] = {}
     for item in items:
@@ -49,12 +48,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if fixtures & SERVERS:
             item.add_marker(pytest.mark.servers)
         module = item.nodeid.partition("::")[0]
-        groups.setdefault(module, module)
+        # tests of the demo download its data into one folder
+        groups.setdefault(module, "tests/demo" if module.startswith("tests/demo/") else module)
         if "platform" in fixtures:
             groups[module] = "airflow"
         elif "mlflow_server" in fixtures:
             groups[module] = "mlflow"
-    if not config.pluginmanager.hasplugin("xdist") or config.getoption("dist", "no") == "no":
+    if not IS_WORKER:
         return
     for item in items:
         item.add_marker(pytest.mark.xdist_group(groups[item.nodeid.partition("::")[0]]))
