@@ -16,7 +16,7 @@ RecsysError
 ├── StorageError           a folder or bucket cannot be read or written
 │   └── SwapLost           somebody else moved the pointer first
 └── ReleaseError           a release is incomplete, corrupt, unknown or of a newer format
-    ├── OtherEncoder       the newest release was made with another encoder than this workspace's
+    ├── OtherEncoder       the newest release was made with another model than this workspace's
     └── Overtaken          somebody else published what this workspace has not caught up with
 """
 
@@ -90,7 +90,7 @@ class ReleaseError(RecsysError):
 
 
 class OtherEncoder(ReleaseError):
-    """The newest release was made with another encoder than this workspace's artifacts."""
+    """The newest release was made with another model than this workspace's artifacts."""
 
 
 class Overtaken(ReleaseError):

@@ -1,20 +1,18 @@
 """What a workspace has to publish: its artifacts as a manifest that has no place among the releases yet."""
 
-import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow.parquet as pq
-import yaml
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.feedback import LIKE
 from recsys.catalogue.params import FeedbackParams
-from recsys.catalogue.parts import Arrival, Part, all_parts
+from recsys.catalogue.parts import Part, all_parts
 from recsys.catalogue.pseudonyms import known_check
 from recsys.errors import ArtifactMissing, ReleaseError
 from recsys.features.params import FeaturesParams
@@ -22,7 +20,9 @@ from recsys.features.text import PREPROCESSING_VERSION, feature_files, feature_k
 from recsys.models.reference import ModelReference
 from recsys.profiles.items import Segment, list_segments, segment_name
 from recsys.profiles.users import UsersSummary, history_files, history_key, users_key
+from recsys.publishing.hashing import Hasher
 from recsys.publishing.objects import count_rows
+from recsys.publishing.origin import provenance_of
 from recsys.publishing.release import (
     FORMAT,
     HEADED,
@@ -31,12 +31,8 @@ from recsys.publishing.release import (
     WEIGHTED,
     WORDED,
     File,
-    LandedFile,
     Manifest,
-    ModelVersion,
-    PartReport,
     Preprocessing,
-    Provenance,
     ReleasedHistory,
     ReleasedSegment,
     ReleasedUsers,
@@ -53,33 +49,6 @@ class Draft:
     manifest: Manifest
     sources: Mapping[str, Path]
     """checksum -> local file."""
-
-
-class _Hasher:
-    """Makes File entries, remembers where the bytes lie, and hashes nothing twice."""
-
-    def __init__(self, known: Iterable[File]) -> None:
-        self._known = {(file.name, file.size): file for file in known}
-        self.sources: dict[str, Path] = {}
-
-    def keyed(self, path: Path) -> File:
-        """A file that is named by content key: one that is published under its name is not read again."""
-        known = self._known.get((path.name, path.stat().st_size))
-        return self._remember(known, path) if known else self.hashed(path)
-
-    def hashed(self, path: Path) -> File:
-        """Any file."""
-        with path.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        return self._remember(File(name=path.name, size=path.stat().st_size, sha256=digest), path)
-
-    def named(self, file: File, path: Path) -> File:
-        """A file whose checksum is known."""
-        return self._remember(file, path)
-
-    def _remember(self, file: File, path: Path) -> File:
-        self.sources[file.sha256] = path
-        return file
 
 
 def gather(
@@ -101,7 +70,7 @@ def gather(
         ArtifactMissing: a stage has not run.
         ReleaseError: artifacts of different runs lie beside each other.
     """
-    hasher = _Hasher(head.files() if head else ())
+    hasher = Hasher(head.files() if head else ())
     model = ModelReference.load(at.model_reference("champion"))
     for part in model.parts:
         for file in part.files:
@@ -129,7 +98,7 @@ def gather(
         decision=_judged(at.decision, at.decision, model.hash),
         smoke=(),
         index_recall=min((segment.index.recall for segment in segments), default=1.0),
-        provenance=_provenance(at, hasher, on_disk.values(), model, landed, head),
+        provenance=provenance_of(at, hasher, on_disk.values(), model, landed, head),
         pseudonym_key_check=key_check,
     )
     return Draft(manifest, hasher.sources)
@@ -192,7 +161,7 @@ def _require_one_run(
 
 
 def _segments(
-    at: Artifacts, hasher: _Hasher, on_disk: Mapping[str, Part], head: Manifest | None
+    at: Artifacts, hasher: Hasher, on_disk: Mapping[str, Part], head: Manifest | None
 ) -> tuple[ReleasedSegment, ...]:
     index_file = at.index / "index.json"
     if not index_file.is_file():
@@ -212,7 +181,7 @@ def _segment(
     segment: Segment,
     entry: Mapping[str, Any],
     at: Artifacts,
-    hasher: _Hasher,
+    hasher: Hasher,
     on_disk: Mapping[str, Part],
     known: ReleasedSegment | None,
 ) -> ReleasedSegment:
@@ -233,7 +202,7 @@ def _segment(
 
 
 def _histories(
-    at: Artifacts, feedback: FeedbackParams, hasher: _Hasher, on_disk: Mapping[str, Part]
+    at: Artifacts, feedback: FeedbackParams, hasher: Hasher, on_disk: Mapping[str, Part]
 ) -> tuple[ReleasedHistory, ...]:
     folder = at.users / "histories"
     if not folder.is_dir():
@@ -265,7 +234,7 @@ def _landed_in(part: str, on_disk: Mapping[str, Part]) -> tuple[str, ...]:
 
 def _users(
     at: Artifacts,
-    hasher: _Hasher,
+    hasher: Hasher,
     profiles_hash: str,
     segments: Sequence[ReleasedSegment],
     histories: Sequence[ReleasedHistory],
@@ -297,50 +266,3 @@ def _judged(path: Path, signed: Path, model_hash: str) -> dict[str, Any] | None:
         return None
     found: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return found if json.loads(signed.read_text("utf-8")).get("encoder_hash") == model_hash else None
-
-
-def _provenance(
-    at: Artifacts,
-    hasher: _Hasher,
-    parts: Iterable[Part],
-    model: ModelReference,
-    landed: set[str],
-    head: Manifest | None,
-) -> Provenance:
-    data_dvc = at.data_dvc.read_text("utf-8") if at.data_dvc.is_file() else None
-    known = {record.part: record for record in head.provenance.arrivals} if head else {}
-    reports = {report.part: report for report in head.provenance.data_reports} if head else {}
-    records, version = dict(known), data_version(data_dvc)
-    for part in parts:
-        for arrival in part.arrival.landed():
-            records.setdefault(arrival.part, _landed_file(arrival, version))
-        if part.report_path.is_file() and part.id not in reports:
-            reports[part.id] = PartReport(part=part.id, file=hasher.hashed(part.report_path))
-    entry = model.registry
-    return Provenance(
-        data_dvc=data_dvc,
-        dvc_lock=ordered_lock(at.dvc_lock.read_text("utf-8")) if at.dvc_lock.is_file() else None,
-        mlflow=ModelVersion(run_id=entry.run_id, version=entry.version) if entry else None,
-        data_reports=tuple(reports[part] for part in sorted(reports) if part in landed),
-        arrivals=tuple(records[part] for part in sorted(records) if part in landed),
-    )
-
-
-def _landed_file(arrival: Arrival, version: str | None) -> LandedFile:
-    plain = arrival.model_dump(mode="json")
-    kept = ("part", "kind", "source", "sha256", "arrived_at", "n_rows", "n_quarantined", "accepted_by")
-    return LandedFile(**{name: plain[name] for name in kept}, data_version=version)
-
-
-def ordered_lock(dvc_lock: str) -> str:
-    """A dvc.lock with its stages by name: DVC writes them in the order in which they happened to end."""
-    content: dict[str, Any] = yaml.safe_load(dvc_lock)
-    content["stages"] = dict(sorted(content["stages"].items()))
-    return yaml.safe_dump(content, sort_keys=False)
-
-
-def data_version(data_dvc: str | None) -> str | None:
-    """The hash by which data.dvc names data/."""
-    if data_dvc is None:
-        return None
-    return str(yaml.safe_load(data_dvc)["outs"][0]["md5"])

@@ -78,7 +78,7 @@ def publish(storage: Storage, at: Artifacts, publisher: Publisher) -> Published:
     Raises:
         ArtifactMissing: a stage has not run.
         ReleaseError: a check failed, or artifacts do not fit together.
-        OtherEncoder: the newest release has another encoder and a new one is not allowed, or one catches up right now.
+        OtherEncoder: the newest release has another model and a new one is not allowed, or one catches up right now.
         Overtaken: the newest release is not the one that this one should follow.
         StorageError: the store cannot be reached.
     """

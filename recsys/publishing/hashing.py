@@ -1,0 +1,34 @@
+"""Files of a workspace as entries of a manifest; what is published under a content key is not read again."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from recsys.publishing.release import File
+
+
+class Hasher:
+    """Makes File entries, remembers where the bytes lie, and hashes nothing twice."""
+
+    def __init__(self, known: Iterable[File]) -> None:
+        self._known = {(file.name, file.size): file for file in known}
+        self.sources: dict[str, Path] = {}
+
+    def keyed(self, path: Path) -> File:
+        """A file that is named by content key: one that is published under its name is not read again."""
+        known = self._known.get((path.name, path.stat().st_size))
+        return self._remember(known, path) if known else self.hashed(path)
+
+    def hashed(self, path: Path) -> File:
+        """Any file."""
+        with path.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        return self._remember(File(name=path.name, size=path.stat().st_size, sha256=digest), path)
+
+    def named(self, file: File, path: Path) -> File:
+        """A file whose checksum is known."""
+        return self._remember(file, path)
+
+    def _remember(self, file: File, path: Path) -> File:
+        self.sources[file.sha256] = path
+        return file
