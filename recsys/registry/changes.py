@@ -37,37 +37,37 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Said:
-    """What is said about a change."""
+class Cause:
+    """How a change came about: how, by whom and why."""
 
     how: str
     who: str
     why: str
 
 
-NOTICED = Said(BY_HAND, UNKNOWN, "noticed: the alias was moved by other means than Firstlight's commands")
+NOTICED = Cause(BY_HAND, UNKNOWN, "noticed: the alias was moved by other means than Firstlight's commands")
 
 
 @dataclass(frozen=True)
 class Move:
-    """A change that is wanted."""
+    """A wanted change."""
 
     alias: str
     to: RegisteredEncoder
-    said: Said
+    cause: Cause
     over: str | None = None
-    """The version that must still have the alias, since it is what was judged; None: whichever has it."""
+    """The version that must still have the alias, because the gate judged against it; None: any."""
 
 
 def settle(
     found: Sequence[Entry], current: Mapping[str, str], wanted: Move | None
 ) -> tuple[dict[str, str], dict[str, tuple[str | None, str | None]]]:
-    """What the aliases of now say about the ledger.
+    """Compare the ledger with the current aliases.
 
     Args:
         found: the ledger, oldest first.
         current: alias -> version.
-        wanted: a change that is about to be made: another one that was planned for its alias is given up.
+        wanted: a change that is about to be made; another planned change of the same alias is given up.
 
     Returns:
         Run id -> state for each planned entry that is decided now; alias -> (previous, version) for each that moved by
@@ -93,15 +93,15 @@ def settle(
 
 
 def _may_still_come(entry: Entry, now: str | None, wanted: Move | None) -> bool:
-    """Whether a planned entry's alias stands where it did, and nobody wants it to go elsewhere."""
+    """Whether a planned entry's alias has not moved, and no other change of it is wanted."""
     if not entry.previous == now != entry.version:
         return False
     return wanted is None or wanted.alias != entry.alias or is_begun(entry, wanted, now)
 
 
 def is_begun(entry: Entry, wanted: Move, now: str | None) -> bool:
-    """Whether a planned entry is the wanted change, by the same person for the same reason, and not made yet."""
-    said = wanted.said
-    asked = (wanted.alias, wanted.to.version, said.how, said.who, said.why)
-    same = (entry.alias, entry.version, entry.how, entry.who, entry.why) == asked
+    """Whether a planned entry is the wanted change (same person, same reason), not made yet."""
+    cause = wanted.cause
+    request = (wanted.alias, wanted.to.version, cause.how, cause.who, cause.why)
+    same = (entry.alias, entry.version, entry.how, entry.who, entry.why) == request
     return same and entry.previous == now != entry.version

@@ -11,7 +11,7 @@ from recsys.heads.first_light import FirstLight, pack_first_light
 from recsys.models.packed import remember_model
 from recsys.models.reference import ModelReference
 from recsys.registry import mlflow
-from recsys.registry.changes import FIRST_LIGHT, Move, Said
+from recsys.registry.changes import FIRST_LIGHT, Cause, Move
 from recsys.registry.ledger import move
 from recsys.registry.mlflow import FIRST_LIGHT_TAG, RegisteredEncoder
 from recsys.registry.record import RunRecord
@@ -105,7 +105,7 @@ def register(uri: str, at: Artifacts, pretrained: Pretrained, model: str) -> Reg
         made = _keep(uri, at, model_made, pretrained, model)
         begun = [version for version in mlflow.versions(uri, model) if version.is_first_light] or [made]
     why = "no version was champion: the pretrained encoder of params.yaml"
-    move(uri, Move(mlflow.CHAMPION, begun[0], Said(FIRST_LIGHT, "fetch-champion", why)))
+    move(uri, Move(mlflow.CHAMPION, begun[0], Cause(FIRST_LIGHT, "fetch-champion", why)))
     return begun[0]
 
 
@@ -137,7 +137,7 @@ def register_again(
         return over
     made = _keep(uri, at, made_anew, pretrained, over.model)
     why = "first light made anew from the catalogue as it is"
-    move(uri, Move(mlflow.CHAMPION, made, Said(FIRST_LIGHT, "fetch-champion", why), over=over.version))
+    move(uri, Move(mlflow.CHAMPION, made, Cause(FIRST_LIGHT, "fetch-champion", why), over=over.version))
     return made
 
 

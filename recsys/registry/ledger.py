@@ -19,9 +19,9 @@ from recsys.registry.changes import (
     NOTICED,
     PLANNED,
     UNKNOWN,
+    Cause,
     Entry,
     Move,
-    Said,
     is_begun,
     settle,
 )
@@ -64,7 +64,7 @@ def move(uri: str, wanted: Move) -> Entry | None:
                 remedy="recsys fetch-champion, then dvc repro gate",
             )
         begun = [entry for entry in found if entry.state == PLANNED and is_begun(entry, wanted, previous)]
-        planned = _entry(found, wanted.alias, (previous, version), wanted.to.hash, wanted.said)
+        planned = _entry(found, wanted.alias, (previous, version), wanted.to.hash, wanted.cause)
         entry = begun[0] if begun else _write(client, model, planned)
         client.set_registered_model_alias(model, wanted.alias, version)
         client.set_terminated(entry.run_id, "FINISHED")
@@ -158,7 +158,7 @@ def _entry(
     alias: str,
     change: tuple[str | None, str | None],
     encoder_hash: str | None,
-    said: Said,
+    cause: Cause,
 ) -> Entry:
     """The next entry: the alias goes from change[0] to change[1]."""
     return Entry(
@@ -168,9 +168,9 @@ def _entry(
         previous=change[0],
         version=change[1],
         encoder_hash=encoder_hash,
-        how=said.how,
-        who=said.who,
-        why=said.why,
+        how=cause.how,
+        who=cause.who,
+        why=cause.why,
         state=PLANNED,
         run_id="",
     )
@@ -178,7 +178,7 @@ def _entry(
 
 def _write(client: "MlflowClient", model: str, entry: Entry) -> Entry:
     """Add an entry as a run that is under way."""
-    said = {
+    tags = {
         "model": model,
         "n": str(entry.n),
         "alias": entry.alias,
@@ -194,7 +194,7 @@ def _write(client: "MlflowClient", model: str, entry: Entry) -> Entry:
     run = client.create_run(
         experiment_id(client, EXPERIMENT),
         start_time=int(entry.at.timestamp() * 1000),
-        tags=said | shown,
+        tags=tags | shown,
         run_name=name,
     )
     return replace(entry, run_id=run.info.run_id)

@@ -12,7 +12,7 @@ from recsys.gate.decision import Decision
 from recsys.models.packed import adopt_model, verify_model
 from recsys.models.reference import ModelReference
 from recsys.registry import mlflow
-from recsys.registry.changes import FORCED, GATED, REGISTERED, Entry, Move, Said
+from recsys.registry.changes import FORCED, GATED, REGISTERED, Cause, Entry, Move
 from recsys.registry.due import n_interactions
 from recsys.registry.http import version_at
 from recsys.registry.ledger import move
@@ -78,7 +78,7 @@ def register(uri: str, at: Artifacts, who: str, model: str = MODEL) -> Changed:
     mlflow.count_interactions(uri, version, n_interactions(at.data))
     said = "open" if decision.open else "closed"
     why = f"gate {said} on holdout {str(decision.holdout)[:10]}"
-    return Changed(version, move(uri, Move(CHALLENGER, version, Said(REGISTERED, who, why))))
+    return Changed(version, move(uri, Move(CHALLENGER, version, Cause(REGISTERED, who, why))))
 
 
 def promote(
@@ -109,7 +109,7 @@ def promote(
     how = FORCED if reasons else GATED
     why = forced_because or f"gate open for model {challenger.hash[:10]}"
     over = str(champion["version"]) if champion and how == GATED and not is_champion else None
-    return Changed(challenger, move(uri, Move(CHAMPION, challenger, Said(how, who, why), over)))
+    return Changed(challenger, move(uri, Move(CHAMPION, challenger, Cause(how, who, why), over)))
 
 
 def check_gate(uri: str, at: Artifacts, model: str = MODEL) -> RegisteredEncoder:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.evaluation.provenance import TrainedOn
-from recsys.registry.changes import DONE, INTERRUPTED, PLANNED, Entry, Move, Said, settle
+from recsys.registry.changes import DONE, INTERRUPTED, PLANNED, Cause, Entry, Move, settle
 from recsys.registry.mlflow import RegisteredEncoder
 
 
@@ -20,7 +20,7 @@ def entry(n, previous, version, state=DONE, how="gated", alias="champion"):
 
 def wanted(version, how="gated"):
     encoder = RegisteredEncoder("m", version, "run", "h", TrainedOn())
-    return Move("champion", encoder, Said(how, "me", ""))
+    return Move("champion", encoder, Cause(how, "me", ""))
 
 
 def test_a_ledger_that_agrees_with_the_aliases_needs_nothing():
