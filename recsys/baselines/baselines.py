@@ -28,4 +28,4 @@ BASELINES: dict[str, Callable[[Dataset], Scorer]] = {
     "two_tower": two_tower,
     "blend": blend,
 }
-"""Name -> how it learns from what was known before the cut; tests/baselines/test_learners.py holds for each."""
+"""Name -> how it learns from what was known before the cut; tests/baselines/test_baselines.py holds for each."""

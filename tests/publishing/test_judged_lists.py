@@ -12,7 +12,7 @@ from recsys.ranking.recommender import learn_recommender
 from recsys.ranking.tasks import rank
 from recsys.storage.protocol import Storage
 from tests.publishing.shop import FILMS, Shop
-from tests.publishing.test_weighted import bring_weights
+from tests.publishing.test_ranked import bring_weights
 
 MORE = {f"film{n:02d}": f"Story number {n} of somebody who leaves home" for n in range(40)}
 
