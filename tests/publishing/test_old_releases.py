@@ -6,6 +6,11 @@ from pathlib import Path
 import pytest
 
 from recsys import Release
+from recsys.artifacts import Artifacts
+from recsys.models.packed import find_model, verify_model
+from recsys.models.reference import ModelReference
+from recsys.publishing.published_model import bring_model
+from recsys.storage.opening import open_storage
 
 RELEASES = Path(__file__).resolve().parents[1] / "fixtures/releases"
 FORMATS = (1, 2, 3, 4, 5)
@@ -61,3 +66,17 @@ def test_rankers_and_parts_that_formats_introduced_are_there():
     assert plain[2]["ranker"] == {"name": "dot"} and plain[3]["ranker"] == {"name": "item_weights"}
     assert "item_weights.npz" in names[3] and "pseudonym_key_check" not in plain[3]
     assert plain[4]["pseudonym_key_check"] and plain[5]["encoder"]["lexical_width"]
+
+
+def test_a_workspace_takes_over_its_model_with_the_keys_of_its_time(old, tmp_path, monkeypatch):
+    release, expected = old
+    monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "own"))
+    at = Artifacts(tmp_path / "workspace")
+    model = bring_model(open_storage(str(RELEASES / str(expected["format"]) / "store")), at)
+    plain = json.loads(release.manifest.to_bytes())["encoder"]
+    assert model.hash == model.profiles_hash == plain["hash"] and model.dim == plain["dim"]
+    assert model.users.ridge_lambda == plain.get("ridge_lambda")
+    verify_model(model, at.cache)
+    (at.cache / "models" / f"{model.hash}.json").unlink()  # the encoder's folder tells all of it
+    assert find_model(model.hash, at.cache) == model.model_copy(update={"registry": None})
+    assert ModelReference.load(at.model_reference("champion")) == model
