@@ -268,11 +268,11 @@ def test_a_newer_format_is_refused_with_a_clear_word(shop: Shop, folder: FolderS
     manifest = shop.publish(folder).manifest
     import hashlib
 
-    newer = json.dumps(json.loads(manifest.to_bytes()) | {"format": 6, "wings": True}).encode()
+    newer = json.dumps(json.loads(manifest.to_bytes()) | {"format": 7, "wings": True}).encode()
     release = f"000001-{hashlib.sha256(newer).hexdigest()[:10]}"
     folder.write(f"releases/{release}/manifest.json", newer)
     with pytest.raises(
-        ReleaseError, match=r"has format 6, this Firstlight reads formats 1 to 5\n  remedy: upgrade"
+        ReleaseError, match=r"has format 7, this Firstlight reads formats 1 to 6\n  remedy: upgrade"
     ):
         Release.open(folder.url, release=release)
     pointer = json.loads(folder.read("CURRENT"))
