@@ -90,13 +90,13 @@ def beats_champion(report: Report, params: GateParams) -> str | None:
     if isinstance(cold, str):
         return cold
     mixed = _over_champion(report, "mixed", params.floor_metric)
-    if _is_better(cold, mixed, params):
+    if _won(cold, mixed, params):
         return None
     return _not_better(params, cold, mixed, "")
 
 
 def beats_champion_with_other_seeds(report: Report, params: GateParams) -> str | None:
-    """The same holds for the mean of all seeds: the challenger was not lucky.
+    """The same holds for the mean of all seeds, on the same slice: the challenger was not lucky.
 
     This rule comes on top of `beats_champion`, because the challenger's own encoder would be promoted. Users and seeds
     are resampled together (`evaluation.intervals.bootstrap_over_seeds`). A mean over users alone would let one lucky
@@ -108,25 +108,32 @@ def beats_champion_with_other_seeds(report: Report, params: GateParams) -> str |
     over = cold.over_seeds.get(metric)
     if over is None:
         return _unknown(metric, cold.over_seeds)
-    mixed = _slice(report, "mixed").over_seeds.get(metric, "there is no test user for mixed lists")
-    if _is_better(over, mixed, params):
-        return None
+    mixed = _mixed_over_seeds(report, metric)
     means = [(one.over_champion[metric].mean, trained.seed) for trained, one in report.seeds_on(cold)]
     (lowest, worst), (highest, best) = min(means), max(means)
     of_seeds = (
         f" in the mean of {len(means)} seeds (on cold items lowest {lowest:+.4f} with seed {worst}, "
         f"highest {highest:+.4f} with seed {best})"
     )
-    return _not_better(params, over, mixed, of_seeds)
+    alone, together = _won_alone(report, params), _won(over, mixed, params)
+    if not together:
+        return _not_better(params, over, mixed, of_seeds)
+    if not alone or set(alone) & set(together):  # a challenger that won nowhere has been refused already
+        return None
+    return (
+        f"{metric} is surely better than the champion's{of_seeds} on {WHERE[together[0]]} alone, but the challenger's "
+        f"own on {WHERE[alone[0]]} alone: all seeds must confirm where it is better"
+    )
 
 
 def won_on(report: Report, params: GateParams) -> str:
-    """The slice on which the challenger must be surely better: `mixed` if it wins only there, else `cold`."""
-    cold = _over_champion(report, JUDGED_SLICE, params.floor_metric)
-    mixed = _over_champion(report, "mixed", params.floor_metric)
-    if isinstance(cold, str) or cold.low > params.min_margin_over_champion:
-        return JUDGED_SLICE
-    return "mixed" if _is_better(cold, mixed, params) else JUDGED_SLICE
+    """The slice on which the challenger must be surely better: `mixed` if it wins only there, else `cold`.
+
+    With several seeds it wins where their mean does, too.
+    """
+    alone, together = _won_alone(report, params), _won_over_seeds(report, params)
+    confirmed = tuple(name for name in alone if name in together)
+    return next(iter(confirmed or alone), JUDGED_SLICE)
 
 
 def keeps_warm(report: Report, params: GateParams) -> str | None:
@@ -216,12 +223,34 @@ def tolerances(report: Report, params: GateParams) -> dict[str, float]:
     return kept | {won_on(report, params): params.min_margin_over_champion}
 
 
-def _is_better(cold: Interval, mixed: Interval | str, params: GateParams) -> bool:
-    """Whether challenger minus champion suffices; `mixed` is a text where there are no mixed lists."""
-    if cold.low > params.min_margin_over_champion:
-        return True
+def _won(cold: Interval, mixed: Interval | str, params: GateParams) -> tuple[str, ...]:
+    """Slices on which challenger minus champion suffices; `mixed` is a text where there are no mixed lists."""
+    margin = params.min_margin_over_champion
     is_kept = cold.low >= -params.max_loss_cold
-    return is_kept and isinstance(mixed, Interval) and mixed.low > params.min_margin_over_champion
+    is_won = {
+        JUDGED_SLICE: cold.low > margin,
+        "mixed": is_kept and isinstance(mixed, Interval) and mixed.low > margin,
+    }
+    return tuple(name for name, is_so in is_won.items() if is_so)
+
+
+def _won_alone(report: Report, params: GateParams) -> tuple[str, ...]:
+    """The same for the challenger itself, which would be promoted."""
+    cold = _over_champion(report, JUDGED_SLICE, params.floor_metric)
+    mixed = _over_champion(report, "mixed", params.floor_metric)
+    return () if isinstance(cold, str) else _won(cold, mixed, params)
+
+
+def _won_over_seeds(report: Report, params: GateParams) -> tuple[str, ...]:
+    """The same for the mean of all seeds; what the challenger won where it was trained once."""
+    if not report.seeds:
+        return _won_alone(report, params)
+    over = _slice(report, JUDGED_SLICE).over_seeds.get(params.floor_metric)
+    return _won(over, _mixed_over_seeds(report, params.floor_metric), params) if over else ()
+
+
+def _mixed_over_seeds(report: Report, metric: str) -> Interval | str:
+    return _slice(report, "mixed").over_seeds.get(metric, "there is no test user for mixed lists")
 
 
 def _not_better(params: GateParams, cold: Interval, mixed: Interval | str, of_seeds: str) -> str:

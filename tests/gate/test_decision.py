@@ -293,6 +293,25 @@ def test_the_mean_of_all_seeds_must_be_better_on_mixed_lists_too_where_they_deci
     assert decision.open is is_open
 
 
+@pytest.mark.parametrize(("mixed_alone", "is_open"), [(-0.04, False), (0.001, True)])
+def test_seeds_that_win_on_mixed_lists_confirm_no_challenger_that_won_on_cold_items_alone(mixed_alone, is_open):
+    made = with_seeds(over=0.0)
+    assert not decide(made, PARAMS).open
+    slices = {part.name: part for part in made.slices}
+    margins = slices["mixed"].challenger_margins
+    own = margins | {"champion": margins["champion"] | {"ndcg@20": around(mixed_alone)}}
+    over_seeds = dict.fromkeys(METRICS, around(0.001, 0.04))
+    slices["mixed"] = slices["mixed"].model_copy(update={"challenger_margins": own, "over_seeds": over_seeds})
+    made = made.model_copy(update={"slices": tuple(slices.values())})
+    decision = decide(made, PARAMS)
+    assert decision.open is is_open
+    if is_open:  # the page names the slice that all seeds confirm
+        assert "surely better than the champion on mixed lists" in render(made, decision, PARAMS)
+    else:
+        (reason,) = decision.reasons
+        assert "on mixed lists alone, but the challenger's own on cold items alone" in reason
+
+
 def test_better_in_the_mean_is_not_enough_when_the_interval_reaches_zero():
     decision = decide(challenged(cold={"ndcg@20": Interval(mean=0.2, low=-0.0001, high=0.4)}), PARAMS)
     assert not decision.open
