@@ -1,5 +1,6 @@
 """What `pip install .` brings suffices to read releases, and whatever the code imports is asked for by name."""
 
+import os
 import re
 import subprocess
 import sys
@@ -14,11 +15,11 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 RELEASE = ROOT / "tests/fixtures/releases/5/store"
-READ = """
+FENCE = """
 import sys
 from importlib.abc import MetaPathFinder
 
-fenced, store, cache = set(sys.argv[1].split()), sys.argv[2], sys.argv[3]
+fenced = set(sys.argv[1].split())
 
 class Fence(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
@@ -27,8 +28,11 @@ class Fence(MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {top!r}: it is not among what pip install . brings", name=top)
 
 sys.meta_path.insert(0, Fence())
+"""
+READ = f"""{FENCE}
 from recsys import Release
 
+store, cache = sys.argv[2:]
 release = Release.open(store, cache=cache)
 assert release.verify() > 5
 item, user = release.items[0], release.users[0]
@@ -80,6 +84,28 @@ def test_without_one_of_these_packages_it_does_not_suffice(tmp_path):
     fewer = [one for one in PROJECT["dependencies"] if not one.startswith("openvino")]
     done = read_without(others_than(fewer), tmp_path)
     assert done.returncode != 0 and "No module named 'openvino'" in done.stderr
+
+
+COMMAND = f"""{FENCE}
+from recsys.cli import main
+
+main(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("command", ["status", "ledger"])
+def test_a_command_that_needs_an_extra_names_it_and_shows_no_traceback(command, tmp_path):
+    fenced = " ".join(sorted(others_than(PROJECT["dependencies"])))
+    environment = os.environ | {
+        "RECSYS_WORKSPACE": str(tmp_path),
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, fenced, command],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "is not installed" in done.stderr and "firstlight-recsys[train]" in done.stderr
 
 
 def asked_for(*extras):

@@ -39,6 +39,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "doctor"),
     "benchmark": ("benchmark", "benchmark"),
 }
+NEEDS_EXTRA = (
+    "pip install 'firstlight-recsys[train]'; what pip install firstlight-recsys brings reads releases"
+)
 
 
 class Commands(click.Group):
@@ -75,13 +78,22 @@ def _warn_of_params() -> None:
 
 
 def explained(call: Callable[[], Any]) -> Any:  # noqa: ANN401  passes on what the call returns
-    """Run `call`; show a deliberate error as its message."""
+    """Run `call`; show a deliberate error, or a package that is not installed, as its message."""
     try:
         return call()
     except RecsysError as error:
         from recsys.cli.context import printable
 
         click.echo(printable(f"{type(error).__name__}: {error}", keep="\n\t"), err=True)
+        raise SystemExit(1) from error
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "recsys"):  # no package is missing: the code is at fault
+            raise
+        click.echo(
+            f"{package} is not installed: this command needs more than a reader of releases does", err=True
+        )
+        click.echo(f"  remedy: {NEEDS_EXTRA}", err=True)
         raise SystemExit(1) from error
 
 

@@ -294,7 +294,9 @@ def test_the_mean_of_all_seeds_must_be_better_on_mixed_lists_too_where_they_deci
 
 
 @pytest.mark.parametrize(("mixed_alone", "is_open"), [(-0.04, False), (0.001, True)])
-def test_seeds_that_win_on_mixed_lists_confirm_no_challenger_that_won_on_cold_items_alone(mixed_alone, is_open):
+def test_seeds_that_win_on_mixed_lists_confirm_no_challenger_that_won_on_cold_items_alone(
+    mixed_alone, is_open
+):
     made = with_seeds(over=0.0)
     assert not decide(made, PARAMS).open
     slices = {part.name: part for part in made.slices}
