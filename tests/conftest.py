@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         groups.setdefault(module, "tests/demo" if module.startswith("tests/demo/") else module)
         if "platform" in fixtures:
             groups[module] = "airflow"
-        elif "mlflow_server" in fixtures:
+        elif "mlflow_server" in fixtures and groups[module] != "airflow":
             groups[module] = "mlflow"
     if not IS_WORKER:
         return

@@ -69,7 +69,7 @@ class RbfRidge:
 
 
 def rbf_ridge(known: Dataset, sets: Sequence[ValidationSet] | None = None) -> RbfRidge | ByItem:
-    """Landmetrics and Gram matrix are those of warm items; γ and λ are chosen on tuning.
+    """Landmarks and Gram matrix are those of warm items; γ and λ are chosen on tuning.
 
     Without tuning sets γ = DEFAULT_SHARPNESS and the λ of `known`; without a warm item nothing is known of anybody.
     """

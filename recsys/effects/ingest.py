@@ -55,6 +55,7 @@ def ingest(
         StorageError: the landing zone is out of reach, or DVC refused.
         ConfigError: the key is another one than before.
     """
+    strays = tuple(misplaced(zone.top()))  # first: whatever fails after intake hides what became of the files
     report = take_in(
         zone,
         at,
@@ -68,7 +69,7 @@ def ingest(
     merged = compact(at, chosen.compact.max_parts)
     report_progress("telling DVC")
     is_tracked = track(at)
-    return Ingested(report, merged, tuple(misplaced(zone.top())), is_tracked, is_published(at))
+    return Ingested(report, merged, strays, is_tracked, is_published(at))
 
 
 def compact(at: Artifacts, max_parts: int) -> tuple[Part, ...]:
