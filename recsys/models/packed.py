@@ -121,9 +121,10 @@ def find_model(model_hash: str, cache: Path) -> ModelReference | None:
         return None  # a tag in the registry that would be a path elsewhere
     # The second place is that of an encoder as it comes, and of models from before there were parts.
     for path in (cache / MODELS / f"{model_hash}.json", cache / "encoders" / model_hash / ENCODER_REFERENCE):
-        if not path.exists():
-            continue
-        model = ModelReference.load(path)
+        try:
+            model = ModelReference.load(path)
+        except (ArtifactMissing, EncoderError):
+            continue  # damaged, or of a newer Firstlight that shares the cache: its files can be brought again
         if model.hash == model_hash and is_whole(model, cache):
             return model
     return None
@@ -186,6 +187,7 @@ def land_part(model: ModelReference, part: Part, sources: dict[str, Path], cache
     target = part.folder(cache)
     if are_whole(target, part.files):
         return
+    remove_abandoned(target.parent)
     staging = target.parent / f"{STAGING}{uuid4().hex}"
     staging.mkdir(parents=True)
     try:

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from recsys.artifacts import Artifacts
+from recsys.errors import EncoderError
 from recsys.models.packed import is_whole, land_part, remember_model
 from recsys.models.reference import ModelReference
 from recsys.profiles.items import NAME, segment_of
@@ -43,9 +44,17 @@ def bring_model(storage: Storage, at: Artifacts) -> ModelReference | None:
         _bring_parts(model, ObjectFiles(storage, at.cache / "releases"), at)
     remember_model(model, at.cache)
     path = at.model_reference(CHAMPION)
-    if not path.exists() or ModelReference.load(path) != model:  # written anew, DVC would run its readers
+    if not path.exists() or not _says(path, model):  # written anew, DVC would run its readers
         model.save(path)
     return model
+
+
+def _says(path: Path, model: ModelReference) -> bool:
+    """Whether a model.json is that of this model; a damaged one is not."""
+    try:
+        return ModelReference.load(path) == model
+    except EncoderError:
+        return False
 
 
 def _bring_parts(model: ModelReference, files: ObjectFiles, at: Artifacts) -> None:

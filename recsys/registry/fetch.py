@@ -160,9 +160,10 @@ def _download(uri: str, champion: RegisteredEncoder, cache: Path) -> ModelRefere
 
 
 def _saved(at: Artifacts) -> ModelReference | None:
+    """The champion fetched last; None where there is none, or its reference is damaged: it is fetched again."""
     try:
         return ModelReference.load(at.model_reference(mlflow.CHAMPION))
-    except ArtifactMissing:
+    except (ArtifactMissing, EncoderError):
         return None
 
 

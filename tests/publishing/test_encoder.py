@@ -52,6 +52,14 @@ def test_its_files_come_from_the_store_whole_and_only_once(shop, storage, elsewh
     assert at.model_reference("champion").stat().st_mtime_ns == before  # or DVC would encode again
 
 
+def test_a_damaged_reference_is_written_again(shop, storage, elsewhere):
+    shop.publish(storage)
+    at = elsewhere()
+    bring_model(storage, at)
+    at.model_reference("champion").write_text("{")
+    assert bring_model(storage, at) == shop.model == reference_of(at)
+
+
 def test_a_damaged_file_is_brought_again_and_one_damaged_in_the_store_gets_no_name(shop, folder, elsewhere):
     done = shop.publish(folder)
     at = elsewhere()

@@ -373,6 +373,13 @@ def test_a_workspace_from_before_there_were_parts_keeps_its_champion(new_workspa
     np.testing.assert_array_equal(open_model(model, at.cache, 64).encode(asked), profiles)
 
 
+def test_a_damaged_reference_is_written_again(new_workspace, pretrained, packed):
+    at = new_workspace("a")
+    fetch_champion(None, at, pretrained)
+    at.model_reference("champion").write_text('{"hash": ')
+    assert fetch_champion(None, at, pretrained).model == packed[1] == saved(at)
+
+
 @pytest.mark.servers
 def test_a_version_registered_before_there_were_parts_is_fetched(registry, new_workspace, full):
     at, other = new_workspace("a"), new_workspace("b", with_cache=False)
