@@ -115,8 +115,10 @@ class ModelReference(BaseModel):
     def _hash_is_of_its_parts(self) -> Self:
         """A hash stands for the parts wherever models are compared, so it cannot be another's."""
         is_carried = self.head is None and set(self.ranker.files) <= set(self.encoder.files)
-        if self.is_lump and is_carried:
-            return self
+        if self.is_lump and self.encoder.carries_head and is_carried:
+            return self  # it was made over the encoder's files and λ together
+        if self.ranker.files and self.ranker.hash is None:
+            raise ValueError(f"ranker {self.ranker.name} has files and no hash")
         if self.hash != _hash_of(self.encoder, self.head, self.users, self.ranker):
             raise ValueError(f"{self.hash[:10]} is not the hash of these parts")
         return self
@@ -196,8 +198,18 @@ class ModelReference(BaseModel):
             raise EncoderError(f"{found} is damaged: {error}", remedy="recsys fetch-champion") from error
 
     def save(self, path: Path) -> None:
-        """Write a model.json, atomically; one that says the same is left alone."""
+        """Write a model.json, atomically; one that says the same is left alone.
+
+        An encoder.json beside it goes: it would be read in place of a model.json that is deleted later.
+        """
         write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
+        if path.name == REFERENCE:
+            path.with_name(LUMP).unlink(missing_ok=True)
+
+    @staticmethod
+    def is_at(path: Path) -> bool:
+        """Whether `load` finds a model.json, or the encoder.json from before models had parts."""
+        return path.exists() or path.with_name(LUMP).exists()
 
     def _parts(self) -> Iterator[Part]:
         yield Part("encoder", self.encoder.hash, self.encoder.files)

@@ -49,7 +49,7 @@ def register(uri: str, at: Artifacts, who: str, model: str = MODEL) -> Changed:
         EncoderError: its packed files are damaged.
         RegistryUnreachable: MLflow is out of reach; call again, and it goes on where it stopped.
     """
-    if not at.model_reference(CHALLENGER).exists():
+    if not ModelReference.is_at(at.model_reference(CHALLENGER)):
         words = f"{at.model_reference(CHALLENGER)} does not exist: nothing has been trained here"
         raise ArtifactMissing(words, remedy="run: dvc repro finetune (docs/operations.md, Train)")
     challenger = ModelReference.load(at.model_reference(CHALLENGER))

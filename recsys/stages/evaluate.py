@@ -123,7 +123,7 @@ def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Arti
     Raises:
         ArtifactMissing: the profiles are of another encoder or of other data.
     """
-    if not at.model_reference(CHALLENGER).exists() or not at.profiles(CHALLENGER).is_dir():
+    if not ModelReference.is_at(at.model_reference(CHALLENGER)) or not at.profiles(CHALLENGER).is_dir():
         return None
     challenger = ModelReference.load(at.model_reference(CHALLENGER))
     segments = list_segments(at.profiles(CHALLENGER))

@@ -1,5 +1,7 @@
 """Register, promote and the ledger against a real MLflow server: repeated, killed between any two steps, cut off."""
 
+import json
+
 import pytest
 
 from localplatform.servers import start_mlflow
@@ -53,6 +55,16 @@ class Shop:
 
 
 FOUND = ("champion", None, "1", "by hand", "done")
+
+
+def test_a_challenger_from_before_models_had_parts_is_registered_too(shop):
+    model_hash = shop.trained.challenge()
+    path = shop.at.model_reference("challenger")
+    reference = json.loads(path.read_text())["encoder"]
+    path.with_name("encoder.json").write_text(json.dumps(reference | {"registry": None}))
+    path.unlink()
+    made = shop.register().version
+    assert (made.hash, made.folder) == (model_hash, "model")
 
 
 def test_a_challenger_becomes_a_version_with_all_that_says_where_it_came_from(shop):
