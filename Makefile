@@ -44,7 +44,7 @@ check: setup ## lint, types, layers, docstrings, spelling, Dockerfiles
 	hadolint docker/*.Dockerfile
 
 # A worker for each core; tests/conftest.py says which tests stay together.
-TEST := pytest --numprocesses logical --dist loadgroup --no-loadscope-reorder
+TEST := pytest --numprocesses logical --dist loadscope --no-loadscope-reorder
 test: setup ## all tests, against real SeaweedFS, MLflow and Airflow
 	$(TEST)
 

@@ -16,6 +16,13 @@ from recsys.artifacts import Artifacts
 ROOT = Path(__file__).resolve().parent.parent
 SERVERS = {"seaweed", "mlflow_server", "platform"}
 """Fixtures that start real servers."""
+GROUPS = {
+    "tests/dags/": "airflow",
+    "tests/registry/": "mlflow",
+    "tests/cli/": "mlflow",
+    "tests/demo/": "demo",  # they download into one folder
+}
+"""Beginning of a module's path -> group; any other module is a group of its own."""
 LONGEST_FIRST = ("airflow", "mlflow", "tests/docker/test_images.py", "tests/walk/test_dvc.py")
 """Groups that workers take first, in this order."""
 OURS = ("RECSYS_", "AWS_", "MLFLOW_", "AIRFLOW")
@@ -37,29 +44,34 @@ hypothesis.settings.load_profile("firstlight")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that need servers, and say which tests share a worker where several run (`make test`).
-
-    A worker has its own session: what tests share is started once where the tests that share it stay together. So a
-    module is one group, all tests on Airflow are one, all on MLflow, and all of the demo.
-    """
-    groups: dict[str, str] = {}
+    """Mark tests that need servers, and let workers take the longest groups first."""
     for item in items:
-        fixtures = set(getattr(item, "fixturenames", ()))
-        if fixtures & SERVERS:
+        if set(getattr(item, "fixturenames", ())) & SERVERS:
             item.add_marker(pytest.mark.servers)
-        module = item.nodeid.partition("::")[0]
-        # tests of the demo download its data into one folder
-        groups.setdefault(module, "tests/demo" if module.startswith("tests/demo/") else module)
-        if "platform" in fixtures:
-            groups[module] = "airflow"
-        elif "mlflow_server" in fixtures and groups[module] != "airflow":
-            groups[module] = "mlflow"
-    if not IS_WORKER:
-        return
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups[item.nodeid.partition("::")[0]]))
-    order = {name: place for place, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: order.get(groups[item.nodeid.partition("::")[0]], len(order)))
+    if IS_WORKER:
+        order = {name: place for place, name in enumerate(LONGEST_FIRST)}
+        items.sort(key=lambda item: order.get(group_of(item.nodeid), len(order)))
+
+
+def group_of(nodeid: str) -> str:
+    """The tests that share a worker where several run: a module, or modules that share a server or a folder.
+
+    A worker has its own session: what tests share is started once where the tests that share it stay together.
+    """
+    module = nodeid.partition("::")[0]
+    return next((group for begin, group in GROUPS.items() if module.startswith(begin)), module)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Send groups of tests to workers (`--dist loadgroup` of pytest-xdist 3.8 knows no group under pytest 9.2)."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class LoadGroups(LoadScopeScheduling):  # type: ignore[misc]  # xdist's classes are not typed here
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return LoadGroups(config, log)
 
 
 @pytest.fixture(autouse=True)
