@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.figures import ROOT, write_figures
 
-RELEASE = ROOT / "tests/fixtures/releases/5/store"
+RELEASE = ROOT / "tests/fixtures/releases/6/store"
 TORCH = "torch==2.13.0"
 READ = f"""
 from recsys import Release

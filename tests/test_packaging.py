@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-RELEASE = ROOT / "tests/fixtures/releases/5/store"
+RELEASE = ROOT / "tests/fixtures/releases/6/store"
 FENCE = """
 import sys
 from importlib.abc import MetaPathFinder

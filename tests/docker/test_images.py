@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 IMAGES = ("airflow", "train", "serve")
-RELEASE = ROOT / "tests/fixtures/releases/5/store"
+RELEASE = ROOT / "tests/fixtures/releases/6/store"
 READ = """
 import sys
 from recsys import Release

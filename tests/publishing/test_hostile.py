@@ -23,6 +23,7 @@ from recsys.publishing.store import ReleaseStore
 from recsys.storage.folder import FolderStorage
 from tests.publishing.shop import Shop
 
+PARTED = Path(__file__).resolve().parents[1] / "fixtures/releases/6/store"
 CLIMBS = (
     "../../../../recsys/__main__.py",
     "/etc/passwd",
@@ -99,6 +100,42 @@ def test_a_name_or_checksum_that_is_a_path_is_refused_everywhere(
             bring_model(attacker.storage, shop.at)
         assert files_below(tmp_path) == before
         attacker.storage.delete(f"releases/{release}/manifest.json")
+
+
+PARTS = (
+    "model.hash",
+    "model.encoder.hash",
+    "model.encoder.files.0.name",
+    "model.head.hash",
+    "model.head.files.0.name",
+    "model.ranker.hash",
+    "model.ranker.files.0.name",
+    "model.ranker.files.0.sha256",
+)
+
+
+@pytest.mark.parametrize("place", PARTS)
+def test_so_is_one_of_a_models_part(folder: FolderStorage, shop: Shop, cache: Path, place: str) -> None:
+    shutil.copytree(PARTED, folder.root, dirs_exist_ok=True)
+    attacker = Attacker(folder)
+    for value in CLIMBS:
+        set_name(attacker.plain, place, value)
+        release = attacker.publish()
+        before = files_below(shop.at.root)
+        with pytest.raises(ReleaseError, match=f"{release}: {place}"):
+            Release.open(folder.url, cache=cache)
+        with pytest.raises(ReleaseError, match=place):
+            bring_model(folder, shop.at)
+        assert files_below(shop.at.root) == before
+
+
+def test_a_part_under_the_hash_of_another_is_refused(folder: FolderStorage, cache: Path) -> None:
+    shutil.copytree(PARTED, folder.root, dirs_exist_ok=True)
+    attacker = Attacker(folder)
+    attacker.plain["model"]["head"]["hash"] = "0" * 64
+    attacker.publish()
+    with pytest.raises(ReleaseError, match="is not the hash of these parts"):
+        Release.open(folder.url, cache=cache)
 
 
 @pytest.mark.parametrize("command", [("restore", "RELEASE"), ("fetch-champion", "--published")])

@@ -13,7 +13,7 @@ from recsys.publishing.published_model import bring_model
 from recsys.storage.opening import open_storage
 
 RELEASES = Path(__file__).resolve().parents[1] / "fixtures/releases"
-FORMATS = (1, 2, 3, 4, 5)
+FORMATS = (1, 2, 3, 4, 5, 6)
 TOLERANCE = 2e-6  # scores are kept with six decimals
 
 
@@ -61,11 +61,23 @@ def test_every_format_has_its_release():
 def test_rankers_and_parts_that_formats_introduced_are_there():
     manifests = {n: next((RELEASES / str(n)).glob("store/releases/*/manifest.json")) for n in FORMATS}
     plain = {n: json.loads(path.read_text("utf-8")) for n, path in manifests.items()}
-    names = {n: {file["name"] for file in one["encoder"]["files"]} for n, one in plain.items()}
+    names = {n: {file["name"] for file in plain[n]["encoder"]["files"]} for n in FORMATS[:5]}
     assert "head.npz" not in names[1] and "head.npz" in names[2]
     assert plain[2]["ranker"] == {"name": "dot"} and plain[3]["ranker"] == {"name": "item_weights"}
     assert "item_weights.npz" in names[3] and "pseudonym_key_check" not in plain[3]
     assert plain[4]["pseudonym_key_check"] and plain[5]["encoder"]["lexical_width"]
+    parted = plain[6]["model"]
+    assert "encoder" not in plain[6] and parted["head"]["lexical_width"] and parted["users"]["ridge_lambda"]
+    assert [file["name"] for file in parted["ranker"]["files"]] == ["item_weights.npz"]
+
+
+def test_parts_give_the_lists_that_one_lump_of_them_gave():
+    """Formats 5 and 6 were trained alike, by the code before there were parts and by the code that made them."""
+    lumped, parted = (json.loads((RELEASES / str(n) / "lists.json").read_text("utf-8")) for n in (5, 6))
+    told = ("format", "release")
+    assert {key: lumped[key] for key in lumped if key not in told} == {
+        key: parted[key] for key in parted if key not in told
+    }
 
 
 def test_a_workspace_takes_over_its_model_with_the_keys_of_its_time(old, tmp_path, monkeypatch):
@@ -73,10 +85,14 @@ def test_a_workspace_takes_over_its_model_with_the_keys_of_its_time(old, tmp_pat
     monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "own"))
     at = Artifacts(tmp_path / "workspace")
     model = bring_model(open_storage(str(RELEASES / str(expected["format"]) / "store")), at)
-    plain = json.loads(release.manifest.to_bytes())["encoder"]
-    assert model.hash == model.profiles_hash == plain["hash"] and model.dim == plain["dim"]
-    assert model.users.ridge_lambda == plain.get("ridge_lambda")
+    plain = json.loads(release.manifest.to_bytes())
+    if "model" in plain:
+        assert model.model_dump(mode="json") == plain["model"] and len({part.kind for part in model.parts}) == 3
+    else:
+        lump = plain["encoder"]
+        assert model.hash == model.profiles_hash == lump["hash"] and model.dim == lump["dim"]
+        assert model.users.ridge_lambda == lump.get("ridge_lambda")
+        (at.cache / "models" / f"{model.hash}.json").unlink()  # the encoder's folder tells all of it
     verify_model(model, at.cache)
-    (at.cache / "models" / f"{model.hash}.json").unlink()  # the encoder's folder tells all of it
     assert find_model(model.hash, at.cache) == model.model_copy(update={"registry": None})
     assert ModelReference.load(at.model_reference("champion")) == model
