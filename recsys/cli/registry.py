@@ -155,12 +155,12 @@ def ledger(as_json: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("", "when (UTC)", "alias", "from", "to", "encoder", "how", "who", "why")
+    table = Table("", "when (UTC)", "alias", "from", "to", "model", "how", "who", "why")
     for one in found:
         how = one.how if one.state == "done" else f"{one.how}, {one.state}"
-        when, encoder = f"{one.at:%Y-%m-%d %H:%M:%S}", (one.encoder_hash or "")[:10]
+        when, model = f"{one.at:%Y-%m-%d %H:%M:%S}", (one.encoder_hash or "")[:10]
         moved = (one.previous or "–", one.version or "–")
-        table.add_row(str(one.n), when, one.alias, *moved, encoder, how, escape(one.who), escape(one.why))
+        table.add_row(str(one.n), when, one.alias, *moved, model, how, escape(one.who), escape(one.why))
     console().print(table if found else "no alias has ever been set")
 
 
@@ -173,7 +173,7 @@ def _published_model() -> ModelReference | None:
 def _show(changed: Changed, alias: str, as_json: bool) -> None:
     version, entry = changed.version, changed.entry
     how = f"is now {alias} ({entry.how})" if entry else f"is {alias} already, nothing to do"
-    words = f"version {version.version} of {version.model}, encoder {version.hash[:10]}, {how}"
+    words = f"version {version.version} of {version.model}, model {version.hash[:10]}, {how}"
     console().print(words, highlight=False, markup=False)
     if as_json:
         said = {

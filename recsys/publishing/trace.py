@@ -27,6 +27,8 @@ class Trace:
     """Hash in data.dvc when the part was published first."""
     preprocessing_version: int
     code_commit: str
+    model_hash: str
+    """Of the model whose encoder and head made the profile."""
     encoder_hash: str
     encoder_source: str
     model_version: str | None
@@ -70,6 +72,7 @@ def trace(release: Release, item: str) -> Trace:
         data_version=record.data_version,
         preprocessing_version=manifest.preprocessing.version,
         code_commit=manifest.code_commit,
+        model_hash=manifest.model.hash,
         encoder_hash=manifest.model.encoder.hash,
         encoder_source=manifest.model.encoder.source,
         model_version=model.version if model else None,

@@ -12,23 +12,23 @@ from recsys.errors import OtherEncoder
 from recsys.storage.protocol import Storage
 
 TURN = "TURN"
-"""Its content is the hash of the encoder that catches up."""
+"""Its content is the hash of the model that catches up."""
 LASTS = timedelta(minutes=15)
 """Of one that was not given back, since its process was killed: then arrivals go on."""
 
 
 @contextmanager
-def turn(storage: Storage, encoder_hash: str) -> Iterator[None]:
+def turn(storage: Storage, model_hash: str) -> Iterator[None]:
     """Ask arrivals to wait.
 
     Args:
         storage: where releases live.
-        encoder_hash: of the encoder that catches up.
+        model_hash: of the model that catches up.
 
     Yields:
         Nothing; arrivals wait meanwhile, for LASTS at most.
     """
-    storage.write(TURN, encoder_hash.encode())
+    storage.write(TURN, model_hash.encode())
     try:
         yield
     finally:
@@ -36,7 +36,7 @@ def turn(storage: Storage, encoder_hash: str) -> Iterator[None]:
 
 
 def wait_for_turn(storage: Storage) -> None:
-    """See that no new encoder catches up at this moment.
+    """See that no new model catches up at this moment.
 
     Args:
         storage: where releases live.
@@ -47,8 +47,8 @@ def wait_for_turn(storage: Storage) -> None:
     found, content = storage.find(TURN), storage.read_tagged(TURN)
     if found is None or content is None or datetime.now(UTC) - found.modified > LASTS:
         return
-    encoder = content[0].decode(errors="replace")[:10]
+    model = content[0].decode(errors="replace")[:10]
     raise OtherEncoder(
-        f"a release with encoder {encoder} catches up and comes first",
+        f"a release with model {model} catches up and comes first",
         remedy=f"publish again after it; {TURN} in {storage.url} holds for {LASTS.seconds // 60} minutes at most",
     )

@@ -322,7 +322,8 @@ def test_a_profile_is_traced_to_its_source_also_after_compaction(shop: Shop, fol
     found = trace(Release.open(folder.url), "jaws")
     assert (found.part, found.line, found.source) == (part.id, 1, "films-1.jsonl")
     assert (found.source_sha256, found.data_version) == (part.arrival.sha256, "d2.dir")
-    assert (found.code_commit, found.encoder_hash) == ("c0ffee", shop.model.hash)
+    assert (found.code_commit, found.encoder_hash) == ("c0ffee", shop.model.encoder.hash)
+    assert found.model_hash == shop.model.hash
     assert trace(Release.open(folder.url), "heat").data_version == "d1.dir"
     merge_parts(list_parts(shop.at.data, CATALOGUE), shop.at.data, shop.at.staging)
     remove_merged(shop.at.data)

@@ -11,7 +11,7 @@ from recsys.publishing.turn import LASTS, TURN, turn
 
 def test_while_an_encoder_catches_up_those_who_give_way_leave_and_others_do_not(shop, storage):
     with turn(storage, "b" * 64):
-        with pytest.raises(OtherEncoder, match="encoder bbbbbbbbbb catches up and comes first"):
+        with pytest.raises(OtherEncoder, match="model bbbbbbbbbb catches up and comes first"):
             shop.publish(storage, gives_way=True)
         assert shop.publish(storage).outcome == "published"
     assert storage.find(TURN) is None
