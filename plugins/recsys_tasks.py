@@ -1,5 +1,6 @@
 """The two kinds of task: `stage`, or several `stages`, make files from files; `effect` changes the world."""
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ import yaml
 from airflow.providers.standard.operators.bash import BashOperator
 from alerts import alert_failure
 from dvc_locks import mend_locks
+
+log = logging.getLogger(__name__)
 
 WORKSPACE = Path(os.environ.get("RECSYS_WORKSPACE") or ".").resolve()
 CACHE = Path(os.environ.get("RECSYS_CACHE") or WORKSPACE / "var/cache").resolve()
@@ -157,4 +160,9 @@ def _command(
 
 
 def _mend(context: Any) -> None:  # noqa: ANN401  Airflow's Context
-    mend_locks(Path(context["task"].cwd))
+    from recsys.dvc import mend_lock_file
+
+    workspace = Path(context["task"].cwd)
+    mend_locks(workspace)
+    if mend_lock_file(workspace):
+        log.warning("moved dvc.lock aside, torn by a kill: stages run again, and find what they have made")

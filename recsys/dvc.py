@@ -134,7 +134,55 @@ def adopt_settings(root: Path, into: Path, *, share_cache: bool = False) -> None
             settings.write(file)
 
 
+def mend_lock_file(root: Path) -> bool:
+    """Move a dvc.lock aside that a killed DVC left torn: with it every later run of DVC fails.
+
+    DVC writes the file in place, a few hundredths of a second after each stage. Without it, stages run again and find
+    their outputs by content.
+
+    Args:
+        root: the workspace.
+
+    Returns:
+        Whether it was torn. It then lies in .dvc/tmp, as dvc.lock.torn.
+    """
+    path, folder = root / "dvc.lock", root / ".dvc" / "tmp"
+    if not folder.is_dir() or not _is_torn(path):
+        return False
+    import fcntl
+
+    with (folder / "lock").open("ab") as lock:  # DVC's own, which it holds while it writes
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        if not _is_torn(path):
+            return False
+        path.replace(folder / "dvc.lock.torn")
+        return True
+
+
+def _is_torn(path: Path) -> bool:
+    """Whether DVC would refuse the file; one that was cut where DVC takes the rest makes a stage run again."""
+    import yaml
+
+    try:
+        text = path.read_text("utf-8")
+        found = yaml.safe_load(text)
+    except FileNotFoundError:
+        return False
+    except (UnicodeDecodeError, yaml.YAMLError):
+        return True
+    if not text.endswith("\n") or not isinstance(found, dict) or found.get("stages", {}) is None:
+        return True
+    stages = list(found.get("stages", {}).values())
+    parts = [part for stage in stages if stage is not None for part in stage.values()]
+    files = [file for part in parts if isinstance(part, dict) for file in part.values()]
+    return None in (*stages, *parts, *files)
+
+
 def _dvc(root: Path, *arguments: str) -> None:
+    mend_lock_file(root)
     command = [sys.executable, "-m", "dvc", *arguments]
     environment = os.environ | {"DVC_NO_ANALYTICS": "true"}
     remedy = "run the same command by hand in the workspace; `recsys doctor` checks DVC and its remote"

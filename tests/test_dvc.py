@@ -1,8 +1,12 @@
 import os
+import shutil
+import subprocess
+import sys
 import time
 
 import psutil
 import pytest
+import zc.lockfile
 
 from recsys import dvc
 from recsys.errors import StorageError
@@ -58,3 +62,66 @@ def test_what_a_dvc_that_fails_says_is_passed_on(instead_of_dvc):
     root = instead_of_dvc("import sys\nprint('x' * 300_000)\nsys.exit('no such remote')\n")
     with pytest.raises(StorageError, match="dvc push --quiet data.dvc failed in .*: no such remote"):
         dvc.push(root, ("data.dvc",))
+
+
+PIPELINE = """
+stages:
+  first: {cmd: cp in.txt first.txt, deps: [in.txt], params: [some], outs: [first.txt]}
+  second: {cmd: cp first.txt second.txt, deps: [first.txt], outs: [second.txt]}
+"""
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory):
+    """A DVC repository after `dvc repro`."""
+    root = tmp_path_factory.mktemp("dvc")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=root, check=True)
+    (root / "dvc.yaml").write_text(PIPELINE)
+    (root / "params.yaml").write_text("some: {key: 1}\n")
+    (root / "in.txt").write_text("1")
+    dvc.reproduce(root, ("second",))
+    return root
+
+
+@pytest.fixture
+def repository(reproduced, tmp_path):
+    return shutil.copytree(reproduced, tmp_path / "repository")
+
+
+def test_wherever_a_kill_cuts_dvc_lock_it_is_moved_aside_or_dvc_reads_it(repository):
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from dvc.utils.serialize import parse_yaml
+
+    path, moved = repository / "dvc.lock", repository / ".dvc/tmp/dvc.lock.torn"
+    whole = path.read_text()
+    assert "params:" in whole and not dvc.mend_lock_file(repository)
+    n_moved = 0
+    for n in range(len(whole)):
+        path.write_text(whole[:n])
+        if dvc.mend_lock_file(repository):
+            assert not path.exists() and moved.read_text() == whole[:n]
+            n_moved += 1
+        else:
+            COMPILED_LOCKFILE_SCHEMA(parse_yaml(whole[:n], "dvc.lock"))
+    assert 0.9 * len(whole) < n_moved < len(whole)
+
+
+def test_a_torn_dvc_lock_stops_dvc_and_commands_go_on_without_it(repository):
+    (repository / "dvc.lock").write_text("")
+    command = [sys.executable, "-m", "dvc", "repro", "--single-item", "first"]
+    assert subprocess.run(command, cwd=repository, capture_output=True, check=False).returncode != 0
+    dvc.reproduce(repository, ("second",))  # the day DVC gets over it by itself, mending may go
+    assert "second:" in (repository / "dvc.lock").read_text()
+
+
+def test_while_dvc_may_be_writing_dvc_lock_it_stays(repository):
+    (repository / "dvc.lock").write_text("")
+    lock = zc.lockfile.LockFile(str(repository / ".dvc/tmp/lock"))
+    assert not dvc.mend_lock_file(repository) and (repository / "dvc.lock").exists()
+    lock.close()
+    assert dvc.mend_lock_file(repository)
+
+
+def test_a_workspace_without_dvc_is_left_alone(tmp_path):
+    (tmp_path / "dvc.lock").write_text("")
+    assert not dvc.mend_lock_file(tmp_path) and (tmp_path / "dvc.lock").exists()

@@ -119,3 +119,12 @@ def test_the_form_becomes_arguments_and_nothing_that_was_typed_is_run(tasks, tmp
 
 def test_a_rollback_that_is_tried_again_is_known_as_the_same_request(tasks):
     assert tasks.move_pointer().env["RECSYS_WHO"] == "Airflow {{ run_id }}"
+
+
+def test_before_its_stages_a_task_mends_what_a_killed_dvc_left(tasks, tmp_path):
+    (tmp_path / ".dvc/tmp").mkdir(parents=True)
+    (tmp_path / "dvc.lock").write_text("")
+    (tmp_path / ".dvc/tmp/rwlock").write_text("")
+    task = tasks.stages("build", "features", workspace=str(tmp_path))
+    task._pre_execute_hook({"task": task})
+    assert not (tmp_path / "dvc.lock").exists() and not (tmp_path / ".dvc/tmp/rwlock").exists()
