@@ -90,6 +90,7 @@ def effect(
     """
     command = f"exec python -m recsys {name} {arguments}".rstrip()
     kwargs.setdefault("execution_timeout", limit(name.split()[0]))
+    kwargs.setdefault("pre_execute", _mend)  # some call DVC, and come before any stage does
     return _command(task_id or name.split()[0], command, workspace=workspace, **kwargs)
 
 

@@ -121,10 +121,11 @@ def test_a_rollback_that_is_tried_again_is_known_as_the_same_request(tasks):
     assert tasks.move_pointer().env["RECSYS_WHO"] == "Airflow {{ run_id }}"
 
 
-def test_before_its_stages_a_task_mends_what_a_killed_dvc_left(tasks, tmp_path):
+@pytest.mark.parametrize("kind", ["stages", "effect"])
+def test_before_its_command_a_task_mends_what_a_killed_dvc_left(tasks, tmp_path, kind):
     (tmp_path / ".dvc/tmp").mkdir(parents=True)
     (tmp_path / "dvc.lock").write_text("")
     (tmp_path / ".dvc/tmp/rwlock").write_text("")
-    task = tasks.stages("build", "features", workspace=str(tmp_path))
+    task = getattr(tasks, kind)("ingest", workspace=str(tmp_path))
     task._pre_execute_hook({"task": task})
     assert not (tmp_path / "dvc.lock").exists() and not (tmp_path / ".dvc/tmp/rwlock").exists()
