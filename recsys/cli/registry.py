@@ -61,6 +61,8 @@ def fetch_champion(published: bool, verdict: bool, with_profiles: bool, again: b
         raise click.UsageError("--again makes a model that nobody has judged or published yet")
     if published and (model := _published_model()):
         console().print(f"the model of the newest release: {model.hash[:10]}", highlight=False)
+        if with_profiles:
+            _bring_profiles(model)
         if as_json:
             print_json(model.model_dump(mode="json"))
         return
@@ -78,11 +80,7 @@ def fetch_champion(published: bool, verdict: bool, with_profiles: bool, again: b
         found = fetch_verdict(uri, at)
         console().print("with the gate's verdict" if found else "the gate never judged it", highlight=False)
     if with_profiles:
-        from recsys.publishing.published_model import bring_profiles
-
-        console().print(
-            f"{bring_profiles(store(), at, fetched.model)} segments are the published ones", highlight=False
-        )
+        _bring_profiles(fetched.model)
     if as_json:
         print_json(fetched.model.model_dump(mode="json"))
 
@@ -168,6 +166,13 @@ def _published_model() -> ModelReference | None:
     from recsys.publishing.published_model import bring_model
 
     return bring_model(store(), workspace())
+
+
+def _bring_profiles(model: ModelReference) -> None:
+    from recsys.publishing.published_model import bring_profiles
+
+    n_segments = bring_profiles(store(), workspace(), model)
+    console().print(f"{n_segments} segments are the published ones", highlight=False)
 
 
 def _show(changed: Changed, alias: str, as_json: bool) -> None:

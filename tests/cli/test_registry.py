@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -13,9 +15,12 @@ from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, Arrival, write_p
 from recsys.cli import main
 from recsys.effects.fetch_champion import catalogue_texts
 from recsys.models.reference import ModelReference
+from recsys.profiles.items import list_segments
 from recsys.registry.mlflow import champion
 from recsys.settings import Settings
 from tests.registry.judged import Trained
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -77,6 +82,23 @@ def test_first_light_is_made_from_every_live_text_of_the_catalogue(at):
     )
     write_part(at.staging, at.data, arrival, pa.Table.from_pylist(full, CATALOGUE_SCHEMA))
     assert list(catalogue_texts(at, Settings.load(at.params))) == ["Amber", "Birch"]
+
+
+def test_the_published_model_comes_with_its_profiles_where_they_are_asked_for(
+    workspace, tmp_path, monkeypatch
+):
+    store = shutil.copytree(ROOT / "tests/fixtures/releases/6/store", tmp_path / "store")
+    for name, value in (("WORKSPACE", workspace.root), ("STORE", store), ("CACHE", tmp_path / "cache")):
+        monkeypatch.setenv(f"RECSYS_{name}", str(value))
+    assert CliRunner().invoke(main, ["fetch-champion", "--published"]).exit_code == 0
+    assert not workspace.profiles("champion").exists()
+    done = CliRunner().invoke(main, ["fetch-champion", "--published", "--profiles"])
+    assert done.exit_code == 0 and "2 segments are the published ones" in done.stderr
+    segments = list_segments(workspace.profiles("champion"))
+    assert [len(segment.rows()) for segment in segments] == [48, 15]
+    indexes = json.loads((workspace.index / "index.json").read_text())
+    assert [entry["segment"] for entry in indexes] == [segment.name for segment in segments]
+    assert (workspace.index / indexes[0]["file"]).is_file()
 
 
 @pytest.fixture

@@ -30,8 +30,10 @@ def assert_same(found, expected):
     assert [one.score for one in found] == pytest.approx([score for _, score in expected], abs=TOLERANCE)
 
 
-def test_it_is_of_the_format_its_folder_names_and_every_object_is_whole(old):
+def test_it_is_of_the_format_its_folder_names_and_names_every_object_of_its_store(old):
     release, expected = old
+    objects = {path.name for path in (RELEASES / str(expected["format"]) / "store/objects").iterdir()}
+    assert {file.sha256 for file in release.manifest.files()} == objects  # `collect` deletes all others
     assert release.id == expected["release"] and release.manifest.format == expected["format"]
     assert release.verify() == len(release.manifest.files())
     assert sorted(release.items) == expected["items"] and len(release.users) == expected["n_users"]
@@ -87,7 +89,9 @@ def test_a_workspace_takes_over_its_model_with_the_keys_of_its_time(old, tmp_pat
     model = bring_model(open_storage(str(RELEASES / str(expected["format"]) / "store")), at)
     plain = json.loads(release.manifest.to_bytes())
     if "model" in plain:
-        assert model.model_dump(mode="json") == plain["model"] and len({part.kind for part in model.parts}) == 3
+        assert (
+            model.model_dump(mode="json") == plain["model"] and len({part.kind for part in model.parts}) == 3
+        )
     else:
         lump = plain["encoder"]
         assert model.hash == model.profiles_hash == lump["hash"] and model.dim == lump["dim"]
