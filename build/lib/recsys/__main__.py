@@ -1,5 +1,0 @@
-"""`python -m recsys` is `recsys`."""
-
-from recsys.cli import main
-
-main()

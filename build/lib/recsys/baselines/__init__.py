@@ -1,1 +1,0 @@
-"""Other ways to recommend, judged beside the champion for comparison."""

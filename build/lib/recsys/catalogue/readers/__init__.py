@@ -1,1 +1,0 @@
-"""Landed files become raw rows with their line numbers; `read` in `opening.py` opens a file of any format."""

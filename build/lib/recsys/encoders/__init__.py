@@ -1,1 +1,0 @@
-"""Encoders: texts become unit vectors. Packed once (torch), run anywhere (openvino)."""

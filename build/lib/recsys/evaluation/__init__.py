@@ -1,1 +1,0 @@
-"""Judging: a holdout, metrics with paired intervals, floors, and the leak report."""

@@ -1,1 +1,0 @@
-"""Features: an item's fields become one text with a hash."""

@@ -1,1 +1,0 @@
-"""The kernel head that joins words, meaning and taste in one space, and how it is learned."""

@@ -1,1 +1,0 @@
-"""Ranking scores candidates. A release names its ranker: `dot`, the inner product, or `item_weights`."""

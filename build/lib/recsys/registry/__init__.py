@@ -1,1 +1,0 @@
-"""The registry: MLflow aliases and versions, the champion they name, and the ledger of every change."""

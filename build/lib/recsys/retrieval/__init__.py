@@ -1,1 +1,0 @@
-"""Candidate generation: exact search, and an index over segments."""

@@ -1,1 +1,0 @@
-"""Fine-tuning a challenger on the catalogue's own text and interactions; most modules load torch when imported."""

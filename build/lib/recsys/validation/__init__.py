@@ -1,1 +1,0 @@
-"""Choosing by items and interactions that are held out of the training side."""
