@@ -12,6 +12,7 @@ import pytest
 from localplatform.processes import QUIET
 from localplatform.servers import start_mlflow, start_seaweed
 from recsys.artifacts import Artifacts
+from recsys.cli.context import console
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVERS = {"seaweed", "mlflow_server", "platform"}
@@ -80,6 +81,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in list(os.environ):
         if variable.startswith(OURS) and variable not in QUIET:
             monkeypatch.delenv(variable)
+    console.cache_clear()  # rich keeps the COLUMNS that it found first
 
 
 @pytest.fixture(scope="session")
