@@ -48,7 +48,7 @@ Answer = tuple[NDArray[np.float32], dict[str, Any]]
 
 
 def plain(name: str) -> Callable[[Setup], Answer]:
-    """A recaller that reads no vectors."""
+    """A scorer that reads no vectors."""
     return lambda setup: told(setup, BASELINES[name](setup.bare))
 
 
@@ -109,7 +109,7 @@ def als(setup: Setup) -> Answer:
 
 
 def ease(setup: Setup) -> Answer:
-    """EASE alone, λ chosen on tuning."""
+    """EASE alone, λ chosen on tuning sets."""
     found = choose(
         setup.bare_tuning,
         lambda one: (
@@ -205,7 +205,7 @@ def prepare(setup: Setup, model: str) -> None:
 
 
 def told(setup: Setup, model: Scorer) -> Answer:
-    """Scores, and what the recaller chose where it says so."""
+    """Scores, and what the scorer chose where it says so."""
     return scores_of(setup, model), dict(getattr(model, "chosen", {}))
 
 

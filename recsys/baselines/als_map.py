@@ -30,11 +30,11 @@ ALPHA = 10.0
 REGULARIZATION = 0.1
 ITERATIONS = 15
 MAP_LAMBDAS = (10.0, 1.0, 100.0)
-"""Of the map, in squared profile lengths; chosen on tuning, the first is the default."""
+"""Of the map, in squared profile lengths; chosen on tuning sets, the first is the default."""
 KAPPAS = (20.0, 0.0, 5.0, 100.0)
-"""Interactions that the mapped factors count for; chosen on tuning, the first is the default."""
+"""Interactions that the mapped factors count for; chosen on tuning sets, the first is the default."""
 LIFTS = (1.0, 1.5, 2.0, 3.0, 5.0)
-"""Chosen on tuning, the first is the default."""
+"""Chosen on tuning sets, the first is the default."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Factors:
 
 
 def als_map(known: Dataset, sets: Sequence[ValidationSet] | None = None) -> AlsMap | ByItem:
-    """Learned from warm items; ridge of the map, κ and lift are chosen on tuning, where there are some."""
+    """Learned from warm items; ridge of the map, κ and lift are chosen on tuning sets, where there are some."""
     if not len(known.warm):
         return ByItem(np.zeros(len(known.texts), np.float32), known.warm)
     sets = tuning_sets(known) if sets is None else sets
@@ -138,8 +138,8 @@ def _mapped(known: Dataset, factors: Factors, map_lambda: float) -> NDArray[np.f
 def _joined(
     known: Dataset, factors: Factors, mapped_IF: NDArray[np.float32], kappa: float, lift: float
 ) -> AlsMap:
-    n_met_I = known.interactions.n_users_I.astype(np.float64)
-    own_I = np.divide(n_met_I, n_met_I + kappa, out=np.zeros(len(n_met_I)), where=n_met_I > 0)
-    mapped_I = np.where(n_met_I > 0, 1 - own_I, lift)
+    n_users_I = known.interactions.n_users_I.astype(np.float64)
+    own_I = np.divide(n_users_I, n_users_I + kappa, out=np.zeros(len(n_users_I)), where=n_users_I > 0)
+    mapped_I = np.where(n_users_I > 0, 1 - own_I, lift)
     own_I1, mapped_I1 = (one[:, None].astype(np.float32) for one in (own_I, mapped_I))
     return AlsMap(factors.users_UF, own_I1 * factors.items_IF + mapped_I1 * mapped_IF, known.warm, {})

@@ -2,7 +2,7 @@
 
 Each part's scores are brought to mean 0 and deviation 1 over a fixed sample of the warm items, for each user. An item's
 score is (1 - w) of the ridge's and w of EASE's, w being that of the item's bucket: no user, 1 to 4, 5 to 19, 20 or
-more. The weights are chosen on tuning, bucket by bucket, by ndcg@20 of mixed lists; then both parts are
+more. The weights are chosen on tuning sets, bucket by bucket, by ndcg@20 of mixed lists; then both parts are
 learned from everything.
 
 Paper: Töscher, Jahrer & Bell 2009, The BigChaos Solution to the Netflix Grand Prize (blending by support).
@@ -53,7 +53,7 @@ class Blend:
 
 
 def blend(known: Dataset, sets: Sequence[ValidationSet] | None = None) -> Blend | ByItem:
-    """Settings of EASE and weights are chosen on tuning sets; without any, half of each."""
+    """Settings of EASE and weights are chosen on tuning sets sets; without any, half of each."""
     if not len(known.warm):
         return ByItem(np.zeros(len(known.texts), np.float32), known.warm)
     sets = tuning_sets(known) if sets is None else sets

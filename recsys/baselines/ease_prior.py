@@ -4,7 +4,7 @@ EASE's weights are pulled to content weights B₀ (see `recsys/ranking/ease.py`)
 kernel ridge regression from items to items: with A = (K + κI)⁻¹ and K the RBF kernel of the vectors, B₀ = -A / diag(A)
 off the diagonal for warm items, and A k(x) for any other item x: both are what all other items' texts say of it, so
 warm and cold items stand on one scale. One factor by least squares of X on X B₀ brings it to the scale of X (kernel
-ridge shrinks), and one more factor for items that only the prior knows is chosen on tuning.
+ridge shrinks), and one more factor for items that only the prior knows is chosen on tuning sets.
 
 Memory: X holds the MAX_ITEMS warm items with most users, 200 MB for each of about five matrices while learning and
 two afterwards. The other warm items go through the prior: scored like cold ones, and in a history each counts as the
@@ -31,9 +31,9 @@ MAX_TUNING_ITEMS = 2000
 """The same while choosing, so that choosing takes less than learning."""
 BLOCK_ITEMS = 4096
 PRIORS = ((2.0, 2.0), (4.0, 2.0), (4.0, 10.0))
-"""γ and κ of the kernel, chosen on tuning sets at the first λ."""
+"""γ and κ of the kernel, chosen on tuning sets sets at the first λ."""
 LAMBDAS = (300.0, 1000.0, 100.0, 30.0)
-"""Chosen on tuning, after the kernel; the first is the default."""
+"""Chosen on tuning sets, after the kernel; the first is the default."""
 LIFTS = (1.0, 0.7, 1.5, 2.0, 3.0)
 """Factor of the items that only the prior knows, chosen beside both."""
 

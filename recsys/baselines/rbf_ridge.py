@@ -27,7 +27,7 @@ MAX_LANDMARKS = 1000
 """The warm items with most users."""
 DEFAULT_SHARPNESS = 2.0
 SHARPNESSES = (1.0, 2.0, 4.0)
-"""γ, chosen on tuning."""
+"""γ, chosen on tuning sets."""
 LAMBDAS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 RANK_TOLERANCE = 1e-6
 BLOCK_ROWS = 4096
@@ -69,7 +69,7 @@ class RbfRidge:
 
 
 def rbf_ridge(known: Dataset, sets: Sequence[ValidationSet] | None = None) -> RbfRidge | ByItem:
-    """Landmarks and Gram matrix are those of warm items; γ and λ are chosen on tuning.
+    """Landmarks and Gram matrix are those of warm items; γ and λ are chosen on tuning sets.
 
     Without tuning sets γ = DEFAULT_SHARPNESS and the λ of `known`; without a warm item nothing is known of anybody.
     """

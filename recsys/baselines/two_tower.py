@@ -4,7 +4,7 @@ Item: e = x W, W [D, F]. User: h = mean of e over their items, then u = h + relu
 Trained to pick a user's item among sampled ones, that item left out of the history: softmax over u · e / τ, τ learned,
 from whose scores log q is taken off, q being the chance to be drawn (sampled softmax with logQ correction). An item is
 drawn by the square root of its users. W starts as the vectors' leading directions and B as 0, so training
-starts from what a centroid knows. The number of epochs is chosen on tuning.
+starts from what a centroid knows. The number of epochs is chosen on tuning sets.
 
 Papers: Covington, Adams & Sargin 2016, Deep Neural Networks for YouTube Recommendations; Yi et al. 2019,
 Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations.

@@ -71,10 +71,10 @@ def learn_models(
     Args:
         holdout: with the champion's profiles.
         challenged: the same holdout with the challenger's, where there is one.
-        rivals: names of recallers to be judged beside them, over the champion's profiles.
+        rivals: names of baselines to be judged beside them, over the champion's profiles.
 
     Returns:
-        Name -> learned recaller.
+        Name -> learned scorer.
     """
     judged = {CHAMPION: learn_recommender(holdout.known, holdout.ranker)}
     if challenged is not None:
@@ -93,7 +93,7 @@ def judge(
 
     Args:
         holdout: what judging works on.
-        models: name -> learned recaller, with `champion` and perhaps `challenger` among them.
+        models: name -> learned scorer, with `champion` and perhaps `challenger` among them.
         params: section `evaluate`.
         on_progress: told `slice/model` before each model.
         siblings: the challenger trained with other seeds; learned one at a time, so that they need not all be in

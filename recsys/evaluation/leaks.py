@@ -106,7 +106,7 @@ def find_leaks(holdout: Holdout, models: Mapping[str, Scorer], similarity: float
 
     Args:
         holdout: what judging works on.
-        models: name -> learned recaller.
+        models: name -> learned scorer.
         similarity: Jaccard similarity from which two texts count as one.
 
     Returns:
