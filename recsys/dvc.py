@@ -146,8 +146,10 @@ def mend_lock_file(root: Path) -> bool:
     Returns:
         Whether it was torn. It then lies in .dvc/tmp, as dvc.lock.torn.
     """
-    path, folder = root / "dvc.lock", root / ".dvc" / "tmp"
-    if not folder.is_dir() or not _is_torn(path):
+    path = root / "dvc.lock"
+    folders = [at / ".dvc" / "tmp" for at in (root, *root.parents)]  # a workspace may lie within a repository
+    folder = next((one for one in folders if one.is_dir()), None)
+    if folder is None or not _is_torn(path):
         return False
     import fcntl
 

@@ -122,6 +122,13 @@ def test_while_dvc_may_be_writing_dvc_lock_it_stays(repository):
     assert dvc.mend_lock_file(repository)
 
 
+def test_a_workspace_within_a_repository_is_mended_too(repository):
+    (repository / "within").mkdir()
+    (repository / "within/dvc.lock").write_text("")
+    assert dvc.mend_lock_file(repository / "within")
+    assert not (repository / "within/dvc.lock").exists() and (repository / "dvc.lock").exists()
+
+
 def test_a_workspace_without_dvc_is_left_alone(tmp_path):
     (tmp_path / "dvc.lock").write_text("")
     assert not dvc.mend_lock_file(tmp_path) and (tmp_path / "dvc.lock").exists()
