@@ -54,6 +54,10 @@ class Artifacts:
         """Segments of item profiles made by the model of `role`."""
         return self.root / f"artifacts/profiles/{role}"
 
+    def made_profiles(self, role: str) -> Path:
+        """Which segments stage `profiles` left last, by which encoder and head (JSON). It only saves time."""
+        return self.root / f"var/profiles-{role}.json"
+
     @property
     def users(self) -> Path:
         """Histories per interaction part and the Gram matrix, learned from all that is accepted (for publishing)."""

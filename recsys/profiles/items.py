@@ -131,12 +131,20 @@ def segment_name(part: str, feature_key: str, profiles_hash: str) -> str:
 
 def segment_is_whole(segment: Segment, n_rows: int, dim: int) -> bool:
     """Whether both files are there with readable heads and the right sizes: what can be checked each time."""
+    if not is_sound(segment, dim):
+        return False
+    found: int = pq.read_metadata(segment.rows_path).num_rows
+    return found == n_rows
+
+
+def is_sound(segment: Segment, dim: int) -> bool:
+    """Whether both files are there with readable heads that fit each other."""
     try:
-        found: int = pq.read_metadata(segment.rows_path).num_rows
+        n_rows: int = pq.read_metadata(segment.rows_path).num_rows
         n_live, width = segment.vectors().shape
     except (OSError, ValueError, pa.ArrowException):
         return False
-    return found == n_rows and n_live <= n_rows and width == dim
+    return bool(n_live <= n_rows and width == dim)
 
 
 def write_segment(folder: Path, name: str, rows: pa.Table, vectors: NDArray[np.float32]) -> Segment:
@@ -200,6 +208,30 @@ def latest(segments: Sequence[Segment]) -> Latest:
     winners = np.sort(newest_last_R[is_last_R])
     winners = winners[~np.asarray(all_rows["deleted"].to_numpy(zero_copy_only=False), bool)[winners]]
     return Latest(all_rows["item_id"].take(pa.array(winners)).to_pylist(), segment_R[winners], row_R[winners])
+
+
+def copy_profiles(
+    segments: Sequence[Segment], hashes_N: NDArray[np.bytes_], profiles_ND: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Copy the profiles of texts that segments hold.
+
+    Args:
+        segments: of the encoder and head that are wanted.
+        hashes_N: text hashes of 64 hex digits, ascending and distinct.
+        profiles_ND: filled in their order, where a segment has the text.
+
+    Returns:
+        Rows of `profiles_ND` that no segment filled, ascending.
+    """
+    is_filled_N = np.zeros(len(hashes_N), np.bool_)
+    for segment in segments if len(hashes_N) else ():
+        vectors = segment.vectors()
+        theirs = np.array(segment.rows(["text_hash"])["text_hash"].to_pylist()[: len(vectors)], "S64")
+        rows = np.minimum(np.searchsorted(hashes_N, theirs), len(hashes_N) - 1)
+        same = np.flatnonzero(hashes_N[rows] == theirs)
+        profiles_ND[rows[same]] = vectors[same]
+        is_filled_N[rows[same]] = True
+    return np.flatnonzero(~is_filled_N)
 
 
 def load_profiles(segments: Sequence[Segment]) -> ItemProfiles:

@@ -28,7 +28,16 @@ from recsys.models.opening import open_head, open_vectors
 from recsys.models.packed import adopt_model
 from recsys.models.reference import ModelReference
 from recsys.profiles.cache import VectorCache
-from recsys.profiles.items import Segment, segment_is_whole, segment_name, segment_of, write_segment
+from recsys.profiles.items import (
+    Segment,
+    copy_profiles,
+    is_sound,
+    list_segments,
+    segment_is_whole,
+    segment_name,
+    segment_of,
+    write_segment,
+)
 from recsys.settings import Settings
 from recsys.stages.encoding import vectors_of
 from recsys.stages.progress import Progress, say
@@ -79,6 +88,8 @@ class _Work:
     model: ModelReference
     wanted: tuple[Segment, ...]
     missing: tuple[tuple[FeatureFile, Segment], ...]
+    outdated: tuple[Segment, ...]
+    """Segments by the same encoder and head whose parts are merged or gone: their profiles are used again."""
     cache: VectorCache
     """Of the encoder's vectors."""
     packed: Path
@@ -116,7 +127,7 @@ def run(settings: Settings, at: Artifacts, role: str) -> None:
     """Make the segments that are missing; those of other parts, texts, encoders or heads are removed.
 
     Reads:   at.model_reference(role), at.features; at.cache, the model's parts; at.vectors, only to be quicker
-    Writes:  at.profiles(role); at.vectors; at.var/last_encode.json, what this run did
+    Writes:  at.profiles(role); at.vectors; at.var/last_encode.json, what this run did; at.made_profiles(role)
     Raises:  ArtifactMissing when `fetch-champion` or stage `features` has not run
     """
     started = perf_counter()
@@ -127,6 +138,8 @@ def run(settings: Settings, at: Artifacts, role: str) -> None:
     _encode_unknown(work, settings.profiles.chunk_texts)
     n_projected = sum(_make(segment, work) for segment in work.wanted if segment.name in work.rows)
     n_items = sum(len(segment.vectors()) for segment in work.wanted)
+    made = {"profiles_hash": work.model.profiles_hash, "segments": [segment.name for segment in work.wanted]}
+    write_whole(at.made_profiles(role), (json.dumps(made, indent=1) + "\n").encode())
     remove_strays(at.profiles(role), {path for s in work.wanted for path in (s.rows_path, s.vectors_path)})
     if n_unknown:
         work.cache.merge()
@@ -169,19 +182,34 @@ def _survey(settings: Settings, at: Artifacts, role: str) -> _Work:
         for feature in feature_files(at.features)
     ]
     folder.mkdir(parents=True, exist_ok=True)
+    wanted = tuple(segment for _, segment in pairs)
     return _Work(
         role,
         model,
-        tuple(segment for _, segment in pairs),
+        wanted,
         tuple(
             (feature, segment)
             for feature, segment in pairs
             if not segment_is_whole(segment, pq.read_metadata(feature.path).num_rows, model.dim)
         ),
+        _outdated(wanted, model, at, role),
         vectors_of(model, at),
         at.cache,
         settings.encoder.batch_tokens,
     )
+
+
+def _outdated(
+    wanted: Sequence[Segment], model: ModelReference, at: Artifacts, role: str
+) -> tuple[Segment, ...]:
+    """Segments that are not wanted any more; a name stands for one encoder and head, so an old record is true."""
+    try:
+        made = json.loads(at.made_profiles(role).read_bytes())
+        names = set(made["segments"]) if made["profiles_hash"] == model.profiles_hash else set()
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return ()
+    there = [segment for segment in list_segments(at.profiles(role)) if segment.name in names]
+    return tuple(segment for segment in there if segment not in wanted and is_sound(segment, model.dim))
 
 
 def _plan(work: _Work) -> Plan:
@@ -227,16 +255,17 @@ def _make(segment: Segment, work: _Work) -> int:
 def _projected(live: pa.Table, head: "KernelHead", work: _Work) -> tuple[NDArray[np.float32], int]:
     """Profiles of live rows by the head, and of how many texts: equal texts have one profile, to the last bit."""
     hashes = np.array(live["text_hash"].to_pylist(), "S64")
-    _, first, place = np.unique(hashes, return_index=True, return_inverse=True)
-    distinct = live.select(["text_hash", "text"]).take(pa.array(first))
+    distinct, first, place = np.unique(hashes, return_index=True, return_inverse=True)
     profiles = np.empty((len(distinct), head.dim), np.float32)
-    with Progress(f"profiles@{work.role}: projecting", len(distinct)) as progress:
-        for start in range(0, len(distinct), PROJECTED_AT_ONCE):
-            some = distinct.slice(start, PROJECTED_AT_ONCE)
+    unknown = copy_profiles(work.outdated, distinct, profiles)
+    to_make = live.select(["text_hash", "text"]).take(pa.array(first[unknown]))
+    with Progress(f"profiles@{work.role}: projecting", len(to_make)) as progress:
+        for start in range(0, len(to_make), PROJECTED_AT_ONCE):
+            some = to_make.slice(start, PROJECTED_AT_ONCE)
             found = head.profiles(some["text"].to_pylist(), _vectors(some, work))
-            profiles[start : start + len(some)] = found
+            profiles[unknown[start : start + len(some)]] = found
             progress.advance(len(some))
-    return profiles[place], len(distinct)
+    return profiles[place], len(to_make)
 
 
 def _vectors(live: pa.Table, work: _Work) -> NDArray[np.float32]:

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from recsys.catalogue.compaction import merge_parts, remove_merged
+from recsys.catalogue.parts import CATALOGUE, list_parts
 from recsys.encoders.tfidf import fit_tfidf
 from recsys.errors import EncoderError
 from recsys.heads.kernel_head import Kernel, KernelHead
 from recsys.heads.reference import pack_head
 from recsys.models.packed import pack_ranker
 from recsys.models.reference import ModelReference
-from recsys.profiles.items import list_segments
+from recsys.profiles.items import list_segments, load_profiles
 from recsys.publishing.published_model import bring_profiles
 from recsys.ranking.item_weights import ItemWeights, digests
 from recsys.settings import Settings
@@ -104,6 +106,57 @@ def test_arrivals_under_one_head_project_what_is_new_alone(house):
     land(house, {"new": "za zb", "i0": TEXTS[0]})
     assert counted(walk(house)) == (1, 2, 1)
     assert counted(walk(house)) == (0, 0, 0)
+
+
+def test_merged_parts_keep_the_profiles_that_they_have(house):
+    walk(house)
+    land(house, {"new": "za zb", "i0": TEXTS[0], "i1": "zb za"})
+    walk(house)
+    profiles_of = dict(_live_profiles(house))
+    parts = list_parts(house.data, CATALOGUE)
+    merge_parts(parts, house.data, house.staging)
+    remove_merged(house.data)
+    assert counted(walk(house)) == (0, 0, 1)
+    assert len(list_segments(house.profiles("champion"))) == 1
+    merged = dict(_live_profiles(house))
+    assert merged.keys() == profiles_of.keys() == {*ITEMS, "new"}
+    assert all((merged[item] == profiles_of[item]).all() for item in merged)
+
+
+def test_profiles_survive_a_kill_before_merged_parts_have_theirs(house, monkeypatch):
+    walk(house)
+    land(house, {"new": "za zb"})
+    walk(house)
+    merge_parts(list_parts(house.data, CATALOGUE), house.data, house.staging)
+    remove_merged(house.data)
+    with monkeypatch.context() as patch:
+        patch.setattr(profiles, "write_segment", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            walk(house)
+    assert counted(walk(house)) == (0, 0, 1)
+
+
+def test_merged_parts_are_projected_where_nothing_tells_whose_the_profiles_were(house):
+    walk(house)
+    land(house, {"new": "za zb"})
+    walk(house)
+    before = dict(_live_profiles(house))
+    merge_parts(list_parts(house.data, CATALOGUE), house.data, house.staging)
+    remove_merged(house.data)
+    model = ModelReference.load(house.model_reference("champion"))
+    other = pack_head(model.encoder, make_head(model.encoder.dim, gamma=1.0), house.cache / "heads")
+    ModelReference.of(model.encoder, other).save(house.model_reference("champion"))
+    assert counted(walk(house)) == (0, 13, 1)  # another head
+    model.save(house.model_reference("champion"))
+    house.made_profiles("champion").unlink()  # var/ was deleted
+    assert counted(walk(house)) == (0, 13, 1)
+    after = dict(_live_profiles(house))
+    assert all(np.allclose(after[item], before[item], atol=1e-6) for item in before)
+
+
+def _live_profiles(at):
+    found = load_profiles(list_segments(at.profiles("champion")))
+    return zip(found.ids, found.vectors, strict=True)
 
 
 def test_a_workspace_of_its_own_finds_the_published_profiles_for_a_new_ranker(tmp_path, monkeypatch):
