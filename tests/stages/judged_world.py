@@ -19,7 +19,7 @@ from recsys.catalogue.parts import (
     part_id,
     write_part,
 )
-from recsys.encoders.reference import EncoderReference
+from recsys.encoders.reference import HEAD, EncoderReference
 from recsys.evaluation.provenance import identity
 from recsys.features.text import PREPROCESSING_VERSION, feature_key, feature_path, item_texts
 from recsys.models.lump import as_lump, parts_of_lump
@@ -139,8 +139,11 @@ class World:
         model = ModelReference.load(self.at.model_reference(role))
         packed = cache / "encoders" / model.hash
         packed.mkdir(parents=True, exist_ok=True)
-        (written,) = weights.save(packed)
-        files = (*model.encoder.files, PackedFile.of(written))
+        (packed / HEAD).write_bytes(
+            b"no profile is made here"
+        )  # such a model always had a head beside the weights
+        written = (packed / HEAD, *weights.save(packed))
+        files = (*model.encoder.files, *(PackedFile.of(path) for path in written))
         lump = as_lump(model) | {"files": [file.model_dump() for file in files]}
         ModelReference.model_validate(parts_of_lump(lump)).save(self.at.model_reference(role))
 

@@ -11,7 +11,7 @@ from recsys.errors import ArtifactMissing, ConfigError, EncoderError
 from recsys.evaluation.report import Report
 from recsys.gate.decision import decide
 from recsys.gate.page import render
-from recsys.models.reference import ModelReference, UsersPart
+from recsys.models.reference import ModelReference
 from recsys.ranking.item_weights import ItemWeights, digests
 from recsys.settings import Settings
 from recsys.stages import evaluate, split
@@ -375,9 +375,12 @@ def test_each_encoder_is_judged_with_the_lambda_that_it_brought(tmp_path):
     found = []
     for lambdas in ({}, {"champion": 1e4}, {"champion": 1e4, "challenger": 0.01}):
         for role, one in lambdas.items():
-            path = world.at.model_reference(role)
-            users = UsersPart(ridge_lambda=one)
-            ModelReference.load(path).model_copy(update={"users": users}).save(path)
+            path, trained = world.at.model_reference(role), world.at.trained_on(role)
+            model = ModelReference.of(ModelReference.load(path).encoder, None, one)
+            model.save(path)
+            if trained.exists():
+                summary = json.loads(trained.read_text()) | {"encoder_hash": model.hash}
+                trained.write_text(json.dumps(summary))
         evaluate.run(world.settings, world.at)
         report = Report.load(world.at.report)
         models = report.slice("warm").models
