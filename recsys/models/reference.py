@@ -115,8 +115,10 @@ class ModelReference(BaseModel):
     def _hash_is_of_its_parts(self) -> Self:
         """A hash stands for the parts wherever models are compared, so it cannot be another's."""
         is_carried = self.head is None and set(self.ranker.files) <= set(self.encoder.files)
-        if self.is_lump and is_carried:
-            return self
+        if self.is_lump and self.encoder.carries_head and is_carried:
+            return self  # it was made over the encoder's files and λ together
+        if self.ranker.files and self.ranker.hash is None:
+            raise ValueError(f"ranker {self.ranker.name} has files and no hash")
         if self.hash != _hash_of(self.encoder, self.head, self.users, self.ranker):
             raise ValueError(f"{self.hash[:10]} is not the hash of these parts")
         return self

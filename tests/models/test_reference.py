@@ -1,9 +1,10 @@
-"""Which model it is: one file says so."""
+"""Which model it is: its hash stands for all of it, and one file says so."""
 
 import json
 
 import pytest
 
+from recsys.errors import EncoderError
 from recsys.models.reference import ModelReference
 from tests.publishing.shop import tiny_encoder
 
@@ -23,3 +24,18 @@ def test_a_saved_model_replaces_the_file_from_before_there_were_parts(model, tmp
     assert ModelReference.load(path) == other
     path.unlink()  # as DVC does before it runs the stage that writes it
     assert not ModelReference.is_at(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"users": {"ridge_lambda": 7.0}},
+        {"ranker": {"name": "item_weights", "files": [{"name": "w", "size": 1, "sha256": "0" * 64}]}},
+        {"ranker": {"name": "item_weights", "hash": "0" * 64}},
+    ],
+)
+def test_an_encoders_own_hash_does_not_stand_for_it_with_something_else(model, tmp_path, change):
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(model.model_dump(mode="json") | change))
+    with pytest.raises(EncoderError, match="is not the hash of these parts|has files and no hash"):
+        ModelReference.load(path)
