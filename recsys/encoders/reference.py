@@ -1,8 +1,9 @@
 """What an encoder is: the part of a model that turns content into vectors, and the files that make it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -18,6 +19,7 @@ from recsys.storage.atomic import write_whole
 from recsys.storage.names import Sha256
 from recsys.storage.packed import PackedFile, verify_files
 
+AnyReference = TypeVar("AnyReference", bound=BaseModel)
 TOKENIZER = "tokenizer.json"
 MODEL = "model.xml"
 HEAD = "head.npz"
@@ -30,6 +32,33 @@ REFERENCE = "encoder.json"
 """In a packed encoder's folder."""
 OF_THE_MODEL = ("registry", "ridge_lambda")
 """Keys of encoder.json from before a model had parts: they belong to the model, see `recsys.models.lump`."""
+
+
+def read_reference(kind: type[AnyReference], path: Path, reshape: Callable[[Any], Any]) -> AnyReference:
+    """Read a reference from JSON.
+
+    Args:
+        kind: what it becomes.
+        path: the file.
+        reshape: parsed JSON -> what `kind` validates.
+
+    Returns:
+        The reference.
+
+    Raises:
+        ArtifactMissing: it is not there.
+        EncoderError: it is damaged.
+    """
+    try:
+        return kind.model_validate_json(json.dumps(reshape(json.loads(path.read_bytes()))))
+    except FileNotFoundError as error:
+        raise ArtifactMissing(f"{path} does not exist", remedy="recsys fetch-champion") from error
+    except ValidationError as error:
+        fault = error.errors()[0]
+        words = f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+        raise EncoderError(f"{path} is damaged: {words}", remedy="recsys fetch-champion") from error
+    except (ValueError, RecursionError) as error:
+        raise EncoderError(f"{path} is damaged: {error}", remedy="recsys fetch-champion") from error
 
 
 class EncoderReference(BaseModel):
@@ -79,19 +108,13 @@ class EncoderReference(BaseModel):
             ArtifactMissing: it is not there.
             EncoderError: it is damaged.
         """
-        try:
-            plain = json.loads(path.read_bytes())
-            if isinstance(plain, dict):
-                plain = {key: value for key, value in plain.items() if key not in OF_THE_MODEL}
-            return cls.model_validate_json(json.dumps(plain))
-        except FileNotFoundError as error:
-            raise ArtifactMissing(f"{path} does not exist", remedy="recsys fetch-champion") from error
-        except ValidationError as error:
-            fault = error.errors()[0]
-            words = f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-            raise EncoderError(f"{path} is damaged: {words}", remedy="recsys fetch-champion") from error
-        except (ValueError, RecursionError) as error:
-            raise EncoderError(f"{path} is damaged: {error}", remedy="recsys fetch-champion") from error
+
+        def alone(plain: Any) -> Any:  # noqa: ANN401  any JSON value
+            if not isinstance(plain, dict):
+                return plain
+            return {key: value for key, value in plain.items() if key not in OF_THE_MODEL}
+
+        return read_reference(cls, path, alone)
 
     def save(self, path: Path) -> None:
         """Write an encoder.json, atomically; one that says the same is left alone."""

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.dataset.histories import PAD
-from recsys.ranking.metrics import hits
+from recsys.ranking.metrics import hits_at_k
 
 # Shape suffixes: U users, K list length, R padded relevant items, C candidates.
 
@@ -71,10 +71,8 @@ def item_recall_at_k(
     Raises:
         ValueError: k lies outside 1..K.
     """
-    if not 1 <= k <= ranked_UK.shape[1]:
-        raise ValueError(f"k must lie in 1..{ranked_UK.shape[1]}, got {k}")
     wanted = relevant_UR[relevant_UR != PAD]
-    got = ranked_UK[:, :k][hits(ranked_UK[:, :k], relevant_UR)]
+    got = ranked_UK[:, :k][hits_at_k(ranked_UK, relevant_UR, k)]
     n_items = int(wanted.max(initial=PAD)) + 1
     n_wanted, n_got = np.bincount(wanted, minlength=n_items), np.bincount(got, minlength=n_items)
     return n_got[n_wanted > 0] / n_wanted[n_wanted > 0]

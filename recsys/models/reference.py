@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from recsys.encoders.reference import EncoderReference
-from recsys.errors import ArtifactMissing, EncoderError
+from recsys.encoders.reference import EncoderReference, read_reference
+from recsys.errors import ArtifactMissing
 from recsys.heads.reference import HeadReference
 from recsys.models.lump import parts_of_lump
 from recsys.storage.atomic import write_whole
@@ -184,18 +184,9 @@ class ModelReference(BaseModel):
         """
         found = path if path.exists() else path.with_name(LUMP)
         try:
-            plain = json.loads(found.read_bytes())
-            if found.name == LUMP:
-                plain = parts_of_lump(plain)
-            return cls.model_validate_json(json.dumps(plain))
-        except FileNotFoundError as error:
+            return read_reference(cls, found, parts_of_lump if found.name == LUMP else lambda plain: plain)
+        except ArtifactMissing as error:
             raise ArtifactMissing(f"{path} does not exist", remedy="recsys fetch-champion") from error
-        except ValidationError as error:
-            fault = error.errors()[0]
-            words = f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-            raise EncoderError(f"{found} is damaged: {words}", remedy="recsys fetch-champion") from error
-        except (ValueError, RecursionError) as error:
-            raise EncoderError(f"{found} is damaged: {error}", remedy="recsys fetch-champion") from error
 
     def save(self, path: Path) -> None:
         """Write a model.json, atomically; one that says the same is left alone.

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.errors import ReleaseError
+from recsys.errors import EncoderError, ReleaseError
 from recsys.publishing.objects import ObjectFiles
 from recsys.publishing.release import File, Manifest
 from recsys.ranking.ranker import Ranker
-from recsys.ranking.rankers import RANKERS
+from recsys.ranking.rankers import ranker_class
 from recsys.retrieval.segments import PAD, SegmentSearcher
 
 # Shape suffixes: I live items, D dimension, S items that are all scored.
@@ -35,12 +35,13 @@ def published_ranker(manifest: Manifest, files: ObjectFiles) -> Ranker:
         EncoderError: its content is no such ranker.
     """
     ranker = manifest.model.ranker
-    kind = RANKERS.get(ranker.name)
-    if kind is None or len(ranker.files) < kind.n_files:
+    try:
+        kind = ranker_class(ranker.name, len(ranker.files))
+    except EncoderError as error:
         raise ReleaseError(
             f"release {manifest.id} is ranked by {ranker.name}, which it does not hold",
             remedy="upgrade firstlight-recsys where you read, or roll back to an older release",
-        )
+        ) from error
     packed = ranker.files[: kind.n_files]
     return kind.load([files.path(File(**file.model_dump())) for file in packed])
 

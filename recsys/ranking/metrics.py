@@ -42,7 +42,7 @@ def recall_at_k(ranked_UK: NDArray[np.int64], relevant_UR: NDArray[np.int64], k:
 
     Source: Herlocker et al. 2004, ACM TOIS 22(1); the denominator is |relevant|, not min(k, |relevant|).
     """
-    found_UK = _found(ranked_UK, relevant_UR, k)
+    found_UK = hits_at_k(ranked_UK, relevant_UR, k)
     return _or_nan(relevant_UR, found_UK.sum(axis=1) / _n_relevant(relevant_UR))
 
 
@@ -63,7 +63,7 @@ def ndcg_at_k(ranked_UK: NDArray[np.int64], relevant_UR: NDArray[np.int64], k: i
 
     Source: Järvelin & Kekäläinen 2002, ACM TOIS 20(4); the ideal list has min(k, |relevant|) hits.
     """
-    found_UK = _found(ranked_UK, relevant_UR, k)
+    found_UK = hits_at_k(ranked_UK, relevant_UR, k)
     discount_K = 1 / np.log2(np.arange(k) + 2)
     ideal_U = np.cumsum(discount_K)[np.minimum(k, _n_relevant(relevant_UR)) - 1]
     return _or_nan(relevant_UR, found_UK @ discount_K / ideal_U)
@@ -85,7 +85,7 @@ def hit_rate_at_k(
     Raises:
         ValueError: k lies outside 1..K.
     """
-    hit_U = np.asarray(_found(ranked_UK, relevant_UR, k).any(axis=1), np.float64)
+    hit_U = np.asarray(hits_at_k(ranked_UK, relevant_UR, k).any(axis=1), np.float64)
     return _or_nan(relevant_UR, hit_U)
 
 
@@ -105,12 +105,13 @@ def mrr_at_k(ranked_UK: NDArray[np.int64], relevant_UR: NDArray[np.int64], k: in
 
     Source: Voorhees 1999, TREC-8 question answering track.
     """
-    found_UK = _found(ranked_UK, relevant_UR, k)
+    found_UK = hits_at_k(ranked_UK, relevant_UR, k)
     reciprocal_U = np.where(found_UK.any(axis=1), 1.0 / (found_UK.argmax(axis=1) + 1), 0.0)
     return _or_nan(relevant_UR, reciprocal_U)
 
 
-def _found(ranked_UK: NDArray[np.int64], relevant_UR: NDArray[np.int64], k: int) -> NDArray[np.bool_]:
+def hits_at_k(ranked_UK: NDArray[np.int64], relevant_UR: NDArray[np.int64], k: int) -> NDArray[np.bool_]:
+    """Which of the first k places of each list hold a relevant item; ValueError where k lies outside 1..K."""
     if not 1 <= k <= ranked_UK.shape[1]:
         raise ValueError(f"k must lie in 1..{ranked_UK.shape[1]}, got {k}")
     return hits(ranked_UK[:, :k], relevant_UR)

@@ -23,7 +23,7 @@ from recsys.models.reference import REFERENCE, ModelReference
 from recsys.profiles.items import Segment, list_segments, segment_name
 from recsys.profiles.params import UsersParams
 from recsys.ranking.ranker import Ranker
-from recsys.ranking.rankers import RANKERS
+from recsys.ranking.rankers import ranker_class
 from recsys.ranking.recommender import learn_recommender
 from recsys.ranking.tasks import Scorer
 from recsys.settings import Settings
@@ -141,8 +141,8 @@ def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Arti
 
 def _ranker(model: ModelReference, at: Artifacts) -> Ranker:
     """The ranker of a model."""
-    files = [ranker_file(model, at.cache, file.name) for file in model.ranker.files]
-    return RANKERS[model.ranker.name].load(files)
+    kind = ranker_class(model.ranker.name, len(model.ranker.files))
+    return kind.load([ranker_file(model, at.cache, file.name) for file in model.ranker.files[: kind.n_files]])
 
 
 def _leaks(

@@ -11,7 +11,7 @@ from recsys.errors import ArtifactMissing, ConfigError, EncoderError
 from recsys.evaluation.report import Report
 from recsys.gate.decision import decide
 from recsys.gate.page import render
-from recsys.models.reference import ModelReference
+from recsys.models.reference import ModelReference, RankerPart
 from recsys.ranking.item_weights import ItemWeights, digests
 from recsys.settings import Settings
 from recsys.stages import evaluate, split
@@ -391,3 +391,13 @@ def test_each_encoder_is_judged_with_the_lambda_that_it_brought(tmp_path):
     plain, champion, both = (scores for _, _, scores in found)
     assert champion["champion"] != plain["champion"] and champion["challenger"] == plain["challenger"]
     assert both["champion"] == champion["champion"] and both["challenger"] != champion["challenger"]
+
+
+def test_a_ranker_that_this_version_does_not_know_is_refused_by_name(tmp_path):
+    world = make_world(tmp_path, noise=NOISY)
+    split.run(world.settings, world.at)
+    path = world.at.model_reference("champion")
+    encoder = ModelReference.load(path).encoder
+    ModelReference.of(encoder, ranker=RankerPart(name="of the future")).save(path)
+    with pytest.raises(EncoderError, match="ranker 'of the future' .*dot, item_weights"):
+        evaluate.run(world.settings, world.at)
