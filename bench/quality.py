@@ -1,4 +1,6 @@
-"""Quality on items that nobody has met: Firstlight, floors and learned rivals on five public protocols, five seeds.
+"""Quality on items that nobody has met: Firstlight, floors and learned rivals on public protocols.
+
+Firstlight runs with three seeds, learned rivals, which vary more, with five.
 
 Every (protocol, method, seed) is one row: a process of its own, scored by the judge (../shared/judge/score.py), kept
 in var/bench/quality/rows.jsonl. Rows that are there are not run again, so a run that was cut short goes on, and a row

@@ -89,8 +89,8 @@ that knows nothing of this project (`../shared/judge/score.py`).
 
 ## How to read the tables
 
-- A figure is the mean over the runs of the column *runs* (seeds 0 to 4 when all are there), with the mean of the
-  judge's 95 % bootstrap intervals over users, and ± the standard deviation over seeds.
+- A figure is the mean over the runs of the column *runs* (seeds 0 to 2, learned rivals 0 to 4), with the mean of
+  the judge's 95 % bootstrap intervals over users, and ± the standard deviation over seeds.
 - A method that draws nothing at random has one run.
 - A row that was not run again says *issue 7* instead of a commit.
 - CiteULike is read by titles only, the others by all their item text.
