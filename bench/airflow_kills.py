@@ -233,7 +233,7 @@ def airflow_trial(loop: FastLoop, store: str, number: int, expected: list[Manife
 
 def verified(shop: SmallShop) -> None:
     """Open the current release with an empty cache and check every object; raises when one is wrong."""
-    from recsys.publishing.reader import Release
+    from recsys.serving.reader import Release
 
     cache = shop.root.parent / "check"
     shutil.rmtree(cache, ignore_errors=True)

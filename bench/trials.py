@@ -17,9 +17,9 @@ from bench.figures import ROOT
 from bench.killing import KILLED, counted_writes, ended, forked, require_success
 from bench.small_shop import SmallShop, catalogue, interactions
 from recsys.publishing.pointing import releases
-from recsys.publishing.reader import Release
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
+from recsys.serving.reader import Release
 from recsys.storage.opening import open_storage
 
 HOME = ROOT / "var" / "bench" / "durability"

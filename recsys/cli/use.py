@@ -9,7 +9,7 @@ import click
 from recsys.cli.context import console, print_json, required, shown
 
 if TYPE_CHECKING:
-    from recsys.publishing.reader import Release, Scored
+    from recsys.serving.reader import Release, Scored
 
 store_option = click.option(
     "--store", "store_url", metavar="URL", help="A folder or s3://bucket/prefix. [default: RECSYS_STORE]"
@@ -76,7 +76,7 @@ def similar(
 @json_option
 def trace(item: str, release: str | None, store_url: str | None, as_json: bool) -> None:
     """Follow ITEM's published profile back: text version, part and line, data version, code commit, model, release."""
-    from recsys.publishing.trace import trace as follow
+    from recsys.serving.trace import trace as follow
 
     found = asdict(follow(_open(store_url, release), item))
     if as_json:
@@ -105,7 +105,7 @@ def export(out: Path, release: str | None, store_url: str | None, as_json: bool)
 
 
 def _open(store_url: str | None, release: str | None) -> "Release":
-    from recsys.publishing.reader import Release
+    from recsys.serving.reader import Release
 
     url = store_url or required("RECSYS_STORE", "release store: a folder or s3://bucket/prefix")
     return Release.open(url, release=release)

@@ -1,1 +1,1 @@
-"""Releases: built, checked and pointed to by compare-and-swap; `Release`, by which programs read them."""
+"""Releases: built, checked, pointed to by compare-and-swap, collected."""

@@ -9,7 +9,7 @@ import yaml
 
 from recsys.heads.first_light import FirstLight
 from recsys.models.reference import ModelReference
-from recsys.publishing.reader import Release
+from recsys.serving.reader import Release
 from recsys.settings import Settings
 
 MATERIALS = ("oak", "steel", "linen", "glass", "wool", "cork", "slate")

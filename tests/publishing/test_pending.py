@@ -1,6 +1,6 @@
 """Interactions that came before their items, through the stages to a release: they count when the item is there."""
 
-from recsys.publishing.reader import Release
+from recsys.serving.reader import Release
 from recsys.storage.opening import open_storage
 from tests.publishing.shop import UP
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from recsys import Release
 from recsys.cli import main
 from recsys.errors import ReleaseError
-from recsys.publishing.asking import id_text, known_rows, list_length
+from recsys.serving.arguments import id_text, known_rows, list_length
 from recsys.storage.folder import FolderStorage
 from tests.publishing.shop import Shop
 

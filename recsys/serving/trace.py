@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from recsys.errors import ReleaseError
-from recsys.publishing.reader import Release
+from recsys.serving.reader import Release
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from recsys.profiles.users import Ridge
 from recsys.publishing.pointing import releases, rollback
 from recsys.publishing.release import KEYED, Manifest
 from recsys.publishing.store import ReleaseStore
-from recsys.publishing.trace import trace
+from recsys.serving.trace import trace
 from recsys.storage.folder import FolderStorage
 from recsys.storage.packed import PackedFile
 from recsys.storage.protocol import Storage

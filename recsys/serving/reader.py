@@ -16,13 +16,13 @@ from recsys.encoders.encoder import Encoder
 from recsys.errors import ConfigError, ReleaseError
 from recsys.models.opening import open_model
 from recsys.profiles.users import Ridge
-from recsys.publishing.asking import id_text, known_row, known_rows, list_length
 from recsys.publishing.checks import QUERY_BATCH_TOKENS, query_text, unpacked_model
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.ranked import RankedSearcher, published_ranker
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
 from recsys.retrieval.segments import PAD
+from recsys.serving.arguments import id_text, known_row, known_rows, list_length
 from recsys.storage.atomic import write_parquet
 from recsys.storage.opening import open_storage
 
