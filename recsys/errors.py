@@ -17,7 +17,9 @@ RecsysError
 │   └── SwapLost           somebody else moved the pointer first
 └── ReleaseError           a release is incomplete, corrupt, unknown or of a newer format
     ├── OtherEncoder       the newest release was made with another model than this workspace's
-    └── Overtaken          somebody else published what this workspace has not caught up with
+    ├── Overtaken          somebody else published what this workspace has not caught up with
+    └── RequestError       a question to a release cannot be answered as it is put; names the field
+        └── UnknownItem        it names an item that the release does not hold
 """
 
 
@@ -26,6 +28,7 @@ class RecsysError(Exception):
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
         super().__init__(f"{message}\n  remedy: {remedy}" if remedy else message)
+        self.message = message
         self.remedy = remedy
 
 
@@ -95,3 +98,11 @@ class OtherEncoder(ReleaseError):
 
 class Overtaken(ReleaseError):
     """Somebody else published meanwhile: what this workspace holds is not all there is any more."""
+
+
+class RequestError(ReleaseError):
+    """A question to a release cannot be answered as it is put."""
+
+
+class UnknownItem(RequestError):
+    """A question names an item that the release does not hold."""

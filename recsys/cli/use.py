@@ -9,7 +9,8 @@ import click
 from recsys.cli.context import console, print_json, required, shown
 
 if TYPE_CHECKING:
-    from recsys.serving.reader import Release, Scored
+    from recsys.serving.answers import Scored
+    from recsys.serving.reader import Release
 
 store_option = click.option(
     "--store", "store_url", metavar="URL", help="A folder or s3://bucket/prefix. [default: RECSYS_STORE]"

@@ -62,7 +62,12 @@ class RankedSearcher:
         """By which λ of the ridge users must be multiplied."""
 
     def search(
-        self, query_D: NDArray[np.float32], history: Sequence[int], k: int, exclude: Collection[int]
+        self,
+        query_D: NDArray[np.float32],
+        history: Sequence[int],
+        k: int,
+        exclude: Collection[int],
+        only_I: NDArray[np.bool_] | None = None,
     ) -> list[tuple[int, float]]:
         """The k best items; ties go to the smaller item id.
 
@@ -71,12 +76,14 @@ class RankedSearcher:
             history: items (positions in `Latest.item_ids`) of the user.
             k: length of the list.
             exclude: items that must not be in it.
+            only_I: items that may be in it; None: all.
 
         Returns:
             Items with their scores, best first; fewer where there are fewer.
         """
-        found = [one for one in self._scored(query_D, history) if one[0] not in exclude]
-        for allowed_I, factor in self._items.groups.by_dot:
+        found = [one for one in self._scored(query_D, history, only_I) if one[0] not in exclude]
+        for group_I, factor in self._items.groups.by_dot:
+            allowed_I = group_I if only_I is None else group_I & only_I
             allowed = None if allowed_I.all() else allowed_I
             nearest = self._searcher.search(query_D[None], k, [exclude], allowed)
             pairs = zip(nearest.rows_QK[0].tolist(), nearest.scores_QK[0].tolist(), strict=True)
@@ -84,20 +91,43 @@ class RankedSearcher:
         ids = self._searcher.latest.item_ids
         return sorted(found, key=lambda one: (-one[1], ids[one[0]]))[:k]
 
-    def _scored(self, query_D: NDArray[np.float32], history: Sequence[int]) -> list[tuple[int, float]]:
+    def scores(
+        self, dots_HC: NDArray[np.floating], histories: Sequence[Sequence[int]], candidates: NDArray[np.int64]
+    ) -> NDArray[np.floating]:
+        """The scores that lists are ordered by, for any items.
+
+        Args:
+            dots_HC: inner products of H queries with the candidates.
+            histories: items of each query's user, as in `search`.
+            candidates: items.
+
+        Returns:
+            scores_HC.
+        """
+        lengths = [len(history) for history in histories]
+        rows = np.concatenate([np.empty(0, np.int64), *(np.asarray(one, np.int64) for one in histories)])
+        shape = (len(histories), len(self._searcher.latest.item_ids))
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        histories_HI = csr_array((np.ones(len(rows), np.float32), rows, starts), shape)
+        return self._items.score(dots_HC * np.float32(self.growth), histories_HI, candidates)
+
+    def _scored(
+        self, query_D: NDArray[np.float32], history: Sequence[int], only_I: NDArray[np.bool_] | None
+    ) -> list[tuple[int, float]]:
         """The items that are all scored, with their scores."""
-        items_S = self._items.groups.scored
+        items_S, vectors_SD = self._items.groups.scored, self._vectors_SD
+        if only_I is not None:
+            is_allowed_S = only_I[items_S]
+            items_S, vectors_SD = items_S[is_allowed_S], vectors_SD[is_allowed_S]
         if not len(items_S):
             return []
-        rows = np.array(history, np.int64)
-        shape = (1, len(self._searcher.latest.item_ids))
-        history_1I = csr_array((np.ones(len(rows), np.float32), (np.zeros(len(rows), np.int64), rows)), shape)
         # einsum, not BLAS: equal vectors get equal scores, wherever they lie
-        dot_1S = np.einsum("sd,d->s", self._vectors_SD, query_D)[None] * np.float32(self.growth)
-        scores_1S = self._items.score(dot_1S, history_1I, items_S)
+        dots_1S = np.einsum("sd,d->s", vectors_SD, query_D)[None]
+        scores_1S = self.scores(dots_1S, [history], items_S)
         return list(zip(items_S.tolist(), scores_1S[0].tolist(), strict=True))
 
     @cached_property
     def _vectors_SD(self) -> NDArray[np.float32]:
         """Gathered once: they are read by every list."""
-        return self._searcher.vectors_of(self._items.groups.scored)
+        items_S = self._items.groups.scored
+        return self._searcher.vectors_of(items_S) if len(items_S) else np.empty((0, 0), np.float32)

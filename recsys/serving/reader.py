@@ -1,8 +1,7 @@
 """`Release`: how programs read a release. This interface is stable; nothing else in this room is."""
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -12,31 +11,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from recsys.catalogue.pseudonyms import VARIABLE, Pseudonyms
-from recsys.encoders.encoder import Encoder
 from recsys.errors import ConfigError, ReleaseError
-from recsys.models.opening import open_model
-from recsys.profiles.users import Ridge
-from recsys.publishing.checks import QUERY_BATCH_TOKENS, query_text, unpacked_model
 from recsys.publishing.objects import ObjectFiles, Profiles
-from recsys.publishing.ranked import RankedSearcher, published_ranker
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
-from recsys.retrieval.segments import PAD
-from recsys.serving.arguments import id_text, known_row, known_rows, list_length
+from recsys.serving.answers import ListRequest, Scored, Taste
+from recsys.serving.arguments import id_text, list_length
+from recsys.serving.recommender import Recommender
 from recsys.storage.atomic import write_parquet
 from recsys.storage.opening import open_storage
 
 AnyPath = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One place of a list."""
-
-    item_id: str
-    score: float
-    """Inner product in the space of the profiles, corrected by item weights where the release recommends by them;
-    comparable within one list."""
 
 
 class Release:
@@ -49,6 +34,7 @@ class Release:
     def __init__(self, manifest: Manifest, profiles: Profiles) -> None:
         self.manifest = manifest
         self._profiles = profiles
+        self._recommender = Recommender(manifest, profiles)
 
     @classmethod
     def open(cls, store: AnyPath, *, release: str | None = None, cache: AnyPath | None = None) -> "Release":
@@ -89,7 +75,7 @@ class Release:
     @property
     def ridge_lambda(self) -> float:
         """λ of the users behind `recommend`; with item weights it grows with the items that have interactions."""
-        return self._ridge.ridge_lambda
+        return self._recommender.ridge_lambda
 
     def recommend(
         self,
@@ -123,19 +109,17 @@ class Release:
         k = list_length(k, len(self.items))
         if user is not None:
             pseudonym = self._pseudonym(id_text(user, "user_id"))
-        row_of_item = self._profiles.row_of_item
-        likes, dislikes = (history, ()) if pseudonym is None else self._history(pseudonym)
-        rows, unknown = known_rows(likes, row_of_item)
-        if not rows:
-            named = ", ".join(map(repr, unknown[:5])) or "(empty)"
+        taste = (
+            Taste(likes=() if history is None else history) if pseudonym is None else self._taste(pseudonym)
+        )
+        found = self._recommender.recommend(taste, ListRequest(k=k, exclude_seen=exclude_seen))
+        if found.basis != "profile":
+            named = ", ".join(map(repr, found.unknown[:5])) or "(empty)"
             raise ReleaseError(
                 f"no item of the history has a profile in release {self.id}: {named}",
                 remedy="give ids of the catalogue (`Release.items`), or search by text with `search`",
             )
-        total = self._profiles.searcher.vectors_of(np.array(rows)).sum(axis=0, dtype=np.float64)
-        query_1D = self._ridge.weights(total[None])
-        exclude = {*rows, *known_rows(dislikes, row_of_item)[0]} if exclude_seen else set()
-        return self._named(self._ranked.search(query_1D[0], rows, k, exclude))
+        return list(found.items)
 
     def similar(self, item: str | int, k: SupportsIndex = 10) -> list[Scored]:
         """The items nearest to an item, without itself.
@@ -152,8 +136,8 @@ class Release:
             TypeError: it is no id.
             ValueError: k is less than 1.
         """
-        k, row = list_length(k, len(self.items)), self._row(item)
-        return self._best(self._profiles.searcher.vectors_of(np.array([row])), k, {row})
+        k = list_length(k, len(self.items))
+        return list(self._recommender.similar(item, ListRequest(k=k)).items)
 
     def search(self, text: str, k: SupportsIndex = 10) -> list[Scored]:
         """The items nearest to a text, by the release's own encoder (loaded on first use).
@@ -171,10 +155,7 @@ class Release:
             ValueError: k is less than 1.
         """
         k = list_length(k, len(self.items))
-        words = query_text(self.manifest, text)
-        if not words:
-            raise ReleaseError("an empty text has no neighbours", remedy="give some words")
-        return self._best(self._encoder.encode([words]), k, set())
+        return list(self._recommender.search(text, ListRequest(k=k)).items)
 
     def profile(self, item: str | int) -> NDArray[np.float32]:
         """An item's profile, float32 [d], of length 1.
@@ -245,21 +226,6 @@ class Release:
             self._profiles.files.path(file)
         return len(files)
 
-    @cached_property
-    def _ridge(self) -> Ridge:
-        ridge_lambda = self.manifest.users.ridge_lambda * self._ranked.growth
-        return Ridge(self._profiles.gram(), ridge_lambda, self.manifest.model.lexical_width)
-
-    @cached_property
-    def _ranked(self) -> RankedSearcher:
-        ranker = published_ranker(self.manifest, self._profiles.files)
-        return RankedSearcher(self._profiles.searcher, ranker, self.manifest.users.n_items)
-
-    @cached_property
-    def _encoder(self) -> Encoder:
-        packed = unpacked_model(self.manifest.model, self._profiles.files)
-        return open_model(self.manifest.model, packed, QUERY_BATCH_TOKENS)
-
     def _pseudonym(self, user: str) -> str:
         """The pseudonym of a raw user id, which may itself look like the pseudonym of somebody else."""
         key = os.environ.get(VARIABLE)
@@ -272,34 +238,16 @@ class Release:
         pseudonyms.require_check(self.manifest.pseudonym_key_check, f"release {self.id}")
         return pseudonyms.of(user)
 
-    def _history(self, pseudonym: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _taste(self, pseudonym: str) -> Taste:
         """What a user likes and what they dislike."""
-        histories = self._profiles.histories
-        found = histories.items_of(pseudonym)
-        if not found:
+        found = self._recommender.taste_of(pseudonym)
+        if not found.likes:
             raise ReleaseError(
                 f"the user with pseudonym {pseudonym!r} has no history in release {self.id}",
                 remedy="a raw id is given as user=…, one of `Release.users` as pseudonym=…; for a new user give "
                 "history=[item ids]",
             )
-        return found, histories.disliked_by(pseudonym)
+        return found
 
     def _row(self, item: str | int) -> int:
-        name, row = known_row(item, self._profiles.row_of_item)
-        if row is None:
-            raise ReleaseError(
-                f"item {name!r} is not in release {self.id}",
-                remedy="`Release.items` has its ids; `recsys status` shows what waits to be published; a deleted item "
-                "has no profile",
-            )
-        return row
-
-    def _best(self, query_1D: NDArray[np.floating], k: int, exclude: set[int]) -> list[Scored]:
-        query_1D = np.array(query_1D)
-        query_1D[:, : min(1, self.manifest.model.lexical_width)] = 0  # it only brings profiles to unit length
-        found = self._profiles.searcher.search(query_1D, k, exclude=[exclude])
-        pairs = zip(found.rows_QK[0].tolist(), found.scores_QK[0].tolist(), strict=True)
-        return self._named([(row, score) for row, score in pairs if row != PAD])
-
-    def _named(self, found: Sequence[tuple[int, float]]) -> list[Scored]:
-        return [Scored(self._profiles.latest.item_ids[row], score) for row, score in found]
+        return self._recommender.row(item)

@@ -1,0 +1,102 @@
+"""What is asked of a release, and what it answers. Ids are texts; every answer names its release."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Basis = Literal["profile", "popular"]
+"""What a list was made of: the user's profile; or popular and new items, where nothing is known of the user."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One place of a list."""
+
+    item_id: str
+    score: float
+    """Inner product in the space of the profiles, corrected by the release's ranker; comparable within one list."""
+
+
+@dataclass(frozen=True)
+class Taste:
+    """What is known of a user, by item ids and words."""
+
+    likes: Iterable[str | int] = ()
+    """Oldest first; an id counts once."""
+    dislikes: Iterable[str | int] = ()
+    """Never recommended while `exclude_seen` holds; they do not move the profile."""
+    text: str = ""
+    """Words about the user, such as "likes slow science fiction"."""
+
+
+@dataclass(frozen=True)
+class ListRequest:
+    """Which items may be in a list, and how long it is."""
+
+    k: int = 10
+    """Length; all items that are allowed where there are fewer."""
+    where: Mapping[str, Any] = field(default_factory=dict)
+    """Conditions on tags and attributes, see `recsys/serving/filters.py`."""
+    candidates: Iterable[str | int] | None = None
+    """Rank these items alone; None: all."""
+    exclude_seen: bool = True
+    """Leave out what the user likes or dislikes."""
+    diversity: float = 0.0
+    """Of maximal marginal relevance: 0 orders by score alone, towards 1 items unlike those before come first."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A list of items."""
+
+    release: str
+    items: tuple[Scored, ...]
+    basis: Basis
+    unknown: tuple[str, ...] = ()
+    """Ids of the request that are not in the release."""
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one thing that is known of a user adds to an item's score: `profile` + `ranker`."""
+
+    source: Literal["like", "text"]
+    item_id: str | None
+    """The item that the user likes; None for text."""
+    profile: float
+    """By the inner product of profiles."""
+    ranker: float
+    """By the ranker's correction."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an item has its score for a user. `contributions` and `rest` sum to the score."""
+
+    release: str
+    model: str
+    """Hash of the model behind profiles and ranker."""
+    ranker: str
+    item_id: str
+    score: float
+    contributions: tuple[Contribution, ...]
+    """Largest first."""
+    rest: float
+    """What the ranker adds for the whole and for no single thing; 0 but for rounding with rankers that are linear."""
+    words: tuple[tuple[str, float], ...]
+    """By leave-one-out: how much lower the score would be if the item's text lacked the word. They do not sum to it."""
+
+
+@dataclass(frozen=True)
+class NewItem:
+    """What an item that is not in the catalogue would be."""
+
+    release: str
+    profile_D: NDArray[np.float32]
+    """Of length 1."""
+    neighbours: tuple[Scored, ...]
+    audience: float | None
+    """Share of sampled users in whose best 10 it would be; None where the release has no users."""

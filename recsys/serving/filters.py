@@ -1,0 +1,135 @@
+"""Conditions on items: JSON → which of a release's items are allowed.
+
+    {"tags": "horror", "year": {"gte": 1990, "lt": 2000}, "brand": ["Acme", "Umbrella"], "country": {"not": "US"}}
+
+All conditions must hold. A plain value means equal, a list means any of them. An object holds `eq`, `in`, `not`, `gte`,
+`gt`, `lte` and `lt`. An item may have many tags: `eq` and `in` ask whether one of them fits, `not` whether none does.
+An item without a value fits no condition but `not`.
+"""
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from recsys.errors import RequestError
+from recsys.publishing.objects import Profiles
+
+# Shape suffix: I live items.
+TAGS = "tags"
+RANGES: Mapping[str, Callable[..., Any]] = {
+    "gte": np.greater_equal,
+    "gt": np.greater,
+    "lte": np.less_equal,
+    "lt": np.less,
+}
+OPERATORS = ("eq", "in", "not", *RANGES)
+MASKS_KEPT = 64
+"""Masks of the last requests; each takes a byte per item."""
+
+
+class Filters:
+    """Masks over the live items of a release.
+
+    Args:
+        profiles: of the release.
+    """
+
+    def __init__(self, profiles: Profiles) -> None:
+        self._profiles = profiles
+        self._kept: OrderedDict[str, NDArray[np.bool_]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def allowed(self, where: Mapping[str, Any]) -> NDArray[np.bool_] | None:
+        """Which items fit.
+
+        Args:
+            where: conditions by the name of an attribute, or `tags`.
+
+        Returns:
+            bool [I], not to be written to; None where nothing is asked.
+
+        Raises:
+            RequestError: an attribute or operator is unknown, or a value does not fit; names it.
+        """
+        if not where:
+            return None
+        key = json.dumps(where, sort_keys=True, default=str)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        allowed_I = np.ones(len(self._profiles.latest.item_ids), np.bool_)
+        for name, condition in where.items():
+            for operator, value in _operators(name, condition):
+                allowed_I &= self._fits(name, operator, value)
+        allowed_I.setflags(write=False)
+        with self._lock:
+            self._kept[key] = allowed_I
+            while len(self._kept) > MASKS_KEPT:
+                self._kept.popitem(last=False)
+        return allowed_I
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What conditions may name."""
+        return (TAGS,)
+
+    def _fits(self, name: str, operator: str, value: object) -> NDArray[np.bool_]:
+        if name == TAGS:
+            return self._tagged(operator, value)
+        known = ", ".join(self.names)
+        raise RequestError(
+            f"where: items have no attribute {name!r}",
+            remedy=f"name one of: {known}; publish.attributes adds more",
+        )
+
+    def _tagged(self, operator: str, value: object) -> NDArray[np.bool_]:
+        if operator in RANGES:
+            raise RequestError(
+                f"where: tags have no order, so {operator!r} has no meaning", remedy="use eq, in or not"
+            )
+        wanted = {str(one) for one in (value if isinstance(value, list) else [value])}
+        names, codes, item_of_tag = self._tags
+        places = [place for place, name in enumerate(names) if name in wanted]
+        has_I = np.zeros(len(self._profiles.latest.item_ids), np.bool_)
+        has_I[item_of_tag[np.isin(codes, places)]] = True
+        return ~has_I if operator == "not" else has_I
+
+    @cached_property
+    def _tags(self) -> tuple[list[str], NDArray[np.int32], NDArray[np.int64]]:
+        """Names of tags; and for each tag of each live item, which name and which item."""
+        latest = self._profiles.latest
+        columns = []
+        for position, segment in enumerate(self._profiles.segments):
+            rows = latest.row_of_item[latest.segment_of_item == position]
+            columns.append(segment.rows([TAGS])[TAGS].combine_chunks().take(pa.array(rows)))
+        joined = pa.concat_arrays(columns) if columns else pa.array([], pa.list_(pa.string()))
+        item_of_tag = np.asarray(pc.list_parent_indices(joined), np.int64)
+        encoded = pc.list_flatten(joined).dictionary_encode()
+        return (
+            encoded.dictionary.to_pylist(),
+            np.asarray(encoded.indices.fill_null(-1), np.int32),
+            item_of_tag,
+        )
+
+
+def _operators(name: str, condition: object) -> list[tuple[str, object]]:
+    """A condition as operators with their values."""
+    if isinstance(condition, list):
+        return [("in", condition)]
+    if not isinstance(condition, Mapping):
+        return [("eq", condition)]
+    for operator in condition:
+        if operator not in OPERATORS:
+            raise RequestError(
+                f"where: {name}: unknown operator {operator!r}", remedy=f"use one of: {', '.join(OPERATORS)}"
+            )
+    return list(condition.items())

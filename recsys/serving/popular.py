@@ -1,0 +1,88 @@
+"""The list for somebody of whom nothing is known: what many like, with a share of new items among it."""
+
+from collections.abc import Collection
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from recsys.publishing.objects import Profiles
+from recsys.serving.answers import Scored
+
+# Shape suffix: I live items.
+NEW_EVERY = 5
+"""Of so many places one is a new item's: at equal odds nobody would ever click what nobody has clicked."""
+
+
+class Popular:
+    """Items by the number of users who like them, and items that nobody has interacted with by their age.
+
+    Args:
+        profiles: of the release.
+    """
+
+    def __init__(self, profiles: Profiles) -> None:
+        self._profiles = profiles
+
+    def best(self, k: int, exclude: Collection[int], allowed_I: NDArray[np.bool_] | None) -> list[Scored]:
+        """Popular items, each `NEW_EVERY`th place a new one, the newest first.
+
+        Args:
+            k: length of the list.
+            exclude: items that must not be in it.
+            allowed_I: items that may be in it; None: all.
+
+        Returns:
+            At most k items; the score is the share of users who like the item, 0 for a new one.
+        """
+        known, new = (self._left(order, exclude, allowed_I, k) for order in (self._by_likes, self._by_age))
+        chosen: list[int] = []
+        while len(chosen) < k and (known or new):
+            is_turn_of_new = (len(chosen) + 1) % NEW_EVERY == 0
+            chosen.append((new if new and (is_turn_of_new or not known) else known).pop(0))
+        n_users = max(1, len(self._profiles.histories.users))
+        ids = self._profiles.latest.item_ids
+        return [Scored(ids[row], float(self.likes_I[row] / n_users)) for row in chosen]
+
+    @staticmethod
+    def _left(
+        order: NDArray[np.int64], exclude: Collection[int], allowed_I: NDArray[np.bool_] | None, k: int
+    ) -> list[int]:
+        allowed = order if allowed_I is None else order[allowed_I[order]]
+        left = allowed[: k + len(exclude)]
+        kept: list[int] = left[~np.isin(left, np.fromiter(exclude, np.int64, len(exclude)))].tolist()
+        return kept
+
+    @cached_property
+    def likes_I(self) -> NDArray[np.int64]:
+        """Users who like each item."""
+        ids = pa.array(self._profiles.latest.item_ids, pa.string())
+        rows = pc.index_in(self._profiles.histories.pairs["item_id"], value_set=ids).drop_null()
+        return np.bincount(rows.to_numpy(), minlength=len(ids)).astype(np.int64)
+
+    @cached_property
+    def _by_likes(self) -> NDArray[np.int64]:
+        """Items that somebody likes, most liked first, then by id."""
+        rows = np.flatnonzero(self.likes_I)
+        ids = np.array(self._profiles.latest.item_ids, object)[rows]
+        return rows[np.lexsort((ids, -self.likes_I[rows]))]
+
+    @cached_property
+    def _by_age(self) -> NDArray[np.int64]:
+        """Items that nobody likes, last updated first; of one time, what landed later first."""
+        rows = np.flatnonzero(self.likes_I == 0)
+        return rows[np.lexsort((-rows, -self._updated_I[rows]))]
+
+    @cached_property
+    def _updated_I(self) -> NDArray[np.int64]:
+        """Microseconds since 1970; the smallest number where no time is known."""
+        latest = self._profiles.latest
+        updated_I = np.full(len(latest.item_ids), np.iinfo(np.int64).min + 1)
+        for position, segment in enumerate(self._profiles.segments):
+            mine = np.flatnonzero(latest.segment_of_item == position)
+            column = segment.rows(["updated_at"])["updated_at"].cast(pa.int64()).combine_chunks()
+            times = column.fill_null(np.iinfo(np.int64).min + 1).to_numpy()
+            updated_I[mine] = times[latest.row_of_item[mine]]
+        return updated_I

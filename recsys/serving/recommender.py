@@ -1,0 +1,329 @@
+"""Questions to one release: lists for a user, neighbours, search by text, what a new item would be, and why.
+
+The service, `Release` and the command line all ask here, so that there is one answer to a question.
+
+A user is w = (XᵀX + λI)⁻¹ b with b = Σ x over the items that the user likes, plus `text_weight` times the profile of
+words about the user. `recsys/profiles/users.py` has the metric, `recsys/publishing/ranked.py` how lists are found.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.encoders.encoder import Encoder
+from recsys.errors import RequestError, UnknownItem
+from recsys.models.opening import open_model
+from recsys.profiles.users import Ridge
+from recsys.publishing.checks import QUERY_BATCH_TOKENS, query_text, unpacked_model
+from recsys.publishing.objects import Profiles
+from recsys.publishing.ranked import RankedSearcher, published_ranker
+from recsys.publishing.release import Manifest
+from recsys.retrieval.segments import PAD
+from recsys.serving.answers import Answer, Contribution, Explanation, ListRequest, NewItem, Scored, Taste
+from recsys.serving.arguments import known_row, known_rows
+from recsys.serving.diversity import POOL, diversified
+from recsys.serving.filters import Filters
+from recsys.serving.popular import Popular
+
+# Shape suffixes: H things known of a user, D dimension, I live items.
+TEXT_WEIGHT = 1.0
+"""Words about a user count as much as one item that the user likes."""
+AUDIENCE_USERS = 200
+AUDIENCE_K = 10
+
+
+class Recommender:
+    """Read-only; may be shared between threads once `warm` has been called.
+
+    Args:
+        manifest: of the release.
+        profiles: of the same.
+        text_weight: of words about a user, in liked items.
+    """
+
+    def __init__(self, manifest: Manifest, profiles: Profiles, text_weight: float = TEXT_WEIGHT) -> None:
+        self.manifest = manifest
+        self.profiles = profiles
+        self._text_weight = text_weight
+        self.filters = Filters(profiles)
+        self.popular = Popular(profiles)
+
+    def warm(self) -> None:
+        """Load everything that a first question would have to wait for."""
+        self.taste_of("")
+        self.recommend(Taste(), ListRequest(k=1))
+        if self.profiles.latest.item_ids:
+            self.recommend(Taste(likes=(self.profiles.latest.item_ids[0],), text="words"), ListRequest(k=1))
+            self.similar(self.profiles.latest.item_ids[0], ListRequest(k=1))
+
+    def taste_of(self, pseudonym: str) -> Taste:
+        """What the release knows of a user.
+
+        Args:
+            pseudonym: the user's.
+
+        Returns:
+            Empty for somebody whom it does not know.
+        """
+        histories = self.profiles.histories
+        return Taste(histories.items_of(pseudonym), histories.disliked_by(pseudonym))
+
+    def recommend(self, taste: Taste, wanted: ListRequest) -> Answer:
+        """The best items for a user, ordered by the release's ranker.
+
+        Args:
+            taste: what is known of the user. Nothing at all gives what many like, with a share of new items.
+            wanted: which items, and how many.
+
+        Returns:
+            At most k items, best first.
+
+        Raises:
+            RequestError: a condition names something unknown.
+            EncoderError: there is text, and the encoder cannot be opened.
+        """
+        rows, unknown = known_rows(taste.likes, self.profiles.row_of_item)
+        disliked, _ = known_rows(taste.dislikes, self.profiles.row_of_item)
+        allowed_I, strangers = self._allowed(wanted)
+        exclude = {*rows, *disliked} if wanted.exclude_seen else set()
+        basis_HD = self._basis(rows, taste.text)
+        if not len(basis_HD):
+            found = self.popular.best(wanted.k, exclude, allowed_I)
+            return Answer(self.manifest.id, tuple(found), "popular", (*unknown, *strangers))
+        query_D = self._ridge.weights(basis_HD.sum(axis=0, dtype=np.float64)[None])[0]
+        width = wanted.k * POOL if wanted.diversity else wanted.k
+        ranked = self._ranked.search(query_D, rows, width, exclude, allowed_I)
+        if wanted.diversity and ranked:
+            vectors_ND = self.profiles.searcher.vectors_of(np.array([row for row, _ in ranked]))
+            places = diversified([score for _, score in ranked], vectors_ND, wanted.k, wanted.diversity)
+            ranked = [ranked[place] for place in places]
+        return Answer(self.manifest.id, self._named(ranked), "profile", (*unknown, *strangers))
+
+    def similar(self, item: str | int, wanted: ListRequest) -> Answer:
+        """The items nearest to an item, without itself.
+
+        Args:
+            item: its id.
+            wanted: which items, and how many.
+
+        Returns:
+            At most k items, nearest first, by cosine.
+
+        Raises:
+            UnknownItem: the release does not hold it.
+            RequestError: a condition names something unknown.
+        """
+        row = self.row(item)
+        return self._nearest(self.profiles.searcher.vectors_of(np.array([row]))[0], wanted, {row})
+
+    def search(self, text: str, wanted: ListRequest) -> Answer:
+        """The items nearest to a text, by the release's own model.
+
+        Args:
+            text: words.
+            wanted: which items, and how many.
+
+        Returns:
+            At most k items, nearest first, by cosine.
+
+        Raises:
+            RequestError: the text says nothing, or a condition names something unknown.
+            EncoderError: the model cannot be opened, or its preprocessing is newer than this software.
+        """
+        return self._nearest(self.profile_of(text), wanted, set())
+
+    def profile_of(self, text: str) -> NDArray[np.float32]:
+        """The profile of a text, float32 [d], of length 1.
+
+        Args:
+            text: words, as an item's or a query.
+
+        Returns:
+            The vector.
+
+        Raises:
+            RequestError: the text says nothing.
+            EncoderError: the model cannot be opened.
+        """
+        words = query_text(self.manifest, text)
+        if not words:
+            raise RequestError("an empty text has no neighbours", remedy="give some words")
+        vector_D: NDArray[np.float32] = self._encoder.encode([words])[0]
+        return vector_D
+
+    def new_item(self, text: str, wanted: ListRequest) -> NewItem:
+        """What an item with this text would be: its profile, its neighbours and its audience.
+
+        Args:
+            text: as an item's.
+            wanted: which neighbours, and how many.
+
+        Returns:
+            The item.
+
+        Raises:
+            RequestError: the text says nothing.
+            EncoderError: the model cannot be opened.
+        """
+        profile_D = self.profile_of(text)
+        neighbours = self._nearest(profile_D, wanted, set()).items
+        queries_UD, tenth_U = self._sampled_users
+        audience = None
+        if len(tenth_U):
+            audience = float((queries_UD @ profile_D * self._ranked.growth > tenth_U).mean())
+        return NewItem(self.manifest.id, profile_D, neighbours, audience)
+
+    def explain(self, item: str | int, taste: Taste, text: str = "") -> Explanation:
+        """Why an item has its score for a user.
+
+        Args:
+            item: its id.
+            taste: what is known of the user.
+            text: of the item; each of its words is left out in turn. Empty: no words are looked at.
+
+        Returns:
+            The explanation.
+
+        Raises:
+            UnknownItem: the release does not hold the item.
+            RequestError: nothing is known of the user that the release holds.
+        """
+        row = self.row(item)
+        rows, _ = known_rows(taste.likes, self.profiles.row_of_item)
+        basis_HD = self._basis(rows, taste.text)
+        if not len(basis_HD):
+            raise RequestError(
+                "nothing that is known of this user is in the release",
+                remedy="give a user, liked items or text",
+            )
+        vector_D = self.profiles.searcher.vectors_of(np.array([row]))[0]
+        weights_HD = self._ridge.weights(basis_HD).astype(np.float64)
+        dots_H = weights_HD @ vector_D
+        candidate, singles = np.array([row]), [[one] for one in rows] + [[]] * (len(basis_HD) - len(rows))
+        score = float(self._ranked.scores(dots_H.sum(keepdims=True)[None], [rows], candidate)[0, 0])
+        scores_H = self._ranked.scores(dots_H[:, None], singles, candidate)[:, 0].astype(np.float64)
+        profile_H = dots_H * self._ranked.growth
+        ids = self.profiles.latest.item_ids
+        found = [
+            Contribution(
+                "like" if single else "text",
+                ids[single[0]] if single else None,
+                by_profile,
+                by_all - by_profile,
+            )
+            for single, by_profile, by_all in zip(singles, profile_H.tolist(), scores_H.tolist(), strict=True)
+        ]
+        return Explanation(
+            release=self.manifest.id,
+            model=self.manifest.model.hash,
+            ranker=self.manifest.model.ranker.name,
+            item_id=ids[row],
+            score=score,
+            contributions=tuple(sorted(found, key=lambda one: -(one.profile + one.ranker))),
+            rest=score - float(scores_H.sum()),
+            words=self._left_out(text, weights_HD.sum(axis=0)),
+        )
+
+    def row(self, item: str | int) -> int:
+        """An item's position among the live ones.
+
+        Args:
+            item: its id.
+
+        Returns:
+            The position.
+
+        Raises:
+            UnknownItem: the release does not hold it.
+        """
+        name, row = known_row(item, self.profiles.row_of_item)
+        if row is None:
+            raise UnknownItem(
+                f"item {name!r} is not in release {self.manifest.id}",
+                remedy="`Release.items` has its ids; `recsys status` shows what waits to be published; a deleted item "
+                "has no profile",
+            )
+        return row
+
+    @property
+    def ridge_lambda(self) -> float:
+        """λ of the users; with a ranker that grows it grows with the items that have interactions."""
+        return self._ridge.ridge_lambda
+
+    def _basis(self, rows: Sequence[int], text: str) -> NDArray[np.float32]:
+        """What sums to b, one row per liked item and one for text."""
+        parts = [self.profiles.searcher.vectors_of(np.array(rows))] if rows else []
+        if text.strip():
+            parts.append((self._text_weight * self.profile_of(text))[None].astype(np.float32))
+        return np.concatenate(parts) if parts else np.empty((0, self.manifest.model.dim), np.float32)
+
+    def _allowed(self, wanted: ListRequest) -> tuple[NDArray[np.bool_] | None, list[str]]:
+        """Which items may be in a list, and which candidates the release does not hold."""
+        allowed_I = self.filters.allowed(wanted.where)
+        if wanted.candidates is None:
+            return allowed_I, []
+        rows, unknown = known_rows(wanted.candidates, self.profiles.row_of_item)
+        chosen_I = np.zeros(len(self.profiles.latest.item_ids), np.bool_)
+        chosen_I[rows] = True
+        return chosen_I if allowed_I is None else chosen_I & allowed_I, unknown
+
+    def _nearest(self, query_D: NDArray[np.floating], wanted: ListRequest, exclude: set[int]) -> Answer:
+        query_1D = np.array(query_D, np.float32)[None]
+        query_1D[:, : min(1, self.manifest.model.lexical_width)] = 0  # it only brings profiles to unit length
+        allowed_I, unknown = self._allowed(wanted)
+        found = self.profiles.searcher.search(query_1D, wanted.k, exclude=[exclude], allowed_I=allowed_I)
+        pairs = zip(found.rows_QK[0].tolist(), found.scores_QK[0].tolist(), strict=True)
+        named = self._named([(row, score) for row, score in pairs if row != PAD])
+        return Answer(self.manifest.id, named, "profile", tuple(unknown))
+
+    def _left_out(self, text: str, weights_D: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
+        """By word, how much lower the inner product is without it; largest first."""
+        words = query_text(self.manifest, text).split() if text else []
+        distinct = list(dict.fromkeys(words))
+        if len(distinct) < 2:
+            return ()
+        without = [" ".join(one for one in words if one != left) for left in distinct]
+        vectors_WD = self._encoder.encode([" ".join(words), *without])
+        dots_W = (vectors_WD @ weights_D) * self._ranked.growth
+        found = zip(distinct, (dots_W[0] - dots_W[1:]).tolist(), strict=True)
+        return tuple(sorted(found, key=lambda one: -one[1]))
+
+    def _named(self, found: Sequence[tuple[int, float]]) -> tuple[Scored, ...]:
+        ids = self.profiles.latest.item_ids
+        return tuple(Scored(ids[row], score) for row, score in found)
+
+    @cached_property
+    def _ridge(self) -> Ridge:
+        ridge_lambda = self.manifest.users.ridge_lambda * self._ranked.growth
+        return Ridge(self.profiles.gram(), ridge_lambda, self.manifest.model.lexical_width)
+
+    @cached_property
+    def _ranked(self) -> RankedSearcher:
+        ranker = published_ranker(self.manifest, self.profiles.files)
+        return RankedSearcher(self.profiles.searcher, ranker, self.manifest.users.n_items)
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        packed = unpacked_model(self.manifest.model, self.profiles.files)
+        return open_model(self.manifest.model, packed, QUERY_BATCH_TOKENS)
+
+    @cached_property
+    def _sampled_users(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Profiles of some users [U, D], and the score of the last of each one's best items."""
+        users = self.profiles.histories.users
+        drawn = np.random.default_rng(0).permutation(len(users))[:AUDIENCE_USERS]
+        queries, last = [], []
+        for user in sorted(drawn.tolist()):
+            taste = self.taste_of(users[user])
+            rows, _ = known_rows(taste.likes, self.profiles.row_of_item)
+            if rows:
+                found = self.recommend(taste, ListRequest(k=AUDIENCE_K)).items
+                queries.append(
+                    self._ridge.weights(self._basis(rows, "").sum(axis=0, dtype=np.float64)[None])[0]
+                )
+                last.append(found[-1].score if len(found) == AUDIENCE_K else -np.inf)
+        if not queries:
+            return np.empty((0, self.manifest.model.dim), np.float32), np.empty(0)
+        return np.stack(queries), np.array(last)

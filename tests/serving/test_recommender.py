@@ -1,0 +1,144 @@
+"""Lists under conditions, lists for people of whom nothing is known, and explanations that sum to the score."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA
+from recsys.errors import RequestError, UnknownItem
+from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.store import ReleaseStore
+from recsys.serving.answers import ListRequest, Taste
+from recsys.serving.diversity import diversified
+from recsys.serving.recommender import Recommender
+from recsys.storage.protocol import Storage
+from tests.publishing.shop import FILMS, NOON, UP, Shop
+from tests.publishing.test_ranked import bring_weights
+
+TAGS = {"alien": ["horror", "space"], "gravity": ["space"], "jaws": ["horror"], "heat": []}
+
+
+def of_release(shop: Shop, folder: Storage) -> Recommender:
+    shop.publish(folder)
+    store = ReleaseStore(folder)
+    manifest = store.manifest(store.current().current.release)
+    return Recommender(manifest, Profiles(manifest, ObjectFiles(folder, shop.at.cache / "releases")))
+
+
+def tag(shop: Shop) -> Shop:
+    """Land some films again, with tags."""
+    rows = [
+        (item, FILMS[item], None, tags, None, None, NOON + timedelta(days=2), False, line)
+        for line, (item, tags) in enumerate(TAGS.items(), 1)
+    ]
+    shop._accept(CATALOGUE, CATALOGUE_SCHEMA, "tags.jsonl", rows, repr(TAGS))
+    return shop.build()
+
+
+@pytest.mark.parametrize(
+    ("where", "fits"),
+    [
+        ({"tags": "horror"}, {"alien", "jaws"}),
+        ({"tags": ["horror", "space"]}, {"alien", "gravity", "jaws"}),
+        ({"tags": {"in": ["space"], "not": "horror"}}, {"gravity"}),
+        ({"tags": {"not": "horror"}}, set(FILMS) - {"alien", "jaws"}),
+        ({"tags": "unheard of"}, set()),
+        ({}, set(FILMS)),
+    ],
+)
+def test_a_list_holds_what_its_conditions_allow(
+    shop: Shop, folder: Storage, where: dict[str, object], fits: set[str]
+) -> None:
+    asked = of_release(tag(shop), folder)
+    wanted = ListRequest(k=20, where=where, exclude_seen=False)
+    for taste in (Taste(), Taste(likes=("dumbo",))):
+        assert {one.item_id for one in asked.recommend(taste, wanted).items} == fits
+    assert {one.item_id for one in asked.similar("amadeus", wanted).items} == fits - {"amadeus"}
+
+
+@pytest.mark.parametrize("where", [{"colour": "red"}, {"tags": {"near": "horror"}}, {"tags": {"gte": 3}}])
+def test_a_condition_that_means_nothing_is_refused_by_name(
+    shop: Shop, folder: Storage, where: dict[str, object]
+) -> None:
+    with pytest.raises(RequestError, match="where: .*(colour|near|gte).*\n.*remedy"):
+        of_release(shop, folder).recommend(Taste(), ListRequest(where=where))
+
+
+def test_candidates_are_ranked_alone_and_unknown_ones_are_named(shop: Shop, folder: Storage) -> None:
+    asked = of_release(shop, folder)
+    answer = asked.recommend(
+        Taste(likes=("alien", "gone")), ListRequest(candidates=("heat", "babe", "nowhere", "alien"))
+    )
+    everything = asked.recommend(Taste(likes=("alien",)), ListRequest(k=10))
+    assert answer.items == tuple(one for one in everything.items if one.item_id in ("heat", "babe"))
+    assert answer.unknown == ("gone", "nowhere") and answer.basis == "profile"
+
+
+def test_somebody_unknown_gets_what_many_like_with_new_items_among_it(shop: Shop, folder: Storage) -> None:
+    shop.ratings([("ann", "heat"), ("bob", "heat"), ("cy", "heat"), ("bob", "jaws")], day=1)
+    shop.items(UP, day=3)
+    answer = of_release(shop.build(), folder).recommend(Taste(), ListRequest(k=7))
+    assert answer.basis == "popular"
+    assert [one.item_id for one in answer.items] == ["heat", "jaws", "alien", "babe", "up", "dumbo", "rocky"]
+    assert answer.items[0].score == 1 and answer.items[4].score == 0
+
+
+def test_a_diverse_list_turns_from_what_it_has_already() -> None:
+    vectors_ND = np.array([[1, 0], [0.999, 0.045], [0, 1]], np.float32)
+    assert diversified([3.0, 2.9, 1.0], vectors_ND, 2, 0.0) == [0, 1]
+    assert diversified([3.0, 2.9, 1.0], vectors_ND, 2, 0.5) == [0, 2]
+    assert diversified([], vectors_ND[:0], 2, 0.5) == []
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_contributions_sum_to_the_score_that_ordered_the_list(
+    shop: Shop, folder: Storage, weighted: bool
+) -> None:
+    if weighted:
+        bring_weights(shop)
+        shop.build()
+    asked, n_sums = of_release(shop, folder), 0
+    rng = np.random.default_rng(3)
+    for _ in range(250):
+        taste = Taste(likes=tuple(rng.choice(list(FILMS), rng.integers(1, 6), replace=False)))
+        for one in asked.recommend(taste, ListRequest(k=10, exclude_seen=False)).items:
+            why = asked.explain(one.item_id, taste)
+            total = sum(part.profile + part.ranker for part in why.contributions) + why.rest
+            assert total == pytest.approx(one.score, abs=1e-5) and why.score == pytest.approx(
+                one.score, abs=1e-5
+            )
+            assert abs(why.rest) < 1e-5  # both rankers are linear
+            assert weighted or all(part.ranker == pytest.approx(0, abs=1e-6) for part in why.contributions)
+            n_sums += 1
+    assert n_sums == 2500
+
+
+def test_words_about_a_user_join_the_history(real_shop: Shop, folder: Storage) -> None:
+    asked = of_release(real_shop, folder)
+    sea = asked.recommend(Taste(text="loves sharks and the sea"), ListRequest(k=3))
+    assert sea.items[0].item_id == "jaws" and sea.basis == "profile"
+    both = Taste(likes=("gravity",), text="loves sharks and the sea")
+    why = asked.explain("alien", both, "A crew in deep space meets a deadly creature")
+    assert {part.source for part in why.contributions} == {"like", "text"}
+    assert sum(part.profile + part.ranker for part in why.contributions) == pytest.approx(why.score, abs=1e-5)
+    assert why.words[0][1] >= why.words[-1][1] and {"space", "deadly"} <= {word for word, _ in why.words}
+
+
+def test_a_new_item_has_neighbours_and_an_audience_before_it_is_in_the_catalogue(
+    real_shop: Shop, folder: Storage
+) -> None:
+    asked = of_release(real_shop, folder)
+    new = asked.new_item("Astronauts lost in space", ListRequest(k=2))
+    assert {one.item_id for one in new.neighbours} == {"alien", "gravity"}
+    assert np.linalg.norm(new.profile_D) == pytest.approx(1, abs=1e-5) and 0 <= (new.audience or 0) <= 1
+    with pytest.raises(RequestError, match="empty text"):
+        asked.new_item(" \n", ListRequest())
+
+
+def test_an_item_that_is_not_there_is_named(shop: Shop, folder: Storage) -> None:
+    asked = of_release(shop, folder)
+    with pytest.raises(UnknownItem, match="'nowhere'"):
+        asked.explain("nowhere", Taste(likes=("alien",)))
+    with pytest.raises(RequestError, match="nothing that is known"):
+        asked.explain("alien", Taste(likes=("nowhere",)))
