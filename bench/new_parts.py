@@ -19,7 +19,7 @@ from recsys.artifacts import Artifacts
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import make_interactions
 from recsys.effects.fetch_champion import catalogue_texts
-from recsys.effects.workspaces import make_release_workspace
+from recsys.effects.workspace_make import make_release_workspace
 from recsys.heads.first_light import pack_first_light
 from recsys.models.packed import pack_ranker, remember_model
 from recsys.models.reference import ModelReference, RankerPart

@@ -16,7 +16,7 @@ from rich.console import Console
 from bench.figures import ROOT
 from bench.killing import KILLED, counted_writes, ended, forked, require_success
 from bench.small_shop import SmallShop, catalogue, interactions
-from recsys.publishing.pointing import releases
+from recsys.publishing.listing import releases
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
 from recsys.serving.reader import Release

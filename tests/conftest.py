@@ -21,6 +21,7 @@ GROUPS = {
     "tests/dags/": "airflow",
     "tests/registry/": "mlflow",
     "tests/cli/": "mlflow",
+    "tests/effects/test_promote": "mlflow",
     "tests/demo/": "demo",  # they download into one folder
 }
 """Beginning of a module's path -> group; any other module is a group of its own."""

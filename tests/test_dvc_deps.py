@@ -15,7 +15,7 @@ CHANGES_NO_RESULT = {
     "recsys.*.params": "as above",
     "recsys.artifacts": "names paths; another path is another line of dvc.yaml",
     "recsys.errors": "words for people",
-    "recsys.stages.progress": "words for people",
+    "recsys.progress": "words for people",
     "recsys.storage.atomic": "gives finished files their names",
     "recsys.storage.names": "types of file names, which only refuse",
 }

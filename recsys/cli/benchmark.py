@@ -1,4 +1,4 @@
-"""Command `benchmark`: what the house would recommend on a data set of your own, for a judge of your own."""
+"""Command `benchmark`: recommend for a data set of your own, so that you can judge the lists yourself."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +16,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.group()
 def benchmark() -> None:
-    """Measure the house on data of your own."""
+    """Measure Firstlight on data of your own."""
 
 
 @benchmark.command("cold-start")
@@ -76,70 +76,39 @@ def cold_start(
 ) -> None:
     """Learn from everything but the cold items' interactions, and rank the cold items for every user.
 
-    Files are read as the landing zone reads them, and what is used and left out is said; a row at fault stops the run.
-    Likes alone count (section `feedback`; rows of weight 0 or less are none). The encoder is that of params.yaml at
-    its exact precision. Section `fusion` says what is learned over it; whether that helps here, the weight of the words
-    and λ are chosen on items that are held out of training.
+    Files are read as the landing zone reads them. A bad row stops the run. What is used and what is left out is
+    printed. Only likes count (section `feedback`; a row of weight 0 or less is none). The encoder is that of
+    params.yaml at float32. Section `fusion` bounds what is learned over it. Whether a head helps, the weight of the
+    words and λ are chosen on items that are held out of training.
     Writes user_id (as given), item_id, rank (1 = best) for every user of --interactions.
     """
-    from recsys.dataset.dataset import Dataset
-    from recsys.encoders.pack import pack_encoder
-    from recsys.evaluation.cold_start import make_task, rank_cold
-    from recsys.evaluation.tables import read_ids, read_interactions, read_items
-    from recsys.evaluation.used import used
-    from recsys.heads.budget import within
-    from recsys.heads.learning import learn_head
-    from recsys.models.reference import ModelReference
+    from recsys.effects.benchmark_cold_start import Files, benchmark_cold_start
     from recsys.settings import Settings
-    from recsys.stages.encoding import encode_cached
-    from recsys.storage.atomic import write_parquet
-    from recsys.validation.choosing import choose_recipe
 
-    chosen = Settings.load(params or workspace().params)
     fields = tuple(filter(None, map(str.strip, (text or "").split(","))))
-    catalogue = read_items(items, chosen.ingest, fields)
-    log = read_interactions(interactions, chosen.ingest, chosen.feedback)
-    task = make_task(catalogue.table, log.table, read_ids(cold, chosen.ingest), chosen.features, fields)
-    what = used(task, catalogue, log)
-    for line in what.lines():
-        console().print(shown(line), soft_wrap=True)
-    at = workspace()
-    encoder = pack_encoder(chosen.encoder.model_copy(update={"precision": "float32"}), at.encoders, ())
-    vectors = encode_cached(ModelReference.of(encoder), task.texts, chosen, at)
-    dataset = Dataset(task.interactions, task.texts, vectors, chosen.users.ridge_lambda, chosen.fusion.seed)
-    fusion = chosen.fusion if seed is None else chosen.fusion.model_copy(update={"seed": seed})
-    folds = task.folds(chosen.split.seed if seed is None else seed)
-    fusion = within(budget * 60, len(task.warm), len(task.users), len(folds), fusion)
-    console().print(
-        f"chosen on warm items held out: {', '.join(f'{len(rows):,} by {kind}' for kind, rows in folds.items())}"
-    )
-    lexical_width = 0
+    chosen = Settings.load(params or workspace().params)
     with console().status("") as status:
-        recipe = choose_recipe(
-            dataset,
-            tuple(folds.values()),
-            fusion,
-            chosen.users.lambdas,
-            chosen.finetune.k,
-            chosen.finetune.max_validation_users,
-            status.update,
+        done = benchmark_cold_start(
+            Files(items, interactions, cold, fields),
+            out,
+            workspace(),
+            chosen,
+            k=top,
+            minutes=budget,
+            seed=seed,
+            report=lambda line: console().print(shown(line), soft_wrap=True),
+            report_progress=status.update,
         )
-        if recipe.lexical_share is not None:
-            status.update("learning the head from all warm items")
-            head = learn_head(dataset, recipe, fusion)
-            status.update("making profiles")
-            vectors, lexical_width = head.profiles(task.texts, vectors), head.lexical_width
-    ridge_lambda = recipe.ridge_lambda if recipe.lexical_share is None else recipe.lambda_of(head)
-    write_parquet(out, rank_cold(task, vectors, ridge_lambda, top, lexical_width))
-    console().print(_told(recipe, chosen.finetune.k))
+    recipe = done.recipe
+    console().print(_sentence(recipe, chosen.finetune.k))
     console().print(shown(f"wrote {out}"), soft_wrap=True)
     if as_json:
         print_json(
             {
                 "out": str(out),
-                **asdict(what),
-                "folds": {kind: len(rows) for kind, rows in folds.items()},
-                "width": vectors.shape[1],
+                **asdict(done.used),
+                "folds": done.n_by_fold,
+                "width": done.width,
                 "lexical_share": recipe.lexical_share,
                 "metric_power": recipe.metric_power,
                 "words_weight": recipe.words_weight,
@@ -149,7 +118,7 @@ def cold_start(
         )
 
 
-def _told(recipe: "Recipe", k: int) -> str:
+def _sentence(recipe: "Recipe", k: int) -> str:
     if recipe.ndcg is None or recipe.alone is None:
         return f"too little to hold out: {recipe.sentence}"
     found = f"validation ndcg@{k} {recipe.ndcg:.4f}"

@@ -1,9 +1,8 @@
-"""Commands `champion` and `webhook`: whether the registry's champion is published, and who is told when it changes."""
+"""Commands `champion` and `webhook`: whether the champion is published, and who is notified of a new one."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -20,23 +19,29 @@ from recsys.errors import RegistryError
 def champion(skip_code: bool, store_url: str | None, as_json: bool) -> None:
     """Say whether the registry's champion is the model of the newest release.
 
-    Where it is not, the change of the alias is written into the ledger (`by hand` where no command of Firstlight made
-    it), and `publish_champion` has work to do. A version that Firstlight did not register is an error: nothing changes.
+    Where it is not, the change of the alias is written into the ledger, as `by hand` where no command of Firstlight
+    made it, and `publish_champion` has work to do. A version that Firstlight did not register is an error.
     Without MLFLOW_TRACKING_URI, or before the first release, there is nothing to compare.
     """
-    from recsys.effects.champion import compare_champion
+    from recsys.effects.champion import champion as compare
 
     uri = os.environ.get("MLFLOW_TRACKING_URI")
-    found = compare_champion(uri, store(store_url))
+    found = compare(uri, store(store_url))
     if found is None:
         missing = "nothing has been published yet" if uri else "MLFLOW_TRACKING_URI is not set"
         console().print(f"{missing}: nothing to compare", highlight=False)
         result: dict[str, Any] = {"to_publish": False}
     else:
         is_it = "is not" if found.to_publish else "is"
-        champion_is = f"champion version {found.version}, model {found.encoder_hash[:10]}, {is_it}"
+        champion_is = f"champion version {found.version}, model {found.model_hash[:10]}, {is_it}"
         console().print(f"{champion_is} that of release {found.release}", highlight=False, markup=False)
-        result = asdict(found) | {"to_publish": found.to_publish}
+        result = {
+            "version": found.version,
+            "encoder_hash": found.model_hash,
+            "release": found.release,
+            "published_hash": found.published_hash,
+            "to_publish": found.to_publish,
+        }
     if as_json:
         print_json(result)
     if skip_code and not result["to_publish"]:
@@ -47,13 +52,13 @@ def champion(skip_code: bool, store_url: str | None, as_json: bool) -> None:
 @click.argument("url")
 @json_option
 def webhook(url: str, as_json: bool) -> None:
-    """Have MLflow tell URL of every change of an alias, signed with RECSYS_WEBHOOK_SECRET.
+    """Have MLflow notify URL of every change of an alias, signed with RECSYS_WEBHOOK_SECRET.
 
-    URL is Airflow's address as MLflow reaches it, and /recsys/champion. Safe to repeat: there is one webhook, brought
-    up to date and tried with a test delivery. MLflow needs MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY; to reach a private
+    URL is Airflow's address as MLflow reaches it, followed by /recsys/champion. Safe to repeat: there is one webhook,
+    which is updated and gets a test delivery. MLflow needs MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY; to reach a private
     address also MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true, and for http:// MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https.
     """
-    from recsys.registry.webhook import subscribe
+    from recsys.effects.webhook import webhook as subscribe
 
     secret = required("RECSYS_WEBHOOK_SECRET", "shared by MLflow and Airflow, 16 characters or more")
     done = subscribe(registry_address(), url, secret)

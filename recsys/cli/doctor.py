@@ -16,7 +16,7 @@ def doctor(as_json: bool) -> None:
     """
     from rich.table import Table
 
-    from recsys.effects.doctor import examine
+    from recsys.effects.doctor import doctor as examine
 
     findings = examine(workspace())
     if as_json:

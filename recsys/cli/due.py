@@ -32,8 +32,8 @@ def due(as_json: bool) -> None:
 
 
 def training_due(folder: Path) -> Due:
-    """Ask whether a training is due, counting those whose workspaces lie in `folder`, and say it."""
-    from recsys.effects.due import training_due as compare
+    """Print whether a training is due, counting those whose workspaces lie in `folder`, and return it."""
+    from recsys.effects.due import due as compare
 
     after = settings().slow_loop.train_after_interactions
     found = compare(registry_address(), workspace(), folder, after)

@@ -194,12 +194,10 @@ def show(part: str, reason: str | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def retry(part: str, reason: str | None, as_json: bool) -> None:
     """Land the quarantined rows of PART again, such as interactions whose items were unknown; then run `ingest`."""
-    from recsys.catalogue.pseudonyms import Pseudonyms, pseudonym_key, require_same_key
-    from recsys.catalogue.quarantine import land_again
+    from recsys.catalogue.pseudonyms import pseudonym_key
+    from recsys.effects.quarantine_retry import quarantine_retry
 
-    at, pseudonyms = workspace(), Pseudonyms(pseudonym_key())
-    require_same_key(at.pseudonyms, pseudonyms)
-    landed = land_again(landing(), at.data, part, reason, pseudonyms)
+    landed = quarantine_retry(landing(), workspace(), part, reason, pseudonym_key())
     if as_json:
         print_json(dataclasses.asdict(landed))
         return

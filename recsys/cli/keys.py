@@ -26,9 +26,10 @@ def keys() -> None:
 )
 def make(folder: Path) -> None:
     """Make a pair: signing.pem for whoever publishes, verify.pem for everybody who reads."""
-    from recsys.publishing.signing import SIGNING_KEY, VERIFY_KEY, make_pair
+    from recsys.effects.keys_make import keys_make
+    from recsys.publishing.signing import SIGNING_KEY, VERIFY_KEY
 
-    private, public = make_pair(folder)
+    private, public = keys_make(folder)
     console().print(
         f"where releases are published: export {SIGNING_KEY}={private.resolve()}",
         markup=False,
@@ -50,18 +51,7 @@ def sign(releases: tuple[str, ...], store_url: str | None) -> None:
 
     A signature says that you stand for what the release holds: see with `recsys releases` that it is yours.
     """
-    from recsys.errors import ConfigError
-    from recsys.publishing.signing import SIGNING_KEY, key_id, signing_key
-    from recsys.publishing.store import ReleaseStore
+    from recsys.effects.keys_sign import keys_sign
 
-    key = signing_key()
-    if key is None:
-        raise ConfigError(
-            f"{SIGNING_KEY} is not set", remedy=f"export {SIGNING_KEY}=… (recsys keys make makes one)"
-        )
-    where = ReleaseStore(store(store_url))
-    for release in releases:
-        where.sign(release, key)
-        console().print(
-            f"release {release} is signed by key {key_id(key.public_key())}", highlight=False, markup=False
-        )
+    for release, key in keys_sign(store(store_url), releases):
+        console().print(f"release {release} is signed by key {key}", highlight=False, markup=False)

@@ -13,8 +13,7 @@ from recsys.cli.release import json_option, who_option
 from recsys.errors import GateClosed
 
 if TYPE_CHECKING:
-    from recsys.models.reference import ModelReference
-    from recsys.registry.promote import Changed
+    from recsys.registry.changes import Changed
 
 GATE_CLOSED = 99
 MAX_WHY = 2000
@@ -59,30 +58,30 @@ def fetch_champion(published: bool, verdict: bool, with_profiles: bool, again: b
         raise click.UsageError("--published and --verdict contradict each other: a release keeps its verdict")
     if again and (published or verdict):
         raise click.UsageError("--again makes a model that nobody has judged or published yet")
-    if published and (model := _published_model()):
-        console().print(f"the model of the newest release: {model.hash[:10]}", highlight=False)
-        if with_profiles:
-            _bring_profiles(model)
-        if as_json:
-            print_json(model.model_dump(mode="json"))
-        return
     from rich.markup import escape
 
-    from recsys.effects.fetch_champion import fetch_champion as fetch
-    from recsys.registry.fetch import fetch_verdict
+    from recsys.effects.fetch_champion import fetch_champion as bring
 
-    at, uri = workspace(), os.environ.get("MLFLOW_TRACKING_URI")
-    fetched = fetch(uri, at, settings(), again=again)
-    if fetched.warning:
-        console().print(f"[bold yellow]warning:[/] {escape(fetched.warning)}", highlight=False)
-    console().print(f"champion: {fetched.how}", highlight=False, markup=False)
-    if verdict and uri:
-        found = fetch_verdict(uri, at)
-        console().print("with the gate's verdict" if found else "the gate never judged it", highlight=False)
-    if with_profiles:
-        _bring_profiles(fetched.model)
+    brought = bring(
+        os.environ.get("MLFLOW_TRACKING_URI"),
+        workspace(),
+        settings(),
+        store() if published or with_profiles else None,
+        published=published,
+        verdict=verdict,
+        profiles=with_profiles,
+        again=again,
+    )
+    if brought.warning:
+        console().print(f"[bold yellow]warning:[/] {escape(brought.warning)}", highlight=False)
+    console().print(brought.how, highlight=False, markup=False)
+    if brought.has_verdict is not None:
+        words = "with the gate's verdict" if brought.has_verdict else "the gate never judged it"
+        console().print(words, highlight=False)
+    if brought.n_segments is not None:
+        console().print(f"{brought.n_segments} segments are the published ones", highlight=False)
     if as_json:
-        print_json(fetched.model.model_dump(mode="json"))
+        print_json(brought.model.model_dump(mode="json"))
 
 
 @click.command()
@@ -94,7 +93,7 @@ def register(who: str, as_json: bool) -> None:
     Needs MLFLOW_TRACKING_URI, a challenger that stage `finetune` left, and the gate's decision about it; the gate need
     not be open. Safe to repeat: the same model gets no second version.
     """
-    from recsys.registry.promote import register as keep
+    from recsys.effects.register import register as keep
 
     changed = keep(registry_address(), workspace(), who)
     _show(changed, "challenger", as_json)
@@ -120,8 +119,8 @@ def promote(force: bool, why: str | None, dry_run: bool, who: str, as_json: bool
         raise click.UsageError("--force and --dry-run contradict each other")
     if why and len(why) > MAX_WHY:
         raise click.UsageError(f"--why has {len(why)} characters, more than {MAX_WHY}")
-    from recsys.registry.promote import check_gate
-    from recsys.registry.promote import promote as move_alias
+    from recsys.effects.promote import check_gate
+    from recsys.effects.promote import promote as move_alias
 
     try:
         if dry_run:
@@ -162,29 +161,19 @@ def ledger(as_json: bool) -> None:
     console().print(table if found else "no alias has ever been set")
 
 
-def _published_model() -> ModelReference | None:
-    from recsys.publishing.published_model import bring_model
-
-    return bring_model(store(), workspace())
-
-
-def _bring_profiles(model: ModelReference) -> None:
-    from recsys.publishing.published_model import bring_profiles
-
-    n_segments = bring_profiles(store(), workspace(), model)
-    console().print(f"{n_segments} segments are the published ones", highlight=False)
-
-
 def _show(changed: Changed, alias: str, as_json: bool) -> None:
     version, entry = changed.version, changed.entry
     how = f"is now {alias} ({entry.how})" if entry else f"is {alias} already, nothing to do"
     words = f"version {version.version} of {version.model}, model {version.hash[:10]}, {how}"
     console().print(words, highlight=False, markup=False)
     if as_json:
-        said = {
-            "model": version.model,
-            "version": version.version,
-            "encoder_hash": version.hash,
-            "alias": alias,
-        }
-        print_json(said | {"moved": entry is not None, "entry": asdict(entry) if entry else None})
+        print_json(
+            {
+                "model": version.model,
+                "version": version.version,
+                "encoder_hash": version.hash,
+                "alias": alias,
+                "moved": entry is not None,
+                "entry": asdict(entry) if entry else None,
+            }
+        )

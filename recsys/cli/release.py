@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsys.artifacts import Artifacts
 from recsys.cli.context import console, print_json, settings, store, workspace
 from recsys.errors import OtherEncoder
 
 if TYPE_CHECKING:
+    from recsys.effects.publish import Recorded
     from recsys.publishing.current import Current
-    from recsys.publishing.publish import Published
 
 SKIPPED = 99
 
@@ -62,37 +61,41 @@ def publish(new_encoder: bool, skip_code: bool, who: str, store_url: str | None,
     Safe to repeat and to kill. The same content is not published twice. When somebody else was faster, their release
     and this workspace's changes become one. Under a hold (see rollback) the release is stored and the pointer stays.
     """
-    from recsys.effects.publisher import publisher_of
-    from recsys.publishing.publish import publish as publish_now
+    from recsys.effects.publish import publish as publish_now
 
-    at = workspace()
-    publisher = publisher_of(at, settings(), who, new_encoder=new_encoder, gives_way=skip_code)
     try:
         with console().status("publishing"):
-            done = publish_now(store(store_url), at, publisher)
+            done = publish_now(
+                store(store_url),
+                workspace(),
+                settings(),
+                who,
+                os.environ.get("MLFLOW_TRACKING_URI"),
+                new_encoder=new_encoder,
+                gives_way=skip_code,
+            )
     except OtherEncoder as error:
         if not skip_code:
             raise
         console().print(str(error), highlight=False, markup=False)
         raise SystemExit(SKIPPED) from error
-    show_published(at, done, as_json)
+    show_published(done, as_json)
 
 
-def show_published(at: Artifacts, done: Published, as_json: bool) -> None:
-    """Say what came of publishing, and log the release in MLflow."""
+def show_published(recorded: Recorded, as_json: bool) -> None:
+    """Print what was published."""
     from rich.markup import escape
 
-    from recsys.effects.publisher import record
-
+    done = recorded.published
     words = {
         "published": "is what readers get now",
-        "held": "is stored; the pointer is on hold, `recsys resume` lets it in",
+        "held": "is stored; the pointer is on hold, `recsys resume` ends the hold",
         "unchanged": "holds this content already, nothing to do",
     }
     rebased = " (joined with what somebody else published)" if done.rebased else ""
     console().print(f"release [bold]{done.release}[/] {words[done.outcome]}{rebased}", highlight=False)
-    if warning := record(at, done, os.environ.get("MLFLOW_TRACKING_URI")):
-        console().print(f"[bold yellow]warning:[/] {escape(warning)}")
+    if recorded.warning:
+        console().print(f"[bold yellow]warning:[/] {escape(recorded.warning)}")
     if as_json:
         print_json(
             {
@@ -120,7 +123,7 @@ def rollback(release: str, why: str, who: str, store_url: str | None, as_json: b
     Takes a second and rebuilds nothing. Until `recsys resume`, releases go on being built and stored, but readers keep
     what was chosen here. Repeated with the same reason it changes nothing; give another one to step back further.
     """
-    from recsys.publishing.pointing import rollback as roll_back
+    from recsys.effects.rollback import rollback as roll_back
 
     _show_pointer(roll_back(store(store_url), release, who, why), as_json)
 
@@ -132,7 +135,7 @@ def rollback(release: str, why: str, who: str, store_url: str | None, as_json: b
 @json_option
 def resume(why: str, who: str, store_url: str | None, as_json: bool) -> None:
     """End the hold that `rollback` set: readers get the newest release that was built."""
-    from recsys.publishing.pointing import resume as end_hold
+    from recsys.effects.resume import resume as end_hold
 
     if why:
         console().print(f"resumed by {who}: {why}", highlight=False, markup=False)
@@ -144,7 +147,7 @@ def resume(why: str, who: str, store_url: str | None, as_json: bool) -> None:
 @json_option
 def releases(store_url: str | None, as_json: bool) -> None:
     """List stored releases, newest first: current, held, and those that lost a race."""
-    from recsys.publishing.pointing import releases as stored
+    from recsys.publishing.listing import releases as stored
 
     found = stored(store(store_url))
     if as_json:
@@ -154,11 +157,11 @@ def releases(store_url: str | None, as_json: bool) -> None:
 
     table = Table("release", "", "parts", "item rows", "encoder", "written (UTC)")
     for one in found:
-        marks = [("current", one.is_current), ("held", one.is_head and not one.is_current)]
-        marks += [("lost a race", not one.in_line and not one.fault), ("unreadable", bool(one.fault))]
+        states = [("current", one.is_current), ("held", one.is_head and not one.is_current)]
+        states += [("lost a race", not one.in_line and not one.fault), ("unreadable", bool(one.fault))]
         written = f"{one.written_at:%Y-%m-%d %H:%M:%S}"
-        said = ", ".join(word for word, true in marks if true)
-        table.add_row(one.release, said, str(one.n_parts), str(one.n_items), one.encoder[:10], written)
+        state = ", ".join(word for word, true in states if true)
+        table.add_row(one.release, state, str(one.n_parts), str(one.n_items), one.encoder[:10], written)
     console().print(table)
     for one in found:
         if one.fault:
@@ -173,7 +176,7 @@ def collect(store_url: str | None, as_json: bool) -> None:
 
     What readers get, and everything younger than collect.grace_s, stays.
     """
-    from recsys.publishing.collect import collect as collect_now
+    from recsys.effects.collect import collect as collect_now
 
     done = collect_now(store(store_url), settings().collect)
     console().print(
@@ -192,13 +195,10 @@ def compact(force: bool, as_json: bool) -> None:
     Afterwards `dvc repro index users` makes merged segments, with every vector from the cache, and `recsys publish`
     releases them like anything else.
     """
-    from recsys.catalogue.tracking import track
-    from recsys.effects.ingest import compact as merge
+    from recsys.effects.compact import compact as merge
 
-    at, chosen = workspace(), settings()
     with console().status("merging parts"):
-        merged = merge(at, 1 if force else chosen.compact.max_parts)
-    track(at)
+        merged = merge(workspace(), 1 if force else settings().compact.max_parts).merged
     for part in merged:
         console().print(f"{part.kind}: {len(part.arrival.merges)} parts became {part.id}", highlight=False)
     if not merged:
@@ -223,7 +223,7 @@ def restore(release: str, folder: Path | None, store_url: str | None) -> None:
 
     Writes data.dvc and dvc.lock as the release recorded them, and pulls what they name.
     """
-    from recsys.publishing.restore import restore as restore_now
+    from recsys.effects.restore import restore as restore_now
 
     target = restore_now(store(store_url), release, workspace(), folder)
     console().print(f"data and features of release {release} are in {target}", highlight=False)

@@ -14,7 +14,7 @@ from recsys.cli.context import console, print_json, printable, shown, workspace
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def status(as_json: bool) -> None:
     """Show where things stand: what has landed, what waits, what readers get, what failed last and what to do."""
-    from recsys.effects.status import find_status
+    from recsys.effects.status import status as find_status
 
     found = find_status(workspace(), os.environ.get("RECSYS_LANDING"), os.environ.get("RECSYS_STORE"))
     if as_json:

@@ -1,8 +1,9 @@
-"""Commands `workspace make`, `workspace finish` and `catch-up`: a run of its own beside the fast loop."""
+"""Commands `workspace make`, `workspace finish` and `catch-up`: for runs beside the fast loop."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,10 @@ from recsys.cli.due import training_due
 from recsys.cli.release import SKIPPED, json_option, show_published, store_option, who_option
 from recsys.errors import ConfigError
 
-CHALLENGER = {"finetune": {"roles": ["challenger"]}, "profiles": {"roles": ["champion", "challenger"]}}
-"""What a workspace that trains has in its params.yaml."""
-
 
 @click.group("workspace")
 def workspace_() -> None:
-    """Make workspaces of their own for one run each, and remove them when they have done their work."""
+    """Make a workspace for one run, and remove it after the run."""
 
 
 @workspace_.command()
@@ -27,7 +25,9 @@ def workspace_() -> None:
 @click.option(
     "--train", is_flag=True, help="For training: with a challenger in finetune.roles and profiles.roles."
 )
-@click.option("--published", is_flag=True, help="With the data of the newest release instead of that of now.")
+@click.option(
+    "--published", is_flag=True, help="With the data of the newest release instead of all that is accepted."
+)
 @click.option(
     "--finetune",
     metavar="JSON",
@@ -45,40 +45,41 @@ def make(
 ) -> None:
     """Make FOLDER a workspace with this one's code and settings, pinned to one version of the data.
 
-    It shares DVC's cache with this one; what lands meanwhile does not reach it. Safe to repeat: a FOLDER that is there
-    stays as it was made. A key that params.yaml does not know, or a value out of bounds, is an error before anything
-    is made.
+    It shares DVC's cache with this one. What lands later does not reach it. Safe to repeat: a FOLDER that exists stays
+    as it is. A key that params.yaml does not know, or a value out of bounds, is an error before anything is made.
     """
-    from recsys.effects.workspaces import make_release_workspace, make_workspace
+    from recsys.effects.workspace_make import make_release_workspace, workspace_make
 
-    if published and (train or when_due or _object(finetune)):
+    changes = {"finetune": _object(finetune)}
+    if published and (train or when_due or changes["finetune"]):
         raise click.UsageError("--published goes with none of --train, --when-due and --finetune")
-    # What was decided when it was made holds for a task that is tried again or cleared.
+    # A task that is retried or cleared keeps what was decided when its workspace was made.
     if when_due and not folder.exists() and not training_due(folder.resolve().parent).is_due:
         raise SystemExit(SKIPPED)
     if published:
         made = make_release_workspace(store(store_url), workspace(), folder)
     else:
-        changes: dict[str, dict[str, Any]] = {"finetune": _object(finetune)}
-        for section, keys in (CHALLENGER if train else {}).items():
-            changes[section] = changes.get(section, {}) | keys
-        made = make_workspace(workspace(), folder, changes)
+        made = workspace_make(workspace(), folder, changes, train=train)
     console().print(f"workspace {made.root}", highlight=False, markup=False)
 
 
 @workspace_.command()
 @click.option(
-    "--keep", type=click.IntRange(min=0), default=0, show_default=True, help="How many stay, newest first."
+    "--keep",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="How many successful ones stay, newest first.",
 )
 @json_option
 def finish(keep: int, as_json: bool) -> None:
-    """Say that this workspace's run has succeeded; those of its kind that did and are not to be kept are removed.
+    """Record that this workspace's run has succeeded, and remove older workspaces of its kind that succeeded.
 
-    Its kind is its name up to the first dot. Workspaces whose run failed stay, for a person to look at.
+    A kind is a name up to the first dot. Workspaces whose runs failed stay, for a person to look at.
     """
-    from recsys.effects.workspaces import finish_workspace
+    from recsys.effects.workspace_finish import workspace_finish
 
-    removed = finish_workspace(workspace(), keep)
+    removed = workspace_finish(workspace(), keep)
     console().print(
         f"removed {len(removed)} workspaces: {', '.join(path.name for path in removed) or 'none'}"
     )
@@ -91,17 +92,15 @@ def finish(keep: int, as_json: bool) -> None:
 @store_option
 @json_option
 def catch_up(who: str, store_url: str | None, as_json: bool) -> None:
-    """Publish this workspace's champion, a new encoder, with everything that is published by then.
+    """Publish this workspace's champion, a new model, with all data that has been published meanwhile.
 
-    For a workspace of `workspace make --published`: takes in what was published since, runs what that asks for, and
-    swaps one release if nobody else published meanwhile; otherwise again. Under a hold the release is stored and waits.
+    For a workspace of `workspace make --published`. It takes the newest release's data, runs the stages that need it,
+    and publishes if nobody else did meanwhile; otherwise it starts again. Under a hold the release is stored and waits.
     """
     from recsys.effects.catch_up import catch_up as follow
-    from recsys.effects.publisher import publisher_of
 
-    at = workspace()
-    done = follow(store(store_url), at, publisher_of(at, settings(), who))
-    show_published(at, done, as_json)
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    show_published(follow(store(store_url), workspace(), settings(), who, uri), as_json)
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -1,46 +1,56 @@
-"""Effect `catch-up`: publish a new model with everything that is published by then."""
+"""Effect `catch-up`: publish a new model together with all data that has been published meanwhile."""
 
 from dataclasses import replace
 
 from recsys import dvc
 from recsys.artifacts import Artifacts
+from recsys.effects.publish import Recorded, publisher_of, record
 from recsys.effects.workspaces import DATA, newest
 from recsys.errors import Overtaken
 from recsys.models.reference import ModelReference
+from recsys.publishing.priority import priority
 from recsys.publishing.publish import Published, Publisher, publish
 from recsys.publishing.published_model import bring_profiles
 from recsys.publishing.recorded import recorded
-from recsys.publishing.turn import turn
+from recsys.settings import Settings
 from recsys.storage.atomic import write_whole
 from recsys.storage.protocol import Storage
 
 ATTEMPTS = 10
-"""Times that somebody may publish while arrivals wait."""
+"""How often another publisher may be faster while arrivals wait."""
 STAGES = ("index", "users")
-"""With what they need, all that a release is made of."""
+"""Together with the stages that they need, these make everything that a release holds."""
 
 
-def catch_up(storage: Storage, at: Artifacts, publisher: Publisher) -> Published:
-    """Publish this workspace's champion with all that is published, however much was published meanwhile.
+def catch_up(storage: Storage, at: Artifacts, chosen: Settings, who: str, uri: str | None) -> Recorded:
+    """Publish this workspace's champion with all published data, also with what is published while this runs.
 
     Args:
         storage: where releases live.
-        at: a workspace of `make_release_workspace` with a champion.
-        publisher: who and how.
+        at: a workspace of `workspace make --published`, with a champion.
+        chosen: its settings.
+        who: who publishes; kept with the pointer.
+        uri: MLflow's address; None: there is no registry.
 
     Returns:
-        What came of it: "unchanged" where the newest release has this model already.
+        The release ("unchanged" where the newest one has this model already), and a warning where MLflow could not
+        log it.
 
     Raises:
-        Overtaken: somebody who does not wait was faster each time.
+        Overtaken: another publisher, one that does not wait, was faster each time.
         ReleaseError: a check failed.
         StorageError: DVC or the store could not be used.
     """
+    done = _caught_up(storage, at, publisher_of(at, chosen, who))
+    return Recorded(done, record(at, done, uri))
+
+
+def _caught_up(storage: Storage, at: Artifacts, publisher: Publisher) -> Published:
     champion = ModelReference.load(at.model_reference("champion"))
     if done := _follow(storage, at, publisher, champion):
         return done
     for _ in range(ATTEMPTS):
-        with turn(storage, champion.hash):  # arrivals were faster once; from now on they wait
+        with priority(storage, champion.hash):  # an arrival was faster; from now on arrivals wait
             if done := _follow(storage, at, publisher, champion):
                 return done
     raise Overtaken(
@@ -52,7 +62,7 @@ def catch_up(storage: Storage, at: Artifacts, publisher: Publisher) -> Published
 def _follow(
     storage: Storage, at: Artifacts, publisher: Publisher, champion: ModelReference
 ) -> Published | None:
-    """Take in the newest release's data, and publish onto it; None where that one was not the newest any more."""
+    """Take the newest release's data and publish on top of it; None where a newer release came meanwhile."""
     head = newest(storage)
     if head.model.hash == champion.hash:
         return Published(head.id, "unchanged", head, 0, rebased=False)
@@ -66,7 +76,7 @@ def _follow(
 
 
 def _pin(at: Artifacts, data_dvc: str) -> None:
-    """Hold this data version, and lay it out."""
+    """Check this version of the data out."""
     if at.data_dvc.read_text("utf-8") != data_dvc:
         write_whole(at.data_dvc, data_dvc.encode())
     dvc.bring(at.root, DATA)

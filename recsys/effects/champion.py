@@ -1,11 +1,11 @@
-"""Effect `champion`: compare the registry's champion with the newest release, and put a difference on record."""
+"""Effect `champion`: compare the registry's champion with the newest release, and record a difference."""
 
 from dataclasses import dataclass
 
 from recsys.errors import RegistryError
 from recsys.publishing.store import ReleaseStore
 from recsys.registry.ledger import entries
-from recsys.registry.mlflow import champion as registered
+from recsys.registry.mlflow import champion as registered_champion
 from recsys.storage.protocol import Storage
 
 
@@ -14,18 +14,18 @@ class Compared:
     """The champion beside the newest release."""
 
     version: str
-    encoder_hash: str
+    model_hash: str
     release: str
     published_hash: str
 
     @property
     def to_publish(self) -> bool:
         """Whether the champion is another model than the published one."""
-        return self.encoder_hash != self.published_hash
+        return self.model_hash != self.published_hash
 
 
-def compare_champion(uri: str | None, storage: Storage) -> Compared | None:
-    """Compare. Safe to repeat: the ledger gets an alias that was moved by hand once.
+def champion(uri: str | None, storage: Storage) -> Compared | None:
+    """Compare. Safe to repeat: the ledger records an alias that was moved by hand once.
 
     Args:
         uri: MLflow's address; None: there is no registry.
@@ -43,7 +43,7 @@ def compare_champion(uri: str | None, storage: Storage) -> Compared | None:
     if not uri or not pointer:
         return None
     head = releases.manifest(pointer.current.head)
-    found = registered(uri)
+    found = registered_champion(uri)
     if found is None:
         remedy = "give the alias to a version in MLflow's page; `recsys ledger` lists those that had it"
         raise RegistryError(

@@ -247,7 +247,7 @@ CHECKS: tuple[Callable[[Artifacts], Finding], ...] = (
 )  # fmt: skip
 
 
-def examine(at: Artifacts) -> list[Finding]:
+def doctor(at: Artifacts) -> list[Finding]:
     """Run every check; a check that raises becomes a finding, and the rest still run.
 
     Args:

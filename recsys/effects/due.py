@@ -1,4 +1,4 @@
-"""Effect `due`: whether enough interactions were accepted to train again; changes nothing, starts nothing."""
+"""Effect `due`: whether enough interactions were accepted to train again. It changes nothing."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ from recsys.effects.workspaces import begun
 from recsys.registry.due import Due, n_interactions, n_trained
 
 
-def training_due(uri: str, at: Artifacts, folder: Path, after_interactions: int) -> Due:
-    """Compare what a workspace has accepted with the registry and with the trainings in `folder`.
+def due(uri: str, at: Artifacts, folder: Path, after_interactions: int) -> Due:
+    """Compare the accepted interactions with those of the last registered training and of the trainings in `folder`.
 
     Args:
         uri: MLflow's address.
         at: the workspace.
-        folder: where workspaces of trainings are made.
-        after_interactions: how many new ones are enough; 0: never.
+        folder: holds the workspaces of trainings.
+        after_interactions: how many new interactions are enough; 0: never train.
 
     Returns:
         The counts, and whether a training is due.

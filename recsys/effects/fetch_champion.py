@@ -1,39 +1,99 @@
 """Effect `fetch-champion`: bring the model that makes profiles and lists into a workspace."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 from recsys.artifacts import Artifacts
-from recsys.registry.fetch import Fetched
-from recsys.registry.fetch import fetch_champion as fetch
-from recsys.registry.first_light import Pretrained
-from recsys.registry.record import record_of
+from recsys.models.reference import ModelReference
 from recsys.settings import Settings
+from recsys.storage.protocol import Storage
 
 
-def fetch_champion(uri: str | None, at: Artifacts, chosen: Settings, *, again: bool = False) -> Fetched:
-    """Bring the registry's champion; at first light, or without a registry, make it from the catalogue's texts.
+@dataclass(frozen=True)
+class Brought:
+    """The workspace's champion, and what came with it."""
+
+    model: ModelReference
+    how: str
+    """Where it came from, for people."""
+    warning: str = ""
+    """What a person should know, such as that the registry is down; empty: nothing."""
+    has_verdict: bool | None = None
+    """Whether the gate ever judged it; None: the verdict was not wanted, or there is no registry."""
+    n_segments: int | None = None
+    """Published segments that were reused; None: profiles were not wanted."""
+
+
+def fetch_champion(
+    uri: str | None,
+    at: Artifacts,
+    chosen: Settings,
+    storage: Storage | None = None,
+    *,
+    published: bool = False,
+    verdict: bool = False,
+    profiles: bool = False,
+    again: bool = False,
+) -> Brought:
+    """Bring the champion into a workspace. Safe to repeat: what is up to date is left alone.
 
     Args:
         uri: MLflow's address; None: no registry.
         at: the workspace.
         chosen: its settings.
+        storage: where releases live; needed for `published` and `profiles`.
+        published: bring the newest release's model instead. Before the first release this changes nothing.
+        verdict: bring the gate's decision about it too, if there is a registry.
+        profiles: bring the published profiles too, where this model would make the same ones.
         again: make first light anew from the catalogue as it is now.
 
     Returns:
-        The champion, and what to tell people.
+        The champion, and what came with it.
 
     Raises:
         RegistryError: versions exist, but none is champion; or `again`, and the champion was trained.
         RegistryUnreachable: MLflow is down and no champion was ever fetched.
         EncoderError: the encoder cannot be packed, or its files are damaged.
+        ReleaseError: a file of the newest release is missing or damaged.
+        StorageError: the store cannot be reached.
     """
+    brought = _from_release(storage, at) if published and storage else None
+    if brought is None:
+        brought = _from_registry(uri, at, chosen, verdict=verdict, again=again)
+    if not profiles or storage is None:
+        return brought
+    from recsys.publishing.published_model import bring_profiles
+
+    return replace(brought, n_segments=bring_profiles(storage, at, brought.model))
+
+
+def _from_release(storage: Storage, at: Artifacts) -> Brought | None:
+    """The newest release's model; None where nothing has been published."""
+    from recsys.publishing.published_model import bring_model
+
+    model = bring_model(storage, at)
+    return Brought(model, f"the model of the newest release: {model.hash[:10]}") if model else None
+
+
+def _from_registry(
+    uri: str | None, at: Artifacts, chosen: Settings, *, verdict: bool, again: bool
+) -> Brought:
+    """The registry's champion; at first light, or without a registry, one made from the catalogue's texts."""
+    from recsys.registry.fetch import fetch_champion as fetch
+    from recsys.registry.fetch import fetch_verdict
+    from recsys.registry.first_light import Pretrained
+    from recsys.registry.record import record_of
+
     texts, record = partial(catalogue_texts, at, chosen), partial(record_of, at)
-    return fetch(uri, at, Pretrained(chosen.encoder, chosen.first_light, texts, record), again=again)
+    pretrained = Pretrained(chosen.encoder, chosen.first_light, texts, record)
+    found = fetch(uri, at, pretrained, again=again)
+    has_verdict = fetch_verdict(uri, at) if verdict and uri else None
+    return Brought(found.model, f"champion: {found.how}", found.warning, has_verdict)
 
 
 def catalogue_texts(at: Artifacts, chosen: Settings) -> Iterator[str]:
-    """Every text of the catalogue, part by part: what first light is made from.
+    """Every text of the catalogue, part by part. First light is made from them.
 
     Args:
         at: the workspace.

@@ -1,29 +1,28 @@
-"""Effect `ingest`: take in what has landed, merge parts where there are many, and tell DVC."""
+"""Effect `ingest`: take in landed files, merge parts where there are many, and bring data.dvc up to date."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from recsys.artifacts import Artifacts
-from recsys.catalogue.compaction import compact_above
 from recsys.catalogue.ingest import ingest as take_in
-from recsys.catalogue.ingest import writing
 from recsys.catalogue.misplaced import misplaced
 from recsys.catalogue.outcomes import IngestReport, LetIn
 from recsys.catalogue.parts import Part
-from recsys.catalogue.tracking import is_published, track
+from recsys.catalogue.tracking import is_published
+from recsys.effects.compact import compact
 from recsys.settings import Settings
 from recsys.storage.protocol import Storage
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What became of the landing zone's files, and of data/."""
+    """What happened to the landed files, and to data/."""
 
     report: IngestReport
     merged: tuple[Part, ...]
     """Parts that were made of many small ones."""
     misplaced: tuple[str, ...]
-    """Sentences about what lies in the landing zone where nothing looks."""
+    """Sentences about files outside the folders that `ingest` reads."""
     is_tracked: bool
     """False where the workspace has no DVC."""
     is_published: bool
@@ -38,7 +37,7 @@ def ingest(
     report_progress: Callable[[str], None],
     let_in: LetIn | None = None,
 ) -> Ingested:
-    """Take in what has landed. Safe to repeat and to kill: every file is taken in once.
+    """Take in landed files. Safe to repeat and to kill: every file is taken in once.
 
     Args:
         zone: the landing zone.
@@ -49,13 +48,13 @@ def ingest(
         let_in: a refused batch that a person lets in.
 
     Returns:
-        What became of it.
+        What happened to each file, and to data/.
 
     Raises:
         StorageError: the landing zone is out of reach, or DVC refused.
-        ConfigError: the key is another one than before.
+        ConfigError: the key differs from the one of the first ingest.
     """
-    strays = tuple(misplaced(zone.top()))  # first: whatever fails after intake hides what became of the files
+    strays = tuple(misplaced(zone.top()))  # first: a failure after intake would hide the report
     report = take_in(
         zone,
         at,
@@ -65,22 +64,6 @@ def ingest(
         let_in,
         chosen.features.fields,
     )
-    report_progress("merging parts, where there are many")
-    merged = compact(at, chosen.compact.max_parts)
-    report_progress("telling DVC")
-    is_tracked = track(at)
-    return Ingested(report, merged, strays, is_tracked, is_published(at))
-
-
-def compact(at: Artifacts, max_parts: int) -> tuple[Part, ...]:
-    """Merge each kind that has more parts; merged parts are deleted, also those that a killed run left.
-
-    Args:
-        at: the workspace.
-        max_parts: of one kind.
-
-    Returns:
-        The parts that were made.
-    """
-    with writing(at):
-        return tuple(compact_above(at.data, at.staging, max_parts))
+    report_progress("merging parts and bringing data.dvc up to date")
+    compacted = compact(at, chosen.compact.max_parts)
+    return Ingested(report, compacted.merged, strays, compacted.is_tracked, is_published(at))

@@ -18,7 +18,7 @@ MAX_NOTES = 10
 """Of one part."""
 
 
-def find_status(at: Artifacts, landing: str | None, store: str | None) -> dict[str, Any]:
+def status(at: Artifacts, landing: str | None, store: str | None) -> dict[str, Any]:
     """What has landed, what waits, what readers get and what failed last.
 
     Args:

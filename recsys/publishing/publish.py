@@ -14,10 +14,10 @@ from recsys.publishing.draft import Draft, gather
 from recsys.publishing.lease import is_collecting, wait_until_free
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.params import PublishParams
+from recsys.publishing.priority import give_way
 from recsys.publishing.rebase import Base, holder_names, rebase
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import Pointer, ReleaseStore
-from recsys.publishing.turn import wait_for_turn
 from recsys.publishing.users_recall import users_recall
 from recsys.retrieval.params import IndexParams
 from recsys.storage.atomic import write_whole
@@ -109,7 +109,7 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
     head = store.manifest(before.current.head) if before else None
     _refuse_overtaken(head, publisher.onto)
     if publisher.gives_way:
-        wait_for_turn(store.storage)
+        give_way(store.storage)
     ours = gather(at, publisher.features, publisher.feedback, publisher.code_commit, head)
     draft = ours
     cache = at.cache / "releases"

@@ -110,36 +110,6 @@ def require_signed(
         )
 
 
-def make_pair(folder: Path) -> tuple[Path, Path]:
-    """Make a new pair of keys.
-
-    Args:
-        folder: gets signing.pem, which only its owner may read, and verify.pem.
-
-    Returns:
-        Both paths.
-
-    Raises:
-        ConfigError: one is there already: whoever trusts it would be left without.
-    """
-    from cryptography.hazmat.primitives import serialization as form
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    private, public = folder / "signing.pem", folder / "verify.pem"
-    for path in (private, public):
-        if path.exists():
-            raise ConfigError(f"{path} is there already", remedy="name another folder with --to")
-    folder.mkdir(parents=True, exist_ok=True)
-    key = Ed25519PrivateKey.generate()
-    secret = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
-    with os.fdopen(os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(secret)
-    public.write_bytes(
-        key.public_key().public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo)
-    )
-    return private, public
-
-
 def key_id(key: "Ed25519PublicKey") -> str:
     """First 16 hex of the SHA-256 of a public key."""
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]

@@ -45,6 +45,15 @@ class Cause:
     why: str
 
 
+@dataclass(frozen=True)
+class Changed:
+    """A version, and how it got its alias."""
+
+    version: RegisteredEncoder
+    entry: Entry | None
+    """The ledger's entry; None where the version had the alias already."""
+
+
 NOTICED = Cause(BY_HAND, UNKNOWN, "noticed: the alias was moved by other means than Firstlight's commands")
 
 

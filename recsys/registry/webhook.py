@@ -1,7 +1,7 @@
-"""MLflow's webhooks: ask for one, and tell a delivery of MLflow's from anybody else's.
+"""Verify that a webhook delivery comes from MLflow.
 
 MLflow signs as Standard Webhooks does (https://www.standardwebhooks.com): HMAC-SHA256 with the shared secret over
-`<delivery id>.<timestamp>.<body>`. A delivery is only a wake-up: whoever gets it looks in the registry by itself.
+`<delivery id>.<timestamp>.<body>`. A delivery only wakes its receiver, which then reads the registry itself.
 """
 
 import base64
@@ -13,18 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from recsys.errors import RegistryError, WebhookRefused
+from recsys.errors import WebhookRefused
 from recsys.registry.mlflow import CHAMPION, MODEL
-from recsys.registry.runs import connect
 
-NAME = "firstlight-champion"
-"""The webhook's name in MLflow, by which a repeated call finds it again."""
-ALIAS_EVENTS = ("model_version_alias.created", "model_version_alias.deleted")
 TOLERANCE_S = 300
 """How far a delivery's timestamp may lie from the clock: an older one may be a replay."""
 SIGNATURE, TIMESTAMP, DELIVERY = "x-mlflow-signature", "x-mlflow-timestamp", "x-mlflow-delivery-id"
 DELIVERY_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
-MIN_SECRET = 16
 
 
 @dataclass(frozen=True)
@@ -41,18 +36,6 @@ class Delivery:
         """Whether it tells that the alias `champion` of the model was given or taken away."""
         found = (self.entity, self.data.get("name"), self.data.get("alias"))
         return found == ("model_version_alias", model, CHAMPION)
-
-
-@dataclass(frozen=True)
-class Subscription:
-    """A webhook in MLflow, and what came of trying it."""
-
-    id: str
-    url: str
-    made: bool
-    """Whether it was not there before."""
-    answered: str
-    """What the receiver said to MLflow's test delivery; empty: it took it."""
 
 
 def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> Delivery:
@@ -88,40 +71,3 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> 
         return Delivery(delivery, str(told["entity"]), str(told["action"]), dict(told["data"]))
     except (ValueError, KeyError, TypeError) as error:
         raise WebhookRefused(f"the delivery cannot be read: {error!r}") from error
-
-
-def subscribe(uri: str, address: str, secret: str) -> Subscription:
-    """Have MLflow tell `address` of every change of an alias, signed; repeated, it changes the webhook that is there.
-
-    Args:
-        uri: MLflow's address.
-        address: where the deliveries go: Airflow's address and /recsys/champion.
-        secret: what they are signed with; it replaces that of before.
-
-    Returns:
-        The webhook, and whether the receiver took a test delivery.
-
-    Raises:
-        RegistryError: the secret is too short.
-        RegistryUnreachable: MLflow is out of reach, or refuses the address.
-    """
-    if len(secret) < MIN_SECRET:
-        raise RegistryError(
-            f"the webhook's secret has fewer than {MIN_SECRET} characters",
-            remedy="python3 -c 'import secrets; print(secrets.token_hex(32))'",
-        )
-    with connect(uri) as client:
-        same = [one.webhook_id for one in client.list_webhooks(max_results=100) if one.name == NAME]
-        said = {"url": address, "events": list(ALIAS_EVENTS), "secret": secret, "status": "ACTIVE"}
-        for double in same[1:]:  # two who subscribed at the same moment
-            client.delete_webhook(double)
-        if same:
-            client.update_webhook(same[0], **said)
-        hook = (
-            same[0]
-            if same
-            else client.create_webhook(NAME, description="wakes publish_champion", **said).webhook_id
-        )
-        tried = client.test_webhook(hook)
-    fault = tried.error_message or f"HTTP {tried.response_status} {str(tried.response_body)[:200]}"
-    return Subscription(hook, address, not same, "" if tried.success else fault)

@@ -18,17 +18,17 @@ from recsys.evaluation.plots import by_model, recall_by_k
 from recsys.evaluation.provenance import TrainedOn, contamination, hash_rule, identity
 from recsys.evaluation.report import CHALLENGER, CHAMPION, Finding, JudgedSeed, Report
 from recsys.features.text import SCHEMA, feature_files
+from recsys.models.encoding import encode_cached
 from recsys.models.packed import adopt_model, ranker_file
 from recsys.models.reference import REFERENCE, ModelReference
 from recsys.profiles.items import Segment, list_segments, segment_name
 from recsys.profiles.params import UsersParams
+from recsys.progress import say
 from recsys.ranking.ranker import Ranker
 from recsys.ranking.rankers import ranker_class
 from recsys.ranking.recommender import learn_recommender
 from recsys.ranking.tasks import Scorer
 from recsys.settings import Settings
-from recsys.stages.encoding import encode_cached
-from recsys.stages.progress import say
 from recsys.storage.atomic import write_whole
 from recsys.training.seeds import SEEDS, TrainedSeeds, folder_of
 
@@ -190,7 +190,14 @@ def _learn_siblings(
         # Vectors that nobody reads elsewhere go with the workspace; those of the challenger's own encoder are there.
         is_shared = one.model.encoder.hash == seeds[0].model.encoder.hash
         caches = None if is_shared else at.var / "siblings"
-        vectors_ID = encode_cached(one.model, holdout.known.texts, settings, at, caches)
+        vectors_ID = encode_cached(
+            one.model,
+            holdout.known.texts,
+            at,
+            settings.encoder.batch_tokens,
+            settings.profiles.chunk_texts,
+            caches,
+        )
         ridge_lambda = settings.users.lambda_or(one.model.users.ridge_lambda)
         ranker, width = _ranker(one.model, at), one.model.lexical_width
         seen = with_vectors(holdout, vectors_ID, ridge_lambda, ranker, width)

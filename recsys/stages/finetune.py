@@ -17,11 +17,11 @@ from recsys.encoders.reference import REFERENCE, EncoderReference
 from recsys.evaluation.provenance import hash_rule, identity
 from recsys.features.text import SCHEMA, feature_files
 from recsys.heads.learning import Recipe
+from recsys.models.encoding import encode_cached
 from recsys.models.packed import lay_out, remember_model
 from recsys.models.reference import ModelReference
+from recsys.progress import say
 from recsys.settings import Settings
-from recsys.stages.encoding import encode_cached
-from recsys.stages.progress import say
 from recsys.storage.atomic import write_whole
 from recsys.training.challenger import fuse
 from recsys.training.data import TrainingSet, make_training_set
@@ -148,7 +148,14 @@ def _fuse(
             f"held out to choose by: {', '.join(f'{len(rows):,} items by {kind}' for kind, rows in held.items())}"
         )
         folds = tuple(held.values())
-    vectors_ID = encode_cached(ModelReference.of(base), found.texts, settings, at, caches)
+    vectors_ID = encode_cached(
+        ModelReference.of(base),
+        found.texts,
+        at,
+        settings.encoder.batch_tokens,
+        settings.profiles.chunk_texts,
+        caches,
+    )
     return fuse(
         base,
         at.cache,

@@ -24,6 +24,7 @@ from recsys.artifacts import Artifacts
 from recsys.encoders.encoder import Encoder
 from recsys.errors import StorageError
 from recsys.features.text import FeatureFile, feature_files
+from recsys.models.encoding import vectors_of
 from recsys.models.opening import open_head, open_vectors
 from recsys.models.packed import adopt_model
 from recsys.models.reference import ModelReference
@@ -38,9 +39,8 @@ from recsys.profiles.items import (
     segment_of,
     write_segment,
 )
+from recsys.progress import Progress, say
 from recsys.settings import Settings
-from recsys.stages.encoding import vectors_of
-from recsys.stages.progress import Progress, say
 from recsys.storage.atomic import write_whole
 from recsys.storage.strays import remove_strays
 

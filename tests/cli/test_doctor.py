@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from recsys.artifacts import Artifacts
 from recsys.cli.doctor import doctor
-from recsys.effects.doctor import examine
+from recsys.effects.doctor import doctor as examine
 from recsys.storage.folder import FolderStorage
 
 ROOT = Path(__file__).resolve().parents[2]

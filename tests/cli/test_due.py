@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from recsys.artifacts import Artifacts
 from recsys.catalogue.tracking import track
 from recsys.cli import main
-from recsys.effects.workspaces import BEGUN, finish_workspace
+from recsys.effects.workspace_finish import workspace_finish
+from recsys.effects.workspaces import BEGUN
 from tests.publishing.shop import ROOT, Shop, tiny_model
 from tests.registry.judged import Trained
 
@@ -104,7 +105,7 @@ def test_from_the_first_interactions_to_a_failed_training_and_one_that_was_regis
     Trained(own).challenge(f"due {uuid4()}", reasons=("worse",))
     monkeypatch.setenv("RECSYS_WORKSPACE", str(own.root))
     assert recsys("register").exit_code == 0
-    finish_workspace(own, keep=1)
+    workspace_finish(own, keep=1)
     monkeypatch.setenv("RECSYS_WORKSPACE", str(at.root))
     done = json.loads(recsys("due", "--json").stdout)
     assert done == said | {"accepted": pre + 10, "trained": pre + 10, "begun": pre + 5, "new": 0}

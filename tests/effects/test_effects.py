@@ -2,13 +2,14 @@
 
 import inspect
 import re
+from importlib import import_module
 from pathlib import Path
 
 import click
 import pytest
 
 from recsys.cli import main
-from recsys.effects import EFFECTS, effect
+from recsys.effects import EFFECTS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,15 +24,24 @@ def command(name: str) -> click.Command:
     return found
 
 
+def identifier(name: str) -> str:
+    """Name of an effect's module and function, such as `workspace_make`."""
+    return re.sub("[ -]", "_", name)
+
+
 @pytest.mark.parametrize("name", EFFECTS)
-def test_an_effect_is_a_command_and_a_documented_function_that_its_command_names(name):
-    function, callback = effect(name), command(name).callback
-    assert callback is not None and inspect.getdoc(function)
-    source = inspect.getsource(inspect.getmodule(callback))
-    module, attribute = EFFECTS[name]
-    assert re.search(rf"from {re.escape(module)} import .*\b{attribute}\b", source), (
-        f"{name}: {module}.{attribute}"
-    )
+def test_an_effect_is_a_documented_function_of_its_name_which_its_command_imports(name):
+    function = getattr(import_module(f"recsys.effects.{identifier(name)}"), identifier(name))
+    assert inspect.getdoc(function)
+    callback = command(name).callback
+    assert callback is not None
+    imported = rf"from recsys\.effects\.{identifier(name)} import .*\b{identifier(name)}\b"
+    assert re.search(imported, inspect.getsource(inspect.getmodule(callback)))
+
+
+def test_every_module_is_an_effect_or_what_those_on_workspaces_share():
+    modules = {path.stem for path in (ROOT / "recsys/effects").glob("*.py")}
+    assert modules == {identifier(name) for name in EFFECTS} | {"__init__", "workspaces"}
 
 
 def test_every_effect_of_a_dag_is_named():

@@ -7,7 +7,9 @@ import pytest
 import yaml
 
 from recsys.dvc import track_data
-from recsys.effects.workspaces import begun, finish_workspace, make_release_workspace, make_workspace
+from recsys.effects.workspace_finish import workspace_finish
+from recsys.effects.workspace_make import make_release_workspace, workspace_make
+from recsys.effects.workspaces import begun
 from recsys.errors import ArtifactMissing, ConfigError, ReleaseError, StorageError
 from recsys.models.reference import ModelReference
 from recsys.settings import Settings
@@ -36,7 +38,7 @@ def parts(at):
 def test_it_holds_the_data_of_now_whatever_lands_later_and_its_own_settings(shop, tmp_path):
     track_data(shop.at.root)
     into = tmp_path / "own" / "train.1"
-    made = make_workspace(shop.at, into, {"finetune": {"epochs": 3, "roles": ["challenger"]}})
+    made = workspace_make(shop.at, into, {"finetune": {"epochs": 3, "roles": ["challenger"]}})
     assert parts(made) == parts(shop.at) and made.root == into
     assert (made.root / "recsys/errors.py").exists() and (made.root / ".code_commit").read_text().strip()
     assert str(shop.at.root / ".dvc/cache") in (into / ".dvc/config").read_text()
@@ -45,12 +47,12 @@ def test_it_holds_the_data_of_now_whatever_lands_later_and_its_own_settings(shop
     assert ours.finetune.model_copy(update={"epochs": theirs.finetune.epochs, "roles": ()}) == theirs.finetune
     shop.items({"late": "A late one"}, day=1)
     track_data(shop.at.root)
-    again = make_workspace(shop.at, into, {"finetune": {"epochs": 7}})  # a retried task
+    again = workspace_make(shop.at, into, {"finetune": {"epochs": 7}})  # a retried task
     assert again == made and len(parts(made)) == 1 and len(parts(shop.at)) == 2
     assert Settings.load(made.params).finetune.epochs == 3
     # Killed after the folder was made and before the data was laid out:
     subprocess.run(["rm", "-rf", str(made.data)], check=True)
-    assert len(parts(make_workspace(shop.at, into, {}))) == 1
+    assert len(parts(workspace_make(shop.at, into, {}))) == 1
 
 
 @pytest.mark.parametrize(
@@ -64,13 +66,13 @@ def test_it_holds_the_data_of_now_whatever_lands_later_and_its_own_settings(shop
 def test_a_bad_value_is_an_error_that_names_the_key_before_anything_is_made(shop, tmp_path, changes, says):
     shop.at.data_dvc.write_text("outs: []\n")
     with pytest.raises(ConfigError, match=says):
-        make_workspace(shop.at, tmp_path / "own/train.1", changes)
+        workspace_make(shop.at, tmp_path / "own/train.1", changes)
     assert list((tmp_path / "own").iterdir()) == []
 
 
 def test_with_nothing_accepted_or_nothing_published_there_is_nothing_to_pin(shop, tmp_path):
     with pytest.raises(ArtifactMissing, match="nothing has been accepted"):
-        make_workspace(shop.at, tmp_path / "own/train.1", {})
+        workspace_make(shop.at, tmp_path / "own/train.1", {})
     storage = open_storage(str(tmp_path / "store"))
     with pytest.raises(ReleaseError, match="holds no release"):
         make_release_workspace(storage, shop.at, tmp_path / "own/publish.1")
@@ -84,9 +86,9 @@ def test_data_that_no_cache_has_is_an_error_and_the_next_try_finds_it(shop, tmp_
     cache, gone = shop.at.root / ".dvc/cache", tmp_path / "gone"
     cache.rename(gone)
     with pytest.raises(StorageError, match=r"data\.dvc"):
-        make_workspace(shop.at, tmp_path / "own/train.1", {})
+        workspace_make(shop.at, tmp_path / "own/train.1", {})
     gone.rename(cache)
-    assert parts(make_workspace(shop.at, tmp_path / "own/train.1", {})) == parts(shop.at)
+    assert parts(workspace_make(shop.at, tmp_path / "own/train.1", {})) == parts(shop.at)
 
 
 def test_one_of_a_release_holds_the_releases_data_not_that_of_now(shop, tmp_path):
@@ -109,20 +111,20 @@ def test_trainings_that_have_not_ended_well_say_how_many_interactions_they_began
     assert begun(own) == 0
     shop.ratings([("a", "up"), ("b", "up")])
     track_data(shop.at.root)
-    make_workspace(shop.at, own / "train_challenger.1", {})
+    workspace_make(shop.at, own / "train_challenger.1", {})
     assert begun(own) == 2
     shop.ratings([("a", "up")], day=1)
     track_data(shop.at.root)
     (shop.at.root / ".dvc/cache").rename(tmp_path / "gone")  # it fails before its data is laid out
     with pytest.raises(StorageError):
-        make_workspace(shop.at, own / "train_challenger.2", {})
+        workspace_make(shop.at, own / "train_challenger.2", {})
     assert begun(own) == 3
     (tmp_path / "gone").rename(shop.at.root / ".dvc/cache")
-    finish_workspace(make_workspace(shop.at, own / "train_challenger.2", {}), keep=1)
+    workspace_finish(workspace_make(shop.at, own / "train_challenger.2", {}), keep=1)
     assert begun(own) == 2  # what was registered, the registry knows
     (own / ".tmp-train_challenger.3/var").mkdir(parents=True)  # killed while it was made
     (own / "train_challenger.0").mkdir()  # of a version that did not count
-    make_workspace(shop.at, own / "publish_champion.1", {})
+    workspace_make(shop.at, own / "publish_champion.1", {})
     assert begun(own) == 2
 
 
@@ -133,11 +135,11 @@ def test_those_that_succeeded_go_but_for_the_newest_and_those_that_failed_stay(t
     runs = {name: Artifacts(own / name) for name in ("train.1", "train.2", "train.3", "publish.1")}
     for at in runs.values():
         at.root.mkdir(parents=True)
-    finish_workspace(runs["train.1"], keep=1)
-    assert finish_workspace(runs["train.3"], keep=1) == (runs["train.1"].root,)
+    workspace_finish(runs["train.1"], keep=1)
+    assert workspace_finish(runs["train.3"], keep=1) == (runs["train.1"].root,)
     assert sorted(path.name for path in own.iterdir()) == ["publish.1", "train.2", "train.3"]  # 2 has failed
-    assert finish_workspace(runs["train.3"], keep=0) == (runs["train.3"].root,)
-    assert finish_workspace(runs["train.3"], keep=0) == ()  # a retried task finds itself gone
+    assert workspace_finish(runs["train.3"], keep=0) == (runs["train.3"].root,)
+    assert workspace_finish(runs["train.3"], keep=0) == ()  # a retried task finds itself gone
     (own / ".gone-train.9").mkdir()  # killed while it removed one
-    assert finish_workspace(runs["train.2"], keep=0) == (runs["train.2"].root,)
+    assert workspace_finish(runs["train.2"], keep=0) == (runs["train.2"].root,)
     assert [path.name for path in own.iterdir()] == ["publish.1"]

@@ -6,13 +6,14 @@ import pytest
 
 from recsys import Release
 from recsys.artifacts import Artifacts
+from recsys.effects.resume import resume
+from recsys.effects.rollback import rollback
 from recsys.encoders.reference import EncoderReference
 from recsys.errors import OtherEncoder, Overtaken, ReleaseError
 from recsys.features.text import PREPROCESSING_VERSION, feature_files
 from recsys.models.packed import verify_model
 from recsys.models.reference import ModelReference
 from recsys.profiles.cache import VectorCache
-from recsys.publishing.pointing import resume, rollback
 from recsys.publishing.published_model import bring_model
 from recsys.publishing.store import ReleaseStore
 from tests.publishing.shop import HER, UP, tiny_model, vector_of

@@ -12,8 +12,10 @@ import pytest
 
 from recsys import Release
 from recsys.catalogue.pseudonyms import Pseudonyms, remember_key
+from recsys.effects.resume import resume
+from recsys.effects.rollback import rollback
 from recsys.errors import ReleaseError, StorageError
-from recsys.publishing.pointing import releases, resume, rollback
+from recsys.publishing.listing import releases
 from recsys.publishing.publish import Published
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
@@ -428,7 +430,7 @@ def test_a_new_preprocessing_makes_every_profile_again_once_and_keeps_the_old_re
     shop: Shop, folder: Storage, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as before:
-        for module in ("features.text", "publishing.draft", "stages.encoding"):
+        for module in ("features.text", "publishing.draft", "models.encoding"):
             before.setattr(f"recsys.{module}.PREPROCESSING_VERSION", 1)
         before.setattr("tests.publishing.shop.PREPROCESSING_VERSION", 1)
         old = shop.build().publish(folder)

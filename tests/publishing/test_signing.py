@@ -11,21 +11,23 @@ from click.testing import CliRunner
 
 from recsys import Release
 from recsys.cli import main
+from recsys.effects.collect import collect
+from recsys.effects.keys_make import keys_make
+from recsys.effects.rollback import rollback
 from recsys.errors import ConfigError, ReleaseError
-from recsys.publishing.collect import collect
-from recsys.publishing.pointing import releases, rollback
+from recsys.publishing.listing import releases
 from recsys.publishing.published_model import bring_model
-from recsys.publishing.signing import key_id, make_pair, sign, signing_key, verify_keys
+from recsys.publishing.signing import key_id, sign, signing_key, verify_keys
 from recsys.publishing.store import ReleaseStore
 from recsys.storage.folder import FolderStorage
+from tests.effects.test_collect import PARAMS, aged
 from tests.publishing.shop import UP, Shop
-from tests.publishing.test_collect import PARAMS, aged
 from tests.publishing.test_hostile import Attacker
 
 
 @pytest.fixture
 def pair(tmp_path: Path) -> tuple[Path, Path]:
-    return make_pair(tmp_path / "keys")
+    return keys_make(tmp_path / "keys")
 
 
 @pytest.fixture
@@ -125,7 +127,7 @@ def test_a_key_is_replaced_while_readers_trust_both(
     signed: str, shop: Shop, folder: FolderStorage, pair: tuple[Path, Path], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    new = make_pair(tmp_path / "new")
+    new = keys_make(tmp_path / "new")
     monkeypatch.setenv("RECSYS_VERIFY_KEY", f"{pair[1]},{new[1]}")
     monkeypatch.setenv("RECSYS_SIGNING_KEY", new[0].read_text())
     shop.items(UP, day=1)
@@ -180,7 +182,7 @@ def test_a_key_is_read_as_pem_as_base64_and_from_a_file(
         monkeypatch.setenv("RECSYS_SIGNING_KEY", value)
         again = signing_key()
         assert again is not None and sign(b"x", again) == sign(b"x", key)
-    other = make_pair(tmp_path / "other")[1]
+    other = keys_make(tmp_path / "other")[1]
     monkeypatch.setenv(
         "RECSYS_VERIFY_KEY", f"{base64.b64encode(public).decode()}, {other}\n{pair[1].read_text()}"
     )

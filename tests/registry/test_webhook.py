@@ -7,8 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from recsys.effects.webhook import NAME, webhook
 from recsys.errors import RegistryError, RegistryUnreachable, WebhookRefused
-from recsys.registry.webhook import NAME, TOLERANCE_S, subscribe, verify
+from recsys.registry.webhook import TOLERANCE_S, verify
 from tests.registry.judged import by_hand, client_of
 
 SECRET = "sixteen characters and more"
@@ -125,9 +126,9 @@ def test_subscribed_twice_there_is_one_webhook_and_a_move_by_hand_arrives_signed
     mlflow_server, model, ear, hooks
 ):
     address = f"http://127.0.0.1:{ear.server_port}/recsys/champion"
-    first = subscribe(mlflow_server, "http://127.0.0.1:9/nobody", "a first secret, replaced later")
+    first = webhook(mlflow_server, "http://127.0.0.1:9/nobody", "a first secret, replaced later")
     assert first.made and "Connection refused" in first.answered
-    again = subscribe(mlflow_server, address, SECRET)
+    again = webhook(mlflow_server, address, SECRET)
     assert (again.made, again.answered, again.id) == (False, "", first.id)
     assert [one.url for one in hooks()] == [address]
     client = client_of(mlflow_server)
@@ -146,11 +147,11 @@ def test_subscribed_twice_there_is_one_webhook_and_a_move_by_hand_arrives_signed
 @pytest.mark.servers
 def test_a_receiver_that_refuses_is_told_at_once(mlflow_server, ear, hooks):
     address = f"http://127.0.0.1:{ear.server_port}/recsys/champion"
-    assert "HTTP 401" in subscribe(mlflow_server, address, "not what the receiver has").answered
+    assert "HTTP 401" in webhook(mlflow_server, address, "not what the receiver has").answered
 
 
 def test_a_short_secret_and_a_registry_that_is_down_are_errors_with_a_remedy():
     with pytest.raises(RegistryError, match="fewer than 16(.|\n)*token_hex"):
-        subscribe("http://127.0.0.1:9", "http://127.0.0.1:9/", "short")
+        webhook("http://127.0.0.1:9", "http://127.0.0.1:9/", "short")
     with pytest.raises(RegistryUnreachable, match="remedy: start MLflow"):
-        subscribe("http://127.0.0.1:9", "http://127.0.0.1:9/", SECRET)
+        webhook("http://127.0.0.1:9", "http://127.0.0.1:9/", SECRET)

@@ -10,12 +10,13 @@ import pytest
 from recsys import Release
 from recsys.catalogue.parts import INTERACTIONS, INTERACTIONS_SCHEMA
 from recsys.catalogue.pseudonyms import Pseudonyms, remember_key
+from recsys.effects.rollback import rollback
 from recsys.encoders.reference import HEAD, TERMS
 from recsys.errors import ConfigError, EncoderError, ReleaseError
 from recsys.models.lump import parts_of_lump
 from recsys.models.reference import ModelReference
 from recsys.profiles.users import Ridge
-from recsys.publishing.pointing import releases, rollback
+from recsys.publishing.listing import releases
 from recsys.publishing.release import KEYED, Manifest
 from recsys.publishing.store import ReleaseStore
 from recsys.serving.trace import trace

@@ -138,7 +138,7 @@ def test_killed_between_the_base_and_its_head_it_encodes_nothing_again(world, ch
     with pytest.raises(KeyboardInterrupt):
         finetune.run(chosen, other.at)
     monkeypatch.undo()
-    monkeypatch.setattr("recsys.stages.encoding.open_vectors", killed)
+    monkeypatch.setattr("recsys.models.encoding.open_vectors", killed)
     finetune.run(chosen, other.at)
     monkeypatch.undo()
     assert ModelReference.load(other.at.model_reference("challenger")) == ModelReference.load(

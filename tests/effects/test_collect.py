@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from recsys import Release
+from recsys.effects.collect import collect
+from recsys.effects.rollback import rollback
 from recsys.errors import ReleaseError
-from recsys.publishing.collect import collect
+from recsys.publishing.listing import releases
 from recsys.publishing.params import CollectParams
-from recsys.publishing.pointing import releases, rollback
 from recsys.publishing.store import ReleaseStore
 from recsys.storage.folder import FolderStorage
 from tests.publishing.shop import FILMS, Shop

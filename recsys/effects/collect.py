@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from recsys.errors import ReleaseError, SwapLost
 from recsys.publishing.current import Current
 from recsys.publishing.lease import Lease, lease
+from recsys.publishing.listing import lineage
 from recsys.publishing.params import CollectParams
-from recsys.publishing.pointing import lineage
 from recsys.publishing.store import ReleaseStore, manifest_key, signature_key
 from recsys.storage.protocol import Storage, Stored
 

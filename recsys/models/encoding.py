@@ -1,4 +1,4 @@
-"""Vectors and profiles of many texts; what the vector cache knows is not encoded again."""
+"""Vectors and profiles of many texts. A text whose vector is cached is not encoded again."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,15 +11,14 @@ from recsys.features.text import PREPROCESSING_VERSION, text_hash
 from recsys.models.opening import open_head, open_vectors
 from recsys.models.reference import ModelReference
 from recsys.profiles.cache import VectorCache
-from recsys.settings import Settings
-from recsys.stages.progress import Progress
+from recsys.progress import Progress
 
 
 def vectors_of(model: ModelReference, at: Artifacts, caches: Path | None = None) -> VectorCache:
-    """The vector cache of a model's encoder: no head, λ or ranker is part of its key.
+    """The vector cache of a model's encoder. Its key holds the encoder alone: no head, λ or ranker.
 
     Args:
-        model: whose encoder.
+        model: its encoder counts.
         at: the workspace.
         caches: folder of vector caches; None: at.vectors, which all workspaces share.
 
@@ -33,17 +32,19 @@ def vectors_of(model: ModelReference, at: Artifacts, caches: Path | None = None)
 def encode_cached(
     model: ModelReference,
     texts: Sequence[str],
-    settings: Settings,
     at: Artifacts,
+    batch_tokens: int,
+    chunk_texts: int,
     caches: Path | None = None,
 ) -> NDArray[np.float32]:
-    """Profiles of texts by a model whose parts are packed in at.cache; only vectors are cached.
+    """Make the profiles of texts with a model that is packed in at.cache. Vectors are cached, profiles are not.
 
     Args:
         model: encoder, and head where it has one.
         texts: N of them, in any order, repeats allowed.
-        settings: `encoder.batch_tokens` and `profiles.chunk_texts` count.
         at: the workspace.
+        batch_tokens: tokens that the encoder takes at once.
+        chunk_texts: texts after which vectors are written to the cache.
         caches: folder of the vector caches that are read and written; None: at.vectors.
 
     Returns:
@@ -52,15 +53,20 @@ def encode_cached(
     Raises:
         ArtifactMissing: the model is not packed here.
     """
-    vectors_NL = _encoded(model, texts, settings, at, caches)
+    vectors_NL = _encoded(model, texts, at, batch_tokens, chunk_texts, caches)
     head = open_head(model, at.cache)
     return vectors_NL if head is None else head.profiles(texts, vectors_NL)
 
 
 def _encoded(
-    model: ModelReference, texts: Sequence[str], settings: Settings, at: Artifacts, caches: Path | None
+    model: ModelReference,
+    texts: Sequence[str],
+    at: Artifacts,
+    batch_tokens: int,
+    chunk_texts: int,
+    caches: Path | None,
 ) -> NDArray[np.float32]:
-    """Encode what the cache does not know, chunk by chunk into it: a killed run goes on after the last full chunk."""
+    """Encode texts that the cache lacks, chunk by chunk into it. A killed run continues after the last full chunk."""
     cache = vectors_of(model, at, caches)
     hashes = [text_hash(text) for text in texts]
     vectors_NL, is_found_N = cache.read(hashes)
@@ -68,11 +74,11 @@ def _encoded(
         return vectors_NL
     missing = np.flatnonzero(~is_found_N).tolist()
     unknown = {hashes[row]: texts[row] for row in missing}
-    encoder, chunk = open_vectors(model, at.cache, settings.encoder.batch_tokens), list(unknown)
+    encoder, chunk = open_vectors(model, at.cache, batch_tokens), list(unknown)
     made = []
     with Progress("encoding", len(unknown)) as progress:
-        for start in range(0, len(chunk), settings.profiles.chunk_texts):
-            some = chunk[start : start + settings.profiles.chunk_texts]
+        for start in range(0, len(chunk), chunk_texts):
+            some = chunk[start : start + chunk_texts]
             made.append(encoder.encode([unknown[one] for one in some], progress.advance))
             cache.add(some, made[-1])
     cache.merge()

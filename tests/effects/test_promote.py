@@ -6,14 +6,15 @@ import pytest
 
 from localplatform.servers import start_mlflow
 from recsys.artifacts import Artifacts
+from recsys.effects import promote as promoting
+from recsys.effects.promote import promote
+from recsys.effects.register import register
 from recsys.errors import ArtifactMissing, EncoderError, GateClosed, RegistryError, RegistryUnreachable
 from recsys.gate.decision import Decision
 from recsys.registry import mlflow
-from recsys.registry import promote as promoting
 from recsys.registry.fetch import fetch_verdict
 from recsys.registry.ledger import entries
 from recsys.registry.mlflow import champion
-from recsys.registry.promote import promote, register
 from recsys.registry.registering import register_folder
 from recsys.registry.runs import connect
 from tests.registry.judged import CHAMPION_HASH, HOLDOUT, by_hand, client_of

@@ -6,26 +6,26 @@ import time
 import pytest
 
 from recsys.errors import OtherEncoder
-from recsys.publishing.turn import LASTS, TURN, turn
+from recsys.publishing.priority import KEY, LASTS, priority
 
 
 def test_while_an_encoder_catches_up_those_who_give_way_leave_and_others_do_not(shop, storage):
-    with turn(storage, "b" * 64):
+    with priority(storage, "b" * 64):
         with pytest.raises(OtherEncoder, match="model bbbbbbbbbb catches up and comes first"):
             shop.publish(storage, gives_way=True)
         assert shop.publish(storage).outcome == "published"
-    assert storage.find(TURN) is None
+    assert storage.find(KEY) is None
     assert shop.publish(storage, gives_way=True).outcome == "unchanged"
 
 
-def test_a_turn_is_given_back_also_after_a_failure(folder):
-    with pytest.raises(ZeroDivisionError), turn(folder, "b" * 64):
+def test_priority_is_given_back_also_after_a_failure(folder):
+    with pytest.raises(ZeroDivisionError), priority(folder, "b" * 64):
         raise ZeroDivisionError
-    assert folder.find(TURN) is None
+    assert folder.find(KEY) is None
 
 
-def test_a_turn_that_a_killed_process_left_ends_by_itself(shop, folder):
-    folder.write(TURN, b"b" * 64)
+def test_priority_that_a_killed_process_left_ends_by_itself(shop, folder):
+    folder.write(KEY, b"b" * 64)
     old = time.time() - LASTS.total_seconds() - 5
-    os.utime(folder.path(TURN), (old, old))
+    os.utime(folder.path(KEY), (old, old))
     assert shop.publish(folder, gives_way=True).outcome == "published"

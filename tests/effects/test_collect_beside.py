@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from recsys import Release
+from recsys.effects.collect import collect
+from recsys.effects.resume import resume
+from recsys.effects.rollback import rollback
 from recsys.errors import ReleaseError, StorageError, SwapLost
 from recsys.publishing import lease
-from recsys.publishing.collect import collect
 from recsys.publishing.lease import COLLECTING, Lease, wait_until_free
 from recsys.publishing.params import CollectParams
-from recsys.publishing.pointing import resume, rollback
 from recsys.publishing.store import ReleaseStore
 from recsys.storage.folder import FolderStorage
 from recsys.storage.protocol import Storage

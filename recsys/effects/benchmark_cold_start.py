@@ -1,0 +1,153 @@
+"""Effect `benchmark cold-start`: learn from a data set's warm items, and rank its cold items for every user."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.artifacts import Artifacts
+from recsys.dataset.dataset import Dataset
+from recsys.encoders.pack import pack_encoder
+from recsys.evaluation.cold_start import Task, make_task, rank_cold
+from recsys.evaluation.tables import read_ids, read_interactions, read_items
+from recsys.evaluation.used import Used, used
+from recsys.heads.budget import within
+from recsys.heads.learning import Recipe, learn_head
+from recsys.heads.params import FusionParams
+from recsys.models.encoding import encode_cached
+from recsys.models.reference import ModelReference
+from recsys.settings import Settings
+from recsys.storage.atomic import write_parquet
+from recsys.validation.choosing import choose_recipe
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Files:
+    """A data set, as files that the landing zone would read."""
+
+    items: Path
+    interactions: Path
+    cold: Path
+    """Ids of the cold items."""
+    fields: tuple[str, ...] = ()
+    """Columns of the items that become text, in this order; none: every column of words."""
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    """What was learned, and from what."""
+
+    used: Used
+    n_by_fold: dict[str, int]
+    """Held-out items by kind of fold."""
+    recipe: Recipe
+    """The choices that validation made."""
+    width: int
+    """Dimensions of the profiles."""
+
+
+def benchmark_cold_start(
+    files: Files,
+    out: Path,
+    at: Artifacts,
+    chosen: Settings,
+    *,
+    k: int,
+    minutes: float,
+    seed: int | None,
+    report: Report,
+    report_progress: Report,
+) -> ColdStart:
+    """Write `out`: user_id, item_id and rank (1 = best) of the best k cold items for every user.
+
+    The encoder is that of params.yaml at float32. A head, λ and the weight of the words are chosen on items that are
+    held out of training. Interactions with cold items are dropped before anything is learned.
+
+    Args:
+        files: the data set.
+        out: a parquet file.
+        at: the workspace; vectors are cached there.
+        chosen: settings.
+        k: length of each list.
+        minutes: about how long learning may take on two cores.
+        seed: of everything random; None: the seeds of params.yaml.
+        report: gets a sentence for each fact about the data, before learning starts.
+        report_progress: gets a few words at each step.
+
+    Returns:
+        What was learned, and from what.
+
+    Raises:
+        UnreadableFile: a file cannot be read, or leaves nothing to learn from.
+        EncoderError: the encoder cannot be packed.
+    """
+    items = read_items(files.items, chosen.ingest, files.fields)
+    log = read_interactions(files.interactions, chosen.ingest, chosen.feedback)
+    cold_ids = read_ids(files.cold, chosen.ingest)
+    task = make_task(items.table, log.table, cold_ids, chosen.features, files.fields)
+    what = used(task, items, log)
+    for line in what.lines():
+        report(line)
+    folds = task.folds(chosen.split.seed if seed is None else seed)
+    n_by_fold = {kind: len(rows) for kind, rows in folds.items()}
+    by_kind = ", ".join(f"{n:,} by {kind}" for kind, n in n_by_fold.items())
+    report(f"chosen on warm items held out: {by_kind}")
+    fusion = chosen.fusion if seed is None else chosen.fusion.model_copy(update={"seed": seed})
+    fusion = within(minutes * 60, len(task.warm), len(task.users), len(folds), fusion)
+    vectors_ID = _vectors(task, at, chosen)
+    learned = _learn(task, vectors_ID, tuple(folds.values()), fusion, chosen, report_progress)
+    write_parquet(out, rank_cold(task, learned.profiles_ID, learned.ridge_lambda, k, learned.lexical_width))
+    return ColdStart(what, n_by_fold, learned.recipe, learned.profiles_ID.shape[1])
+
+
+@dataclass(frozen=True)
+class _Learned:
+    recipe: Recipe
+    profiles_ID: NDArray[np.float32]
+    lexical_width: int
+    """Leading dimensions of the profiles that hold words."""
+    ridge_lambda: float
+
+
+def _vectors(task: Task, at: Artifacts, chosen: Settings) -> NDArray[np.float32]:
+    encoder = pack_encoder(chosen.encoder.model_copy(update={"precision": "float32"}), at.encoders, ())
+    return encode_cached(
+        ModelReference.of(encoder),
+        task.texts,
+        at,
+        chosen.encoder.batch_tokens,
+        chosen.profiles.chunk_texts,
+    )
+
+
+def _learn(
+    task: Task,
+    vectors_ID: NDArray[np.float32],
+    folds: Sequence[NDArray[np.int64]],
+    fusion: FusionParams,
+    chosen: Settings,
+    report_progress: Report,
+) -> _Learned:
+    dataset = Dataset(
+        task.interactions, task.texts, vectors_ID, chosen.users.ridge_lambda, chosen.fusion.seed
+    )
+    recipe = choose_recipe(
+        dataset,
+        tuple(folds),
+        fusion,
+        chosen.users.lambdas,
+        chosen.finetune.k,
+        chosen.finetune.max_validation_users,
+        report_progress,
+    )
+    if recipe.lexical_share is None:
+        return _Learned(recipe, vectors_ID, 0, recipe.ridge_lambda)
+    report_progress("learning the head from all warm items")
+    head = learn_head(dataset, recipe, fusion)
+    report_progress("making profiles")
+    profiles_ID = head.profiles(task.texts, vectors_ID)
+    return _Learned(recipe, profiles_ID, head.lexical_width, recipe.lambda_of(head))

@@ -1,0 +1,130 @@
+"""Effect `workspace make`: make a workspace for one run, pinned to one version of the data."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recsys import dvc
+from recsys.artifacts import Artifacts
+from recsys.effects.workspaces import BEGUN, DATA, kind_of, newest, remove, workspaces_like
+from recsys.errors import ArtifactMissing, ConfigError
+from recsys.publishing.recorded import recorded
+from recsys.registry.due import n_interactions
+from recsys.registry.record import COMMIT_FILE, code_commit
+from recsys.settings import Settings
+from recsys.storage.atomic import write_whole
+from recsys.storage.protocol import Storage
+
+CODE = ("recsys", "dvc.yaml", ".dvcignore")
+"""What stages run and depend on."""
+DRAFT = ".tmp-"
+"""Before a folder's name: not yet a workspace."""
+CHALLENGER = {"finetune": {"roles": ["challenger"]}, "profiles": {"roles": ["champion", "challenger"]}}
+"""Values of params.yaml by which a workspace trains."""
+
+
+def workspace_make(
+    at: Artifacts, into: Path, changes: Mapping[str, Mapping[str, Any]], *, train: bool = False
+) -> Artifacts:
+    """Make a workspace that holds today's data, whatever arrives later.
+
+    Safe to repeat: its data version is chosen once, so after a kill the same workspace is completed.
+
+    Args:
+        at: code, settings and data.dvc are copied from this workspace.
+        into: folder of the new one. A workspace that is already there stays as it is.
+        changes: section -> key -> value, laid over params.yaml.
+        train: also add the challenger to the sections that training needs, see CHALLENGER.
+
+    Returns:
+        The workspace; its data is laid out.
+
+    Raises:
+        ConfigError: a change breaks a bound or misspells a key; nothing was made.
+        ArtifactMissing: nothing has been accepted yet.
+        StorageError: DVC could not bring the data.
+    """
+    if not at.data_dvc.exists():
+        raise ArtifactMissing(
+            f"{at.data_dvc} does not exist: nothing has been accepted yet", remedy="recsys ingest"
+        )
+    pinned = {path.name: path.read_text("utf-8") for path in (at.data_dvc, at.dvc_lock) if path.exists()}
+    pinned[BEGUN] = str(n_interactions(at.data))
+    return _made(at, into, _with_challenger(changes) if train else changes, pinned)
+
+
+def make_release_workspace(storage: Storage, at: Artifacts, into: Path) -> Artifacts:
+    """Make a workspace that holds the data of the newest release. Earlier ones of its kind are removed.
+
+    Only one run at a time publishes a new model, and a failed run is repeated every few minutes. What failed runs leave
+    must not fill the disk.
+
+    Args:
+        storage: where releases live.
+        at: code and settings are copied from this workspace.
+        into: folder of the new one. A workspace that is already there stays as it is.
+
+    Returns:
+        The workspace; its data is laid out.
+
+    Raises:
+        ReleaseError: nothing has been published, or the release has no record of its data.
+        StorageError: DVC could not bring the data.
+    """
+    pinned = recorded(newest(storage))
+    root = into.resolve()
+    remove(root.parent, kind_of(root), [path for path in workspaces_like(root) if path != root])
+    return _made(at, into, {}, pinned)
+
+
+def _with_challenger(changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    return {
+        **changes,
+        **{section: {**changes.get(section, {}), **keys} for section, keys in CHALLENGER.items()},
+    }
+
+
+def _made(
+    at: Artifacts, into: Path, changes: Mapping[str, Mapping[str, Any]], pinned: Mapping[str, str]
+) -> Artifacts:
+    target = Artifacts(into.resolve())
+    if not target.root.exists():
+        draft = target.root.with_name(f"{DRAFT}{target.root.name}")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        try:
+            _write_settings(at.params, changes, draft / at.params.name)
+            _copy_code(at.root, draft)
+            for name, text in pinned.items():
+                write_whole(draft / name, text.encode())
+            dvc.adopt_settings(at.root, draft, share_cache=True)
+            draft.rename(target.root)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    dvc.bring(target.root, DATA)
+    return target
+
+
+def _write_settings(params: Path, changes: Mapping[str, Mapping[str, Any]], to: Path) -> None:
+    """Write params.yaml with the changes laid over it, and check it."""
+    values = yaml.safe_load(params.read_text("utf-8"))
+    for section, keys in changes.items():
+        if not isinstance(keys, Mapping) or section not in values:
+            raise ConfigError(f"params.yaml has no section {section}", remedy="docs/reference.md lists them")
+        values[section] |= keys
+    write_whole(to, yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
+    Settings.load(to)
+
+
+def _copy_code(root: Path, into: Path) -> None:
+    """Copy the code that stages run and depend on, and write down its commit."""
+    for name in CODE:
+        source = root / name
+        if source.is_dir():
+            shutil.copytree(source, into / name)  # with its bytecode, which file times keep valid
+        elif source.exists():
+            shutil.copyfile(source, into / name)
+    write_whole(into / COMMIT_FILE, (code_commit() + "\n").encode())

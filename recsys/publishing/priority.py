@@ -1,0 +1,54 @@
+"""Let a new model be published first: while it catches up with new data, arrivals publish nothing.
+
+Without this, arrivals published one after the other could overtake it again and again. Files that arrive meanwhile are
+profiled, and published after the swap.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from recsys.errors import OtherEncoder
+from recsys.storage.protocol import Storage
+
+KEY = "TURN"
+"""In the store; its content is the hash of the model that catches up."""
+LASTS = timedelta(minutes=15)
+"""How long priority holds that was never given back, because its process was killed."""
+
+
+@contextmanager
+def priority(storage: Storage, model_hash: str) -> Iterator[None]:
+    """Take priority over arrivals.
+
+    Args:
+        storage: where releases live.
+        model_hash: of the model that catches up.
+
+    Yields:
+        Nothing; arrivals publish nothing meanwhile, for LASTS at most.
+    """
+    storage.write(KEY, model_hash.encode())
+    try:
+        yield
+    finally:
+        storage.delete(KEY)
+
+
+def give_way(storage: Storage) -> None:
+    """Refuse to publish while a new model has priority.
+
+    Args:
+        storage: where releases live.
+
+    Raises:
+        OtherEncoder: a model has priority; names it.
+    """
+    found, content = storage.find(KEY), storage.read_tagged(KEY)
+    if found is None or content is None or datetime.now(UTC) - found.modified > LASTS:
+        return
+    model = content[0].decode(errors="replace")[:10]
+    raise OtherEncoder(
+        f"a release with model {model} catches up and comes first",
+        remedy=f"publish again after it; {KEY} in {storage.url} holds for {LASTS.seconds // 60} minutes at most",
+    )
