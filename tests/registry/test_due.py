@@ -1,7 +1,6 @@
 """Whether to train again: the rule by hand, the count on real parts, the challenger's in a real MLflow."""
 
 import pytest
-from tests.effects.test_promote import Shop as Registry
 
 from recsys.catalogue.compaction import merge_parts, remove_merged
 from recsys.catalogue.parts import INTERACTIONS, list_parts
@@ -10,6 +9,7 @@ from recsys.effects.register import register
 from recsys.errors import RegistryError, RegistryUnreachable
 from recsys.registry.due import Due, n_interactions, n_trained
 from recsys.registry.mlflow import with_alias
+from tests.effects.test_promote import Shop as Registry
 from tests.publishing.shop import Shop, tiny_model
 from tests.registry.judged import by_hand, client_of
 
