@@ -15,6 +15,7 @@ RecsysError
 │   └── WebhookRefused         a delivery is not MLflow's, or not of now
 ├── StorageError           a folder or bucket cannot be read or written
 │   └── SwapLost           somebody else moved the pointer first
+├── ConflictError          an id comes again with other content; names the id
 └── ReleaseError           a release is incomplete, corrupt, unknown or of a newer format
     ├── OtherEncoder       the newest release was made with another model than this workspace's
     ├── Overtaken          somebody else published what this workspace has not caught up with
@@ -86,6 +87,10 @@ class StorageError(RecsysError):
 
 class SwapLost(StorageError):
     """Compare-and-swap found another value than expected: somebody else moved first."""
+
+
+class ConflictError(RecsysError):
+    """An event comes again under an id that is known, with other content."""
 
 
 class ReleaseError(RecsysError):

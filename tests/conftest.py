@@ -9,13 +9,14 @@ from uuid import uuid4
 import hypothesis
 import pytest
 
+from localplatform.postgres import postgres as start_postgres
 from localplatform.processes import QUIET
 from localplatform.servers import start_mlflow, start_seaweed
 from recsys.artifacts import Artifacts
 from recsys.cli.context import console
 
 ROOT = Path(__file__).resolve().parent.parent
-SERVERS = {"seaweed", "mlflow_server", "platform"}
+SERVERS = {"seaweed", "mlflow_server", "platform", "postgres"}
 """Fixtures that start real servers."""
 GROUPS = {
     "tests/dags/": "airflow",
@@ -120,6 +121,13 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real MLflow server with a fresh registry; yields its address."""
     with start_mlflow(tmp_path_factory.mktemp("mlflow"), environment=MLFLOW_WEBHOOKS) as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Postgres; yields the URL of its database."""
+    with start_postgres(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from recsys.catalogue.fields import BadRow, flag, is_missing, shown, text
 from recsys.catalogue.folding import folded
 from recsys.catalogue.forms import IdForm, NumberForm
 from recsys.catalogue.readers.rows import RawRow
-from recsys.catalogue.schemas import CATALOGUE, OURS, RETRY_OF
+from recsys.catalogue.schemas import CATALOGUE, OURS, RETRY_OF, SIGNATURE
 from recsys.catalogue.tags import TagForm
 from recsys.catalogue.times import ISO_EXAMPLE, NotFinite, TimeForm
 from recsys.errors import BatchRefused
@@ -94,7 +94,7 @@ class Columns:
                     settled.add(name)
                     watched = [entry for entry in watched if entry[0] not in settled]
         self._name(columns, key)
-        if RETRY_OF in columns:  # written by us: an id that ends in .0 is meant so
+        if columns & {RETRY_OF, SIGNATURE}:  # written by us: an id that ends in .0 is meant so
             for form in self._ids.values():
                 form.is_whole = False
 

@@ -72,14 +72,22 @@ def weighed(interactions: pa.Table, params: FeedbackParams) -> pa.Table:
     arrived = interactions.append_column("place", place).sort_by(
         [("place", "ascending"), ("line", "ascending")]
     )
-    columns = [
-        arrived["user"],
-        arrived["item_id"],
-        arrived["timestamp"],
-        arrived["timestamp"],
-        weigh(arrived["event"], arrived["value"], params),
-    ]
-    return pa.table(columns, names=OPINIONS_SCHEMA.names).cast(OPINIONS_SCHEMA)
+    return weighed_in_order(arrived, params)
+
+
+def weighed_in_order(arrived: pa.Table, params: FeedbackParams) -> pa.Table:
+    """Interactions as opinions of one event each.
+
+    Args:
+        arrived: user, item_id, timestamp, event and value, in order of arrival.
+        params: section `feedback`.
+
+    Returns:
+        A table in OPINIONS_SCHEMA, row by row.
+    """
+    columns = [arrived[name] for name in ("user", "item_id", "timestamp", "timestamp")]
+    weight = weigh(arrived["event"], arrived["value"], params)
+    return pa.table([*columns, weight], names=OPINIONS_SCHEMA.names).cast(OPINIONS_SCHEMA)
 
 
 def opinions(events: pa.Table) -> pa.Table:
@@ -128,6 +136,30 @@ def liked(found: pa.Table) -> pa.Table:
         Some of its rows.
     """
     return found.filter(pc.greater(found["weight"], WITHDRAWAL))
+
+
+def liked_items(found: pa.Table) -> tuple[str, ...]:
+    """Items that one user likes.
+
+    Args:
+        found: the user's opinions, by first time.
+
+    Returns:
+        Item ids, oldest first.
+    """
+    return tuple(liked(found)["item_id"].to_pylist())
+
+
+def disliked_items(found: pa.Table) -> tuple[str, ...]:
+    """Items that one user dislikes.
+
+    Args:
+        found: the user's opinions, by first time.
+
+    Returns:
+        Item ids, oldest first.
+    """
+    return tuple(found.filter(pc.less(found["weight"], WITHDRAWAL))["item_id"].to_pylist())
 
 
 def _folded(events: Iterable[str]) -> frozenset[str]:

@@ -9,6 +9,8 @@ from uuid import UUID
 
 TRUE = {"true", "t", "1", "1.0", "yes", "y", "on"}
 FALSE = {"false", "f", "0", "0.0", "no", "n", "off"}
+EVENT_FORM = re.compile(r"[\w.:-]{1,64}")
+"""The name of an event. Ids of people (addresses, spaces) do not pass as one."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 MAX_SHOWN_CHARS = 60
 MAX_WHOLE = 2**53

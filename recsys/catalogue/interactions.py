@@ -1,22 +1,16 @@
 """A landed interaction -> the interactions' schema. Here the raw user id becomes a pseudonym."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from recsys.catalogue.columns import Columns
-from recsys.catalogue.fields import BadRow
-from recsys.catalogue.pseudonyms import PSEUDONYM_CHARS, NamesUsers
-from recsys.catalogue.schemas import INTERACTIONS, OURS, RETRY_OF
+from recsys.catalogue.fields import EVENT_FORM, BadRow
+from recsys.catalogue.pseudonyms import PSEUDONYM_FORM, NamesUsers
+from recsys.catalogue.schemas import INTERACTIONS, OURS, PSEUDONYM, RETRY_OF, SIGNATURE, USER
 
-USER, PSEUDONYM, SIGNATURE = "user_id", "user_pseudonym", "user_signature"
 DEFAULT_EVENT = "interaction"
 UNREADABLE = "unreadable"
 """In a quarantined row: columns whose value was not kept, since it may be anything."""
-
-# Ids of people (addresses, spaces) do not pass as the name of an event.
-_EVENT = re.compile(r"[\w.:-]{1,64}")
-_PSEUDONYM = re.compile(rf"[0-9a-f]{{{PSEUDONYM_CHARS}}}")
 
 
 def normal_interaction(
@@ -62,7 +56,7 @@ def user(values: Mapping[str, Any], pseudonyms: NamesUsers, max_id_chars: int, c
     """
     if columns.is_missing(values.get(USER)) and not columns.is_missing(values.get(PSEUDONYM)):
         carried, signature = columns.text(values, PSEUDONYM), columns.text(values, SIGNATURE)
-        if not (_PSEUDONYM.fullmatch(carried) and pseudonyms.is_signed(carried, signature)):
+        if not (PSEUDONYM_FORM.fullmatch(carried) and pseudonyms.is_signed(carried, signature)):
             raise BadRow(
                 "unsigned_pseudonym", f"{PSEUDONYM} without a valid {SIGNATURE}; land {USER} instead"
             )
@@ -99,7 +93,7 @@ def retained(
 
 def _event(values: Mapping[str, Any], columns: Columns) -> str:
     found = columns.text(values, "event")
-    if found and not _EVENT.fullmatch(found):
+    if found and not EVENT_FORM.fullmatch(found):
         raise BadRow("bad_event", "event should be one short word such as view, click, purchase or rating")
     return found or DEFAULT_EVENT
 

@@ -7,6 +7,7 @@ refused.
 import hmac
 import json
 import os
+import re
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,7 @@ MAKE_KEY = (
     f"export {VARIABLE}=$(openssl rand -hex 32) once, and keep it: with another key no user is recognised"
 )
 PSEUDONYM_CHARS = 32
+PSEUDONYM_FORM = re.compile(rf"[0-9a-f]{{{PSEUDONYM_CHARS}}}")
 _BLANK = " \t\r\n\v\f\ufeff\u00a0\u200b"
 """What editors, `echo` and secret stores add around a key."""
 

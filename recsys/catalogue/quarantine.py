@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from recsys.catalogue.batch import as_json
-from recsys.catalogue.interactions import PSEUDONYM, SIGNATURE, UNREADABLE
+from recsys.catalogue.interactions import UNREADABLE
 from recsys.catalogue.parts import INTERACTIONS, KINDS, Arrival, Part, list_parts
 from recsys.catalogue.pseudonyms import Pseudonyms
-from recsys.catalogue.schemas import RETRY_OF
+from recsys.catalogue.schemas import PSEUDONYM, RETRY_OF, SIGNATURE
 from recsys.errors import RecsysError
 from recsys.storage.protocol import Storage
 

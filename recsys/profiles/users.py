@@ -23,7 +23,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from recsys.catalogue.feedback import LIKE, OPINIONS_SCHEMA, WITHDRAWAL, liked, opinions, weighed
+from recsys.catalogue.feedback import (
+    LIKE,
+    OPINIONS_SCHEMA,
+    disliked_items,
+    liked,
+    liked_items,
+    opinions,
+    weighed,
+)
 from recsys.catalogue.params import FeedbackParams
 from recsys.errors import ArtifactMissing
 from recsys.profiles.gram import gram_of
@@ -179,37 +187,6 @@ def write_histories(interactions: pa.Table, feedback: FeedbackParams, target: Pa
     write_parquet(target, opinions(weighed(interactions, feedback)))
 
 
-@dataclass(frozen=True)
-class _Lists:
-    """Items by user, from pairs that are sorted by user."""
-
-    pairs: pa.Table
-
-    @cached_property
-    def users(self) -> list[str]:
-        """Sorted."""
-        return self._bounds[0]
-
-    @cached_property
-    def _bounds(self) -> tuple[list[str], NDArray[np.int64]]:
-        codes = self.pairs["user"].combine_chunks().dictionary_encode()
-        indices = codes.indices.to_numpy(zero_copy_only=False)
-        starts = np.searchsorted(indices, np.arange(len(codes.dictionary) + 1))
-        return codes.dictionary.to_pylist(), starts.astype(np.int64)
-
-    @cached_property
-    def _row_of_user(self) -> dict[str, int]:
-        return {user: row for row, user in enumerate(self.users)}
-
-    def of(self, user: str) -> tuple[str, ...]:
-        """The user's items in the order of the pairs; () for an unknown user."""
-        row = self._row_of_user.get(user)
-        if row is None:
-            return ()
-        start, end = self._bounds[1][row : row + 2]
-        return tuple(self.pairs["item_id"].slice(start, end - start).to_pylist())
-
-
 class Histories:
     """Who likes what, and who dislikes what: over all parts the latest interaction of a pair decides.
 
@@ -218,24 +195,53 @@ class Histories:
     """
 
     def __init__(self, found: pa.Table) -> None:
-        summed = opinions(found)
-        self.pairs: pa.Table = liked(summed).select(PAIRS)
-        """Likes: user, item_id, timestamp; sorted by user, then first time, unknown last, then arrival."""
-        self._liked = _Lists(self.pairs)
-        self._disliked = _Lists(summed.filter(pc.less(summed["weight"], WITHDRAWAL)).select(PAIRS))
+        self._opinions = opinions(found)
 
-    @property
+    @cached_property
+    def pairs(self) -> pa.Table:
+        """Likes: user, item_id, timestamp; sorted by user, then first time, unknown last, then arrival."""
+        return liked(self._opinions).select(PAIRS)
+
+    @cached_property
     def users(self) -> list[str]:
         """Pseudonyms of all users who like something, sorted."""
-        return self._liked.users
+        found: list[str] = pc.unique(self.pairs["user"]).to_pylist()
+        return found
+
+    def opinions_of(self, user: str) -> pa.Table:
+        """What a user thinks of items, and what they have taken back.
+
+        Args:
+            user: a pseudonym.
+
+        Returns:
+            In OPINIONS_SCHEMA, one row per item, by first time; empty for an unknown user.
+        """
+        row = self._row_of_user.get(user)
+        if row is None:
+            return OPINIONS_SCHEMA.empty_table()
+        start, end = self._bounds[1][row : row + 2]
+        return self._opinions.slice(start, end - start)
 
     def items_of(self, user: str) -> tuple[str, ...]:
         """The distinct items that the user likes, oldest first; () for an unknown user."""
-        return self._liked.of(user)
+        return liked_items(self.opinions_of(user))
 
     def disliked_by(self, user: str) -> tuple[str, ...]:
         """The distinct items that the user dislikes: seen, but no reason to show what is like them."""
-        return self._disliked.of(user)
+        return disliked_items(self.opinions_of(user))
+
+    @cached_property
+    def _bounds(self) -> tuple[list[str], NDArray[np.int64]]:
+        """Each user, and where their opinions begin; one more entry for the end."""
+        codes = self._opinions["user"].combine_chunks().dictionary_encode()
+        indices = codes.indices.to_numpy(zero_copy_only=False)
+        starts = np.searchsorted(indices, np.arange(len(codes.dictionary) + 1))
+        return codes.dictionary.to_pylist(), starts.astype(np.int64)
+
+    @cached_property
+    def _row_of_user(self) -> dict[str, int]:
+        return {user: row for row, user in enumerate(self._bounds[0])}
 
 
 def load_histories(files: Iterable[Path]) -> Histories:

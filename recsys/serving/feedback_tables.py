@@ -1,0 +1,130 @@
+"""Tables of the feedback store, and how SQLite and Postgres are opened for it."""
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from recsys.errors import ConfigError
+
+VERSION = 1
+"""Of the tables; a store of a later version is refused."""
+BUSY_TIMEOUT_S = 30.0
+"""A writer to SQLite waits so long for another one."""
+SQLITE, POSTGRES = "sqlite", "postgresql"
+URL_EXAMPLES = "sqlite:////var/lib/firstlight/feedback.db or postgresql://user:password@host/database"
+SETUP_LOCK, SHIPPING_LOCK = 7_311_001, 7_311_002
+"""Keys of Postgres' advisory locks: who makes the tables, who ships."""
+
+metadata = sa.MetaData()
+
+about = sa.Table(
+    "feedback_about",
+    metadata,
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("key_check", sa.Text),
+)
+"""One row: the version, and which key made the pseudonyms (null until it is known)."""
+
+batches = sa.Table(
+    "feedback_batches",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, SQLITE), primary_key=True),
+    sa.Column("name", sa.Text, unique=True),
+    sa.Column("landed_us", sa.BigInteger),
+    sa.Column("held_us", sa.BigInteger),
+    sqlite_autoincrement=True,
+)
+"""One row per shipped file. landed_us: when it was in the landing zone; held_us: since when the current release has
+held it. Both are microseconds since 1970, null before. No number is given twice, also after rows are deleted."""
+
+events = sa.Table(
+    "feedback_events",
+    metadata,
+    sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, SQLITE), primary_key=True),
+    sa.Column("event_id", sa.Text, nullable=False, unique=True),
+    sa.Column("user", sa.Text, nullable=False),
+    sa.Column("item_id", sa.Text, nullable=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("value", sa.Double),
+    sa.Column("at_us", sa.BigInteger, nullable=False),
+    sa.Column("release", sa.Text),
+    sa.Column("batch", sa.ForeignKey(batches.c.id)),
+    sa.Index("feedback_events_by_user", "user", "seq"),
+    sa.Index("feedback_events_by_batch", "batch", "seq"),
+    sqlite_autoincrement=True,
+)
+"""One row per event. seq: order of arrival; at_us: microseconds since 1970; batch: the file that it is shipped in."""
+
+
+def open_engine(url: str) -> Engine:
+    """Connect to SQLite or Postgres; tables are not touched yet.
+
+    Args:
+        url: `sqlite:///path` or `postgresql://…`.
+
+    Returns:
+        The engine. A transaction that it begins may write; in SQLite it is the only one that does.
+
+    Raises:
+        ConfigError: the URL is of another kind, or names no file.
+    """
+    try:
+        parsed = make_url(url)
+    except sa.exc.ArgumentError as error:
+        remedy = f"give {URL_EXAMPLES}"
+        raise ConfigError("the address of the feedback store is no URL", remedy=remedy) from error
+    kind = parsed.get_backend_name()
+    if kind == SQLITE:
+        return _open_sqlite(parsed)
+    if kind == POSTGRES:
+        options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
+        return sa.create_engine(parsed.set(drivername="postgresql+psycopg2"), **options)
+    raise ConfigError(f"the feedback store cannot be a {kind} database", remedy=f"give {URL_EXAMPLES}")
+
+
+def _open_sqlite(url: URL) -> Engine:
+    if url.database in {None, "", ":memory:"}:
+        raise ConfigError("a feedback store in memory would lose its events", remedy=f"give {URL_EXAMPLES}")
+    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url.set(drivername="sqlite+pysqlite"), connect_args={"timeout": BUSY_TIMEOUT_S})
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  sqlite3's connection
+    connection.isolation_level = None  # `_begin_sqlite` begins transactions, not the driver
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # what is committed survives a power failure
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that begins by reading and then writes would fail at once when another one has written meanwhile.
+    is_reading = connection.get_execution_options().get("is_reading", False)
+    connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
+
+
+def make_tables(engine: Engine) -> None:
+    """Make the tables where they are missing. Safe to repeat, and by several processes at once.
+
+    Args:
+        engine: from `open_engine`.
+
+    Raises:
+        ConfigError: a later version made them.
+    """
+    with engine.begin() as connection:
+        if engine.dialect.name == POSTGRES:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(SETUP_LOCK)))
+        metadata.create_all(connection)
+        found = connection.execute(sa.select(about.c.version)).scalar()
+        if found is None:
+            connection.execute(about.insert().values(version=VERSION))
+        elif found > VERSION:
+            raise ConfigError(
+                f"the feedback store has version {found}, this Firstlight knows {VERSION}",
+                remedy="upgrade firstlight-recsys on this machine",
+            )
