@@ -9,7 +9,7 @@ from uuid import uuid4
 import hypothesis
 import pytest
 
-from localplatform.postgres import postgres as start_postgres
+from bench.postgres import postgres as start_postgres
 from localplatform.processes import QUIET
 from localplatform.servers import start_mlflow, start_seaweed
 from recsys.artifacts import Artifacts
@@ -124,9 +124,9 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """A real Postgres; yields the URL of its database."""
-    with start_postgres(tmp_path_factory.mktemp("postgres")) as url:
+    with start_postgres() as url:
         yield url
 
 

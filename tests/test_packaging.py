@@ -117,7 +117,7 @@ def asked_for(*extras):
 def test_every_package_that_is_imported_is_asked_for_by_its_own_name(package):
     names = {"recsys", "localplatform", "demo"}
     graph = grimp.build_graph(*sorted(names), include_external_packages=True, cache_dir=None)
-    extras = ("train",) if package == "recsys" else ("train", "platform")
+    extras = ("train", "serve") if package == "recsys" else ("train", "platform")
     owners = packages_distributions()
     known = asked_for(*extras)
     for module in graph.find_descendants(package) | {package}:
@@ -128,7 +128,8 @@ def test_every_package_that_is_imported_is_asked_for_by_its_own_name(package):
 
 
 def test_lower_bounds_hold_in_this_environment():
-    for one in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["train"]):
+    extras = PROJECT["optional-dependencies"]
+    for one in (*PROJECT["dependencies"], *extras["train"], *extras["serve"]):
         wanted = Requirement(one)
         assert wanted.specifier.contains(distribution(wanted.name).version), one
 

@@ -15,11 +15,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Event:
-    """What one user did with one item.
-
-    Raises:
-        ValueError: a value cannot be stored, or intake would quarantine it; names the field.
-    """
+    """What one user did with one item. Values that intake would quarantine raise ValueError, which names the field."""
 
     event_id: str
     """Chosen by the client: 1 to 128 visible ASCII characters. A repeated event has the same id."""
