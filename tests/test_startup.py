@@ -64,3 +64,21 @@ def test_settings_load_params_and_no_code_of_a_room():
 def test_a_room_loads_only_what_is_imported_from_it(package):
     code = f"import recsys.{package}"
     assert loaded(code) == set() and rooms(code) == {f"recsys.{package}"}
+
+
+ARROW = """
+import pyarrow as pa, pyarrow.compute as pc
+table = pa.table({"n": pa.array([2, 1, 2])})
+print(table["n"].to_numpy().sum(), table.sort_by("n")["n"].to_pylist(), pc.unique(table["n"]).to_numpy())
+"""
+WITHOUT = "from recsys.importing import without_pandas\nwith without_pandas():\n    exec(ARROW)\n"
+
+
+def test_arrow_works_without_pandas_and_brings_it_otherwise():
+    assert "pandas" not in loaded(f"ARROW = {ARROW!r}\n{WITHOUT}")
+    assert "pandas" in loaded(ARROW), "pyarrow leaves pandas alone by itself now: without_pandas can go"
+
+
+def test_pandas_is_there_again_afterwards():
+    use = "import pyarrow as pa\nassert pa.table({'n': [1, 2]}).to_pandas()['n'].sum() == 3\n"
+    assert "pandas" in loaded(f"ARROW = {ARROW!r}\n{WITHOUT}{use}")

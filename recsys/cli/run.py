@@ -1,11 +1,13 @@
 """Commands `run` and `plan`."""
 
+from contextlib import nullcontext
 from dataclasses import asdict
 
 import click
 
 from recsys.cli.context import console, print_json, settings, workspace
-from recsys.stages import STAGES, stage
+from recsys.importing import without_pandas
+from recsys.stages import FAST_LOOP, STAGES, stage
 
 
 @click.command()
@@ -15,7 +17,8 @@ def run(name: str) -> None:
 
     DVC calls this; by hand prefer `dvc repro STAGE`, which runs what STAGE needs first and skips what has not changed.
     """
-    stage(name)(settings(), workspace())
+    with without_pandas() if name in FAST_LOOP else nullcontext():
+        stage(name)(settings(), workspace())
 
 
 @click.command()

@@ -24,6 +24,9 @@ STAGES: dict[str, tuple[str, dict[str, str]]] = {
     "index": ("index", {}),
 }
 
+FAST_LOOP = ("validate", "features", "profiles@champion", "users", "index")
+"""What every arrival runs. None of them takes or makes a pandas frame."""
+
 
 def stage(name: str) -> "Callable[[Settings, Artifacts], None]":
     """The function behind a stage's name; takes settings and the workspace's paths."""
