@@ -29,7 +29,7 @@ lock: ## pin, with hashes, what pyproject.toml asks for; versions stay (UPGRADE=
 	echo 'torch==2.13.0' > $(VENV)/torch.constraint
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --constraint $(VENV)/torch.constraint --no-emit-package torch --all-extras pyproject.toml -o requirements.lock
 	awk '/^[a-z0-9]/ {keep = !/^(nvidia-|cuda-|triton==)/} keep' requirements.lock > $(VENV)/lock && cp $(VENV)/lock requirements.lock
-	$(COMPILE) --upgrade --constraint requirements.lock pyproject.toml docker/serve.in -o docker/serve.lock
+	$(COMPILE) --upgrade --constraint requirements.lock --extra serve pyproject.toml docker/serve.in -o docker/serve.lock
 
 format: setup ## put every file into shape
 	ruff format . && ruff check --fix .

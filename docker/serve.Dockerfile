@@ -22,7 +22,7 @@ COPY pyproject.toml README.md LICENSE params.yaml /opt/firstlight/
 COPY recsys /opt/firstlight/recsys
 # Bytecode of what a reader loads, and of nothing else: the image stays small, and no start compiles.
 RUN uv pip install --no-cache --no-deps --no-build-isolation /opt/firstlight \
-    && PYTHONDONTWRITEBYTECODE="" python -c "import recsys.publishing.reader, recsys.cli.use, recsys.retrieval.segments, faiss, openvino"
+    && PYTHONDONTWRITEBYTECODE="" python -c "import recsys.serving.reader, recsys.cli.use, recsys.retrieval.segments, faiss, openvino"
 
 RUN useradd --uid 50000 --create-home --shell /usr/sbin/nologin firstlight \
     && install --directory --owner=firstlight /workspace \

@@ -20,6 +20,7 @@ from recsys.profiles.params import ProfilesParams, UsersParams
 from recsys.publishing.params import CollectParams, PublishParams
 from recsys.registry.params import SlowLoopParams, TasksParams
 from recsys.retrieval.params import IndexParams
+from recsys.serving.params import ServeParams
 from recsys.training.params import FinetuneParams
 
 INSTALLED = "share/firstlight/params.yaml"
@@ -50,6 +51,7 @@ class Settings(BaseModel):
     publish: PublishParams
     compact: CompactParams
     collect: CollectParams
+    serve: ServeParams
 
     @classmethod
     def load(cls, path: Path) -> "Settings":
@@ -74,6 +76,14 @@ class Settings(BaseModel):
             raise ConfigError(f"{path} is not YAML: {error}", remedy="mend the line it names") from error
         except ValidationError as error:
             raise _explained(path, error) from error
+
+
+def shipped_params(other_than: Path | None = None) -> Path:
+    """The params.yaml that this version came with: beside the code in a checkout, else where it was installed."""
+    beside = Path(__file__).resolve().parents[1] / "params.yaml"
+    return (
+        beside if beside.is_file() and beside != other_than else Path(sysconfig.get_path("data"), INSTALLED)
+    )
 
 
 def _explained(path: Path, error: ValidationError) -> ConfigError:
@@ -109,13 +119,8 @@ def _alike(place: tuple[int | str, ...]) -> str:
 
 def _lines_to_add(path: Path, missing: Iterable[tuple[str, ...]]) -> list[str]:
     """What to write for each missing key: its section, and its line as the params.yaml of this version has it."""
-    beside = Path(__file__).resolve().parents[1] / path.name
-    installed = Path(sysconfig.get_path("data"), INSTALLED)
-    lines: list[str] = []
-    for candidate in (beside, installed):
-        if candidate.is_file() and candidate != path.resolve():
-            lines = candidate.read_text("utf-8").splitlines()
-            break
+    shipped = shipped_params(other_than=path.resolve())
+    lines: list[str] = shipped.read_text("utf-8").splitlines() if shipped.is_file() else []
     found: list[str] = []
     for section, *key in missing:
         header = f"{section}:"

@@ -36,6 +36,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recommend": ("use", "recommend"),
     "similar": ("use", "similar"),
     "export": ("use", "export"),
+    "serve": ("serve", "serve"),
+    "api-key": ("serve", "api_key"),
     "doctor": ("doctor", "doctor"),
     "benchmark": ("benchmark", "benchmark"),
 }

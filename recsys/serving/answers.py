@@ -99,4 +99,4 @@ class NewItem:
     """Of length 1."""
     neighbours: tuple[Scored, ...]
     audience: float | None
-    """Share of sampled users in whose best 10 it would be; None where the release has no users."""
+    """Share of sampled users in whose best 10 it would be; None where there are no users, or none sampled yet."""

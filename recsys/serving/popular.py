@@ -1,6 +1,7 @@
 """The list for somebody of whom nothing is known: what many like, with a share of new items among it."""
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +13,8 @@ from recsys.publishing.objects import Profiles
 from recsys.serving.answers import Scored
 
 # Shape suffix: I live items.
+UNKNOWN_TIME = np.iinfo(np.int64).min + 1
+"""Of an item that does not say when it was updated: before all others."""
 NEW_EVERY = 5
 """Of so many places one is a new item's: at equal odds nobody would ever click what nobody has clicked."""
 
@@ -63,6 +66,12 @@ class Popular:
         return np.bincount(rows.to_numpy(), minlength=len(ids)).astype(np.int64)
 
     @cached_property
+    def newest_at(self) -> datetime | None:
+        """When the newest item was updated, UTC; None where no item says."""
+        newest = int(self._updated_I.max(initial=UNKNOWN_TIME))
+        return None if newest == UNKNOWN_TIME else datetime.fromtimestamp(newest / 1e6, UTC)
+
+    @cached_property
     def _by_likes(self) -> NDArray[np.int64]:
         """Items that somebody likes, most liked first, then by id."""
         rows = np.flatnonzero(self.likes_I)
@@ -79,10 +88,10 @@ class Popular:
     def _updated_I(self) -> NDArray[np.int64]:
         """Microseconds since 1970; the smallest number where no time is known."""
         latest = self._profiles.latest
-        updated_I = np.full(len(latest.item_ids), np.iinfo(np.int64).min + 1)
+        updated_I = np.full(len(latest.item_ids), UNKNOWN_TIME)
         for position, segment in enumerate(self._profiles.segments):
             mine = np.flatnonzero(latest.segment_of_item == position)
             column = segment.rows(["updated_at"])["updated_at"].cast(pa.int64()).combine_chunks()
-            times = column.fill_null(np.iinfo(np.int64).min + 1).to_numpy()
+            times = column.fill_null(UNKNOWN_TIME).to_numpy()
             updated_I[mine] = times[latest.row_of_item[mine]]
         return updated_I

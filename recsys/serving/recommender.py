@@ -6,14 +6,16 @@ A user is w = (XᵀX + λI)⁻¹ b with b = Σ x over the items that the user li
 words about the user. `recsys/profiles/users.py` has the metric, `recsys/publishing/ranked.py` how lists are found.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.encoders.encoder import Encoder
 from recsys.errors import RequestError, UnknownItem
+from recsys.features.text import join_fields
 from recsys.models.opening import open_model
 from recsys.profiles.users import Ridge
 from recsys.publishing.checks import QUERY_BATCH_TOKENS, query_text, unpacked_model
@@ -169,19 +171,19 @@ class Recommender:
         """
         profile_D = self.profile_of(text)
         neighbours = self._nearest(profile_D, wanted, set()).items
-        queries_UD, tenth_U = self._sampled_users
-        audience = None
-        if len(tenth_U):
-            audience = float((queries_UD @ profile_D * self._ranked.growth > tenth_U).mean())
-        return NewItem(self.manifest.id, profile_D, neighbours, audience)
+        return NewItem(self.manifest.id, profile_D, neighbours, self._audience(profile_D))
 
-    def explain(self, item: str | int, taste: Taste, text: str = "") -> Explanation:
+    def sample_users(self) -> None:
+        """Draw the users whom `new_item` asks. Takes seconds, so the service does it beside the first answers."""
+        _ = self._sampled_users
+
+    def explain(self, item: str | int, taste: Taste, *, with_words: bool = False) -> Explanation:
         """Why an item has its score for a user.
 
         Args:
             item: its id.
             taste: what is known of the user.
-            text: of the item; each of its words is left out in turn. Empty: no words are looked at.
+            with_words: leave each word of the item's text out in turn; needs a release that holds texts.
 
         Returns:
             The explanation.
@@ -223,8 +225,46 @@ class Recommender:
             score=score,
             contributions=tuple(sorted(found, key=lambda one: -(one.profile + one.ranker))),
             rest=score - float(scores_H.sum()),
-            words=self._left_out(text, weights_HD.sum(axis=0)),
+            words=self._left_out(self.text_of(row) if with_words else "", weights_HD.sum(axis=0)),
         )
+
+    def text_of_row(self, row: Mapping[str, Any]) -> str:
+        """The text that an item with these fields of a catalogue would be read by.
+
+        Args:
+            row: fields by name, such as title, description and tags.
+
+        Returns:
+            The release's own fields of it, joined; empty where it has none of them.
+        """
+        preprocessing = self.manifest.preprocessing
+        values = [row.get(name) for name in preprocessing.fields]
+        texts = [
+            ", ".join(map(str, one)) if isinstance(one, list) else str(one)
+            for one in values
+            if one is not None
+        ]
+        return join_fields(texts, preprocessing.max_chars, preprocessing.version)
+
+    def details_of(self, item_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """What a page shows of items.
+
+        Args:
+            item_ids: of the release.
+
+        Returns:
+            For each title, tags, image and attributes.
+        """
+        return [{} for _ in item_ids]
+
+    def titles_of(self, item_ids: Sequence[str]) -> dict[str, str]:
+        """Titles by id, of those that have one."""
+        details = self.details_of(item_ids)
+        return {item: one["title"] for item, one in zip(item_ids, details, strict=True) if one.get("title")}
+
+    def text_of(self, row: int) -> str:
+        """The text of an item as far as the release holds it: title, tags and description."""
+        return ""
 
     def row(self, item: str | int) -> int:
         """An item's position among the live ones.
@@ -251,6 +291,13 @@ class Recommender:
     def ridge_lambda(self) -> float:
         """λ of the users; with a ranker that grows it grows with the items that have interactions."""
         return self._ridge.ridge_lambda
+
+    def _audience(self, profile_D: NDArray[np.float32]) -> float | None:
+        """Of the sampled users, the share in whose best items a profile would be; None before they were sampled."""
+        if "_sampled_users" not in self.__dict__:
+            return None
+        queries_UD, last_U = self._sampled_users
+        return float((queries_UD @ profile_D * self._ranked.growth > last_U).mean()) if len(last_U) else None
 
     def _basis(self, rows: Sequence[int], text: str) -> NDArray[np.float32]:
         """What sums to b, one row per liked item and one for text."""

@@ -225,7 +225,7 @@ def asked_for(*extras: str) -> set[str]:
 
 def test_the_readers_packages_are_those_of_pip_install_with_the_versions_of_the_lock():
     whole, readers = pinned("requirements.lock"), pinned("docker/serve.lock")
-    assert asked_for() | {"setuptools"} <= set(readers)
+    assert asked_for("serve") | {"setuptools"} <= set(readers)
     assert not {"torch", "apache-airflow", "mlflow", "dvc", "great-expectations"} & set(readers)
     assert {name: version for name, (version, _) in readers.items()} == {
         name: whole[name][0] for name in readers
@@ -233,7 +233,7 @@ def test_the_readers_packages_are_those_of_pip_install_with_the_versions_of_the_
 
 
 def test_everything_asked_for_is_pinned():
-    assert asked_for("train", "platform", "dev") - {"torch"} <= set(pinned("requirements.lock"))
+    assert asked_for("serve", "train", "platform", "dev") - {"torch"} <= set(pinned("requirements.lock"))
 
 
 def test_hashes_are_demanded_wherever_a_lock_is_installed():

@@ -1,0 +1,89 @@
+"""Commands `serve` and `api-key`."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from recsys.cli.context import console, required, shown
+
+if TYPE_CHECKING:
+    from recsys.serving.params import ServeParams
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option(
+    "--port", default=8700, show_default=True, type=click.IntRange(1, 65535), help="Port to listen at."
+)
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Processes; they share one release.",
+)
+@click.option(
+    "--store", "store_url", metavar="URL", help="A folder or s3://bucket/prefix. [default: RECSYS_STORE]"
+)
+@click.option(
+    "--keys",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File of API keys, by `recsys api-key`; without one only this machine may ask. [default: RECSYS_API_KEYS]",
+)
+def serve(host: str, port: int, workers: int, store_url: str | None, keys: Path | None) -> None:
+    """Answer over HTTP from the published release: recommend, search, similar, profile, explain; and a page at /.
+
+    Follows what the store's CURRENT names, and swaps releases without dropping a request. docs/serving.md has the API.
+    """
+    from recsys.serving.service.access import VARIABLE
+    from recsys.serving.service.main import Config, run
+
+    url = store_url or required("RECSYS_STORE", "release store: a folder or s3://bucket/prefix")
+    named = os.environ.get(VARIABLE)
+    config = Config.of(url, _params(), keys or (Path(named) if named else None))
+    console().print(
+        shown(f"the page: http://{host}:{port}/  the API: http://{host}:{port}/openapi.json"), soft_wrap=True
+    )
+    run(config, host, port, workers)
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(["read", "feedback", "admin"]),
+    default=("read",),
+    show_default=True,
+    help="What the key allows; may be repeated.",
+)
+@click.option(
+    "--to",
+    "path",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File of keys for `recsys serve --keys`; it holds hashes alone.",
+)
+def api_key(name: str, scopes: tuple[str, ...], path: Path) -> None:
+    """Make an API key for NAME and print it once; a NAME that has one gets a new one.
+
+    A running service reads the file when it starts.
+    """
+    from recsys.serving.service.access import add_key
+
+    click.echo(add_key(path, name, scopes))  # type: ignore[arg-type]  # click has checked them
+    console().print(
+        shown(f"{name} may: {', '.join(scopes)}. {path} does not hold the key itself."), soft_wrap=True
+    )
+
+
+def _params() -> "ServeParams":
+    """Section `serve` of the workspace, else of the params.yaml that Firstlight came with."""
+    from recsys.cli.context import workspace
+    from recsys.settings import Settings, shipped_params
+
+    at = workspace().params
+    return Settings.load(at if at.is_file() else shipped_params()).serve

@@ -1,0 +1,30 @@
+"""What steers the service. Values live in params.yaml."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ServeParams(BaseModel):
+    """Section `serve`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    poll_s: float = Field(ge=0.1)
+    """Seconds between two looks at CURRENT."""
+    max_k: int = Field(ge=1)
+    """Longest list that may be asked for."""
+    max_ids: int = Field(ge=1)
+    """Most ids that a request may list as history, or as candidates."""
+    max_text_chars: int = Field(ge=1)
+    """Longest text of a request."""
+    max_body_kb: int = Field(ge=1)
+    """Largest body of a request."""
+    max_running: int = Field(ge=1)
+    """Requests that are computed at once, per worker."""
+    max_waiting: int = Field(ge=0)
+    """Requests that wait for their turn, per worker; one more is answered 503 with Retry-After."""
+    wait_s: float = Field(gt=0)
+    """Seconds that a request may take to arrive whole and to get its turn; then it is answered 503."""
+    requests_per_minute: int = Field(ge=0)
+    """Of one API key (or of one address, where there are no keys), per worker; 0: not limited."""
+    text_weight: float = Field(ge=0)
+    """Words about a user count as many items that the user likes."""

@@ -1,0 +1,1 @@
+"""The HTTP service: FastAPI over one `Recommender`, which follows what CURRENT names."""

@@ -1,0 +1,100 @@
+"""Back-pressure before anything is computed: bodies of bounded size, few requests at once, few that wait.
+
+A service that takes every request collapses for all of them. This one computes `max_running` at once, lets
+`max_waiting` wait, and answers the next one 503 with Retry-After at once.
+"""
+
+import asyncio
+
+from prometheus_client import Counter
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from recsys.serving.params import ServeParams
+
+OPEN = ("/healthz", "/readyz", "/metrics", "/version")
+"""Answered whatever waits: whoever watches the service must see that it is busy, not dead."""
+
+
+class BodyTooLarge(Exception):
+    """The body is longer than `max_body_kb`, whatever its header said."""
+
+
+class Admission:
+    """ASGI middleware.
+
+    Args:
+        app: what computes.
+        params: section `serve`.
+        turned_away: counts what is not computed, by status.
+    """
+
+    def __init__(self, app: ASGIApp, params: ServeParams, turned_away: Counter) -> None:
+        self._app = app
+        self._params = params
+        self._turned_away = turned_away
+        self._turns = asyncio.Semaphore(params.max_running)
+        self._n_inside = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or turn it away."""
+        if scope["type"] != "http" or scope["path"] in OPEN:
+            await self._app(scope, receive, send)
+        elif self._n_inside >= self._params.max_running + self._params.max_waiting:
+            await self._refuse(503, "too many requests wait", scope, receive, send)
+        else:
+            self._n_inside += 1
+            try:
+                await self._in_turn(scope, receive, send)
+            finally:
+                self._n_inside -= 1
+
+    async def _in_turn(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with asyncio.timeout(self._params.wait_s):
+                body = await self._read(receive)
+                await self._turns.acquire()
+        except BodyTooLarge:
+            await self._refuse(413, f"a body has at most {self._params.max_body_kb} kB", scope, receive, send)
+            return
+        except TimeoutError:
+            await self._refuse(503, f"waited {self._params.wait_s:g} s", scope, receive, send)
+            return
+        try:
+            await self._app(scope, _replayed(body, receive), send)
+        finally:
+            self._turns.release()
+
+    async def _read(self, receive: Receive) -> bytes:
+        """The whole body: a slow sender holds no turn."""
+        chunks, size, more = [], 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                break
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > self._params.max_body_kb * 1024:
+                raise BodyTooLarge
+            more = message.get("more_body", False)
+        return b"".join(chunks)
+
+    async def _refuse(self, status: int, why: str, scope: Scope, receive: Receive, send: Send) -> None:
+        self._turned_away.labels(str(status)).inc()
+        headers = {"Retry-After": "1"} if status == 503 else {"Connection": "close"}
+        problem = {"title": "Not now" if status == 503 else "Too large", "status": status, "detail": why}
+        answer = JSONResponse(problem, status, headers, "application/problem+json")
+        await answer(scope, receive, send)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def replay() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay

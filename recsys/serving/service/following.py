@@ -1,0 +1,125 @@
+"""Which release the service answers from: what CURRENT names, loaded beside the old one and swapped in whole.
+
+A request takes the release once, at its start, and answers from that one. A release that cannot be read is refused: the
+one before goes on, `problem` says why, and the next look tries again.
+"""
+
+import logging
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from recsys.errors import RecsysError
+from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.store import CURRENT, ReleaseStore
+from recsys.serving.recommender import Recommender
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A release that answers."""
+
+    recommender: Recommender
+    since: datetime
+    """When this process began to answer from it, UTC."""
+
+    @property
+    def release(self) -> str:
+        """Its id."""
+        return self.recommender.manifest.id
+
+
+class Follower:
+    """Follows CURRENT of a store in a thread of its own.
+
+    Args:
+        store: where releases live.
+        cache: folder for downloads; may be shared by processes.
+        poll_s: seconds between two looks.
+        text_weight: see `Recommender`.
+    """
+
+    def __init__(self, store: ReleaseStore, cache: Path, poll_s: float, text_weight: float) -> None:
+        self._store = store
+        self._files = ObjectFiles(store.storage, cache)
+        self._poll_s = poll_s
+        self._text_weight = text_weight
+        self._served: Served | None = None
+        self._tag: str | None = None
+        self._ending = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.problem = ""
+        """Why the newest look failed; empty where it did not."""
+        self.n_swaps = 0
+        self.n_refused = 0
+        """Looks that found a release that cannot be read, or no store."""
+
+    @property
+    def served(self) -> Served | None:
+        """The release to answer from; None before the first is loaded."""
+        return self._served
+
+    def look(self) -> bool:
+        """Look once, and load what CURRENT names if it is another release.
+
+        Returns:
+            Whether another release answers now.
+        """
+        try:
+            return self._look()
+        except Exception as error:  # whatever is wrong with a new release, the one before goes on
+            problem = str(error) if isinstance(error, RecsysError) else f"{type(error).__name__}: {error}"
+            if problem != self.problem:
+                fields = {"problem": problem, "still": self._release_id()}
+                log.exception("release refused", extra={"fields": fields})
+            self.problem = problem
+            self.n_refused += 1
+            return False
+
+    def _look(self) -> bool:
+        pointer = self._store.current()
+        if pointer.tag == self._tag:
+            self.problem = ""
+            return False
+        release = pointer.current.release
+        if release != self._release_id():
+            manifest = self._store.manifest(release)
+            recommender = Recommender(manifest, Profiles(manifest, self._files), self._text_weight)
+            recommender.warm()
+            self._served = Served(recommender, datetime.now(UTC))
+            self.n_swaps += 1
+            log.info(
+                "release serves",
+                extra={"fields": {"release": release, "generation": pointer.current.generation}},
+            )
+        self._tag, self.problem = pointer.tag, ""
+        return True
+
+    def start(self) -> None:
+        """Look now, and from now on each `poll_s`."""
+        self._thread = threading.Thread(target=self._follow, name=f"follow {CURRENT}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._ending.set()
+        if self._thread:
+            self._thread.join(timeout=self._poll_s + 5)
+
+    def _follow(self) -> None:
+        while not self._ending.is_set():
+            self.look()
+            self._sample()
+            self._ending.wait(self._poll_s)
+
+    def _sample(self) -> None:
+        """What takes seconds and no answer waits for; once per release."""
+        served = self._served
+        if served is not None:
+            served.recommender.sample_users()
+
+    def _release_id(self) -> str | None:
+        return self._served.release if self._served else None

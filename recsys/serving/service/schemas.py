@@ -1,0 +1,167 @@
+"""What requests and answers look like in JSON. Unknown keys are refused: a misspelt filter must not be ignored."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from recsys.serving.answers import Basis
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+Where = Annotated[
+    dict[str, Any],
+    Field(
+        description="Conditions that all must hold: tags and attributes, by a value, a list of values, or an object "
+        "with `eq`, `in`, `not`, `gte`, `gt`, `lte`, `lt`.",
+        max_length=16,
+        examples=[{"tags": ["Horror", "Thriller"]}],
+    ),
+]
+
+
+class Body(BaseModel):
+    """Base of requests."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ListBody(Body):
+    """Which items, and how many."""
+
+    k: int = Field(10, ge=1, description="Length of the list.")
+    where: Where = Field(default_factory=dict)
+    candidates: list[Id] | None = Field(None, description="Rank these items alone.")
+    exclude_seen: bool = Field(True, description="Leave out what the user likes or dislikes.")
+    diversity: float = Field(0.0, ge=0, le=1, description="Maximal marginal relevance; 0: by score alone.")
+
+
+class UserBody(Body):
+    """Of whom: any of these, together or alone; nothing at all is somebody unknown."""
+
+    user: Id | None = Field(
+        None, description="A raw user id, as it lands; the service knows the pseudonym key."
+    )
+    pseudonym: Id | None = Field(None, description="A pseudonym, instead of a raw id.")
+    history: list[Id] = Field(default_factory=list, description="Items that the user likes, oldest first.")
+    text: str = Field("", description="Words about the user.", examples=["likes slow science fiction"])
+
+
+class RecommendBody(UserBody, ListBody):
+    """POST /v1/recommend."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"text": "likes slow science fiction", "k": 5},
+                {"history": ["50", "181"], "diversity": 0.3},
+            ]
+        }
+    )
+
+
+class SearchBody(ListBody):
+    """POST /v1/search."""
+
+    query: str = Field(min_length=1, description="Words.", examples=["a shark terrifies a beach town"])
+
+
+class ExplainBody(UserBody):
+    """POST /v1/explain."""
+
+    item: Id
+    words: bool = Field(False, description="Leave each word of the item's text out in turn; takes longer.")
+
+
+class ProfileBody(Body):
+    """POST /v1/profile: an item that is not in the catalogue, as text or as a row of the catalogue."""
+
+    text: str = Field("", examples=["A lighthouse keeper hears voices from the sea"])
+    row: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Fields of the catalogue instead of text; those that profiles are made of count.",
+        examples=[{"title": "The Lighthouse", "tags": ["Horror"]}],
+    )
+    k: int = Field(10, ge=1, description="Neighbours.")
+
+
+class ShownItem(BaseModel):
+    """An item in an answer."""
+
+    item_id: str
+    score: float
+    title: str | None = None
+    tags: list[str] = []
+    image: str | None = None
+    attributes: dict[str, Any] = {}
+
+
+class ListAnswer(BaseModel):
+    """A list."""
+
+    release: str
+    basis: Basis
+    items: list[ShownItem]
+    unknown: list[str] = Field(default=[], description="Ids of the request that the release does not hold.")
+
+
+class ContributionAnswer(BaseModel):
+    """One part of a score."""
+
+    source: str
+    item_id: str | None
+    title: str | None = None
+    profile: float
+    ranker: float
+
+
+class WordAnswer(BaseModel):
+    """One word of the item's text."""
+
+    word: str
+    effect: float = Field(description="By leave-one-out: how much lower the score would be without it.")
+
+
+class ExplainAnswer(BaseModel):
+    """Why an item has its score. All `profile`, all `ranker` and `rest` sum to it."""
+
+    release: str
+    model: str
+    ranker: str
+    item: ShownItem
+    contributions: list[ContributionAnswer]
+    rest: float
+    words: list[WordAnswer]
+
+
+class ProfileAnswer(BaseModel):
+    """What a new item would be."""
+
+    release: str
+    profile: list[float]
+    neighbours: list[ShownItem]
+    audience: float | None = Field(description="Share of sampled users in whose best 10 it would be.")
+
+
+class VersionAnswer(BaseModel):
+    """What answers here."""
+
+    software: str
+    release: str | None
+    sequence: int | None
+    since: str | None
+    model: str | None
+    ranker: str | None
+    n_items: int | None
+    n_users: int | None
+    newest_item_at: str | None
+    attributes: list[str] = Field(description="What `where` may name.")
+    problem: str = Field(description="Why the newest release does not serve; empty where it does.")
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 has it."""
+
+    title: str
+    status: int
+    detail: str = ""
+    remedy: str = ""
+    release: str | None = None
