@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.context import console, required, shown
+from recsys.cli.context import console, required, shown, workspace
 
 if TYPE_CHECKING:
-    from recsys.serving.params import ServeParams
+    from recsys.settings import Settings
 
 
 @click.command()
@@ -32,7 +32,15 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="File of API keys, by `recsys api-key`; without one only this machine may ask. [default: RECSYS_API_KEYS]",
 )
-def serve(host: str, port: int, workers: int, store_url: str | None, keys: Path | None) -> None:
+@click.option(
+    "--feedback",
+    metavar="URL",
+    help="Feedback store: sqlite:///path or postgresql://… "
+    "[default: RECSYS_FEEDBACK, else feedback.sqlite in the workspace]",
+)
+def serve(
+    host: str, port: int, workers: int, store_url: str | None, keys: Path | None, feedback: str | None
+) -> None:
     """Answer over HTTP from the published release: recommend, search, similar, profile, explain; and a page at /.
 
     Follows what the store's CURRENT names, and swaps releases without dropping a request. docs/serving.md has the API.
@@ -42,7 +50,17 @@ def serve(host: str, port: int, workers: int, store_url: str | None, keys: Path 
 
     url = store_url or required("RECSYS_STORE", "release store: a folder or s3://bucket/prefix")
     named = os.environ.get(VARIABLE)
-    config = Config.of(url, _params(), keys or (Path(named) if named else None))
+    chosen = _settings()
+    config = Config.of(
+        store=url,
+        params=chosen.serve,
+        rules=chosen.feedback,
+        api_keys=keys or (Path(named) if named else None),
+        feedback=feedback
+        or os.environ.get("RECSYS_FEEDBACK")
+        or f"sqlite:///{workspace().root}/feedback.sqlite",
+        landing=os.environ.get("RECSYS_LANDING"),
+    )
     console().print(
         shown(f"the page: http://{host}:{port}/  the API: http://{host}:{port}/openapi.json"), soft_wrap=True
     )
@@ -80,10 +98,9 @@ def api_key(name: str, scopes: tuple[str, ...], path: Path) -> None:
     )
 
 
-def _params() -> "ServeParams":
-    """Section `serve` of the workspace, else of the params.yaml that Firstlight came with."""
-    from recsys.cli.context import workspace
+def _settings() -> "Settings":
+    """The workspace's params.yaml, else the one that Firstlight came with."""
     from recsys.settings import Settings, shipped_params
 
     at = workspace().params
-    return Settings.load(at if at.is_file() else shipped_params()).serve
+    return Settings.load(at if at.is_file() else shipped_params())

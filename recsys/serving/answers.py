@@ -30,6 +30,8 @@ class Taste:
     """Never recommended while `exclude_seen` holds; they do not move the profile."""
     text: str = ""
     """Words about the user, such as "likes slow science fiction"."""
+    feedback: frozenset[str] = frozenset()
+    """Of the likes, those that came as feedback since the release was made."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Answer:
 class Contribution:
     """What one thing that is known of a user adds to an item's score: `profile` + `ranker`."""
 
-    source: Literal["like", "text"]
+    source: Literal["like", "feedback", "text"]
     item_id: str | None
     """The item that the user likes; None for text."""
     profile: float

@@ -26,5 +26,11 @@ class ServeParams(BaseModel):
     """Seconds that a request may take to arrive whole and to get its turn; then it is answered 503."""
     requests_per_minute: int = Field(ge=0)
     """Of one API key (or of one address, where there are no keys), per worker; 0: not limited."""
+    max_events: int = Field(ge=1)
+    """Most events of feedback in one request."""
+    ship_s: float = Field(gt=0)
+    """Seconds between two runs that write feedback into the landing zone, for the next release."""
+    keep_days: float = Field(ge=0)
+    """Days for which events stay in the feedback store that the current release holds; longer than clients repeat."""
     text_weight: float = Field(ge=0)
     """Words about a user count as many items that the user likes."""

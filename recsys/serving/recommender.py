@@ -8,11 +8,13 @@ words about the user. `recsys/profiles/users.py` has the metric, `recsys/publish
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.catalogue.feedback import disliked_items, liked_items
+from recsys.catalogue.params import FeedbackParams
 from recsys.encoders.encoder import Encoder
 from recsys.errors import RequestError, UnknownItem
 from recsys.features.text import join_fields
@@ -26,6 +28,8 @@ from recsys.retrieval.segments import PAD
 from recsys.serving.answers import Answer, Contribution, Explanation, ListRequest, NewItem, Scored, Taste
 from recsys.serving.arguments import known_row, known_rows
 from recsys.serving.diversity import POOL, diversified
+from recsys.serving.feedback_events import Event
+from recsys.serving.feedback_opinions import merge
 from recsys.serving.filters import Filters
 from recsys.serving.popular import Popular
 
@@ -60,17 +64,25 @@ class Recommender:
             self.recommend(Taste(likes=(self.profiles.latest.item_ids[0],), text="words"), ListRequest(k=1))
             self.similar(self.profiles.latest.item_ids[0], ListRequest(k=1))
 
-    def taste_of(self, pseudonym: str) -> Taste:
-        """What the release knows of a user.
+    def taste_of(
+        self, pseudonym: str, feedback: Sequence[Event] = (), rules: FeedbackParams | None = None
+    ) -> Taste:
+        """What is known of a user: by the release, and by what they did since.
 
         Args:
             pseudonym: the user's.
+            feedback: events that the release does not hold yet, in order of arrival.
+            rules: which events are likes; needed where there is feedback.
 
         Returns:
-            Empty for somebody whom it does not know.
+            Empty for somebody of whom nothing is known. With feedback it is what the next release will know.
         """
-        histories = self.profiles.histories
-        return Taste(histories.items_of(pseudonym), histories.disliked_by(pseudonym))
+        before = self.profiles.histories.opinions_of(pseudonym)
+        if not feedback or rules is None:
+            return Taste(liked_items(before), disliked_items(before))
+        after = merge(before, feedback, rules)
+        likes = liked_items(after)
+        return Taste(likes, disliked_items(after), feedback=frozenset(likes) - frozenset(liked_items(before)))
 
     def recommend(self, taste: Taste, wanted: ListRequest) -> Answer:
         """The best items for a user, ordered by the release's ranker.
@@ -208,14 +220,10 @@ class Recommender:
         scores_H = self._ranked.scores(dots_H[:, None], singles, candidate)[:, 0].astype(np.float64)
         profile_H = dots_H * self._ranked.growth
         ids = self.profiles.latest.item_ids
+        items = [ids[single[0]] if single else None for single in singles]
         found = [
-            Contribution(
-                "like" if single else "text",
-                ids[single[0]] if single else None,
-                by_profile,
-                by_all - by_profile,
-            )
-            for single, by_profile, by_all in zip(singles, profile_H.tolist(), scores_H.tolist(), strict=True)
+            Contribution(_source(item, taste), item, by_profile, by_all - by_profile)
+            for item, by_profile, by_all in zip(items, profile_H.tolist(), scores_H.tolist(), strict=True)
         ]
         return Explanation(
             release=self.manifest.id,
@@ -374,3 +382,9 @@ class Recommender:
         if not queries:
             return np.empty((0, self.manifest.model.dim), np.float32), np.empty(0)
         return np.stack(queries), np.array(last)
+
+
+def _source(item: str | None, taste: Taste) -> Literal["like", "feedback", "text"]:
+    if item is None:
+        return "text"
+    return "feedback" if item in taste.feedback else "like"

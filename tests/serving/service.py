@@ -16,7 +16,7 @@ KEY = "0123456789abcdef0123456789abcdef"
 
 @contextmanager
 def served(
-    store: str, folder: Path, *options: str, params: dict[str, object] | None = None
+    store: str, folder: Path, *options: str, params: dict[str, object] | None = None, landing: str = ""
 ) -> Iterator[httpx.Client]:
     """Start the service on a free port, wait until a release answers, and end it as an operator would.
 
@@ -25,6 +25,7 @@ def served(
         folder: gets the log, and a workspace whose params.yaml has `params` in section `serve`.
         options: of `recsys serve`.
         params: what differs from the shipped params.yaml.
+        landing: RECSYS_LANDING; empty: not set.
 
     Yields:
         A client whose base is the service.
@@ -39,6 +40,7 @@ def served(
         "RECSYS_PSEUDONYM_KEY": KEY,
         "OMP_NUM_THREADS": "1",
     }
+    environment |= {"RECSYS_LANDING": landing} if landing else {}
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from recsys import Release
+from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.models.reference import ModelReference
 from recsys.publishing.store import ReleaseStore, object_key
 from recsys.serving.service.access import add_key
@@ -21,7 +22,7 @@ from recsys.storage.opening import open_storage
 from recsys.storage.protocol import Storage
 from tests.publishing.conftest import filled
 from tests.publishing.shop import UP, Shop
-from tests.serving.service import served
+from tests.serving.service import KEY, served
 
 ROUTES = [
     ("POST", "/v1/recommend", {"history": ["alien"]}),
@@ -283,6 +284,75 @@ def test_a_damaged_release_is_refused_and_the_one_before_goes_on(
         assert client.post("/v1/recommend", json={"pseudonym": "ann"}).json()["release"] == first
         assert "firstlight_release_problem 1.0" in client.get("/metrics").text
         assert "release refused" in (tmp_path / "serve.log").read_text()
+
+
+def test_feedback_changes_the_next_answer_survives_and_lands_once(
+    changing: tuple[Shop, Storage], tmp_path: Path
+) -> None:
+    _, storage = changing
+    landing = tmp_path / "landing"
+    landing.mkdir()
+    ann = Pseudonyms(KEY).of("ann")
+    event = {
+        "event_id": "1",
+        "user": "ann",
+        "item_id": "gravity",
+        "event": "like",
+        "at": "2026-01-02T00:00:00Z",
+    }
+
+    def asked(client: httpx.Client, **body: object) -> dict[str, object]:
+        answer = client.post("/v1/recommend", json={"k": 10, **body})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    with served(storage.url, tmp_path, params={"ship_s": 3600}) as client:
+        assert asked(client, user="ann")["basis"] == "popular"
+        assert client.post("/v1/feedback", json={"events": [event]}).json() == {"n_new": 1, "n_known": 0}
+        assert client.post("/v1/feedback", json={"events": [event, event]}).json() == {
+            "n_new": 0,
+            "n_known": 2,
+        }
+        liked = asked(client, user="ann")
+        assert liked["basis"] == "profile"
+        assert (
+            liked["items"]
+            == asked(client, history=["gravity"])["items"]
+            == asked(client, pseudonym=ann)["items"]
+        )
+        why = client.post("/v1/explain", json={"user": "ann", "item": "alien"}).json()
+        assert [one["source"] for one in why["contributions"]] == ["feedback"]
+        other = client.post("/v1/feedback", json={"events": [event | {"item_id": "alien"}]})
+        assert other.status_code == 409 and "'1'" in other.json()["detail"]
+    with served(storage.url, tmp_path, params={"ship_s": 0.2}, landing=str(landing)) as client:
+        assert asked(client, user="ann")["items"] == liked["items"]
+        until = time.monotonic() + 60
+        while not (files := list(landing.glob("interactions/*.jsonl"))):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        taken_back = {"event_id": "2", "user": "ann", "item_id": "gravity", "event": "unlike"}
+        assert client.post("/v1/feedback", json={"events": [taken_back]}).status_code == 200
+        assert asked(client, user="ann")["basis"] == "popular"
+        assert client.get("/version").json()["feedback_waiting"] == 2
+    (line,) = files[0].read_text().splitlines()
+    assert json.loads(line)["item_id"] == "gravity" and "ann" not in line.replace(ann, "")
+
+
+@pytest.mark.parametrize(
+    ("event", "word"),
+    [
+        ({"item_id": "alien", "event": "like"}, "of whom"),
+        ({"user": "ann", "item_id": " ", "event": "like"}, "item_id"),
+        ({"user": "ann", "item_id": "alien", "event": "two words and more"}, "event"),
+        ({"user": "ann", "item_id": "alien", "event": "like", "at": "2026-01-02T00:00:00"}, "offset"),
+        ({"pseudonym": "ann", "item_id": "alien", "event": "like"}, "pseudonym"),
+    ],
+)
+def test_an_event_that_intake_would_not_take_is_refused_by_its_field(
+    client: httpx.Client, event: dict[str, object], word: str
+) -> None:
+    answer = client.post("/v1/feedback", json={"events": [{"event_id": "x", **event}]})
+    assert answer.status_code == 422 and word in answer.json()["detail"], answer.text
 
 
 def test_logs_are_json_and_name_no_user(

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -22,13 +22,15 @@ from starlette.exceptions import HTTPException
 
 from recsys.catalogue.pseudonyms import VARIABLE as KEY_VARIABLE
 from recsys.catalogue.pseudonyms import Pseudonyms
-from recsys.errors import ConfigError, RecsysError, RequestError, UnknownItem
+from recsys.errors import ConfigError, ConflictError, RecsysError, RequestError, UnknownItem
 from recsys.serving.answers import Answer, ListRequest, Scored, Taste
+from recsys.serving.feedback_events import Event
 from recsys.serving.params import ServeParams
 from recsys.serving.recommender import Recommender
 from recsys.serving.service import schemas
 from recsys.serving.service.access import ApiKeys, Scope
 from recsys.serving.service.admission import Admission
+from recsys.serving.service.feedback import Feedback
 from recsys.serving.service.following import Follower, Served
 from recsys.serving.service.metrics import Metrics
 
@@ -48,6 +50,8 @@ class Service:
     """None: everybody may ask; the service then listens on this machine alone."""
     pseudonyms: Pseudonyms | None
     """None: raw user ids cannot be looked up."""
+    feedback: Feedback | None = None
+    """None: no feedback is taken."""
 
 
 def make_app(service: Service) -> FastAPI:
@@ -64,7 +68,11 @@ def make_app(service: Service) -> FastAPI:
     async def life(_: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(service.follower.look)  # a worker accepts requests once it can answer them
         service.follower.start()
+        if service.feedback:
+            service.feedback.start(lambda: service.follower.served)
         yield
+        if service.feedback:
+            service.feedback.stop()
         service.follower.stop()
 
     app = FastAPI(
@@ -85,6 +93,7 @@ def make_app(service: Service) -> FastAPI:
         app.add_exception_handler(kind, handler)
     app.include_router(watched)
     app.include_router(asked)
+    app.include_router(told)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     return app
 
@@ -145,19 +154,22 @@ def serving(request: Request) -> Served:
 
 
 Now = Annotated[Served, Depends(serving)]
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"model": schemas.Problem} for code in (401, 403, 404, 413, 422, 429, 503)
+}
 watched = APIRouter(tags=["operation"])
 asked = APIRouter(
-    prefix="/v1",
-    tags=["questions"],
-    dependencies=[Depends(allowed_to("read"))],
-    responses={code: {"model": schemas.Problem} for code in (401, 403, 404, 413, 422, 429, 503)},
+    prefix="/v1", tags=["questions"], dependencies=[Depends(allowed_to("read"))], responses=PROBLEMS
+)
+told = APIRouter(
+    prefix="/v1", tags=["feedback"], dependencies=[Depends(allowed_to("feedback"))], responses=PROBLEMS
 )
 
 
 @asked.post("/recommend")
 def recommend(body: schemas.RecommendBody, now: Now, request: Request) -> schemas.ListAnswer:
     """The best items for a user: known, new, described by words, or unknown."""
-    taste = taste_of(body, now.recommender, request)
+    taste = taste_of(body, now, request)
     answer = now.recommender.recommend(taste, list_request(body, request))
     return shown_list(answer, now.recommender)
 
@@ -195,7 +207,7 @@ def profile(body: schemas.ProfileBody, now: Now, request: Request) -> schemas.Pr
 @asked.post("/explain")
 def explain(body: schemas.ExplainBody, now: Now, request: Request) -> schemas.ExplainAnswer:
     """Why an item has its score for a user."""
-    taste = taste_of(body, now.recommender, request)
+    taste = taste_of(body, now, request)
     found = now.recommender.explain(body.item, taste, with_words=body.words)
     titles = now.recommender.titles_of([one.item_id for one in found.contributions if one.item_id])
     return schemas.ExplainAnswer(
@@ -216,6 +228,32 @@ def explain(body: schemas.ExplainBody, now: Now, request: Request) -> schemas.Ex
         rest=found.rest,
         words=[schemas.WordAnswer(word=word, effect=effect) for word, effect in found.words],
     )
+
+
+@told.post("/feedback", responses={409: {"model": schemas.Problem}})
+def feedback(body: schemas.FeedbackBody, now: Now, request: Request) -> schemas.FeedbackAnswer:
+    """Store what users did. It is on disk when this answers, and counts in each user's next answer."""
+    service: Service = request.app.state.service
+    if service.feedback is None:
+        raise RequestError(
+            "this service takes no feedback", remedy="start it with --feedback sqlite:///feedback.sqlite"
+        )
+    bounded(request, "events", len(body.events), "max_events")
+    given = []
+    for place, one in enumerate(body.events):
+        pseudonym = pseudonym_of(one.user, one.pseudonym, now.recommender, service)
+        if pseudonym is None:
+            raise RequestError(f"events.{place}: of whom is it?", remedy="give user or pseudonym")
+        try:
+            given.append(
+                Event(one.event_id, pseudonym, one.item_id, one.event, one.value, one.at, one.release)
+            )
+        except ValueError as error:
+            raise RequestError(
+                f"events.{place}: {error}", remedy="/openapi.json describes an event"
+            ) from error
+    added = service.feedback.store.add(given)
+    return schemas.FeedbackAnswer(n_new=added.n_new, n_known=added.n_known)
 
 
 @watched.get("/", include_in_schema=False)
@@ -249,6 +287,7 @@ def which(request: Request) -> schemas.VersionAnswer:
     served = service.follower.served
     found = served.recommender if served else None
     newest = found.popular.newest_at if found else None
+    waiting = service.feedback.store.waiting(served.held) if service.feedback and served else None
     return schemas.VersionAnswer(
         software=version("firstlight-recsys"),
         release=served.release if served else None,
@@ -260,32 +299,44 @@ def which(request: Request) -> schemas.VersionAnswer:
         n_users=len(found.profiles.histories.users) if found else None,
         newest_item_at=newest.isoformat(timespec="seconds") if newest else None,
         attributes=list(found.filters.names) if found else [],
+        feedback_waiting=waiting.n_unshipped + waiting.n_shipped if waiting else None,
         problem=service.follower.problem,
     )
 
 
-def taste_of(body: schemas.UserBody, recommender: Recommender, request: Request) -> Taste:
-    """What is known of the user of a request: by the release, and by the request itself."""
+def taste_of(body: schemas.UserBody, now: Served, request: Request) -> Taste:
+    """What is known of the user of a request: by the release, by feedback since, and by the request itself."""
     service: Service = request.app.state.service
     bounded(request, "history", len(body.history), "max_ids")
     bounded(request, "text", len(body.text), "max_text_chars")
-    if body.user is not None and body.pseudonym is not None:
-        raise RequestError(
-            "give user or pseudonym, not both", remedy="user: a raw id; pseudonym: one of the release's"
-        )
-    pseudonym = body.pseudonym
-    if body.user is not None:
-        if service.pseudonyms is None:
+    pseudonym = pseudonym_of(body.user, body.pseudonym, now.recommender, service)
+    known = Taste()
+    if pseudonym and service.feedback:
+        events = service.feedback.of(pseudonym, now)
+        known = now.recommender.taste_of(pseudonym, events, service.feedback.rules)
+    elif pseudonym:
+        known = now.recommender.taste_of(pseudonym)
+    return Taste((*known.likes, *body.history), known.dislikes, body.text, known.feedback)
+
+
+def pseudonym_of(
+    user: str | None, pseudonym: str | None, recommender: Recommender, service: Service
+) -> str | None:
+    """Whom a request names; None where it names nobody."""
+    if user is None or pseudonym is not None:
+        if user is not None:
             raise RequestError(
-                "this service cannot look raw user ids up",
-                remedy=f"start it with {KEY_VARIABLE}, or give a pseudonym",
+                "give user or pseudonym, not both", remedy="user: a raw id; pseudonym: one of the release's"
             )
-        service.pseudonyms.require_check(
-            recommender.manifest.pseudonym_key_check, f"release {recommender.manifest.id}"
+        return pseudonym
+    if service.pseudonyms is None:
+        raise RequestError(
+            "this service cannot look raw user ids up",
+            remedy=f"start it with {KEY_VARIABLE}, or give a pseudonym",
         )
-        pseudonym = service.pseudonyms.of(body.user)
-    known = recommender.taste_of(pseudonym) if pseudonym else Taste()
-    return Taste((*known.likes, *body.history), known.dislikes, body.text)
+    release = f"release {recommender.manifest.id}"
+    service.pseudonyms.require_check(recommender.manifest.pseudonym_key_check, release)
+    return service.pseudonyms.of(user)
 
 
 def list_request(body: schemas.ListBody, request: Request) -> ListRequest:
@@ -328,8 +379,7 @@ def shown(items: Sequence[Scored], recommender: Recommender) -> list[schemas.Sho
 async def _deliberate(request: Request, error: Exception) -> Response:
     """Errors that are raised on purpose: the caller's, or the release's."""
     assert isinstance(error, RecsysError)
-    status = 404 if isinstance(error, UnknownItem) else 422 if isinstance(error, RequestError) else 503
-    status = 422 if isinstance(error, ConfigError) else status
+    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 503)
     return _problem(request, status, error.message, remedy=error.remedy)
 
 
@@ -358,10 +408,17 @@ def _problem(
     return JSONResponse(content, status, headers, media_type="application/problem+json")
 
 
+STATUS: dict[type[RecsysError], int] = {
+    UnknownItem: 404,
+    ConflictError: 409,
+    RequestError: 422,
+    ConfigError: 422,
+}
 TITLES = {
     401: "No key",
     403: "Not allowed",
     404: "Not found",
+    409: "Known otherwise",
     422: "Cannot be answered",
     429: "Too many requests",
     503: "Not now",

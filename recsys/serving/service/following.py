@@ -6,12 +6,14 @@ one before goes on, `problem` says why, and the next look tries again.
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from recsys.errors import RecsysError
 from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.release import Manifest
 from recsys.publishing.store import CURRENT, ReleaseStore
 from recsys.serving.recommender import Recommender
 
@@ -25,6 +27,8 @@ class Served:
     recommender: Recommender
     since: datetime
     """When this process began to answer from it, UTC."""
+    held: frozenset[int] = frozenset()
+    """Files of feedback that the release holds, see `FeedbackStore.held`."""
 
     @property
     def release(self) -> str:
@@ -40,10 +44,19 @@ class Follower:
         cache: folder for downloads; may be shared by processes.
         poll_s: seconds between two looks.
         text_weight: see `Recommender`.
+        held: which files of feedback a release holds.
     """
 
-    def __init__(self, store: ReleaseStore, cache: Path, poll_s: float, text_weight: float) -> None:
+    def __init__(
+        self,
+        store: ReleaseStore,
+        cache: Path,
+        poll_s: float,
+        text_weight: float,
+        held: Callable[[Manifest], frozenset[int]] = lambda _: frozenset(),
+    ) -> None:
         self._store = store
+        self._held = held
         self._files = ObjectFiles(store.storage, cache)
         self._poll_s = poll_s
         self._text_weight = text_weight
@@ -89,7 +102,7 @@ class Follower:
             manifest = self._store.manifest(release)
             recommender = Recommender(manifest, Profiles(manifest, self._files), self._text_weight)
             recommender.warm()
-            self._served = Served(recommender, datetime.now(UTC))
+            self._served = Served(recommender, datetime.now(UTC), self._held(manifest))
             self.n_swaps += 1
             log.info(
                 "release serves",

@@ -5,10 +5,16 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.pseudonyms import VARIABLE as KEY_VARIABLE
 from recsys.errors import ConfigError
 from recsys.serving.params import ServeParams
+
+if TYPE_CHECKING:
+    from recsys.catalogue.pseudonyms import Pseudonyms
+    from recsys.serving.service.feedback import Feedback
 
 WORKER = "RECSYS_SERVE_WORKER"
 """Set by `run` for its workers: the `Config` as JSON."""
@@ -26,23 +32,48 @@ class Config:
     """Folder for what is downloaded."""
     api_keys: str | None
     """File of API keys; None: only this machine may ask."""
-    params: dict[str, float]
+    params: dict[str, Any]
     """Section `serve`."""
+    rules: dict[str, Any]
+    """Section `feedback`."""
+    feedback: str | None
+    """The feedback store's URL; None: no feedback is taken."""
+    landing: str | None
+    """The landing zone, which feedback is shipped to; None: it stays in the store."""
 
     @classmethod
-    def of(cls, store: str, params: ServeParams, api_keys: Path | None) -> "Config":
+    def of(
+        cls,
+        store: str,
+        params: ServeParams,
+        rules: FeedbackParams,
+        api_keys: Path | None,
+        feedback: str | None,
+        landing: str | None,
+    ) -> "Config":
         """From what a command knows.
 
         Args:
             store: where releases live.
             params: section `serve`.
+            rules: section `feedback`.
             api_keys: file of API keys.
+            feedback: URL of the feedback store.
+            landing: the landing zone.
 
         Returns:
             The config; downloads go where `Release.open` puts them.
         """
         cache = Path(os.environ.get("RECSYS_CACHE") or "~/.cache/firstlight").expanduser() / "releases"
-        return cls(store, str(cache), str(api_keys) if api_keys else None, params.model_dump())
+        return cls(
+            store=store,
+            cache=str(cache),
+            api_keys=str(api_keys) if api_keys else None,
+            params=params.model_dump(mode="json"),
+            rules=rules.model_dump(mode="json"),
+            feedback=feedback,
+            landing=landing,
+        )
 
 
 def run(config: Config, host: str, port: int, workers: int) -> None:
@@ -95,12 +126,32 @@ def create() -> object:
     log_to_stderr()
     config = Config(**json.loads(os.environ[WORKER]))
     params = ServeParams.model_validate(config.params)
+    pseudonym_key = os.environ.get(KEY_VARIABLE)
+    pseudonyms = Pseudonyms(pseudonym_key) if pseudonym_key else None
+    feedback = _feedback(config, params, pseudonyms)
     follower = Follower(
-        ReleaseStore(open_storage(config.store)), Path(config.cache), params.poll_s, params.text_weight
+        ReleaseStore(open_storage(config.store)),
+        Path(config.cache),
+        params.poll_s,
+        params.text_weight,
+        *([feedback.held] if feedback else []),
     )
     keys = ApiKeys.load(Path(config.api_keys)) if config.api_keys else None
-    pseudonym_key = os.environ.get(KEY_VARIABLE)
-    return make_app(Service(follower, params, keys, Pseudonyms(pseudonym_key) if pseudonym_key else None))
+    return make_app(Service(follower, params, keys, pseudonyms, feedback))
+
+
+def _feedback(config: Config, params: ServeParams, pseudonyms: "Pseudonyms | None") -> "Feedback | None":
+    if config.feedback is None:
+        return None
+    from recsys.serving.feedback import FeedbackStore
+    from recsys.serving.service.feedback import Feedback
+    from recsys.storage.opening import open_storage
+
+    store = FeedbackStore.open(config.feedback)
+    if pseudonyms:
+        store.require_key(pseudonyms)
+    landing = open_storage(config.landing) if config.landing else None
+    return Feedback(store, FeedbackParams.model_validate(config.rules), params, landing, pseudonyms)
 
 
 def _is_loopback(host: str) -> bool:

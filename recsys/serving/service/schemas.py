@@ -1,5 +1,6 @@
 """What requests and answers look like in JSON. Unknown keys are refused: a misspelt filter must not be ignored."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -83,6 +84,37 @@ class ProfileBody(Body):
     k: int = Field(10, ge=1, description="Neighbours.")
 
 
+class EventBody(Body):
+    """One thing that a user did."""
+
+    event_id: str = Field(
+        description="Chosen by the client, such as a UUID; a repeated event has the same one."
+    )
+    user: Id | None = Field(None, description="A raw user id.")
+    pseudonym: Id | None = Field(None, description="A pseudonym, instead of a raw id.")
+    item_id: Id
+    event: str = Field(examples=["click", "like", "unlike"])
+    value: float | None = None
+    at: datetime | None = Field(None, description="When it happened, with its offset; default: now.")
+    release: str | None = Field(None, description="The release whose list the user acted on.")
+
+
+class FeedbackBody(Body):
+    """POST /v1/feedback."""
+
+    events: list[EventBody] = Field(
+        min_length=1,
+        examples=[[{"event_id": "6f1c2e", "user": "ann", "item_id": "50", "event": "like"}]],
+    )
+
+
+class FeedbackAnswer(BaseModel):
+    """What became of events. All of them are on disk."""
+
+    n_new: int
+    n_known: int = Field(description="Stored before, or given twice.")
+
+
 class ShownItem(BaseModel):
     """An item in an answer."""
 
@@ -154,6 +186,9 @@ class VersionAnswer(BaseModel):
     n_users: int | None
     newest_item_at: str | None
     attributes: list[str] = Field(description="What `where` may name.")
+    feedback_waiting: int | None = Field(
+        description="Events that the release does not hold; null: no feedback here."
+    )
     problem: str = Field(description="Why the newest release does not serve; empty where it does.")
 
 
