@@ -123,7 +123,7 @@ class FeedbackStore:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    def of(self, user: str, held: Collection[int] = (), limit: int = 10_000) -> tuple[Event, ...]:
+    def of(self, user: str, held: Collection[int] = (), limit: int = 2_000) -> tuple[Event, ...]:
         """A user's events that the release does not hold, in order of arrival.
 
         Args:
