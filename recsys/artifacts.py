@@ -46,6 +46,11 @@ class Artifacts:
         """One parquet file per part: item, its one text, text hash."""
         return self.root / "artifacts/features"
 
+    @property
+    def details(self) -> Path:
+        """One Arrow file per part: what a page shows of an item."""
+        return self.root / "artifacts/details"
+
     def model_reference(self, role: str) -> Path:
         """Which model plays `role` (champion, challenger): its parts with their hashes, MLflow version."""
         return self.root / f"artifacts/{role}/model.json"

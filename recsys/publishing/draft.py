@@ -5,31 +5,25 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import pyarrow.parquet as pq
+from typing import Any
 
 from recsys.artifacts import Artifacts
-from recsys.catalogue.feedback import LIKE
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.parts import Part, all_parts
 from recsys.catalogue.pseudonyms import known_check
 from recsys.errors import ArtifactMissing, ReleaseError
+from recsys.features.details import details_key, details_path
 from recsys.features.params import FeaturesParams
 from recsys.features.text import PREPROCESSING_VERSION, feature_files, feature_key
 from recsys.models.reference import ModelReference
 from recsys.profiles.items import Segment, list_segments, segment_name
-from recsys.profiles.users import UsersSummary, history_files, history_key, users_key
+from recsys.profiles.users import UsersSummary, history_key, users_key
 from recsys.publishing.hashing import Hasher
 from recsys.publishing.objects import count_rows
 from recsys.publishing.origin import provenance_of
+from recsys.publishing.params import PublishParams
 from recsys.publishing.release import (
-    FORMAT,
-    HEADED,
-    KEYED,
-    PARTED,
-    WEIGHTED,
-    WORDED,
+    DETAILED,
     File,
     Manifest,
     Preprocessing,
@@ -52,7 +46,12 @@ class Draft:
 
 
 def gather(
-    at: Artifacts, features: FeaturesParams, feedback: FeedbackParams, code_commit: str, head: Manifest | None
+    at: Artifacts,
+    features: FeaturesParams,
+    feedback: FeedbackParams,
+    params: PublishParams,
+    code_commit: str,
+    head: Manifest | None,
 ) -> Draft:
     """Collect the workspace's artifacts.
 
@@ -60,6 +59,7 @@ def gather(
         at: the workspace.
         features: how texts were made.
         feedback: which interactions are likes.
+        params: what a release carries of an item.
         code_commit: commit of the running code.
         head: the newest release; its entries spare reading unchanged files, and its records of landed files stay.
 
@@ -77,13 +77,13 @@ def gather(
             hasher.named(File(**file.model_dump()), part.folder(at.cache) / file.name)
     on_disk = {part.id: part for part in all_parts(at.data)}
     _require_one_run(at, features, model.profiles_hash, on_disk)
-    segments = _segments(at, hasher, on_disk, head)
+    segments = _segments(at, params, hasher, on_disk, head)
     histories = _histories(at, feedback, hasher, on_disk)
     landed = {part for segment in segments for part in segment.parts}
     landed |= {part for history in histories for part in history.parts}
     key_check = known_check(at.pseudonyms)
     manifest = Manifest(
-        format=_format(model, key_check is not None or _holds_others_than_likes(at)),
+        format=DETAILED,
         sequence=0,
         parent=None,
         preprocessing=Preprocessing(
@@ -102,31 +102,6 @@ def gather(
         pseudonym_key_check=key_check,
     )
     return Draft(manifest, hasher.sources)
-
-
-def _format(model: ModelReference, is_keyed: bool) -> Literal[1, 2, 3, 4, 5, 6]:
-    """The oldest format that says all of it."""
-    if not model.is_lump:
-        return PARTED
-    if model.lexical_width:
-        return WORDED
-    if is_keyed:
-        return KEYED
-    return WEIGHTED if model.ranker.files else HEADED if model.has_head else FORMAT
-
-
-def _holds_others_than_likes(at: Artifacts) -> bool:
-    """Whether a history has dislikes or likes taken back, by the footers alone; readers of format 3 like them all."""
-    for file in history_files(at.users / "histories"):
-        with pq.ParquetFile(file.path) as opened:
-            column = opened.schema_arrow.get_field_index("weight")
-            groups = (
-                [opened.metadata.row_group(n) for n in range(opened.num_row_groups)] if column >= 0 else []
-            )
-            least = [one.column(column).statistics for one in groups if one.num_rows]
-        if any(one is None or not one.has_min_max or one.min < LIKE for one in least):
-            return True
-    return False
 
 
 def _require_one_run(
@@ -161,7 +136,11 @@ def _require_one_run(
 
 
 def _segments(
-    at: Artifacts, hasher: Hasher, on_disk: Mapping[str, Part], head: Manifest | None
+    at: Artifacts,
+    params: PublishParams,
+    hasher: Hasher,
+    on_disk: Mapping[str, Part],
+    head: Manifest | None,
 ) -> tuple[ReleasedSegment, ...]:
     index_file = at.index / "index.json"
     if not index_file.is_file():
@@ -172,7 +151,15 @@ def _segments(
         raise ReleaseError("profiles and index are of different runs", remedy="dvc repro index")
     known = {segment.name: segment for segment in head.segments} if head else {}
     return tuple(
-        _segment(segment, indexes[segment.name], at, hasher, on_disk, known.get(segment.name))
+        _segment(
+            segment,
+            indexes[segment.name],
+            _details_path(at, params, on_disk[segment.parts[0]]),
+            at,
+            hasher,
+            on_disk,
+            known.get(segment.name),
+        )
         for segment in found
     )
 
@@ -180,6 +167,7 @@ def _segments(
 def _segment(
     segment: Segment,
     entry: Mapping[str, Any],
+    details: Path,
     at: Artifacts,
     hasher: Hasher,
     on_disk: Mapping[str, Part],
@@ -198,7 +186,19 @@ def _segment(
         rows=hasher.keyed(segment.rows_path),
         vectors=hasher.keyed(segment.vectors_path),
         index=SegmentIndex(kind=entry["kind"], file=file, recall=entry["recall"]),
+        details=hasher.keyed(details),
     )
+
+
+def _details_path(at: Artifacts, params: PublishParams, part: Part) -> Path:
+    key = details_key(part.arrival.rows_sha256, params.attributes, params.description_chars)
+    path = details_path(at.details, part.id, key)
+    if not path.is_file():
+        raise ReleaseError(
+            f"the details of part {part.id} are not those of data/ and params.yaml",
+            remedy="dvc repro features",
+        )
+    return path
 
 
 def _histories(

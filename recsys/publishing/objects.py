@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys.errors import ReleaseError
+from recsys.profiles.details import ItemDetails, open_details, require_items
 from recsys.profiles.items import SCHEMA, Latest, Segment, latest
 from recsys.profiles.users import HISTORY_SCHEMA, PAIRS, Histories, load_histories
 from recsys.publishing.release import File, Manifest, ReleasedSegment
@@ -142,6 +143,12 @@ class Profiles:
                 require_columns(path, HISTORY_SCHEMA, PAIRS)  # those of version 1 have no more
         return load_histories(paths)
 
+    @cached_property
+    def details(self) -> ItemDetails | None:
+        """What a page shows of the live items; None in a release from before there were details."""
+        tables = [self._details_of(position) for position in range(len(self.segments))]
+        return None if all(table is None for table in tables) else ItemDetails(tables, self.latest)
+
     def items_of_parts(self, parts: Collection[str]) -> NDArray[np.bool_]:
         """Which live items have their newest row from one of these landed parts, [I]."""
         found = np.zeros(len(self.latest.item_ids), np.bool_)
@@ -189,6 +196,16 @@ class Profiles:
             vectors = read_array(path, shape, "float32", in_place=True)
         index = self.files.path(released.index.file) if released.index.file else None
         return IndexedSegment(vectors.astype(np.float32, copy=False), index)
+
+    def _details_of(self, position: int) -> pa.Table | None:
+        released = self.manifest.segments[position]
+        if released.details is None:
+            return None
+        path = self.files.path(released.details)
+        with self._reading(released.details):
+            table = open_details(path, released.n_items)
+            require_items(table, position, self.latest)
+            return table
 
     @contextmanager
     def _reading(self, file: File) -> Iterator[None]:

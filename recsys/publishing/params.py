@@ -1,6 +1,8 @@
 """What steers publishing. Values live in params.yaml."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from recsys.catalogue.schemas import CATALOGUE, OURS
 
 
 class PublishParams(BaseModel):
@@ -16,6 +18,17 @@ class PublishParams(BaseModel):
     """Overlap at k with the recorded neighbours, while the encoder is unchanged."""
     k: int = Field(ge=1)
     """Length of the smoke lists."""
+    attributes: tuple[str, ...]
+    """Further columns of the catalogue that a release carries, to be shown and to filter by."""
+    description_chars: int = Field(ge=0)
+    """A description is cut here in a release, at a word boundary."""
+
+    @field_validator("attributes")
+    @classmethod
+    def _further_and_distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if taken := [name for name in names if name in OURS[CATALOGUE] or names.count(name) > 1]:
+            raise ValueError(f"{taken[0]} is a column that every release carries, or named twice")
+        return names
 
 
 class CollectParams(BaseModel):

@@ -110,7 +110,7 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
     _refuse_overtaken(head, publisher.onto)
     if publisher.gives_way:
         give_way(store.storage)
-    ours = gather(at, publisher.features, publisher.feedback, publisher.code_commit, head)
+    ours = gather(at, publisher.features, publisher.feedback, publisher.params, publisher.code_commit, head)
     draft = ours
     cache = at.cache / "releases"
     if head:

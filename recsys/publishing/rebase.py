@@ -16,7 +16,7 @@ from recsys.errors import ReleaseError
 from recsys.profiles.users import gram_of
 from recsys.publishing.draft import Draft
 from recsys.publishing.objects import ObjectFiles, Profiles
-from recsys.publishing.release import FORMAT, KEYED, File, Manifest, Provenance, ReleasedUsers
+from recsys.publishing.release import File, Manifest, Provenance, ReleasedUsers
 from recsys.storage.atomic import write_whole
 
 
@@ -76,7 +76,6 @@ def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Dra
             "decision": ours.manifest.decision or _same_model(ours.manifest, theirs, theirs.decision),
             "index_recall": min((s.index.recall for s in segments), default=1.0),
             "pseudonym_key_check": key_check,
-            "format": max(ours.manifest.format, KEYED if key_check or theirs.format >= KEYED else FORMAT),
         }
     )
     draft = draft.model_copy(update={"provenance": _provenance(draft, theirs)})

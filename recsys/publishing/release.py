@@ -14,17 +14,11 @@ from recsys.storage.names import PlainName, Sha256
 
 FORMAT: Literal[1] = 1
 """Raised when an older reader could misunderstand what it reads; a newer one is refused with a clear word."""
-HEADED: Literal[2] = 2
-"""Format of a release whose encoder has a head: readers from before there were heads refuse it."""
-WEIGHTED: Literal[3] = 3
-"""Format of a release that ranks by item weights."""
-KEYED: Literal[4] = 4
-"""Format of a release that says which key made its pseudonyms, or whose histories hold others than likes."""
-WORDED: Literal[5] = 5
-"""Format of a release in whose profiles leading dimensions hold words: users are learned otherwise there."""
 PARTED: Literal[6] = 6
-"""Format of a release that names the parts of its model. The formats before hold `encoder`, one lump, and the name of
-the ranker; they are still written for a model that is such a lump, so that older readers go on."""
+"""First format that names the parts of a model. Those before hold `encoder`, one lump, and the name of the ranker."""
+DETAILED: Literal[7] = 7
+"""First format whose segments carry what a page shows of their items. Releases are written in the newest format and
+read in all; docs/formats.md says what each of them meant."""
 RELEASE_ID = re.compile(r"[0-9]{6,12}-[0-9a-f]{10}")
 ReleaseId = Annotated[str, StringConstraints(pattern=rf"\A{RELEASE_ID.pattern}\z")]
 Count = Annotated[int, Field(ge=0)]
@@ -76,6 +70,8 @@ class ReleasedSegment(Frozen):
     rows: File
     vectors: File
     index: SegmentIndex
+    details: File | None = None
+    """What a page shows of its items; None, and not written, in releases from before there were details."""
 
 
 class ReleasedHistory(Frozen):
@@ -151,7 +147,7 @@ class Provenance(Frozen):
 class Manifest(Frozen):
     """One release. No clock and no address in it: the same content under the same parent is the same release."""
 
-    format: Literal[1, 2, 3, 4, 5, 6] = FORMAT
+    format: Literal[1, 2, 3, 4, 5, 6, 7] = FORMAT
     sequence: Count
     parent: ReleaseId | None
     preprocessing: Preprocessing
@@ -185,7 +181,11 @@ class Manifest(Frozen):
         if self.format < PARTED:
             del plain["model"]
             plain |= {"encoder": as_lump(self.model), "ranker": {"name": self.model.ranker.name}}
-        if self.pseudonym_key_check is None:  # ids of releases from before there was one stay as they are
+        # What is left out where there is none: ids of releases from before there was any stay as they are.
+        for segment in plain["segments"]:
+            if segment["details"] is None:
+                del segment["details"]
+        if self.pseudonym_key_check is None:
             del plain["pseudonym_key_check"]
         return json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -215,7 +215,7 @@ class Manifest(Frozen):
             plain = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise ReleaseError(f"the manifest of release {release} is not JSON", remedy=remedy) from error
-        refuse_newer(plain, f"release {release}", PARTED)
+        refuse_newer(plain, f"release {release}", DETAILED)
         try:
             found = cls.model_validate(plain)
         except ValidationError as error:
@@ -271,8 +271,8 @@ def refuse_newer(plain: Any, what: str, newest: int = FORMAT) -> None:  # noqa: 
 
 
 def _files_of(segment: ReleasedSegment) -> tuple[File, ...]:
-    files = (segment.rows, segment.vectors)
-    return (*files, segment.index.file) if segment.index.file else files
+    files = (segment.rows, segment.vectors, segment.index.file, segment.details)
+    return tuple(file for file in files if file)
 
 
 def _content(manifest: Manifest) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""Stage `features`: one text per item, a file per catalogue part."""
+"""Stage `features`: one text per item, and what a page shows of it: two files per catalogue part."""
 
 from pathlib import Path
 
@@ -7,28 +7,37 @@ import pyarrow.parquet as pq
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import CATALOGUE, list_parts
+from recsys.features.details import details_key, details_path, item_details
 from recsys.features.text import feature_key, feature_path, item_texts
 from recsys.settings import Settings
 from recsys.storage.atomic import write_parquet
 from recsys.storage.strays import remove_strays
+from recsys.storage.tables import map_arrow, write_arrow
 
 
 def run(settings: Settings, at: Artifacts) -> None:
-    """Make the feature files that are missing; what the parts at hand do not name is removed.
+    """Make the files that are missing; those that no part at hand has are removed.
 
     Reads:   at.data, catalogue parts
-    Writes:  at.features, a file per part, named by content key
+    Writes:  at.features and at.details, a file per part in each, named by content key
     Raises:  EncoderError when a live row has no text
     """
-    at.features.mkdir(parents=True, exist_ok=True)
+    attributes, description_chars = settings.publish.attributes, settings.publish.description_chars
     wanted: set[Path] = set()
+    for folder in (at.features, at.details):
+        folder.mkdir(parents=True, exist_ok=True)
     for part in list_parts(at.data, CATALOGUE):
-        key = feature_key(part.arrival.rows_sha256, settings.features)
-        path = feature_path(at.features, part.id, key)
-        if not _whole(path, part.arrival.n_rows):
-            write_parquet(path, item_texts(part.rows(), settings.features))
-        wanted.add(path)
-    remove_strays(at.features, wanted)
+        rows_sha256 = part.arrival.rows_sha256
+        texts = feature_path(at.features, part.id, feature_key(rows_sha256, settings.features))
+        key = details_key(rows_sha256, attributes, description_chars)
+        details = details_path(at.details, part.id, key)
+        if not _whole(texts, part.arrival.n_rows):
+            write_parquet(texts, item_texts(part.rows(), settings.features))
+        if not _is_mapped(details):
+            write_arrow(details, item_details(part.rows(), attributes, description_chars))
+        wanted |= {texts, details}
+    for folder in (at.features, at.details):
+        remove_strays(folder, wanted)
 
 
 def _whole(path: Path, n_rows: int) -> bool:
@@ -38,3 +47,12 @@ def _whole(path: Path, n_rows: int) -> bool:
     except (OSError, pa.ArrowException):
         return False
     return found == n_rows
+
+
+def _is_mapped(path: Path) -> bool:
+    """Whether the file is there and whole, by its footer."""
+    try:
+        map_arrow(path)
+    except (OSError, pa.ArrowException):
+        return False
+    return True

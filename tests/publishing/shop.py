@@ -90,11 +90,14 @@ class Shop:
         self.model = model
         model.save(self.at.model_reference("champion"))
 
-    def items(self, texts: dict[str, str | None], day: int = 0) -> Part:
-        """Accept a catalogue part; None deletes."""
+    def items(
+        self, texts: dict[str, str | None], day: int = 0, attributes: dict[str, str] | None = None
+    ) -> Part:
+        """Accept a catalogue part; None deletes. `attributes`: item -> JSON."""
+        further = attributes or {}
         name = f"films-{day}.jsonl"
         rows = [
-            (item, text, None, None, None, None, NOON + timedelta(days=day), text is None, line)
+            (item, text, None, None, None, further.get(item), NOON + timedelta(days=day), text is None, line)
             for line, (item, text) in enumerate(texts.items(), 1)
         ]
         return self._accept(

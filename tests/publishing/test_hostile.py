@@ -21,6 +21,7 @@ from recsys.publishing.recorded import recorded
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
 from recsys.storage.folder import FolderStorage
+from recsys.storage.tables import map_arrow, write_arrow
 from tests.publishing.shop import Shop
 
 PARTED = Path(__file__).resolve().parents[1] / "fixtures/releases/6/store"
@@ -46,6 +47,12 @@ class Attacker:
         pointer = json.loads(storage.read("CURRENT"))
         self.plain = json.loads(storage.read(f"releases/{pointer['release']}/manifest.json"))
 
+    def go_back(self) -> None:
+        """Write the release as formats 1 to 5 did: the model is one lump, and there are no details."""
+        new = Manifest.model_validate(self.plain)
+        segments = tuple(segment.model_copy(update={"details": None}) for segment in new.segments)
+        self.plain = json.loads(new.model_copy(update={"format": 4, "segments": segments}).to_bytes())
+
     def publish(self) -> str:
         """Store the manifest under the id of its bytes, and let readers get it."""
         content = json.dumps(self.plain, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
@@ -65,6 +72,12 @@ class Attacker:
 def attacker(shop: Shop, folder: FolderStorage) -> Attacker:
     shop.publish(folder)
     return Attacker(folder)
+
+
+@pytest.fixture
+def lumped(attacker: Attacker) -> Attacker:
+    attacker.go_back()
+    return attacker
 
 
 def files_below(root: Path) -> dict[Path, bytes]:
@@ -87,19 +100,28 @@ CHECKSUMS = ("encoder.files.0.sha256", "encoder.hash", "segments.0.rows.sha256",
 
 @pytest.mark.parametrize("place", NAMES + CHECKSUMS)
 def test_a_name_or_checksum_that_is_a_path_is_refused_everywhere(
-    attacker: Attacker, shop: Shop, tmp_path: Path, cache: Path, place: str
+    lumped: Attacker, shop: Shop, tmp_path: Path, cache: Path, place: str
 ) -> None:
+    for value in CLIMBS:
+        set_name(lumped.plain, place, value)
+        release = lumped.publish()
+        before = files_below(tmp_path)
+        with pytest.raises(ReleaseError, match=f"{release}: {place}") as refused:
+            Release.open(lumped.storage.url, cache=cache)
+        assert refused.value.remedy
+        with pytest.raises(ReleaseError, match=place):
+            bring_model(lumped.storage, shop.at)
+        assert files_below(tmp_path) == before
+        lumped.storage.delete(f"releases/{release}/manifest.json")
+
+
+@pytest.mark.parametrize("place", ["segments.0.details.name", "segments.0.details.sha256"])
+def test_so_is_one_of_details(attacker: Attacker, cache: Path, place: str) -> None:
     for value in CLIMBS:
         set_name(attacker.plain, place, value)
         release = attacker.publish()
-        before = files_below(tmp_path)
-        with pytest.raises(ReleaseError, match=f"{release}: {place}") as refused:
+        with pytest.raises(ReleaseError, match=f"{release}: {place}"):
             Release.open(attacker.storage.url, cache=cache)
-        assert refused.value.remedy
-        with pytest.raises(ReleaseError, match=place):
-            bring_model(attacker.storage, shop.at)
-        assert files_below(tmp_path) == before
-        attacker.storage.delete(f"releases/{release}/manifest.json")
 
 
 PARTS = (
@@ -140,16 +162,16 @@ def test_a_part_under_the_hash_of_another_is_refused(folder: FolderStorage, cach
 
 @pytest.mark.parametrize("command", [("restore", "RELEASE"), ("fetch-champion", "--published")])
 def test_no_command_writes_outside_its_place(
-    attacker: Attacker, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+    lumped: Attacker, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     victim = tmp_path / "victim.py"
     victim.write_text("print('mine')\n")
-    evil = attacker.plain["encoder"]["files"][0]
-    attacker.replace(evil, b"print('theirs')\n")
+    evil = lumped.plain["encoder"]["files"][0]
+    lumped.replace(evil, b"print('theirs')\n")
     evil["name"] = "../../../../victim.py"
-    release = attacker.publish()
+    release = lumped.publish()
     monkeypatch.setenv("RECSYS_WORKSPACE", str(shop.at.root))
-    monkeypatch.setenv("RECSYS_STORE", attacker.storage.url)
+    monkeypatch.setenv("RECSYS_STORE", lumped.storage.url)
     before = files_below(tmp_path)
     result = CliRunner().invoke(main, [word.replace("RELEASE", release) for word in command])
     assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
@@ -278,7 +300,7 @@ def test_an_array_that_is_not_what_the_manifest_says_is_refused(
 
 
 def test_vectors_for_a_wider_encoder_take_no_memory(attacker: Attacker, cache: Path) -> None:
-    attacker.plain["encoder"]["dim"] = 2**40
+    attacker.plain["model"]["encoder"]["dim"] = 2**40
     attacker.publish()
     with pytest.raises(ReleaseError, match=r"encoder\.dim"):
         use(attacker.storage.url, cache)
@@ -311,11 +333,33 @@ def test_rows_that_are_no_such_table_are_refused(
         Release.open(attacker.storage.url, cache=cache).recommend(pseudonym="ann")
 
 
+@pytest.mark.parametrize("content", [b"", b"ARROW1 no arrow ARROW1", "rows", "short", "other items"])
+def test_details_that_are_not_those_of_the_items_are_refused(
+    attacker: Attacker, folder: FolderStorage, cache: Path, tmp_path: Path, content: bytes | str
+) -> None:
+    segment = attacker.plain["segments"][0]
+    good = map_arrow(folder.path(f"objects/{segment['details']['sha256']}"))
+    if content == "rows":
+        content = folder.read(f"objects/{segment['rows']['sha256']}")
+    elif isinstance(content, str):
+        write_arrow(
+            tmp_path / "x", good.slice(1) if content == "short" else good.take(list(range(9, -1, -1)))
+        )
+        content = (tmp_path / "x").read_bytes()
+    attacker.replace(segment["details"], content)
+    attacker.publish()
+    opened = Release.open(folder.url, cache=cache)
+    with pytest.raises(ReleaseError, match=r"details.arrow") as refused:
+        opened._profiles.details  # noqa: B018  a property that reads
+    assert "open another release" in refused.value.remedy
+    assert opened.similar("alien")  # all else works
+
+
 def test_a_file_in_the_cache_of_another_encoder_is_not_touched(
     attacker: Attacker, shop: Shop, tmp_path: Path, cache: Path
 ) -> None:
     """An encoder of a good name whose files lie: what is here under that hash stays until the new one is whole."""
-    attacker.plain["encoder"]["files"][0]["sha256"] = "0" * 64
+    attacker.plain["model"]["encoder"]["files"][0]["sha256"] = "0" * 64
     attacker.publish()
     kept = shutil.copytree(shop.at.encoders, tmp_path / "kept")
     with pytest.raises(RecsysError, match="0000"):

@@ -117,24 +117,19 @@ def test_a_catalogue_of_new_items_alone_is_listed_by_profiles(shop: Shop, folder
     assert [one.item_id for one in release.recommend(history=["up"], k=5)] == ["ran"]
 
 
-def test_the_release_names_its_ranker_and_is_of_a_format_that_readers_from_before_refuse(
-    shop: Shop, folder: Storage
-) -> None:
+def test_the_release_names_its_ranker(shop: Shop, folder: Storage) -> None:
     assert shop.publish(folder).manifest.model.ranker.name == "dot"
     bring_weights(shop)
     manifest = shop.build().publish(folder, new_encoder=True).manifest
-    assert manifest.format == 6 and manifest.model.ranker.name == "item_weights"
+    assert manifest.model.ranker.name == "item_weights"
     assert Manifest.from_bytes(manifest.to_bytes(), manifest.id) == manifest
 
 
-def test_a_model_from_before_there_were_parts_is_released_as_before_and_gives_the_same_lists(
-    shop: Shop, folder: Storage
-) -> None:
+def test_a_model_from_before_there_were_parts_gives_the_same_lists(shop: Shop, folder: Storage) -> None:
     bring_weights(shop, as_lump=True)
     manifest = shop.build().publish(folder).manifest
-    plain = json.loads(manifest.to_bytes())
-    assert manifest.format == 3 and plain["ranker"] == {"name": "item_weights"} and "model" not in plain
-    assert plain["encoder"]["ridge_lambda"] == 3.0 and len(plain["encoder"]["files"]) == 6
+    assert manifest.model.is_lump and manifest.model.ranker.name == "item_weights"
+    assert manifest.model.users.ridge_lambda == 3.0 and len(manifest.model.encoder.files) == 6
     assert Manifest.from_bytes(manifest.to_bytes(), manifest.id) == manifest
     before = Release.open(folder.url).recommend(pseudonym="ann", k=50)
     bring_weights(shop)
@@ -147,7 +142,8 @@ def test_a_ranker_that_the_release_does_not_hold_is_refused(
     shop: Shop, folder: FolderStorage, ranker: dict[str, str]
 ) -> None:
     manifest = shop.publish(folder).manifest
-    content = json.loads(manifest.to_bytes()) | {"ranker": ranker}
+    content = json.loads(manifest.to_bytes())
+    content["model"]["ranker"] |= ranker
     other = Manifest.model_validate(content)
     folder.write(f"releases/{other.id}/manifest.json", other.to_bytes())
     with pytest.raises(ReleaseError, match="which it does not hold"):

@@ -1,0 +1,129 @@
+"""What a page shows of an item and what filters read; the format of artifacts/details: Arrow files, one per part."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from recsys.catalogue.plain_text import plain_text
+from recsys.features.text import composed, cut
+
+DETAILS_VERSION = 1
+"""Part of every details key; raised when the same row would give other details."""
+
+SCHEMA = pa.schema(
+    [
+        ("item_id", pa.string()),
+        ("title", pa.string()),
+        ("description", pa.string()),
+        ("tags", pa.list_(pa.string())),
+        ("image", pa.string()),
+        ("updated_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+"""Columns of every file; one column per attribute follows."""
+LIST, TEXT, NUMBER = pa.list_(pa.string()), pa.string(), pa.float64()
+"""Types of an attribute's column: LIST where a row has several values, NUMBER where every value is a number."""
+# Codes with leading zeros and longer numbers stay text: as numbers they would lose digits.
+WRITTEN_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,9})?")
+LARGEST_WHOLE = 2**53
+SUFFIX = ".details.arrow"
+
+
+def details_key(rows_sha256: str, attributes: Sequence[str], description_chars: int) -> str:
+    """First 16 hex of the SHA-256 over everything that a part's details depend on."""
+    recipe = json.dumps([rows_sha256, sorted(attributes), description_chars, DETAILS_VERSION])
+    return hashlib.sha256(recipe.encode()).hexdigest()[:16]
+
+
+def details_path(folder: Path, part: str, key: str) -> Path:
+    """Where the details of a part lie."""
+    return folder / f"{part}-{key}{SUFFIX}"
+
+
+def item_details(rows: pa.Table, attributes: Sequence[str], description_chars: int) -> pa.Table:
+    """Pick what is shown of the live rows of a part.
+
+    Args:
+        rows: catalogue rows of one part, in the format of `catalogue/parts.py`.
+        attributes: names of further columns to keep.
+        description_chars: a description is cut here, at a word boundary.
+
+    Returns:
+        One row per live row, in order: SCHEMA, then a column per attribute that some row has, sorted by name. Titles
+        and descriptions are free of markup.
+    """
+    live = rows.filter(pa.array(~np.asarray(rows["deleted"].to_numpy(zero_copy_only=False), bool)))
+    titles = [_plain(title) for title in live["title"].to_pylist()]
+    descriptions = [cut(_plain(text), description_chars) for text in live["description"].to_pylist()]
+    columns = {
+        "item_id": live["item_id"],
+        "title": pa.array(titles, pa.string()),
+        "description": pa.array(descriptions, pa.string()),
+        "tags": live["tags"],
+        "image": live["image"],
+        "updated_at": live["updated_at"],
+    }
+    shown = pa.table(columns).cast(SCHEMA)
+    for name, values in _chosen(live["attributes"].to_pylist(), attributes).items():
+        shown = shown.append_column(name, attribute_array(values))
+    return shown.combine_chunks()
+
+
+def attribute_array(values: Sequence[Any]) -> pa.Array:
+    """Values of one attribute, as JSON gives them, in the narrowest type that holds them all.
+
+    Args:
+        values: one per row; None where a row has none.
+
+    Returns:
+        An array of type NUMBER, TEXT or LIST.
+    """
+    there = [value for value in values if value is not None]
+    if any(isinstance(value, list) for value in there):
+        return pa.array([None if value is None else _texts(value) for value in values], LIST)
+    if all(_is_number(value) for value in there):
+        return pa.array([None if value is None else float(value) for value in values], NUMBER)
+    return pa.array([None if value is None else value_text(value) for value in values], TEXT)
+
+
+def value_text(value: Any) -> str:  # noqa: ANN401  any JSON value
+    """One value as text: a number without needless decimals, what is nested as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) <= LARGEST_WHOLE:
+        return str(int(value))
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _texts(value: Any) -> list[str]:  # noqa: ANN401  any JSON value
+    values = value if isinstance(value, list) else [value]
+    return [value_text(one) for one in values if one is not None]
+
+
+def _is_number(value: Any) -> bool:  # noqa: ANN401  any JSON value
+    if isinstance(value, str):
+        return WRITTEN_NUMBER.fullmatch(value) is not None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, float) or abs(value) <= LARGEST_WHOLE
+
+
+def _chosen(written: Sequence[str | None], attributes: Sequence[str]) -> dict[str, list[Any]]:
+    """Name -> one value per row, of the attributes that some row has."""
+    found: dict[str, list[Any]] = {}
+    for row, text in enumerate(written if attributes else ()):
+        further = json.loads(text) if text else {}
+        for name in further.keys() & set(attributes):
+            found.setdefault(name, [None] * len(written))[row] = further[name]
+    return dict(sorted(found.items()))
+
+
+def _plain(text: str | None) -> str:
+    """Without markup; as it is where it holds nothing else."""
+    return plain_text(text or "") or composed(text or "")

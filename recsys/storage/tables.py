@@ -1,0 +1,51 @@
+"""Arrow files: tables that are mapped into memory rather than read, and shared between the processes that map them."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from recsys.storage.atomic import whole_file
+
+
+def write_arrow(target: Path, table: pa.Table) -> None:
+    """Write a table atomically as an uncompressed Arrow file: the same table gives the same bytes."""
+    with whole_file(target) as temporary, pa.ipc.new_file(temporary, table.schema) as writer:
+        writer.write_table(table)
+
+
+def map_arrow(path: Path) -> pa.Table:
+    """Map a file that this workspace wrote; its columns lie in the file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The table.
+
+    Raises:
+        OSError: the file cannot be read.
+        pyarrow.ArrowException: it is cut off, or no Arrow file.
+    """
+    with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as opened:
+        return opened.read_all()
+
+
+def map_foreign_arrow(path: Path) -> pa.Table:
+    """Map a file that others may have written: nothing in it leads outside of it, and every text is UTF-8.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The table.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is compressed.
+        pyarrow.ArrowException: it is no such file.
+    """
+    table = map_arrow(path)
+    if table.get_total_buffer_size() > path.stat().st_size:
+        raise ValueError("is compressed")
+    table.validate(full=True)
+    return table
