@@ -12,8 +12,6 @@ from recsys.publishing.store import ReleaseStore
 from recsys.storage.atomic import write_whole
 from recsys.storage.protocol import Storage
 
-TARGETS = ("data.dvc", "features")
-
 
 def restore(storage: Storage, release: str, at: Artifacts, folder: Path | None) -> Path:
     """Restore the data and features of a release.
@@ -45,7 +43,8 @@ def restore(storage: Storage, release: str, at: Artifacts, folder: Path | None) 
         _new_workspace(at, target)
     write_whole(target.data_dvc, record[DATA_DVC].encode())
     write_whole(target.dvc_lock, record[DVC_LOCK].encode())
-    pull(target.root, TARGETS)
+    # By its folder, not by its stage: the stage of a later version makes more than an old dvc.lock knows.
+    pull(target.root, (DATA_DVC, str(target.features.relative_to(target.root))))
     return target.root
 
 

@@ -210,9 +210,7 @@ def test_a_release_of_the_first_format_keeps_its_id_and_its_bytes() -> None:
     assert manifest.id == "000001-ad0ea29330" and manifest.to_bytes() == content
 
 
-def test_a_release_of_a_lump_with_a_head_names_its_parts(
-    shop: Shop, folder: FolderStorage
-) -> None:
+def test_a_release_of_a_lump_with_a_head_names_its_parts(shop: Shop, folder: FolderStorage) -> None:
     encoder = shop.model.encoder
     packed = shop.at.encoders / encoder.hash
     for name in (HEAD, TERMS):
