@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import yaml
+
 from recsys.artifacts import Artifacts
 from recsys.dvc import adopt_settings, pull
 from recsys.errors import ReleaseError
@@ -12,9 +14,11 @@ from recsys.publishing.store import ReleaseStore
 from recsys.storage.atomic import write_whole
 from recsys.storage.protocol import Storage
 
+FEATURES = "features"
+
 
 def restore(storage: Storage, release: str, at: Artifacts, folder: Path | None) -> Path:
-    """Restore the data and features of a release.
+    """Restore the data and features of a release; features from before there were details, `dvc repro` makes again.
 
     Args:
         storage: where releases live.
@@ -43,9 +47,16 @@ def restore(storage: Storage, release: str, at: Artifacts, folder: Path | None) 
         _new_workspace(at, target)
     write_whole(target.data_dvc, record[DATA_DVC].encode())
     write_whole(target.dvc_lock, record[DVC_LOCK].encode())
-    # By its folder, not by its stage: the stage of a later version makes more than an old dvc.lock knows.
-    pull(target.root, (DATA_DVC, str(target.features.relative_to(target.root))))
+    pull(target.root, (DATA_DVC, FEATURES) if _knows_details(target, record[DVC_LOCK]) else (DATA_DVC,))
     return target.root
+
+
+def _knows_details(at: Artifacts, lock: str) -> bool:
+    """Whether a dvc.lock is from since stage `features` makes details: DVC brings all that a stage makes, or fails."""
+    details = str(at.details.relative_to(at.root))
+    stage = yaml.safe_load(lock)["stages"].get(FEATURES)
+    outs = stage.get("outs") if isinstance(stage, dict) else None
+    return any(out["path"] == details for out in outs or ())
 
 
 def _refuse_unpublished(at: Artifacts) -> None:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
+from recsys.artifacts import Artifacts
 from recsys.cli import main
 from recsys.models.reference import ModelReference
 from tests.publishing.shop import FILMS, HER, UP, Shop, tiny_model
@@ -227,11 +228,24 @@ def test_status_shows_a_store_that_is_out_of_reach_beside_everything_else(
     assert found["pending"] == []
 
 
-def test_data_and_features_of_a_release_come_back_from_the_remote(shop: Shop, tmp_path: Path) -> None:
+MADE = "{persist: true}"
+BEFORE = f"artifacts/features: {MADE}"
+NOW = f"{BEFORE}, artifacts/details: {MADE}"
+
+
+def write_stage(root: Path, outs: str) -> None:
+    """A dvc.yaml whose stage `features` makes these."""
+    stage = f"{{cmd: python -m recsys run features, deps: [data], outs: [{outs}]}}"
+    (root / "dvc.yaml").write_text(f"stages:\n  features: {stage}\n")
+
+
+@pytest.mark.parametrize("outs", [NOW, BEFORE], ids=["now", "before there were details"])
+def test_data_and_features_of_a_release_come_back_from_the_remote(
+    shop: Shop, tmp_path: Path, outs: str
+) -> None:
     """Into a new folder that shares nothing with the workspace but the remote."""
     root = shop.at.root
-    stage = "{cmd: python -m recsys run features, deps: [data], outs: [artifacts/features: {persist: true}]}"
-    (root / "dvc.yaml").write_text(f"stages:\n  features: {stage}\n")
+    write_stage(root, outs)
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
     def dvc(*arguments: str) -> None:
@@ -242,16 +256,16 @@ def test_data_and_features_of_a_release_come_back_from_the_remote(shop: Shop, tm
     dvc("add", "data")
     dvc("repro", "features")
     release = answer("publish")["release"]
-    more = stage.replace(
-        "outs: [", "outs: [artifacts/more, "
-    )  # a later version makes what the old dvc.lock lacks
-    (root / "dvc.yaml").write_text(f"stages:\n  features: {more}\n")
-    before = {path.name: path.read_bytes() for path in shop.at.features.iterdir()}
-    elsewhere = tmp_path / "elsewhere"
-    run("restore", release, "--to", str(elsewhere))
-    found = {path.name: path.read_bytes() for path in (elsewhere / "artifacts/features").iterdir()}
-    assert found == before
-    assert sorted(p.name for p in (elsewhere / "data").iterdir()) == ["catalogue", "interactions"]
-    assert "is not empty" in run("restore", release, "--to", str(elsewhere), code=1).stderr
+    write_stage(root, NOW)
+    elsewhere = Artifacts(tmp_path / "elsewhere")
+    run("restore", release, "--to", str(elsewhere.root))
+    for made, found in ((shop.at.features, elsewhere.features), (shop.at.details, elsewhere.details)):
+        if outs == NOW:
+            kept = {path.name: path.read_bytes() for path in made.iterdir()}
+            assert {path.name: path.read_bytes() for path in found.iterdir()} == kept
+        else:  # stage `features` makes them again from the data
+            assert not found.exists()
+    assert sorted(p.name for p in elsewhere.data.iterdir()) == ["catalogue", "interactions"]
+    assert "is not empty" in run("restore", release, "--to", str(elsewhere.root), code=1).stderr
     shop.items(UP, day=1)
     assert "are not published" in run("restore", release, code=1).stderr
