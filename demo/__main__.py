@@ -27,8 +27,9 @@ def data() -> None:
 
 @main.command()
 def run() -> None:
-    """Land films and ratings, watch them become releases, roll back, train: six steps, every claim checked."""
+    """Land films and ratings, watch them become releases, roll back, train, serve: every claim checked."""
     from demo.data import LICENCE_NOTE, PARAMS, load_demo_data
+    from demo.serving import show_service
     from demo.showing import show_all
     from demo.walk import Walk, wait_for_dags
     from localplatform.places import show_places
@@ -55,6 +56,7 @@ def run() -> None:
         wait_for_dags(walk.airflow, platform.airflow, console)
         walk.run()
         show_all(console, walk)
+        show_service(console, films, platform.environment, FOLDER / "servers/service")
         console.print("\nStopping the servers …")
     show_places(console, platform, running=False)
 

@@ -4,9 +4,12 @@ from rich.console import Console
 from rich.table import Table
 
 from localplatform.platform import Platform
+from localplatform.processes import Server
 
 
-def show_places(console: Console, platform: Platform, *, running: bool) -> None:
+def show_places(
+    console: Console, platform: Platform, *, running: bool, service: Server | None = None
+) -> None:
     """Where to look: addresses with credentials, pages, logs."""
     workspace = platform.workspace
     airflow = platform.airflow.details
@@ -14,6 +17,8 @@ def show_places(console: Console, platform: Platform, *, running: bool) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     user, password = airflow["user"], airflow["password"]
+    if service is not None:
+        table.add_row("recommendations", f"{service.url} the page; {service.url}/openapi.json the API")
     table.add_row("Airflow", f"{platform.airflow.url} user {user} password {password}")
     table.add_row("MLflow", platform.mlflow.url)
     table.add_row("S3", f"{platform.seaweed.url}: buckets landing, releases, dvc, mlflow")
@@ -28,4 +33,6 @@ def show_places(console: Console, platform: Platform, *, running: bool) -> None:
     table.add_row("logs", f"{workspace.parent / 'servers'}, of tasks in airflow/logs")
     console.print(table)
     if not running:
-        console.print("The servers are stopped; `make up` brings them back with everything in them.")
+        console.print(
+            "The servers are stopped; `make up` brings them back with everything in them."
+        )

@@ -1,14 +1,15 @@
-"""SeaweedFS, MLflow and Airflow as the demo, the tests and `make up` start them: real, on loopback, silent."""
+"""SeaweedFS, MLflow, Airflow and the service, as demo, tests and `make up` start them: real, on loopback, silent."""
 
 import json
 import secrets
+import sys
 import urllib.request
 from pathlib import Path
 
 from localplatform.airflow_server import start_airflow
 from localplatform.processes import Server, StartFailed, answers_at, free_ports, start, which
 
-__all__ = ["Server", "start_airflow", "start_mlflow", "start_seaweed"]
+__all__ = ["Server", "start_airflow", "start_mlflow", "start_seaweed", "start_service"]
 
 ATTEMPTS = 3
 REGION = "us-east-1"
@@ -142,3 +143,32 @@ def start_mlflow(
     server = Server("MLflow", url, {"MLFLOW_TRACKING_URI": url}, log, [process])
     server.answers = lambda: answers_at(f"{url}/health")
     return server.wait(quiet_s=120) if wait else server
+
+
+def start_service(
+    folder: Path, environment: dict[str, str], *, port: int | None = None, detached: bool = False
+) -> Server:
+    """Start `recsys serve`: it answers from whatever the store's CURRENT names, once something is published.
+
+    Args:
+        folder: for the feedback store and the log.
+        environment: RECSYS_* and AWS_*, as every command of the workspace has them.
+        port: where it should answer if that port is free.
+        detached: let it live on when this process ends.
+
+    Returns:
+        The server; it is alive, and ready as soon as there is a release.
+
+    Raises:
+        StartFailed: it did not come up; shows its log.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (chosen,) = free_ports(1, (port,) if port else ())
+    log = folder / "service.log"
+    command = [sys.executable, "-m", "recsys", "serve", f"--port={chosen}"]
+    command += [f"--feedback=sqlite:///{folder / 'feedback.sqlite'}"]
+    process = start("Service", command, log, environment, folder=folder, grace_s=5, detached=detached)
+    url = f"http://127.0.0.1:{chosen}"
+    server = Server("Service", url, {}, log, [process])
+    server.answers = lambda: answers_at(f"{url}/healthz")
+    return server.wait(quiet_s=120)

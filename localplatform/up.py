@@ -11,11 +11,13 @@ from rich.console import Console
 
 from localplatform.places import show_places
 from localplatform.platform import Platform, start_platform
-from localplatform.processes import StartFailed
+from localplatform.processes import Server, StartFailed
+from localplatform.servers import start_service
 from localplatform.workspace import make_workspace
 
 STATE, TOLD, SCRIPT = "up.json", "up.txt", "environment.sh"
 DOWN_TIMEOUT_S = 40.0
+SERVICE_PORT = 8700
 
 
 def up(checkout: Path, folder: Path, console: Console) -> None:
@@ -33,13 +35,16 @@ def up(checkout: Path, folder: Path, console: Console) -> None:
     if not workspace.exists():
         make_workspace(checkout, workspace)
     platform = start_platform(workspace, folder / "servers", console.print, detached=True)
-    _keep_state(folder, platform)
+    service = start_service(
+        folder / "servers/service", platform.environment, port=SERVICE_PORT, detached=True
+    )
+    _keep_state(folder, platform, service)
     script = folder / SCRIPT
     script.touch(mode=0o600)
     lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(platform.environment.items())]
     script.write_text("\n".join(lines) + "\n", encoding="utf-8")
     with console.capture() as captured:
-        show_places(console, platform, running=True)
+        show_places(console, platform, running=True, service=service)
         console.print(
             f"\nFor commands by hand:  . {script} && cd {workspace}\n"
             "Then, for example:     recsys status\n"
@@ -92,8 +97,9 @@ def environment(folder: Path) -> dict[str, str]:
     return found
 
 
-def _keep_state(folder: Path, platform: Platform) -> None:
-    pids = [process.guard.pid for server in platform.servers for process in server.processes]
+def _keep_state(folder: Path, platform: Platform, service: Server) -> None:
+    servers = (*platform.servers, service)
+    pids = [process.guard.pid for server in servers for process in server.processes]
     state = {
         "guards": [{"pid": pid, "born": psutil.Process(pid).create_time()} for pid in pids],
         "leftovers": [str(path) for server in platform.servers for path in server.leftovers],

@@ -74,9 +74,9 @@ function moved(place, before) {
 
 function who() {
   const form = new FormData(find("#user-form"));
-  const body = { history: [...taste.likes.keys()], text: form.get("text").trim() };
-  if (form.get("user").trim()) body.user = form.get("user").trim();
-  return body;
+  const user = form.get("user").trim();
+  const text = form.get("text").trim();
+  return user ? { user, text } : { history: [...taste.likes.keys()], text };
 }
 
 async function showList() {
@@ -98,9 +98,21 @@ function showLikes() {
   }));
 }
 
-// Likes an item, or takes the like back; the list follows at once.
+// An id of an event; crypto.randomUUID is missing where the page comes by plain http from another machine.
+function eventId() {
+  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(16)).join("-");
+}
+
+// Likes an item, or takes the like back; the list follows at once. A known user's like is feedback: it is kept.
 async function like(item, title) {
-  if (!taste.likes.delete(item)) taste.likes.set(item, title);
+  const takesBack = taste.likes.has(item);
+  const { user } = who();
+  if (user) {
+    const event = { event_id: eventId(), user, item_id: item, event: takesBack ? "unlike" : "like" };
+    await ask("v1/feedback", { events: [event] });
+  }
+  if (takesBack) taste.likes.delete(item);
+  else taste.likes.set(item, title);
   showLikes();
   if (taste.item) find("#like").textContent = taste.likes.has(taste.item.item_id) ? "Take the like back" : "Like";
   await showList();
@@ -129,7 +141,8 @@ function closeItem() {
 
 async function showWhy() {
   const answer = await ask("v1/explain", { ...who(), item: taste.item.item_id, words: true });
-  const parts = answer.contributions.map((one) => [one.source === "text" ? "words about the user" : `likes ${one.title || one.item_id}`, one.profile + one.ranker]);
+  const names = { text: () => "words about the user", like: (one) => `likes ${one.title || one.item_id}`, feedback: (one) => `just liked ${one.title || one.item_id}` };
+  const parts = answer.contributions.map((one) => [names[one.source](one), one.profile + one.ranker]);
   const shown = parts.slice(0, 8);
   const others = parts.slice(8).reduce((sum, part) => sum + part[1], answer.rest);
   if (parts.length > 8) shown.push([`${parts.length - 8} other things`, others]);
@@ -202,6 +215,11 @@ for (const tab of document.querySelectorAll("[role=tab]")) {
     }
   });
 }
+find("#user-form [name=user]").addEventListener("change", () => {
+  taste.likes.clear();
+  taste.shown = [];
+  showLikes();
+});
 find("#user-form").addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(showList);
