@@ -33,6 +33,4 @@ def show_places(
     table.add_row("logs", f"{workspace.parent / 'servers'}, of tasks in airflow/logs")
     console.print(table)
     if not running:
-        console.print(
-            "The servers are stopped; `make up` brings them back with everything in them."
-        )
+        console.print("The servers are stopped; `make up` brings them back with everything in them.")

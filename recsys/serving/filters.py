@@ -10,7 +10,7 @@ An item without a value fits no condition but `not`.
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -80,45 +80,70 @@ class Filters:
     @property
     def names(self) -> tuple[str, ...]:
         """What conditions may name."""
-        return (TAGS,)
+        details = self._profiles.details
+        return (TAGS, *details.attributes) if details else (TAGS,)
 
     def _fits(self, name: str, operator: str, value: object) -> NDArray[np.bool_]:
-        if name == TAGS:
-            return self._tagged(operator, value)
-        known = ", ".join(self.names)
-        raise RequestError(
-            f"where: items have no attribute {name!r}",
-            remedy=f"name one of: {known}; publish.attributes adds more",
-        )
-
-    def _tagged(self, operator: str, value: object) -> NDArray[np.bool_]:
-        if operator in RANGES:
+        if name not in self.names:
             raise RequestError(
-                f"where: tags have no order, so {operator!r} has no meaning", remedy="use eq, in or not"
+                f"where: items have no attribute {name!r}",
+                remedy=f"name one of: {', '.join(self.names)}; publish.attributes adds more",
             )
-        wanted = {str(one) for one in (value if isinstance(value, list) else [value])}
-        names, codes, item_of_tag = self._tags
-        places = [place for place, name in enumerate(names) if name in wanted]
-        has_I = np.zeros(len(self._profiles.latest.item_ids), np.bool_)
-        has_I[item_of_tag[np.isin(codes, places)]] = True
-        return ~has_I if operator == "not" else has_I
+        column = self._column(name)
+        if operator in RANGES:
+            return _within(column, name, operator, value)
+        wanted = {_text(one) for one in (value if isinstance(value, list) else [value])}
+        return ~_has(column, wanted) if operator == "not" else _has(column, wanted)
+
+    def _column(self, name: str) -> pa.Array:
+        """One value, or a list of them, per live item."""
+        details = self._profiles.details
+        return details.column(name) if details else self._tags
 
     @cached_property
-    def _tags(self) -> tuple[list[str], NDArray[np.int32], NDArray[np.int64]]:
-        """Names of tags; and for each tag of each live item, which name and which item."""
+    def _tags(self) -> pa.Array:
+        """Tags of the live items, of a release from before there were details."""
         latest = self._profiles.latest
         columns = []
         for position, segment in enumerate(self._profiles.segments):
             rows = latest.row_of_item[latest.segment_of_item == position]
             columns.append(segment.rows([TAGS])[TAGS].combine_chunks().take(pa.array(rows)))
-        joined = pa.concat_arrays(columns) if columns else pa.array([], pa.list_(pa.string()))
-        item_of_tag = np.asarray(pc.list_parent_indices(joined), np.int64)
-        encoded = pc.list_flatten(joined).dictionary_encode()
-        return (
-            encoded.dictionary.to_pylist(),
-            np.asarray(encoded.indices.fill_null(-1), np.int32),
-            item_of_tag,
+        return pa.concat_arrays(columns) if columns else pa.array([], pa.list_(pa.string()))
+
+
+def _has(column: pa.Array, wanted: Collection[str]) -> NDArray[np.bool_]:
+    """Which items have one of the values."""
+    is_list = pa.types.is_list(column.type)
+    values = pc.list_flatten(column) if is_list else column
+    encoded = values.dictionary_encode()
+    places = [place for place, one in enumerate(encoded.dictionary.to_pylist()) if _text(one) in wanted]
+    fits = np.isin(np.asarray(encoded.indices.fill_null(-1)), places)
+    if not is_list:
+        return fits
+    has_I = np.zeros(len(column), np.bool_)
+    has_I[np.asarray(pc.list_parent_indices(column))[fits]] = True
+    return has_I
+
+
+def _within(column: pa.Array, name: str, operator: str, value: object) -> NDArray[np.bool_]:
+    """Which items have a number on the right side of a bound."""
+    if not pa.types.is_floating(column.type):
+        raise RequestError(
+            f"where: {name} holds more than numbers, so {operator!r} has no meaning",
+            remedy="use eq, in or not",
         )
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RequestError(f"where: {name}: {operator!r} takes a number", remedy="such as 1990")
+    numbers_I = column.fill_null(np.nan).to_numpy(zero_copy_only=False)
+    fits: NDArray[np.bool_] = RANGES[operator](numbers_I, value)  # a comparison with NaN is false
+    return fits
+
+
+def _text(value: object) -> str:
+    """A value as it is compared: 1990, 1990.0 and "1990" are one."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def _operators(name: str, condition: object) -> list[tuple[str, object]]:

@@ -261,9 +261,21 @@ class Recommender:
             item_ids: of the release.
 
         Returns:
-            For each title, tags, image and attributes.
+            For each title, tags, image, attributes and description; empty in a release from before it held them.
         """
-        return [{} for _ in item_ids]
+        rows = [self.row(item) for item in item_ids]
+        if self.profiles.details is None or not rows:
+            return [{} for _ in item_ids]
+        return [
+            {
+                "title": one["title"],
+                "tags": one["tags"] or [],
+                "image": one["image"],
+                "attributes": one["attributes"],
+            }
+            | {"description": one["description"]}
+            for one in self.profiles.details.rows(np.array(rows))
+        ]
 
     def titles_of(self, item_ids: Sequence[str]) -> dict[str, str]:
         """Titles by id, of those that have one."""
@@ -271,8 +283,11 @@ class Recommender:
         return {item: one["title"] for item, one in zip(item_ids, details, strict=True) if one.get("title")}
 
     def text_of(self, row: int) -> str:
-        """The text of an item as far as the release holds it: title, tags and description."""
-        return ""
+        """The text that an item is read by, as far as the release holds it: a long description is cut there."""
+        if self.profiles.details is None:
+            return ""
+        (found,) = self.profiles.details.rows(np.array([row]))
+        return self.text_of_row(found["attributes"] | found)
 
     def row(self, item: str | int) -> int:
         """An item's position among the live ones.

@@ -18,6 +18,12 @@ from tests.publishing.test_ranked import bring_weights
 
 TAGS = {"alien": ["horror", "space"], "gravity": ["space"], "jaws": ["horror"], "heat": []}
 
+ATTRIBUTES = {
+    "alien": '{"year": 1979, "brand": "Fox", "genre": ["a", "b"]}',
+    "jaws": '{"year": "1975", "brand": "Universal"}',
+    "gravity": '{"year": 2013.0, "genre": "b"}',
+}
+
 
 def of_release(shop: Shop, folder: Storage) -> Recommender:
     shop.publish(folder)
@@ -29,7 +35,7 @@ def of_release(shop: Shop, folder: Storage) -> Recommender:
 def tag(shop: Shop) -> Shop:
     """Land some films again, with tags."""
     rows = [
-        (item, FILMS[item], None, tags, None, None, NOON + timedelta(days=2), False, line)
+        (item, FILMS[item], None, tags, None, ATTRIBUTES.get(item), NOON + timedelta(days=2), False, line)
         for line, (item, tags) in enumerate(TAGS.items(), 1)
     ]
     shop._accept(CATALOGUE, CATALOGUE_SCHEMA, "tags.jsonl", rows, repr(TAGS))
@@ -44,6 +50,12 @@ def tag(shop: Shop) -> Shop:
         ({"tags": {"in": ["space"], "not": "horror"}}, {"gravity"}),
         ({"tags": {"not": "horror"}}, set(FILMS) - {"alien", "jaws"}),
         ({"tags": "unheard of"}, set()),
+        ({"year": {"gte": 1979, "lt": 2013}}, {"alien"}),
+        ({"year": 1975}, {"jaws"}),
+        ({"year": ["1979", 2013]}, {"alien", "gravity"}),
+        ({"year": {"lte": 1979}, "tags": "space"}, {"alien"}),
+        ({"brand": {"not": "Fox"}}, set(FILMS) - {"alien"}),
+        ({"genre": "b"}, {"alien", "gravity"}),
         ({}, set(FILMS)),
     ],
 )
@@ -57,12 +69,30 @@ def test_a_list_holds_what_its_conditions_allow(
     assert {one.item_id for one in asked.similar("amadeus", wanted).items} == fits - {"amadeus"}
 
 
-@pytest.mark.parametrize("where", [{"colour": "red"}, {"tags": {"near": "horror"}}, {"tags": {"gte": 3}}])
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"shade": "red"},
+        {"tags": {"near": "horror"}},
+        {"tags": {"gte": 3}},
+        {"year": {"gte": "x"}},
+        {"brand": {"lt": 3}},
+    ],
+)
 def test_a_condition_that_means_nothing_is_refused_by_name(
     shop: Shop, folder: Storage, where: dict[str, object]
 ) -> None:
-    with pytest.raises(RequestError, match="where: .*(colour|near|gte).*\n.*remedy"):
-        of_release(shop, folder).recommend(Taste(), ListRequest(where=where))
+    with pytest.raises(RequestError, match="where: .*(shade|near|gte|year|brand).*\n.*remedy"):
+        of_release(tag(shop), folder).recommend(Taste(), ListRequest(where=where))
+
+
+def test_items_are_shown_with_what_the_release_carries(shop: Shop, folder: Storage) -> None:
+    asked = of_release(tag(shop), folder)
+    jaws, babe = asked.details_of(["jaws", "babe"])
+    assert jaws["title"] == FILMS["jaws"] and jaws["tags"] == ["horror"]
+    assert jaws["attributes"] == {"year": 1975, "brand": "Universal"}
+    assert babe["attributes"] == {} and babe["image"] is None
+    assert asked.titles_of(["babe"]) == {"babe": FILMS["babe"]}
 
 
 def test_candidates_are_ranked_alone_and_unknown_ones_are_named(shop: Shop, folder: Storage) -> None:
@@ -119,7 +149,7 @@ def test_words_about_a_user_join_the_history(real_shop: Shop, folder: Storage) -
     sea = asked.recommend(Taste(text="loves sharks and the sea"), ListRequest(k=3))
     assert sea.items[0].item_id == "jaws" and sea.basis == "profile"
     both = Taste(likes=("gravity",), text="loves sharks and the sea")
-    why = asked.explain("alien", both, "A crew in deep space meets a deadly creature")
+    why = asked.explain("alien", both, with_words=True)
     assert {part.source for part in why.contributions} == {"like", "text"}
     assert sum(part.profile + part.ranker for part in why.contributions) == pytest.approx(why.score, abs=1e-5)
     assert why.words[0][1] >= why.words[-1][1] and {"space", "deadly"} <= {word for word, _ in why.words}

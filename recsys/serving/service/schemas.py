@@ -121,6 +121,7 @@ class ShownItem(BaseModel):
     item_id: str
     score: float
     title: str | None = None
+    description: str | None = None
     tags: list[str] = []
     image: str | None = None
     attributes: dict[str, Any] = {}
