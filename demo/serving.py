@@ -83,11 +83,10 @@ def _ask(client: httpx.Client, console: Console, cold: set[str]) -> None:
         for one in why["contributions"]
     ]
     words = ", ".join(one["word"] for one in why["words"][:5])
-    console.print(
-        f"[bold]Why {escape(first['title'] or first['item_id'])}?[/] {escape('; '.join(parts))} = {why['item']['score']:.4f}; "
-        f"words that matter: {escape(words)}",
-        highlight=False,
-    )
+    title = escape(first["title"] or first["item_id"])
+    console.print(f"[bold]Why {title}?[/]", highlight=False)
+    console.print(f"  {escape('; '.join(parts))} = {why['item']['score']:.4f}", highlight=False)
+    console.print(f"  words that matter: {escape(words)}", highlight=False)
     total = sum(one["profile"] + one["ranker"] for one in why["contributions"]) + why["rest"]
     if abs(total - why["item"]["score"]) > 1e-5:
         raise WalkFailed(f"the parts do not sum to the score: {why}")
