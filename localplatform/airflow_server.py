@@ -105,7 +105,7 @@ def _settings(workspace: Path, folder: Path, port: int) -> dict[str, str]:
         },
         "database": {"sql_alchemy_conn": f"sqlite:///{folder / 'airflow.db'}"},
         "scheduler": {"scheduler_idle_sleep_time": 0.5},
-        "dag_processor": {"parsing_processes": 1, "refresh_interval": 30, "min_file_process_interval": 60},
+        "dag_processor": {"parsing_processes": 1, "refresh_interval": 30, "min_file_process_interval": 180},
         "triggerer": {"job_heartbeat_sec": 2},
         "logging": {"colored_console_log": False},
     }

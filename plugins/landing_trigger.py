@@ -5,9 +5,13 @@ import hashlib
 import logging
 import os
 from collections.abc import AsyncIterator
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+if TYPE_CHECKING:
+    from recsys.storage.protocol import Storage
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +47,7 @@ class LandingTrigger(BaseEventTrigger):
                 Exception
             ) as error:  # any fault of disk, network or credentials: the sweep reports it, we go on
                 log.warning("the landing zone cannot be read now: %s", error)
+                _landing_zone.cache_clear()  # perhaps it wants other credentials now
             else:
                 if new := pending - seen:
                     yield TriggerEvent({"files": len(new)})  # type: ignore[no-untyped-call]
@@ -65,9 +70,16 @@ class LandingTrigger(BaseEventTrigger):
 def landed() -> set[str]:
     """A short fingerprint of every finished catalogue file in the landing zone: key and version. Blocks."""
     from recsys.catalogue.landing import arrived
-    from recsys.catalogue.parts import CATALOGUE
-    from recsys.storage.opening import open_storage
+    from recsys.catalogue.schemas import CATALOGUE
 
-    files = arrived(open_storage(os.environ["RECSYS_LANDING"]))
+    files = arrived(_landing_zone(os.environ["RECSYS_LANDING"]))
     named = (f"{file.key}\0{file.version}" for file in files if file.kind == CATALOGUE)
     return {hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16] for name in named}
+
+
+@lru_cache(maxsize=1)
+def _landing_zone(url: str) -> "Storage":
+    """Kept from look to look: a client of S3 takes much more CPU to make than to use."""
+    from recsys.storage.opening import open_storage
+
+    return open_storage(url)

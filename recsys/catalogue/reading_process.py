@@ -21,6 +21,7 @@ from recsys.catalogue.params import IngestParams
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.catalogue.readers.rows import LandedFile
 from recsys.errors import RecsysError
+from recsys.importing import without_pandas
 
 READY, PROGRESS, DONE, REFUSED = "ready", "progress", "done", "refused"
 NO_MEMORY, NO_ROOM, UNEXPECTED = "no_memory", "no_room", "unexpected"
@@ -35,8 +36,9 @@ def main() -> None:
     pa.set_io_thread_count(1)
     _limit_memory(int(sys.argv[1]) * 2**20)
     _tell(answers, READY)
-    for line in sys.stdin.buffer:
-        _answer(json.loads(line), answers)
+    with without_pandas():
+        for line in sys.stdin.buffer:
+            _answer(json.loads(line), answers)
 
 
 def _answer(request: dict[str, Any], answers: BinaryIO) -> None:

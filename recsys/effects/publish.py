@@ -5,6 +5,7 @@ from functools import partial
 
 from recsys.artifacts import Artifacts
 from recsys.errors import RegistryError
+from recsys.importing import without_pandas
 from recsys.publishing.publish import Published, Publisher
 from recsys.publishing.publish import publish as publish_release
 from recsys.settings import Settings
@@ -51,7 +52,8 @@ def publish(
         StorageError: the store or the DVC remote cannot be reached.
     """
     publisher = publisher_of(at, chosen, who, new_encoder=new_encoder, gives_way=gives_way)
-    done = publish_release(storage, at, publisher)
+    with without_pandas():
+        done = publish_release(storage, at, publisher)
     return Recorded(done, record(at, done, uri))
 
 
