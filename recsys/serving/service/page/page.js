@@ -171,10 +171,13 @@ async function showNew(text) {
   const answer = await ask("v1/profile", { text, k: 10 });
   find("#audience").textContent = answer.audience === null ? "" :
     `It would be among the best 10 of ${(100 * answer.audience).toFixed(1)} % of the users, before anybody has clicked it.`;
-  const bars = find("#profile"), values = answer.profile, most = Math.max(...values.map(Math.abs));
-  bars.replaceChildren(...values.map((value, place) => drawn("rect", {
-    x: place, width: 0.8, y: value < 0 ? 50 : 50 - 50 * value / most, height: 50 * Math.abs(value) / most, class: value < 0 ? "bar less" : "bar",
-  })));
+  // A few dimensions are far longer than the rest: bars end where all but one in a hundred fit.
+  const bars = find("#profile"), values = answer.profile;
+  const most = values.map(Math.abs).sort((one, other) => other - one)[Math.ceil(values.length / 100)] || 1;
+  bars.replaceChildren(...values.map((value, place) => {
+    const height = 50 * Math.min(1, Math.abs(value) / most);
+    return drawn("rect", { x: place, width: 0.8, y: value < 0 ? 50 : 50 - height, height, class: value < 0 ? "bar less" : "bar" });
+  }));
   bars.setAttribute("viewBox", `0 0 ${values.length} 100`);
   bars.setAttribute("preserveAspectRatio", "none");
   bars.removeAttribute("hidden");
@@ -183,7 +186,9 @@ async function showNew(text) {
 
 function age(moment) {
   const hours = (Date.now() - new Date(moment)) / 3.6e6;
-  return hours < 1 ? "less than an hour" : hours < 48 ? `${Math.round(hours)} hours` : `${Math.round(hours / 24)} days`;
+  if (hours < 1) return "less than an hour old";
+  if (hours < 48) return `${Math.round(hours)} hours old`;
+  return hours < 24 * 60 ? `${Math.round(hours / 24)} days old` : `of ${moment.slice(0, 10)}`;
 }
 
 async function showRelease() {
@@ -192,12 +197,14 @@ async function showRelease() {
     find("#release").textContent = found.problem || "no release serves yet";
     return;
   }
-  const newest = found.newest_item_at ? `, newest item ${age(found.newest_item_at)} old` : "";
+  const newest = found.newest_item_at ? `, newest item ${age(found.newest_item_at)}` : "";
   find("#release").textContent = `release ${found.release}, ${found.n_items.toLocaleString()} items, ${found.n_users.toLocaleString()} users${newest}`;
+  if (found.feedback_waiting) find("#release").textContent += `, ${found.feedback_waiting} events wait for the next release`;
   if (found.problem) find("#release").textContent += `; a newer one is refused: ${found.problem}`;
 }
 
 function choose(tab) {
+  closeItem();
   for (const other of document.querySelectorAll("[role=tab]")) {
     other.setAttribute("aria-selected", String(other === tab));
     other.tabIndex = other === tab ? 0 : -1;
