@@ -47,7 +47,9 @@ def page(address: str) -> Iterator[Page]:
         expect(opened.locator("#list li .open")).to_have_count(10)
         yield opened
         browser.close()
-    assert [one for one in errors if "Failed to load resource" not in one] == []  # a refused request, by itself
+    assert [
+        one for one in errors if "Failed to load resource" not in one
+    ] == []  # a refused request, by itself
 
 
 def test_words_about_a_new_user_make_a_list(page: Page) -> None:
