@@ -151,7 +151,7 @@ def verdict(rows: dict[str, Row]) -> str:
 def _sure(difference: Interval) -> str:
     if difference.low > 0:
         return "is ahead of"
-    return "is behind" if difference.high < 0 else "is not surely apart from"
+    return "is behind" if difference.high < 0 else "is not clearly apart from"
 
 
 def chosen(rows: dict[str, Row]) -> str:

@@ -131,7 +131,7 @@ theirs, its noise is smaller.
   configuration that is reported.
 - Firstlight holds out the newest fifth of the warm items, by first interaction and by each column of dates. Where there
   are none it holds out random ones (three times where fewer than 5,000 items are warm).
-- It takes a head that is surely (mean less one standard error) better than the encoder alone and, where one is, than
+- It takes a head that is clearly (mean less one standard error) better than the encoder alone and, where one is, than
   the plain blend. Of those it takes the one with the largest lower bound of its gain in ndcg@20 + recall@100, or in
   ndcg@20 alone where 100 items are more than a fifth of those held out.
 
@@ -322,7 +322,7 @@ def compared(metric: str, other: str, difference: float, low: float, high: float
     elif high < 0:
         word = f"{NAMES[other]} **wins over Firstlight**"
     else:
-        word = f"Firstlight and {NAMES[other]} are not surely apart"
+        word = f"Firstlight and {NAMES[other]} are not clearly apart"
     return f"{metric}: {word}, {difference:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 

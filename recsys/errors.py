@@ -8,7 +8,6 @@ RecsysError
 ├── ArtifactMissing        a stage's input is not there; names the stage that makes it
 ├── EncoderError           an encoder cannot be packed, opened or used
 ├── TrainingError          fine-tuning cannot go on; names the batch or step
-├── LeakFound              the holdout is not independent of the training data
 ├── GateClosed             a result, not a fault: exit code 99
 ├── RegistryError          MLflow holds something else than it should
 │   ├── RegistryUnreachable    MLflow is down or refuses to answer
@@ -17,7 +16,7 @@ RecsysError
 │   └── SwapLost           somebody else moved the pointer first
 ├── ConflictError          an id comes again with other content; names the id
 └── ReleaseError           a release is incomplete, corrupt, unknown or of a newer format
-    ├── OtherEncoder       the newest release was made with another model than this workspace's
+    ├── OtherModel       the newest release was made with another model than this workspace's
     ├── Overtaken          somebody else published what this workspace has not caught up with
     └── RequestError       a question to a release cannot be answered as it is put; names the field
         └── UnknownItem        it names an item that the release does not hold
@@ -61,10 +60,6 @@ class TrainingError(RecsysError):
     """Fine-tuning cannot go on: a loss that is not finite, no memory left."""
 
 
-class LeakFound(RecsysError):
-    """The holdout is not independent of the training data."""
-
-
 class GateClosed(RecsysError):
     """The gate's verdict was no; a result, not a fault."""
 
@@ -97,7 +92,7 @@ class ReleaseError(RecsysError):
     """A release is incomplete, corrupt, unknown or of a newer format."""
 
 
-class OtherEncoder(ReleaseError):
+class OtherModel(ReleaseError):
     """The newest release was made with another model than this workspace's artifacts."""
 
 

@@ -12,7 +12,7 @@ SHOWN_FROM = 500
 SECONDS_BETWEEN_LINES = 15.0
 
 
-def say(sentence: str) -> None:
+def report_progress(sentence: str) -> None:
     """One line for people."""
     console.print(sentence, soft_wrap=True)
 
@@ -54,7 +54,7 @@ class Progress:
         elif self._total >= SHOWN_FROM and now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
             minutes = (self._total - self._done) / rate / 60
-            say(
+            report_progress(
                 f"{self._title}: {self._done:,} of {self._total:,}, {rate:,.0f}/s, {minutes:.1f} minutes left"
             )
 

@@ -53,7 +53,7 @@ class Attributes:
         return found if found and len(found) <= self._max_chars else self._of_each(there)
 
     def _is_long(self, value: object) -> bool:
-        """Whether it is surely too long, tested without serialising it."""
+        """Whether it is clearly too long, tested without serialising it."""
         return isinstance(value, str | list | dict) and len(value) > self._max_chars
 
     def _of_each(self, there: Mapping[str, Any]) -> str:

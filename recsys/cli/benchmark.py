@@ -123,5 +123,5 @@ def _sentence(recipe: "Recipe", k: int) -> str:
         return f"too little to hold out: {recipe.sentence}"
     found = f"validation ndcg@{k} {recipe.ndcg:.4f}"
     if recipe.lexical_share is None:
-        return f"{recipe.sentence} ({found}; no head was surely better)"
+        return f"{recipe.sentence} ({found}; no head was clearly better)"
     return f"{recipe.sentence} ({found}, encoder alone {recipe.alone:.4f})"

@@ -1,7 +1,5 @@
 """Command `doctor`."""
 
-from dataclasses import asdict
-
 import click
 
 from recsys.cli.context import console, print_json, shown, workspace
@@ -20,13 +18,18 @@ def doctor(as_json: bool) -> None:
 
     findings = examine(workspace())
     if as_json:
-        print_json([asdict(finding) for finding in findings])
+        print_json(
+            [
+                {"check": one.check, "verdict": one.verdict, "seen": one.found, "remedy": one.remedy}
+                for one in findings
+            ]
+        )
     else:
-        table = Table("check", "", "seen", "what to do")
+        table = Table("check", "", "found", "what to do")
         for finding in findings:
             colour = {"ok": "green", "warn": "yellow", "fail": "red"}[finding.verdict]
             table.add_row(
-                finding.check, f"[{colour}]{finding.verdict}[/]", shown(finding.seen), shown(finding.remedy)
+                finding.check, f"[{colour}]{finding.verdict}[/]", shown(finding.found), shown(finding.remedy)
             )
         console().print(table)
     if any(finding.verdict == "fail" for finding in findings):

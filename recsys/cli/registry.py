@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,7 @@ from recsys.cli.release import json_option, who_option
 from recsys.errors import GateClosed
 
 if TYPE_CHECKING:
-    from recsys.registry.changes import Changed
+    from recsys.registry.changes import Changed, Entry
 
 GATE_CLOSED = 99
 MAX_WHY = 2000
@@ -88,10 +88,10 @@ def fetch_champion(published: bool, verdict: bool, with_profiles: bool, again: b
 @who_option
 @json_option
 def register(who: str, as_json: bool) -> None:
-    """Keep the challenger in the registry as a version with the gate's verdict, and give it the alias `challenger`.
+    """Register the challenger as a version with the gate's decision, and give it the alias `challenger`.
 
-    Needs MLFLOW_TRACKING_URI, a challenger that stage `finetune` left, and the gate's decision about it; the gate need
-    not be open. Safe to repeat: the same model gets no second version.
+    Needs MLFLOW_TRACKING_URI, a challenger from stage `finetune`, and the gate's decision about it. The gate need not
+    be open. Safe to repeat: the same model gets no second version.
     """
     from recsys.effects.register import register as keep
 
@@ -147,7 +147,7 @@ def ledger(as_json: bool) -> None:
 
     found = entries(registry_address())
     if as_json:
-        print_json([asdict(one) for one in found])
+        print_json([_entry(one) for one in found])
         return
     from rich.markup import escape
     from rich.table import Table
@@ -155,10 +155,16 @@ def ledger(as_json: bool) -> None:
     table = Table("", "when (UTC)", "alias", "from", "to", "model", "how", "who", "why")
     for one in found:
         how = one.how if one.state == "done" else f"{one.how}, {one.state}"
-        when, model = f"{one.at:%Y-%m-%d %H:%M:%S}", (one.encoder_hash or "")[:10]
+        when, model = f"{one.at:%Y-%m-%d %H:%M:%S}", (one.model_hash or "")[:10]
         moved = (one.previous or "–", one.version or "–")
         table.add_row(str(one.n), when, one.alias, *moved, model, how, escape(one.who), escape(one.why))
     console().print(table if found else "no alias has ever been set")
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    """A ledger entry for scripts; `encoder_hash` is the key's name from before models had parts."""
+    plain = asdict(entry)
+    return plain | {"encoder_hash": plain.pop("model_hash")}
 
 
 def _show(changed: Changed, alias: str, as_json: bool) -> None:
@@ -174,6 +180,6 @@ def _show(changed: Changed, alias: str, as_json: bool) -> None:
                 "encoder_hash": version.hash,
                 "alias": alias,
                 "moved": entry is not None,
-                "entry": asdict(entry) if entry else None,
+                "entry": _entry(entry) if entry else None,
             }
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recsys.cli.context import console, print_json, settings, store, workspace
-from recsys.errors import OtherEncoder
+from recsys.errors import OtherModel
 
 if TYPE_CHECKING:
     from recsys.effects.publish import Recorded
@@ -71,10 +71,10 @@ def publish(new_encoder: bool, skip_code: bool, who: str, store_url: str | None,
                 settings(),
                 who,
                 os.environ.get("MLFLOW_TRACKING_URI"),
-                new_encoder=new_encoder,
+                new_model=new_encoder,
                 gives_way=skip_code,
             )
-    except OtherEncoder as error:
+    except OtherModel as error:
         if not skip_code:
             raise
         console().print(str(error), highlight=False, markup=False)

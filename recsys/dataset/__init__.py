@@ -1,1 +1,1 @@
-"""Who interacted with what: interactions over item rows and user rows, and what is known of the items."""
+"""Datasets: interactions over item rows and user rows, with texts, tags and vectors of the items."""

@@ -1,4 +1,4 @@
-"""What may be learned from: interactions, and the texts, tags and vectors of the same items."""
+"""A dataset to learn from: interactions, with texts, tags and vectors of the same items."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,21 +13,21 @@ from recsys.dataset.interactions import Interactions
 
 @dataclass(frozen=True)
 class Dataset:
-    """Interactions that may be learned from, with what is known of their items."""
+    """Interactions to learn from, with the content of their items."""
 
     interactions: Interactions
     texts: tuple[str, ...]
     """One per item."""
     vectors_ID: NDArray[np.float32]
-    """One per item, unit rows: an encoder's vectors, or the profiles that a head made of them."""
+    """One unit row per item: an encoder's vectors, or a head's profiles."""
     ridge_lambda: float
     """λ of ridge users over these vectors."""
     seed: int
-    """Of whatever is drawn while learning."""
+    """Of everything random in learning."""
     lexical_width: int = 0
-    """Leading dimensions of the vectors that hold words, see `recsys.models.reference`."""
+    """Number of leading dimensions that ridge regression leaves out, see `recsys.heads.reference`."""
     tags: tuple[tuple[str, ...], ...] = ()
-    """Categories of each item; () where none are known."""
+    """Categories of each item; () where there are none."""
 
     @property
     def item_ids(self) -> tuple[str, ...]:
@@ -36,5 +36,5 @@ class Dataset:
 
     @cached_property
     def warm(self) -> NDArray[np.int64]:
-        """Rows of the items that somebody interacted with, ascending."""
+        """Rows of the items with interactions, ascending."""
         return self.interactions.warm

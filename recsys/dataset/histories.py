@@ -1,4 +1,4 @@
-"""Users' item rows as padded lists, and samples of rows."""
+"""Histories as padded lists of item rows, and samples of rows."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,11 +6,11 @@ from scipy.sparse import csr_array
 
 # Shape suffixes: U users, I items, R padded items.
 PAD = -1
-"""Fills rows that are shorter than others."""
+"""Fills up shorter rows."""
 
 
 def padded(matrix_UI: csr_array) -> NDArray[np.int64]:
-    """Each user's item rows as rows_UR, PAD on the right."""
+    """Each user's item rows, rows_UR; PAD on the right."""
     n_U = np.diff(matrix_UI.indptr)
     rows_UR = np.full((len(n_U), int(n_U.max(initial=1))), PAD, np.int64)
     rows_UR[np.arange(rows_UR.shape[1]) < n_U[:, None]] = matrix_UI.indices
@@ -18,15 +18,15 @@ def padded(matrix_UI: csr_array) -> NDArray[np.int64]:
 
 
 def sample(rows: NDArray[np.int64], n: int, seed: int | np.random.Generator) -> NDArray[np.int64]:
-    """At most n of the rows, ascending.
+    """Sample at most n rows, ascending.
 
     Args:
         rows: ascending.
-        n: how many at most.
-        seed: of the draw, or a generator that goes on.
+        n: the most rows.
+        seed: of the sample, or a generator that continues.
 
     Returns:
-        The rows themselves where there are no more than n.
+        The sample; all rows where there are no more than n.
     """
     if len(rows) <= n:
         return rows

@@ -1,4 +1,4 @@
-"""Who interacted with what: one sparse matrix over user rows and item rows, and when each pair first came together."""
+"""Interactions: one sparse matrix over user rows and item rows, and the first time of each pair."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,48 +17,48 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class Interactions:
-    """Which user interacted with which item. Users and items are rows; everything else refers to these rows."""
+    """Which user interacted with which item. Users and items are identified by rows."""
 
     item_ids: tuple[str, ...]
     users: tuple[str, ...]
     matrix_UI: csr_array
-    """float64, 1 for every pair, columns ascending in each row."""
+    """float64, 1 for every pair; columns are ascending in each row."""
     times_P: NDArray[np.float64] | None = None
-    """First time of each stored pair, in the matrix' order: larger is later, NaN is unknown. None: no time is known."""
+    """First time of each pair, in the order of the matrix: larger is later, NaN is unknown. None: no times at all."""
 
     @cached_property
     def n_users_I(self) -> NDArray[np.int64]:
-        """Users of each item."""
+        """Number of users of each item."""
         return np.bincount(self.matrix_UI.indices, minlength=len(self.item_ids)).astype(np.int64)
 
     @cached_property
     def n_items_U(self) -> NDArray[np.int64]:
-        """Items of each user."""
+        """Number of items of each user."""
         n_items_U: NDArray[np.int64] = np.diff(self.matrix_UI.indptr).astype(np.int64)
         return n_items_U
 
     @cached_property
     def warm(self) -> NDArray[np.int64]:
-        """Rows of the items that somebody interacted with, ascending."""
+        """Rows of the items with interactions, ascending."""
         return np.flatnonzero(self.n_users_I)
 
     def most_used(self, n: int) -> NDArray[np.int64]:
-        """Rows of the n warm items with most users, ascending; of equals the smaller row."""
+        """Rows of the n warm items with the most users, ascending; of equal counts the smaller row."""
         return np.sort(self.warm[np.argsort(-self.n_users_I[self.warm], kind="stable")][:n])
 
     def head(self, items: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-        """The share of some items that has most users, rounded up; of equals those that stand first."""
+        """The share of some items that has the most users, rounded up; of equal counts the earlier item."""
         order = np.argsort(-self.n_users_I[items], kind="stable")
         return items[order[: ceil(share * len(items))]]
 
     def only_pairs(self, kept_P: NDArray[np.bool_]) -> "Interactions":
-        """The same rows with some of the stored pairs.
+        """Keep some of the pairs.
 
         Args:
-            kept_P: for each stored pair, in the matrix' order.
+            kept_P: for each pair, in the order of the matrix.
 
         Returns:
-            Interactions with a matrix of their own.
+            New interactions over the same rows.
         """
         matrix_UI = self.matrix_UI
         users_P = np.repeat(np.arange(matrix_UI.shape[0]), np.diff(matrix_UI.indptr))
@@ -69,17 +69,17 @@ class Interactions:
         )
 
     def only_items(self, kept_I: NDArray[np.bool_]) -> "Interactions":
-        """The same rows with the pairs of some items."""
+        """Keep the pairs of some items, over the same rows."""
         return self.only_pairs(kept_I[self.matrix_UI.indices])
 
     def without(self, items: NDArray[np.int64]) -> "Interactions":
-        """The same rows without the pairs of these items."""
+        """Drop the pairs of some items, over the same rows."""
         kept_I = np.ones(len(self.item_ids), bool)
         kept_I[items] = False
         return self.only_items(kept_I)
 
     def first_times(self) -> NDArray[np.float64] | None:
-        """When each item was first interacted with, [I], NaN where unknown; None where no time is known at all."""
+        """Time of each item's first interaction, [I], NaN where unknown; None where there are no times."""
         if self.times_P is None:
             return None
         first_I = np.full(len(self.item_ids), np.inf)
@@ -95,7 +95,7 @@ def make_interactions(
     item_ids: Sequence[str],
     times_R: NDArray[np.float64] | None = None,
 ) -> Interactions:
-    """Build interactions from a table with one row per event.
+    """Make interactions from a table with one row per event.
 
     Args:
         users_R: user of each row.
@@ -105,7 +105,7 @@ def make_interactions(
         times_R: time of each row, NaN where unknown; a pair's time is its earliest.
 
     Returns:
-        The interactions; a pair counts once, whatever the order of the table.
+        The interactions. A pair counts once. The order of the table does not matter.
     """
     user_R, item_R = (
         pc.fill_null(pc.index_in(column, value_set=pa.array(ids, pa.string())), UNKNOWN).to_numpy()

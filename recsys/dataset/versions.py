@@ -1,4 +1,4 @@
-"""An item's text changes over time: find the version that a split chose, by part and line."""
+"""Versions of items, whose texts change over time: find the version that a split chose, by part and line."""
 
 import numpy as np
 import pyarrow as pa
@@ -9,18 +9,18 @@ from recsys.errors import ArtifactMissing
 
 
 def places_of(items: pa.Table, rows: pa.Table, what: str) -> NDArray[np.int64]:
-    """Where in `rows` each item's chosen version stands.
+    """Find the place of each item's chosen version in `rows`.
 
     Args:
-        items: item_id, part and line: the versions that are wanted.
+        items: item_id, part and line of the chosen versions.
         rows: item_id, part and line of all versions.
-        what: what the rows hold, for the message.
+        what: what the rows hold, for messages.
 
     Returns:
-        One place for each item.
+        One place per item.
 
     Raises:
-        ArtifactMissing: a version is not there; names item, part and line.
+        ArtifactMissing: a version is missing; names item, part and line.
     """
     keyed = rows.select(["item_id", "part", "line"]).append_column("place", pa.array(np.arange(len(rows))))
     wanted = items.select(["item_id", "part", "line"]).append_column("order", pa.array(np.arange(len(items))))
@@ -33,14 +33,14 @@ def texts_of(items: pa.Table, versions: pa.Table) -> tuple[str, ...]:
     """The text of each item's chosen version.
 
     Args:
-        items: item_id, part and line: the versions that are wanted.
+        items: item_id, part and line of the chosen versions.
         versions: rows of the features: item_id, part, line and text.
 
     Returns:
-        One text for each item.
+        One text per item.
 
     Raises:
-        ArtifactMissing: a text is not there; names item, part and line.
+        ArtifactMissing: a text is missing; names item, part and line.
     """
     texts = versions["text"].take(pa.array(places_of(items, versions, "text")))
     _require(items, texts, "text")

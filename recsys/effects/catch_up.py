@@ -70,7 +70,7 @@ def _follow(
     bring_profiles(storage, at, champion)
     dvc.reproduce(at.root, STAGES)
     try:
-        return publish(storage, at, replace(publisher, new_encoder=True, onto=head.id))
+        return publish(storage, at, replace(publisher, new_model=True, onto=head.id))
     except Overtaken:
         return None
 

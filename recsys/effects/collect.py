@@ -1,4 +1,4 @@
-"""Delete old releases and objects that no release needs; safe beside publishers, rollbacks and readers."""
+"""Effect `collect`: delete old releases and unneeded objects. Safe beside publishers, rollbacks and readers."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,13 +22,13 @@ class Collected:
 
 
 def collect(storage: Storage, params: CollectParams) -> Collected:
-    """Keep the newest releases, what readers get, and everything young; delete the rest.
+    """Delete all but the newest releases, the current one and everything young.
 
-    Only one collector works at a time, and publishers wait for it (`lease.py`). The pointer is swapped before anything
-    is deleted: it tells which releases are given up, so a rollback and a collector see each other, and whoever is
-    publishing loses the swap, begins again and sends what is gone. Then manifests go, then objects that no kept
-    manifest names. What is younger than the grace period, by the store's clock, stays. Killed halfway, the next run
-    goes on.
+    Only one collector works at a time, and publishers wait for it (`publishing/lease.py`). The pointer is swapped
+    before anything is deleted, and records which releases are given up. So a concurrent rollback notices the collector,
+    and a concurrent publisher loses its swap, starts again and uploads what was deleted. Manifests are deleted before
+    the objects that no kept manifest names. Whatever is younger than the grace period, by the store's clock, is kept.
+    After a kill the next run continues.
 
     Args:
         storage: where releases live.
@@ -53,7 +53,7 @@ def collect(storage: Storage, params: CollectParams) -> Collected:
 
 
 def _delete_old(storage: Storage, key: str, old: datetime, held: Lease) -> bool:
-    """Delete an object if it is still old: a publisher may have sent it again since the listing."""
+    """Delete an object if it is still old: a publisher may have uploaded it again since the listing."""
     now = storage.find(key)
     if now is None or now.modified >= old:
         return False
@@ -66,9 +66,9 @@ def _delete_old(storage: Storage, key: str, old: datetime, held: Lease) -> bool:
 class _Plan:
     doomed: tuple[str, ...]
     below: int
-    """Sequence of the oldest release of the line that stays."""
+    """Sequence of the oldest release that is kept."""
     stray: tuple[Stored, ...]
-    """Old objects that no kept release names, and signatures of no release."""
+    """Old objects that no kept release names, and signatures without a manifest."""
 
 
 def _announced(store: ReleaseStore, keep_releases: int, old: datetime, held: Lease) -> _Plan:

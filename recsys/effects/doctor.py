@@ -1,4 +1,4 @@
-"""Effect `doctor`: checks this machine and this workspace, changes nothing that lasts, and says what to do."""
+"""Effect `doctor`: check this machine and this workspace, and advise what to do. Nothing is changed permanently."""
 
 import os
 import shutil
@@ -26,19 +26,19 @@ PROBE = "doctor/probe"
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found."""
+    """The result of one check."""
 
     check: str
     verdict: Verdict
-    seen: str
+    found: str
     remedy: str = ""
 
 
 def python_version(at: Artifacts) -> Finding:
     """Python 3.11, for which the lock was resolved."""
-    seen = sys.version.split()[0]
+    found = sys.version.split()[0]
     right = sys.version_info[:2] == (3, 11)
-    return Finding("python", "ok" if right else "fail", seen, "" if right else "make setup with python3.11")
+    return Finding("python", "ok" if right else "fail", found, "" if right else "make setup with python3.11")
 
 
 def locked_versions(at: Artifacts) -> Finding:
@@ -50,7 +50,7 @@ def locked_versions(at: Artifacts) -> Finding:
     if wrong:
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         return Finding("packages", "fail", ", ".join(wrong[:5]) + more, "make setup")
-    return Finding("packages", "ok", "as requirements.lock says")
+    return Finding("packages", "ok", "as in requirements.lock")
 
 
 def _version_fault(line: str) -> str:
@@ -93,7 +93,7 @@ def pseudonym_key(at: Artifacts) -> Finding:
         if key != given:
             remedy = f"set {VARIABLE} without them: other programs may not leave them out"
             return Finding(
-                "pseudonym key", "warn", f"{length} characters, and blanks or line ends around them", remedy
+                "pseudonym key", "warn", f"{length} characters, with blanks or line ends around them", remedy
             )
         return Finding("pseudonym key", "ok", f"{length} characters")
     remedy = "export RECSYS_PSEUDONYM_KEY=… (16 characters or more; keep it: with another key no user is recognised)"
@@ -110,14 +110,12 @@ def landing_zone(at: Artifacts) -> Finding:
     zone = open_storage(url)
     found = zone.list("")
     if strays := misplaced(zone.top()):
-        return Finding(
-            "landing zone", "warn", f"{zone.url}: {'; '.join(strays)}", "move them, or take them away"
-        )
+        return Finding("landing zone", "warn", f"{zone.url}: {'; '.join(strays)}", "move or remove them")
     return Finding("landing zone", "ok", f"{zone.url}: {len(found)} objects")
 
 
 def release_store(at: Artifacts) -> Finding:
-    """The store can be written, and honours compare-and-swap: without it two publishers could both win."""
+    """The store can be written, and honours compare-and-swap. Without that, two publishers could both win."""
     url = os.environ.get("RECSYS_STORE")
     if not url:
         return Finding(
@@ -142,19 +140,19 @@ def release_store(at: Artifacts) -> Finding:
 
 
 def signatures(at: Artifacts) -> Finding:
-    """Releases are signed and verified, and what readers get now passes."""
+    """Releases are signed and verified, and the current release passes."""
     from recsys.publishing.signing import SIGNING_KEY, VERIFY_KEY, key_id, signing_key, verify_keys
     from recsys.publishing.store import ReleaseStore
 
     trusted, private = [key_id(key) for key in verify_keys()], signing_key()
     if private and key_id(private.public_key()) not in trusted:
-        seen = f"{SIGNING_KEY} is key {key_id(private.public_key())}, which {VERIFY_KEY} lacks"
+        found = f"{SIGNING_KEY} is key {key_id(private.public_key())}, which {VERIFY_KEY} lacks"
         return Finding(
-            "signatures", "fail" if trusted else "warn", seen, f"export {VERIFY_KEY}=verify.pem here too"
+            "signatures", "fail" if trusted else "warn", found, f"export {VERIFY_KEY}=verify.pem here too"
         )
     if not trusted:
-        seen = f"{VERIFY_KEY} is not set: whoever may write to the store decides what is read"
-        return Finding("signatures", "warn", seen, "recsys keys make; docs/operations.md, Sign releases")
+        found = f"{VERIFY_KEY} is not set: anybody who can write to the store decides what readers get"
+        return Finding("signatures", "warn", found, "recsys keys make; docs/operations.md, Sign releases")
     url = os.environ.get("RECSYS_STORE")
     pointer = ReleaseStore(open_storage(url)).pointer() if url else None
     if url and pointer:
@@ -163,7 +161,7 @@ def signatures(at: Artifacts) -> Finding:
 
 
 def _is_refused(store: Storage, expected: str | None) -> bool:
-    """Whether a swap that expects what is not there any more is refused, as it must be."""
+    """Whether a swap with an outdated expectation is refused, as it must be."""
     try:
         store.swap(PROBE, b"third", expected)
     except SwapLost:
@@ -172,7 +170,7 @@ def _is_refused(store: Storage, expected: str | None) -> bool:
 
 
 def registry(at: Artifacts) -> Finding:
-    """MLflow answers, knows these credentials, and says who is champion."""
+    """MLflow answers, accepts these credentials, and has a champion."""
     url = os.environ.get("MLFLOW_TRACKING_URI")
     if not url:
         remedy = "export MLFLOW_TRACKING_URI=…; until then the encoder is made here"
@@ -194,7 +192,7 @@ def champion(at: Artifacts) -> Finding:
 
 
 def disk(at: Artifacts) -> Finding:
-    """Room on the workspace's disk."""
+    """Free space on the workspace's disk."""
     free_gb = shutil.disk_usage(at.root).free / 2**30
     enough = free_gb >= MIN_FREE_GB
     remedy = "" if enough else "free space: recsys collect, or dvc gc --workspace --not-in-remote"
@@ -202,18 +200,18 @@ def disk(at: Artifacts) -> Finding:
 
 
 def environment(at: Artifacts) -> Finding:
-    """No key or address carries a line break or quotation marks along from where it was copied."""
+    """No key or address has a line break or quotation marks that were copied along."""
     faults = untidy(os.environ)
     if not faults:
         return Finding("environment", "ok", "no key or address with stray characters")
-    seen = "; ".join(f"{name} {fault}" for name, fault in faults.items())
+    found = "; ".join(f"{name} {fault}" for name, fault in faults.items())
     return Finding(
-        "environment", "fail", seen, "set them again: export NAME=$(cat FILE) leaves a line break out"
+        "environment", "fail", found, "set them again: export NAME=$(cat FILE) leaves a line break out"
     )
 
 
 def alerts(at: Artifacts) -> Finding:
-    """Where failures are told."""
+    """Where failures are reported."""
     url = os.environ.get("RECSYS_ALERT_URL")
     if url and not os.environ.get("RECSYS_ALERT_KEY"):
         return Finding(
@@ -223,14 +221,14 @@ def alerts(at: Artifacts) -> Finding:
         return Finding(
             "alerts",
             "fail",
-            "RECSYS_ALERT_URL is no address of a server",
+            "RECSYS_ALERT_URL is not the address of a server",
             "export RECSYS_ALERT_URL=https://…",
         )
-    remedy = "" if url else "export RECSYS_ALERT_URL=… to be told when a task fails for good"
-    seen = (
+    remedy = "" if url else "export RECSYS_ALERT_URL=… to be notified when a task fails for good"
+    found = (
         f"to {urlsplit(url).hostname}" if url else "RECSYS_ALERT_URL is not set"
     )  # a webhook's path is a secret
-    return Finding("alerts", "ok" if url else "warn", seen, remedy)
+    return Finding("alerts", "ok" if url else "warn", found, remedy)
 
 
 def _is_server(url: str) -> bool:
@@ -248,7 +246,7 @@ CHECKS: tuple[Callable[[Artifacts], Finding], ...] = (
 
 
 def doctor(at: Artifacts) -> list[Finding]:
-    """Run every check; a check that raises becomes a finding, and the rest still run.
+    """Run every check. A check that raises becomes a finding; the others still run.
 
     Args:
         at: the workspace.

@@ -10,13 +10,13 @@ def keys_make(folder: Path) -> tuple[Path, Path]:
     """Make a new pair of keys.
 
     Args:
-        folder: gets signing.pem, which only its owner may read, and verify.pem.
+        folder: where signing.pem, readable by its owner only, and verify.pem are written.
 
     Returns:
         Both paths.
 
     Raises:
-        ConfigError: one is there already: whoever trusts it would be left without.
+        ConfigError: one of them exists already. Overwriting it would cut off everybody who trusts it.
     """
     from cryptography.hazmat.primitives import serialization as form
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -24,7 +24,7 @@ def keys_make(folder: Path) -> tuple[Path, Path]:
     private, public = folder / "signing.pem", folder / "verify.pem"
     for path in (private, public):
         if path.exists():
-            raise ConfigError(f"{path} is there already", remedy="name another folder with --to")
+            raise ConfigError(f"{path} exists already", remedy="name another folder with --to")
     folder.mkdir(parents=True, exist_ok=True)
     key = Ed25519PrivateKey.generate()
     secret = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())

@@ -1,4 +1,4 @@
-"""Effect `promote`: make the challenger champion, where the gate is open for exactly this model."""
+"""Effect `promote`: make the challenger champion, if the gate is open for exactly this model."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,29 +10,29 @@ from recsys.registry import mlflow
 from recsys.registry.changes import FORCED, GATED, Cause, Changed, Move
 from recsys.registry.http import version_at
 from recsys.registry.ledger import move
-from recsys.registry.mlflow import CHALLENGER, CHAMPION, HASH_TAG, MODEL, RegisteredEncoder
+from recsys.registry.mlflow import CHALLENGER, CHAMPION, HASH_TAG, MODEL, RegisteredVersion
 
 
 def promote(
     uri: str, at: Artifacts, who: str, forced_because: str | None = None, model: str = MODEL
 ) -> Changed:
-    """Make the challenger champion, where the gate is open for exactly this encoder, or where a person insists.
+    """Make the challenger champion, if the gate is open for exactly this model, or if a person overrides it.
 
     Args:
         uri: MLflow's address.
         at: the workspace with the gate's decision.
         who: who acts, for the ledger.
-        forced_because: why a closed gate does not count; None: it counts.
+        forced_because: why a closed gate is overridden; None: it is not.
         model: registered model name.
 
     Returns:
         The new champion and the ledger's entry; no entry where it was champion already.
 
     Raises:
-        GateClosed: the gate is closed, or judged something else; says why. A result, not a fault.
+        GateClosed: the gate is closed, or its decision is about other models; gives the reasons. Not a fault.
         RegistryError: no version is challenger, or Firstlight did not register it.
         ArtifactMissing: the gate has not judged anything here.
-        RegistryUnreachable: MLflow is out of reach; call again, and it goes on where it stopped.
+        RegistryUnreachable: MLflow is out of reach; the next call continues.
     """
     challenger, champion, reasons = _verdict(uri, at, model)
     is_champion = champion is not None and str(champion["version"]) == challenger.version
@@ -44,8 +44,8 @@ def promote(
     return Changed(challenger, move(uri, Move(CHAMPION, challenger, Cause(how, who, why), over)))
 
 
-def check_gate(uri: str, at: Artifacts, model: str = MODEL) -> RegisteredEncoder:
-    """See that `promote` would find the gate open; changes nothing.
+def check_gate(uri: str, at: Artifacts, model: str = MODEL) -> RegisteredVersion:
+    """Check that `promote` would find the gate open, without changing anything.
 
     Args:
         uri: MLflow's address.
@@ -56,7 +56,7 @@ def check_gate(uri: str, at: Artifacts, model: str = MODEL) -> RegisteredEncoder
         The challenger.
 
     Raises:
-        GateClosed: it would not; says why.
+        GateClosed: it would not; gives the reasons.
         RegistryError: no version is challenger, or Firstlight did not register it.
         ArtifactMissing: the gate has not judged anything here.
         RegistryUnreachable: MLflow is out of reach.
@@ -69,8 +69,8 @@ def check_gate(uri: str, at: Artifacts, model: str = MODEL) -> RegisteredEncoder
 
 def _verdict(
     uri: str, at: Artifacts, model: str
-) -> tuple[RegisteredEncoder, Mapping[str, Any] | None, tuple[str, ...]]:
-    """The challenger, the champion of now, and why the gate is closed between them."""
+) -> tuple[RegisteredVersion, Mapping[str, Any] | None, tuple[str, ...]]:
+    """The challenger, the present champion, and reasons why the gate is closed."""
     challenger = mlflow.with_alias(uri, CHALLENGER, model)
     if challenger is None:
         raise RegistryError(f"no version of {model} is challenger", remedy="recsys register")
@@ -84,17 +84,17 @@ def _closed(reasons: tuple[str, ...]) -> GateClosed:
 
 
 def closed_because(
-    at: Artifacts, challenger: RegisteredEncoder, champion: Mapping[str, Any] | None
+    at: Artifacts, challenger: RegisteredVersion, champion: Mapping[str, Any] | None
 ) -> tuple[str, ...]:
     """Why the gate is closed for this version.
 
     Args:
         at: the workspace with the decision.
-        challenger: who wants to pass.
-        champion: the version that is champion now, as MLflow's REST API gives it; None where there is none.
+        challenger: the version to promote.
+        champion: the present champion as MLflow's REST API describes it; None where there is none.
 
     Returns:
-        Reasons; none where the gate is open for exactly this encoder against exactly this champion.
+        Reasons; none where the gate is open for exactly this model against exactly this champion.
 
     Raises:
         ArtifactMissing: the gate has not judged anything here.
@@ -110,7 +110,7 @@ def closed_because(
     champion_hash = mlflow.tags_of(champion).get(HASH_TAG, "not one of Firstlight's") if champion else None
     if champion is not None and decision.champion_hash != champion_hash:
         return (
-            f"the challenger was compared with champion {str(decision.champion_hash)[:10]}; the champion of now, "
+            f"the challenger was compared with champion {str(decision.champion_hash)[:10]}; the present champion, "
             f"version {champion['version']}, is {str(champion_hash)[:23]}: recsys fetch-champion, then dvc repro gate",
         )
     return ()

@@ -28,7 +28,7 @@ def publish(
     who: str,
     uri: str | None,
     *,
-    new_encoder: bool = False,
+    new_model: bool = False,
     gives_way: bool = False,
 ) -> Recorded:
     """Publish. Safe to repeat and to kill: the same content is not published twice.
@@ -39,7 +39,7 @@ def publish(
         chosen: its settings.
         who: who publishes; kept with the pointer.
         uri: MLflow's address; None: there is no registry.
-        new_encoder: publish although the newest release has another model.
+        new_model: publish although the newest release has another model.
         gives_way: publish nothing while somebody else publishes another model.
 
     Returns:
@@ -48,17 +48,17 @@ def publish(
     Raises:
         ArtifactMissing: a stage has not run.
         ReleaseError: a check failed, or artifacts do not fit together.
-        OtherEncoder: the newest release has another model and a new one is not allowed, or one is being published now.
+        OtherModel: the newest release has another model and a new one is not allowed, or one is being published now.
         StorageError: the store or the DVC remote cannot be reached.
     """
-    publisher = publisher_of(at, chosen, who, new_encoder=new_encoder, gives_way=gives_way)
+    publisher = publisher_of(at, chosen, who, new_model=new_model, gives_way=gives_way)
     with without_pandas():
         done = publish_release(storage, at, publisher)
     return Recorded(done, record(at, done, uri))
 
 
 def publisher_of(
-    at: Artifacts, chosen: Settings, who: str, *, new_encoder: bool = False, gives_way: bool = False
+    at: Artifacts, chosen: Settings, who: str, *, new_model: bool = False, gives_way: bool = False
 ) -> Publisher:
     """Who publishes from a workspace, by which rules of params.yaml.
 
@@ -66,7 +66,7 @@ def publisher_of(
         at: the workspace.
         chosen: its settings.
         who: who publishes.
-        new_encoder: publish although the newest release has another model.
+        new_model: publish although the newest release has another model.
         gives_way: publish nothing while somebody else publishes another model.
 
     Returns:
@@ -81,7 +81,7 @@ def publisher_of(
         index=chosen.index,
         code_commit=code_commit(),
         by=who,
-        new_encoder=new_encoder,
+        new_model=new_model,
         gives_way=gives_way,
         before_upload=partial(push_data, at),
     )

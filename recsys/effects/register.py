@@ -1,4 +1,4 @@
-"""Effect `register`: keep the challenger as a version of the registered model, with the gate's verdict."""
+"""Effect `register`: register the challenger as a version in MLflow, with the gate's decision."""
 
 from recsys.artifacts import Artifacts
 from recsys.errors import ArtifactMissing
@@ -17,9 +17,9 @@ from recsys.registry.registering import register_model
 
 
 def register(uri: str, at: Artifacts, who: str, model: str = MODEL) -> Changed:
-    """Keep the challenger as a version of the registered model and give it the alias `challenger`.
+    """Register the challenger as a version and give it the alias `challenger`.
 
-    Safe to repeat: the same model gets no second version; a newer verdict about it is laid over the older one.
+    Safe to repeat: the same model gets no second version. A newer decision replaces the older one.
 
     Args:
         uri: MLflow's address.
@@ -33,7 +33,7 @@ def register(uri: str, at: Artifacts, who: str, model: str = MODEL) -> Changed:
     Raises:
         ArtifactMissing: there is no challenger, or the gate has not judged this one.
         EncoderError: its packed files are damaged.
-        RegistryUnreachable: MLflow is out of reach; call again, and it goes on where it stopped.
+        RegistryUnreachable: MLflow is out of reach; the next call continues.
     """
     if not ModelReference.is_at(at.model_reference(CHALLENGER)):
         words = f"{at.model_reference(CHALLENGER)} does not exist: nothing has been trained here"
@@ -60,14 +60,14 @@ def register(uri: str, at: Artifacts, who: str, model: str = MODEL) -> Changed:
     record = record_of(at, metrics, training, mlflow.trained_tags(_trained(report)))
     version = register_model(uri, challenger, at.cache, record, model)
     mlflow.add_files(uri, version, verdict)
-    # Before the alias says that this is the newest; a training that found no better weights finds an older version.
+    # Before the alias moves. The version may be an older one, if training found no better weights.
     mlflow.count_interactions(uri, version, n_interactions(at.data))
-    said = "open" if decision.open else "closed"
-    why = f"gate {said} on holdout {str(decision.holdout)[:10]}"
+    state = "open" if decision.open else "closed"
+    why = f"gate {state} on holdout {str(decision.holdout)[:10]}"
     return Changed(version, move(uri, Move(CHALLENGER, version, Cause(REGISTERED, who, why))))
 
 
 def _trained(report: Report) -> TrainedOn:
-    """What the challenger was trained on; of this holdout's own train side everything is known."""
+    """What the challenger was trained on: the training side of this holdout where the hashes agree."""
     trained = report.trained.get(CHALLENGER, TrainedOn())
     return report.holdout if trained.trained_on == report.holdout.trained_on else trained

@@ -1,4 +1,4 @@
-"""Bring back what a release was made of: its data.dvc and dvc.lock, and from the DVC remote what they name."""
+"""Effect `restore`: bring back the data and features that a release was made of, from the DVC remote."""
 
 import shutil
 from pathlib import Path
@@ -18,7 +18,9 @@ FEATURES = "features"
 
 
 def restore(storage: Storage, release: str, at: Artifacts, folder: Path | None) -> Path:
-    """Restore the data and features of a release; features from before there were details, `dvc repro` makes again.
+    """Write a release's data.dvc and dvc.lock, and pull what they name.
+
+    Features from before there were details are not pulled; `dvc repro` makes them again.
 
     Args:
         storage: where releases live.
@@ -30,9 +32,9 @@ def restore(storage: Storage, release: str, at: Artifacts, folder: Path | None) 
         The workspace that was restored.
 
     Raises:
-        ReleaseError: the release is unknown or has no record of its data, the folder is not empty, or this
-            workspace holds parts that are not published yet.
-        StorageError: DVC could not bring it back.
+        ReleaseError: the release is unknown or has no record of its data, the folder is not empty, or this workspace
+            has parts that are not published yet.
+        StorageError: DVC could not pull.
     """
     record = recorded(ReleaseStore(storage).manifest(release))
     if DVC_LOCK not in record:
@@ -65,7 +67,7 @@ def _refuse_unpublished(at: Artifacts) -> None:
     waiting = sorted({part.id for part in all_parts(at.data)} - set(published(at).get("parts", ())))
     if waiting:
         raise ReleaseError(
-            f"this workspace holds parts that are not published: {', '.join(waiting[:5])}",
+            f"this workspace has parts that are not published: {', '.join(waiting[:5])}",
             remedy="publish them first, or restore beside it with --to FOLDER",
         )
 

@@ -10,15 +10,14 @@ PREVIOUS = "previous"
 
 
 def rollback(storage: Storage, release: str, who: str, why: str) -> Current:
-    """Point readers to an older release, and hold: nothing newer is swapped in until `resume`.
+    """Point readers to an older release, and hold it there: no newer release becomes current until `resume`.
 
-    The same request of the same person for the same reason changes nothing while its hold stands: a task that is tried
-    again does not step back twice with "previous".
+    Safe to repeat: while the hold lasts, the same request of the same person for the same reason changes nothing. So a
+    retried task does not step back twice with "previous".
 
     Args:
         storage: where releases live.
-        release: its id, or "previous" for the parent of what readers get when this is called, whatever is published
-            meanwhile.
+        release: its id, or "previous" for the parent of the release that is current when this is called.
         who: who decided.
         why: their reason.
 
@@ -33,7 +32,7 @@ def rollback(storage: Storage, release: str, who: str, why: str) -> Current:
     wanted = first.release if _is_done(first, release, who, why) else _target(store, first, release)
 
     def make(before: Pointer) -> tuple[str, Hold | None, str, int] | None:
-        # Also after a swap whose reply was lost, whatever was published under the hold since then.
+        # This also recognises a swap whose reply was lost, whatever was published under the hold since.
         if _is_done(before.current, release, who, why):
             return None
         target = store.manifest(wanted)
@@ -45,7 +44,7 @@ def rollback(storage: Storage, release: str, who: str, why: str) -> Current:
 
 
 def _is_done(current: Current, release: str, who: str, why: str) -> bool:
-    """Whether the same request was carried out, and still holds."""
+    """Whether the same request was carried out, and its hold still lasts."""
     hold = current.hold
     return hold is not None and (hold.who, hold.why) == (who, why) and release in (PREVIOUS, current.release)
 
@@ -55,7 +54,7 @@ def _refuse_given_up(store: ReleaseStore, current: Current, target: Manifest) ->
         return
     remedy = "`recsys releases` lists what is kept"
     if target.sequence < current.collected_below:
-        raise ReleaseError(f"release {target.id} was given up by `collect`", remedy=remedy)
+        raise ReleaseError(f"release {target.id} may be deleted by `collect` at any moment", remedy=remedy)
     step = store.manifest(current.head)
     while step.sequence > target.sequence and step.parent:
         step = store.manifest(step.parent)

@@ -1,4 +1,4 @@
-"""Effect `status`: where things stand. Looks, changes nothing."""
+"""Effect `status`: the state of landing zone, workspace and release store. It changes nothing."""
 
 import json
 from functools import partial
@@ -19,15 +19,15 @@ MAX_NOTES = 10
 
 
 def status(at: Artifacts, landing: str | None, store: str | None) -> dict[str, Any]:
-    """What has landed, what waits, what readers get and what failed last.
+    """Report what has landed, what waits, what readers get and what failed last.
 
     Args:
         at: the workspace.
-        landing: address of the landing zone, if it is known.
-        store: address of the release store, if it is known.
+        landing: address of the landing zone, or None.
+        store: address of the release store, or None.
 
     Returns:
-        What `recsys status --json` prints. A place that is out of reach is an `error` there, and hides no other.
+        The output of `recsys status --json`. A place that is out of reach is shown as `error`; the others are not lost.
     """
     landed = _or_error(partial(_landed, at, landing))
     unpublished = _unpublished(at)
@@ -46,7 +46,7 @@ def status(at: Artifacts, landing: str | None, store: str | None) -> dict[str, A
 
 
 def _landed(at: Artifacts, url: str | None) -> dict[str, Any] | None:
-    """Files that the next `ingest` takes in, and what is passed over; None without an address."""
+    """Files that the next `ingest` takes in, and files that it skips; None without an address."""
     if not url:
         return None
     refused = [(refusal.key, refusal.version) for refusal in standing(at.refused)]
@@ -61,7 +61,7 @@ def _landed(at: Artifacts, url: str | None) -> dict[str, Any] | None:
 
 
 def _refused(at: Artifacts) -> list[dict[str, Any]]:
-    """Batches that were stopped and still lie in the landing zone."""
+    """Refused batches that are still in the landing zone."""
     return [refusal.model_dump(mode="json") for refusal in standing(at.refused)]
 
 
@@ -78,7 +78,7 @@ def _n_waiting(at: Artifacts) -> int:
 
 
 def _of_accepted(part: Part) -> dict[str, Any]:
-    """What a part holds and what there is to say about it: rows that lost, wait or are in quarantine."""
+    """Counts of a part: rows, superseded, waiting and quarantined ones; and notes."""
     landed = part.arrival.landed()
     return {
         "part": part.id,
@@ -121,7 +121,7 @@ def _last_failure(at: Artifacts) -> dict[str, Any] | None:
 
 
 def _or_error(ask: Any) -> Any:  # noqa: ANN401  whatever `ask` answers
-    """One place that is out of reach must not hide the others."""
+    """The result, or the error of a place that is out of reach, so that it does not hide the others."""
     try:
         return ask()
     except RecsysError as error:

@@ -1,1 +1,1 @@
-"""Encoders: texts become unit vectors. Packed once (torch), run anywhere (openvino)."""
+"""Encoders: from texts to unit vectors. A transformer is packed once with torch, and run with OpenVINO."""

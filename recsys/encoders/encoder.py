@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 
 class Encoder(Protocol):
-    """Texts to unit vectors. A vector depends on its text alone, never on the batch that it came in."""
+    """From texts to unit vectors. A vector depends on its text alone, never on the other texts of its batch."""
 
     @property
     def hash(self) -> str:
-        """What the encoder is: weights, tokenizer, pooling, length, precision."""
+        """Hash of weights, tokenizer, pooling, length and precision."""
 
     @property
     def dim(self) -> int:
@@ -24,8 +24,8 @@ class Encoder(Protocol):
         """Encode.
 
         Args:
-            texts: none empty; repeats cost nothing.
-            on_progress: called after each batch with how many more of `texts` are done.
+            texts: none of them empty; repeats cost nothing.
+            on_progress: called after each batch with the number of texts that it finished.
 
         Returns:
             float32 [len(texts), dim], rows of length 1, in the order of `texts`.
@@ -35,4 +35,4 @@ class Encoder(Protocol):
         """
 
     def count_tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Tokens that each text costs, [len(texts)]."""
+        """Number of tokens of each text, [len(texts)]."""

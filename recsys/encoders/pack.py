@@ -1,4 +1,4 @@
-"""Make a packed encoder: transformer, pooling and unit length as one OpenVINO model. Only here is torch imported."""
+"""Pack an encoder: transformer, pooling and scaling to unit length become one OpenVINO model."""
 
 import hashlib
 import json
@@ -24,20 +24,20 @@ from recsys.errors import ArtifactMissing, EncoderError
 from recsys.storage.packed import STAGING, PackedFile, remove_abandoned, verify_sizes
 
 PACK_VERSION = 1
-"""Part of every encoder hash; raise it when the same source would be packed into another model."""
+"""Part of every encoder hash. Raise it when the same source would be packed into another model."""
 MIN_CALIBRATION_TEXTS = 32
 MIN_COSINE = 0.9999
 MIN_INT8_COSINE = 0.95
 
 
 def pack_encoder(params: EncoderParams, encoders: Path, calibration_texts: Sequence[str]) -> EncoderReference:
-    """Pack the encoder that `params` describes; one that is packed already is answered at once, without torch.
+    """Pack the encoder that `params` describes. An existing one is returned at once, without torch.
 
     Args:
         params: section `encoder`.
         encoders: folder of packed encoders; the new one becomes `<encoders>/<hash>/`.
-        calibration_texts: int8 only: texts that set the scales; `params.calibration_texts` of them are used, those with
-            the smallest hashes, so that their order does not matter.
+        calibration_texts: int8 only: texts that set the scales. The `params.calibration_texts` of them with the
+            smallest hashes are used, so their order does not matter.
 
     Returns:
         The reference, without a registry entry.
@@ -52,7 +52,7 @@ def pack_encoder(params: EncoderParams, encoders: Path, calibration_texts: Seque
     try:
         reference = EncoderReference.load(target / REFERENCE)
         verify_sizes(target, reference.files)
-        # The same files may have been packed under another name: the reference says what was asked for.
+        # The same files may have been packed under another name: the reference has the name in params.
         return reference.model_copy(update={"source": params.source})
     except (ArtifactMissing, EncoderError):
         shutil.rmtree(target, ignore_errors=True)
@@ -61,7 +61,7 @@ def pack_encoder(params: EncoderParams, encoders: Path, calibration_texts: Seque
     staging.mkdir(parents=True)
     try:
         reference = _pack(params, source, chosen, staging, target.name)
-        if not target.exists():  # somebody else may have packed the same meanwhile
+        if not target.exists():  # another process may have packed the same meanwhile
             staging.rename(target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -125,10 +125,10 @@ def _pack(
 def _convert(
     params: EncoderParams, source: Path, n_vocabulary: int
 ) -> tuple[Any, list[NDArray[np.int64]], list[NDArray[np.float32]]]:
-    """The openvino model, token rows to try it on, and what torch says about them.
+    """The OpenVINO model, rows of tokens to test it with, and torch's vectors of these rows.
 
-    The model takes `input_ids` [B, L] alone: rows of one batch have equal length, so no mask is needed, no padding
-    token, and token types and positions are what the model itself takes them to be (BERT, RoBERTa and XLM-R alike).
+    The model's only input is `input_ids` [B, L]. Rows of one batch have equal length, so neither a mask nor a padding
+    token is needed. Token types and positions are the model's defaults (BERT, RoBERTa and XLM-R alike).
     """
     import torch
 
@@ -180,7 +180,7 @@ def _unit_encoder(params: EncoderParams, source: Path) -> Any:  # noqa: ANN401  
 
 
 def _quantise(model: Any, samples: list[NDArray[np.int64]]) -> Any:  # noqa: ANN401  openvino.Model
-    """Weights and activations to int8, scales fixed by the samples: never by the batch at hand."""
+    """Quantise weights and activations to int8. The samples fix the scales, never the batch at hand."""
     import nncf
 
     return nncf.quantize(
@@ -193,9 +193,9 @@ def _quantise(model: Any, samples: list[NDArray[np.int64]]) -> Any:  # noqa: ANN
 
 
 def _save(model: Any, model_path: Path) -> None:  # noqa: ANN401  openvino.Model
-    """Write the IR; the same model gives the same bytes, whatever the process did before."""
+    """Write the IR. The same model gives the same bytes, whatever the process did before."""
     model.set_friendly_name("encoder")
-    # By default operations are named by a counter of the process.
+    # By default a counter of the process names the operations.
     for number, operation in enumerate(model.get_ordered_ops()):
         operation.set_friendly_name(f"{operation.get_type_name()}_{number}")
     load_openvino().save_model(model, model_path, compress_to_fp16=False)
@@ -213,7 +213,7 @@ def _run(model_path: Path, inputs: list[NDArray[np.int64]]) -> list[NDArray[np.f
 def _compare(
     model_path: Path, inputs: list[NDArray[np.int64]], expected: list[NDArray[np.float32]], floor: float
 ) -> None:
-    """Refuse a model whose vectors are not those of the model that it was made from."""
+    """Refuse a packed model whose vectors differ from those of its source."""
     found = _run(model_path, inputs)
     cosine = float(np.mean([(a * b).sum(axis=1).mean() for a, b in zip(found, expected, strict=True)]))
     if not cosine >= floor:
@@ -225,7 +225,7 @@ def _compare(
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep tracers' warnings and progress bars away from standard output, which belongs to results."""
+    """Keep warnings and progress bars off standard output, which belongs to results."""
     with warnings.catch_warnings(), redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")
         from transformers.utils import logging as transformers_logging

@@ -13,11 +13,11 @@ class EncoderParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     source: str
-    """A package that carries a model, a local folder, or a hub id."""
+    """A package that contains a model, a local folder, or a hub id."""
     pooling: Literal["mean", "cls"]
-    """How token vectors become one."""
+    """How token vectors become one vector."""
     max_tokens: int = Field(gt=2)
-    """Texts are cut here."""
+    """Longer texts are cut."""
     precision: Literal["float32", "int8"]
     """float32 is exact; int8 is quantised with static scales."""
     calibration_texts: int = Field(ge=32)
@@ -32,18 +32,18 @@ class FirstLightParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     min_items: int = Field(ge=2)
-    """Different texts from which words are joined to the encoder; below, it is used as it comes."""
+    """Number of different texts from which a head of first light is made. With fewer, the encoder is used alone."""
     lexical_shares: tuple[Share, Share]
-    """Weight of exact words (TF-IDF) beside the encoder, where texts are short, and where they are long: short texts
-    seldom share a word, of long ones an encoder keeps the gist."""
+    """Weights of exact words (TF-IDF) beside the encoder: first for short texts, which seldom share a word, then for
+    long ones, of which an encoder keeps only the gist."""
     long_from_terms: int = Field(ge=1)
-    """Texts are long where half of them have so many different words and pairs of words."""
+    """Texts count as long where half of them have at least this many different words and pairs of words."""
     gamma: float = Field(gt=0)
     """Sharpness of the encoder's kernel, exp(gamma * (cosine - 1))."""
     constant: float = Field(ge=0)
-    """Coordinate that every profile has before it is brought to unit length: the larger it is, the less a text that
+    """Coordinate that every profile gets before it is scaled to unit length. The larger it is, the less a text that
     resembles few others is stretched. Users have 0 there."""
     width: int = Field(gt=1, le=4096)
-    """Width of a profile, at most; fewer texts give fewer."""
+    """The largest width of a profile; few texts give a smaller one."""
     max_landmarks: int = Field(ge=2, le=20000)
-    """Texts that every text is compared with; of a larger catalogue a sample."""
+    """Texts that every text is compared with; a sample of a larger catalogue."""

@@ -1,4 +1,4 @@
-"""What an encoder is: the part of a model that turns content into vectors, and the files that make it."""
+"""The reference of an encoder: the part of a model that makes vectors of content, and its packed files."""
 
 import json
 from collections.abc import Callable
@@ -27,18 +27,18 @@ TERMS = "head.json"
 ITEM_WEIGHTS = "item_weights.npz"
 FIRST_LIGHT = "first_light.json"
 MAX_DIM = 65_536
-"""Of a vector; wider ones would not be profiles, but a way to fill the memory."""
+"""Of a vector. A file that claims more would only fill the memory."""
 REFERENCE = "encoder.json"
 """In a packed encoder's folder."""
 OF_THE_MODEL = ("registry", "ridge_lambda")
-"""Keys of encoder.json from before a model had parts: they belong to the model, see `recsys.models.lump`."""
+"""Keys of an encoder.json from before models had parts. They belong to the model, see `recsys.models.legacy`."""
 
 
 def read_reference(kind: type[AnyReference], path: Path, reshape: Callable[[Any], Any]) -> AnyReference:
     """Read a reference from JSON.
 
     Args:
-        kind: what it becomes.
+        kind: its type.
         path: the file.
         reshape: parsed JSON -> what `kind` validates.
 
@@ -67,23 +67,23 @@ class EncoderReference(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hash: Sha256
-    """Of the recipe: the same on every machine."""
+    """Of everything that decides about the vectors; the same on every machine."""
     dim: int = Field(gt=0, le=MAX_DIM)
     """Width of its vectors."""
     max_tokens: int = Field(gt=2)
     pooling: Literal["mean", "cls"]
     precision: Literal["float32", "int8"]
     source: str
-    """As params.yaml named it."""
+    """As in params.yaml."""
     files: tuple[PackedFile, ...]
-    """tokenizer.json, model.xml, model.bin. An encoder from before models had parts also holds its head's files, and
-    perhaps item_weights.npz or first_light.json."""
+    """tokenizer.json, model.xml, model.bin. An encoder from before models had parts may also hold a head's files,
+    item_weights.npz and first_light.json."""
     lexical_width: int = Field(default=0, ge=0)
-    """Leading dimensions that hold words, of an encoder with a head among its files."""
+    """Number of leading dimensions for words, where a head is among the files."""
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Only encoders with words apart name a width of words: ids of releases are hashes of this."""
+        """Leave out a width of 0: ids of releases are hashes of this, and older ones lack the key."""
         written: dict[str, Any] = plain(self)
         if self.lexical_width == 0:
             del written["lexical_width"]
@@ -91,7 +91,7 @@ class EncoderReference(BaseModel):
 
     @property
     def carries_head(self) -> bool:
-        """Whether a head is among its files, as before models had parts: its vectors are then profiles."""
+        """Whether a head is among the files, as before models had parts. Its vectors are then profiles."""
         return any(file.name == HEAD for file in self.files)
 
     @classmethod
@@ -117,7 +117,7 @@ class EncoderReference(BaseModel):
         return read_reference(cls, path, alone)
 
     def save(self, path: Path) -> None:
-        """Write an encoder.json, atomically; one that says the same is left alone."""
+        """Write encoder.json atomically. A file with the same content is left alone."""
         write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
 
 

@@ -1,4 +1,4 @@
-"""OpenVINO as we use it: silent, without telemetry, exact float32 between the quantised layers."""
+"""How OpenVINO is used here: silent, without telemetry, float32 between quantised layers."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def load_openvino() -> Any:  # noqa: ANN401  the module
-    """Import openvino. Its telemetry reports home on import; it makes do where that package cannot be imported."""
+    """Import openvino without its telemetry, which sends a report on import. OpenVINO works without that package."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: its import fails
     import openvino
 
@@ -15,7 +15,7 @@ def load_openvino() -> Any:  # noqa: ANN401  the module
 
 
 def compile_request(model: Path) -> Any:  # noqa: ANN401  an openvino.InferRequest
-    """Read an IR and make it ready to run on this machine's cores.
+    """Compile an IR for this machine's cores.
 
     Nothing is cached on disk: compiling MiniLM takes 0.2 s, and a cache left by a killed process would need checks.
     """

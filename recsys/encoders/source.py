@@ -1,4 +1,4 @@
-"""Where an encoder comes from: a folder, a package that carries a model, or a hub id. Only safetensors are taken."""
+"""Find the source of an encoder: a folder, a package that contains a model, or a hub id. Only safetensors are read."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
-# What sentence-transformers may chain and we do as well; anything else would be left out silently.
+# The modules of sentence-transformers that are supported; any other would be left out silently.
 KNOWN_MODULES = {"Transformer", "Pooling", "Normalize"}
 
 
@@ -23,7 +23,7 @@ PACKAGED = {
         WEIGHTS: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     },
 }
-"""Packages of the index that carry a model, and SHA-256 of what decides about its vectors: upstream did not pack them.
+"""Packages of the index that contain a model, with the SHA-256 of its files: its authors did not publish the package.
 The first is sentence-transformers/all-MiniLM-L6-v2, by its model card under Apache-2.0 (the code around it: MIT)."""
 
 
@@ -37,7 +37,7 @@ def find_source(source: str) -> Path:
         The folder.
 
     Raises:
-        EncoderError: there is none, it lacks a file, or a packaged model is not the one that is known; says which.
+        EncoderError: there is none, a file is missing, or a packaged model is not the known one; names the file.
     """
     if Path(source).is_dir():
         return _complete(source, [Path(source), *sorted(p for p in Path(source).iterdir() if p.is_dir())])
@@ -65,7 +65,7 @@ def _complete(source: str, folders: list[Path]) -> Path:
     if not models:
         raise EncoderError(
             f"encoder.source {source!r} holds no {CONFIG} of a transformer",
-            remedy="name a folder made by save_pretrained, a package that carries one, or a hub id",
+            remedy="name a folder made by save_pretrained, a package that contains one, or a hub id",
         )
     folder = models[0]
     for path in source_files(folder):
@@ -78,7 +78,7 @@ def _complete(source: str, folders: list[Path]) -> Path:
 
 
 def _require_known_bytes(package: str, folder: Path) -> None:
-    """Refuse files of a known package that are not those which were looked at."""
+    """Refuse files of a known package whose hashes are not the known ones."""
     for name, known in PACKAGED.get(package, {}).items():
         with (folder / name).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -104,7 +104,7 @@ def _is_model(folder: Path) -> bool:
 
 
 def _check_modules(source: str, folder: Path) -> None:
-    """Refuse a sentence-transformers chain that would not be followed."""
+    """Refuse a sentence-transformers model with modules that are not supported."""
     for chain in (folder / "modules.json", folder.parent / "modules.json"):
         if chain.is_file():
             kinds = {module["type"].rpartition(".")[2] for module in json.loads(chain.read_text("utf-8"))}

@@ -1,4 +1,4 @@
-"""TF-IDF vectors, a floor: what words alone can do. Learned from given texts only, so that a holdout stays unseen."""
+"""TF-IDF vectors. They are learned from given texts only, so that nothing is learned from a holdout."""
 
 import re
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 UNSPACED_CHARACTERS = (1, 2)
-"""Character n-grams for texts in scripts that put no blanks between words."""
+"""Lengths of character n-grams, for scripts without spaces between words."""
 UNSPACED_SHARE = 0.3
-"""Share of such letters among all letters from which that is done."""
+"""Texts with at least this share of such letters get character n-grams."""
 UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 """Thai, Lao, Burmese, Khmer, kana and Han."""
 
 
 @dataclass(frozen=True)
 class TfidfEncoder:
-    """Words and pairs of words (or character n-grams) with fixed weights."""
+    """Words and pairs of words, or character n-grams, with fixed weights."""
 
     vectorizer: Any
     """A fitted sklearn.feature_extraction.text.TfidfVectorizer."""
@@ -41,7 +41,7 @@ class TfidfEncoder:
         return csr_matrix(self.vectorizer.transform(texts))
 
     def parts(self) -> tuple[list[str], NDArray[np.float32], tuple[int, int] | None]:
-        """What `tfidf_of` makes the same encoder from: terms in order, their idf, and the character n-grams' range."""
+        """The arguments for `tfidf_of`: terms in order, their idf, and the range of character n-grams."""
         terms = [str(term) for term in self.vectorizer.get_feature_names_out()]
         characters = self.vectorizer.ngram_range if self.vectorizer.analyzer == "char_wb" else None
         return terms, np.asarray(self.vectorizer.idf_, np.float32), characters
@@ -50,11 +50,11 @@ class TfidfEncoder:
 def fit_tfidf(texts: Sequence[str]) -> TfidfEncoder:
     """Learn terms and their inverse document frequencies: words and pairs of words, without English stop words.
 
-    Scripts without blanks, such as Chinese, get character n-grams of one and two. The gate's floor and the benchmark's:
-    on titles of CiteULike (cold items, H) pairs without stop words reach ndcg@20 .229, single words .205.
+    Scripts without spaces, such as Chinese, get character n-grams of one and two. On titles of CiteULike (cold items,
+    H) words with pairs reach ndcg@20 .229, single words .205.
 
     Args:
-        texts: what may be learned from: never a holdout's.
+        texts: to learn from; never those of a holdout.
 
     Returns:
         The fitted encoder.
@@ -73,7 +73,7 @@ def fit_tfidf(texts: Sequence[str]) -> TfidfEncoder:
 def tfidf_of(
     terms: Sequence[str], idf_V: NDArray[np.float32], characters: tuple[int, int] | None
 ) -> TfidfEncoder:
-    """The encoder that `TfidfEncoder.parts` described.
+    """Rebuild an encoder from `TfidfEncoder.parts`.
 
     Args:
         terms: in the order of its dimensions.
@@ -81,7 +81,7 @@ def tfidf_of(
         characters: shortest and longest character n-gram; None: words.
 
     Returns:
-        An encoder that gives the same vectors.
+        An encoder with the same vectors.
     """
     vectorizer = _vectorizer(characters, vocabulary={term: place for place, term in enumerate(terms)})
     vectorizer.idf_ = idf_V

@@ -1,11 +1,11 @@
-"""A packed transformer encoder: tokenizers and openvino, nothing else, so that it starts in a second.
+"""A packed transformer encoder. It needs tokenizers and OpenVINO only, so it starts within a second.
 
-Vectors depend on their text alone, to the last bit. Seen with OpenVINO 2026.4.1 on MiniLM, float32 and int8: in
-batches of equal token count, without padding and without a mask, a row has the very same bits alone and in any batch
-(1 to 500 rows, 4 to 256 tokens, one thread or two); padding to another length moves it by up to 2e-7. So a batch holds
-texts of one token count only, and the packed model takes no mask. It costs nothing: padding is work too. A first encode
-that was killed and goes on with other batches makes the same files. Another processor or OpenVINO version may round
-otherwise. With a head over it (`head.py`) about one value of a billion may differ by its last bit.
+A vector depends on its text alone, to the last bit. Measured with OpenVINO 2026.4.1 on MiniLM, float32 and int8: in
+batches of equal token count, without padding and mask, a row has the same bits alone and in any batch (1 to 500 rows,
+4 to 256 tokens, one or two threads). Padding to another length changes it by up to 2e-7. So a batch holds texts of one
+token count only, and the packed model has no mask. This costs nothing, since padding is work too. A killed run that
+continues with other batches makes the same files. Another processor or OpenVINO version may round differently. With a
+head (`recsys/heads/kernel_head.py`) about one value in a billion may differ in its last bit.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -83,7 +83,7 @@ class TransformerEncoder:
 
 
 def _require_shape(request: Any, path: Path, dim: int) -> None:  # noqa: ANN401  an openvino.InferRequest
-    """One input of token ids, one output of vectors of the width that the reference says."""
+    """Require one input of token ids and one output of vectors of the reference's width."""
     model = request.get_compiled_model()
     shapes = [one.partial_shape for one in (*model.inputs, *model.outputs)]
     wanted = f"[?,{dim}]"
@@ -95,7 +95,7 @@ def _require_shape(request: Any, path: Path, dim: int) -> None:  # noqa: ANN401 
 
 
 def load_tokenizer(path: Path, max_tokens: int) -> Any:  # noqa: ANN401  a tokenizers.Tokenizer
-    """Open tokenizer.json; texts are cut to `max_tokens`, never padded.
+    """Open tokenizer.json. Texts are cut to `max_tokens`, never padded.
 
     Args:
         path: the file.
@@ -111,7 +111,7 @@ def load_tokenizer(path: Path, max_tokens: int) -> Any:  # noqa: ANN401  a token
 
     try:
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises nothing more special
+    except Exception as error:  # tokenizers raises nothing more specific
         raise EncoderError(f"{path} cannot be read: {error}", remedy="recsys fetch-champion") from error
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
@@ -131,12 +131,12 @@ def equal_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[in
 
 
 def open_encoder(reference: EncoderReference, encoders: Path, batch_tokens: int) -> Encoder:
-    """Open a packed encoder, without a head that it may carry.
+    """Open a packed encoder, without the head that may be among its files.
 
     Args:
         reference: which one; `dim` is the width of the transformer's vectors.
         encoders: folder of packed encoders, one folder per hash.
-        batch_tokens: tokens per batch; steers speed and memory, never the vectors.
+        batch_tokens: tokens per batch; affects speed and memory, never the vectors.
 
     Returns:
         The encoder.

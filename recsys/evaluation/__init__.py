@@ -1,1 +1,1 @@
-"""Judging: a holdout, metrics with paired intervals, floors, and the leak report."""
+"""Evaluation: judge models on a holdout. Slices, floors, metrics with paired intervals, the leak report."""

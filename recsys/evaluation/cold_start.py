@@ -21,15 +21,15 @@ from recsys.validation.folds import cold_folds, dates_of, times_of
 
 # Shape suffixes: U users, I items, C cold items, D dimension.
 N_EXAMPLES = 3
-"""Unknown ids that a message shows."""
+"""Number of unknown ids in a message."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What may be learned from, and what is asked. Items are rows in the order of the items file."""
+    """Interactions to learn from, and cold items to rank. Items are rows in the order of the items file."""
 
     interactions: Interactions
-    """With items that are not cold. Users are all of the log, sorted."""
+    """Without cold items. All users of the file, sorted."""
     texts: tuple[str, ...]
     fields: tuple[str, ...]
     """Columns that became text, in order."""
@@ -50,11 +50,11 @@ class Task:
 
     @property
     def warm(self) -> NDArray[np.int64]:
-        """Rows of items that somebody interacted with, none of them cold."""
+        """Rows of the items with interactions; none of them is cold."""
         return self.interactions.warm
 
     def folds(self, seed: int) -> dict[str, NDArray[np.int64]]:
-        """Cold starts of the task's own, to choose by; see `folds.cold_folds`."""
+        """Folds of warm items for validation, see `folds.cold_folds`."""
         return cold_folds(self.item_ids, self.warm, seed, self.times)
 
 
@@ -65,22 +65,23 @@ def make_task(
     features: FeaturesParams,
     fields: Sequence[str] = (),
 ) -> Task:
-    """Build the task; every interaction with a cold item is dropped before anything else sees it.
+    """Make the task. Interactions with cold items are dropped before anything uses them.
 
-    A pair counts once, whatever its rating or weight; rows with a weight of 0 or less are none.
+    A pair counts once, whatever its rating or weight. Rows with a weight of 0 or less are no interactions.
 
     Args:
         items: item_id and text columns.
         interactions: user_id, item_id, optionally weight.
         cold_ids: the candidates.
         features: section `features`; its fields are replaced by the columns that become text.
-        fields: these columns of items, in this order; none: all that hold words, see `words.text_columns`.
+        fields: columns of items to use as text, in this order; none: all that hold words, see `words.text_columns`.
 
     Returns:
         The task.
 
     Raises:
-        UnreadableFile: an item is listed twice, has no text, is unknown, a field is, or nothing is left to learn from.
+        UnreadableFile: an item is listed twice, has no text or is unknown; a field is unknown; or nothing is left to
+            learn from.
     """
     item_ids = tuple(items["item_id"].to_pylist())
     row_of_item = {item: row for row, item in enumerate(item_ids)}
@@ -90,7 +91,7 @@ def make_task(
     unknown = next((item for item in cold_ids if item not in row_of_item), None)
     if unknown is not None:
         raise UnreadableFile(
-            f"--cold lists {unknown!r}, which --items does not know", remedy="add its row to --items"
+            f"--cold lists {unknown!r}, which --items lacks", remedy="add its row to --items"
         )
     fields = _known_fields(items, fields) if fields else text_columns(items).taken
     texts = _texts(items, fields, features)
@@ -103,13 +104,13 @@ def make_task(
         hint = f"; {len(strangers):,} of their items are unknown, such as {examples}" if strangers else ""
         raise UnreadableFile(
             f"--interactions hold no like of items of --items that are not cold{hint}",
-            remedy="add interactions to learn from, with the ids that --items has",
+            remedy="add interactions to learn from, with the ids of --items",
         )
     return Task(known, texts, fields, cold, _times(items, known))
 
 
 def unknown_items(interactions: pa.Table, item_ids: Sequence[str]) -> list[str]:
-    """Items that somebody interacted with and that the items file lacks.
+    """Items with interactions that the items file lacks.
 
     Args:
         interactions: item_id.
@@ -124,13 +125,13 @@ def unknown_items(interactions: pa.Table, item_ids: Sequence[str]) -> list[str]:
 def rank_cold(
     task: Task, vectors_ID: NDArray[np.float32], ridge_lambda: float, k: int, lexical_width: int = 0
 ) -> pa.Table:
-    """The best k cold items for every user; users without a history get what suits the mean of all tastes.
+    """Rank the best k cold items for every user. Users without a history get the mean of all users.
 
     Args:
         task: the task.
         vectors_ID: item profiles.
         ridge_lambda: λ.
-        k: length of the lists; all cold items where there are fewer.
+        k: length of the lists; at most the number of cold items.
         lexical_width: leading dimensions of the profiles that hold words.
 
     Returns:
@@ -156,7 +157,7 @@ def rank_cold(
 
 @dataclass(frozen=True)
 class _Sums:
-    """Ridge users whose sums of profiles are given."""
+    """Ridge users, given their sums of profiles."""
 
     ridge: Ridge
     b_UD: NDArray[np.float64]
@@ -179,12 +180,12 @@ def _known_fields(items: pa.Table, fields: Sequence[str]) -> tuple[str, ...]:
 
 
 def _texts(items: pa.Table, fields: tuple[str, ...], features: FeaturesParams) -> tuple[str, ...]:
-    """One text per item, made by the house's own preprocessing."""
+    """One text per item, made by the usual preprocessing."""
     if not fields:
         raise UnreadableFile("--items has no column of text beside item_id", remedy="add a column title")
     values = {name: joined(items[name]) for name in fields}
     rows = [{name: values[name][row] for name in fields} for row in range(items.num_rows)]
-    bare = next((row for row, said in enumerate(rows) if not any(map(str.strip, said.values()))), None)
+    bare = next((row for row, words in enumerate(rows) if not any(map(str.strip, words.values()))), None)
     if bare is not None:
         raise UnreadableFile(
             f"--items: item {items['item_id'][bare].as_py()!r} has no text", remedy="give it a title"
@@ -193,15 +194,15 @@ def _texts(items: pa.Table, fields: tuple[str, ...], features: FeaturesParams) -
         [
             {
                 "item_id": items["item_id"][row].as_py(),
-                "title": said.pop("title", None),
-                "description": said.pop("description", None),
-                "tags": [tags] if (tags := said.pop("tags", None)) else None,
-                "attributes": json.dumps(said, ensure_ascii=False),
+                "title": words.pop("title", None),
+                "description": words.pop("description", None),
+                "tags": [tags] if (tags := words.pop("tags", None)) else None,
+                "attributes": json.dumps(words, ensure_ascii=False),
                 "deleted": False,
                 "part": "items",
                 "line": row + 1,
             }
-            for row, said in enumerate(rows)
+            for row, words in enumerate(rows)
         ],
         schema=CATALOGUE_SCHEMA,
     )
@@ -212,7 +213,7 @@ def _texts(items: pa.Table, fields: tuple[str, ...], features: FeaturesParams) -
 def _interactions(
     log: pa.Table, users: tuple[str, ...], item_ids: tuple[str, ...], cold: NDArray[np.int64]
 ) -> Interactions:
-    """Likes of items that are known and not cold, with their times where the log has some."""
+    """Likes of known items that are not cold, with their times where there are any."""
     if "weight" in log.column_names:
         log = log.filter(pc.greater(log["weight"].cast(pa.float64()).fill_null(1.0), 0))
     times_R = times_of(log["timestamp"]) if "timestamp" in log.column_names else None

@@ -1,4 +1,4 @@
-"""Challenger beside champion on cold items, for people: users' lists before and after, items that won and lost."""
+"""Compare challenger and champion on cold items, for people: users' lists, and items that won and lost."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ ITEMS_EACH_WAY = 8
 PLACES = 10
 HISTORY = 5
 PSEUDONYM_CHARS = 10
-"""Enough to tell the users of one page apart."""
+"""Enough to distinguish the users of one page."""
 TEXT_CHARS = 140
 
 
@@ -27,18 +27,18 @@ def compare(
     change_U: NDArray[np.float64],
     k: int,
 ) -> Comparison:
-    """Pick what shows the difference best.
+    """Choose examples that show the difference best.
 
     Args:
         holdout: texts and histories.
         part: the cold slice.
         champion_UK: its lists.
         challenger_UK: the other lists, for the same users.
-        change_U: what each user gained in the metric.
+        change_U: each user's gain in the metric.
         k: cutoff of won and lost.
 
     Returns:
-        Users who gained and lost most, and items; the same for the same lists.
+        Users and items that gained or lost most. The same lists give the same examples.
     """
     order = np.argsort(-change_U, kind="stable")
     gained = [user for user in order[:USERS_EACH_WAY] if change_U[user] > 0]
@@ -85,7 +85,7 @@ def _example(
 def _moved(
     holdout: Holdout, part: RankingTask, champion_UK: NDArray[np.int64], challenger_UK: NDArray[np.int64]
 ) -> list[MovedItem]:
-    """Items by how many more of the users who want them are shown them, most first."""
+    """Items by the gain in users who find them and interacted with them, largest first."""
     n_items = len(holdout.item_ids)
     n_wanted_I = np.bincount(part.relevant_UR[part.relevant_UR != PAD], minlength=n_items)
     before_I, after_I = (

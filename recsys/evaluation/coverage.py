@@ -1,4 +1,4 @@
-"""How widely the lists spread over the candidates: coverage, Gini, and recall by item."""
+"""Metrics over candidates: coverage, Gini of exposure, and recall by item."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from recsys.ranking.metrics import hits_at_k
 
 
 def exposure_at_k(ranked_UK: NDArray[np.int64], candidates: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    """In how many users' first k places each candidate stands.
+    """In how many users' first k places each candidate is.
 
     Args:
         ranked_UK: item rows, best first; PAD where the list is short.
@@ -21,24 +21,24 @@ def exposure_at_k(ranked_UK: NDArray[np.int64], candidates: NDArray[np.int64], k
         exposure_C.
 
     Raises:
-        ValueError: k lies outside 1..K, or a listed item is no candidate.
+        ValueError: k lies outside 1..K, or a listed item is not a candidate.
     """
     if not 1 <= k <= ranked_UK.shape[1]:
         raise ValueError(f"k must lie in 1..{ranked_UK.shape[1]}, got {k}")
     shown = ranked_UK[:, :k][ranked_UK[:, :k] != PAD]
     strangers = np.setdiff1d(shown, candidates)
     if len(strangers):
-        raise ValueError(f"item row {strangers[0]} was listed but is no candidate")
+        raise ValueError(f"item row {strangers[0]} was listed but is not a candidate")
     return np.bincount(np.searchsorted(candidates, shown), minlength=len(candidates))
 
 
 def coverage(exposure_C: NDArray[np.int64]) -> float:
-    """Share of the candidates that somebody sees; NaN without candidates."""
+    """Share of the candidates that are in at least one list; NaN without candidates."""
     return float((exposure_C > 0).mean()) if len(exposure_C) else float("nan")
 
 
 def gini(exposure_C: NDArray[np.int64]) -> float:
-    """Inequality of exposure: 0 where all candidates are shown equally often, near 1 where one takes all.
+    """Inequality of exposure: 0 where all candidates are shown equally often, near 1 where one is shown always.
 
     Args:
         exposure_C: how often each candidate is shown.
@@ -58,7 +58,7 @@ def gini(exposure_C: NDArray[np.int64]) -> float:
 def item_recall_at_k(
     ranked_UK: NDArray[np.int64], relevant_UR: NDArray[np.int64], k: int
 ) -> NDArray[np.float64]:
-    """For every item that somebody wants: the share of those users who get it in the first k places.
+    """For every relevant item, the share of its users who find it in the first k places.
 
     Args:
         ranked_UK: item rows, best first, no repeats in a row; PAD where the list is short.
@@ -66,7 +66,7 @@ def item_recall_at_k(
         k: cutoff, 1 <= k <= K.
 
     Returns:
-        One number per wanted item, ascending by item row.
+        One number per relevant item, ascending by item row.
 
     Raises:
         ValueError: k lies outside 1..K.
@@ -79,6 +79,6 @@ def item_recall_at_k(
 
 
 def worst_decile(item_recall: NDArray[np.float64]) -> float:
-    """Mean recall of the tenth of the items that fares worst (at least one item); NaN without items."""
+    """Mean recall of the worst tenth of the items (at least one item); NaN without items."""
     n = -(-len(item_recall) // 10)
     return float(np.sort(item_recall)[:n].mean()) if n else float("nan")

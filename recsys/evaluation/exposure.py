@@ -1,7 +1,7 @@
-"""Paired bootstrap of what lists do to items: coverage, Gini and the worst decile's recall, challenger minus champion.
+"""Paired bootstrap of metrics over items: coverage, Gini and the worst decile's recall, challenger minus champion.
 
-These are no means over users, so `intervals.bootstrap` cannot give them: every resample of the users is a sample of its
-own, with its own exposures. The resamples are the same ones.
+These are not means over users, so `intervals.bootstrap` cannot compute them: every resample of the users has exposures
+of its own. The resamples are the same.
 """
 
 from dataclasses import dataclass
@@ -20,21 +20,21 @@ NAMES = ("coverage", "gini", "worst_decile_recall")
 
 @dataclass(frozen=True)
 class Lists:
-    """What one model shows to the users of a slice; columns are items, those without an entry are left out."""
+    """The lists of one model for the users of a slice. Columns are items; items without an entry are left out."""
 
     n_candidates: int
     shown_UC: csr_array
-    """1 where a user is shown an item."""
+    """1 where an item is in a user's list."""
     got_UC: csr_array
-    """1 where a user is shown an item that they want; columns as `wanted_UC`."""
+    """1 where a relevant item is in a user's list; the columns are those of `wanted_UC`."""
     wanted_UC: csr_array
-    """1 where a user wants an item."""
+    """1 where an item is relevant to a user."""
 
 
 def lists_of(
     ranked_UK: NDArray[np.int64], relevant_UR: NDArray[np.int64], n_candidates: int, k: int
 ) -> Lists:
-    """The first k places as matrices.
+    """Turn the first k places into matrices.
 
     Args:
         ranked_UK: item rows, best first; PAD where the list is short.
@@ -61,7 +61,7 @@ def statistics(lists: Lists, drawn_BU: NDArray[np.int64]) -> NDArray[np.float64]
 
     Args:
         lists: of one model.
-        drawn_BU: how often each user was drawn; a row of ones gives the figures of `evaluation.coverage`.
+        drawn_BU: how often each user was drawn. A row of ones gives the figures of `evaluation.coverage`.
 
     Returns:
         statistics_BS in the order of NAMES; NaN where one has no value.
@@ -77,14 +77,14 @@ def statistics(lists: Lists, drawn_BU: NDArray[np.int64]) -> NDArray[np.float64]
 def paired_exposure(first: Lists, second: Lists, rounds: int, seed: int) -> dict[str, Interval]:
     """First minus second, with 95 % intervals.
 
-    A resample repeats users and so reaches fewer items than all of them do, in both models: the interval is shifted
-    by that bias, the mean of the resamples minus the figure itself.
+    A resample repeats users, so it reaches fewer items than all users, with both models. The interval is corrected by
+    this bias: the mean of the resamples minus the figure itself.
 
     Args:
         first: lists of one model.
         second: lists of the other for the same users and candidates.
         rounds: resamples.
-        seed: of the resampling; the same draws as `intervals.bootstrap` makes with it.
+        seed: of the resampling, with the same draws as in `intervals.bootstrap`.
 
     Returns:
         Name -> interval; a statistic without a value is left out.
@@ -120,7 +120,7 @@ def _summed(matrix_UC: csr_array, drawn_BU: NDArray[np.int64]) -> NDArray[np.flo
 
 
 def _gini(shown_BC: NDArray[np.float64], n_candidates: int) -> NDArray[np.float64]:
-    """As `coverage.gini`; candidates that nobody is shown come first in the order and add nothing."""
+    """Like `coverage.gini`. Candidates that are in no list come first in the order and add nothing."""
     n_shown = shown_BC.shape[1]
     rank_C = n_candidates - n_shown + np.arange(1, n_shown + 1)
     total_B = shown_BC.sum(axis=1)
@@ -129,12 +129,12 @@ def _gini(shown_BC: NDArray[np.float64], n_candidates: int) -> NDArray[np.float6
 
 
 def _worst_decile(got_BC: NDArray[np.float64], wanted_BC: NDArray[np.float64]) -> NDArray[np.float64]:
-    """As `coverage.worst_decile` over the items that somebody in the resample wants."""
+    """Like `coverage.worst_decile`, over the items that are relevant to a user of the resample."""
     if wanted_BC.shape[1] == 0:
         return np.full(len(wanted_BC), np.nan)
     recall_BC = np.where(wanted_BC > 0, got_BC / np.maximum(wanted_BC, 1), np.inf)
     n_worst_B = -(-(wanted_BC > 0).sum(axis=1) // 10)
-    recall_BC.sort(axis=1)  # items that nobody wants stand last
+    recall_BC.sort(axis=1)  # items without users come last
     is_worst_BC = np.arange(recall_BC.shape[1]) < n_worst_B[:, None]
     mean_B: NDArray[np.float64] = np.where(is_worst_BC, recall_BC, 0.0).sum(axis=1) / np.maximum(n_worst_B, 1)
     return mean_B

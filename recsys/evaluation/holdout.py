@@ -1,4 +1,4 @@
-"""The holdout as rows of arrays: what judging works on."""
+"""The holdout as arrays over item rows and user rows, on which models are judged."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,25 +24,25 @@ MIXED = "mixed"
 
 @dataclass(frozen=True)
 class Holdout:
-    """Items and users have rows here; everything refers to them."""
+    """Data to learn from, and test interactions, over item rows and user rows."""
 
     known: Dataset
-    """What may be learned from: users with training history, sorted, and items in the order of a salted hash, so that
-    ties between scores fall to no kind of item."""
+    """Data to learn from. Its users are those with a training history, sorted. Its items are in the order of a salted
+    hash, so that equal scores favour no kind of item."""
     ranker: Ranker
-    """Of the model whose profiles these are."""
+    """Of the model that made the profiles."""
     train: pa.Table
-    """Training pairs as the split gave them: user, item_id, timestamp."""
+    """Training pairs of the split: user, item_id, timestamp."""
     test: Interactions
-    """Over the same rows, from after the cut."""
+    """Interactions after the cut, over the same rows."""
     slice_of_item: NDArray[np.str_]
     """cold or warm."""
     is_judged: NDArray[np.bool_]
     cut: datetime | None
     updated_at: tuple[datetime | None, ...]
-    """When the version of each item's text that is used was written."""
+    """When the used version of each item's text was written."""
     oldest_text: tuple[datetime | None, ...]
-    """When the first version was."""
+    """When its first version was written."""
 
     @property
     def item_ids(self) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ class Holdout:
         return self.known.interactions.users
 
     def candidates(self, name: str) -> NDArray[np.int64]:
-        """Rows of the judged items of a slice, ascending; `mixed` is all of them."""
+        """Rows of the judged items of a slice, ascending; all items for `mixed`."""
         return np.flatnonzero(((self.slice_of_item == name) | (name == MIXED)) & self.is_judged)
 
     @cached_property
@@ -73,12 +73,12 @@ def make_holdout(
     ranker: Ranker,
     lexical_width: int = 0,
 ) -> Holdout:
-    """Join the split with texts and profiles, each in the version that the split chose.
+    """Join the split with texts and profiles, in the versions that the split chose.
 
     Args:
         split: from stage `split`.
         versions: all rows of the features: item_id, text, tags, updated_at, part, line.
-        segments: profiles of the model that is judged.
+        segments: profiles of the champion.
         ridge_lambda: λ of the user profiles.
         seed: salts the order of the items.
         ranker: of the model.
@@ -88,7 +88,7 @@ def make_holdout(
         The holdout.
 
     Raises:
-        ArtifactMissing: a text or profile that the split names is not there; names item, part and line.
+        ArtifactMissing: a text or profile that the split names is missing; names item, part and line.
     """
     ids = split.items["item_id"].to_pylist()
     order = sorted(range(len(ids)), key=lambda row: (hash_share(seed, ids[row]), ids[row]))
@@ -130,21 +130,21 @@ def with_profiles(
     ranker: Ranker,
     lexical_width: int = 0,
 ) -> Holdout:
-    """The very same holdout as another encoder sees it: users, candidates, texts and histories stay.
+    """The same holdout with another model's profiles: users, candidates, texts and histories stay.
 
     Args:
         holdout: made with the champion's profiles.
-        split: the one that it was made of.
-        segments: profiles of the other encoder.
-        ridge_lambda: λ of the users in its space.
-        ranker: of its model.
+        split: of this holdout.
+        segments: profiles of the other model.
+        ridge_lambda: λ of its users.
+        ranker: of the other model.
         lexical_width: leading dimensions of its profiles that hold words.
 
     Returns:
         The holdout with its profiles.
 
     Raises:
-        ArtifactMissing: a profile that the split names is not there; names item, part and line.
+        ArtifactMissing: a profile that the split names is missing; names item, part and line.
     """
     places = pc.index_in(
         pa.array(holdout.item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks()
@@ -160,13 +160,13 @@ def with_vectors(
     ranker: Ranker,
     lexical_width: int = 0,
 ) -> Holdout:
-    """The same where profiles lie in no segments.
+    """The same holdout with another model's profiles, given as an array.
 
     Args:
         holdout: made with the champion's profiles.
-        vectors_ID: another encoder's vectors of `holdout.known.texts`.
-        ridge_lambda: λ of the users in its space.
-        ranker: of its model.
+        vectors_ID: another model's profiles of `holdout.known.texts`.
+        ridge_lambda: λ of its users.
+        ranker: of the other model.
         lexical_width: leading dimensions of its profiles that hold words.
 
     Returns:

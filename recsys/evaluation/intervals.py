@@ -1,9 +1,9 @@
-"""Paired bootstrap: how sure a mean difference between two models over the same users is.
+"""Paired bootstrap: intervals for the mean difference between two models over the same users.
 
-Why not a library: ranx tests significance but gives no intervals; scipy.stats.bootstrap gives them, yet draws its
-resamples per statistic, so that two metrics of one comparison would rest on different users, and it keeps an index
-array of rounds x users for each. Here one draw of weights serves all metrics in one matrix product; the test holds
-the result against scipy's percentile method.
+Why not a library: ranx tests significance but gives no intervals. scipy.stats.bootstrap gives intervals, but draws
+resamples per statistic, so two metrics of one comparison would be based on different users; it also stores an index
+array of rounds x users for each. Here one draw of weights serves all metrics in one matrix product. A test compares the
+result with scipy's percentile method.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ BLOCK_ROUNDS = 100
 
 
 class Interval(BaseModel):
-    """A mean with the interval that holds it with 95 % confidence."""
+    """A mean with its 95 % confidence interval."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,15 +30,15 @@ class Interval(BaseModel):
 
 
 def resamples(n_users: int, rounds: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Draw the users anew `rounds` times, as many as there are, with replacement.
+    """Resample the users with replacement, `rounds` times.
 
     Args:
-        n_users: how many there are.
+        n_users: number of users.
         rounds: resamples.
-        seed: of the draws; the same ones each time.
+        seed: of the draws.
 
     Yields:
-        drawn_BU, how often each user was drawn: all that a mean needs; a block of rounds at a time.
+        drawn_BU, how often each user was drawn, for a block of rounds at a time.
     """
     generator = np.random.default_rng(seed)
     shares_U = np.full(n_users, 1 / n_users)
@@ -47,7 +47,7 @@ def resamples(n_users: int, rounds: int, seed: int) -> Iterator[NDArray[np.int64
 
 
 def bootstrap(values_UM: NDArray[np.float64], rounds: int, seed: int) -> list[Interval]:
-    """Percentile intervals (2.5 % to 97.5 %) of the mean of every column, all from the same resamples of users.
+    """Percentile intervals (2.5 % to 97.5 %) of the means of columns, all from the same resamples of users.
 
     Args:
         values_UM: one row per user; for a paired comparison the differences of the two models.
@@ -69,13 +69,13 @@ def bootstrap(values_UM: NDArray[np.float64], rounds: int, seed: int) -> list[In
 
 
 def bootstrap_over_seeds(values_USM: NDArray[np.float64], rounds: int, seed: int) -> list[Interval]:
-    """The same for the mean over users and seeds of a training that was repeated: both are drawn anew.
+    """Intervals for the mean over users and seeds of a repeated training; both are resampled.
 
-    To draw only the users would treat these very seeds as all there are: one lucky seed among bad ones carries their
-    mean, and no number of users tells it from a better training. Drawn together, users and seeds both widen the
-    interval: where seeds differ by three times the error of a mean over users and the training gains nothing, a gate
-    that asks the challenger's own interval opens in 27 % of simulated cases; asking the mean over users as well in 15,
-    13 and 8 % (2, 3, 5 seeds), this interval in 10, 6 and 3 %. With two seeds about the worse one decides.
+    Resampling only users would treat these seeds as the only possible ones: one lucky seed raises the mean, and no
+    number of users reveals it. Resampling both widens the interval. In a simulation where seeds differ by three times
+    the error of a mean over users and the training gains nothing, a gate with the challenger's own interval opens in
+    27 % of cases; with the mean over users in addition in 15, 13 and 8 % (2, 3, 5 seeds); with this interval in 10, 6
+    and 3 %. With two seeds the worse one nearly decides.
 
     Args:
         values_USM: one row per user, one column per seed.
@@ -93,7 +93,7 @@ def bootstrap_over_seeds(values_USM: NDArray[np.float64], rounds: int, seed: int
     """
     _require_users(values_USM)
     n_users, n_seeds, n_metrics = values_USM.shape
-    generator = np.random.default_rng([seed, n_seeds])  # apart from that of the users
+    generator = np.random.default_rng([seed, n_seeds])  # independent of that of the users
     blocks = []
     for drawn_BU in resamples(n_users, rounds, seed):
         drawn_BS = generator.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=len(drawn_BU))

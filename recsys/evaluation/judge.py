@@ -1,4 +1,4 @@
-"""Judge champion and challenger against the floors on one holdout: full ranking over all candidates of every slice."""
+"""Judge champion, challenger and floors on one holdout, by ranking all candidates of every slice."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ FLOORS = {
     "warm": ("random", "popular", "tfidf_centroid", "encoder_centroid", "plain_blend"),
     "mixed": ("random", "popular", "tfidf_centroid", "encoder_centroid", "plain_blend"),
 }
-"""What must be beaten on each slice; popularity knows no cold item, so there it is that of the category. The floors
-`encoder_centroid` and `plain_blend` read the champion's profiles: a challenger is not held against itself."""
+"""Floors of each slice. Cold items have no popularity, so there it is that of their category. The floors
+`encoder_centroid` and `plain_blend` use the champion's profiles, so a challenger is not compared with itself."""
 ALL_FLOORS = tuple(dict.fromkeys(name for floors in FLOORS.values() for name in floors))
 PER_USER = {
     "recall": metrics.recall_at_k,
@@ -43,22 +43,22 @@ PER_USER = {
     "mrr": metrics.mrr_at_k,
 }
 COMPARED = "ndcg"
-"""By which users are chosen who gained or lost most."""
+"""The metric by which example users are chosen."""
 CUTOFFS = (1, 2, 5, 10, 20, 50, 100)
-"""Of the curve recall by k."""
+"""Values of k of the recall curve."""
 DIGITS = 6
-"""Reports are rounded, so that sums in another order give the same bytes."""
+"""Reports are rounded to this many digits, so that sums in another order give the same bytes."""
 
 
 @dataclass(frozen=True)
 class _Answers:
-    """One slice with every model's lists."""
+    """The lists of all models on one slice, and their metrics."""
 
     part: RankingTask
     lists: Mapping[str, NDArray[np.int64]]
     """Model -> ranked_UK."""
     per_user: Mapping[str, NDArray[np.float64]]
-    """Model -> metrics_UM in the order of PER_USER."""
+    """Model -> metrics_UM; the metrics are those of PER_USER."""
     siblings: tuple[NDArray[np.float64], ...]
     """metrics_UM of the challenger's siblings."""
 
@@ -66,12 +66,12 @@ class _Answers:
 def learn_models(
     holdout: Holdout, challenged: Holdout | None = None, rivals: Sequence[str] = ()
 ) -> dict[str, Scorer]:
-    """The champion, the challenger, every floor and the rivals, learned from what was known before the cut.
+    """Learn champion, challenger, floors and rivals from the data before the cut.
 
     Args:
         holdout: with the champion's profiles.
-        challenged: the same holdout with the challenger's, where there is one.
-        rivals: names of baselines to be judged beside them, over the champion's profiles.
+        challenged: the same holdout with the challenger's profiles; None without a challenger.
+        rivals: names of baselines, learned over the champion's profiles.
 
     Returns:
         Name -> learned scorer.
@@ -89,19 +89,18 @@ def judge(
     on_progress: Callable[[str], None] = lambda words: None,
     siblings: Iterable[Scorer] = (),
 ) -> tuple[tuple[SliceReport, ...], Comparison | None]:
-    """Score all models of every slice on the same users and candidates.
+    """Judge all models on every slice, with the same users and candidates.
 
     Args:
-        holdout: what judging works on.
-        models: name -> learned scorer, with `champion` and perhaps `challenger` among them.
+        holdout: the holdout.
+        models: name -> learned scorer; `champion` is one of them, `challenger` may be.
         params: section `evaluate`.
-        on_progress: told `slice/model` before each model.
-        siblings: the challenger trained with other seeds; learned one at a time, so that they need not all be in
-            memory.
+        on_progress: called with `slice/model` before each model.
+        siblings: the challenger trained with other seeds. They are consumed one at a time to save memory.
 
     Returns:
-        cold, warm, head, tail and mixed: means, curves, and paired intervals; and, with a challenger and cold items
-        that somebody interacted with, what the difference looks like.
+        The slices cold, warm, head, tail and mixed with means, curves and paired intervals; and examples of the
+        difference, with a challenger and relevant cold items.
     """
     reports: list[SliceReport] = []
     comparison = None
@@ -124,7 +123,7 @@ def judge(
 def _lists(
     whole: RankingTask, models: Mapping[str, Scorer], k: int, on_progress: Callable[[str], None]
 ) -> dict[str, NDArray[np.int64]]:
-    """Every model's lists; none without users."""
+    """The lists of every model; none without users."""
     lists = {}
     answers = (CHAMPION, CHALLENGER, *FLOORS[whole.name], *_rivals(models))
     for model in answers if len(whole.users) else ():
@@ -135,7 +134,7 @@ def _lists(
 
 
 def _list(model: Scorer, whole: RankingTask, k: int) -> NDArray[np.int64]:
-    """ranked_UK, long enough for every cutoff."""
+    """ranked_UK with enough places for every cutoff."""
     depth = max(k, min(CUTOFFS[-1], len(whole.candidates)))
     return rank(model, whole.users, whole.candidates, depth, whole.excluded_UE).rows_UK
 
@@ -188,7 +187,7 @@ def _report(answers: _Answers, params: EvaluateParams) -> SliceReport:
 
 
 def _seeds(answers: _Answers, params: EvaluateParams) -> tuple[tuple[SeedScores, ...], dict[str, Interval]]:
-    """The challenger and its siblings against the champion, each alone and all together; nothing without siblings."""
+    """Challenger and siblings minus champion, each alone and all together; nothing without siblings."""
     if not answers.siblings:
         return (), {}
     per_seed = (answers.per_user[CHALLENGER], *answers.siblings)
@@ -208,7 +207,7 @@ def _seeds(answers: _Answers, params: EvaluateParams) -> tuple[tuple[SeedScores,
 
 
 def _rivals(models: Mapping[str, object]) -> list[str]:
-    """Those that are neither judged nor floors."""
+    """Names of models that are neither champion, challenger nor floors."""
     return [model for model in models if model not in (CHAMPION, CHALLENGER, *ALL_FLOORS)]
 
 

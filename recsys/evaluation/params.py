@@ -13,13 +13,13 @@ class EvaluateParams(BaseModel):
     k: int = Field(ge=1)
     """Cutoff of the headline metrics."""
     max_users: int = Field(ge=1)
-    """Test users scored, sampled by the seed where there are more."""
+    """The most test users; a sample where there are more."""
     head_share: float = Field(gt=0, lt=1)
-    """Share of the warm candidates that form the slice `head`: those with the most interactions before the cut."""
+    """Share of the warm candidates that forms the slice `head`: those with the most users before the cut."""
     bootstrap_rounds: int = Field(ge=100)
     """Resamples of a paired interval."""
     rivals: tuple[RivalName, ...]
-    """Other ways to recommend, learned over the champion's profiles and judged beside it, deciding nothing:
+    """Baselines that are learned over the champion's profiles and judged for comparison; they decide nothing. Any of
     `rbf_ridge`, `als_map`, `ease_prior`, `two_tower`, `blend`."""
     seed: int
     """Seed of sampling and bootstrap."""

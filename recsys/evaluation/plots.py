@@ -1,10 +1,10 @@
-"""CSV files for `dvc plots`: one curve file and one bar file per slice, models in columns or rows."""
+"""CSV files for `dvc plots`: for each slice a file of curves, with models in columns, and one of bars, in rows."""
 
 from recsys.evaluation.report import SliceReport
 
 
 def recall_by_k(part: SliceReport) -> str:
-    """`k,champion,<floor>,…`: mean recall at every cutoff; empty but for the header without users."""
+    """`k,champion,<floor>,…`: mean recall at every cutoff; only the header without users."""
     names = list(part.models)
     cutoffs = next(iter(part.models.values())).recall_by_k if part.models else {}
     rows = [[str(k), *(f"{part.models[name].recall_by_k[k]:.6f}" for name in names)] for k in cutoffs]
@@ -18,7 +18,7 @@ def by_model(part: SliceReport) -> str:
         [name, *("" if value is None else f"{value:.6f}" for value in scores.metrics.values())]
         for name, scores in part.models.items()
     ]
-    # A column name with @ would need escaping in Vega: the k stands in the title.
+    # A column name with @ would need escaping in Vega, so the title shows k.
     return _csv([["model", *(metric.partition("@")[0] for metric in metrics)], *rows])
 
 

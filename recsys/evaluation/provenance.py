@@ -1,4 +1,4 @@
-"""Provenance: what a model was trained on, and whether it may know the answers of a holdout."""
+"""Provenance: what a model was trained on, and whether this may include the test data of a holdout."""
 
 import hashlib
 import json
@@ -12,21 +12,21 @@ from recsys.storage.atomic import write_whole
 
 
 class TrainedOn(BaseModel):
-    """The interactions that an encoder was trained on; without them it is used as it comes."""
+    """The interactions that a model was trained on; empty for a model that was not trained."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")  # summary.json says more than this
+    model_config = ConfigDict(frozen=True, extra="ignore")  # summary.json has more keys
 
     encoder_hash: str | None = None
-    """Which encoder this is about; None where it is about a holdout."""
+    """Hash of the model; None where this describes a holdout."""
     trained_on: str | None = None
     """SHA-256 (hex) of the train.parquet of its split."""
     trained_until: AwareDatetime | None = Field(None, validation_alias=AliasChoices("trained_until", "cut"))
-    """The cut of that split: everything learned is older. None where the split went by item hash, or is unknown."""
+    """The cut of that split: all training data is older. None for a split by item hash, or where it is unknown."""
     held_out_by: str | None = None
-    """The rule of a split by item hash, which holds out the same items and pairs however much is added."""
+    """The rule of a split by item hash. The same rule holds out the same items and pairs, however much is added."""
 
     def save(self, path: Path) -> None:
-        """Write as JSON, whole."""
+        """Write it atomically, as JSON."""
         write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
 
     @classmethod
@@ -34,13 +34,13 @@ class TrainedOn(BaseModel):
         """Read what `save` wrote, or a finetune summary.
 
         Args:
-            path: where it lies.
+            path: the file.
 
         Returns:
-            What the encoder was trained on.
+            What the model was trained on.
 
         Raises:
-            ArtifactMissing: it is not there, or says nothing of the kind.
+            ArtifactMissing: it does not exist, or is damaged.
         """
         remedy = "run: dvc repro finetune (challenger), or recsys fetch-champion"
         try:
@@ -52,13 +52,13 @@ class TrainedOn(BaseModel):
 
 
 def identity(split: Path) -> str:
-    """SHA-256 (hex) of a split's train side: the same for the same training pairs.
+    """Identify a split's training side by the SHA-256 (hex) of its pairs.
 
     Args:
         split: artifacts/split.
 
     Returns:
-        What `TrainedOn.trained_on` is compared with.
+        The value to compare with `TrainedOn.trained_on`.
 
     Raises:
         ArtifactMissing: stage `split` has not run.
@@ -71,19 +71,19 @@ def identity(split: Path) -> str:
 
 
 def hash_rule(by: str, seed: int, test_share: float) -> str | None:
-    """The name of a split by item hash: two of one name hold out the same items and pairs. None by time."""
+    """Name the rule of a split by item hash; None for a split by time. The same name holds out the same items."""
     return f"item-hash {seed} {test_share:g}" if by == "item-hash" else None
 
 
 def contamination(trained: TrainedOn, holdout: TrainedOn) -> str | None:
-    """Why a model may know the answers of a holdout.
+    """Why a model may have been trained on a holdout's test data.
 
     Args:
         trained: what the model was trained on.
-        holdout: what an encoder trained on the holdout's own train side would carry.
+        holdout: what a model trained on this holdout's training side would have.
 
     Returns:
-        The reason, or None where it surely has not.
+        The reason, or None where this is impossible.
     """
     if trained.trained_on in (None, holdout.trained_on):
         return None

@@ -1,4 +1,4 @@
-"""The report: what each model reached on each slice, how sure the differences are, and what leaks were found."""
+"""The report: metrics of each model on each slice, intervals of the differences, and leaks."""
 
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ CHALLENGER = "challenger"
 
 
 class Finding(BaseModel):
-    """One kind of leak that was found."""
+    """Leaks of one kind."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,7 +26,7 @@ class Finding(BaseModel):
     words: str
     """What is wrong, for a person."""
     examples: tuple[str, ...]
-    """Item ids or file names; never users."""
+    """Item ids or names of models; never users."""
 
 
 class ModelScores(BaseModel):
@@ -42,25 +42,25 @@ class ModelScores(BaseModel):
 
 
 class JudgedSeed(BaseModel):
-    """One of the trainings of a challenger that was trained several times."""
+    """One training of a challenger that was trained with several seeds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int
     encoder_hash: str
     ridge_lambda: float
-    """Of the users in its space."""
+    """λ of its users."""
 
 
 class SeedScores(BaseModel):
-    """What one of them reached on a slice."""
+    """Metrics of one such training on a slice."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     metrics: dict[str, float]
     """`recall@20`, …, means over users."""
     over_champion: dict[str, Interval]
-    """Metric -> that training's encoder minus champion, paired over users."""
+    """Metric -> this training minus champion, paired over users."""
 
 
 class SliceReport(BaseModel):
@@ -78,18 +78,18 @@ class SliceReport(BaseModel):
     margins: dict[str, dict[str, Interval]]
     """Floor -> metric -> champion minus floor, paired over users."""
     challenger_margins: dict[str, dict[str, Interval]] = {}
-    """Champion and floors -> metric -> challenger minus that, paired over the same users; beside the champion on the
+    """Champion and floors -> metric -> challenger minus that model, paired over the same users. For the champion on the
     cold slice also coverage, Gini and worst decile. Empty without a challenger."""
     rival_margins: dict[str, dict[str, Interval]] = {}
-    """Rival -> metric -> challenger (champion where there is none) minus that, for people: no rule reads it."""
+    """Rival -> metric -> challenger (or champion, where there is none) minus rival. No rule of the gate reads it."""
     seeds: tuple[SeedScores, ...] = ()
-    """In the order of `Report.seeds`; empty where the challenger was trained once."""
+    """In the order of `Report.seeds`; empty where the challenger was trained only once."""
     over_seeds: dict[str, Interval] = {}
-    """Metric -> mean over the seeds of encoder minus champion, users and seeds both resampled; empty like `seeds`."""
+    """Metric -> mean over seeds of training minus champion, with users and seeds resampled; empty like `seeds`."""
 
 
 class ListedItem(BaseModel):
-    """One place of a list."""
+    """One item of a list."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -100,7 +100,7 @@ class ListedItem(BaseModel):
 
 
 class ExampleUser(BaseModel):
-    """One user's list of cold items before and after."""
+    """One user's lists of cold items by champion and challenger."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -109,13 +109,13 @@ class ExampleUser(BaseModel):
     change: float
     """ndcg of the challenger's list minus that of the champion's."""
     history: tuple[str, ...]
-    """Texts of items that they interacted with before the cut."""
+    """Texts of items that the user interacted with before the cut."""
     champion: tuple[ListedItem, ...]
     challenger: tuple[ListedItem, ...]
 
 
 class MovedItem(BaseModel):
-    """A cold item that the challenger brings to more, or fewer, of the users who want it."""
+    """A cold item that the challenger shows to more, or to fewer, of its users."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -124,23 +124,23 @@ class MovedItem(BaseModel):
     n_wanted: int
     """Test users who interacted with it after the cut."""
     n_champion: int
-    """Of these, how many the champion showed it to."""
+    """Those of them to whom the champion shows it."""
     n_challenger: int
 
 
 class Comparison(BaseModel):
-    """What the difference between challenger and champion looks like on cold items, for people."""
+    """Examples of the difference between challenger and champion on cold items, for people."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     examples: tuple[ExampleUser, ...]
-    """Users who gained most, then those who lost most."""
+    """Users who gained most, then users who lost most."""
     won: tuple[MovedItem, ...]
     lost: tuple[MovedItem, ...]
 
 
 class Report(BaseModel):
-    """What stage `evaluate` leaves and the gate reads."""
+    """The result of stage `evaluate`, which the gate reads."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -150,37 +150,37 @@ class Report(BaseModel):
     challenger_hash: str | None = None
     """None: there was no challenger."""
     ridge_lambda: float
-    """Of the champion's users."""
+    """λ of the champion's users."""
     challenger_lambda: float | None = None
     seeds: tuple[JudgedSeed, ...] = ()
-    """The challenger, then its siblings, where it was trained several times; empty where it was trained once."""
+    """The challenger, then its siblings; empty where it was trained only once."""
     k: int
     split_by: str
     cut: datetime | None
     n_train_pairs: int
     holdout: TrainedOn = TrainedOn()
-    """Which holdout it was: what an encoder trained on its train side carries."""
+    """Identity of the holdout: what a model trained on its training side would have."""
     trained: dict[str, TrainedOn] = {}
-    """`champion`, `challenger` -> what that encoder was trained on."""
+    """`champion`, `challenger` -> what that model was trained on."""
     seen: dict[str, str] = {}
-    """`champion`, `challenger` -> why that model may know the answers; empty where none does."""
+    """`champion`, `challenger` -> why that model may have been trained on test data; empty where neither was."""
     left_out: dict[str, int]
-    """Reason -> items that are not judged."""
+    """Reason -> number of items that are not judged."""
     slices: tuple[SliceReport, ...]
     leaks: tuple[Finding, ...]
     comparison: Comparison | None = None
-    """None without a challenger, or without cold items that anybody interacted with."""
+    """None without a challenger, or without relevant cold items."""
 
     def slice(self, name: str) -> SliceReport | None:
-        """The slice of that name, where there is one."""
+        """The slice of that name, or None."""
         return next((one for one in self.slices if one.name == name), None)
 
     def seeds_on(self, part: SliceReport) -> list[tuple[JudgedSeed, SeedScores]]:
-        """Each training with what it reached on the slice; nothing where there was one only, or nobody to ask."""
+        """Each training with its metrics on the slice; empty where there is only one training, or no user."""
         return list(zip(self.seeds, part.seeds, strict=True)) if part.seeds else []
 
     def flat_metrics(self) -> dict[str, float | None]:
-        """`cold/recall@20` of the champion; `challenger/…`, `floors/random/…`, `rivals/…`, `seeds/7/…` of others."""
+        """All metrics: `cold/recall@20` is the champion's; others have prefixes such as `floors/random/`."""
         places = {CHAMPION: "", CHALLENGER: f"{CHALLENGER}/"}
         rivals = {rival: f"rivals/{rival}/" for part in self.slices for rival in part.rival_margins}
         return {

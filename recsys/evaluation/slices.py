@@ -1,4 +1,4 @@
-"""Slices of the holdout: cold items (no interaction before the cut), warm ones, their head and tail, and both mixed."""
+"""Slices of the holdout: cold items (no interaction before the cut), warm items, their head and tail, and all mixed."""
 
 from dataclasses import replace
 
@@ -11,41 +11,40 @@ from recsys.ranking.tasks import RankingTask, make_task
 
 # Shape suffixes: U users, R padded relevant items, I items.
 SLICES = ("cold", "warm", MIXED)
-"""Each with candidates of its own; mixed are the lists that users see."""
+"""Each has candidates of its own. Lists of `mixed` are those that users see."""
 WARM_PARTS = ("head", "tail")
-"""Of the warm slice, over the same lists: how often the items with many, or few, users before the cut are found."""
+"""Parts of the warm slice, with the same lists: relevant are items with many, or few, users before the cut."""
 
 
 def slice_of(holdout: Holdout, name: str, max_users: int, seed: int) -> RankingTask:
-    """Cut one slice; where there are more test users than `max_users`, a seeded sample of them.
+    """Make the task of one slice.
 
     Args:
-        holdout: the whole.
+        holdout: the holdout.
         name: cold, warm or mixed.
-        max_users: largest number of users.
+        max_users: the most users; a sample where there are more.
         seed: of the sample.
 
     Returns:
-        All judged items of the slice for all users who interacted with one after the cut; without users where nobody
-        did.
+        The slice's judged items as candidates, for users who interacted with one after the cut.
     """
     known, test_UI = holdout.known.interactions, holdout.test.matrix_UI
     return make_task(name, holdout.candidates(name), known, test_UI, max_users, seed)
 
 
 def head_and_tail(holdout: Holdout, warm: RankingTask, head_share: float) -> tuple[RankingTask, RankingTask]:
-    """Divide the warm slice's positives by the popularity of the items; candidates and lists stay the same.
+    """Divide the warm slice's relevant items by popularity. Candidates and lists stay the same.
 
     Args:
-        holdout: the whole.
+        holdout: the holdout.
         warm: its warm slice.
-        head_share: share of the warm candidates, those with most users before the cut, that are the head.
+        head_share: share of the warm candidates, those with the most users before the cut, that is the head.
 
     Returns:
         Head and tail; each holds the users who interacted with such an item after the cut.
     """
     is_head_I = np.zeros(len(holdout.item_ids), bool)
-    # rows are in hashed order: ties fall to no kind of item
+    # rows are in the order of a hash: equal counts favour no kind of item
     is_head_I[holdout.known.interactions.head(warm.candidates, head_share)] = True
     is_real_UR = warm.relevant_UR != PAD
     in_head_UR = is_head_I[warm.relevant_UR]
@@ -53,7 +52,7 @@ def head_and_tail(holdout: Holdout, warm: RankingTask, head_share: float) -> tup
 
 
 def _only(whole: RankingTask, name: str, kept_UR: NDArray[np.bool_]) -> RankingTask:
-    """The slice with only some of its positives, and the users who have one."""
+    """The slice with only some of its relevant items, and the users who have one."""
     order_UR = np.argsort(~kept_UR, axis=1, kind="stable")  # PAD stays on the right
     relevant_UR = np.take_along_axis(np.where(kept_UR, whole.relevant_UR, PAD), order_UR, axis=1)
     some = np.flatnonzero(kept_UR.any(axis=1))

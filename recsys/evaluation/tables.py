@@ -1,6 +1,6 @@
-"""Read a benchmark's own files by the code that reads the landing zone; ids of users stay as they are given.
+"""Read the files of a benchmark with the code that reads the landing zone. User ids are not changed.
 
-Where intake would quarantine a row, a benchmark stops: a figure over half of somebody's rows is worth nothing.
+Where intake would quarantine a row, a benchmark stops: figures about half of the rows would be worthless.
 """
 
 import json
@@ -29,34 +29,34 @@ from recsys.evaluation.words import as_text
 
 WEIGHT = "weight"
 N_SHOWN = 5
-"""Rows with a fault that a message names."""
+"""Faulty rows in a message."""
 _PART = "000001-benchmark"
 
 
 @dataclass(frozen=True)
 class OwnFile:
-    """What one of the files holds."""
+    """The content of one file."""
 
     table: pa.Table
     n_rows: int
     """In the file."""
     notes: tuple[str, ...]
-    """For people: how it was read where that was not plain, and what was left out."""
+    """For people: how ambiguous values were read, and what was left out."""
 
 
 def read_items(path: Path, params: IngestParams, needed: Sequence[str] = ()) -> OwnFile:
     """Read the items.
 
     Args:
-        path: what may land in catalogue/.
-        params: section `ingest`: limits, and which words mean a missing value.
-        needed: columns that must be kept whole.
+        path: a file that may land in catalogue/.
+        params: section `ingest`: limits, and words for missing values.
+        needed: columns that must be kept.
 
     Returns:
-        item_id (text) and every other column that the landing zone keeps, in one row per item.
+        item_id (text) and every other column that intake keeps, with one row per item.
 
     Raises:
-        UnreadableFile: it cannot be parsed, lacks item_id, or a row is at fault; names file, row, column and value.
+        UnreadableFile: it cannot be parsed, lacks item_id, or has a faulty row; names file, row, column and value.
         BatchRefused: it is empty or too wide.
     """
     batch = _batch(path, CATALOGUE, params, Columns(CATALOGUE, params.missing_values), needed)
@@ -79,16 +79,16 @@ def read_interactions(path: Path, params: IngestParams, feedback: FeedbackParams
     """Read the interactions.
 
     Args:
-        path: what may land in interactions/; a column weight stands for value, and says how much a row counts.
+        path: a file that may land in interactions/. A column `weight` may replace `value`: how much a row counts.
         params: section `ingest`.
         feedback: section `feedback`: which rows are likes.
 
     Returns:
-        user_id, item_id, timestamp (first known time, or null) and weight, above 0 for a like that stands; every user
-        of the file is there.
+        user_id, item_id, timestamp (the first known time, or null) and weight, which is above 0 for a like. Every user
+        of the file is in it.
 
     Raises:
-        UnreadableFile: it cannot be parsed, lacks a column, or a row is at fault; names file, row, column and value.
+        UnreadableFile: it cannot be parsed, lacks a column, or has a faulty row; names file, row, column and value.
         BatchRefused: it is empty or too wide.
     """
     columns = Columns(INTERACTIONS, params.missing_values, also={WEIGHT: "value"}, shows_values=True)
@@ -111,7 +111,7 @@ def read_interactions(path: Path, params: IngestParams, feedback: FeedbackParams
 
 
 def read_ids(path: Path, params: IngestParams) -> list[str]:
-    """Item ids: column item_id of a table, or of a .txt file one per line.
+    """Read item ids: column item_id of a table, or the lines of a .txt file.
 
     Args:
         path: the file.
@@ -121,7 +121,7 @@ def read_ids(path: Path, params: IngestParams) -> list[str]:
         Distinct ids, in order.
 
     Raises:
-        UnreadableFile: it cannot be read, lacks the column, a row is at fault, or there are none.
+        UnreadableFile: it cannot be read, lacks the column, has a faulty row, or holds no id.
         BatchRefused: it is empty or too wide.
     """
     ids = _lines(path) if path.suffix.lower() == ".txt" else _column_of_ids(path, params)
@@ -203,14 +203,14 @@ def _lines_without(table: pa.Table, name: str) -> list[int]:
 
 
 def _refuse_faults(path: Path, faults: Sequence[tuple[int, str]]) -> None:
-    """Refuse a file with rows at fault.
+    """Refuse a file with faulty rows.
 
     Args:
         path: the file.
-        faults: line and what is wrong.
+        faults: lines and what is wrong.
 
     Raises:
-        UnreadableFile: there are any; names the first.
+        UnreadableFile: there are any; names the first ones.
     """
     if not faults:
         return
@@ -227,7 +227,7 @@ def _notes(batch: Batch) -> Iterable[str]:
 
 
 def _attributes(written: Sequence[str]) -> dict[str, pa.Array]:
-    """Further columns of the rows, from the JSON text that a catalogue keeps of them."""
+    """Further columns, from the attributes that a catalogue stores as JSON."""
     rows: list[Mapping[str, object]] = [json.loads(text) for text in written]
     names = sorted({name for row in rows for name in row})
     return {name: _column([row.get(name) for row in rows]) for name in names}
@@ -241,7 +241,7 @@ def _column(values: list[object]) -> pa.Array:
 
 
 def _pairs(found: pa.Table, nothing: pa.Table, feedback: FeedbackParams) -> tuple[pa.Table, int]:
-    """Pairs with their weights, also of rows that are no interactions; and how many likes do not stand."""
+    """Pairs with their weights, also of rows that are no interactions; and the number of withdrawn likes."""
     part = pa.repeat(_PART, found.num_rows)
     likes = opinions(
         weighed(found.set_column(found.column_names.index("part"), "part", part), feedback)
@@ -254,7 +254,7 @@ def _pairs(found: pa.Table, nothing: pa.Table, feedback: FeedbackParams) -> tupl
 
 
 def _by_weight(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Rows that count, without their weights, and rows of weight 0 or less."""
+    """Rows that count, without weights, and rows with a weight of 0 or less."""
     counts = pc.greater(rows["value"], 0)
     kept = rows.filter(counts)
     unrated = pa.nulls(kept.num_rows, pa.float64())

@@ -1,4 +1,4 @@
-"""What a cold-start task uses of somebody's files, and what it leaves out and why: said before anything is learned."""
+"""What a cold-start task uses of its files, what it leaves out, and why. It is shown before anything is learned."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from recsys.evaluation.words import text_columns
 
 @dataclass(frozen=True)
 class Used:
-    """Counts and names; pairs are distinct pairs of a user and an item."""
+    """Counts and names. Pairs are distinct pairs of a user and an item."""
 
     items: int
     warm: int
@@ -23,20 +23,20 @@ class Used:
     pairs: int
     """To learn from."""
     cold_pairs: int
-    """Likes of cold items, withheld."""
+    """Likes of cold items; they are withheld."""
     fields: tuple[str, ...]
     """Columns of the items that became text, in order."""
     left_out: dict[str, str]
-    """Columns of the items that did not, and what they hold."""
+    """Other columns of the items, and what they hold."""
     unknown_items: tuple[str, ...]
-    """Ids of the interactions that the items lack."""
+    """Item ids of interactions that the items file lacks."""
     unknown_pairs: int
     item_notes: tuple[str, ...]
     interaction_notes: tuple[str, ...]
-    """How the files were read where that was not plain."""
+    """How ambiguous values of the files were read."""
 
     def lines(self) -> Iterator[str]:
-        """For people.
+        """Describe it for people.
 
         Yields:
             One sentence each.
@@ -59,15 +59,15 @@ class Used:
 
 
 def used(task: Task, items: OwnFile, interactions: OwnFile) -> Used:
-    """Count what a task was made of.
+    """Count what a task uses of its files.
 
     Args:
-        task: made of these files.
+        task: the task that was made of them.
         items: the items.
         interactions: the interactions.
 
     Returns:
-        What is used and what is not.
+        What is used and what is left out.
     """
     why = text_columns(items.table).left_out
     others = [name for name in items.table.column_names if name not in ("item_id", *task.fields)]

@@ -1,4 +1,4 @@
-"""Which columns of a table are text: those whose values mostly are words, and neither ids, paths, dates nor numbers."""
+"""Find the text columns of a table: those whose values are mostly words, not ids, paths, dates or numbers."""
 
 import re
 from collections import Counter
@@ -11,9 +11,9 @@ import pyarrow as pa
 from recsys.features.text import TEXT_FIELDS
 
 MAX_LOOKED_AT = 1000
-"""Values of a column, evenly spaced, by which it is judged."""
+"""Values of a column that are examined, evenly spaced."""
 LONGEST_LOOKED_AT = 200
-"""Characters of a value."""
+"""Characters of a value that are examined."""
 WORDS, NUMBERS, DATES, IDS, PATHS, FLAGS, SIGNS = (
     "words",
     "numbers",
@@ -24,12 +24,12 @@ WORDS, NUMBERS, DATES, IDS, PATHS, FLAGS, SIGNS = (
     "no words",
 )
 
-# The last word of a name that says what the values are; where a column is text nevertheless, a person names it.
+# Last words of names that tell what the values are. Where such a column is text, a person can name it.
 _ID_NAMES = {"id", "ids", "uuid", "guid", "sku", "asin", "isbn", "ean", "upc", "gtin", "mpn", "hash", "slug"}
 _PATH_NAMES = {"url", "urls", "uri", "href", "path", "paths", "filename", "image", "images", "email", "phone"}
 _NAME_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+s?(?![a-z])|[^\W\d_]+")
 _LETTERS = re.compile(r"[^\W\d_]{2}")
-# A number, with a currency before it or one unit behind it.
+# A number, with a currency before it or a unit after it.
 _NUMBER = re.compile(
     r"([$€£¥]|[A-Z]{3}\s)?\s*[<>~±≈+-]*\s*\d[\d.,'’\s]*([eE][+-]?\d+)?\s*(%|[$€£¥]|[A-Za-z]{0,9}|[^\W\d_]{0,2})[²³]?\.?"
 )
@@ -38,7 +38,7 @@ _PATH = re.compile(
     r"|.*\.(jpe?g|png|gif|webp|svg|bmp|tiff?|mp[34]|pdf|html?|json|xml|csv|txt|zip)",
     re.IGNORECASE | re.DOTALL,
 )
-# One word in plain letters that carries a digit, such as tt0114709, or what a hash function gives.
+# One word of letters with a digit, such as tt0114709, or the result of a hash function.
 _ID = re.compile(r"[!-~]*\d[!-~]*|[0-9a-fA-F]{16,}")
 _CHINESE_DATE = re.compile(r"\d{2,4}\s*年(\s*\d{1,2}\s*月)?(\s*\d{1,2}\s*日)?")
 _LONGEST_DATE = 40
@@ -47,24 +47,24 @@ _FLAGS = {"true", "false", "yes", "no", "t", "f", "y", "n", "on", "off"}
 
 @dataclass(frozen=True)
 class TextColumns:
-    """Which columns of a table become text, and why the others do not."""
+    """Columns that become text, and why the others do not."""
 
     taken: tuple[str, ...]
-    """In the order in which they are joined."""
+    """In the order in which their values are joined."""
     left_out: dict[str, str]
     """Column -> what it holds instead of words."""
 
 
 def text_columns(table: pa.Table) -> TextColumns:
-    """Choose the columns of words: `title` first, then those with short values.
+    """Choose the columns of words: `title` first, then those with shorter values before longer ones.
 
-    Encoders cut long texts, so short fields such as brand or genre should stand before long ones.
+    Encoders cut long texts, so short fields such as brand or genre should come before long ones.
 
     Args:
-        table: any columns, item_id among them.
+        table: any columns, including item_id.
 
     Returns:
-        What is taken and what is left out.
+        The chosen columns and the others.
     """
     lengths: dict[str, float] = {}
     left_out: dict[str, str] = {}
@@ -81,26 +81,26 @@ def text_columns(table: pa.Table) -> TextColumns:
 
 
 def joined(column: pa.ChunkedArray) -> list[str]:
-    """A column as one text per row: lists with commas between, "" where there is nothing.
+    """Convert a column to one text per row: lists are joined with commas, missing values are "".
 
     Args:
         column: text, numbers, or lists of them.
 
     Returns:
-        As many texts.
+        One text per row.
     """
     return [as_text(value) for value in column.to_pylist()]
 
 
 def as_text(value: object) -> str:
-    """A value as text: lists with commas between, "" for nothing."""
+    """Convert a value to text: lists are joined with commas, a missing value is ""."""
     if isinstance(value, list):
         return ", ".join(filter(None, map(as_text, value)))
     return "" if value is None else str(value)
 
 
 def _holds(name: str, column: pa.ChunkedArray) -> tuple[str, float]:
-    """What a column holds, and the mean length of its texts."""
+    """Kind of a column, and the mean length of its texts."""
     kind = _innermost(column.type)
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
         return _of_type(kind), 0.0
@@ -108,7 +108,7 @@ def _holds(name: str, column: pa.ChunkedArray) -> tuple[str, float]:
     if not present:
         return "no value", 0.0
     length = sum(len(as_text(value)) for value in present) / len(present)
-    if name in TEXT_FIELDS:  # declared to be text, as in the landing zone
+    if name in TEXT_FIELDS:  # text by definition, as in the landing zone
         return WORDS, length
     if by_name := _by_name(name):
         return by_name, length
@@ -151,7 +151,7 @@ def _each(value: object) -> Sequence[str]:
 
 
 def _kind_of(value: object) -> str:
-    """What a value holds; of a list what most of its entries hold, words where it is half of them."""
+    """Kind of a value; for a list that of most of its entries, or words if these are half of them."""
     entries = (word.strip() for word in _each(value))
     found = Counter(map(_kind_of_text, filter(None, entries)))
     return WORDS if 2 * found[WORDS] >= found.total() else found.most_common(1)[0][0]

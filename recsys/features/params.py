@@ -1,4 +1,4 @@
-"""What steers the making of one text per item. Values live in params.yaml."""
+"""Parameters of the texts of items. Values live in params.yaml."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,4 +11,4 @@ class FeaturesParams(BaseModel):
     fields: tuple[str, ...] = Field(min_length=1)
     """Text fields in order: title, description, tags or the name of an attribute."""
     max_chars: int = Field(gt=0)
-    """The text is cut here, at a word boundary."""
+    """Longer texts are cut, at a word boundary."""

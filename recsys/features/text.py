@@ -1,4 +1,4 @@
-"""Item -> one text; the format of artifacts/features: one parquet file per part, named by content key."""
+"""Make one text of each item; the format of artifacts/features: one parquet file per part, named by content key."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from recsys.errors import ArtifactMissing, EncoderError
 from recsys.features.params import FeaturesParams
 
 PREPROCESSING_VERSION = 2
-"""Part of every feature key and vector key; raised when the same row would give another text; `FOLDS` keeps the old."""
+"""Part of every key of features and vectors. Raised when the same row would give another text; see `FOLDS`."""
 
 SCHEMA = pa.schema(
     [
@@ -31,7 +31,7 @@ SCHEMA = pa.schema(
     ]
 )
 TEXT_FIELDS = ("title", "description", "tags")
-# A blank further back than this is no word boundary worth losing text for: the script has no blanks there.
+# If the last blank is further back than this, the script has no blanks, and the text is cut inside a word.
 LONGEST_WORD = 100
 # The key is the end of the name: part ids may hold hyphens, keys may not.
 NAME = re.compile(r"(?P<part>\d+-.+)-(?P<key>[0-9a-f]{16})\.parquet")
@@ -47,27 +47,27 @@ class FeatureFile:
 
 
 def feature_key(rows_sha256: str, params: FeaturesParams) -> str:
-    """First 16 hex of the SHA-256 over everything that a feature file depends on."""
+    """16 hex digits of the SHA-256 over everything that a feature file depends on."""
     recipe = json.dumps([rows_sha256, params.model_dump(mode="json"), PREPROCESSING_VERSION], sort_keys=True)
     return hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
 
 def feature_path(folder: Path, part: str, key: str) -> Path:
-    """Where the features of a part lie."""
+    """Path of a part's features."""
     return folder / f"{part}-{key}.parquet"
 
 
 def feature_files(folder: Path) -> tuple[FeatureFile, ...]:
-    """Every feature file of a folder, in part order.
+    """List every feature file of a folder, in order of parts.
 
     Args:
         folder: artifacts/features.
 
     Returns:
-        The files; what has another form of name is passed over.
+        The files; those with other names are ignored.
 
     Raises:
-        ArtifactMissing: there is no such folder; stage `features` makes it.
+        ArtifactMissing: the folder does not exist; stage `features` makes it.
     """
     if not folder.is_dir():
         raise ArtifactMissing(f"{folder} does not exist", remedy="dvc repro features")
@@ -81,13 +81,13 @@ def item_texts(rows: pa.Table, params: FeaturesParams) -> pa.Table:
 
     Args:
         rows: catalogue rows of one part, in the format of `catalogue/parts.py`.
-        params: which fields, in which order, and how many characters.
+        params: section `features`.
 
     Returns:
-        One row per catalogue row, in order, as SCHEMA. A delete has the empty text.
+        One row per catalogue row, in the same order, in SCHEMA. A delete has an empty text.
 
     Raises:
-        EncoderError: a live row has no text in any field; names item, part and line (ingest lets none in).
+        EncoderError: a live row has no text in any field (ingest accepts none); names item, part and line.
     """
     columns = {
         name: rows[name].to_pylist() if name in rows.column_names else [None] * len(rows)
@@ -121,23 +121,23 @@ def item_texts(rows: pa.Table, params: FeaturesParams) -> pa.Table:
 
 
 def text_hash(text: str) -> str:
-    """SHA-256 of a text as 64 hex digits: what vectors are found by."""
+    """SHA-256 of a text, in hex; vectors are found by it."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def join_fields(values: Iterable[str], max_chars: int, version: int = PREPROCESSING_VERSION) -> str:
-    """Fold each value, join them as sentences, cut at a word boundary.
+    """Normalise values, join them as sentences, and cut the result at a word boundary.
 
     Args:
-        values: texts as they were landed, or a query.
-        max_chars: of the text, at most.
-        version: of the preprocessing; a release is searched by its own.
+        values: landed texts, or a query.
+        max_chars: the most characters of the result.
+        version: of the preprocessing; queries to a release use that of the release.
 
     Returns:
-        The text; empty where the values say nothing.
+        The text; it may be empty.
 
     Raises:
-        EncoderError: this version of the software does not know that preprocessing.
+        EncoderError: this version of Firstlight does not know that preprocessing.
     """
     if version not in FOLDS:
         raise EncoderError(
@@ -146,25 +146,25 @@ def join_fields(values: Iterable[str], max_chars: int, version: int = PREPROCESS
         )
     text = ""
     for value in filter(None, map(FOLDS[version], values)):
-        # A stop only where the field before has none of its own.
+        # A full stop only where the previous field does not end with one.
         blank = " " if not text or unicodedata.category(text[-1]) == "Po" else ". "
         text = f"{text}{blank}{value}" if text else value
     return cut(text, max_chars)
 
 
 def composed(text: str) -> str:
-    """Unicode NFC; every run of white space becomes one blank: how texts were folded before version 2."""
+    """Normalise as before version 2: Unicode NFC, and every run of white space becomes one blank."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 FOLDS: dict[int, Callable[[str], str]] = {1: composed, 2: plain_text}
-"""Preprocessing version -> what it makes of a text; a version stays as long as releases name it."""
+"""Version of the preprocessing -> its normalisation. A version stays as long as releases use it."""
 
 
 def cut(text: str, max_chars: int) -> str:
-    """The longest beginning of at most `max_chars` characters that ends with a word.
+    """The longest prefix of at most `max_chars` characters that ends with a word.
 
-    Where no blank is near (scripts without blanks), combining marks and joined characters are not torn apart.
+    In scripts without blanks it may end inside a word, but combining characters are not separated.
     """
     if len(text) <= max_chars:
         return text

@@ -1,1 +1,1 @@
-"""The gate: a report becomes a decision with reasons, and a page that a person can read."""
+"""The gate: from a report to a decision with reasons, and a page for people."""

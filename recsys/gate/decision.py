@@ -1,4 +1,4 @@
-"""Report -> Decision: what every rule says, and whether the gate is open."""
+"""The decision: the result of every rule, and whether the gate is open."""
 
 from pathlib import Path
 
@@ -18,9 +18,9 @@ class Check(BaseModel):
 
     rule: str
     asks: str
-    """What the rule demands, in words."""
+    """The rule in words."""
     reason: str | None
-    """Why it refuses; None where it passes."""
+    """Why the rule refuses; None where it passes."""
 
 
 class Decision(BaseModel):
@@ -31,19 +31,19 @@ class Decision(BaseModel):
     format: int = 1
     open: bool
     reasons: tuple[str, ...]
-    """Why not; empty where the gate is open."""
+    """Why the gate is closed; empty where it is open."""
     role: str = CHAMPION
-    """Which encoder was judged: the challenger where there is one, else the champion."""
+    """The judged model: the challenger where there is one, else the champion."""
     encoder_hash: str
-    """Of the judged encoder: the decision is about this one and no other."""
+    """Hash of the judged model. The decision is about this model only."""
     champion_hash: str | None = None
-    """The champion that it was compared with; None in decisions from before there were challengers."""
+    """Hash of the champion it was compared with; None in decisions from before there were challengers."""
     holdout: str | None = None
     """SHA-256 of the split's training side."""
     checks: tuple[Check, ...]
 
     def save(self, path: Path) -> None:
-        """Write as JSON, whole."""
+        """Write it atomically, as JSON."""
         write_whole(path, (self.model_dump_json(indent=2) + "\n").encode())
 
     @classmethod
@@ -51,10 +51,10 @@ class Decision(BaseModel):
         """Read decision.json.
 
         Args:
-            path: where it lies.
+            path: the file.
 
         Returns:
-            The verdict.
+            The decision.
 
         Raises:
             ArtifactMissing: stage `gate` has not run.
@@ -65,14 +65,14 @@ class Decision(BaseModel):
 
 
 def decide(report: Report, params: GateParams) -> Decision:
-    """Apply every rule; those that compare with the champion only where there is a challenger.
+    """Apply every rule. Rules that compare with the champion apply only where there is a challenger.
 
     Args:
         report: from stage `evaluate`.
         params: section `gate`.
 
     Returns:
-        Open where no rule refuses; otherwise every reason.
+        The decision: open if no rule refuses, else closed with all reasons.
     """
     role = judged_model(report)
     checks = tuple(

@@ -1,4 +1,4 @@
-"""Plots of the gate page as SVG text: the same report gives the same bytes."""
+"""Plots of the gate page, as SVG. The same report gives the same bytes."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -43,17 +43,17 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Difference:
-    """One interval and the bound that the gate sets for it."""
+    """An interval, and the bound that the gate sets for it."""
 
     name: str
     interval: Interval
     bound: float
     is_ceiling: bool = False
-    """The upper end must stay below the bound; otherwise the lower end must reach it."""
+    """True: the upper end must not exceed the bound. False: the lower end must reach it."""
     is_strict: bool = False
-    """The lower end must exceed the bound, not only reach it."""
+    """True: the lower end must exceed the bound, not only reach it."""
     has_bound: bool = True
-    """Whether the gate has a rule about it; otherwise it is shown in grey, without a bound."""
+    """False: no rule is about it; it is drawn in grey, without a bound."""
 
     @property
     def holds(self) -> bool:
@@ -111,7 +111,7 @@ def bars(part: SliceReport, metric: str) -> str:
 def margins(
     part: SliceReport, model: str, over: Mapping[str, Mapping[str, Interval]], metric: str, threshold: float
 ) -> str:
-    """The judged model minus each floor, with the bound that the gate sets."""
+    """The judged model minus each floor, with the gate's bound."""
     rows = [Difference(f"over {label(name)}", one[metric], threshold) for name, one in over.items()]
     words = f"{model} minus floor, {metric}, paired 95 % interval"
     return differences(rows, f"margins-{part.name}", f"Margin over the floors on {part.name} items", words)
@@ -149,7 +149,7 @@ def _colour(name: str, part: SliceReport) -> str:
 
 
 def _svg(salt: str, draw: Callable[["Axes"], None], title: str, height: float, width: float = 6.0) -> str:
-    """An <svg> element; ids are salted per figure, because several are on one page."""
+    """An <svg> element. Ids are salted by figure, since one page has several."""
     import matplotlib
     from matplotlib.figure import Figure
 

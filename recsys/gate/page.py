@@ -1,4 +1,4 @@
-"""Report and decision -> one HTML page that needs nothing beside it."""
+"""The gate page: report and decision as one HTML file without external resources."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from recsys.gate.rules import JUDGED_SLICE, WHERE, judged_model, tolerances, won
 from recsys.gate.template import TEMPLATE
 
 DRAWN = ("cold", "warm", "mixed")
-"""Slices with figures. Head and tail are parts of the warm lists: a table each is enough."""
+"""Slices with figures. Head and tail use the warm lists, so a table is enough."""
 MEANING = {
     "cold": "no interaction before the cut",
     "warm": "at least one interaction before the cut",
@@ -22,16 +22,16 @@ MEANING = {
 
 
 def render(report: Report, decision: Decision, params: GateParams) -> str:
-    """The page: verdict, rules, challenger beside champion, slices with intervals, leak report, coverage.
+    """Render decision, rules, challenger beside champion, slices with intervals, leak report and coverage.
 
     Args:
         report: from stage `evaluate`.
-        decision: what the gate made of it.
+        decision: of the gate.
         params: section `gate`.
 
     Returns:
-        HTML, the same for the same report. It may hold ids and texts of items; of users only the beginning of their
-        pseudonyms.
+        HTML; the same report gives the same text. It may hold ids and texts of items, and the first characters of
+        users' pseudonyms.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -68,7 +68,7 @@ def _drawn(part: SliceReport, model: str, params: GateParams) -> dict[str, objec
         "paired": list(next(iter(over.values()), {})),
         "figures": part.name in DRAWN,
     }
-    if part.name in DRAWN:  # our own SVG: nothing in it comes from a user or an item
+    if part.name in DRAWN:  # our own SVG, without any text of a user or an item
         drawn |= {
             "bars": Markup(bars(part, metric)),
             "curves": Markup(curves(part)),
@@ -84,7 +84,7 @@ def _floors_of(part: SliceReport, model: str) -> Mapping[str, Mapping[str, Inter
 
 
 def _beside_champion(report: Report, params: GateParams) -> dict[str, object] | None:
-    """Challenger minus champion: both figures, and every slice's intervals as a table."""
+    """Challenger minus champion: two figures, and the intervals of every slice as a table."""
     from markupsafe import Markup
 
     if judged_model(report) != CHALLENGER:
@@ -120,7 +120,7 @@ def _beside_champion(report: Report, params: GateParams) -> dict[str, object] | 
 
 
 def _seeds(report: Report, params: GateParams) -> dict[str, object] | None:
-    """On cold items: each training of the challenger minus champion, and the mean of all."""
+    """Each training of the challenger minus champion, and the mean of all, on cold items."""
     from markupsafe import Markup
 
     cold = report.slice(JUDGED_SLICE)
@@ -146,7 +146,7 @@ def _seeds(report: Report, params: GateParams) -> dict[str, object] | None:
 
 
 def _spread(cold: Mapping[str, Interval], k: int, params: GateParams) -> dict[str, Difference]:
-    """Coverage, Gini and worst decile, each with its bound."""
+    """Coverage, Gini and worst decile with their bounds."""
     bounds = {
         "coverage": (-params.max_loss_coverage, False),
         "gini": (params.max_rise_gini, True),

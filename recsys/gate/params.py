@@ -9,32 +9,32 @@ class GateParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     floor_metric: str
-    """Metric that is compared with the floors and with the champion, such as ndcg@20."""
+    """Metric of the comparison with floors and champion, such as ndcg@20."""
     min_margin_over_floor: float
-    """What the lower end of the paired 95 % interval over each floor must reach on the cold slice."""
+    """The lower end of the paired 95 % interval over each floor must reach this on cold items."""
     min_margin_over_champion: float
-    """What the lower end of the paired 95 % interval of (challenger - champion) must exceed on cold items, or on mixed
-    lists if cold items keep to `max_loss_cold`. With several seeds the interval of their mean must exceed it, too."""
+    """The lower end of the paired 95 % interval of (challenger - champion) must exceed this on cold items, or on mixed
+    lists if cold items keep to `max_loss_cold`. With several seeds the interval of their mean must exceed it too."""
     max_loss_cold: float = Field(ge=0)
-    """How far the lower end of (challenger - champion) may lie below 0 on cold items if mixed lists are surely
+    """How far the lower end of (challenger - champion) may be below 0 on cold items, if mixed lists are clearly
     better."""
     max_loss_warm: float = Field(ge=0)
-    """How far the lower end of (challenger - champion) may lie below 0 on warm items."""
+    """How far the lower end of (challenger - champion) may be below 0 on warm items."""
     max_loss_head: float = Field(ge=0)
-    """The same on the warm items with the most interactions."""
+    """The same for the head: the warm items with the most users."""
     max_loss_tail: float = Field(ge=0)
-    """The same on all other warm items."""
+    """The same for the tail: the other warm items."""
     max_loss_mixed: float = Field(ge=0)
-    """The same on lists of warm and cold items together."""
+    """The same for mixed lists of warm and cold items."""
     max_loss_coverage: float = Field(ge=0, le=1)
-    """The same for coverage: the share of the cold candidates that appear in some list."""
+    """The same for coverage: the share of the cold candidates that are in at least one list."""
     max_rise_gini: float = Field(ge=0, le=1)
-    """How far the upper end of the difference in Gini of the cold items' exposure may lie above 0."""
+    """How far the upper end of the difference in the Gini of cold items' exposure may be above 0."""
     max_loss_worst_decile: float = Field(ge=0, le=1)
-    """How far the lower end may lie below 0 for the mean recall of the worst tenth of the cold items."""
+    """How far the lower end of the difference in the mean recall of the worst tenth of cold items may be below 0."""
     min_test_users: int = Field(ge=1)
     """With fewer test users the gate stays closed."""
     min_coverage: float = Field(ge=0, le=1)
-    """Share of the cold candidates that must appear in some user's list."""
+    """Share of the cold candidates that must be in at least one list."""
     needs_approval: bool
-    """Whether a person must approve a challenger after the gate opened, before `train_challenger` promotes it."""
+    """Whether a person must approve a challenger that passed the gate, before `train_challenger` promotes it."""

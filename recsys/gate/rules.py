@@ -1,7 +1,7 @@
-"""The rules of the gate: functions that return a reason to refuse, or None. Intervals decide, no significance tests.
+"""The rules of the gate: functions that return a reason to refuse, or None. They use intervals, not significance tests.
 
-Every comparison is a paired bootstrap interval against a stated threshold. Sign and Wilcoxon tests err more often than
-they claim on ranking metrics, and more so with more users (Urbano, Lima & Hanjalic 2019, SIGIR).
+Every comparison holds a paired bootstrap interval against a threshold. On ranking metrics, sign and Wilcoxon tests err
+more often than they claim, and more so with more users (Urbano, Lima & Hanjalic 2019, SIGIR).
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def judged_model(report: Report) -> str:
 
 
 def no_leaks(report: Report, params: GateParams) -> str | None:
-    """No answer of the holdout leaks into training."""
+    """No test data of the holdout leaks into training."""
     if not report.leaks:
         return None
     kinds = ", ".join(f"{one.kind} ({one.n})" for one in report.leaks)
@@ -28,10 +28,12 @@ def no_leaks(report: Report, params: GateParams) -> str | None:
 
 
 def nobody_saw_the_answers(report: Report, params: GateParams) -> str | None:
-    """No encoder was trained on the holdout's answers."""
+    """No model was trained on the holdout's test data."""
     if not report.seen:
         return None
-    return "; ".join(f"the {role} may know the answers: {words}" for role, words in report.seen.items())
+    return "; ".join(
+        f"the {role} may have been trained on test data: {words}" for role, words in report.seen.items()
+    )
 
 
 def enough_users(report: Report, params: GateParams) -> str | None:
@@ -46,7 +48,7 @@ def enough_users(report: Report, params: GateParams) -> str | None:
 
 
 def beats_every_floor(report: Report, params: GateParams) -> str | None:
-    """On cold items every floor is surely beaten."""
+    """On cold items every floor is clearly beaten."""
     cold = _slice(report, JUDGED_SLICE)
     if judged_model(report) == CHAMPION:
         margins = cold.margins
@@ -64,13 +66,13 @@ def beats_every_floor(report: Report, params: GateParams) -> str | None:
     if not lost:
         return None
     return (
-        f"{params.floor_metric} on cold items does not surely beat {' and '.join(lost)}: the lower end must reach "
+        f"{params.floor_metric} on cold items does not clearly beat {' and '.join(lost)}: the lower end must reach "
         f"{params.min_margin_over_floor:+g}"
     )
 
 
 def covers_enough(report: Report, params: GateParams) -> str | None:
-    """Enough of the cold candidates appear in somebody's list."""
+    """Enough of the cold candidates are in at least one list."""
     scores = _slice(report, JUDGED_SLICE).models.get(judged_model(report))
     share = scores.metrics.get(f"coverage@{report.k}") if scores else None
     if share is None:
@@ -81,10 +83,10 @@ def covers_enough(report: Report, params: GateParams) -> str | None:
 
 
 def beats_champion(report: Report, params: GateParams) -> str | None:
-    """Surely better on cold items; or surely better on mixed lists, while cold items lose no more than tolerated.
+    """Certainly better on cold items; or on mixed lists, while cold items lose no more than tolerated.
 
-    A champion may be as good on cold items as their texts allow. Then a challenger that has learned from interactions
-    is worth promoting for what it does with warm items.
+    A champion may be as good on cold items as their texts allow. Then a challenger is still worth promoting if it has
+    learned to rank warm items better.
     """
     cold = _over_champion(report, JUDGED_SLICE, params.floor_metric)
     if isinstance(cold, str):
@@ -96,11 +98,11 @@ def beats_champion(report: Report, params: GateParams) -> str | None:
 
 
 def beats_champion_with_other_seeds(report: Report, params: GateParams) -> str | None:
-    """The same holds for the mean of all seeds, on the same slice: the challenger was not lucky.
+    """The mean of all seeds is clearly better on the same slice: the challenger was not lucky.
 
-    This rule comes on top of `beats_champion`, because the challenger's own encoder would be promoted. Users and seeds
-    are resampled together (`evaluation.intervals.bootstrap_over_seeds`). A mean over users alone would let one lucky
-    seed make up for bad ones.
+    This rule adds to `beats_champion`, since it is the challenger itself that would be promoted. Users and seeds are
+    resampled together (`evaluation.intervals.bootstrap_over_seeds`). With users alone, one lucky seed could compensate
+    for bad ones.
     """
     cold, metric = _slice(report, JUDGED_SLICE), params.floor_metric
     if not cold.over_seeds:
@@ -118,18 +120,18 @@ def beats_champion_with_other_seeds(report: Report, params: GateParams) -> str |
     alone, together = _won_alone(report, params), _won(over, mixed, params)
     if not together:
         return _not_better(params, over, mixed, of_seeds)
-    if not alone or set(alone) & set(together):  # a challenger that won nowhere has been refused already
+    if not alone or set(alone) & set(together):  # `beats_champion` refuses a challenger that won nowhere
         return None
     return (
-        f"{metric} is surely better than the champion's{of_seeds} on {WHERE[together[0]]} alone, but the challenger's "
+        f"{metric} is clearly better than the champion's{of_seeds} on {WHERE[together[0]]} alone, but the challenger's "
         f"own on {WHERE[alone[0]]} alone: all seeds must confirm where it is better"
     )
 
 
 def won_on(report: Report, params: GateParams) -> str:
-    """The slice on which the challenger must be surely better: `mixed` if it wins only there, else `cold`.
+    """The slice on which the challenger must be clearly better: `mixed` if it wins only there, else `cold`.
 
-    With several seeds it wins where their mean does, too.
+    With several seeds their mean must win there too.
     """
     alone, together = _won_alone(report, params), _won_over_seeds(report, params)
     confirmed = tuple(name for name in alone if name in together)
@@ -142,17 +144,17 @@ def keeps_warm(report: Report, params: GateParams) -> str | None:
 
 
 def keeps_head(report: Report, params: GateParams) -> str | None:
-    """Nor on the warm items with the most interactions."""
+    """On the warm items with the most users the challenger loses no more than tolerated."""
     return _no_worse(report, "head", params.floor_metric, params.max_loss_head)
 
 
 def keeps_tail(report: Report, params: GateParams) -> str | None:
-    """Nor on the other warm items."""
+    """On the other warm items the challenger loses no more than tolerated."""
     return _no_worse(report, "tail", params.floor_metric, params.max_loss_tail)
 
 
 def keeps_mixed(report: Report, params: GateParams) -> str | None:
-    """Nor on mixed lists of warm and cold items."""
+    """On mixed lists of warm and cold items the challenger loses no more than tolerated."""
     return _no_worse(report, "mixed", params.floor_metric, params.max_loss_mixed)
 
 
@@ -162,7 +164,7 @@ def keeps_coverage(report: Report, params: GateParams) -> str | None:
 
 
 def keeps_exposure(report: Report, params: GateParams) -> str | None:
-    """Exposure of cold items (Gini) gets no more uneven than tolerated."""
+    """Exposure of cold items (Gini) becomes no more uneven than tolerated."""
     metric = f"gini@{report.k}"
     change = _over_champion(report, JUDGED_SLICE, metric)
     if isinstance(change, str):
@@ -189,7 +191,7 @@ RULES: tuple[Rule, ...] = (
     beats_every_floor,
     covers_enough,
 )
-"""For every encoder."""
+"""For every judged model."""
 CHALLENGER_RULES: tuple[Rule, ...] = (
     beats_champion,
     keeps_warm,
@@ -206,13 +208,13 @@ SEED_RULES: tuple[Rule, ...] = (beats_champion_with_other_seeds,)
 
 
 def rules_for(report: Report) -> tuple[Rule, ...]:
-    """The rules that apply to the encoder that was judged."""
+    """The rules that apply to the judged model."""
     beside = CHALLENGER_RULES if judged_model(report) == CHALLENGER else ()
     return RULES + beside + (SEED_RULES if report.seeds else ())
 
 
 def tolerances(report: Report, params: GateParams) -> dict[str, float]:
-    """Slice -> what the lower end of (challenger - champion) must reach; on the slice `won_on`, exceed."""
+    """Slice -> the bound that the lower end of (challenger - champion) must reach, or exceed on the slice `won_on`."""
     kept = {
         JUDGED_SLICE: -params.max_loss_cold,
         "warm": -params.max_loss_warm,
@@ -224,7 +226,7 @@ def tolerances(report: Report, params: GateParams) -> dict[str, float]:
 
 
 def _won(cold: Interval, mixed: Interval | str, params: GateParams) -> tuple[str, ...]:
-    """Slices on which challenger minus champion suffices; `mixed` is a text where there are no mixed lists."""
+    """Slices on which challenger minus champion is large enough; `mixed` is a text where it could not be compared."""
     margin = params.min_margin_over_champion
     is_kept = cold.low >= -params.max_loss_cold
     is_won = {
@@ -235,14 +237,14 @@ def _won(cold: Interval, mixed: Interval | str, params: GateParams) -> tuple[str
 
 
 def _won_alone(report: Report, params: GateParams) -> tuple[str, ...]:
-    """The same for the challenger itself, which would be promoted."""
+    """`_won` for the challenger itself, which would be promoted."""
     cold = _over_champion(report, JUDGED_SLICE, params.floor_metric)
     mixed = _over_champion(report, "mixed", params.floor_metric)
     return () if isinstance(cold, str) else _won(cold, mixed, params)
 
 
 def _won_over_seeds(report: Report, params: GateParams) -> tuple[str, ...]:
-    """The same for the mean of all seeds; what the challenger won where it was trained once."""
+    """`_won` for the mean of all seeds; for the challenger where it was trained only once."""
     if not report.seeds:
         return _won_alone(report, params)
     over = _slice(report, JUDGED_SLICE).over_seeds.get(params.floor_metric)
@@ -256,7 +258,7 @@ def _mixed_over_seeds(report: Report, metric: str) -> Interval | str:
 def _not_better(params: GateParams, cold: Interval, mixed: Interval | str, of_seeds: str) -> str:
     bound = f"{params.min_margin_over_champion:+g}"
     return (
-        f"{params.floor_metric} is not surely better than the champion's{of_seeds}: on cold items ({cold}) the lower "
+        f"{params.floor_metric} is not clearly better than the champion's{of_seeds}: on cold items ({cold}) the lower "
         f"end must exceed {bound}; or it must exceed {bound} on mixed lists ({mixed}) and reach "
         f"{-params.max_loss_cold:+g} on cold items"
     )
@@ -275,7 +277,7 @@ def _no_worse(report: Report, name: str, metric: str, max_loss: float) -> str | 
 
 
 def _over_champion(report: Report, name: str, metric: str) -> Interval | str:
-    """Challenger minus champion, or a reason to refuse where they were not compared."""
+    """Challenger minus champion, or a reason to refuse where they could not be compared."""
     part = _slice(report, name)
     by_metric = part.challenger_margins.get(CHAMPION, {})
     if not by_metric:

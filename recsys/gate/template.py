@@ -1,5 +1,5 @@
 # ruff: noqa: E501  lines of HTML, not of Python
-"""The gate page as a Jinja template; kept in Python so that every way of installing carries it."""
+"""The gate page as a Jinja template. It is Python, so that every kind of installation includes it."""
 
 TEMPLATE = """<!doctype html>
 <html lang="en">
@@ -34,11 +34,11 @@ TEMPLATE = """<!doctype html>
 <section class="verdict">
   <h1>The gate is {{ "open" if decision.open else "closed" }}</h1>
   {% if not decision.open %}<ul>{% for reason in decision.reasons %}<li>{{ reason }}</li>{% endfor %}</ul>
-  {% elif beside %}<p>The challenger is surely better than the champion on {{ won }}{% if seeds %}, in the mean of its {{ seeds.rows | length }} seeds too{% endif %}, loses nowhere more than tolerated, and surely beats every floor; no leak was found.</p>
-  {% else %}<p>The champion surely beats every floor on cold items, and no leak was found.</p>{% endif %}
+  {% elif beside %}<p>The challenger is clearly better than the champion on {{ won }}{% if seeds %}, in the mean of its {{ seeds.rows | length }} seeds too{% endif %}, loses nowhere more than tolerated, and clearly beats every floor; no leak was found.</p>
+  {% else %}<p>The champion clearly beats every floor on cold items, and no leak was found.</p>{% endif %}
 </section>
 <dl class="facts">
-  <div><dt>{{ "champion" if beside else "encoder" }}</dt><dd><code>{{ report.encoder_hash[:12] }}</code></dd></div>
+  <div><dt>{{ "champion" if beside else "model" }}</dt><dd><code>{{ report.encoder_hash[:12] }}</code></dd></div>
   {% if beside %}<div><dt>challenger</dt><dd><code>{{ report.challenger_hash[:12] }}</code></dd></div>{% endif %}
   <div><dt>ridge λ</dt><dd>{{ "%g" % report.ridge_lambda }}{% if report.challenger_lambda %}, challenger {{ "%g" % report.challenger_lambda }}{% endif %}</dd></div>
   <div><dt>split</dt><dd>by {{ report.split_by }}{% if report.cut %}, cut {{ report.cut.strftime("%Y-%m-%d %H:%M") }} UTC{% endif %}</dd></div>
@@ -66,7 +66,7 @@ TEMPLATE = """<!doctype html>
 {% if seeds %}<h3>Trained with {{ seeds.rows | length }} seeds <span class="quiet">(cold items; all seeds: the mean, users and seeds both resampled)</span></h3>
 <div class="card">{{ seeds.figure }}</div>
 <div class="card scroll"><table>
-<tr><th>training</th><th>encoder</th><th>ridge λ</th><th>{{ seeds.metric.replace("_", " ") }}</th><th>minus champion</th></tr>
+<tr><th>training</th><th>model</th><th>ridge λ</th><th>{{ seeds.metric.replace("_", " ") }}</th><th>minus champion</th></tr>
 {% for name, one, scores in seeds.rows %}<tr{% if loop.first %} class="challenger"{% endif %}><td>{{ name }}</td><td><code>{{ one.encoder_hash[:10] }}</code></td><td>{{ "%g" % one.ridge_lambda }}</td><td>{{ "%.4f" % scores.metrics[seeds.metric] }}</td><td>{{ scores.over_champion[seeds.metric] }}</td></tr>
 {% endfor %}<tr><td>all seeds</td><td></td><td></td><td>{{ "%.4f" % seeds.mean }}</td><td>{{ seeds.over }}</td></tr>
 </table></div>{% endif %}
@@ -78,7 +78,7 @@ TEMPLATE = """<!doctype html>
 {% for title, moved in [("Cold items that won", report.comparison.won), ("Cold items that lost", report.comparison.lost)] %}
 <h3>{{ title }} <span class="quiet">(how many of the test users who interacted with it find it in the first {{ report.k }} places)</span></h3>
 <div class="card scroll">{% if moved %}<table>
-<tr><th class="words">item</th><th>wanted by</th><th>champion shows it to</th><th>challenger shows it to</th></tr>
+<tr><th class="words">item</th><th>test users</th><th>champion shows it to</th><th>challenger shows it to</th></tr>
 {% for item in moved %}<tr><td class="words">{{ item.text }} <span class="quiet">({{ item.item_id }})</span></td><td>{{ item.n_wanted }}</td><td>{{ item.n_champion }}</td><td>{{ item.n_challenger }}</td></tr>{% endfor %}
 </table>{% else %}<p style="margin:0">None.</p>{% endif %}</div>
 {% endfor %}
@@ -88,7 +88,7 @@ TEMPLATE = """<!doctype html>
 <p class="history"><span class="quiet">history, in part:</span> {{ user.history | join(" · ") }}</p>
 <div class="lists">{% for name, listed in [("before: champion", user.champion), ("after: challenger", user.challenger)] %}
 <div><h4 class="quiet">{{ name }}</h4><ol>{% for item in listed %}<li{% if item.is_hit %} class="hit"{% endif %}>{{ item.text }}</li>{% endfor %}</ol></div>{% endfor %}</div></div>
-{% else %}<p class="card">No user's list got better or worse.</p>{% endfor %}
+{% else %}<p class="card">No user's list became better or worse.</p>{% endfor %}
 {% endif %}{% endif %}
 
 {% for drawn in slices %}{% set part = drawn.part %}
@@ -122,11 +122,11 @@ TEMPLATE = """<!doctype html>
 {% for leak in report.leaks %}<tr><td class="no">{{ leak.kind }}</td><td>{{ leak.n }}</td>
 <td class="words">{{ leak.words }}, such as {{ leak.examples | join(", ") }}</td></tr>{% endfor %}</table>
 {% else %}<p class="ok" style="margin:0">No leak was found.</p>
-<p class="quiet" style="margin:6px 0 0">Looked for: a cold item's interaction in training, near-duplicate text across the boundary, text newer than the cut, statistics learned after the cut.</p>{% endif %}
+<p class="quiet" style="margin:6px 0 0">Checked: a cold item's interaction in training, near-duplicate text across the boundary, text newer than the cut, statistics learned after the cut.</p>{% endif %}
 </div>
 
 <h2>Coverage, and items that were not judged</h2>
-<div class="card"><p style="margin:0">Coverage is the share of candidates that appear in the first {{ report.k }} places of some list. Gini says how unevenly they appear (0: all alike). Worst decile is the mean recall of the worst tenth of the items. Intervals are paired bootstraps over users; there are no significance tests.</p>
+<div class="card"><p style="margin:0">Coverage is the share of candidates that are in the first {{ report.k }} places of at least one list. Gini is the inequality of their exposure (0: all equal). Worst decile is the mean recall of the worst tenth of the items. Intervals are paired bootstraps over users; there are no significance tests.</p>
 {% if report.left_out %}<table>{% for reason, n in report.left_out.items() %}<tr><td>items not judged: {{ reason }}</td><td>{{ n }}</td></tr>{% endfor %}</table>
 {% else %}<p style="margin:6px 0 0">Every item was judged.</p>{% endif %}</div>
 </main></body></html>

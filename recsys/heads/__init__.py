@@ -1,1 +1,1 @@
-"""The kernel head that joins words, meaning and taste in one space, and how it is learned."""
+"""Heads: from vectors and words to one profile. The kernel head, and how it is learned."""

@@ -1,25 +1,25 @@
-"""How large a kernel may be learned in a given time; counted, not clocked, so that the answer is the same each time."""
+"""How large a kernel can be learned in a given time. The estimate counts operations, so it is reproducible."""
 
 from recsys.heads.params import FusionParams
 
 FLOPS_PER_S = 2e10
-"""Sustained by two cores in float32, cautiously."""
+"""Of two cores in float32, a cautious estimate."""
 WIDTH = 1024
 STEP = 0.9
 
 
 def within(seconds: float, n_warm: int, n_users: int, n_folds: int, params: FusionParams) -> FusionParams:
-    """Fewer landmarks and users, where trying and learning would take longer than that.
+    """Lower the number of landmarks and users until choosing and learning fit into the time.
 
     Args:
-        seconds: of two cores.
+        seconds: time on two cores.
         n_warm: warm items.
         n_users: users.
-        n_folds: cold starts that validation tries every lexical share on, and words apart beside no share.
+        n_folds: folds on which validation tries every lexical share, and separate words.
         params: section `fusion`.
 
     Returns:
-        The same section with `max_landmarks` and `max_users` lowered as far as needed, never below 2.
+        The section with `max_landmarks` and `max_users` lowered as needed, never below 2.
     """
     landmarks, users = min(params.max_landmarks, max(2, n_warm)), min(params.max_users, max(2, n_users))
     rounds = n_folds * (len(params.lexical_shares) + (params.apart_width > 0)) + 1
@@ -29,5 +29,5 @@ def within(seconds: float, n_warm: int, n_users: int, n_folds: int, params: Fusi
 
 
 def _flops(landmarks: int, users: int) -> float:
-    """Cholesky, two triangular solves, products of the functions, randomised eigenvectors."""
+    """Cholesky, two triangular solves, products of the users' functions, randomised eigenvectors."""
     return landmarks**3 / 3 + 2 * landmarks**2 * users + 2 * landmarks * users**2 + 16 * users**2 * WIDTH

@@ -1,10 +1,10 @@
-"""Directions of the kernel's space that users' tastes need: reduced-rank kernel ridge regression, and a metric.
+"""Find the directions of the kernel's space along which users differ: reduced-rank kernel ridge regression.
 
 With R the (smoothed) histories of users over M landmarks and K their kernel, kernel ridge gives every user a function
-f_u(x) = l_u · k(x), L = R (K + λI)⁻¹. Functions are brought to the same length, so that every user counts once, and the
-leading eigenvectors of their inner products S L K Lᵀ S span the D directions that carry most of all of them. The
-eigenvalues are also the empirical prior of a user's weights along these directions: stretched by eigenvalue**(p/2), the
-profiles let plain ridge users learn from short histories what usually goes together.
+f_u(x) = l_u · k(x), L = R (K + λI)⁻¹. All functions are scaled to one length, so that every user counts once. The
+leading eigenvectors of their inner products S L K Lᵀ S span the D directions that explain most of them. The eigenvalues
+are also an empirical prior of a user's weights along these directions. Profiles stretched by eigenvalue**(p/2) thus
+give ridge regression this prior, which helps it to learn from short histories.
 
 Papers: Mukherjee & Zhu 2011, Reduced Rank Ridge Regression and Its Kernel Extensions; Rasmussen & Williams 2006, ch. 2
 (ridge as a Gaussian prior).
@@ -20,12 +20,12 @@ from recsys.errors import TrainingError
 # Shape suffixes: U users, M landmarks, D directions.
 RANK_TOLERANCE = 1e-6
 EXACT_FROM = 1.5
-"""Users per direction up to which all eigenvectors are computed."""
+"""Below this many users per direction all eigenvectors are computed."""
 
 
 @dataclass(frozen=True)
 class Directions:
-    """Orthonormal directions of the kernel's space, the most needed first."""
+    """Orthonormal directions of the kernel's space, the most important first."""
 
     axes_MD: NDArray[np.float32]
     """k(x) · axes = coordinates of x."""
@@ -44,13 +44,13 @@ def find_directions(
     width: int,
     seed: int,
 ) -> Directions:
-    """The directions that carry most of what the users' functions say.
+    """Find the directions that explain most of the users' functions.
 
     Args:
         kernel_MM: the landmarks' kernel; overwritten.
-        tastes_UM: R, histories of users over the landmarks; a user without any is passed over.
+        tastes_UM: R, histories of users over the landmarks; users without a history are left out.
         kernel_lambda: λ > 0.
-        width: D at most; fewer where fewer users or landmarks span less.
+        width: the most directions; there are fewer where users or landmarks span fewer.
         seed: of the randomised eigenvectors.
 
     Returns:
@@ -90,11 +90,11 @@ def find_directions(
 
 
 def own_directions(kernel_MM: NDArray[np.float32], width: int, seed: int) -> Directions:
-    """The directions in which the landmarks themselves differ most, whatever anybody thinks of them.
+    """Find the directions along which the landmarks differ most, without looking at users.
 
     Args:
         kernel_MM: the landmarks' kernel.
-        width: D at most; fewer where fewer landmarks span less.
+        width: the most directions; there are fewer where landmarks span fewer.
         seed: of the randomised eigenvectors.
 
     Returns:
@@ -113,10 +113,10 @@ def own_directions(kernel_MM: NDArray[np.float32], width: int, seed: int) -> Dir
 def _leading(
     products_UU: NDArray[np.float32], width: int, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Largest eigenvalues and their vectors, largest first: exact where nearly all are wanted, else randomised.
+    """Largest eigenvalues with their vectors, in descending order: exact where nearly all are needed, else randomised.
 
-    Paper: Halko, Martinsson & Tropp 2011. On 4,000 users many times as fast as LAPACK; the last directions, which
-    differ, hardly count.
+    Paper: Halko, Martinsson & Tropp 2011. On 4,000 users it is many times as fast as LAPACK. Only the last directions
+    differ, and they hardly matter.
     """
     from sklearn.utils.extmath import randomized_svd
 

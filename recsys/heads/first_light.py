@@ -1,9 +1,9 @@
-"""First light: words and meaning joined over the catalogue's own texts, before there is anything to train on.
+"""First light: a head learned from the catalogue's texts alone, before there are interactions to train on.
 
-A head like a trained one, learned without users: its directions are the leading principal components of the landmarks'
-centred kernel. What all texts share is taken out, since it says nothing about a user's taste and changes as newer items
-arrive. The head is learned once, from texts alone, and stays as it is while the catalogue grows: a profile depends on
-its text and the encoder. Words that no landmark has count for nothing; the base encoder still reads them.
+It has the form of a trained head, but its directions are the leading principal components of the landmarks' centred
+kernel. Centring removes what all texts share: that tells nothing about taste, and changes as newer items arrive. The
+head is learned once and does not change while the catalogue grows, so a profile depends on its text and the encoder.
+Words that no landmark has are ignored; the base encoder still reads them.
 
 Papers: Schölkopf, Smola & Müller 1998 (kernel principal components); Williams & Seeger 2000 (Nyström landmarks).
 """
@@ -30,15 +30,15 @@ from recsys.storage.packed import verify_files
 
 # Shape suffixes: M landmarks, L width of the base encoder, V terms, D directions.
 FIRST_LIGHT_VERSION = 2
-"""Part of every record; raise it when the same texts would give another head. Heads of version 1 are not centred."""
+"""Part of every record. Raise it when the same texts would give another head. Heads of version 1 are not centred."""
 SMALLEST_EIGENVALUE = 1e-3
-"""Of the kernel, whose diagonal is 1: below it lie texts that say the same in other words."""
+"""Of the kernel, whose diagonal is 1. Smaller eigenvalues come from texts with nearly the same content."""
 FORGOTTEN_AT = 4
-"""Times the landmarks wanted: as many texts are held at most."""
+"""Texts held in memory at most, as a multiple of the wanted landmarks."""
 
 
 class FirstLight(BaseModel):
-    """What a head of first light was made from: first_light.json among its files."""
+    """What a head of first light was made from; stored as first_light.json among its files."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -57,7 +57,7 @@ class FirstLight(BaseModel):
 
     @classmethod
     def load(cls, folder: Path) -> "FirstLight | None":
-        """The record in a packed head; None where it was not made at first light, or the record is damaged."""
+        """Read the record in a packed head; None where the head was trained, or the record is damaged."""
         try:
             return cls.model_validate_json((folder / FIRST_LIGHT).read_bytes())
         except (OSError, ValidationError):
@@ -66,38 +66,38 @@ class FirstLight(BaseModel):
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Texts to learn from, by ascending hash: neither their order nor repeats change anything."""
+    """Texts to learn from, by ascending hash. Neither the catalogue's order nor repeats matter."""
 
     texts: tuple[str, ...]
     digest: str
     """SHA-256 (hex) over their hashes."""
     n_texts: int
-    """Distinct texts that they were taken from."""
+    """Distinct texts that they were chosen from."""
 
 
 def choose_landmarks(texts: Iterable[str], most: int) -> Landmarks:
-    """The texts with the smallest hashes, all where there are no more than `most`.
+    """Choose the `most` texts with the smallest hashes, or all where there are fewer.
 
     Args:
-        texts: of a catalogue, read once; empty ones are passed over.
-        most: landmarks at most.
+        texts: of a catalogue; read once, empty ones are left out.
+        most: the most landmarks.
 
     Returns:
         The landmarks.
     """
     kept: dict[bytes, str] = {}
-    met: set[bytes] = set()
+    distinct: set[bytes] = set()
     for text in texts:
         if not text.strip():
             continue
         digest = hashlib.sha256(text.encode()).digest()
-        met.add(digest)
+        distinct.add(digest)
         kept[digest] = text
         if len(kept) > FORGOTTEN_AT * most:
             kept = {one: kept[one] for one in sorted(kept)[:most]}
     chosen = sorted(kept)[:most]
     together = hashlib.sha256(b"".join(chosen)).hexdigest()
-    return Landmarks(tuple(kept[one] for one in chosen), together, len(met))
+    return Landmarks(tuple(kept[one] for one in chosen), together, len(distinct))
 
 
 def pack_first_light(
@@ -107,7 +107,7 @@ def pack_first_light(
     params: FirstLightParams,
     batch_tokens: int,
 ) -> HeadReference | None:
-    """Give the pretrained encoder a head that no interaction taught; one that is packed already is answered at once.
+    """Learn and pack a head of first light for a pretrained encoder. An existing one is returned at once.
 
     Args:
         base: packed in `<cache>/encoders`.
@@ -143,10 +143,10 @@ def pack_first_light(
 def learn_from_texts(
     texts: Sequence[str], vectors_ML: NDArray[np.float32], lexical: TfidfEncoder, params: FirstLightParams
 ) -> KernelHead:
-    """A centred head whose directions are the leading principal components of the texts' kernel.
+    """Learn a centred head whose directions are the leading principal components of the texts' kernel.
 
-    With b the eigenvectors over the roots of their eigenvalues, a text's directions are (k - mean of the landmarks' k)
-    @ (b - mean of b): the centred comparison with the landmarks, without the text's own mean in it.
+    With b the eigenvectors divided by the roots of their eigenvalues, a text's coordinates are
+    (k - mean of the landmarks' k) @ (b - mean of b): its centred kernel row, without the mean of the row itself.
 
     Args:
         texts: the landmarks.
@@ -169,7 +169,7 @@ def learn_from_texts(
     values_D, axes_MD = eigh(kernel_MM, overwrite_a=True, subset_by_index=(max(0, m - n_axes), m - 1))
     real = np.flatnonzero(values_D > SMALLEST_EIGENVALUE)[::-1]  # largest first
     values_D, axes_MD = values_D[real], axes_MD[:, real]
-    # An eigenvector and its negative are one: the largest entry is positive, so that two runs give the same profiles.
+    # The sign of an eigenvector is arbitrary: the largest entry is made positive, so that runs give the same profiles.
     axes_MD *= np.sign(axes_MD[np.abs(axes_MD).argmax(axis=0), np.arange(len(real))])
     projection_MD = axes_MD / np.sqrt(values_D)
     projection_MD = np.ascontiguousarray(projection_MD - projection_MD.mean(axis=0), np.float32)
@@ -178,7 +178,7 @@ def learn_from_texts(
 
 
 def _find(wanted: FirstLight, heads: Path) -> HeadReference | None:
-    """A whole packed head with this very record."""
+    """A complete packed head with exactly this record."""
     for path in sorted(heads.glob(f"*/{FIRST_LIGHT}")):
         if FirstLight.load(path.parent) != wanted:
             continue

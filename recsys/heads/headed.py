@@ -1,4 +1,4 @@
-"""An encoder with a kernel head: the transformer's vectors and the text's words become one profile."""
+"""An encoder with a kernel head, used as one encoder: from texts to profiles."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,12 +14,12 @@ from recsys.heads.kernel_head import KernelHead
 
 
 class HeadedEncoder:
-    """Implements `Encoder`: texts to profiles, by an encoder and then its head.
+    """Implements `Encoder`: encodes texts and projects the vectors to profiles.
 
     Args:
         base: makes the vectors.
         head: makes profiles of them.
-        profiles_hash: what profiles of both are keyed by.
+        profiles_hash: key of profiles made by both.
     """
 
     def __init__(self, base: Encoder, head: KernelHead, profiles_hash: str) -> None:
@@ -42,7 +42,7 @@ class HeadedEncoder:
 
 
 def load_head(folder: Path, dim: int) -> KernelHead:
-    """Open a packed head, and see that its profiles are as wide as its reference says.
+    """Open a packed head and check the width of its profiles.
 
     Args:
         folder: its files.
@@ -64,7 +64,7 @@ def load_head(folder: Path, dim: int) -> KernelHead:
 
 
 def open_carrying(reference: EncoderReference, encoders: Path, batch_tokens: int) -> HeadedEncoder:
-    """Open an encoder that carries its head, as before models had parts.
+    """Open an encoder whose files include a head, from before models had parts.
 
     Args:
         reference: the encoder; its `dim` is that of the profiles.
@@ -72,7 +72,7 @@ def open_carrying(reference: EncoderReference, encoders: Path, batch_tokens: int
         batch_tokens: tokens per batch.
 
     Returns:
-        The encoder; what it encodes are profiles.
+        The encoder, from texts to profiles.
 
     Raises:
         ArtifactMissing: it is not packed here.

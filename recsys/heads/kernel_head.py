@@ -1,12 +1,12 @@
 """A kernel head: the vectors of a base encoder and the words of the text become one profile, in one space.
 
 Two texts are compared by k(x, y) = a · cosine of TF-IDF + (1 - a) · exp(γ (cosine of the base encoder - 1)). A profile
-is the text's comparison with M landmarks, times a matrix [M, D], at unit length. A head may hold words apart as well,
-see `Words`: they stand before that, and a dimension before both brings the whole to unit length. Words and meaning join
-in one space of stated width, so one inner product serves recommendation, similar items and search.
+is the row of k(text, landmark) over M landmarks, times a matrix [M, D], scaled to unit length. A head may also keep
+separate dimensions for words, see `Words`. They come first, after one dimension that brings the whole to unit length.
+Words and meaning thus share one space, and one inner product serves recommendation, similar items and search.
 
-Papers: Williams & Seeger 2000 (Nyström landmarks); `recsys/heads` says how the matrix is learned from interactions,
-`first_light.py` how without any.
+Paper: Williams & Seeger 2000 (Nyström landmarks). `learning.py` learns the matrix from interactions, `first_light.py`
+from texts alone.
 """
 
 import io
@@ -30,18 +30,18 @@ from recsys.storage.atomic import write_whole
 # Shape suffixes: N texts, L width of the base encoder, M landmarks, V terms, D directions, W dimensions of words.
 Real = TypeVar("Real", np.float32, np.float64)
 HEAD_VERSION = 4
-"""4 is centred; 3 holds words apart, or a constant. A head is written as the oldest version that says all of it, and 1
-is read as 2 is."""
+"""Version 4 adds centring; version 3 adds separate words and the constant. A head is written in the oldest version that
+can express it. Version 1 is read like version 2."""
 ARRAYS = ("idf", "words_data", "words_indices", "words_indptr", "vectors", "projection")
-"""Of head.npz; one with others, such as texts that it remembers, was tried and is refused."""
+"""Of head.npz. A file with further arrays is refused."""
 MAX_CHARACTERS = 16
 """Longest character n-gram."""
 WORDS = "words_projection"
-"""Beside them in version 3."""
+"""A further array in version 3."""
 MEAN = "mean"
-"""Beside them in version 4."""
+"""A further array in version 4."""
 BLOCK_ROWS = 256
-"""Texts multiplied at once: bounds memory."""
+"""Texts processed at once; bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -85,16 +85,16 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Words:
-    """Dimensions that hold a text's TF-IDF row alone, as far as so many can."""
+    """Separate dimensions for words: they approximate a text's TF-IDF row."""
 
     projection_MW: NDArray[np.float32]
-    """A text's TF-IDF cosines with the landmarks, times this, have nearly the inner products of the TF-IDF rows. They
-    are no unit rows: a text whose words are seldom met says less."""
+    """Maps a text's TF-IDF cosines with the landmarks to vectors whose inner products approximate those of the TF-IDF
+    rows. These vectors are not of unit length: a text with rare words gets a shorter one."""
     share: float
-    """s, in (0, 1): of a profile's squared length, where all of the text's words are known."""
+    """s, in (0, 1): the share of a profile's squared length that words have, if all words of the text are known."""
 
     def beside(self, cosines_NM: csr_array, unit_ND: NDArray[np.floating]) -> NDArray[np.float64]:
-        """What is left to unit length, words, and the other dimensions.
+        """Put the words in front of the other dimensions, and before both what is missing to unit length.
 
         Args:
             cosines_NM: TF-IDF cosines of the texts with the landmarks.
@@ -111,21 +111,21 @@ class Words:
 
 @dataclass(frozen=True)
 class KernelHead:
-    """Landmarks and what their comparison with a text becomes."""
+    """Landmarks, and the matrix that maps a text's kernel row over them to a profile."""
 
     kernel: Kernel
     words_MV: csr_array
     vectors_ML: NDArray[np.float32]
     projection_MD: NDArray[np.float32]
     words: Words | None = None
-    """None: profiles are made by the kernel alone."""
+    """None: no separate dimensions for words."""
     constant: float = 0.0
-    """A last coordinate that every text has before the kernel's part is brought to unit length; 0: none. A text that is
-    like few landmarks is then not stretched until it looks as much like them as others do."""
+    """A last coordinate, the same for every text, added before scaling to unit length; 0: none. Without it a text that
+    resembles few landmarks would be stretched until it looks as similar to them as other texts do."""
     mean_D: NDArray[np.float32] | None = None
-    """Mean of the landmarks' directions, taken away from those of every text. The constant then stands first, in a
-    dimension where users are 0, so nothing is learned from what all items share. None: nothing is taken away, and the
-    constant stands last. Never together with `words`."""
+    """Mean of the landmarks' coordinates, subtracted from those of every text. The constant then comes first, in a
+    dimension where users are 0, so nothing is learned from what all items share. None: nothing is subtracted, and the
+    constant comes last. Never together with `words`."""
 
     @property
     def dim(self) -> int:
@@ -135,9 +135,9 @@ class KernelHead:
 
     @property
     def lexical_width(self) -> int:
-        """Leading dimensions of a profile in which users are no ridge: see `recsys.profiles.users`.
+        """Number of leading dimensions that ridge regression leaves out, see `recsys.profiles.users`.
 
-        W that hold words, after the one that brings a profile to unit length; of a centred head that one alone.
+        They are the W dimensions of words and the one that completes unit length; of a centred head only the latter.
         """
         n_words = 0 if self.words is None else int(self.words.projection_MW.shape[1])
         return 0 if self.words is None and self.mean_D is None else 1 + n_words
@@ -155,10 +155,10 @@ class KernelHead:
             vectors_NL: their unit vectors by the base encoder.
 
         Returns:
-            float32 [N, dim], unit rows; each depends on its text alone.
+            float32 [N, dim], unit rows. Each row depends on its text alone.
 
         Raises:
-            EncoderError: a text is like no landmark at all; names it.
+            EncoderError: a text resembles no landmark at all; names it.
         """
         n = len(texts)
         words_NV = csr_array(self.kernel.lexical.encode(texts))
@@ -172,7 +172,9 @@ class KernelHead:
             lengths_B1 = np.linalg.norm(block_BD, axis=1, keepdims=True)
             if not (lengths_B1 > 0).all():  # NaN compares false
                 text = texts[start + int(np.nan_to_num(lengths_B1).argmin())]
-                raise EncoderError(f"{text[:80]!r} is like no landmark", remedy="train the challenger again")
+                raise EncoderError(
+                    f"{text[:80]!r} resembles no landmark", remedy="train the challenger again"
+                )
             block_BD /= lengths_B1
             if self.words is not None:
                 block_BD = self.words.beside(csr_array(words_NV[part] @ words_VM), block_BD)
@@ -180,17 +182,17 @@ class KernelHead:
         return profiles_ND
 
     def _with_constant(self, block_BD: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Directions and the constant: first where they are centred, else last, or nowhere where it is 0."""
+        """Add the constant: first where coordinates are centred, else last; nowhere where it is 0."""
         if self.mean_D is not None:
             return np.pad(block_BD - self.mean_D, ((0, 0), (1, 0)), constant_values=self.constant)
         return np.pad(block_BD, ((0, 0), (0, int(self.constant > 0))), constant_values=self.constant)
 
     @cached_property
     def _exact(self) -> tuple[csr_array, NDArray[np.float64], NDArray[np.float64]]:
-        """The landmarks' words by terms, and their vectors and the matrix in float64.
+        """The landmarks' words by term, and their vectors and the matrix in float64.
 
-        BLAS rounds a row by where it stands in a batch. Computed in float64 and rounded once, two batches differ in
-        about one value of a billion, by its last bit; in float32 every third row did.
+        BLAS rounds a row differently at different places of a batch. Computed in float64 and rounded once, about one
+        value in a billion differs between two batches, in its last bit; in float32 every third row did.
         """
         words_VM = csr_array(self.words_MV.T)
         return words_VM, self.vectors_ML.astype(np.float64), self.projection_MD.astype(np.float64)
@@ -213,7 +215,7 @@ class KernelHead:
         buffer = io.BytesIO()
         by_rows: dict[str, Any] = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         np.savez(buffer, **by_rows)
-        said = {
+        plain = {
             "version": 4 if self.mean_D is not None else 3 if self.words or self.constant > 0 else 2,
             "lexical_share": self.kernel.lexical_share,
             "gamma": self.kernel.gamma,
@@ -221,11 +223,11 @@ class KernelHead:
             "terms": terms,
         } | ({"words_share": self.words.share} if self.words else {})
         if self.constant > 0:
-            said["constant"] = self.constant
+            plain["constant"] = self.constant
         if self.mean_D is not None:
-            said["centred"] = True
+            plain["centred"] = True
         write_whole(folder / HEAD, buffer.getvalue())
-        write_whole(folder / TERMS, (json.dumps(said, ensure_ascii=False) + "\n").encode())
+        write_whole(folder / TERMS, (json.dumps(plain, ensure_ascii=False) + "\n").encode())
         return folder / HEAD, folder / TERMS
 
     @classmethod
@@ -242,14 +244,14 @@ class KernelHead:
             EncoderError: a file is missing or damaged, or was written by a newer version.
         """
         try:
-            said: dict[str, Any] = json.loads((folder / TERMS).read_text(encoding="utf-8"))
-            if said["version"] > HEAD_VERSION:
+            plain: dict[str, Any] = json.loads((folder / TERMS).read_text(encoding="utf-8"))
+            if plain["version"] > HEAD_VERSION:
                 raise EncoderError(
-                    f"{folder / TERMS} is of version {said['version']}, newest known is {HEAD_VERSION}",
+                    f"{folder / TERMS} is of version {plain['version']}, newest known is {HEAD_VERSION}",
                     remedy="update Firstlight",
                 )
-            more = [name for name, key in ((WORDS, "words_share"), (MEAN, "centred")) if key in said]
-            return cls._of(said, read_arrays(folder / HEAD, (*ARRAYS, *more)))
+            more = [name for name, key in ((WORDS, "words_share"), (MEAN, "centred")) if key in plain]
+            return cls._of(plain, read_arrays(folder / HEAD, (*ARRAYS, *more)))
         except (OSError, KeyError, TypeError, ValueError, RecursionError, MemoryError) as error:
             raise EncoderError(
                 f"{folder} has no readable head: {error}",
@@ -257,9 +259,9 @@ class KernelHead:
             ) from error
 
     @classmethod
-    def _of(cls, said: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> "KernelHead":
-        """Join both files; a ValueError where they do not fit together or hold what is no number."""
-        terms, characters = said["terms"], said["characters"]
+    def _of(cls, plain: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> "KernelHead":
+        """Build a head from both files; ValueError where they do not fit together or hold a non-finite number."""
+        terms, characters = plain["terms"], plain["characters"]
         vectors_ML, projection_MD, idf_V = arrays["vectors"], arrays["projection"], arrays["idf"]
         n, n_terms = len(vectors_ML), len(terms)
         if not all(isinstance(term, str) for term in terms) or len(set(terms)) != n_terms:
@@ -267,7 +269,7 @@ class KernelHead:
         if characters is not None and not 1 <= characters[0] <= characters[1] <= MAX_CHARACTERS:
             raise ValueError(f"{TERMS} has character n-grams of {characters}")
         shapes = (vectors_ML.ndim, projection_MD.ndim, len(projection_MD), idf_V.shape)
-        words = Words(arrays[WORDS], float(said["words_share"])) if WORDS in arrays else None
+        words = Words(arrays[WORDS], float(plain["words_share"])) if WORDS in arrays else None
         fits = words is None or (words.projection_MW.ndim == 2 and len(words.projection_MW) == n)
         mean_D = arrays.get(MEAN)
         fits &= mean_D is None or (words is None and mean_D.shape == projection_MD.shape[1:])
@@ -281,12 +283,12 @@ class KernelHead:
         words_MV = csr_array(
             (arrays["words_data"], arrays["words_indices"], arrays["words_indptr"]), shape=(n, n_terms)
         )
-        words_MV.check_format(full_check=True)  # what points outside would be read from foreign memory
+        words_MV.check_format(full_check=True)  # an index out of bounds would read foreign memory
         lexical = tfidf_of(terms, idf_V, (characters[0], characters[1]) if characters else None)
-        kernel = Kernel(lexical, float(said["lexical_share"]), float(said["gamma"]))
+        kernel = Kernel(lexical, float(plain["lexical_share"]), float(plain["gamma"]))
         if not (0 <= kernel.lexical_share <= 1 and 0 <= kernel.gamma < np.inf):
             raise ValueError(f"{TERMS} has lexical_share {kernel.lexical_share} and gamma {kernel.gamma}")
-        constant = float(said.get("constant", 0))
+        constant = float(plain.get("constant", 0))
         if not 0 <= constant < np.inf:
             raise ValueError(f"{TERMS} has a constant of {constant}")
         return cls(kernel, words_MV, vectors_ML, projection_MD, words, constant, mean_D)

@@ -1,4 +1,4 @@
-"""Learn a kernel head from texts, base vectors and histories, as a recipe says."""
+"""Learn a kernel head from texts, vectors and histories, by the choices of a recipe."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,37 +25,37 @@ ALONE = "encoder alone"
 
 @dataclass(frozen=True)
 class Recipe:
-    """What validation chose."""
+    """The choices of validation."""
 
     lexical_share: float | None
-    """None: no head, the base encoder's own vectors were better."""
+    """Weight of the words' kernel; None: no head, since the encoder's own vectors were better."""
     metric_power: float | None
-    """None: directions are those in which texts differ, not those that users need."""
+    """How strongly directions are stretched; None: the directions come from texts, not from users."""
     ridge_lambda: float
-    """Of the dimensions that hold no words apart; what users get is `lambda_of`."""
+    """λ for the dimensions without separate words. Users get `lambda_of`."""
     ndcg: float | None
-    """ndcg@k on the items held out; None where there was no user to rank for."""
+    """ndcg@k on held-out items; None where there was no user to rank for."""
     tried: Mapping[str, float]
-    """ndcg@k by what was tried: of held-out items; `item weights …` as a mean over the lists warm and mixed."""
+    """Choice -> its ndcg@k on held-out items. For `item weights …` it is the mean over the lists warm and mixed."""
     ease_lambda: float | None = None
-    """λ of the item weights beside the head; None: none, lists are ordered by profiles alone."""
+    """λ of the item weights; None: no item weights, lists are ordered by profiles alone."""
     popularity_power: float = 0.0
-    """How far items with many users are held back, where there are item weights."""
+    """How far item weights lower popular items."""
     lift: float = 1.0
-    """How much more a profile's score counts for cold items, where there are item weights."""
+    """Factor on the profile score of cold items, beside items with weights."""
     lists: Mapping[str, float] = field(default_factory=dict)
-    """ndcg@k of the lists warm, tail and mixed, as chosen, `by profiles alone` and `by the encoder alone`; empty where
+    """ndcg@k of the lists warm, tail and mixed: as chosen, `by profiles alone` and `by the encoder alone`. Empty where
     there was no user to rank for."""
 
     words_weight: float = 0.0
-    """How much words count that have dimensions of their own, in deviations of the other scores; 0: they have none."""
+    """Weight of separate words, in standard deviations of the other scores; 0: no separate words."""
 
     def lambda_of(self, head: KernelHead) -> float:
-        """λ of ridge users over its profiles: words take their share of the length."""
+        """λ of ridge users over the head's profiles. Separate words take a share of the length, so λ shrinks by it."""
         return self.ridge_lambda * (1 - head.words.share) if head.words else self.ridge_lambda
 
     def item_weights(self, params: FusionParams) -> ItemWeightsSettings | None:
-        """How the ranker beside the head is learned; None where lists are ordered by profiles alone."""
+        """How item weights are learned; None where lists are ordered by profiles alone."""
         if self.ease_lambda is None:
             return None
         return ItemWeightsSettings(
@@ -77,13 +77,13 @@ class Recipe:
 
     @property
     def alone(self) -> float | None:
-        """Best ndcg of the encoder without a head."""
+        """Best ndcg@k of the encoder without a head."""
         return max((one for name, one in self.tried.items() if name.startswith(ALONE)), default=None)
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What heads of every lexical share are learned from."""
+    """What is the same for heads of every lexical share."""
 
     landmarks: NDArray[np.int64]
     """Item rows, M of them: those with most users."""
@@ -95,14 +95,14 @@ class Survey:
 
 @dataclass(frozen=True)
 class Learned:
-    """A kernel and the directions of its space that users' tastes need."""
+    """A kernel, and directions of its space."""
 
     kernel: Kernel
     directions: Directions
 
 
 def learn_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> KernelHead:
-    """Learn the head that validation chose, from the whole dataset.
+    """Learn the head of a recipe from the whole dataset.
 
     Args:
         dataset: what may be learned from.
@@ -113,42 +113,42 @@ def learn_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> Kernel
         The head.
 
     Raises:
-        ValueError: the recipe is to have no head, or there are no words.
-        TrainingError: the kernel is degenerate, or there is no interaction.
+        ValueError: the recipe has no head, or no text has a word.
+        TrainingError: the kernel cannot be inverted, or there is no interaction.
     """
-    ground = survey(dataset, params)
-    if ground is None:
+    surveyed = survey(dataset, params)
+    if surveyed is None:
         raise ValueError("no text of the dataset has a word")
-    return head_of(dataset, ground, recipe, params)
+    return head_of(dataset, surveyed, recipe, params)
 
 
-def head_of(dataset: Dataset, ground: Survey, recipe: Recipe, params: FusionParams) -> KernelHead:
-    """The same where the dataset has been surveyed already."""
+def head_of(dataset: Dataset, surveyed: Survey, recipe: Recipe, params: FusionParams) -> KernelHead:
+    """`learn_head`, where the dataset has been surveyed already."""
     if recipe.lexical_share is None:
         raise ValueError("this recipe has no head")
-    learned = learn(ground, recipe.lexical_share, params, recipe.metric_power is not None)
+    learned = learn(surveyed, recipe.lexical_share, params, recipe.metric_power is not None)
     stretch_D = learned.directions.stretch(recipe.metric_power or 0.0)
     projection_MD = learned.directions.axes_MD * stretch_D
     words = None
     if recipe.words_weight > 0 and params.apart_width:
         projection_MD = projection_MD[:, : params.meaning_width]
-        words = _words(dataset, ground, learned, stretch_D, recipe, params)
-    return KernelHead(learned.kernel, ground.words_MV, ground.vectors_ML, projection_MD, words)
+        words = _words(dataset, surveyed, learned, stretch_D, recipe, params)
+    return KernelHead(learned.kernel, surveyed.words_MV, surveyed.vectors_ML, projection_MD, words)
 
 
 def _words(
     dataset: Dataset,
-    ground: Survey,
+    surveyed: Survey,
     learned: Learned,
     stretch_D: NDArray[np.float32],
     recipe: Recipe,
     params: FusionParams,
 ) -> Words | None:
-    """Words apart, with their share; None where they tell no items apart."""
+    """Separate words with their share of the length; None where words do not distinguish the items."""
     warm, width = dataset.warm, params.meaning_width
-    words_MW = words_projection(ground.words_MV, params.apart_width - 1, params.seed)
-    words_WW = words_of(dataset, ground, words_MW, warm)
-    meaning_WD = profiles(coordinates(dataset, ground, learned, warm)[:, :width], stretch_D[:width])
+    words_MW = words_projection(surveyed.words_MV, params.apart_width - 1, params.seed)
+    words_WW = words_of(dataset, surveyed, words_MW, warm)
+    meaning_WD = profiles(coordinates(dataset, surveyed, learned, warm)[:, :width], stretch_D[:width])
     ridge = Ridge(gram_of(meaning_WD), recipe.ridge_lambda)
     ratio = words_ratio(
         csr_array(dataset.interactions.matrix_UI[:, warm]), words_WW, meaning_WD, ridge, params.seed
@@ -159,7 +159,7 @@ def _words(
 
 
 def survey(dataset: Dataset, params: FusionParams) -> Survey | None:
-    """Landmarks, their words, and what users think of them; None where no landmark has a word."""
+    """Choose landmarks; compute their words and the users' histories over them. None where no landmark has a word."""
     landmarks = dataset.interactions.most_used(params.max_landmarks)
     texts = [dataset.texts[row] for row in landmarks]
     try:
@@ -174,25 +174,25 @@ def survey(dataset: Dataset, params: FusionParams) -> Survey | None:
     return Survey(landmarks, lexical, words_MV, dataset.vectors_ID[landmarks], tastes_UM)
 
 
-def learn(ground: Survey, share: float, params: FusionParams, by_users: bool = True) -> Learned:
-    """The directions for one lexical share, those that users need or those in which texts differ."""
-    kernel = Kernel(ground.lexical, share, params.gamma)
-    n = len(ground.vectors_ML)
+def learn(surveyed: Survey, share: float, params: FusionParams, by_users: bool = True) -> Learned:
+    """Find the directions for one lexical share: those along which users differ, or those along which texts differ."""
+    kernel = Kernel(surveyed.lexical, share, params.gamma)
+    n = len(surveyed.vectors_ML)
     kernel_MM = np.empty((n, n), np.float32)
-    for part, block in _compared(kernel, ground, ground.words_MV, ground.vectors_ML):
+    for part, block in _compared(kernel, surveyed, surveyed.words_MV, surveyed.vectors_ML):
         kernel_MM[part] = block
     if not by_users:
         return Learned(kernel, own_directions(kernel_MM, params.width, params.seed))
-    found = find_directions(kernel_MM, ground.tastes_UM, params.kernel_lambda, params.width, params.seed)
+    found = find_directions(kernel_MM, surveyed.tastes_UM, params.kernel_lambda, params.width, params.seed)
     return Learned(kernel, found)
 
 
 def words_of(
-    dataset: Dataset, ground: Survey, words_MW: NDArray[np.float32], rows: NDArray[np.int64]
+    dataset: Dataset, surveyed: Survey, words_MW: NDArray[np.float32], rows: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """The dimensions of words of some texts, [len(rows), W], before they get their share."""
-    words_NV = csr_array(ground.lexical.encode([dataset.texts[row] for row in rows]))
-    words_VM = csr_array(ground.words_MV.T)
+    """Separate word dimensions of some texts, [len(rows), W], before they are scaled to their share."""
+    words_NV = csr_array(surveyed.lexical.encode([dataset.texts[row] for row in rows]))
+    words_VM = csr_array(surveyed.words_MV.T)
     made_NW = np.empty((len(rows), words_MW.shape[1]), np.float32)
     for start in range(0, len(rows), BLOCK_ROWS):
         part = slice(start, start + BLOCK_ROWS)
@@ -201,29 +201,29 @@ def words_of(
 
 
 def coordinates(
-    dataset: Dataset, ground: Survey, learned: Learned, rows: NDArray[np.int64]
+    dataset: Dataset, surveyed: Survey, learned: Learned, rows: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Where texts lie along the directions before they are stretched, [len(rows), D]."""
-    words_NV = csr_array(ground.lexical.encode([dataset.texts[row] for row in rows]))
+    """Coordinates of some texts along the directions, before stretching, [len(rows), D]."""
+    words_NV = csr_array(surveyed.lexical.encode([dataset.texts[row] for row in rows]))
     axes_MD = learned.directions.axes_MD
     coordinates_ND = np.empty((len(rows), axes_MD.shape[1]), np.float32)
-    for part, block in _compared(learned.kernel, ground, words_NV, dataset.vectors_ID[rows]):
+    for part, block in _compared(learned.kernel, surveyed, words_NV, dataset.vectors_ID[rows]):
         coordinates_ND[part] = block @ axes_MD
     return coordinates_ND
 
 
 def profiles(coordinates_ND: NDArray[np.float32], stretch_D: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What `KernelHead.profiles` makes of coordinates, float32 unit rows: good enough to choose by."""
+    """Float32 unit rows of coordinates: nearly what `KernelHead.profiles` gives, exact enough for choosing."""
     rows_ND = coordinates_ND * stretch_D
     lengths_N1 = np.linalg.norm(rows_ND, axis=1, keepdims=True)
     return np.asarray(rows_ND / np.maximum(lengths_N1, np.finfo(np.float32).tiny), np.float32)
 
 
 def _compared(
-    kernel: Kernel, ground: Survey, words_NV: csr_array, vectors_NL: NDArray[np.float32]
+    kernel: Kernel, surveyed: Survey, words_NV: csr_array, vectors_NL: NDArray[np.float32]
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Rows of the kernel with the landmarks, a block at a time: the whole may not fit into memory."""
-    words_VM = csr_array(ground.words_MV.T)
+    """Rows of the kernel with the landmarks, block by block: all of them may not fit into memory."""
+    words_VM = csr_array(surveyed.words_MV.T)
     for start in range(0, len(vectors_NL), BLOCK_ROWS):
         part = slice(start, start + BLOCK_ROWS)
-        yield part, kernel.compare(words_NV[part], vectors_NL[part], words_VM, ground.vectors_ML)
+        yield part, kernel.compare(words_NV[part], vectors_NL[part], words_VM, surveyed.vectors_ML)

@@ -1,4 +1,4 @@
-"""What a head is: the part of a model that joins vectors and words, and its packed files."""
+"""The reference of a head: the part of a model that makes profiles of vectors and words, and its packed files."""
 
 import hashlib
 import json
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 REFERENCE = "reference.json"
 """In a packed head's folder."""
 HEAD_RECIPE = 3
-"""Part of every head's hash. Code that turns a head into profiles must not change under it: raise it and
-`HEAD_VERSION`, and let `KernelHead.load` refuse the heads that would now answer otherwise."""
+"""Part of every head's hash. Before a change of code that changes profiles, raise it and `HEAD_VERSION`, and let
+`KernelHead.load` refuse the heads whose profiles would change."""
 
 
 class HeadReference(BaseModel):
@@ -32,14 +32,14 @@ class HeadReference(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hash: Sha256
-    """Of the encoder's hash and the head's files. Profiles are keyed by it."""
+    """Of the encoder's hash and the head's files. It is the key of profiles."""
     dim: int = Field(gt=0, le=MAX_DIM)
     """Width of a profile."""
     lexical_width: int = Field(default=0, ge=0)
-    """Leading dimensions of a profile that no ridge learns from, see `recsys.profiles.users`: the first brings it to
-    unit length and users are 0 there; the others, if any, hold words and users are plain sums there."""
+    """Number of leading dimensions that ridge regression leaves out, see `recsys.profiles.users`. The first completes
+    unit length, and users are 0 there. The others, if any, hold separate words, and users are plain sums there."""
     files: tuple[PackedFile, ...]
-    """head.npz and head.json; first_light.json too where no interaction taught the head."""
+    """head.npz and head.json; also first_light.json for a head of first light."""
 
     @classmethod
     def load(cls, path: Path) -> "HeadReference":
@@ -63,12 +63,12 @@ class HeadReference(BaseModel):
             raise EncoderError(f"{path} is damaged", remedy=f"delete {path.parent}") from error
 
     def save(self, path: Path) -> None:
-        """Write it, atomically; one that says the same is left alone."""
+        """Write it atomically. A file with the same content is left alone."""
         write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
 
 
 class Companion(Protocol):
-    """A record that is packed with a head."""
+    """A record that is packed beside a head."""
 
     def save(self, folder: Path) -> tuple[Path, ...]:
         """Write its files; the same content gives the same bytes."""
@@ -77,13 +77,13 @@ class Companion(Protocol):
 def pack_head(
     encoder: EncoderReference, head: "KernelHead", heads: Path, beside: Sequence[Companion] = ()
 ) -> HeadReference:
-    """Lay a head into the folder of packed heads; one that is there whole stays.
+    """Write a head to the folder of packed heads, unless a complete copy is there.
 
     Args:
-        encoder: whose vectors the head was learned over.
+        encoder: the head was learned over its vectors.
         head: learned.
         heads: folder of packed heads; it becomes `<heads>/<hash>/`.
-        beside: records that go with it.
+        beside: records that are packed beside it.
 
     Returns:
         The reference.

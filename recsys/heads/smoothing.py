@@ -1,4 +1,4 @@
-"""What collaborative factors add to histories: items that users of the same taste interacted with.
+"""Smooth histories with collaborative factors: they predict items that users of similar taste interacted with.
 
 Paper: Hu, Koren & Volinsky 2008, Collaborative Filtering for Implicit Feedback Datasets (ALS, by `implicit`).
 """
@@ -15,11 +15,11 @@ from recsys.heads.params import FusionParams
 
 
 def smoothed(histories_UM: csr_array, users: NDArray[np.int64], params: FusionParams) -> NDArray[np.float32]:
-    """Histories plus what ALS learned from all of them predicts.
+    """Histories plus the predictions of ALS, which is learned from all histories.
 
     Args:
         histories_UM: 1 where a user interacted with an item.
-        users: rows that are wanted.
+        users: rows to return.
         params: section `fusion`; `smoothing` weighs the prediction.
 
     Returns:
@@ -38,7 +38,7 @@ def _als(histories_UM: csr_array, params: FusionParams) -> tuple[NDArray[np.floa
     from threadpoolctl import threadpool_limits
 
     factors = n_factors(params.max_factors, histories_UM.shape, params)
-    with warnings.catch_warnings(), threadpool_limits(1, "blas"):  # implicit has threads of its own
+    with warnings.catch_warnings(), threadpool_limits(1, "blas"):  # implicit starts threads itself
         warnings.simplefilter("ignore")
         model = AlternatingLeastSquares(
             factors=factors,
@@ -53,6 +53,6 @@ def _als(histories_UM: csr_array, params: FusionParams) -> tuple[NDArray[np.floa
 
 
 def n_factors(most: int, shape: tuple[int, int], params: FusionParams) -> int:
-    """How many factors a matrix of users and items bears."""
+    """How many factors a matrix of this shape supports."""
     n_users, n_items = shape
     return max(1, min(most, n_items // params.items_per_factor, n_users - 1))

@@ -1,9 +1,9 @@
-"""Words beside meaning: the dimensions that hold TF-IDF rows, and how much they count.
+"""Separate dimensions for words: how they approximate TF-IDF rows, and how much they count.
 
-A ridge over words and meaning together takes out of the words what the meaning says already, and what all items share.
-That is learned from items of yesterday; on newer ones the plain sum of both scores holds better. So words get
-dimensions of their own, in which users are plain sums (`recsys/profiles/users.py`), and count so much that a user's
-scores by words and by meaning have the same deviation, times a weight.
+Ridge regression over words and meaning together removes from the words what the meaning explains already, and what all
+items share. Both are learned from older items, and hold less well on newer ones than the plain sum of two scores. So
+words get dimensions of their own, in which users are plain sums (`recsys/profiles/users.py`). They are scaled so that
+a user's scores by words and by meaning have the same standard deviation, times a weight.
 
 Paper: Deerwester et al. 1990, Indexing by Latent Semantic Analysis.
 """
@@ -21,11 +21,11 @@ SAMPLED_USERS = 500
 
 
 def words_projection(words_MV: csr_array, width: int, seed: int) -> NDArray[np.float32]:
-    """What makes the leading dimensions of TF-IDF rows out of their cosines with the landmarks.
+    """Learn the matrix that maps a text's TF-IDF cosines with the landmarks to its separate word dimensions.
 
     Args:
         words_MV: TF-IDF rows of the landmarks.
-        width: dimensions at most; fewer where the rows span less.
+        width: the most dimensions; there are fewer where the rows span fewer.
         seed: of the randomised singular vectors.
 
     Returns:
@@ -47,17 +47,17 @@ def words_ratio(
     ridge: Ridge,
     seed: int,
 ) -> float:
-    """By what a score of words is multiplied to deviate over a user's items as much as that of meaning does.
+    """The factor that gives a user's scores by words the same standard deviation as the scores by meaning.
 
     Args:
         known_UW: 1 where a user interacted with a warm item.
         words_WW: words of the warm items.
         meaning_WD: their other dimensions, unit rows.
-        ridge: metric of these.
+        ridge: the users' metric in these dimensions.
         seed: samples users and items.
 
     Returns:
-        A mean over users; 0 where words tell no items apart.
+        A mean over users; 0 where words do not distinguish the items.
     """
     rng = np.random.default_rng(seed)
     users = np.flatnonzero(np.diff(known_UW.indptr))
@@ -72,14 +72,14 @@ def words_ratio(
 
 
 def share_of(ratio: float, ridge_lambda: float) -> float:
-    """Share of a profile's squared length that makes words count `ratio` times their plain sum beside ridge users.
+    """The share of a profile's squared length by which words count `ratio` times their plain sum.
 
-    With s of the length for words and the users' λ times 1 - s, words score s / (λ (1 - s)) times their plain sum, and
-    meaning as though it stood alone.
+    With share s for words and the users' λ times 1 - s, the score of the words is s / (λ (1 - s)) times their plain
+    sum, and the score of the meaning is what it would be without words.
 
     Args:
         ratio: > 0.
-        ridge_lambda: λ of the meaning alone.
+        ridge_lambda: λ without words.
 
     Returns:
         s in (0, 1).

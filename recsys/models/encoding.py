@@ -18,7 +18,7 @@ def vectors_of(model: ModelReference, at: Artifacts, caches: Path | None = None)
     """The vector cache of a model's encoder. Its key holds the encoder alone: no head, λ or ranker.
 
     Args:
-        model: its encoder counts.
+        model: a model; only its encoder matters.
         at: the workspace.
         caches: folder of vector caches; None: at.vectors, which all workspaces share.
 
@@ -40,8 +40,8 @@ def encode_cached(
     """Make the profiles of texts with a model that is packed in at.cache. Vectors are cached, profiles are not.
 
     Args:
-        model: encoder, and head where it has one.
-        texts: N of them, in any order, repeats allowed.
+        model: its encoder and head are used.
+        texts: N texts in any order; repeats are allowed.
         at: the workspace.
         batch_tokens: tokens that the encoder takes at once.
         chunk_texts: texts after which vectors are written to the cache.

@@ -1,4 +1,4 @@
-"""Open the parts of a model that is packed here. What opens a part is imported when one is opened."""
+"""Open the parts of a packed model. Heavy libraries are imported when a part is opened."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +16,10 @@ def open_vectors(model: ModelReference, cache: Path, batch_tokens: int) -> Encod
     Args:
         model: which one.
         cache: folder of packed parts.
-        batch_tokens: tokens per batch; steers speed and memory, never the vectors.
+        batch_tokens: tokens per batch; affects speed and memory, never the vectors.
 
     Returns:
-        Texts to vectors, as the vector cache keeps them.
+        An encoder, from texts to the vectors that the vector cache holds.
 
     Raises:
         ArtifactMissing: it is not packed here.
@@ -55,7 +55,7 @@ def open_head(model: ModelReference, cache: Path) -> "KernelHead | None":
 
 
 def open_model(model: ModelReference, cache: Path, batch_tokens: int) -> Encoder:
-    """Open what makes profiles of texts: encoder and head.
+    """Open encoder and head as one encoder, from texts to profiles.
 
     Args:
         model: which one.
@@ -63,7 +63,7 @@ def open_model(model: ModelReference, cache: Path, batch_tokens: int) -> Encoder
         batch_tokens: tokens per batch.
 
     Returns:
-        Texts to profiles.
+        An encoder, from texts to profiles.
 
     Raises:
         ArtifactMissing: a part is not packed here.

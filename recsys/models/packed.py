@@ -1,8 +1,8 @@
-"""The files of models: in a cache by part, and laid out in one folder to travel.
+"""The files of models: in a cache, part by part, and in one folder, for transport.
 
-A cache holds `encoders/<hash>/`, `heads/<hash>/`, `rankers/<hash>/`, and `models/<hash>.json`, which names a model's
-parts. A laid-out model is a folder with model.json and a folder `encoder`, `head` or `ranker` per part. Training leaves
-this form, and versions in MLflow hold it.
+A cache holds `encoders/<hash>/`, `heads/<hash>/`, `rankers/<hash>/`, and `models/<hash>.json`, which lists a model's
+parts. A laid-out model is one folder: model.json, and a folder `encoder`, `head` or `ranker` for each part. Training
+writes this form, and MLflow stores it.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from uuid import uuid4
 from recsys.encoders.reference import REFERENCE as ENCODER_REFERENCE
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.heads.reference import REFERENCE as HEAD_REFERENCE
-from recsys.models.lump import as_lump
+from recsys.models.legacy import as_legacy
 from recsys.models.reference import REFERENCE, ModelReference, Part, RankerPart
 from recsys.storage.packed import (
     STAGING,
@@ -39,7 +39,7 @@ class SavedRanker(Protocol):
 
 
 def pack_ranker(name: str, ranker: SavedRanker, rankers: Path) -> RankerPart:
-    """Lay a ranker into the folder of packed rankers; one that is there whole stays.
+    """Write a ranker to the folder of packed rankers, unless a complete copy is there.
 
     Args:
         name: in RANKERS.
@@ -98,17 +98,17 @@ def verify_model(model: ModelReference, cache: Path) -> None:
 
 
 def is_whole(model: ModelReference, cache: Path) -> bool:
-    """Whether every file of every part is here and undamaged."""
+    """Whether every file of every part exists and is undamaged."""
     return all(are_whole(part.folder(cache), part.files) for part in model.parts)
 
 
 def remember_model(model: ModelReference, cache: Path) -> None:
-    """Note in a cache which parts the model has, so that its hash finds it again."""
+    """Record the model's parts in the cache, so that `find_model` finds them by its hash."""
     model.model_copy(update={"registry": None}).save(cache / MODELS / f"{model.hash}.json")
 
 
 def find_model(model_hash: str, cache: Path) -> ModelReference | None:
-    """The model of this hash, where all of its parts are here and whole.
+    """Find a model by its hash, if all of its parts are in the cache and undamaged.
 
     Args:
         model_hash: of the whole model.
@@ -119,12 +119,12 @@ def find_model(model_hash: str, cache: Path) -> ModelReference | None:
     """
     if not re.fullmatch("[0-9a-f]{64}", model_hash):
         return None  # a tag in the registry that would be a path elsewhere
-    # The second place is that of an encoder as it comes, and of models from before there were parts.
+    # The second path is that of an encoder without other parts, and of models from before there were parts.
     for path in (cache / MODELS / f"{model_hash}.json", cache / "encoders" / model_hash / ENCODER_REFERENCE):
         try:
             model = ModelReference.load(path)
         except (ArtifactMissing, EncoderError):
-            continue  # damaged, or of a newer Firstlight that shares the cache: its files can be brought again
+            continue  # damaged, or written by a newer Firstlight that shares the cache: it can be downloaded again
         if model.hash == model_hash and is_whole(model, cache):
             return model
     return None
@@ -152,18 +152,18 @@ def lay_out(model: ModelReference, cache: Path, into: Path) -> None:
 
 
 def take_in(folder: Path, cache: Path) -> ModelReference:
-    """Put a laid-out model into a cache. Every file is checked before it gets its name there.
+    """Copy a laid-out model into a cache. Every file is checked before it gets its name there.
 
     Args:
         folder: of `lay_out`, or a packed encoder from before models had parts.
-        cache: folder of packed parts; parts that are there whole stay.
+        cache: folder of packed parts; complete parts are left alone.
 
     Returns:
         The model.
 
     Raises:
         ArtifactMissing: there is no model, or a part of it is missing.
-        EncoderError: a file is damaged; nothing has been taken in.
+        EncoderError: a file is damaged; nothing was copied.
     """
     model = ModelReference.load(folder / REFERENCE)
     places = [(part, folder / part.kind if (folder / REFERENCE).exists() else folder) for part in model.parts]
@@ -176,12 +176,12 @@ def take_in(folder: Path, cache: Path) -> ModelReference:
 
 
 def land_part(model: ModelReference, part: Part, sources: dict[str, Path], cache: Path) -> None:
-    """Put one part's files, which have been checked, into a cache; a part that is there whole stays.
+    """Copy one part's files, already checked, into a cache, unless a complete copy is there.
 
     Args:
         model: whose part it is.
         part: which one.
-        sources: file name -> where it lies.
+        sources: file name -> path.
         cache: folder of packed parts.
     """
     target = part.folder(cache)
@@ -196,7 +196,9 @@ def land_part(model: ModelReference, part: Part, sources: dict[str, Path], cache
         if (
             part.kind == "encoder" and model.encoder.carries_head
         ):  # λ is not to be lost with models/<hash>.json
-            (staging / ENCODER_REFERENCE).write_text(json.dumps(as_lump(model) | {"registry": None}), "utf-8")
+            (staging / ENCODER_REFERENCE).write_text(
+                json.dumps(as_legacy(model) | {"registry": None}), "utf-8"
+            )
         elif part.kind == "encoder":
             model.encoder.save(staging / ENCODER_REFERENCE)
         elif part.kind == "head" and model.head is not None:
@@ -207,11 +209,11 @@ def land_part(model: ModelReference, part: Part, sources: dict[str, Path], cache
 
 
 def adopt_model(model: ModelReference, folder: Path, cache: Path) -> None:
-    """Take in a laid-out model that came by another way (DVC), where it is this one and the cache lacks it.
+    """Copy a laid-out model that DVC brought into the cache, if it is the wanted one and the cache lacks it.
 
     Args:
-        model: which one is wanted.
-        folder: where it may be laid out.
+        model: the wanted model.
+        folder: where it may lie.
         cache: folder of packed parts.
     """
     if not folder.is_dir() or all(_has_sizes(part, cache) for part in model.parts):
@@ -220,7 +222,7 @@ def adopt_model(model: ModelReference, folder: Path, cache: Path) -> None:
         if ModelReference.load(folder / REFERENCE).hash == model.hash:
             take_in(folder, cache)
     except (ArtifactMissing, EncoderError):
-        return  # half of it, or damaged: whoever opens the model says that it is missing
+        return  # incomplete or damaged: opening the model will raise
 
 
 def _has_sizes(part: Part, cache: Path) -> bool:

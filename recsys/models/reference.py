@@ -1,6 +1,6 @@
-"""Which model it is: artifacts/<role>/model.json, and the same in the registry and in a release.
+"""The reference of a model: its parts and their hashes. It is stored as model.json, in the registry and in releases.
 
-Each part has a hash of its own, and what is computed is keyed by the parts it depends on:
+Each part has a hash of its own. What is computed is keyed by the parts it depends on:
 
     vectors of texts       encoder
     profiles, segments     encoder and head     (`profiles_hash`)
@@ -19,16 +19,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from recsys.encoders.reference import EncoderReference, read_reference
 from recsys.errors import ArtifactMissing
 from recsys.heads.reference import HeadReference
-from recsys.models.lump import parts_of_lump
+from recsys.models.legacy import parts_of_legacy
 from recsys.storage.atomic import write_whole
 from recsys.storage.names import Sha256
 from recsys.storage.packed import PackedFile
 
 REFERENCE = "model.json"
-LUMP = "encoder.json"
-"""The same from before models had parts; read where there is no model.json yet."""
+LEGACY = "encoder.json"
+"""Name of the file before models had parts; read where there is no model.json."""
 DOT = "dot"
-"""The ranker without files: the inner product of user and item profile."""
+"""The ranker without files: it orders by the inner product of user and item profile."""
 
 
 class RegistryEntry(BaseModel):
@@ -42,7 +42,7 @@ class RegistryEntry(BaseModel):
 
 
 class UsersPart(BaseModel):
-    """How users are placed among the profiles."""
+    """How user profiles are computed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,19 +51,19 @@ class UsersPart(BaseModel):
 
 
 class RankerPart(BaseModel):
-    """How candidates become a list."""
+    """How candidates are ordered."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = DOT
     hash: Sha256 | None = None
-    """Of its name and files; None where it has no files."""
+    """Of name and files; None where it has no files."""
     files: tuple[PackedFile, ...] = ()
 
 
 @dataclass(frozen=True)
 class Part:
-    """Files of one part, as a cache holds them."""
+    """The files of one part in a cache."""
 
     kind: Literal["encoder", "head", "ranker"]
     hash: str
@@ -75,7 +75,7 @@ class Part:
 
 
 class ModelReference(BaseModel):
-    """One model: its parts, their files, and where the registry keeps it."""
+    """One model: its parts, their files, and its entry in the registry."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -85,7 +85,7 @@ class ModelReference(BaseModel):
     users: UsersPart = UsersPart()
     ranker: RankerPart = RankerPart()
     hash: Sha256
-    """Of all parts: what the gate judges, the registry keeps and a release is made of."""
+    """Of all parts. Gate, registry and releases name a model by it."""
     registry: RegistryEntry | None = None
 
     @classmethod
@@ -96,13 +96,13 @@ class ModelReference(BaseModel):
         ridge_lambda: float | None = None,
         ranker: RankerPart | None = None,
     ) -> "ModelReference":
-        """Join parts. The hash of an encoder with nothing else is the encoder's own.
+        """Make a model of parts. A model that is only an encoder has the encoder's hash.
 
         Args:
             encoder: makes the vectors.
-            head: makes profiles of them; None: they are the profiles.
-            ridge_lambda: λ that was chosen for the users; None: that of params.yaml.
-            ranker: makes lists; None: the inner product.
+            head: makes profiles of vectors; None: the vectors are the profiles.
+            ridge_lambda: λ that validation chose for users; None: the one in params.yaml.
+            ranker: orders lists; None: the inner product.
 
         Returns:
             The model, without a registry entry.
@@ -113,10 +113,10 @@ class ModelReference(BaseModel):
 
     @model_validator(mode="after")
     def _hash_is_of_its_parts(self) -> Self:
-        """A hash stands for the parts wherever models are compared, so it cannot be another's."""
+        """Models are compared by hash, so a hash that is not that of the parts is refused."""
         is_carried = self.head is None and set(self.ranker.files) <= set(self.encoder.files)
-        if self.is_lump and self.encoder.carries_head and is_carried:
-            return self  # it was made over the encoder's files and λ together
+        if self.has_one_hash and self.encoder.carries_head and is_carried:
+            return self  # the hash of the old form covers the encoder's files and λ together
         if self.ranker.files and self.ranker.hash is None:
             raise ValueError(f"ranker {self.ranker.name} has files and no hash")
         if self.hash != _hash_of(self.encoder, self.head, self.users, self.ranker):
@@ -125,7 +125,7 @@ class ModelReference(BaseModel):
 
     @property
     def profiles_hash(self) -> str:
-        """What profiles are keyed by: the head's hash, which covers the encoder's, or the encoder's own."""
+        """Key of profiles: the head's hash (which covers the encoder's), or the encoder's where there is no head."""
         return self.head.hash if self.head else self.encoder.hash
 
     @property
@@ -135,22 +135,22 @@ class ModelReference(BaseModel):
 
     @property
     def lexical_width(self) -> int:
-        """Leading dimensions of a profile that no ridge learns from, see `HeadReference.lexical_width`."""
+        """Number of leading dimensions that ridge regression leaves out, see `HeadReference.lexical_width`."""
         return self.head.lexical_width if self.head else self.encoder.lexical_width
 
     @property
     def has_head(self) -> bool:
-        """Whether profiles are made by a head."""
+        """Whether a head makes the profiles."""
         return self.head is not None or self.encoder.carries_head
 
     @property
-    def is_lump(self) -> bool:
-        """Whether one hash says all of it: an encoder as it comes, or a model from before there were parts."""
+    def has_one_hash(self) -> bool:
+        """Whether the encoder's hash is the model's: an encoder alone, or a model from before there were parts."""
         return self.hash == self.encoder.hash
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """Every part that has files. A ranker whose files the encoder carries is no part of its own."""
+        """Every part that has files. A ranker whose files lie among the encoder's is not a part of its own."""
         return tuple(self._parts())
 
     @property
@@ -170,7 +170,7 @@ class ModelReference(BaseModel):
 
     @classmethod
     def load(cls, path: Path) -> "ModelReference":
-        """Read a model.json, or the encoder.json beside it from before models had parts.
+        """Read a model.json, or where there is none the encoder.json from before models had parts.
 
         Args:
             path: artifacts/<role>/model.json, or the file of that name in a laid-out model.
@@ -182,25 +182,27 @@ class ModelReference(BaseModel):
             ArtifactMissing: neither is there.
             EncoderError: it is damaged.
         """
-        found = path if path.exists() else path.with_name(LUMP)
+        found = path if path.exists() else path.with_name(LEGACY)
         try:
-            return read_reference(cls, found, parts_of_lump if found.name == LUMP else lambda plain: plain)
+            return read_reference(
+                cls, found, parts_of_legacy if found.name == LEGACY else lambda plain: plain
+            )
         except ArtifactMissing as error:
             raise ArtifactMissing(f"{path} does not exist", remedy="recsys fetch-champion") from error
 
     def save(self, path: Path) -> None:
-        """Write a model.json, atomically; one that says the same is left alone.
+        """Write model.json atomically. A file with the same content is left alone.
 
-        An encoder.json beside it goes: it would be read in place of a model.json that is deleted later.
+        An encoder.json beside it is deleted: it would be read if model.json is deleted later.
         """
         write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
         if path.name == REFERENCE:
-            path.with_name(LUMP).unlink(missing_ok=True)
+            path.with_name(LEGACY).unlink(missing_ok=True)
 
     @staticmethod
     def is_at(path: Path) -> bool:
-        """Whether `load` finds a model.json, or the encoder.json from before models had parts."""
-        return path.exists() or path.with_name(LUMP).exists()
+        """Whether `load` finds a file."""
+        return path.exists() or path.with_name(LEGACY).exists()
 
     def _parts(self) -> Iterator[Part]:
         yield Part("encoder", self.encoder.hash, self.encoder.files)

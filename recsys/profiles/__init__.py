@@ -1,1 +1,1 @@
-"""Profiles: one vector per item, and how users are placed in the same space."""
+"""Profiles: one vector per item, users in the same space, and the vector cache."""

@@ -1,9 +1,9 @@
-"""Vectors by the hash of their text: immutable pairs of files, shared between runs and workspaces.
+"""The vector cache: vectors by the hash of their text, in immutable pairs of files that runs and workspaces share.
 
 A pair is `<content hash>.keys.npy`, uint8 [n, 40] (SHA-256 of the text, then 8 bytes of BLAKE2b of its vector), and
-`<content hash>.vectors.npy`, float32 [n, D]. The name is the SHA-256 of the keys and the keys hold the vectors' sums:
-each vector that is read is checked, without reading the others. The vectors are written first: a pair exists when its
-keys do. Losing any of it costs time, never a result.
+`<content hash>.vectors.npy`, float32 [n, D]. The name is the SHA-256 of the keys, and the keys hold checksums of the
+vectors, so each vector is checked when it is read, without reading the others. Vectors are written first: a pair exists
+if its keys exist. A loss of files costs time, never a result.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from recsys.storage.atomic import TEMPORARY_PREFIX, whole_file
 
-# Shape suffixes: N rows asked for, M rows of a pair, D dimension.
+# Shape suffixes: N requested rows, M rows of a pair, D dimension.
 KEYS = ".keys.npy"
 VECTORS = ".vectors.npy"
 HASH_BYTES = 32
 SUM_BYTES = 8
-# Pairs are merged with pairs of their own size: 16 of 256..4,095 rows become one, then 16 of 4,096..65,535, and so on.
-# A vector is so written again a few times in all, and an arrival never touches the large pairs.
+# Pairs of similar size are merged: 16 pairs of 256..4,095 rows become one, then 16 of 4,096..65,535, and so on. So a
+# vector is rewritten only a few times, and an arrival never touches large pairs.
 MERGE_AT = 16
 ABANDONED_S = 24 * 3600
 
@@ -41,7 +41,7 @@ class _Pair:
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
-        """Rows by the first bytes of their hashes: a run asks for many blocks of texts."""
+        """Rows, sorted by the first bytes of their hashes."""
         return np.argsort(_prefixes(self.keys), kind="stable")
 
     @cached_property
@@ -58,7 +58,7 @@ class VectorCache:
         self._pairs: dict[str, _Pair] = {}
 
     def holds(self, text_hashes: Sequence[str]) -> NDArray[np.bool_]:
-        """Whether a vector lies here for each text hash [N]; the vectors themselves are checked by `read`."""
+        """Whether there is a vector for each text hash [N]; only `read` checks the vectors themselves."""
         found_N = np.zeros(len(text_hashes), np.bool_)
         wanted = key_rows(text_hashes)
         for _, asked, _ in self._hits(wanted):
@@ -66,20 +66,20 @@ class VectorCache:
         return found_N
 
     def read(self, text_hashes: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Vectors by text hash.
+        """Read vectors by text hash.
 
         Args:
             text_hashes: 64 hex digits each.
 
         Returns:
-            float32 [N, D] and whether each was found; a damaged pair is dropped with a warning, its vectors are not
+            float32 [N, D], and whether each was found. A damaged pair is dropped with a warning; its vectors are not
             found.
         """
         vectors_ND = np.zeros((len(text_hashes), self.dim), np.float32)
         found_N = np.zeros(len(text_hashes), np.bool_)
         wanted = key_rows(text_hashes)
         for pair, asked, rows in self._hits(wanted):
-            # In the order of the file: a memory map is then read forward.
+            # In the order of the file, so that a memory map is read forward.
             order = np.argsort(rows)
             asked, rows = asked[order], rows[order]
             vectors = np.asarray(pair.vectors[rows])
@@ -93,11 +93,11 @@ class VectorCache:
         """Store vectors as one new pair.
 
         Args:
-            text_hashes: 64 hex digits each, no repeats.
-            vectors: float32 [N, D], in their order.
+            text_hashes: 64 hex digits each, without repeats.
+            vectors: float32 [N, D], in the same order.
 
         Raises:
-            ValueError: counts, width or type differ.
+            ValueError: counts differ, or width or type is wrong.
         """
         if vectors.dtype != np.float32 or vectors.shape != (len(text_hashes), self.dim):
             wanted = f"float32 [{len(text_hashes)}, {self.dim}]"
@@ -106,9 +106,9 @@ class VectorCache:
             self._write(np.hstack([key_rows(text_hashes), _sums(vectors)]), [vectors])
 
     def merge(self) -> None:
-        """Merge small pairs of one size into larger ones, and sweep away what killed writers left a day ago.
+        """Merge small pairs of similar size into larger ones, and delete what killed writers left over a day ago.
 
-        Safe to kill: the merged pair is whole before the small ones go.
+        Safe to kill: the merged pair is complete before the small ones are deleted.
         """
         while pairs := self._full_tier():
             self._merge_pairs(pairs)
@@ -130,7 +130,7 @@ class VectorCache:
         kept[first] = True
         ends = np.cumsum([len(pair.keys) for pair in pairs])
         chosen = np.split(kept, ends[:-1])
-        # Pair by pair: the merged vectors may be more than memory holds. Sums travel along, so damage stays visible.
+        # Pair by pair, since the merged vectors may exceed memory. Checksums are copied, so damage stays detectable.
         blocks = (np.asarray(pair.vectors[rows]) for pair, rows in zip(pairs, chosen, strict=True))
         name = self._write(np.ascontiguousarray(keys[kept]), blocks)
         for pair in pairs:
@@ -139,7 +139,7 @@ class VectorCache:
 
     def _write(self, keys: NDArray[np.uint8], blocks: Iterable[NDArray[np.float32]]) -> str:
         name = hashlib.sha256(keys.tobytes()).hexdigest()
-        # The same keys hold the same sums: a pair that is there has the same vectors, or is damaged and found out.
+        # Equal keys hold equal checksums: an existing pair has the same vectors, or its damage is detected.
         header = {"descr": "<f4", "fortran_order": False, "shape": (len(keys), self.dim)}
         with whole_file(self.folder / f"{name}{VECTORS}") as temporary, temporary.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
@@ -150,7 +150,7 @@ class VectorCache:
         return name
 
     def _current(self) -> list[_Pair]:
-        """Every sound pair, by name; only pairs that are new since the last look are opened."""
+        """Every undamaged pair, by name. Only pairs that are new since the last call are opened."""
         if not self.folder.is_dir():
             return []
         names = {path.name.removesuffix(KEYS) for path in self.folder.glob(f"[!.]*{KEYS}")}
@@ -166,7 +166,7 @@ class VectorCache:
         except FileNotFoundError:
             if (self.folder / f"{name}{KEYS}").exists():
                 self._drop(name, "its vectors are missing")
-            return  # else merged away by another process since the folder was listed: at worst encoded again
+            return  # else another process merged it since the listing: its texts are encoded again at worst
         except (ValueError, OSError, EOFError) as error:
             self._drop(name, str(error))
             return
@@ -184,12 +184,12 @@ class VectorCache:
     def _hits(
         self, wanted: NDArray[np.uint8]
     ) -> Iterator[tuple[_Pair, NDArray[np.int64], NDArray[np.int64]]]:
-        """Per pair: positions in `wanted` and the pair's rows that answer them."""
+        """For each pair, positions in `wanted` and the matching rows of the pair."""
         prefixes_N = _prefixes(wanted)
         order_N = np.argsort(prefixes_N, kind="stable")
         sorted_N = prefixes_N[order_N]
         for pair in self._current() if len(wanted) else []:
-            # The first 8 bytes find a candidate, all 32 decide. Should two hashes share their first bytes, one of
+            # The first 8 bytes find a candidate, all 32 decide. If two hashes share their first bytes, one of
             # them counts as missing and is encoded again: slower, never wrong.
             at_N = np.minimum(np.searchsorted(pair.sorted_prefixes, sorted_N), len(pair.order) - 1)
             rows_N = pair.order[at_N]
@@ -205,7 +205,7 @@ class VectorCache:
 
     def _forget(self, name: str) -> None:
         self._pairs.pop(name, None)
-        for suffix in (KEYS, VECTORS):  # keys first: a pair without keys does not exist
+        for suffix in (KEYS, VECTORS):  # keys first, since a pair without keys does not exist
             (self.folder / f"{name}{suffix}").unlink(missing_ok=True)
 
     def _sweep(self) -> None:
@@ -217,12 +217,12 @@ class VectorCache:
             try:
                 if time.time() - path.stat().st_mtime > ABANDONED_S:
                     path.unlink()
-            except FileNotFoundError:  # another process finished or swept it
+            except FileNotFoundError:  # another process finished or deleted it
                 continue
 
 
 def key_rows(text_hashes: Sequence[str]) -> NDArray[np.uint8]:
-    """Hex digests as bytes.
+    """Convert hex digests to bytes.
 
     Args:
         text_hashes: 64 hex digits each.

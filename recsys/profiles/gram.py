@@ -1,8 +1,8 @@
-"""XᵀX, exact to the last bit, so that it may be brought up to date by adding and taking away single rows.
+"""The Gram matrix XᵀX, exact to the last bit, so that it can be updated by adding and subtracting rows.
 
-Profiles are rounded to `STEP` before they are multiplied. Sums of such products stay below 2**53 steps for up to
-2**25 unit rows, so float64 adds them without an error: the matrix is the same bytes whatever the order, the number of
-threads, the way items lie in segments, or what was added and taken away before. A rounded row keeps cosine 1 - 6e-8.
+Profiles are rounded to multiples of `STEP` before they are multiplied. Sums of such products stay below 2**53 steps for
+up to 2**25 unit rows, so float64 adds them without error. The matrix has the same bytes for any order of rows, number
+of threads, division into segments, and history of updates. A rounded row has a cosine of 1 - 6e-8 with the original.
 """
 
 import hashlib
@@ -19,12 +19,12 @@ from recsys.storage.atomic import write_whole
 # Shape suffixes: I items, D dimension, N rows of one segment.
 STEP = 2.0**-14
 LIMIT = (1 + 1e-3) / STEP
-"""Largest value of a unit vector, in steps, with the tolerance that profiles have."""
+"""Largest value of a unit vector, in steps, with the tolerance of profiles."""
 CHUNK_ROWS = 1024
 
 
 def gram_of(vectors_ID: NDArray[np.floating]) -> NDArray[np.float64]:
-    """XᵀX of unit rows.
+    """Compute XᵀX of unit rows.
 
     Args:
         vectors_ID: unit rows; a memory map is read chunk by chunk.
@@ -40,12 +40,12 @@ def gram_of(vectors_ID: NDArray[np.floating]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class GramState:
-    """A Gram matrix and the rows that it sums, as a starting point for the next one."""
+    """A Gram matrix and the rows in it, from which the next one is computed."""
 
     steps_DD: NDArray[np.float64]
     """XᵀX in units of STEP², whole numbers."""
     rows: Mapping[str, NDArray[np.bool_]]
-    """Segment name -> which of its N rows are summed."""
+    """Segment name -> mask of its N rows that are in the sum."""
 
     @property
     def gram(self) -> NDArray[np.float64]:
@@ -54,11 +54,11 @@ class GramState:
 
     @property
     def n_rows(self) -> int:
-        """Rows of X."""
+        """Number of rows of X."""
         return sum(int(rows.sum()) for rows in self.rows.values())
 
     def save(self, path: Path) -> None:
-        """Write to a file of a cache, with its own checksum."""
+        """Write it to a cache, with a checksum."""
         names = list(self.rows)
         lengths = np.array([len(self.rows[name]) for name in names], np.int64)
         together = np.concatenate([np.empty(0, np.bool_), *self.rows.values()])
@@ -75,7 +75,7 @@ class GramState:
 
     @classmethod
     def load(cls, path: Path) -> "GramState | None":
-        """What `save` wrote; None where it is missing or damaged: it only saves time."""
+        """Read what `save` wrote; None where it is missing or damaged, since it only saves time."""
         if not path.is_file():
             return None
         content = path.read_bytes()
@@ -94,16 +94,16 @@ def bring_up_to_date(
     vectors_of: Callable[[str], NDArray[np.float32]],
     dim: int,
 ) -> GramState:
-    """The Gram matrix of the wanted rows, by adding what is new and taking away what is gone.
+    """Compute the Gram matrix of the wanted rows, by adding new rows to an earlier one and subtracting old rows.
 
     Args:
-        state: an earlier one over the same encoder; None to start from nothing.
-        wanted: segment name -> which of its rows make X. A segment's vectors never change under its name.
-        vectors_of: vectors [N, D] of a segment, may be memory-mapped.
+        state: an earlier one over the same profiles; None: start from nothing.
+        wanted: segment name -> mask of its rows that make X. The vectors of a segment name never change.
+        vectors_of: from a segment name to its vectors [N, D]; they may be memory-mapped.
         dim: width of the profiles.
 
     Returns:
-        The same as from nothing, to the last bit.
+        The new state; it equals one computed from nothing, to the last bit.
     """
     total = sum(int(rows.sum()) for rows in wanted.values())
     if state is None or not _is_shorter(state, wanted, dim, total):
@@ -118,11 +118,11 @@ def bring_up_to_date(
 
 
 def _is_shorter(state: GramState, wanted: Mapping[str, NDArray[np.bool_]], dim: int, total: int) -> bool:
-    """Whether going on from the state is possible and touches fewer rows than starting anew."""
+    """Whether an update of the state is possible and touches fewer rows than starting from nothing."""
     if state.steps_DD.shape != (dim, dim):
         return False
     if any(name not in wanted or len(wanted[name]) != len(rows) for name, rows in state.rows.items()):
-        return False  # the vectors of a segment that is gone cannot be taken away
+        return False  # the vectors of a deleted segment cannot be subtracted
     kept = sum(int((wanted[name] & rows).sum()) for name, rows in state.rows.items())
     return (total - kept) + (state.n_rows - kept) < total
 

@@ -1,4 +1,4 @@
-"""Item profiles in segments, one pair of files per part; which row of which segment is live for each item."""
+"""Item profiles in segments, one pair of files per part; and the live row of each item."""
 
 import hashlib
 import re
@@ -36,7 +36,7 @@ UNIT_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Segment:
-    """The profiles of one part: rows (live first, then deletes) and the vectors of the live ones."""
+    """The profiles of one part: rows (live rows, then deletes), and vectors of the live rows."""
 
     name: str
     """<part>-<key16>."""
@@ -59,7 +59,7 @@ class Segment:
                 else np.lib.format.read_array_header_2_0
             )
             shape, _, dtype = header(file)
-        if 0 in shape:  # an empty file region cannot be mapped
+        if 0 in shape:  # an empty region cannot be mapped
             return np.empty(shape, dtype)
         vectors: NDArray[np.float32] = np.load(self.vectors_path, mmap_mode="r")
         return vectors
@@ -67,13 +67,13 @@ class Segment:
 
 @dataclass(frozen=True)
 class Latest:
-    """Where the newest row of every live item lies, in order of segment and row."""
+    """The newest row of every live item, in order of segment and row."""
 
     item_ids: list[str]
     segment_of_item: NDArray[np.int32]
-    """Position in the segments that were given."""
+    """Position of the segment among the given ones."""
     row_of_item: NDArray[np.int64]
-    """Row of that segment, which is its row in the vectors."""
+    """Row in the segment, and in its vectors."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class ItemProfiles:
 
 
 def list_segments(folder: Path) -> tuple[Segment, ...]:
-    """Every finished segment of a folder, in part order.
+    """List every complete segment of a folder, in order of parts.
 
     Args:
         folder: artifacts/profiles/<role>.
@@ -95,7 +95,7 @@ def list_segments(folder: Path) -> tuple[Segment, ...]:
         Segments, oldest part first.
 
     Raises:
-        ArtifactMissing: there is no such folder; stage `profiles` makes it.
+        ArtifactMissing: the folder does not exist; stage `profiles` makes it.
     """
     if not folder.is_dir():
         remedy = f"dvc repro profiles@{folder.name}"
@@ -106,7 +106,7 @@ def list_segments(folder: Path) -> tuple[Segment, ...]:
 
 
 def segment_of(folder: Path, name: str) -> Segment:
-    """The segment `<part>-<key16>` of a folder, made or not.
+    """The segment `<part>-<key16>` of a folder, whether or not it exists.
 
     Args:
         folder: artifacts/profiles/<role>.
@@ -125,12 +125,12 @@ def segment_of(folder: Path, name: str) -> Segment:
 
 
 def segment_name(part: str, feature_key: str, profiles_hash: str) -> str:
-    """<part>-<first 16 hex of the SHA-256 over features key and `ModelReference.profiles_hash`>."""
+    """<part>-<16 hex digits of the SHA-256 over features key and `ModelReference.profiles_hash`>."""
     return f"{part}-{hashlib.sha256(f'{feature_key} {profiles_hash}'.encode()).hexdigest()[:16]}"
 
 
 def segment_is_whole(segment: Segment, n_rows: int, dim: int) -> bool:
-    """Whether both files are there with readable heads and the right sizes: what can be checked each time."""
+    """Whether both files exist with readable headers and the expected sizes; cheap enough for every run."""
     if not is_sound(segment, dim):
         return False
     found: int = pq.read_metadata(segment.rows_path).num_rows
@@ -138,7 +138,7 @@ def segment_is_whole(segment: Segment, n_rows: int, dim: int) -> bool:
 
 
 def is_sound(segment: Segment, dim: int) -> bool:
-    """Whether both files are there with readable heads that fit each other."""
+    """Whether both files exist with readable headers that fit each other."""
     try:
         n_rows: int = pq.read_metadata(segment.rows_path).num_rows
         n_live, width = segment.vectors().shape
@@ -148,19 +148,19 @@ def is_sound(segment: Segment, dim: int) -> bool:
 
 
 def write_segment(folder: Path, name: str, rows: pa.Table, vectors: NDArray[np.float32]) -> Segment:
-    """Write one segment; the vectors come first, so that a segment exists only whole.
+    """Write one segment. Vectors are written first, so a segment with rows is complete.
 
     Args:
         folder: artifacts/profiles/<role>.
         name: <part>-<key16>.
-        rows: as SCHEMA, live rows first, then deletes.
+        rows: in SCHEMA, live rows first, then deletes.
         vectors: float32 [n_live, D], rows of length 1, in the order of the live rows.
 
     Returns:
         The segment.
 
     Raises:
-        ValueError: order, count, type or length is another.
+        ValueError: order, count, type or norm is wrong.
     """
     segment = segment_of(folder, name)
     deleted = np.asarray(rows["deleted"].to_numpy(zero_copy_only=False), bool)
@@ -170,7 +170,7 @@ def write_segment(folder: Path, name: str, rows: pa.Table, vectors: NDArray[np.f
     if vectors.dtype != np.float32 or vectors.ndim != 2 or len(vectors) != n_live:
         raise ValueError(f"segment {name}: needs float32 [{n_live}, D], got {vectors.dtype} {vectors.shape}")
     off = np.abs(np.linalg.norm(vectors, axis=1) - 1)
-    if not (off < UNIT_TOLERANCE).all():  # a NaN compares false, and is caught too
+    if not (off < UNIT_TOLERANCE).all():  # a NaN compares false, so it is caught too
         worst = int(np.nan_to_num(off, nan=np.inf).argmax())
         raise ValueError(f"segment {name}: the vector of {rows['item_id'][worst]} has not length 1")
     with whole_file(segment.vectors_path) as temporary, temporary.open("wb") as file:
@@ -180,9 +180,9 @@ def write_segment(folder: Path, name: str, rows: pa.Table, vectors: NDArray[np.f
 
 
 def latest(segments: Sequence[Segment]) -> Latest:
-    """Find the newest row of every item: latest `updated_at`, ties by part, then line.
+    """Find the newest row of every item: by `updated_at`, then part, then line.
 
-    Deleted items are left out. An `updated_at` that is missing counts as the oldest.
+    Deleted items are left out. A missing `updated_at` counts as oldest.
     """
     columns = ("item_id", "updated_at", "deleted", "part", "line")
     tables = [segment.rows(columns) for segment in segments]
@@ -213,15 +213,15 @@ def latest(segments: Sequence[Segment]) -> Latest:
 def copy_profiles(
     segments: Sequence[Segment], hashes_N: NDArray[np.bytes_], profiles_ND: NDArray[np.float32]
 ) -> NDArray[np.int64]:
-    """Copy the profiles of texts that segments hold.
+    """Copy profiles of texts from segments.
 
     Args:
-        segments: of the encoder and head that are wanted.
+        segments: made by the wanted encoder and head.
         hashes_N: text hashes of 64 hex digits, ascending and distinct.
-        profiles_ND: filled in their order, where a segment has the text.
+        profiles_ND: in the same order; filled where a segment has the text.
 
     Returns:
-        Rows of `profiles_ND` that no segment filled, ascending.
+        Rows of `profiles_ND` that were not filled, ascending.
     """
     is_filled_N = np.zeros(len(hashes_N), np.bool_)
     for segment in segments if len(hashes_N) else ():
@@ -238,13 +238,13 @@ def load_profiles(segments: Sequence[Segment]) -> ItemProfiles:
     """Gather the vectors of all live items, in the order of `latest`.
 
     Args:
-        segments: of one encoder.
+        segments: of one model.
 
     Returns:
         Ids and vectors.
 
     Raises:
-        ValueError: segments of different encoders (another dimension) were mixed.
+        ValueError: segments have different dimensions.
     """
     found = latest(segments)
     all_vectors = [segment.vectors() for segment in segments]
@@ -260,6 +260,6 @@ def load_profiles(segments: Sequence[Segment]) -> ItemProfiles:
 
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """One integer per distinct string, in order of first sight."""
+    """One integer per distinct string, in order of first occurrence."""
     indices = column.combine_chunks().dictionary_encode().indices
     return np.asarray(indices.to_numpy(zero_copy_only=False), np.int64)

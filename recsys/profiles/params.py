@@ -1,4 +1,4 @@
-"""What steers profiles. Values live in params.yaml."""
+"""Parameters of profiles. Values live in params.yaml."""
 
 from typing import Annotated, Literal
 
@@ -11,9 +11,9 @@ class ProfilesParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     roles: tuple[Literal["champion", "challenger"], ...]
-    """Encoders that get profiles; DVC's matrix."""
+    """Models that get profiles; the matrix of DVC's stage."""
     chunk_texts: int = Field(gt=0)
-    """Texts per cache file: a killed first encode resumes after the last full chunk."""
+    """Texts per cache file. A killed run continues after the last full chunk."""
 
 
 class UsersParams(BaseModel):
@@ -22,15 +22,15 @@ class UsersParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     ridge_lambda: float = Field(gt=0)
-    """λ of the ridge, in units of squared profile length; holds for models that brought none of their own."""
+    """λ of ridge users, in units of squared profile length, for models without a λ of their own."""
     lambda_factors: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
-    """Times ridge_lambda: what is tried for a head; the λ that validation chooses goes with the model."""
+    """Factors on ridge_lambda that validation tries for a head. The chosen λ is stored in the model."""
 
     @property
     def lambdas(self) -> tuple[float, ...]:
-        """Every λ that is tried."""
+        """Every λ to try."""
         return tuple(self.ridge_lambda * factor for factor in self.lambda_factors)
 
     def lambda_or(self, chosen: float | None) -> float:
-        """The λ that was chosen with a model; `ridge_lambda` where none was."""
+        """The λ of a model; `ridge_lambda` where it has none."""
         return self.ridge_lambda if chosen is None else chosen

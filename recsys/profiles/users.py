@@ -1,12 +1,12 @@
-"""User profiles in the space of the items: ridge regression with one Gram matrix; histories, one per part.
+"""User profiles in the space of the items, by ridge regression with one Gram matrix; and histories, one per part.
 
-w = (XᵀX + λI)⁻¹ b with b = Σ x over the distinct items that the user likes. X holds the profiles of items that somebody
-likes, never of items that nobody could have clicked yet. b is made from the history when it is asked
-for, so a changed text rewrites no user.
+w = (XᵀX + λI)⁻¹ b with b = Σ x over the distinct items that the user likes. X holds the profiles of items with likes,
+never of items that nobody could have clicked yet. b is computed from the history on demand, so a changed text rewrites
+no user.
 
-Where the leading dimensions of profiles hold words, a user is the plain sum there, w = b / λ, and the metric is learned
-from the other dimensions alone. A metric over both would take out of the words what the others say already, and what
-all items share moves with time. The first of these dimensions brings profiles to unit length: users have 0 there.
+Where the leading dimensions of profiles hold words, a user is the plain sum there, w = b / λ, and ridge regression uses
+the other dimensions only. Over both it would remove from the words what the other dimensions explain, and what all
+items share changes over time. The first of these dimensions completes unit length; users have 0 there.
 """
 
 import hashlib
@@ -54,21 +54,21 @@ __all__ = [
 # Shape suffixes: U users, I items, D dimension.
 HISTORY_VERSION = 2
 HISTORY_SCHEMA = OPINIONS_SCHEMA
-"""Files of version 1 lack `latest` and `weight`: they hold likes alone."""
+"""Files of version 1 lack `latest` and `weight`: they hold only likes."""
 PAIRS = ["user", "item_id", "timestamp"]
 HISTORY_NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})\.parquet")
 
 
 @dataclass(frozen=True)
 class Ridge:
-    """The shared metric of all users."""
+    """Ridge regression with the Gram matrix that all users share."""
 
     gram: NDArray[np.float64]
     """[D, D], XᵀX."""
     ridge_lambda: float
     """λ > 0, in units of squared profile length."""
     lexical_width: int = 0
-    """Leading dimensions that the metric leaves out, see `recsys.heads.reference.HeadReference.lexical_width`."""
+    """Number of leading dimensions that it leaves out, see `recsys.heads.reference.HeadReference.lexical_width`."""
 
     @cached_property
     def _factor(self) -> NDArray[np.floating]:
@@ -77,13 +77,13 @@ class Ridge:
         return np.linalg.cholesky(metric_DD + self.ridge_lambda * np.eye(len(metric_DD)))
 
     def weights(self, b_UD: NDArray[np.floating]) -> NDArray[np.float32]:
-        """User profiles for sums of item profiles.
+        """Compute user profiles from sums of item profiles.
 
         Args:
             b_UD: Σ x over each user's items.
 
         Returns:
-            w_UD; score of an item = w · x. A zero row stays zero.
+            w_UD; the score of an item is w · x. A zero row stays zero.
 
         Raises:
             ValueError: b_UD is not [U, D] for this Gram matrix.
@@ -99,22 +99,22 @@ class Ridge:
 
 @dataclass(frozen=True)
 class UsersSummary:
-    """What users.json says about the Gram matrix beside it."""
+    """users.json: a summary of the Gram matrix beside it."""
 
     ridge_lambda: float
     n_users: int
     n_items: int
-    """Live items that somebody likes: the rows of X."""
+    """Number of live items with likes: the rows of X."""
     n_pairs: int
-    """Distinct pairs of a user and an item that the user likes."""
+    """Number of distinct pairs of a user and a liked item."""
     profiles_hash: str
-    """Of the model that made the profiles."""
+    """Key of the profiles, see `ModelReference.profiles_hash`."""
     gram_sha256: str
     made_of: str = ""
-    """Key of the profile segments and history files that it was learned from, see `users_key`."""
+    """Key of the segments and history files that it was made of, see `users_key`."""
 
     def save(self, path: Path) -> None:
-        """Write as JSON, whole."""
+        """Write it atomically, as JSON."""
         write_whole(path, (json.dumps(asdict(self), indent=2) + "\n").encode())
 
     @classmethod
@@ -122,7 +122,7 @@ class UsersSummary:
         """Read users.json.
 
         Args:
-            path: where it lies.
+            path: the file.
 
         Returns:
             The summary.
@@ -148,18 +148,18 @@ class HistoryFile:
 
 
 def history_key(rows_sha256: str, feedback: FeedbackParams) -> str:
-    """First 16 hex of the SHA-256 over everything that a part's history depends on."""
+    """16 hex digits of the SHA-256 over everything that a part's history depends on."""
     made_of = [rows_sha256, HISTORY_VERSION, feedback.model_dump()]
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def users_key(segments: Iterable[str], histories: Iterable[str]) -> str:
-    """First 16 hex of the SHA-256 over the names of all segments and history files: both are named by content key."""
+    """16 hex digits of the SHA-256 over the names of all segments and history files, which are content keys."""
     return hashlib.sha256(json.dumps([sorted(segments), sorted(histories)]).encode()).hexdigest()[:16]
 
 
 def history_files(folder: Path) -> tuple[HistoryFile, ...]:
-    """Every history of a folder, in part order.
+    """List every history of a folder, in order of parts.
 
     Args:
         folder: artifacts/users/histories.
@@ -168,7 +168,7 @@ def history_files(folder: Path) -> tuple[HistoryFile, ...]:
         One entry per interactions part.
 
     Raises:
-        ArtifactMissing: there is no such folder; stage `users` makes it.
+        ArtifactMissing: the folder does not exist; stage `users` makes it.
     """
     if not folder.is_dir():
         raise ArtifactMissing(f"{folder} does not exist", remedy="run: dvc repro users")
@@ -177,21 +177,21 @@ def history_files(folder: Path) -> tuple[HistoryFile, ...]:
 
 
 def write_histories(interactions: pa.Table, feedback: FeedbackParams, target: Path) -> None:
-    """Write what users think of items by one part: each pair once, ordered by user and first time.
+    """Write the history of one part: each pair once, ordered by user and first time.
 
     Args:
-        interactions: in the interactions' schema.
-        feedback: which of them are likes.
+        interactions: in INTERACTIONS_SCHEMA.
+        feedback: section `feedback`: which of them are likes.
         target: `histories/<part>-<key16>.parquet`.
     """
     write_parquet(target, opinions(weighed(interactions, feedback)))
 
 
 class Histories:
-    """Who likes what, and who dislikes what: over all parts the latest interaction of a pair decides.
+    """Likes and dislikes of all users. Over all parts, the latest interaction of a pair decides.
 
     Args:
-        found: what the parts say, in HISTORY_SCHEMA and in order of arrival.
+        found: histories of the parts in HISTORY_SCHEMA, in order of arrival.
     """
 
     def __init__(self, found: pa.Table) -> None:
@@ -199,23 +199,23 @@ class Histories:
 
     @cached_property
     def pairs(self) -> pa.Table:
-        """Likes: user, item_id, timestamp; sorted by user, then first time, unknown last, then arrival."""
+        """Likes: user, item_id, timestamp; sorted by user, first time (unknown last) and arrival."""
         return liked(self._opinions).select(PAIRS)
 
     @cached_property
     def users(self) -> list[str]:
-        """Pseudonyms of all users who like something, sorted."""
+        """Pseudonyms of all users with likes, sorted."""
         found: list[str] = pc.unique(self.pairs["user"]).to_pylist()
         return found
 
     def opinions_of(self, user: str) -> pa.Table:
-        """What a user thinks of items, and what they have taken back.
+        """A user's opinions of items, including withdrawn ones.
 
         Args:
             user: a pseudonym.
 
         Returns:
-            In OPINIONS_SCHEMA, one row per item, by first time; empty for an unknown user.
+            A table in OPINIONS_SCHEMA, one row per item, by first time; empty for an unknown user.
         """
         row = self._row_of_user.get(user)
         if row is None:
@@ -228,12 +228,12 @@ class Histories:
         return liked_items(self.opinions_of(user))
 
     def disliked_by(self, user: str) -> tuple[str, ...]:
-        """The distinct items that the user dislikes: seen, but no reason to show what is like them."""
+        """The distinct items that the user dislikes. They are not recommended again, and teach nothing."""
         return disliked_items(self.opinions_of(user))
 
     @cached_property
     def _bounds(self) -> tuple[list[str], NDArray[np.int64]]:
-        """Each user, and where their opinions begin; one more entry for the end."""
+        """All users, and the first row of each one's opinions; one more row for the end."""
         codes = self._opinions["user"].combine_chunks().dictionary_encode()
         indices = codes.indices.to_numpy(zero_copy_only=False)
         starts = np.searchsorted(indices, np.arange(len(codes.dictionary) + 1))
@@ -268,7 +268,7 @@ def _read(file: Path) -> pa.Table:
 def sums_of(
     histories: Sequence[Sequence[str]], row_of_item: dict[str, int], vectors_ID: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """b_UD = Σ x over each history's known items; items without a profile add nothing.
+    """Sum the profiles of each history's items, b_UD = Σ x. Items without a profile are left out.
 
     Args:
         histories: distinct item ids per user.

@@ -1,1 +1,1 @@
-"""Releases: built, checked, pointed to by compare-and-swap, collected."""
+"""Publishing: build a release, check it, store it, and swap the pointer to it."""

@@ -1,4 +1,4 @@
-"""Checks before readers get a release: index recall, and the same answers to recorded queries."""
+"""Checks before a release is published: recall of the indexes, and stable results of recorded queries."""
 
 import shutil
 from collections.abc import Sequence
@@ -22,15 +22,15 @@ QUERY_BATCH_TOKENS = 2048
 
 
 def require_index_recall(manifest: Manifest, users_recall: float | None, minimum: float) -> None:
-    """Refuse an index whose recall is too low, for items or for users.
+    """Refuse indexes whose recall is too low, for queries of items or of users.
 
     Args:
-        manifest: the release to be; its segments say what was measured by queries that are items.
-        users_recall: recall by queries of users, or None where it cannot be less than 1.
+        manifest: of the new release; its segments hold the recall for queries of items.
+        users_recall: recall for queries of users; None where it cannot be less than 1.
         minimum: publish.min_index_recall.
 
     Raises:
-        ReleaseError: one of both is under the minimum; names it.
+        ReleaseError: one of them is below the minimum; names it.
     """
     remedy = "raise index.hnsw_ef_search or index.ivf_probes (or exact_below), then dvc repro index"
     for segment in manifest.segments:
@@ -49,7 +49,7 @@ def require_index_recall(manifest: Manifest, users_recall: float | None, minimum
 
 
 def smoke_texts(head: Manifest | None, features: Path, n: int) -> tuple[str, ...]:
-    """The query texts: those of the parent, filled up with the texts of smallest hash.
+    """Choose query texts: those of the parent, filled up with the texts of smallest hash.
 
     Args:
         head: the parent, or None.
@@ -72,33 +72,33 @@ def smoke_texts(head: Manifest | None, features: Path, n: int) -> tuple[str, ...
 
 
 def encode_queries(manifest: Manifest, files: ObjectFiles, texts: Sequence[str]) -> NDArray[np.float32]:
-    """Profiles of texts by the release's own preprocessing and model, [len(texts), d]."""
+    """Profiles of texts, made with the release's preprocessing and model, [len(texts), d]."""
     encoder = open_model(manifest.model, unpacked_model(manifest.model, files), QUERY_BATCH_TOKENS)
     return encoder.encode([query_text(manifest, text) for text in texts])
 
 
 def query_text(manifest: Manifest, text: str) -> str:
-    """A query as the release's own texts were made, whatever version of the preprocessing that was.
+    """Preprocess a query like the release's texts, with the same version of the preprocessing.
 
     Args:
         manifest: names the preprocessing.
-        text: words, perhaps with markup.
+        text: of the query; it may contain markup.
 
     Returns:
-        The text; empty where it says nothing.
+        The text; it may be empty.
 
     Raises:
-        EncoderError: this version of the software does not know that preprocessing.
+        EncoderError: this version of Firstlight does not know that preprocessing.
     """
     return join_fields([text], manifest.preprocessing.max_chars, manifest.preprocessing.version)
 
 
 def unpacked_model(model: ModelReference, files: ObjectFiles) -> Path:
-    """Lay the release's encoder and head out as `open_model` expects them.
+    """Lay out the release's encoder and head as `open_model` expects them.
 
     Args:
-        model: names the parts.
-        files: where they lie.
+        model: of the release.
+        files: the release's objects.
 
     Returns:
         The folder of packed parts: encoders/<hash>, heads/<hash>.
@@ -110,7 +110,7 @@ def unpacked_model(model: ModelReference, files: ObjectFiles) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         for entry in part.files:
             target = folder / entry.name
-            # By its bytes: another store's release may claim the same hash, and have left other files there.
+            # Compare bytes: a release of another store may claim the same hash and have left other files here.
             if not target.is_file() or PackedFile.of(target) != entry:
                 source = files.path(File(**entry.model_dump()))
                 with whole_file(target) as temporary:
@@ -121,16 +121,16 @@ def unpacked_model(model: ModelReference, files: ObjectFiles) -> Path:
 def smoke_lists(
     profiles: Profiles, texts: Sequence[str], parent: Manifest | None, params: PublishParams
 ) -> tuple[SmokeQuery, ...]:
-    """Record the nearest items of every text, and refuse vectors or an index that answer the parent's texts otherwise.
+    """Record the nearest items of every text, and compare them with the parent's.
 
-    Items that came, went or changed since then answer otherwise by right, so only items count whose newest row was
-    in the parent already: among those the order can only change when vectors or the search did.
+    Only items count whose newest row was in the parent already. Among them the order changes only if vectors or the
+    search changed. Other items were added, removed or edited, so their places may change.
 
     Args:
-        profiles: the release to be.
-        texts: what is asked; begins with the parent's texts.
+        profiles: of the new release.
+        texts: queries; the parent's come first.
         parent: the release before it, or None.
-        params: least overlap, and k.
+        params: the smallest allowed overlap, and k.
 
     Returns:
         One list per text.

@@ -1,4 +1,4 @@
-"""CURRENT, the pointer: which release readers get, and whether a person holds it."""
+"""CURRENT, the pointer: which release readers get, and whether it is on hold."""
 
 import json
 from typing import Literal, Self
@@ -10,12 +10,12 @@ from recsys.publishing.release import FORMAT, Frozen, ReleaseId, refuse_newer
 
 
 class Hold(Frozen):
-    """Set by `rollback`: releases are still built, but not swapped in until `resume`."""
+    """Set by `rollback`: releases are still built and stored, but the pointer stays until `resume`."""
 
     who: str
     why: str
     head: ReleaseId
-    """The newest release that was built; `resume` swaps to it."""
+    """The newest release; `resume` points to it."""
 
 
 class Current(Frozen):
@@ -24,18 +24,18 @@ class Current(Frozen):
     format: Literal[1] = FORMAT
     release: ReleaseId
     generation: int
-    """Grows by one with every change."""
+    """Increases by one with every change."""
     nonce: str
-    """Fresh with every change, so a writer recognises its own change if the reply was lost."""
+    """New with every change, so a writer recognises its own change after a lost reply."""
     hold: Hold | None
     collected_below: int = Field(default=0)
-    """`collect` gave up releases of a lower sequence, except the current one."""
+    """`collect` may delete releases with a lower sequence, except the current one."""
     published_at: str
     by: str
 
     @property
     def head(self) -> str:
-        """The newest release that was built: parent of the next one."""
+        """The newest release: the parent of the next one."""
         return self.hold.head if self.hold else self.release
 
     def to_bytes(self) -> bytes:

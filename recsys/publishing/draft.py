@@ -1,4 +1,4 @@
-"""What a workspace has to publish: its artifacts as a manifest that has no place among the releases yet."""
+"""Gather a workspace's artifacts as a draft: a manifest without a place among the releases."""
 
 import json
 import re
@@ -38,7 +38,7 @@ HISTORY_NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})\.parquet")
 
 @dataclass(frozen=True)
 class Draft:
-    """A manifest without sequence, parent and smoke lists, and where its files lie."""
+    """A manifest without sequence, parent and smoke lists, with the paths of its files."""
 
     manifest: Manifest
     sources: Mapping[str, Path]
@@ -57,18 +57,18 @@ def gather(
 
     Args:
         at: the workspace.
-        features: how texts were made.
-        feedback: which interactions are likes.
-        params: what a release carries of an item.
+        features: section `features`.
+        feedback: section `feedback`.
+        params: section `publish`.
         code_commit: commit of the running code.
-        head: the newest release; its entries spare reading unchanged files, and its records of landed files stay.
+        head: the newest release. Unchanged files are not read again; its records of landed files are kept.
 
     Returns:
         The draft.
 
     Raises:
         ArtifactMissing: a stage has not run.
-        ReleaseError: artifacts of different runs lie beside each other.
+        ReleaseError: the artifacts are of different runs.
     """
     hasher = Hasher(head.files() if head else ())
     model = ModelReference.load(at.model_reference("champion"))
@@ -107,16 +107,16 @@ def gather(
 def _require_one_run(
     at: Artifacts, features: FeaturesParams, profiles_hash: str, on_disk: Mapping[str, Part]
 ) -> None:
-    """Texts, profiles and histories must be those of data/, params.yaml and the champion: their keys tell.
+    """Require, by their keys, that texts, profiles and histories belong to data/, params.yaml and the champion.
 
     Args:
         at: the workspace.
-        features: how texts are made.
+        features: section `features`.
         profiles_hash: of the champion.
         on_disk: parts by id.
 
     Raises:
-        ReleaseError: a key is another; names the part.
+        ReleaseError: a key differs; names the part.
     """
     files = feature_files(at.features)
     for file in files:
@@ -223,7 +223,7 @@ def _histories(
 
 
 def _landed_in(part: str, on_disk: Mapping[str, Part]) -> tuple[str, ...]:
-    """The landed parts behind a part: itself, or those that it merged."""
+    """The landed parts of a part: itself, or those that were merged into it."""
     if part not in on_disk:
         raise ReleaseError(
             f"artifacts were made of part {part}, which is not in data/ any more",
@@ -252,11 +252,11 @@ def _users(
 
 
 def _judged(path: Path, signed: Path, model_hash: str) -> dict[str, Any] | None:
-    """What is said about this model, or None where nothing is said, or about another one.
+    """Read a judgement of this model; None where there is none, or where it is about another model.
 
     Args:
         path: the JSON file.
-        signed: the file beside it that names the model.
+        signed: the file that names the judged model.
         model_hash: of the workspace's champion.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Files of a workspace as entries of a manifest; what is published under a content key is not read again."""
+"""Make manifest entries of a workspace's files. A published file named by content key is not read again."""
 
 import hashlib
 from collections.abc import Iterable
@@ -8,14 +8,14 @@ from recsys.publishing.release import File
 
 
 class Hasher:
-    """Makes File entries, remembers where the bytes lie, and hashes nothing twice."""
+    """Makes File entries, remembers their paths, and hashes no file twice."""
 
     def __init__(self, known: Iterable[File]) -> None:
         self._known = {(file.name, file.size): file for file in known}
         self.sources: dict[str, Path] = {}
 
     def keyed(self, path: Path) -> File:
-        """A file that is named by content key: one that is published under its name is not read again."""
+        """Entry of a file that is named by content key. If this name was published before, it is not read again."""
         known = self._known.get((path.name, path.stat().st_size))
         return self._remember(known, path) if known else self.hashed(path)
 
@@ -26,7 +26,7 @@ class Hasher:
         return self._remember(File(name=path.name, size=path.stat().st_size, sha256=digest), path)
 
     def named(self, file: File, path: Path) -> File:
-        """A file whose checksum is known."""
+        """Entry of a file whose checksum is known."""
         return self._remember(file, path)
 
     def _remember(self, file: File, path: Path) -> File:

@@ -1,9 +1,9 @@
-"""One collector at a time, and no publisher beside it: an object in the store says that `collect` is deleting.
+"""A lease in the store: only one collector deletes at a time, and publishers wait for it.
 
-A collector first writes COLLECTING, then swaps CURRENT, then deletes. A publisher reads CURRENT, then COLLECTING, and
-waits while it is taken. So a publisher that began earlier loses its swap and begins again, and one that begins later
-sees what is left. No clock takes part: a collector that died is one whose object does not change while a publisher
-watches it. What is left to chance is one deletion that reaches the store later than LASTS_S after it was sent.
+A collector writes the object COLLECTING, swaps CURRENT, then deletes. A publisher reads CURRENT, then COLLECTING, and
+waits while the lease is held. So a publisher that started before the swap loses its own swap and starts again; one that
+starts later finds what is left. No clock is compared: a collector is taken for dead if its object does not change while
+a publisher watches it. One risk remains: a deletion that reaches the store more than LASTS_S after it was sent.
 """
 
 import time
@@ -16,16 +16,16 @@ from recsys.errors import ReleaseError, StorageError, SwapLost
 from recsys.storage.protocol import Storage
 
 COLLECTING = "COLLECTING"
-"""Empty, or missing, while nobody collects."""
+"""Empty or missing while nobody collects."""
 LASTS_S = 60.0
-"""After so many seconds without a change whoever holds it is taken for dead."""
+"""A holder whose object has not changed for this many seconds is taken for dead."""
 RENEW_S = 10.0
-"""It is renewed before the next step when it is older."""
+"""A lease older than this is renewed before the next step."""
 POLL_S = 0.5
 
 
 class Lease:
-    """The right to delete, as long as nobody has taken it away."""
+    """The right to delete, until another process takes it over."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -35,7 +35,7 @@ class Lease:
         self._tag: str | None = None
 
     def take(self) -> None:
-        """Wait until it is free, and take it.
+        """Wait until the lease is free, and take it.
 
         Raises:
             StorageError: the store cannot be reached, or takes no writes.
@@ -51,10 +51,10 @@ class Lease:
                 return
 
     def hold(self) -> None:
-        """See that it is still ours, and renew it; called right before each deletion, and between other steps.
+        """Check that the lease is still ours, and renew it. Call it before each deletion and between other steps.
 
         Raises:
-            ReleaseError: somebody took it, since this process stood still for too long.
+            ReleaseError: another process took it over, because this one was suspended for too long.
         """
         if time.monotonic() - self._renewed < RENEW_S:
             return
@@ -62,15 +62,15 @@ class Lease:
             self._write()
         except SwapLost as error:
             raise ReleaseError(
-                f"this collector stood still for more than {LASTS_S:.0f} s, and others went on",
-                remedy="run recsys collect again: it goes on where this one stopped",
+                f"this collector was suspended for more than {LASTS_S:.0f} s, and others went on",
+                remedy="run recsys collect again: it continues where this one stopped",
             ) from error
 
     def now(self) -> datetime:
-        """The store's own time.
+        """The store's clock.
 
         Returns:
-            When the lease was taken or renewed last.
+            The store's time when the lease was last taken or renewed.
 
         Raises:
             ReleaseError: somebody deleted it.
@@ -81,7 +81,7 @@ class Lease:
         return found.modified
 
     def give_back(self) -> None:
-        """Let others go on; what cannot be given back runs out."""
+        """Give the lease back. If this fails, it expires."""
         with suppress(StorageError):
             self._storage.swap(COLLECTING, b"", self._tag)
 
@@ -91,12 +91,12 @@ class Lease:
         refused: StorageError | None = None
         try:
             self._storage.swap(COLLECTING, content, self._tag)
-        except StorageError as error:  # a lost reply may have been a success: what is there now tells
+        except StorageError as error:  # the reply may be lost after a success: read what is there now
             refused = error
         found = self._storage.read_tagged(COLLECTING)
         if found is None or found[0] != content:
             if refused is not None and (found[1] if found else None) == self._tag:
-                raise refused  # nobody else was faster: the store takes no writes
+                raise refused  # nobody else was faster: the store refuses writes
             raise SwapLost(f"{COLLECTING} in {self._storage.url} was taken by somebody else")
         self._tag, self._renewed = found[1], time.monotonic()
 
@@ -120,13 +120,13 @@ def lease(storage: Storage) -> Iterator[Lease]:
 
 
 def is_collecting(storage: Storage) -> bool:
-    """Whether somebody deletes right now, or died while deleting."""
+    """Whether a collector deletes at the moment, or died while deleting."""
     found = storage.read_tagged(COLLECTING)
     return bool(found and found[0])
 
 
 def wait_until_free(storage: Storage) -> None:
-    """Wait while somebody deletes; take it away from one that died.
+    """Wait while a collector deletes. A dead one's lease is taken over.
 
     Args:
         storage: where releases live.

@@ -21,14 +21,14 @@ class Listed:
     is_head: bool
     """The newest one; under a hold it waits for `resume`."""
     in_line: bool
-    """Reached from the newest one by parents; others lost a race or were cut short, and nobody ever read them."""
+    """An ancestor of the newest one, or itself. Others lost a race or were interrupted; they were never published."""
     n_parts: int
     n_items: int
-    """Live rows over all segments, superseded ones included."""
+    """Live rows of all segments, including superseded ones."""
     encoder: str
     written_at: datetime
     fault: str | None = None
-    """Why its manifest cannot be read; it is listed all the same."""
+    """Why its manifest cannot be read, where it cannot."""
 
 
 def releases(storage: Storage) -> tuple[Listed, ...]:
@@ -69,7 +69,7 @@ def releases(storage: Storage) -> tuple[Listed, ...]:
 
 
 def _readable(store: ReleaseStore, stored: Iterable[str]) -> tuple[dict[str, Manifest], dict[str, str]]:
-    """Manifests by release, and what is wrong with those that cannot be read."""
+    """Manifests by release, and faults of those that cannot be read."""
     manifests: dict[str, Manifest] = {}
     faults: dict[str, str] = {}
     for release in stored:

@@ -29,13 +29,13 @@ UNREADABLE = "open another release, or publish again after dvc repro index users
 
 @dataclass(frozen=True)
 class ObjectFiles:
-    """Where an object's bytes lie on this machine; what came from the store is verified once, before its first use."""
+    """Local files of a release's objects. What comes from the store is verified once, before its first use."""
 
     storage: Storage
     cache: Path
     """Downloads go to <cache>/objects/<sha256>."""
     sources: Mapping[str, Path] = field(default_factory=dict)
-    """checksum -> this workspace's own file; it needs no download, and is not read again to be verified."""
+    """checksum -> this workspace's own file, which needs neither download nor verification."""
     _verified: set[str] = field(default_factory=set)
 
     def path(self, file: File) -> Path:
@@ -45,7 +45,7 @@ class ObjectFiles:
             file: an entry of the manifest.
 
         Returns:
-            A path whose bytes have that checksum.
+            The path of a file with that checksum.
 
         Raises:
             ReleaseError: the object is corrupt or missing; names it.
@@ -93,14 +93,14 @@ class ObjectFiles:
 
 @dataclass(frozen=True)
 class Profiles:
-    """Item profiles, users and search of one release; each is loaded when it is first asked for."""
+    """Item profiles, users and search of one release. Each is loaded at its first use."""
 
     manifest: Manifest
     files: ObjectFiles
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
-        """In part order, rows only: the vectors' files are not touched."""
+        """Segments in order of their parts. Only their rows are read, not their vectors."""
         found = []
         for released in self.manifest.segments:
             path = self.files.path(released.rows)
@@ -111,7 +111,7 @@ class Profiles:
 
     @cached_property
     def latest(self) -> Latest:
-        """Which row of which segment is live for each item."""
+        """The live row of each item, and its segment."""
         found = latest(self.segments)
         n_items = np.array([released.n_items for released in self.manifest.segments], np.int64)
         beyond = found.row_of_item >= n_items[found.segment_of_item]
@@ -140,7 +140,7 @@ class Profiles:
         paths = [self.files.path(file) for file in files]
         for file, path in zip(files, paths, strict=True):
             with self._reading(file):
-                require_columns(path, HISTORY_SCHEMA, PAIRS)  # those of version 1 have no more
+                require_columns(path, HISTORY_SCHEMA, PAIRS)  # files of version 1 have no other columns
         return load_histories(paths)
 
     @cached_property
@@ -150,7 +150,7 @@ class Profiles:
         return None if all(table is None for table in tables) else ItemDetails(tables, self.latest)
 
     def items_of_parts(self, parts: Collection[str]) -> NDArray[np.bool_]:
-        """Which live items have their newest row from one of these landed parts, [I]."""
+        """Mask of the live items whose newest row is from one of these landed parts, [I]."""
         found = np.zeros(len(self.latest.item_ids), np.bool_)
         for position, segment in enumerate(self.segments):
             mine = self.latest.segment_of_item == position
@@ -164,7 +164,7 @@ class Profiles:
         return found
 
     def among(self, items: Collection[str], allowed_I: NDArray[np.bool_]) -> set[str]:
-        """Which of a few items are live and allowed; quicker than `row_of_item` for a large catalogue."""
+        """Those of a few items that are live and allowed; faster than `row_of_item` for a large catalogue."""
         wanted = pa.array(sorted(items), pa.string())
         there = pc.is_in(pa.array(self.latest.item_ids, pa.string()), value_set=wanted)
         rows = np.flatnonzero(there.to_numpy(zero_copy_only=False).astype(bool) & allowed_I)
@@ -179,7 +179,7 @@ class Profiles:
         return [tuple(ids[row] for row in rows if row != PAD) for rows in found.rows_QK.tolist()]
 
     def gram(self) -> NDArray[np.float64]:
-        """XᵀX of the users' ridge, [d, d]."""
+        """XᵀX of the users' ridge regression, [d, d]."""
         file, dim = self.manifest.users.gram, self.manifest.model.dim
         path = self.files.path(file)
         with self._reading(file):
@@ -209,7 +209,7 @@ class Profiles:
 
     @contextmanager
     def _reading(self, file: File) -> Iterator[None]:
-        """Name the file whose bytes are what the checksum says, and still not what a release holds."""
+        """Turn an error of a file that passes its checksum, but is not valid, into one that names the file."""
         try:
             yield
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
@@ -219,7 +219,7 @@ class Profiles:
 
 
 def require_rows(path: Path, released: ReleasedSegment) -> None:
-    """See from its footer that a segment's rows file has the rows and columns that the manifest promises.
+    """Require, from its footer, that a segment's rows file has the rows and columns of the manifest.
 
     Args:
         path: the file.
@@ -227,8 +227,8 @@ def require_rows(path: Path, released: ReleasedSegment) -> None:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it has others.
-        pyarrow.ArrowException: it is no parquet file.
+        ValueError: rows or columns differ.
+        pyarrow.ArrowException: it is not a parquet file.
     """
     n_rows = require_columns(path, SCHEMA, SCHEMA.names)
     if n_rows != released.n_items + released.n_deleted:
@@ -236,20 +236,20 @@ def require_rows(path: Path, released: ReleasedSegment) -> None:
 
 
 def require_columns(path: Path, schema: pa.Schema, needed: Collection[str]) -> int:
-    """See from its footer that a parquet file has the columns that are needed, and those of `schema` in their types.
+    """Require, from its footer, that a parquet file has the needed columns, with the types of `schema`.
 
     Args:
         path: the file.
         schema: types by name.
-        needed: names of columns that must be there.
+        needed: columns that must exist.
 
     Returns:
         Number of rows.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it has others.
-        pyarrow.ArrowException: it is no parquet file.
+        ValueError: rows or columns differ.
+        pyarrow.ArrowException: it is not a parquet file.
     """
     with pq.ParquetFile(path) as opened:
         found = opened.schema_arrow

@@ -1,4 +1,4 @@
-"""Where a release comes from: data version, landed files, their reports, and the model's version."""
+"""The provenance of a release: data version, landed files, their reports, and the model's version."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,7 +20,7 @@ def provenance_of(
     landed: set[str],
     head: Manifest | None,
 ) -> Provenance:
-    """What a release says of its origin.
+    """Collect the provenance of a release.
 
     Args:
         at: the workspace.
@@ -28,10 +28,10 @@ def provenance_of(
         parts: accepted parts.
         model: the champion.
         landed: landed parts that the release holds.
-        head: the newest release; its records of landed files stay.
+        head: the newest release; its records of landed files are kept.
 
     Returns:
-        The provenance, records by part.
+        The provenance, with records by part.
     """
     data_dvc = at.data_dvc.read_text("utf-8") if at.data_dvc.is_file() else None
     known = {record.part: record for record in head.provenance.arrivals} if head else {}
@@ -59,14 +59,14 @@ def _landed_file(arrival: Arrival, version: str | None) -> LandedFile:
 
 
 def ordered_lock(dvc_lock: str) -> str:
-    """A dvc.lock with its stages by name: DVC writes them in the order in which they happened to end."""
+    """Sort the stages of a dvc.lock by name: DVC writes them in the order in which they ended."""
     content: dict[str, Any] = yaml.safe_load(dvc_lock)
     content["stages"] = dict(sorted(content["stages"].items()))
     return yaml.safe_dump(content, sort_keys=False)
 
 
 def data_version(data_dvc: str | None) -> str | None:
-    """The hash by which data.dvc names data/."""
+    """The hash of data/ in data.dvc."""
     if data_dvc is None:
         return None
     return str(yaml.safe_load(data_dvc)["outs"][0]["md5"])

@@ -1,4 +1,4 @@
-"""What steers publishing. Values live in params.yaml."""
+"""Parameters of publishing. Values live in params.yaml."""
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -11,11 +11,11 @@ class PublishParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     min_index_recall: float = Field(ge=0, le=1)
-    """Recall of the index against exact search under which a release is refused."""
+    """A release is refused if its index has a lower recall against exact search."""
     smoke_queries: int = Field(ge=0)
-    """Text queries whose neighbours are recorded and compared with the parent's."""
+    """Number of text queries whose neighbours are recorded and compared with the parent's."""
     min_smoke_overlap: float = Field(ge=0, le=1)
-    """Overlap at k with the recorded neighbours, while the encoder is unchanged."""
+    """A release is refused if fewer of the parent's neighbours are found again, while the model is unchanged."""
     k: int = Field(ge=1)
     """Length of the smoke lists."""
     attributes: tuple[str, ...]
@@ -37,6 +37,6 @@ class CollectParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     keep_releases: int = Field(ge=2)
-    """Newest releases that `collect` leaves, beside the one that readers get."""
+    """Number of newest releases that `collect` keeps, beside the one that readers get."""
     grace_s: int = Field(ge=7200)
-    """Seconds, by the store's clock, for which every new object and release stays."""
+    """Seconds, by the store's clock, for which every new object and release is kept."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from recsys.errors import OtherEncoder
+from recsys.errors import OtherModel
 from recsys.storage.protocol import Storage
 
 KEY = "TURN"
@@ -42,13 +42,13 @@ def give_way(storage: Storage) -> None:
         storage: where releases live.
 
     Raises:
-        OtherEncoder: a model has priority; names it.
+        OtherModel: a model has priority; names it.
     """
     found, content = storage.find(KEY), storage.read_tagged(KEY)
     if found is None or content is None or datetime.now(UTC) - found.modified > LASTS:
         return
     model = content[0].decode(errors="replace")[:10]
-    raise OtherEncoder(
+    raise OtherModel(
         f"a release with model {model} catches up and comes first",
         remedy=f"publish again after it; {KEY} in {storage.url} holds for {LASTS.seconds // 60} minutes at most",
     )

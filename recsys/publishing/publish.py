@@ -1,4 +1,4 @@
-"""Publish: objects, checks, manifest, and the pointer last. May be killed anywhere and run again."""
+"""Publish a release: upload objects, check them, write the manifest, swap the pointer. Safe to kill and repeat."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.params import FeedbackParams
-from recsys.errors import OtherEncoder, Overtaken, SwapLost
+from recsys.errors import OtherModel, Overtaken, SwapLost
 from recsys.features.params import FeaturesParams
 from recsys.publishing.checks import require_index_recall, smoke_lists, smoke_texts
 from recsys.publishing.draft import Draft, gather
@@ -26,19 +26,19 @@ from recsys.storage.protocol import Storage
 
 @dataclass(frozen=True)
 class Published:
-    """What came of it."""
+    """The result of publishing."""
 
     release: str
     """The release that holds this workspace's content."""
     outcome: str
-    """published, held (stored; the pointer is on hold) or unchanged (it was published already)."""
+    """published, held (stored, but the pointer is on hold) or unchanged (this content was published already)."""
     manifest: Manifest
     bytes_written: int
     rebased: bool
-    """Whether somebody else had published in between."""
+    """Whether it was joined with a release that another workspace published meanwhile."""
     users_recall: float | None = None
-    """Recall@10 of the indexes for users' queries; None where search is exact, or nothing was measured.
-    The manifest's `index_recall` is that for queries of items."""
+    """Recall@10 of the indexes for queries of users; None where search is exact, or nothing was measured. The
+    manifest's `index_recall` is that for queries of items."""
 
 
 @dataclass(frozen=True)
@@ -51,21 +51,21 @@ class Publisher:
     index: IndexParams
     code_commit: str
     by: str
-    new_encoder: bool = False
-    """Whether an encoder other than that of the newest release may be published."""
+    new_model: bool = False
+    """Whether a model other than that of the newest release may be published."""
     onto: str | None = None
-    """The only release that this one may follow, since the workspace holds all of it; None: any, it is rebased."""
+    """The only release that this one may follow, since the workspace holds its data; None: any, by rebasing."""
     gives_way: bool = False
-    """Whether it leaves, rather than publish while a new encoder catches up."""
+    """Whether to publish nothing while a new model has priority."""
     before_upload: Callable[[], None] = lambda: None
-    """Runs once it is clear that there is something to publish; it may take long."""
+    """Called when there is something to publish; it may take long."""
 
 
 def publish(storage: Storage, at: Artifacts, publisher: Publisher) -> Published:
     """Make the workspace's artifacts the current release.
 
-    The loser of a race takes the winner's release and adds its own changes to it. Under a hold the release is stored
-    and the pointer stays.
+    A publisher that loses a race adds its own changes to the winner's release. Under a hold the release is stored and
+    the pointer stays.
 
     Args:
         storage: where releases live.
@@ -73,13 +73,13 @@ def publish(storage: Storage, at: Artifacts, publisher: Publisher) -> Published:
         publisher: who and how.
 
     Returns:
-        Which release, and whether anything was to be done.
+        The release, and whether anything was published.
 
     Raises:
         ArtifactMissing: a stage has not run.
         ReleaseError: a check failed, or artifacts do not fit together.
-        OtherEncoder: the newest release has another model and a new one is not allowed, or one catches up right now.
-        Overtaken: the newest release is not the one that this one should follow.
+        OtherModel: the newest release has another model and a new one is not allowed, or a new model has priority.
+        Overtaken: the newest release is not `publisher.onto`.
         StorageError: the store cannot be reached.
     """
     store = ReleaseStore(storage)
@@ -93,9 +93,9 @@ def publish(storage: Storage, at: Artifacts, publisher: Publisher) -> Published:
 
 
 def published(at: Artifacts) -> dict[str, Any]:
-    """What this workspace published last: release, parts (as they lie in data/), names of segments and histories.
+    """What this workspace published last: release, parts (as in data/), names of segments and histories.
 
-    Empty where it never did, or where var/ was deleted.
+    Empty where it never published, or where var/ was deleted.
     """
     try:
         found: dict[str, Any] = json.loads(at.published.read_text("utf-8"))
@@ -114,7 +114,7 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
     draft = ours
     cache = at.cache / "releases"
     if head:
-        _refuse_other_encoder(ours.manifest, head, publisher.new_encoder)
+        _refuse_other_encoder(ours.manifest, head, publisher.new_model)
         healed = store.heal(head, ours.sources)
         base = Base(frozenset(published(at).get("names", ())))
         draft = rebase(ours, base, head, ObjectFiles(store.storage, cache, ours.sources))
@@ -124,7 +124,9 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
     publisher.before_upload()
     written = store.upload(draft.manifest, draft.sources, head.files() if head else ())
     manifest, recall = _checked(draft, head, at, publisher, ObjectFiles(store.storage, cache, draft.sources))
-    written += store.upload(manifest, draft.sources, manifest.files())  # what went away during the checks
+    written += store.upload(
+        manifest, draft.sources, manifest.files()
+    )  # objects that were deleted during the checks
     store.write_manifest(manifest)
     _swap(store, before, manifest, publisher.by)
     rebased = (
@@ -136,7 +138,7 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
 
 
 def _pointer_at_rest(store: ReleaseStore) -> Pointer | None:
-    """The pointer, read before it was seen that nobody deletes: whoever begins to afterwards swaps it first."""
+    """The pointer while nobody collects. It is read before the check: a later collector swaps it first."""
     while True:
         before = store.pointer()
         if not is_collecting(store.storage):
@@ -152,10 +154,10 @@ def _refuse_overtaken(head: Manifest | None, onto: str | None) -> None:
 
 def _refuse_other_encoder(ours: Manifest, head: Manifest, allowed: bool) -> None:
     if ours.model.hash != head.model.hash and not allowed:
-        raise OtherEncoder(
+        raise OtherModel(
             f"the workspace's model {ours.model.hash[:10]} is not that of release {head.id} "
             f"({head.model.hash[:10]})",
-            remedy="`recsys fetch-champion --published` and `dvc repro index users` bring the published encoder back; "
+            remedy="`recsys fetch-champion --published` and `dvc repro index users` bring the published model back; "
             "publish_champion publishes a new one (by hand: recsys publish --new-encoder)",
         )
 
@@ -163,7 +165,7 @@ def _refuse_other_encoder(ours: Manifest, head: Manifest, allowed: bool) -> None
 def _checked(
     draft: Draft, head: Manifest | None, at: Artifacts, publisher: Publisher, files: ObjectFiles
 ) -> tuple[Manifest, float | None]:
-    """The manifest in its place, and recall for users, which is not in it: ids must not depend on a measurement."""
+    """The manifest with its place, and recall for users. That is not in the manifest: ids depend on no measurement."""
     profiles = Profiles(draft.manifest, files)
     recall = users_recall(profiles, publisher.index)
     require_index_recall(draft.manifest, recall, publisher.params.min_index_recall)
@@ -182,7 +184,7 @@ def _swap(store: ReleaseStore, before: Pointer | None, manifest: Manifest, by: s
 
 
 def _remember(at: Artifacts, done: Published, ours: Manifest) -> None:
-    """Write down what of this workspace is published: `ingest` asks for it, and the next rebase starts from it."""
+    """Record what this workspace has published; `ingest` reads it, and the next rebase starts from it."""
     parts = {s.name.rpartition("-")[0] for s in ours.segments} | {h.part for h in ours.histories}
     content = {"release": done.release, "parts": sorted(parts), "names": sorted(holder_names(ours))}
     write_whole(at.published, (json.dumps(content, indent=1) + "\n").encode())

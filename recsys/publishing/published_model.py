@@ -1,4 +1,4 @@
-"""The published model in a workspace, and its profiles: those of the newest release."""
+"""Bring the newest release's model and profiles into a workspace."""
 
 import json
 import shutil
@@ -19,10 +19,10 @@ CHAMPION = "champion"
 
 
 def bring_model(storage: Storage, at: Artifacts) -> ModelReference | None:
-    """Make the model of the newest release this workspace's champion, whatever the registry's alias says meanwhile.
+    """Make the newest release's model this workspace's champion, whatever version has the alias in the registry.
 
-    The files of its parts are brought from the store. Under a hold the newest release is the one that waits: what is
-    built next follows it. What is here and whole is left alone.
+    The files of its parts are downloaded from the store; undamaged files are left alone. Under a hold the newest
+    release is the one that waits, since the next one follows it.
 
     Args:
         storage: where releases live.
@@ -44,13 +44,13 @@ def bring_model(storage: Storage, at: Artifacts) -> ModelReference | None:
         _bring_parts(model, ObjectFiles(storage, at.cache / "releases"), at)
     remember_model(model, at.cache)
     path = at.model_reference(CHAMPION)
-    if not path.exists() or not _says(path, model):  # written anew, DVC would run its readers
+    if not path.exists() or not _names(path, model):  # DVC would rerun the stages that read a rewritten file
         model.save(path)
     return model
 
 
-def _says(path: Path, model: ModelReference) -> bool:
-    """Whether a model.json is that of this model; a damaged one is not."""
+def _names(path: Path, model: ModelReference) -> bool:
+    """Whether a model.json names this model; False for a damaged one."""
     try:
         return ModelReference.load(path) == model
     except EncoderError:
@@ -58,7 +58,7 @@ def _says(path: Path, model: ModelReference) -> bool:
 
 
 def _bring_parts(model: ModelReference, files: ObjectFiles, at: Artifacts) -> None:
-    """All files of all parts are checked before the first one gets its name."""
+    """Download all parts. All files are checked before the first one gets its name."""
     sources = {
         part: {file.name: files.path(File(**file.model_dump())) for file in part.files}
         for part in model.parts
@@ -68,10 +68,10 @@ def _bring_parts(model: ModelReference, files: ObjectFiles, at: Artifacts) -> No
 
 
 def bring_profiles(storage: Storage, at: Artifacts, model: ModelReference) -> int:
-    """Bring the newest release's profiles and indexes, where this model would make the same.
+    """Bring the newest release's profiles and indexes, if this model would make the same ones.
 
-    A workspace of its own for a new ranker or λ then finds every segment, and neither encodes nor projects. What is
-    here already stays; a segment's rows come last, so that it exists only whole.
+    A workspace for a new ranker or λ then finds every segment, and neither encodes nor projects anything. Existing
+    files are left alone. A segment's rows are written last, so a segment with rows is complete.
 
     Args:
         storage: where releases live.
@@ -79,7 +79,7 @@ def bring_profiles(storage: Storage, at: Artifacts, model: ModelReference) -> in
         model: its champion.
 
     Returns:
-        How many segments are here because of it; 0 where the release has other profiles, or there is none.
+        Number of the release's segments; 0 where it has other profiles, or where there is no release.
 
     Raises:
         ReleaseError: the manifest or a file is missing or damaged.
@@ -91,9 +91,7 @@ def bring_profiles(storage: Storage, at: Artifacts, model: ModelReference) -> in
     if head is None or head.model.profiles_hash != model.profiles_hash:
         return 0
     files = ObjectFiles(storage, at.cache / "releases")
-    segments = [
-        one for one in head.segments if NAME.fullmatch(one.name)
-    ]  # others stage `profiles` never makes
+    segments = [one for one in head.segments if NAME.fullmatch(one.name)]  # stage `profiles` makes no others
     for released in segments:
         segment = segment_of(at.profiles(CHAMPION), released.name)
         _bring_file(files, released.vectors, segment.vectors_path)
@@ -113,7 +111,7 @@ def _bring_file(files: ObjectFiles, file: File, place: Path) -> None:
 
 
 def _index_entry(released: ReleasedSegment) -> dict[str, object]:
-    """As stage `index` writes it."""
+    """An entry as stage `index` writes it."""
     index = released.index
     return {
         "segment": released.name,

@@ -1,6 +1,6 @@
-"""One user's best items in a release: an index finds candidates, the release's ranker scores them.
+"""Find a user's best items in a release: an index finds candidates, the release's ranker scores them.
 
-The list is the one that scoring every item would give, but for what an approximate index misses.
+The list is that of scoring every item, except for what an approximate index misses.
 """
 
 from collections.abc import Collection, Sequence
@@ -31,8 +31,8 @@ def published_ranker(manifest: Manifest, files: ObjectFiles) -> Ranker:
         The ranker.
 
     Raises:
-        ReleaseError: it is unknown here, or the release does not hold it; or a file of it is damaged.
-        EncoderError: its content is no such ranker.
+        ReleaseError: it is unknown to this version, or a file of it is missing or damaged.
+        EncoderError: its file is not one of such a ranker.
     """
     ranker = manifest.model.ranker
     try:
@@ -47,19 +47,19 @@ def published_ranker(manifest: Manifest, files: ObjectFiles) -> Ranker:
 
 
 class RankedSearcher:
-    """Items whose score depends on more than their profile are all scored; of the others an index finds the best.
+    """Scores all items whose score depends on more than their profile; an index finds the best of the others.
 
     Args:
         searcher: over the live items.
         ranker: the release's.
-        n_items: live items that have an interaction, which the users' Gram matrix sums.
+        n_items: live items with an interaction, over which the users' Gram matrix is summed.
     """
 
     def __init__(self, searcher: SegmentSearcher, ranker: Ranker, n_items: int) -> None:
         self._searcher = searcher
         self._items = ranker.over(searcher.latest.item_ids)
         self.growth = ranker.growth(n_items)
-        """By which λ of the ridge users must be multiplied."""
+        """Factor on λ of the ridge users."""
 
     def search(
         self,
@@ -69,17 +69,17 @@ class RankedSearcher:
         exclude: Collection[int],
         only_I: NDArray[np.bool_] | None = None,
     ) -> list[tuple[int, float]]:
-        """The k best items; ties go to the smaller item id.
+        """Find the k best items; of equal scores the smaller item id wins.
 
         Args:
-            query_D: the user's ridge profile, by a λ that was multiplied by `growth`.
+            query_D: the user's ridge profile, with λ times `growth`.
             history: items (positions in `Latest.item_ids`) of the user.
             k: length of the list.
-            exclude: items that must not be in it.
-            only_I: items that may be in it; None: all.
+            exclude: items that must not be in the list.
+            only_I: items that may be in the list; None: all.
 
         Returns:
-            Items with their scores, best first; fewer where there are fewer.
+            Items with their scores, best first; fewer than k where there are fewer.
         """
         found = [one for one in self._scored(query_D, history, only_I) if one[0] not in exclude]
         for group_I, factor in self._items.groups.by_dot:
@@ -94,7 +94,7 @@ class RankedSearcher:
     def scores(
         self, dots_HC: NDArray[np.floating], histories: Sequence[Sequence[int]], candidates: NDArray[np.int64]
     ) -> NDArray[np.floating]:
-        """The scores that lists are ordered by, for any items.
+        """Score any items as lists are ordered.
 
         Args:
             dots_HC: inner products of H queries with the candidates.
@@ -114,20 +114,20 @@ class RankedSearcher:
     def _scored(
         self, query_D: NDArray[np.float32], history: Sequence[int], only_I: NDArray[np.bool_] | None
     ) -> list[tuple[int, float]]:
-        """The items that are all scored, with their scores."""
+        """Score the items that must all be scored."""
         items_S, vectors_SD = self._items.groups.scored, self._vectors_SD
         if only_I is not None:
             is_allowed_S = only_I[items_S]
             items_S, vectors_SD = items_S[is_allowed_S], vectors_SD[is_allowed_S]
         if not len(items_S):
             return []
-        # einsum, not BLAS: equal vectors get equal scores, wherever they lie
+        # einsum, not BLAS: equal vectors get equal scores at any place
         dots_1S = np.einsum("sd,d->s", vectors_SD, query_D)[None]
         scores_1S = self.scores(dots_1S, [history], items_S)
         return list(zip(items_S.tolist(), scores_1S[0].tolist(), strict=True))
 
     @cached_property
     def _vectors_SD(self) -> NDArray[np.float32]:
-        """Gathered once: they are read by every list."""
+        """Vectors of the items that must all be scored, gathered once for all lists."""
         items_S = self._items.groups.scored
         return self._searcher.vectors_of(items_S) if len(items_S) else np.empty((0, 0), np.float32)

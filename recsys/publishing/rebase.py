@@ -1,4 +1,4 @@
-"""Join two publishers' work: what the winner released and what this workspace changed since it published last."""
+"""Rebase a draft: add this workspace's changes since its last publication to the release that won the race."""
 
 import hashlib
 import io
@@ -21,7 +21,7 @@ from recsys.storage.atomic import write_whole
 
 
 class Holder(Protocol):
-    """A segment or a history: it holds the rows of some landed parts."""
+    """A segment or a history; it holds the rows of some landed parts."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -33,10 +33,10 @@ H = TypeVar("H", bound=Holder)
 
 @dataclass(frozen=True)
 class Base:
-    """What this workspace held when it published last; nothing where it never did, or where var/ was deleted."""
+    """What this workspace published last; empty where it never published, or where var/ was deleted."""
 
     names: frozenset[str] = frozenset()
-    """Names of its segments' rows and its histories' files: they are immutable."""
+    """Names of its segments' rows and of its histories; these files are immutable."""
 
 
 def holder_names(manifest: Manifest) -> frozenset[str]:
@@ -45,22 +45,22 @@ def holder_names(manifest: Manifest) -> frozenset[str]:
 
 
 def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Draft:
-    """Merge three ways: what both have, what we added since `base`, what they added since `base`.
+    """Merge three ways: what both have, what this workspace added since `base`, what the release added since `base`.
 
-    Compaction on either side is an addition (the merged segment) and removals (its parts).
+    Compaction on either side counts as an addition (the merged segment) and removals (its parts).
 
     Args:
         ours: this workspace's artifacts.
         base: what this workspace published last.
         theirs: the newest release.
-        files: where their objects lie.
+        files: objects of both.
 
     Returns:
         A draft that holds both.
 
     Raises:
-        ReleaseError: their part of it was made by another encoder or head, with other texts or under another
-            pseudonym key, or both sides have merged the same part.
+        ReleaseError: their side was made by another encoder or head, with other texts or under another pseudonym key;
+            or both sides have merged the same part.
     """
     key_check = _one_key(ours.manifest, theirs)
     segments = _merged(ours.manifest.segments, theirs.segments, base.names, lambda s: s.rows.name)
@@ -89,7 +89,7 @@ def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Dra
 
 
 def _one_key(ours: Manifest, theirs: Manifest) -> str | None:
-    """The check value of the key behind both sides' users."""
+    """The check value of the pseudonym key, which must be the same on both sides."""
     mine, other = ours.pseudonym_key_check, theirs.pseudonym_key_check
     if mine and other and mine != other:
         raise ReleaseError(
@@ -111,7 +111,7 @@ def _merged(
 
 
 def _needed(holders: Sequence[H]) -> list[H]:
-    """Leave out what another one covers; of equals the first (ours) stays."""
+    """Leave out holders whose parts others cover; of equal ones the first (ours) stays."""
     places: dict[str, list[int]] = {}
     for place, holder in enumerate(holders):
         for part in holder.parts:
@@ -140,7 +140,7 @@ def _refuse_mixture(ours: Manifest, theirs: Manifest, segments: Iterable[Holder]
 
 
 def _refuse_two_mergers(theirs: Manifest, holders: Iterable[Holder]) -> None:
-    """Two mergers of one part hold its rows twice; what each dropped was superseded only, deletes stay."""
+    """Refuse a part that both sides merged with different others: its rows would be there twice."""
     counted = Counter(part for holder in holders for part in holder.parts)
     twice = sorted(part for part, n in counted.items() if n > 1)
     if twice:
@@ -176,7 +176,7 @@ def _provenance(draft: Manifest, theirs: Manifest) -> Provenance:
 
 
 def _users(draft: Manifest, files: ObjectFiles) -> tuple[ReleasedUsers, Path]:
-    """Learn the shared statistics again, over the histories and profiles of both."""
+    """Recompute the users' shared statistics over the histories and profiles of both sides."""
     profiles = Profiles(draft, files)
     pairs = profiles.histories.pairs
     met = pc.is_in(pa.array(profiles.latest.item_ids, pa.string()), value_set=pc.unique(pairs["item_id"]))

@@ -1,4 +1,4 @@
-"""What a release says of its data, as it may be written into a workspace: nothing but a version of data/."""
+"""Read data.dvc and dvc.lock from a release, checked so that they can be written into a workspace."""
 
 import re
 from typing import Any
@@ -11,22 +11,22 @@ from recsys.publishing.release import Manifest
 DATA_DVC, DVC_LOCK = "data.dvc", "dvc.lock"
 OUT_KEYS = {"md5", "size", "nfiles", "hash", "path"}
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
-"""DVC makes a path of it, in its cache and in its remote."""
+"""DVC makes paths of it, in its cache and its remote."""
 
 
 def recorded(manifest: Manifest) -> dict[str, str]:
     """The release's data.dvc and dvc.lock.
 
-    DVC writes wherever a data.dvc tells it to. So one that names anything but the folder data/ is refused.
+    DVC writes to any path that a data.dvc names. So one that names anything but the folder data/ is refused.
 
     Args:
-        manifest: of the release.
+        manifest: the release's.
 
     Returns:
         File name -> text; dvc.lock only where the release has one.
 
     Raises:
-        ReleaseError: it has no record of its data, or one that is none of data/.
+        ReleaseError: it has no record of its data, or the record names something else.
     """
     found = manifest.provenance
     if found.data_dvc is None:
@@ -36,14 +36,14 @@ def recorded(manifest: Manifest) -> dict[str, str]:
         )
     if not _is_data(_parsed(found.data_dvc)) or not _is_lock(found.dvc_lock):
         raise ReleaseError(
-            f"release {manifest.id} records as its data what is no version of data/",
+            f"release {manifest.id} has a record of its data that is no version of data/",
             remedy="choose another release; see who may write to the store",
         )
     return {DATA_DVC: found.data_dvc} | ({DVC_LOCK: found.dvc_lock} if found.dvc_lock else {})
 
 
 def _is_data(plain: Any) -> bool:  # noqa: ANN401  any YAML value
-    """Whether it is one output, data/, by its hash, and nothing else."""
+    """Whether it describes exactly one output: data/ with its hash."""
     outs = plain.get("outs") if isinstance(plain, dict) and set(plain) == {"outs"} else None
     if not isinstance(outs, list) or len(outs) != 1 or not isinstance(outs[0], dict):
         return False
@@ -52,7 +52,7 @@ def _is_data(plain: Any) -> bool:  # noqa: ANN401  any YAML value
 
 
 def _is_lock(dvc_lock: str | None) -> bool:
-    """Whether there is none, or one whose outputs stay in the workspace."""
+    """Whether there is none, or one whose outputs lie in the workspace."""
     if dvc_lock is None:
         return True
     plain = _parsed(dvc_lock)
@@ -63,7 +63,7 @@ def _is_lock(dvc_lock: str | None) -> bool:
 
 
 def _is_inside(out: Any) -> bool:  # noqa: ANN401  any YAML value
-    """Whether it is an output below the workspace, by its hash."""
+    """Whether it describes an output below the workspace, with its hash."""
     path = out.get("path") if isinstance(out, dict) else None
     is_below = isinstance(path, str) and not path.startswith("/") and ".." not in path.split("/")
     return is_below and _is_md5(out.get("md5"))

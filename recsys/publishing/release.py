@@ -1,4 +1,4 @@
-"""What a release is: one manifest that names every file with size and SHA-256."""
+"""The manifest of a release. It names every file with size and SHA-256."""
 
 import hashlib
 import json
@@ -8,24 +8,24 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from recsys.errors import ReleaseError
-from recsys.models.lump import as_lump, parts_of_lump
+from recsys.models.legacy import as_legacy, parts_of_legacy
 from recsys.models.reference import ModelReference
 from recsys.storage.names import PlainName, Sha256
 
 FORMAT: Literal[1] = 1
-"""Raised when an older reader could misunderstand what it reads; a newer one is refused with a clear word."""
+"""The first format. It is raised when an older reader could misunderstand a release; newer formats are refused."""
 PARTED: Literal[6] = 6
-"""First format that names the parts of a model. Those before hold `encoder`, one lump, and the name of the ranker."""
+"""First format that names the parts of a model. Earlier ones hold one reference, `encoder`, and the ranker's name."""
 DETAILED: Literal[7] = 7
-"""First format whose segments carry what a page shows of their items. Releases are written in the newest format and
-read in all; docs/formats.md says what each of them meant."""
+"""First format whose segments hold details of items, for pages. Releases are written in the newest format, and read in
+every format; docs/formats.md describes them all."""
 RELEASE_ID = re.compile(r"[0-9]{6,12}-[0-9a-f]{10}")
 ReleaseId = Annotated[str, StringConstraints(pattern=rf"\A{RELEASE_ID.pattern}\z")]
 Count = Annotated[int, Field(ge=0)]
 
 
 class Frozen(BaseModel):
-    """Immutable; keys that this version does not know are refused."""
+    """Immutable; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,15 +34,15 @@ class File(Frozen):
     """One object of the store."""
 
     name: PlainName
-    """Name that it had in the workspace."""
+    """Its name in the workspace."""
     size: Count
     """Bytes."""
     sha256: Sha256
-    """Of its bytes, in hex; its key in the store is objects/<sha256>."""
+    """Of its content, in hex; its key in the store is objects/<sha256>."""
 
 
 class Preprocessing(Frozen):
-    """How one text is made of an item's fields."""
+    """How an item's fields become one text."""
 
     version: int
     fields: tuple[str, ...]
@@ -54,13 +54,13 @@ class SegmentIndex(Frozen):
 
     kind: Literal["exact", "hnsw", "ivf"]
     file: File | None
-    """None where it is searched exactly, from its vectors."""
+    """None where search is exact."""
     recall: float
-    """Recall@10 against exact search, on sampled queries."""
+    """Recall@10 against exact search, for a sample of queries."""
 
 
 class ReleasedSegment(Frozen):
-    """Item profiles of one part, or of several that were merged."""
+    """Item profiles of one part, or of several merged ones."""
 
     name: PlainName
     parts: tuple[PlainName, ...]
@@ -75,7 +75,7 @@ class ReleasedSegment(Frozen):
 
 
 class ReleasedHistory(Frozen):
-    """Likes and dislikes of one part, or of several merged ones."""
+    """Interactions of one part, or of several merged ones."""
 
     part: PlainName
     parts: tuple[PlainName, ...]
@@ -84,7 +84,7 @@ class ReleasedHistory(Frozen):
 
 
 class ReleasedUsers(Frozen):
-    """What all users share."""
+    """What is the same for all users."""
 
     gram: File
     """float64 [d, d], XᵀX over the items that have an interaction."""
@@ -107,15 +107,15 @@ class LandedFile(Frozen):
     part: PlainName
     kind: str
     source: str
-    """The landed file's name, as its producer wrote it: to be shown, never a path."""
+    """The landed file's name, given by its producer. Only for display, never used as a path."""
     sha256: Sha256
     arrived_at: str
     n_rows: int
     n_quarantined: int
     accepted_by: dict[str, str] | None
-    """A person who let a refused batch in: who and why."""
+    """Who let a refused batch in, and why."""
     data_version: str | None
-    """Hash in data.dvc when the part was published first."""
+    """Hash in data.dvc when the part was first published."""
 
 
 class ModelVersion(Frozen):
@@ -133,19 +133,19 @@ class PartReport(Frozen):
 
 
 class Provenance(Frozen):
-    """What it takes to make the release again, and to trace a profile to its source."""
+    """What is needed to make the release again, and to trace a profile to its source."""
 
     data_dvc: str | None
     """Text of data.dvc."""
     dvc_lock: str | None
-    """dvc.lock, stages by name: DVC writes them in the order in which they happened to end."""
+    """Text of dvc.lock, with its stages sorted by name."""
     mlflow: ModelVersion | None
     data_reports: tuple[PartReport, ...]
     arrivals: tuple[LandedFile, ...]
 
 
 class Manifest(Frozen):
-    """One release. No clock and no address in it: the same content under the same parent is the same release."""
+    """One release. It holds no time and no address: the same content with the same parent is the same release."""
 
     format: Literal[1, 2, 3, 4, 5, 6, 7] = FORMAT
     sequence: Count
@@ -163,25 +163,25 @@ class Manifest(Frozen):
     """The lowest recall of a segment's index against exact search."""
     provenance: Provenance
     pseudonym_key_check: str | None = Field(default=None, pattern=r"\A[0-9a-f]{32}\z")
-    """Check value of the key that made the pseudonyms; None, and not written, where no interaction is in it, or where
-    its interactions were accepted by a version that wrote no check value."""
+    """Check value of the key that made the pseudonyms. None, and not written, where there is no interaction, or where
+    all were accepted by a version that wrote no check value."""
 
     @model_validator(mode="before")
     @classmethod
     def _with_parts(cls, plain: Any) -> Any:  # noqa: ANN401  any JSON value
-        """Formats 1 to 5 hold the model as one lump and the ranker's name."""
+        """Read formats 1 to 5, which hold the model as one reference and the ranker's name."""
         if not isinstance(plain, dict) or "encoder" not in plain:
             return plain
         others = {key: value for key, value in plain.items() if key not in ("encoder", "ranker")}
-        return {**others, "model": parts_of_lump(plain["encoder"], plain.get("ranker"))}
+        return {**others, "model": parts_of_legacy(plain["encoder"], plain.get("ranker"))}
 
     def to_bytes(self) -> bytes:
         """Canonical JSON: sorted keys, no blanks, UTF-8."""
         plain = self.model_dump(mode="json")
         if self.format < PARTED:
             del plain["model"]
-            plain |= {"encoder": as_lump(self.model), "ranker": {"name": self.model.ranker.name}}
-        # What is left out where there is none: ids of releases from before there was any stay as they are.
+            plain |= {"encoder": as_legacy(self.model), "ranker": {"name": self.model.ranker.name}}
+        # Left out where they are None, which keeps the ids of older releases.
         for segment in plain["segments"]:
             if segment["details"] is None:
                 del segment["details"]
@@ -206,7 +206,7 @@ class Manifest(Frozen):
             The manifest.
 
         Raises:
-            ReleaseError: it is damaged, of a newer format, or not the one that the id promises.
+            ReleaseError: it is damaged, of a newer format, or that of another release.
         """
         remedy = f"restore releases/{release}/manifest.json from a backup, or roll back to another release"
         if not release.endswith(hashlib.sha256(content).hexdigest()[:10]):
@@ -221,7 +221,7 @@ class Manifest(Frozen):
         except ValidationError as error:
             fault = error.errors()[0]
             place = ".".join(map(str, fault["loc"]))
-            if "model" not in plain:  # its keys are those of a lump
+            if "model" not in plain:  # formats 1 to 5
                 place = place.removeprefix("model.")
             raise ReleaseError(
                 f"the manifest of release {release}: {place}: {fault['msg']}", remedy=remedy
@@ -231,7 +231,7 @@ class Manifest(Frozen):
         return found
 
     def files(self) -> tuple[File, ...]:
-        """Every object that the release needs, each once, sorted by checksum."""
+        """Every object of the release, each once, sorted by checksum."""
         found = [file for segment in self.segments for file in _files_of(segment)]
         found += [history.file for history in self.histories]
         found += [report.file for report in self.provenance.data_reports]
@@ -241,12 +241,12 @@ class Manifest(Frozen):
 
     @property
     def parts(self) -> frozenset[str]:
-        """Every landed part in it, of both kinds."""
+        """Every landed part in it, of all kinds."""
         catalogue = {part for segment in self.segments for part in segment.parts}
         return frozenset(catalogue | {part for history in self.histories for part in history.parts})
 
     def same_content(self, other: "Manifest") -> bool:
-        """Whether a reader could tell the two apart; parent, provenance and smoke lists do not count."""
+        """Whether both are the same to a reader; parent, provenance and smoke lists do not count."""
         return _content(self) == _content(other)
 
 
@@ -256,10 +256,10 @@ def refuse_newer(plain: Any, what: str, newest: int = FORMAT) -> None:  # noqa: 
     Args:
         plain: a parsed JSON document.
         what: its name, for the message.
-        newest: format that is known, as are all before it.
+        newest: the newest known format; all before it are known too.
 
     Raises:
-        ReleaseError: `plain` says no known format.
+        ReleaseError: `plain` has no known format.
     """
     found = plain.get("format") if isinstance(plain, dict) else None
     if found not in range(FORMAT, newest + 1):

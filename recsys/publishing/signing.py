@@ -1,8 +1,8 @@
-"""Who made a release: Ed25519 signatures of manifests. Whoever publishes has the private key, readers the public one.
+"""Sign manifests with Ed25519. Publishers have the private key, readers the public key.
 
-A checksum says that bytes are what was stored, not who stored them. The signature covers the manifest's bytes, and the
-manifest names every file by SHA-256: so whoever may write to the store, but has no key, cannot make a reader that has
-the public key load anything else. They can point readers to an older signed release, as `rollback` does.
+A checksum proves that bytes are unchanged, not who stored them. The signature covers the manifest's bytes, and the
+manifest names every file by SHA-256. So a process that can write to the store, but has no private key, cannot make a
+reader with the public key load anything else. It can only point readers to an older signed release, like `rollback`.
 """
 
 import base64
@@ -27,16 +27,16 @@ SIGNING_KEY, VERIFY_KEY = "RECSYS_SIGNING_KEY", "RECSYS_VERIFY_KEY"
 PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
 KEY_BYTES = 32
 MAX_KEY_FILE = 65_536
-"""Bytes; a file of keys is far smaller."""
+"""Bytes; files of keys are far smaller."""
 
 
 class Signature(Frozen):
-    """What lies beside a manifest as manifest.sig."""
+    """The content of manifest.sig, beside a manifest."""
 
     key: str
-    """First 16 hex of the SHA-256 of the public key: which one it was."""
+    """Id of the public key: the first 16 hex digits of its SHA-256."""
     signature: str
-    """64 bytes in base64, over the manifest's bytes."""
+    """Signature of the manifest's bytes: 64 bytes in base64."""
 
     def to_bytes(self) -> bytes:
         """Readable JSON."""
@@ -50,7 +50,7 @@ def signing_key() -> "Ed25519PrivateKey | None":
         The key.
 
     Raises:
-        ConfigError: it is no such key, names a file without one, or is more than one.
+        ConfigError: it is not a private key, names a file without one, or holds several.
     """
     found = _given(SIGNING_KEY)
     if len(found) > 1:
@@ -67,20 +67,20 @@ def verify_keys() -> "tuple[Ed25519PublicKey, ...]":
         The keys that are trusted.
 
     Raises:
-        ConfigError: one is no such key, or the files that it names hold none.
+        ConfigError: one is not a public key, or a named file holds none.
     """
     return tuple(_public(content) for content in _given(VERIFY_KEY))
 
 
 def sign(content: bytes, key: "Ed25519PrivateKey") -> Signature:
-    """Sign a manifest's bytes; the same bytes under the same key give the same signature."""
+    """Sign a manifest's bytes. The same bytes and key give the same signature."""
     return Signature(key=key_id(key.public_key()), signature=base64.b64encode(key.sign(content)).decode())
 
 
 def require_signed(
     content: bytes, signature: bytes | None, release: str, trusted: "Sequence[Ed25519PublicKey]"
 ) -> None:
-    """Refuse a manifest that nobody who is trusted has signed.
+    """Refuse a manifest without the signature of a trusted key.
 
     Args:
         content: the manifest's bytes.
@@ -111,7 +111,7 @@ def require_signed(
 
 
 def key_id(key: "Ed25519PublicKey") -> str:
-    """First 16 hex of the SHA-256 of a public key."""
+    """The first 16 hex digits of the SHA-256 of a public key."""
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
 
 
@@ -126,7 +126,7 @@ def _is_by(content: bytes, signature: bytes, key: "Ed25519PublicKey") -> bool:
 
 
 def _given(variable: str) -> list[bytes]:
-    """The keys of a variable; none only where it is not set: an empty file must not turn signatures off."""
+    """The keys in a variable; none only if it is not set. An empty file must not turn signatures off."""
     value = os.environ.get(variable, "")
     found = list(_keys(value, variable))
     if value.strip() and not found:
@@ -135,7 +135,7 @@ def _given(variable: str) -> list[bytes]:
 
 
 def _keys(value: str, variable: str, in_file: bool = False) -> Iterator[bytes]:
-    """PEM blocks, and keys of 32 bytes in base64, as they stand in the value or in the files that it names."""
+    """PEM blocks, and keys of 32 bytes in base64, in the value itself or in the files that it names."""
     for block in PEM.finditer(value):
         yield block[0].encode()
     for word in re.split(r"[\s,]+", PEM.sub(" ", value)):
@@ -145,7 +145,7 @@ def _keys(value: str, variable: str, in_file: bool = False) -> Iterator[bytes]:
             yield raw
         elif not in_file and (path := _file(word)):
             yield from _keys(_content(path, variable), variable, in_file=True)
-        else:  # never shown: it may be half of a private key
+        else:  # the message never shows it: it may be half of a private key
             raise ConfigError(
                 f"{variable} holds what is neither an Ed25519 key nor a file with one",
                 remedy="give PEM, 32 bytes in base64, or the path of a file; `recsys keys make` makes a pair",
@@ -153,7 +153,7 @@ def _keys(value: str, variable: str, in_file: bool = False) -> Iterator[bytes]:
 
 
 def _file(word: str) -> Path | None:
-    """The file of that name, or None: a key that lost its first line may be longer than any name."""
+    """The file of that name, or None. A damaged key may be longer than any file name."""
     try:
         path = Path(word).expanduser()
         return path if path.is_file() else None
@@ -190,7 +190,7 @@ def _private(content: bytes) -> "Ed25519PrivateKey":
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError(
-            f"{SIGNING_KEY} is no private Ed25519 key without a password", remedy="recsys keys make"
+            f"{SIGNING_KEY} is not a private Ed25519 key without a password", remedy="recsys keys make"
         )
     return key
 
@@ -208,7 +208,7 @@ def _public(content: bytes) -> "Ed25519PublicKey":
         key = None
     if not isinstance(key, Ed25519PublicKey):
         raise ConfigError(
-            f"{VERIFY_KEY} holds what is no public Ed25519 key",
+            f"{VERIFY_KEY} holds something that is not a public Ed25519 key",
             remedy="give verify.pem of `recsys keys make`",
         )
     return key

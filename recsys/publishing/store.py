@@ -23,7 +23,7 @@ MANIFEST_KEY = re.compile(r"releases/(?P<id>[^/]+)/manifest\.json")
 
 @dataclass(frozen=True)
 class Pointer:
-    """What CURRENT says, with the tag that a swap expects."""
+    """The content of CURRENT, with the tag that a swap expects."""
 
     current: Current
     tag: str
@@ -110,18 +110,18 @@ class ReleaseStore:
         return {o.key.removeprefix("objects/"): o for o in self.storage.list("objects/")}
 
     def upload(self, manifest: Manifest, sources: Mapping[str, Path], trusted: Iterable[File]) -> int:
-        """Bring in what the store lacks, and read it back.
+        """Upload the objects that the store lacks, and read them back.
 
         Args:
-            manifest: names the objects that must be there.
+            manifest: names the objects.
             sources: checksum -> local file.
-            trusted: files that were read back before; one of them that is missing is sent again like any other.
+            trusted: files that were read back before. They are sent again if they are missing.
 
         Returns:
             Bytes written.
 
         Raises:
-            ReleaseError: an object is missing here and there, or what arrived differs from what was sent.
+            ReleaseError: an object is missing on both sides, or what arrived differs from what was sent.
         """
         known = {file.sha256 for file in trusted}
         stored = self.objects()
@@ -134,13 +134,13 @@ class ReleaseStore:
             if not is_there:
                 self._send(file, sources, there)
                 written += file.size
-            if not self.is_sound(file):  # a torn upload of somebody else, or a failing disk
+            if not self.is_sound(file):  # another process's incomplete upload, or a failing disk
                 self._send(file, sources, None)
                 self.require_sound(file)
         return written
 
     def heal(self, manifest: Manifest, sources: Mapping[str, Path]) -> int:
-        """Send what a release lacks in the store, as far as it is here.
+        """Upload objects that a stored release lacks, as far as this workspace has them.
 
         Args:
             manifest: of a stored release.
@@ -161,7 +161,7 @@ class ReleaseStore:
         return sum(file.size for file in lost)
 
     def is_sound(self, file: File) -> bool:
-        """Whether an object is there, and its bytes, read back, are what its checksum promises."""
+        """Whether an object exists and has the right checksum when it is read back."""
         try:
             return self.storage.sha256(object_key(file)) == file.sha256
         except StorageError:
@@ -176,7 +176,7 @@ class ReleaseStore:
             file: an entry of a manifest.
 
         Raises:
-            ReleaseError: its bytes are not what the checksum promises; names it.
+            ReleaseError: its bytes do not have the checksum; names it.
         """
         if not self.is_sound(file):
             raise ReleaseError(
@@ -185,7 +185,7 @@ class ReleaseStore:
             )
 
     def require_objects(self, manifest: Manifest) -> None:
-        """See that every object of a release is there, in its size.
+        """Require that every object of a release exists and has the right size.
 
         Args:
             manifest: names the objects.
@@ -204,9 +204,9 @@ class ReleaseStore:
                 )
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Store a release, signed where there is a key; writing it again changes nothing.
+        """Store a manifest, with a signature where there is a key. Safe to repeat.
 
-        The signature comes first: no reader meets a release that seems unsigned.
+        The signature is written first, so that no reader finds the release without it.
         """
         content, key = manifest.to_bytes(), signing_key()
         if key is not None:
@@ -216,20 +216,20 @@ class ReleaseStore:
     def swap(
         self, before: Pointer | None, release: str, hold: Hold | None, by: str, below: int = 0
     ) -> Current:
-        """Move the pointer if it still is what `before` says.
+        """Move the pointer if it is still `before`.
 
         Args:
-            before: what was read; None where there was no pointer.
+            before: the pointer as it was read; None where there was none.
             release: what readers get from now on.
-            hold: what stands in the way of the next release, or None.
+            hold: None: the next release becomes current.
             by: who moves it.
-            below: releases of a lower sequence are given up; never goes back.
+            below: `collect` may delete releases with a lower sequence. It never decreases.
 
         Returns:
-            What the pointer says now.
+            The new pointer.
 
         Raises:
-            SwapLost: somebody else moved it.
+            SwapLost: another process moved it.
             StorageError: the store cannot be reached.
         """
         moved = before is None or before.current.release != release
@@ -246,20 +246,20 @@ class ReleaseStore:
         try:
             self.storage.swap(CURRENT, after.to_bytes(), before.tag if before else None)
         except StorageError:
-            # The reply may have been lost after the write: our own nonce tells.
+            # The reply may have been lost after the write; then the pointer has our nonce.
             found = self.pointer()
             if found is None or found.current.nonce != after.nonce:
                 raise
         return after
 
     def change(self, make: Callable[[Pointer], tuple[str, Hold | None, str, int] | None]) -> Current:
-        """Read, decide, swap; again while others are faster.
+        """Read, decide, swap; repeat while other processes are faster.
 
         Args:
-            make: gets the pointer, answers release, hold, by and below for `swap`, or None where nothing is to be done.
+            make: from the pointer to release, hold, by and below for `swap`; None where there is nothing to do.
 
         Returns:
-            What the pointer says now.
+            The new pointer.
 
         Raises:
             ReleaseError: nothing has been published yet.
@@ -286,15 +286,15 @@ class ReleaseStore:
 
 
 def object_key(file: File) -> str:
-    """Where an object lies in the store."""
+    """Key of an object in the store."""
     return f"objects/{file.sha256}"
 
 
 def manifest_key(release: str) -> str:
-    """Where a manifest lies in the store."""
+    """Key of a manifest in the store."""
     return f"releases/{release}/manifest.json"
 
 
 def signature_key(release: str) -> str:
-    """Where a manifest's signature lies in the store."""
+    """Key of a manifest's signature in the store."""
     return f"releases/{release}/manifest.sig"

@@ -1,8 +1,8 @@
-"""What an approximate index misses for users: their queries lie elsewhere than the items' own vectors.
+"""Measure what approximate indexes miss for users, whose queries differ from the items' vectors.
 
-Stage `index` measures each index file by queries that are items of its segment. A user's query is
-w = (XᵀX + λI)⁻¹ b: its directions are weighted by how much they tell, so an index may be good for one kind of query
-and bad for the other. Measured here on the very profiles, users and indexes that a release is about to hold.
+Stage `index` measures each index with items of its segment as queries. A user's query is w = (XᵀX + λI)⁻¹ b, which
+weights directions differently, so an index may be good for one kind of query and bad for the other. The measurement
+uses exactly the profiles, users and indexes of the new release.
 """
 
 import numpy as np
@@ -19,18 +19,18 @@ from recsys.retrieval.segments import RECALL_AT, IndexedSegment, SegmentSearcher
 
 
 def users_recall(profiles: Profiles, params: IndexParams) -> float | None:
-    """Recall@10 of the indexes against exact search, for users drawn from the histories.
+    """Recall@10 of the indexes against exact search, for a sample of users.
 
-    Each user is asked for alone and without the items that they like, as `Release.recommend` does by profiles. A found
-    item as near as the tenth true one counts as found. The corrections of item weights are left out: items that have
-    weights are all scored, whatever an index finds.
+    Each user is searched for alone, without the items of the history, as `Release.recommend` does. A found item that
+    scores as much as the true tenth one counts. Item weights are left out, since items with weights are all scored
+    anyway.
 
     Args:
-        profiles: of the release to be.
+        profiles: of the new release.
         params: `recall_queries` and `seed`.
 
     Returns:
-        A share in [0, 1]; None where every segment is searched exactly, or nobody likes an item that is live.
+        A share in [0, 1]; None where all search is exact, or where no user likes a live item.
     """
     if all(segment.index.file is None for segment in profiles.manifest.segments):
         return None
@@ -43,7 +43,7 @@ def users_recall(profiles: Profiles, params: IndexParams) -> float | None:
     queries_QD = _ridge(profiles).weights(sums_QD)
     queries_QD /= np.linalg.norm(
         queries_QD, axis=1, keepdims=True
-    )  # lists stay; NOISE is that of unit vectors
+    )  # the scale does not change lists, and NOISE is for unit vectors
     plain = SegmentSearcher([IndexedSegment(one.vectors) for one in searcher.segments], profiles.latest)
     excluded = [set(rows) for rows in likes]
     truth_QK = plain.search(queries_QD, k, excluded).scores_QK
@@ -55,7 +55,7 @@ def users_recall(profiles: Profiles, params: IndexParams) -> float | None:
 
 
 def _sampled(profiles: Profiles, params: IndexParams) -> list[list[int]]:
-    """Rows of the live items that each drawn user likes; users who like none are left out."""
+    """For each sampled user, the rows of the live items that they like; users without any are left out."""
     users, row_of_item = profiles.histories.users, profiles.row_of_item
     n = min(params.recall_queries, len(users))
     drawn: NDArray[np.int64] = np.sort(
@@ -67,7 +67,7 @@ def _sampled(profiles: Profiles, params: IndexParams) -> list[list[int]]:
 
 
 def _ridge(profiles: Profiles) -> Ridge:
-    """The users' metric as `Release` has it."""
+    """The users' ridge regression, as in `Release`."""
     manifest = profiles.manifest
     growth = published_ranker(manifest, profiles.files).growth(manifest.users.n_items)
     return Ridge(profiles.gram(), manifest.users.ridge_lambda * growth, manifest.model.lexical_width)

@@ -1,1 +1,1 @@
-"""Ranking scores candidates. A release names its ranker: `dot`, the inner product, or `item_weights`."""
+"""Ranking: from candidates to scores and lists. Tasks, metrics, rankers, and how a ranker is learned."""

@@ -1,4 +1,4 @@
-"""Centroids: a user is the sum of the vectors of their items. `tfidf_centroid` is the lexical one."""
+"""Centroids: a user is the sum of the vectors of their items. `tfidf_centroid` uses words."""
 
 from dataclasses import dataclass
 
@@ -22,14 +22,14 @@ class Centroid:
     learned_from: NDArray[np.int64]
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
-        """scores_UC = cosine times the length of the centroid, which changes no order."""
+        """scores_UC = cosine times the length of the centroid; the order is that of the cosines."""
         b_UD = self.histories_UI[users] @ self.vectors_ID
         scores_UC = b_UD @ self.vectors_ID[candidates].T
         return np.asarray(scores_UC.toarray() if issparse(scores_UC) else scores_UC, np.float32)
 
 
 def tfidf_centroid(known: Dataset) -> Centroid:
-    """Centroid of TF-IDF vectors; words and their weights are learned from warm items alone.
+    """Centroid of TF-IDF vectors. Words and their weights are learned from warm items only.
 
     Args:
         known: texts and histories.

@@ -32,11 +32,11 @@ class RidgeUsers:
 
 
 def ridge_users(dataset: Dataset, growth: float = 1.0) -> RidgeUsers:
-    """The Gram matrix is learned from warm items alone: nobody could have interacted with the others.
+    """Learn ridge users. The Gram matrix holds warm items only: nobody could have interacted with the others.
 
     Args:
         dataset: profiles, λ and histories.
-        growth: by which λ is multiplied, see `Ranker.growth`.
+        growth: factor on λ, see `Ranker.growth`.
 
     Returns:
         The users.
@@ -48,13 +48,13 @@ def ridge_users(dataset: Dataset, growth: float = 1.0) -> RidgeUsers:
 
 @dataclass(frozen=True)
 class Dot:
-    """Lists are in the order of the inner products. Nothing is learned and nothing is saved."""
+    """Orders lists by the inner products. Nothing is learned or saved."""
 
     n_files: ClassVar[int] = 0
 
     @classmethod
     def learn(cls, dataset: Dataset, settings: object = None) -> "Dot":
-        """Nothing depends on the dataset."""
+        """The ranker; it does not depend on the dataset."""
         return cls()
 
     def save(self, folder: Path) -> tuple[Path, ...]:
@@ -63,11 +63,11 @@ class Dot:
 
     @classmethod
     def load(cls, files: Sequence[Path]) -> "Dot":
-        """Nothing is read."""
+        """The ranker; there is nothing to read."""
         return cls()
 
     def growth(self, n_items: int) -> float:
-        """Profiles have one scale, however many items are warm."""
+        """1: profile scores have the same scale, however many items are warm."""
         return 1.0
 
     def over(self, item_ids: Sequence[str]) -> "DotItems":
@@ -77,7 +77,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class DotItems:
-    """Ranker `dot` over a catalogue."""
+    """Ranker `dot` over the items of a catalogue."""
 
     n_items: int
 
@@ -89,5 +89,5 @@ class DotItems:
 
     @property
     def groups(self) -> ItemGroups:
-        """Every item is in the order of its inner product."""
+        """One group: the inner product orders all items."""
         return ItemGroups(np.empty(0, np.int64), ((np.ones(self.n_items, bool), 1.0),))

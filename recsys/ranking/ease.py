@@ -1,4 +1,4 @@
-"""EASE, a linear item-item model in closed form, and the same pulled to weights that are known before.
+"""EASE, a linear item-item model in closed form, and a variant that is pulled towards a prior.
 
 EASE solves min |X - X B|² + λ |B|² with diag(B) = 0 (Steck 2019, Embarrassingly Shallow Autoencoders). Pulled to a
 prior B₀ instead of 0 it is min |X - X B|² + λ |B - B₀|², still with diag(B) = 0, hence
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 def ease_weights(
     gram_SS: NDArray[np.float32] | NDArray[np.float64], prior_SS: NDArray[np.float64], ease_lambda: float
 ) -> NDArray[np.float64]:
-    """B; plain EASE where the prior is 0.
+    """Solve for B. With a prior of 0 this is plain EASE.
 
     Args:
         gram_SS: G.
@@ -36,13 +36,13 @@ def ease_weights(
 
 
 def prior_scale(gram_SS: NDArray[np.float32] | NDArray[np.float64], prior_SS: NDArray[np.float64]) -> float:
-    """The s that minimises |X - s X B₀|², below 0 where the prior says the opposite; 1 where it says nothing."""
+    """The s that minimises |X - s X B₀|²: below 0 where the prior contradicts the data, 1 where the prior is 0."""
     predicted = float((prior_SS * (gram_SS @ prior_SS)).sum())
     return float((gram_SS * prior_SS).sum()) / predicted if predicted > 0 else 1.0
 
 
 def inverse(matrix_SS: NDArray[np.float32] | NDArray[np.float64], ridge: float) -> NDArray[np.float64]:
-    """(M + ridge I)⁻¹ of a symmetric matrix without negative eigenvalues; M itself stays."""
+    """(M + ridge I)⁻¹ of a symmetric matrix without negative eigenvalues; M is not changed."""
     from scipy.linalg import inv
 
     shifted_SS = matrix_SS.copy()

@@ -1,14 +1,14 @@
-"""Ranker `item_weights`: users of one item often use certain others too. It corrects what profiles say of known items.
+"""Ranker `item_weights`: correct the profile scores of known items by co-occurrence in histories.
 
-    score(u, j) = f_j · w_u · x_j + Σ B[i, j] over the items i of u's history     where j was warm at training
+    score(u, j) = f_j · w_u · x_j + Σ B[i, j] over the items i of u's history     for j that was warm at training
     score(u, j) = w_u · x_j                                                       for every other item
 
-So a list of items that were cold at training is in the order of the profiles alone, and one list may hold both kinds:
-f and B bring them to one scale (`learning.py` learns them). B is sparse. Items are found by a digest of their id, so an
-item keeps its weights when its text is edited.
+So profiles alone order the items that were cold at training. A list may hold both kinds: f and B, which `learning.py`
+learns, bring them to one scale. B is sparse. Items are identified by a digest of their id, so an item keeps its weights
+when its text is edited.
 
-f and B were learned beside w_u = (XᵀX + λI)⁻¹ b with `n_items` rows in X. With g times as many the same metric is
-g (XᵀX + gλI)⁻¹ b: see `ItemWeights.growth`.
+f and B were learned for w_u = (XᵀX + λI)⁻¹ b with `n_items` rows in X. With g times as many rows, g (XᵀX + gλI)⁻¹ b
+keeps the scale, see `ItemWeights.growth`.
 """
 
 import hashlib
@@ -35,30 +35,30 @@ if TYPE_CHECKING:
 
 # Shape suffixes: U users, I items, T known items, C candidates.
 ITEM_WEIGHTS_VERSION = 1
-"""Raise it when the same file would order lists otherwise, and let `load` refuse those before."""
+"""Raise it when the same file would order lists differently, and let `load` refuse older files."""
 ARRAYS = ("version", "digests", "data", "indices", "indptr", "factor", "n_items")
 DIGEST_DIGITS = 32
-"""Of SHA-256 in hex: 128 bits."""
+"""Hex digits of SHA-256 that are kept: 128 bits."""
 UNKNOWN = -1
 
 
 @dataclass(frozen=True)
 class ItemWeights:
-    """Known items by digest, and the weights between them."""
+    """Known items, and the weights between them."""
 
     n_files: ClassVar[int] = 1
 
     digests_T: NDArray[np.bytes_]
-    """Ascending, none twice."""
+    """Digests of the items' ids, ascending, without repeats."""
     weights_TT: csr_array
-    """float32 B: what the row's item in a history adds to the score of the column's; nothing on the diagonal."""
+    """float32 B: what the row's item in a history adds to the score of the column's item. The diagonal is empty."""
     factor_T: NDArray[np.float32]
-    """f > 0; of items without weights one and the same, so that their profiles give their order."""
+    """f > 0. All items without weights have the same factor, so profiles order them."""
     n_items: int
     """Rows of X when they were learned."""
 
     def growth(self, n_items: int) -> float:
-        """g, by which λ and then scores are multiplied where X has `n_items` rows; more clicks tilt no list by that."""
+        """g, the factor on λ and on profile scores where X has `n_items` rows, so that both parts keep one scale."""
         return max(1, n_items) / self.n_items
 
     @classmethod
@@ -77,13 +77,13 @@ class ItemWeights:
         return learn_item_weights(dataset, settings)
 
     def over(self, item_ids: Sequence[str]) -> "WeightedItems":
-        """Over a catalogue; items are found by the digest of their id."""
+        """The ranker over the items of a catalogue, which are identified by the digests of their ids."""
         digest_I = digests(item_ids)
         place_I = np.minimum(np.searchsorted(self.digests_T, digest_I), len(self.digests_T) - 1)
         return WeightedItems(self, np.where(self.digests_T[place_I] == digest_I, place_I, UNKNOWN))
 
     def save(self, folder: Path) -> tuple[Path]:
-        """Write item_weights.npz; the same weights give the same bytes."""
+        """Write item_weights.npz. The same weights give the same bytes."""
         buffer = io.BytesIO()
         np.savez(
             buffer,
@@ -128,7 +128,7 @@ class ItemWeights:
 
     @classmethod
     def _of(cls, saved: dict[str, NDArray[Any]]) -> "ItemWeights":
-        """Join the arrays; a ValueError where they do not fit together or hold what is no number."""
+        """Build weights from the arrays; ValueError where they do not fit together or hold a non-finite number."""
         digests_T, factor_T, n_items = saved["digests"], saved["factor"], _scalar(saved["n_items"])
         n = len(digests_T)
         if (
@@ -146,17 +146,17 @@ class ItemWeights:
         if saved["data"].dtype != np.float32 or not np.isfinite(saved["data"]).all() or n_items < 1:
             raise ValueError("its weights are not of finite float32 numbers")
         weights_TT = csr_array((saved["data"], saved["indices"], saved["indptr"]), shape=(n, n))
-        weights_TT.check_format(full_check=True)  # what points outside would be read from foreign memory
+        weights_TT.check_format(full_check=True)  # an index out of bounds would read foreign memory
         return cls(digests_T, weights_TT, factor_T, n_items)
 
 
 @dataclass(frozen=True)
 class WeightedItems:
-    """Item weights over a catalogue."""
+    """Ranker `item_weights` over the items of a catalogue."""
 
     weights: ItemWeights
     place_I: NDArray[np.int64]
-    """Of each item among the known ones, UNKNOWN for any other."""
+    """Place of each item among the known ones; UNKNOWN for any other."""
 
     def score(
         self, dot_UC: NDArray[np.floating], histories_UI: csr_array, candidates: NDArray[np.int64]
@@ -183,9 +183,9 @@ class WeightedItems:
 
     @cached_property
     def groups(self) -> ItemGroups:
-        """Items that have weights are all scored: there are few (`fusion.max_weighted_items`).
+        """Every item with weights must be scored: there are few (`fusion.max_weighted_items`).
 
-        The other known items share one factor, and new ones have 1: among each the inner product decides.
+        The other known items share one factor, and new items have factor 1: the inner product orders each group.
         """
         has_weights_T = np.zeros(len(self.weights.digests_T), bool)
         has_weights_T[self.weights.weights_TT.indices] = True
@@ -198,7 +198,7 @@ class WeightedItems:
         return ItemGroups(scored, (*plain, (~is_known_I, 1.0)))
 
     def _known(self, histories_UI: csr_array) -> csr_array:
-        """Which known items each user interacted with, [U, T]; in one order, so that sums are the same everywhere."""
+        """Known items that each user interacted with, [U, T], in a fixed order, so that sums are reproducible."""
         known_UT = csr_array(histories_UI.astype(np.float32) @ self._placed_IT)
         known_UT.sort_indices()
         return known_UT
@@ -221,6 +221,6 @@ def _scalar(value: NDArray[Any]) -> int:
 
 
 def digests(item_ids: Sequence[str]) -> NDArray[np.bytes_]:
-    """128 bits of SHA-256 of each id, as they are sorted and compared."""
+    """128 bits of SHA-256 of each id."""
     found = [hashlib.sha256(one.encode()).hexdigest()[:DIGEST_DIGITS] for one in item_ids]
     return np.array(found, f"S{DIGEST_DIGITS}")

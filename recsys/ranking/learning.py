@@ -1,17 +1,17 @@
-"""Learn a head's item weights: EASE pulled to what ridge users over the profiles say already.
+"""Learn item weights: EASE, pulled towards the scores of ridge users over profiles.
 
-A ridge user scores item j by h K[:, j], with h the history and K = X (XᵀX + λI)⁻¹ Xᵀ. Left out of the regression, j
-would get 1 / (1 - K[j, j]) times that. So B₀ = K / (1 - diag K) off the diagonal is the prior: what profiles say of a
-cold item, and of a warm one as though it were cold. EASE's weights W are pulled to s B₀ (see `ease.py`), s by least
-squares. What they add to the ridge is W - s K. Divided by s it leaves the score of every cold item as it is. Two
-numbers bring both kinds of items into one list: a lift of the cold ones, and a power p that holds popular ones back,
-d_j ~ (1 + n_j / HALF)^-p with mean 1:
+A ridge user scores item j by h K[:, j], with h the history and K = X (XᵀX + λI)⁻¹ Xᵀ. Had j been left out of the
+regression, its score would be 1 / (1 - K[j, j]) times that. So the prior is B₀ = K / (1 - diag K) off the diagonal: the
+profile scores, with every warm item scored as though it were cold. EASE's weights W are pulled towards s B₀ (see
+`ease.py`), with s by least squares. They add W - s K to the ridge scores; divided by s, this leaves the scores of cold
+items unchanged. Two numbers bring both kinds of items into one list: a lift for cold items, and a power p that lowers
+popular ones, d_j ~ (1 + n_j / HALF)^-p with mean 1:
 
     known item:  d_j (s h K + h (W - s K)) / (s · lift),  so f_j = d_j / lift, B = (W - s K) d_j / (s · lift)
     any other:   h X (XᵀX + λI)⁻¹ x
 
-Of each column of B only the largest weights are kept: what EASE found. The small rest, which makes up for the ridge's
-having learned from the item itself, goes with them. Items with too few users for weights have f alone, one for all.
+In each column of B only the largest weights are kept. The many small ones, which correct for the ridge having learned
+from the item itself, are dropped. Items with too few users for weights have only f, one value for all of them.
 
 Papers: Steck 2019 (EASE); Ning & Karypis 2011 (sparse weights between items), 2012 (beside content); Steck 2011 (the
 power: recall of the popular against that of the tail).
@@ -31,30 +31,30 @@ from recsys.ranking.item_weights import ItemWeights, digests
 # Shape suffixes: I items, W warm items, D width of a profile, T known items in order of their digests, S those of them
 # with most users.
 HALF = 20.0
-"""Users; an item with so many is held back by 2^-p."""
+"""Users; an item with this many is lowered by the factor 2^-p."""
 
 
 @dataclass(frozen=True)
 class ItemWeightsSettings:
-    """What validation chose, and how much is kept."""
+    """The choices of validation, and how many weights are kept."""
 
     ease_lambda: float
-    """How strongly weights are pulled to what profiles say, in users."""
+    """How strongly weights are pulled towards the profile scores, in users."""
     popularity_power: float
-    """How far items with many users are held back."""
+    """How far popular items are lowered."""
     lift: float
-    """How much more a profile's score counts for items without interactions."""
+    """Factor on the profile score of items without interactions."""
     max_items: int
-    """Items with weights between them: those with most users."""
+    """The most items that have weights between them: those with the most users."""
     weights_per_item: int
-    """Weights kept for each: those that change its score most."""
+    """Weights kept for each item: those that change its score most."""
 
 
 def learn_item_weights(dataset: Dataset, settings: ItemWeightsSettings) -> ItemWeights | None:
     """Learn the ranker that validation chose, from all interactions.
 
     Args:
-        dataset: what may be learned from, with profiles and λ; profiles of items without interactions are not read.
+        dataset: with profiles and λ. Profiles of items without interactions are not read.
         settings: what validation chose.
 
     Returns:
@@ -69,16 +69,16 @@ def learn_item_weights(dataset: Dataset, settings: ItemWeightsSettings) -> ItemW
 
 @dataclass(frozen=True)
 class CoOccurrence:
-    """Which items the same users interacted with, and what ridge users make of it."""
+    """Co-occurrence of items in histories, beside the scores of ridge users."""
 
     digests_T: NDArray[np.bytes_]
     """Of the warm items."""
     n_users_T: NDArray[np.float32]
-    """Users of each."""
+    """Number of users of each item."""
     inside: NDArray[np.int64]
-    """Places in T of the S items between which there are weights."""
+    """Places in T of the S items that have weights between them."""
     gram_SS: NDArray[np.float32]
-    """Users of both."""
+    """Number of users of both items."""
     ridge_SS: NDArray[np.float64]
     """K."""
     prior_SS: NDArray[np.float64]
@@ -88,23 +88,23 @@ class CoOccurrence:
 
 
 def co_occurrence(dataset: Dataset, max_items: int) -> CoOccurrence | None:
-    """What weights of every λ and lift are learned from.
+    """Compute what is the same for weights of every λ and lift.
 
-    Nothing was regressed in the dimensions that hold words: an item that is left out scores by them as before.
+    In the dimensions of separate words nothing is regressed, so leaving an item out does not change its score there.
 
     Args:
-        dataset: what may be learned from, with profiles and λ.
-        max_items: items with weights between them, those with most users.
+        dataset: with profiles and λ.
+        max_items: the most items with weights between them: those with the most users.
 
     Returns:
-        None where fewer than two items are warm, or where interactions rather deny what profiles say.
+        None where fewer than two items are warm, or where interactions contradict the profile scores.
     """
     warm = dataset.warm
     if len(warm) < 2:
         return None
     digests_W = digests([dataset.item_ids[row] for row in warm])
     order = np.argsort(digests_W)
-    # in single precision, as the weights of every challenger so far were learned
+    # in single precision, as for every earlier challenger
     histories_UT = csr_array(dataset.interactions.matrix_UI[:, warm[order]], dtype=np.float32)
     n_users_T = np.asarray(histories_UT.sum(axis=0)).ravel()
     inside = np.sort(np.argsort(-n_users_T, kind="stable")[:max_items])
@@ -130,7 +130,7 @@ def item_weights(found: CoOccurrence, ease_lambda: float, n_kept: int) -> ItemWe
 
     Args:
         found: what it is learned from.
-        ease_lambda: λ > 0: how strongly weights are pulled to the prior, in users.
+        ease_lambda: λ > 0: how strongly weights are pulled towards the prior, in users.
         n_kept: weights kept for each item: those that change its score most.
 
     Returns:
@@ -151,13 +151,13 @@ def item_weights(found: CoOccurrence, ease_lambda: float, n_kept: int) -> ItemWe
 
 
 def balanced(weights: ItemWeights, found: CoOccurrence, power: float, lift: float) -> ItemWeights:
-    """Bring known items into proportion, among each other and beside items without interactions.
+    """Apply power and lift: lower popular items, and lift items without interactions.
 
     Args:
         weights: with power 0 and lift 1.
         found: what they were learned from.
-        power: p >= 0: how far items with many users are held back; 0: not at all.
-        lift: how much more a profile's score counts for items without interactions.
+        power: p >= 0: how far popular items are lowered; 0: not at all.
+        lift: factor on the profile score of items without interactions.
 
     Returns:
         The ranker.

@@ -20,7 +20,7 @@ def hits(ranked_UK: NDArray[np.int64], relevant_UR: NDArray[np.int64]) -> NDArra
     """
     n_items = int(max(ranked_UK.max(initial=PAD), relevant_UR.max(initial=PAD))) + 1
     user_U1 = np.arange(len(ranked_UK))[:, None] * n_items
-    # One number for each (user, item), so that all users are looked up at once.
+    # One number for each (user, item) pair, so that one lookup serves all users.
     wanted = (relevant_UR + user_U1)[relevant_UR != PAD]
     hits_UK: NDArray[np.bool_] = np.isin(ranked_UK + user_U1, wanted) & (ranked_UK != PAD)
     return hits_UK
@@ -118,7 +118,7 @@ def hits_at_k(ranked_UK: NDArray[np.int64], relevant_UR: NDArray[np.int64], k: i
 
 
 def _n_relevant(relevant_UR: NDArray[np.int64]) -> NDArray[np.int64]:
-    """At least 1, so that it may divide; users with none become NaN afterwards."""
+    """Number of relevant items, at least 1, since it is a divisor; users with none become NaN afterwards."""
     n_U: NDArray[np.int64] = np.maximum((relevant_UR != PAD).sum(axis=1), 1)
     return n_U
 

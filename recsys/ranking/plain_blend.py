@@ -1,7 +1,7 @@
-"""Floor `plain_blend`: the TF-IDF centroid and ridge users over the encoder, added up as they come.
+"""Floor `plain_blend`: the sum of the TF-IDF centroid's scores and those of ridge users over the encoder.
 
-Each part's scores are brought to mean 0 and deviation 1 over a fixed sample of the warm items, for each user. Nothing
-is tuned, and still few learned heads beat it where new items differ from old ones: exact words hold when tastes move.
+For each user, each part's scores are scaled to mean 0 and deviation 1 over a fixed sample of the warm items. Nothing is
+tuned. Still, few learned heads beat it where new items differ from old ones, since exact words remain informative.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ SAMPLE = 1000
 
 @dataclass(frozen=True)
 class PlainBlend:
-    """Both parts with the same weight."""
+    """Two scorers with the same weight."""
 
     parts: tuple[Scorer, Scorer]
     """Words and meaning."""
@@ -30,13 +30,13 @@ class PlainBlend:
     learned_from: NDArray[np.int64]
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
-        """scores_UC, without a unit."""
+        """scores_UC, in standard deviations."""
         words_UC, meaning_UC = (measured(part, users, candidates, self.sample_N) for part in self.parts)
         return words_UC + meaning_UC
 
 
 def plain_blend(known: Dataset) -> PlainBlend | RidgeUsers:
-    """Both are learned from warm items; where none of them has a word, the ridge is alone."""
+    """Learn both from warm items. Where no warm item has a word, only ridge users are returned."""
     meaning = ridge_users(known)
     try:
         words = tfidf_centroid(known)
@@ -48,7 +48,7 @@ def plain_blend(known: Dataset) -> PlainBlend | RidgeUsers:
 def measured(
     part: Scorer, users: NDArray[np.int64], candidates: NDArray[np.int64], sample_N: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Scores in deviations from the mean of the user's scores over the sample; a constant is 0."""
+    """Scores as deviations from the mean of the user's scores over the sample; constant scores become 0."""
     over_UN = np.asarray(part.scores(users, sample_N), np.float64)
     mean_U1, deviation_U1 = over_UN.mean(axis=1, keepdims=True), over_UN.std(axis=1, keepdims=True)
     scores_UC = (part.scores(users, candidates) - mean_U1) / np.where(deviation_U1 > 0, deviation_U1, 1)
@@ -56,6 +56,6 @@ def measured(
 
 
 def warm_sample(known: Dataset) -> NDArray[np.int64]:
-    """Some of the warm items, ascending, by the seed."""
+    """A sample of the warm items, ascending, by the seed."""
     drawn = np.random.default_rng([known.seed, 3]).permutation(known.warm)
     return np.sort(drawn[:SAMPLE])

@@ -1,7 +1,7 @@
-"""What a ranker is: it turns inner products of profiles into the scores that order lists.
+"""The interface of a ranker. A ranker turns inner products of profiles into the scores that order lists.
 
-`RANKERS` (in `rankers.py`) names every ranker. Validation and judging score all candidates (`recommender.py`); a
-release first finds candidates in its index, as `ItemGroups` allows, and has them scored by the same code.
+`RANKERS` (in `rankers.py`) lists every ranker. Validation and judging score all candidates (`recommender.py`). A
+release first finds candidates in its index, guided by `ItemGroups`, and scores them with the same code.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ from recsys.dataset.dataset import Dataset
 
 @dataclass(frozen=True)
 class ItemGroups:
-    """Which items an index may answer for. Every item is in `scored` or in one of the groups."""
+    """Which items an index can find by inner product. Every item is in `scored` or in one of the groups."""
 
     scored: NDArray[np.int64]
-    """Items whose score depends on more than their inner product: each of them must be scored."""
+    """Items whose scores depend on more than the inner product: all of them must be scored."""
     by_dot: tuple[tuple[NDArray[np.bool_], float], ...]
-    """Masks over all items, each with the factor of its inner products: within one the inner product is the order."""
+    """Masks over all items, each with its factor on inner products. The inner product orders the items of a group."""
 
 
 class RankedItems(Protocol):
@@ -42,16 +42,16 @@ class RankedItems(Protocol):
             candidates: item rows.
 
         Returns:
-            scores_UC; the same whatever other users or candidates are scored beside.
+            scores_UC. A score does not depend on which other users or candidates are scored.
         """
 
     @property
     def groups(self) -> ItemGroups:
-        """How a release finds the best items without scoring all."""
+        """How a release finds the best items without scoring all of them."""
 
 
 class Ranker(Protocol):
-    """Learned at training, kept among the model's files, used over any catalogue. See RANKERS."""
+    """Learned in training, stored among the model's files, and applied to any catalogue. See RANKERS."""
 
     n_files: ClassVar[int]
     """How many `save` writes."""
@@ -61,11 +61,11 @@ class Ranker(Protocol):
         """Learn from interactions.
 
         Args:
-            dataset: what may be learned from, with the profiles that the scores are made of.
+            dataset: with the profiles that scores are computed from.
             settings: what validation chose.
 
         Returns:
-            The ranker; None where the dataset holds too little.
+            The ranker; None where there is too little to learn from.
         """
 
     def save(self, folder: Path) -> tuple[Path, ...]:
@@ -73,10 +73,10 @@ class Ranker(Protocol):
 
     @classmethod
     def load(cls, files: Sequence[Path]) -> Self:
-        """Read what `save` wrote, wherever the files lie and whatever they are called now."""
+        """Read what `save` wrote. The files may have other paths and names now."""
 
     def growth(self, n_items: int) -> float:
-        """By which λ and then inner products are multiplied where the Gram matrix sums `n_items` items."""
+        """Factor on λ, and then on inner products, where the Gram matrix is the sum over `n_items` items."""
 
     def over(self, item_ids: Sequence[str]) -> RankedItems:
-        """The ranker over a catalogue; items that it does not know are ordered by profiles."""
+        """The ranker over the items of a catalogue. Profiles order the items that it does not know."""

@@ -1,4 +1,4 @@
-"""RANKERS: how a release may order its lists."""
+"""RANKERS: every ranker by its name."""
 
 from recsys.errors import EncoderError
 from recsys.ranking.dot import Dot
@@ -6,18 +6,18 @@ from recsys.ranking.item_weights import ItemWeights
 from recsys.ranking.ranker import Ranker
 
 RANKERS: dict[str, type[Ranker]] = {"dot": Dot, "item_weights": ItemWeights}
-"""Name -> ranker; a release names one. tests/contracts/test_rankers.py holds for each."""
+"""A model and a release name one of them. tests/contracts/test_rankers.py tests each."""
 
 
 def ranker_class(name: str, n_files: int) -> type[Ranker]:
     """The class of a ranker that was saved.
 
     Args:
-        name: as the model says it.
-        n_files: how many files the model has for it.
+        name: in the model's reference.
+        n_files: number of files that the model has for it.
 
     Returns:
-        An entry of RANKERS; it loads from the first `n_files` of them.
+        An entry of RANKERS.
 
     Raises:
         EncoderError: this version knows no such ranker, or files of it are missing.

@@ -1,4 +1,4 @@
-"""Score users against items as a published release does: ridge users over profiles, then the release's ranker."""
+"""Score users against items exactly as a published release does: ridge users over profiles, then the model's ranker."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -26,30 +26,30 @@ class Recommender:
 
     @property
     def learned_from(self) -> NDArray[np.int64]:
-        """The users'; the ranker came with the model, and provenance tells what that was trained on."""
+        """Those of the users. What the ranker learned from is part of the model's provenance."""
         return self.users.learned_from
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
-        """scores_UC, as the ranker gives them."""
+        """scores_UC of the ranker."""
         return self.ranked(self.dot(users, candidates), users, candidates)
 
     def dot(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Inner products, before the ranker; the same for all recommenders that share their users."""
+        """Inner products, before the ranker. They are the same for all recommenders that share their users."""
         return self.users.scores(users, candidates) * np.float32(self.growth)
 
     def ranked(
         self, dot_UC: NDArray[np.float32], users: NDArray[np.int64], candidates: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """scores_UC out of inner products."""
+        """scores_UC from inner products."""
         return np.asarray(self.ranker.score(dot_UC, self.users.histories_UI[users], candidates), np.float32)
 
 
 def learn_recommender(dataset: Dataset, ranker: Ranker) -> Recommender:
-    """Learn users and put a ranker beside them.
+    """Learn users for a ranker.
 
     Args:
         dataset: histories, profiles and λ.
-        ranker: that came with the model.
+        ranker: of the model.
 
     Returns:
         The recommender.
@@ -58,11 +58,11 @@ def learn_recommender(dataset: Dataset, ranker: Ranker) -> Recommender:
 
 
 def learn_recommenders(dataset: Dataset, rankers: Mapping[Choice, Ranker]) -> dict[Choice, Recommender]:
-    """The same for several rankers over one dataset; those of one growth share their users.
+    """Learn users for several rankers over one dataset. Rankers with the same growth share them.
 
     Args:
         dataset: histories, profiles and λ.
-        rankers: by what the choice is called.
+        rankers: by the name of the choice.
 
     Returns:
         Choice -> recommender.

@@ -1,4 +1,4 @@
-"""Ranking tasks: these candidates for these users. Validation, judging and baselines all rank through this module."""
+"""Ranking tasks: candidates to rank for users. Validation, judging and baselines all rank through this module."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,42 +15,42 @@ from recsys.retrieval.exact import Candidates, best_of
 # Shape suffixes: U users, B users of a block, I items, C candidates, K list length, R padded relevant items,
 # E padded excluded items.
 BLOCK_SCORES = 1 << 23
-"""Scores held at once (32 MB of float32)."""
+"""Scores in memory at once (32 MB of float32)."""
 Choice = TypeVar("Choice", bound=Hashable)
 
 
 class Scorer(Protocol):
-    """Scores users against items, by what it learned from a dataset."""
+    """Scores users against items, after learning from a dataset."""
 
     @property
     def learned_from(self) -> NDArray[np.int64]:
-        """Rows of the items whose text, profile or interactions entered a statistic; the leak report reads it."""
+        """Rows of the items that it learned from, by text, profile or interactions; for the leak report."""
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
-        """How well each candidate suits each user.
+        """Score each candidate for each user.
 
         Args:
             users: user rows.
             candidates: item rows.
 
         Returns:
-            scores_UC, finite; the same whatever other users or candidates are scored beside.
+            scores_UC, finite. A score does not depend on which other users or candidates are scored.
         """
 
 
 @dataclass(frozen=True)
 class RankingTask:
-    """Rank these candidates for each of these users; some of their interactions were held out and are relevant."""
+    """Candidates to rank for users. The users' held-out interactions are relevant."""
 
     name: str
     candidates: NDArray[np.int64]
-    """Item rows; of equal scores the one that stands first here wins."""
+    """Item rows; of equal scores the earlier one wins."""
     users: NDArray[np.int64]
-    """User rows, each with something relevant, ascending."""
+    """User rows, ascending; each has something relevant."""
     relevant_UR: NDArray[np.int64]
     """Item rows among the candidates; PAD on the right."""
     excluded_UE: NDArray[np.int64]
-    """Item rows that the user already interacted with and must not be shown; PAD on the right."""
+    """Item rows that the user interacted with and must not get; PAD on the right."""
 
 
 def make_task(
@@ -61,18 +61,18 @@ def make_task(
     max_users: int,
     seed: int | np.random.Generator,
 ) -> RankingTask:
-    """Rank for the users who have a history, by what was held out of it.
+    """Make the task for users with a history and something held out.
 
     Args:
         name: of the task.
         candidates: item rows.
-        known: what may be learned from; these items are excluded for their users.
+        known: interactions to learn from; these items are excluded for their users.
         held_UI: 1 where an interaction was held out.
-        max_users: users ranked for, sampled where there are more.
-        seed: of the sample, or a generator that goes on.
+        max_users: the most users; a sample where there are more.
+        seed: of the sample, or a generator that continues.
 
     Returns:
-        The task; without users where nobody with a history has anything held out among the candidates.
+        The task; it has no users where nobody with a history has a held-out candidate.
     """
     held_UC = csr_array(held_UI[:, candidates])
     users = np.flatnonzero((known.n_items_U > 0) & (np.diff(held_UC.indptr) > 0))
@@ -94,7 +94,7 @@ def rank(
     Args:
         scorer: scores users against items.
         users: user rows, U of them.
-        candidates: item rows; ties go to the one that stands first.
+        candidates: item rows; of equal scores the earlier one wins.
         k: length of the lists.
         excluded_UE: item rows that a user must not get; PAD on the right.
 
@@ -110,7 +110,7 @@ def rank_each(
     scores_of: Callable[[NDArray[np.int64]], Iterable[tuple[Choice, NDArray[np.floating]]]],
     k: int,
 ) -> dict[Choice, NDArray[np.int64]]:
-    """The task's lists by several choices at once, so that they may share work on a block of users.
+    """Rank by several choices at once, so that they can share work on a block of users.
 
     Args:
         task: the task.
@@ -148,15 +148,15 @@ def _ranked(
 
 
 def _blocks(users: NDArray[np.int64], candidates: NDArray[np.int64]) -> Iterator[slice]:
-    """Stretches of the users whose scores fit into memory; one, of nobody, where there are no users."""
+    """Slices of users whose scores fit into memory; one empty slice where there are no users."""
     size = max(1, BLOCK_SCORES // max(1, len(candidates)))
     yield from (slice(start, start + size) for start in range(0, max(1, len(users)), size))
 
 
 def _columns(items_UE: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Places of item rows among the candidates; PAD for those that are none."""
+    """Places of item rows among the candidates; PAD for other items."""
     n_items = max(int(items_UE.max(initial=PAD)), int(candidates.max(initial=PAD))) + 2
-    place_I = np.full(n_items, PAD, np.int64)  # the last place answers for PAD itself
+    place_I = np.full(n_items, PAD, np.int64)  # index -1, the last place, stays PAD
     place_I[candidates] = np.arange(len(candidates))
     return place_I[items_UE]
 

@@ -1,10 +1,10 @@
-"""Changes of aliases as data: what a ledger entry says, and how an open one is decided. Knows no MLflow."""
+"""Changes of aliases as data: ledger entries, and how open ones are settled. No MLflow here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from recsys.registry.mlflow import RegisteredEncoder
+from recsys.registry.mlflow import RegisteredVersion
 
 GATED, FORCED, REGISTERED = "gated", "forced", "registered"
 FIRST_LIGHT, BY_HAND = "first light", "by hand"
@@ -19,20 +19,20 @@ class Entry:
     n: int
     """Place in the ledger, from 1."""
     at: datetime
-    """UTC; of a change by hand: when it was noticed."""
+    """UTC; for a change by hand the time when it was noticed."""
     alias: str
     previous: str | None
     """Version that had the alias before; None where none had."""
     version: str | None
-    """Version that has it after; None where it was taken away."""
-    encoder_hash: str | None
-    """Of `version`; None for one that Firstlight did not register."""
+    """Version that has it afterwards; None where the alias was removed."""
+    model_hash: str | None
+    """Model of `version`; None for one that Firstlight did not register."""
     how: str
     """gated, forced, registered, first light or by hand."""
     who: str
     why: str
     state: str
-    """done; planned while it is under way; interrupted where the alias never moved."""
+    """planned while it is under way, done, or interrupted where the alias never moved."""
     run_id: str
 
 
@@ -49,7 +49,7 @@ class Cause:
 class Changed:
     """A version, and how it got its alias."""
 
-    version: RegisteredEncoder
+    version: RegisteredVersion
     entry: Entry | None
     """The ledger's entry; None where the version had the alias already."""
 
@@ -62,10 +62,10 @@ class Move:
     """A wanted change."""
 
     alias: str
-    to: RegisteredEncoder
+    to: RegisteredVersion
     cause: Cause
     over: str | None = None
-    """The version that must still have the alias, because the gate judged against it; None: any."""
+    """The version that must still have the alias, because the gate compared with it; None: any."""
 
 
 def settle(
@@ -76,11 +76,11 @@ def settle(
     Args:
         found: the ledger, oldest first.
         current: alias -> version.
-        wanted: a change that is about to be made; another planned change of the same alias is given up.
+        wanted: a change that is about to be made; other planned changes of the same alias become interrupted.
 
     Returns:
-        Run id -> state for each planned entry that is decided now; alias -> (previous, version) for each that moved by
-        other means.
+        Run id -> new state, for each planned entry that is settled now; alias -> (previous, version), for each alias
+        that was moved by other means.
     """
     states: dict[str, str] = {}
     by_hand: dict[str, tuple[str | None, str | None]] = {}
@@ -102,14 +102,14 @@ def settle(
 
 
 def _may_still_come(entry: Entry, now: str | None, wanted: Move | None) -> bool:
-    """Whether a planned entry's alias has not moved, and no other change of it is wanted."""
+    """Whether a planned entry may still be carried out: its alias has not moved, no other change of it is wanted."""
     if not entry.previous == now != entry.version:
         return False
     return wanted is None or wanted.alias != entry.alias or is_begun(entry, wanted, now)
 
 
 def is_begun(entry: Entry, wanted: Move, now: str | None) -> bool:
-    """Whether a planned entry is the wanted change (same person, same reason), not made yet."""
+    """Whether a planned entry is the wanted change (same person, same reason) and has not been carried out."""
     cause = wanted.cause
     request = (wanted.alias, wanted.to.version, cause.how, cause.who, cause.why)
     same = (entry.alias, entry.version, entry.how, entry.who, entry.why) == request

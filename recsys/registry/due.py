@@ -1,4 +1,4 @@
-"""Whether enough was accepted since the last training to train again. A training counts, whatever the gate said."""
+"""Whether enough interactions were accepted since the last training to train again, whatever the gate decided then."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,43 +11,41 @@ from recsys.registry.mlflow import CHALLENGER, CHAMPION, HASH_TAG, INTERACTIONS_
 
 @dataclass(frozen=True)
 class Due:
-    """Interactions accepted now, beside those that were there when the last training began; all are counts of rows."""
+    """Interactions accepted now, beside those at the start of the last training. All are counts of rows."""
 
     after: int
-    """slow_loop.train_after_interactions; 0: never."""
+    """slow_loop.train_after_interactions; 0: never train."""
     accepted: int
     trained: int
-    """What the challenger that was registered last was trained on; 0 where nothing was trained."""
+    """Interactions that the last registered challenger was trained on; 0 where nothing was trained."""
     begun: int = 0
-    """What trainings hold that have not ended well: under way, or failed. They are not begun again for the same."""
+    """Interactions of trainings that are under way or failed. The same interactions start no second training."""
     is_tracked: bool = True
-    """Whether data.dvc names all that is accepted; a training would be pinned to less while an intake is under way."""
+    """Whether data.dvc covers everything accepted. During an intake it does not, and a training would miss parts."""
 
     @property
     def new(self) -> int:
-        """Accepted since the last training began."""
+        """Interactions accepted since the last training started."""
         return max(0, self.accepted - max(self.trained, self.begun))
 
     @property
     def is_due(self) -> bool:
-        """Whether those are enough."""
+        """Whether they are enough."""
         return self.is_tracked and 0 < self.after <= self.new
 
     def sentence(self) -> str:
-        """The same for a person, with the figures."""
+        """The result in a sentence, with the figures."""
         words = f"{self.accepted:,} interactions are accepted, the newest challenger was trained on {self.trained:,}"
         if self.begun > self.trained:
-            words += f", a training on {self.begun:,} was begun (it is under way, or it failed)"
-        asked = f"slow_loop.train_after_interactions = {self.after:,}" + ("" if self.after else ", never")
+            words += f", a training on {self.begun:,} was started (it is under way, or it failed)"
+        rule = f"slow_loop.train_after_interactions = {self.after:,}" + ("" if self.after else ", never")
         if not self.is_tracked:
-            return f"{words}: not enough is known to train while an intake is under way ({asked})"
-        return (
-            f"{words}: {self.new:,} are new, {'enough' if self.is_due else 'not enough'} to train ({asked})"
-        )
+            return f"{words}: nothing is trained while an intake is under way ({rule})"
+        return f"{words}: {self.new:,} are new, {'enough' if self.is_due else 'not enough'} to train ({rule})"
 
 
 def n_interactions(data: Path) -> int:
-    """Rows of interactions that a workspace has accepted; compaction keeps them all.
+    """Count the rows of interactions that a workspace has accepted. Compaction does not change the count.
 
     Args:
         data: the workspace's data folder.
@@ -62,29 +60,29 @@ def n_interactions(data: Path) -> int:
 
 
 def n_trained(uri: str, model: str = MODEL) -> int:
-    """Interactions that the challenger that was registered last was trained on; asked without importing mlflow.
+    """How many interactions the last registered challenger was trained on; found out without importing mlflow.
 
     Args:
         uri: MLflow's address.
         model: registered model name.
 
     Returns:
-        What the version with the alias `challenger` says, or that with `champion` where none is challenger; 0 where
-        there is neither, or where it was not trained here, such as the pretrained encoder.
+        The count at the version with alias `challenger`, or `champion` where there is no challenger; 0 where there is
+        neither, or where the version was not trained, such as the pretrained encoder.
 
     Raises:
-        RegistryError: the version is not one of Firstlight's, or its tag is no count.
+        RegistryError: Firstlight did not register the version, or its tag is not a count.
         RegistryUnreachable: MLflow is out of reach.
     """
     found = version_at(uri, model, CHALLENGER) or version_at(uri, model, CHAMPION)
     if found is None:
         return 0
     tags = tags_of(found)
-    said = tags.get(INTERACTIONS_TAG, "0")
-    if HASH_TAG in tags and said.isascii() and said.isdigit():
-        return int(said)
+    count = tags.get(INTERACTIONS_TAG, "0")
+    if HASH_TAG in tags and count.isascii() and count.isdigit():
+        return int(count)
     wrong = f"has a tag {INTERACTIONS_TAG} that is no count" if HASH_TAG in tags else f"has no tag {HASH_TAG}"
     raise RegistryError(
         f"version {found['version']} of {model} {wrong}: how much it was trained on cannot be known",
-        remedy="give the alias challenger to a version that Firstlight registered, as it did: `recsys ledger`",
+        remedy="give the alias challenger to a version that Firstlight registered; `recsys ledger` lists them",
     )

@@ -1,4 +1,4 @@
-"""Bring the champion into a workspace: from the registry, or, at first light, made here from the pretrained encoder."""
+"""Bring the champion into a workspace: from the registry, or at first light made here from the pretrained encoder."""
 
 import shutil
 from dataclasses import dataclass, replace
@@ -11,25 +11,25 @@ from recsys.evaluation.provenance import TrainedOn
 from recsys.models.packed import find_model, is_whole, take_in
 from recsys.models.reference import REFERENCE, ModelReference, RegistryEntry
 from recsys.registry import first_light, mlflow
-from recsys.registry.first_light import Pretrained, differences, told
-from recsys.registry.mlflow import RegisteredEncoder
+from recsys.registry.first_light import Pretrained, description, differences
+from recsys.registry.mlflow import RegisteredVersion
 from recsys.storage.atomic import write_whole
 
 VERDICT = "gate/decision.json"
-"""Beside a version in MLflow; `register` logs it."""
+"""Artifact of a version in MLflow, logged by `register`."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """The champion of a workspace, and how it came there."""
+    """The champion of a workspace, and where it came from."""
 
     model: ModelReference
     how: str
-    """For people: where it came from."""
+    """Where it came from, for people."""
     warning: str = ""
-    """What a person should know: the registry is down, or params.yaml asks for another encoder."""
+    """What a person should know: the registry is down, or params.yaml names another encoder."""
     trained: TrainedOn | None = None
-    """What it was trained on; None where that was fetched earlier."""
+    """What it was trained on; None where this is on disk already."""
 
 
 def fetch_champion(
@@ -39,19 +39,19 @@ def fetch_champion(
     model: str = mlflow.MODEL,
     again: bool = False,
 ) -> Fetched:
-    """Write artifacts/champion/model.json and training.json (what it was trained on), its packed files in the cache.
+    """Write artifacts/champion/model.json and training.json (what it was trained on), and its files to the cache.
 
-    What is up to date is left alone.
+    Files that are up to date are left alone.
 
     Args:
         uri: MLflow's address; None: no registry, the encoder is made here.
         at: the workspace.
         pretrained: used at first light, and without a registry.
         model: registered model name.
-        again: make first light anew from the catalogue as it is, in place of a champion that nothing has trained.
+        again: make first light anew from today's catalogue, in place of a champion that was never trained.
 
     Returns:
-        The champion, and what to tell people.
+        The champion, and what people should know.
 
     Raises:
         RegistryError: versions exist, but none is champion; or `again`, and the champion was trained.
@@ -66,21 +66,21 @@ def fetch_champion(
         fetched.trained.save(at.trained_on(mlflow.CHAMPION))
     if (
         not path.exists() or _saved(at) != fetched.model
-    ):  # DVC would rerun what reads a file that was written anew
+    ):  # DVC would rerun the stages that read a rewritten file
         fetched.model.save(path)
     return fetched
 
 
 def fetch_verdict(uri: str, at: Artifacts, model: str = mlflow.MODEL) -> bool:
-    """Bring what the gate said about the champion when it was registered, so that a release of it carries that along.
+    """Bring the gate's decision about the champion, so that a release with this champion contains it.
 
     Args:
         uri: MLflow's address.
-        at: the workspace; one that judges nothing itself.
+        at: a workspace that does not judge models itself.
         model: registered model name.
 
     Returns:
-        Whether there is a verdict: none was given about an encoder that is used as it comes.
+        Whether there is a decision. There is none for a model that was never trained.
 
     Raises:
         RegistryUnreachable: MLflow is out of reach or refuses.
@@ -96,10 +96,10 @@ def fetch_verdict(uri: str, at: Artifacts, model: str = mlflow.MODEL) -> bool:
 
 def _without_registry(at: Artifacts, pretrained: Pretrained, again: bool) -> Fetched:
     saved = None if again else _usable(at)
-    if saved is None or not first_light.is_still_asked(saved, at, pretrained):
+    if saved is None or not first_light.is_still_wanted(saved, at, pretrained):
         saved = first_light.make(at, pretrained)
-    how = f"MLFLOW_TRACKING_URI is not set: {told(saved, at)}, packed here"
-    trained = TrainedOn(encoder_hash=saved.hash)  # no interaction taught it
+    how = f"MLFLOW_TRACKING_URI is not set: {description(saved, at)}, packed here"
+    trained = TrainedOn(encoder_hash=saved.hash)  # it was learned without interactions
     return Fetched(saved.model_copy(update={"registry": None}), how, trained=trained)
 
 
@@ -113,7 +113,7 @@ def _from_registry(uri: str, at: Artifacts, pretrained: Pretrained, model: str, 
         else:
             version = first_light.register(uri, at, pretrained, model)
         fetched = _bring(uri, version, at, pretrained.params)
-        how = f"first light: {told(fetched.model, at)}, is now {_name(fetched.model)}, champion"
+        how = f"first light: {description(fetched.model, at)}, is now {_name(fetched.model)}, champion"
         return replace(fetched, how=how)
     except RegistryUnreachable as error:
         saved = _usable(at)
@@ -123,7 +123,7 @@ def _from_registry(uri: str, at: Artifacts, pretrained: Pretrained, model: str, 
         return Fetched(saved, "fetched earlier", warning)
 
 
-def _bring(uri: str, champion: RegisteredEncoder, at: Artifacts, params: EncoderParams) -> Fetched:
+def _bring(uri: str, champion: RegisteredVersion, at: Artifacts, params: EncoderParams) -> Fetched:
     entry = RegistryEntry(model=champion.model, version=champion.version, run_id=champion.run_id)
     saved = _usable(at)
     if saved and saved.hash == champion.hash:
@@ -134,17 +134,15 @@ def _bring(uri: str, champion: RegisteredEncoder, at: Artifacts, params: Encoder
         model, how = _download(uri, champion, at.cache), "downloaded"
     is_trained = (
         champion.trained.trained_on is not None
-    )  # then its source is what training left, whatever was asked
+    )  # then its source is the output of training, not a key of params.yaml
     asked = differences(model, params, () if is_trained else ("source",))
-    warning = (
-        f"params.yaml asks for another encoder ({asked}); the registry's champion counts" if asked else ""
-    )
+    warning = f"params.yaml names another encoder ({asked}); the registry's champion counts" if asked else ""
     model = model.model_copy(update={"registry": entry})
     return Fetched(model, f"{_name(model)}: {how}", warning, champion.trained)
 
 
-def _download(uri: str, champion: RegisteredEncoder, cache: Path) -> ModelReference:
-    """Bring the files of all parts into the cache; checked before they get their name."""
+def _download(uri: str, champion: RegisteredVersion, cache: Path) -> ModelReference:
+    """Download the files of all parts into the cache. They are checked before they get their names."""
     name = f"version {champion.version} of {champion.model}"
     remedy = "register the model again; give the alias to another version meanwhile"
     staging = mlflow.download(uri, champion, cache / "encoders")
@@ -160,7 +158,7 @@ def _download(uri: str, champion: RegisteredEncoder, cache: Path) -> ModelRefere
 
 
 def _saved(at: Artifacts) -> ModelReference | None:
-    """The champion fetched last; None where there is none, or its reference is damaged: it is fetched again."""
+    """The champion fetched last; None where there is none, or where its reference is damaged."""
     try:
         return ModelReference.load(at.model_reference(mlflow.CHAMPION))
     except (ArtifactMissing, EncoderError):
@@ -168,7 +166,7 @@ def _saved(at: Artifacts) -> ModelReference | None:
 
 
 def _usable(at: Artifacts) -> ModelReference | None:
-    """The champion fetched last, if the files of its parts are whole."""
+    """The champion fetched last, if all of its files are undamaged."""
     saved = _saved(at)
     return saved if saved and is_whole(saved, at.cache) else None
 

@@ -1,4 +1,4 @@
-"""First light: the encoder before anything is trained, made from the pretrained one and the catalogue's texts."""
+"""First light: the model before any training, made from the pretrained encoder and the catalogue's texts."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -13,32 +13,32 @@ from recsys.models.reference import ModelReference
 from recsys.registry import mlflow
 from recsys.registry.changes import FIRST_LIGHT, Cause, Move
 from recsys.registry.ledger import move
-from recsys.registry.mlflow import FIRST_LIGHT_TAG, RegisteredEncoder
+from recsys.registry.mlflow import FIRST_LIGHT_TAG, RegisteredVersion
 from recsys.registry.record import RunRecord
 from recsys.registry.registering import register_model
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """How to make the encoder of first light, and what to write down about it."""
+    """How to make the model of first light, and what to log about it."""
 
     params: EncoderParams
     first_light: FirstLightParams
     texts: Callable[[], Iterable[str]]
-    """Every text of the catalogue; asked only when an encoder must be made."""
+    """Every text of the catalogue; called only when a model must be made."""
     record: Callable[[], RunRecord]
-    """Asked only when something is registered."""
+    """Called only when a model is registered."""
 
 
 def make(at: Artifacts, pretrained: Pretrained) -> ModelReference:
-    """Pack the pretrained encoder of params.yaml, and join words to it where the catalogue has enough texts.
+    """Pack the pretrained encoder of params.yaml, and learn a head where the catalogue has enough texts.
 
     Args:
         at: the workspace.
-        pretrained: how.
+        pretrained: how to make it.
 
     Returns:
-        The model, without a registry entry; for the same texts the one that was packed before.
+        The model, without a registry entry. The same texts give the same model.
 
     Raises:
         EncoderError: the encoder cannot be packed.
@@ -51,18 +51,18 @@ def make(at: Artifacts, pretrained: Pretrained) -> ModelReference:
     return model
 
 
-def is_still_asked(saved: ModelReference, at: Artifacts, pretrained: Pretrained) -> bool:
-    """Whether params.yaml asks for a model that was made earlier.
+def is_still_wanted(saved: ModelReference, at: Artifacts, pretrained: Pretrained) -> bool:
+    """Whether an earlier model is still the one that params.yaml describes.
 
-    The texts of a grown catalogue are not looked at: joined or calibrated again, they would change every profile.
+    Texts that were added since do not count: learning or calibrating again would change every profile.
 
     Args:
-        saved: whole in at.cache.
+        saved: the earlier model; its files are undamaged in at.cache.
         at: the workspace.
-        pretrained: how one would be made now.
+        pretrained: how a model would be made now.
 
     Returns:
-        Whether it stays.
+        Whether it is kept.
     """
     if differences(saved, pretrained.params, ("source",)):
         return False
@@ -75,23 +75,23 @@ def is_still_asked(saved: ModelReference, at: Artifacts, pretrained: Pretrained)
     return base.hash == (record.base if record else saved.encoder.hash)
 
 
-def register(uri: str, at: Artifacts, pretrained: Pretrained, model: str) -> RegisteredEncoder:
-    """Register the encoder of first light and make it champion.
+def register(uri: str, at: Artifacts, pretrained: Pretrained, model: str) -> RegisteredVersion:
+    """Register the model of first light and make it champion.
 
-    Done again after a kill, it ends the same, also when more has landed meanwhile; of two workers at once both end
-    with the version that came first.
+    Safe to repeat after a kill, also when more has landed meanwhile. Of two workers at the same time, both end with the
+    version that came first.
 
     Args:
         uri: MLflow's address.
         at: the workspace.
-        pretrained: how it is made, where no version has been registered yet.
+        pretrained: how to make it, where no version has been registered yet.
         model: registered model name; no version of it is champion.
 
     Returns:
         The champion.
 
     Raises:
-        RegistryError: other versions exist: which of them is champion is a person's decision.
+        RegistryError: other versions exist; a person must decide which of them is champion.
         EncoderError: the encoder cannot be packed.
     """
     found = mlflow.versions(uri, model)
@@ -110,18 +110,18 @@ def register(uri: str, at: Artifacts, pretrained: Pretrained, model: str) -> Reg
 
 
 def register_again(
-    uri: str, at: Artifacts, pretrained: Pretrained, over: RegisteredEncoder
-) -> RegisteredEncoder:
-    """Make first light anew from the catalogue as it is now, in place of a champion that nothing has trained.
+    uri: str, at: Artifacts, pretrained: Pretrained, over: RegisteredVersion
+) -> RegisteredVersion:
+    """Make first light anew from today's catalogue, in place of a champion that was never trained.
 
     Args:
         uri: MLflow's address.
         at: the workspace.
-        pretrained: how.
-        over: the champion.
+        pretrained: how to make it.
+        over: the present champion.
 
     Returns:
-        The champion; the same one where nothing has changed.
+        The champion; the present one where nothing has changed.
 
     Raises:
         RegistryError: the champion was trained.
@@ -130,27 +130,27 @@ def register_again(
     if over.trained.trained_on is not None:
         raise RegistryError(
             f"version {over.version} of {over.model} was trained: first light would undo that",
-            remedy="train a challenger: it learns from the catalogue as it is",
+            remedy="train a challenger: it learns from today's catalogue",
         )
     made_anew = make(at, pretrained)
     if made_anew.hash == over.hash:
         return over
     made = _keep(uri, at, made_anew, pretrained, over.model)
-    why = "first light made anew from the catalogue as it is"
+    why = "first light made anew from today's catalogue"
     move(uri, Move(mlflow.CHAMPION, made, Cause(FIRST_LIGHT, "fetch-champion", why), over=over.version))
     return made
 
 
-def told(model: ModelReference, at: Artifacts) -> str:
-    """What a model of first light is made of, for people."""
+def description(model: ModelReference, at: Artifacts) -> str:
+    """What a model of first light was made of, for people."""
     record = _record(model, at)
     if record is None:
-        return "the pretrained encoder as it comes"
+        return "the pretrained encoder alone"
     return f"the pretrained encoder, joined with the words of {record.n_landmarks:,} texts of the catalogue"
 
 
 def differences(model: ModelReference, params: EncoderParams, more: tuple[str, ...]) -> str:
-    """Which keys of params.yaml's section `encoder` ask for something else than the model's encoder is."""
+    """Keys of section `encoder` in params.yaml whose values differ from the model's encoder."""
     keys = (*more, "pooling", "max_tokens", "precision")
     encoder = model.encoder
     wanted = {key: getattr(params, key) for key in keys if getattr(params, key) != getattr(encoder, key)}
@@ -158,14 +158,14 @@ def differences(model: ModelReference, params: EncoderParams, more: tuple[str, .
 
 
 def _record(model: ModelReference, at: Artifacts) -> FirstLight | None:
-    """The record among the files of the head, or of an encoder that carries its head."""
+    """The record among the files of the head, or of an encoder whose files include a head."""
     folder = at.cache / "heads" / model.head.hash if model.head else at.encoders / model.encoder.hash
     return FirstLight.load(folder)
 
 
 def _keep(
     uri: str, at: Artifacts, made: ModelReference, pretrained: Pretrained, name: str
-) -> RegisteredEncoder:
+) -> RegisteredVersion:
     record = pretrained.record()
-    tags = {**record.tags, FIRST_LIGHT_TAG: told(made, at)}
+    tags = {**record.tags, FIRST_LIGHT_TAG: description(made, at)}
     return register_model(uri, made, at.cache, replace(record, tags=tags), name)

@@ -1,4 +1,4 @@
-"""Ask an MLflow server who the champion is by one HTTP request: importing mlflow takes 4 s, most runs need no more."""
+"""Look up an alias in MLflow by one HTTP request. Most runs need no more, and importing mlflow takes 4 s."""
 
 import base64
 import http.client
@@ -13,12 +13,12 @@ from recsys.errors import ConfigError, RegistryError, RegistryUnreachable
 from recsys.storage.address import web_address
 
 TIMEOUT_S = 10.0
-# What MLflow answers where a model, or an alias of a model, does not exist.
+# MLflow's error codes where a model, or an alias of a model, does not exist.
 UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
 
 def version_at(uri: str, model: str, alias: str) -> dict[str, Any] | None:
-    """The model version behind an alias.
+    """Find the version that has an alias.
 
     Args:
         uri: address of the MLflow server, http:// or https://.
@@ -26,11 +26,11 @@ def version_at(uri: str, model: str, alias: str) -> dict[str, Any] | None:
         alias: such as champion.
 
     Returns:
-        What MLflow's REST API says of the version, or None where nothing has the alias.
+        The version as MLflow's REST API describes it, or None where no version has the alias.
 
     Raises:
-        RegistryError: the address is not one of a server.
-        RegistryUnreachable: the server is out of reach, refuses the credentials or does not speak MLflow.
+        RegistryError: the address is not that of a server.
+        RegistryUnreachable: the server is out of reach, refuses the credentials, or is not MLflow.
     """
     uri = server_address(uri)
     query = urllib.parse.urlencode({"name": model, "alias": alias})
@@ -50,16 +50,16 @@ def version_at(uri: str, model: str, alias: str) -> dict[str, Any] | None:
 
 
 def server_address(uri: str) -> str:
-    """The address of an MLflow server, without blanks around it.
+    """The address of an MLflow server, stripped of blanks.
 
     Args:
-        uri: as MLFLOW_TRACKING_URI has it.
+        uri: the value of MLFLOW_TRACKING_URI.
 
     Returns:
         The address.
 
     Raises:
-        RegistryError: it is not one of a server.
+        RegistryError: it is not the address of a server.
     """
     try:
         return web_address(uri, "MLFLOW_TRACKING_URI")
@@ -68,14 +68,14 @@ def server_address(uri: str) -> str:
 
 
 def unreachable(uri: str, words: str) -> RegistryUnreachable:
-    """The error for a registry that cannot be used now."""
+    """The error for a registry that cannot be used at the moment."""
     remedy = "start MLflow or correct MLFLOW_TRACKING_URI and its credentials; `recsys doctor` checks them"
-    shown = without_credentials(uri)  # MLflow's own words may repeat the address
+    shown = without_credentials(uri)  # MLflow's message may repeat the address
     return RegistryUnreachable(f"MLflow at {shown}: {words.replace(uri.rstrip('/'), shown)}", remedy=remedy)
 
 
 def without_credentials(uri: str) -> str:
-    """An address as it may be shown: user and password left out."""
+    """An address without user and password, so that it can be shown."""
     parts = urllib.parse.urlsplit(uri)
     return uri.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1) if "@" in parts.netloc else uri
 

@@ -1,9 +1,9 @@
-"""The ledger: every change of an alias, written before the alias moves and marked done after.
+"""The ledger: every change of an alias, recorded before the alias moves and closed afterwards.
 
-It is kept in MLflow beside the model, one run of experiment `ledger` per change, so it outlives every workspace. Runs
-are only added, never rewritten; their status says how far a change came: RUNNING before the alias moves, FINISHED once
-it has, KILLED where a later change found that it never did. Whoever looks next also notices an alias that was moved by
-other means, and adds that as `by hand`.
+It is stored in MLflow beside the model, one run of experiment `ledger` per change, so it outlives every workspace. Runs
+are added, never rewritten. A run's status is the state of the change: RUNNING before the alias moves, FINISHED once it
+has moved, KILLED where a later call found that it never did. Every call also notices an alias that was moved by other
+means, and records that as `by hand`.
 """
 
 from collections.abc import Sequence
@@ -38,18 +38,18 @@ ATTEMPTS = 5
 
 
 def move(uri: str, wanted: Move) -> Entry | None:
-    """Give an alias to a version, on record. Killed anywhere and called again, it ends the same.
+    """Give an alias to a version and record it. Safe to repeat after a kill.
 
     Args:
         uri: MLflow's address.
         wanted: the change.
 
     Returns:
-        Its entry, or None where the version has the alias already.
+        The entry, or None where the version has the alias already.
 
     Raises:
         GateClosed: another version than `wanted.over` has the alias.
-        RegistryUnreachable: MLflow is out of reach or refuses; what was begun is taken up by the next call.
+        RegistryUnreachable: MLflow is out of reach or refuses; the next call continues.
     """
     model, version = wanted.to.model, wanted.to.version
     with connect(uri) as client:
@@ -60,7 +60,7 @@ def move(uri: str, wanted: Move) -> Entry | None:
         if wanted.over is not None and previous != wanted.over:
             raise GateClosed(
                 f"version {previous} has become {wanted.alias} meanwhile; "
-                f"the gate judged against version {wanted.over}",
+                f"the gate compared with version {wanted.over}",
                 remedy="recsys fetch-champion, then dvc repro gate",
             )
         begun = [entry for entry in found if entry.state == PLANNED and is_begun(entry, wanted, previous)]
@@ -72,7 +72,7 @@ def move(uri: str, wanted: Move) -> Entry | None:
 
 
 def entries(uri: str, model: str = MODEL) -> tuple[Entry, ...]:
-    """Every change of an alias, oldest first; changes by hand are noticed and written down now.
+    """Every change of an alias, oldest first. Changes by hand are recorded by this call.
 
     Args:
         uri: MLflow's address.
@@ -91,22 +91,22 @@ def entries(uri: str, model: str = MODEL) -> tuple[Entry, ...]:
 def _reconciled(
     client: "MlflowClient", model: str, wanted: Move | None
 ) -> tuple[dict[str, str], tuple[Entry, ...]]:
-    """Aliases and ledger, after what was left open is decided and what was done by hand is written down."""
+    """Aliases and ledger, after open entries are settled and changes by hand are recorded."""
     aliases, found = _both(client, model)
     states, by_hand = settle(found, aliases, wanted)
     for run_id, state in states.items():
         client.set_terminated(run_id, "FINISHED" if state == DONE else "KILLED")
     found = tuple(replace(entry, state=states.get(entry.run_id, entry.state)) for entry in found)
     for alias, change in by_hand.items():
-        encoder_hash = _hash_of(client, model, change[1])
-        noticed = _write(client, model, _entry(found, alias, change, encoder_hash, NOTICED))
+        model_hash = _hash_of(client, model, change[1])
+        noticed = _write(client, model, _entry(found, alias, change, model_hash, NOTICED))
         client.set_terminated(noticed.run_id, "FINISHED")
         found = (*found, replace(noticed, state=DONE))
     return aliases, found
 
 
 def _both(client: "MlflowClient", model: str) -> tuple[dict[str, str], tuple[Entry, ...]]:
-    """Aliases and ledger of one moment: a change that falls between the two questions is no change by hand."""
+    """Aliases and ledger of one moment, so that a change between two requests is not taken for one by hand."""
     before = _aliases(client, model)
     for _ in range(ATTEMPTS):
         found = _all(client, model)
@@ -141,7 +141,7 @@ def _all(client: "MlflowClient", model: str) -> tuple[Entry, ...]:
 
 
 def _without_doubles(found: Sequence[Entry]) -> list[Entry]:
-    """Two who noticed the same change by hand at once both wrote it down: one is enough."""
+    """Drop repeated entries: two processes may notice and record the same change by hand."""
     last: dict[str, str | None] = {}
     kept = []
     for entry in found:
@@ -157,7 +157,7 @@ def _entry(
     found: Sequence[Entry],
     alias: str,
     change: tuple[str | None, str | None],
-    encoder_hash: str | None,
+    model_hash: str | None,
     cause: Cause,
 ) -> Entry:
     """The next entry: the alias goes from change[0] to change[1]."""
@@ -167,7 +167,7 @@ def _entry(
         alias=alias,
         previous=change[0],
         version=change[1],
-        encoder_hash=encoder_hash,
+        model_hash=model_hash,
         how=cause.how,
         who=cause.who,
         why=cause.why,
@@ -177,19 +177,19 @@ def _entry(
 
 
 def _write(client: "MlflowClient", model: str, entry: Entry) -> Entry:
-    """Add an entry as a run that is under way."""
+    """Add an entry as a running run."""
     tags = {
         "model": model,
         "n": str(entry.n),
         "alias": entry.alias,
         "previous": entry.previous or "",
         "version": entry.version or "",
-        HASH_TAG: entry.encoder_hash or "",
+        HASH_TAG: entry.model_hash or "",
         "how": entry.how,
         "who": entry.who,
         "why": entry.why,
     }
-    shown = {"mlflow.user": entry.who, "mlflow.note.content": entry.why}  # what MLflow's own page shows
+    shown = {"mlflow.user": entry.who, "mlflow.note.content": entry.why}  # shown on MLflow's page
     name = f"{entry.alias}: {entry.previous or 'none'} to {entry.version or 'none'}, {entry.how}"
     run = client.create_run(
         experiment_id(client, EXPERIMENT),
@@ -201,7 +201,7 @@ def _write(client: "MlflowClient", model: str, entry: Entry) -> Entry:
 
 
 def _hash_of(client: "MlflowClient", model: str, version: str | None) -> str | None:
-    """The encoder behind a version; None for one that Firstlight did not register, or that is gone."""
+    """Model hash of a version; None for one that Firstlight did not register, or that was deleted."""
     from mlflow.exceptions import MlflowException
 
     if version is None:
@@ -223,7 +223,7 @@ def _read(run: "Run") -> Entry:
         alias=tags.get("alias", ""),
         previous=tags.get("previous") or None,
         version=tags.get("version") or None,
-        encoder_hash=tags.get(HASH_TAG) or None,
+        model_hash=tags.get(HASH_TAG) or None,
         how=tags.get("how", UNKNOWN),
         who=tags.get("who", UNKNOWN),
         why=tags.get("why", ""),

@@ -1,4 +1,4 @@
-"""The registry of models and releases in MLflow. Aliases, not stages; files, never pickles."""
+"""Models and releases in MLflow. Versions have aliases, not stages; models are files, never pickles."""
 
 import re
 from collections.abc import Mapping
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 MODEL = "item-encoder"
 """Registered model name."""
 CHAMPION = "champion"
-"""Alias of the version that makes the published profiles."""
+"""Alias of the version that arrivals are profiled and published with."""
 CHALLENGER = "challenger"
-"""Alias of the version that wants to."""
+"""Alias of the version that may replace it."""
 ENCODERS_EXPERIMENT = "encoders"
 RELEASES_EXPERIMENT = "releases"
 
@@ -40,35 +40,35 @@ RELEASES_EXPERIMENT = "releases"
 HASH_TAG = "encoder_hash"
 RELEASE_TAG = "release"
 FOLDER = "model"
-"""Below a version's run: the laid-out model, with a folder per part."""
-LUMP_FOLDER = "encoder"
-"""The same of versions from before models had parts: all files in one folder."""
+"""Among a run's artifacts: the laid-out model, with a folder per part."""
+LEGACY_FOLDER = "encoder"
+"""The folder of versions from before models had parts; it holds all files."""
 INTERACTIONS_TAG = "n_interactions"
-"""Of a version: interactions accepted in the workspace that registered it; without it none were."""
+"""Of a version: number of interactions accepted in the workspace that registered it; no tag means none."""
 FIRST_LIGHT_TAG = "first_light"
-"""Of a version: it was made before anything was trained; says of how many texts, or that the encoder is as it comes."""
+"""Of a version that was never trained: the number of texts it was made of, or that it is the encoder alone."""
 TRAINED_TAGS = ("trained_on", "trained_until", "held_out_by")
-"""Of a version: what its encoder was trained on; without them it is used as it comes."""
+"""Of a version: what it was trained on; no tags mean that it was not trained."""
 
 
 @dataclass(frozen=True)
-class RegisteredEncoder:
+class RegisteredVersion:
     """One version of the registered model."""
 
     model: str
     version: str
     run_id: str
     hash: str
-    """Model hash: what the version is, whoever registered it."""
+    """Model hash; it identifies the model, whoever registered it."""
     trained: TrainedOn
     """What it was trained on."""
     is_first_light: bool = False
-    """Whether it was made before anything was trained."""
+    """Whether it was made without training."""
     folder: str = FOLDER
-    """Where its run holds the files."""
+    """Folder of its files among the run's artifacts."""
 
 
-def champion(uri: str, model: str = MODEL) -> RegisteredEncoder | None:
+def champion(uri: str, model: str = MODEL) -> RegisteredVersion | None:
     """The version that has the alias `champion`.
 
     Args:
@@ -79,13 +79,13 @@ def champion(uri: str, model: str = MODEL) -> RegisteredEncoder | None:
         The version, or None where no version has the alias.
 
     Raises:
-        RegistryError: MLflow is out of reach, or the version carries no encoder hash.
+        RegistryError: MLflow is out of reach, or the version has no model hash.
     """
     return with_alias(uri, CHAMPION, model)
 
 
-def with_alias(uri: str, alias: str, model: str = MODEL) -> RegisteredEncoder | None:
-    """The version that has an alias; asked without importing mlflow.
+def with_alias(uri: str, alias: str, model: str = MODEL) -> RegisteredVersion | None:
+    """The version that has an alias; found without importing mlflow.
 
     Args:
         uri: MLflow's address.
@@ -96,7 +96,7 @@ def with_alias(uri: str, alias: str, model: str = MODEL) -> RegisteredEncoder | 
         The version, or None where no version has the alias.
 
     Raises:
-        RegistryError: MLflow is out of reach, or the version carries no encoder hash: Firstlight did not register it.
+        RegistryError: MLflow is out of reach, or the version has no model hash: Firstlight did not register it.
     """
     found = version_at(uri, model, alias)
     if found is None:
@@ -111,8 +111,8 @@ def tags_of(version: Mapping[str, Any]) -> dict[str, str]:
     return {tag["key"]: tag["value"] for tag in version.get("tags", [])}
 
 
-def count_interactions(uri: str, encoder: RegisteredEncoder, n: int) -> None:
-    """Say how many interactions there were to train a version on; the count that was said last holds.
+def count_interactions(uri: str, encoder: RegisteredVersion, n: int) -> None:
+    """Record how many interactions a version was trained on. A later count replaces an earlier one.
 
     Args:
         uri: MLflow's address.
@@ -126,8 +126,8 @@ def count_interactions(uri: str, encoder: RegisteredEncoder, n: int) -> None:
         client.set_model_version_tag(encoder.model, encoder.version, INTERACTIONS_TAG, str(n))
 
 
-def add_files(uri: str, encoder: RegisteredEncoder, files: Mapping[str, Path]) -> None:
-    """Log files beside a version that is there already, such as a newer verdict.
+def add_files(uri: str, encoder: RegisteredVersion, files: Mapping[str, Path]) -> None:
+    """Add artifacts to an existing version, such as a newer decision of the gate.
 
     Args:
         uri: MLflow's address.
@@ -141,8 +141,8 @@ def add_files(uri: str, encoder: RegisteredEncoder, files: Mapping[str, Path]) -
         log_files(client, encoder.run_id, files)
 
 
-def read_file(uri: str, encoder: RegisteredEncoder, name: str) -> bytes | None:
-    """One of the files beside a version.
+def read_file(uri: str, encoder: RegisteredVersion, name: str) -> bytes | None:
+    """Read one artifact of a version.
 
     Args:
         uri: MLflow's address.
@@ -162,26 +162,26 @@ def read_file(uri: str, encoder: RegisteredEncoder, name: str) -> bytes | None:
         return Path(client.download_artifacts(encoder.run_id, name, there)).read_bytes()
 
 
-def versions(uri: str, model: str = MODEL) -> tuple[RegisteredEncoder, ...]:
+def versions(uri: str, model: str = MODEL) -> tuple[RegisteredVersion, ...]:
     """Every version of the registered model, oldest first; empty where the model is unknown."""
     with connect(uri) as client:
         return versions_of(client, model)
 
 
-def download(uri: str, encoder: RegisteredEncoder, into: Path) -> Path:
-    """Fetch the packed files of a version; the caller checks them and gives them their place.
+def download(uri: str, encoder: RegisteredVersion, into: Path) -> Path:
+    """Download the files of a version. The caller checks and moves them.
 
     Args:
         uri: MLflow's address.
         encoder: the version.
-        into: a folder is made below it, on the same file system as what will hold the files.
+        into: a new folder is made below it; it should be on the file system of the files' final place.
 
     Returns:
-        The folder that was made; the files lie in its folder `encoder.folder`.
+        The new folder; the files are in its subfolder `encoder.folder`.
 
     Raises:
         RegistryUnreachable: MLflow is out of reach or lacks the files.
-        RegistryError: the version's tag is no hash, and would name a folder elsewhere.
+        RegistryError: the version's tag is not a hash, and could name another folder.
     """
     if not re.fullmatch("[0-9a-f]{64}", encoder.hash):
         raise RegistryError(
@@ -197,7 +197,7 @@ def download(uri: str, encoder: RegisteredEncoder, into: Path) -> Path:
 
 
 def record_release(uri: str, release: str, record: RunRecord) -> str:
-    """Log one run for a published release; a release that has its run already gets no second one.
+    """Log one run for a published release. Safe to repeat: a release gets no second run.
 
     Args:
         uri: MLflow's tracking address.
@@ -222,14 +222,14 @@ def record_release(uri: str, release: str, record: RunRecord) -> str:
 
 
 def trained_tags(trained: TrainedOn) -> dict[str, str]:
-    """What a version says of its encoder's training; nothing for one that is used as it comes."""
+    """Tags that tell what a version was trained on; none for one that was not trained."""
     said = trained.model_dump(mode="json", include=set(TRAINED_TAGS), exclude_none=True)
     return {key: str(value) for key, value in said.items()}
 
 
 def _registered(
     model: str, version: str, run_id: str, tags: Mapping[str, str], source: str
-) -> RegisteredEncoder:
+) -> RegisteredVersion:
     remedy = "give the alias to a version that Firstlight registered: `recsys ledger` lists those it had"
     if HASH_TAG not in tags:
         raise RegistryError(f"version {version} of {model} has no tag {HASH_TAG}", remedy=remedy)
@@ -237,21 +237,21 @@ def _registered(
     try:
         trained = TrainedOn.model_validate(said | {"encoder_hash": tags[HASH_TAG]})
     except ValidationError as error:
-        words = f"version {version} of {model} has a tag {error.errors()[0]['loc'][0]} that is no such thing"
+        words = f"version {version} of {model} has an invalid tag {error.errors()[0]['loc'][0]}"
         raise RegistryError(words, remedy=remedy) from error
-    folder = LUMP_FOLDER if source.endswith(f"/{LUMP_FOLDER}") else FOLDER
-    return RegisteredEncoder(
+    folder = LEGACY_FOLDER if source.endswith(f"/{LEGACY_FOLDER}") else FOLDER
+    return RegisteredVersion(
         model, str(version), run_id, tags[HASH_TAG], trained, FIRST_LIGHT_TAG in tags, folder
     )
 
 
 def versions_of(
     client: "MlflowClient", model: str, model_hash: str | None = None
-) -> tuple[RegisteredEncoder, ...]:
+) -> tuple[RegisteredVersion, ...]:
     """Versions of the registered model, oldest first.
 
     Args:
-        client: of a connection that is open.
+        client: of an open connection.
         model: registered model name.
         model_hash: only versions of this model; None: all.
 

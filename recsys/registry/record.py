@@ -1,4 +1,4 @@
-"""What a run leaves in the registry, and where the running code comes from."""
+"""The record of a run in the registry, and the commit of the running code."""
 
 import os
 import subprocess
@@ -14,16 +14,16 @@ from recsys.artifacts import Artifacts
 
 UNKNOWN_COMMIT = "unknown"
 COMMIT_FILE = ".code_commit"
-"""Beside the package recsys in a workspace that is a copy: the commit it was copied from."""
+"""Beside the package in a workspace that is a copy: the commit it was copied from."""
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What every run leaves in MLflow."""
+    """What is logged with every run in MLflow."""
 
     code_commit: str
     params: Mapping[str, Any]
-    """Sections of params.yaml; logged flat, as `ingest.max_file_mb`."""
+    """Sections of params.yaml; logged with dotted keys, such as `ingest.max_file_mb`."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     """Artifact name -> text: data.dvc, dvc.lock, params.yaml."""
@@ -38,13 +38,13 @@ def record_of(
     files: Mapping[str, Path] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> RunRecord:
-    """The record of what a workspace holds now: params.yaml, data.dvc, dvc.lock, plots, gate page, and the commit.
+    """Make the record of a workspace: params.yaml, data.dvc, dvc.lock, plots, gate page, and the commit.
 
     Args:
         at: the workspace.
         metrics: flat numbers, such as `cold/recall@20`.
         files: further artifact paths -> file or folder; missing ones are left out.
-        tags: of the run, and of the version where one is made.
+        tags: of the run, and of a version that is made.
 
     Returns:
         The record.
@@ -64,9 +64,9 @@ def record_of(
 
 
 def code_commit() -> str:
-    """Commit of the running code: RECSYS_CODE_COMMIT (set in images, which carry no .git), a copy's note, or git.
+    """Commit of the running code: RECSYS_CODE_COMMIT (set in images, which have no .git), a copy's file, or git.
 
-    Ends in `-dirty` where the checkout differs from the commit; `unknown` where there is neither.
+    It ends in `-dirty` where the checkout differs from the commit, and is `unknown` where there is none of these.
     """
     if commit := os.environ.get("RECSYS_CODE_COMMIT"):
         return commit

@@ -1,4 +1,4 @@
-"""Keep a model as a version in MLflow: the files of its parts, and the run that says where it came from."""
+"""Register a model as a version in MLflow: the files of its parts, and a run that records where it came from."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +11,7 @@ from recsys.registry.mlflow import (
     FOLDER,
     HASH_TAG,
     MODEL,
-    RegisteredEncoder,
+    RegisteredVersion,
     versions_of,
 )
 from recsys.registry.record import RunRecord
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 def register_model(
     uri: str, model: ModelReference, cache: Path, record: RunRecord, name: str = MODEL
-) -> RegisteredEncoder:
-    """Keep a model with the files of all its parts as a version of the registered model.
+) -> RegisteredVersion:
+    """Register a model with the files of all its parts.
 
     Args:
         uri: MLflow's tracking and registry address.
         model: packed in `cache`.
         cache: folder of packed parts.
-        record: parameters, data version and commit to keep beside it.
+        record: parameters, data version and commit to log with it.
         name: registered model name.
 
     Returns:
@@ -41,7 +41,7 @@ def register_model(
         RegistryUnreachable: MLflow is out of reach or refuses.
         ArtifactMissing: a part is not packed here.
     """
-    encoders = cache / "encoders"  # where what a killed process leaves half made is removed
+    encoders = cache / "encoders"  # half-made folders of killed processes are removed from there
     with TemporaryDirectory(prefix=STAGING, dir=encoders) as there:
         lay_out(model.model_copy(update={"registry": None}), cache, Path(there) / FOLDER)
         return register_folder(uri, model.hash, Path(there) / FOLDER, record, name)
@@ -49,16 +49,16 @@ def register_model(
 
 def register_folder(
     uri: str, model_hash: str, folder: Path, record: RunRecord, model: str = MODEL
-) -> RegisteredEncoder:
-    """Keep a laid-out model as a version of the registered model, with the run that says where it came from.
+) -> RegisteredVersion:
+    """Register a laid-out model, with a run that records where it came from.
 
-    Safe to repeat: a version of the same model is found again; a run that was cut short is taken up again.
+    Safe to repeat: an existing version of the same model is returned, and an unfinished run is continued.
 
     Args:
         uri: MLflow's tracking and registry address.
-        model_hash: identity of the model.
+        model_hash: of the model.
         folder: the laid-out model.
-        record: parameters, data version and commit to keep beside it.
+        record: parameters, data version and commit to log with it.
         model: registered model name.
 
     Returns:
@@ -80,11 +80,9 @@ def register_folder(
         tags = {HASH_TAG: model_hash, COMMIT_TAG: record.code_commit, **record.tags}
         made = client.create_model_version(model, source, run_id, tags=tags, await_creation_for=0)
         first = versions_of(client, model, model_hash)[0]
-        if (
-            first.version != made.version
-        ):  # somebody registered the same model meanwhile: one version is enough
+        if first.version != made.version:  # another process registered the same model meanwhile
             client.delete_model_version(model, made.version)
-        # The run ends after its version is there: a run that was cut short is then always found again as unfinished.
+        # The run ends after its version exists, so an interrupted run is always found as unfinished.
         close_runs(client, ENCODERS_EXPERIMENT, mark, first.run_id)
         return first
 

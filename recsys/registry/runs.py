@@ -1,4 +1,4 @@
-"""Runs in MLflow: found again by their tags, taken up where they were cut short, filled with a record."""
+"""Runs in MLflow: find them by tags, continue unfinished ones, log records."""
 
 import os
 import tempfile
@@ -20,13 +20,13 @@ METRICS_PER_CALL = 1000
 
 @contextmanager
 def connect(uri: str) -> Iterator["MlflowClient"]:
-    """A client that sends no telemetry and notices within seconds that MLflow is down."""
+    """A client that sends no telemetry and fails within seconds when MLflow is down."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
     os.environ.setdefault(
         "MLFLOW_HTTP_REQUEST_TIMEOUT", "60"
-    )  # an upload of 90 MB is answered when it is stored
+    )  # MLflow replies to an upload of 90 MB only once it is stored
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient
@@ -41,14 +41,14 @@ def connect(uri: str) -> Iterator["MlflowClient"]:
 
 
 def experiment_id(client: "MlflowClient", name: str) -> str:
-    """The experiment of that name, made where it is not there."""
+    """The experiment of that name; created where it does not exist."""
     from mlflow.exceptions import MlflowException
 
     if found := client.get_experiment_by_name(name):
         return str(found.experiment_id)
     try:
         return str(client.create_experiment(name))
-    except MlflowException as error:  # somebody was quicker
+    except MlflowException as error:  # another process created it
         found = client.get_experiment_by_name(name)
         if found is None:
             raise error
@@ -67,7 +67,7 @@ def runs_with(client: "MlflowClient", experiment: str, tags: Mapping[str, str], 
 
 
 def open_run(client: "MlflowClient", experiment: str, tags: Mapping[str, str], name: str) -> str:
-    """A run to write into: the one that was cut short, or a new one."""
+    """A run to write to: an unfinished one, or a new one."""
     if unfinished := runs_with(client, experiment, tags, "RUNNING"):
         return unfinished[0]
     run = client.create_run(experiment_id(client, experiment), tags=dict(tags), run_name=name)
@@ -75,9 +75,9 @@ def open_run(client: "MlflowClient", experiment: str, tags: Mapping[str, str], n
 
 
 def close_runs(client: "MlflowClient", experiment: str, tags: Mapping[str, str], kept: str) -> None:
-    """End the run that is kept, and delete others with its tags that were begun and never ended.
+    """End one run, and delete other unfinished runs with its tags.
 
-    A process that is killed may have asked for a run that MLflow makes a moment later, when the next one has looked.
+    MLflow may create a run for a killed process a moment later, after the next process has looked for runs.
     """
     for run_id in runs_with(client, experiment, tags, "RUNNING"):
         if run_id == kept:
@@ -87,11 +87,11 @@ def close_runs(client: "MlflowClient", experiment: str, tags: Mapping[str, str],
 
 
 def log_record(client: "MlflowClient", run_id: str, record: RunRecord) -> None:
-    """Write a record into a run; done again, it writes the same."""
+    """Log a record. Safe to repeat."""
     from mlflow.entities import Metric, Param, RunTag
 
     params = [Param(key, str(value)[:6000]) for key, value in flatten(record.params).items()]
-    # MLflow forbids @ in metric names; step 0 and time 0 make a repeated call write the same point.
+    # MLflow forbids @ in metric names. With step 0 and time 0 a repeated call writes the same point.
     metrics = [Metric(key.replace("@", "_at_"), value, 0, 0) for key, value in record.metrics.items()]
     tags = [RunTag(key, value) for key, value in {COMMIT_TAG: record.code_commit, **record.tags}.items()]
     client.log_batch(run_id, tags=tags)
@@ -105,7 +105,7 @@ def log_record(client: "MlflowClient", run_id: str, record: RunRecord) -> None:
 
 
 def log_files(client: "MlflowClient", run_id: str, files: Mapping[str, Path]) -> None:
-    """Log files and folders under the names that they are given."""
+    """Log files and folders under given names."""
     for name, path in files.items():
         _log_file(client, run_id, name, path)
 

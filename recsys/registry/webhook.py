@@ -17,41 +17,41 @@ from recsys.errors import WebhookRefused
 from recsys.registry.mlflow import CHAMPION, MODEL
 
 TOLERANCE_S = 300
-"""How far a delivery's timestamp may lie from the clock: an older one may be a replay."""
+"""How far a delivery's timestamp may differ from the clock. An older one may be a replay."""
 SIGNATURE, TIMESTAMP, DELIVERY = "x-mlflow-signature", "x-mlflow-timestamp", "x-mlflow-delivery-id"
 DELIVERY_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A delivery that MLflow signed."""
+    """A delivery with a valid signature."""
 
     id: str
-    """Unique per delivery: the same id again is a replay, or MLflow's own retry."""
+    """Unique per delivery; a repeated id is a replay or MLflow's own retry."""
     entity: str
     action: str
     data: Mapping[str, Any]
 
     def moves_champion(self, model: str = MODEL) -> bool:
-        """Whether it tells that the alias `champion` of the model was given or taken away."""
+        """Whether it reports that the model's alias `champion` was set or removed."""
         found = (self.entity, self.data.get("name"), self.data.get("alias"))
         return found == ("model_version_alias", model, CHAMPION)
 
 
 def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> Delivery:
-    """Read a delivery, if MLflow signed it with the secret just now.
+    """Read a delivery, if MLflow signed it recently with the secret.
 
     Args:
-        headers: of the request; names in any case.
+        headers: of the request; the case of names does not matter.
         body: the request's bytes.
-        secret: what MLflow signs with.
+        secret: shared with MLflow.
         now: seconds since 1970.
 
     Returns:
-        The delivery. Whether its id has come before is for the caller to know.
+        The delivery. The caller must refuse an id that was used before.
 
     Raises:
-        WebhookRefused: it is unsigned, forged, altered, too old or too new, or says nothing that can be read.
+        WebhookRefused: it is unsigned, forged, altered, too old or too new, or cannot be parsed.
     """
     given = {name.lower(): value for name, value in headers.items()}
     delivery, stamp = given.get(DELIVERY, ""), given.get(TIMESTAMP, "")

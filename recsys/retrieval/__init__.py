@@ -1,1 +1,1 @@
-"""Candidate generation: exact search, and an index over segments."""
+"""Retrieval: from queries to candidates, by exact search or by indexes over segments."""

@@ -1,4 +1,4 @@
-"""Exact search: every inner product is computed. The truth that an index is measured against."""
+"""Exact search: every inner product is computed. The recall of indexes is measured against it."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from recsys.dataset.histories import PAD
 
 # Shape suffixes: U users, I items, K list length, D dimension, E padded excluded items.
 BLOCK_SCORES = 1 << 24
-"""Scores held at once (64 MB of float32)."""
+"""Scores in memory at once (64 MB of float32)."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ def top_k(
     k: int,
     exclude: NDArray[np.int64] | None = None,
 ) -> Candidates:
-    """The k items of largest inner product for every query; ties go to the smaller row.
+    """Find the k items with the largest inner products for every query; of equal ones the smaller row wins.
 
     Args:
         queries_UD: queries, such as user profiles.
         vectors_ID: item profiles.
-        k: length of the lists, k >= 1; shorter where there are fewer items.
+        k: length of the lists, at least 1.
         exclude: exclude_UE, item rows that must not appear, PAD on the right.
 
     Returns:
@@ -60,10 +60,10 @@ def top_k(
 def best_of(
     scores_UI: NDArray[np.floating], k: int, exclude_UE: NDArray[np.int64] | None = None
 ) -> Candidates:
-    """The k best columns of every row of scores; ties go to the smaller column.
+    """Find the k best columns of every row of scores; of equal scores the smaller column wins.
 
     Args:
-        scores_UI: finite scores; -inf marks what must not appear.
+        scores_UI: finite scores; -inf for columns that must not appear.
         k: length of the lists.
         exclude_UE: columns that must not appear, PAD on the right.
 
@@ -93,10 +93,10 @@ def best_of(
 
 
 def _ordered(scores_UI: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Columns of the k largest scores, largest first, the smaller column first among equals."""
+    """Columns of the k largest scores, in descending order; of equal scores the smaller column first."""
     if k == scores_UI.shape[1]:
         return np.argsort(-scores_UI, axis=1, kind="stable")
-    # A partition may take any of several equal scores at its edge: so it only finds the k-th value.
+    # A partition may choose any of several equal scores at its edge, so it only gives the k-th value.
     edge_U1 = -np.partition(-scores_UI, k - 1, axis=1)[:, k - 1 : k]
     above_UI = scores_UI > edge_U1
     room_U1 = k - above_UI.sum(axis=1, keepdims=True)

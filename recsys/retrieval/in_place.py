@@ -1,18 +1,18 @@
-"""Exact search in place: block by block over a memory-mapped matrix, nothing copied, nothing built."""
+"""Exact search over a memory-mapped matrix, block by block, without copying it."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 # Shape suffixes: Q queries, N vectors, D dimension, B rows of a block.
 BLOCK_ROWS = 32768
-# Scores closer than this may swap between float32 sums of different order; they are compared again in float64.
+# Scores closer than this may swap between float32 sums of different order, so they are compared again in float64.
 NOISE = np.float32(1e-5)
 
 
 def best_places(
     vectors_ND: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float32], width: int
 ) -> list[NDArray[np.int64]]:
-    """Per query, places in `rows` (ascending) of the `width` best, and of whatever ties with the last, in no order."""
+    """For each query, places in `rows` (ascending) of the `width` best, and of all that equal the last; unordered."""
     if not len(queries):
         return []
     kept: list[list[NDArray[np.int64]]] = [[] for _ in queries]
@@ -36,7 +36,7 @@ def best_places(
 def _scores(
     block_BD: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Inner products with some rows of a block; a few are gathered, many are picked from the product with all."""
+    """Inner products with some rows of a block. Few rows are gathered first, many are selected afterwards."""
     if len(rows) == len(block_BD):
         return queries @ block_BD.T
     if len(rows) < len(block_BD) / 2:

@@ -1,9 +1,9 @@
-"""Index files of faiss: built, opened and checked; the only importer of faiss.
+"""Index files of faiss: build, check and open them. This is the only module that imports faiss.
 
-A file may come from a store that others can write. faiss (from 1.15) checks sizes and the neighbours of a graph while
-it reads. What it leaves out is checked here before a search: that the file is of this segment and of the two kinds that
-Firstlight builds, the levels of neighbours, and the rows in lists. That faiss itself has no fault nobody can promise:
-sign releases (`publishing/signing.py`) where others may write to the store.
+A file may come from a store that others can write to. faiss (from 1.15) checks sizes and the neighbours of a graph when
+it reads. The rest is checked here before a search: that the file belongs to this segment and is of a kind that
+Firstlight builds, the levels of neighbours, and the rows in lists. faiss itself may have faults, so sign releases
+(`publishing/signing.py`) where others can write to the store.
 """
 
 import logging
@@ -20,9 +20,9 @@ from recsys.retrieval.params import IndexParams
 
 # Shape suffixes: Q queries, D dimension, N vectors of one segment.
 INDEX_VERSION = 1
-"""Part of every index key; raise it when the same vectors and params would give another file."""
+"""Part of every index key. Raise it when the same vectors and params would give another file."""
 KINDS = (b"IHNf", b"IwFl")
-"""How files of HNSW and IVF over plain float32 vectors begin."""
+"""First bytes of files of HNSW and IVF over plain float32 vectors."""
 INNER_PRODUCT = 0
 HEAD = np.dtype(
     [("kind", "S4"), ("dim", "<i4"), ("n", "<i8"), ("_", "<i8", 2), ("trained", "?"), ("metric", "<i4")]
@@ -36,21 +36,21 @@ def index_kind(n: int, params: IndexParams) -> Literal["exact", "hnsw", "ivf"]:
 
 
 def build_index(vectors_ND: NDArray[np.float32], params: IndexParams) -> bytes | None:
-    """Build the index file of one segment; the same vectors and params give the same bytes.
+    """Build the index file of one segment. The same vectors and params give the same bytes.
 
     Args:
         vectors_ND: the segment's live vectors.
-        params: size, kind and settings; those of the search are kept in the file.
+        params: section `index`; the settings of the search are stored in the file.
 
     Returns:
-        A faiss file, or None where the segment is small enough for exact search.
+        The file's bytes, or None where the segment is small enough for exact search.
     """
     kind = index_kind(len(vectors_ND), params)
     if kind == "exact":
         return None
     faiss = _faiss()
     dense = np.ascontiguousarray(vectors_ND, dtype=np.float32)
-    with _one_thread(faiss):  # threads would link HNSW's nodes in another order each time
+    with _one_thread(faiss):  # several threads would link HNSW's nodes in a random order
         index = _hnsw(faiss, dense, params) if kind == "hnsw" else _ivf(faiss, dense, params)
         content: bytes = faiss.serialize_index(index).tobytes()
     return content
@@ -61,11 +61,11 @@ class IndexFile:
 
     Args:
         path: the file.
-        n: vectors of its segment.
+        n: number of vectors of its segment.
         dim: their width.
 
     Raises:
-        ReleaseError: it is no index of that many vectors of that width, or would lead a search astray.
+        ReleaseError: it is not an index of that many vectors of that width, or is not consistent.
     """
 
     def __init__(self, path: Path, n: int, dim: int) -> None:
@@ -78,14 +78,14 @@ class IndexFile:
                 _require_graph(faiss, self._index, n, dim)
             else:
                 _require_lists(faiss, self._index, n, dim)
-        except (RuntimeError, ValueError, MemoryError) as error:  # the first: what faiss raises
+        except (RuntimeError, ValueError, MemoryError) as error:  # faiss raises RuntimeError
             raise ReleaseError(
                 f"{path} is no index of {n} vectors of width {dim}: {error}",
                 remedy="open another release, or delete artifacts/index, run dvc repro index and publish again",
             ) from error
 
     def search(self, queries: NDArray[np.float32], width: int) -> NDArray[np.int64]:
-        """Rows, best first, -1 where the index gave up: [Q, width]."""
+        """Rows, best first; -1 where the index found no more: [Q, width]."""
         faiss = _faiss()
         if self._is_hnsw:
             params = faiss.SearchParametersHNSW(efSearch=max(self._index.hnsw.efSearch, width))
@@ -97,7 +97,7 @@ class IndexFile:
 
 
 def _require_head(path: Path, n: int, dim: int) -> None:
-    """Before faiss reads it: kind, size and metric, and at least as many bytes as the vectors take."""
+    """Check, before faiss reads the file, its kind, size and metric, and that it is long enough for the vectors."""
     with path.open("rb") as file:
         content = file.read(HEAD.itemsize)
     if len(content) < HEAD.itemsize:
@@ -112,7 +112,7 @@ def _require_head(path: Path, n: int, dim: int) -> None:
 
 
 def _require_graph(faiss: Any, index: Any, n: int, dim: int) -> None:  # noqa: ANN401  untyped library
-    """What faiss does not look at: a neighbour on an upper level must take part there, else foreign memory is read."""
+    """Check what faiss does not: a neighbour on an upper level must be on that level, else foreign memory is read."""
     graph, storage = index.hnsw, faiss.downcast_index(index.storage)
     if not isinstance(storage, faiss.IndexFlat) or (storage.ntotal, storage.d) != (n, dim):
         raise ValueError("its vectors are stored in another way")
@@ -124,31 +124,31 @@ def _require_graph(faiss: Any, index: Any, n: int, dim: int) -> None:  # noqa: A
     neighbours = faiss.vector_to_array(graph.neighbors)
     if len(levels_N) != n or not 0 <= graph.entry_point < n or graph.max_level != levels_N.max() - 1:
         raise ValueError("its entry is none of its vectors")
-    for level in range(1, graph.max_level + 1):  # few nodes take part above the lowest level
+    for level in range(1, graph.max_level + 1):  # few nodes are above the lowest level
         nodes = np.flatnonzero(levels_N > level)
         found = neighbours[offsets[nodes][:, None] + np.arange(widths[level], widths[level + 1])]
         if (levels_N[found[found >= 0]] <= level).any():
-            raise ValueError("a neighbour does not take part on its level")
+            raise ValueError("a neighbour is not on its level")
 
 
 def _require_lists(faiss: Any, index: Any, n: int, dim: int) -> None:  # noqa: ANN401  untyped library
-    """Every row of every list is a vector of the segment, and the lists lie in the file itself."""
+    """Check that every row of every list is a vector of the segment, and that the lists are in the file itself."""
     if not isinstance(index, faiss.IndexIVFFlat):
         raise ValueError("it is an index of another kind")
     cells, lists = faiss.downcast_index(index.quantizer), faiss.downcast_InvertedLists(index.invlists)
     if not isinstance(cells, faiss.IndexFlat) or (cells.ntotal, cells.d) != (index.nlist, dim):
         raise ValueError("its cells are stored in another way")
     if isinstance(lists, faiss.OnDiskInvertedLists) or lists.nlist != index.nlist:
-        raise ValueError("its lists lie in another place")
+        raise ValueError("its lists are in another file")
     if lists.code_size != dim * FLOAT_BYTES or not 1 <= index.nprobe <= index.nlist:
-        raise ValueError("its vectors have another width, or it looks into no list")
+        raise ValueError("its vectors have another width, or it visits no list")
     sizes = [lists.list_size(one) for one in range(lists.nlist)]
     if sum(sizes) != n:
         raise ValueError(f"its lists hold {sum(sizes)} vectors")
     for one, size in enumerate(sizes):
         rows = faiss.rev_swig_ptr(lists.get_ids(one), size)
         if size and (rows.min() < 0 or rows.max() >= n):
-            raise ValueError("a list holds a row that is none of the segment's")
+            raise ValueError("a list holds a row that is not in the segment")
 
 
 def _hnsw(faiss: Any, dense: NDArray[np.float32], params: IndexParams) -> Any:  # noqa: ANN401  untyped library
@@ -160,7 +160,9 @@ def _hnsw(faiss: Any, dense: NDArray[np.float32], params: IndexParams) -> Any:  
 
 
 def _ivf(faiss: Any, dense: NDArray[np.float32], params: IndexParams) -> Any:  # noqa: ANN401  untyped library
-    lists = min(params.ivf_lists, max(1, len(dense) // 39))  # faiss wants 39 vectors per cell to learn from
+    lists = min(
+        params.ivf_lists, max(1, len(dense) // 39)
+    )  # faiss wants at least 39 training vectors per cell
     index = faiss.IndexIVFFlat(
         faiss.IndexFlatIP(dense.shape[1]), dense.shape[1], lists, faiss.METRIC_INNER_PRODUCT
     )

@@ -1,4 +1,4 @@
-"""What steers the index. Values live in params.yaml."""
+"""Parameters of the index. Values live in params.yaml."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ class IndexParams(BaseModel):
     exact_below: int = Field(ge=0)
     """Segments with fewer vectors are searched exactly."""
     kind: Literal["hnsw", "ivf"]
-    """Index of the larger ones."""
+    """Kind of index of larger segments."""
     hnsw_m: int = Field(ge=4)
     """Links per node."""
     hnsw_ef_construction: int = Field(ge=8)

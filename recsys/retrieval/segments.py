@@ -1,8 +1,8 @@
-"""Search over many segments, in place: exact where they are small, HNSW or IVF above a size.
+"""Search over many segments: exact in small ones, by HNSW or IVF in large ones.
 
-The newest row of an item wins and deleted items are gone: both are settled by `Latest`. An index is asked for more
-places than are wanted, what is not allowed is left out, and where too little remains the search is exact: a list is
-never short while there are items left, and never of what a filtered walk through a graph happens to meet.
+`Latest` gives the newest row of each item; deleted items are not in it. An index is queried for more rows than needed,
+and rows that are not allowed are dropped. Where too few remain, the search is exact. So a list is never short while
+there are items left.
 """
 
 from collections.abc import Collection, Sequence
@@ -23,19 +23,19 @@ from recsys.retrieval.params import IndexParams
 PAD = -1
 RECALL_AT = 10
 RARE_ROWS = 50_000
-"""Up to so many rows are searched exactly where they are less than half of a segment."""
+"""Up to this many allowed rows are searched exactly, if they are less than half of a segment."""
 SLACK = 1.5
-"""An index is asked for so many times the places that would hold enough rows, were the allowed ones spread evenly."""
+"""Margin for the number of rows that an index is queried for, since allowed rows may be unevenly distributed."""
 MAX_REACH = 4096
-"""A search that would have to reach further is exact."""
+"""A search that would need more rows of an index is exact."""
 
 
 @dataclass(frozen=True)
 class IndexedSegment:
-    """What a search needs of one segment."""
+    """One segment, ready for search."""
 
     vectors: NDArray[np.float32]
-    """[N, D], may be memory-mapped."""
+    """[N, D]; may be memory-mapped."""
     index: Path | None = None
     """A file made by `build_index`, or None for exact search."""
 
@@ -45,19 +45,19 @@ class Found:
     """The best items of each query."""
 
     rows_QK: NDArray[np.int64]
-    """Positions in `Latest.item_ids`, best first; PAD where there are fewer than K items."""
+    """Positions in `Latest.item_ids`, best first; PAD where there are fewer items."""
     scores_QK: NDArray[np.float64]
-    """Inner products; -inf beside PAD."""
+    """Inner products; -inf where there is PAD."""
 
 
 def index_recall(vectors_ND: NDArray[np.float32], index: Path, params: IndexParams) -> float:
-    """Recall@10 of an index file against exact search; the queries are sampled vectors of the segment itself.
+    """Recall@10 of an index file against exact search, with a sample of the segment's vectors as queries.
 
-    The sampled row is left out of its own lists. A found item as near as the tenth true one counts as found.
+    A query's own row is left out of its list. A found item that is as near as the true tenth one counts.
 
     Args:
         vectors_ND: the segment's live vectors.
-        index: the file that `build_index` gave.
+        index: a file of `build_index`.
         params: `recall_queries` and `seed`.
 
     Returns:
@@ -83,7 +83,7 @@ class SegmentSearcher:
     def __init__(self, segments: Sequence[IndexedSegment], latest: Latest) -> None:
         self.segments = tuple(segments)
         self.latest = latest
-        # `latest` is in order of segment and row: each segment's live items are one stretch of it.
+        # `latest` is in order of segment and row, so each segment's live items are one slice of it.
         self._bounds = np.searchsorted(latest.segment_of_item, np.arange(len(self.segments) + 1))
 
     def search(
@@ -93,16 +93,16 @@ class SegmentSearcher:
         exclude: Sequence[Collection[int]] | None = None,
         allowed_I: NDArray[np.bool_] | None = None,
     ) -> Found:
-        """Find the k best items of every query; ties go to the smaller item id.
+        """Find the k best items for every query; of equal scores the smaller item id wins.
 
         Args:
             queries_QD: one vector per query.
             k: length of the lists, at least 1.
-            exclude: for each query, items (positions in `Latest.item_ids`) that it must not get.
-            allowed_I: items that may be found at all; None allows every one.
+            exclude: for each query, items (positions in `Latest.item_ids`) that must not be found.
+            allowed_I: mask of items that may be found; None: all.
 
         Returns:
-            K = k columns, padded where there are fewer items.
+            Lists of k places, padded where there are fewer items.
 
         Raises:
             ValueError: k, the dimension or a length does not fit.
@@ -128,7 +128,7 @@ class SegmentSearcher:
         return Found(rows_QK, scores_QK)
 
     def vectors_of(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Gather the vectors of items (positions in `Latest.item_ids`), [len(items), D]; needs a segment."""
+        """Gather vectors of items (positions in `Latest.item_ids`), [len(items), D]; there must be a segment."""
         gathered = np.empty((len(items), self.segments[0].vectors.shape[1]), np.float32)
         segment_of = self.latest.segment_of_item[items]
         for position in np.unique(segment_of):
@@ -137,7 +137,7 @@ class SegmentSearcher:
         return gathered
 
     def scores(self, query_D: NDArray[np.float32], items: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Inner products in float64, one row at a time: equal vectors get equal scores, wherever they lie."""
+        """Inner products in float64, row by row, so that equal vectors get equal scores at any place."""
         if not len(items):
             return np.empty(0)
         product = self.vectors_of(items).astype(np.float64) * query_D.astype(np.float64)
@@ -146,7 +146,7 @@ class SegmentSearcher:
 
     def _order(self, items: NDArray[np.int64], scores: NDArray[np.float64], k: int) -> list[int]:
         best = np.argsort(-scores, kind="stable")
-        if len(best) > k:  # keep everything that ties with the last place, then let the ids decide
+        if len(best) > k:  # keep all that equal the last place, then decide by id
             best = best[scores[best] >= scores[best[k - 1]]]
         ids = self.latest.item_ids
         return sorted(best.tolist(), key=lambda place: (-scores[place], ids[items[place]]))[:k]
@@ -171,7 +171,7 @@ class SegmentSearcher:
     def _best_of_segment(
         self, position: int, queries: NDArray[np.float32], width: int, allowed_I: NDArray[np.bool_] | None
     ) -> list[NDArray[np.int64]]:
-        """Per query, at least the `width` best live items of one segment, as positions in `Latest.item_ids`."""
+        """For each query, at least the `width` best live items of one segment, as positions in `Latest.item_ids`."""
         start, end = self._bounds[position : position + 2]
         items = np.arange(start, end)
         if allowed_I is not None:
@@ -188,7 +188,7 @@ class SegmentSearcher:
         found_QR = self._indexes[position].search(queries, reach)
         kept = [found[(found != PAD) & is_allowed[found]] for found in found_QR]
         best = [items[np.searchsorted(rows, found)] for found in kept]
-        # What is allowed may lie apart from what is near: then the index never comes there.
+        # Allowed items may be far from the nearest ones; then the index never reaches them.
         short = np.flatnonzero([len(found) < width for found in kept])
         for q, places in zip(short, best_places(segment.vectors, rows, queries[short], width), strict=True):
             best[q] = items[places]

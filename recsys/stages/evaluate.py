@@ -23,7 +23,7 @@ from recsys.models.packed import adopt_model, ranker_file
 from recsys.models.reference import REFERENCE, ModelReference
 from recsys.profiles.items import Segment, list_segments, segment_name
 from recsys.profiles.params import UsersParams
-from recsys.progress import say
+from recsys.progress import report_progress
 from recsys.ranking.ranker import Ranker
 from recsys.ranking.rankers import ranker_class
 from recsys.ranking.recommender import learn_recommender
@@ -185,7 +185,7 @@ def _learn_siblings(
 ) -> Iterator[Scorer]:
     """What is judged of each further training, learned as the challenger's; one at a time."""
     for one in seeds[1:]:
-        say(f"seed {one.seed}: model {one.model.hash[:10]} beside the challenger")
+        report_progress(f"seed {one.seed}: model {one.model.hash[:10]} beside the challenger")
         adopt_model(one.model, one.packed, at.cache)
         # Vectors that nobody reads elsewhere go with the workspace; those of the challenger's own encoder are there.
         is_shared = one.model.encoder.hash == seeds[0].model.encoder.hash

@@ -20,7 +20,7 @@ from recsys.heads.learning import Recipe
 from recsys.models.encoding import encode_cached
 from recsys.models.packed import lay_out, remember_model
 from recsys.models.reference import ModelReference
-from recsys.progress import say
+from recsys.progress import report_progress
 from recsys.settings import Settings
 from recsys.storage.atomic import write_whole
 from recsys.training.challenger import fuse
@@ -58,7 +58,7 @@ def run(settings: Settings, at: Artifacts) -> None:
     for number in range(1, settings.finetune.seeds):
         again = _with_seed(settings, number)
         seed = again.finetune.seed
-        say(f"seed {seed}, training {number + 1} of {settings.finetune.seeds}")
+        report_progress(f"seed {seed}, training {number + 1} of {settings.finetune.seeds}")
         folder = folder_of(at.finetune, seed)
         sibling, key = _train_and_pack(again, at, folder)
         shutil.rmtree(folder / "model")  # its packed files are all that is asked for
@@ -144,7 +144,7 @@ def _fuse(
     if tuned.is_as_it_came:
         times = {**found.times, **_dates(at, found)}
         held = cold_folds(found.item_ids, np.arange(len(found.item_ids)), params.seed, times)
-        say(
+        report_progress(
             f"held out to choose by: {', '.join(f'{len(rows):,} items by {kind}' for kind, rows in held.items())}"
         )
         folds = tuple(held.values())
@@ -168,7 +168,7 @@ def _fuse(
         params.k,
         params.max_validation_users,
         settings.evaluate.head_share,
-        say,
+        report_progress,
     )
 
 

@@ -39,7 +39,7 @@ from recsys.profiles.items import (
     segment_of,
     write_segment,
 )
-from recsys.progress import Progress, say
+from recsys.progress import Progress, report_progress
 from recsys.settings import Settings
 from recsys.storage.atomic import write_whole
 from recsys.storage.strays import remove_strays
@@ -134,7 +134,7 @@ def run(settings: Settings, at: Artifacts, role: str) -> None:
     work = _survey(settings, at, role)
     n_unknown = len(work.unknown)
     if n_unknown >= PLANNED_TEXTS:
-        say(_plan(work).sentence())
+        report_progress(_plan(work).sentence())
     _encode_unknown(work, settings.profiles.chunk_texts)
     n_projected = sum(_make(segment, work) for segment in work.wanted if segment.name in work.rows)
     n_items = sum(len(segment.vectors()) for segment in work.wanted)
@@ -152,7 +152,9 @@ def run(settings: Settings, at: Artifacts, role: str) -> None:
         "seconds": round(perf_counter() - started, 3),
     }
     write_whole(at.var / "last_encode.json", (json.dumps(record, indent=1) + "\n").encode())
-    say(f"profiles@{role}: {n_unknown:,} texts encoded, {n_items:,} items in {len(work.wanted):,} segments")
+    report_progress(
+        f"profiles@{role}: {n_unknown:,} texts encoded, {n_items:,} items in {len(work.wanted):,} segments"
+    )
 
 
 def plan(settings: Settings, at: Artifacts, role: str) -> Plan:

@@ -1,1 +1,1 @@
-"""Fine-tuning a challenger on the catalogue's own text and interactions; most modules load torch when imported."""
+"""Training: fine-tune a challenger on the catalogue's text and interactions. Most modules load torch."""

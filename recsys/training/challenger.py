@@ -1,4 +1,4 @@
-"""A challenger's head and ranker: chosen on held-out items, learned from the whole training side, packed."""
+"""A challenger's head and ranker: chosen on held-out items, then learned from the whole training side and packed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -30,44 +30,55 @@ def fuse(
     k: int,
     max_users: int,
     head_share: float,
-    say: Callable[[str], None],
+    report_progress: Callable[[str], None],
 ) -> tuple[ModelReference, Recipe]:
-    """Give the encoder a head, where one helps.
+    """Give the encoder a head and a ranker, where they help.
 
     Args:
         base: the encoder.
         cache: head and ranker are packed in `<cache>/heads` and `<cache>/rankers`.
-        dataset: the training side, its vectors by that encoder, interactions of held items included.
-        folds: rows of the items held out cold to choose by, once for each fold; nor has the base learned from them.
+        dataset: the training side with this encoder's vectors. It includes the interactions with held-out items.
+        folds: rows of the held-out items of each fold. The encoder has not learned from them either.
         params: section `fusion`.
-        users: section `users`; an encoder without a head is judged by its λ, heads by all that it names.
+        users: section `users`; the encoder alone is judged with its `ridge_lambda`, heads with all its `lambdas`.
         k: cutoff of ndcg@k.
-        max_users: users asked in validation.
-        head_share: share of the warm items that is no tail, as in section `evaluate`.
-        say: told what is being done.
+        max_users: the most users in validation.
+        head_share: share of the warm items that is not the tail, as in section `evaluate`.
+        report_progress: called with a sentence at each step.
 
     Returns:
-        The model, and how it was chosen; the encoder alone where no head was better.
+        The model, and the choices; the encoder alone where no head was better.
 
     Raises:
-        TrainingError: the kernel is degenerate.
+        TrainingError: the kernel cannot be inverted.
     """
-    say(f"{len(dataset.texts):,} texts for the head to learn from")
+    report_progress(f"{len(dataset.texts):,} texts for the head to learn from")
     recipe = choose_recipe(
-        dataset, folds, params, users.lambdas, k, max_users, say, alone_lambdas=(users.ridge_lambda,)
+        dataset,
+        folds,
+        params,
+        users.lambdas,
+        k,
+        max_users,
+        report_progress,
+        alone_lambdas=(users.ridge_lambda,),
     )
     if recipe.lexical_share is None:
-        say("no head was better than the encoder alone" if recipe.tried else "nobody can be asked: no head")
+        report_progress(
+            "no head was better than the encoder alone"
+            if recipe.tried
+            else "no user to validate with: no head"
+        )
         return ModelReference.of(base), recipe
     recipe = choose_item_weights(
-        dataset, folds[0], recipe, params, users.ridge_lambda, k, max_users, head_share, say
+        dataset, folds[0], recipe, params, users.ridge_lambda, k, max_users, head_share, report_progress
     )
-    say(recipe.sentence)
+    report_progress(recipe.sentence)
     head = learn_head(dataset, recipe, params)
     ranker = None
     settings = recipe.item_weights(params)
     if settings is not None:
-        say(
+        report_progress(
             f"item weights with λ = {settings.ease_lambda:g}, popularity power {settings.popularity_power:g} and "
             f"lift {settings.lift:g}"
         )

@@ -1,8 +1,8 @@
-"""Where a killed run goes on: weights, optimizer, last profiles and the best weights so far, as safetensors.
+"""Checkpoints, from which a killed run continues: weights, optimizer, last profiles and best weights, as safetensors.
 
-`checkpoint.safetensors` holds what a step changes, and a record (JSON, in the file's own header): one file, renamed
-when it is whole, so that weights and record always belong together. It names two further files that change once an
-epoch. Everything random is a function of seed and step (see plans.py), so there is no generator to store.
+`checkpoint.safetensors` holds what a step changes, and a record (JSON, in the file's header). It is one file, renamed
+when complete, so weights and record always belong together. It names two further files that change once an epoch.
+Everything random is a function of seed and step (see plans.py), so no generator needs to be stored.
 """
 
 import json
@@ -32,18 +32,18 @@ class Epoch:
     learning_rate: float
     """Of its last step."""
     ndcg: float | None
-    """Of the validation slice; None where nobody can be asked."""
+    """Of the validation slice; None where it has no user."""
     recall: float | None
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a checkpoint says beside its tensors."""
+    """The content of a checkpoint beside its tensors."""
 
     step: int = 0
-    """Steps that the optimizer has made."""
+    """Steps of the optimizer so far."""
     epochs: tuple[Epoch, ...] = ()
-    """Validated epochs; the first is that of the pretrained weights."""
+    """Validated epochs; the first one is the pretrained weights."""
     losses: tuple[float, ...] = ()
     """Of the batches since the last validation."""
     profiles: str = ""
@@ -52,11 +52,11 @@ class Record:
     """File of the best weights."""
     best_epoch: int = 0
     stopped: bool = False
-    """Nothing is left to do."""
+    """Training has ended."""
     memory: tuple[int, bool] | None = None
-    """Tokens at once and whether gradients are cached, as a full memory left them."""
+    """Tokens per pack and whether gradients are cached, where these were changed after running out of memory."""
     scaler: dict[str, float] | None = None
-    """State of float16's scaler."""
+    """State of the loss scaler for float16."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ class Checkpoints:
     folder: Path
 
     def save(self, record: Record, weights: dict[str, Tensor], optimizer: dict[str, Tensor]) -> None:
-        """Write the checkpoint, then remove files that it does not name.
+        """Write the checkpoint, then delete files that it does not name.
 
         Args:
             record: names files that were written before.
-            weights: of what is trained.
+            weights: the trained ones.
             optimizer: see `optimizer_tensors`.
         """
         tensors = {f"weight:{name}": value for name, value in weights.items()}
@@ -81,7 +81,7 @@ class Checkpoints:
                 path.unlink()
 
     def load(self) -> tuple[Record, dict[str, Tensor], dict[str, Tensor]] | None:
-        """The last checkpoint: record, weights, optimizer; None where there is none or it is damaged."""
+        """Read the last checkpoint: record, weights, optimizer; None where there is none or it is damaged."""
         try:
             with safe_open(self.folder / CHECKPOINT, framework="pt") as file:
                 values = json.loads(file.metadata()["record"])
@@ -96,7 +96,7 @@ class Checkpoints:
         return record, _named(tensors, "weight:"), _named(tensors, "optimizer:")
 
     def save_profiles(self, step: int, vectors_ID: NDArray[np.float32]) -> str:
-        """Write the profiles of an epoch; returns the file's name."""
+        """Write the profiles of an epoch; return the file's name."""
         name = f"profiles-{step}.npy"
         self.folder.mkdir(parents=True, exist_ok=True)
         with whole_file(self.folder / name) as temporary, temporary.open("wb") as file:
@@ -104,18 +104,18 @@ class Checkpoints:
         return name
 
     def load_profiles(self, name: str) -> NDArray[np.float32]:
-        """What `save_profiles` wrote."""
+        """Read what `save_profiles` wrote."""
         vectors_ID: NDArray[np.float32] = np.load(self.folder / name)
         return vectors_ID
 
     def save_best(self, step: int, weights: dict[str, Tensor]) -> str:
-        """Write weights that are better than all before; returns the file's name."""
+        """Write the best weights so far; return the file's name."""
         name = f"best-{step}.safetensors"
         _write(self.folder / name, weights, {})
         return name
 
     def load_best(self, name: str) -> dict[str, Tensor]:
-        """What `save_best` wrote."""
+        """Read what `save_best` wrote."""
         weights: dict[str, Tensor] = load_file(self.folder / name)
         return weights
 

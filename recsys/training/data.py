@@ -1,4 +1,4 @@
-"""What training may see: the items of the split's training pairs, some of them held out again, cold, for validation."""
+"""The training set: items of the split's training pairs. Some of them are held out again, cold, for validation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ MIN_USERS = 2
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The training side of a split. Items and users have rows here; everything refers to them."""
+    """The training side of a split, over item rows and user rows."""
 
     interactions: Interactions
-    """All of the training side; every item has one."""
+    """All interactions of the training side; every item has one."""
     texts: tuple[str, ...]
-    """One per item: the version that judging uses."""
+    """One per item: the version that judging uses, too."""
     places: tuple[tuple[str, int], ...]
     """Part and line of each text."""
     is_held_I: NDArray[np.bool_]
-    """The validation slice: cold within training, its pairs are in no history."""
+    """The validation slice: items that are cold here, so their pairs are in no history."""
     times: Mapping[str, NDArray[np.float64]]
     """When items were new, by kind, see `validation.folds.cold_folds`."""
 
@@ -47,17 +47,17 @@ class TrainingSet:
 
     @cached_property
     def fit(self) -> Interactions:
-        """The pairs that are learned from: those with items outside the validation slice."""
+        """Interactions to learn from: those with items outside the validation slice."""
         return self.interactions.only_items(~self.is_held_I)
 
     @cached_property
     def held(self) -> Interactions:
-        """The pairs with items of the validation slice."""
+        """Interactions with items of the validation slice."""
         return self.interactions.only_items(self.is_held_I)
 
     @cached_property
     def fit_rows(self) -> NDArray[np.int64]:
-        """Rows of the items that are learned from, ascending [E]."""
+        """Rows of the items to learn from, ascending [E]."""
         return np.flatnonzero(~self.is_held_I)
 
     @cached_property
@@ -67,31 +67,31 @@ class TrainingSet:
 
     @cached_property
     def fit_UI(self) -> csr_array:
-        """`fit` as float32, the precision in which losses compute."""
+        """`fit` as a float32 matrix, the precision of the losses."""
         return self.fit.matrix_UI.astype(np.float32)
 
     @cached_property
     def fit_IU(self) -> csr_array:
-        """`fit_UI` by items."""
+        """`fit_UI`, transposed."""
         return csr_array(self.fit_UI.T)
 
 
 def make_training_set(split: Split, versions: pa.Table, validation_share: float, seed: int) -> TrainingSet:
-    """Join the split's training pairs with the texts that judging uses, and hold out the validation slice.
+    """Join the split's training pairs with the items' texts, and hold out the validation slice.
 
     Args:
-        split: only its training side is read, and which version of a text counts.
+        split: its training side, and the version of each text that counts.
         versions: rows of the features: part, line, text.
-        validation_share: share of the training items that is held out cold: the newest by their first interaction, or
-            by their first text; random ones where neither tells new from old.
+        validation_share: share of the training items that is held out cold: the newest by first interaction or by first
+            text, random ones where neither tells new from old.
         seed: salts the hash that chooses random ones.
 
     Returns:
-        The training set; the same for any order of rows.
+        The training set. It does not depend on the order of rows.
 
     Raises:
-        ConfigError: there are no pairs, or fewer than two users with two items: nothing can be learned from.
-        ArtifactMissing: the text of a training item is not there; names item, part and line.
+        ConfigError: there are no pairs, or fewer than two users with two items.
+        ArtifactMissing: the text of a training item is missing; names item, part and line.
     """
     train = split.train
     if train.num_rows == 0:
@@ -109,7 +109,7 @@ def make_training_set(split: Split, versions: pa.Table, validation_share: float,
     n_users = int((interactions.only_items(~is_held_I).n_items_U > 1).sum())
     if n_users < MIN_USERS:
         raise ConfigError(
-            f"finetune: {n_users} of {len(users)} users have two items to learn from: one is remembered, one is asked",
+            f"finetune: {n_users} of {len(users)} users have two items to learn from: one for the history, one to find",
             remedy="land more interactions, or lower finetune.validation_share",
         )
     order = pc.index_in(pa.array(item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks())
@@ -133,7 +133,7 @@ def _times(interactions: Interactions, versions: pa.Table) -> dict[str, NDArray[
 def _held(
     item_ids: tuple[str, ...], times: Mapping[str, NDArray[np.float64]], share: float, seed: int
 ) -> NDArray[np.bool_]:
-    """The newest share by the first kind of time that tells new from old, else a random one."""
+    """The newest share, by the first kind of time that tells new from old; else a random share."""
     for times_I in times.values():
         rows = newest(item_ids, np.arange(len(item_ids)), seed, times_I, share)
         if rows is not None:

@@ -1,8 +1,8 @@
-"""The loop: plan, step, validate after each epoch, keep the best, stop when it no longer gets better.
+"""The training loop: plan, step, validate after each epoch, keep the best weights, stop when they no longer improve.
 
-Killed at any moment and started again it ends with the very same weights: plans and dropout are functions of seed
-and number, the rest lies in the checkpoint (see checkpoint.py). One machine and one number of threads, that is:
-sums in another order round otherwise.
+Killed at any moment and started again, it ends with exactly the same weights: plans and dropout are functions of seed
+and step, and the rest is in the checkpoint (see checkpoint.py). This holds for one machine and one number of threads,
+since sums in another order round differently.
 """
 
 from collections.abc import Iterator
@@ -36,31 +36,31 @@ from recsys.training.validating import validate
 
 
 class Watcher(Protocol):
-    """Who is told how it goes."""
+    """Is notified of progress."""
 
     def on_start(self, done: int, total: int) -> None:
-        """`done` of at most `total` steps are made."""
+        """Training starts or continues: `done` of at most `total` steps are done."""
 
     def on_step(self, loss: float, n_examples: int) -> None:
-        """A step is made."""
+        """A step is done."""
 
     def on_epoch(self, epoch: Epoch) -> None:
         """An epoch was validated."""
 
-    def say(self, sentence: str) -> None:
-        """Something people should know."""
+    def report(self, sentence: str) -> None:
+        """Show a sentence."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """How a run ended; the tower has the best weights."""
+    """The result of a run. The tower has the best weights."""
 
     epochs: tuple[Epoch, ...]
     best: Epoch
     n_steps: int
 
     def figures(self, k: int) -> dict[str, float | None]:
-        """`ndcg@k` and `recall@k` of the validation slice at the best epoch, and as `pretrained/…` before any step."""
+        """`ndcg@k` and `recall@k` on the validation slice at the best epoch, and as `pretrained/…` before any step."""
         places = {"": self.best, "pretrained/": self.epochs[0]}
         return {
             f"{place}{name}@{k}": value
@@ -81,19 +81,19 @@ def finetune(
     """Train until validation no longer improves.
 
     Args:
-        training_set: what may be seen.
-        tower: with its pretrained weights; ends with the best ones.
+        training_set: data to learn from.
+        tower: with pretrained weights; afterwards it has the best ones.
         inputs: texts of all items of the training set.
         params: section `finetune`.
         ridge_lambda: λ of the user profiles.
-        folder: of the checkpoints; those of a run of other data or parameters must not lie there.
-        watcher: is told.
+        folder: of this run's checkpoints; it must not hold those of other data or parameters.
+        watcher: is notified of progress.
 
     Returns:
-        The curves and which epoch was best; epoch 0 where nothing was better than the pretrained weights.
+        The curves and the best epoch; this is epoch 0 where nothing was better than the pretrained weights.
 
     Raises:
-        TrainingError: a loss is not finite, or memory does not suffice; the last checkpoint is kept.
+        TrainingError: a loss is not finite, or memory runs out; the last checkpoint is kept.
     """
     run = _Run(training_set, tower, inputs, params, ridge_lambda, Checkpoints(folder), watcher)
     with _repeatable():
@@ -101,7 +101,7 @@ def finetune(
 
 
 class _Run:
-    """What changes while training."""
+    """The state of a run."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class _Run:
         self.training_set, self.tower, self.inputs, self.params = training_set, tower, inputs, params
         self.ridge_lambda, self.checkpoints, self.watcher = ridge_lambda, checkpoints, watcher
         self.optimizer, self.scaler = make_optimizer(tower, params), make_scaler(params, inputs.device)
-        self.encoding = Encoding(tower, inputs, params, inputs.device, watcher.say)
+        self.encoding = Encoding(tower, inputs, params, inputs.device, watcher.report)
         self.memory = Memory(params.encode_tokens, params.grad_cache)
         self.record = Record()
         n_batches = batches_per_epoch(training_set, params)
@@ -124,7 +124,7 @@ class _Run:
         self.n_steps = params.epochs * self.epoch_steps
 
     def all(self) -> Trained:
-        """Go on from the last checkpoint to the end."""
+        """Train from the last checkpoint to the end."""
         self._resume()
         self.watcher.on_start(self.record.step, self.n_steps)
         while not self.record.stopped:
@@ -151,7 +151,7 @@ class _Run:
         if self.scaler is not None and self.record.scaler is not None:
             self.scaler.load_state_dict(self.record.scaler)
         self._remember(self.checkpoints.load_profiles(self.record.profiles))
-        self.watcher.say(f"goes on after step {self.record.step:,} of {self.n_steps:,}")
+        self.watcher.report(f"continues after step {self.record.step:,} of {self.n_steps:,}")
 
     def _step(self) -> None:
         step, scale = self.record.step, 1 / self.params.accumulate
@@ -169,14 +169,14 @@ class _Run:
             rate = learning_rate(step, self.n_steps, self.params)
             norm = move(self.optimizer, self.tower, rate, self.params.max_grad_norm, step, self.scaler)
             if not np.isfinite(norm):
-                self.watcher.say(
+                self.watcher.report(
                     f"step {step}: float16 overflowed, left out; loss scale {self.scaler.get_scale():g}"
                 )
             self.watcher.on_step(losses[-1], n_examples)
         self.record = replace(self.record, step=step + 1, losses=(*self.record.losses, *losses))
 
     def _validate(self) -> None:
-        """Encode everything, ask the validation slice, keep what is best so far."""
+        """Encode all items, rank the validation slice, keep the best weights."""
         params, step = self.params, self.record.step
         vectors_ID = encode_all(
             self.tower, self.inputs, self.memory.tokens, params.precision, self.inputs.device
@@ -201,7 +201,7 @@ class _Run:
         record = replace(
             self.record, epochs=epochs, losses=(), profiles=self.checkpoints.save_profiles(step, vectors_ID)
         )
-        # Without anybody to ask the newest weights count as the best.
+        # Without a user to validate with, the newest weights count as the best.
         if found is None or all((epoch.ndcg or 0) > (one.ndcg or 0) for one in self.record.epochs):
             record = replace(
                 record, best=self.checkpoints.save_best(step, _weights(self.tower)), best_epoch=epoch.epoch
@@ -248,7 +248,7 @@ def _load(tower: Tower, weights: dict[str, Tensor]) -> None:
 
 @contextmanager
 def _repeatable() -> Iterator[None]:
-    """Only kernels that give the same bits each time, while training."""
+    """Allow only deterministic kernels while training."""
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:

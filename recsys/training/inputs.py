@@ -1,4 +1,4 @@
-"""What a tower is fed: token ids, or the activations of its frozen layers, computed once and mapped from disk."""
+"""Inputs of a tower: token ids, or the activations of its frozen layers, computed once and memory-mapped."""
 
 import hashlib
 import json
@@ -19,29 +19,29 @@ from recsys.training.tower import Tower
 
 # Shape suffixes: B texts, L tokens, D dimension, T tokens of all texts.
 ENCODED_AT_ONCE = 8192
-"""Tokens per batch while activations are computed."""
+"""Tokens per batch when activations are computed."""
 FREE_SHARE = 0.9
 """Activations may take this share of the free disk."""
 
 
 class Inputs(Protocol):
-    """Where a batch comes from."""
+    """Source of batches."""
 
     @property
     def tokens(self) -> Tokens:
-        """Of all items."""
+        """The tokens of all items."""
 
     @property
     def device(self) -> str:
-        """Where batches go."""
+        """The device of the batches."""
 
     def block(self, places_BL: NDArray[np.int64]) -> Tensor:
-        """Inputs of the tower [B, L] or [B, L, D], for texts of one length by the places of their tokens: `Words`."""
+        """Inputs of the tower, [B, L] or [B, L, D], for texts of one length, given the places of their tokens."""
 
 
 @dataclass(frozen=True)
 class TokenInputs:
-    """Token ids as they are."""
+    """Token ids."""
 
     tokens: Tokens
     device: str
@@ -53,7 +53,7 @@ class TokenInputs:
 
 @dataclass(frozen=True)
 class FrozenInputs:
-    """Activations below the cut, [T, D] in the order of the tokens, mapped from a file."""
+    """Activations below the cut, [T, D] in the order of the tokens, memory-mapped."""
 
     tokens: Tokens
     hidden_TD: NDArray[np.float32]
@@ -65,7 +65,7 @@ class FrozenInputs:
 
 
 def frozen_key(source_key: str, cut: int, tokens: Tokens) -> str:
-    """First 16 hex of the SHA-256 over all that the activations depend on.
+    """Key of the activations: 16 hex digits of the SHA-256 over everything they depend on.
 
     Args:
         source_key: of the pretrained weights.
@@ -80,20 +80,20 @@ def frozen_key(source_key: str, cut: int, tokens: Tokens) -> str:
 
 
 def freeze(tower: Tower, tokens: Tokens, folder: Path, key: str, device: str) -> FrozenInputs:
-    """Compute the activations of the frozen layers, once; what lies there already is mapped.
+    """Compute the activations of the frozen layers, unless they exist, and map them.
 
     Args:
-        tower: with a cut.
+        tower: one with a cut.
         tokens: the texts.
-        folder: holds `frozen-<key>.npy`; those of other keys are removed.
+        folder: holds `frozen-<key>.npy`; files of other keys are deleted.
         key: see `frozen_key`.
-        device: where batches go.
+        device: of the batches.
 
     Returns:
-        The inputs of the tower's top.
+        The inputs for the upper part of the tower.
 
     Raises:
-        StorageError: they would not fit on the disk; says how large they are.
+        StorageError: they would not fit on the disk; gives their size.
     """
     path = folder / f"frozen-{key}.npy"
     if not path.is_file():

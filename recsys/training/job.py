@@ -1,4 +1,4 @@
-"""What one training is made of, and the key that names it."""
+"""A training job: everything that determines a training, and its key."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from recsys.training.params import FinetuneParams
 from recsys.training.summary import file_hash, run_key
 
 TRAINING_VERSION = 3
-"""Part of every run's key; raise it when the same inputs would give other weights."""
+"""Part of every key. Raise it when the same inputs would give other weights."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that determines a run."""
+    """Everything that determines a training."""
 
     training_set: TrainingSet
     variants: tuple[tuple[str, ...], ...]
-    """Of each text, for field dropout."""
+    """Variants of each text, for field dropout."""
     cut: datetime | None
     """Of the split."""
     held_out_by: str | None
@@ -30,12 +30,12 @@ class Job:
     trained_on: str
     """SHA-256 of the split's training pairs."""
     features: str
-    """SHA-256 over the texts that are learned from."""
+    """SHA-256 over the texts to learn from."""
     source: Path
     """Folder of the pretrained encoder."""
     source_key: str
     key: str
-    """Of everything above, the parameters and the version: checkpoints are kept by it."""
+    """Hash of everything above, the parameters and the version. Checkpoints are stored by it."""
 
 
 def make_job(
@@ -48,20 +48,20 @@ def make_job(
     encoder: EncoderParams,
     ridge_lambda: float,
 ) -> Job:
-    """Find the pretrained encoder and name the run.
+    """Make the job: find the pretrained encoder, and compute the key.
 
     Args:
-        training_set: what is learned from.
-        variants: of each text, for field dropout; () without.
-        split: that it came from.
+        training_set: data to learn from.
+        variants: of each text, for field dropout; () without it.
+        split: summary of the split that the data came from.
         trained_on: SHA-256 of the split's training pairs.
         held_out_by: the rule of a split by item hash.
         params: section `finetune`.
         encoder: section `encoder`.
-        ridge_lambda: λ of the users that the loss and the validation know.
+        ridge_lambda: λ of the users in loss and validation.
 
     Returns:
-        The job; the same key for the same inputs.
+        The job. The same inputs give the same key.
     """
     texts = hashlib.sha256("\0".join(training_set.texts).encode()).hexdigest()
     source = find_source(encoder.source)
@@ -70,7 +70,7 @@ def make_job(
         "version": TRAINING_VERSION,
         "source": weights,
         "encoder": encoder.model_dump(include={"pooling", "max_tokens"}),
-        # How often it is saved changes nothing; what is asked of DVC neither, nor how many others are trained.
+        # These change no weights: how often checkpoints are written, DVC's stages, the number of further seeds.
         "params": params.model_dump(exclude={"roles", "checkpoint_steps", "seeds"}),
         "ridge_lambda": ridge_lambda,
         "trained_on": trained_on,

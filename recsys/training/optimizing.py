@@ -14,19 +14,19 @@ from recsys.training.tower import Tower
 
 FIRST, SECOND, COUNT = "exp_avg", "exp_avg_sq", "step"
 SMALLEST_SCALE = 1e-3
-"""A loss that must be scaled down further than this is no matter of float16's range."""
+"""If the loss overflows even at this scale, the range of float16 is not the cause."""
 
 
 def learning_rate(step: int, n_steps: int, params: FinetuneParams) -> float:
-    """Up in a straight line over the warm-up, then down in one; never 0 while steps are left.
+    """Linear warm-up, then linear decay; never 0 while steps are left.
 
     Args:
-        step: counts from 0.
+        step: number of the step, from 0.
         n_steps: of the whole run.
         params: learning_rate is the peak.
 
     Returns:
-        The rate of that step.
+        The rate of this step.
     """
     warm = round(params.warmup_share * n_steps)
     if step < warm:
@@ -35,14 +35,14 @@ def learning_rate(step: int, n_steps: int, params: FinetuneParams) -> float:
 
 
 def make_optimizer(tower: Tower, params: FinetuneParams) -> Any:  # noqa: ANN401  torch.optim.AdamW
-    """AdamW over what is trained; matrices decay, biases and norms do not.
+    """AdamW over the trained parameters. Weight decay applies to matrices, not to biases and norms.
 
     Args:
         tower: its trained parameters.
         params: learning_rate and weight_decay.
 
     Returns:
-        The optimizer; one kernel moves all parameters.
+        The optimizer; one kernel updates all parameters.
     """
     trained = [value for _, value in tower.trained()]
     groups = [
@@ -53,16 +53,16 @@ def make_optimizer(tower: Tower, params: FinetuneParams) -> Any:  # noqa: ANN401
 
 
 def make_scaler(params: FinetuneParams, device: str) -> Any:  # noqa: ANN401  torch.amp.GradScaler or None
-    """What the loss is multiplied by in float16, whose small gradients vanish and whose large ones overflow.
+    """The loss scaler for float16, in which small gradients vanish and large ones overflow.
 
     Paper: Micikevicius et al. 2018, ICLR, "Mixed precision training", arXiv:1710.03740 (dynamic loss scaling).
 
     Args:
         params: precision.
-        device: where it is trained.
+        device: of the training.
 
     Returns:
-        The scaler; None where nothing is computed in float16.
+        The scaler; None without float16.
     """
     if params.precision != "float16" or not device.startswith("cuda"):
         return None
@@ -70,9 +70,9 @@ def make_scaler(params: FinetuneParams, device: str) -> Any:  # noqa: ANN401  to
 
 
 def fresh_scaler(device: str) -> Any:  # noqa: ANN401  torch.amp.GradScaler
-    """A scaler that is ready for `move`."""
+    """A new scaler, ready for `move`."""
     scaler = torch.amp.GradScaler(device)
-    scaler.scale(torch.zeros((), device=device))  # it makes its tensors with the first loss that it sees
+    scaler.scale(torch.zeros((), device=device))  # it creates its tensors at its first loss
     return scaler
 
 
@@ -84,21 +84,21 @@ def move(
     step: int,
     scaler: Any = None,  # noqa: ANN401
 ) -> float:
-    """Shorten the gradient, step, forget the gradient.
+    """Clip the gradient, step, reset the gradient.
 
     Args:
         optimizer: see `make_optimizer`.
         tower: with gradients.
         rate: learning rate of this step.
-        max_grad_norm: longer gradients are shortened to it.
-        step: for the message.
-        scaler: whose scale the gradient is too large by; lowers it where the gradient overflowed.
+        max_grad_norm: longer gradients are scaled to it.
+        step: number of the step, for messages.
+        scaler: the gradient is multiplied by its scale; it lowers the scale after an overflow.
 
     Returns:
-        The gradient's length before it was shortened; not finite where it overflowed and the step was left out.
+        The gradient's norm before clipping; not finite where it overflowed and the step was skipped.
 
     Raises:
-        TrainingError: it is not finite, with a scaler at no scale; no weight has moved.
+        TrainingError: the norm is not finite, with a scaler at any scale; no weight has changed.
     """
     trained = [value for _, value in tower.trained() if value.grad is not None]
     if scaler is not None:
@@ -122,7 +122,7 @@ def move(
 
 
 def optimizer_tensors(optimizer: Any, tower: Tower) -> dict[str, Tensor]:  # noqa: ANN401
-    """The optimizer's state by parameter name, `<name>:<what>`.
+    """The optimizer's state, keyed by `<parameter>:<state>`.
 
     Args:
         optimizer: see `make_optimizer`.
@@ -140,7 +140,7 @@ def optimizer_tensors(optimizer: Any, tower: Tower) -> dict[str, Tensor]:  # noq
 
 
 def restore_optimizer(optimizer: Any, tower: Tower, tensors: dict[str, Tensor]) -> None:  # noqa: ANN401
-    """Give a fresh optimizer the state that `optimizer_tensors` took.
+    """Load the state of `optimizer_tensors` into a new optimizer.
 
     Args:
         optimizer: see `make_optimizer`.

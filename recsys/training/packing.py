@@ -1,11 +1,11 @@
-"""Attention over texts that lie one behind the other, without padding: all other layers work on all tokens at once.
+"""Attention over packed texts, which follow one another without padding. All other layers run on all tokens at once.
 
-A pack is [1, T, D]: blocks of texts of one length, T tokens in all. Linear layers, norms and activations do not
-care where a text ends; attention does, and is computed block by block. The same vectors, in fewer and larger
-multiplications.
+A pack is [1, T, D]: blocks of texts of one length, T tokens in total. Linear layers, norms and activations do not
+depend on where a text ends. Attention does, and is computed block by block. The vectors are the same, with fewer and
+larger matrix products.
 
-Paper: Krell et al. 2021, arXiv:2107.02027 (packing without cross-contamination); the way in is the attention
-interface of transformers, which every model of its that has one takes.
+Paper: Krell et al. 2021, arXiv:2107.02027 (packing without cross-contamination). It uses the attention interface of
+transformers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,10 +23,10 @@ _BLOCKS: ContextVar[tuple[tuple[int, int], ...] | None] = ContextVar("blocks", d
 
 @contextmanager
 def attending(blocks: Sequence[tuple[int, int]]) -> Iterator[None]:
-    """Attention within stays inside each text.
+    """Restrict attention to each text, within this context.
 
     Args:
-        blocks: texts and tokens of each, in the order of the pack.
+        blocks: number of texts and tokens per text of each block, in the order of the pack.
 
     Yields:
         Nothing.
@@ -39,7 +39,7 @@ def attending(blocks: Sequence[tuple[int, int]]) -> Iterator[None]:
 
 
 def use_packed_attention(model: Any) -> None:  # noqa: ANN401  a transformers model
-    """Let a model's layers attend as `attending` says; outside of it as always, without a mask.
+    """Let a model's layers obey `attending`. Outside of it they attend as usual, without a mask.
 
     Args:
         model: a transformers encoder, changed in place.

@@ -1,7 +1,7 @@
-"""What a step does: which items it encodes with gradient, and the loss of their vectors.
+"""The plan of a batch: the items that are encoded with gradient, and the loss of their vectors.
 
-A plan depends on the number of the step, the seed and the last profiles alone: a run that goes on after a kill
-makes the same plans as one that was never stopped.
+A plan depends only on the number of the batch, the seed and the last profiles. So a run that continues after a kill
+makes the same plans as one that was never interrupted.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from recsys.training.params import FinetuneParams
 # Shape suffixes: U users, I items, B items of the batch, P pairs, D dimension, M mined.
 NEWTON_STEPS = 50
 QUANTILE_SAMPLE = 4096
-"""Items against which a quantile of similarity is taken."""
+"""Items from which quantiles of similarity are estimated."""
 
 
 @dataclass(frozen=True)
@@ -35,29 +35,29 @@ class Plan:
     """One batch."""
 
     rows: NDArray[np.int64]
-    """Distinct items that are encoded with gradient [B]."""
+    """Distinct items to encode with gradient [B]."""
     loss: Callable[[Tensor], Tensor]
-    """x_BD, in the order of `rows`, to a scalar."""
+    """From x_BD, in the order of `rows`, to a scalar."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """All that plans are made of."""
+    """What plans are made of."""
 
     training_set: TrainingSet
     params: FinetuneParams
     vectors_ID: NDArray[np.float32]
-    """Profiles of all items by the encoder as it was when the epoch began."""
+    """Profiles of all items at the start of the epoch."""
     ridge_lambda: float
 
     @cached_property
     def ridge(self) -> Ridge:
-        """The users' shared metric, over the items that are learned from."""
+        """Ridge regression over the items to learn from."""
         return Ridge(gram_of(self.vectors_ID[self.training_set.fit_rows]), self.ridge_lambda)
 
     @cached_property
     def chance_E(self) -> NDArray[np.float64]:
-        """Each item's chance to be drawn first."""
+        """Each item's probability to be drawn first."""
         training_set = self.training_set
         weight_E = (
             np.maximum(training_set.fit.n_users_I[training_set.fit_rows], 1) ** self.params.popularity_power
@@ -71,7 +71,7 @@ class Known:
 
 
 def batch_size(training_set: TrainingSet, params: FinetuneParams) -> int:
-    """Items per batch: at most half of all, since a user is what they interacted with *outside* the batch."""
+    """Items per batch: at most half of all, since a user is represented by items *outside* the batch."""
     return min(params.batch_items, max(1, len(training_set.fit_rows) // 2))
 
 
@@ -87,11 +87,11 @@ def step_rng(seed: int, number: int, purpose: str) -> np.random.Generator:
 
 
 def plan_batch(known: Known, number: int) -> Plan | None:
-    """The batch of that number.
+    """Plan one batch.
 
     Args:
         known: data, parameters, last profiles.
-        number: counts batches from 0.
+        number: of the batch, from 0.
 
     Returns:
         The plan; None where no user of a sampled item has another item outside the batch.
@@ -104,8 +104,8 @@ def plan_batch(known: Known, number: int) -> Plan | None:
 def _items_and_users(known: Known, number: int) -> Plan | None:
     training_set, params = known.training_set, known.params
     items_B = _batch_items(known, number)
-    met_BU = training_set.fit_IU[items_B]
-    n_here_U = np.bincount(met_BU.indices, minlength=len(training_set.users))
+    users_BU = training_set.fit_IU[items_B]
+    n_here_U = np.bincount(users_BU.indices, minlength=len(training_set.users))
     users = np.flatnonzero((n_here_U > 0) & (training_set.fit.n_items_U > n_here_U))
     if len(users) == 0:
         return None
@@ -116,7 +116,7 @@ def _items_and_users(known: Known, number: int) -> Plan | None:
     b_UD = training_set.fit_UI[users] @ known.vectors_ID - positive_UB @ known.vectors_ID[items_B]
     w_UD = ridge_users(b_UD, known.ridge) if params.objective == "ridge" else mean_users(b_UD)
     positive_UB = positive_UB.toarray() > 0
-    return Plan(items_B, _items_and_users_loss(known, items_B, w_UD, positive_UB, met_BU))
+    return Plan(items_B, _items_and_users_loss(known, items_B, w_UD, positive_UB, users_BU))
 
 
 def _items_and_users_loss(
@@ -124,12 +124,12 @@ def _items_and_users_loss(
     items_B: NDArray[np.int64],
     w_UD: NDArray[np.float32],
     positive_UB: NDArray[np.bool_],
-    met_BU: csr_array,
+    users_BU: csr_array,
 ) -> Callable[[Tensor], Tensor]:
     params = known.params
     masked_UB = _near_a_positive(known, items_B, positive_UB)
     log_chance_B = params.logq * np.log(_inclusion(known)[items_B]).astype(np.float32)
-    shared_BB = _shared(met_BU) if params.together_weight > 0 else None
+    shared_BB = _shared(users_BU) if params.together_weight > 0 else None
 
     def loss(x_BD: Tensor) -> Tensor:
         def there(array: NDArray[np.generic]) -> Tensor:
@@ -204,7 +204,7 @@ def _batch_items(known: Known, number: int) -> NDArray[np.int64]:
 
 
 def _inclusion(known: Known) -> NDArray[np.float64]:
-    """Each item's chance to be in a batch [I]; those of the validation slice are never in one, and stand as 1."""
+    """Each item's probability to be in a batch [I]; 1 for items of the validation slice, which never are."""
     chance_I = np.ones(len(known.training_set.item_ids))
     if known.params.popularity_power > 0:
         n_items = batch_size(known.training_set, known.params)
@@ -213,19 +213,19 @@ def _inclusion(known: Known) -> NDArray[np.float64]:
 
 
 def inclusion_chances(chance_E: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Chance of each item to be among n that are drawn one after the other, without putting back.
+    """Probability of each item to be among n drawn one after the other without replacement.
 
-    1 - exp(-t p), with t so that they sum to n: an item is in where an exponential clock of rate p rings before the
-    n-th of all.
+    It is 1 - exp(-t p), with t such that the sum is n: an item is drawn if an exponential clock of rate p rings before
+    the n-th of all clocks.
 
     Paper: Rosén 1997, Journal of Statistical Planning and Inference 62, "Asymptotic theory for order sampling".
 
     Args:
-        chance_E: chance to be drawn first; sums to 1.
-        n: fewer than there are items with a chance.
+        chance_E: probability to be drawn first; the sum is 1.
+        n: fewer than the items with a positive probability.
 
     Returns:
-        The chances; they sum to n.
+        The probabilities; their sum is n.
     """
     t = 0.0
     for _ in range(NEWTON_STEPS):  # from below: the sum is concave in t, so no step goes too far
@@ -235,7 +235,7 @@ def inclusion_chances(chance_E: NDArray[np.float64], n: int) -> NDArray[np.float
 
 
 def _with_mined(known: Known, chosen: NDArray[np.int64], n_mined: int) -> NDArray[np.int64]:
-    """Add the nearest items of some of the chosen: near, but no nearer than the quantile that may be the same thing.
+    """Add hard negatives: the items nearest to some of the chosen ones, but no nearer than the quantile allows.
 
     Paper: Moreira et al. 2024, arXiv:2407.15831 (positive-aware mining: what is too near may be a positive).
     """
@@ -257,7 +257,7 @@ def _with_mined(known: Known, chosen: NDArray[np.int64], n_mined: int) -> NDArra
 def _near_a_positive(
     known: Known, items_B: NDArray[np.int64], positive_UB: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """masked_UB: items nearer to a positive of the user than the quantile allows: they may be wanted too."""
+    """masked_UB: items nearer to a positive of the user than the quantile allows: they may be positives too."""
     if known.params.hard_quantile >= 1:
         return np.zeros_like(positive_UB)
     fit_rows = known.training_set.fit_rows
@@ -271,8 +271,8 @@ def _near_a_positive(
     return np.asarray(near_UB & ~positive_UB, np.bool_)
 
 
-def _shared(met_BU: csr_array) -> NDArray[np.float32]:
-    """Users in common over the root of both items' counts, float32 [B, B]."""
-    both_BB = (met_BU @ met_BU.T).toarray()
+def _shared(users_BU: csr_array) -> NDArray[np.float32]:
+    """Cosine of two items' users: users in common over the root of both counts, float32 [B, B]."""
+    both_BB = (users_BU @ users_BU.T).toarray()
     n_B = np.sqrt(np.maximum(both_BB.diagonal(), 1))
     return np.asarray(both_BB / n_B[:, None] / n_B, np.float32)

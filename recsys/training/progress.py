@@ -1,4 +1,4 @@
-"""How training goes, on standard error: a bar in a terminal, a line now and then in a log."""
+"""Progress of training on standard error: a bar in a terminal, a line now and then in a log."""
 
 from time import monotonic
 from types import TracebackType
@@ -10,11 +10,11 @@ from recsys.training.checkpoint import Epoch
 
 SECONDS_BETWEEN_LINES = 15.0
 SMOOTHING = 0.05
-"""Weight of the newest loss in the one that is shown."""
+"""Weight of the newest loss in the smoothed one that is shown."""
 
 
 class TrainingProgress:
-    """A `Watcher`: loss, examples per second, time left."""
+    """A `Watcher` that shows loss, examples per second and time left."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
@@ -42,13 +42,13 @@ class TrainingProgress:
         self._bar.stop()
 
     def on_start(self, done: int, total: int) -> None:
-        """`done` of at most `total` steps are made."""
+        """Training starts or continues: `done` of at most `total` steps are done."""
         self._steps, self._before, self._total = done, done, total
         self._started = self._last_line = monotonic()
         self._bar.update(self._task, completed=done, total=total)
 
     def on_step(self, loss: float, n_examples: int) -> None:
-        """A step is made."""
+        """A step is done."""
         self._steps += 1
         self._examples += n_examples
         self._loss = loss if self._loss is None else self._loss + SMOOTHING * (loss - self._loss)
@@ -59,14 +59,18 @@ class TrainingProgress:
         if not self._console.is_terminal and now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
             minutes = (self._total - self._steps) * seconds / (self._steps - self._before) / 60
-            self.say(f"step {self._steps:,} of {self._total:,}: {words}, {minutes:.1f} minutes left")
+            self.report(f"step {self._steps:,} of {self._total:,}: {words}, {minutes:.1f} minutes left")
 
     def on_epoch(self, epoch: Epoch) -> None:
         """An epoch was validated."""
         loss = "pretrained" if epoch.loss is None else f"loss {epoch.loss:.4f}"
-        found = "nobody to ask" if epoch.ndcg is None else f"ndcg {epoch.ndcg:.4f}, recall {epoch.recall:.4f}"
-        self.say(f"epoch {epoch.epoch}, step {epoch.step:,}: {loss}; validation {found}")
+        found = (
+            "no user to validate with"
+            if epoch.ndcg is None
+            else f"ndcg {epoch.ndcg:.4f}, recall {epoch.recall:.4f}"
+        )
+        self.report(f"epoch {epoch.epoch}, step {epoch.step:,}: {loss}; validation {found}")
 
-    def say(self, sentence: str) -> None:
+    def report(self, sentence: str) -> None:
         """One line for people."""
         self._console.print(f"finetune: {sentence}", soft_wrap=True)

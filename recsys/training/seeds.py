@@ -1,4 +1,4 @@
-"""artifacts/finetune/seeds: the challenger trained again with other seeds, to tell whether it was only lucky."""
+"""artifacts/finetune/seeds: the challenger trained again with other seeds, to see whether its result was luck."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from recsys.errors import ArtifactMissing
 from recsys.storage.atomic import write_whole
 
 SEEDS = "seeds"
-"""Folder in artifacts/finetune; a folder per further seed in it, laid out as that of the challenger but for model/."""
+"""Folder in artifacts/finetune. It has a folder for each further seed, with the challenger's files except model/."""
 LIST = "seeds.json"
 
 
@@ -28,7 +28,7 @@ class TrainedSeeds(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seeds: tuple[TrainedSeed, ...] = Field(min_length=1)
-    """The first is that of the challenger; the others are judged beside it, never promoted."""
+    """The first is the challenger. The others are judged beside it, and never promoted."""
 
     @property
     def siblings(self) -> tuple[TrainedSeed, ...]:
@@ -36,7 +36,7 @@ class TrainedSeeds(BaseModel):
         return self.seeds[1:]
 
     def save(self, finetune: Path) -> None:
-        """Write as JSON, whole, below artifacts/finetune."""
+        """Write seeds.json atomically."""
         write_whole(finetune / SEEDS / LIST, (self.model_dump_json(indent=2) + "\n").encode())
 
     @classmethod
@@ -50,7 +50,7 @@ class TrainedSeeds(BaseModel):
             The seeds.
 
         Raises:
-            ArtifactMissing: stage `finetune` has not run here, or not to its end.
+            ArtifactMissing: stage `finetune` has not run here, or has not finished.
         """
         path = finetune / SEEDS / LIST
         if not path.is_file():
@@ -59,5 +59,5 @@ class TrainedSeeds(BaseModel):
 
 
 def folder_of(finetune: Path, seed: int) -> Path:
-    """Where a sibling lies: packed/, summary.json, history.csv."""
+    """Folder of a sibling: packed/, summary.json, history.csv."""
     return finetune / SEEDS / str(seed)

@@ -1,10 +1,10 @@
-"""One step: encode the batch's items, take the loss back through the tower, move the weights.
+"""One batch: encode its items, and propagate the loss back through the tower.
 
-Batches are encoded in packs of texts. With cached gradients the packs are encoded twice: first
-without keeping activations, to get the loss and its gradient by each vector; then one by one with gradient, each
-taken back on its own. The gradient is the same (Gao et al. 2021, "Scaling deep contrastive learning batch size
-under memory limited setup", arXiv:2101.06983), memory is that of one pack. A GPU that runs out of memory goes over
-to that, with half the tokens per pack, until it fits.
+A batch is encoded in packs of texts. With cached gradients the packs are encoded twice: first without keeping
+activations, for the loss and its gradient by each vector; then one by one with gradient. The result is the same
+(Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited setup", arXiv:2101.06983), and
+memory holds one pack only. A GPU that runs out of memory switches to this, with half the tokens per pack, until a pack
+fits.
 """
 
 from collections.abc import Callable
@@ -25,44 +25,44 @@ from recsys.training.tower import Tower
 
 # Shape suffixes: B items of the batch, G texts of a pack, D dimension.
 SMALLEST_GROUP = 16
-"""Tokens; a GPU that cannot hold these cannot train the model."""
+"""Tokens; a GPU without memory for these cannot train the model."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """How much is held at once."""
+    """How much is held in memory at once."""
 
     tokens: int
     """Per pack."""
     cached: bool
-    """Whether packs are encoded twice instead of being kept."""
+    """Whether packs are encoded twice instead of keeping activations."""
 
     def halved(self) -> "Memory":
-        """Half the tokens, gradients cached."""
+        """Half the tokens, with cached gradients."""
         return Memory(self.tokens // 2, True)
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """A batch on its way through the tower."""
+    """Encodes batches and computes gradients."""
 
     tower: Tower
     inputs: Inputs
     params: FinetuneParams
     device: str
-    say: Callable[[str], None]
+    report_progress: Callable[[str], None]
 
     def gradient(self, plan: Plan, number: int, memory: Memory, scale: float) -> tuple[float, Memory]:
         """Add the gradient of scale * loss to the parameters.
 
         Args:
-            plan: the batch.
-            number: of the batch; fixes all that is random.
+            plan: of the batch.
+            number: of the batch; everything random depends on it.
             memory: how much to hold at once.
-            scale: a factor: one over the batches per step, times what float16 needs (see `make_scaler`).
+            scale: one over the batches per step, times the loss scale of float16 (see `make_scaler`).
 
         Returns:
-            The loss (without the factor), and how much could be held.
+            The loss (without the scale), and how much memory could hold.
 
         Raises:
             TrainingError: the loss is not finite, or one pack does not fit into the device's memory.
@@ -80,14 +80,14 @@ class Encoding:
         smaller = memory.halved()
         if smaller.tokens < SMALLEST_GROUP:
             raise TrainingError(
-                f"batch {number}: the device has no memory left, even for {memory.tokens} tokens at once",
+                f"batch {number}: the device has too little memory, even for {memory.tokens} tokens at once",
                 remedy="set finetune.layers to top or lora, lower encoder.max_tokens, or take a larger device",
             ) from error
         if self.device != "cpu":
             torch.cuda.empty_cache()
-        self.say(
+        self.report_progress(
             f"batch {number}: out of memory; from here on {smaller.tokens} tokens at once with cached gradients "
-            "(the same gradient, but for which activations dropout leaves out)"
+            "(the same gradient, except for what dropout leaves out)"
         )
         return smaller
 
@@ -109,7 +109,7 @@ class Encoding:
     def _pass(
         self, fed: list[list[Tensor]], plan: Plan, number: int, cached: bool, inverse_B: Tensor, scale: float
     ) -> float:
-        """Forward and backward; the loss."""
+        """Forward and backward pass; returns the loss."""
         if not cached:
             x_BD = torch.cat([self._encode(one, number, place) for place, one in enumerate(fed)])[inverse_B]
             loss = self._checked(plan.loss(x_BD), plan, number)
@@ -130,7 +130,7 @@ class Encoding:
     def _adversarial(
         self, fed: list[list[Tensor]], plan: Plan, number: int, cached: bool, inverse_B: Tensor, scale: float
     ) -> None:
-        """A second pass on inputs moved to where the loss grows fastest.
+        """A second pass on inputs that are moved in the direction in which the loss grows fastest.
 
         Paper: Miyato et al. 2017, ICLR, "Adversarial training methods for semi-supervised text classification" (FGM).
         """
@@ -149,7 +149,7 @@ class Encoding:
         self._pass(moved, plan, number, cached, inverse_B, scale)
 
     def _encode(self, fed: list[Tensor], number: int, place: int) -> Tensor:
-        # Dropout depends on batch and pack alone: so cached gradients and resumed runs see the same.
+        # Dropout depends on batch and pack only, so it is the same with cached gradients and in resumed runs.
         if self.params.dropout > 0:
             torch.manual_seed(int(step_rng(self.params.seed, number, f"dropout {place}").integers(2**62)))
         with autocast(self.params.precision, self.device):
@@ -166,19 +166,19 @@ class Encoding:
 
 
 def _moved(embedded_GLD: Tensor, epsilon: float) -> Tensor:
-    """Embeddings moved along their gradient by a share of each text's length."""
+    """Embeddings moved along their gradient, by a share of the norm of each text's embeddings."""
     plain_GLD = embedded_GLD.detach()
     length = plain_GLD.flatten(1).norm(dim=1)[:, None, None]
     if embedded_GLD.grad is None:
         raise ValueError("there is no gradient to move along")
     by_input = embedded_GLD.grad.flatten(1).norm(dim=1)[:, None, None].clamp_min(1e-12)
     moved_GLD = plain_GLD + epsilon * length * embedded_GLD.grad / by_input
-    # A gradient that overflowed points nowhere; the step will be left out for it.
+    # A gradient that overflowed has no direction; this step will be skipped.
     return torch.where(torch.isfinite(moved_GLD), moved_GLD, plain_GLD)
 
 
 def autocast(precision: str, device: str) -> Any:  # noqa: ANN401  a context manager
-    """Half precision on CUDA; nothing on a CPU, where it is slower and coarser."""
+    """Half precision on CUDA. On a CPU it would be slower, so float32 is used."""
     if precision == "float32" or not device.startswith("cuda"):
         return nullcontext()
     return torch.autocast("cuda", dtype=getattr(torch, precision))
@@ -187,14 +187,14 @@ def autocast(precision: str, device: str) -> Any:  # noqa: ANN401  a context man
 def encode_all(
     tower: Tower, inputs: Inputs, batch_tokens: int, precision: str, device: str
 ) -> NDArray[np.float32]:
-    """Profiles of all items by the tower as it is.
+    """Encode all items with the tower's present weights.
 
     Args:
-        tower: without dropout meanwhile.
+        tower: its dropout is off meanwhile.
         inputs: of all items.
-        batch_tokens: encoded at once.
+        batch_tokens: tokens encoded at once.
         precision: autocast on CUDA.
-        device: where.
+        device: of the computation.
 
     Returns:
         vectors_ID, unit rows.

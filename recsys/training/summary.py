@@ -1,4 +1,4 @@
-"""artifacts/finetune: summary.json and history.csv, what a run was made of and how it went."""
+"""artifacts/finetune: summary.json and history.csv, the inputs and results of a training."""
 
 import csv
 import hashlib
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 
 class TrainingSummary(BaseModel):
-    """summary.json. No clock: the same inputs and seed give the same bytes."""
+    """summary.json. It holds no time: the same inputs and seed give the same bytes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str
     """The pretrained encoder that training started from."""
     trained_on: str = Field(pattern="^[0-9a-f]{64}$")
-    """SHA-256 of the split's train.parquet: which holdout has not been seen."""
+    """SHA-256 of the split's train.parquet; it identifies the holdout that was not used."""
     cut: datetime | None
-    """Of that split: nothing later was seen; None without times."""
+    """Of that split: nothing later was used; None without times."""
     held_out_by: str | None
     """The rule of a split by item hash (see `evaluation/provenance.py`); None of one by time."""
     features: str = Field(pattern="^[0-9a-f]{64}$")
-    """SHA-256 over the texts that were learned from."""
+    """SHA-256 over the texts to learn from."""
     params: FinetuneParams
     ridge_lambda: float
     n_users: int
@@ -49,34 +49,33 @@ class TrainingSummary(BaseModel):
     n_trained_weights: int
     n_steps: int
     best_epoch: int
-    """0: nothing was better than the pretrained weights, which are then what is kept."""
+    """0: nothing was better than the pretrained weights, which are kept."""
     best_step: int
     validation: dict[str, float | None]
-    """ndcg@k and recall@k of the best epoch, and of epoch 0 as `pretrained/…`; of the head that was chosen as
-    `head/…` and of the encoder alone as `without_head/…`, asked for further items too where the base is as it came;
-    `head/<list>/…` of the lists that item weights were chosen by, with them and by profiles alone. None where nobody
-    could be asked."""
+    """ndcg@k and recall@k of the best epoch, and of epoch 0 as `pretrained/…`; of the chosen head as `head/…`, and of
+    the encoder alone as `without_head/…`, on more items if the encoder was not trained; `head/<list>/…` of the lists by
+    which item weights were chosen, with them and by profiles alone. None where there was no user to rank for."""
     width: int
     """Dimensions of a profile."""
     lexical_share: float | None
-    """Weight of the words in the head's kernel; None: validation liked the encoder alone best."""
+    """Weight of the words in the head's kernel; None: no head, since the encoder alone was better."""
     metric_power: float | None
-    """How strongly the head stretches directions that many users need; None: without a head, or it is untaught."""
+    """How strongly the head stretches directions that explain many users; None: no head, or one learned from texts."""
     words_weight: float | None = None
-    """How much words count that the head holds apart; 0: it holds none apart; None: no head, or an older version."""
+    """Weight of the head's separate words; 0: none; None: no head, or an older version."""
     ease_lambda: float | None
-    """λ of the item weights beside the head; None: none, lists are ordered by profiles alone."""
+    """λ of the item weights; None: no item weights, lists are ordered by profiles alone."""
     popularity_power: float | None
-    """How far item weights hold back items with many users."""
+    """How far item weights lower popular items."""
     lift: float | None
-    """How much more a profile's score counts for cold items, where there are item weights."""
+    """Factor on the profile score of cold items, beside items with weights."""
     chosen_lambda: float | None
-    """λ of the users in the challenger's space; None: ridge_lambda, by which it was trained."""
+    """λ of the challenger's users; None: that of `ridge_lambda`."""
     encoder_hash: str
     """Of the whole model."""
 
     def save(self, path: Path) -> None:
-        """Write as JSON, whole."""
+        """Write it atomically, as JSON."""
         write_whole(path, (self.model_dump_json(indent=2) + "\n").encode())
 
     @classmethod
@@ -98,22 +97,22 @@ class TrainingSummary(BaseModel):
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file, 64 hex digits."""
+    """SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def run_key(parts: dict[str, Any]) -> str:
-    """First 16 hex of the SHA-256 over everything that determines a run."""
+    """16 hex digits of the SHA-256 over everything that determines a training."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def history_csv(k: int, rows: Iterable[tuple[object, ...]]) -> str:
-    """The curves as a table for `dvc plots`.
+    """Make history.csv, a table of the curves for `dvc plots`.
 
     Args:
         k: cutoff of the validation.
-        rows: epochs, the fields of `checkpoint.Epoch` in their order; None becomes an empty field.
+        rows: epochs, each with the fields of `checkpoint.Epoch` in order; None becomes an empty field.
 
     Returns:
         CSV text.
@@ -126,7 +125,7 @@ def history_csv(k: int, rows: Iterable[tuple[object, ...]]) -> str:
 
 
 def epochs_of(tuned: "Tuned", recipe: "Recipe") -> tuple[tuple[object, ...], ...]:
-    """Rows of history.csv; without training one row, with what validation says of the encoder alone."""
+    """Rows of history.csv; without training one row, with the validation of the encoder alone."""
     if tuned.trained is None:
         return ((0, 0, None, None, recipe.alone, None),)
     return tuple(map(astuple, tuned.trained.epochs))
@@ -141,16 +140,16 @@ def summarise(
     source: str,
     ridge_lambda: float,
 ) -> TrainingSummary:
-    """What summary.json says of one training.
+    """Make the summary of a training.
 
     Args:
-        job: what it was made of.
-        tuned: what fine-tuning did.
-        recipe: how head and ranker were chosen.
-        model: what came of it.
+        job: its inputs.
+        tuned: the result of fine-tuning.
+        recipe: the choices of head and ranker.
+        model: the resulting model.
         params: section `finetune`.
-        source: the pretrained encoder, as section `encoder` names it.
-        ridge_lambda: λ of the users by which it was trained.
+        source: `encoder.source`.
+        ridge_lambda: λ of the users in training.
 
     Returns:
         The summary.

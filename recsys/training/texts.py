@@ -1,4 +1,4 @@
-"""Texts as token ids, in one array; blocks of equal length."""
+"""Texts as token ids in one array, and blocks of texts of equal length."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from recsys.encoders.transformer import TOKENIZED_AT_ONCE, equal_batches, load_t
 
 @dataclass(frozen=True)
 class Words:
-    """Which tokens of a batch's texts are read."""
+    """The tokens of a batch's texts that are used."""
 
     places_S: NDArray[np.int64]
-    """Where they lie among those of all texts, text after text."""
+    """Their places among the tokens of all texts, text after text."""
     lengths_B: NDArray[np.int64]
-    """Tokens of each text."""
+    """Number of tokens of each text."""
 
     def block(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """places_BL of texts of one length.
+        """Places of the tokens of some texts of one length, [B, L].
 
         Args:
             rows: texts of the batch.
@@ -38,7 +38,7 @@ class Words:
         return places_BL
 
     def packs(self, pack_tokens: int) -> Iterator[list[NDArray[np.int64]]]:
-        """Lists of blocks (texts of one length, by their number in the batch), about `pack_tokens` tokens together."""
+        """Packs of about `pack_tokens` tokens: lists of blocks, each with the numbers of texts of one length."""
         pack: list[NDArray[np.int64]] = []
         n_tokens = 0
         for found in equal_batches(self.lengths_B.tolist(), pack_tokens):
@@ -55,26 +55,26 @@ class Words:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids of N texts, one after the other: first one per item, then variants of them."""
+    """Token ids of N texts, one after the other: first one text per item, then variants."""
 
     ids_T: NDArray[np.int64]
     starts_N: NDArray[np.int64]
-    """Where each text starts; the last text ends at the end."""
+    """Start of each text; the last text ends at the end."""
     variants_I1: NDArray[np.int64]
-    """Item i's variants are the texts from here up to where those of item i + 1 start."""
+    """Item i's variants are the texts from variants_I1[i] up to variants_I1[i + 1]."""
 
     @property
     def n_items(self) -> int:
-        """Items; the first texts are theirs."""
+        """Number of items; the first texts are theirs."""
         return len(self.variants_I1) - 1
 
     def varied(self, rows: NDArray[np.int64], chance: float, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Some of the items' texts replaced by one of their variants.
+        """Replace some of the items' texts by variants, at random.
 
         Args:
             rows: items.
-            chance: to be replaced, where an item has variants.
-            rng: for this batch.
+            chance: probability of each item with variants.
+            rng: of this batch.
 
         Returns:
             Texts, in the order of `rows`.
@@ -85,21 +85,21 @@ class Tokens:
 
     @property
     def lengths_N(self) -> NDArray[np.int64]:
-        """Tokens of each text."""
+        """Number of tokens of each text."""
         return np.diff(self.starts_N, append=len(self.ids_T))
 
     def words(
         self, rows: NDArray[np.int64], drop: float = 0.0, rng: np.random.Generator | None = None
     ) -> Words:
-        """The tokens of some texts, each left out by chance: never the first and the last, which say where a text ends.
+        """The tokens of some texts, some left out at random; never the first and the last one, which mark its ends.
 
         Args:
             rows: texts.
-            drop: chance of each token to be left out; one between the ends always stays.
-            rng: for this batch; the same words go however the batch is cut into packs. None: nothing is left out.
+            drop: probability of each token to be left out; at least one between the ends stays.
+            rng: of this batch, so that packs do not matter. None: nothing is left out.
 
         Returns:
-            What is read of them.
+            The tokens that are used.
         """
         lengths_B = self.lengths_N[rows]
         starts_B = np.cumsum(lengths_B) - lengths_B
@@ -117,10 +117,10 @@ class Tokens:
 def tokenise(
     texts: Sequence[str], source: Path, max_tokens: int, variants: Sequence[Sequence[str]] = ()
 ) -> Tokens:
-    """Cut texts into tokens exactly as the packed encoder will.
+    """Tokenise texts exactly like the packed encoder.
 
     Args:
-        texts: one per item, none empty.
+        texts: one per item, none of them empty.
         source: folder with tokenizer.json.
         max_tokens: longer texts are cut, special tokens included.
         variants: of each item's text; () where no item has any.

@@ -1,6 +1,6 @@
-"""The encoder as it is trained: transformer, pooling, unit length; cut in two where only its top is trained.
+"""The encoder in training: transformer, pooling, unit length. It is cut in two where only the top layers are trained.
 
-Blocks hold texts of one token count (as in `encoders/transformer.py`), so there is no padding, and no mask.
+Blocks hold texts of one token count (as in `encoders/transformer.py`), so there is neither padding nor a mask.
 """
 
 import warnings
@@ -18,17 +18,17 @@ from recsys.training.packing import attending, use_packed_attention
 SAME = 1e-4
 PROBE_TOKENS = 12
 PROBES = ((2, 7), (1, PROBE_TOKENS))
-"""Texts and tokens of the blocks that packing is tried on."""
+"""Texts and tokens of the blocks on which packing is tested."""
 UNUSED = "pooler"
 
 
 class Tower(nn.Module):
-    """Texts to unit vectors, with gradient.
+    """From texts to unit vectors, with gradient.
 
     Args:
         model: a transformers encoder.
         pooling: mean or cls.
-        cut: layers below this one are frozen and run by `lower`; None: everything is trained.
+        cut: layers below this one are frozen and computed by `lower`; None: all layers are trained.
     """
 
     def __init__(self, model: Any, pooling: str, cut: int | None) -> None:  # noqa: ANN401  a transformers model
@@ -39,10 +39,10 @@ class Tower(nn.Module):
         self.packs = False
 
     def forward(self, blocks: Sequence[Tensor]) -> Tensor:
-        """Unit vectors of texts in blocks, each of one length.
+        """Unit vectors of texts, given in blocks of one length.
 
         Args:
-            blocks: with a cut, what `lower` gave, [B, L, D]; else token ids [B, L] or word embeddings [B, L, D].
+            blocks: with a cut, results of `lower` [B, L, D]; else token ids [B, L] or word embeddings [B, L, D].
 
         Returns:
             x_BD of all blocks one after the other, rows of length 1.
@@ -60,7 +60,7 @@ class Tower(nn.Module):
         return last_BLD
 
     def _packed(self, blocks: Sequence[Tensor]) -> list[Tensor]:
-        """Last activations of each block; all tokens go through the layers together."""
+        """Last activations of each block; the layers process all tokens together."""
         hidden = blocks if self.cut is not None else self._embedded(blocks)
         sizes = [(one.shape[0], one.shape[1]) for one in hidden]
         pack_1TD = torch.cat([one.reshape(1, -1, one.shape[2]) for one in hidden], dim=1)
@@ -70,7 +70,7 @@ class Tower(nn.Module):
         return [piece.reshape(*size, -1) for piece, size in zip(pieces, sizes, strict=True)]
 
     def _embedded(self, blocks: Sequence[Tensor]) -> list[Tensor]:
-        """What goes into the first layer. Words are looked up once: each look-up has a gradient of the whole table."""
+        """Inputs of the first layer. Words are looked up once, since each look-up has a gradient of the whole table."""
         if not blocks[0].is_floating_point():
             words_TD = self.embed(torch.cat([one.flatten() for one in blocks]))
             pieces = words_TD.split([one.numel() for one in blocks])
@@ -78,7 +78,7 @@ class Tower(nn.Module):
         return [self.model.embeddings(inputs_embeds=one) for one in blocks]
 
     def lower(self, ids_BL: Tensor) -> Tensor:
-        """Activations [B, L, D] below the cut; they never change while the top is trained."""
+        """Activations [B, L, D] below the cut; they do not change in training."""
         return run_layers(layers_of(self.model)[: self.cut], self.model.embeddings(input_ids=ids_BL))
 
     def embed(self, ids_BL: Tensor) -> Tensor:
@@ -87,25 +87,25 @@ class Tower(nn.Module):
         return words_BLD
 
     def trained(self) -> Iterator[tuple[str, Any]]:
-        """Names and parameters that learn."""
+        """Names and parameters that are trained."""
         return ((name, value) for name, value in self.model.named_parameters() if value.requires_grad)
 
 
 def open_tower(
     folder: Path, pooling: str, layers: str, top_layers: int, lora_rank: int, dropout: float
 ) -> Tower:
-    """Load a transformer and decide what learns.
+    """Load a transformer for training.
 
     Args:
-        folder: config.json and safetensors, as `find_source` gives it.
+        folder: a result of `find_source`: config.json and safetensors.
         pooling: mean or cls.
         layers: all, top or lora.
-        top_layers: how many layers learn, for top.
+        top_layers: number of trained layers, for top.
         lora_rank: rank of the adapters, for lora.
         dropout: of the transformer's dropout layers.
 
     Returns:
-        The tower, on the CPU, the same each time.
+        The tower, on the CPU; always with the same initial weights.
 
     Raises:
         EncoderError: the model cannot be loaded, or cannot be cut in two.
@@ -114,7 +114,7 @@ def open_tower(
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    torch.manual_seed(0)  # weights that the file lacks, such as an unused pooler's
+    torch.manual_seed(0)  # for weights that the file lacks, such as an unused pooler's
     try:
         model = transformers.AutoModel.from_pretrained(
             folder,
@@ -131,7 +131,9 @@ def open_tower(
     for part in model.modules():
         if isinstance(part, nn.Dropout):
             part.p = dropout
-        elif isinstance(getattr(part, "dropout_prob", None), float):  # attention that drops inside its kernel
+        elif isinstance(
+            getattr(part, "dropout_prob", None), float
+        ):  # attention with dropout inside its kernel
             part.dropout_prob = dropout
     if layers == "lora":
         return _packing(Tower(_with_adapters(model, lora_rank), pooling, None))
@@ -143,11 +145,11 @@ def open_tower(
 
 
 def save_tower(tower: Tower, folder: Path) -> None:
-    """Write config.json and model.safetensors; adapters become part of the weights.
+    """Write config.json and model.safetensors. Adapters are merged into the weights.
 
     Args:
-        tower: is left unusable where it has adapters.
-        folder: is made.
+        tower: unusable afterwards if it has adapters.
+        folder: is created.
     """
     merge = getattr(tower.model, "merge_and_unload", None)
     model = tower.model if merge is None else merge()
@@ -161,7 +163,7 @@ def layers_of(model: Any) -> Any:  # noqa: ANN401  a transformers model and its 
         model: a transformers encoder.
 
     Returns:
-        The nn.ModuleList; empty where the model does not have its layers in one list.
+        The nn.ModuleList; empty where the model has no single list of layers.
     """
     wanted = model.config.num_hidden_layers
     lists = (part for part in model.modules() if isinstance(part, nn.ModuleList) and len(part) == wanted)
@@ -173,10 +175,10 @@ def run_layers(layers: Any, hidden_BLD: Tensor) -> Tensor:  # noqa: ANN401  nn.M
 
     Args:
         layers: some of a transformer's.
-        hidden_BLD: what goes in.
+        hidden_BLD: their input.
 
     Returns:
-        What comes out, [B, L, D].
+        Their output, [B, L, D].
     """
     for layer in layers:
         out = layer(hidden_BLD)
@@ -185,7 +187,7 @@ def run_layers(layers: Any, hidden_BLD: Tensor) -> Tensor:  # noqa: ANN401  nn.M
 
 
 def _cut(model: Any, pooling: str, top_layers: int, folder: Path) -> Tower:  # noqa: ANN401
-    """Cut, and prove on a probe that lower part and top together are the model."""
+    """Cut the model, and verify on a probe that both parts together compute the same as the model."""
     layers = layers_of(model)
     tower = Tower(model, pooling, max(0, len(layers) - top_layers))
     for layer in layers[tower.cut :]:
@@ -209,14 +211,14 @@ _ALL = "set finetune.layers to all or lora"
 
 
 def _probe(model: Any, n: int, length: int) -> Tensor:  # noqa: ANN401  a transformers model
-    """Token ids [n, length] out of the upper half of the vocabulary: RoBERTa counts no positions for padding tokens."""
+    """Token ids [n, length] from the upper half of the vocabulary, since RoBERTa skips positions of padding tokens."""
     size: int = model.config.vocab_size
     half = size // 2
     return half + torch.arange(n * length).reshape(n, length) % (size - half)
 
 
 def _packing(tower: Tower) -> Tower:
-    """Let the tower pack its blocks where a probe gives the same vectors; else it goes on block by block."""
+    """Enable packing if it gives the same vectors on a probe; else the tower works block by block."""
     model = tower.model
     probes = [_probe(model, n, length) for n, length in PROBES]
     tower.eval()

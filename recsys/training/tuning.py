@@ -1,4 +1,4 @@
-"""Run one job: leave a model's files in a folder, trained or as they came. Loads torch where it trains."""
+"""Run one training job: write a transformer's files to a folder, trained or unchanged. Only training loads torch."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ FROZEN = "frozen"
 
 @dataclass(frozen=True)
 class Tuned:
-    """What fine-tuning did; nothing with `layers: none`."""
+    """The result of fine-tuning; with `layers: none` nothing was trained."""
 
     trained: "Trained | None"
     n_weights: int
@@ -36,21 +36,21 @@ class Tuned:
 def tune(
     job: Job, params: FinetuneParams, encoder: EncoderParams, ridge_lambda: float, folder: Path, work: Path
 ) -> Tuned:
-    """Leave config.json, model.safetensors and tokenizer.json in a folder.
+    """Train, and write config.json, model.safetensors and tokenizer.json to a folder.
 
     Args:
-        job: what is learned from.
+        job: the inputs of the training.
         params: section `finetune`.
         encoder: section `encoder`.
         ridge_lambda: λ of the users.
-        folder: becomes the model; replaced whole.
-        work: checkpoints by the job's key, so that a killed run goes on, and activations of frozen layers.
+        folder: for the files; an existing one is replaced.
+        work: holds checkpoints by the job's key, so that a killed run continues, and activations of frozen layers.
 
     Returns:
-        What was done.
+        The result.
 
     Raises:
-        TrainingError: a loss is not finite, or memory does not suffice.
+        TrainingError: a loss is not finite, or memory runs out.
     """
     if params.layers == "none":
         shutil.rmtree(folder, ignore_errors=True)
@@ -72,14 +72,14 @@ def tune(
 def _prepare(
     job: Job, params: FinetuneParams, encoder: EncoderParams, frozen: Path
 ) -> "tuple[Tower, Inputs]":
-    """The tower on its device, and what it is fed."""
+    """The tower on its device, and its inputs."""
     import torch
 
     from recsys.training.inputs import TokenInputs, freeze, frozen_key
     from recsys.training.texts import tokenise
     from recsys.training.tower import open_tower
 
-    # cuBLAS gives the same bits each time only with a fixed workspace; it reads this when it starts.
+    # cuBLAS is deterministic only with a fixed workspace; it reads this when it starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tower = open_tower(
@@ -105,7 +105,7 @@ def _train(
 
     found = job.training_set
     with TrainingProgress() as watcher:
-        watcher.say(
+        watcher.report(
             f"{len(found.fit_rows):,} items and {found.fit_UI.nnz:,} pairs of {len(found.users):,} users to learn "
             f"from, {len(found.held_rows):,} items held out cold; {params.layers} layers, objective {params.objective}"
         )

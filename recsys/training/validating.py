@@ -1,4 +1,4 @@
-"""How well profiles serve cold items: the validation slice, which is cold within training."""
+"""Validate profiles on the validation slice, whose items are cold in training."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +20,18 @@ def validate(
     max_users: int,
     seed: int,
 ) -> tuple[float, float] | None:
-    """Rank all held items for every user who interacted with one, as a release would: by ridge user profiles.
+    """Rank all held-out items for every user who interacted with one, by ridge users as in a release.
 
     Args:
-        training_set: histories hold no held item.
+        training_set: histories hold no held-out item.
         vectors_ID: profiles of all items, unit rows.
         ridge_lambda: λ.
-        k: cutoff; the number of held items where there are fewer.
-        max_users: sampled by the seed where there are more.
+        k: cutoff; at most the number of held-out items.
+        max_users: the most users; a sample where there are more.
         seed: of the sample.
 
     Returns:
-        Mean ndcg@k and recall@k; None where no user with a history interacted with a held item.
+        Mean ndcg@k and recall@k; None where no user with a history interacted with a held-out item.
     """
     held, fit = training_set.held_rows, training_set.fit_rows
     task = make_task("cold", held, training_set.fit, training_set.held.matrix_UI, max_users, seed)

@@ -1,4 +1,4 @@
-"""Field dropout: the same item's text without one of its fields, so that no single field carries a profile."""
+"""Field dropout: texts without one of their fields, so that profiles do not depend on a single field."""
 
 import pyarrow as pa
 
@@ -10,15 +10,15 @@ from recsys.training.data import TrainingSet
 def field_variants(
     training_set: TrainingSet, rows: pa.Table, features: FeaturesParams
 ) -> tuple[tuple[str, ...], ...]:
-    """Every text that is left when one field is left out.
+    """For each item, the texts without one of its fields.
 
     Args:
         training_set: its items, and part and line of each text.
-        rows: catalogue rows, in the format of `catalogue/parts.py`; those of other items are passed over.
-        features: section `features`, as the texts were made with.
+        rows: catalogue rows in the format of `catalogue/parts.py`; rows of other items are ignored.
+        features: section `features`, with which the texts were made.
 
     Returns:
-        Per item its variants, without repeats and without the text itself: none where it has one field only.
+        The variants of each item, without repeats and without the text itself; none where it has only one field.
     """
     row_at = {
         place: row

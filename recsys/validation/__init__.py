@@ -1,1 +1,1 @@
-"""Choosing by items and interactions that are held out of the training side."""
+"""Validation: choose by items and interactions that are held out of the training side."""

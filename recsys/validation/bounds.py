@@ -1,4 +1,4 @@
-"""How sure a difference is that was measured on a few folds."""
+"""A lower confidence bound for a difference that was measured on a few folds."""
 
 from collections.abc import Sequence
 
@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 
 def lower_bound(differences: Sequence[NDArray[np.float64]], n_errors: float) -> float:
-    """Mean of a paired difference over folds, less some standard errors.
+    """Mean of a paired difference over folds, minus some standard errors.
 
-    The standard error is the larger of two: that of the users within folds, and that of the folds' means. Users alone
-    would call sure what one fold says and another denies.
+    The standard error is the larger of two: that over the users within folds, and that over the folds' means. With the
+    former alone, a difference could count as certain although two folds contradict each other.
 
     Args:
-        differences: of every fold, one number for each user.
-        n_errors: standard errors taken off.
+        differences: for each fold, one number per user.
+        n_errors: standard errors to subtract.
 
     Returns:
-        The bound; -inf where a fold has too few users to tell.
+        The bound; -inf where a fold has too few users.
     """
     if any(len(one_U) < 2 for one_U in differences):
         return -np.inf

@@ -1,4 +1,4 @@
-"""Choose a head on held-out items: the one that is surely better than what knows no tastes."""
+"""Choose a head on held-out items: one that is clearly better than two floors that learn nothing from users."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,17 +21,17 @@ from recsys.validation.sets import COLD, LONG, ValidationSet, hold_out_items, me
 # Shape suffixes: U users of a fold, B users of a block, W warm items, H held-out items, D dimensions of meaning.
 BLEND = "plain blend"
 MOST_LISTED = 0.2
-"""Share of the candidates that long lists may hold where their recall counts: fuller ones tell little apart."""
+"""Recall of long lists counts only where they hold at most this share of the candidates."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One recipe that is tried."""
+    """One recipe to try."""
 
     lexical_share: float | None
     """None: no head."""
     metric_power: float | None
-    """None: no head, or directions in which texts differ."""
+    """None: no head, or one whose directions come from texts."""
     words_weight: float
     ridge_lambda: float
 
@@ -50,9 +50,9 @@ class Choice:
 
 
 Figures = list[NDArray[np.float64]]
-"""Of every fold ndcg@k and recall@(LONG k) of its users, [U, 2]."""
+"""For each fold, ndcg@k and recall@(LONG k) of its users, [U, 2]."""
 Scored = Callable[[NDArray[np.int64]], Iterator[tuple[Choice, NDArray[np.floating]]]]
-"""Rows of users -> scores_BH of choices, the same ones for every block."""
+"""From user rows to choices with their scores_BH; the choices are the same for every block."""
 
 
 def choose_recipe(
@@ -65,28 +65,28 @@ def choose_recipe(
     report: Callable[[str], None] = lambda _: None,
     alone_lambdas: Sequence[float] | None = None,
 ) -> Recipe:
-    """Rank held-out items by what the others taught, for each recipe; take one that is surely better, or none.
+    """Try each recipe on held-out items, and take the best head that is clearly better than the floors, or none.
 
-    A head learns yesterday's tastes. So it is compared with two floors that know no tastes: the base vectors alone, and
-    their plain blend with a TF-IDF centroid (`recsys/ranking/plain_blend.py`). A head is surely better than a floor if
-    the mean over folds of the paired difference in ndcg@k, less `standard_errors` of it, is above 0. It must be surely
-    better than the base vectors, and than the plain blend too where any head is. Of the heads that are left, the best
-    has the largest such bound of ndcg@k + recall@5k over the better floor: short lists are shown, long ones are what a
-    later ranker may choose from (they count where they hold no more than `MOST_LISTED` of the candidates). Untaught
-    heads, which join words and meaning as the plain blend does, are tried beside those that users teach.
+    A head learns tastes of the past. So it is compared with two floors that learn nothing from users: the encoder's
+    vectors alone, and their plain blend with a TF-IDF centroid (`recsys/ranking/plain_blend.py`). A head is clearly
+    better than a floor if the mean over folds of the paired difference in ndcg@k, minus `standard_errors` of it, is
+    above 0. It must be clearly better than the vectors alone, and if any head is clearly better than the plain
+    blend, than that too. Of the remaining heads the best one has the largest such bound for ndcg@k + recall@5k over
+    the better floor: users are shown short lists, and a later ranker may choose from long ones (their recall counts
+    where they hold at most `MOST_LISTED` of the candidates). Heads learned from texts alone are tried too.
 
     Args:
-        dataset: the whole training side; held items' interactions are ranked, never learned from.
-        folds: rows of the items that are held out cold, once for each fold.
+        dataset: the whole training side. Nothing is learned from interactions with held-out items.
+        folds: rows of the held-out items of each fold.
         params: section `fusion`.
-        lambdas: λ of the ridge users, tried for heads.
+        lambdas: values of λ of ridge users, tried for heads.
         k: cutoff.
-        max_users: users ranked for in a fold, sampled by the seed.
-        report: told what is being tried.
-        alone_lambdas: λ tried for the base vectors alone; None: the same.
+        max_users: the most users of a fold; a sample where there are more.
+        report: called with a sentence at each step.
+        alone_lambdas: values of λ tried for the vectors alone; None: the same.
 
     Returns:
-        The choice, without item weights; ties go to what was tried first: smaller shares, powers, weights and λ.
+        The choices, without item weights. Of equal ones the first tried wins: smaller shares, powers, weights and λ.
     """
     made = (hold_out_items(dataset, held, params.seed, max_users) for held in folds)
     sets = [one for one in made if one]
@@ -100,7 +100,7 @@ def choose_recipe(
         counted = np.array([1, LONG * k <= MOST_LISTED * len(validation.held)])
         for choice, figures_U2 in _try_all(validation, params, lambdas, alone, k, report):
             tried.setdefault(choice, []).append(figures_U2 * counted)
-    # What one fold could not try, since its landmarks had no word, cannot be compared.
+    # A fold cannot try heads if its landmarks have no word; what is missing in one fold cannot be compared.
     tried = {choice: figures for choice, figures in tried.items() if len(figures) == len(sets)}
     best = _surest(tried, params.standard_errors)
     ndcg = {one: round(_ndcg(figures), 6) for one, figures in tried.items()}
@@ -115,7 +115,7 @@ def choose_recipe(
 
 
 def _surest(tried: Mapping[Choice, Figures], n_errors: float) -> Choice:
-    """The choice, see `choose_recipe`; of equals the first."""
+    """The best choice, see `choose_recipe`; of equal ones the first."""
 
     def gain(one: Choice, other: Choice, with_recall: bool) -> float:
         differences = [a_U2 - b_U2 for a_U2, b_U2 in zip(tried[one], tried[other], strict=True)]
@@ -146,26 +146,26 @@ def _try_all(
     k: int,
     report: Callable[[str], None],
 ) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
-    """Every choice with its users' metrics on the held-out items."""
+    """Try every choice; yield it with its users' metrics on the held-out items."""
     for one in alone_lambdas:
         yield from _measure(validation, k, _floors(validation, one, params.seed))
-    ground = survey(validation.dataset, params) if params.width else None
-    if ground is None:
+    surveyed = survey(validation.dataset, params) if params.width else None
+    if surveyed is None:
         return
     words = None
     if params.apart_width:
-        words_MW = words_projection(ground.words_MV, params.apart_width - 1, params.seed)
+        words_MW = words_projection(surveyed.words_MV, params.apart_width - 1, params.seed)
         sides = (validation.dataset.warm, validation.held)
-        words = tuple(words_of(validation.dataset, ground, words_MW, rows) for rows in sides)
-        report("validation: joining words and meaning as they are")
-        yield from _heads(validation, ground, words, params, 0.0, (None,), lambdas, k)
+        words = tuple(words_of(validation.dataset, surveyed, words_MW, rows) for rows in sides)
+        report("validation: learning heads from texts alone")
+        yield from _heads(validation, surveyed, words, params, 0.0, (None,), lambdas, k)
     for share in params.lexical_shares:
         report(f"validation: learning a head with {share:.0%} words")
-        yield from _heads(validation, ground, words, params, share, params.metric_powers, lambdas, k)
+        yield from _heads(validation, surveyed, words, params, share, params.metric_powers, lambdas, k)
 
 
 def _floors(validation: ValidationSet, ridge_lambda: float, seed: int) -> Scored:
-    """The base vectors alone, and their plain blend."""
+    """The two floors: the vectors alone, and their plain blend."""
     dataset = replace(validation.dataset, ridge_lambda=ridge_lambda, seed=seed, lexical_width=0)
     alone, blend = ridge_users(dataset), plain_blend(dataset)
 
@@ -178,7 +178,7 @@ def _floors(validation: ValidationSet, ridge_lambda: float, seed: int) -> Scored
 
 def _heads(
     validation: ValidationSet,
-    ground: Survey,
+    surveyed: Survey,
     words: tuple[NDArray[np.float32], ...] | None,
     params: FusionParams,
     share: float,
@@ -186,10 +186,10 @@ def _heads(
     lambdas: Sequence[float],
     k: int,
 ) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
-    """Heads of one lexical share, with words apart and without; untaught ones only with."""
-    dataset, learned = validation.dataset, learn(ground, share, params, powers != (None,))
+    """Heads of one lexical share, with and without separate words; those learned from texts only with them."""
+    dataset, learned = validation.dataset, learn(surveyed, share, params, powers != (None,))
     warm_WD, held_HD = (
-        coordinates(dataset, ground, learned, rows) for rows in (dataset.warm, validation.held)
+        coordinates(dataset, surveyed, learned, rows) for rows in (dataset.warm, validation.held)
     )
     for power in powers:
         stretch_D = learned.directions.stretch(power or 0.0)
@@ -211,7 +211,7 @@ def _beside(
     lambdas: Sequence[float],
     seed: int,
 ) -> Scored:
-    """What a head with words apart scores, without making its profiles: both parts' scores, added up as users do."""
+    """Scores of a head with separate words, computed as the sum of both parts' scores instead of from profiles."""
     warm_WD, held_HD = meaning
     dataset = validation.dataset
     gram, known_UW = gram_of(warm_WD), csr_array(dataset.interactions.matrix_UI[:, dataset.warm])
@@ -234,7 +234,7 @@ def _beside(
 def _measure(
     validation: ValidationSet, k: int, scores_of: Scored
 ) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
-    """The users' metrics by each choice."""
+    """The users' metrics of each choice."""
     task = validation.tasks[COLD]
     for choice, ranked_UK in rank_each(task, scores_of, LONG * k).items():
         yield choice, metrics_per_user(task, ranked_UK, k)

@@ -1,4 +1,4 @@
-"""Cold starts of the training side's own, to choose by: its newest items, since new items are always the newest."""
+"""Folds of items to hold out cold: the newest of the training side, as new items are the newest of a catalogue."""
 
 import json
 import re
@@ -13,14 +13,14 @@ from recsys.catalogue.split import hash_share
 # Shape suffixes: I items, W warm items.
 VALIDATION_SHARE = 0.2
 ONE_FOLD_FROM = 5000
-"""Warm items from which a single random fold is enough."""
+"""With at least this many warm items a single random fold is enough."""
 MAX_ALIKE = 0.5
-"""Share of the warm items that may have one and the same time, or none: above it times do not tell new from old."""
+"""Share of the warm items that may have the same time, or none. Above it, times do not tell new from old."""
 DATE_NAME = re.compile(
     r"(.*_)?(date|year|released|published|created|added|updated|timestamp)(_(at|on|utc|time|date))?"
     r"|(date|year)_(of|first|added|created|made|published|released)(_.*)?"
 )
-"""Of a whole name in snake case. Not any `time`: a film's runtime is none; nor `yearly_sales` or `added_to_cart`."""
+"""Matches a whole name in snake case. `runtime`, `yearly_sales` and `added_to_cart` are not dates."""
 
 
 def cold_folds(
@@ -29,20 +29,20 @@ def cold_folds(
     seed: int,
     times: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> dict[str, NDArray[np.int64]]:
-    """Rows of the newest fifth of the warm items by each kind of time; where there is none, of a random fifth.
+    """Hold out the newest fifth of the warm items, once for each kind of time; without times a random fifth.
 
-    A random fifth promises more than new items will give: they differ from old ones, and random ones do not. Which kind
-    of time new items go by is not known, so each has a fold. Random folds are three where so few items are warm that
-    one would mislead.
+    A random fifth is too optimistic: new items differ from old ones, random items do not. It is unknown which kind of
+    time matters for new items, so each kind has a fold. There are three random folds where so few items are warm that
+    one fold could mislead.
 
     Args:
         item_ids: of all rows.
-        warm: rows that somebody interacted with.
-        seed: of the hash that draws random folds, and orders items of the same time.
-        times: kind -> time of each row, larger is newer; NaN where unknown, which counts as old.
+        warm: rows of items with interactions.
+        seed: of the hash that draws random folds, and that orders items of the same time.
+        times: kind -> time of each row; larger is newer, NaN is unknown and counts as old.
 
     Returns:
-        What makes the fold new -> its rows, ascending; `random 1`, … without times.
+        Kind of time -> rows of the fold, ascending; `random 1`, … without times.
     """
     found = {}
     for kind, times_I in (times or {}).items():
@@ -52,7 +52,11 @@ def cold_folds(
     if found:
         return found
     ids = [(row, item_ids[row]) for row in warm]
-    salts = ("first", "second", "third")  # never bare: that hash chooses the holdout of stage `split`
+    salts = (
+        "first",
+        "second",
+        "third",
+    )  # never without: the unsalted hash chooses the holdout of stage `split`
     return {
         f"random {place}": np.array(
             [row for row, item in ids if hash_share(seed, salt, item) < VALIDATION_SHARE], np.int64
@@ -62,13 +66,13 @@ def cold_folds(
 
 
 def dates_of(columns: Mapping[str, pa.ChunkedArray]) -> dict[str, NDArray[np.float64]]:
-    """The columns of a catalogue that say when an item came out: those whose name tells of a date or a year.
+    """Find the columns of a catalogue that tell when an item came out: those named like a date or a year.
 
     Args:
-        columns: name -> values, one for each row.
+        columns: name -> values, one per row.
 
     Returns:
-        Name -> time of each row, see `times_of`; without columns most of which cannot be read.
+        Name -> time of each row, see `times_of`. Columns of which less than half can be parsed are left out.
     """
     named = {
         name: times_of(column) for name, column in columns.items() if DATE_NAME.fullmatch(_snake_case(name))
@@ -77,7 +81,7 @@ def dates_of(columns: Mapping[str, pa.ChunkedArray]) -> dict[str, NDArray[np.flo
 
 
 def dates_in_attributes(rows: pa.Table, places: Sequence[tuple[str, int]]) -> dict[str, NDArray[np.float64]]:
-    """The same of the attributes that a catalogue keeps as JSON.
+    """Find dates in the attributes that a catalogue stores as JSON.
 
     Args:
         rows: part, line and attributes.
@@ -97,13 +101,13 @@ def dates_in_attributes(rows: pa.Table, places: Sequence[tuple[str, int]]) -> di
 
 
 def times_of(column: pa.ChunkedArray | pa.Array) -> NDArray[np.float64]:
-    """Times as numbers that grow with time, in whatever unit: only their order counts.
+    """Convert times to numbers. Only their order matters, not their unit.
 
     Args:
         column: timestamps, dates, numbers such as years or seconds, or text of any of these.
 
     Returns:
-        float64, NaN where a value is none of them.
+        float64; NaN where a value is not a time.
     """
     import pandas as pd
 
@@ -129,17 +133,17 @@ def newest(
     times_I: NDArray[np.float64],
     share: float = VALIDATION_SHARE,
 ) -> NDArray[np.int64] | None:
-    """The newest share of the warm items.
+    """Find the newest share of the warm items.
 
     Args:
         item_ids: of all rows.
         warm: rows that somebody interacted with.
         seed: orders items of the same time.
-        times_I: larger is newer; NaN where unknown, which counts as old.
+        times_I: larger is newer; NaN is unknown and counts as old.
         share: of the warm items.
 
     Returns:
-        Rows, ascending; None where too many have the same time, or none, to tell new from old.
+        Rows, ascending; None where too many have the same time, or no time, to tell new from old.
     """
     times_W = times_I[warm]
     known_W = times_W[np.isfinite(times_W)]
@@ -153,6 +157,6 @@ def newest(
 
 
 def _snake_case(name: str) -> str:
-    """releaseDate, "Release date" and release-date are release_date."""
+    """Turn releaseDate, "Release date" and release-date into release_date."""
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
     return re.sub(r"\W+", "_", apart).lower()

@@ -1,8 +1,8 @@
-"""A validation set: interactions held out of the training side, and the lists that are ranked without them.
+"""A validation set: a dataset without held-out interactions, and ranking tasks for them.
 
-`cold` ranks the items held out whole. `warm` ranks those that stay, by the interactions with them that are held out;
-`tail` is the same by the interactions with those of few users. `mixed` ranks both kinds in one list. Items that a user
-is known to have interacted with stand in none of that user's lists.
+Task `cold` ranks the items that are held out completely. `warm` ranks the others; relevant are held-out interactions
+with them. `tail` is like `warm`, but only items with few users are relevant. `mixed` ranks both kinds in one list. A
+user's lists leave out items of the user's history.
 """
 
 from collections.abc import Hashable, Iterator, Mapping
@@ -21,9 +21,9 @@ from recsys.ranking.tasks import RankingTask, make_task, rank_each
 Choice = TypeVar("Choice", bound=Hashable)
 COLD, WARM, TAIL, MIXED = "cold", "warm", "tail", "mixed"
 LONG = 5
-"""recall is taken of lists so many times as long as those that ndcg judges: what a later ranker may choose from."""
+"""Recall is measured in lists this many times as long as those of ndcg: candidates for a later ranker."""
 HELD_PAIRS = 0.2
-"""Share of the interactions with warm items that are held out for the lists `warm` and `mixed`."""
+"""Share of the interactions with warm items that is held out for the tasks `warm` and `mixed`."""
 # Shape suffixes: U users, B users of a block, K list length, C candidates.
 
 
@@ -38,40 +38,40 @@ class ListMetrics:
 
     @property
     def sum(self) -> float:
-        """What choices are made by: short lists are shown, long ones are what a later ranker may choose from."""
+        """The metric of choices: ndcg of short lists, which users are shown, plus recall of long ones."""
         return self.ndcg + self.recall
 
 
 def metrics_per_user(task: RankingTask, ranked_UK: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """ndcg@k and recall@(LONG k) of lists of LONG * k places, [U, 2]."""
+    """ndcg@k and recall@(LONG k) of lists with LONG * k places, [U, 2]."""
     ndcg_U = ndcg_at_k(ranked_UK, task.relevant_UR, k)
     return np.stack([ndcg_U, recall_at_k(ranked_UK, task.relevant_UR, LONG * k)], axis=1)
 
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """What may be learned from, and the lists that are ranked then."""
+    """A dataset to learn from, and tasks to rank afterwards."""
 
     dataset: Dataset
-    """No interaction of a held item, and none that is held out."""
+    """Without interactions of held-out items, and without held-out interactions."""
     held: NDArray[np.int64]
-    """Rows of the items held out whole."""
+    """Rows of the items that are held out completely."""
     tasks: Mapping[str, RankingTask]
-    """By the list's name; lists that no user can be ranked for are left out."""
+    """By name; tasks without users are left out."""
 
     @property
     def mixed(self) -> RankingTask:
-        """The task of mixed lists."""
+        """The task that ranks warm and held-out items in one list."""
         return self.tasks[MIXED]
 
     def evaluate(
         self, dataset: Dataset, rankers: Mapping[Choice, Ranker], k: int
     ) -> dict[Choice, dict[str, ListMetrics]]:
-        """How good lists are that several rankers order, scored as a release would.
+        """Judge the lists of several rankers, scored as in a release.
 
         Args:
-            dataset: this set's, with the profiles and λ that are tried.
-            rankers: by what the choice is called.
+            dataset: this set's, with the profiles and λ to try.
+            rankers: by the name of the choice.
             k: cutoff.
 
         Returns:
@@ -86,7 +86,7 @@ class ValidationSet:
             ) -> Iterator[tuple[Choice, NDArray[np.float32]]]:
                 dots: dict[
                     int, NDArray[np.float32]
-                ] = {}  # of one block, shared by rankers with the same users
+                ] = {}  # inner products of one block, shared by rankers with the same users
                 for choice, one in recommenders.items():
                     if id(one.users) not in dots:
                         dots[id(one.users)] = one.dot(users, candidates)
@@ -101,16 +101,16 @@ class ValidationSet:
 def hold_out_items(
     dataset: Dataset, held: NDArray[np.int64], seed: int, max_users: int
 ) -> ValidationSet | None:
-    """Hold items out whole and rank them alone.
+    """Hold items out completely, and make the task `cold`.
 
     Args:
         dataset: the whole training side.
-        held: rows of the items that are held out.
-        seed: samples the users.
-        max_users: users ranked for, at most.
+        held: rows of the items to hold out.
+        seed: of the sample of users.
+        max_users: the most users.
 
     Returns:
-        None where nobody interacted with both a held item and another.
+        The set; None where nobody interacted with both a held-out item and another.
     """
     known = dataset.interactions.without(held)
     task = make_task(COLD, held, known, dataset.interactions.matrix_UI, max_users, seed)
@@ -121,17 +121,17 @@ def hold_out_items(
 def hold_out_items_and_pairs(
     dataset: Dataset, held: NDArray[np.int64], seed: int, max_users: int, head_share: float
 ) -> ValidationSet | None:
-    """Hold out items whole and interactions with the others; rank the others, their tail, and both kinds mixed.
+    """Hold out items completely, and some interactions with the others; make the tasks `warm`, `tail` and `mixed`.
 
     Args:
         dataset: the whole training side.
-        held: rows of the items that are held out.
-        seed: samples users and interactions.
-        max_users: users ranked for in each list, at most.
-        head_share: share of the warm items, those with most users, that is no tail.
+        held: rows of the items to hold out.
+        seed: of the samples of users and interactions.
+        max_users: the most users of a task.
+        head_share: share of the warm items, those with the most users, that is not the tail.
 
     Returns:
-        None where no list has a user.
+        The set; None where no task has a user.
     """
     rest = dataset.interactions.without(held)
     is_held_P = np.random.default_rng(seed).random(rest.matrix_UI.nnz) < HELD_PAIRS

@@ -1,4 +1,4 @@
-"""Sets to tune baselines on: items and interactions are held out, and one mixed list is ranked without them."""
+"""Validation sets to tune baselines on: items and interactions are held out, and one mixed list is ranked."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -16,31 +16,31 @@ from recsys.validation.sets import HELD_PAIRS, MIXED, ValidationSet
 # Shape suffixes: U users, C candidates, I items, W warm items, P pairs.
 Choice = TypeVar("Choice")
 FOLDS = 5
-"""One warm item in so many is held out cold: all its interactions."""
+"""One in this many warm items is held out cold, with all its interactions."""
 SEVERAL = 3
 K = 20
 MAX_USERS = 1000
 MIN_USERS = 10
-"""With fewer there is nothing to choose by."""
+"""With fewer users nothing is tuned."""
 MAX_SCORES = 1 << 24
-"""Users times candidates, at most: bounds memory."""
+"""The most users times candidates; bounds memory."""
 
 
 def tuning_sets(dataset: Dataset) -> tuple[ValidationSet, ...]:
-    """Hold out a fifth of the warm items and a fifth of the interactions with the others, drawn by the seed.
+    """Hold out a fifth of the warm items, and a fifth of the interactions with the others, at random.
 
-    Of every five items with about as many users one is held out, so that the cold items of a set are as popular as the
-    warm ones. Where few items are warm there are several sets, each with other items. Each asks for one mixed list of
-    all items that were warm.
+    Of every five items with about the same number of users one is held out, so that a set's cold items are as popular
+    as its warm ones. Where few items are warm there are several sets with different cold items. Each set ranks one
+    mixed list of all items that were warm.
 
-    Where the vectors come from an encoder that learned from these interactions, it knows the items that are held out
-    here: then cold items look better than they will be.
+    If the encoder has learned from these interactions, it knows the items that are held out here. Then cold items look
+    better than they are.
 
     Args:
-        dataset: what may be learned from.
+        dataset: the training side.
 
     Returns:
-        No set at all where there are too few users.
+        The sets; none where there are too few users.
     """
     rng = np.random.default_rng([dataset.seed, 1])
     n_users_I, warm = dataset.interactions.n_users_I, dataset.warm
@@ -54,11 +54,11 @@ def tuning_sets(dataset: Dataset) -> tuple[ValidationSet, ...]:
 def choose(
     sets: Sequence[ValidationSet], tried: Callable[[ValidationSet], Iterator[tuple[Choice, float]]]
 ) -> Choice:
-    """What has the best mean over all sets; of equals what was tried first.
+    """Choose by the best mean over all sets; of equal choices the first wins.
 
     Args:
         sets: one or more.
-        tried: gives every choice with its metric, always the same choices in the same order.
+        tried: from a set to choices with their metrics, always the same choices in the same order.
 
     Returns:
         The choice.
@@ -71,7 +71,7 @@ def choose(
 
 
 def mixed_ndcg(tuning: ValidationSet, scores_UC: NDArray[np.floating]) -> float:
-    """Mean ndcg@20 of the mixed lists that scores of all its users and candidates give."""
+    """Mean ndcg@20 of the mixed lists, given the scores of the task's users and candidates."""
     task = tuning.mixed
     ranked = rank_each(task, lambda users: ((None, scores_UC[np.searchsorted(task.users, users)]),), K)
     return float(ndcg_at_k(ranked[None], task.relevant_UR, K).mean())

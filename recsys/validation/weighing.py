@@ -1,4 +1,4 @@
-"""Choose the item weights that order lists beside a chosen head, if any: by held-out interactions and items."""
+"""Choose item weights for a chosen head, if any help, by held-out interactions and items."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -31,37 +31,36 @@ def choose_item_weights(
     head_share: float,
     report: Callable[[str], None] = lambda _: None,
 ) -> Recipe:
-    """Which item weights are to order lists beside a chosen head, if any.
+    """Choose λ, power and lift of item weights, or none.
 
-    Judged by lists of warm items, where interactions with them are held out, and by lists of warm and held-out items
-    together. Lists of held-out items alone stay as they are. First the λ is chosen by warm lists, then power and lift.
-    The best has the largest mean over both lists of ndcg@k + recall@5k, among those that rank the tail of the warm
-    items hardly worse than profiles alone and the encoder alone do; where none does, it is the one that ranks the tail
-    best. A fine-tuned base has learned from the held-out interactions, though never from the held-out items: then both
-    flatter the text a little.
+    They are judged by lists of warm items and by mixed lists of warm and held-out items; they do not change lists of
+    held-out items alone. First λ is chosen by the warm lists, then power and lift. The best choice has the largest mean
+    of ndcg@k + recall@5k over both kinds of lists, among those that rank the tail hardly worse (`max_loss_tail`) than
+    profiles alone and the encoder alone. If there is none, the choice that ranks the tail best is taken. A fine-tuned
+    encoder has learned from the held-out interactions, though not from the held-out items, which favours it a little.
 
     Args:
         dataset: the whole training side.
-        held: rows of the items that are held out cold.
-        recipe: with a head.
+        held: rows of the items to hold out cold.
+        recipe: one with a head.
         params: section `fusion`.
-        alone_lambda: λ of users over the base vectors alone.
+        alone_lambda: λ of users over the encoder's vectors alone.
         k: cutoff.
-        max_users: users ranked for in each list, sampled by the seed.
-        head_share: share of the warm items, those with most users, that is no tail: that of section `evaluate`.
-        report: told what is being tried.
+        max_users: the most users of each kind of list; a sample where there are more.
+        head_share: share of the warm items that is not the tail, as in section `evaluate`.
+        report: called with a sentence at each step.
 
     Returns:
-        The recipe with λ, power, lift and what was tried; unchanged where no list has a user.
+        The recipe with λ, power, lift and the figures; unchanged where no list has a user.
     """
     if recipe.lexical_share is None or not params.ease_lambdas:
         return recipe
     validation = hold_out_items_and_pairs(dataset, held, params.seed, max_users, head_share)
-    ground = survey(validation.dataset, params) if validation else None
-    if validation is None or ground is None:
+    surveyed = survey(validation.dataset, params) if validation else None
+    if validation is None or surveyed is None:
         return recipe
     report("validation: learning a head for item weights")
-    profiled = _profiled(validation, head_of(validation.dataset, ground, recipe, params), recipe)
+    profiled = _profiled(validation, head_of(validation.dataset, surveyed, recipe, params), recipe)
     found = co_occurrence(profiled, params.max_weighted_items)
     if found is None:
         return recipe
@@ -76,7 +75,7 @@ def choose_item_weights(
     wanted = max(_tail(alone), _tail(base)) - params.max_loss_tail
     kept = min(wanted, max(_tail(lists) for lists in metrics.values()))
     allowed = [choice for choice, lists in metrics.items() if _tail(lists) >= kept]
-    best = max(allowed, key=lambda choice: _shown(metrics[choice]).sum)  # the first of equals
+    best = max(allowed, key=lambda choice: _shown(metrics[choice]).sum)  # the first of equal ones
     tried = {_weighted(choice): round(_shown(lists).ndcg, 6) for choice, lists in metrics.items()}
     lists = {name: one.ndcg for name, one in metrics[best].items()}
     lists |= {f"{name} by profiles alone": one.ndcg for name, one in alone.items()}
@@ -92,7 +91,7 @@ def choose_item_weights(
 
 
 def _profiled(validation: ValidationSet, head: KernelHead, recipe: Recipe) -> Dataset:
-    """The set's dataset with profiles of the items that its lists may hold; zeros for all others."""
+    """The set's dataset with profiles of the items that its lists may hold, and zeros for all others."""
     dataset = validation.dataset
     profiles_ID = np.zeros((len(dataset.texts), head.dim), np.float32)
     for rows in (dataset.warm, validation.held):
@@ -109,7 +108,7 @@ def _weighed(
     params: FusionParams,
     report: Callable[[str], None],
 ) -> dict[_Weighted, Mapping[str, ListMetrics]]:
-    """What was tried, with its metrics: no weights, every λ, and every power and lift of the best λ."""
+    """Metrics of no weights, of every λ, and of every power and lift with the best λ."""
     made = {}
     for one in params.ease_lambdas:
         report(f"validation: item weights with λ = {one:g}")
@@ -117,7 +116,7 @@ def _weighed(
     rankers: dict[_Weighted, Ranker] = {NO_WEIGHTS: Dot()}
     metrics = dict(judged(rankers | {(one, 0.0, 1.0): weights for one, weights in made.items()}))
     by_warm = {one: metrics[one, 0.0, 1.0].get(WARM, ListMetrics(0, 0)).sum for one in made}
-    best = max(by_warm, key=lambda one: by_warm[one])  # the first of equals
+    best = max(by_warm, key=lambda one: by_warm[one])  # the first of equal ones
     balances = [(power, lift) for power in params.popularity_powers for lift in params.lifts]
     further: dict[_Weighted, Ranker] = {
         (best, power, lift): balanced(made[best], found, power, lift)
@@ -130,12 +129,12 @@ def _weighed(
 
 
 def _tail(lists: Mapping[str, ListMetrics]) -> float:
-    """Ndcg of the items with few users; 0 everywhere where the list has no user."""
+    """Mean ndcg of the tail; 0 where the task has no user."""
     return lists[TAIL].ndcg if TAIL in lists else 0.0
 
 
 def _shown(lists: Mapping[str, ListMetrics]) -> ListMetrics:
-    """The mean over the lists that users see."""
+    """The mean over the lists `warm` and `mixed`."""
     shown = [lists[name] for name in (WARM, MIXED) if name in lists]
     ndcg, recall = (
         sum(values) / len(shown) for values in zip(*((one.ndcg, one.recall) for one in shown), strict=True)

@@ -54,7 +54,7 @@ def test_figures_name_ours_by_protocol_and_others_by_method_and_are_means():
     [
         (0.01, 0.03, "Firstlight is ahead"),
         (-0.03, -0.01, "Heater **wins over Firstlight**"),
-        (-0.01, 0.02, "are not surely apart"),
+        (-0.01, 0.02, "are not clearly apart"),
     ],
 )
 def test_the_page_says_who_wins(low, high, word):

@@ -47,7 +47,7 @@ def profiles(shop):
 
 def test_a_trial_of_a_few_rows_is_joined_with_words_once_the_catalogue_is_there(tiny):
     first = tiny.run("fetch-champion", "--json")
-    assert "the pretrained encoder as it comes" in first.stderr
+    assert "the pretrained encoder alone" in first.stderr
     assert not ModelReference.model_validate_json(first.stdout).has_head
     tiny.land("catalogue/all.jsonl", CATALOGUE)
     tiny.ingest()

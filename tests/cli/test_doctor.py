@@ -43,7 +43,7 @@ def test_a_folder_store_passes_the_compare_and_swap_probe_and_is_left_clean(bare
 
 def test_a_misspelt_key_is_named(bare):
     (bare / "params.yaml").write_text((ROOT / "params.yaml").read_text() + "\npublsh: {}\n")
-    assert "publsh" in verdicts(bare)["params"].seen
+    assert "publsh" in verdicts(bare)["params"].found
 
 
 def test_a_short_pseudonym_key_fails(bare, monkeypatch):
@@ -55,7 +55,7 @@ def test_a_wrong_version_is_named(bare):
     (bare / "requirements.lock").write_text(
         "click==0.1 \\\n    --hash=sha256:00\nno-such-package-here==1.0\n"
     )
-    seen = verdicts(bare)["packages"].seen
+    seen = verdicts(bare)["packages"].found
     assert "not 0.1" in seen and "no-such-package-here is missing" in seen
 
 
@@ -88,11 +88,11 @@ def test_a_store_that_ignores_a_condition_fails(bare, monkeypatch, ignored):
 def test_a_registry_that_cannot_be_used_fails_and_no_password_is_shown(bare, monkeypatch, uri, says):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     found = verdicts(bare)["registry"]
-    assert found.verdict == "fail" and says in found.seen and "hush" not in found.seen
+    assert found.verdict == "fail" and says in found.found and "hush" not in found.found
 
 
 def test_the_secret_path_of_a_webhook_is_not_shown(bare, monkeypatch):
     monkeypatch.setenv("RECSYS_ALERT_URL", "https://hooks.example.org/services/T0/hush")
     monkeypatch.setenv("RECSYS_ALERT_KEY", "key")
     found = verdicts(bare)["alerts"]
-    assert (found.verdict, found.seen) == ("ok", "to hooks.example.org")
+    assert (found.verdict, found.found) == ("ok", "to hooks.example.org")

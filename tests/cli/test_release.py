@@ -61,7 +61,7 @@ def test_an_arrival_waits_for_the_next_run_when_another_encoder_was_published(
     old = shop.model
     shop.set_model(tiny_model(tmp_path / "cache" / "encoders", "second"))
     shop.build()
-    assert "OtherEncoder" in run("publish", code=1).stderr
+    assert "OtherModel" in run("publish", code=1).stderr
     new = answer("publish", "--new-encoder")["release"]
     shop.set_model(old)
     shop.items(UP, day=1)

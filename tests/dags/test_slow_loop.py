@@ -319,7 +319,7 @@ def test_enough_new_interactions_start_a_training_and_none_beside_it_or_after_it
     insist(shop, "PATCH", f"/api/v2/dags/{TRAIN}/dagRuns/{quote(run.id)}", {"state": "failed"})
     shop.wait(lambda: shop.quiet(TRAIN), "it ends", SLOW)
     asked = recsys(shop, "due")
-    assert asked.returncode == 99 and f"a training on {accepted + 3} was begun" in asked.stderr
+    assert asked.returncode == 99 and f"a training on {accepted + 3} was started" in asked.stderr
     # An event that stranded, or that a person makes, wakes a run that looks for itself.
     known, assets = trainings(shop), shop.airflow._ask("GET", "/api/v2/assets?uri_pattern=training-due")
     insist(shop, "POST", "/api/v2/assets/events", {"asset_id": assets["assets"][0]["id"], "extra": {}})

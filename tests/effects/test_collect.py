@@ -77,7 +77,7 @@ def test_a_given_up_release_cannot_be_rolled_back_to(folder: FolderStorage, line
         rollback(folder, line[0], "eve", "back")
     # A collector that was killed after the announcement leaves the manifest behind: it is given up all the same.
     folder.write(f"releases/{line[0]}/manifest.json", manifest.to_bytes())
-    with pytest.raises(ReleaseError, match="given up by `collect`"):
+    with pytest.raises(ReleaseError, match="may be deleted by `collect`"):
         rollback(folder, line[0], "eve", "back")
 
 

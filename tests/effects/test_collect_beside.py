@@ -205,7 +205,7 @@ def test_a_publisher_waits_for_a_collector_and_takes_over_from_a_dead_one(
     dead.take()
     wait_until_free(folder)
     monkeypatch.setattr(lease, "RENEW_S", 0.0)
-    with pytest.raises(ReleaseError, match="stood still"):
+    with pytest.raises(ReleaseError, match="was suspended"):
         dead.hold()
     assert folder.read(COLLECTING) == b""
 

@@ -174,8 +174,8 @@ def test_a_workspace_of_its_own_finds_the_published_profiles_for_a_new_ranker(tm
     own.build()
     record = json.loads((own.at.var / "last_encode.json").read_text())
     assert counted(record) == (0, 0, 0)
-    done = own.publish(store, new_encoder=True).manifest
-    assert done.segments == published.segments and done.model == own.model and done.format == 6
+    done = own.publish(store, new_model=True).manifest
+    assert done.segments == published.segments and done.model == own.model
     other = tiny_model(tmp_path / "cache/encoders", "another")
     assert bring_profiles(store, own.at, other) == 0
 

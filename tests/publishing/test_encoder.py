@@ -9,7 +9,7 @@ from recsys.artifacts import Artifacts
 from recsys.effects.resume import resume
 from recsys.effects.rollback import rollback
 from recsys.encoders.reference import EncoderReference
-from recsys.errors import OtherEncoder, Overtaken, ReleaseError
+from recsys.errors import OtherModel, Overtaken, ReleaseError
 from recsys.features.text import PREPROCESSING_VERSION, feature_files
 from recsys.models.packed import verify_model
 from recsys.models.reference import ModelReference
@@ -80,7 +80,7 @@ def test_it_is_the_newest_releases_also_under_a_hold(shop, folder, cache):
     old = shop.model
     shop.publish(folder)
     shop.set_model(tiny_model(cache / "encoders", "second"))
-    second = shop.build().publish(folder, new_encoder=True)
+    second = shop.build().publish(folder, new_model=True)
     rollback(folder, "previous", "me", "looks odd")
     assert ReleaseStore(folder).current().current.release != second.release
     shop.set_model(old)
@@ -102,12 +102,12 @@ def test_arrivals_go_on_with_the_old_encoder_until_the_swap_and_with_the_new_one
     shop.items(HER, day=1)
     arrived = shop.build().publish(folder)  # meanwhile
     with pytest.raises(Overtaken, match=f"newest release is {arrived.release}(.|\n)*recsys catch-up"):
-        beside.publish(folder, new_encoder=True, onto=arrived.manifest.parent)
+        beside.publish(folder, new_model=True, onto=arrived.manifest.parent)
     beside.items(HER, day=1)
-    swapped = beside.build().publish(folder, new_encoder=True, onto=arrived.release)
+    swapped = beside.build().publish(folder, new_model=True, onto=arrived.release)
     assert swapped.manifest.parts == arrived.manifest.parts
     shop.ratings([("ann", "her")], day=2)
-    with pytest.raises(OtherEncoder, match="fetch-champion --published"):
+    with pytest.raises(OtherModel, match="fetch-champion --published"):
         shop.build().publish(folder)
     shop.set_model(bring_model(folder, shop.at))
     last = shop.build().publish(folder)
@@ -130,12 +130,12 @@ def test_a_model_of_another_form_over_the_same_profiles_joins_what_was_published
     shop.items(HER, day=1)
     shop.ratings([("ann", "her")], day=1)
     arrived = shop.build().publish(folder)
-    joined = beside.publish(folder, new_encoder=True)  # a model of parts onto a lump
-    assert joined.rebased and not parted.is_lump and first.manifest.model.is_lump
+    joined = beside.publish(folder, new_model=True)  # a model of parts onto one without
+    assert joined.rebased and not parted.has_one_hash and first.manifest.model.has_one_hash
     assert joined.manifest.parts == arrived.manifest.parts and joined.manifest.model == parted
     release = Release.open(folder.url, cache=cache)
     assert release.ridge_lambda == 3.0 and "her" in release.items
-    back = shop.publish(folder, new_encoder=True)
+    back = shop.publish(folder, new_model=True)
     assert back.manifest.model == shop.model
     assert back.manifest.segments == arrived.manifest.segments
     assert back.manifest.users == arrived.manifest.users
@@ -152,7 +152,7 @@ def test_interactions_that_were_published_meanwhile_are_caught_up_with_too(open_
     shop.ratings([("ann", "up")])
     shop.build().publish(folder)
     with pytest.raises(Overtaken):
-        beside.publish(folder, new_encoder=True, onto=first.release)
+        beside.publish(folder, new_model=True, onto=first.release)
 
 
 def test_an_encoder_of_another_width_is_published_as_one_release_and_serves(shop, folder, cache):
@@ -166,7 +166,7 @@ def test_an_encoder_of_another_width_is_published_as_one_release_and_serves(shop
     vectors = np.stack([row / np.linalg.norm(row) for row in rows])
     VectorCache(shop.at.vectors / f"{narrow.hash}-{PREPROCESSING_VERSION}", NARROW).add(hashes, vectors)
     no_smoke = shop.settings.publish.model_copy(update={"smoke_queries": 0})
-    done = shop.build().publish(folder, new_encoder=True, params=no_smoke)
+    done = shop.build().publish(folder, new_model=True, params=no_smoke)
     release = Release.open(folder.url, cache=cache)
     assert done.manifest.model.dim == NARROW and release.id == done.release
     assert release.profile("alien").shape == (NARROW,)

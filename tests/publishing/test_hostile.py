@@ -48,7 +48,7 @@ class Attacker:
         self.plain = json.loads(storage.read(f"releases/{pointer['release']}/manifest.json"))
 
     def go_back(self) -> None:
-        """Write the release as formats 1 to 5 did: the model is one lump, and there are no details."""
+        """Write the release as formats 1 to 5 did: the model is one reference, and there are no details."""
         new = Manifest.model_validate(self.plain)
         segments = tuple(segment.model_copy(update={"details": None}) for segment in new.segments)
         self.plain = json.loads(new.model_copy(update={"format": 4, "segments": segments}).to_bytes())
@@ -75,7 +75,7 @@ def attacker(shop: Shop, folder: FolderStorage) -> Attacker:
 
 
 @pytest.fixture
-def lumped(attacker: Attacker) -> Attacker:
+def legacy(attacker: Attacker) -> Attacker:
     attacker.go_back()
     return attacker
 
@@ -100,19 +100,19 @@ CHECKSUMS = ("encoder.files.0.sha256", "encoder.hash", "segments.0.rows.sha256",
 
 @pytest.mark.parametrize("place", NAMES + CHECKSUMS)
 def test_a_name_or_checksum_that_is_a_path_is_refused_everywhere(
-    lumped: Attacker, shop: Shop, tmp_path: Path, cache: Path, place: str
+    legacy: Attacker, shop: Shop, tmp_path: Path, cache: Path, place: str
 ) -> None:
     for value in CLIMBS:
-        set_name(lumped.plain, place, value)
-        release = lumped.publish()
+        set_name(legacy.plain, place, value)
+        release = legacy.publish()
         before = files_below(tmp_path)
         with pytest.raises(ReleaseError, match=f"{release}: {place}") as refused:
-            Release.open(lumped.storage.url, cache=cache)
+            Release.open(legacy.storage.url, cache=cache)
         assert refused.value.remedy
         with pytest.raises(ReleaseError, match=place):
-            bring_model(lumped.storage, shop.at)
+            bring_model(legacy.storage, shop.at)
         assert files_below(tmp_path) == before
-        lumped.storage.delete(f"releases/{release}/manifest.json")
+        legacy.storage.delete(f"releases/{release}/manifest.json")
 
 
 @pytest.mark.parametrize("place", ["segments.0.details.name", "segments.0.details.sha256"])
@@ -162,16 +162,16 @@ def test_a_part_under_the_hash_of_another_is_refused(folder: FolderStorage, cach
 
 @pytest.mark.parametrize("command", [("restore", "RELEASE"), ("fetch-champion", "--published")])
 def test_no_command_writes_outside_its_place(
-    lumped: Attacker, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+    legacy: Attacker, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     victim = tmp_path / "victim.py"
     victim.write_text("print('mine')\n")
-    evil = lumped.plain["encoder"]["files"][0]
-    lumped.replace(evil, b"print('theirs')\n")
+    evil = legacy.plain["encoder"]["files"][0]
+    legacy.replace(evil, b"print('theirs')\n")
     evil["name"] = "../../../../victim.py"
-    release = lumped.publish()
+    release = legacy.publish()
     monkeypatch.setenv("RECSYS_WORKSPACE", str(shop.at.root))
-    monkeypatch.setenv("RECSYS_STORE", lumped.storage.url)
+    monkeypatch.setenv("RECSYS_STORE", legacy.storage.url)
     before = files_below(tmp_path)
     result = CliRunner().invoke(main, [word.replace("RELEASE", release) for word in command])
     assert result.exit_code == 1 and isinstance(result.exception, SystemExit)

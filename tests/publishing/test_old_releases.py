@@ -73,11 +73,11 @@ def test_rankers_and_parts_that_formats_introduced_are_there():
     assert [file["name"] for file in parted["ranker"]["files"]] == ["item_weights.npz"]
 
 
-def test_parts_give_the_lists_that_one_lump_of_them_gave():
+def test_parts_give_the_lists_that_a_model_without_parts_gave():
     """Formats 5 and 6 were trained alike, by the code before there were parts and by the code that made them."""
-    lumped, parted = (json.loads((RELEASES / str(n) / "lists.json").read_text("utf-8")) for n in (5, 6))
+    legacy, parted = (json.loads((RELEASES / str(n) / "lists.json").read_text("utf-8")) for n in (5, 6))
     told = ("format", "release")
-    assert {key: lumped[key] for key in lumped if key not in told} == {
+    assert {key: legacy[key] for key in legacy if key not in told} == {
         key: parted[key] for key in parted if key not in told
     }
 
@@ -93,9 +93,9 @@ def test_a_workspace_takes_over_its_model_with_the_keys_of_its_time(old, tmp_pat
             model.model_dump(mode="json") == plain["model"] and len({part.kind for part in model.parts}) == 3
         )
     else:
-        lump = plain["encoder"]
-        assert model.hash == model.profiles_hash == lump["hash"] and model.dim == lump["dim"]
-        assert model.users.ridge_lambda == lump.get("ridge_lambda")
+        legacy = plain["encoder"]
+        assert model.hash == model.profiles_hash == legacy["hash"] and model.dim == legacy["dim"]
+        assert model.users.ridge_lambda == legacy.get("ridge_lambda")
         (at.cache / "models" / f"{model.hash}.json").unlink()  # the encoder's folder tells all of it
     verify_model(model, at.cache)
     assert find_model(model.hash, at.cache) == model.model_copy(update={"registry": None})

@@ -5,13 +5,13 @@ import time
 
 import pytest
 
-from recsys.errors import OtherEncoder
+from recsys.errors import OtherModel
 from recsys.publishing.priority import KEY, LASTS, priority
 
 
 def test_while_an_encoder_catches_up_those_who_give_way_leave_and_others_do_not(shop, storage):
     with priority(storage, "b" * 64):
-        with pytest.raises(OtherEncoder, match="model bbbbbbbbbb catches up and comes first"):
+        with pytest.raises(OtherModel, match="model bbbbbbbbbb catches up and comes first"):
             shop.publish(storage, gives_way=True)
         assert shop.publish(storage).outcome == "published"
     assert storage.find(KEY) is None

@@ -208,7 +208,7 @@ def test_another_encoder_needs_the_flag(shop: Shop, folder: Storage, cache: Path
     with pytest.raises(ReleaseError, match="recsys publish --new-encoder"):
         shop.publish(folder)
     assert current(folder).id == first.release
-    done = shop.publish(folder, new_encoder=True)
+    done = shop.publish(folder, new_model=True)
     assert current(folder).model.hash == shop.model.hash
     assert len(done.manifest.segments) == 1
 
@@ -220,7 +220,7 @@ def test_another_encoder_cannot_take_over_parts_that_it_has_no_vectors_of(
     one.publish(folder)
     two.set_model(tiny_model(cache / "encoders", "other"))
     with pytest.raises(ReleaseError, match="has parts that this workspace lacks"):
-        two.build().publish(folder, new_encoder=True)
+        two.build().publish(folder, new_model=True)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from recsys import Release
 from recsys.encoders.reference import HEAD, TERMS
 from recsys.errors import ReleaseError
-from recsys.models.lump import parts_of_lump
+from recsys.models.legacy import parts_of_legacy
 from recsys.models.packed import pack_ranker
 from recsys.models.reference import ModelReference
 from recsys.profiles.users import Ridge
@@ -26,7 +26,7 @@ N_ITEMS = 3
 
 
 def bring_weights(
-    shop: Shop, ridge_lambda: float = 3.0, n_items: int = N_ITEMS, as_lump: bool = False
+    shop: Shop, ridge_lambda: float = 3.0, n_items: int = N_ITEMS, as_legacy: bool = False
 ) -> ItemWeights:
     """A model with weights between some films; two films are new to it, `heat` is known and has no weight."""
     known = np.sort(digests([item for item in FILMS if item not in NEW]))
@@ -40,14 +40,16 @@ def bring_weights(
     factor = rng.uniform(0.4, 0.8, len(known)).astype(np.float32)
     weights = ItemWeights(known, csr_array(dense.astype(np.float32)), factor, n_items)
     encoder = tiny_encoder(shop.at.encoders, "with weights")
-    if as_lump:
+    if as_legacy:
         packed = shop.at.encoders / encoder.hash
         for name in (HEAD, TERMS):
             (packed / name).write_text(f"tiny {name}")
         written = (packed / HEAD, packed / TERMS, *weights.save(packed))
         files = (*encoder.files, *map(PackedFile.of, written))
-        lump = encoder.model_copy(update={"files": files}).model_dump(mode="json")
-        shop.set_model(ModelReference.model_validate(parts_of_lump(lump | {"ridge_lambda": ridge_lambda})))
+        legacy = encoder.model_copy(update={"files": files}).model_dump(mode="json")
+        shop.set_model(
+            ModelReference.model_validate(parts_of_legacy(legacy | {"ridge_lambda": ridge_lambda}))
+        )
     else:
         ranker = pack_ranker("item_weights", weights, shop.at.cache / "rankers")
         shop.set_model(ModelReference.of(encoder, None, ridge_lambda, ranker))
@@ -102,7 +104,7 @@ def test_among_new_items_the_order_is_that_of_their_profiles(shop: Shop, folder:
     shop.build().publish(folder)
     plain = {one.item_id: one for one in Release.open(folder.url).recommend(history=["alien"], k=50)}
     bring_weights(shop, shop.settings.users.ridge_lambda, n_items=5)
-    shop.build().publish(folder, new_encoder=True)
+    shop.build().publish(folder, new_model=True)
     weighted = {one.item_id: one for one in Release.open(folder.url).recommend(history=["alien"], k=50)}
     assert {item: weighted[item].score for item in NEW} == {item: plain[item].score for item in NEW}
     assert any(weighted[item].score != plain[item].score for item in plain)
@@ -120,20 +122,20 @@ def test_a_catalogue_of_new_items_alone_is_listed_by_profiles(shop: Shop, folder
 def test_the_release_names_its_ranker(shop: Shop, folder: Storage) -> None:
     assert shop.publish(folder).manifest.model.ranker.name == "dot"
     bring_weights(shop)
-    manifest = shop.build().publish(folder, new_encoder=True).manifest
+    manifest = shop.build().publish(folder, new_model=True).manifest
     assert manifest.model.ranker.name == "item_weights"
     assert Manifest.from_bytes(manifest.to_bytes(), manifest.id) == manifest
 
 
 def test_a_model_from_before_there_were_parts_gives_the_same_lists(shop: Shop, folder: Storage) -> None:
-    bring_weights(shop, as_lump=True)
+    bring_weights(shop, as_legacy=True)
     manifest = shop.build().publish(folder).manifest
-    assert manifest.model.is_lump and manifest.model.ranker.name == "item_weights"
+    assert manifest.model.has_one_hash and manifest.model.ranker.name == "item_weights"
     assert manifest.model.users.ridge_lambda == 3.0 and len(manifest.model.encoder.files) == 6
     assert Manifest.from_bytes(manifest.to_bytes(), manifest.id) == manifest
     before = Release.open(folder.url).recommend(pseudonym="ann", k=50)
     bring_weights(shop)
-    shop.build().publish(folder, new_encoder=True)
+    shop.build().publish(folder, new_model=True)
     assert Release.open(folder.url).recommend(pseudonym="ann", k=50) == before
 
 

@@ -229,7 +229,7 @@ def test_a_file_without_a_key_does_not_turn_signatures_off(
 
 def test_a_private_key_is_no_public_one(pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECSYS_VERIFY_KEY", str(pair[0]))
-    with pytest.raises(ConfigError, match="no public Ed25519 key"):
+    with pytest.raises(ConfigError, match="not a public Ed25519 key"):
         verify_keys()
 
 

@@ -43,7 +43,7 @@ def test_the_sentence_has_every_figure_and_the_key_to_turn():
         "12,400 interactions are accepted, the newest challenger was trained on 12,000: 400 are new, not enough "
         "to train (slow_loop.train_after_interactions = 500)"
     )
-    assert "a training on 12,300 was begun" in Due(500, 12_400, 12_000, 12_300).sentence()
+    assert "a training on 12,300 was started" in Due(500, 12_400, 12_000, 12_300).sentence()
     assert "begun" not in Due(500, 12_400, 12_000, 12_000).sentence()
     assert "an intake is under way" in Due(1, 9, 0, 0, is_tracked=False).sentence()
     assert not Due(1, 9, 0, 0, is_tracked=False).is_due

@@ -273,7 +273,7 @@ def test_without_a_registry_a_shop_that_began_small_is_joined_when_asked(
     new_workspace, full, pretrained, packed
 ):
     at = new_workspace("a")
-    assert "as it comes" in fetch_champion(None, at, pretrained).how
+    assert "the pretrained encoder alone" in fetch_champion(None, at, pretrained).how
     assert fetch_champion(None, at, full).model == packed[1]  # what is published stays
     assert fetch_champion(None, at, full, again=True).model.has_head
 
@@ -342,7 +342,7 @@ def killed(*_):
     raise KeyboardInterrupt
 
 
-def as_lump(at):
+def as_legacy(at):
     """The champion as the code before there were parts left it: one folder, one reference, one hash."""
     model = saved(at)
     folder = at.encoders / ("d" * 64)
@@ -364,7 +364,7 @@ def test_a_workspace_from_before_there_were_parts_keeps_its_champion(new_workspa
     before = fetch_champion(None, at, full).model
     asked = ["red chair", "aau chair of maker0"]
     profiles = open_model(before, at.cache, 64).encode(asked)
-    folder = as_lump(at)
+    folder = as_legacy(at)
     shutil.copyfile(folder / "encoder.json", at.model_reference("champion").with_name("encoder.json"))
     grown = replace(full, texts=lambda: [*TEXTS, *(f"{text} again" for text in TEXTS)])
     model = fetch_champion(None, at, grown).model
@@ -384,7 +384,7 @@ def test_a_damaged_reference_is_written_again(new_workspace, pretrained, packed)
 def test_a_version_registered_before_there_were_parts_is_fetched(registry, new_workspace, full):
     at, other = new_workspace("a"), new_workspace("b", with_cache=False)
     before = fetch_champion(None, at, full).model
-    folder = as_lump(at)
+    folder = as_legacy(at)
     client = client_of(registry.uri)
     run = client.create_run(client.create_experiment(f"old {registry.model}"))
     client.log_artifacts(run.info.run_id, str(folder), "encoder")

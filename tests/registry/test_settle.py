@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recsys.evaluation.provenance import TrainedOn
 from recsys.registry.changes import DONE, INTERRUPTED, PLANNED, Cause, Entry, Move, settle
-from recsys.registry.mlflow import RegisteredEncoder
+from recsys.registry.mlflow import RegisteredVersion
 
 
 def entry(n, previous, version, state=DONE, how="gated", alias="champion"):
@@ -19,7 +19,7 @@ def entry(n, previous, version, state=DONE, how="gated", alias="champion"):
 
 
 def wanted(version, how="gated"):
-    encoder = RegisteredEncoder("m", version, "run", "h", TrainedOn())
+    encoder = RegisteredVersion("m", version, "run", "h", TrainedOn())
     return Move("champion", encoder, Cause(how, "me", ""))
 
 

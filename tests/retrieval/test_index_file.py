@@ -82,7 +82,7 @@ def test_a_neighbour_that_is_no_vector_or_takes_no_part_on_its_level_is_refused(
     for place, neighbour, says in (
         (3, N, "out of range"),
         (3, -7, "out of range"),
-        (upper, low, "not take part on its level"),
+        (upper, low, "not on its level"),
     ):
         spoilt = neighbours.copy()
         spoilt[place] = neighbour
@@ -111,5 +111,5 @@ def test_a_list_with_a_row_of_elsewhere_is_refused(opened, contents):
     rows = faiss.rev_swig_ptr(lists.get_ids(0), lists.list_size(0)).copy()
     at = contents["ivf"].index(rows.tobytes())
     rows[0] = N
-    with pytest.raises(ReleaseError, match="a row that is none of the segment's"):
+    with pytest.raises(ReleaseError, match="a row that is not in the segment"):
         opened(contents["ivf"][:at] + rows.tobytes() + contents["ivf"][at + rows.nbytes :])

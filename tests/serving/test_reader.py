@@ -12,7 +12,7 @@ from recsys.catalogue.pseudonyms import Pseudonyms, remember_key
 from recsys.effects.rollback import rollback
 from recsys.encoders.reference import HEAD, TERMS
 from recsys.errors import ConfigError, EncoderError, ReleaseError
-from recsys.models.lump import parts_of_lump
+from recsys.models.legacy import parts_of_legacy
 from recsys.models.reference import ModelReference
 from recsys.profiles.users import Ridge
 from recsys.publishing.listing import releases
@@ -217,7 +217,7 @@ def test_a_release_of_a_lump_with_a_head_names_its_parts(shop: Shop, folder: Fol
         (packed / name).write_text(f"tiny {name}")
     files = (*encoder.files, *(PackedFile.of(packed / name) for name in (HEAD, TERMS)))
     lump = encoder.model_copy(update={"files": files}).model_dump(mode="json")
-    shop.set_model(ModelReference.model_validate(parts_of_lump(lump | {"ridge_lambda": 30.0})))
+    shop.set_model(ModelReference.model_validate(parts_of_legacy(lump | {"ridge_lambda": 30.0})))
     manifest = shop.publish(folder).manifest
     assert "model" in json.loads(manifest.to_bytes()) and manifest.model.users.ridge_lambda == 30.0
     assert Manifest.from_bytes(manifest.to_bytes(), manifest.id) == manifest

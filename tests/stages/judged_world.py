@@ -22,7 +22,7 @@ from recsys.catalogue.parts import (
 from recsys.encoders.reference import HEAD, EncoderReference
 from recsys.evaluation.provenance import identity
 from recsys.features.text import PREPROCESSING_VERSION, feature_key, feature_path, item_texts
-from recsys.models.lump import as_lump, parts_of_lump
+from recsys.models.legacy import as_legacy, parts_of_legacy
 from recsys.models.reference import ModelReference
 from recsys.profiles.cache import VectorCache
 from recsys.profiles.items import SCHEMA as ROWS_SCHEMA
@@ -144,8 +144,8 @@ class World:
         )  # such a model always had a head beside the weights
         written = (packed / HEAD, *weights.save(packed))
         files = (*model.encoder.files, *(PackedFile.of(path) for path in written))
-        lump = as_lump(model) | {"files": [file.model_dump() for file in files]}
-        ModelReference.model_validate(parts_of_lump(lump)).save(self.at.model_reference(role))
+        legacy = as_legacy(model) | {"files": [file.model_dump() for file in files]}
+        ModelReference.model_validate(parts_of_legacy(legacy)).save(self.at.model_reference(role))
 
     def trained_with(self, *siblings: float, dim: int = DIM, first: int = 7) -> None:
         """The challenger that is there was trained several times; siblings: the noise of each further training.

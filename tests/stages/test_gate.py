@@ -28,7 +28,7 @@ def test_a_margin_that_is_not_reached_closes_the_gate_without_an_error(tmp_path)
     evaluate.run(chosen, world.at)
     gate.run(chosen, world.at)
     decision = Decision.load(world.at.decision)
-    assert not decision.open and "does not surely beat" in decision.reasons[0]
+    assert not decision.open and "does not clearly beat" in decision.reasons[0]
     assert "The gate is closed" in world.at.gate_page.read_text()
 
 
@@ -58,7 +58,7 @@ def test_a_better_challenger_passes_the_gate_and_a_worse_one_does_not(tmp_path):
     gate.run(chosen, world.at)
     decision = Decision.load(world.at.decision)
     assert not decision.open
-    assert any("not surely better than the champion's" in reason for reason in decision.reasons)
+    assert any("not clearly better than the champion's" in reason for reason in decision.reasons)
 
 
 def test_a_lucky_first_seed_with_bad_siblings_keeps_the_gate_closed_and_good_siblings_open_it(tmp_path):

@@ -112,5 +112,5 @@ class Watch:
     def on_epoch(self, epoch):
         self.epochs.append(epoch)
 
-    def say(self, sentence):
+    def report(self, sentence):
         self.sentences.append(sentence)

@@ -77,7 +77,7 @@ def test_out_of_memory_halves_what_is_encoded_at_once_says_so_and_changes_no_gra
 
 
 def test_memory_that_does_not_suffice_for_anything_is_an_error_with_a_remedy(step):
-    with pytest.raises(TrainingError, match="no memory left, even for"):
+    with pytest.raises(TrainingError, match="too little memory, even for"):
         step(Memory(400, cached=False), break_above=1)
 
 

@@ -1,1 +1,1 @@
-"""Losses, one per file: pure functions of tensors, each with paper and shapes."""
+"""Losses, one per file: pure functions of tensors, each with its paper and shapes."""

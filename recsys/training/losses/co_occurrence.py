@@ -1,8 +1,7 @@
-"""Items that share users lie near each other: cross entropy of each item's neighbours in the batch with its co-users.
+"""Loss on co-occurrence: pull items with common users together.
 
 Paper: Barkan & Koenigstein 2016, "Item2Vec: neural item embedding for collaborative filtering", arXiv:1603.04259
-(items of one history as each other's context); here against soft targets, cosines of co-occurrence, instead of
-sampled ones.
+(items of one history as each other's context). Here the targets are soft: the cosines of co-occurrence, not samples.
 """
 
 import torch
@@ -12,15 +11,15 @@ from torch import Tensor
 
 
 def co_occurrence_softmax(x_BD: Tensor, shared_BB: Tensor, temperature: float) -> Tensor:
-    """How far neighbours by text are from neighbours by use.
+    """Cross entropy between each item's softmax over the batch and its co-occurrence with the other items.
 
     Args:
         x_BD: unit vectors of the batch's items.
-        shared_BB: weight >= 0 of each pair, such as users in common over the root of both counts; no diagonal.
+        shared_BB: weight >= 0 of each pair, such as users in common over the root of both counts; the diagonal is 0.
         temperature: cosines are divided by it.
 
     Returns:
-        A scalar, the mean over items that share users with some other; 0 where none does.
+        A scalar: the mean over items that have users in common with another item; 0 where there are none.
     """
     own_BB = torch.eye(len(x_BD), dtype=torch.bool, device=x_BD.device)
     shared_BB = shared_BB.masked_fill(own_BB, 0)

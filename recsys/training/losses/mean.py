@@ -1,4 +1,4 @@
-"""Objective `mean`: the classical two towers, a user is the mean of the last profiles of their other items.
+"""Objective `mean`: two towers, where a user is the mean of the last profiles of their other items.
 
 Paper: Covington et al. 2016, RecSys, "Deep neural networks for YouTube recommendations" (mean of the history,
 softmax over items). The history's vectors are those of the last epoch, without gradient; `pairs` has the gradient
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 def mean_users(b_UD: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Means of length 1.
+    """Users as means, scaled to unit length.
 
     Args:
         b_UD: Σ x over each user's items outside the batch.

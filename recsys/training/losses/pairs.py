@@ -1,4 +1,4 @@
-"""Objective `pairs`: multiple negatives ranking; an item of a user finds another of theirs, gradient on both sides.
+"""Objective `pairs`: multiple negatives ranking between two items of a user, with gradient on both sides.
 
 Paper: Henderson et al. 2017, "Efficient natural language response suggestion for smart reply", arXiv:1705.00652;
 the loss that sentence-transformers calls MultipleNegativesRankingLoss.
@@ -13,12 +13,12 @@ from torch import Tensor
 def ranked_pairs(
     anchor_PD: Tensor, positive_PD: Tensor, masked_PP: Tensor | None, temperature: float
 ) -> Tensor:
-    """Cross entropy of each anchor's own positive among all positives of the batch.
+    """Cross entropy of each anchor's positive among all positives of the batch.
 
     Args:
         anchor_PD: unit vectors.
-        positive_PD: unit vectors, row by row the anchors' partners.
-        masked_PP: bool, positives of the batch that are no negatives of an anchor; None: none.
+        positive_PD: unit vectors; row p is the positive of anchor p.
+        masked_PP: bool, positives of other anchors that must not be negatives of an anchor; None: none.
         temperature: cosines are divided by it.
 
     Returns:

@@ -1,8 +1,8 @@
-"""Objective `ridge`: item vectors are moved so that a closed-form ridge over the other items finds them.
+"""Objective `ridge`: train item vectors so that ridge users, in closed form over their other items, find them.
 
-w_u = (XᵀX + λI)⁻¹ Σ x over the user's items *outside* the batch, from the last profiles X: what a release serves a
-user. X and w are constants within a step; the gradient goes through the batch's items, so a step encodes nothing
-else, however long histories are. After each epoch all items are encoded again and w follows.
+w_u = (XᵀX + λI)⁻¹ Σ x over the user's items *outside* the batch, with the last profiles X: the user profile of a
+release. X and w are constants within a step. The gradient flows through the batch's items only, so a step encodes
+nothing else, however long histories are. After each epoch all items are encoded again, and w is updated.
 
 Papers: Bertinetto et al. 2019, ICLR, "Meta-learning with differentiable closed-form solvers" (the idea; there the
 solver is differentiated too); Wu et al. 2018, CVPR, "Unsupervised feature learning via non-parametric instance
@@ -18,11 +18,11 @@ from recsys.profiles.users import Ridge
 
 
 def ridge_users(b_UD: NDArray[np.floating], ridge: Ridge) -> NDArray[np.float32]:
-    """User profiles of length 1: the order of a user's list does not depend on the length.
+    """User profiles, scaled to unit length, which does not change the order of a user's list.
 
     Args:
         b_UD: Σ x over each user's items outside the batch.
-        ridge: the shared metric, over the last profiles of all items that are learned from.
+        ridge: over the last profiles of all items to learn from.
 
     Returns:
         w_UD; a zero row stays zero.

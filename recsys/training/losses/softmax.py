@@ -18,16 +18,16 @@ def two_sided_softmax(
     log_chance_B: Tensor,
     item_side: float,
 ) -> Tensor:
-    """Each user finds their items among the batch's; each item finds its users among the batch's.
+    """Softmax over the batch's items for each user, and over the batch's users for each item.
 
     A positive competes with negatives only, never with the same user's other positives:
     -log(e^p / (e^p + Σ e^n)) = softplus(logsumexp(n) - p). Every user counts the same, and every item.
 
     Args:
-        scores_UB: cosines over the temperature.
-        positive_UB: bool, who interacted with what.
-        masked_UB: bool, pairs that are no positives and must not be negatives either.
-        log_chance_B: log of each item's chance to be in the batch, times the share of it that is taken off.
+        scores_UB: cosines divided by the temperature.
+        positive_UB: bool, pairs with an interaction.
+        masked_UB: bool, other pairs that must not be negatives.
+        log_chance_B: log of each item's probability to be in the batch, times the share that is subtracted.
         item_side: weight of the second softmax; 0: it is not computed.
 
     Returns:
@@ -42,7 +42,7 @@ def two_sided_softmax(
 
 
 def _mean_over_rows(scores_RC: Tensor, positive_RC: Tensor, negative_RC: Tensor) -> Tensor:
-    # A row without negatives or positives has nothing to tell apart; logsumexp over nothing has no gradient.
+    # A row without negatives or positives is left out; logsumexp over nothing has no gradient.
     asks_R = positive_RC.any(1) & negative_RC.any(1)
     scores_RC, positive_RC, negative_RC = scores_RC[asks_R], positive_RC[asks_R], negative_RC[asks_R]
     rivals_R1 = scores_RC.masked_fill(~negative_RC, -torch.inf).logsumexp(1, keepdim=True)

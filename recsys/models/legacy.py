@@ -1,7 +1,7 @@
-"""Models from before they had parts: one reference, one hash and one folder for everything that was learned.
+"""Models from before they had parts: one reference, one hash and one folder hold everything that was learned.
 
-Such a model becomes an encoder that carries its head, and a ranker whose file the encoder carries. Its hash stays, and
-so do the keys of its vectors, profiles and releases. It is written in this form only into releases, for older readers.
+Such a model is read as an encoder whose files include those of its head and ranker. Its hash stays the same, and so do
+the keys of its vectors and profiles. Only manifests of old releases are written in this form again, to check their ids.
 """
 
 from collections.abc import Mapping
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 BY_ITEM_WEIGHTS = "item_weights"
 
 
-def parts_of_lump(lump: Any, ranker: Any = None) -> dict[str, Any]:  # noqa: ANN401  any JSON value
-    """The parts of an encoder.json, or of the same in a manifest; not validated yet.
+def parts_of_legacy(legacy: Any, ranker: Any = None) -> dict[str, Any]:  # noqa: ANN401  any JSON value
+    """The parts of a model in the old form: an encoder.json, or its copy in a manifest. They are not validated yet.
 
     Args:
-        lump: parsed JSON.
-        ranker: what a manifest says of the ranker; None: the one that its files tell.
+        legacy: parsed JSON.
+        ranker: the ranker's name in a manifest; None: the files decide.
 
     Returns:
         What `ModelReference` validates.
     """
-    if not isinstance(lump, Mapping):
-        return {"encoder": lump}
-    files = lump.get("files")
+    if not isinstance(legacy, Mapping):
+        return {"encoder": legacy}
+    files = legacy.get("files")
     listed = files if isinstance(files, list | tuple) else ()
     weights = [file for file in listed if isinstance(file, Mapping) and file.get("name") == ITEM_WEIGHTS]
     named: dict[str, Any] = {"name": BY_ITEM_WEIGHTS} if weights else {}
@@ -36,16 +36,16 @@ def parts_of_lump(lump: Any, ranker: Any = None) -> dict[str, Any]:  # noqa: ANN
     if isinstance(ranker, Mapping):
         named |= ranker
     return {
-        "hash": lump.get("hash"),
-        "encoder": {key: value for key, value in lump.items() if key not in OF_THE_MODEL},
-        "users": {"ridge_lambda": lump.get("ridge_lambda")},
+        "hash": legacy.get("hash"),
+        "encoder": {key: value for key, value in legacy.items() if key not in OF_THE_MODEL},
+        "users": {"ridge_lambda": legacy.get("ridge_lambda")},
         "ranker": named if ranker is None or isinstance(ranker, Mapping) else ranker,
-        "registry": lump.get("registry"),
+        "registry": legacy.get("registry"),
     }
 
 
-def as_lump(model: "ModelReference") -> dict[str, Any]:
-    """What `parts_of_lump` took apart, as it was: ids of releases are hashes of this.
+def as_legacy(model: "ModelReference") -> dict[str, Any]:
+    """The inverse of `parts_of_legacy`. Ids of releases are hashes of its result.
 
     Args:
         model: one whose hash is its encoder's.
