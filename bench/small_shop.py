@@ -146,7 +146,7 @@ class SmallShop:
         at = Artifacts(self.root)
         chosen = Settings.load(at.params)
         publisher = Publisher(
-            chosen.publish, chosen.features, chosen.feedback, chosen.index, "bench", "bench"
+            chosen.publish, chosen.features, chosen.feedback, chosen.index, chosen.search, "bench", "bench"
         )
         publish(open_storage(self.store), at, publisher)
 

@@ -48,7 +48,7 @@ class Artifacts:
 
     @property
     def details(self) -> Path:
-        """One Arrow file per part: what a page shows of an item."""
+        """Two Arrow files per part: what a page shows of its items, and which words find them."""
         return self.root / "artifacts/details"
 
     def model_reference(self, role: str) -> Path:

@@ -19,7 +19,7 @@ from recsys.heads.params import FusionParams
 from recsys.profiles.params import ProfilesParams, UsersParams
 from recsys.publishing.params import CollectParams, PublishParams
 from recsys.registry.params import SlowLoopParams, TasksParams
-from recsys.retrieval.params import IndexParams
+from recsys.retrieval.params import IndexParams, SearchParams
 from recsys.serving.params import ServeParams
 from recsys.training.params import FinetuneParams
 
@@ -48,6 +48,7 @@ class Settings(BaseModel):
     tasks: TasksParams
     slow_loop: SlowLoopParams
     index: IndexParams
+    search: SearchParams
     publish: PublishParams
     compact: CompactParams
     collect: CollectParams

@@ -79,6 +79,7 @@ def publisher_of(
         features=chosen.features,
         feedback=chosen.feedback,
         index=chosen.index,
+        search=chosen.search,
         code_commit=code_commit(),
         by=who,
         new_model=new_model,

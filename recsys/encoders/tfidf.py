@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.errors import EncoderError
+from recsys.features.scripts import UNSPACED_RANGES
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -18,8 +19,7 @@ UNSPACED_CHARACTERS = (1, 2)
 """Lengths of character n-grams, for scripts without spaces between words."""
 UNSPACED_SHARE = 0.3
 """Texts with at least this share of such letters get character n-grams."""
-UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
-"""Thai, Lao, Burmese, Khmer, kana and Han."""
+UNSPACED = re.compile(f"[{UNSPACED_RANGES}]")
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from recsys.catalogue.plain_text import plain_text
 from recsys.features.text import composed, cut
+from recsys.features.words import WORDS_VERSION
 
 DETAILS_VERSION = 1
-"""Part of every details key; raised when the same row would give other details."""
+"""Part of every details key; raised when the same row would give other details or terms."""
 
 SCHEMA = pa.schema(
     [
@@ -36,14 +37,20 @@ SUFFIX = ".details.arrow"
 
 
 def details_key(rows_sha256: str, attributes: Sequence[str], description_chars: int) -> str:
-    """First 16 hex of the SHA-256 over everything that a part's details depend on."""
-    recipe = json.dumps([rows_sha256, sorted(attributes), description_chars, DETAILS_VERSION])
+    """First 16 hex of the SHA-256 over everything that a part's details and terms depend on."""
+    versions = [DETAILS_VERSION, WORDS_VERSION]
+    recipe = json.dumps([rows_sha256, sorted(attributes), description_chars, *versions])
     return hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
 
 def details_path(folder: Path, part: str, key: str) -> Path:
     """Where the details of a part lie."""
     return folder / f"{part}-{key}{SUFFIX}"
+
+
+def live_rows(rows: pa.Table) -> pa.Table:
+    """Rows that are no deletes, in order: the order of a segment's vectors."""
+    return rows.filter(pa.array(~np.asarray(rows["deleted"].to_numpy(zero_copy_only=False), bool)))
 
 
 def item_details(rows: pa.Table, attributes: Sequence[str], description_chars: int) -> pa.Table:
@@ -58,7 +65,7 @@ def item_details(rows: pa.Table, attributes: Sequence[str], description_chars: i
         One row per live row, in order: SCHEMA, then a column per attribute that some row has, sorted by name. Titles
         and descriptions are free of markup.
     """
-    live = rows.filter(pa.array(~np.asarray(rows["deleted"].to_numpy(zero_copy_only=False), bool)))
+    live = live_rows(rows)
     titles = [_plain(title) for title in live["title"].to_pylist()]
     descriptions = [cut(_plain(text), description_chars) for text in live["description"].to_pylist()]
     columns = {
@@ -86,7 +93,7 @@ def attribute_array(values: Sequence[Any]) -> pa.Array:
     """
     there = [value for value in values if value is not None]
     if any(isinstance(value, list) for value in there):
-        return pa.array([None if value is None else _texts(value) for value in values], LIST)
+        return pa.array([None if value is None else texts_of(value) for value in values], LIST)
     if all(_is_number(value) for value in there):
         return pa.array([None if value is None else float(value) for value in values], NUMBER)
     return pa.array([None if value is None else value_text(value) for value in values], TEXT)
@@ -101,7 +108,8 @@ def value_text(value: Any) -> str:  # noqa: ANN401  any JSON value
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
-def _texts(value: Any) -> list[str]:  # noqa: ANN401  any JSON value
+def texts_of(value: Any) -> list[str]:  # noqa: ANN401  any JSON value
+    """One value or a list of them as texts; none where there is nothing."""
     values = value if isinstance(value, list) else [value]
     return [value_text(one) for one in values if one is not None]
 

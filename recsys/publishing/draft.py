@@ -14,6 +14,7 @@ from recsys.catalogue.pseudonyms import known_check
 from recsys.errors import ArtifactMissing, ReleaseError
 from recsys.features.details import details_key, details_path
 from recsys.features.params import FeaturesParams
+from recsys.features.terms import terms_path
 from recsys.features.text import PREPROCESSING_VERSION, feature_files, feature_key
 from recsys.models.reference import ModelReference
 from recsys.profiles.items import Segment, list_segments, segment_name
@@ -28,10 +29,12 @@ from recsys.publishing.release import (
     Manifest,
     Preprocessing,
     ReleasedHistory,
+    ReleasedSearch,
     ReleasedSegment,
     ReleasedUsers,
     SegmentIndex,
 )
+from recsys.retrieval.params import SearchParams
 
 HISTORY_NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})\.parquet")
 
@@ -50,6 +53,7 @@ def gather(
     features: FeaturesParams,
     feedback: FeedbackParams,
     params: PublishParams,
+    search: SearchParams,
     code_commit: str,
     head: Manifest | None,
 ) -> Draft:
@@ -60,6 +64,7 @@ def gather(
         features: section `features`.
         feedback: section `feedback`.
         params: section `publish`.
+        search: section `search`.
         code_commit: commit of the running code.
         head: the newest release. Unchanged files are not read again; its records of landed files are kept.
 
@@ -100,6 +105,7 @@ def gather(
         index_recall=min((segment.index.recall for segment in segments), default=1.0),
         provenance=provenance_of(at, hasher, on_disk.values(), model, landed, head),
         pseudonym_key_check=key_check,
+        search=ReleasedSearch(k1=search.k1, b=search.b),
     )
     return Draft(manifest, hasher.sources)
 
@@ -154,7 +160,7 @@ def _segments(
         _segment(
             segment,
             indexes[segment.name],
-            _details_path(at, params, on_disk[segment.parts[0]]),
+            _shown(at, params, on_disk[segment.parts[0]]),
             at,
             hasher,
             on_disk,
@@ -167,7 +173,7 @@ def _segments(
 def _segment(
     segment: Segment,
     entry: Mapping[str, Any],
-    details: Path,
+    shown: tuple[Path, Path],
     at: Artifacts,
     hasher: Hasher,
     on_disk: Mapping[str, Part],
@@ -186,19 +192,21 @@ def _segment(
         rows=hasher.keyed(segment.rows_path),
         vectors=hasher.keyed(segment.vectors_path),
         index=SegmentIndex(kind=entry["kind"], file=file, recall=entry["recall"]),
-        details=hasher.keyed(details),
+        details=hasher.keyed(shown[0]),
+        terms=hasher.keyed(shown[1]),
     )
 
 
-def _details_path(at: Artifacts, params: PublishParams, part: Part) -> Path:
+def _shown(at: Artifacts, params: PublishParams, part: Part) -> tuple[Path, Path]:
+    """Files of a part's details and terms."""
     key = details_key(part.arrival.rows_sha256, params.attributes, params.description_chars)
-    path = details_path(at.details, part.id, key)
-    if not path.is_file():
+    paths = details_path(at.details, part.id, key), terms_path(at.details, part.id, key)
+    if not all(path.is_file() for path in paths):
         raise ReleaseError(
             f"the details of part {part.id} are not those of data/ and params.yaml",
             remedy="dvc repro features",
         )
-    return path
+    return paths
 
 
 def _histories(

@@ -19,6 +19,7 @@ from recsys.profiles.items import SCHEMA, Latest, Segment, latest
 from recsys.profiles.users import HISTORY_SCHEMA, PAIRS, Histories, load_histories
 from recsys.publishing.release import File, Manifest, ReleasedSegment
 from recsys.publishing.store import object_key
+from recsys.retrieval.lexical import LexicalIndex, SegmentTerms, open_terms
 from recsys.retrieval.segments import PAD, IndexedSegment, SegmentSearcher
 from recsys.storage.arrays import read_array
 from recsys.storage.folder import FolderStorage
@@ -149,6 +150,14 @@ class Profiles:
         tables = [self._details_of(position) for position in range(len(self.segments))]
         return None if all(table is None for table in tables) else ItemDetails(tables, self.latest)
 
+    @cached_property
+    def lexical(self) -> LexicalIndex | None:
+        """Search by words over the live items; None in a release from before there was one."""
+        if self.manifest.search is None:
+            return None
+        terms = [self._terms_of(released) for released in self.manifest.segments]
+        return LexicalIndex(terms, self.latest, **self.manifest.search.model_dump())
+
     def items_of_parts(self, parts: Collection[str]) -> NDArray[np.bool_]:
         """Mask of the live items whose newest row is from one of these landed parts, [I]."""
         found = np.zeros(len(self.latest.item_ids), np.bool_)
@@ -206,6 +215,13 @@ class Profiles:
             table = open_details(path, released.n_items)
             require_items(table, position, self.latest)
             return table
+
+    def _terms_of(self, released: ReleasedSegment) -> SegmentTerms | None:
+        if released.terms is None:
+            return None
+        path = self.files.path(released.terms)
+        with self._reading(released.terms):
+            return open_terms(path, released.n_items)
 
     @contextmanager
     def _reading(self, file: File) -> Iterator[None]:

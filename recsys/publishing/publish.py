@@ -19,7 +19,7 @@ from recsys.publishing.rebase import Base, holder_names, rebase
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import Pointer, ReleaseStore
 from recsys.publishing.users_recall import users_recall
-from recsys.retrieval.params import IndexParams
+from recsys.retrieval.params import IndexParams, SearchParams
 from recsys.storage.atomic import write_whole
 from recsys.storage.protocol import Storage
 
@@ -49,6 +49,7 @@ class Publisher:
     features: FeaturesParams
     feedback: FeedbackParams
     index: IndexParams
+    search: SearchParams
     code_commit: str
     by: str
     new_model: bool = False
@@ -110,7 +111,15 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
     _refuse_overtaken(head, publisher.onto)
     if publisher.gives_way:
         give_way(store.storage)
-    ours = gather(at, publisher.features, publisher.feedback, publisher.params, publisher.code_commit, head)
+    ours = gather(
+        at,
+        publisher.features,
+        publisher.feedback,
+        publisher.params,
+        publisher.search,
+        publisher.code_commit,
+        head,
+    )
     draft = ours
     cache = at.cache / "releases"
     if head:

@@ -17,8 +17,8 @@ FORMAT: Literal[1] = 1
 PARTED: Literal[6] = 6
 """First format that names the parts of a model. Earlier ones hold one reference, `encoder`, and the ranker's name."""
 DETAILED: Literal[7] = 7
-"""First format whose segments hold details of items, for pages. Releases are written in the newest format, and read in
-every format; docs/formats.md describes them all."""
+"""First format whose segments hold details of items, for pages, and an inverted index of their words. Releases are
+written in the newest format, and read in every format; docs/formats.md describes them all."""
 RELEASE_ID = re.compile(r"[0-9]{6,12}-[0-9a-f]{10}")
 ReleaseId = Annotated[str, StringConstraints(pattern=rf"\A{RELEASE_ID.pattern}\z")]
 Count = Annotated[int, Field(ge=0)]
@@ -72,6 +72,8 @@ class ReleasedSegment(Frozen):
     index: SegmentIndex
     details: File | None = None
     """What a page shows of its items; None, and not written, in releases from before there were details."""
+    terms: File | None = None
+    """Which words occur in which of its items; None, and not written, likewise."""
 
 
 class ReleasedHistory(Frozen):
@@ -92,6 +94,13 @@ class ReleasedUsers(Frozen):
     n_users: Count
     n_items: Count
     """Live items that have an interaction."""
+
+
+class ReleasedSearch(Frozen):
+    """How items are found by words."""
+
+    k1: float = Field(ge=0, allow_inf_nan=False)
+    b: float = Field(ge=0, le=1)
 
 
 class SmokeQuery(Frozen):
@@ -162,6 +171,8 @@ class Manifest(Frozen):
     index_recall: float
     """The lowest recall of a segment's index against exact search."""
     provenance: Provenance
+    search: ReleasedSearch | None = None
+    """None, and not written, in releases from before segments had terms."""
     pseudonym_key_check: str | None = Field(default=None, pattern=r"\A[0-9a-f]{32}\z")
     """Check value of the key that made the pseudonyms. None, and not written, where there is no interaction, or where
     all were accepted by a version that wrote no check value."""
@@ -182,11 +193,13 @@ class Manifest(Frozen):
             del plain["model"]
             plain |= {"encoder": as_legacy(self.model), "ranker": {"name": self.model.ranker.name}}
         # Left out where they are None, which keeps the ids of older releases.
-        for segment in plain["segments"]:
-            if segment["details"] is None:
-                del segment["details"]
-        if self.pseudonym_key_check is None:
-            del plain["pseudonym_key_check"]
+        for holder, names in (
+            (plain, ("search", "pseudonym_key_check")),
+            *((segment, ("details", "terms")) for segment in plain["segments"]),
+        ):
+            for name in names:
+                if holder[name] is None:
+                    del holder[name]
         return json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
     @property
@@ -271,7 +284,7 @@ def refuse_newer(plain: Any, what: str, newest: int = FORMAT) -> None:  # noqa: 
 
 
 def _files_of(segment: ReleasedSegment) -> tuple[File, ...]:
-    files = (segment.rows, segment.vectors, segment.index.file, segment.details)
+    files = (segment.rows, segment.vectors, segment.index.file, segment.details, segment.terms)
     return tuple(file for file in files if file)
 
 
@@ -282,6 +295,7 @@ def _content(manifest: Manifest) -> tuple[object, ...]:
         manifest.segments,
         manifest.histories,
         manifest.users,
+        manifest.search,
         manifest.metrics,
         manifest.decision,
     )

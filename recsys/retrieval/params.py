@@ -28,3 +28,14 @@ class IndexParams(BaseModel):
     """Sampled queries for recall against exact search."""
     seed: int
     """Seed of sampling and of k-means."""
+
+
+class SearchParams(BaseModel):
+    """Section `search`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    k1: float = Field(ge=0, allow_inf_nan=False)
+    """BM25: how soon repeating a word adds nothing more. At 0 it is enough that a word occurs."""
+    b: float = Field(ge=0, le=1)
+    """BM25: how much longer items are held back. 0: not; 1: in proportion to their words."""

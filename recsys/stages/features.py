@@ -1,4 +1,4 @@
-"""Stage `features`: one text per item, and what a page shows of it: two files per catalogue part."""
+"""Stage `features`: one text per item, what a page shows of it, and which words find it; files per catalogue part."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import CATALOGUE, list_parts
 from recsys.features.details import details_key, details_path, item_details
+from recsys.features.terms import item_terms, terms_path
 from recsys.features.text import feature_key, feature_path, item_texts
 from recsys.settings import Settings
 from recsys.storage.atomic import write_parquet
@@ -19,7 +20,7 @@ def run(settings: Settings, at: Artifacts) -> None:
     """Make the files that are missing; those that no part at hand has are removed.
 
     Reads:   at.data, catalogue parts
-    Writes:  at.features and at.details, a file per part in each, named by content key
+    Writes:  at.features, a file per part; at.details, two files per part; all named by content key
     Raises:  EncoderError when a live row has no text
     """
     attributes, description_chars = settings.publish.attributes, settings.publish.description_chars
@@ -30,12 +31,14 @@ def run(settings: Settings, at: Artifacts) -> None:
         rows_sha256 = part.arrival.rows_sha256
         texts = feature_path(at.features, part.id, feature_key(rows_sha256, settings.features))
         key = details_key(rows_sha256, attributes, description_chars)
-        details = details_path(at.details, part.id, key)
+        details, terms = details_path(at.details, part.id, key), terms_path(at.details, part.id, key)
         if not _whole(texts, part.arrival.n_rows):
             write_parquet(texts, item_texts(part.rows(), settings.features))
-        if not _is_mapped(details):
-            write_arrow(details, item_details(part.rows(), attributes, description_chars))
-        wanted |= {texts, details}
+        if not (_is_mapped(details) and _is_mapped(terms)):
+            rows = part.rows()
+            write_arrow(details, item_details(rows, attributes, description_chars))
+            write_arrow(terms, item_terms(rows, attributes))
+        wanted |= {texts, details, terms}
     for folder in (at.features, at.details):
         remove_strays(folder, wanted)
 

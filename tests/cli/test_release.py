@@ -95,7 +95,7 @@ def test_a_release_is_used_from_the_command_line(shop: Shop, tmp_path: Path) -> 
 def test_unknown_things_end_in_a_sentence_and_exit_code_1(shop: Shop) -> None:
     assert "recsys publish" in run("recommend", "--pseudonym", "ann", code=1).stderr
     run("publish")
-    assert "ReleaseError: item 'nope'" in run("similar", "nope", code=1).stderr
+    assert "UnknownItem: item 'nope'" in run("similar", "nope", code=1).stderr
     assert "recsys releases" in run("rollback", "000099-0123456789", "--why", "x", code=1).stderr
     run("recommend", code=2)
     run("similar", code=2)

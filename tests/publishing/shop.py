@@ -144,7 +144,7 @@ class Shop:
         params = self.settings.publish
         if self.model.dim == DIM:
             params = params.model_copy(update={"smoke_queries": 0})
-        chosen = {name: getattr(self.settings, name) for name in ("features", "feedback", "index")}
+        chosen = {name: getattr(self.settings, name) for name in ("features", "feedback", "index", "search")}
         plain = {"params": params, **chosen, "code_commit": "c0ffee", "by": "test"}
         return Publisher(**(plain | changes))
 

@@ -1,5 +1,6 @@
-"""Details in releases: what readers get of items, and releases from before there were any."""
+"""Details and terms in releases: what readers get of items, by which words, and releases from before there were any."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from recsys import Release
+from recsys.catalogue.compaction import compact_above
 from recsys.errors import ReleaseError
 from recsys.publishing.current import Current
 from recsys.publishing.store import ReleaseStore
@@ -37,6 +39,50 @@ def test_a_release_shows_the_newest_row_of_every_item(shop: Shop, folder: Folder
     assert details.column("year").drop_null().to_pylist() == [2009.0]
 
 
+def found_by(folder: FolderStorage, cache: Path, query: str) -> dict[str, float]:
+    """Item -> score of a search by words."""
+    profiles = Release.open(folder.url, cache=cache)._profiles
+    assert profiles.lexical is not None
+    items, scores = profiles.lexical.scores(query)
+    return {profiles.latest.item_ids[item]: float(score) for item, score in zip(items, scores, strict=True)}
+
+
+def test_words_that_were_edited_or_erased_find_nothing_any_more(
+    shop: Shop, folder: FolderStorage, cache: Path
+) -> None:
+    shop.publish(folder)
+    assert set(found_by(folder, cache, "kidnappers shark")) == {"fargo", "jaws"}
+    shop.items({"fargo": "Snow", "jaws": None, **UP}, day=1, attributes={"up": '{"sku": "PX-2009/b"}'})
+    shop.build().publish(folder)
+    assert found_by(folder, cache, "kidnappers shark great") == {}
+    assert set(found_by(folder, cache, "px2009b")) == {"up"} and set(found_by(folder, cache, "snow")) == {
+        "fargo"
+    }
+
+
+def test_scores_do_not_depend_on_how_parts_were_merged(
+    shop: Shop, folder: FolderStorage, cache: Path
+) -> None:
+    shop.items({"heat": "A crew of detectives", **UP}, day=1)
+    shop.build().publish(folder)
+    before = found_by(folder, cache, "a crew in space")
+    compact_above(shop.at.data, shop.at.staging, 1)
+    assert len(shop.build().publish(folder).manifest.segments) == 1
+    assert found_by(folder, cache, "a crew in space") == before and len(before) > 3
+
+
+def test_other_weights_of_words_make_another_release_of_the_same_files(
+    shop: Shop, folder: FolderStorage, cache: Path
+) -> None:
+    first = shop.publish(folder)
+    before = found_by(folder, cache, "crew")
+    search = shop.settings.search.model_copy(update={"b": 0.0})
+    second = shop.publish(folder, search=search)
+    assert second.outcome == "published" and second.manifest.segments == first.manifest.segments
+    after = found_by(folder, cache, "crew")
+    assert after.keys() == before.keys() and len(set(after.values())) == 1 < len(set(before.values()))
+
+
 def test_other_attributes_make_another_release_and_encode_nothing(
     shop: Shop, folder: FolderStorage, cache: Path
 ) -> None:
@@ -50,16 +96,13 @@ def test_other_attributes_make_another_release_and_encode_nothing(
     second = shop.build().publish(folder)
     assert second.outcome == "published" and shop.publish(folder).outcome == "unchanged"
     old, new = first.manifest.segments, second.manifest.segments
-    assert [s.model_copy(update={"details": None}) for s in old] == [
-        s.model_copy(update={"details": None}) for s in new
-    ]
+    gone = {"details": None, "terms": None}
+    assert [s.model_copy(update=gone) for s in old] == [s.model_copy(update=gone) for s in new]
     details = Release.open(folder.url, cache=cache)._profiles.details
     assert details is not None and details.attributes == ("studio",)
 
 
 def test_a_merged_part_shows_the_same(shop: Shop, folder: FolderStorage, cache: Path) -> None:
-    from recsys.catalogue.compaction import compact_above
-
     shop.items({"heat": "Heat (restored)", **UP}, day=1)
     shop.build().publish(folder)
     before = titles(folder, cache)
@@ -85,7 +128,7 @@ def test_a_release_from_before_has_none_and_the_next_one_has(
     old = go_back(folder)
     opened = Release.open(folder.url, cache=cache)
     assert opened.id == old and opened.manifest.format == 4
-    assert opened._profiles.details is None and opened.similar("alien")
+    assert opened._profiles.details is None and opened._profiles.lexical is None and opened.similar("alien")
     done = shop.publish(folder)
     assert done.outcome == "published" and done.manifest.parent == old and done.manifest.format == 7
     assert len(titles(folder, cache)) == 10
@@ -104,4 +147,7 @@ def test_what_others_published_before_there_were_details_is_kept_without_them(
     joined = ours.build().publish(folder)
     assert joined.rebased and joined.manifest.format == 7
     assert titles(folder, cache) == {"her": None, **UP}
+    assert found_by(folder, cache, "a lonely man") == pytest.approx(
+        {"up": math.log(1 + 0.5 / 1.5) / (1 + 1.2)}  # one item counts, of mean length
+    )
     ReleaseStore(folder).require_objects(joined.manifest)

@@ -50,8 +50,10 @@ class Attacker:
     def go_back(self) -> None:
         """Write the release as formats 1 to 5 did: the model is one reference, and there are no details."""
         new = Manifest.model_validate(self.plain)
-        segments = tuple(segment.model_copy(update={"details": None}) for segment in new.segments)
-        self.plain = json.loads(new.model_copy(update={"format": 4, "segments": segments}).to_bytes())
+        gone = {"details": None, "terms": None}
+        segments = tuple(segment.model_copy(update=gone) for segment in new.segments)
+        old = new.model_copy(update={"format": 4, "segments": segments, "search": None})
+        self.plain = json.loads(old.to_bytes())
 
     def publish(self) -> str:
         """Store the manifest under the id of its bytes, and let readers get it."""
@@ -115,7 +117,9 @@ def test_a_name_or_checksum_that_is_a_path_is_refused_everywhere(
         legacy.storage.delete(f"releases/{release}/manifest.json")
 
 
-@pytest.mark.parametrize("place", ["segments.0.details.name", "segments.0.details.sha256"])
+@pytest.mark.parametrize(
+    "place", ["segments.0.details.name", "segments.0.details.sha256", "segments.0.terms.name"]
+)
 def test_so_is_one_of_details(attacker: Attacker, cache: Path, place: str) -> None:
     for value in CLIMBS:
         set_name(attacker.plain, place, value)
@@ -353,6 +357,35 @@ def test_details_that_are_not_those_of_the_items_are_refused(
         opened._profiles.details  # noqa: B018  a property that reads
     assert "open another release" in refused.value.remedy
     assert opened.similar("alien")  # all else works
+
+
+@pytest.mark.parametrize("content", [b"", b"ARROW1 no arrow ARROW1", "details", "short"])
+def test_terms_that_are_not_those_of_the_items_are_refused(
+    attacker: Attacker, folder: FolderStorage, cache: Path, tmp_path: Path, content: bytes | str
+) -> None:
+    segment = attacker.plain["segments"][0]
+    if content == "details":
+        content = folder.read(f"objects/{segment['details']['sha256']}")
+    elif isinstance(content, str):
+        write_arrow(tmp_path / "x", map_arrow(folder.path(f"objects/{segment['terms']['sha256']}")).slice(1))
+        content = (tmp_path / "x").read_bytes()
+    attacker.replace(segment["terms"], content)
+    attacker.publish()
+    opened = Release.open(folder.url, cache=cache)
+    with pytest.raises(ReleaseError, match=r"terms.arrow") as refused:
+        opened._profiles.lexical  # noqa: B018  a property that reads
+    assert "open another release" in refused.value.remedy
+    assert opened.similar("alien")  # all else works
+
+
+@pytest.mark.parametrize("search", [{"k1": -1.0, "b": 0.5}, {"k1": 1.0, "b": 2.0}, {"k1": "x", "b": 0.5}, {}])
+def test_weights_of_words_out_of_bounds_are_refused(
+    attacker: Attacker, cache: Path, search: dict[str, object]
+) -> None:
+    attacker.plain["search"] = search
+    attacker.publish()
+    with pytest.raises(ReleaseError, match="search"):
+        Release.open(attacker.storage.url, cache=cache)
 
 
 def test_a_file_in_the_cache_of_another_encoder_is_not_touched(

@@ -46,7 +46,7 @@ def test_a_first_release_holds_everything(shop: Shop, storage: Storage, cache: P
     assert opened.id == done.release
     assert set(opened.items) == set(FILMS)
     assert opened.users == ("ann", "bob", "cy")
-    assert opened.verify() == 3 + 3 + 1 + 1  # encoder; rows, vectors and details; history; gram
+    assert opened.verify() == 3 + 4 + 1 + 1  # encoder; rows, vectors, details and terms; history; gram
 
 
 def test_publishing_the_same_content_again_does_nothing(shop: Shop, storage: Storage) -> None:
@@ -86,7 +86,7 @@ def test_an_arrival_adds_one_segment_and_shares_the_rest(shop: Shop, storage: St
     assert [segment.n_items for segment in manifest.segments] == [10, 1]
     assert [segment.n_deleted for segment in manifest.segments] == [0, 1]
     new = set(ReleaseStore(storage).objects()) - before
-    assert len(new) == 4  # rows, vectors, details, and gram: jaws was one of the items that users met
+    assert len(new) == 5  # rows, vectors, details, terms, and gram: jaws was one of the items that users met
     assert done.bytes_written == sum(
         o.size for sha, o in ReleaseStore(storage).objects().items() if sha in new
     )
@@ -281,7 +281,7 @@ def test_an_object_that_arrives_corrupt_is_sent_again(shop: Shop, folder: Folder
     victim = folder.path(f"objects/{done.manifest.segments[0].vectors.sha256}")
     victim.write_bytes(victim.read_bytes()[:-1] + b"?")
     assert shop.publish(folder).release == done.release
-    assert Release.open(folder.url).verify() == 8
+    assert Release.open(folder.url).verify() == 9
 
 
 def test_a_disk_that_keeps_corrupting_is_named(shop: Shop, tmp_path: Path) -> None:
@@ -379,7 +379,7 @@ def test_killed_at_any_write_and_run_again_gives_the_same_release(
         if finished:
             break
         boundaries += 1
-    assert boundaries == 5  # rows, vectors, details, manifest, pointer
+    assert boundaries == 6  # rows, vectors, details, terms, manifest, pointer
 
 
 def test_a_reader_that_polls_never_sees_a_torn_release(

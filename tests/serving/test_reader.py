@@ -293,7 +293,7 @@ def test_downloads_are_kept_and_a_damaged_one_is_fetched_again(
     kept.write_bytes(b"\0" * manifest.segments[0].rows.size)
     with pytest.raises(ReleaseError, match="is corrupt"):
         Release.open(storage.url, cache=tmp_path / "c").verify()
-    assert Release.open(storage.url, cache=tmp_path / "c").verify() == 8
+    assert Release.open(storage.url, cache=tmp_path / "c").verify() == 9
 
 
 def test_a_profile_is_traced_to_its_source_also_after_compaction(shop: Shop, folder: Storage) -> None:

@@ -1,0 +1,61 @@
+"""The inverted index of a part, against a plain count."""
+
+from collections import Counter
+
+import pyarrow as pa
+
+from recsys.features.terms import SCHEMA, item_terms
+from recsys.features.words import words
+from tests.features.test_details import rows
+
+TABLE = rows(
+    {
+        "item_id": "AB-1",
+        "title": "The <b>Fox</b>",
+        "tags": ["red", "fox"],
+        "description": "a fox &amp; a hen",
+    },
+    {"item_id": "gone", "deleted": True},
+    {
+        "item_id": "12345",
+        "title": "Hen",
+        "attributes": {"brand": "Fox & Co", "size": [4, "XL"], "secret": "no"},
+    },
+    {"item_id": "1234", "title": "東京"},
+)
+TEXTS = ("AB-1 The Fox red fox a fox a hen", "12345 Hen Fox Co 4 XL", "東京")
+
+
+def postings(table: pa.Table) -> dict[str, dict[int, int]]:
+    pairs = table.to_pydict()
+    return {
+        term: {one["row"]: one["count"] for one in found}
+        for term, found in zip(pairs["term"], pairs["postings"], strict=True)
+    }
+
+
+def test_every_word_of_every_field_is_counted_and_deletes_are_not_there():
+    table = item_terms(TABLE, ("brand", "size"))
+    assert table.schema.equals(SCHEMA, check_metadata=True)
+    found = postings(table)
+    assert found.pop("") == {row: len(words(text)) for row, text in enumerate(TEXTS)}
+    expected: dict[str, dict[int, int]] = {}
+    for row, text in enumerate(TEXTS):
+        for term, n in Counter(words(text)).items():
+            expected.setdefault(term, {})[row] = n
+    assert found == expected
+    assert "secret" not in found and "1234" not in found  # a short number numbers rows
+
+
+def test_terms_are_ascending_and_so_are_the_rows_of_each():
+    pairs = item_terms(TABLE, ()).to_pydict()
+    assert pairs["term"] == sorted(pairs["term"], key=str.encode)
+    for found in pairs["postings"]:
+        assert [one["row"] for one in found] == sorted(one["row"] for one in found)
+
+
+def test_a_part_of_deletes_has_one_term_without_rows():
+    assert item_terms(rows({"item_id": "a", "deleted": True}), ()).to_pydict() == {
+        "term": [""],
+        "postings": [[]],
+    }
