@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from configparser import ConfigParser
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING
@@ -101,6 +102,53 @@ def has_remote(root: Path) -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where DVC keeps contents."""
+
+    cache: Path
+    remote: str | None
+    """Address of the default remote; None where there is none."""
+
+
+def places(root: Path) -> Places:
+    """Where a workspace's DVC keeps contents, by its own settings, the person's and the machine's. Starts no DVC.
+
+    Args:
+        root: the workspace.
+
+    Returns:
+        The cache, and the default remote.
+    """
+    from dvc.dirs import global_config_dir, system_config_dir
+
+    cache, remote, urls = "", "", dict[str, str]()
+    for folder, names in (
+        (Path(system_config_dir()), ("config",)),
+        (Path(global_config_dir()), ("config",)),
+        (root / ".dvc", ("config", "config.local")),
+    ):
+        for name in names:
+            settings = ConfigParser(interpolation=None)
+            settings.read(folder / name, "utf-8")
+            cache = _placed(settings.get("cache", "dir", fallback=""), folder) or cache
+            remote = settings.get("core", "remote", fallback="") or remote
+            for section in settings.sections():
+                if url := settings.get(section, "url", fallback=""):
+                    urls[section] = _placed(url, folder)
+    address = next(
+        (urls[key] for key in (f"'remote \"{remote}\"'", f'remote "{remote}"') if key in urls), None
+    )
+    return Places(Path(cache or root / ".dvc" / "cache"), address)
+
+
+def _placed(value: str, folder: Path) -> str:
+    """A path of a settings file: DVC reads relative ones from the folder of the file they stand in."""
+    if not value or "://" in value or value.startswith(("/", "~")):
+        return str(Path(value).expanduser()) if value.startswith("~") else value
+    return str((folder / value).resolve())
+
+
 def adopt_settings(root: Path, into: Path, *, share_cache: bool = False) -> None:
     """Make the folder `into` a DVC workspace with the remote, credentials and cache settings of the workspace `root`.
 
@@ -123,9 +171,8 @@ def adopt_settings(root: Path, into: Path, *, share_cache: bool = False) -> None
         settings.read(source / name, "utf-8")
         for section in settings.values():
             for key in ("url", "dir"):  # DVC reads relative paths from the folder of the file they stand in
-                value = section.get(key)
-                if value and "://" not in value and not value.startswith(("/", "~")):
-                    section[key] = str((source / value).resolve())
+                if value := section.get(key):
+                    section[key] = _placed(value, source)
         if name == "config":
             settings.read_dict({"core": {"no_scm": "true"}})
             if share_cache and not settings.get("cache", "dir", fallback=""):

@@ -50,6 +50,8 @@ RETRY_OF = "retry_of"
 """Column that `quarantine retry` adds: where the row was quarantined. Never stored as an attribute."""
 USER, PSEUDONYM, SIGNATURE = "user_id", "user_pseudonym", "user_signature"
 """Who acted: a raw id, or a pseudonym with the proof that it was made here. Only we write the last two."""
+SHOWN_CHARS = 10
+"""Characters of a pseudonym in a report: enough to distinguish the users of one page."""
 
 OURS = {
     CATALOGUE: ("item_id", "title", "description", "tags", "image", "updated_at", "deleted"),

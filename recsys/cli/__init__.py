@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "releases": ("release", "releases"),
     "collect": ("release", "collect"),
     "compact": ("release", "compact"),
+    "forget": ("forget", "forget"),
     "restore": ("release", "restore"),
     "keys": ("keys", "keys"),
     "status": ("status", "status"),

@@ -22,6 +22,7 @@ EFFECTS = (
     "resume",
     "collect",
     "compact",
+    "forget",
     "restore",
     "keys make",
     "keys sign",

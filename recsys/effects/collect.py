@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from recsys.errors import ReleaseError, SwapLost
 from recsys.publishing.current import Current
+from recsys.publishing.forgotten import drop_missing, forgotten, holds, overdue
 from recsys.publishing.lease import Lease, lease
 from recsys.publishing.listing import lineage
 from recsys.publishing.params import CollectParams
@@ -30,6 +32,9 @@ def collect(storage: Storage, params: CollectParams) -> Collected:
     the objects that no kept manifest names. Whatever is younger than the grace period, by the store's clock, is kept.
     After a kill the next run continues.
 
+    Releases that hold a person who was forgotten go once `forget_days` have passed, and with them the older ones of
+    their line. The newest release, and what readers get, stay in any case.
+
     Args:
         storage: where releases live.
         params: how many to keep, and the grace period.
@@ -44,11 +49,12 @@ def collect(storage: Storage, params: CollectParams) -> Collected:
     store = ReleaseStore(storage)
     with lease(storage) as held:
         old = held.now() - timedelta(seconds=params.grace_s)
-        plan = _announced(store, params.keep_releases, old, held)
+        plan = _announced(store, params, old, held)
         gone = tuple(r for r in plan.doomed if _delete_old(storage, manifest_key(r), old, held))
         for release in gone:
             _delete_old(storage, signature_key(release), old, held)
         deleted = [stored for stored in plan.stray if _delete_old(storage, stored.key, old, held)]
+        drop_missing(storage, store.objects())
     return Collected(gone, len(deleted), sum(stored.size for stored in deleted))
 
 
@@ -71,10 +77,10 @@ class _Plan:
     """Old objects that no kept release names, and signatures without a manifest."""
 
 
-def _announced(store: ReleaseStore, keep_releases: int, old: datetime, held: Lease) -> _Plan:
+def _announced(store: ReleaseStore, params: CollectParams, old: datetime, held: Lease) -> _Plan:
     while True:
         before = store.current()
-        plan = _plan(store, before.current, keep_releases, old, held)
+        plan = _plan(store, before.current, params, old, held)
         if not plan.doomed and not plan.stray:
             return plan
         try:
@@ -85,13 +91,19 @@ def _announced(store: ReleaseStore, keep_releases: int, old: datetime, held: Lea
         return plan
 
 
-def _plan(store: ReleaseStore, current: Current, keep_releases: int, old: datetime, held: Lease) -> _Plan:
+def _plan(store: ReleaseStore, current: Current, params: CollectParams, old: datetime, held: Lease) -> _Plan:
     stored = store.release_ids()
     manifests = {}
     for release in stored:
         held.hold()  # many manifests take longer to read than a lease lasts
         manifests[release] = store.manifest(release)
-    line = lineage(current.head, manifests)[:keep_releases]
+    due = overdue(forgotten(store.storage), params.forget_days, held.now())
+    line = tuple(
+        takewhile(
+            lambda release: release in (current.release, current.head) or not holds(manifests[release], due),
+            lineage(current.head, manifests)[: params.keep_releases],
+        )
+    )
     if not line:
         raise ReleaseError(
             f"release {current.head}, the newest, is missing in {store.storage.url}: nothing was deleted",

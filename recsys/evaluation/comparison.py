@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.catalogue.schemas import SHOWN_CHARS
 from recsys.dataset.histories import PAD
 from recsys.evaluation.holdout import Holdout
 from recsys.evaluation.report import Comparison, ExampleUser, ListedItem, MovedItem
@@ -14,8 +15,6 @@ USERS_EACH_WAY = 3
 ITEMS_EACH_WAY = 8
 PLACES = 10
 HISTORY = 5
-PSEUDONYM_CHARS = 10
-"""Enough to distinguish the users of one page."""
 TEXT_CHARS = 140
 
 
@@ -74,7 +73,7 @@ def _example(
         )
 
     return ExampleUser(
-        user=holdout.users[row][:PSEUDONYM_CHARS],
+        user=holdout.users[row][:SHOWN_CHARS],
         change=round(float(change_U[user]), 6),
         history=tuple(_text(holdout, int(item)) for item in np.sort(history)[:HISTORY]),
         champion=listed(champion_UK[user]),

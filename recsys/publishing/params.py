@@ -40,3 +40,5 @@ class CollectParams(BaseModel):
     """Number of newest releases that `collect` keeps, beside the one that readers get."""
     grace_s: int = Field(ge=7200)
     """Seconds, by the store's clock, for which every new object and release is kept."""
+    forget_days: float = Field(ge=0)
+    """Days after `recsys forget` by which releases that still hold the person go, however few are left."""

@@ -223,14 +223,13 @@ class FeedbackStore:
             StorageError: the database cannot be reached.
         """
         if self.engine.dialect.name != POSTGRES:
-            lock = FileLock(f"{self.engine.url.database}.shipping")
+            lock, is_mine = FileLock(f"{self.engine.url.database}.shipping"), True
             try:
                 lock.acquire(timeout=0)
             except Timeout:
-                yield False
-                return
+                is_mine = False
             try:
-                yield True
+                yield is_mine
             finally:
                 lock.release()
             return

@@ -16,7 +16,7 @@ from recsys.publishing.store import ReleaseStore
 from recsys.storage.folder import FolderStorage
 from tests.publishing.shop import FILMS, Shop
 
-PARAMS = CollectParams(keep_releases=2, grace_s=7200)
+PARAMS = CollectParams(keep_releases=2, grace_s=7200, forget_days=30)
 DAYS = 3
 
 

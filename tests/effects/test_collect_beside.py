@@ -23,10 +23,10 @@ from tests.publishing.shop import FILMS, UP, Shop
 
 OpenShop = Callable[[str], Shop]
 DAY = 86_400
-PARAMS = CollectParams(keep_releases=2, grace_s=7200)
-A_DAY_AHEAD = PARAMS.model_construct(keep_releases=2, grace_s=7200 - DAY)
+PARAMS = CollectParams(keep_releases=2, grace_s=7200, forget_days=30)
+A_DAY_AHEAD = PARAMS.model_copy(update={"grace_s": 7200 - DAY})
 """What a collector did whose clock is a day ahead of the store's: everything is old to it."""
-A_DAY_BEHIND = PARAMS.model_construct(keep_releases=2, grace_s=7200 + DAY)
+A_DAY_BEHIND = PARAMS.model_copy(update={"grace_s": 7200 + DAY})
 CALLS = ("list", "find", "read", "read_tagged", "sha256", "fetch", "write", "swap", "delete")
 
 

@@ -1,0 +1,209 @@
+"""Take one person's interactions out of the landing zone and out of `data/`. Safe to repeat and to kill.
+
+A landed file is replaced by one without the person's rows, under the same name; a file of nobody else's rows is
+deleted. A part is replaced as in compaction: a new part names the old one as merged, so readers see one of the two.
+Call both functions under `ingest.writing`.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from recsys.artifacts import Artifacts
+from recsys.catalogue.accepted import Accepted
+from recsys.catalogue.batch import as_json
+from recsys.catalogue.columns import Columns
+from recsys.catalogue.compaction import remove_merged
+from recsys.catalogue.grouping import Plan
+from recsys.catalogue.landing import PROCESSED, Landed, ending, survey
+from recsys.catalogue.params import IngestParams
+from recsys.catalogue.parts import (
+    CATALOGUE,
+    INTERACTIONS,
+    REPORT,
+    Part,
+    joined_arrival,
+    list_parts,
+    sequence_of,
+    sha256_of,
+    write_part,
+)
+from recsys.catalogue.person import PARQUET, Person
+from recsys.catalogue.pseudonyms import NamesUsers
+from recsys.catalogue.readers.opening import read
+from recsys.catalogue.readers.rows import LandedFile
+from recsys.errors import BatchRefused, UnreadableFile
+from recsys.storage.protocol import Storage
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What was taken out."""
+
+    places: tuple[str, ...] = ()
+    """Landed files or parts."""
+    n_rows: int = 0
+    unread: tuple[str, ...] = ()
+    """Landed files that cannot be read, so that nobody knows whose rows they hold."""
+
+
+def forget_landed(
+    landing: Storage, at: Artifacts, person: Person, names: NamesUsers, params: IngestParams
+) -> Erased:
+    """Take a person's rows out of files that wait, and of files that were taken in.
+
+    Args:
+        landing: the landing zone.
+        at: the workspace whose intake reads it.
+        person: whom to forget.
+        names: makes pseudonyms of the files' user ids.
+        params: limits of reading.
+
+    Returns:
+        What was taken out, and which files could not be read.
+
+    Raises:
+        StorageError: the landing zone is out of reach.
+    """
+    _finish_intake(landing, at)
+    places, n_rows, unread = [], 0, []
+    for key in _keys(landing, at):
+        try:
+            n_found = _forget_in_file(landing, key, person, names, params)
+        except (UnreadableFile, BatchRefused):
+            unread.append(key)
+            continue
+        if n_found:
+            places.append(key)
+            n_rows += n_found
+    return Erased(tuple(places), n_rows, tuple(unread))
+
+
+def forget_accepted(at: Artifacts, person: Person) -> Erased:
+    """Take a person's rows out of accepted parts, quarantine included.
+
+    Args:
+        at: the workspace.
+        person: whom to forget.
+
+    Returns:
+        Which parts were replaced, and how many rows are gone.
+
+    Raises:
+        DataDamaged: a part cannot be read; names the file.
+    """
+    places, n_rows = [], 0
+    for part in list_parts(at.data, INTERACTIONS):
+        rows, quarantined = part.rows(), part.quarantined()
+        is_theirs, is_kept_back = person.rows_of(rows), person.quarantined_of(quarantined)
+        n_found = int(is_theirs.sum() + is_kept_back.sum())
+        if n_found:
+            _replace(
+                at,
+                part,
+                person,
+                rows.filter(pa.array(~is_theirs)),
+                quarantined.filter(pa.array(~is_kept_back)),
+            )
+            places.append(part.id)
+            n_rows += n_found
+    remove_merged(at.data)  # also what a killed run has replaced
+    return Erased(tuple(places), n_rows)
+
+
+def _replace(at: Artifacts, part: Part, person: Person, rows: pa.Table, quarantined: pa.Table) -> None:
+    records = [
+        record.model_copy(
+            update={
+                "n_rows": pc.sum(pc.equal(rows["part"], record.part)).as_py() or 0,
+                "n_quarantined": pc.sum(pc.equal(quarantined["part"], record.part)).as_py() or 0,
+            }
+        )
+        for record in part.arrival.landed()
+    ]
+    # Whom it lacks makes the part's id another one, and cannot be read from it.
+    lacks = hashlib.sha256(f"without {person.pseudonym}".encode()).hexdigest()
+    arrival = joined_arrival(records, sequence_of(part.id), [part.id, lacks], merges=(part.id,))
+    files = {REPORT: part.report_path.read_bytes()} if part.report_path.is_file() else {}
+    write_part(at.staging, at.data, arrival, rows, quarantined, files)
+
+
+def _finish_intake(landing: Storage, at: Artifacts) -> None:
+    """Move away what a killed intake has accepted: once it is written again, it would count as a new file."""
+    for move in Plan(at.taking).moves():
+        landing.take(move.key, move.tag, move.to)
+    accepted = Accepted(at.data)
+    for landed in _waiting(landing):
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "landed"
+            landing.fetch(landed.key, copy)
+            parts = accepted.same_arrival(landed, sha256_of(copy))
+        for part in parts[:1]:
+            landing.take(landed.key, landed.tag, f"{PROCESSED}/{part}/{landed.name}")
+
+
+def _waiting(landing: Storage) -> list[Landed]:
+    return [landed for landed in survey(landing).landed if landed.kind == INTERACTIONS]
+
+
+def _keys(landing: Storage, at: Artifacts) -> Iterator[str]:
+    """Files of interactions that wait, then those that were taken in; of unknown parts all."""
+    yield from (landed.key for landed in _waiting(landing))
+    items = {record.part for part in list_parts(at.data, CATALOGUE) for record in part.arrival.landed()}
+    for stored in landing.list(f"{PROCESSED}/"):
+        if stored.key.split("/")[1] not in items:
+            yield stored.key
+
+
+def _forget_in_file(
+    landing: Storage, key: str, person: Person, names: NamesUsers, params: IngestParams
+) -> int:
+    """Replace a file by one without the person's rows; returns how many they were."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy, target = Path(folder) / "landed", Path(folder) / "without"
+        landing.fetch(key, copy)
+        file = LandedFile(copy, key, ending(key), params.max_columns, params.max_decoded_mb)
+        columns = Columns(INTERACTIONS, params.missing_values)
+        surveyed = read(file)
+        columns.survey(surveyed.rows, surveyed.columns, key)
+        lines = {
+            row.line
+            for row in read(file).rows
+            if row.values and person.acted(row.values, names, params.max_id_chars, columns)
+        }
+        if lines:
+            n_left = _write_without(file, lines, target)
+            if n_left:
+                landing.write(key, target)
+            else:
+                landing.delete(key)
+        return len(lines)
+
+
+def _write_without(file: LandedFile, lines: set[int], target: Path) -> int:
+    """Write a file without some rows; returns how many rows it has.
+
+    Parquet stays parquet. Everything else becomes JSON lines, which a file may be under any name; a line that could not
+    be read is left out.
+    """
+    with file.path.open("rb") as source:
+        is_parquet = source.read(len(PARQUET)) == PARQUET
+    if is_parquet:
+        table = pq.read_table(file.path)
+        is_kept = ~np.isin(np.arange(1, table.num_rows + 1), sorted(lines))
+        pq.write_table(table.filter(pa.array(is_kept)), target, compression="zstd")
+        return int(is_kept.sum())
+    n_left = 0
+    with target.open("w", encoding="utf-8") as written:
+        for row in read(file).rows:
+            if row.values and row.line not in lines:
+                written.write(f"{as_json(row.values)}\n")
+                n_left += 1
+    return n_left

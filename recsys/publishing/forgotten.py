@@ -1,0 +1,97 @@
+"""Objects that hold a person who was forgotten: old releases name them, and `collect` removes those by a deadline.
+
+`FORGOTTEN` in the store says which objects, and since when. It holds no name of anybody.
+"""
+
+import json
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from recsys.errors import ReleaseError, SwapLost
+from recsys.publishing.release import Manifest
+from recsys.storage.protocol import Storage
+
+FORGOTTEN = "FORGOTTEN"
+Change = Callable[[dict[str, datetime]], dict[str, datetime]]
+
+
+def forgotten(storage: Storage) -> dict[str, datetime]:
+    """Every object that holds somebody who was forgotten.
+
+    Args:
+        storage: the release store.
+
+    Returns:
+        SHA-256 -> since when it should go.
+
+    Raises:
+        ReleaseError: the record is damaged.
+    """
+    return _parsed(storage)[0]
+
+
+def remember(storage: Storage, objects: Collection[str], now: datetime | None = None) -> None:
+    """Note that objects hold somebody who was forgotten. What was noted before keeps its time. Safe to repeat.
+
+    Args:
+        storage: the release store.
+        objects: their SHA-256.
+        now: None: the clock's.
+
+    Raises:
+        ReleaseError: the record is damaged.
+        StorageError: the store cannot be reached.
+    """
+    new = {sha256: now or datetime.now(UTC) for sha256 in objects}
+    _change(storage, lambda known: new | known)
+
+
+def drop_missing(storage: Storage, existing: Collection[str]) -> None:
+    """Drop what was noted of objects that are gone.
+
+    Args:
+        storage: the release store.
+        existing: SHA-256 of the objects that it holds.
+
+    Raises:
+        ReleaseError: the record is damaged.
+        StorageError: the store cannot be reached.
+    """
+    _change(storage, lambda known: {sha256: since for sha256, since in known.items() if sha256 in existing})
+
+
+def overdue(known: dict[str, datetime], days: float, now: datetime) -> frozenset[str]:
+    """The objects whose deadline has passed."""
+    return frozenset(sha256 for sha256, since in known.items() if since + timedelta(days=days) <= now)
+
+
+def holds(manifest: Manifest, objects: Collection[str]) -> bool:
+    """Whether a release names one of the objects."""
+    return any(history.file.sha256 in objects for history in manifest.histories)
+
+
+def _change(storage: Storage, change: Change) -> None:
+    while True:
+        known, tag = _parsed(storage)
+        changed = change(known)
+        if changed == known:
+            return
+        plain = {"format": 1, "objects": {sha: since.isoformat() for sha, since in sorted(changed.items())}}
+        try:
+            storage.swap(FORGOTTEN, json.dumps(plain | {"nonce": uuid4().hex}).encode(), tag)
+        except SwapLost:
+            continue
+        return
+
+
+def _parsed(storage: Storage) -> tuple[dict[str, datetime], str | None]:
+    found = storage.read_tagged(FORGOTTEN)
+    if found is None:
+        return {}, None
+    try:
+        objects = json.loads(found[0])["objects"]
+        return {sha: datetime.fromisoformat(since) for sha, since in objects.items()}, found[1]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        remedy = "delete it, then run `recsys forget` again for those who were forgotten lately"
+        raise ReleaseError(f"{FORGOTTEN} in {storage.url} is damaged", remedy=remedy) from error

@@ -1,0 +1,255 @@
+"""`recsys forget`: a person is planted everywhere, and afterwards nothing holds the raw id or the pseudonym."""
+
+import bz2
+import gzip
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bench.killing import KILLED, ended, forked
+from recsys import Release
+from recsys.catalogue.parts import INTERACTIONS, list_parts
+from recsys.catalogue.person import Person
+from recsys.catalogue.pseudonyms import Pseudonyms
+from recsys.effects.collect import collect
+from recsys.publishing.forgotten import FORGOTTEN, forgotten
+from recsys.publishing.params import CollectParams
+from recsys.serving.feedback import FeedbackStore
+from recsys.serving.feedback_events import Event
+from recsys.serving.feedback_outbox import ship
+from recsys.storage.opening import open_storage
+from tests.cases.conftest import KEY, empty_shop
+from tests.cases.test_feedback import event, prepared, trained
+from tests.walk.test_dvc import Clone, catalogue, events
+
+__all__ = ["empty_shop", "prepared", "trained"]
+RAW = "jane.doe-4711"
+JANE = Pseudonyms(KEY).of(RAW)
+JUNE = datetime(2026, 6, 1, tzinfo=UTC)
+ROWS = [event("u1", "s1"), event(RAW, "s2"), event("u2", "s3", value=2.5), event(RAW, "nowhere")]
+
+
+def as_csv(rows):
+    return "User ID;item_id;event;timestamp\n" + "".join(
+        f"{row['user_id']};{row['item_id']};{row['event']};{row['timestamp']}\n" for row in rows
+    )
+
+
+def as_json_lines(rows):
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def as_parquet(rows, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist([{"note": b"\x00\xff"} | row for row in rows]), path)
+
+
+def traces(root, words):
+    """Files below `root` that hold one of the words: in their bytes, decompressed, or in a column of a table."""
+    found = []
+    for path in sorted(
+        path for path in root.rglob("*") if path.is_file() and path.name != Path(__file__).name
+    ):
+        content = path.read_bytes()
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+        if content[:3] == b"BZh":
+            content = bz2.decompress(content)
+        if content[:4] == b"PAR1":
+            content += str(pq.read_table(pa.BufferReader(content)).to_pylist()).encode()
+        if any(word.encode() in content for word in words):
+            found.append(str(path.relative_to(root)))
+    return found
+
+
+def plant(shop):
+    """The person in everything that one workspace has: accepted, quarantined, pending, waiting, refused, feedback."""
+    shop.land("interactions/a.csv", as_csv(ROWS))
+    shop.land("interactions/b.jsonl.gz", gzip.compress(as_json_lines([*ROWS, event(RAW, "")]).encode()))
+    as_parquet(ROWS, shop.at.root / "landing/interactions/c.parquet")
+    shop.land("interactions/mine.jsonl", [event(RAW, "s5"), event(RAW, "s6")])
+    store = FeedbackStore.open(f"sqlite:///{shop.at.root / 'feedback.sqlite'}")
+    for user, number in (("u3", 1), (RAW, 2), (RAW, 3)):
+        store.add([Event(f"e{number}", Pseudonyms(KEY).of(user), "s7", "like", None, JUNE)])
+        if number < 3:
+            ship(store, open_storage(str(shop.at.root / "landing")), Pseudonyms(KEY))
+    store.close()
+    shop.ingest()
+    for stage in ("users", "index", "validate", "split"):
+        shop.run("run", stage)
+    shop.run("publish")
+    shop.land("interactions/waits.txt.bz2", bz2.compress(as_csv(ROWS).encode()))
+    shop.land("interactions/refused.jsonl", [event(RAW, ""), event("u1", "")])
+    os.environ["RECSYS_CACHE"] = str(shop.at.var / "cache")
+    Release.open(shop.at.root / "store", cache=shop.at.cache / "releases").recommend(pseudonym=JANE)
+
+
+@pytest.fixture
+def planted(trained, monkeypatch):
+    monkeypatch.setenv("RECSYS_CACHE", str(trained.at.var / "cache"))
+    plant(trained)
+    return trained
+
+
+def outside_store(shop):
+    return [name for name in traces(shop.at.root, (RAW, JANE)) if not name.startswith("store/")]
+
+
+def others(shop):
+    """What everybody else did, by accepted rows."""
+    rows = [row for part in list_parts(shop.at.data, INTERACTIONS) for row in part.rows().to_pylist()]
+    return sorted(
+        (row["user"], row["item_id"], row["event"], str(row["timestamp"]))
+        for row in rows
+        if row["user"] != JANE
+    )
+
+
+def test_nothing_outside_old_releases_holds_the_person_and_everybody_else_stays(planted):
+    before, held = others(planted), {name.split("/")[0] for name in outside_store(planted)}
+    assert held >= {"landing", "data", "artifacts", "feedback.sqlite"}
+    done = json.loads(planted.run("forget", RAW, "--json").stdout)
+    assert outside_store(planted) == []
+    assert others(planted) == before
+    assert done["n_feedback"] == 2 and done["n_rows"] > 10 and done["old_releases"]
+    for stage in ("users", "index"):
+        planted.run("run", stage)
+    planted.run("publish")
+    release = Release.open(planted.at.root / "store", cache=planted.at.root / "reader")
+    assert JANE not in release.users and release.id not in done["old_releases"]
+    again = json.loads(planted.run("forget", "--pseudonym", JANE, "--json").stdout)
+    assert (again["n_rows"], again["n_feedback"], again["made"], again["release"]) == (0, 0, [], None)
+    assert again["old_releases"] == done["old_releases"]
+    planted.ingest()  # what still waited is taken in without the person
+    assert outside_store(planted) == [] and len(others(planted)) == len(before) + 2
+
+
+@pytest.mark.parametrize("die_at", [3, 9, 17, 26, 36, 48, 61])
+def test_killed_anywhere_the_next_run_ends_the_same(planted, tmp_path, die_at):
+    before, log = others(planted), tmp_path / "log"
+    code = ended(forked(lambda: planted.run("forget", RAW), log, die_at))
+    assert code == KILLED, log.read_text()[-2000:]
+    planted.run("forget", RAW)
+    assert outside_store(planted) == [] and others(planted) == before
+    planted.run("run", "users")
+    planted.run("run", "index")
+    planted.run("publish")
+    assert JANE not in Release.open(planted.at.root / "store", cache=planted.at.root / "reader").users
+
+
+def test_a_short_id_removes_nobody_else(empty_shop):
+    rows = [event("5", "s1", value=5), event("55", "5", value=5), event("6", "s5", "5")]
+    empty_shop.land("interactions/a.jsonl", rows)
+    empty_shop.ingest()
+    empty_shop.land("interactions/b.csv", as_csv(rows))
+    empty_shop.run("forget", "5")
+    empty_shop.ingest()
+    names = Pseudonyms(KEY)
+    assert sorted(row["user"] for row in empty_shop.interactions()) == sorted(
+        map(names.of, ["55", "55", "6", "6"])
+    )
+
+
+def test_a_parquet_file_keeps_its_other_rows_and_types(empty_shop):
+    path = empty_shop.at.root / "landing/interactions/c.parquet"
+    as_parquet(ROWS, path)
+    whole = pq.read_table(path)
+    empty_shop.run("forget", RAW)
+    assert pq.read_table(path).equals(whole.take([0, 2]))
+
+
+def test_a_file_that_cannot_be_read_is_left_and_named(empty_shop):
+    empty_shop.land("interactions/broken.parquet", b"PAR1 and then nothing")
+    empty_shop.land("interactions/mine.jsonl", [event(RAW, "s5")])
+    done = json.loads(empty_shop.run("forget", RAW, "--json").stdout)
+    assert ["broken.parquet" in sentence for sentence in done["left"]] == [True]
+    assert [path.name for path in (empty_shop.at.root / "landing/interactions").iterdir()] == [
+        "broken.parquet"
+    ]
+
+
+def test_data_of_servers_below_var_stay_whole(planted):
+    volume = planted.at.var / "platform" / "seaweed" / "1.dat"
+    volume.parent.mkdir(parents=True)
+    volume.write_text(JANE)
+    planted.run("forget", RAW)
+    assert volume.read_text() == JANE
+
+
+def test_a_person_is_given_in_one_way(empty_shop):
+    for arguments in ((), (RAW, "--pseudonym", JANE), ("--pseudonym", "jane")):
+        empty_shop.run("forget", *arguments, code=2)
+
+
+def test_another_key_is_refused_before_anything_is_touched(planted, monkeypatch):
+    before = outside_store(planted)
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", "another-key-for-tests-012345")
+    assert "is not the key" in planted.run("forget", RAW, code=1).stderr
+    assert outside_store(planted) == before
+
+
+def test_releases_that_hold_the_person_go_by_the_deadline_and_others_stay(planted):
+    store = open_storage(str(planted.at.root / "store"))
+    done = json.loads(planted.run("forget", RAW, "--json").stdout)
+    for stage in ("users", "index"):
+        planted.run("run", stage)
+    planted.run("publish")
+    old = (datetime.now(UTC) - timedelta(days=3)).timestamp()
+    for path in Path(store.url).rglob("*"):
+        os.utime(path, (old, old))
+    assert collect(store, CollectParams(keep_releases=9, grace_s=7200, forget_days=1)).releases == ()
+    assert forgotten(store)
+    gone = collect(store, CollectParams(keep_releases=9, grace_s=7200, forget_days=0)).releases
+    assert set(gone) == set(done["old_releases"]) and forgotten(store) == {}
+    assert traces(planted.at.root, (RAW, JANE)) == []
+    assert FORGOTTEN in store.top()
+    assert Release.open(store.url, cache=planted.at.root / "reader").verify() > 3
+
+
+def test_a_pseudonym_is_found_in_tables_and_bytes_and_not_in_arrays(tmp_path):
+    person = Person(JANE)
+    pq.write_table(
+        pa.table({"n": [1, 2], "row": ["{}", f'{{"user_pseudonym": "{JANE}"}}']}), tmp_path / "a.parquet"
+    )
+    pq.write_table(pa.table({"n": [1], "row": ["{}"]}), tmp_path / "b.parquet")
+    (tmp_path / "c").write_bytes(b"x" * (2**22 - 5) + JANE.encode())  # across two blocks
+    (tmp_path / "f.json").write_text(f'{{"user": "{JANE[:10]}"}}')
+    (tmp_path / "d").write_bytes(b"\x93NUMPY" + JANE.encode())
+    (tmp_path / "e").write_bytes(b"PAR1" + JANE.encode())
+    assert [person.is_in(tmp_path / name) for name in ("a.parquet", "b.parquet", "c", "d", "e", "f.json")] == [
+        True, False, True, False, True, True,
+    ]  # fmt: skip
+
+
+@pytest.mark.whole
+def test_dvc_cache_and_remote_hold_the_person_no_more_and_a_release_without_them_is_out(tmp_path):
+    clone = Clone(tmp_path)
+    names = Pseudonyms(clone.environment["RECSYS_PSEUDONYM_KEY"])
+    words = (RAW, names.of(RAW), names.of(RAW)[:10])
+    clone.land("catalogue", "all.jsonl", catalogue(90))
+    clone.land(
+        "interactions",
+        "events.jsonl",
+        [
+            *events(60, 90),
+            *(
+                {"user_id": RAW, "item_id": f"f{n}", "event": "view", "timestamp": 1_600_000_000 + n * 20_000}
+                for n in range(0, 60, 6)
+            ),
+        ],
+    )
+    clone("recsys ingest && recsys fetch-champion && dvc repro && recsys publish && dvc push -q")
+    places = {name.split("/")[0] for name in traces(tmp_path, words)}
+    assert places >= {"workspace", "remote", "store", "landing"}
+    done = json.loads(clone(f"recsys forget {RAW} --json"))
+    assert done["n_dvc_objects"] > 4 and done["release"] and not done["left"]
+    assert {name.split("/")[0] for name in traces(tmp_path, words)} == {"store"}
+    assert names.of(RAW) not in Release.open(tmp_path / "store", cache=tmp_path / "reader").users
+    assert "Running stage" in clone("dvc repro") and "Running stage" not in clone("dvc repro")
+    clone("dvc push -q && git add -A && git commit -qm forgotten && dvc checkout -q")
+    assert {name.split("/")[0] for name in traces(tmp_path, words)} == {"store"}
