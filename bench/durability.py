@@ -39,7 +39,7 @@ from rich.table import Table
 from bench.airflow_kills import airflow_trials, forget_twin
 from bench.figures import write_figures
 from bench.killing import ended, forked, killed_after, require_success
-from bench.small_shop import SmallShop, save_model
+from bench.small_workspace import SmallWorkspace, save_model
 from bench.trials import HOME, Bed, Trial, console, kill_trial, make_bed, race_trial
 
 DONE = HOME / "done.jsonl"
@@ -47,9 +47,9 @@ MOMENT_TRIES = 5
 FIGURES = ("kills", "lost", "mixed", "differing", "races", "double_wins", "lost_deltas", "torn_reads")
 
 
-def at_boundary(n: int) -> Callable[[SmallShop, Path], int]:
+def at_boundary(n: int) -> Callable[[SmallWorkspace, Path], int]:
     """Die at the n-th write."""
-    return lambda shop, log: ended(forked(shop.run, log, die_at=n))
+    return lambda small, log: ended(forked(small.run, log, die_at=n))
 
 
 def moment_trial(bed: Bed, number: int) -> Trial:
@@ -57,8 +57,8 @@ def moment_trial(bed: Bed, number: int) -> Trial:
     seconds = random.Random(f"{bed.store}-{number}").random() * bed.seconds
     for sooner in range(MOMENT_TRIES):
 
-        def die(shop: SmallShop, log: Path, after: float = seconds / 2**sooner) -> int:
-            return killed_after(forked(shop.run, log), after)
+        def die(small: SmallWorkspace, log: Path, after: float = seconds / 2**sooner) -> int:
+            return killed_after(forked(small.run, log), after)
 
         trial = kill_trial(bed, f"moment-{number}", die)
         if trial.kills:
@@ -66,21 +66,21 @@ def moment_trial(bed: Bed, number: int) -> Trial:
     return trial
 
 
-def trials_of(bed: Bed, asked: argparse.Namespace) -> dict[str, Callable[[], Trial]]:
+def trials_of(bed: Bed, args: argparse.Namespace) -> dict[str, Callable[[], Trial]]:
     """Every trial on one store, by name."""
     found: dict[str, Callable[[], Trial]] = {}
-    for n in range(1, bed.boundaries + 1, asked.boundaries_step):
+    for n in range(1, bed.boundaries + 1, args.boundaries_step):
         found[f"boundary-{n}"] = lambda n=n: kill_trial(bed, f"boundary-{n}", at_boundary(n))  # type: ignore[misc]
-    for n in range(asked.moments):
+    for n in range(args.moments):
         found[f"moment-{n}"] = lambda n=n: moment_trial(bed, n)  # type: ignore[misc]
-    for n in range(asked.races):
+    for n in range(args.races):
         found[f"race-{n}"] = lambda n=n: race_trial(bed, n)  # type: ignore[misc]
     return found
 
 
-def run_all(bed: Bed, asked: argparse.Namespace, done: dict[str, Trial]) -> None:
+def run_all(bed: Bed, args: argparse.Namespace, done: dict[str, Trial]) -> None:
     """Run what is not done yet; every result is kept at once."""
-    trials = trials_of(bed, asked)
+    trials = trials_of(bed, args)
     waiting = {name: trial for name, trial in trials.items() if f"{bed.store}/{name}" not in done}
     with Progress(
         *Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn(), console=console
@@ -156,10 +156,10 @@ def main() -> None:
     parser.add_argument("--airflow", type=int, default=5, help="kills through Airflow and DVC, per store")
     parser.add_argument("--boundaries-step", type=int, default=1, help="1 takes every boundary")
     parser.add_argument("--fresh", action="store_true", help="forget results of a run that was cut short")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     os.environ |= {"AWS_MAX_ATTEMPTS": "5"}
     HOME.mkdir(parents=True, exist_ok=True)
-    done = load_done(asked.fresh)
+    done = load_done(args.fresh)
     preload()
     model = HOME / "model"
     if not (model / "tokenizer.json").is_file():
@@ -168,13 +168,13 @@ def main() -> None:
         )
     extra: dict[str, float | int | str] = {}
     with ExitStack() as stack:
-        for store in asked.stores:
+        for store in args.stores:
             remote = start_s3(stack) if store == "s3" else None
             bed = make_bed(store, model, remote)
             extra |= {f"{store}_boundaries": bed.boundaries, f"{store}_run_seconds": round(bed.seconds, 2)}
-            run_all(bed, asked, done)
-            if asked.airflow:
-                run_airflow(store, model, remote, asked.airflow, done)
+            run_all(bed, args, done)
+            if args.airflow:
+                run_airflow(store, model, remote, args.airflow, done)
     report(done, extra)
     forget_twin()
     DONE.unlink()  # the next run measures the code of its own day

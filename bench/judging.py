@@ -31,7 +31,7 @@ def load_judge() -> ModuleType:
 
 
 def sides(name: str) -> tuple[dict[str, set[str]], set[str], dict[str, set[str]]]:
-    """Positives by user, candidates, and nothing to drop; as the judge asks of users who met something else, too."""
+    """Positives by user, candidates, and nothing to drop; for users with a history, like the judge."""
     _, log, cold = next(one for one in PROTOCOLS if one.judge == name).files()
     is_cold = pc.is_in(log["item_id"], value_set=cold.cast(log["item_id"].type))
     known = set(log.filter(pc.invert(is_cold))["user_id"].to_pylist())

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from bench.figures import ROOT, write_figures
 from bench.killing import ended, forked, require_success
-from bench.small_shop import FIRST_LANDED, KEY
+from bench.small_workspace import FIRST_LANDED, KEY
 
 KINDS = {"catalogue": 0.8, "interactions": 0.2}
 TOLERANCE = 1.05
@@ -26,7 +26,7 @@ TOLERANCE = 1.05
 
 
 class Counting:
-    """A storage that counts what is asked of it."""
+    """A storage that counts what is args of it."""
 
     def __init__(self, storage: Any, counts: Counter[str]) -> None:  # noqa: ANN401  any storage
         self._storage, self._counts = storage, counts

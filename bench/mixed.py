@@ -37,7 +37,7 @@ from recsys.retrieval.exact import best_of
 from recsys.validation.sets import ValidationSet
 from recsys.validation.tuning import choose, mixed_ndcg
 
-# Shape suffixes: U users who are asked, I items, C candidates, K list length, M metrics.
+# Shape suffixes: U users to rank for, I items, C candidates, K list length, M metrics.
 METRICS = {"ndcg@20": (ndcg_at_k, 20), "recall@100": (recall_at_k, 100)}
 NEVER = np.float32(-1e30)
 """Score of what a model knows nothing of."""
@@ -121,7 +121,7 @@ def ease(setup: Setup) -> Answer:
 
 
 def ease_scores(known: Dataset, users: NDArray[np.int64], ease_lambda: float) -> NDArray[np.float32]:
-    """scores_UI over the warm items that were met most; NEVER for the others."""
+    """scores_UI over the warm items with the most users; NEVER for the others."""
     items = known.interactions.most_used(MAX_ITEMS)
     histories_US = known.interactions.matrix_UI[:, items]
     gram_SS = (histories_US.T @ histories_US).toarray()
@@ -165,14 +165,14 @@ def main() -> None:
     )
     parser.add_argument("--again", action="store_true", help="forget rows, heads and recipes that are there")
     parser.add_argument("--report", action="store_true", help="make nothing, write the page")
-    asked = parser.parse_args()
-    if asked.again and asked.model:
+    args = parser.parse_args()
+    if args.again and args.model:
         parser.error("--again forgets heads and recipes that all models share: leave --model out")
     require_shared_data()
-    for name in () if asked.report else asked.protocol or NAMES:
-        if asked.again:
+    for name in () if args.report else args.protocol or NAMES:
+        if args.again:
             shutil.rmtree(HOME / name, ignore_errors=True)
-        missing = [model for model in asked.model or MODELS if not row_of(name, model).exists()]
+        missing = [model for model in args.model or MODELS if not row_of(name, model).exists()]
         if missing:
             run_rows(make_setup(name), missing)
     publish(list(MODELS))
@@ -182,7 +182,7 @@ def run_rows(setup: Setup, models: list[str]) -> None:
     """Learn, ask and keep, one model after another."""
     n = len(setup.users)
     console.print(
-        f"{setup.name}: {len(setup.warm):,} warm and {len(setup.task.cold):,} cold items, {n:,} users asked"
+        f"{setup.name}: {len(setup.warm):,} warm and {len(setup.task.cold):,} cold items, {n:,} users ranked for"
     )
     for place, model in enumerate(models, 1):
         prepare(setup, model)
@@ -215,7 +215,7 @@ def scores_of(setup: Setup, model: Scorer) -> NDArray[np.float32]:
 
 
 def judged(setup: Setup, scores_UI: NDArray[np.float32], model: str) -> dict[str, NDArray[np.float64]]:
-    """`<list>/<metric>` of every user; no item that a user has met is listed."""
+    """`<list>/<metric>` of every user. Items of a user's history are not listed."""
     lists = {"cold": setup.task.cold, "warm": setup.warm, "mixed": np.union1d(setup.task.cold, setup.warm)}
     met_UI = setup.task.interactions.matrix_UI[setup.users].toarray() > 0
     found = {}

@@ -1,4 +1,4 @@
-"""Quality on items that nobody has met: Firstlight, floors and learned rivals on public protocols.
+"""Quality on items without interactions: Firstlight, floors and learned rivals on public protocols.
 
 Firstlight runs with three seeds, learned rivals, which vary more, with five.
 
@@ -45,7 +45,7 @@ class Ended:
 
 
 def main() -> None:
-    """Run what is asked for and missing, then report."""
+    """Run the wanted rows that are missing, then report."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -60,20 +60,20 @@ def main() -> None:
     )
     parser.add_argument("--again", action="store_true", help="run rows that are there as well")
     parser.add_argument("--report", action="store_true", help="run nothing, write the report")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     require_shared_data()
-    if not asked.report:
+    if not args.report:
         keys = [
             key
             for key in all_keys()
-            if key.protocol in (asked.protocol or JUDGES)
-            and key.method in (asked.method or METHODS)
-            and key.seed in (asked.seed or SEEDS)
+            if key.protocol in (args.protocol or JUDGES)
+            and key.method in (args.method or METHODS)
+            and key.seed in (args.seed or SEEDS)
         ]
-        run_rows(keys, asked.again)
+        run_rows(keys, args.again)
     rows = read_rows()
     missing = [key for key in all_keys() if key not in rows]
-    if asked.report or not missing:
+    if args.report or not missing:
         publish(rows)
     if missing:
         console.print(f"{len(missing)} of {len(all_keys())} rows are missing, first {missing[0]}")
@@ -114,7 +114,7 @@ def minutes_left(todo: list[Key], took: dict[str, list[float]]) -> float:
 def run_row(key: Key) -> Row:
     """One method on one protocol with one seed, scored."""
     key.run.parent.mkdir(parents=True, exist_ok=True)
-    said = key.run.with_suffix(f".{os.getpid()}.said")
+    record = key.run.with_suffix(f".{os.getpid()}.record")
     if key.method == OURS:
         ended = timed(firstlight_command(key))
         word = firstlight_word(ended.output)
@@ -128,11 +128,11 @@ def run_row(key: Key) -> Row:
                 key.method,
                 str(key.seed),
                 str(key.run),
-                str(said),
+                str(record),
             ]
         )
-        word = json.loads(said.read_text())
-        said.unlink()
+        word = json.loads(record.read_text())
+        record.unlink()
     seconds = ended.seconds + word.pop("other_seconds", 0)
     peak_mib = max(ended.peak_mib, word.pop("other_peak_mib", 0))
     return Row(

@@ -22,20 +22,20 @@ console = Console(stderr=True)
 
 
 def main() -> None:
-    """Rank with one method and leave its word as JSON."""
+    """Rank with one method, and write its settings and costs as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("protocol", choices=[one.name for one in PROTOCOLS])
     parser.add_argument("method", choices=[name for name in METHODS if name != OURS])
     parser.add_argument("seed", type=int)
     parser.add_argument("run", type=Path, help="RUN.parquet to write")
-    parser.add_argument("said", type=Path, help="JSON to write")
-    asked = parser.parse_args()
-    said = rank(asked.protocol, asked.method, asked.seed, asked.run)
-    asked.said.write_text(json.dumps(said))
+    parser.add_argument("record", type=Path, help="JSON to write")
+    args = parser.parse_args()
+    record = rank(args.protocol, args.method, args.seed, args.run)
+    args.record.write_text(json.dumps(record))
 
 
 def rank(protocol: str, method: str, seed: int, run: Path) -> dict[str, Any]:
-    """Write the ranked lists, and say which settings made them."""
+    """Write the ranked lists; return the settings that made them."""
     import numpy as np
 
     from bench.rivals.floors import chance, encoder_centroid, lists, tfidf_centroid

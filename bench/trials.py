@@ -15,7 +15,7 @@ from rich.console import Console
 
 from bench.figures import ROOT
 from bench.killing import KILLED, counted_writes, ended, forked, require_success
-from bench.small_shop import SmallShop, catalogue, interactions
+from bench.small_workspace import SmallWorkspace, catalogue, interactions
 from recsys.publishing.listing import releases
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
@@ -31,7 +31,7 @@ class Bed:
     """What the trials on one kind of store begin with and must end with."""
 
     store: str
-    begin: SmallShop
+    begin: SmallWorkspace
     """The first release is published, the second files have landed."""
     first: Manifest
     second: Manifest
@@ -82,7 +82,7 @@ def make_bed(store: str, model: Path, remote: str | None) -> Bed:
     home.mkdir(parents=True)
     log = home / "log"
     prefix = f"{remote}/{time.time_ns()}" if remote else str(home)
-    begin = SmallShop(home / "begin" / "workspace", f"{prefix}/begin/landing", f"{prefix}/begin/store")
+    begin = SmallWorkspace(home / "begin" / "workspace", f"{prefix}/begin/landing", f"{prefix}/begin/store")
 
     def first() -> None:
         begin.prepare(model, begin.root / "var" / "cache")
@@ -107,7 +107,7 @@ def make_bed(store: str, model: Path, remote: str | None) -> Bed:
 
 @contextmanager
 def polling(store_url: str, home: Path, trial: Trial) -> Iterator[None]:
-    """A reader that uses the current release again and again while the trial goes on."""
+    """A reader that uses the current release again and again during the trial."""
     result = home / "reads"
 
     def poll() -> None:
@@ -136,26 +136,26 @@ def polling(store_url: str, home: Path, trial: Trial) -> Iterator[None]:
         trial.reads, trial.torn_reads = map(int, result.read_text().split())
 
 
-def kill_trial(bed: Bed, name: str, kill: Callable[[SmallShop, Path], int]) -> Trial:
+def kill_trial(bed: Bed, name: str, kill: Callable[[SmallWorkspace, Path], int]) -> Trial:
     """Kill one run, look, run again, compare."""
     trial = Trial(name)
     home = HOME / bed.store / name
     shutil.rmtree(home, ignore_errors=True)
-    shop = bed.begin.copy(home, f"{bed.remote}/{name}-{time.time_ns()}" if bed.remote else None)
+    small = bed.begin.copy(home, f"{bed.remote}/{name}-{time.time_ns()}" if bed.remote else None)
     log = home / "log"
     allowed = [comparable(manifest, bed.remote) for manifest in (bed.first, bed.second)]
-    with polling(shop.store, home, trial):
-        code = kill(shop, log)
+    with polling(small.store, home, trial):
+        code = kill(small, log)
         if code not in (0, KILLED):
             require_success(code, log)
         trial.kills = int(code == KILLED)
-        trial.mixed += comparable(current(shop.store), bed.remote) not in allowed
-        require_success(ended(forked(shop.run, log)), log)
-    found = current(shop.store)
+        trial.mixed += comparable(current(small.store), bed.remote) not in allowed
+        require_success(ended(forked(small.run, log)), log)
+    found = current(small.store)
     trial.differing = int(comparable(found, bed.remote) != allowed[1])
     trial.lost = rows_lost(found, bed.second)
     try:
-        Release.open(shop.store, cache=home / "check").verify()
+        Release.open(small.store, cache=home / "check").verify()
     except Exception as error:
         console.print(f"{name}: {error}")
         trial.mixed += 1
@@ -182,73 +182,75 @@ def race_trial(bed: Bed, number: int) -> Trial:
     shutil.rmtree(home, ignore_errors=True)
     base = race_base(bed)
     remote = f"{bed.remote}/{trial.name}-{time.time_ns()}" if bed.remote else None
-    shops = [base[0].copy(home / "0", remote)]
+    smalls = [base[0].copy(home / "0", remote)]
     shutil.copytree(base[1].root, home / "1" / "workspace")
-    shops.append(SmallShop(home / "1" / "workspace", base[1].landing, shops[0].store))
+    smalls.append(SmallWorkspace(home / "1" / "workspace", base[1].landing, smalls[0].store))
     start = home / "start"
-    before = ReleaseStore(open_storage(shops[0].store)).current().current
+    before = ReleaseStore(open_storage(smalls[0].store)).current().current
 
-    def publish_at_once(shop: SmallShop) -> Callable[[], None]:
+    def publish_at_once(small: SmallWorkspace) -> Callable[[], None]:
         def work() -> None:
             while not start.exists():
                 time.sleep(0)
-            shop.publish()
+            small.publish()
 
         return work
 
-    with polling(shops[0].store, home, trial):
-        children = [forked(publish_at_once(shop), home / f"log-{n}") for n, shop in enumerate(shops)]
+    with polling(smalls[0].store, home, trial):
+        children = [forked(publish_at_once(small), home / f"log-{n}") for n, small in enumerate(smalls)]
         time.sleep(0.05)
         start.touch()
         for n, child in enumerate(children):
             require_success(ended(child), home / f"log-{n}")
-    judge_race(shops, before.generation, trial, home)
+    judge_race(smalls, before.generation, trial, home)
     shutil.rmtree(home)
     return trial
 
 
-def judge_race(shops: list[SmallShop], generation: int, trial: Trial, home: Path) -> None:
+def judge_race(smalls: list[SmallWorkspace], generation: int, trial: Trial, home: Path) -> None:
     """One swap each; both published, in one line of releases; both deltas in the last one."""
-    store = ReleaseStore(open_storage(shops[0].store))
+    store = ReleaseStore(open_storage(smalls[0].store))
     after = store.current().current
     last = store.manifest(after.release)
-    said = [json.loads((shop.root / "var" / "published.json").read_text())["release"] for shop in shops]
+    published = [
+        json.loads((small.root / "var" / "published.json").read_text())["release"] for small in smalls
+    ]
     line = [last.id, last.parent]
     trial.double_wins = int(
-        after.generation != generation + 2 or len(set(said)) != 2 or not set(said) <= set(line)
+        after.generation != generation + 2 or len(set(published)) != 2 or not set(published) <= set(line)
     )
     trial.clashes = int(any(not one.in_line for one in releases(store.storage)))
-    release = Release.open(shops[0].store, cache=home / "check")
+    release = Release.open(smalls[0].store, cache=home / "check")
     release.verify()
-    for shop, user in zip(shops, ("u100", "u200"), strict=True):
-        parts = set(json.loads((shop.root / "var" / "published.json").read_text())["parts"])
+    for small, user in zip(smalls, ("u100", "u200"), strict=True):
+        parts = set(json.loads((small.root / "var" / "published.json").read_text())["parts"])
         trial.lost_deltas += int(not parts <= last.parts)
         trial.lost_deltas += int(f"i{user[1:]}" not in release.items)
     trial.mixed = int(len(release.users) != last.users.n_users)
 
 
-def race_base(bed: Bed) -> list[SmallShop]:
+def race_base(bed: Bed) -> list[SmallWorkspace]:
     """Two built workspaces on the first release, each with a part of its own; made once per run."""
     folders = [HOME / bed.store / f"rival-{n}" for n in (0, 1)]
-    shops = []
+    smalls = []
     for n, folder in enumerate(folders):
         landing = str(folder / "landing")
-        shop = SmallShop(folder / "workspace", landing, bed.begin.store)
+        small = SmallWorkspace(folder / "workspace", landing, bed.begin.store)
         if not (folder / "built").exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            shutil.copytree(bed.begin.root, shop.root)
+            shutil.copytree(bed.begin.root, small.root)
             number = 100 * (n + 1)
 
-            def build(shop: SmallShop = shop, number: int = number) -> None:
-                shop.land("catalogue", f"{number}.jsonl", catalogue(range(number, number + 5), 2), 2)
+            def build(small: SmallWorkspace = small, number: int = number) -> None:
+                small.land("catalogue", f"{number}.jsonl", catalogue(range(number, number + 5), 2), 2)
                 rows = interactions(range(number, number + 2), number + 5, 2)
                 own = [row | {"item_id": f"i{number}"} for row in rows[:1]] + rows[3:4]
-                shop.land("interactions", f"{number}.jsonl", [own[0]], 2)
-                shop.ingest_and_build()
+                small.land("interactions", f"{number}.jsonl", [own[0]], 2)
+                small.ingest_and_build()
 
             log = folder / "log"
             require_success(ended(forked(build, log)), log)
             (folder / "built").touch()
-        shops.append(shop)
-    return shops
+        smalls.append(small)
+    return smalls

@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from rich.console import Console
 
 from demo import landing
 from demo.data import PARAMS, DemoDataError, load_demo_data
+from localplatform.calls import call
 from localplatform.workspace import make_workspace
 
 # Not a secret: it hides nobody, since MovieLens' users are numbers already; it makes data/ the same everywhere.
@@ -43,7 +42,7 @@ def build_data(checkout: Path, folder: Path, console: Console) -> None:
         built.rename(target)
     _track(checkout)
     with console.status("packing the pretrained encoder and joining words to it"):
-        _run([sys.executable, "-m", "recsys", "fetch-champion"], checkout, {"MLFLOW_TRACKING_URI": ""})
+        call("recsys", "fetch-champion", workspace=checkout, environment={"MLFLOW_TRACKING_URI": ""})
     n_files = sum(1 for path in target.rglob("*") if path.is_file())
     console.print(
         f"data/ has {n_files} files, as data.dvc names them; the encoder of first light is the champion"
@@ -70,7 +69,7 @@ def ingest_demo(checkout: Path, folder: Path) -> Path:
         moment = LANDED_AT.timestamp() + order  # the order of intake, and arrived_at in the record
         os.utime(path, (moment, moment))
     environment = {"RECSYS_LANDING": str(zone), "RECSYS_PSEUDONYM_KEY": PSEUDONYM_KEY}
-    _run([sys.executable, "-m", "recsys", "ingest"], workspace, environment)
+    call("recsys", "ingest", workspace=workspace, environment=environment)
     left = [file.key for file in files if (zone / file.key).exists()]
     if left:
         raise DemoDataError(
@@ -83,28 +82,11 @@ def _track(checkout: Path) -> None:
     """`dvc add data`; where data.dvc is committed, the result must be what it names."""
     pointer = checkout / "data.dvc"
     before = pointer.read_bytes() if pointer.exists() else None
-    _run([sys.executable, "-m", "dvc", "add", "--quiet", "data"], checkout, {})
+    call("dvc", "add", "--quiet", "data", workspace=checkout)
     if before is not None and pointer.read_bytes() != before:
         after = pointer.read_text(encoding="utf-8")
         pointer.write_bytes(before)
         raise DemoDataError(f"data/ was built, but it is not what data.dvc names; it would be:\n{after}")
-
-
-def _run(command: list[str], workspace: Path, environment: dict[str, str]) -> None:
-    chosen = os.environ | {"RECSYS_WORKSPACE": str(workspace)} | environment
-    done = subprocess.run(
-        command,
-        cwd=workspace,
-        env=chosen,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise DemoDataError(
-            f"{' '.join(command[2:])} failed in {workspace}:\n{done.stderr[-3000:]}{done.stdout[-500:]}"
-        )
 
 
 def _listing(folder: Path) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""How well the published profiles place films that nobody has met, against the ratings that were withheld."""
+"""Judge the published profiles of new films against ratings that were withheld."""
 
 from dataclasses import dataclass
 
@@ -58,7 +58,7 @@ def judge_cold(
         at: the workspace that it was published from: texts and histories.
         settings: its params.
         films: the cold candidates.
-        withheld: their ratings, which nobody has seen; each counts as one film that the user wanted.
+        withheld: their ratings, which never landed. Each makes the film relevant to its user.
         pseudonyms: of the workspace.
         models: names of MODELS.
 

@@ -50,7 +50,7 @@ def films_met_later(data: DemoData) -> tuple[Film, ...]:
     return data.with_plot[::2]
 
 
-def films_still_unmet(data: DemoData) -> tuple[Film, ...]:
+def films_without_ratings(data: DemoData) -> tuple[Film, ...]:
     """The other films with a plot: their ratings never land, so no training and no release knows them."""
     return data.with_plot[1::2]
 
@@ -66,7 +66,7 @@ def all_ratings(data: DemoData) -> LandedFile:
 
 
 def films_with_plot(data: DemoData) -> LandedFile:
-    """The films with a plot: new items, which nobody has met."""
+    """The films with a plot. They land as new items, which nobody has rated."""
     return LandedFile(
         "catalogue/new-films.jsonl", _jsonl(_row(film, NEW_FILMS_AT) for film in data.with_plot)
     )

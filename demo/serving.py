@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from demo.data import DemoData
-from demo.landing import films_still_unmet
+from demo.landing import films_without_ratings
 from demo.watching import WalkFailed
 from localplatform.patience import Patience
 from localplatform.servers import start_service
@@ -30,7 +30,7 @@ def show_service(console: Console, data: DemoData, environment: dict[str, str], 
     Raises:
         WalkFailed: an answer is not what was promised.
     """
-    cold = {film.item_id for film in films_still_unmet(data)}
+    cold = {film.item_id for film in films_without_ratings(data)}
     service = start_service(folder, environment)
     try:
         with httpx.Client(base_url=service.url, timeout=120) as client:

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from demo.data import DemoData
 from demo.judging import CHAMPION, MODELS, Judged
-from demo.landing import films_still_unmet
+from demo.landing import films_without_ratings
 from demo.training import Training, show_ledger
 from demo.walk import Step, Walk
 from recsys import Release
@@ -50,7 +50,7 @@ def show_steps(console: Console, steps: list[Step]) -> None:
 def show_recall(console: Console, judged: Judged) -> None:
     """Recall of the cold films, floors first."""
     title = (
-        f"\nrecall@{judged.k} of {judged.n_candidates} films that nobody has met, "
+        f"\nrecall@{judged.k} of {judged.n_candidates} films that nobody has rated, "
         f"against the withheld ratings of {judged.n_users} users"
     )
     table = Table(title=title, title_style="bold", header_style="bold")
@@ -66,7 +66,7 @@ def show_training(console: Console, training: Training) -> None:
     """Recall of the films that are cold still, before and after the new champion."""
     before, after = training.before, training.after
     title = (
-        f"\nrecall@{before.k} of the {before.n_candidates} films that nobody has met still, "
+        f"\nrecall@{before.k} of the {before.n_candidates} films that nobody has rated yet, "
         f"against the withheld ratings of {before.n_users} users"
     )
     table = Table(title=title, title_style="bold", header_style="bold")
@@ -96,9 +96,9 @@ def show_use(console: Console, data: DemoData, store: str, cache: Path) -> None:
     console.print(
         f"\n[bold]Recommendations for user {user}[/], who rated {counts[user]} films, such as {'; '.join(liked)}:"
     )
-    cold = {film.item_id for film in films_still_unmet(data)}
+    cold = {film.item_id for film in films_without_ratings(data)}
     for place, scored in enumerate(release.recommend(user, k=N_SHOWN), 1):
-        new = " [green](new, nobody has met it)[/]" if scored.item_id in cold else ""
+        new = " [green](new, nobody has rated it)[/]" if scored.item_id in cold else ""
         console.print(
             f"  {place}. {films[scored.item_id].title}{new} [dim]{scored.score:.3f}[/]", highlight=False
         )

@@ -1,9 +1,6 @@
 """The slow loop in the demo: train a challenger, judge it beside the champion, publish it if the gate opens."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from demo.judging import CHAMPION, Judged, judge_cold
-from demo.landing import films_still_unmet
+from demo.landing import films_without_ratings
 from demo.watching import WalkFailed, Watch
 from localplatform.airflow_client import FINISHED, Run
+from localplatform.calls import call
 from recsys.artifacts import Artifacts
 from recsys.catalogue.pseudonyms import Pseudonyms
 
@@ -36,13 +34,13 @@ SHOWN = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate said about a challenger."""
+    """The gate's decision about a challenger."""
 
     is_open: bool
     reasons: tuple[str, ...]
     metrics: dict[str, float | None]
     """metrics.json: `cold/ndcg@20` is the champion's, `challenger/cold/ndcg@20` the challenger's."""
-    encoder_hash: str
+    model_hash: str
     page: Path
 
     @classmethod
@@ -57,7 +55,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Training:
-    """What came of it."""
+    """The result of a training."""
 
     verdict: Verdict
     train_s: float
@@ -76,7 +74,7 @@ def train(walk: "Walk") -> Training:
         walk: after the five steps; films and ratings are published.
 
     Returns:
-        Verdict, times, and recall of the films that nobody has met yet, before and after.
+        Verdict, times, and recall of the films that nobody has rated yet, before and after.
 
     Raises:
         WalkFailed: a task failed, or what happened is not what the verdict says.
@@ -94,7 +92,7 @@ def train(walk: "Walk") -> Training:
     if not verdict.is_open:
         walk.console.print("    promote is skipped: the champion stays, and nothing is published")
         return Training(verdict, train_s, None, before, None)
-    publish.until(lambda: _is_published(walk, verdict.encoder_hash), "the new champion is published")
+    publish.until(lambda: _is_published(walk, verdict.model_hash), "the new champion is published")
     swapped = datetime.fromisoformat(walk.store.current().current.published_at)
     publish_s = (swapped - datetime.fromisoformat(promote.end)).total_seconds()
     publish.until_idle("the run ends")
@@ -112,28 +110,18 @@ def show_verdict(console: Console, verdict: Verdict) -> None:
         both = verdict.metrics.get(name), verdict.metrics.get(f"challenger/{name}")
         table.add_row(name, *("" if one is None else f"{one:.4f}" for one in both))
     console.print(table)
-    said = "[green]open[/]" if verdict.is_open else "[yellow]closed[/]"
-    console.print(f"    the gate is {said} for encoder {verdict.encoder_hash[:10]}", highlight=False)
+    state = "[green]open[/]" if verdict.is_open else "[yellow]closed[/]"
+    console.print(f"    the gate is {state} for model {verdict.model_hash[:10]}", highlight=False)
     for reason in verdict.reasons:
         console.print(f"    - {escape(reason)}", highlight=False)
     console.print(f"    verdict page: {verdict.page}", highlight=False, soft_wrap=True)
 
 
 def show_ledger(console: Console, workspace: Path) -> None:
-    """What `recsys ledger` prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "recsys", "ledger"],
-        env=os.environ | {"COLUMNS": str(console.width), "RECSYS_WORKSPACE": str(workspace)},
-        cwd=workspace,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise WalkFailed(f"recsys ledger failed:\n{done.stderr[-2000:]}")
+    """Print `recsys ledger`."""
+    table = call("recsys", "ledger", workspace=workspace, environment={"COLUMNS": str(console.width)})
     console.print("\n[bold]recsys ledger[/]")
-    console.print((done.stdout or done.stderr).rstrip(), markup=False, highlight=False, soft_wrap=True)
+    console.print(table.rstrip(), markup=False, highlight=False, soft_wrap=True)
 
 
 def _run(walk: "Walk") -> Run:
@@ -149,14 +137,14 @@ def _run(walk: "Walk") -> Run:
 
 def _judge(walk: "Walk", models: tuple[str, ...]) -> Judged:
     """The release that readers get now, on the new films whose ratings have not landed."""
-    films = films_still_unmet(walk.data)
+    films = films_without_ratings(walk.data)
     pseudonyms = Pseudonyms(walk.platform.environment["RECSYS_PSEUDONYM_KEY"])
-    with walk.console.status("ranking the films that nobody has met, for every user with a history"):
+    with walk.console.status("ranking the films that nobody has rated, for every user with a history"):
         return judge_cold(
             walk.release(), walk.at, walk.settings, films, walk.data.ratings_of(films), pseudonyms, models
         )
 
 
-def _is_published(walk: "Walk", encoder_hash: str) -> bool:
-    """Whether readers get a release of this encoder."""
-    return walk.store.manifest(walk.store.current().current.release).model.hash == encoder_hash
+def _is_published(walk: "Walk", model_hash: str) -> bool:
+    """Whether readers get a release of this model."""
+    return walk.store.manifest(walk.store.current().current.release).model.hash == model_hash

@@ -138,9 +138,9 @@ class Walk:
         ]
         _require(len(found) == len(bad), f"{len(found)} rows were quarantined, not {len(bad)}: {found}")
         for row, planted in zip(found, bad, strict=True):
-            told = f"line {row['line']}: {row['reason']}"
-            _require(row["reason"] == planted.reason, f"{told}, not {planted.reason}")
-            self.console.print(f"    {told} [dim]{escape(row['detail'])}[/]", highlight=False)
+            line = f"line {row['line']}: {row['reason']}"
+            _require(row["reason"] == planted.reason, f"{line}, not {planted.reason}")
+            self.console.print(f"    {line} [dim]{escape(row['detail'])}[/]", highlight=False)
 
     def rollback_and_resume(self) -> None:
         """Step 5: back to the release before; what lands under the hold waits for `resume`."""

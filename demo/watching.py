@@ -27,7 +27,7 @@ GLYPHS = {
 
 
 class WalkFailed(LocalError):
-    """The demo did not go as it claims; says what was seen."""
+    """The demo did not do what it claims."""
 
 
 @dataclass
@@ -38,12 +38,12 @@ class Watch:
     dag: str
     console: Console
     workspace: Path
-    """Where the tasks work: what they compute there is a sign that they get on."""
-    told: set[tuple[str, str, int]] = field(default_factory=set)
+    """Where the tasks work. CPU time of their processes there is a sign of progress."""
+    printed: set[tuple[str, str, int]] = field(default_factory=set)
     signs: set[tuple[str, str, str, int]] = field(default_factory=set)
-    """Every state and try of every task that was seen."""
+    """Every state and try of every task so far."""
     running: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Task -> since when it is seen to run, and after how many seconds that is said next."""
+    """Task -> when it was first found running, and after how many seconds this is printed next."""
     old: set[str] = field(default_factory=set)
     idle: bool = True
     """Whether every run had ended at the last look."""
@@ -55,7 +55,7 @@ class Watch:
         """Poll until `done()` is true; patience ends when nothing moves: no task's state or try, and no task computes.
 
         Args:
-            done: asked between two looks.
+            done: called at every poll.
             what: for the status line and the error.
             quiet_s: patience while nothing moves.
 
@@ -77,15 +77,15 @@ class Watch:
                         f"{what}: not done after {passed:.0f} s, nothing has moved for {patience.still_s:.0f} s; "
                         f"running: {', '.join(running) or 'nothing'}"
                     )
-                self._tell_what_is_slow(running)
+                self._print_slow(running)
                 status.update(f"{what}: {', '.join(running) or 'waiting for Airflow'} ({passed:.0f} s)")
                 time.sleep(POLL_S)
 
     def until_idle(self, what: str, quiet_s: float = QUIET_S) -> None:
-        """Poll until no run is under way, so that what follows the swap in a run is seen to go well too."""
+        """Poll until no run is under way, so that a failure after the swap is noticed too."""
         self.until(lambda: self.idle, what, quiet_s)
 
-    def _tell_what_is_slow(self, running: list[str]) -> None:
+    def _print_slow(self, running: list[str]) -> None:
         """A line for each task that has been running for 1, 2, 4, … times SLOW_S."""
         now = time.monotonic()
         self.running = {name: self.running.get(name, (now, SLOW_S)) for name in running}
@@ -93,29 +93,29 @@ class Watch:
             if now - since > next_s:
                 self.running[name] = (since, 2 * next_s)
                 self.console.print(
-                    f"    [dim]… {name} has been at it for {now - since:.0f} s and goes on[/]",
+                    f"    [dim]… {name} has been running for {now - since:.0f} s[/]",
                     highlight=False,
                 )
 
     def _look(self) -> list[str]:
         """Tell what has ended since the last look; the names of the tasks under way."""
         runs = [run for run in reversed(self.airflow.runs(self.dag)) if run.id not in self.old]
-        running = [name for run in runs for name in self._tell(run)]
+        running = [name for run in runs for name in self._print_ended(run)]
         ended = {run.id for run in runs if run.state in FINISHED}
         self.old |= ended
         self.idle = len(ended) == len(runs)
         return running
 
-    def _tell(self, run: Run) -> list[str]:
+    def _print_ended(self, run: Run) -> list[str]:
         """Print tasks that have ended; the names of those under way."""
         tasks = self.airflow.tasks(run)
         self.signs |= {(run.id, task.name, task.state, task.try_number) for task in tasks}
         if all(task.state in ("skipped", "waiting") for task in tasks) and run.state in FINISHED:
             return []  # a sweep that found nothing
         for task in tasks:
-            seen = (run.id, f"{task.name} {task.state}", task.try_number)
-            if task.state in GLYPHS and task.state != "skipped" and seen not in self.told:
-                self.told.add(seen)
+            line = (run.id, f"{task.name} {task.state}", task.try_number)
+            if task.state in GLYPHS and task.state != "skipped" and line not in self.printed:
+                self.printed.add(line)
                 self.console.print(
                     f"    {GLYPHS[task.state]} {task.name} [dim]{_seconds(task)}[/]", highlight=False
                 )

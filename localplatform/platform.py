@@ -2,10 +2,7 @@
 
 import base64
 import json
-import os
 import secrets
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from localplatform.processes import Server, StartFailed
+from localplatform.calls import call
+from localplatform.processes import Server
 from localplatform.servers import start_airflow, start_mlflow, start_seaweed
 from localplatform.workspace import set_remote
 
@@ -70,14 +68,14 @@ def start_platform(
     """
     since = time.monotonic()
 
-    def told(server: Server) -> Server:
+    def shown(server: Server) -> Server:
         tell(f"{server.name} at {server.url} ({time.monotonic() - since:.0f} s)")
         return server
 
     with ExitStack() as failed:
         seaweed = start_seaweed(folder / "seaweed", port=SEAWEED_PORT, detached=detached)
         failed.callback(seaweed.stop)
-        told(seaweed)
+        shown(seaweed)
         _make_buckets(seaweed.environment)
         set_remote(workspace, "s3://dvc/cache")
         webhook = _webhook(folder / "webhook.json")
@@ -98,8 +96,8 @@ def start_platform(
             workspace, folder / "airflow", environment, port=AIRFLOW_PORT, detached=detached, wait=False
         )
         failed.callback(airflow.stop)
-        told(mlflow.wait(quiet_s=120))
-        told(airflow.wait(quiet_s=240))
+        shown(mlflow.wait(quiet_s=120))
+        shown(airflow.wait(quiet_s=240))
         _subscribe(environment, f"{airflow.url}/recsys/champion", workspace)
         failed.pop_all()
     return Platform(workspace, seaweed, mlflow, airflow, environment)
@@ -130,18 +128,8 @@ def _webhook(path: Path) -> dict[str, str]:
 
 
 def _subscribe(environment: dict[str, str], address: str, workspace: Path) -> None:
-    """`recsys webhook`: have MLflow tell Airflow when a person moves the alias; the address may be a new one."""
-    done = subprocess.run(
-        [sys.executable, "-m", "recsys", "webhook", address],
-        env=os.environ | environment,
-        cwd=workspace,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise StartFailed(f"recsys webhook {address} failed:\n{done.stderr[-2000:]}")
+    """Have MLflow notify Airflow of moved aliases. Repeated at every start, since the address may change."""
+    call("recsys", "webhook", address, workspace=workspace, environment=environment)
 
 
 def _make_buckets(environment: dict[str, str]) -> None:

@@ -38,14 +38,14 @@ Train = Callable[[Inputs, Any, int, int], Iterator[Embedded]]
 
 @dataclass(frozen=True)
 class Validation:
-    """A cold start of the task's own."""
+    """A validation fold: warm items that are held out cold."""
 
     known: NDArray[np.int64]
     """Item rows to learn from."""
     asked: NDArray[np.int64]
     """Item rows held out."""
     users: NDArray[np.int64]
-    """Those who met items on both sides, or a sample of them."""
+    """Users who interacted with items on both sides, or a sample of them."""
     relevant_VR: NDArray[np.int64]
 
     def ndcg(self, users_UE: NDArray[np.float32], asked_CE: NDArray[np.float32]) -> float:
@@ -92,7 +92,7 @@ def hold_out(task: Task, seed: int, max_users: int = MAX_USERS) -> Validation:
         The validation.
 
     Raises:
-        ValueError: nobody met items on both sides.
+        ValueError: nobody interacted with items on both sides.
     """
     warm = task.warm
     held = np.array([hash_share(seed, task.item_ids[row]) < SHARE for row in warm], bool)
@@ -122,7 +122,7 @@ class Trial:
         self._ended = False
 
     def go_on(self, max_steps: int) -> None:
-        """Train until `max_steps`, or until validation gets no better; what diverges stands by what came before."""
+        """Train until `max_steps`, or until validation stops improving. If it diverges, the best step so far counts."""
         try:
             while not self._ended and self._at < max_steps:
                 found = next(self._training)
@@ -134,7 +134,7 @@ class Trial:
         except FloatingPointError:
             self._ended = True
 
-    def told(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """For the record."""
         return {"settings": asdict(self.settings), "ndcg@20": round(self.ndcg, 6), "steps": self.steps}
 
@@ -153,7 +153,7 @@ def choose(
         vectors_ID: the frozen encoder's.
         rival: what to train.
         seed: of validation, inputs and training.
-        on_tried: is told how each went.
+        on_tried: called with the record of each trial.
 
     Returns:
         The best setting and its best step.
@@ -166,16 +166,16 @@ def choose(
         trials = [Trial(one, rival.train(inputs, one, seed, CHECK_STEPS), validation) for one in all_settings]
         for trial in trials:
             trial.go_on(TRIAL_CHECKS * CHECK_STEPS)
-            on_tried(trial.told())
+            on_tried(trial.record())
         return trials
 
     trials = tried(rival.authors, rival.first)
     trials += tried(max(trials, key=lambda one: one.ndcg).settings, rival.then)
     for trial in sorted(trials, key=lambda one: -one.ndcg)[:FINALISTS]:
         trial.go_on(MAX_STEPS)
-        on_tried(trial.told())
+        on_tried(trial.record())
     best = max(trials, key=lambda one: one.ndcg)
-    return Choice(asdict(best.settings), best.steps, best.ndcg, tuple(one.told() for one in trials))
+    return Choice(asdict(best.settings), best.steps, best.ndcg, tuple(one.record() for one in trials))
 
 
 def choose_ridge(task: Task, vectors_ID: NDArray[np.float32], seed: int) -> Choice:

@@ -40,7 +40,7 @@ class DropoutNetTowers(nn.Module):
 
 
 def best_from(inputs: Inputs, users: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Score from which an item belongs to a user's best ones, [U]; inf for users who are not asked for."""
+    """Score from which an item belongs to a user's best ones, [U]; inf for other users."""
     n_best = max(1, round(BEST_SHARE * len(inputs.items_WF)))
     from_U = np.full(len(inputs.users_UF), np.inf, np.float32)
     for start in range(0, len(users), 512):
@@ -50,7 +50,7 @@ def best_from(inputs: Inputs, users: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def train(inputs: Inputs, settings: DropoutNet, seed: int, check_steps: int) -> Iterator[Embedded]:
-    """Train without end, and say every `check_steps` steps how users and asked items are embedded.
+    """Train without end; every `check_steps` steps, yield the embeddings of users and cold items.
 
     Args:
         inputs: features and factors.
@@ -59,7 +59,7 @@ def train(inputs: Inputs, settings: DropoutNet, seed: int, check_steps: int) -> 
         check_steps: steps between two results.
 
     Yields:
-        All users and asked items.
+        All users and cold items.
 
     Raises:
         FloatingPointError: the loss is not finite.
@@ -71,7 +71,7 @@ def train(inputs: Inputs, settings: DropoutNet, seed: int, check_steps: int) -> 
     raw_users_UF, raw_items_WF = torch.from_numpy(inputs.users_UF), torch.from_numpy(inputs.items_WF)
     content_WP, asked_CP = torch.from_numpy(inputs.content_WP), torch.from_numpy(inputs.asked_CP)
     asked = torch.cat([torch.zeros(len(asked_CP), items_WF.shape[1]), asked_CP], dim=1)
-    active = np.flatnonzero(np.diff(inputs.met_UW.indptr))
+    active = np.flatnonzero(np.diff(inputs.interacted_UW.indptr))
     best_from_U1 = torch.from_numpy(best_from(inputs, active))[:, None]
     net = DropoutNetTowers(users_UF.shape[1], content_WP.shape[1])
     optimizer = momentum(net, settings.learning_rate, settings.l2)

@@ -34,23 +34,23 @@ def tfidf_centroid(items: pa.Table, interactions: pa.Table, cold: pa.Array, top:
     u = np.array([user_of[user] for user in interactions["user_id"].to_pylist()])
     i = np.array([row_of[item] for item in interactions["item_id"].to_pylist()])
     kept = ~np.isin(i, cold_rows)
-    met = csr_array((np.ones(kept.sum()), (u[kept], i[kept])), shape=(len(users), len(texts)))
-    met.data[:] = 1
-    warm = np.flatnonzero(met.sum(axis=0))
+    interactions_UI = csr_array((np.ones(kept.sum()), (u[kept], i[kept])), shape=(len(users), len(texts)))
+    interactions_UI.data[:] = 1
+    warm = np.flatnonzero(interactions_UI.sum(axis=0))
     vectors = csr_array(fit_tfidf([texts[row] for row in warm]).encode(texts))
-    scores = ((met @ vectors) @ vectors[cold_rows].T).toarray()
+    scores = ((interactions_UI @ vectors) @ vectors[cold_rows].T).toarray()
     ids = np.array(items["item_id"].to_pylist(), object)
     return lists(tuple(users), ids[cold_rows], scores, top)
 
 
 def encoder_centroid(task: Task, vectors_ID: NDArray[np.float32]) -> NDArray[np.floating]:
-    """Scores [U, C]: cosine-like product with the sum of what the user met."""
+    """Scores [U, C]: inner product with the sum of the vectors of the user's items."""
     scores_UC: NDArray[np.floating] = (task.interactions.matrix_UI @ vectors_ID) @ vectors_ID[task.cold].T
     return scores_UC
 
 
 def chance(task: Task, seed: int) -> NDArray[np.float64]:
-    """Scores [U, C] that know nothing; popularity of items that nobody has met is no better."""
+    """Random scores [U, C]. Popularity would be no better, since cold items have none."""
     return np.random.default_rng(seed).random((len(task.users), len(task.cold)))
 
 

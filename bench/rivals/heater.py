@@ -78,17 +78,17 @@ class Drawing:
         return AUTHORS_BATCH * mean
 
 
-def drawing(met_UW: NDArray[np.bool_], negatives: int) -> Drawing:
+def drawing(interacted_UW: NDArray[np.bool_], negatives: int) -> Drawing:
     """Count how often users and items are drawn.
 
     Args:
-        met_UW: who met what.
+        interacted_UW: which user interacted with which item.
         negatives: per positive, drawn from all known items.
 
     Returns:
         The counts.
     """
-    n_U, n_W = (met_UW.sum(axis=axis, dtype=np.float32) for axis in (1, 0))
+    n_U, n_W = (interacted_UW.sum(axis=axis, dtype=np.float32) for axis in (1, 0))
     n_pairs, n_items = float(n_U.sum()), len(n_W)
     n_drawn = n_pairs * (1 + negatives)
     share_W = (n_W + negatives * n_pairs / n_items) / n_drawn
@@ -96,7 +96,7 @@ def drawing(met_UW: NDArray[np.bool_], negatives: int) -> Drawing:
 
 
 def train(inputs: Inputs, settings: Heater, seed: int, check_steps: int) -> Iterator[Embedded]:
-    """Train without end, and say every `check_steps` steps how users and asked items are embedded.
+    """Train without end; every `check_steps` steps, yield the embeddings of users and cold items.
 
     Args:
         inputs: features and factors.
@@ -105,7 +105,7 @@ def train(inputs: Inputs, settings: Heater, seed: int, check_steps: int) -> Iter
         check_steps: steps between two results.
 
     Yields:
-        All users and asked items.
+        All users and cold items.
 
     Raises:
         FloatingPointError: the loss is not finite.

@@ -1,4 +1,4 @@
-"""What every learned rival sees: content of the items, collaborative factors of warm items and users, and who met what.
+"""Inputs of every learned rival: content of items, collaborative factors of warm items and users, interactions.
 
 Text content is the frozen encoder's vector joined with TF-IDF, reduced by SVD to 300 dimensions as DropoutNet and
 Heater reduce theirs (on validation as good as 384 + 300 dimensions side by side, and cheaper). Collaborative factors
@@ -30,10 +30,10 @@ SMALLEST = 1e-5
 
 @dataclass(frozen=True)
 class Inputs:
-    """One task of learning: known items with their interactions, asked items with their content alone."""
+    """One learning task: known items with interactions, and cold items with content only."""
 
-    met_UW: csr_array
-    """1 where a user met a known item."""
+    interacted_UW: csr_array
+    """1 where a user interacted with a known item."""
     content_WP: NDArray[np.float32]
     asked_CP: NDArray[np.float32]
     users_UF: NDArray[np.float32]
@@ -42,9 +42,9 @@ class Inputs:
 
     @cached_property
     def dense_UW(self) -> NDArray[np.bool_]:
-        """`met_UW` as a plain array, quick to cut blocks from."""
-        met: NDArray[np.bool_] = self.met_UW.astype(bool).toarray()
-        return met
+        """`interacted_UW` as a dense array."""
+        dense: NDArray[np.bool_] = self.interacted_UW.astype(bool).toarray()
+        return dense
 
 
 def make_inputs(
@@ -55,17 +55,17 @@ def make_inputs(
     Args:
         task: texts and histories.
         vectors_ID: the frozen encoder's, of all items.
-        known: rows of the items whose interactions may be seen.
-        asked: rows of the items to be ranked.
+        known: rows of the items whose interactions may be used.
+        asked: rows of the cold items, to rank.
         seed: of SVD and ALS.
 
     Returns:
         The inputs.
     """
-    met_UW = csr_array(task.interactions.matrix_UI[:, known])
+    interacted_UW = csr_array(task.interactions.matrix_UI[:, known])
     content_WP, asked_CP = _content(task.texts, vectors_ID, known, asked, seed)
-    users_UF, items_WF = _factors(met_UW, seed)
-    return Inputs(met_UW, content_WP, asked_CP, users_UF, items_WF)
+    users_UF, items_WF = _factors(interacted_UW, seed)
+    return Inputs(interacted_UW, content_WP, asked_CP, users_UF, items_WF)
 
 
 def standardised(
@@ -114,7 +114,7 @@ def _content(
     return content_WP, asked_CP
 
 
-def _factors(met_UW: csr_array, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _factors(interacted_UW: csr_array, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     from implicit.als import AlternatingLeastSquares
     from scipy.sparse import csr_matrix
     from threadpoolctl import threadpool_limits
@@ -128,7 +128,7 @@ def _factors(met_UW: csr_array, seed: int) -> tuple[NDArray[np.float32], NDArray
             num_threads=1,
             random_state=seed,
         )
-        model.fit(csr_matrix(met_UW, dtype=np.float32), show_progress=False)
+        model.fit(csr_matrix(interacted_UW, dtype=np.float32), show_progress=False)
     users_UF, items_WF = np.array(model.user_factors), np.array(model.item_factors)
-    users_UF[np.diff(met_UW.indptr) == 0] = 0
+    users_UF[np.diff(interacted_UW.indptr) == 0] = 0
     return users_UF, items_WF

@@ -79,7 +79,7 @@ def score(
         vectors_ID: the frozen encoder's.
         seed: of what is learned.
         shelf: what other rows of the same training set have made.
-        on_tried: is told of each configuration.
+        on_tried: called with the record of each configuration.
 
     Returns:
         Scores of the cold items for all users.
@@ -106,9 +106,9 @@ def score(
 
 def training_set_of(task: Task) -> str:
     """Names what is learned from: two protocols that share it share choices, factors and nets."""
-    met = task.interactions.matrix_UI.tocoo()
-    told = json.dumps([task.item_ids, task.texts, task.users]).encode()
-    return _short(told + np.stack([met.coords[0], met.coords[1]]).astype(np.int64).tobytes())
+    pairs = task.interactions.matrix_UI.tocoo()
+    content = json.dumps([task.item_ids, task.texts, task.users]).encode()
+    return _short(content + np.stack([pairs.coords[0], pairs.coords[1]]).astype(np.int64).tobytes())
 
 
 def _inputs(
@@ -145,5 +145,5 @@ def _chosen(
     return choice, seconds, seconds
 
 
-def _short(told: str | bytes) -> str:
-    return hashlib.sha256(told if isinstance(told, bytes) else told.encode()).hexdigest()[:16]
+def _short(content: str | bytes) -> str:
+    return hashlib.sha256(content if isinstance(content, bytes) else content.encode()).hexdigest()[:16]

@@ -49,7 +49,7 @@ def blocks(users: NDArray[np.int64], n_items: int, rng: np.random.Generator) -> 
         rng: what shuffles.
 
     Yields:
-        Blocks of one size; all of a small shop at once.
+        Blocks of one size; all of them at once where there are few.
     """
     sides = [_dealt(users, BLOCK_USERS, rng), _dealt(np.arange(n_items), BLOCK_ITEMS, rng)]
     for drawn_users, drawn_items in zip(*sides, strict=True):

@@ -48,7 +48,7 @@ NEEDS_EXTRA = (
 
 
 class Commands(click.Group):
-    """A group that imports a command when it is asked for, and shows deliberate errors without a traceback."""
+    """A group that imports a command when it is used, and shows deliberate errors without a traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Commands in the order of the walk."""
@@ -63,14 +63,14 @@ class Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  click's own signature
-        """Run; a RecsysError becomes its message and exit code 1. Faults of params.yaml are always said."""
+        """Run. A RecsysError becomes its message and exit code 1. Faults of params.yaml are always shown."""
         done = explained(lambda: super(Commands, self).invoke(ctx))
         _warn_of_params()
         return done
 
 
 def _warn_of_params() -> None:
-    """Say what is wrong with params.yaml after a command that did not need it: the next one may."""
+    """Warn about faults in params.yaml after a command that did not need it, since the next one may."""
     from recsys.cli.context import settings, workspace
 
     if workspace().params.is_file():

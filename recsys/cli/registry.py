@@ -29,7 +29,7 @@ MAX_WHY = 2000
 @click.option(
     "--verdict",
     is_flag=True,
-    help="Also bring what the gate said about it, for `publish` to keep with the release.",
+    help="Also bring the gate's decision about it, for `publish` to keep with the release.",
 )
 @click.option(
     "--profiles",
@@ -40,7 +40,7 @@ MAX_WHY = 2000
 @click.option(
     "--again",
     is_flag=True,
-    help="Make first light anew from the catalogue as it is now; only while nothing has been trained.",
+    help="Make first light anew from today's catalogue; only while nothing has been trained.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the model's reference as JSON.")
 def fetch_champion(published: bool, verdict: bool, with_profiles: bool, again: bool, as_json: bool) -> None:

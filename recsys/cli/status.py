@@ -55,22 +55,22 @@ def _accepted_words(part: dict[str, Any]) -> str:
     counts = [
         f"{part[name]:,} {name}" for name in ("rows", "quarantined", "superseded", "pending") if part[name]
     ]
-    said = [f"{part['part']} ({part['source']}): {', '.join(counts) or 'no rows'}"]
-    return "\n".join([*said, *(f"  {note}" for note in part["notes"])])
+    lines = [f"{part['part']} ({part['source']}): {', '.join(counts) or 'no rows'}"]
+    return "\n".join([*lines, *(f"  {note}" for note in part["notes"])])
 
 
 def _refused_words(record: dict[str, Any]) -> str:
     from recsys.catalogue.refusals import Reason
     from recsys.cli.intake import reason_words
 
-    said = [f"{record['batch']} ({printable(record['key'])}): {one['says']}" for one in record["problems"]]
-    said += [f"  {one['remedy']}" for one in record["problems"]]
+    lines = [f"{record['batch']} ({printable(record['key'])}): {one['says']}" for one in record["problems"]]
+    lines += [f"  {one['remedy']}" for one in record["problems"]]
     for one in record["reasons"]:
-        said += [f"  {reason_words(Reason.model_validate(one))}", f"    {one['remedy']}"]
-    said += [f"  {note}" for note in record["notes"]]
+        lines += [f"  {reason_words(Reason.model_validate(one))}", f"    {one['remedy']}"]
+    lines += [f"  {note}" for note in record["notes"]]
     if record["can_be_accepted"]:
-        said.append(f"  or let it in: recsys ingest --accept {record['batch']} --why …")
-    return "\n".join(said)
+        lines.append(f"  or let it in: recsys ingest --accept {record['batch']} --why …")
+    return "\n".join(lines)
 
 
 def _release_words(release: Any) -> str:  # noqa: ANN401

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from recsys.encoders.reference import MAX_DIM, EncoderReference
-from recsys.errors import ArtifactMissing, EncoderError
+from recsys.encoders.reference import MAX_DIM, EncoderReference, read_reference
+from recsys.errors import EncoderError
 from recsys.storage.atomic import write_whole
 from recsys.storage.names import Sha256
 from recsys.storage.packed import STAGING, PackedFile, land, remove_abandoned
@@ -55,12 +55,7 @@ class HeadReference(BaseModel):
             ArtifactMissing: it is not there.
             EncoderError: it is damaged.
         """
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except FileNotFoundError as error:
-            raise ArtifactMissing(f"{path} does not exist", remedy="recsys fetch-champion") from error
-        except ValidationError as error:
-            raise EncoderError(f"{path} is damaged", remedy=f"delete {path.parent}") from error
+        return read_reference(cls, path, lambda plain: plain)
 
     def save(self, path: Path) -> None:
         """Write it atomically. A file with the same content is left alone."""

@@ -70,8 +70,8 @@ def run(settings: Settings, at: Artifacts) -> None:
     trained = {
         role: _trained_on(at, role) for role in (CHAMPION, *([CHALLENGER] if challenged is not None else []))
     }
-    asked = _asked(split, settings, at)
-    seen = {role: contamination(one, asked) for role, one in trained.items()}
+    holdout_id = _identity(split, settings, at)
+    tainted = {role: contamination(one, holdout_id) for role, one in trained.items()}
     report = Report(
         encoder_hash=ModelReference.load(at.model_reference(CHAMPION)).hash,
         challenger_hash=ModelReference.load(at.model_reference(CHALLENGER)).hash if challenged else None,
@@ -82,9 +82,9 @@ def run(settings: Settings, at: Artifacts) -> None:
         split_by=split.summary.by,
         cut=split.summary.cut,
         n_train_pairs=split.summary.n_train_pairs,
-        holdout=asked,
+        holdout=holdout_id,
         trained=trained,
-        seen={role: words for role, words in seen.items() if words is not None},
+        seen={role: words for role, words in tainted.items() if words is not None},
         left_out=split.summary.left_out,
         slices=slices,
         leaks=leaks,
@@ -157,19 +157,19 @@ def _leaks(
 
 
 def _load_seeds(settings: Settings, at: Artifacts) -> tuple[_Seed, ...]:
-    """The challenger and its siblings; nothing where one training was asked for."""
-    asked = settings.finetune.seeds
-    if asked == 1:
+    """The challenger and its siblings; empty where `finetune.seeds` is 1."""
+    wanted = settings.finetune.seeds
+    if wanted == 1:
         return ()
     challenger, trained = (
         ModelReference.load(at.model_reference(CHALLENGER)),
         TrainedSeeds.load(at.finetune),
     )
     first = trained.seeds[0].encoder_hash
-    if first != challenger.hash or len(trained.seeds) != asked:
+    if first != challenger.hash or len(trained.seeds) != wanted:
         raise ArtifactMissing(
             f"{at.finetune / SEEDS} is of model {first[:10]} trained with {len(trained.seeds)} seeds, the challenger "
-            f"is {challenger.hash[:10]} and finetune.seeds asks for {asked}",
+            f"is {challenger.hash[:10]} and finetune.seeds is {wanted}",
             remedy="run: dvc repro finetune",
         )
     packed = [folder_of(at.finetune, one.seed) / "packed" for one in trained.siblings]
@@ -200,8 +200,8 @@ def _learn_siblings(
         )
         ridge_lambda = settings.users.lambda_or(one.model.users.ridge_lambda)
         ranker, width = _ranker(one.model, at), one.model.lexical_width
-        seen = with_vectors(holdout, vectors_ID, ridge_lambda, ranker, width)
-        yield learn_recommender(seen.known, seen.ranker)
+        profiled = with_vectors(holdout, vectors_ID, ridge_lambda, ranker, width)
+        yield learn_recommender(profiled.known, profiled.ranker)
 
 
 def _require_profiles_of(challenger: ModelReference, segments: tuple[Segment, ...], at: Artifacts) -> None:
@@ -216,7 +216,7 @@ def _require_profiles_of(challenger: ModelReference, segments: tuple[Segment, ..
         )
 
 
-def _asked(split: Split, settings: Settings, at: Artifacts) -> TrainedOn:
+def _identity(split: Split, settings: Settings, at: Artifacts) -> TrainedOn:
     by, params = split.summary.by, settings.split
     return TrainedOn(
         trained_on=identity(at.split),
@@ -226,7 +226,7 @@ def _asked(split: Split, settings: Settings, at: Artifacts) -> TrainedOn:
 
 
 def _trained_on(at: Artifacts, role: str) -> TrainedOn:
-    """What the model of a role was trained on; one that nothing is said about is used as it comes."""
+    """What the model of a role was trained on; empty for a model without a record, which was not trained."""
     path, model = at.trained_on(role), ModelReference.load(at.model_reference(role))
     remedy = "run: dvc repro finetune (challenger), or recsys fetch-champion"
     if path.exists():

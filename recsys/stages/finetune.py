@@ -61,7 +61,7 @@ def run(settings: Settings, at: Artifacts) -> None:
         report_progress(f"seed {seed}, training {number + 1} of {settings.finetune.seeds}")
         folder = folder_of(at.finetune, seed)
         sibling, key = _train_and_pack(again, at, folder)
-        shutil.rmtree(folder / "model")  # its packed files are all that is asked for
+        shutil.rmtree(folder / "model")  # only its packed files are needed
         seeds.append(TrainedSeed(seed=seed, encoder_hash=sibling.hash))
         keys.add(key)
     TrainedSeeds(seeds=tuple(seeds)).save(at.finetune)
@@ -138,10 +138,10 @@ def _fuse(
     settings: Settings, at: Artifacts, job: Job, tuned: Tuned, base: EncoderReference, caches: Path | None
 ) -> tuple[ModelReference, Recipe]:
     found, params = job.training_set, settings.finetune
-    # A trained base has seen all items but those that were held out from it. One that is as it came has seen none: then
-    # a head is chosen on more of them.
+    # A trained encoder has learned from all items but those held out from it. One that was not trained has learned from
+    # none, so its head is chosen on more held-out items.
     folds: tuple[NDArray[np.int64], ...] = (found.held_rows,)
-    if tuned.is_as_it_came:
+    if tuned.is_pretrained:
         times = {**found.times, **_dates(at, found)}
         held = cold_folds(found.item_ids, np.arange(len(found.item_ids)), params.seed, times)
         report_progress(

@@ -1,4 +1,4 @@
-"""Stage `split`: divide what is accepted into what was known before the cut and what is asked after it."""
+"""Stage `split`: divide accepted interactions into a training side before the cut and a test side after it."""
 
 import pyarrow as pa
 import pyarrow.compute as pc

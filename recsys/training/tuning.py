@@ -28,7 +28,7 @@ class Tuned:
     n_weights: int
 
     @property
-    def is_as_it_came(self) -> bool:
+    def is_pretrained(self) -> bool:
         """Whether the weights are the pretrained ones: nothing was trained, or nothing was better."""
         return self.trained is None or self.trained.best.epoch == 0
 

@@ -83,25 +83,27 @@ def test_inputs_know_nothing_of_the_interactions_of_asked_items(task, vectors, i
 
 def test_heater_s_loss_over_all_pairs_is_what_its_authors_expect_from_single_draws():
     rng = np.random.default_rng(0)
-    met_UW, scores_UW = rng.random((6, 9)) < 0.3, rng.normal(size=(6, 9)).astype(np.float32)
+    interacted_UW, scores_UW = rng.random((6, 9)) < 0.3, rng.normal(size=(6, 9)).astype(np.float32)
     expected, drawn = 0.0, 0
-    for user, item in np.argwhere(met_UW):
+    for user, item in np.argwhere(interacted_UW):
         expected += (scores_UW[user, item] - 1) ** 2
         expected += 5 * np.mean(scores_UW[user] ** 2)  # five items, each any of the nine
         drawn += 6
     whole = Block(np.arange(6), np.arange(9), scale=1.0)
-    found = drawing(met_UW, 5).error(torch.from_numpy(scores_UW), torch.from_numpy(met_UW).float(), whole)
+    found = drawing(interacted_UW, 5).error(
+        torch.from_numpy(scores_UW), torch.from_numpy(interacted_UW).float(), whole
+    )
     assert float(found) == pytest.approx(expected / drawn, rel=1e-5)
 
 
 def test_blocks_of_heater_estimate_the_whole_without_bias():
     rng = np.random.default_rng(1)
-    met_UW, scores_UW = rng.random((4, 6)) < 0.5, rng.normal(size=(4, 6)).astype(np.float32)
-    drawn = drawing(met_UW, 5)
+    interacted_UW, scores_UW = rng.random((4, 6)) < 0.5, rng.normal(size=(4, 6)).astype(np.float32)
+    drawn = drawing(interacted_UW, 5)
 
     def error(users, items, scale):
         place = np.ix_(users, items)
-        cut = torch.from_numpy(scores_UW[place]), torch.from_numpy(met_UW[place]).float()
+        cut = torch.from_numpy(scores_UW[place]), torch.from_numpy(interacted_UW[place]).float()
         return float(drawn.error(*cut, Block(users, items, scale)))
 
     parts = [error(np.array(u), np.array(i), 6.0) for u in ([0, 1], [2, 3]) for i in ([0, 1], [2, 3], [4, 5])]
@@ -109,8 +111,8 @@ def test_blocks_of_heater_estimate_the_whole_without_bias():
 
 
 def test_shares_of_heater_s_draws_add_up_to_one():
-    met_UW = np.random.default_rng(2).random((7, 5)) < 0.4
-    assert float(drawing(met_UW, 5).share_W.sum()) == pytest.approx(1.0)
+    interacted_UW = np.random.default_rng(2).random((7, 5)) < 0.4
+    assert float(drawing(interacted_UW, 5).share_W.sum()) == pytest.approx(1.0)
 
 
 def test_heater_s_experts_are_mixed_by_their_gates():

@@ -45,13 +45,13 @@ def shown(show, *arguments) -> str:  # noqa: ANN001
 def test_no_landed_file_has_a_rating_of_the_films_that_are_judged_at_the_end():
     landed = rated(landing.ratings_without_plots(DATA)) | rated(landing.ratings_of_new_films(DATA))
     assert landed == {"1", "2", "3", "4", "6", "8"}
-    assert {film.item_id for film in landing.films_still_unmet(DATA)} == {"5", "7"}
+    assert {film.item_id for film in landing.films_without_ratings(DATA)} == {"5", "7"}
 
 
 def test_a_closed_gate_is_shown_with_its_reasons_and_where_its_page_is(tmp_path: Path):
     closed = verdict(tmp_path, is_open=False, reasons=("ndcg@20 [cold] is worse",))
     told = shown(show_verdict, closed)
-    assert "the gate is closed for encoder abcdef0123" in told and "- ndcg@20 [cold] is worse" in told
+    assert "the gate is closed for model abcdef0123" in told and "- ndcg@20 [cold] is worse" in told
     assert str(tmp_path / "artifacts/gate/page.html") in told
 
 

@@ -31,4 +31,4 @@ def test_a_wait_goes_on_while_tasks_move_and_ends_when_they_stand_still(tmp_path
     assert took > 0.9  # longer than its patience with standing still
     with pytest.raises(WalkFailed, match=r"nothing has moved for \d s; running: profiles"):
         watch.until(lambda: False, "first light", quiet_s=1)
-    assert "profiles has been at it for" in console.export_text()
+    assert "profiles has been running for" in console.export_text()

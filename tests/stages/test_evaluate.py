@@ -309,7 +309,7 @@ def test_seeds_that_were_asked_for_and_not_trained_are_refused_with_the_stage_th
     with pytest.raises(ArtifactMissing, match=r"seeds.json(.|\n)*dvc repro finetune"):
         evaluate.run(with_seeds(2), world.at)
     world.trained_with(0.2)
-    with pytest.raises(ArtifactMissing, match="with 2 seeds, the challenger is .* asks for 3"):
+    with pytest.raises(ArtifactMissing, match="with 2 seeds, the challenger is .* finetune.seeds is 3"):
         evaluate.run(with_seeds(3), world.at)
     for path in world.at.profiles("challenger").iterdir():
         path.unlink()

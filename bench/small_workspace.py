@@ -69,7 +69,7 @@ def interactions(users: range, n_items: int, day: int) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class SmallShop:
+class SmallWorkspace:
     """One workspace, its landing zone and its store. The work runs in forked children, never in the parent."""
 
     root: Path
@@ -155,7 +155,7 @@ class SmallShop:
         self.ingest_and_build()
         self.publish()
 
-    def copy(self, folder: Path, remote: str | None) -> "SmallShop":
+    def copy(self, folder: Path, remote: str | None) -> "SmallWorkspace":
         """The same workspace, landing zone and store at another place.
 
         Args:
@@ -168,7 +168,7 @@ class SmallShop:
         for name, url in (("landing", self.landing), ("store", self.store)):
             places[name] = f"{remote}/{name}" if remote else str(folder / name)
             copy_storage(url, places[name])
-        return SmallShop(folder / "workspace", places["landing"], places["store"])
+        return SmallWorkspace(folder / "workspace", places["landing"], places["store"])
 
 
 def copy_storage(source: str, target: str) -> None:
