@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from configparser import ConfigParser
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,15 +92,7 @@ def reproduce(root: Path, stages: tuple[str, ...]) -> None:
 
 def has_remote(root: Path) -> bool:
     """Whether the workspace has a default DVC remote: its own, the person's or the machine's. Starts no DVC."""
-    from dvc.dirs import global_config_dir, system_config_dir
-
-    local = [root / ".dvc" / name for name in ("config.local", "config")]
-    for path in (*local, Path(global_config_dir(), "config"), Path(system_config_dir(), "config")):
-        settings = ConfigParser(interpolation=None)
-        settings.read(path, "utf-8")
-        if settings.get("core", "remote", fallback=""):
-            return True
-    return False
+    return any(settings.get("core", "remote", fallback="") for _, settings in _settings(root))
 
 
 @dataclass(frozen=True)
@@ -112,7 +105,7 @@ class Places:
 
 
 def places(root: Path) -> Places:
-    """Where a workspace's DVC keeps contents, by its own settings, the person's and the machine's. Starts no DVC.
+    """Where a workspace's DVC keeps contents. Starts no DVC.
 
     Args:
         root: the workspace.
@@ -120,26 +113,25 @@ def places(root: Path) -> Places:
     Returns:
         The cache, and the default remote.
     """
+    cache, remote, urls = "", "", dict[str, str]()
+    for folder, settings in _settings(root):
+        cache = _placed(settings.get("cache", "dir", fallback=""), folder) or cache
+        remote = settings.get("core", "remote", fallback="") or remote
+        for section in settings.sections():
+            if url := settings.get(section, "url", fallback=""):
+                urls[section.strip("'")] = _placed(url, folder)
+    return Places(Path(cache or root / ".dvc" / "cache"), urls.get(f'remote "{remote}"'))
+
+
+def _settings(root: Path) -> Iterator[tuple[Path, ConfigParser]]:
+    """DVC's settings of the machine, the person and the workspace, each with its folder; a later one overrides."""
     from dvc.dirs import global_config_dir, system_config_dir
 
-    cache, remote, urls = "", "", dict[str, str]()
-    for folder, names in (
-        (Path(system_config_dir()), ("config",)),
-        (Path(global_config_dir()), ("config",)),
-        (root / ".dvc", ("config", "config.local")),
-    ):
-        for name in names:
-            settings = ConfigParser(interpolation=None)
-            settings.read(folder / name, "utf-8")
-            cache = _placed(settings.get("cache", "dir", fallback=""), folder) or cache
-            remote = settings.get("core", "remote", fallback="") or remote
-            for section in settings.sections():
-                if url := settings.get(section, "url", fallback=""):
-                    urls[section] = _placed(url, folder)
-    address = next(
-        (urls[key] for key in (f"'remote \"{remote}\"'", f'remote "{remote}"') if key in urls), None
-    )
-    return Places(Path(cache or root / ".dvc" / "cache"), address)
+    shared = [Path(folder(), "config") for folder in (system_config_dir, global_config_dir)]
+    for path in (*shared, root / ".dvc" / "config", root / ".dvc" / "config.local"):
+        settings = ConfigParser(interpolation=None)
+        settings.read(path, "utf-8")
+        yield path.parent, settings
 
 
 def _placed(value: str, folder: Path) -> str:

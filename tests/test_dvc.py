@@ -132,3 +132,24 @@ def test_a_workspace_within_a_repository_is_mended_too(repository):
 def test_a_workspace_without_dvc_is_left_alone(tmp_path):
     (tmp_path / "dvc.lock").write_text("")
     assert not dvc.mend_lock_file(tmp_path) and (tmp_path / "dvc.lock").exists()
+
+
+def test_cache_and_remote_are_where_dvc_itself_says(tmp_path):
+    root = tmp_path / "workspace"
+    root.mkdir()
+
+    def run(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *arguments], cwd=root, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    run("init", "--no-scm", "-q")
+    assert dvc.places(root) == dvc.Places(root / ".dvc/cache", None) and not dvc.has_remote(root)
+    run("remote", "add", "-q", "far", "s3://bucket/contents")
+    run("remote", "add", "-q", "-d", "near", "../remote")
+    run("cache", "dir", "-q", "../shared-cache")
+    assert dvc.places(root) == dvc.Places(tmp_path / "shared-cache", str(tmp_path / "remote"))
+    assert str(dvc.places(root).cache) == run("cache", "dir")
+    run("remote", "default", "-q", "--local", "far")
+    assert dvc.places(root).remote == "s3://bucket/contents" and dvc.has_remote(root)

@@ -181,6 +181,22 @@ def test_data_of_servers_below_var_stay_whole(planted):
     assert volume.read_text() == JANE
 
 
+@pytest.mark.servers
+def test_a_landing_zone_in_a_bucket_loses_the_person(empty_shop, bucket, monkeypatch):
+    zone = open_storage(f"s3://{bucket}/zone")
+    monkeypatch.setenv("RECSYS_LANDING", zone.url)
+    zone.write("interactions/a.csv", as_csv(ROWS).encode())
+    empty_shop.ingest()
+    zone.write("interactions/b.csv", as_csv([*ROWS, event("u9", "s9")]).encode())
+    zone.write("interactions/mine.jsonl", as_json_lines([event(RAW, "s5")]).encode())
+    assert json.loads(empty_shop.run("forget", RAW, "--json").stdout)["n_rows"] == 2 + 2 + 1 + 2
+    keys = [stored.key for stored in zone.list("")]
+    assert sorted(key.split("/")[-1] for key in keys) == ["a.csv", "b.csv"]
+    assert not [key for key in keys if RAW.encode() in zone.read(key)]
+    empty_shop.ingest()
+    assert len(empty_shop.interactions()) == 2 + 3
+
+
 def test_a_person_is_given_in_one_way(empty_shop):
     for arguments in ((), (RAW, "--pseudonym", JANE), ("--pseudonym", "jane")):
         empty_shop.run("forget", *arguments, code=2)

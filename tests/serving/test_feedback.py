@@ -18,6 +18,7 @@ from recsys.errors import ConfigError, ConflictError, StorageError
 from recsys.publishing.release import LandedFile
 from recsys.serving.feedback import FeedbackStore
 from recsys.serving.feedback_events import Added, Event
+from recsys.serving.feedback_forget import forget
 from recsys.serving.feedback_outbox import ship
 from recsys.serving.feedback_tables import VERSION, about, batches, events
 from recsys.storage.folder import FolderStorage
@@ -268,6 +269,43 @@ def test_held_events_are_deleted_after_the_grace_period_and_others_never(
     assert len({*landing.list("interactions/")}) == 2
     with store.reading() as connection:
         assert connection.execute(sa.select(batches.c.id)).scalars().all() == [2]
+
+
+def test_a_forgotten_person_has_no_events_and_a_planned_file_goes_on_without_them(
+    store: FeedbackStore, landing: FolderStorage, tmp_path: Path
+) -> None:
+    dying = DyingStorage(tmp_path / "landing")
+    store.add([like("1"), like("2", user=BOB)])
+    ship(store, landing, NAMES)
+    store.add([like("3"), like("4", user=BOB)])
+    with pytest.raises(Killed):
+        ship(store, dying, NAMES)
+    assert forget(store, ANN) == 2 and forget(store, ANN) == 0
+    assert store.of(ANN) == () and [event.event_id for event in store.of(BOB)] == ["2", "4"]
+    ship(store, landing, NAMES)
+    assert sorted(landed_ids(landing)) == [
+        "1",
+        "2",
+        "4",
+    ]  # what has landed is for `recsys forget` to take out
+    store.add([like("5")])
+    with pytest.raises(Killed):
+        ship(store, dying, NAMES)
+    assert forget(store, ANN) == 1
+    assert ship(store, landing, NAMES).keys == ()
+    assert store.waiting([]).n_unshipped == 0
+
+
+def test_a_forgotten_person_leaves_no_byte_in_sqlite_files_while_others_read(tmp_path: Path) -> None:
+    store = FeedbackStore.open(f"sqlite:///{tmp_path / 'feedback.db'}")
+    other = FeedbackStore.open(f"sqlite:///{tmp_path / 'feedback.db'}")
+    store.add([like(f"{n}", user=ANN if n % 2 else BOB) for n in range(500)])
+    assert other.of(ANN)
+    assert forget(store, ANN) == 250
+    assert not [path.name for path in tmp_path.iterdir() if ANN.encode() in path.read_bytes()]
+    assert len(other.of(BOB)) == 250
+    store.close()
+    other.close()
 
 
 def test_another_key_is_refused(store: FeedbackStore, landing: Storage) -> None:
