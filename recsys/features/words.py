@@ -18,9 +18,10 @@ _SIGNS = (
     "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670"
     "\u0900-\u0963\u0966-\u0dff\u1ab0-\u1aff\u1dc0-\u1dff"
 )
-_LETTERS = rf"(?:[^\W_]|[{_SIGNS}{UNSPACED_RANGES}])+"
-_WORD = re.compile(rf"{_LETTERS}(?:[-._/&'\u2019\u2010\u2011]{_LETTERS})*")
-_JOINER = re.compile("[-._/&'\u2019\u2010\u2011]")
+_LETTERS = rf"[\w{_SIGNS}{UNSPACED_RANGES}]+"  # one class is far quicker than a choice of two
+_JOINERS = "-./&'\u2019\u2010\u2011"
+_WORD = re.compile(rf"{_LETTERS}(?:[{_JOINERS}]{_LETTERS})*")
+_JOINER = re.compile(f"[{_JOINERS}]")
 _RUNS = re.compile(rf"[{UNSPACED_RANGES}]+|[^{UNSPACED_RANGES}]+")
 _UNSPACED = re.compile(f"[{UNSPACED_RANGES}]")
 _INVISIBLE = dict.fromkeys((0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
@@ -42,7 +43,7 @@ def words(text: str) -> list[str]:
         Words in order, repeats included.
     """
     found: list[str] = []
-    for written in _WORD.findall(_folded(text)):
+    for written in _WORD.findall(_folded(text).replace("_", "-")):  # to Python a letter, here a joiner
         if written.isascii() and written.isalnum():
             found.append(written[:MAX_CHARS])
         else:

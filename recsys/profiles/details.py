@@ -31,7 +31,10 @@ def open_details(path: Path, n_items: int) -> pa.Table:
         ValueError: it has other rows or columns.
         pyarrow.ArrowException: it is no Arrow file.
     """
-    table = map_foreign_arrow(path)
+    return map_foreign_arrow(path, lambda table: _require_details(table, n_items))
+
+
+def _require_details(table: pa.Table, n_items: int) -> None:
     if table.schema.names[: len(SCHEMA)] != SCHEMA.names or len(set(table.schema.names)) != table.num_columns:
         raise ValueError(f"has the columns {', '.join(table.schema.names[:9])}")
     for field in table.schema:
@@ -40,7 +43,6 @@ def open_details(path: Path, n_items: int) -> pa.Table:
             raise ValueError(f"has a column {field.name} of type {field.type}")
     if len(table) != n_items:
         raise ValueError(f"has {len(table)} rows, not {n_items}")
-    return table
 
 
 def require_items(table: pa.Table, segment: int, latest: Latest) -> None:

@@ -60,7 +60,13 @@ def open_terms(path: Path, n_items: int) -> SegmentTerms:
         ValueError: it holds something else, or was made by newer software; says why.
         pyarrow.ArrowException: it is no Arrow file.
     """
-    table = map_foreign_arrow(path)
+    return _segment_terms(
+        map_foreign_arrow(path, lambda table: _require_terms(_segment_terms(table), n_items))
+    )
+
+
+def _segment_terms(table: pa.Table) -> SegmentTerms:
+    """The arrays of a table, nothing copied; ValueError where it is no such table."""
     version = (table.schema.metadata or {}).get(b"words_version", b"").decode("ascii", "replace")
     if version != str(WORDS_VERSION):
         raise ValueError(f"holds words of version {version!r}, this Firstlight reads {WORDS_VERSION}")
@@ -72,9 +78,7 @@ def open_terms(path: Path, n_items: int) -> SegmentTerms:
     if terms_V.null_count or lists.null_count or lists.values.null_count:
         raise ValueError("holds nulls")
     row_P, count_P = (lists.values.field(name).to_numpy() for name in ("row", "count"))
-    found = SegmentTerms(terms_V, lists.offsets.to_numpy(), row_P, count_P)
-    _require_terms(found, n_items)
-    return found
+    return SegmentTerms(terms_V, lists.offsets.to_numpy(), row_P, count_P)
 
 
 def _require_terms(found: SegmentTerms, n_items: int) -> None:

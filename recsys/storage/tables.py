@@ -1,5 +1,7 @@
 """Arrow files: tables that are mapped into memory rather than read, and shared between the processes that map them."""
 
+import mmap
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,22 +32,30 @@ def map_arrow(path: Path) -> pa.Table:
         return opened.read_all()
 
 
-def map_foreign_arrow(path: Path) -> pa.Table:
+def map_foreign_arrow(path: Path, check: Callable[[pa.Table], None]) -> pa.Table:
     """Map a file that others may have written: nothing in it leads outside of it, and every text is UTF-8.
+
+    Checks read the whole file. The memory that this takes is given back: afterwards only what is used stays in memory.
 
     Args:
         path: the file.
+        check: raises ValueError where the table is not what it should be.
 
     Returns:
         The table.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is compressed.
-        pyarrow.ArrowException: it is no such file.
+        ValueError: it is empty or compressed, or `check` refuses it.
+        pyarrow.ArrowException: it is no Arrow file.
     """
-    table = map_arrow(path)
-    if table.get_total_buffer_size() > path.stat().st_size:
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    with pa.ipc.open_file(pa.py_buffer(mapped)) as opened:
+        table = opened.read_all()
+    if table.get_total_buffer_size() > len(mapped):
         raise ValueError("is compressed")
     table.validate(full=True)
+    check(table)
+    mapped.madvise(mmap.MADV_DONTNEED)
     return table
