@@ -7,7 +7,6 @@ longer here (`held`). After a grace period it is deleted (`prune`). The store kn
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
@@ -18,9 +17,9 @@ from sqlalchemy.engine import Connection, Engine
 
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.catalogue.schemas import INTERACTIONS
-from recsys.errors import ConflictError, StorageError
+from recsys.errors import ConflictError, RequestError, StorageError
 from recsys.publishing.release import LandedFile
-from recsys.serving.feedback_events import Added, Event, as_event, as_row, microseconds, moment
+from recsys.serving.feedback_events import Added, Event, Waiting, as_event, as_row, microseconds, moment
 from recsys.serving.feedback_tables import (
     POSTGRES,
     SHIPPING_LOCK,
@@ -33,19 +32,10 @@ from recsys.serving.feedback_tables import (
 
 ROWS_PER_STATEMENT = 500
 ATTEMPTS = 5
+MAX_AHEAD = timedelta(minutes=5)
+"""How far the clock of a client may be ahead. A later event would outweigh all others, and intake would not take it."""
 DEADLOCK = "40P01"
 """Postgres' code where two writers add the same events in another order; one of them must try again."""
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Events that the current release does not hold."""
-
-    n_unshipped: int
-    n_shipped: int
-    """In the landing zone, or in data/."""
-    oldest: datetime | None
-    """When the oldest of them happened."""
 
 
 class FeedbackStore:
@@ -106,13 +96,17 @@ class FeedbackStore:
 
         Raises:
             ConflictError: an event's id is known with other content.
+            RequestError: an event lies in the future.
             StorageError: the database cannot be reached, or refuses.
         """
-        first: dict[str, Event] = {}
+        now, first = now or datetime.now(UTC), dict[str, Event]()
         for event in given:
+            if event.at is not None and event.at > now + MAX_AHEAD:
+                remedy = "set the client's clock, or leave `at` out"
+                raise RequestError(f"event {event.event_id!r} lies in the future", remedy=remedy)
             if not event.repeats(first.setdefault(event.event_id, event)):
                 raise _conflict(event)
-        rows = [as_row(event, now or datetime.now(UTC)) for event in first.values()]
+        rows = [as_row(event, now) for event in first.values()]
         for attempt in range(ATTEMPTS):
             try:
                 with self.reaching(), self.engine.begin() as connection:

@@ -68,6 +68,17 @@ class Added:
     """Stored before, or given twice."""
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """Events that the current release does not hold."""
+
+    n_unshipped: int
+    n_shipped: int
+    """In the landing zone, or in data/."""
+    oldest: datetime | None
+    """When the oldest of them happened."""
+
+
 def as_row(event: Event, now: datetime) -> dict[str, Any]:
     """An event as columns of the table `feedback_events`.
 

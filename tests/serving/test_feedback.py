@@ -14,9 +14,9 @@ import pytest
 import sqlalchemy as sa
 
 from recsys.catalogue.pseudonyms import Pseudonyms
-from recsys.errors import ConfigError, ConflictError, StorageError
+from recsys.errors import ConfigError, ConflictError, RequestError, StorageError
 from recsys.publishing.release import LandedFile
-from recsys.serving.feedback import FeedbackStore
+from recsys.serving.feedback import MAX_AHEAD, FeedbackStore
 from recsys.serving.feedback_events import Added, Event
 from recsys.serving.feedback_forget import forget
 from recsys.serving.feedback_outbox import ship
@@ -108,6 +108,15 @@ def test_events_come_back_in_order_of_arrival_from_a_store_that_was_closed(
 def test_an_event_without_a_time_gets_that_of_its_arrival(store: FeedbackStore) -> None:
     store.add([like("1", at=None)], now=NOON)
     assert store.of(ANN)[0].at == NOON
+
+
+def test_an_event_of_the_future_is_refused_and_a_clock_that_is_a_little_ahead_is_not(
+    store: FeedbackStore,
+) -> None:
+    store.add([like("1", at=NOON + MAX_AHEAD)], now=NOON)
+    with pytest.raises(RequestError, match="'3' lies in the future"):
+        store.add([like("2"), like("3", at=NOON + MAX_AHEAD + timedelta(seconds=1))], now=NOON)
+    assert [event.event_id for event in store.of(ANN)] == ["1"]
 
 
 def test_a_repeated_event_changes_nothing(store: FeedbackStore) -> None:
