@@ -88,6 +88,8 @@ def _arrival(home: Path, checkout: Path, data: DemoData, number: int) -> dict[st
     if not ready.exists():  # made once; what a run that was stopped has made is made again
         shutil.rmtree(home, ignore_errors=True)
         make_workspace(checkout, workspace)
+    # Airflow's plugins import recsys: that of the clone they belong to, not the one installed beside Airflow.
+    os.environ["PYTHONPATH"] = str(workspace)
     with start_platform(workspace, home / "servers", print) as platform:
         os.environ.update(platform.seaweed.environment)
         airflow = Airflow.of(platform.airflow)
