@@ -2,15 +2,19 @@
 
 import json
 import os
+import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from recsys.artifacts import Artifacts
 from recsys.catalogue.known import newest_rows
 from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
 from recsys.cli import main
 
+ROOT = Path(__file__).resolve().parents[2]
 KEY = "a-key-for-tests-0123456789"
 TOPICS = ("running shoe", "frying pan", "garden hose", "desk lamp")
 COLOURS = ("Red", "Blue", "Green", "Black", "White", "Grey", "Brown", "Pink", "Violet", "Golden")
@@ -87,9 +91,8 @@ class Shop:
         ]
 
 
-@pytest.fixture
-def empty_shop(workspace, monkeypatch):
-    """A workspace in which nothing has landed."""
+def opened(workspace, monkeypatch):
+    """A shop in a workspace; commands of this process work there."""
     monkeypatch.setenv("RECSYS_WORKSPACE", str(workspace.root))
     monkeypatch.setenv("RECSYS_LANDING", str(workspace.root / "landing"))
     monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", KEY)
@@ -98,10 +101,29 @@ def empty_shop(workspace, monkeypatch):
 
 
 @pytest.fixture
-def shop(empty_shop):
-    """A workspace that has taken in forty items and sixty views."""
-    empty_shop.land("catalogue/shop.jsonl", SHOP)
-    empty_shop.land("interactions/events.jsonl", EVENTS)
-    became = empty_shop.ingest()
+def empty_shop(workspace, monkeypatch):
+    """A workspace in which nothing has landed."""
+    return opened(workspace, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def taken_in(tmp_path_factory):
+    """A shop in a workspace that has taken in forty items and sixty views; for `shop` to copy."""
+    root = tmp_path_factory.mktemp("shop")
+    shutil.copyfile(ROOT / "params.yaml", root / "params.yaml")
+    shutil.copyfile(ROOT / "dvc.yaml", root / "dvc.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        made = opened(Artifacts(root), patch)
+        made.land("catalogue/shop.jsonl", SHOP)
+        made.land("interactions/events.jsonl", EVENTS)
+        became = made.ingest()
     assert {outcome["status"] for outcome in became.values()} == {"accepted"}
+    return made
+
+
+@pytest.fixture
+def shop(empty_shop, taken_in):
+    """A workspace of its own that has taken in forty items and sixty views."""
+    shutil.copytree(taken_in.at.root, empty_shop.at.root, dirs_exist_ok=True)
+    empty_shop.clock, empty_shop.said = taken_in.clock, taken_in.said
     return empty_shop
