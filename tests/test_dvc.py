@@ -10,6 +10,7 @@ import zc.lockfile
 
 from recsys import dvc
 from recsys.errors import StorageError
+from tests.dvc_folder import begin_dvc
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ stages:
 def reproduced(tmp_path_factory):
     """A DVC repository after `dvc repro`."""
     root = tmp_path_factory.mktemp("dvc")
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=root, check=True)
+    begin_dvc(root)
     (root / "dvc.yaml").write_text(PIPELINE)
     (root / "params.yaml").write_text("some: {key: 1}\n")
     (root / "in.txt").write_text("1")

@@ -1,8 +1,6 @@
 """`recsys due` and `workspace make --when-due` as Airflow runs them, against a real MLflow server."""
 
 import json
-import subprocess
-import sys
 from uuid import uuid4
 
 import pytest
@@ -14,6 +12,7 @@ from recsys.catalogue.tracking import track
 from recsys.cli import main
 from recsys.effects.workspace_finish import workspace_finish
 from recsys.effects.workspaces import BEGUN
+from tests.dvc_folder import begin_dvc
 from tests.publishing.shop import ROOT, Shop, tiny_model
 from tests.registry.judged import Trained
 
@@ -26,7 +25,7 @@ def at(tmp_path, monkeypatch):
     shop = Shop(tmp_path / "shop", tiny_model(tmp_path / "cache/encoders"))
     turn(shop.at, 5)
     (shop.at.root / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=shop.at.root, check=True)
+    begin_dvc(shop.at.root)
     monkeypatch.setenv("RECSYS_WORKSPACE", str(shop.at.root))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     return shop.at

@@ -1,12 +1,11 @@
 import json
-import subprocess
-import sys
 
 import pytest
 from click.testing import CliRunner
 
 from recsys.catalogue.parts import CATALOGUE, all_parts
 from recsys.cli import main
+from tests.dvc_folder import begin_dvc
 
 FILMS = [{"item_id": f"f{i}", "title": f"The adventure number {i}"} for i in range(1, 31)]
 
@@ -14,12 +13,7 @@ FILMS = [{"item_id": f"f{i}", "title": f"The adventure number {i}"} for i in ran
 @pytest.fixture
 def recsys(workspace, monkeypatch):
     """Runs commands in a workspace with DVC."""
-    subprocess.run(
-        [sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"],
-        cwd=workspace.root,
-        check=True,
-        capture_output=True,
-    )
+    begin_dvc(workspace.root)
     monkeypatch.setenv("RECSYS_WORKSPACE", str(workspace.root))
     monkeypatch.setenv("RECSYS_LANDING", str(workspace.root / "landing"))
     monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", "a-key-for-tests-0123456789")

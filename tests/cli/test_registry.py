@@ -41,6 +41,7 @@ def fetch(at, *options, **environment):
     )
 
 
+@pytest.mark.whole
 def test_without_a_registry_it_packs_the_pretrained_encoder_and_says_so(at):
     done = fetch(at, "--json")
     assert done.returncode == 0, done.stderr

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from airflow.utils.types import DagRunType
 from jinja2 import Template
 
 from recsys.cli import COMMANDS
@@ -182,6 +181,8 @@ def test_one_task_looks_whether_training_is_due_and_wakes_it_by_an_event(dags):
 
 
 def test_only_a_run_that_an_event_woke_looks_whether_it_is_due(dags):
+    from airflow.utils.types import DagRunType  # seconds; every worker imports this module
+
     task = dags["train_challenger"]["tasks"]["make-workspace"]
     assert "workspace make --train $WHEN_DUE --finetune" in task["command"]
     asked = Template(task["env"]["WHEN_DUE"])

@@ -1,7 +1,6 @@
 """Workspaces of their own, with a real DVC: pinned to one data version, made once, removed when they have done."""
 
 import subprocess
-import sys
 
 import pytest
 import yaml
@@ -14,6 +13,7 @@ from recsys.errors import ArtifactMissing, ConfigError, ReleaseError, StorageErr
 from recsys.models.reference import ModelReference
 from recsys.settings import Settings
 from recsys.storage.opening import open_storage
+from tests.dvc_folder import begin_dvc
 from tests.publishing.shop import ROOT, UP, Shop, tiny_model
 
 
@@ -26,7 +26,7 @@ def shop(tmp_path, monkeypatch):
         (made.at.root / name).write_bytes((ROOT / name).read_bytes())
     (made.at.root / "recsys").mkdir()
     (made.at.root / "recsys/errors.py").write_bytes((ROOT / "recsys/errors.py").read_bytes())
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=made.at.root, check=True)
+    begin_dvc(made.at.root)
     made.items(UP)
     return made
 
@@ -35,6 +35,7 @@ def parts(at):
     return sorted(path.name for path in (at.data / "catalogue").iterdir())
 
 
+@pytest.mark.whole
 def test_it_holds_the_data_of_now_whatever_lands_later_and_its_own_settings(shop, tmp_path):
     track_data(shop.at.root)
     into = tmp_path / "own" / "train.1"
@@ -106,6 +107,7 @@ def test_one_of_a_release_holds_the_releases_data_not_that_of_now(shop, tmp_path
     assert ModelReference.load(shop.at.model_reference("champion")) == shop.model
 
 
+@pytest.mark.whole
 def test_trainings_that_have_not_ended_well_say_how_many_interactions_they_began_with(shop, tmp_path):
     own = tmp_path / "own"
     assert begun(own) == 0

@@ -308,6 +308,7 @@ finetune.run(chosen_for(Path(sys.argv[2]), seeds=2), world.at)
 """
 
 
+@pytest.mark.whole
 def test_killed_in_its_second_seed_it_goes_on_there_and_leaves_the_same_bytes(
     twice, tiny_encoder, tmp_path, monkeypatch
 ):
