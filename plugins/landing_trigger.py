@@ -69,8 +69,8 @@ class LandingTrigger(BaseEventTrigger):
 
 def landed() -> set[str]:
     """A short fingerprint of every finished catalogue file in the landing zone: key and version. Blocks."""
+    from recsys.catalogue.kinds import CATALOGUE
     from recsys.catalogue.landing import arrived
-    from recsys.catalogue.schemas import CATALOGUE
 
     files = arrived(_landing_zone(os.environ["RECSYS_LANDING"]))
     named = (f"{file.key}\0{file.version}" for file in files if file.kind == CATALOGUE)

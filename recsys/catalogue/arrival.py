@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from recsys.catalogue.schemas import Kind
+from recsys.catalogue.kinds import Kind
 from recsys.errors import DataDamaged
 from recsys.storage.atomic import whole_file
 

@@ -14,13 +14,13 @@ from recsys.catalogue.columns import Columns
 from recsys.catalogue.fields import BadRow
 from recsys.catalogue.interactions import normal_interaction
 from recsys.catalogue.items import normal_item, variant_notes, without_variants
+from recsys.catalogue.kinds import OURS
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import CATALOGUE, QUARANTINE_SCHEMA, SCHEMAS
 from recsys.catalogue.personal import PersonalColumns
 from recsys.catalogue.pseudonyms import NamesUsers
 from recsys.catalogue.readers.opening import read
 from recsys.catalogue.readers.rows import LandedFile, RawRow
-from recsys.catalogue.schemas import OURS
 
 CHUNK_ROWS = 16384
 CHUNK_CHARS = 32 * 2**20

@@ -8,8 +8,9 @@ from typing import Any
 from recsys.catalogue.fields import BadRow, flag, is_missing, shown, text
 from recsys.catalogue.folding import folded
 from recsys.catalogue.forms import IdForm, NumberForm
+from recsys.catalogue.kinds import CATALOGUE, OURS
 from recsys.catalogue.readers.rows import RawRow
-from recsys.catalogue.schemas import CATALOGUE, OURS, RETRY_OF, SIGNATURE
+from recsys.catalogue.schemas import RETRY_OF, SIGNATURE
 from recsys.catalogue.tags import TagForm
 from recsys.catalogue.times import ISO_EXAMPLE, NotFinite, TimeForm
 from recsys.errors import BatchRefused

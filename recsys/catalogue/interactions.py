@@ -5,8 +5,9 @@ from typing import Any
 
 from recsys.catalogue.columns import Columns
 from recsys.catalogue.fields import EVENT_FORM, BadRow
+from recsys.catalogue.kinds import INTERACTIONS, OURS
 from recsys.catalogue.pseudonyms import PSEUDONYM_FORM, NamesUsers
-from recsys.catalogue.schemas import INTERACTIONS, OURS, PSEUDONYM, RETRY_OF, SIGNATURE, USER
+from recsys.catalogue.schemas import PSEUDONYM, RETRY_OF, SIGNATURE, USER
 
 DEFAULT_EVENT = "interaction"
 UNREADABLE = "unreadable"

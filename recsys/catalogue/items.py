@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from recsys.catalogue.attributes import Attributes
 from recsys.catalogue.columns import Columns
 from recsys.catalogue.fields import BadRow
-from recsys.catalogue.schemas import CATALOGUE, OURS, RETRY_OF
+from recsys.catalogue.kinds import CATALOGUE, OURS
+from recsys.catalogue.schemas import RETRY_OF
 
 TEXT_FIELDS = ("title", "description", "tags")
 """At least one of these must hold text."""

@@ -6,11 +6,9 @@ from datetime import datetime
 from hashlib import sha256
 from pathlib import PurePosixPath
 
+from recsys.catalogue.kinds import KINDS
 from recsys.storage.protocol import PassedOver, Storage, Stored
 from recsys.storage.surveying import is_unfinished
-
-LANDING_KINDS = ("catalogue", "interactions")
-"""Folders of the landing zone in the order of intake: items first, so that their interactions find them."""
 
 ENDINGS = (".jsonl", ".csv", ".parquet", ".json", ".ndjson", ".tsv", ".txt")
 COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
@@ -89,7 +87,7 @@ def survey(landing: Storage) -> Survey:
     """
     landed: list[Landed] = []
     passed_over: list[PassedOver] = []
-    for kind in LANDING_KINDS:
+    for kind in KINDS:
         found, others = landing.survey(f"{kind}/")
         of_kind = (
             _landed(kind, stored) for stored in found if not is_unfinished(stored.key.rpartition("/")[2])

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from recsys.catalogue.landing import LANDING_KINDS, PROCESSED
+from recsys.catalogue.kinds import KINDS
+from recsys.catalogue.landing import PROCESSED
 
 SAME_AS = {
     "catalogue": (
@@ -42,13 +43,13 @@ def misplaced(top: Iterable[str]) -> tuple[str, ...]:
     Returns:
         One sentence per name with its remedy; empty where all is in its place.
     """
-    known = {f"{folder}/" for folder in (*LANDING_KINDS, PROCESSED)}
+    known = {f"{folder}/" for folder in (*KINDS, PROCESSED)}
     return tuple(_sentence(name) for name in sorted(top) if name not in known)
 
 
 def _sentence(name: str) -> str:
     meant = _meant(name.removesuffix("/")) if name.endswith("/") else None
-    belongs = f"{meant}/" if meant else f"{LANDING_KINDS[0]}/ or {LANDING_KINDS[1]}/"
+    belongs = f"{meant}/" if meant else f"{KINDS[0]}/ or {KINDS[1]}/"
     return f"{name!r} is not read: files belong into {belongs}"
 
 
@@ -58,5 +59,5 @@ def _meant(folder: str) -> str | None:
     for kind, others in SAME_AS.items():
         if name == kind or name in others:
             return kind
-    close = get_close_matches(name, [*LANDING_KINDS, PROCESSED], n=1, cutoff=0.8)
+    close = get_close_matches(name, [*KINDS, PROCESSED], n=1, cutoff=0.8)
     return close[0] if close else None

@@ -13,17 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys.catalogue.arrival import AcceptedBy, Arrival, Statistics, write_json
-from recsys.catalogue.schemas import (
-    CATALOGUE,
-    CATALOGUE_SCHEMA,
-    INTERACTIONS,
-    INTERACTIONS_SCHEMA,
-    KINDS,
-    QUARANTINE_SCHEMA,
-    SCHEMAS,
-    TIME,
-    Kind,
-)
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, KINDS, Kind
+from recsys.catalogue.schemas import CATALOGUE_SCHEMA, INTERACTIONS_SCHEMA, QUARANTINE_SCHEMA, SCHEMAS, TIME
 from recsys.errors import DataDamaged
 
 __all__ = [

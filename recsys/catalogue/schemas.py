@@ -1,13 +1,8 @@
-"""Kinds of parts and their columns."""
-
-from typing import Literal
+"""Schemas of parts, by kind."""
 
 import pyarrow as pa
 
-CATALOGUE = "catalogue"
-INTERACTIONS = "interactions"
-KINDS = (CATALOGUE, INTERACTIONS)
-Kind = Literal["catalogue", "interactions"]
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
 
 TIME = pa.timestamp("us", tz="UTC")
 CATALOGUE_SCHEMA = pa.schema(
@@ -52,9 +47,3 @@ USER, PSEUDONYM, SIGNATURE = "user_id", "user_pseudonym", "user_signature"
 """Who acted: a raw id, or a pseudonym with the proof that it was made here. Only we write the last two."""
 SHOWN_CHARS = 10
 """Characters of a pseudonym in a report: enough to distinguish the users of one page."""
-
-OURS = {
-    CATALOGUE: ("item_id", "title", "description", "tags", "image", "updated_at", "deleted"),
-    INTERACTIONS: ("user_id", "item_id", "event", "value", "timestamp"),
-}
-"""Kind -> its known columns."""

@@ -18,12 +18,12 @@ from recsys.catalogue.columns import Columns, likely_names
 from recsys.catalogue.feedback import WITHDRAWAL, opinions, weighed
 from recsys.catalogue.fields import BadRow, plain_id
 from recsys.catalogue.folding import folded
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, OURS
 from recsys.catalogue.landing import ENDINGS, ending
 from recsys.catalogue.params import FeedbackParams, IngestParams
 from recsys.catalogue.pseudonyms import UsersAsGiven
 from recsys.catalogue.readers.opening import read
 from recsys.catalogue.readers.rows import LandedFile
-from recsys.catalogue.schemas import CATALOGUE, INTERACTIONS, OURS
 from recsys.errors import UnreadableFile
 from recsys.evaluation.words import as_text
 

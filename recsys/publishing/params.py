@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from recsys.catalogue.schemas import CATALOGUE, OURS
+from recsys.catalogue.kinds import CATALOGUE, OURS
 
 
 class PublishParams(BaseModel):

@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
+from recsys.catalogue.kinds import INTERACTIONS
 from recsys.catalogue.pseudonyms import Pseudonyms
-from recsys.catalogue.schemas import INTERACTIONS
 from recsys.errors import ConflictError, RequestError, StorageError
 from recsys.publishing.release import LandedFile
 from recsys.serving.feedback_events import Added, Event, Waiting, as_event, as_row, microseconds, moment

@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from recsys.catalogue.kinds import INTERACTIONS
 from recsys.catalogue.landing import PROCESSED
 from recsys.catalogue.pseudonyms import Pseudonyms
-from recsys.catalogue.schemas import INTERACTIONS, PSEUDONYM, SIGNATURE
+from recsys.catalogue.schemas import PSEUDONYM, SIGNATURE
 from recsys.serving.feedback import FeedbackStore
 from recsys.serving.feedback_events import Event, as_event, microseconds
 from recsys.serving.feedback_tables import batches, events

@@ -11,8 +11,8 @@ from recsys.catalogue.attributes import Attributes
 from recsys.catalogue.columns import Columns, likely_names
 from recsys.catalogue.fields import BadRow, is_missing, plain_id
 from recsys.catalogue.folding import folded
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
 from recsys.catalogue.readers.rows import RawRow
-from recsys.catalogue.schemas import CATALOGUE, INTERACTIONS
 from recsys.catalogue.tags import TagForm
 from recsys.errors import BatchRefused
 

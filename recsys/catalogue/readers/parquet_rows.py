@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 
 from recsys.catalogue.fields import BadRow
 from recsys.catalogue.folding import folded
+from recsys.catalogue.kinds import OURS
 from recsys.catalogue.readers.arrow_values import plain_values
 from recsys.catalogue.readers.rows import INDEX_COLUMN, LandedFile, RawRow, Reading
-from recsys.catalogue.schemas import OURS
 
 PARQUET = b"PAR1"
 """The first bytes of a parquet file."""
