@@ -1,6 +1,7 @@
 """Search by words: BM25 over the live items of a release, exact however its items lie in segments."""
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,11 @@ from recsys.features.words import WORDS_VERSION, words
 from recsys.profiles.items import Latest
 from recsys.storage.tables import map_foreign_arrow
 
-# Shape suffixes: I live items, N live rows of a segment, V terms, P postings.
+# Shape suffixes: I live items, N live rows of a segment, V terms, P postings, S segments.
 GONE = -1
 """In place of an item: the row has been superseded, or deleted."""
+HALVING_COST = 150
+"""Finding one term by halving costs about as much as hashing so many terms of a segment: a long query hashes all."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,19 @@ class SegmentTerms:
         """Words of each row."""
         return self.count_P[self.offsets_V[0] : self.offsets_V[1]]
 
-    def postings(self, term: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Rows with a term, and how often each has it."""
+    def places(self, terms: pa.StringArray) -> list[int | None]:
+        """Where each of these terms stands; None for one that the segment lacks."""
+        if len(terms) * HALVING_COST > len(self.terms_V):
+            found: list[int | None] = pc.index_in(terms, value_set=self.terms_V).to_pylist()
+            return found
+        return [self._place(term) for term in terms.to_pylist()]
+
+    def _place(self, term: str) -> int | None:
         place = bisect_left(self.terms_V, term, key=lambda known: known.as_py())
-        if place == len(self.terms_V) or self.terms_V[place].as_py() != term:
-            return self.row_P[:0], self.count_P[:0]
+        return place if place < len(self.terms_V) and self.terms_V[place].as_py() == term else None
+
+    def postings(self, place: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Rows with the term at a place, and how often each has it."""
         start, end = self.offsets_V[place : place + 2]
         return self.row_P[start:end], self.count_P[start:end]
 
@@ -90,10 +101,10 @@ def _require_terms(found: SegmentTerms, n_items: int) -> None:
     every_row = found.row_P[found.offsets_V[0] : found.offsets_V[1]]
     if len(every_row) != n_items or (every_row != np.arange(n_items)).any():
         raise ValueError(f"is not of {n_items} items")
-    if len(found.row_P) and (
-        found.row_P.min() < 0 or found.row_P.max() >= n_items or found.count_P.min() < 0
-    ):
-        raise ValueError(f"holds rows that are none of its {n_items} items, or counts below 0")
+    if len(found.row_P) and (found.row_P.min() < 0 or found.row_P.max() >= n_items):
+        raise ValueError(f"holds rows that are none of its {n_items} items")
+    if (found.n_words_N < 0).any() or (found.count_P[found.offsets_V[1] :] < 1).any():
+        raise ValueError("holds counts that are none")
 
 
 class LexicalIndex:
@@ -142,29 +153,26 @@ class LexicalIndex:
             Positions in `Latest.item_ids`, ascending, and the score of each, above 0.
         """
         scores_I = np.zeros(len(self._norm_I))
-        weights: dict[str, int] = {}
-        for term in words(query):
-            weights[term] = weights.get(term, 0) + 1
-        for term, weight in weights.items():
-            items, counts = self._postings(term)
+        weights = Counter(words(query))
+        terms = pa.array(list(weights), pa.string())
+        places_S = [segment.places(terms) if segment else [None] * len(terms) for segment in self._segments]
+        for weight, *places in zip(weights.values(), *places_S, strict=True):
+            items, counts = self._postings(places)
             if len(items):
                 idf = np.log1p((self._n_items - len(items) + 0.5) / (len(items) + 0.5))
                 scores_I[items] += weight * idf * (counts / (counts + self._norm_I[items]))
         rows = np.flatnonzero(scores_I)
         return rows, scores_I[rows].astype(np.float32)
 
-    def _postings(self, term: str) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Live items with a term, and how often each has it."""
+    def _postings(self, places: Sequence[int | None]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Live items with a term, and how often each has it; `places`: where it stands in each segment."""
         found_items, found_counts = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
-        for segment, item_N in zip(self._segments, self._items, strict=True):
-            if segment is None:
+        for segment, item_N, place in zip(self._segments, self._items, places, strict=True):
+            if segment is None or place is None:
                 continue
-            rows, counts = segment.postings(term)
+            rows, counts = segment.postings(place)
             items = item_N[rows]
-            if (is_live := items != GONE).all():
-                found_items.append(items)
-                found_counts.append(counts)
-            else:
-                found_items.append(items[is_live])
-                found_counts.append(counts[is_live])
+            is_live = items != GONE
+            found_items.append(items[is_live])
+            found_counts.append(counts[is_live])
         return np.concatenate(found_items), np.concatenate(found_counts)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from recsys.features.terms import SCHEMA, item_terms
 from recsys.features.words import words
 from recsys.profiles.items import Latest
+from recsys.retrieval import lexical
 from recsys.retrieval.lexical import LexicalIndex, open_terms
 from recsys.storage.tables import write_arrow
 from tests.features.test_details import rows
@@ -91,6 +92,18 @@ def test_scores_are_those_of_bm25s(tmp_path):
         assert found(index, query) == pytest.approx(expected, rel=1e-5) and expected
 
 
+def test_terms_are_found_alike_by_halving_and_by_hashing(tmp_path, monkeypatch):
+    texts = [" ".join(f"w{n}" for n in range(start, 900, 7)) for start in range(40)]
+    index = indexed(
+        tmp_path, [texts[:30], texts[30:]], [(0, n) for n in range(30)] + [(1, n) for n in range(10)]
+    )
+    scores = []
+    for cost in (0, 10**9):
+        monkeypatch.setattr(lexical, "HALVING_COST", cost)
+        scores.append([found(index, query) for query in ("w3", "w3 w899 zebra a w0", texts[5])])
+    assert scores[0] == scores[1] and all(map(len, scores[0]))
+
+
 def test_words_of_a_superseded_row_find_nothing(tmp_path):
     index = indexed(tmp_path, [["secret fox", "hen"], ["open fox"]], [(0, 1), (1, 0)])
     assert found(index, "secret") == {} and set(found(index, "fox")) == {1}
@@ -137,7 +150,8 @@ EVERY = [posting(0), posting(1)]
         (table_of([""], [[posting(1), posting(0)]]), "not of 2 items"),
         (table_of(["", "a"], [EVERY, [posting(2)]]), "none of its 2 items"),
         (table_of(["", "a"], [EVERY, [posting(-1)]]), "none of its 2 items"),
-        (table_of(["", "a"], [EVERY, [posting(0, -1)]]), "below 0"),
+        (table_of(["", "a"], [EVERY, [posting(0, 0)]]), "counts that are none"),
+        (table_of([""], [[posting(0), posting(1, -1)]]), "counts that are none"),
         (table_of(["", None], [EVERY, []]), "nulls"),
         (table_of(["", "a"], [EVERY, None]), "nulls"),
         (table_of(["", "a"], [EVERY, [None]]), "null"),
