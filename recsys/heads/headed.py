@@ -36,6 +36,10 @@ class HeadedEncoder:
             return np.empty((0, self.dim), np.float32)
         return self._head.profiles(texts, self._base.encode(texts, on_progress))
 
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Profiles of texts that look for items, see `KernelHead.profiles`; float32 [N, dim]."""
+        return self._head.profiles(texts, self._base.encode(texts), as_queries=True)
+
     def count_tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """See `Encoder.count_tokens`."""
         return self._base.count_tokens(texts)

@@ -105,7 +105,7 @@ def gather(
         index_recall=min((segment.index.recall for segment in segments), default=1.0),
         provenance=provenance_of(at, hasher, on_disk.values(), model, landed, head),
         pseudonym_key_check=key_check,
-        search=ReleasedSearch(k1=search.k1, b=search.b),
+        search=ReleasedSearch(**search.model_dump()),
     )
     return Draft(manifest, hasher.sources)
 

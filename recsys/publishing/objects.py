@@ -156,7 +156,7 @@ class Profiles:
         if self.manifest.search is None:
             return None
         terms = [self._terms_of(released) for released in self.manifest.segments]
-        return LexicalIndex(terms, self.latest, **self.manifest.search.model_dump())
+        return LexicalIndex(terms, self.latest, k1=self.manifest.search.k1, b=self.manifest.search.b)
 
     def items_of_parts(self, parts: Collection[str]) -> NDArray[np.bool_]:
         """Mask of the live items whose newest row is from one of these landed parts, [I]."""

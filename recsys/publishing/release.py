@@ -97,10 +97,13 @@ class ReleasedUsers(Frozen):
 
 
 class ReleasedSearch(Frozen):
-    """How items are found by words."""
+    """How items are found by words, as `SearchParams` says it."""
 
     k1: float = Field(ge=0, allow_inf_nan=False)
     b: float = Field(ge=0, le=1)
+    lexical_weight: float = Field(ge=0, le=1)
+    user_weight: float = Field(ge=0, allow_inf_nan=False)
+    text_weight: float = Field(ge=0, allow_inf_nan=False)
 
 
 class SmokeQuery(Frozen):

@@ -32,5 +32,3 @@ class ServeParams(BaseModel):
     """Seconds between two runs that write feedback into the landing zone, for the next release."""
     keep_days: float = Field(ge=0)
     """Days for which events stay in the feedback store that the current release holds; longer than clients repeat."""
-    text_weight: float = Field(ge=0)
-    """Words about a user count as many items that the user likes."""

@@ -18,6 +18,7 @@ from recsys.catalogue.params import FeedbackParams
 from recsys.encoders.encoder import Encoder
 from recsys.errors import RequestError, UnknownItem
 from recsys.features.text import join_fields
+from recsys.heads.headed import HeadedEncoder
 from recsys.models.opening import open_model
 from recsys.profiles.users import Ridge
 from recsys.publishing.checks import QUERY_BATCH_TOKENS, query_text, unpacked_model
@@ -31,11 +32,13 @@ from recsys.serving.diversity import POOL, diversified
 from recsys.serving.feedback_events import Event
 from recsys.serving.feedback_opinions import merge
 from recsys.serving.filters import Filters
+from recsys.serving.fusing import best_rows, fused, n_candidates
 from recsys.serving.popular import Popular
 
 # Shape suffixes: H things known of a user, D dimension, I live items.
-TEXT_WEIGHT = 1.0
-"""Words about a user count as much as one item that the user likes."""
+WEIGHTS = {"text_weight": 1.0, "lexical_weight": 0.4, "user_weight": 0.2}
+"""Of releases from before they carried their own; section `search` of params.yaml says what each means."""
+NO_WEIGHTS: Mapping[str, float] = {}
 AUDIENCE_USERS = 200
 AUDIENCE_K = 10
 
@@ -46,13 +49,16 @@ class Recommender:
     Args:
         manifest: of the release.
         profiles: of the same.
-        text_weight: of words about a user, in liked items.
+        weights: instead of those that the release carries: `text_weight`, `lexical_weight`, `user_weight`.
     """
 
-    def __init__(self, manifest: Manifest, profiles: Profiles, text_weight: float = TEXT_WEIGHT) -> None:
+    def __init__(
+        self, manifest: Manifest, profiles: Profiles, weights: Mapping[str, float] = NO_WEIGHTS
+    ) -> None:
         self.manifest = manifest
         self.profiles = profiles
-        self._text_weight = text_weight
+        carried = manifest.search.model_dump() if manifest.search else {}
+        self._weights = {**WEIGHTS, **carried, **weights}
         self.filters = Filters(profiles)
         self.popular = Popular(profiles)
 
@@ -132,21 +138,37 @@ class Recommender:
         row = self.row(item)
         return self._nearest(self.profiles.searcher.vectors_of(np.array([row]))[0], wanted, {row})
 
-    def search(self, text: str, wanted: ListRequest) -> Answer:
-        """The items nearest to a text, by the release's own model.
+    def search(self, text: str, wanted: ListRequest, taste: Taste | None = None) -> Answer:
+        """The items that fit a query, by its words and by its meaning, see `recsys/serving/fusing.py`.
 
         Args:
-            text: words.
+            text: the query.
             wanted: which items, and how many.
+            taste: of the user who searches; None, or nothing known: everybody gets the same.
 
         Returns:
-            At most k items, nearest first, by cosine.
+            At most k items, best first. A release from before there was an index of words is searched by meaning.
 
         Raises:
             RequestError: the text says nothing, or a condition names something unknown.
             EncoderError: the model cannot be opened, or its preprocessing is newer than this software.
         """
-        return self._nearest(self.profile_of(text), wanted, set())
+        query_D = self._query(text)
+        allowed_I, strangers = self._allowed(wanted)
+        seen, unknown = known_rows(
+            taste.likes if taste and wanted.exclude_seen else (), self.profiles.row_of_item
+        )
+        rows_C, words_C = self._candidates(text, query_D, wanted.k, allowed_I)
+        is_left_C = ~np.isin(rows_C, seen)
+        rows_C, words_C = rows_C[is_left_C], words_C[is_left_C]
+        vectors_CD = self.profiles.searcher.vectors_of(rows_C) if len(rows_C) else np.empty((0, len(query_D)))
+        user_C = self._user_scores(taste, vectors_CD) if taste else None
+        scores_C = fused(words_C, vectors_CD @ query_D, user_C, self._weights)
+        ids = self.profiles.latest.item_ids
+        pairs = sorted(
+            zip(rows_C.tolist(), scores_C.tolist(), strict=True), key=lambda one: (-one[1], ids[one[0]])
+        )
+        return Answer(self.manifest.id, self._named(pairs[: wanted.k]), "profile", (*unknown, *strangers))
 
     def profile_of(self, text: str) -> NDArray[np.float32]:
         """The profile of a text, float32 [d], of length 1.
@@ -322,11 +344,22 @@ class Recommender:
         queries_UD, last_U = self._sampled_users
         return float((queries_UD @ profile_D * self._ranked.growth > last_U).mean()) if len(last_U) else None
 
+    def _query(self, text: str) -> NDArray[np.float32]:
+        """The profile of words that look for items, float32 [d]."""
+        words = query_text(self.manifest, text)
+        if not words:
+            raise RequestError("an empty text has no neighbours", remedy="give some words")
+        encoder = self._encoder
+        encode = encoder.encode_queries if isinstance(encoder, HeadedEncoder) else encoder.encode
+        query_D: NDArray[np.float32] = np.array(encode([words])[0])
+        query_D[: min(1, self.manifest.model.lexical_width)] = 0  # it only brings profiles to unit length
+        return query_D
+
     def _basis(self, rows: Sequence[int], text: str) -> NDArray[np.float32]:
         """What sums to b, one row per liked item and one for text."""
         parts = [self.profiles.searcher.vectors_of(np.array(rows))] if rows else []
         if text.strip():
-            parts.append((self._text_weight * self.profile_of(text))[None].astype(np.float32))
+            parts.append((self._weights["text_weight"] * self._query(text))[None].astype(np.float32))
         return np.concatenate(parts) if parts else np.empty((0, self.manifest.model.dim), np.float32)
 
     def _allowed(self, wanted: ListRequest) -> tuple[NDArray[np.bool_] | None, list[str]]:
@@ -338,6 +371,34 @@ class Recommender:
         chosen_I = np.zeros(len(self.profiles.latest.item_ids), np.bool_)
         chosen_I[rows] = True
         return chosen_I if allowed_I is None else chosen_I & allowed_I, unknown
+
+    def _candidates(
+        self, text: str, query_D: NDArray[np.floating], k: int, allowed_I: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
+        """Items that are near to a query or hold its words, ascending, each with its BM25."""
+        n = n_candidates(k)
+        found = self.profiles.searcher.search(query_D[None], n, allowed_I=allowed_I).rows_QK[0]
+        by_profile = found[found != PAD]
+        if self.profiles.lexical is None:
+            return np.sort(by_profile), np.zeros(len(by_profile))
+        rows, scores = self.profiles.lexical.scores(text)
+        if allowed_I is not None:
+            rows, scores = rows[allowed_I[rows]], scores[allowed_I[rows]]
+        rows_C = np.union1d(by_profile, best_rows(rows, scores, n))
+        places = np.minimum(np.searchsorted(rows, rows_C), max(0, len(rows) - 1))
+        has_words = rows[places] == rows_C if len(rows) else np.zeros(len(rows_C), np.bool_)
+        return rows_C, np.where(has_words, scores[places], 0.0) if len(rows) else np.zeros(len(rows_C))
+
+    def _user_scores(self, taste: Taste, vectors_CD: NDArray[np.floating]) -> NDArray[np.floating] | None:
+        """Inner products of candidates with a user's profile; None where nothing is known of the user."""
+        rows, _ = known_rows(taste.likes, self.profiles.row_of_item)
+        basis_HD = self._basis(rows, taste.text)
+        if not len(basis_HD):
+            return None
+        scores_C: NDArray[np.floating] = (
+            vectors_CD @ self._ridge.weights(basis_HD.sum(axis=0, dtype=np.float64)[None])[0]
+        )
+        return scores_C
 
     def _nearest(self, query_D: NDArray[np.floating], wanted: ListRequest, exclude: set[int]) -> Answer:
         query_1D = np.array(query_D, np.float32)[None]

@@ -8,6 +8,7 @@ from recsys.encoders.params import FirstLightParams
 from recsys.encoders.tfidf import fit_tfidf
 from recsys.heads.first_light import FirstLight, choose_landmarks, learn_from_texts, pack_first_light
 from recsys.heads.headed import load_head
+from recsys.heads.kernel_head import QUERY_LEXICAL_SHARE
 from recsys.profiles.gram import gram_of
 from recsys.profiles.users import Ridge
 from recsys.storage.packed import verify_files
@@ -168,3 +169,28 @@ def test_of_a_larger_catalogue_the_same_sample_is_taken_in_any_order():
     one, other = choose_landmarks(texts, 20), choose_landmarks(texts[::-1] + texts[:500], 20)
     assert one == other and one.n_texts == 1000 and len(one.texts) == 20
     assert choose_landmarks(texts[:15], 20).n_texts == 15 == len(choose_landmarks(texts[:15], 20).texts)
+
+
+def test_a_query_is_compared_by_meaning_more_around_the_mean_of_the_landmarks(tiny_encoder):
+    vectors = tiny_encoder.encode(TEXTS)
+    lexical = fit_tfidf(sorted(TEXTS))
+    head = learn_from_texts(TEXTS, vectors, lexical, changed(lexical_shares=(0.6, 0.6), constant=0.5))
+    queries = ("black lamp", "white", "a carpet by maker3")
+    asked = tiny_encoder.encode(queries)
+
+    def compared(texts, theirs):
+        words = (lexical.encode(texts) @ lexical.encode(TEXTS).T).toarray()
+        meaning = np.exp(2.0 * (theirs.astype(float) @ vectors.T - 1))
+        return QUERY_LEXICAL_SHARE * words + (1 - QUERY_LEXICAL_SHARE) * meaning
+
+    directions = (compared(queries, asked) - compared(TEXTS, vectors).mean(axis=0)) @ head.projection_MD
+    wanted = np.pad(directions, ((0, 0), (1, 0)), constant_values=0.5)
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    assert head.profiles(queries, asked, as_queries=True) == pytest.approx(wanted, abs=1e-5)
+    assert not np.allclose(head.profiles(queries, asked), wanted, atol=1e-3)
+
+
+def test_a_head_of_few_exact_words_reads_queries_as_items(tiny_encoder):
+    vectors = tiny_encoder.encode(TEXTS)
+    head = learn_from_texts(TEXTS, vectors, fit_tfidf(sorted(TEXTS)), changed(lexical_shares=(0.2, 0.2)))
+    assert (head.profiles(TEXTS, vectors, as_queries=True) == head.profiles(TEXTS, vectors)).all()

@@ -185,7 +185,8 @@ def similar(item: str, now: Now, request: Request, k: int = 10) -> schemas.ListA
 def search(body: schemas.SearchBody, now: Now, request: Request) -> schemas.ListAnswer:
     """The items that fit words best."""
     bounded(request, "query", len(body.query), "max_text_chars")
-    return shown_list(now.recommender.search(body.query, list_request(body, request)), now.recommender)
+    taste = taste_of(body, now, request)
+    return shown_list(now.recommender.search(body.query, list_request(body, request), taste), now.recommender)
 
 
 @asked.post("/profile")

@@ -43,7 +43,6 @@ class Follower:
         store: where releases live.
         cache: folder for downloads; may be shared by processes.
         poll_s: seconds between two looks.
-        text_weight: see `Recommender`.
         held: which files of feedback a release holds.
     """
 
@@ -52,14 +51,12 @@ class Follower:
         store: ReleaseStore,
         cache: Path,
         poll_s: float,
-        text_weight: float,
         held: Callable[[Manifest], frozenset[int]] = lambda _: frozenset(),
     ) -> None:
         self._store = store
         self._held = held
         self._files = ObjectFiles(store.storage, cache)
         self._poll_s = poll_s
-        self._text_weight = text_weight
         self._served: Served | None = None
         self._tag: str | None = None
         self._ending = threading.Event()
@@ -100,7 +97,7 @@ class Follower:
         release = pointer.current.release
         if release != self._release_id():
             manifest = self._store.manifest(release)
-            recommender = Recommender(manifest, Profiles(manifest, self._files), self._text_weight)
+            recommender = Recommender(manifest, Profiles(manifest, self._files))
             recommender.warm()
             self._served = Served(recommender, datetime.now(UTC), self._held(manifest))
             self.n_swaps += 1

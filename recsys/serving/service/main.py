@@ -133,7 +133,6 @@ def create() -> object:
         ReleaseStore(open_storage(config.store)),
         Path(config.cache),
         params.poll_s,
-        params.text_weight,
         *([feedback.held] if feedback else []),
     )
     keys = ApiKeys.load(Path(config.api_keys)) if config.api_keys else None

@@ -43,6 +43,12 @@ class Metrics:
             registry=self._registry,
         )
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all figures."""
+        found = [(one.name, one.type) for one in self._registry.collect()]
+        return tuple(f"{name}_total" if kind == "counter" else name for name, kind in found)
+
     def page(self) -> bytes:
         """All of it, in Prometheus' text format."""
         served = self._follower.served

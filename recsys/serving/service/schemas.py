@@ -59,10 +59,11 @@ class RecommendBody(UserBody, ListBody):
     )
 
 
-class SearchBody(ListBody):
-    """POST /v1/search."""
+class SearchBody(UserBody, ListBody):
+    """POST /v1/search: for everybody, or for a user, whose profile then counts a little."""
 
     query: str = Field(min_length=1, description="Words.", examples=["a shark terrifies a beach town"])
+    exclude_seen: bool = Field(False, description="Leave out what the user likes.")
 
 
 class ExplainBody(UserBody):

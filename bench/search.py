@@ -1,0 +1,175 @@
+"""Search by words, by profiles, and by both: a real release of each collection, asked every query.
+
+`python -m bench.search` lands the collection in a workspace of its own, publishes it at first light, and asks as the
+service does. The weight of words is chosen on the queries with an even number, and judged on the others. Collections:
+Cranfield (binary relevance), and kdconv-zh, whose queries name their item or do not.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from bench.figures import ROOT, SHARED_DATA, write_figures
+from bench.small_shop import KEY
+
+HOME = ROOT / "var" / "bench" / "search"
+STAGES = ("validate", "features", "profiles@champion", "users", "index")
+WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+ALONE = {"profiles": 0.0, "bm25": 1.0}
+K = 10
+ROUNDS = 2000
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query and what it should find."""
+
+    text: str
+    relevant: frozenset[str]
+    group: str
+    """Judged apart."""
+
+
+def cranfield() -> tuple[list[dict[str, object]], list[Query]]:
+    """Catalogue rows and queries; an item that somebody judged relevant at all is relevant."""
+    folder = SHARED_DATA / "search-cranfield"
+    items = [row for row in _rows(folder / "items.parquet") if row["title"] or row["description"]]
+    relevant: dict[str, set[str]] = {}
+    for row in _rows(folder / "qrels.parquet"):
+        if int(str(row["relevance"])) >= 1:
+            relevant.setdefault(str(row["query_id"]), set()).add(str(row["item_id"]))
+    found = [(str(row["query_id"]), str(row["query"])) for row in _rows(folder / "queries.parquet")]
+    return items, [Query(text, frozenset(relevant[key]), "all") for key, text in found if key in relevant]
+
+
+def kdconv() -> tuple[list[dict[str, object]], list[Query]]:
+    """The Chinese items, and the test queries that name their item, or do not."""
+    folder = SHARED_DATA / "kdconv-zh"
+    items = [{**row, "updated_at": "2026-01-01"} for row in _rows(folder / "items.parquet")]
+    groups = {"True": "named", "False": "unnamed"}
+    queries = [
+        Query(str(row["query"]), frozenset([str(row["item_id"])]), groups[str(row["name_in_query"])])
+        for row in _rows(folder / "queries_qrels.parquet")
+        if row["split"] == "test"
+    ]
+    return items, queries
+
+
+COLLECTIONS = {"cranfield": cranfield, "kdconv": kdconv}
+
+
+def main() -> None:
+    """Build what is missing, ask, and write var/bench/search.json."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--collection", action="append", choices=COLLECTIONS, help="default: all; may be repeated"
+    )
+    parser.add_argument("--fresh", action="store_true", help="build the releases anew")
+    asked = parser.parse_args()
+    figures: dict[str, float] = {}
+    for name in asked.collection or COLLECTIONS:
+        items, queries = COLLECTIONS[name]()
+        store = _published(HOME / name, items, asked.fresh)
+        figures |= {f"{name}_{key}": value for key, value in measured(store, queries).items()}
+    write_figures("search", figures)
+
+
+def measured(store: Path, queries: Sequence[Query]) -> dict[str, float]:
+    """ndcg@10 of each way, and the paired difference of both together from each alone, on the odd queries."""
+    ndcg = {weight: _ndcg(store, queries, weight) for weight in (*ALONE.values(), *WEIGHTS)}
+    even = np.arange(len(queries)) % 2 == 0
+    chosen = max(WEIGHTS, key=lambda weight: float(ndcg[weight][even].mean()))
+    figures = {"lexical_weight": chosen, "queries": float((~even).sum())}
+    for group in sorted({query.group for query in queries}):
+        mine = ~even & np.array([query.group == group for query in queries])
+        fused_Q = ndcg[chosen][mine]
+        figures[f"{group}_fused"] = float(fused_Q.mean())
+        for name, weight in ALONE.items():
+            low, high = _interval(fused_Q - ndcg[weight][mine])
+            figures |= {f"{group}_{name}": float(ndcg[weight][mine].mean())}
+            figures |= {f"{group}_gain_over_{name}_low": low, f"{group}_gain_over_{name}_high": high}
+    shown = {key: round(value, 4) for key, value in figures.items()}
+    print(json.dumps(shown, indent=1))
+    print(
+        "all queries by weight:", {weight: round(float(values.mean()), 4) for weight, values in ndcg.items()}
+    )
+    return shown
+
+
+def _ndcg(store: Path, queries: Sequence[Query], weight: float) -> NDArray[np.float64]:
+    """ndcg@10 of each query with this weight of words."""
+    from recsys.publishing.objects import ObjectFiles, Profiles
+    from recsys.publishing.store import ReleaseStore
+    from recsys.serving.answers import ListRequest
+    from recsys.serving.recommender import Recommender
+    from recsys.storage.opening import open_storage
+
+    where = ReleaseStore(open_storage(str(store)))
+    manifest = where.manifest(where.current().current.release)
+    files = ObjectFiles(where.storage, HOME / "cache/releases")
+    recommender = Recommender(manifest, Profiles(manifest, files), {"lexical_weight": weight})
+    gain_K = 1 / np.log2(np.arange(2, K + 2))
+    found = []
+    for query in queries:
+        listed = [one.item_id for one in recommender.search(query.text, ListRequest(k=K)).items]
+        hits = np.array([item in query.relevant for item in listed], float)
+        found.append(float(hits @ gain_K[: len(hits)] / gain_K[: len(query.relevant)].sum()))
+    return np.array(found)
+
+
+def _interval(differences_Q: NDArray[np.float64]) -> tuple[float, float]:
+    """95 % of the bootstrap means."""
+    rng = np.random.default_rng(0)
+    means = rng.choice(differences_Q, (ROUNDS, len(differences_Q))).mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _published(folder: Path, items: Sequence[Mapping[str, object]], fresh: bool) -> Path:
+    """Land a collection and publish it by the commands that everybody uses; kept for the next run."""
+    if fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    store = folder / "store"
+    if (store / "CURRENT").exists():
+        return store
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "landing" / "catalogue").mkdir(parents=True)
+    workspace = folder / "workspace"
+    (workspace / ".dvc").mkdir(parents=True)
+    (workspace / ".dvc" / "config").write_text("[core]\n    no_scm = True\n")
+    shutil.copyfile(ROOT / "params.yaml", workspace / "params.yaml")
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in items)
+    (folder / "landing" / "catalogue" / "items.jsonl").write_text(lines)
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "RECSYS_WORKSPACE": str(workspace),
+        "RECSYS_LANDING": str(folder / "landing"),
+        "RECSYS_STORE": str(store),
+        "RECSYS_CACHE": str(HOME / "cache"),
+        "RECSYS_PSEUDONYM_KEY": KEY,
+        "MLFLOW_TRACKING_URI": "",
+    }
+    for command in (["ingest"], ["fetch-champion"], *(["run", stage] for stage in STAGES), ["publish"]):
+        subprocess.run([sys.executable, "-m", "recsys", *command], env=environment, cwd=workspace, check=True)
+    return store
+
+
+def _rows(path: Path) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = pq.read_table(path).to_pylist()
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Search by words and meaning: rare words are found, meaning is found without them, and users count a little."""
+
+import numpy as np
+import pytest
+
+from recsys.serving.answers import ListRequest, Taste
+from recsys.serving.fusing import fused
+from recsys.storage.protocol import Storage
+from tests.publishing.shop import Shop
+from tests.serving.test_recommender import of_release
+
+WEIGHTS = {"lexical_weight": 0.4, "user_weight": 0.2}
+PARTS = {
+    "part-1": "Hinge for a door, order number KX-4471-B",
+    "part-2": "Hinge for a door, order number KX-4472-B",
+}
+
+
+def found(answer: object) -> list[str]:
+    return [one.item_id for one in answer.items]  # type: ignore[attr-defined]
+
+
+def test_an_order_number_is_found_at_first_light_and_meaning_without_its_words(
+    real_shop: Shop, folder: Storage
+) -> None:
+    real_shop.items(PARTS, day=1)
+    asked = of_release(real_shop.build(), folder)
+    assert found(asked.search("KX-4472-B", ListRequest(k=2)))[0] == "part-2"
+    assert found(asked.search("kx-4471-b", ListRequest(k=2)))[0] == "part-1"
+    assert found(asked.search("cosmonauts stranded above the earth", ListRequest(k=1))) == ["gravity"]
+
+
+def test_conditions_candidates_and_what_is_seen_hold_in_search_too(real_shop: Shop, folder: Storage) -> None:
+    asked = of_release(real_shop, folder)
+    everything = found(asked.search("a crew in space", ListRequest(k=10)))
+    assert everything[0] == "alien" and len(everything) == 10
+    only = found(asked.search("a crew in space", ListRequest(k=10, candidates=("jaws", "babe"))))
+    assert only == [one for one in everything if one in ("jaws", "babe")]
+    mine = Taste(likes=("alien",))
+    assert "alien" not in found(asked.search("a crew in space", ListRequest(k=10), mine))
+    assert "alien" in found(asked.search("a crew in space", ListRequest(k=10, exclude_seen=False), mine))
+
+
+def test_an_old_text_is_not_found_after_an_edit(real_shop: Shop, folder: Storage) -> None:
+    real_shop.items({"jaws": "A great white whale called Zanzibar"}, day=1)
+    real_shop.items({"heat": None}, day=2)
+    asked = of_release(real_shop.build(), folder)
+    assert asked.profiles.lexical is not None
+    rows, _ = asked.profiles.lexical.scores("shark detective zanzibar")
+    assert [asked.profiles.latest.item_ids[row] for row in rows] == ["jaws"]
+
+
+def test_each_part_is_scaled_by_its_best() -> None:
+    words, cosine, user = np.array([4.0, 0, 2]), np.array([0.2, 0.4, 0]), np.array([-1.0, 0, 0.5])
+    assert fused(words, cosine, None, WEIGHTS) == pytest.approx([0.4 + 0.3, 0.6, 0.2])
+    assert fused(words, cosine, user, WEIGHTS) == pytest.approx([0.5, 0.6, 0.3])
+    assert fused(np.zeros(3), cosine, None, WEIGHTS) == pytest.approx([0.5, 1, 0])
+    assert fused(np.zeros(0), np.zeros(0), None, WEIGHTS).shape == (0,)
