@@ -24,7 +24,7 @@ from bench.small_shop import KEY
 
 HOME = ROOT / "var" / "bench" / "search"
 STAGES = ("validate", "features", "profiles@champion", "users", "index")
-WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 ALONE = {"profiles": 0.0, "bm25": 1.0}
 K = 10
 ROUNDS = 2000

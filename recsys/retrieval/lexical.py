@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,16 +153,34 @@ class LexicalIndex:
             Positions in `Latest.item_ids`, ascending, and the score of each, above 0.
         """
         scores_I = np.zeros(len(self._norm_I))
+        for weight, items, counts in self._found(query):
+            if len(items):
+                scores_I[items] += weight * self._idf(len(items)) * (counts / (counts + self._norm_I[items]))
+        rows = np.flatnonzero(scores_I)
+        return rows, scores_I[rows].astype(np.float32)
+
+    def bound(self, query: str) -> float:
+        """What no score of a query reaches: Σ idf of its words, those that no item holds among them.
+
+        Args:
+            query: any text.
+
+        Returns:
+            A score divided by it is the share of what the query says that an item says too; 0 for no words.
+        """
+        return float(sum(weight * self._idf(len(items)) for weight, items, _ in self._found(query)))
+
+    def _idf(self, n_items: int) -> float:
+        """Of a word that so many items hold."""
+        return float(np.log1p((self._n_items - n_items + 0.5) / (n_items + 0.5)))
+
+    def _found(self, query: str) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int32]]]:
+        """For each word of a query: how often it stands there, the live items with it, and how often each has it."""
         weights = Counter(words(query))
         terms = pa.array(list(weights), pa.string())
         places_S = [segment.places(terms) if segment else [None] * len(terms) for segment in self._segments]
         for weight, *places in zip(weights.values(), *places_S, strict=True):
-            items, counts = self._postings(places)
-            if len(items):
-                idf = np.log1p((self._n_items - len(items) + 0.5) / (len(items) + 0.5))
-                scores_I[items] += weight * idf * (counts / (counts + self._norm_I[items]))
-        rows = np.flatnonzero(scores_I)
-        return rows, scores_I[rows].astype(np.float32)
+            yield weight, *self._postings(places)
 
     def _postings(self, places: Sequence[int | None]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Live items with a term, and how often each has it; `places`: where it stands in each segment."""

@@ -1,9 +1,10 @@
 """Search by words and by meaning in one list.
 
-    score = a · BM25 / (largest BM25) + (1 - a) · cosine / (largest cosine) + u · (user's score) / (largest of its size)
+    score = a · BM25 / (its bound) + (1 - a) · cosine / (largest cosine) + u · (user's score) / (largest of its size)
 
-Each part is brought to one scale over the candidates: the best of every part. Words find what a profile cannot know,
-such as a part number or a rare name. Profiles find what is said in other words.
+BM25 is divided by what it cannot reach for this query: that is the share of what the query says that an item says too,
+so a match of common words alone counts little. The other parts are brought to one scale over the candidates. Words find
+what a profile cannot know, such as a part number or a rare name. Profiles find what is said in other words.
 
 Source: convex combination, see Bruch, Gai & Ingber 2023, "An analysis of fusion functions for hybrid retrieval".
 """
@@ -39,7 +40,7 @@ def fused(
     """The score of each candidate.
 
     Args:
-        words_C: BM25; 0 where no word occurs.
+        words_C: BM25 over its bound, in [0, 1); 0 where no word occurs.
         cosine_C: of the query's profile.
         user_C: inner products with the user's profile; None: nobody is known.
         weights: `lexical_weight` a and `user_weight` u.
@@ -48,7 +49,7 @@ def fused(
         scores_C; where no word of the query occurs anywhere, the cosine decides alone.
     """
     share = weights["lexical_weight"] if words_C.any() else 0.0
-    scores_C = share * _scaled(words_C) + (1 - share) * _scaled(cosine_C)
+    scores_C = share * words_C + (1 - share) * _scaled(cosine_C)
     return scores_C if user_C is None else scores_C + weights["user_weight"] * _scaled(user_C)
 
 

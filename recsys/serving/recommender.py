@@ -375,13 +375,14 @@ class Recommender:
     def _candidates(
         self, text: str, query_D: NDArray[np.floating], k: int, allowed_I: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
-        """Items that are near to a query or hold its words, ascending, each with its BM25."""
+        """Items that are near to a query or hold its words, ascending, each with its BM25 over the bound."""
         n = n_candidates(k)
         found = self.profiles.searcher.search(query_D[None], n, allowed_I=allowed_I).rows_QK[0]
         by_profile = found[found != PAD]
         if self.profiles.lexical is None:
             return np.sort(by_profile), np.zeros(len(by_profile))
         rows, scores = self.profiles.lexical.scores(text)
+        scores = scores / max(self.profiles.lexical.bound(text), 1e-9)
         if allowed_I is not None:
             rows, scores = rows[allowed_I[rows]], scores[allowed_I[rows]]
         rows_C = np.union1d(by_profile, best_rows(rows, scores, n))
