@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.figures import ROOT, SHARED_DATA, write_figures
-from bench.small_shop import KEY
+from bench.small_workspace import KEY
 
 HOME = ROOT / "var" / "bench" / "search"
 STAGES = ("validate", "features", "profiles@champion", "users", "index")
