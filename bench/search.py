@@ -1,8 +1,8 @@
 """Search by words, by profiles, and by both: a real release of each collection, asked every query.
 
 `python -m bench.search` lands the collection in a workspace of its own, publishes it at first light, and asks as the
-service does. The weight of words is chosen on the queries with an even number, and judged on the others. Collections:
-Cranfield (binary relevance), and kdconv-zh, whose queries name their item or do not.
+service does. The weight of words for one half of the queries is chosen on the other half. Collections: Cranfield (binary
+relevance), and kdconv-zh, whose queries name their item or do not.
 """
 
 import argparse
@@ -87,17 +87,19 @@ def main() -> None:
 
 
 def measured(store: Path, queries: Sequence[Query]) -> dict[str, float]:
-    """ndcg@10 of each way, and the paired difference of both together from each alone, on the odd queries."""
+    """ndcg@10 of each way, and the paired difference of both together from each alone."""
     ndcg = {weight: _ndcg(store, queries, weight) for weight in (*ALONE.values(), *WEIGHTS)}
-    even = np.arange(len(queries)) % 2 == 0
-    chosen = max(WEIGHTS, key=lambda weight: float(ndcg[weight][even].mean()))
-    figures = {"lexical_weight": chosen, "queries": float((~even).sum())}
+    even_Q = np.arange(len(queries)) % 2 == 0
+    fused_Q, figures = np.empty(len(queries)), {"queries": float(len(queries))}
+    for half, others_Q in (("even", ~even_Q), ("odd", even_Q)):  # no query has a say in its own weight
+        chosen = max(WEIGHTS, key=lambda weight, others_Q=others_Q: float(ndcg[weight][others_Q].mean()))
+        fused_Q[~others_Q] = ndcg[chosen][~others_Q]
+        figures[f"lexical_weight_{half}"] = chosen
     for group in sorted({query.group for query in queries}):
-        mine = ~even & np.array([query.group == group for query in queries])
-        fused_Q = ndcg[chosen][mine]
-        figures[f"{group}_fused"] = float(fused_Q.mean())
+        mine = np.array([query.group == group for query in queries])
+        figures[f"{group}_fused"] = float(fused_Q[mine].mean())
         for name, weight in ALONE.items():
-            low, high = _interval(fused_Q - ndcg[weight][mine])
+            low, high = _interval(fused_Q[mine] - ndcg[weight][mine])
             figures |= {f"{group}_{name}": float(ndcg[weight][mine].mean())}
             figures |= {f"{group}_gain_over_{name}_low": low, f"{group}_gain_over_{name}_high": high}
     shown = {key: round(value, 4) for key, value in figures.items()}
