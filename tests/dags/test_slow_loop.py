@@ -300,7 +300,7 @@ def test_enough_new_interactions_start_a_training_and_none_beside_it_or_after_it
     settings = yaml.safe_load((shop.workspace / "params.yaml").read_text("utf-8"))
     settings["slow_loop"]["train_after_interactions"] = 3
     (shop.workspace / "params.yaml").write_text(yaml.safe_dump(settings), "utf-8")
-    for dag in (LOOK, TRAIN):  # Airflow would read them again within a minute
+    for dag in (LOOK, TRAIN):  # Airflow would read them again within three minutes
         token = shop.airflow._ask("GET", f"/api/v2/dags/{dag}")["file_token"]
         with contextlib.suppress(AirflowRefused):
             shop.airflow._ask("PUT", f"/api/v2/parseDagFile/{token}")
