@@ -1,1 +1,1 @@
-"""The main job for real on one machine: demo data, servers, a workspace of its own, the walk."""
+"""The demo: the main job on one machine, with real servers, in a workspace of its own."""

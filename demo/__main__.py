@@ -1,4 +1,4 @@
-"""`python -m demo`: data and run, what `make data` and `make demo` call."""
+"""`python -m demo`: the commands data and run, behind `make data` and `make demo`."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def data() -> None:
 
 @main.command()
 def run() -> None:
-    """Land films and ratings, watch them become releases, roll back, train, serve: every claim checked."""
+    """Land films and ratings, watch them become releases, roll back, train and serve, with checks of every claim."""
     from demo.data import LICENCE_NOTE, PARAMS, load_demo_data
     from demo.serving import show_service
     from demo.showing import show_all

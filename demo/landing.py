@@ -1,7 +1,7 @@
-"""The files that land in the demo, byte for byte the same on every machine.
+"""The files that land in the demo, the same bytes on every machine.
 
-MovieLens has no dates of texts: what stands in the catalogue counts as known before the first rating, the films that
-come with a plot as new after the last one.
+MovieLens has no dates of texts. The catalogue's texts count as known before the first rating, and the films with a plot
+as new after the last rating.
 """
 
 import csv

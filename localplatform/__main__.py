@@ -1,4 +1,4 @@
-"""`python -m localplatform`: up, down and land; what `make up` and `make down` call."""
+"""`python -m localplatform`: the commands up, down and land, behind `make up` and `make down`."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Airflow's REST API as the demo, the tests and benchmarks use it: trigger a DAG, watch its runs and tasks."""
+"""A client of Airflow's REST API for demo, tests and benchmarks: trigger a DAG, watch its runs and tasks."""
 
 import json
 import time
@@ -18,7 +18,7 @@ CONFLICT, SERVER_ERROR = 409, 500
 
 
 class AirflowRefused(LocalError):
-    """Airflow's API answered with an error; carries its words and the HTTP status."""
+    """Airflow's API returned an error; holds its message and the HTTP status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class Run:
 
 @dataclass
 class Airflow:
-    """A client that logs in by itself."""
+    """A client that logs in when needed."""
 
     url: str
     user: str
@@ -66,8 +66,8 @@ class Airflow:
     def trigger(self, dag: str, conf: dict[str, Any] | None = None) -> str:
         """Start a run; returns its id.
 
-        Tried again after a server error: on sqlite, Airflow 3.3 writes its audit log in the event loop, where it may
-        wait for a request that waits for the loop, until sqlite gives up after 5 s. The id makes a second try harmless.
+        It is retried after a server error. On sqlite, Airflow 3.3 writes its audit log in the event loop, which can
+        block on a request that waits for the loop, until sqlite gives up after 5 s. The id makes a retry harmless.
         """
         run_id = f"manual__{uuid4().hex}"
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
@@ -76,7 +76,7 @@ class Airflow:
                 self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", body)
                 break
             except AirflowRefused as error:
-                if error.status == CONFLICT:  # an earlier try has started it after all
+                if error.status == CONFLICT:  # an earlier try did start it
                     break
                 if error.status < SERVER_ERROR or not left:
                     raise
@@ -127,7 +127,7 @@ class Airflow:
         return True
 
     def import_errors(self) -> list[str]:
-        """What went wrong while DAG files were read."""
+        """Errors of DAG files that could not be imported."""
         found = self._ask("GET", "/api/v2/importErrors")["import_errors"]
         return [f"{one['filename']}: {one['stack_trace']}" for one in found]
 

@@ -22,7 +22,7 @@ from localplatform.processes import (
 
 USER = "admin"
 PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-# What the four parts must report at /api/v2/monitor/health.
+# The four parts whose health /api/v2/monitor/health must report.
 HEALTHY = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 
@@ -37,22 +37,22 @@ def start_airflow(
 ) -> Server:
     """Start Airflow on the DAGs and plugins of a workspace and wait until all four parts are healthy.
 
-    `airflow standalone` starts the same four and one more process before them. Here the scheduler and the triggerer
-    wait for the api-server, which their tasks report to: one that started earlier would fail its first task.
+    `airflow standalone` starts the same four, and one more process. Here scheduler and triggerer wait for the
+    api-server, since tasks report to it: a task that started earlier would fail.
 
     Args:
         workspace: its `dags/` and `plugins/` are served.
         folder: AIRFLOW_HOME: database, `secrets.json` (password and keys, made once, then kept) and logs.
-        environment: what tasks and triggers need (RECSYS_*, AWS_*, MLFLOW_TRACKING_URI).
-        port: where the UI should answer if that port is free.
-        detached: let it live on when this process ends.
-        wait: return when all four are healthy; otherwise at once, and `Server.wait` is yours to call.
+        environment: variables for tasks and triggers (RECSYS_*, AWS_*, MLFLOW_TRACKING_URI).
+        port: preferred port of the UI.
+        detached: keep it running when this process ends.
+        wait: True: return when all four are healthy. False: return at once; the caller calls `Server.wait`.
 
     Returns:
         The server; `details` holds the user and the password.
 
     Raises:
-        StartFailed: it did not come up; shows the logs.
+        StartFailed: it did not start; shows the logs.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (chosen,) = free_ports(1, (port,) if port else ())
@@ -118,7 +118,7 @@ def _settings(workspace: Path, folder: Path, port: int) -> dict[str, str]:
 
 
 def _secrets(folder: Path) -> tuple[str, dict[str, str]]:
-    """The admin's password and Airflow's keys; made when `secrets.json` is not there, so a restart keeps them."""
+    """The admin's password and Airflow's keys. They are made once and kept in `secrets.json`."""
     kept = folder / "secrets.json"
     if not kept.exists():
         made = {

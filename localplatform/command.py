@@ -1,4 +1,4 @@
-"""What `python -m localplatform` and `python -m demo` share: the console, clean ends, errors as sentences."""
+"""What `python -m localplatform` and `python -m demo` share: the console, a clean exit, errors as messages."""
 
 import os
 import signal
@@ -13,12 +13,12 @@ from localplatform.processes import QUIET, path_with_venv
 from recsys.errors import RecsysError
 
 INTERRUPTED = 130
-# A log file or a pipe has no width of its own; eighty columns are too few for a table.
+# A log file or a pipe has no width, and eighty columns are too few for a table.
 console = Console(width=None if sys.stdout.isatty() else 132)
 
 
 def run_command(main: click.Command) -> int:
-    """Run a command line so that every server is stopped on the way out, whatever ends it.
+    """Run a command line, and stop every server at its end, whatever ends it.
 
     Args:
         main: the command or group.

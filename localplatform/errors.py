@@ -1,5 +1,5 @@
-"""What the platform and the demo raise on purpose."""
+"""Errors of the platform and the demo."""
 
 
 class LocalError(RuntimeError):
-    """Base of these errors: a person is shown the message, without a traceback."""
+    """Base class. The message is shown without a traceback."""

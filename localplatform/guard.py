@@ -1,10 +1,9 @@
-"""Runs one command so that nothing of it outlives its owner; started by `localplatform.processes`, never by hand.
+"""Run one command such that none of its processes outlives the owner. Started by `localplatform.processes` only.
 
-The guard leads its own session, so Ctrl-C in a terminal reaches the owner alone, who stops things in order.
-It ends the command with all descendants, whatever process groups they made for themselves, when it gets SIGTERM
-or SIGINT, when the command ends, or when its standard input closes: an owner that dies, even by kill -9, closes
-it. With `--detached` the last does not count. With `--after URL` the command starts when that address answers.
-Standard library only: it starts in an instant and stays small.
+The guard leads its own session, so Ctrl-C in a terminal reaches only the owner, who stops things in order. It ends the
+command with all descendants, in whatever process groups, when it gets SIGTERM or SIGINT, when the command ends, or when
+its standard input closes; an owner that dies, even by kill -9, closes it. `--detached` ignores standard input. With
+`--after URL` the command starts when that address answers. Only the standard library is used, so it starts at once.
 """
 
 import contextlib
@@ -69,7 +68,7 @@ def _answers(url: str) -> bool:
 
 
 def _reap(pid: int) -> int | None:
-    """Collect every child that has ended; the wait status of `pid` if it is among them."""
+    """Collect every child that has ended; return the wait status of `pid` if it is among them."""
     found = None
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0] != 0:
@@ -79,7 +78,7 @@ def _reap(pid: int) -> int | None:
 
 
 def _end(grace_s: float) -> None:
-    """Ask every descendant to end, wait for `grace_s`, then kill what is left until nothing is."""
+    """Ask every descendant to end, wait for `grace_s`, then kill the rest."""
     patience = time.monotonic() + grace_s
     if grace_s:
         _signal(_descendants(), signal.SIGTERM)
@@ -97,7 +96,7 @@ def _signal(pids: list[int], number: int) -> None:
 
 
 def _descendants() -> list[int]:
-    """Every living process below this one; without /proc (not Linux), whatever shares its group."""
+    """Every living process below this one; without /proc (not Linux), those in its process group."""
     if not Path("/proc/self/stat").exists():
         listed = subprocess.run(
             ["ps", "-axo", "pid=,pgid="], capture_output=True, text=True, check=False
@@ -127,7 +126,7 @@ def _alive(pid: int) -> bool:
 
 
 def _die_with_guard() -> None:
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # should the guard itself be killed -9
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # in case the guard itself is killed
 
 
 def _prctl(option: int, value: int) -> None:

@@ -1,4 +1,4 @@
-"""Patience that ends when nothing moves, not by the clock: a slow, busy machine gets the time that it needs."""
+"""A timeout that counts only time without progress, so that a slow machine gets the time that it needs."""
 
 import time
 from collections.abc import Iterable
@@ -10,17 +10,17 @@ import psutil
 
 @dataclass
 class Patience:
-    """Ends after `quiet_s` seconds in which no sign of work has changed."""
+    """Over after `quiet_s` seconds without a change in any sign of progress."""
 
     quiet_s: float
     most_s: float = float("inf")
-    """An end also for what only looks like work, such as a server that starts, fails and starts again."""
+    """A limit for all time, in case of work without progress, such as a server that starts and fails repeatedly."""
     _signs: object = None
     _began: float = field(default_factory=time.monotonic)
     _moved: float = field(default_factory=time.monotonic)
 
     def is_over(self, *signs: object) -> bool:
-        """Look at the signs of work; whether they have stood still for too long."""
+        """Whether the signs of progress have not changed for too long."""
         now = time.monotonic()
         if signs != self._signs:
             self._signs, self._moved = signs, now
@@ -28,7 +28,7 @@ class Patience:
 
     @property
     def still_s(self) -> float:
-        """Seconds since something moved."""
+        """Seconds since a sign changed."""
         return time.monotonic() - self._moved
 
 
@@ -61,6 +61,6 @@ def _is_ours(word: str) -> bool:
 def _cpu_seconds(process: psutil.Process) -> float:
     try:
         times = process.cpu_times()
-    except psutil.Error:  # it has ended meanwhile
+    except psutil.Error:  # it has ended
         return 0.0
     return float(times.user + times.system)

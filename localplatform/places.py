@@ -1,4 +1,4 @@
-"""Where to look on a running platform: addresses with credentials, pages, logs."""
+"""Show where things are on a running platform: addresses with credentials, pages, logs."""
 
 from rich.console import Console
 from rich.table import Table

@@ -18,13 +18,13 @@ from localplatform.workspace import set_remote
 BUCKETS = ("landing", "releases", "dvc", "mlflow")
 # MLflow's webhook goes to Airflow on this machine.
 WEBHOOKS = {"MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https", "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true"}
-# Tried first, so that a browser's bookmarks go on working; another free port is taken where one of them is in use.
+# Preferred ports, so that bookmarks keep working; another free port is used where one of them is taken.
 SEAWEED_PORT, MLFLOW_PORT, AIRFLOW_PORT = 8333, 5000, 8080
 
 
 @dataclass(frozen=True)
 class Platform:
-    """Running servers, and the environment in which every command of the workspace runs."""
+    """Running servers, and the environment for commands of the workspace."""
 
     workspace: Path
     seaweed: Server
@@ -38,7 +38,7 @@ class Platform:
         return self.seaweed, self.mlflow, self.airflow
 
     def stop(self) -> None:
-        """End everything; harmless when that has happened."""
+        """Stop everything. Safe to repeat."""
         with ExitStack() as stack:
             for server in self.servers:
                 stack.callback(server.stop)
@@ -55,16 +55,16 @@ class Platform:
 def start_platform(
     workspace: Path, folder: Path, tell: Callable[[str], None], *, detached: bool = False
 ) -> Platform:
-    """Start the three servers, make the buckets, and wait until all answer.
+    """Start the three servers, create the buckets, and wait until all servers answer.
 
     Args:
         workspace: made by `make_workspace`.
         folder: for the servers' data, keys and logs; kept between runs.
-        tell: gets a line whenever something is ready.
-        detached: let them live on when this process ends.
+        tell: called with a line whenever a server is ready.
+        detached: keep them running when this process ends.
 
     Returns:
-        The platform; when one server fails to start, the others are stopped again.
+        The platform. If one server fails to start, the others are stopped.
     """
     since = time.monotonic()
 
@@ -87,7 +87,7 @@ def start_platform(
             | {"MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": webhook["key"]},
             port=MLFLOW_PORT,
             detached=detached,
-            wait=False,  # it starts beside Airflow, which needs no more than its address
+            wait=False,  # it starts in parallel with Airflow, which only needs its address
         )
         failed.callback(mlflow.stop)
         environment = seaweed.environment | mlflow.environment | _recsys(workspace, folder)
@@ -104,7 +104,7 @@ def start_platform(
 
 
 def _recsys(workspace: Path, folder: Path) -> dict[str, str]:
-    """RECSYS_* of the workspace; the key for pseudonyms is made once, then kept."""
+    """RECSYS_* variables of the workspace. The key for pseudonyms is made once and kept."""
     key = folder / "pseudonym.key"
     if not key.exists():
         key.touch(mode=0o600)
@@ -118,7 +118,7 @@ def _recsys(workspace: Path, folder: Path) -> dict[str, str]:
 
 
 def _webhook(path: Path) -> dict[str, str]:
-    """What MLflow signs deliveries with, and what it keeps that secret with; made once, then kept."""
+    """MLflow's secret for signing deliveries, and the key that encrypts it; made once and kept."""
     if not path.exists():
         key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
         path.touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""Processes that never outlive their owner, free ports, and waiting until a server answers."""
+"""Start processes that never outlive their owner, find free ports, and wait until a server answers."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ from localplatform.patience import Patience, seconds_of_trees
 
 GUARD = Path(__file__).with_name("guard.py")
 STOP_TIMEOUT_S = 30.0
-# Below the range from which Linux takes the ports of outgoing connections: nobody grabs one in between.
+# Below Linux' range for outgoing connections, so that no process takes one in between.
 PORTS = range(20000, 32000)
 
 QUIET = {
@@ -35,11 +35,11 @@ QUIET = {
     "SCARF_NO_ANALYTICS": "true",
     "TOKENIZERS_PARALLELISM": "false",
 }
-"""Nothing reports home, and nothing is fetched from a model hub."""
+"""No telemetry, and no downloads from a model hub."""
 
 
 class StartFailed(LocalError):
-    """A server did not come up; the message shows the tail of its log."""
+    """A server did not start; the message shows the tail of its log."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Process:
         return self.guard.poll() is None
 
     def stop(self) -> None:
-        """End the command and everything it started; harmless when it has ended."""
+        """End the command and everything it started. Safe to repeat."""
         if self.guard.stdin:
             with contextlib.suppress(BrokenPipeError):
                 self.guard.stdin.close()
@@ -74,14 +74,14 @@ class Server:
     """A running server of one or several processes.
 
     Attributes:
-        name: what it is.
-        url: where it answers.
-        environment: what a client needs in its environment.
-        log: the log to look at first.
+        name: for messages.
+        url: its address.
+        environment: variables for clients.
+        log: the main log.
         processes: the guarded processes behind it.
         details: credentials and addresses for people.
-        leftovers: files outside its folder that it leaves behind when it is killed.
-        answers: whether it is ready.
+        leftovers: files outside its folder that remain when it is killed.
+        answers: returns whether it is ready.
     """
 
     name: str
@@ -94,12 +94,12 @@ class Server:
     answers: Callable[[], bool] = field(default=lambda: True, repr=False)
 
     def wait(self, quiet_s: float) -> "Server":
-        """Wait until it answers; a failure stops it and is a StartFailed with the log's tail."""
+        """Wait until it answers. On failure it is stopped, and StartFailed shows the log's tail."""
         wait_until(self.answers, self.processes, quiet_s, every_s=0.2)
         return self
 
     def stop(self) -> None:
-        """End every process of the server; harmless when that has happened."""
+        """End every process of the server. Safe to repeat."""
         for process in reversed(self.processes):
             if process.running:
                 process.guard.send_signal(signal.SIGTERM)
@@ -133,12 +133,12 @@ def start(
     Args:
         name: for messages.
         command: program and arguments.
-        log: file for its output, appended to.
-        environment: added to this process's own; QUIET is always in.
+        log: its output is appended here.
+        environment: added to this process's own and to QUIET.
         folder: working directory.
-        grace_s: seconds between SIGTERM and SIGKILL when it is stopped; 0 kills at once.
-        detached: let it live on when this process ends.
-        after: an address; the command starts when it answers.
+        grace_s: seconds between SIGTERM and SIGKILL when it is stopped; 0: SIGKILL at once.
+        detached: keep it running when this process ends.
+        after: start the command only when this address answers.
 
     Returns:
         The running process.
@@ -162,16 +162,16 @@ def start(
 def wait_until(
     answers: Callable[[], bool], processes: list[Process], quiet_s: float, every_s: float = 0.1
 ) -> None:
-    """Poll until `answers` is true; on the way out of a failure every process is stopped.
+    """Poll until `answers` is true. On failure every process is stopped.
 
     Args:
-        answers: whether the server is ready.
-        processes: what must go on running meanwhile.
-        quiet_s: patience while no log grows and none of the processes computes; ten times that in all.
-        every_s: pause between two questions.
+        answers: returns whether the server is ready.
+        processes: must keep running meanwhile.
+        quiet_s: timeout without progress, that is, while no log grows and no process computes; ten times that in all.
+        every_s: pause between two polls.
 
     Raises:
-        StartFailed: a process ended or patience did; shows the log's tail.
+        StartFailed: a process ended, or the timeout is over; shows the log's tail.
     """
     patience = Patience(quiet_s, most_s=10 * quiet_s)
     try:
@@ -192,7 +192,7 @@ def wait_until(
 
 
 def answers_at(url: str) -> bool:
-    """Whether a GET gets a 2xx."""
+    """Whether a GET request returns 2xx."""
     try:
         with urllib.request.urlopen(url, timeout=2) as reply:
             return bool(200 <= reply.status < 300)
@@ -207,14 +207,14 @@ def tail(log: Path, lines: int = 25) -> str:
 
 
 def free_ports(n: int, preferred: tuple[int, ...] = ()) -> list[int]:
-    """`n` different loopback ports that nobody listens on, preferred ones first."""
+    """Find `n` different free loopback ports, preferred ones first."""
     found: list[int] = []
     candidates = [*preferred, *random.SystemRandom().sample(PORTS, 50 * n)]
     for port in candidates:
         if len(found) == n:
             break
         with socket.socket() as probe:
-            # A server that has just been stopped leaves connections in TIME_WAIT; a listening one still refuses.
+            # A stopped server leaves connections in TIME_WAIT; a port with a listening server is still refused.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
@@ -230,7 +230,7 @@ def path_with_venv() -> str:
 
 
 def which(program: str) -> str:
-    """A program from this Python's own environment; StartFailed when it is not installed there."""
+    """Path of a program in this Python's environment; StartFailed where it is not installed."""
     path = Path(sys.executable).parent / program
     if not path.exists():
         raise StartFailed(f"{path} is missing; `make setup` installs it")

@@ -1,4 +1,4 @@
-"""SeaweedFS, MLflow, Airflow and the service, as demo, tests and `make up` start them: real, on loopback, silent."""
+"""SeaweedFS, MLflow, Airflow and the service, for demo, tests and `make up`: real servers, on loopback only."""
 
 import json
 import secrets
@@ -19,15 +19,15 @@ def start_seaweed(folder: Path, *, port: int | None = None, detached: bool = Fal
     """Start SeaweedFS as an S3 server that keeps its data and its keys in `folder`.
 
     Args:
-        folder: for data, `identity.json` (keys made once, then kept) and `seaweed.log`.
-        port: where S3 should answer if that port is free.
-        detached: let it live on when this process ends.
+        folder: for data, `identity.json` (keys that are made once) and `seaweed.log`.
+        port: preferred port of S3.
+        detached: keep it running when this process ends.
 
     Returns:
         The server, answering.
 
     Raises:
-        StartFailed: it did not come up; shows its log.
+        StartFailed: it did not start; shows its log.
     """
     folder.mkdir(parents=True, exist_ok=True)
     key, secret = _s3_keys(folder / "identity.json")
@@ -85,7 +85,7 @@ def _seaweed(folder: Path, s3: int, inner: list[int], key: str, secret: str, *, 
 
 
 def _has_volume_server(url: str) -> bool:
-    """Whether the master knows a volume server: until then, S3 answers but what it stores cannot be read."""
+    """Whether the master knows a volume server. Before that, S3 answers, but stored objects cannot be read."""
     try:
         with urllib.request.urlopen(url, timeout=2) as reply:
             return bool(json.load(reply)["Topology"].get("DataCenters"))
@@ -94,7 +94,7 @@ def _has_volume_server(url: str) -> bool:
 
 
 def _s3_keys(path: Path) -> tuple[str, str]:
-    """Access key and secret from the identity file, which is made when it is not there."""
+    """Access key and secret from the identity file, which is created if it does not exist."""
     if not path.exists():
         credentials = {"accessKey": secrets.token_hex(10), "secretKey": secrets.token_hex(20)}
         actions = ["Admin", "Read", "Write", "List", "Tagging"]
@@ -119,17 +119,17 @@ def start_mlflow(
 
     Args:
         folder: for the database, the log and, by default, the artifacts.
-        artifacts_url: where it keeps artifacts (a folder or s3://bucket/prefix); clients go through it.
-        environment: what the server needs to reach `artifacts_url`.
-        port: where it should answer if that port is free.
-        detached: let it live on when this process ends.
-        wait: return when it answers; otherwise at once, and `Server.wait` is yours to call.
+        artifacts_url: where it stores artifacts (a folder or s3://bucket/prefix); clients use the server as a proxy.
+        environment: variables for access to `artifacts_url`.
+        port: preferred port.
+        detached: keep it running when this process ends.
+        wait: True: return when it answers. False: return at once; the caller calls `Server.wait`.
 
     Returns:
         The server.
 
     Raises:
-        StartFailed: it did not come up; shows its log.
+        StartFailed: it did not start; shows its log.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (chosen,) = free_ports(1, (port,) if port else ())
@@ -154,13 +154,13 @@ def start_service(
         folder: for the feedback store and the log.
         environment: RECSYS_* and AWS_*, as every command of the workspace has them.
         port: where it should answer if that port is free.
-        detached: let it live on when this process ends.
+        detached: keep it running when this process ends.
 
     Returns:
         The server; it is alive, and ready as soon as there is a release.
 
     Raises:
-        StartFailed: it did not come up; shows its log.
+        StartFailed: it did not start; shows its log.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (chosen,) = free_ports(1, (port,) if port else ())

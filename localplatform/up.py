@@ -1,4 +1,4 @@
-"""`make up` and `make down`: the platform, kept running until somebody stops it."""
+"""`make up` and `make down`: start the platform in the background, and stop it."""
 
 import json
 import os
@@ -21,7 +21,7 @@ SERVICE_PORT = 8700
 
 
 def up(checkout: Path, folder: Path, console: Console) -> None:
-    """Start the platform detached, print addresses and the environment to export; twice is harmless.
+    """Start the platform in the background, and print addresses and variables to export. Safe to repeat.
 
     Args:
         checkout: the git checkout; a clone of it becomes the workspace where the folder holds none.
@@ -58,7 +58,7 @@ def up(checkout: Path, folder: Path, console: Console) -> None:
 
 
 def down(folder: Path, console: Console) -> None:
-    """Stop what `up` started; harmless when nothing runs."""
+    """Stop what `up` started. Safe to repeat."""
     guards = running(folder)
     for guard in guards:
         guard.send_signal(signal.SIGTERM)
@@ -73,7 +73,7 @@ def down(folder: Path, console: Console) -> None:
 
 
 def running(folder: Path) -> list[psutil.Process]:
-    """Guards of a platform that `up` started and that still live."""
+    """Living guards of a platform that `up` started."""
     state = folder / STATE
     if not state.exists():
         return []
@@ -81,7 +81,7 @@ def running(folder: Path) -> list[psutil.Process]:
     for one in json.loads(state.read_text("utf-8"))["guards"]:
         try:
             process = psutil.Process(one["pid"])
-            # A number is given out again; the time of birth tells whether it is still ours.
+            # Process ids are reused; the start time tells whether it is still ours.
             if abs(process.create_time() - one["born"]) < 1 and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except psutil.NoSuchProcess:

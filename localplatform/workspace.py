@@ -1,4 +1,4 @@
-"""A workspace to work in: a clone of this checkout, with what is not committed yet laid over it and without data."""
+"""Make a workspace: a clone of this checkout with its uncommitted changes, and without data."""
 
 import compileall
 import os
@@ -13,7 +13,7 @@ from localplatform.errors import LocalError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 FOLDER = CHECKOUT / "var" / "demo"
-"""Where `make demo` and `make up` keep a workspace and the servers' files."""
+"""Folder of `make demo` and `make up`, for the workspace and the servers' files."""
 NO_CHANGES: Mapping[str, str] = MappingProxyType({})
 IDENTITY = (
     "-c",
@@ -36,12 +36,12 @@ class WorkspaceError(LocalError):
 
 
 def make_workspace(checkout: Path, target: Path, changes: Mapping[str, str] = NO_CHANGES) -> None:
-    """Clone `checkout` into `target`, empty of data, with everything committed there; what was in `target` goes.
+    """Clone `checkout` into `target`, without data, and commit uncommitted changes there. An old `target` is deleted.
 
     Args:
         checkout: a git checkout of Firstlight.
         target: the workspace's folder.
-        changes: "section.key" -> value, laid over params.yaml with its comments kept; each key stands there once.
+        changes: "section.key" -> value, written to params.yaml; its comments are kept.
 
     Raises:
         WorkspaceError: git refused, or params.yaml has no such key.
@@ -52,7 +52,7 @@ def make_workspace(checkout: Path, target: Path, changes: Mapping[str, str] = NO
     _git(checkout, "clone", "--quiet", "--no-hardlinks", str(checkout), str(target))
     for name in _lines(_git(checkout, "ls-files", "-z", "--modified", "--others", "--exclude-standard")):
         _lay_over(checkout / name, target / name)
-    compileall.compile_dir(target / "recsys", quiet=1)  # else every first command would, at the same time
+    compileall.compile_dir(target / "recsys", quiet=1)  # else the first commands would, all at the same time
     _change_params(target / "params.yaml", changes)
     for name in ("data.dvc", "dvc.lock"):  # a workspace begins before the first arrival
         (target / name).unlink(missing_ok=True)
@@ -72,7 +72,7 @@ def make_workspace(checkout: Path, target: Path, changes: Mapping[str, str] = NO
 
 
 def set_remote(workspace: Path, url: str) -> None:
-    """Make `url` (a folder or s3://bucket/prefix) the workspace's DVC remote; nothing committed changes."""
+    """Make `url` (a folder or s3://bucket/prefix) the workspace's DVC remote, without changing a committed file."""
     (workspace / ".dvc" / "config.local").write_text(REMOTE.format(url=url), encoding="utf-8")
 
 
