@@ -1,13 +1,13 @@
 """Effect `forget`: take one person's events out of everything that Firstlight keeps, and publish without them.
 
-In this order, so that nothing comes back: the feedback store, the landing zone, `data/`, what stages made, the next
-release, DVC's cache and remote. Releases from before still hold the person; `collect` removes them by a deadline.
+In this order, so that nothing comes back: the feedback store, the landing zone, `data/`, what stages made, DVC's cache
+and remote, the next release. Releases from before still hold the person; `collect` removes them by a deadline.
 """
 
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from recsys import dvc
@@ -19,7 +19,7 @@ from recsys.catalogue.pseudonyms import Pseudonyms, require_same_key
 from recsys.catalogue.tracking import track
 from recsys.effects.publish import publish
 from recsys.errors import ReleaseError, StorageError
-from recsys.publishing.forgotten import holds, remember
+from recsys.publishing.forgotten import forgotten, holds, remember
 from recsys.publishing.objects import ObjectFiles
 from recsys.publishing.release import File
 from recsys.publishing.store import ReleaseStore
@@ -118,17 +118,17 @@ def forget(
         track(at)
     left = [f"{key} cannot be read: look whose rows it holds" for key in landed.unread]
     report_progress("looking through what stages have made, and releases")
+    holders, since = _holders(where.store, at, person) if where.store else ((), None)
     made = _forget_made(at, person)
-    holders = _holders(where.store, at, person) if where.store else ()
+    report_progress("looking through DVC's cache and remote")
+    n_objects, problems = _forget_in_dvc(at, person)
+    left += problems
     release = None
     if where.store and holders:
         report_progress("publishing without the person")
         release, problems = _published(where.store, at, chosen, publishing, holders)
         left += problems
-    made += _forget_made(at, person)  # what was fetched meanwhile
-    report_progress("looking through DVC's cache and remote")
-    n_objects, problems = _forget_in_dvc(at, person)
-    deadline = datetime.now(UTC) + timedelta(days=chosen.collect.forget_days) if holders else None
+    made += _forget_made(at, person)  # what publishing has fetched
     return Forgotten(
         pseudonym=person.pseudonym,
         n_feedback=n_feedback,
@@ -139,8 +139,8 @@ def forget(
         n_dvc_objects=n_objects,
         release=release,
         old_releases=holders,
-        gone_by=deadline,
-        left=(*left, *problems, *_left_in_workspaces(at, person)),
+        gone_by=since + timedelta(days=chosen.collect.forget_days) if since else None,
+        left=(*left, *_left_in_workspaces(at, person)),
     )
 
 
@@ -183,15 +183,17 @@ def _files(root: Path) -> Iterator[Path]:
             yield path
 
 
-def _holders(storage: Storage, at: Artifacts, person: Person) -> tuple[str, ...]:
-    """Releases whose histories hold the person, newest first; `collect` is told which objects they are."""
+def _holders(storage: Storage, at: Artifacts, person: Person) -> tuple[tuple[str, ...], datetime | None]:
+    """Releases whose histories hold the person, newest first, and since when `collect` knows of all of them."""
     store = ReleaseStore(storage)
     manifests = [store.manifest(release) for release in sorted(store.release_ids(), reverse=True)]
     histories = {history.file.sha256: history.file for one in manifests for history in one.histories}
     files = ObjectFiles(storage, at.cache / "releases")
     found = {sha256 for sha256, file in histories.items() if _is_in_object(files, file, person)}
     remember(storage, found)
-    return tuple(one.id for one in manifests if holds(one, found))
+    known = forgotten(storage)
+    since = max((known[sha256] for sha256 in found), default=None)
+    return tuple(one.id for one in manifests if holds(one, found)), since
 
 
 def _is_in_object(files: ObjectFiles, file: File, person: Person) -> bool:
@@ -205,14 +207,17 @@ def _published(
     storage: Storage, at: Artifacts, chosen: Settings, publishing: Publishing, holders: tuple[str, ...]
 ) -> tuple[str | None, list[str]]:
     """Make and publish a release without the person if the newest one holds them; and what is to be done by hand."""
-    head = ReleaseStore(storage).current().current.head
-    if head not in holders:
-        return None, []
+    current = ReleaseStore(storage).current().current
+    held = []
+    if current.hold and current.release in holders:
+        held = [f"readers are held at release {current.release}, which holds the person: run `recsys resume`"]
+    if current.head not in holders:
+        return None, held
     if not ((at.root / "dvc.yaml").is_file() and (at.root / ".dvc").is_dir()):
         todo = "`recsys run users`, `recsys run index` and `recsys publish`"
-        return None, [f"release {head}, the newest, still holds the person: run {todo}"]
+        return None, [f"release {current.head}, the newest, still holds the person: run {todo}", *held]
     dvc.reproduce(at.root, STAGES)
-    return publish(storage, at, chosen, publishing.who, publishing.uri).published.release, []
+    return publish(storage, at, chosen, publishing.who, publishing.uri).published.release, held
 
 
 def _forget_in_dvc(at: Artifacts, person: Person) -> tuple[int, list[str]]:

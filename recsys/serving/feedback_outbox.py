@@ -114,11 +114,12 @@ def _finish(
     store: FeedbackStore, landing: Storage, pseudonyms: Pseudonyms, batch: int, is_resumed: bool
 ) -> tuple[str, int]:
     """Write a planned file, unless a killed run did, and note it. Returns its key and number of events."""
+    with store.reading() as connection:
+        planned = connection.execute(sa.select(batches.c.name).where(batches.c.id == batch)).scalar_one()
+    key = f"{INTERACTIONS}/{planned}"
+    is_there = is_resumed and _has_landed(landing, key)  # outside of a transaction: writers would wait for it
     with store.reaching(), store.engine.begin() as connection:
         found = _events_of(connection, batch)
-        planned = connection.execute(sa.select(batches.c.name).where(batches.c.id == batch)).scalar_one()
-        key = f"{INTERACTIONS}/{planned}"
-        is_there = is_resumed and _has_landed(landing, key)
         if not is_there and not found:  # a person was forgotten meanwhile, who did all that was in it
             connection.execute(sa.delete(batches).where(batches.c.id == batch))
             return "", 0

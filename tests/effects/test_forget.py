@@ -181,6 +181,20 @@ def test_data_of_servers_below_var_stay_whole(planted):
     assert volume.read_text() == JANE
 
 
+def test_under_a_hold_the_release_that_readers_get_is_named(planted):
+    first = Release.open(planted.at.root / "store", cache=planted.at.root / "reader").id
+    planted.land("interactions/more.jsonl", [event("u1", "s8")])
+    planted.ingest()
+    for stage in ("users", "index"):
+        planted.run("run", stage)
+    planted.run("publish")
+    planted.run("rollback", first, "--why", "a test")
+    done = json.loads(planted.run("forget", RAW, "--json").stdout)
+    assert any(f"held at release {first}" in sentence for sentence in done["left"])
+    again = json.loads(planted.run("forget", RAW, "--json").stdout)
+    assert again["gone_by"] == done["gone_by"]  # the deadline does not move
+
+
 @pytest.mark.servers
 def test_a_landing_zone_in_a_bucket_loses_the_person(empty_shop, bucket, monkeypatch):
     zone = open_storage(f"s3://{bucket}/zone")
