@@ -1,8 +1,8 @@
 """Search by words, by profiles, and by both: a real release of each collection, asked every query.
 
 `python -m bench.search` lands the collection in a workspace of its own, publishes it at first light, and asks as the
-service does. The weight of words for one half of the queries is chosen on the other half. Collections: Cranfield (binary
-relevance), and kdconv-zh, whose queries name their item or do not.
+service does. The weight of words for one half of the queries is chosen on the other half. Collections: Cranfield
+(binary relevance), and kdconv-zh, whose queries name their item or do not.
 """
 
 import argparse
@@ -92,7 +92,8 @@ def measured(store: Path, queries: Sequence[Query]) -> dict[str, float]:
     even_Q = np.arange(len(queries)) % 2 == 0
     fused_Q, figures = np.empty(len(queries)), {"queries": float(len(queries))}
     for half, others_Q in (("even", ~even_Q), ("odd", even_Q)):  # no query has a say in its own weight
-        chosen = max(WEIGHTS, key=lambda weight, others_Q=others_Q: float(ndcg[weight][others_Q].mean()))
+        means = {weight: float(ndcg[weight][others_Q].mean()) for weight in WEIGHTS}
+        chosen = max(WEIGHTS, key=means.__getitem__)
         fused_Q[~others_Q] = ndcg[chosen][~others_Q]
         figures[f"lexical_weight_{half}"] = chosen
     for group in sorted({query.group for query in queries}):

@@ -36,7 +36,7 @@ from recsys.serving.fusing import best_rows, fused, n_candidates
 from recsys.serving.popular import Popular
 
 # Shape suffixes: H things known of a user, D dimension, I live items.
-WEIGHTS = {"text_weight": 1.0, "lexical_weight": 0.4, "user_weight": 0.2}
+WEIGHTS = {"text_weight": 1.0, "lexical_weight": 0.7, "user_weight": 0.2}
 """Of releases from before they carried their own; section `search` of params.yaml says what each means."""
 NO_WEIGHTS: Mapping[str, float] = {}
 AUDIENCE_USERS = 200
