@@ -68,9 +68,9 @@ def _bring_parts(model: ModelReference, files: ObjectFiles, at: Artifacts) -> No
 
 
 def bring_profiles(storage: Storage, at: Artifacts, model: ModelReference) -> int:
-    """Bring the newest release's profiles and indexes, if this model would make the same ones.
+    """Bring the newest release's profiles, indexes, details and terms, if this model would make the same profiles.
 
-    A workspace for a new ranker or λ then finds every segment, and neither encodes nor projects anything. Existing
+    A workspace for a new ranker or λ then finds every segment, and neither encodes, projects nor counts words. Existing
     files are left alone. A segment's rows are written last, so a segment with rows is complete.
 
     Args:
@@ -98,6 +98,9 @@ def bring_profiles(storage: Storage, at: Artifacts, model: ModelReference) -> in
         _bring_file(files, released.rows, segment.rows_path)
         if released.index.file:
             _bring_file(files, released.index.file, at.index / released.index.file.name)
+        for file in (released.details, released.terms):
+            if file:
+                _bring_file(files, file, at.details / file.name)
     entries = [_index_entry(released) for released in segments]
     if not (at.index / "index.json").exists():
         write_whole(at.index / "index.json", (json.dumps(entries, indent=1) + "\n").encode())

@@ -171,7 +171,11 @@ def test_a_workspace_of_its_own_finds_the_published_profiles_for_a_new_ranker(tm
     own.items(FILMS)
     own.ratings([("ann", "alien"), ("bob", "babe")])
     assert bring_profiles(store, own.at, own.model) == 1
+    brought = {path.name: path.stat().st_ino for path in own.at.details.iterdir()}
     own.build()
+    assert {path.name: path.stat().st_ino for path in own.at.details.iterdir()} == brought and len(
+        brought
+    ) == 2
     record = json.loads((own.at.var / "last_encode.json").read_text())
     assert counted(record) == (0, 0, 0)
     done = own.publish(store, new_model=True).manifest
