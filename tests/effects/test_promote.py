@@ -135,7 +135,7 @@ def test_an_open_gate_promotes_once_and_the_ledger_says_who_when_and_why(shop):
         ("champion", "1", "2", "gated", "done"),
     ]
     last = entries(shop.uri, shop.model)[-1]
-    assert last.who == "me" and last.encoder_hash == shop.champion().hash and last.why.startswith("gate open")
+    assert last.who == "me" and last.model_hash == shop.champion().hash and last.why.startswith("gate open")
     assert [one.n for one in entries(shop.uri, shop.model)] == [1, 2, 3]
 
 
@@ -186,7 +186,9 @@ def test_a_champion_that_changes_between_the_gates_look_and_the_move_stays(shop,
         return found
 
     monkeypatch.setattr(promoting, "version_at", then_somebody_moves_it)
-    with pytest.raises(GateClosed, match="version None has become champion meanwhile; .* against version 1"):
+    with pytest.raises(
+        GateClosed, match="version None has become champion meanwhile; .* compared with version 1"
+    ):
         shop.promote()
     assert shop.champion() is None
     assert shop.promote("nobody is champion").entry.how in ("gated", "forced")

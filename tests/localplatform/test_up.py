@@ -61,7 +61,7 @@ def test_up_outlives_its_command_twice_is_harmless_and_down_leaves_nothing(tmp_p
     try:
         told = call_up(folder)
         guards = running(folder)
-        assert len(guards) == 6  # SeaweedFS, MLflow, and Airflow's four
+        assert len(guards) == 7  # SeaweedFS, MLflow, Airflow's four, and the service
         assert "user admin password" in told and str(folder / "workspace") in told
         given = environment(folder)
         kept = json.loads((folder / "servers/airflow/secrets.json").read_text())
