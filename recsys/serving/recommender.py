@@ -63,12 +63,14 @@ class Recommender:
         self.popular = Popular(profiles)
 
     def warm(self) -> None:
-        """Load everything that a first question would have to wait for."""
+        """Load everything, so that no question waits for it, or meets a file that is damaged or gone since."""
         self.taste_of("")
+        _ = self.filters.names, self.popular.newest_at
         self.recommend(Taste(), ListRequest(k=1))
         if self.profiles.latest.item_ids:
             self.recommend(Taste(likes=(self.profiles.latest.item_ids[0],), text="words"), ListRequest(k=1))
-            self.similar(self.profiles.latest.item_ids[0], ListRequest(k=1))
+            self.search("words", ListRequest(k=1))
+            self.details_of(self.profiles.latest.item_ids[:1])
 
     def taste_of(
         self, pseudonym: str, feedback: Sequence[Event] = (), rules: FeedbackParams | None = None
