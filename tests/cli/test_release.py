@@ -239,6 +239,7 @@ def write_stage(root: Path, outs: str) -> None:
     (root / "dvc.yaml").write_text(f"stages:\n  features: {stage}\n")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("outs", [NOW, BEFORE], ids=["now", "before there were details"])
 def test_data_and_features_of_a_release_come_back_from_the_remote(
     shop: Shop, tmp_path: Path, outs: str

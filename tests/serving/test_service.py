@@ -219,6 +219,7 @@ def changing(real_shop: Shop, tmp_path: Path) -> tuple[Shop, Storage]:
     return real_shop, storage
 
 
+@pytest.mark.whole
 def test_releases_are_swapped_under_load_without_a_failure_or_a_mixed_answer(
     changing: tuple[Shop, Storage], tmp_path: Path
 ) -> None:

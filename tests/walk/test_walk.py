@@ -87,6 +87,7 @@ def house(tmp_path_factory):
     return house
 
 
+@pytest.mark.whole
 def test_the_walk(house):
     first = house.first
     assert house.encoded == 50 and len(first.items) == 50 and len(first.users) == 12
