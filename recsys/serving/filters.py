@@ -4,10 +4,12 @@
 
 All conditions must hold. A plain value means equal, a list means any of them. An object holds `eq`, `in`, `not`, `gte`,
 `gt`, `lte` and `lt`. An item may have many tags: `eq` and `in` ask whether one of them fits, `not` whether none does.
-An item without a value fits no condition but `not`.
+An item without a value fits no condition but `not`. Values are compared as texts: 1990, 1990.0 and "1990" are one, and
+so are true and "true".
 """
 
 import json
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
@@ -20,6 +22,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys.errors import RequestError
+from recsys.features.details import value_text
 from recsys.publishing.objects import Profiles
 
 # Shape suffix: I live items.
@@ -30,6 +33,8 @@ RANGES: Mapping[str, Callable[..., Any]] = {
     "lte": np.less_equal,
     "lt": np.less,
 }
+VALUES = (str, int, float)
+"""What a value may be; a bool is one of them."""
 OPERATORS = ("eq", "in", "not", *RANGES)
 MASKS_KEPT = 64
 """Masks of the last requests; each takes a byte per item."""
@@ -61,15 +66,17 @@ class Filters:
         """
         if not where:
             return None
-        key = json.dumps(where, sort_keys=True, default=str)
+        asked = [
+            (name, *one) for name, condition in where.items() for one in self._operators(name, condition)
+        ]
+        key = json.dumps(asked)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
         allowed_I = np.ones(len(self._profiles.latest.item_ids), np.bool_)
-        for name, condition in where.items():
-            for operator, value in _operators(name, condition):
-                allowed_I &= self._fits(name, operator, value)
+        for name, operator, value in asked:
+            allowed_I &= self._fits(name, operator, value)
         allowed_I.setflags(write=False)
         with self._lock:
             self._kept[key] = allowed_I
@@ -83,16 +90,37 @@ class Filters:
         details = self._profiles.details
         return (TAGS, *details.attributes) if details else (TAGS,)
 
-    def _fits(self, name: str, operator: str, value: object) -> NDArray[np.bool_]:
+    def _operators(self, name: str, condition: object) -> list[tuple[str, object]]:
+        """A condition as operators with their values; refuses what means nothing."""
         if name not in self.names:
             raise RequestError(
                 f"where: items have no attribute {name!r}",
                 remedy=f"name one of: {', '.join(self.names)}; publish.attributes adds more",
             )
+        if not isinstance(condition, Mapping):
+            condition = {"in" if isinstance(condition, list) else "eq": condition}
+        if not condition:
+            raise RequestError(
+                f"where: {name}: an empty object", remedy=f"use one of: {', '.join(OPERATORS)}"
+            )
+        for operator, value in condition.items():
+            if operator not in OPERATORS:
+                raise RequestError(
+                    f"where: {name}: unknown operator {operator!r}",
+                    remedy=f"use one of: {', '.join(OPERATORS)}",
+                )
+            if not all(isinstance(one, VALUES) for one in (value if isinstance(value, list) else [value])):
+                raise RequestError(
+                    f"where: {name}: {operator!r} takes texts and numbers",
+                    remedy='such as "Horror", 1990, or a list of them',
+                )
+        return list(condition.items())
+
+    def _fits(self, name: str, operator: str, value: object) -> NDArray[np.bool_]:
         column = self._column(name)
         if operator in RANGES:
             return _within(column, name, operator, value)
-        wanted = {_text(one) for one in (value if isinstance(value, list) else [value])}
+        wanted = {value_text(one) for one in (value if isinstance(value, list) else [value])}
         return ~_has(column, wanted) if operator == "not" else _has(column, wanted)
 
     def _column(self, name: str) -> pa.Array:
@@ -116,7 +144,7 @@ def _has(column: pa.Array, wanted: Collection[str]) -> NDArray[np.bool_]:
     is_list = pa.types.is_list(column.type)
     values = pc.list_flatten(column) if is_list else column
     encoded = values.dictionary_encode()
-    places = [place for place, one in enumerate(encoded.dictionary.to_pylist()) if _text(one) in wanted]
+    places = [place for place, one in enumerate(encoded.dictionary.to_pylist()) if value_text(one) in wanted]
     fits = np.isin(np.asarray(encoded.indices.fill_null(-1)), places)
     if not is_list:
         return fits
@@ -135,26 +163,9 @@ def _within(column: pa.Array, name: str, operator: str, value: object) -> NDArra
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RequestError(f"where: {name}: {operator!r} takes a number", remedy="such as 1990")
     numbers_I = column.fill_null(np.nan).to_numpy(zero_copy_only=False)
-    fits: NDArray[np.bool_] = RANGES[operator](numbers_I, value)  # a comparison with NaN is false
+    try:
+        bound = float(value)
+    except OverflowError:  # a whole number that is too large for a float is beyond all values
+        bound = math.inf if value > 0 else -math.inf
+    fits: NDArray[np.bool_] = RANGES[operator](numbers_I, bound)  # a comparison with NaN is false
     return fits
-
-
-def _text(value: object) -> str:
-    """A value as it is compared: 1990, 1990.0 and "1990" are one."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def _operators(name: str, condition: object) -> list[tuple[str, object]]:
-    """A condition as operators with their values."""
-    if isinstance(condition, list):
-        return [("in", condition)]
-    if not isinstance(condition, Mapping):
-        return [("eq", condition)]
-    for operator in condition:
-        if operator not in OPERATORS:
-            raise RequestError(
-                f"where: {name}: unknown operator {operator!r}", remedy=f"use one of: {', '.join(OPERATORS)}"
-            )
-    return list(condition.items())

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.catalogue.feedback import disliked_items, liked_items
+from recsys.catalogue.fields import BadRow, sound
 from recsys.catalogue.params import FeedbackParams
 from recsys.encoders.encoder import Encoder
 from recsys.errors import RequestError, UnknownItem
@@ -63,9 +64,14 @@ class Recommender:
         self.popular = Popular(profiles)
 
     def warm(self) -> None:
-        """Load everything, so that no question waits for it, or meets a file that is damaged or gone since."""
+        """Load everything, so that no question waits for it, or meets a file that is damaged or gone since.
+
+        Raises:
+            ReleaseError: a file is missing or damaged; names it.
+            EncoderError: the model cannot be opened.
+        """
         self.taste_of("")
-        _ = self.filters.names, self.popular.newest_at
+        _ = self.filters.names, self.profiles.lexical, self.popular.newest_at
         self.recommend(Taste(), ListRequest(k=1))
         if self.profiles.latest.item_ids:
             self.recommend(Taste(likes=(self.profiles.latest.item_ids[0],), text="words"), ListRequest(k=1))
@@ -117,11 +123,7 @@ class Recommender:
         query_D = self._ridge.weights(basis_HD.sum(axis=0, dtype=np.float64)[None])[0]
         width = wanted.k * POOL if wanted.diversity else wanted.k
         ranked = self._ranked.search(query_D, rows, width, exclude, allowed_I)
-        if wanted.diversity and ranked:
-            vectors_ND = self.profiles.searcher.vectors_of(np.array([row for row, _ in ranked]))
-            places = diversified([score for _, score in ranked], vectors_ND, wanted.k, wanted.diversity)
-            ranked = [ranked[place] for place in places]
-        return Answer(self.manifest.id, self._named(ranked), "profile", (*unknown, *strangers))
+        return Answer(self.manifest.id, self._chosen(ranked, wanted), "profile", (*unknown, *strangers))
 
     def similar(self, item: str | int, wanted: ListRequest) -> Answer:
         """The items nearest to an item, without itself.
@@ -157,12 +159,10 @@ class Recommender:
         """
         query_D = self._query(text)
         allowed_I, strangers = self._allowed(wanted)
-        seen, unknown = known_rows(
-            taste.likes if taste and wanted.exclude_seen else (), self.profiles.row_of_item
-        )
-        rows_C, words_C = self._candidates(text, query_D, wanted.k, allowed_I)
-        is_left_C = ~np.isin(rows_C, seen)
-        rows_C, words_C = rows_C[is_left_C], words_C[is_left_C]
+        likes, unknown = known_rows(taste.likes if taste else (), self.profiles.row_of_item)
+        dislikes, _ = known_rows(taste.dislikes if taste else (), self.profiles.row_of_item)
+        exclude = {*likes, *dislikes} if wanted.exclude_seen else set()
+        rows_C, words_C = self._candidates(text, query_D, wanted.k, exclude, allowed_I)
         vectors_CD = self.profiles.searcher.vectors_of(rows_C) if len(rows_C) else np.empty((0, len(query_D)))
         user_C = self._user_scores(taste, vectors_CD) if taste else None
         scores_C = fused(words_C, vectors_CD @ query_D, user_C, self._weights)
@@ -170,7 +170,7 @@ class Recommender:
         pairs = sorted(
             zip(rows_C.tolist(), scores_C.tolist(), strict=True), key=lambda one: (-one[1], ids[one[0]])
         )
-        return Answer(self.manifest.id, self._named(pairs[: wanted.k]), "profile", (*unknown, *strangers))
+        return Answer(self.manifest.id, self._chosen(pairs, wanted), "profile", (*unknown, *strangers))
 
     def profile_of(self, text: str) -> NDArray[np.float32]:
         """The profile of a text, float32 [d], of length 1.
@@ -268,6 +268,9 @@ class Recommender:
 
         Returns:
             The release's own fields of it, joined; empty where it has none of them.
+
+        Raises:
+            RequestError: a text holds half a surrogate pair, or a NUL.
         """
         preprocessing = self.manifest.preprocessing
         values = [row.get(name) for name in preprocessing.fields]
@@ -276,6 +279,10 @@ class Recommender:
             for one in values
             if one is not None
         ]
+        try:
+            texts = [sound(text, "row") for text in texts]
+        except BadRow as fault:
+            raise RequestError(fault.detail, remedy="give text that intake would take") from fault
         return join_fields(texts, preprocessing.max_chars, preprocessing.version)
 
     def details_of(self, item_ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -375,18 +382,25 @@ class Recommender:
         return chosen_I if allowed_I is None else chosen_I & allowed_I, unknown
 
     def _candidates(
-        self, text: str, query_D: NDArray[np.floating], k: int, allowed_I: NDArray[np.bool_] | None
+        self,
+        text: str,
+        query_D: NDArray[np.floating],
+        k: int,
+        exclude: set[int],
+        allowed_I: NDArray[np.bool_] | None,
     ) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
         """Items that are near to a query or hold its words, ascending, each with its BM25 over the bound."""
         n = n_candidates(k)
-        found = self.profiles.searcher.search(query_D[None], n, allowed_I=allowed_I).rows_QK[0]
+        found = self.profiles.searcher.search(query_D[None], n, [exclude], allowed_I).rows_QK[0]
         by_profile = found[found != PAD]
         if self.profiles.lexical is None:
             return np.sort(by_profile), np.zeros(len(by_profile))
         rows, scores = self.profiles.lexical.scores(text)
         scores = scores / max(self.profiles.lexical.bound(text), 1e-9)
+        is_left = ~np.isin(rows, list(exclude)) if exclude else np.ones(len(rows), np.bool_)
         if allowed_I is not None:
-            rows, scores = rows[allowed_I[rows]], scores[allowed_I[rows]]
+            is_left &= allowed_I[rows]
+        rows, scores = rows[is_left], scores[is_left]
         rows_C = np.union1d(by_profile, best_rows(rows, scores, n))
         places = np.minimum(np.searchsorted(rows, rows_C), max(0, len(rows) - 1))
         has_words = rows[places] == rows_C if len(rows) else np.zeros(len(rows_C), np.bool_)
@@ -423,6 +437,15 @@ class Recommender:
         dots_W = (vectors_WD @ weights_D) * self._ranked.growth
         found = zip(distinct, (dots_W[0] - dots_W[1:]).tolist(), strict=True)
         return tuple(sorted(found, key=lambda one: -one[1]))
+
+    def _chosen(self, ranked: Sequence[tuple[int, float]], wanted: ListRequest) -> tuple[Scored, ...]:
+        """The list out of more items than it may have, best first; as diverse as was asked for."""
+        if wanted.diversity and ranked:
+            pool = ranked[: wanted.k * POOL]
+            vectors_ND = self.profiles.searcher.vectors_of(np.array([row for row, _ in pool]))
+            places = diversified([score for _, score in pool], vectors_ND, wanted.k, wanted.diversity)
+            return self._named([pool[place] for place in places])
+        return self._named(ranked[: wanted.k])
 
     def _named(self, found: Sequence[tuple[int, float]]) -> tuple[Scored, ...]:
         ids = self.profiles.latest.item_ids

@@ -1,14 +1,15 @@
 """Lists under conditions, lists for people of whom nothing is known, and explanations that sum to the score."""
 
+import re
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA
-from recsys.errors import RequestError, UnknownItem
+from recsys.errors import ReleaseError, RequestError, UnknownItem
 from recsys.publishing.objects import ObjectFiles, Profiles
-from recsys.publishing.store import ReleaseStore
+from recsys.publishing.store import ReleaseStore, object_key
 from recsys.serving.answers import ListRequest, Taste
 from recsys.serving.diversity import diversified
 from recsys.serving.recommender import Recommender
@@ -19,9 +20,9 @@ from tests.publishing.test_ranked import bring_weights
 TAGS = {"alien": ["horror", "space"], "gravity": ["space"], "jaws": ["horror"], "heat": []}
 
 ATTRIBUTES = {
-    "alien": '{"year": 1979, "brand": "Fox", "genre": ["a", "b"]}',
+    "alien": '{"year": 1979, "brand": "Fox", "genre": ["a", "b"], "type": true}',
     "jaws": '{"year": "1975", "brand": "Universal"}',
-    "gravity": '{"year": 2013.0, "genre": "b"}',
+    "gravity": '{"year": 2013.0, "genre": "b", "type": false}',
 }
 
 
@@ -56,6 +57,9 @@ def tag(shop: Shop) -> Shop:
         ({"year": {"lte": 1979}, "tags": "space"}, {"alien"}),
         ({"brand": {"not": "Fox"}}, set(FILMS) - {"alien"}),
         ({"genre": "b"}, {"alien", "gravity"}),
+        ({"type": True}, {"alien"}),
+        ({"type": ["false"]}, {"gravity"}),
+        ({"year": {"lt": 10**400, "gt": -(10**400)}}, {"alien", "gravity", "jaws"}),
         ({}, set(FILMS)),
     ],
 )
@@ -77,12 +81,17 @@ def test_a_list_holds_what_its_conditions_allow(
         {"tags": {"gte": 3}},
         {"year": {"gte": "x"}},
         {"brand": {"lt": 3}},
+        {"shade": {}},
+        {"year": {}},
+        {"tags": None},
+        {"tags": {"in": [["horror"]]}},
+        {"tags": {"not": {"in": "horror"}}},
     ],
 )
 def test_a_condition_that_means_nothing_is_refused_by_name(
     shop: Shop, folder: Storage, where: dict[str, object]
 ) -> None:
-    with pytest.raises(RequestError, match="where: .*(shade|near|gte|year|brand).*\n.*remedy"):
+    with pytest.raises(RequestError, match="where: .*(shade|near|gte|year|brand|tags).*\n.*remedy"):
         of_release(tag(shop), folder).recommend(Taste(), ListRequest(where=where))
 
 
@@ -93,6 +102,15 @@ def test_items_are_shown_with_what_the_release_carries(shop: Shop, folder: Stora
     assert jaws["attributes"] == {"year": 1975, "brand": "Universal"}
     assert babe["attributes"] == {} and babe["image"] is None
     assert asked.titles_of(["babe"]) == {"babe": FILMS["babe"]}
+
+
+@pytest.mark.parametrize("kind", ["details", "terms"])
+def test_damage_of_any_file_shows_before_a_release_is_asked(shop: Shop, folder: Storage, kind: str) -> None:
+    asked = of_release(shop, folder)
+    file = getattr(asked.manifest.segments[0], kind)
+    folder.write(object_key(file), b"damaged")
+    with pytest.raises(ReleaseError, match=re.escape(file.name)):
+        asked.warm()
 
 
 def test_candidates_are_ranked_alone_and_unknown_ones_are_named(shop: Shop, folder: Storage) -> None:

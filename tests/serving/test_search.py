@@ -36,9 +36,19 @@ def test_conditions_candidates_and_what_is_seen_hold_in_search_too(real_shop: Sh
     assert everything[0] == "alien" and len(everything) == 10
     only = found(asked.search("a crew in space", ListRequest(k=10, candidates=("jaws", "babe"))))
     assert only == [one for one in everything if one in ("jaws", "babe")]
-    mine = Taste(likes=("alien",))
-    assert "alien" not in found(asked.search("a crew in space", ListRequest(k=10), mine))
+    mine = Taste(likes=("alien",), dislikes=("gravity",))
+    left = found(asked.search("a crew in space", ListRequest(k=10), mine))
+    assert len(left) == 8 and not {"alien", "gravity"} & set(left)
     assert "alien" in found(asked.search("a crew in space", ListRequest(k=10, exclude_seen=False), mine))
+
+
+def test_a_diverse_search_turns_from_what_it_has_already(real_shop: Shop, folder: Storage) -> None:
+    real_shop.items({f"copy {n}": "A crew in deep space meets a deadly creature" for n in range(3)}, day=1)
+    asked, query = of_release(real_shop.build(), folder), "a deadly creature in space"
+    plain = found(asked.search(query, ListRequest(k=3)))
+    diverse = found(asked.search(query, ListRequest(k=3, diversity=0.5)))
+    assert {one.split()[0] for one in plain} <= {"copy", "alien"} and diverse[0] == plain[0]
+    assert not {one.split()[0] for one in diverse[1:]} & {"copy", "alien"}
 
 
 def test_an_old_text_is_not_found_after_an_edit(real_shop: Shop, folder: Storage) -> None:
