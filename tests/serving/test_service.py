@@ -80,6 +80,7 @@ def test_every_answer_is_that_of_the_python_door_and_names_its_release(
         release.search("a shark", 3)
     )
     assert pairs(client.get("/v1/similar/alien?k=4")) == by(release.similar("alien", 4))
+    assert client.get("/v1/similar/alien?k=0").status_code == 422
     assert client.get("/readyz").json() == {"status": "ready", "release": release.id}
     assert client.get("/version").json()["n_items"] == 10
 
@@ -116,13 +117,14 @@ def test_an_explanation_sums_to_the_score_of_the_list(client: httpx.Client) -> N
         ("/v1/explain", {"item": "alien"}, 422, "nothing that is known"),
         ("/v1/search", {"query": "  "}, 422, "empty"),
         ("/v1/profile", {}, 422, "text or row"),
+        ("/v1/profile", {"row": {"title": "\ud800"}}, 422, "surrogate"),
         ("/v1/nothing", {}, 404, "Not Found"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_by_name(
     client: httpx.Client, path: str, body: object, status: int, word: str
 ) -> None:
-    answer = client.post(path, json=body)
+    answer = client.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
     assert answer.status_code == status and word in answer.json()["detail"] + answer.json()["remedy"], (
         answer.text
     )
@@ -130,7 +132,21 @@ def test_what_cannot_be_answered_is_refused_by_name(
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"nope", b"[" * 100_000, b'{"k": NaN}', b'{"k": 1e999}', b"\xff\xfe{}", b"null"]
+    "content",
+    [
+        b"",
+        b"nope",
+        b"[" * 100_000,
+        b'{"k": NaN}',
+        b'{"k": 1e999}',
+        b"\xff\xfe{}",
+        b"null",
+        b'{"text": "\\ud800"}',
+        b'{"\\ud800": 1}',
+        b'{"where": {"tags": [["\\ud800"]]}}',
+        b'{"user": "\\u0000"}',
+        b'{"user": " "}',
+    ],
 )
 def test_a_body_that_is_no_request_is_refused(client: httpx.Client, content: bytes) -> None:
     answer = client.post("/v1/recommend", content=content, headers={"content-type": "application/json"})
@@ -316,6 +332,7 @@ def test_feedback_changes_the_next_answer_survives_and_lands_once(
         }
         liked = asked(client, user="ann")
         assert liked["basis"] == "profile"
+        assert asked(client, user=" ann ")["items"] == liked["items"]  # as intake reads an id
         assert (
             liked["items"]
             == asked(client, history=["gravity"])["items"]
@@ -347,12 +364,15 @@ def test_feedback_changes_the_next_answer_survives_and_lands_once(
         ({"user": "ann", "item_id": "alien", "event": "two words and more"}, "event"),
         ({"user": "ann", "item_id": "alien", "event": "like", "at": "2026-01-02T00:00:00"}, "offset"),
         ({"pseudonym": "ann", "item_id": "alien", "event": "like"}, "pseudonym"),
+        ({"user": "ann", "item_id": "alien", "event": "like", "release": "\0"}, "release"),
+        ({"user": "ann", "item_id": "alien", "event": "like", "release": "\ud800"}, "release"),
     ],
 )
 def test_an_event_that_intake_would_not_take_is_refused_by_its_field(
     client: httpx.Client, event: dict[str, object], word: str
 ) -> None:
-    answer = client.post("/v1/feedback", json={"events": [{"event_id": "x", **event}]})
+    body = json.dumps({"events": [{"event_id": "x", **event}]})
+    answer = client.post("/v1/feedback", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 422 and word in answer.json()["detail"], answer.text
 
 

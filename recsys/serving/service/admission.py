@@ -5,6 +5,7 @@ A service that takes every request collapses for all of them. This one computes 
 """
 
 import asyncio
+import time
 
 from prometheus_client import Counter
 from starlette.responses import JSONResponse
@@ -12,8 +13,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from recsys.serving.params import ServeParams
 
+ARRIVED = "arrived"
+"""Field of a request's state: when it had arrived whole. What it waits for its turn counts as time of the answer."""
 OPEN = ("/healthz", "/readyz", "/metrics", "/version")
 """Answered whatever waits: whoever watches the service must see that it is busy, not dead."""
+
+
+class ClientGone(Exception):
+    """The client left before its body had arrived."""
 
 
 class BodyTooLarge(Exception):
@@ -53,7 +60,10 @@ class Admission:
         try:
             async with asyncio.timeout(self._params.wait_s):
                 body = await self._read(receive)
+                scope.setdefault("state", {})[ARRIVED] = time.perf_counter()
                 await self._turns.acquire()
+        except ClientGone:
+            return
         except BodyTooLarge:
             await self._refuse(413, f"a body has at most {self._params.max_body_kb} kB", scope, receive, send)
             return
@@ -71,7 +81,7 @@ class Admission:
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                break
+                raise ClientGone
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
             if size > self._params.max_body_kb * 1024:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
@@ -20,6 +20,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from recsys.catalogue.fields import BadRow, identifier
 from recsys.catalogue.pseudonyms import VARIABLE as KEY_VARIABLE
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.errors import ConfigError, ConflictError, RecsysError, RequestError, UnknownItem
@@ -29,13 +30,15 @@ from recsys.serving.params import ServeParams
 from recsys.serving.recommender import Recommender
 from recsys.serving.service import schemas
 from recsys.serving.service.access import ApiKeys, Scope
-from recsys.serving.service.admission import Admission
+from recsys.serving.service.admission import ARRIVED, Admission
 from recsys.serving.service.feedback import Feedback
 from recsys.serving.service.following import Follower, Served
 from recsys.serving.service.metrics import Metrics
 
 log = logging.getLogger(__name__)
 PAGE = Path(__file__).parent / "page"
+RETRY_S = "2"
+"""Seconds after which somebody should ask again, where nothing says more."""
 POLICY = "default-src 'self'; img-src * data:; style-src 'self'; script-src 'self'; frame-ancestors 'none'"
 """Content-Security-Policy of the page: nothing of another address but images of items."""
 
@@ -99,9 +102,13 @@ def make_app(service: Service) -> FastAPI:
 
 
 async def observe(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Count and log every answer, without whom it is about."""
-    begun = time.perf_counter()
-    response = await call_next(request)
+    """Count and log every answer, without whom it is about; a fault of ours is an answer too."""
+    begun = getattr(request.state, ARRIVED, time.perf_counter())
+    try:
+        response = await call_next(request)
+    except Exception:
+        log.exception("failed")
+        response = _problem(request, 500, "the service failed", remedy="its log has the traceback")
     route = request.scope.get("route")
     name, seconds = getattr(route, "path", "page") or "page", time.perf_counter() - begun
     request.app.state.metrics.seconds.labels(name, str(response.status_code)).observe(seconds)
@@ -148,7 +155,7 @@ def serving(request: Request) -> Served:
     served = service.follower.served
     if served is None:
         why = service.follower.problem or "the first release is being loaded"
-        raise HTTPException(503, f"no release serves yet: {why}", {"Retry-After": "2"})
+        raise HTTPException(503, f"no release serves yet: {why}")
     request.state.release = served.release
     return served
 
@@ -175,9 +182,9 @@ def recommend(body: schemas.RecommendBody, now: Now, request: Request) -> schema
 
 
 @asked.get("/similar/{item:path}")
-def similar(item: str, now: Now, request: Request, k: int = 10) -> schemas.ListAnswer:
+def similar(item: str, now: Now, request: Request, k: Annotated[int, Query(ge=1)] = 10) -> schemas.ListAnswer:
     """The items nearest to an item."""
-    wanted = list_request(schemas.ListBody(k=max(1, k)), request)
+    wanted = list_request(schemas.ListBody(k=k), request)
     return shown_list(now.recommender.similar(item, wanted), now.recommender)
 
 
@@ -288,7 +295,7 @@ def which(request: Request) -> schemas.VersionAnswer:
     served = service.follower.served
     found = served.recommender if served else None
     newest = found.popular.newest_at if found else None
-    waiting = service.feedback.store.waiting(served.held) if service.feedback and served else None
+    waiting = service.feedback.waiting(served) if service.feedback and served else None
     return schemas.VersionAnswer(
         software=version("firstlight-recsys"),
         release=served.release if served else None,
@@ -300,7 +307,7 @@ def which(request: Request) -> schemas.VersionAnswer:
         n_users=len(found.profiles.histories.users) if found else None,
         newest_item_at=newest.isoformat(timespec="seconds") if newest else None,
         attributes=list(found.filters.names) if found else [],
-        feedback_waiting=waiting.n_unshipped + waiting.n_shipped if waiting else None,
+        feedback_waiting=waiting,
         problem=service.follower.problem,
     )
 
@@ -337,7 +344,13 @@ def pseudonym_of(
         )
     release = f"release {recommender.manifest.id}"
     service.pseudonyms.require_check(recommender.manifest.pseudonym_key_check, release)
-    return service.pseudonyms.of(user)
+    try:
+        name = identifier(user, "user")
+    except BadRow as fault:
+        raise RequestError(fault.detail, remedy="give the id as it lands") from fault
+    if not name:
+        raise RequestError("user has no visible character", remedy="leave it out for somebody unknown")
+    return service.pseudonyms.of(name)
 
 
 def list_request(body: schemas.ListBody, request: Request) -> ListRequest:
@@ -406,6 +419,7 @@ def _problem(
     release = getattr(request.state, "release", None)
     problem = {"title": TITLES.get(status, "Error"), "status": status, "detail": detail, "remedy": remedy}
     content = {**problem, "release": release}
+    headers = {**({"Retry-After": RETRY_S} if status == 503 else {}), **(headers or {})}
     return JSONResponse(content, status, headers, media_type="application/problem+json")
 
 
@@ -422,6 +436,7 @@ TITLES = {
     409: "Known otherwise",
     422: "Cannot be answered",
     429: "Too many requests",
+    500: "Failed",
     503: "Not now",
 }
 HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {

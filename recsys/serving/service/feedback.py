@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from recsys.catalogue.params import FeedbackParams
-from recsys.catalogue.pseudonyms import Pseudonyms
+from recsys.catalogue.pseudonyms import PSEUDONYM_FORM, Pseudonyms
+from recsys.errors import StorageError
 from recsys.publishing.release import Manifest
 from recsys.serving.feedback import FeedbackStore
 from recsys.serving.feedback_events import Event
@@ -33,8 +34,16 @@ class Feedback:
     _ending: threading.Event = field(default_factory=threading.Event)
 
     def of(self, pseudonym: str, served: Served) -> Sequence[Event]:
-        """A user's events that the release does not hold."""
-        return self.store.of(pseudonym, served.held)
+        """A user's events that the release does not hold; none of somebody whose pseudonym cannot be one."""
+        return self.store.of(pseudonym, served.held) if PSEUDONYM_FORM.fullmatch(pseudonym) else ()
+
+    def waiting(self, served: Served) -> int | None:
+        """How many events the release does not hold; None where the store cannot be reached."""
+        try:
+            found = self.store.waiting(served.held)
+        except StorageError:  # /version is what people look at while something is broken
+            return None
+        return found.n_unshipped + found.n_shipped
 
     def held(self, manifest: Manifest) -> frozenset[int]:
         """Which shipped files a release holds."""

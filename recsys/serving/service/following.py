@@ -59,6 +59,7 @@ class Follower:
         self._poll_s = poll_s
         self._served: Served | None = None
         self._tag: str | None = None
+        self._sampled: str | None = None
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self.problem = ""
@@ -128,8 +129,13 @@ class Follower:
     def _sample(self) -> None:
         """What takes seconds and no answer waits for; once per release."""
         served = self._served
-        if served is not None:
+        if served is None or served.release == self._sampled:
+            return
+        self._sampled = served.release
+        try:
             served.recommender.sample_users()
+        except Exception:  # whoever follows goes on: only the audience of new items stays unknown
+            log.exception("no users sampled")
 
     def _release_id(self) -> str | None:
         return self._served.release if self._served else None

@@ -3,11 +3,22 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from recsys.serving.answers import Basis
 
+
+def storable(text: str) -> str:
+    """Refuse what no encoder or database takes: JSON may hold half a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"holds half a surrogate pair at character {error.start}") from error
+    return text
+
+
 Id = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+Words = Annotated[str, AfterValidator(storable)]
 Where = Annotated[
     dict[str, Any],
     Field(
@@ -43,7 +54,7 @@ class UserBody(Body):
     )
     pseudonym: Id | None = Field(None, description="A pseudonym, instead of a raw id.")
     history: list[Id] = Field(default_factory=list, description="Items that the user likes, oldest first.")
-    text: str = Field("", description="Words about the user.", examples=["likes slow science fiction"])
+    text: Words = Field("", description="Words about the user.", examples=["likes slow science fiction"])
 
 
 class RecommendBody(UserBody, ListBody):
@@ -76,7 +87,7 @@ class ExplainBody(UserBody):
 class ProfileBody(Body):
     """POST /v1/profile: an item that is not in the catalogue, as text or as a row of the catalogue."""
 
-    text: str = Field("", examples=["A lighthouse keeper hears voices from the sea"])
+    text: Words = Field("", examples=["A lighthouse keeper hears voices from the sea"])
     row: dict[str, Any] = Field(
         default_factory=dict,
         description="Fields of the catalogue instead of text; those that profiles are made of count.",
@@ -97,7 +108,9 @@ class EventBody(Body):
     event: str = Field(examples=["click", "like", "unlike"])
     value: float | None = None
     at: datetime | None = Field(None, description="When it happened, with its offset; default: now.")
-    release: str | None = Field(None, description="The release whose list the user acted on.")
+    release: str | None = Field(
+        None, description="The release whose list the user acted on.", pattern="^[!-~]{1,128}$"
+    )
 
 
 class FeedbackBody(Body):
@@ -189,7 +202,7 @@ class VersionAnswer(BaseModel):
     newest_item_at: str | None
     attributes: list[str] = Field(description="What `where` may name.")
     feedback_waiting: int | None = Field(
-        description="Events that the release does not hold; null: no feedback here."
+        description="Events that the release does not hold; null: no feedback here, or its store is out of reach."
     )
     problem: str = Field(description="Why the newest release does not serve; empty where it does.")
 
