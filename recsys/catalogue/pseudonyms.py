@@ -21,6 +21,8 @@ MAKE_KEY = (
     f"export {VARIABLE}=$(openssl rand -hex 32) once, and keep it: with another key no user is recognised"
 )
 PSEUDONYM_CHARS = 32
+KNOWN_KEPT = 100_000
+"""So many results are cached at most: the service is asked for any id, for weeks."""
 PSEUDONYM_FORM = re.compile(rf"[0-9a-f]{{{PSEUDONYM_CHARS}}}")
 _BLANK = " \t\r\n\v\f\ufeff\u00a0\u200b"
 """What editors, `echo` and secret stores add around a key."""
@@ -65,6 +67,8 @@ class Pseudonyms:
         """32 hex characters that stand for the user."""
         found = self._known.get(user_id)
         if found is None:
+            if len(self._known) >= KNOWN_KEPT:
+                self._known.clear()
             found = self._known[user_id] = self._digest(f"user:{user_id}")
         return found
 

@@ -244,6 +244,8 @@ find("#like").addEventListener("click", () => attempt(() => like(taste.item.item
 find("#why").addEventListener("click", () => attempt(showWhy));
 find("#close").addEventListener("click", closeItem);
 document.addEventListener("keydown", (event) => event.key === "Escape" && closeItem());
-attempt(showRelease);
+// By itself: a problem that a person is reading stays where it is.
+const watch = () => showRelease().catch((error) => { find("#release").textContent = error.message; });
+watch();
 attempt(showList);
-setInterval(() => attempt(showRelease), 15000);
+setInterval(watch, 15000);
