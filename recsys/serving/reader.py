@@ -140,14 +140,14 @@ class Release:
         return list(self._recommender.similar(item, ListRequest(k=k)).items)
 
     def search(self, text: str, k: SupportsIndex = 10) -> list[Scored]:
-        """The items nearest to a text, by the release's own encoder (loaded on first use).
+        """The items that fit a text best, by its words and by its meaning; loads the encoder on first use.
 
         Args:
             text: words.
             k: length of the list; all items where there are fewer.
 
         Returns:
-            At most k items, nearest first.
+            At most k items, best first.
 
         Raises:
             ReleaseError: the text is empty.

@@ -1,6 +1,7 @@
 """What the service does when something in it fails, or a client leaves: it says so, counts it, and goes on."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-from recsys.errors import StorageError
+from recsys.errors import ConfigError, RecsysError, StorageError
 from recsys.publishing.store import ReleaseStore
 from recsys.serving.recommender import Recommender
 from recsys.serving.service.admission import ARRIVED, Admission
@@ -45,11 +46,12 @@ def test_a_fault_is_answered_as_a_problem_and_counted(
     assert counted in client.get("/metrics").text
 
 
-def test_what_is_out_of_reach_says_when_to_ask_again(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", [StorageError, ConfigError])
+def test_what_the_service_lacks_is_no_fault_of_the_caller_and_says_when_to_ask_again(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, kind: type[RecsysError]
 ) -> None:
     def unreachable(*_: object) -> None:
-        raise StorageError("the disk is gone", remedy="bring it back")
+        raise kind("the disk is gone", remedy="bring it back")
 
     monkeypatch.setattr(Recommender, "similar", unreachable)
     answer = client.get("/v1/similar/alien")
@@ -70,6 +72,28 @@ def test_releases_are_followed_though_no_users_could_be_sampled(
         asyncio.run(asyncio.sleep(0.05))
     follower.stop()
     assert follower.served is not None and follower.served.release == newer
+
+
+def test_a_release_that_cannot_be_loaded_is_fetched_ever_more_seldom_and_the_next_one_at_once(
+    real_shop: Shop, folder: Storage, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[str] = []
+
+    def fail(asked: Recommender) -> None:
+        attempts.append(asked.manifest.id)
+        raise StorageError("a file is gone", remedy="bring it back")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Recommender, "warm", fail)
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            follower.look()
+            time.sleep(0.01)
+        assert 2 <= len(attempts) <= 8 and "a file is gone" in follower.problem
+    real_shop.items(UP, day=1)
+    newer = real_shop.build().publish(folder).release
+    assert follower.look() and follower.served is not None and follower.served.release == newer
+    assert not follower.problem
 
 
 def inside(messages: list[Message]) -> list[Scope]:

@@ -23,7 +23,7 @@ from starlette.exceptions import HTTPException
 from recsys.catalogue.fields import BadRow, identifier
 from recsys.catalogue.pseudonyms import VARIABLE as KEY_VARIABLE
 from recsys.catalogue.pseudonyms import Pseudonyms
-from recsys.errors import ConfigError, ConflictError, RecsysError, RequestError, UnknownItem
+from recsys.errors import ConflictError, RecsysError, RequestError, UnknownItem
 from recsys.serving.answers import Answer, ListRequest, Scored, Taste
 from recsys.serving.feedback_events import Event
 from recsys.serving.params import ServeParams
@@ -427,8 +427,8 @@ STATUS: dict[type[RecsysError], int] = {
     UnknownItem: 404,
     ConflictError: 409,
     RequestError: 422,
-    ConfigError: 422,
 }
+"""Of errors that the caller can mend. Every other one is 503: a setting, a file or a store of ours is at fault."""
 TITLES = {
     401: "No key",
     403: "Not allowed",

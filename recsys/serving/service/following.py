@@ -1,11 +1,12 @@
 """Which release the service answers from: what CURRENT names, loaded beside the old one and swapped in whole.
 
 A request takes the release once, at its start, and answers from that one. A release that cannot be read is refused: the
-one before goes on, `problem` says why, and the next look tries again.
+one before goes on, `problem` says why, and later looks try again.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from recsys.publishing.store import CURRENT, ReleaseStore
 from recsys.serving.recommender import Recommender
 
 log = logging.getLogger(__name__)
+LONGEST_WAIT_S = 60.0
+"""Between two attempts to load the same release, which fetch it anew each; each failure doubles the wait up to this."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Follower:
         self._served: Served | None = None
         self._tag: str | None = None
         self._sampled: str | None = None
+        self._refused: tuple[str | None, float, float] = (None, 0.0, 0.0)
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self.problem = ""
@@ -97,10 +101,14 @@ class Follower:
             return False
         release = pointer.current.release
         if release != self._release_id():
-            manifest = self._store.manifest(release)
-            recommender = Recommender(manifest, Profiles(manifest, self._files))
-            recommender.warm()
-            self._served = Served(recommender, datetime.now(UTC), self._held(manifest))
+            refused, again_at, wait_s = self._refused
+            if refused != pointer.tag:
+                wait_s = self._poll_s
+            elif time.monotonic() < again_at:
+                return False
+            longer_s = max(self._poll_s, min(2 * wait_s, LONGEST_WAIT_S))
+            self._refused = (pointer.tag, time.monotonic() + wait_s, longer_s)
+            self._served = self._loaded(release)
             self.n_swaps += 1
             log.info(
                 "release serves",
@@ -108,6 +116,12 @@ class Follower:
             )
         self._tag, self.problem = pointer.tag, ""
         return True
+
+    def _loaded(self, release: str) -> Served:
+        manifest = self._store.manifest(release)
+        recommender = Recommender(manifest, Profiles(manifest, self._files))
+        recommender.warm()
+        return Served(recommender, datetime.now(UTC), self._held(manifest))
 
     def start(self) -> None:
         """Look now, and from now on each `poll_s`."""
