@@ -26,6 +26,7 @@ from recsys.publishing.checks import QUERY_BATCH_TOKENS, query_text, unpacked_mo
 from recsys.publishing.objects import Profiles
 from recsys.publishing.ranked import RankedSearcher, published_ranker
 from recsys.publishing.release import Manifest
+from recsys.retrieval.lexical import LexicalIndex
 from recsys.retrieval.segments import PAD
 from recsys.serving.answers import Answer, Contribution, Explanation, ListRequest, NewItem, Scored, Taste
 from recsys.serving.arguments import known_row, known_rows
@@ -151,18 +152,21 @@ class Recommender:
             taste: of the user who searches; None, or nothing known: everybody gets the same.
 
         Returns:
-            At most k items, best first. A release from before there was an index of words is searched by meaning.
+            At most k items, best first. A release from before there was an index of words is searched as it was
+            then: by the cosine of the text's profile.
 
         Raises:
             RequestError: the text says nothing, or a condition names something unknown.
             EncoderError: the model cannot be opened, or its preprocessing is newer than this software.
         """
+        if self.profiles.lexical is None:
+            return self._nearest(self.profile_of(text), wanted, set())
         query_D = self._query(text)
         allowed_I, strangers = self._allowed(wanted)
         likes, unknown = known_rows(taste.likes if taste else (), self.profiles.row_of_item)
         dislikes, _ = known_rows(taste.dislikes if taste else (), self.profiles.row_of_item)
         exclude = {*likes, *dislikes} if wanted.exclude_seen else set()
-        rows_C, words_C = self._candidates(text, query_D, wanted.k, exclude, allowed_I)
+        rows_C, words_C = self._candidates(text, self.profiles.lexical, query_D, wanted.k, exclude, allowed_I)
         vectors_CD = self.profiles.searcher.vectors_of(rows_C) if len(rows_C) else np.empty((0, len(query_D)))
         user_C = self._user_scores(taste, vectors_CD) if taste else None
         scores_C = fused(words_C, vectors_CD @ query_D, user_C, self._weights)
@@ -384,6 +388,7 @@ class Recommender:
     def _candidates(
         self,
         text: str,
+        lexical: LexicalIndex,
         query_D: NDArray[np.floating],
         k: int,
         exclude: set[int],
@@ -393,10 +398,8 @@ class Recommender:
         n = n_candidates(k)
         found = self.profiles.searcher.search(query_D[None], n, [exclude], allowed_I).rows_QK[0]
         by_profile = found[found != PAD]
-        if self.profiles.lexical is None:
-            return np.sort(by_profile), np.zeros(len(by_profile))
-        rows, scores = self.profiles.lexical.scores(text)
-        scores = scores / max(self.profiles.lexical.bound(text), 1e-9)
+        rows, scores = lexical.scores(text)
+        scores = scores / max(lexical.bound(text), 1e-9)
         is_left = ~np.isin(rows, list(exclude)) if exclude else np.ones(len(rows), np.bool_)
         if allowed_I is not None:
             is_left &= allowed_I[rows]
