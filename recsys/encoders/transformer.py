@@ -8,6 +8,7 @@ continues with other batches makes the same files. Another processor or OpenVINO
 head (`recsys/heads/kernel_head.py`) about one value in a billion may differ in its last bit.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ UNIT_TOLERANCE = 1e-3
 
 
 class TransformerEncoder:
-    """Implements `Encoder` on a packed folder."""
+    """Implements `Encoder` on a packed folder. May be shared between threads: batches are computed one at a time."""
 
     def __init__(self, reference: EncoderReference, folder: Path, batch_tokens: int) -> None:
         self.hash = reference.hash
@@ -34,6 +35,7 @@ class TransformerEncoder:
         self._batch_tokens = batch_tokens
         self._tokenizer = load_tokenizer(folder / TOKENIZER, reference.max_tokens)
         self._request = compile_request(folder / MODEL)
+        self._turn = threading.Lock()
         _require_shape(self._request, folder / MODEL, reference.dim)
 
     def encode(
@@ -71,8 +73,9 @@ class TransformerEncoder:
         ]
 
     def _infer(self, input_ids_BL: NDArray[np.int64]) -> NDArray[np.float32]:
-        self._request.infer({0: input_ids_BL}, share_inputs=True)
-        vectors: NDArray[np.float32] = self._request.get_output_tensor(0).data
+        with self._turn:  # a request refuses a second caller, and the next batch overwrites its output
+            self._request.infer({0: input_ids_BL}, share_inputs=True)
+            vectors: NDArray[np.float32] = self._request.get_output_tensor(0).data.copy()
         return vectors
 
     def _check(self, vectors: NDArray[np.float32], texts: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 import html
 import shutil
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -32,6 +33,14 @@ def test_a_minilm_vector_has_the_same_bits_in_any_batch(minilm, data):
     at = data.draw(st.integers(0, len(others)))
     batch = [*others[:at], alone, *others[at:]]
     np.testing.assert_array_equal(minilm.encode(batch)[at], minilm.encode([alone])[0])
+
+
+def test_threads_that_share_an_encoder_get_the_vectors_of_their_own_texts(tiny_encoder):
+    texts = [f"number {n} of many " + "and more " * (n % 5) for n in range(16)]
+    alone = [tiny_encoder.encode([text])[0] for text in texts]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda text: tiny_encoder.encode([text])[0], texts * 30))
+    np.testing.assert_array_equal(together, alone * 30)
 
 
 def test_minilm_knows_what_belongs_together(minilm):
