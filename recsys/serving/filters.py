@@ -8,6 +8,7 @@ An item without a value fits no condition but `not`. Values are compared as text
 so are true and "true".
 """
 
+import hashlib
 import json
 import math
 import threading
@@ -69,7 +70,7 @@ class Filters:
         asked = [
             (name, *one) for name, condition in where.items() for one in self._operators(name, condition)
         ]
-        key = json.dumps(asked)
+        key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()  # a condition may be as long as a body
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)

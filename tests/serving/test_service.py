@@ -35,11 +35,12 @@ ROUTES = [
 
 @pytest.fixture(scope="module")
 def films(packed: tuple[Path, ModelReference], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """Ten films and three users, published by the real encoder."""
+    """Ten films and four users, published by the real encoder; zoe's id was landed under the service's key."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RECSYS_CACHE", str(packed[0]))
         shop = filled(Shop(tmp_path_factory.mktemp("films"), packed[1]))
-        shop.publish(open_storage(str(shop.at.root / "store")))
+        shop.ratings([(Pseudonyms(KEY).of("zoe"), "gravity")], day=1)
+        shop.build().publish(open_storage(str(shop.at.root / "store")))
         yield shop
 
 
@@ -158,10 +159,26 @@ def test_a_body_beyond_its_bound_is_not_read(client: httpx.Client) -> None:
     assert client.post("/v1/recommend", content=b" " * (1024 * 1024 + 1)).status_code == 413
 
 
-def test_a_raw_user_id_is_looked_up_under_the_key_of_intake(films: Shop, client: httpx.Client) -> None:
-    # the test's parts were written without a key: the service's own cannot be told from another, so nobody is found
-    answer = client.post("/v1/recommend", json={"user": "ann", "k": 2}).json()
-    assert answer["basis"] == "popular"
+def test_a_raw_user_id_is_looked_up_under_the_key_of_intake(client: httpx.Client) -> None:
+    zoe, ann, fan = (
+        client.post("/v1/recommend", json={**whom, "k": 2}).json()
+        for whom in ({"user": " zoe"}, {"user": "ann"}, {"history": ["gravity"]})
+    )
+    assert zoe["items"] == fan["items"] and zoe["basis"] == "profile"
+    assert ann["basis"] == "popular"  # her row was written as it is, without a key
+
+
+def test_texts_that_are_asked_at_the_same_time_are_all_answered(client: httpx.Client) -> None:
+    asked = [f"a shark in room {n}" for n in range(8)]
+
+    def answer(query: str) -> object:
+        found = client.post("/v1/search", json={"query": query, "k": 3})
+        return (found.status_code, found.json().get("items"))
+
+    alone = [answer(query) for query in asked]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(answer, asked * 5)) == alone * 5
+    assert {status for status, _ in alone} == {200}
 
 
 def test_the_document_and_the_page_are_there_and_lead_nowhere_else(client: httpx.Client) -> None:
