@@ -396,7 +396,7 @@ def figure(runs: list[Row], metric: str) -> str:
     """Mean, interval and deviation over seeds."""
     low, high = (statistics.mean(run.metrics[metric][end] for run in runs) for end in ("low", "high"))
     spread = statistics.stdev(run.metrics[metric]["mean"] for run in runs) if len(runs) > 1 else None
-    deviation = "" if spread is None else f" ± {spread:.4f}"
+    deviation = "" if spread is None else f" ±{spread:.4f}"
     return f"{mean(runs, metric):.4f} [{low:.4f}, {high:.4f}]{deviation}"
 
 
