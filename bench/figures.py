@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,17 +25,26 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, {memory_gb:.0f} GiB, Python {platform.python_version()}"
 
 
+@cache
+def commit() -> str:
+    """Commit of the code that runs, `-dirty` where it has changes; the pages that benchmarks write are no code."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    is_dirty = bool(git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs"))
+    return git("describe", "--always") + ("-dirty" if is_dirty else "")
+
+
 def write_figures(name: str, figures: Mapping[str, float | int | str]) -> Path:
     """Write var/bench/<name>.json, atomically, and say where."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout.strip()
     target = ROOT / "var" / "bench" / f"{name}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     record = {
         "name": name,
         "command": f"make bench-{name}",
-        "commit": commit,
+        "commit": commit(),
         "machine": machine(),
         "figures": figures,
     }

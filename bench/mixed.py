@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from bench.figures import commit
 from bench.mixed_page import publish
 from bench.mixed_setup import HOME, NAMES, Setup, make_setup
 from bench.protocols import require_shared_data
-from bench.quality import commit
 from recsys.baselines.als_map import als_factors
 from recsys.baselines.baselines import BASELINES
 from recsys.baselines.ease_prior import LAMBDAS, LIFTS, MAX_ITEMS

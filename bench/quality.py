@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from bench.figures import ROOT
+from bench.figures import ROOT, commit
 from bench.protocols import PROTOCOLS, TOP, judged, require_shared_data
 from bench.quality_page import publish
 from bench.quality_rows import HOME, METHODS, OURS, SEEDS, Key, Row, all_keys, keep_row, read_rows
@@ -197,15 +197,6 @@ def timed(command: list[str]) -> Ended:
     if process.returncode != 0:
         sys.exit(f"exit {process.returncode} of {' '.join(command)}")
     return Ended(time.perf_counter() - started, usage.ru_maxrss / 1024, output)
-
-
-@cache
-def commit() -> str:
-    """Of the code that runs."""
-    found = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip()
 
 
 if __name__ == "__main__":
