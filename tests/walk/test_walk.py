@@ -142,6 +142,7 @@ def test_no_raw_user_id_is_anywhere_behind_the_landing_zone(house):
                 assert b"user-1" not in path.read_bytes(), path
 
 
+@pytest.mark.whole  # goes on where the walk before it ended
 def test_compacting_changes_no_profile_and_keeps_the_origin_of_every_row(house):
     before = Release.open(str(house.root / "store"))
     params = house.root / "params.yaml"
