@@ -152,23 +152,31 @@ class LexicalIndex:
         Returns:
             Positions in `Latest.item_ids`, ascending, and the score of each, above 0.
         """
-        scores_I = np.zeros(len(self._norm_I))
-        for weight, items, counts in self._found(query):
-            if len(items):
-                scores_I[items] += weight * self._idf(len(items)) * (counts / (counts + self._norm_I[items]))
-        rows = np.flatnonzero(scores_I)
-        return rows, scores_I[rows].astype(np.float32)
+        rows, scores, _ = self._scored(query)
+        return rows, scores
 
-    def bound(self, query: str) -> float:
-        """What no score of a query reaches: Σ idf of its words, those that no item holds among them.
+    def shares(self, query: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Which share of what a query says each item says too.
 
         Args:
             query: any text.
 
         Returns:
-            A score divided by it is the share of what the query says that an item says too; 0 for no words.
+            As `scores`, divided by what no score of the query reaches: Σ idf of its words, those that no item holds
+            among them. So the shares lie between 0 and 1.
         """
-        return float(sum(weight * self._idf(len(items)) for weight, items, _ in self._found(query)))
+        rows, scores, bound = self._scored(query)
+        return rows, scores / np.float32(bound or 1)
+
+    def _scored(self, query: str) -> tuple[NDArray[np.int64], NDArray[np.float32], float]:
+        """Items, their scores, and what no score reaches."""
+        scores_I, bound = np.zeros(len(self._norm_I)), 0.0
+        for weight, items, counts in self._found(query):
+            weighed_idf = weight * self._idf(len(items))
+            bound += weighed_idf
+            scores_I[items] += weighed_idf * (counts / (counts + self._norm_I[items]))
+        rows = np.flatnonzero(scores_I)
+        return rows, scores_I[rows].astype(np.float32), bound
 
     def _idf(self, n_items: int) -> float:
         """Of a word that so many items hold."""

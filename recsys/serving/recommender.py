@@ -41,6 +41,8 @@ from recsys.serving.popular import Popular
 WEIGHTS = {"text_weight": 1.0, "lexical_weight": 0.7, "user_weight": 0.2}
 """Of releases from before they carried their own; section `search` of params.yaml says what each means."""
 NO_WEIGHTS: Mapping[str, float] = {}
+SHOWN = ("title", "description", "tags", "image", "attributes")
+"""What an answer shows of an item."""
 AUDIENCE_USERS = 200
 AUDIENCE_K = 10
 
@@ -121,7 +123,7 @@ class Recommender:
         if not len(basis_HD):
             found = self.popular.best(wanted.k, exclude, allowed_I)
             return Answer(self.manifest.id, tuple(found), "popular", (*unknown, *strangers))
-        query_D = self._ridge.weights(basis_HD.sum(axis=0, dtype=np.float64)[None])[0]
+        query_D = self._user(basis_HD)
         width = wanted.k * POOL if wanted.diversity else wanted.k
         ranked = self._ranked.search(query_D, rows, width, exclude, allowed_I)
         return Answer(self.manifest.id, self._chosen(ranked, wanted), "profile", (*unknown, *strangers))
@@ -189,10 +191,7 @@ class Recommender:
             RequestError: the text says nothing.
             EncoderError: the model cannot be opened.
         """
-        words = query_text(self.manifest, text)
-        if not words:
-            raise RequestError("an empty text has no neighbours", remedy="give some words")
-        vector_D: NDArray[np.float32] = self._encoder.encode([words])[0]
+        vector_D: NDArray[np.float32] = self._encoder.encode([self._folded(text)])[0]
         return vector_D
 
     def new_item(self, text: str, wanted: ListRequest) -> NewItem:
@@ -302,13 +301,7 @@ class Recommender:
         if self.profiles.details is None or not rows:
             return [{} for _ in item_ids]
         return [
-            {
-                "title": one["title"],
-                "tags": one["tags"] or [],
-                "image": one["image"],
-                "attributes": one["attributes"],
-            }
-            | {"description": one["description"]}
+            {name: one[name] for name in SHOWN} | {"tags": one["tags"] or []}
             for one in self.profiles.details.rows(np.array(rows))
         ]
 
@@ -357,14 +350,18 @@ class Recommender:
         queries_UD, last_U = self._sampled_users
         return float((queries_UD @ profile_D * self._ranked.growth > last_U).mean()) if len(last_U) else None
 
-    def _query(self, text: str) -> NDArray[np.float32]:
-        """The profile of words that look for items, float32 [d]."""
+    def _folded(self, text: str) -> str:
+        """A text as the release's own texts were made; refused where it says nothing."""
         words = query_text(self.manifest, text)
         if not words:
             raise RequestError("an empty text has no neighbours", remedy="give some words")
+        return words
+
+    def _query(self, text: str) -> NDArray[np.float32]:
+        """The profile of words that look for items, float32 [d]."""
         encoder = self._encoder
         encode = encoder.encode_queries if isinstance(encoder, HeadedEncoder) else encoder.encode
-        query_D: NDArray[np.float32] = np.array(encode([words])[0])
+        query_D: NDArray[np.float32] = np.array(encode([self._folded(text)])[0])
         query_D[: min(1, self.manifest.model.lexical_width)] = 0  # it only brings profiles to unit length
         return query_D
 
@@ -374,6 +371,11 @@ class Recommender:
         if text.strip():
             parts.append((self._weights["text_weight"] * self._query(text))[None].astype(np.float32))
         return np.concatenate(parts) if parts else np.empty((0, self.manifest.model.dim), np.float32)
+
+    def _user(self, basis_HD: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A user's profile w, float32 [d]."""
+        user_D: NDArray[np.float32] = self._ridge.weights(basis_HD.sum(axis=0, dtype=np.float64)[None])[0]
+        return user_D
 
     def _allowed(self, wanted: ListRequest) -> tuple[NDArray[np.bool_] | None, list[str]]:
         """Which items may be in a list, and which candidates the release does not hold."""
@@ -398,16 +400,16 @@ class Recommender:
         n = n_candidates(k)
         found = self.profiles.searcher.search(query_D[None], n, [exclude], allowed_I).rows_QK[0]
         by_profile = found[found != PAD]
-        rows, scores = lexical.scores(text)
-        scores = scores / max(lexical.bound(text), 1e-9)
+        rows, shares = lexical.shares(text)
         is_left = ~np.isin(rows, list(exclude)) if exclude else np.ones(len(rows), np.bool_)
         if allowed_I is not None:
             is_left &= allowed_I[rows]
-        rows, scores = rows[is_left], scores[is_left]
-        rows_C = np.union1d(by_profile, best_rows(rows, scores, n))
-        places = np.minimum(np.searchsorted(rows, rows_C), max(0, len(rows) - 1))
-        has_words = rows[places] == rows_C if len(rows) else np.zeros(len(rows_C), np.bool_)
-        return rows_C, np.where(has_words, scores[places], 0.0) if len(rows) else np.zeros(len(rows_C))
+        rows, shares = rows[is_left], shares[is_left]
+        rows_C = np.union1d(by_profile, best_rows(rows, shares, n))
+        words_C = np.zeros(len(rows_C), np.float32)
+        _, places, found_places = np.intersect1d(rows_C, rows, assume_unique=True, return_indices=True)
+        words_C[places] = shares[found_places]
+        return rows_C, words_C
 
     def _user_scores(self, taste: Taste, vectors_CD: NDArray[np.floating]) -> NDArray[np.floating] | None:
         """Inner products of candidates with a user's profile; None where nothing is known of the user."""
@@ -415,9 +417,7 @@ class Recommender:
         basis_HD = self._basis(rows, taste.text)
         if not len(basis_HD):
             return None
-        scores_C: NDArray[np.floating] = (
-            vectors_CD @ self._ridge.weights(basis_HD.sum(axis=0, dtype=np.float64)[None])[0]
-        )
+        scores_C: NDArray[np.floating] = vectors_CD @ self._user(basis_HD)
         return scores_C
 
     def _nearest(self, query_D: NDArray[np.floating], wanted: ListRequest, exclude: set[int]) -> Answer:
@@ -480,9 +480,7 @@ class Recommender:
             rows, _ = known_rows(taste.likes, self.profiles.row_of_item)
             if rows:
                 found = self.recommend(taste, ListRequest(k=AUDIENCE_K)).items
-                queries.append(
-                    self._ridge.weights(self._basis(rows, "").sum(axis=0, dtype=np.float64)[None])[0]
-                )
+                queries.append(self._user(self._basis(rows, "")))
                 last.append(found[-1].score if len(found) == AUDIENCE_K else -np.inf)
         if not queries:
             return np.empty((0, self.manifest.model.dim), np.float32), np.empty(0)

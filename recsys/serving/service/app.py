@@ -94,9 +94,9 @@ def make_app(service: Service) -> FastAPI:
     app.add_middleware(Admission, params=service.params, turned_away=app.state.metrics.turned_away)
     for kind, handler in HANDLERS.items():
         app.add_exception_handler(kind, handler)
-    app.include_router(watched)
-    app.include_router(asked)
-    app.include_router(told)
+    app.include_router(operation)
+    app.include_router(questions)
+    app.include_router(feedback_routes)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     return app
 
@@ -164,16 +164,16 @@ Now = Annotated[Served, Depends(serving)]
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": schemas.Problem} for code in (401, 403, 404, 413, 422, 429, 503)
 }
-watched = APIRouter(tags=["operation"])
-asked = APIRouter(
+operation = APIRouter(tags=["operation"])
+questions = APIRouter(
     prefix="/v1", tags=["questions"], dependencies=[Depends(allowed_to("read"))], responses=PROBLEMS
 )
-told = APIRouter(
+feedback_routes = APIRouter(
     prefix="/v1", tags=["feedback"], dependencies=[Depends(allowed_to("feedback"))], responses=PROBLEMS
 )
 
 
-@asked.post("/recommend")
+@questions.post("/recommend")
 def recommend(body: schemas.RecommendBody, now: Now, request: Request) -> schemas.ListAnswer:
     """The best items for a user: known, new, described by words, or unknown."""
     taste = taste_of(body, now, request)
@@ -181,14 +181,14 @@ def recommend(body: schemas.RecommendBody, now: Now, request: Request) -> schema
     return shown_list(answer, now.recommender)
 
 
-@asked.get("/similar/{item:path}")
+@questions.get("/similar/{item:path}")
 def similar(item: str, now: Now, request: Request, k: Annotated[int, Query(ge=1)] = 10) -> schemas.ListAnswer:
     """The items nearest to an item."""
     wanted = list_request(schemas.ListBody(k=k), request)
     return shown_list(now.recommender.similar(item, wanted), now.recommender)
 
 
-@asked.post("/search")
+@questions.post("/search")
 def search(body: schemas.SearchBody, now: Now, request: Request) -> schemas.ListAnswer:
     """The items that fit words best."""
     bounded(request, "query", len(body.query), "max_text_chars")
@@ -196,7 +196,7 @@ def search(body: schemas.SearchBody, now: Now, request: Request) -> schemas.List
     return shown_list(now.recommender.search(body.query, list_request(body, request), taste), now.recommender)
 
 
-@asked.post("/profile")
+@questions.post("/profile")
 def profile(body: schemas.ProfileBody, now: Now, request: Request) -> schemas.ProfileAnswer:
     """What an item that is not in the catalogue would be: profile, neighbours, audience."""
     if bool(body.text.strip()) == bool(body.row):
@@ -212,7 +212,7 @@ def profile(body: schemas.ProfileBody, now: Now, request: Request) -> schemas.Pr
     )
 
 
-@asked.post("/explain")
+@questions.post("/explain")
 def explain(body: schemas.ExplainBody, now: Now, request: Request) -> schemas.ExplainAnswer:
     """Why an item has its score for a user."""
     taste = taste_of(body, now, request)
@@ -238,7 +238,7 @@ def explain(body: schemas.ExplainBody, now: Now, request: Request) -> schemas.Ex
     )
 
 
-@told.post("/feedback", responses={409: {"model": schemas.Problem}})
+@feedback_routes.post("/feedback", responses={409: {"model": schemas.Problem}})
 def feedback(body: schemas.FeedbackBody, now: Now, request: Request) -> schemas.FeedbackAnswer:
     """Store what users did. It is on disk when this answers, and counts in each user's next answer."""
     service: Service = request.app.state.service
@@ -264,31 +264,31 @@ def feedback(body: schemas.FeedbackBody, now: Now, request: Request) -> schemas.
     return schemas.FeedbackAnswer(n_new=added.n_new, n_known=added.n_known)
 
 
-@watched.get("/", include_in_schema=False)
+@operation.get("/", include_in_schema=False)
 def page() -> FileResponse:
     """The page for people."""
     return FileResponse(PAGE / "index.html")
 
 
-@watched.get("/healthz")
+@operation.get("/healthz")
 def healthz() -> dict[str, str]:
     """Whether the process answers at all."""
     return {"status": "alive"}
 
 
-@watched.get("/readyz", responses={503: {"model": schemas.Problem}})
+@operation.get("/readyz", responses={503: {"model": schemas.Problem}})
 def readyz(now: Now) -> dict[str, str]:
     """Whether a release answers."""
     return {"status": "ready", "release": now.release}
 
 
-@watched.get("/metrics", response_class=Response)
+@operation.get("/metrics", response_class=Response)
 def metrics(request: Request) -> Response:
     """For Prometheus."""
     return Response(request.app.state.metrics.page(), media_type="text/plain; version=0.0.4")
 
 
-@watched.get("/version")
+@operation.get("/version")
 def which(request: Request) -> schemas.VersionAnswer:
     """Which software, release and model answer here."""
     service: Service = request.app.state.service
