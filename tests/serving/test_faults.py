@@ -14,8 +14,9 @@ from recsys.errors import ConfigError, RecsysError, StorageError
 from recsys.publishing.store import ReleaseStore
 from recsys.serving.recommender import Recommender
 from recsys.serving.service.admission import ARRIVED, Admission
-from recsys.serving.service.app import Service, make_app
+from recsys.serving.service.app import make_app
 from recsys.serving.service.following import Follower
+from recsys.serving.service.shared import Service
 from recsys.settings import Settings
 from recsys.storage.protocol import Storage
 from tests.publishing.shop import ROOT, UP, Shop

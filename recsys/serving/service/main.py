@@ -118,9 +118,10 @@ def create() -> object:
     from recsys.catalogue.pseudonyms import Pseudonyms
     from recsys.publishing.store import ReleaseStore
     from recsys.serving.service.access import ApiKeys
-    from recsys.serving.service.app import Service, make_app
+    from recsys.serving.service.app import make_app
     from recsys.serving.service.following import Follower
     from recsys.serving.service.logs import log_to_stderr
+    from recsys.serving.service.shared import Service
     from recsys.storage.opening import open_storage
 
     log_to_stderr()

@@ -1,0 +1,38 @@
+"""The route that takes feedback."""
+
+from fastapi import APIRouter, Depends, Request
+
+from recsys.errors import RequestError
+from recsys.serving.feedback_events import Event
+from recsys.serving.service import schemas
+from recsys.serving.service.shared import PROBLEMS, Now, Service, allowed_to, bounded, pseudonym_of
+
+feedback_routes = APIRouter(
+    prefix="/v1", tags=["feedback"], dependencies=[Depends(allowed_to("feedback"))], responses=PROBLEMS
+)
+
+
+@feedback_routes.post("/feedback", responses={409: {"model": schemas.Problem}})
+def feedback(body: schemas.FeedbackBody, now: Now, request: Request) -> schemas.FeedbackAnswer:
+    """Store what users did. It is on disk when this answers, and counts in each user's next answer."""
+    service: Service = request.app.state.service
+    if service.feedback is None:
+        raise RequestError(
+            "this service takes no feedback", remedy="start it with --feedback sqlite:///feedback.sqlite"
+        )
+    bounded(request, "events", len(body.events), "max_events")
+    given = []
+    for place, one in enumerate(body.events):
+        pseudonym = pseudonym_of(one.user, one.pseudonym, now.recommender, service)
+        if pseudonym is None:
+            raise RequestError(f"events.{place}: of whom is it?", remedy="give user or pseudonym")
+        try:
+            given.append(
+                Event(one.event_id, pseudonym, one.item_id, one.event, one.value, one.at, one.release)
+            )
+        except ValueError as error:
+            raise RequestError(
+                f"events.{place}: {error}", remedy="/openapi.json describes an event"
+            ) from error
+    added = service.feedback.store.add(given)
+    return schemas.FeedbackAnswer(n_new=added.n_new, n_known=added.n_known)

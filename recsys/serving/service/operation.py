@@ -1,0 +1,61 @@
+"""The routes for people and for whoever watches the service: the page, liveness, readiness, figures, version."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse
+
+from recsys.serving.service import schemas
+from recsys.serving.service.shared import Now, Service
+
+PAGE = Path(__file__).parent / "page"
+operation = APIRouter(tags=["operation"])
+
+
+@operation.get("/", include_in_schema=False)
+def page() -> FileResponse:
+    """The page for people."""
+    return FileResponse(PAGE / "index.html")
+
+
+@operation.get("/healthz")
+def healthz() -> dict[str, str]:
+    """Whether the process answers at all."""
+    return {"status": "alive"}
+
+
+@operation.get("/readyz", responses={503: {"model": schemas.Problem}})
+def readyz(now: Now) -> dict[str, str]:
+    """Whether a release answers."""
+    return {"status": "ready", "release": now.release}
+
+
+@operation.get("/metrics", response_class=Response)
+def metrics(request: Request) -> Response:
+    """For Prometheus."""
+    return Response(request.app.state.metrics.page(), media_type="text/plain; version=0.0.4")
+
+
+@operation.get("/version")
+def which(request: Request) -> schemas.VersionAnswer:
+    """Which software, release and model answer here."""
+    service: Service = request.app.state.service
+    served = service.follower.served
+    found = served.recommender if served else None
+    newest = found.popular.newest_at if found else None
+    waiting = service.feedback.waiting(served) if service.feedback and served else None
+    return schemas.VersionAnswer(
+        software=version("firstlight-recsys"),
+        release=served.release if served else None,
+        sequence=found.manifest.sequence if found else None,
+        since=served.since.isoformat(timespec="seconds") if served else None,
+        model=found.manifest.model.hash if found else None,
+        ranker=found.manifest.model.ranker.name if found else None,
+        n_items=len(found.profiles.latest.item_ids) if found else None,
+        n_users=len(found.profiles.histories.users) if found else None,
+        newest_item_at=newest.isoformat(timespec="seconds") if newest else None,
+        attributes=list(found.filters.names) if found else [],
+        feedback_waiting=waiting,
+        problem=service.follower.problem,
+    )

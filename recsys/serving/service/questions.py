@@ -1,0 +1,126 @@
+"""The routes that ask the `Recommender` of the release that serves now, and show what it answers."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Depends, Query, Request
+
+from recsys.errors import RequestError
+from recsys.serving.answers import Answer, ListRequest, Scored, Taste
+from recsys.serving.recommender import Recommender
+from recsys.serving.service import schemas
+from recsys.serving.service.following import Served
+from recsys.serving.service.shared import PROBLEMS, Now, Service, allowed_to, bounded, pseudonym_of
+
+questions = APIRouter(
+    prefix="/v1", tags=["questions"], dependencies=[Depends(allowed_to("read"))], responses=PROBLEMS
+)
+
+
+@questions.post("/recommend")
+def recommend(body: schemas.RecommendBody, now: Now, request: Request) -> schemas.ListAnswer:
+    """The best items for a user: known, new, described by words, or unknown."""
+    taste = taste_of(body, now, request)
+    answer = now.recommender.recommend(taste, list_request(body, request))
+    return shown_list(answer, now.recommender)
+
+
+@questions.get("/similar/{item:path}")
+def similar(item: str, now: Now, request: Request, k: Annotated[int, Query(ge=1)] = 10) -> schemas.ListAnswer:
+    """The items nearest to an item."""
+    wanted = list_request(schemas.ListBody(k=k), request)
+    return shown_list(now.recommender.similar(item, wanted), now.recommender)
+
+
+@questions.post("/search")
+def search(body: schemas.SearchBody, now: Now, request: Request) -> schemas.ListAnswer:
+    """The items that fit words best."""
+    bounded(request, "query", len(body.query), "max_text_chars")
+    taste = taste_of(body, now, request)
+    return shown_list(now.recommender.search(body.query, list_request(body, request), taste), now.recommender)
+
+
+@questions.post("/profile")
+def profile(body: schemas.ProfileBody, now: Now, request: Request) -> schemas.ProfileAnswer:
+    """What an item that is not in the catalogue would be: profile, neighbours, audience."""
+    if bool(body.text.strip()) == bool(body.row):
+        raise RequestError("give either text or row", remedy="text: words; row: fields as in the catalogue")
+    text = body.text or now.recommender.text_of_row(body.row)
+    bounded(request, "text", len(text), "max_text_chars")
+    found = now.recommender.new_item(text, list_request(schemas.ListBody(k=body.k), request))
+    return schemas.ProfileAnswer(
+        release=found.release,
+        profile=[float(f"{value:.6g}") for value in found.profile_D.tolist()],
+        neighbours=shown(found.neighbours, now.recommender),
+        audience=found.audience,
+    )
+
+
+@questions.post("/explain")
+def explain(body: schemas.ExplainBody, now: Now, request: Request) -> schemas.ExplainAnswer:
+    """Why an item has its score for a user."""
+    taste = taste_of(body, now, request)
+    found = now.recommender.explain(body.item, taste, with_words=body.words)
+    titles = now.recommender.titles_of([one.item_id for one in found.contributions if one.item_id])
+    return schemas.ExplainAnswer(
+        release=found.release,
+        model=found.model,
+        ranker=found.ranker,
+        item=shown([Scored(found.item_id, found.score)], now.recommender)[0],
+        contributions=[
+            schemas.ContributionAnswer(
+                source=one.source,
+                item_id=one.item_id,
+                title=titles.get(one.item_id or ""),
+                profile=one.profile,
+                ranker=one.ranker,
+            )
+            for one in found.contributions
+        ],
+        rest=found.rest,
+        words=[schemas.WordAnswer(word=word, effect=effect) for word, effect in found.words],
+    )
+
+
+def taste_of(body: schemas.UserBody, now: Served, request: Request) -> Taste:
+    """What is known of the user of a request: by the release, by feedback since, and by the request itself."""
+    service: Service = request.app.state.service
+    bounded(request, "history", len(body.history), "max_ids")
+    bounded(request, "text", len(body.text), "max_text_chars")
+    pseudonym = pseudonym_of(body.user, body.pseudonym, now.recommender, service)
+    known = Taste()
+    if pseudonym and service.feedback:
+        events = service.feedback.of(pseudonym, now)
+        known = now.recommender.taste_of(pseudonym, events, service.feedback.rules)
+    elif pseudonym:
+        known = now.recommender.taste_of(pseudonym)
+    return Taste((*known.likes, *body.history), known.dislikes, body.text, known.feedback)
+
+
+def list_request(body: schemas.ListBody, request: Request) -> ListRequest:
+    """Which items, within what the service allows."""
+    bounded(request, "k", body.k, "max_k")
+    if body.candidates is not None:
+        bounded(request, "candidates", len(body.candidates), "max_ids")
+    candidates = None if body.candidates is None else tuple(body.candidates)
+    return ListRequest(body.k, body.where, candidates, body.exclude_seen, body.diversity)
+
+
+def shown_list(answer: Answer, recommender: Recommender) -> schemas.ListAnswer:
+    """A list with what a page shows of its items."""
+    return schemas.ListAnswer(
+        release=answer.release,
+        basis=answer.basis,
+        items=shown(answer.items, recommender),
+        unknown=list(answer.unknown),
+    )
+
+
+def shown(items: Sequence[Scored], recommender: Recommender) -> list[schemas.ShownItem]:
+    """Items with title, tags, image and attributes, as far as the release holds them."""
+    details = recommender.details_of([one.item_id for one in items])
+    return [
+        schemas.ShownItem(item_id=one.item_id, score=float(np.float64(one.score)), **detail)
+        for one, detail in zip(items, details, strict=True)
+    ]

@@ -1,0 +1,110 @@
+"""What the routes share: the parts of the service, who may ask, the release that answers, and limits of requests."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from limits import RateLimitItemPerMinute
+from starlette.exceptions import HTTPException
+
+from recsys.catalogue.fields import BadRow, identifier
+from recsys.catalogue.pseudonyms import VARIABLE as KEY_VARIABLE
+from recsys.catalogue.pseudonyms import Pseudonyms
+from recsys.errors import RequestError
+from recsys.serving.params import ServeParams
+from recsys.serving.recommender import Recommender
+from recsys.serving.service import schemas
+from recsys.serving.service.access import ApiKeys, Scope
+from recsys.serving.service.feedback import Feedback
+from recsys.serving.service.following import Follower, Served
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the routes share."""
+
+    follower: Follower
+    params: ServeParams
+    keys: ApiKeys | None
+    """None: everybody may ask; the service then listens on this machine alone."""
+    pseudonyms: Pseudonyms | None
+    """None: raw user ids cannot be looked up."""
+    feedback: Feedback | None = None
+    """None: no feedback is taken."""
+
+
+def allowed_to(scope: Scope) -> Callable[[Request], None]:
+    """A dependency that lets in who may: by key, and not too often."""
+
+    def check(request: Request) -> None:
+        service: Service = request.app.state.service
+        who = request.client.host if request.client else "unknown"
+        if service.keys is not None:
+            header = request.headers.get("authorization", "")
+            kind, _, key = header.partition(" ")
+            found = service.keys.find(key.strip()) if kind.lower() == "bearer" else None
+            if found is None:
+                raise HTTPException(
+                    401, "an API key is needed: Authorization: Bearer …", {"WWW-Authenticate": "Bearer"}
+                )
+            if scope not in found.scopes:
+                raise HTTPException(403, f"the key of {found.name} lacks the scope {scope!r}")
+            who = found.name
+        per_minute = service.params.requests_per_minute
+        if per_minute and not request.app.state.limiter.hit(RateLimitItemPerMinute(per_minute), who):
+            raise HTTPException(429, f"at most {per_minute} requests a minute", {"Retry-After": "5"})
+
+    return check
+
+
+def serving(request: Request) -> Served:
+    """The release that this request is answered from, first to last."""
+    service: Service = request.app.state.service
+    served = service.follower.served
+    if served is None:
+        why = service.follower.problem or "the first release is being loaded"
+        raise HTTPException(503, f"no release serves yet: {why}")
+    request.state.release = served.release
+    return served
+
+
+Now = Annotated[Served, Depends(serving)]
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"model": schemas.Problem} for code in (401, 403, 404, 413, 422, 429, 503)
+}
+
+
+def pseudonym_of(
+    user: str | None, pseudonym: str | None, recommender: Recommender, service: Service
+) -> str | None:
+    """Whom a request names; None where it names nobody."""
+    if user is None or pseudonym is not None:
+        if user is not None:
+            raise RequestError(
+                "give user or pseudonym, not both", remedy="user: a raw id; pseudonym: one of the release's"
+            )
+        return pseudonym
+    if service.pseudonyms is None:
+        raise RequestError(
+            "this service cannot look raw user ids up",
+            remedy=f"start it with {KEY_VARIABLE}, or give a pseudonym",
+        )
+    release = f"release {recommender.manifest.id}"
+    service.pseudonyms.require_check(recommender.manifest.pseudonym_key_check, release)
+    try:
+        name = identifier(user, "user")
+    except BadRow as fault:
+        raise RequestError(fault.detail, remedy="give the id as it lands") from fault
+    if not name:
+        raise RequestError("user has no visible character", remedy="leave it out for somebody unknown")
+    return service.pseudonyms.of(name)
+
+
+def bounded(request: Request, name: str, size: int, limit: str) -> None:
+    """Refuse what is longer than a limit of section `serve`."""
+    most: int = getattr(request.app.state.service.params, limit)
+    if size > most:
+        raise RequestError(
+            f"{name}: {size} is more than {most}", remedy=f"ask for less; the limit is serve.{limit}"
+        )
