@@ -250,4 +250,4 @@ class Release:
         return found
 
     def _row(self, item: str | int) -> int:
-        return self._recommender.row(item)
+        return self._recommender.items.row(item)

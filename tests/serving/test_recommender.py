@@ -97,11 +97,11 @@ def test_a_condition_that_means_nothing_is_refused_by_name(
 
 def test_items_are_shown_with_what_the_release_carries(shop: Shop, folder: Storage) -> None:
     asked = of_release(tag(shop), folder)
-    jaws, babe = asked.details_of(["jaws", "babe"])
+    jaws, babe = asked.items.details_of(["jaws", "babe"])
     assert jaws["title"] == FILMS["jaws"] and jaws["tags"] == ["horror"]
     assert jaws["attributes"] == {"year": 1975, "brand": "Universal"}
     assert babe["attributes"] == {} and babe["image"] is None
-    assert asked.titles_of(["babe"]) == {"babe": FILMS["babe"]}
+    assert asked.items.titles_of(["babe"]) == {"babe": FILMS["babe"]}
 
 
 @pytest.mark.parametrize("kind", ["details", "terms"])

@@ -46,7 +46,7 @@ def profile(body: schemas.ProfileBody, now: Now, request: Request) -> schemas.Pr
     """What an item that is not in the catalogue would be: profile, neighbours, audience."""
     if bool(body.text.strip()) == bool(body.row):
         raise RequestError("give either text or row", remedy="text: words; row: fields as in the catalogue")
-    text = body.text or now.recommender.text_of_row(body.row)
+    text = body.text or now.recommender.texts.text_of_row(body.row)
     bounded(request, "text", len(text), "max_text_chars")
     found = now.recommender.new_item(text, list_request(schemas.ListBody(k=body.k), request))
     return schemas.ProfileAnswer(
@@ -62,7 +62,7 @@ def explain(body: schemas.ExplainBody, now: Now, request: Request) -> schemas.Ex
     """Why an item has its score for a user."""
     taste = taste_of(body, now, request)
     found = now.recommender.explain(body.item, taste, with_words=body.words)
-    titles = now.recommender.titles_of([one.item_id for one in found.contributions if one.item_id])
+    titles = now.recommender.items.titles_of([one.item_id for one in found.contributions if one.item_id])
     return schemas.ExplainAnswer(
         release=found.release,
         model=found.model,
@@ -119,7 +119,7 @@ def shown_list(answer: Answer, recommender: Recommender) -> schemas.ListAnswer:
 
 def shown(items: Sequence[Scored], recommender: Recommender) -> list[schemas.ShownItem]:
     """Items with title, tags, image and attributes, as far as the release holds them."""
-    details = recommender.details_of([one.item_id for one in items])
+    details = recommender.items.details_of([one.item_id for one in items])
     return [
         schemas.ShownItem(item_id=one.item_id, score=float(np.float64(one.score)), **detail)
         for one, detail in zip(items, details, strict=True)

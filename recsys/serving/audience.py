@@ -1,0 +1,72 @@
+"""Who would be shown a new item: the share of some sampled users in whose best items it would be."""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.publishing.objects import Profiles
+from recsys.serving.answers import Answer, ListRequest, Taste
+from recsys.serving.user_profiles import UserProfiles
+
+# Shape suffixes: U sampled users, D dimension.
+N_USERS = 200
+K = 10
+"""Length of the lists in which an item would be."""
+
+
+class Audience:
+    """Sampled users of one release.
+
+    Args:
+        profiles: of the release.
+        users: of the same.
+        recommend: gives a user's list.
+        growth: factor on profile scores, see `Ranker.growth`.
+    """
+
+    def __init__(
+        self,
+        profiles: Profiles,
+        users: UserProfiles,
+        recommend: Callable[[Taste, ListRequest], Answer],
+        growth: float,
+    ) -> None:
+        self._profiles, self._users = profiles, users
+        self._recommend, self._growth = recommend, growth
+
+    def sample(self) -> None:
+        """Draw the users. Takes seconds."""
+        _ = self._sampled
+
+    def share(self, profile_D: NDArray[np.float32]) -> float | None:
+        """Of the sampled users, the share in whose best items a profile would be.
+
+        Args:
+            profile_D: of an item.
+
+        Returns:
+            None before `sample`, and where no user likes anything.
+        """
+        if "_sampled" not in self.__dict__:
+            return None
+        queries_UD, last_U = self._sampled
+        return float((queries_UD @ profile_D * self._growth > last_U).mean()) if len(last_U) else None
+
+    @cached_property
+    def _sampled(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Profiles of some users [U, D], and the score of the last of each one's best items."""
+        users = self._profiles.histories.users
+        drawn = np.random.default_rng(0).permutation(len(users))[:N_USERS]
+        queries, last = [], []
+        for user in sorted(drawn.tolist()):
+            taste = self._users.taste_of(users[user])
+            rows, _ = self._users.rows_of(taste.likes)
+            if rows:
+                found = self._recommend(taste, ListRequest(k=K)).items
+                queries.append(self._users.of(self._users.basis(rows, "")))
+                last.append(found[-1].score if len(found) == K else -np.inf)
+        if not queries:
+            return np.empty((0, self._profiles.manifest.model.dim), np.float32), np.empty(0)
+        return np.stack(queries), np.array(last)

@@ -1,0 +1,106 @@
+"""Why an item has its score for a user: what each thing that is known of the user adds to it."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.errors import RequestError
+from recsys.publishing.objects import Profiles
+from recsys.publishing.ranked import RankedSearcher
+from recsys.serving.answers import Contribution, Explanation, Taste
+from recsys.serving.items import Items
+from recsys.serving.text_profiles import TextProfiles
+from recsys.serving.user_profiles import UserProfiles
+
+# Shape suffixes: H things known of a user, D dimension, W words.
+
+
+class Explainer:
+    """Explains scores of one release.
+
+    Args:
+        profiles: of the release; its `users`, `texts`, `items` and `ranked` are below.
+        users: make profiles of users.
+        texts: make profiles of words.
+        items: know rows and texts of items.
+        ranked: orders lists.
+    """
+
+    def __init__(
+        self,
+        profiles: Profiles,
+        users: UserProfiles,
+        texts: TextProfiles,
+        items: Items,
+        ranked: RankedSearcher,
+    ) -> None:
+        self._profiles, self._users, self._texts = profiles, users, texts
+        self._items, self._ranked = items, ranked
+
+    def explain(self, item: str | int, taste: Taste, *, with_words: bool) -> Explanation:
+        """Split a score.
+
+        Args:
+            item: its id.
+            taste: what is known of the user.
+            with_words: leave each word of the item's text out in turn; needs a release that holds texts.
+
+        Returns:
+            The explanation.
+
+        Raises:
+            UnknownItem: the release does not hold the item.
+            RequestError: nothing is known of the user that the release holds.
+        """
+        row = self._items.row(item)
+        rows, _ = self._users.rows_of(taste.likes)
+        basis_HD = self._users.basis(rows, taste.text)
+        if not len(basis_HD):
+            raise RequestError(
+                "nothing that is known of this user is in the release",
+                remedy="give a user, liked items or text",
+            )
+        vector_D = self._profiles.searcher.vectors_of(np.array([row]))[0]
+        weights_HD = self._users.ridge.weights(basis_HD).astype(np.float64)
+        dots_H = weights_HD @ vector_D
+        candidate, singles = np.array([row]), [[one] for one in rows] + [[]] * (len(basis_HD) - len(rows))
+        score = float(self._ranked.scores(dots_H.sum(keepdims=True)[None], [rows], candidate)[0, 0])
+        scores_H = self._ranked.scores(dots_H[:, None], singles, candidate)[:, 0].astype(np.float64)
+        profile_H = dots_H * self._ranked.growth
+        ids = self._profiles.latest.item_ids
+        items = [ids[single[0]] if single else None for single in singles]
+        found = [
+            Contribution(_source(item, taste), item, by_profile, by_all - by_profile)
+            for item, by_profile, by_all in zip(items, profile_H.tolist(), scores_H.tolist(), strict=True)
+        ]
+        text = self._texts.text_of_row(self._items.fields_of(row)) if with_words else ""
+        manifest = self._profiles.manifest
+        return Explanation(
+            release=manifest.id,
+            model=manifest.model.hash,
+            ranker=manifest.model.ranker.name,
+            item_id=ids[row],
+            score=score,
+            contributions=tuple(sorted(found, key=lambda one: -(one.profile + one.ranker))),
+            rest=score - float(scores_H.sum()),
+            words=self._left_out(text, weights_HD.sum(axis=0)),
+        )
+
+    def _left_out(self, text: str, weights_D: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
+        """By word, how much lower the inner product is without it; largest first."""
+        words = self._texts.words_of(text) if text else []
+        distinct = list(dict.fromkeys(words))
+        if len(distinct) < 2:
+            return ()
+        without = [" ".join(one for one in words if one != left) for left in distinct]
+        vectors_WD = self._texts.encoder.encode([" ".join(words), *without])
+        dots_W = (vectors_WD @ weights_D) * self._ranked.growth
+        found = zip(distinct, (dots_W[0] - dots_W[1:]).tolist(), strict=True)
+        return tuple(sorted(found, key=lambda one: -one[1]))
+
+
+def _source(item: str | None, taste: Taste) -> Literal["like", "feedback", "text"]:
+    if item is None:
+        return "text"
+    return "feedback" if item in taste.feedback else "like"

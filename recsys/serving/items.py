@@ -1,0 +1,75 @@
+"""A release's items by id: their rows, and what a page shows of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from recsys.errors import UnknownItem
+from recsys.publishing.objects import Profiles
+from recsys.serving.arguments import known_row
+
+SHOWN = ("title", "description", "tags", "image", "attributes")
+"""What an answer shows of an item."""
+
+
+class Items:
+    """Items of one release.
+
+    Args:
+        profiles: of the release.
+    """
+
+    def __init__(self, profiles: Profiles) -> None:
+        self._profiles = profiles
+
+    def row(self, item: str | int) -> int:
+        """An item's position among the live ones.
+
+        Args:
+            item: its id.
+
+        Returns:
+            The position.
+
+        Raises:
+            UnknownItem: the release does not hold it.
+        """
+        name, row = known_row(item, self._profiles.row_of_item)
+        if row is None:
+            raise UnknownItem(
+                f"item {name!r} is not in release {self._profiles.manifest.id}",
+                remedy="`Release.items` has its ids; `recsys status` shows what waits to be published; a deleted item "
+                "has no profile",
+            )
+        return row
+
+    def details_of(self, item_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """What a page shows of items.
+
+        Args:
+            item_ids: of the release.
+
+        Returns:
+            For each title, tags, image, attributes and description; empty in a release from before it held them.
+        """
+        rows = [self.row(item) for item in item_ids]
+        if self._profiles.details is None or not rows:
+            return [{} for _ in item_ids]
+        return [
+            {name: one[name] for name in SHOWN} | {"tags": one["tags"] or []}
+            for one in self._profiles.details.rows(np.array(rows))
+        ]
+
+    def titles_of(self, item_ids: Sequence[str]) -> dict[str, str]:
+        """Titles by id, of those that have one."""
+        details = self.details_of(item_ids)
+        return {item: one["title"] for item, one in zip(item_ids, details, strict=True) if one.get("title")}
+
+    def fields_of(self, row: int) -> dict[str, Any]:
+        """Fields of an item as a catalogue has them, as far as the release holds them: a long text is cut there."""
+        if self._profiles.details is None:
+            return {}
+        (found,) = self._profiles.details.rows(np.array([row]))
+        fields: dict[str, Any] = found["attributes"] | found
+        return fields

@@ -1,0 +1,69 @@
+"""What every list has in common: which items may be in it, how it is cut, and the ids of its items."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.publishing.objects import Profiles
+from recsys.serving.answers import ListRequest, Scored
+from recsys.serving.arguments import known_rows
+from recsys.serving.diversity import POOL, diversified
+from recsys.serving.filters import Filters
+
+# Shape suffixes: I live items, N pool, D dimension.
+
+
+class Lists:
+    """Lists of one release's items.
+
+    Args:
+        profiles: of the release.
+        filters: of the same.
+    """
+
+    def __init__(self, profiles: Profiles, filters: Filters) -> None:
+        self._profiles = profiles
+        self._filters = filters
+
+    def allowed(self, wanted: ListRequest) -> tuple[NDArray[np.bool_] | None, list[str]]:
+        """Which items may be in a list.
+
+        Args:
+            wanted: its conditions and candidates.
+
+        Returns:
+            A mask over the live items, None where all may be in it; and the candidates that the release does not hold.
+
+        Raises:
+            RequestError: a condition names something unknown.
+        """
+        allowed_I = self._filters.allowed(wanted.where)
+        if wanted.candidates is None:
+            return allowed_I, []
+        rows, unknown = known_rows(wanted.candidates, self._profiles.row_of_item)
+        chosen_I = np.zeros(len(self._profiles.latest.item_ids), np.bool_)
+        chosen_I[rows] = True
+        return chosen_I if allowed_I is None else chosen_I & allowed_I, unknown
+
+    def chosen(self, ranked: Sequence[tuple[int, float]], wanted: ListRequest) -> tuple[Scored, ...]:
+        """The list out of more items than it may have.
+
+        Args:
+            ranked: rows with their scores, best first.
+            wanted: length, and how diverse.
+
+        Returns:
+            At most `wanted.k` items, best first.
+        """
+        if wanted.diversity and ranked:
+            pool = ranked[: wanted.k * POOL]
+            vectors_ND = self._profiles.searcher.vectors_of(np.array([row for row, _ in pool]))
+            places = diversified([score for _, score in pool], vectors_ND, wanted.k, wanted.diversity)
+            return self.named([pool[place] for place in places])
+        return self.named(ranked[: wanted.k])
+
+    def named(self, found: Sequence[tuple[int, float]]) -> tuple[Scored, ...]:
+        """Rows with their scores as items."""
+        ids = self._profiles.latest.item_ids
+        return tuple(Scored(ids[row], score) for row, score in found)

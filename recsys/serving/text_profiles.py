@@ -1,0 +1,110 @@
+"""Profiles of texts that are not in the release: queries, words about a user, new items."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.catalogue.fields import BadRow, sound
+from recsys.encoders.encoder import Encoder
+from recsys.errors import RequestError
+from recsys.features.text import join_fields
+from recsys.heads.headed import HeadedEncoder
+from recsys.models.opening import open_model
+from recsys.publishing.checks import QUERY_BATCH_TOKENS, query_text, unpacked_model
+from recsys.publishing.objects import ObjectFiles
+from recsys.publishing.release import Manifest
+
+# Shape suffix: D dimension.
+
+
+class TextProfiles:
+    """A release's model and preprocessing; the model is opened at its first use.
+
+    Args:
+        manifest: of the release.
+        files: of the same.
+    """
+
+    def __init__(self, manifest: Manifest, files: ObjectFiles) -> None:
+        self._manifest = manifest
+        self._files = files
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The release's model."""
+        packed = unpacked_model(self._manifest.model, self._files)
+        return open_model(self._manifest.model, packed, QUERY_BATCH_TOKENS)
+
+    def of_item(self, text: str) -> NDArray[np.float32]:
+        """The profile of an item with this text, float32 [d], of length 1.
+
+        Args:
+            text: words.
+
+        Returns:
+            The vector.
+
+        Raises:
+            RequestError: the text says nothing.
+            EncoderError: the model cannot be opened.
+        """
+        profile_D: NDArray[np.float32] = self.encoder.encode([self._folded(text)])[0]
+        return profile_D
+
+    def of_query(self, text: str) -> NDArray[np.float32]:
+        """The profile of words that look for items, float32 [d].
+
+        Args:
+            text: words.
+
+        Returns:
+            The vector.
+
+        Raises:
+            RequestError: the text says nothing.
+            EncoderError: the model cannot be opened.
+        """
+        encoder = self.encoder
+        encode = encoder.encode_queries if isinstance(encoder, HeadedEncoder) else encoder.encode
+        query_D: NDArray[np.float32] = np.array(encode([self._folded(text)])[0])
+        query_D[: min(1, self._manifest.model.lexical_width)] = 0  # it only brings profiles to unit length
+        return query_D
+
+    def words_of(self, text: str) -> list[str]:
+        """The words of a text, made as the release's own texts were."""
+        return query_text(self._manifest, text).split()
+
+    def text_of_row(self, row: Mapping[str, Any]) -> str:
+        """The text that an item with these fields of a catalogue would be read by.
+
+        Args:
+            row: fields by name, such as title, description and tags.
+
+        Returns:
+            The release's own fields of it, joined; empty where it has none of them.
+
+        Raises:
+            RequestError: a text holds half a surrogate pair, or a NUL.
+        """
+        preprocessing = self._manifest.preprocessing
+        values = [row.get(name) for name in preprocessing.fields]
+        texts = [
+            ", ".join(map(str, one)) if isinstance(one, list) else str(one)
+            for one in values
+            if one is not None
+        ]
+        try:
+            texts = [sound(text, "row") for text in texts]
+        except BadRow as fault:
+            raise RequestError(fault.detail, remedy="give text that intake would take") from fault
+        return join_fields(texts, preprocessing.max_chars, preprocessing.version)
+
+    def _folded(self, text: str) -> str:
+        """A text as the release's own texts were made; refused where it says nothing."""
+        words = query_text(self._manifest, text)
+        if not words:
+            raise RequestError("an empty text has no neighbours", remedy="give some words")
+        return words

@@ -1,0 +1,99 @@
+"""Search for items by text: BM25 over their words and the profile of the query, see `recsys/serving/fusing.py`."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.publishing.objects import Profiles
+from recsys.retrieval.lexical import LexicalIndex
+from recsys.retrieval.segments import PAD
+from recsys.serving.answers import Answer, ListRequest, Taste
+from recsys.serving.fusing import best_rows, fused, n_candidates
+from recsys.serving.lists import Lists
+from recsys.serving.text_profiles import TextProfiles
+from recsys.serving.user_profiles import UserProfiles
+
+# Shape suffixes: C candidates, D dimension, I live items.
+
+
+class TextSearch:
+    """Search in a release that holds an index of words.
+
+    Args:
+        profiles: of the release.
+        lexical: of the same.
+        users: make profiles of users.
+        texts: make profiles of queries.
+        lists: say which items may be in a list.
+        weights: `lexical_weight` and `user_weight`.
+    """
+
+    def __init__(
+        self,
+        profiles: Profiles,
+        lexical: LexicalIndex,
+        users: UserProfiles,
+        texts: TextProfiles,
+        lists: Lists,
+        weights: Mapping[str, float],
+    ) -> None:
+        self._profiles, self._lexical, self._weights = profiles, lexical, weights
+        self._users, self._texts, self._lists = users, texts, lists
+
+    def search(self, text: str, wanted: ListRequest, taste: Taste) -> Answer:
+        """The items that fit a query.
+
+        Args:
+            text: the query.
+            wanted: which items, and how many.
+            taste: of the user who searches; empty: everybody gets the same.
+
+        Returns:
+            At most k items, best first.
+
+        Raises:
+            RequestError: the text says nothing, or a condition names something unknown.
+            EncoderError: the model cannot be opened, or its preprocessing is newer than this software.
+        """
+        query_D = self._texts.of_query(text)
+        allowed_I, strangers = self._lists.allowed(wanted)
+        likes, unknown = self._users.rows_of(taste.likes)
+        dislikes, _ = self._users.rows_of(taste.dislikes)
+        exclude = {*likes, *dislikes} if wanted.exclude_seen else set()
+        rows_C, words_C = self._candidates(text, query_D, wanted.k, exclude, allowed_I)
+        vectors_CD = (
+            self._profiles.searcher.vectors_of(rows_C) if len(rows_C) else np.empty((0, len(query_D)))
+        )
+        basis_HD = self._users.basis(likes, taste.text)
+        user_C = vectors_CD @ self._users.of(basis_HD) if len(basis_HD) else None
+        scores_C = fused(words_C, vectors_CD @ query_D, user_C, self._weights)
+        ids = self._profiles.latest.item_ids
+        pairs = sorted(
+            zip(rows_C.tolist(), scores_C.tolist(), strict=True), key=lambda one: (-one[1], ids[one[0]])
+        )
+        chosen = self._lists.chosen(pairs, wanted)
+        return Answer(self._profiles.manifest.id, chosen, "profile", (*unknown, *strangers))
+
+    def _candidates(
+        self,
+        text: str,
+        query_D: NDArray[np.floating],
+        k: int,
+        exclude: set[int],
+        allowed_I: NDArray[np.bool_] | None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
+        """Items that are near to a query or hold its words, ascending, each with its BM25 over the bound."""
+        n = n_candidates(k)
+        found = self._profiles.searcher.search(query_D[None], n, [exclude], allowed_I).rows_QK[0]
+        by_profile = found[found != PAD]
+        rows, shares = self._lexical.shares(text)
+        is_left = ~np.isin(rows, list(exclude)) if exclude else np.ones(len(rows), np.bool_)
+        if allowed_I is not None:
+            is_left &= allowed_I[rows]
+        rows, shares = rows[is_left], shares[is_left]
+        rows_C = np.union1d(by_profile, best_rows(rows, shares, n))
+        words_C = np.zeros(len(rows_C), np.float32)
+        _, places, found_places = np.intersect1d(rows_C, rows, assume_unique=True, return_indices=True)
+        words_C[places] = shares[found_places]
+        return rows_C, words_C

@@ -1,0 +1,86 @@
+"""What is known of a user, and the profile that it gives.
+
+A user is w = (XᵀX + λI)⁻¹ b with b = Σ x over the items that the user likes, plus `text_weight` times the profile of
+words about the user. `recsys/profiles/users.py` has the metric.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.catalogue.feedback import disliked_items, liked_items
+from recsys.catalogue.params import FeedbackParams
+from recsys.profiles.users import Ridge
+from recsys.publishing.objects import Profiles
+from recsys.serving.answers import Taste
+from recsys.serving.arguments import known_rows
+from recsys.serving.feedback_events import Event
+from recsys.serving.feedback_opinions import merge
+from recsys.serving.text_profiles import TextProfiles
+
+# Shape suffixes: H things known of a user, D dimension.
+
+
+class UserProfiles:
+    """Users of one release, and whoever else is described by items and words.
+
+    Args:
+        profiles: of the release.
+        texts: of the same.
+        growth: factor on λ, see `Ranker.growth`.
+        text_weight: how much words about a user count beside one liked item.
+    """
+
+    def __init__(self, profiles: Profiles, texts: TextProfiles, growth: float, text_weight: float) -> None:
+        self._profiles = profiles
+        self._texts = texts
+        self._growth = growth
+        self._text_weight = text_weight
+
+    @cached_property
+    def ridge(self) -> Ridge:
+        """Ridge regression of the release; with a ranker that grows, λ grows with the items that have interactions."""
+        manifest = self._profiles.manifest
+        return Ridge(
+            self._profiles.gram(), manifest.users.ridge_lambda * self._growth, manifest.model.lexical_width
+        )
+
+    def taste_of(
+        self, pseudonym: str, feedback: Sequence[Event] = (), rules: FeedbackParams | None = None
+    ) -> Taste:
+        """What is known of a user: by the release, and by what they did since.
+
+        Args:
+            pseudonym: the user's.
+            feedback: events that the release does not hold yet, in order of arrival.
+            rules: which events are likes; needed where there is feedback.
+
+        Returns:
+            Empty for somebody of whom nothing is known. With feedback it is what the next release will know.
+        """
+        before = self._profiles.histories.opinions_of(pseudonym)
+        if not feedback or rules is None:
+            return Taste(liked_items(before), disliked_items(before))
+        after = merge(before, feedback, rules)
+        likes = liked_items(after)
+        return Taste(likes, disliked_items(after), feedback=frozenset(likes) - frozenset(liked_items(before)))
+
+    def rows_of(self, items: Iterable[str | int]) -> tuple[list[int], list[str]]:
+        """Rows of the items that the release holds, each once, in order; and the ids of the others."""
+        return known_rows(items, self._profiles.row_of_item)
+
+    def basis(self, rows: Sequence[int], text: str) -> NDArray[np.float32]:
+        """What sums to b, one row per liked item and one for text, [H, D]."""
+        parts = [self._profiles.searcher.vectors_of(np.array(rows))] if rows else []
+        if text.strip():
+            parts.append((self._text_weight * self._texts.of_query(text))[None].astype(np.float32))
+        if not parts:
+            return np.empty((0, self._profiles.manifest.model.dim), np.float32)
+        return np.concatenate(parts)
+
+    def of(self, basis_HD: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The profile w of a user whose `basis` this is, float32 [d]."""
+        user_D: NDArray[np.float32] = self.ridge.weights(basis_HD.sum(axis=0, dtype=np.float64)[None])[0]
+        return user_D
