@@ -6,11 +6,12 @@ interaction has weight 0, the pair counts as if it had never existed. Unknown ti
 interaction that arrived later decides.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from recsys.catalogue.folding import folded
 from recsys.catalogue.known import part_ranks
@@ -147,7 +148,7 @@ def liked_items(found: pa.Table) -> tuple[str, ...]:
     Returns:
         Item ids, oldest first.
     """
-    return tuple(liked(found)["item_id"].to_pylist())
+    return _items_where(found, np.greater)
 
 
 def disliked_items(found: pa.Table) -> tuple[str, ...]:
@@ -159,7 +160,13 @@ def disliked_items(found: pa.Table) -> tuple[str, ...]:
     Returns:
         Item ids, oldest first.
     """
-    return tuple(found.filter(pc.less(found["weight"], WITHDRAWAL))["item_id"].to_pylist())
+    return _items_where(found, np.less)
+
+
+def _items_where(found: pa.Table, compare: Callable[..., NDArray[np.bool_]]) -> tuple[str, ...]:
+    """Items whose weight compares so with that of a withdrawn opinion; numpy is faster than Arrow for one user."""
+    items = found["item_id"].to_pylist()
+    return tuple(items[place] for place in np.flatnonzero(compare(found["weight"].to_numpy(), WITHDRAWAL)))
 
 
 def _folded(events: Iterable[str]) -> frozenset[str]:

@@ -78,6 +78,7 @@ class ItemDetails:
         # `latest` is in order of segment and row: each segment's live items are one stretch of it.
         self._bounds = np.searchsorted(latest.segment_of_item, np.arange(len(self._tables) + 1))
         self._columns: dict[str, pa.Array] = {}
+        self._cells = [_cells(table) for table in self._tables]
         names = {name for table in self._tables if table is not None for name in table.column_names}
         self.attributes = tuple(sorted(names - set(SCHEMA.names)))
         """Names of the attributes that some item may have."""
@@ -93,22 +94,22 @@ class ItemDetails:
             `attributes`, which has name and value of those that the item has. Of an item without details all but
             `item_id` is None, and `attributes` is empty.
         """
-        found: list[dict[str, Any]] = [
-            {**dict.fromkeys(SCHEMA.names), "item_id": self._latest.item_ids[item], "attributes": {}}
-            for item in items.tolist()
+        segment_of, row_of = self._latest.segment_of_item[items], self._latest.row_of_item[items]
+        return [
+            self._row(item, self._cells[segment], row)
+            for item, segment, row in zip(items.tolist(), segment_of.tolist(), row_of.tolist(), strict=True)
         ]
-        segment_of = self._latest.segment_of_item[items]
-        for segment in np.unique(segment_of):
-            table = self._tables[segment]
-            if table is None:
-                continue
-            places = np.flatnonzero(segment_of == segment)
-            rows = table.take(pa.array(self._latest.row_of_item[items[places]]))
-            for place, row in zip(places.tolist(), rows.to_pylist(), strict=True):
-                attributes = {name: row.pop(name) for name in self.attributes if name in row}
-                kept = {name: value for name, value in attributes.items() if value is not None}
-                found[place] = {**row, "attributes": kept}
-        return found
+
+    def _row(self, item: int, cells: dict[str, pa.Array], row: int) -> dict[str, Any]:
+        """Details of one item. Reading cell by cell is several times faster than `Table.take` of a list."""
+        if not cells:
+            return {**dict.fromkeys(SCHEMA.names), "item_id": self._latest.item_ids[item], "attributes": {}}
+        values = {name: column[row].as_py() for name, column in cells.items()}
+        attributes = {name: values.pop(name) for name in self.attributes if name in cells}
+        return {
+            **values,
+            "attributes": {name: value for name, value in attributes.items() if value is not None},
+        }
 
     def column(self, name: str) -> pa.Array:
         """One column over `Latest.item_ids`.
@@ -145,6 +146,16 @@ class ItemDetails:
             values = table[name].take(pa.array(self._latest.row_of_item[start:end]))
             pieces.append(_widened(values.combine_chunks(), wanted))
         return pa.concat_arrays(pieces)
+
+
+def _cells(table: pa.Table | None) -> dict[str, pa.Array | pa.ChunkedArray]:
+    """Columns by name, without the detour over chunks where there is only one."""
+    if table is None:
+        return {}
+    return {
+        name: column.chunk(0) if column.num_chunks == 1 else column
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }
 
 
 def _widened(values: pa.Array, wanted: pa.DataType) -> pa.Array:

@@ -74,7 +74,8 @@ class Ridge:
     def _factor(self) -> NDArray[np.floating]:
         metric_DD = self.gram.copy()
         metric_DD[: self.lexical_width] = metric_DD[:, : self.lexical_width] = 0
-        return np.linalg.cholesky(metric_DD + self.ridge_lambda * np.eye(len(metric_DD)))
+        factor_DD = np.linalg.cholesky(metric_DD + self.ridge_lambda * np.eye(len(metric_DD)))
+        return np.asfortranarray(factor_DD)  # LAPACK would copy it for every user
 
     def weights(self, b_UD: NDArray[np.floating]) -> NDArray[np.float32]:
         """Compute user profiles from sums of item profiles.
@@ -86,13 +87,15 @@ class Ridge:
             w_UD; the score of an item is w · x. A zero row stays zero.
 
         Raises:
-            ValueError: b_UD is not [U, D] for this Gram matrix.
+            ValueError: b_UD is not [U, D] for this Gram matrix, or holds a number that is not finite.
         """
         from scipy.linalg import cho_solve
 
         if b_UD.ndim != 2 or b_UD.shape[1] != len(self.gram):
             raise ValueError(f"b must be [U, {len(self.gram)}], got {list(b_UD.shape)}")
-        solved_DU = cho_solve((self._factor, True), b_UD.T.astype(np.float64))
+        if not np.isfinite(b_UD).all():
+            raise ValueError("b holds a number that is not finite")
+        solved_DU = cho_solve((self._factor, True), b_UD.T.astype(np.float64), check_finite=False)
         solved_DU[: min(1, self.lexical_width)] = 0
         return np.ascontiguousarray(solved_DU.T, dtype=np.float32)
 
