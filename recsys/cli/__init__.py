@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "api-key": ("serve", "api_key"),
     "doctor": ("doctor", "doctor"),
     "benchmark": ("benchmark", "benchmark"),
+    "off-policy": ("off_policy", "off_policy"),
 }
 NEEDS_EXTRA = (
     "pip install 'firstlight-recsys[train]'; what pip install firstlight-recsys brings reads releases"

@@ -79,6 +79,14 @@ def settings() -> Settings:
     return Settings.load(workspace().params)
 
 
+def settings_or_shipped() -> Settings:
+    """The workspace's params.yaml, else the one that Firstlight came with."""
+    from recsys.settings import Settings, shipped_params
+
+    at = workspace().params
+    return Settings.load(at if at.is_file() else shipped_params())
+
+
 def required(variable: str, meaning: str) -> str:
     """An environment variable that must be set.
 

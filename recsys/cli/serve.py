@@ -2,14 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.context import console, required, shown, workspace
-
-if TYPE_CHECKING:
-    from recsys.settings import Settings
+from recsys.cli.context import console, required, settings_or_shipped, shown, workspace
 
 
 @click.command()
@@ -50,7 +46,7 @@ def serve(
 
     url = store_url or required("RECSYS_STORE", "release store: a folder or s3://bucket/prefix")
     named = os.environ.get(VARIABLE)
-    chosen = _settings()
+    chosen = settings_or_shipped()
     config = Config.of(
         store=url,
         params=chosen.serve,
@@ -96,11 +92,3 @@ def api_key(name: str, scopes: tuple[str, ...], path: Path) -> None:
     console().print(
         shown(f"{name} may: {', '.join(scopes)}. {path} does not hold the key itself."), soft_wrap=True
     )
-
-
-def _settings() -> "Settings":
-    """The workspace's params.yaml, else the one that Firstlight came with."""
-    from recsys.settings import Settings, shipped_params
-
-    at = workspace().params
-    return Settings.load(at if at.is_file() else shipped_params())

@@ -1,5 +1,7 @@
 """What steers the service. Values live in params.yaml."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -32,3 +34,15 @@ class ServeParams(BaseModel):
     """Seconds between two runs that write feedback into the landing zone, for the next release."""
     keep_days: float = Field(ge=0)
     """Days for which events stay in the feedback store that the current release holds; longer than clients repeat."""
+    explore_policy: Literal["none", "thompson", "linucb", "uniform"]
+    """How a new item is chosen for a place that explores, see `recsys/ranking/exploring.py`; none: no place does."""
+    explore_share: float = Field(ge=0, le=1)
+    """Probability that a place of a user's list goes to a new item that the ranker would not put there."""
+    explore_sigma: float = Field(gt=0)
+    """σ, the uncertainty of scores: larger values prefer new items that are unlike known ones."""
+    explore_uniform: float = Field(ge=0, le=1)
+    """Share of each draw that all candidates have alike; above 0 the log can tell about any other policy."""
+    explore_pool: int = Field(ge=1, le=200)
+    """New items with the best scores for the user, out of which one is drawn."""
+    explore_budget: int = Field(ge=1)
+    """Explored places that a new item gets at most, per worker since its start."""
