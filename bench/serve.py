@@ -1,0 +1,258 @@
+"""Serving: recall, latency, memory and start at 100,000 and 1,000,000 items, beside rivals; swaps, faults, quality.
+
+Catalogues are made of real titles, the model is learned from real interactions (`serve_world.py`). The client runs on
+the same machine. Each step leaves var/bench/serve/<step>.json when it is done, so a run that was stopped goes on;
+`--again STEP` measures a step once more. Figures of feedback, search and new users are taken over from their own
+benchmarks, where those have run.
+
+    make bench-serve
+    python -m bench.serve --only serve_1000000
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from bench.figures import ROOT, commit, write_figures
+from bench.serve_load import Load, Request, closed_loop, open_loop
+from bench.serve_service import KEY, Service, recsys_serve, running
+from bench.serve_world import HOME, World, make, papers
+
+SMALL, LARGE = World(100_000), World(1_000_000)
+WORKERS = 2
+K = 10
+RATE = 100.0
+RATES = (50, 100, 150, 200, 300, 400, 500, 600, 800)
+LIMIT_MS = 50.0
+SECONDS = 20.0
+ROUNDS = 3
+CLIENTS = 4
+N_REQUESTS = 2000
+N_SWAPS = 50
+OTHERS = {
+    "feedback_kills": ("feedback_kills", "feedback_lost", "feedback_double"),
+    "search": ("cranfield_ndcg10_bm25", "cranfield_ndcg10_profiles", "cranfield_ndcg10_fused"),
+    "new_users": ("new_user_ndcg20_0", "new_user_ndcg20_1", "new_user_ndcg20_2", "new_user_ndcg20_5"),
+}
+"""Figures of other benchmarks."""
+console = Console(stderr=True)
+Figures = dict[str, float | int | str]
+
+
+def main() -> None:
+    """Run the steps that have no result yet, and write the figures."""
+    steps: Mapping[str, Callable[[], Figures]] = {
+        **{f"recall_{world.size}": partial(recall, world) for world in (SMALL, LARGE)},
+        **{f"serve_{world.size}": partial(serve, world) for world in (SMALL, LARGE)},
+        "plain": plain,
+        "swaps": swaps,
+    }
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", action="append", choices=list(steps), help="may be repeated")
+    parser.add_argument("--again", action="append", default=[], choices=list(steps), help="may be repeated")
+    args = parser.parse_args()
+    HOME.mkdir(parents=True, exist_ok=True)
+    for name, step in steps.items():
+        kept = HOME / f"{name}.json"
+        if (args.only and name not in args.only) or (kept.exists() and name not in args.again):
+            continue
+        console.rule(name)
+        found = step()
+        kept.write_text(
+            json.dumps({"commit": commit(), "load": os.getloadavg()[0], "figures": found}, indent=1)
+        )
+        show(name, found)
+    figures = collected(steps)
+    show("serve", figures)
+    if not args.only:
+        write_figures("serve", figures)
+
+
+def recall(world: World) -> Figures:
+    """Of our index and of the rivals', for users' and items' queries, and how long one query takes."""
+    from bench import serve_recall as over
+
+    make(world)
+    profiles = over.opened(world)
+    vectors_ID = over.all_vectors(profiles)
+    queries = over.make_queries(profiles)
+    mine = over.recall_of(over.ours(profiles), queries, vectors_ID)
+    found: Figures = {f"ours_{name}": value for name, value in asdict(mine).items()}
+    (segment,) = profiles.manifest.segments
+    found["ours_file_mb"] = round(segment.index.file.size / 2**20, 1) if segment.index.file else 0
+    found["ours_build_s"] = world.costs["index"]
+    target = min(mine.users, mine.items)
+    for name, build in {"usearch": over.usearch_i8, "faiss": over.faiss_hnsw}.items():
+        if name == "faiss" and world == LARGE:
+            continue  # float32 HNSW over a million profiles takes over an hour to fill here
+        rival = build(vectors_ID, queries, target, world.folder)
+        found |= {f"{name}_{key}": value for key, value in asdict(rival.recall).items()}
+        found |= {f"{name}_{key}": getattr(rival, key) for key in ("expansion", "build_s", "file_mb")}
+    return found
+
+
+def serve(world: World) -> Figures:
+    """Ready, memory, latency at a fixed rate (medians of rounds), and the highest rate that is held."""
+    make(world)
+    folder = world.folder / "service"
+    found: Figures = {}
+    with running(recsys_serve(world.store, folder, "--workers", str(WORKERS)), folder):
+        pass  # what is remembered between two starts, such as checked files, is there from now on
+    with running(recsys_serve(world.store, folder, "--workers", str(WORKERS)), folder) as service:
+        found["ready_s"] = round(service.ready_s, 2)
+        kinds = {"recommend": known_users(), "words": words_about(), "search": queries_of_titles()}
+        for requests in kinds.values():
+            closed_loop(service.url, requests, 2, 5, folder)
+        for kind, requests in kinds.items():
+            rounds = [open_loop(service.url, requests, RATE, SECONDS, folder) for _ in range(ROUNDS)]
+            found |= {f"{kind}_{name}": value for name, value in _median(rounds).items()}
+        found["max_rate"] = _max_rate(service, kinds["recommend"], folder)
+        found["pss_mb"], found["private_mb"] = round(service.pss_mb()), round(service.private_mb())
+    return found
+
+
+def plain(world: World = SMALL) -> Figures:
+    """Throughput of the plain endpoint and ours, one worker each, closed loop, alternating rounds."""
+    from bench.rivals import plain_endpoint
+
+    make(world)
+    folder = world.folder / "plain"
+    kept = json.loads((HOME / f"recall_{world.size}.json").read_text())["figures"]
+    if not (folder / "texts.index").exists():
+        users = sorted({one.body["user"] for one in known_users()})
+        plain_endpoint.export(world.store, users, KEY, folder, int(kept["faiss_expansion"]))
+    commands = {
+        "ours": recsys_serve(world.store, world.folder / "service"),
+        "plain": [sys.executable, "-m", "bench.rivals.plain_endpoint", str(folder)],
+    }
+    found: Figures = {}
+    for kind, requests in {"recommend": known_users(), "search": queries_of_titles()}.items():
+        rates: dict[str, list[float]] = {name: [] for name in commands}
+        for _ in range(ROUNDS):
+            for name, command in commands.items():
+                with running(command, folder if name == "plain" else world.folder / "service") as service:
+                    closed_loop(service.url, requests, CLIENTS, 3, folder)
+                    load = closed_loop(service.url, requests, CLIENTS, SECONDS / 2, folder)
+                if load.failed:
+                    raise RuntimeError(f"{name} failed {load.failed} of {load.n} requests for {kind}")
+                rates[name].append(load.rate)
+        found |= {f"{name}_{kind}_rate": round(float(np.median(values)), 1) for name, values in rates.items()}
+        found[f"plain_ratio_{kind}"] = round(
+            float(np.median(np.array(rates["ours"]) / np.array(rates["plain"]))), 2
+        )
+    return found
+
+
+def swaps() -> Figures:
+    """Releases swapped under load."""
+    from bench.serve_swaps import swap_releases
+
+    return {**swap_releases(HOME / "swaps", N_SWAPS)}
+
+
+def known_users() -> list[Request]:
+    """Lists for users of CiteULike, in a random order."""
+    users = np.array(sorted(set(papers()[1]["user_id"].to_pylist())), object)
+    drawn = np.random.default_rng(1).choice(users, N_REQUESTS)
+    return [Request("/v1/recommend", {"user": user, "k": K}) for user in drawn.tolist()]
+
+
+def words_about() -> list[Request]:
+    """Lists for people of whom nothing is known but words."""
+    return [Request("/v1/recommend", {"text": one.body["query"], "k": K}) for one in queries_of_titles()]
+
+
+def queries_of_titles() -> list[Request]:
+    """Searches with a few words of a real title."""
+    titles = papers()[0]["title"].to_pylist()
+    rng = np.random.default_rng(2)
+    found = []
+    for title in rng.choice(np.array(titles, object), N_REQUESTS).tolist():
+        some = title.split()
+        start = int(rng.integers(max(1, len(some) - 3)))
+        found.append(Request("/v1/search", {"query": " ".join(some[start : start + 4]), "k": K}))
+    return found
+
+
+def collected(steps: Sequence[str] | Mapping[str, object]) -> Figures:
+    """The figures of all steps that are done, under the names that issue and docs use."""
+    found: dict[str, Any] = {}
+    for name in steps:
+        kept = HOME / f"{name}.json"
+        if kept.exists():
+            found[name] = json.loads(kept.read_text())["figures"]
+    figures: Figures = {}
+    for world, suffix in ((SMALL, "100k"), (LARGE, "1m")):
+        for kind in ("users", "items"):
+            figures |= _renamed(
+                found, f"recall_{world.size}", {f"ours_{kind}": f"recall_at_100_{kind}_{suffix}"}
+            )
+        recalls = [
+            figures[f"recall_at_100_{kind}_{suffix}"]
+            for kind in ("users", "items")
+            if f"recall_at_100_{kind}_{suffix}" in figures
+        ]
+        figures |= {f"recall_at_100_{suffix}": min(recalls)} if recalls else {}
+        figures |= _renamed(found, f"recall_{world.size}", {"ours_build_s": f"build_s_{suffix}"})
+        names = {"recommend_p50_ms": "p50_ms", "recommend_p99_ms": "p99_ms", "search_p50_ms": "search_p50_ms",
+                 "search_p99_ms": "search_p99_ms", "words_p50_ms": "words_p50_ms", "words_p99_ms": "words_p99_ms",
+                 "max_rate": "max_rate", "pss_mb": "pss_mb", "ready_s": "ready_s"}  # fmt: skip
+        figures |= _renamed(
+            found, f"serve_{world.size}", {old: f"{new}_{suffix}" for old, new in names.items()}
+        )
+    for name in ("plain", "swaps"):
+        figures |= found.get(name, {})
+    for name, keys in OTHERS.items():
+        kept = ROOT / "var" / "bench" / f"{name}.json"
+        if kept.exists():
+            theirs = json.loads(kept.read_text())["figures"]
+            figures |= {key: theirs[key] for key in keys if key in theirs}
+    return figures
+
+
+def show(title: str, figures: Figures) -> None:
+    """Print figures as a table."""
+    table = Table("figure", "value", title=title)
+    for name, value in figures.items():
+        table.add_row(name, str(value))
+    Console().print(table)
+
+
+def _renamed(found: Mapping[str, Figures], step: str, names: Mapping[str, str]) -> Figures:
+    return {new: found[step][old] for old, new in names.items() if old in found.get(step, {})}
+
+
+def _median(rounds: Sequence[Load]) -> Figures:
+    """Medians of the rounds; failures summed."""
+    return {
+        "p50_ms": float(np.median([one.p50_ms for one in rounds])),
+        "p99_ms": float(np.median([one.p99_ms for one in rounds])),
+        "failed": sum(one.failed for one in rounds),
+    }
+
+
+def _max_rate(service: Service, requests: Sequence[Request], folder: Any) -> int:  # noqa: ANN401  a path
+    """The highest of RATES at which nothing fails and p99 stays under LIMIT_MS."""
+    held = 0
+    for rate in RATES:
+        load = open_loop(service.url, requests, rate, SECONDS / 2, folder)
+        console.print(f"  {rate}/s: p50 {load.p50_ms} ms, p99 {load.p99_ms} ms, {load.failed} failed")
+        if load.failed or load.p99_ms > LIMIT_MS:
+            break
+        held = rate
+    return held
+
+
+if __name__ == "__main__":
+    main()

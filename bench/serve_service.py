@@ -1,0 +1,120 @@
+"""The service under test as a process, and what the kernel says of its memory."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from bench.figures import ROOT
+
+KEY = "benchmark-key-0123456789"
+"""As `bench.arrivals` lands with."""
+LONGEST_START_S = 300
+IN_A_ROW = 20
+"""Fresh connections that must all find the service ready: the kernel spreads them over the workers."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+    ready_s: float
+    """From the start of the process until every worker answered."""
+    log: Path
+
+    def pss_mb(self) -> float:
+        """Proportional set size of all its processes: memory that is shared counts once."""
+        processes = [psutil.Process(self.process.pid)]
+        processes += processes[0].children(recursive=True)
+        return float(sum(one.memory_full_info().pss for one in processes)) / 2**20
+
+    def private_mb(self) -> float:
+        """Memory that its processes do not share."""
+        processes = [psutil.Process(self.process.pid)]
+        processes += processes[0].children(recursive=True)
+        return float(sum(one.memory_full_info().uss for one in processes)) / 2**20
+
+
+def recsys_serve(
+    store: str, folder: Path, *options: str, params: Mapping[str, str] | None = None
+) -> list[str]:
+    """The command that serves a store; its workspace is `folder`, with the shipped params.yaml changed by `params`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = (ROOT / "params.yaml").read_text().splitlines()
+    start = lines.index("serve:")
+    for name, value in (params or {}).items():
+        (place,) = [n for n in range(start, len(lines)) if lines[n].startswith(f"  {name}:")]
+        lines[place] = f"  {name}: {value}"
+    (folder / "params.yaml").write_text("\n".join(lines) + "\n")
+    return [sys.executable, "-m", "recsys", "serve", "--store", store, *options]
+
+
+@contextmanager
+def running(command: Sequence[str], folder: Path) -> Iterator[Service]:
+    """Start a service that takes `--port`, wait until all of it is ready, and end it as an operator would.
+
+    Args:
+        command: without the port.
+        folder: its working folder, RECSYS_WORKSPACE too; gets the log.
+
+    Yields:
+        The service.
+
+    Raises:
+        RuntimeError: it ended, or was not ready in time; shows the log.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "RECSYS_WORKSPACE": str(folder),
+        "RECSYS_PSEUDONYM_KEY": KEY,
+        "RECSYS_CACHE": str(folder / "cache"),
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONPATH": str(ROOT),
+    }
+    environment.pop("RECSYS_LANDING", None)
+    log = folder / "serve.log"
+    started = time.perf_counter()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)], cwd=folder, env=environment, stdout=output, stderr=output
+        )
+    try:
+        _wait(f"http://127.0.0.1:{port}", process, log)
+        yield Service(f"http://127.0.0.1:{port}", process, time.perf_counter() - started, log)
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    finally:
+        for one in (
+            (*psutil.Process(process.pid).children(recursive=True), process) if process.poll() is None else ()
+        ):
+            one.kill()
+        process.wait()
+
+
+def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    until, in_a_row = time.monotonic() + LONGEST_START_S, 0
+    while in_a_row < IN_A_ROW:
+        if process.poll() is not None or time.monotonic() > until:
+            raise RuntimeError(f"the service is not ready; its log:\n{log.read_text()[-3000:]}")
+        try:
+            found = httpx.get(f"{url}/readyz", timeout=5)
+            in_a_row = in_a_row + 1 if found.status_code == 200 else 0
+        except httpx.TransportError:
+            in_a_row = 0
+        if not in_a_row:
+            time.sleep(0.05)
