@@ -7,11 +7,7 @@ service does. The weight of words for one half of the queries is chosen on the o
 
 import argparse
 import json
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +16,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.figures import ROOT, SHARED_DATA, write_figures
-from bench.small_workspace import KEY
+from bench.own_release import opened, published
 
 HOME = ROOT / "var" / "bench" / "search"
-STAGES = ("validate", "features", "profiles@champion", "users", "index")
-WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 ALONE = {"profiles": 0.0, "bm25": 1.0}
 K = 10
 ROUNDS = 2000
@@ -81,14 +76,14 @@ def main() -> None:
     figures: dict[str, float] = {}
     for name in asked.collection or COLLECTIONS:
         items, queries = COLLECTIONS[name]()
-        store = _published(HOME / name, items, asked.fresh)
+        store = published(HOME / name, HOME / "cache", {"catalogue/items": items}, fresh=asked.fresh)
         figures |= {f"{name}_{key}": value for key, value in measured(store, queries).items()}
     write_figures("search", figures)
 
 
 def measured(store: Path, queries: Sequence[Query]) -> dict[str, float]:
     """ndcg@10 of each way, and the paired difference of both together from each alone."""
-    ndcg = {weight: _ndcg(store, queries, weight) for weight in (*ALONE.values(), *WEIGHTS)}
+    ndcg = {weight: _ndcg(store, queries, weight) for weight in {*ALONE.values(), *WEIGHTS}}
     even_Q = np.arange(len(queries)) % 2 == 0
     fused_Q, figures = np.empty(len(queries)), {"queries": float(len(queries))}
     for half, others_Q in (("even", ~even_Q), ("odd", even_Q)):  # no query has a say in its own weight
@@ -113,16 +108,9 @@ def measured(store: Path, queries: Sequence[Query]) -> dict[str, float]:
 
 def _ndcg(store: Path, queries: Sequence[Query], weight: float) -> NDArray[np.float64]:
     """ndcg@10 of each query with this weight of words."""
-    from recsys.publishing.objects import ObjectFiles, Profiles
-    from recsys.publishing.store import ReleaseStore
     from recsys.serving.answers import ListRequest
-    from recsys.serving.recommender import Recommender
-    from recsys.storage.opening import open_storage
 
-    where = ReleaseStore(open_storage(str(store)))
-    manifest = where.manifest(where.current().current.release)
-    files = ObjectFiles(where.storage, HOME / "cache/releases")
-    recommender = Recommender(manifest, Profiles(manifest, files), {"lexical_weight": weight})
+    recommender = opened(store, HOME / "cache/releases", {"lexical_weight": weight})
     gain_K = 1 / np.log2(np.arange(2, K + 2))
     found = []
     for query in queries:
@@ -138,35 +126,6 @@ def _interval(differences_Q: NDArray[np.float64]) -> tuple[float, float]:
     means = rng.choice(differences_Q, (ROUNDS, len(differences_Q))).mean(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)
-
-
-def _published(folder: Path, items: Sequence[Mapping[str, object]], fresh: bool) -> Path:
-    """Land a collection and publish it by the commands that everybody uses; kept for the next run."""
-    if fresh:
-        shutil.rmtree(folder, ignore_errors=True)
-    store = folder / "store"
-    if (store / "CURRENT").exists():
-        return store
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "landing" / "catalogue").mkdir(parents=True)
-    workspace = folder / "workspace"
-    (workspace / ".dvc").mkdir(parents=True)
-    (workspace / ".dvc" / "config").write_text("[core]\n    no_scm = True\n")
-    shutil.copyfile(ROOT / "params.yaml", workspace / "params.yaml")
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in items)
-    (folder / "landing" / "catalogue" / "items.jsonl").write_text(lines)
-    environment = os.environ | {
-        "PYTHONPATH": str(ROOT),
-        "RECSYS_WORKSPACE": str(workspace),
-        "RECSYS_LANDING": str(folder / "landing"),
-        "RECSYS_STORE": str(store),
-        "RECSYS_CACHE": str(HOME / "cache"),
-        "RECSYS_PSEUDONYM_KEY": KEY,
-        "MLFLOW_TRACKING_URI": "",
-    }
-    for command in (["ingest"], ["fetch-champion"], *(["run", stage] for stage in STAGES), ["publish"]):
-        subprocess.run([sys.executable, "-m", "recsys", *command], env=environment, cwd=workspace, check=True)
-    return store
 
 
 def _rows(path: Path) -> list[dict[str, object]]:

@@ -40,7 +40,7 @@ class SearchParams(BaseModel):
     b: float = Field(ge=0, le=1)
     """BM25: how much longer items are held back. 0: not; 1: in proportion to their words."""
     lexical_weight: float = Field(ge=0, le=1)
-    """Of BM25 over its bound, beside the cosine of profiles. 0: profiles alone; 1: words alone."""
+    """Of BM25 beside the cosine of profiles, each over its largest. 0: profiles alone; 1: words alone."""
     user_weight: float = Field(ge=0, allow_inf_nan=False)
     """Of the profile of the user who searches, beside both. 0: everybody gets the same."""
     text_weight: float = Field(ge=0, allow_inf_nan=False)

@@ -29,7 +29,7 @@ from recsys.serving.text_search import TextSearch
 from recsys.serving.user_profiles import UserProfiles
 
 # Shape suffixes: H things known of a user, D dimension, I live items.
-WEIGHTS = {"text_weight": 1.0, "lexical_weight": 0.7, "user_weight": 0.2}
+WEIGHTS = {"text_weight": 1.0, "lexical_weight": 0.5, "user_weight": 0.2}
 """Of releases from before they carried their own; section `search` of params.yaml says what each means."""
 NO_WEIGHTS: Mapping[str, float] = {}
 

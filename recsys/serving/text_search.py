@@ -1,4 +1,4 @@
-"""Search for items by text: BM25 over their words and the profile of the query, see `recsys/serving/fusing.py`."""
+"""Search for items by text: BM25 over their words and the profile of the query, see `recsys/retrieval/fusing.py`."""
 
 from collections.abc import Mapping
 
@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.publishing.objects import Profiles
+from recsys.retrieval.fusing import best_rows, fused, n_candidates
 from recsys.retrieval.lexical import LexicalIndex
 from recsys.retrieval.segments import PAD
 from recsys.serving.answers import Answer, ListRequest, Taste
-from recsys.serving.fusing import best_rows, fused, n_candidates
 from recsys.serving.lists import Lists
 from recsys.serving.text_profiles import TextProfiles
 from recsys.serving.user_profiles import UserProfiles

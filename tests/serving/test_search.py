@@ -1,15 +1,10 @@
 """Search by words and meaning: rare words are found, meaning is found without them, and users count a little."""
 
-import numpy as np
-import pytest
-
 from recsys.serving.answers import ListRequest, Taste
-from recsys.serving.fusing import fused
 from recsys.storage.protocol import Storage
 from tests.publishing.shop import Shop
 from tests.serving.test_recommender import of_release
 
-WEIGHTS = {"lexical_weight": 0.4, "user_weight": 0.2}
 PARTS = {
     "part-1": "Hinge for a door, order number KX-4471-B",
     "part-2": "Hinge for a door, order number KX-4472-B",
@@ -58,11 +53,3 @@ def test_an_old_text_is_not_found_after_an_edit(real_shop: Shop, folder: Storage
     assert asked.profiles.lexical is not None
     rows, _ = asked.profiles.lexical.scores("shark detective zanzibar")
     assert [asked.profiles.latest.item_ids[row] for row in rows] == ["jaws"]
-
-
-def test_cosines_and_users_are_scaled_by_their_best() -> None:
-    words, cosine, user = np.array([0.8, 0, 0.4]), np.array([0.2, 0.4, 0]), np.array([-1.0, 0, 0.5])
-    assert fused(words, cosine, None, WEIGHTS) == pytest.approx([0.32 + 0.3, 0.6, 0.16])
-    assert fused(words, cosine, user, WEIGHTS) == pytest.approx([0.42, 0.6, 0.26])
-    assert fused(np.zeros(3), cosine, None, WEIGHTS) == pytest.approx([0.5, 1, 0])
-    assert fused(np.zeros(0), np.zeros(0), None, WEIGHTS).shape == (0,)

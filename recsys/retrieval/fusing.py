@@ -1,12 +1,13 @@
 """Search by words and by meaning in one list.
 
-    score = a · BM25 / (its bound) + (1 - a) · cosine / (largest cosine) + u · (user's score) / (largest of its size)
+    score = a · BM25 / (its largest) + (1 - a) · cosine / (its largest) + u · (user's score) / (largest of its size)
 
-BM25 is divided by what it cannot reach for this query: that is the share of what the query says that an item says too,
-so a match of common words alone counts little. The other parts are brought to one scale over the candidates. Words find
-what a profile cannot know, such as a part number or a rare name. Profiles find what is said in other words.
+Each part is brought to one scale over the candidates. Words find what a profile cannot know, such as a part number or a
+rare name. Profiles find what is said in other words. At a = 1/2 the item that holds most of a query's words comes
+before every item that holds none of them.
 
-Source: convex combination, see Bruch, Gai & Ingber 2023, "An analysis of fusion functions for hybrid retrieval".
+Source: convex combination with each part over its largest value, see Bruch, Gai & Ingber 2023, "An analysis of fusion
+functions for hybrid retrieval". `python -m bench.search` measures it.
 """
 
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ LEAST_CANDIDATES = 200
 """The best so many of each part are candidates of a short list."""
 PER_PLACE = 5
 """The same for each place of a long one."""
+LEAST_SHARE = 0.1
+"""Where no item holds a larger share of what the query says, words count less: all that matched are common ones."""
 
 
 def n_candidates(k: int) -> int:
@@ -40,7 +43,7 @@ def fused(
     """The score of each candidate.
 
     Args:
-        words_C: BM25 over its bound, in [0, 1); 0 where no word occurs.
+        words_C: BM25 over its bound (`LexicalIndex.shares`), in [0, 1); 0 where no word occurs.
         cosine_C: of the query's profile.
         user_C: inner products with the user's profile; None: nobody is known.
         weights: `lexical_weight` a and `user_weight` u.
@@ -49,10 +52,11 @@ def fused(
         scores_C; where no word of the query occurs anywhere, the cosine decides alone.
     """
     share = weights["lexical_weight"] if words_C.any() else 0.0
-    scores_C = share * words_C + (1 - share) * _scaled(cosine_C)
+    scores_C = share * _scaled(words_C, LEAST_SHARE) + (1 - share) * _scaled(cosine_C)
     return scores_C if user_C is None else scores_C + weights["user_weight"] * _scaled(user_C)
 
 
-def _scaled(values_C: NDArray[np.floating]) -> NDArray[np.float64]:
-    largest = float(np.abs(values_C).max(initial=0.0))
+def _scaled(values_C: NDArray[np.floating], least: float = 0.0) -> NDArray[np.float64]:
+    """Values over the largest of their sizes, or over `least` where that is more."""
+    largest = max(float(np.abs(values_C).max(initial=0.0)), least)
     return values_C.astype(np.float64) / largest if largest > 0 else np.zeros(len(values_C))

@@ -1,0 +1,30 @@
+"""Fusing words, cosines and a user: each is scaled by its best, and words that match little count little."""
+
+import numpy as np
+import pytest
+
+from recsys.retrieval.fusing import fused
+
+WEIGHTS = {"lexical_weight": 0.4, "user_weight": 0.2}
+COSINE = np.array([0.2, 0.4, 0])
+
+
+def test_each_part_is_scaled_by_its_best() -> None:
+    words, user = np.array([0.6, 0, 0.3]), np.array([-1.0, 0, 0.5])
+    assert fused(words, COSINE, None, WEIGHTS) == pytest.approx([0.4 + 0.3, 0.6, 0.2])
+    assert fused(words, COSINE, user, WEIGHTS) == pytest.approx([0.5, 0.6, 0.3])
+    assert fused(np.zeros(0), np.zeros(0), None, WEIGHTS).shape == (0,)
+
+
+def test_where_no_word_occurs_the_cosine_decides_alone() -> None:
+    assert fused(np.zeros(3), COSINE, None, WEIGHTS) == pytest.approx([0.5, 1, 0])
+
+
+def test_words_that_match_little_of_a_query_count_less() -> None:
+    assert fused(np.array([0.01, 0, 0]), COSINE, None, WEIGHTS) == pytest.approx([0.4 * 0.1 + 0.3, 0.6, 0])
+
+
+def test_at_equal_weights_the_item_with_most_words_comes_before_all_items_without_any() -> None:
+    words, cosine = np.array([0.3, 0, 0]), np.array([0.0, 0.9, 0.8])
+    scores = fused(words, cosine, None, {"lexical_weight": 0.5, "user_weight": 0})
+    assert scores[0] >= scores[1:].max()
