@@ -58,10 +58,10 @@ def require_items(table: pa.Table, segment: int, latest: Latest) -> None:
     """
     start, end = np.searchsorted(latest.segment_of_item, (segment, segment + 1))
     theirs = table["item_id"].take(pa.array(latest.row_of_item[start:end]))
-    ours = pa.chunked_array([pa.array(latest.item_ids[start:end], pa.string())])
+    ours = pa.chunked_array([latest.item_ids.column[start:end]])
     if not theirs.equals(ours):
         raise ValueError(
-            f"has rows of other items than its segment, which begins with {latest.item_ids[start]!r}"
+            f"has rows of other items than its segment, which begins with {latest.item_ids[int(start)]!r}"
         )
 
 

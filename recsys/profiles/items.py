@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from recsys.catalogue.known import part_ranks
 from recsys.catalogue.parts import sequence_of
 from recsys.errors import ArtifactMissing
+from recsys.profiles.item_ids import ItemIds
 from recsys.storage.atomic import whole_file, write_parquet
 
 # Shape suffixes: R rows of all segments, I live items, D dimension.
@@ -69,7 +70,7 @@ class Segment:
 class Latest:
     """The newest row of every live item, in order of segment and row."""
 
-    item_ids: list[str]
+    item_ids: ItemIds
     segment_of_item: NDArray[np.int32]
     """Position of the segment among the given ones."""
     row_of_item: NDArray[np.int64]
@@ -184,30 +185,39 @@ def latest(segments: Sequence[Segment]) -> Latest:
 
     Deleted items are left out. A missing `updated_at` counts as oldest.
     """
-    columns = ("item_id", "updated_at", "deleted", "part", "line")
-    tables = [segment.rows(columns) for segment in segments]
-    if not tables:
-        return Latest([], np.empty(0, np.int32), np.empty(0, np.int64))
-    all_rows = pa.concat_tables(tables).combine_chunks()
-    lengths = [len(table) for table in tables]
-    segment_R = np.repeat(np.arange(len(tables), dtype=np.int32), lengths)
+    if not segments:
+        return Latest(ItemIds([]), np.empty(0, np.int32), np.empty(0, np.int64))
+    tables = [segment.rows(["item_id", "deleted"]) for segment in segments]
+    all_rows, lengths = pa.concat_tables(tables), [len(table) for table in tables]
+    segment_R = np.repeat(np.arange(len(segments), dtype=np.int32), lengths)
     row_R = np.concatenate([np.arange(n, dtype=np.int64) for n in lengths])
-    item_R = _codes(all_rows["item_id"])
-    stamps = all_rows["updated_at"].cast(pa.int64()).fill_null(np.iinfo(np.int64).min)
-    newest_last_R = np.lexsort(
-        (
-            row_R,
-            segment_R,
-            all_rows["line"].to_numpy(),
-            part_ranks(all_rows["part"]),
-            stamps.to_numpy(),
-            item_R,
-        )
-    )
-    is_last_R = np.append(np.diff(item_R[newest_last_R]) != 0, True)[: len(newest_last_R)]
-    winners = np.sort(newest_last_R[is_last_R])
-    winners = winners[~np.asarray(all_rows["deleted"].to_numpy(zero_copy_only=False), bool)[winners]]
-    return Latest(all_rows["item_id"].take(pa.array(winners)).to_pylist(), segment_R[winners], row_R[winners])
+    is_newest_R = _is_newest(segments, _codes(all_rows["item_id"]), segment_R, row_R)
+    winners = np.flatnonzero(is_newest_R & ~np.asarray(all_rows["deleted"], bool))
+    ids = all_rows["item_id"].combine_chunks()
+    if len(winners) < len(ids):
+        ids = ids.take(pa.array(winners))
+    return Latest(ItemIds(ids), segment_R[winners], row_R[winners])
+
+
+def _is_newest(
+    segments: Sequence[Segment],
+    item_R: NDArray[np.int64],
+    segment_R: NDArray[np.int32],
+    row_R: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """Which rows of all segments are the newest of their items; only items with several rows are compared."""
+    is_newest_R: NDArray[np.bool_] = np.bincount(item_R)[item_R] == 1
+    if is_newest_R.all():
+        return is_newest_R
+    repeated = np.flatnonzero(~is_newest_R)
+    table = pa.concat_tables([segment.rows(["updated_at", "part", "line"]) for segment in segments])
+    stamps = table["updated_at"].cast(pa.int64()).fill_null(np.iinfo(np.int64).min).to_numpy()[repeated]
+    lines, ranks = table["line"].to_numpy()[repeated], part_ranks(table["part"])[repeated]
+    items = item_R[repeated]
+    newest_last = np.lexsort((row_R[repeated], segment_R[repeated], lines, ranks, stamps, items))
+    is_last = np.append(np.diff(items[newest_last]) != 0, True)
+    is_newest_R[repeated[newest_last[is_last]]] = True
+    return is_newest_R
 
 
 def copy_profiles(

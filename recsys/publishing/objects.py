@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys.errors import ReleaseError
 from recsys.profiles.details import ItemDetails, open_details, require_items
+from recsys.profiles.item_ids import UNKNOWN
 from recsys.profiles.items import SCHEMA, Latest, Segment, latest
 from recsys.profiles.users import HISTORY_SCHEMA, PAIRS, Histories, load_histories
 from recsys.publishing.release import File, Manifest, ReleasedSegment
@@ -125,11 +125,6 @@ class Profiles:
         return found
 
     @cached_property
-    def row_of_item(self) -> dict[str, int]:
-        """Item id -> position in `latest.item_ids`."""
-        return {item: row for row, item in enumerate(self.latest.item_ids)}
-
-    @cached_property
     def searcher(self) -> SegmentSearcher:
         """Search over the live items."""
         return SegmentSearcher([self._indexed(n) for n in range(len(self.segments))], self.latest)
@@ -173,11 +168,12 @@ class Profiles:
         return found
 
     def among(self, items: Collection[str], allowed_I: NDArray[np.bool_]) -> set[str]:
-        """Those of a few items that are live and allowed; faster than `row_of_item` for a large catalogue."""
-        wanted = pa.array(sorted(items), pa.string())
-        there = pc.is_in(pa.array(self.latest.item_ids, pa.string()), value_set=wanted)
-        rows = np.flatnonzero(there.to_numpy(zero_copy_only=False).astype(bool) & allowed_I)
-        return {self.latest.item_ids[row] for row in rows}
+        """Those of a few items that are live and allowed."""
+        names = list(items)
+        rows = self.latest.item_ids.rows_of(names)
+        return {
+            name for name, row in zip(names, rows.tolist(), strict=True) if row != UNKNOWN and allowed_I[row]
+        }
 
     def nearest(
         self, queries_QD: NDArray[np.floating], k: int, allowed_I: NDArray[np.bool_] | None = None
@@ -185,7 +181,7 @@ class Profiles:
         """Ids of the k best items of every query, best first."""
         found = self.searcher.search(queries_QD, k, allowed_I=allowed_I)
         ids = self.latest.item_ids
-        return [tuple(ids[row] for row in rows if row != PAD) for rows in found.rows_QK.tolist()]
+        return [tuple(ids.at(row for row in rows if row != PAD)) for rows in found.rows_QK.tolist()]
 
     def gram(self) -> NDArray[np.float64]:
         """XᵀX of the users' ridge regression, [d, d]."""

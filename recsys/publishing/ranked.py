@@ -15,6 +15,7 @@ from recsys.publishing.objects import ObjectFiles
 from recsys.publishing.release import File, Manifest
 from recsys.ranking.ranker import Ranker
 from recsys.ranking.rankers import ranker_class
+from recsys.retrieval.ordering import ordered
 from recsys.retrieval.segments import PAD, SegmentSearcher
 
 # Shape suffixes: I live items, D dimension, S items that are all scored.
@@ -81,15 +82,17 @@ class RankedSearcher:
         Returns:
             Items with their scores, best first; fewer than k where there are fewer.
         """
-        found = [one for one in self._scored(query_D, history, only_I) if one[0] not in exclude]
-        for group_I, factor in self._items.groups.by_dot:
-            allowed_I = group_I if only_I is None else group_I & only_I
-            allowed = None if allowed_I.all() else allowed_I
-            nearest = self._searcher.search(query_D[None], k, [exclude], allowed)
-            pairs = zip(nearest.rows_QK[0].tolist(), nearest.scores_QK[0].tolist(), strict=True)
-            found += [(row, score * factor * self.growth) for row, score in pairs if row != PAD]
-        ids = self._searcher.latest.item_ids
-        return sorted(found, key=lambda one: (-one[1], ids[one[0]]))[:k]
+        skipped = np.fromiter(exclude, np.int64, len(exclude))
+        found = [self._best_scored(query_D, history, k, skipped, only_I)]
+        for group_I, factor in self._groups:
+            allowed_I = group_I if only_I is None else only_I if group_I is None else group_I & only_I
+            nearest = self._searcher.search(query_D[None], k, [exclude], allowed_I)
+            rows_K, scores_K = nearest.rows_QK[0], nearest.scores_QK[0]
+            is_item_K = rows_K != PAD
+            found.append((rows_K[is_item_K], scores_K[is_item_K] * factor * self.growth))
+        rows, scores = (np.concatenate(column) for column in zip(*found, strict=True))
+        places = ordered(self._searcher.latest.item_ids, rows, scores, k)
+        return list(zip(rows[places].tolist(), scores[places].tolist(), strict=True))
 
     def scores(
         self, dots_HC: NDArray[np.floating], histories: Sequence[Sequence[int]], candidates: NDArray[np.int64]
@@ -111,20 +114,35 @@ class RankedSearcher:
         histories_HI = csr_array((np.ones(len(rows), np.float32), rows, starts), shape)
         return self._items.score(dots_HC * np.float32(self.growth), histories_HI, candidates)
 
-    def _scored(
-        self, query_D: NDArray[np.float32], history: Sequence[int], only_I: NDArray[np.bool_] | None
-    ) -> list[tuple[int, float]]:
-        """Score the items that must all be scored."""
+    def _best_scored(
+        self,
+        query_D: NDArray[np.float32],
+        history: Sequence[int],
+        k: int,
+        skipped: NDArray[np.int64],
+        only_I: NDArray[np.bool_] | None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Of the items that must all be scored, those that are among the k best; a few more where scores are equal."""
         items_S, vectors_SD = self._items.groups.scored, self._vectors_SD
-        if only_I is not None:
-            is_allowed_S = only_I[items_S]
-            items_S, vectors_SD = items_S[is_allowed_S], vectors_SD[is_allowed_S]
         if not len(items_S):
-            return []
+            return items_S, np.empty(0)
         # einsum, not BLAS: equal vectors get equal scores at any place
         dots_1S = np.einsum("sd,d->s", vectors_SD, query_D)[None]
-        scores_1S = self.scores(dots_1S, [history], items_S)
-        return list(zip(items_S.tolist(), scores_1S[0].tolist(), strict=True))
+        scores_S = self.scores(dots_1S, [history], items_S)[0].astype(np.float64)
+        is_left_S = ~np.isin(items_S, skipped) if len(skipped) else np.ones(len(items_S), np.bool_)
+        if only_I is not None:
+            is_left_S &= only_I[items_S]
+        items, scores = items_S[is_left_S], scores_S[is_left_S]
+        if len(items) > k:
+            is_good = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
+            items, scores = items[is_good], scores[is_good]
+        return items, scores
+
+    @cached_property
+    def _groups(self) -> list[tuple[NDArray[np.bool_] | None, float]]:
+        """Groups that hold an item; None in place of a mask of all items."""
+        masks = ((group_I, factor) for group_I, factor in self._items.groups.by_dot if group_I.any())
+        return [(None if group_I.all() else group_I, factor) for group_I, factor in masks]
 
     @cached_property
     def _vectors_SD(self) -> NDArray[np.float32]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.errors import ReleaseError
@@ -179,7 +178,7 @@ def _users(draft: Manifest, files: ObjectFiles) -> tuple[ReleasedUsers, Path]:
     """Recompute the users' shared statistics over the histories and profiles of both sides."""
     profiles = Profiles(draft, files)
     pairs = profiles.histories.pairs
-    met = pc.is_in(pa.array(profiles.latest.item_ids, pa.string()), value_set=pc.unique(pairs["item_id"]))
+    met = pc.is_in(profiles.latest.item_ids.column, value_set=pc.unique(pairs["item_id"]))
     rows = np.flatnonzero(np.asarray(met.to_numpy(zero_copy_only=False), bool))
     vectors = profiles.searcher.vectors_of(rows) if len(rows) else np.empty((0, draft.model.dim), np.float32)
     buffer = io.BytesIO()

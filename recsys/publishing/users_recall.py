@@ -8,6 +8,7 @@ uses exactly the profiles, users and indexes of the new release.
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.profiles.item_ids import UNKNOWN
 from recsys.profiles.users import Ridge
 from recsys.publishing.objects import Profiles
 from recsys.publishing.ranked import published_ranker
@@ -56,14 +57,15 @@ def users_recall(profiles: Profiles, params: IndexParams) -> float | None:
 
 def _sampled(profiles: Profiles, params: IndexParams) -> list[list[int]]:
     """For each sampled user, the rows of the live items that they like; users without any are left out."""
-    users, row_of_item = profiles.histories.users, profiles.row_of_item
+    users, ids = profiles.histories.users, profiles.latest.item_ids
     n = min(params.recall_queries, len(users))
     drawn: NDArray[np.int64] = np.sort(
         np.random.default_rng(params.seed).choice(len(users), n, replace=False)
     )
     histories = (profiles.histories.items_of(users[place]) for place in drawn)
-    rows = ([row_of_item[item] for item in items if item in row_of_item] for items in histories)
-    return [one for one in rows if one]
+    rows = (ids.rows_of(items) for items in histories)
+    known = (found[found != UNKNOWN].tolist() for found in rows)
+    return [one for one in known if one]
 
 
 def _ridge(profiles: Profiles) -> Ridge:

@@ -1,6 +1,6 @@
 """Ridge users, and ranker `dot`: a candidate's score is the inner product of its profile with the user's."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -70,7 +70,7 @@ class Dot:
         """1: profile scores have the same scale, however many items are warm."""
         return 1.0
 
-    def over(self, item_ids: Sequence[str]) -> "DotItems":
+    def over(self, item_ids: Collection[str]) -> "DotItems":
         """Over a catalogue."""
         return DotItems(len(item_ids))
 

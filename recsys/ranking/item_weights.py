@@ -13,15 +13,16 @@ keeps the scale, see `ItemWeights.growth`.
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csr_array
 
 from recsys.dataset.dataset import Dataset
 from recsys.encoders.reference import ITEM_WEIGHTS
@@ -40,6 +41,8 @@ ARRAYS = ("version", "digests", "data", "indices", "indptr", "factor", "n_items"
 DIGEST_DIGITS = 32
 """Hex digits of SHA-256 that are kept: 128 bits."""
 UNKNOWN = -1
+AT_ONCE = 65_536
+"""Ids that are digested at once; bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,16 @@ class ItemWeights:
 
         return learn_item_weights(dataset, settings)
 
-    def over(self, item_ids: Sequence[str]) -> "WeightedItems":
+    def over(self, item_ids: Collection[str]) -> "WeightedItems":
         """The ranker over the items of a catalogue, which are identified by the digests of their ids."""
-        digest_I = digests(item_ids)
-        place_I = np.minimum(np.searchsorted(self.digests_T, digest_I), len(self.digests_T) - 1)
-        return WeightedItems(self, np.where(self.digests_T[place_I] == digest_I, place_I, UNKNOWN))
+        places = [np.empty(0, np.int32)]
+        texts = iter(item_ids)
+        while some := list(islice(texts, AT_ONCE)):
+            digest_B = digests(some)
+            place_B = np.minimum(np.searchsorted(self.digests_T, digest_B), len(self.digests_T) - 1)
+            is_known_B = self.digests_T[place_B] == digest_B
+            places.append(np.where(is_known_B, place_B, UNKNOWN).astype(np.int32))
+        return WeightedItems(self, np.concatenate(places))
 
     def save(self, folder: Path) -> tuple[Path]:
         """Write item_weights.npz. The same weights give the same bytes."""
@@ -155,7 +163,7 @@ class WeightedItems:
     """Ranker `item_weights` over the items of a catalogue."""
 
     weights: ItemWeights
-    place_I: NDArray[np.int64]
+    place_I: NDArray[np.int32]
     """Place of each item among the known ones; UNKNOWN for any other."""
 
     def score(
@@ -174,11 +182,12 @@ class WeightedItems:
         scores_UC = np.array(dot_UC, np.float32)
         place_C = self.place_I[candidates]
         known = np.flatnonzero(place_C != UNKNOWN)
-        if len(known):
-            added = self._known(histories_UI) @ self._by_column[:, place_C[known]]
-            scores_UC[:, known] = (
-                scores_UC[:, known] * self.weights.factor_T[place_C[known]] + added.toarray()
-            )
+        places = place_C[known]
+        factor = self.weights.factor_T[places]
+        for user in range(len(scores_UC)):
+            start, end = histories_UI.indptr[user : user + 2]
+            added_T = self._added(histories_UI.indices[start:end])
+            scores_UC[user, known] = scores_UC[user, known] * factor + added_T[places]
         return scores_UC
 
     @cached_property
@@ -197,21 +206,14 @@ class WeightedItems:
         plain = [(is_plain_I & (factor_I == one), float(one)) for one in np.unique(factor_I[is_plain_I])]
         return ItemGroups(scored, (*plain, (~is_known_I, 1.0)))
 
-    def _known(self, histories_UI: csr_array) -> csr_array:
-        """Known items that each user interacted with, [U, T], in a fixed order, so that sums are reproducible."""
-        known_UT = csr_array(histories_UI.astype(np.float32) @ self._placed_IT)
-        known_UT.sort_indices()
-        return known_UT
-
-    @cached_property
-    def _placed_IT(self) -> csr_array:
-        known = np.flatnonzero(self.place_I != UNKNOWN)
-        shape = (len(self.place_I), len(self.weights.digests_T))
-        return csr_array((np.ones(len(known), np.float32), (known, self.place_I[known])), shape=shape)
-
-    @cached_property
-    def _by_column(self) -> csc_array:
-        return csc_array(self.weights.weights_TT)
+    def _added(self, history: NDArray[np.integer]) -> NDArray[np.float32]:
+        """What the items of a history add to the score of each known item, [T]."""
+        added_T = np.zeros(len(self.weights.digests_T), np.float32)
+        places = self.place_I[history]
+        # In a fixed order, so that sums are reproducible.
+        rows = self.weights.weights_TT[np.sort(places[places != UNKNOWN])]
+        np.add.at(added_T, rows.indices, rows.data)
+        return added_T
 
 
 def _scalar(value: NDArray[Any]) -> int:
@@ -222,5 +224,5 @@ def _scalar(value: NDArray[Any]) -> int:
 
 def digests(item_ids: Sequence[str]) -> NDArray[np.bytes_]:
     """128 bits of SHA-256 of each id."""
-    found = [hashlib.sha256(one.encode()).hexdigest()[:DIGEST_DIGITS] for one in item_ids]
-    return np.array(found, f"S{DIGEST_DIGITS}")
+    found = "".join([hashlib.sha256(one.encode()).hexdigest()[:DIGEST_DIGITS] for one in item_ids])
+    return np.frombuffer(found.encode(), f"S{DIGEST_DIGITS}")

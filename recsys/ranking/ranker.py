@@ -4,7 +4,7 @@
 release first finds candidates in its index, guided by `ItemGroups`, and scores them with the same code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -78,5 +78,5 @@ class Ranker(Protocol):
     def growth(self, n_items: int) -> float:
         """Factor on λ, and then on inner products, where the Gram matrix is the sum over `n_items` items."""
 
-    def over(self, item_ids: Sequence[str]) -> RankedItems:
+    def over(self, item_ids: Collection[str]) -> RankedItems:
         """The ranker over the items of a catalogue. Profiles order the items that it does not know."""

@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.items import Latest
 from recsys.retrieval.in_place import NOISE, best_places
 from recsys.retrieval.index_file import IndexFile
+from recsys.retrieval.ordering import ordered
 from recsys.retrieval.params import IndexParams
 
 # Shape suffixes: Q queries, K list length, D dimension, N vectors of one segment, I live items, B rows of a block.
@@ -64,7 +66,7 @@ def index_recall(vectors_ND: NDArray[np.float32], index: Path, params: IndexPara
         A share in [0, 1]; 1 for a single vector.
     """
     n = len(vectors_ND)
-    everything = Latest([str(row) for row in range(n)], np.zeros(n, np.int32), np.arange(n, dtype=np.int64))
+    everything = Latest(ItemIds(map(str, range(n))), np.zeros(n, np.int32), np.arange(n, dtype=np.int64))
     sample = np.random.default_rng(params.seed).choice(n, min(params.recall_queries, n), replace=False)
     queries_QD = np.asarray(vectors_ND[np.sort(sample)])
     itself = [{int(row)} for row in np.sort(sample)]
@@ -122,7 +124,7 @@ class SegmentSearcher:
             if exclude is not None and len(exclude[q]):
                 items = items[~np.isin(items, np.fromiter(exclude[q], np.int64, len(exclude[q])))]
             scores = self.scores(query, items)
-            order = self._order(items, scores, k)
+            order = ordered(self.latest.item_ids, items, scores, k)
             rows_QK[q, : len(order)] = items[order]
             scores_QK[q, : len(order)] = scores[order]
         return Found(rows_QK, scores_QK)
@@ -143,13 +145,6 @@ class SegmentSearcher:
         product = self.vectors_of(items).astype(np.float64) * query_D.astype(np.float64)
         summed: NDArray[np.float64] = product.sum(axis=1)
         return summed
-
-    def _order(self, items: NDArray[np.int64], scores: NDArray[np.float64], k: int) -> list[int]:
-        best = np.argsort(-scores, kind="stable")
-        if len(best) > k:  # keep all that equal the last place, then decide by id
-            best = best[scores[best] >= scores[best[k - 1]]]
-        ids = self.latest.item_ids
-        return sorted(best.tolist(), key=lambda place: (-scores[place], ids[items[place]]))[:k]
 
     def _check(
         self,

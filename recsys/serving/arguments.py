@@ -1,12 +1,13 @@
 """Arguments of a release's methods: ids of any usual type, lists of ids, lengths of lists."""
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import SupportsIndex
 
 import numpy as np
 
 from recsys.catalogue.fields import BadRow, identifier
+from recsys.profiles.item_ids import UNKNOWN, ItemIds
 
 
 def id_text(value: object, name: str) -> str:
@@ -34,12 +35,13 @@ def id_text(value: object, name: str) -> str:
         return str(plain)
 
 
-def known_rows(history: object, row_of_item: Mapping[str, int]) -> tuple[list[int], list[str]]:
+def known_rows(history: object, ids: ItemIds) -> tuple[list[int], list[str]]:
     """The items of a history that are known, each once, in order; and the others.
 
     Args:
-        history: a list, tuple, set, array or column of item ids.
-        row_of_item: known ids.
+        history: a list, tuple, set, array or column of item ids, see `id_text`; a text that is known just so is not
+            changed.
+        ids: known ones.
 
     Returns:
         Rows of the known items, and the ids of the unknown ones.
@@ -49,32 +51,14 @@ def known_rows(history: object, row_of_item: Mapping[str, int]) -> tuple[list[in
     """
     if isinstance(history, str | bytes) or not isinstance(history, Iterable):
         raise TypeError(f"history should be a list of item ids; for one item give history=[{history!r}]")
-    rows: dict[int, None] = {}
-    unknown: dict[str, None] = {}
-    for item in history:
-        name, row = known_row(item, row_of_item)
-        if row is None:
-            unknown[name] = None
-        else:
-            rows[row] = None
-    return list(rows), list(unknown)
-
-
-def known_row(item: object, row_of_item: Mapping[str, int]) -> tuple[str, int | None]:
-    """An item's id, and its row where it is known.
-
-    Args:
-        item: its id, see `id_text`; a text that is known just so is not changed.
-        row_of_item: known ids.
-
-    Returns:
-        The id as text, and its row or None.
-
-    Raises:
-        TypeError: it is no id.
-    """
-    name = item if isinstance(item, str) and item in row_of_item else id_text(item, "item_id")
-    return name, row_of_item.get(name)
+    given = list(history)
+    names = [one if isinstance(one, str) else id_text(one, "item_id") for one in given]
+    rows = ids.rows_of(names)
+    for place in np.flatnonzero(rows == UNKNOWN).tolist():
+        names[place] = id_text(given[place], "item_id")
+        rows[place] = ids.rows_of([names[place]])[0]
+    unknown = (name for name, row in zip(names, rows.tolist(), strict=True) if row == UNKNOWN)
+    return list(dict.fromkeys(rows[rows != UNKNOWN].tolist())), list(dict.fromkeys(unknown))
 
 
 def list_length(k: SupportsIndex, n_items: int) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 
 from recsys.errors import UnknownItem
 from recsys.publishing.objects import Profiles
-from recsys.serving.arguments import known_row
+from recsys.serving.arguments import known_rows
 
 SHOWN = ("title", "description", "tags", "image", "attributes")
 """What an answer shows of an item."""
@@ -35,14 +35,14 @@ class Items:
         Raises:
             UnknownItem: the release does not hold it.
         """
-        name, row = known_row(item, self._profiles.row_of_item)
-        if row is None:
+        rows, unknown = known_rows([item], self._profiles.latest.item_ids)
+        if unknown:
             raise UnknownItem(
-                f"item {name!r} is not in release {self._profiles.manifest.id}",
+                f"item {unknown[0]!r} is not in release {self._profiles.manifest.id}",
                 remedy="`Release.items` has its ids; `recsys status` shows what waits to be published; a deleted item "
                 "has no profile",
             )
-        return row
+        return rows[0]
 
     def details_of(self, item_ids: Sequence[str]) -> list[dict[str, Any]]:
         """What a page shows of items.
@@ -53,12 +53,12 @@ class Items:
         Returns:
             For each title, tags, image, attributes and description; empty in a release from before it held them.
         """
-        rows = [self.row(item) for item in item_ids]
-        if self._profiles.details is None or not rows:
+        if self._profiles.details is None or not item_ids:
             return [{} for _ in item_ids]
+        rows = self._profiles.latest.item_ids.rows_of(item_ids)
         return [
             {name: one[name] for name in SHOWN} | {"tags": one["tags"] or []}
-            for one in self._profiles.details.rows(np.array(rows))
+            for one in self._profiles.details.rows(rows)
         ]
 
     def titles_of(self, item_ids: Sequence[str]) -> dict[str, str]:

@@ -41,7 +41,7 @@ class Lists:
         allowed_I = self._filters.allowed(wanted.where)
         if wanted.candidates is None:
             return allowed_I, []
-        rows, unknown = known_rows(wanted.candidates, self._profiles.row_of_item)
+        rows, unknown = known_rows(wanted.candidates, self._profiles.latest.item_ids)
         chosen_I = np.zeros(len(self._profiles.latest.item_ids), np.bool_)
         chosen_I[rows] = True
         return chosen_I if allowed_I is None else chosen_I & allowed_I, unknown

@@ -61,7 +61,7 @@ class Popular:
     @cached_property
     def likes_I(self) -> NDArray[np.int64]:
         """Users who like each item."""
-        ids = pa.array(self._profiles.latest.item_ids, pa.string())
+        ids = self._profiles.latest.item_ids.column
         rows = pc.index_in(self._profiles.histories.pairs["item_id"], value_set=ids).drop_null()
         return np.bincount(rows.to_numpy(), minlength=len(ids)).astype(np.int64)
 
@@ -75,7 +75,7 @@ class Popular:
     def _by_likes(self) -> NDArray[np.int64]:
         """Items that somebody likes, most liked first, then by id."""
         rows = np.flatnonzero(self.likes_I)
-        ids = np.array(self._profiles.latest.item_ids, object)[rows]
+        ids = self._profiles.latest.item_ids.column.take(pa.array(rows)).to_numpy(zero_copy_only=False)
         return rows[np.lexsort((ids, -self.likes_I[rows]))]
 
     @cached_property

@@ -68,11 +68,11 @@ class Recommender:
         self.taste_of("")
         _ = self.filters.names, self.profiles.lexical, self.popular.newest_at
         self.recommend(Taste(), ListRequest(k=1))
-        first = self.profiles.latest.item_ids[:1]
-        if first:
-            self.recommend(Taste(likes=tuple(first), text="words"), ListRequest(k=1))
+        if len(self.profiles.latest.item_ids):
+            first = self.profiles.latest.item_ids[0]
+            self.recommend(Taste(likes=(first,), text="words"), ListRequest(k=1))
             self.search("words", ListRequest(k=1))
-            self.items.details_of(first)
+            self.items.details_of([first])
 
     def taste_of(
         self, pseudonym: str, feedback: Sequence[Event] = (), rules: FeedbackParams | None = None

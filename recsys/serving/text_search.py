@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from recsys.publishing.objects import Profiles
 from recsys.retrieval.fusing import best_rows, fused, n_candidates
 from recsys.retrieval.lexical import LexicalIndex
+from recsys.retrieval.ordering import ordered
 from recsys.retrieval.segments import PAD
 from recsys.serving.answers import Answer, ListRequest, Taste
+from recsys.serving.diversity import POOL
 from recsys.serving.lists import Lists
 from recsys.serving.text_profiles import TextProfiles
 from recsys.serving.user_profiles import UserProfiles
@@ -68,10 +70,9 @@ class TextSearch:
         basis_HD = self._users.basis(likes, taste.text)
         user_C = vectors_CD @ self._users.of(basis_HD) if len(basis_HD) else None
         scores_C = fused(words_C, vectors_CD @ query_D, user_C, self._weights)
-        ids = self._profiles.latest.item_ids
-        pairs = sorted(
-            zip(rows_C.tolist(), scores_C.tolist(), strict=True), key=lambda one: (-one[1], ids[one[0]])
-        )
+        width = wanted.k * POOL if wanted.diversity else wanted.k
+        places = ordered(self._profiles.latest.item_ids, rows_C, scores_C, width)
+        pairs = list(zip(rows_C[places].tolist(), scores_C[places].tolist(), strict=True))
         chosen = self._lists.chosen(pairs, wanted)
         return Answer(self._profiles.manifest.id, chosen, "profile", (*unknown, *strangers))
 

@@ -69,7 +69,7 @@ class UserProfiles:
 
     def rows_of(self, items: Iterable[str | int]) -> tuple[list[int], list[str]]:
         """Rows of the items that the release holds, each once, in order; and the ids of the others."""
-        return known_rows(items, self._profiles.row_of_item)
+        return known_rows(items, self._profiles.latest.item_ids)
 
     def basis(self, rows: Sequence[int], text: str) -> NDArray[np.float32]:
         """What sums to b, one row per liked item and one for text, [H, D]."""

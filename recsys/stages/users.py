@@ -76,7 +76,7 @@ def _rows_of(
 ) -> tuple[dict[str, NDArray[np.bool_]], Callable[[str], NDArray[np.float32]]]:
     """Segment name -> which of its rows are the live profiles of `items`; and how to read its vectors."""
     found = latest(segments)
-    wanted = np.asarray(pc.is_in(pa.array(found.item_ids, pa.string()), value_set=items))
+    wanted = np.asarray(pc.is_in(found.item_ids.column, value_set=items))
     rows = {}
     for position, segment in enumerate(segments):
         rows[segment.name] = np.zeros(len(segment.vectors()), np.bool_)

@@ -6,6 +6,7 @@ import pytest
 
 from recsys.features.details import LIST, NUMBER, SCHEMA, TEXT
 from recsys.profiles.details import ItemDetails, open_details, require_items
+from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.items import Latest
 from recsys.storage.tables import write_arrow
 
@@ -17,7 +18,9 @@ def segment(ids, **attributes):
 
 
 # Items a and c of the first segment, and the newer b of the second; the third is from before there were details.
-LATEST = Latest(["a", "c", "b", "old"], np.array([0, 0, 1, 2], np.int32), np.array([0, 2, 1, 0], np.int64))
+LATEST = Latest(
+    ItemIds(["a", "c", "b", "old"]), np.array([0, 0, 1, 2], np.int32), np.array([0, 2, 1, 0], np.int64)
+)
 FIRST = segment(["a", "b", "c"], year=pa.array([1990.0, 1991.0, None]), kind=pa.array(["x", "y", "z"]))
 SECOND = segment(["d", "b"], year=pa.array([2000.0, 2001.0]), kind=pa.array([["p"], ["q", "r"]], LIST))
 

@@ -88,9 +88,9 @@ def test_a_row_without_a_time_is_the_oldest(tmp_path):
 def test_a_delete_removes_and_a_later_row_brings_back(tmp_path):
     write(tmp_path, "000001-a", ("a", 1, False), ("b", 1, False))
     write(tmp_path, "000002-a", ("a", 2, True), ("b", 2, True))
-    assert latest(list_segments(tmp_path)).item_ids == []
+    assert list(latest(list_segments(tmp_path)).item_ids) == []
     write(tmp_path, "000003-a", ("b", 3, False))
-    assert latest(list_segments(tmp_path)).item_ids == ["b"]
+    assert list(latest(list_segments(tmp_path)).item_ids) == ["b"]
 
 
 def test_parts_are_ordered_by_their_number_also_behind_the_millionth(tmp_path):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from recsys.features.terms import SCHEMA, item_terms
 from recsys.features.words import words
+from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.items import Latest
 from recsys.retrieval import lexical
 from recsys.retrieval.lexical import LexicalIndex, open_terms
@@ -31,7 +32,7 @@ def indexed(folder, segments, live, *, k1=K1, b=B):
         write_arrow(folder / f"{n}", item_terms(table, ()))
         opened.append(open_terms(folder / f"{n}", len(texts)))
     places = np.array(live, np.int64).reshape(-1, 2)
-    latest = Latest([f"i{n}" for n in range(len(live))], places[:, 0].astype(np.int32), places[:, 1])
+    latest = Latest(ItemIds([f"i{n}" for n in range(len(live))]), places[:, 0].astype(np.int32), places[:, 1])
     return LexicalIndex(opened, latest, k1=k1, b=b)
 
 
@@ -119,7 +120,7 @@ def test_a_title_of_stop_words_and_a_code_are_found_first(tmp_path):
 def test_a_segment_from_before_there_were_terms_is_not_found_and_not_counted(tmp_path):
     write_arrow(tmp_path / "a", item_terms(rows({"item_id": "a", "title": "fox"}), ()))
     terms = open_terms(tmp_path / "a", 1)
-    latest = Latest(["old", "a"], np.array([0, 1], np.int32), np.array([0, 0], np.int64))
+    latest = Latest(ItemIds(["old", "a"]), np.array([0, 1], np.int32), np.array([0, 0], np.int64))
     index = LexicalIndex([None, terms], latest, k1=K1, b=B)
     assert found(index, "fox") == pytest.approx({1: by_loop(["fox"], "fox")[0]})
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.items import Latest
 from recsys.retrieval.index_file import build_index
 from recsys.retrieval.params import IndexParams
@@ -34,12 +35,12 @@ def unit(rng: np.random.Generator, n: int, dim: int = 16) -> np.ndarray:
 def all_live(*sizes: int, ids: list[str] | None = None) -> Latest:
     segment = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
     row = np.concatenate([np.arange(n, dtype=np.int64) for n in sizes])
-    return Latest(ids or [f"i{n:05d}" for n in range(len(row))], segment, row)
+    return Latest(ItemIds(ids or [f"i{n:05d}" for n in range(len(row))]), segment, row)
 
 
 def only(latest: Latest, keep: np.ndarray) -> Latest:
     ids = [item for item, kept in zip(latest.item_ids, keep, strict=True) if kept]
-    return Latest(ids, latest.segment_of_item[keep], latest.row_of_item[keep])
+    return Latest(ItemIds(ids), latest.segment_of_item[keep], latest.row_of_item[keep])
 
 
 def on_disk(folder: Path, vectors: np.ndarray, params: IndexParams) -> Path:

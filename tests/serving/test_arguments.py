@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from recsys import Release
 from recsys.cli import main
 from recsys.errors import ReleaseError
+from recsys.profiles.item_ids import ItemIds
 from recsys.serving.arguments import id_text, known_rows, list_length
 from recsys.storage.folder import FolderStorage
 from tests.publishing.shop import Shop
@@ -51,11 +52,11 @@ def test_what_is_no_id_is_a_type_error_that_shows_it(value):
 
 
 def test_a_text_that_could_never_have_entered_is_nobodys_id():
-    assert known_rows(["", "bad\x1bid", "jaws"], {"jaws": 3}) == ([3], ["", "bad\x1bid"])
+    assert known_rows(["", "bad\x1bid", "jaws"], ItemIds(["babe", "jaws"])) == ([1], ["", "bad\x1bid"])
 
 
 def test_an_id_that_is_known_just_so_is_not_changed():
-    assert known_rows([" 7 "], {" 7 ": 1, "7": 2}) == ([1], [])
+    assert known_rows([" 7 "], ItemIds(["7", " 7 "])) == ([1], [])
 
 
 @pytest.mark.parametrize("history", ["jaws", b"jaws", 7, np.int64(7)])

@@ -1,0 +1,87 @@
+"""Ids of a catalogue's items as one Arrow column, with a hash index that finds rows by id.
+
+A list of a million texts and a dict of their rows take 200 MB in every process that serves. This takes 12 bytes an item
+beside the ids themselves.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+# Shape suffixes: I items, N ids that are looked up.
+UNKNOWN = -1
+"""In place of the row of an id that is none of these."""
+AT_ONCE = 65_536
+"""Ids that exist as Python texts at one time while all are read."""
+
+
+class ItemIds:
+    """Distinct ids by row, and rows by id.
+
+    Args:
+        ids: a column of strings without nulls, or texts.
+    """
+
+    def __init__(self, ids: pa.Array | pa.ChunkedArray | Iterable[str]) -> None:
+        if isinstance(ids, pa.ChunkedArray):
+            ids = ids.combine_chunks()
+        self.column: pa.Array = ids if isinstance(ids, pa.Array) else pa.array(ids, pa.string())
+        """All ids, [I]."""
+
+    def __len__(self) -> int:
+        """Number of items."""
+        return len(self.column)
+
+    def __contains__(self, item: object) -> bool:
+        """Whether an id is one of these."""
+        return isinstance(item, str) and self.row_of(item) is not None
+
+    def __getitem__(self, row: int) -> str:
+        """The id of one row."""
+        found: str = self.column[row].as_py()
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        """All ids, in order."""
+        for start in range(0, len(self), AT_ONCE):
+            yield from self.column.slice(start, AT_ONCE).to_numpy(zero_copy_only=False)
+
+    def at(self, rows: Iterable[int]) -> list[str]:
+        """Ids of some rows, in their order."""
+        return [self.column[row].as_py() for row in rows]
+
+    def row_of(self, item: str) -> int | None:
+        """The row of an id; None where it is none of these."""
+        found = int(self.rows_of([item])[0])
+        return None if found == UNKNOWN else found
+
+    def rows_of(self, items: Sequence[str]) -> NDArray[np.int64]:
+        """Rows of ids.
+
+        Args:
+            items: N texts.
+
+        Returns:
+            rows_N; UNKNOWN for an id that is none of these.
+        """
+        hash_I, row_I = self._index
+        hash_N = np.fromiter(map(hash, items), np.int64, len(items))
+        rows_N = np.full(len(items), UNKNOWN, np.int64)
+        for number, place in enumerate(np.searchsorted(hash_I, hash_N).tolist()):
+            while place < len(hash_I) and hash_I[place] == hash_N[number]:  # several ids may have one hash
+                row = int(row_I[place])
+                if self.column[row].as_py() == items[number]:
+                    rows_N[number] = row
+                    break
+                place += 1
+        return rows_N
+
+    @cached_property
+    def _index(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Python's hashes of all ids, ascending, and the row of each. They are keyed: nobody can make them collide."""
+        hash_I = np.fromiter(map(hash, self), np.int64, len(self))
+        row_I = np.argsort(hash_I, kind="stable").astype(np.int32)
+        return hash_I[row_I], row_I
