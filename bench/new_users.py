@@ -99,7 +99,7 @@ def measured(store: Path, made: World) -> dict[str, float]:
     from recsys.serving.answers import ListRequest, Taste
 
     recommender = opened(store, HOME / "cache" / "releases")
-    ids = recommender.profiles.latest.item_ids
+    ids = list(recommender.profiles.latest.item_ids)
     row_of = {one: row for row, one in enumerate(ids)}
     vectors_ID, popular_I = _vectors(ids), recommender.popular.likes_I
     figures: dict[str, float] = {"users": len(made.users)}

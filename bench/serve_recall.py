@@ -75,8 +75,8 @@ def make_queries(profiles: Profiles) -> Queries:
     users = profiles.histories.users
     sums = []
     for place in np.sort(rng.choice(len(users), min(N_QUERIES, len(users)), replace=False)):
-        rows = [profiles.row_of_item[item] for item in profiles.histories.items_of(users[place])]
-        sums.append(searcher.vectors_of(np.array(rows)).sum(axis=0, dtype=np.float64))
+        rows = profiles.latest.item_ids.rows_of(profiles.histories.items_of(users[place]))
+        sums.append(searcher.vectors_of(rows).sum(axis=0, dtype=np.float64))
     users_QD = ridge.weights(np.stack(sums))
     users_QD = (users_QD / np.linalg.norm(users_QD, axis=1, keepdims=True)).astype(np.float32)
     vectors_ID = all_vectors(profiles)

@@ -66,7 +66,7 @@ def export(store: str, users: Sequence[str], key: str, folder: Path, expansion: 
     titles = [one["title"] or "" for one in profiles.details.rows(np.arange(len(vectors)))]
     pseudonyms = Pseudonyms(key)
     histories = {
-        user: [profiles.row_of_item[item] for item in profiles.histories.items_of(pseudonyms.of(user))]
+        user: profiles.latest.item_ids.rows_of(profiles.histories.items_of(pseudonyms.of(user))).tolist()
         for user in users
     }
     inverse = np.linalg.inv(profiles.gram() + release.ridge_lambda * np.eye(vectors.shape[1]))
