@@ -1,7 +1,8 @@
 """Objects of a release as local files: in place where the store is a folder, else in a content-addressed cache."""
 
-import hashlib
-from collections.abc import Collection, Iterator, Mapping
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,7 @@ from recsys.profiles.items import SCHEMA, Latest, Segment, latest
 from recsys.profiles.users import HISTORY_SCHEMA, PAIRS, Histories, load_histories
 from recsys.publishing.release import File, Manifest, ReleasedSegment
 from recsys.publishing.store import object_key
+from recsys.publishing.verified import VerifiedFiles
 from recsys.retrieval.lexical import LexicalIndex, SegmentTerms, open_terms
 from recsys.retrieval.segments import PAD, IndexedSegment, SegmentSearcher
 from recsys.storage.arrays import read_array
@@ -30,20 +32,35 @@ UNREADABLE = "open another release, or publish again after dvc repro index users
 
 @dataclass(frozen=True)
 class ObjectFiles:
-    """Local files of a release's objects. What comes from the store is verified once, before its first use."""
+    """Local files of a release's objects. What comes from the store is verified before its first use."""
 
     storage: Storage
     cache: Path
-    """Downloads go to <cache>/objects/<sha256>."""
+    """Downloads go to <cache>/objects/<sha256>; <cache>/verified remembers which files were verified."""
     sources: Mapping[str, Path] = field(default_factory=dict)
     """checksum -> this workspace's own file, which needs neither download nor verification."""
     _verified: set[str] = field(default_factory=set)
 
-    def path(self, file: File) -> Path:
+    def bring(self, files: Iterable[File]) -> None:
+        """Download and verify several files at once, the largest first.
+
+        Args:
+            files: entries of the manifest.
+
+        Raises:
+            ReleaseError: an object is corrupt or missing; names it.
+        """
+        by_size = sorted(files, key=lambda file: -file.size)
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0)), "verify") as threads:
+            for _ in threads.map(self.path, by_size):
+                pass
+
+    def path(self, file: File, *, anew: bool = False) -> Path:
         """The local file, verified.
 
         Args:
             file: an entry of the manifest.
+            anew: verify it even if it was verified before and has not changed since.
 
         Returns:
             The path of a file with that checksum.
@@ -55,12 +72,12 @@ class ObjectFiles:
             return source
         if isinstance(self.storage, FolderStorage):
             place = self.storage.path(object_key(file))
-            self._verify(file, place)
+            self._verify(file, place, anew)
             return place
         place = self.cache / "objects" / file.sha256
         if not place.is_file() or place.stat().st_size != file.size:
             self._download(file, place)
-        self._verify(file, place)
+        self._verify(file, place, anew)
         return place
 
     def _download(self, file: File, place: Path) -> None:
@@ -71,12 +88,11 @@ class ObjectFiles:
             )
         self.storage.fetch(object_key(file), place)
 
-    def _verify(self, file: File, place: Path) -> None:
-        if file.sha256 in self._verified:
+    def _verify(self, file: File, place: Path, anew: bool) -> None:
+        if file.sha256 in self._verified and not anew:
             return
         try:
-            with place.open("rb") as opened:
-                found = hashlib.file_digest(opened, "sha256").hexdigest()
+            found = VerifiedFiles(self.cache / "verified").digest(place, file.sha256, anew=anew)
         except FileNotFoundError as error:
             raise ReleaseError(
                 f"object {file.sha256} ({file.name}) is missing in {self.storage.url}",

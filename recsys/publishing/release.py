@@ -248,12 +248,16 @@ class Manifest(Frozen):
 
     def files(self) -> tuple[File, ...]:
         """Every object of the release, each once, sorted by checksum."""
+        reports = [report.file for report in self.provenance.data_reports]
+        found = sorted((*self.answering_files(), *reports), key=lambda file: file.sha256)
+        return tuple({file.sha256: file for file in found}.values())
+
+    def answering_files(self) -> tuple[File, ...]:
+        """Every object that answers are made of: all but reports. One may come twice."""
         found = [file for segment in self.segments for file in _files_of(segment)]
         found += [history.file for history in self.histories]
-        found += [report.file for report in self.provenance.data_reports]
         found += [File(**file.model_dump()) for file in self.model.files]
-        found.append(self.users.gram)
-        return tuple({file.sha256: file for file in sorted(found, key=lambda file: file.sha256)}.values())
+        return (*found, self.users.gram)
 
     @property
     def parts(self) -> frozenset[str]:

@@ -30,8 +30,14 @@ def n_candidates(k: int) -> int:
 
 
 def best_rows(rows: NDArray[np.int64], scores: NDArray[np.floating], n: int) -> NDArray[np.int64]:
-    """Those with the n best scores, in no order."""
-    return rows if len(rows) <= n else rows[np.argpartition(-scores, n - 1)[:n]]
+    """Those with the n best scores, in their order; of equal scores at the edge the first."""
+    if len(rows) <= n:
+        return rows
+    last = np.partition(scores, len(scores) - n)[len(scores) - n]
+    is_best, equal = scores > last, np.flatnonzero(scores == last)
+    is_best[equal[: n - int(is_best.sum())]] = True
+    best: NDArray[np.int64] = rows[is_best]
+    return best
 
 
 def fused(

@@ -19,6 +19,8 @@ from recsys.storage.tables import map_foreign_arrow
 # Shape suffixes: I live items, N live rows of a segment, V terms, P postings, S segments.
 GONE = -1
 """In place of an item: the row has been superseded, or deleted."""
+SPARSE = 64
+"""With fewer postings than one in so many items, sorting them is faster than a sum for every item."""
 HALVING_COST = 150
 """Finding one term by halving costs about as much as hashing so many terms of a segment: a long query hashes all."""
 
@@ -124,24 +126,16 @@ class LexicalIndex:
     def __init__(
         self, segments: Sequence[SegmentTerms | None], latest: Latest, *, k1: float, b: float
     ) -> None:
-        self._segments = tuple(segments)
-        bounds = np.searchsorted(latest.segment_of_item, np.arange(len(segments) + 1))
-        self._items: list[NDArray[np.int64]] = []
-        n_words_I = np.zeros(len(latest.item_ids), np.int64)
-        n_items = 0
-        for position, segment in enumerate(self._segments):
-            start, end = bounds[position : position + 2]
-            n_words_N = segment.n_words_N if segment else np.empty(0, np.int32)
-            item_N = np.full(len(n_words_N), GONE, np.int64)
-            if segment:
-                rows = latest.row_of_item[start:end]
-                item_N[rows] = np.arange(start, end)
-                n_words_I[start:end] = n_words_N[rows]
-                n_items += end - start
-            self._items.append(item_N)
-        self._n_items = int(n_items)
-        mean = max(int(n_words_I.sum()), 1) / max(self._n_items, 1)
-        self._norm_I = k1 * (1 - b + b * n_words_I / mean)
+        bounds = np.searchsorted(latest.segment_of_item, np.arange(len(segments) + 1)).tolist()
+        self._segments = [
+            None if segment is None else _live(segment, latest.row_of_item[start:end], start)
+            for segment, start, end in zip(segments, bounds[:-1], bounds[1:], strict=True)
+        ]
+        live = [one for one in self._segments if one]
+        self._n_all = len(latest.item_ids)
+        self._n_items = sum(one.n_items for one in live)
+        self._mean = max(sum(one.n_words for one in live), 1) / max(self._n_items, 1)
+        self._k1, self._b = k1, b
 
     def scores(self, query: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Score every item in which a word of a query occurs.
@@ -170,35 +164,85 @@ class LexicalIndex:
 
     def _scored(self, query: str) -> tuple[NDArray[np.int64], NDArray[np.float32], float]:
         """Items, their scores, and what no score reaches."""
-        scores_I, bound = np.zeros(len(self._norm_I)), 0.0
-        for weight, items, counts in self._found(query):
-            weighed_idf = weight * self._idf(len(items))
+        items, parts, bound = [np.empty(0, np.int64)], [np.empty(0)], 0.0
+        for weight, found in self._found(query):
+            weighed_idf = weight * self._idf(sum(len(one.items) for one in found))
             bound += weighed_idf
-            scores_I[items] += weighed_idf * (counts / (counts + self._norm_I[items]))
-        rows = np.flatnonzero(scores_I)
-        return rows, scores_I[rows].astype(np.float32), bound
+            for one in found:
+                norm = self._k1 * (1 - self._b + self._b * one.n_words / self._mean)
+                items.append(one.items)
+                parts.append(weighed_idf * (one.counts / (one.counts + norm)))
+        rows, scores = _summed(np.concatenate(items), np.concatenate(parts), self._n_all)
+        return rows, scores.astype(np.float32), bound
 
     def _idf(self, n_items: int) -> float:
         """Of a word that so many items hold."""
         return float(np.log1p((self._n_items - n_items + 0.5) / (n_items + 0.5)))
 
-    def _found(self, query: str) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int32]]]:
-        """For each word of a query: how often it stands there, the live items with it, and how often each has it."""
+    def _found(self, query: str) -> Iterator[tuple[int, list["_Hits"]]]:
+        """For each word of a query: how often it stands there, and where it occurs."""
         weights = Counter(words(query))
         terms = pa.array(list(weights), pa.string())
-        places_S = [segment.places(terms) if segment else [None] * len(terms) for segment in self._segments]
+        live = [segment for segment in self._segments if segment]
+        places_S = [segment.terms.places(terms) for segment in live]
         for weight, *places in zip(weights.values(), *places_S, strict=True):
-            yield weight, *self._postings(places)
+            yield weight, [one.hits(at) for one, at in zip(live, places, strict=True) if at is not None]
 
-    def _postings(self, places: Sequence[int | None]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Live items with a term, and how often each has it; `places`: where it stands in each segment."""
-        found_items, found_counts = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
-        for segment, item_N, place in zip(self._segments, self._items, places, strict=True):
-            if segment is None or place is None:
-                continue
-            rows, counts = segment.postings(place)
-            items = item_N[rows]
-            is_live = items != GONE
-            found_items.append(items[is_live])
-            found_counts.append(counts[is_live])
-        return np.concatenate(found_items), np.concatenate(found_counts)
+
+@dataclass(frozen=True)
+class _Hits:
+    """Live items of one segment that have a term; ascending."""
+
+    items: NDArray[np.int64]
+    counts: NDArray[np.int32]
+    """How often each has it."""
+    n_words: NDArray[np.int32]
+    """Words of each."""
+
+
+@dataclass(frozen=True)
+class _LiveSegment:
+    """Terms of one segment, and which of its rows are live."""
+
+    terms: SegmentTerms
+    start: int
+    """Position of its first item."""
+    item_N: NDArray[np.int32] | None
+    """Position of each row's item, or GONE; None where each row is live: `start` + row."""
+    n_items: int
+    """Live rows."""
+    n_words: int
+    """Of all live rows."""
+
+    def hits(self, place: int) -> _Hits:
+        """Where the term at a place occurs."""
+        rows, counts = self.terms.postings(place)
+        if self.item_N is None:
+            return _Hits(rows + np.int64(self.start), counts, self.terms.n_words_N[rows])
+        items = self.item_N[rows]
+        is_live = items != GONE
+        rows = rows[is_live]
+        return _Hits(items[is_live].astype(np.int64), counts[is_live], self.terms.n_words_N[rows])
+
+
+def _live(terms: SegmentTerms, rows: NDArray[np.int64], start: int) -> _LiveSegment:
+    """A segment whose rows `rows`, ascending, are the items from `start` on."""
+    n_words_N = terms.n_words_N
+    n_words = int(n_words_N[rows].sum(dtype=np.int64))
+    if len(rows) == len(n_words_N):
+        return _LiveSegment(terms, start, None, len(rows), n_words)
+    item_N = np.full(len(n_words_N), GONE, np.int32)
+    item_N[rows] = np.arange(start, start + len(rows), dtype=np.int32)
+    return _LiveSegment(terms, start, item_N, len(rows), n_words)
+
+
+def _summed(
+    items_P: NDArray[np.int64], parts_P: NDArray[np.float64], n_items: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Items, ascending, each with the sum of its parts in their order: the same bits by both ways."""
+    if len(items_P) * SPARSE < n_items:
+        rows, inverse = np.unique(items_P, return_inverse=True)
+        return rows, np.asarray(np.bincount(inverse, parts_P, len(rows)), np.float64)
+    sums_I = np.asarray(np.bincount(items_P, parts_P, n_items), np.float64)
+    rows = np.flatnonzero(sums_I)
+    return rows, sums_I[rows]

@@ -223,7 +223,7 @@ class Release:
         """
         files = self.manifest.files()
         for file in files:
-            self._profiles.files.path(file)
+            self._profiles.files.path(file, anew=True)
         return len(files)
 
     def _pseudonym(self, user: str) -> str:

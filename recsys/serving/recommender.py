@@ -65,6 +65,7 @@ class Recommender:
             ReleaseError: a file is missing or damaged; names it.
             EncoderError: the model cannot be opened.
         """
+        self.profiles.files.bring(self.manifest.answering_files())
         self.taste_of("")
         _ = self.filters.names, self.profiles.lexical, self.popular.newest_at
         self.recommend(Taste(), ListRequest(k=1))

@@ -89,12 +89,20 @@ class TextSearch:
         found = self._profiles.searcher.search(query_D[None], n, [exclude], allowed_I).rows_QK[0]
         by_profile = found[found != PAD]
         rows, shares = self._lexical.shares(text)
-        is_left = ~np.isin(rows, list(exclude)) if exclude else np.ones(len(rows), np.bool_)
-        if allowed_I is not None:
-            is_left &= allowed_I[rows]
+        is_left = np.ones(len(rows), np.bool_) if allowed_I is None else allowed_I[rows]
+        is_left[_places(rows, np.fromiter(exclude, np.int64, len(exclude)))[0]] = False
         rows, shares = rows[is_left], shares[is_left]
         rows_C = np.union1d(by_profile, best_rows(rows, shares, n))
         words_C = np.zeros(len(rows_C), np.float32)
-        _, places, found_places = np.intersect1d(rows_C, rows, assume_unique=True, return_indices=True)
-        words_C[places] = shares[found_places]
+        found_at, is_found = _places(rows, rows_C)
+        words_C[is_found] = shares[found_at]
         return rows_C, words_C
+
+
+def _places(
+    rows: NDArray[np.int64], wanted: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Where those of `wanted` that are there stand in ascending `rows`; and which of them are there."""
+    at = np.minimum(np.searchsorted(rows, wanted), max(len(rows) - 1, 0))
+    is_there = rows[at] == wanted if len(rows) else np.zeros(len(wanted), np.bool_)
+    return at[is_there], is_there
