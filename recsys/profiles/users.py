@@ -99,6 +99,24 @@ class Ridge:
         solved_DU[: min(1, self.lexical_width)] = 0
         return np.ascontiguousarray(solved_DU.T, dtype=np.float32)
 
+    def deviations(self, vectors_ID: NDArray[np.floating]) -> NDArray[np.float64]:
+        """How uncertain the scores of items are: √(xᵀ (XᵀX + λI)⁻¹ x), the same for all users.
+
+        Times σ this is the standard deviation of w · x, where the users' profiles are read as the means of a Bayesian
+        linear regression whose targets have the standard deviation σ.
+
+        Args:
+            vectors_ID: item profiles.
+
+        Returns:
+            One number per item, larger for items that are unlike those of X.
+        """
+        from scipy.linalg import solve_triangular
+
+        profile_DI = vectors_ID.T.astype(np.float64)
+        profile_DI[: min(1, self.lexical_width)] = 0
+        return np.asarray(np.linalg.norm(solve_triangular(self._factor, profile_DI, lower=True), axis=0))
+
 
 @dataclass(frozen=True)
 class UsersSummary:
@@ -204,6 +222,11 @@ class Histories:
     def pairs(self) -> pa.Table:
         """Likes: user, item_id, timestamp; sorted by user, first time (unknown last) and arrival."""
         return liked(self._opinions).select(PAIRS)
+
+    @cached_property
+    def items(self) -> pa.Array:
+        """Ids of all items that somebody likes, dislikes, or has withdrawn an opinion of."""
+        return pc.unique(self._opinions["item_id"])
 
     @cached_property
     def users(self) -> list[str]:

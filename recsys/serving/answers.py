@@ -48,6 +48,44 @@ class ListRequest:
     """Leave out what the user likes or dislikes."""
     diversity: float = 0.0
     """Of maximal marginal relevance: 0 orders by score alone, towards 1 items unlike those before come first."""
+    request_id: str = ""
+    """Where lists explore: the same id gives the same draws; empty: others each time."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A place that explored."""
+
+    place: int
+    """From 1."""
+    item_id: str
+    probability: float
+    """Of this item, given that the place explores and what was drawn before."""
+
+
+@dataclass(frozen=True)
+class NewCandidates:
+    """New items that could be drawn, best score first."""
+
+    item_ids: tuple[str, ...]
+    mean_C: NDArray[np.float64]
+    """Their scores for the user."""
+    deviation_C: NDArray[np.float64]
+    """Standard deviations of the scores, with σ = 1."""
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """How a list was drawn, see `recsys/serving/exploration.py`."""
+
+    list_id: str
+    """Feedback names it, so that rewards are known by list."""
+    propensities: tuple[float, ...]
+    """Of each place: the probability that it holds this item, given the places before."""
+    draws: tuple[Draw, ...]
+    """By place."""
+    candidates: NewCandidates
+    """Empty where no place explored."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +97,8 @@ class Answer:
     basis: Basis
     unknown: tuple[str, ...] = ()
     """Ids of the request that are not in the release."""
+    exploration: Exploration | None = None
+    """None: no place of it could explore."""
 
 
 @dataclass(frozen=True)

@@ -45,4 +45,4 @@ class ServeParams(BaseModel):
     explore_pool: int = Field(ge=1, le=200)
     """New items with the best scores for the user, out of which one is drawn."""
     explore_budget: int = Field(ge=1)
-    """Explored places that a new item gets at most, per worker since its start."""
+    """Explored places that a new item gets at most, per worker and release; a restart begins at 0."""

@@ -19,6 +19,7 @@ from recsys.serving.answers import Answer, Explanation, ListRequest, NewItem, Ta
 from recsys.serving.audience import Audience
 from recsys.serving.diversity import POOL
 from recsys.serving.explaining import Explainer
+from recsys.serving.exploration import Explorer, NewItems, Question
 from recsys.serving.feedback_events import Event
 from recsys.serving.filters import Filters
 from recsys.serving.items import Items
@@ -81,12 +82,13 @@ class Recommender:
         """What is known of a user, see `UserProfiles.taste_of`."""
         return self._users.taste_of(pseudonym, feedback, rules)
 
-    def recommend(self, taste: Taste, wanted: ListRequest) -> Answer:
+    def recommend(self, taste: Taste, wanted: ListRequest, explorer: Explorer | None = None) -> Answer:
         """The best items for a user, ordered by the release's ranker.
 
         Args:
             taste: what is known of the user. Nothing at all gives what many like, with a share of new items.
             wanted: which items, and how many.
+            explorer: puts new items into the list; None, or nothing known of the user: nothing does.
 
         Returns:
             At most k items, best first.
@@ -106,7 +108,14 @@ class Recommender:
         query_D = self._users.of(basis_HD)
         width = wanted.k * POOL if wanted.diversity else wanted.k
         ranked = self._ranked.search(query_D, rows, width, exclude, allowed_I)
-        return Answer(self.manifest.id, self._lists.chosen(ranked, wanted), "profile", (*unknown, *strangers))
+        chosen = self._lists.chosen(ranked, wanted)
+        answer = Answer(self.manifest.id, chosen, "profile", (*unknown, *strangers))
+        if explorer is None:
+            return answer
+        closed = frozenset(exclude).union(self.items.row(one.item_id) for one in chosen)
+        return explorer.explore(
+            answer, self._new_items, Question(query_D, rows, closed, allowed_I, wanted.request_id)
+        )
 
     def similar(self, item: str | int, wanted: ListRequest) -> Answer:
         """The items nearest to an item, without itself.
@@ -201,6 +210,10 @@ class Recommender:
         if lexical is None:
             return None
         return TextSearch(self.profiles, lexical, self._users, self.texts, self._lists, self._weights)
+
+    @cached_property
+    def _new_items(self) -> NewItems:
+        return NewItems(self.profiles, self._users.ridge, self._ranked)
 
     @cached_property
     def _audience(self) -> Audience:

@@ -1,12 +1,16 @@
 """The route that takes feedback."""
 
+import logging
+
 from fastapi import APIRouter, Depends, Request
 
 from recsys.errors import RequestError
+from recsys.evaluation.off_policy_lists import REWARDED
 from recsys.serving.feedback_events import Event
 from recsys.serving.service import schemas
 from recsys.serving.service.shared import PROBLEMS, Now, Service, allowed_to, bounded, pseudonym_of
 
+log = logging.getLogger(__name__)
 feedback_routes = APIRouter(
     prefix="/v1", tags=["feedback"], dependencies=[Depends(allowed_to("feedback"))], responses=PROBLEMS
 )
@@ -35,4 +39,10 @@ def feedback(body: schemas.FeedbackBody, now: Now, request: Request) -> schemas.
                 f"events.{place}: {error}", remedy="/openapi.json describes an event"
             ) from error
     added = service.feedback.store.add(given)
+    for one in body.events:
+        if one.list_id is not None:  # the store has no use for it: `recsys off-policy` reads the log
+            fields = {
+                name: getattr(one, name) for name in ("list_id", "item_id", "event", "value", "event_id")
+            }
+            log.info(REWARDED, extra={"fields": fields})
     return schemas.FeedbackAnswer(n_new=added.n_new, n_known=added.n_known)

@@ -117,6 +117,7 @@ def create() -> object:
     """The application of one worker."""
     from recsys.catalogue.pseudonyms import Pseudonyms
     from recsys.publishing.store import ReleaseStore
+    from recsys.serving.exploration import NO_POLICY, Explorer
     from recsys.serving.service.access import ApiKeys
     from recsys.serving.service.app import make_app
     from recsys.serving.service.following import Follower
@@ -137,7 +138,8 @@ def create() -> object:
         *([feedback.held] if feedback else []),
     )
     keys = ApiKeys.load(Path(config.api_keys)) if config.api_keys else None
-    return make_app(Service(follower, params, keys, pseudonyms, feedback))
+    explorer = Explorer(params) if params.explore_policy != NO_POLICY else None
+    return make_app(Service(follower, params, keys, pseudonyms, feedback, explorer))
 
 
 def _feedback(config: Config, params: ServeParams, pseudonyms: "Pseudonyms | None") -> "Feedback | None":

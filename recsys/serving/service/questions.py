@@ -1,29 +1,51 @@
 """The routes that ask the `Recommender` of the release that serves now, and show what it answers."""
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
 
 from recsys.errors import RequestError
+from recsys.evaluation.off_policy_lists import EXPLORED
 from recsys.serving.answers import Answer, ListRequest, Scored, Taste
 from recsys.serving.recommender import Recommender
 from recsys.serving.service import schemas
 from recsys.serving.service.following import Served
 from recsys.serving.service.shared import PROBLEMS, Now, Service, allowed_to, bounded, pseudonym_of
 
+log = logging.getLogger(__name__)
 questions = APIRouter(
     prefix="/v1", tags=["questions"], dependencies=[Depends(allowed_to("read"))], responses=PROBLEMS
 )
 
 
 @questions.post("/recommend")
-def recommend(body: schemas.RecommendBody, now: Now, request: Request) -> schemas.ListAnswer:
+def recommend(
+    body: schemas.RecommendBody, now: Now, request: Request
+) -> schemas.ExploredListAnswer | schemas.ListAnswer:
     """The best items for a user: known, new, described by words, or unknown."""
-    taste = taste_of(body, now, request)
-    answer = now.recommender.recommend(taste, list_request(body, request))
-    return shown_list(answer, now.recommender)
+    service: Service = request.app.state.service
+    wanted = replace(list_request(body, request), request_id=body.request_id)
+    answer = now.recommender.recommend(taste_of(body, now, request), wanted, service.explorer)
+    plain = shown_list(answer, now.recommender)
+    explored = answer.exploration
+    if explored is None or service.explorer is None:
+        return plain
+    if explored.draws:
+        log.info(EXPLORED, extra={"fields": service.explorer.log_fields(answer)})
+    items = [
+        schemas.ExploredItem(**one.model_dump(), propensity=propensity)
+        for one, propensity in zip(plain.items, explored.propensities, strict=True)
+    ]
+    return schemas.ExploredListAnswer(
+        **plain.model_dump(exclude={"items"}),
+        items=items,
+        list_id=explored.list_id,
+        explored=[draw.place for draw in explored.draws],
+    )
 
 
 @questions.get("/similar/{item:path}")

@@ -60,6 +60,12 @@ class UserBody(Body):
 class RecommendBody(UserBody, ListBody):
     """POST /v1/recommend."""
 
+    request_id: str = Field(
+        "",
+        max_length=128,
+        description="Chosen by the client, such as a UUID. Where the service explores, a request that is sent again "
+        "under its id gets the same list.",
+    )
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
@@ -111,6 +117,12 @@ class EventBody(Body):
     release: str | None = Field(
         None, description="The release whose list the user acted on.", pattern="^[!-~]{1,128}$"
     )
+    list_id: str | None = Field(
+        None,
+        description="The list that the user acted on, where it has an id. It is logged with the event, so that "
+        "`recsys off-policy` knows the list's rewards.",
+        pattern="^[0-9a-f]{32}$",
+    )
 
 
 class FeedbackBody(Body):
@@ -148,6 +160,22 @@ class ListAnswer(BaseModel):
     basis: Basis
     items: list[ShownItem]
     unknown: list[str] = Field(default=[], description="Ids of the request that the release does not hold.")
+
+
+class ExploredItem(ShownItem):
+    """An item in a list that explores."""
+
+    propensity: float = Field(
+        description="Probability that this place holds this item, given those before it."
+    )
+
+
+class ExploredListAnswer(ListAnswer):
+    """A list in which places may go to new items: the service explores, and something is known of the user."""
+
+    items: list[ExploredItem]  # type: ignore[assignment]  # a list of a subclass, which nobody appends to
+    list_id: str = Field(description="Name it in feedback on this list.")
+    explored: list[int] = Field(description="Places, from 1, that were drawn for new items.")
 
 
 class ContributionAnswer(BaseModel):

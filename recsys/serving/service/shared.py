@@ -12,6 +12,7 @@ from recsys.catalogue.fields import BadRow, identifier
 from recsys.catalogue.pseudonyms import VARIABLE as KEY_VARIABLE
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.errors import RequestError
+from recsys.serving.exploration import Explorer
 from recsys.serving.params import ServeParams
 from recsys.serving.recommender import Recommender
 from recsys.serving.service import schemas
@@ -32,6 +33,8 @@ class Service:
     """None: raw user ids cannot be looked up."""
     feedback: Feedback | None = None
     """None: no feedback is taken."""
+    explorer: Explorer | None = None
+    """None: no list explores."""
 
 
 def allowed_to(scope: Scope) -> Callable[[Request], None]:

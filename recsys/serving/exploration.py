@@ -1,0 +1,276 @@
+"""Places of a user's list that go to new items, so that somebody can click what nobody has clicked yet.
+
+A *new* item has no interaction in the release. Each place of a list explores with probability `share`. It then goes to
+one of the new items that the list would not show otherwise, drawn by a policy of `recsys/ranking/exploring.py`. All
+other items keep their order and move down. So the chance of each choice is known exactly: `share` times the draw's
+probability for an item that was drawn, 1 - `share` for one that the ranker put there.
+
+Draws depend on the request's id, so that a request that is sent again gets the same list. The items that it could draw
+from are remembered for the last `REMEMBERED` ids. A process that starts anew, or another one, may have other items with
+budget left, and then draws from those.
+
+Budgets are counted in the memory of one process, per release: a restart, or the next release, begins at 0. With n
+workers an item gets at most n times its budget between two releases.
+"""
+
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from recsys.profiles.users import Ridge
+from recsys.publishing.objects import Profiles
+from recsys.publishing.ranked import RankedSearcher
+from recsys.ranking.exploring import choice_probabilities
+from recsys.serving.answers import Answer, Draw, Exploration, NewCandidates, Scored
+from recsys.serving.params import ServeParams
+
+# Shape suffixes: I live items, K places, C candidates, D dimension.
+REMEMBERED = 10_000
+NO_POLICY = "none"
+
+
+class NewItems:
+    """The new items of a release: how uncertain their scores are, and how often they were drawn here.
+
+    Args:
+        profiles: of the release.
+        ridge: of its users.
+        ranked: finds its best items.
+    """
+
+    def __init__(self, profiles: Profiles, ridge: Ridge, ranked: RankedSearcher) -> None:
+        self._profiles = profiles
+        self._ridge = ridge
+        self._ranked = ranked
+        self._deviation_I = np.full(len(profiles.latest.item_ids), np.nan, np.float32)
+        self._n_drawn_I = np.zeros(len(profiles.latest.item_ids), np.int32)
+        self._lock = threading.Lock()
+
+    @cached_property
+    def is_new_I(self) -> NDArray[np.bool_]:
+        """Items that nobody has interacted with."""
+        known = pc.is_in(
+            pa.array(self._profiles.latest.item_ids, pa.string()), self._profiles.histories.items
+        )
+        return ~known.to_numpy(zero_copy_only=False)
+
+    def open(
+        self,
+        exclude: Iterable[int],
+        allowed_I: NDArray[np.bool_] | None,
+        budget: int,
+        only: Sequence[int] | None = None,
+    ) -> NDArray[np.bool_]:
+        """Which items may be drawn.
+
+        Args:
+            exclude: items that must not be.
+            allowed_I: items that may be in the list; None: all.
+            budget: draws that an item gets at most.
+            only: draw among these, whatever their budget; None: among all with budget left.
+
+        Returns:
+            A mask over the live items.
+        """
+        open_I = self.is_new_I & (self._n_drawn_I < budget)
+        if only is not None:
+            open_I = np.zeros_like(self.is_new_I)
+            open_I[list(only)] = self.is_new_I[list(only)]
+        if allowed_I is not None:
+            open_I &= allowed_I
+        open_I[list(exclude)] = False
+        return open_I
+
+    def best(
+        self, query_D: NDArray[np.float32], history: Sequence[int], open_I: NDArray[np.bool_], pool: int
+    ) -> tuple[list[int], NewCandidates]:
+        """The open items with the best scores for a user.
+
+        Args:
+            query_D: the user's profile.
+            history: rows of the user's items.
+            open_I: which may be drawn.
+            pool: at most so many.
+
+        Returns:
+            Their rows, and what a policy knows of them.
+        """
+        found = self._ranked.search(query_D, history, pool, (), open_I)
+        rows = [row for row, _ in found]
+        ids = self._profiles.latest.item_ids
+        scores_C = np.array([score for _, score in found])
+        return rows, NewCandidates(tuple(ids[row] for row in rows), scores_C, self._deviations(rows))
+
+    def spend(self, rows: Sequence[int], budget: int) -> bool:
+        """Count draws; False, and nothing is counted, where another thread has used an item's budget up meanwhile."""
+        with self._lock:
+            if (self._n_drawn_I[rows] >= budget).any():
+                return False
+            self._n_drawn_I[rows] += 1
+            return True
+
+    def _deviations(self, rows: Sequence[int]) -> NDArray[np.float64]:
+        """Of scores, with σ = 1; computed when an item is a candidate first, and kept."""
+        places = np.array(rows, np.int64)
+        missing = places[np.isnan(self._deviation_I[places])]
+        if len(missing):
+            vectors_CD = self._profiles.searcher.vectors_of(missing)
+            self._deviation_I[missing] = self._ranked.growth * self._ridge.deviations(vectors_CD)
+        return self._deviation_I[places].astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Question:
+    """Whose list explores, and what may be in it."""
+
+    query_D: NDArray[np.float32]
+    history: Sequence[int]
+    exclude: frozenset[int]
+    """Rows that must not be in the list, and those that are in it anyway."""
+    allowed_I: NDArray[np.bool_] | None
+    request_id: str
+    """Chosen by the client; empty: the list is drawn anew each time."""
+
+
+class Explorer:
+    """Puts new items into lists. One per process; may be shared between threads.
+
+    Args:
+        params: section `serve`; its policy is not `none`.
+    """
+
+    def __init__(self, params: ServeParams) -> None:
+        self._params = params
+        self._remembered: OrderedDict[tuple[str, str], tuple[int, ...]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def explore(self, answer: Answer, new: NewItems, question: Question) -> Answer:
+        """Give places of a list to new items.
+
+        Args:
+            answer: the list as the ranker has it.
+            new: items of the same release.
+            question: what the list answers.
+
+        Returns:
+            The list with `exploration`; of the same length.
+        """
+        seed = question.request_id or uuid.uuid4().hex
+        coins_K2 = np.random.default_rng(_number(answer.release, seed)).random((len(answer.items), 2))
+        explores_K = coins_K2[:, 0] < self._params.explore_share
+        key = (answer.release, question.request_id)
+        while True:
+            only = self._remembered.get(key) if question.request_id else None
+            open_I = new.open(question.exclude, question.allowed_I, self._params.explore_budget, only)
+            rows, candidates = [], NO_CANDIDATES
+            if explores_K.any() and open_I.any():
+                rows, candidates = new.best(
+                    question.query_D, question.history, open_I, self._params.explore_pool
+                )
+            drawn = self._drawn(explores_K, coins_K2[:, 1], candidates)
+            if only is not None or new.spend(
+                [rows[place] for _, place, _ in drawn], self._params.explore_budget
+            ):
+                break
+        if question.request_id and only is None and rows:
+            self._remember(key, tuple(rows))
+        n_open = min(int(open_I.sum()), self._params.explore_pool)
+        return self._with(answer, candidates, drawn, n_open, seed)
+
+    def _drawn(
+        self, explores_K: NDArray[np.bool_], coin_K: NDArray[np.float64], candidates: NewCandidates
+    ) -> list[tuple[int, int, float]]:
+        """Of each explored place: the place from 0, the candidate, and its probability given the places before."""
+        left, found = list(range(len(candidates.item_ids))), []
+        for place in np.flatnonzero(explores_K)[: len(left)].tolist():
+            probability_C = choice_probabilities(
+                self._params.explore_policy,
+                candidates.mean_C[left],
+                self._params.explore_sigma * candidates.deviation_C[left],
+                self._params.explore_uniform,
+            )
+            ends_C = probability_C.cumsum()
+            chosen = min(int(np.searchsorted(ends_C, coin_K[place] * ends_C[-1], "right")), len(left) - 1)
+            found.append((place, left[chosen], float(probability_C[chosen])))
+            del left[chosen]
+        return found
+
+    def _with(
+        self,
+        answer: Answer,
+        candidates: NewCandidates,
+        drawn: Sequence[tuple[int, int, float]],
+        n_open: int,
+        seed: str,
+    ) -> Answer:
+        """The list with what was drawn."""
+        share = self._params.explore_share
+        by_place = {place: (candidate, probability) for place, candidate, probability in drawn}
+        ranked, items, propensities, draws = iter(answer.items), list[Scored](), list[float](), list[Draw]()
+        for place in range(len(answer.items)):
+            can_explore = len(draws) < n_open
+            if place in by_place:
+                candidate, probability = by_place[place]
+                item = Scored(candidates.item_ids[candidate], float(candidates.mean_C[candidate]))
+                draws.append(Draw(place + 1, item.item_id, probability))
+                propensities.append(share * probability)
+            else:
+                item = next(ranked)
+                propensities.append(1 - share if can_explore else 1.0)
+            items.append(item)
+        ids = [item.item_id for item in items]
+        list_id = sha256("\0".join([answer.release, seed, *ids]).encode()).hexdigest()[:32]
+        exploration = Exploration(list_id, tuple(propensities), tuple(draws), candidates)
+        return Answer(answer.release, tuple(items), answer.basis, answer.unknown, exploration)
+
+    def _remember(self, key: tuple[str, str], rows: tuple[int, ...]) -> None:
+        with self._lock:
+            self._remembered[key] = rows
+            while len(self._remembered) > REMEMBERED:
+                self._remembered.popitem(last=False)
+
+    def log_fields(self, answer: Answer) -> dict[str, Any]:
+        """What the log keeps of a list that explored, for `recsys off-policy`; nothing tells whose it is.
+
+        Args:
+            answer: has an exploration.
+
+        Returns:
+            JSON.
+        """
+        found = answer.exploration
+        assert found is not None
+        params = self._params
+        return {
+            "list_id": found.list_id,
+            "release": answer.release,
+            "policy": {
+                name: getattr(params, f"explore_{name}") for name in ("policy", "share", "sigma", "uniform")
+            },
+            "items": [one.item_id for one in answer.items],
+            "propensities": list(found.propensities),
+            "draws": [vars(draw) for draw in found.draws],
+            "candidates": {
+                "item_ids": list(found.candidates.item_ids),
+                "means": found.candidates.mean_C.tolist(),
+                "deviations": found.candidates.deviation_C.tolist(),
+            },
+        }
+
+
+NO_CANDIDATES = NewCandidates((), np.empty(0), np.empty(0))
+
+
+def _number(*words: str) -> int:
+    """A seed out of words."""
+    return int.from_bytes(sha256("\0".join(words).encode()).digest()[:16])
