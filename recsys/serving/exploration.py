@@ -5,9 +5,9 @@ one of the new items that the list would not show otherwise, drawn by a policy o
 other items keep their order and move down. So the chance of each choice is known exactly: `share` times the draw's
 probability for an item that was drawn, 1 - `share` for one that the ranker put there.
 
-Draws depend on the request's id, so that a request that is sent again gets the same list. The items that it could draw
-from are remembered for the last `REMEMBERED` ids. A process that starts anew, or another one, may have other items with
-budget left, and then draws from those.
+Draws depend on the request's id, so that a request that is sent again gets the same list. For the last `REMEMBERED` of
+these, the items that they could draw from are kept. A process that starts anew, or another one, may have other items
+with budget left, and then draws from those.
 
 Budgets are counted in the memory of one process, per release: a restart, or the next release, begins at 0. With n
 workers an item gets at most n times its budget between two releases.
@@ -62,7 +62,8 @@ class NewItems:
         known = pc.is_in(
             pa.array(self._profiles.latest.item_ids, pa.string()), self._profiles.histories.items
         )
-        return ~known.to_numpy(zero_copy_only=False)
+        is_known_I: NDArray[np.bool_] = known.to_numpy(zero_copy_only=False)
+        return ~is_known_I
 
     def open(
         self,
@@ -151,7 +152,8 @@ class Explorer:
 
     def __init__(self, params: ServeParams) -> None:
         self._params = params
-        self._remembered: OrderedDict[tuple[str, str], tuple[int, ...]] = OrderedDict()
+        self._remembered: OrderedDict[bytes, tuple[int, tuple[int, ...]]] = OrderedDict()
+        """Of requests with an id: how many items could be drawn, and their rows where any place explored."""
         self._lock = threading.Lock()
 
     def explore(self, answer: Answer, new: NewItems, question: Question) -> Answer:
@@ -168,11 +170,12 @@ class Explorer:
         seed = question.request_id or uuid.uuid4().hex
         coins_K2 = np.random.default_rng(_number(answer.release, seed)).random((len(answer.items), 2))
         explores_K = coins_K2[:, 0] < self._params.explore_share
-        key = (answer.release, question.request_id)
+        # another user's question under the same id is no repetition: it would spend nothing
+        key = sha256("\0".join([answer.release, seed]).encode() + question.query_D.tobytes()).digest()
         while True:
-            only = self._remembered.get(key) if question.request_id else None
+            n_open, only = self._remembered.get(key, (None, None))
             open_I = new.open(question.exclude, question.allowed_I, self._params.explore_budget, only)
-            rows, candidates = [], NO_CANDIDATES
+            rows, candidates = list[int](), NO_CANDIDATES
             if explores_K.any() and open_I.any():
                 rows, candidates = new.best(
                     question.query_D, question.history, open_I, self._params.explore_pool
@@ -182,9 +185,10 @@ class Explorer:
                 [rows[place] for _, place, _ in drawn], self._params.explore_budget
             ):
                 break
-        if question.request_id and only is None and rows:
-            self._remember(key, tuple(rows))
-        n_open = min(int(open_I.sum()), self._params.explore_pool)
+        if n_open is None:
+            n_open = min(int(open_I.sum()), self._params.explore_pool)
+            if question.request_id:
+                self._remember(key, (n_open, tuple(rows)))
         return self._with(answer, candidates, drawn, n_open, seed)
 
     def _drawn(
@@ -233,9 +237,9 @@ class Explorer:
         exploration = Exploration(list_id, tuple(propensities), tuple(draws), candidates)
         return Answer(answer.release, tuple(items), answer.basis, answer.unknown, exploration)
 
-    def _remember(self, key: tuple[str, str], rows: tuple[int, ...]) -> None:
+    def _remember(self, key: bytes, could_draw: tuple[int, tuple[int, ...]]) -> None:
         with self._lock:
-            self._remembered[key] = rows
+            self._remembered[key] = could_draw
             while len(self._remembered) > REMEMBERED:
                 self._remembered.popitem(last=False)
 

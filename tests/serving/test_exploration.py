@@ -149,6 +149,10 @@ def test_a_repeated_request_gets_its_list_again_and_spends_nothing(asked: Recomm
         for _ in range(20):  # budgets run out meanwhile
             asked.recommend(ANN, ListRequest(k=3), who)
     assert len({tuple(ids(one)) for one in first.values()}) > 1
+    for number in range(100):  # one id for many users is no way around the budget
+        likes = ("alien", "jaws", *(["babe"] if number % 2 else []), *(["rocky"] if number % 3 else []))
+        asked.recommend(Taste(likes=likes), ListRequest(k=3, request_id="all"), who)
+    assert int(asked._new_items._n_drawn_I.max()) <= 5
     lists = [asked.recommend(ANN, ListRequest(k=3), explorer()).exploration.list_id for _ in range(20)]  # type: ignore[union-attr]
     assert len(set(lists)) == 20  # without an id each list has one of its own
 
