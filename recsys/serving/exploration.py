@@ -23,7 +23,6 @@ from hashlib import sha256
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -59,9 +58,7 @@ class NewItems:
     @cached_property
     def is_new_I(self) -> NDArray[np.bool_]:
         """Items that nobody has interacted with."""
-        known = pc.is_in(
-            pa.array(self._profiles.latest.item_ids, pa.string()), self._profiles.histories.items
-        )
+        known = pc.is_in(self._profiles.latest.item_ids.column, self._profiles.histories.items)
         is_known_I: NDArray[np.bool_] = known.to_numpy(zero_copy_only=False)
         return ~is_known_I
 
@@ -110,7 +107,7 @@ class NewItems:
         rows = [row for row, _ in found]
         ids = self._profiles.latest.item_ids
         scores_C = np.array([score for _, score in found])
-        return rows, NewCandidates(tuple(ids[row] for row in rows), scores_C, self._deviations(rows))
+        return rows, NewCandidates(tuple(ids.at(rows)), scores_C, self._deviations(rows))
 
     def spend(self, rows: Sequence[int], budget: int) -> bool:
         """Count draws; False, and nothing is counted, where another thread has used an item's budget up meanwhile."""
