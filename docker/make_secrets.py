@@ -21,6 +21,7 @@ ROLES = {
     ],
     "WATCHER": ["Read:landing", "List:landing"],
     "MLFLOW": ["Read:mlflow", "Write:mlflow", "List:mlflow"],
+    "SERVE": ["Read:releases", "List:releases", "Read:landing", "Write:landing", "List:landing"],
     "PRODUCER": ["Write:landing"],
     "READER": ["Read:releases", "List:releases"],
 }

@@ -1,6 +1,7 @@
-# A reader of releases: the consumer's door, `from recsys import Release`, and the commands that use it. CPU, small.
+# A reader of releases: the HTTP service, `from recsys import Release`, and the commands that use it. CPU, small.
 # docker build -f docker/serve.Dockerfile --build-arg CODE_COMMIT="$(git rev-parse HEAD)" -t firstlight/serve .
 # docker run --rm -e RECSYS_STORE=s3://bucket/releases … firstlight/serve recommend USER
+# docker/compose.yaml and docker/kubernetes/serve.yaml start the service.
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 ARG UV_IMAGE=ghcr.io/astral-sh/uv:0.13.9
 FROM ${UV_IMAGE} AS uv
@@ -22,7 +23,7 @@ COPY pyproject.toml README.md LICENSE params.yaml /opt/firstlight/
 COPY recsys /opt/firstlight/recsys
 # Bytecode of what a reader loads, and of nothing else: the image stays small, and no start compiles.
 RUN uv pip install --no-cache --no-deps --no-build-isolation /opt/firstlight \
-    && PYTHONDONTWRITEBYTECODE="" python -c "import recsys.serving.reader, recsys.cli.use, recsys.retrieval.segments, faiss, openvino"
+    && PYTHONDONTWRITEBYTECODE="" python -c "import recsys.serving.reader, recsys.cli.use, recsys.cli.serve, recsys.serving.service.app, faiss, openvino"
 
 RUN useradd --uid 50000 --create-home --shell /usr/sbin/nologin firstlight \
     && install --directory --owner=firstlight /workspace \

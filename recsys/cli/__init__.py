@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("use", "export"),
     "serve": ("serve", "serve"),
     "api-key": ("serve", "api_key"),
+    "compare": ("compare", "compare"),
     "doctor": ("doctor", "doctor"),
     "benchmark": ("benchmark", "benchmark"),
     "off-policy": ("off_policy", "off_policy"),

@@ -2,10 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from recsys.cli.context import console, required, settings_or_shipped, shown, workspace
+
+if TYPE_CHECKING:
+    from recsys.serving.params import ServeParams
 
 
 @click.command()
@@ -34,8 +38,25 @@ from recsys.cli.context import console, required, settings_or_shipped, shown, wo
     help="Feedback store: sqlite:///path or postgresql://… "
     "[default: RECSYS_FEEDBACK, else feedback.sqlite in the workspace]",
 )
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1),
+    help="Share of users who get another release, see --share-release. [default: serve.share]",
+)
+@click.option(
+    "--share-release",
+    metavar="RELEASE",
+    help="The release that they get; `recsys compare` then tells both apart. [default: serve.share_release]",
+)
 def serve(
-    host: str, port: int, workers: int, store_url: str | None, keys: Path | None, feedback: str | None
+    host: str,
+    port: int,
+    workers: int,
+    store_url: str | None,
+    keys: Path | None,
+    feedback: str | None,
+    share: float | None,
+    share_release: str | None,
 ) -> None:
     """Answer over HTTP from the published release: recommend, search, similar, profile, explain; and a page at /.
 
@@ -49,12 +70,10 @@ def serve(
     chosen = settings_or_shipped()
     config = Config.of(
         store=url,
-        params=chosen.serve,
+        params=_tried(chosen.serve, share, share_release),
         rules=chosen.feedback,
         api_keys=keys or (Path(named) if named else None),
-        feedback=feedback
-        or os.environ.get("RECSYS_FEEDBACK")
-        or f"sqlite:///{workspace().root}/feedback.sqlite",
+        feedback=feedback_url(feedback),
         landing=os.environ.get("RECSYS_LANDING"),
     )
     console().print(
@@ -92,3 +111,21 @@ def api_key(name: str, scopes: tuple[str, ...], path: Path) -> None:
     console().print(
         shown(f"{name} may: {', '.join(scopes)}. {path} does not hold the key itself."), soft_wrap=True
     )
+
+
+def feedback_url(given: str | None) -> str:
+    """Where the feedback store is: as given, else RECSYS_FEEDBACK, else a file in the workspace."""
+    return given or os.environ.get("RECSYS_FEEDBACK") or f"sqlite:///{workspace().root}/feedback.sqlite"
+
+
+def _tried(params: "ServeParams", share: float | None, release: str | None) -> "ServeParams":
+    """Section `serve` with the trial of the command line."""
+    from pydantic import ValidationError
+
+    given = {"share": share, "share_release": release}
+    changed = {name: value for name, value in given.items() if value is not None}
+    try:
+        return type(params).model_validate(params.model_dump() | changed)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise click.UsageError(f"--share, --share-release: {fault['msg']}") from error

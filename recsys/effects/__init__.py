@@ -27,6 +27,7 @@ EFFECTS = (
     "keys make",
     "keys sign",
     "status",
+    "compare",
     "doctor",
     "benchmark cold-start",
 )

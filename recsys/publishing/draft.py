@@ -12,6 +12,7 @@ from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.parts import Part, all_parts
 from recsys.catalogue.pseudonyms import known_check
 from recsys.errors import ArtifactMissing, ReleaseError
+from recsys.evaluation.report import CHALLENGER
 from recsys.features.details import details_key, details_path
 from recsys.features.params import FeaturesParams
 from recsys.features.terms import terms_path
@@ -99,7 +100,7 @@ def gather(
         segments=segments,
         histories=histories,
         users=_users(at, hasher, model.profiles_hash, segments, histories),
-        metrics=_judged(at.metrics, at.report, model.hash),
+        metrics=_metrics(at, model.hash),
         decision=_judged(at.decision, at.decision, model.hash),
         smoke=(),
         index_recall=min((segment.index.recall for segment in segments), default=1.0),
@@ -257,6 +258,22 @@ def _users(
     return ReleasedUsers(
         gram=gram, ridge_lambda=summary.ridge_lambda, n_users=summary.n_users, n_items=summary.n_items
     )
+
+
+def _metrics(at: Artifacts, model_hash: str) -> dict[str, Any] | None:
+    """The model's own figures and those of the floors; None where the newest report is about other models.
+
+    A model that was promoted since stands in the report as the challenger.
+    """
+    if found := _judged(at.metrics, at.report, model_hash):
+        return found
+    if not (at.metrics.is_file() and at.report.is_file()):
+        return None
+    if json.loads(at.report.read_text("utf-8")).get("challenger_hash") != model_hash:
+        return None
+    figures, own = json.loads(at.metrics.read_text("utf-8")), f"{CHALLENGER}/"
+    floors = {name: value for name, value in figures.items() if name.startswith("floors/")}
+    return floors | {name.removeprefix(own): value for name, value in figures.items() if name.startswith(own)}
 
 
 def _judged(path: Path, signed: Path, model_hash: str) -> dict[str, Any] | None:

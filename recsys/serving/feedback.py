@@ -5,20 +5,20 @@ landing zone, in a file of interactions. Once the release that answers holds tha
 longer here (`held`). After a grace period it is deleted (`prune`). The store knows pseudonyms, never a raw user id.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Self
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from recsys.catalogue.kinds import INTERACTIONS
 from recsys.catalogue.pseudonyms import Pseudonyms
-from recsys.errors import ConflictError, RequestError, StorageError
+from recsys.errors import RequestError, StorageError
 from recsys.publishing.release import LandedFile
+from recsys.serving.feedback_adding import add_events, conflict
 from recsys.serving.feedback_events import Added, Event, Waiting, as_event, as_row, microseconds, moment
 from recsys.serving.feedback_tables import (
     POSTGRES,
@@ -30,7 +30,6 @@ from recsys.serving.feedback_tables import (
     open_engine,
 )
 
-ROWS_PER_STATEMENT = 500
 ATTEMPTS = 5
 MAX_AHEAD = timedelta(minutes=5)
 """How far the clock of a client may be ahead. A later event would outweigh all others, and intake would not take it."""
@@ -84,12 +83,18 @@ class FeedbackStore:
             known = connection.execute(sa.select(about.c.key_check)).scalar_one()
         pseudonyms.require_check(known, f"the feedback store {self.where}")
 
-    def add(self, given: Sequence[Event], now: datetime | None = None) -> Added:
+    def add(
+        self,
+        given: Sequence[Event],
+        now: datetime | None = None,
+        also: Callable[[Connection, Sequence[Event]], None] = lambda *_: None,
+    ) -> Added:
         """Store events, all or none of them. They survive a kill and a power failure from here on.
 
         Args:
             given: in the order in which they arrived. A repeated event changes nothing.
             now: time of the events that state none; None: the clock's.
+            also: called with the new events, in the transaction that stores them.
 
         Returns:
             How many were new.
@@ -105,13 +110,14 @@ class FeedbackStore:
                 remedy = "set the client's clock, or leave `at` out"
                 raise RequestError(f"event {event.event_id!r} lies in the future", remedy=remedy)
             if not event.repeats(first.setdefault(event.event_id, event)):
-                raise _conflict(event)
+                raise conflict(event)
         rows = [as_row(event, now) for event in first.values()]
         for attempt in range(ATTEMPTS):
             try:
                 with self.reaching(), self.engine.begin() as connection:
-                    n_new = _add(connection, first, rows)
-                return Added(n_new, len(given) - n_new)
+                    new = add_events(connection, first, rows)
+                    also(connection, [event for event in first.values() if event.event_id in new])
+                return Added(len(new), len(given) - len(new))
             except StorageError as error:
                 if attempt + 1 == ATTEMPTS or not _is_deadlock(error):
                     raise
@@ -268,27 +274,6 @@ class FeedbackStore:
         except sa.exc.DBAPIError as error:
             remedy = "see that the database runs, has space and may be written; events that were confirmed are kept"
             raise StorageError(f"the feedback store {self.where}: {error.orig}", remedy=remedy) from error
-
-
-def _add(connection: Connection, first: dict[str, Event], rows: Sequence[dict[str, Any]]) -> int:
-    """Insert what is not known; the rest must be as it is stored. Returns how many were new."""
-    insert: Any = postgresql.insert if connection.dialect.name == POSTGRES else sqlite.insert
-    n_new = 0
-    for start in range(0, len(rows), ROWS_PER_STATEMENT):
-        some = rows[start : start + ROWS_PER_STATEMENT]
-        adding = insert(events).values(some).on_conflict_do_nothing(index_elements=["event_id"])
-        new = set(connection.execute(adding.returning(events.c.event_id)).scalars())
-        n_new += len(new)
-        if known := [row["event_id"] for row in some if row["event_id"] not in new]:
-            for stored in connection.execute(sa.select(events).where(events.c.event_id.in_(known))):
-                if not first[stored.event_id].repeats(as_event(stored)):
-                    raise _conflict(first[stored.event_id])
-    return n_new
-
-
-def _conflict(event: Event) -> ConflictError:
-    remedy = "give every event an id of its own, such as a UUID; repeat an event with the same content only"
-    return ConflictError(f"event {event.event_id!r} is known with other content", remedy=remedy)
 
 
 def _is_deadlock(error: StorageError) -> bool:

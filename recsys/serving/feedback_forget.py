@@ -7,14 +7,16 @@ import sqlalchemy as sa
 
 from recsys.errors import StorageError
 from recsys.serving.feedback import FeedbackStore
-from recsys.serving.feedback_tables import POSTGRES, events
+from recsys.serving.feedback_tables import POSTGRES, events, trial_counts
 
 WAIT_S = 60.0
 """For another process to end its shipment, or its look at the store."""
 
 
 def forget(store: FeedbackStore, pseudonym: str) -> int:
-    """Delete a user's events. Safe to repeat and to kill. Backups and archived logs of the database are not touched.
+    """Delete a user's events, and what was counted of them in trials. Safe to repeat and to kill.
+
+    Backups and archived logs of the database are not touched.
 
     Args:
         store: the feedback store.
@@ -34,6 +36,7 @@ def forget(store: FeedbackStore, pseudonym: str) -> int:
                     n_events = connection.execute(
                         sa.delete(events).where(events.c.user == pseudonym)
                     ).rowcount
+                    connection.execute(sa.delete(trial_counts).where(trial_counts.c.user == pseudonym))
                 break
         if time.monotonic() > end:
             raise _busy(store)
@@ -50,7 +53,8 @@ def _overwrite(store: FeedbackStore, end: float) -> None:
         assert connection is not None
         if store.engine.dialect.name == POSTGRES:
             connection.autocommit = True
-            connection.cursor().execute(f"VACUUM FULL {events.name}")
+            for table in (events, trial_counts):
+                connection.cursor().execute(f"VACUUM FULL {table.name}")
             connection.autocommit = False
             return
         connection.execute("VACUUM")

@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from recsys.errors import ConfigError
 
-VERSION = 1
-"""Of the tables; a store of a later version is refused."""
+VERSION = 2
+"""Of the tables; a store of a later version is refused, one of an earlier version gets the tables that it lacks.
+1: events and batches. 2: counts of trials as well, which a version that knows none would not forget a person in."""
 BUSY_TIMEOUT_S = 30.0
 """A writer to SQLite waits so long for another one."""
 SQLITE, POSTGRES = "sqlite", "postgresql"
@@ -56,6 +58,21 @@ events = sa.Table(
     sqlite_autoincrement=True,
 )
 """One row per event. seq: order of arrival; at_us: microseconds since 1970; batch: the file that it is shipped in."""
+
+trial_counts = sa.Table(
+    "feedback_trial_counts",
+    metadata,
+    sa.Column("trial", sa.Text, primary_key=True),
+    sa.Column("release", sa.Text, primary_key=True),
+    sa.Column("user", sa.Text, primary_key=True),
+    sa.Column("n_lists", sa.BigInteger, nullable=False),
+    sa.Column("n_items", sa.BigInteger, nullable=False),
+    sa.Column("n_clicks", sa.BigInteger, nullable=False),
+    sa.Column("at_us", sa.BigInteger, nullable=False),
+    sa.Index("feedback_trial_counts_by_user", "user"),
+)
+"""What a user was shown and clicked on while a share of users got the release `trial`. release: the one that answered
+this user, the trial's own or the current one; at_us: of the last change."""
 
 
 def open_engine(url: str) -> Engine:
@@ -107,6 +124,18 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
 
 
+def inserting(connection: Connection) -> Any:  # noqa: ANN401  the two dialects have no common type
+    """The database's own `insert`, which knows what to do about a row that is there.
+
+    Args:
+        connection: to SQLite or Postgres.
+
+    Returns:
+        SQLAlchemy's function.
+    """
+    return postgresql.insert if connection.dialect.name == POSTGRES else sqlite.insert
+
+
 def make_tables(engine: Engine) -> None:
     """Make the tables where they are missing. Safe to repeat, and by several processes at once.
 
@@ -123,6 +152,8 @@ def make_tables(engine: Engine) -> None:
         found = connection.execute(sa.select(about.c.version)).scalar()
         if found is None:
             connection.execute(about.insert().values(version=VERSION))
+        elif found < VERSION:
+            connection.execute(sa.update(about).values(version=VERSION))
         elif found > VERSION:
             raise ConfigError(
                 f"the feedback store has version {found}, this Firstlight knows {VERSION}",

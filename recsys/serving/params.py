@@ -1,8 +1,10 @@
 """What steers the service. Values live in params.yaml."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from recsys.catalogue.params import EventName, Share
 
 
 class ServeParams(BaseModel):
@@ -46,3 +48,22 @@ class ServeParams(BaseModel):
     """New items with the best scores for the user, out of which one is drawn."""
     explore_budget: int = Field(ge=1)
     """Explored places that a new item gets at most, per worker and release; a restart begins at 0."""
+    share: Share
+    """Share of users who get the release `share_release` instead of the current one; 0: nobody."""
+    share_release: str | None = Field(pattern=r"\A[0-9]{6,12}-[0-9a-f]{10}\z")
+    """Release that `share` of the users get, such as one that was published under a hold; null: none."""
+    click_events: tuple[EventName, ...]
+    """Events of feedback that count as clicks when two releases are compared; case and separators do not matter."""
+    compare_alpha: float = Field(gt=0, lt=1)
+    """Chance that the interval of `recsys compare` ever excludes the true difference, however often it is printed."""
+    compare_effect: float = Field(gt=0, le=1)
+    """Difference in click-through that is looked for: the interval of `recsys compare` is tightest for about this one.
+    To be set before a trial begins."""
+    keep_trial_days: float = Field(ge=0)
+    """Days for which the counts of a trial are kept after its last list or click."""
+
+    @model_validator(mode="after")
+    def _share_of_something(self) -> Self:
+        if self.share and self.share_release is None:
+            raise ValueError("share is above 0, and share_release names no release")
+        return self

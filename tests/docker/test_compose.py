@@ -5,7 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import yaml
+
+from recsys.cli.serve import serve
 
 DOCKER = Path(__file__).resolve().parents[2] / "docker"
 ONE_SHOT = {"buckets", "workspace", "airflow-migrate", "webhook"}
@@ -26,7 +29,7 @@ WORKER = BASE["database"] | BASE["queue"] | {
 }  # fmt: skip
 # Every secret that a service may hold; a new one is written down here with its reason in compose.yaml.
 HOLDS = {
-    "postgres": {"POSTGRES_PASSWORD", "MLFLOW_DATABASE_PASSWORD"},
+    "postgres": {"POSTGRES_PASSWORD", "MLFLOW_DATABASE_PASSWORD", "FEEDBACK_DATABASE_PASSWORD"},
     "redis": {"REDIS_PASSWORD"},
     "seaweedfs": {"s3_identities"},
     "buckets": {"ADMIN_ACCESS_KEY_ID", "ADMIN_SECRET_ACCESS_KEY"},
@@ -47,6 +50,10 @@ HOLDS = {
     },
     "airflow-worker": WORKER,
     "airflow-worker-gpu": WORKER,
+    "serve": {
+        "SERVE_ACCESS_KEY_ID", "SERVE_SECRET_ACCESS_KEY", "RECSYS_PSEUDONYM_KEY", "RECSYS_VERIFY_KEY",
+        "FEEDBACK_DATABASE_PASSWORD", "api_keys",
+    },
 }  # fmt: skip
 SECRET = re.compile(r"PASSWORD|SECRET|KEY")
 
@@ -62,7 +69,9 @@ def services(compose):
 
 
 def test_everything_that_the_platform_needs_is_there(services):
-    assert set(services) == {"postgres", "redis", "seaweedfs", "mlflow"} | ONE_SHOT | AIRFLOW | WORKERS
+    assert (
+        set(services) == {"postgres", "redis", "seaweedfs", "mlflow", "serve"} | ONE_SHOT | AIRFLOW | WORKERS
+    )
 
 
 def test_services_use_only_keys_of_the_compose_specification(services):
@@ -138,9 +147,9 @@ def test_networks_are_apart_and_only_doors_and_alerts_lead_out(compose, services
         for network in compose["networks"]
     }
     workers = WORKERS
-    assert members["database"] == AIRFLOW | workers | {"postgres", "mlflow", "airflow-migrate"}
+    assert members["database"] == AIRFLOW | workers | {"postgres", "mlflow", "airflow-migrate", "serve"}
     assert members["queue"] == workers | {"redis", "airflow-scheduler"}
-    assert members["objects"] == workers | {"seaweedfs", "buckets", "mlflow", "airflow-triggerer"}
+    assert members["objects"] == workers | {"seaweedfs", "buckets", "mlflow", "airflow-triggerer", "serve"}
     assert not members["control"] & {"postgres", "redis", "seaweedfs"}
     for name, service in services.items():
         assert service.get("network_mode") == "none" or service["networks"], name
@@ -179,6 +188,19 @@ def test_secrets_stay_out_of_git_and_volumes_are_declared(compose, services):
         for volume in service.get("volumes", []):
             source = volume.partition(":")[0]
             assert (DOCKER / source).exists() if source.startswith(".") else source in compose["volumes"]
+
+
+def test_the_service_is_started_as_it_can_be_and_answers_holders_of_keys_alone(services):
+    command = services["serve"]["command"]
+    assert command[0] == "serve"
+    parsed = serve.make_context("serve", list(command[1:])).params
+    assert parsed["host"] == "0.0.0.0" and str(parsed["keys"]) == "/run/secrets/api_keys"
+    assert f"127.0.0.1:{parsed['port']}:{parsed['port']}" in services["serve"]["ports"]
+    assert services["serve"]["profiles"] == ["serve"] and "api_keys" in services["serve"]["secrets"]
+    database = services["serve"]["environment"]["RECSYS_FEEDBACK"]
+    assert sa.make_url(re.sub(r"\$\{.*\}", "x", database)).get_backend_name() == "postgresql"
+    made = (DOCKER / "postgres-init.sql").read_text("utf-8")
+    assert "CREATE DATABASE feedback OWNER feedback" in made
 
 
 def test_doors_open_to_this_machine_only(services):

@@ -30,6 +30,7 @@ def test_alerts_and_dashboard_ask_for_figures_that_there_are(tmp_path: Path) -> 
     asked = [rule["expr"] for rule in rules] + [one["expr"] for panel in panels for one in panel["targets"]]
     assert len(rules) >= 5 and len(panels) >= 5
     assert named(" ".join(asked)) <= exported(tmp_path)
+    assert [rule["alert"] for rule in rules if rule["expr"].startswith("up{")] == ["FirstlightDown"]
 
 
 def test_every_alert_is_explained() -> None:

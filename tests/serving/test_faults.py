@@ -33,7 +33,7 @@ def follower(real_shop: Shop, folder: Storage, tmp_path: Path) -> Follower:
 @pytest.fixture
 def client(follower: Follower) -> Iterator[TestClient]:
     app = make_app(Service(follower, PARAMS, None, None))
-    with TestClient(app, raise_server_exceptions=False) as found:
+    with TestClient(app, "http://127.0.0.1", raise_server_exceptions=False) as found:
         yield found
 
 

@@ -6,6 +6,7 @@ A file holds the keys, as SHA-256 only: `{"keys": [{"name": "shop", "sha256": "â
 
 import hashlib
 import hmac
+import ipaddress
 import json
 import secrets
 from collections.abc import Iterable
@@ -95,3 +96,34 @@ def add_key(path: Path, name: str, scopes: Iterable[Scope]) -> str:
     kept = ApiKeys(keys=(*(one for one in known if one.name != name), made))
     write_whole(path, (json.dumps(kept.model_dump(mode="json"), indent=1) + "\n").encode())
     return key
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own.
+
+    Args:
+        host: without a port, such as localhost, 127.0.0.1 or ::1.
+
+    Returns:
+        False for any other name, whatever it resolves to.
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def host_name(header: str) -> str:
+    """The name in a Host header, without its port.
+
+    Args:
+        header: such as `localhost:8700` or `[::1]:8700`.
+
+    Returns:
+        Such as localhost or ::1.
+    """
+    if header.startswith("["):
+        return header[1:].partition("]")[0]
+    return header.partition(":")[0]

@@ -12,6 +12,8 @@ from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.concurrency import run_in_threadpool
 
+from recsys.serving.service.access import host_name, is_loopback
+from recsys.serving.service.admin import admin
 from recsys.serving.service.admission import ARRIVED, Admission
 from recsys.serving.service.feedback_route import feedback_routes
 from recsys.serving.service.metrics import Metrics
@@ -21,6 +23,9 @@ from recsys.serving.service.questions import questions
 from recsys.serving.service.shared import Service
 
 log = logging.getLogger(__name__)
+OWN_NAMES = "ask for localhost or 127.0.0.1; or start the service with API keys"
+"""Without keys no other name is answered: a page of another site, whose name is made to lead here (DNS rebinding),
+could otherwise read everything."""
 POLICY = "default-src 'self'; img-src * data:; style-src 'self'; script-src 'self'; frame-ancestors 'none'"
 """Content-Security-Policy of the page: nothing of another address but images of items."""
 
@@ -57,6 +62,7 @@ def make_app(service: Service) -> FastAPI:
     )
     app.state.service = service
     app.state.metrics = Metrics(service.follower)
+    service.follower.after_look = app.state.metrics.note
     app.state.limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
     app.middleware("http")(observe)
     app.add_middleware(Admission, params=service.params, turned_away=app.state.metrics.turned_away)
@@ -65,6 +71,7 @@ def make_app(service: Service) -> FastAPI:
     app.include_router(operation)
     app.include_router(questions)
     app.include_router(feedback_routes)
+    app.include_router(admin)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     return app
 
@@ -72,8 +79,15 @@ def make_app(service: Service) -> FastAPI:
 async def observe(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     """Count and log every answer, without whom it is about; a fault of ours is an answer too."""
     begun = getattr(request.state, ARRIVED, time.perf_counter())
+    service: Service = request.app.state.service
+    host = host_name(request.headers.get("host", ""))
     try:
-        response = await call_next(request)
+        if service.keys is None and not is_loopback(host):
+            response = problem_answer(
+                request, 421, f"the host {host!r} is not this machine", remedy=OWN_NAMES
+            )
+        else:
+            response = await call_next(request)
     except Exception:
         log.exception("failed")
         response = problem_answer(request, 500, "the service failed", remedy="its log has the traceback")

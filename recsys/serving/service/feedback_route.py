@@ -8,7 +8,7 @@ from recsys.errors import RequestError
 from recsys.evaluation.off_policy_lists import REWARDED
 from recsys.serving.feedback_events import Event
 from recsys.serving.service import schemas
-from recsys.serving.service.shared import PROBLEMS, Now, Service, allowed_to, bounded, pseudonym_of
+from recsys.serving.service.shared import PROBLEMS, Now, Service, allowed_to, bounded, whose
 
 log = logging.getLogger(__name__)
 feedback_routes = APIRouter(
@@ -27,18 +27,27 @@ def feedback(body: schemas.FeedbackBody, now: Now, request: Request) -> schemas.
     bounded(request, "events", len(body.events), "max_events")
     given = []
     for place, one in enumerate(body.events):
-        pseudonym = pseudonym_of(one.user, one.pseudonym, now.recommender, service)
-        if pseudonym is None:
+        who = whose(one.user, one.pseudonym, now, request)
+        if who.pseudonym is None:
             raise RequestError(f"events.{place}: of whom is it?", remedy="give user or pseudonym")
         try:
             given.append(
-                Event(one.event_id, pseudonym, one.item_id, one.event, one.value, one.at, one.release)
+                Event(
+                    one.event_id,
+                    who.pseudonym,
+                    one.item_id,
+                    one.event,
+                    one.value,
+                    one.at,
+                    one.release or who.now.release,
+                )
             )
         except ValueError as error:
             raise RequestError(
                 f"events.{place}: {error}", remedy="/openapi.json describes an event"
             ) from error
-    added = service.feedback.store.add(given)
+    request.state.release = now.release
+    added = service.feedback.add(given, service.follower.trial)
     for one in body.events:
         if one.list_id is not None:  # the store has no use for it: `recsys off-policy` reads the log
             fields = {

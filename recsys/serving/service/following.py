@@ -6,9 +6,7 @@ one before goes on, `problem` says why, and later looks try again.
 
 import logging
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,26 +15,10 @@ from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import CURRENT, ReleaseStore
 from recsys.serving.recommender import Recommender
+from recsys.serving.service.loading import Attempts, Served
+from recsys.serving.service.trial import Trial
 
 log = logging.getLogger(__name__)
-LONGEST_WAIT_S = 60.0
-"""Between two attempts to load the same release, which fetch it anew each; each failure doubles the wait up to this."""
-
-
-@dataclass(frozen=True)
-class Served:
-    """A release that answers."""
-
-    recommender: Recommender
-    since: datetime
-    """When this process began to answer from it, UTC."""
-    held: frozenset[int] = frozenset()
-    """Files of feedback that the release holds, see `FeedbackStore.held`."""
-
-    @property
-    def release(self) -> str:
-        """Its id."""
-        return self.recommender.manifest.id
 
 
 class Follower:
@@ -47,6 +29,7 @@ class Follower:
         cache: folder for downloads; may be shared by processes.
         poll_s: seconds between two looks.
         held: which files of feedback a release holds.
+        trial: release and share of users who get it instead; None: there is no trial.
     """
 
     def __init__(
@@ -55,6 +38,7 @@ class Follower:
         cache: Path,
         poll_s: float,
         held: Callable[[Manifest], frozenset[int]] = lambda _: frozenset(),
+        trial: tuple[str, float] | None = None,
     ) -> None:
         self._store = store
         self._held = held
@@ -63,7 +47,11 @@ class Follower:
         self._served: Served | None = None
         self._tag: str | None = None
         self._sampled: str | None = None
-        self._refused: tuple[str | None, float, float] = (None, 0.0, 0.0)
+        self._attempts = Attempts(poll_s)
+        self._looking = threading.Lock()
+        self.trial = Trial(store, self._loaded, *trial, poll_s) if trial else None
+        self.after_look: Callable[[], None] = lambda: None
+        """Called after each look."""
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self.problem = ""
@@ -78,11 +66,19 @@ class Follower:
         return self._served
 
     def look(self) -> bool:
-        """Look once, and load what CURRENT names if it is another release.
+        """Look once, and load what CURRENT names if it is another release; then look after the trial.
 
         Returns:
             Whether another release answers now.
         """
+        with self._looking:  # the thread that follows, and whoever asks for a look at once
+            is_other = self._look_at_current()
+            if self.trial:
+                self.trial.look(self._served)
+        self.after_look()
+        return is_other
+
+    def _look_at_current(self) -> bool:
         try:
             return self._look()
         except Exception as error:  # whatever is wrong with a new release, the one before goes on
@@ -101,13 +97,8 @@ class Follower:
             return False
         release = pointer.current.release
         if release != self._release_id():
-            refused, again_at, wait_s = self._refused
-            if refused != pointer.tag:
-                wait_s = self._poll_s
-            elif time.monotonic() < again_at:
+            if not self._attempts.is_due(pointer.tag):
                 return False
-            longer_s = max(self._poll_s, min(2 * wait_s, LONGEST_WAIT_S))
-            self._refused = (pointer.tag, time.monotonic() + wait_s, longer_s)
             self._served = self._loaded(release)
             self.n_swaps += 1
             log.info(

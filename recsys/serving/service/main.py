@@ -1,8 +1,8 @@
 """Starts the service: uvicorn, one process per worker. What a worker needs to know reaches it by one variable."""
 
-import ipaddress
 import json
 import os
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 WORKER = "RECSYS_SERVE_WORKER"
 """Set by `run` for its workers: the `Config` as JSON."""
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Set by `run` for several workers: the folder of their figures. prometheus_client reads it when it is imported."""
 GRACE_S = 20
 """Seconds that requests under way get at the end."""
 
@@ -90,27 +92,30 @@ def run(config: Config, host: str, port: int, workers: int) -> None:
     """
     import uvicorn
 
-    from recsys.serving.service.access import VARIABLE, ApiKeys
+    from recsys.serving.service.access import VARIABLE, ApiKeys, is_loopback
 
     if config.api_keys:
         ApiKeys.load(Path(config.api_keys))
-    elif not _is_loopback(host):
+    elif not is_loopback(host):
         raise ConfigError(
             f"{host} can be reached from other machines, and there are no API keys",
             remedy=f"recsys api-key NAME --to keys.json, then {VARIABLE}=keys.json; or --host 127.0.0.1",
         )
     os.environ[WORKER] = json.dumps(asdict(config))
-    uvicorn.run(
-        "recsys.serving.service.main:create",
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
-    )
+    with tempfile.TemporaryDirectory(prefix="firstlight-metrics-") as figures:
+        if workers > 1:
+            os.environ[METRICS_FOLDER] = figures
+        uvicorn.run(
+            "recsys.serving.service.main:create",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )
 
 
 def create() -> object:
@@ -135,7 +140,8 @@ def create() -> object:
         ReleaseStore(open_storage(config.store)),
         Path(config.cache),
         params.poll_s,
-        *([feedback.held] if feedback else []),
+        feedback.held if feedback else lambda _: frozenset(),
+        (params.share_release, params.share) if params.share_release and params.share else None,
     )
     keys = ApiKeys.load(Path(config.api_keys)) if config.api_keys else None
     explorer = Explorer(params) if params.explore_policy != NO_POLICY else None
@@ -154,12 +160,3 @@ def _feedback(config: Config, params: ServeParams, pseudonyms: "Pseudonyms | Non
         store.require_key(pseudonyms)
     landing = open_storage(config.landing) if config.landing else None
     return Feedback(store, FeedbackParams.model_validate(config.rules), params, landing, pseudonyms)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

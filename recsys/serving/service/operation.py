@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
 from recsys.serving.service import schemas
-from recsys.serving.service.shared import Now, Service
+from recsys.serving.service.shared import Now, Service, key_of
 
 PAGE = Path(__file__).parent / "page"
 operation = APIRouter(tags=["operation"])
@@ -25,10 +25,11 @@ def healthz() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@operation.get("/readyz", responses={503: {"model": schemas.Problem}})
-def readyz(now: Now) -> dict[str, str]:
-    """Whether a release answers."""
-    return {"status": "ready", "release": now.release}
+@operation.get("/readyz", responses={503: {"model": schemas.Problem}}, response_model_exclude_none=True)
+def readyz(now: Now, request: Request) -> schemas.ReadyAnswer:
+    """Whether a release answers. A trial whose release cannot be read does not matter: the current one serves all."""
+    service: Service = request.app.state.service
+    return schemas.ReadyAnswer(release=now.release, trial=schemas.TrialAnswer.of(service.follower.trial))
 
 
 @operation.get("/metrics", response_class=Response)
@@ -44,7 +45,8 @@ def which(request: Request) -> schemas.VersionAnswer:
     served = service.follower.served
     found = served.recommender if served else None
     newest = found.popular.newest_at if found else None
-    waiting = service.feedback.waiting(served) if service.feedback and served else None
+    may_know = service.keys is None or key_of(request) is not None
+    waiting = service.feedback.waiting(served) if service.feedback and served and may_know else None
     return schemas.VersionAnswer(
         software=version("firstlight-recsys"),
         release=served.release if served else None,
@@ -57,5 +59,6 @@ def which(request: Request) -> schemas.VersionAnswer:
         newest_item_at=newest.isoformat(timespec="seconds") if newest else None,
         attributes=list(found.filters.names) if found else [],
         feedback_waiting=waiting,
+        trial=schemas.TrialAnswer.of(service.follower.trial),
         problem=service.follower.problem,
     )

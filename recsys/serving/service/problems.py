@@ -69,6 +69,7 @@ TITLES = {
     403: "Not allowed",
     404: "Not found",
     409: "Known otherwise",
+    421: "Another host",
     422: "Cannot be answered",
     429: "Too many requests",
     500: "Failed",

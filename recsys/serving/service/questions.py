@@ -13,8 +13,8 @@ from recsys.evaluation.off_policy_lists import EXPLORED
 from recsys.serving.answers import Answer, ListRequest, Scored, Taste
 from recsys.serving.recommender import Recommender
 from recsys.serving.service import schemas
-from recsys.serving.service.following import Served
-from recsys.serving.service.shared import PROBLEMS, Now, Service, allowed_to, bounded, pseudonym_of
+from recsys.serving.service.shared import PROBLEMS, Now, Service, Whose, allowed_to, bounded, whose
+from recsys.serving.service.trial import Group
 
 log = logging.getLogger(__name__)
 questions = APIRouter(
@@ -28,24 +28,13 @@ def recommend(
 ) -> schemas.ExploredListAnswer | schemas.ListAnswer:
     """The best items for a user: known, new, described by words, or unknown."""
     service: Service = request.app.state.service
+    who = whose(body.user, body.pseudonym, now, request)
     wanted = replace(list_request(body, request), request_id=body.request_id)
-    answer = now.recommender.recommend(taste_of(body, now, request), wanted, service.explorer)
-    plain = shown_list(answer, now.recommender)
-    explored = answer.exploration
-    if explored is None or service.explorer is None:
-        return plain
-    if explored.draws:
-        log.info(EXPLORED, extra={"fields": service.explorer.log_fields(answer)})
-    items = [
-        schemas.ExploredItem(**one.model_dump(), propensity=propensity)
-        for one, propensity in zip(plain.items, explored.propensities, strict=True)
-    ]
-    return schemas.ExploredListAnswer(
-        **plain.model_dump(exclude={"items"}),
-        items=items,
-        list_id=explored.list_id,
-        explored=[draw.place for draw in explored.draws],
-    )
+    answer = who.now.recommender.recommend(taste_of(body, who, request), wanted, service.explorer)
+    if service.feedback and service.feedback.count_list(who.pseudonym, answer, service.follower.trial):
+        group: Group = "current" if who.now is now else "trial"
+        request.app.state.metrics.lists.labels(group).inc()
+    return _explored(shown_list(answer, who.now.recommender), answer, service)
 
 
 @questions.get("/similar/{item:path}")
@@ -59,8 +48,9 @@ def similar(item: str, now: Now, request: Request, k: Annotated[int, Query(ge=1)
 def search(body: schemas.SearchBody, now: Now, request: Request) -> schemas.ListAnswer:
     """The items that fit words best."""
     bounded(request, "query", len(body.query), "max_text_chars")
-    taste = taste_of(body, now, request)
-    return shown_list(now.recommender.search(body.query, list_request(body, request), taste), now.recommender)
+    who = whose(body.user, body.pseudonym, now, request)
+    found = who.now.recommender.search(body.query, list_request(body, request), taste_of(body, who, request))
+    return shown_list(found, who.now.recommender)
 
 
 @questions.post("/profile")
@@ -82,14 +72,15 @@ def profile(body: schemas.ProfileBody, now: Now, request: Request) -> schemas.Pr
 @questions.post("/explain")
 def explain(body: schemas.ExplainBody, now: Now, request: Request) -> schemas.ExplainAnswer:
     """Why an item has its score for a user."""
-    taste = taste_of(body, now, request)
-    found = now.recommender.explain(body.item, taste, with_words=body.words)
-    titles = now.recommender.items.titles_of([one.item_id for one in found.contributions if one.item_id])
+    who = whose(body.user, body.pseudonym, now, request)
+    recommender = who.now.recommender
+    found = recommender.explain(body.item, taste_of(body, who, request), with_words=body.words)
+    titles = recommender.items.titles_of([one.item_id for one in found.contributions if one.item_id])
     return schemas.ExplainAnswer(
         release=found.release,
         model=found.model,
         ranker=found.ranker,
-        item=shown([Scored(found.item_id, found.score)], now.recommender)[0],
+        item=shown([Scored(found.item_id, found.score)], recommender)[0],
         contributions=[
             schemas.ContributionAnswer(
                 source=one.source,
@@ -105,13 +96,33 @@ def explain(body: schemas.ExplainBody, now: Now, request: Request) -> schemas.Ex
     )
 
 
-def taste_of(body: schemas.UserBody, now: Served, request: Request) -> Taste:
+def _explored(
+    plain: schemas.ListAnswer, answer: Answer, service: Service
+) -> schemas.ExploredListAnswer | schemas.ListAnswer:
+    """The list with its propensities, where places of it may explore; logs those that did."""
+    explored = answer.exploration
+    if explored is None or service.explorer is None:
+        return plain
+    if explored.draws:
+        log.info(EXPLORED, extra={"fields": service.explorer.log_fields(answer)})
+    items = [
+        schemas.ExploredItem(**one.model_dump(), propensity=propensity)
+        for one, propensity in zip(plain.items, explored.propensities, strict=True)
+    ]
+    return schemas.ExploredListAnswer(
+        **plain.model_dump(exclude={"items"}),
+        items=items,
+        list_id=explored.list_id,
+        explored=[draw.place for draw in explored.draws],
+    )
+
+
+def taste_of(body: schemas.UserBody, who: Whose, request: Request) -> Taste:
     """What is known of the user of a request: by the release, by feedback since, and by the request itself."""
     service: Service = request.app.state.service
     bounded(request, "history", len(body.history), "max_ids")
     bounded(request, "text", len(body.text), "max_text_chars")
-    pseudonym = pseudonym_of(body.user, body.pseudonym, now.recommender, service)
-    known = Taste()
+    pseudonym, now, known = who.pseudonym, who.now, Taste()
     if pseudonym and service.feedback:
         events = service.feedback.of(pseudonym, now)
         known = now.recommender.taste_of(pseudonym, events, service.feedback.rules)

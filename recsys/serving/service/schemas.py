@@ -1,11 +1,13 @@
 """What requests and answers look like in JSON. Unknown keys are refused: a misspelt filter must not be ignored."""
 
+from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from recsys.serving.answers import Basis
+from recsys.serving.service.trial import Trial
 
 
 def storable(text: str) -> str:
@@ -216,6 +218,42 @@ class ProfileAnswer(BaseModel):
     audience: float | None = Field(description="Share of sampled users in whose best 10 it would be.")
 
 
+class TrialAnswer(BaseModel):
+    """The release that a share of users gets."""
+
+    release: str
+    share: float
+    serves: bool = Field(description="Where it does not, everybody gets the current release.")
+    problem: str = Field(description="Why it does not serve; empty once it is the current release.")
+
+    @classmethod
+    def of(cls, trial: Trial | None) -> "TrialAnswer | None":
+        """What a trial says of itself; None where there is none."""
+        return cls(**asdict(trial.state)) if trial else None
+
+
+class ReadyAnswer(BaseModel):
+    """A release answers."""
+
+    status: Literal["ready"] = "ready"
+    release: str
+    trial: TrialAnswer | None = Field(None, description="Not there: every user gets the same release.")
+
+
+class StateAnswer(BaseModel):
+    """What one worker knows."""
+
+    worker: int = Field(description="Its process id.")
+    release: str | None
+    since: str | None
+    swaps: int
+    refusals: int
+    problem: str
+    trial: TrialAnswer | None
+    feedback_waiting: int | None
+    feedback_ships: bool = Field(description="Whether feedback reaches the landing zone.")
+
+
 class VersionAnswer(BaseModel):
     """What answers here."""
 
@@ -230,8 +268,10 @@ class VersionAnswer(BaseModel):
     newest_item_at: str | None
     attributes: list[str] = Field(description="What `where` may name.")
     feedback_waiting: int | None = Field(
-        description="Events that the release does not hold; null: no feedback here, or its store is out of reach."
+        description="Events that the release does not hold; null: no feedback here, its store is out of reach, or "
+        "there are API keys and the request shows none."
     )
+    trial: TrialAnswer | None
     problem: str = Field(description="Why the newest release does not serve; empty where it does.")
 
 

@@ -16,9 +16,10 @@ from recsys.serving.exploration import Explorer
 from recsys.serving.params import ServeParams
 from recsys.serving.recommender import Recommender
 from recsys.serving.service import schemas
-from recsys.serving.service.access import ApiKeys, Scope
+from recsys.serving.service.access import ApiKey, ApiKeys, Scope
 from recsys.serving.service.feedback import Feedback
-from recsys.serving.service.following import Follower, Served
+from recsys.serving.service.following import Follower
+from recsys.serving.service.loading import Served
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,13 @@ class Service:
     """None: no list explores."""
 
 
+def key_of(request: Request) -> ApiKey | None:
+    """The API key that a request shows; None where it shows none that is known, or where there are no keys."""
+    service: Service = request.app.state.service
+    kind, _, key = request.headers.get("authorization", "").partition(" ")
+    return service.keys.find(key.strip()) if service.keys and kind.lower() == "bearer" else None
+
+
 def allowed_to(scope: Scope) -> Callable[[Request], None]:
     """A dependency that lets in who may: by key, and not too often."""
 
@@ -44,9 +52,7 @@ def allowed_to(scope: Scope) -> Callable[[Request], None]:
         service: Service = request.app.state.service
         who = request.client.host if request.client else "unknown"
         if service.keys is not None:
-            header = request.headers.get("authorization", "")
-            kind, _, key = header.partition(" ")
-            found = service.keys.find(key.strip()) if kind.lower() == "bearer" else None
+            found = key_of(request)
             if found is None:
                 raise HTTPException(
                     401, "an API key is needed: Authorization: Bearer …", {"WWW-Authenticate": "Bearer"}
@@ -76,6 +82,38 @@ Now = Annotated[Served, Depends(serving)]
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": schemas.Problem} for code in (401, 403, 404, 413, 422, 429, 503)
 }
+
+
+@dataclass(frozen=True)
+class Whose:
+    """Of whom a request is, and the release that answers it."""
+
+    pseudonym: str | None
+    """None: of nobody that is known by a name."""
+    now: Served
+
+
+def whose(user: str | None, pseudonym: str | None, current: Served, request: Request) -> Whose:
+    """Whom a request names, and the release of their group.
+
+    Args:
+        user: a raw user id.
+        pseudonym: or a pseudonym.
+        current: the release that answers where there is no trial, or where the user is not in it.
+        request: its log line and its problems name the release.
+
+    Returns:
+        Both.
+
+    Raises:
+        RequestError: both are given, or a raw id cannot be one, or cannot be looked up here.
+    """
+    service: Service = request.app.state.service
+    name = pseudonym_of(user, pseudonym, current.recommender, service)
+    trial = service.follower.trial
+    tried = trial.serves(name) if trial else None
+    request.state.release = (tried or current).release
+    return Whose(name, tried or current)
 
 
 def pseudonym_of(
