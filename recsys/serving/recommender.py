@@ -48,6 +48,7 @@ class Recommender:
         self, manifest: Manifest, profiles: Profiles, weights: Mapping[str, float] = NO_WEIGHTS
     ) -> None:
         self.manifest = manifest
+        self.release = manifest.id  # a hash of the whole manifest
         self.profiles = profiles
         carried = manifest.search.model_dump() if manifest.search else {}
         self._weights = {**WEIGHTS, **carried, **weights}
@@ -104,12 +105,12 @@ class Recommender:
         basis_HD = self._users.basis(rows, taste.text)
         if not len(basis_HD):
             found = self.popular.best(wanted.k, exclude, allowed_I)
-            return Answer(self.manifest.id, tuple(found), "popular", (*unknown, *strangers))
+            return Answer(self.release, tuple(found), "popular", (*unknown, *strangers))
         query_D = self._users.of(basis_HD)
         width = wanted.k * POOL if wanted.diversity else wanted.k
         ranked = self._ranked.search(query_D, rows, width, exclude, allowed_I)
         chosen = self._lists.chosen(ranked, wanted)
-        answer = Answer(self.manifest.id, chosen, "profile", (*unknown, *strangers))
+        answer = Answer(self.release, chosen, "profile", (*unknown, *strangers))
         if explorer is None:
             return answer
         closed = frozenset(exclude).union(self.items.row(one.item_id) for one in chosen)
@@ -170,7 +171,7 @@ class Recommender:
         """
         profile_D = self.texts.of_item(text)
         neighbours = self._nearest(profile_D, wanted, set()).items
-        return NewItem(self.manifest.id, profile_D, neighbours, self._audience.share(profile_D))
+        return NewItem(self.release, profile_D, neighbours, self._audience.share(profile_D))
 
     def sample_users(self) -> None:
         """Draw the users whom `new_item` asks. Takes seconds, so the service does it beside the first answers."""
@@ -193,7 +194,7 @@ class Recommender:
         found = self.profiles.searcher.search(query_1D, wanted.k, exclude=[exclude], allowed_I=allowed_I)
         pairs = zip(found.rows_QK[0].tolist(), found.scores_QK[0].tolist(), strict=True)
         named = self._lists.named([(row, score) for row, score in pairs if row != PAD])
-        return Answer(self.manifest.id, named, "profile", tuple(unknown))
+        return Answer(self.release, named, "profile", tuple(unknown))
 
     @cached_property
     def _ranked(self) -> RankedSearcher:
@@ -209,7 +210,9 @@ class Recommender:
         lexical = self.profiles.lexical
         if lexical is None:
             return None
-        return TextSearch(self.profiles, lexical, self._users, self.texts, self._lists, self._weights)
+        return TextSearch(
+            self.release, self.profiles, lexical, self._users, self.texts, self._lists, self._weights
+        )
 
     @cached_property
     def _new_items(self) -> NewItems:

@@ -23,6 +23,7 @@ class TextSearch:
     """Search in a release that holds an index of words.
 
     Args:
+        release: its id.
         profiles: of the release.
         lexical: of the same.
         users: make profiles of users.
@@ -33,6 +34,7 @@ class TextSearch:
 
     def __init__(
         self,
+        release: str,
         profiles: Profiles,
         lexical: LexicalIndex,
         users: UserProfiles,
@@ -40,7 +42,7 @@ class TextSearch:
         lists: Lists,
         weights: Mapping[str, float],
     ) -> None:
-        self._profiles, self._lexical, self._weights = profiles, lexical, weights
+        self._release, self._profiles, self._lexical, self._weights = release, profiles, lexical, weights
         self._users, self._texts, self._lists = users, texts, lists
 
     def search(self, text: str, wanted: ListRequest, taste: Taste) -> Answer:
@@ -74,7 +76,7 @@ class TextSearch:
         places = ordered(self._profiles.latest.item_ids, rows_C, scores_C, width)
         pairs = list(zip(rows_C[places].tolist(), scores_C[places].tolist(), strict=True))
         chosen = self._lists.chosen(pairs, wanted)
-        return Answer(self._profiles.manifest.id, chosen, "profile", (*unknown, *strangers))
+        return Answer(self._release, chosen, "profile", (*unknown, *strangers))
 
     def _candidates(
         self,

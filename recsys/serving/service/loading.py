@@ -23,7 +23,7 @@ class Served:
     @property
     def release(self) -> str:
         """Its id."""
-        return self.recommender.manifest.id
+        return self.recommender.release
 
 
 class Attempts:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from recsys.errors import RequestError
 from recsys.evaluation.off_policy_lists import EXPLORED
@@ -22,10 +22,8 @@ questions = APIRouter(
 )
 
 
-@questions.post("/recommend")
-def recommend(
-    body: schemas.RecommendBody, now: Now, request: Request
-) -> schemas.ExploredListAnswer | schemas.ListAnswer:
+@questions.post("/recommend", response_model=schemas.ExploredListAnswer | schemas.ListAnswer)
+def recommend(body: schemas.RecommendBody, now: Now, request: Request) -> Response:
     """The best items for a user: known, new, described by words, or unknown."""
     service: Service = request.app.state.service
     who = whose(body.user, body.pseudonym, now, request)
@@ -34,23 +32,23 @@ def recommend(
     if service.feedback and service.feedback.count_list(who.pseudonym, answer, service.follower.trial):
         group: Group = "current" if who.now is now else "trial"
         request.app.state.metrics.lists.labels(group).inc()
-    return _explored(shown_list(answer, who.now.recommender), answer, service)
+    return answered(_explored(shown_list(answer, who.now.recommender), answer, service))
 
 
-@questions.get("/similar/{item:path}")
-def similar(item: str, now: Now, request: Request, k: Annotated[int, Query(ge=1)] = 10) -> schemas.ListAnswer:
+@questions.get("/similar/{item:path}", response_model=schemas.ListAnswer)
+def similar(item: str, now: Now, request: Request, k: Annotated[int, Query(ge=1)] = 10) -> Response:
     """The items nearest to an item."""
     wanted = list_request(schemas.ListBody(k=k), request)
-    return shown_list(now.recommender.similar(item, wanted), now.recommender)
+    return answered(shown_list(now.recommender.similar(item, wanted), now.recommender))
 
 
-@questions.post("/search")
-def search(body: schemas.SearchBody, now: Now, request: Request) -> schemas.ListAnswer:
+@questions.post("/search", response_model=schemas.ListAnswer)
+def search(body: schemas.SearchBody, now: Now, request: Request) -> Response:
     """The items that fit words best."""
     bounded(request, "query", len(body.query), "max_text_chars")
     who = whose(body.user, body.pseudonym, now, request)
     found = who.now.recommender.search(body.query, list_request(body, request), taste_of(body, who, request))
-    return shown_list(found, who.now.recommender)
+    return answered(shown_list(found, who.now.recommender))
 
 
 @questions.post("/profile")
@@ -138,6 +136,11 @@ def list_request(body: schemas.ListBody, request: Request) -> ListRequest:
         bounded(request, "candidates", len(body.candidates), "max_ids")
     candidates = None if body.candidates is None else tuple(body.candidates)
     return ListRequest(body.k, body.where, candidates, body.exclude_seen, body.diversity)
+
+
+def answered(answer: schemas.ListAnswer) -> Response:
+    """A list as JSON; FastAPI would first check and copy what is made here."""
+    return Response(answer.__pydantic_serializer__.to_json(answer), media_type="application/json")
 
 
 def shown_list(answer: Answer, recommender: Recommender) -> schemas.ListAnswer:

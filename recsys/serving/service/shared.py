@@ -1,6 +1,6 @@
 """What the routes share: the parts of the service, who may ask, the release that answers, and limits of requests."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -45,10 +45,10 @@ def key_of(request: Request) -> ApiKey | None:
     return service.keys.find(key.strip()) if service.keys and kind.lower() == "bearer" else None
 
 
-def allowed_to(scope: Scope) -> Callable[[Request], None]:
+def allowed_to(scope: Scope) -> Callable[[Request], Awaitable[None]]:
     """A dependency that lets in who may: by key, and not too often."""
 
-    def check(request: Request) -> None:
+    async def check(request: Request) -> None:  # what is not async takes a thread
         service: Service = request.app.state.service
         who = request.client.host if request.client else "unknown"
         if service.keys is not None:
@@ -67,7 +67,7 @@ def allowed_to(scope: Scope) -> Callable[[Request], None]:
     return check
 
 
-def serving(request: Request) -> Served:
+async def serving(request: Request) -> Served:
     """The release that this request is answered from, first to last."""
     service: Service = request.app.state.service
     served = service.follower.served
@@ -131,7 +131,7 @@ def pseudonym_of(
             "this service cannot look raw user ids up",
             remedy=f"start it with {KEY_VARIABLE}, or give a pseudonym",
         )
-    release = f"release {recommender.manifest.id}"
+    release = f"release {recommender.release}"
     service.pseudonyms.require_check(recommender.manifest.pseudonym_key_check, release)
     try:
         name = identifier(user, "user")
