@@ -125,10 +125,13 @@ def _is_number(value: Any) -> bool:  # noqa: ANN401  any JSON value
 def _chosen(written: Sequence[str | None], attributes: Sequence[str]) -> dict[str, list[Any]]:
     """Name -> one value per row, of the attributes that some row has."""
     found: dict[str, list[Any]] = {}
+    wanted = set(attributes)
     for row, text in enumerate(written if attributes else ()):
         further = json.loads(text) if text else {}
-        for name in further.keys() & set(attributes):
-            found.setdefault(name, [None] * len(written))[row] = further[name]
+        for name in further.keys() & wanted:
+            if name not in found:
+                found[name] = [None] * len(written)
+            found[name][row] = further[name]
     return dict(sorted(found.items()))
 
 
