@@ -103,6 +103,8 @@ def make(world: World, until: str = "publish") -> None:
     }
     for name, step in steps.items():
         if name not in world.costs:
+            if catalogue.root.is_dir():  # the code may be newer than the workspace
+                shutil.copy2(ROOT / "params.yaml", catalogue.root / "params.yaml")
             console.print(f"{world.size:,} items: {name}")
             started = time.perf_counter()
             step()
