@@ -32,7 +32,7 @@ def require_index_recall(manifest: Manifest, users_recall: float | None, minimum
     Raises:
         ReleaseError: one of them is below the minimum; names it.
     """
-    remedy = "raise index.hnsw_ef_search or index.ivf_probes (or exact_below), then dvc repro index"
+    remedy = "raise index.search_width or index.links (or exact_below), then dvc repro index"
     for segment in manifest.segments:
         if segment.index.recall < minimum:
             raise ReleaseError(

@@ -216,7 +216,7 @@ class Profiles:
             shape = (released.n_items, self.manifest.model.dim)
             vectors = read_array(path, shape, "float32", in_place=True)
         index = self.files.path(released.index.file) if released.index.file else None
-        return IndexedSegment(vectors.astype(np.float32, copy=False), index)
+        return IndexedSegment(vectors.astype(np.float32, copy=False), index, path if index else None)
 
     def _details_of(self, position: int) -> pa.Table | None:
         released = self.manifest.segments[position]

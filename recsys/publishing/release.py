@@ -52,7 +52,7 @@ class Preprocessing(Frozen):
 class SegmentIndex(Frozen):
     """How a segment is searched."""
 
-    kind: Literal["exact", "hnsw", "ivf"]
+    kind: Literal["exact", "graph", "hnsw", "ivf"]
     file: File | None
     """None where search is exact."""
     recall: float

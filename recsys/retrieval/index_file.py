@@ -1,14 +1,16 @@
 """Index files of faiss: build, check and open them. This is the only module that imports faiss.
 
+A file holds 8-bit copies of a segment's vectors and a graph over them (`graph.py`), a quarter of the vectors' own size
+and a little. Releases from before hold HNSW or IVF over plain float32 vectors, which are still opened.
+
 A file may come from a store that others can write to. faiss (from 1.15) checks sizes and the neighbours of a graph when
-it reads. The rest is checked here before a search: that the file belongs to this segment and is of a kind that
-Firstlight builds, the levels of neighbours, and the rows in lists. faiss itself may have faults, so sign releases
-(`publishing/signing.py`) where others can write to the store.
+it reads. The rest is checked here before a search: that the file belongs to this segment and is of a known kind, the
+levels of neighbours, and the rows in lists. faiss itself may have faults, so sign releases (`publishing/signing.py`)
+where others can write to the store.
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,44 +18,56 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.errors import ReleaseError
+from recsys.retrieval.graph import build_graph
 from recsys.retrieval.params import IndexParams
 
 # Shape suffixes: Q queries, D dimension, N vectors of one segment.
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 """Part of every index key. Raise it when the same vectors and params would give another file."""
-KINDS = (b"IHNf", b"IwFl")
-"""First bytes of files of HNSW and IVF over plain float32 vectors."""
+BYTES_PER_NUMBER = {b"IHNs": 1, b"IHNf": 4, b"IwFl": 4}
+"""Of vectors, by the first bytes of a file: a graph over 8-bit vectors, HNSW and IVF over plain ones."""
 INNER_PRODUCT = 0
 HEAD = np.dtype(
     [("kind", "S4"), ("dim", "<i4"), ("n", "<i8"), ("_", "<i8", 2), ("trained", "?"), ("metric", "<i4")]
 )
-FLOAT_BYTES = 4
 
 
-def index_kind(n: int, params: IndexParams) -> Literal["exact", "hnsw", "ivf"]:
+def index_kind(n: int, params: IndexParams) -> Literal["exact", "graph"]:
     """How a segment of `n` vectors is searched."""
-    return "exact" if n < params.exact_below else params.kind
+    return "exact" if n < params.exact_below else "graph"
 
 
-def build_index(vectors_ND: NDArray[np.float32], params: IndexParams) -> bytes | None:
+def build_index(
+    vectors_ND: NDArray[np.float32], params: IndexParams, path: Path, threads: int | None = None
+) -> None:
     """Build the index file of one segment. The same vectors and params give the same bytes.
 
     Args:
-        vectors_ND: the segment's live vectors.
-        params: section `index`; the settings of the search are stored in the file.
-
-    Returns:
-        The file's bytes, or None where the segment is small enough for exact search.
+        vectors_ND: the segment's live vectors, unit rows; may be memory-mapped.
+        params: section `index`; the width of the search is stored in the file.
+        path: the file to write.
+        threads: how many work; None: as many as there are processors. The bytes do not depend on it.
     """
-    kind = index_kind(len(vectors_ND), params)
-    if kind == "exact":
-        return None
     faiss = _faiss()
-    dense = np.ascontiguousarray(vectors_ND, dtype=np.float32)
-    with _one_thread(faiss):  # several threads would link HNSW's nodes in a random order
-        index = _hnsw(faiss, dense, params) if kind == "hnsw" else _ivf(faiss, dense, params)
-        content: bytes = faiss.serialize_index(index).tobytes()
-    return content
+    plain_ND = np.ascontiguousarray(vectors_ND, dtype=np.float32)
+    graph = build_graph(plain_ND, params.links, params.seed, threads)
+    index = faiss.IndexHNSWSQ(
+        plain_ND.shape[1], faiss.ScalarQuantizer.QT_8bit, params.links // 2, faiss.METRIC_INNER_PRODUCT
+    )
+    index.train(plain_ND)
+    faiss.downcast_index(index.storage).add(plain_ND)
+    index.ntotal = len(plain_ND)
+    found = index.hnsw
+    for values, target in (
+        (np.array(graph.widths, np.int32), found.cum_nneighbor_per_level),
+        (graph.levels_N, found.levels),
+        (graph.offsets, found.offsets),
+        (graph.neighbours, found.neighbors),
+    ):
+        faiss.copy_array_to_vector(values, target)
+    found.entry_point, found.max_level = graph.entry, len(graph.widths) - 2
+    found.efSearch = params.search_width
+    faiss.write_index(index, str(path))
 
 
 class IndexFile:
@@ -73,8 +87,8 @@ class IndexFile:
         try:
             _require_head(path, n, dim)
             self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-            self._is_hnsw = isinstance(self._index, faiss.IndexHNSWFlat)
-            if self._is_hnsw:
+            self._is_graph = isinstance(self._index, faiss.IndexHNSW)
+            if self._is_graph:
                 _require_graph(faiss, self._index, n, dim)
             else:
                 _require_lists(faiss, self._index, n, dim)
@@ -84,16 +98,41 @@ class IndexFile:
                 remedy="open another release, or delete artifacts/index, run dvc repro index and publish again",
             ) from error
 
-    def search(self, queries: NDArray[np.float32], width: int) -> NDArray[np.int64]:
-        """Rows, best first; -1 where the index found no more: [Q, width]."""
+    def search(self, queries_QD: NDArray[np.float32], width: int) -> NDArray[np.int64]:
+        """Near rows, best first by the file's vectors; -1 where the index found no more: [Q, width]."""
         faiss = _faiss()
-        if self._is_hnsw:
-            params = faiss.SearchParametersHNSW(efSearch=max(self._index.hnsw.efSearch, width))
+        if self._is_graph:
+            params = faiss.SearchParametersHNSW(efSearch=max(self.search_width, width))
         else:
             params = faiss.SearchParametersIVF(nprobe=self._index.nprobe)
-        _, rows = self._index.search(queries, width, params=params)
-        found: NDArray[np.int64] = rows
+        _, rows_QK = self._index.search(queries_QD, width, params=params)
+        found: NDArray[np.int64] = rows_QK
         return found
+
+    def scan(
+        self, queries_QD: NDArray[np.float32], width: int, is_allowed_N: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        """Compare queries with all allowed rows; best first by the file's vectors, -1 on the right: [Q, width]."""
+        faiss = _faiss()
+        bits = np.packbits(is_allowed_N, bitorder="little")
+        selector = faiss.IDSelectorBitmap(bits)
+        if self._is_graph:
+            params = faiss.SearchParameters(sel=selector)
+            _, rows_QK = self._storage.search(queries_QD, width, params=params)
+        else:
+            params = faiss.SearchParametersIVF(nprobe=self._index.nlist, sel=selector)
+            _, rows_QK = self._index.search(queries_QD, width, params=params)
+        found: NDArray[np.int64] = rows_QK
+        return found
+
+    @property
+    def search_width(self) -> int:
+        """Rows that a search of the graph keeps in view; 0 for lists."""
+        return int(self._index.hnsw.efSearch) if self._is_graph else 0
+
+    @cached_property
+    def _storage(self) -> Any:  # noqa: ANN401  untyped library
+        return _faiss().downcast_index(self._index.storage)
 
 
 def _require_head(path: Path, n: int, dim: int) -> None:
@@ -103,25 +142,23 @@ def _require_head(path: Path, n: int, dim: int) -> None:
     if len(content) < HEAD.itemsize:
         raise ValueError("the file is too short")
     head = np.frombuffer(content, HEAD)[0]
-    if head["kind"] not in KINDS or head["metric"] != INNER_PRODUCT:
+    if head["kind"] not in BYTES_PER_NUMBER or head["metric"] != INNER_PRODUCT:
         raise ValueError(f"kind {head['kind']!r}, metric {head['metric']}")
     if (head["n"], head["dim"]) != (n, dim):
         raise ValueError(f"it has {head['n']} vectors of width {head['dim']}")
-    if path.stat().st_size < n * dim * FLOAT_BYTES:
+    if path.stat().st_size < n * dim * BYTES_PER_NUMBER[head["kind"]]:
         raise ValueError("the file is shorter than its vectors")
 
 
 def _require_graph(faiss: Any, index: Any, n: int, dim: int) -> None:  # noqa: ANN401  untyped library
     """Check what faiss does not: a neighbour on an upper level must be on that level, else foreign memory is read."""
     graph, storage = index.hnsw, faiss.downcast_index(index.storage)
-    if not isinstance(storage, faiss.IndexFlat) or (storage.ntotal, storage.d) != (n, dim):
+    if not _holds_vectors(faiss, storage) or (storage.ntotal, storage.d) != (n, dim):
         raise ValueError("its vectors are stored in another way")
-    levels_N, offsets = (
-        faiss.vector_to_array(graph.levels),
-        faiss.vector_to_array(graph.offsets).astype(np.int64),
-    )
+    levels_N = faiss.vector_to_array(graph.levels)
+    offsets = faiss.vector_to_array(graph.offsets).astype(np.int64)
     widths = faiss.vector_to_array(graph.cum_nneighbor_per_level).astype(np.int64)
-    neighbours = faiss.vector_to_array(graph.neighbors)
+    neighbours = faiss.rev_swig_ptr(graph.neighbors.data(), graph.neighbors.size())  # not a copy
     if len(levels_N) != n or not 0 <= graph.entry_point < n or graph.max_level != levels_N.max() - 1:
         raise ValueError("its entry is none of its vectors")
     for level in range(1, graph.max_level + 1):  # few nodes are above the lowest level
@@ -129,6 +166,16 @@ def _require_graph(faiss: Any, index: Any, n: int, dim: int) -> None:  # noqa: A
         found = neighbours[offsets[nodes][:, None] + np.arange(widths[level], widths[level + 1])]
         if (levels_N[found[found >= 0]] <= level).any():
             raise ValueError("a neighbour is not on its level")
+
+
+def _holds_vectors(faiss: Any, storage: Any) -> bool:  # noqa: ANN401  untyped library
+    """Whether vectors are stored as Firstlight does: plainly, or in 8 bits."""
+    if isinstance(storage, faiss.IndexScalarQuantizer):
+        quantizer, dim = storage.sq, storage.d
+        is_whole = storage.codes.size() == storage.ntotal * dim and quantizer.trained.size() == 2 * dim
+        is_ours = (quantizer.qtype, quantizer.d, quantizer.code_size) == (quantizer.QT_8bit, dim, dim)
+        return bool(is_whole and is_ours and storage.code_size == dim)
+    return isinstance(storage, faiss.IndexFlat)
 
 
 def _require_lists(faiss: Any, index: Any, n: int, dim: int) -> None:  # noqa: ANN401  untyped library
@@ -140,7 +187,7 @@ def _require_lists(faiss: Any, index: Any, n: int, dim: int) -> None:  # noqa: A
         raise ValueError("its cells are stored in another way")
     if isinstance(lists, faiss.OnDiskInvertedLists) or lists.nlist != index.nlist:
         raise ValueError("its lists are in another file")
-    if lists.code_size != dim * FLOAT_BYTES or not 1 <= index.nprobe <= index.nlist:
+    if lists.code_size != dim * BYTES_PER_NUMBER[b"IwFl"] or not 1 <= index.nprobe <= index.nlist:
         raise ValueError("its vectors have another width, or it visits no list")
     sizes = [lists.list_size(one) for one in range(lists.nlist)]
     if sum(sizes) != n:
@@ -149,38 +196,6 @@ def _require_lists(faiss: Any, index: Any, n: int, dim: int) -> None:  # noqa: A
         rows = faiss.rev_swig_ptr(lists.get_ids(one), size)
         if size and (rows.min() < 0 or rows.max() >= n):
             raise ValueError("a list holds a row that is not in the segment")
-
-
-def _hnsw(faiss: Any, dense: NDArray[np.float32], params: IndexParams) -> Any:  # noqa: ANN401  untyped library
-    index = faiss.IndexHNSWFlat(dense.shape[1], params.hnsw_m, faiss.METRIC_INNER_PRODUCT)
-    index.hnsw.efConstruction = params.hnsw_ef_construction
-    index.hnsw.efSearch = params.hnsw_ef_search
-    index.add(dense)
-    return index
-
-
-def _ivf(faiss: Any, dense: NDArray[np.float32], params: IndexParams) -> Any:  # noqa: ANN401  untyped library
-    lists = min(
-        params.ivf_lists, max(1, len(dense) // 39)
-    )  # faiss wants at least 39 training vectors per cell
-    index = faiss.IndexIVFFlat(
-        faiss.IndexFlatIP(dense.shape[1]), dense.shape[1], lists, faiss.METRIC_INNER_PRODUCT
-    )
-    index.cp.seed = params.seed
-    index.train(dense)
-    index.add(dense)
-    index.nprobe = min(params.ivf_probes, lists)
-    return index
-
-
-@contextmanager
-def _one_thread(faiss: Any) -> Iterator[None]:  # noqa: ANN401  untyped library
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
 
 
 def _faiss() -> Any:  # noqa: ANN401  untyped library

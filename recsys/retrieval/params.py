@@ -1,7 +1,5 @@
 """Parameters of the index. Values live in params.yaml."""
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -12,22 +10,14 @@ class IndexParams(BaseModel):
 
     exact_below: int = Field(ge=0)
     """Segments with fewer vectors are searched exactly."""
-    kind: Literal["hnsw", "ivf"]
-    """Kind of index of larger segments."""
-    hnsw_m: int = Field(ge=4)
-    """Links per node."""
-    hnsw_ef_construction: int = Field(ge=8)
-    """Candidates while building."""
-    hnsw_ef_search: int = Field(ge=8)
-    """Candidates while searching."""
-    ivf_lists: int = Field(ge=1)
-    """Cells."""
-    ivf_probes: int = Field(ge=1)
-    """Cells visited per query."""
+    links: int = Field(ge=16, le=256, multiple_of=2)
+    """Links per vector of larger ones; more find more, in a larger file."""
+    search_width: int = Field(ge=16, le=4096)
+    """Vectors that a search keeps in view; more find more, in more time."""
     recall_queries: int = Field(ge=1)
     """Sampled queries for recall against exact search."""
     seed: int
-    """Seed of sampling and of k-means."""
+    """Seed of sampling, of the graph's levels and of its cells."""
 
 
 class SearchParams(BaseModel):

@@ -1,8 +1,8 @@
-"""Search over many segments: exact in small ones, by HNSW or IVF in large ones.
+"""Search over many segments: exact in small ones, by an index in large ones.
 
 `Latest` gives the newest row of each item; deleted items are not in it. An index is queried for more rows than needed,
-and rows that are not allowed are dropped. Where too few remain, the search is exact. So a list is never short while
-there are items left.
+and rows that are not allowed are dropped. Where too few remain, or few are allowed, all allowed rows are compared. So a
+list is never short while there are items left. What an index finds is scored again with the segment's own vectors.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,16 +20,27 @@ from recsys.retrieval.in_place import NOISE, best_places
 from recsys.retrieval.index_file import IndexFile
 from recsys.retrieval.ordering import ordered
 from recsys.retrieval.params import IndexParams
+from recsys.retrieval.row_file import RowFile
 
-# Shape suffixes: Q queries, K list length, D dimension, N vectors of one segment, I live items, B rows of a block.
+# Shape suffixes: Q queries, K list length, D dimension, N vectors of one segment, I live items, L live rows of one
+# segment, B rows of a block.
 PAD = -1
 RECALL_AT = 10
-RARE_ROWS = 50_000
-"""Up to this many allowed rows are searched exactly, if they are less than half of a segment."""
+RARE_SHARE = 0.5
+"""Where at least this share of a segment is allowed, its index is always used."""
+FEW_ROWS = 1024
+"""Up to this many allowed rows are read and compared exactly."""
+ROWS_PER_VIEWED = 10
+"""A graph compares a query with about this many rows for each one that it keeps in view. Where no more are allowed,
+comparing them all is cheaper."""
 SLACK = 1.5
 """Margin for the number of rows that an index is queried for, since allowed rows may be unevenly distributed."""
 MAX_REACH = 4096
-"""A search that would need more rows of an index is exact."""
+"""A search that would need more rows of an index compares all allowed ones."""
+RESCORED = 1.2
+"""Rows scored exactly, per wanted one, and RESCORED_MORE: the index orders by vectors of 8 bits. On real profiles the
+best 120 by them hold all of the best 100."""
+RESCORED_MORE = 16
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,9 @@ class IndexedSegment:
     """[N, D]; may be memory-mapped."""
     index: Path | None = None
     """A file made by `build_index`, or None for exact search."""
+    file: Path | None = None
+    """The npy file that `vectors` is mapped from. If it is given, single rows are read rather than mapped, see
+    `row_file.py`."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +147,9 @@ class SegmentSearcher:
         """Gather vectors of items (positions in `Latest.item_ids`), [len(items), D]; there must be a segment."""
         gathered = np.empty((len(items), self.segments[0].vectors.shape[1]), np.float32)
         segment_of = self.latest.segment_of_item[items]
-        for position in np.unique(segment_of):
+        for position in np.unique(segment_of).tolist():
             mine = segment_of == position
-            gathered[mine] = self.segments[position].vectors[self.latest.row_of_item[items[mine]]]
+            gathered[mine] = self._read(position, self.latest.row_of_item[items[mine]])
         return gathered
 
     def scores(self, query_D: NDArray[np.float32], items: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -168,26 +182,74 @@ class SegmentSearcher:
     ) -> list[NDArray[np.int64]]:
         """For each query, at least the `width` best live items of one segment, as positions in `Latest.item_ids`."""
         start, end = self._bounds[position : position + 2]
-        items = np.arange(start, end)
-        if allowed_I is not None:
-            items = items[allowed_I[start:end]]
-        rows = self.latest.row_of_item[items]
+        is_allowed_L = None if allowed_I is None else allowed_I[start:end]
+        n_allowed = int(end - start) if is_allowed_L is None else int(np.count_nonzero(is_allowed_L))
         segment = self.segments[position]
-        share = len(rows) / len(segment.vectors)
-        reach = ceil(SLACK * width / max(share, 1e-9))
-        is_rare = share < 0.5 and len(rows) <= RARE_ROWS
-        if segment.index is None or len(rows) <= width or is_rare or reach > MAX_REACH:
-            return [items[places] for places in best_places(segment.vectors, rows, queries, width)]
-        is_allowed = np.zeros(len(segment.vectors), np.bool_)
-        is_allowed[rows] = True
-        found_QR = self._indexes[position].search(queries, reach)
-        kept = [found[(found != PAD) & is_allowed[found]] for found in found_QR]
-        best = [items[np.searchsorted(rows, found)] for found in kept]
+        share = n_allowed / len(segment.vectors)
+        if segment.index is None or n_allowed <= max(width, FEW_ROWS if share < RARE_SHARE else 0):
+            return self._compared(position, queries, width, is_allowed_L)
+        index, wanted = self._indexes[position], ceil(RESCORED * width) + RESCORED_MORE
+        reach = max(wanted, ceil(SLACK * width / share))
+        is_rare = share < RARE_SHARE and n_allowed <= ROWS_PER_VIEWED * max(reach, index.search_width)
+        best: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(queries)
+        if reach <= MAX_REACH and not is_rare:
+            rows_QR = index.search(queries, reach)
+            best = [self._live(position, rows_R, is_allowed_L)[:wanted] for rows_R in rows_QR]
         # Allowed items may be far from the nearest ones; then the index never reaches them.
-        short = np.flatnonzero([len(found) < width for found in kept])
-        for q, places in zip(short, best_places(segment.vectors, rows, queries[short], width), strict=True):
-            best[q] = items[places]
+        short = np.flatnonzero([len(items) < width for items in best])
+        if len(short):
+            rows_QR = index.scan(queries[short], wanted, self._allowed_rows(position, is_allowed_L))
+            for q, rows_R in zip(short.tolist(), rows_QR, strict=True):
+                best[q] = self._live(position, rows_R, None)
         return best
+
+    def _compared(
+        self, position: int, queries: NDArray[np.float32], width: int, is_allowed_L: NDArray[np.bool_] | None
+    ) -> list[NDArray[np.int64]]:
+        """As `_best_of_segment`, by comparing all allowed rows exactly."""
+        start, end = self._bounds[position : position + 2]
+        allowed = np.arange(end - start) if is_allowed_L is None else np.flatnonzero(is_allowed_L)
+        rows, segment = self.latest.row_of_item[start:end][allowed], self.segments[position]
+        if segment.index is None:
+            found = best_places(segment.vectors, rows, queries, width)
+        else:
+            found = best_places(self._read(position, rows), np.arange(len(rows)), queries, width)
+        return [start + allowed[places] for places in found]
+
+    def _live(
+        self, position: int, rows_R: NDArray[np.int64], is_allowed_L: NDArray[np.bool_] | None
+    ) -> NDArray[np.int64]:
+        """Items of rows that an index found, in their order, without rows that are superseded or not allowed."""
+        start, end = self._bounds[position : position + 2]
+        places = rows_R[rows_R != PAD]
+        if end - start < len(self.segments[position].vectors):  # else each row is its own place
+            live_L, rows = self.latest.row_of_item[start:end], places
+            places = np.minimum(np.searchsorted(live_L, rows), end - start - 1)
+            places = places[live_L[places] == rows]
+        if is_allowed_L is not None:
+            places = places[is_allowed_L[places]]
+        items: NDArray[np.int64] = start + places
+        return items
+
+    def _allowed_rows(self, position: int, is_allowed_L: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+        """Mask of a segment's rows that are live and allowed, [N]."""
+        start, end = self._bounds[position : position + 2]
+        live_L = self.latest.row_of_item[start:end]
+        is_allowed_N = np.zeros(len(self.segments[position].vectors), np.bool_)
+        is_allowed_N[live_L] = True if is_allowed_L is None else is_allowed_L
+        return is_allowed_N
+
+    def _read(self, position: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        file = self._files.get(position)
+        return self.segments[position].vectors[rows] if file is None else file.read(rows)
+
+    @cached_property
+    def _files(self) -> dict[int, RowFile]:
+        return {
+            position: RowFile(segment.file)
+            for position, segment in enumerate(self.segments)
+            if segment.file is not None and len(segment.vectors)
+        }
 
     @cached_property
     def _indexes(self) -> dict[int, IndexFile]:

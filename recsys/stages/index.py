@@ -49,25 +49,22 @@ def _entry(
     }
     if kind == "exact":
         return entry
-    name = f"{segment.name}-{_key(kind, params)}.faiss"
+    name = f"{segment.name}-{_key(params)}.faiss"
     path = at.index / name
     if not path.is_file():
-        content = build_index(vectors, params)
-        assert content is not None, "only exact segments have no file"
         with whole_file(path) as temporary:
-            temporary.write_bytes(content)
+            build_index(vectors, params, temporary)
     elif name in known:  # the file is immutable, so is what was measured on it
         return known[name]
     return entry | {"file": name, "recall": index_recall(vectors, path, params)}
 
 
-def _key(kind: str, params: IndexParams) -> str:
+def _key(params: IndexParams) -> str:
     """First 16 hex of the SHA-256 over what shapes the file; the segment's name already says which vectors."""
     from recsys.retrieval.index_file import INDEX_VERSION
 
-    shaping = {k: v for k, v in params.model_dump().items() if k.startswith(f"{kind}_")}
-    measuring = {"recall_queries": params.recall_queries, "seed": params.seed}
-    recipe = json.dumps([INDEX_VERSION, kind, shaping, measuring], sort_keys=True)
+    shaping = params.model_dump(exclude={"exact_below"})
+    recipe = json.dumps([INDEX_VERSION, shaping], sort_keys=True)
     return hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
 

@@ -9,23 +9,34 @@ import pytest
 
 from recsys import Release
 from recsys.errors import ReleaseError
+from recsys.profiles.items import list_segments
 from recsys.publishing.users_recall import users_recall
+from recsys.retrieval.segments import index_recall
 from recsys.storage.folder import FolderStorage
 from tests.publishing.shop import DIM, Shop
+from tests.retrieval.old_files import ivf_file
 
 N_ITEMS, N_USERS = 400, 30
 
 
 @pytest.fixture
 def coarse(open_shop: Callable[[str], Shop]) -> Shop:
-    """One segment behind an IVF index that looks into one of ten cells; users like 5 items each."""
+    """One segment behind an old IVF index that looks into one of ten cells; users like 5 items each."""
     shop = open_shop("coarse")
-    changes = {"exact_below": 100, "kind": "ivf", "ivf_lists": 10, "ivf_probes": 1, "recall_queries": N_USERS}
-    shop.settings = shop.settings.model_copy(update={"index": shop.settings.index.model_copy(update=changes)})
+    changes = {"exact_below": 100, "links": 16, "recall_queries": N_USERS}
+    params = shop.settings.index.model_copy(update=changes)
+    shop.settings = shop.settings.model_copy(update={"index": params})
     shop.items({f"i{n}": f"Story number {n}" for n in range(N_ITEMS)})
     rng = np.random.default_rng(0)
     shop.ratings([(f"u{u}", f"i{n}") for u in range(N_USERS) for n in rng.choice(N_ITEMS, 5, replace=False)])
-    return shop.build()
+    shop.build()
+    (segment,) = list_segments(shop.at.profiles("champion"))
+    (entry,) = json.loads((shop.at.index / "index.json").read_text())
+    path, vectors = shop.at.index / entry["file"], np.asarray(segment.vectors())
+    path.write_bytes(ivf_file(vectors, lists=10, probes=1))
+    measured = entry | {"kind": "ivf", "recall": index_recall(vectors, path, params)}
+    (shop.at.index / "index.json").write_text(json.dumps([measured]))
+    return shop
 
 
 def lenient(shop: Shop, minimum: float = 0) -> dict[str, object]:

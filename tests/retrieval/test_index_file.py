@@ -7,7 +7,8 @@ import pytest
 
 from recsys.errors import ReleaseError
 from recsys.retrieval.index_file import IndexFile, build_index
-from tests.retrieval.test_segments import IVF, PARAMS, unit
+from tests.retrieval.old_files import hnsw_file, ivf_file
+from tests.retrieval.test_segments import KINDS, PARAMS, unit
 
 N, DIM = 600, 16
 
@@ -18,8 +19,10 @@ def vectors():
 
 
 @pytest.fixture(scope="module")
-def contents(vectors):
-    return {"hnsw": build_index(vectors, PARAMS), "ivf": build_index(vectors, IVF)}
+def contents(vectors, tmp_path_factory):
+    path = tmp_path_factory.mktemp("graph") / "index.faiss"
+    build_index(vectors, PARAMS, path)
+    return {"graph": path.read_bytes(), "hnsw": hnsw_file(vectors), "ivf": ivf_file(vectors)}
 
 
 @pytest.fixture
@@ -32,13 +35,13 @@ def opened(tmp_path):
     return open_it
 
 
-@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_was_built_is_opened_and_finds_the_vector_itself(opened, contents, vectors, kind):
     found = opened(contents[kind]).search(vectors[:5], 10)
     assert all(row in found[row] for row in range(5))
 
 
-@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -47,7 +50,7 @@ def test_what_was_built_is_opened_and_finds_the_vector_itself(opened, contents, 
         lambda c: c[:200],
         lambda c: c[:-50],
         lambda c: b"IxFI" + c[4:],
-        lambda c: b"IHNf" + b"\xff" * 4000,
+        lambda c: c[:4] + b"\xff" * 4000,
         lambda c: c[:8] + struct.pack("<q", 10**12) + c[16:],
         lambda c: c[:4] + struct.pack("<i", 10**6) + c[8:],
         lambda c: c[:33] + struct.pack("<i", 1) + c[37:],
@@ -63,14 +66,15 @@ def test_a_file_that_is_no_such_index_is_refused_by_name(opened, contents, kind,
 @pytest.mark.parametrize(("n", "dim"), [(N + 1, DIM), (N, DIM + 1)])
 def test_an_index_of_another_segment_is_refused(opened, contents, n, dim):
     with pytest.raises(ReleaseError, match="it has 600 vectors of width 16"):
-        opened(contents["hnsw"], n, dim)
+        opened(contents["graph"], n, dim)
 
 
-def test_a_neighbour_that_is_no_vector_or_takes_no_part_on_its_level_is_refused(opened, contents):
+@pytest.mark.parametrize("kind", ["graph", "hnsw"])
+def test_a_neighbour_that_is_no_vector_or_takes_no_part_on_its_level_is_refused(opened, contents, kind):
     """faiss reads the third of these files, and a search would then read beyond the graph."""
     import faiss
 
-    content = contents["hnsw"]
+    content = contents[kind]
     index = faiss.deserialize_index(np.frombuffer(content, np.uint8))
     graph = index.hnsw
     levels, offsets = faiss.vector_to_array(graph.levels), faiss.vector_to_array(graph.offsets)
@@ -90,17 +94,19 @@ def test_a_neighbour_that_is_no_vector_or_takes_no_part_on_its_level_is_refused(
             opened(content[:at] + spoilt.tobytes() + content[at + neighbours.nbytes :])
 
 
-def test_a_graph_whose_levels_are_other_ones_is_refused(opened, contents):
+@pytest.mark.parametrize("kind", ["graph", "hnsw"])
+def test_a_graph_whose_levels_are_other_ones_is_refused(opened, contents, kind):
     import faiss
 
-    index = faiss.deserialize_index(np.frombuffer(contents["hnsw"], np.uint8))
+    content = contents[kind]
+    index = faiss.deserialize_index(np.frombuffer(content, np.uint8))
     levels = faiss.vector_to_array(index.hnsw.levels)
-    at = contents["hnsw"].index(levels.tobytes())
+    at = content.index(levels.tobytes())
     for place, level in ((0, 90), (int(np.flatnonzero(levels == 1)[0]), 2)):
         spoilt = levels.copy()
         spoilt[place] = level
         with pytest.raises(ReleaseError, match="is no index"):
-            opened(contents["hnsw"][:at] + spoilt.tobytes() + contents["hnsw"][at + levels.nbytes :])
+            opened(content[:at] + spoilt.tobytes() + content[at + levels.nbytes :])
 
 
 def test_a_list_with_a_row_of_elsewhere_is_refused(opened, contents):

@@ -18,13 +18,7 @@ KEY = "0123456789abcdef"
 
 def settings(at: Artifacts, **changes: object) -> Settings:
     plain = Settings.load(at.params)
-    small = {
-        "exact_below": 200,
-        "hnsw_m": 8,
-        "hnsw_ef_construction": 32,
-        "hnsw_ef_search": 64,
-        "ivf_lists": 8,
-    }
+    small = {"exact_below": 200, "links": 16, "search_width": 64}
     return plain.model_copy(update={"index": plain.index.model_copy(update=small | changes)})
 
 
@@ -54,14 +48,13 @@ def stamps(at: Artifacts) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in at.index.glob("*.faiss")}
 
 
-@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
-def test_small_segments_are_exact_and_large_ones_get_a_file(workspace: Artifacts, kind: str) -> None:
+def test_small_segments_are_exact_and_large_ones_get_a_file(workspace: Artifacts) -> None:
     add_segment(workspace, "000001-aaaaaaaaaa", 199)
     add_segment(workspace, "000002-bbbbbbbbbb", 500)
-    stage("index")(settings(workspace, kind=kind), workspace)
+    stage("index")(settings(workspace), workspace)
     small, large = index_of(workspace)
     assert (small["kind"], small["file"], small["n"], small["recall"]) == ("exact", None, 199, 1.0)
-    assert (large["kind"], large["n"]) == (kind, 500)
+    assert (large["kind"], large["n"]) == ("graph", 500)
     assert float(str(large["recall"])) > 0.9
     assert sorted(path.name for path in workspace.index.iterdir()) == sorted(
         ["index.json", str(large["file"])]
@@ -105,21 +98,13 @@ def test_a_new_part_leaves_the_other_files_alone_and_strays_go(workspace: Artifa
 def test_other_params_give_another_file(workspace: Artifacts) -> None:
     add_segment(workspace, "000001-aaaaaaaaaa", 300)
     names = set()
-    for changes in ({}, {"hnsw_m": 16}, {"kind": "ivf"}, {"kind": "ivf", "ivf_probes": 2}):
+    for changes in ({}, {"links": 18}, {"search_width": 65}, {"seed": 8}):
         stage("index")(settings(workspace, **changes), workspace)
         names.add(index_of(workspace)[0]["file"])
     assert len(names) == 4
     stage("index")(settings(workspace, exact_below=301), workspace)
     assert index_of(workspace)[0]["kind"] == "exact"
     assert stamps(workspace) == {}
-
-
-def test_what_shapes_another_kind_changes_nothing(workspace: Artifacts) -> None:
-    add_segment(workspace, "000001-aaaaaaaaaa", 300)
-    stage("index")(settings(workspace), workspace)
-    before = stamps(workspace)
-    stage("index")(settings(workspace, ivf_lists=99), workspace)
-    assert stamps(workspace) == before
 
 
 def test_without_profiles_it_names_the_stage_that_makes_them(workspace: Artifacts) -> None:
