@@ -27,6 +27,8 @@ INDEX_VERSION = 2
 BYTES_PER_NUMBER = {b"IHNs": 1, b"IHNf": 4, b"IwFl": 4}
 """Of vectors, by the first bytes of a file: a graph over 8-bit vectors, HNSW and IVF over plain ones."""
 INNER_PRODUCT = 0
+WIDEST_SEARCH = 4096
+"""Rows that a search may keep in view; bounds what a file can make a search cost."""
 HEAD = np.dtype(
     [("kind", "S4"), ("dim", "<i4"), ("n", "<i8"), ("_", "<i8", 2), ("trained", "?"), ("metric", "<i4")]
 )
@@ -161,6 +163,8 @@ def _require_graph(faiss: Any, index: Any, n: int, dim: int) -> None:  # noqa: A
     neighbours = faiss.rev_swig_ptr(graph.neighbors.data(), graph.neighbors.size())  # not a copy
     if len(levels_N) != n or not 0 <= graph.entry_point < n or graph.max_level != levels_N.max() - 1:
         raise ValueError("its entry is none of its vectors")
+    if not 1 <= graph.efSearch <= WIDEST_SEARCH:
+        raise ValueError(f"its search keeps {graph.efSearch} rows in view")
     for level in range(1, graph.max_level + 1):  # few nodes are above the lowest level
         nodes = np.flatnonzero(levels_N > level)
         found = neighbours[offsets[nodes][:, None] + np.arange(widths[level], widths[level + 1])]

@@ -35,6 +35,8 @@ ROWS_PER_VIEWED = 10
 comparing them all is cheaper."""
 SLACK = 1.5
 """Margin for the number of rows that an index is queried for, since allowed rows may be unevenly distributed."""
+WIDENING = 4
+"""Factor on the rows that an index is queried for, where it found too few that are allowed."""
 MAX_REACH = 4096
 """A search that would need more rows of an index compares all allowed ones."""
 RESCORED = 1.2
@@ -189,14 +191,17 @@ class SegmentSearcher:
         if segment.index is None or n_allowed <= max(width, FEW_ROWS if share < RARE_SHARE else 0):
             return self._compared(position, queries, width, is_allowed_L)
         index, wanted = self._indexes[position], ceil(RESCORED * width) + RESCORED_MORE
-        reach = max(wanted, ceil(SLACK * width / share))
-        is_rare = share < RARE_SHARE and n_allowed <= ROWS_PER_VIEWED * max(reach, index.search_width)
+        reach = max(wanted, index.search_width, ceil(SLACK * width / share))
         best: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(queries)
-        if reach <= MAX_REACH and not is_rare:
-            rows_QR = index.search(queries, reach)
-            best = [self._live(position, rows_R, is_allowed_L)[:wanted] for rows_R in rows_QR]
-        # Allowed items may be far from the nearest ones; then the index never reaches them.
-        short = np.flatnonzero([len(items) < width for items in best])
+        short = np.arange(len(queries))
+        # Allowed items may be far from the nearest ones; then it looks further, and at last at all that are allowed.
+        while (
+            len(short) and reach <= MAX_REACH and (share >= RARE_SHARE or n_allowed > ROWS_PER_VIEWED * reach)
+        ):
+            for q, rows_R in zip(short.tolist(), index.search(queries[short], reach), strict=True):
+                best[q] = self._live(position, rows_R, is_allowed_L)[:wanted]
+            short = short[[len(best[q]) < width for q in short.tolist()]]
+            reach *= WIDENING
         if len(short):
             rows_QR = index.scan(queries[short], wanted, self._allowed_rows(position, is_allowed_L))
             for q, rows_R in zip(short.tolist(), rows_QR, strict=True):

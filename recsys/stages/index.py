@@ -6,6 +6,7 @@ import json
 from recsys.artifacts import Artifacts
 from recsys.errors import ArtifactMissing
 from recsys.profiles.items import Segment, list_segments
+from recsys.progress import report_progress
 from recsys.retrieval.params import IndexParams
 from recsys.settings import Settings
 from recsys.storage.atomic import whole_file
@@ -52,6 +53,7 @@ def _entry(
     name = f"{segment.name}-{_key(params)}.faiss"
     path = at.index / name
     if not path.is_file():
+        report_progress(f"index of segment {segment.name}: {len(vectors):,} vectors")
         with whole_file(path) as temporary:
             build_index(vectors, params, temporary)
     elif name in known:  # the file is immutable, so is what was measured on it

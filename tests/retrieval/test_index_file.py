@@ -109,6 +109,26 @@ def test_a_graph_whose_levels_are_other_ones_is_refused(opened, contents, kind):
             opened(content[:at] + spoilt.tobytes() + content[at + levels.nbytes :])
 
 
+@pytest.mark.parametrize("width", [0, -1, 10**9])
+def test_a_file_that_asks_for_an_endless_search_is_refused(opened, contents, width):
+    import faiss
+
+    index = faiss.deserialize_index(np.frombuffer(contents["graph"], np.uint8))
+    index.hnsw.efSearch = width
+    with pytest.raises(ReleaseError, match=f"its search keeps {width} rows in view"):
+        opened(faiss.serialize_index(index).tobytes())
+
+
+def test_vectors_that_are_stored_in_another_way_are_refused(opened, vectors):
+    import faiss
+
+    index = faiss.IndexHNSWSQ(DIM, faiss.ScalarQuantizer.QT_fp16, 16, faiss.METRIC_INNER_PRODUCT)
+    index.train(vectors)
+    index.add(vectors)
+    with pytest.raises(ReleaseError, match="stored in another way"):
+        opened(faiss.serialize_index(index).tobytes())
+
+
 def test_a_list_with_a_row_of_elsewhere_is_refused(opened, contents):
     import faiss
 
