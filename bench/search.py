@@ -1,12 +1,14 @@
 """Search by words, by profiles, and by both: a real release of each collection, asked every query.
 
 `python -m bench.search` lands the collection in a workspace of its own, publishes it at first light, and asks as the
-service does. The weight of words for one half of the queries is chosen on the other half. Collections: Cranfield
-(binary relevance), and kdconv-zh, whose queries name their item or do not.
+service does. The weight of words for one half of the queries is chosen on the other half; beside it, once for all, by
+queries that are made from the texts alone, as training does it where a team has no judged queries. Collections:
+Cranfield (binary relevance), and kdconv-zh, whose queries name their item or do not.
 """
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,19 +75,70 @@ def main() -> None:
     )
     parser.add_argument("--fresh", action="store_true", help="build the releases anew")
     asked = parser.parse_args()
+    # Of the encoder and the vectors that the releases were made with.
+    os.environ["RECSYS_CACHE"] = str(HOME / "cache")
     figures: dict[str, float] = {}
     for name in asked.collection or COLLECTIONS:
         items, queries = COLLECTIONS[name]()
         store = published(HOME / name, HOME / "cache", {"catalogue/items": items}, fresh=asked.fresh)
-        figures |= {f"{name}_{key}": value for key, value in measured(store, queries).items()}
+        made = chosen_by_made_queries(HOME / name / "workspace", store)
+        figures |= {f"{name}_{key}": value for key, value in measured(store, queries, made).items()}
     write_figures("search", figures)
 
 
-def measured(store: Path, queries: Sequence[Query]) -> dict[str, float]:
-    """ndcg@10 of each way, and the paired difference of both together from each alone."""
-    ndcg = {weight: _ndcg(store, queries, weight) for weight in {*ALONE.values(), *WEIGHTS}}
+def chosen_by_made_queries(workspace: Path, store: Path) -> float:
+    """The weight of words that training would choose over the encoder and head of first light, with no real query."""
+    from recsys.artifacts import Artifacts
+    from recsys.encoders.tfidf import fit_tfidf
+    from recsys.features.text import feature_files
+    from recsys.heads.first_light import learn_from_texts
+    from recsys.heads.headed import HeadedEncoder, query_profiles
+    from recsys.models.encoding import encode_cached
+    from recsys.models.opening import open_vectors
+    from recsys.models.reference import ModelReference
+    from recsys.settings import Settings
+    from recsys.validation.queries import make_queries
+    from recsys.validation.searching import choose_lexical_weight, make_slice
+
+    at, settings = Artifacts(workspace), Settings.load(ROOT / "params.yaml")
+    search = settings.search
+    model = ModelReference.of(opened(store, HOME / "cache/releases").manifest.model.encoder)
+    texts = [
+        text for file in feature_files(at.features) for text in pq.read_table(file.path)["text"].to_pylist()
+    ]
+    texts = [text for text in texts if text]
+    queries, left = make_queries(
+        texts, np.arange(len(texts)), search.max_queries, search.hidden_share, search.seed
+    )
+    for row, text in left.items():
+        texts[row] = text
+    vectors_ID = encode_cached(model, texts, at, settings.encoder.batch_tokens, 4096, HOME / "cache/vectors")
+    head = learn_from_texts(texts, vectors_ID, fit_tfidf(texts), settings.first_light)
+    encoder = HeadedEncoder(open_vectors(model, HOME / "cache", settings.encoder.batch_tokens), head, "made")
+    queries_QD = query_profiles(encoder, [query.text for query in queries], head.lexical_width)
+    profiles_ID = head.profiles(texts, vectors_ID)
+    made = make_slice(texts, profiles_ID, queries, queries_QD, k1=search.k1, b=search.b)
+    found = choose_lexical_weight(made, search.lexical_weights, search.lexical_weight, search.standard_errors)
+    print("made queries:", dict(found.means))
+    return search.lexical_weight if found.value is None else found.value
+
+
+def measured(store: Path, queries: Sequence[Query], made: float) -> dict[str, float]:
+    """ndcg@10 of each way, and the paired difference of both together from each alone.
+
+    Args:
+        store: holds the release.
+        queries: what to ask.
+        made: weight of words that was chosen without them.
+
+    Returns:
+        Figures by name.
+    """
+    encoded: dict[str, NDArray[np.float32]] = {}
+    ndcg = {weight: _ndcg(store, queries, weight, encoded) for weight in {*ALONE.values(), *WEIGHTS, made}}
     even_Q = np.arange(len(queries)) % 2 == 0
-    fused_Q, figures = np.empty(len(queries)), {"queries": float(len(queries))}
+    fused_Q = np.empty(len(queries))
+    figures = {"queries": float(len(queries)), "lexical_weight_made": made}
     for half, others_Q in (("even", ~even_Q), ("odd", even_Q)):  # no query has a say in its own weight
         means = {weight: float(ndcg[weight][others_Q].mean()) for weight in WEIGHTS}
         chosen = max(WEIGHTS, key=means.__getitem__)
@@ -93,7 +146,14 @@ def measured(store: Path, queries: Sequence[Query]) -> dict[str, float]:
         figures[f"lexical_weight_{half}"] = chosen
     for group in sorted({query.group for query in queries}):
         mine = np.array([query.group == group for query in queries])
-        figures[f"{group}_fused"] = float(fused_Q[mine].mean())
+        figures |= {
+            f"{group}_fused": float(fused_Q[mine].mean()),
+            f"{group}_made": float(ndcg[made][mine].mean()),
+        }
+        ends = _interval(ndcg[made][mine] - fused_Q[mine])
+        figures |= {
+            f"{group}_made_gain_over_fused_{end}": one for end, one in zip(("low", "high"), ends, strict=True)
+        }
         for name, weight in ALONE.items():
             low, high = _interval(fused_Q[mine] - ndcg[weight][mine])
             figures |= {f"{group}_{name}": float(ndcg[weight][mine].mean())}
@@ -106,11 +166,21 @@ def measured(store: Path, queries: Sequence[Query]) -> dict[str, float]:
     return shown
 
 
-def _ndcg(store: Path, queries: Sequence[Query], weight: float) -> NDArray[np.float64]:
-    """ndcg@10 of each query with this weight of words."""
+def _ndcg(
+    store: Path, queries: Sequence[Query], weight: float, encoded: dict[str, NDArray[np.float32]]
+) -> NDArray[np.float64]:
+    """ndcg@10 of each query with this weight of words; queries that are in `encoded` are not encoded again."""
     from recsys.serving.answers import ListRequest
+    from recsys.serving.text_profiles import TextProfiles
+
+    class Remembering(TextProfiles):
+        def of_query(self, text: str) -> NDArray[np.float32]:
+            if text not in encoded:
+                encoded[text] = super().of_query(text)
+            return encoded[text]
 
     recommender = opened(store, HOME / "cache/releases", {"lexical_weight": weight})
+    recommender.texts = Remembering(recommender.manifest, recommender.profiles.files)
     gain_K = 1 / np.log2(np.arange(2, K + 2))
     found = []
     for query in queries:

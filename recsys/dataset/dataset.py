@@ -26,6 +26,8 @@ class Dataset:
     """Of everything random in learning."""
     lexical_width: int = 0
     """Number of leading dimensions that ridge regression leaves out, see `recsys.heads.reference`."""
+    typical_weight: float = 0.0
+    """How much of the typical history users of whom little is known take, see `recsys.ranking.typical`."""
     tags: tuple[tuple[str, ...], ...] = ()
     """Categories of each item; () where there are none."""
 

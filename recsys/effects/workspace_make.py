@@ -98,6 +98,7 @@ def _made(
         try:
             _write_settings(at.params, changes, draft / at.params.name)
             _copy_code(at.root, draft)
+            _copy_queries(at.root, draft, Settings.load(draft / at.params.name).search.queries)
             for name, text in pinned.items():
                 write_whole(draft / name, text.encode())
             dvc.adopt_settings(at.root, draft, share_cache=True)
@@ -117,6 +118,20 @@ def _write_settings(params: Path, changes: Mapping[str, Mapping[str, Any]], to: 
         values[section] |= keys
     write_whole(to, yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
     Settings.load(to)
+
+
+def _copy_queries(root: Path, into: Path, named: str) -> None:
+    """Copy the judged queries that params.yaml names within the workspace."""
+    source = (root / named).resolve()
+    if not named or not source.is_relative_to(root.resolve()):
+        return
+    if not source.is_file():
+        raise ConfigError(
+            f"search.queries: {source} does not exist", remedy="clear search.queries, or put it there"
+        )
+    target = into / source.relative_to(root.resolve())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
 
 
 def _copy_code(root: Path, into: Path) -> None:

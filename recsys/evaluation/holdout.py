@@ -72,6 +72,7 @@ def make_holdout(
     seed: int,
     ranker: Ranker,
     lexical_width: int = 0,
+    typical_weight: float = 0.0,
 ) -> Holdout:
     """Join the split with texts and profiles, in the versions that the split chose.
 
@@ -83,6 +84,7 @@ def make_holdout(
         seed: salts the order of the items.
         ranker: of the model.
         lexical_width: leading dimensions of its profiles that hold words.
+        typical_weight: of its users, see `recsys.ranking.typical`.
 
     Returns:
         The holdout.
@@ -108,6 +110,7 @@ def make_holdout(
         ridge_lambda=ridge_lambda,
         seed=seed,
         lexical_width=lexical_width,
+        typical_weight=typical_weight,
     )
     return Holdout(
         known=known,
@@ -129,6 +132,7 @@ def with_profiles(
     ridge_lambda: float,
     ranker: Ranker,
     lexical_width: int = 0,
+    typical_weight: float = 0.0,
 ) -> Holdout:
     """The same holdout with another model's profiles: users, candidates, texts and histories stay.
 
@@ -139,6 +143,7 @@ def with_profiles(
         ridge_lambda: λ of its users.
         ranker: of the other model.
         lexical_width: leading dimensions of its profiles that hold words.
+        typical_weight: of its users.
 
     Returns:
         The holdout with its profiles.
@@ -150,7 +155,7 @@ def with_profiles(
         pa.array(holdout.item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks()
     )
     vectors_ID = _vectors(split.items.take(places), segments)
-    return with_vectors(holdout, vectors_ID, ridge_lambda, ranker, lexical_width)
+    return with_vectors(holdout, vectors_ID, ridge_lambda, ranker, lexical_width, typical_weight)
 
 
 def with_vectors(
@@ -159,6 +164,7 @@ def with_vectors(
     ridge_lambda: float,
     ranker: Ranker,
     lexical_width: int = 0,
+    typical_weight: float = 0.0,
 ) -> Holdout:
     """The same holdout with another model's profiles, given as an array.
 
@@ -168,12 +174,17 @@ def with_vectors(
         ridge_lambda: λ of its users.
         ranker: of the other model.
         lexical_width: leading dimensions of its profiles that hold words.
+        typical_weight: of its users.
 
     Returns:
         The holdout with its profiles.
     """
     known = replace(
-        holdout.known, vectors_ID=vectors_ID, ridge_lambda=ridge_lambda, lexical_width=lexical_width
+        holdout.known,
+        vectors_ID=vectors_ID,
+        ridge_lambda=ridge_lambda,
+        lexical_width=lexical_width,
+        typical_weight=typical_weight,
     )
     return replace(holdout, known=known, ranker=ranker)
 

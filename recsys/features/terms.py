@@ -42,7 +42,19 @@ def item_terms(rows: pa.Table, attributes: Sequence[str]) -> pa.Table:
     Returns:
         A table of SCHEMA; row numbers are those of the details of the part.
     """
-    counted = _counted(_texts(live_rows(rows), attributes))
+    return text_terms(_texts(live_rows(rows), attributes))
+
+
+def text_terms(texts: Iterable[str]) -> pa.Table:
+    """Count the words of some texts, one row each.
+
+    Args:
+        texts: any.
+
+    Returns:
+        A table of SCHEMA.
+    """
+    counted = _counted(texts)
     terms = sorted(counted.place_of)  # by code points, which is by UTF-8 bytes
     rank_V = np.empty(len(terms), np.int32)
     rank_V[[counted.place_of[term] for term in terms]] = np.arange(len(terms), dtype=np.int32)

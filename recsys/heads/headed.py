@@ -45,6 +45,23 @@ class HeadedEncoder:
         return self._base.count_tokens(texts)
 
 
+def query_profiles(encoder: Encoder, texts: Sequence[str], lexical_width: int) -> NDArray[np.float32]:
+    """Profiles of texts that look for items.
+
+    Args:
+        encoder: from texts to profiles, with or without a head.
+        texts: queries, or words about a user.
+        lexical_width: of the profiles, see `HeadReference.lexical_width`.
+
+    Returns:
+        float32 [N, dim].
+    """
+    encode = encoder.encode_queries if isinstance(encoder, HeadedEncoder) else encoder.encode
+    found_ND: NDArray[np.float32] = np.array(encode(texts))
+    found_ND[:, : min(1, lexical_width)] = 0  # it only brings profiles to unit length
+    return found_ND
+
+
 def load_head(folder: Path, dim: int) -> KernelHead:
     """Open a packed head and check the width of its profiles.
 

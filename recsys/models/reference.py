@@ -4,7 +4,7 @@ Each part has a hash of its own. What is computed is keyed by the parts it depen
 
     vectors of texts       encoder
     profiles, segments     encoder and head     (`profiles_hash`)
-    users, lists           users and ranker     (nothing is encoded or projected for them)
+    users, lists, search   users, ranker and weights of search   (nothing is encoded or projected for them)
 """
 
 import hashlib
@@ -12,9 +12,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from recsys.encoders.reference import EncoderReference, read_reference
 from recsys.errors import ArtifactMissing
@@ -29,6 +36,7 @@ LEGACY = "encoder.json"
 """Name of the file before models had parts; read where there is no model.json."""
 DOT = "dot"
 """The ranker without files: it orders by the inner product of user and item profile."""
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class RegistryEntry(BaseModel):
@@ -48,6 +56,21 @@ class UsersPart(BaseModel):
 
     ridge_lambda: float | None = Field(default=None, gt=0)
     """λ that validation chose; None: `users.ridge_lambda` of params.yaml holds."""
+
+
+class SearchPart(BaseModel):
+    """Weights that validation chose. Of one that is None, the value in section `search` of params.yaml holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lexical_weight: float | None = Field(default=None, ge=0, le=1)
+    """Of words beside profiles, in search."""
+    user_weight: Weight | None = None
+    """Of the user who searches, beside both."""
+    text_weight: Weight | None = None
+    """Words about a user count as much as this many items that the user likes."""
+    typical_weight: Weight | None = None
+    """Where nothing is known of a user, what all users like counts as much as this many items that the user likes."""
 
 
 class RankerPart(BaseModel):
@@ -84,6 +107,8 @@ class ModelReference(BaseModel):
     """None: the encoder's vectors are the profiles."""
     users: UsersPart = UsersPart()
     ranker: RankerPart = RankerPart()
+    search: SearchPart | None = None
+    """None, and not written, where validation chose no weight; so in models from before there were any."""
     hash: Sha256
     """Of all parts. Gate, registry and releases name a model by it."""
     registry: RegistryEntry | None = None
@@ -95,6 +120,7 @@ class ModelReference(BaseModel):
         head: HeadReference | None = None,
         ridge_lambda: float | None = None,
         ranker: RankerPart | None = None,
+        search: SearchPart | None = None,
     ) -> "ModelReference":
         """Make a model of parts. A model that is only an encoder has the encoder's hash.
 
@@ -103,13 +129,14 @@ class ModelReference(BaseModel):
             head: makes profiles of vectors; None: the vectors are the profiles.
             ridge_lambda: λ that validation chose for users; None: the one in params.yaml.
             ranker: orders lists; None: the inner product.
+            search: weights that validation chose; None: those in params.yaml.
 
         Returns:
             The model, without a registry entry.
         """
         ranker, users = ranker or RankerPart(), UsersPart(ridge_lambda=ridge_lambda)
-        named = _hash_of(encoder, head, users, ranker)
-        return cls(hash=named, encoder=encoder, head=head, users=users, ranker=ranker)
+        named = _hash_of(encoder, head, users, ranker, search)
+        return cls(hash=named, encoder=encoder, head=head, users=users, ranker=ranker, search=search)
 
     @model_validator(mode="after")
     def _hash_is_of_its_parts(self) -> Self:
@@ -119,9 +146,21 @@ class ModelReference(BaseModel):
             return self  # the hash of the old form covers the encoder's files and λ together
         if self.ranker.files and self.ranker.hash is None:
             raise ValueError(f"ranker {self.ranker.name} has files and no hash")
-        if self.hash != _hash_of(self.encoder, self.head, self.users, self.ranker):
+        if self.hash != _hash_of(self.encoder, self.head, self.users, self.ranker, self.search):
             raise ValueError(f"{self.hash[:10]} is not the hash of these parts")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_unchosen(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `search` out where it is None, which keeps the bytes of older models and the ids of older releases."""
+        written: dict[str, Any] = plain(self)
+        if self.search is None:
+            written.pop("search", None)
+        return written
+
+    def with_search(self, search: SearchPart | None) -> "ModelReference":
+        """The same parts with other weights of search, under a hash of its own; without a registry entry."""
+        return ModelReference.of(self.encoder, self.head, self.users.ridge_lambda, self.ranker, search)
 
     @property
     def profiles_hash(self) -> str:
@@ -213,9 +252,15 @@ class ModelReference(BaseModel):
 
 
 def _hash_of(
-    encoder: EncoderReference, head: HeadReference | None, users: UsersPart, ranker: RankerPart
+    encoder: EncoderReference,
+    head: HeadReference | None,
+    users: UsersPart,
+    ranker: RankerPart,
+    search: SearchPart | None,
 ) -> str:
-    if head is None and users.ridge_lambda is None and ranker.hash is None:
+    if head is None and users.ridge_lambda is None and ranker.hash is None and search is None:
         return encoder.hash
-    hashes = [encoder.hash, head.hash if head else None, users.ridge_lambda, ranker.hash]
+    hashes: list[Any] = [encoder.hash, head.hash if head else None, users.ridge_lambda, ranker.hash]
+    if search is not None:  # models from before there were weights keep their hashes
+        hashes.append(search.model_dump())
     return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()

@@ -106,9 +106,15 @@ def gather(
         index_recall=min((segment.index.recall for segment in segments), default=1.0),
         provenance=provenance_of(at, hasher, on_disk.values(), model, landed, head),
         pseudonym_key_check=key_check,
-        search=ReleasedSearch(**search.model_dump()),
+        search=_search(search, model),
     )
     return Draft(manifest, hasher.sources)
+
+
+def _search(params: SearchParams, model: ModelReference) -> ReleasedSearch:
+    """The weights that validation chose for the model; for the others those of params.yaml."""
+    values = {name: getattr(params, name) for name in ReleasedSearch.model_fields}
+    return ReleasedSearch(**values | (model.search.model_dump(exclude_none=True) if model.search else {}))
 
 
 def _require_one_run(

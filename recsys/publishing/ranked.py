@@ -15,6 +15,7 @@ from recsys.publishing.objects import ObjectFiles
 from recsys.publishing.release import File, Manifest
 from recsys.ranking.ranker import Ranker
 from recsys.ranking.rankers import ranker_class
+from recsys.ranking.typical import Typical
 from recsys.retrieval.ordering import ordered
 from recsys.retrieval.segments import PAD, SegmentSearcher
 
@@ -54,10 +55,14 @@ class RankedSearcher:
         searcher: over the live items.
         ranker: the release's.
         n_items: live items with an interaction, over which the users' Gram matrix is summed.
+        typical: what users of whom little is known take a share of; None where nobody likes anything.
     """
 
-    def __init__(self, searcher: SegmentSearcher, ranker: Ranker, n_items: int) -> None:
+    def __init__(
+        self, searcher: SegmentSearcher, ranker: Ranker, n_items: int, typical: Typical | None = None
+    ) -> None:
         self._searcher = searcher
+        self._typical = typical
         self._items = ranker.over(searcher.latest.item_ids)
         self.growth = ranker.growth(n_items)
         """Factor on λ of the ridge users."""
@@ -69,21 +74,23 @@ class RankedSearcher:
         k: int,
         exclude: Collection[int],
         only_I: NDArray[np.bool_] | None = None,
+        typical_share: float = 0.0,
     ) -> list[tuple[int, float]]:
         """Find the k best items; of equal scores the smaller item id wins.
 
         Args:
-            query_D: the user's ridge profile, with λ times `growth`.
+            query_D: the user's ridge profile, with λ times `growth`, the share of the typical history included.
             history: items (positions in `Latest.item_ids`) of the user.
             k: length of the list.
             exclude: items that must not be in the list.
             only_I: items that may be in the list; None: all.
+            typical_share: how much of the typical history the user takes.
 
         Returns:
             Items with their scores, best first; fewer than k where there are fewer.
         """
         skipped = np.fromiter(exclude, np.int64, len(exclude))
-        found = [self._best_scored(query_D, history, k, skipped, only_I)]
+        found = [self._best_scored(query_D, history, k, skipped, only_I, typical_share)]
         for group_I, factor in self._groups:
             allowed_I = group_I if only_I is None else only_I if group_I is None else group_I & only_I
             nearest = self._searcher.search(query_D[None], k, [exclude], allowed_I)
@@ -121,6 +128,7 @@ class RankedSearcher:
         k: int,
         skipped: NDArray[np.int64],
         only_I: NDArray[np.bool_] | None,
+        typical_share: float,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Of the items that must all be scored, those that are among the k best; a few more where scores are equal."""
         items_S, vectors_SD = self._items.groups.scored, self._vectors_SD
@@ -129,6 +137,8 @@ class RankedSearcher:
         # einsum, not BLAS: equal vectors get equal scores at any place
         dots_1S = np.einsum("sd,d->s", vectors_SD, query_D)[None]
         scores_S = self.scores(dots_1S, [history], items_S)[0].astype(np.float64)
+        if typical_share:
+            scores_S += typical_share * self._typical_S
         is_left_S = ~np.isin(items_S, skipped) if len(skipped) else np.ones(len(items_S), np.bool_)
         if only_I is not None:
             is_left_S &= only_I[items_S]
@@ -137,6 +147,21 @@ class RankedSearcher:
             is_good = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
             items, scores = items[is_good], scores[is_good]
         return items, scores
+
+    def typical_scores(self, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What the ranker adds to the scores of candidates for the whole typical history, [C]."""
+        if self._typical is None:
+            return np.zeros(len(candidates))
+        history_1I = self._typical.history(len(self._searcher.latest.item_ids))
+        nothing_1C = np.zeros((1, len(candidates)), np.float32)
+        added_C: NDArray[np.float64] = self._items.score(nothing_1C, history_1I, candidates)[0].astype(
+            np.float64
+        )
+        return added_C
+
+    @cached_property
+    def _typical_S(self) -> NDArray[np.float64]:
+        return self.typical_scores(self._items.groups.scored)
 
     @cached_property
     def _groups(self) -> list[tuple[NDArray[np.bool_] | None, float]]:

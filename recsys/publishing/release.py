@@ -97,13 +97,15 @@ class ReleasedUsers(Frozen):
 
 
 class ReleasedSearch(Frozen):
-    """How items are found by words, as `SearchParams` says it."""
+    """How items are found by words: as section `search` says it, with the weights that validation chose."""
 
     k1: float = Field(ge=0, allow_inf_nan=False)
     b: float = Field(ge=0, le=1)
     lexical_weight: float = Field(ge=0, le=1)
     user_weight: float = Field(ge=0, allow_inf_nan=False)
     text_weight: float = Field(ge=0, allow_inf_nan=False)
+    typical_weight: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """None, and not written, in releases from before there was one."""
 
 
 class SmokeQuery(Frozen):
@@ -199,6 +201,7 @@ class Manifest(Frozen):
         for holder, names in (
             (plain, ("search", "pseudonym_key_check")),
             *((segment, ("details", "terms")) for segment in plain["segments"]),
+            *([(plain["search"], ("typical_weight",))] if plain["search"] else []),
         ):
             for name in names:
                 if holder[name] is None:

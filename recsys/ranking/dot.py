@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from recsys.dataset.dataset import Dataset
 from recsys.profiles.users import Ridge, gram_of
 from recsys.ranking.ranker import ItemGroups
+from recsys.ranking.typical import Typical, typical_share
 
 # Shape suffixes: U users, I items, C candidates, D dimension.
 
@@ -24,10 +25,22 @@ class RidgeUsers:
     vectors_ID: NDArray[np.float32]
     histories_UI: csr_array
     learned_from: NDArray[np.int64]
+    typical: Typical | None = None
+    """What users of whom little is known take a share of; None: they do not."""
+    typical_weight: float = 0.0
+
+    def histories(self, users: NDArray[np.int64]) -> csr_array:
+        """What scores are made of: what some users like, and their shares of the typical history, [U, I]."""
+        known_UI = csr_array(self.histories_UI[users])
+        if self.typical is None or self.typical_weight == 0:
+            return known_UI
+        shares_U1 = [[typical_share(self.typical_weight, n)] for n in np.diff(known_UI.indptr).tolist()]
+        added_UI = csr_array(np.array(shares_U1)) @ self.typical.history(known_UI.shape[1])
+        return csr_array(known_UI + added_UI)
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
         """scores_UC = w · x."""
-        b_UD = self.histories_UI[users] @ self.vectors_ID
+        b_UD = self.histories(users) @ self.vectors_ID
         return self.ridge.weights(b_UD) @ self.vectors_ID[candidates].T
 
 
@@ -35,7 +48,7 @@ def ridge_users(dataset: Dataset, growth: float = 1.0) -> RidgeUsers:
     """Learn ridge users. The Gram matrix holds warm items only: nobody could have interacted with the others.
 
     Args:
-        dataset: profiles, λ and histories.
+        dataset: profiles, λ, histories and the typical weight.
         growth: factor on λ, see `Ranker.growth`.
 
     Returns:
@@ -43,7 +56,9 @@ def ridge_users(dataset: Dataset, growth: float = 1.0) -> RidgeUsers:
     """
     warm = dataset.warm
     ridge = Ridge(gram_of(dataset.vectors_ID[warm]), dataset.ridge_lambda * growth, dataset.lexical_width)
-    return RidgeUsers(ridge, dataset.vectors_ID, dataset.interactions.matrix_UI, warm)
+    histories_UI, weight = dataset.interactions.matrix_UI, dataset.typical_weight
+    typical = Typical.of(dataset.interactions.n_users_I) if weight else None
+    return RidgeUsers(ridge, dataset.vectors_ID, histories_UI, warm, typical, weight)
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,7 @@ class WeightedItems:
 
         Args:
             dot_UC: inner products of users and candidates, times the growth.
-            histories_UI: 1 where a user interacted with an item, over all items.
+            histories_UI: 1 where a user interacted with an item, over all items; other numbers count in proportion.
             candidates: item rows.
 
         Returns:
@@ -186,7 +186,7 @@ class WeightedItems:
         factor = self.weights.factor_T[places]
         for user in range(len(scores_UC)):
             start, end = histories_UI.indptr[user : user + 2]
-            added_T = self._added(histories_UI.indices[start:end])
+            added_T = self._added(histories_UI.indices[start:end], histories_UI.data[start:end])
             scores_UC[user, known] = scores_UC[user, known] * factor + added_T[places]
         return scores_UC
 
@@ -206,13 +206,15 @@ class WeightedItems:
         plain = [(is_plain_I & (factor_I == one), float(one)) for one in np.unique(factor_I[is_plain_I])]
         return ItemGroups(scored, (*plain, (~is_known_I, 1.0)))
 
-    def _added(self, history: NDArray[np.integer]) -> NDArray[np.float32]:
-        """What the items of a history add to the score of each known item, [T]."""
+    def _added(self, history: NDArray[np.integer], amounts: NDArray[np.floating]) -> NDArray[np.float32]:
+        """What the items of a history, each with its amount, add to the score of each known item, [T]."""
         added_T = np.zeros(len(self.weights.digests_T), np.float32)
         places = self.place_I[history]
-        # In a fixed order, so that sums are reproducible.
-        rows = self.weights.weights_TT[np.sort(places[places != UNKNOWN])]
-        np.add.at(added_T, rows.indices, rows.data)
+        order = np.argsort(places, kind="stable")  # a fixed one, so that sums are reproducible
+        order = order[places[order] != UNKNOWN]
+        rows = self.weights.weights_TT[places[order]]
+        repeated = np.repeat(amounts[order].astype(np.float32), np.diff(rows.indptr))
+        np.add.at(added_T, rows.indices, rows.data * repeated)
         return added_T
 
 

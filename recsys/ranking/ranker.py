@@ -38,7 +38,7 @@ class RankedItems(Protocol):
 
         Args:
             dot_UC: inner products of users and candidates, times the growth.
-            histories_UI: 1 where a user interacted with an item, over all items.
+            histories_UI: 1 where a user interacted with an item, over all items; scores are linear in each row.
             candidates: item rows.
 
         Returns:

@@ -41,7 +41,7 @@ class Recommender:
         self, dot_UC: NDArray[np.float32], users: NDArray[np.int64], candidates: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """scores_UC from inner products."""
-        return np.asarray(self.ranker.score(dot_UC, self.users.histories_UI[users], candidates), np.float32)
+        return np.asarray(self.ranker.score(dot_UC, self.users.histories(users), candidates), np.float32)
 
 
 def learn_recommender(dataset: Dataset, ranker: Ranker) -> Recommender:

@@ -5,14 +5,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from recsys.features.terms import SCHEMA
+from recsys.features.terms import SCHEMA, text_terms
 from recsys.features.words import WORDS_VERSION, words
+from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.items import Latest
 from recsys.storage.tables import map_foreign_arrow
 
@@ -136,6 +138,14 @@ class LexicalIndex:
         self._n_items = sum(one.n_items for one in live)
         self._mean = max(sum(one.n_words for one in live), 1) / max(self._n_items, 1)
         self._k1, self._b = k1, b
+
+    @classmethod
+    def of_texts(cls, texts: Sequence[str], *, k1: float, b: float) -> Self:
+        """Over texts that lie in no segment; the item of each is its place."""
+        n = len(texts)
+        ids = ItemIds(str(row) for row in range(n))
+        latest = Latest(ids, np.zeros(n, np.int32), np.arange(n))
+        return cls([_segment_terms(text_terms(texts))], latest, k1=k1, b=b)
 
     def scores(self, query: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Score every item in which a word of a query occurs.

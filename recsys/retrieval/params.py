@@ -1,6 +1,10 @@
 """Parameters of the index. Values live in params.yaml."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
+
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class IndexParams(BaseModel):
@@ -35,3 +39,26 @@ class SearchParams(BaseModel):
     """Of the profile of the user who searches, beside both. 0: everybody gets the same."""
     text_weight: float = Field(ge=0, allow_inf_nan=False)
     """Words about a user count as much as this many items that the user likes."""
+    typical_weight: float = Field(ge=0, allow_inf_nan=False)
+    """Where nothing is known of a user, what all users like counts as much as this many items that the user likes; the
+    more items the user likes, the less, and from 20 on nothing."""
+    lexical_weights: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+    """Values of `lexical_weight` among which validation chooses in training; empty: none is chosen."""
+    user_weights: tuple[Weight, ...]
+    """The same of `user_weight`."""
+    text_weights: tuple[Weight, ...]
+    """The same of `text_weight`."""
+    typical_weights: tuple[Weight, ...]
+    """The same of `typical_weight`."""
+    queries: str
+    """File of judged queries to choose `lexical_weight` by; relative paths start at the workspace. JSON lines with
+    `query`, `item_id` and perhaps `grade`. Empty: queries are made from the catalogue's texts."""
+    max_queries: int = Field(ge=1)
+    """The most queries, and users, that weights are chosen by."""
+    hidden_share: float = Field(ge=0, le=1)
+    """Of the queries made from texts, the share whose words are taken out of the text that they should find: people
+    rarely search with the words of the text."""
+    standard_errors: float = Field(ge=0, allow_inf_nan=False)
+    """A value is chosen in place of that of params.yaml if its gain minus this many standard errors is above 0."""
+    seed: int
+    """Of the queries and users that are drawn."""

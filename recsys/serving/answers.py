@@ -127,7 +127,8 @@ class Explanation:
     contributions: tuple[Contribution, ...]
     """Largest first."""
     rest: float
-    """What the ranker adds for the whole and for no single thing; 0 but for rounding with rankers that are linear."""
+    """What no single thing adds: the share of what a typical user likes, where little is known of this one; otherwise 0
+    but for rounding with rankers that are linear."""
     words: tuple[tuple[str, float], ...]
     """By leave-one-out: how much lower the score would be if the item's text lacked the word. They do not sum to it."""
 

@@ -65,7 +65,8 @@ class Audience:
             rows, _ = self._users.rows_of(taste.likes)
             if rows:
                 found = self._recommend(taste, ListRequest(k=K)).items
-                queries.append(self._users.of(self._users.basis(rows, "")))
+                share = self._users.typical_share(len(rows))
+                queries.append(self._users.of(self._users.basis(rows, ""), share))
                 last.append(found[-1].score if len(found) == K else -np.inf)
         if not queries:
             return np.empty((0, self._profiles.manifest.model.dim), np.float32), np.empty(0)

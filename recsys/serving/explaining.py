@@ -65,7 +65,12 @@ class Explainer:
         weights_HD = self._users.ridge.weights(basis_HD).astype(np.float64)
         dots_H = weights_HD @ vector_D
         candidate, singles = np.array([row]), [[one] for one in rows] + [[]] * (len(basis_HD) - len(rows))
-        score = float(self._ranked.scores(dots_H.sum(keepdims=True)[None], [rows], candidate)[0, 0])
+        share = self._users.typical_share(len(basis_HD))
+        whole_D = self._users.of(basis_HD, share).astype(np.float64) if share else weights_HD.sum(axis=0)
+        whole = dots_H.sum(keepdims=True) if not share else (whole_D @ vector_D)[None]
+        score = float(self._ranked.scores(whole[None], [rows], candidate)[0, 0])
+        if share:
+            score += share * float(self._ranked.typical_scores(candidate)[0])
         scores_H = self._ranked.scores(dots_H[:, None], singles, candidate)[:, 0].astype(np.float64)
         profile_H = dots_H * self._ranked.growth
         ids = self._profiles.latest.item_ids
@@ -84,7 +89,7 @@ class Explainer:
             score=score,
             contributions=tuple(sorted(found, key=lambda one: -(one.profile + one.ranker))),
             rest=score - float(scores_H.sum()),
-            words=self._left_out(text, weights_HD.sum(axis=0)),
+            words=self._left_out(text, whole_D),
         )
 
     def _left_out(self, text: str, weights_D: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:

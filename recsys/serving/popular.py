@@ -20,7 +20,7 @@ NEW_EVERY = 5
 
 
 class Popular:
-    """Items by the number of users who like them, and items that nobody has interacted with by their age.
+    """Items by the number of users who like them, and items that nobody likes by their age.
 
     Args:
         profiles: of the release.
@@ -29,18 +29,26 @@ class Popular:
     def __init__(self, profiles: Profiles) -> None:
         self._profiles = profiles
 
-    def best(self, k: int, exclude: Collection[int], allowed_I: NDArray[np.bool_] | None) -> list[Scored]:
-        """Popular items, each `NEW_EVERY`th place a new one, the newest first.
+    def best(
+        self,
+        k: int,
+        exclude: Collection[int],
+        allowed_I: NDArray[np.bool_] | None,
+        promising: list[int] | None = None,
+    ) -> list[Scored]:
+        """Popular items, each `NEW_EVERY`th place a new one.
 
         Args:
             k: length of the list.
             exclude: items that must not be in it.
             allowed_I: items that may be in it; None: all.
+            promising: new items among those that may be in it, best first; None: the newest first.
 
         Returns:
             At most k items; the score is the share of users who like the item, 0 for a new one.
         """
-        known, new = (self._left(order, exclude, allowed_I, k) for order in (self._by_likes, self._by_age))
+        known = self._left(self._by_likes, exclude, allowed_I, k)
+        new = self._left(self._by_age, exclude, allowed_I, k) if promising is None else list(promising)
         chosen: list[int] = []
         while len(chosen) < k and (known or new):
             is_turn_of_new = (len(chosen) + 1) % NEW_EVERY == 0

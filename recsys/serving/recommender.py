@@ -14,6 +14,7 @@ from recsys.catalogue.params import FeedbackParams
 from recsys.publishing.objects import Profiles
 from recsys.publishing.ranked import RankedSearcher, published_ranker
 from recsys.publishing.release import Manifest
+from recsys.ranking.typical import Typical
 from recsys.retrieval.segments import PAD
 from recsys.serving.answers import Answer, Explanation, ListRequest, NewItem, Taste
 from recsys.serving.audience import Audience
@@ -30,7 +31,7 @@ from recsys.serving.text_search import TextSearch
 from recsys.serving.user_profiles import UserProfiles
 
 # Shape suffixes: H things known of a user, D dimension, I live items.
-WEIGHTS = {"text_weight": 1.0, "lexical_weight": 0.5, "user_weight": 0.2}
+WEIGHTS = {"text_weight": 1.0, "lexical_weight": 0.5, "user_weight": 0.2, "typical_weight": 0.0}
 """Of releases from before they carried their own; section `search` of params.yaml says what each means."""
 NO_WEIGHTS: Mapping[str, float] = {}
 
@@ -50,7 +51,7 @@ class Recommender:
         self.manifest = manifest
         self.release = manifest.id  # a hash of the whole manifest
         self.profiles = profiles
-        carried = manifest.search.model_dump() if manifest.search else {}
+        carried = manifest.search.model_dump(exclude_none=True) if manifest.search else {}
         self._weights = {**WEIGHTS, **carried, **weights}
         self.filters = Filters(profiles)
         self.popular = Popular(profiles)
@@ -104,11 +105,14 @@ class Recommender:
         exclude = {*rows, *disliked} if wanted.exclude_seen else set()
         basis_HD = self._users.basis(rows, taste.text)
         if not len(basis_HD):
-            found = self.popular.best(wanted.k, exclude, allowed_I)
+            found = self.popular.best(
+                wanted.k, exclude, allowed_I, self._promising(wanted.k, exclude, allowed_I)
+            )
             return Answer(self.release, tuple(found), "popular", (*unknown, *strangers))
-        query_D = self._users.of(basis_HD)
+        share = self._users.typical_share(len(basis_HD))
+        query_D = self._users.of(basis_HD, share)
         width = wanted.k * POOL if wanted.diversity else wanted.k
-        ranked = self._ranked.search(query_D, rows, width, exclude, allowed_I)
+        ranked = self._ranked.search(query_D, rows, width, exclude, allowed_I, share)
         chosen = self._lists.chosen(ranked, wanted)
         answer = Answer(self.release, chosen, "profile", (*unknown, *strangers))
         if explorer is None:
@@ -199,11 +203,27 @@ class Recommender:
     @cached_property
     def _ranked(self) -> RankedSearcher:
         ranker = published_ranker(self.manifest, self.profiles.files)
-        return RankedSearcher(self.profiles.searcher, ranker, self.manifest.users.n_items)
+        return RankedSearcher(self.profiles.searcher, ranker, self.manifest.users.n_items, self._typical)
 
     @cached_property
     def _users(self) -> UserProfiles:
-        return UserProfiles(self.profiles, self.texts, self._ranked.growth, self._weights["text_weight"])
+        return UserProfiles(self.profiles, self.texts, self._ranked.growth, self._weights, self._typical)
+
+    @cached_property
+    def _typical(self) -> Typical | None:
+        return Typical.of(self.popular.likes_I) if self._weights["typical_weight"] else None
+
+    def _promising(self, k: int, exclude: set[int], allowed_I: NDArray[np.bool_] | None) -> list[int] | None:
+        """New items that a typical user would like best; None where lists take no share of the typical history."""
+        share = self._users.typical_share(0)
+        if not share:
+            return None
+        query_D = self._users.of(np.empty((0, self.manifest.model.dim), np.float32), share)
+        is_new_I = self.popular.likes_I == 0
+        allowed_I = is_new_I if allowed_I is None else is_new_I & allowed_I
+        rows_K = self.profiles.searcher.search(query_D[None], k, [exclude], allowed_I).rows_QK[0]
+        promising: list[int] = rows_K[rows_K != PAD].tolist()
+        return promising
 
     @cached_property
     def _search(self) -> TextSearch | None:

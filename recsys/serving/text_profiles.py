@@ -11,7 +11,7 @@ from recsys.catalogue.fields import BadRow, sound
 from recsys.encoders.encoder import Encoder
 from recsys.errors import RequestError
 from recsys.features.text import join_fields
-from recsys.heads.headed import HeadedEncoder
+from recsys.heads.headed import query_profiles
 from recsys.models.opening import open_model
 from recsys.publishing.checks import QUERY_BATCH_TOKENS, query_text, unpacked_model
 from recsys.publishing.objects import ObjectFiles
@@ -67,10 +67,8 @@ class TextProfiles:
             RequestError: the text says nothing.
             EncoderError: the model cannot be opened.
         """
-        encoder = self.encoder
-        encode = encoder.encode_queries if isinstance(encoder, HeadedEncoder) else encoder.encode
-        query_D: NDArray[np.float32] = np.array(encode([self._folded(text)])[0])
-        query_D[: min(1, self._manifest.model.lexical_width)] = 0  # it only brings profiles to unit length
+        width = self._manifest.model.lexical_width
+        query_D: NDArray[np.float32] = query_profiles(self.encoder, [self._folded(text)], width)[0]
         return query_D
 
     def words_of(self, text: str) -> list[str]:

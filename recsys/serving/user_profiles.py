@@ -1,10 +1,11 @@
 """What is known of a user, and the profile that it gives.
 
 A user is w = (XᵀX + λI)⁻¹ b with b = Σ x over the items that the user likes, plus `text_weight` times the profile of
-words about the user. `recsys/profiles/users.py` has the metric.
+words about the user, plus a share of what a typical user likes where little is known (`recsys/ranking/typical.py`).
+`recsys/profiles/users.py` has the metric.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +15,7 @@ from recsys.catalogue.feedback import disliked_items, liked_items
 from recsys.catalogue.params import FeedbackParams
 from recsys.profiles.users import Ridge
 from recsys.publishing.objects import Profiles
+from recsys.ranking.typical import Typical, typical_share
 from recsys.serving.answers import Taste
 from recsys.serving.arguments import known_rows
 from recsys.serving.feedback_events import Event
@@ -30,14 +32,23 @@ class UserProfiles:
         profiles: of the release.
         texts: of the same.
         growth: factor on λ, see `Ranker.growth`.
-        text_weight: how much words about a user count beside one liked item.
+        weights: `text_weight`, how much words about a user count beside one liked item, and `typical_weight`.
+        typical: what a typical user likes; None where nobody likes anything.
     """
 
-    def __init__(self, profiles: Profiles, texts: TextProfiles, growth: float, text_weight: float) -> None:
+    def __init__(
+        self,
+        profiles: Profiles,
+        texts: TextProfiles,
+        growth: float,
+        weights: Mapping[str, float],
+        typical: Typical | None,
+    ) -> None:
         self._profiles = profiles
         self._texts = texts
         self._growth = growth
-        self._text_weight = text_weight
+        self._weights = weights
+        self._typical = typical
 
     @cached_property
     def ridge(self) -> Ridge:
@@ -75,12 +86,34 @@ class UserProfiles:
         """What sums to b, one row per liked item and one for text, [H, D]."""
         parts = [self._profiles.searcher.vectors_of(np.array(rows))] if rows else []
         if text.strip():
-            parts.append((self._text_weight * self._texts.of_query(text))[None].astype(np.float32))
+            parts.append((self._weights["text_weight"] * self._texts.of_query(text))[None].astype(np.float32))
         if not parts:
             return np.empty((0, self._profiles.manifest.model.dim), np.float32)
         return np.concatenate(parts)
 
-    def of(self, basis_HD: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The profile w of a user whose `basis` this is, float32 [d]."""
-        user_D: NDArray[np.float32] = self.ridge.weights(basis_HD.sum(axis=0, dtype=np.float64)[None])[0]
+    def typical_share(self, n_known: int) -> float:
+        """How much of the typical history a user takes of whom so many things are known."""
+        return 0.0 if self._typical is None else typical_share(self._weights["typical_weight"], n_known)
+
+    def of(self, basis_HD: NDArray[np.float32], share: float = 0.0) -> NDArray[np.float32]:
+        """The profile w of a user, float32 [d].
+
+        Args:
+            basis_HD: see `basis`.
+            share: of the typical history; 0: the user's own taste alone.
+
+        Returns:
+            The vector.
+        """
+        b_D = basis_HD.sum(axis=0, dtype=np.float64)
+        if share:
+            b_D = b_D + share * self._typical_D
+        user_D: NDArray[np.float32] = self.ridge.weights(b_D[None])[0]
         return user_D
+
+    @cached_property
+    def _typical_D(self) -> NDArray[np.float64]:
+        """The mean profile of what a typical user likes."""
+        if self._typical is None:
+            return np.zeros(self._profiles.manifest.model.dim)
+        return self._typical.profile(self._profiles.searcher.vectors_of(self._typical.rows_T))

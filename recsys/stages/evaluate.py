@@ -105,6 +105,7 @@ def load_holdout(split: Split, settings: Settings, at: Artifacts) -> Holdout:
         settings.evaluate.seed,
         _ranker(champion, at),
         champion.lexical_width,
+        _typical_weight(champion, settings),
     )
 
 
@@ -136,7 +137,14 @@ def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Arti
         settings.users.lambda_or(challenger.users.ridge_lambda),
         _ranker(challenger, at),
         challenger.lexical_width,
+        _typical_weight(challenger, settings),
     )
+
+
+def _typical_weight(model: ModelReference, settings: Settings) -> float:
+    """As its releases have it: the one that validation chose, or that of params.yaml."""
+    chosen = model.search.typical_weight if model.search else None
+    return settings.search.typical_weight if chosen is None else chosen
 
 
 def _ranker(model: ModelReference, at: Artifacts) -> Ranker:
@@ -200,7 +208,8 @@ def _learn_siblings(
         )
         ridge_lambda = settings.users.lambda_or(one.model.users.ridge_lambda)
         ranker, width = _ranker(one.model, at), one.model.lexical_width
-        profiled = with_vectors(holdout, vectors_ID, ridge_lambda, ranker, width)
+        typical_weight = _typical_weight(one.model, settings)
+        profiled = with_vectors(holdout, vectors_ID, ridge_lambda, ranker, width, typical_weight)
         yield learn_recommender(profiled.known, profiled.ranker)
 
 

@@ -1,6 +1,7 @@
 """Stage `finetune`: train a challenger on the split's training side, cold items held out again to know when to stop."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from recsys.evaluation.provenance import hash_rule, identity
 from recsys.features.text import SCHEMA, feature_files
 from recsys.heads.learning import Recipe
 from recsys.models.encoding import encode_cached
+from recsys.models.opening import open_vectors
 from recsys.models.packed import lay_out, remember_model
 from recsys.models.reference import ModelReference
 from recsys.progress import report_progress
@@ -31,6 +33,8 @@ from recsys.training.summary import epochs_of, history_csv, summarise
 from recsys.training.tuning import FROZEN, Tuned, tune
 from recsys.training.variants import field_variants
 from recsys.validation.folds import cold_folds, dates_in_attributes
+from recsys.validation.queries import Query, read_queries
+from recsys.validation.search_weights import ChosenWeights, choose_search_weights
 
 MODEL = "artifacts/finetune/model"
 """What model.json calls the source of the challenger's encoder: relative, the same in every workspace."""
@@ -87,11 +91,11 @@ def _train_and_pack(settings: Settings, at: Artifacts, folder: Path) -> tuple[Mo
     tuned = tune(job, params, settings.encoder, ridge_lambda, folder / "model", at.training)
     # Vectors of a sibling's own encoder are read by nobody but `evaluate`: they go with the workspace.
     caches = at.var / "siblings" if tuned.trained is not None and folder != at.finetune else None
-    model, recipe = _fuse(settings, at, job, tuned, _pack(settings, at, job, folder), caches)
+    model, recipe, weights = _fuse(settings, at, job, tuned, _pack(settings, at, job, folder), caches)
     remember_model(model, at.cache)
     _leave(at, model, folder)
     write_whole(folder / "history.csv", history_csv(params.k, epochs_of(tuned, recipe)).encode())
-    summary = summarise(job, tuned, recipe, model, params, settings.encoder.source, ridge_lambda)
+    summary = summarise(job, tuned, recipe, weights, model, params, settings.encoder.source, ridge_lambda)
     summary.save(folder / "summary.json")
     return model, job.key
 
@@ -136,7 +140,7 @@ def _pack(settings: Settings, at: Artifacts, job: Job, folder: Path) -> EncoderR
 
 def _fuse(
     settings: Settings, at: Artifacts, job: Job, tuned: Tuned, base: EncoderReference, caches: Path | None
-) -> tuple[ModelReference, Recipe]:
+) -> tuple[ModelReference, Recipe, ChosenWeights]:
     found, params = job.training_set, settings.finetune
     # A trained encoder has learned from all items but those held out from it. One that was not trained has learned from
     # none, so its head is chosen on more held-out items.
@@ -156,12 +160,13 @@ def _fuse(
         settings.profiles.chunk_texts,
         caches,
     )
-    return fuse(
+    dataset = Dataset(
+        found.interactions, found.texts, vectors_ID, settings.users.ridge_lambda, settings.fusion.seed
+    )
+    model, recipe = fuse(
         base,
         at.cache,
-        Dataset(
-            found.interactions, found.texts, vectors_ID, settings.users.ridge_lambda, settings.fusion.seed
-        ),
+        dataset,
         folds,
         settings.fusion,
         settings.users,
@@ -170,6 +175,23 @@ def _fuse(
         settings.evaluate.head_share,
         report_progress,
     )
+    weights = choose_search_weights(
+        dataset,
+        folds[0],
+        recipe,
+        settings.fusion,
+        settings.search,
+        open_vectors(ModelReference.of(base), at.cache, settings.encoder.batch_tokens),
+        _judged(settings, at, dataset.item_ids),
+        report_progress,
+    )
+    return model.with_search(weights.part), recipe, weights
+
+
+def _judged(settings: Settings, at: Artifacts, item_ids: Sequence[str]) -> tuple[Query, ...] | None:
+    """Judged queries over the training side's items; None where params.yaml names no file."""
+    named = settings.search.queries
+    return read_queries(at.root / named, item_ids) if named else None
 
 
 def _dates(at: Artifacts, found: TrainingSet) -> dict[str, NDArray[np.float64]]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from recsys.models.reference import ModelReference
     from recsys.training.job import Job
     from recsys.training.tuning import Tuned
+    from recsys.validation.search_weights import ChosenWeights
 
 
 class TrainingSummary(BaseModel):
@@ -69,6 +70,10 @@ class TrainingSummary(BaseModel):
     """How far item weights lower popular items."""
     lift: float | None
     """Factor on the profile score of cold items, beside items with weights."""
+    search: dict[str, float] = {}
+    """Weights of search that validation chose, by name; those of params.yaml hold for the others."""
+    search_tried: dict[str, float] = {}
+    """`<weight> <value>` -> mean of ndcg, by which they were chosen."""
     chosen_lambda: float | None
     """λ of the challenger's users; None: that of `ridge_lambda`."""
     encoder_hash: str
@@ -135,6 +140,7 @@ def summarise(
     job: "Job",
     tuned: "Tuned",
     recipe: "Recipe",
+    weights: "ChosenWeights",
     model: "ModelReference",
     params: FinetuneParams,
     source: str,
@@ -146,6 +152,7 @@ def summarise(
         job: its inputs.
         tuned: the result of fine-tuning.
         recipe: the choices of head and ranker.
+        weights: those of search.
         model: the resulting model.
         params: section `finetune`.
         source: `encoder.source`.
@@ -182,6 +189,8 @@ def summarise(
         ease_lambda=recipe.ease_lambda if model.ranker.files else None,
         popularity_power=recipe.popularity_power if model.ranker.files else None,
         lift=recipe.lift if model.ranker.files else None,
+        search=weights.part.model_dump(exclude_none=True) if weights.part else {},
+        search_tried=dict(weights.tried),
         chosen_lambda=model.users.ridge_lambda,
         encoder_hash=model.hash,
     )

@@ -205,7 +205,9 @@ class ExplainAnswer(BaseModel):
     ranker: str
     item: ShownItem
     contributions: list[ContributionAnswer]
-    rest: float
+    rest: float = Field(
+        description="What no single thing adds: the share of what a typical user likes, where little is known."
+    )
     words: list[WordAnswer]
 
 

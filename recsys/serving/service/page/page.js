@@ -144,8 +144,9 @@ async function showWhy() {
   const names = { text: () => "words about the user", like: (one) => `likes ${one.title || one.item_id}`, feedback: (one) => `just liked ${one.title || one.item_id}` };
   const parts = answer.contributions.map((one) => [names[one.source](one), one.profile + one.ranker]);
   const shown = parts.slice(0, 8);
-  const others = parts.slice(8).reduce((sum, part) => sum + part[1], answer.rest);
+  const others = parts.slice(8).reduce((sum, part) => sum + part[1], 0);
   if (parts.length > 8) shown.push([`${parts.length - 8} other things`, others]);
+  if (Math.abs(answer.rest) > 1e-5) shown.push(["what a typical user likes", answer.rest]);
   const most = Math.max(...shown.map((part) => Math.abs(part[1])), 1e-9);
   const reasons = find("#reasons");
   reasons.replaceChildren(
