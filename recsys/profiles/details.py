@@ -66,7 +66,7 @@ def require_items(table: pa.Table, segment: int, latest: Latest) -> None:
 
 
 class ItemDetails:
-    """Details of all live items; columns are gathered when they are first asked for, and kept.
+    """Details of all live items.
 
     Args:
         tables: one per segment, by `open_details`; None where a release of an older format has none.
@@ -77,7 +77,6 @@ class ItemDetails:
         self._tables, self._latest = tuple(tables), latest
         # `latest` is in order of segment and row: each segment's live items are one stretch of it.
         self._bounds = np.searchsorted(latest.segment_of_item, np.arange(len(self._tables) + 1))
-        self._columns: dict[str, pa.Array] = {}
         self._cells = [_cells(table) for table in self._tables]
         names = {name for table in self._tables if table is not None for name in table.column_names}
         self.attributes = tuple(sorted(names - set(SCHEMA.names)))
@@ -112,7 +111,7 @@ class ItemDetails:
         }
 
     def column(self, name: str) -> pa.Array:
-        """One column over `Latest.item_ids`.
+        """One column over `Latest.item_ids`, gathered anew.
 
         Args:
             name: a column of SCHEMA, or one of `attributes`.
@@ -124,11 +123,9 @@ class ItemDetails:
         Raises:
             KeyError: there is no such column.
         """
-        if name not in self._columns:
-            if name not in (*SCHEMA.names, *self.attributes):
-                raise KeyError(name)
-            self._columns[name] = self._gathered(name)
-        return self._columns[name]
+        if name not in (*SCHEMA.names, *self.attributes):
+            raise KeyError(name)
+        return self._gathered(name)
 
     def _gathered(self, name: str) -> pa.Array:
         types = [

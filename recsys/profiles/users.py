@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from recsys.catalogue.feedback import (
     LIKE,
     OPINIONS_SCHEMA,
+    WITHDRAWAL,
     disliked_items,
     liked,
     liked_items,
@@ -222,12 +223,22 @@ class Histories:
     """
 
     def __init__(self, found: pa.Table) -> None:
-        self._opinions = opinions(found)
+        ordered = opinions(found)
+        users = ordered["user"].combine_chunks().dictionary_encode()
+        self._users, self._user_O = users.dictionary, users.indices
+        # A pseudonym is 64 characters long: kept once for each user, not for each opinion.
+        self._opinions = ordered.drop_columns("user")
 
-    @cached_property
+    @property
     def pairs(self) -> pa.Table:
         """Likes: user, item_id, timestamp; sorted by user, first time (unknown last) and arrival."""
-        return liked(self._opinions).select(PAIRS)
+        user_O = self._users.take(self._user_O)
+        return liked(self._opinions.append_column("user", user_O)).select(PAIRS)
+
+    @property
+    def liked_item_ids(self) -> pa.ChunkedArray:
+        """The item of each of `pairs`."""
+        return liked(self._opinions)["item_id"]
 
     @cached_property
     def items(self) -> pa.Array:
@@ -237,7 +248,8 @@ class Histories:
     @cached_property
     def users(self) -> list[str]:
         """Pseudonyms of all users with likes, sorted."""
-        found: list[str] = pc.unique(self.pairs["user"]).to_pylist()
+        likes = pc.greater(self._opinions["weight"], WITHDRAWAL).combine_chunks()
+        found: list[str] = self._users.take(pc.unique(self._user_O.filter(likes))).to_pylist()
         return found
 
     def opinions_of(self, user: str) -> pa.Table:
@@ -252,8 +264,9 @@ class Histories:
         row = self._row_of_user.get(user)
         if row is None:
             return OPINIONS_SCHEMA.empty_table()
-        start, end = self._bounds[1][row : row + 2]
-        return self._opinions.slice(start, end - start)
+        start, end = self._starts[row : row + 2].tolist()
+        found = self._opinions.slice(start, end - start)
+        return found.add_column(0, OPINIONS_SCHEMA.field("user"), pa.repeat(user, end - start))
 
     def items_of(self, user: str) -> tuple[str, ...]:
         """The distinct items that the user likes, oldest first; () for an unknown user."""
@@ -264,16 +277,14 @@ class Histories:
         return disliked_items(self.opinions_of(user))
 
     @cached_property
-    def _bounds(self) -> tuple[list[str], NDArray[np.int64]]:
-        """All users, and the first row of each one's opinions; one more row for the end."""
-        codes = self._opinions["user"].combine_chunks().dictionary_encode()
-        indices = codes.indices.to_numpy(zero_copy_only=False)
-        starts = np.searchsorted(indices, np.arange(len(codes.dictionary) + 1))
-        return codes.dictionary.to_pylist(), starts.astype(np.int64)
+    def _starts(self) -> NDArray[np.int64]:
+        """The first row of each user's opinions; one more row for the end."""
+        codes = self._user_O.to_numpy(zero_copy_only=False)
+        return np.searchsorted(codes, np.arange(len(self._users) + 1)).astype(np.int64)
 
     @cached_property
     def _row_of_user(self) -> dict[str, int]:
-        return {user: row for row, user in enumerate(self._bounds[0])}
+        return {user: row for row, user in enumerate(self._users.to_pylist())}
 
 
 def load_histories(files: Iterable[Path]) -> Histories:

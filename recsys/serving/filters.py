@@ -14,6 +14,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -37,8 +38,8 @@ RANGES: Mapping[str, Callable[..., Any]] = {
 VALUES = (str, int, float)
 """What a value may be; a bool is one of them."""
 OPERATORS = ("eq", "in", "not", *RANGES)
-MASKS_KEPT = 64
-"""Masks of the last requests; each takes a byte per item."""
+KEPT_BYTES = 16 << 20
+"""Masks of the last requests take at most this much memory: a byte per item each."""
 
 
 class Filters:
@@ -51,6 +52,7 @@ class Filters:
     def __init__(self, profiles: Profiles) -> None:
         self._profiles = profiles
         self._kept: OrderedDict[str, NDArray[np.bool_]] = OrderedDict()
+        self._encoded: dict[str, Encoded] = {}
         self._lock = threading.Lock()
 
     def allowed(self, where: Mapping[str, Any]) -> NDArray[np.bool_] | None:
@@ -81,7 +83,7 @@ class Filters:
         allowed_I.setflags(write=False)
         with self._lock:
             self._kept[key] = allowed_I
-            while len(self._kept) > MASKS_KEPT:
+            while len(self._kept) > max(1, KEPT_BYTES // max(1, len(allowed_I))):
                 self._kept.popitem(last=False)
         return allowed_I
 
@@ -118,11 +120,13 @@ class Filters:
         return list(condition.items())
 
     def _fits(self, name: str, operator: str, value: object) -> NDArray[np.bool_]:
-        column = self._column(name)
         if operator in RANGES:
-            return _within(column, name, operator, value)
+            return _within(self._column(name), name, operator, value)
         wanted = {value_text(one) for one in (value if isinstance(value, list) else [value])}
-        return ~_has(column, wanted) if operator == "not" else _has(column, wanted)
+        if name not in self._encoded:
+            self._encoded[name] = encoded(self._column(name))
+        has_I = self._encoded[name].has(wanted)
+        return ~has_I if operator == "not" else has_I
 
     def _column(self, name: str) -> pa.Array:
         """One value, or a list of them, per live item."""
@@ -140,18 +144,49 @@ class Filters:
         return pa.concat_arrays(columns) if columns else pa.array([], pa.list_(pa.string()))
 
 
-def _has(column: pa.Array, wanted: Collection[str]) -> NDArray[np.bool_]:
-    """Which items have one of the values."""
+@dataclass(frozen=True)
+class Encoded:
+    """A column of values, or of lists of them, as numbers: a condition then looks at each distinct value once."""
+
+    texts_V: pa.Array
+    """Distinct values as texts."""
+    value_P: NDArray[np.int32]
+    """For each value of an item its place in `texts_V`; len(texts_V) where it has none."""
+    starts_I: NDArray[np.int32] | None
+    """Where each item's values begin, and the end of the last; None: each item has one."""
+
+    def has(self, wanted: Collection[str]) -> NDArray[np.bool_]:
+        """Which items have one of the values."""
+        sound = [
+            one for one in wanted if one.encode(errors="ignore").decode() == one
+        ]  # JSON may hold half a pair
+        is_wanted_V = pc.is_in(self.texts_V, value_set=pa.array(sound, pa.string()))
+        fits_P: NDArray[np.bool_] = np.append(np.asarray(is_wanted_V, bool), False)[self.value_P]
+        if self.starts_I is None:
+            return fits_P
+        has_I = np.zeros(len(self.starts_I) - 1, np.bool_)
+        has_I[np.searchsorted(self.starts_I, np.flatnonzero(fits_P), "right") - 1] = True
+        return has_I
+
+
+def encoded(column: pa.Array) -> Encoded:
+    """Encode a column.
+
+    Args:
+        column: [I], one value or a list of them per item; null where it has none.
+
+    Returns:
+        The same as numbers.
+    """
     is_list = pa.types.is_list(column.type)
-    values = pc.list_flatten(column) if is_list else column
-    encoded = values.dictionary_encode()
-    places = [place for place, one in enumerate(encoded.dictionary.to_pylist()) if value_text(one) in wanted]
-    fits = np.isin(np.asarray(encoded.indices.fill_null(-1)), places)
-    if not is_list:
-        return fits
-    has_I = np.zeros(len(column), np.bool_)
-    has_I[np.asarray(pc.list_parent_indices(column))[fits]] = True
-    return has_I
+    found = (pc.list_flatten(column) if is_list else column).dictionary_encode()
+    texts = found.dictionary
+    if not pa.types.is_string(texts.type):
+        texts = pa.array([value_text(one) for one in texts.to_pylist()], pa.string())
+    value_P = found.indices.fill_null(len(texts)).to_numpy()
+    lengths = pc.list_value_length(column).fill_null(0).to_numpy() if is_list else None
+    starts = None if lengths is None else np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return Encoded(texts, value_P, starts)
 
 
 def _within(column: pa.Array, name: str, operator: str, value: object) -> NDArray[np.bool_]:

@@ -59,47 +59,53 @@ class Popular:
 
     @staticmethod
     def _left(
-        order: NDArray[np.int64], exclude: Collection[int], allowed_I: NDArray[np.bool_] | None, k: int
+        order: NDArray[np.int32], exclude: Collection[int], allowed_I: NDArray[np.bool_] | None, k: int
     ) -> list[int]:
-        allowed = order if allowed_I is None else order[allowed_I[order]]
-        left = allowed[: k + len(exclude)]
-        kept: list[int] = left[~np.isin(left, np.fromiter(exclude, np.int64, len(exclude)))].tolist()
-        return kept
+        """The first k of an order that may be in a list; read only as far as that takes."""
+        skipped = np.fromiter(exclude, np.int64, len(exclude))
+        kept: list[int] = []
+        start, width = 0, k + len(exclude)
+        while start < len(order) and len(kept) < k:
+            some = order[start : start + width]
+            if allowed_I is not None:
+                some = some[allowed_I[some]]
+            kept += some[~np.isin(some, skipped)].tolist()
+            start, width = start + width, 2 * width
+        return kept[:k]
 
     @cached_property
-    def likes_I(self) -> NDArray[np.int64]:
+    def likes_I(self) -> NDArray[np.int32]:
         """Users who like each item."""
         ids = self._profiles.latest.item_ids.column
-        rows = pc.index_in(self._profiles.histories.pairs["item_id"], value_set=ids).drop_null()
-        return np.bincount(rows.to_numpy(), minlength=len(ids)).astype(np.int64)
+        rows = pc.index_in(self._profiles.histories.liked_item_ids, value_set=ids).drop_null()
+        return np.bincount(rows.to_numpy(), minlength=len(ids)).astype(np.int32)
 
     @cached_property
     def newest_at(self) -> datetime | None:
         """When the newest item was updated, UTC; None where no item says."""
-        newest = int(self._updated_I.max(initial=UNKNOWN_TIME))
+        newest = int(self._updated().max(initial=UNKNOWN_TIME))
         return None if newest == UNKNOWN_TIME else datetime.fromtimestamp(newest / 1e6, UTC)
 
     @cached_property
-    def _by_likes(self) -> NDArray[np.int64]:
+    def _by_likes(self) -> NDArray[np.int32]:
         """Items that somebody likes, most liked first, then by id."""
         rows = np.flatnonzero(self.likes_I)
         ids = self._profiles.latest.item_ids.column.take(pa.array(rows)).to_numpy(zero_copy_only=False)
-        return rows[np.lexsort((ids, -self.likes_I[rows]))]
+        return rows[np.lexsort((ids, -self.likes_I[rows]))].astype(np.int32)
 
     @cached_property
-    def _by_age(self) -> NDArray[np.int64]:
+    def _by_age(self) -> NDArray[np.int32]:
         """Items that nobody likes, last updated first; of one time, what landed later first."""
         rows = np.flatnonzero(self.likes_I == 0)
-        return rows[np.lexsort((-rows, -self._updated_I[rows]))]
+        return rows[np.lexsort((-rows, -self._updated()[rows]))].astype(np.int32)
 
-    @cached_property
-    def _updated_I(self) -> NDArray[np.int64]:
-        """Microseconds since 1970; the smallest number where no time is known."""
+    def _updated(self) -> NDArray[np.int64]:
+        """[I], microseconds since 1970; the smallest number where no time is known."""
         latest = self._profiles.latest
         updated_I = np.full(len(latest.item_ids), UNKNOWN_TIME)
-        for position, segment in enumerate(self._profiles.segments):
-            mine = np.flatnonzero(latest.segment_of_item == position)
+        bounds = np.searchsorted(latest.segment_of_item, np.arange(len(self._profiles.segments) + 1))
+        for segment, start, end in zip(self._profiles.segments, bounds[:-1], bounds[1:], strict=True):
             column = segment.rows(["updated_at"])["updated_at"].cast(pa.int64()).combine_chunks()
             times = column.fill_null(UNKNOWN_TIME).to_numpy()
-            updated_I[mine] = times[latest.row_of_item[mine]]
+            updated_I[start:end] = times[latest.row_of_item[start:end]]
         return updated_I

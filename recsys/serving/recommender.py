@@ -29,6 +29,7 @@ from recsys.serving.popular import Popular
 from recsys.serving.text_profiles import TextProfiles
 from recsys.serving.text_search import TextSearch
 from recsys.serving.user_profiles import UserProfiles
+from recsys.storage.memory import give_memory_back
 
 # Shape suffixes: H things known of a user, D dimension, I live items.
 WEIGHTS = {"text_weight": 1.0, "lexical_weight": 0.5, "user_weight": 0.2, "typical_weight": 0.0}
@@ -64,6 +65,8 @@ class Recommender:
     def warm(self) -> None:
         """Load everything, so that no question waits for it, or meets a file that is damaged or gone since.
 
+        What loading took beyond what stays in use is given back.
+
         Raises:
             ReleaseError: a file is missing or damaged; names it.
             EncoderError: the model cannot be opened.
@@ -77,6 +80,7 @@ class Recommender:
             self.recommend(Taste(likes=(first,), text="words"), ListRequest(k=1))
             self.search("words", ListRequest(k=1))
             self.items.details_of([first])
+        give_memory_back()
 
     def taste_of(
         self, pseudonym: str, feedback: Sequence[Event] = (), rules: FeedbackParams | None = None
