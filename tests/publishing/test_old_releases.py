@@ -9,11 +9,15 @@ from recsys import Release
 from recsys.artifacts import Artifacts
 from recsys.models.packed import find_model, verify_model
 from recsys.models.reference import ModelReference
+from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.published_model import bring_model
+from recsys.publishing.store import ReleaseStore
+from recsys.serving.answers import ListRequest, Taste
+from recsys.serving.recommender import Recommender
 from recsys.storage.opening import open_storage
 
 RELEASES = Path(__file__).resolve().parents[1] / "fixtures/releases"
-FORMATS = (1, 2, 3, 4, 5, 6)
+FORMATS = (1, 2, 3, 4, 5, 6, 7)
 TOLERANCE = 2e-6  # scores are kept with six decimals
 
 
@@ -71,6 +75,8 @@ def test_rankers_and_parts_that_formats_introduced_are_there():
     parted = plain[6]["model"]
     assert "encoder" not in plain[6] and parted["head"]["lexical_width"] and parted["users"]["ridge_lambda"]
     assert [file["name"] for file in parted["ranker"]["files"]] == ["item_weights.npz"]
+    assert all({"details", "terms"} <= segment.keys() for segment in plain[7]["segments"])
+    assert set(plain[7]["search"]) == {"k1", "b", "lexical_weight", "user_weight", "text_weight"}
 
 
 def test_parts_give_the_lists_that_a_model_without_parts_gave():
@@ -80,6 +86,18 @@ def test_parts_give_the_lists_that_a_model_without_parts_gave():
     assert {key: legacy[key] for key in legacy if key not in told} == {
         key: parted[key] for key in parted if key not in told
     }
+
+
+def test_conditions_and_details_are_those_that_the_code_of_its_time_gave(tmp_path):
+    """From format 7 on a release holds what they need."""
+    expected = json.loads((RELEASES / "7/lists.json").read_text("utf-8"))
+    store = ReleaseStore(open_storage(str(RELEASES / "7/store")))
+    manifest = store.manifest(expected["release"])
+    recommender = Recommender(manifest, Profiles(manifest, ObjectFiles(store.storage, tmp_path)))
+    ((where, items),) = expected["where"].items()
+    wanted = ListRequest(k=8, where=json.loads(where))
+    assert_same(recommender.recommend(Taste(likes=("i001", "i002")), wanted).items, items)
+    assert recommender.items.details_of(["i003", "i020"]) == expected["details"]
 
 
 def test_a_workspace_takes_over_its_model_with_the_keys_of_its_time(old, tmp_path, monkeypatch):
