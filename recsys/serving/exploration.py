@@ -16,19 +16,18 @@ workers an item gets at most n times its budget between two releases.
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.users import Ridge
-from recsys.publishing.objects import Profiles
-from recsys.publishing.ranked import RankedSearcher
 from recsys.ranking.exploring import choice_probabilities
 from recsys.serving.answers import Answer, Draw, Exploration, NewCandidates, Scored
 from recsys.serving.params import ServeParams
@@ -38,29 +37,53 @@ REMEMBERED = 10_000
 NO_POLICY = "none"
 
 
+class Ranked(Protocol):
+    """Finds a user's best items, as `recsys.publishing.ranked.RankedSearcher` does."""
+
+    growth: float
+    """Factor on inner products with profiles."""
+
+    def search(
+        self,
+        query_D: NDArray[np.float32],
+        history: Sequence[int],
+        k: int,
+        exclude: Collection[int],
+        only_I: NDArray[np.bool_] | None = None,
+    ) -> list[tuple[int, float]]:
+        """Rows with their scores, best first."""
+        ...
+
+
 class NewItems:
     """The new items of a release: how uncertain their scores are, and how often they were drawn here.
 
     Args:
-        profiles: of the release.
-        ridge: of its users.
-        ranked: finds its best items.
+        item_ids: of the live items.
+        known: ids of items with interactions.
+        vectors_of: profiles of some rows.
+        ridge: of the users.
+        ranked: finds the best items.
     """
 
-    def __init__(self, profiles: Profiles, ridge: Ridge, ranked: RankedSearcher) -> None:
-        self._profiles = profiles
+    def __init__(
+        self,
+        item_ids: ItemIds,
+        known: pa.Array,
+        vectors_of: Callable[[NDArray[np.int64]], NDArray[np.float32]],
+        ridge: Ridge,
+        ranked: Ranked,
+    ) -> None:
+        self._item_ids = item_ids
+        self._vectors_of = vectors_of
         self._ridge = ridge
         self._ranked = ranked
-        self._deviation_I = np.full(len(profiles.latest.item_ids), np.nan, np.float32)
-        self._n_drawn_I = np.zeros(len(profiles.latest.item_ids), np.int32)
-        self._lock = threading.Lock()
-
-    @cached_property
-    def is_new_I(self) -> NDArray[np.bool_]:
+        is_known_I: NDArray[np.bool_] = pc.is_in(item_ids.column, known).to_numpy(zero_copy_only=False)
+        self.is_new_I = ~is_known_I
         """Items that nobody has interacted with."""
-        known = pc.is_in(self._profiles.latest.item_ids.column, self._profiles.histories.items)
-        is_known_I: NDArray[np.bool_] = known.to_numpy(zero_copy_only=False)
-        return ~is_known_I
+        self._deviation_I = np.full(len(item_ids), np.nan, np.float32)
+        self._n_drawn_I = np.zeros(len(item_ids), np.int32)
+        self._lock = threading.Lock()
 
     def open(
         self,
@@ -105,9 +128,8 @@ class NewItems:
         """
         found = self._ranked.search(query_D, history, pool, (), open_I)
         rows = [row for row, _ in found]
-        ids = self._profiles.latest.item_ids
         scores_C = np.array([score for _, score in found])
-        return rows, NewCandidates(tuple(ids.at(rows)), scores_C, self._deviations(rows))
+        return rows, NewCandidates(tuple(self._item_ids.at(rows)), scores_C, self._deviations(rows))
 
     def spend(self, rows: Sequence[int], budget: int) -> bool:
         """Count draws; False, and nothing is counted, where another thread has used an item's budget up meanwhile."""
@@ -122,8 +144,8 @@ class NewItems:
         places = np.array(rows, np.int64)
         missing = places[np.isnan(self._deviation_I[places])]
         if len(missing):
-            vectors_CD = self._profiles.searcher.vectors_of(missing)
-            self._deviation_I[missing] = self._ranked.growth * self._ridge.deviations(vectors_CD)
+            deviation_C = self._ridge.deviations(self._vectors_of(missing))
+            self._deviation_I[missing] = self._ranked.growth * deviation_C
         return self._deviation_I[places].astype(np.float64)
 
 

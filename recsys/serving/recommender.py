@@ -240,7 +240,13 @@ class Recommender:
 
     @cached_property
     def _new_items(self) -> NewItems:
-        return NewItems(self.profiles, self._users.ridge, self._ranked)
+        return NewItems(
+            self.profiles.latest.item_ids,
+            self.profiles.histories.items,
+            self.profiles.searcher.vectors_of,
+            self._users.ridge,
+            self._ranked,
+        )
 
     @cached_property
     def _audience(self) -> Audience:
