@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, default=2, help="repetitions of the replay")
+    parser.add_argument("--seeds", type=int, default=1, help="repetitions of the replay")
     parser.add_argument("--only", choices=("logs", "replay"), help="default: both")
     asked = parser.parse_args()
     require_shared_data()

@@ -20,11 +20,12 @@ from recsys.serving.answers import Answer, Explanation, ListRequest, NewItem, Ta
 from recsys.serving.audience import Audience
 from recsys.serving.diversity import POOL
 from recsys.serving.explaining import Explainer
-from recsys.serving.exploration import Explorer, NewItems, Question
+from recsys.serving.exploration import Explorer, Question
 from recsys.serving.feedback_events import Event
 from recsys.serving.filters import Filters
 from recsys.serving.items import Items
 from recsys.serving.lists import Lists
+from recsys.serving.new_items import NewItems
 from recsys.serving.popular import Popular
 from recsys.serving.text_profiles import TextProfiles
 from recsys.serving.text_search import TextSearch
