@@ -24,7 +24,7 @@ from scipy.sparse import csr_array
 from recsys.encoders.reference import HEAD, TERMS
 from recsys.encoders.tfidf import TfidfEncoder, tfidf_of
 from recsys.errors import EncoderError
-from recsys.storage.arrays import read_arrays
+from recsys.storage.arrays import read_arrays, widened
 from recsys.storage.atomic import write_whole
 
 # Shape suffixes: N texts, L width of the base encoder, M landmarks, V terms, D directions, W dimensions of words.
@@ -118,8 +118,10 @@ class KernelHead:
 
     kernel: Kernel
     words_MV: csr_array
-    vectors_ML: NDArray[np.float32]
-    projection_MD: NDArray[np.float32]
+    vectors_ML: NDArray[np.floating]
+    """float32; of a loaded head the same numbers in float64, mapped from a file that processes share."""
+    projection_MD: NDArray[np.floating]
+    """Likewise."""
     words: Words | None = None
     """None: no separate dimensions for words."""
     constant: float = 0.0
@@ -219,7 +221,10 @@ class KernelHead:
         value in a billion differs between two batches, in its last bit; in float32 every third row did.
         """
         words_VM = csr_array(self.words_MV.T)
-        return words_VM, self.vectors_ML.astype(np.float64), self.projection_MD.astype(np.float64)
+        vectors_ML, projection_MD = (
+            one.astype(np.float64, copy=False) for one in (self.vectors_ML, self.projection_MD)
+        )
+        return words_VM, vectors_ML, projection_MD
 
     def save(self, folder: Path) -> tuple[Path, Path]:
         """Write head.npz and head.json; the same head gives the same bytes."""
@@ -229,8 +234,8 @@ class KernelHead:
             "words_data": self.words_MV.data.astype(np.float32),
             "words_indices": self.words_MV.indices.astype(np.int32),
             "words_indptr": self.words_MV.indptr.astype(np.int64),
-            "vectors": self.vectors_ML,
-            "projection": self.projection_MD,
+            "vectors": self.vectors_ML.astype(np.float32, copy=False),
+            "projection": self.projection_MD.astype(np.float32, copy=False),
         }
         if self.words is not None:
             arrays[WORDS] = self.words.projection_MW
@@ -275,12 +280,17 @@ class KernelHead:
                     remedy="update Firstlight",
                 )
             more = [name for name, key in ((WORDS, "words_share"), (MEAN, "centred")) if key in plain]
-            return cls._of(plain, read_arrays(folder / HEAD, (*ARRAYS, *more)))
+            head = cls._of(plain, read_arrays(folder / HEAD, (*ARRAYS, *more)))
         except (OSError, KeyError, TypeError, ValueError, RecursionError, MemoryError) as error:
             raise EncoderError(
                 f"{folder} has no readable head: {error}",
                 remedy=f"delete {folder} and run recsys fetch-champion, or dvc repro finetune for a challenger",
             ) from error
+        return replace(
+            head,
+            vectors_ML=widened(folder / "vectors.float64.npy", head.vectors_ML),
+            projection_MD=widened(folder / "projection.float64.npy", head.projection_MD),
+        )
 
     @classmethod
     def _of(cls, plain: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> "KernelHead":

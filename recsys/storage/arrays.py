@@ -13,7 +13,10 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.storage.atomic import whole_file
+
 MAX_DIMENSIONS = 2
+BLOCK_ROWS = 1024
 
 
 def read_arrays(path: Path, names: Collection[str]) -> dict[str, NDArray[np.generic]]:
@@ -97,6 +100,38 @@ def read_array(path: Path, shape: tuple[int, ...], dtype: str, in_place: bool = 
         if in_place:
             return np.memmap(path, kind, "r", start, shape)
         return np.fromfile(file, kind, math.prod(shape)).reshape(shape)
+
+
+def widened(path: Path, array: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The same numbers in float64, mapped from a file beside the original, so that processes share the memory.
+
+    The file is only a cache: it is compared with the original, and written anew where it differs or is missing.
+
+    Args:
+        path: of the file, an npy.
+        array: the original, float32 [n, d].
+
+    Returns:
+        Read-only where it is mapped; in memory where the file cannot be written.
+    """
+    for _ in range(2):
+        try:
+            found = read_array(path, array.shape, "float64", in_place=True)
+            if all(np.array_equal(found[part], array[part]) for part in _blocks(len(array))):
+                return found.astype(np.float64, copy=False)
+        except (OSError, ValueError):
+            pass
+        try:
+            with whole_file(path) as temporary, temporary.open("wb") as file:
+                np.save(file, array.astype(np.float64))
+        except OSError:
+            break
+    return array.astype(np.float64)
+
+
+def _blocks(n_rows: int) -> list[slice]:
+    """Rows in pieces, so that comparing takes little memory."""
+    return [slice(start, start + BLOCK_ROWS) for start in range(0, n_rows, BLOCK_ROWS)]
 
 
 def _member(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[np.generic]:

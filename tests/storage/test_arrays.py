@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from recsys.storage.arrays import read_array, read_arrays
+from recsys.storage.arrays import read_array, read_arrays, widened
 
 A = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -67,3 +67,28 @@ def test_an_array_in_an_npz_that_promises_more_than_it_has_is_refused(tmp_path, 
         packed.writestr("a.npy", header((1,)) + b"1234")
     with pytest.raises(ValueError, match="a, a, not a"):
         read_arrays(tmp_path / "a.npz", ("a",))
+
+
+def test_widened_numbers_are_shared_by_a_file_and_made_anew_where_it_is_another_one(tmp_path):
+    path = tmp_path / "wide.npy"
+    array = np.random.default_rng(0).random((3000, 4), np.float32)
+    first = widened(path, array)
+    assert isinstance(first.base, np.memmap) or isinstance(first, np.memmap)
+    assert first.dtype == np.float64
+    np.testing.assert_array_equal(first, array)
+    written = path.stat().st_mtime_ns
+    widened(path, array)
+    assert path.stat().st_mtime_ns == written
+    changed = array.copy()
+    changed[2500, 3] = -1
+    np.testing.assert_array_equal(widened(path, changed), changed)
+    path.write_bytes(path.read_bytes()[:-8])
+    np.testing.assert_array_equal(widened(path, array), array)
+
+
+def test_widened_numbers_stay_in_memory_where_nothing_can_be_written(tmp_path):
+    array = np.ones((3, 2), np.float32)
+    (tmp_path / "no folder").touch()
+    found = widened(tmp_path / "no folder" / "wide.npy", array)
+    assert not isinstance(found, np.memmap)
+    np.testing.assert_array_equal(found, array)
