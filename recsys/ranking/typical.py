@@ -32,7 +32,7 @@ class Typical:
     """Of all likes; they sum to 1."""
 
     @classmethod
-    def of(cls, n_users_I: NDArray[np.int64]) -> Self | None:
+    def of(cls, n_users_I: NDArray[np.integer]) -> Self | None:
         """Make it from the number of users who like each item; None where nobody likes anything.
 
         Args:
