@@ -11,7 +11,14 @@ from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.items import Latest
 from recsys.retrieval.index_file import build_index
 from recsys.retrieval.params import IndexParams
-from recsys.retrieval.segments import PAD, IndexedSegment, SegmentSearcher, index_recall
+from recsys.retrieval.segments import (
+    FEW_ROWS,
+    PAD,
+    RARE_SHARE,
+    IndexedSegment,
+    SegmentSearcher,
+    index_recall,
+)
 from tests.retrieval.old_files import hnsw_file, ivf_file
 
 PARAMS = IndexParams(exact_below=100, links=32, search_width=64, recall_queries=50, seed=7)
@@ -128,6 +135,22 @@ def test_ann_finds_what_is_allowed_though_it_lies_apart(kind: str, share: float,
     truth = SegmentSearcher([IndexedSegment(vectors)], all_live(4000)).search(queries, 10, allowed_I=allowed)
     assert (found.scores_QK >= truth.scores_QK[:, -1:] - 1e-5).mean() > 0.95
     assert allowed[found.rows_QK].all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_a_filter_leaves_a_part_all_of_it_is_compared(kind: str, tmp_path: Path) -> None:
+    """More than are read one by one, and fewer than a walk along links would compare."""
+    vectors = unit(np.random.default_rng(8), 4000)
+    allowed, live = np.random.default_rng(9).random((2, 4000)) < [[0.33], [0.9]]
+    assert FEW_ROWS < (allowed & live).sum() < RARE_SHARE * 4000
+    latest, queries = only(all_live(4000), live), unit(np.random.default_rng(10), 20)
+    index = on_disk(tmp_path, vectors, kind)
+    found = SegmentSearcher([IndexedSegment(vectors, index)], latest).search(
+        queries, 30, allowed_I=allowed[live]
+    )
+    truth = SegmentSearcher([IndexedSegment(vectors)], latest).search(queries, 30, allowed_I=allowed[live])
+    assert np.array_equal(found.rows_QK, truth.rows_QK)
+    assert np.array_equal(found.scores_QK, truth.scores_QK)
 
 
 def test_a_poor_index_is_measured_as_poor(tmp_path: Path) -> None:
