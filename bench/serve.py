@@ -38,6 +38,8 @@ ROUNDS = 3
 CLIENTS = 4
 N_REQUESTS = 2000
 N_SWAPS = 50
+N_EXAMPLES = 100
+"""Of schemathesis, for each operation."""
 OTHERS = {
     "feedback_kills": ("feedback_kills", "feedback_lost", "feedback_double"),
     "search": ("cranfield_ndcg10_bm25", "cranfield_ndcg10_profiles", "cranfield_ndcg10_fused"),
@@ -55,6 +57,7 @@ def main() -> None:
         **{f"serve_{world.size}": partial(serve, world) for world in (SMALL, LARGE)},
         "plain": plain,
         "swaps": swaps,
+        "fuzz": fuzz,
     }
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -161,6 +164,14 @@ def swaps() -> Figures:
     return {**swap_releases(HOME / "swaps", N_SWAPS)}
 
 
+def fuzz() -> Figures:
+    """Requests that nobody should send, with feedback and keys on."""
+    from bench.serve_fuzz import fuzz as fuzz_service
+
+    make(SMALL)
+    return {**fuzz_service(SMALL.store, HOME / "fuzz", N_EXAMPLES)}
+
+
 def known_users() -> list[Request]:
     """Lists for users of CiteULike, in a random order."""
     users = np.array(sorted(set(papers()[1]["user_id"].to_pylist())), object)
@@ -211,7 +222,7 @@ def collected(steps: Sequence[str] | Mapping[str, object]) -> Figures:
         figures |= _renamed(
             found, f"serve_{world.size}", {old: f"{new}_{suffix}" for old, new in names.items()}
         )
-    for name in ("plain", "swaps"):
+    for name in ("plain", "swaps", "fuzz"):
         figures |= found.get(name, {})
     for name, keys in OTHERS.items():
         kept = ROOT / "var" / "bench" / f"{name}.json"
