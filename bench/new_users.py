@@ -133,13 +133,13 @@ def ndcg(listed: Sequence[str], wanted: frozenset[str]) -> float:
 
 def _compared(prefix: str, cut: int, found: Mapping[str, Sequence[float]]) -> dict[str, float]:
     own_U = np.array(found[""])
-    figures = {f"{prefix}ndcg20_{cut}": round(float(own_U.mean()), 4)}
+    figures = {f"new_user_{prefix}ndcg20_{cut}": round(float(own_U.mean()), 4)}
     for way in sorted(set(found) - {""}):
         floor_U = np.array(found[way])
-        figures[f"{prefix}{way}_ndcg20_{cut}"] = round(float(floor_U.mean()), 4)
+        figures[f"new_user_{prefix}{way}_ndcg20_{cut}"] = round(float(floor_U.mean()), 4)
         means = np.random.default_rng(0).choice(own_U - floor_U, (ROUNDS, len(own_U))).mean(axis=1)
         for end, value in zip(("low", "high"), np.quantile(means, (0.025, 0.975)), strict=True):
-            figures[f"{prefix}gain_over_{way}_{cut}_{end}"] = round(float(value), 4)
+            figures[f"new_user_{prefix}gain_over_{way}_{cut}_{end}"] = round(float(value), 4)
     return figures
 
 

@@ -56,6 +56,8 @@ def query_profiles(encoder: Encoder, texts: Sequence[str], lexical_width: int) -
     Returns:
         float32 [N, dim].
     """
+    if not texts:
+        return np.empty((0, encoder.dim), np.float32)
     encode = encoder.encode_queries if isinstance(encoder, HeadedEncoder) else encoder.encode
     found_ND: NDArray[np.float32] = np.array(encode(texts))
     found_ND[:, : min(1, lexical_width)] = 0  # it only brings profiles to unit length

@@ -56,6 +56,19 @@ def test_it_holds_the_data_of_now_whatever_lands_later_and_its_own_settings(shop
     assert len(parts(workspace_make(shop.at, into, {}))) == 1
 
 
+def test_judged_queries_come_along_and_a_missing_file_is_named(shop, tmp_path):
+    track_data(shop.at.root)
+    into, changes = tmp_path / "own/train.1", {"search": {"queries": "queries/first.jsonl"}}
+    with pytest.raises(ConfigError, match=r"search\.queries: .*first\.jsonl does not exist"):
+        workspace_make(shop.at, into, changes)
+    assert not into.exists()
+    own = shop.at.root / "queries/first.jsonl"
+    own.parent.mkdir()
+    own.write_text('{"query": "a house that flies", "item_id": "up"}\n')
+    made = workspace_make(shop.at, into, changes)
+    assert (made.root / "queries/first.jsonl").read_text() == own.read_text()
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

@@ -15,7 +15,7 @@ from recsys.errors import RegistryError, RegistryUnreachable
 from recsys.evaluation.provenance import TrainedOn
 from recsys.models.opening import open_model
 from recsys.models.packed import lay_out, verify_model
-from recsys.models.reference import ModelReference
+from recsys.models.reference import ModelReference, SearchPart
 from recsys.registry import mlflow
 from recsys.registry.fetch import fetch_champion
 from recsys.registry.first_light import Pretrained
@@ -246,6 +246,17 @@ def test_an_alias_moved_by_hand_brings_the_other_version(
     fetched = registry.fetch(at, pretrained)
     assert fetched.model.hash == second.hash != first.hash
     assert fetched.model.registry.version == "2" and "encoder.max_tokens: 16" in fetched.warning
+
+
+@pytest.mark.servers
+def test_weights_that_validation_chose_come_with_the_champion(registry, new_workspace, pretrained):
+    first, second = new_workspace("a"), new_workspace("b", with_cache=False)
+    chosen = SearchPart(lexical_weight=0.4, typical_weight=16.0)
+    weighed = registry.fetch(first, pretrained).model.with_search(chosen)
+    made = registry.register(weighed, first.cache, pretrained)
+    by_hand(registry.uri, registry.model, "champion", made.version)
+    fetched = registry.fetch(second, pretrained)
+    assert fetched.model.hash == weighed.hash and saved(second).search == chosen
 
 
 TEXTS = tuple(f"{a}{b} chair of maker{n % 5}" for n, a in enumerate("abcdef") for b in "uvwxyz")

@@ -112,6 +112,11 @@ def test_judged_queries_take_the_place_of_made_ones(wordy, fusion_params, search
     assert found.tried["lexical_weight 0.1"] < 1.0
 
 
+def test_a_file_without_a_usable_judgement_chooses_no_weight_of_words(wordy, fusion_params, search) -> None:
+    found = choose_search_weights(wordy, COLD, RECIPE, fusion_params, search, ByVector(wordy), ())
+    assert {one.split()[0] for one in found.tried} == {"typical_weight", "text_weight", "user_weight"}
+
+
 def test_an_empty_list_leaves_the_weight_of_params_yaml(wordy, fusion_params, search) -> None:
     none = {f"{one}_weights": () for one in ("lexical", "user", "text", "typical")}
     params = search.model_copy(update=none)
