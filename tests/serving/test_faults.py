@@ -75,6 +75,11 @@ def test_releases_are_followed_though_no_users_could_be_sampled(
     assert follower.served is not None and follower.served.release == newer
 
 
+def test_releases_are_followed_though_a_figure_could_not_be_written(follower: Follower) -> None:
+    follower.after_look = lambda: 1 / 0
+    assert follower.look() and follower.served is not None and not follower.problem
+
+
 def test_a_release_that_cannot_be_loaded_is_fetched_ever_more_seldom_and_the_next_one_at_once(
     real_shop: Shop, folder: Storage, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,7 +75,10 @@ class Follower:
             is_other = self._look_at_current()
             if self.trial:
                 self.trial.look(self._served)
-        self.after_look()
+        try:
+            self.after_look()
+        except Exception:  # figures that cannot be written are no reason to follow no more
+            log.exception("a look was not noted")
         return is_other
 
     def _look_at_current(self) -> bool:
