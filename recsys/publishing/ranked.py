@@ -4,6 +4,7 @@ The list is that of scoring every item, except for what an approximate index mis
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -16,10 +17,13 @@ from recsys.publishing.release import File, Manifest
 from recsys.ranking.ranker import Ranker
 from recsys.ranking.rankers import ranker_class
 from recsys.ranking.typical import Typical
+from recsys.retrieval.in_place import best_places
 from recsys.retrieval.ordering import ordered
 from recsys.retrieval.segments import PAD, SegmentSearcher
 
-# Shape suffixes: I live items, D dimension, S items that are all scored.
+# Shape suffixes: I live items, D dimension, S items that are all scored, G items of a small group.
+GATHERED = 10_000
+"""A group of at most so many items is compared whole: in a large catalogue an index would look past most others."""
 
 
 def published_ranker(manifest: Manifest, files: ObjectFiles) -> Ranker:
@@ -46,6 +50,19 @@ def published_ranker(manifest: Manifest, files: ObjectFiles) -> Ranker:
         ) from error
     packed = ranker.files[: kind.n_files]
     return kind.load([files.path(File(**file.model_dump())) for file in packed])
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Items whose inner products order them."""
+
+    mask_I: NDArray[np.bool_] | None
+    """None: all items."""
+    factor: float
+    """On their inner products."""
+    items_G: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    vectors_GD: NDArray[np.float32] | None = None
+    """Items and vectors of a small group, gathered once for all lists; None: the index is asked."""
 
 
 class RankedSearcher:
@@ -91,12 +108,12 @@ class RankedSearcher:
         """
         skipped = np.fromiter(exclude, np.int64, len(exclude))
         found = [self._best_scored(query_D, history, k, skipped, only_I, typical_share)]
-        for group_I, factor in self._groups:
-            allowed_I = group_I if only_I is None else only_I if group_I is None else group_I & only_I
-            nearest = self._searcher.search(query_D[None], k, [exclude], allowed_I)
-            rows_K, scores_K = nearest.rows_QK[0], nearest.scores_QK[0]
-            is_item_K = rows_K != PAD
-            found.append((rows_K[is_item_K], scores_K[is_item_K] * factor * self.growth))
+        for group in self._groups:
+            if group.vectors_GD is None:
+                items, dots = self._nearest(group, query_D, k, exclude, only_I)
+            else:
+                items, dots = self._compared(group, group.vectors_GD, query_D, k, skipped, only_I)
+            found.append((items, dots * group.factor * self.growth))
         rows, scores = (np.concatenate(column) for column in zip(*found, strict=True))
         places = ordered(self._searcher.latest.item_ids, rows, scores, k)
         return list(zip(rows[places].tolist(), scores[places].tolist(), strict=True))
@@ -163,11 +180,51 @@ class RankedSearcher:
     def _typical_S(self) -> NDArray[np.float64]:
         return self.typical_scores(self._items.groups.scored)
 
+    def _nearest(
+        self,
+        group: "_Group",
+        query_D: NDArray[np.float32],
+        k: int,
+        exclude: Collection[int],
+        only_I: NDArray[np.bool_] | None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The k items of a group with the largest inner products, by the index."""
+        mask_I = group.mask_I
+        allowed_I = mask_I if only_I is None else only_I if mask_I is None else mask_I & only_I
+        nearest = self._searcher.search(query_D[None], k, [exclude], allowed_I)
+        rows_K, dots_K = nearest.rows_QK[0], nearest.scores_QK[0]
+        return rows_K[rows_K != PAD], dots_K[rows_K != PAD]
+
+    def _compared(
+        self,
+        group: "_Group",
+        vectors_GD: NDArray[np.float32],
+        query_D: NDArray[np.float32],
+        k: int,
+        skipped: NDArray[np.int64],
+        only_I: NDArray[np.bool_] | None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """As `_nearest`, by comparing all items of a small group; a few more where scores are equal."""
+        is_left_G = ~np.isin(group.items_G, skipped)
+        if only_I is not None:
+            is_left_G &= only_I[group.items_G]
+        left = np.flatnonzero(is_left_G)
+        (best,) = best_places(vectors_GD, left, query_D[None], k)
+        items = group.items_G[left[best]]
+        return items, self._searcher.scores(query_D, items)
+
     @cached_property
-    def _groups(self) -> list[tuple[NDArray[np.bool_] | None, float]]:
-        """Groups that hold an item; None in place of a mask of all items."""
-        masks = ((group_I, factor) for group_I, factor in self._items.groups.by_dot if group_I.any())
-        return [(None if group_I.all() else group_I, factor) for group_I, factor in masks]
+    def _groups(self) -> list["_Group"]:
+        """Groups that hold an item."""
+        return [self._group(mask_I, factor) for mask_I, factor in self._items.groups.by_dot if mask_I.any()]
+
+    def _group(self, mask_I: NDArray[np.bool_], factor: float) -> "_Group":
+        if mask_I.all():
+            return _Group(None, factor)
+        if np.count_nonzero(mask_I) > GATHERED:
+            return _Group(mask_I, factor)
+        items_G = np.flatnonzero(mask_I)
+        return _Group(mask_I, factor, items_G, self._searcher.vectors_of(items_G))
 
     @cached_property
     def _vectors_SD(self) -> NDArray[np.float32]:
