@@ -189,6 +189,10 @@ def test_the_service_logs_what_off_policy_reads(real_shop: Shop, tmp_path: Path)
             if events:
                 for _ in range(2):
                     assert client.post("/v1/feedback", json={"events": events}).status_code == 200
+        broken = json.dumps({"history": ["alien"], "request_id": "\ud800"})
+        kind = {"content-type": "application/json"}
+        half = client.post("/v1/recommend", content=broken, headers=kind)
+        assert half.status_code == 422 and "request_id" in half.text
         popular = client.post("/v1/recommend", json={"k": 3}).json()
         assert popular["basis"] == "popular" and "list_id" not in popular
     log = folder / "serve.log"

@@ -62,7 +62,7 @@ class UserBody(Body):
 class RecommendBody(UserBody, ListBody):
     """POST /v1/recommend."""
 
-    request_id: str = Field(
+    request_id: Words = Field(
         "",
         max_length=128,
         description="Chosen by the client, such as a UUID. Where the service explores, a request that is sent again "
