@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from recsys.errors import UnknownItem
+from recsys.profiles.item_ids import UNKNOWN
 from recsys.publishing.objects import Profiles
 from recsys.serving.arguments import known_rows
 
@@ -52,10 +53,15 @@ class Items:
 
         Returns:
             For each title, tags, image, attributes and description; empty in a release from before it held them.
+
+        Raises:
+            UnknownItem: the release does not hold one of them.
         """
         if self._profiles.details is None or not item_ids:
             return [{} for _ in item_ids]
         rows = self._profiles.latest.item_ids.rows_of(item_ids)
+        for place in np.flatnonzero(rows == UNKNOWN).tolist():
+            self.row(item_ids[place])
         return [
             {name: one[name] for name in SHOWN} | {"tags": one["tags"] or []}
             for one in self._profiles.details.rows(rows)

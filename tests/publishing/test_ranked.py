@@ -13,6 +13,7 @@ from recsys.models.legacy import parts_of_legacy
 from recsys.models.packed import pack_ranker
 from recsys.models.reference import ModelReference
 from recsys.profiles.users import Ridge
+from recsys.publishing import ranked
 from recsys.publishing.release import Manifest
 from recsys.ranking.item_weights import ItemWeights, digests
 from recsys.storage.folder import FolderStorage
@@ -73,8 +74,14 @@ def by_hand(release: Release, weights: ItemWeights, history: list[str]) -> dict[
     return scores
 
 
+@pytest.mark.parametrize("gathered", [ranked.GATHERED, 0])
 @pytest.mark.parametrize("exact_below", [50_000, 1])
-def test_a_list_is_what_scoring_every_item_gives(shop: Shop, folder: Storage, exact_below: int) -> None:
+def test_a_list_is_what_scoring_every_item_gives(
+    shop: Shop, folder: Storage, exact_below: int, gathered: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        ranked, "GATHERED", gathered
+    )  # small groups are compared whole, or found by the index
     index = shop.settings.index.model_copy(update={"exact_below": exact_below})
     shop.settings = shop.settings.model_copy(update={"index": index})
     shop.items(UP, day=1)
