@@ -254,5 +254,5 @@ def _summed(
         rows, inverse = np.unique(items_P, return_inverse=True)
         return rows, np.asarray(np.bincount(inverse, parts_P, len(rows)), np.float64)
     sums_I = np.asarray(np.bincount(items_P, parts_P, n_items), np.float64)
-    rows = np.flatnonzero(sums_I)
+    rows = np.flatnonzero(sums_I > 0)  # several times faster than on the sums themselves
     return rows, sums_I[rows]
