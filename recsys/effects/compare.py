@@ -10,7 +10,7 @@ from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
 from recsys.serving.feedback import FeedbackStore
 from recsys.serving.params import ServeParams
-from recsys.serving.trials import GroupCounts, read_trial, trials_of
+from recsys.serving.trials import GroupCounts, last_other, read_trial, trials_of
 from recsys.storage.protocol import Storage
 
 METRIC = "ndcg@20"
@@ -88,16 +88,16 @@ def compare(
         StorageError: the feedback store or the release store cannot be reached.
     """
     trial = _trial(store, a, b)
-    counted = read_trial(store, trial, a if b == trial else b)
+    counted = read_trial(store, trial, b if trial == a else a)
     others, tried = _sums(counted.others), _sums(counted.tried)
     is_reversed = trial == a
     found = difference(
         *((tried, others) if is_reversed else (others, tried)), params.compare_alpha, params.compare_effect
     )
     releases = ReleaseStore(storage)
-    current = releases.current().current.release
     other = b if is_reversed else a
-    other_side = _side(other, counted.others, others, _predicted(releases, other or current))
+    judged = other or last_other(store, trial)
+    other_side = _side(other, counted.others, others, _predicted(releases, judged) if judged else None)
     tried_side = _side(trial, counted.tried, tried, _predicted(releases, trial))
     low, high = float(found.low), float(found.high)
     return Comparison(
@@ -115,8 +115,8 @@ def compare(
 
 def _trial(store: FeedbackStore, a: str | None, b: str | None) -> str:
     known = trials_of(store)
-    named = [one for one in (b, a) if one is not None] or list(known[:1])
-    found = [one for one in named if one in known]
+    named = [one for one in (a, b) if one is not None]
+    found = [one for one in known if b is None or one in named]
     if not found:
         which = " and ".join(named) or "any release"
         raise ConfigError(

@@ -177,6 +177,28 @@ class TrialCounts:
     """Users who were in both groups, since the share was changed meanwhile; they count in neither."""
 
 
+def last_other(store: FeedbackStore, trial: str) -> str | None:
+    """The release that was last shown beside a trial's; None where nobody got another one.
+
+    Args:
+        store: the feedback store.
+        trial: the release that a share of users got.
+
+    Returns:
+        A release id.
+
+    Raises:
+        StorageError: the database cannot be reached.
+    """
+    counts = trial_counts.c
+    others = sa.select(counts.release).where(counts.trial == trial, counts.release != trial)
+    with store.reading() as connection:
+        found = connection.execute(
+            others.order_by(counts.at_us.desc(), counts.release.desc()).limit(1)
+        ).first()
+    return str(found[0]) if found else None
+
+
 def read_trial(store: FeedbackStore, trial: str, other: str | None = None) -> TrialCounts:
     """What was counted in a trial.
 

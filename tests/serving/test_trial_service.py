@@ -153,6 +153,10 @@ def test_the_trial_is_over_once_its_release_is_the_current_one(
         assert followed["trial"] == {"release": new, "share": SHARE, "serves": False, "problem": ""}
         assert release_of(client, user=untried) == new
         assert client.get("/v1/admin/state").json() == followed
+        store.swap(store.current(), old, None, "tests")  # such as a rollback
+        back = client.post("/v1/admin/follow").json()
+        assert back["release"] == old and back["trial"]["serves"] is False
+        assert {release_of(client, user=user) for user in USERS} == {old}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ makes, and whichever worker is asked adds them up (prometheus_client's multiproc
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -103,4 +104,5 @@ def _drop_dead(folder: Path) -> None:
     """Delete the gauges of workers that ended: they describe nothing. Their counters stay, so that sums never fall."""
     for pid in {int(path.stem.rpartition("_")[2]) for path in folder.glob("gauge_live*.db")}:
         if not Path(f"/proc/{pid}").exists():
-            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+            with suppress(FileNotFoundError):  # another worker answers a scrape at the same time
+                mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]

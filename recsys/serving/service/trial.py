@@ -50,6 +50,8 @@ class Trial:
         self.share = share
         self._attempts = Attempts(poll_s)
         self._served: Served | None = None
+        self._is_over = False
+        """Once it was the current release. It stays over when another becomes current, such as after a rollback."""
         self.problem = ""
         """Why it does not serve; empty where it does, and where it is the current release."""
 
@@ -66,8 +68,8 @@ class Trial:
         """
         if current is None:
             return
-        if current.release == self.release:
-            self._served, self.problem = None, ""
+        if self._is_over or current.release == self.release:
+            self._served, self.problem, self._is_over = None, "", True
             return
         try:
             if self._store.storage.find(manifest_key(self.release)) is None:
