@@ -13,6 +13,11 @@ __all__ = ["Server", "start_airflow", "start_mlflow", "start_seaweed", "start_se
 
 ATTEMPTS = 3
 REGION = "us-east-1"
+# A bucket takes one volume, not seven, and a volume takes no disk until something is stored in it: with limits that
+# follow the free disk, SeaweedFS refused new buckets while there was room for all that the tests store.
+VOLUMES = 100_000
+ONE_VOLUME_PER_BUCKET = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
+MIN_FREE = "200MiB"  # of disk; below it SeaweedFS takes no more data
 
 
 def start_seaweed(folder: Path, *, port: int | None = None, detached: bool = False) -> Server:
@@ -57,7 +62,8 @@ def _seaweed(folder: Path, s3: int, inner: list[int], key: str, secret: str, *, 
         "-master.volumeSizeLimitMB=64",
         f"-volume.port={volume}",
         f"-volume.port.grpc={volume_grpc}",
-        "-volume.max=0",
+        f"-volume.max={VOLUMES}",
+        f"-volume.minFreeSpace={MIN_FREE}",
         f"-filer.port={filer}",
         f"-filer.port.grpc={filer_grpc}",
         "-s3",
@@ -67,7 +73,8 @@ def _seaweed(folder: Path, s3: int, inner: list[int], key: str, secret: str, *, 
         "-s3.port.lance=0",
         f"-s3.config={folder / 'identity.json'}",
     ]
-    process = start("SeaweedFS", command, log, detached=detached)  # killed at once: it lingers after SIGTERM
+    # Killed at once: it lingers after SIGTERM.
+    process = start("SeaweedFS", command, log, ONE_VOLUME_PER_BUCKET, detached=detached)
     url = f"http://127.0.0.1:{s3}"
     environment = {
         "AWS_ENDPOINT_URL": url,

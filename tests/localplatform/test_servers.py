@@ -141,6 +141,26 @@ def test_seaweed_keeps_its_data_and_keys_over_a_restart_and_leaves_nothing_behin
 
 
 @pytest.mark.servers
+def test_the_number_of_buckets_does_not_depend_on_the_free_disk(tmp_path: Path):
+    import boto3
+
+    with start_seaweed(tmp_path / "s3") as server:
+        environment = server.environment
+        s3 = boto3.session.Session().client(
+            "s3",
+            endpoint_url=server.url,
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+            region_name=environment["AWS_DEFAULT_REGION"],
+        )
+        for name in ("first", "second", "third"):
+            s3.create_bucket(Bucket=name)
+            s3.put_object(Bucket=name, Key="a", Body=b"text")
+    volumes = {path.stem for path in (tmp_path / "s3" / "data").glob("*.dat")}
+    assert sorted(name.split("_")[0] for name in volumes if "_" in name) == ["first", "second", "third"]
+
+
+@pytest.mark.servers
 def test_fixtures_give_a_bucket_and_a_registry(bucket: str, mlflow_server: str):
     import boto3
 
