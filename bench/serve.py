@@ -41,11 +41,11 @@ N_SWAPS = 50
 N_EXAMPLES = 100
 """Of schemathesis, for each operation."""
 OTHERS = {
-    "feedback_kills": ("feedback_kills", "feedback_lost", "feedback_double"),
-    "search": ("cranfield_ndcg10_bm25", "cranfield_ndcg10_profiles", "cranfield_ndcg10_fused"),
-    "new_users": ("new_user_ndcg20_0", "new_user_ndcg20_1", "new_user_ndcg20_2", "new_user_ndcg20_5"),
+    "feedback_kills": {name: name for name in ("feedback_kills", "feedback_lost", "feedback_double")},
+    "search": {f"cranfield_all_{kind}": f"cranfield_ndcg10_{kind}" for kind in ("bm25", "profiles", "fused")},
+    "new_users": {name: name for name in (f"new_user_ndcg20_{cut}" for cut in (0, 1, 2, 5))},
 }
-"""Figures of other benchmarks."""
+"""Figures of other benchmarks: their name there, and here."""
 console = Console(stderr=True)
 Figures = dict[str, float | int | str]
 
@@ -123,9 +123,10 @@ def serve(world: World) -> Figures:
     make(world)
     folder = world.folder / "service"
     found: Figures = {}
-    with running(recsys_serve(world.store, folder, "--workers", str(WORKERS)), folder):
+    command = recsys_serve(world.store, folder, "--workers", str(WORKERS))
+    with running(command, folder, WORKERS):
         pass  # what is remembered between two starts, such as checked files, is there from now on
-    with running(recsys_serve(world.store, folder, "--workers", str(WORKERS)), folder) as service:
+    with running(command, folder, WORKERS) as service:
         found["ready_s"] = round(service.ready_s, 2)
         kinds = {"recommend": known_users(), "words": words_about(), "search": queries_of_titles()}
         for requests in kinds.values():
@@ -232,6 +233,8 @@ def collected(steps: Sequence[str] | Mapping[str, object]) -> Figures:
         figures |= _renamed(found, f"recall_{world.size}", {"ours_build_s": f"build_s_{suffix}"})
         names = {"recommend_p50_ms": "p50_ms", "recommend_p99_ms": "p99_ms", "search_p50_ms": "search_p50_ms",
                  "search_p99_ms": "search_p99_ms", "words_p50_ms": "words_p50_ms", "words_p99_ms": "words_p99_ms",
+                 "recommend_failed": "recommend_failed", "search_failed": "search_failed",
+                 "words_failed": "words_failed",
                  "max_rate": "max_rate", "pss_mb": "pss_mb", "ready_s": "ready_s"}  # fmt: skip
         figures |= _renamed(
             found, f"serve_{world.size}", {old: f"{new}_{suffix}" for old, new in names.items()}
@@ -242,7 +245,7 @@ def collected(steps: Sequence[str] | Mapping[str, object]) -> Figures:
         kept = ROOT / "var" / "bench" / f"{name}.json"
         if kept.exists():
             theirs = json.loads(kept.read_text())["figures"]
-            figures |= {key: theirs[key] for key in keys if key in theirs}
+            figures |= {ours: theirs[key] for key, ours in keys.items()}
     return figures
 
 

@@ -19,8 +19,6 @@ from bench.figures import ROOT
 KEY = "benchmark-key-0123456789"
 """As `bench.arrivals` lands with."""
 LONGEST_START_S = 300
-IN_A_ROW = 20
-"""Fresh connections that must all find the service ready: the kernel spreads them over the workers."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +59,13 @@ def recsys_serve(
 
 
 @contextmanager
-def running(command: Sequence[str], folder: Path) -> Iterator[Service]:
+def running(command: Sequence[str], folder: Path, workers: int = 1) -> Iterator[Service]:
     """Start a service that takes `--port`, wait until all of it is ready, and end it as an operator would.
 
     Args:
         command: without the port.
         folder: its working folder, RECSYS_WORKSPACE too; gets the log.
+        workers: so many must be ready. For more than one the service must have Firstlight's page of metrics.
 
     Yields:
         The service.
@@ -94,7 +93,7 @@ def running(command: Sequence[str], folder: Path) -> Iterator[Service]:
             [*command, "--port", str(port)], cwd=folder, env=environment, stdout=output, stderr=output
         )
     try:
-        _wait(f"http://127.0.0.1:{port}", process, log)
+        _wait(f"http://127.0.0.1:{port}", process, log, workers)
         yield Service(f"http://127.0.0.1:{port}", process, time.perf_counter() - started, log)
         process.send_signal(signal.SIGTERM)
         process.wait(60)
@@ -106,15 +105,23 @@ def running(command: Sequence[str], folder: Path) -> Iterator[Service]:
         process.wait()
 
 
-def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    until, in_a_row = time.monotonic() + LONGEST_START_S, 0
-    while in_a_row < IN_A_ROW:
+def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path, workers: int) -> None:
+    """Until the service is ready, in all its workers: one that is not ready takes no connection, so others answer."""
+    until = time.monotonic() + LONGEST_START_S
+    while not _ready(url, workers):
         if process.poll() is not None or time.monotonic() > until:
             raise RuntimeError(f"the service is not ready; its log:\n{log.read_text()[-3000:]}")
-        try:
-            found = httpx.get(f"{url}/readyz", timeout=5)
-            in_a_row = in_a_row + 1 if found.status_code == 200 else 0
-        except httpx.TransportError:
-            in_a_row = 0
-        if not in_a_row:
-            time.sleep(0.05)
+        time.sleep(0.05)
+
+
+def _ready(url: str, workers: int) -> bool:
+    try:
+        if httpx.get(f"{url}/readyz", timeout=5).status_code != 200:
+            return False
+        if workers == 1:
+            return True
+        page = httpx.get(f"{url}/metrics", timeout=5).text
+    except httpx.TransportError:
+        return False
+    lines = [line for line in page.splitlines() if line.startswith("firstlight_release_sequence{")]
+    return sum(float(line.split()[-1]) > 0 for line in lines) == workers

@@ -67,7 +67,7 @@ def swap_releases(home: Path, n_swaps: int) -> dict[str, int]:
     answers: list[Answer] = []
     folder = home / "service"
     command = recsys_serve(small.store, folder, "--workers", "2", params={"poll_s": "0.1"})
-    with running(command, folder) as service:
+    with running(command, folder, workers=2) as service:
         clients = [
             threading.Thread(target=_send_on, args=(service.url, number, answers, over))
             for number in range(CLIENTS)
@@ -77,9 +77,14 @@ def swap_releases(home: Path, n_swaps: int) -> dict[str, int]:
         for number in track(range(1, n_swaps + 1), "swapping releases", transient=True):
             _in_a_child(lambda number=number: _arrive(small, number), home / "log")
             _wait(answers, store.current().current.release)
+        stopped = sum(not client.is_alive() for client in clients)
         over.set()
         for client in clients:
             client.join()
+    if stopped:
+        raise RuntimeError(
+            f"{stopped} of {CLIENTS} clients stopped before the end; their tracebacks are above"
+        )
     return {
         "swaps": len({one.release for one in answers if one.status == 200}) - 1,
         "swap_answers": len(answers),
@@ -116,10 +121,11 @@ def _send_on(url: str, seed: int, answers: list[Answer], over: threading.Event) 
             except httpx.TransportError:
                 answers.append(Answer((kind, ""), 0, "", ()))
                 continue
-            body = found.json()
-            unknown_yet = kind == "similar" and found.status_code == 404
-            if not unknown_yet:
-                answers.append(Answer(question, found.status_code, body.get("release", ""), _pairs(body)))
+            if found.status_code == 200:
+                body = found.json()
+                answers.append(Answer(question, 200, body["release"], _pairs(body)))
+            elif kind != "similar" or found.status_code != 404:  # 404: the release does not have the item yet
+                answers.append(Answer(question, found.status_code, "", ()))
 
 
 def _pairs(body: dict[str, Any]) -> tuple[tuple[str, float], ...]:
