@@ -3,11 +3,15 @@
 A folder remembers, for each verified file, its path, device, inode, size and times. Whoever changes a file changes its
 ctime, which no program can set. A file that was changed less than `SETTLED_NS` ago is not remembered: another change
 might leave the same times.
+
+The folder is only a cache. Where it cannot be written to, files are hashed each time. Of more than `MAX_FILES` files in
+it the oldest are deleted.
 """
 
 import hashlib
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -15,6 +19,8 @@ from filelock import FileLock
 from recsys.storage.atomic import write_whole
 
 SETTLED_NS = 2_000_000_000
+MAX_FILES = 8192
+"""Notes and their locks: far more than the files of the releases that one machine serves."""
 
 
 class VerifiedFiles:
@@ -56,11 +62,23 @@ class VerifiedFiles:
             before = _state(path)
             found = _hashed(path)
             changed_ns = max(path.stat().st_mtime_ns, path.stat().st_ctime_ns)
-            if found == expected and _state(path) == before and time.time_ns() - changed_ns > SETTLED_NS:
-                write_whole(note, json.dumps(before).encode())
-            else:
-                note.unlink(missing_ok=True)
+            is_settled = _state(path) == before and time.time_ns() - changed_ns > SETTLED_NS
+            with suppress(OSError):  # a full disk refuses no sound file
+                if found == expected and is_settled:
+                    write_whole(note, json.dumps(before).encode())
+                    self._drop_oldest()
+                else:
+                    note.unlink(missing_ok=True)
         return found
+
+    def _drop_oldest(self) -> None:
+        """Keep `MAX_FILES` at most. To lose a note, or a lock that is held, only costs time."""
+        files = list(self._folder.iterdir())
+        if len(files) <= MAX_FILES:
+            return
+        files.sort(key=lambda one: one.stat().st_mtime_ns)
+        for file in files[: len(files) - MAX_FILES // 2]:
+            file.unlink(missing_ok=True)
 
 
 def _state(path: Path) -> list[str | int]:

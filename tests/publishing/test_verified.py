@@ -1,5 +1,6 @@
 """A verified file is not hashed again until it changes, whatever process asks."""
 
+import errno
 import hashlib
 import os
 import time
@@ -66,6 +67,37 @@ def test_a_cache_that_cannot_be_written_to_costs_only_time(tmp_path: Path, hashe
     for _ in range(2):
         assert VerifiedFiles(tmp_path / "notes").digest(path, sha256(CONTENT)) == sha256(CONTENT)
     assert len(hashed) == 2
+
+
+def test_a_full_disk_refuses_no_sound_file(
+    tmp_path: Path, hashed: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(target: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+
+    path = tmp_path / "file"
+    path.write_bytes(CONTENT)
+    time.sleep(0.02)
+    monkeypatch.setattr(verified, "write_whole", full)
+    for _ in range(2):
+        assert VerifiedFiles(tmp_path / "notes").digest(path, sha256(CONTENT)) == sha256(CONTENT)
+    assert len(hashed) == 2
+    assert VerifiedFiles(tmp_path / "notes").digest(path, sha256(OTHER)) == sha256(CONTENT)
+
+
+def test_old_notes_and_locks_are_deleted(
+    tmp_path: Path, hashed: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verified, "MAX_FILES", 8)
+    paths = [tmp_path / str(number) for number in range(40)]
+    for path in paths:
+        path.write_bytes(CONTENT)
+    time.sleep(0.02)
+    for path in paths:
+        VerifiedFiles(tmp_path / "notes").digest(path, sha256(CONTENT))
+        assert len(list((tmp_path / "notes").iterdir())) <= 8 + 2
+    VerifiedFiles(tmp_path / "notes").digest(paths[-1], sha256(CONTENT))
+    assert hashed == paths  # the newest note is still there
 
 
 def test_a_second_reader_hashes_nothing_and_damage_since_is_found(
