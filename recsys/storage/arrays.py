@@ -7,10 +7,12 @@ holds objects was not written by Firstlight and is refused.
 import math
 import zipfile
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from recsys.storage.atomic import whole_file
@@ -105,7 +107,8 @@ def read_array(path: Path, shape: tuple[int, ...], dtype: str, in_place: bool = 
 def widened(path: Path, array: NDArray[np.floating]) -> NDArray[np.float64]:
     """The same numbers in float64, mapped from a file beside the original, so that processes share the memory.
 
-    The file is only a cache: it is compared with the original, and written anew where it differs or is missing.
+    The file is only a cache: it is compared with the original, and written anew where it differs or is missing. Of
+    several processes that need it at once one writes it, and all map that file.
 
     Args:
         path: of the file, an npy.
@@ -114,19 +117,29 @@ def widened(path: Path, array: NDArray[np.floating]) -> NDArray[np.float64]:
     Returns:
         Read-only where it is mapped; in memory where the file cannot be written.
     """
-    for _ in range(2):
-        try:
-            found = read_array(path, array.shape, "float64", in_place=True)
-            if all(np.array_equal(found[part], array[part]) for part in _blocks(len(array))):
-                return found.astype(np.float64, copy=False)
-        except (OSError, ValueError):
-            pass
-        try:
+    if (found := _mapped(path, array)) is not None:
+        return found
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f".{path.name}.lock")):
+            if (found := _mapped(path, array)) is not None:
+                return found
             with whole_file(path) as temporary, temporary.open("wb") as file:
                 np.save(file, array.astype(np.float64))
-        except OSError:
-            break
+            if (found := _mapped(path, array)) is not None:
+                return found
     return array.astype(np.float64)
+
+
+def _mapped(path: Path, array: NDArray[np.floating]) -> NDArray[np.float64] | None:
+    """The file's numbers where they are those of the array; None where they are not, or it cannot be read."""
+    try:
+        found = read_array(path, array.shape, "float64", in_place=True)
+    except (OSError, ValueError):
+        return None
+    if not all(np.array_equal(found[part], array[part]) for part in _blocks(len(array))):
+        return None
+    return found.astype(np.float64, copy=False)
 
 
 def _blocks(n_rows: int) -> list[slice]:

@@ -1,11 +1,14 @@
 """npy and npz files from elsewhere: nothing is unpickled, and no more memory is taken than the file has bytes."""
 
 import io
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from recsys.storage import arrays
 from recsys.storage.arrays import read_array, read_arrays, widened
 
 A = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -84,6 +87,26 @@ def test_widened_numbers_are_shared_by_a_file_and_made_anew_where_it_is_another_
     np.testing.assert_array_equal(widened(path, changed), changed)
     path.write_bytes(path.read_bytes()[:-8])
     np.testing.assert_array_equal(widened(path, array), array)
+
+
+def test_who_starts_together_shares_one_file_of_widened_numbers(tmp_path, monkeypatch):
+    path, array = tmp_path / "wide.npy", np.ones((3, 2), np.float32)
+    real, together = arrays._mapped, threading.Barrier(4)
+    first = threading.local()
+
+    def mapped(*given):
+        found = real(*given)
+        if not hasattr(first, "look"):  # nobody writes before everybody has seen that there is no file
+            first.look = found
+            together.wait(30)
+        return found
+
+    monkeypatch.setattr(arrays, "_mapped", mapped)
+    real_save, saved = np.save, []
+    monkeypatch.setattr(arrays.np, "save", lambda *given: saved.append(1) or real_save(*given))
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: widened(path, array), range(4)))
+    assert len(saved) == 1 and all(isinstance(one, np.memmap) for one in found)
 
 
 def test_widened_numbers_stay_in_memory_where_nothing_can_be_written(tmp_path):
