@@ -262,5 +262,5 @@ def _hash_of(
         return encoder.hash
     hashes: list[Any] = [encoder.hash, head.hash if head else None, users.ridge_lambda, ranker.hash]
     if search is not None:  # models from before there were weights keep their hashes
-        hashes.append(search.model_dump())
+        hashes.append(search.model_dump(exclude_none=True))
     return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
