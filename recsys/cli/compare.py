@@ -35,9 +35,8 @@ def compare(a: str | None, b: str | None, feedback: str | None, store_url: str |
     from recsys.effects.compare import compare as compare_now
     from recsys.serving.feedback import FeedbackStore
 
-    found = compare_now(
-        store(store_url), FeedbackStore.open(feedback_url(feedback)), settings_or_shipped().serve, a, b
-    )
+    counted = FeedbackStore.open_existing(feedback_url(feedback))
+    found = compare_now(store(store_url), counted, settings_or_shipped().serve, a, b)
     _show(found)
     if as_json:
         print_json(asdict(found))

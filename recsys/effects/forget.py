@@ -104,7 +104,7 @@ def forget(
         What was removed, and what is left.
 
     Raises:
-        ConfigError: the key is another one than that of intake.
+        ConfigError: the key is another one than that of intake, or there is no such feedback store.
         StorageError: a place is out of reach, or busy.
         ReleaseError: the next release was refused by a check.
     """
@@ -148,6 +148,7 @@ def _forget_feedback(url: str, person: Person) -> int:
     from recsys.serving.feedback import FeedbackStore
     from recsys.serving.feedback_forget import forget as forget_events
 
+    FeedbackStore.open_existing(url).close()  # at a mistyped address nobody would be forgotten
     store = FeedbackStore.open(url)
     try:
         return forget_events(store, person.pseudonym)

@@ -28,6 +28,7 @@ from recsys.serving.feedback_tables import (
     events,
     make_tables,
     open_engine,
+    require_tables,
 )
 
 ATTEMPTS = 5
@@ -61,6 +62,22 @@ class FeedbackStore:
         store = cls(open_engine(url))
         with store.reaching():
             make_tables(store.engine)
+        return store
+
+    @classmethod
+    def open_existing(cls, url: str) -> Self:
+        """Open a store to read it. Nothing is made or changed: the address may be mistyped.
+
+        Args:
+            url: as for `open`.
+
+        Raises:
+            ConfigError: there is none, the URL is of another kind, or a later Firstlight made the store.
+            StorageError: the database cannot be reached.
+        """
+        store = cls(open_engine(url, read_only=True))
+        with store.reaching():
+            require_tables(store.engine)
         return store
 
     def close(self) -> None:

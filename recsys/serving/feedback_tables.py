@@ -1,5 +1,6 @@
 """Tables of the feedback store, and how SQLite and Postgres are opened for it."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ BUSY_TIMEOUT_S = 30.0
 """A writer to SQLite waits so long for another one."""
 SQLITE, POSTGRES = "sqlite", "postgresql"
 URL_EXAMPLES = "sqlite:////var/lib/firstlight/feedback.db or postgresql://user:password@host/database"
+NO_STORE = "name the store of `recsys serve`: --feedback, or RECSYS_FEEDBACK"
 SETUP_LOCK, SHIPPING_LOCK = 7_311_001, 7_311_002
 """Keys of Postgres' advisory locks: who makes the tables, who ships."""
 
@@ -75,17 +77,18 @@ trial_counts = sa.Table(
 this user, the trial's own or the current one; at_us: of the last change."""
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, *, read_only: bool = False) -> Engine:
     """Connect to SQLite or Postgres; tables are not touched yet.
 
     Args:
         url: `sqlite:///path` or `postgresql://…`.
+        read_only: SQLite makes no file, and changes none.
 
     Returns:
         The engine. A transaction that it begins may write; in SQLite it is the only one that does.
 
     Raises:
-        ConfigError: the URL is of another kind, or names no file.
+        ConfigError: the URL is of another kind, or names no file; with `read_only` also one that is not there.
     """
     try:
         parsed = make_url(url)
@@ -94,21 +97,35 @@ def open_engine(url: str) -> Engine:
         raise ConfigError("the address of the feedback store is no URL", remedy=remedy) from error
     kind = parsed.get_backend_name()
     if kind == SQLITE:
-        return _open_sqlite(parsed)
+        return _open_sqlite(parsed, read_only)
     if kind == POSTGRES:
         options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
         return sa.create_engine(parsed.set(drivername="postgresql+psycopg2"), **options)
     raise ConfigError(f"the feedback store cannot be a {kind} database", remedy=f"give {URL_EXAMPLES}")
 
 
-def _open_sqlite(url: URL) -> Engine:
+def _open_sqlite(url: URL, read_only: bool) -> Engine:
     if url.database in {None, "", ":memory:"}:
         raise ConfigError("a feedback store in memory would lose its events", remedy=f"give {URL_EXAMPLES}")
-    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url.set(drivername="sqlite+pysqlite"), connect_args={"timeout": BUSY_TIMEOUT_S})
+    path, driver = Path(str(url.database)).absolute(), url.set(drivername="sqlite+pysqlite")
+    if read_only:
+        if not path.is_file():
+            raise ConfigError(f"there is no feedback store {path}", remedy=NO_STORE)
+        return sa.create_engine(driver, creator=lambda: _connect_to_read(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(driver, connect_args={"timeout": BUSY_TIMEOUT_S})
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    address = (
+        f"{path.as_uri()}?mode=rw"  # mode=ro cannot read a store that nobody has open: SQLite makes its -shm
+    )
+    connection = sqlite3.connect(address, BUSY_TIMEOUT_S, uri=True, check_same_thread=False)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  sqlite3's connection
@@ -154,8 +171,29 @@ def make_tables(engine: Engine) -> None:
             connection.execute(about.insert().values(version=VERSION))
         elif found < VERSION:
             connection.execute(sa.update(about).values(version=VERSION))
-        elif found > VERSION:
-            raise ConfigError(
-                f"the feedback store has version {found}, this Firstlight knows {VERSION}",
-                remedy="upgrade firstlight-recsys on this machine",
-            )
+        else:
+            _require_known(found)
+
+
+def require_tables(engine: Engine) -> None:
+    """Refuse a database that holds no feedback store. Nothing is made.
+
+    Args:
+        engine: from `open_engine`.
+
+    Raises:
+        ConfigError: it holds none, or a later version made it.
+    """
+    with engine.connect() as connection:
+        if not sa.inspect(connection).has_table(about.name):
+            where = engine.url.render_as_string(hide_password=True)
+            raise ConfigError(f"{where} holds no feedback store", remedy=NO_STORE)
+        _require_known(connection.execute(sa.select(about.c.version)).scalar() or 0)
+
+
+def _require_known(version: int) -> None:
+    if version > VERSION:
+        raise ConfigError(
+            f"the feedback store has version {version}, this Firstlight knows {VERSION}",
+            remedy="upgrade firstlight-recsys on this machine",
+        )

@@ -250,6 +250,8 @@ def trials_of(store: FeedbackStore) -> tuple[str, ...]:
     latest = sa.func.max(trial_counts.c.at_us).desc()
     found = sa.select(trial_counts.c.trial).group_by(trial_counts.c.trial).order_by(latest)
     with store.reading() as connection:
+        if not sa.inspect(connection).has_table(trial_counts.name):  # a store from before there were trials
+            return ()
         return tuple(connection.execute(found).scalars())
 
 

@@ -20,7 +20,7 @@ from recsys.serving.feedback import MAX_AHEAD, FeedbackStore
 from recsys.serving.feedback_events import Added, Event
 from recsys.serving.feedback_forget import forget
 from recsys.serving.feedback_outbox import ship
-from recsys.serving.feedback_tables import VERSION, about, batches, events
+from recsys.serving.feedback_tables import VERSION, about, batches, events, open_engine
 from recsys.storage.folder import FolderStorage
 from recsys.storage.protocol import Storage
 
@@ -338,6 +338,32 @@ def test_several_open_a_new_store_at_once(open_store: Callable[[], FeedbackStore
         stores = list(pool.map(lambda _: open_store(), range(4)))
     with stores[0].reading() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(about)).scalar() == 1
+
+
+def test_who_only_reads_makes_and_changes_nothing(
+    url: str, open_store: Callable[[], FeedbackStore], tmp_path: Path
+) -> None:
+    says = "holds no feedback store" if url.startswith("postgres") else "there is no feedback store"
+    with pytest.raises(ConfigError, match=says):
+        FeedbackStore.open_existing(url)
+    assert not any(tmp_path.iterdir())
+    with open_engine(url).begin() as connection:  # a database of somebody else
+        connection.exec_driver_sql("CREATE TABLE other (id INTEGER)")
+    with pytest.raises(ConfigError, match="holds no feedback store"):
+        FeedbackStore.open_existing(url)
+    with sa.create_engine(open_engine(url).url).connect() as connection:
+        assert sa.inspect(connection).get_table_names() == ["other"]
+    open_store().add([like("1")])
+    reader = FeedbackStore.open_existing(url)
+    assert [event.event_id for event in reader.of(ANN)] == ["1"]
+    if url.startswith("sqlite"):
+        with pytest.raises(StorageError, match="readonly"):
+            reader.add([like("2")])
+    reader.close()
+    with open_store().engine.begin() as connection:
+        connection.execute(sa.update(about).values(version=VERSION + 1))
+    with pytest.raises(ConfigError, match="upgrade firstlight-recsys"):
+        FeedbackStore.open_existing(url)
 
 
 @pytest.mark.parametrize("address", ["sqlite://", "sqlite:///:memory:", "mysql://host/db", "feedback.db", ""])

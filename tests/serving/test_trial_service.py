@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,15 +11,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
 from recsys.catalogue.pseudonyms import Pseudonyms
+from recsys.cli import main
 from recsys.effects.rollback import rollback
 from recsys.publishing.store import ReleaseStore, manifest_key
 from recsys.serving.feedback import FeedbackStore
 from recsys.serving.trials import is_in_trial
 from recsys.storage.opening import open_storage
 from recsys.storage.protocol import Storage
-from tests.publishing.shop import UP, Shop
+from tests.publishing.shop import ROOT, UP, Shop
 from tests.serving.service import KEY, served
 
 USERS = [f"user {n}" for n in range(160)]
@@ -65,6 +68,17 @@ def compared(storage: Storage, folder: Path, *releases: str) -> dict:
     assert done.returncode == 0, done.stderr
     assert "always-valid 95% interval" in done.stderr
     return json.loads(done.stdout)
+
+
+def test_compare_and_forget_make_no_store_at_a_mistyped_address(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    path = tmp_path / "no such folder" / "feedback.sqlite"
+    setting = {"RECSYS_WORKSPACE": str(tmp_path), "RECSYS_STORE": str(tmp_path), "RECSYS_PSEUDONYM_KEY": KEY}
+    options = ["--feedback", f"sqlite:///{path}"]
+    for command in (["compare", *options], ["forget", "ann", *options]):
+        done = CliRunner(env=setting | {"RECSYS_LANDING": str(tmp_path / "landing")}).invoke(main, command)
+        assert done.exit_code != 0 and not path.parent.exists(), done.output
+        assert "there is no feedback store" in " ".join(done.output.split())
 
 
 def test_each_group_gets_its_release_and_compare_tells_them_apart(

@@ -159,6 +159,10 @@ def test_a_store_from_before_there_were_trials_keeps_its_events_and_gets_what_it
     with old.engine.begin() as connection:
         trial_counts.drop(connection)
         connection.execute(sa.update(about).values(version=1))
+    reader = FeedbackStore.open_existing(old.engine.url.render_as_string(hide_password=False))
+    assert trials_of(reader) == ()
+    with old.reading() as connection:
+        assert connection.execute(sa.select(about.c.version)).scalar_one() == 1
     new = open_store()
     assert [event.event_id for event in new.of(like("1").user)] == ["1"] and trials_of(new) == ()
     with new.engine.begin() as connection:
