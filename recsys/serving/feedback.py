@@ -71,6 +71,9 @@ class FeedbackStore:
         Args:
             url: as for `open`.
 
+        Returns:
+            The store.
+
         Raises:
             ConfigError: there is none, the URL is of another kind, or a later Firstlight made the store.
             StorageError: the database cannot be reached.
