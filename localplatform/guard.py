@@ -33,22 +33,22 @@ def main(arguments: list[str]) -> int:
     wake, waker = os.pipe()
     os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    asked: list[int] = []
+    signals: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
+        signals.append(number)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, note)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes `select`
-    while after and not asked and not _answers(after):
+    while after and not signals and not _answers(after):
         if select.select(watched, [], [], 0.2)[0] and not os.read(STDIN, 4096):
             return 128 + signal.SIGTERM
-    if asked:
+    if signals:
         return 128 + signal.SIGTERM
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_guard)
     status = None
-    while status is None and not asked:
+    while status is None and not signals:
         ready, _, _ = select.select([wake, *watched], [], [], 60)
         if STDIN in ready and not os.read(STDIN, 4096):
             break

@@ -232,8 +232,8 @@ def _dvc(root: Path, *arguments: str) -> None:
             is_whole = _ended_by_itself(process)
         words = _text(errors) or _text(output)
     if not is_whole:
-        says = f"dvc {' '.join(arguments)} in {root} did nothing for {QUIET_S:.0f} s and was ended"
-        raise StorageError(f"{says}: {words}" if words else says, remedy=remedy)
+        message = f"dvc {' '.join(arguments)} in {root} did nothing for {QUIET_S:.0f} s and was ended"
+        raise StorageError(f"{message}: {words}" if words else message, remedy=remedy)
     if process.returncode != 0:
         raise StorageError(f"dvc {' '.join(arguments)} failed in {root}: {words}", remedy=remedy)
 

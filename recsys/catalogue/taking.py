@@ -264,8 +264,8 @@ class Intake:
             return self._refuse(refusal_of_error(landed, digest, error, is_retried=True))
         where = log.relative_to(self.at.root)
         remedy = f"{where} says where it happened; report it; every run tries the file again, or take it away"
-        says = BatchRefused(f"{landed.shown}: unexpected error {type(error).__name__}", remedy=remedy)
-        return self._refuse(refusal_of_error(landed, digest, says, "unexpected_error", is_retried=True))
+        refused = BatchRefused(f"{landed.shown}: unexpected error {type(error).__name__}", remedy=remedy)
+        return self._refuse(refusal_of_error(landed, digest, refused, "unexpected_error", is_retried=True))
 
     def _refuse(self, record: Refusal) -> Outcome:
         record.save(self.at.refused)

@@ -79,21 +79,23 @@ def _person(user: str | None, pseudonym: str | None, names: Pseudonyms) -> Perso
 def _show(done: Forgotten) -> None:
     from rich.text import Text
 
-    say = console().print
-    say(f"removed {done.n_feedback:,} events of feedback and {done.n_rows:,} rows of interactions")
+    show = console().print
+    show(f"removed {done.n_feedback:,} events of feedback and {done.n_rows:,} rows of interactions")
     for title, names in (("landed", done.landed), ("part", done.parts), ("made", done.made)):
         for name in names:
-            say(Text(f"  {title}: ") + shown(name))
+            show(Text(f"  {title}: ") + shown(name))
     if done.n_dvc_objects:
-        say(f"removed {done.n_dvc_objects:,} contents from DVC's cache and remote")
+        show(f"removed {done.n_dvc_objects:,} contents from DVC's cache and remote")
     if done.release:
-        say(f"release [bold]{done.release}[/] is without the person", highlight=False)
+        show(f"release [bold]{done.release}[/] is without the person", highlight=False)
     if done.gone_by:
-        say(f"these releases hold the person, `recsys collect` removes them from {done.gone_by:%Y-%m-%d} on:")
+        show(
+            f"these releases hold the person, `recsys collect` removes them from {done.gone_by:%Y-%m-%d} on:"
+        )
         for release in done.old_releases:
-            say(f"  {release}", highlight=False)
+            show(f"  {release}", highlight=False)
     for sentence in done.left:
-        say(Text("left: ", "bold yellow") + shown(sentence))
+        show(Text("left: ", "bold yellow") + shown(sentence))
 
 
 def _feedback_url(given: str | None) -> str | None:

@@ -179,9 +179,9 @@ def registry(at: Artifacts) -> Finding:
     from recsys.registry.mlflow import champion as crowned
 
     found = crowned(url)
-    says = f"champion is version {found.version} of {found.model}" if found else "no champion yet"
+    found_text = f"champion is version {found.version} of {found.model}" if found else "no champion yet"
     remedy = "" if found else "recsys fetch-champion registers the pretrained encoder (first light)"
-    return Finding("registry", "ok", f"{without_credentials(url)}: {says}", remedy)
+    return Finding("registry", "ok", f"{without_credentials(url)}: {found_text}", remedy)
 
 
 def champion(at: Artifacts) -> Finding:

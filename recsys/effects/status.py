@@ -120,9 +120,9 @@ def _last_failure(at: Artifacts) -> dict[str, Any] | None:
     return found
 
 
-def _or_error(ask: Any) -> Any:  # noqa: ANN401  whatever `ask` answers
+def _or_error(look: Any) -> Any:  # noqa: ANN401  whatever `look` returns
     """The result, or the error of a place that is out of reach, so that it does not hide the others."""
     try:
-        return ask()
+        return look()
     except RecsysError as error:
         return {"error": str(error)}

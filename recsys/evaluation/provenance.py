@@ -94,12 +94,12 @@ def contamination(trained: TrainedOn, holdout: TrainedOn) -> str | None:
     until = (
         f"until {trained.trained_until:%Y-%m-%d %H:%M} UTC" if trained.trained_until else "of unknown time"
     )
-    asked = (
+    cut = (
         f"asks from {holdout.trained_until:%Y-%m-%d %H:%M} UTC on" if holdout.trained_until else "has no cut"
     )
     return (
         f"it was trained on another split ({str(trained.trained_on)[:10]}, interactions {until}); this holdout "
-        f"({str(holdout.trained_on)[:10]}) {asked}"
+        f"({str(holdout.trained_on)[:10]}) {cut}"
     )
 
 

@@ -61,8 +61,8 @@ class VectorCache:
         """Whether there is a vector for each text hash [N]; only `read` checks the vectors themselves."""
         found_N = np.zeros(len(text_hashes), np.bool_)
         wanted = key_rows(text_hashes)
-        for _, asked, _ in self._hits(wanted):
-            found_N[asked] = True
+        for _, of_N, _ in self._hits(wanted):
+            found_N[of_N] = True
         return found_N
 
     def read(self, text_hashes: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -78,15 +78,15 @@ class VectorCache:
         vectors_ND = np.zeros((len(text_hashes), self.dim), np.float32)
         found_N = np.zeros(len(text_hashes), np.bool_)
         wanted = key_rows(text_hashes)
-        for pair, asked, rows in self._hits(wanted):
+        for pair, of_N, rows in self._hits(wanted):
             # In the order of the file, so that a memory map is read forward.
             order = np.argsort(rows)
-            asked, rows = asked[order], rows[order]
+            of_N, rows = of_N[order], rows[order]
             vectors = np.asarray(pair.vectors[rows])
             if not (_sums(vectors) == pair.keys[rows, HASH_BYTES:]).all():
                 self._drop(pair.name, "a vector is not what was written")
                 continue
-            vectors_ND[asked], found_N[asked] = vectors, True
+            vectors_ND[of_N], found_N[of_N] = vectors, True
         return vectors_ND, found_N
 
     def add(self, text_hashes: Sequence[str], vectors: NDArray[np.float32]) -> None:

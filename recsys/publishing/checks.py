@@ -158,11 +158,11 @@ def _require_overlap(
     parent: Manifest, vectors_QD: NDArray[np.float32], profiles: Profiles, minimum: float
 ) -> None:
     shared_I = profiles.items_of_parts({part for segment in parent.segments for part in segment.parts})
-    asked = parent.smoke[: len(vectors_QD)]
-    still_there = profiles.among({item for query in asked for item in query.neighbours}, shared_I)
-    wide = max((len(query.neighbours) for query in asked), default=0)
+    queries = parent.smoke[: len(vectors_QD)]
+    still_there = profiles.among({item for query in queries for item in query.neighbours}, shared_I)
+    wide = max((len(query.neighbours) for query in queries), default=0)
     found = profiles.nearest(vectors_QD, max(1, wide), shared_I)
-    for query, now in zip(asked, found, strict=True):
+    for query, now in zip(queries, found, strict=True):
         expected = [item for item in query.neighbours if item in still_there]
         kept = set(expected) & set(now[: len(expected)])
         if len(kept) < minimum * len(expected):

@@ -49,7 +49,7 @@ def users_recall(profiles: Profiles, params: IndexParams) -> float | None:
     excluded = [set(rows) for rows in likes]
     truth_QK = plain.search(queries_QD, k, excluded).scores_QK
     found_QK = np.concatenate(
-        [searcher.search(queries_QD[[q]], k, [seen]).scores_QK for q, seen in enumerate(excluded)]
+        [searcher.search(queries_QD[[q]], k, [history]).scores_QK for q, history in enumerate(excluded)]
     )
     hits_QK = (found_QK >= truth_QK[:, -1:] - NOISE) | np.isneginf(truth_QK)
     return float(hits_QK.mean())

@@ -135,8 +135,12 @@ def _bring(uri: str, champion: RegisteredVersion, at: Artifacts, params: Encoder
     is_trained = (
         champion.trained.trained_on is not None
     )  # then its source is the output of training, not a key of params.yaml
-    asked = differences(model, params, () if is_trained else ("source",))
-    warning = f"params.yaml names another encoder ({asked}); the registry's champion counts" if asked else ""
+    different = differences(model, params, () if is_trained else ("source",))
+    warning = (
+        f"params.yaml names another encoder ({different}); the registry's champion counts"
+        if different
+        else ""
+    )
     model = model.model_copy(update={"registry": entry})
     return Fetched(model, f"{_name(model)}: {how}", warning, champion.trained)
 

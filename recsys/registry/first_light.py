@@ -43,9 +43,9 @@ def make(at: Artifacts, pretrained: Pretrained) -> ModelReference:
     Raises:
         EncoderError: the encoder cannot be packed.
     """
-    asked = pretrained.params
-    base = pack_encoder(asked, at.encoders, list(pretrained.texts()) if asked.precision == "int8" else ())
-    head = pack_first_light(base, pretrained.texts(), at.cache, pretrained.first_light, asked.batch_tokens)
+    wanted = pretrained.params
+    base = pack_encoder(wanted, at.encoders, list(pretrained.texts()) if wanted.precision == "int8" else ())
+    head = pack_first_light(base, pretrained.texts(), at.cache, pretrained.first_light, wanted.batch_tokens)
     model = ModelReference.of(base, head)
     remember_model(model, at.cache)
     return model

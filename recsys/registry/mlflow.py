@@ -223,8 +223,8 @@ def record_release(uri: str, release: str, record: RunRecord) -> str:
 
 def trained_tags(trained: TrainedOn) -> dict[str, str]:
     """Tags that tell what a version was trained on; none for one that was not trained."""
-    said = trained.model_dump(mode="json", include=set(TRAINED_TAGS), exclude_none=True)
-    return {key: str(value) for key, value in said.items()}
+    fields = trained.model_dump(mode="json", include=set(TRAINED_TAGS), exclude_none=True)
+    return {key: str(value) for key, value in fields.items()}
 
 
 def _registered(
@@ -233,9 +233,9 @@ def _registered(
     remedy = "give the alias to a version that Firstlight registered: `recsys ledger` lists those it had"
     if HASH_TAG not in tags:
         raise RegistryError(f"version {version} of {model} has no tag {HASH_TAG}", remedy=remedy)
-    said = {key: tags[key] for key in TRAINED_TAGS if key in tags}
+    fields = {key: tags[key] for key in TRAINED_TAGS if key in tags}
     try:
-        trained = TrainedOn.model_validate(said | {"encoder_hash": tags[HASH_TAG]})
+        trained = TrainedOn.model_validate(fields | {"encoder_hash": tags[HASH_TAG]})
     except ValidationError as error:
         words = f"version {version} of {model} has an invalid tag {error.errors()[0]['loc'][0]}"
         raise RegistryError(words, remedy=remedy) from error

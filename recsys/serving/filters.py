@@ -62,23 +62,24 @@ class Filters:
             where: conditions by the name of an attribute, or `tags`.
 
         Returns:
-            bool [I], not to be written to; None where nothing is asked.
+            bool [I], not to be written to; None without conditions.
 
         Raises:
             RequestError: an attribute or operator is unknown, or a value does not fit; names it.
         """
         if not where:
             return None
-        asked = [
+        conditions = [
             (name, *one) for name, condition in where.items() for one in self._operators(name, condition)
         ]
-        key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()  # a condition may be as long as a body
+        # A digest, because a condition may be as long as a body.
+        key = hashlib.sha256(json.dumps(conditions).encode()).hexdigest()
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
         allowed_I = np.ones(len(self._profiles.latest.item_ids), np.bool_)
-        for name, operator, value in asked:
+        for name, operator, value in conditions:
             allowed_I &= self._fits(name, operator, value)
         allowed_I.setflags(write=False)
         with self._lock:

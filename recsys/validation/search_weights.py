@@ -97,8 +97,8 @@ def choose_search_weights(
             learned, scores, search, search.lexical_weight if share is None else share
         )
     chosen = {name: one.value for name, one in choices.items() if one.value is not None}
-    said = ", ".join(f"{name} {value:g}" for name, value in chosen.items())
-    report(said or "no weight of search is surely better than that of params.yaml")
+    chosen_text = ", ".join(f"{name} {value:g}" for name, value in chosen.items())
+    report(chosen_text or "no weight of search is surely better than that of params.yaml")
     tried = {f"{name} {value:g}": mean for name, one in choices.items() for value, mean in one.means.items()}
     return ChosenWeights(SearchPart(**chosen) if chosen else None, tried)
 
@@ -219,11 +219,11 @@ def _personal(
 
     def with_user(weight: float) -> NDArray[np.float64]:
         weights = {"lexical_weight": lexical_weight, "user_weight": weight}
-        asked = zip(made.queries, made.shares, made.cosines, users_UI, strict=True)
+        cases = zip(made.queries, made.shares, made.cosines, users_UI, strict=True)
         return np.array(
             [
                 ndcg(fused(words_I, cosines_I, user_I, weights), query)
-                for query, words_I, cosines_I, user_I in asked
+                for query, words_I, cosines_I, user_I in cases
             ]
         )
 
