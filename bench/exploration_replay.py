@@ -91,7 +91,8 @@ def run(world: World, way: str, seed: int) -> Run:
         answer_of = release_of(world, likes_UI, f"{way}-{seed}-{number}", explorer)
         for user in rng.permutation(n_users).tolist():
             request = f"{seed} {number} {user}"
-            answer = answer_of(np.flatnonzero(likes_UI[user]), np.flatnonzero(shown_UI[user]), request)
+            likes, shown = np.flatnonzero(likes_UI[user]), np.flatnonzero(shown_UI[user])
+            answer = answer_of(likes, shown, str(user), request)
             rows = np.array([int(one.item_id) for one in answer.items])
             clicked = rows[world.truth_UI[user, rows]]
             done.clicks_UR[user, number] = len(clicked)
@@ -127,8 +128,7 @@ def _log(done: Run, world: World, explorer: Explorer, answer: Answer, user: int)
         if reward_C[chosen]:
             done.n_explored_clicks += 1
             event = {"list_id": answer.exploration.list_id, "item_id": draw.item_id, "event": "click"}
-            event_id = f"{answer.exploration.list_id} {draw.place}"
-            done.lines.append(json.dumps({"message": REWARDED, "event_id": event_id, "value": None, **event}))
+            done.lines.append(json.dumps({"message": REWARDED, "value": None, **event}))
         left.remove(chosen)
 
 

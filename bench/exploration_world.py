@@ -18,7 +18,7 @@ from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.users import Ridge, gram_of
 from recsys.ranking.learning import ItemWeightsSettings, learn_item_weights
 from recsys.ranking.ranker import RankedItems
-from recsys.serving.answers import Answer, Scored
+from recsys.serving.answers import Answer, ListRequest, Scored
 from recsys.serving.exploration import Explorer, Question
 from recsys.serving.new_items import NewItems
 from recsys.settings import Settings
@@ -111,7 +111,7 @@ def make_world() -> World:
     return World(task.item_ids, frozen_vectors(ROOT, task.texts), history_UI, truth_UI & ~history_UI, cold_I)
 
 
-Ask = Callable[[NDArray[np.int64], NDArray[np.int64], str], Answer]
+Ask = Callable[[NDArray[np.int64], NDArray[np.int64], str, str], Answer]
 
 
 def release_of(world: World, likes_UI: NDArray[np.bool_], name: str, explorer: Explorer | None) -> Ask:
@@ -130,13 +130,14 @@ def release_of(world: World, likes_UI: NDArray[np.bool_], name: str, explorer: E
     known = pa.array([ids[row] for row in dataset.warm])
     new = NewItems(ItemIds(ids), known, lambda rows: world.vectors_ID[rows], ridge, ranked)
 
-    def answer_of(likes: NDArray[np.int64], shown: NDArray[np.int64], request: str) -> Answer:
+    def answer_of(likes: NDArray[np.int64], shown: NDArray[np.int64], user: str, request: str) -> Answer:
         query_D = ridge.weights(world.vectors_ID[likes].sum(axis=0, dtype=np.float64)[None])[0]
         found = ranked.search(query_D, likes.tolist(), K, shown.tolist())
         answer = Answer(name, tuple(Scored(str(row), score) for row, score in found), "profile")
         if explorer is None:
             return answer
         closed = frozenset([*shown.tolist(), *(row for row, _ in found)])
-        return explorer.explore(answer, new, Question(query_D, likes.tolist(), closed, None, request))
+        wanted = ListRequest(request_id=request, whose=user)
+        return explorer.explore(answer, new, Question(query_D, likes.tolist(), closed, None, wanted))
 
     return answer_of

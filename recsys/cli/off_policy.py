@@ -131,7 +131,8 @@ def served(
     """Estimate from LOGS of `recsys serve` while it explored: the share of explored places that users like.
 
     The service logs every list that explored, and every event of feedback that names a `list_id`. Which events are
-    likes says section `feedback`. The reward model of DR is linear in a score's mean and standard deviation.
+    likes says section `feedback`. Lists of one user are resampled together, by the group of users that the log tells.
+    The reward model of DR is linear in a score's mean and standard deviation.
 
     Example: recsys off-policy served serve.log --policy greedy
     """
@@ -142,6 +143,9 @@ def served(
     found = read_lists(
         logs, chosen.feedback, target, lambda line: console().print(shown(line), soft_wrap=True)
     )
+    if found.n_alone:
+        words = f"{found.n_alone:,} lists tell nothing of their users: each is resampled alone"
+        console().print(shown(words), soft_wrap=True)
     if found.n_unknown:
         console().print(shown(f"{found.n_unknown:,} events name lists that are not in these logs"))
     _show(found.choices, seed, as_json)

@@ -40,9 +40,9 @@ class Side:
     n_lists: int
     n_items: int
     n_clicks: int
-    """At most one per list."""
+    """Of each user at most as many as lists."""
     click_through: float
-    """Clicks per list."""
+    """Clicks per list, in [0, 1]."""
     standard_error: float
     """Clustered by user."""
     predicted: Predicted | None

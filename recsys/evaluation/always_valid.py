@@ -25,7 +25,7 @@ Number = float | NDArray[np.float64]
 
 @dataclass(frozen=True)
 class GroupSums:
-    """Sums over the users of one group. Each user has lists, and clicks: at most one per list."""
+    """Sums over the users of one group. Each user has lists, and at most as many clicks."""
 
     n_users: Number
     lists: Number

@@ -49,7 +49,10 @@ class ListRequest:
     diversity: float = 0.0
     """Of maximal marginal relevance: 0 orders by score alone, towards 1 items unlike those before come first."""
     request_id: str = ""
-    """Where lists explore: the same id gives the same draws; empty: others each time."""
+    """Where lists explore: a request that is sent again under its id gets the same draws; each other request needs an
+    id of its own. Empty: other draws each time."""
+    whose: str = ""
+    """Where lists explore: the user's pseudonym, so that each user gets other draws; empty: nobody by name."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,8 @@ class Exploration:
     """By place."""
     candidates: NewCandidates
     """Empty where no place explored."""
+    user_group: int | None = None
+    """What the log tells of the user; None: nothing, since nobody was named."""
 
 
 @dataclass(frozen=True)

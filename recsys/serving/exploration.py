@@ -5,14 +5,16 @@ one of the new items that the list would not show otherwise, drawn by a policy o
 other items keep their order and move down. So the chance of each choice is known exactly: `share` times the draw's
 probability for an item that was drawn, 1 - `share` for one that the ranker put there.
 
-Draws depend on the request's id, so that a request that is sent again gets the same list. For the last `REMEMBERED` of
-these, the items that they could draw from are kept. A process that starts anew, or another one, may have other items
-with budget left, and then draws from those.
+Draws depend on the request's id, its user and all else that it asks for, so that a request that is sent again gets the
+same list. Each other request needs an id of its own: two requests of one user that share an id are taken for one. For
+the last `REMEMBERED` of these, the items that they could draw from are kept. A process that starts anew, or another
+one, may have other items with budget left, and then draws from those.
 
 Budgets are counted in the memory of one process, per release: a restart, or the next release, begins at 0. With n
 workers an item gets at most n times its budget between two releases.
 """
 
+import json
 import threading
 import uuid
 from collections import OrderedDict
@@ -25,13 +27,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.ranking.exploring import choice_probabilities
-from recsys.serving.answers import Answer, Draw, Exploration, NewCandidates, Scored
+from recsys.serving.answers import Answer, Draw, Exploration, ListRequest, NewCandidates, Scored
 from recsys.serving.new_items import NewItems
 from recsys.serving.params import ServeParams
 
 # Shape suffixes: I live items, K places, C candidates, D dimension.
 REMEMBERED = 10_000
 NO_POLICY = "none"
+USER_GROUPS = 1000
+"""What the log tells of a user: one of so many groups. Lists of one user depend on each other, so that `off-policy`
+resamples whole groups; and nobody learns from the log whose list it was."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,17 @@ class Question:
     exclude: frozenset[int]
     """Rows that must not be in the list, and those that are in it anyway."""
     allowed_I: NDArray[np.bool_] | None
-    request_id: str
-    """Chosen by the client; empty: the list is drawn anew each time."""
+    wanted: ListRequest
+    text: str = ""
+    """Words about the user."""
+
+    def key(self, release: str, seed: str, n_places: int) -> bytes:
+        """What the draws depend on: the same question in the same words has the same key, any other another one."""
+        words = [release, seed, self.wanted.whose, self.text, n_places, [*self.history], sorted(self.exclude)]
+        told = sha256(json.dumps(words).encode())
+        if self.allowed_I is not None:
+            told.update(np.packbits(self.allowed_I).tobytes())
+        return told.digest()
 
 
 class Explorer:
@@ -71,11 +85,10 @@ class Explorer:
         Returns:
             The list with `exploration`; of the same length.
         """
-        seed = question.request_id or uuid.uuid4().hex
-        coins_K2 = np.random.default_rng(_number(answer.release, seed)).random((len(answer.items), 2))
+        seed = question.wanted.request_id or uuid.uuid4().hex
+        key = question.key(answer.release, seed, len(answer.items))
+        coins_K2 = np.random.default_rng(int.from_bytes(key[:16])).random((len(answer.items), 2))
         explores_K = coins_K2[:, 0] < self._params.explore_share
-        # another user's question under the same id is no repetition: it would spend nothing
-        key = sha256("\0".join([answer.release, seed]).encode() + question.query_D.tobytes()).digest()
         while True:
             n_open, only = self._remembered.get(key, (None, None))
             open_I = new.open(question.exclude, question.allowed_I, self._params.explore_budget, only)
@@ -91,9 +104,9 @@ class Explorer:
                 break
         if n_open is None:
             n_open = min(int(open_I.sum()), self._params.explore_pool)
-            if question.request_id:
+            if question.wanted.request_id:
                 self._remember(key, (n_open, tuple(rows)))
-        return self._with(answer, candidates, drawn, n_open, seed)
+        return self._with(answer, candidates, drawn, n_open, key, question.wanted.whose)
 
     def _drawn(
         self, explores_K: NDArray[np.bool_], coin_K: NDArray[np.float64], candidates: NewCandidates
@@ -119,7 +132,8 @@ class Explorer:
         candidates: NewCandidates,
         drawn: Sequence[tuple[int, int, float]],
         n_open: int,
-        seed: str,
+        key: bytes,
+        whose: str,
     ) -> Answer:
         """The list with what was drawn."""
         share = self._params.explore_share
@@ -136,9 +150,9 @@ class Explorer:
                 item = next(ranked)
                 propensities.append(1 - share if can_explore else 1.0)
             items.append(item)
-        ids = [item.item_id for item in items]
-        list_id = sha256("\0".join([answer.release, seed, *ids]).encode()).hexdigest()[:32]
-        exploration = Exploration(list_id, tuple(propensities), tuple(draws), candidates)
+        ids = json.dumps([item.item_id for item in items])
+        list_id = sha256(key + ids.encode()).hexdigest()[:32]
+        exploration = Exploration(list_id, tuple(propensities), tuple(draws), candidates, user_group(whose))
         return Answer(answer.release, tuple(items), answer.basis, answer.unknown, exploration)
 
     def _remember(self, key: bytes, could_draw: tuple[int, tuple[int, ...]]) -> None:
@@ -148,7 +162,7 @@ class Explorer:
                 self._remembered.popitem(last=False)
 
     def log_fields(self, answer: Answer) -> dict[str, Any]:
-        """What the log keeps of a list that explored, for `recsys off-policy`; nothing tells whose it is.
+        """What the log keeps of a list that explored, for `recsys off-policy`.
 
         Args:
             answer: has an exploration.
@@ -161,6 +175,7 @@ class Explorer:
         params = self._params
         return {
             "list_id": found.list_id,
+            "user_group": found.user_group,
             "release": answer.release,
             "policy": {
                 name: getattr(params, f"explore_{name}") for name in ("policy", "share", "sigma", "uniform")
@@ -179,6 +194,14 @@ class Explorer:
 NO_CANDIDATES = NewCandidates((), np.empty(0), np.empty(0))
 
 
-def _number(*words: str) -> int:
-    """A seed out of words."""
-    return int.from_bytes(sha256("\0".join(words).encode()).digest()[:16])
+def user_group(whose: str) -> int | None:
+    """The number of a user's group in the log, from 0; None for nobody by name.
+
+    Args:
+        whose: the user's pseudonym.
+
+    Returns:
+        The same on every worker.
+    """
+    told = f"explored\0{whose}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(sha256(told).digest()[:8]) % USER_GROUPS if whose else None

@@ -124,7 +124,7 @@ class Recommender:
             return answer
         closed = frozenset(exclude).union(self.items.row(one.item_id) for one in chosen)
         return explorer.explore(
-            answer, self._new_items, Question(query_D, rows, closed, allowed_I, wanted.request_id)
+            answer, self._new_items, Question(query_D, rows, closed, allowed_I, wanted, taste.text)
         )
 
     def similar(self, item: str | int, wanted: ListRequest) -> Answer:

@@ -15,7 +15,7 @@ from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.store import ReleaseStore
 from recsys.ranking.exploring import choice_probabilities
 from recsys.serving.answers import Answer, ListRequest, Taste
-from recsys.serving.exploration import Explorer
+from recsys.serving.exploration import Explorer, user_group
 from recsys.serving.params import ServeParams
 from recsys.serving.recommender import Recommender
 from recsys.settings import Settings
@@ -157,6 +157,38 @@ def test_a_repeated_request_gets_its_list_again_and_spends_nothing(asked: Recomm
     assert len(set(lists)) == 20  # without an id each list has one of its own
 
 
+def test_no_two_users_and_no_two_questions_share_a_list_id_or_coins(asked: Recommender) -> None:
+    who, base = explorer(share=0.5, policy="uniform"), {"k": 3, "request_id": "one", "whose": "a" * 32}
+
+    def answer(taste: Taste = ANN, **changes: object) -> Answer:
+        return asked.recommend(taste, ListRequest(**base | changes), who)  # type: ignore[arg-type]
+
+    others = [{"whose": "b" * 32}, {"whose": ""}, {"k": 4}, {"request_id": "two"}, {"exclude_seen": False}]
+    others += [{"where": {"tags": {"not": "none has it"}}}, {"candidates": tuple(FILMS)[:-1]}]
+    tastes = [ANN, Taste(likes=("alien", "babe"))]
+    answers = [answer(**one) for one in others] + [answer(taste) for taste in tastes]
+    found = [one.exploration.list_id for one in answers]  # type: ignore[union-attr]
+    assert len(set(found)) == len(found)
+    assert answer().exploration.list_id in found  # type: ignore[union-attr]
+    explored = Counter(
+        bool(answer(whose=str(n)).exploration.draws)
+        for n in range(200)  # type: ignore[union-attr]
+    )
+    assert 145 < explored[True] < 200  # 175 expected: users do not all explore at once
+
+
+def test_the_log_tells_one_of_a_thousand_groups_and_no_user(asked: Recommender) -> None:
+    who = explorer(share=1.0)
+    groups = set()
+    for number in range(300):
+        name = f"{number:032x}"
+        found = who.log_fields(asked.recommend(ANN, ListRequest(k=2, whose=name), who))
+        assert name not in json.dumps(found) and found["user_group"] == user_group(name) < 1000
+        groups.add(found["user_group"])
+    assert 200 < len(groups) < 300
+    assert who.log_fields(asked.recommend(ANN, ListRequest(k=2), who))["user_group"] is None
+
+
 def test_deviations_are_those_of_the_users_posterior() -> None:
     rng = np.random.default_rng(0)
     vectors_ID, asked_ID = rng.normal(size=(30, 6)), rng.normal(size=(4, 6))
@@ -205,7 +237,9 @@ def test_the_service_logs_what_off_policy_reads(real_shop: Shop, tmp_path: Path)
     lines = [line for line in logged if line["message"] == "explored"]
     lists = {line["list_id"]: line for line in lines}
     assert len(lines) == 2 * len(lists) and found["n_groups"] == len(lists)
-    n_liked = len({line["list_id"] for line in logged if "event_id" in line})
+    rewards = [line for line in logged if line["message"] == "feedback on a list"]
+    assert not [line for line in rewards if "event_id" in line]
+    n_liked = len({line["list_id"] for line in rewards})
     assert found["logged"]["mean"] == pytest.approx(n_liked / found["n"]) and n_liked > 5
 
 

@@ -50,8 +50,7 @@ def feedback(body: schemas.FeedbackBody, now: Now, request: Request) -> schemas.
     added = service.feedback.add(given, service.follower.trial)
     for one in body.events:
         if one.list_id is not None:  # the store has no use for it: `recsys off-policy` reads the log
-            fields = {
-                name: getattr(one, name) for name in ("list_id", "item_id", "event", "value", "event_id")
-            }
+            # without the event's id, by which the store knows whose it is
+            fields = {name: getattr(one, name) for name in ("list_id", "item_id", "event", "value")}
             log.info(REWARDED, extra={"fields": fields})
     return schemas.FeedbackAnswer(n_new=added.n_new, n_known=added.n_known)

@@ -27,7 +27,8 @@ def recommend(body: schemas.RecommendBody, now: Now, request: Request) -> Respon
     """The best items for a user: known, new, described by words, or unknown."""
     service: Service = request.app.state.service
     who = whose(body.user, body.pseudonym, now, request)
-    wanted = replace(list_request(body, request), request_id=body.request_id)
+    whose_list = who.pseudonym or ""
+    wanted = replace(list_request(body, request), request_id=body.request_id, whose=whose_list)
     answer = who.now.recommender.recommend(taste_of(body, who, request), wanted, service.explorer)
     if service.feedback and service.feedback.count_list(who.pseudonym, answer, service.follower.trial):
         group: Group = "current" if who.now is now else "trial"

@@ -65,8 +65,8 @@ class RecommendBody(UserBody, ListBody):
     request_id: Words = Field(
         "",
         max_length=128,
-        description="Chosen by the client, such as a UUID. Where the service explores, a request that is sent again "
-        "under its id gets the same list.",
+        description="Chosen by the client, such as a UUID, anew for each request. Where the service explores, a "
+        "request that is sent again under its id gets the same list.",
     )
     model_config = ConfigDict(
         json_schema_extra={
