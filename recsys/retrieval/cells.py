@@ -22,6 +22,8 @@ CELL_SIZE = 1000
 """Vectors of a fine cell, in the mean. Time grows with it; smaller cells miss more neighbours."""
 MAX_CELL_SIZE = 3000
 """A larger cell is divided again; bounds the memory of a worker."""
+MOST_DIVISIONS = 20
+"""A cell that is still too large after so many is cut into equal parts: k-means only ever splits a few rows off."""
 SAMPLES_PER_CENTRE = 50
 ROUNDS = 5
 """Of k-means."""
@@ -62,17 +64,19 @@ def _fine(
 
 
 def _small(
-    vectors_ND: NDArray[np.float32], rows_R: NDArray[np.int64], seed: int
+    vectors_ND: NDArray[np.float32], rows_R: NDArray[np.int64], seed: int, n_divisions: int = 0
 ) -> Iterator[NDArray[np.int64]]:
     """A cell, or disjoint parts of a large one."""
     if len(rows_R) <= MAX_CELL_SIZE:
         yield rows_R
         return
-    parts = _divided(vectors_ND, rows_R, ceil(len(rows_R) / CELL_SIZE), 1, seed)
+    parts = [rows_R]
+    if n_divisions < MOST_DIVISIONS:
+        parts = _divided(vectors_ND, rows_R, ceil(len(rows_R) / CELL_SIZE), 1, seed)
     if max(map(len, parts)) == len(rows_R):  # vectors that k-means can't tell apart
         parts = np.array_split(rows_R, ceil(len(rows_R) / MAX_CELL_SIZE))
     for part in parts:
-        yield from _small(vectors_ND, part, seed)
+        yield from _small(vectors_ND, part, seed, n_divisions + 1)
 
 
 def _divided(

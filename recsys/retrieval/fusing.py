@@ -1,10 +1,17 @@
 """Search by words and by meaning in one list.
 
-    score = a · BM25 / (its largest) + (1 - a) · cosine / (its largest) + u · (user's score) / (largest of its size)
+    score = a · words + (1 - a) · meaning + u · user
+
+    words      BM25 over the most that the query can give, over the largest such share among the candidates
+    meaning    cosine of the query's profile, over the largest size of one
+    user       inner product with the user's profile, over the largest size of one; only where somebody is known
 
 Each part is brought to one scale over the candidates. Words find what a profile cannot know, such as a part number or a
 rare name. Profiles find what is said in other words. At a = 1/2 the item that holds most of a query's words comes
-before every item that holds none of them.
+before every item that holds none of them. Where no item holds more than a tenth of what the query says, words count
+less; where none holds a word, meaning decides alone.
+
+A score orders one list. It is no probability, and scores of two queries do not compare.
 
 Source: convex combination with each part over its largest value, see Bruch, Gai & Ingber 2023, "An analysis of fusion
 functions for hybrid retrieval". `python -m bench.search` measures it.

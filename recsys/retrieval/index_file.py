@@ -35,8 +35,8 @@ HEAD = np.dtype(
 
 
 def index_kind(n: int, params: IndexParams) -> Literal["exact", "graph"]:
-    """How a segment of `n` vectors is searched."""
-    return "exact" if n < params.exact_below else "graph"
+    """How a segment of `n` vectors is searched; a graph needs one vector."""
+    return "exact" if n < max(1, params.exact_below) else "graph"
 
 
 def build_index(
@@ -129,8 +129,8 @@ class IndexFile:
 
     @property
     def search_width(self) -> int:
-        """Rows that a search of the graph keeps in view; 0 for lists."""
-        return int(self._index.hnsw.efSearch) if self._is_graph else 0
+        """Rows that a search of the graph keeps in view; 0 for lists. Older files may ask for more than is allowed."""
+        return min(int(self._index.hnsw.efSearch), WIDEST_SEARCH) if self._is_graph else 0
 
     @cached_property
     def _storage(self) -> Any:  # noqa: ANN401  untyped library
@@ -163,7 +163,7 @@ def _require_graph(faiss: Any, index: Any, n: int, dim: int) -> None:  # noqa: A
     neighbours = faiss.rev_swig_ptr(graph.neighbors.data(), graph.neighbors.size())  # not a copy
     if len(levels_N) != n or not 0 <= graph.entry_point < n or graph.max_level != levels_N.max() - 1:
         raise ValueError("its entry is none of its vectors")
-    if not 1 <= graph.efSearch <= WIDEST_SEARCH:
+    if graph.efSearch < 1:
         raise ValueError(f"its search keeps {graph.efSearch} rows in view")
     for level in range(1, graph.max_level + 1):  # few nodes are above the lowest level
         nodes = np.flatnonzero(levels_N > level)

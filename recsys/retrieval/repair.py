@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 NONE = -1
 BLOCK_ROWS = 8192
 CHILDREN = 8
-"""Equal vectors that one of them links to."""
+"""Equal vectors that one of them links to, where it has room."""
 
 
 def first_of_equal(vectors_ND: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -41,6 +41,7 @@ def attach_equal(links_NL: NDArray[np.int32], first_N: NDArray[np.int64]) -> Non
         links_NL: links of the vectors that are the first of their kind, with a free place each; NONE for the others.
         first_N: made by `first_of_equal`.
     """
+    n_children = min(CHILDREN, links_NL.shape[1] - 1)  # one place is for the link back
     others = np.flatnonzero(first_N != np.arange(len(first_N)))
     others = others[np.argsort(first_N[others], kind="stable")]
     starts = np.flatnonzero(np.diff(first_N[others])) + 1
@@ -49,7 +50,7 @@ def attach_equal(links_NL: NDArray[np.int32], first_N: NDArray[np.int64]) -> Non
         of_first = links_NL[first][links_NL[first] != NONE]
         links_NL[first, len(of_first)] = rows[0]
         for place, row in enumerate(rows):
-            children = rows[CHILDREN * place + 1 : CHILDREN * (place + 1) + 1]
+            children = rows[n_children * place + 1 : n_children * (place + 1) + 1]
             own = np.concatenate([[first], children, of_first])[: links_NL.shape[1]]
             links_NL[row, : len(own)] = own
 

@@ -38,7 +38,9 @@ SLACK = 1.5
 WIDENING = 4
 """Factor on the rows that an index is queried for, where it found too few that are allowed."""
 MAX_REACH = 4096
-"""A search that would need more rows of an index compares all allowed ones."""
+"""A search that would need more rows of an index compares all allowed ones, such as for a user with more than about
+2,700 likes, none of which may be in the list. That finds all; a longer walk through the graph missed a tenth of the
+list where the likes were just the nearest items."""
 RESCORED = 1.2
 """Rows scored exactly, per wanted one, and RESCORED_MORE: the index orders by vectors of 8 bits. On real profiles the
 best 120 by them hold all of the best 100."""

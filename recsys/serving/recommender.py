@@ -44,7 +44,8 @@ class Recommender:
     Args:
         manifest: of the release.
         profiles: of the same.
-        weights: instead of those that the release carries: `text_weight`, `lexical_weight`, `user_weight`.
+        weights: instead of those that the release carries: `text_weight`, `lexical_weight`, `user_weight`,
+            `typical_weight`.
     """
 
     def __init__(

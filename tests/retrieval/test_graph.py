@@ -10,7 +10,7 @@ from recsys.retrieval.cells import overlapping_cells
 from recsys.retrieval.graph import build_graph
 from recsys.retrieval.index_file import IndexFile, build_index
 from recsys.retrieval.links import KEPT, NONE, neighbours, workers
-from recsys.retrieval.repair import connect, first_of_equal, reachable
+from recsys.retrieval.repair import attach_equal, connect, first_of_equal, reachable
 from tests.retrieval.test_segments import PARAMS, unit
 
 
@@ -161,3 +161,25 @@ def test_equal_vectors_are_told_by_their_bytes() -> None:
     vectors = unit(np.random.default_rng(7), 6)
     vectors[[3, 5]] = vectors[1]
     assert first_of_equal(vectors).tolist() == [0, 1, 2, 1, 4, 1]
+
+
+@pytest.mark.parametrize("n_links", [4, 8, 9, 16])
+def test_equal_vectors_are_reached_however_few_links_there_are(n_links: int) -> None:
+    first_N = np.zeros(300, np.int64)
+    links_NL = np.full((300, n_links), NONE, np.int32)
+    attach_equal(links_NL, first_N)
+    assert reachable(links_NL, 0).all() and reachable(links_NL, 299).all()
+
+
+def test_rows_that_are_split_off_one_by_one_end_in_small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    n_divided = []
+
+    def one_by_one(_: np.ndarray, rows: np.ndarray, *more: object) -> list[np.ndarray]:
+        n_divided.append(len(rows))
+        return [rows[:1], rows[1:]]
+
+    monkeypatch.setattr(cells, "_divided", one_by_one)
+    rows = np.arange(5 * cells.MAX_CELL_SIZE)
+    found = list(cells._small(np.zeros((len(rows), 2), np.float32), rows, 0))
+    assert len(n_divided) <= cells.MOST_DIVISIONS and max(map(len, found)) <= cells.MAX_CELL_SIZE
+    np.testing.assert_array_equal(np.concatenate(found), rows)

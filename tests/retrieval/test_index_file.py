@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsys.errors import ReleaseError
-from recsys.retrieval.index_file import IndexFile, build_index
+from recsys.retrieval.index_file import WIDEST_SEARCH, IndexFile, build_index, index_kind
 from tests.retrieval.old_files import hnsw_file, ivf_file
 from tests.retrieval.test_segments import KINDS, PARAMS, unit
 
@@ -109,14 +109,30 @@ def test_a_graph_whose_levels_are_other_ones_is_refused(opened, contents, kind):
             opened(content[:at] + spoilt.tobytes() + content[at + levels.nbytes :])
 
 
-@pytest.mark.parametrize("width", [0, -1, 10**9])
-def test_a_file_that_asks_for_an_endless_search_is_refused(opened, contents, width):
+def test_a_segment_without_vectors_has_no_graph():
+    params = PARAMS.model_copy(update={"exact_below": 0})
+    assert [index_kind(n, params) for n in (0, 1)] == ["exact", "graph"]
+
+
+def of_width(content, width):
     import faiss
 
-    index = faiss.deserialize_index(np.frombuffer(contents["graph"], np.uint8))
+    index = faiss.deserialize_index(np.frombuffer(content, np.uint8))
     index.hnsw.efSearch = width
+    return faiss.serialize_index(index).tobytes()
+
+
+@pytest.mark.parametrize("width", [0, -1])
+def test_a_file_whose_search_keeps_nothing_is_refused(opened, contents, width):
     with pytest.raises(ReleaseError, match=f"its search keeps {width} rows in view"):
-        opened(faiss.serialize_index(index).tobytes())
+        opened(of_width(contents["graph"], width))
+
+
+@pytest.mark.parametrize("kind", ["graph", "hnsw"])
+def test_a_file_that_asks_for_an_endless_search_gets_a_bounded_one(opened, contents, vectors, kind):
+    file = opened(of_width(contents[kind], 10**9))
+    assert file.search_width == WIDEST_SEARCH
+    assert file.search(vectors[:1], 1)[0, 0] == 0
 
 
 def test_vectors_that_are_stored_in_another_way_are_refused(opened, vectors):

@@ -147,7 +147,9 @@ class ShownItem(BaseModel):
     """An item in an answer."""
 
     item_id: str
-    score: float
+    score: float = Field(
+        description="Orders this list. It is no probability, and scores of two requests do not compare."
+    )
     title: str | None = None
     description: str | None = None
     tags: list[str] = []
