@@ -66,7 +66,7 @@ class FeedbackStore:
 
     @classmethod
     def open_existing(cls, url: str) -> Self:
-        """Open a store to read it. Nothing is made or changed: the address may be mistyped.
+        """Open a store to read it. Nothing is made or changed, since the address may be mistyped.
 
         Args:
             url: as for `open`.
@@ -297,5 +297,4 @@ class FeedbackStore:
 
 
 def _is_deadlock(error: StorageError) -> bool:
-    cause = error.__cause__
-    return isinstance(cause, sa.exc.DBAPIError) and getattr(cause.orig, "pgcode", None) == DEADLOCK
+    return getattr(getattr(error.__cause__, "orig", None), "pgcode", None) == DEADLOCK

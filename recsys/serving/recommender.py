@@ -84,6 +84,11 @@ class Recommender:
             self.items.details_of([first])
         give_memory_back()
 
+    def warm_exploring(self) -> None:
+        """Load what lists that explore need besides; nothing is drawn."""
+        nobody_D, new = np.zeros(self.manifest.model.dim, np.float32), self._new_items
+        new.best(nobody_D, (), new.is_new_I, 1)
+
     def taste_of(
         self, pseudonym: str, feedback: Sequence[Event] = (), rules: FeedbackParams | None = None
     ) -> Taste:

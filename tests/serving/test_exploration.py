@@ -18,6 +18,7 @@ from recsys.serving.answers import Answer, ListRequest, Taste
 from recsys.serving.exploration import Explorer, user_group
 from recsys.serving.params import ServeParams
 from recsys.serving.recommender import Recommender
+from recsys.serving.service.following import Follower
 from recsys.settings import Settings
 from recsys.storage.opening import open_storage
 from recsys.storage.protocol import Storage
@@ -255,3 +256,25 @@ def test_off_is_the_default_and_answers_as_before(real_shop: Shop, tmp_path: Pat
     assert list(answer) == ["release", "basis", "items", "unknown"]
     shown = ["item_id", "score", "title", "description", "tags", "image", "attributes"]
     assert [sorted(one) for one in answer["items"]] == [sorted(shown)] * 2
+
+
+@pytest.mark.parametrize("explores", [True, False])
+def test_the_first_list_that_explores_loads_nothing(real_shop: Shop, tmp_path: Path, explores: bool) -> None:
+    storage = open_storage(str(tmp_path / "store"))
+    real_shop.publish(storage)
+    follower = Follower(ReleaseStore(storage), tmp_path / "downloads", 5, explores=explores)
+    follower.look()
+    assert follower.served is not None
+    asked = follower.served.recommender
+    assert ("_new_items" in vars(asked)) == explores
+    if explores:
+        assert not asked._new_items._n_drawn_I.any()
+        before = asked._new_items
+        answer = asked.recommend(ANN, ListRequest(k=2), explorer(share=1.0))
+        assert answer.exploration is not None and answer.exploration.draws and asked._new_items is before
+
+
+def test_a_release_without_new_items_is_warmed_too(asked: Recommender) -> None:
+    asked._new_items.is_new_I[:] = False
+    asked.warm_exploring()
+    assert asked.recommend(ANN, ListRequest(k=2), explorer(share=1.0)).exploration.draws == ()  # type: ignore[union-attr]

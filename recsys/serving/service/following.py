@@ -30,6 +30,7 @@ class Follower:
         poll_s: seconds between two looks.
         held: which files of feedback a release holds.
         trial: release and share of users who get it instead; None: there is no trial.
+        explores: whether lists explore.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class Follower:
         poll_s: float,
         held: Callable[[Manifest], frozenset[int]] = lambda _: frozenset(),
         trial: tuple[str, float] | None = None,
+        explores: bool = False,
     ) -> None:
         self._store = store
+        self._explores = explores
         self._held = held
         self._files = ObjectFiles(store.storage, cache)
         self._poll_s = poll_s
@@ -115,6 +118,8 @@ class Follower:
         manifest = self._store.manifest(release)
         recommender = Recommender(manifest, Profiles(manifest, self._files))
         recommender.warm()
+        if self._explores:
+            recommender.warm_exploring()
         return Served(recommender, datetime.now(UTC), self._held(manifest))
 
     def start(self) -> None:

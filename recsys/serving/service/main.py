@@ -138,15 +138,16 @@ def create() -> object:
     pseudonym_key = os.environ.get(KEY_VARIABLE)
     pseudonyms = Pseudonyms(pseudonym_key) if pseudonym_key else None
     feedback = _feedback(config, params, pseudonyms)
+    explorer = Explorer(params) if params.explore_policy != NO_POLICY else None
     follower = Follower(
         ReleaseStore(open_storage(config.store)),
         Path(config.cache),
         params.poll_s,
         feedback.held if feedback else lambda _: frozenset(),
         (params.share_release, params.share) if params.share_release and params.share else None,
+        explores=explorer is not None,
     )
     keys = ApiKeys.load(Path(config.api_keys)) if config.api_keys else None
-    explorer = Explorer(params) if params.explore_policy != NO_POLICY else None
     return make_app(Service(follower, params, keys, pseudonyms, feedback, explorer))
 
 
