@@ -17,7 +17,7 @@ from recsys.publishing.release import File, Manifest
 from recsys.ranking.ranker import Ranker
 from recsys.ranking.rankers import ranker_class
 from recsys.ranking.typical import Typical
-from recsys.retrieval.in_place import best_places
+from recsys.retrieval.in_place import best_places, row_by_row
 from recsys.retrieval.ordering import ordered
 from recsys.retrieval.segments import PAD, SegmentSearcher
 
@@ -210,8 +210,8 @@ class RankedSearcher:
             is_left_G &= only_I[group.items_G]
         left = np.flatnonzero(is_left_G)
         (best,) = best_places(vectors_GD, left, query_D[None], k)
-        items = group.items_G[left[best]]
-        return items, self._searcher.scores(query_D, items)
+        places = left[best]
+        return group.items_G[places], row_by_row(vectors_GD[places], query_D)
 
     @cached_property
     def _groups(self) -> list["_Group"]:

@@ -33,6 +33,12 @@ def best_places(
     ]
 
 
+def row_by_row(vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Inner products in float64, [N]; row by row, so that equal vectors get equal scores at any place."""
+    summed_N: NDArray[np.float64] = (vectors_ND.astype(np.float64) * query_D.astype(np.float64)).sum(axis=1)
+    return summed_N
+
+
 def _scores(
     block_BD: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float32]
 ) -> NDArray[np.float32]:

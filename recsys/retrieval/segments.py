@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.items import Latest
-from recsys.retrieval.in_place import NOISE, best_places
+from recsys.retrieval.in_place import NOISE, best_places, row_by_row
 from recsys.retrieval.index_file import IndexFile
 from recsys.retrieval.ordering import ordered
 from recsys.retrieval.params import IndexParams
@@ -129,9 +129,9 @@ class SegmentSearcher:
         """
         queries = np.ascontiguousarray(queries_QD, dtype=np.float32)
         self._check(queries, k, exclude, allowed_I)
-        width = k + max(map(len, exclude or ()), default=0)
+        excluded = [np.fromiter(one, np.int64, len(one)) for one in exclude or [()] * len(queries)]
         parts = [
-            self._best_of_segment(position, queries, width, allowed_I)
+            self._best_of_segment(position, queries, k, excluded, allowed_I)
             for position in range(len(self.segments))
             if self._bounds[position] < self._bounds[position + 1]
         ]
@@ -139,8 +139,6 @@ class SegmentSearcher:
         scores_QK = np.full((len(queries), k), -np.inf)
         for q, query in enumerate(queries):
             items = np.concatenate([part[q] for part in parts]) if parts else np.empty(0, np.int64)
-            if exclude is not None and len(exclude[q]):
-                items = items[~np.isin(items, np.fromiter(exclude[q], np.int64, len(exclude[q])))]
             scores = self.scores(query, items)
             order = ordered(self.latest.item_ids, items, scores, k)
             rows_QK[q, : len(order)] = items[order]
@@ -157,12 +155,8 @@ class SegmentSearcher:
         return gathered
 
     def scores(self, query_D: NDArray[np.float32], items: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Inner products in float64, row by row, so that equal vectors get equal scores at any place."""
-        if not len(items):
-            return np.empty(0)
-        product = self.vectors_of(items).astype(np.float64) * query_D.astype(np.float64)
-        summed: NDArray[np.float64] = product.sum(axis=1)
-        return summed
+        """Inner products as `row_by_row` gives them, [len(items)]."""
+        return row_by_row(self.vectors_of(items), query_D) if len(items) else np.empty(0)
 
     def _check(
         self,
@@ -182,18 +176,27 @@ class SegmentSearcher:
             raise ValueError(f"allowed needs one entry per item, got {len(allowed_I)}")
 
     def _best_of_segment(
-        self, position: int, queries: NDArray[np.float32], width: int, allowed_I: NDArray[np.bool_] | None
+        self,
+        position: int,
+        queries: NDArray[np.float32],
+        k: int,
+        excluded: Sequence[NDArray[np.int64]],
+        allowed_I: NDArray[np.bool_] | None,
     ) -> list[NDArray[np.int64]]:
-        """For each query, at least the `width` best live items of one segment, as positions in `Latest.item_ids`."""
+        """For each query, at least the k best live items of one segment, as positions in `Latest.item_ids`.
+
+        Excluded items are taken out as soon as the index names them: their exact scores would be read for nothing.
+        """
+        width = k + max(map(len, excluded), default=0)
         start, end = self._bounds[position : position + 2]
         is_allowed_L = None if allowed_I is None else allowed_I[start:end]
         n_allowed = int(end - start) if is_allowed_L is None else int(np.count_nonzero(is_allowed_L))
         segment = self.segments[position]
         share = n_allowed / len(segment.vectors)
         if segment.index is None or n_allowed <= max(width, FEW_ROWS if share < RARE_SHARE else 0):
-            return self._compared(position, queries, width, is_allowed_L)
-        index, wanted = self._indexes[position], ceil(RESCORED * width) + RESCORED_MORE
-        reach = max(wanted, index.search_width, ceil(SLACK * width / share))
+            return list(map(_without, self._compared(position, queries, width, is_allowed_L), excluded))
+        index, wanted = self._indexes[position], ceil(RESCORED * k) + RESCORED_MORE
+        reach = max(ceil(RESCORED * width) + RESCORED_MORE, index.search_width, ceil(SLACK * width / share))
         best: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(queries)
         short = np.arange(len(queries))
         # Allowed items may be far from the nearest ones; then it looks further, and at last at all that are allowed.
@@ -201,13 +204,14 @@ class SegmentSearcher:
             len(short) and reach <= MAX_REACH and (share >= RARE_SHARE or n_allowed > ROWS_PER_VIEWED * reach)
         ):
             for q, rows_R in zip(short.tolist(), index.search(queries[short], reach), strict=True):
-                best[q] = self._live(position, rows_R, is_allowed_L)[:wanted]
-            short = short[[len(best[q]) < width for q in short.tolist()]]
+                best[q] = _without(self._live(position, rows_R, is_allowed_L), excluded[q])[:wanted]
+            short = short[[len(best[q]) < k for q in short.tolist()]]
             reach *= WIDENING
         if len(short):
-            rows_QR = index.scan(queries[short], wanted, self._allowed_rows(position, is_allowed_L))
+            wide = wanted + width - k
+            rows_QR = index.scan(queries[short], wide, self._allowed_rows(position, is_allowed_L))
             for q, rows_R in zip(short.tolist(), rows_QR, strict=True):
-                best[q] = self._live(position, rows_R, None)
+                best[q] = _without(self._live(position, rows_R, None), excluded[q])
         return best
 
     def _compared(
@@ -265,3 +269,8 @@ class SegmentSearcher:
             for position, segment in enumerate(self.segments)
             if segment.index is not None
         }
+
+
+def _without(items: NDArray[np.int64], excluded: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Items in their order, without the excluded ones."""
+    return items[~np.isin(items, excluded)] if len(excluded) else items
