@@ -19,10 +19,9 @@ NOTE = Path("var/last_failure.json")
 
 RERUN = "Every task is safe to repeat: mend the cause, then clear the task in Airflow, or wait for the next sweep."
 REMEDIES = {
-    "ingest": "See `recsys status` and `recsys quarantine list`; the landed file stays where it is. `recsys ingest "
-    "--accept BATCH --why …` lets a refused batch in. Check RECSYS_LANDING and its credentials.",
+    "arrive": "The log's last lines name the step, and the row, key or file. A landed file stays where it is; the last "
+    "release goes on being served. Check RECSYS_LANDING, RECSYS_STORE and their credentials, then `recsys doctor`.",
     "fetch-champion": "Check that MLflow answers and that a version of item-encoder has the alias champion.",
-    "publish": "Check RECSYS_STORE and its credentials; the last release goes on being served.",
     "champion": "Give the alias champion to a version that Firstlight registered (`recsys ledger` lists them), and "
     "check that MLflow answers; what is published stays as it is.",
     "due": "Check that MLflow answers; the log names a version or a part that is wrong. No training starts by itself "

@@ -61,4 +61,5 @@ def _is_dvc(pid: int) -> bool:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
-    return any(word.rpartition(b"/")[2] == b"dvc" for word in command.split(b"\0"))
+    # `recsys arrive` runs DVC within itself
+    return any(word.rpartition(b"/")[2] in (b"dvc", b"arrive") for word in command.split(b"\0"))

@@ -1,4 +1,4 @@
-"""The two kinds of task: `stage`, or several `stages`, make files from files; `effect` changes the world."""
+"""The two kinds of task: a `stage` makes files from files, an `effect` changes the world."""
 
 import logging
 import os
@@ -46,26 +46,10 @@ def stage(name: str, *, workspace: str | None = None, **kwargs: Any) -> BashOper
     Returns:
         The task.
     """
-    return stages(name.replace("@", "-"), name, workspace=workspace, **kwargs)
-
-
-def stages(task_id: str, *names: str, workspace: str | None = None, **kwargs: Any) -> BashOperator:  # noqa: ANN401
-    """DVC stages as one task: DVC starts once, and writes down each stage that has ended before it begins the next.
-
-    Args:
-        task_id: what Airflow's page shows.
-        *names: in the order in which they run, such as `features`, `profiles@champion`.
-        workspace: where they run, such as OWN; None: in WORKSPACE.
-        **kwargs: passed on to BashOperator.
-
-    Returns:
-        The task; tried again after a kill, it goes on with the stage that had not ended.
-    """
     # --wait-for-lock: a neighbour holds DVC's lock for a second.
-    command = f"exec dvc --wait-for-lock repro --single-item {' '.join(names)}"
-    limits = [limit(name.partition("@")[0]) for name in names]
-    kwargs.setdefault("execution_timeout", sum(limits, timedelta()))
-    return _command(task_id, command, workspace=workspace, pre_execute=_mend, **kwargs)
+    command = f"exec dvc --wait-for-lock repro --single-item {name}"
+    kwargs.setdefault("execution_timeout", limits(name.partition("@")[0]))
+    return _command(name.replace("@", "-"), command, workspace=workspace, pre_execute=_mend, **kwargs)
 
 
 def effect(
@@ -89,7 +73,7 @@ def effect(
         The task.
     """
     command = f"exec python -m recsys {name} {arguments}".rstrip()
-    kwargs.setdefault("execution_timeout", limit(name.split()[0]))
+    kwargs.setdefault("execution_timeout", limits(name.split()[0]))
     kwargs.setdefault("pre_execute", _mend)  # some call DVC, and come before any stage does
     return _command(task_id or name.split()[0], command, workspace=workspace, **kwargs)
 
@@ -103,13 +87,13 @@ def move_pointer() -> BashOperator:
     typed |= {"RECSYS_WHO": "Airflow {{ run_id }}"}
     arguments = '$([ "$ACTION" = resume ] || echo "$RELEASE") --why "$WHY"'
     command = f'exec python -m recsys "$ACTION" {arguments}'
-    return _command("move-pointer", command, env=typed, execution_timeout=limit("rollback"))
+    return _command("move-pointer", command, env=typed, execution_timeout=limits("rollback"))
 
 
-def limit(name: str) -> timedelta:
-    """How long a try of a stage or command may take: section `tasks` of params.yaml."""
+def limits(*names: str) -> timedelta:
+    """How long a try of stages and commands may take together: section `tasks` of params.yaml."""
     chosen = section("tasks")
-    return timedelta(minutes=chosen["limits_min"].get(name, chosen["limit_min"]))
+    return timedelta(minutes=sum(chosen["limits_min"].get(name, chosen["limit_min"]) for name in names))
 
 
 def section(name: str) -> Mapping[str, Any]:

@@ -3,18 +3,17 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from configparser import ConfigParser
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
+from recsys import dvc_inside
 from recsys.errors import StorageError
-
-if TYPE_CHECKING:
-    import psutil
+from recsys.processes import Fork, Running, ended_by_itself
 
 QUIET_S = 900.0
 """A DVC in which nothing computes, reads or writes for so long hangs (a remote that went silent): it is ended. One that
@@ -224,68 +223,26 @@ def _is_torn(path: Path) -> bool:
 
 def _dvc(root: Path, *arguments: str) -> None:
     mend_lock_file(root)
-    command = [sys.executable, "-m", "dvc", *arguments]
-    environment = os.environ | {"DVC_NO_ANALYTICS": "true"}
     remedy = "run the same command by hand in the workspace; `recsys doctor` checks DVC and its remote"
     with TemporaryFile() as output, TemporaryFile() as errors:
-        with subprocess.Popen(command, cwd=root, env=environment, stdout=output, stderr=errors) as process:
-            is_whole = _ended_by_itself(process)
+        process = _started(root, arguments, output, errors)
+        is_whole = ended_by_itself(process, QUIET_S)
+        code = process.wait()
         words = _text(errors) or _text(output)
     if not is_whole:
         message = f"dvc {' '.join(arguments)} in {root} did nothing for {QUIET_S:.0f} s and was ended"
         raise StorageError(f"{message}: {words}" if words else message, remedy=remedy)
-    if process.returncode != 0:
+    if code != 0:
         raise StorageError(f"dvc {' '.join(arguments)} failed in {root}: {words}", remedy=remedy)
 
 
-def _ended_by_itself(process: subprocess.Popen[bytes]) -> bool:
-    """Wait for the process; False where it was ended because nothing moved in it."""
-    import psutil
-
-    top = psutil.Process(process.pid)
-    work, moved = _work(top), time.monotonic()
-    try:
-        while process.poll() is None:
-            try:
-                process.wait(1)
-            except subprocess.TimeoutExpired:
-                now = _work(top)
-                if now != work:
-                    work, moved = now, time.monotonic()
-                elif time.monotonic() - moved > QUIET_S:
-                    return False
-        return True
-    finally:
-        if process.poll() is None:  # it hangs, or this process is told to end
-            _end(top)
-
-
-def _work(top: "psutil.Process") -> dict[int, tuple[float, ...]]:
-    """What a process and all that it started have computed, read and written so far, by process id."""
-    import psutil
-
-    found: dict[int, tuple[float, ...]] = {}
-    try:
-        for process in (top, *top.children(recursive=True)):
-            moved = process.io_counters() if hasattr(process, "io_counters") else ()  # macOS counts no bytes
-            found[process.pid] = (*process.cpu_times()[:2], *moved)
-    except psutil.Error:  # one has ended meanwhile: the next look differs
-        pass
-    return found
-
-
-def _end(top: "psutil.Process") -> None:
-    import psutil
-
-    try:
-        processes = [*top.children(recursive=True), top]
-    except psutil.Error:
-        return
-    for process in processes:
-        try:
-            process.kill()
-        except psutil.Error:
-            continue
+def _started(root: Path, arguments: tuple[str, ...], output: IO[bytes], errors: IO[bytes]) -> Running:
+    """DVC as a copy of this process if this one has loaded DVC, else as a new one."""
+    if dvc_inside.is_loaded():
+        return Fork(partial(dvc_inside.main, root, arguments), output, errors)
+    command = [sys.executable, "-m", "dvc", *arguments]
+    environment = os.environ | {"DVC_NO_ANALYTICS": "true"}
+    return subprocess.Popen(command, cwd=root, env=environment, stdout=output, stderr=errors)
 
 
 def _text(file: IO[bytes]) -> str:

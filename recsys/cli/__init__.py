@@ -12,6 +12,7 @@ from recsys.errors import RecsysError
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "run"),
     "ingest": ("intake", "ingest"),
+    "arrive": ("arrive", "arrive"),
     "quarantine": ("intake", "quarantine"),
     "fetch-champion": ("registry", "fetch_champion"),
     "plan": ("run", "plan"),

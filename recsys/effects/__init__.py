@@ -7,6 +7,7 @@ stage, and safe to run twice. The command line parses, calls one of these functi
 
 EFFECTS = (
     "ingest",
+    "arrive",
     "quarantine retry",
     "fetch-champion",
     "due",

@@ -13,7 +13,7 @@ import yaml
 from jinja2 import Template
 
 from recsys.cli import COMMANDS
-from recsys.stages import STAGES
+from recsys.stages import FAST_LOOP, STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {path.stem for path in (ROOT / "dags").glob("*.py")}
@@ -31,6 +31,7 @@ tasks = lambda dag: {
         "rule": task.trigger_rule.value,
         "outlets": [asset.name for asset in task.outlets],
         "retries": task.retries,
+        "minutes": task.execution_timeout.total_seconds() / 60 if task.execution_timeout else None,
         "callbacks": [callback.__name__ for callback in task.on_failure_callback],
         "after": sorted(task.upstream_task_ids),
     }
@@ -139,16 +140,12 @@ def test_every_task_works_in_the_fast_loops_workspace_or_in_that_of_its_run(dags
             assert task["cwd"] == task["env"]["RECSYS_WORKSPACE"] == str(ROOT)
 
 
-def test_the_fast_loop_builds_all_stages_of_a_release_in_one_dvc_and_in_their_order(dags):
-    tasks = dags["profile_arrivals"]["tasks"]
-    assert {name: task["after"] for name, task in tasks.items()} == {
-        "ingest": [],
-        "fetch-champion": ["ingest"],
-        "build": ["fetch-champion"],
-        "publish": ["build"],
-    }
-    built = tasks["build"]["command"].rpartition("--single-item ")[2].split()
-    assert built == ["validate", "features", "profiles@champion", "users", "index"]
+def test_the_fast_loop_is_one_task_with_the_time_of_all_its_steps(dags):
+    ((name, task),) = dags["profile_arrivals"]["tasks"].items()
+    assert (name, task["command"]) == ("arrive", "exec python -m recsys arrive --skip-code")
+    chosen = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))["tasks"]
+    steps = ["ingest", "fetch-champion", *(stage.partition("@")[0] for stage in FAST_LOOP), "publish"]
+    assert task["minutes"] == sum(chosen["limits_min"].get(step, chosen["limit_min"]) for step in steps)
 
 
 def test_the_slow_loop_walks_from_data_of_now_to_a_champion_or_to_the_reasons_why_not(dags):
@@ -209,15 +206,15 @@ def test_the_release_loop_walks_from_a_new_champion_to_one_release(dags):
 def test_only_publish_champion_may_publish_another_encoder(dags):
     commands = {(name, task["command"]) for name, dag in dags.items() for task in dag["tasks"].values()}
     publishing = {
-        (dag, command) for dag, command in commands if re.search(r"recsys (publish|catch-up)", command)
+        (dag, command) for dag, command in commands if re.search(r"recsys (arrive|publish|catch-up)", command)
     }
     assert publishing == {
-        ("profile_arrivals", "exec python -m recsys publish --skip-code"),
+        ("profile_arrivals", "exec python -m recsys arrive --skip-code"),
         ("publish_champion", "exec python -m recsys catch-up"),
     }
 
 
-def test_every_task_is_stages_by_dvc_repro_single_item_or_one_effect(dags):
+def test_every_task_is_a_stage_by_dvc_repro_single_item_or_one_effect(dags):
     in_dvc = set(yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"])
     tasks = [item for name in FILES - {"rollback_release"} for item in dags[name]["tasks"].items()]
     for name, task in tasks:
@@ -227,9 +224,8 @@ def test_every_task_is_stages_by_dvc_repro_single_item_or_one_effect(dags):
         stages = re.fullmatch(r"exec dvc --wait-for-lock repro --single-item (.+)", task["command"])
         effect = re.fullmatch(r"exec python -m recsys (\S+)( --\S+)*", task["command"])
         if stages:
-            names = stages[1].split()
-            assert set(names) <= set(STAGES) and {one.partition("@")[0] for one in names} <= in_dvc
-            assert name == ("build" if len(names) > 1 else names[0].replace("@", "-"))
+            assert stages[1] in STAGES and stages[1].partition("@")[0] in in_dvc
+            assert name == stages[1].replace("@", "-")
         else:
             assert effect and effect[1] == name and name in COMMANDS and name not in STAGES
 

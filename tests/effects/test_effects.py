@@ -48,7 +48,7 @@ def test_every_effect_of_a_dag_is_named():
     words = re.compile(r"effect\(\s*\"([a-z -]+?)(?: --[^\"]*)?\"")
     files = [*(ROOT / "dags").glob("*.py"), ROOT / "plugins/slow_loop.py"]
     used = {name.strip() for file in files for name in words.findall(file.read_text("utf-8"))}
-    assert {"ingest", "publish", "register", "workspace make"} <= used
+    assert {"arrive", "register", "workspace make"} <= used
     assert used <= set(EFFECTS)
 
 

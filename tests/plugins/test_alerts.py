@@ -47,7 +47,7 @@ def workspace_of_the_test(monkeypatch, tmp_path):
     monkeypatch.setenv("RECSYS_WORKSPACE", str(tmp_path))
 
 
-def failed(task_id="publish", exception=None):
+def failed(task_id="arrive", exception=None):
     """Airflow's context, as far as a callback needs it."""
     task = SimpleNamespace(
         dag_id="profile_arrivals", task_id=task_id, run_id="run-1", try_number=3, log_url="http://airflow/log"
@@ -63,7 +63,7 @@ def test_one_signed_post_names_dag_task_run_try_and_remedy(alerts, receiver):
     told = json.loads(body)
     assert (told["dag"], told["task"], told["run"], told["try"]) == (
         "profile_arrivals",
-        "publish",
+        "arrive",
         "run-1",
         3,
     )
@@ -76,7 +76,7 @@ def test_one_signed_post_names_dag_task_run_try_and_remedy(alerts, receiver):
 @pytest.mark.parametrize(
     "task",
     [
-        *("ingest", "fetch-champion", "validate", "profiles-champion", "publish", "move-pointer", "champion"),
+        *("arrive", "fetch-champion", "validate", "profiles-champion", "move-pointer", "champion"),
         *("make-workspace", "finetune", "register", "open-gate", "approve", "promote", "catch-up", "finish"),
     ],
 )

@@ -47,12 +47,10 @@ def test_a_stage_becomes_one_dvc_command_and_a_task_id_without_an_at(tasks):
     assert task.bash_command == "exec dvc --wait-for-lock repro --single-item profiles@champion"
 
 
-def test_several_stages_become_one_dvc_command_with_the_sum_of_their_limits(tasks, tmp_path, monkeypatch):
+def test_a_command_of_several_steps_has_the_sum_of_their_limits(tasks, tmp_path, monkeypatch):
     monkeypatch.setattr(tasks, "WORKSPACE", tmp_path)
     (tmp_path / "params.yaml").write_text("tasks: {limit_min: 7, limits_min: {profiles: 70}}\n")
-    task = tasks.stages("build", "features", "profiles@champion")
-    assert task.task_id == "build" and task.execution_timeout.total_seconds() == 77 * 60
-    assert task.bash_command == "exec dvc --wait-for-lock repro --single-item features profiles@champion"
+    assert tasks.limits("features", "profiles").total_seconds() == 77 * 60
 
 
 def test_an_effect_is_named_by_its_command_and_may_bring_variables(tasks):
@@ -121,7 +119,7 @@ def test_a_rollback_that_is_tried_again_is_known_as_the_same_request(tasks):
     assert tasks.move_pointer().env["RECSYS_WHO"] == "Airflow {{ run_id }}"
 
 
-@pytest.mark.parametrize("kind", ["stages", "effect"])
+@pytest.mark.parametrize("kind", ["stage", "effect"])
 def test_before_its_command_a_task_mends_what_a_killed_dvc_left(tasks, tmp_path, kind):
     (tmp_path / ".dvc/tmp").mkdir(parents=True)
     (tmp_path / "dvc.lock").write_text("")

@@ -1,0 +1,43 @@
+"""Command `arrive`."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+
+from recsys.cli.context import settings, workspace
+from recsys.cli.intake import NOTHING_NEW, ingest
+from recsys.cli.registry import fetch_champion
+from recsys.cli.release import publish, store_option, who_option
+
+
+@click.command()
+@click.option(
+    "--skip-code",
+    is_flag=True,
+    help=f"Exit {NOTHING_NEW} when nothing is new, or when a release with another encoder was published meanwhile.",
+)
+@who_option
+@store_option
+@click.pass_context
+def arrive(context: click.Context, skip_code: bool, who: str, store_url: str | None) -> None:
+    """Make a release of what has landed: ingest, fetch-champion --published, the stages, publish.
+
+    The same as these commands and `dvc repro --single-item` one after the other, without a new start for each. Airflow
+    calls it. It ends with the first step that fails or has nothing to do; run again, it goes on there.
+    """
+    from recsys.cli import explained
+    from recsys.effects.arrive import Step
+    from recsys.effects.arrive import arrive as arrive_now
+    from recsys.stages import FAST_LOOP, stage
+
+    def step(command: click.Command, **options: object) -> Step:
+        return partial(explained, partial(context.invoke, command, **options))
+
+    at, chosen = workspace(), settings()
+    stages = {name: partial(explained, partial(stage(name), chosen, at)) for name in FAST_LOOP}
+    before = [step(ingest, skip_code=skip_code), step(fetch_champion, published=True)]
+    after = [step(publish, skip_code=skip_code, who=who, store_url=store_url)]
+    if code := arrive_now(at, before, stages, after):
+        raise SystemExit(code)

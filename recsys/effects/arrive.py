@@ -1,0 +1,41 @@
+"""Effect `arrive`: from landed files to the current release, in copies of one process that has imported everything."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from recsys import dvc, dvc_inside
+from recsys.artifacts import Artifacts
+from recsys.effects import fetch_champion, ingest, publish  # noqa: F401  imported once, for all steps
+from recsys.processes import Fork
+
+Step = Callable[[], int | None]
+"""What a command does; returns its exit code, or raises SystemExit with it."""
+
+
+def arrive(
+    at: Artifacts, before: Sequence[Step], stages: Mapping[str, Callable[[], None]], after: Sequence[Step]
+) -> int:
+    """Run steps one after the other, each in a copy of this process. Safe to repeat and to kill, as each of them is.
+
+    A new process for each step and stage, as by hand, would import the same libraries again: ten times in all.
+
+    Args:
+        at: the workspace.
+        before: what makes the inputs of the stages: `ingest`, `fetch-champion`.
+        stages: name in dvc.yaml -> what runs it; DVC skips those whose inputs have not changed.
+        after: what makes a release of their outputs: `publish`.
+
+    Returns:
+        0, or the exit code of the first step that did not succeed; those after it did not run.
+    """
+    dvc_inside.load()
+    dvc.mend_lock_file(at.root)
+
+    def run(name: str) -> None:
+        stages[name]()
+
+    build: Step = partial(dvc_inside.reproduce, at.root, tuple(stages), run)
+    for step in (*before, build, *after):
+        if code := Fork(step).wait():
+            return code if code > 0 else 128 - code  # a signal, as a shell tells it
+    return 0
