@@ -28,14 +28,14 @@ from tests.serving.service import served
 
 KNOWN = {"alien", "jaws", "babe", "dumbo", "rocky"}
 NEW = set(FILMS) - KNOWN
+SHIPPED = Settings.load(ROOT / "params.yaml").serve.model_dump()
 ANN = Taste(likes=("alien", "jaws"))
 
 
 def explorer(**changes: object) -> Explorer:
     values = {"policy": "thompson", "share": 0.4, "sigma": 0.7, "uniform": 0.2, "budget": 10**6} | changes
-    shipped = Settings.load(ROOT / "params.yaml").serve.model_dump()
     return Explorer(
-        ServeParams.model_validate(shipped | {f"explore_{name}": value for name, value in values.items()})
+        ServeParams.model_validate(SHIPPED | {f"explore_{name}": value for name, value in values.items()})
     )
 
 
@@ -203,6 +203,7 @@ def test_deviations_are_those_of_the_users_posterior() -> None:
     np.testing.assert_allclose(lexical.deviations(asked_ID) ** 2, rest_I + asked_ID[:, 1] ** 2 / 2.0)
 
 
+@pytest.mark.servers
 def test_the_service_logs_what_off_policy_reads(real_shop: Shop, tmp_path: Path) -> None:
     store = tmp_path / "store"
     real_shop.publish(open_storage(str(store)))
@@ -244,6 +245,7 @@ def test_the_service_logs_what_off_policy_reads(real_shop: Shop, tmp_path: Path)
     assert found["logged"]["mean"] == pytest.approx(n_liked / found["n"]) and n_liked > 5
 
 
+@pytest.mark.servers
 def test_off_is_the_default_and_answers_as_before(real_shop: Shop, tmp_path: Path) -> None:
     assert Settings.load(ROOT / "params.yaml").serve.explore_policy == "none"
     store = tmp_path / "store"

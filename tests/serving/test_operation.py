@@ -26,6 +26,7 @@ def store(real_shop: Shop, folder: Storage) -> Storage:
     return folder
 
 
+@pytest.mark.servers
 def test_the_scope_admin_opens_the_routes_of_who_runs_the_service_and_no_other(
     store: Storage, tmp_path: Path
 ) -> None:
@@ -80,6 +81,7 @@ def test_a_page_of_another_site_reads_nothing_from_a_service_without_keys(
             assert answer.status_code == 421 and "evil.example" in answer.json()["detail"]
 
 
+@pytest.mark.servers
 def test_one_page_has_the_figures_of_all_workers_and_no_counter_falls(store: Storage, tmp_path: Path) -> None:
     counted = 'firstlight_request_seconds_count{route="/v1/similar/{item:path}",status="200"}'
     with served(store.url, tmp_path, "--workers", "2") as client:

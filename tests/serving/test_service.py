@@ -24,6 +24,7 @@ from tests.publishing.conftest import filled
 from tests.publishing.shop import UP, Shop
 from tests.serving.service import KEY, served
 
+pytestmark = pytest.mark.servers
 ROUTES = [
     ("POST", "/v1/recommend", {"history": ["alien"]}),
     ("POST", "/v1/search", {"query": "a shark"}),

@@ -24,6 +24,7 @@ from recsys.storage.protocol import Storage
 from tests.publishing.shop import ROOT, UP, Shop
 from tests.serving.service import KEY, served
 
+pytestmark = pytest.mark.servers
 USERS = [f"user {n}" for n in range(160)]
 SHARE = 0.5
 
