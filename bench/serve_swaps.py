@@ -9,14 +9,15 @@ import json
 import shutil
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import httpx
 from rich.progress import track
 
-from bench.killing import ended, forked
 from bench.serve_service import recsys_serve, running
 from bench.small_workspace import KEY, SmallWorkspace, catalogue, interactions, save_model, words
 from recsys import Release
@@ -57,12 +58,9 @@ def swap_releases(home: Path, n_swaps: int) -> dict[str, int]:
     small = SmallWorkspace(home / "workspace", str(home / "landing"), str(home / "store"))
     model = save_model(home / "model")
 
-    def first() -> None:
-        small.prepare(model, small.root / "var" / "cache")
-        small.land_first()
-        small.run()
-
-    _in_a_child(first, home / "log")
+    # In a process of its own, spawned: one that was forked beside running clients could inherit a lock that is held.
+    publisher = ProcessPoolExecutor(1, get_context("spawn"))
+    publisher.submit(_publish_first, small, model).result()
     store, over = ReleaseStore(open_storage(small.store)), threading.Event()
     answers: list[Answer] = []
     folder = home / "service"
@@ -75,12 +73,13 @@ def swap_releases(home: Path, n_swaps: int) -> dict[str, int]:
         for client in clients:
             client.start()
         for number in track(range(1, n_swaps + 1), "swapping releases", transient=True):
-            _in_a_child(lambda number=number: _arrive(small, number), home / "log")
+            publisher.submit(_arrive, small, number).result()
             _wait(answers, store.current().current.release)
         stopped = sum(not client.is_alive() for client in clients)
         over.set()
         for client in clients:
             client.join()
+    publisher.shutdown()
     if stopped:
         raise RuntimeError(
             f"{stopped} of {CLIENTS} clients stopped before the end; their tracebacks are above"
@@ -91,6 +90,12 @@ def swap_releases(home: Path, n_swaps: int) -> dict[str, int]:
         "swap_failures": sum(one.status != 200 for one in answers),
         "mixed_answers": _mixed(answers, small.store, home / "cache"),
     }
+
+
+def _publish_first(small: SmallWorkspace, model: Path) -> None:
+    small.prepare(model, small.root / "var" / "cache")
+    small.land_first()
+    small.run()
 
 
 def _arrive(small: SmallWorkspace, number: int) -> None:
@@ -165,9 +170,3 @@ def _truth(release: Release, kind: str, what: str) -> tuple[tuple[str, float], .
     else:
         found = release.similar(what, k=K) if kind == "similar" else release.search(what, k=K)
     return tuple((one.item_id, float(one.score)) for one in found)
-
-
-def _in_a_child(work: Any, log: Path) -> None:  # noqa: ANN401  a function without arguments
-    """Libraries that keep threads are never in the process that forks."""
-    if ended(forked(work, log)) != 0:
-        raise RuntimeError(f"publishing failed; its log:\n{log.read_text()[-3000:]}")
