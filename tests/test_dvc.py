@@ -135,6 +135,7 @@ def test_a_workspace_without_dvc_is_left_alone(tmp_path):
     assert not dvc.mend_lock_file(tmp_path) and (tmp_path / "dvc.lock").exists()
 
 
+@pytest.mark.whole
 def test_cache_and_remote_are_where_dvc_itself_says(tmp_path):
     root = tmp_path / "workspace"
     root.mkdir()

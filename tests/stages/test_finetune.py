@@ -24,6 +24,8 @@ from recsys.validation.weighing import choose_item_weights
 from tests.stages.judged_world import ROOT, World, make_world, settings
 from tests.training.shop import QUICK
 
+pytestmark = pytest.mark.whole
+
 
 def chosen_for(encoder, **finetune):
     """Quick settings for training that encoder."""
@@ -308,7 +310,6 @@ finetune.run(chosen_for(Path(sys.argv[2]), seeds=2), world.at)
 """
 
 
-@pytest.mark.whole
 def test_killed_in_its_second_seed_it_goes_on_there_and_leaves_the_same_bytes(
     twice, tiny_encoder, tmp_path, monkeypatch
 ):

@@ -38,6 +38,7 @@ def test_missing_report_names_the_stage(tmp_path):
         gate.run(world.settings, world.at)
 
 
+@pytest.mark.whole
 def test_a_better_challenger_passes_the_gate_and_a_worse_one_does_not(tmp_path):
     world = make_world(tmp_path, noise=0.6)
     loose = dict.fromkeys(
@@ -61,6 +62,7 @@ def test_a_better_challenger_passes_the_gate_and_a_worse_one_does_not(tmp_path):
     assert any("not clearly better than the champion's" in reason for reason in decision.reasons)
 
 
+@pytest.mark.whole
 def test_a_lucky_first_seed_with_bad_siblings_keeps_the_gate_closed_and_good_siblings_open_it(tmp_path):
     world = make_world(tmp_path, noise=0.6)
     loose = dict.fromkeys(("max_loss_warm", "max_loss_head", "max_loss_tail", "max_loss_mixed"), 0.3)

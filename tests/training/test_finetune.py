@@ -16,6 +16,7 @@ from recsys.training.texts import tokenise
 from recsys.training.tower import open_tower
 from tests.training.shop import Watch, make_shop, make_split, params, shop_texts
 
+pytestmark = pytest.mark.whole
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -135,7 +136,6 @@ for at_step, at_epoch in ((3, -1), (-1, int(sys.argv[3]))):
 """
 
 
-@pytest.mark.whole
 def test_killed_twice_and_resumed_gives_bit_for_bit_the_weights_of_an_undisturbed_run(tiny_encoder, tmp_path):
     same = {"layers": "all", "word_dropout": 0.1, "grad_cache": True}
     undisturbed, whole = train(tiny_encoder, tmp_path / "undisturbed", **same)

@@ -14,6 +14,7 @@ from recsys import Release
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.cli import main
 
+pytestmark = pytest.mark.whole
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = ("validate", "features", "profiles@champion", "users", "index")
 SUBJECTS = ("sea voyage", "murder mystery", "space station", "jazz club", "desert war", "royal court")
@@ -87,7 +88,6 @@ def house(tmp_path_factory):
     return house
 
 
-@pytest.mark.whole
 def test_the_walk(house):
     first = house.first
     assert house.encoded == 50 and len(first.items) == 50 and len(first.users) == 12
@@ -142,7 +142,6 @@ def test_no_raw_user_id_is_anywhere_behind_the_landing_zone(house):
                 assert b"user-1" not in path.read_bytes(), path
 
 
-@pytest.mark.whole  # goes on where the walk before it ended
 def test_compacting_changes_no_profile_and_keeps_the_origin_of_every_row(house):
     before = Release.open(str(house.root / "store"))
     params = house.root / "params.yaml"
