@@ -24,7 +24,7 @@ from scipy.sparse import csr_array
 from recsys.encoders.reference import HEAD, TERMS
 from recsys.encoders.tfidf import TfidfEncoder, tfidf_of
 from recsys.errors import EncoderError
-from recsys.storage.arrays import read_arrays, widened
+from recsys.storage.arrays import read_arrays, shared
 from recsys.storage.atomic import write_whole
 
 # Shape suffixes: N texts, L width of the base encoder, M landmarks, V terms, D directions, W dimensions of words.
@@ -118,9 +118,9 @@ class KernelHead:
 
     kernel: Kernel
     words_MV: csr_array
-    vectors_ML: NDArray[np.floating]
-    """float32; of a loaded head the same numbers in float64, mapped from a file that processes share."""
-    projection_MD: NDArray[np.floating]
+    vectors_ML: NDArray[np.float32]
+    """Of a loaded head mapped from a file that processes share."""
+    projection_MD: NDArray[np.float32]
     """Likewise."""
     words: Words | None = None
     """None: no separate dimensions for words."""
@@ -131,6 +131,8 @@ class KernelHead:
     """Mean of the landmarks' coordinates, subtracted from those of every text. The constant then comes first, in a
     dimension where users are 0, so nothing is learned from what all items share. None: nothing is subtracted, and the
     constant comes last. Never together with `words`."""
+    folder: Path | None = None
+    """Where it was loaded from; the same numbers in float64 are mapped from files there, if they are needed."""
 
     @property
     def dim(self) -> int:
@@ -165,7 +167,8 @@ class KernelHead:
                 beside this.
 
         Returns:
-            float32 [N, dim], unit rows. Each row depends on its text alone.
+            float32 [N, dim], unit rows. Each row depends on its text alone; of queries, which are computed in float32,
+            but for rounding, a few millionths at most.
 
         Raises:
             EncoderError: a text resembles no landmark at all; names it.
@@ -173,13 +176,11 @@ class KernelHead:
         n = len(texts)
         words_NV = csr_array(self.kernel.lexical.encode(texts))
         profiles_ND = np.empty((n, self.dim), np.float32)
-        words_VM, vectors_ML, projection_MD = self._exact
         kernel, mean_D = self._for_queries if as_queries else (self.kernel, self.mean_D)
         for start in range(0, n, BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
-            vectors_BL = vectors_NL[part].astype(np.float64)
-            compared_BM = kernel.compare(words_NV[part], vectors_BL, words_VM, vectors_ML)
-            block_BD = self._with_constant(compared_BM @ projection_MD, mean_D)
+            raw_BD = self._raw(kernel, words_NV[part], vectors_NL[part], as_queries)
+            block_BD = self._with_constant(raw_BD, mean_D)
             lengths_B1 = np.linalg.norm(block_BD, axis=1, keepdims=True)
             if not (lengths_B1 > 0).all():  # NaN compares false
                 text = texts[start + int(np.nan_to_num(lengths_B1).argmin())]
@@ -188,9 +189,25 @@ class KernelHead:
                 )
             block_BD /= lengths_B1
             if self.words is not None:
-                block_BD = self.words.beside(csr_array(words_NV[part] @ words_VM), block_BD)
+                block_BD = self.words.beside(csr_array(words_NV[part] @ self._words_VM), block_BD)
             profiles_ND[part] = block_BD
         return profiles_ND
+
+    def prepare(self) -> None:
+        """Compute what all queries need, so that processes forked afterwards share it."""
+        _ = self._words_VM, self._for_queries
+        self.kernel.lexical.encode(["words"])
+
+    def _raw(
+        self, kernel: Kernel, words_BV: csr_array, vectors_BL: NDArray[np.float32], as_queries: bool
+    ) -> NDArray[np.float64]:
+        """Coordinates of texts before anything is added or scaled. Half the bytes are read for queries."""
+        if as_queries:
+            compared = kernel.compare(words_BV, vectors_BL, self._words_VM, self.vectors_ML)
+            return np.asarray(compared @ self.projection_MD, np.float64)
+        vectors_ML, projection_MD = self._exact
+        exact = kernel.compare(words_BV, vectors_BL.astype(np.float64), self._words_VM, vectors_ML)
+        return np.asarray(exact @ projection_MD)
 
     def _with_constant(
         self, block_BD: NDArray[np.float64], mean_D: NDArray[np.floating] | None
@@ -209,22 +226,31 @@ class KernelHead:
             return kernel, self.mean_D
         # The mean is linear in the share: take the part of exact words out, and weigh both parts anew.
         words_M = np.asarray(self.words_MV @ self.words_MV.mean(axis=0)).ravel()
-        by_words_D = words_M.astype(np.float64) @ self._exact[2]
+        by_words_D = np.zeros(self.projection_MD.shape[1])
+        for start in range(0, len(words_M), BLOCK_ROWS):
+            part = slice(start, start + BLOCK_ROWS)
+            by_words_D += words_M[part].astype(np.float64) @ self.projection_MD[part].astype(np.float64)
         by_meaning_D = (self.mean_D - share * by_words_D) / (1 - share)
         return kernel, fewer * by_words_D + (1 - fewer) * by_meaning_D
 
     @cached_property
-    def _exact(self) -> tuple[csr_array, NDArray[np.float64], NDArray[np.float64]]:
-        """The landmarks' words by term, and their vectors and the matrix in float64.
+    def _words_VM(self) -> csr_array:
+        """The landmarks' words by term."""
+        return csr_array(self.words_MV.T)
+
+    @cached_property
+    def _exact(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The landmarks' vectors and the matrix in float64.
 
         BLAS rounds a row differently at different places of a batch. Computed in float64 and rounded once, about one
         value in a billion differs between two batches, in its last bit; in float32 every third row did.
         """
-        words_VM = csr_array(self.words_MV.T)
-        vectors_ML, projection_MD = (
-            one.astype(np.float64, copy=False) for one in (self.vectors_ML, self.projection_MD)
+        if self.folder is None:
+            return self.vectors_ML.astype(np.float64), self.projection_MD.astype(np.float64)
+        return (
+            shared(self.folder / "vectors.float64.npy", self.vectors_ML, np.float64),
+            shared(self.folder / "projection.float64.npy", self.projection_MD, np.float64),
         )
-        return words_VM, vectors_ML, projection_MD
 
     def save(self, folder: Path) -> tuple[Path, Path]:
         """Write head.npz and head.json; the same head gives the same bytes."""
@@ -288,8 +314,9 @@ class KernelHead:
             ) from error
         return replace(
             head,
-            vectors_ML=widened(folder / "vectors.float64.npy", head.vectors_ML),
-            projection_MD=widened(folder / "projection.float64.npy", head.projection_MD),
+            folder=folder,
+            vectors_ML=shared(folder / "vectors.float32.npy", head.vectors_ML, np.float32),
+            projection_MD=shared(folder / "projection.float32.npy", head.projection_MD, np.float32),
         )
 
     @classmethod

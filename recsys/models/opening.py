@@ -69,7 +69,20 @@ def open_model(model: ModelReference, cache: Path, batch_tokens: int) -> Encoder
         ArtifactMissing: a part is not packed here.
         EncoderError: a file is missing or damaged.
     """
-    vectors, head = open_vectors(model, cache, batch_tokens), open_head(model, cache)
+    return with_head(model, open_vectors(model, cache, batch_tokens), open_head(model, cache))
+
+
+def with_head(model: ModelReference, vectors: Encoder, head: "KernelHead | None") -> Encoder:
+    """Both parts as one encoder.
+
+    Args:
+        model: which one.
+        vectors: by `open_vectors`.
+        head: by `open_head`.
+
+    Returns:
+        An encoder, from texts to profiles.
+    """
     if head is None:
         return vectors
     from recsys.heads.headed import HeadedEncoder

@@ -64,23 +64,23 @@ class Recommender:
         """Profiles of texts."""
         self._lists = Lists(profiles, self.filters)
 
-    def warm(self) -> None:
-        """Load everything, so that no question waits for it, or meets a file that is damaged or gone since.
+    def open(self) -> None:
+        """Load everything but the encoder. No thread is left: a process may fork afterwards, see `service/workers.py`.
 
         What loading took beyond what stays in use is given back.
 
         Raises:
             ReleaseError: a file is missing or damaged; names it.
-            EncoderError: the model cannot be opened.
+            EncoderError: the head or the ranker cannot be opened.
         """
         self.profiles.files.bring(self.manifest.answering_files())
+        self.texts.open_head()
         self.taste_of("")
         _ = self.filters.names, self.profiles.lexical, self.popular.newest_at
         self.recommend(Taste(), ListRequest(k=1))
         if len(self.profiles.latest.item_ids):
             first = self.profiles.latest.item_ids[0]
-            self.recommend(Taste(likes=(first,), text="words"), ListRequest(k=1))
-            self.search("words", ListRequest(k=1))
+            self.recommend(Taste(likes=(first,)), ListRequest(k=1))
             self.items.details_of([first])
         give_memory_back()
 
@@ -88,6 +88,19 @@ class Recommender:
         """Load what lists that explore need besides; nothing is drawn."""
         nobody_D, new = np.zeros(self.manifest.model.dim, np.float32), self._new_items
         new.best(nobody_D, (), new.is_new_I, 1)
+
+    def warm(self) -> None:
+        """Load everything, so that no question waits for it, or meets a file that is damaged or gone since.
+
+        Raises:
+            ReleaseError: a file is missing or damaged; names it.
+            EncoderError: the model cannot be opened.
+        """
+        self.open()
+        if len(self.profiles.latest.item_ids):
+            self.recommend(Taste(text="words"), ListRequest(k=1))
+            self.search("words", ListRequest(k=1))
+        give_memory_back()
 
     def taste_of(
         self, pseudonym: str, feedback: Sequence[Event] = (), rules: FeedbackParams | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from recsys.encoders.encoder import Encoder
 from recsys.errors import RequestError
 from recsys.features.text import join_fields
 from recsys.heads.headed import query_profiles
-from recsys.models.opening import open_model
+from recsys.heads.kernel_head import KernelHead
+from recsys.models.opening import open_head, open_vectors, with_head
 from recsys.publishing.checks import QUERY_BATCH_TOKENS, query_text, unpacked_model
 from recsys.publishing.objects import ObjectFiles
 from recsys.publishing.release import Manifest
@@ -34,9 +36,26 @@ class TextProfiles:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The release's model."""
-        packed = unpacked_model(self._manifest.model, self._files)
-        return open_model(self._manifest.model, packed, QUERY_BATCH_TOKENS)
+        """The release's model, from texts to profiles."""
+        vectors = open_vectors(self._manifest.model, self._packed, QUERY_BATCH_TOKENS)
+        return with_head(self._manifest.model, vectors, self._head)
+
+    def open_head(self) -> None:
+        """Open what makes profiles of the encoder's vectors; no thread of the encoder's is started.
+
+        Raises:
+            EncoderError: it is missing or damaged.
+        """
+        if self._head is not None:
+            self._head.prepare()
+
+    @cached_property
+    def _head(self) -> KernelHead | None:
+        return open_head(self._manifest.model, self._packed)
+
+    @cached_property
+    def _packed(self) -> Path:
+        return unpacked_model(self._manifest.model, self._files)
 
     def of_item(self, text: str) -> NDArray[np.float32]:
         """The profile of an item with this text, float32 [d], of length 1.

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import numpy as np
 from filelock import FileLock
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from recsys.storage.atomic import whole_file
 
+Real = TypeVar("Real", np.float32, np.float64)
 MAX_DIMENSIONS = 2
 BLOCK_ROWS = 1024
 
@@ -104,8 +105,8 @@ def read_array(path: Path, shape: tuple[int, ...], dtype: str, in_place: bool = 
         return np.fromfile(file, kind, math.prod(shape)).reshape(shape)
 
 
-def widened(path: Path, array: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The same numbers in float64, mapped from a file beside the original, so that processes share the memory.
+def shared(path: Path, array: NDArray[np.floating], kind: type[Real]) -> NDArray[Real]:
+    """The same numbers, mapped from a file beside the original, so that processes share the memory.
 
     The file is only a cache: it is compared with the original, and written anew where it differs or is missing. Of
     several processes that need it at once one writes it, and all map that file.
@@ -113,33 +114,34 @@ def widened(path: Path, array: NDArray[np.floating]) -> NDArray[np.float64]:
     Args:
         path: of the file, an npy.
         array: the original, float32 [n, d].
+        kind: float32 or float64.
 
     Returns:
         Read-only where it is mapped; in memory where the file cannot be written.
     """
-    if (found := _mapped(path, array)) is not None:
+    if (found := _mapped(path, array, kind)) is not None:
         return found
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
-            if (found := _mapped(path, array)) is not None:
+            if (found := _mapped(path, array, kind)) is not None:
                 return found
             with whole_file(path) as temporary, temporary.open("wb") as file:
-                np.save(file, array.astype(np.float64))
-            if (found := _mapped(path, array)) is not None:
+                np.save(file, array.astype(kind, copy=False))
+            if (found := _mapped(path, array, kind)) is not None:
                 return found
-    return array.astype(np.float64)
+    return array.astype(kind, copy=False)
 
 
-def _mapped(path: Path, array: NDArray[np.floating]) -> NDArray[np.float64] | None:
+def _mapped(path: Path, array: NDArray[np.floating], kind: type[Real]) -> NDArray[Real] | None:
     """The file's numbers where they are those of the array; None where they are not, or it cannot be read."""
     try:
-        found = read_array(path, array.shape, "float64", in_place=True)
+        found = read_array(path, array.shape, np.dtype(kind).name, in_place=True)
     except (OSError, ValueError):
         return None
     if not all(np.array_equal(found[part], array[part]) for part in _blocks(len(array))):
         return None
-    return found.astype(np.float64, copy=False)
+    return found.astype(kind, copy=False)
 
 
 def _blocks(n_rows: int) -> list[slice]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recsys.storage import arrays
-from recsys.storage.arrays import read_array, read_arrays, widened
+from recsys.storage.arrays import read_array, read_arrays, shared
 
 A = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -75,18 +75,18 @@ def test_an_array_in_an_npz_that_promises_more_than_it_has_is_refused(tmp_path, 
 def test_widened_numbers_are_shared_by_a_file_and_made_anew_where_it_is_another_one(tmp_path):
     path = tmp_path / "wide.npy"
     array = np.random.default_rng(0).random((3000, 4), np.float32)
-    first = widened(path, array)
+    first = shared(path, array, np.float64)
     assert isinstance(first.base, np.memmap) or isinstance(first, np.memmap)
     assert first.dtype == np.float64
     np.testing.assert_array_equal(first, array)
     written = path.stat().st_mtime_ns
-    widened(path, array)
+    shared(path, array, np.float64)
     assert path.stat().st_mtime_ns == written
     changed = array.copy()
     changed[2500, 3] = -1
-    np.testing.assert_array_equal(widened(path, changed), changed)
+    np.testing.assert_array_equal(shared(path, changed, np.float64), changed)
     path.write_bytes(path.read_bytes()[:-8])
-    np.testing.assert_array_equal(widened(path, array), array)
+    np.testing.assert_array_equal(shared(path, array, np.float64), array)
 
 
 def test_who_starts_together_shares_one_file_of_widened_numbers(tmp_path, monkeypatch):
@@ -105,13 +105,13 @@ def test_who_starts_together_shares_one_file_of_widened_numbers(tmp_path, monkey
     real_save, saved = np.save, []
     monkeypatch.setattr(arrays.np, "save", lambda *given: saved.append(1) or real_save(*given))
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(lambda _: widened(path, array), range(4)))
+        found = list(threads.map(lambda _: shared(path, array, np.float64), range(4)))
     assert len(saved) == 1 and all(isinstance(one, np.memmap) for one in found)
 
 
 def test_widened_numbers_stay_in_memory_where_nothing_can_be_written(tmp_path):
     array = np.ones((3, 2), np.float32)
     (tmp_path / "no folder").touch()
-    found = widened(tmp_path / "no folder" / "wide.npy", array)
+    found = shared(tmp_path / "no folder" / "wide.npy", array, np.float64)
     assert not isinstance(found, np.memmap)
     np.testing.assert_array_equal(found, array)

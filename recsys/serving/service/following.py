@@ -4,6 +4,7 @@ A request takes the release once, at its start, and answers from that one. A rel
 one before goes on, `problem` says why, and later looks try again.
 """
 
+import gc
 import logging
 import threading
 from collections.abc import Callable
@@ -31,6 +32,7 @@ class Follower:
         held: which files of feedback a release holds.
         trial: release and share of users who get it instead; None: there is no trial.
         explores: whether lists explore.
+        opened: a release that this process inherited from the one that forked it.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class Follower:
         held: Callable[[Manifest], frozenset[int]] = lambda _: frozenset(),
         trial: tuple[str, float] | None = None,
         explores: bool = False,
+        opened: Recommender | None = None,
     ) -> None:
         self._store = store
         self._explores = explores
         self._held = held
         self._files = ObjectFiles(store.storage, cache)
+        self._opened = opened
         self._poll_s = poll_s
         self._served: Served | None = None
         self._tag: str | None = None
@@ -106,6 +110,10 @@ class Follower:
             if not self._attempts.is_due(pointer.tag):
                 return False
             self._served = self._loaded(release)
+            if (
+                self.n_swaps
+            ):  # the release before may be the one that this process was forked with, see `workers.py`
+                gc.unfreeze()
             self.n_swaps += 1
             log.info(
                 "release serves",
@@ -115,12 +123,14 @@ class Follower:
         return True
 
     def _loaded(self, release: str) -> Served:
-        manifest = self._store.manifest(release)
-        recommender = Recommender(manifest, Profiles(manifest, self._files))
+        recommender, self._opened = self._opened, None
+        if recommender is None or recommender.release != release:
+            manifest = self._store.manifest(release)
+            recommender = Recommender(manifest, Profiles(manifest, self._files))
         recommender.warm()
         if self._explores:
             recommender.warm_exploring()
-        return Served(recommender, datetime.now(UTC), self._held(manifest))
+        return Served(recommender, datetime.now(UTC), self._held(recommender.manifest))
 
     def start(self) -> None:
         """Look now, and from now on each `poll_s`."""

@@ -1,9 +1,13 @@
-"""Starts the service: uvicorn, one process per worker. What a worker needs to know reaches it by one variable."""
+"""Starts the service: uvicorn, one process per worker.
 
-import json
+Several workers are forked from a process that has opened the release: they share its memory, and it is opened once.
+"""
+
 import os
+import socket
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +15,15 @@ from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.pseudonyms import VARIABLE as KEY_VARIABLE
 from recsys.errors import ConfigError
 from recsys.serving.params import ServeParams
+from recsys.serving.service.workers import STARTUP_FAILURE
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from recsys.catalogue.pseudonyms import Pseudonyms
+    from recsys.serving.recommender import Recommender
     from recsys.serving.service.feedback import Feedback
 
-WORKER = "RECSYS_SERVE_WORKER"
-"""Set by `run` for its workers: the `Config` as JSON."""
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Set by `run` for several workers: the folder of their figures. prometheus_client reads it when it is imported."""
 GRACE_S = 20
@@ -101,27 +107,80 @@ def run(config: Config, host: str, port: int, workers: int) -> None:
             f"{host} can be reached from other machines, and there are no API keys",
             remedy=f"recsys api-key NAME --to keys.json, then {VARIABLE}=keys.json; or --host 127.0.0.1",
         )
-    os.environ[WORKER] = json.dumps(asdict(config))
     # Of Arrow's allocators jemalloc keeps least once a release is open: 30 MB less per worker at a million items.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
     with tempfile.TemporaryDirectory(prefix="firstlight-metrics-") as figures:
         if workers > 1:
             os.environ[METRICS_FOLDER] = figures
-        uvicorn.run(
-            "recsys.serving.service.main:create",
+        server = uvicorn.Config(
+            partial(create, config),
             factory=True,
             host=host,
             port=port,
-            workers=workers,
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
         )
+        if workers > 1:
+            _run_workers(config, server, workers)
+        else:
+            serve(server)
 
 
-def create() -> object:
-    """The application of one worker."""
+def _run_workers(config: Config, server: "uvicorn.Config", workers: int) -> None:
+    """Open the release, and fork workers that answer from it."""
+    from recsys.publishing.objects import ObjectFiles
+    from recsys.publishing.store import ReleaseStore
+    from recsys.serving.service import app  # noqa: F401  workers share what it imports
+    from recsys.serving.service.loading import opened
+    from recsys.serving.service.logs import log_to_stderr
+    from recsys.serving.service.workers import run_workers
+    from recsys.storage.opening import open_storage
+
+    log_to_stderr()
+    listener = server.bind_socket()
+    store = ReleaseStore(open_storage(config.store))
+    inherited = [opened(store, ObjectFiles(store.storage, Path(config.cache)))]
+
+    def work(listener: socket.socket) -> None:
+        server.app = partial(create, config, inherited.pop() if inherited else None)
+        serve(server, listener)
+
+    if not run_workers(workers, listener, work, started=inherited.clear):
+        raise SystemExit(STARTUP_FAILURE)
+
+
+def serve(server: "uvicorn.Config", listener: socket.socket | None = None) -> None:
+    """Answer until a signal ends it.
+
+    Args:
+        server: what uvicorn needs to know.
+        listener: a bound socket; None: one is bound here.
+
+    Raises:
+        SystemExit: with STARTUP_FAILURE, where the application could not start.
+    """
+    import uvicorn
+
+    one = uvicorn.Server(server)
+    try:
+        one.run(None if listener is None else [listener])
+    finally:
+        if not one.started:
+            raise SystemExit(STARTUP_FAILURE)
+
+
+def create(config: Config, inherited: "Recommender | None" = None) -> object:
+    """The application of one worker.
+
+    Args:
+        config: where from, and how, it answers.
+        inherited: a release that is open already.
+
+    Returns:
+        An ASGI application.
+    """
     from recsys.catalogue.pseudonyms import Pseudonyms
     from recsys.publishing.store import ReleaseStore
     from recsys.serving.exploration import NO_POLICY, Explorer
@@ -133,7 +192,6 @@ def create() -> object:
     from recsys.storage.opening import open_storage
 
     log_to_stderr()
-    config = Config(**json.loads(os.environ[WORKER]))
     params = ServeParams.model_validate(config.params)
     pseudonym_key = os.environ.get(KEY_VARIABLE)
     pseudonyms = Pseudonyms(pseudonym_key) if pseudonym_key else None
@@ -146,6 +204,7 @@ def create() -> object:
         feedback.held if feedback else lambda _: frozenset(),
         (params.share_release, params.share) if params.share_release and params.share else None,
         explores=explorer is not None,
+        opened=inherited,
     )
     keys = ApiKeys.load(Path(config.api_keys)) if config.api_keys else None
     return make_app(Service(follower, params, keys, pseudonyms, feedback, explorer))
