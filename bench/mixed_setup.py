@@ -1,6 +1,5 @@
 """What the mixed benchmark asks: warm pairs held out beside the cold items, heads, and tuning_sets that saw neither."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from scipy.sparse import csr_array
 
 from bench.figures import ROOT, SHARED_DATA
@@ -40,6 +40,7 @@ MAX_USERS = 2000
 K = 20
 BUDGET_S = 30 * 60
 SEED = 0
+RECIPES = TypeAdapter(Recipe)
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,7 @@ class Setup:
     @cached_property
     def learned(self) -> KernelHead | None:
         """The head itself, which item weights are learned beside; None where validation wants none."""
-        return (
-            None if self.recipe.lexical_share is None else learn_head(self.dataset, self.recipe, self.fusion)
-        )
+        return None if not self.recipe.has_head else learn_head(self.dataset, self.recipe, self.fusion)
 
     @cached_property
     def bare_tuning(self) -> tuple[ValidationSet, ...]:
@@ -124,7 +123,16 @@ class Setup:
     def _chosen(self, name: str, width: int) -> Recipe:
         params, lambdas = self.fusion.model_copy(update={"width": width}), self.settings.users.lambdas
         return self._written(
-            name, lambda: choose_recipe(self.dataset, self._folds, params, lambdas, K, MAX_USERS)
+            name,
+            lambda: choose_recipe(
+                self.dataset,
+                self._folds,
+                params,
+                lambdas,
+                K,
+                MAX_USERS,
+                first_light=self.settings.first_light,
+            ),
         )
 
     @cached_property
@@ -163,7 +171,7 @@ class Setup:
 
     def _profiles(self, interactions: Interactions) -> dict[str, Any]:
         dataset, recipe = replace(self.dataset, interactions=interactions), self.recipe
-        if recipe.lexical_share is None:
+        if not recipe.has_head:
             return {"vectors_ID": dataset.vectors_ID, "ridge_lambda": recipe.ridge_lambda, "lexical_width": 0}
         head = learn_head(dataset, recipe, self.fusion)
         vectors_ID = head.profiles(dataset.texts, dataset.vectors_ID)
@@ -174,10 +182,8 @@ class Setup:
         path = HOME / self.name / f"{name}.json"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            found = make()
-            words = vars(found) | {"tried": dict(found.tried), "lists": dict(found.lists)}
-            write_whole(path, (json.dumps(words, indent=2) + "\n").encode())
-        return Recipe(**json.loads(path.read_text()))
+            write_whole(path, RECIPES.dump_json(make(), indent=2) + b"\n")
+        return RECIPES.validate_json(path.read_bytes())
 
 
 def make_setup(name: str) -> Setup:

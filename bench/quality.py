@@ -30,7 +30,7 @@ from bench.quality_rows import HOME, METHODS, OURS, SEEDS, Key, Row, all_keys, k
 
 JUDGES = {one.name: one.judge for one in PROTOCOLS}
 HEADLINES = {one.name: one.figures[0] for one in PROTOCOLS}
-CHOICES = ("folds", "width", "lexical_share", "metric_power", "words_weight", "ridge_lambda")
+CHOICES = ("folds", "width", "lexical_share", "metric_power", "words_weight", "first_light", "ridge_lambda")
 """Of the command's summary, what it chose and by which folds."""
 console = Console(stderr=True)
 

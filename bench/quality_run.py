@@ -90,18 +90,15 @@ def rank(protocol: str, method: str, seed: int, run: Path) -> dict[str, Any]:
 
 def first_light(task: "Task", vectors_ID: "NDArray[np.float32]", run: Path) -> dict[str, Any]:
     """What is recommended before anything is trained; words and landmarks come from the warm items' texts alone."""
-    import numpy as np
-
-    from recsys.encoders.tfidf import fit_tfidf
     from recsys.evaluation.cold_start import rank_cold
-    from recsys.heads.first_light import choose_landmarks, learn_from_texts
+    from recsys.heads.first_light import learn_over_vectors
     from recsys.settings import Settings
 
     params = Settings.load(ROOT / "params.yaml")
-    row_of = {task.texts[row]: row for row in task.warm}
-    chosen = choose_landmarks(row_of, params.first_light.max_landmarks).texts
-    rows = np.array([row_of[text] for text in chosen])
-    head = learn_from_texts(chosen, vectors_ID[rows], fit_tfidf(chosen), params.first_light)
+    warm_texts = [task.texts[row] for row in task.warm]
+    head = learn_over_vectors(warm_texts, vectors_ID[task.warm], params.first_light)
+    if head is None:
+        raise ValueError(f"{len(warm_texts)} texts are too few for first light, or have no word")
     profiles_ID = head.profiles(task.texts, vectors_ID)
     write_parquet(run, rank_cold(task, profiles_ID, params.users.ridge_lambda, TOP, head.lexical_width))
     return {

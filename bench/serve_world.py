@@ -151,6 +151,7 @@ def _learn(at: Artifacts) -> ModelReference:
         dataset,
         tuple(task.folds(FOLD_SEED).values())[:1],
         fusion,
+        chosen.first_light,
         chosen.users,
         chosen.finetune.k,
         chosen.finetune.max_validation_users,

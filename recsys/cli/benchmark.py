@@ -112,6 +112,7 @@ def cold_start(
                 "lexical_share": recipe.lexical_share,
                 "metric_power": recipe.metric_power,
                 "words_weight": recipe.words_weight,
+                "first_light": recipe.first_light is not None,
                 "ridge_lambda": recipe.ridge_lambda,
                 "validation_ndcg": recipe.tried,
             }
@@ -122,6 +123,6 @@ def _sentence(recipe: "Recipe", k: int) -> str:
     if recipe.ndcg is None or recipe.alone is None:
         return f"too little to hold out: {recipe.sentence}"
     found = f"validation ndcg@{k} {recipe.ndcg:.4f}"
-    if recipe.lexical_share is None:
+    if not recipe.has_head:
         return f"{recipe.sentence} ({found}; no head was clearly better)"
     return f"{recipe.sentence} ({found}, encoder alone {recipe.alone:.4f})"

@@ -143,8 +143,9 @@ def _learn(
         chosen.finetune.k,
         chosen.finetune.max_validation_users,
         report_progress,
+        first_light=chosen.first_light,
     )
-    if recipe.lexical_share is None:
+    if not recipe.has_head:
         return _Learned(recipe, vectors_ID, 0, recipe.ridge_lambda)
     report_progress("learning the head from all warm items")
     head = learn_head(dataset, recipe, fusion)

@@ -177,6 +177,31 @@ def learn_from_texts(
     return KernelHead(kernel, words_MV, vectors_ML, projection_MD, constant=params.constant, mean_D=mean_D)
 
 
+def learn_over_vectors(
+    texts: Sequence[str], vectors_NL: NDArray[np.float32], params: FirstLightParams
+) -> KernelHead | None:
+    """Learn a head of first light from texts whose vectors are there already; nothing is packed.
+
+    Args:
+        texts: of a catalogue.
+        vectors_NL: their unit vectors by the base encoder.
+        params: section `first_light`.
+
+    Returns:
+        The head; None where there are fewer than `params.min_items` different texts, or no words in them.
+    """
+    row_of = {text: row for row, text in enumerate(texts)}
+    landmarks = choose_landmarks(row_of, params.max_landmarks)
+    if landmarks.n_texts < params.min_items:
+        return None
+    try:
+        lexical = fit_tfidf(landmarks.texts)
+    except EncoderError:
+        return None
+    rows = [row_of[text] for text in landmarks.texts]
+    return learn_from_texts(landmarks.texts, vectors_NL[rows], lexical, params)
+
+
 def _find(wanted: FirstLight, heads: Path) -> HeadReference | None:
     """A complete packed head with exactly this record."""
     for path in sorted(heads.glob(f"*/{FIRST_LIGHT}")):

@@ -9,9 +9,11 @@ from scipy.sparse import csr_array
 
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.histories import sample
+from recsys.encoders.params import FirstLightParams
 from recsys.encoders.tfidf import TfidfEncoder, fit_tfidf
 from recsys.errors import EncoderError
 from recsys.heads.directions import Directions, find_directions, own_directions
+from recsys.heads.first_light import learn_over_vectors
 from recsys.heads.kernel_head import BLOCK_ROWS, Kernel, KernelHead, Words
 from recsys.heads.params import FusionParams
 from recsys.heads.smoothing import smoothed
@@ -28,7 +30,7 @@ class Recipe:
     """The choices of validation."""
 
     lexical_share: float | None
-    """Weight of the words' kernel; None: no head, since the encoder's own vectors were better."""
+    """Weight of the words' kernel; None: no head, since the encoder's own vectors were better, or first light's."""
     metric_power: float | None
     """How strongly directions are stretched; None: the directions come from texts, not from users."""
     ridge_lambda: float
@@ -49,6 +51,13 @@ class Recipe:
 
     words_weight: float = 0.0
     """Weight of separate words, in standard deviations of the other scores; 0: no separate words."""
+    first_light: FirstLightParams | None = None
+    """Settings of the head of first light, where no head that learns from users was clearly better than it."""
+
+    @property
+    def has_head(self) -> bool:
+        """Whether profiles are more than the encoder's own vectors."""
+        return self.lexical_share is not None or self.first_light is not None
 
     def lambda_of(self, head: KernelHead) -> float:
         """λ of ridge users over the head's profiles. Separate words take a share of the length, so λ shrinks by it."""
@@ -69,6 +78,8 @@ class Recipe:
     @property
     def sentence(self) -> str:
         """The choice in a sentence."""
+        if self.first_light is not None:
+            return f"head of first light, λ = {self.ridge_lambda:g}"
         if self.lexical_share is None:
             return f"encoder alone, λ = {self.ridge_lambda:g}"
         power = "untaught" if self.metric_power is None else f"metric power {self.metric_power:g}"
@@ -106,16 +117,18 @@ def learn_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> Kernel
 
     Args:
         dataset: what may be learned from.
-        recipe: lexical share and metric power.
+        recipe: lexical share and metric power, or first light, which learns from the texts of warm items alone.
         params: section `fusion`.
 
     Returns:
         The head.
 
     Raises:
-        ValueError: the recipe has no head, or no text has a word.
+        ValueError: the recipe has no head, no text has a word, or the texts are too few for first light.
         TrainingError: the kernel cannot be inverted, or there is no interaction.
     """
+    if recipe.first_light is not None:
+        return _first_light(dataset, recipe.first_light)
     surveyed = survey(dataset, params)
     if surveyed is None:
         raise ValueError("no text of the dataset has a word")
@@ -124,6 +137,8 @@ def learn_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> Kernel
 
 def head_of(dataset: Dataset, surveyed: Survey, recipe: Recipe, params: FusionParams) -> KernelHead:
     """`learn_head`, where the dataset has been surveyed already."""
+    if recipe.first_light is not None:
+        return _first_light(dataset, recipe.first_light)
     if recipe.lexical_share is None:
         raise ValueError("this recipe has no head")
     learned = learn(surveyed, recipe.lexical_share, params, recipe.metric_power is not None)
@@ -134,6 +149,20 @@ def head_of(dataset: Dataset, surveyed: Survey, recipe: Recipe, params: FusionPa
         projection_MD = projection_MD[:, : params.meaning_width]
         words = _words(dataset, surveyed, learned, stretch_D, recipe, params)
     return KernelHead(learned.kernel, surveyed.words_MV, surveyed.vectors_ML, projection_MD, words)
+
+
+def first_light_of(dataset: Dataset, params: FirstLightParams) -> KernelHead | None:
+    """The head of first light over the texts of warm items; None where they are too few, or have no word."""
+    return learn_over_vectors(
+        [dataset.texts[row] for row in dataset.warm], dataset.vectors_ID[dataset.warm], params
+    )
+
+
+def _first_light(dataset: Dataset, params: FirstLightParams) -> KernelHead:
+    head = first_light_of(dataset, params)
+    if head is None:
+        raise ValueError("the texts are too few for first light, or none has a word")
+    return head
 
 
 def _words(

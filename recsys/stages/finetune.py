@@ -169,6 +169,7 @@ def _fuse(
         dataset,
         folds,
         settings.fusion,
+        settings.first_light,
         settings.users,
         params.k,
         params.max_validation_users,

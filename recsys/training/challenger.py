@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.dataset.dataset import Dataset
+from recsys.encoders.params import FirstLightParams
 from recsys.encoders.reference import EncoderReference
 from recsys.heads.learning import Recipe, learn_head
 from recsys.heads.params import FusionParams
@@ -26,6 +27,7 @@ def fuse(
     dataset: Dataset,
     folds: Sequence[NDArray[np.int64]],
     params: FusionParams,
+    first_light: FirstLightParams,
     users: UsersParams,
     k: int,
     max_users: int,
@@ -40,6 +42,7 @@ def fuse(
         dataset: the training side with this encoder's vectors. It includes the interactions with held-out items.
         folds: rows of the held-out items of each fold. The encoder has not learned from them either.
         params: section `fusion`.
+        first_light: section `first_light`; its head is kept where no learned one is clearly better.
         users: section `users`; the encoder alone is judged with its `ridge_lambda`, heads with all its `lambdas`.
         k: cutoff of ndcg@k.
         max_users: the most users in validation.
@@ -62,8 +65,9 @@ def fuse(
         max_users,
         report_progress,
         alone_lambdas=(users.ridge_lambda,),
+        first_light=first_light,
     )
-    if recipe.lexical_share is None:
+    if not recipe.has_head:
         report_progress(
             "no head was better than the encoder alone"
             if recipe.tried

@@ -59,11 +59,13 @@ class TrainingSummary(BaseModel):
     width: int
     """Dimensions of a profile."""
     lexical_share: float | None
-    """Weight of the words in the head's kernel; None: no head, since the encoder alone was better."""
+    """Weight of the words in the head's kernel; None: no head, or that of first light, which sets its own."""
     metric_power: float | None
     """How strongly the head stretches directions that explain many users; None: no head, or one learned from texts."""
     words_weight: float | None = None
     """Weight of the head's separate words; 0: none; None: no head, or an older version."""
+    is_first_light: bool = False
+    """Whether the head is that of first light: none that learns from users was clearly better."""
     ease_lambda: float | None
     """λ of the item weights; None: no item weights, lists are ordered by profiles alone."""
     popularity_power: float | None
@@ -186,6 +188,7 @@ def summarise(
         lexical_share=recipe.lexical_share,
         metric_power=recipe.metric_power if model.has_head else None,
         words_weight=recipe.words_weight if model.has_head else None,
+        is_first_light=recipe.first_light is not None,
         ease_lambda=recipe.ease_lambda if model.ranker.files else None,
         popularity_power=recipe.popularity_power if model.ranker.files else None,
         lift=recipe.lift if model.ranker.files else None,

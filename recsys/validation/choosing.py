@@ -1,14 +1,26 @@
-"""Choose a head on held-out items: one that is clearly better than two floors that learn nothing from users."""
+"""Choose a head on held-out items: one that is clearly better than floors that learn nothing from users."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.dataset.dataset import Dataset
-from recsys.heads.learning import ALONE, Recipe, Survey, coordinates, learn, profiles, survey, words_of
+from recsys.encoders.params import FirstLightParams
+from recsys.heads.learning import (
+    ALONE,
+    Recipe,
+    Survey,
+    coordinates,
+    first_light_of,
+    learn,
+    profiles,
+    survey,
+    words_of,
+)
 from recsys.heads.params import FusionParams
 from recsys.heads.words import words_projection, words_ratio
 from recsys.profiles.users import Ridge, gram_of
@@ -20,6 +32,7 @@ from recsys.validation.sets import COLD, LONG, ValidationSet, hold_out_items, me
 
 # Shape suffixes: U users of a fold, B users of a block, W warm items, H held-out items, D dimensions of meaning.
 BLEND = "plain blend"
+FIRST_LIGHT = "first light"
 MOST_LISTED = 0.2
 """Recall of long lists counts only where they hold at most this share of the candidates."""
 
@@ -29,11 +42,17 @@ class Choice:
     """One recipe to try."""
 
     lexical_share: float | None
-    """None: no head."""
+    """None: no head, or that of first light, which sets its own by the length of the texts."""
     metric_power: float | None
     """None: no head, or one whose directions come from texts."""
     words_weight: float
     ridge_lambda: float
+    is_first_light: bool = False
+
+    @property
+    def has_head(self) -> bool:
+        """Whether profiles are more than the encoder's own vectors."""
+        return self.lexical_share is not None or self.is_first_light
 
     @property
     def name(self) -> str:
@@ -42,6 +61,8 @@ class Choice:
 
     @property
     def _profiles(self) -> str:
+        if self.is_first_light:
+            return FIRST_LIGHT
         if self.lexical_share is None:
             return BLEND if self.words_weight else ALONE
         apart = f", words apart {self.words_weight:g}" if self.words_weight else ""
@@ -64,16 +85,20 @@ def choose_recipe(
     max_users: int,
     report: Callable[[str], None] = lambda _: None,
     alone_lambdas: Sequence[float] | None = None,
+    first_light: FirstLightParams | None = None,
 ) -> Recipe:
-    """Try each recipe on held-out items, and take the best head that is clearly better than the floors, or none.
+    """Try each recipe on held-out items, and take the best head that is clearly better than the floors.
 
-    A head learns tastes of the past. So it is compared with two floors that learn nothing from users: the encoder's
-    vectors alone, and their plain blend with a TF-IDF centroid (`recsys/ranking/plain_blend.py`). A head is clearly
-    better than a floor if the mean over folds of the paired difference in ndcg@k, minus `standard_errors` of it, is
-    above 0. It must be clearly better than the vectors alone, and if any head is clearly better than the plain
-    blend, than that too. Of the remaining heads the best one has the largest such bound for ndcg@k + recall@5k over
-    the better floor: users are shown short lists, and a later ranker may choose from long ones (their recall counts
-    where they hold at most `MOST_LISTED` of the candidates). Heads learned from texts alone are tried too.
+    A head learns tastes of the past. So it is compared with three floors that learn nothing from users: the encoder's
+    vectors alone, the head of first light, and the plain blend of the vectors with a TF-IDF centroid
+    (`recsys/ranking/plain_blend.py`). A head is clearly better than a floor if the mean over folds of the paired
+    difference in ndcg@k, minus `standard_errors` of it, is above 0.
+
+    Where first light is clearly better than the vectors alone, it is what a head must clearly beat, and what is taken
+    where none does. Elsewhere the vectors are. If any head that does so is clearly better than the plain blend, only
+    such heads remain. Of the remaining ones the best has the largest such bound for ndcg@k + recall@5k over the best
+    floor: users are shown short lists, and a later ranker may choose from long ones (their recall counts where they
+    hold at most `MOST_LISTED` of the candidates). Uncentred heads learned from texts alone are tried too.
 
     Args:
         dataset: the whole training side. Nothing is learned from interactions with held-out items.
@@ -84,6 +109,7 @@ def choose_recipe(
         max_users: the most users of a fold; a sample where there are more.
         report: called with a sentence at each step.
         alone_lambdas: values of λ tried for the vectors alone; None: the same.
+        first_light: section `first_light`; None: it is not tried.
 
     Returns:
         The choices, without item weights. Of equal ones the first tried wins: smaller shares, powers, weights and λ.
@@ -98,7 +124,7 @@ def choose_recipe(
         if len(sets) > 1:
             report(f"validation: fold {number} of {len(sets)}")
         counted = np.array([1, LONG * k <= MOST_LISTED * len(validation.held)])
-        for choice, figures_U2 in _try_all(validation, params, lambdas, alone, k, report):
+        for choice, figures_U2 in _try_all(validation, params, lambdas, alone, k, report, first_light):
             tried.setdefault(choice, []).append(figures_U2 * counted)
     # A fold cannot try heads if its landmarks have no word; what is missing in one fold cannot be compared.
     tried = {choice: figures for choice, figures in tried.items() if len(figures) == len(sets)}
@@ -106,11 +132,12 @@ def choose_recipe(
     ndcg = {one: round(_ndcg(figures), 6) for one, figures in tried.items()}
     return Recipe(
         best.lexical_share,
-        best.metric_power if best.lexical_share is not None else 0.0,
+        best.metric_power if best.has_head else 0.0,
         best.ridge_lambda,
         ndcg[best],
         {one.name: value for one, value in ndcg.items()},
         words_weight=best.words_weight,
+        first_light=first_light if best.is_first_light else None,
     )
 
 
@@ -122,15 +149,21 @@ def _surest(tried: Mapping[Choice, Figures], n_errors: float) -> Choice:
         summed = [d_U2.sum(axis=1) if with_recall else d_U2[:, 0] for d_U2 in differences]
         return lower_bound(summed, n_errors)
 
-    floors = [one for one in tried if one.lexical_share is None]
+    def best(some: Sequence[Choice]) -> Choice:
+        return max(some, key=lambda one: _ndcg(tried[one]))
+
     alone, blend = (
-        max((one for one in floors if one.words_weight == weight), key=lambda one: _ndcg(tried[one]))
+        best([one for one in tried if not one.has_head and one.words_weight == weight])
         for weight in (0.0, 1.0)
     )
-    better = max((alone, blend), key=lambda one: _ndcg(tried[one]))
-    able = [one for one in tried if one.lexical_share is not None and gain(one, alone, False) > 0]
+    lights = [one for one in tried if one.is_first_light]
+    light = best(lights) if lights else alone
+    kept = light if gain(light, alone, False) > 0 else alone
+    trained = [one for one in tried if one.lexical_share is not None]
+    able = [one for one in trained if all(gain(one, floor, False) > 0 for floor in (alone, kept))]
     sure = [one for one in able if gain(one, blend, False) > 0]
-    return max(sure or able, key=lambda one: gain(one, better, True), default=alone)
+    highest = best([alone, blend, kept])
+    return max(sure or able, key=lambda one: gain(one, highest, True), default=kept)
 
 
 def _ndcg(figures: Figures) -> float:
@@ -145,6 +178,7 @@ def _try_all(
     alone_lambdas: Sequence[float],
     k: int,
     report: Callable[[str], None],
+    first_light: FirstLightParams | None = None,
 ) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
     """Try every choice; yield it with its users' metrics on the held-out items."""
     for one in alone_lambdas:
@@ -152,6 +186,9 @@ def _try_all(
     surveyed = survey(validation.dataset, params) if params.width else None
     if surveyed is None:
         return
+    if first_light is not None:
+        report("validation: learning the head of first light")
+        yield from _first_light(validation, first_light, lambdas, params.seed, k)
     words = None
     if params.apart_width:
         words_MW = words_projection(surveyed.words_MV, params.apart_width - 1, params.seed)
@@ -176,6 +213,23 @@ def _floors(validation: ValidationSet, ridge_lambda: float, seed: int) -> Scored
     return scores_of
 
 
+def _first_light(
+    validation: ValidationSet, params: FirstLightParams, lambdas: Sequence[float], seed: int, k: int
+) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
+    """The head of first light over the warm items' texts; nothing where there are too few."""
+    dataset = validation.dataset
+    head = first_light_of(dataset, params)
+    if head is None:
+        return
+    sides = (dataset.warm, validation.held)
+    made = [
+        head.profiles([dataset.texts[row] for row in rows], dataset.vectors_ID[rows])[:, head.lexical_width :]
+        for rows in sides
+    ]  # users are 0 in the first dimension
+    recipe = partial(Choice, None, None, 0.0, is_first_light=True)
+    yield from _measure(validation, k, _beside(validation, None, made, recipe, lambdas, seed))
+
+
 def _heads(
     validation: ValidationSet,
     surveyed: Survey,
@@ -198,7 +252,7 @@ def _heads(
                 continue
             width = params.meaning_width if weight else params.width
             made = [profiles(some_ND[:, :width], stretch_D[:width]) for some_ND in (warm_WD, held_HD)]
-            recipe = (share, power, weight)
+            recipe = partial(Choice, share, power, weight)
             scored = _beside(validation, words if weight else None, made, recipe, lambdas, params.seed)
             yield from _measure(validation, k, scored)
 
@@ -207,7 +261,7 @@ def _beside(
     validation: ValidationSet,
     words: tuple[NDArray[np.float32], ...] | None,
     meaning: Sequence[NDArray[np.float32]],
-    recipe: tuple[float, float | None, float],
+    recipe: Callable[[float], Choice],
     lambdas: Sequence[float],
     seed: int,
 ) -> Scored:
@@ -226,7 +280,8 @@ def _beside(
         by_words_BH = 0 if words is None else (known_BW @ words[0].astype(np.float64)) @ words[1].T
         for one, ridge in ridges.items():
             by_meaning_BH = ridge.weights(b_BD) @ held_HD.T
-            yield Choice(*recipe, one), by_meaning_BH + recipe[2] * ratios.get(one, 0.0) * by_words_BH
+            choice = recipe(one)
+            yield choice, by_meaning_BH + choice.words_weight * ratios.get(one, 0.0) * by_words_BH
 
     return scores_of
 

@@ -150,7 +150,7 @@ class _Learned:
 
 def _learn(dataset: Dataset, recipe: Recipe, fusion: FusionParams, base: Encoder) -> _Learned:
     """Head and ranker of the recipe; the encoder's vectors are the profiles where it has no head."""
-    surveyed = survey(dataset, fusion) if recipe.lexical_share is not None else None
+    surveyed = survey(dataset, fusion) if recipe.has_head else None
     if surveyed is None:
         return _Learned(dataset, Dot(), base)
     head = head_of(dataset, surveyed, recipe, fusion)

@@ -53,7 +53,7 @@ def choose_item_weights(
     Returns:
         The recipe with λ, power, lift and the figures; unchanged where no list has a user.
     """
-    if recipe.lexical_share is None or not params.ease_lambdas:
+    if not recipe.has_head or not params.ease_lambdas:
         return recipe
     validation = hold_out_items_and_pairs(dataset, held, params.seed, max_users, head_share)
     surveyed = survey(validation.dataset, params) if validation else None
