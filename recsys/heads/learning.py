@@ -127,20 +127,21 @@ def learn_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> Kernel
         ValueError: the recipe has no head, no text has a word, or the texts are too few for first light.
         TrainingError: the kernel cannot be inverted, or there is no interaction.
     """
-    if recipe.first_light is not None:
-        return _first_light(dataset, recipe.first_light)
-    surveyed = survey(dataset, params)
-    if surveyed is None:
-        raise ValueError("no text of the dataset has a word")
-    return head_of(dataset, surveyed, recipe, params)
+    head = find_head(dataset, recipe, params)
+    if head is None:
+        raise ValueError("no text of the dataset has a word, or they are too few for first light")
+    return head
 
 
-def head_of(dataset: Dataset, surveyed: Survey, recipe: Recipe, params: FusionParams) -> KernelHead:
-    """`learn_head`, where the dataset has been surveyed already."""
+def find_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> KernelHead | None:
+    """`learn_head` for parts of a dataset: None where their texts have no word, or are too few for first light."""
     if recipe.first_light is not None:
-        return _first_light(dataset, recipe.first_light)
+        return first_light_of(dataset, recipe.first_light)
     if recipe.lexical_share is None:
         raise ValueError("this recipe has no head")
+    surveyed = survey(dataset, params)
+    if surveyed is None:
+        return None
     learned = learn(surveyed, recipe.lexical_share, params, recipe.metric_power is not None)
     stretch_D = learned.directions.stretch(recipe.metric_power or 0.0)
     projection_MD = learned.directions.axes_MD * stretch_D
@@ -153,16 +154,8 @@ def head_of(dataset: Dataset, surveyed: Survey, recipe: Recipe, params: FusionPa
 
 def first_light_of(dataset: Dataset, params: FirstLightParams) -> KernelHead | None:
     """The head of first light over the texts of warm items; None where they are too few, or have no word."""
-    return learn_over_vectors(
-        [dataset.texts[row] for row in dataset.warm], dataset.vectors_ID[dataset.warm], params
-    )
-
-
-def _first_light(dataset: Dataset, params: FirstLightParams) -> KernelHead:
-    head = first_light_of(dataset, params)
-    if head is None:
-        raise ValueError("the texts are too few for first light, or none has a word")
-    return head
+    warm = dataset.warm
+    return learn_over_vectors([dataset.texts[row] for row in warm], dataset.vectors_ID[warm], params)
 
 
 def _words(

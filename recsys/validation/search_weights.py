@@ -16,7 +16,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.dataset.histories import sample
 from recsys.encoders.encoder import Encoder
 from recsys.heads.headed import HeadedEncoder, query_profiles
-from recsys.heads.learning import Recipe, head_of, survey
+from recsys.heads.learning import Recipe, find_head
 from recsys.heads.params import FusionParams
 from recsys.models.reference import SearchPart
 from recsys.ranking.dot import Dot
@@ -150,10 +150,9 @@ class _Learned:
 
 def _learn(dataset: Dataset, recipe: Recipe, fusion: FusionParams, base: Encoder) -> _Learned:
     """Head and ranker of the recipe; the encoder's vectors are the profiles where it has no head."""
-    surveyed = survey(dataset, fusion) if recipe.has_head else None
-    if surveyed is None:
+    head = find_head(dataset, recipe, fusion) if recipe.has_head else None
+    if head is None:
         return _Learned(dataset, Dot(), base)
-    head = head_of(dataset, surveyed, recipe, fusion)
     profiled = replace(
         dataset,
         vectors_ID=head.profiles(dataset.texts, dataset.vectors_ID),

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from recsys.dataset.dataset import Dataset
 from recsys.heads.kernel_head import KernelHead
-from recsys.heads.learning import Recipe, head_of, survey
+from recsys.heads.learning import Recipe, find_head
 from recsys.heads.params import FusionParams
 from recsys.ranking.dot import Dot
 from recsys.ranking.learning import CoOccurrence, balanced, co_occurrence, item_weights
@@ -56,11 +56,11 @@ def choose_item_weights(
     if not recipe.has_head or not params.ease_lambdas:
         return recipe
     validation = hold_out_items_and_pairs(dataset, held, params.seed, max_users, head_share)
-    surveyed = survey(validation.dataset, params) if validation else None
-    if validation is None or surveyed is None:
-        return recipe
     report("validation: learning a head for item weights")
-    profiled = _profiled(validation, head_of(validation.dataset, surveyed, recipe, params), recipe)
+    head = find_head(validation.dataset, recipe, params) if validation else None
+    if validation is None or head is None:
+        return recipe
+    profiled = _profiled(validation, head, recipe)
     found = co_occurrence(profiled, params.max_weighted_items)
     if found is None:
         return recipe

@@ -3,17 +3,30 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from recsys.encoders.params import FirstLightParams
 from recsys.heads.learning import Recipe, learn_head
 from recsys.ranking.dot import ridge_users
 from recsys.ranking.tasks import rank
 from recsys.validation.bounds import lower_bound
 from recsys.validation.choosing import Choice, _surest, _try_all, choose_recipe
 from recsys.validation.sets import COLD, LONG, hold_out_items, metrics_per_user
-from tests.dataset.make import with_matrix
+from tests.dataset.make import dataset_of, with_matrix
+from tests.heads.world import WORDS
 
 HELD = np.arange(3, 120, 4)
 LAMBDAS = (0.3, 1.0, 3.0)
 ALONE, BLEND = Choice(None, None, 0.0, 1.0), Choice(None, None, 1.0, 1.0)
+LIGHT = Choice(None, None, 0.0, 1.0, is_first_light=True)
+FIRST_LIGHT = FirstLightParams(
+    min_items=20,
+    lexical_shares=(0.5, 0.5),
+    long_from_terms=40,
+    gamma=2.0,
+    constant=0.1,
+    width=64,
+    max_landmarks=200,
+)
+NEWEST = np.arange(120, 160)
 HEAD, APART, UNTAUGHT = Choice(0.2, 0.5, 0.0, 1.0), Choice(0.2, 0.5, 1.0, 1.0), Choice(0.0, None, 1.0, 1.0)
 
 
@@ -74,6 +87,80 @@ def test_a_head_that_beats_the_blend_goes_before_one_with_longer_lists_that_does
 def test_where_none_surely_beats_the_blend_what_comes_nearest_to_it_is_taken():
     tried = {ALONE: figures(0.2), BLEND: figures(0.25), HEAD: figures(0.22), UNTAUGHT: figures(0.245)}
     assert _surest(tried, 1.0) == UNTAUGHT
+
+
+def test_first_light_stays_where_no_trained_head_is_surely_better():
+    tried = {ALONE: figures(0.2, 0.2), BLEND: figures(0.21, 0.21), LIGHT: figures(0.25, 0.25)}
+    tried |= {HEAD: figures(0.34, 0.22), APART: figures(0.24, 0.24)}
+    assert _surest(tried, 1.0) == LIGHT
+    assert _surest(tried, 0.0) == HEAD  # by the mean
+    tried[APART] = figures(0.26, 0.27)
+    assert _surest(tried, 1.0) == APART
+
+
+def test_long_lists_do_not_make_up_for_short_ones_that_first_light_ranks_better():
+    tried = {ALONE: figures(0.2), BLEND: figures(0.2), LIGHT: figures(0.25), HEAD: figures(0.24, recall=0.9)}
+    assert _surest(tried, 1.0) == LIGHT
+
+
+def test_first_light_that_is_not_surely_better_than_the_encoder_alone_is_no_hurdle():
+    tried = {ALONE: figures(0.2, 0.2), BLEND: figures(0.1, 0.1), LIGHT: figures(0.4, 0.01)}
+    assert _surest(tried, 1.0) == ALONE
+    assert _surest(tried | {HEAD: figures(0.21, 0.21)}, 1.0) == HEAD
+
+
+@pytest.fixture(scope="module")
+def moved():
+    """Ten series whose newest items are liked by half of the tastes of before: users have two, then one."""
+    rng, series = np.random.default_rng(0), np.arange(160) % 10
+    vectors = np.eye(8)[series % 2] + rng.normal(scale=0.5, size=(160, 8))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    texts = tuple(f"{WORDS[one]} volume number{place}" for place, one in enumerate(series))
+    met = np.zeros((120, 160))
+    for user in range(120):
+        for liked, n in ((user % 10, 8), ((user + 3) % 10, 4)):
+            met[user, rng.choice(np.flatnonzero(series[:120] == liked), n, replace=False)] = 1
+        met[user, 120 + rng.choice(np.flatnonzero(series[120:] == user % 10), 3, replace=False)] = 1
+    return dataset_of(vectors, met, texts, seed=1)
+
+
+def test_a_trained_head_does_not_replace_a_first_light_that_is_better(moved, fusion_params):
+    narrow = fusion_params.model_copy(update={"width": 3})
+    without = choose_recipe(moved, (NEWEST,), narrow, LAMBDAS, 5, 500)
+    found = choose_recipe(moved, (NEWEST,), narrow, LAMBDAS, 5, 500, first_light=FIRST_LIGHT)
+    assert without.lexical_share is not None and found.first_light == FIRST_LIGHT
+    assert found.lexical_share is None and found.has_head
+    assert found.ndcg > without.ndcg + 0.02  # .900 and .874
+    head = learn_head(moved, found, narrow)
+    assert head.mean_D is not None and head.dim <= FIRST_LIGHT.width
+
+
+def test_a_trained_head_that_is_surely_better_than_first_light_replaces_it(moved, fusion_params):
+    found = choose_recipe(moved, (NEWEST,), fusion_params, LAMBDAS, 5, 500, first_light=FIRST_LIGHT)
+    assert found.first_light is None and found.lexical_share is not None
+    assert found.ndcg > max(value for name, value in found.tried.items() if name.startswith("first light"))
+
+
+def test_too_few_texts_for_first_light_leave_the_choice_to_the_others(shop, fusion_params):
+    few = FIRST_LIGHT.model_copy(update={"min_items": 100})  # 90 are warm
+    found = choose_recipe(shop, (HELD,), fusion_params, LAMBDAS, 5, 500, first_light=few)
+    assert found == choose_recipe(shop, (HELD,), fusion_params, LAMBDAS, 5, 500)
+
+
+def test_the_head_of_first_light_makes_the_lists_that_it_was_chosen_by(shop, fusion_params):
+    validation = hold_out_items(shop, HELD, fusion_params.seed, 500)
+    tried = dict(_try_all(validation, fusion_params, LAMBDAS, LAMBDAS, 5, lambda _: None, FIRST_LIGHT))
+    recipe = Recipe(None, None, 1.0, None, {}, first_light=FIRST_LIGHT)
+    head = learn_head(validation.dataset, recipe, fusion_params)
+    profiled = replace(
+        validation.dataset,
+        vectors_ID=head.profiles(shop.texts, shop.vectors_ID),
+        ridge_lambda=recipe.lambda_of(head),
+        lexical_width=head.lexical_width,
+    )
+    task = validation.tasks[COLD]
+    ranked = rank(ridge_users(profiled), task.users, task.candidates, LONG * 5).rows_UK
+    np.testing.assert_allclose(metrics_per_user(task, ranked, 5), tried[LIGHT], atol=1e-6)
 
 
 def test_the_blend_is_among_what_is_tried_and_never_chosen(shop, fusion_params):
