@@ -52,7 +52,7 @@ class Recipe:
     words_weight: float = 0.0
     """Weight of separate words, in standard deviations of the other scores; 0: no separate words."""
     first_light: FirstLightParams | None = None
-    """Settings of the head of first light, where no head that learns from users was clearly better than it."""
+    """Settings of the head of first light, where no head that learns from users was better."""
 
     @property
     def has_head(self) -> bool:

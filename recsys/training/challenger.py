@@ -42,7 +42,7 @@ def fuse(
         dataset: the training side with this encoder's vectors. It includes the interactions with held-out items.
         folds: rows of the held-out items of each fold. The encoder has not learned from them either.
         params: section `fusion`.
-        first_light: section `first_light`; its head is kept where no learned one is clearly better.
+        first_light: section `first_light`; its head is taken where none that learns from users is better.
         users: section `users`; the encoder alone is judged with its `ridge_lambda`, heads with all its `lambdas`.
         k: cutoff of ndcg@k.
         max_users: the most users in validation.

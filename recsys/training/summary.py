@@ -65,7 +65,7 @@ class TrainingSummary(BaseModel):
     words_weight: float | None = None
     """Weight of the head's separate words; 0: none; None: no head, or an older version."""
     is_first_light: bool = False
-    """Whether the head is that of first light: none that learns from users was clearly better."""
+    """Whether the head is that of first light: none that learns from users was better."""
     ease_lambda: float | None
     """λ of the item weights; None: no item weights, lists are ordered by profiles alone."""
     popularity_power: float | None

@@ -94,11 +94,12 @@ def choose_recipe(
     (`recsys/ranking/plain_blend.py`). A head is clearly better than a floor if the mean over folds of the paired
     difference in ndcg@k, minus `standard_errors` of it, is above 0.
 
-    Where first light is clearly better than the vectors alone, it is what a head must clearly beat, and what is taken
-    where none does. Elsewhere the vectors are. If any head that does so is clearly better than the plain blend, only
-    such heads remain. Of the remaining ones the best has the largest such bound for ndcg@k + recall@5k over the best
-    floor: users are shown short lists, and a later ranker may choose from long ones (their recall counts where they
-    hold at most `MOST_LISTED` of the candidates). Uncentred heads learned from texts alone are tried too.
+    A head must be clearly better than the vectors alone. Where first light is so too, a head must also have a higher
+    mean than it, and first light is taken where none has; elsewhere the vectors are. If any such head is clearly better
+    than the plain blend, only those that are remain. Of these the best has the largest such bound for ndcg@k +
+    recall@5k over the best floor: users are shown short lists, and a later ranker may choose from long ones (their
+    recall counts where they hold at most `MOST_LISTED` of the candidates). Uncentred heads learned from texts alone are
+    tried too.
 
     Args:
         dataset: the whole training side. Nothing is learned from interactions with held-out items.
@@ -160,7 +161,11 @@ def _surest(tried: Mapping[Choice, Figures], n_errors: float) -> Choice:
     light = best(lights) if lights else alone
     kept = light if gain(light, alone, False) > 0 else alone
     trained = [one for one in tried if one.lexical_share is not None]
-    able = [one for one in trained if all(gain(one, floor, False) > 0 for floor in (alone, kept))]
+    able = [
+        one
+        for one in trained
+        if gain(one, alone, False) > 0 and (kept == alone or _ndcg(tried[one]) > _ndcg(tried[kept]))
+    ]
     sure = [one for one in able if gain(one, blend, False) > 0]
     highest = best([alone, blend, kept])
     return max(sure or able, key=lambda one: gain(one, highest, True), default=kept)
