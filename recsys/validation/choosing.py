@@ -95,11 +95,11 @@ def choose_recipe(
     difference in ndcg@k, minus `standard_errors` of it, is above 0.
 
     A head must be clearly better than the vectors alone. Where first light is so too, a head must also have a higher
-    mean than it, and first light is taken where none has; elsewhere the vectors are. If any such head is clearly better
-    than the plain blend, only those that are remain. Of these the best has the largest such bound for ndcg@k +
-    recall@5k over the best floor: users are shown short lists, and a later ranker may choose from long ones (their
-    recall counts where they hold at most `MOST_LISTED` of the candidates). Uncentred heads learned from texts alone are
-    tried too.
+    mean of ndcg@k + recall@5k, and first light is taken where none has; elsewhere the vectors are. If any such head is
+    clearly better than the plain blend, only those that are remain. Of these the best has the largest such bound for
+    ndcg@k + recall@5k over the best floor: users are shown short lists, and a later ranker may choose from long ones
+    (their recall counts where they hold at most `MOST_LISTED` of the candidates). Uncentred heads learned from texts
+    alone are tried too.
 
     Args:
         dataset: the whole training side. Nothing is learned from interactions with held-out items.
@@ -145,7 +145,7 @@ def choose_recipe(
 def _surest(tried: Mapping[Choice, Figures], n_errors: float) -> Choice:
     """The best choice, see `choose_recipe`; of equal ones the first."""
 
-    def gain(one: Choice, other: Choice, with_recall: bool) -> float:
+    def gain(one: Choice, other: Choice, with_recall: bool, n_errors: float = n_errors) -> float:
         differences = [a_U2 - b_U2 for a_U2, b_U2 in zip(tried[one], tried[other], strict=True)]
         summed = [d_U2.sum(axis=1) if with_recall else d_U2[:, 0] for d_U2 in differences]
         return lower_bound(summed, n_errors)
@@ -164,7 +164,7 @@ def _surest(tried: Mapping[Choice, Figures], n_errors: float) -> Choice:
     able = [
         one
         for one in trained
-        if gain(one, alone, False) > 0 and (kept == alone or _ndcg(tried[one]) > _ndcg(tried[kept]))
+        if gain(one, alone, False) > 0 and (kept == alone or gain(one, kept, True, 0.0) > 0)
     ]
     sure = [one for one in able if gain(one, blend, False) > 0]
     highest = best([alone, blend, kept])

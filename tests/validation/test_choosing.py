@@ -97,9 +97,10 @@ def test_first_light_stays_where_the_trained_heads_that_are_sure_have_lower_mean
     assert _surest(tried, 1.0) == APART
 
 
-def test_long_lists_do_not_make_up_for_short_ones_that_first_light_ranks_better():
-    tried = {ALONE: figures(0.2), BLEND: figures(0.2), LIGHT: figures(0.25), HEAD: figures(0.24, recall=0.9)}
-    assert _surest(tried, 1.0) == LIGHT
+def test_long_lists_count_beside_short_ones_against_first_light_too():
+    tried = {ALONE: figures(0.2), BLEND: figures(0.2), LIGHT: figures(0.25, recall=0.5)}
+    assert _surest(tried | {HEAD: figures(0.24, recall=0.505)}, 1.0) == LIGHT
+    assert _surest(tried | {HEAD: figures(0.24, recall=0.52)}, 1.0) == HEAD
 
 
 def test_first_light_that_is_not_surely_better_than_the_encoder_alone_is_no_hurdle():
