@@ -157,8 +157,7 @@ def _surest(tried: Mapping[Choice, Figures], n_errors: float) -> Choice:
         best([one for one in tried if not one.has_head and one.words_weight == weight])
         for weight in (0.0, 1.0)
     )
-    lights = [one for one in tried if one.is_first_light]
-    light = best(lights) if lights else alone
+    light = best([one for one in tried if one.is_first_light] or [alone])
     kept = light if gain(light, alone, False) > 0 else alone
     trained = [one for one in tried if one.lexical_share is not None]
     able = [
