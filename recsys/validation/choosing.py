@@ -97,9 +97,9 @@ def choose_recipe(
     A head must be clearly better than the vectors alone. Where first light is so too, a head must also have a higher
     mean of ndcg@k + recall@5k, and first light is taken where none has; elsewhere the vectors are. If any such head is
     clearly better than the plain blend, only those that are remain. Of these the best has the largest such bound for
-    ndcg@k + recall@5k over the best floor: users are shown short lists, and a later ranker may choose from long ones
-    (their recall counts where they hold at most `MOST_LISTED` of the candidates). Uncentred heads learned from texts
-    alone are tried too.
+    ndcg@k + recall@5k over the better of the other two: users are shown short lists, and a later ranker may choose
+    from long ones (their recall counts where they hold at most `MOST_LISTED` of the candidates). Uncentred heads
+    learned from texts alone are tried too.
 
     Args:
         dataset: the whole training side. Nothing is learned from interactions with held-out items.
@@ -166,7 +166,7 @@ def _surest(tried: Mapping[Choice, Figures], n_errors: float) -> Choice:
         if gain(one, alone, False) > 0 and (kept == alone or gain(one, kept, True, 0.0) > 0)
     ]
     sure = [one for one in able if gain(one, blend, False) > 0]
-    highest = best([alone, blend, kept])
+    highest = best([alone, blend])
     return max(sure or able, key=lambda one: gain(one, highest, True), default=kept)
 
 
