@@ -10,6 +10,8 @@ where others can write to the store.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -116,6 +118,16 @@ class IndexFile:
     ) -> NDArray[np.int64]:
         """Compare queries with all allowed rows; best first by the file's vectors, -1 on the right: [Q, width]."""
         faiss = _faiss()
+        with _one_thread(faiss) if len(queries_QD) == 1 else nullcontext():
+            return self._scanned(faiss, queries_QD, width, is_allowed_N)
+
+    def _scanned(
+        self,
+        faiss: Any,  # noqa: ANN401  untyped library
+        queries_QD: NDArray[np.float32],
+        width: int,
+        is_allowed_N: NDArray[np.bool_],
+    ) -> NDArray[np.int64]:
         bits = np.packbits(is_allowed_N, bitorder="little")
         selector = faiss.IDSelectorBitmap(bits)
         if self._is_graph:
@@ -200,6 +212,21 @@ def _require_lists(faiss: Any, index: Any, n: int, dim: int) -> None:  # noqa: A
         rows = faiss.rev_swig_ptr(lists.get_ids(one), size)
         if size and (rows.min() < 0 or rows.max() >= n):
             raise ValueError("a list holds a row that is not in the segment")
+
+
+@contextmanager
+def _one_thread(faiss: Any) -> Iterator[None]:  # noqa: ANN401  untyped library
+    """Let this thread start no team of OpenMP: a single query gains nothing by one.
+
+    GNU's OpenMP is lost after a fork where there was a team before: what uses it there waits for ever. So the process
+    that opens a release for its workers must have none, see `serving/service/workers.py`.
+    """
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def _faiss() -> Any:  # noqa: ANN401  untyped library

@@ -1,6 +1,9 @@
 """Index files from a store that others may write: what would lead a search astray is refused before the search."""
 
+import os
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -155,3 +158,33 @@ def test_a_list_with_a_row_of_elsewhere_is_refused(opened, contents):
     rows[0] = N
     with pytest.raises(ReleaseError, match="a row that is not in the segment"):
         opened(contents["ivf"][:at] + rows.tobytes() + contents["ivf"][at + rows.nbytes :])
+
+
+ASKS_THEN_FORKS = """
+import multiprocessing, sys
+from pathlib import Path
+import numpy as np
+from recsys.retrieval.index_file import IndexFile
+path, n, dim = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+index, one = IndexFile(path, n, dim), np.ones((1, dim), np.float32)
+def ask():
+    index.search(one, 10)
+    index.scan(one, 10, np.ones(n, np.bool_))
+def ask_of_many():
+    index.scan(np.ones((5, dim), np.float32), 10, np.ones(n, np.bool_))
+ask()
+for call in (ask, ask_of_many):
+    worker = multiprocessing.get_context("fork").Process(target=call)
+    worker.start()
+    worker.join(20)
+    worker.kill()
+    assert worker.exitcode == 0, worker.exitcode
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_process_that_has_asked_with_one_query_may_fork_others_that_ask(contents, tmp_path, kind):
+    path = tmp_path / "index.faiss"
+    path.write_bytes(contents[kind])
+    command = [sys.executable, "-c", ASKS_THEN_FORKS, str(path), str(N), str(DIM)]
+    subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "2"}, check=True)
