@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,12 @@ from recsys.cli.context import settings, workspace
 from recsys.cli.intake import NOTHING_NEW, ingest
 from recsys.cli.registry import fetch_champion
 from recsys.cli.release import publish, store_option, who_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recsys.artifacts import Artifacts
+    from recsys.settings import Settings
 
 
 @click.command()
@@ -35,8 +42,11 @@ def arrive(context: click.Context, skip_code: bool, who: str, store_url: str | N
     def step(command: click.Command, **options: object) -> Step:
         return partial(explained, partial(context.invoke, command, **options))
 
-    at, chosen = workspace(), settings()
-    stages = {name: partial(explained, partial(stage(name), chosen, at)) for name in FAST_LOOP}
+    def run(stage_of: Callable[[Settings, Artifacts], None]) -> None:
+        stage_of(settings(), at)  # read when it runs, as by hand: DVC notes what params.yaml holds then
+
+    at = workspace()
+    stages = {name: partial(explained, partial(run, stage(name))) for name in FAST_LOOP}
     before = [step(ingest, skip_code=skip_code), step(fetch_champion, published=True)]
     after = [step(publish, skip_code=skip_code, who=who, store_url=store_url)]
     if code := arrive_now(at, before, stages, after):
