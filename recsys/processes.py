@@ -50,7 +50,7 @@ class Fork:
         self, call: Callable[[], int | None], output: IO[bytes] | None = None, errors: IO[bytes] | None = None
     ) -> None:
         self._process = multiprocessing.get_context("fork").Process(
-            target=_called, args=(call, output, errors)
+            target=_called, args=(os.getpid(), call, output, errors)
         )
         self._process.start()
 
@@ -87,9 +87,24 @@ class Fork:
         return code
 
 
-def _called(call: Callable[[], int | None], output: IO[bytes] | None, errors: IO[bytes] | None) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def end_with(starter: int, by: signal.Signals = signal.SIGKILL) -> None:
+    """Let this process end when the one that forked it ends, however that is. Linux only; elsewhere nothing happens.
+
+    Args:
+        starter: number of the process that forked this one.
+        by: the signal that this process gets then.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, by)
+    if os.getppid() != starter:  # it ended before this call
+        os.kill(os.getpid(), by)
+
+
+def _called(
+    starter: int, call: Callable[[], int | None], output: IO[bytes] | None, errors: IO[bytes] | None
+) -> None:
+    end_with(starter)
     for file, descriptor in ((output, 1), (errors, 2)):
         if file is not None:
             os.dup2(file.fileno(), descriptor)

@@ -1,9 +1,13 @@
 """Workers that are forked from the process that opened the release."""
 
+import errno
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import httpx
@@ -54,6 +58,57 @@ def test_a_worker_that_cannot_start_ends_them_all(tmp_path: Path) -> None:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def test_workers_end_with_the_first_process_even_if_it_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import os, socket, time\n"
+        "from recsys.serving.service.workers import run_workers\n"
+        "with socket.socket() as listener:\n"
+        "    run_workers(2, listener, lambda _: os.write(1, b'%d\\n' % os.getpid()) and time.sleep(60))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        try:
+            workers = [psutil.Process(int(first.stdout.readline())) for _ in range(2)]
+        finally:
+            first.kill()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_where_one_cannot_be_forked_none_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = ForkProcess.start, list[ForkProcess]()
+
+    def start_once(worker: ForkProcess) -> None:
+        if started:
+            raise OSError(errno.ENOMEM, "cannot allocate memory")
+        started.append(worker)
+        start(worker)
+
+    monkeypatch.setattr(ForkProcess, "start", start_once)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with socket.socket() as listener, pytest.raises(OSError, match="allocate"):
+            run_workers(2, listener, lambda _: time.sleep(60))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert started[0].exitcode == -signal.SIGTERM
+
+
+def test_a_signal_while_the_release_is_opened_ends_the_service() -> None:
+    code = (
+        "import os, signal\n"
+        "from recsys.serving.service import loading, main\n"
+        "loading.opened = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "from recsys.settings import Settings, shipped_params\n"
+        "chosen = Settings.load(shipped_params())\n"
+        "config = main.Config.of('store', chosen.serve, chosen.feedback, None, None, None)\n"
+        "main.run(config, '127.0.0.1', 0, 2)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr  # a default action's would be -15
 
 
 def _workers() -> list[psutil.Process]:

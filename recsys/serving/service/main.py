@@ -4,7 +4,9 @@ Several workers are forked from a process that has opened the release: they shar
 """
 
 import os
+import signal
 import socket
+import sys
 import tempfile
 from dataclasses import dataclass
 from functools import partial
@@ -138,6 +140,8 @@ def _run_workers(config: Config, server: "uvicorn.Config", workers: int) -> None
     from recsys.serving.service.workers import run_workers
     from recsys.storage.opening import open_storage
 
+    # The first process of a container gets no signal without a handler, and a release may take a minute to open.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     log_to_stderr()
     listener = server.bind_socket()
     store = ReleaseStore(open_storage(config.store))

@@ -1,12 +1,14 @@
 """Workers of one service: processes that are forked once a release is open, so that they share its memory.
 
 What the first process opened is not copied: a page is, once somebody writes to it. A worker that ends is replaced,
-and its successor opens the release itself.
+and its successor opens the release itself. On Linux workers end when the first process ends, even if it is killed: they
+would keep the port that its successor needs.
 """
 
 import gc
 import logging
 import multiprocessing
+import os
 import signal
 import socket
 import threading
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 
+from recsys.processes import end_with
 from recsys.storage.memory import give_memory_back
 
 log = logging.getLogger(__name__)
@@ -49,17 +52,20 @@ def run_workers(
         signal.signal(number, lambda *_: ending.set())
     gc.collect()
     gc.freeze()  # a collection writes to each object that it looks at, which would copy them all
-    workers = [_started(work, listener) for _ in range(n)]
-    gc.unfreeze()
-    started()
-    gc.collect()
-    give_memory_back()
-    is_sound = _watched(workers, lambda: _started(work, listener), ending)
-    for one in workers:
-        one.terminate()
-    for one in workers:
-        one.join()
-    return is_sound
+    workers = list[ForkProcess]()
+    try:
+        for _ in range(n):
+            workers.append(_started(work, listener))
+        gc.unfreeze()
+        started()
+        gc.collect()
+        give_memory_back()
+        return _watched(workers, lambda: _started(work, listener), ending)
+    finally:  # also where a worker could not be forked, for lack of memory
+        for one in workers:
+            one.terminate()
+        for one in workers:
+            one.join()
 
 
 def _watched(workers: list[ForkProcess], start: Callable[[], ForkProcess], ending: threading.Event) -> bool:
@@ -80,7 +86,7 @@ def _watched(workers: list[ForkProcess], start: Callable[[], ForkProcess], endin
 
 def _started(work: Callable[[socket.socket], None], listener: socket.socket) -> ForkProcess:
     """A new worker. It ends by a signal's default action until uvicorn handles signals."""
-    worker = multiprocessing.get_context("fork").Process(target=_run, args=(work, listener))
+    worker = multiprocessing.get_context("fork").Process(target=_run, args=(os.getpid(), work, listener))
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         worker.start()
@@ -89,8 +95,9 @@ def _started(work: Callable[[socket.socket], None], listener: socket.socket) -> 
     return worker
 
 
-def _run(work: Callable[[socket.socket], None], listener: socket.socket) -> None:
+def _run(starter: int, work: Callable[[socket.socket], None], listener: socket.socket) -> None:
     for number in ENDING:
         signal.signal(number, signal.SIG_DFL)
+    end_with(starter, signal.SIGTERM)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     work(listener)
