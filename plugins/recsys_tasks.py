@@ -11,7 +11,6 @@ from typing import Any
 import yaml
 from airflow.providers.standard.operators.bash import BashOperator
 from alerts import alert_failure
-from dvc_locks import mend_locks
 
 log = logging.getLogger(__name__)
 
@@ -145,9 +144,7 @@ def _command(
 
 
 def _mend(context: Any) -> None:  # noqa: ANN401  Airflow's Context
-    from recsys.dvc import mend_lock_file
+    from recsys.dvc import mend
 
-    workspace = Path(context["task"].cwd)
-    mend_locks(workspace)
-    if mend_lock_file(workspace):
+    if mend(Path(context["task"].cwd)):
         log.warning("moved dvc.lock aside, torn by a kill: stages run again, and find what they have made")

@@ -12,6 +12,7 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from recsys import dvc_inside
+from recsys.dvc_locks import mend_locks
 from recsys.errors import StorageError
 from recsys.processes import Fork, Running, ended_by_itself
 
@@ -221,8 +222,21 @@ def _is_torn(path: Path) -> bool:
     return None in (*stages, *parts, *files)
 
 
+def mend(root: Path) -> bool:
+    """Clean up what a killed DVC left in a workspace, so that the next one runs: `mend_locks`, then `mend_lock_file`.
+
+    Args:
+        root: the workspace.
+
+    Returns:
+        Whether dvc.lock was torn and moved aside.
+    """
+    mend_locks(root)
+    return mend_lock_file(root)
+
+
 def _dvc(root: Path, *arguments: str) -> None:
-    mend_lock_file(root)
+    mend(root)
     remedy = "run the same command by hand in the workspace; `recsys doctor` checks DVC and its remote"
     with TemporaryFile() as output, TemporaryFile() as errors:
         process = _started(root, arguments, output, errors)

@@ -29,7 +29,7 @@ def arrive(
         0, or the exit code of the first step that did not succeed; those after it did not run.
     """
     dvc_inside.load()
-    dvc.mend_lock_file(at.root)
+    dvc.mend(at.root)
 
     def run(name: str) -> None:
         stages[name]()

@@ -1,8 +1,24 @@
-"""Memory that a process no longer uses, given back to the system: allocators keep it for later otherwise."""
+"""What allocators hold beyond what a process uses: kept small, and given back to the system."""
 
 import ctypes
 
 import pyarrow as pa
+
+M_ARENA_MAX = -8
+"""Of glibc's malloc.h."""
+
+
+def limit_arenas(n: int) -> None:
+    """Let all threads allocate from n arenas of the C library, where it is glibc.
+
+    By default a process has up to eight arenas per core, and each keeps what its threads freed.
+
+    Args:
+        n: arenas; those that exist already stay.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, n)
 
 
 def give_memory_back() -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Set by `run` for several workers: the folder of their figures. prometheus_client reads it when it is imported."""
+ARENAS = 2
+"""Of the C library, for all threads that answer: more would each keep memory that their threads freed."""
 GRACE_S = 20
 """Seconds that requests under way get at the end."""
 
@@ -101,6 +103,7 @@ def run(config: Config, host: str, port: int, workers: int) -> None:
     import uvicorn
 
     from recsys.serving.service.access import VARIABLE, ApiKeys, is_loopback
+    from recsys.storage.memory import limit_arenas
 
     if config.api_keys:
         ApiKeys.load(Path(config.api_keys))
@@ -111,6 +114,7 @@ def run(config: Config, host: str, port: int, workers: int) -> None:
         )
     # Of Arrow's allocators jemalloc keeps least once a release is open: 30 MB less per worker at a million items.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
+    limit_arenas(ARENAS)
     with tempfile.TemporaryDirectory(prefix="firstlight-metrics-") as figures:
         if workers > 1:
             os.environ[METRICS_FOLDER] = figures

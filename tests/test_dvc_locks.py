@@ -10,12 +10,9 @@ import time
 
 import pytest
 
+from recsys.dvc_locks import mend_locks
+
 DVC = [sys.executable, "-m", "dvc"]
-
-
-@pytest.fixture
-def mend_locks(plugin):
-    return plugin("dvc_locks").mend_locks
 
 
 PIPELINE = """
@@ -55,7 +52,7 @@ def repro(folder):
     )
 
 
-def test_after_a_kill_in_the_middle_of_a_stage_the_next_run_makes_it(repository, mend_locks):
+def test_after_a_kill_in_the_middle_of_a_stage_the_next_run_makes_it(repository):
     with subprocess.Popen(
         [*DVC, "repro", "--single-item", "make"],
         cwd=repository,
@@ -73,7 +70,7 @@ def test_after_a_kill_in_the_middle_of_a_stage_the_next_run_makes_it(repository,
 
 
 @pytest.mark.parametrize("torn", ["", '{"read": {"x', "[]", '{"read": {}, "write": {"a": null}}'])
-def test_a_torn_list_goes(repository, mend_locks, torn):
+def test_a_torn_list_goes(repository, torn):
     listed = repository / ".dvc/tmp/rwlock"
     listed.write_text(torn)
     mend_locks(repository)
@@ -81,21 +78,21 @@ def test_a_torn_list_goes(repository, mend_locks, torn):
 
 
 @pytest.mark.parametrize("idle", ["{}", '{"read": {}}', '{"write": {}}'])
-def test_a_list_of_one_side_is_whole_and_stays(repository, mend_locks, idle):
+def test_a_list_of_one_side_is_whole_and_stays(repository, idle):
     listed = repository / ".dvc/tmp/rwlock"
     listed.write_text(idle)
     mend_locks(repository)
     assert listed.read_text() == idle
 
 
-def test_a_torn_list_stops_dvc_until_it_is_mended(repository, mend_locks):
+def test_a_torn_list_stops_dvc_until_it_is_mended(repository):
     (repository / ".dvc/tmp/rwlock").write_text("")
     assert "corrupted" in repro(repository).stderr  # the day DVC gets over it, mending may go
     mend_locks(repository)
     assert repro(repository).returncode == 0
 
 
-def test_a_number_that_another_process_has_got_since_holds_nothing(repository, mend_locks):
+def test_a_number_that_another_process_has_got_since_holds_nothing(repository):
     stranger = {"pid": os.getppid(), "cmd": "dvc repro make"}
     held = {"read": {"in.txt": [stranger]}, "write": {str(repository / "out.txt"): stranger}}
     (repository / ".dvc/tmp/rwlock").write_text(json.dumps(held))
@@ -103,7 +100,7 @@ def test_a_number_that_another_process_has_got_since_holds_nothing(repository, m
     assert json.loads((repository / ".dvc/tmp/rwlock").read_text()) == {"read": {}, "write": {}}
 
 
-def test_a_living_dvc_keeps_what_it_holds(repository, mend_locks):
+def test_a_living_dvc_keeps_what_it_holds(repository):
     with subprocess.Popen(
         [*DVC, "repro", "--single-item", "make"],
         cwd=repository,
@@ -119,12 +116,12 @@ def test_a_living_dvc_keeps_what_it_holds(repository, mend_locks):
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def test_a_workspace_where_dvc_never_ran_is_left_alone(tmp_path, mend_locks):
+def test_a_workspace_where_dvc_never_ran_is_left_alone(tmp_path):
     mend_locks(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_several_stages_in_one_dvc_lose_nothing_to_a_kill_and_run_in_the_order_given(repository, mend_locks):
+def test_several_stages_in_one_dvc_lose_nothing_to_a_kill_and_run_in_the_order_given(repository):
     stage = (
         "    cmd: echo {name} >> ran && touch started-{name} && sleep $PAUSE_{name} && cp in.txt {name}.txt\n"
     )
