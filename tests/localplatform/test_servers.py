@@ -113,20 +113,22 @@ def test_ports_are_free_different_and_the_preferred_one_comes_first():
         assert first not in free_ports(3, (first,))
 
 
-@pytest.mark.servers
-def test_seaweed_keeps_its_data_and_keys_over_a_restart_and_leaves_nothing_behind(tmp_path: Path):
+def client(server):
+    """A client of S3 with the server's own keys."""
     import boto3
 
-    def client(server):
-        environment = server.environment
-        return boto3.session.Session().client(
-            "s3",
-            endpoint_url=server.url,
-            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-            region_name=environment["AWS_DEFAULT_REGION"],
-        )
+    environment = server.environment
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=server.url,
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=environment["AWS_DEFAULT_REGION"],
+    )
 
+
+@pytest.mark.servers
+def test_seaweed_keeps_its_data_and_keys_over_a_restart_and_leaves_nothing_behind(tmp_path: Path):
     with start_seaweed(tmp_path / "s3") as server:
         client(server).create_bucket(Bucket="kept")
         client(server).put_object(Bucket="kept", Key="a/b", Body=b"text")
@@ -142,17 +144,8 @@ def test_seaweed_keeps_its_data_and_keys_over_a_restart_and_leaves_nothing_behin
 
 @pytest.mark.servers
 def test_the_number_of_buckets_does_not_depend_on_the_free_disk(tmp_path: Path):
-    import boto3
-
     with start_seaweed(tmp_path / "s3") as server:
-        environment = server.environment
-        s3 = boto3.session.Session().client(
-            "s3",
-            endpoint_url=server.url,
-            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-            region_name=environment["AWS_DEFAULT_REGION"],
-        )
+        s3 = client(server)
         for name in ("first", "second", "third"):
             s3.create_bucket(Bucket=name)
             s3.put_object(Bucket=name, Key="a", Body=b"text")
