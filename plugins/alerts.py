@@ -20,7 +20,8 @@ NOTE = Path("var/last_failure.json")
 RERUN = "Every task is safe to repeat: mend the cause, then clear the task in Airflow, or wait for the next sweep."
 REMEDIES = {
     "arrive": "The log's last lines name the step, and the row, key or file. A landed file stays where it is; the last "
-    "release goes on being served. Check RECSYS_LANDING, RECSYS_STORE and their credentials, then `recsys doctor`.",
+    "release goes on being served. See `recsys status` and `recsys quarantine list`; `recsys ingest --accept BATCH "
+    "--why …` lets a refused batch in. Check RECSYS_LANDING, RECSYS_STORE and their credentials, then `recsys doctor`.",
     "fetch-champion": "Check that MLflow answers and that a version of item-encoder has the alias champion.",
     "champion": "Give the alias champion to a version that Firstlight registered (`recsys ledger` lists them), and "
     "check that MLflow answers; what is published stays as it is.",

@@ -147,20 +147,26 @@ def test_too_few_texts_for_first_light_leave_the_choice_to_the_others(shop, fusi
     assert found == choose_recipe(shop, (HELD,), fusion_params, LAMBDAS, 5, 500)
 
 
+def metrics_of_lists(validation, head, recipe, k):
+    """Of the lists of held-out items that a learned head makes."""
+    dataset, task = validation.dataset, validation.tasks[COLD]
+    profiled = replace(
+        dataset,
+        vectors_ID=head.profiles(dataset.texts, dataset.vectors_ID),
+        ridge_lambda=recipe.lambda_of(head),
+        lexical_width=head.lexical_width,
+    )
+    ranked = rank(ridge_users(profiled), task.users, task.candidates, LONG * k).rows_UK
+    return metrics_per_user(task, ranked, k)
+
+
 def test_the_head_of_first_light_makes_the_lists_that_it_was_chosen_by(shop, fusion_params):
     validation = hold_out_items(shop, HELD, fusion_params.seed, 500)
     tried = dict(_try_all(validation, fusion_params, LAMBDAS, LAMBDAS, 5, lambda _: None, FIRST_LIGHT))
     recipe = Recipe(None, None, 1.0, None, {}, first_light=FIRST_LIGHT)
     head = learn_head(validation.dataset, recipe, fusion_params)
-    profiled = replace(
-        validation.dataset,
-        vectors_ID=head.profiles(shop.texts, shop.vectors_ID),
-        ridge_lambda=recipe.lambda_of(head),
-        lexical_width=head.lexical_width,
-    )
-    task = validation.tasks[COLD]
-    ranked = rank(ridge_users(profiled), task.users, task.candidates, LONG * 5).rows_UK
-    np.testing.assert_allclose(metrics_per_user(task, ranked, 5), tried[LIGHT], atol=1e-6)
+    found = metrics_of_lists(validation, head, recipe, 5)
+    np.testing.assert_allclose(found, tried[LIGHT], atol=1e-6)
 
 
 def test_the_blend_is_among_what_is_tried_and_never_chosen(shop, fusion_params):
@@ -185,15 +191,7 @@ def test_a_packed_head_makes_the_lists_that_it_was_chosen_by(shop, fusion_params
     )
     head = learn_head(validation.dataset, recipe, fusion_params)
     assert head.lexical_width == (6 if choice.words_weight else 0) and head.dim <= fusion_params.width
-    profiled = replace(
-        validation.dataset,
-        vectors_ID=head.profiles(shop.texts, shop.vectors_ID),
-        ridge_lambda=recipe.lambda_of(head),
-        lexical_width=head.lexical_width,
-    )
-    task = validation.tasks[COLD]
-    ranked = rank(ridge_users(profiled), task.users, task.candidates, LONG * k).rows_UK
-    found = metrics_per_user(task, ranked, k).mean(axis=0)
+    found = metrics_of_lists(validation, head, recipe, k).mean(axis=0)
     np.testing.assert_allclose(found, tried[choice].mean(axis=0), atol=0.01)
 
 
