@@ -15,6 +15,7 @@ Resumable: each size runs in a process of its own and leaves var/bench/arrivals/
     python -m bench.arrivals parts 5000  a new ranker and a new head over that many titles
 """
 
+import argparse
 import json
 import os
 import resource
@@ -270,12 +271,23 @@ def print_table(
 
 def main() -> None:
     """Run what is missing, print the table, write the figures."""
+    parser = argparse.ArgumentParser(
+        prog="bench.arrivals", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="[parts] SIZE",
+        help="one size of catalogue; after `parts`, only a new ranker and a new head",
+    )
+    what = parser.parse_args().what
+    is_parts = what[:1] == ["parts"]
+    sizes = what[is_parts:]
+    if what and not (len(sizes) == 1 and sizes[0].isdigit()):
+        parser.error(f"{' '.join(what)}: give one size, such as 10000, or `parts` and one size")
     WORK.mkdir(parents=True, exist_ok=True)
-    if sys.argv[1:2] == ["parts"]:
-        run_parts(int(sys.argv[2]))
-        return
-    if len(sys.argv) > 1:
-        run_size(int(sys.argv[1]))
+    if what:
+        (run_parts if is_parts else run_size)(int(sizes[0]))
         return
     found, parts = results(), parts_of(PARTS_SIZE)
     seconds = {size: [sum(r["seconds"].values()) for r in result["rounds"]] for size, result in found.items()}

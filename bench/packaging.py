@@ -4,6 +4,7 @@ uv takes packages from its cache where it can, in the versions of requirements.l
 the size of `train` is mostly that of the torch build that uv finds (UV_FIND_LINKS).
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -20,12 +21,19 @@ from recsys import Release
 release = Release.open({str(RELEASE)!r}, cache='cache')
 assert release.verify() and release.recommend(pseudonym=release.users[0]) and release.search('<b>ban</b> bel')
 """
-IMPORT_ALL = """
+SERVICE = "recsys.serving.service"
+"""Its modules need the extra `serve`, all others at most `train`."""
+IMPORT_ALL = f"""
 import importlib, pkgutil, recsys
 for module in pkgutil.walk_packages(recsys.__path__, 'recsys.'):
-    if not module.name.endswith('__main__'):
+    if not module.name.endswith('__main__') and not module.name.startswith({SERVICE!r}):
         importlib.import_module(module.name)
 import accelerate, dvc.repo, great_expectations, implicit, mlflow, nncf, peft, torch, transformers
+"""
+SERVE = f"""
+import importlib, pkgutil, {SERVICE} as service
+for module in pkgutil.iter_modules(service.__path__, {SERVICE!r} + '.'):
+    importlib.import_module(module.name)
 """
 SERVICES = "import airflow, mlflow.server, psycopg2, redis, flask_wtf"
 CHECKS = "import codespell_lib, hypothesis, importlinter, mypy, pre_commit, pydoclint, pytest, ranx, xdist"
@@ -47,6 +55,7 @@ ENVIRONMENTS = (
         "base", "", READ, ("torch", "airflow", "mlflow", "dvc", "great_expectations", "pandas", "pytest")
     ),
     Environment("train", "[train]", IMPORT_ALL, ("airflow", "pytest")),
+    Environment("serve", "[serve]", SERVE, ("torch", "airflow", "mlflow", "dvc", "pandas", "pytest")),
     Environment("platform", "[platform]", SERVICES, ("pytest",)),
     Environment("dev", "[dev]", CHECKS, ("airflow",)),
 )
@@ -54,6 +63,9 @@ ENVIRONMENTS = (
 
 def main() -> None:
     """Make each environment, try it, print and keep the figures."""
+    argparse.ArgumentParser(
+        prog="bench.packaging", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     figures: dict[str, float | int | str] = {}
     for one in ENVIRONMENTS:
         with tempfile.TemporaryDirectory(prefix="firstlight-packaging-") as folder:
