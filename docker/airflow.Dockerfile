@@ -1,7 +1,7 @@
 # Firstlight under Airflow, and MLflow: api-server, scheduler, dag-processor, triggerer, Celery workers. CPU.
 # docker build -f docker/airflow.Dockerfile --build-arg CODE_COMMIT="$(git rev-parse HEAD)" -t firstlight/airflow .
-ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
-ARG UV_IMAGE=ghcr.io/astral-sh/uv:0.13.9
+ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
+ARG UV_IMAGE=ghcr.io/astral-sh/uv:0.13.0@sha256:cdc6093146eb3ff6a40107b38f008b789e050e77ad87865e381d9917da55a168
 FROM ${UV_IMAGE} AS uv
 FROM ${PYTHON_IMAGE}
 

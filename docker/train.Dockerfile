@@ -1,8 +1,8 @@
 # A Celery worker with a GPU: it takes tasks from the queue `gpu`. CUDA comes with torch's own packages; the base brings the
 # variables by which the container toolkit hands over the driver.
 # docker build -f docker/train.Dockerfile --build-arg CODE_COMMIT="$(git rev-parse HEAD)" -t firstlight/train .
-ARG CUDA_IMAGE=nvidia/cuda:12.8.1-base-ubuntu24.04
-ARG UV_IMAGE=ghcr.io/astral-sh/uv:0.13.9
+ARG CUDA_IMAGE=nvidia/cuda:12.8.1-base-ubuntu24.04@sha256:133c78a0575303be34164d0b90137a042172bdf60696af01a3c424ab402d86e2
+ARG UV_IMAGE=ghcr.io/astral-sh/uv:0.13.0@sha256:cdc6093146eb3ff6a40107b38f008b789e050e77ad87865e381d9917da55a168
 FROM ${UV_IMAGE} AS uv
 FROM ${CUDA_IMAGE}
 

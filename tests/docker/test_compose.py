@@ -117,7 +117,17 @@ def test_images_from_elsewhere_are_pinned_and_ours_are_built_from_our_dockerfile
         if "build" in service:
             assert (DOCKER.parent / service["build"]["dockerfile"]).exists(), name
         else:
-            assert re.fullmatch(r"\$\{[A-Z]+_IMAGE:-\S+:\d+\.\d+(\.\d+)?(-\w+)?\}", service["image"]), name
+            assert re.fullmatch(r"\$\{[A-Z]+_IMAGE:-\S+:\d+\.\d+(\.\d+)?(-\w+)?@sha256:[0-9a-f]{64}\}", service["image"]), name
+
+
+def test_compose_and_the_dockerfiles_name_the_same_base_images():
+    named: dict[str, set[str]] = {}
+    for path in [DOCKER / "compose.yaml", *sorted(DOCKER.glob("*.Dockerfile"))]:
+        text = path.read_text("utf-8")
+        for name, image in re.findall(r"(\w+_IMAGE)(?:: \$\{\w+:-|=)(\S+?@sha256:\w+)", text):
+            named.setdefault(name, set()).add(image)
+    assert named.keys() == {"PYTHON_IMAGE", "UV_IMAGE", "CUDA_IMAGE"}
+    assert all(len(images) == 1 for images in named.values()), named
 
 
 def test_each_service_holds_the_secrets_that_it_uses_and_no_other(services):

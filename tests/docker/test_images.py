@@ -179,7 +179,8 @@ def test_images_are_pinned_and_run_as_nobody_special(image):
         f"${{{name}}}" for name in ("UV_IMAGE", "CUDA_IMAGE" if image == "train" else "PYTHON_IMAGE")
     ]
     for base in bases:
-        assert re.search(r":\d+\.\d+\.\d+", chosen[base.strip("${}")]), f"{base} is not pinned"
+        pinned = r"\S+:\d+\.\d+\.\d+(-\S+)?@sha256:[0-9a-f]{64}"
+        assert re.fullmatch(pinned, chosen[base.strip("${}")]), f"{base} is not pinned"
     assert re.findall(r"--from=(\S+)", " ".join(only(image, "COPY"))) == ["uv"]  # the stage above
     assert only(image, "USER") == ["50000"]
     words = [found.word for found in instructions(image)]
