@@ -18,6 +18,7 @@ from localplatform.airflow_client import FINISHED, Run
 from localplatform.calls import call
 from recsys.artifacts import Artifacts
 from recsys.catalogue.pseudonyms import Pseudonyms
+from recsys.gate.decision import Decision
 
 if TYPE_CHECKING:
     from demo.walk import Walk
@@ -46,11 +47,9 @@ class Verdict:
     @classmethod
     def of(cls, at: Artifacts) -> "Verdict":
         """Of the workspace of a training."""
-        decision = json.loads(at.decision.read_text("utf-8"))
+        decision = Decision.load(at.decision)
         metrics = json.loads(at.metrics.read_text("utf-8"))
-        return cls(
-            decision["open"], tuple(decision["reasons"]), metrics, decision["encoder_hash"], at.gate_page
-        )
+        return cls(decision.open, decision.reasons, metrics, decision.model_hash, at.gate_page)
 
 
 @dataclass(frozen=True)

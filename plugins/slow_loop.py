@@ -177,16 +177,18 @@ def verdict(workspace: Path) -> str:
     Returns:
         What a person needs to decide, and where to see more.
     """
-    decision = json.loads((workspace / "artifacts/gate/decision.json").read_text("utf-8"))
+    from recsys.gate.decision import Decision
+
+    decision = Decision.load(workspace / "artifacts/gate/decision.json")
     metrics = json.loads((workspace / "artifacts/evaluate/metrics.json").read_text("utf-8"))
     lines = [
-        f"The gate is **{'open' if decision['open'] else 'closed'}** for challenger `{decision['encoder_hash'][:10]}` "
-        f"against champion `{str(decision['champion_hash'])[:10]}`. Champion → challenger:",
+        f"The gate is **{'open' if decision.open else 'closed'}** for challenger `{decision.model_hash[:10]}` "
+        f"against champion `{str(decision.champion_hash)[:10]}`. Champion → challenger:",
         "",
         *_table(metrics),
         "",
     ]
-    lines += [f"- {check['asks']} {check['reason'] or 'Yes.'}" for check in decision["checks"]]
+    lines += [f"- {check.requirement} {check.reason or 'Yes.'}" for check in decision.checks]
     registry = os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
     where = f"[MLflow]({registry}/#/models/item-encoder)" if registry else "MLflow"
     lines += [

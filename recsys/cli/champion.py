@@ -37,7 +37,7 @@ def champion(skip_code: bool, store_url: str | None, as_json: bool) -> None:
         console().print(f"{champion_is} that of release {found.release}", highlight=False, markup=False)
         result = {
             "version": found.version,
-            "encoder_hash": found.model_hash,
+            "model_hash": found.model_hash,
             "release": found.release,
             "published_hash": found.published_hash,
             "to_publish": found.to_publish,

@@ -20,7 +20,7 @@ def doctor(as_json: bool) -> None:
     if as_json:
         print_json(
             [
-                {"check": one.check, "verdict": one.verdict, "seen": one.found, "remedy": one.remedy}
+                {"check": one.check, "verdict": one.verdict, "found": one.found, "remedy": one.remedy}
                 for one in findings
             ]
         )

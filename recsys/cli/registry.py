@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +13,7 @@ from recsys.cli.release import json_option, who_option
 from recsys.errors import GateClosed
 
 if TYPE_CHECKING:
-    from recsys.registry.changes import Changed, Entry
+    from recsys.registry.changes import Changed
 
 GATE_CLOSED = 99
 MAX_WHY = 2000
@@ -147,7 +147,7 @@ def ledger(as_json: bool) -> None:
 
     found = entries(registry_address())
     if as_json:
-        print_json([_entry(one) for one in found])
+        print_json([asdict(one) for one in found])
         return
     from rich.markup import escape
     from rich.table import Table
@@ -161,12 +161,6 @@ def ledger(as_json: bool) -> None:
     console().print(table if found else "no alias has ever been set")
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
-    """A ledger entry for scripts; `encoder_hash` is the key's name from before models had parts."""
-    plain = asdict(entry)
-    return plain | {"encoder_hash": plain.pop("model_hash")}
-
-
 def _show(changed: Changed, alias: str, as_json: bool) -> None:
     version, entry = changed.version, changed.entry
     how = f"is now {alias} ({entry.how})" if entry else f"is {alias} already, nothing to do"
@@ -177,9 +171,9 @@ def _show(changed: Changed, alias: str, as_json: bool) -> None:
             {
                 "model": version.model,
                 "version": version.version,
-                "encoder_hash": version.hash,
+                "model_hash": version.hash,
                 "alias": alias,
                 "moved": entry is not None,
-                "entry": _entry(entry) if entry else None,
+                "entry": asdict(entry) if entry else None,
             }
         )

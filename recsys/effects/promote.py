@@ -100,9 +100,9 @@ def closed_because(
         ArtifactMissing: the gate has not judged anything here.
     """
     decision = Decision.load(at.decision)
-    if (decision.role, decision.encoder_hash) != (CHALLENGER, challenger.hash):
+    if (decision.role, decision.model_hash) != (CHALLENGER, challenger.hash):
         return (
-            f"the gate judged {decision.role} {decision.encoder_hash[:10]}; version {challenger.version} of "
+            f"the gate judged {decision.role} {decision.model_hash[:10]}; version {challenger.version} of "
             f"{challenger.model} is model {challenger.hash[:10]}",
         )
     if not decision.open:

@@ -42,12 +42,12 @@ def register(uri: str, at: Artifacts, who: str, model: str = MODEL) -> Changed:
     adopt_model(challenger, at.finetune / "packed", at.cache)
     verify_model(challenger, at.cache)
     decision, report = Decision.load(at.decision), Report.load(at.report)
-    if (decision.role, decision.encoder_hash, report.challenger_hash) != (
+    if (decision.role, decision.model_hash, report.challenger_hash) != (
         CHALLENGER,
         challenger.hash,
         challenger.hash,
     ):
-        judged = f"{decision.role} {decision.encoder_hash[:10]}"
+        judged = f"{decision.role} {decision.model_hash[:10]}"
         words = f"the gate judged {judged}, not this challenger {challenger.hash[:10]}"
         raise ArtifactMissing(words, remedy="run: dvc repro gate")
     verdict = {

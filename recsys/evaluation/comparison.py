@@ -86,7 +86,7 @@ def _moved(
 ) -> list[MovedItem]:
     """Items by the gain in users who find them and interacted with them, largest first."""
     n_items = len(holdout.item_ids)
-    n_wanted_I = np.bincount(part.relevant_UR[part.relevant_UR != PAD], minlength=n_items)
+    n_relevant_I = np.bincount(part.relevant_UR[part.relevant_UR != PAD], minlength=n_items)
     before_I, after_I = (
         np.bincount(top_UK[hits(top_UK, part.relevant_UR)], minlength=n_items)
         for top_UK in (champion_UK, challenger_UK)
@@ -96,7 +96,7 @@ def _moved(
         MovedItem(
             item_id=holdout.item_ids[item],
             text=_text(holdout, int(item)),
-            n_wanted=int(n_wanted_I[item]),
+            n_relevant=int(n_relevant_I[item]),
             n_champion=int(before_I[item]),
             n_challenger=int(after_I[item]),
         )

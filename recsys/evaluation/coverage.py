@@ -71,11 +71,11 @@ def item_recall_at_k(
     Raises:
         ValueError: k lies outside 1..K.
     """
-    wanted = relevant_UR[relevant_UR != PAD]
-    got = ranked_UK[:, :k][hits_at_k(ranked_UK, relevant_UR, k)]
-    n_items = int(wanted.max(initial=PAD)) + 1
-    n_wanted, n_got = np.bincount(wanted, minlength=n_items), np.bincount(got, minlength=n_items)
-    return n_got[n_wanted > 0] / n_wanted[n_wanted > 0]
+    relevant = relevant_UR[relevant_UR != PAD]
+    found = ranked_UK[:, :k][hits_at_k(ranked_UK, relevant_UR, k)]
+    n_items = int(relevant.max(initial=PAD)) + 1
+    n_relevant, n_found = (np.bincount(rows, minlength=n_items) for rows in (relevant, found))
+    return n_found[n_relevant > 0] / n_relevant[n_relevant > 0]
 
 
 def worst_decile(item_recall: NDArray[np.float64]) -> float:

@@ -16,8 +16,8 @@ class TrainedOn(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # summary.json has more keys
 
-    encoder_hash: str | None = None
-    """Hash of the model; None where this describes a holdout."""
+    model_hash: str | None = Field(None, validation_alias=AliasChoices("model_hash", "encoder_hash"))
+    """Hash of the model; None where this describes a holdout. Older files call it `encoder_hash`."""
     trained_on: str | None = None
     """SHA-256 (hex) of the train.parquet of its split."""
     trained_until: AwareDatetime | None = Field(None, validation_alias=AliasChoices("trained_until", "cut"))

@@ -3,7 +3,7 @@
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from recsys.errors import ArtifactMissing
 from recsys.evaluation.intervals import Interval
@@ -47,7 +47,7 @@ class JudgedSeed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int
-    encoder_hash: str
+    model_hash: str = Field(validation_alias=AliasChoices("model_hash", "encoder_hash"))
     ridge_lambda: float
     """λ of its users."""
 
@@ -121,7 +121,7 @@ class MovedItem(BaseModel):
 
     item_id: str
     text: str
-    n_wanted: int
+    n_relevant: int = Field(validation_alias=AliasChoices("n_relevant", "n_wanted"))
     """Test users who interacted with it after the cut."""
     n_champion: int
     """Those of them to whom the champion shows it."""
@@ -140,12 +140,12 @@ class Comparison(BaseModel):
 
 
 class Report(BaseModel):
-    """The result of stage `evaluate`, which the gate reads."""
+    """The result of stage `evaluate`, which the gate reads. Files of format 1, with older names, are read too."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: int = 1
-    encoder_hash: str
+    format: int = 2
+    model_hash: str = Field(validation_alias=AliasChoices("model_hash", "encoder_hash"))
     """The champion's."""
     challenger_hash: str | None = None
     """None: there was no challenger."""
@@ -162,7 +162,7 @@ class Report(BaseModel):
     """Identity of the holdout: what a model trained on its training side would have."""
     trained: dict[str, TrainedOn] = {}
     """`champion`, `challenger` -> what that model was trained on."""
-    seen: dict[str, str] = {}
+    contaminated: dict[str, str] = Field({}, validation_alias=AliasChoices("contaminated", "seen"))
     """`champion`, `challenger` -> why that model may have been trained on test data; empty where neither was."""
     left_out: dict[str, int]
     """Reason -> number of items that are not judged."""

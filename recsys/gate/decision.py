@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from recsys.errors import ArtifactMissing
 from recsys.evaluation.report import CHAMPION, Report
@@ -17,25 +17,25 @@ class Check(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rule: str
-    asks: str
-    """The rule in words."""
+    requirement: str = Field(validation_alias=AliasChoices("requirement", "asks"))
+    """The rule in words. Format 1 calls it `asks`."""
     reason: str | None
     """Why the rule refuses; None where it passes."""
 
 
 class Decision(BaseModel):
-    """The verdict."""
+    """The verdict. Files of format 1 are read too."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: int = 1
+    format: int = 2
     open: bool
     reasons: tuple[str, ...]
     """Why the gate is closed; empty where it is open."""
     role: str = CHAMPION
     """The judged model: the challenger where there is one, else the champion."""
-    encoder_hash: str
-    """Hash of the judged model. The decision is about this model only."""
+    model_hash: str = Field(validation_alias=AliasChoices("model_hash", "encoder_hash"))
+    """Hash of the judged model. The decision is about this model only. Format 1 calls it `encoder_hash`."""
     champion_hash: str | None = None
     """Hash of the champion it was compared with; None in decisions from before there were challengers."""
     holdout: str | None = None
@@ -78,7 +78,7 @@ def decide(report: Report, params: GateParams) -> Decision:
     checks = tuple(
         Check(
             rule=rule.__name__,
-            asks=(rule.__doc__ or "").strip().partition("\n")[0],
+            requirement=(rule.__doc__ or "").strip().partition("\n")[0],
             reason=rule(report, params),
         )
         for rule in rules_for(report)
@@ -88,8 +88,8 @@ def decide(report: Report, params: GateParams) -> Decision:
         open=not reasons,
         reasons=reasons,
         role=role,
-        encoder_hash=report.challenger_hash or report.encoder_hash,
-        champion_hash=report.encoder_hash,
+        model_hash=report.challenger_hash or report.model_hash,
+        champion_hash=report.model_hash,
         holdout=report.holdout.trained_on,
         checks=checks,
     )

@@ -29,10 +29,11 @@ def no_leaks(report: Report, params: GateParams) -> str | None:
 
 def nobody_saw_the_answers(report: Report, params: GateParams) -> str | None:
     """No model was trained on the holdout's test data."""
-    if not report.seen:
+    if not report.contaminated:
         return None
     return "; ".join(
-        f"the {role} may have been trained on test data: {words}" for role, words in report.seen.items()
+        f"the {role} may have been trained on test data: {words}"
+        for role, words in report.contaminated.items()
     )
 
 

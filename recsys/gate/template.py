@@ -38,7 +38,7 @@ TEMPLATE = """<!doctype html>
   {% else %}<p>The champion clearly beats every floor on cold items, and no leak was found.</p>{% endif %}
 </section>
 <dl class="facts">
-  <div><dt>{{ "champion" if beside else "model" }}</dt><dd><code>{{ report.encoder_hash[:12] }}</code></dd></div>
+  <div><dt>{{ "champion" if beside else "model" }}</dt><dd><code>{{ report.model_hash[:12] }}</code></dd></div>
   {% if beside %}<div><dt>challenger</dt><dd><code>{{ report.challenger_hash[:12] }}</code></dd></div>{% endif %}
   <div><dt>ridge λ</dt><dd>{{ "%g" % report.ridge_lambda }}{% if report.challenger_lambda %}, challenger {{ "%g" % report.challenger_lambda }}{% endif %}</dd></div>
   <div><dt>split</dt><dd>by {{ report.split_by }}{% if report.cut %}, cut {{ report.cut.strftime("%Y-%m-%d %H:%M") }} UTC{% endif %}</dd></div>
@@ -51,7 +51,7 @@ TEMPLATE = """<!doctype html>
 <h2>Rules</h2>
 <div class="card scroll"><table>
 <tr><th>rule</th><th>result</th><th class="words">reason</th></tr>
-{% for check in decision.checks %}<tr><td class="words">{{ check.asks }}</td>
+{% for check in decision.checks %}<tr><td class="words">{{ check.requirement }}</td>
 <td class="{{ "no" if check.reason else "ok" }}">{{ "refused" if check.reason else "passed" }}</td>
 <td class="words">{{ check.reason or "" }}</td></tr>{% endfor %}
 </table></div>
@@ -67,7 +67,7 @@ TEMPLATE = """<!doctype html>
 <div class="card">{{ seeds.figure }}</div>
 <div class="card scroll"><table>
 <tr><th>training</th><th>model</th><th>ridge λ</th><th>{{ seeds.metric.replace("_", " ") }}</th><th>minus champion</th></tr>
-{% for name, one, scores in seeds.rows %}<tr{% if loop.first %} class="challenger"{% endif %}><td>{{ name }}</td><td><code>{{ one.encoder_hash[:10] }}</code></td><td>{{ "%g" % one.ridge_lambda }}</td><td>{{ "%.4f" % scores.metrics[seeds.metric] }}</td><td>{{ scores.over_champion[seeds.metric] }}</td></tr>
+{% for name, one, scores in seeds.rows %}<tr{% if loop.first %} class="challenger"{% endif %}><td>{{ name }}</td><td><code>{{ one.model_hash[:10] }}</code></td><td>{{ "%g" % one.ridge_lambda }}</td><td>{{ "%.4f" % scores.metrics[seeds.metric] }}</td><td>{{ scores.over_champion[seeds.metric] }}</td></tr>
 {% endfor %}<tr><td>all seeds</td><td></td><td></td><td>{{ "%.4f" % seeds.mean }}</td><td>{{ seeds.over }}</td></tr>
 </table></div>{% endif %}
 {% if beside.spread %}<div class="card scroll"><table>
@@ -79,7 +79,7 @@ TEMPLATE = """<!doctype html>
 <h3>{{ title }} <span class="quiet">(how many of the test users who interacted with it find it in the first {{ report.k }} places)</span></h3>
 <div class="card scroll">{% if moved %}<table>
 <tr><th class="words">item</th><th>test users</th><th>champion shows it to</th><th>challenger shows it to</th></tr>
-{% for item in moved %}<tr><td class="words">{{ item.text }} <span class="quiet">({{ item.item_id }})</span></td><td>{{ item.n_wanted }}</td><td>{{ item.n_champion }}</td><td>{{ item.n_challenger }}</td></tr>{% endfor %}
+{% for item in moved %}<tr><td class="words">{{ item.text }} <span class="quiet">({{ item.item_id }})</span></td><td>{{ item.n_relevant }}</td><td>{{ item.n_champion }}</td><td>{{ item.n_challenger }}</td></tr>{% endfor %}
 </table>{% else %}<p style="margin:0">None.</p>{% endif %}</div>
 {% endfor %}
 <h3>Users who gained and lost most <span class="quiet">(cold items; shaded: the user interacted with it after the cut)</span></h3>

@@ -296,4 +296,5 @@ def _judged(path: Path, signed: Path, model_hash: str) -> dict[str, Any] | None:
     if not path.is_file() or not signed.is_file():
         return None
     found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return found if json.loads(signed.read_text("utf-8")).get("encoder_hash") == model_hash else None
+    names = json.loads(signed.read_text("utf-8"))
+    return found if names.get("model_hash", names.get("encoder_hash")) == model_hash else None

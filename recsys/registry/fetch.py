@@ -99,7 +99,7 @@ def _without_registry(at: Artifacts, pretrained: Pretrained, again: bool) -> Fet
     if saved is None or not first_light.is_still_wanted(saved, at, pretrained):
         saved = first_light.make(at, pretrained)
     how = f"MLFLOW_TRACKING_URI is not set: {description(saved, at)}, packed here"
-    trained = TrainedOn(encoder_hash=saved.hash)  # it was learned without interactions
+    trained = TrainedOn(model_hash=saved.hash)  # it was learned without interactions
     return Fetched(saved.model_copy(update={"registry": None}), how, trained=trained)
 
 

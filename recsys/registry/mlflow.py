@@ -235,7 +235,7 @@ def _registered(
         raise RegistryError(f"version {version} of {model} has no tag {HASH_TAG}", remedy=remedy)
     fields = {key: tags[key] for key in TRAINED_TAGS if key in tags}
     try:
-        trained = TrainedOn.model_validate(fields | {"encoder_hash": tags[HASH_TAG]})
+        trained = TrainedOn.model_validate(fields | {"model_hash": tags[HASH_TAG]})
     except ValidationError as error:
         words = f"version {version} of {model} has an invalid tag {error.errors()[0]['loc'][0]}"
         raise RegistryError(words, remedy=remedy) from error

@@ -46,7 +46,7 @@ class _Seed:
         """As the report names it."""
         return JudgedSeed(
             seed=self.seed,
-            encoder_hash=self.model.hash,
+            model_hash=self.model.hash,
             ridge_lambda=users.lambda_or(self.model.users.ridge_lambda),
         )
 
@@ -71,9 +71,9 @@ def run(settings: Settings, at: Artifacts) -> None:
         role: _trained_on(at, role) for role in (CHAMPION, *([CHALLENGER] if challenged is not None else []))
     }
     holdout_id = _identity(split, settings, at)
-    tainted = {role: contamination(one, holdout_id) for role, one in trained.items()}
+    reasons = {role: contamination(one, holdout_id) for role, one in trained.items()}
     report = Report(
-        encoder_hash=ModelReference.load(at.model_reference(CHAMPION)).hash,
+        model_hash=ModelReference.load(at.model_reference(CHAMPION)).hash,
         challenger_hash=ModelReference.load(at.model_reference(CHALLENGER)).hash if challenged else None,
         ridge_lambda=holdout.known.ridge_lambda,
         challenger_lambda=challenged.known.ridge_lambda if challenged else None,
@@ -84,7 +84,7 @@ def run(settings: Settings, at: Artifacts) -> None:
         n_train_pairs=split.summary.n_train_pairs,
         holdout=holdout_id,
         trained=trained,
-        seen={role: words for role, words in tainted.items() if words is not None},
+        contaminated={role: words for role, words in reasons.items() if words is not None},
         left_out=split.summary.left_out,
         slices=slices,
         leaks=leaks,
@@ -173,7 +173,7 @@ def _load_seeds(settings: Settings, at: Artifacts) -> tuple[_Seed, ...]:
         ModelReference.load(at.model_reference(CHALLENGER)),
         TrainedSeeds.load(at.finetune),
     )
-    first = trained.seeds[0].encoder_hash
+    first = trained.seeds[0].model_hash
     if first != challenger.hash or len(trained.seeds) != wanted:
         raise ArtifactMissing(
             f"{at.finetune / SEEDS} is of model {first[:10]} trained with {len(trained.seeds)} seeds, the challenger "
@@ -240,17 +240,15 @@ def _trained_on(at: Artifacts, role: str) -> TrainedOn:
     remedy = "run: dvc repro finetune (challenger), or recsys fetch-champion"
     if path.exists():
         found = TrainedOn.load(path)
-        if found.encoder_hash == model.hash:
+        if found.model_hash == model.hash:
             return found
         if role == CHALLENGER:
-            words = (
-                f"{path} is about model {str(found.encoder_hash)[:10]}, the challenger is {model.hash[:10]}"
-            )
+            words = f"{path} is about model {str(found.model_hash)[:10]}, the challenger is {model.hash[:10]}"
             raise ArtifactMissing(words, remedy=remedy)
     if str(at.finetune.relative_to(at.root)) in model.encoder.source:
         words = f"{path} does not say what {role} {model.hash[:10]} was trained on"
         raise ArtifactMissing(words, remedy=remedy)
-    return TrainedOn(encoder_hash=model.hash)
+    return TrainedOn(model_hash=model.hash)
 
 
 def _save(report: Report, at: Artifacts) -> None:

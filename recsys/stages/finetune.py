@@ -58,7 +58,7 @@ def run(settings: Settings, at: Artifacts) -> None:
     """
     shutil.rmtree(at.finetune / SEEDS, ignore_errors=True)
     challenger, key = _train_and_pack(settings, at, at.finetune)
-    seeds, keys = [TrainedSeed(seed=settings.finetune.seed, encoder_hash=challenger.hash)], {key}
+    seeds, keys = [TrainedSeed(seed=settings.finetune.seed, model_hash=challenger.hash)], {key}
     for number in range(1, settings.finetune.seeds):
         again = _with_seed(settings, number)
         seed = again.finetune.seed
@@ -66,7 +66,7 @@ def run(settings: Settings, at: Artifacts) -> None:
         folder = folder_of(at.finetune, seed)
         sibling, key = _train_and_pack(again, at, folder)
         shutil.rmtree(folder / "model")  # only its packed files are needed
-        seeds.append(TrainedSeed(seed=seed, encoder_hash=sibling.hash))
+        seeds.append(TrainedSeed(seed=seed, model_hash=sibling.hash))
         keys.add(key)
     TrainedSeeds(seeds=tuple(seeds)).save(at.finetune)
     challenger.save(at.model_reference("challenger"))

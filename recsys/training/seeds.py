@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from recsys.errors import ArtifactMissing
 from recsys.storage.atomic import write_whole
@@ -18,8 +18,10 @@ class TrainedSeed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int
-    encoder_hash: str = Field(pattern="^[0-9a-f]{64}$")
-    """Of the whole model."""
+    model_hash: str = Field(
+        pattern="^[0-9a-f]{64}$", validation_alias=AliasChoices("model_hash", "encoder_hash")
+    )
+    """Hash of the trained model. Older files call it `encoder_hash`."""
 
 
 class TrainedSeeds(BaseModel):

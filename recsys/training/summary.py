@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from recsys.errors import ArtifactMissing
 from recsys.storage.atomic import write_whole
@@ -78,8 +78,8 @@ class TrainingSummary(BaseModel):
     """`<weight> <value>` -> mean of ndcg, by which they were chosen."""
     chosen_lambda: float | None
     """λ of the challenger's users; None: that of `ridge_lambda`."""
-    encoder_hash: str
-    """Of the whole model."""
+    model_hash: str = Field(validation_alias=AliasChoices("model_hash", "encoder_hash"))
+    """Hash of the challenger's model. Older files call it `encoder_hash`."""
 
     def save(self, path: Path) -> None:
         """Write it atomically, as JSON."""
@@ -195,5 +195,5 @@ def summarise(
         search=weights.part.model_dump(exclude_none=True) if weights.part else {},
         search_tried=dict(weights.tried),
         chosen_lambda=model.users.ridge_lambda,
-        encoder_hash=model.hash,
+        model_hash=model.hash,
     )

@@ -35,7 +35,7 @@ def test_doctor_and_ingest_name_a_folder_that_nobody_reads(empty_shop):
     found = {finding["check"]: finding for finding in findings}["landing zone"]
     assert found["verdict"] == "warn"
     empty_shop.ingest()
-    for said in (found["seen"], empty_shop.said):
+    for said in (found["found"], empty_shop.said):
         assert "'catalog/' is not read: files belong into catalogue/" in said
         assert "'Interactions/' is not read: files belong into interactions/" in said
         assert "'loose.csv' is not read: files belong into catalogue/ or interactions/" in said

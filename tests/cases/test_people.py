@@ -133,7 +133,7 @@ def test_doctor_tells_another_key_and_blanks_around_the_right_one(shop, monkeypa
     monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", f"{KEY}\n")
     assert finding()["verdict"] == "warn"
     monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", OTHER)
-    assert (finding()["verdict"], "is not the key" in finding()["seen"]) == ("fail", True)
+    assert (finding()["verdict"], "is not the key" in finding()["found"]) == ("fail", True)
 
 
 def test_doctor_shows_what_somebody_named_as_it_is_and_moves_no_cursor(shop, monkeypatch):

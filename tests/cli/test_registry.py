@@ -114,11 +114,11 @@ def recsys(mlflow_server, workspace, monkeypatch):
 @pytest.mark.servers
 def test_register_promote_and_ledger_from_a_closed_gate_to_a_forced_one(recsys, mlflow_server, workspace):
     current = champion(mlflow_server)
-    encoder_hash = Trained(workspace).challenge(
+    model_hash = Trained(workspace).challenge(
         "by command", reasons=("worse on warm items",), champion=current.hash if current else "a" * 64
     )
     made = json.loads(recsys("register", "--json").stdout)
-    assert made["encoder_hash"] == encoder_hash and made["moved"] and made["alias"] == "challenger"
+    assert made["model_hash"] == model_hash and made["moved"] and made["alias"] == "challenger"
     assert not json.loads(recsys("register", "--json").stdout)["moved"]
     asked = recsys("promote", "--dry-run")
     assert asked.exit_code == 99 and "worse on warm items" in asked.stderr
@@ -134,8 +134,8 @@ def test_register_promote_and_ledger_from_a_closed_gate_to_a_forced_one(recsys, 
     assert "forced" in recsys("ledger").stderr
     workspace.decision.unlink()
     fetched = recsys("fetch-champion", "--verdict", "--json")
-    assert fetched.exit_code == 0 and json.loads(fetched.stdout)["hash"] == encoder_hash
-    assert json.loads(workspace.decision.read_bytes())["encoder_hash"] == encoder_hash
+    assert fetched.exit_code == 0 and json.loads(fetched.stdout)["hash"] == model_hash
+    assert json.loads(workspace.decision.read_bytes())["model_hash"] == model_hash
     assert recsys("fetch-champion", "--verdict", "--published").exit_code == 2
 
 

@@ -156,7 +156,7 @@ def test_a_closed_gate_shows_as_skipped_and_the_champion_stays(shop, training):
     settings = yaml.safe_load((own / "params.yaml").read_text("utf-8"))
     assert (settings["finetune"]["epochs"], settings["finetune"]["objective"]) == (2, "mean")
     summary = json.loads((own / "artifacts/finetune/summary.json").read_text("utf-8"))
-    assert summary["encoder_hash"] == challenger.hash and summary["params"]["epochs"] == 2
+    assert summary["model_hash"] == challenger.hash and summary["params"]["epochs"] == 2
     assert published_hash(shop) == champion(shop.mlflow).hash
 
 
@@ -187,7 +187,7 @@ def test_approved_it_becomes_champion_and_is_published_while_arrivals_go_on(shop
     shop.wait(lambda: published_hash(shop) == new.hash, "the new encoder is published", SLOW)
     shop.wait(lambda: "late" in Release.open(shop.store).items, "the late arrival is published", SLOW)
     found = head(shop)  # one encoder, and what the gate said about it
-    assert found.model.hash == new.hash == found.decision["encoder_hash"] and found.decision["open"]
+    assert found.model.hash == new.hash == found.decision["model_hash"] and found.decision["open"]
     shop.wait(lambda: shop.quiet(PUBLISH, ARRIVALS), "all runs end", SLOW)
     for dag in (PUBLISH, ARRIVALS):
         assert {run.state for run in shop.airflow.runs(dag)} == {"success"}, shop.story()

@@ -27,7 +27,7 @@ def rated(file: landing.LandedFile) -> set[str]:
 def verdict(folder: Path, *, is_open: bool, reasons: tuple[str, ...] = ()) -> Verdict:
     at = Artifacts(folder)
     for path, content in (
-        (at.decision, {"open": is_open, "reasons": reasons, "encoder_hash": "abcdef0123456789"}),
+        (at.decision, {"open": is_open, "reasons": reasons, "model_hash": "abcdef0123456789", "checks": []}),
         (at.metrics, METRICS),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -70,9 +70,9 @@ def test_a_challenger_from_before_models_had_parts_is_registered_too(shop):
 
 def test_a_challenger_becomes_a_version_with_all_that_says_where_it_came_from(shop):
     (shop.at.root / "data.dvc").write_text("outs: []\n")
-    encoder_hash = shop.trained.challenge()
+    model_hash = shop.trained.challenge()
     made = shop.register().version
-    assert (made.version, made.hash) == ("2", encoder_hash)
+    assert (made.version, made.hash) == ("2", model_hash)
     assert (
         made.trained.trained_on == HOLDOUT.trained_on and made.trained.trained_until == HOLDOUT.trained_until
     )
@@ -93,10 +93,10 @@ def test_a_challenger_becomes_a_version_with_all_that_says_where_it_came_from(sh
 
 
 def test_registering_again_makes_no_second_version_but_brings_the_newer_verdict(shop, tmp_path):
-    encoder_hash = shop.trained.challenge(reasons=("too few users",))
+    model_hash = shop.trained.challenge(reasons=("too few users",))
     first = shop.register()
     assert first.entry.how == "registered" and "gate closed" in first.entry.why
-    shop.trained.judge(encoder_hash)
+    shop.trained.judge(model_hash)
     again = shop.register()
     assert again.entry is None and again.version == first.version
     assert len(mlflow.versions(shop.uri, shop.model)) == 2
@@ -112,12 +112,12 @@ def test_registering_again_makes_no_second_version_but_brings_the_newer_verdict(
 def test_what_the_gate_has_not_judged_or_what_is_damaged_is_not_registered(shop):
     with pytest.raises(ArtifactMissing, match="nothing has been trained here"):
         shop.register()
-    encoder_hash = shop.trained.challenge()
+    model_hash = shop.trained.challenge()
     shop.trained.judge("f" * 64)
     with pytest.raises(ArtifactMissing, match="not this challenger(.|\n)*dvc repro gate"):
         shop.register()
-    shop.trained.judge(encoder_hash)
-    (shop.at.encoders / encoder_hash / "model.bin").write_text("model.bin of f1rst")
+    shop.trained.judge(model_hash)
+    (shop.at.encoders / model_hash / "model.bin").write_text("model.bin of f1rst")
     with pytest.raises(EncoderError, match="model.bin is damaged"):
         shop.register()
     assert len(mlflow.versions(shop.uri, shop.model)) == 1
@@ -142,11 +142,11 @@ def test_an_open_gate_promotes_once_and_the_ledger_says_who_when_and_why(shop):
 def test_what_the_gate_said_about_the_champion_is_brought_into_a_workspace_that_publishes_it(shop, tmp_path):
     at = Artifacts(tmp_path / "publishes")
     assert not fetch_verdict(shop.uri, at, shop.model)  # nobody judged the first one
-    encoder_hash = shop.trained.challenge()
+    model_hash = shop.trained.challenge()
     shop.register()
     shop.promote()
     assert fetch_verdict(shop.uri, at, shop.model)
-    assert Decision.load(at.decision).encoder_hash == encoder_hash
+    assert Decision.load(at.decision).model_hash == model_hash
     by_hand(shop.uri, shop.model, "champion", "1")
     assert not fetch_verdict(shop.uri, at, shop.model) and not at.decision.exists()
 
@@ -163,15 +163,15 @@ def test_a_closed_gate_keeps_the_champion_and_forcing_it_is_on_record(shop):
 
 
 def test_a_gate_that_judged_another_encoder_or_another_champion_is_closed(shop):
-    encoder_hash = shop.trained.challenge()
+    model_hash = shop.trained.challenge()
     shop.register()
     shop.trained.judge("f" * 64)
     with pytest.raises(GateClosed, match="the gate judged challenger ffffffffff; version 2"):
         shop.promote()
-    shop.trained.judge(encoder_hash, champion="9" * 64)
+    shop.trained.judge(model_hash, champion="9" * 64)
     with pytest.raises(GateClosed, match="compared with champion 9999999999; .* version 1, is aaaaaaaaaa"):
         shop.promote()
-    shop.trained.judge(encoder_hash)
+    shop.trained.judge(model_hash)
     assert shop.promote().entry.how == "gated"
 
 
@@ -211,7 +211,7 @@ def test_an_alias_moved_in_mlflow_by_a_person_shows_up_as_by_hand(shop):
 
 
 def test_a_version_that_firstlight_did_not_register_is_an_error_with_a_way_out(shop):
-    encoder_hash = shop.trained.challenge()
+    model_hash = shop.trained.challenge()
     shop.register()
     client = client_of(shop.uri)
     run = client.get_run(shop.first.run_id)
@@ -225,7 +225,7 @@ def test_a_version_that_firstlight_did_not_register_is_an_error_with_a_way_out(s
     with pytest.raises(GateClosed, match="version 3, is not one of Firstlight's"):
         shop.promote()
     assert shop.promote("the foreign one must go").entry.how == "forced"
-    assert shop.champion().hash == encoder_hash
+    assert shop.champion().hash == model_hash
 
 
 class Killed(BaseException):

@@ -1,5 +1,6 @@
-"""Who may have seen the answers of a holdout: by its train side, by its cut, by its rule."""
+"""Whether a model may have been trained on the test data of a holdout."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from recsys.errors import ArtifactMissing
 from recsys.evaluation.provenance import TrainedOn, contamination, hash_rule, identity
 
 CUT = datetime(2026, 3, 1, tzinfo=UTC)
-ASKED = TrainedOn(trained_on="a" * 64, trained_until=CUT)
+HOLDOUT = TrainedOn(trained_on="a" * 64, trained_until=CUT)
 BY_HASH = TrainedOn(trained_on="a" * 64, held_out_by="item-hash 7 0.2")
 
 
@@ -22,12 +23,12 @@ BY_HASH = TrainedOn(trained_on="a" * 64, held_out_by="item-hash 7 0.2")
     ],
 )
 def test_nothing_this_train_side_or_older_interactions_are_no_leak(trained):
-    assert contamination(trained, ASKED) is None
+    assert contamination(trained, HOLDOUT) is None
 
 
 @pytest.mark.parametrize("until", [None, CUT + timedelta(microseconds=1)])
 def test_another_split_that_is_later_or_of_unknown_time_has_seen_the_answers(until):
-    words = contamination(TrainedOn(trained_on="b" * 64, trained_until=until), ASKED)
+    words = contamination(TrainedOn(trained_on="b" * 64, trained_until=until), HOLDOUT)
     assert words is not None and "another split (bbbbbbbbbb" in words
 
 
@@ -36,7 +37,7 @@ def test_a_split_by_item_hash_is_only_trusted_under_the_same_rule():
     assert contamination(same, BY_HASH) is None
     assert contamination(same.model_copy(update={"held_out_by": "item-hash 8 0.2"}), BY_HASH) is not None
     assert contamination(TrainedOn(trained_on="b" * 64, trained_until=CUT), BY_HASH) is not None
-    assert contamination(same, ASKED) is not None
+    assert contamination(same, HOLDOUT) is not None
 
 
 def test_the_rule_names_seed_and_share_and_exists_by_hash_alone():
@@ -53,8 +54,11 @@ def test_identity_is_that_of_the_file_and_needs_the_split(tmp_path):
 
 def test_a_finetune_summary_says_what_it_needs_and_damage_is_named(tmp_path):
     path = tmp_path / "summary.json"
-    path.write_text('{"encoder_hash": "x", "trained_on": "y", "cut": "2026-03-01T00:00:00Z", "n_steps": 3}')
-    assert TrainedOn.load(path) == TrainedOn(encoder_hash="x", trained_on="y", trained_until=CUT)
+    for name in ("model_hash", "encoder_hash"):  # the second: written by older versions
+        path.write_text(json.dumps({name: "x"}))
+        assert TrainedOn.load(path) == TrainedOn(model_hash="x")
+    path.write_text('{"model_hash": "x", "trained_on": "y", "cut": "2026-03-01T00:00:00Z", "n_steps": 3}')
+    assert TrainedOn.load(path) == TrainedOn(model_hash="x", trained_on="y", trained_until=CUT)
     TrainedOn.load(path).save(tmp_path / "training.json")
     assert TrainedOn.load(tmp_path / "training.json") == TrainedOn.load(path)
     path.write_text('{"cut": "soon"}')

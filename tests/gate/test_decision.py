@@ -1,3 +1,4 @@
+import json
 import re
 from datetime import UTC, datetime
 from xml.etree import ElementTree
@@ -61,7 +62,7 @@ def report(*, low=0.01, n_users=100, coverage=0.8, leaks=(), cold=True):
     )  # fmt: skip
     empty = SliceReport(name="warm", n_users=0, n_candidates=9, n_positives=0, models={}, margins={})
     return Report(
-        encoder_hash="ab" * 32, ridge_lambda=10.0, k=20, split_by="time", cut=datetime(2026, 3, 1, tzinfo=UTC),
+        model_hash="ab" * 32, ridge_lambda=10.0, k=20, split_by="time", cut=datetime(2026, 3, 1, tzinfo=UTC),
         n_train_pairs=1000, left_out={"text is nearly that of a warm item": 2},
         slices=(part, empty) if cold else (empty,), leaks=leaks,
     )  # fmt: skip
@@ -82,7 +83,7 @@ BETTER = {
 """Challenger minus champion, everywhere just as good as the gate demands."""
 
 
-def challenged(*, over_floor=0.01, coverage=0.8, seen=(), without=(), **changed):
+def challenged(*, over_floor=0.01, coverage=0.8, contaminated=(), without=(), **changed):
     """A report with a challenger; changed: slice -> metric -> interval."""
     floors = {
         "random": dict.fromkeys(METRICS, around(over_floor)),
@@ -115,11 +116,12 @@ def challenged(*, over_floor=0.01, coverage=0.8, seen=(), without=(), **changed)
     user = ExampleUser(
         user="0123456789", change=0.4, history=("River",), champion=listed[::-1], challenger=listed
     )
-    moved = MovedItem(item_id="i1", text="<i>Castle</i> of sand", n_wanted=9, n_champion=2, n_challenger=7)
+    moved = MovedItem(item_id="i1", text="<i>Castle</i> of sand", n_relevant=9, n_champion=2, n_challenger=7)
     return Report(
-        encoder_hash="ab" * 32, challenger_hash="cd" * 32, ridge_lambda=10.0, k=20, split_by="time",
+        model_hash="ab" * 32, challenger_hash="cd" * 32, ridge_lambda=10.0, k=20, split_by="time",
         cut=datetime(2026, 3, 1, tzinfo=UTC), n_train_pairs=1000, holdout=TrainedOn(trained_on="e" * 64),
-        trained={"champion": TrainedOn(), "challenger": TrainedOn(trained_on="e" * 64)}, seen=dict(seen), left_out={},
+        trained={"champion": TrainedOn(), "challenger": TrainedOn(trained_on="e" * 64)},
+        contaminated=dict(contaminated), left_out={},
         slices=tuple(slices), leaks=(), comparison=Comparison(examples=(user,), won=(moved,), lost=()),
     )  # fmt: skip
 
@@ -201,7 +203,7 @@ def test_a_challenger_that_is_just_good_enough_everywhere_passes_every_rule():
     decision = decide(challenged(), PARAMS)
     assert decision.open and decision.reasons == ()
     assert [check.rule for check in decision.checks] == [rule.__name__ for rule in RULES + CHALLENGER_RULES]
-    assert (decision.role, decision.encoder_hash, decision.champion_hash) == (
+    assert (decision.role, decision.model_hash, decision.champion_hash) == (
         "challenger",
         "cd" * 32,
         "ab" * 32,
@@ -211,7 +213,7 @@ def test_a_challenger_that_is_just_good_enough_everywhere_passes_every_rule():
 
 def test_without_a_challenger_the_champion_is_judged_and_named():
     decision = decide(report(), PARAMS)
-    assert (decision.role, decision.encoder_hash, decision.champion_hash) == ("champion", *["ab" * 32] * 2)
+    assert (decision.role, decision.model_hash, decision.champion_hash) == ("champion", *["ab" * 32] * 2)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +239,7 @@ def test_without_a_challenger_the_champion_is_judged_and_named():
         ({"over_floor": -0.001}, "does not clearly beat random .* and tfidf_centroid"),
         ({"coverage": 0.4}, "only 40.0% of the cold items"),
         (
-            {"seen": {"champion": "it was trained on X"}.items()},
+            {"contaminated": {"champion": "it was trained on X"}.items()},
             "the champion may have been trained on test data: it was",
         ),
         ({"without": ("tail",)}, "no test user for tail items"),
@@ -320,11 +322,44 @@ def test_better_in_the_mean_is_not_enough_when_the_interval_reaches_zero():
 
 
 def test_an_older_report_without_the_newer_fields_is_read_as_one_without_a_challenger(tmp_path):
-    newer = {name: True for name in ("challenger_hash", "holdout", "trained", "seen", "comparison", "seeds")}
+    newer = {
+        name: True
+        for name in ("challenger_hash", "holdout", "trained", "contaminated", "comparison", "seeds")
+    }
     later = {"challenger_margins", "rival_margins", "seeds", "over_seeds"}
     old = report().model_dump_json(exclude=newer | {"slices": {"__all__": later}})
     (tmp_path / "report.json").write_text(old)
     assert decide(Report.load(tmp_path / "report.json"), PARAMS) == decide(report(), PARAMS)
+
+
+OLD_NAMES = {
+    "model_hash": "encoder_hash", "requirement": "asks", "contaminated": "seen", "n_relevant": "n_wanted"
+}  # fmt: skip
+
+
+def in_format_1(saved):
+    """What `save` wrote, with the names that files of format 1 have."""
+    if isinstance(saved, list):
+        return [in_format_1(value) for value in saved]
+    if isinstance(saved, dict):
+        return {OLD_NAMES.get(key, key): in_format_1(value) for key, value in saved.items()}
+    return saved
+
+
+def test_reports_and_decisions_of_format_1_are_read_under_their_old_names(tmp_path):
+    seeds = [JudgedSeed(seed=n, model_hash=f"{n}" * 64, ridge_lambda=10.0) for n in (1, 2)]
+    report = challenged(contaminated={"challenger": "it was trained on X"}.items()).model_copy(
+        update={"seeds": tuple(seeds)}
+    )
+    for made in (report, decide(report, PARAMS)):
+        path = tmp_path / "saved.json"
+        made.save(path)
+        text = path.read_text()
+        assert made.format == 2 and not any(f'"{old}"' in text for old in OLD_NAMES.values())
+        old = json.dumps(in_format_1(json.loads(text)) | {"format": 1})
+        assert '"encoder_hash"' in old and '"model_hash"' not in old
+        path.write_text(old)
+        assert type(made).load(path) == made.model_copy(update={"format": 1})
 
 
 def test_the_page_of_a_challenger_shows_intervals_lists_and_items_and_escapes_texts():
@@ -354,7 +389,9 @@ def test_the_page_of_a_challenger_shows_intervals_lists_and_items_and_escapes_te
 
 
 def test_the_page_of_a_refused_challenger_gives_the_reasons_first():
-    made = challenged(warm={"ndcg@20": around(-0.5)}, seen={"challenger": "it saw everything"}.items())
+    made = challenged(
+        warm={"ndcg@20": around(-0.5)}, contaminated={"challenger": "it saw everything"}.items()
+    )
     page = render(made, decide(made, PARAMS), PARAMS)
     assert "The gate is closed" in page
     assert page.index("it saw everything") < page.index("Rules")
@@ -382,7 +419,7 @@ def with_seeds(*, over=0.001, means=(0.011, 0.05, -0.02)):
             "over_seeds": dict.fromkeys(METRICS, around(over, 0.04)),
         }
     )
-    seeds = [JudgedSeed(seed=5 + n, encoder_hash=one, ridge_lambda=10.0) for n, one in enumerate(hashes)]
+    seeds = [JudgedSeed(seed=5 + n, model_hash=one, ridge_lambda=10.0) for n, one in enumerate(hashes)]
     return made.model_copy(update={"seeds": tuple(seeds), "slices": (cold, *made.slices[1:])})
 
 

@@ -114,11 +114,20 @@ def test_the_verdict_shows_figures_of_both_and_what_every_rule_said(slow, tmp_pa
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000/")
     decision = {
         "open": False,
-        "encoder_hash": "b" * 64,
+        "reasons": ["it is not, by 0.1"],
+        "model_hash": "b" * 64,
         "champion_hash": "a" * 64,
         "checks": [
-            {"asks": "Enough test users interacted with a cold item.", "reason": None},
-            {"asks": "On cold items the champion is beaten.", "reason": "it is not, by 0.1"},
+            {
+                "rule": "enough_users",
+                "requirement": "Enough test users interacted with a cold item.",
+                "reason": None,
+            },
+            {
+                "rule": "beats_champion",
+                "requirement": "On cold items the champion is beaten.",
+                "reason": "it is not, by 0.1",
+            },
         ],
     }
     metrics = {"cold/ndcg@20": 0.25, "challenger/cold/ndcg@20": 0.5, "floors/random/cold/ndcg@20": 0.1}

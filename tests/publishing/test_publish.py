@@ -306,11 +306,12 @@ def test_a_lost_reply_after_a_swap_counts_as_success(shop: Shop, tmp_path: Path)
     assert ReleaseStore(open_storage(str(tmp_path / "store"))).current().current.release == done.release
 
 
-def test_metrics_and_decision_of_another_encoder_are_left_out(shop: Shop, folder: Storage) -> None:
+@pytest.mark.parametrize("name", ["model_hash", "encoder_hash"])  # the second in files of older versions
+def test_metrics_and_decision_of_another_model_are_left_out(shop: Shop, folder: Storage, name: str) -> None:
     for path, content in (
         (shop.at.metrics, {"cold/recall@20": 0.3}),
-        (shop.at.report, {"encoder_hash": shop.model.hash}),
-        (shop.at.decision, {"encoder_hash": "f" * 64, "open": True}),
+        (shop.at.report, {name: shop.model.hash}),
+        (shop.at.decision, {name: "f" * 64, "open": True}),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content))

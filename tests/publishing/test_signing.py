@@ -244,13 +244,13 @@ def test_a_pair_is_made_once_and_the_doctor_says_whether_it_is_used(
         return {one["check"]: one for one in json.loads(said)}["signatures"]
 
     release = shop.publish(folder).release
-    assert finding()["verdict"] == "warn" and "RECSYS_VERIFY_KEY is not set" in finding()["seen"]
+    assert finding()["verdict"] == "warn" and "RECSYS_VERIFY_KEY is not set" in finding()["found"]
     made = CliRunner().invoke(main, ["keys", "make", "--to", str(tmp_path / "k")])
     assert made.exit_code == 0 and "PRIVATE" not in made.output
     assert CliRunner().invoke(main, ["keys", "make", "--to", str(tmp_path / "k")]).exit_code == 1
     monkeypatch.setenv("RECSYS_SIGNING_KEY", str(tmp_path / "k" / "signing.pem"))
-    assert "which RECSYS_VERIFY_KEY lacks" in finding()["seen"]
+    assert "which RECSYS_VERIFY_KEY lacks" in finding()["found"]
     monkeypatch.setenv("RECSYS_VERIFY_KEY", str(tmp_path / "k" / "verify.pem"))
-    assert finding()["verdict"] == "fail" and "is not signed" in finding()["seen"]
+    assert finding()["verdict"] == "fail" and "is not signed" in finding()["found"]
     CliRunner().invoke(main, ["keys", "sign", release])
     assert finding()["verdict"] == "ok"

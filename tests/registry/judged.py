@@ -35,13 +35,13 @@ class Trained:
 
     def challenge(self, name="first", *, reasons=(), champion=CHAMPION_HASH):
         """Leave a challenger, its summary and the gate's verdict; returns its encoder hash."""
-        encoder_hash = hashlib.sha256(name.encode()).hexdigest()
-        folder = self.at.encoders / encoder_hash
+        model_hash = hashlib.sha256(name.encode()).hexdigest()
+        folder = self.at.encoders / model_hash
         folder.mkdir(parents=True, exist_ok=True)
         for file in ("tokenizer.json", "model.xml", "model.bin"):
             (folder / file).write_text(f"{file} of {name}")
         reference = EncoderReference(
-            hash=encoder_hash,
+            hash=model_hash,
             dim=4,
             max_tokens=8,
             pooling="mean",
@@ -55,11 +55,11 @@ class Trained:
         ModelReference.of(reference).save(self.at.model_reference("challenger"))
         self.at.finetune.mkdir(parents=True, exist_ok=True)
         (self.at.finetune / "history.csv").write_text("epoch,loss\n0,1.5\n")
-        (self.at.finetune / "summary.json").write_text(json.dumps({"encoder_hash": encoder_hash}))
-        self.judge(encoder_hash, reasons=reasons, champion=champion)
-        return encoder_hash
+        (self.at.finetune / "summary.json").write_text(json.dumps({"model_hash": model_hash}))
+        self.judge(model_hash, reasons=reasons, champion=champion)
+        return model_hash
 
-    def judge(self, encoder_hash, *, reasons=(), champion=CHAMPION_HASH):
+    def judge(self, model_hash, *, reasons=(), champion=CHAMPION_HASH):
         """What the gate says."""
         self.at.gate_page.parent.mkdir(parents=True, exist_ok=True)
         self.at.gate_page.write_text(f"<p>{reasons or 'open'}</p>")
@@ -67,21 +67,21 @@ class Trained:
             open=not reasons,
             reasons=reasons,
             role="challenger",
-            encoder_hash=encoder_hash,
+            model_hash=model_hash,
             champion_hash=champion,
             holdout=HOLDOUT.trained_on,
             checks=(),
         ).save(self.at.decision)
         Report(
-            encoder_hash=champion,
-            challenger_hash=encoder_hash,
+            model_hash=champion,
+            challenger_hash=model_hash,
             ridge_lambda=10.0,
             k=20,
             split_by="time",
             cut=HOLDOUT.trained_until,
             n_train_pairs=9,
             holdout=HOLDOUT,
-            trained={"challenger": TrainedOn(encoder_hash=encoder_hash, trained_on=HOLDOUT.trained_on)},
+            trained={"challenger": TrainedOn(model_hash=model_hash, trained_on=HOLDOUT.trained_on)},
             left_out={},
             slices=(),
             leaks=(),

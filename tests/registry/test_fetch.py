@@ -121,7 +121,7 @@ def test_first_light_registers_version_1_and_makes_it_champion(registry, new_wor
     assert saved(at).registry.model == registry.model and saved(at).registry.version == "1"
     assert saved(at).hash == packed[1].hash
     assert registry.champion().version == "1"
-    assert TrainedOn.load(at.trained_on("champion")) == TrainedOn(encoder_hash=packed[1].hash)
+    assert TrainedOn.load(at.trained_on("champion")) == TrainedOn(model_hash=packed[1].hash)
     (only,) = entries(registry.uri, registry.model)
     assert (only.alias, only.previous, only.version, only.how) == ("champion", None, "1", "first light")
 
@@ -273,7 +273,7 @@ def test_without_a_registry_words_are_joined_and_stay_so_as_the_catalogue_grows(
     fetched = fetch_champion(None, at, full)
     assert saved(at) == fetched.model and fetched.model.has_head
     assert "joined with the words of 30 texts" in fetched.how  # max_landmarks
-    assert TrainedOn.load(at.trained_on("champion")) == TrainedOn(encoder_hash=fetched.model.hash)
+    assert TrainedOn.load(at.trained_on("champion")) == TrainedOn(model_hash=fetched.model.hash)
     grown = replace(full, texts=lambda: [*TEXTS, *(f"{text} again" for text in TEXTS)])
     assert fetch_champion(None, at, grown).model == fetched.model
     again = fetch_champion(None, at, grown, again=True).model

@@ -81,9 +81,9 @@ class World:
         self.centres = np.linalg.qr(np.random.default_rng(0).normal(size=(DIM, TASTES)))[0].T
         self._refer("champion", "a" * 64, DIM)
 
-    def _refer(self, role: str, encoder_hash: str, dim: int, source: str = "test") -> None:
+    def _refer(self, role: str, model_hash: str, dim: int, source: str = "test") -> None:
         encoder = EncoderReference(
-            hash=encoder_hash,
+            hash=model_hash,
             dim=dim,
             max_tokens=16,
             pooling="mean",
@@ -124,13 +124,13 @@ class World:
 
     def challenge(self, noise: float, *, dim: int = DIM, **summary: object) -> None:
         """A challenger that was trained on the split which is there: less noise makes it better than the champion."""
-        encoder_hash = hashlib.sha256(f"{noise} {dim}".encode()).hexdigest()
-        self._refer("challenger", encoder_hash, dim, "artifacts/finetune/model")
+        model_hash = hashlib.sha256(f"{noise} {dim}".encode()).hexdigest()
+        self._refer("challenger", model_hash, dim, "artifacts/finetune/model")
         for part, key, rows, items in self.landed:
             vectors = np.stack([self.vector(item, noise, dim) for item in items])
-            name = segment_name(part, key, encoder_hash)
+            name = segment_name(part, key, model_hash)
             write_segment(self.at.profiles("challenger"), name, rows, vectors)
-        said = {"encoder_hash": encoder_hash, "trained_on": identity(self.at.split), "cut": None} | summary
+        said = {"model_hash": model_hash, "trained_on": identity(self.at.split), "cut": None} | summary
         self.at.finetune.mkdir(parents=True, exist_ok=True)
         self.at.trained_on("challenger").write_text(json.dumps(said))
 
@@ -153,19 +153,19 @@ class World:
         Their profiles are all in the vector cache, so that nobody has to open encoders which these worlds do not have.
         """
         challenger = ModelReference.load(self.at.model_reference("challenger"))
-        trained = [TrainedSeed(seed=first, encoder_hash=challenger.hash)]
+        trained = [TrainedSeed(seed=first, model_hash=challenger.hash)]
         for place, noise in enumerate(siblings, 1):
-            encoder_hash = hashlib.sha256(f"sibling {noise} {dim}".encode()).hexdigest()
+            model_hash = hashlib.sha256(f"sibling {noise} {dim}".encode()).hexdigest()
             packed = folder_of(self.at.finetune, first + place) / "packed"
-            encoder = challenger.encoder.model_copy(update={"hash": encoder_hash, "dim": dim})
+            encoder = challenger.encoder.model_copy(update={"hash": model_hash, "dim": dim})
             sibling = ModelReference.of(encoder, None, 10.0 + place)
             sibling.save(packed / "model.json")
-            cache = VectorCache(self.at.var / "siblings" / f"{encoder_hash}-{PREPROCESSING_VERSION}", dim)
+            cache = VectorCache(self.at.var / "siblings" / f"{model_hash}-{PREPROCESSING_VERSION}", dim)
             for _, _, rows, items in self.landed:
                 cache.add(
                     rows["text_hash"].to_pylist(), np.stack([self.vector(item, noise, dim) for item in items])
                 )
-            trained.append(TrainedSeed(seed=first + place, encoder_hash=sibling.hash))
+            trained.append(TrainedSeed(seed=first + place, model_hash=sibling.hash))
         TrainedSeeds(seeds=tuple(trained)).save(self.at.finetune)
 
     def land_interactions(self, rows: list[tuple[str, str, datetime | None]]):

@@ -185,7 +185,7 @@ def test_examples_show_lists_before_and_after_under_shortened_pseudonyms(challen
     assert sum(item.is_hit for item in best.challenger) >= sum(item.is_hit for item in best.champion)
     assert best.history and all(len(text) <= 140 for text in best.history)
     assert all(item.n_challenger > item.n_champion for item in found.won) and found.won
-    assert all(item.n_challenger < item.n_champion <= item.n_wanted for item in found.lost)
+    assert all(item.n_challenger < item.n_champion <= item.n_relevant for item in found.lost)
 
 
 def test_a_challenger_of_another_width_is_judged_like_any_other(tmp_path):
@@ -226,12 +226,12 @@ def test_an_encoder_trained_on_later_interactions_has_seen_the_answers(challenge
     for late, is_refused in ((timedelta(0), False), (timedelta(days=1), True)):
         world.challenge(0.03, trained_on="c" * 64, cut=(cut + late).isoformat())
         evaluate.run(world.settings, world.at)
-        assert ("challenger" in Report.load(world.at.report).seen) is is_refused
+        assert ("challenger" in Report.load(world.at.report).contaminated) is is_refused
     world.challenge(0.03)
-    said = {"encoder_hash": "a" * 64, "trained_on": "d" * 64, "trained_until": None, "held_out_by": None}
+    said = {"model_hash": "a" * 64, "trained_on": "d" * 64, "trained_until": None, "held_out_by": None}
     world.at.trained_on("champion").write_text(json.dumps(said))
     evaluate.run(world.settings, world.at)
-    assert list(Report.load(world.at.report).seen) == ["champion"]
+    assert list(Report.load(world.at.report).contaminated) == ["champion"]
 
 
 def with_seeds(n):
@@ -246,7 +246,7 @@ def test_siblings_of_the_challenger_are_judged_like_it_and_change_nothing_else(c
     evaluate.run(with_seeds(3), world.at)
     report, once = Report.load(world.at.report), challenged[2]
     assert [(one.seed, one.ridge_lambda) for one in report.seeds] == [(7, 10.0), (8, 11.0), (9, 12.0)]
-    assert report.seeds[0].encoder_hash == report.challenger_hash
+    assert report.seeds[0].model_hash == report.challenger_hash
     for part, alone in zip(report.slices, once.slices, strict=True):
         assert part.model_copy(update={"seeds": (), "over_seeds": {}}) == alone
         own, good, bad = part.seeds
@@ -321,7 +321,7 @@ def test_seeds_that_were_asked_for_and_not_trained_are_refused_with_the_stage_th
 def test_a_summary_of_another_training_is_refused(tmp_path):
     world = make_world(tmp_path, noise=NOISY)
     split.run(world.settings, world.at)
-    world.challenge(0.03, encoder_hash="e" * 64)
+    world.challenge(0.03, model_hash="e" * 64)
     with pytest.raises(ArtifactMissing, match="is about model eeeeeeeeee"):
         evaluate.run(world.settings, world.at)
     world.at.trained_on("challenger").unlink()
@@ -379,7 +379,7 @@ def test_each_encoder_is_judged_with_the_lambda_that_it_brought(tmp_path):
             model = ModelReference.of(ModelReference.load(path).encoder, None, one)
             model.save(path)
             if trained.exists():
-                summary = json.loads(trained.read_text()) | {"encoder_hash": model.hash}
+                summary = json.loads(trained.read_text()) | {"model_hash": model.hash}
                 trained.write_text(json.dumps(summary))
         evaluate.run(world.settings, world.at)
         report = Report.load(world.at.report)

@@ -67,7 +67,7 @@ def written(world):
 def test_the_challenger_is_packed_and_is_the_model_that_was_saved(world):
     reference = ModelReference.load(world.at.model_reference("challenger"))
     summary = TrainingSummary.load(world.at.finetune / "summary.json")
-    assert reference.encoder.source == "artifacts/finetune/model" and summary.encoder_hash == reference.hash
+    assert reference.encoder.source == "artifacts/finetune/model" and summary.model_hash == reference.hash
     assert reference.has_head == (summary.lexical_share is not None) and reference.dim == summary.width
     vectors = open_model(reference, world.at.cache, 256).encode(["river", "engine river"])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
@@ -162,11 +162,14 @@ def test_width_zero_leaves_the_encoder_without_a_head(world, chosen, tmp_path):
 
 def test_the_summary_says_what_it_was_trained_on(world, chosen):
     summary = TrainingSummary.load(world.at.finetune / "summary.json")
+    text = (world.at.finetune / "summary.json").read_text()
+    older = TrainingSummary.model_validate_json(text.replace('"model_hash"', '"encoder_hash"'))
+    assert '"model_hash"' in text and older == summary
     made = Split.load(world.at.split)
     assert summary.trained_on == hashlib.sha256((world.at.split / "train.parquet").read_bytes()).hexdigest()
     assert summary.cut == made.summary.cut and summary.params == chosen.finetune
     assert (summary.held_out_by is None) == (made.summary.by == "time")
-    assert summary.encoder_hash == ModelReference.load(world.at.model_reference("challenger")).hash
+    assert summary.model_hash == ModelReference.load(world.at.model_reference("challenger")).hash
     warm = {row["item_id"] for row in made.items.to_pylist() if row["slice"] == "warm"}
     assert summary.n_items + summary.n_held_items == len(warm)
     assert summary.validation["ndcg@5"] >= summary.validation["pretrained/ndcg@5"]
@@ -262,16 +265,16 @@ def test_two_seeds_give_two_encoders_and_the_first_is_the_one_of_a_single_traini
     assert {"packed/model.json", "packed/encoder/model.bin", "summary.json", "history.csv"} <= added
     assert not any(name.startswith(("model/", "artifacts")) for name in added)
     first, second = TrainedSeeds.load(twice.at.finetune).seeds
-    assert (first.seed, second.seed) == (1, 2) and first.encoder_hash != second.encoder_hash
-    assert first.encoder_hash == ModelReference.load(twice.at.model_reference("challenger")).hash
+    assert (first.seed, second.seed) == (1, 2) and first.model_hash != second.model_hash
+    assert first.model_hash == ModelReference.load(twice.at.model_reference("challenger")).hash
     sibling = TrainingSummary.load(twice.at.finetune / "seeds/2/summary.json")
-    assert sibling.encoder_hash == second.encoder_hash and sibling.params.seed == 2
+    assert sibling.model_hash == second.model_hash and sibling.params.seed == 2
     assert sibling.trained_on == TrainingSummary.load(world.at.finetune / "summary.json").trained_on
 
 
 def test_a_single_training_lists_itself_alone(world):
     (only,) = TrainedSeeds.load(world.at.finetune).seeds
-    assert only.encoder_hash == ModelReference.load(world.at.model_reference("challenger")).hash
+    assert only.model_hash == ModelReference.load(world.at.model_reference("challenger")).hash
     assert [path.name for path in (world.at.finetune / "seeds").iterdir()] == ["seeds.json"]
 
 
@@ -336,7 +339,7 @@ def test_siblings_are_judged_on_a_machine_that_only_pulled(twice, tiny_encoder):
         sorted(path.name for path in (twice.at.var / "siblings").iterdir()),
     )
     sibling = ModelReference.load(twice.at.finetune / "seeds/2/packed/model.json")
-    assert report.seeds[1].encoder_hash == sibling.hash
+    assert report.seeds[1].model_hash == sibling.hash
     assert any(name.startswith(sibling.encoder.hash) for name in cached)
     own, other = report.slice("cold").seeds
     assert own.metrics != other.metrics
