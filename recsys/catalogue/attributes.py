@@ -66,7 +66,7 @@ class Attributes:
                     raise _Unkeepable("text_too_long", "too long to keep")
                 sizes[name] = len(_json({name: value}))
             except _Unkeepable as why:
-                self._leave_out(name, why.reason, why.says)
+                self._leave_out(name, why.reason, why.problem)
         # The smallest values first, so that one long one costs no other.
         room, kept = self._max_chars - 1, {}
         for name in sorted(sizes, key=lambda name: (name not in self._needed, sizes[name], name)):
@@ -77,23 +77,23 @@ class Attributes:
                 self._leave_out(name, "text_too_long", "too long to keep")
         return _json(kept) if kept else "{}"
 
-    def _leave_out(self, name: str, reason: str, says: str) -> None:
+    def _leave_out(self, name: str, reason: str, problem: str) -> None:
         if name in self._needed:
-            raise BadRow(reason, f"{name} is {says}, and features.fields in params.yaml names it")
-        self._left_out.setdefault(name, Counter())[says] += 1
+            raise BadRow(reason, f"{name} is {problem}, and features.fields in params.yaml names it")
+        self._left_out.setdefault(name, Counter())[problem] += 1
 
     def ignored(self) -> dict[str, str]:
         """Column -> what was left out of it, for people."""
         return {
-            name: "; ".join(f"{n:,} values left out: {says}" for says, n in sorted(counts.items()))
+            name: "; ".join(f"{n:,} values left out: {problem}" for problem, n in sorted(counts.items()))
             for name, counts in sorted(self._left_out.items())
         }
 
 
 class _Unkeepable(Exception):  # noqa: N818  a value's verdict, caught where rows are written
-    def __init__(self, reason: str, says: str) -> None:
-        super().__init__(reason, says)
-        self.reason, self.says = reason, says
+    def __init__(self, reason: str, problem: str) -> None:
+        super().__init__(reason, problem)
+        self.reason, self.problem = reason, problem
 
 
 def _json(values: Mapping[str, Any]) -> str:

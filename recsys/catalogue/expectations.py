@@ -69,14 +69,14 @@ class Expected:
 
     reason: str
     """Quarantine reason, or name of the batch check."""
-    says: str
-    """For people."""
+    requirement: str
+    """What must hold, for people."""
     column: str
     least: float | None = None
     most: float | None = None
     allowed: tuple[object, ...] = ()
     remedy: str = ""
-    is_opinion: bool = False
+    can_be_accepted: bool = False
     """Whether a person may overrule it with `--accept`."""
 
 
@@ -142,24 +142,24 @@ def batch_expectations(kind: str, params: IngestParams) -> tuple[Expected, ...]:
         Expected("too_many_columns", f"at most {params.max_columns} columns", "n_columns", most=params.max_columns,
                  remedy="land fewer columns, or raise ingest.max_columns in params.yaml"),
         Expected("too_many_bad_rows", f"at most {params.max_quarantined_share:.0%} of the rows are bad",
-                 "quarantined_share", most=params.max_quarantined_share, remedy=accept, is_opinion=True),
+                 "quarantined_share", most=params.max_quarantined_share, remedy=accept, can_be_accepted=True),
         Expected("volume_drift", f"at most {params.max_volume_ratio:g} times the usual number of rows",
-                 "volume_ratio", most=params.max_volume_ratio, remedy=accept, is_opinion=True),
+                 "volume_ratio", most=params.max_volume_ratio, remedy=accept, can_be_accepted=True),
     )  # fmt: skip
     if kind != CATALOGUE:
         return common
     return (
         *common,
         Expected("mass_delete", f"at most {params.max_deleted_share:.0%} of the catalogue's items are deleted at once",
-                 "deleted_share", most=params.max_deleted_share, is_opinion=True,
+                 "deleted_share", most=params.max_deleted_share, can_be_accepted=True,
                  remedy="if intended: `recsys ingest --accept BATCH --why TEXT`; else land the file without them"),
         Expected("boilerplate", f"at most {params.max_boilerplate_share:.0%} of the rows share one long text",
-                 "boilerplate_share", most=params.max_boilerplate_share, remedy=accept, is_opinion=True),
+                 "boilerplate_share", most=params.max_boilerplate_share, remedy=accept, can_be_accepted=True),
         Expected("length_drift", f"texts are at most {params.max_length_drift:g} times longer or shorter than usual",
-                 "length_drift", most=params.max_length_drift, remedy=accept, is_opinion=True),
+                 "length_drift", most=params.max_length_drift, remedy=accept, can_be_accepted=True),
         Expected("language_drift",
                  f"at most {params.max_other_language_share:.0%} of the texts are in a language new to the catalogue",
-                 "other_language_share", most=params.max_other_language_share, remedy=accept, is_opinion=True),
+                 "other_language_share", most=params.max_other_language_share, remedy=accept, can_be_accepted=True),
     )  # fmt: skip
 
 

@@ -126,5 +126,5 @@ def _to_let_in(refused: tuple[Refusal, ...], let_in: LetIn) -> tuple[str, str]:
         raise BatchRefused(f"no refused batch {let_in.batch!r} waits in the landing zone", remedy=remedy)
     if not found.can_be_accepted:
         problem = found.problems[0]
-        raise BatchRefused(f"{let_in.batch} cannot be let in: {problem.says}", remedy=problem.remedy)
+        raise BatchRefused(f"{let_in.batch} cannot be let in: {problem.message}", remedy=problem.remedy)
     return found.key, found.version

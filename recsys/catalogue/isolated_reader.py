@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from recsys.catalogue import reading_process as says
+from recsys.catalogue import reading_process
 from recsys.catalogue.batch import Batch
 from recsys.catalogue.batch_files import BAD, ROWS, load_batch
 from recsys.catalogue.params import IngestParams
@@ -108,23 +108,23 @@ class IsolatedReader:
         except ReaderDied as death:
             self._child = None
             if death.is_memory:
-                answer = {"says": says.NO_MEMORY}
+                answer = {"status": reading_process.NO_MEMORY}
             else:
                 self._write_log(file, f"{death.how}\n{death.words}")
                 how = f"the process that read it {death.how}"
                 raise self._broken(file, how, self._more_memory()) from death
-        if answer["says"] == says.NO_MEMORY:
+        if answer["status"] == reading_process.NO_MEMORY:
             child.end()
             self._child = None
             if child.n_answers:  # what earlier files left in its memory is not this file's fault
                 return self._ask(file, request)
             raise self._too_large(file)
-        if answer["says"] == says.UNEXPECTED:
+        if answer["status"] == reading_process.UNEXPECTED:
             self._write_log(file, f"{answer['error']}\n{answer['frames']}")
             raise self._broken(file, f"{answer['error']}, an error that nobody foresaw", _REPORT)
-        if answer["says"] == says.NO_ROOM:
+        if answer["status"] == reading_process.NO_ROOM:
             raise self._no_room(answer["message"])
-        if answer["says"] == says.REFUSED:
+        if answer["status"] == reading_process.REFUSED:
             raise _ERRORS.get(answer["error"], RecsysError)(answer["message"], remedy=answer["remedy"])
         return answer
 

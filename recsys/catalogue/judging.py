@@ -237,15 +237,15 @@ def _joined(within: Change, change: Change) -> Change:
 def _detail(expected: Expected, frame: pd.DataFrame, line: int) -> str:
     """What was expected and what was found: a size or a time, never a text of the row."""
     if expected.column not in {"id_chars", "longest_chars", "garbled_share", "seconds"}:
-        return f"expected: {expected.says}"
+        return f"expected: {expected.requirement}"
     found = float(frame[expected.column].loc[line])
     if expected.column == "seconds":
         # Of interactions no value may be shown; these have no text measures.
         if "has_text" not in frame:
-            return f"expected: {expected.says}"
-        return f"expected: {expected.says}; found updated_at {_time(found)}"
+            return f"expected: {expected.requirement}"
+        return f"expected: {expected.requirement}; found updated_at {_time(found)}"
     shown = f"{found:.0%}" if expected.column.endswith("share") else f"{int(found):,} characters"
-    return f"expected: {expected.says}; found {shown}"
+    return f"expected: {expected.requirement}; found {shown}"
 
 
 def _time(seconds: float) -> str:

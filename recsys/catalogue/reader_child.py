@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Self, cast
 
 import recsys
-from recsys.catalogue import reading_process as says
+from recsys.catalogue import reading_process
 
 STALLED_S = 600
 """After this long without a message (one comes every few thousand rows) the process counts as hung."""
@@ -64,7 +64,7 @@ class ReaderChild:
         self._errors = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115  lives as long as the process
         self._buffer = b""
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", says.__name__, str(memory_mb)],
+            [sys.executable, "-P", "-m", reading_process.__name__, str(memory_mb)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -113,8 +113,8 @@ class ReaderChild:
             raise self._died() from None
         while True:
             answer = self._line()
-            if answer["says"] not in {says.READY, says.PROGRESS}:
-                self.n_answers += answer["says"] != says.NO_MEMORY
+            if answer["status"] not in {reading_process.READY, reading_process.PROGRESS}:
+                self.n_answers += answer["status"] != reading_process.NO_MEMORY
                 return answer
 
     def release(self) -> None:
@@ -147,7 +147,7 @@ class ReaderChild:
         line, _, self._buffer = self._buffer.partition(b"\n")
         try:
             answer = json.loads(line)
-            answer["says"]
+            answer["status"]
         except (ValueError, KeyError, TypeError):
             raise self._died("sent an answer that is none") from None
         return cast(dict[str, Any], answer)

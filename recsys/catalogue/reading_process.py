@@ -25,7 +25,7 @@ from recsys.importing import without_pandas
 
 READY, PROGRESS, DONE, REFUSED = "ready", "progress", "done", "refused"
 NO_MEMORY, NO_ROOM, UNEXPECTED = "no_memory", "no_room", "unexpected"
-"""What a line says, in its key `says`."""
+"""Values of the key `status` of a line."""
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     _limit_memory(int(sys.argv[1]) * 2**20)
-    _tell(answers, READY)
+    _write(answers, READY)
     with without_pandas():
         for line in sys.stdin.buffer:
             _answer(json.loads(line), answers)
@@ -45,7 +45,7 @@ def _answer(request: dict[str, Any], answers: BinaryIO) -> None:
     try:
         file = LandedFile(
             **(request["file"] | {"path": Path(request["file"]["path"])}),
-            on_rows=lambda n_rows: _tell(answers, PROGRESS, n_rows=n_rows),
+            on_rows=lambda n_rows: _write(answers, PROGRESS, n_rows=n_rows),
         )
         batch = read_batch(
             file,
@@ -58,26 +58,26 @@ def _answer(request: dict[str, Any], answers: BinaryIO) -> None:
         try:
             saved = save_batch(batch, Path(request["place"]))
         except OSError as error:
-            _tell(answers, NO_ROOM, message=str(error))
+            _write(answers, NO_ROOM, message=str(error))
         else:
-            _tell(answers, DONE, batch=saved)
+            _write(answers, DONE, batch=saved)
     except RecsysError as error:
         message = str(error).partition("\n  remedy: ")[0]
-        _tell(answers, REFUSED, error=type(error).__name__, message=message, remedy=error.remedy)
+        _write(answers, REFUSED, error=type(error).__name__, message=message, remedy=error.remedy)
     except MemoryError:
-        _tell(answers, NO_MEMORY)
+        _write(answers, NO_MEMORY)
         os._exit(1)  # what is left of this process is not to be relied on
     except Exception as error:
         # The words of an error may hold a value of a row, hence a person's; its type and place hold none.
-        _tell(answers, UNEXPECTED, error=type(error).__name__, frames=_frames(error.__traceback__))
+        _write(answers, UNEXPECTED, error=type(error).__name__, frames=_frames(error.__traceback__))
 
 
 def _frames(trace: TracebackType | None) -> str:
     return "".join(traceback.format_tb(trace))
 
 
-def _tell(answers: BinaryIO, says: str, **more: object) -> None:
-    answers.write(json.dumps({"says": says} | more).encode() + b"\n")
+def _write(answers: BinaryIO, status: str, **more: object) -> None:
+    answers.write(json.dumps({"status": status} | more).encode() + b"\n")
     answers.flush()
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from recsys.catalogue.landing import Landed
 from recsys.catalogue.parts import AcceptedBy, write_json
@@ -18,8 +18,8 @@ class Problem(BaseModel):
 
     check: str
     """Name of the check, or class of the error."""
-    says: str
-    """What was expected and what was found."""
+    message: str = Field(validation_alias=AliasChoices("message", "says"))
+    """What was expected and what was found. Older records call it `says`."""
     remedy: str
 
 

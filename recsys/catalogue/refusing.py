@@ -28,8 +28,8 @@ def refusal_of_error(
     Returns:
         A record that nobody can overrule.
     """
-    says = as_text(str(error).partition("\n  remedy: ")[0])
-    problem = Problem(check=check or type(error).__name__, says=says, remedy=error.remedy)
+    message = as_text(str(error).partition("\n  remedy: ")[0])
+    problem = Problem(check=check or type(error).__name__, message=message, remedy=error.remedy)
     record = _refusal(landed, digest, (problem,), can_be_accepted=False)
     return record.model_copy(update={"is_retried": is_retried})
 
@@ -43,28 +43,29 @@ def refusal_of_judged(landed: Landed, digest: str, judged: Judged) -> Refusal:
         judged: its verdicts.
 
     Returns:
-        A record that a person may overrule if only matters of judgement failed.
+        A record. A person may overrule it if every failed check is a matter of judgement.
     """
-    can = all(verdict.expected.is_opinion for verdict in judged.failed)
+    can = all(verdict.expected.can_be_accepted for verdict in judged.failed)
     problems = tuple(
         Problem(
             check=verdict.expected.reason,
-            says=f"{landed.key}: expected {verdict.expected.says}; found {found_value(judged, verdict.expected)}",
-            # The remedy of an opinion is to let the batch in, which the other failures forbid.
+            message=f"{landed.key}: expected {verdict.expected.requirement}; "
+            f"found {found_value(judged, verdict.expected)}",
+            # The remedy of a check that can be overruled is to let the batch in. The other failures forbid that.
             remedy=remedy_of(judged, verdict.expected)
-            if can or not verdict.expected.is_opinion
+            if can or not verdict.expected.can_be_accepted
             else _MEND_FILE,
         )
         for verdict in judged.failed
     )
     record = _refusal(landed, digest, problems, can_be_accepted=can)
-    told = {
+    found = {
         "n_rows": judged.batch.n_landed,
         "quarantined": judged.quarantined,
         "reasons": judged.reasons(),
         "notes": judged.notes,
     }
-    return record.model_copy(update=told)
+    return record.model_copy(update=found)
 
 
 def _refusal(

@@ -29,7 +29,7 @@ _PAGE = """<!doctype html>
 <p class="verdict"><span class="{{ 'bad' if problems else 'good' }}">{{ verdict }}</span></p>
 {% if problems %}<h2>Why it was refused</h2>
 <table><tr><th>reason</th><th>what to do</th></tr>
-{% for one in problems %}<tr><td>{{ one.says }}</td><td>{{ one.remedy }}</td></tr>
+{% for one in problems %}<tr><td>{{ one.message }}</td><td>{{ one.remedy }}</td></tr>
 {% endfor %}</table>{% endif %}
 <table>
 {% for name, value in facts %}<tr><th>{{ name }}</th><td>{{ value }}</td></tr>
@@ -46,7 +46,7 @@ _PAGE = """<!doctype html>
 {% endfor %}</table>{% endif %}
 <h2>Checks of the batch</h2>
 <table><tr><th>expectation</th><th class="n">found</th><th></th></tr>
-{% for says, found, holds in batch_checks %}<tr><td>{{ says }}</td><td class="n">{{ found }}</td>
+{% for requirement, found, holds in batch_checks %}<tr><td>{{ requirement }}</td><td class="n">{{ found }}</td>
 <td class="{{ 'good' if holds else 'bad' }}">{{ "holds" if holds else "fails" }}</td></tr>
 {% endfor %}</table>
 {% if bars %}<h2>Length of texts</h2>
@@ -58,7 +58,7 @@ _PAGE = """<!doctype html>
 <figcaption>characters in title, description and tags; number of texts</figcaption></figure>{% endif %}
 <h2>Checks of rows</h2>
 <table><tr><th>expectation (Great Expectations)</th><th>reason</th><th class="n">rows that fail</th></tr>
-{% for says, reason, count in row_checks %}<tr><td>{{ says }}</td><td>{{ reason }}</td>
+{% for requirement, reason, count in row_checks %}<tr><td>{{ requirement }}</td><td>{{ reason }}</td>
 <td class="n {{ 'bad' if count else 'good' }}">{{ "{:,}".format(count) }}</td></tr>
 {% endfor %}</table>
 <p>A row may fail several expectations; it is quarantined for the first.
@@ -117,8 +117,10 @@ def batch_page(title: Title, landed: Landed, judged: Judged) -> bytes:
         facts=_facts(title, landed, judged),
         notes=judged.notes,
         reasons=judged.reasons(),
-        batch_checks=[(v.expected.says, found_value(judged, v.expected), v.holds) for v in judged.of_batch],
-        row_checks=[(v.expected.says, v.expected.reason, len(v.lines)) for v in judged.of_rows],
+        batch_checks=[
+            (v.expected.requirement, found_value(judged, v.expected), v.holds) for v in judged.of_batch
+        ],
+        row_checks=[(v.expected.requirement, v.expected.reason, len(v.lines)) for v in judged.of_rows],
         bars=_bars(judged.measured.length_histogram),
     )
 

@@ -186,7 +186,7 @@ class Intake:
         admitted: list[Admitted] = []
         for one, verdict in zip(read, judged, strict=True):
             by = self._overruled_by(one)
-            if any(not (by and failed.expected.is_opinion) for failed in verdict.failed):
+            if any(not (by and failed.expected.can_be_accepted) for failed in verdict.failed):
                 outcomes[one.landed] = self._refuse_judged(one, verdict)
             else:
                 admitted.append(Admitted(one.landed, one.digest, verdict, by))

@@ -45,7 +45,7 @@ def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) 
 
     at, zone, key, chosen = workspace(), landing(), pseudonym_key(), settings()
     if trimmed(os.environ[VARIABLE]) != os.environ[VARIABLE]:
-        _say(f"blanks or line ends around {VARIABLE} are left out", "yellow")
+        _print(f"blanks or line ends around {VARIABLE} are left out", "yellow")
     let_in = LetIn(accept, AcceptedBy(who=getpass.getuser(), why=why)) if accept and why else None
     with console().status("looking at the landing zone") as status:
         done = take_in(zone, at, chosen, key, lambda step: status.update(shown(step)), let_in)
@@ -58,7 +58,7 @@ def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) 
             f"{part.kind}: {len(part.arrival.merges)} parts became {part.id} (above compact.max_parts)"
         )
     for sentence in done.misplaced:
-        _say(sentence, "yellow")
+        _print(sentence, "yellow")
     if not done.is_tracked:
         console().print(
             "data/ is not tracked: no DVC in this workspace (`dvc init` starts it)", style="yellow"
@@ -73,21 +73,23 @@ def _show(report: IngestReport) -> None:
         _show_table(report.outcomes)
     else:
         console().print("nothing new has landed")
-    told = [one for one in report.outcomes if one.problems or one.reasons or one.notes or one.warnings]
-    for outcome in told[:MAX_FILES_SHOWN]:
+    noteworthy = [one for one in report.outcomes if one.problems or one.reasons or one.notes or one.warnings]
+    for outcome in noteworthy[:MAX_FILES_SHOWN]:
         _show_outcome(outcome)
-    if len(told) > MAX_FILES_SHOWN:
-        _say(f"{len(told) - MAX_FILES_SHOWN:,} more files have something to say: see `recsys ingest --json`")
+    if len(noteworthy) > MAX_FILES_SHOWN:
+        _print(
+            f"{len(noteworthy) - MAX_FILES_SHOWN:,} more files have problems or notes: see `recsys ingest --json`"
+        )
     for refusal in report.still_refused[:MAX_FILES_SHOWN]:
-        says = refusal.problems[0].says if refusal.problems else ""
-        _say(f"still refused: {refusal.batch} {says}", "red")
+        message = refusal.problems[0].message if refusal.problems else ""
+        _print(f"still refused: {refusal.batch} {message}", "red")
         for problem in refusal.problems[:1]:
-            _say(f"  remedy: {problem.remedy}")
+            _print(f"  remedy: {problem.remedy}")
     if report.pending:
         waiting = "interaction waits" if report.pending == 1 else "interactions wait"
         console().print(f"{report.pending:,} {waiting} for items that the catalogue does not hold yet")
     for one in report.skipped:
-        _say(f"skipped: {one.key} {one.why}", "yellow")
+        _print(f"skipped: {one.key} {one.why}", "yellow")
 
 
 def _show_table(outcomes: Sequence[Outcome]) -> None:
@@ -117,16 +119,16 @@ def _show_table(outcomes: Sequence[Outcome]) -> None:
 def _show_outcome(outcome: Outcome) -> None:
     """Why rows or the whole file were left out, and what to do."""
     for problem in outcome.problems:
-        _say(f"REFUSED {outcome.batch} {problem.says}", "bold red")
-        _say(f"  remedy: {problem.remedy}")
+        _print(f"REFUSED {outcome.batch} {problem.message}", "bold red")
+        _print(f"  remedy: {problem.remedy}")
     for note in (*outcome.warnings, *outcome.notes):
-        _say(f"{outcome.key}: {note}", "yellow")
+        _print(f"{outcome.key}: {note}", "yellow")
     for reason in outcome.reasons:
-        _say(f"{outcome.key}: {reason_words(reason)}", "yellow")
-        _say(f"  remedy: {reason.remedy}")
+        _print(f"{outcome.key}: {reason_words(reason)}", "yellow")
+        _print(f"  remedy: {reason.remedy}")
 
 
-def _say(text: str, style: str = "") -> None:
+def _print(text: str, style: str = "") -> None:
     """A line for people; names and values in it are shown as they are, and act on nothing."""
     console().print(shown(text), style=style)
 

@@ -63,7 +63,9 @@ def _refused_words(record: dict[str, Any]) -> str:
     from recsys.catalogue.refusals import Reason
     from recsys.cli.intake import reason_words
 
-    lines = [f"{record['batch']} ({printable(record['key'])}): {one['says']}" for one in record["problems"]]
+    lines = [
+        f"{record['batch']} ({printable(record['key'])}): {one['message']}" for one in record["problems"]
+    ]
     lines += [f"  {one['remedy']}" for one in record["problems"]]
     for one in record["reasons"]:
         lines += [f"  {reason_words(Reason.model_validate(one))}", f"    {one['remedy']}"]

@@ -107,7 +107,7 @@ def test_a_batch_that_deletes_most_of_the_catalogue_waits_for_a_person(shop):
     assert became["problems"][0]["check"] == "mass_delete"
     assert (
         "at most 50% of the catalogue's items are deleted at once; found 75.0%"
-        in became["problems"][0]["says"]
+        in became["problems"][0]["message"]
     )
     assert len(shop.items()) == 40
     (became,) = shop.ingest("--accept", became["batch"], "--why", "the season is over").values()

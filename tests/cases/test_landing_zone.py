@@ -124,7 +124,7 @@ def test_a_file_that_may_not_be_read_is_named_and_tried_again(shop, monkeypatch)
     became = shop.ingest()
     assert became["catalogue/other.jsonl"]["status"] == "accepted"
     assert became["catalogue/locked.jsonl"]["status"] == "refused"
-    assert "Permission denied" in became["catalogue/locked.jsonl"]["problems"][0]["says"]
+    assert "Permission denied" in became["catalogue/locked.jsonl"]["problems"][0]["message"]
     assert "skipped: catalogue/locked cannot be listed: Permission denied" in shop.said
     monkeypatch.setattr(Forbidding, "is_open", True)  # chmod changes no time: the same version is tried again
     assert shop.ingest()["catalogue/locked.jsonl"]["status"] == "accepted"
@@ -147,7 +147,7 @@ def test_an_error_that_nobody_foresaw_refuses_that_file_alone(shop, monkeypatch,
     assert became["catalogue/other.jsonl"]["status"] == "accepted"
     for key in ("catalogue/a-odd.jsonl", "interactions/odd.jsonl"):
         (problem,) = became[key]["problems"]
-        assert f"unexpected error {type(error).__name__}" in problem["says"]
+        assert f"unexpected error {type(error).__name__}" in problem["message"]
         log = shop.at.root / problem["remedy"].partition(" ")[0]
         assert "in broken" in log.read_text()
         assert ("own words" in log.read_text()) == (

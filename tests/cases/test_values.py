@@ -311,7 +311,7 @@ def test_two_columns_with_one_meaning_are_refused_by_name(shop):
     shop.land("catalogue/two.csv", csv("item_id,title,Title", "s1,a chair,another chair"))
     became = shop.ingest()["catalogue/two.csv"]
     assert became["status"] == "refused"
-    assert "'Title' and 'title' both mean title" in became["problems"][0]["says"]
+    assert "'Title' and 'title' both mean title" in became["problems"][0]["message"]
 
 
 def test_a_file_without_item_id_is_told_which_column_may_be_it(shop):

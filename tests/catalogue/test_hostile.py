@@ -238,7 +238,7 @@ def check(house, case, films):
         )  # the good file; the refused one stays where it landed
         (problem, *_) = outcome.problems
         assert problem.check == check_name
-        assert re.search(says, problem.says)
+        assert re.search(says, problem.message)
         assert re.search(remedy, problem.remedy)
         assert set(house.ids()) == {f"f{i}" for i in range(1, N_GOOD + 1)}
     else:

@@ -160,7 +160,7 @@ def test_the_process_holds_no_secret_that_others_could_see(apart, monkeypatch):
     monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", KEY)
     child = ReaderChild(256)
     try:
-        assert child._line() == {"says": "ready"}
+        assert child._line() == {"status": "ready"}
         seen = b"".join(
             Path(f"/proc/{child._process.pid}/{name}").read_bytes() for name in ("environ", "cmdline")
         )
