@@ -14,16 +14,23 @@ def load_openvino() -> Any:  # noqa: ANN401  the module
     return openvino
 
 
-def compile_request(model: Path) -> Any:  # noqa: ANN401  an openvino.InferRequest
+def compile_request(model: Path, threads: int | None = None) -> Any:  # noqa: ANN401  an openvino.InferRequest
     """Compile an IR for this machine's cores.
 
     Nothing is cached on disk: compiling MiniLM takes 0.2 s, and a cache left by a killed process would need checks.
+
+    Args:
+        model: model.xml of a packed encoder.
+        threads: how many work on one batch; None: as many as there are processors.
+
+    Returns:
+        A request, which takes one batch at a time.
     """
     openvino = load_openvino()
     core = openvino.Core()
     options = {
         "INFERENCE_PRECISION_HINT": "f32",  # bf16, the default where a processor has it, would cost 1e-3
         "PERFORMANCE_HINT": "LATENCY",  # one batch at a time on all threads
-        "INFERENCE_NUM_THREADS": len(os.sched_getaffinity(0)),
+        "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
     }
     return core.compile_model(core.read_model(model), "CPU", options).create_infer_request()

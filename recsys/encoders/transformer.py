@@ -29,12 +29,14 @@ UNIT_TOLERANCE = 1e-3
 class TransformerEncoder:
     """Implements `Encoder` on a packed folder. May be shared between threads: batches are computed one at a time."""
 
-    def __init__(self, reference: EncoderReference, folder: Path, batch_tokens: int) -> None:
+    def __init__(
+        self, reference: EncoderReference, folder: Path, batch_tokens: int, threads: int | None = None
+    ) -> None:
         self.hash = reference.hash
         self.dim = reference.dim
         self._batch_tokens = batch_tokens
         self._tokenizer = load_tokenizer(folder / TOKENIZER, reference.max_tokens)
-        self._request = compile_request(folder / MODEL)
+        self._request = compile_request(folder / MODEL, threads)
         self._turn = threading.Lock()
         _require_shape(self._request, folder / MODEL, reference.dim)
 
@@ -133,13 +135,16 @@ def equal_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[in
             yield group[start : start + per_batch].tolist()
 
 
-def open_encoder(reference: EncoderReference, encoders: Path, batch_tokens: int) -> Encoder:
+def open_encoder(
+    reference: EncoderReference, encoders: Path, batch_tokens: int, threads: int | None = None
+) -> Encoder:
     """Open a packed encoder, without the head that may be among its files.
 
     Args:
         reference: which one; `dim` is the width of the transformer's vectors.
         encoders: folder of packed encoders, one folder per hash.
         batch_tokens: tokens per batch; affects speed and memory, never the vectors.
+        threads: how many work on one batch; None: as many as there are processors. The vectors do not depend on it.
 
     Returns:
         The encoder.
@@ -151,7 +156,7 @@ def open_encoder(reference: EncoderReference, encoders: Path, batch_tokens: int)
     folder = encoders / reference.hash
     verify_sizes(folder, reference.files)
     try:
-        return TransformerEncoder(reference, folder, batch_tokens)
+        return TransformerEncoder(reference, folder, batch_tokens, threads)
     except RuntimeError as error:  # what openvino raises
         raise EncoderError(
             f"{folder / MODEL} cannot be run: {error}",

@@ -86,13 +86,16 @@ def load_head(folder: Path, dim: int) -> KernelHead:
     return head
 
 
-def open_carrying(reference: EncoderReference, encoders: Path, batch_tokens: int) -> HeadedEncoder:
+def open_carrying(
+    reference: EncoderReference, encoders: Path, batch_tokens: int, threads: int | None = None
+) -> HeadedEncoder:
     """Open an encoder whose files include a head, from before models had parts.
 
     Args:
         reference: the encoder; its `dim` is that of the profiles.
         encoders: folder of packed encoders.
         batch_tokens: tokens per batch.
+        threads: see `open_encoder`.
 
     Returns:
         The encoder, from texts to profiles.
@@ -102,5 +105,6 @@ def open_carrying(reference: EncoderReference, encoders: Path, batch_tokens: int
         EncoderError: a file is missing, damaged or not what OpenVINO reads.
     """
     head = load_head(encoders / reference.hash, reference.dim)
-    base = open_encoder(reference.model_copy(update={"dim": head.base_dim}), encoders, batch_tokens)
+    base_reference = reference.model_copy(update={"dim": head.base_dim})
+    base = open_encoder(base_reference, encoders, batch_tokens, threads)
     return HeadedEncoder(base, head, reference.hash)

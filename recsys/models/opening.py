@@ -10,13 +10,16 @@ if TYPE_CHECKING:
     from recsys.heads.kernel_head import KernelHead
 
 
-def open_vectors(model: ModelReference, cache: Path, batch_tokens: int) -> Encoder:
+def open_vectors(
+    model: ModelReference, cache: Path, batch_tokens: int, threads: int | None = None
+) -> Encoder:
     """Open the encoder part.
 
     Args:
         model: which one.
         cache: folder of packed parts.
         batch_tokens: tokens per batch; affects speed and memory, never the vectors.
+        threads: see `open_encoder`.
 
     Returns:
         An encoder, from texts to the vectors that the vector cache holds.
@@ -30,8 +33,8 @@ def open_vectors(model: ModelReference, cache: Path, batch_tokens: int) -> Encod
     if model.encoder.carries_head:
         from recsys.heads.headed import open_carrying
 
-        return open_carrying(model.encoder, cache / "encoders", batch_tokens)
-    return open_encoder(model.encoder, cache / "encoders", batch_tokens)
+        return open_carrying(model.encoder, cache / "encoders", batch_tokens, threads)
+    return open_encoder(model.encoder, cache / "encoders", batch_tokens, threads)
 
 
 def open_head(model: ModelReference, cache: Path) -> "KernelHead | None":

@@ -21,7 +21,8 @@ from recsys.profiles.users import HISTORY_SCHEMA, PAIRS, Histories, load_histori
 from recsys.publishing.release import File, Manifest, ReleasedSegment
 from recsys.publishing.store import object_key
 from recsys.publishing.verified import VerifiedFiles
-from recsys.retrieval.lexical import LexicalIndex, SegmentTerms, open_terms
+from recsys.retrieval.lexical import LexicalIndex
+from recsys.retrieval.segment_terms import SegmentTerms, open_terms
 from recsys.retrieval.segments import PAD, IndexedSegment, SegmentSearcher
 from recsys.storage.arrays import read_array
 from recsys.storage.folder import FolderStorage

@@ -20,6 +20,8 @@ from recsys.publishing.objects import ObjectFiles
 from recsys.publishing.release import Manifest
 
 # Shape suffix: D dimension.
+THREADS = 1
+"""Work on one query. A second one gains nothing on so few words, and waiting for it costs as much again."""
 
 
 class TextProfiles:
@@ -37,7 +39,7 @@ class TextProfiles:
     @cached_property
     def encoder(self) -> Encoder:
         """The release's model, from texts to profiles."""
-        vectors = open_vectors(self._manifest.model, self._packed, QUERY_BATCH_TOKENS)
+        vectors = open_vectors(self._manifest.model, self._packed, QUERY_BATCH_TOKENS, THREADS)
         return with_head(self._manifest.model, vectors, self._head)
 
     def open_head(self) -> None:

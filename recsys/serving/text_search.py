@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.publishing.objects import Profiles
-from recsys.retrieval.fusing import best_rows, fused, n_candidates
+from recsys.retrieval.best_words import best_and
+from recsys.retrieval.fusing import fused, n_candidates
 from recsys.retrieval.lexical import LexicalIndex
 from recsys.retrieval.ordering import ordered
 from recsys.retrieval.segments import PAD
@@ -90,21 +91,11 @@ class TextSearch:
         n = n_candidates(k)
         found = self._profiles.searcher.search(query_D[None], n, [exclude], allowed_I).rows_QK[0]
         by_profile = found[found != PAD]
-        rows, shares = self._lexical.shares(text)
-        is_left = np.ones(len(rows), np.bool_) if allowed_I is None else allowed_I[rows]
-        is_left[_places(rows, np.fromiter(exclude, np.int64, len(exclude)))[0]] = False
-        rows, shares = rows[is_left], shares[is_left]
-        rows_C = np.union1d(by_profile, best_rows(rows, shares, n))
-        words_C = np.zeros(len(rows_C), np.float32)
-        found_at, is_found = _places(rows, rows_C)
-        words_C[is_found] = shares[found_at]
-        return rows_C, words_C
+        excluded = np.fromiter(exclude, np.int64, len(exclude))
 
+        def is_left(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+            left = np.ones(len(rows), np.bool_) if allowed_I is None else allowed_I[rows]
+            return left & ~np.isin(rows, excluded) if len(excluded) else left
 
-def _places(
-    rows: NDArray[np.int64], wanted: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Where those of `wanted` that are there stand in ascending `rows`; and which of them are there."""
-    at = np.minimum(np.searchsorted(rows, wanted), max(len(rows) - 1, 0))
-    is_there = rows[at] == wanted if len(rows) else np.zeros(len(wanted), np.bool_)
-    return at[is_there], is_there
+        n_all = len(self._profiles.latest.item_ids)
+        return best_and(by_profile, self._lexical.words_of(text), n, n_all, is_left)

@@ -14,11 +14,16 @@ POOL = texts(80, seed=3)
 
 
 @pytest.fixture(scope="session", params=["float32", "int8"])
-def encoder(request, tmp_path_factory):
+def packed(request, tmp_path_factory):
     source = save_model(tmp_path_factory.mktemp("model"))
     encoders = tmp_path_factory.mktemp("packed")
     reference = pack_encoder(encoder_params(source, precision=request.param), encoders, texts(64, seed=1))
-    return open_encoder(reference, encoders, 128)
+    return reference, encoders
+
+
+@pytest.fixture(scope="session")
+def encoder(packed):
+    return open_encoder(*packed, 128)
 
 
 def test_vectors_are_float32_unit_rows_in_the_order_of_the_texts(encoder):
@@ -33,6 +38,11 @@ def test_vectors_are_float32_unit_rows_in_the_order_of_the_texts(encoder):
 def test_a_vector_depends_on_its_text_alone(encoder, batch):
     together = encoder.encode(batch)
     np.testing.assert_array_equal(together, np.concatenate([encoder.encode([text]) for text in batch]))
+
+
+def test_a_vector_does_not_depend_on_the_number_of_threads(packed, encoder):
+    for threads in (1, 2):
+        np.testing.assert_array_equal(open_encoder(*packed, 128, threads).encode(POOL), encoder.encode(POOL))
 
 
 def test_no_texts_give_no_rows(encoder):

@@ -13,8 +13,9 @@ from recsys.features.terms import SCHEMA, item_terms
 from recsys.features.words import words
 from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.items import Latest
-from recsys.retrieval import lexical
-from recsys.retrieval.lexical import LexicalIndex, open_terms
+from recsys.retrieval import segment_terms
+from recsys.retrieval.lexical import LexicalIndex
+from recsys.retrieval.segment_terms import open_terms
 from recsys.storage.tables import write_arrow
 from tests.features.test_details import rows
 
@@ -100,7 +101,7 @@ def test_terms_are_found_alike_by_halving_and_by_hashing(tmp_path, monkeypatch):
     )
     scores = []
     for cost in (0, 10**9):
-        monkeypatch.setattr(lexical, "HALVING_COST", cost)
+        monkeypatch.setattr(segment_terms, "HALVING_COST", cost)
         scores.append([found(index, query) for query in ("w3", "w3 w899 zebra a w0", texts[5])])
     assert scores[0] == scores[1] and all(map(len, scores[0]))
 

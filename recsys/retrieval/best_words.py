@@ -1,0 +1,82 @@
+"""The items that hold most of a query's words, without reading who holds its common ones.
+
+Rare words are read first. Once even all the words that are left could not bring an item without the words so far among
+the best, the others are only looked up for the items that still could be. The list is that of scoring every item.
+
+Source: Turtle & Flood 1995, "Query evaluation: strategies and optimizations" (MaxScore).
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.retrieval.fusing import best_rows
+from recsys.retrieval.query_words import QueryWord, share_of, summed
+
+# Shape suffix: C candidates.
+ROUNDING = 1e-6
+"""Of the most that a score can be: scores are compared in float32, and their sums here are added in another order."""
+
+
+def best_and(
+    also: NDArray[np.int64],
+    found: Sequence[QueryWord],
+    n: int,
+    n_all: int,
+    is_left: Callable[[NDArray[np.int64]], NDArray[np.bool_]],
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Some items, and those that hold most of a query.
+
+    Args:
+        also: items (positions in `Latest.item_ids`) that are wanted whatever words they hold.
+        found: the words of the query, by `LexicalIndex.words_of`.
+        n: how many of those that hold most.
+        n_all: items of the release.
+        is_left: which of some items may be among them.
+
+    Returns:
+        Both together, ascending, and the share of each as `LexicalIndex.shares` has it; 0 without a word of the query.
+    """
+    may_be_best = _may_be_best(found, n, n_all, is_left)
+    rows = np.union1d(also, may_be_best)
+    scores = np.zeros(len(rows))
+    for word in found:
+        scores += word.parts_of(rows)
+    shares = share_of(scores, found)
+    best = best_rows(may_be_best, shares[np.searchsorted(rows, may_be_best)], n)
+    is_wanted = np.isin(rows, also) | np.isin(rows, best)
+    return rows[is_wanted], shares[is_wanted]
+
+
+def _may_be_best(
+    found: Sequence[QueryWord],
+    n: int,
+    n_all: int,
+    is_left: Callable[[NDArray[np.int64]], NDArray[np.bool_]],
+) -> NDArray[np.int64]:
+    """Items, ascending, among which are the n best; of equal scores at the edge all are among them."""
+    waiting = sorted(found, key=lambda word: word.n_postings)
+    most = sum(word.most for word in waiting)
+    margin = ROUNDING * sum(word.weight for word in found)
+    rows, scores, least = np.empty(0, np.int64), np.empty(0), 0.0
+    while waiting and least <= most + margin:
+        word = waiting.pop(0)
+        most -= word.most
+        for items, parts in word.postings():
+            is_left_P = is_left(items)
+            both = np.concatenate([rows, items[is_left_P]]), np.concatenate([scores, parts[is_left_P]])
+            rows, scores = summed(*both, n_all)
+        least = _nth(scores, n)
+    for word in waiting:
+        may_be = scores + most + margin >= least
+        rows = rows[may_be]
+        scores = scores[may_be] + word.parts_of(rows)
+        most -= word.most
+        least = _nth(scores, n)
+    return rows[scores + margin >= least]
+
+
+def _nth(scores: NDArray[np.float64], n: int) -> float:
+    """The n-th largest score; 0 where there are fewer."""
+    return 0.0 if len(scores) < n else float(np.partition(scores, len(scores) - n)[len(scores) - n])
