@@ -17,6 +17,7 @@ from recsys.publishing.release import File, Manifest
 from recsys.ranking.ranker import Ranker
 from recsys.ranking.rankers import ranker_class
 from recsys.ranking.typical import Typical
+from recsys.retrieval.coarse import CoarseRows
 from recsys.retrieval.in_place import best_places, row_by_row
 from recsys.retrieval.ordering import ordered
 from recsys.retrieval.segments import PAD, SegmentSearcher
@@ -63,6 +64,8 @@ class _Group:
     items_G: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     vectors_GD: NDArray[np.float32] | None = None
     """Items and vectors of a small group, gathered once for all lists; None: the index is asked."""
+    coarse: CoarseRows | None = None
+    """Of the same vectors."""
 
 
 class RankedSearcher:
@@ -205,12 +208,17 @@ class RankedSearcher:
         only_I: NDArray[np.bool_] | None,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """As `_nearest`, by comparing all items of a small group; a few more where scores are equal."""
-        is_left_G = ~np.isin(group.items_G, skipped)
-        if only_I is not None:
-            is_left_G &= only_I[group.items_G]
-        left = np.flatnonzero(is_left_G)
-        (best,) = best_places(vectors_GD, left, query_D[None], k)
-        places = left[best]
+        places = None
+        if group.coarse and only_I is None:
+            at = np.minimum(np.searchsorted(group.items_G, skipped), len(group.items_G) - 1)
+            places = group.coarse.may_be_best(query_D, k, at[group.items_G[at] == skipped])
+        if places is None:
+            is_left_G = ~np.isin(group.items_G, skipped)
+            if only_I is not None:
+                is_left_G &= only_I[group.items_G]
+            left = np.flatnonzero(is_left_G)
+            (best,) = best_places(vectors_GD, left, query_D[None], k)
+            places = left[best]
         return group.items_G[places], row_by_row(vectors_GD[places], query_D)
 
     @cached_property
@@ -224,7 +232,8 @@ class RankedSearcher:
         if np.count_nonzero(mask_I) > GATHERED:
             return _Group(mask_I, factor)
         items_G = np.flatnonzero(mask_I)
-        return _Group(mask_I, factor, items_G, self._searcher.vectors_of(items_G))
+        vectors_GD = self._searcher.vectors_of(items_G)
+        return _Group(mask_I, factor, items_G, vectors_GD, CoarseRows.of(vectors_GD))
 
     @cached_property
     def _vectors_SD(self) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Index files of faiss: build, check and open them. This is the only module that imports faiss.
+"""Index files of faiss: build, check and open them. No other module imports faiss.
 
 A file holds 8-bit copies of a segment's vectors and a graph over them (`graph.py`), a quarter of the vectors' own size
 and a little. Releases from before hold HNSW or IVF over plain float32 vectors, which are still opened.
@@ -52,7 +52,7 @@ def build_index(
         path: the file to write.
         threads: how many work; None: as many as there are processors. The bytes do not depend on it.
     """
-    faiss = _faiss()
+    faiss = load_faiss()
     plain_ND = np.ascontiguousarray(vectors_ND, dtype=np.float32)
     graph = build_graph(plain_ND, params.links, params.seed, threads)
     index = faiss.IndexHNSWSQ(
@@ -87,7 +87,7 @@ class IndexFile:
     """
 
     def __init__(self, path: Path, n: int, dim: int) -> None:
-        faiss = _faiss()
+        faiss = load_faiss()
         try:
             _require_head(path, n, dim)
             self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
@@ -104,7 +104,7 @@ class IndexFile:
 
     def search(self, queries_QD: NDArray[np.float32], width: int) -> NDArray[np.int64]:
         """Near rows, best first by the file's vectors; -1 where the index found no more: [Q, width]."""
-        faiss = _faiss()
+        faiss = load_faiss()
         if self._is_graph:
             params = faiss.SearchParametersHNSW(efSearch=max(self.search_width, width))
         else:
@@ -117,8 +117,8 @@ class IndexFile:
         self, queries_QD: NDArray[np.float32], width: int, is_allowed_N: NDArray[np.bool_]
     ) -> NDArray[np.int64]:
         """Compare queries with all allowed rows; best first by the file's vectors, -1 on the right: [Q, width]."""
-        faiss = _faiss()
-        with _one_thread(faiss) if len(queries_QD) == 1 else nullcontext():
+        faiss = load_faiss()
+        with one_thread(faiss) if len(queries_QD) == 1 else nullcontext():
             return self._scanned(faiss, queries_QD, width, is_allowed_N)
 
     def _scanned(
@@ -146,7 +146,7 @@ class IndexFile:
 
     @cached_property
     def _storage(self) -> Any:  # noqa: ANN401  untyped library
-        return _faiss().downcast_index(self._index.storage)
+        return load_faiss().downcast_index(self._index.storage)
 
 
 def _require_head(path: Path, n: int, dim: int) -> None:
@@ -215,7 +215,7 @@ def _require_lists(faiss: Any, index: Any, n: int, dim: int) -> None:  # noqa: A
 
 
 @contextmanager
-def _one_thread(faiss: Any) -> Iterator[None]:  # noqa: ANN401  untyped library
+def one_thread(faiss: Any) -> Iterator[None]:  # noqa: ANN401  untyped library
     """Let this thread start no team of OpenMP: a single query gains nothing by one.
 
     GNU's OpenMP is lost after a fork where there was a team before: what uses it there waits for ever. So the process
@@ -229,7 +229,8 @@ def _one_thread(faiss: Any) -> Iterator[None]:  # noqa: ANN401  untyped library
         faiss.omp_set_num_threads(before)
 
 
-def _faiss() -> Any:  # noqa: ANN401  untyped library
+def load_faiss() -> Any:  # noqa: ANN401  untyped library
+    """Import faiss, which logs how it was built unless it is told to be silent."""
     logging.getLogger("faiss").setLevel(logging.WARNING)
     import faiss
 

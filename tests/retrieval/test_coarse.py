@@ -1,0 +1,61 @@
+"""8-bit copies, against comparing all vectors."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsys.retrieval import coarse
+from recsys.retrieval.coarse import CoarseRows
+
+
+def unit(vectors_ND):
+    return (vectors_ND / np.linalg.norm(vectors_ND, axis=1, keepdims=True)).astype(np.float32)
+
+
+def best(vectors_ND, query_D, k, without):
+    """Places of the k best and of all that equal the last."""
+    exact_N = vectors_ND.astype(np.float64) @ query_D.astype(np.float64)
+    left = np.setdiff1d(np.arange(len(vectors_ND)), without)
+    least = np.sort(exact_N[left])[-k]
+    return set(left[exact_N[left] >= least].tolist())
+
+
+@settings(deadline=None, max_examples=100)
+@given(data=st.data())
+def test_none_of_the_best_is_left_out(data):
+    draw = np.random.default_rng(data.draw(st.integers(0, 10_000)))
+    n, dim = data.draw(st.integers(2, 300)), data.draw(st.sampled_from([1, 3, 32, 100]))
+    spread_D = draw.pareto(data.draw(st.sampled_from([0.5, 3.0])), dim) + 0.01  # some dimensions far larger
+    vectors_ND = unit(draw.standard_normal((n, dim)) * spread_D)
+    vectors_ND[n // 2 :] = vectors_ND[: n - n // 2]  # equal ones
+    query_D = (draw.standard_normal(dim) / spread_D * data.draw(st.sampled_from([1e-3, 1, 50]))).astype(
+        np.float32
+    )
+    without = draw.choice(n, data.draw(st.integers(0, n - 1)), replace=False)
+    k = data.draw(st.integers(1, n - len(without)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coarse, "SPARE", data.draw(st.sampled_from([(0,), (4, 20), (128, 1024)])))
+        found = CoarseRows.of(vectors_ND).may_be_best(query_D, k, without)
+    if found is not None:
+        assert best(vectors_ND, query_D, k, without) <= set(found.tolist()) <= set(range(n)) - {*without}
+        assert len(set(found.tolist())) == len(found)
+
+
+def test_few_are_left_to_compare():
+    draw = np.random.default_rng(3)
+    topics_TD = draw.standard_normal((40, 128))
+    vectors_ND = unit(topics_TD[draw.integers(0, 40, 5000)] + draw.standard_normal((5000, 128)))
+    rows = CoarseRows.of(vectors_ND)
+    lengths = []
+    for query_D in vectors_ND[:50]:
+        found = rows.may_be_best(query_D, 10, np.arange(5))
+        lengths.append(len(vectors_ND) if found is None else len(found))
+    assert np.median(lengths) < 40
+
+
+def test_a_query_without_direction_and_a_list_that_is_too_long_are_left_to_others():
+    rows = CoarseRows.of(np.eye(4, dtype=np.float32))
+    assert rows.may_be_best(np.zeros(4, np.float32), 2, np.empty(0, np.int64)) is None
+    assert rows.may_be_best(np.ones(4, np.float32), 3, np.array([0, 1])) is None
+    assert rows.may_be_best(np.ones(4, np.float32), 2, np.array([0, 1])).tolist() in ([2, 3], [3, 2])
