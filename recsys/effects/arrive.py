@@ -1,11 +1,13 @@
 """Effect `arrive`: from landed files to the current release, in copies of one process that has imported everything."""
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 from recsys import dvc, dvc_inside
 from recsys.artifacts import Artifacts
 from recsys.effects import fetch_champion, ingest, publish  # noqa: F401  imported once, for all steps
+from recsys.encoders.tfidf import load_vectorizer
+from recsys.importing import without_pandas
 from recsys.processes import Fork
 
 Step = Callable[[], int | None]
@@ -29,13 +31,32 @@ def arrive(
         0, or the exit code of the first step that did not succeed; those after it did not run.
     """
     dvc_inside.load()
+    gc.freeze()  # copies need not look through what was imported
     dvc.mend(at.root)
 
     def run(name: str) -> None:
-        stages[name]()
+        with without_pandas():
+            stages[name]()
 
-    build: Step = partial(dvc_inside.reproduce, at.root, tuple(stages), run)
-    for step in (*before, build, *after):
+    def build() -> int:
+        return dvc_inside.reproduce(at.root, tuple(stages), run)
+
+    if code := _run_all(before):
+        return code
+    _import_for_profiles()
+    return _run_all((build, *after))
+
+
+def _run_all(steps: Sequence[Step]) -> int:
+    """Run steps in copies of this process until one fails; its exit code, or 0."""
+    for step in steps:
         if code := Fork(step).wait():
             return code if code > 0 else 128 - code  # a signal, as a shell tells it
     return 0
+
+
+def _import_for_profiles() -> None:
+    """Import what `profiles` and `publish` need to open a head. An arrival of nothing ends before."""
+    with without_pandas():
+        load_vectorizer()
+    gc.freeze()

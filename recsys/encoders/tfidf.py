@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from recsys.errors import EncoderError
 from recsys.features.scripts import UNSPACED_RANGES
+from recsys.importing import load_when_used, uncollected
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -88,15 +89,25 @@ def tfidf_of(
     return TfidfEncoder(vectorizer)
 
 
-def _vectorizer(characters: tuple[int, int] | None, **more: object) -> Any:  # noqa: ANN401  sklearn is not typed
-    from sklearn.feature_extraction.text import TfidfVectorizer
+def load_vectorizer() -> Any:  # noqa: ANN401  sklearn is not typed
+    """Import TfidfVectorizer; scipy.stats, nearly half of the time of that, waits until somebody uses it.
 
+    Returns:
+        The class.
+    """
+    load_when_used("scipy.stats")
+    with uncollected():
+        from sklearn.feature_extraction.text import TfidfVectorizer
+    return TfidfVectorizer
+
+
+def _vectorizer(characters: tuple[int, int] | None, **more: object) -> Any:  # noqa: ANN401
     options: dict[str, Any] = (
         {"stop_words": "english", "ngram_range": (1, 2)}
         if characters is None
         else {"analyzer": "char_wb", "ngram_range": characters}
     )
-    return TfidfVectorizer(sublinear_tf=True, dtype=np.float32, **options, **more)
+    return load_vectorizer()(sublinear_tf=True, dtype=np.float32, **options, **more)
 
 
 def _is_unspaced(texts: Sequence[str]) -> bool:

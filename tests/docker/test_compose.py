@@ -117,7 +117,9 @@ def test_images_from_elsewhere_are_pinned_and_ours_are_built_from_our_dockerfile
         if "build" in service:
             assert (DOCKER.parent / service["build"]["dockerfile"]).exists(), name
         else:
-            assert re.fullmatch(r"\$\{[A-Z]+_IMAGE:-\S+:\d+\.\d+(\.\d+)?(-\w+)?@sha256:[0-9a-f]{64}\}", service["image"]), name
+            assert re.fullmatch(
+                r"\$\{[A-Z]+_IMAGE:-\S+:\d+\.\d+(\.\d+)?(-\w+)?@sha256:[0-9a-f]{64}\}", service["image"]
+            ), name
 
 
 def test_compose_and_the_dockerfiles_name_the_same_base_images():
