@@ -28,6 +28,9 @@ class ServeParams(BaseModel):
     """Requests that wait for their turn, per worker; one more is answered 503 with Retry-After."""
     wait_s: float = Field(gt=0)
     """Seconds that a request may take to arrive whole and to get its turn; then it is answered 503."""
+    silent_s: float = Field(ge=3, le=3600)
+    """Of several workers, one whose event loop has not turned for so many seconds is killed and replaced. One that
+    computes meanwhile gets ten times as long. Requests are computed beside the loop: none of them stops it."""
     requests_per_minute: int = Field(ge=0)
     """Of one API key (or of one address, where there are no keys), per worker; 0: not limited."""
     max_events: int = Field(ge=1)

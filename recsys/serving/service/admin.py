@@ -16,7 +16,8 @@ admin = APIRouter(
 def follow(request: Request) -> schemas.StateAnswer:
     """Look at CURRENT now, instead of after up to `serve.poll_s`: the webhook of who publishes.
 
-    It answers once a new release serves in the worker that was asked. The others follow within `serve.poll_s`.
+    It answers once the new release serves. Where the service has several workers, others serve it then: the one that
+    was asked names it as `next_release`, and ends.
     """
     service: Service = request.app.state.service
     service.follower.look()
@@ -31,6 +32,7 @@ def state(request: Request) -> schemas.StateAnswer:
     return schemas.StateAnswer(
         worker=os.getpid(),
         release=follower.served.release if follower.served else None,
+        next_release=follower.next_release,
         since=follower.served.since.isoformat(timespec="seconds") if follower.served else None,
         swaps=follower.n_swaps,
         refusals=follower.n_refused,

@@ -33,7 +33,9 @@ def make_app(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
-        await run_in_threadpool(service.follower.look)  # a worker accepts requests once it can answer them
+        await run_in_threadpool(
+            service.follower.start_up
+        )  # a worker accepts requests once it can answer them
         service.follower.start()
         if service.feedback:
             service.feedback.start(lambda: service.follower.served)

@@ -4,19 +4,19 @@ A request takes the release once, at its start, and answers from that one. A rel
 one before goes on, `problem` says why, and later looks try again.
 """
 
-import gc
 import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from recsys.errors import RecsysError
+from recsys.errors import ReleaseError
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import CURRENT, ReleaseStore
 from recsys.serving.recommender import Recommender
-from recsys.serving.service.loading import Attempts, Served
+from recsys.serving.service.handover import Handover
+from recsys.serving.service.loading import Attempts, Served, problem_of
 from recsys.serving.service.trial import Trial
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ class Follower:
         trial: release and share of users who get it instead; None: there is no trial.
         explores: whether lists explore.
         opened: a release that this process inherited from the one that forked it.
+        handover: where another release is asked for, whose workers then take over from this process; None: this
+            process loads it beside the old one.
     """
 
     def __init__(
@@ -44,12 +46,14 @@ class Follower:
         trial: tuple[str, float] | None = None,
         explores: bool = False,
         opened: Recommender | None = None,
+        handover: Handover | None = None,
     ) -> None:
         self._store = store
         self._explores = explores
         self._held = held
         self._files = ObjectFiles(store.storage, cache)
         self._opened = opened
+        self._handover = handover
         self._poll_s = poll_s
         self._served: Served | None = None
         self._tag: str | None = None
@@ -63,14 +67,37 @@ class Follower:
         self._thread: threading.Thread | None = None
         self.problem = ""
         """Why the newest look failed; empty where it did not."""
-        self.n_swaps = 0
-        self.n_refused = 0
-        """Looks that found a release that cannot be read, or no store."""
+        self._n_swaps = 0
+        self._n_refused = 0
+        self.next_release: str | None = None
+        """That of the workers that take over from this one; None: none do."""
 
     @property
     def served(self) -> Served | None:
         """The release to answer from; None before the first is loaded."""
         return self._served
+
+    @property
+    def n_swaps(self) -> int:
+        """Releases that have answered; of the whole service, where it has several workers."""
+        return self._handover.outcome.n_swaps if self._handover else self._n_swaps
+
+    @property
+    def n_refused(self) -> int:
+        """Looks that found no store, or a release that cannot be read."""
+        return self._n_refused + (self._handover.outcome.n_refused if self._handover else 0)
+
+    def start_up(self) -> None:
+        """Look for the first time.
+
+        Raises:
+            ReleaseError: this process is to take over from others that answer, and cannot.
+        """
+        self.look()
+        if self._served is None and self._handover and self._handover.must_serve:
+            raise ReleaseError(
+                self.problem, remedy="the release before goes on; publish another one, or roll back"
+            )
 
     def look(self) -> bool:
         """Look once, and load what CURRENT names if it is another release; then look after the trial.
@@ -92,35 +119,45 @@ class Follower:
         try:
             return self._look()
         except Exception as error:  # whatever is wrong with a new release, the one before goes on
-            problem = str(error) if isinstance(error, RecsysError) else f"{type(error).__name__}: {error}"
+            problem = problem_of(error)
             if problem != self.problem:
                 fields = {"problem": problem, "still": self._release_id()}
                 log.exception("release refused", extra={"fields": fields})
             self.problem = problem
-            self.n_refused += 1
+            self._n_refused += 1
+            if self._handover:
+                self._handover.tell(problem=problem)
             return False
 
     def _look(self) -> bool:
+        if self._handover and self._served is None and self._opened is not None:
+            self._serve(self._opened.release)  # whatever CURRENT names meanwhile
+            return True
         pointer = self._store.current()
         if pointer.tag == self._tag:
             self.problem = ""
             return False
         release = pointer.current.release
         if release != self._release_id():
+            if self._handover:
+                return self._hand_over(self._handover, pointer.tag)
             if not self._attempts.is_due(pointer.tag):
                 return False
-            self._served = self._loaded(release)
-            if (
-                self.n_swaps
-            ):  # the release before may be the one that this process was forked with, see `workers.py`
-                gc.unfreeze()
-            self.n_swaps += 1
-            log.info(
-                "release serves",
-                extra={"fields": {"release": release, "generation": pointer.current.generation}},
-            )
+            self._serve(release)
         self._tag, self.problem = pointer.tag, ""
         return True
+
+    def _serve(self, release: str) -> None:
+        self._served = self._loaded(release)
+        self._n_swaps += 1
+        log.info("release serves", extra={"fields": {"release": release}})
+
+    def _hand_over(self, handover: Handover, tag: str) -> bool:
+        """Ask for workers of what CURRENT names now; False: this process answers as before, until it is told to end."""
+        outcome = handover.ask(tag, self._ending.is_set)
+        self.problem = outcome.problem
+        self.next_release = outcome.release if outcome.release != self._release_id() else None
+        return False
 
     def _loaded(self, release: str) -> Served:
         recommender, self._opened = self._opened, None

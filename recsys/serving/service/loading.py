@@ -1,6 +1,5 @@
 """A release that is open and warm, and when one that could not be opened is tried again."""
 
-import logging
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +9,6 @@ from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.store import ReleaseStore
 from recsys.serving.recommender import Recommender
 
-log = logging.getLogger(__name__)
 LONGEST_WAIT_S = 60.0
 """Between two attempts to load the same release, which fetch it anew each; each failure doubles the wait up to this."""
 
@@ -31,7 +29,7 @@ class Served:
         return self.recommender.release
 
 
-def opened(store: ReleaseStore, files: ObjectFiles) -> Recommender | None:
+def opened(store: ReleaseStore, files: ObjectFiles) -> Recommender:
     """Open the current release as far as processes can share it, before they are forked.
 
     Args:
@@ -39,17 +37,20 @@ def opened(store: ReleaseStore, files: ObjectFiles) -> Recommender | None:
         files: of the store. Whoever is forked does not use its connections: all files are here by then.
 
     Returns:
-        None where it cannot be opened. Each worker then tries by itself, and tells why it cannot.
+        The release, open.
+
+    Raises:
+        RecsysError: it cannot be opened.
     """
-    try:
-        manifest = store.manifest(store.current().current.release)
-        recommender = Recommender(manifest, Profiles(manifest, files))
-        recommender.open()
-    except Exception as error:  # whatever it is, workers meet it too
-        problem = str(error) if isinstance(error, RecsysError) else f"{type(error).__name__}: {error}"
-        log.warning("release not opened before workers start", extra={"fields": {"problem": problem}})
-        return None
+    manifest = store.manifest(store.current().current.release)
+    recommender = Recommender(manifest, Profiles(manifest, files))
+    recommender.open()
     return recommender
+
+
+def problem_of(error: Exception) -> str:
+    """What an error says to those who run the service."""
+    return str(error) if isinstance(error, RecsysError) else f"{type(error).__name__}: {error}"
 
 
 class Attempts:

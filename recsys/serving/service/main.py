@@ -1,12 +1,12 @@
 """Starts the service: uvicorn, one process per worker.
 
-Several workers are forked from a process that has opened the release: they share its memory, and it is opened once.
+Several workers are forked from a process that has opened the release: they share its memory, and it is opened once
+(`leading.py`).
 """
 
 import os
 import signal
 import socket
-import sys
 import tempfile
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,6 @@ from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.pseudonyms import VARIABLE as KEY_VARIABLE
 from recsys.errors import ConfigError
 from recsys.serving.params import ServeParams
-from recsys.serving.service.workers import STARTUP_FAILURE
 
 if TYPE_CHECKING:
     import uvicorn
@@ -25,13 +24,13 @@ if TYPE_CHECKING:
     from recsys.catalogue.pseudonyms import Pseudonyms
     from recsys.serving.recommender import Recommender
     from recsys.serving.service.feedback import Feedback
+    from recsys.serving.service.handover import Handover
+    from recsys.serving.service.pulse import Pulse
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Set by `run` for several workers: the folder of their figures. prometheus_client reads it when it is imported."""
 ARENAS = 2
 """Of the C library, for all threads that answer: more would each keep memory that their threads freed."""
-GRACE_S = 20
-"""Seconds that requests under way get at the end."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +102,7 @@ def run(config: Config, host: str, port: int, workers: int) -> None:
     import uvicorn
 
     from recsys.serving.service.access import VARIABLE, ApiKeys, is_loopback
+    from recsys.serving.service.workers import GRACE_S
     from recsys.storage.memory import limit_arenas
 
     if config.api_keys:
@@ -129,62 +129,53 @@ def run(config: Config, host: str, port: int, workers: int) -> None:
             timeout_graceful_shutdown=GRACE_S,
         )
         if workers > 1:
-            _run_workers(config, server, workers)
+            from recsys.serving.service.leading import serve_by_workers
+
+            serve_by_workers(config, server, workers, Path(figures))
         else:
             serve(server)
 
 
-def _run_workers(config: Config, server: "uvicorn.Config", workers: int) -> None:
-    """Open the release, and fork workers that answer from it."""
-    from recsys.publishing.objects import ObjectFiles
-    from recsys.publishing.store import ReleaseStore
-    from recsys.serving.service import app  # noqa: F401  workers share what it imports
-    from recsys.serving.service.loading import opened
-    from recsys.serving.service.logs import log_to_stderr
-    from recsys.serving.service.workers import run_workers
-    from recsys.storage.opening import open_storage
-
-    # The first process of a container gets no signal without a handler, and a release may take a minute to open.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    log_to_stderr()
-    listener = server.bind_socket()
-    store = ReleaseStore(open_storage(config.store))
-    inherited = [opened(store, ObjectFiles(store.storage, Path(config.cache)))]
-
-    def work(listener: socket.socket) -> None:
-        server.app = partial(create, config, inherited.pop() if inherited else None)
-        serve(server, listener)
-
-    if not run_workers(workers, listener, work, started=inherited.clear):
-        raise SystemExit(STARTUP_FAILURE)
-
-
-def serve(server: "uvicorn.Config", listener: socket.socket | None = None) -> None:
+def serve(
+    config: "uvicorn.Config", listener: socket.socket | None = None, pulse: "Pulse | None" = None
+) -> None:
     """Answer until a signal ends it.
 
     Args:
-        server: what uvicorn needs to know.
+        config: what uvicorn needs to know.
         listener: a bound socket; None: one is bound here.
+        pulse: beats while the event loop turns.
 
     Raises:
         SystemExit: with STARTUP_FAILURE, where the application could not start.
     """
-    import uvicorn
+    from recsys.serving.service.server import HAND_OVER, Server
+    from recsys.serving.service.workers import STARTUP_FAILURE
 
-    one = uvicorn.Server(server)
+    server = Server(config)
+    if pulse is not None:
+
+        async def beat() -> None:
+            pulse.beat()
+
+        config.callback_notify, config.timeout_notify = beat, 0
+        signal.signal(HAND_OVER, server.hand_over)
     try:
-        one.run(None if listener is None else [listener])
+        server.run(None if listener is None else [listener])
     finally:
-        if not one.started:
+        if not server.started:
             raise SystemExit(STARTUP_FAILURE)
 
 
-def create(config: Config, inherited: "Recommender | None" = None) -> object:
+def create(
+    config: Config, inherited: "Recommender | None" = None, handover: "Handover | None" = None
+) -> object:
     """The application of one worker.
 
     Args:
         config: where from, and how, it answers.
         inherited: a release that is open already.
+        handover: where another release is asked for; None: this process loads it itself.
 
     Returns:
         An ASGI application.
@@ -213,6 +204,7 @@ def create(config: Config, inherited: "Recommender | None" = None) -> object:
         (params.share_release, params.share) if params.share_release and params.share else None,
         explores=explorer is not None,
         opened=inherited,
+        handover=handover,
     )
     keys = ApiKeys.load(Path(config.api_keys)) if config.api_keys else None
     return make_app(Service(follower, params, keys, pseudonyms, feedback, explorer))

@@ -1,14 +1,15 @@
 """What Prometheus reads at /metrics; docs/serving.md says what each alert means.
 
 One page tells of all workers. Each worker writes its figures into files of a folder that `recsys serve --workers N`
-makes, and whichever worker is asked adds them up (prometheus_client's multiprocess mode).
+makes, and whichever worker is asked adds them up (prometheus_client's multiprocess mode). The files are named after the
+worker's place, not its process: who takes a place counts on from there, so that sums never fall and files stay few.
 """
 
 import os
-from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from recsys.serving.service.following import Follower
@@ -20,8 +21,8 @@ GAUGES = {
     "sequence": ("firstlight_release_sequence", "Of the release, by worker.", "liveall"),
     "since": ("firstlight_release_since_seconds", "When it began to answer, Unix time.", "livemax"),
     "items": ("firstlight_release_items", "Live items.", "livemin"),
-    "swaps": ("firstlight_release_swaps", "Releases loaded.", "livemax"),
-    "refused": ("firstlight_release_refusals", "Looks that found no readable release.", "livesum"),
+    "swaps": ("firstlight_release_swaps", "Releases that have answered.", "livemax"),
+    "refused": ("firstlight_release_refusals", "Looks that found no readable release.", "livemax"),
     "problem": ("firstlight_release_problem", "1 while the newest release does not serve.", "livemax"),
     "trial_share": (
         "firstlight_trial_share",
@@ -31,6 +32,46 @@ GAUGES = {
     "trial_problem": ("firstlight_trial_problem", "1 while the trial's release cannot be read.", "livemax"),
 }
 """Name here -> name, meaning, and how one figure is made of those of all live workers."""
+
+
+LOST = ("ended", "silent")
+"""Why a worker was replaced."""
+
+
+def use_place(place: str) -> None:
+    """Let this process write its figures under a name that no other living process has; before any is made.
+
+    Args:
+        place: the name, without underscores.
+    """
+    values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
+
+
+def leave_place(place: str, folder: Path) -> None:
+    """Drop what describes a process that has ended. Its counters stay.
+
+    Args:
+        place: its name.
+        folder: of all figures.
+    """
+    mark_process_dead(place, str(folder))  # type: ignore[no-untyped-call]
+
+
+def count_replaced(registry: CollectorRegistry) -> Counter:
+    """Workers that were replaced.
+
+    Args:
+        registry: which the counter joins.
+
+    Returns:
+        The counter, by reason.
+    """
+    counter = Counter(
+        "firstlight_workers_replaced_total", "Workers that ended or hung.", ["why"], registry=registry
+    )
+    for why in LOST:  # a rate is of counters that are there before they rise
+        counter.labels(why)
+    return counter
 
 
 class Metrics:
@@ -59,7 +100,12 @@ class Metrics:
             ["group"],
             registry=self._registry,
         )
-        self._gauges = {
+        count_replaced(self._registry)
+
+    @cached_property
+    def _gauges(self) -> dict[str, Gauge]:
+        """Made at the first look: a worker that starts up beside others does not count as one without a release."""
+        return {
             name: Gauge(title, meaning, registry=self._registry, multiprocess_mode=mode)  # type: ignore[arg-type]
             for name, (title, meaning, mode) in GAUGES.items()
         }
@@ -67,6 +113,7 @@ class Metrics:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all figures."""
+        self.note()
         found = [(one.name, one.type) for one in self._registry.collect()]
         return tuple(f"{name}_total" if kind == "counter" else name for name, kind in found)
 
@@ -94,15 +141,6 @@ class Metrics:
         folder = os.environ.get(METRICS_FOLDER)
         if not folder:
             return generate_latest(self._registry)
-        _drop_dead(Path(folder))
         registry = CollectorRegistry()
         MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
-
-
-def _drop_dead(folder: Path) -> None:
-    """Delete the gauges of workers that ended: they describe nothing. Their counters stay, so that sums never fall."""
-    for pid in {int(path.stem.rpartition("_")[2]) for path in folder.glob("gauge_live*.db")}:
-        if not Path(f"/proc/{pid}").exists():
-            with suppress(FileNotFoundError):  # another worker answers a scrape at the same time
-                mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]

@@ -249,6 +249,9 @@ class StateAnswer(BaseModel):
 
     worker: int = Field(description="Its process id.")
     release: str | None
+    next_release: str | None = Field(
+        description="Of the workers that take over from this one; null: none do."
+    )
     since: str | None
     swaps: int
     refusals: int

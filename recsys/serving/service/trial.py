@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from recsys.errors import ConfigError, RecsysError, ReleaseError
+from recsys.errors import ConfigError, ReleaseError
 from recsys.publishing.store import ReleaseStore, manifest_key
-from recsys.serving.service.loading import Attempts, Served
+from recsys.serving.service.loading import Attempts, Served, problem_of
 from recsys.serving.trials import is_in_trial
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Trial:
             if self._served is not None:
                 self.problem = ""
         except Exception as error:  # whatever is wrong with it, the current release serves everybody
-            problem = str(error) if isinstance(error, RecsysError) else f"{type(error).__name__}: {error}"
+            problem = problem_of(error)
             if problem != self.problem:
                 log.exception(
                     "trial refused", extra={"fields": {"release": self.release, "problem": problem}}

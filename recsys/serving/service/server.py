@@ -1,0 +1,59 @@
+"""The HTTP server of one process: uvicorn, with a pulse, and able to hand its work over to other processes."""
+
+import asyncio
+import signal
+import socket
+from types import FrameType
+
+import uvicorn
+
+HAND_OVER = signal.SIGUSR1
+"""Tells a process that others accept connections from now on: it serves those that it has, and ends."""
+JUST_ACCEPTED_S = 0.2
+"""A connection that was accepted so long ago is among those that uvicorn knows."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which can end without cutting a connection off.
+
+    uvicorn closes idle connections when it ends. A client may send its next request at that moment, and gets no answer.
+    So one that hands over first asks clients to close: each answer says `Connection: close`. A connection on which no
+    request comes is closed once it has been idle for as long as uvicorn lets any be.
+    """
+
+    _hands_over = False
+
+    def hand_over(self, *_: object) -> None:
+        """Accept no more connections, and end when those that there are have been served. A handler of signals."""
+        self._hands_over = self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End at once, also while handing over.
+
+        Args:
+            sig: the signal.
+            frame: what it interrupted.
+        """
+        self._hands_over = False
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End.
+
+        Args:
+            sockets: which it accepted from.
+        """
+        if self._hands_over:
+            await self._drain()
+        await super().shutdown(sockets)
+
+    async def _drain(self) -> None:
+        for server in self.servers:
+            server.close()
+        # Requests under way hold this very list, so that their answers say it too.
+        self.server_state.default_headers.append((b"connection", b"close"))
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.config.timeout_keep_alive + 1
+        await asyncio.sleep(JUST_ACCEPTED_S)
+        while self._hands_over and self.server_state.connections and loop.time() < until:
+            await asyncio.sleep(0.05)
