@@ -71,6 +71,16 @@ class SearchPart(BaseModel):
     """Words about a user count as much as this many items that the user likes."""
     typical_weight: Weight | None = None
     """Where nothing is known of a user, what all users like counts as much as this many items that the user likes."""
+    temperature: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Makes probabilities of the scores of search; None: there are none."""
+
+    @model_serializer(mode="wrap")
+    def _without_temperature(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `temperature` out where it is None, which keeps the bytes of older models."""
+        written: dict[str, Any] = plain(self)
+        if self.temperature is None:
+            written.pop("temperature", None)
+        return written
 
 
 class RankerPart(BaseModel):

@@ -113,7 +113,7 @@ def gather(
 
 def _search(params: SearchParams, model: ModelReference) -> ReleasedSearch:
     """The weights that validation chose for the model; for the others those of params.yaml."""
-    values = {name: getattr(params, name) for name in ReleasedSearch.model_fields}
+    values = {name: getattr(params, name) for name in ReleasedSearch.model_fields if name != "temperature"}
     return ReleasedSearch(**values | (model.search.model_dump(exclude_none=True) if model.search else {}))
 
 

@@ -106,6 +106,8 @@ class ReleasedSearch(Frozen):
     text_weight: float = Field(ge=0, allow_inf_nan=False)
     typical_weight: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """None, and not written, in releases from before there was one."""
+    temperature: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Makes probabilities of scores; None, and not written, where validation chose none."""
 
 
 class SmokeQuery(Frozen):
@@ -201,7 +203,7 @@ class Manifest(Frozen):
         for holder, names in (
             (plain, ("search", "pseudonym_key_check")),
             *((segment, ("details", "terms")) for segment in plain["segments"]),
-            *([(plain["search"], ("typical_weight",))] if plain["search"] else []),
+            *([(plain["search"], ("typical_weight", "temperature"))] if plain["search"] else []),
         ):
             for name in names:
                 if holder[name] is None:

@@ -11,7 +11,7 @@ rare name. Profiles find what is said in other words. At a = 1/2 the item that h
 before every item that holds none of them. Where no item holds more than a tenth of what the query says, words count
 less; where none holds a word, meaning decides alone.
 
-A score orders one list. It is no probability, and scores of two queries do not compare.
+A score orders one list, and scores of two queries do not compare. `probabilities` makes shares of them that do.
 
 Source: convex combination with each part over its largest value, see Bruch, Gai & Ingber 2023, "An analysis of fusion
 functions for hybrid retrieval". `python -m bench.search` measures it.
@@ -67,6 +67,21 @@ def fused(
     share = weights["lexical_weight"] if words_C.any() else 0.0
     scores_C = share * _scaled(words_C, LEAST_SHARE) + (1 - share) * _scaled(cosine_C)
     return scores_C if user_C is None else scores_C + weights["user_weight"] * _scaled(user_C)
+
+
+def probabilities(scores_C: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """P(item | query, candidates): how likely each candidate is the item that the query looks for, if one of them is.
+
+    Args:
+        scores_C: of all candidates, by `fused`.
+        temperature: above 0, chosen on queries whose items are known, see `recsys/validation/temperature.py`.
+
+    Returns:
+        exp(score / T), over its sum.
+    """
+    odds_C = np.exp((scores_C - scores_C.max(initial=-np.inf)) / temperature)
+    found_C: NDArray[np.float64] = odds_C / odds_C.sum()
+    return found_C
 
 
 def _scaled(values_C: NDArray[np.floating], least: float = 0.0) -> NDArray[np.float64]:

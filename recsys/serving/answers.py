@@ -18,6 +18,9 @@ class Scored:
     item_id: str
     score: float
     """Inner product in the space of the profiles, corrected by the release's ranker; comparable within one list."""
+    probability: float | None = None
+    """In search: that this is the item that the query looks for, given that one of the candidates is. None: the release
+    has no temperature to make one of the score, or this is another list."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,8 @@ class Answer:
     """Ids of the request that are not in the release."""
     exploration: Exploration | None = None
     """None: no place of it could explore."""
+    n_candidates: int | None = None
+    """In search: how many items the list was chosen from; their probabilities sum to 1."""
 
 
 @dataclass(frozen=True)

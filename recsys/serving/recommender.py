@@ -211,6 +211,11 @@ class Recommender:
         return explainer.explain(item, taste, with_words=with_words)
 
     @property
+    def temperature(self) -> float | None:
+        """Makes probabilities of the scores of search; None: training chose none."""
+        return self._weights.get("temperature")
+
+    @property
     def ridge_lambda(self) -> float:
         """λ of the users; with a ranker that grows it grows with the items that have interactions."""
         return self._users.ridge.ridge_lambda

@@ -1,17 +1,18 @@
 """Search for items by text: BM25 over their words and the profile of the query, see `recsys/retrieval/fusing.py`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.publishing.objects import Profiles
 from recsys.retrieval.best_words import best_and
-from recsys.retrieval.fusing import fused, n_candidates
+from recsys.retrieval.fusing import fused, n_candidates, probabilities
 from recsys.retrieval.lexical import LexicalIndex
 from recsys.retrieval.ordering import ordered
 from recsys.retrieval.segments import PAD
-from recsys.serving.answers import Answer, ListRequest, Taste
+from recsys.serving.answers import Answer, ListRequest, Scored, Taste
 from recsys.serving.diversity import POOL
 from recsys.serving.lists import Lists
 from recsys.serving.text_profiles import TextProfiles
@@ -30,7 +31,7 @@ class TextSearch:
         users: make profiles of users.
         texts: make profiles of queries.
         lists: say which items may be in a list.
-        weights: `lexical_weight` and `user_weight`.
+        weights: `lexical_weight` and `user_weight`, and perhaps `temperature`.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class TextSearch:
             taste: of the user who searches; empty: everybody gets the same.
 
         Returns:
-            At most k items, best first.
+            At most k items, best first; with probabilities, where the release carries a temperature.
 
         Raises:
             RequestError: the text says nothing, or a condition names something unknown.
@@ -76,8 +77,21 @@ class TextSearch:
         width = wanted.k * POOL if wanted.diversity else wanted.k
         places = ordered(self._profiles.latest.item_ids, rows_C, scores_C, width)
         pairs = list(zip(rows_C[places].tolist(), scores_C[places].tolist(), strict=True))
-        chosen = self._lists.chosen(pairs, wanted)
-        return Answer(self._release, chosen, "profile", (*unknown, *strangers))
+        chosen = self._with_probabilities(self._lists.chosen(pairs, wanted), rows_C, scores_C)
+        return Answer(self._release, chosen, "profile", (*unknown, *strangers), n_candidates=len(rows_C))
+
+    def _with_probabilities(
+        self, chosen: tuple[Scored, ...], rows_C: NDArray[np.int64], scores_C: NDArray[np.float64]
+    ) -> tuple[Scored, ...]:
+        temperature = self._weights.get("temperature")
+        if temperature is None:
+            return chosen
+        found_C = probabilities(scores_C, temperature)
+        at = np.searchsorted(rows_C, self._profiles.latest.item_ids.rows_of([one.item_id for one in chosen]))
+        return tuple(
+            replace(one, probability=float(found_C[place]))
+            for one, place in zip(chosen, at.tolist(), strict=True)
+        )
 
     def _candidates(
         self,

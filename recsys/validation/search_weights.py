@@ -1,9 +1,9 @@
 """Choose the weights of search, and of what is known of users of whom little is known, on the training side alone.
 
 Users and items are held out, and the head and ranker of the recipe are learned from the rest. `lexical_weight` is
-chosen by queries, `typical_weight` by lists of the held-out users who like one item, two or five, `text_weight` by the
-same with words about them, and `user_weight` by short queries for an item that a held-out user likes. A value other
-than that of params.yaml must be surely better than it.
+chosen by queries, and the temperature of probabilities by the same; `typical_weight` by lists of the held-out users who
+like one item, two or five, `text_weight` by the same with words about them, and `user_weight` by short queries for an
+item that a held-out user likes. A weight other than that of params.yaml must be surely better than it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,6 +37,7 @@ from recsys.validation.searching import (
     ndcg,
     surely_best,
 )
+from recsys.validation.temperature import choose_temperature, make_cases
 
 # Shape suffixes: U users, I items, D dimension.
 SHORT_QUERY = 3
@@ -50,7 +51,8 @@ class ChosenWeights:
     part: SearchPart | None
     """None: no weight is surely better than that of params.yaml."""
     tried: Mapping[str, float]
-    """`<weight> <value>` -> mean of ndcg@10 over queries, or of ndcg@20 over users."""
+    """`<weight> <value>` -> mean of ndcg@10 over queries, or of ndcg@20 over users; `temperature …` -> mean
+    cross-entropy over queries, in nats."""
 
 
 def choose_search_weights(
@@ -88,18 +90,22 @@ def choose_search_weights(
             made, search.lexical_weights, search.lexical_weight, search.standard_errors
         )
     }
+    share = choices["lexical_weight"].value
+    share = search.lexical_weight if share is None else share
+    heat = choose_temperature(make_cases(made, share))
     if new is not None:
         texts_UD = learned.queries(_words_about(new.users, dataset.texts, search.seed))
         scores = NewUserScores(new.users, learned.profiled, learned.ranker, texts_UD)
-        share = choices["lexical_weight"].value
         choices |= _known_little(scores, search)
-        choices["user_weight"] = _personal(
-            learned, scores, search, search.lexical_weight if share is None else share
-        )
+        choices["user_weight"] = _personal(learned, scores, search, share)
     chosen = {name: one.value for name, one in choices.items() if one.value is not None}
     chosen_text = ", ".join(f"{name} {value:g}" for name, value in chosen.items())
     report(chosen_text or "no weight of search is surely better than that of params.yaml")
     tried = {f"{name} {value:g}": mean for name, one in choices.items() for value, mean in one.means.items()}
+    tried |= {f"temperature {name}": loss for name, loss in heat.losses.items()}
+    if heat.value is not None:
+        report(f"temperature {heat.value:g} of probabilities")
+        chosen["temperature"] = heat.value
     return ChosenWeights(SearchPart(**chosen) if chosen else None, tried)
 
 

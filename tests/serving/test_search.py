@@ -1,5 +1,9 @@
 """Search by words and meaning: rare words are found, meaning is found without them, and users count a little."""
 
+import numpy as np
+import pytest
+
+from recsys.models.reference import ModelReference, SearchPart
 from recsys.serving.answers import ListRequest, Taste
 from recsys.storage.protocol import Storage
 from tests.publishing.shop import Shop
@@ -53,3 +57,27 @@ def test_an_old_text_is_not_found_after_an_edit(real_shop: Shop, folder: Storage
     assert asked.profiles.lexical is not None
     rows, _ = asked.profiles.lexical.scores("shark detective zanzibar")
     assert [asked.profiles.latest.item_ids[row] for row in rows] == ["jaws"]
+
+
+def test_a_release_with_a_temperature_says_how_likely_each_hit_is(real_shop: Shop, folder: Storage) -> None:
+    plain = of_release(real_shop, folder)
+    before = plain.search("a crew in space", ListRequest(k=10))
+    assert plain.temperature is None and {one.probability for one in before.items} == {None}
+    model = ModelReference.load(real_shop.at.model_reference("champion"))
+    real_shop.set_model(model.with_search(SearchPart(temperature=0.2)))
+    real_shop.build().publish(folder, new_model=True)
+    asked = of_release(real_shop, folder)
+    answer = asked.search("a crew in space", ListRequest(k=10))
+    assert asked.temperature == 0.2 and answer.n_candidates == 10
+    assert [(one.item_id, one.score) for one in answer.items] == [
+        (one.item_id, one.score) for one in before.items
+    ]
+    odds = np.exp(np.array([one.score for one in answer.items]) / 0.2)
+    assert [one.probability for one in answer.items] == pytest.approx((odds / odds.sum()).tolist())
+    short = asked.search("a crew in space", ListRequest(k=3, diversity=0.5))
+    of_all = {one.item_id: one.probability for one in answer.items}
+    assert [one.probability for one in short.items] == pytest.approx(
+        [of_all[one.item_id] for one in short.items]
+    )
+    two = asked.search("a crew in space", ListRequest(k=10, candidates=("jaws", "babe")))
+    assert two.n_candidates == 2 and sum(one.probability or 0 for one in two.items) == pytest.approx(1)

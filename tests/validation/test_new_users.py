@@ -103,6 +103,8 @@ def test_each_weight_is_chosen_by_its_best_mean_and_the_same_again(wordy, fusion
         assert len(means) == len(getattr(search, f"{name}s"))
         chosen = getattr(found.part, name)
         assert chosen is None or max(means, key=means.__getitem__) == f"{name} {chosen:g}"
+    losses = {name: found.tried[f"temperature {name}"] for name in ("uniform", "1", "chosen")}
+    assert found.part.temperature and losses["chosen"] < min(losses["uniform"], losses["1"])
 
 
 def test_judged_queries_take_the_place_of_made_ones(wordy, fusion_params, search) -> None:
@@ -121,12 +123,13 @@ def test_an_empty_list_leaves_the_weight_of_params_yaml(wordy, fusion_params, se
     none = {f"{one}_weights": () for one in ("lexical", "user", "text", "typical")}
     params = search.model_copy(update=none)
     found = choose_search_weights(wordy, COLD, RECIPE, fusion_params, params, ByVector(wordy), None)
-    assert found.part is None and not found.tried
+    assert found.part is None or found.part.model_dump(exclude_none=True).keys() == {"temperature"}
+    assert {one.split()[0] for one in found.tried} == {"temperature"}
 
 
 def test_without_users_only_the_weight_of_words_is_chosen(wordy, fusion_params, search) -> None:
     bare = with_matrix(wordy, np.eye(120)[:60])
     alone = Recipe(None, 0.0, 1.0, None, {})
     found = choose_search_weights(bare, COLD, alone, fusion_params, search, ByVector(bare), None)
-    assert {one.split()[0] for one in found.tried} == {"lexical_weight"}
+    assert {one.split()[0] for one in found.tried} == {"lexical_weight", "temperature"}
     assert found.part is None or found.part.typical_weight is None

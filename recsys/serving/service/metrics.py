@@ -113,7 +113,7 @@ class Metrics:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all figures."""
-        self.note()
+        _ = self._gauges
         found = [(one.name, one.type) for one in self._registry.collect()]
         return tuple(f"{name}_total" if kind == "counter" else name for name, kind in found)
 

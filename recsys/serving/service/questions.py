@@ -43,13 +43,25 @@ def similar(item: str, now: Now, request: Request, k: Annotated[int, Query(ge=1)
     return answered(shown_list(now.recommender.similar(item, wanted), now.recommender))
 
 
-@questions.post("/search", response_model=schemas.ListAnswer)
+@questions.post("/search", response_model=schemas.SearchAnswer)
 def search(body: schemas.SearchBody, now: Now, request: Request) -> Response:
-    """The items that fit words best."""
+    """The items that fit words best, each with P(item | query, candidates)."""
     bounded(request, "query", len(body.query), "max_text_chars")
     who = whose(body.user, body.pseudonym, now, request)
     found = who.now.recommender.search(body.query, list_request(body, request), taste_of(body, who, request))
-    return answered(shown_list(found, who.now.recommender))
+    plain = shown_list(found, who.now.recommender)
+    items = [
+        schemas.FoundItem(**one.model_dump(), probability=scored.probability)
+        for one, scored in zip(plain.items, found.items, strict=True)
+    ]
+    return answered(
+        schemas.SearchAnswer(
+            **plain.model_dump(exclude={"items"}),
+            items=items,
+            n_candidates=found.n_candidates,
+            temperature=who.now.recommender.temperature,
+        )
+    )
 
 
 @questions.post("/profile")

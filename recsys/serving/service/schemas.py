@@ -166,6 +166,30 @@ class ListAnswer(BaseModel):
     unknown: list[str] = Field(default=[], description="Ids of the request that the release does not hold.")
 
 
+class FoundItem(ShownItem):
+    """An item that fits a query."""
+
+    probability: float | None = Field(
+        None,
+        description="That this is the item that the query looks for, given that it is one of `n_candidates`. Null: "
+        "`temperature` is null.",
+    )
+
+
+class SearchAnswer(ListAnswer):
+    """A list of items that fit a query."""
+
+    items: list[FoundItem]  # type: ignore[assignment]  # a list of a subclass, which nobody appends to
+    n_candidates: int | None = Field(
+        description="Items that the list was chosen from. Their probabilities sum to 1. Null: a release from before "
+        "search had candidates."
+    )
+    temperature: float | None = Field(
+        description="Of the release, chosen in training: probabilities are exp(score / temperature) over its sum. "
+        "Null: training chose none, so no probability is given."
+    )
+
+
 class ExploredItem(ShownItem):
     """An item in a list that explores."""
 
