@@ -69,21 +69,21 @@ def judge_cold(
     row_of_item = {item: row for row, item in enumerate(known.item_ids)}
     candidates = np.array(sorted(row_of_item[film.item_id] for film in films), np.int64)
     row_of_user = {user: row for row, user in enumerate(known.interactions.users)}
-    wanted: dict[int, list[int]] = {}
+    relevant: dict[int, list[int]] = {}
     for rating in withheld:
         row = row_of_user.get(pseudonyms.of(rating.user_id))
         if row is not None:
-            wanted.setdefault(row, []).append(row_of_item[rating.item_id])
-    asked = np.array(sorted(wanted), np.int64)
-    relevant_UR = np.full((len(asked), max(map(len, wanted.values()))), PAD, np.int64)
-    for place, user in enumerate(asked):
-        relevant_UR[place, : len(wanted[user])] = wanted[user]
+            relevant.setdefault(row, []).append(row_of_item[rating.item_id])
+    users = np.array(sorted(relevant), np.int64)
+    relevant_UR = np.full((len(users), max(map(len, relevant.values()))), PAD, np.int64)
+    for place, user in enumerate(users):
+        relevant_UR[place, : len(relevant[user])] = relevant[user]
     k = settings.evaluate.k
     found = {}
     for name in models:
-        ranked = rank(BASELINES[name](known), asked, candidates, k)
+        ranked = rank(BASELINES[name](known), users, candidates, k)
         found[name] = float(np.mean(recall_at_k(ranked.rows_UK, relevant_UR, k)))
-    return Judged(k, len(asked), len(candidates), found)
+    return Judged(k, len(users), len(candidates), found)
 
 
 def _known(release: Release, at: Artifacts, settings: Settings) -> Dataset:

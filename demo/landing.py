@@ -45,7 +45,7 @@ def ratings_without_plots(data: DemoData) -> LandedFile:
     return LandedFile("interactions/ratings.csv", _ratings(data.ratings_of(data.without_plot)))
 
 
-def films_met_later(data: DemoData) -> tuple[Film, ...]:
+def films_rated_later(data: DemoData) -> tuple[Film, ...]:
     """Every second film with a plot: its ratings land before a challenger is trained."""
     return data.with_plot[::2]
 
@@ -57,7 +57,7 @@ def films_without_ratings(data: DemoData) -> tuple[Film, ...]:
 
 def ratings_of_new_films(data: DemoData) -> LandedFile:
     """The ratings of every second film with a plot."""
-    return LandedFile("interactions/new-ratings.csv", _ratings(data.ratings_of(films_met_later(data))))
+    return LandedFile("interactions/new-ratings.csv", _ratings(data.ratings_of(films_rated_later(data))))
 
 
 def all_ratings(data: DemoData) -> LandedFile:

@@ -36,7 +36,7 @@ def show_service(console: Console, data: DemoData, environment: dict[str, str], 
         with httpx.Client(base_url=service.url, timeout=120) as client:
             _wait_until_ready(client)
             console.print(f"\n[bold]`recsys serve` answers at {service.url}[/]", highlight=False)
-            _ask(client, console, cold)
+            _show_answers(client, console, cold)
     finally:
         service.stop()
 
@@ -48,8 +48,8 @@ def _wait_until_ready(client: httpx.Client) -> None:
             raise WalkFailed(f"the service is not ready: {answer.text}")
 
 
-def _ask(client: httpx.Client, console: Console, cold: set[str]) -> None:
-    def ask(path: str, **body: object) -> dict[str, Any]:
+def _show_answers(client: httpx.Client, console: Console, cold: set[str]) -> None:
+    def post(path: str, **body: object) -> dict[str, Any]:
         answer = client.post(f"/v1/{path}", json=body)
         if answer.status_code != 200:
             raise WalkFailed(f"POST /v1/{path} was answered {answer.status_code}: {answer.text}")
@@ -65,19 +65,19 @@ def _ask(client: httpx.Client, console: Console, cold: set[str]) -> None:
     new_user = {"user": "a new user", "k": N_SHOWN}
     show(
         f"A new user, of whom only words are known: {WORDS}",
-        ask("recommend", **new_user, text=WORDS)["items"],
+        post("recommend", **new_user, text=WORDS)["items"],
     )
-    found = ask("search", query=QUERY, k=N_SHOWN)["items"]
+    found = post("search", query=QUERY, k=N_SHOWN)["items"]
     show(f"Search: {QUERY}", found)
     liked = found[0]
     event = {"event_id": "demo", "user": new_user["user"], "item_id": liked["item_id"], "event": "like"}
-    ask("feedback", events=[event])
-    after = ask("recommend", **new_user)
+    post("feedback", events=[event])
+    after = post("recommend", **new_user)
     show(f"The same user, having liked {liked['title']} a moment ago", after["items"])
     if after["basis"] != "profile" or liked["item_id"] in {item["item_id"] for item in after["items"]}:
         raise WalkFailed(f"feedback did not change the list: {after}")
     first = after["items"][0]
-    why = ask("explain", user=new_user["user"], item=first["item_id"], words=True)
+    why = post("explain", user=new_user["user"], item=first["item_id"], words=True)
     parts = [
         f"{one['source']} {one['title'] or ''} {one['profile'] + one['ranker']:+.4f}"
         for one in why["contributions"]

@@ -73,7 +73,7 @@ class Airflow:
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
         for left in reversed(range(TRIES)):
             try:
-                self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", body)
+                self._call("POST", f"/api/v2/dags/{dag}/dagRuns", body)
                 break
             except AirflowRefused as error:
                 if error.status == CONFLICT:  # an earlier try did start it
@@ -86,17 +86,17 @@ class Airflow:
     def runs(self, dag: str) -> list[Run]:
         """The newest runs of a DAG, newest first."""
         query = urllib.parse.urlencode({"order_by": "-run_after", "limit": 50})
-        found = self._ask("GET", f"/api/v2/dags/{dag}/dagRuns?{query}")["dag_runs"]
+        found = self._call("GET", f"/api/v2/dags/{dag}/dagRuns?{query}")["dag_runs"]
         return [_run(one) for one in found]
 
     def run(self, dag: str, run_id: str) -> Run:
         """One run."""
-        return _run(self._ask("GET", f"/api/v2/dags/{dag}/dagRuns/{urllib.parse.quote(run_id, safe='')}"))
+        return _run(self._call("GET", f"/api/v2/dags/{dag}/dagRuns/{urllib.parse.quote(run_id, safe='')}"))
 
     def tasks(self, run: Run) -> list[Task]:
         """The tasks of a run, in order of their start; those that have not started last."""
         path = f"/api/v2/dags/{run.dag}/dagRuns/{urllib.parse.quote(run.id, safe='')}/taskInstances"
-        found = self._ask("GET", path)["task_instances"]
+        found = self._call("GET", path)["task_instances"]
         tasks = [
             Task(
                 one["task_id"],
@@ -114,24 +114,24 @@ class Airflow:
         path = (
             f"/api/v2/dags/{run.dag}/dagRuns/{urllib.parse.quote(run.id, safe='')}/taskInstances/{task.name}"
         )
-        found = self._ask("GET", f"{path}/logs/{max(task.try_number, 1)}")["content"]
-        told = [line if isinstance(line, str) else str(line.get("event", "")) for line in found]
-        return "\n".join(told[-lines:])
+        found = self._call("GET", f"{path}/logs/{max(task.try_number, 1)}")["content"]
+        all_lines = [line if isinstance(line, str) else str(line.get("event", "")) for line in found]
+        return "\n".join(all_lines[-lines:])
 
     def knows(self, dag: str) -> bool:
         """Whether the dag-processor has read the DAG."""
         try:
-            self._ask("GET", f"/api/v2/dags/{dag}")
+            self._call("GET", f"/api/v2/dags/{dag}")
         except AirflowRefused:
             return False
         return True
 
     def import_errors(self) -> list[str]:
         """Errors of DAG files that could not be imported."""
-        found = self._ask("GET", "/api/v2/importErrors")["import_errors"]
+        found = self._call("GET", "/api/v2/importErrors")["import_errors"]
         return [f"{one['filename']}: {one['stack_trace']}" for one in found]
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         if not self._token:
             self._token = self._send(
                 "POST", "/auth/token", {"username": self.user, "password": self.password}

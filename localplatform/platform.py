@@ -53,14 +53,14 @@ class Platform:
 
 
 def start_platform(
-    workspace: Path, folder: Path, tell: Callable[[str], None], *, detached: bool = False
+    workspace: Path, folder: Path, report: Callable[[str], None], *, detached: bool = False
 ) -> Platform:
     """Start the three servers, create the buckets, and wait until all servers answer.
 
     Args:
         workspace: made by `make_workspace`.
         folder: for the servers' data, keys and logs; kept between runs.
-        tell: called with a line whenever a server is ready.
+        report: called with a line whenever a server is ready.
         detached: keep them running when this process ends.
 
     Returns:
@@ -69,7 +69,7 @@ def start_platform(
     since = time.monotonic()
 
     def shown(server: Server) -> Server:
-        tell(f"{server.name} at {server.url} ({time.monotonic() - since:.0f} s)")
+        report(f"{server.name} at {server.url} ({time.monotonic() - since:.0f} s)")
         return server
 
     with ExitStack() as failed:

@@ -15,7 +15,7 @@ from localplatform.processes import Server, StartFailed
 from localplatform.servers import start_service
 from localplatform.workspace import make_workspace
 
-STATE, TOLD, SCRIPT = "up.json", "up.txt", "environment.sh"
+STATE, OUTPUT, SCRIPT = "up.json", "up.txt", "environment.sh"
 DOWN_TIMEOUT_S = 40.0
 SERVICE_PORT = 8700
 
@@ -29,7 +29,7 @@ def up(checkout: Path, folder: Path, console: Console) -> None:
         console: for people.
     """
     if running(folder):
-        console.print("The platform runs already.\n" + (folder / TOLD).read_text("utf-8"), markup=False)
+        console.print("The platform runs already.\n" + (folder / OUTPUT).read_text("utf-8"), markup=False)
         return
     workspace = folder / "workspace"
     if not workspace.exists():
@@ -53,7 +53,7 @@ def up(checkout: Path, folder: Path, console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    (folder / TOLD).write_text(captured.get(), encoding="utf-8")
+    (folder / OUTPUT).write_text(captured.get(), encoding="utf-8")
     console.print(captured.get(), markup=False, highlight=False, soft_wrap=True)
 
 

@@ -92,12 +92,12 @@ class EasePrior:
 
     def _history(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
         """Histories over X; an item outside it counts as a mixture of those inside."""
-        met_UI = csr_array(self.histories_UI[users])
-        inside = self.place_I[met_UI.indices] >= 0
-        row_P = np.repeat(np.arange(len(users)), np.diff(met_UI.indptr))
+        interactions_UI = csr_array(self.histories_UI[users])
+        inside = self.place_I[interactions_UI.indices] >= 0
+        row_P = np.repeat(np.arange(len(users)), np.diff(interactions_UI.indptr))
         history_US = np.zeros((len(users), len(self.vectors_SD)), np.float32)
-        history_US[row_P[inside], self.place_I[met_UI.indices[inside]]] = 1
-        others, place_P = np.unique(met_UI.indices[~inside], return_inverse=True)
+        history_US[row_P[inside], self.place_I[interactions_UI.indices[inside]]] = 1
+        others, place_P = np.unique(interactions_UI.indices[~inside], return_inverse=True)
         if len(others):
             others_UR = csr_array(
                 (np.ones(len(place_P), np.float32), (row_P[~inside], place_P)),

@@ -164,7 +164,7 @@ def _loss(
     mean_BD: "Tensor",
     item_B: "Tensor",
     drawn_N: "Tensor",
-    met_BN: "Tensor",
+    in_history_BN: "Tensor",
     log_q_W: "Tensor",
 ) -> "Tensor":
     """Cross-entropy of each pair's item among those drawn; drawn items of the user's history are none of the others."""
@@ -175,7 +175,7 @@ def _loss(
     users_BF = mean_BF + torch.relu(mean_BF @ hidden_FF) @ out_FF
     right_B = (users_BF * (vectors_WD[item_B] @ items_DF)).sum(1) * sharpness.exp()
     others_BN = users_BF @ (vectors_WD[drawn_N] @ items_DF).T * sharpness.exp() - log_q_W[drawn_N]
-    others_BN = others_BN.masked_fill(met_BN, -torch.inf)
+    others_BN = others_BN.masked_fill(in_history_BN, -torch.inf)
     # log of (1 / N) Σ e^s / q estimates that of Σ e^s over all items
     others_B = torch.logsumexp(others_BN, 1) - float(np.log(len(drawn_N)))
     return (torch.logaddexp(others_B, right_B) - right_B).mean()
@@ -184,6 +184,6 @@ def _loss(
 def _frozen(known: Dataset, towers: "list[Tensor]") -> TwoTower:
     items_DF, hidden_FF, out_FF, _ = (one.detach().numpy().copy() for one in towers)
     histories_UI = csr_array(known.interactions.matrix_UI, dtype=np.float32)
-    n_met_U = np.maximum(np.diff(histories_UI.indptr), 1)
-    means_UI = csr_array(diags_array((1 / n_met_U).astype(np.float32)) @ histories_UI)
+    n_interactions_U = np.maximum(np.diff(histories_UI.indptr), 1)
+    means_UI = csr_array(diags_array((1 / n_interactions_U).astype(np.float32)) @ histories_UI)
     return TwoTower(known.vectors_ID @ items_DF, hidden_FF, out_FF, means_UI, known.warm, {})

@@ -168,7 +168,7 @@ class Columns:
         try:
             return self._ids[name].read(value)
         except BadRow as fault:
-            raise self._told(fault, name, value) from fault
+            raise self._with_column(fault, name, value) from fault
 
     def text(self, values: Mapping[str, Any], name: str) -> str:
         """A text, stripped; "" where it is missing.
@@ -221,7 +221,7 @@ class Columns:
         try:
             return flag(value, name)
         except BadRow as fault:
-            raise self._told(fault, name, value) from fault
+            raise self._with_column(fault, name, value) from fault
 
     def number(self, values: Mapping[str, Any], name: str) -> float | None:
         """A finite number, or None where it is missing.
@@ -242,7 +242,7 @@ class Columns:
         try:
             return self._numbers[name].read(value)
         except BadRow as fault:
-            raise self._told(fault, name, value) from fault
+            raise self._with_column(fault, name, value) from fault
 
     def moment(self, values: Mapping[str, Any], name: str) -> datetime | None:
         """A time in UTC, or None where it is missing.
@@ -263,12 +263,14 @@ class Columns:
         try:
             return self._times[name].read(value)
         except NotFinite as error:
-            raise self._told(BadRow("not_finite", f"{name} should be a finite time"), name, value) from error
+            raise self._with_column(
+                BadRow("not_finite", f"{name} should be a finite time"), name, value
+            ) from error
         except ValueError as error:
             fault = BadRow("bad_timestamp", f"{name} {error}; {ISO_EXAMPLE}")
-            raise self._told(fault, name, value) from error
+            raise self._with_column(fault, name, value) from error
 
-    def _told(self, fault: BadRow, name: str, value: object) -> BadRow:
+    def _with_column(self, fault: BadRow, name: str, value: object) -> BadRow:
         """The fault with the file's own column name, and with the value where it may be shown."""
         subject = self.theirs(name)
         if self._shows_values and name != "user_id":

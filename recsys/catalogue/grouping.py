@@ -86,11 +86,11 @@ def grouped(
     for (_, is_small), run in groupby(
         rest, lambda file: (file.kind, file.size <= params.small_file_kb << 10)
     ):
-        together = tuple(run)
-        if is_small and len(together) > params.group_files:
-            yield from _chunks(together, params.group_mb << 20)
+        files = tuple(run)
+        if is_small and len(files) > params.group_files:
+            yield from _chunks(files, params.group_mb << 20)
         else:
-            yield from ((file,) for file in together)
+            yield from ((file,) for file in files)
 
 
 def _chunks(files: Sequence[Landed], max_bytes: int) -> Iterator[tuple[Landed, ...]]:

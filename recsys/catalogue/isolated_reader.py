@@ -89,7 +89,7 @@ class IsolatedReader:
         }
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            answer = self._ask(file, request)
+            answer = self._request(file, request)
             return load_batch(answer["batch"], kind, place)
         except OSError as error:
             raise self._no_room(str(error)) from error
@@ -101,7 +101,7 @@ class IsolatedReader:
                 with suppress(OSError):
                     place.with_name(place.name + ending).unlink()
 
-    def _ask(self, file: LandedFile, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _request(self, file: LandedFile, request: Mapping[str, Any]) -> dict[str, Any]:
         child = self._running()
         try:
             answer = child.ask(request)
@@ -117,7 +117,7 @@ class IsolatedReader:
             child.end()
             self._child = None
             if child.n_answers:  # what earlier files left in its memory is not this file's fault
-                return self._ask(file, request)
+                return self._request(file, request)
             raise self._too_large(file)
         if answer["status"] == reading_process.UNEXPECTED:
             self._write_log(file, f"{answer['error']}\n{answer['frames']}")

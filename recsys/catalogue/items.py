@@ -77,8 +77,8 @@ def without_variants(table: pa.Table) -> tuple[pa.Table, int]:
         pc.greater(pc.list_value_length(table["tags"]), 0),
     )
     is_bare = pc.and_not(pc.and_not(pc.invert(has_text), table["deleted"]), pc.equal(table["item_id"], ""))
-    told = pc.unique(table.filter(has_text)["item_id"])
-    is_variant = pc.and_(is_bare, pc.is_in(table["item_id"], value_set=told))
+    with_text = pc.unique(table.filter(has_text)["item_id"])
+    is_variant = pc.and_(is_bare, pc.is_in(table["item_id"], value_set=with_text))
     n = pc.sum(is_variant).as_py() or 0
     return (table.filter(pc.invert(is_variant)) if n else table), n
 

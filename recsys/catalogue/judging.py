@@ -122,21 +122,21 @@ def judge_batches(
     kind = batches[0].kind
     frames = [row_measures(batch) for batch in batches]
     of_rows = _each(frames, row_expectations(kind, params, now))
-    told = [
-        _told_apart(batch, verdicts, frame)
+    sorted_rows = [
+        _good_and_bad(batch, verdicts, frame)
         for batch, verdicts, frame in zip(batches, of_rows, frames, strict=True)
     ]
-    changes, n_live = _changes(kind, [one.good for one in told], catalogue)
+    changes, n_live = _changes(kind, [one.good for one in sorted_rows], catalogue)
     measured = [
         batch_measures(batch, one.good, len(one.bad.lines), _share(change.n_deleted, n_live), before, params)
-        for batch, one, change in zip(batches, told, changes, strict=True)
+        for batch, one, change in zip(batches, sorted_rows, changes, strict=True)
     ]
     wholes = [pd.DataFrame([one.metrics], index=pd.Index([1], name="line")) for one in measured]
     of_batch = _each(wholes, batch_expectations(kind, params))
     return [
         Judged(batch, one.good, one.bad, _joined(one.superseded, change), whole, rows, verdicts)
         for batch, one, change, whole, rows, verdicts in zip(
-            batches, told, changes, measured, of_rows, of_batch, strict=True
+            batches, sorted_rows, changes, measured, of_rows, of_batch, strict=True
         )
     ]
 
@@ -180,9 +180,9 @@ def _each(frames: Sequence[pd.DataFrame], expected: Sequence[Expected]) -> list[
     if not ends[-1]:
         return [()] * len(frames)
     lines = np.concatenate([frame.index.to_numpy() for frame in frames])
-    together = pd.concat(frames) if len(frames) > 1 else frames[0].copy()
-    together.index = pd.Index(np.arange(len(together)), name="line")
-    verdicts = judge(together, expected)
+    joined = pd.concat(frames) if len(frames) > 1 else frames[0].copy()
+    joined.index = pd.Index(np.arange(len(joined)), name="line")
+    verdicts = judge(joined, expected)
     found: list[list[Verdict]] = [[] for _ in frames]
     for verdict in verdicts:
         rows = np.array(sorted(verdict.lines), np.int64)
@@ -192,7 +192,7 @@ def _each(frames: Sequence[pd.DataFrame], expected: Sequence[Expected]) -> list[
     return [tuple(one) if length else () for one, length in zip(found, lengths, strict=True)]
 
 
-def _told_apart(batch: Batch, verdicts: Sequence[Verdict], frame: pd.DataFrame) -> _Sorted:
+def _good_and_bad(batch: Batch, verdicts: Sequence[Verdict], frame: pd.DataFrame) -> _Sorted:
     """Good rows (the newest of each item), and bad rows with the first reason that applies."""
     given = batch.bad
     bad = BadRows([*given.lines], [*given.reasons], [*given.details], [*given.rows])

@@ -73,7 +73,7 @@ _JOINT_PAGE = """<!doctype html>
 <h1>{{ title }}</h1>
 <p class="verdict"><span class="good">Accepted: {{ "{:,}".format(n_rows) }} of {{ "{:,}".format(n_landed) }} rows
 in {{ "{:,}".format(n_files) }} small files that waited together</span></p>
-{% for record, reasons, notes in told %}<h2>{{ record.source }} ({{ record.part }})</h2>
+{% for record, reasons, notes in noteworthy %}<h2>{{ record.source }} ({{ record.part }})</h2>
 <ul>{% for one in reasons %}<li>{{ one.reason }}: {{ "{:,}".format(one.n_rows) }} rows quarantined,
 lines {{ one.shown_lines }}: {{ one.detail }}; {{ one.remedy }}</li>
 {% endfor %}{% for note in notes %}<li>{{ note }}</li>
@@ -136,15 +136,15 @@ def joint_page(arrival: Arrival, judged: Sequence[Judged]) -> bytes:
         UTF-8 HTML without scripts or outside references.
     """
     pairs = list(zip(arrival.landed(), judged, strict=True))
-    told = [(record, one) for record, one in pairs if one.bad.lines or one.notes]
+    noteworthy = [(record, one) for record, one in pairs if one.bad.lines or one.notes]
     return _rendered(
         _JOINT_PAGE,
         title=f"{arrival.kind}: {arrival.part}",
         n_files=len(pairs),
         n_rows=sum(record.n_rows for record, _ in pairs),
         n_landed=sum(one.batch.n_landed for _, one in pairs),
-        told=[(record, one.reasons(), one.notes) for record, one in told[:MAX_FILES_SHOWN]],
-        n_more=max(0, len(told) - MAX_FILES_SHOWN),
+        noteworthy=[(record, one.reasons(), one.notes) for record, one in noteworthy[:MAX_FILES_SHOWN]],
+        n_more=max(0, len(noteworthy) - MAX_FILES_SHOWN),
     )
 
 

@@ -56,9 +56,9 @@ def _show(found: Comparison) -> None:
     for name in names:
         table.add_row(f"judged {name}", *(_judged(side.predicted, name) for side in sides))
     table.add_row("the gate was", *(_gate(side.predicted) for side in sides))
-    say = console().print
-    say(table)
-    say(
+    print_line = console().print
+    print_line(table)
+    print_line(
         f"B minus A: {found.difference:+.4f}, always-valid {1 - found.alpha:.0%} interval "
         f"[{found.low:+.4f}, {found.high:+.4f}]: {found.verdict}",
         markup=False,
@@ -67,9 +67,9 @@ def _show(found: Comparison) -> None:
     )
     holdouts = [side.predicted.holdout for side in sides if side.predicted]
     if names and len(set(holdouts)) > 1:
-        say("the judged figures are of different holdouts, so they do not compare", soft_wrap=True)
+        print_line("the judged figures are of different holdouts, so they do not compare", soft_wrap=True)
     if found.n_moved:
-        say(
+        print_line(
             f"{found.n_moved:,} users were in both groups and count in neither: the share was changed",
             soft_wrap=True,
         )

@@ -72,7 +72,7 @@ def publish(new_encoder: bool, skip_code: bool, who: str, store_url: str | None,
                 who,
                 os.environ.get("MLFLOW_TRACKING_URI"),
                 new_model=new_encoder,
-                gives_way=skip_code,
+                yields=skip_code,
             )
     except OtherModel as error:
         if not skip_code:

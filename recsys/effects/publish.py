@@ -29,7 +29,7 @@ def publish(
     uri: str | None,
     *,
     new_model: bool = False,
-    gives_way: bool = False,
+    yields: bool = False,
 ) -> Recorded:
     """Publish. Safe to repeat and to kill: the same content is not published twice.
 
@@ -40,7 +40,7 @@ def publish(
         who: who publishes; kept with the pointer.
         uri: MLflow's address; None: there is no registry.
         new_model: publish although the newest release has another model.
-        gives_way: publish nothing while somebody else publishes another model.
+        yields: publish nothing while somebody else publishes another model.
 
     Returns:
         The release, and a warning where MLflow could not log it.
@@ -51,14 +51,14 @@ def publish(
         OtherModel: the newest release has another model and a new one is not allowed, or one is being published now.
         StorageError: the store or the DVC remote cannot be reached.
     """
-    publisher = publisher_of(at, chosen, who, new_model=new_model, gives_way=gives_way)
+    publisher = publisher_of(at, chosen, who, new_model=new_model, yields=yields)
     with without_pandas():
         done = publish_release(storage, at, publisher)
     return Recorded(done, record(at, done, uri))
 
 
 def publisher_of(
-    at: Artifacts, chosen: Settings, who: str, *, new_model: bool = False, gives_way: bool = False
+    at: Artifacts, chosen: Settings, who: str, *, new_model: bool = False, yields: bool = False
 ) -> Publisher:
     """Who publishes from a workspace, by which rules of params.yaml.
 
@@ -67,7 +67,7 @@ def publisher_of(
         chosen: its settings.
         who: who publishes.
         new_model: publish although the newest release has another model.
-        gives_way: publish nothing while somebody else publishes another model.
+        yields: publish nothing while somebody else publishes another model.
 
     Returns:
         The publisher. It sends data and features to the DVC remote before it uploads anything.
@@ -83,7 +83,7 @@ def publisher_of(
         code_commit=code_commit(),
         by=who,
         new_model=new_model,
-        gives_way=gives_way,
+        yields=yields,
         before_upload=partial(push_data, at),
     )
 

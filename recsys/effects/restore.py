@@ -49,11 +49,11 @@ def restore(storage: Storage, release: str, at: Artifacts, folder: Path | None) 
         _new_workspace(at, target)
     write_whole(target.data_dvc, record[DATA_DVC].encode())
     write_whole(target.dvc_lock, record[DVC_LOCK].encode())
-    pull(target.root, (DATA_DVC, FEATURES) if _knows_details(target, record[DVC_LOCK]) else (DATA_DVC,))
+    pull(target.root, (DATA_DVC, FEATURES) if _makes_details(target, record[DVC_LOCK]) else (DATA_DVC,))
     return target.root
 
 
-def _knows_details(at: Artifacts, lock: str) -> bool:
+def _makes_details(at: Artifacts, lock: str) -> bool:
     """Whether a dvc.lock is from since stage `features` makes details: DVC brings all that a stage makes, or fails."""
     details = str(at.details.relative_to(at.root))
     stage = yaml.safe_load(lock)["stages"].get(FEATURES)

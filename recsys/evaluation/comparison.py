@@ -11,8 +11,8 @@ from recsys.ranking.metrics import hits
 from recsys.ranking.tasks import RankingTask
 
 # Shape suffixes: U users, K list length, I items.
-USERS_EACH_WAY = 3
-ITEMS_EACH_WAY = 8
+N_USERS = 3
+N_ITEMS = 8
 PLACES = 10
 HISTORY = 5
 TEXT_CHARS = 140
@@ -40,16 +40,16 @@ def compare(
         Users and items that gained or lost most. The same lists give the same examples.
     """
     order = np.argsort(-change_U, kind="stable")
-    gained = [user for user in order[:USERS_EACH_WAY] if change_U[user] > 0]
-    lost = [user for user in order[::-1][:USERS_EACH_WAY] if change_U[user] < 0]
+    gained = [user for user in order[:N_USERS] if change_U[user] > 0]
+    lost = [user for user in order[::-1][:N_USERS] if change_U[user] < 0]
     examples = tuple(
         _example(holdout, part, int(user), champion_UK, challenger_UK, change_U) for user in [*gained, *lost]
     )
     moved = _moved(holdout, part, champion_UK[:, :k], challenger_UK[:, :k])
     return Comparison(
         examples=examples,
-        won=tuple([one for one in moved if one.n_challenger > one.n_champion][:ITEMS_EACH_WAY]),
-        lost=tuple([one for one in moved[::-1] if one.n_challenger < one.n_champion][:ITEMS_EACH_WAY]),
+        won=tuple([one for one in moved if one.n_challenger > one.n_champion][:N_ITEMS]),
+        lost=tuple([one for one in moved[::-1] if one.n_challenger < one.n_champion][:N_ITEMS]),
     )
 
 
@@ -61,13 +61,13 @@ def _example(
     challenger_UK: NDArray[np.int64],
     change_U: NDArray[np.float64],
 ) -> ExampleUser:
-    wanted = set(part.relevant_UR[user].tolist()) - {PAD}
+    relevant = set(part.relevant_UR[user].tolist()) - {PAD}
     row = part.users[user]
     history = holdout.known.interactions.matrix_UI[[row]].tocoo().col
 
     def listed(rows: NDArray[np.int64]) -> tuple[ListedItem, ...]:
         return tuple(
-            ListedItem(item_id=holdout.item_ids[item], text=_text(holdout, item), is_hit=item in wanted)
+            ListedItem(item_id=holdout.item_ids[item], text=_text(holdout, item), is_hit=item in relevant)
             for item in rows[:PLACES].tolist()
             if item != PAD
         )

@@ -25,9 +25,9 @@ class Lists:
     n_candidates: int
     shown_UC: csr_array
     """1 where an item is in a user's list."""
-    got_UC: csr_array
-    """1 where a relevant item is in a user's list; the columns are those of `wanted_UC`."""
-    wanted_UC: csr_array
+    found_UC: csr_array
+    """1 where a relevant item is in a user's list; the columns are those of `relevant_UC`."""
+    relevant_UC: csr_array
     """1 where an item is relevant to a user."""
 
 
@@ -46,13 +46,13 @@ def lists_of(
         The lists.
     """
     top_UK = ranked_UK[:, :k]
-    wanted = np.unique(relevant_UR[relevant_UR != PAD])
-    got_UK = np.where(hits(top_UK, relevant_UR), top_UK, PAD)
+    relevant = np.unique(relevant_UR[relevant_UR != PAD])
+    found_UK = np.where(hits(top_UK, relevant_UR), top_UK, PAD)
     return Lists(
         n_candidates=n_candidates,
         shown_UC=_matrix(top_UK, np.unique(top_UK[top_UK != PAD])),
-        got_UC=_matrix(got_UK, wanted),
-        wanted_UC=_matrix(relevant_UR, wanted),
+        found_UC=_matrix(found_UK, relevant),
+        relevant_UC=_matrix(relevant_UR, relevant),
     )
 
 
@@ -68,9 +68,9 @@ def statistics(lists: Lists, drawn_BU: NDArray[np.int64]) -> NDArray[np.float64]
     """
     shown_BC = _summed(lists.shown_UC, drawn_BU)
     coverage_B = (shown_BC > 0).sum(axis=1) / max(1, lists.n_candidates)
-    wanted_BC, got_BC = _summed(lists.wanted_UC, drawn_BU), _summed(lists.got_UC, drawn_BU)
+    relevant_BC, found_BC = _summed(lists.relevant_UC, drawn_BU), _summed(lists.found_UC, drawn_BU)
     return np.stack(
-        [coverage_B, _gini(shown_BC, lists.n_candidates), _worst_decile(got_BC, wanted_BC)], axis=1
+        [coverage_B, _gini(shown_BC, lists.n_candidates), _worst_decile(found_BC, relevant_BC)], axis=1
     )
 
 
@@ -128,12 +128,12 @@ def _gini(shown_BC: NDArray[np.float64], n_candidates: int) -> NDArray[np.float6
     return np.where(total_B > 0, unequal_B / np.maximum(n_candidates * total_B, 1), np.nan)
 
 
-def _worst_decile(got_BC: NDArray[np.float64], wanted_BC: NDArray[np.float64]) -> NDArray[np.float64]:
+def _worst_decile(found_BC: NDArray[np.float64], relevant_BC: NDArray[np.float64]) -> NDArray[np.float64]:
     """Like `coverage.worst_decile`, over the items that are relevant to a user of the resample."""
-    if wanted_BC.shape[1] == 0:
-        return np.full(len(wanted_BC), np.nan)
-    recall_BC = np.where(wanted_BC > 0, got_BC / np.maximum(wanted_BC, 1), np.inf)
-    n_worst_B = -(-(wanted_BC > 0).sum(axis=1) // 10)
+    if relevant_BC.shape[1] == 0:
+        return np.full(len(relevant_BC), np.nan)
+    recall_BC = np.where(relevant_BC > 0, found_BC / np.maximum(relevant_BC, 1), np.inf)
+    n_worst_B = -(-(relevant_BC > 0).sum(axis=1) // 10)
     recall_BC.sort(axis=1)  # items without users come last
     is_worst_BC = np.arange(recall_BC.shape[1]) < n_worst_B[:, None]
     mean_B: NDArray[np.float64] = np.where(is_worst_BC, recall_BC, 0.0).sum(axis=1) / np.maximum(n_worst_B, 1)

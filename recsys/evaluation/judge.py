@@ -202,8 +202,8 @@ def _seeds(answers: _Answers, params: EvaluateParams) -> tuple[tuple[SeedScores,
         )
         for place, one_UM in enumerate(per_seed)
     )
-    together = bootstrap_over_seeds(over_USM, params.bootstrap_rounds, params.seed)
-    return scores, dict(zip(names, map(_rounded, together), strict=True))
+    over_seeds = bootstrap_over_seeds(over_USM, params.bootstrap_rounds, params.seed)
+    return scores, dict(zip(names, map(_rounded, over_seeds), strict=True))
 
 
 def _rivals(models: Mapping[str, object]) -> list[str]:

@@ -29,8 +29,8 @@ def cold_item_in_training(
     cold_ids = {holdout.item_ids[row] for row in cold}
     caught = {item for item in pc.unique(holdout.train["item_id"]).to_pylist() if item in cold_ids}
     caught |= {holdout.item_ids[row] for row in cold[holdout.known.interactions.n_users_I[cold] > 0]}
-    asked_and_known = holdout.known.interactions.matrix_UI.multiply(holdout.test.matrix_UI).tocoo()
-    caught |= {holdout.item_ids[row] for row in asked_and_known.col[asked_and_known.data != 0]}
+    leaked_UI = holdout.known.interactions.matrix_UI.multiply(holdout.test.matrix_UI).tocoo()
+    caught |= {holdout.item_ids[row] for row in leaked_UI.col[leaked_UI.data != 0]}
     if holdout.cut is not None:
         late = holdout.train.filter(pc.greater_equal(holdout.train["timestamp"], holdout.cut))
         caught |= set(pc.unique(late["item_id"]).to_pylist())

@@ -90,5 +90,5 @@ def used(task: Task, items: OwnFile, interactions: OwnFile) -> Used:
 
 
 def _n_likes(interactions: pa.Table, items: list[str]) -> int:
-    is_asked = pc.is_in(interactions["item_id"], value_set=pa.array(items, pa.string()))
-    return int(np.sum(pc.and_(is_asked, pc.greater(interactions[WEIGHT], 0)).to_numpy()))
+    is_listed = pc.is_in(interactions["item_id"], value_set=pa.array(items, pa.string()))
+    return int(np.sum(pc.and_(is_listed, pc.greater(interactions[WEIGHT], 0)).to_numpy()))

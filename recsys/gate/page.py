@@ -42,7 +42,7 @@ def render(report: Report, decision: Decision, params: GateParams) -> str:
         report=report,
         decision=decision,
         slices=[_drawn(part, judged_model(report), params) for part in report.slices],
-        beside=_beside_champion(report, params),
+        challenger=_challenger_figures(report, params),
         seeds=_seeds(report, params),
         label=label,
         where=WHERE,
@@ -83,7 +83,7 @@ def _floors_of(part: SliceReport, model: str) -> Mapping[str, Mapping[str, Inter
     return {rival: one for rival, one in part.challenger_margins.items() if rival != CHAMPION}
 
 
-def _beside_champion(report: Report, params: GateParams) -> dict[str, object] | None:
+def _challenger_figures(report: Report, params: GateParams) -> dict[str, object] | None:
     """Challenger minus champion: two figures, and the intervals of every slice as a table."""
     from markupsafe import Markup
 
@@ -100,19 +100,19 @@ def _beside_champion(report: Report, params: GateParams) -> dict[str, object] | 
         for name, bound in tolerances(report, params).items()
         if params.floor_metric in (by_metric := margins_by_slice.get(name, {}))
     ]
-    spread = _spread(margins_by_slice.get(JUDGED_SLICE, {}), report.k, params)
-    per_user = [metric for metric in next(iter(margins_by_slice.values()), {}) if metric not in spread]
+    exposed = _exposure(margins_by_slice.get(JUDGED_SLICE, {}), report.k, params)
+    per_user = [metric for metric in next(iter(margins_by_slice.values()), {}) if metric not in exposed]
     words = f"challenger minus champion, {params.floor_metric}, paired 95 % interval"
     exposure = "challenger minus champion on cold items, paired 95 % interval"
     return {
         "margins": margins_by_slice,
         "metrics": per_user,
-        "spread": spread,
+        "exposure": exposed,
         "figures": [
             Markup(differences(drawn, salt, title, xlabel, 6.2))
             for drawn, salt, title, xlabel in (
                 (rows, "beside-users", "Challenger minus champion by slice", words),
-                (list(spread.values()), "beside-items", "Challenger minus champion in exposure", exposure),
+                (list(exposed.values()), "beside-items", "Challenger minus champion in exposure", exposure),
             )
             if drawn
         ],
@@ -145,7 +145,7 @@ def _seeds(report: Report, params: GateParams) -> dict[str, object] | None:
     }
 
 
-def _spread(cold: Mapping[str, Interval], k: int, params: GateParams) -> dict[str, Difference]:
+def _exposure(cold: Mapping[str, Interval], k: int, params: GateParams) -> dict[str, Difference]:
     """Coverage, Gini and worst decile with their bounds."""
     bounds = {
         "coverage": (-params.max_loss_coverage, False),

@@ -118,14 +118,15 @@ def beats_champion_with_other_seeds(report: Report, params: GateParams) -> str |
         f" in the mean of {len(means)} seeds (on cold items lowest {lowest:+.4f} with seed {worst}, "
         f"highest {highest:+.4f} with seed {best})"
     )
-    alone, together = _won_alone(report, params), _won(over, mixed, params)
-    if not together:
+    wins_alone, wins_over_seeds = _won_alone(report, params), _won(over, mixed, params)
+    if not wins_over_seeds:
         return _not_better(params, over, mixed, of_seeds)
-    if not alone or set(alone) & set(together):  # `beats_champion` refuses a challenger that won nowhere
+    # `beats_champion` refuses a challenger that won nowhere.
+    if not wins_alone or set(wins_alone) & set(wins_over_seeds):
         return None
     return (
-        f"{metric} is clearly better than the champion's{of_seeds} on {WHERE[together[0]]} alone, but the challenger's "
-        f"own on {WHERE[alone[0]]} alone: all seeds must confirm where it is better"
+        f"{metric} is clearly better than the champion's{of_seeds} on {WHERE[wins_over_seeds[0]]} alone, "
+        f"but the challenger's own on {WHERE[wins_alone[0]]} alone: all seeds must confirm where it is better"
     )
 
 
@@ -134,9 +135,9 @@ def won_on(report: Report, params: GateParams) -> str:
 
     With several seeds their mean must win there too.
     """
-    alone, together = _won_alone(report, params), _won_over_seeds(report, params)
-    confirmed = tuple(name for name in alone if name in together)
-    return next(iter(confirmed or alone), JUDGED_SLICE)
+    wins_alone, wins_over_seeds = _won_alone(report, params), _won_over_seeds(report, params)
+    confirmed = tuple(name for name in wins_alone if name in wins_over_seeds)
+    return next(iter(confirmed or wins_alone), JUDGED_SLICE)
 
 
 def keeps_warm(report: Report, params: GateParams) -> str | None:
@@ -210,8 +211,8 @@ SEED_RULES: tuple[Rule, ...] = (beats_champion_with_other_seeds,)
 
 def rules_for(report: Report) -> tuple[Rule, ...]:
     """The rules that apply to the judged model."""
-    beside = CHALLENGER_RULES if judged_model(report) == CHALLENGER else ()
-    return RULES + beside + (SEED_RULES if report.seeds else ())
+    for_challenger = CHALLENGER_RULES if judged_model(report) == CHALLENGER else ()
+    return RULES + for_challenger + (SEED_RULES if report.seeds else ())
 
 
 def tolerances(report: Report, params: GateParams) -> dict[str, float]:

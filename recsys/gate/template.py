@@ -34,12 +34,12 @@ TEMPLATE = """<!doctype html>
 <section class="verdict">
   <h1>The gate is {{ "open" if decision.open else "closed" }}</h1>
   {% if not decision.open %}<ul>{% for reason in decision.reasons %}<li>{{ reason }}</li>{% endfor %}</ul>
-  {% elif beside %}<p>The challenger is clearly better than the champion on {{ won }}{% if seeds %}, in the mean of its {{ seeds.rows | length }} seeds too{% endif %}, loses nowhere more than tolerated, and clearly beats every floor; no leak was found.</p>
+  {% elif challenger %}<p>The challenger is clearly better than the champion on {{ won }}{% if seeds %}, in the mean of its {{ seeds.rows | length }} seeds too{% endif %}, loses nowhere more than tolerated, and clearly beats every floor; no leak was found.</p>
   {% else %}<p>The champion clearly beats every floor on cold items, and no leak was found.</p>{% endif %}
 </section>
 <dl class="facts">
-  <div><dt>{{ "champion" if beside else "model" }}</dt><dd><code>{{ report.model_hash[:12] }}</code></dd></div>
-  {% if beside %}<div><dt>challenger</dt><dd><code>{{ report.challenger_hash[:12] }}</code></dd></div>{% endif %}
+  <div><dt>{{ "champion" if challenger else "model" }}</dt><dd><code>{{ report.model_hash[:12] }}</code></dd></div>
+  {% if challenger %}<div><dt>challenger</dt><dd><code>{{ report.challenger_hash[:12] }}</code></dd></div>{% endif %}
   <div><dt>ridge λ</dt><dd>{{ "%g" % report.ridge_lambda }}{% if report.challenger_lambda %}, challenger {{ "%g" % report.challenger_lambda }}{% endif %}</dd></div>
   <div><dt>split</dt><dd>by {{ report.split_by }}{% if report.cut %}, cut {{ report.cut.strftime("%Y-%m-%d %H:%M") }} UTC{% endif %}</dd></div>
   {% if report.holdout.trained_on %}<div><dt>holdout</dt><dd><code>{{ report.holdout.trained_on[:10] }}</code></dd></div>{% endif %}
@@ -56,12 +56,12 @@ TEMPLATE = """<!doctype html>
 <td class="words">{{ check.reason or "" }}</td></tr>{% endfor %}
 </table></div>
 
-{% if beside %}
+{% if challenger %}
 <h2>Challenger beside champion <span class="quiet">(same users, same candidates; dashed: the bound that the gate sets)</span></h2>
-<div class="pair">{% for figure in beside.figures %}<div class="card">{{ figure }}</div>{% endfor %}</div>
+<div class="pair">{% for figure in challenger.figures %}<div class="card">{{ figure }}</div>{% endfor %}</div>
 <div class="card scroll"><table class="tight">
-<tr><th>challenger minus champion</th>{% for metric in beside.metrics %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
-{% for name, by_metric in beside.margins.items() %}<tr><td>{{ where[name] }}</td>{% for metric in beside.metrics %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
+<tr><th>challenger minus champion</th>{% for metric in challenger.metrics %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
+{% for name, by_metric in challenger.margins.items() %}<tr><td>{{ where[name] }}</td>{% for metric in challenger.metrics %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
 </table></div>
 {% if seeds %}<h3>Trained with {{ seeds.rows | length }} seeds <span class="quiet">(cold items; all seeds: the mean, users and seeds both resampled)</span></h3>
 <div class="card">{{ seeds.figure }}</div>
@@ -70,9 +70,9 @@ TEMPLATE = """<!doctype html>
 {% for name, one, scores in seeds.rows %}<tr{% if loop.first %} class="challenger"{% endif %}><td>{{ name }}</td><td><code>{{ one.model_hash[:10] }}</code></td><td>{{ "%g" % one.ridge_lambda }}</td><td>{{ "%.4f" % scores.metrics[seeds.metric] }}</td><td>{{ scores.over_champion[seeds.metric] }}</td></tr>
 {% endfor %}<tr><td>all seeds</td><td></td><td></td><td>{{ "%.4f" % seeds.mean }}</td><td>{{ seeds.over }}</td></tr>
 </table></div>{% endif %}
-{% if beside.spread %}<div class="card scroll"><table>
-<tr><th>exposure of cold items</th>{% for metric in beside.spread %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
-<tr><td>challenger minus champion</td>{% for row in beside.spread.values() %}<td>{{ row.interval }}</td>{% endfor %}</tr>
+{% if challenger.exposure %}<div class="card scroll"><table>
+<tr><th>exposure of cold items</th>{% for metric in challenger.exposure %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
+<tr><td>challenger minus champion</td>{% for row in challenger.exposure.values() %}<td>{{ row.interval }}</td>{% endfor %}</tr>
 </table></div>{% endif %}
 {% if report.comparison %}
 {% for title, moved in [("Cold items that won", report.comparison.won), ("Cold items that lost", report.comparison.lost)] %}

@@ -96,8 +96,8 @@ def choose_landmarks(texts: Iterable[str], most: int) -> Landmarks:
         if len(kept) > FORGOTTEN_AT * most:
             kept = {one: kept[one] for one in sorted(kept)[:most]}
     chosen = sorted(kept)[:most]
-    together = hashlib.sha256(b"".join(chosen)).hexdigest()
-    return Landmarks(tuple(kept[one] for one in chosen), together, len(distinct))
+    digest_of_all = hashlib.sha256(b"".join(chosen)).hexdigest()
+    return Landmarks(tuple(kept[one] for one in chosen), digest_of_all, len(distinct))
 
 
 def pack_first_light(

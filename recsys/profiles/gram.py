@@ -61,14 +61,14 @@ class GramState:
         """Write it to a cache, with a checksum."""
         names = list(self.rows)
         lengths = np.array([len(self.rows[name]) for name in names], np.int64)
-        together = np.concatenate([np.empty(0, np.bool_), *self.rows.values()])
+        all_rows = np.concatenate([np.empty(0, np.bool_), *self.rows.values()])
         buffer = io.BytesIO()
         np.savez(
             buffer,
             steps=self.steps_DD,
             names=np.array(names, dtype=np.str_),
             lengths=lengths,
-            rows=np.packbits(together),
+            rows=np.packbits(all_rows),
         )
         content = buffer.getvalue()
         write_whole(path, hashlib.sha256(content).digest() + content)
@@ -83,8 +83,8 @@ class GramState:
             return None
         with np.load(io.BytesIO(content[32:]), allow_pickle=False) as saved:
             lengths = saved["lengths"]
-            together = np.unpackbits(saved["rows"], count=int(lengths.sum())).astype(np.bool_)
-            pieces = np.split(together, np.cumsum(lengths)[:-1]) if len(lengths) else []
+            all_rows = np.unpackbits(saved["rows"], count=int(lengths.sum())).astype(np.bool_)
+            pieces = np.split(all_rows, np.cumsum(lengths)[:-1]) if len(lengths) else []
             return cls(saved["steps"], dict(zip(saved["names"].tolist(), pieces, strict=True)))
 
 

@@ -35,7 +35,7 @@ def priority(storage: Storage, model_hash: str) -> Iterator[None]:
         storage.delete(KEY)
 
 
-def give_way(storage: Storage) -> None:
+def yield_to_other_model(storage: Storage) -> None:
     """Refuse to publish while a new model has priority.
 
     Args:

@@ -14,7 +14,7 @@ from recsys.publishing.draft import Draft, gather
 from recsys.publishing.lease import is_collecting, wait_until_free
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.params import PublishParams
-from recsys.publishing.priority import give_way
+from recsys.publishing.priority import yield_to_other_model
 from recsys.publishing.rebase import Base, holder_names, rebase
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import Pointer, ReleaseStore
@@ -56,7 +56,7 @@ class Publisher:
     """Whether a model other than that of the newest release may be published."""
     onto: str | None = None
     """The only release that this one may follow, since the workspace holds its data; None: any, by rebasing."""
-    gives_way: bool = False
+    yields: bool = False
     """Whether to publish nothing while a new model has priority."""
     before_upload: Callable[[], None] = lambda: None
     """Called when there is something to publish; it may take long."""
@@ -109,8 +109,8 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
     before = _pointer_at_rest(store)
     head = store.manifest(before.current.head) if before else None
     _refuse_overtaken(head, publisher.onto)
-    if publisher.gives_way:
-        give_way(store.storage)
+    if publisher.yields:
+        yield_to_other_model(store.storage)
     ours = gather(
         at,
         publisher.features,

@@ -178,8 +178,8 @@ def _users(draft: Manifest, files: ObjectFiles) -> tuple[ReleasedUsers, Path]:
     """Recompute the users' shared statistics over the histories and profiles of both sides."""
     profiles = Profiles(draft, files)
     pairs = profiles.histories.pairs
-    met = pc.is_in(profiles.latest.item_ids.column, value_set=pc.unique(pairs["item_id"]))
-    rows = np.flatnonzero(np.asarray(met.to_numpy(zero_copy_only=False), bool))
+    has_interactions = pc.is_in(profiles.latest.item_ids.column, value_set=pc.unique(pairs["item_id"]))
+    rows = np.flatnonzero(np.asarray(has_interactions.to_numpy(zero_copy_only=False), bool))
     vectors = profiles.searcher.vectors_of(rows) if len(rows) else np.empty((0, draft.model.dim), np.float32)
     buffer = io.BytesIO()
     np.save(buffer, gram_of(vectors))

@@ -53,10 +53,10 @@ class VerifiedFiles:
             return expected
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            turn = FileLock(note.with_suffix(".lock")).acquire()
+            lock = FileLock(note.with_suffix(".lock")).acquire()
         except OSError:  # a cache that cannot be written to
             return _hashed(path)
-        with turn:
+        with lock:
             if not anew and _is_noted(note, path):
                 return expected
             before = _state(path)

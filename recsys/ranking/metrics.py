@@ -21,8 +21,8 @@ def hits(ranked_UK: NDArray[np.int64], relevant_UR: NDArray[np.int64]) -> NDArra
     n_items = int(max(ranked_UK.max(initial=PAD), relevant_UR.max(initial=PAD))) + 1
     user_U1 = np.arange(len(ranked_UK))[:, None] * n_items
     # One number for each (user, item) pair, so that one lookup serves all users.
-    wanted = (relevant_UR + user_U1)[relevant_UR != PAD]
-    hits_UK: NDArray[np.bool_] = np.isin(ranked_UK + user_U1, wanted) & (ranked_UK != PAD)
+    relevant = (relevant_UR + user_U1)[relevant_UR != PAD]
+    hits_UK: NDArray[np.bool_] = np.isin(ranked_UK + user_U1, relevant) & (ranked_UK != PAD)
     return hits_UK
 
 

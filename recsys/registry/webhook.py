@@ -67,7 +67,7 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> 
     if not DELIVERY_ID.fullmatch(delivery):
         raise WebhookRefused(f"the delivery's id {delivery[:100]!r} is none")
     try:
-        told = json.loads(body)
-        return Delivery(delivery, str(told["entity"]), str(told["action"]), dict(told["data"]))
+        message = json.loads(body)
+        return Delivery(delivery, str(message["entity"]), str(message["action"]), dict(message["data"]))
     except (ValueError, KeyError, TypeError) as error:
         raise WebhookRefused(f"the delivery cannot be read: {error!r}") from error

@@ -1,7 +1,7 @@
 """A graph of several levels over vectors, as a search by HNSW walks down and along it.
 
 On the lowest level every vector is linked to near ones (`links.py`). Each further level holds about one vector in
-SPREAD of the level below, linked in the same way, so that a search comes near its goal in a few long steps.
+LEVEL_RATIO of the level below, linked in the same way, so that a search comes near its goal in a few long steps.
 
 Source: Malkov and Yashunin 2020, TPAMI 42(4), for the levels.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from recsys.retrieval.links import NONE, linked, workers
 
 # Shape suffixes: N vectors, D dimension, L links of the lowest level.
-SPREAD = 32
+LEVEL_RATIO = 32
 MAX_LEVELS = 6
 
 
@@ -66,7 +66,7 @@ def build_graph(
 
 def _levels(n: int, seed: int) -> NDArray[np.int32]:
     draws_N = np.random.default_rng(seed).random(n)
-    above_N = np.floor(-np.log(1 - draws_N) / np.log(SPREAD)).astype(np.int32)
+    above_N = np.floor(-np.log(1 - draws_N) / np.log(LEVEL_RATIO)).astype(np.int32)
     levels_N: NDArray[np.int32] = np.minimum(1 + above_N, np.int32(MAX_LEVELS))
     return levels_N
 

@@ -55,10 +55,10 @@ class Question:
     def key(self, release: str, seed: str, n_places: int) -> bytes:
         """What the draws depend on: the same question in the same words has the same key, any other another one."""
         words = [release, seed, self.wanted.whose, self.text, n_places, [*self.history], sorted(self.exclude)]
-        told = sha256(json.dumps(words).encode())
+        hashed = sha256(json.dumps(words).encode())
         if self.allowed_I is not None:
-            told.update(np.packbits(self.allowed_I).tobytes())
-        return told.digest()
+            hashed.update(np.packbits(self.allowed_I).tobytes())
+        return hashed.digest()
 
 
 class Explorer:
@@ -203,5 +203,5 @@ def user_group(whose: str) -> int | None:
     Returns:
         The same on every worker.
     """
-    told = f"explored\0{whose}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(sha256(told).digest()[:8]) % USER_GROUPS if whose else None
+    key = f"explored\0{whose}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(sha256(key).digest()[:8]) % USER_GROUPS if whose else None

@@ -56,7 +56,7 @@ class FinetuneParams(BaseModel):
     item_side: float = Field(ge=0)
     """Weight of the softmax over users for each item, added to that over items for each user; for objective pairs, of
     the softmax over anchors."""
-    together_weight: float = Field(ge=0)
+    co_occurrence_weight: float = Field(ge=0)
     """Weight of the loss on pairs of items that share users; 0: none."""
     hard_share: float = Field(ge=0, le=0.75)
     """Share of a batch that is mined: items whose last profiles are near others of the batch."""
@@ -86,7 +86,7 @@ class FinetuneParams(BaseModel):
     too."""
 
     @model_validator(mode="after")
-    def _means_what_it_says(self) -> Self:
+    def _check_objective(self) -> Self:
         """Objective pairs draws one pair for each user, so parameters that choose the items of a batch are refused."""
         idle = {"popularity_power": 0, "hard_share": 0, "hard_quantile": 1}
         wrong = [f"{name}: {value}" for name, value in idle.items() if getattr(self, name) != value]

@@ -129,7 +129,7 @@ def _items_and_users_loss(
     params = known.params
     masked_UB = _near_a_positive(known, items_B, positive_UB)
     log_chance_B = params.logq * np.log(_inclusion(known)[items_B]).astype(np.float32)
-    shared_BB = _shared(users_BU) if params.together_weight > 0 else None
+    shared_BB = _shared(users_BU) if params.co_occurrence_weight > 0 else None
 
     def loss(x_BD: Tensor) -> Tensor:
         def there(array: NDArray[np.generic]) -> Tensor:
@@ -139,18 +139,18 @@ def _items_and_users_loss(
         found = two_sided_softmax(
             scores_UB, there(positive_UB), there(masked_UB), there(log_chance_B), params.item_side
         )
-        return _with_together(found, x_BD, shared_BB, params)
+        return _with_co_occurrence(found, x_BD, shared_BB, params)
 
     return loss
 
 
-def _with_together(
+def _with_co_occurrence(
     loss: Tensor, x_BD: Tensor, shared_BB: NDArray[np.float32] | None, params: FinetuneParams
 ) -> Tensor:
     if shared_BB is None:
         return loss
     shared = torch.from_numpy(shared_BB).to(x_BD.device)
-    return loss + params.together_weight * co_occurrence_softmax(x_BD, shared, params.temperature)
+    return loss + params.co_occurrence_weight * co_occurrence_softmax(x_BD, shared, params.temperature)
 
 
 def _pairs(known: Known, number: int) -> Plan | None:
@@ -170,18 +170,18 @@ def _pairs(known: Known, number: int) -> Plan | None:
     places_P2 = torch.from_numpy(places.reshape(-1, 2))
     if len(users) < 2:
         return None
-    met_PP2 = [histories[:, pairs_P2[:, side]].toarray() > 0 for side in (0, 1)]
-    for met_PP in met_PP2:
-        np.fill_diagonal(met_PP, False)
-    shared_BB = _shared(training_set.fit_IU[rows]) if params.together_weight > 0 else None
+    masks_PP2 = [histories[:, pairs_P2[:, side]].toarray() > 0 for side in (0, 1)]
+    for mask_PP in masks_PP2:
+        np.fill_diagonal(mask_PP, False)
+    shared_BB = _shared(training_set.fit_IU[rows]) if params.co_occurrence_weight > 0 else None
 
     def loss(x_BD: Tensor) -> Tensor:
         a_PD, b_PD = (x_BD[places_P2[:, side].to(x_BD.device)] for side in (0, 1))
-        as_anchor_PP, as_positive_PP = (torch.from_numpy(met_PP).to(x_BD.device) for met_PP in met_PP2)
+        as_anchor_PP, as_positive_PP = (torch.from_numpy(mask_PP).to(x_BD.device) for mask_PP in masks_PP2)
         found = ranked_pairs(a_PD, b_PD, as_positive_PP, params.temperature)
         if params.item_side > 0:
             found = found + params.item_side * ranked_pairs(b_PD, a_PD, as_anchor_PP, params.temperature)
-        return _with_together(found, x_BD, shared_BB, params)
+        return _with_co_occurrence(found, x_BD, shared_BB, params)
 
     return Plan(rows, loss)
 

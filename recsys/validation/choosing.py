@@ -231,7 +231,7 @@ def _first_light(
         for rows in sides
     ]  # users are 0 in the first dimension
     recipe = partial(Choice, None, None, 0.0, is_first_light=True)
-    yield from _measure(validation, k, _beside(validation, None, made, recipe, lambdas, seed))
+    yield from _measure(validation, k, _summed(validation, None, made, recipe, lambdas, seed))
 
 
 def _heads(
@@ -257,11 +257,11 @@ def _heads(
             width = params.meaning_width if weight else params.width
             made = [profiles(some_ND[:, :width], stretch_D[:width]) for some_ND in (warm_WD, held_HD)]
             recipe = partial(Choice, share, power, weight)
-            scored = _beside(validation, words if weight else None, made, recipe, lambdas, params.seed)
+            scored = _summed(validation, words if weight else None, made, recipe, lambdas, params.seed)
             yield from _measure(validation, k, scored)
 
 
-def _beside(
+def _summed(
     validation: ValidationSet,
     words: tuple[NDArray[np.float32], ...] | None,
     meaning: Sequence[NDArray[np.float32]],

@@ -38,7 +38,7 @@ class NewUser:
     """The first n of them are the history at cut n."""
     described: tuple[int, ...]
     """The user is described by words of them."""
-    wanted: tuple[int, ...]
+    relevant: tuple[int, ...]
     """What lists should hold: all other items that the user likes, cold ones among them."""
 
 
@@ -76,8 +76,8 @@ def hold_out_users(dataset: Dataset, cold: NDArray[np.int64], n: int) -> NewUser
         n_known = min(max(CUTS), len(warm) - 2)
         n_described = min(DESCRIBED, len(warm) - n_known - 1)
         known, described = warm[:n_known], warm[n_known : n_known + n_described]
-        wanted = np.setdiff1d(liked, known + described)
-        users.append(NewUser(tuple(known), tuple(described), tuple(wanted.tolist())))
+        relevant = np.setdiff1d(liked, known + described)
+        users.append(NewUser(tuple(known), tuple(described), tuple(relevant.tolist())))
     is_kept_U = np.ones(matrix_UI.shape[0], bool)
     is_kept_U[chosen] = False
     users_P = np.repeat(np.arange(len(is_kept_U)), rest.n_items_U)
@@ -105,7 +105,7 @@ class NewUserScores:
         self.ridge = Ridge(gram_of(profiled.vectors_ID[warm]), ridge_lambda, profiled.lexical_width)
         self._typical = Typical.of(profiled.interactions.n_users_I)
         excluded = [(*user.known, *user.described) for user in users]
-        self._excluded_UE, self._wanted_UR = _padded(excluded), _padded([user.wanted for user in users])
+        self._excluded_UE, self._relevant_UR = _padded(excluded), _padded([user.relevant for user in users])
 
     def history(self, cut: int) -> csr_array:
         """1 where a user likes an item among the first `cut`, [U, I]."""
@@ -137,7 +137,7 @@ class NewUserScores:
     def ndcg(self, scores_UI: NDArray[np.floating]) -> NDArray[np.float64]:
         """ndcg@20 of each user's list of all items, without those that were known or described, [U]."""
         ranked_UK = best_of(scores_UI, K, self._excluded_UE).rows_UK
-        return ndcg_at_k(ranked_UK, self._wanted_UR, K)
+        return ndcg_at_k(ranked_UK, self._relevant_UR, K)
 
     def _scores(self, b_UD: NDArray[np.float64], history_UI: csr_array) -> NDArray[np.float32]:
         dots_UI = self.ridge.weights(b_UD) @ self._vectors_ID.T * np.float32(self._growth)

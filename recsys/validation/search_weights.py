@@ -210,7 +210,7 @@ def _personal(
     rng = np.random.default_rng([search.seed, 5])
     found: dict[int, Query] = {}
     for place, user in enumerate(scores.users):
-        row = int(rng.choice(user.wanted))
+        row = int(rng.choice(user.relevant))
         clause = draw_clause(learned.profiled.texts[row], rng)
         if clause is not None:
             found[place] = Query(shortened(clause, SHORT_QUERY), {row: 1.0})

@@ -106,8 +106,8 @@ def narrowed(
         Rows of the items to search, ascending; and the queries with places among these rows.
     """
     chosen = [queries[place] for place in sample(np.arange(len(queries)), n, seed).tolist()]
-    wanted = np.array(sorted({row for query in chosen for row in query.relevant}), np.int64)
-    rows = np.union1d(sample(np.arange(n_items), MAX_ITEMS, seed), wanted)
+    relevant = np.array(sorted({row for query in chosen for row in query.relevant}), np.int64)
+    rows = np.union1d(sample(np.arange(n_items), MAX_ITEMS, seed), relevant)
     place_of = {row: place for place, row in enumerate(rows.tolist())}
     return rows, tuple(
         replace(query, relevant={place_of[row]: grade for row, grade in query.relevant.items()})

@@ -88,12 +88,12 @@ def test_landed_files_are_published_without_hands(platform, doomed):
 
 def test_an_event_that_comes_twice_or_coalesces_changes_nothing(platform):
     before, known = pointer(platform), set(platform.runs())
-    asset = platform.airflow._ask("GET", "/api/v2/assets?uri_pattern=landing")["assets"][0]
+    asset = platform.airflow._call("GET", "/api/v2/assets?uri_pattern=landing")["assets"][0]
     for _ in range(3):
         with contextlib.suppress(
             AirflowRefused
         ):  # sqlite may be busy: one event fewer must change nothing either
-            platform.airflow._ask("POST", "/api/v2/assets/events", {"asset_id": asset["id"], "extra": {}})
+            platform.airflow._call("POST", "/api/v2/assets/events", {"asset_id": asset["id"], "extra": {}})
     new = platform.wait(lambda: set(platform.runs()) - known, "the events start a run", 60)
     platform.wait(platform.idle, "the runs end", 120)
     for run in (run for name, run in platform.runs().items() if name in new):

@@ -65,7 +65,7 @@ def again(platform, run_id, task):
     """Clear a task of a training and what follows it."""
     body = {"dry_run": False, "only_failed": False, "include_downstream": True}
     body |= {"task_ids": [task], "dag_run_id": run_id}
-    platform.airflow._ask("POST", f"/api/v2/dags/{TRAIN}/clearTaskInstances", body)
+    platform.airflow._call("POST", f"/api/v2/dags/{TRAIN}/clearTaskInstances", body)
 
 
 def hitl(platform, run_id):
@@ -74,7 +74,7 @@ def hitl(platform, run_id):
 
 def answer(platform, run_id, option):
     body = {"chosen_options": [option], "params_input": {}}
-    platform.airflow._ask("PATCH", hitl(platform, run_id), body)
+    platform.airflow._call("PATCH", hitl(platform, run_id), body)
 
 
 def decided(platform, run_id, option):
@@ -136,7 +136,7 @@ def training(shop):
 
 
 def test_the_pool_for_gpus_is_there_without_hands(platform):
-    pool = platform.airflow._ask("GET", "/api/v2/pools/gpu")
+    pool = platform.airflow._call("GET", "/api/v2/pools/gpu")
     assert pool["slots"] == 1 and "Firstlight" in pool["description"]
 
 
@@ -167,7 +167,7 @@ def test_a_person_who_refuses_keeps_the_champion(shop, training):
     (own / "params.yaml").write_text(yaml.safe_dump(settings), "utf-8")
     again(shop, training, "gate")
     task_is(shop, training, "approve", WAITS)
-    asked = shop.airflow._ask("GET", hitl(shop, training))
+    asked = shop.airflow._call("GET", hitl(shop, training))
     assert "challenger" in asked["subject"] and "| cold |" in asked["body"]
     assert "The gate is **open**" in asked["body"]
     assert decided(shop, training, "Reject")["promote"] == "skipped"
@@ -270,7 +270,7 @@ def insist(shop, method, path, body=None):
 
     def taken():
         try:
-            return shop.airflow._ask(method, path, body)
+            return shop.airflow._call(method, path, body)
         except AirflowRefused as error:
             if error.status < SERVER_ERROR:
                 raise
@@ -301,9 +301,9 @@ def test_enough_new_interactions_start_a_training_and_none_beside_it_or_after_it
     settings["slow_loop"]["train_after_interactions"] = 3
     (shop.workspace / "params.yaml").write_text(yaml.safe_dump(settings), "utf-8")
     for dag in (LOOK, TRAIN):  # Airflow would read them again within three minutes
-        token = shop.airflow._ask("GET", f"/api/v2/dags/{dag}")["file_token"]
+        token = shop.airflow._call("GET", f"/api/v2/dags/{dag}")["file_token"]
         with contextlib.suppress(AirflowRefused):
-            shop.airflow._ask("PUT", f"/api/v2/parseDagFile/{token}")
+            shop.airflow._call("PUT", f"/api/v2/parseDagFile/{token}")
     rows = [
         {"user_id": user, "item_id": item, "event": "view", "timestamp": 1.71e9}
         for user, item in shop_pairs()[:3]
@@ -321,7 +321,7 @@ def test_enough_new_interactions_start_a_training_and_none_beside_it_or_after_it
     asked = recsys(shop, "due")
     assert asked.returncode == 99 and f"a training on {accepted + 3} was started" in asked.stderr
     # An event that stranded, or that a person makes, wakes a run that looks for itself.
-    known, assets = trainings(shop), shop.airflow._ask("GET", "/api/v2/assets?uri_pattern=training-due")
+    known, assets = trainings(shop), shop.airflow._call("GET", "/api/v2/assets?uri_pattern=training-due")
     insist(shop, "POST", "/api/v2/assets/events", {"asset_id": assets["assets"][0]["id"], "extra": {}})
     idle = woken(shop, known, "skipped")
     assert set(ended(shop, TRAIN, idle.id).values()) == {"skipped"}

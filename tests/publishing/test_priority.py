@@ -12,10 +12,10 @@ from recsys.publishing.priority import KEY, LASTS, priority
 def test_while_an_encoder_catches_up_those_who_give_way_leave_and_others_do_not(shop, storage):
     with priority(storage, "b" * 64):
         with pytest.raises(OtherModel, match="model bbbbbbbbbb catches up and comes first"):
-            shop.publish(storage, gives_way=True)
+            shop.publish(storage, yields=True)
         assert shop.publish(storage).outcome == "published"
     assert storage.find(KEY) is None
-    assert shop.publish(storage, gives_way=True).outcome == "unchanged"
+    assert shop.publish(storage, yields=True).outcome == "unchanged"
 
 
 def test_priority_is_given_back_also_after_a_failure(folder):
@@ -28,4 +28,4 @@ def test_priority_that_a_killed_process_left_ends_by_itself(shop, folder):
     folder.write(KEY, b"b" * 64)
     old = time.time() - LASTS.total_seconds() - 5
     os.utime(folder.path(KEY), (old, old))
-    assert shop.publish(folder, gives_way=True).outcome == "published"
+    assert shop.publish(folder, yields=True).outcome == "published"

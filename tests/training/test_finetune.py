@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_others(tiny_encode
 
 def test_everything_switched_on_trains_too(tiny_encoder, tmp_path):
     _, trained = train(
-        tiny_encoder, tmp_path, layers="top", together_weight=0.5, hard_share=0.25, hard_quantile=0.9,
+        tiny_encoder, tmp_path, layers="top", co_occurrence_weight=0.5, hard_share=0.25, hard_quantile=0.9,
         word_dropout=0.2, adversarial_epsilon=0.05, accumulate=2, grad_cache=True, popularity_power=0.5, logq=1.0,
         precision="bfloat16",
     )  # fmt: skip

@@ -69,7 +69,9 @@ def some_vectors(n, seed=3):
 
 
 def test_ridge_loss_is_that_of_a_plain_reference(shop):
-    plans = known(shop, item_side=0.0, logq=0.0, hard_quantile=1.0, together_weight=0.0, batch_users=1000)
+    plans = known(
+        shop, item_side=0.0, logq=0.0, hard_quantile=1.0, co_occurrence_weight=0.0, batch_users=1000
+    )
     plan = plan_batch(plans, 0)
     x = some_vectors(len(plan.rows))
     found = plan.loss(torch.from_numpy(x.astype(np.float32)))
@@ -77,7 +79,9 @@ def test_ridge_loss_is_that_of_a_plain_reference(shop):
 
 
 def test_what_is_nearer_to_a_positive_than_the_quantile_is_no_negative(shop):
-    plans = known(shop, item_side=0.0, logq=0.0, hard_quantile=0.8, together_weight=0.0, batch_users=1000)
+    plans = known(
+        shop, item_side=0.0, logq=0.0, hard_quantile=0.8, co_occurrence_weight=0.0, batch_users=1000
+    )
     plan = plan_batch(plans, 0)
     cosines = plans.vectors_ID.astype(np.float64) @ plans.vectors_ID.T
     limits = np.quantile(cosines[:, shop.fit_rows], 0.8, axis=1)
@@ -94,7 +98,7 @@ def test_what_is_nearer_to_a_positive_than_the_quantile_is_no_negative(shop):
 
 
 def test_pairs_rank_both_ways_and_never_against_what_the_same_user_met(shop):
-    plans = known(shop, objective="pairs", item_side=0.5, together_weight=0.0, batch_items=32)
+    plans = known(shop, objective="pairs", item_side=0.5, co_occurrence_weight=0.0, batch_items=32)
     plan = plan_batch(plans, 2)
     x = some_vectors(len(plan.rows))
     there = torch.from_numpy(x.astype(np.float32))
@@ -105,7 +109,7 @@ def test_pairs_rank_both_ways_and_never_against_what_the_same_user_met(shop):
     )
     back = (float(plan.loss(there)) - forth) / 0.5
     assert forth > 0 and back > 0 and abs(forth - back) > 1e-3
-    together = known(shop, objective="pairs", item_side=0.0, together_weight=0.7, batch_items=32)
+    together = known(shop, objective="pairs", item_side=0.0, co_occurrence_weight=0.7, batch_items=32)
     met = shop.fit_IU[plan.rows].toarray()
     both = met @ met.T
     n = np.sqrt(both.diagonal())

@@ -68,9 +68,11 @@ def foreign_format(start: bytes) -> tuple[str, str] | None:
         if start.startswith(signature) and (len(signature) > 4 or _BINARY.search(start)):
             return what, remedy
     if start.startswith(b"PK\x03\x04"):
-        return next(((what, _AS_CSV) for mark, what in _ZIPPED if mark in start), ("a zip archive", _UNPACK))
-    place, mark = _TAR
-    if start[place : place + len(mark)] == mark:
+        return next(
+            ((what, _AS_CSV) for magic, what in _ZIPPED if magic in start), ("a zip archive", _UNPACK)
+        )
+    place, magic = _TAR
+    if start[place : place + len(magic)] == magic:
         return "a tar archive", _UNPACK
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     if _DVC_POINTER.match(text):

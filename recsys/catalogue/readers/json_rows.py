@@ -38,7 +38,7 @@ def json_rows(file: LandedFile, stream: io.BufferedReader, reading: Reading) -> 
         UnreadableFile: the file is cut off, or a whole table in one object.
     """
     rows = (
-        _of_values(file, stream, reading) if _is_spread(stream.peek()) else _of_lines(file, stream, reading)
+        _of_values(file, stream, reading) if _is_nested(stream.peek()) else _of_lines(file, stream, reading)
     )
     first = next(rows, None)
     second = next(rows, None)
@@ -124,7 +124,7 @@ def _of_values(file: LandedFile, stream: BinaryIO, reading: Reading) -> Iterator
         raise file.unreadable(f"{cut.problem}: {_CUT_OFF}", _RENAME, cut.line) from cut
 
 
-def _is_spread(start: bytes) -> bool:
+def _is_nested(start: bytes) -> bool:
     """Whether objects are in a list or span several lines, judged by the beginning of the file."""
     lines = [line for line in start.removeprefix(BOM).splitlines() if line.strip(_AROUND)]
     first = lines[0].strip(_AROUND)
@@ -148,12 +148,12 @@ def _depth(line: bytes) -> int | None:
     """Brackets left open at the end of a text; None where a string is."""
     depth = 0
     for token in _BRACKET.finditer(line):
-        mark = token.group()
-        if mark in b"{[":
+        symbol = token.group()
+        if symbol in b"{[":
             depth += 1
-        elif mark in b"}]":
+        elif symbol in b"}]":
             depth -= 1
-        elif len(mark) == 1 or not mark.endswith(b'"'):
+        elif len(symbol) == 1 or not symbol.endswith(b'"'):
             return None
     return depth
 
@@ -163,8 +163,8 @@ def _is_deep(content: bytes) -> bool:
         return False
     depth = 0
     for token in _BRACKET.finditer(content):
-        mark = token.group()
-        depth += (mark in b"{[") - (mark in b"}]")
+        symbol = token.group()
+        depth += (symbol in b"{[") - (symbol in b"}]")
         if depth > MAX_DEPTH:
             return True
     return False

@@ -99,36 +99,36 @@ class _Cutter:
     def _scan(self) -> Iterator[JsonValue]:
         end = self._scanned
         for token in _TOKEN.finditer(self._buffer, self._scanned):
-            mark = token.group()
-            if mark[0] == ord('"'):
+            symbol = token.group()
+            if symbol[0] == ord('"'):
                 if not token["end"]:
                     self._scanned = token.start()
                     return
-            elif mark in b"{[":
-                yield from self._open(token, mark)
+            elif symbol in b"{[":
+                yield from self._open(token, symbol)
             else:
-                yield from self._close(token, mark)
+                yield from self._close(token, symbol)
             end = token.end()
         self._scanned = max(end, len(self._buffer))
 
-    def _open(self, token: re.Match[bytes], mark: bytes) -> Iterator[JsonValue]:
+    def _open(self, token: re.Match[bytes], symbol: bytes) -> Iterator[JsonValue]:
         if self._depth == 0:
             yield from self._between(token.start())
-            if mark == b"[" and not self._in_list:
+            if symbol == b"[" and not self._in_list:
                 self._in_list = True
                 self._move(token.end())
                 return
             self._move(token.start())
         self._depth += 1
 
-    def _close(self, token: re.Match[bytes], mark: bytes) -> Iterator[JsonValue]:
+    def _close(self, token: re.Match[bytes], symbol: bytes) -> Iterator[JsonValue]:
         if self._depth:
             self._depth -= 1
             if self._depth == 0:
                 content = self._buffer[self._begin : token.end()]
                 yield JsonValue(self._line, self._dropped + self._begin, content)
                 self._move(token.end())
-        elif mark == b"]" and self._in_list:
+        elif symbol == b"]" and self._in_list:
             ends_in_comma = self._buffer[self._begin : token.start()].rstrip().endswith(b",")
             if ends_in_comma and not self._has_noted:
                 line = self._line_at(token.start())

@@ -43,8 +43,8 @@ def two_sided_softmax(
 
 def _mean_over_rows(scores_RC: Tensor, positive_RC: Tensor, negative_RC: Tensor) -> Tensor:
     # A row without negatives or positives is left out; logsumexp over nothing has no gradient.
-    asks_R = positive_RC.any(1) & negative_RC.any(1)
-    scores_RC, positive_RC, negative_RC = scores_RC[asks_R], positive_RC[asks_R], negative_RC[asks_R]
+    is_used_R = positive_RC.any(1) & negative_RC.any(1)
+    scores_RC, positive_RC, negative_RC = scores_RC[is_used_R], positive_RC[is_used_R], negative_RC[is_used_R]
     rivals_R1 = scores_RC.masked_fill(~negative_RC, -torch.inf).logsumexp(1, keepdim=True)
     per_pair_RC = softplus(rivals_R1 - scores_RC).masked_fill(~positive_RC, 0)
     per_row_R = per_pair_RC.sum(1) / positive_RC.sum(1)
