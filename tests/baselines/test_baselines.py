@@ -52,7 +52,7 @@ def tastes():
 
 
 @pytest.fixture(scope="module")
-def shop(tastes):
+def dataset(tastes):
     """Users meet two thirds of their taste's items and one other; the last item of each taste is cold."""
     rng = np.random.default_rng(0)
     of_item = np.concatenate([np.repeat(np.arange(N_TASTES), ITEMS_EACH), np.arange(N_TASTES)])
@@ -137,7 +137,7 @@ def test_every_name_that_params_allow_is_a_recaller():
     [((), 2), (((0, 1),), 1), (tuple((0, item) for item in range(9)), 1), (((0, 0), (1, 1)), 3)],
     ids=["nothing warm", "one user", "a history of everything", "a user without a history"],
 )
-def test_a_shop_with_next_to_nothing_in_it_still_gets_finite_scores(name, pairs, users, known):
+def test_a_data_set_with_next_to_nothing_in_it_still_gets_finite_scores(name, pairs, users, known):
     rows, columns = zip(*pairs, strict=True) if pairs else ((), ())
     histories = csr_array((np.ones(len(pairs)), (rows, columns)), shape=(users, 9))
     model = BASELINES[name](with_matrix(known, histories))
@@ -149,7 +149,7 @@ def test_a_shop_with_next_to_nothing_in_it_still_gets_finite_scores(name, pairs,
 
 
 @pytest.mark.parametrize("name", RIVALS)
-def test_rivals_find_the_cold_item_of_a_taste_in_a_shop_of_tastes(name, shop, tastes):
-    cold = np.arange(len(shop.texts) - N_TASTES, len(shop.texts))
-    found = rank(BASELINES[name](shop), np.arange(len(tastes)), cold, 1).rows_UK[:, 0] - cold[0]
+def test_rivals_find_the_cold_item_of_each_taste(name, dataset, tastes):
+    cold = np.arange(len(dataset.texts) - N_TASTES, len(dataset.texts))
+    found = rank(BASELINES[name](dataset), np.arange(len(tastes)), cold, 1).rows_UK[:, 0] - cold[0]
     assert (found == tastes).mean() > 0.9

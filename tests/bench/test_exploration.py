@@ -9,7 +9,7 @@ from bench.exploration_world import K, World
 from recsys.evaluation.off_policy import estimate
 from recsys.evaluation.off_policy_lists import Target, read_lists
 from recsys.settings import Settings
-from tests.publishing.shop import ROOT
+from tests.publishing.film_workspace import ROOT
 
 
 @pytest.fixture

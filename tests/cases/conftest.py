@@ -1,4 +1,4 @@
-"""A small shop for the cases that people reported: files land, the real `recsys ingest` takes them in."""
+"""A small workspace for the cases that people reported: files land, the real `recsys ingest` takes them in."""
 
 import json
 import os
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 KEY = "a-key-for-tests-0123456789"
 TOPICS = ("running shoe", "frying pan", "garden hose", "desk lamp")
 COLOURS = ("Red", "Blue", "Green", "Black", "White", "Grey", "Brown", "Pink", "Violet", "Golden")
-SHOP = [
+ITEMS = [
     {
         "item_id": f"s{n}",
         "title": f"{COLOURS[n % 10]} {TOPICS[n % 4]}, model {n}",
@@ -38,7 +38,7 @@ EVENTS = [
 ]
 
 
-class Shop:
+class Intake:
     """Land files as a producer would, run commands, look at what is accepted."""
 
     def __init__(self, at):
@@ -66,7 +66,7 @@ class Shop:
     def ingest(self, *arguments, code=0):
         """What became of each file, by its key; what a person read is in `said`."""
         result = self.run("ingest", "--json", *arguments, code=code)
-        self.said = result.stderr
+        self.output = result.stderr
         return {outcome["key"]: outcome for outcome in json.loads(result.stdout)["outcomes"]}
 
     def items(self):
@@ -92,29 +92,29 @@ class Shop:
 
 
 def opened(workspace, monkeypatch):
-    """A shop in a workspace; commands of this process work there."""
+    """Intake of a workspace; commands of this process work there."""
     monkeypatch.setenv("RECSYS_WORKSPACE", str(workspace.root))
     monkeypatch.setenv("RECSYS_LANDING", str(workspace.root / "landing"))
     monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", KEY)
     monkeypatch.setenv("COLUMNS", "200")
-    return Shop(workspace)
+    return Intake(workspace)
 
 
 @pytest.fixture
-def empty_shop(workspace, monkeypatch):
+def empty_intake(workspace, monkeypatch):
     """A workspace in which nothing has landed."""
     return opened(workspace, monkeypatch)
 
 
 @pytest.fixture(scope="session")
 def taken_in(tmp_path_factory):
-    """A shop in a workspace that has taken in forty items and sixty views; for `shop` to copy."""
-    root = tmp_path_factory.mktemp("shop")
+    """Intake of a workspace that has taken in forty items and sixty views; fixture `intake` copies it."""
+    root = tmp_path_factory.mktemp("film_workspace")
     shutil.copyfile(ROOT / "params.yaml", root / "params.yaml")
     shutil.copyfile(ROOT / "dvc.yaml", root / "dvc.yaml")
     with pytest.MonkeyPatch.context() as patch:
         made = opened(Artifacts(root), patch)
-        made.land("catalogue/shop.jsonl", SHOP)
+        made.land("catalogue/items.jsonl", ITEMS)
         made.land("interactions/events.jsonl", EVENTS)
         became = made.ingest()
     assert {outcome["status"] for outcome in became.values()} == {"accepted"}
@@ -122,8 +122,8 @@ def taken_in(tmp_path_factory):
 
 
 @pytest.fixture
-def shop(empty_shop, taken_in):
+def intake(empty_intake, taken_in):
     """A workspace of its own that has taken in forty items and sixty views."""
-    shutil.copytree(taken_in.at.root, empty_shop.at.root, dirs_exist_ok=True)
-    empty_shop.clock, empty_shop.said = taken_in.clock, taken_in.said
-    return empty_shop
+    shutil.copytree(taken_in.at.root, empty_intake.at.root, dirs_exist_ok=True)
+    empty_intake.clock, empty_intake.output = taken_in.clock, taken_in.output
+    return empty_intake

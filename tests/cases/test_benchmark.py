@@ -79,9 +79,11 @@ def plain(home):
 
 
 def test_tags_are_as_good_as_the_same_words_in_any_other_column(home, plain):
-    said, rows = plain
+    output, rows = plain
     assert n_right_first(rows) == N_USERS
-    assert json.loads(said.stdout)["fields"] == ["title", "tags"] and "text from title, tags" in said.stderr
+    assert (
+        json.loads(output.stdout)["fields"] == ["title", "tags"] and "text from title, tags" in output.stderr
+    )
     run(home, items="genres.parquet", out="genres-run.parquet")
     assert ranked(home, "genres-run.parquet") == rows
 
@@ -105,8 +107,8 @@ def test_types_and_forms_change_nothing(home, plain):
         writer.writerows([("User ID", "item_id", "position"), *((u, f" {i}\u00a0", 7) for u, i in LIKES)])
     done = run(home, items="large.parquet", interactions="log.csv", out="large-run.parquet")
     assert ranked(home, "large-run.parquet") == plain[1]
-    said = json.loads(done.stdout)
-    assert said["left_out"] == {"image_path": "paths or addresses", "price": "numbers", "released": "dates"}
+    output = json.loads(done.stdout)
+    assert output["left_out"] == {"image_path": "paths or addresses", "price": "numbers", "released": "dates"}
     for words_ in ("image_path (paths or addresses)", "released (dates)", "embedding", "position"):
         assert words_ in done.stderr
 
@@ -115,8 +117,8 @@ def test_unknown_items_are_counted_and_said(home, plain):
     more = [("u0", "nobody-knows-it"), ("u1", "nobody-knows-it"), ("stranger", "i-77")]
     pq.write_table(log([*LIKES, *more]), home / "more.parquet")
     done = run(home, interactions="more.parquet", out="more-run.parquet")
-    said = json.loads(done.stdout)
-    assert said["unknown_items"] == ["i-77", "nobody-knows-it"] and said["unknown_pairs"] == 3
+    output = json.loads(done.stdout)
+    assert output["unknown_items"] == ["i-77", "nobody-knows-it"] and output["unknown_pairs"] == 3
     assert (
         "3 pairs left out: --items lacks 2 of their items, such as 'i-77', 'nobody-knows-it'" in done.stderr
     )
@@ -148,19 +150,19 @@ def test_a_weight_that_is_no_number_stops_the_run_by_file_row_column_and_value(h
     with (home / "weights.csv").open("w", newline="") as file:
         rows = [(u, i, weight if n == 8 else 1) for n, (u, i) in enumerate(LIKES)]
         csv.writer(file).writerows([("user_id", "item_id", "weight"), *rows])
-    said = run(home, interactions="weights.csv", code=1).stderr
-    assert "weights.csv, line 10: " + says in said and "remedy: mend these rows" in said
+    output = run(home, interactions="weights.csv", code=1).stderr
+    assert "weights.csv, line 10: " + says in output and "remedy: mend these rows" in output
 
 
 def test_a_person_may_name_the_columns_that_become_text(home):
     table = pq.read_table(home / "tags.parquet")
     pq.write_table(table.append_column("maker_id", pa.array(["acme"] * N_ITEMS)), home / "made.parquet")
     done = run(home, "--text", "maker_id, tags", items="made.parquet", out="made-run.parquet")
-    said = json.loads(done.stdout)
-    assert said["fields"] == ["maker_id", "tags"] and said["left_out"] == {"title": "not named"}
+    output = json.loads(done.stdout)
+    assert output["fields"] == ["maker_id", "tags"] and output["left_out"] == {"title": "not named"}
     assert n_right_first(ranked(home, "made-run.parquet")) == N_USERS
-    said = run(home, "--text", "makers", items="made.parquet", code=1).stderr
-    assert "no column 'makers'" in said and "name some of" in said
+    output = run(home, "--text", "makers", items="made.parquet", code=1).stderr
+    assert "no column 'makers'" in output and "name some of" in output
 
 
 def test_ids_that_are_floats_in_one_file_are_the_integers_of_the_others(home):

@@ -36,16 +36,16 @@ BOMBS = {
 }
 
 
-def test_bombs_are_refused_or_quarantined_and_stop_nothing(shop):
-    limits = yaml.safe_load(shop.at.params.read_text())
+def test_bombs_are_refused_or_quarantined_and_stop_nothing(intake):
+    limits = yaml.safe_load(intake.at.params.read_text())
     limits["ingest"] |= {"max_decoded_mb": 10, "reader_memory_mb": 256}
-    shop.at.params.write_text(yaml.safe_dump(limits))
+    intake.at.params.write_text(yaml.safe_dump(limits))
     for name, content in BOMBS.items():
         assert len(content) < 2**20
-        shop.land(f"catalogue/{name}", content)
-    shop.land("catalogue/zz-good.jsonl", GOOD)
+        intake.land(f"catalogue/{name}", content)
+    intake.land("catalogue/zz-good.jsonl", GOOD)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    became = shop.ingest()
+    became = intake.ingest()
     grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert became.pop("catalogue/zz-good.jsonl")["status"] == "accepted"
     for key, outcome in became.items():
@@ -53,15 +53,15 @@ def test_bombs_are_refused_or_quarantined_and_stop_nothing(shop):
         assert key in str(outcome["problems"])
         assert "params.yaml" in str(outcome["problems"]) or "RFC 4180" in str(outcome["problems"])
     assert grown_mb < 200
-    assert {f"n{n}" for n in range(8)} <= set(shop.items())
-    assert shop.ingest() == {}  # what was refused is not tried again and again
+    assert {f"n{n}" for n in range(8)} <= set(intake.items())
+    assert intake.ingest() == {}  # what was refused is not tried again and again
 
 
-def test_texts_far_too_long_are_quarantined_without_their_text(shop):
+def test_texts_far_too_long_are_quarantined_without_their_text(intake):
     rows = [*GOOD, *({"item_id": f"g{n}", "title": f"Garden hose {n}"} for n in range(30))]
-    shop.land("catalogue/long.jsonl", [*rows, {"item_id": "b", "title": "x " * 2**19}])
-    assert shop.ingest()["catalogue/long.jsonl"]["quarantined"] == {"text_too_long": 1}
-    (part,) = {path.parent for path in shop.at.data.glob("catalogue/*/quarantined.parquet")} & {
-        path.parent for path in shop.at.data.glob("catalogue/000003-*/rows.parquet")
+    intake.land("catalogue/long.jsonl", [*rows, {"item_id": "b", "title": "x " * 2**19}])
+    assert intake.ingest()["catalogue/long.jsonl"]["quarantined"] == {"text_too_long": 1}
+    (part,) = {path.parent for path in intake.at.data.glob("catalogue/*/quarantined.parquet")} & {
+        path.parent for path in intake.at.data.glob("catalogue/000003-*/rows.parquet")
     }
     assert (part / "quarantined.parquet").stat().st_size < 10_000

@@ -10,7 +10,7 @@ import yaml
 from recsys.artifacts import Artifacts
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.profiles.users import UsersSummary, history_files, load_histories
-from tests.cases.conftest import EVENTS, KEY, SHOP, Shop
+from tests.cases.conftest import EVENTS, ITEMS, KEY, Intake
 from tests.conftest import ROOT
 
 NAME = Pseudonyms(KEY).of
@@ -18,7 +18,7 @@ NAME = Pseudonyms(KEY).of
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory, tiny_encoder):
-    """The shop up to its profiles, with an encoder as small as one can be; each test works on a copy."""
+    """The items up to their profiles, with an encoder as small as one can be; each test works on a copy."""
     root = tmp_path_factory.mktemp("prepared") / "workspace"
     root.mkdir()
     settings = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -27,13 +27,13 @@ def prepared(tmp_path_factory, tiny_encoder):
     (root / "params.yaml").write_text(yaml.safe_dump(settings))
     shutil.copyfile(ROOT / "dvc.yaml", root / "dvc.yaml")
     with pytest.MonkeyPatch.context() as patch:
-        shop = in_workspace(root, patch)
-        shop.land("catalogue/shop.jsonl", SHOP)
-        shop.land("interactions/events.jsonl", EVENTS)
-        shop.ingest()
-        shop.run("fetch-champion")
+        intake = in_workspace(root, patch)
+        intake.land("catalogue/items.jsonl", ITEMS)
+        intake.land("interactions/events.jsonl", EVENTS)
+        intake.ingest()
+        intake.run("fetch-champion")
         for stage in ("features", "profiles@champion", "users"):
-            shop.run("run", stage)
+            intake.run("run", stage)
     return root
 
 
@@ -45,7 +45,7 @@ def in_workspace(root, patch):
         "RECSYS_PSEUDONYM_KEY": KEY,
     }.items():
         patch.setenv(name, str(value))
-    return Shop(Artifacts(root))
+    return Intake(Artifacts(root))
 
 
 @pytest.fixture
@@ -54,9 +54,9 @@ def trained(prepared, tmp_path, monkeypatch):
     return in_workspace(tmp_path / "workspace", monkeypatch)
 
 
-def histories(shop):
-    shop.run("run", "users")
-    return load_histories(file.path for file in history_files(shop.at.users / "histories"))
+def histories(intake):
+    intake.run("run", "users")
+    return load_histories(file.path for file in history_files(intake.at.users / "histories"))
 
 
 def event(user, item, name="like", day=25, **more):
@@ -147,9 +147,9 @@ def test_split_and_lists_know_likes_only_and_a_disliked_item_is_not_shown_again(
     found = json.loads(trained.run("recommend", "u0", "-k", 100, "--json").stdout)["items"]
     shown = {one["item_id"] for one in found}
     likes = set(histories(trained).items_of(NAME("u0")))
-    assert "s1" not in likes and shown == {row["item_id"] for row in SHOP} - likes - {"s1"}
+    assert "s1" not in likes and shown == {row["item_id"] for row in ITEMS} - likes - {"s1"}
     again = json.loads(trained.run("recommend", "u0", "-k", 100, "--with-seen", "--json").stdout)["items"]
-    assert {one["item_id"] for one in again} == {row["item_id"] for row in SHOP}
+    assert {one["item_id"] for one in again} == {row["item_id"] for row in ITEMS}
 
 
 def test_histories_of_other_feedback_are_not_published(trained):

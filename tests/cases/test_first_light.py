@@ -1,4 +1,4 @@
-"""First light through the real commands: a trial of a few rows, then the shop's catalogue, then new items."""
+"""First light through the real commands: a trial of a few rows, then the whole catalogue, then new items."""
 
 import json
 
@@ -25,20 +25,20 @@ CATALOGUE = [
 
 
 @pytest.fixture
-def tiny(shop, tiny_encoder):
-    """The shop with forty items, and a small encoder to read them."""
-    params = yaml.safe_load(shop.at.params.read_text("utf-8"))
+def tiny(intake, tiny_encoder):
+    """A workspace with forty items, and a small encoder to read them."""
+    params = yaml.safe_load(intake.at.params.read_text("utf-8"))
     params["encoder"] |= {"source": str(tiny_encoder), "max_tokens": 32}
-    shop.at.params.write_text(yaml.safe_dump(params), "utf-8")
-    return shop
+    intake.at.params.write_text(yaml.safe_dump(params), "utf-8")
+    return intake
 
 
-def profiles(shop):
+def profiles(intake):
     """Profile of each item, by the stages that an arrival runs."""
     for stage in ("validate", "features", "profiles@champion"):
-        shop.run("run", stage)
+        intake.run("run", stage)
     found = {}
-    for path in sorted(shop.at.profiles("champion").glob("*.rows.parquet")):
+    for path in sorted(intake.at.profiles("champion").glob("*.rows.parquet")):
         vectors = np.load(str(path).replace(".rows.parquet", ".vectors.npy"))
         ids = pq.read_table(path)["item_id"].to_pylist()
         found |= dict(zip(ids, vectors, strict=False))

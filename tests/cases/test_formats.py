@@ -79,12 +79,12 @@ REFUSED = {
 }
 
 
-def test_every_format_enters_as_the_same_rows(shop):
+def test_every_format_enters_as_the_same_rows(intake):
     for name, content in READ.items():
-        shop.land(f"catalogue/{name}", content)
-    became = shop.ingest()
+        intake.land(f"catalogue/{name}", content)
+    became = intake.ingest()
     assert {name: became[f"catalogue/{name}"]["status"] for name in READ} == dict.fromkeys(READ, "accepted")
-    assert shop.quarantined() == []
+    assert intake.quarantined() == []
     for name, note in {
         "gzip.jsonl": "decompressed (gzip)",
         "semicolon.csv": "columns are separated by a semicolon",
@@ -93,17 +93,17 @@ def test_every_format_enters_as_the_same_rows(shop):
         "utf-16.csv": "read as UTF-16",
     }.items():
         assert note in str(became[f"catalogue/{name}"]), name
-        assert note in shop.said
-    items = shop.items()
+        assert note in intake.output
+    items = intake.items()
     for row in ROWS:
         assert items[row["item_id"]]["title"] == row["title"]
 
 
-def test_what_cannot_be_read_is_refused_as_what_it_is_and_stops_nothing(shop):
+def test_what_cannot_be_read_is_refused_as_what_it_is_and_stops_nothing(intake):
     for name, (content, _, _) in REFUSED.items():
-        shop.land(f"catalogue/{name}", content)
-    shop.land("catalogue/zz-good.jsonl", ROWS)
-    became = shop.ingest()
+        intake.land(f"catalogue/{name}", content)
+    intake.land("catalogue/zz-good.jsonl", ROWS)
+    became = intake.ingest()
     assert became.pop("catalogue/zz-good.jsonl")["status"] == "accepted"
     for name, (_, says, remedy) in REFUSED.items():
         outcome = became[f"catalogue/{name}"]
@@ -112,28 +112,28 @@ def test_what_cannot_be_read_is_refused_as_what_it_is_and_stops_nothing(shop):
             assert words in str(outcome["problems"]).replace("\\'", "'")
 
 
-def test_a_repeated_header_is_no_item(shop):
+def test_a_repeated_header_is_no_item(intake):
     for mark in ("", "\ufeff"):
-        shop.land(f"catalogue/joined{len(mark)}.csv", mark + as_csv() + mark + as_csv().replace("n", "n1"))
-    assert {outcome["status"] for outcome in shop.ingest().values()} == {"accepted"}
-    assert {reason for _, _, reason, _ in shop.quarantined()} >= {"repeated_header"}
-    assert "item_id" not in shop.items()
+        intake.land(f"catalogue/joined{len(mark)}.csv", mark + as_csv() + mark + as_csv().replace("n", "n1"))
+    assert {outcome["status"] for outcome in intake.ingest().values()} == {"accepted"}
+    assert {reason for _, _, reason, _ in intake.quarantined()} >= {"repeated_header"}
+    assert "item_id" not in intake.items()
 
 
-def test_rows_nested_as_deep_as_parsers_go_cost_only_themselves(shop):
+def test_rows_nested_as_deep_as_parsers_go_cost_only_themselves(intake):
     good = [{"item_id": f"g{n}", "title": f"Garden chair, model {n}"} for n in range(160)]
     depths = (60, 100, *range(900, 1001, 5), 5000)
     deep = [f'{{"item_id": "d{n}", "title": "Deep plate", "x": {"[" * n}{"]" * n}}}' for n in depths]
-    shop.land("catalogue/deep.jsonl", "\n".join([*map(json.dumps, good), *deep, ""]))
-    shop.land(
+    intake.land("catalogue/deep.jsonl", "\n".join([*map(json.dumps, good), *deep, ""]))
+    intake.land(
         "interactions/deep.jsonl", '{"user_id": "u1", "item_id": "s1", "x": ' + "[" * 950 + "]" * 950 + "}\n"
     )
-    shop.land("interactions/zz-good.jsonl", '{"user_id": "u1", "item_id": "s2"}\n')
-    became = shop.ingest()
+    intake.land("interactions/zz-good.jsonl", '{"user_id": "u1", "item_id": "s2"}\n')
+    became = intake.ingest()
     assert became["catalogue/deep.jsonl"]["status"] == "accepted"
     assert became["catalogue/deep.jsonl"]["quarantined"] == {"not_json": len(depths) - 1}
     assert became["interactions/deep.jsonl"]["quarantined"] == {"not_json": 1}
     assert became["interactions/zz-good.jsonl"]["status"] == "accepted"
-    assert {"g159", "d60"} <= set(shop.items())
-    shop.run("quarantine", "list")
-    assert any("nested too deep" in detail for _, _, _, detail in shop.quarantined())
+    assert {"g159", "d60"} <= set(intake.items())
+    intake.run("quarantine", "list")
+    assert any("nested too deep" in detail for _, _, _, detail in intake.quarantined())

@@ -9,17 +9,17 @@ import pytest
 from recsys.catalogue.isolated_reader import IsolatedReader
 from recsys.errors import StorageError
 from recsys.storage.folder import FolderStorage
-from tests.cases.conftest import SHOP
+from tests.cases.conftest import ITEMS
 
 NEW = [{"item_id": "new", "title": "Steel water bottle"}]
 
 
-def is_in(shop, item="new"):
-    return item in shop.items()
+def is_in(intake, item="new"):
+    return item in intake.items()
 
 
-def test_pipes_sockets_links_and_loops_are_passed_over_and_named(shop, tmp_path, monkeypatch):
-    zone = shop.at.root / "landing"
+def test_pipes_sockets_links_and_loops_are_passed_over_and_named(intake, tmp_path, monkeypatch):
+    zone = intake.at.root / "landing"
     secret = tmp_path / "outside.jsonl"
     secret.write_text(json.dumps({"item_id": "stolen", "title": "Of another folder"}))
     os.mkfifo(zone / "catalogue/pipe.jsonl")
@@ -30,10 +30,10 @@ def test_pipes_sockets_links_and_loops_are_passed_over_and_named(shop, tmp_path,
     monkeypatch.chdir(zone / "catalogue")  # a socket's path must be short
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("s.jsonl")
-        shop.land("catalogue/new.jsonl", NEW)
-        became = shop.ingest()
+        intake.land("catalogue/new.jsonl", NEW)
+        became = intake.ingest()
     assert {key: one["status"] for key, one in became.items()} == {"catalogue/new.jsonl": "accepted"}
-    assert is_in(shop) and not is_in(shop, "stolen")
+    assert is_in(intake) and not is_in(intake, "stolen")
     for name, why in {
         "pipe.jsonl": "a pipe",
         "link.jsonl": "is a link",
@@ -42,58 +42,58 @@ def test_pipes_sockets_links_and_loops_are_passed_over_and_named(shop, tmp_path,
         "dangling.jsonl": "is a link",
         "s.jsonl": "a socket",
     }.items():
-        assert f"skipped: catalogue/{name}" in shop.said and why in shop.said
-    found = json.loads(shop.run("status", "--json").stdout)
+        assert f"skipped: catalogue/{name}" in intake.output and why in intake.output
+    found = json.loads(intake.run("status", "--json").stdout)
     assert len(found["skipped"]) == 6 and found["pending"] == []
-    assert "catalogue/pipe.jsonl" in shop.run("status").stderr
+    assert "catalogue/pipe.jsonl" in intake.run("status").stderr
 
 
-def test_a_name_that_is_no_utf8_stops_nobody(shop):
-    name = os.fsencode(str(shop.at.root / "landing/catalogue")) + b"/caf\xe9.jsonl"
+def test_a_name_that_is_no_utf8_stops_nobody(intake):
+    name = os.fsencode(str(intake.at.root / "landing/catalogue")) + b"/caf\xe9.jsonl"
     with open(name, "wb") as file:
-        file.write(json.dumps(SHOP[0]).encode())
-    shop.land("catalogue/new.jsonl", NEW)
-    became = shop.ingest()
+        file.write(json.dumps(ITEMS[0]).encode())
+    intake.land("catalogue/new.jsonl", NEW)
+    became = intake.ingest()
     assert became["catalogue/new.jsonl"]["status"] == "accepted"
     assert became["catalogue/caf\\xe9.jsonl"]["status"] == "refused"
-    assert "is not a safe name" in shop.said
-    assert shop.ingest() == {}
-    assert "still refused" in shop.said
-    assert "caf\\xe9.jsonl" in shop.run("status").stderr
-    json.loads(shop.run("status", "--json").stdout)
+    assert "is not a safe name" in intake.output
+    assert intake.ingest() == {}
+    assert "still refused" in intake.output
+    assert "caf\\xe9.jsonl" in intake.run("status").stderr
+    json.loads(intake.run("status", "--json").stdout)
 
 
-def test_a_name_cannot_paint_the_terminal(shop):
-    shop.land("catalogue/\x1b[2J[bold]red[/].jsonl", NEW)
-    shop.ingest()
-    assert "\x1b[2J" not in shop.said and "\\x1b[2J[bold]red[/].jsonl" in shop.said
-    assert "\x1b[2J" not in shop.run("status").stderr
+def test_a_name_cannot_paint_the_terminal(intake):
+    intake.land("catalogue/\x1b[2J[bold]red[/].jsonl", NEW)
+    intake.ingest()
+    assert "\x1b[2J" not in intake.output and "\\x1b[2J[bold]red[/].jsonl" in intake.output
+    assert "\x1b[2J" not in intake.run("status").stderr
 
 
-def test_a_file_called_processed_loses_nothing_and_is_said(shop):
-    zone = shop.at.root / "landing"
+def test_a_file_called_processed_loses_nothing_and_is_said(intake):
+    zone = intake.at.root / "landing"
     os.rename(zone / "processed", zone / "kept")
     (zone / "processed").write_text("a file")
-    shop.land("catalogue/new.jsonl", NEW)
-    shop.land("catalogue/other.jsonl", [{"item_id": "other", "title": "Garden bench"}])
-    became = shop.ingest()
+    intake.land("catalogue/new.jsonl", NEW)
+    intake.land("catalogue/other.jsonl", [{"item_id": "other", "title": "Garden bench"}])
+    became = intake.ingest()
     assert {one["status"] for one in became.values()} == {"accepted"}
-    assert "cannot be moved to processed/" in shop.said
-    n_parts = len(list(shop.at.data.glob("catalogue/*")))
-    assert {one["status"] for one in shop.ingest().values()} == {"repeated"}
-    assert len(list(shop.at.data.glob("catalogue/*"))) == n_parts
+    assert "cannot be moved to processed/" in intake.output
+    n_parts = len(list(intake.at.data.glob("catalogue/*")))
+    assert {one["status"] for one in intake.ingest().values()} == {"repeated"}
+    assert len(list(intake.at.data.glob("catalogue/*"))) == n_parts
     (zone / "processed").unlink()
-    shop.ingest()
+    intake.ingest()
     assert list((zone / "catalogue").iterdir()) == []
 
 
-def test_a_file_where_the_folder_should_be_is_said(empty_shop):
-    zone = empty_shop.at.root / "landing"
+def test_a_file_where_the_folder_should_be_is_said(empty_intake):
+    zone = empty_intake.at.root / "landing"
     zone.mkdir()
     (zone / "interactions").write_text("a file")
-    empty_shop.land("catalogue/new.jsonl", NEW)
-    assert empty_shop.ingest()["catalogue/new.jsonl"]["status"] == "accepted"
-    assert "skipped: interactions is a file where a folder should be" in empty_shop.said
+    empty_intake.land("catalogue/new.jsonl", NEW)
+    assert empty_intake.ingest()["catalogue/new.jsonl"]["status"] == "accepted"
+    assert "skipped: interactions is a file where a folder should be" in empty_intake.output
 
 
 class Forbidding(FolderStorage):
@@ -108,7 +108,7 @@ class Forbidding(FolderStorage):
         super().fetch(key, to)
 
 
-def test_a_file_that_may_not_be_read_is_named_and_tried_again(shop, monkeypatch):
+def test_a_file_that_may_not_be_read_is_named_and_tried_again(intake, monkeypatch):
     listdir = os.listdir
 
     def refused(path):
@@ -117,21 +117,21 @@ def test_a_file_that_may_not_be_read_is_named_and_tried_again(shop, monkeypatch)
         return listdir(path)
 
     monkeypatch.setattr(os, "listdir", refused)
-    monkeypatch.setattr("recsys.cli.intake.landing", lambda: Forbidding(str(shop.at.root / "landing")))
-    shop.land("catalogue/locked.jsonl", NEW)
-    shop.land("catalogue/locked/a.jsonl", NEW)
-    shop.land("catalogue/other.jsonl", [{"item_id": "other", "title": "Garden bench"}])
-    became = shop.ingest()
+    monkeypatch.setattr("recsys.cli.intake.landing", lambda: Forbidding(str(intake.at.root / "landing")))
+    intake.land("catalogue/locked.jsonl", NEW)
+    intake.land("catalogue/locked/a.jsonl", NEW)
+    intake.land("catalogue/other.jsonl", [{"item_id": "other", "title": "Garden bench"}])
+    became = intake.ingest()
     assert became["catalogue/other.jsonl"]["status"] == "accepted"
     assert became["catalogue/locked.jsonl"]["status"] == "refused"
     assert "Permission denied" in became["catalogue/locked.jsonl"]["problems"][0]["message"]
-    assert "skipped: catalogue/locked cannot be listed: Permission denied" in shop.said
+    assert "skipped: catalogue/locked cannot be listed: Permission denied" in intake.output
     monkeypatch.setattr(Forbidding, "is_open", True)  # chmod changes no time: the same version is tried again
-    assert shop.ingest()["catalogue/locked.jsonl"]["status"] == "accepted"
+    assert intake.ingest()["catalogue/locked.jsonl"]["status"] == "accepted"
 
 
 @pytest.mark.parametrize("error", [ValueError("a library's own words"), MemoryError(), RecursionError()])
-def test_an_error_that_nobody_foresaw_refuses_that_file_alone(shop, monkeypatch, error):
+def test_an_error_that_nobody_foresaw_refuses_that_file_alone(intake, monkeypatch, error):
     read = IsolatedReader.read_batch
 
     def broken(self, file, *rest):
@@ -140,34 +140,38 @@ def test_an_error_that_nobody_foresaw_refuses_that_file_alone(shop, monkeypatch,
         return read(self, file, *rest)
 
     monkeypatch.setattr(IsolatedReader, "read_batch", broken)
-    shop.land("catalogue/a-odd.jsonl", NEW)
-    shop.land("interactions/odd.jsonl", [{"user_id": "ann@example.org", "item_id": "s1"}])
-    shop.land("catalogue/other.jsonl", [{"item_id": "other", "title": "Garden bench"}])
-    became = shop.ingest()
+    intake.land("catalogue/a-odd.jsonl", NEW)
+    intake.land("interactions/odd.jsonl", [{"user_id": "ann@example.org", "item_id": "s1"}])
+    intake.land("catalogue/other.jsonl", [{"item_id": "other", "title": "Garden bench"}])
+    became = intake.ingest()
     assert became["catalogue/other.jsonl"]["status"] == "accepted"
     for key in ("catalogue/a-odd.jsonl", "interactions/odd.jsonl"):
         (problem,) = became[key]["problems"]
         assert f"unexpected error {type(error).__name__}" in problem["message"]
-        log = shop.at.root / problem["remedy"].partition(" ")[0]
+        log = intake.at.root / problem["remedy"].partition(" ")[0]
         assert "in broken" in log.read_text()
         assert ("own words" in log.read_text()) == (
             key.startswith("catalogue") and isinstance(error, ValueError)
         )
     monkeypatch.undo()
-    monkeypatch.setenv("RECSYS_WORKSPACE", str(shop.at.root))
-    monkeypatch.setenv("RECSYS_LANDING", str(shop.at.root / "landing"))
+    monkeypatch.setenv("RECSYS_WORKSPACE", str(intake.at.root))
+    monkeypatch.setenv("RECSYS_LANDING", str(intake.at.root / "landing"))
     monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", "a-key-for-tests-0123456789")
-    assert {one["status"] for one in shop.ingest().values()} == {"accepted"}  # mended: every run tries again
+    assert {one["status"] for one in intake.ingest().values()} == {
+        "accepted"
+    }  # mended: every run tries again
 
 
-def test_what_is_quarantined_says_why_at_once(shop):
-    rows = [*SHOP, {"item_id": "bare"}, {"item_id": "x" * 600, "title": "A long id"}]
-    shop.land("catalogue/mixed.jsonl", [*rows, {"item_id": "old", "title": "t", "updated_at": "1066-10-14"}])
-    (became,) = shop.ingest().values()
-    said = " ".join(shop.said.split())
-    assert "1 row no_text, line 41: expected: title, description or tags hold text" in said
-    assert "1 row ancient_timestamp, line 43" in said and "found updated_at 1066-10-14" in said
-    assert "remedy: shorten the id, or raise ingest.max_id_chars" in said
+def test_what_is_quarantined_says_why_at_once(intake):
+    rows = [*ITEMS, {"item_id": "bare"}, {"item_id": "x" * 600, "title": "A long id"}]
+    intake.land(
+        "catalogue/mixed.jsonl", [*rows, {"item_id": "old", "title": "t", "updated_at": "1066-10-14"}]
+    )
+    (became,) = intake.ingest().values()
+    output = " ".join(intake.output.split())
+    assert "1 row no_text, line 41: expected: title, description or tags hold text" in output
+    assert "1 row ancient_timestamp, line 43" in output and "found updated_at 1066-10-14" in output
+    assert "remedy: shorten the id, or raise ingest.max_id_chars" in output
     assert {one["reason"]: one["lines"] for one in became["reasons"]} == {
         "ancient_timestamp": [43],
         "id_too_long": [42],
@@ -175,9 +179,9 @@ def test_what_is_quarantined_says_why_at_once(shop):
     }
 
 
-def test_a_landing_zone_out_of_reach_ends_the_run_and_refuses_no_file(shop, monkeypatch):
+def test_a_landing_zone_out_of_reach_ends_the_run_and_refuses_no_file(intake, monkeypatch):
     for n in range(3):
-        shop.land(f"catalogue/new-{n}.jsonl", [{"item_id": f"new-{n}", "title": f"Garden bench {n}"}])
+        intake.land(f"catalogue/new-{n}.jsonl", [{"item_id": f"new-{n}", "title": f"Garden bench {n}"}])
 
     def out_of_reach(self, key, *_):
         raise StorageError("the bucket does not answer", remedy="look at the network")
@@ -185,14 +189,16 @@ def test_a_landing_zone_out_of_reach_ends_the_run_and_refuses_no_file(shop, monk
     with monkeypatch.context() as outage:
         outage.setattr(FolderStorage, "fetch", out_of_reach)
         outage.setattr(FolderStorage, "find", out_of_reach)
-        assert "the bucket does not answer" in shop.run("ingest", code=1).stderr
-    assert not [*shop.at.refused.glob("*")]
-    assert [one["status"] for one in shop.ingest().values()] == ["accepted"] * 3
+        assert "the bucket does not answer" in intake.run("ingest", code=1).stderr
+    assert not [*intake.at.refused.glob("*")]
+    assert [one["status"] for one in intake.ingest().values()] == ["accepted"] * 3
 
 
-def test_a_batch_that_cannot_be_let_in_is_not_said_to_be(shop):
-    shop.land("catalogue/names.csv", "item_id,name\n1,Red shoe\n2,Blue shoe\n")
-    (became,) = shop.ingest().values()
+def test_a_batch_that_cannot_be_let_in_is_not_said_to_be(intake):
+    intake.land("catalogue/names.csv", "item_id,name\n1,Red shoe\n2,Blue shoe\n")
+    (became,) = intake.ingest().values()
     assert [one["check"] for one in became["problems"]] == ["missing_columns", "too_many_bad_rows"]
-    assert "--accept" not in shop.said + shop.run("status").stdout
-    assert "cannot be let in" in shop.run("ingest", "--accept", became["batch"], "--why", "x", code=1).stderr
+    assert "--accept" not in intake.output + intake.run("status").stdout
+    assert (
+        "cannot be let in" in intake.run("ingest", "--accept", became["batch"], "--why", "x", code=1).stderr
+    )

@@ -14,7 +14,7 @@ from recsys.serving.feedback_opinions import merge
 from recsys.serving.feedback_outbox import ship
 from recsys.settings import Settings
 from recsys.storage.opening import open_storage
-from tests.cases.conftest import KEY, SHOP
+from tests.cases.conftest import ITEMS, KEY
 from tests.cases.test_feedback import NAME, event, prepared, trained
 
 __all__ = ["prepared", "trained"]
@@ -28,17 +28,17 @@ def store(tmp_path):
     opened.close()
 
 
-def release_of(shop):
+def release_of(intake):
     for stage in ("users", "index"):
-        shop.run("run", stage)
-    shop.run("publish")
-    return Release.open(shop.at.root / "store", cache=shop.at.root / "reader")
+        intake.run("run", stage)
+    intake.run("publish")
+    return Release.open(intake.at.root / "store", cache=intake.at.root / "reader")
 
 
-def opinions_now(shop, release, store, user):
+def opinions_now(intake, release, store, user):
     held = store.held(release.manifest.provenance.arrivals)
     before = release._profiles.histories.opinions_of(NAME(user))
-    return merge(before, store.of(NAME(user), held), Settings.load(shop.at.params).feedback)
+    return merge(before, store.of(NAME(user), held), Settings.load(intake.at.params).feedback)
 
 
 def lists_of(release, opinions):
@@ -69,7 +69,7 @@ USERS = ("u0", "u1", "newcomer", "hater", "u2")
 
 def test_the_list_after_feedback_is_that_of_the_next_release(trained, store):
     # Somebody else likes every item, before and after: so what all users share does not change.
-    trained.land("interactions/fan.jsonl", [event("fan", row["item_id"]) for row in SHOP])
+    trained.land("interactions/fan.jsonl", [event("fan", row["item_id"]) for row in ITEMS])
     trained.ingest()
     first = release_of(trained)
     untouched = {user: opinions_now(trained, first, store, user) for user in USERS}
@@ -103,16 +103,16 @@ def test_a_file_that_lands_twice_is_taken_in_once(trained, store):
     assert len(trained.interactions()) == n_rows
 
 
-def test_ids_that_end_in_a_fraction_stay_as_they_are(empty_shop, store):
-    empty_shop.land(
+def test_ids_that_end_in_a_fraction_stay_as_they_are(empty_intake, store):
+    empty_intake.land(
         "catalogue/films.jsonl", [{"item_id": name, "title": f"Film {name}"} for name in ("1.0", "x", "2.0")]
     )
-    empty_shop.ingest()
+    empty_intake.ingest()
     store.add(of("u0", ("1.0", "like", None), ("2.0", "like", None)))
-    ship(store, open_storage(str(empty_shop.at.root / "landing")), Pseudonyms(KEY))
-    empty_shop.ingest()
-    assert [row["item_id"] for row in empty_shop.interactions()] == ["1.0", "2.0"]
+    ship(store, open_storage(str(empty_intake.at.root / "landing")), Pseudonyms(KEY))
+    empty_intake.ingest()
+    assert [row["item_id"] for row in empty_intake.interactions()] == ["1.0", "2.0"]
     assert (
-        json.loads((empty_shop.at.data / "pseudonyms.json").read_text())["key_check"]
+        json.loads((empty_intake.at.data / "pseudonyms.json").read_text())["key_check"]
         == Pseudonyms(KEY).key_check
     )

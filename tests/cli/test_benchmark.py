@@ -14,9 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory):
+def inputs(tmp_path_factory):
     """Items of one word and its neighbour, users who like the first or the second half of the words."""
-    folder = tmp_path_factory.mktemp("shop")
+    folder = tmp_path_factory.mktemp("inputs")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["encoder"] |= {"source": str(save_model(folder / "tiny")), "max_tokens": 32}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
@@ -29,73 +29,73 @@ def shop(tmp_path_factory):
     return folder
 
 
-def run(shop, *more, **changed):
+def run(inputs, *more, **changed):
     files = {
         "items": "items.parquet",
         "interactions": "log.csv",
         "cold": "cold.txt",
         "out": "run.parquet",
     } | changed
-    options = [word for name, file in files.items() for word in (f"--{name}", str(shop / file))]
-    return CliRunner(env={"RECSYS_WORKSPACE": str(shop)}).invoke(
+    options = [word for name, file in files.items() for word in (f"--{name}", str(inputs / file))]
+    return CliRunner(env={"RECSYS_WORKSPACE": str(inputs)}).invoke(
         main, ["benchmark", "cold-start", *options, *more]
     )
 
 
-def test_every_user_gets_each_cold_item_once_by_rank(shop):
-    done = run(shop, "--json")
+def test_every_user_gets_each_cold_item_once_by_rank(inputs):
+    done = run(inputs, "--json")
     assert done.exit_code == 0, done.output
     summary = json.loads(done.stdout)
-    cold = set((shop / "cold.txt").read_text().split())
+    cold = set((inputs / "cold.txt").read_text().split())
     assert summary["cold"] == len(cold) and summary["fields"] == ["title"]
-    rows = pq.read_table(shop / "run.parquet").to_pylist()
+    rows = pq.read_table(inputs / "run.parquet").to_pylist()
     for user in range(6):
         mine = [row for row in rows if row["user_id"] == f"u{user}"]
         assert [row["rank"] for row in mine] == list(range(1, len(cold) + 1))
         assert {row["item_id"] for row in mine} == cold
 
 
-def test_a_second_run_encodes_nothing_and_gives_the_same_bytes(shop):
-    run(shop)
-    before = (shop / "run.parquet").read_bytes()
+def test_a_second_run_encodes_nothing_and_gives_the_same_bytes(inputs):
+    run(inputs)
+    before = (inputs / "run.parquet").read_bytes()
     # Names of cache files come from their keys: only the inode tells that one was written again.
-    cache = shop / "var" / "cache" / "vectors"
+    cache = inputs / "var" / "cache" / "vectors"
     vectors = {path: path.stat().st_ino for path in cache.rglob("*.npy")}
     assert vectors
-    assert run(shop, out="again.parquet").exit_code == 0
-    assert (shop / "again.parquet").read_bytes() == before
+    assert run(inputs, out="again.parquet").exit_code == 0
+    assert (inputs / "again.parquet").read_bytes() == before
     assert {path: path.stat().st_ino for path in cache.rglob("*.npy")} == vectors
 
 
-def test_a_head_is_chosen_on_the_newest_items_by_every_kind_of_time_that_the_files_have(shop):
+def test_a_head_is_chosen_on_the_newest_items_by_every_kind_of_time_that_the_files_have(inputs):
     n = len(WORDS)
-    items = pq.read_table(shop / "items.parquet")
+    items = pq.read_table(inputs / "items.parquet")
     dated = items.append_column(
         "release_date", pa.array([f"{1 + i % 28:02d}-Jan-{1950 + i}" for i in range(n)])
     )
-    pq.write_table(dated, shop / "dated.parquet")
-    log = (shop / "log.csv").read_text().splitlines()
+    pq.write_table(dated, inputs / "dated.parquet")
+    log = (inputs / "log.csv").read_text().splitlines()
     times = [f"{row},{1_000_000_000 + 86_400 * (n - int(row.split(',')[1]))}" for row in log[1:]]
-    (shop / "timed.csv").write_text("\n".join([f"{log[0]},timestamp", *times]) + "\n")
-    done = run(shop, "--json", items="dated.parquet", interactions="timed.csv")
+    (inputs / "timed.csv").write_text("\n".join([f"{log[0]},timestamp", *times]) + "\n")
+    done = run(inputs, "--json", items="dated.parquet", interactions="timed.csv")
     assert done.exit_code == 0, done.output
-    warm = n - len((shop / "cold.txt").read_text().split())
+    warm = n - len((inputs / "cold.txt").read_text().split())
     assert json.loads(done.stdout)["folds"] == dict.fromkeys(
         ("first interaction", "release_date"), round(0.2 * warm)
     )
     assert f"held out: {round(0.2 * warm)} by first interaction" in " ".join(done.stderr.split())
-    untimed = json.loads(run(shop, "--json").stdout)["folds"]
+    untimed = json.loads(run(inputs, "--json").stdout)["folds"]
     assert list(untimed) == ["random 1", "random 2", "random 3"]
 
 
-def test_lists_are_cut_at_the_wanted_length(shop):
-    assert run(shop, "--top", "3").exit_code == 0
-    assert max(pq.read_table(shop / "run.parquet")["rank"].to_pylist()) == 3
+def test_lists_are_cut_at_the_wanted_length(inputs):
+    assert run(inputs, "--top", "3").exit_code == 0
+    assert max(pq.read_table(inputs / "run.parquet")["rank"].to_pylist()) == 3
 
 
-def test_an_unknown_cold_item_is_named_without_a_traceback(shop):
-    (shop / "strange.txt").write_text("0\nnobody\n")
-    done = run(shop, cold="strange.txt")
+def test_an_unknown_cold_item_is_named_without_a_traceback(inputs):
+    (inputs / "strange.txt").write_text("0\nnobody\n")
+    done = run(inputs, cold="strange.txt")
     assert done.exit_code == 1 and "'nobody'" in done.stderr and "remedy" in done.stderr
     assert "Traceback" not in done.output
 

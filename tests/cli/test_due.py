@@ -13,7 +13,7 @@ from recsys.cli import main
 from recsys.effects.workspace_finish import workspace_finish
 from recsys.effects.workspaces import BEGUN
 from tests.dvc_folder import begin_dvc
-from tests.publishing.shop import ROOT, Shop, tiny_model
+from tests.publishing.film_workspace import ROOT, FilmWorkspace, tiny_model
 from tests.registry.judged import Trained
 
 
@@ -22,13 +22,13 @@ def at(tmp_path, monkeypatch):
     """A workspace with DVC in which five new interactions start a training."""
     monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("RECSYS_WORKSPACES", raising=False)
-    shop = Shop(tmp_path / "shop", tiny_model(tmp_path / "cache/encoders"))
-    turn(shop.at, 5)
-    (shop.at.root / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
-    begin_dvc(shop.at.root)
-    monkeypatch.setenv("RECSYS_WORKSPACE", str(shop.at.root))
+    film_workspace = FilmWorkspace(tmp_path / "workspace", tiny_model(tmp_path / "cache/encoders"))
+    turn(film_workspace.at, 5)
+    (film_workspace.at.root / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
+    begin_dvc(film_workspace.at.root)
+    monkeypatch.setenv("RECSYS_WORKSPACE", str(film_workspace.at.root))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    return shop.at
+    return film_workspace.at
 
 
 def turn(at, after):
@@ -38,7 +38,7 @@ def turn(at, after):
 
 
 def accept(at, n, *, told=True):
-    hand = object.__new__(Shop)
+    hand = object.__new__(FilmWorkspace)
     hand.at = at
     hand.ratings([(f"u{i}", "up") for i in range(n)], day=len([*at.data.glob("interactions/*")]))
     if told:

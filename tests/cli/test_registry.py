@@ -125,11 +125,11 @@ def test_register_promote_and_ledger_from_a_closed_gate_to_a_forced_one(recsys, 
     closed = recsys("promote")
     assert closed.exit_code == 99 and closed.stdout == ""
     assert "worse on warm items" in closed.stderr and "--force --why TEXT" in closed.stderr
-    forced = recsys("promote", "--force", "--why", "the shop asked for it", "--json")
+    forced = recsys("promote", "--force", "--why", "the buyers asked for it", "--json")
     assert forced.exit_code == 0 and json.loads(forced.stdout)["entry"]["how"] == "forced"
     assert "is champion already" in recsys("promote").stderr
     last = json.loads(recsys("ledger", "--json").stdout)[-1]
-    wanted = {"alias": "champion", "how": "forced", "who": "Airflow run-7", "why": "the shop asked for it"}
+    wanted = {"alias": "champion", "how": "forced", "who": "Airflow run-7", "why": "the buyers asked for it"}
     assert wanted.items() <= last.items() and last["version"] == made["version"]
     assert "forced" in recsys("ledger").stderr
     workspace.decision.unlink()

@@ -15,19 +15,19 @@ from click.testing import CliRunner, Result
 from recsys.artifacts import Artifacts
 from recsys.cli import main
 from recsys.models.reference import ModelReference
-from tests.publishing.shop import FILMS, HER, UP, Shop, tiny_model
+from tests.publishing.film_workspace import FILMS, HER, UP, FilmWorkspace, tiny_model
 
 Run = Callable[..., Result]
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def film_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FilmWorkspace:
     monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("RECSYS_WORKSPACE", str(tmp_path / "shop"))
+    monkeypatch.setenv("RECSYS_WORKSPACE", str(tmp_path / "workspace"))
     monkeypatch.setenv("RECSYS_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("RECSYS_LANDING", str(tmp_path / "landing"))
-    made = Shop(tmp_path / "shop", tiny_model(tmp_path / "cache" / "encoders"))
+    made = FilmWorkspace(tmp_path / "workspace", tiny_model(tmp_path / "cache" / "encoders"))
     # The tiny encoder cannot be opened, so nothing is asked of it.
     made.at.params.write_text(made.at.params.read_text().replace("smoke_queries: 8", "smoke_queries: 0"))
     made.items(FILMS)
@@ -45,7 +45,7 @@ def answer(*arguments: str) -> Any:
     return json.loads(run(*arguments, "--json").stdout)
 
 
-def test_publish_says_what_it_did_and_does_it_once(shop: Shop) -> None:
+def test_publish_says_what_it_did_and_does_it_once(film_workspace: FilmWorkspace) -> None:
     first = answer("publish")
     assert (first["outcome"], first["segments"], first["rebased"]) == ("published", 1, False)
     assert len(first["parts"]) == 2
@@ -55,26 +55,26 @@ def test_publish_says_what_it_did_and_does_it_once(shop: Shop) -> None:
 
 
 def test_an_arrival_waits_for_the_next_run_when_another_encoder_was_published(
-    shop: Shop, tmp_path: Path
+    film_workspace: FilmWorkspace, tmp_path: Path
 ) -> None:
     run("publish")
-    old = shop.model
-    shop.set_model(tiny_model(tmp_path / "cache" / "encoders", "second"))
-    shop.build()
+    old = film_workspace.model
+    film_workspace.set_model(tiny_model(tmp_path / "cache" / "encoders", "second"))
+    film_workspace.build()
     assert "OtherModel" in run("publish", code=1).stderr
     new = answer("publish", "--new-encoder")["release"]
-    shop.set_model(old)
-    shop.items(UP, day=1)
-    shop.build()
+    film_workspace.set_model(old)
+    film_workspace.items(UP, day=1)
+    film_workspace.build()
     assert new in run("publish", "--skip-code", code=99).stderr
     fetched = answer("fetch-champion", "--published")
     assert fetched["hash"] != old.hash
-    shop.set_model(ModelReference(**fetched))
-    shop.build()
+    film_workspace.set_model(ModelReference(**fetched))
+    film_workspace.build()
     assert answer("publish", "--skip-code")["outcome"] == "published"
 
 
-def test_a_release_is_used_from_the_command_line(shop: Shop, tmp_path: Path) -> None:
+def test_a_release_is_used_from_the_command_line(film_workspace: FilmWorkspace, tmp_path: Path) -> None:
     release = answer("publish")["release"]
     liked = answer("recommend", "--pseudonym", "ann", "-k", "3")
     assert liked["release"] == release
@@ -92,7 +92,7 @@ def test_a_release_is_used_from_the_command_line(shop: Shop, tmp_path: Path) -> 
     assert "films-0.jsonl" in run("trace", "heat").stderr
 
 
-def test_unknown_things_end_in_a_sentence_and_exit_code_1(shop: Shop) -> None:
+def test_unknown_things_end_in_a_sentence_and_exit_code_1(film_workspace: FilmWorkspace) -> None:
     assert "recsys publish" in run("recommend", "--pseudonym", "ann", code=1).stderr
     run("publish")
     assert "UnknownItem: item 'nope'" in run("similar", "nope", code=1).stderr
@@ -101,16 +101,16 @@ def test_unknown_things_end_in_a_sentence_and_exit_code_1(shop: Shop) -> None:
     run("similar", code=2)
 
 
-def test_rollback_hold_resume_and_the_list(shop: Shop) -> None:
+def test_rollback_hold_resume_and_the_list(film_workspace: FilmWorkspace) -> None:
     first = answer("publish")["release"]
-    shop.items(UP, day=1)
-    shop.build()
+    film_workspace.items(UP, day=1)
+    film_workspace.build()
     second = answer("publish")["release"]
     pointer = answer("rollback", "previous", "--why", "titles are wrong", "--who", "eve")
     assert (pointer["release"], pointer["hold"]["who"]) == (first, "eve")
     assert "on hold: titles are wrong (eve)" in run("status").stderr
-    shop.items(HER, day=2)
-    shop.build()
+    film_workspace.items(HER, day=2)
+    film_workspace.build()
     assert answer("publish")["outcome"] == "held"
     listed = answer("releases")
     assert [one["is_current"] for one in listed] == [False, False, True]
@@ -122,12 +122,12 @@ def test_rollback_hold_resume_and_the_list(shop: Shop) -> None:
 
 
 def test_who_acts_may_come_from_the_environment_and_a_repeated_rollback_steps_back_once(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    film_workspace: FilmWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for day, titles in enumerate((UP, HER)):
         answer("publish")
-        shop.items(titles, day=day)
-        shop.build()
+        film_workspace.items(titles, day=day)
+        film_workspace.build()
     answer("publish")
     monkeypatch.setenv("RECSYS_WHO", "Airflow run 7")
     first = answer("rollback", "previous", "--why", "bad")
@@ -136,15 +136,15 @@ def test_who_acts_may_come_from_the_environment_and_a_repeated_rollback_steps_ba
     assert answer("rollback", "previous", "--why", "worse")["release"] != first["release"]
 
 
-def test_compact_merges_and_the_next_release_has_one_segment(shop: Shop) -> None:
+def test_compact_merges_and_the_next_release_has_one_segment(film_workspace: FilmWorkspace) -> None:
     run("publish")
-    shop.items(UP, day=1)
-    shop.build()
+    film_workspace.items(UP, day=1)
+    film_workspace.build()
     run("publish")
     assert answer("compact") == []  # no more than compact.max_parts
     merged = answer("compact", "--force")
     assert [(one["kind"], len(one["merges"])) for one in merged] == [("catalogue", 2)]
-    shop.build()
+    film_workspace.build()
     done = answer("publish")
     assert (done["outcome"], done["segments"]) == ("published", 1)
     assert len(done["parts"]) == 3
@@ -152,12 +152,14 @@ def test_compact_merges_and_the_next_release_has_one_segment(shop: Shop) -> None
     assert answer("compact", "--force") == []
 
 
-def test_collect_reports(shop: Shop) -> None:
+def test_collect_reports(film_workspace: FilmWorkspace) -> None:
     run("publish")
     assert answer("collect") == {"releases": [], "n_objects": 0, "n_bytes": 0}
 
 
-def test_a_registry_that_is_down_undoes_no_publish(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_is_down_undoes_no_publish(
+    film_workspace: FilmWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     result = run("publish")
@@ -167,7 +169,7 @@ def test_a_registry_that_is_down_undoes_no_publish(shop: Shop, monkeypatch: pyte
 
 @pytest.mark.servers
 def test_a_run_that_mlflow_missed_is_made_by_the_next_publish(
-    shop: Shop, mlflow_server: str, monkeypatch: pytest.MonkeyPatch
+    film_workspace: FilmWorkspace, mlflow_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow import MlflowClient
 
@@ -181,7 +183,9 @@ def test_a_run_that_mlflow_missed_is_made_by_the_next_publish(
         assert len(client.search_runs([experiment], f"tags.release = '{release}'")) == 1
 
 
-def test_status_tells_what_waits_what_is_served_and_what_failed(shop: Shop, tmp_path: Path) -> None:
+def test_status_tells_what_waits_what_is_served_and_what_failed(
+    film_workspace: FilmWorkspace, tmp_path: Path
+) -> None:
     empty = answer("status")
     assert (empty["pending"], empty["release"], empty["last_failure"]) == ([], None, None)
     assert len(empty["unpublished"]) == 2
@@ -196,7 +200,7 @@ def test_status_tells_what_waits_what_is_served_and_what_failed(shop: Shop, tmp_
         "sent_at": "2026-01-01",
         "remedy": "mend",
     }
-    (shop.at.var / "last_failure.json").write_text(json.dumps(failure))
+    (film_workspace.at.var / "last_failure.json").write_text(json.dumps(failure))
     found = answer("status")
     assert [one["file"] for one in found["pending"]] == ["catalogue/new.jsonl"]
     assert found["unpublished"] == []
@@ -212,7 +216,7 @@ def test_status_tells_what_waits_what_is_served_and_what_failed(shop: Shop, tmp_
 
 
 def test_status_shows_a_store_that_is_out_of_reach_beside_everything_else(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    film_workspace: FilmWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {
         "RECSYS_STORE": "s3://bucket/store",
@@ -242,10 +246,10 @@ def write_stage(root: Path, outs: str) -> None:
 @pytest.mark.whole
 @pytest.mark.parametrize("outs", [NOW, BEFORE], ids=["now", "before there were details"])
 def test_data_and_features_of_a_release_come_back_from_the_remote(
-    shop: Shop, tmp_path: Path, outs: str
+    film_workspace: FilmWorkspace, tmp_path: Path, outs: str
 ) -> None:
     """Into a new folder that shares nothing with the workspace but the remote."""
-    root = shop.at.root
+    root = film_workspace.at.root
     write_stage(root, outs)
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
@@ -260,7 +264,10 @@ def test_data_and_features_of_a_release_come_back_from_the_remote(
     write_stage(root, NOW)
     elsewhere = Artifacts(tmp_path / "elsewhere")
     run("restore", release, "--to", str(elsewhere.root))
-    for made, found in ((shop.at.features, elsewhere.features), (shop.at.details, elsewhere.details)):
+    for made, found in (
+        (film_workspace.at.features, elsewhere.features),
+        (film_workspace.at.details, elsewhere.details),
+    ):
         if outs == NOW:
             kept = {path.name: path.read_bytes() for path in made.iterdir()}
             assert {path.name: path.read_bytes() for path in found.iterdir()} == kept
@@ -268,5 +275,5 @@ def test_data_and_features_of_a_release_come_back_from_the_remote(
             assert not found.exists()
     assert sorted(p.name for p in elsewhere.data.iterdir()) == ["catalogue", "interactions"]
     assert "is not empty" in run("restore", release, "--to", str(elsewhere.root), code=1).stderr
-    shop.items(UP, day=1)
+    film_workspace.items(UP, day=1)
     assert "are not published" in run("restore", release, code=1).stderr

@@ -14,7 +14,7 @@ from recsys.publishing.listing import releases
 from recsys.publishing.params import CollectParams
 from recsys.publishing.store import ReleaseStore
 from recsys.storage.folder import FolderStorage
-from tests.publishing.shop import FILMS, Shop
+from tests.publishing.film_workspace import FILMS, FilmWorkspace
 
 PARAMS = CollectParams(keep_releases=2, grace_s=7200, forget_days=30)
 DAYS = 3
@@ -28,12 +28,12 @@ def aged(folder: FolderStorage, seconds: float = 100_000) -> None:
 
 
 @pytest.fixture
-def line(shop: Shop, folder: FolderStorage) -> list[str]:
+def line(film_workspace: FilmWorkspace, folder: FolderStorage) -> list[str]:
     """Four releases; the text of one film changes each day, so each has a gram and a segment of its own."""
-    made = [shop.publish(folder).release]
+    made = [film_workspace.publish(folder).release]
     for day in range(1, DAYS + 1):
-        shop.items({"alien": f"Version {day} of a story in deep space"}, day=day)
-        made.append(shop.build().publish(folder).release)
+        film_workspace.items({"alien": f"Version {day} of a story in deep space"}, day=day)
+        made.append(film_workspace.build().publish(folder).release)
     return made
 
 
@@ -112,12 +112,12 @@ def test_a_release_that_lost_a_race_goes_and_cannot_be_chosen(folder: FolderStor
 
 
 def test_publishing_after_collecting_sends_again_what_was_collected(
-    shop: Shop, folder: FolderStorage, line: list[str]
+    film_workspace: FilmWorkspace, folder: FolderStorage, line: list[str]
 ) -> None:
     aged(folder)
     collect(folder, PARAMS)
-    shop.items({"alien": "Version 1 of a story in deep space"}, day=9)
-    done = shop.build().publish(folder)
+    film_workspace.items({"alien": "Version 1 of a story in deep space"}, day=9)
+    done = film_workspace.build().publish(folder)
     assert Release.open(folder.url, release=done.release).verify()
 
 
@@ -149,8 +149,10 @@ def test_without_the_newest_manifest_nothing_is_deleted(folder: FolderStorage, l
     assert [stored for stored in folder.list("") if stored.key != "COLLECTING"] == before
 
 
-def test_previous_of_the_first_release_is_refused(shop: Shop, folder: FolderStorage) -> None:
-    shop.publish(folder)
+def test_previous_of_the_first_release_is_refused(
+    film_workspace: FilmWorkspace, folder: FolderStorage
+) -> None:
+    film_workspace.publish(folder)
     with pytest.raises(ReleaseError, match="is the first"):
         rollback(folder, "previous", "eve", "too far")
 

@@ -19,9 +19,9 @@ from recsys.publishing.params import CollectParams
 from recsys.publishing.store import ReleaseStore
 from recsys.storage.folder import FolderStorage
 from recsys.storage.protocol import Storage
-from tests.publishing.shop import FILMS, UP, Shop
+from tests.publishing.film_workspace import FILMS, UP, FilmWorkspace
 
-OpenShop = Callable[[str], Shop]
+MakeWorkspace = Callable[[str], FilmWorkspace]
 DAY = 86_400
 PARAMS = CollectParams(keep_releases=2, grace_s=7200, forget_days=30)
 A_DAY_AHEAD = PARAMS.model_copy(update={"grace_s": 7200 - DAY})
@@ -59,24 +59,26 @@ def whole(storage: Storage, cache: Path) -> set[str]:
     return set(opened.items)
 
 
-def begin(shop: Shop, storage: Storage) -> Shop:
+def begin(film_workspace: FilmWorkspace, storage: Storage) -> FilmWorkspace:
     """Publish twice, and build a third release."""
-    shop.publish(storage)
-    shop.items({"alien": "Version 1 of a story in deep space"}, day=1)
-    shop.build().publish(storage)
-    shop.items(UP, day=2)
-    return shop.build()
+    film_workspace.publish(storage)
+    film_workspace.items({"alien": "Version 1 of a story in deep space"}, day=1)
+    film_workspace.build().publish(storage)
+    film_workspace.items(UP, day=2)
+    return film_workspace.build()
 
 
 @pytest.fixture
-def twice(shop: Shop, folder: FolderStorage) -> Shop:
+def twice(film_workspace: FilmWorkspace, folder: FolderStorage) -> FilmWorkspace:
     """Two releases in `folder`, a third one built."""
-    return begin(shop, folder)
+    return begin(film_workspace, folder)
 
 
-def collect_at_each_call(shop: Shop, storage: Storage, cache: Path, params: CollectParams, step: int) -> int:
+def collect_at_each_call(
+    film_workspace: FilmWorkspace, storage: Storage, cache: Path, params: CollectParams, step: int
+) -> int:
     """Publish again and again, with a collector at another moment each time; how many moments there were."""
-    twice, n = begin(shop, storage), 0
+    twice, n = begin(film_workspace, storage), 0
     while True:
         n += step
         beside = Beside(storage, n, lambda: collect(storage, params))
@@ -90,17 +92,19 @@ def collect_at_each_call(shop: Shop, storage: Storage, cache: Path, params: Coll
 
 
 def test_a_collector_a_day_ahead_at_any_moment_of_a_publish_breaks_nothing(
-    shop: Shop, storage: Storage, cache: Path
+    film_workspace: FilmWorkspace, storage: Storage, cache: Path
 ) -> None:
-    assert collect_at_each_call(shop, storage, cache, A_DAY_AHEAD, step=1) > 10
+    assert collect_at_each_call(film_workspace, storage, cache, A_DAY_AHEAD, step=1) > 10
 
 
-def test_a_collector_a_day_behind_breaks_nothing(shop: Shop, folder: FolderStorage, cache: Path) -> None:
-    assert collect_at_each_call(shop, folder, cache, A_DAY_BEHIND, step=3) > 10
+def test_a_collector_a_day_behind_breaks_nothing(
+    film_workspace: FilmWorkspace, folder: FolderStorage, cache: Path
+) -> None:
+    assert collect_at_each_call(film_workspace, folder, cache, A_DAY_BEHIND, step=3) > 10
 
 
 def test_a_publish_whose_slow_step_outlasts_the_grace_period_sends_what_is_gone(
-    twice: Shop, folder: FolderStorage, cache: Path
+    twice: FilmWorkspace, folder: FolderStorage, cache: Path
 ) -> None:
     """The slow step (dvc push) comes first; here the checks are slow too, and all that was sent is old by then."""
     twice.publish(folder)
@@ -134,7 +138,7 @@ def test_a_publish_whose_slow_step_outlasts_the_grace_period_sends_what_is_gone(
 
 @pytest.mark.parametrize("kind", ["rows", "vectors"])
 def test_a_publish_heals_what_the_newest_release_lost(
-    twice: Shop, folder: FolderStorage, cache: Path, kind: str
+    twice: FilmWorkspace, folder: FolderStorage, cache: Path, kind: str
 ) -> None:
     head = twice.publish(folder).manifest
     for segment in head.segments:
@@ -149,13 +153,13 @@ def test_a_publish_heals_what_the_newest_release_lost(
 
 
 def test_a_loss_that_nobody_can_heal_is_said_and_not_published(
-    twice: Shop, open_shop: OpenShop, folder: FolderStorage
+    twice: FilmWorkspace, make_workspace: MakeWorkspace, folder: FolderStorage
 ) -> None:
     head = twice.publish(folder).manifest
     twice.items({"her": "A lonely writer"}, day=3)
     twice.build().publish(folder)
     folder.delete(f"objects/{head.segments[0].rows.sha256}")
-    other = open_shop("other")
+    other = make_workspace("other")
     other.items({"new": "A film of another workspace"}, day=5)
     other.ratings([("dee", "new")], day=5)
     with pytest.raises((ReleaseError, StorageError), match=head.segments[0].rows.sha256):
@@ -164,12 +168,12 @@ def test_a_loss_that_nobody_can_heal_is_said_and_not_published(
 
 @pytest.mark.parametrize("release", ["previous", "oldest"])
 def test_collect_at_any_moment_of_a_rollback_breaks_nothing(
-    shop: Shop, folder: FolderStorage, cache: Path, release: str
+    film_workspace: FilmWorkspace, folder: FolderStorage, cache: Path, release: str
 ) -> None:
-    n, line = 0, [shop.publish(folder).release, _next(shop, folder, 1)]
+    n, line = 0, [film_workspace.publish(folder).release, _next(film_workspace, folder, 1)]
     while True:
         n += 1
-        line = [*line[-2:], _next(shop, folder, 1 + n)]
+        line = [*line[-2:], _next(film_workspace, folder, 1 + n)]
         beside = Beside(folder, n, lambda: collect(folder, A_DAY_AHEAD))
         wanted = "previous" if release == "previous" else line[0]
         try:
@@ -187,7 +191,7 @@ def test_collect_at_any_moment_of_a_rollback_breaks_nothing(
 
 
 def test_a_publisher_waits_for_a_collector_and_takes_over_from_a_dead_one(
-    twice: Shop, folder: FolderStorage, cache: Path, monkeypatch: pytest.MonkeyPatch
+    twice: FilmWorkspace, folder: FolderStorage, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "POLL_S", 0.01)
     held = Lease(folder)
@@ -211,7 +215,7 @@ def test_a_publisher_waits_for_a_collector_and_takes_over_from_a_dead_one(
 
 
 def test_a_collector_that_reads_many_manifests_keeps_its_lease(
-    twice: Shop, folder: FolderStorage, monkeypatch: pytest.MonkeyPatch
+    twice: FilmWorkspace, folder: FolderStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     twice.publish(folder)
     for name, seconds in (("POLL_S", 0.01), ("RENEW_S", 0.0), ("LASTS_S", 3.0)):
@@ -232,7 +236,7 @@ def test_a_collector_that_reads_many_manifests_keeps_its_lease(
 
 
 def test_a_collector_that_may_not_write_says_so_instead_of_trying_on(
-    twice: Shop, folder: FolderStorage, monkeypatch: pytest.MonkeyPatch
+    twice: FilmWorkspace, folder: FolderStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     twice.publish(folder)
     n_tries = 0
@@ -249,7 +253,7 @@ def test_a_collector_that_may_not_write_says_so_instead_of_trying_on(
 
 
 def test_a_collector_that_lost_its_lease_deletes_nothing_more(
-    twice: Shop, folder: FolderStorage, monkeypatch: pytest.MonkeyPatch
+    twice: FilmWorkspace, folder: FolderStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     twice.publish(folder)
     monkeypatch.setattr(lease, "RENEW_S", 0.0)
@@ -269,9 +273,9 @@ def test_a_collector_that_lost_its_lease_deletes_nothing_more(
 
 
 def test_two_collectors_at_once_work_one_after_the_other(
-    shop: Shop, storage: Storage, cache: Path, monkeypatch: pytest.MonkeyPatch
+    film_workspace: FilmWorkspace, storage: Storage, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    twice = begin(shop, storage)
+    twice = begin(film_workspace, storage)
     monkeypatch.setattr(lease, "POLL_S", 0.01)
     twice.publish(storage)
     found: list[int] = []
@@ -304,7 +308,7 @@ class LostReply(FolderStorage):
 
 @pytest.mark.parametrize("error", [SwapLost, StorageError])
 def test_rollback_steps_back_once_though_its_reply_was_lost_and_an_arrival_followed(
-    twice: Shop, folder: FolderStorage, error: type[StorageError]
+    twice: FilmWorkspace, folder: FolderStorage, error: type[StorageError]
 ) -> None:
     """boto3 repeats a put whose reply was lost, and is told 412: that is a SwapLost."""
     before = twice.publish(folder).release
@@ -324,7 +328,7 @@ def test_rollback_steps_back_once_though_its_reply_was_lost_and_an_arrival_follo
 
 
 def test_previous_means_the_one_before_what_readers_got_when_it_was_asked(
-    twice: Shop, folder: FolderStorage
+    twice: FilmWorkspace, folder: FolderStorage
 ) -> None:
     """An arrival that is faster must not make readers get the bad release again."""
     before, bad = (twice.publish(folder).release, _next(twice, folder, 3))
@@ -333,10 +337,10 @@ def test_previous_means_the_one_before_what_readers_got_when_it_was_asked(
     assert beside.acted and found.release == before != bad
 
 
-def _next(shop: Shop, storage: Storage, day: int) -> str:
+def _next(film_workspace: FilmWorkspace, storage: Storage, day: int) -> str:
     """Publish another release."""
-    shop.items({"her": f"A lonely writer, take {day}"}, day=day)
-    return shop.build().publish(storage).release
+    film_workspace.items({"her": f"A lonely writer, take {day}"}, day=day)
+    return film_workspace.build().publish(storage).release
 
 
 def test_a_stale_tag_never_wins_where_a_file_system_keeps_whole_seconds(tmp_path: Path) -> None:

@@ -23,11 +23,11 @@ from recsys.serving.feedback import FeedbackStore
 from recsys.serving.feedback_events import Event
 from recsys.serving.feedback_outbox import ship
 from recsys.storage.opening import open_storage
-from tests.cases.conftest import KEY, empty_shop
+from tests.cases.conftest import KEY, empty_intake
 from tests.cases.test_feedback import event, prepared, trained
 from tests.walk.test_dvc import Clone, catalogue, events
 
-__all__ = ["empty_shop", "prepared", "trained"]
+__all__ = ["empty_intake", "prepared", "trained"]
 RAW = "jane.doe-4711"
 JANE = Pseudonyms(KEY).of(RAW)
 JUNE = datetime(2026, 6, 1, tzinfo=UTC)
@@ -67,26 +67,30 @@ def traces(root, words):
     return found
 
 
-def plant(shop):
+def plant(film_workspace):
     """The person in everything that one workspace has: accepted, quarantined, pending, waiting, refused, feedback."""
-    shop.land("interactions/a.csv", as_csv(ROWS))
-    shop.land("interactions/b.jsonl.gz", gzip.compress(as_json_lines([*ROWS, event(RAW, "")]).encode()))
-    as_parquet(ROWS, shop.at.root / "landing/interactions/c.parquet")
-    shop.land("interactions/mine.jsonl", [event(RAW, "s5"), event(RAW, "s6")])
-    store = FeedbackStore.open(f"sqlite:///{shop.at.root / 'feedback.sqlite'}")
+    film_workspace.land("interactions/a.csv", as_csv(ROWS))
+    film_workspace.land(
+        "interactions/b.jsonl.gz", gzip.compress(as_json_lines([*ROWS, event(RAW, "")]).encode())
+    )
+    as_parquet(ROWS, film_workspace.at.root / "landing/interactions/c.parquet")
+    film_workspace.land("interactions/mine.jsonl", [event(RAW, "s5"), event(RAW, "s6")])
+    store = FeedbackStore.open(f"sqlite:///{film_workspace.at.root / 'feedback.sqlite'}")
     for user, number in (("u3", 1), (RAW, 2), (RAW, 3)):
         store.add([Event(f"e{number}", Pseudonyms(KEY).of(user), "s7", "like", None, JUNE)])
         if number < 3:
-            ship(store, open_storage(str(shop.at.root / "landing")), Pseudonyms(KEY))
+            ship(store, open_storage(str(film_workspace.at.root / "landing")), Pseudonyms(KEY))
     store.close()
-    shop.ingest()
+    film_workspace.ingest()
     for stage in ("users", "index", "validate", "split"):
-        shop.run("run", stage)
-    shop.run("publish")
-    shop.land("interactions/waits.txt.bz2", bz2.compress(as_csv(ROWS).encode()))
-    shop.land("interactions/refused.jsonl", [event(RAW, ""), event("u1", "")])
-    os.environ["RECSYS_CACHE"] = str(shop.at.var / "cache")
-    Release.open(shop.at.root / "store", cache=shop.at.cache / "releases").recommend(pseudonym=JANE)
+        film_workspace.run("run", stage)
+    film_workspace.run("publish")
+    film_workspace.land("interactions/waits.txt.bz2", bz2.compress(as_csv(ROWS).encode()))
+    film_workspace.land("interactions/refused.jsonl", [event(RAW, ""), event("u1", "")])
+    os.environ["RECSYS_CACHE"] = str(film_workspace.at.var / "cache")
+    Release.open(film_workspace.at.root / "store", cache=film_workspace.at.cache / "releases").recommend(
+        pseudonym=JANE
+    )
 
 
 @pytest.fixture
@@ -96,13 +100,15 @@ def planted(trained, monkeypatch):
     return trained
 
 
-def outside_store(shop):
-    return [name for name in traces(shop.at.root, (RAW, JANE)) if not name.startswith("store/")]
+def outside_store(film_workspace):
+    return [name for name in traces(film_workspace.at.root, (RAW, JANE)) if not name.startswith("store/")]
 
 
-def others(shop):
+def others(film_workspace):
     """What everybody else did, by accepted rows."""
-    rows = [row for part in list_parts(shop.at.data, INTERACTIONS) for row in part.rows().to_pylist()]
+    rows = [
+        row for part in list_parts(film_workspace.at.data, INTERACTIONS) for row in part.rows().to_pylist()
+    ]
     return sorted(
         (row["user"], row["item_id"], row["event"], str(row["timestamp"]))
         for row in rows
@@ -142,33 +148,33 @@ def test_killed_anywhere_the_next_run_ends_the_same(planted, tmp_path, die_at):
     assert JANE not in Release.open(planted.at.root / "store", cache=planted.at.root / "reader").users
 
 
-def test_a_short_id_removes_nobody_else(empty_shop):
+def test_a_short_id_removes_nobody_else(empty_intake):
     rows = [event("5", "s1", value=5), event("55", "5", value=5), event("6", "s5", "5")]
-    empty_shop.land("interactions/a.jsonl", rows)
-    empty_shop.ingest()
-    empty_shop.land("interactions/b.csv", as_csv(rows))
-    empty_shop.run("forget", "5")
-    empty_shop.ingest()
+    empty_intake.land("interactions/a.jsonl", rows)
+    empty_intake.ingest()
+    empty_intake.land("interactions/b.csv", as_csv(rows))
+    empty_intake.run("forget", "5")
+    empty_intake.ingest()
     names = Pseudonyms(KEY)
-    assert sorted(row["user"] for row in empty_shop.interactions()) == sorted(
+    assert sorted(row["user"] for row in empty_intake.interactions()) == sorted(
         map(names.of, ["55", "55", "6", "6"])
     )
 
 
-def test_a_parquet_file_keeps_its_other_rows_and_types(empty_shop):
-    path = empty_shop.at.root / "landing/interactions/c.parquet"
+def test_a_parquet_file_keeps_its_other_rows_and_types(empty_intake):
+    path = empty_intake.at.root / "landing/interactions/c.parquet"
     as_parquet(ROWS, path)
     whole = pq.read_table(path)
-    empty_shop.run("forget", RAW)
+    empty_intake.run("forget", RAW)
     assert pq.read_table(path).equals(whole.take([0, 2]))
 
 
-def test_a_file_that_cannot_be_read_is_left_and_named(empty_shop):
-    empty_shop.land("interactions/broken.parquet", b"PAR1 and then nothing")
-    empty_shop.land("interactions/mine.jsonl", [event(RAW, "s5")])
-    done = json.loads(empty_shop.run("forget", RAW, "--json").stdout)
+def test_a_file_that_cannot_be_read_is_left_and_named(empty_intake):
+    empty_intake.land("interactions/broken.parquet", b"PAR1 and then nothing")
+    empty_intake.land("interactions/mine.jsonl", [event(RAW, "s5")])
+    done = json.loads(empty_intake.run("forget", RAW, "--json").stdout)
     assert ["broken.parquet" in sentence for sentence in done["left"]] == [True]
-    assert [path.name for path in (empty_shop.at.root / "landing/interactions").iterdir()] == [
+    assert [path.name for path in (empty_intake.at.root / "landing/interactions").iterdir()] == [
         "broken.parquet"
     ]
 
@@ -196,24 +202,24 @@ def test_under_a_hold_the_release_that_readers_get_is_named(planted):
 
 
 @pytest.mark.servers
-def test_a_landing_zone_in_a_bucket_loses_the_person(empty_shop, bucket, monkeypatch):
+def test_a_landing_zone_in_a_bucket_loses_the_person(empty_intake, bucket, monkeypatch):
     zone = open_storage(f"s3://{bucket}/zone")
     monkeypatch.setenv("RECSYS_LANDING", zone.url)
     zone.write("interactions/a.csv", as_csv(ROWS).encode())
-    empty_shop.ingest()
+    empty_intake.ingest()
     zone.write("interactions/b.csv", as_csv([*ROWS, event("u9", "s9")]).encode())
     zone.write("interactions/mine.jsonl", as_json_lines([event(RAW, "s5")]).encode())
-    assert json.loads(empty_shop.run("forget", RAW, "--json").stdout)["n_rows"] == 2 + 2 + 1 + 2
+    assert json.loads(empty_intake.run("forget", RAW, "--json").stdout)["n_rows"] == 2 + 2 + 1 + 2
     keys = [stored.key for stored in zone.list("")]
     assert sorted(key.split("/")[-1] for key in keys) == ["a.csv", "b.csv"]
     assert not [key for key in keys if RAW.encode() in zone.read(key)]
-    empty_shop.ingest()
-    assert len(empty_shop.interactions()) == 2 + 3
+    empty_intake.ingest()
+    assert len(empty_intake.interactions()) == 2 + 3
 
 
-def test_a_person_is_given_in_one_way(empty_shop):
+def test_a_person_is_given_in_one_way(empty_intake):
     for arguments in ((), (RAW, "--pseudonym", JANE), ("--pseudonym", "jane")):
-        empty_shop.run("forget", *arguments, code=2)
+        empty_intake.run("forget", *arguments, code=2)
 
 
 def test_another_key_is_refused_before_anything_is_touched(planted, monkeypatch):

@@ -23,12 +23,12 @@ pytestmark = pytest.mark.servers
 
 
 @pytest.fixture
-def shop(mlflow_server, model, trained):
+def registry(mlflow_server, model, trained):
     """A registry whose first version is champion, and a workspace with a challenger that passed the gate."""
-    return Shop(mlflow_server, model, trained)
+    return JudgedRegistry(mlflow_server, model, trained)
 
 
-class Shop:
+class JudgedRegistry:
     def __init__(self, uri, model, trained):
         self.uri, self.model, self.trained, self.at = uri, model, trained, trained.at
         folder = trained.at.root / "champion"
@@ -58,25 +58,25 @@ class Shop:
 FOUND = ("champion", None, "1", "by hand", "done")
 
 
-def test_a_challenger_from_before_models_had_parts_is_registered_too(shop):
-    model_hash = shop.trained.challenge()
-    path = shop.at.model_reference("challenger")
+def test_a_challenger_from_before_models_had_parts_is_registered_too(registry):
+    model_hash = registry.trained.challenge()
+    path = registry.at.model_reference("challenger")
     reference = json.loads(path.read_text())["encoder"]
     path.with_name("encoder.json").write_text(json.dumps(reference | {"registry": None}))
     path.unlink()
-    made = shop.register().version
+    made = registry.register().version
     assert (made.hash, made.folder) == (model_hash, "model")
 
 
-def test_a_challenger_becomes_a_version_with_all_that_says_where_it_came_from(shop):
-    (shop.at.root / "data.dvc").write_text("outs: []\n")
-    model_hash = shop.trained.challenge()
-    made = shop.register().version
+def test_a_challenger_becomes_a_version_with_all_that_says_where_it_came_from(registry):
+    (registry.at.root / "data.dvc").write_text("outs: []\n")
+    model_hash = registry.trained.challenge()
+    made = registry.register().version
     assert (made.version, made.hash) == ("2", model_hash)
     assert (
         made.trained.trained_on == HOLDOUT.trained_on and made.trained.trained_until == HOLDOUT.trained_until
     )
-    client = client_of(shop.uri)
+    client = client_of(registry.uri)
     folders = ("", "model", "model/encoder", "finetune", "gate", "evaluate")
     there = {found.path for folder in folders for found in client.list_artifacts(made.run_id, folder or None)}
     assert {
@@ -88,19 +88,19 @@ def test_a_challenger_becomes_a_version_with_all_that_says_where_it_came_from(sh
     assert {"gate/decision.json", "gate.html", "evaluate/report.json", "data.dvc", "params.yaml"} <= there
     run = client.get_run(made.run_id)
     assert run.data.tags["code_commit"] and run.data.params["gate.floor_metric"] == "ndcg@20"
-    assert mlflow.with_alias(shop.uri, "challenger", shop.model) == made
-    assert shop.champion() == shop.first
+    assert mlflow.with_alias(registry.uri, "challenger", registry.model) == made
+    assert registry.champion() == registry.first
 
 
-def test_registering_again_makes_no_second_version_but_brings_the_newer_verdict(shop, tmp_path):
-    model_hash = shop.trained.challenge(reasons=("too few users",))
-    first = shop.register()
+def test_registering_again_makes_no_second_version_but_brings_the_newer_verdict(registry, tmp_path):
+    model_hash = registry.trained.challenge(reasons=("too few users",))
+    first = registry.register()
     assert first.entry.how == "registered" and "gate closed" in first.entry.why
-    shop.trained.judge(model_hash)
-    again = shop.register()
+    registry.trained.judge(model_hash)
+    again = registry.register()
     assert again.entry is None and again.version == first.version
-    assert len(mlflow.versions(shop.uri, shop.model)) == 2
-    client = client_of(shop.uri)
+    assert len(mlflow.versions(registry.uri, registry.model)) == 2
+    client = client_of(registry.uri)
     assert (
         "open"
         in (
@@ -109,75 +109,85 @@ def test_registering_again_makes_no_second_version_but_brings_the_newer_verdict(
     )
 
 
-def test_what_the_gate_has_not_judged_or_what_is_damaged_is_not_registered(shop):
+def test_what_the_gate_has_not_judged_or_what_is_damaged_is_not_registered(registry):
     with pytest.raises(ArtifactMissing, match="nothing has been trained here"):
-        shop.register()
-    model_hash = shop.trained.challenge()
-    shop.trained.judge("f" * 64)
+        registry.register()
+    model_hash = registry.trained.challenge()
+    registry.trained.judge("f" * 64)
     with pytest.raises(ArtifactMissing, match="not this challenger(.|\n)*dvc repro gate"):
-        shop.register()
-    shop.trained.judge(model_hash)
-    (shop.at.encoders / model_hash / "model.bin").write_text("model.bin of f1rst")
+        registry.register()
+    registry.trained.judge(model_hash)
+    (registry.at.encoders / model_hash / "model.bin").write_text("model.bin of f1rst")
     with pytest.raises(EncoderError, match="model.bin is damaged"):
-        shop.register()
-    assert len(mlflow.versions(shop.uri, shop.model)) == 1
+        registry.register()
+    assert len(mlflow.versions(registry.uri, registry.model)) == 1
 
 
-def test_an_open_gate_promotes_once_and_the_ledger_says_who_when_and_why(shop):
-    shop.trained.challenge()
-    shop.register()
-    assert shop.promote().entry.how == "gated"
-    assert shop.champion().version == "2"
-    assert shop.promote().entry is None
-    assert shop.ledger() == [
+def test_an_open_gate_promotes_once_and_the_ledger_says_who_when_and_why(registry):
+    registry.trained.challenge()
+    registry.register()
+    assert registry.promote().entry.how == "gated"
+    assert registry.champion().version == "2"
+    assert registry.promote().entry is None
+    assert registry.ledger() == [
         FOUND,
         ("challenger", None, "2", "registered", "done"),
         ("champion", "1", "2", "gated", "done"),
     ]
-    last = entries(shop.uri, shop.model)[-1]
-    assert last.who == "me" and last.model_hash == shop.champion().hash and last.why.startswith("gate open")
-    assert [one.n for one in entries(shop.uri, shop.model)] == [1, 2, 3]
+    last = entries(registry.uri, registry.model)[-1]
+    assert (
+        last.who == "me" and last.model_hash == registry.champion().hash and last.why.startswith("gate open")
+    )
+    assert [one.n for one in entries(registry.uri, registry.model)] == [1, 2, 3]
 
 
-def test_what_the_gate_said_about_the_champion_is_brought_into_a_workspace_that_publishes_it(shop, tmp_path):
+def test_what_the_gate_said_about_the_champion_is_brought_into_a_workspace_that_publishes_it(
+    registry, tmp_path
+):
     at = Artifacts(tmp_path / "publishes")
-    assert not fetch_verdict(shop.uri, at, shop.model)  # nobody judged the first one
-    model_hash = shop.trained.challenge()
-    shop.register()
-    shop.promote()
-    assert fetch_verdict(shop.uri, at, shop.model)
+    assert not fetch_verdict(registry.uri, at, registry.model)  # nobody judged the first one
+    model_hash = registry.trained.challenge()
+    registry.register()
+    registry.promote()
+    assert fetch_verdict(registry.uri, at, registry.model)
     assert Decision.load(at.decision).model_hash == model_hash
-    by_hand(shop.uri, shop.model, "champion", "1")
-    assert not fetch_verdict(shop.uri, at, shop.model) and not at.decision.exists()
+    by_hand(registry.uri, registry.model, "champion", "1")
+    assert not fetch_verdict(registry.uri, at, registry.model) and not at.decision.exists()
 
 
-def test_a_closed_gate_keeps_the_champion_and_forcing_it_is_on_record(shop):
-    shop.trained.challenge(reasons=("worse on warm items", "too few users"))
-    shop.register()
+def test_a_closed_gate_keeps_the_champion_and_forcing_it_is_on_record(registry):
+    registry.trained.challenge(reasons=("worse on warm items", "too few users"))
+    registry.register()
     with pytest.raises(GateClosed, match="worse on warm items\ntoo few users(.|\n)*--force --why"):
-        shop.promote()
-    assert shop.champion() == shop.first and len(shop.ledger()) == 2
-    forced = shop.promote("the shop closes tonight").entry
-    assert (forced.how, forced.who, forced.why) == ("forced", "me", "the shop closes tonight")
-    assert shop.champion().version == "2" and shop.ledger()[-1] == ("champion", "1", "2", "forced", "done")
+        registry.promote()
+    assert registry.champion() == registry.first and len(registry.ledger()) == 2
+    forced = registry.promote("the sale begins tonight").entry
+    assert (forced.how, forced.who, forced.why) == ("forced", "me", "the sale begins tonight")
+    assert registry.champion().version == "2" and registry.ledger()[-1] == (
+        "champion",
+        "1",
+        "2",
+        "forced",
+        "done",
+    )
 
 
-def test_a_gate_that_judged_another_encoder_or_another_champion_is_closed(shop):
-    model_hash = shop.trained.challenge()
-    shop.register()
-    shop.trained.judge("f" * 64)
+def test_a_gate_that_judged_another_encoder_or_another_champion_is_closed(registry):
+    model_hash = registry.trained.challenge()
+    registry.register()
+    registry.trained.judge("f" * 64)
     with pytest.raises(GateClosed, match="the gate judged challenger ffffffffff; version 2"):
-        shop.promote()
-    shop.trained.judge(model_hash, champion="9" * 64)
+        registry.promote()
+    registry.trained.judge(model_hash, champion="9" * 64)
     with pytest.raises(GateClosed, match="compared with champion 9999999999; .* version 1, is aaaaaaaaaa"):
-        shop.promote()
-    shop.trained.judge(model_hash)
-    assert shop.promote().entry.how == "gated"
+        registry.promote()
+    registry.trained.judge(model_hash)
+    assert registry.promote().entry.how == "gated"
 
 
-def test_a_champion_that_changes_between_the_gates_look_and_the_move_stays(shop, monkeypatch):
-    shop.trained.challenge()
-    shop.register()
+def test_a_champion_that_changes_between_the_gates_look_and_the_move_stays(registry, monkeypatch):
+    registry.trained.challenge()
+    registry.register()
     looked_up = promoting.version_at
 
     def then_somebody_moves_it(uri, model, alias):
@@ -189,43 +199,45 @@ def test_a_champion_that_changes_between_the_gates_look_and_the_move_stays(shop,
     with pytest.raises(
         GateClosed, match="version None has become champion meanwhile; .* compared with version 1"
     ):
-        shop.promote()
-    assert shop.champion() is None
-    assert shop.promote("nobody is champion").entry.how in ("gated", "forced")
+        registry.promote()
+    assert registry.champion() is None
+    assert registry.promote("nobody is champion").entry.how in ("gated", "forced")
 
 
-def test_without_a_challenger_in_the_registry_promote_names_the_command(shop):
+def test_without_a_challenger_in_the_registry_promote_names_the_command(registry):
     with pytest.raises(RegistryError, match="is challenger(.|\n)*recsys register"):
-        shop.promote()
+        registry.promote()
 
 
-def test_an_alias_moved_in_mlflow_by_a_person_shows_up_as_by_hand(shop):
-    shop.trained.challenge()
-    shop.register()
-    shop.promote()
-    by_hand(shop.uri, shop.model, "champion", "1")
-    assert shop.ledger()[-1] == ("champion", "2", "1", "by hand", "done")
-    client_of(shop.uri).delete_registered_model_alias(shop.model, "challenger")
-    assert shop.ledger()[-1] == ("challenger", "2", None, "by hand", "done")
-    assert len(shop.ledger()) == 5  # noticed once
+def test_an_alias_moved_in_mlflow_by_a_person_shows_up_as_by_hand(registry):
+    registry.trained.challenge()
+    registry.register()
+    registry.promote()
+    by_hand(registry.uri, registry.model, "champion", "1")
+    assert registry.ledger()[-1] == ("champion", "2", "1", "by hand", "done")
+    client_of(registry.uri).delete_registered_model_alias(registry.model, "challenger")
+    assert registry.ledger()[-1] == ("challenger", "2", None, "by hand", "done")
+    assert len(registry.ledger()) == 5  # noticed once
 
 
-def test_a_version_that_firstlight_did_not_register_is_an_error_with_a_way_out(shop):
-    model_hash = shop.trained.challenge()
-    shop.register()
-    client = client_of(shop.uri)
-    run = client.get_run(shop.first.run_id)
-    foreign = client.create_model_version(shop.model, f"{run.info.artifact_uri}/encoder", shop.first.run_id)
-    by_hand(shop.uri, shop.model, "challenger", foreign.version)
+def test_a_version_that_firstlight_did_not_register_is_an_error_with_a_way_out(registry):
+    model_hash = registry.trained.challenge()
+    registry.register()
+    client = client_of(registry.uri)
+    run = client.get_run(registry.first.run_id)
+    foreign = client.create_model_version(
+        registry.model, f"{run.info.artifact_uri}/encoder", registry.first.run_id
+    )
+    by_hand(registry.uri, registry.model, "challenger", foreign.version)
     with pytest.raises(RegistryError, match="version 3 of .* has no tag encoder_hash(.|\n)*give the alias"):
-        shop.promote()
-    assert shop.ledger()[-1] == ("challenger", "2", "3", "by hand", "done")
-    by_hand(shop.uri, shop.model, "champion", foreign.version)
-    shop.register()  # gives the alias back to the challenger of this workspace
+        registry.promote()
+    assert registry.ledger()[-1] == ("challenger", "2", "3", "by hand", "done")
+    by_hand(registry.uri, registry.model, "champion", foreign.version)
+    registry.register()  # gives the alias back to the challenger of this workspace
     with pytest.raises(GateClosed, match="version 3, is not one of Firstlight's"):
-        shop.promote()
-    assert shop.promote("the foreign one must go").entry.how == "forced"
-    assert shop.champion().hash == model_hash
+        registry.promote()
+    assert registry.promote("the foreign one must go").entry.how == "forced"
+    assert registry.champion().hash == model_hash
 
 
 class Killed(BaseException):
@@ -259,24 +271,24 @@ def killed_before(monkeypatch, n):
     return calls
 
 
-def test_killed_between_any_two_steps_the_next_run_completes_it_once(shop, monkeypatch):
+def test_killed_between_any_two_steps_the_next_run_completes_it_once(registry, monkeypatch):
     """One challenger after the other is registered and promoted; every walk is killed one step later."""
     for n in range(1, 100):
-        before = entries(shop.uri, shop.model)
-        shop.trained.challenge(f"challenger {n}", champion=shop.champion().hash)
+        before = entries(registry.uri, registry.model)
+        registry.trained.challenge(f"challenger {n}", champion=registry.champion().hash)
         with monkeypatch.context() as patched:
             calls = killed_before(patched, n)
             try:
-                shop.register()
-                shop.promote()
+                registry.register()
+                registry.promote()
                 is_killed = False
             except Killed:
                 is_killed = True
-        shop.register()
-        shop.promote()
-        assert shop.champion().hash == mlflow.with_alias(shop.uri, "challenger", shop.model).hash
-        assert len(mlflow.versions(shop.uri, shop.model)) == n + 1
-        added = entries(shop.uri, shop.model)[len(before) :]
+        registry.register()
+        registry.promote()
+        assert registry.champion().hash == mlflow.with_alias(registry.uri, "challenger", registry.model).hash
+        assert len(mlflow.versions(registry.uri, registry.model)) == n + 1
+        added = entries(registry.uri, registry.model)[len(before) :]
         assert [(one.alias, one.how, one.state) for one in added] == [
             ("challenger", "registered", "done"),
             ("champion", "gated", "done"),
@@ -291,9 +303,9 @@ def test_mlflow_down_in_the_middle_leaves_nothing_half_done(tmp_path, model, tra
     server = start_mlflow(tmp_path / "server")
     port = int(server.url.rpartition(":")[2])
     try:
-        shop = Shop(server.url, model, trained)
+        registry = JudgedRegistry(server.url, model, trained)
         trained.challenge()
-        shop.register()
+        registry.register()
         with pytest.MonkeyPatch.context() as patched:
             from mlflow import MlflowClient
 
@@ -305,23 +317,25 @@ def test_mlflow_down_in_the_middle_leaves_nothing_half_done(tmp_path, model, tra
 
             patched.setattr(MlflowClient, "set_registered_model_alias", gone)
             with pytest.raises(RegistryUnreachable, match="remedy: start MLflow"):
-                shop.promote()
+                registry.promote()
             with pytest.raises(RegistryUnreachable):
-                shop.promote()
+                registry.promote()
         server = start_mlflow(tmp_path / "server", port=port)
-        assert server.url == shop.uri and shop.champion() == shop.first
-        assert shop.promote().entry.how == "gated"
-        assert shop.ledger()[-1] == ("champion", "1", "2", "gated", "done") and len(shop.ledger()) == 3
+        assert server.url == registry.uri and registry.champion() == registry.first
+        assert registry.promote().entry.how == "gated"
+        assert (
+            registry.ledger()[-1] == ("champion", "1", "2", "gated", "done") and len(registry.ledger()) == 3
+        )
     finally:
         server.stop()
 
 
-def test_a_lost_workspace_loses_nothing_of_the_ledger(shop):
-    shop.trained.challenge()
-    shop.register()
-    before = entries(shop.uri, shop.model)
-    with connect(shop.uri) as client:  # written down as runs that anybody can read in MLflow's page
+def test_a_lost_workspace_loses_nothing_of_the_ledger(registry):
+    registry.trained.challenge()
+    registry.register()
+    before = entries(registry.uri, registry.model)
+    with connect(registry.uri) as client:  # written down as runs that anybody can read in MLflow's page
         experiment = client.get_experiment_by_name("ledger")
-        runs = client.search_runs([experiment.experiment_id], f"tags.model = '{shop.model}'")
+        runs = client.search_runs([experiment.experiment_id], f"tags.model = '{registry.model}'")
     assert {run.data.tags["mlflow.note.content"] for run in runs} == {one.why for one in before}
     assert {run.info.status for run in runs} == {"FINISHED"}

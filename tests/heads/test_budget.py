@@ -15,7 +15,7 @@ def test_less_time_means_fewer_landmarks_and_users(fusion_params):
     assert 4000 > short.max_users > shorter.max_users >= 2
 
 
-def test_a_small_shop_is_never_cut(fusion_params):
+def test_a_small_data_set_is_never_cut(fusion_params):
     found = within(60, 100, 50, 3, fusion_params)
     assert (found.max_landmarks, found.max_users) == (100, 50)
 

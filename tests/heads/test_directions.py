@@ -53,7 +53,7 @@ def test_randomised_eigenvectors_span_what_the_exact_ones_span(kernel):
     np.testing.assert_allclose(randomised.need_D, values / values[0], rtol=0.02)
 
 
-def test_a_shop_without_histories_is_refused(kernel):
+def test_data_without_histories_is_refused(kernel):
     with pytest.raises(TrainingError, match="no user interacted with a landmark"):
         find_directions(kernel, np.zeros((3, 30), np.float32), 0.5, 4, seed=0)
 

@@ -12,39 +12,39 @@ HELD = np.arange(3, 120, 4)
 LAMBDAS = (0.3, 1.0, 3.0)
 
 
-def chosen(shop, params, held=HELD):
-    return choose_recipe(shop, (held,), params, LAMBDAS, 5, 500)
+def chosen(dataset, params, held=HELD):
+    return choose_recipe(dataset, (held,), params, LAMBDAS, 5, 500)
 
 
-def test_where_words_carry_the_taste_a_head_is_chosen_and_beats_the_encoder_alone(shop, fusion_params):
-    recipe = chosen(shop, fusion_params)
+def test_where_words_carry_the_taste_a_head_is_chosen_and_beats_the_encoder_alone(dataset, fusion_params):
+    recipe = chosen(dataset, fusion_params)
     alone = max(ndcg for name, ndcg in recipe.tried.items() if name.startswith("encoder alone"))
     assert recipe.lexical_share == 0.3
     assert recipe.ndcg > 0.95 * max(recipe.tried.values()) > 1.5 * alone
 
 
-def test_nothing_about_the_held_items_but_their_text_is_learned(shop, fusion_params):
-    met = shop.interactions.matrix_UI.toarray()
+def test_nothing_about_the_held_items_but_their_text_is_learned(dataset, fusion_params):
+    met = dataset.interactions.matrix_UI.toarray()
     met[:, HELD] = 0
-    blind = with_matrix(shop, met)
+    blind = with_matrix(dataset, met)
     head = learn_head(blind, Recipe(0.3, 0.75, 1.0, None, {}), fusion_params)
     other = met.copy()
     other[:, HELD] = np.random.default_rng(5).random((60, len(HELD))) < 0.2
     tried = choose_recipe(
-        with_matrix(shop, other),
+        with_matrix(dataset, other),
         (HELD,),
         fusion_params,
         LAMBDAS,
         5,
         500,
     )
-    assert tried.ndcg < 0.6 * chosen(shop, fusion_params).ndcg  # asked for noise, it finds noise
+    assert tried.ndcg < 0.6 * chosen(dataset, fusion_params).ndcg  # asked for noise, it finds noise
     assert len(head.vectors_ML) == 90
 
 
-def test_items_of_one_series_come_together(shop, fusion_params):
-    head = learn_head(shop, Recipe(0.3, 0.75, 1.0, None, {}), fusion_params)
-    profiles = head.profiles(shop.texts, shop.vectors_ID)
+def test_items_of_one_series_come_together(dataset, fusion_params):
+    head = learn_head(dataset, Recipe(0.3, 0.75, 1.0, None, {}), fusion_params)
+    profiles = head.profiles(dataset.texts, dataset.vectors_ID)
     np.testing.assert_allclose(np.linalg.norm(profiles, axis=1), 1, rtol=1e-5)
     alike = profiles @ profiles.T
     series = np.arange(120) % 10
@@ -52,43 +52,43 @@ def test_items_of_one_series_come_together(shop, fusion_params):
     assert alike[same].mean() > alike[~same].mean() + 0.3
 
 
-def test_the_same_shop_and_seed_give_the_same_head(shop, fusion_params):
+def test_the_same_data_and_seed_give_the_same_head(dataset, fusion_params):
     recipe = Recipe(0.3, 0.75, 1.0, None, {})
-    one, other = (learn_head(shop, recipe, fusion_params) for _ in range(2))
+    one, other = (learn_head(dataset, recipe, fusion_params) for _ in range(2))
     np.testing.assert_array_equal(one.projection_MD, other.projection_MD)
 
 
-def test_only_the_items_met_most_become_landmarks(shop, fusion_params):
+def test_only_the_items_met_most_become_landmarks(dataset, fusion_params):
     few = fusion_params.model_copy(update={"max_landmarks": 20})
-    head = learn_head(shop, Recipe(0.3, 0.75, 1.0, None, {}), few)
-    most = np.sort(np.argsort(-np.asarray(shop.interactions.matrix_UI.sum(axis=0)), kind="stable")[:20])
-    np.testing.assert_array_equal(head.vectors_ML, shop.vectors_ID[most])
+    head = learn_head(dataset, Recipe(0.3, 0.75, 1.0, None, {}), few)
+    most = np.sort(np.argsort(-np.asarray(dataset.interactions.matrix_UI.sum(axis=0)), kind="stable")[:20])
+    np.testing.assert_array_equal(head.vectors_ML, dataset.vectors_ID[most])
 
 
 @pytest.mark.parametrize("users", [[], [0]])
-def test_where_nobody_can_be_asked_the_encoder_stays_alone(shop, fusion_params, users):
+def test_where_nobody_can_be_asked_the_encoder_stays_alone(dataset, fusion_params, users):
     met = np.zeros((60, 120))
     met[users, 3] = 1  # a held item, and nothing beside
-    recipe = chosen(with_matrix(shop, met), fusion_params)
+    recipe = chosen(with_matrix(dataset, met), fusion_params)
     assert recipe.lexical_share is None and recipe.ndcg is None and recipe.ridge_lambda == 1.0
 
 
-def test_width_zero_tries_no_head(shop, fusion_params):
-    recipe = chosen(shop, fusion_params.model_copy(update={"width": 0}))
+def test_width_zero_tries_no_head(dataset, fusion_params):
+    recipe = chosen(dataset, fusion_params.model_copy(update={"width": 0}))
     assert recipe.lexical_share is None
     assert all(name.startswith(("encoder alone", "plain blend")) for name in recipe.tried)
 
 
-def test_several_folds_are_averaged(shop, fusion_params):
+def test_several_folds_are_averaged(dataset, fusion_params):
     other = np.arange(1, 120, 4)
-    one, two = (chosen(shop, fusion_params, held).tried for held in (HELD, other))
-    both = choose_recipe(shop, (HELD, other), fusion_params, LAMBDAS, 5, 500).tried
+    one, two = (chosen(dataset, fusion_params, held).tried for held in (HELD, other))
+    both = choose_recipe(dataset, (HELD, other), fusion_params, LAMBDAS, 5, 500).tried
     for name, ndcg in both.items():
         assert ndcg == pytest.approx((one[name] + two[name]) / 2, abs=2e-6)
 
 
-def test_a_shop_without_words_keeps_the_encoder_alone(shop, fusion_params):
-    recipe = chosen(replace(shop, texts=("★",) * 120), fusion_params)
+def test_data_without_words_keeps_the_encoder_alone(dataset, fusion_params):
+    recipe = chosen(replace(dataset, texts=("★",) * 120), fusion_params)
     assert recipe.lexical_share is None and recipe.ndcg == recipe.alone
 
 

@@ -37,7 +37,7 @@ def fusion_params():
 
 
 @pytest.fixture(scope="session")
-def shop():
+def dataset():
     """120 items of ten series; the encoder's vectors see only two coarse topics, the words name the series."""
     rng = np.random.default_rng(0)
     series = np.arange(120) % 10

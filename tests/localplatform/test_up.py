@@ -12,7 +12,7 @@ from rich.console import Console
 
 from localplatform.airflow_client import Airflow
 from localplatform.processes import QUIET, StartFailed, path_with_venv
-from localplatform.up import STATE, TOLD, down, environment, running
+from localplatform.up import OUTPUT, STATE, down, environment, running
 
 ROOT = Path(__file__).resolve().parents[2]
 UP = """
@@ -76,7 +76,7 @@ def test_up_outlives_its_command_twice_is_harmless_and_down_leaves_nothing(tmp_p
     finally:
         down(folder, quiet)
     assert running(folder) == [] and processes_of(folder) == []
-    assert not (folder / STATE).exists() and (folder / TOLD).exists()
+    assert not (folder / STATE).exists() and (folder / OUTPUT).exists()
     with pytest.raises(StartFailed, match="make up"):
         environment(folder)
     down(folder, quiet)  # twice is harmless

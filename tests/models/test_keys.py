@@ -21,7 +21,7 @@ from recsys.settings import Settings
 from recsys.stages import features, index, profiles, users
 from recsys.storage.opening import open_storage
 from tests.encoders.models import save_model, texts
-from tests.publishing.shop import FILMS, Shop, tiny_model
+from tests.publishing.film_workspace import FILMS, FilmWorkspace, tiny_model
 from tests.stages.catalogue_world import champion, land
 
 TEXTS = [f"{text} {n}" for n, text in enumerate(texts(12))]
@@ -162,12 +162,12 @@ def _live_profiles(at):
 def test_a_workspace_of_its_own_finds_the_published_profiles_for_a_new_ranker(tmp_path, monkeypatch):
     monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cache"))
     store = open_storage(str(tmp_path / "store"))
-    first = Shop(tmp_path / "first", tiny_model(tmp_path / "cache/encoders"))
+    first = FilmWorkspace(tmp_path / "first", tiny_model(tmp_path / "cache/encoders"))
     first.items(FILMS)
     first.ratings([("ann", "alien"), ("bob", "babe")])
     published = first.build().publish(store).manifest
     ranker = pack_ranker("item_weights", weights_of(sorted(FILMS), 0.5), tmp_path / "cache/rankers")
-    own = Shop(tmp_path / "own", ModelReference.of(first.model.encoder, None, 3.0, ranker))
+    own = FilmWorkspace(tmp_path / "own", ModelReference.of(first.model.encoder, None, 3.0, ranker))
     own.items(FILMS)
     own.ratings([("ann", "alien"), ("bob", "babe")])
     assert bring_profiles(store, own.at, own.model) == 1

@@ -9,7 +9,7 @@ import pytest
 from recsys.models.packed import find_model, lay_out, pack_ranker, remember_model, take_in
 from recsys.models.reference import ModelReference
 from recsys.storage.packed import ABANDONED_S, STAGING
-from tests.publishing.shop import tiny_encoder
+from tests.publishing.film_workspace import tiny_encoder
 
 
 class Weights:

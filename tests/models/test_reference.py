@@ -6,7 +6,7 @@ import pytest
 
 from recsys.errors import EncoderError
 from recsys.models.reference import ModelReference, SearchPart
-from tests.publishing.shop import tiny_encoder
+from tests.publishing.film_workspace import tiny_encoder
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Shops with a tiny encoder for what concerns files and pointers, and with the real one for what concerns texts."""
+"""Workspaces of ten films: with a tiny encoder to test files and pointers, with the real one to test texts."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from recsys.models.reference import ModelReference
 from recsys.settings import Settings
 from recsys.storage.opening import open_storage
 from recsys.storage.protocol import Storage
-from tests.publishing.shop import FILMS, ROOT, Shop, tiny_model
+from tests.publishing.film_workspace import FILMS, ROOT, FilmWorkspace, tiny_model
 
 
 @pytest.fixture
@@ -21,14 +21,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def open_shop(tmp_path: Path, cache: Path) -> Callable[[str], Shop]:
-    return lambda name: Shop(tmp_path / name, tiny_model(cache / "encoders"))
+def make_workspace(tmp_path: Path, cache: Path) -> Callable[[str], FilmWorkspace]:
+    return lambda name: FilmWorkspace(tmp_path / name, tiny_model(cache / "encoders"))
 
 
 @pytest.fixture
-def shop(open_shop: Callable[[str], Shop]) -> Shop:
+def film_workspace(make_workspace: Callable[[str], FilmWorkspace]) -> FilmWorkspace:
     """Ten films, three users, built, not published."""
-    return filled(open_shop("shop"))
+    return filled(make_workspace("film_workspace"))
 
 
 @pytest.fixture(scope="session")
@@ -40,16 +40,20 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ModelReferen
 
 
 @pytest.fixture
-def real_shop(packed: tuple[Path, ModelReference], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def encoded_workspace(
+    packed: tuple[Path, ModelReference], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> FilmWorkspace:
     """Ten films, three users, vectors of their texts, built, not published."""
     monkeypatch.setenv("RECSYS_CACHE", str(packed[0]))
-    return filled(Shop(tmp_path / "real", packed[1]))
+    return filled(FilmWorkspace(tmp_path / "real", packed[1]))
 
 
-def filled(shop: Shop) -> Shop:
-    shop.items(FILMS)
-    shop.ratings([("ann", "alien"), ("ann", "jaws"), ("bob", "babe"), ("bob", "dumbo"), ("cy", "rocky")])
-    return shop.build()
+def filled(film_workspace: FilmWorkspace) -> FilmWorkspace:
+    film_workspace.items(FILMS)
+    film_workspace.ratings(
+        [("ann", "alien"), ("ann", "jaws"), ("bob", "babe"), ("bob", "dumbo"), ("cy", "rocky")]
+    )
+    return film_workspace.build()
 
 
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.servers)])

@@ -13,10 +13,10 @@ from recsys.errors import ReleaseError
 from recsys.publishing.current import Current
 from recsys.publishing.store import ReleaseStore
 from recsys.storage.folder import FolderStorage
-from tests.publishing.shop import HER, UP, Shop
+from tests.publishing.film_workspace import HER, UP, FilmWorkspace
 from tests.publishing.test_hostile import Attacker
 
-OpenShop = Callable[[str], Shop]
+MakeWorkspace = Callable[[str], FilmWorkspace]
 
 
 def titles(folder: FolderStorage, cache: Path) -> dict[str, str]:
@@ -27,11 +27,15 @@ def titles(folder: FolderStorage, cache: Path) -> dict[str, str]:
     return {row["item_id"]: row["title"] for row in found}
 
 
-def test_a_release_shows_the_newest_row_of_every_item(shop: Shop, folder: FolderStorage, cache: Path) -> None:
-    shop.publish(folder)
+def test_a_release_shows_the_newest_row_of_every_item(
+    film_workspace: FilmWorkspace, folder: FolderStorage, cache: Path
+) -> None:
+    film_workspace.publish(folder)
     before = titles(folder, cache)
-    shop.items({"heat": "Heat (restored)", "jaws": None, **UP}, day=1, attributes={"up": '{"year": 2009}'})
-    shop.build().publish(folder)
+    film_workspace.items(
+        {"heat": "Heat (restored)", "jaws": None, **UP}, day=1, attributes={"up": '{"year": 2009}'}
+    )
+    film_workspace.build().publish(folder)
     del before["jaws"]
     assert titles(folder, cache) == before | {"heat": "Heat (restored)"} | UP
     details = Release.open(folder.url, cache=cache)._profiles.details
@@ -48,12 +52,14 @@ def found_by(folder: FolderStorage, cache: Path, query: str) -> dict[str, float]
 
 
 def test_words_that_were_edited_or_erased_find_nothing_any_more(
-    shop: Shop, folder: FolderStorage, cache: Path
+    film_workspace: FilmWorkspace, folder: FolderStorage, cache: Path
 ) -> None:
-    shop.publish(folder)
+    film_workspace.publish(folder)
     assert set(found_by(folder, cache, "kidnappers shark")) == {"fargo", "jaws"}
-    shop.items({"fargo": "Snow", "jaws": None, **UP}, day=1, attributes={"up": '{"sku": "PX-2009/b"}'})
-    shop.build().publish(folder)
+    film_workspace.items(
+        {"fargo": "Snow", "jaws": None, **UP}, day=1, attributes={"up": '{"sku": "PX-2009/b"}'}
+    )
+    film_workspace.build().publish(folder)
     assert found_by(folder, cache, "kidnappers shark great") == {}
     assert set(found_by(folder, cache, "px2009b")) == {"up"} and set(found_by(folder, cache, "snow")) == {
         "fargo"
@@ -61,40 +67,40 @@ def test_words_that_were_edited_or_erased_find_nothing_any_more(
 
 
 def test_scores_do_not_depend_on_how_parts_were_merged(
-    shop: Shop, folder: FolderStorage, cache: Path
+    film_workspace: FilmWorkspace, folder: FolderStorage, cache: Path
 ) -> None:
-    shop.items({"heat": "A crew of detectives", **UP}, day=1)
-    shop.build().publish(folder)
+    film_workspace.items({"heat": "A crew of detectives", **UP}, day=1)
+    film_workspace.build().publish(folder)
     before = found_by(folder, cache, "a crew in space")
-    compact_above(shop.at.data, shop.at.staging, 1)
-    assert len(shop.build().publish(folder).manifest.segments) == 1
+    compact_above(film_workspace.at.data, film_workspace.at.staging, 1)
+    assert len(film_workspace.build().publish(folder).manifest.segments) == 1
     assert found_by(folder, cache, "a crew in space") == before and len(before) > 3
 
 
 def test_other_weights_of_words_make_another_release_of_the_same_files(
-    shop: Shop, folder: FolderStorage, cache: Path
+    film_workspace: FilmWorkspace, folder: FolderStorage, cache: Path
 ) -> None:
-    first = shop.publish(folder)
+    first = film_workspace.publish(folder)
     before = found_by(folder, cache, "crew")
-    search = shop.settings.search.model_copy(update={"b": 0.0})
-    second = shop.publish(folder, search=search)
+    search = film_workspace.settings.search.model_copy(update={"b": 0.0})
+    second = film_workspace.publish(folder, search=search)
     assert second.outcome == "published" and second.manifest.segments == first.manifest.segments
     after = found_by(folder, cache, "crew")
     assert after.keys() == before.keys() and len(set(after.values())) == 1 < len(set(before.values()))
 
 
 def test_other_attributes_make_another_release_and_encode_nothing(
-    shop: Shop, folder: FolderStorage, cache: Path
+    film_workspace: FilmWorkspace, folder: FolderStorage, cache: Path
 ) -> None:
-    shop.items(UP, day=1, attributes={"up": '{"year": 2009, "studio": "Pixar"}'})
-    first = shop.build().publish(folder)
-    params = shop.settings.publish.model_copy(update={"attributes": ("studio",)})
+    film_workspace.items(UP, day=1, attributes={"up": '{"year": 2009, "studio": "Pixar"}'})
+    first = film_workspace.build().publish(folder)
+    params = film_workspace.settings.publish.model_copy(update={"attributes": ("studio",)})
     with pytest.raises(ReleaseError, match="details of part 000001") as refused:
-        shop.publish(folder, params=params)
+        film_workspace.publish(folder, params=params)
     assert refused.value.remedy == "dvc repro features"
-    shop.settings = shop.settings.model_copy(update={"publish": params})
-    second = shop.build().publish(folder)
-    assert second.outcome == "published" and shop.publish(folder).outcome == "unchanged"
+    film_workspace.settings = film_workspace.settings.model_copy(update={"publish": params})
+    second = film_workspace.build().publish(folder)
+    assert second.outcome == "published" and film_workspace.publish(folder).outcome == "unchanged"
     old, new = first.manifest.segments, second.manifest.segments
     gone = {"details": None, "terms": None}
     assert [s.model_copy(update=gone) for s in old] == [s.model_copy(update=gone) for s in new]
@@ -102,12 +108,14 @@ def test_other_attributes_make_another_release_and_encode_nothing(
     assert details is not None and details.attributes == ("studio",)
 
 
-def test_a_merged_part_shows_the_same(shop: Shop, folder: FolderStorage, cache: Path) -> None:
-    shop.items({"heat": "Heat (restored)", **UP}, day=1)
-    shop.build().publish(folder)
+def test_a_merged_part_shows_the_same(
+    film_workspace: FilmWorkspace, folder: FolderStorage, cache: Path
+) -> None:
+    film_workspace.items({"heat": "Heat (restored)", **UP}, day=1)
+    film_workspace.build().publish(folder)
     before = titles(folder, cache)
-    compact_above(shop.at.data, shop.at.staging, 1)
-    manifest = shop.build().publish(folder).manifest
+    compact_above(film_workspace.at.data, film_workspace.at.staging, 1)
+    manifest = film_workspace.build().publish(folder).manifest
     assert len(manifest.segments) == 1 and titles(folder, cache) == before
 
 
@@ -122,26 +130,26 @@ def go_back(folder: FolderStorage) -> str:
 
 
 def test_a_release_from_before_has_none_and_the_next_one_has(
-    shop: Shop, folder: FolderStorage, cache: Path
+    film_workspace: FilmWorkspace, folder: FolderStorage, cache: Path
 ) -> None:
-    shop.publish(folder)
+    film_workspace.publish(folder)
     old = go_back(folder)
     opened = Release.open(folder.url, cache=cache)
     assert opened.id == old and opened.manifest.format == 4
     assert opened._profiles.details is None and opened._profiles.lexical is None and opened.similar("alien")
-    done = shop.publish(folder)
+    done = film_workspace.publish(folder)
     assert done.outcome == "published" and done.manifest.parent == old and done.manifest.format == 7
     assert len(titles(folder, cache)) == 10
 
 
 def test_what_others_published_before_there_were_details_is_kept_without_them(
-    open_shop: OpenShop, folder: FolderStorage, cache: Path
+    make_workspace: MakeWorkspace, folder: FolderStorage, cache: Path
 ) -> None:
-    ours, theirs = open_shop("ours"), open_shop("theirs")
+    ours, theirs = make_workspace("ours"), make_workspace("theirs")
     ours.items(UP)
     theirs.items(HER)
-    for shop in (ours, theirs):
-        shop.ratings([("ann", "up"), ("ann", "her")])
+    for film_workspace in (ours, theirs):
+        film_workspace.ratings([("ann", "up"), ("ann", "her")])
     theirs.build().publish(folder)
     go_back(folder)
     joined = ours.build().publish(folder)

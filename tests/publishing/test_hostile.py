@@ -22,7 +22,7 @@ from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
 from recsys.storage.folder import FolderStorage
 from recsys.storage.tables import map_arrow, write_arrow
-from tests.publishing.shop import Shop
+from tests.publishing.film_workspace import FilmWorkspace
 
 PARTED = Path(__file__).resolve().parents[1] / "fixtures/releases/6/store"
 CLIMBS = (
@@ -71,8 +71,8 @@ class Attacker:
 
 
 @pytest.fixture
-def attacker(shop: Shop, folder: FolderStorage) -> Attacker:
-    shop.publish(folder)
+def attacker(film_workspace: FilmWorkspace, folder: FolderStorage) -> Attacker:
+    film_workspace.publish(folder)
     return Attacker(folder)
 
 
@@ -102,7 +102,7 @@ CHECKSUMS = ("encoder.files.0.sha256", "encoder.hash", "segments.0.rows.sha256",
 
 @pytest.mark.parametrize("place", NAMES + CHECKSUMS)
 def test_a_name_or_checksum_that_is_a_path_is_refused_everywhere(
-    legacy: Attacker, shop: Shop, tmp_path: Path, cache: Path, place: str
+    legacy: Attacker, film_workspace: FilmWorkspace, tmp_path: Path, cache: Path, place: str
 ) -> None:
     for value in CLIMBS:
         set_name(legacy.plain, place, value)
@@ -112,7 +112,7 @@ def test_a_name_or_checksum_that_is_a_path_is_refused_everywhere(
             Release.open(legacy.storage.url, cache=cache)
         assert refused.value.remedy
         with pytest.raises(ReleaseError, match=place):
-            bring_model(legacy.storage, shop.at)
+            bring_model(legacy.storage, film_workspace.at)
         assert files_below(tmp_path) == before
         legacy.storage.delete(f"releases/{release}/manifest.json")
 
@@ -141,18 +141,20 @@ PARTS = (
 
 
 @pytest.mark.parametrize("place", PARTS)
-def test_so_is_one_of_a_models_part(folder: FolderStorage, shop: Shop, cache: Path, place: str) -> None:
+def test_so_is_one_of_a_models_part(
+    folder: FolderStorage, film_workspace: FilmWorkspace, cache: Path, place: str
+) -> None:
     shutil.copytree(PARTED, folder.root, dirs_exist_ok=True)
     attacker = Attacker(folder)
     for value in CLIMBS:
         set_name(attacker.plain, place, value)
         release = attacker.publish()
-        before = files_below(shop.at.root)
+        before = files_below(film_workspace.at.root)
         with pytest.raises(ReleaseError, match=f"{release}: {place}"):
             Release.open(folder.url, cache=cache)
         with pytest.raises(ReleaseError, match=place):
-            bring_model(folder, shop.at)
-        assert files_below(shop.at.root) == before
+            bring_model(folder, film_workspace.at)
+        assert files_below(film_workspace.at.root) == before
 
 
 def test_a_part_under_the_hash_of_another_is_refused(folder: FolderStorage, cache: Path) -> None:
@@ -166,7 +168,11 @@ def test_a_part_under_the_hash_of_another_is_refused(folder: FolderStorage, cach
 
 @pytest.mark.parametrize("command", [("restore", "RELEASE"), ("fetch-champion", "--published")])
 def test_no_command_writes_outside_its_place(
-    legacy: Attacker, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+    legacy: Attacker,
+    film_workspace: FilmWorkspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
 ) -> None:
     victim = tmp_path / "victim.py"
     victim.write_text("print('mine')\n")
@@ -174,7 +180,7 @@ def test_no_command_writes_outside_its_place(
     legacy.replace(evil, b"print('theirs')\n")
     evil["name"] = "../../../../victim.py"
     release = legacy.publish()
-    monkeypatch.setenv("RECSYS_WORKSPACE", str(shop.at.root))
+    monkeypatch.setenv("RECSYS_WORKSPACE", str(film_workspace.at.root))
     monkeypatch.setenv("RECSYS_STORE", legacy.storage.url)
     before = files_below(tmp_path)
     result = CliRunner().invoke(main, [word.replace("RELEASE", release) for word in command])
@@ -198,11 +204,15 @@ def test_no_command_writes_outside_its_place(
     ],
 )
 def test_a_recorded_data_version_that_is_none_of_data_is_not_restored(
-    attacker: Attacker, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_dvc: str
+    attacker: Attacker,
+    film_workspace: FilmWorkspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    data_dvc: str,
 ) -> None:
     attacker.plain["provenance"] |= {"data_dvc": data_dvc, "dvc_lock": "schema: '2.0'\nstages: {}\n"}
     release = attacker.publish()
-    monkeypatch.setenv("RECSYS_WORKSPACE", str(shop.at.root))
+    monkeypatch.setenv("RECSYS_WORKSPACE", str(film_workspace.at.root))
     result = CliRunner().invoke(
         main, ["restore", release, "--to", str(tmp_path / "new"), "--store", attacker.storage.url]
     )
@@ -389,16 +399,18 @@ def test_weights_of_words_out_of_bounds_are_refused(
 
 
 def test_a_file_in_the_cache_of_another_encoder_is_not_touched(
-    attacker: Attacker, shop: Shop, tmp_path: Path, cache: Path
+    attacker: Attacker, film_workspace: FilmWorkspace, tmp_path: Path, cache: Path
 ) -> None:
     """An encoder of a good name whose files lie: what is here under that hash stays until the new one is whole."""
     attacker.plain["model"]["encoder"]["files"][0]["sha256"] = "0" * 64
     attacker.publish()
-    kept = shutil.copytree(shop.at.encoders, tmp_path / "kept")
+    kept = shutil.copytree(film_workspace.at.encoders, tmp_path / "kept")
     with pytest.raises(RecsysError, match="0000"):
-        bring_model(attacker.storage, shop.at)
+        bring_model(attacker.storage, film_workspace.at)
     names = {path.relative_to(kept) for path in kept.rglob("*")}
-    assert names == {path.relative_to(shop.at.encoders) for path in shop.at.encoders.rglob("*")}
+    assert names == {
+        path.relative_to(film_workspace.at.encoders) for path in film_workspace.at.encoders.rglob("*")
+    }
 
 
 def test_files_that_another_store_left_under_an_encoders_hash_are_not_used(

@@ -11,7 +11,7 @@ from recsys.ranking.rankers import RANKERS
 from recsys.ranking.recommender import learn_recommender
 from recsys.ranking.tasks import rank
 from recsys.storage.protocol import Storage
-from tests.publishing.shop import FILMS, Shop
+from tests.publishing.film_workspace import FILMS, FilmWorkspace
 from tests.publishing.test_ranked import bring_weights
 
 MORE = {f"film{n:02d}": f"Story number {n} of somebody who leaves home" for n in range(40)}
@@ -20,18 +20,18 @@ MORE = {f"film{n:02d}": f"Story number {n} of somebody who leaves home" for n in
 @pytest.mark.parametrize("exact_below", [50_000, 1], ids=["exact", "index"])
 @pytest.mark.parametrize("name", list(RANKERS))
 def test_recommended_lists_are_the_judged_lists(
-    shop: Shop, folder: Storage, name: str, exact_below: int
+    film_workspace: FilmWorkspace, folder: Storage, name: str, exact_below: int
 ) -> None:
     rng = np.random.default_rng(1)
-    shop.settings = shop.settings.model_copy(
-        update={"index": shop.settings.index.model_copy(update={"exact_below": exact_below})}
+    film_workspace.settings = film_workspace.settings.model_copy(
+        update={"index": film_workspace.settings.index.model_copy(update={"exact_below": exact_below})}
     )
-    shop.items(MORE, day=1)
+    film_workspace.items(MORE, day=1)
     popular = [*FILMS, *list(MORE)[:25]]  # the other films are cold
     pairs = [(f"user{n}", film) for n in range(12) for film in rng.choice(popular, 6, replace=False)]
-    shop.ratings(pairs, day=1)
-    ranker = {"item_weights": lambda: bring_weights(shop), "dot": Dot}[name]()
-    shop.build().publish(folder)
+    film_workspace.ratings(pairs, day=1)
+    ranker = {"item_weights": lambda: bring_weights(film_workspace), "dot": Dot}[name]()
+    film_workspace.build().publish(folder)
     release = Release.open(folder.url)
     dataset = judged_dataset(release)
     judged, users, item_ids = learn_recommender(dataset, ranker), release.users, dataset.item_ids

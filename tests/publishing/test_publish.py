@@ -22,9 +22,9 @@ from recsys.publishing.store import ReleaseStore
 from recsys.storage.folder import FolderStorage
 from recsys.storage.opening import open_storage
 from recsys.storage.protocol import Storage
-from tests.publishing.shop import FILMS, HER, RAN, UP, Shop, tiny_model, vector_of
+from tests.publishing.film_workspace import FILMS, HER, RAN, UP, FilmWorkspace, tiny_model, vector_of
 
-OpenShop = Callable[[str], Shop]
+MakeWorkspace = Callable[[str], FilmWorkspace]
 
 
 def current(storage: Storage) -> Manifest:
@@ -38,8 +38,10 @@ def items_in(storage: Storage, cache: Path) -> set[str]:
     return set(opened.items)
 
 
-def test_a_first_release_holds_everything(shop: Shop, storage: Storage, cache: Path) -> None:
-    done = shop.publish(storage)
+def test_a_first_release_holds_everything(
+    film_workspace: FilmWorkspace, storage: Storage, cache: Path
+) -> None:
+    done = film_workspace.publish(storage)
     assert done.outcome == "published"
     assert done.release.startswith("000001-")
     opened = Release.open(storage.url, cache=cache)
@@ -49,38 +51,44 @@ def test_a_first_release_holds_everything(shop: Shop, storage: Storage, cache: P
     assert opened.verify() == 3 + 4 + 1 + 1  # encoder; rows, vectors, details and terms; history; gram
 
 
-def test_publishing_the_same_content_again_does_nothing(shop: Shop, storage: Storage) -> None:
-    first = shop.publish(storage)
-    again = shop.publish(storage)
+def test_publishing_the_same_content_again_does_nothing(
+    film_workspace: FilmWorkspace, storage: Storage
+) -> None:
+    first = film_workspace.publish(storage)
+    again = film_workspace.publish(storage)
     assert (again.outcome, again.release, again.bytes_written) == ("unchanged", first.release, 0)
     assert len(releases(storage)) == 1
-    shutil.rmtree(shop.at.var)  # deleting var/ loses time, never data
-    assert shop.publish(storage).outcome == "unchanged"
+    shutil.rmtree(film_workspace.at.var)  # deleting var/ loses time, never data
+    assert film_workspace.publish(storage).outcome == "unchanged"
 
 
-def test_the_order_in_which_parallel_stages_ended_makes_no_other_release(shop: Shop, folder: Storage) -> None:
+def test_the_order_in_which_parallel_stages_ended_makes_no_other_release(
+    film_workspace: FilmWorkspace, folder: Storage
+) -> None:
     stages = ["  users:\n    cmd: u\n", "  index:\n    cmd: i\n"]
-    shop.at.dvc_lock.write_text("schema: '2.0'\nstages:\n" + "".join(stages))
-    first = shop.publish(folder)
+    film_workspace.at.dvc_lock.write_text("schema: '2.0'\nstages:\n" + "".join(stages))
+    first = film_workspace.publish(folder)
     shutil.rmtree(folder.url)
-    shop.at.dvc_lock.write_text("schema: '2.0'\nstages:\n" + "".join(reversed(stages)))
-    again = shop.publish(folder)
+    film_workspace.at.dvc_lock.write_text("schema: '2.0'\nstages:\n" + "".join(reversed(stages)))
+    again = film_workspace.publish(folder)
     assert again.release == first.release
     assert again.manifest.provenance.dvc_lock == "schema: '2.0'\nstages:\n" + "".join(reversed(stages))
 
 
-def test_what_is_published_is_written_down_for_ingest(shop: Shop, folder: Storage) -> None:
-    done = shop.publish(folder)
-    written = json.loads(shop.at.published.read_text())
+def test_what_is_published_is_written_down_for_ingest(film_workspace: FilmWorkspace, folder: Storage) -> None:
+    done = film_workspace.publish(folder)
+    written = json.loads(film_workspace.at.published.read_text())
     assert written["release"] == done.release
     assert [part[:6] for part in written["parts"]] == ["000001", "000002"]
 
 
-def test_an_arrival_adds_one_segment_and_shares_the_rest(shop: Shop, storage: Storage, cache: Path) -> None:
-    shop.publish(storage)
+def test_an_arrival_adds_one_segment_and_shares_the_rest(
+    film_workspace: FilmWorkspace, storage: Storage, cache: Path
+) -> None:
+    film_workspace.publish(storage)
     before = set(ReleaseStore(storage).objects())
-    shop.items({**UP, "jaws": None}, day=1)
-    done = shop.build().publish(storage)
+    film_workspace.items({**UP, "jaws": None}, day=1)
+    done = film_workspace.build().publish(storage)
     manifest = current(storage)
     assert manifest.parent is not None and manifest.sequence == 2
     assert [segment.n_items for segment in manifest.segments] == [10, 1]
@@ -93,21 +101,25 @@ def test_an_arrival_adds_one_segment_and_shares_the_rest(shop: Shop, storage: St
     assert items_in(storage, cache) == set(FILMS) - {"jaws"} | {"up"}
 
 
-def test_two_workspaces_with_the_same_data_publish_one_release(open_shop: OpenShop, folder: Storage) -> None:
-    made = [open_shop(name) for name in ("one", "two")]
-    for shop in made:
-        shop.items(FILMS)
-        shop.build()
-    first, second = (shop.publish(folder) for shop in made)
+def test_two_workspaces_with_the_same_data_publish_one_release(
+    make_workspace: MakeWorkspace, folder: Storage
+) -> None:
+    made = [make_workspace(name) for name in ("one", "two")]
+    for film_workspace in made:
+        film_workspace.items(FILMS)
+        film_workspace.build()
+    first, second = (film_workspace.publish(folder) for film_workspace in made)
     assert (second.outcome, second.release) == ("unchanged", first.release)
 
 
-def two_shops_on_one_release(open_shop: OpenShop, storage: Storage) -> tuple[Shop, Shop]:
-    one, two = open_shop("one"), open_shop("two")
-    for shop in (one, two):
-        shop.items(FILMS)
-        shop.ratings([("ann", "alien")])
-        shop.build().publish(storage)
+def two_workspaces_on_one_release(
+    make_workspace: MakeWorkspace, storage: Storage
+) -> tuple[FilmWorkspace, FilmWorkspace]:
+    one, two = make_workspace("one"), make_workspace("two")
+    for film_workspace in (one, two):
+        film_workspace.items(FILMS)
+        film_workspace.ratings([("ann", "alien")])
+        film_workspace.build().publish(storage)
     one.items(UP, day=1)
     one.ratings([("bob", "up")], day=1)
     two.items(HER, day=2)
@@ -116,9 +128,9 @@ def two_shops_on_one_release(open_shop: OpenShop, storage: Storage) -> tuple[Sho
 
 
 def test_the_later_of_two_publishers_keeps_the_others_delta(
-    open_shop: OpenShop, storage: Storage, cache: Path
+    make_workspace: MakeWorkspace, storage: Storage, cache: Path
 ) -> None:
-    one, two = two_shops_on_one_release(open_shop, storage)
+    one, two = two_workspaces_on_one_release(make_workspace, storage)
     one.publish(storage)
     done = two.publish(storage)
     assert done.rebased
@@ -138,10 +150,12 @@ def test_the_later_of_two_publishers_keeps_the_others_delta(
     assert items_in(storage, cache) == {*FILMS, "up", "her", "ran", "it"}
 
 
-def test_two_publishers_at_once_both_get_in(open_shop: OpenShop, storage: Storage, cache: Path) -> None:
-    shops = two_shops_on_one_release(open_shop, storage)
+def test_two_publishers_at_once_both_get_in(
+    make_workspace: MakeWorkspace, storage: Storage, cache: Path
+) -> None:
+    workspaces = two_workspaces_on_one_release(make_workspace, storage)
     with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(lambda shop: shop.publish(storage), shops))
+        done = list(pool.map(lambda film_workspace: film_workspace.publish(storage), workspaces))
     assert items_in(storage, cache) == {*FILMS, "up", "her"}
     assert {one.outcome for one in done} == {"published"}
     assert ReleaseStore(storage).current().current.generation == 3
@@ -150,12 +164,12 @@ def test_two_publishers_at_once_both_get_in(open_shop: OpenShop, storage: Storag
 
 
 def test_compaction_on_one_side_and_an_arrival_on_the_other_join(
-    open_shop: OpenShop, folder: Storage, cache: Path
+    make_workspace: MakeWorkspace, folder: Storage, cache: Path
 ) -> None:
     from recsys.catalogue.compaction import merge_parts, remove_merged
     from recsys.catalogue.parts import CATALOGUE, list_parts
 
-    one, two = two_shops_on_one_release(open_shop, folder)
+    one, two = two_workspaces_on_one_release(make_workspace, folder)
     one.publish(folder)
     merge_parts(list_parts(one.at.data, CATALOGUE), one.at.data, one.at.staging)
     remove_merged(one.at.data)
@@ -169,31 +183,35 @@ def test_compaction_on_one_side_and_an_arrival_on_the_other_join(
 
 
 def test_two_workspaces_that_merged_the_same_part_differently_are_refused(
-    open_shop: OpenShop, folder: Storage
+    make_workspace: MakeWorkspace, folder: Storage
 ) -> None:
     from recsys.catalogue.compaction import merge_parts
     from recsys.catalogue.parts import CATALOGUE, list_parts
 
-    one, two = two_shops_on_one_release(open_shop, folder)
-    for shop in (one, two):
-        merge_parts(list_parts(shop.at.data, CATALOGUE), shop.at.data, shop.at.staging)
+    one, two = two_workspaces_on_one_release(make_workspace, folder)
+    for film_workspace in (one, two):
+        merge_parts(
+            list_parts(film_workspace.at.data, CATALOGUE), film_workspace.at.data, film_workspace.at.staging
+        )
     one.build().publish(folder)
     with pytest.raises(ReleaseError, match="have merged part 000001-.* with different others"):
         two.build().publish(folder)
 
 
-def test_rollback_holds_and_resume_lets_the_newest_in(shop: Shop, storage: Storage, cache: Path) -> None:
-    first = shop.publish(storage).release
-    shop.items(UP, day=1)
-    second = shop.build().publish(storage).release
+def test_rollback_holds_and_resume_lets_the_newest_in(
+    film_workspace: FilmWorkspace, storage: Storage, cache: Path
+) -> None:
+    first = film_workspace.publish(storage).release
+    film_workspace.items(UP, day=1)
+    second = film_workspace.build().publish(storage).release
     held = rollback(storage, "previous", "eve", "bad titles")
     assert held.hold is not None
     assert (held.release, held.hold.why, held.hold.head) == (first, "bad titles", second)
-    shop.items(HER, day=2)
-    third = shop.build().publish(storage)
+    film_workspace.items(HER, day=2)
+    third = film_workspace.build().publish(storage)
     assert third.outcome == "held"
     assert current(storage).id == first
-    assert shop.publish(storage).outcome == "unchanged"
+    assert film_workspace.publish(storage).outcome == "unchanged"
     assert third.manifest.parent == second
     after = resume(storage, "eve")
     assert (after.release, after.hold) == (third.release, None)
@@ -201,22 +219,22 @@ def test_rollback_holds_and_resume_lets_the_newest_in(shop: Shop, storage: Stora
     assert items_in(storage, cache) == {*FILMS, "up", "her"}
 
 
-def test_another_encoder_needs_the_flag(shop: Shop, folder: Storage, cache: Path) -> None:
-    first = shop.publish(folder)
-    shop.set_model(tiny_model(cache / "encoders", "other"))
-    shop.build()
+def test_another_encoder_needs_the_flag(film_workspace: FilmWorkspace, folder: Storage, cache: Path) -> None:
+    first = film_workspace.publish(folder)
+    film_workspace.set_model(tiny_model(cache / "encoders", "other"))
+    film_workspace.build()
     with pytest.raises(ReleaseError, match="recsys publish --new-encoder"):
-        shop.publish(folder)
+        film_workspace.publish(folder)
     assert current(folder).id == first.release
-    done = shop.publish(folder, new_model=True)
-    assert current(folder).model.hash == shop.model.hash
+    done = film_workspace.publish(folder, new_model=True)
+    assert current(folder).model.hash == film_workspace.model.hash
     assert len(done.manifest.segments) == 1
 
 
 def test_another_encoder_cannot_take_over_parts_that_it_has_no_vectors_of(
-    open_shop: OpenShop, folder: Storage, cache: Path
+    make_workspace: MakeWorkspace, folder: Storage, cache: Path
 ) -> None:
-    one, two = two_shops_on_one_release(open_shop, folder)
+    one, two = two_workspaces_on_one_release(make_workspace, folder)
     one.publish(folder)
     two.set_model(tiny_model(cache / "encoders", "other"))
     with pytest.raises(ReleaseError, match="has parts that this workspace lacks"):
@@ -234,88 +252,97 @@ def test_another_encoder_cannot_take_over_parts_that_it_has_no_vectors_of(
     ids=["features", "index", "gram", "data"],
 )
 def test_artifacts_of_different_runs_are_refused(
-    shop: Shop, folder: Storage, spoil: Callable[[object], None], words: str
+    film_workspace: FilmWorkspace, folder: Storage, spoil: Callable[[object], None], words: str
 ) -> None:
-    spoil(shop.at)
+    spoil(film_workspace.at)
     with pytest.raises(ReleaseError, match=words):
-        shop.publish(folder)
+        film_workspace.publish(folder)
     assert folder.list("") == []
 
 
 def test_users_that_were_learned_before_the_last_profiles_or_histories_are_refused(
-    shop: Shop, folder: Storage
+    film_workspace: FilmWorkspace, folder: Storage
 ) -> None:
-    users = [shop.at.users / name for name in ("users.json", "gram.npy")]
+    users = [film_workspace.at.users / name for name in ("users.json", "gram.npy")]
     kept = [path.read_bytes() for path in users]
-    for change in (lambda: shop.items(UP, day=1), lambda: shop.ratings([("cy", "up")], day=2)):
+    for change in (
+        lambda: film_workspace.items(UP, day=1),
+        lambda: film_workspace.ratings([("cy", "up")], day=2),
+    ):
         change()
-        shop.build()
+        film_workspace.build()
         now = [path.read_bytes() for path in users]
         for path, content in zip(users, kept, strict=True):
             path.write_bytes(content)
         with pytest.raises(ReleaseError, match="users and profiles are of different runs"):
-            shop.publish(folder)
+            film_workspace.publish(folder)
         kept = now
     assert folder.list("") == []
-    shop.build().publish(folder)
+    film_workspace.build().publish(folder)
 
 
-def test_texts_made_by_other_params_are_refused(shop: Shop, folder: Storage) -> None:
-    params = shop.settings.features.model_copy(update={"max_chars": 5})
+def test_texts_made_by_other_params_are_refused(film_workspace: FilmWorkspace, folder: Storage) -> None:
+    params = film_workspace.settings.features.model_copy(update={"max_chars": 5})
     with pytest.raises(ReleaseError, match="texts of part 000001"):
-        shop.publish(folder, features=params)
+        film_workspace.publish(folder, features=params)
 
 
-def test_a_poor_index_is_refused_before_readers_see_it(shop: Shop, folder: Storage) -> None:
-    entries = json.loads((shop.at.index / "index.json").read_text())
+def test_a_poor_index_is_refused_before_readers_see_it(
+    film_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    entries = json.loads((film_workspace.at.index / "index.json").read_text())
     entries[0]["recall"] = 0.5
-    (shop.at.index / "index.json").write_text(json.dumps(entries))
+    (film_workspace.at.index / "index.json").write_text(json.dumps(entries))
     with pytest.raises(ReleaseError, match=r"recall@10 0.500"):
-        shop.publish(folder)
+        film_workspace.publish(folder)
     assert folder.find("CURRENT") is None
 
 
-def test_an_object_that_arrives_corrupt_is_sent_again(shop: Shop, folder: FolderStorage) -> None:
-    done = shop.publish(folder)
+def test_an_object_that_arrives_corrupt_is_sent_again(
+    film_workspace: FilmWorkspace, folder: FolderStorage
+) -> None:
+    done = film_workspace.publish(folder)
     (folder.root / "CURRENT").unlink()
     victim = folder.path(f"objects/{done.manifest.segments[0].vectors.sha256}")
     victim.write_bytes(victim.read_bytes()[:-1] + b"?")
-    assert shop.publish(folder).release == done.release
+    assert film_workspace.publish(folder).release == done.release
     assert Release.open(folder.url).verify() == 9
 
 
-def test_a_disk_that_keeps_corrupting_is_named(shop: Shop, tmp_path: Path) -> None:
+def test_a_disk_that_keeps_corrupting_is_named(film_workspace: FilmWorkspace, tmp_path: Path) -> None:
     class Rotten(FolderStorage):
         def write(self, key: str, content: bytes | Path) -> None:
             super().write(key, b"rot" if key.startswith("objects/") else content)
 
     rotten = Rotten(str(tmp_path / "rotten"))
     with pytest.raises(ReleaseError, match=r"object [0-9a-f]{64} \(.*\) in .* is corrupt"):
-        shop.publish(rotten)
+        film_workspace.publish(rotten)
     assert rotten.find("CURRENT") is None
 
 
-def test_a_lost_reply_after_a_swap_counts_as_success(shop: Shop, tmp_path: Path) -> None:
+def test_a_lost_reply_after_a_swap_counts_as_success(film_workspace: FilmWorkspace, tmp_path: Path) -> None:
     class Forgetful(FolderStorage):
         def swap(self, key: str, content: bytes, expected: str | None) -> None:
             super().swap(key, content, expected)
             raise StorageError("connection reset")
 
-    done = shop.publish(Forgetful(str(tmp_path / "store")))
+    done = film_workspace.publish(Forgetful(str(tmp_path / "store")))
     assert done.outcome == "published"
     assert ReleaseStore(open_storage(str(tmp_path / "store"))).current().current.release == done.release
 
 
 @pytest.mark.parametrize("name", ["model_hash", "encoder_hash"])  # the second in files of older versions
-def test_metrics_and_decision_of_another_model_are_left_out(shop: Shop, folder: Storage, name: str) -> None:
+def test_metrics_and_decision_of_another_model_are_left_out(
+    film_workspace: FilmWorkspace, folder: Storage, name: str
+) -> None:
     for path, content in (
-        (shop.at.metrics, {"cold/recall@20": 0.3}),
-        (shop.at.report, {name: shop.model.hash}),
-        (shop.at.decision, {name: "f" * 64, "open": True}),
+        (film_workspace.at.metrics, {"cold/recall@20": 0.3}),
+        (film_workspace.at.report, {name: film_workspace.model.hash}),
+        (film_workspace.at.decision, {name: "f" * 64, "open": True}),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content))
-    manifest = shop.publish(folder).manifest
+    manifest = film_workspace.publish(folder).manifest
     assert manifest.metrics == {"cold/recall@20": 0.3}
     assert manifest.decision is None
 
@@ -343,12 +370,12 @@ class DieAt:
         return dying
 
 
-def published_in_child(shop: Shop, storage: object) -> bool:
+def published_in_child(film_workspace: FilmWorkspace, storage: object) -> bool:
     """Publish in a forked child; whether it came to its end."""
     child = os.fork()
     if child == 0:
         try:
-            shop.publish(storage)  # type: ignore[arg-type]
+            film_workspace.publish(storage)  # type: ignore[arg-type]
         finally:
             os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -356,19 +383,19 @@ def published_in_child(shop: Shop, storage: object) -> bool:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_at_any_write_and_run_again_gives_the_same_release(
-    shop: Shop, tmp_path: Path, cache: Path, after: bool
+    film_workspace: FilmWorkspace, tmp_path: Path, cache: Path, after: bool
 ) -> None:
-    def fresh(name: str) -> tuple[Shop, Storage]:
-        root = shutil.copytree(shop.at.root, tmp_path / name / "shop")
-        return Shop(root, shop.model), open_storage(str(tmp_path / name / "store"))
+    def fresh(name: str) -> tuple[FilmWorkspace, Storage]:
+        root = shutil.copytree(film_workspace.at.root, tmp_path / name / "workspace")
+        return FilmWorkspace(root, film_workspace.model), open_storage(str(tmp_path / name / "store"))
 
-    def second_release(one: Shop, storage: Storage) -> Shop:
+    def second_release(one: FilmWorkspace, storage: Storage) -> FilmWorkspace:
         one.publish(storage)
         one.items(UP, day=1)
         return one.build()
 
-    expected_shop, expected_store = fresh("undisturbed")
-    expected: Published = second_release(expected_shop, expected_store).publish(expected_store)
+    expected_workspace, expected_store = fresh("undisturbed")
+    expected: Published = second_release(expected_workspace, expected_store).publish(expected_store)
     boundaries = 0
     while True:
         again, storage = fresh(f"{after}-{boundaries}")
@@ -384,14 +411,14 @@ def test_killed_at_any_write_and_run_again_gives_the_same_release(
 
 
 def test_a_reader_that_polls_never_sees_a_torn_release(
-    open_shop: OpenShop, storage: Storage, tmp_path: Path
+    make_workspace: MakeWorkspace, storage: Storage, tmp_path: Path
 ) -> None:
-    shop = open_shop("shop")
-    shop.items(FILMS)
-    shop.build().publish(storage)
+    film_workspace = make_workspace("films")
+    film_workspace.items(FILMS)
+    film_workspace.build().publish(storage)
     seen: list[set[str]] = []
     with ThreadPoolExecutor(1) as pool:
-        publisher = pool.submit(publish_five, shop, storage)
+        publisher = pool.submit(publish_five, film_workspace, storage)
         while not publisher.done():
             seen.append(items_in(storage, tmp_path / "reader"))
         publisher.result()
@@ -401,21 +428,25 @@ def test_a_reader_that_polls_never_sees_a_torn_release(
     assert sizes[-1] == len(FILMS) + 5
 
 
-def publish_five(shop: Shop, storage: Storage) -> None:
+def publish_five(film_workspace: FilmWorkspace, storage: Storage) -> None:
     for day in range(1, 6):
-        shop.items({f"sequel-{day}": f"Part {day} of a long story"}, day=day)
-        shop.build().publish(storage)
+        film_workspace.items({f"sequel-{day}": f"Part {day} of a long story"}, day=day)
+        film_workspace.build().publish(storage)
 
 
-def test_the_published_vector_is_the_texts_own(shop: Shop, folder: Storage, cache: Path) -> None:
-    shop.publish(folder)
+def test_the_published_vector_is_the_texts_own(
+    film_workspace: FilmWorkspace, folder: Storage, cache: Path
+) -> None:
+    film_workspace.publish(folder)
     opened = Release.open(folder.url, cache=cache)
     _, row = opened.place_of("alien")
     assert np.array_equal(opened.profile("alien"), vector_of(row["text_hash"]))
 
 
-def test_users_of_two_pseudonym_keys_never_join_one_release(open_shop: OpenShop, folder: Storage) -> None:
-    one, two = two_shops_on_one_release(open_shop, folder)
+def test_users_of_two_pseudonym_keys_never_join_one_release(
+    make_workspace: MakeWorkspace, folder: Storage
+) -> None:
+    one, two = two_workspaces_on_one_release(make_workspace, folder)
     remember_key(one.at.pseudonyms, Pseudonyms("one-key-of-sixteen-characters"))
     first = one.publish(folder)
     remember_key(two.at.pseudonyms, Pseudonyms("two-key-of-sixteen-characters"))
@@ -428,18 +459,18 @@ def test_users_of_two_pseudonym_keys_never_join_one_release(open_shop: OpenShop,
 
 
 def test_a_new_preprocessing_makes_every_profile_again_once_and_keeps_the_old_release(
-    shop: Shop, folder: Storage, cache: Path, monkeypatch: pytest.MonkeyPatch
+    film_workspace: FilmWorkspace, folder: Storage, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as before:
         for module in ("features.text", "publishing.draft", "models.encoding"):
             before.setattr(f"recsys.{module}.PREPROCESSING_VERSION", 1)
-        before.setattr("tests.publishing.shop.PREPROCESSING_VERSION", 1)
-        old = shop.build().publish(folder)
-    new = shop.build().publish(folder)
+        before.setattr("tests.publishing.film_workspace.PREPROCESSING_VERSION", 1)
+        old = film_workspace.build().publish(folder)
+    new = film_workspace.build().publish(folder)
     assert (old.manifest.preprocessing.version, new.manifest.preprocessing.version) == (1, 2)
     assert (new.outcome, new.manifest.parent) == ("published", old.release)
     assert not {s.name for s in old.manifest.segments} & {s.name for s in new.manifest.segments}
-    assert shop.build().publish(folder).outcome == "unchanged"
+    assert film_workspace.build().publish(folder).outcome == "unchanged"
     opened = Release.open(folder.url, release=old.release)
     assert opened.items == Release.open(folder.url).items
     assert opened.verify() == len(old.manifest.files())

@@ -19,7 +19,7 @@ from recsys.ranking.item_weights import ItemWeights, digests
 from recsys.storage.folder import FolderStorage
 from recsys.storage.packed import PackedFile
 from recsys.storage.protocol import Storage
-from tests.publishing.shop import FILMS, UP, Shop, tiny_encoder
+from tests.publishing.film_workspace import FILMS, UP, FilmWorkspace, tiny_encoder
 
 NEW = ("up", "rocky")
 N_ITEMS = 3
@@ -27,7 +27,7 @@ N_ITEMS = 3
 
 
 def bring_weights(
-    shop: Shop, ridge_lambda: float = 3.0, n_items: int = N_ITEMS, as_legacy: bool = False
+    film_workspace: FilmWorkspace, ridge_lambda: float = 3.0, n_items: int = N_ITEMS, as_legacy: bool = False
 ) -> ItemWeights:
     """A model with weights between some films; two films are new to it, `heat` is known and has no weight."""
     known = np.sort(digests([item for item in FILMS if item not in NEW]))
@@ -40,20 +40,20 @@ def bring_weights(
     dense[:, np.searchsorted(known, digests(["heat"])[0])] = 0
     factor = rng.uniform(0.4, 0.8, len(known)).astype(np.float32)
     weights = ItemWeights(known, csr_array(dense.astype(np.float32)), factor, n_items)
-    encoder = tiny_encoder(shop.at.encoders, "with weights")
+    encoder = tiny_encoder(film_workspace.at.encoders, "with weights")
     if as_legacy:
-        packed = shop.at.encoders / encoder.hash
+        packed = film_workspace.at.encoders / encoder.hash
         for name in (HEAD, TERMS):
             (packed / name).write_text(f"tiny {name}")
         written = (packed / HEAD, packed / TERMS, *weights.save(packed))
         files = (*encoder.files, *map(PackedFile.of, written))
         legacy = encoder.model_copy(update={"files": files}).model_dump(mode="json")
-        shop.set_model(
+        film_workspace.set_model(
             ModelReference.model_validate(parts_of_legacy(legacy | {"ridge_lambda": ridge_lambda}))
         )
     else:
-        ranker = pack_ranker("item_weights", weights, shop.at.cache / "rankers")
-        shop.set_model(ModelReference.of(encoder, None, ridge_lambda, ranker))
+        ranker = pack_ranker("item_weights", weights, film_workspace.at.cache / "rankers")
+        film_workspace.set_model(ModelReference.of(encoder, None, ridge_lambda, ranker))
     return weights
 
 
@@ -77,17 +77,21 @@ def by_hand(release: Release, weights: ItemWeights, history: list[str]) -> dict[
 @pytest.mark.parametrize("gathered", [ranked.GATHERED, 0])
 @pytest.mark.parametrize("exact_below", [50_000, 1])
 def test_a_list_is_what_scoring_every_item_gives(
-    shop: Shop, folder: Storage, exact_below: int, gathered: int, monkeypatch: pytest.MonkeyPatch
+    film_workspace: FilmWorkspace,
+    folder: Storage,
+    exact_below: int,
+    gathered: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
         ranked, "GATHERED", gathered
     )  # small groups are compared whole, or found by the index
-    index = shop.settings.index.model_copy(update={"exact_below": exact_below})
-    shop.settings = shop.settings.model_copy(update={"index": index})
-    shop.items(UP, day=1)
-    shop.items({"dumbo": None, "fargo": "A typo is mended in a warm item"}, day=2)
-    weights = bring_weights(shop)
-    shop.build().publish(folder)
+    index = film_workspace.settings.index.model_copy(update={"exact_below": exact_below})
+    film_workspace.settings = film_workspace.settings.model_copy(update={"index": index})
+    film_workspace.items(UP, day=1)
+    film_workspace.items({"dumbo": None, "fargo": "A typo is mended in a warm item"}, day=2)
+    weights = bring_weights(film_workspace)
+    film_workspace.build().publish(folder)
     release = Release.open(folder.url)
     assert release.manifest.users.n_items == 4  # five were met, one is deleted
     for history in (["alien", "jaws"], ["jaws"], ["up"], ["up", "heat", "alien"]):
@@ -106,51 +110,57 @@ def test_a_list_is_what_scoring_every_item_gives(
     assert release.recommend(history=["dumbo", "jaws"], k=50) == release.recommend(history=["jaws"], k=50)
 
 
-def test_among_new_items_the_order_is_that_of_their_profiles(shop: Shop, folder: Storage) -> None:
-    shop.items(UP, day=1)
-    shop.build().publish(folder)
+def test_among_new_items_the_order_is_that_of_their_profiles(
+    film_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    film_workspace.items(UP, day=1)
+    film_workspace.build().publish(folder)
     plain = {one.item_id: one for one in Release.open(folder.url).recommend(history=["alien"], k=50)}
-    bring_weights(shop, shop.settings.users.ridge_lambda, n_items=5)
-    shop.build().publish(folder, new_model=True)
+    bring_weights(film_workspace, film_workspace.settings.users.ridge_lambda, n_items=5)
+    film_workspace.build().publish(folder, new_model=True)
     weighted = {one.item_id: one for one in Release.open(folder.url).recommend(history=["alien"], k=50)}
     assert {item: weighted[item].score for item in NEW} == {item: plain[item].score for item in NEW}
     assert any(weighted[item].score != plain[item].score for item in plain)
 
 
-def test_a_catalogue_of_new_items_alone_is_listed_by_profiles(shop: Shop, folder: Storage) -> None:
-    shop.items(dict.fromkeys(FILMS) | UP | {"ran": "An old warlord divides his kingdom"}, day=1)
-    bring_weights(shop)
-    shop.build().publish(folder)
+def test_a_catalogue_of_new_items_alone_is_listed_by_profiles(
+    film_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    film_workspace.items(dict.fromkeys(FILMS) | UP | {"ran": "An old warlord divides his kingdom"}, day=1)
+    bring_weights(film_workspace)
+    film_workspace.build().publish(folder)
     release = Release.open(folder.url)
     assert set(release.items) == {"up", "ran"} and release.manifest.users.n_items == 0
     assert [one.item_id for one in release.recommend(history=["up"], k=5)] == ["ran"]
 
 
-def test_the_release_names_its_ranker(shop: Shop, folder: Storage) -> None:
-    assert shop.publish(folder).manifest.model.ranker.name == "dot"
-    bring_weights(shop)
-    manifest = shop.build().publish(folder, new_model=True).manifest
+def test_the_release_names_its_ranker(film_workspace: FilmWorkspace, folder: Storage) -> None:
+    assert film_workspace.publish(folder).manifest.model.ranker.name == "dot"
+    bring_weights(film_workspace)
+    manifest = film_workspace.build().publish(folder, new_model=True).manifest
     assert manifest.model.ranker.name == "item_weights"
     assert Manifest.from_bytes(manifest.to_bytes(), manifest.id) == manifest
 
 
-def test_a_model_from_before_there_were_parts_gives_the_same_lists(shop: Shop, folder: Storage) -> None:
-    bring_weights(shop, as_legacy=True)
-    manifest = shop.build().publish(folder).manifest
+def test_a_model_from_before_there_were_parts_gives_the_same_lists(
+    film_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    bring_weights(film_workspace, as_legacy=True)
+    manifest = film_workspace.build().publish(folder).manifest
     assert manifest.model.has_one_hash and manifest.model.ranker.name == "item_weights"
     assert manifest.model.users.ridge_lambda == 3.0 and len(manifest.model.encoder.files) == 6
     assert Manifest.from_bytes(manifest.to_bytes(), manifest.id) == manifest
     before = Release.open(folder.url).recommend(pseudonym="ann", k=50)
-    bring_weights(shop)
-    shop.build().publish(folder, new_model=True)
+    bring_weights(film_workspace)
+    film_workspace.build().publish(folder, new_model=True)
     assert Release.open(folder.url).recommend(pseudonym="ann", k=50) == before
 
 
 @pytest.mark.parametrize("ranker", [{"name": "item_weights"}, {"name": "tarot"}])
 def test_a_ranker_that_the_release_does_not_hold_is_refused(
-    shop: Shop, folder: FolderStorage, ranker: dict[str, str]
+    film_workspace: FilmWorkspace, folder: FolderStorage, ranker: dict[str, str]
 ) -> None:
-    manifest = shop.publish(folder).manifest
+    manifest = film_workspace.publish(folder).manifest
     content = json.loads(manifest.to_bytes())
     content["model"]["ranker"] |= ranker
     other = Manifest.model_validate(content)
@@ -159,9 +169,11 @@ def test_a_ranker_that_the_release_does_not_hold_is_refused(
         Release.open(folder.url, release=other.id).recommend(pseudonym="ann")
 
 
-def test_damaged_weights_are_refused_and_similar_needs_none(shop: Shop, folder: Storage) -> None:
-    bring_weights(shop)
-    manifest = shop.build().publish(folder).manifest
+def test_damaged_weights_are_refused_and_similar_needs_none(
+    film_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    bring_weights(film_workspace)
+    manifest = film_workspace.build().publish(folder).manifest
     (packed,) = manifest.model.ranker.files
     folder.write(f"objects/{packed.sha256}", b"gone")
     release = Release.open(folder.url)

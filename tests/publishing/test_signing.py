@@ -21,7 +21,7 @@ from recsys.publishing.signing import key_id, sign, signing_key, verify_keys
 from recsys.publishing.store import ReleaseStore
 from recsys.storage.folder import FolderStorage
 from tests.effects.test_collect import PARAMS, aged
-from tests.publishing.shop import UP, Shop
+from tests.publishing.film_workspace import UP, FilmWorkspace
 from tests.publishing.test_hostile import Attacker
 
 
@@ -32,19 +32,22 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def signed(
-    shop: Shop, folder: FolderStorage, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    film_workspace: FilmWorkspace,
+    folder: FolderStorage,
+    pair: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> str:
     """A release that was published with the key; the public one is set, the private one is not."""
     with monkeypatch.context() as patch:
         patch.setenv("RECSYS_SIGNING_KEY", str(pair[0]))
-        release = shop.publish(folder).release
+        release = film_workspace.publish(folder).release
     monkeypatch.setenv("RECSYS_VERIFY_KEY", str(pair[1]))
     return release
 
 
 def test_signing_changes_no_id_and_a_signed_release_is_read(
     signed: str,
-    shop: Shop,
+    film_workspace: FilmWorkspace,
     folder: FolderStorage,
     tmp_path: Path,
     cache: Path,
@@ -53,8 +56,8 @@ def test_signing_changes_no_id_and_a_signed_release_is_read(
     assert Release.open(folder.url, cache=cache).verify()
     monkeypatch.delenv("RECSYS_VERIFY_KEY")
     plain = FolderStorage(str(tmp_path / "plain"))
-    (shop.at.root / "var/published.json").unlink()
-    assert shop.publish(plain).release == signed
+    (film_workspace.at.root / "var/published.json").unlink()
+    assert film_workspace.publish(plain).release == signed
     assert [stored.key for stored in plain.list("releases/")] == [f"releases/{signed}/manifest.json"]
 
 
@@ -75,7 +78,11 @@ def test_openssl_agrees_with_the_signature(
 
 
 def test_what_an_attacker_stores_is_read_by_no_door(
-    signed: str, shop: Shop, folder: FolderStorage, cache: Path, monkeypatch: pytest.MonkeyPatch
+    signed: str,
+    film_workspace: FilmWorkspace,
+    folder: FolderStorage,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     attacker = Attacker(folder)
     attacker.plain["code_commit"] = "theirs"
@@ -84,14 +91,14 @@ def test_what_an_attacker_stores_is_read_by_no_door(
     for _ in range(2):  # with the signature of another release, then with none
         for read in (
             lambda: Release.open(folder.url, cache=cache),
-            lambda: bring_model(folder, shop.at),
+            lambda: bring_model(folder, film_workspace.at),
             lambda: rollback(folder, theirs, "eve", "why not"),
             lambda: collect(folder, PARAMS),
-            lambda: shop.publish(folder),
+            lambda: film_workspace.publish(folder),
         ):
             with pytest.raises(ReleaseError, match=f"release {theirs} is not signed"):
                 read()
-        monkeypatch.setenv("RECSYS_WORKSPACE", str(shop.at.root))
+        monkeypatch.setenv("RECSYS_WORKSPACE", str(film_workspace.at.root))
         monkeypatch.setenv("RECSYS_STORE", folder.url)
         for command in (
             ["restore", theirs],
@@ -124,14 +131,14 @@ def test_a_damaged_signature_is_refused(signed: str, folder: FolderStorage, cont
 
 
 def test_a_key_is_replaced_while_readers_trust_both(
-    signed: str, shop: Shop, folder: FolderStorage, pair: tuple[Path, Path], tmp_path: Path,
+    signed: str, film_workspace: FilmWorkspace, folder: FolderStorage, pair: tuple[Path, Path], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     new = keys_make(tmp_path / "new")
     monkeypatch.setenv("RECSYS_VERIFY_KEY", f"{pair[1]},{new[1]}")
     monkeypatch.setenv("RECSYS_SIGNING_KEY", new[0].read_text())
-    shop.items(UP, day=1)
-    second = shop.build().publish(folder).release
+    film_workspace.items(UP, day=1)
+    second = film_workspace.build().publish(folder).release
     store = ReleaseStore(folder)
     assert store.manifest(signed) and store.manifest(second)
     monkeypatch.setenv("RECSYS_VERIFY_KEY", new[1].read_text())
@@ -143,9 +150,12 @@ def test_a_key_is_replaced_while_readers_trust_both(
 
 
 def test_an_unsigned_store_is_taken_over_by_signing_what_it_holds(
-    shop: Shop, folder: FolderStorage, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    film_workspace: FilmWorkspace,
+    folder: FolderStorage,
+    pair: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    release = shop.publish(folder).release
+    release = film_workspace.publish(folder).release
     monkeypatch.setenv("RECSYS_VERIFY_KEY", str(pair[1]))
     with pytest.raises(ReleaseError, match=f"release {release} is not signed, and RECSYS_VERIFY_KEY is set"):
         Release.open(folder.url)
@@ -157,12 +167,16 @@ def test_an_unsigned_store_is_taken_over_by_signing_what_it_holds(
 
 
 def test_collect_deletes_the_signature_with_its_release_and_one_that_was_left_alone(
-    signed: str, shop: Shop, folder: FolderStorage, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    signed: str,
+    film_workspace: FilmWorkspace,
+    folder: FolderStorage,
+    pair: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RECSYS_SIGNING_KEY", str(pair[0]))
     for day in (1, 2):
-        shop.items({"alien": f"Version {day} of a story"}, day=day)
-        shop.build().publish(folder)
+        film_workspace.items({"alien": f"Version {day} of a story"}, day=day)
+        film_workspace.build().publish(folder)
     folder.write("releases/000009-0123456789/manifest.sig", b"left")
     aged(folder)
     assert collect(folder, PARAMS).releases == (signed,)
@@ -215,9 +229,13 @@ def test_what_is_no_private_key_is_refused_and_not_shown(
 
 @pytest.mark.parametrize("content", ["", "\n", ",\n"])
 def test_a_file_without_a_key_does_not_turn_signatures_off(
-    shop: Shop, folder: FolderStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+    film_workspace: FilmWorkspace,
+    folder: FolderStorage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: str,
 ) -> None:
-    shop.publish(folder)
+    film_workspace.publish(folder)
     (tmp_path / "empty.pem").write_text(content)
     for variable, asked in (("RECSYS_VERIFY_KEY", verify_keys), ("RECSYS_SIGNING_KEY", signing_key)):
         monkeypatch.setenv(variable, str(tmp_path / "empty.pem"))
@@ -234,16 +252,16 @@ def test_a_private_key_is_no_public_one(pair: tuple[Path, Path], monkeypatch: py
 
 
 def test_a_pair_is_made_once_and_the_doctor_says_whether_it_is_used(
-    shop: Shop, folder: FolderStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    film_workspace: FilmWorkspace, folder: FolderStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RECSYS_WORKSPACE", str(shop.at.root))
+    monkeypatch.setenv("RECSYS_WORKSPACE", str(film_workspace.at.root))
     monkeypatch.setenv("RECSYS_STORE", folder.url)
 
     def finding() -> dict[str, str]:
         said = CliRunner().invoke(main, ["doctor", "--json"]).stdout
         return {one["check"]: one for one in json.loads(said)}["signatures"]
 
-    release = shop.publish(folder).release
+    release = film_workspace.publish(folder).release
     assert finding()["verdict"] == "warn" and "RECSYS_VERIFY_KEY is not set" in finding()["found"]
     made = CliRunner().invoke(main, ["keys", "make", "--to", str(tmp_path / "k")])
     assert made.exit_code == 0 and "PRIVATE" not in made.output

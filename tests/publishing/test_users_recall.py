@@ -13,35 +13,39 @@ from recsys.profiles.items import list_segments
 from recsys.publishing.users_recall import users_recall
 from recsys.retrieval.segments import index_recall
 from recsys.storage.folder import FolderStorage
-from tests.publishing.shop import DIM, Shop
+from tests.publishing.film_workspace import DIM, FilmWorkspace
 from tests.retrieval.old_files import ivf_file
 
 N_ITEMS, N_USERS = 400, 30
 
 
 @pytest.fixture
-def coarse(open_shop: Callable[[str], Shop]) -> Shop:
+def coarse(make_workspace: Callable[[str], FilmWorkspace]) -> FilmWorkspace:
     """One segment behind an old IVF index that looks into one of ten cells; users like 5 items each."""
-    shop = open_shop("coarse")
+    film_workspace = make_workspace("coarse")
     changes = {"exact_below": 100, "links": 16, "recall_queries": N_USERS}
-    params = shop.settings.index.model_copy(update=changes)
-    shop.settings = shop.settings.model_copy(update={"index": params})
-    shop.items({f"i{n}": f"Story number {n}" for n in range(N_ITEMS)})
+    params = film_workspace.settings.index.model_copy(update=changes)
+    film_workspace.settings = film_workspace.settings.model_copy(update={"index": params})
+    film_workspace.items({f"i{n}": f"Story number {n}" for n in range(N_ITEMS)})
     rng = np.random.default_rng(0)
-    shop.ratings([(f"u{u}", f"i{n}") for u in range(N_USERS) for n in rng.choice(N_ITEMS, 5, replace=False)])
-    shop.build()
-    (segment,) = list_segments(shop.at.profiles("champion"))
-    (entry,) = json.loads((shop.at.index / "index.json").read_text())
-    path, vectors = shop.at.index / entry["file"], np.asarray(segment.vectors())
+    film_workspace.ratings(
+        [(f"u{u}", f"i{n}") for u in range(N_USERS) for n in rng.choice(N_ITEMS, 5, replace=False)]
+    )
+    film_workspace.build()
+    (segment,) = list_segments(film_workspace.at.profiles("champion"))
+    (entry,) = json.loads((film_workspace.at.index / "index.json").read_text())
+    path, vectors = film_workspace.at.index / entry["file"], np.asarray(segment.vectors())
     path.write_bytes(ivf_file(vectors, lists=10, probes=1))
     measured = entry | {"kind": "ivf", "recall": index_recall(vectors, path, params)}
-    (shop.at.index / "index.json").write_text(json.dumps([measured]))
-    return shop
+    (film_workspace.at.index / "index.json").write_text(json.dumps([measured]))
+    return film_workspace
 
 
-def lenient(shop: Shop, minimum: float = 0) -> dict[str, object]:
+def lenient(film_workspace: FilmWorkspace, minimum: float = 0) -> dict[str, object]:
     return {
-        "params": shop.settings.publish.model_copy(update={"min_index_recall": minimum, "smoke_queries": 0})
+        "params": film_workspace.settings.publish.model_copy(
+            update={"min_index_recall": minimum, "smoke_queries": 0}
+        )
     }
 
 
@@ -63,7 +67,7 @@ def counted_by_hand(release: Release) -> float:
 
 
 def test_recall_for_users_is_that_of_what_they_are_recommended(
-    coarse: Shop, folder: FolderStorage, cache: Path
+    coarse: FilmWorkspace, folder: FolderStorage, cache: Path
 ) -> None:
     done = coarse.publish(folder, **lenient(coarse))
     release = Release.open(folder.url, cache=cache)
@@ -72,7 +76,9 @@ def test_recall_for_users_is_that_of_what_they_are_recommended(
     assert done.manifest.index_recall != done.users_recall
 
 
-def test_an_index_that_is_good_for_items_alone_is_refused(coarse: Shop, folder: FolderStorage) -> None:
+def test_an_index_that_is_good_for_items_alone_is_refused(
+    coarse: FilmWorkspace, folder: FolderStorage
+) -> None:
     """What stage `index` measured is replaced by a perfect recall for queries of items."""
     path = coarse.at.index / "index.json"
     (entry,) = json.loads(path.read_text())
@@ -85,16 +91,16 @@ def test_an_index_that_is_good_for_items_alone_is_refused(coarse: Shop, folder: 
 
 
 def test_an_index_that_is_bad_for_items_is_refused_by_its_segment(
-    coarse: Shop, folder: FolderStorage
+    coarse: FilmWorkspace, folder: FolderStorage
 ) -> None:
     with pytest.raises(ReleaseError, match="the ivf index of segment 000001-"):
         coarse.publish(folder, **lenient(coarse, 0.95))
 
 
 def test_where_search_is_exact_or_nobody_likes_anything_there_is_nothing_to_measure(
-    shop: Shop, coarse: Shop, folder: FolderStorage, cache: Path
+    film_workspace: FilmWorkspace, coarse: FilmWorkspace, folder: FolderStorage, cache: Path
 ) -> None:
-    assert shop.publish(folder).users_recall is None
+    assert film_workspace.publish(folder).users_recall is None
     coarse.publish(FolderStorage(f"{folder.url}-2"), **lenient(coarse))
     release = Release.open(f"{folder.url}-2", cache=cache)
     nobody = release.manifest.model_copy(update={"histories": ()})
@@ -103,7 +109,7 @@ def test_where_search_is_exact_or_nobody_likes_anything_there_is_nothing_to_meas
     )
 
 
-def test_the_same_release_measures_the_same(coarse: Shop, folder: FolderStorage) -> None:
+def test_the_same_release_measures_the_same(coarse: FilmWorkspace, folder: FolderStorage) -> None:
     first = coarse.publish(folder, **lenient(coarse))
     again = coarse.publish(FolderStorage(f"{folder.url}-2"), **lenient(coarse))
     assert (first.release, first.users_recall) == (again.release, again.users_recall)

@@ -13,7 +13,7 @@ from recsys.publishing import verified
 from recsys.publishing.verified import VerifiedFiles
 from recsys.serving.reader import Release
 from recsys.storage.folder import FolderStorage
-from tests.publishing.shop import Shop
+from tests.publishing.film_workspace import FilmWorkspace
 
 CONTENT, OTHER = b"a" * 1000, b"b" * 1000
 
@@ -101,9 +101,9 @@ def test_old_notes_and_locks_are_deleted(
 
 
 def test_a_second_reader_hashes_nothing_and_damage_since_is_found(
-    shop: Shop, folder: FolderStorage, tmp_path: Path, hashed: list[Path]
+    film_workspace: FilmWorkspace, folder: FolderStorage, tmp_path: Path, hashed: list[Path]
 ) -> None:
-    shop.build().publish(folder)
+    film_workspace.build().publish(folder)
     time.sleep(0.02)
     first = Release.open(folder.url, cache=tmp_path / "cache")
     first.similar("jaws")

@@ -31,5 +31,5 @@ def test_both_parts_count_alike_in_deviations_over_the_warm_items(known):
     np.testing.assert_allclose(plain_blend(known).scores(USERS, COLD), expected, rtol=1e-4)
 
 
-def test_a_shop_without_words_is_left_to_the_ridge(known):
+def test_data_without_words_is_left_to_the_ridge(known):
     assert isinstance(plain_blend(replace(known, texts=("★",) * 7)), RidgeUsers)

@@ -280,7 +280,7 @@ def test_without_a_registry_words_are_joined_and_stay_so_as_the_catalogue_grows(
     assert again.hash != fetched.model.hash and saved(at) == again
 
 
-def test_without_a_registry_a_shop_that_began_small_is_joined_when_asked(
+def test_without_a_registry_data_that_began_small_is_joined_when_asked(
     new_workspace, full, pretrained, packed
 ):
     at = new_workspace("a")

@@ -1,5 +1,13 @@
 """Workspaces and stores are those of the tests of publishing."""
 
-from tests.publishing.conftest import cache, folder, open_shop, packed, real_shop, shop, storage
+from tests.publishing.conftest import (
+    cache,
+    encoded_workspace,
+    film_workspace,
+    folder,
+    make_workspace,
+    packed,
+    storage,
+)
 
-__all__ = ["cache", "folder", "open_shop", "packed", "real_shop", "shop", "storage"]
+__all__ = ["cache", "folder", "make_workspace", "packed", "encoded_workspace", "film_workspace", "storage"]

@@ -16,7 +16,7 @@ from recsys.errors import ReleaseError
 from recsys.profiles.item_ids import ItemIds
 from recsys.serving.arguments import id_text, known_rows, list_length
 from recsys.storage.folder import FolderStorage
-from tests.publishing.shop import Shop
+from tests.publishing.film_workspace import FilmWorkspace
 
 ODD = {
     "7": "A seventh son finds his luck",
@@ -27,9 +27,9 @@ ODD = {
 
 
 @pytest.fixture
-def opened(shop: Shop, folder: FolderStorage) -> Release:
-    shop.items(ODD, day=1)
-    shop.build().publish(folder)
+def opened(film_workspace: FilmWorkspace, folder: FolderStorage) -> Release:
+    film_workspace.items(ODD, day=1)
+    film_workspace.build().publish(folder)
     return Release.open(folder.url)
 
 

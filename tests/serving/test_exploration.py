@@ -22,7 +22,7 @@ from recsys.serving.service.following import Follower
 from recsys.settings import Settings
 from recsys.storage.opening import open_storage
 from recsys.storage.protocol import Storage
-from tests.publishing.shop import FILMS, ROOT, Shop
+from tests.publishing.film_workspace import FILMS, ROOT, FilmWorkspace
 from tests.publishing.test_ranked import bring_weights
 from tests.serving.service import served
 
@@ -40,18 +40,20 @@ def explorer(**changes: object) -> Explorer:
 
 
 @pytest.fixture(params=["dot", "item_weights"])
-def asked(request: pytest.FixtureRequest, shop: Shop, folder: Storage) -> Recommender:
+def asked(request: pytest.FixtureRequest, film_workspace: FilmWorkspace, folder: Storage) -> Recommender:
     if request.param == "item_weights":
-        bring_weights(shop)
-        shop.build()
-    return recommender(shop, folder)
+        bring_weights(film_workspace)
+        film_workspace.build()
+    return recommender(film_workspace, folder)
 
 
-def recommender(shop: Shop, folder: Storage) -> Recommender:
-    shop.publish(folder)
+def recommender(film_workspace: FilmWorkspace, folder: Storage) -> Recommender:
+    film_workspace.publish(folder)
     store = ReleaseStore(folder)
     manifest = store.manifest(store.current().current.release)
-    return Recommender(manifest, Profiles(manifest, ObjectFiles(folder, shop.at.cache / "releases")))
+    return Recommender(
+        manifest, Profiles(manifest, ObjectFiles(folder, film_workspace.at.cache / "releases"))
+    )
 
 
 def ids(answer: Answer) -> list[str]:
@@ -204,9 +206,9 @@ def test_deviations_are_those_of_the_users_posterior() -> None:
 
 
 @pytest.mark.servers
-def test_the_service_logs_what_off_policy_reads(real_shop: Shop, tmp_path: Path) -> None:
+def test_the_service_logs_what_off_policy_reads(encoded_workspace: FilmWorkspace, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    real_shop.publish(open_storage(str(store)))
+    encoded_workspace.publish(open_storage(str(store)))
     on = {"explore_policy": "thompson", "explore_share": 0.5}
     folder = tmp_path / "serving"
     folder.mkdir()
@@ -246,10 +248,10 @@ def test_the_service_logs_what_off_policy_reads(real_shop: Shop, tmp_path: Path)
 
 
 @pytest.mark.servers
-def test_off_is_the_default_and_answers_as_before(real_shop: Shop, tmp_path: Path) -> None:
+def test_off_is_the_default_and_answers_as_before(encoded_workspace: FilmWorkspace, tmp_path: Path) -> None:
     assert Settings.load(ROOT / "params.yaml").serve.explore_policy == "none"
     store = tmp_path / "store"
-    real_shop.publish(open_storage(str(store)))
+    encoded_workspace.publish(open_storage(str(store)))
     with served(str(store), tmp_path) as client:
         body = {"history": ["alien"], "k": 2}
         plain = client.post("/v1/recommend", json=body)
@@ -261,9 +263,11 @@ def test_off_is_the_default_and_answers_as_before(real_shop: Shop, tmp_path: Pat
 
 
 @pytest.mark.parametrize("explores", [True, False])
-def test_the_first_list_that_explores_loads_nothing(real_shop: Shop, tmp_path: Path, explores: bool) -> None:
+def test_the_first_list_that_explores_loads_nothing(
+    encoded_workspace: FilmWorkspace, tmp_path: Path, explores: bool
+) -> None:
     storage = open_storage(str(tmp_path / "store"))
-    real_shop.publish(storage)
+    encoded_workspace.publish(storage)
     follower = Follower(ReleaseStore(storage), tmp_path / "downloads", 5, explores=explores)
     follower.look()
     assert follower.served is not None

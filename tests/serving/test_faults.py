@@ -19,14 +19,14 @@ from recsys.serving.service.following import Follower
 from recsys.serving.service.shared import Service
 from recsys.settings import Settings
 from recsys.storage.protocol import Storage
-from tests.publishing.shop import ROOT, UP, Shop
+from tests.publishing.film_workspace import ROOT, UP, FilmWorkspace
 
 PARAMS = Settings.load(ROOT / "params.yaml").serve
 
 
 @pytest.fixture
-def follower(real_shop: Shop, folder: Storage, tmp_path: Path) -> Follower:
-    real_shop.publish(folder)
+def follower(encoded_workspace: FilmWorkspace, folder: Storage, tmp_path: Path) -> Follower:
+    encoded_workspace.publish(folder)
     return Follower(ReleaseStore(folder), tmp_path / "downloads", 0.05)
 
 
@@ -60,13 +60,13 @@ def test_what_the_service_lacks_is_no_fault_of_the_caller_and_says_when_to_ask_a
 
 
 def test_releases_are_followed_though_no_users_could_be_sampled(
-    real_shop: Shop, folder: Storage, follower: Follower, monkeypatch: pytest.MonkeyPatch
+    encoded_workspace: FilmWorkspace, folder: Storage, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Recommender, "sample_users", lambda _: 1 / 0)
     follower.look()
     follower.start()
-    real_shop.items(UP, day=1)
-    newer = real_shop.build().publish(folder).release
+    encoded_workspace.items(UP, day=1)
+    newer = encoded_workspace.build().publish(folder).release
     for _ in range(200):
         if follower.served is not None and follower.served.release == newer:
             break
@@ -81,7 +81,7 @@ def test_releases_are_followed_though_a_figure_could_not_be_written(follower: Fo
 
 
 def test_a_release_that_cannot_be_loaded_is_fetched_ever_more_seldom_and_the_next_one_at_once(
-    real_shop: Shop, folder: Storage, follower: Follower, monkeypatch: pytest.MonkeyPatch
+    encoded_workspace: FilmWorkspace, folder: Storage, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts: list[str] = []
 
@@ -96,8 +96,8 @@ def test_a_release_that_cannot_be_loaded_is_fetched_ever_more_seldom_and_the_nex
             follower.look()
             time.sleep(0.01)
         assert 2 <= len(attempts) <= 8 and "a file is gone" in follower.problem
-    real_shop.items(UP, day=1)
-    newer = real_shop.build().publish(folder).release
+    encoded_workspace.items(UP, day=1)
+    newer = encoded_workspace.build().publish(folder).release
     assert follower.look() and follower.served is not None and follower.served.release == newer
     assert not follower.problem
 

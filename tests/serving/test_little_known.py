@@ -15,18 +15,18 @@ from recsys.serving.answers import ListRequest, Taste
 from recsys.serving.recommender import Recommender
 from recsys.storage.protocol import Storage
 from tests.dataset.make import interactions_of
-from tests.publishing.shop import UP, Shop
+from tests.publishing.film_workspace import UP, FilmWorkspace
 from tests.publishing.test_ranked import bring_weights
 from tests.serving.test_recommender import of_release
 
 WEIGHT = 8.0
 
 
-def weighed(shop: Shop, weight: float = WEIGHT) -> Shop:
-    """The shop under its model with this typical weight."""
-    model = ModelReference.load(shop.at.model_reference("champion"))
-    shop.set_model(model.with_search(SearchPart(typical_weight=weight)))
-    return shop
+def weighed(film_workspace: FilmWorkspace, weight: float = WEIGHT) -> FilmWorkspace:
+    """The workspace under its model with this typical weight."""
+    model = ModelReference.load(film_workspace.at.model_reference("champion"))
+    film_workspace.set_model(model.with_search(SearchPart(typical_weight=weight)))
+    return film_workspace
 
 
 def judged_scores(asked: Recommender, likes: Sequence[str], ranker: object) -> dict[str, float]:
@@ -52,11 +52,11 @@ def judged_scores(asked: Recommender, likes: Sequence[str], ranker: object) -> d
 
 @pytest.mark.parametrize("likes", [("alien",), ("jaws", "up"), ("up",)])
 def test_a_list_is_what_judging_gives_such_a_user(
-    shop: Shop, folder: Storage, likes: tuple[str, ...]
+    film_workspace: FilmWorkspace, folder: Storage, likes: tuple[str, ...]
 ) -> None:
-    shop.items(UP, day=1)
-    ranker = bring_weights(shop)
-    asked = of_release(weighed(shop).build(), folder)
+    film_workspace.items(UP, day=1)
+    ranker = bring_weights(film_workspace)
+    asked = of_release(weighed(film_workspace).build(), folder)
     expected = judged_scores(asked, likes, ranker)
     found = asked.recommend(Taste(likes), ListRequest(k=50, exclude_seen=False)).items
     assert len(found) == len(expected)
@@ -66,9 +66,9 @@ def test_a_list_is_what_judging_gives_such_a_user(
 
 
 def test_the_rest_of_an_explanation_is_the_share_and_words_are_judged_under_it(
-    real_shop: Shop, folder: Storage
+    encoded_workspace: FilmWorkspace, folder: Storage
 ) -> None:
-    asked = of_release(weighed(real_shop).build(), folder)
+    asked = of_release(weighed(encoded_workspace).build(), folder)
     taste = Taste(("alien",), text="a friendly pig")
     found = asked.explain("babe", taste, with_words=True)
     both = sum(one.profile + one.ranker for one in found.contributions)
@@ -77,8 +77,10 @@ def test_the_rest_of_an_explanation_is_the_share_and_words_are_judged_under_it(
     assert found.score == pytest.approx(next(one.score for one in listed if one.item_id == "babe"), abs=1e-5)
 
 
-def test_the_more_is_known_of_a_user_the_smaller_is_the_share(shop: Shop, folder: Storage) -> None:
-    asked = of_release(weighed(shop).build(), folder)
+def test_the_more_is_known_of_a_user_the_smaller_is_the_share(
+    film_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    asked = of_release(weighed(film_workspace).build(), folder)
     users = asked._users
     assert [users.typical_share(n) for n in (0, 1, 19, 20, 40)] == pytest.approx([8, 7.6, 0.4, 0, 0])
     plain = Recommender(asked.manifest, asked.profiles, {"typical_weight": 0.0})
@@ -90,9 +92,9 @@ def test_the_more_is_known_of_a_user_the_smaller_is_the_share(shop: Shop, folder
 
 
 def test_new_items_among_popular_ones_are_those_that_a_typical_user_would_like(
-    real_shop: Shop, folder: Storage
+    encoded_workspace: FilmWorkspace, folder: Storage
 ) -> None:
-    asked = of_release(weighed(real_shop).build(), folder)
+    asked = of_release(weighed(encoded_workspace).build(), folder)
     new = {
         item
         for item, row in zip(asked.profiles.latest.item_ids, asked.popular.likes_I, strict=True)
@@ -114,24 +116,24 @@ def test_new_items_among_popular_ones_are_those_that_a_typical_user_would_like(
 
 
 def test_a_release_carries_what_validation_chose_and_params_yaml_gives_the_rest(
-    shop: Shop, folder: Storage
+    film_workspace: FilmWorkspace, folder: Storage
 ) -> None:
-    manifest = weighed(shop).build().publish(folder).manifest
+    manifest = weighed(film_workspace).build().publish(folder).manifest
     assert manifest.search is not None and manifest.search.typical_weight == WEIGHT
-    assert manifest.search.lexical_weight == shop.settings.search.lexical_weight
+    assert manifest.search.lexical_weight == film_workspace.settings.search.lexical_weight
     assert Manifest.from_bytes(manifest.to_bytes(), manifest.id) == manifest
     assert Release.open(folder.url).manifest.model.search == SearchPart(typical_weight=WEIGHT)
 
 
 def test_a_release_from_before_there_was_a_typical_weight_is_read_and_keeps_its_id(
-    shop: Shop, folder: Storage
+    film_workspace: FilmWorkspace, folder: Storage
 ) -> None:
-    manifest = shop.publish(folder).manifest
+    manifest = film_workspace.publish(folder).manifest
     assert manifest.search is not None
     old = manifest.model_copy(update={"search": manifest.search.model_copy(update={"typical_weight": None})})
     assert b"typical_weight" not in old.to_bytes()
     assert Manifest.from_bytes(old.to_bytes(), old.id) == old
-    asked = of_release(shop, folder)
+    asked = of_release(film_workspace, folder)
     before = Recommender(old, asked.profiles)
     wanted = ListRequest(k=50)
     assert (

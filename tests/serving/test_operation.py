@@ -13,7 +13,7 @@ from recsys.serving.service.following import Follower
 from recsys.serving.service.shared import Service
 from recsys.settings import Settings
 from recsys.storage.protocol import Storage
-from tests.publishing.shop import ROOT, Shop
+from tests.publishing.film_workspace import ROOT, FilmWorkspace
 from tests.serving.service import served
 
 PARAMS = Settings.load(ROOT / "params.yaml").serve
@@ -21,8 +21,8 @@ ADMIN = [("POST", "/v1/admin/follow"), ("GET", "/v1/admin/state")]
 
 
 @pytest.fixture
-def store(real_shop: Shop, folder: Storage) -> Storage:
-    real_shop.publish(folder)
+def store(encoded_workspace: FilmWorkspace, folder: Storage) -> Storage:
+    encoded_workspace.publish(folder)
     return folder
 
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from recsys.models.reference import ModelReference
 from recsys.storage.opening import open_storage
 from tests.publishing.conftest import filled
-from tests.publishing.shop import Shop
+from tests.publishing.film_workspace import FilmWorkspace
 from tests.serving.service import served
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -27,8 +27,8 @@ def address(packed: tuple[Path, ModelReference], tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("page")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RECSYS_CACHE", str(packed[0]))
-        shop = filled(Shop(folder / "films", packed[1]))
-        shop.publish(open_storage(str(folder / "store")))
+        film_workspace = filled(FilmWorkspace(folder / "films", packed[1]))
+        film_workspace.publish(open_storage(str(folder / "store")))
         with served(str(folder / "store"), folder) as client:
             yield str(client.base_url)
 

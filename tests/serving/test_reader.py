@@ -22,19 +22,19 @@ from recsys.serving.trace import trace
 from recsys.storage.folder import FolderStorage
 from recsys.storage.packed import PackedFile
 from recsys.storage.protocol import Storage
-from tests.publishing.shop import FILMS, UP, Shop
+from tests.publishing.film_workspace import FILMS, UP, FilmWorkspace
 
 
 @pytest.fixture
-def opened(shop: Shop, folder: FolderStorage) -> Release:
-    shop.publish(folder)
+def opened(film_workspace: FilmWorkspace, folder: FolderStorage) -> Release:
+    film_workspace.publish(folder)
     return Release.open(folder.url)
 
 
 def test_text_search_similar_and_smoke_lists_speak_the_same_language(
-    real_shop: Shop, folder: Storage, tmp_path: Path
+    encoded_workspace: FilmWorkspace, folder: Storage, tmp_path: Path
 ) -> None:
-    done = real_shop.publish(folder)
+    done = encoded_workspace.publish(folder)
     opened = Release.open(folder.url, cache=tmp_path / "reader")
     assert opened.search("a shark in the sea", 1)[0].item_id == "jaws"
     assert opened.similar("alien", 2)[0].item_id == "gravity"
@@ -47,18 +47,18 @@ def test_text_search_similar_and_smoke_lists_speak_the_same_language(
 
 
 def test_a_catalogue_that_doubles_passes_the_smoke_check_and_drifted_vectors_do_not(
-    real_shop: Shop, folder: Storage
+    encoded_workspace: FilmWorkspace, folder: Storage
 ) -> None:
-    real_shop.publish(folder)
-    real_shop.items({f"{item}-2": f"{text} again" for item, text in FILMS.items()}, day=1)
-    second = real_shop.build().publish(folder)
+    encoded_workspace.publish(folder)
+    encoded_workspace.items({f"{item}-2": f"{text} again" for item, text in FILMS.items()}, day=1)
+    second = encoded_workspace.build().publish(folder)
     assert second.manifest.parent is not None
     # The same part under the same key, with other vectors: what a faulty machine or library would bring.
-    for vectors in sorted(real_shop.at.profiles("champion").glob("*.vectors.npy")):
+    for vectors in sorted(encoded_workspace.at.profiles("champion").glob("*.vectors.npy")):
         np.save(vectors, np.ascontiguousarray(np.load(vectors)[::-1]))
-    real_shop.items(UP, day=2)
+    encoded_workspace.items(UP, day=2)
     with pytest.raises(ReleaseError, match="the neighbours of .* drifted"):
-        real_shop.build().publish(folder)
+        encoded_workspace.build().publish(folder)
 
 
 def test_recommendations_are_the_ridge_over_the_users_items(opened: Release) -> None:
@@ -100,11 +100,11 @@ def test_unknown_names_are_refused_with_a_remedy(opened: Release) -> None:
 
 
 def test_a_raw_user_id_works_where_the_key_is_at_hand(
-    shop: Shop, folder: Storage, monkeypatch: pytest.MonkeyPatch
+    film_workspace: FilmWorkspace, folder: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = "a-key-of-sixteen-characters"
-    shop.ratings([(Pseudonyms(key).of("raw-42"), "heat")], day=1)
-    shop.build().publish(folder)
+    film_workspace.ratings([(Pseudonyms(key).of("raw-42"), "heat")], day=1)
+    film_workspace.build().publish(folder)
     with pytest.raises(ConfigError, match="RECSYS_PSEUDONYM_KEY"):
         Release.open(folder.url).recommend("raw-42")
     monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", f"{key}\n")
@@ -112,12 +112,12 @@ def test_a_raw_user_id_works_where_the_key_is_at_hand(
 
 
 def test_a_raw_id_that_is_another_users_pseudonym_gets_nothing_of_that_user(
-    shop: Shop, folder: Storage, monkeypatch: pytest.MonkeyPatch
+    film_workspace: FilmWorkspace, folder: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = "a-key-of-sixteen-characters"
     pseudonym = Pseudonyms(key).of("raw-42")
-    shop.ratings([(pseudonym, "heat")], day=1)
-    shop.build().publish(folder)
+    film_workspace.ratings([(pseudonym, "heat")], day=1)
+    film_workspace.build().publish(folder)
     monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", key)
     release = Release.open(folder.url)
     assert release.recommend(pseudonym=pseudonym) == release.recommend(user="raw-42")
@@ -126,12 +126,12 @@ def test_a_raw_id_that_is_another_users_pseudonym_gets_nothing_of_that_user(
 
 
 def test_a_release_knows_another_key_from_its_own(
-    shop: Shop, folder: Storage, monkeypatch: pytest.MonkeyPatch
+    film_workspace: FilmWorkspace, folder: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = "a-key-of-sixteen-characters"
-    shop.ratings([(Pseudonyms(key).of("raw-42"), "heat")], day=1)
-    remember_key(shop.at.pseudonyms, Pseudonyms(key))
-    shop.build().publish(folder)
+    film_workspace.ratings([(Pseudonyms(key).of("raw-42"), "heat")], day=1)
+    remember_key(film_workspace.at.pseudonyms, Pseudonyms(key))
+    film_workspace.build().publish(folder)
     release = Release.open(folder.url)
     monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", key)
     assert release.recommend(user="raw-42", k=3)
@@ -155,19 +155,23 @@ def test_an_export_holds_every_live_profile(opened: Release, tmp_path: Path) -> 
         assert np.array_equal(np.array(vector, np.float32), opened.profile(item))
 
 
-def test_an_open_release_does_not_change_when_another_is_published(shop: Shop, folder: Storage) -> None:
-    shop.publish(folder)
+def test_an_open_release_does_not_change_when_another_is_published(
+    film_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    film_workspace.publish(folder)
     before = Release.open(folder.url)
-    shop.items({**UP, "jaws": None}, day=1)
-    shop.build().publish(folder)
+    film_workspace.items({**UP, "jaws": None}, day=1)
+    film_workspace.build().publish(folder)
     assert set(before.items) == set(FILMS)
     assert set(Release.open(folder.url).items) == set(FILMS) - {"jaws"} | {"up"}
     assert set(Release.open(folder.url, release=before.id).items) == set(FILMS)
 
 
 @pytest.mark.parametrize("which", ["rows", "vectors", "gram", "history"])
-def test_a_corrupt_object_is_refused_and_named(shop: Shop, storage: Storage, cache: Path, which: str) -> None:
-    manifest = shop.publish(storage).manifest
+def test_a_corrupt_object_is_refused_and_named(
+    film_workspace: FilmWorkspace, storage: Storage, cache: Path, which: str
+) -> None:
+    manifest = film_workspace.publish(storage).manifest
     file = {
         "rows": manifest.segments[0].rows,
         "vectors": manifest.segments[0].vectors,
@@ -182,8 +186,10 @@ def test_a_corrupt_object_is_refused_and_named(shop: Shop, storage: Storage, cac
     assert Release.open(storage.url, cache=cache).recommend(pseudonym="ann")
 
 
-def test_a_missing_object_is_refused_and_named(shop: Shop, storage: Storage, cache: Path) -> None:
-    manifest = shop.publish(storage).manifest
+def test_a_missing_object_is_refused_and_named(
+    film_workspace: FilmWorkspace, storage: Storage, cache: Path
+) -> None:
+    manifest = film_workspace.publish(storage).manifest
     storage.delete(f"objects/{manifest.segments[0].rows.sha256}")
     with pytest.raises(ReleaseError, match=f"object {manifest.segments[0].rows.sha256} .* is missing"):
         _ = Release.open(storage.url, cache=cache).items
@@ -191,8 +197,8 @@ def test_a_missing_object_is_refused_and_named(shop: Shop, storage: Storage, cac
         rollback(storage, manifest.id, "eve", "try")
 
 
-def test_a_damaged_manifest_is_refused(shop: Shop, folder: FolderStorage) -> None:
-    release = shop.publish(folder).release
+def test_a_damaged_manifest_is_refused(film_workspace: FilmWorkspace, folder: FolderStorage) -> None:
+    release = film_workspace.publish(folder).release
     path = folder.path(f"releases/{release}/manifest.json")
     path.write_bytes(path.read_bytes().replace(b"c0ffee", b"decade"))
     with pytest.raises(ReleaseError, match=f"manifest of release {release} fails its checksum"):
@@ -210,25 +216,27 @@ def test_a_release_of_the_first_format_keeps_its_id_and_its_bytes() -> None:
     assert manifest.id == "000001-ad0ea29330" and manifest.to_bytes() == content
 
 
-def test_a_release_of_a_lump_with_a_head_names_its_parts(shop: Shop, folder: FolderStorage) -> None:
-    encoder = shop.model.encoder
-    packed = shop.at.encoders / encoder.hash
+def test_a_release_of_a_lump_with_a_head_names_its_parts(
+    film_workspace: FilmWorkspace, folder: FolderStorage
+) -> None:
+    encoder = film_workspace.model.encoder
+    packed = film_workspace.at.encoders / encoder.hash
     for name in (HEAD, TERMS):
         (packed / name).write_text(f"tiny {name}")
     files = (*encoder.files, *(PackedFile.of(packed / name) for name in (HEAD, TERMS)))
     lump = encoder.model_copy(update={"files": files}).model_dump(mode="json")
-    shop.set_model(ModelReference.model_validate(parts_of_legacy(lump | {"ridge_lambda": 30.0})))
-    manifest = shop.publish(folder).manifest
+    film_workspace.set_model(ModelReference.model_validate(parts_of_legacy(lump | {"ridge_lambda": 30.0})))
+    manifest = film_workspace.publish(folder).manifest
     assert "model" in json.loads(manifest.to_bytes()) and manifest.model.users.ridge_lambda == 30.0
     assert Manifest.from_bytes(manifest.to_bytes(), manifest.id) == manifest
 
 
 def test_users_are_plain_sums_where_profiles_hold_words_and_what_fills_them_up_ranks_nothing(
-    shop: Shop, folder: FolderStorage, cache: Path
+    film_workspace: FilmWorkspace, folder: FolderStorage, cache: Path
 ) -> None:
-    encoder = shop.model.encoder.model_copy(update={"lexical_width": 3})
-    shop.set_model(ModelReference.of(encoder))
-    shop.publish(folder)
+    encoder = film_workspace.model.encoder.model_copy(update={"lexical_width": 3})
+    film_workspace.set_model(ModelReference.of(encoder))
+    film_workspace.publish(folder)
     release = Release.open(folder.url, cache=cache)
     user = release.users[0]
     met = release._profiles.histories.items_of(user)
@@ -250,8 +258,10 @@ def test_users_are_plain_sums_where_profiles_hold_words_and_what_fills_them_up_r
         )
 
 
-def test_a_newer_format_is_refused_with_a_clear_word(shop: Shop, folder: FolderStorage) -> None:
-    manifest = shop.publish(folder).manifest
+def test_a_newer_format_is_refused_with_a_clear_word(
+    film_workspace: FilmWorkspace, folder: FolderStorage
+) -> None:
+    manifest = film_workspace.publish(folder).manifest
     import hashlib
 
     newer = json.dumps(json.loads(manifest.to_bytes()) | {"format": 8, "wings": True}).encode()
@@ -267,10 +277,12 @@ def test_a_newer_format_is_refused_with_a_clear_word(shop: Shop, folder: FolderS
         ReleaseStore(folder).current()
 
 
-def test_an_empty_store_and_an_unknown_release_say_what_to_do(folder: Storage, shop: Shop) -> None:
+def test_an_empty_store_and_an_unknown_release_say_what_to_do(
+    folder: Storage, film_workspace: FilmWorkspace
+) -> None:
     with pytest.raises(ReleaseError, match=r"holds no release\n  remedy: recsys publish"):
         Release.open(folder.url)
-    shop.publish(folder)
+    film_workspace.publish(folder)
     for unknown in ("000009-0123456789", "../../etc/passwd"):
         with pytest.raises(ReleaseError, match="recsys releases"):
             Release.open(folder.url, release=unknown)
@@ -278,12 +290,12 @@ def test_an_empty_store_and_an_unknown_release_say_what_to_do(folder: Storage, s
 
 @pytest.mark.servers
 def test_downloads_are_kept_and_a_damaged_one_is_fetched_again(
-    shop: Shop, bucket: str, tmp_path: Path
+    film_workspace: FilmWorkspace, bucket: str, tmp_path: Path
 ) -> None:
     from recsys.storage.opening import open_storage
 
     storage = open_storage(f"s3://{bucket}")
-    manifest = shop.publish(storage).manifest
+    manifest = film_workspace.publish(storage).manifest
     first = Release.open(storage.url, cache=tmp_path / "c")
     first.verify()
     kept = tmp_path / "c" / "releases" / "objects" / manifest.segments[0].rows.sha256
@@ -296,24 +308,28 @@ def test_downloads_are_kept_and_a_damaged_one_is_fetched_again(
     assert Release.open(storage.url, cache=tmp_path / "c").verify() == 9
 
 
-def test_a_profile_is_traced_to_its_source_also_after_compaction(shop: Shop, folder: Storage) -> None:
+def test_a_profile_is_traced_to_its_source_also_after_compaction(
+    film_workspace: FilmWorkspace, folder: Storage
+) -> None:
     from recsys.catalogue.compaction import merge_parts, remove_merged
     from recsys.catalogue.parts import CATALOGUE, list_parts
 
-    shop.at.data_dvc.write_text("outs:\n- md5: d1.dir\n  path: data\n")
-    shop.publish(folder)
-    part = shop.items({"jaws": "A shark. Now in colour.", **UP}, day=1)
-    shop.at.data_dvc.write_text("outs:\n- md5: d2.dir\n  path: data\n")
-    shop.build().publish(folder)
+    film_workspace.at.data_dvc.write_text("outs:\n- md5: d1.dir\n  path: data\n")
+    film_workspace.publish(folder)
+    part = film_workspace.items({"jaws": "A shark. Now in colour.", **UP}, day=1)
+    film_workspace.at.data_dvc.write_text("outs:\n- md5: d2.dir\n  path: data\n")
+    film_workspace.build().publish(folder)
     found = trace(Release.open(folder.url), "jaws")
     assert (found.part, found.line, found.source) == (part.id, 1, "films-1.jsonl")
     assert (found.source_sha256, found.data_version) == (part.arrival.sha256, "d2.dir")
-    assert (found.code_commit, found.encoder_hash) == ("c0ffee", shop.model.encoder.hash)
-    assert found.model_hash == shop.model.hash
+    assert (found.code_commit, found.encoder_hash) == ("c0ffee", film_workspace.model.encoder.hash)
+    assert found.model_hash == film_workspace.model.hash
     assert trace(Release.open(folder.url), "heat").data_version == "d1.dir"
-    merge_parts(list_parts(shop.at.data, CATALOGUE), shop.at.data, shop.at.staging)
-    remove_merged(shop.at.data)
-    shop.build().publish(folder)
+    merge_parts(
+        list_parts(film_workspace.at.data, CATALOGUE), film_workspace.at.data, film_workspace.at.staging
+    )
+    remove_merged(film_workspace.at.data)
+    film_workspace.build().publish(folder)
     after = trace(Release.open(folder.url), "jaws")
     assert after.segment != found.segment
     same = ("part", "line", "source", "source_sha256", "text_hash", "updated_at", "data_version")
@@ -322,9 +338,9 @@ def test_a_profile_is_traced_to_its_source_also_after_compaction(shop: Shop, fol
 
 
 def test_a_release_is_searched_as_its_own_texts_were_made(
-    real_shop: Shop, folder: FolderStorage, tmp_path: Path
+    encoded_workspace: FilmWorkspace, folder: FolderStorage, tmp_path: Path
 ) -> None:
-    real_shop.publish(folder)
+    encoded_workspace.publish(folder)
     opened = Release.open(folder.url, cache=tmp_path / "reader")
     plain, marked = "sharks & boats", "<p>sharks &amp;amp; bo\u00adats</p>"
     assert opened.search(marked) == opened.search(plain)

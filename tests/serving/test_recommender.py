@@ -14,7 +14,7 @@ from recsys.serving.answers import ListRequest, Taste
 from recsys.serving.diversity import diversified
 from recsys.serving.recommender import Recommender
 from recsys.storage.protocol import Storage
-from tests.publishing.shop import FILMS, NOON, UP, Shop
+from tests.publishing.film_workspace import FILMS, NOON, UP, FilmWorkspace
 from tests.publishing.test_ranked import bring_weights
 
 TAGS = {"alien": ["horror", "space"], "gravity": ["space"], "jaws": ["horror"], "heat": []}
@@ -26,21 +26,23 @@ ATTRIBUTES = {
 }
 
 
-def of_release(shop: Shop, folder: Storage) -> Recommender:
-    shop.publish(folder)
+def of_release(film_workspace: FilmWorkspace, folder: Storage) -> Recommender:
+    film_workspace.publish(folder)
     store = ReleaseStore(folder)
     manifest = store.manifest(store.current().current.release)
-    return Recommender(manifest, Profiles(manifest, ObjectFiles(folder, shop.at.cache / "releases")))
+    return Recommender(
+        manifest, Profiles(manifest, ObjectFiles(folder, film_workspace.at.cache / "releases"))
+    )
 
 
-def tag(shop: Shop) -> Shop:
+def tag(film_workspace: FilmWorkspace) -> FilmWorkspace:
     """Land some films again, with tags."""
     rows = [
         (item, FILMS[item], None, tags, None, ATTRIBUTES.get(item), NOON + timedelta(days=2), False, line)
         for line, (item, tags) in enumerate(TAGS.items(), 1)
     ]
-    shop._accept(CATALOGUE, CATALOGUE_SCHEMA, "tags.jsonl", rows, repr(TAGS))
-    return shop.build()
+    film_workspace._accept(CATALOGUE, CATALOGUE_SCHEMA, "tags.jsonl", rows, repr(TAGS))
+    return film_workspace.build()
 
 
 @pytest.mark.parametrize(
@@ -64,9 +66,9 @@ def tag(shop: Shop) -> Shop:
     ],
 )
 def test_a_list_holds_what_its_conditions_allow(
-    shop: Shop, folder: Storage, where: dict[str, object], fits: set[str]
+    film_workspace: FilmWorkspace, folder: Storage, where: dict[str, object], fits: set[str]
 ) -> None:
-    asked = of_release(tag(shop), folder)
+    asked = of_release(tag(film_workspace), folder)
     wanted = ListRequest(k=20, where=where, exclude_seen=False)
     for taste in (Taste(), Taste(likes=("dumbo",))):
         assert {one.item_id for one in asked.recommend(taste, wanted).items} == fits
@@ -89,14 +91,16 @@ def test_a_list_holds_what_its_conditions_allow(
     ],
 )
 def test_a_condition_that_means_nothing_is_refused_by_name(
-    shop: Shop, folder: Storage, where: dict[str, object]
+    film_workspace: FilmWorkspace, folder: Storage, where: dict[str, object]
 ) -> None:
     with pytest.raises(RequestError, match="where: .*(shade|near|gte|year|brand|tags).*\n.*remedy"):
-        of_release(tag(shop), folder).recommend(Taste(), ListRequest(where=where))
+        of_release(tag(film_workspace), folder).recommend(Taste(), ListRequest(where=where))
 
 
-def test_items_are_shown_with_what_the_release_carries(shop: Shop, folder: Storage) -> None:
-    asked = of_release(tag(shop), folder)
+def test_items_are_shown_with_what_the_release_carries(
+    film_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    asked = of_release(tag(film_workspace), folder)
     jaws, babe = asked.items.details_of(["jaws", "babe"])
     assert jaws["title"] == FILMS["jaws"] and jaws["tags"] == ["horror"]
     assert jaws["attributes"] == {"year": 1975, "brand": "Universal"}
@@ -105,16 +109,20 @@ def test_items_are_shown_with_what_the_release_carries(shop: Shop, folder: Stora
 
 
 @pytest.mark.parametrize("kind", ["details", "terms"])
-def test_damage_of_any_file_shows_before_a_release_is_asked(shop: Shop, folder: Storage, kind: str) -> None:
-    asked = of_release(shop, folder)
+def test_damage_of_any_file_shows_before_a_release_is_asked(
+    film_workspace: FilmWorkspace, folder: Storage, kind: str
+) -> None:
+    asked = of_release(film_workspace, folder)
     file = getattr(asked.manifest.segments[0], kind)
     folder.write(object_key(file), b"damaged")
     with pytest.raises(ReleaseError, match=re.escape(file.name)):
         asked.warm()
 
 
-def test_candidates_are_ranked_alone_and_unknown_ones_are_named(shop: Shop, folder: Storage) -> None:
-    asked = of_release(shop, folder)
+def test_candidates_are_ranked_alone_and_unknown_ones_are_named(
+    film_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    asked = of_release(film_workspace, folder)
     answer = asked.recommend(
         Taste(likes=("alien", "gone")), ListRequest(candidates=("heat", "babe", "nowhere", "alien"))
     )
@@ -123,10 +131,12 @@ def test_candidates_are_ranked_alone_and_unknown_ones_are_named(shop: Shop, fold
     assert answer.unknown == ("gone", "nowhere") and answer.basis == "profile"
 
 
-def test_somebody_unknown_gets_what_many_like_with_new_items_among_it(shop: Shop, folder: Storage) -> None:
-    shop.ratings([("ann", "heat"), ("bob", "heat"), ("cy", "heat"), ("bob", "jaws")], day=1)
-    shop.items(UP, day=3)
-    answer = of_release(shop.build(), folder).recommend(Taste(), ListRequest(k=7))
+def test_somebody_unknown_gets_what_many_like_with_new_items_among_it(
+    film_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    film_workspace.ratings([("ann", "heat"), ("bob", "heat"), ("cy", "heat"), ("bob", "jaws")], day=1)
+    film_workspace.items(UP, day=3)
+    answer = of_release(film_workspace.build(), folder).recommend(Taste(), ListRequest(k=7))
     assert answer.basis == "popular"
     assert [one.item_id for one in answer.items] == ["heat", "jaws", "alien", "babe", "up", "dumbo", "rocky"]
     assert answer.items[0].score == 1 and answer.items[4].score == 0
@@ -141,12 +151,12 @@ def test_a_diverse_list_turns_from_what_it_has_already() -> None:
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_contributions_sum_to_the_score_that_ordered_the_list(
-    shop: Shop, folder: Storage, weighted: bool
+    film_workspace: FilmWorkspace, folder: Storage, weighted: bool
 ) -> None:
     if weighted:
-        bring_weights(shop)
-        shop.build()
-    asked, n_sums = of_release(shop, folder), 0
+        bring_weights(film_workspace)
+        film_workspace.build()
+    asked, n_sums = of_release(film_workspace, folder), 0
     rng = np.random.default_rng(3)
     for _ in range(250):
         taste = Taste(likes=tuple(rng.choice(list(FILMS), rng.integers(1, 6), replace=False)))
@@ -162,8 +172,8 @@ def test_contributions_sum_to_the_score_that_ordered_the_list(
     assert n_sums == 2500
 
 
-def test_words_about_a_user_join_the_history(real_shop: Shop, folder: Storage) -> None:
-    asked = of_release(real_shop, folder)
+def test_words_about_a_user_join_the_history(encoded_workspace: FilmWorkspace, folder: Storage) -> None:
+    asked = of_release(encoded_workspace, folder)
     sea = asked.recommend(Taste(text="loves sharks and the sea"), ListRequest(k=3))
     assert sea.items[0].item_id == "jaws" and sea.basis == "profile"
     both = Taste(likes=("gravity",), text="loves sharks and the sea")
@@ -174,9 +184,9 @@ def test_words_about_a_user_join_the_history(real_shop: Shop, folder: Storage) -
 
 
 def test_a_new_item_has_neighbours_and_an_audience_before_it_is_in_the_catalogue(
-    real_shop: Shop, folder: Storage
+    encoded_workspace: FilmWorkspace, folder: Storage
 ) -> None:
-    asked = of_release(real_shop, folder)
+    asked = of_release(encoded_workspace, folder)
     new = asked.new_item("Astronauts lost in space", ListRequest(k=2))
     assert {one.item_id for one in new.neighbours} == {"alien", "gravity"}
     assert np.linalg.norm(new.profile_D) == pytest.approx(1, abs=1e-5) and new.audience is None
@@ -188,8 +198,8 @@ def test_a_new_item_has_neighbours_and_an_audience_before_it_is_in_the_catalogue
         asked.new_item(" \n", ListRequest())
 
 
-def test_an_item_that_is_not_there_is_named(shop: Shop, folder: Storage) -> None:
-    asked = of_release(shop, folder)
+def test_an_item_that_is_not_there_is_named(film_workspace: FilmWorkspace, folder: Storage) -> None:
+    asked = of_release(film_workspace, folder)
     with pytest.raises(UnknownItem, match="'nowhere'"):
         asked.explain("nowhere", Taste(likes=("alien",)))
     with pytest.raises(RequestError, match="nothing that is known"):

@@ -6,7 +6,7 @@ import pytest
 from recsys.models.reference import ModelReference, SearchPart
 from recsys.serving.answers import ListRequest, Taste
 from recsys.storage.protocol import Storage
-from tests.publishing.shop import Shop
+from tests.publishing.film_workspace import FilmWorkspace
 from tests.serving.test_recommender import of_release
 
 PARTS = {
@@ -20,17 +20,19 @@ def found(answer: object) -> list[str]:
 
 
 def test_an_order_number_is_found_at_first_light_and_meaning_without_its_words(
-    real_shop: Shop, folder: Storage
+    encoded_workspace: FilmWorkspace, folder: Storage
 ) -> None:
-    real_shop.items(PARTS, day=1)
-    asked = of_release(real_shop.build(), folder)
+    encoded_workspace.items(PARTS, day=1)
+    asked = of_release(encoded_workspace.build(), folder)
     assert found(asked.search("KX-4472-B", ListRequest(k=2)))[0] == "part-2"
     assert found(asked.search("kx-4471-b", ListRequest(k=2)))[0] == "part-1"
     assert found(asked.search("genius of symphonies versus rival", ListRequest(k=1))) == ["amadeus"]
 
 
-def test_conditions_candidates_and_what_is_seen_hold_in_search_too(real_shop: Shop, folder: Storage) -> None:
-    asked = of_release(real_shop, folder)
+def test_conditions_candidates_and_what_is_seen_hold_in_search_too(
+    encoded_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    asked = of_release(encoded_workspace, folder)
     everything = found(asked.search("a crew in space", ListRequest(k=10)))
     assert everything[0] == "alien" and len(everything) == 10
     only = found(asked.search("a crew in space", ListRequest(k=10, candidates=("jaws", "babe"))))
@@ -41,19 +43,23 @@ def test_conditions_candidates_and_what_is_seen_hold_in_search_too(real_shop: Sh
     assert "alien" in found(asked.search("a crew in space", ListRequest(k=10, exclude_seen=False), mine))
 
 
-def test_a_diverse_search_turns_from_what_it_has_already(real_shop: Shop, folder: Storage) -> None:
-    real_shop.items({f"copy {n}": "A crew in deep space meets a deadly creature" for n in range(3)}, day=1)
-    asked, query = of_release(real_shop.build(), folder), "a deadly creature in space"
+def test_a_diverse_search_turns_from_what_it_has_already(
+    encoded_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    encoded_workspace.items(
+        {f"copy {n}": "A crew in deep space meets a deadly creature" for n in range(3)}, day=1
+    )
+    asked, query = of_release(encoded_workspace.build(), folder), "a deadly creature in space"
     plain = found(asked.search(query, ListRequest(k=3)))
     diverse = found(asked.search(query, ListRequest(k=3, diversity=0.5)))
     assert {one.split()[0] for one in plain} <= {"copy", "alien"} and diverse[0] == plain[0]
     assert not {one.split()[0] for one in diverse[1:]} & {"copy", "alien"}
 
 
-def test_an_old_text_is_not_found_after_an_edit(real_shop: Shop, folder: Storage) -> None:
-    real_shop.items({"jaws": "A great white whale called Zanzibar"}, day=1)
-    real_shop.items({"heat": None}, day=2)
-    asked = of_release(real_shop.build(), folder)
+def test_an_old_text_is_not_found_after_an_edit(encoded_workspace: FilmWorkspace, folder: Storage) -> None:
+    encoded_workspace.items({"jaws": "A great white whale called Zanzibar"}, day=1)
+    encoded_workspace.items({"heat": None}, day=2)
+    asked = of_release(encoded_workspace.build(), folder)
     assert asked.profiles.lexical is not None
     rows, _ = asked.profiles.lexical.scores("shark detective zanzibar")
     assert [asked.profiles.latest.item_ids[row] for row in rows] == ["jaws"]

@@ -21,7 +21,7 @@ from recsys.storage.folder import FolderStorage
 from recsys.storage.opening import open_storage
 from recsys.storage.protocol import Storage
 from tests.publishing.conftest import filled
-from tests.publishing.shop import UP, Shop
+from tests.publishing.film_workspace import UP, FilmWorkspace
 from tests.serving.service import KEY, served
 
 pytestmark = pytest.mark.servers
@@ -35,24 +35,26 @@ ROUTES = [
 
 
 @pytest.fixture(scope="module")
-def films(packed: tuple[Path, ModelReference], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def films(
+    packed: tuple[Path, ModelReference], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FilmWorkspace]:
     """Ten films and four users, published by the real encoder; zoe's id was landed under the service's key."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RECSYS_CACHE", str(packed[0]))
-        shop = filled(Shop(tmp_path_factory.mktemp("films"), packed[1]))
-        shop.ratings([(Pseudonyms(KEY).of("zoe"), "gravity")], day=1)
-        shop.build().publish(open_storage(str(shop.at.root / "store")))
-        yield shop
+        film_workspace = filled(FilmWorkspace(tmp_path_factory.mktemp("films"), packed[1]))
+        film_workspace.ratings([(Pseudonyms(KEY).of("zoe"), "gravity")], day=1)
+        film_workspace.build().publish(open_storage(str(film_workspace.at.root / "store")))
+        yield film_workspace
 
 
 @pytest.fixture(scope="module")
-def client(films: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def client(films: FilmWorkspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     with served(str(films.at.root / "store"), tmp_path_factory.mktemp("service")) as found:
         yield found
 
 
 @pytest.fixture
-def release(films: Shop) -> Release:
+def release(films: FilmWorkspace) -> Release:
     return Release.open(films.at.root / "store")
 
 
@@ -199,7 +201,7 @@ def test_metrics_count_answers_and_name_the_release(client: httpx.Client) -> Non
     assert "firstlight_ready 1.0" in page and "firstlight_release_sequence 1.0" in page
 
 
-def test_keys_open_what_their_scope_says(films: Shop, tmp_path: Path) -> None:
+def test_keys_open_what_their_scope_says(films: FilmWorkspace, tmp_path: Path) -> None:
     keys = tmp_path / "keys.json"
     read, feedback = (add_key(keys, name, [name]) for name in ("read", "feedback"))
     assert read not in keys.read_text()
@@ -212,7 +214,7 @@ def test_keys_open_what_their_scope_says(films: Shop, tmp_path: Path) -> None:
         assert client.get("/healthz").status_code == 200
 
 
-def test_without_keys_only_this_machine_may_ask(films: Shop) -> None:
+def test_without_keys_only_this_machine_may_ask(films: FilmWorkspace) -> None:
     command = [
         sys.executable,
         "-m",
@@ -227,7 +229,9 @@ def test_without_keys_only_this_machine_may_ask(films: Shop) -> None:
     assert done.returncode == 1 and "API keys" in done.stderr and "api-key" in done.stderr
 
 
-def test_too_many_requests_are_turned_away_at_once_and_the_rest_answered(films: Shop, tmp_path: Path) -> None:
+def test_too_many_requests_are_turned_away_at_once_and_the_rest_answered(
+    films: FilmWorkspace, tmp_path: Path
+) -> None:
     params = {"max_running": 1, "max_waiting": 2, "requests_per_minute": 0}
     store = str(films.at.root / "store")
     with served(store, tmp_path, params=params) as client, ThreadPoolExecutor(24) as pool:
@@ -239,25 +243,25 @@ def test_too_many_requests_are_turned_away_at_once_and_the_rest_answered(films: 
         assert client.post("/v1/recommend", json=body).status_code == 200
 
 
-def test_a_caller_that_asks_too_often_waits(films: Shop, tmp_path: Path) -> None:
+def test_a_caller_that_asks_too_often_waits(films: FilmWorkspace, tmp_path: Path) -> None:
     with served(str(films.at.root / "store"), tmp_path, params={"requests_per_minute": 3}) as client:
         codes = [client.post("/v1/recommend", json={}).status_code for _ in range(5)]
         assert codes == [200, 200, 200, 429, 429] and client.get("/metrics").status_code == 200
 
 
 @pytest.fixture
-def changing(real_shop: Shop, tmp_path: Path) -> tuple[Shop, Storage]:
+def changing(encoded_workspace: FilmWorkspace, tmp_path: Path) -> tuple[FilmWorkspace, Storage]:
     """A store of its own, with one release."""
     storage = open_storage(str(tmp_path / "changing"))
-    real_shop.publish(storage)
-    return real_shop, storage
+    encoded_workspace.publish(storage)
+    return encoded_workspace, storage
 
 
 @pytest.mark.whole
 def test_releases_are_swapped_under_load_without_a_failure_or_a_mixed_answer(
-    changing: tuple[Shop, Storage], tmp_path: Path
+    changing: tuple[FilmWorkspace, Storage], tmp_path: Path
 ) -> None:
-    shop, storage = changing
+    film_workspace, storage = changing
     answers: list[httpx.Response] = []
     over = threading.Event()
 
@@ -271,8 +275,10 @@ def test_releases_are_swapped_under_load_without_a_failure_or_a_mixed_answer(
             thread.start()
         published = [ReleaseStore(storage).current().current.release]
         for day in range(1, 5):
-            shop.items({**UP, f"new {day}": f"A crew meets creature number {day} in space"}, day=day)
-            published.append(shop.build().publish(storage).release)
+            film_workspace.items(
+                {**UP, f"new {day}": f"A crew meets creature number {day} in space"}, day=day
+            )
+            published.append(film_workspace.build().publish(storage).release)
             until = time.monotonic() + 90
             while not any(one.json().get("release") == published[-1] for one in answers[-20:]):
                 assert time.monotonic() < until, client.get("/version").text
@@ -295,16 +301,16 @@ def test_releases_are_swapped_under_load_without_a_failure_or_a_mixed_answer(
 
 
 def test_a_damaged_release_is_refused_and_the_one_before_goes_on(
-    changing: tuple[Shop, Storage], tmp_path: Path
+    changing: tuple[FilmWorkspace, Storage], tmp_path: Path
 ) -> None:
-    shop, storage = changing
+    film_workspace, storage = changing
     assert isinstance(storage, FolderStorage)
     with served(storage.url, tmp_path, params={"poll_s": 0.1}) as client:
         first = client.get("/readyz").json()["release"]
         store = ReleaseStore(storage)
         before = store.current()
-        shop.items(UP, day=1)
-        done = shop.build().publish(open_storage(str(tmp_path / "elsewhere")))
+        film_workspace.items(UP, day=1)
+        done = film_workspace.build().publish(open_storage(str(tmp_path / "elsewhere")))
         manifest = ReleaseStore(open_storage(str(tmp_path / "elsewhere"))).manifest(done.release)
         for file in manifest.files():
             storage.write(object_key(file), b"damaged" if file.name.endswith(".rows.parquet") else b"")
@@ -322,7 +328,7 @@ def test_a_damaged_release_is_refused_and_the_one_before_goes_on(
 
 
 def test_feedback_changes_the_next_answer_survives_and_lands_once(
-    changing: tuple[Shop, Storage], tmp_path: Path
+    changing: tuple[FilmWorkspace, Storage], tmp_path: Path
 ) -> None:
     _, storage = changing
     landing = tmp_path / "landing"

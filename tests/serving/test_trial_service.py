@@ -21,7 +21,7 @@ from recsys.serving.feedback import FeedbackStore
 from recsys.serving.trials import is_in_trial
 from recsys.storage.opening import open_storage
 from recsys.storage.protocol import Storage
-from tests.publishing.shop import ROOT, UP, Shop
+from tests.publishing.film_workspace import ROOT, UP, FilmWorkspace
 from tests.serving.service import KEY, served
 
 pytestmark = pytest.mark.servers
@@ -30,12 +30,12 @@ SHARE = 0.5
 
 
 @pytest.fixture
-def two(real_shop: Shop, tmp_path: Path) -> tuple[Storage, str, str]:
+def two(encoded_workspace: FilmWorkspace, tmp_path: Path) -> tuple[Storage, str, str]:
     """A store whose second release waits behind a hold: store, current release, the other one."""
     storage = open_storage(str(tmp_path / "two"))
-    old = real_shop.publish(storage).release
-    real_shop.items(UP, day=1)
-    new = real_shop.build().publish(storage).release
+    old = encoded_workspace.publish(storage).release
+    encoded_workspace.items(UP, day=1)
+    new = encoded_workspace.build().publish(storage).release
     rollback(storage, old, "to try the next one on some users", "tests")
     return storage, old, new
 

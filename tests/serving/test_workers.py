@@ -21,13 +21,13 @@ from recsys.serving.service.pulse import Pulse, Silence
 from recsys.serving.service.workers import STARTUP_FAILURE, run_workers
 from recsys.storage.opening import open_storage
 from recsys.storage.protocol import Storage
-from tests.publishing.shop import Shop
+from tests.publishing.film_workspace import FilmWorkspace
 from tests.serving.service import served
 
 
 @pytest.fixture
-def store(real_shop: Shop, folder: Storage) -> Storage:
-    real_shop.publish(folder)
+def store(encoded_workspace: FilmWorkspace, folder: Storage) -> Storage:
+    encoded_workspace.publish(folder)
     return folder
 
 

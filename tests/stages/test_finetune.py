@@ -22,7 +22,7 @@ from recsys.training.seeds import TrainedSeeds
 from recsys.training.summary import TrainingSummary
 from recsys.validation.weighing import choose_item_weights
 from tests.stages.judged_world import ROOT, World, make_world, settings
-from tests.training.shop import QUICK
+from tests.training.tastes import QUICK
 
 pytestmark = pytest.mark.whole
 

@@ -14,22 +14,22 @@ from recsys.training.finetune import finetune
 from recsys.training.inputs import TokenInputs, freeze
 from recsys.training.texts import tokenise
 from recsys.training.tower import open_tower
-from tests.training.shop import Watch, make_shop, make_split, params, shop_texts
+from tests.training.tastes import Watch, make_split, make_tastes, params, taste_texts
 
 pytestmark = pytest.mark.whole
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def train(source, folder, watch=None, shop=None, **changes):
+def train(source, folder, watch=None, training_set=None, **changes):
     """Weights after training, by name, and how it went."""
-    shop, chosen = shop or make_shop(), params(**changes)
+    training_set, chosen = training_set or make_tastes(), params(**changes)
     tower = open_tower(source, "mean", chosen.layers, chosen.top_layers, chosen.lora_rank, chosen.dropout)
-    tokens = tokenise(shop.texts, source, 32)
+    tokens = tokenise(training_set.texts, source, 32)
     if chosen.layers == "top":
         inputs = freeze(tower, tokens, folder / "frozen", "k", "cpu")
     else:
         inputs = TokenInputs(tokens, "cpu")
-    trained = finetune(shop, tower, inputs, chosen, 1.0, folder / "run", watch or Watch())
+    trained = finetune(training_set, tower, inputs, chosen, 1.0, folder / "run", watch or Watch())
     return {name: value.detach().clone() for name, value in tower.trained()}, trained
 
 
@@ -50,10 +50,10 @@ def test_training_finds_what_the_pretrained_weights_do_not_know(tiny_encoder, tm
 def test_it_overfits_four_pairs(tiny_encoder, tmp_path):
     watch = Watch()
     pairs = [(f"u{n % 4}", f"i{item:03d}") for n in range(4) for item in (2 * n, 2 * n + 1)]
-    split, versions = make_split(pairs, shop_texts(8))
-    shop = make_training_set(split, versions, 1e-9, 1)
+    split, versions = make_split(pairs, taste_texts(8))
+    training_set = make_training_set(split, versions, 1e-9, 1)
     changes = {"objective": "pairs", "batch_items": 8, "dropout": 0.0, "temperature": 0.1}
-    train(tiny_encoder, tmp_path, watch, shop, layers="all", epochs=40, **changes)
+    train(tiny_encoder, tmp_path, watch, training_set, layers="all", epochs=40, **changes)
     assert np.mean(watch.losses[-5:]) < 0.2 * np.mean(watch.losses[:5])
 
 
@@ -81,7 +81,7 @@ def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best(tiny_enc
 
 
 def test_without_anybody_to_ask_the_last_weights_are_kept(tiny_encoder, tmp_path):
-    _, trained = train(tiny_encoder, tmp_path, shop=make_shop(share=1e-9))
+    _, trained = train(tiny_encoder, tmp_path, training_set=make_tastes(share=1e-9))
     assert trained.best == trained.epochs[-1] and trained.best.ndcg is None
 
 
@@ -113,7 +113,7 @@ def test_a_nan_in_the_middle_stops_and_keeps_the_last_good_checkpoint(tiny_encod
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tests.training.shop import Watch
+from tests.training.tastes import Watch
 from tests.training.test_finetune import train
 
 class Killer(Watch):

@@ -6,24 +6,24 @@ import torch
 
 from recsys.training.losses.co_occurrence import co_occurrence_softmax
 from recsys.training.plans import Known, inclusion_chances, plan_batch
-from tests.training.shop import make_shop, params
+from tests.training.tastes import make_tastes, params
 
 
 @pytest.fixture(scope="module")
-def shop():
-    return make_shop()
+def training_set():
+    return make_tastes()
 
 
-def known(shop, **changes):
-    vectors = np.random.default_rng(0).normal(size=(len(shop.item_ids), 8)).astype(np.float32)
+def known(training_set, **changes):
+    vectors = np.random.default_rng(0).normal(size=(len(training_set.item_ids), 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return Known(shop, params(**changes), vectors, 1.0)
+    return Known(training_set, params(**changes), vectors, 1.0)
 
 
-def test_an_epoch_visits_every_item_once_and_never_the_validation_slice(shop):
-    plans = known(shop)
+def test_an_epoch_visits_every_item_once_and_never_the_validation_slice(training_set):
+    plans = known(training_set)
     epoch = np.concatenate([plan_batch(plans, number).rows for number in range(plans.steps_per_epoch)])
-    np.testing.assert_array_equal(np.sort(epoch), shop.fit_rows)
+    np.testing.assert_array_equal(np.sort(epoch), training_set.fit_rows)
     again = [
         plan_batch(plans, number).rows for number in range(plans.steps_per_epoch, 2 * plans.steps_per_epoch)
     ]
@@ -31,8 +31,8 @@ def test_an_epoch_visits_every_item_once_and_never_the_validation_slice(shop):
 
 
 @pytest.mark.parametrize("objective", ["ridge", "mean", "pairs"])
-def test_a_plan_depends_on_its_number_alone(shop, objective):
-    one, other = known(shop, objective=objective), known(shop, objective=objective)
+def test_a_plan_depends_on_its_number_alone(training_set, objective):
+    one, other = known(training_set, objective=objective), known(training_set, objective=objective)
     for number in (5, 0, 3):
         plan_batch(one, number)
     a, b = plan_batch(one, 7), plan_batch(other, 7)
@@ -41,13 +41,13 @@ def test_a_plan_depends_on_its_number_alone(shop, objective):
     assert float(a.loss(x)) == float(b.loss(x))
 
 
-def reference_loss(shop, plans, rows, x, is_negative=lambda theirs, item: True):
+def reference_loss(training_set, plans, rows, x, is_negative=lambda theirs, item: True):
     """Loss of the users, in plain loops: each positive against the items of the batch that the user has not met."""
-    pairs = shop.fit_UI.toarray()
-    fit = plans.vectors_ID[shop.fit_rows].astype(np.float64)
+    pairs = training_set.fit_UI.toarray()
+    fit = plans.vectors_ID[training_set.fit_rows].astype(np.float64)
     inverse = np.linalg.inv(fit.T @ fit + np.eye(8))
     losses = []
-    for user in range(len(shop.users)):
+    for user in range(len(training_set.users)):
         theirs = set(np.flatnonzero(pairs[user]))
         outside = theirs - set(rows)
         inside = [place for place, row in enumerate(rows) if row in theirs]
@@ -68,37 +68,38 @@ def some_vectors(n, seed=3):
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
-def test_ridge_loss_is_that_of_a_plain_reference(shop):
+def test_ridge_loss_is_that_of_a_plain_reference(training_set):
     plans = known(
-        shop, item_side=0.0, logq=0.0, hard_quantile=1.0, co_occurrence_weight=0.0, batch_users=1000
+        training_set, item_side=0.0, logq=0.0, hard_quantile=1.0, co_occurrence_weight=0.0, batch_users=1000
     )
     plan = plan_batch(plans, 0)
     x = some_vectors(len(plan.rows))
     found = plan.loss(torch.from_numpy(x.astype(np.float32)))
-    assert float(found) == pytest.approx(reference_loss(shop, plans, plan.rows, x), rel=1e-3)
+    assert float(found) == pytest.approx(reference_loss(training_set, plans, plan.rows, x), rel=1e-3)
 
 
-def test_what_is_nearer_to_a_positive_than_the_quantile_is_no_negative(shop):
+def test_what_is_nearer_to_a_positive_than_the_quantile_is_no_negative(training_set):
     plans = known(
-        shop, item_side=0.0, logq=0.0, hard_quantile=0.8, co_occurrence_weight=0.0, batch_users=1000
+        training_set, item_side=0.0, logq=0.0, hard_quantile=0.8, co_occurrence_weight=0.0, batch_users=1000
     )
     plan = plan_batch(plans, 0)
     cosines = plans.vectors_ID.astype(np.float64) @ plans.vectors_ID.T
-    limits = np.quantile(cosines[:, shop.fit_rows], 0.8, axis=1)
+    limits = np.quantile(cosines[:, training_set.fit_rows], 0.8, axis=1)
 
     def is_negative(theirs, item):
         return not any(cosines[one, item] > limits[one] for one in theirs)
 
     x = some_vectors(len(plan.rows))
     masked, unmasked = (
-        reference_loss(shop, plans, plan.rows, x, rule) for rule in (is_negative, lambda theirs, item: True)
+        reference_loss(training_set, plans, plan.rows, x, rule)
+        for rule in (is_negative, lambda theirs, item: True)
     )
     assert masked < 0.97 * unmasked, "the limit leaves nothing out: the test would pass without it"
     assert float(plan.loss(torch.from_numpy(x.astype(np.float32)))) == pytest.approx(masked, rel=1e-3)
 
 
-def test_pairs_rank_both_ways_and_never_against_what_the_same_user_met(shop):
-    plans = known(shop, objective="pairs", item_side=0.5, co_occurrence_weight=0.0, batch_items=32)
+def test_pairs_rank_both_ways_and_never_against_what_the_same_user_met(training_set):
+    plans = known(training_set, objective="pairs", item_side=0.5, co_occurrence_weight=0.0, batch_items=32)
     plan = plan_batch(plans, 2)
     x = some_vectors(len(plan.rows))
     there = torch.from_numpy(x.astype(np.float32))
@@ -109,8 +110,8 @@ def test_pairs_rank_both_ways_and_never_against_what_the_same_user_met(shop):
     )
     back = (float(plan.loss(there)) - forth) / 0.5
     assert forth > 0 and back > 0 and abs(forth - back) > 1e-3
-    together = known(shop, objective="pairs", item_side=0.0, co_occurrence_weight=0.7, batch_items=32)
-    met = shop.fit_IU[plan.rows].toarray()
+    together = known(training_set, objective="pairs", item_side=0.0, co_occurrence_weight=0.7, batch_items=32)
+    met = training_set.fit_IU[plan.rows].toarray()
     both = met @ met.T
     n = np.sqrt(both.diagonal())
     shared = torch.from_numpy((both / n[:, None] / n).astype(np.float32))
@@ -142,18 +143,18 @@ def test_chances_to_be_drawn_are_those_that_drawing_shows():
     np.testing.assert_allclose(inclusion_chances(np.full(10, 0.1), 4), 0.4)
 
 
-def test_logq_takes_off_what_a_popular_item_is_drawn_more_often(shop):
+def test_logq_takes_off_what_a_popular_item_is_drawn_more_often(training_set):
     changes = {"item_side": 0.0, "popularity_power": 1.0, "batch_users": 1000}
-    with_logq, without = (known(shop, logq=share, **changes) for share in (1.0, 0.0))
+    with_logq, without = (known(training_set, logq=share, **changes) for share in (1.0, 0.0))
     a, b = plan_batch(with_logq, 0), plan_batch(without, 0)
     np.testing.assert_array_equal(a.rows, b.rows)
     chances = inclusion_chances(with_logq.chance_E, len(a.rows))
-    by_row = dict(zip(shop.fit_rows.tolist(), np.log(chances).tolist(), strict=True))
+    by_row = dict(zip(training_set.fit_rows.tolist(), np.log(chances).tolist(), strict=True))
     x = torch.from_numpy(some_vectors(len(a.rows)).astype(np.float32))
     # All vectors the same: scores differ by the correction alone.
     same = x[:1].expand(len(a.rows), 8).contiguous()
-    pairs, losses = shop.fit_UI.toarray() > 0, []
-    for user in range(len(shop.users)):
+    pairs, losses = training_set.fit_UI.toarray() > 0, []
+    for user in range(len(training_set.users)):
         inside = [row for row in a.rows if pairs[user, row]]
         rivals = [row for row in a.rows if not pairs[user, row]]
         if not inside or not rivals or pairs[user].sum() == len(inside):
@@ -164,34 +165,34 @@ def test_logq_takes_off_what_a_popular_item_is_drawn_more_often(shop):
     assert float(a.loss(same)) != pytest.approx(float(b.loss(same)), rel=1e-3)
 
 
-def test_a_shop_smaller_than_a_batch_still_has_users_to_learn_from(shop):
-    plans = known(shop, batch_items=1000)
+def test_data_smaller_than_a_batch_still_has_users_to_learn_from(training_set):
+    plans = known(training_set, batch_items=1000)
     assert plans.steps_per_epoch >= 2
     visited = [plan_batch(plans, number) for number in range(plans.steps_per_epoch)]
-    assert all(plan is not None and len(plan.rows) <= len(shop.fit_rows) // 2 + 1 for plan in visited)
-    assert set(np.concatenate([plan.rows for plan in visited])) == set(shop.fit_rows)
+    assert all(plan is not None and len(plan.rows) <= len(training_set.fit_rows) // 2 + 1 for plan in visited)
+    assert set(np.concatenate([plan.rows for plan in visited])) == set(training_set.fit_rows)
 
 
-def test_popular_items_are_drawn_more_often_where_asked(shop):
+def test_popular_items_are_drawn_more_often_where_asked(training_set):
     flat, steep = (
-        known(shop, popularity_power=0.0, batch_items=8),
-        known(shop, popularity_power=1.0, batch_items=8),
+        known(training_set, popularity_power=0.0, batch_items=8),
+        known(training_set, popularity_power=1.0, batch_items=8),
     )
     drawn = [
-        np.mean([shop.fit.n_users_I[plan_batch(plans, number).rows].mean() for number in range(60)])
+        np.mean([training_set.fit.n_users_I[plan_batch(plans, number).rows].mean() for number in range(60)])
         for plans in (flat, steep)
     ]
     assert drawn[1] > drawn[0]
 
 
-def test_mined_items_are_near_but_never_nearer_than_the_limit(shop):
-    plans = known(shop, hard_share=0.5, hard_quantile=0.9, batch_items=16)
+def test_mined_items_are_near_but_never_nearer_than_the_limit(training_set):
+    plans = known(training_set, hard_share=0.5, hard_quantile=0.9, batch_items=16)
     rows = plan_batch(plans, 0).rows
-    assert len(set(rows)) == len(rows) and set(rows) <= set(shop.fit_rows)
-    plain = plan_batch(known(shop, hard_share=0.0, hard_quantile=0.9, batch_items=16), 0).rows
+    assert len(set(rows)) == len(rows) and set(rows) <= set(training_set.fit_rows)
+    plain = plan_batch(known(training_set, hard_share=0.0, hard_quantile=0.9, batch_items=16), 0).rows
     cosines = plans.vectors_ID @ plans.vectors_ID.T
     kept, mined = sorted(set(rows) & set(plain)), sorted(set(rows) - set(plain))
-    limits = {row: np.quantile(cosines[row][shop.fit_rows], 0.9) for row in kept}
+    limits = {row: np.quantile(cosines[row][training_set.fit_rows], 0.9) for row in kept}
     assert mined
     for row in mined:  # near to one of those that were drawn, within its limit
         assert any(0.5 * limits[one] < cosines[row, one] <= limits[one] + 1e-6 for one in kept), (
@@ -200,9 +201,9 @@ def test_mined_items_are_near_but_never_nearer_than_the_limit(shop):
 
 
 @pytest.mark.parametrize("share", [0.25, 0.75])
-def test_mining_keeps_the_size_of_the_batch(shop, share):
-    plans = known(shop, hard_share=share, batch_items=16)
-    plain = known(shop, hard_share=0.0, batch_items=16)
+def test_mining_keeps_the_size_of_the_batch(training_set, share):
+    plans = known(training_set, hard_share=share, batch_items=16)
+    plain = known(training_set, hard_share=0.0, batch_items=16)
     for number in range(plans.steps_per_epoch):
         rows = plan_batch(plans, number).rows
         assert len(rows) == len(set(rows)) == len(plan_batch(plain, number).rows)

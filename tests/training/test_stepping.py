@@ -11,29 +11,31 @@ from recsys.training.plans import Known, Plan, plan_batch
 from recsys.training.stepping import Encoding, Memory, encode_all
 from recsys.training.texts import tokenise
 from recsys.training.tower import open_tower
-from tests.training.shop import make_shop, params
+from tests.training.tastes import make_tastes, params
 from tests.training.test_plans import known
 
 PLAIN = Memory(10_000, cached=False)
 
 
 @pytest.fixture(scope="module")
-def shop():
-    return make_shop()
+def training_set():
+    return make_tastes()
 
 
 @pytest.fixture
-def step(shop, tiny_encoder):
+def step(training_set, tiny_encoder):
     """Gradient of one batch, by parameter name; the tower is the same each time."""
 
     def run(memory=PLAIN, break_above=None, plan=None, say=lambda sentence: None, **changes):
         chosen = params(**changes)
         tower = open_tower(tiny_encoder, "mean", "all", 1, 2, chosen.dropout)
         tower.train()
-        inputs = TokenInputs(tokenise(shop.texts, tiny_encoder, 32), "cpu")
+        inputs = TokenInputs(tokenise(training_set.texts, tiny_encoder, 32), "cpu")
         if break_above is not None:
             tower.register_forward_pre_hook(lambda module, fed: _no_memory_above(break_above, fed[0]))
-        vectors = replace(known(shop, **changes), vectors_ID=np.eye(16, dtype=np.float32)[np.arange(96) % 16])
+        vectors = replace(
+            known(training_set, **changes), vectors_ID=np.eye(16, dtype=np.float32)[np.arange(96) % 16]
+        )
         plan = plan or plan_batch(vectors, 0)
         loss, memory = Encoding(tower, inputs, chosen, "cpu", say).gradient(plan, 0, memory, 1.0)
         return loss, {name: value.grad for name, value in tower.trained() if value.grad is not None}, memory
@@ -97,12 +99,12 @@ def test_an_adversarial_pass_adds_the_gradient_on_moved_inputs(step):
 
 
 @pytest.mark.parametrize("objective", ["ridge", "mean", "pairs"])
-def test_a_batch_that_is_seen_again_and_again_is_learned(shop, tiny_encoder, objective):
+def test_a_batch_that_is_seen_again_and_again_is_learned(training_set, tiny_encoder, objective):
     chosen = params(objective=objective, dropout=0.0, learning_rate=0.01)
     tower = open_tower(tiny_encoder, "mean", "all", 1, 2, 0.0)
-    inputs = TokenInputs(tokenise(shop.texts, tiny_encoder, 32), "cpu")
+    inputs = TokenInputs(tokenise(training_set.texts, tiny_encoder, 32), "cpu")
     vectors = encode_all(tower, inputs, 1000, "float32", "cpu")
-    plan = plan_batch(Known(shop, chosen, vectors, 1.0), 0)
+    plan = plan_batch(Known(training_set, chosen, vectors, 1.0), 0)
     optimizer, losses = make_optimizer(tower, chosen), []
     for step in range(40):
         losses.append(Encoding(tower, inputs, chosen, "cpu", print).gradient(plan, step, PLAIN, 1.0)[0])

@@ -8,7 +8,7 @@ from recsys.features.text import item_texts
 from recsys.training.data import make_training_set
 from recsys.training.texts import tokenise
 from recsys.training.variants import field_variants
-from tests.training.shop import make_split, shop_pairs
+from tests.training.tastes import make_split, taste_pairs
 
 FEATURES = FeaturesParams(fields=("title", "tags", "description"), max_chars=400)
 
@@ -23,8 +23,8 @@ def rows_of(items):
 
 
 @pytest.fixture
-def shop():
-    pairs = shop_pairs(n_items=30)
+def set_and_rows():
+    pairs = taste_pairs(n_items=30)
     rows = rows_of({f"i{n:03d}" for n in range(30)})
     texts = dict(
         zip(rows["item_id"].to_pylist(), item_texts(rows, FEATURES)["text"].to_pylist(), strict=True)
@@ -33,8 +33,8 @@ def shop():
     return make_training_set(split, versions, 0.1, 1), rows
 
 
-def test_every_field_is_left_out_once_and_never_the_only_one(shop):
-    training_set, rows = shop
+def test_every_field_is_left_out_once_and_never_the_only_one(set_and_rows):
+    training_set, rows = set_and_rows
     variants = dict(zip(training_set.item_ids, field_variants(training_set, rows, FEATURES), strict=True))
     assert variants["i000"] == ()  # a title alone
     assert variants["i001"] == (
@@ -44,14 +44,14 @@ def test_every_field_is_left_out_once_and_never_the_only_one(shop):
     assert set(variants["i003"]) == {"red, old", "title i003"}
 
 
-def test_the_order_of_the_rows_changes_nothing(shop):
-    training_set, rows = shop
+def test_the_order_of_the_rows_changes_nothing(set_and_rows):
+    training_set, rows = set_and_rows
     backward = rows.take(pa.array(np.arange(len(rows))[::-1].copy()))
     assert field_variants(training_set, backward, FEATURES) == field_variants(training_set, rows, FEATURES)
 
 
-def test_variants_replace_texts_as_often_as_asked(shop, tiny_encoder):
-    training_set, rows = shop
+def test_variants_replace_texts_as_often_as_asked(set_and_rows, tiny_encoder):
+    training_set, rows = set_and_rows
     variants = field_variants(training_set, rows, FEATURES)
     tokens = tokenise(training_set.texts, tiny_encoder, 64, variants)
     assert tokens.n_items == 30 and len(tokens.starts_N) == 30 + sum(map(len, variants))

@@ -1,5 +1,5 @@
 """A small world with ten series of items, for heads and for validation."""
 
-from tests.heads.world import fusion_params, shop
+from tests.heads.world import dataset, fusion_params
 
-__all__ = ["fusion_params", "shop"]
+__all__ = ["dataset", "fusion_params"]

@@ -141,10 +141,10 @@ def test_a_trained_head_that_is_better_than_first_light_replaces_it(moved, fusio
     assert found.ndcg > max(value for name, value in found.tried.items() if name.startswith("first light"))
 
 
-def test_too_few_texts_for_first_light_leave_the_choice_to_the_others(shop, fusion_params):
+def test_too_few_texts_for_first_light_leave_the_choice_to_the_others(dataset, fusion_params):
     few = FIRST_LIGHT.model_copy(update={"min_items": 100})  # 90 are warm
-    found = choose_recipe(shop, (HELD,), fusion_params, LAMBDAS, 5, 500, first_light=few)
-    assert found == choose_recipe(shop, (HELD,), fusion_params, LAMBDAS, 5, 500)
+    found = choose_recipe(dataset, (HELD,), fusion_params, LAMBDAS, 5, 500, first_light=few)
+    assert found == choose_recipe(dataset, (HELD,), fusion_params, LAMBDAS, 5, 500)
 
 
 def metrics_of_lists(validation, head, recipe, k):
@@ -160,8 +160,8 @@ def metrics_of_lists(validation, head, recipe, k):
     return metrics_per_user(task, ranked, k)
 
 
-def test_the_head_of_first_light_makes_the_lists_that_it_was_chosen_by(shop, fusion_params):
-    validation = hold_out_items(shop, HELD, fusion_params.seed, 500)
+def test_the_head_of_first_light_makes_the_lists_that_it_was_chosen_by(dataset, fusion_params):
+    validation = hold_out_items(dataset, HELD, fusion_params.seed, 500)
     tried = dict(_try_all(validation, fusion_params, LAMBDAS, LAMBDAS, 5, lambda _: None, FIRST_LIGHT))
     recipe = Recipe(None, None, 1.0, None, {}, first_light=FIRST_LIGHT)
     head = learn_head(validation.dataset, recipe, fusion_params)
@@ -169,17 +169,17 @@ def test_the_head_of_first_light_makes_the_lists_that_it_was_chosen_by(shop, fus
     np.testing.assert_allclose(found, tried[LIGHT], atol=1e-6)
 
 
-def test_the_blend_is_among_what_is_tried_and_never_chosen(shop, fusion_params):
-    recipe = choose_recipe(shop, (HELD,), fusion_params, LAMBDAS, 5, 500)
+def test_the_blend_is_among_what_is_tried_and_never_chosen(dataset, fusion_params):
+    recipe = choose_recipe(dataset, (HELD,), fusion_params, LAMBDAS, 5, 500)
     assert recipe.tried["plain blend, λ 1"] > 2 * recipe.tried["encoder alone, λ 1"]
     assert "words 0, untaught, words apart 1, λ 1" in recipe.tried
     assert recipe.lexical_share is not None
 
 
 @pytest.mark.parametrize("choice", [(0.3, 0.75, 1.0, 1.0), (0.0, None, 1.0, 3.0), (0.3, 0.0, 0.0, 1.0)])
-def test_a_packed_head_makes_the_lists_that_it_was_chosen_by(shop, fusion_params, choice):
+def test_a_packed_head_makes_the_lists_that_it_was_chosen_by(dataset, fusion_params, choice):
     choice, k = Choice(*choice), 5
-    validation = hold_out_items(shop, HELD, fusion_params.seed, 500)
+    validation = hold_out_items(dataset, HELD, fusion_params.seed, 500)
     tried = dict(_try_all(validation, fusion_params, LAMBDAS, LAMBDAS, k, lambda _: None))
     recipe = Recipe(
         choice.lexical_share,
@@ -202,10 +202,10 @@ def test_words_apart_take_half_of_the_width_at_most(fusion_params, width, apart)
     assert params.model_copy(update={"words_weights": (0.0,)}).apart_width == 0
 
 
-def test_a_fold_whose_landmarks_have_no_word_leaves_heads_untried(shop, fusion_params):
+def test_a_fold_whose_landmarks_have_no_word_leaves_heads_untried(dataset, fusion_params):
     """Heads that only some folds could try cannot be compared: the encoder alone is taken, and nothing fails."""
-    texts = tuple("!" if row not in HELD else text for row, text in enumerate(shop.texts))
-    wordy = replace(shop, texts=texts)
+    texts = tuple("!" if row not in HELD else text for row, text in enumerate(dataset.texts))
+    wordy = replace(dataset, texts=texts)
     others = np.setdiff1d(np.arange(120), HELD)[::3]  # their landmarks still have the words of HELD
     found = choose_recipe(wordy, (others, HELD), fusion_params, LAMBDAS, 10, 500)
     assert found.lexical_share is None
@@ -217,26 +217,26 @@ def test_a_fold_whose_landmarks_have_no_word_leaves_heads_untried(shop, fusion_p
     )
 
 
-def test_a_width_too_narrow_for_words_apart_tries_none(shop, fusion_params):
-    recipe = choose_recipe(shop, (HELD,), fusion_params.model_copy(update={"width": 3}), LAMBDAS, 5, 500)
+def test_a_width_too_narrow_for_words_apart_tries_none(dataset, fusion_params):
+    recipe = choose_recipe(dataset, (HELD,), fusion_params.model_copy(update={"width": 3}), LAMBDAS, 5, 500)
     assert recipe.words_weight == 0 and not any("apart" in name for name in recipe.tried)
 
 
-def test_what_is_held_out_teaches_nothing_to_any_choice(shop, fusion_params):
-    one = hold_out_items(shop, HELD, fusion_params.seed, 500)
-    met = shop.interactions.matrix_UI.toarray()
+def test_what_is_held_out_teaches_nothing_to_any_choice(dataset, fusion_params):
+    one = hold_out_items(dataset, HELD, fusion_params.seed, 500)
+    met = dataset.interactions.matrix_UI.toarray()
     met[:, HELD] = met[::-1, HELD]
-    other = hold_out_items(with_matrix(shop, met), HELD, fusion_params.seed, 500)
+    other = hold_out_items(with_matrix(dataset, met), HELD, fusion_params.seed, 500)
     assert (one.dataset.interactions.matrix_UI != other.dataset.interactions.matrix_UI).nnz == 0
 
 
 @pytest.mark.parametrize(("k", "counts"), [(1, True), (2, False)])
 def test_recall_counts_where_long_lists_hold_few_of_the_candidates(
-    shop, fusion_params, monkeypatch, k, counts
+    dataset, fusion_params, monkeypatch, k, counts
 ):
     seen = []
     monkeypatch.setattr(
         "recsys.validation.choosing._surest", lambda tried, _: seen.append(tried) or _surest(tried, 1.0)
     )
-    choose_recipe(shop, (HELD,), fusion_params, LAMBDAS, k, 500)  # 30 held out: lists of 5, or of 10
+    choose_recipe(dataset, (HELD,), fusion_params, LAMBDAS, k, 500)  # 30 held out: lists of 5, or of 10
     assert all((figures[0][:, 1] > 0).any() == counts for figures in seen[0].values())

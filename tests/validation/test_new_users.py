@@ -40,10 +40,12 @@ class ByVector:
 
 
 @pytest.fixture(scope="module")
-def wordy(shop):
+def wordy(dataset):
     """The same items with two sentences more, which queries are made of."""
-    texts = (f"{text}. It stands on the {text.split()[0]} shelf. Order it as {text}" for text in shop.texts)
-    return replace(shop, texts=tuple(texts))
+    texts = (
+        f"{text}. It stands on the {text.split()[0]} shelf. Order it as {text}" for text in dataset.texts
+    )
+    return replace(dataset, texts=tuple(texts))
 
 
 @pytest.fixture(scope="module")
@@ -52,29 +54,29 @@ def search() -> SearchParams:
     return params.model_copy(update={"max_queries": 40, "standard_errors": 0.0})
 
 
-def test_nothing_is_known_of_held_out_users_nor_of_cold_items(shop) -> None:
-    new = hold_out_users(shop, COLD, 40)
+def test_nothing_is_known_of_held_out_users_nor_of_cold_items(dataset) -> None:
+    new = hold_out_users(dataset, COLD, 40)
     assert new is not None and len(new.users) == 12  # a fifth of sixty
     left = new.dataset.interactions
     assert left.n_users_I[COLD].sum() == 0 and (left.n_items_U == 0).sum() == 12
-    whole = shop.interactions.matrix_UI.toarray()
+    whole = dataset.interactions.matrix_UI.toarray()
     held = np.flatnonzero(left.n_items_U == 0)
     for row, user in zip(held, new.users, strict=True):
         assert {*user.known, *user.described, *user.wanted} == set(np.flatnonzero(whole[row]).tolist())
         assert len(user.known) + len(user.described) + len(user.wanted) == whole[row].sum()
         assert not {*user.known, *user.described} & set(COLD.tolist())
-    assert hold_out_users(shop, COLD, 40).users == new.users
+    assert hold_out_users(dataset, COLD, 40).users == new.users
 
 
-def test_too_few_users_are_not_held_out(shop) -> None:
-    matrix = shop.interactions.matrix_UI.toarray()
+def test_too_few_users_are_not_held_out(dataset) -> None:
+    matrix = dataset.interactions.matrix_UI.toarray()
     matrix[45:] = 0
-    assert hold_out_users(with_matrix(shop, matrix), COLD, 40) is None
+    assert hold_out_users(with_matrix(dataset, matrix), COLD, 40) is None
 
 
 @pytest.mark.parametrize("weight", [0.0, 8.0])
-def test_scores_are_those_of_the_recommender_that_is_judged(shop, weight: float) -> None:
-    new = hold_out_users(shop, COLD, 40)
+def test_scores_are_those_of_the_recommender_that_is_judged(dataset, weight: float) -> None:
+    new = hold_out_users(dataset, COLD, 40)
     assert new is not None
     rest = new.dataset
     ranker = ItemWeights.learn(rest, ItemWeightsSettings(3.0, 0.0, 1.0, 100, 20))

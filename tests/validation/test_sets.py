@@ -14,10 +14,10 @@ from tests.dataset.make import dataset_of
 HELD = np.arange(3, 120, 4)
 
 
-def test_a_set_hides_the_held_items_and_the_interactions_that_it_asks_for(shop):
-    validation = hold_out_items_and_pairs(shop, HELD, 7, 500, 0.2)
+def test_a_set_hides_the_held_items_and_the_interactions_that_it_asks_for(dataset):
+    validation = hold_out_items_and_pairs(dataset, HELD, 7, 500, 0.2)
     known = validation.dataset.interactions
-    left, met = known.matrix_UI.toarray(), shop.interactions.matrix_UI.toarray()
+    left, met = known.matrix_UI.toarray(), dataset.interactions.matrix_UI.toarray()
     assert not left[:, HELD].any() and (left <= met).all()
     hidden = met.sum() - met[:, HELD].sum() - left.sum()
     assert 0.1 * met.sum() < hidden < 0.3 * met.sum()
@@ -33,8 +33,8 @@ def test_a_set_hides_the_held_items_and_the_interactions_that_it_asks_for(shop):
 
 
 @pytest.mark.parametrize("head_share", [0.2, 0.5])
-def test_the_tail_is_what_the_head_share_of_judging_leaves(shop, head_share):
-    validation = hold_out_items_and_pairs(shop, HELD, 7, 500, head_share)
+def test_the_tail_is_what_the_head_share_of_judging_leaves(dataset, head_share):
+    validation = hold_out_items_and_pairs(dataset, HELD, 7, 500, head_share)
     known, tail = validation.dataset.interactions, validation.tasks["tail"]
     head = known.warm[np.argsort(-known.n_users_I[known.warm], kind="stable")]
     head = head[: int(np.ceil(head_share * len(head)))]
@@ -54,22 +54,22 @@ def test_metrics_are_those_of_lists_ranked_by_hand():
     assert (found.ndcg, found.recall) == (0.0, 1.0)
 
 
-def test_no_more_users_are_asked_than_allowed_and_the_seed_says_which(shop):
-    sets = [hold_out_items_and_pairs(shop, HELD, seed, 10, 0.2) for seed in (7, 7, 8)]
+def test_no_more_users_are_asked_than_allowed_and_the_seed_says_which(dataset):
+    sets = [hold_out_items_and_pairs(dataset, HELD, seed, 10, 0.2) for seed in (7, 7, 8)]
     users = [one.tasks["mixed"].users for one in sets]
     assert [len(one) for one in users] == [10, 10, 10]
     assert np.array_equal(users[0], users[1]) and not np.array_equal(users[0], users[2])
 
 
-def test_users_whose_tastes_find_the_directions_are_sampled(shop, fusion_params):
+def test_users_whose_tastes_find_the_directions_are_sampled(dataset, fusion_params):
     few = fusion_params.model_copy(update={"max_users": 9, "width": 500})
-    assert survey(shop, few).tastes_UM.shape == (9, 120)
+    assert survey(dataset, few).tastes_UM.shape == (9, 120)
 
 
-def test_rankers_are_evaluated_as_lists_ranked_by_hand_in_blocks_of_users(shop, monkeypatch):
-    validation = hold_out_items_and_pairs(shop, HELD, 7, 500, 0.2)
+def test_rankers_are_evaluated_as_lists_ranked_by_hand_in_blocks_of_users(dataset, monkeypatch):
+    validation = hold_out_items_and_pairs(dataset, HELD, 7, 500, 0.2)
     known = validation.dataset.interactions
-    warm, ids = known.warm, [shop.item_ids[row] for row in known.warm]
+    warm, ids = known.warm, [dataset.item_ids[row] for row in known.warm]
     order = np.argsort(digests(ids))
     dense = np.random.default_rng(2).normal(size=(len(ids), len(ids))).astype(np.float32)
     ranker = ItemWeights(digests(ids)[order], csr_array(dense), np.full(len(ids), 0.5, np.float32), len(ids))
@@ -77,7 +77,7 @@ def test_rankers_are_evaluated_as_lists_ranked_by_hand_in_blocks_of_users(shop, 
     found = validation.evaluate(
         replace(validation.dataset, ridge_lambda=3.0), {"dot": Dot(), "weights": ranker}, 5
     )
-    place, vectors = np.argsort(order), shop.vectors_ID
+    place, vectors = np.argsort(order), dataset.vectors_ID
     history = known.matrix_UI.toarray()[:, warm]
     users = np.linalg.solve(vectors[warm].T @ vectors[warm] + 3.0 * np.eye(8), vectors[warm].T @ history.T).T
     for choice in ("dot", "weights"):

@@ -46,9 +46,9 @@ def small():
     return dataset_of(vectors, met, ("same", "same", *map(str, range(2, 9))), item_ids=ids(9))
 
 
-def by_hand(shop, ridge_lambda, ease_lambda):
+def by_hand(dataset, ridge_lambda, ease_lambda):
     """EASE with the prior, column by column, as its definition says."""
-    vectors, met = shop.vectors_ID[:8].astype(float), shop.interactions.matrix_UI.toarray()[:, :8]
+    vectors, met = dataset.vectors_ID[:8].astype(float), dataset.interactions.matrix_UI.toarray()[:, :8]
     metric = np.linalg.inv(vectors.T @ vectors + ridge_lambda * np.eye(4))
     prior = np.zeros((8, 8))
     for j in range(8):
@@ -66,8 +66,8 @@ def by_hand(shop, ridge_lambda, ease_lambda):
     return met, weights, scale, vectors @ metric @ vectors.T
 
 
-def learned(shop, params, ridge_lambda=2.0):
-    return co_occurrence(replace(shop, ridge_lambda=ridge_lambda), params.max_weighted_items)
+def learned(dataset, params, ridge_lambda=2.0):
+    return co_occurrence(replace(dataset, ridge_lambda=ridge_lambda), params.max_weighted_items)
 
 
 def test_unseen_known_items_are_scored_as_ease_with_the_ridge_for_its_prior(small, fusion_params):
@@ -92,17 +92,17 @@ def test_an_item_that_nobody_met_keeps_its_score_whatever_its_text(small, fusion
     assert (scores[:, :2] == 1).all() and (scores[:, 2] != 1).all()
 
 
-def test_only_the_largest_weights_are_kept_and_only_between_the_items_met_most(shop, fusion_params):
+def test_only_the_largest_weights_are_kept_and_only_between_the_items_met_most(dataset, fusion_params):
     params = fusion_params.model_copy(update={"max_weighted_items": 50})
-    together = learned(shop, params)
+    together = learned(dataset, params)
     whole, few = (item_weights(together, 10.0, kept).weights_TT.toarray() for kept in (1000, 7))
     assert (np.count_nonzero(few, axis=0) <= 7).all() and np.count_nonzero(few) > 6 * 50
     kept = few != 0
     np.testing.assert_array_equal(few[kept], whole[kept])
     smallest = np.where(kept, np.abs(whole), np.inf).min(axis=0)
     assert (np.abs(np.where(kept, 0, whole)).max(axis=0) <= smallest).all()
-    n_met = shop.interactions.matrix_UI.sum(axis=0)
-    is_inside = np.isin(item_weights(together, 10.0, 7).over(shop.item_ids).place_I, together.inside)
+    n_met = dataset.interactions.matrix_UI.sum(axis=0)
+    is_inside = np.isin(item_weights(together, 10.0, 7).over(dataset.item_ids).place_I, together.inside)
     assert is_inside.sum() == 50 and len(together.digests_T) == 120
     assert n_met[is_inside].min() >= n_met[~is_inside].max()
 
@@ -118,8 +118,8 @@ def test_the_harder_the_pull_the_less_is_added_to_what_profiles_say(small, fusio
     assert added == sorted(added, reverse=True) and added[-1] < 1e-3 < added[0]
 
 
-def test_what_many_met_is_held_back_and_items_without_weights_share_one_factor(shop, fusion_params):
-    together = learned(shop, fusion_params.model_copy(update={"max_weighted_items": 50}))
+def test_what_many_met_is_held_back_and_items_without_weights_share_one_factor(dataset, fusion_params):
+    together = learned(dataset, fusion_params.model_copy(update={"max_weighted_items": 50}))
     plain = item_weights(together, 10.0, 100)
     ranker = balanced(plain, together, 0.5, 2.0)
     n_met = together.n_users_T
@@ -168,8 +168,10 @@ def test_weights_that_cost_the_tail_too_much_are_refused(fusion_params):
 
 
 def test_one_item_has_nothing_to_be_weighed_against(fusion_params):
-    shop = dataset_of(np.ones((2, 1), np.float32), np.array([[1.0, 0], [1, 0]]), ("a", "b"), item_ids=ids(2))
-    assert learned(shop, fusion_params) is None
+    dataset = dataset_of(
+        np.ones((2, 1), np.float32), np.array([[1.0, 0], [1, 0]]), ("a", "b"), item_ids=ids(2)
+    )
+    assert learned(dataset, fusion_params) is None
 
 
 def test_where_people_meet_what_profiles_tell_apart_there_are_no_weights(fusion_params):
@@ -196,17 +198,17 @@ def test_item_weights_are_chosen_where_clicks_tell_what_texts_do_not(secretive, 
     assert ranker.factor_T.mean() == pytest.approx(1 / recipe.lift) and len(ranker.digests_T) == 120
 
 
-def test_a_lift_that_spoils_mixed_lists_is_refused_with_its_weights(shop, fusion_params):
+def test_a_lift_that_spoils_mixed_lists_is_refused_with_its_weights(dataset, fusion_params):
     params = fusion_params.model_copy(update={"ease_lambdas": (1e6,), "lifts": (1e-4,)})
-    recipe = choose_item_weights(shop, HELD, PLAIN, params, 1.0, 5, 500, 0.2)
+    recipe = choose_item_weights(dataset, HELD, PLAIN, params, 1.0, 5, 500, 0.2)
     assert recipe.ease_lambda is None and recipe.lift == 1
     assert recipe.lists["mixed"] == recipe.lists["mixed by profiles alone"]
     assert recipe.item_weights(params) is None
 
 
-def test_the_choice_is_among_all_that_was_tried(shop, fusion_params):
-    base = choose_recipe(shop, (HELD,), fusion_params, LAMBDAS, 5, 500)
-    recipe = choose_item_weights(shop, HELD, base, fusion_params, 1.0, 5, 500, 0.2)
+def test_the_choice_is_among_all_that_was_tried(dataset, fusion_params):
+    base = choose_recipe(dataset, (HELD,), fusion_params, LAMBDAS, 5, 500)
+    recipe = choose_item_weights(dataset, HELD, base, fusion_params, 1.0, 5, 500, 0.2)
     assert set(recipe.tried) - set(base.tried) == {
         "no item weights",
         *(f"item weights {one}, power 0, lift 1" for one in (3, 30)),
@@ -225,13 +227,13 @@ def test_nothing_is_chosen_that_was_not_asked_for(secretive, fusion_params):
 
 
 @pytest.mark.parametrize("ease_lambdas", [(), (3.0,)])
-def test_without_a_head_or_lambdas_there_are_no_item_weights(shop, fusion_params, ease_lambdas):
+def test_without_a_head_or_lambdas_there_are_no_item_weights(dataset, fusion_params, ease_lambdas):
     params = fusion_params.model_copy(update={"ease_lambdas": ease_lambdas})
     plain = Recipe(None if ease_lambdas else 0.3, 0.0, 1.0, None, {})
-    assert choose_item_weights(shop, HELD, plain, params, 1.0, 5, 500, 0.2) == plain
+    assert choose_item_weights(dataset, HELD, plain, params, 1.0, 5, 500, 0.2) == plain
 
 
 def test_where_nobody_can_be_asked_there_are_none(fusion_params):
     met = csr_array(np.eye(6))  # everybody met one item: no click can be held out
-    shop = dataset_of(np.eye(6, dtype=np.float32), met, ids(6), item_ids=ids(6))
-    assert choose_item_weights(shop, np.array([1, 4]), PLAIN, fusion_params, 1.0, 5, 500, 0.2) == PLAIN
+    dataset = dataset_of(np.eye(6, dtype=np.float32), met, ids(6), item_ids=ids(6))
+    assert choose_item_weights(dataset, np.array([1, 4]), PLAIN, fusion_params, 1.0, 5, 500, 0.2) == PLAIN

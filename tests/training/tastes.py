@@ -1,4 +1,4 @@
-"""A small shop to train on: six tastes, texts whose letters show them, users who have two tastes each."""
+"""A small data set to train on: six tastes, texts whose letters show them, users who have two tastes each."""
 
 from pathlib import Path
 
@@ -75,7 +75,7 @@ def make_split(pairs, texts, cut=None) -> tuple[Split, pa.Table]:
     return Split(summary, train, empty, pa.Table.from_pylist(items, schema=ITEMS_SCHEMA)), versions
 
 
-def shop_pairs(n_items=96, n_users=60, each=12, seed=0):
+def taste_pairs(n_items=96, n_users=60, each=12, seed=0):
     rng = np.random.default_rng(seed)
     pairs = []
     for user in range(n_users):
@@ -88,17 +88,17 @@ def shop_pairs(n_items=96, n_users=60, each=12, seed=0):
     return pairs
 
 
-def shop_texts(n_items=96):
+def taste_texts(n_items=96):
     return {f"i{item:03d}": text_of(item) for item in range(n_items)}
 
 
-def make_shop(n_items=96, n_users=60, each=12, share=0.2, seed=1):
-    split, versions = make_split(shop_pairs(n_items, n_users, each), shop_texts(n_items))
+def make_tastes(n_items=96, n_users=60, each=12, share=0.2, seed=1):
+    split, versions = make_split(taste_pairs(n_items, n_users, each), taste_texts(n_items))
     return make_training_set(split, versions, share, seed)
 
 
 class Watch:
-    """Remembers what it was told."""
+    """Keeps what training reports to it."""
 
     def __init__(self):
         self.losses, self.epochs, self.sentences, self.start = [], [], [], None

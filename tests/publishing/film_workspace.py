@@ -76,8 +76,8 @@ def tiny_model(encoders: Path, name: str = "tiny") -> ModelReference:
     return ModelReference.of(tiny_encoder(encoders, name))
 
 
-class Shop:
-    """One workspace with a hand for each thing that happens to it."""
+class FilmWorkspace:
+    """A workspace, with a method for each event: parts are accepted, stages run, a release is published."""
 
     def __init__(self, root: Path, model: ModelReference) -> None:
         root.mkdir(parents=True, exist_ok=True)
@@ -122,7 +122,7 @@ class Shop:
         )
         return write_part(self.at.staging, self.at.data, arrival, pa.table(columns, schema=schema))
 
-    def build(self) -> "Shop":
+    def build(self) -> "FilmWorkspace":
         """Run the stages on the way to publishing."""
         stage("features")(self.settings, self.at)
         if self.model.dim == DIM:
