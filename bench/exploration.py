@@ -34,15 +34,15 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=1, help="repetitions of the replay")
     parser.add_argument("--only", choices=("logs", "replay"), help="default: both")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     require_shared_data()
     figures: dict[str, float] = {}
-    if asked.only != "replay":
+    if arguments.only != "replay":
         for campaign in CAMPAIGNS:
             figures |= real_logs(campaign)
         print(json.dumps(figures, indent=1))
-    if asked.only != "logs":
-        figures |= replayed(asked.seeds)
+    if arguments.only != "logs":
+        figures |= replayed(arguments.seeds)
     write_figures("exploration", {name: round(value, 5) for name, value in figures.items()})
 
 

@@ -6,7 +6,7 @@ of it that they rated in truth. Clicks count in the user's next list at once. No
 lists do not gain by mere change. After a round comes a release: clicked films are not new any more, and the Gram matrix
 and the weights between films are learned from all clicks.
 
-Each way runs from the same start: without exploration, and with each policy. Profiles are the encoder's own, the ranker
+Each policy, and the service without exploration, runs from the same start. Profiles are the encoder's own, the ranker
 is `item_weights` with fixed settings. Figures are clicks per user over all rounds; the difference from no exploration
 is paired by user, and seeds are the orders of users and the draws.
 """
@@ -33,7 +33,7 @@ from recsys.settings import Settings
 
 # Shape suffixes: U users, I films, D dimension, S seeds, R rounds.
 ROUNDS = 10
-WAYS = (NO_POLICY, "thompson", "linucb", "uniform")
+RUN_POLICIES = (NO_POLICY, "thompson", "linucb", "uniform")
 TARGETS = ("uniform", "greedy", "thompson")
 """Policies that are estimated from the log of Thompson sampling."""
 
@@ -55,7 +55,7 @@ class Run:
 
 
 def replayed(n_seeds: int) -> dict[str, float]:
-    """Run every way, and estimate policies from the log of one.
+    """Run every policy, and estimate policies from the log of one.
 
     Args:
         n_seeds: repetitions.
@@ -65,18 +65,18 @@ def replayed(n_seeds: int) -> dict[str, float]:
     """
     world = make_world()
     figures = {"replay_users": float(len(world.truth_UI)), "replay_new_items": float(world.cold_I.sum())}
-    runs = {way: [run(world, way, seed) for seed in range(n_seeds)] for way in WAYS}
-    for way, found in runs.items():
-        figures |= _summary(f"replay_{way}", found, world)
-        if way != NO_POLICY:
-            figures |= _gains(f"replay_{way}", found, runs[NO_POLICY])
+    runs = {policy: [run(world, policy, seed) for seed in range(n_seeds)] for policy in RUN_POLICIES}
+    for policy, found in runs.items():
+        figures |= _summary(f"replay_{policy}", found, world)
+        if policy != NO_POLICY:
+            figures |= _gains(f"replay_{policy}", found, runs[NO_POLICY])
     figures |= _estimates(runs["thompson"][0])
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}, indent=1))
     return figures
 
 
-def run(world: World, way: str, seed: int) -> Run:
-    """All rounds of one way."""
+def run(world: World, policy: str, seed: int) -> Run:
+    """All rounds of one policy."""
     n_users, n_items = world.truth_UI.shape
     rng = np.random.default_rng(seed)
     likes_UI, shown_UI = world.history_UI.copy(), world.history_UI.copy()
@@ -86,9 +86,9 @@ def run(world: World, way: str, seed: int) -> Run:
         np.zeros(n_items, np.int64),
         np.zeros(n_items, np.int64),
     )
-    explorer = None if way == NO_POLICY else Explorer(_params(way))
+    explorer = None if policy == NO_POLICY else Explorer(_params(policy))
     for number in range(ROUNDS):
-        answer_of = release_of(world, likes_UI, f"{way}-{seed}-{number}", explorer)
+        answer_of = release_of(world, likes_UI, f"{policy}-{seed}-{number}", explorer)
         for user in rng.permutation(n_users).tolist():
             request = f"{seed} {number} {user}"
             likes, shown = np.flatnonzero(likes_UI[user]), np.flatnonzero(shown_UI[user])
@@ -105,9 +105,9 @@ def run(world: World, way: str, seed: int) -> Run:
     return done
 
 
-def _params(way: str) -> ServeParams:
+def _params(policy: str) -> ServeParams:
     shipped = Settings.load(ROOT / "params.yaml").serve.model_dump()
-    return ServeParams.model_validate(shipped | {"explore_policy": way})
+    return ServeParams.model_validate(shipped | {"explore_policy": policy})
 
 
 def _log(done: Run, world: World, explorer: Explorer, answer: Answer, user: int) -> None:

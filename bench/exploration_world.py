@@ -111,10 +111,10 @@ def make_world() -> World:
     return World(task.item_ids, frozen_vectors(ROOT, task.texts), history_UI, truth_UI & ~history_UI, cold_I)
 
 
-Ask = Callable[[NDArray[np.int64], NDArray[np.int64], str, str], Answer]
+AnswerOf = Callable[[NDArray[np.int64], NDArray[np.int64], str, str], Answer]
 
 
-def release_of(world: World, likes_UI: NDArray[np.bool_], name: str, explorer: Explorer | None) -> Ask:
+def release_of(world: World, likes_UI: NDArray[np.bool_], name: str, explorer: Explorer | None) -> AnswerOf:
     """Learn from all likes; answers as the service does. Films are named by their rows."""
     ids = tuple(str(row) for row in range(len(world.item_ids)))
     histories = Interactions(
@@ -137,7 +137,7 @@ def release_of(world: World, likes_UI: NDArray[np.bool_], name: str, explorer: E
         if explorer is None:
             return answer
         closed = frozenset([*shown.tolist(), *(row for row, _ in found)])
-        wanted = ListRequest(request_id=request, whose=user)
-        return explorer.explore(answer, new, Question(query_D, likes.tolist(), closed, None, wanted))
+        list_request = ListRequest(request_id=request, whose=user)
+        return explorer.explore(answer, new, Question(query_D, likes.tolist(), closed, None, list_request))
 
     return answer_of

@@ -35,9 +35,9 @@ def sides(name: str) -> tuple[dict[str, set[str]], set[str], dict[str, set[str]]
     _, log, cold = next(one for one in PROTOCOLS if one.judge == name).files()
     is_cold = pc.is_in(log["item_id"], value_set=cold.cast(log["item_id"].type))
     known = set(log.filter(pc.invert(is_cold))["user_id"].to_pylist())
-    asked = log.filter(is_cold)
+    held_out = log.filter(is_cold)
     positives: dict[str, set[str]] = {}
-    for user, item in zip(asked["user_id"].to_pylist(), asked["item_id"].to_pylist(), strict=True):
+    for user, item in zip(held_out["user_id"].to_pylist(), held_out["item_id"].to_pylist(), strict=True):
         if user in known:
             positives.setdefault(user, set()).add(item)
     return positives, set(cold.to_pylist()), {}

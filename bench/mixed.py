@@ -49,17 +49,17 @@ Answer = tuple[NDArray[np.float32], dict[str, Any]]
 
 def plain(name: str) -> Callable[[Setup], Answer]:
     """A scorer that reads no vectors."""
-    return lambda setup: told(setup, BASELINES[name](setup.bare))
+    return lambda setup: answer_of(setup, BASELINES[name](setup.bare))
 
 
 def over_head(name: str) -> Callable[[Setup], Answer]:
     """A rival over the head's profiles; it chooses on tuning_sets whose heads saw nothing of what is held out."""
-    return lambda setup: told(setup, BASELINES[name](setup.head, setup.head_tuning))  # type: ignore[call-arg]
+    return lambda setup: answer_of(setup, BASELINES[name](setup.head, setup.head_tuning))  # type: ignore[call-arg]
 
 
 def over_bare(name: str) -> Callable[[Setup], Answer]:
     """A rival over the frozen encoder."""
-    return lambda setup: told(setup, BASELINES[name](setup.bare, setup.bare_tuning))  # type: ignore[call-arg]
+    return lambda setup: answer_of(setup, BASELINES[name](setup.bare, setup.bare_tuning))  # type: ignore[call-arg]
 
 
 def ridge(setup: Setup) -> Answer:
@@ -204,7 +204,7 @@ def prepare(setup: Setup, model: str) -> None:
         _ = setup.head
 
 
-def told(setup: Setup, model: Scorer) -> Answer:
+def answer_of(setup: Setup, model: Scorer) -> Answer:
     """Scores, and what the scorer chose where it says so."""
     return scores_of(setup, model), dict(getattr(model, "chosen", {}))
 
@@ -224,7 +224,7 @@ def judged(setup: Setup, scores_UI: NDArray[np.float32], model: str) -> dict[str
             continue
         open_UC = np.where(met_UI[:, candidates], -np.inf, scores_UI[:, candidates])
         ranked_UK = best_of(open_UC, 100).rows_UK
-        relevant_UR = padded(setup.wanted_UI[setup.users][:, candidates])
+        relevant_UR = padded(setup.relevant_UI[setup.users][:, candidates])
         for metric, (measure, k) in METRICS.items():
             found[f"{name}/{metric}"] = measure(ranked_UK, relevant_UR, k)
     return found

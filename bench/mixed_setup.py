@@ -51,7 +51,7 @@ class Setup:
     settings: Settings
     task: Task
     """Its histories are what may be learned from."""
-    wanted_UI: csr_array
+    relevant_UI: csr_array
     """1 where a pair is asked for, with a warm or a cold item."""
 
     @cached_property
@@ -63,8 +63,8 @@ class Setup:
     def users(self) -> NDArray[np.int64]:
         """Those with a history and something asked for on both sides, or a sample of them."""
         n_U = self.task.interactions.n_items_U
-        asked = [self.wanted_UI[:, rows].sum(axis=1) > 0 for rows in (self.warm, self.task.cold)]
-        return sample(np.flatnonzero((n_U > 0) & asked[0] & asked[1]), MAX_USERS, SEED)
+        has_relevant = [self.relevant_UI[:, rows].sum(axis=1) > 0 for rows in (self.warm, self.task.cold)]
+        return sample(np.flatnonzero((n_U > 0) & has_relevant[0] & has_relevant[1]), MAX_USERS, SEED)
 
     @cached_property
     def bare(self) -> Dataset:
@@ -194,8 +194,8 @@ def make_setup(name: str) -> Setup:
     known = whole.interactions
     held = np.random.default_rng(SEED).random(known.matrix_UI.nnz) < WARM_SHARE
     task = replace(whole, interactions=known.only_pairs(~held))
-    asked = known.only_pairs(held).matrix_UI + _cold_pairs(name, interactions, whole)
-    return Setup(name, settings, task, csr_array(asked))
+    relevant = known.only_pairs(held).matrix_UI + _cold_pairs(name, interactions, whole)
+    return Setup(name, settings, task, csr_array(relevant))
 
 
 def _cold_pairs(name: str, interactions: pa.Table, task: Task) -> csr_array:

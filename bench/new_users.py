@@ -2,7 +2,7 @@
 
 `python -m bench.new_users` lands MovieLens-100K without the interactions of 300 users and without those with the cold
 fifth of the films (protocol ml100k-cold), trains head and ranker, publishes, and asks the release as the service does:
-a new user who likes the first 0, 1, 2 or 5 of five films drawn for them. All their other films are wanted.
+a new user who likes the first 0, 1, 2 or 5 of five films drawn for them. All their other films are relevant.
 
 Two lists: `mixed` holds all films but the user's five, as a new user gets it. `cold` holds the cold films alone: nobody
 likes them, so popularity says nothing about them. Floors: popularity among the users of the release; the mean of the
@@ -39,7 +39,7 @@ class NewUser:
 
     drawn: tuple[str, ...]
     """Warm items; the first n of them are liked."""
-    wanted: Mapping[str, frozenset[str]]
+    relevant: Mapping[str, frozenset[str]]
     """By list: all others."""
 
 
@@ -68,8 +68,8 @@ def world() -> World:
     for user in sorted(new):
         warm = [item for item in sorted(liked[user]) if item not in cold]
         known = tuple(warm[place] for place in rng.permutation(len(warm))[:DRAWN].tolist())
-        wanted = frozenset(liked[user]) - set(known)
-        users.append(NewUser(known, {"mixed": wanted, "cold": wanted & cold}))
+        relevant = frozenset(liked[user]) - set(known)
+        users.append(NewUser(known, {"mixed": relevant, "cold": relevant & cold}))
     kept = [
         {"user_id": row["user_id"], "item_id": row["item_id"], "event": "view", "timestamp": row["timestamp"]}
         for row in log.to_pylist()
@@ -109,37 +109,37 @@ def measured(store: Path, made: World) -> dict[str, float]:
             found: dict[str, list[float]] = {}
             for user in made.users:
                 candidates = [one for one in allowed if one not in user.drawn]
-                asked = ListRequest(k=K, candidates=candidates)
+                request = ListRequest(k=K, candidates=candidates)
                 likes = user.drawn[:cut]
-                listed = {"": [one.item_id for one in recommender.recommend(Taste(likes), asked).items]}
+                listed = {"": [one.item_id for one in recommender.recommend(Taste(likes), request).items]}
                 rows_C = np.array([row_of[one] for one in candidates])
                 if name == "mixed":
                     listed["popular"] = _best(candidates, popular_I[rows_C])
                 if likes:
                     mean_D = vectors_ID[[row_of[one] for one in likes]].mean(axis=0)
                     listed["centroid"] = _best(candidates, vectors_ID[rows_C] @ mean_D)
-                for way, one in listed.items():
-                    found.setdefault(way, []).append(ndcg(one, user.wanted[name]))
+                for method, one in listed.items():
+                    found.setdefault(method, []).append(ndcg(one, user.relevant[name]))
             figures |= _compared("" if name == "mixed" else "cold_", cut, found)
     return figures
 
 
-def ndcg(listed: Sequence[str], wanted: frozenset[str]) -> float:
+def ndcg(listed: Sequence[str], relevant: frozenset[str]) -> float:
     """ndcg@20 with binary relevance."""
     gain_K = 1 / np.log2(np.arange(2, K + 2))
-    hits = np.array([item in wanted for item in listed[:K]], float)
-    return float(hits @ gain_K[: len(hits)] / gain_K[: len(wanted)].sum())
+    hits = np.array([item in relevant for item in listed[:K]], float)
+    return float(hits @ gain_K[: len(hits)] / gain_K[: len(relevant)].sum())
 
 
 def _compared(prefix: str, cut: int, found: Mapping[str, Sequence[float]]) -> dict[str, float]:
     own_U = np.array(found[""])
     figures = {f"new_user_{prefix}ndcg20_{cut}": round(float(own_U.mean()), 4)}
-    for way in sorted(set(found) - {""}):
-        floor_U = np.array(found[way])
-        figures[f"new_user_{prefix}{way}_ndcg20_{cut}"] = round(float(floor_U.mean()), 4)
+    for method in sorted(set(found) - {""}):
+        floor_U = np.array(found[method])
+        figures[f"new_user_{prefix}{method}_ndcg20_{cut}"] = round(float(floor_U.mean()), 4)
         means = np.random.default_rng(0).choice(own_U - floor_U, (ROUNDS, len(own_U))).mean(axis=1)
         for end, value in zip(("low", "high"), np.quantile(means, (0.025, 0.975)), strict=True):
-            figures[f"new_user_{prefix}gain_over_{way}_{cut}_{end}"] = round(float(value), 4)
+            figures[f"new_user_{prefix}gain_over_{method}_{cut}_{end}"] = round(float(value), 4)
     return figures
 
 

@@ -198,10 +198,10 @@ class Kept:
     @classmethod
     def load(cls, path: Path, note: str) -> "Kept":
         """The page at `path` and the figures beside it; nothing where there are none."""
-        told = path.with_suffix(".json")
+        summary = path.with_suffix(".json")
         return cls(
             path.read_text() if path.exists() else "",
-            json.loads(told.read_text())["figures"] if told.exists() else {},
+            json.loads(summary.read_text())["figures"] if summary.exists() else {},
             note,
         )
 

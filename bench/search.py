@@ -74,13 +74,13 @@ def main() -> None:
         "--collection", action="append", choices=COLLECTIONS, help="default: all; may be repeated"
     )
     parser.add_argument("--fresh", action="store_true", help="build the releases anew")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     # Of the encoder and the vectors that the releases were made with.
     os.environ["RECSYS_CACHE"] = str(HOME / "cache")
     figures: dict[str, float] = {}
-    for name in asked.collection or COLLECTIONS:
+    for name in arguments.collection or COLLECTIONS:
         items, queries = COLLECTIONS[name]()
-        store = published(HOME / name, HOME / "cache", {"catalogue/items": items}, fresh=asked.fresh)
+        store = published(HOME / name, HOME / "cache", {"catalogue/items": items}, fresh=arguments.fresh)
         made = chosen_by_made_queries(HOME / name / "workspace", store)
         figures |= {f"{name}_{key}": value for key, value in measured(store, queries, made).items()}
     write_figures("search", figures)

@@ -83,7 +83,7 @@ def ndcgs(request, tmp_path_factory):
     return {name: ndcg(run, task.users, met_UI[np.unique(u)] & cold_I) for name, run in runs.items()}
 
 
-def ndcg(run, users, wanted_UI):
+def ndcg(run, users, relevant_UI):
     """Of users who have something to find."""
     rows = {user: row for row, user in enumerate(users)}
     ranked_UK = np.full((len(users), K), PAD)
@@ -92,11 +92,11 @@ def ndcg(run, users, wanted_UI):
     ):
         if rank <= K:
             ranked_UK[rows[user], rank - 1] = int(item[1:])
-    relevant_UR = np.full((len(users), wanted_UI.sum(axis=1).max()), PAD)
-    for row, wanted in enumerate(wanted_UI):
-        relevant_UR[row, : wanted.sum()] = np.flatnonzero(wanted)
-    asked = wanted_UI.any(axis=1)
-    return float(ndcg_at_k(ranked_UK[asked], relevant_UR[asked], K).mean())
+    relevant_UR = np.full((len(users), relevant_UI.sum(axis=1).max()), PAD)
+    for row, relevant in enumerate(relevant_UI):
+        relevant_UR[row, : relevant.sum()] = np.flatnonzero(relevant)
+    has_relevant = relevant_UI.any(axis=1)
+    return float(ndcg_at_k(ranked_UK[has_relevant], relevant_UR[has_relevant], K).mean())
 
 
 def test_what_ships_beats_every_floor_where_meaning_carries_the_taste_and_where_a_brand_does(ndcgs):
