@@ -46,7 +46,7 @@ class Verdict:
 
     @classmethod
     def of(cls, at: Artifacts) -> "Verdict":
-        """Of the workspace of a training."""
+        """Read the verdict in the workspace of a training."""
         decision = Decision.load(at.decision)
         metrics = json.loads(at.metrics.read_text("utf-8"))
         return cls(decision.open, decision.reasons, metrics, decision.model_hash, at.gate_page)
@@ -58,9 +58,9 @@ class Training:
 
     verdict: Verdict
     train_s: float
-    """From the trigger to the end of the run, promotion included."""
+    """Seconds from the trigger to the end of the run, promotion included."""
     publish_s: float | None
-    """From the promotion to the swap of the pointer; None where the gate was closed."""
+    """Seconds from the promotion to the swap of the pointer; None where the gate was closed."""
     before: Judged
     after: Judged | None
     """The release of before and that of the new champion on the films whose ratings are withheld still."""

@@ -43,7 +43,7 @@ class Step:
     n_items: int
     index_recall: float | None
     live_s: float | None
-    """From the file's landing to the swap of the pointer."""
+    """Seconds from the file's landing to the swap of the pointer."""
     seconds: float
 
 
@@ -65,7 +65,7 @@ class Walk:
 
     @cached_property
     def settings(self) -> Settings:
-        """Its params."""
+        """Settings of the workspace."""
         return Settings.load(self.at.params)
 
     @cached_property

@@ -41,7 +41,7 @@ APPROVED_BY = (
 )
 SLICES = ("cold", "warm", "head", "tail", "mixed")
 PATIENT: dict[str, Any] = {"retries": 5, "max_retry_delay": timedelta(minutes=5)}
-"""For tasks that need MLflow at the end of hours of training: about three minutes of a server that is down."""
+"""Retries of tasks that need MLflow at the end of hours of training: they bridge about three minutes without it."""
 
 
 def form() -> dict[str, Param]:
@@ -82,7 +82,7 @@ def training_schedule() -> Asset | AssetOrTimeSchedule | str | None:
 
 
 def look_schedule() -> DeltaTriggerTimetable | None:
-    """As often as interactions are taken in; None where they start no training."""
+    """Schedule of `train_when_due`: as often as interactions are taken in. None where they start no training."""
     if not section("slow_loop")["train_after_interactions"]:
         return None
     return DeltaTriggerTimetable(timedelta(seconds=section("arrivals")["sweep_s"]))

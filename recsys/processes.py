@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 PR_SET_PDEATHSIG = 1
-"""Of prctl(2): which signal a process gets when the one that started it ends."""
+"""Option of prctl(2): which signal a process gets when the one that started it ends."""
 
 
 class Running(Protocol):
@@ -23,10 +23,10 @@ class Running(Protocol):
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """Process id."""
 
     def poll(self) -> int | None:
-        """Its exit code; None while it runs."""
+        """Exit code; None while it runs."""
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its exit code; subprocess.TimeoutExpired after `timeout` seconds."""

@@ -30,7 +30,7 @@ ALPHA = 10.0
 REGULARIZATION = 0.1
 ITERATIONS = 15
 MAP_LAMBDAS = (10.0, 1.0, 100.0)
-"""Of the map, in squared profile lengths; chosen on tuning sets, the first is the default."""
+"""λ of the map, in squared profile lengths; chosen on tuning sets, the first is the default."""
 KAPPAS = (20.0, 0.0, 5.0, 100.0)
 """Interactions that the mapped factors count for; chosen on tuning sets, the first is the default."""
 LIFTS = (1.0, 1.5, 2.0, 3.0, 5.0)

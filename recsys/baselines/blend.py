@@ -38,7 +38,7 @@ class Blend:
     parts: tuple[Scorer, Scorer]
     """Ridge and EASE."""
     weight_I: NDArray[np.float32]
-    """Of EASE, for each item."""
+    """Weight of EASE for each item, [I]."""
     sample_N: NDArray[np.int64]
     """Warm items over which a user's scores are measured."""
     learned_from: NDArray[np.int64]
@@ -68,7 +68,7 @@ def blend(known: Dataset, sets: Sequence[ValidationSet] | None = None) -> Blend 
 
 @dataclass(frozen=True)
 class _Scored:
-    """A tuning set with what both parts say."""
+    """A tuning set with the scores of both parts."""
 
     tuning: ValidationSet
     ridge_UC: NDArray[np.float32]
@@ -76,7 +76,7 @@ class _Scored:
     bucket_C: NDArray[np.int64]
 
     def ndcg(self, weight_B: NDArray[np.float32]) -> float:
-        """Of their blend."""
+        """Mean ndcg of the blend over the users of the tuning set."""
         weight_C = weight_B[self.bucket_C]
         return mixed_ndcg(self.tuning, (1 - weight_C) * self.ridge_UC + weight_C * self.ease_UC)
 

@@ -66,7 +66,7 @@ class EasePrior:
     inverse_SS: NDArray[np.float32]
     """A."""
     scale: float
-    """Of the prior."""
+    """Factor on the prior."""
     learned_from: NDArray[np.int64]
 
     @property

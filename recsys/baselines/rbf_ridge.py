@@ -35,7 +35,7 @@ BLOCK_ROWS = 4096
 
 @dataclass(frozen=True)
 class Nystroem:
-    """From vectors to features."""
+    """Maps vectors to features that approximate an RBF kernel (Nyström)."""
 
     landmarks_MD: NDArray[np.float32]
     gamma: float

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 # P pairs, B pairs of a batch, N sampled items.
 WIDTH = 128
 EPOCHS = 12
-"""At most."""
+"""Epochs of a training, at most."""
 DEFAULT_EPOCHS = 4
 MAX_STEPS = 200
-"""Of an epoch: it reads that many batches of the pairs where there are more."""
+"""Batches that an epoch reads, where there are more."""
 BATCH = 512
 SAMPLED = 1024
 LEARNING_RATE = 0.002

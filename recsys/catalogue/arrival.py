@@ -28,7 +28,7 @@ class Statistics(BaseModel):
     n_landed: int = 0
     """Rows in the landed file, good and bad."""
     n_deletes: int = 0
-    """Of them, deletes."""
+    """Deletes among the accepted rows."""
     n_texts: int = 0
     """Accepted rows with text."""
     median_chars: dict[str, float] = Field(default_factory=dict)
@@ -53,7 +53,7 @@ class Arrival(BaseModel):
     source: str
     """Name of the landed file, without folders."""
     sha256: str
-    """Of the landed file's bytes; of the merged ids where parts were merged."""
+    """SHA-256 of the landed file's bytes; of the merged ids where parts were merged."""
     size: int
     """Bytes of the landed file."""
     arrived_at: datetime
@@ -67,7 +67,7 @@ class Arrival(BaseModel):
     n_pending: int = 0
     """Interactions whose item the catalogue did not hold when they were accepted."""
     notes: tuple[str, ...] = ()
-    """For people: how the file was read, what was left out, which rows were superseded."""
+    """Notes for people: how the file was read, what was left out, which rows were superseded."""
     rows_sha256: str = ""
     accepted_by: AcceptedBy | None = None
     """A person who let the batch in although it was refused."""

@@ -30,7 +30,7 @@ FAR_TOO_LONG = 10
 """A text this many times longer than allowed is dropped before judging."""
 
 MAX_KEPT_CHARS = 200_000
-"""Of a longer row, quarantine keeps only the reason."""
+"""Characters of a row that quarantine keeps; of a longer one it keeps only the reason."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Batch:
     columns: frozenset[str]
     """Columns of the file."""
     notes: list[str] = field(default_factory=list)
-    """For people: uncommon readings, such as `updated_at read as YYYYMMDD`."""
+    """Notes for people: uncommon readings, such as `updated_at read as YYYYMMDD`."""
     ignored: dict[str, str] = field(default_factory=dict)
     """Column -> why its values, or some of them, were left out."""
 

@@ -77,7 +77,7 @@ class NumberForm:
     n_commas: int = 0
     """Texts such as 4,5."""
     n_thousands: int = 0
-    """Of those, with three digits behind the comma: 1,250 may be thousands."""
+    """Such texts with three digits behind the comma: 1,250 may be thousands."""
     n_dots: int = 0
 
     def observe(self, value: object) -> bool:

@@ -15,7 +15,7 @@ from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import write_json
 
 MAX_FILES = 10_000
-"""Of one part."""
+"""Files that one part takes at most."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Move:
 
     key: str
     tag: str
-    """Of the version that was accepted; another one stays."""
+    """Version tag of the accepted file. Another version of it stays in the landing zone."""
     to: str
 
 

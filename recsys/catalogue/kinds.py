@@ -10,7 +10,7 @@ from typing import Literal
 CATALOGUE = "catalogue"
 INTERACTIONS = "interactions"
 KINDS = (CATALOGUE, INTERACTIONS)
-"""In the order of intake: items first, so that their interactions find them."""
+"""Kinds in the order of intake: items first, so that their interactions find them."""
 Kind = Literal["catalogue", "interactions"]
 
 OURS = {

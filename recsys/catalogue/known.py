@@ -39,7 +39,7 @@ def newest_rows(table: pa.Table) -> pa.Table:
 
 
 def part_ranks(parts: pa.ChunkedArray) -> NDArray[np.int64]:
-    """For each row the rank of its part in part order (which is not text order).
+    """For each row, the rank of its part in the order of acceptance (which is not the order of the texts of ids).
 
     Args:
         parts: part ids.

@@ -34,7 +34,7 @@ class Reason(BaseModel):
     lines: tuple[int, ...]
     """The first source lines."""
     detail: str
-    """Of the first row; holds no value of an interaction."""
+    """What is wrong with the first of these rows; holds no value of an interaction."""
     remedy: str
 
     @property

@@ -41,7 +41,7 @@ class TagForm:
     """Texts in no kind of brackets and without `|`."""
     n_with: dict[str, int] = field(default_factory=lambda: {",": 0, ";": 0})
     n_short: dict[str, int] = field(default_factory=lambda: {",": 0, ";": 0})
-    """Of those with the separator: texts whose parts are all short."""
+    """Separator -> texts that hold it and whose parts are all short."""
 
     def observe(self, value: object) -> bool:
         """Take a value as evidence; False, since a further one may say otherwise."""

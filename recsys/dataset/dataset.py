@@ -23,7 +23,7 @@ class Dataset:
     ridge_lambda: float
     """λ of ridge users over these vectors."""
     seed: int
-    """Of everything random in learning."""
+    """Seed of everything random in learning."""
     lexical_width: int = 0
     """Number of leading dimensions that ridge regression leaves out, see `recsys.heads.reference`."""
     typical_weight: float = 0.0

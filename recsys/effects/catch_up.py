@@ -17,7 +17,7 @@ from recsys.storage.atomic import write_whole
 from recsys.storage.protocol import Storage
 
 ATTEMPTS = 10
-"""How often another publisher may be faster while arrivals wait."""
+"""Attempts to publish while other publishers are faster and arrivals wait."""
 STAGES = ("index", "users")
 """Together with the stages that they need, these make everything that a release holds."""
 

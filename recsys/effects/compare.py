@@ -21,7 +21,7 @@ class Predicted:
     """What the manifest of a release says of its model, from before anybody saw it."""
 
     ndcg: dict[str, float]
-    """By slice, such as `cold/ndcg@20`; empty where the model was not judged."""
+    """Slice and metric, such as `cold/ndcg@20` -> value; empty where the model was not judged."""
     gate: str | None
     """`open` or `closed`; None where there was no decision about the model."""
     reasons: tuple[str, ...]
@@ -35,12 +35,12 @@ class Side:
     """One group of users."""
 
     release: str | None
-    """None: whatever was current during the trial."""
+    """Release id; None: whatever was current during the trial."""
     n_users: int
     n_lists: int
     n_items: int
     n_clicks: int
-    """Of each user at most as many as lists."""
+    """Clicks, where each user counts with at most as many clicks as lists."""
     click_through: float
     """Clicks per list, in [0, 1]."""
     standard_error: float

@@ -68,9 +68,9 @@ class Where:
     """The workspace."""
     landing: Storage
     store: Storage | None
-    """Of releases; None: there is none."""
+    """The release store; None where there is none."""
     feedback_url: str | None
-    """Of the feedback store; None: there is none."""
+    """Address of the feedback store; None where there is none."""
 
 
 @dataclass(frozen=True)

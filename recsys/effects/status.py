@@ -15,7 +15,7 @@ from recsys.publishing.store import ReleaseStore
 from recsys.storage.opening import open_storage
 
 MAX_NOTES = 10
-"""Of one part."""
+"""Notes that are shown of one part."""
 
 
 def status(at: Artifacts, landing: str | None, store: str | None) -> dict[str, Any]:

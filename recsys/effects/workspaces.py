@@ -16,7 +16,7 @@ DATA = "data.dvc"
 DONE = "done"
 """Below var/: the workspace's run has succeeded; it may be removed."""
 BEGUN = "var/begun"
-"""How many interactions were accepted when a workspace was made, as digits."""
+"""File with the number of interactions that were accepted when a workspace was made, in digits."""
 GONE = ".gone-"
 """Before a folder's name: it is being removed."""
 TRAINING = "train_challenger"
@@ -40,13 +40,13 @@ def newest(storage: Storage) -> Manifest:
 
 
 def begun(folder: Path) -> int:
-    """How many interactions the trainings hold that have not succeeded: they are under way, or they failed.
+    """Number of interactions that the largest unfinished or failed training began with.
 
     Args:
         folder: where workspaces are made, such as `Artifacts.workspaces`. It need not exist.
 
     Returns:
-        The largest count that one of them started with; 0 where there is none.
+        The number; 0 where every training succeeded.
     """
     trainings = [path for path in folder.glob(f"{TRAINING}.*") if not (path / "var" / DONE).exists()]
     return max((int((path / BEGUN).read_text()) for path in trainings if (path / BEGUN).exists()), default=0)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class Encoder(Protocol):
-    """From texts to unit vectors. A vector depends on its text alone, never on the other texts of its batch."""
+    """Turns texts into unit vectors. A vector depends on its text alone, never on the other texts of its batch."""
 
     @property
     def hash(self) -> str:

@@ -27,7 +27,7 @@ TERMS = "head.json"
 ITEM_WEIGHTS = "item_weights.npz"
 FIRST_LIGHT = "first_light.json"
 MAX_DIM = 65_536
-"""Of a vector. A file that claims more would only fill the memory."""
+"""Dimensions of a vector, at most. A file that claims more would only fill the memory."""
 REFERENCE = "encoder.json"
 """In a packed encoder's folder."""
 OF_THE_MODEL = ("registry", "ridge_lambda")
@@ -67,14 +67,14 @@ class EncoderReference(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hash: Sha256
-    """Of everything that decides about the vectors; the same on every machine."""
+    """Hash over everything that decides about the vectors; the same on every machine."""
     dim: int = Field(gt=0, le=MAX_DIM)
     """Width of its vectors."""
     max_tokens: int = Field(gt=2)
     pooling: Literal["mean", "cls"]
     precision: Literal["float32", "int8"]
     source: str
-    """As in params.yaml."""
+    """`encoder.source` of params.yaml."""
     files: tuple[PackedFile, ...]
     """tokenizer.json, model.xml, model.bin. An encoder from before models had parts may also hold a head's files,
     item_weights.npz and first_light.json."""

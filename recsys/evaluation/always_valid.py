@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 # Shape suffix: U users. The fields of `GroupSums` may also be arrays, one entry per simulated trial.
 MIN_USERS = 30
-"""Of each group; with fewer the variance is not known well enough, and the interval says nothing."""
+"""Users that each group needs. With fewer, the variance is not known well enough, and the interval says nothing."""
 Number = float | NDArray[np.float64]
 
 
@@ -63,10 +63,12 @@ class GroupSums:
 
     @property
     def variance(self) -> Number:
-        """Of `rate`: by users (delta method; Deng, Knoblich and Lu 2018, KDD), and never below that of single lists.
+        """Variance of `rate`: that over users, and never below that of single lists.
 
         The lower bound, with one click and one list without a click added, keeps a group without clicks from looking
         certain.
+
+        Source: delta method; Deng, Knoblich and Lu 2018, KDD.
         """
         rate, lists = self.rate, np.maximum(self.lists, 1)
         squares = self.clicks_squared - 2 * rate * self.lists_times_clicks + rate**2 * self.lists_squared

@@ -29,7 +29,7 @@ class Task:
     """Interactions to learn from, and cold items to rank. Items are rows in the order of the items file."""
 
     interactions: Interactions
-    """Without cold items. All users of the file, sorted."""
+    """Interactions of all users of the file, sorted, without those with cold items."""
     texts: tuple[str, ...]
     fields: tuple[str, ...]
     """Columns that became text, in order."""
@@ -40,7 +40,7 @@ class Task:
 
     @property
     def item_ids(self) -> tuple[str, ...]:
-        """In the order of the items file."""
+        """Item ids, in the order of the items file."""
         return self.interactions.item_ids
 
     @property

@@ -30,7 +30,7 @@ class Holdout:
     """Data to learn from. Its users are those with a training history, sorted. Its items are in the order of a salted
     hash, so that equal scores favour no kind of item."""
     ranker: Ranker
-    """Of the model that made the profiles."""
+    """Ranker of the model that made the profiles."""
     train: pa.Table
     """Training pairs of the split: user, item_id, timestamp."""
     test: Interactions
@@ -46,7 +46,7 @@ class Holdout:
 
     @property
     def item_ids(self) -> tuple[str, ...]:
-        """Of the item rows."""
+        """Item id of each item row."""
         return self.known.item_ids
 
     @property

@@ -25,11 +25,11 @@ from recsys.evaluation.intervals import Interval, resamples
 
 # Shape suffixes: N logged choices, G groups, B bootstrap rounds.
 LEAST_GROUPS = 10
-"""With fewer groups that have weight, no interval can be told."""
+"""Groups with weight that an interval needs; with fewer there is none."""
 FEW = 100
 """Below this effective sample size, estimates come with a warning."""
 LARGE_SHARE = 0.1
-"""The same above this share of the weight on one row."""
+"""A warning is due if one row has more than this share of the weight."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,12 @@ class Estimates:
     ips: Interval
     snips: Interval
     dr: Interval | None
-    """None without a reward model."""
+    """Doubly robust estimate; None without a reward model."""
     mean_weight: Interval
     effective_n: float
     """(Σ w)² / Σ w²: as many rows of equal weight would say as much (Kish 1965)."""
     largest_share: float
-    """Of the weight, on one row."""
+    """Share of the total weight that lies on one row, at most."""
 
     @property
     def warnings(self) -> tuple[str, ...]:

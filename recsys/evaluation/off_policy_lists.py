@@ -31,7 +31,7 @@ N_FOLDS = 2
 RIDGE = 1e-3
 Number = Annotated[float, Field(allow_inf_nan=False)]
 LINE = ConfigDict(frozen=True, strict=True)
-"""Of lines: whatever else a line holds is passed over."""
+"""Settings of the models of log lines. Keys that a model does not name are ignored."""
 
 
 class LoggedDraw(BaseModel):
@@ -60,7 +60,7 @@ class LoggedList(BaseModel):
 
     list_id: str
     user_group: int | None = None
-    """None: nobody was named, or the line is from before users were logged by group."""
+    """Group of the user; None where the request named nobody, or where the line is older than groups."""
     draws: list[LoggedDraw] = Field(min_length=1)
     candidates: LoggedCandidates
 
@@ -227,7 +227,7 @@ def _choices(lists: Sequence[LoggedList], liked: set[tuple[str, str]], target: T
 def _places(
     line: LoggedList, liked: set[tuple[str, str]], target: Target
 ) -> Iterator[tuple[float, float, float, NDArray[np.float64], NDArray[np.float64]]]:
-    """Of each explored place: reward, propensity, target's probability, features logged and expected."""
+    """Yield, for each explored place: reward, propensity, the target's probability, features logged and expected."""
     found = line.candidates
     mean_C, deviation_C = np.array(found.means), np.array(found.deviations)
     features_CF = np.stack([np.ones(len(mean_C)), mean_C, deviation_C], axis=1)

@@ -21,7 +21,7 @@ READERS = {
     ".csv": pyarrow.csv.read_csv,
     ".jsonl": pyarrow.json.read_json,
 }
-"""By a file's ending."""
+"""Ending of a file -> how it is read."""
 
 
 def read_choices(

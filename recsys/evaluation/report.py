@@ -22,7 +22,7 @@ class Finding(BaseModel):
     kind: str
     """Name of the check, such as cold-item-in-training."""
     n: int = Field(ge=1)
-    """How often."""
+    """Number of such leaks."""
     words: str
     """What is wrong, for a person."""
     examples: tuple[str, ...]
@@ -124,7 +124,7 @@ class MovedItem(BaseModel):
     n_relevant: int = Field(validation_alias=AliasChoices("n_relevant", "n_wanted"))
     """Test users who interacted with it after the cut."""
     n_champion: int
-    """Those of them to whom the champion shows it."""
+    """Users among them to whom the champion shows it."""
     n_challenger: int
 
 

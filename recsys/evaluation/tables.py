@@ -39,9 +39,9 @@ class OwnFile:
 
     table: pa.Table
     n_rows: int
-    """In the file."""
+    """Rows of the file."""
     notes: tuple[str, ...]
-    """For people: how ambiguous values were read, and what was left out."""
+    """Notes for people: how ambiguous values were read, and what was left out."""
 
 
 def read_items(path: Path, params: IngestParams, needed: Sequence[str] = ()) -> OwnFile:

@@ -50,7 +50,7 @@ class TextColumns:
     """Columns that become text, and why the others do not."""
 
     taken: tuple[str, ...]
-    """In the order in which their values are joined."""
+    """Columns that give the text, in the order in which their values are joined."""
     left_out: dict[str, str]
     """Column -> what it holds instead of words."""
 

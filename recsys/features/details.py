@@ -136,5 +136,5 @@ def _chosen(written: Sequence[str | None], attributes: Sequence[str]) -> dict[st
 
 
 def _plain(text: str | None) -> str:
-    """Without markup; as it is where it holds nothing else."""
+    """A text without markup; the text itself where it is markup alone."""
     return plain_text(text or "") or composed(text or "")

@@ -21,13 +21,13 @@ class GateParams(BaseModel):
     max_loss_warm: float = Field(ge=0)
     """How far the lower end of (challenger - champion) may be below 0 on warm items."""
     max_loss_head: float = Field(ge=0)
-    """The same for the head: the warm items with the most users."""
+    """How far it may be below 0 on the head: the warm items with the most users."""
     max_loss_tail: float = Field(ge=0)
-    """The same for the tail: the other warm items."""
+    """How far it may be below 0 on the tail: the other warm items."""
     max_loss_mixed: float = Field(ge=0)
-    """The same for mixed lists of warm and cold items."""
+    """How far it may be below 0 on mixed lists of warm and cold items."""
     max_loss_coverage: float = Field(ge=0, le=1)
-    """The same for coverage: the share of the cold candidates that are in at least one list."""
+    """How far the lower end may be below 0 for coverage: the share of cold candidates that are in at least one list."""
     max_rise_gini: float = Field(ge=0, le=1)
     """How far the upper end of the difference in the Gini of cold items' exposure may be above 0."""
     max_loss_worst_decile: float = Field(ge=0, le=1)

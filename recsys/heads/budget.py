@@ -3,7 +3,7 @@
 from recsys.heads.params import FusionParams
 
 FLOPS_PER_S = 2e10
-"""Of two cores in float32, a cautious estimate."""
+"""Floating-point operations per second of two cores in float32, a cautious estimate."""
 WIDTH = 1024
 STEP = 0.9
 

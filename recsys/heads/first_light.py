@@ -32,7 +32,7 @@ from recsys.storage.packed import verify_files
 FIRST_LIGHT_VERSION = 2
 """Part of every record. Raise it when the same texts would give another head. Heads of version 1 are not centred."""
 SMALLEST_EIGENVALUE = 1e-3
-"""Of the kernel, whose diagonal is 1. Smaller eigenvalues come from texts with nearly the same content."""
+"""Smallest eigenvalue of the kernel (diagonal 1) that counts. Smaller ones come from nearly equal texts."""
 FORGOTTEN_AT = 4
 """Texts held in memory at most, as a multiple of the wanted landmarks."""
 

@@ -33,7 +33,7 @@ HEAD_VERSION = 4
 """Version 4 adds centring; version 3 adds separate words and the constant. A head is written in the oldest version that
 can express it. Version 1 is read like version 2."""
 ARRAYS = ("idf", "words_data", "words_indices", "words_indptr", "vectors", "projection")
-"""Of head.npz. A file with further arrays is refused."""
+"""Arrays of head.npz. A file with further arrays is refused."""
 MAX_CHARACTERS = 16
 """Longest character n-gram."""
 WORDS = "words_projection"
@@ -119,11 +119,11 @@ class KernelHead:
     kernel: Kernel
     words_MV: csr_array
     vectors_ML: NDArray[np.float32]
-    """Of a loaded head mapped from a file that processes share."""
+    """Vectors of the landmarks, unit rows. Those of a loaded head are mapped from a file that processes share."""
     projection_MD: NDArray[np.float32]
-    """Likewise."""
+    """Maps a kernel row to a profile. That of a loaded head is mapped like the vectors."""
     words: Words | None = None
-    """None: no separate dimensions for words."""
+    """Separate dimensions for words; None: there are none."""
     constant: float = 0.0
     """A last coordinate, the same for every text, added before scaling to unit length; 0: none. Without it a text that
     resembles few landmarks would be stretched until it looks as similar to them as other texts do."""

@@ -58,7 +58,7 @@ class FusionParams(BaseModel):
     max_users: int = Field(ge=2)
     """The most users that directions are learned from; a sample where there are more."""
     seed: int = Field(ge=0)
-    """Of everything random."""
+    """Seed of everything random in learning a head."""
 
     @property
     def apart_width(self) -> int:

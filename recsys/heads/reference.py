@@ -32,7 +32,7 @@ class HeadReference(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hash: Sha256
-    """Of the encoder's hash and the head's files. It is the key of profiles."""
+    """Hash over the encoder's hash and the head's files. Profiles are cached under it."""
     dim: int = Field(gt=0, le=MAX_DIM)
     """Width of a profile."""
     lexical_width: int = Field(default=0, ge=0)

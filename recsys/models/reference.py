@@ -64,9 +64,9 @@ class SearchPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     lexical_weight: float | None = Field(default=None, ge=0, le=1)
-    """Of words beside profiles, in search."""
+    """Weight of words beside profiles, in search."""
     user_weight: Weight | None = None
-    """Of the user who searches, beside both."""
+    """Weight of the user who searches, beside both."""
     text_weight: Weight | None = None
     """Words about a user count as much as this many items that the user likes."""
     typical_weight: Weight | None = None
@@ -90,7 +90,7 @@ class RankerPart(BaseModel):
 
     name: str = DOT
     hash: Sha256 | None = None
-    """Of name and files; None where it has no files."""
+    """Hash over name and files; None where the ranker has no files."""
     files: tuple[PackedFile, ...] = ()
 
 
@@ -120,7 +120,7 @@ class ModelReference(BaseModel):
     search: SearchPart | None = None
     """None, and not written, where validation chose no weight; so in models from before there were any."""
     hash: Sha256
-    """Of all parts. Gate, registry and releases name a model by it."""
+    """Hash over all parts. Gate, registry and releases name a model by it."""
     registry: RegistryEntry | None = None
 
     @classmethod

@@ -185,7 +185,7 @@ class Profiles:
         return found
 
     def among(self, items: Collection[str], allowed_I: NDArray[np.bool_]) -> set[str]:
-        """Those of a few items that are live and allowed."""
+        """Ids of the given items that are live and allowed. Meant for few items."""
         names = list(items)
         rows = self.latest.item_ids.rows_of(names)
         return {

@@ -12,9 +12,9 @@ from recsys.errors import OtherModel
 from recsys.storage.protocol import Storage
 
 KEY = "TURN"
-"""In the store; its content is the hash of the model that catches up."""
+"""Object in the store that gives a model priority; its content is the hash of the model that catches up."""
 LASTS = timedelta(minutes=15)
-"""How long priority holds that was never given back, because its process was killed."""
+"""Time after which the priority of a killed process ends."""
 
 
 @contextmanager

@@ -58,9 +58,9 @@ class _Group:
     """Items whose inner products order them."""
 
     mask_I: NDArray[np.bool_] | None
-    """None: all items."""
+    """Items of the group; None: all items."""
     factor: float
-    """On their inner products."""
+    """Factor on the inner products of these items."""
     items_G: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     vectors_GD: NDArray[np.float32] | None = None
     """Items and vectors of a small group, gathered once for all lists; None: the index is asked."""
@@ -150,7 +150,7 @@ class RankedSearcher:
         only_I: NDArray[np.bool_] | None,
         typical_share: float,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Of the items that must all be scored, those that are among the k best; a few more where scores are equal."""
+        """The items among the k best that must all be scored; a few more where scores are equal."""
         items_S, vectors_SD = self._items.groups.scored, self._vectors_SD
         if not len(items_S):
             return items_S, np.empty(0)
@@ -207,7 +207,7 @@ class RankedSearcher:
         skipped: NDArray[np.int64],
         only_I: NDArray[np.bool_] | None,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """As `_nearest`, by comparing all items of a small group; a few more where scores are equal."""
+        """The same as `_nearest`, by comparing all items of a small group; a few more where scores are equal."""
         places = None
         if group.coarse and only_I is None:
             at = np.minimum(np.searchsorted(group.items_G, skipped), len(group.items_G) - 1)

@@ -34,11 +34,11 @@ class File(Frozen):
     """One object of the store."""
 
     name: PlainName
-    """Its name in the workspace."""
+    """Name of the file in the workspace."""
     size: Count
     """Bytes."""
     sha256: Sha256
-    """Of its content, in hex; its key in the store is objects/<sha256>."""
+    """SHA-256 of its content, in hex; its key in the store is objects/<sha256>."""
 
 
 class Preprocessing(Frozen):
@@ -54,7 +54,7 @@ class SegmentIndex(Frozen):
 
     kind: Literal["exact", "graph", "hnsw", "ivf"]
     file: File | None
-    """None where search is exact."""
+    """File of the index; None where search is exact."""
     recall: float
     """Recall@10 against exact search, for a sample of queries."""
 
@@ -73,7 +73,7 @@ class ReleasedSegment(Frozen):
     details: File | None = None
     """What a page shows of its items; None, and not written, in releases from before there were details."""
     terms: File | None = None
-    """Which words occur in which of its items; None, and not written, likewise."""
+    """Which words occur in which of its items; None, and not written, in releases without them."""
 
 
 class ReleasedHistory(Frozen):
@@ -179,7 +179,7 @@ class Manifest(Frozen):
     """The lowest recall of a segment's index against exact search."""
     provenance: Provenance
     search: ReleasedSearch | None = None
-    """None, and not written, in releases from before segments had terms."""
+    """How items are found by words; None, and not written, in releases whose segments have no terms."""
     pseudonym_key_check: str | None = Field(default=None, pattern=r"\A[0-9a-f]{32}\z")
     """Check value of the key that made the pseudonyms. None, and not written, where there is no interaction, or where
     all were accepted by a version that wrote no check value."""

@@ -71,7 +71,7 @@ POLICIES: dict[str, Callable[[NDArray[np.floating], NDArray[np.floating]], NDArr
     "greedy": greedy,
     "uniform": uniform,
 }
-"""By name: means and standard deviations of at least one candidate -> probabilities."""
+"""Name -> policy. A policy turns means and standard deviations of at least one candidate into probabilities."""
 
 
 def choice_probabilities(

@@ -72,7 +72,7 @@ class CoOccurrence:
     """Co-occurrence of items in histories, beside the scores of ridge users."""
 
     digests_T: NDArray[np.bytes_]
-    """Of the warm items."""
+    """Digests of the ids of the warm items."""
     n_users_T: NDArray[np.float32]
     """Number of users of each item."""
     inside: NDArray[np.int64]

@@ -54,7 +54,7 @@ class Ranker(Protocol):
     """Learned in training, stored among the model's files, and applied to any catalogue. See RANKERS."""
 
     n_files: ClassVar[int]
-    """How many `save` writes."""
+    """Number of files that `save` writes."""
 
     @classmethod
     def learn(cls, dataset: Dataset, settings: Any) -> Self | None:  # noqa: ANN401  each ranker has its own

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 # Shape suffixes: I items, T items of the typical history.
 ENOUGH = 20
-"""Of a user with so many known things the typical history adds nothing."""
+"""A user of whom this many things are known takes nothing of the typical history."""
 MOST_ITEMS = 1000
 """The most liked items stand for all: it bounds the work."""
 
@@ -29,7 +29,7 @@ class Typical:
     rows_T: NDArray[np.int64]
     """Item rows, ascending."""
     shares_T: NDArray[np.float64]
-    """Of all likes; they sum to 1."""
+    """Share of all likes that each item has, [T]; they sum to 1."""
 
     @classmethod
     def of(cls, n_users_I: NDArray[np.integer]) -> Self | None:
@@ -59,7 +59,7 @@ class Typical:
         return self.shares_T @ vectors_TD.astype(np.float64)
 
     def history(self, n_items: int) -> csr_array:
-        """As one row over all items, [1, I]."""
+        """The typical history as one row over all items, [1, I]."""
         return csr_array((self.shares_T, (np.zeros(len(self.rows_T), int), self.rows_T)), shape=(1, n_items))
 
 

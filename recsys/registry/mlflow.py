@@ -44,11 +44,11 @@ FOLDER = "model"
 LEGACY_FOLDER = "encoder"
 """The folder of versions from before models had parts; it holds all files."""
 INTERACTIONS_TAG = "n_interactions"
-"""Of a version: number of interactions accepted in the workspace that registered it; no tag means none."""
+"""Tag of a version: number of interactions accepted in the workspace that registered it; no tag means none."""
 FIRST_LIGHT_TAG = "first_light"
-"""Of a version that was never trained: the number of texts it was made of, or that it is the encoder alone."""
+"""Tag of a version that was never trained: from how many texts it was made, or that it is the encoder alone."""
 TRAINED_TAGS = ("trained_on", "trained_until", "held_out_by")
-"""Of a version: what it was trained on; no tags mean that it was not trained."""
+"""Tags of a version: what it was trained on; no tags mean that it was not trained."""
 
 
 @dataclass(frozen=True)

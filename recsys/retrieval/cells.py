@@ -26,7 +26,7 @@ MOST_DIVISIONS = 20
 """A cell that is still too large after so many is cut into equal parts: k-means only ever splits a few rows off."""
 SAMPLES_PER_CENTRE = 50
 ROUNDS = 5
-"""Of k-means."""
+"""Rounds of k-means."""
 BLOCK_ROWS = 8192
 
 

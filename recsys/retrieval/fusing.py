@@ -24,20 +24,20 @@ from numpy.typing import NDArray
 
 # Shape suffix: C candidates.
 LEAST_CANDIDATES = 200
-"""The best so many of each part are candidates of a short list."""
+"""Candidates of each part for a short list: its best ones."""
 PER_PLACE = 5
-"""The same for each place of a long one."""
+"""Candidates of each part per place of a long list."""
 LEAST_SHARE = 0.1
 """Where no item holds a larger share of what the query says, words count less: all that matched are common ones."""
 
 
 def n_candidates(k: int) -> int:
-    """How many of each part are candidates of a list of length k."""
+    """Number of candidates that each part contributes to a list of length k."""
     return max(LEAST_CANDIDATES, PER_PLACE * k)
 
 
 def best_rows(rows: NDArray[np.int64], scores: NDArray[np.floating], n: int) -> NDArray[np.int64]:
-    """Those with the n best scores, in their order; of equal scores at the edge the first."""
+    """Rows of the n best scores, in their order; where scores at the edge are equal, the first ones."""
     if len(rows) <= n:
         return rows
     last = np.partition(scores, len(scores) - n)[len(scores) - n]

@@ -27,7 +27,7 @@ from recsys.retrieval.params import IndexParams
 INDEX_VERSION = 2
 """Part of every index key. Raise it when the same vectors and params would give another file."""
 BYTES_PER_NUMBER = {b"IHNs": 1, b"IHNf": 4, b"IwFl": 4}
-"""Of vectors, by the first bytes of a file: a graph over 8-bit vectors, HNSW and IVF over plain ones."""
+"""First bytes of a file -> bytes per number of a vector: a graph over 8-bit vectors, HNSW and IVF over plain ones."""
 INNER_PRODUCT = 0
 WIDEST_SEARCH = 4096
 """Rows that a search may keep in view; bounds what a file can make a search cost."""

@@ -68,7 +68,7 @@ class LexicalIndex:
         return rows, scores.astype(np.float32)
 
     def shares(self, query: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Which share of what a query says each item says too.
+        """Score items by a query with BM25, as a share of the largest possible score.
 
         Args:
             query: any text.
@@ -105,5 +105,5 @@ class LexicalIndex:
         return summed(np.concatenate(items), np.concatenate(parts), self._n_all)
 
     def _idf(self, n_items: int) -> float:
-        """Of a word that so many items hold."""
+        """Inverse document frequency of a word that this many items hold."""
         return float(np.log1p((self._n_items - n_items + 0.5) / (n_items + 0.5)))

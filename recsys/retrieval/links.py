@@ -30,7 +30,7 @@ KEPT = 12
 DOMINANCE = 1.1
 """A neighbour is left out where its squared distance to a nearer, kept one, times this, is below that to the vector."""
 OUTWARD_SHARE = 0.75
-"""Of a vector's links, those that it chooses itself; the others are chosen by their other end."""
+"""Share of its links that a vector chooses itself; the others are chosen by their other end."""
 RESERVED = 2
 """Links left free: one for a vector that no path reaches, one for an equal vector."""
 BLOCK_ROWS = 16384

@@ -34,9 +34,10 @@ class SearchParams(BaseModel):
     b: float = Field(ge=0, le=1)
     """BM25: how much longer items are held back. 0: not; 1: in proportion to their words."""
     lexical_weight: float = Field(ge=0, le=1)
-    """Of BM25 beside the cosine of profiles, each over its largest. 0: profiles alone; 1: words alone."""
+    """Weight of BM25; the cosine of profiles has the rest. Each is divided by its largest value. 0: profiles alone; 1:
+    words alone."""
     user_weight: float = Field(ge=0, allow_inf_nan=False)
-    """Of the profile of the user who searches, beside both. 0: everybody gets the same."""
+    """Weight of the profile of the user who searches, beside both. 0: everybody gets the same."""
     text_weight: float = Field(ge=0, allow_inf_nan=False)
     """Words about a user count as much as this many items that the user likes."""
     typical_weight: float = Field(ge=0, allow_inf_nan=False)
@@ -45,20 +46,20 @@ class SearchParams(BaseModel):
     lexical_weights: tuple[Annotated[float, Field(ge=0, le=1)], ...]
     """Values of `lexical_weight` among which validation chooses in training; empty: none is chosen."""
     user_weights: tuple[Weight, ...]
-    """The same of `user_weight`."""
+    """Values of `user_weight` that validation tries."""
     text_weights: tuple[Weight, ...]
-    """The same of `text_weight`."""
+    """Values of `text_weight` that validation tries."""
     typical_weights: tuple[Weight, ...]
-    """The same of `typical_weight`."""
+    """Values of `typical_weight` that validation tries."""
     queries: str
     """File of judged queries to choose `lexical_weight` by; relative paths start at the workspace. JSON lines with
     `query`, `item_id` and perhaps `grade`. Empty: queries are made from the catalogue's texts."""
     max_queries: int = Field(ge=1)
     """The most queries, and users, that weights are chosen by."""
     hidden_share: float = Field(ge=0, le=1)
-    """Of the queries made from texts, the share whose words are taken out of the text that they should find: people
+    """Share of the queries made from texts whose words are taken out of the text that they should find: people
     rarely search with the words of the text."""
     standard_errors: float = Field(ge=0, allow_inf_nan=False)
     """A value is chosen in place of that of params.yaml if its gain minus this many standard errors is above 0."""
     seed: int
-    """Of the queries and users that are drawn."""
+    """Seed of the queries and users that are drawn."""

@@ -10,7 +10,7 @@ from recsys.retrieval.segment_terms import SegmentTerms
 
 # Shape suffixes: I live items, N rows of a segment, L live rows of one, P postings.
 SPARSE = 16
-"""With fewer postings than one in so many items, sorting them is faster than a sum for every item."""
+"""With postings for fewer than one item in this many, sorting them is faster than a sum over all items."""
 GONE = -1
 """In place of an item: the row has been superseded, or deleted."""
 COMMON = 1024
@@ -19,7 +19,7 @@ COMMON = 1024
 
 @dataclass(frozen=True)
 class Saturation:
-    """How much an item's words of one kind say, from 0 to 1."""
+    """BM25's saturation: how much an item's occurrences of one word count, from 0 to 1."""
 
     k1: float
     b: float
@@ -27,7 +27,7 @@ class Saturation:
     """Words of an item."""
 
     def of(self, counts: NDArray[np.int32], n_words: NDArray[np.int32]) -> NDArray[np.float64]:
-        """For items with a word so many times among so many words."""
+        """Score of items that hold the word `counts` times among `n_words` words."""
         norm = self.k1 * (1 - self.b + self.b * n_words / self.mean)
         saturated: NDArray[np.float64] = counts / (counts + norm)
         return saturated
@@ -53,7 +53,7 @@ class QueryWord:
         return self.weight * max((segment.known_of(place).most for segment, place in self.at), default=0.0)
 
     def postings(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-        """By segment, the items with it, ascending, and what it adds to the score of each."""
+        """Yield, per segment, the items that hold the word, ascending, and what it adds to the score of each."""
         for segment, place in self.at:
             items, parts = segment.postings(place)
             yield items, self.weight * parts
@@ -90,7 +90,7 @@ class LiveSegment:
     item_N: NDArray[np.int32] | None
     """Position of each row's item, or GONE; None where each row is live: `start` + row."""
     _known: dict[int, _Known] = field(default_factory=dict)
-    """Of common words, by place."""
+    """Common words, by their place."""
 
     @property
     def n_items(self) -> int:

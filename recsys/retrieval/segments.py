@@ -217,7 +217,7 @@ class SegmentSearcher:
     def _compared(
         self, position: int, queries: NDArray[np.float32], width: int, is_allowed_L: NDArray[np.bool_] | None
     ) -> list[NDArray[np.int64]]:
-        """As `_best_of_segment`, by comparing all allowed rows exactly."""
+        """The same as `_best_of_segment`, by comparing all allowed rows exactly."""
         start, end = self._bounds[position : position + 2]
         allowed = np.arange(end - start) if is_allowed_L is None else np.flatnonzero(is_allowed_L)
         rows, segment = self.latest.row_of_item[start:end][allowed], self.segments[position]

@@ -34,7 +34,7 @@ class Taste:
     text: str = ""
     """Words about the user, such as "likes slow science fiction"."""
     feedback: frozenset[str] = frozenset()
-    """Of the likes, those that came as feedback since the release was made."""
+    """Likes that came as feedback since the release was made."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ListRequest:
     exclude_seen: bool = True
     """Leave out what the user likes or dislikes."""
     diversity: float = 0.0
-    """Of maximal marginal relevance: 0 orders by score alone, towards 1 items unlike those before come first."""
+    """Weight of maximal marginal relevance. 0: by score alone; towards 1, items unlike those before come first."""
     request_id: str = ""
     """Where lists explore: a request that is sent again under its id gets the same draws; each other request needs an
     id of its own. Empty: other draws each time."""
@@ -66,7 +66,7 @@ class Draw:
     """From 1."""
     item_id: str
     probability: float
-    """Of this item, given that the place explores and what was drawn before."""
+    """Probability of this item, given that the place explores and what was drawn before."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ class Exploration:
     list_id: str
     """Feedback names it, so that rewards are known by list."""
     propensities: tuple[float, ...]
-    """Of each place: the probability that it holds this item, given the places before."""
+    """For each place, the probability that it holds this item, given the places before."""
     draws: tuple[Draw, ...]
-    """By place."""
+    """Explored places, in the order of the list."""
     candidates: NewCandidates
     """Empty where no place explored."""
     user_group: int | None = None
@@ -119,9 +119,9 @@ class Contribution:
     item_id: str | None
     """The item that the user likes; None for text."""
     profile: float
-    """By the inner product of profiles."""
+    """What the inner product of profiles adds."""
     ranker: float
-    """By the ranker's correction."""
+    """What the ranker's correction adds."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Explanation:
     """What no single thing adds: the share of what a typical user likes, where little is known of this one; otherwise 0
     but for rounding with rankers that are linear."""
     words: tuple[tuple[str, float], ...]
-    """By leave-one-out: how much lower the score would be if the item's text lacked the word. They do not sum to it."""
+    """Each word, and how much lower the score would be if the item's text lacked it. They do not sum to the score."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class NewItem:
 
     release: str
     profile_D: NDArray[np.float32]
-    """Of length 1."""
+    """The profile, [D], of unit length."""
     neighbours: tuple[Scored, ...]
     audience: float | None
     """Share of sampled users in whose best 10 it would be; None where there are no users, or none sampled yet."""

@@ -41,7 +41,7 @@ class Audience:
         _ = self._sampled
 
     def share(self, profile_D: NDArray[np.float32]) -> float | None:
-        """Of the sampled users, the share in whose best items a profile would be.
+        """Share of the sampled users in whose best items a profile would be.
 
         Args:
             profile_D: of an item.

@@ -93,7 +93,7 @@ class Explainer:
         )
 
     def _left_out(self, text: str, weights_D: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
-        """By word, how much lower the inner product is without it; largest first."""
+        """Each word, and how much lower the inner product is without it; largest first."""
         words = self._texts.words_of(text) if text else []
         distinct = list(dict.fromkeys(words))
         if len(distinct) < 2:

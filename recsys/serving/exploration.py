@@ -71,7 +71,7 @@ class Explorer:
     def __init__(self, params: ServeParams) -> None:
         self._params = params
         self._remembered: OrderedDict[bytes, tuple[int, tuple[int, ...]]] = OrderedDict()
-        """Of requests with an id: how many items could be drawn, and their rows where any place explored."""
+        """Requests with an id -> how many items could be drawn, and their rows where any place explored."""
         self._lock = threading.Lock()
 
     def explore(self, answer: Answer, new: NewItems, question: Question) -> Answer:
@@ -111,7 +111,7 @@ class Explorer:
     def _drawn(
         self, explores_K: NDArray[np.bool_], coin_K: NDArray[np.float64], candidates: NewCandidates
     ) -> list[tuple[int, int, float]]:
-        """Of each explored place: the place from 0, the candidate, and its probability given the places before."""
+        """For each explored place: the place from 0, the candidate, and its probability given the places before."""
         left, found = list(range(len(candidates.item_ids))), []
         for place in np.flatnonzero(explores_K)[: len(left)].tolist():
             probability_C = choice_probabilities(

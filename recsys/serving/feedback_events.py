@@ -74,7 +74,7 @@ class Waiting:
 
     n_unshipped: int
     n_shipped: int
-    """In the landing zone, or in data/."""
+    """Events in the landing zone, or in data/."""
     oldest: datetime | None
     """When the oldest of them happened."""
 

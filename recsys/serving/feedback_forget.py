@@ -10,7 +10,7 @@ from recsys.serving.feedback import FeedbackStore
 from recsys.serving.feedback_tables import POSTGRES, events, trial_counts
 
 WAIT_S = 60.0
-"""For another process to end its shipment, or its look at the store."""
+"""Seconds to wait for another process to end its shipment, or its look at the store."""
 
 
 def forget(store: FeedbackStore, pseudonym: str) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from recsys.errors import ConfigError
 
 VERSION = 2
-"""Of the tables; a store of a later version is refused, one of an earlier version gets the tables that it lacks.
+"""Version of the tables. A later one is refused; a store of an earlier version gets the tables that it lacks.
 1: events and batches. 2: counts of trials as well, which a version that knows none would not forget a person in."""
 BUSY_TIMEOUT_S = 30.0
 """A writer to SQLite waits so long for another one."""

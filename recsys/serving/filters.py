@@ -152,7 +152,7 @@ class Encoded:
     texts_V: pa.Array
     """Distinct values as texts."""
     value_P: NDArray[np.int32]
-    """For each value of an item its place in `texts_V`; len(texts_V) where it has none."""
+    """For each value of an item, its place in `texts_V`; len(texts_V) where it has none."""
     starts_I: NDArray[np.int32] | None
     """Where each item's values begin, and the end of the last; None: each item has one."""
 

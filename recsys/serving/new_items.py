@@ -119,7 +119,7 @@ class NewItems:
             return True
 
     def _deviations(self, rows: Sequence[int]) -> NDArray[np.float64]:
-        """Of scores, with σ = 1; computed when an item is a candidate first, and kept."""
+        """Standard deviations of scores, with σ = 1; computed when an item is first a candidate, and kept."""
         places = np.array(rows, np.int64)
         missing = places[np.isnan(self._deviation_I[places])]
         if len(missing):

@@ -32,7 +32,7 @@ class ServeParams(BaseModel):
     """Of several workers, one whose event loop has not turned for so many seconds is killed and replaced. One that
     computes meanwhile gets ten times as long. Requests are computed beside the loop: none of them stops it."""
     requests_per_minute: int = Field(ge=0)
-    """Of one API key (or of one address, where there are no keys), per worker; 0: not limited."""
+    """Requests per minute of one API key (of one address, where there are no keys), per worker; 0: not limited."""
     max_events: int = Field(ge=1)
     """Most events of feedback in one request."""
     ship_s: float = Field(gt=0)

@@ -14,9 +14,9 @@ from recsys.serving.answers import Scored
 
 # Shape suffix: I live items.
 UNKNOWN_TIME = np.iinfo(np.int64).min + 1
-"""Of an item that does not say when it was updated: before all others."""
+"""Time of an item that does not say when it was updated: before all others."""
 NEW_EVERY = 5
-"""Of so many places one is a new item's: at equal odds nobody would ever click what nobody has clicked."""
+"""One place in this many goes to a new item. Otherwise nobody could ever click what nobody has clicked."""
 
 
 class Popular:

@@ -34,7 +34,7 @@ from recsys.storage.memory import give_memory_back
 
 # Shape suffixes: H things known of a user, D dimension, I live items.
 WEIGHTS = {"text_weight": 1.0, "lexical_weight": 0.5, "user_weight": 0.2, "typical_weight": 0.0}
-"""Of releases from before they carried their own; section `search` of params.yaml says what each means."""
+"""Weights of releases that carry none of their own; section `search` of params.yaml says what each means."""
 NO_WEIGHTS: Mapping[str, float] = {}
 
 

@@ -28,7 +28,7 @@ class Trace:
     preprocessing_version: int
     code_commit: str
     model_hash: str
-    """Of the model whose encoder and head made the profile."""
+    """Hash of the model whose encoder and head made the profile."""
     encoder_hash: str
     encoder_source: str
     model_version: str | None

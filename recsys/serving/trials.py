@@ -161,7 +161,7 @@ class GroupCounts:
     lists_U: NDArray[np.int64]
     clicks_U: NDArray[np.int64]
     n_items: int
-    """In all lists together."""
+    """Items in all lists, counted once per list."""
 
 
 @dataclass(frozen=True)

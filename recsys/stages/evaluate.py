@@ -40,10 +40,10 @@ class _Seed:
     seed: int
     model: ModelReference
     packed: Path
-    """Its files, where `finetune` left them and DVC brings them."""
+    """Folder of its packed files, where `finetune` left them and DVC brings them."""
 
     def judged(self, users: UsersParams) -> JudgedSeed:
-        """As the report names it."""
+        """This training as the report names it."""
         return JudgedSeed(
             seed=self.seed,
             model_hash=self.model.hash,
@@ -142,7 +142,7 @@ def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Arti
 
 
 def _typical_weight(model: ModelReference, settings: Settings) -> float:
-    """As its releases have it: the one that validation chose, or that of params.yaml."""
+    """The weight that releases of the model have: the one that validation chose, or that of params.yaml."""
     chosen = model.search.typical_weight if model.search else None
     return settings.search.typical_weight if chosen is None else chosen
 

@@ -73,7 +73,7 @@ class Plan:
     """Estimated from a quick sample on this machine."""
 
     def sentence(self) -> str:
-        """For people."""
+        """The plan in words, for people."""
         return (
             f"profiles@{self.role}: {self.texts:,} texts to encode, {self.tokens:,} tokens, about {self.minutes:.1f} "
             f"minutes; {self.segments:,} segments to make"
@@ -91,7 +91,7 @@ class _Work:
     outdated: tuple[Segment, ...]
     """Segments by the same encoder and head whose parts are merged or gone: their profiles are used again."""
     cache: VectorCache
-    """Of the encoder's vectors."""
+    """Cache of the encoder's vectors."""
     packed: Path
     """Folder of packed parts of models."""
     batch_tokens: int

@@ -5,7 +5,7 @@ import ctypes
 import pyarrow as pa
 
 M_ARENA_MAX = -8
-"""Of glibc's malloc.h."""
+"""Parameter of `mallopt`, from glibc's malloc.h."""
 
 
 def limit_arenas(n: int) -> None:

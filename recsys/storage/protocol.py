@@ -27,7 +27,7 @@ class PassedOver:
     key: str
     """Slash-separated, relative to the storage's root; bytes that are not UTF-8 are lone surrogates."""
     why: str
-    """For people."""
+    """The reason, for people."""
 
 
 class Storage(Protocol):

@@ -30,9 +30,9 @@ class Epoch:
     loss: float | None
     """Mean over the epoch's batches; None before any."""
     learning_rate: float
-    """Of its last step."""
+    """Learning rate of the epoch's last step."""
     ndcg: float | None
-    """Of the validation slice; None where it has no user."""
+    """ndcg@k on the validation slice; None where it has no user."""
     recall: float | None
 
 
@@ -45,7 +45,7 @@ class Record:
     epochs: tuple[Epoch, ...] = ()
     """Validated epochs; the first one is the pretrained weights."""
     losses: tuple[float, ...] = ()
-    """Of the batches since the last validation."""
+    """Losses of the batches since the last validation."""
     profiles: str = ""
     """File of the last profiles."""
     best: str = ""

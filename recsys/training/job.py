@@ -24,7 +24,7 @@ class Job:
     variants: tuple[tuple[str, ...], ...]
     """Variants of each text, for field dropout."""
     cut: datetime | None
-    """Of the split."""
+    """Cut of the split."""
     held_out_by: str | None
     """The rule of a split by item hash; None of one by time."""
     trained_on: str

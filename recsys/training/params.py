@@ -19,9 +19,9 @@ class FinetuneParams(BaseModel):
     """What is trained: top: the top layers over cached activations of the others; all: all layers; lora: LoRA adapters;
     none: no layer, only head and ranker (section `fusion`)."""
     top_layers: int = Field(ge=1)
-    """With layers: top: the number of layers."""
+    """Number of layers that `layers: top` trains."""
     lora_rank: int = Field(ge=1)
-    """With layers: lora: rank of the adapters."""
+    """Rank of the adapters that `layers: lora` trains."""
     epochs: int = Field(ge=1)
     """The most epochs. An epoch visits every item about once; after each, profiles are encoded again."""
     patience: int = Field(ge=1)
@@ -45,7 +45,7 @@ class FinetuneParams(BaseModel):
     max_grad_norm: float = Field(gt=0)
     """Longer gradients are scaled to this norm."""
     dropout: float = Field(ge=0, lt=1)
-    """Of the transformer's own dropout layers."""
+    """Dropout of the transformer's own dropout layers."""
     temperature: float = Field(gt=0)
     """Cosines are divided by this before the softmax."""
     popularity_power: float = Field(ge=0, le=1)
@@ -80,7 +80,7 @@ class FinetuneParams(BaseModel):
     checkpoint_steps: int = Field(ge=1)
     """Steps between two checkpoints; a killed run continues from the last one."""
     seed: int = Field(ge=0)
-    """Of everything random."""
+    """Seed of everything random in a training."""
     seeds: int = Field(ge=1)
     """Number of trainings, with seed, seed + 1, …. The first is the challenger; the mean of all must beat the champion
     too."""

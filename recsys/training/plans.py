@@ -37,7 +37,7 @@ class Plan:
     rows: NDArray[np.int64]
     """Distinct items to encode with gradient [B]."""
     loss: Callable[[Tensor], Tensor]
-    """From x_BD, in the order of `rows`, to a scalar."""
+    """Loss of the vectors x_BD, which are in the order of `rows`: a scalar."""
 
 
 @dataclass(frozen=True)

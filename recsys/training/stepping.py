@@ -33,7 +33,7 @@ class Memory:
     """How much is held in memory at once."""
 
     tokens: int
-    """Per pack."""
+    """Tokens per pack."""
     cached: bool
     """Whether packs are encoded twice instead of keeping activations."""
 

@@ -34,7 +34,7 @@ class TrainingSummary(BaseModel):
     trained_on: str = Field(pattern="^[0-9a-f]{64}$")
     """SHA-256 of the split's train.parquet; it identifies the holdout that was not used."""
     cut: datetime | None
-    """Of that split: nothing later was used; None without times."""
+    """Cut of that split: no later interaction was used. None without times."""
     held_out_by: str | None
     """The rule of a split by item hash (see `evaluation/provenance.py`); None of one by time."""
     features: str = Field(pattern="^[0-9a-f]{64}$")

@@ -23,7 +23,7 @@ UNUSED = "pooler"
 
 
 class Tower(nn.Module):
-    """From texts to unit vectors, with gradient.
+    """The encoder in training: turns texts into unit vectors, with gradient.
 
     Args:
         model: a transformers encoder.

@@ -56,7 +56,7 @@ class Choice:
 
     @property
     def name(self) -> str:
-        """For reports."""
+        """The choice in words, for reports."""
         return f"{self._profiles}, λ {self.ridge_lambda:g}"
 
     @property
@@ -73,7 +73,7 @@ class Choice:
 Figures = list[NDArray[np.float64]]
 """For each fold, ndcg@k and recall@(LONG k) of its users, [U, 2]."""
 Scored = Callable[[NDArray[np.int64]], Iterator[tuple[Choice, NDArray[np.floating]]]]
-"""From user rows to choices with their scores_BH; the choices are the same for every block."""
+"""Turns user rows into choices with their scores_BH; the choices are the same for every block."""
 
 
 def choose_recipe(

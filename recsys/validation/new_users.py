@@ -17,13 +17,13 @@ from recsys.retrieval.exact import best_of
 
 # Shape suffixes: U users, I items, D dimension, K list length, E padded excluded items.
 CUTS = (0, 1, 2, 5)
-"""Of so many liked items of a user a list is made."""
+"""Numbers of liked items from which a list is made."""
 DESCRIBED = 2
 """The texts of so many further ones give words about the user."""
 LEAST_LIKED = 3
 """One to know, one to describe, one to find."""
 MOST_SHARE = 0.2
-"""Of all users, those who are held out."""
+"""Share of all users who are held out."""
 MIN_USERS = 10
 MAX_SCORES = 1 << 24
 """The most users times items; bounds memory."""

@@ -206,7 +206,7 @@ def _known_little(scores: NewUserScores, search: SearchParams) -> dict[str, Choi
 def _personal(
     learned: _Learned, scores: NewUserScores, search: SearchParams, lexical_weight: float
 ) -> Choice:
-    """By short queries for an item that a user likes, among all that hold their words."""
+    """Choose the weight by short queries for an item that a user likes, among all items that hold their words."""
     rng = np.random.default_rng([search.seed, 5])
     found: dict[int, Query] = {}
     for place, user in enumerate(scores.users):
@@ -247,6 +247,6 @@ def _best(
 
 
 def _mean(metrics: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Of several lists of each user, [U]."""
+    """Mean over several lists of each user, [U]."""
     found: NDArray[np.float64] = np.mean(list(metrics), axis=0)
     return found

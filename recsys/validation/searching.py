@@ -36,9 +36,9 @@ class SearchSlice:
 
     queries: tuple[Query, ...]
     shares: tuple[NDArray[np.float32], ...]
-    """For each query BM25 over its bound, [I]."""
+    """For each query, BM25 of each item over its bound, [I]."""
     cosines: tuple[NDArray[np.float32], ...]
-    """For each query that of each item's profile, [I]."""
+    """For each query, the cosine with each item's profile, [I]."""
 
     def ndcg(self, lexical_weight: float) -> NDArray[np.float64]:
         """ndcg@10 of each query, [Q].

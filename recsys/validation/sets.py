@@ -32,9 +32,9 @@ class ListMetrics:
     """Ranking metrics, averaged over users."""
 
     ndcg: float
-    """At k."""
+    """ndcg@k."""
     recall: float
-    """At LONG * k."""
+    """recall@(LONG k)."""
 
     @property
     def sum(self) -> float:
@@ -57,7 +57,7 @@ class ValidationSet:
     held: NDArray[np.int64]
     """Rows of the items that are held out completely."""
     tasks: Mapping[str, RankingTask]
-    """By name; tasks without users are left out."""
+    """Name -> task; tasks without users are left out."""
 
     @property
     def mixed(self) -> RankingTask:

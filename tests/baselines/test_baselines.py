@@ -141,9 +141,9 @@ def test_a_data_set_with_next_to_nothing_in_it_still_gets_finite_scores(name, pa
     rows, columns = zip(*pairs, strict=True) if pairs else ((), ())
     histories = csr_array((np.ones(len(pairs)), (rows, columns)), shape=(users, 9))
     model = BASELINES[name](with_matrix(known, histories))
-    asked = np.arange(users)
-    assert np.isfinite(np.asarray(model.scores(asked, np.arange(9)))).all()
-    found = rank(model, asked, np.arange(9), 3)
+    user_rows = np.arange(users)
+    assert np.isfinite(np.asarray(model.scores(user_rows, np.arange(9)))).all()
+    found = rank(model, user_rows, np.arange(9), 3)
     assert all(len(set(row)) == 3 for row in found.rows_UK.tolist())
     assert len(model.learned_from) == len(set(columns))
 

@@ -110,18 +110,18 @@ def likes_the_last(monkeypatch):
 
 @pytest.mark.parametrize("learn", [rbf_ridge, als_map, ease_prior, two_tower, blend])
 def test_what_validation_likes_best_is_what_is_learned(known, likes_the_last, learn):
-    asked = tuning_sets(known)[:1]
-    liked, plain = learn(known, asked), learn(known, ())
+    sets = tuning_sets(known)[:1]
+    liked, plain = learn(known, sets), learn(known, ())
     assert liked.chosen.keys() == plain.chosen.keys() and liked.chosen != plain.chosen
     assert not np.allclose(liked.scores(USERS, ITEMS), plain.scores(USERS, ITEMS))
 
 
 def test_the_last_of_everything_is_chosen_where_each_is_liked_better(known, likes_the_last):
-    asked = tuning_sets(known)[:1]
-    assert rbf_ridge(known, asked).chosen == {"γ": SHARPNESSES[-1], "λ": LAMBDAS[-1]}
-    assert als_map(known, asked).chosen == {
+    sets = tuning_sets(known)[:1]
+    assert rbf_ridge(known, sets).chosen == {"γ": SHARPNESSES[-1], "λ": LAMBDAS[-1]}
+    assert als_map(known, sets).chosen == {
         "λ of the map": MAP_LAMBDAS[-1],
         "κ": KAPPAS[-1],
         "lift": LIFTS[-1],
     }
-    assert two_tower(known, asked).chosen == {"epochs": EPOCHS}
+    assert two_tower(known, sets).chosen == {"epochs": EPOCHS}

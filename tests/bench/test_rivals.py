@@ -72,10 +72,10 @@ def test_standardised_columns_are_cut_and_rows_without_factors_stay_zero():
 
 
 def test_inputs_know_nothing_of_the_interactions_of_asked_items(task, vectors, inputs):
-    told = task.interactions.matrix_UI.toarray()
-    told[:, task.cold] = 1
+    changed_UI = task.interactions.matrix_UI.toarray()
+    changed_UI[:, task.cold] = 1
     again = make_inputs(
-        replace(task, interactions=interactions_of(told)), vectors, task.warm, task.cold, seed=0
+        replace(task, interactions=interactions_of(changed_UI)), vectors, task.warm, task.cold, seed=0
     )
     for name in ("content_WP", "asked_CP", "users_UF", "items_WF"):
         np.testing.assert_array_equal(getattr(again, name), getattr(inputs, name))
@@ -157,9 +157,9 @@ def test_validation_holds_out_warm_items_only_and_whole(task):
     held = hold_out(task, seed=0)
     assert not set(held.known) & set(held.asked)
     assert sorted([*held.known, *held.asked]) == task.warm.tolist()
-    wanted = {int(held.asked[place]) for place in held.relevant_VR[0] if place >= 0}
+    relevant = {int(held.asked[place]) for place in held.relevant_VR[0] if place >= 0}
     met = set(task.interactions.matrix_UI[[held.users[0]]].indices)
-    assert wanted == met & set(held.asked.tolist())
+    assert relevant == met & set(held.asked.tolist())
 
 
 def test_every_rival_tries_eight_configurations_its_authors_own_first():
@@ -180,9 +180,9 @@ def test_a_second_row_of_the_same_training_set_borrows_and_tells_the_cost(
 
 
 def test_another_history_is_another_training_set(task):
-    told = task.interactions.matrix_UI.toarray()
-    told[0, 0] = 1 - told[0, 0]
-    other = replace(task, interactions=interactions_of(told))
+    changed_UI = task.interactions.matrix_UI.toarray()
+    changed_UI[0, 0] = 1 - changed_UI[0, 0]
+    other = replace(task, interactions=interactions_of(changed_UI))
     assert training_set_of(task) == training_set_of(replace(task)) != training_set_of(other)
 
 

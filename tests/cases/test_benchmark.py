@@ -139,19 +139,19 @@ def test_dislikes_teach_nothing_and_are_said(home, plain):
 
 
 @pytest.mark.parametrize(
-    ("weight", "says"),
+    ("weight", "problem"),
     [
         ("", "weight is empty"),
         ("much", "weight 'much' should be a number"),
         ("1,500", "weight '1,500' has a comma"),
     ],
 )
-def test_a_weight_that_is_no_number_stops_the_run_by_file_row_column_and_value(home, weight, says):
+def test_a_weight_that_is_no_number_stops_the_run_by_file_row_column_and_value(home, weight, problem):
     with (home / "weights.csv").open("w", newline="") as file:
         rows = [(u, i, weight if n == 8 else 1) for n, (u, i) in enumerate(LIKES)]
         csv.writer(file).writerows([("user_id", "item_id", "weight"), *rows])
     output = run(home, interactions="weights.csv", code=1).stderr
-    assert "weights.csv, line 10: " + says in output and "remedy: mend these rows" in output
+    assert "weights.csv, line 10: " + problem in output and "remedy: mend these rows" in output
 
 
 def test_a_person_may_name_the_columns_that_become_text(home):

@@ -63,7 +63,7 @@ class Case:
     content: bytes
     quarantined: dict = field(default_factory=dict)  # line -> reason
     accepted: set = field(default_factory=lambda: GOOD_IDS)
-    refused: tuple = ()  # check, says, remedy
+    refused: tuple = ()  # check, message, remedy
     kind: str = CATALOGUE
 
     @property
@@ -231,14 +231,14 @@ def check(house, case, films):
     assert outcomes["catalogue/films.jsonl"].n_rows == N_GOOD  # the good file beside it
     outcome = outcomes[case.key]
     if case.refused:
-        check_name, says, remedy = case.refused
+        check_name, message, remedy = case.refused
         assert (outcome.status, outcome.part) == ("refused", None)
         assert (
             len(house.landing.list("processed/")) == 1
         )  # the good file; the refused one stays where it landed
         (problem, *_) = outcome.problems
         assert problem.check == check_name
-        assert re.search(says, problem.message)
+        assert re.search(message, problem.message)
         assert re.search(remedy, problem.remedy)
         assert set(house.ids()) == {f"f{i}" for i in range(1, N_GOOD + 1)}
     else:

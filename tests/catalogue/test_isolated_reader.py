@@ -161,14 +161,14 @@ def test_the_process_holds_no_secret_that_others_could_see(apart, monkeypatch):
     child = ReaderChild(256)
     try:
         assert child._line() == {"status": "ready"}
-        seen = b"".join(
+        environment = b"".join(
             Path(f"/proc/{child._process.pid}/{name}").read_bytes() for name in ("environ", "cmdline")
         )
     finally:
         child.end()
-    assert b"reading_process" in seen
-    assert b"secret" not in seen.lower()
-    assert KEY.encode() not in seen
+    assert b"reading_process" in environment
+    assert b"secret" not in environment.lower()
+    assert KEY.encode() not in environment
 
 
 @pytest.mark.parametrize("folder", ["/proc/nowhere", "/sys"])

@@ -51,17 +51,17 @@ def test_a_refused_file_waits_until_it_is_written_again(zone):
 
 def test_the_fingerprint_changes_when_a_file_comes_changes_or_leaves(zone, tmp_path):
     landing, put = zone
-    seen = [fingerprint(landing)]
+    fingerprints = [fingerprint(landing)]
     put("catalogue/a.jsonl", 1)
-    seen.append(fingerprint(landing))
-    assert fingerprint(landing) == seen[-1]
+    fingerprints.append(fingerprint(landing))
+    assert fingerprint(landing) == fingerprints[-1]
     put("catalogue/a.jsonl", 2)
-    seen.append(fingerprint(landing))
+    fingerprints.append(fingerprint(landing))
     put("interactions/b.csv", 2)
-    seen.append(fingerprint(landing))
-    assert len(set(seen)) == 4
+    fingerprints.append(fingerprint(landing))
+    assert len(set(fingerprints)) == 4
     put("catalogue/.tmp-c.jsonl", 3)
-    assert fingerprint(landing) == seen[-1]
+    assert fingerprint(landing) == fingerprints[-1]
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,8 @@ def test_a_wrong_version_is_named(bare):
     (bare / "requirements.lock").write_text(
         "click==0.1 \\\n    --hash=sha256:00\nno-such-package-here==1.0\n"
     )
-    seen = verdicts(bare)["packages"].found
-    assert "not 0.1" in seen and "no-such-package-here is missing" in seen
+    found = verdicts(bare)["packages"].found
+    assert "not 0.1" in found and "no-such-package-here is missing" in found
 
 
 def test_json_lists_every_check_and_the_exit_code_says_that_something_failed(bare):
@@ -82,13 +82,13 @@ def test_a_store_that_ignores_a_condition_fails(bare, monkeypatch, ignored):
 
 
 @pytest.mark.parametrize(
-    ("uri", "says"),
+    ("uri", "problem"),
     [("http://me:hush@127.0.0.1:9", "127.0.0.1:9"), ("sqlite:///m.db", "no address of a server")],
 )
-def test_a_registry_that_cannot_be_used_fails_and_no_password_is_shown(bare, monkeypatch, uri, says):
+def test_a_registry_that_cannot_be_used_fails_and_no_password_is_shown(bare, monkeypatch, uri, problem):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     found = verdicts(bare)["registry"]
-    assert found.verdict == "fail" and says in found.found and "hush" not in found.found
+    assert found.verdict == "fail" and problem in found.found and "hush" not in found.found
 
 
 def test_the_secret_path_of_a_webhook_is_not_shown(bare, monkeypatch):

@@ -23,7 +23,7 @@ def at(tmp_path, monkeypatch):
     monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("RECSYS_WORKSPACES", raising=False)
     film_workspace = FilmWorkspace(tmp_path / "workspace", tiny_model(tmp_path / "cache/encoders"))
-    turn(film_workspace.at, 5)
+    set_threshold(film_workspace.at, 5)
     (film_workspace.at.root / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
     begin_dvc(film_workspace.at.root)
     monkeypatch.setenv("RECSYS_WORKSPACE", str(film_workspace.at.root))
@@ -31,17 +31,17 @@ def at(tmp_path, monkeypatch):
     return film_workspace.at
 
 
-def turn(at, after):
+def set_threshold(at, after):
     values = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
     values["slow_loop"]["train_after_interactions"] = after
     at.params.write_text(yaml.safe_dump(values), "utf-8")
 
 
-def accept(at, n, *, told=True):
+def accept(at, n, *, tracked=True):
     hand = object.__new__(FilmWorkspace)
     hand.at = at
     hand.ratings([(f"u{i}", "up") for i in range(n)], day=len([*at.data.glob("interactions/*")]))
-    if told:
+    if tracked:
         track(at)
 
 
@@ -72,7 +72,7 @@ def test_from_the_first_interactions_to_a_failed_training_and_one_that_was_regis
     accept(at, pre + 4)
     early = recsys("due", "--json")
     assert early.exit_code == 99 and "4 are new, not enough" in early.stderr
-    said = {
+    figures = {
         "after": 5,
         "accepted": pre + 4,
         "trained": pre,
@@ -81,8 +81,8 @@ def test_from_the_first_interactions_to_a_failed_training_and_one_that_was_regis
         "new": 4,
         "due": False,
     }
-    assert json.loads(early.stdout) == said
-    accept(at, 1, told=False)  # an intake that has not told DVC yet: a training would be pinned to less
+    assert json.loads(early.stdout) == figures
+    accept(at, 1, tracked=False)  # an intake that has not told DVC yet: a training would be pinned to less
     during = recsys("due")
     assert during.exit_code == 99 and "an intake is under way" in during.stderr
     track(at)
@@ -107,13 +107,13 @@ def test_from_the_first_interactions_to_a_failed_training_and_one_that_was_regis
     workspace_finish(own, keep=1)
     monkeypatch.setenv("RECSYS_WORKSPACE", str(at.root))
     done = json.loads(recsys("due", "--json").stdout)
-    assert done == said | {"accepted": pre + 10, "trained": pre + 10, "begun": pre + 5, "new": 0}
+    assert done == figures | {"accepted": pre + 10, "trained": pre + 10, "begun": pre + 5, "new": 0}
 
 
 @pytest.mark.servers
 def test_switched_off_nothing_is_ever_due(at, mlflow_server, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
-    turn(at, 0)
+    set_threshold(at, 0)
     accept(at, 1000)
     done = recsys("due")
     assert done.exit_code == 99 and "slow_loop.train_after_interactions = 0, never" in done.stderr

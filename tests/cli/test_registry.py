@@ -120,8 +120,8 @@ def test_register_promote_and_ledger_from_a_closed_gate_to_a_forced_one(recsys, 
     made = json.loads(recsys("register", "--json").stdout)
     assert made["model_hash"] == model_hash and made["moved"] and made["alias"] == "challenger"
     assert not json.loads(recsys("register", "--json").stdout)["moved"]
-    asked = recsys("promote", "--dry-run")
-    assert asked.exit_code == 99 and "worse on warm items" in asked.stderr
+    dry_run = recsys("promote", "--dry-run")
+    assert dry_run.exit_code == 99 and "worse on warm items" in dry_run.stderr
     closed = recsys("promote")
     assert closed.exit_code == 99 and closed.stdout == ""
     assert "worse on warm items" in closed.stderr and "--force --why TEXT" in closed.stderr
@@ -129,8 +129,13 @@ def test_register_promote_and_ledger_from_a_closed_gate_to_a_forced_one(recsys, 
     assert forced.exit_code == 0 and json.loads(forced.stdout)["entry"]["how"] == "forced"
     assert "is champion already" in recsys("promote").stderr
     last = json.loads(recsys("ledger", "--json").stdout)[-1]
-    wanted = {"alias": "champion", "how": "forced", "who": "Airflow run-7", "why": "the buyers asked for it"}
-    assert wanted.items() <= last.items() and last["version"] == made["version"]
+    expected = {
+        "alias": "champion",
+        "how": "forced",
+        "who": "Airflow run-7",
+        "why": "the buyers asked for it",
+    }
+    assert expected.items() <= last.items() and last["version"] == made["version"]
     assert "forced" in recsys("ledger").stderr
     workspace.decision.unlink()
     fetched = recsys("fetch-champion", "--verdict", "--json")

@@ -129,15 +129,15 @@ def test_a_task_that_fails_for_good_sends_exactly_one_signed_post(platform, doom
     ((headers, body),) = platform.alerts.got
     expected = hmac.new(platform.alerts.key.encode(), body, hashlib.sha256).hexdigest()
     assert hmac.compare_digest(headers["X-Firstlight-Signature"], f"sha256={expected}")
-    told = json.loads(body)
-    assert (told["dag"], told["task"], told["run"], told["try"]) == (
+    alert = json.loads(body)
+    assert (alert["dag"], alert["task"], alert["run"], alert["try"]) == (
         "rollback_release",
         "move-pointer",
         doomed,
         3,
     )
-    assert "recsys releases" in told["remedy"]
-    assert json.loads((platform.workspace / "var/last_failure.json").read_text("utf-8")) == told
+    assert "recsys releases" in alert["remedy"]
+    assert json.loads((platform.workspace / "var/last_failure.json").read_text("utf-8")) == alert
 
 
 def test_what_was_typed_into_the_form_ran_no_command(platform, doomed):

@@ -182,10 +182,10 @@ def test_only_a_run_that_an_event_woke_looks_whether_it_is_due(dags):
 
     task = dags["train_challenger"]["tasks"]["make-workspace"]
     assert "workspace make --train $WHEN_DUE --finetune" in task["command"]
-    asked = Template(task["env"]["WHEN_DUE"])
-    said = {kind.value: asked.render(dag_run=SimpleNamespace(run_type=kind)) for kind in DagRunType}
-    assert said.pop("asset_triggered") == "--when-due" and set(said) > {"manual", "scheduled"}
-    assert set(said.values()) == {""}
+    template = Template(task["env"]["WHEN_DUE"])
+    flags = {kind.value: template.render(dag_run=SimpleNamespace(run_type=kind)) for kind in DagRunType}
+    assert flags.pop("asset_triggered") == "--when-due" and set(flags) > {"manual", "scheduled"}
+    assert set(flags.values()) == {""}
 
 
 def test_the_release_loop_walks_from_a_new_champion_to_one_release(dags):

@@ -50,18 +50,18 @@ def test_no_landed_file_has_a_rating_of_the_films_that_are_judged_at_the_end():
 
 def test_a_closed_gate_is_shown_with_its_reasons_and_where_its_page_is(tmp_path: Path):
     closed = verdict(tmp_path, is_open=False, reasons=("ndcg@20 [cold] is worse",))
-    told = shown(show_verdict, closed)
-    assert "the gate is closed for model abcdef0123" in told and "- ndcg@20 [cold] is worse" in told
-    assert str(tmp_path / "artifacts/gate/page.html") in told
+    output = shown(show_verdict, closed)
+    assert "the gate is closed for model abcdef0123" in output and "- ndcg@20 [cold] is worse" in output
+    assert str(tmp_path / "artifacts/gate/page.html") in output
 
 
 def test_figures_of_both_encoders_stand_side_by_side_and_missing_ones_stay_empty(tmp_path: Path):
-    told = shown(show_verdict, verdict(tmp_path, is_open=True))
-    (cold,) = (line for line in told.splitlines() if "cold/ndcg@20" in line)
+    output = shown(show_verdict, verdict(tmp_path, is_open=True))
+    (cold,) = (line for line in output.splitlines() if "cold/ndcg@20" in line)
     assert cold.index("0.2500") < cold.index("0.3750")
-    (warm,) = (line for line in told.splitlines() if "warm/ndcg@20" in line)
+    (warm,) = (line for line in output.splitlines() if "warm/ndcg@20" in line)
     assert not any(letter.isdigit() for letter in warm.replace("ndcg@20", ""))
-    assert "the gate is open" in told
+    assert "the gate is open" in output
 
 
 @pytest.mark.parametrize("promoted", [True, False])
@@ -69,6 +69,6 @@ def test_recall_after_is_shown_only_where_a_new_champion_was_published(tmp_path:
     found = verdict(tmp_path, is_open=promoted)
     before = Judged(20, 9, 4, {"tfidf_centroid": 0.5, CHAMPION: 0.4})
     after = Judged(20, 9, 4, {CHAMPION: 0.45}) if promoted else None
-    told = shown(show_training, Training(found, 61.0, 7.0 if promoted else None, before, after))
-    assert "0.4000" in told and "0.5000" in told and "took 61 s" in told
-    assert ("0.4500" in told) == promoted and ("promoted → live 7 s" in told) == promoted
+    output = shown(show_training, Training(found, 61.0, 7.0 if promoted else None, before, after))
+    assert "0.4000" in output and "0.5000" in output and "took 61 s" in output
+    assert ("0.4500" in output) == promoted and ("promoted → live 7 s" in output) == promoted

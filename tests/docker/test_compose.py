@@ -88,9 +88,9 @@ def test_every_lasting_service_has_a_health_check_and_comes_back(services):
 def test_dependencies_name_services_and_conditions_that_can_come_true(services):
     for name, service in services.items():
         for other, condition in service.get("depends_on", {}).items():
-            asked = condition["condition"]
+            required = condition["condition"]
             assert other in services and other != name
-            assert asked == ("service_completed_successfully" if other in ONE_SHOT else "service_healthy")
+            assert required == ("service_completed_successfully" if other in ONE_SHOT else "service_healthy")
 
 
 def test_nobody_waits_for_somebody_who_waits_for_them(services):
@@ -239,11 +239,11 @@ def test_the_workspace_gets_the_images_code_whole_and_keeps_a_persons_numbers(se
     moved = re.sub(r"(?<![\w.])/(opt|workspace)\b", rf"{tmp_path}/\1", script)
     for _ in range(2):
         subprocess.run(["bash", "-euc", moved], check=True)
-    told = {
+    contents = {
         name: (workspace / name).read_text()
         for name in ("recsys/cli.py", "dvc.yaml", ".dvcignore", "params.yaml")
     }
-    assert told == {
+    assert contents == {
         "recsys/cli.py": "new",
         "dvc.yaml": "new",
         ".dvcignore": "new",

@@ -151,11 +151,11 @@ def test_airflows_images_install_and_read_the_dags(image, tmp_path):
         "assert not bag.import_errors, bag.import_errors\n"
         "print(sorted(bag.dags), recsys.__file__)"
     )
-    told = run(environment, tmp_path, program, "-c", read).splitlines()[-1]
+    output = run(environment, tmp_path, program, "-c", read).splitlines()[-1]
     dags = (
         "['profile_arrivals', 'publish_champion', 'rollback_release', 'train_challenger', 'train_when_due']"
     )
-    assert told.startswith(dags) and str(tmp_path) in told
+    assert output.startswith(dags) and str(tmp_path) in output
     (entry,) = only(image, "ENTRYPOINT")
     assert entry == '["airflow"]' and (tmp_path / "opt/venv/bin/airflow").exists()
 

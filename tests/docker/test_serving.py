@@ -27,9 +27,11 @@ def named(text: str) -> set[str]:
 def test_alerts_and_dashboard_ask_for_figures_that_there_are(tmp_path: Path) -> None:
     rules = yaml.safe_load((MONITORING / "alerts.yaml").read_text())["groups"][0]["rules"]
     panels = json.loads((MONITORING / "grafana.json").read_text())["panels"]
-    asked = [rule["expr"] for rule in rules] + [one["expr"] for panel in panels for one in panel["targets"]]
+    expressions = [rule["expr"] for rule in rules] + [
+        one["expr"] for panel in panels for one in panel["targets"]
+    ]
     assert len(rules) >= 5 and len(panels) >= 5
-    assert named(" ".join(asked)) <= exported(tmp_path)
+    assert named(" ".join(expressions)) <= exported(tmp_path)
     assert [rule["alert"] for rule in rules if rule["expr"].startswith("up{")] == ["FirstlightDown"]
 
 

@@ -70,7 +70,7 @@ def test_judged_queries_come_along_and_a_missing_file_is_named(film_workspace, t
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "problem"),
     [
         ({"finetune": {"epochs": 0}}, r"finetune\.epochs"),
         ({"finetune": {"epoks": 3}}, r"finetune\.epoks"),
@@ -78,10 +78,10 @@ def test_judged_queries_come_along_and_a_missing_file_is_named(film_workspace, t
     ],
 )
 def test_a_bad_value_is_an_error_that_names_the_key_before_anything_is_made(
-    film_workspace, tmp_path, changes, says
+    film_workspace, tmp_path, changes, problem
 ):
     film_workspace.at.data_dvc.write_text("outs: []\n")
-    with pytest.raises(ConfigError, match=says):
+    with pytest.raises(ConfigError, match=problem):
         workspace_make(film_workspace.at, tmp_path / "own/train.1", changes)
     assert list((tmp_path / "own").iterdir()) == []
 

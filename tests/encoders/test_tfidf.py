@@ -39,8 +39,8 @@ def test_chinese_titles_meet_by_their_characters():
 def test_an_encoder_made_from_its_parts_gives_the_same_vectors(texts):
     encoder = fit_tfidf(texts)
     again = tfidf_of(*encoder.parts())
-    asked = [*texts, "dog fish 西游"]
-    np.testing.assert_allclose(again.encode(asked).toarray(), encoder.encode(asked).toarray(), rtol=1e-6)
+    more = [*texts, "dog fish 西游"]
+    np.testing.assert_allclose(again.encode(more).toarray(), encoder.encode(more).toarray(), rtol=1e-6)
 
 
 def test_texts_without_a_term_are_refused():

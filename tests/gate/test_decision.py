@@ -426,8 +426,8 @@ def with_seeds(*, over=0.001, means=(0.011, 0.05, -0.02)):
 def test_trained_with_several_seeds_one_more_rule_applies():
     decision = decide(with_seeds(), PARAMS)
     assert decision.open
-    asked = [check.rule for check in decision.checks]
-    assert asked == [rule.__name__ for rule in RULES + CHALLENGER_RULES + SEED_RULES]
+    checked = [check.rule for check in decision.checks]
+    assert checked == [rule.__name__ for rule in RULES + CHALLENGER_RULES + SEED_RULES]
 
 
 def test_a_mean_over_seeds_that_is_not_surely_better_closes_the_gate_and_names_lowest_and_highest():

@@ -94,9 +94,9 @@ def test_a_centred_head_that_does_not_fit_is_refused(other, tmp_path):
 
 @pytest.mark.parametrize("constant", [-1, float("inf"), "much"])
 def test_a_constant_that_is_none_is_refused(constant, tmp_path):
-    _, said = make_head(8, constant=0.5).save(tmp_path)
-    words = json.loads(said.read_text("utf-8"))
-    said.write_text(json.dumps(words | {"constant": constant}), "utf-8")
+    _, path = make_head(8, constant=0.5).save(tmp_path)
+    words = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(words | {"constant": constant}), "utf-8")
     with pytest.raises(EncoderError, match="no readable head"):
         KernelHead.load(tmp_path)
 
@@ -132,8 +132,8 @@ def test_a_text_without_known_words_has_none_and_still_unit_length(vectors):
 
 @pytest.mark.parametrize("share", [0.0, 1.0, float("nan")])
 def test_a_share_of_words_out_of_range_is_refused(share, tmp_path):
-    _, said = make_head(8, words_share=0.3).save(tmp_path)
-    said.write_text(json.dumps(json.loads(said.read_text("utf-8")) | {"words_share": share}), "utf-8")
+    _, path = make_head(8, words_share=0.3).save(tmp_path)
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"words_share": share}), "utf-8")
     with pytest.raises(EncoderError, match="words_share"):
         KernelHead.load(tmp_path)
 
@@ -184,12 +184,12 @@ def test_an_encoder_and_its_head_encode_as_one(tiny_reference, encoders, tiny_en
     packed = pack_head(tiny_reference, make_head(tiny_reference.dim), tmp_path)
     head = load_head(tmp_path / packed.hash, packed.dim)
     encoder = HeadedEncoder(tiny_encoder, head, packed.hash)
-    asked = ["red chair", "blue lamp", "red chair"]
-    found = encoder.encode(asked)
+    queries = ["red chair", "blue lamp", "red chair"]
+    found = encoder.encode(queries)
     assert found.shape == (3, 5) and encoder.dim == 5 and encoder.hash == packed.hash
     np.testing.assert_array_equal(found[0], found[2])
-    np.testing.assert_array_equal(found, head.profiles(asked, tiny_encoder.encode(asked)))
-    assert encoder.count_tokens(asked).tolist() == tiny_encoder.count_tokens(asked).tolist()
+    np.testing.assert_array_equal(found, head.profiles(queries, tiny_encoder.encode(queries)))
+    assert encoder.count_tokens(queries).tolist() == tiny_encoder.count_tokens(queries).tolist()
     assert encoder.encode([]).shape == (0, 5)
 
 
@@ -214,12 +214,12 @@ def test_a_head_that_remembers_texts_is_refused(tmp_path):
 
 def test_a_head_of_a_newer_version_is_refused_and_one_of_the_first_is_read(tmp_path, vectors):
     head = make_head(8)
-    _, said = head.save(tmp_path)
-    words = json.loads(said.read_text("utf-8"))
-    said.write_text(json.dumps(words | {"version": 5}), "utf-8")
+    _, path = head.save(tmp_path)
+    words = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(words | {"version": 5}), "utf-8")
     with pytest.raises(EncoderError, match="newest known is 4"):
         KernelHead.load(tmp_path)
-    said.write_text(json.dumps(words | {"version": 1}), "utf-8")
+    path.write_text(json.dumps(words | {"version": 1}), "utf-8")
     first = KernelHead.load(tmp_path)
     np.testing.assert_allclose(
         first.profiles(TEXTS, vectors[:6]), head.profiles(TEXTS, vectors[:6]), atol=1e-6
@@ -227,7 +227,7 @@ def test_a_head_of_a_newer_version_is_refused_and_one_of_the_first_is_read(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("changes", "said", "says"),
+    ("changes", "fields", "problem"),
     [
         ({"words_indices": lambda a: a + 1000}, {}, "indices"),
         ({"words_indices": lambda a: a - 1000}, {}, "indices"),
@@ -243,11 +243,11 @@ def test_a_head_of_a_newer_version_is_refused_and_one_of_the_first_is_read(tmp_p
         ({}, {"characters": [1, 10**9]}, "character n-grams"),
     ],
 )
-def test_a_head_whose_files_do_not_fit_or_point_outside_is_refused(tmp_path, changes, said, says):
+def test_a_head_whose_files_do_not_fit_or_point_outside_is_refused(tmp_path, changes, fields, problem):
     arrays_path, terms_path = make_head(8).save(tmp_path)
     with np.load(arrays_path) as saved:
         arrays = {name: saved[name] for name in saved.files}
     np.savez(arrays_path, **arrays | {name: change(arrays[name]) for name, change in changes.items()})
-    terms_path.write_text(json.dumps(json.loads(terms_path.read_text()) | said))
-    with pytest.raises(EncoderError, match=f"no readable head: .*{says}"):
+    terms_path.write_text(json.dumps(json.loads(terms_path.read_text()) | fields))
+    with pytest.raises(EncoderError, match=f"no readable head: .*{problem}"):
         KernelHead.load(tmp_path)

@@ -59,10 +59,10 @@ def test_up_outlives_its_command_twice_is_harmless_and_down_leaves_nothing(tmp_p
     folder = tmp_path / "demo"
     quiet = Console(quiet=True)
     try:
-        told = call_up(folder)
+        output = call_up(folder)
         guards = running(folder)
         assert len(guards) == 7  # SeaweedFS, MLflow, Airflow's four, and the service
-        assert "user admin password" in told and str(folder / "workspace") in told
+        assert "user admin password" in output and str(folder / "workspace") in output
         given = environment(folder)
         kept = json.loads((folder / "servers/airflow/secrets.json").read_text())
         airflow = Airflow(json.loads((folder / STATE).read_text())["airflow"], "admin", kept["password"])

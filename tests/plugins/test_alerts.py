@@ -60,17 +60,17 @@ def test_one_signed_post_names_dag_task_run_try_and_remedy(alerts, receiver):
     ((headers, body),) = receiver
     signature = hmac.new(KEY.encode(), body, hashlib.sha256).hexdigest()
     assert headers["X-Firstlight-Signature"] == f"sha256={signature}"
-    told = json.loads(body)
-    assert (told["dag"], told["task"], told["run"], told["try"]) == (
+    alert = json.loads(body)
+    assert (alert["dag"], alert["task"], alert["run"], alert["try"]) == (
         "profile_arrivals",
         "arrive",
         "run-1",
         3,
     )
-    assert told["error"] == "exit code 1"
-    assert "RECSYS_STORE" in told["remedy"] and "safe to repeat" in told["remedy"]
-    assert told["log"] == "http://airflow/log"
-    assert told["sent_at"].endswith("+00:00")
+    assert alert["error"] == "exit code 1"
+    assert "RECSYS_STORE" in alert["remedy"] and "safe to repeat" in alert["remedy"]
+    assert alert["log"] == "http://airflow/log"
+    assert alert["sent_at"].endswith("+00:00")
 
 
 @pytest.mark.parametrize(

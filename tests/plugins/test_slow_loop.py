@@ -16,17 +16,17 @@ def slow(plugin, monkeypatch, tmp_path):
     root = tasks.Path(__file__).resolve().parents[2]
     values = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
 
-    def turn(section, **changes):
+    def set_params(section, **changes):
         values[section] |= changes
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
 
-    turn("gate")
-    module.turn = turn
+    set_params("gate")
+    module.set_params = set_params
     return module
 
 
 def test_the_form_shows_what_params_yaml_says_with_the_bounds_of_the_code(slow):
-    slow.turn("finetune", epochs=4, layers="lora")
+    slow.set_params("finetune", epochs=4, layers="lora")
     form = slow.form()
     assert form["epochs"].value == 4 and form["layers"].value == "lora"
     assert form["epochs"].schema["minimum"] == 1 and form["epochs"].description
@@ -40,14 +40,14 @@ def test_the_form_shows_what_params_yaml_says_with_the_bounds_of_the_code(slow):
 
 def test_trainings_start_by_hand_by_the_clock_on_enough_interactions_or_both(slow):
     assert slow.training_schedule() is None and slow.look_schedule() is None  # as params.yaml comes
-    slow.turn("slow_loop", train_cron="0 3 * * 0")
+    slow.set_params("slow_loop", train_cron="0 3 * * 0")
     assert slow.training_schedule() == "0 3 * * 0" and slow.look_schedule() is None
-    slow.turn("slow_loop", train_after_interactions=5000)
+    slow.set_params("slow_loop", train_after_interactions=5000)
     both = slow.training_schedule()
     assert both.asset_condition == slow.DUE and both.timetable.expression == "0 3 * * 0"
-    slow.turn("slow_loop", train_cron="")
+    slow.set_params("slow_loop", train_cron="")
     assert slow.training_schedule() is slow.DUE
-    slow.turn("arrivals", sweep_s=7)
+    slow.set_params("arrivals", sweep_s=7)
     assert slow.look_schedule().delta.total_seconds() == 7
 
 
@@ -71,8 +71,8 @@ def test_nobody_looks_while_a_training_is_under_way_waits_or_is_queued(slow):
 
 def test_with_approval_a_person_is_asked_between_an_open_gate_and_the_alias(slow):
     assert [task.task_id for task in slow.promotion()] == ["promote"]
-    slow.turn("gate", needs_approval=True)
-    slow.turn("slow_loop", approval_hours=2)
+    slow.set_params("gate", needs_approval=True)
+    slow.set_params("slow_loop", approval_hours=2)
     gate, ask, promote = slow.promotion()
     assert gate.bash_command == "exec python -m recsys promote --dry-run" and gate.task_id == "open-gate"
     assert ask.response_timeout.total_seconds() == 7200 and ask.execution_timeout != ask.response_timeout
@@ -80,7 +80,7 @@ def test_with_approval_a_person_is_asked_between_an_open_gate_and_the_alias(slow
 
 
 def test_a_gpu_task_has_pool_and_queue_and_no_pod_where_kubernetes_is_not_installed(slow):
-    slow.turn("slow_loop", pool="big", queue="fast")
+    slow.set_params("slow_loop", pool="big", queue="fast")
     assert slow.gpu() == {"pool": "big", "queue": "fast", "executor_config": {}}
 
 
@@ -101,12 +101,12 @@ def test_under_kubernetes_the_pod_asks_for_gpus_and_image(slow, monkeypatch):
         module.__spec__ = SimpleNamespace(name=name)
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setitem(sys.modules, "kubernetes.client.models", models)
-    slow.turn("slow_loop", gpus=2, image="shop/train:1")
+    slow.set_params("slow_loop", gpus=2, image="shop/train:1")
     pod = slow.gpu()["executor_config"]["pod_override"]
     (container,) = pod.spec.containers
     assert (container.name, container.image) == ("base", "shop/train:1")
     assert container.resources.limits == {"nvidia.com/gpu": "2"}
-    slow.turn("slow_loop", gpus=0, image="")
+    slow.set_params("slow_loop", gpus=0, image="")
     assert slow.gpu()["executor_config"] == {}
 
 
@@ -141,15 +141,15 @@ def test_the_verdict_shows_figures_of_both_and_what_every_rule_said(slow, tmp_pa
         path = tmp_path / "artifacts" / name
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(content))
-    said = slow.verdict(tmp_path)
-    assert "The gate is **closed** for challenger `bbbbbbbbbb` against champion `aaaaaaaaaa`" in said
-    assert "| items | ndcg@20 | gini@20 |\n|---|---|---|\n" in said and "random" not in said
-    assert "| cold | 0.250 → 0.500 | 0.300 → 0.400 |\n| warm |  |  |" in said
+    text = slow.verdict(tmp_path)
+    assert "The gate is **closed** for challenger `bbbbbbbbbb` against champion `aaaaaaaaaa`" in text
+    assert "| items | ndcg@20 | gini@20 |\n|---|---|---|\n" in text and "random" not in text
+    assert "| cold | 0.250 → 0.500 | 0.300 → 0.400 |\n| warm |  |  |" in text
     assert (
-        "- Enough test users interacted with a cold item. Yes." in said
-        and "beaten. it is not, by 0.1" in said
+        "- Enough test users interacted with a cold item. Yes." in text
+        and "beaten. it is not, by 0.1" in text
     )
-    assert "http://mlflow:5000/#/models/item-encoder" in said
+    assert "http://mlflow:5000/#/models/item-encoder" in text
 
 
 def test_the_plugins_and_the_commands_mean_the_same_dag_and_the_same_workspaces(

@@ -37,16 +37,16 @@ def names(folder, suffix=KEYS):
     st.lists(st.integers(0, 40), max_size=20),
     st.booleans(),
 )
-def test_what_was_added_is_found_by_everyone_and_nothing_else(tmp_path_factory, groups, asked, reopened):
+def test_what_was_added_is_found_by_everyone_and_nothing_else(tmp_path_factory, groups, numbers, reopened):
     folder = tmp_path_factory.mktemp("cache")
     cache = filled(folder, *groups)
     if reopened:
         cache = VectorCache(folder, DIM)
-    there = np.array([any(number in group for group in groups) for number in asked], bool)
-    np.testing.assert_array_equal(cache.holds(hashes(*asked)), there)
-    found, is_found = cache.read(hashes(*asked))
+    there = np.array([any(number in group for group in groups) for number in numbers], bool)
+    np.testing.assert_array_equal(cache.holds(hashes(*numbers)), there)
+    found, is_found = cache.read(hashes(*numbers))
     np.testing.assert_array_equal(is_found, there)
-    np.testing.assert_array_equal(found[there], vectors(*asked)[there])
+    np.testing.assert_array_equal(found[there], vectors(*numbers)[there])
 
 
 def test_an_open_cache_sees_what_another_process_adds(tmp_path):

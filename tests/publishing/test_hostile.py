@@ -226,16 +226,16 @@ def test_a_recorded_data_version_that_is_none_of_data_is_not_restored(
 )
 def test_a_recorded_lock_that_leads_outside_is_not_restored(attacker: Attacker, outs: str) -> None:
     good = "d" * 32
-    said = {"data_dvc": f"outs:\n- md5: {good}.dir\n  path: data\n"}
+    record = {"data_dvc": f"outs:\n- md5: {good}.dir\n  path: data\n"}
     for some, is_refused in ((outs.replace("HASH", good), True), (f"[{{path: data, md5: {good}}}]", False)):
-        said["dvc_lock"] = f"schema: '2.0'\nstages:\n  index:\n    outs: {some}\n"
-        attacker.plain["provenance"] |= said
+        record["dvc_lock"] = f"schema: '2.0'\nstages:\n  index:\n    outs: {some}\n"
+        attacker.plain["provenance"] |= record
         manifest = ReleaseStore(attacker.storage).manifest(attacker.publish())
         if is_refused:
             with pytest.raises(ReleaseError, match="no version of data/"):
                 recorded(manifest)
         else:
-            assert recorded(manifest) == {"data.dvc": said["data_dvc"], "dvc.lock": said["dvc_lock"]}
+            assert recorded(manifest) == {"data.dvc": record["data_dvc"], "dvc.lock": record["dvc_lock"]}
 
 
 def test_a_manifest_under_another_sequence_is_refused(attacker: Attacker) -> None:

@@ -82,9 +82,9 @@ def test_rankers_and_parts_that_formats_introduced_are_there():
 def test_parts_give_the_lists_that_a_model_without_parts_gave():
     """Formats 5 and 6 were trained alike, by the code before there were parts and by the code that made them."""
     legacy, parted = (json.loads((RELEASES / str(n) / "lists.json").read_text("utf-8")) for n in (5, 6))
-    told = ("format", "release")
-    assert {key: legacy[key] for key in legacy if key not in told} == {
-        key: parted[key] for key in parted if key not in told
+    differing = ("format", "release")
+    assert {key: legacy[key] for key in legacy if key not in differing} == {
+        key: parted[key] for key in parted if key not in differing
     }
 
 

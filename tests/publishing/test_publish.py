@@ -416,14 +416,14 @@ def test_a_reader_that_polls_never_sees_a_torn_release(
     film_workspace = make_workspace("films")
     film_workspace.items(FILMS)
     film_workspace.build().publish(storage)
-    seen: list[set[str]] = []
+    read: list[set[str]] = []
     with ThreadPoolExecutor(1) as pool:
         publisher = pool.submit(publish_five, film_workspace, storage)
         while not publisher.done():
-            seen.append(items_in(storage, tmp_path / "reader"))
+            read.append(items_in(storage, tmp_path / "reader"))
         publisher.result()
-    seen.append(items_in(storage, tmp_path / "reader"))
-    sizes = [len(items) for items in seen]
+    read.append(items_in(storage, tmp_path / "reader"))
+    sizes = [len(items) for items in read]
     assert sizes == sorted(sizes)
     assert sizes[-1] == len(FILMS) + 5
 

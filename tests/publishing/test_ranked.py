@@ -101,8 +101,8 @@ def test_a_list_is_what_scoring_every_item_gives(
         assert [one.item_id for one in found] == [item for _, item in expected]
         assert [one.score for one in found] == pytest.approx([-score for score, _ in expected], abs=1e-5)
         assert release.recommend(history=history, k=3) == found[:3]
-        seen = release.recommend(history=history, k=50, exclude_seen=False)
-        assert [one.item_id for one in seen] == sorted(scores, key=lambda item: (-scores[item], item))
+        listed = release.recommend(history=history, k=50, exclude_seen=False)
+        assert [one.item_id for one in listed] == sorted(scores, key=lambda item: (-scores[item], item))
     assert {one.item_id for one in release.recommend(pseudonym="ann", k=50)} == set(release.items) - {
         "alien",
         "jaws",

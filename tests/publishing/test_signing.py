@@ -65,8 +65,8 @@ def test_openssl_agrees_with_the_signature(
     signed: str, folder: FolderStorage, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """The format is nobody's own: Ed25519 over the bytes of the file."""
-    said = json.loads(folder.read(f"releases/{signed}/manifest.sig"))
-    (tmp_path / "sig").write_bytes(base64.b64decode(said["signature"]))
+    output = json.loads(folder.read(f"releases/{signed}/manifest.sig"))
+    (tmp_path / "sig").write_bytes(base64.b64decode(output["signature"]))
     command = ["openssl", "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", str(pair[1])]
     command += [
         "-sigfile",
@@ -237,10 +237,10 @@ def test_a_file_without_a_key_does_not_turn_signatures_off(
 ) -> None:
     film_workspace.publish(folder)
     (tmp_path / "empty.pem").write_text(content)
-    for variable, asked in (("RECSYS_VERIFY_KEY", verify_keys), ("RECSYS_SIGNING_KEY", signing_key)):
+    for variable, keys_of in (("RECSYS_VERIFY_KEY", verify_keys), ("RECSYS_SIGNING_KEY", signing_key)):
         monkeypatch.setenv(variable, str(tmp_path / "empty.pem"))
         with pytest.raises(ConfigError, match=f"{variable} is set and holds no key"):
-            asked()
+            keys_of()
     with pytest.raises(ConfigError, match="RECSYS_VERIFY_KEY"):
         Release.open(folder.url)
 
@@ -258,8 +258,8 @@ def test_a_pair_is_made_once_and_the_doctor_says_whether_it_is_used(
     monkeypatch.setenv("RECSYS_STORE", folder.url)
 
     def finding() -> dict[str, str]:
-        said = CliRunner().invoke(main, ["doctor", "--json"]).stdout
-        return {one["check"]: one for one in json.loads(said)}["signatures"]
+        output = CliRunner().invoke(main, ["doctor", "--json"]).stdout
+        return {one["check"]: one for one in json.loads(output)}["signatures"]
 
     release = film_workspace.publish(folder).release
     assert finding()["verdict"] == "warn" and "RECSYS_VERIFY_KEY is not set" in finding()["found"]

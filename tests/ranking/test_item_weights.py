@@ -51,13 +51,13 @@ def test_growth_keeps_the_scores_of_a_catalogue_in_which_every_item_was_met_twic
 
 
 @given(st.lists(st.sampled_from([*KNOWN, "new", "", "birch "]), max_size=8))
-def test_items_are_found_by_their_id_alone(asked):
+def test_items_are_found_by_their_id_alone(item_ids):
     known = np.sort(digests(KNOWN))
     weights = ItemWeights(known, csr_array((3, 3), dtype=np.float32), np.ones(3, np.float32), 3)
-    place = weights.over(asked).place_I
-    assert [one in KNOWN for one in asked] == (place != UNKNOWN).tolist()
+    place = weights.over(item_ids).place_I
+    assert [one in KNOWN for one in item_ids] == (place != UNKNOWN).tolist()
     found = [known[one] for one in place if one != UNKNOWN]
-    assert found == [digests([one])[0] for one in asked if one in KNOWN]
+    assert found == [digests([one])[0] for one in item_ids if one in KNOWN]
 
 
 def test_saved_weights_are_read_as_they_were_and_have_the_same_bytes(weights, tmp_path):
@@ -94,7 +94,7 @@ def test_weights_of_a_newer_version_are_refused(weights, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "problem"),
     [
         ({"indices": np.array([9, 0, 1], np.int32)}, "indices"),
         ({"indices": np.array([-5, 0, 1], np.int32)}, "indices"),
@@ -109,10 +109,10 @@ def test_weights_of_a_newer_version_are_refused(weights, tmp_path, monkeypatch):
         ({"version": np.array([1, 2])}, "whole number"),
     ],
 )
-def test_weights_that_would_point_outside_or_are_no_numbers_are_refused(weights, tmp_path, changes, says):
+def test_weights_that_would_point_outside_or_are_no_numbers_are_refused(weights, tmp_path, changes, problem):
     (path,) = weights.save(tmp_path)
     with np.load(path) as saved:
         arrays = {name: saved[name] for name in saved.files}
     np.savez(path, **arrays | changes)
-    with pytest.raises(EncoderError, match=f"no readable item weights: .*{says}"):
+    with pytest.raises(EncoderError, match=f"no readable item weights: .*{problem}"):
         ItemWeights.load([path])

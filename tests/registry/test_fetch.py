@@ -373,15 +373,15 @@ def as_legacy(at):
 def test_a_workspace_from_before_there_were_parts_keeps_its_champion(new_workspace, full, pretrained):
     at = new_workspace("a")
     before = fetch_champion(None, at, full).model
-    asked = ["red chair", "aau chair of maker0"]
-    profiles = open_model(before, at.cache, 64).encode(asked)
+    queries = ["red chair", "aau chair of maker0"]
+    profiles = open_model(before, at.cache, 64).encode(queries)
     folder = as_legacy(at)
     shutil.copyfile(folder / "encoder.json", at.model_reference("champion").with_name("encoder.json"))
     grown = replace(full, texts=lambda: [*TEXTS, *(f"{text} again" for text in TEXTS)])
     model = fetch_champion(None, at, grown).model
     assert model.hash == "d" * 64 and model.head is None and model.has_head and model.dim == before.dim
     assert saved(at) == model and at.model_reference("champion").exists()
-    np.testing.assert_array_equal(open_model(model, at.cache, 64).encode(asked), profiles)
+    np.testing.assert_array_equal(open_model(model, at.cache, 64).encode(queries), profiles)
 
 
 def test_a_damaged_reference_is_written_again(new_workspace, pretrained, packed):

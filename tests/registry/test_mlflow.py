@@ -153,9 +153,9 @@ def test_a_server_that_is_down_is_noticed_in_seconds_and_named_without_its_passw
         register_folder(NOBODY, uuid4().hex, packed, record(), model)
     with pytest.raises(
         RegistryUnreachable, match="127.0.0.1:9"
-    ) as told:  # here MLflow's own words name the address
+    ) as raised:  # here MLflow's own words name the address
         mlflow.versions("http://me:hush@127.0.0.1:9", model)
-    assert "hush" not in str(caught.value) and "hush" not in str(told.value)
+    assert "hush" not in str(caught.value) and "hush" not in str(raised.value)
     assert time.monotonic() - began < 20
 
 

@@ -119,13 +119,13 @@ def test_a_person_sees_ids_as_they_are(opened, folder):
         assert found.exit_code == code and "Traceback" not in found.output, found.output
         return found
 
-    said = run("recommend", "--history", "jaws", "-k", "100").stderr
-    assert "[bold]eight[/bold]" in said and ":shark: nine" in said
-    assert said.count("a") >= 130  # folded, not cut
+    output = run("recommend", "--history", "jaws", "-k", "100").stderr
+    assert "[bold]eight[/bold]" in output and ":shark: nine" in output
+    assert output.count("a") >= 130  # folded, not cut
     assert "[bold]eight[/bold]" in run("trace", "[bold]eight[/bold]").stderr
     assert "jaws" in run("similar", "7", "-k", "100").stderr
     named = {one["item_id"] for one in json.loads(run("similar", "7", "-k", "100", "--json").stdout)["items"]}
     assert named == set(opened.items) - {"7"}
-    for asked in (("similar", "\x1b[31mred"), ("recommend", "--history", "\x1b[31mred"), ("similar", "")):
-        said = run(*asked, code=1).stderr
-        assert "\x1b" not in said and said.startswith(("UnknownItem: ", "ReleaseError: "))
+    for arguments in (("similar", "\x1b[31mred"), ("recommend", "--history", "\x1b[31mred"), ("similar", "")):
+        output = run(*arguments, code=1).stderr
+        assert "\x1b" not in output and output.startswith(("UnknownItem: ", "ReleaseError: "))

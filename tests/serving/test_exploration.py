@@ -40,14 +40,16 @@ def explorer(**changes: object) -> Explorer:
 
 
 @pytest.fixture(params=["dot", "item_weights"])
-def asked(request: pytest.FixtureRequest, film_workspace: FilmWorkspace, folder: Storage) -> Recommender:
+def recommender(
+    request: pytest.FixtureRequest, film_workspace: FilmWorkspace, folder: Storage
+) -> Recommender:
     if request.param == "item_weights":
         bring_weights(film_workspace)
         film_workspace.build()
-    return recommender(film_workspace, folder)
+    return _open(film_workspace, folder)
 
 
-def recommender(film_workspace: FilmWorkspace, folder: Storage) -> Recommender:
+def _open(film_workspace: FilmWorkspace, folder: Storage) -> Recommender:
     film_workspace.publish(folder)
     store = ReleaseStore(folder)
     manifest = store.manifest(store.current().current.release)
@@ -60,21 +62,22 @@ def ids(answer: Answer) -> list[str]:
     return [one.item_id for one in answer.items]
 
 
-def test_without_an_explorer_and_for_unknown_people_nothing_changes(asked: Recommender) -> None:
-    plain = asked.recommend(ANN, ListRequest(k=5, request_id="x"))
-    assert plain == asked.recommend(ANN, ListRequest(k=5)) and plain.exploration is None
-    unknown = asked.recommend(Taste(), ListRequest(k=5), explorer(share=1.0))
-    assert unknown == asked.recommend(Taste(), ListRequest(k=5))
-    never = asked.recommend(ANN, ListRequest(k=5), explorer(share=0.0))
+def test_without_an_explorer_and_for_unknown_people_nothing_changes(recommender: Recommender) -> None:
+    plain = recommender.recommend(ANN, ListRequest(k=5, request_id="x"))
+    assert plain == recommender.recommend(ANN, ListRequest(k=5)) and plain.exploration is None
+    unknown = recommender.recommend(Taste(), ListRequest(k=5), explorer(share=1.0))
+    assert unknown == recommender.recommend(Taste(), ListRequest(k=5))
+    never = recommender.recommend(ANN, ListRequest(k=5), explorer(share=0.0))
     assert never.items == plain.items and never.exploration is not None
     assert never.exploration.propensities == (1.0,) * 5 and never.exploration.draws == ()
 
 
 @pytest.mark.parametrize("policy", ["thompson", "linucb", "uniform"])
-def test_lists_occur_as_often_as_their_propensities_say(asked: Recommender, policy: str) -> None:
+def test_lists_occur_as_often_as_their_propensities_say(recommender: Recommender, policy: str) -> None:
     n, who, wanted = 2000, explorer(policy=policy), ListRequest(k=3)
     answers = [
-        asked.recommend(ANN, ListRequest(k=3, request_id=f"{policy} {number}"), who) for number in range(n)
+        recommender.recommend(ANN, ListRequest(k=3, request_id=f"{policy} {number}"), who)
+        for number in range(n)
     ]
     counted = Counter(tuple(ids(one)) for one in answers)
     chance = {tuple(ids(one)): float(np.prod(one.exploration.propensities)) for one in answers}  # type: ignore[union-attr]
@@ -82,12 +85,12 @@ def test_lists_occur_as_often_as_their_propensities_say(asked: Recommender, poli
     for listed, times in counted.items():
         error = np.sqrt(chance[listed] * (1 - chance[listed]) / n)
         assert abs(times / n - chance[listed]) < 5 * error + 1 / n, listed
-    plain = tuple(ids(asked.recommend(ANN, wanted)))
+    plain = tuple(ids(recommender.recommend(ANN, wanted)))
     assert chance[plain] == pytest.approx(0.6**3)
 
 
-def test_a_draw_has_the_policys_probability_given_the_draws_before(asked: Recommender) -> None:
-    answer = asked.recommend(ANN, ListRequest(k=2, request_id="one"), explorer(share=1.0))
+def test_a_draw_has_the_policys_probability_given_the_draws_before(recommender: Recommender) -> None:
+    answer = recommender.recommend(ANN, ListRequest(k=2, request_id="one"), explorer(share=1.0))
     found = answer.exploration
     assert found is not None and [draw.place for draw in found.draws] == [1, 2]
     left = list(range(len(found.candidates.item_ids)))
@@ -99,72 +102,76 @@ def test_a_draw_has_the_policys_probability_given_the_draws_before(asked: Recomm
         left.remove(left[chosen])
 
 
-def test_only_new_items_that_may_be_in_the_list_are_drawn(asked: Recommender) -> None:
-    plain = asked.recommend(ANN, ListRequest(k=3))
+def test_only_new_items_that_may_be_in_the_list_are_drawn(recommender: Recommender) -> None:
+    plain = recommender.recommend(ANN, ListRequest(k=3))
     for number in range(200):
-        answer = asked.recommend(ANN, ListRequest(k=3, request_id=str(number)), explorer(share=0.7))
+        answer = recommender.recommend(ANN, ListRequest(k=3, request_id=str(number)), explorer(share=0.7))
         drawn = {draw.item_id for draw in answer.exploration.draws}  # type: ignore[union-attr]
         assert drawn <= NEW - set(ids(plain))
         others = [item for item in ids(answer) if item not in drawn]
         assert others == ids(plain)[: len(others)] and len(set(ids(answer))) == 3
     few = ListRequest(k=2, candidates=("babe", "dumbo", "heat"), exclude_seen=True, request_id="few")
-    assert set(ids(asked.recommend(ANN, few, explorer(share=1.0)))) <= {"babe", "dumbo", "heat"}
+    assert set(ids(recommender.recommend(ANN, few, explorer(share=1.0)))) <= {"babe", "dumbo", "heat"}
     liked = Taste(likes=("alien", "heat"))
     seen = {
         item
         for number in range(100)
-        for item in ids(asked.recommend(liked, ListRequest(k=3, request_id=str(number)), explorer(share=1.0)))
+        for item in ids(
+            recommender.recommend(liked, ListRequest(k=3, request_id=str(number)), explorer(share=1.0))
+        )
     }
     assert "heat" not in seen
 
 
-def test_places_beyond_the_last_candidate_go_to_the_ranker_for_sure(asked: Recommender) -> None:
-    whole = asked.recommend(ANN, ListRequest(k=20), explorer(share=1.0))  # every item is in the list anyway
+def test_places_beyond_the_last_candidate_go_to_the_ranker_for_sure(recommender: Recommender) -> None:
+    whole = recommender.recommend(
+        ANN, ListRequest(k=20), explorer(share=1.0)
+    )  # every item is in the list anyway
     assert whole.exploration is not None and set(whole.exploration.propensities) == {1.0}
-    one = asked.recommend(ANN, ListRequest(k=5, request_id="a"), explorer(share=1.0, pool=1))
+    one = recommender.recommend(ANN, ListRequest(k=5, request_id="a"), explorer(share=1.0, pool=1))
     assert one.exploration is not None
     assert one.exploration.propensities == (1.0,) * 5 and len(one.exploration.draws) == 1
 
 
-def test_no_item_is_drawn_beyond_its_budget_by_threads_either(asked: Recommender) -> None:
+def test_no_item_is_drawn_beyond_its_budget_by_threads_either(recommender: Recommender) -> None:
     who = explorer(share=0.6, budget=20, policy="uniform")
 
     def one(_: int) -> list[str]:
-        return [draw.item_id for draw in asked.recommend(ANN, ListRequest(k=3), who).exploration.draws]  # type: ignore[union-attr]
+        return [draw.item_id for draw in recommender.recommend(ANN, ListRequest(k=3), who).exploration.draws]  # type: ignore[union-attr]
 
     with ThreadPoolExecutor(8) as threads:
         counted = Counter(item for drawn in threads.map(one, range(400)) for item in drawn)
-    open_items = NEW - set(ids(asked.recommend(ANN, ListRequest(k=3))))
+    open_items = NEW - set(ids(recommender.recommend(ANN, ListRequest(k=3))))
     assert counted == dict.fromkeys(open_items, 20)
-    spent = asked.recommend(ANN, ListRequest(k=3), who)
+    spent = recommender.recommend(ANN, ListRequest(k=3), who)
     assert spent.exploration is not None and spent.exploration.propensities == (1.0,) * 3
 
 
-def test_a_repeated_request_gets_its_list_again_and_spends_nothing(asked: Recommender) -> None:
+def test_a_repeated_request_gets_its_list_again_and_spends_nothing(recommender: Recommender) -> None:
     who = explorer(share=0.6, budget=5, policy="uniform")
-    first = {name: asked.recommend(ANN, ListRequest(k=3, request_id=name), who) for name in "abcdef"}
+    first = {name: recommender.recommend(ANN, ListRequest(k=3, request_id=name), who) for name in "abcdef"}
     for _ in range(3):
         for name, answer in first.items():
-            again = asked.recommend(ANN, ListRequest(k=3, request_id=name), who)
+            again = recommender.recommend(ANN, ListRequest(k=3, request_id=name), who)
             assert again.items == answer.items
             assert again.exploration.list_id == answer.exploration.list_id  # type: ignore[union-attr]
             assert again.exploration.propensities == answer.exploration.propensities  # type: ignore[union-attr]
         for _ in range(20):  # budgets run out meanwhile
-            asked.recommend(ANN, ListRequest(k=3), who)
+            recommender.recommend(ANN, ListRequest(k=3), who)
     assert len({tuple(ids(one)) for one in first.values()}) > 1
     for number in range(100):  # one id for many users is no way around the budget
         likes = ("alien", "jaws", *(["babe"] if number % 2 else []), *(["rocky"] if number % 3 else []))
-        asked.recommend(Taste(likes=likes), ListRequest(k=3, request_id="all"), who)
-    assert int(asked._new_items._n_drawn_I.max()) <= 5
-    lists = [asked.recommend(ANN, ListRequest(k=3), explorer()).exploration.list_id for _ in range(20)]  # type: ignore[union-attr]
+        recommender.recommend(Taste(likes=likes), ListRequest(k=3, request_id="all"), who)
+    assert int(recommender._new_items._n_drawn_I.max()) <= 5
+    lists = [recommender.recommend(ANN, ListRequest(k=3), explorer()).exploration.list_id for _ in range(20)]  # type: ignore[union-attr]
     assert len(set(lists)) == 20  # without an id each list has one of its own
 
 
-def test_no_two_users_and_no_two_questions_share_a_list_id_or_coins(asked: Recommender) -> None:
+def test_no_two_users_and_no_two_questions_share_a_list_id_or_coins(recommender: Recommender) -> None:
     who, base = explorer(share=0.5, policy="uniform"), {"k": 3, "request_id": "one", "whose": "a" * 32}
 
     def answer(taste: Taste = ANN, **changes: object) -> Answer:
-        return asked.recommend(taste, ListRequest(**base | changes), who)  # type: ignore[arg-type]
+        return recommender.recommend(taste, ListRequest(**base | changes), who)  # type: ignore[arg-type]
 
     others = [{"whose": "b" * 32}, {"whose": ""}, {"k": 4}, {"request_id": "two"}, {"exclude_seen": False}]
     others += [{"where": {"tags": {"not": "none has it"}}}, {"candidates": tuple(FILMS)[:-1]}]
@@ -180,16 +187,16 @@ def test_no_two_users_and_no_two_questions_share_a_list_id_or_coins(asked: Recom
     assert 145 < explored[True] < 200  # 175 expected: users do not all explore at once
 
 
-def test_the_log_tells_one_of_a_thousand_groups_and_no_user(asked: Recommender) -> None:
+def test_the_log_tells_one_of_a_thousand_groups_and_no_user(recommender: Recommender) -> None:
     who = explorer(share=1.0)
     groups = set()
     for number in range(300):
         name = f"{number:032x}"
-        found = who.log_fields(asked.recommend(ANN, ListRequest(k=2, whose=name), who))
+        found = who.log_fields(recommender.recommend(ANN, ListRequest(k=2, whose=name), who))
         assert name not in json.dumps(found) and found["user_group"] == user_group(name) < 1000
         groups.add(found["user_group"])
     assert 200 < len(groups) < 300
-    assert who.log_fields(asked.recommend(ANN, ListRequest(k=2), who))["user_group"] is None
+    assert who.log_fields(recommender.recommend(ANN, ListRequest(k=2), who))["user_group"] is None
 
 
 def test_deviations_are_those_of_the_users_posterior() -> None:
@@ -271,16 +278,18 @@ def test_the_first_list_that_explores_loads_nothing(
     follower = Follower(ReleaseStore(storage), tmp_path / "downloads", 5, explores=explores)
     follower.look()
     assert follower.served is not None
-    asked = follower.served.recommender
-    assert ("_new_items" in vars(asked)) == explores
+    recommender = follower.served.recommender
+    assert ("_new_items" in vars(recommender)) == explores
     if explores:
-        assert not asked._new_items._n_drawn_I.any()
-        before = asked._new_items
-        answer = asked.recommend(ANN, ListRequest(k=2), explorer(share=1.0))
-        assert answer.exploration is not None and answer.exploration.draws and asked._new_items is before
+        assert not recommender._new_items._n_drawn_I.any()
+        before = recommender._new_items
+        answer = recommender.recommend(ANN, ListRequest(k=2), explorer(share=1.0))
+        assert (
+            answer.exploration is not None and answer.exploration.draws and recommender._new_items is before
+        )
 
 
-def test_a_release_without_new_items_is_warmed_too(asked: Recommender) -> None:
-    asked._new_items.is_new_I[:] = False
-    asked.warm_exploring()
-    assert asked.recommend(ANN, ListRequest(k=2), explorer(share=1.0)).exploration.draws == ()  # type: ignore[union-attr]
+def test_a_release_without_new_items_is_warmed_too(recommender: Recommender) -> None:
+    recommender._new_items.is_new_I[:] = False
+    recommender.warm_exploring()
+    assert recommender.recommend(ANN, ListRequest(k=2), explorer(share=1.0)).exploration.draws == ()  # type: ignore[union-attr]

@@ -85,8 +85,8 @@ def test_a_release_that_cannot_be_loaded_is_fetched_ever_more_seldom_and_the_nex
 ) -> None:
     attempts: list[str] = []
 
-    def fail(asked: Recommender) -> None:
-        attempts.append(asked.manifest.id)
+    def fail(recommender: Recommender) -> None:
+        attempts.append(recommender.manifest.id)
         raise StorageError("a file is gone", remedy="bring it back")
 
     with monkeypatch.context() as broken:

@@ -29,17 +29,17 @@ def weighed(film_workspace: FilmWorkspace, weight: float = WEIGHT) -> FilmWorksp
     return film_workspace
 
 
-def judged_scores(asked: Recommender, likes: Sequence[str], ranker: object) -> dict[str, float]:
+def judged_scores(recommender: Recommender, likes: Sequence[str], ranker: object) -> dict[str, float]:
     """Every item's score as judging computes it, for one more user beside those of the release."""
-    ids = list(asked.profiles.latest.item_ids)
-    histories = asked.profiles.histories
+    ids = list(recommender.profiles.latest.item_ids)
+    histories = recommender.profiles.histories
     matrix = np.zeros((len(histories.users) + 1, len(ids)))
     for row, user in enumerate(histories.users):
-        for item in asked.taste_of(user).likes:
+        for item in recommender.taste_of(user).likes:
             if item in ids:
                 matrix[row, ids.index(str(item))] = 1
-    vectors = asked.profiles.searcher.vectors_of(np.arange(len(ids)))
-    ridge_lambda = asked.manifest.users.ridge_lambda
+    vectors = recommender.profiles.searcher.vectors_of(np.arange(len(ids)))
+    ridge_lambda = recommender.manifest.users.ridge_lambda
     dataset = Dataset(
         interactions_of(matrix, ids), tuple(ids), vectors, ridge_lambda, 0, typical_weight=WEIGHT
     )
@@ -56,58 +56,60 @@ def test_a_list_is_what_judging_gives_such_a_user(
 ) -> None:
     film_workspace.items(UP, day=1)
     ranker = bring_weights(film_workspace)
-    asked = of_release(weighed(film_workspace).build(), folder)
-    expected = judged_scores(asked, likes, ranker)
-    found = asked.recommend(Taste(likes), ListRequest(k=50, exclude_seen=False)).items
+    recommender = of_release(weighed(film_workspace).build(), folder)
+    expected = judged_scores(recommender, likes, ranker)
+    found = recommender.recommend(Taste(likes), ListRequest(k=50, exclude_seen=False)).items
     assert len(found) == len(expected)
     assert [one.score for one in found] == pytest.approx([expected[one.item_id] for one in found], abs=1e-4)
     for item in ("alien", "heat", "rocky"):
-        assert asked.explain(item, Taste(likes)).score == pytest.approx(expected[item], abs=1e-4)
+        assert recommender.explain(item, Taste(likes)).score == pytest.approx(expected[item], abs=1e-4)
 
 
 def test_the_rest_of_an_explanation_is_the_share_and_words_are_judged_under_it(
     encoded_workspace: FilmWorkspace, folder: Storage
 ) -> None:
-    asked = of_release(weighed(encoded_workspace).build(), folder)
+    recommender = of_release(weighed(encoded_workspace).build(), folder)
     taste = Taste(("alien",), text="a friendly pig")
-    found = asked.explain("babe", taste, with_words=True)
+    found = recommender.explain("babe", taste, with_words=True)
     both = sum(one.profile + one.ranker for one in found.contributions)
     assert both + found.rest == pytest.approx(found.score) and abs(found.rest) > 1e-3
-    listed = asked.recommend(taste, ListRequest(k=50)).items
+    listed = recommender.recommend(taste, ListRequest(k=50)).items
     assert found.score == pytest.approx(next(one.score for one in listed if one.item_id == "babe"), abs=1e-5)
 
 
 def test_the_more_is_known_of_a_user_the_smaller_is_the_share(
     film_workspace: FilmWorkspace, folder: Storage
 ) -> None:
-    asked = of_release(weighed(film_workspace).build(), folder)
-    users = asked._users
+    recommender = of_release(weighed(film_workspace).build(), folder)
+    users = recommender._users
     assert [users.typical_share(n) for n in (0, 1, 19, 20, 40)] == pytest.approx([8, 7.6, 0.4, 0, 0])
-    plain = Recommender(asked.manifest, asked.profiles, {"typical_weight": 0.0})
+    plain = Recommender(recommender.manifest, recommender.profiles, {"typical_weight": 0.0})
     wanted = ListRequest(k=50, exclude_seen=False)
-    many = Taste(tuple(asked.profiles.latest.item_ids))
+    many = Taste(tuple(recommender.profiles.latest.item_ids))
     assert len(many.likes) < 20  # type: ignore[arg-type]
-    lists = [one.recommend(many, wanted).items for one in (asked, plain)]
+    lists = [one.recommend(many, wanted).items for one in (recommender, plain)]
     assert lists[0] != lists[1]
 
 
 def test_new_items_among_popular_ones_are_those_that_a_typical_user_would_like(
     encoded_workspace: FilmWorkspace, folder: Storage
 ) -> None:
-    asked = of_release(weighed(encoded_workspace).build(), folder)
+    recommender = of_release(weighed(encoded_workspace).build(), folder)
     new = {
         item
-        for item, row in zip(asked.profiles.latest.item_ids, asked.popular.likes_I, strict=True)
+        for item, row in zip(recommender.profiles.latest.item_ids, recommender.popular.likes_I, strict=True)
         if not row
     }
-    answer = asked.recommend(Taste(), ListRequest(k=10))
+    answer = recommender.recommend(Taste(), ListRequest(k=10))
     assert answer.basis == "popular"
     listed = [one.item_id for one in answer.items if one.item_id in new]
     ridge_scores = {
-        item: float(asked._users.of(np.empty((0, asked.manifest.model.dim), np.float32), 1.0) @ vector)
+        item: float(
+            recommender._users.of(np.empty((0, recommender.manifest.model.dim), np.float32), 1.0) @ vector
+        )
         for item, vector in zip(
-            asked.profiles.latest.item_ids,
-            asked.profiles.searcher.vectors_of(np.arange(len(asked.popular.likes_I))),
+            recommender.profiles.latest.item_ids,
+            recommender.profiles.searcher.vectors_of(np.arange(len(recommender.popular.likes_I))),
             strict=True,
         )
         if item in new
@@ -133,9 +135,10 @@ def test_a_release_from_before_there_was_a_typical_weight_is_read_and_keeps_its_
     old = manifest.model_copy(update={"search": manifest.search.model_copy(update={"typical_weight": None})})
     assert b"typical_weight" not in old.to_bytes()
     assert Manifest.from_bytes(old.to_bytes(), old.id) == old
-    asked = of_release(film_workspace, folder)
-    before = Recommender(old, asked.profiles)
+    recommender = of_release(film_workspace, folder)
+    before = Recommender(old, recommender.profiles)
     wanted = ListRequest(k=50)
     assert (
-        before.recommend(Taste(("alien",)), wanted).items == asked.recommend(Taste(("alien",)), wanted).items
+        before.recommend(Taste(("alien",)), wanted).items
+        == recommender.recommend(Taste(("alien",)), wanted).items
     )

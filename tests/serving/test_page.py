@@ -42,7 +42,7 @@ def page(address: str) -> Iterator[Page]:
         opened = browser.new_page(viewport={"width": 1200, "height": 900})
         errors: list[str] = []
         opened.on("pageerror", lambda error: errors.append(str(error)))
-        opened.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         opened.goto(address)
         expect(opened.locator("#list li .open")).to_have_count(10)
         yield opened

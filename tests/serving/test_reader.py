@@ -244,12 +244,12 @@ def test_users_are_plain_sums_where_profiles_hold_words_and_what_fills_them_up_r
     b = np.sum([release.profile(item) for item in met], axis=0, dtype=np.float64)
     rest = np.stack([release.profile(item)[3:] for item in sorted(everybody)]).astype(np.float64)
     weights = np.linalg.solve(rest.T @ rest + release.ridge_lambda * np.eye(rest.shape[1]), b[3:])
-    asked = [item for item in release.items if item not in met]
+    new_to_user = [item for item in release.items if item not in met]
     expected = {
         item: release.profile(item)[1:3] @ b[1:3] / release.ridge_lambda + release.profile(item)[3:] @ weights
-        for item in asked
+        for item in new_to_user
     }
-    for found in release.recommend(pseudonym=user, k=len(asked)):
+    for found in release.recommend(pseudonym=user, k=len(new_to_user)):
         assert found.score == pytest.approx(expected[found.item_id], abs=1e-3)
     item = release.items[0]
     for found in release.similar(item, len(release.items)):

@@ -68,11 +68,11 @@ def tag(film_workspace: FilmWorkspace) -> FilmWorkspace:
 def test_a_list_holds_what_its_conditions_allow(
     film_workspace: FilmWorkspace, folder: Storage, where: dict[str, object], fits: set[str]
 ) -> None:
-    asked = of_release(tag(film_workspace), folder)
+    recommender = of_release(tag(film_workspace), folder)
     wanted = ListRequest(k=20, where=where, exclude_seen=False)
     for taste in (Taste(), Taste(likes=("dumbo",))):
-        assert {one.item_id for one in asked.recommend(taste, wanted).items} == fits
-    assert {one.item_id for one in asked.similar("amadeus", wanted).items} == fits - {"amadeus"}
+        assert {one.item_id for one in recommender.recommend(taste, wanted).items} == fits
+    assert {one.item_id for one in recommender.similar("amadeus", wanted).items} == fits - {"amadeus"}
 
 
 @pytest.mark.parametrize(
@@ -100,33 +100,33 @@ def test_a_condition_that_means_nothing_is_refused_by_name(
 def test_items_are_shown_with_what_the_release_carries(
     film_workspace: FilmWorkspace, folder: Storage
 ) -> None:
-    asked = of_release(tag(film_workspace), folder)
-    jaws, babe = asked.items.details_of(["jaws", "babe"])
+    recommender = of_release(tag(film_workspace), folder)
+    jaws, babe = recommender.items.details_of(["jaws", "babe"])
     assert jaws["title"] == FILMS["jaws"] and jaws["tags"] == ["horror"]
     assert jaws["attributes"] == {"year": 1975, "brand": "Universal"}
     assert babe["attributes"] == {} and babe["image"] is None
-    assert asked.items.titles_of(["babe"]) == {"babe": FILMS["babe"]}
+    assert recommender.items.titles_of(["babe"]) == {"babe": FILMS["babe"]}
 
 
 @pytest.mark.parametrize("kind", ["details", "terms"])
 def test_damage_of_any_file_shows_before_a_release_is_asked(
     film_workspace: FilmWorkspace, folder: Storage, kind: str
 ) -> None:
-    asked = of_release(film_workspace, folder)
-    file = getattr(asked.manifest.segments[0], kind)
+    recommender = of_release(film_workspace, folder)
+    file = getattr(recommender.manifest.segments[0], kind)
     folder.write(object_key(file), b"damaged")
     with pytest.raises(ReleaseError, match=re.escape(file.name)):
-        asked.warm()
+        recommender.warm()
 
 
 def test_candidates_are_ranked_alone_and_unknown_ones_are_named(
     film_workspace: FilmWorkspace, folder: Storage
 ) -> None:
-    asked = of_release(film_workspace, folder)
-    answer = asked.recommend(
+    recommender = of_release(film_workspace, folder)
+    answer = recommender.recommend(
         Taste(likes=("alien", "gone")), ListRequest(candidates=("heat", "babe", "nowhere", "alien"))
     )
-    everything = asked.recommend(Taste(likes=("alien",)), ListRequest(k=10))
+    everything = recommender.recommend(Taste(likes=("alien",)), ListRequest(k=10))
     assert answer.items == tuple(one for one in everything.items if one.item_id in ("heat", "babe"))
     assert answer.unknown == ("gone", "nowhere") and answer.basis == "profile"
 
@@ -156,12 +156,12 @@ def test_contributions_sum_to_the_score_that_ordered_the_list(
     if weighted:
         bring_weights(film_workspace)
         film_workspace.build()
-    asked, n_sums = of_release(film_workspace, folder), 0
+    recommender, n_sums = of_release(film_workspace, folder), 0
     rng = np.random.default_rng(3)
     for _ in range(250):
         taste = Taste(likes=tuple(rng.choice(list(FILMS), rng.integers(1, 6), replace=False)))
-        for one in asked.recommend(taste, ListRequest(k=10, exclude_seen=False)).items:
-            why = asked.explain(one.item_id, taste)
+        for one in recommender.recommend(taste, ListRequest(k=10, exclude_seen=False)).items:
+            why = recommender.explain(one.item_id, taste)
             total = sum(part.profile + part.ranker for part in why.contributions) + why.rest
             assert total == pytest.approx(one.score, abs=1e-5) and why.score == pytest.approx(
                 one.score, abs=1e-5
@@ -173,11 +173,11 @@ def test_contributions_sum_to_the_score_that_ordered_the_list(
 
 
 def test_words_about_a_user_join_the_history(encoded_workspace: FilmWorkspace, folder: Storage) -> None:
-    asked = of_release(encoded_workspace, folder)
-    sea = asked.recommend(Taste(text="loves sharks and the sea"), ListRequest(k=3))
+    recommender = of_release(encoded_workspace, folder)
+    sea = recommender.recommend(Taste(text="loves sharks and the sea"), ListRequest(k=3))
     assert sea.items[0].item_id == "jaws" and sea.basis == "profile"
     both = Taste(likes=("gravity",), text="loves sharks and the sea")
-    why = asked.explain("alien", both, with_words=True)
+    why = recommender.explain("alien", both, with_words=True)
     assert {part.source for part in why.contributions} == {"like", "text"}
     assert sum(part.profile + part.ranker for part in why.contributions) == pytest.approx(why.score, abs=1e-5)
     assert why.words[0][1] >= why.words[-1][1] and {"space", "deadly"} <= {word for word, _ in why.words}
@@ -186,21 +186,21 @@ def test_words_about_a_user_join_the_history(encoded_workspace: FilmWorkspace, f
 def test_a_new_item_has_neighbours_and_an_audience_before_it_is_in_the_catalogue(
     encoded_workspace: FilmWorkspace, folder: Storage
 ) -> None:
-    asked = of_release(encoded_workspace, folder)
-    new = asked.new_item("Astronauts lost in space", ListRequest(k=2))
+    recommender = of_release(encoded_workspace, folder)
+    new = recommender.new_item("Astronauts lost in space", ListRequest(k=2))
     assert {one.item_id for one in new.neighbours} == {"alien", "gravity"}
     assert np.linalg.norm(new.profile_D) == pytest.approx(1, abs=1e-5) and new.audience is None
-    asked.sample_users()
+    recommender.sample_users()
     assert (
-        asked.new_item("Astronauts lost in space", ListRequest(k=2)).audience == 1
+        recommender.new_item("Astronauts lost in space", ListRequest(k=2)).audience == 1
     )  # lists of ten hold all ten films
     with pytest.raises(RequestError, match="empty text"):
-        asked.new_item(" \n", ListRequest())
+        recommender.new_item(" \n", ListRequest())
 
 
 def test_an_item_that_is_not_there_is_named(film_workspace: FilmWorkspace, folder: Storage) -> None:
-    asked = of_release(film_workspace, folder)
+    recommender = of_release(film_workspace, folder)
     with pytest.raises(UnknownItem, match="'nowhere'"):
-        asked.explain("nowhere", Taste(likes=("alien",)))
+        recommender.explain("nowhere", Taste(likes=("alien",)))
     with pytest.raises(RequestError, match="nothing that is known"):
-        asked.explain("alien", Taste(likes=("nowhere",)))
+        recommender.explain("alien", Taste(likes=("nowhere",)))

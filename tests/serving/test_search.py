@@ -23,24 +23,26 @@ def test_an_order_number_is_found_at_first_light_and_meaning_without_its_words(
     encoded_workspace: FilmWorkspace, folder: Storage
 ) -> None:
     encoded_workspace.items(PARTS, day=1)
-    asked = of_release(encoded_workspace.build(), folder)
-    assert found(asked.search("KX-4472-B", ListRequest(k=2)))[0] == "part-2"
-    assert found(asked.search("kx-4471-b", ListRequest(k=2)))[0] == "part-1"
-    assert found(asked.search("genius of symphonies versus rival", ListRequest(k=1))) == ["amadeus"]
+    recommender = of_release(encoded_workspace.build(), folder)
+    assert found(recommender.search("KX-4472-B", ListRequest(k=2)))[0] == "part-2"
+    assert found(recommender.search("kx-4471-b", ListRequest(k=2)))[0] == "part-1"
+    assert found(recommender.search("genius of symphonies versus rival", ListRequest(k=1))) == ["amadeus"]
 
 
 def test_conditions_candidates_and_what_is_seen_hold_in_search_too(
     encoded_workspace: FilmWorkspace, folder: Storage
 ) -> None:
-    asked = of_release(encoded_workspace, folder)
-    everything = found(asked.search("a crew in space", ListRequest(k=10)))
+    recommender = of_release(encoded_workspace, folder)
+    everything = found(recommender.search("a crew in space", ListRequest(k=10)))
     assert everything[0] == "alien" and len(everything) == 10
-    only = found(asked.search("a crew in space", ListRequest(k=10, candidates=("jaws", "babe"))))
+    only = found(recommender.search("a crew in space", ListRequest(k=10, candidates=("jaws", "babe"))))
     assert only == [one for one in everything if one in ("jaws", "babe")]
     mine = Taste(likes=("alien",), dislikes=("gravity",))
-    left = found(asked.search("a crew in space", ListRequest(k=10), mine))
+    left = found(recommender.search("a crew in space", ListRequest(k=10), mine))
     assert len(left) == 8 and not {"alien", "gravity"} & set(left)
-    assert "alien" in found(asked.search("a crew in space", ListRequest(k=10, exclude_seen=False), mine))
+    assert "alien" in found(
+        recommender.search("a crew in space", ListRequest(k=10, exclude_seen=False), mine)
+    )
 
 
 def test_a_diverse_search_turns_from_what_it_has_already(
@@ -49,9 +51,9 @@ def test_a_diverse_search_turns_from_what_it_has_already(
     encoded_workspace.items(
         {f"copy {n}": "A crew in deep space meets a deadly creature" for n in range(3)}, day=1
     )
-    asked, query = of_release(encoded_workspace.build(), folder), "a deadly creature in space"
-    plain = found(asked.search(query, ListRequest(k=3)))
-    diverse = found(asked.search(query, ListRequest(k=3, diversity=0.5)))
+    recommender, query = of_release(encoded_workspace.build(), folder), "a deadly creature in space"
+    plain = found(recommender.search(query, ListRequest(k=3)))
+    diverse = found(recommender.search(query, ListRequest(k=3, diversity=0.5)))
     assert {one.split()[0] for one in plain} <= {"copy", "alien"} and diverse[0] == plain[0]
     assert not {one.split()[0] for one in diverse[1:]} & {"copy", "alien"}
 

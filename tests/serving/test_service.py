@@ -73,8 +73,8 @@ def test_every_answer_is_that_of_the_python_door_and_names_its_release(
     def by(found: list) -> list[tuple[str, float]]:
         return [(one.item_id, float(one.score)) for one in found]
 
-    asked = {"history": ["alien", "jaws"], "k": 5}
-    assert pairs(client.post("/v1/recommend", json=asked)) == by(
+    body = {"history": ["alien", "jaws"], "k": 5}
+    assert pairs(client.post("/v1/recommend", json=body)) == by(
         release.recommend(history=["alien", "jaws"], k=5)
     )
     assert pairs(client.post("/v1/recommend", json={"pseudonym": "ann", "k": 4})) == by(
@@ -172,15 +172,15 @@ def test_a_raw_user_id_is_looked_up_under_the_key_of_intake(client: httpx.Client
 
 
 def test_texts_that_are_asked_at_the_same_time_are_all_answered(client: httpx.Client) -> None:
-    asked = [f"a shark in room {n}" for n in range(8)]
+    queries = [f"a shark in room {n}" for n in range(8)]
 
     def answer(query: str) -> object:
         found = client.post("/v1/search", json={"query": query, "k": 3})
         return (found.status_code, found.json().get("items"))
 
-    alone = [answer(query) for query in asked]
+    alone = [answer(query) for query in queries]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(answer, asked * 5)) == alone * 5
+        assert list(pool.map(answer, queries * 5)) == alone * 5
     assert {status for status, _ in alone} == {200}
 
 
@@ -342,39 +342,39 @@ def test_feedback_changes_the_next_answer_survives_and_lands_once(
         "at": "2026-01-02T00:00:00Z",
     }
 
-    def asked(client: httpx.Client, **body: object) -> dict[str, object]:
+    def recommend(client: httpx.Client, **body: object) -> dict[str, object]:
         answer = client.post("/v1/recommend", json={"k": 10, **body})
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     with served(storage.url, tmp_path, params={"ship_s": 3600}) as client:
-        assert asked(client, user="ann")["basis"] == "popular"
+        assert recommend(client, user="ann")["basis"] == "popular"
         assert client.post("/v1/feedback", json={"events": [event]}).json() == {"n_new": 1, "n_known": 0}
         assert client.post("/v1/feedback", json={"events": [event, event]}).json() == {
             "n_new": 0,
             "n_known": 2,
         }
-        liked = asked(client, user="ann")
+        liked = recommend(client, user="ann")
         assert liked["basis"] == "profile"
-        assert asked(client, user=" ann ")["items"] == liked["items"]  # as intake reads an id
+        assert recommend(client, user=" ann ")["items"] == liked["items"]  # as intake reads an id
         assert (
             liked["items"]
-            == asked(client, history=["gravity"])["items"]
-            == asked(client, pseudonym=ann)["items"]
+            == recommend(client, history=["gravity"])["items"]
+            == recommend(client, pseudonym=ann)["items"]
         )
         why = client.post("/v1/explain", json={"user": "ann", "item": "alien"}).json()
         assert [one["source"] for one in why["contributions"]] == ["feedback"]
         other = client.post("/v1/feedback", json={"events": [event | {"item_id": "alien"}]})
         assert other.status_code == 409 and "'1'" in other.json()["detail"]
     with served(storage.url, tmp_path, params={"ship_s": 0.2}, landing=str(landing)) as client:
-        assert asked(client, user="ann")["items"] == liked["items"]
+        assert recommend(client, user="ann")["items"] == liked["items"]
         until = time.monotonic() + 60
         while not (files := list(landing.glob("interactions/*.jsonl"))):
             assert time.monotonic() < until
             time.sleep(0.1)
         taken_back = {"event_id": "2", "user": "ann", "item_id": "gravity", "event": "unlike"}
         assert client.post("/v1/feedback", json={"events": [taken_back]}).status_code == 200
-        assert asked(client, user="ann")["basis"] == "popular"
+        assert recommend(client, user="ann")["basis"] == "popular"
         assert client.get("/version").json()["feedback_waiting"] == 2
     (line,) = files[0].read_text().splitlines()
     assert json.loads(line)["item_id"] == "gravity" and "ann" not in line.replace(ann, "")

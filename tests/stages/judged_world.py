@@ -130,9 +130,9 @@ class World:
             vectors = np.stack([self.vector(item, noise, dim) for item in items])
             name = segment_name(part, key, model_hash)
             write_segment(self.at.profiles("challenger"), name, rows, vectors)
-        said = {"model_hash": model_hash, "trained_on": identity(self.at.split), "cut": None} | summary
+        record = {"model_hash": model_hash, "trained_on": identity(self.at.split), "cut": None} | summary
         self.at.finetune.mkdir(parents=True, exist_ok=True)
-        self.at.trained_on("challenger").write_text(json.dumps(said))
+        self.at.trained_on("challenger").write_text(json.dumps(record))
 
     def weigh(self, role: str, weights: ItemWeights, cache: Path) -> None:
         """The model of a role carries item weights, as before models had parts: so its hash, and all keys, stay."""

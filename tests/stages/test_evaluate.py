@@ -228,8 +228,8 @@ def test_an_encoder_trained_on_later_interactions_has_seen_the_answers(challenge
         evaluate.run(world.settings, world.at)
         assert ("challenger" in Report.load(world.at.report).contaminated) is is_refused
     world.challenge(0.03)
-    said = {"model_hash": "a" * 64, "trained_on": "d" * 64, "trained_until": None, "held_out_by": None}
-    world.at.trained_on("champion").write_text(json.dumps(said))
+    record = {"model_hash": "a" * 64, "trained_on": "d" * 64, "trained_until": None, "held_out_by": None}
+    world.at.trained_on("champion").write_text(json.dumps(record))
     evaluate.run(world.settings, world.at)
     assert list(Report.load(world.at.report).contaminated) == ["champion"]
 

@@ -78,11 +78,11 @@ def test_the_challenger_is_packed_and_is_the_model_that_was_saved(world):
 
 def test_a_machine_that_only_pulled_opens_the_challenger_from_what_dvc_brought(world):
     reference = ModelReference.load(world.at.model_reference("challenger"))
-    asked = ["river", "engine river"]
-    before = open_model(reference, world.at.cache, 256).encode(asked)
+    queries = ["river", "engine river"]
+    before = open_model(reference, world.at.cache, 256).encode(queries)
     shutil.rmtree(world.at.encoders)
     profiles.plan(world.settings, world.at, "challenger")
-    np.testing.assert_array_equal(open_model(reference, world.at.cache, 256).encode(asked), before)
+    np.testing.assert_array_equal(open_model(reference, world.at.cache, 256).encode(queries), before)
 
 
 def test_with_no_layers_trained_the_model_is_left_as_it_came_and_gets_a_head(

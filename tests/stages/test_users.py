@@ -68,11 +68,13 @@ def test_a_second_run_writes_nothing(world):
 
 
 def test_new_items_that_nobody_met_change_nothing_but_the_key_of_what_users_were_made_of(world):
-    before, said = state(world), UsersSummary.load(world.at.users / "users.json")
+    before, summary_before = state(world), UsersSummary.load(world.at.users / "users.json")
     world.land_items([Item("unmet", 2)])
     run(world.settings, world.at)
-    after, says = state(world), UsersSummary.load(world.at.users / "users.json")
-    assert says.made_of != said.made_of and says == replace(said, made_of=says.made_of)
+    after, summary_after = state(world), UsersSummary.load(world.at.users / "users.json")
+    assert summary_after.made_of != summary_before.made_of and summary_after == replace(
+        summary_before, made_of=summary_after.made_of
+    )
     assert after | {"users.json": before["users.json"]} == before
 
 

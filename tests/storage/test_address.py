@@ -57,7 +57,7 @@ def test_a_path_may_hold_blanks_percents_and_colons_that_are_no_scheme(monkeypat
 
 
 @pytest.mark.parametrize(
-    ("address", "says"),
+    ("address", "problem"),
     [
         ("gs://shop/a", "knows no gs: addresses"),
         ("az://shop", "knows no az: addresses"),
@@ -97,8 +97,8 @@ def test_a_path_may_hold_blanks_percents_and_colons_that_are_no_scheme(monkeypat
         ("${HOME}/shop", "nobody filled in"),
     ],
 )
-def test_what_is_not_plain_is_refused_with_a_remedy(address, says):
-    with pytest.raises(StorageError, match=says) as refused:
+def test_what_is_not_plain_is_refused_with_a_remedy(address, problem):
+    with pytest.raises(StorageError, match=problem) as refused:
         open_storage(address)
     assert refused.value.remedy
 
@@ -158,13 +158,13 @@ def test_stray_characters_are_found_and_never_shown():
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "says"),
+    ("name", "value", "problem"),
     [
         ("AWS_SECRET_ACCESS_KEY", "hush\n", "ends with a line break"),
         ("AWS_ENDPOINT_URL", "localhost:9000", "no address"),
     ],
 )
-def test_a_bucket_with_untidy_keys_is_not_contacted(monkeypatch, name, value, says):
+def test_a_bucket_with_untidy_keys_is_not_contacted(monkeypatch, name, value, problem):
     monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigError, match=f"{name}.*{says}"):
+    with pytest.raises(ConfigError, match=f"{name}.*{problem}"):
         open_storage("s3://shop").list("")

@@ -39,7 +39,7 @@ def test_what_numpy_saved_comes_back(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "problem"),
     [
         (lambda p: npz(p, a=A), "holds the arrays a, not a, b"),
         (lambda p: npz(p, a=A, b=A, c=A), "holds the arrays a, b, c"),
@@ -50,9 +50,9 @@ def test_what_numpy_saved_comes_back(tmp_path):
         (lambda p: p.write_bytes(b""), "no npz file"),
     ],
 )
-def test_an_npz_that_is_another_one_is_refused(tmp_path, make, says):
+def test_an_npz_that_is_another_one_is_refused(tmp_path, make, problem):
     make(tmp_path / "a.npz")
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=problem):
         read_arrays(tmp_path / "a.npz", ("a", "b"))
 
 

@@ -70,11 +70,15 @@ def test_the_size_of_groups_changes_no_gradient(step, word_dropout):
 
 
 def test_out_of_memory_halves_what_is_encoded_at_once_says_so_and_changes_no_gradient(step):
-    said = []
+    reports = []
     _, plain, _ = step(dropout=0.0)
-    _, after, memory = step(Memory(400, cached=False), break_above=60, say=said.append, dropout=0.0)
+    _, after, memory = step(Memory(400, cached=False), break_above=60, say=reports.append, dropout=0.0)
     assert memory == Memory(50, cached=True)
-    assert len(said) == 3 and "out of memory; from here on 200 tokens" in said[0] and "50 tokens" in said[2]
+    assert (
+        len(reports) == 3
+        and "out of memory; from here on 200 tokens" in reports[0]
+        and "50 tokens" in reports[2]
+    )
     same(plain, after)
 
 

@@ -61,6 +61,6 @@ def test_variants_replace_texts_as_often_as_asked(set_and_rows, tiny_encoder):
     assert (drawn[:, ~has] == items[~has]).all()
     assert (drawn[:, has] != items[has]).mean() == pytest.approx(0.5, abs=0.03)
     for item in np.flatnonzero(has):  # its own variants, every one of them, and nothing else
-        seen = set(drawn[:, item]) - {item}
-        assert seen == set(range(tokens.variants_I1[item], tokens.variants_I1[item + 1]))
+        chosen = set(drawn[:, item]) - {item}
+        assert chosen == set(range(tokens.variants_I1[item], tokens.variants_I1[item + 1]))
     assert (tokens.varied(items, 0.0, np.random.default_rng(0)) == items).all()

@@ -234,9 +234,9 @@ def test_what_is_held_out_teaches_nothing_to_any_choice(dataset, fusion_params):
 def test_recall_counts_where_long_lists_hold_few_of_the_candidates(
     dataset, fusion_params, monkeypatch, k, counts
 ):
-    seen = []
+    calls = []
     monkeypatch.setattr(
-        "recsys.validation.choosing._surest", lambda tried, _: seen.append(tried) or _surest(tried, 1.0)
+        "recsys.validation.choosing._surest", lambda tried, _: calls.append(tried) or _surest(tried, 1.0)
     )
     choose_recipe(dataset, (HELD,), fusion_params, LAMBDAS, k, 500)  # 30 held out: lists of 5, or of 10
-    assert all((figures[0][:, 1] > 0).any() == counts for figures in seen[0].values())
+    assert all((figures[0][:, 1] > 0).any() == counts for figures in calls[0].values())

@@ -63,13 +63,13 @@ def test_too_few_users_give_no_set(known):
 
 
 def test_the_best_mean_is_chosen_and_the_first_of_equals(known):
-    marks = {0: {"a": 0.1, "b": 0.5, "c": 0.4}, 1: {"a": 0.9, "b": 0.5, "c": 0.5}}
-    asked = tuning_sets(known)[:2]
-    seen = []
+    metrics = {0: {"a": 0.1, "b": 0.5, "c": 0.4}, 1: {"a": 0.9, "b": 0.5, "c": 0.5}}
+    sets = tuning_sets(known)[:2]
+    evaluated = []
 
     def tried(practice):
-        seen.append(practice)
-        yield from marks[len(seen) - 1].items()
+        evaluated.append(practice)
+        yield from metrics[len(evaluated) - 1].items()
 
-    assert choose(asked, tried) == "a"
-    assert seen == list(asked)
+    assert choose(sets, tried) == "a"
+    assert evaluated == list(sets)

@@ -95,8 +95,8 @@ def by_hand(landed, tmp_path_factory):
 
 
 def test_it_makes_the_release_and_the_dvc_lock_of_the_commands_one_by_one(place, by_hand):
-    says = place.arrive("--skip-code")
-    assert all(f"Running stage '{stage}'" in says for stage in FAST_LOOP)
+    output = place.arrive("--skip-code")
+    assert all(f"Running stage '{stage}'" in output for stage in FAST_LOOP)
     assert place.release == by_hand.release
     assert (place.root / "dvc.lock").read_bytes() == (by_hand.root / "dvc.lock").read_bytes()
     assert (place.root / "data.dvc").read_bytes() == (by_hand.root / "data.dvc").read_bytes()
@@ -111,13 +111,13 @@ def test_it_makes_the_release_and_the_dvc_lock_of_the_commands_one_by_one(place,
 def test_a_step_that_fails_ends_it_with_its_words_and_nothing_is_published(place):
     valid = (place.root / "params.yaml").read_text()
     (place.root / "params.yaml").write_text(valid + "unknown: {}\n")
-    says = place.arrive(code=1)
-    assert "unknown is no key" in says and "Traceback" not in says
+    output = place.arrive(code=1)
+    assert "unknown is no key" in output and "Traceback" not in output
     (place.root / "params.yaml").write_text(valid)
     shutil.rmtree(Path(place.small.landing, "catalogue"))
-    says = place.arrive(code=255)  # DVC's
-    assert "holds no catalogue part" in says and "failed to reproduce 'validate'" in says
-    assert "Traceback" not in says and "Running stage 'features'" not in says
+    output = place.arrive(code=255)  # DVC's
+    assert "holds no catalogue part" in output and "failed to reproduce 'validate'" in output
+    assert "Traceback" not in output and "Running stage 'features'" not in output
     assert not Path(place.small.store, "CURRENT").exists()
 
 

@@ -103,8 +103,8 @@ def test_the_walk(house):
     name = Pseudonyms(house.environment["RECSYS_PSEUDONYM_KEY"])
     for user in range(6):
         best = second.recommend(pseudonym=name.of(f"user-{user}"), k=6)
-        seen = {view["item_id"] for view in views(12) if view["user_id"] == f"user-{user}"}
-        assert not seen & {scored.item_id for scored in best}
+        viewed = {view["item_id"] for view in views(12) if view["user_id"] == f"user-{user}"}
+        assert not viewed & {scored.item_id for scored in best}
         assert int(best[0].item_id[1:]) % 6 == user, "a user who watches one subject gets that subject first"
 
     # an edit: one is encoded, its profile moves, no other does

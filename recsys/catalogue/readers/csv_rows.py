@@ -129,7 +129,7 @@ def _broken(file: LandedFile, error: csv.Error, line: int) -> NoReturn:
 @dataclass(frozen=True)
 class _Header:
     names: tuple[str, ...]
-    """As they stand, stripped; empty where a column has none."""
+    """Column names, stripped; empty where a column has none."""
     kept: tuple[tuple[int, str], ...]
     """Place and name of every column that is read."""
     blank: tuple[int, ...]

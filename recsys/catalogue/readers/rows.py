@@ -38,9 +38,10 @@ class LandedFile:
 
     path: Path
     key: str
-    """Its name in the landing zone, for messages."""
+    """Name of the file in the landing zone, for messages."""
     ending: str
-    """Of its name, such as .csv, without that of a compression; decides where the content does not say."""
+    """Ending of the name, such as .csv, without that of a compression. It counts where the content leaves the
+    format open."""
     max_columns: int
     max_decoded_mb: int
     """What it may hold in MiB, once it is decompressed and its repeated values are written out."""
@@ -100,7 +101,7 @@ class Reading:
     rows: Iterator[RawRow]
     columns: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
-    """For people: notes on the file's form, such as an ignored column without a name."""
+    """Notes for people on the file's form, such as an ignored column without a name."""
     is_decoded: bool = False
     """Whether positions refer to the decompressed or decoded text instead of the landed file."""
 

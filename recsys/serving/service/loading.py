@@ -25,7 +25,7 @@ class Served:
 
     @property
     def release(self) -> str:
-        """Its id."""
+        """Id of the release."""
         return self.recommender.release
 
 

@@ -62,7 +62,7 @@ class Config:
         feedback: str | None,
         landing: str | None,
     ) -> "Config":
-        """From what a command knows.
+        """Make the configuration from the arguments of the command.
 
         Args:
             store: where releases live.

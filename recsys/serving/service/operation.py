@@ -34,7 +34,7 @@ def readyz(now: Now, request: Request) -> schemas.ReadyAnswer:
 
 @operation.get("/metrics", response_class=Response)
 def metrics(request: Request) -> Response:
-    """For Prometheus."""
+    """Figures for Prometheus."""
     return Response(request.app.state.metrics.page(), media_type="text/plain; version=0.0.4")
 
 

@@ -63,7 +63,7 @@ STATUS: dict[type[RecsysError], int] = {
     ConflictError: 409,
     RequestError: 422,
 }
-"""Of errors that the caller can mend. Every other one is 503: a setting, a file or a store of ours is at fault."""
+"""Status of errors that the caller can correct. Every other one is 503: a setting, file or store is at fault."""
 TITLES = {
     401: "No key",
     403: "Not allowed",

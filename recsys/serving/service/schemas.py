@@ -49,7 +49,7 @@ class ListBody(Body):
 
 
 class UserBody(Body):
-    """Of whom: any of these, together or alone; nothing at all is somebody unknown."""
+    """Who the request is about: any of these fields, alone or together; without any, somebody unknown."""
 
     user: Id | None = Field(
         None, description="A raw user id, as it lands; the service knows the pseudonym key."

@@ -86,7 +86,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Whose:
-    """Of whom a request is, and the release that answers it."""
+    """The user whom a request is about, and the release that answers it."""
 
     pseudonym: str | None
     """None: of nobody that is known by a name."""

@@ -24,7 +24,7 @@ class TrialState:
 
     release: str
     share: float
-    """Of users."""
+    """Share of users who get the release of the trial."""
     serves: bool
     problem: str
     """Why it does not serve; empty where it does, and where the trial is over."""
