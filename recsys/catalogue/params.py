@@ -104,7 +104,7 @@ class FeedbackParams(BaseModel):
     def _one_meaning_each(self) -> Self:
         withdrawing = set(map(folded, self.withdrawing_events))
         if both := [event for event in self.negative_events if folded(event) in withdrawing]:
-            raise ValueError(f"{both[0]!r} stands in negative_events and in withdrawing_events: keep one")
+            raise ValueError(f"{both[0]!r} is in both negative_events and withdrawing_events: keep one")
         return self
 
 

@@ -191,7 +191,7 @@ class TimeForm:
         if order is None and self.orders[DAY_FIRST] and self.orders[MONTH_FIRST]:
             raise ValueError(f"is {EITHER}: the column has both")
         if order is None:
-            raise ValueError(f"may be {EITHER}: nothing in the column tells")
+            raise ValueError(f"may be {EITHER}: no value of the column shows which")
         day, month = (first, second) if order == DAY_FIRST else (second, first)
         if month > 12:
             raise ValueError(f"is not {order}, as the column is")
@@ -255,22 +255,22 @@ def _on_day(year: int, month: int, day: int, rest: str | None) -> datetime:
     except ValueError as error:
         if rest:
             return _in_english(f"{start} {rest}")
-        raise ValueError("is a day that no calendar has") from error
+        raise ValueError("is no day of the calendar") from error
 
 
 def _in_english(text: str) -> datetime:
     """A date with an English month, or a time of day with AM or PM; it must name year, month and day."""
     if not (_ENGLISH.fullmatch(text) and _YEAR.search(text) and len(text) <= 60):
-        raise ValueError("is no time that is clearly one")
+        raise ValueError("is not clearly a time")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
             found: datetime = dateutil_parser.parse(text, default=datetime(2000, 1, 1))
             again: datetime = dateutil_parser.parse(text, default=datetime(2001, 2, 2))
         except (dateutil_parser.ParserError, dateutil_parser.UnknownTimezoneWarning) as error:
-            raise ValueError("is no time that is clearly one") from error
+            raise ValueError("is not clearly a time") from error
     if found != again:
-        raise ValueError("leaves day, month or year open")
+        raise ValueError("lacks a day, a month or a year")
     return found
 
 

@@ -26,7 +26,7 @@ class Recommender:
 
     @property
     def learned_from(self) -> NDArray[np.int64]:
-        """Item rows that the users were learned from. What the ranker learned from is part of the model's provenance."""
+        """Item rows that the users were learned from. What the ranker learned from is in the model's provenance."""
         return self.users.learned_from
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:

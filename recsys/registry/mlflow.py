@@ -111,42 +111,42 @@ def tags_of(version: Mapping[str, Any]) -> dict[str, str]:
     return {tag["key"]: tag["value"] for tag in version.get("tags", [])}
 
 
-def count_interactions(uri: str, encoder: RegisteredVersion, n: int) -> None:
+def count_interactions(uri: str, registered: RegisteredVersion, n: int) -> None:
     """Record how many interactions a version was trained on. A later count replaces an earlier one.
 
     Args:
         uri: MLflow's address.
-        encoder: the version.
+        registered: the version.
         n: the count.
 
     Raises:
         RegistryUnreachable: MLflow is out of reach or refuses.
     """
     with connect(uri) as client:
-        client.set_model_version_tag(encoder.model, encoder.version, INTERACTIONS_TAG, str(n))
+        client.set_model_version_tag(registered.model, registered.version, INTERACTIONS_TAG, str(n))
 
 
-def add_files(uri: str, encoder: RegisteredVersion, files: Mapping[str, Path]) -> None:
+def add_files(uri: str, registered: RegisteredVersion, files: Mapping[str, Path]) -> None:
     """Add artifacts to an existing version, such as a newer decision of the gate.
 
     Args:
         uri: MLflow's address.
-        encoder: the version.
+        registered: the version.
         files: artifact path -> file or folder.
 
     Raises:
         RegistryUnreachable: MLflow is out of reach or refuses.
     """
     with connect(uri) as client:
-        log_files(client, encoder.run_id, files)
+        log_files(client, registered.run_id, files)
 
 
-def read_file(uri: str, encoder: RegisteredVersion, name: str) -> bytes | None:
+def read_file(uri: str, registered: RegisteredVersion, name: str) -> bytes | None:
     """Read one artifact of a version.
 
     Args:
         uri: MLflow's address.
-        encoder: the version.
+        registered: the version.
         name: artifact path, such as gate/decision.json.
 
     Returns:
@@ -156,10 +156,10 @@ def read_file(uri: str, encoder: RegisteredVersion, name: str) -> bytes | None:
         RegistryUnreachable: MLflow is out of reach or refuses.
     """
     with connect(uri) as client, TemporaryDirectory() as there:
-        listed = client.list_artifacts(encoder.run_id, name.rpartition("/")[0] or None)
+        listed = client.list_artifacts(registered.run_id, name.rpartition("/")[0] or None)
         if name not in {found.path for found in listed}:
             return None
-        return Path(client.download_artifacts(encoder.run_id, name, there)).read_bytes()
+        return Path(client.download_artifacts(registered.run_id, name, there)).read_bytes()
 
 
 def versions(uri: str, model: str = MODEL) -> tuple[RegisteredVersion, ...]:
@@ -168,31 +168,32 @@ def versions(uri: str, model: str = MODEL) -> tuple[RegisteredVersion, ...]:
         return versions_of(client, model)
 
 
-def download(uri: str, encoder: RegisteredVersion, into: Path) -> Path:
+def download(uri: str, registered: RegisteredVersion, into: Path) -> Path:
     """Download the files of a version. The caller checks and moves them.
 
     Args:
         uri: MLflow's address.
-        encoder: the version.
+        registered: the version.
         into: a new folder is made below it; it should be on the file system of the files' final place.
 
     Returns:
-        The new folder; the files are in its subfolder `encoder.folder`.
+        The new folder; the files are in its subfolder `registered.folder`.
 
     Raises:
         RegistryUnreachable: MLflow is out of reach or lacks the files.
         RegistryError: the version's tag is not a hash, and could name another folder.
     """
-    if not re.fullmatch("[0-9a-f]{64}", encoder.hash):
+    if not re.fullmatch("[0-9a-f]{64}", registered.hash):
         raise RegistryError(
-            f"version {encoder.version} of {encoder.model} has tag {HASH_TAG} {encoder.hash[:80]!r}, which is no hash",
+            f"version {registered.version} of {registered.model} has tag {HASH_TAG} {registered.hash[:80]!r}, "
+            "which is no hash",
             remedy="give the alias to a version that Firstlight registered: `recsys ledger` lists those it had",
         )
     into.mkdir(parents=True, exist_ok=True)
     staging = into / f"{STAGING}{uuid4().hex}"
     staging.mkdir()
     with connect(uri) as client:
-        client.download_artifacts(encoder.run_id, encoder.folder, str(staging))
+        client.download_artifacts(registered.run_id, registered.folder, str(staging))
     return staging
 
 

@@ -131,7 +131,7 @@ def untidy(environment: Mapping[str, str]) -> dict[str, str]:
         elif value != trimmed(value):
             found[name] = "begins or ends with a blank or an invisible mark"
         elif len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-            found[name] = "stands in quotation marks"
+            found[name] = "is in quotation marks"
     return found
 
 
@@ -156,7 +156,7 @@ def _refuse_unclear(given: str) -> None:
     if not given.isprintable():
         raise StorageError(f"{_shown(given)!r} holds a line break or a control character", remedy=ACCEPTED)
     if given[0] in "\"'":
-        raise StorageError(f"{_shown(given)} stands in quotation marks", remedy="leave them out")
+        raise StorageError(f"{_shown(given)} is in quotation marks", remedy="leave them out")
     if UNEXPANDED.match(given):
         raise StorageError(f"{_shown(given)!r} names a variable that nobody filled in", remedy=ACCEPTED)
     if given.startswith("\\"):

@@ -66,7 +66,7 @@ def test_a_threshold_of_null_reads_no_value():
 def test_an_event_has_a_name_and_one_meaning():
     with pytest.raises(ValueError, match="negative_events"):
         FeedbackParams(**PARAMS.model_dump() | {"negative_events": ("dislike", "--")})
-    with pytest.raises(ValueError, match="'un-like' stands in negative_events and in withdrawing_events"):
+    with pytest.raises(ValueError, match="'un-like' is in both negative_events and withdrawing_events"):
         FeedbackParams(**PARAMS.model_dump() | {"negative_events": ("dislike", "un-like")})
 
 

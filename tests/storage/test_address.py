@@ -151,7 +151,7 @@ def test_stray_characters_are_found_and_never_shown():
         }
     )
     assert faults == {
-        "AWS_ACCESS_KEY_ID": "stands in quotation marks",
+        "AWS_ACCESS_KEY_ID": "is in quotation marks",
         "AWS_SECRET_ACCESS_KEY": "ends with a line break",
         "RECSYS_STORE": "begins or ends with a blank or an invisible mark",
     }
