@@ -62,8 +62,8 @@ def test_nothing_is_known_of_held_out_users_nor_of_cold_items(dataset) -> None:
     whole = dataset.interactions.matrix_UI.toarray()
     held = np.flatnonzero(left.n_items_U == 0)
     for row, user in zip(held, new.users, strict=True):
-        assert {*user.known, *user.described, *user.wanted} == set(np.flatnonzero(whole[row]).tolist())
-        assert len(user.known) + len(user.described) + len(user.wanted) == whole[row].sum()
+        assert {*user.known, *user.described, *user.relevant} == set(np.flatnonzero(whole[row]).tolist())
+        assert len(user.known) + len(user.described) + len(user.relevant) == whole[row].sum()
         assert not {*user.known, *user.described} & set(COLD.tolist())
     assert hold_out_users(dataset, COLD, 40).users == new.users
 
