@@ -105,7 +105,7 @@ class ReleasedSearch(Frozen):
     user_weight: float = Field(ge=0, allow_inf_nan=False)
     text_weight: float = Field(ge=0, allow_inf_nan=False)
     typical_weight: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """None, and not written, in releases from before there was one."""
+    """Weight of the typical history; None, and not written, in releases that are older than it."""
     temperature: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Makes probabilities of scores; None, and not written, where validation chose none."""
 

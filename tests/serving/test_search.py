@@ -61,31 +61,33 @@ def test_a_diverse_search_turns_from_what_it_has_already(
 def test_an_old_text_is_not_found_after_an_edit(encoded_workspace: FilmWorkspace, folder: Storage) -> None:
     encoded_workspace.items({"jaws": "A great white whale called Zanzibar"}, day=1)
     encoded_workspace.items({"heat": None}, day=2)
-    asked = of_release(encoded_workspace.build(), folder)
-    assert asked.profiles.lexical is not None
-    rows, _ = asked.profiles.lexical.scores("shark detective zanzibar")
-    assert [asked.profiles.latest.item_ids[row] for row in rows] == ["jaws"]
+    recommender = of_release(encoded_workspace.build(), folder)
+    assert recommender.profiles.lexical is not None
+    rows, _ = recommender.profiles.lexical.scores("shark detective zanzibar")
+    assert [recommender.profiles.latest.item_ids[row] for row in rows] == ["jaws"]
 
 
-def test_a_release_with_a_temperature_says_how_likely_each_hit_is(real_shop: Shop, folder: Storage) -> None:
-    plain = of_release(real_shop, folder)
+def test_a_release_with_a_temperature_says_how_likely_each_hit_is(
+    encoded_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    plain = of_release(encoded_workspace, folder)
     before = plain.search("a crew in space", ListRequest(k=10))
     assert plain.temperature is None and {one.probability for one in before.items} == {None}
-    model = ModelReference.load(real_shop.at.model_reference("champion"))
-    real_shop.set_model(model.with_search(SearchPart(temperature=0.2)))
-    real_shop.build().publish(folder, new_model=True)
-    asked = of_release(real_shop, folder)
-    answer = asked.search("a crew in space", ListRequest(k=10))
-    assert asked.temperature == 0.2 and answer.n_candidates == 10
+    model = ModelReference.load(encoded_workspace.at.model_reference("champion"))
+    encoded_workspace.set_model(model.with_search(SearchPart(temperature=0.2)))
+    encoded_workspace.build().publish(folder, new_model=True)
+    recommender = of_release(encoded_workspace, folder)
+    answer = recommender.search("a crew in space", ListRequest(k=10))
+    assert recommender.temperature == 0.2 and answer.n_candidates == 10
     assert [(one.item_id, one.score) for one in answer.items] == [
         (one.item_id, one.score) for one in before.items
     ]
     odds = np.exp(np.array([one.score for one in answer.items]) / 0.2)
     assert [one.probability for one in answer.items] == pytest.approx((odds / odds.sum()).tolist())
-    short = asked.search("a crew in space", ListRequest(k=3, diversity=0.5))
+    short = recommender.search("a crew in space", ListRequest(k=3, diversity=0.5))
     of_all = {one.item_id: one.probability for one in answer.items}
     assert [one.probability for one in short.items] == pytest.approx(
         [of_all[one.item_id] for one in short.items]
     )
-    two = asked.search("a crew in space", ListRequest(k=10, candidates=("jaws", "babe")))
+    two = recommender.search("a crew in space", ListRequest(k=10, candidates=("jaws", "babe")))
     assert two.n_candidates == 2 and sum(one.probability or 0 for one in two.items) == pytest.approx(1)

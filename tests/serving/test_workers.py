@@ -54,9 +54,9 @@ def test_a_worker_that_is_killed_or_hangs_is_replaced_and_answers_again(
 
 @pytest.mark.servers
 def test_a_new_release_gets_new_workers_that_share_it_and_the_old_ones_end(
-    real_shop: Shop, folder: Storage, tmp_path: Path
+    encoded_workspace: FilmWorkspace, folder: Storage, tmp_path: Path
 ) -> None:
-    real_shop.publish(folder)
+    encoded_workspace.publish(folder)
     with served(folder.url, tmp_path, "--workers", "2", params={"poll_s": 0.1}) as client:
         service = service_of_this_test()
         (old,) = service.children()
@@ -64,8 +64,8 @@ def test_a_new_release_gets_new_workers_that_share_it_and_the_old_ones_end(
         counted = 'firstlight_request_seconds_count{route="/v1/similar/{item:path}",status="200"}'
         for _ in range(20):
             assert client.get("/v1/similar/alien").status_code == 200
-        real_shop.items({"up": "A balloon carries a house and an old man to the jungle"}, day=1)
-        second = real_shop.build().publish(folder).release
+        encoded_workspace.items({"up": "A balloon carries a house and an old man to the jungle"}, day=1)
+        second = encoded_workspace.build().publish(folder).release
         assert second != first
         wait_for(lambda: release_of(client) == second)
         wait_for(lambda: old not in service.children())
@@ -95,9 +95,9 @@ def test_a_generation_that_is_killed_is_replaced(store: Storage, tmp_path: Path)
 
 @pytest.mark.servers
 def test_a_request_on_an_open_connection_is_answered_while_workers_hand_over(
-    real_shop: Shop, folder: Storage, tmp_path: Path
+    encoded_workspace: FilmWorkspace, folder: Storage, tmp_path: Path
 ) -> None:
-    real_shop.publish(folder)
+    encoded_workspace.publish(folder)
     options = ("--workers", "2")
     with (
         served(folder.url, tmp_path, *options, params={"poll_s": 0.1}) as client,
@@ -105,8 +105,8 @@ def test_a_request_on_an_open_connection_is_answered_while_workers_hand_over(
     ):
         others = [stack.enter_context(new_client(client)) for _ in range(6)]
         first = {other.get("/readyz").json()["release"] for other in others}
-        real_shop.items({"up": "A balloon carries a house and an old man to the jungle"}, day=1)
-        second = real_shop.build().publish(folder).release
+        encoded_workspace.items({"up": "A balloon carries a house and an old man to the jungle"}, day=1)
+        second = encoded_workspace.build().publish(folder).release
         wait_for(lambda: release_of(client) == second)
         until, answered = time.monotonic() + 8, set()
         while time.monotonic() < until:
@@ -120,16 +120,16 @@ def test_a_request_on_an_open_connection_is_answered_while_workers_hand_over(
 
 @pytest.mark.servers
 def test_a_damaged_release_is_refused_by_all_workers_and_follow_tells(
-    real_shop: Shop, folder: Storage, tmp_path: Path
+    encoded_workspace: FilmWorkspace, folder: Storage, tmp_path: Path
 ) -> None:
-    real_shop.publish(folder)
+    encoded_workspace.publish(folder)
     store = ReleaseStore(folder)
     with served(folder.url, tmp_path, "--workers", "2", params={"poll_s": 30}) as client:
         first = client.get("/readyz").json()["release"]
         before = store.current()
-        real_shop.items({"up": "A balloon carries a house and an old man to the jungle"}, day=1)
+        encoded_workspace.items({"up": "A balloon carries a house and an old man to the jungle"}, day=1)
         elsewhere = open_storage(str(tmp_path / "elsewhere"))
-        manifest = ReleaseStore(elsewhere).manifest(real_shop.build().publish(elsewhere).release)
+        manifest = ReleaseStore(elsewhere).manifest(encoded_workspace.build().publish(elsewhere).release)
         for file in manifest.files():
             folder.write(object_key(file), b"damaged")
         store.write_manifest(manifest)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Set by `run` for several workers: the folder of their figures. prometheus_client reads it when it is imported."""
 ARENAS = 2
-"""Of the C library, for all threads that answer: more would each keep memory that their threads freed."""
+"""Arenas of the C library for all threads that answer. Each further one would keep memory that its threads freed."""
 
 
 @dataclass(frozen=True)
