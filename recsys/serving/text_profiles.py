@@ -92,6 +92,11 @@ class TextProfiles:
         query_D: NDArray[np.float32] = query_profiles(self.encoder, [self._folded(text)], width)[0]
         return query_D
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Of the catalogue: those that profiles are made of."""
+        return self._manifest.preprocessing.fields
+
     def words_of(self, text: str) -> list[str]:
         """The words of a text, made as the release's own texts were."""
         return query_text(self._manifest, text).split()

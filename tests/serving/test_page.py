@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from recsys.models.reference import ModelReference
+from recsys.models.reference import ModelReference, SearchPart
 from recsys.storage.opening import open_storage
 from tests.publishing.conftest import filled
 from tests.publishing.film_workspace import FilmWorkspace
@@ -27,7 +27,7 @@ def address(packed: tuple[Path, ModelReference], tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("page")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RECSYS_CACHE", str(packed[0]))
-        film_workspace = filled(FilmWorkspace(folder / "films", packed[1]))
+        film_workspace = filled(FilmWorkspace(folder / "films", packed[1].with_search(SearchPart(temperature=0.1))))
         film_workspace.publish(open_storage(str(folder / "store")))
         with served(str(folder / "store"), folder) as client:
             yield str(client.base_url)
@@ -93,6 +93,8 @@ def test_search_and_a_new_item(page: Page) -> None:
     page.fill("[name=query]", "a boxer fights for the title")
     page.keyboard.press("Enter")
     expect(page.locator("#found li .open").first).to_contain_text("boxer")
+    chances = [one.rstrip(" %") for one in page.locator("#found li .chance").all_inner_texts()]
+    assert len(chances) == 10 and int(chances[0]) > 50 and chances[-1] == "< 1"
     page.click("#tab-new")
     page.fill("textarea", "Astronauts lost in deep space")
     page.click("#new-form button")

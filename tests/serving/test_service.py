@@ -122,7 +122,17 @@ def test_an_explanation_sums_to_the_score_of_the_list(client: httpx.Client) -> N
         ("/v1/search", {"query": "  "}, 422, "empty"),
         ("/v1/profile", {}, 422, "text or row"),
         ("/v1/profile", {"row": {"title": "\ud800"}}, 422, "surrogate"),
-        ("/v1/nothing", {}, 404, "Not Found"),
+        ("/v1/nothing", {}, 404, "nothing at /v1/nothing"),
+        ("/v1/recommend", {"kk": 3}, 422, "kk: there is no such field"),
+        ("/v1/recommend", {"diversity": float("nan")}, 422, "finite"),
+        ("/v1/recommend", {"text": "\ud800"}, 422, "text: holds half"),
+        ("/v1/recommend", [1], 422, "not a JSON object"),
+        ("/v1/search", {}, 422, "query: is needed"),
+        ("/v1/search", {"query": "\u0000"}, 422, "query: an empty text"),
+        ("/v1/search", {"query": "\ud800"}, 422, "query: Input should be a valid string"),
+        ("/v1/profile", {"row": {"colour": "blue"}}, 422, "row: an empty text"),
+        ("/v1/profile", {"row": {"colour": "blue"}}, 422, "title, tags, description"),
+        ("/v1/similar/alien", {}, 405, "does not take POST"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_by_name(
@@ -132,7 +142,32 @@ def test_what_cannot_be_answered_is_refused_by_name(
     assert answer.status_code == status and word in answer.json()["detail"] + answer.json()["remedy"], (
         answer.text
     )
-    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["content-type"] == "application/problem+json" and answer.json()["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"", "there is no body"),
+        (b"k=3", "not JSON: Expecting value (character 0)"),
+        (b'{"k": 1,}', "(character 8)"),
+        (b"[" * 100_000, "nested too deep"),
+        (b"\xff\xfe{}", "not JSON"),
+    ],
+)
+def test_a_body_that_cannot_be_read_says_so_and_what_to_send(
+    client: httpx.Client, content: bytes, word: str
+) -> None:
+    answer = client.post("/v1/recommend", content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == 422 and word in answer.json()["detail"], answer.text
+    assert "Content-Type: application/json" in answer.json()["remedy"]
+
+
+def test_a_query_of_an_address_is_checked_like_a_body(client: httpx.Client) -> None:
+    for query, word in (("kk=3", "kk: there is no such field"), ("k=x", "k: "), ("k=0", "k: ")):
+        answer = client.get(f"/v1/similar/alien?{query}")
+        assert answer.status_code == 422 and answer.json()["detail"].startswith(word), answer.text
+    assert len(client.get("/v1/similar/alien?k=3").json()["items"]) == 3
 
 
 @pytest.mark.parametrize(
@@ -159,7 +194,8 @@ def test_a_body_that_is_no_request_is_refused(client: httpx.Client, content: byt
 
 
 def test_a_body_beyond_its_bound_is_not_read(client: httpx.Client) -> None:
-    assert client.post("/v1/recommend", content=b" " * (1024 * 1024 + 1)).status_code == 413
+    answer = client.post("/v1/recommend", content=b" " * (1024 * 1024 + 1))
+    assert answer.status_code == 413 and "serve.max_body_kb" in answer.json()["remedy"]
 
 
 def test_a_raw_user_id_is_looked_up_under_the_key_of_intake(client: httpx.Client) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkProcess
@@ -145,6 +146,25 @@ def test_a_damaged_release_is_refused_by_all_workers_and_follow_tells(
         state = client.post("/v1/admin/follow").json()
         assert (state["release"], state["next_release"], state["problem"]) == (first, manifest.id, "")
         assert release_of(client) == manifest.id
+
+
+@pytest.mark.servers
+def test_workers_that_found_no_release_are_replaced_once_there_is_one(
+    film_workspace: FilmWorkspace, folder: Storage, tmp_path: Path
+) -> None:
+    log = tmp_path / "serve.log"
+
+    def publish() -> None:
+        wait_for(lambda: log.exists() and log.read_text().count("Application startup complete") == 2)
+        film_workspace.publish(folder)
+
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    with served(folder.url, tmp_path, "--workers", "2", params={"poll_s": 0.1}) as client:
+        publisher.join()
+        assert "no release before workers start" in log.read_text()
+        wait_for(lambda: len(service_of_this_test().children()) == 1)
+        assert len(answering(client)) == 2
 
 
 def test_a_worker_that_computes_is_not_taken_to_hang_and_one_that_does_nothing_is(tmp_path: Path) -> None:

@@ -8,15 +8,17 @@ import asyncio
 import time
 
 from prometheus_client import Counter
-from starlette.responses import JSONResponse
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from recsys.serving.params import ServeParams
+from recsys.serving.service.problems import problem_answer
 
 ARRIVED = "arrived"
 """Field of a request's state: when it had arrived whole. What it waits for its turn counts as time of the answer."""
 OPEN = ("/healthz", "/readyz", "/metrics", "/version")
 """Answered whatever waits: whoever watches the service must see that it is busy, not dead."""
+AGAIN = "ask again as Retry-After says; more workers or replicas answer more at once"
 
 
 class ClientGone(Exception):
@@ -48,7 +50,7 @@ class Admission:
         if scope["type"] != "http" or scope["path"] in OPEN:
             await self._app(scope, receive, send)
         elif self._n_inside >= self._params.max_running + self._params.max_waiting:
-            await self._refuse(503, "too many requests wait", scope, receive, send)
+            await self._refuse(503, "too many requests wait", AGAIN, scope, receive, send)
         else:
             self._n_inside += 1
             try:
@@ -65,10 +67,14 @@ class Admission:
         except ClientGone:
             return
         except BodyTooLarge:
-            await self._refuse(413, f"a body has at most {self._params.max_body_kb} kB", scope, receive, send)
+            most = f"a body has at most {self._params.max_body_kb} kB"
+            await self._refuse(
+                413, most, "send less at once; the limit is serve.max_body_kb", scope, receive, send
+            )
             return
         except TimeoutError:
-            await self._refuse(503, f"waited {self._params.wait_s:g} s", scope, receive, send)
+            waited = f"the request did not arrive, or get its turn, within {self._params.wait_s:g} s"
+            await self._refuse(503, waited, AGAIN, scope, receive, send)
             return
         try:
             await self._app(scope, _replayed(body, receive), send)
@@ -89,11 +95,12 @@ class Admission:
             more = message.get("more_body", False)
         return b"".join(chunks)
 
-    async def _refuse(self, status: int, why: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(
+        self, status: int, why: str, remedy: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         self._turned_away.labels(str(status)).inc()
         headers = {"Retry-After": "1"} if status == 503 else {"Connection": "close"}
-        problem = {"title": "Not now" if status == 503 else "Too large", "status": status, "detail": why}
-        answer = JSONResponse(problem, status, headers, "application/problem+json")
+        answer = problem_answer(Request(scope), status, why, remedy=remedy, headers=headers)
         await answer(scope, receive, send)
 
 

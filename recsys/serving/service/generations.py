@@ -6,6 +6,7 @@ generation before accepts no more connections, serves those that it has, and end
 release, or whose workers cannot start, is refused: the one before goes on.
 """
 
+import gc
 import logging
 import signal
 import time
@@ -83,6 +84,8 @@ class Generations:
         told = list[int]()
         for number in ENDING:
             signal.signal(number, lambda number, _: told.append(number))
+        gc.collect()
+        gc.freeze()  # what is imported here is shared by all, see `run_workers`
         self._serving = self._started("", is_first=True)
         looked = time.monotonic()
         try:

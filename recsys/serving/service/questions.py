@@ -37,9 +37,11 @@ def recommend(body: schemas.RecommendBody, now: Now, request: Request) -> Respon
 
 
 @questions.get("/similar/{item:path}", response_model=schemas.ListAnswer)
-def similar(item: str, now: Now, request: Request, k: Annotated[int, Query(ge=1)] = 10) -> Response:
+def similar(
+    item: str, now: Now, request: Request, query: Annotated[schemas.SimilarQuery, Query()]
+) -> Response:
     """The items nearest to an item."""
-    wanted = list_request(schemas.ListBody(k=k), request)
+    wanted = list_request(schemas.ListBody(k=query.k), request)
     return answered(shown_list(now.recommender.similar(item, wanted), now.recommender))
 
 
@@ -47,6 +49,7 @@ def similar(item: str, now: Now, request: Request, k: Annotated[int, Query(ge=1)
 def search(body: schemas.SearchBody, now: Now, request: Request) -> Response:
     """The items that fit words best, each with P(item | query, candidates)."""
     bounded(request, "query", len(body.query), "max_text_chars")
+    with_words(body.query, "query", "give some words")
     who = whose(body.user, body.pseudonym, now, request)
     found = who.now.recommender.search(body.query, list_request(body, request), taste_of(body, who, request))
     plain = shown_list(found, who.now.recommender)
@@ -69,7 +72,10 @@ def profile(body: schemas.ProfileBody, now: Now, request: Request) -> schemas.Pr
     """What an item that is not in the catalogue would be: profile, neighbours, audience."""
     if bool(body.text.strip()) == bool(body.row):
         raise RequestError("give either text or row", remedy="text: words; row: fields as in the catalogue")
-    text = body.text or now.recommender.texts.text_of_row(body.row)
+    texts = now.recommender.texts
+    text = body.text if body.text.strip() else texts.text_of_row(body.row)
+    if body.row:
+        with_words(text, "row", f"give at least one of: {', '.join(texts.fields)}")
     bounded(request, "text", len(text), "max_text_chars")
     found = now.recommender.new_item(text, list_request(schemas.ListBody(k=body.k), request))
     return schemas.ProfileAnswer(
@@ -140,6 +146,12 @@ def taste_of(body: schemas.UserBody, who: Whose, request: Request) -> Taste:
     elif pseudonym:
         known = now.recommender.taste_of(pseudonym)
     return Taste((*known.likes, *body.history), known.dislikes, body.text, known.feedback)
+
+
+def with_words(text: str, name: str, remedy: str) -> None:
+    """Refuse a field that says nothing."""
+    if not text.replace("\x00", " ").strip():
+        raise RequestError(f"{name}: an empty text has no neighbours", remedy=remedy)
 
 
 def list_request(body: schemas.ListBody, request: Request) -> ListRequest:

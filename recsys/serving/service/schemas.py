@@ -45,7 +45,9 @@ class ListBody(Body):
     where: Where = Field(default_factory=dict)
     candidates: list[Id] | None = Field(None, description="Rank these items alone.")
     exclude_seen: bool = Field(True, description="Leave out what the user likes or dislikes.")
-    diversity: float = Field(0.0, ge=0, le=1, description="Maximal marginal relevance; 0: by score alone.")
+    diversity: float = Field(
+        0.0, ge=0, le=1, allow_inf_nan=False, description="Maximal marginal relevance; 0: by score alone."
+    )
 
 
 class UserBody(Body):
@@ -57,6 +59,12 @@ class UserBody(Body):
     pseudonym: Id | None = Field(None, description="A pseudonym, instead of a raw id.")
     history: list[Id] = Field(default_factory=list, description="Items that the user likes, oldest first.")
     text: Words = Field("", description="Words about the user.", examples=["likes slow science fiction"])
+
+
+class SimilarQuery(Body):
+    """GET /v1/similar/{item}."""
+
+    k: int = Field(10, ge=1, description="Length of the list.")
 
 
 class RecommendBody(UserBody, ListBody):
@@ -81,7 +89,7 @@ class RecommendBody(UserBody, ListBody):
 class SearchBody(UserBody, ListBody):
     """POST /v1/search: for everybody, or for a user, whose profile then counts a little."""
 
-    query: str = Field(min_length=1, description="Words.", examples=["a shark terrifies a beach town"])
+    query: Words = Field(min_length=1, description="Words.", examples=["a shark terrifies a beach town"])
     exclude_seen: bool = Field(False, description="Leave out what the user likes.")
 
 

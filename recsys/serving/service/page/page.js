@@ -60,9 +60,16 @@ function showItems(list, items, before = null) {
     const picture = item.image && /^https?:/.test(item.image) ? make("img", { src: item.image, alt: "", loading: "lazy" }) : null;
     const open = make("button", { className: "open", type: "button" }, picture, titleOf(item), make("small", { textContent: about(item) }));
     open.addEventListener("click", () => attempt(() => openItem(item)));
-    return make("li", {}, open, moved(place, before && (before.get(item.item_id) ?? -1)));
+    return make("li", {}, open, chance(item), moved(place, before && (before.get(item.item_id) ?? -1)));
   }));
   if (!items.length) list.append(make("li", {}, make("span", { className: "quiet", textContent: "no item fits" })));
+}
+
+// How likely a hit of a search is what the words look for; not there where the release cannot say.
+function chance(item) {
+  if (typeof item.probability !== "number") return null;
+  const percent = item.probability < 0.01 ? "< 1 %" : `${Math.round(100 * item.probability)} %`;
+  return make("span", { className: "chance", textContent: percent, title: "how likely this is what the words look for" });
 }
 
 function moved(place, before) {
@@ -171,7 +178,7 @@ function reason(name, value, most) {
 async function showNew(text) {
   const answer = await ask("v1/profile", { text, k: 10 });
   find("#audience").textContent = answer.audience === null ? "" :
-    `It would be among the best 10 of ${(100 * answer.audience).toFixed(1)} % of the users, before anybody has clicked it.`;
+    `It would be among the best 10 of ${answer.audience ? `${(100 * answer.audience).toFixed(1)} %` : "none"} of the users that were sampled, before anybody has clicked it.`;
   // A few dimensions are far longer than the rest: bars end where all but one in a hundred fit.
   const bars = find("#profile"), values = answer.profile;
   const most = values.map(Math.abs).sort((one, other) => other - one)[Math.ceil(values.length / 100)] || 1;
