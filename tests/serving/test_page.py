@@ -27,7 +27,9 @@ def address(packed: tuple[Path, ModelReference], tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("page")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RECSYS_CACHE", str(packed[0]))
-        film_workspace = filled(FilmWorkspace(folder / "films", packed[1].with_search(SearchPart(temperature=0.1))))
+        film_workspace = filled(
+            FilmWorkspace(folder / "films", packed[1].with_search(SearchPart(temperature=0.1)))
+        )
         film_workspace.publish(open_storage(str(folder / "store")))
         with served(str(folder / "store"), folder) as client:
             yield str(client.base_url)

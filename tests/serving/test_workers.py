@@ -145,18 +145,18 @@ def test_a_damaged_release_is_refused_by_all_workers_and_follow_tells(
         store.swap(store.current(), manifest.id, None, "test")
         state = client.post("/v1/admin/follow").json()
         assert (state["release"], state["next_release"], state["problem"]) == (first, manifest.id, "")
-        assert release_of(client) == manifest.id
+        wait_for(lambda: release_of(client) == manifest.id, 5)
 
 
 @pytest.mark.servers
 def test_workers_that_found_no_release_are_replaced_once_there_is_one(
-    film_workspace: FilmWorkspace, folder: Storage, tmp_path: Path
+    encoded_workspace: FilmWorkspace, folder: Storage, tmp_path: Path
 ) -> None:
     log = tmp_path / "serve.log"
 
     def publish() -> None:
         wait_for(lambda: log.exists() and log.read_text().count("Application startup complete") == 2)
-        film_workspace.publish(folder)
+        encoded_workspace.publish(folder)
 
     publisher = threading.Thread(target=publish)
     publisher.start()

@@ -16,8 +16,8 @@ admin = APIRouter(
 def follow(request: Request) -> schemas.StateAnswer:
     """Look at CURRENT now, instead of after up to `serve.poll_s`: the webhook of who publishes.
 
-    It answers once the new release serves. Where the service has several workers, others serve it then: the one that
-    was asked names it as `next_release`, and ends.
+    It answers once the new release serves. Where the service has several workers, new ones serve it: the one that was
+    asked names it as `next_release`, and accepts no connections from a second later on.
     """
     service: Service = request.app.state.service
     service.follower.look()
