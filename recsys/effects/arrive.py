@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from recsys import dvc, dvc_inside
 from recsys.artifacts import Artifacts
 from recsys.effects import fetch_champion, ingest, publish  # noqa: F401  imported once, for all steps
-from recsys.encoders.tfidf import load_vectorizer
 from recsys.importing import without_pandas
 from recsys.processes import Fork
 
@@ -58,5 +57,5 @@ def _run_all(steps: Sequence[Step]) -> int:
 def _import_for_profiles() -> None:
     """Import what `profiles` and `publish` need to open a head. An arrival of nothing ends before."""
     with without_pandas():
-        load_vectorizer()
+        from recsys.heads import headed  # noqa: F401
     gc.freeze()

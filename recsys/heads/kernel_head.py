@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.encoders.reference import HEAD, TERMS
-from recsys.encoders.tfidf import TfidfEncoder, tfidf_of
+from recsys.encoders.tfidf import TfidfEncoder
 from recsys.errors import EncoderError
 from recsys.storage.arrays import read_arrays, shared
 from recsys.storage.atomic import write_whole
@@ -254,9 +254,9 @@ class KernelHead:
 
     def save(self, folder: Path) -> tuple[Path, Path]:
         """Write head.npz and head.json; the same head gives the same bytes."""
-        terms, idf_V, characters = self.kernel.lexical.parts()
+        lexical = self.kernel.lexical
         arrays = {
-            "idf": idf_V,
+            "idf": lexical.idf_V.astype(np.float32, copy=False),
             "words_data": self.words_MV.data.astype(np.float32),
             "words_indices": self.words_MV.indices.astype(np.int32),
             "words_indptr": self.words_MV.indptr.astype(np.int64),
@@ -274,8 +274,8 @@ class KernelHead:
             "version": 4 if self.mean_D is not None else 3 if self.words or self.constant > 0 else 2,
             "lexical_share": self.kernel.lexical_share,
             "gamma": self.kernel.gamma,
-            "characters": characters,
-            "terms": terms,
+            "characters": lexical.characters,
+            "terms": list(lexical.terms),
         } | ({"words_share": self.words.share} if self.words else {})
         if self.constant > 0:
             plain["constant"] = self.constant
@@ -345,7 +345,7 @@ class KernelHead:
             (arrays["words_data"], arrays["words_indices"], arrays["words_indptr"]), shape=(n, n_terms)
         )
         words_MV.check_format(full_check=True)  # an index out of bounds would read foreign memory
-        lexical = tfidf_of(terms, idf_V, (characters[0], characters[1]) if characters else None)
+        lexical = TfidfEncoder(terms, idf_V, (characters[0], characters[1]) if characters else None)
         kernel = Kernel(lexical, float(plain["lexical_share"]), float(plain["gamma"]))
         if not (0 <= kernel.lexical_share <= 1 and 0 <= kernel.gamma < np.inf):
             raise ValueError(f"{TERMS} has lexical_share {kernel.lexical_share} and gamma {kernel.gamma}")

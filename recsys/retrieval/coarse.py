@@ -21,7 +21,7 @@ SPARE = (128, 1024)
 """Vectors that are looked at beyond those that are wanted, at first and then: of nine queries in ten the first are
 enough."""
 FLOAT_NOISE = 1e-5
-"""Of the query's length: what float32 takes away besides."""
+"""Of a length: what computing in float32 takes away besides."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,10 @@ class CoarseRows:
             vectors_ND.shape[1], faiss.ScalarQuantizer.QT_8bit_direct_signed, faiss.METRIC_INNER_PRODUCT
         )
         index.add(whole_ND)
-        return cls(
-            index,
-            scale_D,
-            np.linalg.norm((vectors_ND - whole_ND * scale_D).astype(np.float64), axis=1),
-            np.linalg.norm(whole_ND.astype(np.float64), axis=1),
-        )
+        length_N = _lengths(whole_ND)
+        whole_ND *= scale_D
+        whole_ND -= vectors_ND
+        return cls(index, scale_D, _lengths(whole_ND), length_N)
 
     def may_be_best(
         self, query_D: NDArray[np.float32], k: int, without: NDArray[np.int64]
@@ -126,3 +124,8 @@ class CoarseRows:
     @cached_property
     def _most_taken(self) -> float:
         return float(self.taken_N.max())
+
+
+def _lengths(vectors_ND: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Lengths of vectors; a little more, since they are computed in float32."""
+    return np.sqrt(np.einsum("nd,nd->n", vectors_ND, vectors_ND)).astype(np.float64) * (1 + FLOAT_NOISE * 10)

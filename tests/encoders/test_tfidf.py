@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
 
-from recsys.encoders.tfidf import fit_tfidf, tfidf_of
+from recsys.encoders.stop_words import ENGLISH
+from recsys.encoders.tfidf import TfidfEncoder, fit_tfidf
 from recsys.errors import EncoderError
 
 
@@ -10,7 +14,7 @@ def test_weights_match_values_counted_by_hand():
     encoder = fit_tfidf(["cat dog", "cat", "fish"])
     cat, rare = np.log(4 / 3) + 1, np.log(4 / 2) + 1
     row = encoder.encode(["cat dog"]).toarray()[0]
-    terms = encoder.vectorizer.get_feature_names_out().tolist()
+    terms = encoder.terms
     assert terms == ["cat", "cat dog", "dog", "fish"]
     length = np.sqrt(cat**2 + 2 * rare**2)
     np.testing.assert_allclose(row, [cat / length, rare / length, rare / length, 0], rtol=1e-6)
@@ -18,7 +22,7 @@ def test_weights_match_values_counted_by_hand():
 
 def test_stop_words_are_no_terms_and_join_their_neighbours():
     encoder = fit_tfidf(["the cat and the dog"])
-    assert encoder.vectorizer.get_feature_names_out().tolist() == ["cat", "cat dog", "dog"]
+    assert encoder.terms == ["cat", "cat dog", "dog"]
 
 
 def test_nothing_is_learned_from_what_is_encoded_later():
@@ -32,15 +36,41 @@ def test_chinese_titles_meet_by_their_characters():
     encoder = fit_tfidf(titles)
     same, other = (encoder.encode(["红楼"]) @ encoder.encode(titles).T).toarray()[0]
     assert same > 0.6 and same > 3 * other
-    assert fit_tfidf(["a novel 红", "another tale"]).vectorizer.analyzer == "word"
+    assert fit_tfidf(["a novel 红", "another tale"]).characters is None
 
 
-@pytest.mark.parametrize("texts", [["cat dog", "cat", "fish"], ["红楼梦 小说", "西游记"]])
-def test_an_encoder_made_from_its_parts_gives_the_same_vectors(texts):
-    encoder = fit_tfidf(texts)
-    again = tfidf_of(*encoder.parts())
-    more = [*texts, "dog fish 西游"]
-    np.testing.assert_allclose(again.encode(more).toarray(), encoder.encode(more).toarray(), rtol=1e-6)
+LETTERS = "abcdefAÉßİ12_ -'.,!\n\t\u3000红楼梦\u0301"
+text = st.one_of(
+    st.lists(st.sampled_from(["Cat", "dog", "the", "and", "x", "fish's", "ab-1", "红楼"]), max_size=9).map(
+        " ".join
+    ),
+    st.text(LETTERS, max_size=30),
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(text, min_size=1, max_size=6),
+    st.lists(text, min_size=1, max_size=6),
+    st.sampled_from([None, (1, 2), (2, 4), (3, 3)]),
+)
+def test_vectors_are_those_of_scikit_learn_to_the_last_bit(known, texts, characters):
+    known = [*known, "cat dog"]
+    options = (
+        {"stop_words": "english", "ngram_range": (1, 2)}
+        if characters is None
+        else {"analyzer": "char_wb", "ngram_range": characters}
+    )
+    theirs = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, **options).fit(known)
+    ours = TfidfEncoder(theirs.get_feature_names_out().tolist(), theirs.idf_, characters)
+    expected, found = theirs.transform([*known, *texts]), ours.encode([*known, *texts])
+    assert found.dtype == np.float32 and found.shape == expected.shape and found.has_sorted_indices
+    for name in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+def test_stop_words_are_those_of_scikit_learn():
+    assert ENGLISH == ENGLISH_STOP_WORDS
 
 
 def test_texts_without_a_term_are_refused():
