@@ -128,4 +128,5 @@ class CoarseRows:
 
 def _lengths(vectors_ND: NDArray[np.float32]) -> NDArray[np.float64]:
     """Lengths of vectors; a little more, since they are computed in float32."""
-    return np.sqrt(np.einsum("nd,nd->n", vectors_ND, vectors_ND)).astype(np.float64) * (1 + FLOAT_NOISE * 10)
+    squared_N: NDArray[np.float32] = np.einsum("nd,nd->n", vectors_ND, vectors_ND)
+    return np.sqrt(squared_N.astype(np.float64)) * (1 + 10 * FLOAT_NOISE)

@@ -21,6 +21,7 @@ from recsys.publishing.release import LandedFile
 from recsys.serving.feedback_adding import add_events, conflict
 from recsys.serving.feedback_events import Added, Event, Waiting, as_event, as_row, microseconds, moment
 from recsys.serving.feedback_tables import (
+    NEWEST_OF_USER,
     POSTGRES,
     SHIPPING_LOCK,
     about,
@@ -157,9 +158,8 @@ class FeedbackStore:
         Raises:
             StorageError: the database cannot be reached.
         """
-        mine = sa.select(events).where(events.c.user == user).order_by(events.c.seq.desc()).limit(limit)
         with self.reading() as connection:
-            found = connection.execute(mine).all()
+            found = connection.execute(NEWEST_OF_USER, {"of": user, "limit": limit}).all()
         return tuple(as_event(row) for row in reversed(found) if row.batch not in held)
 
     def held(self, arrivals: Iterable[LandedFile]) -> frozenset[int]:

@@ -60,6 +60,13 @@ events = sa.Table(
     sqlite_autoincrement=True,
 )
 """One row per event. seq: order of arrival; at_us: microseconds since 1970; batch: the file that it is shipped in."""
+NEWEST_OF_USER = (
+    sa.select(events)
+    .where(events.c.user == sa.bindparam("of"))
+    .order_by(events.c.seq.desc())
+    .limit(sa.bindparam("limit"))
+)
+"""Rows of the user `of`, newest first, at most `limit`. Made once: each list needs them."""
 
 trial_counts = sa.Table(
     "feedback_trial_counts",

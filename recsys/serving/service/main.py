@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.pseudonyms import VARIABLE as KEY_VARIABLE
 from recsys.errors import ConfigError
+from recsys.importing import without_pandas
 from recsys.serving.params import ServeParams
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def run(config: Config, host: str, port: int, workers: int) -> None:
     # Of Arrow's allocators jemalloc keeps least once a release is open: 30 MB less per worker at a million items.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
     limit_arenas(ARENAS)
-    with tempfile.TemporaryDirectory(prefix="firstlight-metrics-") as figures:
+    with without_pandas(), tempfile.TemporaryDirectory(prefix="firstlight-metrics-") as figures:
         if workers > 1:
             os.environ[METRICS_FOLDER] = figures
         server = uvicorn.Config(
