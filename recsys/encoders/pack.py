@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from recsys.encoders.params import EncoderParams
 from recsys.encoders.reference import MODEL, REFERENCE, TOKENIZER, EncoderReference
-from recsys.encoders.runtime import compile_requests, load_openvino
+from recsys.encoders.runtime import compile_request, load_openvino
 from recsys.encoders.source import find_source, source_files
 from recsys.encoders.transformer import load_tokenizer
 from recsys.errors import ArtifactMissing, EncoderError
@@ -202,7 +202,7 @@ def _save(model: Any, model_path: Path) -> None:  # noqa: ANN401  openvino.Model
 
 
 def _run(model_path: Path, inputs: list[NDArray[np.int64]]) -> list[NDArray[np.float32]]:
-    request, *_ = compile_requests(model_path)
+    request = compile_request(model_path)
     outputs = []
     for one in inputs:
         request.infer({0: one})

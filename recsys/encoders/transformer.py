@@ -8,10 +8,9 @@ continues with other batches makes the same files. Another processor or OpenVINO
 head (`recsys/heads/kernel_head.py`) about one value in a billion may differ in its last bit.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from recsys.encoders.encoder import Encoder
 from recsys.encoders.reference import MODEL, TOKENIZER, EncoderReference
-from recsys.encoders.runtime import compile_requests
+from recsys.encoders.runtime import compile_request
 from recsys.errors import EncoderError
 from recsys.storage.packed import verify_sizes
 
@@ -28,7 +27,7 @@ UNIT_TOLERANCE = 1e-3
 
 
 class TransformerEncoder:
-    """Implements `Encoder` on a packed folder. May be shared between threads: they take turns at its requests."""
+    """Implements `Encoder` on a packed folder. May be shared between threads: batches are computed one at a time."""
 
     def __init__(
         self, reference: EncoderReference, folder: Path, batch_tokens: int, threads: int | None = None
@@ -37,12 +36,9 @@ class TransformerEncoder:
         self.dim = reference.dim
         self._batch_tokens = batch_tokens
         self._tokenizer = load_tokenizer(folder / TOKENIZER, reference.max_tokens)
-        requests = compile_requests(folder / MODEL, threads)
-        _require_shape(requests[0], folder / MODEL, reference.dim)
-        self._n_requests = len(requests)
-        self._idle: SimpleQueue[Any] = SimpleQueue()  # a request refuses a second caller
-        for request in requests:
-            self._idle.put(request)
+        self._request = compile_request(folder / MODEL, threads)
+        self._turn = threading.Lock()
+        _require_shape(self._request, folder / MODEL, reference.dim)
 
     def encode(
         self, texts: Sequence[str], on_progress: Callable[[int], None] | None = None
@@ -58,8 +54,8 @@ class TransformerEncoder:
         tokens = self._tokenize(list(places))
         rows = list(places.values())
         vectors = np.empty((len(texts), self.dim), np.float32)
-        batches = list(equal_batches([len(ids) for ids in tokens], self._batch_tokens))
-        for batch, found in zip(batches, self._infer_all(tokens, batches), strict=True):
+        for batch in equal_batches([len(ids) for ids in tokens], self._batch_tokens):
+            found = self._infer(np.stack([tokens[one] for one in batch]))
             self._check(found, [texts[rows[one][0]] for one in batch])
             repeats = [len(rows[one]) for one in batch]
             vectors[[place for one in batch for place in rows[one]]] = np.repeat(found, repeats, axis=0)
@@ -78,33 +74,10 @@ class TransformerEncoder:
             for found in self._tokenizer.encode_batch_fast(list(texts[start : start + TOKENIZED_AT_ONCE]))
         ]
 
-    def _infer_all(
-        self, tokens: Sequence[NDArray[np.int64]], batches: Sequence[list[int]]
-    ) -> Iterator[NDArray[np.float32]]:
-        """The vectors of each batch, in order; several batches are computed at a time, each on a thread of its own."""
-
-        def infer(batch: list[int]) -> NDArray[np.float32]:
-            return self._infer(np.stack([tokens[one] for one in batch]))
-
-        n_threads = min(self._n_requests, len(batches))
-        if n_threads < 2:  # noqa: PLR2004  nothing to share
-            yield from map(infer, batches)
-            return
-        pool = ThreadPoolExecutor(n_threads, "encode")
-        try:
-            yield from pool.map(infer, batches)
-        finally:
-            pool.shutdown(cancel_futures=True)  # the caller may have left early
-
     def _infer(self, input_ids_BL: NDArray[np.int64]) -> NDArray[np.float32]:
-        request = self._idle.get()
-        try:
-            request.infer({0: input_ids_BL}, share_inputs=True)
-            vectors: NDArray[np.float32] = request.get_output_tensor(
-                0
-            ).data.copy()  # the next batch overwrites it
-        finally:
-            self._idle.put(request)
+        with self._turn:  # a request refuses a second caller, and the next batch overwrites its output
+            self._request.infer({0: input_ids_BL}, share_inputs=True)
+            vectors: NDArray[np.float32] = self._request.get_output_tensor(0).data.copy()
         return vectors
 
     def _check(self, vectors: NDArray[np.float32], texts: Sequence[str]) -> None:
@@ -171,8 +144,7 @@ def open_encoder(
         reference: which one; `dim` is the width of the transformer's vectors.
         encoders: folder of packed encoders, one folder per hash.
         batch_tokens: tokens per batch; affects speed and memory, never the vectors.
-        threads: how many batches are computed at a time, each on one thread; None: as many as there are processors.
-            The vectors do not depend on it.
+        threads: how many work on one batch; None: as many as there are processors. The vectors do not depend on it.
 
     Returns:
         The encoder.

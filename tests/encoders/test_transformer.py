@@ -43,24 +43,6 @@ def test_threads_that_share_an_encoder_get_the_vectors_of_their_own_texts(tiny_e
     np.testing.assert_array_equal(together, alone * 30)
 
 
-def test_batches_computed_at_the_same_time_give_the_vectors_of_one_after_the_other(tiny_reference, encoders):
-    some = texts(200)
-    one, three = (open_encoder(tiny_reference, encoders, 64, threads) for threads in (1, 3))
-    np.testing.assert_array_equal(three.encode(some), one.encode(some))
-
-
-def test_a_caller_that_leaves_early_leaves_the_encoder_fit_for_the_next(tiny_reference, encoders):
-    def leave(n_done):
-        raise KeyboardInterrupt
-
-    encoder, some = open_encoder(tiny_reference, encoders, 64, 2), texts(50)
-    expected = encoder.encode(some)
-    for _ in range(3):
-        with pytest.raises(KeyboardInterrupt):
-            encoder.encode(some, leave)
-    np.testing.assert_array_equal(encoder.encode(some), expected)
-
-
 def test_minilm_knows_what_belongs_together(minilm):
     cat, kitten, engine = minilm.encode(
         ["A cat sleeps", "The kitten is napping", "Diesel engine repair manual"]
