@@ -40,5 +40,5 @@ def test_a_copy_is_killed_with_the_process_that_it_was_copied_from():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells a process that its parent ended")
-def test_a_copy_whose_starter_ended_before_it_could_be_told_ends_at_once():
+def test_a_copy_whose_starter_ended_first_ends_at_once():
     assert Fork(lambda: end_with(-1)).wait() == -signal.SIGKILL

@@ -10,9 +10,9 @@ def known():
     rng = np.random.default_rng(5)
     vectors = rng.normal(size=(70, 6)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    met = rng.random((40, 70)) < 0.3
-    met[:, 60:] = False
-    return dataset_of(vectors, met, ("text",) * 70, ridge_lambda=1.0, seed=3)
+    matrix_UI = rng.random((40, 70)) < 0.3
+    matrix_UI[:, 60:] = False
+    return dataset_of(vectors, matrix_UI, ("text",) * 70, ridge_lambda=1.0, seed=3)
 
 
 def regressed(known):
@@ -24,10 +24,12 @@ def regressed(known):
     return np.hstack([known.vectors_ID, np.ones((70, 1))]) @ coefficients
 
 
-def test_an_item_stands_between_its_own_factors_and_those_its_text_maps_to_by_how_often_it_was_met(known):
+def test_an_item_stands_between_its_own_factors_and_those_its_text_maps_to_by_its_number_of_interactions(
+    known,
+):
     model, factors, mapped = als_map(known, ()), als_factors(known), regressed(known)
-    n_met = known.interactions.n_users_I[:60, None]
-    expected = (n_met * factors.items_IF[:60] + KAPPAS[0] * mapped[:60]) / (n_met + KAPPAS[0])
+    n_users_I = known.interactions.n_users_I[:60, None]
+    expected = (n_users_I * factors.items_IF[:60] + KAPPAS[0] * mapped[:60]) / (n_users_I + KAPPAS[0])
     np.testing.assert_allclose(model.items_IF[:60], expected, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(model.items_IF[60:], mapped[60:], rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(
@@ -35,11 +37,11 @@ def test_an_item_stands_between_its_own_factors_and_those_its_text_maps_to_by_ho
     )
 
 
-def test_an_item_that_nobody_met_has_no_factors_of_its_own(known):
+def test_an_item_without_interactions_has_no_factors_of_its_own(known):
     assert not als_factors(known).items_IF[60:].any()
 
 
-def test_lift_stretches_items_that_nobody_met_and_no_others(known):
+def test_lift_stretches_items_without_interactions_and_no_others(known):
     factors = als_factors(known)
     mapped = _mapped(known, factors, MAP_LAMBDAS[0])
     plain, lifted = (_joined(known, factors, mapped, KAPPAS[0], lift).items_IF for lift in (1.0, 2.0))

@@ -23,7 +23,7 @@ TEXTS = (
     "moon",
 )
 TAGS = (("water",), ("water",), ("water",), ("steel",), ("steel",), ("steel",), ("water",), ("steel",), ())
-MET = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 3), (2, 4), (2, 5), (1, 2))
+MATRIX_UI = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 3), (2, 4), (2, 5), (1, 2))
 COLD = np.array([6, 7, 8])
 USERS = np.array([0, 1, 2])
 
@@ -38,8 +38,8 @@ def known():
         np.float32,
     )  # fmt: skip
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    users, items = zip(*MET, strict=True)
-    histories = csr_array((np.ones(len(MET)), (users, items)), shape=(3, 9))
+    users, items = zip(*MATRIX_UI, strict=True)
+    histories = csr_array((np.ones(len(MATRIX_UI)), (users, items)), shape=(3, 9))
     return dataset_of(vectors, histories, TEXTS, TAGS, seed=3)
 
 
@@ -58,15 +58,15 @@ def dataset(tastes):
     of_item = np.concatenate([np.repeat(np.arange(N_TASTES), ITEMS_EACH), np.arange(N_TASTES)])
     vectors = (np.eye(8)[of_item] + rng.normal(0, 0.15, (len(of_item), 8))).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    met = (of_item == tastes[:, None]) & (rng.random((len(tastes), len(of_item))) < 2 / 3)
-    met[np.arange(len(tastes)), rng.integers(0, N_TASTES * ITEMS_EACH, len(tastes))] = True
-    met[:, -N_TASTES:] = False
+    matrix_UI = (of_item == tastes[:, None]) & (rng.random((len(tastes), len(of_item))) < 2 / 3)
+    matrix_UI[np.arange(len(tastes)), rng.integers(0, N_TASTES * ITEMS_EACH, len(tastes))] = True
+    matrix_UI[:, -N_TASTES:] = False
     texts = tuple(f"text {row}" for row in range(len(of_item)))
-    return dataset_of(vectors, met, texts, seed=3)
+    return dataset_of(vectors, matrix_UI, texts, seed=3)
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_scores_are_finite_and_do_not_depend_on_who_else_is_asked_for(name, known):
+def test_scores_are_finite_and_do_not_depend_on_the_other_users(name, known):
     model = BASELINES[name](known)
     everything = np.asarray(model.scores(USERS, np.arange(9)))
     assert everything.shape == (3, 9) and np.isfinite(everything).all()
@@ -81,7 +81,7 @@ def test_learning_twice_gives_the_same_scores(name, known):
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_nothing_is_learned_from_items_that_nobody_had_met(name, known):
+def test_nothing_is_learned_from_items_without_interactions(name, known):
     assert set(BASELINES[name](known).learned_from) <= set(range(6))
 
 

@@ -16,9 +16,9 @@ def known():
     rng = np.random.default_rng(5)
     vectors = rng.normal(size=(12, 6)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    met = rng.random((30, 12)) < 0.4
-    met[:, 10:] = False
-    return dataset_of(vectors, met, ("text",) * 12, ridge_lambda=1.0, seed=3)
+    matrix_UI = rng.random((30, 12)) < 0.4
+    matrix_UI[:, 10:] = False
+    return dataset_of(vectors, matrix_UI, ("text",) * 12, ridge_lambda=1.0, seed=3)
 
 
 def left_out(known, histories, item):

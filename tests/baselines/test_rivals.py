@@ -25,12 +25,12 @@ def known():
     rng = np.random.default_rng(8)
     vectors = rng.normal(size=(36, 5)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    met = rng.random((25, 36)) < np.linspace(0.05, 0.9, 36)
-    met[:, N_WARM:] = False
-    met[0] = False
-    met[0, 3] = True
-    met[1:6, :N_WARM] |= np.eye(5, N_WARM, dtype=bool)
-    return dataset_of(vectors, met, ("text",) * 36, ridge_lambda=2.0, seed=3)
+    matrix_UI = rng.random((25, 36)) < np.linspace(0.05, 0.9, 36)
+    matrix_UI[:, N_WARM:] = False
+    matrix_UI[0] = False
+    matrix_UI[0, 3] = True
+    matrix_UI[1:6, :N_WARM] |= np.eye(5, N_WARM, dtype=bool)
+    return dataset_of(vectors, matrix_UI, ("text",) * 36, ridge_lambda=2.0, seed=3)
 
 
 def test_rbf_ridge_with_every_warm_item_a_landmark_is_kernel_ridge(known):
@@ -85,8 +85,8 @@ def test_weights_of_a_blend_are_those_of_the_items_bucket(known):
     model = blend(known)
     edges = (0, *FROM)
     assert {f"weight from {n} on" for n in edges} < set(model.chosen)
-    for item, n_met in enumerate(known.interactions.n_users_I):
-        edge = max(edge for edge in edges if edge <= n_met)
+    for item, n_users in enumerate(known.interactions.n_users_I):
+        edge = max(edge for edge in edges if edge <= n_users)
         assert model.weight_I[item] == model.chosen[f"weight from {edge} on"]
 
 

@@ -8,7 +8,9 @@ from recsys.settings import Settings
 from tests.dataset.make import interactions_of
 
 # Items 0-3 are warm, 4 and 5 cold. User 0 has met 0 and 1; 2 and 4 are asked for. User 1 met 3; 0 and 5 are asked for.
-MET = csr_array(np.array([[1.0, 1, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0], [0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0]]))
+MATRIX_UI = csr_array(
+    np.array([[1.0, 1, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0], [0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0]])
+)
 WANTED = csr_array(
     np.array([[0.0, 0, 1, 0, 1, 0], [1, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 0], [1, 0, 0, 0, 1, 0]])
 )
@@ -20,16 +22,16 @@ def setup(monkeypatch, tmp_path):
         monkeypatch.setattr(module, "HOME", tmp_path)
     settings = Settings.load(mixed_setup.ROOT / "params.yaml")
     ids = tuple("abcdef")
-    task = Task(interactions_of(MET, ids), ids, ("title",), np.array([4, 5]))
+    task = Task(interactions_of(MATRIX_UI, ids), ids, ("title",), np.array([4, 5]))
     return mixed_setup.Setup("ml100k_cold", settings, task, WANTED)
 
 
-def test_those_are_asked_who_have_a_history_and_something_to_be_found_on_both_sides(setup):
+def test_those_users_are_judged_who_have_a_history_and_something_to_be_found_on_both_sides(setup):
     np.testing.assert_array_equal(setup.users, [0, 1])
     np.testing.assert_array_equal(setup.warm, [0, 1, 2, 3])
 
 
-def test_lists_leave_out_what_was_met_and_count_both_kinds_where_they_are_mixed(setup):
+def test_lists_leave_out_the_history_and_count_both_kinds_where_they_are_mixed(setup):
     scores = np.array([[9, 8, 1, 2, 3, 4], [3, 2, 1, 9, 5, 6]], np.float32)
     found = mixed.judged(setup, scores, "ridge, head")
     second = 1 / np.log2(3)  # at the second place
@@ -43,7 +45,7 @@ def test_lists_leave_out_what_was_met_and_count_both_kinds_where_they_are_mixed(
     np.testing.assert_array_equal(found["mixed/recall@100"], [1, 1])
 
 
-def test_a_model_that_knows_no_cold_item_is_asked_for_warm_ones_alone(setup):
+def test_a_model_that_knows_no_cold_item_is_judged_on_warm_ones_alone(setup):
     found = mixed.judged(setup, np.zeros((2, 6), np.float32), "ease")
     assert set(found) == {"warm/ndcg@20", "warm/recall@100"}
 

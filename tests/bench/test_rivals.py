@@ -31,11 +31,11 @@ def task():
         f"{' '.join(rng.choice(TOPICS[t].split(), 2))} {' '.join(rng.choice(fillers, 3))}" for t in topic_I
     )
     same_UI = (EVERYONE % len(TOPICS))[:, None] == topic_I
-    met_UI = rng.random(same_UI.shape) < np.where(same_UI, 0.4, 0.02)
+    matrix_UI = rng.random(same_UI.shape) < np.where(same_UI, 0.4, 0.02)
     cold = np.arange(90, 120)
-    met_UI[:, cold] = False
+    matrix_UI[:, cold] = False
     return Task(
-        interactions=interactions_of(met_UI),
+        interactions=interactions_of(matrix_UI),
         texts=texts,
         fields=("title",),
         cold=cold,
@@ -71,7 +71,7 @@ def test_standardised_columns_are_cut_and_rows_without_factors_stay_zero():
     np.testing.assert_array_equal(other, [[5, 0], [0, 0]])  # 7 deviations, cut
 
 
-def test_inputs_know_nothing_of_the_interactions_of_asked_items(task, vectors, inputs):
+def test_inputs_know_nothing_of_the_interactions_of_cold_items(task, vectors, inputs):
     changed_UI = task.interactions.matrix_UI.toarray()
     changed_UI[:, task.cold] = 1
     again = make_inputs(
@@ -158,8 +158,8 @@ def test_validation_holds_out_warm_items_only_and_whole(task):
     assert not set(held.known) & set(held.asked)
     assert sorted([*held.known, *held.asked]) == task.warm.tolist()
     relevant = {int(held.asked[place]) for place in held.relevant_VR[0] if place >= 0}
-    met = set(task.interactions.matrix_UI[[held.users[0]]].indices)
-    assert relevant == met & set(held.asked.tolist())
+    history = set(task.interactions.matrix_UI[[held.users[0]]].indices)
+    assert relevant == history & set(held.asked.tolist())
 
 
 def test_every_rival_tries_eight_configurations_its_authors_own_first():
@@ -198,9 +198,9 @@ def test_lists_are_best_first_and_ties_go_to_the_smaller_row():
 
 
 def test_inputs_of_a_user_without_history_are_zero():
-    met = csr_array(np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 1.0]]))
+    history = csr_array(np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 1.0]]))
     texts = ("red chair", "blue chair", "red lamp", "blue lamp")
-    known = interactions_of(np.hstack([met.toarray(), np.zeros((3, 1))]))
+    known = interactions_of(np.hstack([history.toarray(), np.zeros((3, 1))]))
     task = Task(known, texts, ("title",), np.array([3]))
     found = make_inputs(task, np.eye(4, dtype=np.float32), task.warm, task.cold, seed=0)
     assert isinstance(found, Inputs) and not found.users_UF[1].any() and found.users_UF[0].any()

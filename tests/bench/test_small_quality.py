@@ -59,10 +59,10 @@ def world(by_brand):
 @pytest.fixture(scope="module", params=[False, True], ids=["meaning", "brand"])
 def ndcgs(request, tmp_path_factory):
     """Mean ndcg@20 on cold items by method, from the same files."""
-    titles, met_UI, cold_I = world(request.param)
+    titles, matrix_UI, cold_I = world(request.param)
     folder = tmp_path_factory.mktemp("small")
     ids = np.array([f"i{n:04}" for n in range(N_ITEMS)], object)
-    u, i = np.nonzero(met_UI)
+    u, i = np.nonzero(matrix_UI)
     items = pa.table({"item_id": ids, "title": titles})
     interactions = pa.table({"user_id": [f"u{one:04}" for one in u], "item_id": ids[i]})
     cold = pa.table({"item_id": ids[cold_I]})
@@ -80,7 +80,7 @@ def ndcgs(request, tmp_path_factory):
         "TF-IDF centroid": tfidf_centroid(items, interactions, cold["item_id"].combine_chunks(), TOP),
         "encoder centroid": lists(task.users, ids[task.cold], scores_UC, TOP),
     }
-    return {name: ndcg(run, task.users, met_UI[np.unique(u)] & cold_I) for name, run in runs.items()}
+    return {name: ndcg(run, task.users, matrix_UI[np.unique(u)] & cold_I) for name, run in runs.items()}
 
 
 def ndcg(run, users, relevant_UI):

@@ -113,7 +113,7 @@ def test_types_and_forms_change_nothing(home, plain):
         assert words_ in done.stderr
 
 
-def test_unknown_items_are_counted_and_said(home, plain):
+def test_unknown_items_are_counted_and_reported(home, plain):
     more = [("u0", "nobody-knows-it"), ("u1", "nobody-knows-it"), ("stranger", "i-77")]
     pq.write_table(log([*LIKES, *more]), home / "more.parquet")
     done = run(home, interactions="more.parquet", out="more-run.parquet")
@@ -126,7 +126,7 @@ def test_unknown_items_are_counted_and_said(home, plain):
     assert known == plain[1]
 
 
-def test_dislikes_teach_nothing_and_are_said(home, plain):
+def test_dislikes_teach_nothing_and_are_reported(home, plain):
     wrong = [
         (f"u{u}", f"i{n}", "dislike") for u in range(N_USERS) for n in range((u + 1) % 3, N_ITEMS - N_COLD, 3)
     ]

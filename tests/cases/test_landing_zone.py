@@ -70,7 +70,7 @@ def test_a_name_cannot_paint_the_terminal(intake):
     assert "\x1b[2J" not in intake.run("status").stderr
 
 
-def test_a_file_called_processed_loses_nothing_and_is_said(intake):
+def test_a_file_called_processed_loses_nothing_and_is_reported(intake):
     zone = intake.at.root / "landing"
     os.rename(zone / "processed", zone / "kept")
     (zone / "processed").write_text("a file")
@@ -87,7 +87,7 @@ def test_a_file_called_processed_loses_nothing_and_is_said(intake):
     assert list((zone / "catalogue").iterdir()) == []
 
 
-def test_a_file_where_the_folder_should_be_is_said(empty_intake):
+def test_a_file_where_the_folder_should_be_is_reported(empty_intake):
     zone = empty_intake.at.root / "landing"
     zone.mkdir()
     (zone / "interactions").write_text("a file")
@@ -194,7 +194,7 @@ def test_a_landing_zone_out_of_reach_ends_the_run_and_refuses_no_file(intake, mo
     assert [one["status"] for one in intake.ingest().values()] == ["accepted"] * 3
 
 
-def test_a_batch_that_cannot_be_let_in_is_not_said_to_be(intake):
+def test_a_batch_that_cannot_be_let_in_is_not_reported_as_let_in(intake):
     intake.land("catalogue/names.csv", "item_id,name\n1,Red shoe\n2,Blue shoe\n")
     (became,) = intake.ingest().values()
     assert [one["check"] for one in became["problems"]] == ["missing_columns", "too_many_bad_rows"]

@@ -123,9 +123,9 @@ def test_whole_number_floats_are_integers_in_catalogue_and_interactions_alike(em
     assert {o["status"] for o in empty_intake.ingest().values()} == {"accepted"}
     assert set(empty_intake.items()) == {str(n) for n in range(1, 9)}
     assert empty_intake.items()["1"]["title"] == "Glass kettle 1"
-    met = empty_intake.interactions()
-    assert [row["item_id"] for row in met] == ["1", "2", "1", "2", "3"]
-    assert len({row["user"] for row in met}) == 2
+    interactions = empty_intake.interactions()
+    assert [row["item_id"] for row in interactions] == ["1", "2", "1", "2", "3"]
+    assert len({row["user"] for row in interactions}) == 2
 
 
 def test_a_name_that_ends_in_a_point_and_zero_stays_where_the_column_has_other_names(intake):
@@ -316,7 +316,7 @@ def test_two_columns_with_one_meaning_are_refused_by_name(intake):
     assert "'Title' and 'title' both mean title" in became["problems"][0]["message"]
 
 
-def test_a_file_without_item_id_is_told_which_column_may_be_it(intake):
+def test_a_file_without_item_id_is_refused_with_the_column_that_may_be_it(intake):
     intake.land("catalogue/movies.csv", csv("movieId,title,genres", "1,Heat,Crime"))
     became = intake.ingest()["catalogue/movies.csv"]
     assert became["status"] == "refused"

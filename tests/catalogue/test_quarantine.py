@@ -127,7 +127,7 @@ def test_catalogue_rows_are_landed_again_whole(house, films):
     assert row["updated_at"].isoformat() == "2025-01-02T00:00:00+00:00"
 
 
-def test_what_cannot_be_landed_again_is_said(quarantine):
+def test_what_cannot_be_landed_again_is_reported(quarantine):
     house, part = quarantine
     with pytest.raises(
         RecsysError, match="no quarantined row of .* with reason not_json can be landed again"

@@ -77,7 +77,7 @@ def test_time_split_puts_the_last_share_after_the_cut_and_knows_cold_from_warm()
     assert ids(made.items, slice="cold") == ["new"] and ids(made.items, slice="warm") == ["a", "b"]
 
 
-def test_users_without_training_history_are_not_asked():
+def test_users_without_training_history_are_not_judged():
     made = split(LOG, catalogue("a", "b", "new"), PARAMS)
     assert list(zip(made.test["user"].to_pylist(), made.test["item_id"].to_pylist(), strict=True)) == [
         ("u", "new")
@@ -130,7 +130,7 @@ def test_first_text_counts_as_the_text_at_arrival_where_the_catalogue_is_younger
     assert ids(made.items, left_out=None) == ["a", "b", "new"]
 
 
-def test_an_item_that_nobody_could_have_met_is_no_candidate():
+def test_an_item_that_nobody_could_have_interacted_with_is_no_candidate():
     texts = pa.concat_tables([catalogue("a", "b", "new"), catalogue("later", at=30)])
     assert ids(split(LOG, texts, PARAMS).items, left_out=CAME_TOO_LATE) == ["later"]
 
@@ -146,7 +146,7 @@ def test_by_item_hash_an_item_that_came_after_every_interaction_is_no_candidate_
     assert ids(split(untimed, texts, params).items, left_out=CAME_TOO_LATE) == []
 
 
-def test_an_item_that_nobody_met_but_could_have_met_is_a_candidate():
+def test_an_item_without_interactions_that_people_could_have_had_is_a_candidate():
     made = split(LOG, catalogue("a", "b", "new", "unmet"), PARAMS)
     assert ids(made.items, slice="cold", left_out=None) == ["new", "unmet"]
 
@@ -253,7 +253,7 @@ def pairs_of(table):
     return sorted(zip(table["user"].to_pylist(), table["item_id"].to_pylist(), strict=True))
 
 
-def test_a_dislike_is_on_neither_side_and_a_like_that_it_ends_is_not_asked():
+def test_a_dislike_is_on_neither_side_and_a_like_that_it_ends_is_not_relevant():
     log = pa.concat_tables(
         [
             LOG,

@@ -107,7 +107,7 @@ def test_what_is_not_clear_is_refused(column, wrong, why):
         form_of(column).read(wrong)
 
 
-def test_an_infinite_time_is_told_apart():
+def test_an_infinite_time_has_an_error_of_its_own():
     with pytest.raises(NotFinite):
         form_of(["inf"]).read("inf")
 

@@ -27,7 +27,7 @@ def verdicts(at):
     return {finding.check: finding for finding in examine(Artifacts(at))}
 
 
-def test_a_bare_workspace_is_told_what_to_set_and_fails_only_where_nothing_can_work(bare):
+def test_a_bare_workspace_shows_what_to_set_and_fails_only_where_nothing_can_work(bare):
     found = verdicts(bare)
     assert found["landing zone"].verdict == "warn" and "RECSYS_LANDING" in found["landing zone"].remedy
     assert found["dvc"].verdict == "fail" and "dvc init" in found["dvc"].remedy

@@ -71,7 +71,7 @@ def test_a_refused_batch_is_let_in_with_name_and_reason(recsys, workspace):
     assert "BatchRefused" in recsys("ingest", "--accept", "0123456789", "--why", "x", code=1).stderr
 
 
-def test_a_run_killed_before_dvc_was_told_tells_it_the_next_time(recsys, workspace, monkeypatch):
+def test_a_run_killed_before_dvc_tracked_a_part_tracks_it_the_next_time(recsys, workspace, monkeypatch):
     land(workspace, "catalogue/a.jsonl", FILMS)
     monkeypatch.setattr("recsys.dvc.track_data", lambda root: (_ for _ in ()).throw(SystemExit(137)))
     recsys("ingest", code=137)
@@ -91,7 +91,7 @@ def test_a_missing_key_or_landing_zone_is_named(recsys, workspace, monkeypatch):
     assert "RECSYS_LANDING is not set" in recsys("ingest", code=1).stderr
 
 
-def test_a_workspace_without_dvc_is_served_and_told(recsys, workspace):
+def test_a_workspace_without_dvc_works_with_a_warning(recsys, workspace):
     import shutil
 
     shutil.rmtree(workspace.root / ".dvc")

@@ -85,9 +85,7 @@ def test_first_light_is_made_from_every_live_text_of_the_catalogue(at):
     assert list(catalogue_texts(at, Settings.load(at.params))) == ["Amber", "Birch"]
 
 
-def test_the_published_model_comes_with_its_profiles_where_they_are_asked_for(
-    workspace, tmp_path, monkeypatch
-):
+def test_the_published_model_comes_with_its_profiles_on_request(workspace, tmp_path, monkeypatch):
     store = shutil.copytree(ROOT / "tests/fixtures/releases/6/store", tmp_path / "store")
     for name, value in (("WORKSPACE", workspace.root), ("STORE", store), ("CACHE", tmp_path / "cache")):
         monkeypatch.setenv(f"RECSYS_{name}", str(value))

@@ -237,7 +237,7 @@ def test_a_forged_delivery_starts_nothing_and_a_replayed_one_starts_once(publish
     assert new == {f"webhook__{delivery}"}
 
 
-def test_what_a_lost_webhook_told_is_found_a_foreign_version_refused_and_an_earlier_champion_published(
+def test_what_a_lost_webhook_would_report_is_found_a_foreign_version_refused_and_an_earlier_champion_published(
     published,
 ):
     client = client_of(published.mlflow)

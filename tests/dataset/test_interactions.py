@@ -7,7 +7,7 @@ import pytest
 from recsys.dataset.interactions import make_interactions
 from tests.dataset.make import interactions_of
 
-MET = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 0]])
+MATRIX_UI = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 0]])
 
 
 def column(*values):
@@ -35,15 +35,15 @@ def test_the_order_of_the_table_changes_nothing():
 
 
 def test_an_item_is_new_at_its_first_interaction_that_is_left():
-    timed = replace(interactions_of(MET), times_P=np.array([5.0, 1, 3, np.nan]))
+    timed = replace(interactions_of(MATRIX_UI), times_P=np.array([5.0, 1, 3, np.nan]))
     np.testing.assert_array_equal(timed.first_times(), [3, np.nan, 1])
     np.testing.assert_array_equal(timed.without(np.array([2])).first_times(), [3, np.nan, np.nan])
     np.testing.assert_array_equal(timed.only_pairs(timed.times_P != 3).first_times(), [5, np.nan, 1])
-    assert interactions_of(MET).first_times() is None
+    assert interactions_of(MATRIX_UI).first_times() is None
 
 
 def test_the_pairs_of_some_items_stay_in_the_same_shape():
-    whole = interactions_of(MET)
+    whole = interactions_of(MATRIX_UI)
     found = whole.only_items(np.array([True, False, True]))
     np.testing.assert_array_equal(found.matrix_UI.toarray(), [[1, 0, 1], [0, 0, 0], [1, 0, 0]])
     found.matrix_UI.data[:] = 9
@@ -51,11 +51,11 @@ def test_the_pairs_of_some_items_stay_in_the_same_shape():
 
 
 def test_counts_are_of_distinct_pairs():
-    found = interactions_of(MET)
+    found = interactions_of(MATRIX_UI)
     assert found.n_users_I.tolist() == [2, 1, 1] and found.n_items_U.tolist() == [2, 0, 2]
     assert found.without(np.array([0])).warm.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(("n", "expected"), [(1, [0]), (2, [0, 1]), (9, [0, 1, 2])])
 def test_the_items_with_most_users_are_the_smaller_rows_among_equals(n, expected):
-    assert interactions_of(MET).most_used(n).tolist() == expected
+    assert interactions_of(MATRIX_UI).most_used(n).tolist() == expected

@@ -233,7 +233,7 @@ def test_the_readers_packages_are_those_of_pip_install_with_the_versions_of_the_
     }
 
 
-def test_everything_asked_for_is_pinned():
+def test_every_requirement_is_pinned():
     assert asked_for("serve", "train", "platform", "dev") - {"torch"} <= set(pinned("requirements.lock"))
 
 

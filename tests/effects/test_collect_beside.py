@@ -152,7 +152,7 @@ def test_a_publish_heals_what_the_newest_release_lost(
     assert whole(folder, cache) == {*FILMS, "up", "her"}
 
 
-def test_a_loss_that_nobody_can_heal_is_said_and_not_published(
+def test_a_loss_that_nobody_can_heal_is_reported_and_not_published(
     twice: FilmWorkspace, make_workspace: MakeWorkspace, folder: FolderStorage
 ) -> None:
     head = twice.publish(folder).manifest
@@ -327,7 +327,7 @@ def test_rollback_steps_back_once_though_its_reply_was_lost_and_an_arrival_follo
     assert ReleaseStore(folder).current().current.release == before
 
 
-def test_previous_means_the_one_before_what_readers_got_when_it_was_asked(
+def test_previous_means_the_one_before_what_readers_got_at_the_time_of_the_call(
     twice: FilmWorkspace, folder: FolderStorage
 ) -> None:
     """An arrival that is faster must not make readers get the bad release again."""

@@ -141,7 +141,7 @@ def test_an_open_gate_promotes_once_and_the_ledger_says_who_when_and_why(registr
     assert [one.n for one in entries(registry.uri, registry.model)] == [1, 2, 3]
 
 
-def test_what_the_gate_said_about_the_champion_is_brought_into_a_workspace_that_publishes_it(
+def test_the_gates_decision_about_the_champion_is_brought_into_a_workspace_that_publishes_it(
     registry, tmp_path
 ):
     at = Artifacts(tmp_path / "publishes")

@@ -41,7 +41,7 @@ def test_a_listed_item_that_is_no_candidate_is_refused():
         exposure_at_k(np.array([[8]]), CANDIDATES, 1)
 
 
-def test_item_recall_is_seen_from_the_item():
+def test_item_recall_is_a_mean_over_the_users_of_an_item():
     relevant = np.array([[7, 3], [7, 9], [9, PAD]])  # 3: wanted once, got; 7: twice, got; 9: twice, never got
     np.testing.assert_allclose(item_recall_at_k(RANKED, relevant, 2), [1.0, 1.0, 0.0])
     np.testing.assert_allclose(item_recall_at_k(RANKED, relevant, 1), [0.0, 1.0, 0.0])

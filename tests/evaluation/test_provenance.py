@@ -27,7 +27,7 @@ def test_nothing_this_train_side_or_older_interactions_are_no_leak(trained):
 
 
 @pytest.mark.parametrize("until", [None, CUT + timedelta(microseconds=1)])
-def test_another_split_that_is_later_or_of_unknown_time_has_seen_the_answers(until):
+def test_another_split_that_is_later_or_of_unknown_time_may_have_been_trained_on_test_data(until):
     words = contamination(TrainedOn(trained_on="b" * 64, trained_until=until), HOLDOUT)
     assert words is not None and "another split (bbbbbbbbbb" in words
 

@@ -11,14 +11,14 @@ from recsys.ranking.tasks import RankingTask
 from tests.dataset.make import interactions_of
 
 
-def parts(n_met, relevant, head_share):
-    met = np.arange(max(n_met))[:, None] < np.array(n_met)  # so many users of each item
+def parts(n_users_I, relevant, head_share):
+    matrix_UI = np.arange(max(n_users_I))[:, None] < np.array(n_users_I)  # so many users of each item
     holdout = SimpleNamespace(
-        known=SimpleNamespace(interactions=interactions_of(met)), item_ids=tuple(map(str, n_met))
+        known=SimpleNamespace(interactions=interactions_of(matrix_UI)), item_ids=tuple(map(str, n_users_I))
     )
     relevant = np.array(relevant)
     users = np.arange(10, 10 + len(relevant))
-    warm = RankingTask("warm", np.arange(len(n_met)), users, relevant, np.full((len(relevant), 1), PAD))
+    warm = RankingTask("warm", np.arange(len(n_users_I)), users, relevant, np.full((len(relevant), 1), PAD))
     return head_and_tail(holdout, warm, head_share)
 
 

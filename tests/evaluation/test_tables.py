@@ -51,7 +51,7 @@ def test_every_form_in_which_items_may_land_is_read(tmp_path):
         assert items(tmp_path / name).table.select(["item_id", "title", "tags"]).to_pylist() == rows, name
 
 
-def test_categories_large_and_nested_types_are_read_and_an_embedding_is_left_out_and_said(tmp_path):
+def test_categories_large_and_nested_types_are_read_and_an_embedding_is_left_out_and_reported(tmp_path):
     table = pa.table(
         {
             "item_id": pa.array(["a", "b"], pa.large_string()),
@@ -78,7 +78,7 @@ def test_values_of_mixed_types_in_one_column_become_text(tmp_path):
     assert items(tmp_path / "a.jsonl").table["more"].to_pylist() == ["7", "p, q", None]
 
 
-def test_deleted_items_are_left_out_and_said(tmp_path):
+def test_deleted_items_are_left_out_and_reported(tmp_path):
     (tmp_path / "a.csv").write_text("item_id,title,deleted\na,x,false\nb,y,true\n")
     found = items(tmp_path / "a.csv")
     assert found.table["item_id"].to_pylist() == ["a"] and "1 deleted items left out" in found.notes
@@ -215,6 +215,6 @@ def test_no_message_shows_the_id_of_a_user(tmp_path):
     assert "secret-ann" not in str(caught.value) and "1.5" not in str(caught.value)
 
 
-def test_columns_that_are_not_used_are_said(tmp_path):
+def test_columns_that_are_not_used_are_reported(tmp_path):
     (tmp_path / "log.csv").write_text("user_id,item_id,position\nu,a,1\n")
     assert "position" in " ".join(read_interactions(tmp_path / "log.csv", INGEST, FEEDBACK).notes)

@@ -397,7 +397,7 @@ def test_the_page_of_a_refused_challenger_gives_the_reasons_first():
     assert page.index("it saw everything") < page.index("Rules")
 
 
-def test_the_page_stands_when_only_cold_items_were_met():
+def test_the_page_renders_when_only_cold_items_have_interactions():
     made = challenged(without=("warm", "head", "tail"))
     page = render(made, decide(made, PARAMS), PARAMS)
     assert page.count("No test user interacted with such an item") == 3 and "cold items</td>" in page

@@ -35,7 +35,7 @@ def test_axes_are_orthonormal_in_the_kernels_space_and_the_most_needed_comes_fir
     assert (found.stretch(0.0) == 1).all()
 
 
-def test_a_user_who_met_much_counts_no_more_than_one_who_met_little(kernel):
+def test_a_user_with_a_long_history_counts_no_more_than_one_with_a_short_one(kernel):
     little = np.zeros((2, 30), np.float32)
     little[0, 0] = little[1, 7] = 1
     much = little * np.array([[1], [50]], np.float32)

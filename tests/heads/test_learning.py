@@ -24,11 +24,11 @@ def test_where_words_carry_the_taste_a_head_is_chosen_and_beats_the_encoder_alon
 
 
 def test_nothing_about_the_held_items_but_their_text_is_learned(dataset, fusion_params):
-    met = dataset.interactions.matrix_UI.toarray()
-    met[:, HELD] = 0
-    blind = with_matrix(dataset, met)
+    matrix_UI = dataset.interactions.matrix_UI.toarray()
+    matrix_UI[:, HELD] = 0
+    blind = with_matrix(dataset, matrix_UI)
     head = learn_head(blind, Recipe(0.3, 0.75, 1.0, None, {}), fusion_params)
-    other = met.copy()
+    other = matrix_UI.copy()
     other[:, HELD] = np.random.default_rng(5).random((60, len(HELD))) < 0.2
     tried = choose_recipe(
         with_matrix(dataset, other),
@@ -58,7 +58,7 @@ def test_the_same_data_and_seed_give_the_same_head(dataset, fusion_params):
     np.testing.assert_array_equal(one.projection_MD, other.projection_MD)
 
 
-def test_only_the_items_met_most_become_landmarks(dataset, fusion_params):
+def test_only_the_items_with_most_interactions_become_landmarks(dataset, fusion_params):
     few = fusion_params.model_copy(update={"max_landmarks": 20})
     head = learn_head(dataset, Recipe(0.3, 0.75, 1.0, None, {}), few)
     most = np.sort(np.argsort(-np.asarray(dataset.interactions.matrix_UI.sum(axis=0)), kind="stable")[:20])
@@ -66,10 +66,10 @@ def test_only_the_items_met_most_become_landmarks(dataset, fusion_params):
 
 
 @pytest.mark.parametrize("users", [[], [0]])
-def test_where_nobody_can_be_asked_the_encoder_stays_alone(dataset, fusion_params, users):
-    met = np.zeros((60, 120))
-    met[users, 3] = 1  # a held item, and nothing beside
-    recipe = chosen(with_matrix(dataset, met), fusion_params)
+def test_without_users_to_judge_by_the_encoder_stays_alone(dataset, fusion_params, users):
+    matrix_UI = np.zeros((60, 120))
+    matrix_UI[users, 3] = 1  # a held item, and nothing beside
+    recipe = chosen(with_matrix(dataset, matrix_UI), fusion_params)
     assert recipe.lexical_share is None and recipe.ndcg is None and recipe.ridge_lambda == 1.0
 
 

@@ -44,8 +44,8 @@ def dataset():
     vectors = np.eye(8)[series % 2] + rng.normal(scale=0.5, size=(120, 8))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     texts = tuple(f"{WORDS[one]} volume number{place}" for place, one in enumerate(series))
-    met = np.zeros((60, 120))
+    matrix_UI = np.zeros((60, 120))
     for user in range(60):
         likes = np.flatnonzero(np.isin(series, [user % 10, (user + 3) % 10]))
-        met[user, rng.choice(likes, 14, replace=False)] = 1
-    return dataset_of(vectors, met, texts, seed=1, item_ids=[f"item{place}" for place in range(120)])
+        matrix_UI[user, rng.choice(likes, 14, replace=False)] = 1
+    return dataset_of(vectors, matrix_UI, texts, seed=1, item_ids=[f"item{place}" for place in range(120)])

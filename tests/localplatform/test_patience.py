@@ -24,7 +24,7 @@ def test_patience_has_an_end_for_what_only_looks_like_work():
     assert patience.is_over("new")
 
 
-def test_what_a_process_and_its_children_compute_is_seen(tmp_path):
+def test_cpu_time_of_a_process_and_its_children_is_measured(tmp_path):
     command = [
         sys.executable,
         "-c",

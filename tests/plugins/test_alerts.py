@@ -91,7 +91,7 @@ def test_the_failure_is_noted_in_the_workspace_for_status(alerts, receiver, tmp_
     assert [path.name for path in (tmp_path / "var").iterdir()] == ["last_failure.json"]
 
 
-def test_a_killed_task_without_an_exception_is_told_too(alerts, receiver):
+def test_a_killed_task_without_an_exception_is_reported_too(alerts, receiver):
     alerts.alert_failure(failed())
     assert json.loads(receiver[0][1])["error"] == "the task's process was killed"
 
@@ -104,7 +104,7 @@ def test_without_a_key_nothing_is_sent_but_the_note_is_kept(alerts, receiver, tm
     assert (tmp_path / "var/last_failure.json").exists()
 
 
-def test_without_an_address_nobody_is_told(alerts, tmp_path):
+def test_without_an_address_nothing_is_sent(alerts, tmp_path):
     alerts.alert_failure(failed())
     assert (tmp_path / "var/last_failure.json").exists()
 

@@ -80,7 +80,7 @@ def test_one_event_per_look_however_many_files_landed(landing, watch):
     assert events[0] == 2 and sum(events) == 5  # a slow look may see the three in two goes
 
 
-def test_what_was_seen_before_a_restart_wakes_nobody_and_what_came_meanwhile_does(landing, watch):
+def test_files_known_before_a_restart_wake_nobody_and_files_that_came_meanwhile_do(landing, watch):
     kept = Kept()
     landing.write("catalogue/a.jsonl", b"{}")
     assert watch(kept) == [1]

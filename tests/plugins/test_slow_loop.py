@@ -110,7 +110,7 @@ def test_under_kubernetes_the_pod_asks_for_gpus_and_image(slow, monkeypatch):
     assert slow.gpu()["executor_config"] == {}
 
 
-def test_the_verdict_shows_figures_of_both_and_what_every_rule_said(slow, tmp_path, monkeypatch):
+def test_the_verdict_shows_figures_of_both_and_the_result_of_every_rule(slow, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000/")
     decision = {
         "open": False,

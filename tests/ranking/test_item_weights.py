@@ -30,7 +30,7 @@ def test_known_items_are_corrected_and_others_keep_their_score(weights):
     assert scores.dtype == np.float32
 
 
-def test_scores_do_not_depend_on_who_else_is_asked_for(weights):
+def test_scores_do_not_depend_on_the_other_users(weights):
     items, histories = weights.over(["birch", "new", "cedar", "amber"]), csr_array(np.eye(4))
     raw = np.arange(16.0).reshape(4, 4)
     whole = items.score(raw, histories, np.arange(4))
@@ -39,7 +39,7 @@ def test_scores_do_not_depend_on_who_else_is_asked_for(weights):
     assert raw[0, 0] == 0 and raw[3, 3] == 15  # what was given is left as it was
 
 
-def test_growth_keeps_the_scores_of_a_catalogue_in_which_every_item_was_met_twice_as_often(weights):
+def test_growth_keeps_the_scores_of_a_catalogue_in_which_every_item_has_twice_the_interactions(weights):
     vectors = np.random.default_rng(0).normal(size=(3, 2))
     b = np.array([1.0, 2.0])
     before = np.linalg.solve(vectors.T @ vectors + 5 * np.eye(2), b)

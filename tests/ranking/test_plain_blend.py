@@ -9,7 +9,7 @@ from recsys.ranking.plain_blend import plain_blend, warm_sample
 from tests.dataset.make import dataset_of
 
 TEXTS = ("river one", "river two", "river bank", "engine one", "engine two", "river new", "engine new")
-MET = np.array([[1, 1, 0, 0, 0, 0, 0], [0, 1, 1, 0, 0, 0, 0], [0, 0, 0, 1, 1, 0, 0]], float)
+MATRIX_UI = np.array([[1, 1, 0, 0, 0, 0, 0], [0, 1, 1, 0, 0, 0, 0], [0, 0, 0, 1, 1, 0, 0]], float)
 USERS, COLD = np.arange(3), np.array([5, 6])
 
 
@@ -17,7 +17,7 @@ USERS, COLD = np.arange(3), np.array([5, 6])
 def known():
     vectors = np.array([[1, 0.2], [1, 0.1], [0.9, 0.3], [0.2, 1], [0.1, 1], [1, 0.4], [0.3, 1]], np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return dataset_of(vectors, MET, TEXTS, seed=3)
+    return dataset_of(vectors, MATRIX_UI, TEXTS, seed=3)
 
 
 def test_both_parts_count_alike_in_deviations_over_the_warm_items(known):

@@ -25,8 +25,8 @@ def known():
     """Items a to d are warm, e is cold."""
     vectors = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    met = csr_array(np.array([[1.0, 1, 0, 0, 0], [0, 1, 1, 1, 0]]))
-    return dataset_of(vectors, met, IDS, ridge_lambda=2.0, item_ids=IDS)
+    matrix_UI = csr_array(np.array([[1.0, 1, 0, 0, 0], [0, 1, 1, 1, 0]]))
+    return dataset_of(vectors, matrix_UI, IDS, ridge_lambda=2.0, item_ids=IDS)
 
 
 def weights_of(ids, dense, factor, n_items):

@@ -280,7 +280,7 @@ def test_without_a_registry_words_are_joined_and_stay_so_as_the_catalogue_grows(
     assert again.hash != fetched.model.hash and saved(at) == again
 
 
-def test_without_a_registry_data_that_began_small_is_joined_when_asked(
+def test_without_a_registry_data_that_began_small_is_joined_on_request(
     new_workspace, full, pretrained, packed
 ):
     at = new_workspace("a")
@@ -332,7 +332,7 @@ def test_two_workers_at_once_end_with_the_same_champion(registry, new_workspace,
 
 
 @pytest.mark.servers
-def test_first_light_is_made_anew_only_when_asked_and_only_while_nothing_is_trained(
+def test_first_light_is_made_anew_only_on_request_and_only_while_nothing_is_trained(
     registry, new_workspace, full, pretrained, packed
 ):
     at = new_workspace("a")

@@ -47,7 +47,7 @@ def test_a_delivery_that_mlflow_signed_just_now_says_what_it_moved():
     "change",
     [{"entity": "model_version"}, {"data": {"name": "item-encoder", "alias": "challenger"}}, {"data": {}}],
 )
-def test_what_moves_something_else_is_told_apart(change):
+def test_what_moves_something_else_is_recognised(change):
     assert not judged(json.dumps(MOVED | change)).moves_champion()
 
 

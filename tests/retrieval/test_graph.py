@@ -157,7 +157,7 @@ def test_cells_without_a_path_between_them_are_joined() -> None:
     assert reachable(found, 1).all()
 
 
-def test_equal_vectors_are_told_by_their_bytes() -> None:
+def test_equal_vectors_are_recognised_by_their_bytes() -> None:
     vectors = unit(np.random.default_rng(7), 6)
     vectors[[3, 5]] = vectors[1]
     assert first_of_equal(vectors).tolist() == [0, 1, 2, 1, 4, 1]

@@ -216,7 +216,7 @@ def test_a_release_of_the_first_format_keeps_its_id_and_its_bytes() -> None:
     assert manifest.id == "000001-ad0ea29330" and manifest.to_bytes() == content
 
 
-def test_a_release_of_a_lump_with_a_head_names_its_parts(
+def test_a_release_of_a_model_without_parts_but_with_a_head_names_its_parts(
     film_workspace: FilmWorkspace, folder: FolderStorage
 ) -> None:
     encoder = film_workspace.model.encoder
@@ -239,12 +239,12 @@ def test_users_are_plain_sums_where_profiles_hold_words_and_what_fills_them_up_r
     film_workspace.publish(folder)
     release = Release.open(folder.url, cache=cache)
     user = release.users[0]
-    met = release._profiles.histories.items_of(user)
+    history = release._profiles.histories.items_of(user)
     everybody = {item for one in release.users for item in release._profiles.histories.items_of(one)}
-    b = np.sum([release.profile(item) for item in met], axis=0, dtype=np.float64)
+    b = np.sum([release.profile(item) for item in history], axis=0, dtype=np.float64)
     rest = np.stack([release.profile(item)[3:] for item in sorted(everybody)]).astype(np.float64)
     weights = np.linalg.solve(rest.T @ rest + release.ridge_lambda * np.eye(rest.shape[1]), b[3:])
-    new_to_user = [item for item in release.items if item not in met]
+    new_to_user = [item for item in release.items if item not in history]
     expected = {
         item: release.profile(item)[1:3] @ b[1:3] / release.ridge_lambda + release.profile(item)[3:] @ weights
         for item in new_to_user

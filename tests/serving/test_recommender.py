@@ -109,7 +109,7 @@ def test_items_are_shown_with_what_the_release_carries(
 
 
 @pytest.mark.parametrize("kind", ["details", "terms"])
-def test_damage_of_any_file_shows_before_a_release_is_asked(
+def test_damage_of_any_file_shows_before_a_release_answers(
     film_workspace: FilmWorkspace, folder: Storage, kind: str
 ) -> None:
     recommender = of_release(film_workspace, folder)

@@ -29,7 +29,7 @@ def test_an_order_number_is_found_at_first_light_and_meaning_without_its_words(
     assert found(recommender.search("genius of symphonies versus rival", ListRequest(k=1))) == ["amadeus"]
 
 
-def test_conditions_candidates_and_what_is_seen_hold_in_search_too(
+def test_conditions_candidates_and_the_history_hold_in_search_too(
     encoded_workspace: FilmWorkspace, folder: Storage
 ) -> None:
     recommender = of_release(encoded_workspace, folder)

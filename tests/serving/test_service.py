@@ -207,7 +207,7 @@ def test_a_raw_user_id_is_looked_up_under_the_key_of_intake(client: httpx.Client
     assert ann["basis"] == "popular"  # her row was written as it is, without a key
 
 
-def test_texts_that_are_asked_at_the_same_time_are_all_answered(client: httpx.Client) -> None:
+def test_searches_at_the_same_time_are_all_answered(client: httpx.Client) -> None:
     queries = [f"a shark in room {n}" for n in range(8)]
 
     def answer(query: str) -> object:

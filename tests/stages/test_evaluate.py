@@ -219,7 +219,7 @@ def test_without_profiles_the_challenger_is_not_judged_yet(tmp_path):
     assert Report.load(world.at.report).challenger_hash is None
 
 
-def test_an_encoder_trained_on_later_interactions_has_seen_the_answers(challenged, tmp_path):
+def test_an_encoder_trained_on_later_interactions_may_have_been_trained_on_test_data(challenged, tmp_path):
     world = make_world(tmp_path, noise=NOISY)
     split.run(world.settings, world.at)
     cut = Split.load(world.at.split).summary.cut
@@ -277,7 +277,7 @@ def test_a_sibling_is_judged_by_its_own_profiles_as_if_it_were_the_challenger(tm
         assert own.metrics == sibling.metrics
 
 
-def test_siblings_of_whom_nobody_can_be_asked_leave_empty_slices(tmp_path):
+def test_siblings_without_test_users_leave_empty_slices(tmp_path):
     world = make_world(tmp_path, noise=NOISY)
     split.run(world.settings, world.at)
     world.challenge(0.03)
@@ -301,7 +301,7 @@ def test_one_seed_asks_for_no_siblings_even_where_some_lie(tmp_path):
     assert report.seeds == () and all(part.seeds == () and part.over_seeds == {} for part in report.slices)
 
 
-def test_seeds_that_were_asked_for_and_not_trained_are_refused_with_the_stage_that_trains(tmp_path):
+def test_seeds_that_are_configured_and_not_trained_are_refused_with_the_stage_that_trains(tmp_path):
     world = make_world(tmp_path, noise=NOISY)
     split.run(world.settings, world.at)
     evaluate.run(with_seeds(2), world.at)  # there is no challenger: nothing is asked of it

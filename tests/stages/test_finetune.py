@@ -212,7 +212,7 @@ def test_checkpoints_of_other_parameters_are_removed_after_success(world, chosen
     finetune.run(chosen, world.at)
 
 
-def test_fields_are_left_out_where_asked_and_the_weights_become_others(world, chosen, tmp_path):
+def test_fields_are_left_out_where_configured_and_the_weights_become_others(world, chosen, tmp_path):
     other = make_world(tmp_path)
     split.run(other.settings, other.at)
     without = chosen.model_copy(
@@ -278,7 +278,9 @@ def test_a_single_training_lists_itself_alone(world):
     assert [path.name for path in (world.at.finetune / "seeds").iterdir()] == ["seeds.json"]
 
 
-def test_checkpoints_of_every_seed_stay_and_those_of_a_seed_no_longer_asked_for_go(twice, chosen, tmp_path):
+def test_checkpoints_of_every_seed_stay_and_those_of_a_seed_that_is_no_longer_configured_go(
+    twice, chosen, tmp_path
+):
     names = {path.name for path in twice.at.training.iterdir()}
     assert len(names) == 3 and "frozen" in names
     copy = make_world(tmp_path)

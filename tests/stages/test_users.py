@@ -33,7 +33,7 @@ def world(tmp_path):
     return made
 
 
-def test_histories_hold_what_users_met_oldest_first(world):
+def test_histories_hold_what_users_interacted_with_oldest_first(world):
     histories = load_histories(file.path for file in history_files(world.at.users / "histories"))
     assert len(histories.users) == 60
     items = histories.items_of("u000")
@@ -41,11 +41,11 @@ def test_histories_hold_what_users_met_oldest_first(world):
     assert all(item < "i120" for item in items[:10]) and all(item >= "i120" for item in items[10:])
 
 
-def test_gram_is_that_of_the_live_profiles_that_somebody_met(world):
+def test_gram_is_that_of_the_live_profiles_with_interactions(world):
     profiles = load_profiles(list_segments(world.at.profiles("champion")))
     histories = load_histories(file.path for file in history_files(world.at.users / "histories"))
-    met = set(histories.pairs["item_id"].to_pylist())
-    rows = [row for row, item in enumerate(profiles.ids) if item in met]
+    item_ids = set(histories.pairs["item_id"].to_pylist())
+    rows = [row for row, item in enumerate(profiles.ids) if item in item_ids]
     np.testing.assert_array_equal(np.load(world.at.users / "gram.npy"), gram_of(profiles.vectors[rows]))
     summary = UsersSummary.load(world.at.users / "users.json")
     assert (summary.n_users, summary.n_items, summary.n_pairs) == (60, len(rows), 720)
@@ -67,7 +67,7 @@ def test_a_second_run_writes_nothing(world):
     assert state(world) == before
 
 
-def test_new_items_that_nobody_met_change_nothing_but_the_key_of_what_users_were_made_of(world):
+def test_new_items_without_interactions_change_nothing_but_the_key_of_what_users_were_made_of(world):
     before, summary_before = state(world), UsersSummary.load(world.at.users / "users.json")
     world.land_items([Item("unmet", 2)])
     run(world.settings, world.at)

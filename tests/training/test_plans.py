@@ -98,7 +98,7 @@ def test_what_is_nearer_to_a_positive_than_the_quantile_is_no_negative(training_
     assert float(plan.loss(torch.from_numpy(x.astype(np.float32)))) == pytest.approx(masked, rel=1e-3)
 
 
-def test_pairs_rank_both_ways_and_never_against_what_the_same_user_met(training_set):
+def test_pairs_rank_both_ways_and_never_against_items_of_the_same_users_history(training_set):
     plans = known(training_set, objective="pairs", item_side=0.5, co_occurrence_weight=0.0, batch_items=32)
     plan = plan_batch(plans, 2)
     x = some_vectors(len(plan.rows))
@@ -111,8 +111,8 @@ def test_pairs_rank_both_ways_and_never_against_what_the_same_user_met(training_
     back = (float(plan.loss(there)) - forth) / 0.5
     assert forth > 0 and back > 0 and abs(forth - back) > 1e-3
     together = known(training_set, objective="pairs", item_side=0.0, co_occurrence_weight=0.7, batch_items=32)
-    met = training_set.fit_IU[plan.rows].toarray()
-    both = met @ met.T
+    histories_IU = training_set.fit_IU[plan.rows].toarray()
+    both = histories_IU @ histories_IU.T
     n = np.sqrt(both.diagonal())
     shared = torch.from_numpy((both / n[:, None] / n).astype(np.float32))
     extra = 0.7 * float(co_occurrence_softmax(there, shared, together.params.temperature))
@@ -173,7 +173,7 @@ def test_data_smaller_than_a_batch_still_has_users_to_learn_from(training_set):
     assert set(np.concatenate([plan.rows for plan in visited])) == set(training_set.fit_rows)
 
 
-def test_popular_items_are_drawn_more_often_where_asked(training_set):
+def test_popular_items_are_drawn_more_often_where_configured(training_set):
     flat, steep = (
         known(training_set, popularity_power=0.0, batch_items=8),
         known(training_set, popularity_power=1.0, batch_items=8),

@@ -103,7 +103,7 @@ def test_an_adversarial_pass_adds_the_gradient_on_moved_inputs(step):
 
 
 @pytest.mark.parametrize("objective", ["ridge", "mean", "pairs"])
-def test_a_batch_that_is_seen_again_and_again_is_learned(training_set, tiny_encoder, objective):
+def test_a_repeated_batch_is_learned(training_set, tiny_encoder, objective):
     chosen = params(objective=objective, dropout=0.0, learning_rate=0.01)
     tower = open_tower(tiny_encoder, "mean", "all", 1, 2, 0.0)
     inputs = TokenInputs(tokenise(training_set.texts, tiny_encoder, 32), "cpu")

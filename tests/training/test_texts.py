@@ -25,7 +25,7 @@ def whole(tokens, rows):
     return [tokens.ids_T[tokens.starts_N[row] : ends[row]].tolist() for row in rows]
 
 
-def test_packs_hold_every_text_once_whole_and_no_more_tokens_than_asked(tokens):
+def test_packs_hold_every_text_once_whole_and_no_more_tokens_than_the_limit(tokens):
     rows = np.array([7, 3, 39, 0, 12])
     words = tokens.words(rows)
     assert read(tokens, words) == whole(tokens, rows)

@@ -50,7 +50,7 @@ def test_the_order_of_the_rows_changes_nothing(set_and_rows):
     assert field_variants(training_set, backward, FEATURES) == field_variants(training_set, rows, FEATURES)
 
 
-def test_variants_replace_texts_as_often_as_asked(set_and_rows, tiny_encoder):
+def test_variants_replace_texts_as_often_as_configured(set_and_rows, tiny_encoder):
     training_set, rows = set_and_rows
     variants = field_variants(training_set, rows, FEATURES)
     tokens = tokenise(training_set.texts, tiny_encoder, 64, variants)

@@ -116,12 +116,12 @@ def moved():
     vectors = np.eye(8)[series % 2] + rng.normal(scale=0.5, size=(160, 8))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     texts = tuple(f"{WORDS[one]} volume number{place}" for place, one in enumerate(series))
-    met = np.zeros((120, 160))
+    matrix_UI = np.zeros((120, 160))
     for user in range(120):
         for liked, n in ((user % 10, 8), ((user + 3) % 10, 4)):
-            met[user, rng.choice(np.flatnonzero(series[:120] == liked), n, replace=False)] = 1
-        met[user, 120 + rng.choice(np.flatnonzero(series[120:] == user % 10), 3, replace=False)] = 1
-    return dataset_of(vectors, met, texts, seed=1)
+            matrix_UI[user, rng.choice(np.flatnonzero(series[:120] == liked), n, replace=False)] = 1
+        matrix_UI[user, 120 + rng.choice(np.flatnonzero(series[120:] == user % 10), 3, replace=False)] = 1
+    return dataset_of(vectors, matrix_UI, texts, seed=1)
 
 
 def test_a_trained_head_does_not_replace_a_first_light_that_is_better(moved, fusion_params):
@@ -224,9 +224,9 @@ def test_a_width_too_narrow_for_words_apart_tries_none(dataset, fusion_params):
 
 def test_what_is_held_out_teaches_nothing_to_any_choice(dataset, fusion_params):
     one = hold_out_items(dataset, HELD, fusion_params.seed, 500)
-    met = dataset.interactions.matrix_UI.toarray()
-    met[:, HELD] = met[::-1, HELD]
-    other = hold_out_items(with_matrix(dataset, met), HELD, fusion_params.seed, 500)
+    matrix_UI = dataset.interactions.matrix_UI.toarray()
+    matrix_UI[:, HELD] = matrix_UI[::-1, HELD]
+    other = hold_out_items(with_matrix(dataset, matrix_UI), HELD, fusion_params.seed, 500)
     assert (one.dataset.interactions.matrix_UI != other.dataset.interactions.matrix_UI).nnz == 0
 
 

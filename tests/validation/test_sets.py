@@ -17,10 +17,10 @@ HELD = np.arange(3, 120, 4)
 def test_a_set_hides_the_held_items_and_the_interactions_that_it_asks_for(dataset):
     validation = hold_out_items_and_pairs(dataset, HELD, 7, 500, 0.2)
     known = validation.dataset.interactions
-    left, met = known.matrix_UI.toarray(), dataset.interactions.matrix_UI.toarray()
-    assert not left[:, HELD].any() and (left <= met).all()
-    hidden = met.sum() - met[:, HELD].sum() - left.sum()
-    assert 0.1 * met.sum() < hidden < 0.3 * met.sum()
+    left, matrix_UI = known.matrix_UI.toarray(), dataset.interactions.matrix_UI.toarray()
+    assert not left[:, HELD].any() and (left <= matrix_UI).all()
+    hidden = matrix_UI.sum() - matrix_UI[:, HELD].sum() - left.sum()
+    assert 0.1 * matrix_UI.sum() < hidden < 0.3 * matrix_UI.sum()
     assert set(validation.tasks) == {"warm", "tail", "mixed"}
     for name, task in validation.tasks.items():
         candidates = [*known.warm, *HELD] if name == "mixed" else known.warm
@@ -28,7 +28,7 @@ def test_a_set_hides_the_held_items_and_the_interactions_that_it_asks_for(datase
         for user, relevant, excluded in zip(task.users, task.relevant_UR, task.excluded_UE, strict=True):
             history = set(np.flatnonzero(left[user]))
             wanted = set(relevant[relevant >= 0])
-            assert wanted and wanted <= set(candidates) & set(np.flatnonzero(met[user])) - history
+            assert wanted and wanted <= set(candidates) & set(np.flatnonzero(matrix_UI[user])) - history
             assert set(excluded[excluded >= 0]) == history
 
 
@@ -43,10 +43,10 @@ def test_the_tail_is_what_the_head_share_of_judging_leaves(dataset, head_share):
 
 
 def test_metrics_are_those_of_lists_ranked_by_hand():
-    met = np.array([[1, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 1]])
+    matrix_UI = np.array([[1, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 1]])
     vectors = np.array([[1, 0], [0, 1], [1, 0], [0, 1]], np.float32)
     # user 1 has item 0 and is asked for item 2, user 2 has item 1 and is asked for item 3: both first of two
-    validation = hold_out_items(dataset_of(vectors, met), np.array([2, 3]), 0, 10)
+    validation = hold_out_items(dataset_of(vectors, matrix_UI), np.array([2, 3]), 0, 10)
     found = validation.evaluate(validation.dataset, {"dot": Dot()}, 1)["dot"]["cold"]
     assert (found.ndcg, found.recall, found.sum) == (1.0, 1.0, 2.0)
     swapped = replace(validation.dataset, vectors_ID=vectors[[0, 1, 3, 2]])
@@ -54,7 +54,7 @@ def test_metrics_are_those_of_lists_ranked_by_hand():
     assert (found.ndcg, found.recall) == (0.0, 1.0)
 
 
-def test_no_more_users_are_asked_than_allowed_and_the_seed_says_which(dataset):
+def test_no_more_users_are_sampled_than_allowed_and_the_seed_says_which(dataset):
     sets = [hold_out_items_and_pairs(dataset, HELD, seed, 10, 0.2) for seed in (7, 7, 8)]
     users = [one.tasks["mixed"].users for one in sets]
     assert [len(one) for one in users] == [10, 10, 10]

@@ -11,12 +11,12 @@ from tests.dataset.make import dataset_of, with_matrix
 def known():
     rng = np.random.default_rng(1)
     popular = np.linspace(0.9, 0.1, 40)
-    met = rng.random((60, 50)) < np.append(popular, np.zeros(10))
+    matrix_UI = rng.random((60, 50)) < np.append(popular, np.zeros(10))
     vectors = np.eye(50, dtype=np.float32)
-    return dataset_of(vectors, met, ("text",) * 50, ridge_lambda=1.0, seed=3)
+    return dataset_of(vectors, matrix_UI, ("text",) * 50, ridge_lambda=1.0, seed=3)
 
 
-def test_what_is_held_out_is_not_known_and_what_is_known_is_not_asked(known):
+def test_what_is_held_out_is_not_known_and_what_is_known_is_not_relevant(known):
     whole = known.interactions.matrix_UI.toarray() > 0
     for one in tuning_sets(known):
         rest, task = one.dataset.interactions.matrix_UI.toarray() > 0, one.mixed
@@ -45,7 +45,7 @@ def test_about_a_fifth_of_the_other_pairs_is_held_out_too(known):
         assert 0.75 < kept < 0.85
 
 
-def test_ndcg_is_that_of_lists_without_what_was_met(known):
+def test_ndcg_is_that_of_lists_without_the_users_history(known):
     one = tuning_sets(known)[0]
     rows, columns = np.ix_(one.mixed.users, one.mixed.candidates)
     left = one.dataset.interactions.matrix_UI.toarray()[rows, columns]

@@ -27,10 +27,12 @@ def secretive():
     group = rng.permutation(120) % 6
     vectors = rng.normal(size=(120, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    met = np.zeros((80, 120))
+    matrix_UI = np.zeros((80, 120))
     for user in range(80):
-        met[user, rng.choice(np.flatnonzero(group == user % 6), 12, replace=False)] = 1
-    return dataset_of(vectors, met, tuple(f"thing number{place}" for place in range(120)), item_ids=ids(120))
+        matrix_UI[user, rng.choice(np.flatnonzero(group == user % 6), 12, replace=False)] = 1
+    return dataset_of(
+        vectors, matrix_UI, tuple(f"thing number{place}" for place in range(120)), item_ids=ids(120)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -41,29 +43,29 @@ def small():
     vectors[1] = vectors[0]
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     likes = rng.normal(size=(30, 4)) @ vectors.T + rng.normal(size=(30, 9)) / 2
-    met = (likes > 0.3).astype(float)
-    met[:, 8] = 0
-    return dataset_of(vectors, met, ("same", "same", *map(str, range(2, 9))), item_ids=ids(9))
+    matrix_UI = (likes > 0.3).astype(float)
+    matrix_UI[:, 8] = 0
+    return dataset_of(vectors, matrix_UI, ("same", "same", *map(str, range(2, 9))), item_ids=ids(9))
 
 
 def by_hand(dataset, ridge_lambda, ease_lambda):
     """EASE with the prior, column by column, as its definition says."""
-    vectors, met = dataset.vectors_ID[:8].astype(float), dataset.interactions.matrix_UI.toarray()[:, :8]
+    vectors, matrix_UI = dataset.vectors_ID[:8].astype(float), dataset.interactions.matrix_UI.toarray()[:, :8]
     metric = np.linalg.inv(vectors.T @ vectors + ridge_lambda * np.eye(4))
     prior = np.zeros((8, 8))
     for j in range(8):
         leverage = vectors[j] @ metric @ vectors[j]
         prior[:, j] = vectors @ metric @ vectors[j] / (1 - leverage)
         prior[j, j] = 0
-    predicted = met @ prior
-    scale = (met * predicted).sum() / (predicted**2).sum()
+    predicted = matrix_UI @ prior
+    scale = (matrix_UI * predicted).sum() / (predicted**2).sum()
     weights = np.zeros((8, 8))
     for j in range(8):
         others = np.delete(np.arange(8), j)
-        left = met[:, others].T @ met[:, others] + ease_lambda * np.eye(7)
-        right = met[:, others].T @ met[:, j] + ease_lambda * scale * prior[others, j]
+        left = matrix_UI[:, others].T @ matrix_UI[:, others] + ease_lambda * np.eye(7)
+        right = matrix_UI[:, others].T @ matrix_UI[:, j] + ease_lambda * scale * prior[others, j]
         weights[others, j] = np.linalg.solve(left, right)
-    return met, weights, scale, vectors @ metric @ vectors.T
+    return matrix_UI, weights, scale, vectors @ metric @ vectors.T
 
 
 def learned(dataset, params, ridge_lambda=2.0):
@@ -71,19 +73,19 @@ def learned(dataset, params, ridge_lambda=2.0):
 
 
 def test_unseen_known_items_are_scored_as_ease_with_the_ridge_for_its_prior(small, fusion_params):
-    met, weights, scale, ridge_scores = by_hand(small, 2.0, 5.0)
+    matrix_UI, weights, scale, ridge_scores = by_hand(small, 2.0, 5.0)
     together = learned(small, fusion_params)
     ranker = balanced(item_weights(together, 5.0, 100), together, 0.0, 1.5)
     assert together.scale == pytest.approx(scale, rel=1e-3)
     assert ranker.factor_T.tolist() == pytest.approx([1 / 1.5] * 8) and ranker.n_items == 8
     items = ranker.over(small.item_ids)
     assert items.place_I[8] == -1 and sorted(items.place_I[:8]) == list(range(8))
-    scored = items.score(met @ ridge_scores, small.interactions.matrix_UI, np.arange(8))
-    unseen = met == 0
-    np.testing.assert_allclose(scored[unseen], (met @ weights)[unseen] / (scale * 1.5), atol=1e-3)
+    scored = items.score(matrix_UI @ ridge_scores, small.interactions.matrix_UI, np.arange(8))
+    unseen = matrix_UI == 0
+    np.testing.assert_allclose(scored[unseen], (matrix_UI @ weights)[unseen] / (scale * 1.5), atol=1e-3)
 
 
-def test_an_item_that_nobody_met_keeps_its_score_whatever_its_text(small, fusion_params):
+def test_an_item_without_interactions_keeps_its_score_whatever_its_text(small, fusion_params):
     together = learned(small, fusion_params)
     ranker = balanced(item_weights(together, 5.0, 100), together, 0.3, 3.0)
     items, histories = ranker.over([*small.item_ids, "new"]), small.interactions.matrix_UI
@@ -92,7 +94,9 @@ def test_an_item_that_nobody_met_keeps_its_score_whatever_its_text(small, fusion
     assert (scores[:, :2] == 1).all() and (scores[:, 2] != 1).all()
 
 
-def test_only_the_largest_weights_are_kept_and_only_between_the_items_met_most(dataset, fusion_params):
+def test_only_the_largest_weights_are_kept_and_only_between_the_items_with_most_interactions(
+    dataset, fusion_params
+):
     params = fusion_params.model_copy(update={"max_weighted_items": 50})
     together = learned(dataset, params)
     whole, few = (item_weights(together, 10.0, kept).weights_TT.toarray() for kept in (1000, 7))
@@ -101,10 +105,10 @@ def test_only_the_largest_weights_are_kept_and_only_between_the_items_met_most(d
     np.testing.assert_array_equal(few[kept], whole[kept])
     smallest = np.where(kept, np.abs(whole), np.inf).min(axis=0)
     assert (np.abs(np.where(kept, 0, whole)).max(axis=0) <= smallest).all()
-    n_met = dataset.interactions.matrix_UI.sum(axis=0)
+    n_users_I = dataset.interactions.matrix_UI.sum(axis=0)
     is_inside = np.isin(item_weights(together, 10.0, 7).over(dataset.item_ids).place_I, together.inside)
     assert is_inside.sum() == 50 and len(together.digests_T) == 120
-    assert n_met[is_inside].min() >= n_met[~is_inside].max()
+    assert n_users_I[is_inside].min() >= n_users_I[~is_inside].max()
 
 
 def test_the_harder_the_pull_the_less_is_added_to_what_profiles_say(small, fusion_params):
@@ -118,14 +122,14 @@ def test_the_harder_the_pull_the_less_is_added_to_what_profiles_say(small, fusio
     assert added == sorted(added, reverse=True) and added[-1] < 1e-3 < added[0]
 
 
-def test_what_many_met_is_held_back_and_items_without_weights_share_one_factor(dataset, fusion_params):
+def test_popular_items_are_held_back_and_items_without_weights_share_one_factor(dataset, fusion_params):
     together = learned(dataset, fusion_params.model_copy(update={"max_weighted_items": 50}))
     plain = item_weights(together, 10.0, 100)
     ranker = balanced(plain, together, 0.5, 2.0)
-    n_met = together.n_users_T
+    n_users_I = together.n_users_T
     outside = np.setdiff1d(np.arange(120), together.inside)
-    n_counted = n_met.copy()
-    n_counted[outside] = n_met[outside].mean()
+    n_counted = n_users_I.copy()
+    n_counted[outside] = n_users_I[outside].mean()
     expected = (1 + n_counted / HALF) ** -0.5
     np.testing.assert_allclose(ranker.factor_T, expected / expected.mean() / 2, rtol=1e-5)
     assert len(np.unique(ranker.factor_T[outside])) == 1 < len(np.unique(ranker.factor_T))
@@ -141,11 +145,11 @@ def popular_world():
     taste = np.arange(120) % 6
     vectors = (np.eye(6)[taste] + 0.2 * rng.normal(size=(120, 6))).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    met = np.zeros((90, 120))
+    matrix_UI = np.zeros((90, 120))
     for user in range(90):
-        met[user, rng.choice(10, 7, replace=False)] = 1
-        met[user, rng.choice(np.flatnonzero(taste == user % 6), 7, replace=False)] = 1
-    return dataset_of(vectors, met, ids(120), item_ids=ids(120))
+        matrix_UI[user, rng.choice(10, 7, replace=False)] = 1
+        matrix_UI[user, rng.choice(np.flatnonzero(taste == user % 6), 7, replace=False)] = 1
+    return dataset_of(vectors, matrix_UI, ids(120), item_ids=ids(120))
 
 
 def test_weights_that_cost_the_tail_too_much_are_refused(fusion_params):
@@ -174,10 +178,10 @@ def test_one_item_has_nothing_to_be_weighed_against(fusion_params):
     assert learned(dataset, fusion_params) is None
 
 
-def test_where_people_meet_what_profiles_tell_apart_there_are_no_weights(fusion_params):
+def test_where_histories_hold_what_profiles_tell_apart_there_are_no_weights(fusion_params):
     vectors = np.array([[1, 0], [-1, 0]] * 4, np.float32)  # everybody meets pairs of opposites
-    met = np.kron(np.eye(4), np.ones((3, 2)))
-    assert learned(dataset_of(vectors, met, ids(8), item_ids=ids(8)), fusion_params) is None
+    matrix_UI = np.kron(np.eye(4), np.ones((3, 2)))
+    assert learned(dataset_of(vectors, matrix_UI, ids(8), item_ids=ids(8)), fusion_params) is None
 
 
 def test_item_weights_are_chosen_where_clicks_tell_what_texts_do_not(secretive, fusion_params):
@@ -219,7 +223,7 @@ def test_the_choice_is_among_all_that_was_tried(dataset, fusion_params):
     )  # fmt: skip
 
 
-def test_nothing_is_chosen_that_was_not_asked_for(secretive, fusion_params):
+def test_nothing_is_chosen_that_was_not_offered(secretive, fusion_params):
     params = fusion_params.model_copy(update={"width": 2, "popularity_powers": (0.4,), "lifts": (2.0,)})
     recipe = choose_item_weights(secretive, HELD, PLAIN, params, 1.0, 5, 500, 0.2)
     assert (recipe.popularity_power, recipe.lift) == (0.4, 2.0)
@@ -233,7 +237,7 @@ def test_without_a_head_or_lambdas_there_are_no_item_weights(dataset, fusion_par
     assert choose_item_weights(dataset, HELD, plain, params, 1.0, 5, 500, 0.2) == plain
 
 
-def test_where_nobody_can_be_asked_there_are_none(fusion_params):
-    met = csr_array(np.eye(6))  # everybody met one item: no click can be held out
-    dataset = dataset_of(np.eye(6, dtype=np.float32), met, ids(6), item_ids=ids(6))
+def test_without_users_to_judge_by_there_are_none(fusion_params):
+    matrix_UI = csr_array(np.eye(6))  # everybody met one item: no click can be held out
+    dataset = dataset_of(np.eye(6, dtype=np.float32), matrix_UI, ids(6), item_ids=ids(6))
     assert choose_item_weights(dataset, np.array([1, 4]), PLAIN, fusion_params, 1.0, 5, 500, 0.2) == PLAIN

@@ -31,7 +31,7 @@ def values(rows):
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-def test_separators_and_line_ends_are_seen(rows_of, separator, end):
+def test_separators_and_line_ends_are_detected(rows_of, separator, end):
     rows, notes = rows_of(written(separator, end), ".csv")
     assert values(rows) == ROWS
     assert [line for line, _ in rows] == [2, 3, 4, 5, 6]
@@ -52,7 +52,7 @@ def test_the_line_that_excel_wants_names_the_separator(rows_of, line):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_encodings_are_seen(rows_of, encoding):
+def test_encodings_are_detected(rows_of, encoding):
     rows = [{"item_id": "s1", "title": "Ein grüner Becher 🍵"}]
     text = written(rows=rows)
     if encoding in {"utf-16-le", "utf-16-be"}:
@@ -61,7 +61,7 @@ def test_encodings_are_seen(rows_of, encoding):
     assert values(rows_of(text.encode(encoding), ".csv")[0]) == rows
 
 
-def test_the_index_of_pandas_is_ignored_and_said(rows_of):
+def test_the_index_of_pandas_is_ignored_and_reported(rows_of):
     rows, notes = rows_of(",item_id,title\n0,s1,Cup\n1,s2,Pot\n", ".csv")
     assert values(rows) == [{"item_id": "s1", "title": "Cup"}, {"item_id": "s2", "title": "Pot"}]
     assert notes == ["column 1 has no name (an index that pandas wrote?): ignored"]
@@ -70,7 +70,7 @@ def test_the_index_of_pandas_is_ignored_and_said(rows_of):
     assert notes == ["column Unnamed: 0 (an index that pandas wrote) ignored"]
 
 
-def test_empty_columns_and_rows_of_a_spreadsheet_are_ignored_and_said(rows_of):
+def test_empty_columns_and_rows_of_a_spreadsheet_are_ignored_and_reported(rows_of):
     rows, notes = rows_of("item_id,title,,\ns1,Cup,,\n,,,\ns2,Pot,,,,,\n", ".csv")
     assert values(rows) == [{"item_id": "s1", "title": "Cup"}, {"item_id": "s2", "title": "Pot"}]
     assert notes == ["2 empty columns without a name ignored", "1 empty row ignored"]
@@ -96,7 +96,7 @@ def test_a_header_that_names_a_column_twice_is_refused(rows_of):
         rows_of("item_id,title,title\na,b,c\n", ".csv")
 
 
-def test_no_value_of_a_row_is_said_where_a_header_is_missing(landed):
+def test_no_value_of_a_row_is_shown_where_a_header_is_missing(landed):
     rows = list(read(landed(b"ann@example.org,s1\nbob,\xff\n", ".csv")).rows)
     assert rows[0].fault.detail.startswith("column 2 is not UTF-8")
 

@@ -50,7 +50,7 @@ def test_rows_over_several_lines_are_named_by_the_line_where_they_begin(rows_of)
     assert [line for line, _ in rows] == [2, 6]
 
 
-def test_what_was_noticed_is_said(rows_of):
+def test_what_was_noticed_is_reported(rows_of):
     assert rows_of('[{"item_id": "a"},\n]')[1] == ["the comma before the ] in line 2 was ignored"]
     assert len(rows_of('[{"item_id": "a"},]\n' * 50)[1]) == 1
     text = '{"item_id": "a"}\n{"item_id": "b"}{"item_id": "c"}\n{"item_id": "d"}{"item_id": "e"}\n'
