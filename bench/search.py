@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,6 +20,9 @@ from numpy.typing import NDArray
 
 from bench.figures import ROOT, SHARED_DATA, write_figures
 from bench.own_release import opened, published
+
+if TYPE_CHECKING:
+    from recsys.validation.temperature import Case
 
 HOME = ROOT / "var" / "bench" / "search"
 WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -81,13 +85,15 @@ def main() -> None:
     for name in arguments.collection or COLLECTIONS:
         items, queries = COLLECTIONS[name]()
         store = published(HOME / name, HOME / "cache", {"catalogue/items": items}, fresh=arguments.fresh)
-        made = chosen_by_made_queries(HOME / name / "workspace", store)
+        made, temperature = chosen_by_made_queries(HOME / name / "workspace", store)
         figures |= {f"{name}_{key}": value for key, value in measured(store, queries, made).items()}
+        said = calibrated(store, queries, made, temperature)
+        figures |= {f"{name}_{key}": value for key, value in said.items()}
     write_figures("search", figures)
 
 
-def chosen_by_made_queries(workspace: Path, store: Path) -> float:
-    """The weight of words that training would choose over the encoder and head of first light, with no real query."""
+def chosen_by_made_queries(workspace: Path, store: Path) -> tuple[float, float | None]:
+    """Weight of words and temperature that training would choose at first light, which has no real query."""
     from recsys.artifacts import Artifacts
     from recsys.encoders.tfidf import fit_tfidf
     from recsys.features.text import feature_files
@@ -99,6 +105,7 @@ def chosen_by_made_queries(workspace: Path, store: Path) -> float:
     from recsys.settings import Settings
     from recsys.validation.queries import make_queries
     from recsys.validation.searching import choose_lexical_weight, make_slice
+    from recsys.validation.temperature import choose_temperature, make_cases
 
     at, settings = Artifacts(workspace), Settings.load(ROOT / "params.yaml")
     search = settings.search
@@ -120,7 +127,71 @@ def chosen_by_made_queries(workspace: Path, store: Path) -> float:
     made = make_slice(texts, profiles_ID, queries, queries_QD, k1=search.k1, b=search.b)
     found = choose_lexical_weight(made, search.lexical_weights, search.lexical_weight, search.standard_errors)
     print("made queries:", dict(found.means))
-    return search.lexical_weight if found.value is None else found.value
+    weight = search.lexical_weight if found.value is None else found.value
+    return weight, choose_temperature(make_cases(made, weight)).value
+
+
+def calibrated(
+    store: Path, queries: Sequence[Query], weight: float, temperature: float | None
+) -> dict[str, float]:
+    """How well probabilities fit judged queries that neither the weight nor the temperature was chosen by.
+
+    Args:
+        store: holds the release.
+        queries: what to ask.
+        weight: of words.
+        temperature: chosen by made queries.
+
+    Returns:
+        Cross-entropy in nats with equal probabilities, at temperature 1, at this temperature, and at one that was
+        chosen by the other half of the queries; and for the same temperatures by how much the probability of an item
+        and how often it is looked for differ, on average over ten bins with as much probability each.
+    """
+    from recsys.validation.queries import Query as Judged
+    from recsys.validation.searching import SearchSlice
+    from recsys.validation.temperature import choose_temperature, make_cases
+
+    recommender = opened(store, HOME / "cache/releases")
+    profiles = recommender.profiles
+    item_ids, lexical = profiles.latest.item_ids, profiles.lexical
+    assert lexical is not None
+    vectors_ID = profiles.searcher.vectors_of(np.arange(len(item_ids)))
+    judged, shares, cosines = [], [], []
+    for query in queries:
+        rows, found = lexical.shares(query.text)
+        shares_I = np.zeros(len(item_ids), np.float32)
+        shares_I[rows] = found
+        shares.append(shares_I)
+        cosines.append(vectors_ID @ recommender.texts.of_query(query.text))
+        known = [row for item in query.relevant if (row := item_ids.row_of(item)) is not None]
+        judged.append(Judged(query.text, dict.fromkeys(known, 1.0)))
+    cases = make_cases(SearchSlice(tuple(judged), tuple(shares), tuple(cosines)), weight)
+    own = choose_temperature(cases)
+    figures = {f"cross_entropy_{name}": loss for name, loss in own.losses.items()}
+    for name, value in {"made": temperature, "own": own.value, "one": 1.0}.items():
+        if value is not None:
+            figures |= {
+                f"temperature_{name}": value,
+                f"cross_entropy_{name}": float(np.mean([case.loss(value) for case in cases])),
+                f"calibration_error_{name}": _calibration_error(cases, value),
+            }
+    shown = {key: round(value, 4) for key, value in figures.items()}
+    print(json.dumps(shown, indent=1))
+    return shown
+
+
+def _calibration_error(cases: Sequence["Case"], temperature: float) -> float:
+    """Expected calibration error over bins of equal probability mass, relative to that mass, in [0, 2]."""
+    from recsys.retrieval.fusing import probabilities
+
+    said_N = np.concatenate([probabilities(case.scores_C, temperature) for case in cases])
+    right_N = np.concatenate([case.target_C for case in cases])
+    order = np.argsort(said_N)
+    bins = np.minimum((np.cumsum(said_N[order]) / said_N.sum() * 10).astype(int), 9)
+    differences = [
+        abs(said_N[order][bins == one].sum() - right_N[order][bins == one].sum()) for one in range(10)
+    ]
+    return float(sum(differences) / said_N.sum())
 
 
 def measured(store: Path, queries: Sequence[Query], made: float) -> dict[str, float]:

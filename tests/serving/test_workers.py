@@ -226,6 +226,26 @@ def test_workers_end_with_the_first_process_even_if_it_is_killed(tmp_path: Path)
     assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
 
 
+def test_a_worker_that_does_not_end_when_it_is_told_is_killed() -> None:
+    code = (
+        "import os, signal, socket, time\n"
+        "from recsys.serving.service import workers\n"
+        "workers.LONGEST_END_S = 1\n"
+        "def work(*_):\n"
+        "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "    os.write(1, b'%d\\n' % os.getpid())\n"
+        "    time.sleep(60)\n"
+        "with socket.socket() as listener:\n"
+        "    workers.run_workers(range(1), listener, work, 5.0)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        worker = psutil.Process(int(first.stdout.readline()))
+        first.terminate()
+        assert first.wait(20) == 0
+    assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+
+
 def test_where_one_cannot_be_forked_none_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     start, started = ForkProcess.start, list[ForkProcess]()
 

@@ -20,7 +20,7 @@ from recsys.serving.service.handover import Handover, Outcome
 from recsys.serving.service.loading import Attempts
 from recsys.serving.service.pulse import Pulse
 from recsys.serving.service.server import HAND_OVER
-from recsys.serving.service.workers import ENDING, LONGEST_END_S, LOOK_S, STARTUP_FAILURE, Watched, end
+from recsys.serving.service.workers import ENDING, LONGEST_LEAVE_S, LOOK_S, STARTUP_FAILURE, Watched, end
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,6 @@ and ends with STARTUP_FAILURE where it, or one of its workers, could not start."
 
 LONGEST_START_S = 1800.0
 """For a release to be fetched and opened; then it is refused."""
-LONGEST_LEAVE_S = 2 * LONGEST_END_S
 
 
 @dataclass
@@ -98,7 +97,7 @@ class Generations:
                     return False
             return True
         finally:
-            end([one.one for one in self._alive], signal.SIGTERM)
+            end([one.one for one in self._alive], signal.SIGTERM, LONGEST_LEAVE_S)
 
     @property
     def _alive(self) -> list[Generation]:
@@ -156,7 +155,7 @@ class Generations:
     def _lateness(self, one: Generation) -> str:
         if one is self._serving:
             return ""
-        longest_s = LONGEST_START_S if one is self._coming else LONGEST_LEAVE_S
+        longest_s = LONGEST_START_S if one is self._coming else 2 * LONGEST_LEAVE_S
         return f"not done after {longest_s:g} s" if time.monotonic() - one.since > longest_s else ""
 
     def _has_ended(self, one: Generation) -> bool:

@@ -30,8 +30,10 @@ LOOK_S = 0.5
 ENDING = (signal.SIGTERM, signal.SIGINT)
 GRACE_S = 20
 """Seconds that requests under way get at the end."""
-LONGEST_END_S = 2 * GRACE_S
-"""A process that is told to end is killed after so long: it hangs."""
+LONGEST_END_S = GRACE_S + 5
+"""A worker that is told to end is killed after so long: it hangs."""
+LONGEST_LEAVE_S = LONGEST_END_S + 10
+"""The same where it hands over, which waits for idle connections first; and for the process that ends its workers."""
 
 Work = Callable[[socket.socket, Pulse, int], None]
 """What a worker does with the socket to accept from, its pulse and its place. It returns after SIGTERM, when its
@@ -131,7 +133,10 @@ def run_workers(
                 workers[n] = start(place)
         return True
     finally:  # also where a worker could not be forked, for lack of memory
-        end(workers, HAND_OVER if HAND_OVER in told else signal.SIGTERM)
+        if HAND_OVER in told:
+            end(workers, HAND_OVER, LONGEST_LEAVE_S)
+        else:
+            end(workers, signal.SIGTERM, LONGEST_END_S)
 
 
 def _lost(one: Watched, passed_s: float) -> str:
@@ -151,19 +156,20 @@ def _lost(one: Watched, passed_s: float) -> str:
     return "ended"
 
 
-def end(processes: list[Watched], by: signal.Signals) -> None:
-    """End processes, and kill those that do not within LONGEST_END_S.
+def end(processes: list[Watched], by: signal.Signals, longest_s: float) -> None:
+    """End processes, and kill those that do not end in time.
 
     Args:
         processes: which.
         by: SIGTERM; or HAND_OVER, where others have taken their work over. A SIGTERM meanwhile is passed on.
+        longest_s: seconds that they get.
     """
     told = list[int]()
     for number in ENDING:
         signal.signal(number, lambda number, _: told.append(number))
     for one in processes:
         one.tell(by)
-    until = time.monotonic() + LONGEST_END_S
+    until = time.monotonic() + longest_s
     while any(one.process.is_alive() for one in processes):
         if time.monotonic() > until:
             for one in processes:
