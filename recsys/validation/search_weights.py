@@ -49,7 +49,7 @@ class ChosenWeights:
     """What validation chose, and why."""
 
     part: SearchPart | None
-    """None: no weight is surely better than that of params.yaml."""
+    """None: no weight is surely better than that of params.yaml, and there is no temperature."""
     tried: Mapping[str, float]
     """`<weight> <value>` -> mean of ndcg@10 over queries, or of ndcg@20 over users; `temperature …` -> mean
     cross-entropy over queries, in nats."""

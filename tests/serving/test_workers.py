@@ -101,10 +101,12 @@ def test_a_request_on_an_open_connection_is_answered_while_workers_hand_over(
     encoded_workspace.publish(folder)
     options = ("--workers", "2")
     with (
-        served(folder.url, tmp_path, *options, params={"poll_s": 0.1}) as client,
+        served(folder.url, tmp_path, *options, params={"poll_s": 0.1, "silent_s": 3}) as client,
         contextlib.ExitStack() as stack,
     ):
         others = [stack.enter_context(new_client(client)) for _ in range(6)]
+        idle = stack.enter_context(new_client(client))
+        assert idle.get("/healthz").status_code == 200
         first = {other.get("/readyz").json()["release"] for other in others}
         encoded_workspace.items({"up": "A balloon carries a house and an old man to the jungle"}, day=1)
         second = encoded_workspace.build().publish(folder).release
@@ -117,6 +119,8 @@ def test_a_request_on_an_open_connection_is_answered_while_workers_hand_over(
                 answered.add(answer.json()["release"])
         assert answered - first == {second}
         assert {other.get("/readyz").json()["release"] for other in others} == {second}
+        assert idle.get("/readyz").json()["release"] == second
+        assert "hangs" not in (tmp_path / "serve.log").read_text()
 
 
 @pytest.mark.servers

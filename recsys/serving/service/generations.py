@@ -123,7 +123,8 @@ class Generations:
                 self._take_over(coming, message["ready"])
         elif self._serving and sender == self._serving.number:
             if "ready" in message:
-                self._note(release=message["ready"], n_swaps=self._outcome.n_swaps + 1)
+                release = message["ready"]
+                self._note(release=release, n_swaps=self._outcome.n_swaps + (release is not None))
             elif "look" in message and not coming and self._attempts.is_due(message["look"]):
                 self._coming = self._started(message["look"], is_first=False)
 
@@ -142,7 +143,8 @@ class Generations:
     def _look(self, passed_s: float) -> bool:
         """See who has ended or hangs; False where the service cannot go on."""
         for one in self._alive:
-            why = one.one.silence.look(passed_s) or self._lateness(one)
+            silent = "" if one in self._leaving else one.one.silence.look(passed_s)  # who ends beats no more
+            why = silent or self._lateness(one)
             if one.one.process.is_alive() and why:
                 fields = {"leader": one.one.process.pid, "why": why}
                 log.error("a generation of workers hangs, and is ended", extra={"fields": fields})
@@ -163,7 +165,7 @@ class Generations:
         one.one.process.join()
         status = one.one.process.exitcode
         self._ended(one.number)
-        if status != 0:
+        if status is None or status < 0:
             self._lost.add(one.number)  # workers of a process that was killed may use its places for a while
         if one is self._coming:
             self._coming = None
