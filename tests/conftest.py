@@ -24,9 +24,11 @@ GROUPS = {
     "tests/cli/": "mlflow",
     "tests/effects/test_promote": "mlflow",
     "tests/demo/": "demo",  # they download into one folder
+    "tests/encoders/": "encoders",  # they pack: torch, transformers and nncf take seconds to import
+    "tests/contracts/test_encoders": "encoders",
 }
 """Beginning of a module's path -> group; any other module is a group of its own."""
-LONGEST_FIRST = ("airflow", "mlflow", "tests/docker/test_images.py", "tests/walk/test_dvc.py")
+LONGEST_FIRST = ("airflow", "mlflow", "encoders", "tests/docker/test_images.py", "tests/walk/test_dvc.py")
 """Groups that workers take first, in this order."""
 OURS = ("RECSYS_", "AWS_", "MLFLOW_", "AIRFLOW")
 # Lets an MLflow server tell receivers on this machine; the key is a Fernet key.

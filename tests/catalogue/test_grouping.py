@@ -1,19 +1,22 @@
 """Many small files that wait together become one part; each is judged by itself, whatever kills the run."""
 
 import json
-import shutil
+from pathlib import Path
 
 import pytest
+import yaml
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue import accepting
 from recsys.catalogue.compaction import compact_above
 from recsys.catalogue.grouping import grouped
 from recsys.catalogue.landing import Landed, arrived
+from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
 from recsys.catalogue.quarantine import quarantined_counts, quarantined_rows
 from recsys.catalogue.taking import Intake
 from recsys.storage.folder import FolderStorage
+from tests.catalogue.conftest import House
 from tests.catalogue.test_landing import WHEN
 
 N = 12
@@ -84,16 +87,32 @@ class Killed(BaseException):
     pass
 
 
-def data_of(house):
-    return {k: v for k, v in house.bytes_written().items() if k.startswith("data/")}
+def first_part(house):
+    return {k: v for k, v in house.bytes_written().items() if k.startswith("data/catalogue/000011")}
+
+
+def land_after_the_kill(house):
+    house.land("catalogue/13.jsonl", [{"item_id": "t13", "title": "It landed after the kill"}])
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The same files at the same times, taken in by runs that nothing kills: bytes of the first part, and all ids."""
+    root = tmp_path_factory.mktemp("undisturbed")
+    values = yaml.safe_load((Path(__file__).resolve().parents[2] / "params.yaml").read_text())["ingest"]
+    twin = House(Artifacts(root), str(root / "landing"), IngestParams(**values | {"trial_rows": 0}))
+    land_small(twin)
+    twin.ingest()
+    land_after_the_kill(twin)
+    twin.ingest()
+    return first_part(twin), sorted(twin.ids())
 
 
 @pytest.mark.parametrize(
     "place", ["begin", "accept", "write_part", "page", "first move", "third move", "end"]
 )
-def test_a_group_that_is_killed_anywhere_ends_with_the_same_bytes(house, monkeypatch, place):
+def test_a_group_that_is_killed_anywhere_ends_with_the_same_bytes(house, undisturbed, monkeypatch, place):
     land_small(house)
-    shutil.copytree(house.at.root, house.at.root.parent / "undisturbed", copy_function=shutil.copy2)
     calls = []
 
     def killing(owner, name, at_call=1):
@@ -124,20 +143,11 @@ def test_a_group_that_is_killed_anywhere_ends_with_the_same_bytes(house, monkeyp
     with pytest.raises(Killed):
         house.ingest()
     monkeypatch.undo()
-    house.land("catalogue/13.jsonl", [{"item_id": "t13", "title": "It landed after the kill"}])
+    land_after_the_kill(house)
     house.ingest()
-    twin = type(house)(
-        Artifacts(house.at.root.parent / "undisturbed"),
-        str(house.at.root.parent / "undisturbed/landing"),
-        house.params,
-    )
-    twin.clock = house.clock - 1
-    twin.ingest()
-    twin.land("catalogue/13.jsonl", [{"item_id": "t13", "title": "It landed after the kill"}])
-    twin.ingest()
-    catalogue = {k: v for k, v in data_of(twin).items() if "/catalogue/000011" in k}
-    assert catalogue and catalogue == {k: v for k, v in data_of(house).items() if "/catalogue/000011" in k}
-    assert sorted(house.ids()) == sorted(twin.ids())
+    part, ids = undisturbed
+    assert part and part == first_part(house)
+    assert sorted(house.ids()) == ids
     assert house.landing.list("catalogue/") != [] and not house.at.taking.exists()
 
 

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import os
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,10 +25,10 @@ from recsys.serving.feedback_events import Event
 from recsys.serving.feedback_outbox import ship
 from recsys.storage.opening import open_storage
 from tests.cases.conftest import KEY, empty_intake
-from tests.cases.test_feedback import event, prepared, trained
+from tests.cases.test_feedback import event, in_workspace, prepared
 from tests.walk.test_dvc import Clone, catalogue, events
 
-__all__ = ["empty_intake", "prepared", "trained"]
+__all__ = ["empty_intake", "prepared"]
 RAW = "jane.doe-4711"
 JANE = Pseudonyms(KEY).of(RAW)
 JUNE = datetime(2026, 6, 1, tzinfo=UTC)
@@ -87,17 +88,29 @@ def plant(film_workspace):
     film_workspace.run("publish")
     film_workspace.land("interactions/waits.txt.bz2", bz2.compress(as_csv(ROWS).encode()))
     film_workspace.land("interactions/refused.jsonl", [event(RAW, ""), event("u1", "")])
-    os.environ["RECSYS_CACHE"] = str(film_workspace.at.var / "cache")
     Release.open(film_workspace.at.root / "store", cache=film_workspace.at.cache / "releases").recommend(
         pseudonym=JANE
     )
 
 
+@pytest.fixture(scope="module")
+def once_planted(prepared, tmp_path_factory):
+    """A workspace in which the person is planted; each test works on a copy."""
+    root = shutil.copytree(prepared, tmp_path_factory.mktemp("planted") / "workspace")
+    with pytest.MonkeyPatch.context() as patch:
+        intake = in_workspace(root, patch)
+        patch.setenv("RECSYS_CACHE", str(intake.at.var / "cache"))
+        plant(intake)
+    return intake
+
+
 @pytest.fixture
-def planted(trained, monkeypatch):
-    monkeypatch.setenv("RECSYS_CACHE", str(trained.at.var / "cache"))
-    plant(trained)
-    return trained
+def planted(once_planted, tmp_path, monkeypatch):
+    root = shutil.copytree(once_planted.at.root, tmp_path / "workspace")
+    intake = in_workspace(root, monkeypatch)
+    monkeypatch.setenv("RECSYS_CACHE", str(intake.at.var / "cache"))
+    intake.clock = once_planted.clock
+    return intake
 
 
 def outside_store(film_workspace):
