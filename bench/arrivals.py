@@ -38,6 +38,8 @@ SIZES = (10_000, 100_000, 300_000)
 ARRIVALS = 50
 NEW, CHANGED = 1_000, 100
 USERS, EVENTS_PER_USER = 2_000, 10
+LIKED_FROM, ALIKE = 10_000, 100
+"""Users like titles among the first so many; each user's come from so many that follow each other in the alphabet."""
 STAGES = ("validate", "features", "profiles@champion", "users", "index")
 PARTS_SIZE = 100_000
 """Titles over which a new ranker and a new head are published."""
@@ -127,20 +129,31 @@ def first_load(catalogue: Catalogue, size: int) -> None:
     """Take in and publish the whole catalogue and some interactions."""
     rows = [{"item_id": f"t{i}", "title": title} for i, title in enumerate(made_titles(size))]
     write_landing(catalogue.landing, "all.jsonl", rows)
-    rng = np.random.default_rng(7)
-    events = [
-        {
-            "user_id": f"u{user}",
-            "item_id": f"t{item}",
-            "event": "view",
-            "timestamp": 1_700_000_000 + int(item),
-        }
-        for user in range(USERS)
-        for item in rng.choice(min(size, 10_000), EVENTS_PER_USER, replace=False)
-    ]
-    write_landing(catalogue.landing, "events.jsonl", events, "interactions")
+    write_landing(catalogue.landing, "events.jsonl", taste_events(rows[:LIKED_FROM]), "interactions")
     catalogue.command("fetch-champion")
     catalogue.arrive()
+
+
+def taste_events(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Events of users who each like titles that begin alike.
+
+    Users who like items at random have profiles near the middle of all items, which no shop's users have: an index
+    finds their nearest items worse, and `publish` refuses it.
+    """
+    rng = np.random.default_rng(7)
+    by_title = sorted(range(len(rows)), key=lambda row: str(rows[row]["title"]))
+    starts = rng.integers(len(rows) - ALIKE, size=USERS)
+    liked = (rng.choice(ALIKE, EVENTS_PER_USER, replace=False) + start for start in starts)
+    return [
+        {
+            "user_id": f"u{user}",
+            "item_id": rows[by_title[place]]["item_id"],
+            "event": "view",
+            "timestamp": 1_700_000_000 + int(place),
+        }
+        for user, places in enumerate(liked)
+        for place in places
+    ]
 
 
 def arrival_rows(size: int, number: int) -> list[dict[str, Any]]:

@@ -106,6 +106,7 @@ def show_published(recorded: Recorded, as_json: bool) -> None:
                 "segments": len(done.manifest.segments),
                 "index_recall": done.manifest.index_recall,
                 "index_recall_users": done.users_recall,
+                "search_width": done.manifest.search_width,
                 "bytes_written": done.bytes_written,
             }
         )

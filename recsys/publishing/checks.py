@@ -15,18 +15,19 @@ from recsys.models.reference import ModelReference
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.params import PublishParams
 from recsys.publishing.release import File, Manifest, SmokeQuery
+from recsys.publishing.users_recall import UsersRecall
 from recsys.storage.atomic import whole_file
 from recsys.storage.packed import PackedFile
 
 QUERY_BATCH_TOKENS = 2048
 
 
-def require_index_recall(manifest: Manifest, users_recall: float | None, minimum: float) -> None:
+def require_index_recall(manifest: Manifest, users: UsersRecall | None, minimum: float) -> None:
     """Refuse indexes whose recall is too low, for queries of items or of users.
 
     Args:
         manifest: of the new release; its segments hold the recall for queries of items.
-        users_recall: recall for queries of users; None where it cannot be less than 1.
+        users: for queries of users; None where it cannot be less than 1.
         minimum: publish.min_index_recall.
 
     Raises:
@@ -40,10 +41,11 @@ def require_index_recall(manifest: Manifest, users_recall: float | None, minimum
                 f"against exact search; publish.min_index_recall is {minimum}",
                 remedy=remedy,
             )
-    if users_recall is not None and users_recall < minimum:
+    if users is not None and users.recall < minimum:
+        viewed = f", with {users.search_width} rows in view" if users.search_width else ""
         raise ReleaseError(
-            f"the indexes have recall@10 {users_recall:.3f} against exact search for queries of users "
-            f"({manifest.index_recall:.3f} for those of items); publish.min_index_recall is {minimum}",
+            f"the indexes have recall@10 {users.recall:.3f} against exact search for queries of users "
+            f"({manifest.index_recall:.3f} for those of items){viewed}; publish.min_index_recall is {minimum}",
             remedy=remedy,
         )
 

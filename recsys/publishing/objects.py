@@ -144,7 +144,8 @@ class Profiles:
     @cached_property
     def searcher(self) -> SegmentSearcher:
         """Search over the live items."""
-        return SegmentSearcher([self._indexed(n) for n in range(len(self.segments))], self.latest)
+        indexed = [self._indexed(n) for n in range(len(self.segments))]
+        return SegmentSearcher(indexed, self.latest, self.manifest.search_width or 0)
 
     @cached_property
     def histories(self) -> Histories:

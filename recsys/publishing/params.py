@@ -11,7 +11,7 @@ class PublishParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     min_index_recall: float = Field(ge=0, le=1)
-    """A release is refused if its index has a lower recall against exact search."""
+    """A release is refused if its index has a lower recall against exact search, for queries of items or of users."""
     smoke_queries: int = Field(ge=0)
     """Number of text queries whose neighbours are recorded and compared with the parent's."""
     min_smoke_overlap: float = Field(ge=0, le=1)

@@ -174,14 +174,17 @@ def _refuse_other_encoder(ours: Manifest, head: Manifest, allowed: bool) -> None
 def _checked(
     draft: Draft, head: Manifest | None, at: Artifacts, publisher: Publisher, files: ObjectFiles
 ) -> tuple[Manifest, float | None]:
-    """The manifest with its place, and recall for users. That is not in the manifest: ids depend on no measurement."""
-    profiles = Profiles(draft.manifest, files)
-    recall = users_recall(profiles, publisher.index)
-    require_index_recall(draft.manifest, recall, publisher.params.min_index_recall)
+    """The manifest with its place, and recall for users, of which it holds only how far searches had to look for it."""
+    manifest, profiles = draft.manifest, Profiles(draft.manifest, files)
+    recall = users_recall(profiles, publisher.index, publisher.params.min_index_recall)
+    require_index_recall(manifest, recall, publisher.params.min_index_recall)
+    if recall and recall.search_width:
+        manifest = manifest.model_copy(update={"search_width": recall.search_width})
+        profiles = Profiles(manifest, files)
     texts = smoke_texts(head, at.features, publisher.params.smoke_queries)
     smoke = smoke_lists(profiles, texts, head, publisher.params)
     place = {"sequence": head.sequence + 1 if head else 1, "parent": head.id if head else None}
-    return draft.manifest.model_copy(update={"smoke": smoke, **place}), recall
+    return manifest.model_copy(update={"smoke": smoke, **place}), recall.recall if recall else None
 
 
 def _swap(store: ReleaseStore, before: Pointer | None, manifest: Manifest, by: str) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from recsys.errors import ReleaseError
 from recsys.models.legacy import as_legacy, parts_of_legacy
 from recsys.models.reference import ModelReference
+from recsys.retrieval.params import WIDEST_SEARCH
 from recsys.storage.names import PlainName, Sha256
 
 FORMAT: Literal[1] = 1
@@ -180,6 +181,9 @@ class Manifest(Frozen):
     provenance: Provenance
     search: ReleasedSearch | None = None
     """How items are found by words; None, and not written, in releases whose segments have no terms."""
+    search_width: int | None = Field(default=None, ge=16, le=WIDEST_SEARCH)
+    """Rows of a graph that a search keeps in view. None, and not written, where as many as the index files say find
+    enough for users."""
     pseudonym_key_check: str | None = Field(default=None, pattern=r"\A[0-9a-f]{32}\z")
     """Check value of the key that made the pseudonyms. None, and not written, where there is no interaction, or where
     all were accepted by a version that wrote no check value."""
@@ -201,7 +205,7 @@ class Manifest(Frozen):
             plain |= {"encoder": as_legacy(self.model), "ranker": {"name": self.model.ranker.name}}
         # Left out where they are None, which keeps the ids of older releases.
         for holder, names in (
-            (plain, ("search", "pseudonym_key_check")),
+            (plain, ("search", "search_width", "pseudonym_key_check")),
             *((segment, ("details", "terms")) for segment in plain["segments"]),
             *([(plain["search"], ("typical_weight", "temperature"))] if plain["search"] else []),
         ):

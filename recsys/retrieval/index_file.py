@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from recsys.errors import ReleaseError
 from recsys.retrieval.graph import build_graph
-from recsys.retrieval.params import IndexParams
+from recsys.retrieval.params import WIDEST_SEARCH, IndexParams
 
 # Shape suffixes: Q queries, D dimension, N vectors of one segment.
 INDEX_VERSION = 2
@@ -29,8 +29,6 @@ INDEX_VERSION = 2
 BYTES_PER_NUMBER = {b"IHNs": 1, b"IHNf": 4, b"IwFl": 4}
 """First bytes of a file -> bytes per number of a vector: a graph over 8-bit vectors, HNSW and IVF over plain ones."""
 INNER_PRODUCT = 0
-WIDEST_SEARCH = 4096
-"""Rows that a search may keep in view; bounds what a file can make a search cost."""
 HEAD = np.dtype(
     [("kind", "S4"), ("dim", "<i4"), ("n", "<i8"), ("_", "<i8", 2), ("trained", "?"), ("metric", "<i4")]
 )

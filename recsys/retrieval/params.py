@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+WIDEST_SEARCH = 4096
+"""Rows that a search may keep in view; bounds what a file or a manifest can make a search cost."""
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -16,8 +18,9 @@ class IndexParams(BaseModel):
     """Segments with fewer vectors are searched exactly."""
     links: int = Field(ge=16, le=256, multiple_of=2)
     """Links per vector of larger ones; more find more, in a larger file."""
-    search_width: int = Field(ge=16, le=4096)
-    """Vectors that a search keeps in view; more find more, in more time."""
+    search_width: int = Field(ge=16, le=WIDEST_SEARCH)
+    """Vectors that a search keeps in view; more find more, in more time. Where these find too few for users, `publish`
+    tries two and four times as many, and the release says so."""
     recall_queries: int = Field(ge=1)
     """Sampled queries for recall against exact search."""
     seed: int

@@ -98,11 +98,18 @@ def index_recall(vectors_ND: NDArray[np.float32], index: Path, params: IndexPara
 
 
 class SegmentSearcher:
-    """Inner-product search over the live items of many segments."""
+    """Inner-product search over the live items of many segments.
 
-    def __init__(self, segments: Sequence[IndexedSegment], latest: Latest) -> None:
+    Args:
+        segments: what is searched.
+        latest: which of their rows are live.
+        search_width: rows of a graph that a search keeps in view, where its file says fewer.
+    """
+
+    def __init__(self, segments: Sequence[IndexedSegment], latest: Latest, search_width: int = 0) -> None:
         self.segments = tuple(segments)
         self.latest = latest
+        self._search_width = search_width
         # `latest` is in order of segment and row, so each segment's live items are one slice of it.
         self._bounds = np.searchsorted(latest.segment_of_item, np.arange(len(self.segments) + 1))
 
@@ -196,7 +203,8 @@ class SegmentSearcher:
         if segment.index is None or n_allowed <= max(width, FEW_ROWS if share < RARE_SHARE else 0):
             return list(map(_without, self._compared(position, queries, width, is_allowed_L), excluded))
         index, wanted = self._indexes[position], ceil(RESCORED * k) + RESCORED_MORE
-        reach = max(ceil(RESCORED * width) + RESCORED_MORE, index.search_width, ceil(SLACK * width / share))
+        viewed = max(index.search_width, self._search_width)
+        reach = max(ceil(RESCORED * width) + RESCORED_MORE, viewed, ceil(SLACK * width / share))
         best: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(queries)
         short = np.arange(len(queries))
         # Allowed items may be far from the nearest ones; then it looks further, and at last at all that are allowed.

@@ -11,12 +11,13 @@ from recsys import Release
 from recsys.errors import ReleaseError
 from recsys.profiles.items import list_segments
 from recsys.publishing.users_recall import users_recall
+from recsys.retrieval.index_file import load_faiss
 from recsys.retrieval.segments import index_recall
 from recsys.storage.folder import FolderStorage
 from tests.publishing.film_workspace import DIM, FilmWorkspace
 from tests.retrieval.old_files import ivf_file
 
-N_ITEMS, N_USERS = 400, 30
+N_ITEMS, N_USERS, GRAPH_ITEMS = 400, 30, 3000
 
 
 @pytest.fixture
@@ -39,6 +40,34 @@ def coarse(make_workspace: Callable[[str], FilmWorkspace]) -> FilmWorkspace:
     measured = entry | {"kind": "ivf", "recall": index_recall(vectors, path, params)}
     (film_workspace.at.index / "index.json").write_text(json.dumps([measured]))
     return film_workspace
+
+
+def graph_workspace(make_workspace: Callable[[str], FilmWorkspace]) -> FilmWorkspace:
+    """One segment behind a graph with few links, searched with few rows in view; users like 5 items each."""
+    films = make_workspace("graph")
+    changes = {"exact_below": 100, "links": 16, "search_width": 40, "recall_queries": N_USERS}
+    index = films.settings.index.model_copy(update=changes)
+    films.settings = films.settings.model_copy(update={"index": index})
+    films.items({f"i{n}": f"Story number {n} of {n % 97} and {n % 89}" for n in range(GRAPH_ITEMS)})
+    rng = np.random.default_rng(0)
+    liked = [(u, n) for u in range(N_USERS) for n in rng.choice(GRAPH_ITEMS, 5, replace=False)]
+    films.ratings([(f"u{u}", f"i{n}") for u, n in liked])
+    films.build()
+    (entry,) = json.loads((films.at.index / "index.json").read_text())
+    keep_first_links(films.at.index / entry["file"], 3)
+    return films
+
+
+def keep_first_links(path: Path, n: int) -> None:
+    """Make a graph hard to walk: of each vector's links on the lowest level only the first n stay."""
+    faiss = load_faiss()
+    graph = faiss.read_index(str(path))
+    links = faiss.vector_to_array(graph.hnsw.neighbors)
+    starts, width = faiss.vector_to_array(graph.hnsw.offsets)[:-1], graph.hnsw.cum_nb_neighbors(1)
+    for start in starts.astype(int):
+        links[start + n : start + width] = -1
+    faiss.copy_array_to_vector(links, graph.hnsw.neighbors)
+    faiss.write_index(graph, str(path))
 
 
 def lenient(film_workspace: FilmWorkspace, minimum: float = 0) -> dict[str, object]:
@@ -97,6 +126,25 @@ def test_an_index_that_is_bad_for_items_is_refused_by_its_segment(
         coarse.publish(folder, **lenient(coarse, 0.95))
 
 
+def test_a_graph_that_finds_too_few_for_users_is_searched_with_more_rows_in_view(
+    make_workspace: Callable[[str], FilmWorkspace], folder: FolderStorage, cache: Path
+) -> None:
+    films = graph_workspace(make_workspace)
+    films.publish(folder, **lenient(films))
+    trial = Release.open(folder.url, cache=cache)
+    narrow, wide = (users_recall(trial._profiles, films.settings.index, minimum) for minimum in (0.0, 1.1))
+    assert narrow and wide and narrow.recall < wide.recall
+    assert (narrow.search_width, wide.search_width) == (None, 4 * films.settings.index.search_width)
+    minimum = (narrow.recall + wide.recall) / 2
+    other = FolderStorage(f"{folder.url}-2")
+    done = films.publish(other, **lenient(films, minimum))
+    assert done.manifest.search_width in {factor * films.settings.index.search_width for factor in (2, 4)}
+    assert done.users_recall >= minimum
+    release = Release.open(other.url, cache=cache)
+    assert counted_by_hand(release) == pytest.approx(done.users_recall, abs=0.01)
+    assert films.publish(other, **lenient(films, minimum)).release == done.release
+
+
 def test_where_search_is_exact_or_nobody_likes_anything_there_is_nothing_to_measure(
     film_workspace: FilmWorkspace, coarse: FilmWorkspace, folder: FolderStorage, cache: Path
 ) -> None:
@@ -104,9 +152,8 @@ def test_where_search_is_exact_or_nobody_likes_anything_there_is_nothing_to_meas
     coarse.publish(FolderStorage(f"{folder.url}-2"), **lenient(coarse))
     release = Release.open(f"{folder.url}-2", cache=cache)
     nobody = release.manifest.model_copy(update={"histories": ()})
-    assert (
-        users_recall(type(release._profiles)(nobody, release._profiles.files), coarse.settings.index) is None
-    )
+    profiles = type(release._profiles)(nobody, release._profiles.files)
+    assert users_recall(profiles, coarse.settings.index) is None
 
 
 def test_the_same_release_measures_the_same(coarse: FilmWorkspace, folder: FolderStorage) -> None:
