@@ -105,6 +105,8 @@ def test_weights_of_a_newer_version_are_refused(weights, tmp_path, monkeypatch):
         ({"factor": np.ones(2, np.float32)}, "factors"),
         ({"digests": np.array([b"b", b"a", b"c"], "S32")}, "ascending"),
         ({"digests": np.array([], "S32")}, "ascending"),
+        ({"digests": np.array([b"a", b"b", b"cd"], "S32")}, "hex digits"),
+        ({"digests": np.array([b"a" * 32, b"b" * 32, b"z" * 32], "S32")}, "hexadecimal"),
         ({"n_items": np.int64(0)}, "finite float32"),
         ({"version": np.array([1, 2])}, "whole number"),
     ],
