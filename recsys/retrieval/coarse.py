@@ -26,7 +26,7 @@ FLOAT_NOISE = 1e-5
 
 @dataclass(frozen=True)
 class CoarseRows:
-    """Made by `of`."""
+    """The copies, made by `of`."""
 
     index: Any
     """A faiss.IndexScalarQuantizer of the rounded vectors."""
@@ -42,14 +42,15 @@ class CoarseRows:
         """Round vectors.
 
         Args:
-            vectors_ND: at least one.
+            vectors_ND: unit rows, at least one.
 
         Returns:
             The copies; each number of a vector is off by at most 1/254 of the largest in its dimension.
         """
         faiss = load_faiss()
         largest_D = np.abs(vectors_ND).max(axis=0)
-        scale_D = np.where(largest_D > 0, largest_D / LARGEST, 1).astype(np.float32)
+        is_normal_D = largest_D > LARGEST * np.finfo(np.float32).tiny  # else the scale would be 0
+        scale_D = np.where(is_normal_D, largest_D / LARGEST, 1).astype(np.float32)
         whole_ND = np.round(vectors_ND / scale_D)
         index = faiss.IndexScalarQuantizer(
             vectors_ND.shape[1], faiss.ScalarQuantizer.QT_8bit_direct_signed, faiss.METRIC_INNER_PRODUCT

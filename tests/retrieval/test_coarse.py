@@ -59,3 +59,10 @@ def test_a_query_without_direction_and_a_list_that_is_too_long_are_left_to_other
     assert rows.may_be_best(np.zeros(4, np.float32), 2, np.empty(0, np.int64)) is None
     assert rows.may_be_best(np.ones(4, np.float32), 3, np.array([0, 1])) is None
     assert rows.may_be_best(np.ones(4, np.float32), 2, np.array([0, 1])).tolist() in ([2, 3], [3, 2])
+
+
+def test_dimensions_of_nothing_and_of_next_to_nothing_are_left_out():
+    vectors_ND = np.array([[1, 0, 1e-45], [0.6, 0, 0.8e-45], [0.8, 0, 0]], np.float32)
+    rows = CoarseRows.of(vectors_ND)
+    assert np.isfinite(rows.taken_N).all() and np.isfinite(rows.length_N).all()
+    assert 0 in rows.may_be_best(np.array([1, 1, 1], np.float32), 1, np.empty(0, np.int64))
