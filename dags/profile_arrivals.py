@@ -1,14 +1,14 @@
 """Landed files become published profiles: the fast loop. It takes minutes and trains nothing.
 
 **Starts** when a file lands in `RECSYS_LANDING/catalogue/` (a watcher looks every `arrivals.poll_s` seconds), and every
-`arrivals.sweep_s` seconds without any event. The sweep takes in interactions, and whatever an event was lost for. One
+`arrivals.sweep_s` seconds without any event. The sweep takes in interactions, and files whose event was lost. One
 run at a time. Every run takes in all that is pending, so events may come twice, merge or get lost.
 
 **Does** one task, `arrive`. Its steps share a warm process, since starting each by itself costs more than most of them
 do. The log shows them:
 
 1. `ingest` accepts what has landed.
-2. `fetch-champion` brings the encoder of the newest release; before the first release, the champion.
+2. `fetch-champion` brings the model of the newest release; before the first release, the champion.
 3. `dvc repro --single-item` of the stages `validate`, `features`, `profiles@champion`, `users` and `index`. DVC skips a
    stage if nothing it reads has changed; the log names the others.
 4. `publish` makes the result one release.
@@ -47,7 +47,7 @@ LANDING = Asset(
     tags=["recsys"],
 )
 def profile_arrivals() -> None:
-    """Landing zone to published release."""
+    """From the landing zone to a published release."""
     effect("arrive --skip-code", execution_timeout=limits(*STEPS))
 
 

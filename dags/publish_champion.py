@@ -1,8 +1,8 @@
 """A new champion becomes the published model. With a new encoder that takes as long as encoding the catalogue.
 
 **Starts** when the alias `champion` moves: `train_challenger` announces it, and MLflow calls `/recsys/champion` when a
-person moves it in MLflow's page (`recsys webhook`). A look every `slow_loop.champion_sweep_s` seconds finds what was
-lost. If the champion is published already, everything is *skipped*.
+person moves it in MLflow's page (`recsys webhook`). A check every `slow_loop.champion_sweep_s` seconds finds lost
+events. If the champion is published already, everything is *skipped*.
 
 **Does** its work in a workspace of its own, with the data of the newest release. It encodes every text that the vector
 cache does not hold: a new head encodes nothing, and a new ranker or λ takes over the published profiles. Then it takes
@@ -33,7 +33,7 @@ SWEEP = timedelta(seconds=section("slow_loop")["champion_sweep_s"])
     tags=["recsys"],
 )
 def publish_champion() -> None:
-    """The registry's champion to a release."""
+    """From the registry's champion to a release."""
     champion, own = effect("champion --skip-code"), make_workspace("--published")
     profiles = stage("profiles@champion", workspace=OWN)
     chain(champion, own, stage("validate", workspace=OWN), stage("features", workspace=OWN), profiles)

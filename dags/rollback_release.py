@@ -39,7 +39,7 @@ FORM = {
     tags=["recsys"],
 )
 def rollback_release() -> None:
-    """One swap of the pointer."""
+    """Swap the pointer once."""
     move_pointer()
 
 

@@ -43,7 +43,7 @@ from slow_loop import (
     tags=["recsys"],
 )
 def train_challenger() -> None:
-    """Data of now to a champion, or to the reasons why not."""
+    """From today's data to a champion, or to the reasons against it."""
     # A closed gate is a success; a run that was not due has made no workspace.
     keep = section("slow_loop")["keep_workspaces"]
     last, register = finish(keep, trigger_rule="none_failed_min_one_success"), registration()

@@ -1,4 +1,4 @@
-"""Start a training when enough new interactions were accepted. One look takes a second.
+"""Start a training when enough new interactions were accepted. A check takes a second.
 
 **Starts** every `arrivals.sweep_s` seconds (as often as interactions are taken in) if
 `slow_loop.train_after_interactions` is not 0; otherwise never.
@@ -28,7 +28,7 @@ from slow_loop import due, look_schedule
     tags=["recsys"],
 )
 def train_when_due() -> None:
-    """One look."""
+    """Compare the counts once."""
     due()
 
 

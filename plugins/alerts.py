@@ -45,7 +45,7 @@ STAGE_REMEDY = (
 
 
 def alert_failure(context: Any) -> None:  # noqa: ANN401  Airflow's Context
-    """Callback for a task that failed and has no retry left; never raises, since a failing alert must hide nothing.
+    """Callback for a task that failed and has no retry left; never raises, so a failing alert hides nothing.
 
     Sends what `failure` gives as JSON to RECSYS_ALERT_URL. Header X-Firstlight-Signature: `sha256=` and the HMAC-SHA256
     of the body, in hex, with RECSYS_ALERT_KEY; the body carries `sent_at`, so that a receiver can refuse old ones.

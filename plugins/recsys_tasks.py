@@ -102,7 +102,7 @@ def section(name: str) -> Mapping[str, Any]:
 
 
 class _Section(dict[str, Any]):
-    """Values by key; one that is not there is missed by its full name."""
+    """Values by key; a missing key raises an error with its full name."""
 
     def __init__(self, name: str, values: Mapping[str, Any]) -> None:
         super().__init__(values)

@@ -1,4 +1,4 @@
-"""What tasks of the slow loop and of the release loop need beside a command: a workspace, a pool, a form, a person."""
+"""What tasks of the slow loop and the release loop need besides a command: a workspace, a pool, a form, a person."""
 
 import importlib.util
 import json
@@ -66,7 +66,7 @@ def _field(name: str, schema: Mapping[str, Any], value: object) -> Param:
 
 
 def make_workspace(options: str) -> BashOperator:
-    """Effect `workspace make`: this run's own workspace; tried again, the same one."""
+    """Effect `workspace make`: a workspace of this run's own, the same one in every try."""
     return effect("workspace make " + options, task_id="make-workspace", arguments='"$OWN"', env={"OWN": OWN})
 
 
@@ -109,7 +109,7 @@ def make_training_workspace() -> BashOperator:
 
 
 def finish(keep: int = 0, **kwargs: Any) -> BashOperator:  # noqa: ANN401  BashOperator's own
-    """Effect `workspace finish`: a success; those of its kind go, but for the newest `keep`."""
+    """Effect `workspace finish`: a success; of the successful workspaces of its kind the newest `keep` stay."""
     command = f"workspace finish --keep {keep}"
     return effect(command, task_id="finish", env={"RECSYS_WORKSPACE": OWN}, **kwargs)
 
@@ -121,7 +121,7 @@ def gpu() -> dict[str, Any]:
 
 
 def pod(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """The pod override of section `slow_loop`; empty without a wish, or where Kubernetes is not installed."""
+    """The pod override of section `slow_loop`; empty where none is configured, or without Kubernetes."""
     is_wanted = chosen["gpus"] or chosen["image"]
     if (
         not is_wanted or importlib.util.find_spec("kubernetes") is None
