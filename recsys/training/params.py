@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 
 class FinetuneParams(BaseModel):
@@ -56,7 +56,9 @@ class FinetuneParams(BaseModel):
     item_side: float = Field(ge=0)
     """Weight of the softmax over users for each item, added to that over items for each user; for objective pairs, of
     the softmax over anchors."""
-    co_occurrence_weight: float = Field(ge=0)
+    co_occurrence_weight: float = Field(
+        ge=0, validation_alias=AliasChoices("co_occurrence_weight", "together_weight")
+    )  # the second: in the summary.json of older versions
     """Weight of the loss on pairs of items that share users; 0: none."""
     hard_share: float = Field(ge=0, le=0.75)
     """Share of a batch that is mined: items whose last profiles are near others of the batch."""
