@@ -58,7 +58,7 @@ class FinetuneParams(BaseModel):
     the softmax over anchors."""
     co_occurrence_weight: float = Field(
         ge=0, validation_alias=AliasChoices("co_occurrence_weight", "together_weight")
-    )  # the second: in the summary.json of older versions
+    )  # the second: in params.yaml and summary.json of older versions
     """Weight of the loss on pairs of items that share users; 0: none."""
     hard_share: float = Field(ge=0, le=0.75)
     """Share of a batch that is mined: items whose last profiles are near others of the batch."""
