@@ -129,7 +129,8 @@ def test_a_damaged_release_is_refused_by_all_workers_and_follow_tells(
 ) -> None:
     encoded_workspace.publish(folder)
     store = ReleaseStore(folder)
-    with served(folder.url, tmp_path, "--workers", "2", params={"poll_s": 30}) as client:
+    only_follow_looks = {"poll_s": 600}
+    with served(folder.url, tmp_path, "--workers", "2", params=only_follow_looks) as client:
         first = client.get("/readyz").json()["release"]
         before = store.current()
         encoded_workspace.items({"up": "A balloon carries a house and an old man to the jungle"}, day=1)
@@ -149,7 +150,7 @@ def test_a_damaged_release_is_refused_by_all_workers_and_follow_tells(
         store.swap(store.current(), manifest.id, None, "test")
         state = client.post("/v1/admin/follow").json()
         assert (state["release"], state["next_release"], state["problem"]) == (first, manifest.id, "")
-        wait_for(lambda: release_of(client) == manifest.id, 5)
+        wait_for(lambda: release_of(client) == manifest.id)
 
 
 @pytest.mark.servers
