@@ -135,11 +135,7 @@ def first_load(catalogue: Catalogue, size: int) -> None:
 
 
 def taste_events(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Events of users who each like titles that begin alike.
-
-    Users who like items at random have profiles near the middle of all items, which no shop's users have: an index
-    finds their nearest items worse, and `publish` refuses it.
-    """
+    """Events of users who each like titles that begin alike: users who like items at random resemble no real ones."""
     rng = np.random.default_rng(7)
     by_title = sorted(range(len(rows)), key=lambda row: str(rows[row]["title"]))
     starts = rng.integers(len(rows) - ALIKE, size=USERS)

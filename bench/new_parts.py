@@ -2,8 +2,8 @@
 
 Each is published as `publish_champion` does it, but for Airflow and MLflow: a workspace with the data of the newest
 release, the champion moved in it, then `catch-up`, which runs the stages through the real DVC and swaps the pointer.
-Counted is what stage `profiles` says of itself. The ranker is learned from users who like what is alike, since the
-catalogue's own interactions are random and teach none; the head is that of first light with another γ.
+Counted is what stage `profiles` says of itself. The ranker is learned from users who like what is alike in profile,
+since the catalogue's own interactions follow the alphabet; the head is that of first light with another γ.
 """
 
 import json

@@ -152,9 +152,9 @@ light among the floors that heads are ranked against, the random fifth of MovieL
   published until then (.4104 for Firstlight, .3820 for DropoutNet) read it and are too high; no row below does.
 - On its random fifth a choice by random folds does better (.3562 with seed 0) than one by the newest items. There it
   promised more than it gave; the newest fifths below show that.
-- **By release date first light beats the trained head**, which had .2536 there: on validation too (.2216 against .2169,
-  seed 0), so it is taken, and both rows are the same. By first rating validation tells them hardly apart (.2577 against
-  .2589).
+- **By release date first light beats the trained head**, which had .2536 there. It does so on validation too (.2216
+  against .2169, seed 0). So it is taken, and both rows are the same. By first rating validation tells them hardly apart
+  (.2577 against .2589).
 - **Newest fifths of MovieLens-100K**: the judge does not know them. It is told positives and candidates and scores by
   its own code (`bench/judging.py`). Films without a release date count as old.
 

@@ -19,7 +19,7 @@ QUERY = "a shark terrifies a beach town"
 
 
 def show_service(console: Console, data: DemoData, environment: dict[str, str], folder: Path) -> None:
-    """Start `recsys serve`, ask it as a shop's front end would, and end it.
+    """Start `recsys serve`, ask it as a front end would, and end it.
 
     Args:
         console: for people.

@@ -22,7 +22,7 @@ class LandingTrigger(BaseEventTrigger):
     """Fires once per look at the landing zone (RECSYS_LANDING) that shows a new catalogue file.
 
     An event is only a wake-up: `ingest` lists for itself what is pending, so that events may come twice, coalesce or
-    get lost. The known files are kept in Airflow's asset state store and survives a restart of the triggerer. Files of
+    get lost. The known files are kept in Airflow's asset state store and survive a restart of the triggerer. Files of
     interactions wake nobody: the sweep takes them in.
 
     Args:

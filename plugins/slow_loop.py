@@ -6,13 +6,16 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, DeltaTriggerTimetable, Param
 from airflow.sdk.exceptions import AirflowSkipException
 from recsys_tasks import OWN, effect, section
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 FIRST_KEYS = (
     "objective",
@@ -49,12 +52,22 @@ def form() -> dict[str, Param]:
     from recsys.training.params import FinetuneParams
 
     described = FinetuneParams.model_json_schema()["properties"]
-    values = section("finetune")
+    values = _by_field(section("finetune"), FinetuneParams)
     names = [*FIRST_KEYS, *(name for name in described if name not in FIRST_KEYS)]
     return {
         name: _field(name, described[name], values[name])
         for name in names
         if name in values and name != "roles"
+    }
+
+
+def _by_field(values: Mapping[str, Any], params: type["BaseModel"]) -> dict[str, Any]:
+    """Values by the names of their fields, where an older params.yaml may call them otherwise."""
+    return {
+        name: values[key]
+        for name, field in params.model_fields.items()
+        for key in getattr(field.validation_alias, "choices", (name,))
+        if key in values
     }
 
 
@@ -109,7 +122,7 @@ def make_training_workspace() -> BashOperator:
 
 
 def finish(keep: int = 0, **kwargs: Any) -> BashOperator:  # noqa: ANN401  BashOperator's own
-    """Effect `workspace finish`: a success; of the successful workspaces of its kind the newest `keep` stay."""
+    """Effect `workspace finish`: mark the run a success; the newest `keep` successful workspaces of its kind stay."""
     command = f"workspace finish --keep {keep}"
     return effect(command, task_id="finish", env={"RECSYS_WORKSPACE": OWN}, **kwargs)
 

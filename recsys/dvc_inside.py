@@ -24,10 +24,13 @@ def load() -> None:
         import dvc.utils.serialize._yaml as reading
         import dvc.utils.strictyaml as checking
 
-    global _loaded
-    if not _loaded:
-        reading.parse_yaml = checking.parse_yaml = remembering(reading.parse_yaml)
-    _loaded = True
+        global _loaded
+        if not _loaded:  # before other modules take the function over
+            reading.parse_yaml = checking.parse_yaml = remembering(reading.parse_yaml)
+        _loaded = True
+        import dvc.cli.parser
+        import dvc.repo
+        import dvc.stage.run  # noqa: F401
 
 
 def remembering(parse: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,14 @@ def test_a_damaged_file_is_refused_each_time(parse):
     for _ in range(2):
         with pytest.raises(YAMLFileCorruptedError, match=r"dvc\.lock"):
             parse("stages: {", "dvc.lock")
+
+
+def test_dvc_reads_by_the_parser_that_remembers_once_it_is_loaded():
+    code = (
+        "import sys; from recsys import dvc_inside; dvc_inside.load(); "
+        "import dvc.stage.run, dvc.utils.strictyaml as s; "
+        "import dvc.repo; from dvc.utils.serialize import _yaml; "
+        "assert s.parse_yaml is _yaml.parse_yaml and s.parse_yaml.__module__ == 'recsys.dvc_inside'; "
+        "assert dvc_inside.is_loaded()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--skip-code",
     is_flag=True,
-    help=f"Exit {NOTHING_NEW} when nothing is new, or when a release with another encoder was published meanwhile.",
+    help=f"Exit {NOTHING_NEW} when nothing is new, or when a release with another model was published meanwhile.",
 )
 @who_option
 @store_option

@@ -48,7 +48,7 @@ who_option = click.option(
 @click.option(
     "--skip-code",
     is_flag=True,
-    help=f"Exit {SKIPPED} when a release with another encoder was published meanwhile, or is about to be: the next run "
+    help=f"Exit {SKIPPED} when a release with another model was published meanwhile, or is about to be: the next run "
     "follows it.",
 )
 @who_option

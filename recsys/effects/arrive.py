@@ -1,4 +1,4 @@
-"""Effect `arrive`: from landed files to the current release, in copies of one process that has imported everything."""
+"""Effect `arrive`: from landed files to the current release, in copies of one process that has imported for them."""
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from recsys import dvc, dvc_inside
 from recsys.artifacts import Artifacts
 from recsys.effects import fetch_champion, ingest, publish  # noqa: F401  imported once, for all steps
-from recsys.importing import without_pandas
 from recsys.processes import Fork
 
 Step = Callable[[], int | None]
@@ -33,12 +32,8 @@ def arrive(
     gc.freeze()  # copies need not look through what was imported
     dvc.mend(at.root)
 
-    def run(name: str) -> None:
-        with without_pandas():
-            stages[name]()
-
     def build() -> int:
-        return dvc_inside.reproduce(at.root, tuple(stages), run)
+        return dvc_inside.reproduce(at.root, tuple(stages), lambda name: stages[name]())
 
     if code := _run_all(before):
         return code
@@ -56,6 +51,6 @@ def _run_all(steps: Sequence[Step]) -> int:
 
 def _import_for_profiles() -> None:
     """Import what `profiles` and `publish` need to open a head. An arrival of nothing ends before."""
-    with without_pandas():
-        from recsys.heads import headed  # noqa: F401
+    from recsys.heads import headed  # noqa: F401
+
     gc.freeze()

@@ -59,7 +59,7 @@ class UsersPart(BaseModel):
 
 
 class SearchPart(BaseModel):
-    """Weights that validation chose. Of one that is None, the value in section `search` of params.yaml holds."""
+    """What validation chose. Of a weight that is None, the value in section `search` of params.yaml holds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -25,6 +25,7 @@ from recsys.publishing.objects import count_rows
 from recsys.publishing.origin import provenance_of
 from recsys.publishing.params import PublishParams
 from recsys.publishing.release import (
+    CHOSEN,
     DETAILED,
     File,
     Manifest,
@@ -88,8 +89,9 @@ def gather(
     landed = {part for segment in segments for part in segment.parts}
     landed |= {part for history in histories for part in history.parts}
     key_check = known_check(at.pseudonyms)
+    chosen = _search(search, model)
     manifest = Manifest(
-        format=DETAILED,
+        format=DETAILED if chosen.temperature is None else CHOSEN,
         sequence=0,
         parent=None,
         preprocessing=Preprocessing(
@@ -106,7 +108,7 @@ def gather(
         index_recall=min((segment.index.recall for segment in segments), default=1.0),
         provenance=provenance_of(at, hasher, on_disk.values(), model, landed, head),
         pseudonym_key_check=key_check,
-        search=_search(search, model),
+        search=chosen,
     )
     return Draft(manifest, hasher.sources)
 

@@ -16,7 +16,7 @@ from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.params import PublishParams
 from recsys.publishing.priority import yield_to_other_model
 from recsys.publishing.rebase import Base, holder_names, rebase
-from recsys.publishing.release import Manifest
+from recsys.publishing.release import CHOSEN, Manifest
 from recsys.publishing.store import Pointer, ReleaseStore
 from recsys.publishing.users_recall import users_recall
 from recsys.retrieval.params import IndexParams, SearchParams
@@ -174,12 +174,12 @@ def _refuse_other_encoder(ours: Manifest, head: Manifest, allowed: bool) -> None
 def _checked(
     draft: Draft, head: Manifest | None, at: Artifacts, publisher: Publisher, files: ObjectFiles
 ) -> tuple[Manifest, float | None]:
-    """The manifest with its place, and recall for users, of which it holds only how far searches had to look for it."""
+    """The manifest with its place, and the users' recall, which is not in it; the search width that reached it is."""
     manifest, profiles = draft.manifest, Profiles(draft.manifest, files)
     recall = users_recall(profiles, publisher.index, publisher.params.min_index_recall)
     require_index_recall(manifest, recall, publisher.params.min_index_recall)
     if recall and recall.search_width:
-        manifest = manifest.model_copy(update={"search_width": recall.search_width})
+        manifest = manifest.model_copy(update={"format": CHOSEN, "search_width": recall.search_width})
         profiles = Profiles(manifest, files)
     texts = smoke_texts(head, at.features, publisher.params.smoke_queries)
     smoke = smoke_lists(profiles, texts, head, publisher.params)

@@ -18,8 +18,10 @@ FORMAT: Literal[1] = 1
 PARTED: Literal[6] = 6
 """First format that names the parts of a model. Earlier ones hold one reference, `encoder`, and the ranker's name."""
 DETAILED: Literal[7] = 7
-"""First format whose segments hold details of items, for pages, and an inverted index of their words. Releases are
-written in the newest format, and read in every format; docs/formats.md describes them all."""
+"""First format whose segments hold details of items, for pages, and an inverted index of their words."""
+CHOSEN: Literal[8] = 8
+"""First format that may hold a width of searches or a temperature; a release has it where it holds one of them. Older
+formats are read; docs/formats.md describes them all."""
 RELEASE_ID = re.compile(r"[0-9]{6,12}-[0-9a-f]{10}")
 ReleaseId = Annotated[str, StringConstraints(pattern=rf"\A{RELEASE_ID.pattern}\z")]
 Count = Annotated[int, Field(ge=0)]
@@ -164,7 +166,7 @@ class Provenance(Frozen):
 class Manifest(Frozen):
     """One release. It holds no time and no address: the same content with the same parent is the same release."""
 
-    format: Literal[1, 2, 3, 4, 5, 6, 7] = FORMAT
+    format: Literal[1, 2, 3, 4, 5, 6, 7, 8] = FORMAT
     sequence: Count
     parent: ReleaseId | None
     preprocessing: Preprocessing
@@ -240,7 +242,7 @@ class Manifest(Frozen):
             plain = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise ReleaseError(f"the manifest of release {release} is not JSON", remedy=remedy) from error
-        refuse_newer(plain, f"release {release}", DETAILED)
+        refuse_newer(plain, f"release {release}", CHOSEN)
         try:
             found = cls.model_validate(plain)
         except ValidationError as error:

@@ -55,7 +55,8 @@ class CoarseRows:
         index = faiss.IndexScalarQuantizer(
             vectors_ND.shape[1], faiss.ScalarQuantizer.QT_8bit_direct_signed, faiss.METRIC_INNER_PRODUCT
         )
-        index.add(whole_ND)
+        with one_thread(faiss):
+            index.add(whole_ND)
         length_N = _lengths(whole_ND)
         whole_ND *= scale_D
         whole_ND -= vectors_ND

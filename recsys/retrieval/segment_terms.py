@@ -96,5 +96,11 @@ def _require_terms(found: SegmentTerms, n_items: int) -> None:
         raise ValueError(f"is not of {n_items} items")
     if len(found.row_P) and (found.row_P.min() < 0 or found.row_P.max() >= n_items):
         raise ValueError(f"holds rows that are none of its {n_items} items")
+    if (np.diff(found.offsets_V[1:]) < 1).any():
+        raise ValueError("holds terms without items")
+    rises_P = found.row_P[1:] > found.row_P[:-1]
+    rises_P[found.offsets_V[1:-1] - 1] = True  # where another term begins
+    if not rises_P.all():
+        raise ValueError("holds items in another order")
     if (found.n_words_N < 0).any() or (found.count_P[found.offsets_V[1] :] < 1).any():
         raise ValueError("holds counts that are none")

@@ -73,9 +73,10 @@ class TrainingSummary(BaseModel):
     lift: float | None
     """Factor on the profile score of cold items, beside items with weights."""
     search: dict[str, float] = {}
-    """Weights of search that validation chose, by name; those of params.yaml hold for the others."""
+    """What validation chose for search, by name: weights, and the temperature. params.yaml holds for other weights."""
     search_tried: dict[str, float] = {}
-    """`<weight> <value>` -> mean of ndcg, by which they were chosen."""
+    """`<weight> <value>` -> mean of ndcg, by which they were chosen; `temperature <which>` -> cross-entropy in nats, of
+    which less is better."""
     chosen_lambda: float | None
     """λ of the challenger's users; None: that of `ridge_lambda`."""
     model_hash: str = Field(validation_alias=AliasChoices("model_hash", "encoder_hash"))

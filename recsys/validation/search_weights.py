@@ -99,6 +99,8 @@ def choose_search_weights(
         choices |= _known_little(scores, search)
         choices["user_weight"] = _personal(learned, scores, search, share)
     chosen = {name: one.value for name, one in choices.items() if one.value is not None}
+    if heat.value is not None:
+        chosen.setdefault("lexical_weight", share)  # the temperature belongs to the scores with this weight
     chosen_text = ", ".join(f"{name} {value:g}" for name, value in chosen.items())
     report(chosen_text or "no weight of search is surely better than that of params.yaml")
     tried = {f"{name} {value:g}": mean for name, one in choices.items() for value, mean in one.means.items()}

@@ -38,6 +38,14 @@ def test_the_form_shows_what_params_yaml_says_with_the_bounds_of_the_code(slow):
         form["objective"].resolve("magic")
 
 
+def test_a_parameter_under_its_older_name_stays_in_the_form(slow, tmp_path):
+    values = yaml.safe_load((tmp_path / "params.yaml").read_text())
+    del values["finetune"]["co_occurrence_weight"]
+    values["finetune"]["together_weight"] = 0.25
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    assert slow.form()["co_occurrence_weight"].value == 0.25
+
+
 def test_trainings_start_by_hand_by_the_clock_on_enough_interactions_or_both(slow):
     assert slow.training_schedule() is None and slow.look_schedule() is None  # as params.yaml comes
     slow.set_params("slow_loop", train_cron="0 3 * * 0")

@@ -1,5 +1,10 @@
 """8-bit copies, against comparing all vectors."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,3 +71,20 @@ def test_dimensions_of_nothing_and_of_next_to_nothing_are_left_out():
     rows = CoarseRows.of(vectors_ND)
     assert np.isfinite(rows.taken_N).all() and np.isfinite(rows.length_N).all()
     assert 0 in rows.may_be_best(np.array([1, 1, 1], np.float32), 1, np.empty(0, np.int64))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads as Linux tells them")
+def test_copies_are_made_without_a_team_of_threads_which_a_fork_would_lose():
+    code = (
+        "import os, numpy as np; from recsys.retrieval.index_file import load_faiss; load_faiss(); "
+        "from recsys.retrieval.coarse import CoarseRows; before = len(os.listdir('/proc/self/task')); "
+        "CoarseRows.of(np.eye(4096, 64, dtype=np.float32) + np.float32(0.1)); "
+        "print(len(os.listdir('/proc/self/task')) - before)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        check=True,
+    )
+    assert run.stdout.strip() == b"0"

@@ -44,7 +44,7 @@ def test_what_is_called_so_likely_is_right_so_often_on_other_queries() -> None:
     )  # without a temperature it says far too little
 
 
-def test_scores_that_say_nothing_get_no_probabilities() -> None:
+def test_scores_that_say_nothing_get_equal_probabilities_or_none() -> None:
     rng = np.random.default_rng(2)
     noise = [Case(rng.random(50), np.eye(50)[rng.integers(50)]) for _ in range(200)]
     found = choose_temperature(noise)

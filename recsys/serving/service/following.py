@@ -93,6 +93,9 @@ class Follower:
         Raises:
             ReleaseError: this process is to take over from others that answer, and cannot.
         """
+        if self._handover and self._opened is None and not self._handover.must_serve:
+            self.problem = "no release could be opened before the workers started"
+            return  # the thread that follows asks for one, while this worker says so
         self.look()
         if self._served is None and self._handover and self._handover.must_serve:
             raise ReleaseError(
@@ -154,20 +157,22 @@ class Follower:
 
     def _hand_over(self, handover: Handover, tag: str) -> bool:
         """Ask for workers of what CURRENT names now; False: this process answers as before, until it is told to end."""
-        outcome = handover.ask(tag, self._ending.is_set)
+        outcome = handover.ask(tag, self._release_id(), self._ending.is_set)
         self.problem = outcome.problem
         self.next_release = outcome.release if outcome.release != self._release_id() else None
         return False
 
     def _loaded(self, release: str) -> Served:
-        recommender, self._opened = self._opened, None
+        recommender = self._opened
         if recommender is None or recommender.release != release:
             manifest = self._store.manifest(release)
             recommender = Recommender(manifest, Profiles(manifest, self._files))
         recommender.warm()
         if self._explores:
             recommender.warm_exploring()
-        return Served(recommender, datetime.now(UTC), self._held(recommender.manifest))
+        served = Served(recommender, datetime.now(UTC), self._held(recommender.manifest))
+        self._opened = None
+        return served
 
     def start(self) -> None:
         """Look now, and from now on each `poll_s`."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from recsys.serving.service.handover import Handover, Outcome
 from recsys.serving.service.loading import Attempts
-from recsys.serving.service.pulse import Pulse
+from recsys.serving.service.pulse import LONGEST_START_S, Pulse
 from recsys.serving.service.server import HAND_OVER
 from recsys.serving.service.workers import ENDING, LONGEST_LEAVE_S, LOOK_S, STARTUP_FAILURE, Watched, end
 
@@ -28,9 +28,6 @@ Lead = Callable[[int, Pulse, bool], None]
 """What the process of a generation does, with the generation's number and its pulse. The flag says whether it is the
 first, which starts its workers even where no release can be opened. It tells `ready` or `problem` through the handover,
 and ends with STARTUP_FAILURE where it, or one of its workers, could not start."""
-
-LONGEST_START_S = 1800.0
-"""For a release to be fetched and opened; then it is refused."""
 
 
 @dataclass
@@ -78,7 +75,7 @@ class Generations:
         """Serve until a signal ends it.
 
         Returns:
-            False where the first generation, or a worker that replaces another, could not start.
+            False where the first generation, or one that replaces a generation that ended, could not start.
         """
         told = list[int]()
         for number in ENDING:
@@ -126,7 +123,10 @@ class Generations:
                 release = message["ready"]
                 self._note(release=release, n_swaps=self._outcome.n_swaps + (release is not None))
             elif "look" in message and not coming and self._attempts.is_due(message["look"]):
-                self._coming = self._started(message["look"], is_first=False)
+                try:
+                    self._coming = self._started(message["look"], is_first=False)
+                except OSError as error:  # no memory, or too many processes
+                    self._refuse(message["look"], f"its workers cannot be forked: {error}")
 
     def _take_over(self, coming: Generation, release: str) -> None:
         if self._serving:
@@ -138,7 +138,22 @@ class Generations:
 
     def _note(self, **changes: Any) -> None:  # noqa: ANN401  fields of Outcome
         self._outcome = replace(self._outcome, **changes)
-        self._handover.note(self._outcome)
+        try:
+            self._handover.note(self._outcome)
+        except OSError:  # a full disk: workers go on, and ask again
+            log.exception("the outcome was not noted")
+
+    def _refuse(self, tag: str, problem: str) -> None:
+        log.error("release refused", extra={"fields": {"problem": problem, "still": self._outcome.release}})
+        self._note(n_refused=self._outcome.n_refused + 1, refused=tag, problem=problem)
+
+    def _revive(self) -> None:
+        """Start workers again after their generation ended; where they cannot be forked, the next look tries again."""
+        time.sleep(LOOK_S)
+        try:
+            self._serving = self._started("", is_first=True)
+        except OSError:
+            log.exception("workers cannot be forked")
 
     def _look(self, passed_s: float) -> bool:
         """See who has ended or hangs; False where the service cannot go on."""
@@ -152,6 +167,8 @@ class Generations:
                 one.one.process.join()
             if not one.one.process.is_alive() and not self._has_ended(one):
                 return False
+        if self._serving is None:
+            self._revive()
         return True
 
     def _lateness(self, one: Generation) -> str:
@@ -170,10 +187,7 @@ class Generations:
         if one is self._coming:
             self._coming = None
             problem = one.problem or f"its workers could not start (status {status}); the log says why"
-            log.error(
-                "release refused", extra={"fields": {"problem": problem, "still": self._outcome.release}}
-            )
-            self._note(n_refused=self._outcome.n_refused + 1, refused=one.tag, problem=problem)
+            self._refuse(one.tag, problem)
         elif one is not self._serving:
             self._leaving.remove(one)
         elif status == STARTUP_FAILURE:
@@ -183,7 +197,5 @@ class Generations:
                 "a generation of workers ended",
                 extra={"fields": {"leader": one.one.process.pid, "status": status}},
             )
-            time.sleep(LOOK_S)
             self._serving = None
-            self._serving = self._started("", is_first=True)
         return True

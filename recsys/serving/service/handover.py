@@ -5,6 +5,7 @@ go through a pipe, one JSON object a line; what became of them stands in a file 
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from recsys.storage.atomic import write_whole
 
 LONGEST_S = 600.0
 """A worker waits no longer for what becomes of its request; a new release may have to be fetched."""
+REPEATED_S = 5.0
+"""A worker that waits repeats its request so often."""
 LONGEST_TEXT = 250
 """Characters of a text in a message. JSON makes at most 12 bytes of each, and the pipe takes up to 4,096 bytes in one
 piece, whoever else writes into it (PIPE_BUF of Linux)."""
@@ -70,20 +73,31 @@ class Handover:
         """
         write_whole(self._path, json.dumps(asdict(outcome)).encode())
 
-    def ask(self, tag: str, is_over: Callable[[], bool]) -> Outcome:
+    def ask(self, tag: str, own: str | None, is_over: Callable[[], bool]) -> Outcome:
         """Ask for workers of what CURRENT names, and wait for them; called by a worker that serves another release.
 
         Args:
             tag: of CURRENT.
+            own: release of the worker; None: it has none.
             is_over: whether to wait no longer.
 
         Returns:
-            What became of it. A tag that was refused already is tried again when it is due; nobody waits for that.
+            What became of it. A tag that was refused already is tried again when it is due; nobody waits for that. Nor
+            does a worker whose work others have taken over.
         """
         before = self.outcome
-        self.tell(look=tag)
-        until = time.monotonic() + LONGEST_S
-        while before.refused != tag and self.outcome == before and not is_over() and time.monotonic() < until:
+        asked, until = -math.inf, time.monotonic() + LONGEST_S
+        while (
+            before.release in (None, own)
+            and self.outcome == before
+            and not is_over()
+            and time.monotonic() < until
+        ):
+            if time.monotonic() - asked >= REPEATED_S:  # a message may be lost
+                self.tell(look=tag)
+                asked = time.monotonic()
+            if before.refused == tag:
+                break
             time.sleep(0.05)
         return self.outcome
 

@@ -74,7 +74,7 @@ class _Leader:
 
         def work(listener: socket.socket, pulse: Pulse, place: int) -> None:
             metrics.use_place(str(place))
-            self.handover.must_serve = not is_first and self.handover.outcome.release != release
+            self.handover.must_serve = not is_first
             self.server.app = partial(create, self.config, inherited, self.handover)
             serve(self.server, listener, pulse)
 
@@ -104,12 +104,17 @@ class _Leader:
 
     def _opened(self, is_first: bool) -> Recommender | None:
         store = ReleaseStore(open_storage(self.config.store))
-        try:
-            return opened(store, ObjectFiles(store.storage, Path(self.config.cache)))
-        except Exception as error:  # workers of the first generation then say why none answers
-            problem = problem_of(error)
-            self.handover.tell(problem=problem)
-            if not is_first:
-                raise SystemExit(STARTUP_FAILURE) from error
-            log.warning("no release before workers start", extra={"fields": {"problem": problem}})
-            return None
+        files = ObjectFiles(store.storage, Path(self.config.cache))
+        before = self.handover.outcome.release if is_first else None
+        for release in (
+            (None, before) if before else (None,)
+        ):  # one that replaces a lost generation may go back to its
+            try:
+                return opened(store, files, release)
+            except Exception as error:  # workers of the first generation then say why none answers
+                problem = problem_of(error)
+                self.handover.tell(problem=problem)
+                if not is_first:
+                    raise SystemExit(STARTUP_FAILURE) from error
+                log.warning("no release before workers start", extra={"fields": {"problem": problem}})
+        return None

@@ -29,12 +29,13 @@ class Served:
         return self.recommender.release
 
 
-def opened(store: ReleaseStore, files: ObjectFiles) -> Recommender:
-    """Open the current release as far as processes can share it, before they are forked.
+def opened(store: ReleaseStore, files: ObjectFiles, release: str | None = None) -> Recommender:
+    """Open a release as far as processes can share it, before they are forked.
 
     Args:
         store: where releases live.
         files: of the store. Whoever is forked does not use its connections: all files are here by then.
+        release: which; None: the current one.
 
     Returns:
         The release, open.
@@ -42,7 +43,7 @@ def opened(store: ReleaseStore, files: ObjectFiles) -> Recommender:
     Raises:
         RecsysError: it cannot be opened.
     """
-    manifest = store.manifest(store.current().current.release)
+    manifest = store.manifest(release or store.current().current.release)
     recommender = Recommender(manifest, Profiles(manifest, files))
     recommender.open()
     return recommender

@@ -16,6 +16,10 @@ BUSY_SHARE = 0.1
 """Of one core: a process that uses less while it is silent does nothing. Its other threads look around now and then."""
 
 
+LONGEST_START_S = 1800.0
+"""Until the first beat: a release may have to be fetched and opened."""
+
+
 class Pulse:
     """A count that one process raises and another reads; made before the fork."""
 
@@ -33,7 +37,7 @@ class Pulse:
 
 
 class Silence:
-    """For how long a process has been silent. A process is not silent before its first beat: it may start for minutes.
+    """For how long a process has been silent. Before its first beat it may be so for LONGEST_START_S.
 
     Args:
         pid: of the process.
@@ -55,7 +59,10 @@ class Silence:
         Returns:
             Why the process is taken to hang; empty where it is not.
         """
-        if self._pulse.n_beats != self._n_beats or not self._n_beats:
+        if not self._pulse.n_beats:
+            self._silent_s += passed_s
+            return f"not at work after {self._silent_s:.0f} s" if self._silent_s > LONGEST_START_S else ""
+        if self._pulse.n_beats != self._n_beats:
             self._n_beats, self._silent_s, self._cpu_s = self._pulse.n_beats, 0.0, cpu_s(self._pid)
             return ""
         self._silent_s += passed_s

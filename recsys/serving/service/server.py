@@ -50,8 +50,11 @@ class Server(uvicorn.Server):
     async def _drain(self) -> None:
         for server in self.servers:
             server.close()
-        # Requests under way hold this very list, so that their answers say it too.
         self.server_state.default_headers.append((b"connection", b"close"))
+        for connection in list(self.server_state.connections):
+            cycle = getattr(connection, "cycle", None)
+            if cycle and not cycle.response_complete:
+                cycle.keep_alive = False  # the answer to a request under way says it too
         loop = asyncio.get_running_loop()
         until = loop.time() + self.config.timeout_keep_alive + 1
         await asyncio.sleep(JUST_ACCEPTED_S)

@@ -129,6 +129,7 @@ def run_workers(
                 if worker.process.exitcode == STARTUP_FAILURE and not is_ready:
                     return False
                 replaced(place, why)
+                beat()
                 time.sleep(LOOK_S)
                 workers[n] = start(place)
         return True
