@@ -233,8 +233,8 @@ def test_a_forged_delivery_starts_nothing_and_a_replayed_one_starts_once(publish
     assert deliver(published, published.secret, delivery, moved) == (200, {"known": PUBLISH})
     found = ended(published, PUBLISH, f"webhook__{delivery}")
     assert set(found.values()) == {"skipped"}  # the champion is published already
-    new = {run.id for run in published.airflow.runs(PUBLISH) if run.kind != "scheduled"} - known
-    assert new == {f"webhook__{delivery}"}
+    runs = {run.id for run in published.airflow.runs(PUBLISH)} - known  # the promotion may start one late
+    assert {run for run in runs if run.startswith("webhook__")} == {f"webhook__{delivery}"}
 
 
 def test_what_a_lost_webhook_would_report_is_found_a_foreign_version_refused_and_an_earlier_champion_published(

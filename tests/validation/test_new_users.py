@@ -125,7 +125,11 @@ def test_an_empty_list_leaves_the_weight_of_params_yaml(wordy, fusion_params, se
     none = {f"{one}_weights": () for one in ("lexical", "user", "text", "typical")}
     params = search.model_copy(update=none)
     found = choose_search_weights(wordy, COLD, RECIPE, fusion_params, params, ByVector(wordy), None)
-    assert found.part is None or found.part.model_dump(exclude_none=True).keys() == {"temperature"}
+    assert found.part is not None and found.part.temperature is not None
+    kept = {"lexical_weight": search.lexical_weight, "temperature": found.part.temperature}
+    assert (
+        found.part.model_dump(exclude_none=True) == kept
+    )  # with the weight that the temperature was chosen for
     assert {one.split()[0] for one in found.tried} == {"temperature"}
 
 
