@@ -87,8 +87,8 @@ def main() -> None:
         store = published(HOME / name, HOME / "cache", {"catalogue/items": items}, fresh=arguments.fresh)
         made, temperature = chosen_by_made_queries(HOME / name / "workspace", store)
         figures |= {f"{name}_{key}": value for key, value in measured(store, queries, made).items()}
-        said = calibrated(store, queries, made, temperature)
-        figures |= {f"{name}_{key}": value for key, value in said.items()}
+        fit = calibrated(store, queries, made, temperature)
+        figures |= {f"{name}_{key}": value for key, value in fit.items()}
     write_figures("search", figures)
 
 
@@ -134,7 +134,7 @@ def chosen_by_made_queries(workspace: Path, store: Path) -> tuple[float, float |
 def calibrated(
     store: Path, queries: Sequence[Query], weight: float, temperature: float | None
 ) -> dict[str, float]:
-    """How well probabilities fit judged queries that neither the weight nor the temperature was chosen by.
+    """How well probabilities fit judged queries.
 
     Args:
         store: holds the release.
@@ -143,9 +143,10 @@ def calibrated(
         temperature: chosen by made queries.
 
     Returns:
-        Cross-entropy in nats with equal probabilities, at temperature 1, at this temperature, and at one that was
-        chosen by the other half of the queries; and for the same temperatures by how much the probability of an item
-        and how often it is looked for differ, on average over ten bins with as much probability each.
+        Cross-entropy in nats: `uniform` with equal probabilities, `1` at temperature 1, `made` at this temperature,
+        and `chosen` at one that was chosen by the other half of the queries. For temperature 1, `made` and `in_sample`,
+        which was chosen by these very queries, by how much the probability of an item and how often it is looked for
+        differ, on average over ten bins with as much probability each.
     """
     from recsys.validation.queries import Query as Judged
     from recsys.validation.searching import SearchSlice
@@ -168,11 +169,12 @@ def calibrated(
     cases = make_cases(SearchSlice(tuple(judged), tuple(shares), tuple(cosines)), weight)
     own = choose_temperature(cases)
     figures = {f"cross_entropy_{name}": loss for name, loss in own.losses.items()}
-    for name, value in {"made": temperature, "own": own.value, "one": 1.0}.items():
+    if temperature is not None:
+        figures["cross_entropy_made"] = float(np.mean([case.loss(temperature) for case in cases]))
+    for name, value in {"1": 1.0, "made": temperature, "in_sample": own.value}.items():
         if value is not None:
             figures |= {
                 f"temperature_{name}": value,
-                f"cross_entropy_{name}": float(np.mean([case.loss(value) for case in cases])),
                 f"calibration_error_{name}": _calibration_error(cases, value),
             }
     shown = {key: round(value, 4) for key, value in figures.items()}

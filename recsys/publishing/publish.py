@@ -123,7 +123,7 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
     draft = ours
     cache = at.cache / "releases"
     if head:
-        _refuse_other_encoder(ours.manifest, head, publisher.new_model)
+        _refuse_other_model(ours.manifest, head, publisher.new_model)
         healed = store.heal(head, ours.sources)
         base = Base(frozenset(published(at).get("names", ())))
         draft = rebase(ours, base, head, ObjectFiles(store.storage, cache, ours.sources))
@@ -161,7 +161,7 @@ def _refuse_overtaken(head: Manifest | None, onto: str | None) -> None:
         raise Overtaken(f"the newest release is {newest}, not {onto}", remedy="recsys catch-up")
 
 
-def _refuse_other_encoder(ours: Manifest, head: Manifest, allowed: bool) -> None:
+def _refuse_other_model(ours: Manifest, head: Manifest, allowed: bool) -> None:
     if ours.model.hash != head.model.hash and not allowed:
         raise OtherModel(
             f"the workspace's model {ours.model.hash[:10]} is not that of release {head.id} "

@@ -17,7 +17,7 @@ from recsys.publishing.release import File, Manifest
 from recsys.ranking.ranker import Ranker
 from recsys.ranking.rankers import ranker_class
 from recsys.ranking.typical import Typical
-from recsys.retrieval.coarse import CoarseRows
+from recsys.retrieval.coarse import WIDEST, CoarseRows
 from recsys.retrieval.in_place import best_places, row_by_row
 from recsys.retrieval.ordering import ordered
 from recsys.retrieval.segments import PAD, SegmentSearcher
@@ -233,7 +233,8 @@ class RankedSearcher:
             return _Group(mask_I, factor)
         items_G = np.flatnonzero(mask_I)
         vectors_GD = self._searcher.vectors_of(items_G)
-        return _Group(mask_I, factor, items_G, vectors_GD, CoarseRows.of(vectors_GD))
+        coarse = CoarseRows.of(vectors_GD) if vectors_GD.shape[1] <= WIDEST else None
+        return _Group(mask_I, factor, items_G, vectors_GD, coarse)
 
     @cached_property
     def _vectors_SD(self) -> NDArray[np.float32]:

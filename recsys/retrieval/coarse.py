@@ -17,6 +17,8 @@ from recsys.retrieval.index_file import load_faiss, one_thread
 Real = TypeVar("Real", float, NDArray[np.float64])
 # Shape suffixes: N vectors, D dimension, B those that may be best.
 LARGEST = 127
+WIDEST = 2**24 // LARGEST**2
+"""Dimensions of which products of whole numbers are exact in float32."""
 SPARE = (128, 1024)
 """Vectors that are looked at beyond those that are wanted, at first and then: of nine queries in ten the first are
 enough."""
@@ -42,7 +44,7 @@ class CoarseRows:
         """Round vectors.
 
         Args:
-            vectors_ND: unit rows, at least one.
+            vectors_ND: unit rows, at least one; of at most WIDEST dimensions.
 
         Returns:
             The copies; each number of a vector is off by at most 1/254 of the largest in its dimension.

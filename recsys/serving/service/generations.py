@@ -121,7 +121,8 @@ class Generations:
         elif self._serving and sender == self._serving.number:
             if "ready" in message:
                 release = message["ready"]
-                self._note(release=release, n_swaps=self._outcome.n_swaps + (release is not None))
+                is_other = release not in (None, self._outcome.release)
+                self._note(release=release, n_swaps=self._outcome.n_swaps + is_other)
             elif "look" in message and not coming and self._attempts.is_due(message["look"]):
                 try:
                     self._coming = self._started(message["look"], is_first=False)

@@ -5,7 +5,6 @@ go through a pipe, one JSON object a line; what became of them stands in a file 
 """
 
 import json
-import math
 import os
 import time
 from collections.abc import Callable
@@ -86,23 +85,20 @@ class Handover:
             does a worker whose work others have taken over.
         """
         before = self.outcome
-        asked, until = -math.inf, time.monotonic() + LONGEST_S
-        while (
-            before.release in (None, own)
-            and self.outcome == before
-            and not is_over()
-            and time.monotonic() < until
-        ):
-            if time.monotonic() - asked >= REPEATED_S:  # a message may be lost
-                self.tell(look=tag)
-                asked = time.monotonic()
-            if before.refused == tag:
-                break
+        if before.release not in (None, own):
+            return before
+        self.tell(look=tag)
+        asked = time.monotonic()
+        until, again = asked + LONGEST_S, asked + REPEATED_S
+        while before.refused != tag and self.outcome == before and not is_over() and time.monotonic() < until:
             time.sleep(0.05)
+            if time.monotonic() > again:
+                self.tell(look=tag)
+                again += REPEATED_S
         return self.outcome
 
     def tell(self, **message: Any) -> None:  # noqa: ANN401  anything that JSON holds
-        """Send a message to the supervisor. One that finds the pipe full is lost: requests are repeated anyway."""
+        """Send a message to the supervisor. One that finds the pipe full is lost; requests are repeated."""
         short = {
             key: value[:LONGEST_TEXT] if isinstance(value, str) else value for key, value in message.items()
         }

@@ -106,9 +106,7 @@ class _Leader:
         store = ReleaseStore(open_storage(self.config.store))
         files = ObjectFiles(store.storage, Path(self.config.cache))
         before = self.handover.outcome.release if is_first else None
-        for release in (
-            (None, before) if before else (None,)
-        ):  # one that replaces a lost generation may go back to its
+        for release in dict.fromkeys((None, before)):  # after a loss it may go back to what was served
             try:
                 return opened(store, files, release)
             except Exception as error:  # workers of the first generation then say why none answers
