@@ -1,12 +1,13 @@
 """A dataset to learn from: interactions, with texts, tags and vectors of the same items."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.dataset.interactions import Interactions
+from recsys.features.views import Views
 
 # Shape suffixes: I items, D dimension.
 
@@ -30,6 +31,8 @@ class Dataset:
     """How much of the typical history users of whom little is known take, see `recsys.ranking.typical`."""
     tags: tuple[tuple[str, ...], ...] = ()
     """Categories of each item; () where there are none."""
+    views: Views = field(default_factory=dict)
+    """Evidence beside the texts, over the same items; a head may join it."""
 
     @property
     def item_ids(self) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from scipy.sparse import csr_array
 from recsys.encoders.reference import HEAD, TERMS
 from recsys.encoders.tfidf import TfidfEncoder
 from recsys.errors import EncoderError
+from recsys.features.views import NO_VIEWS, Views, check_rows
 from recsys.storage.arrays import read_arrays, shared
 from recsys.storage.atomic import write_whole
 
@@ -155,13 +156,19 @@ class KernelHead:
         return int(self.vectors_ML.shape[1])
 
     def profiles(
-        self, texts: Sequence[str], vectors_NL: NDArray[np.float32], *, as_queries: bool = False
+        self,
+        texts: Sequence[str],
+        vectors_NL: NDArray[np.float32],
+        views: Views = NO_VIEWS,
+        *,
+        as_queries: bool = False,
     ) -> NDArray[np.float32]:
         """Profiles of texts.
 
         Args:
             texts: N texts.
             vectors_NL: their unit vectors by the base encoder.
+            views: further evidence about the same N items. Views that the head does not know are not used.
             as_queries: they are few words that look for items. Exact words then count at most QUERY_LEXICAL_SHARE: an
                 item holds few of the words that people would ask for it by, and whoever searches has an index of words
                 beside this.
@@ -174,6 +181,7 @@ class KernelHead:
             EncoderError: a text resembles no landmark at all; names it.
         """
         n = len(texts)
+        check_rows(views, n)
         words_NV = csr_array(self.kernel.lexical.encode(texts))
         profiles_ND = np.empty((n, self.dim), np.float32)
         kernel, mean_D = self._for_queries if as_queries else (self.kernel, self.mean_D)
