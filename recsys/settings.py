@@ -13,7 +13,7 @@ from recsys.catalogue.params import ArrivalsParams, CompactParams, FeedbackParam
 from recsys.encoders.params import EncoderParams, FirstLightParams
 from recsys.errors import ConfigError
 from recsys.evaluation.params import EvaluateParams
-from recsys.features.params import FeaturesParams
+from recsys.features.params import FeaturesParams, RelationsParams
 from recsys.gate.params import GateParams
 from recsys.heads.params import FusionParams
 from recsys.profiles.params import ProfilesParams, UsersParams
@@ -40,6 +40,7 @@ class Settings(BaseModel):
     ingest: IngestParams
     feedback: FeedbackParams
     features: FeaturesParams
+    relations: RelationsParams
     encoder: EncoderParams
     first_light: FirstLightParams
     profiles: ProfilesParams

@@ -5,13 +5,13 @@ item, such as that of a picture. An item may lack any view: its row is then empt
 views with text; a view that an item lacks, or that the head does not know, adds nothing to its profile.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 # Shape suffixes: N items, E names, D width of a vector.
 UNIT_TOLERANCE = 1e-3
@@ -99,6 +99,40 @@ NO_VIEWS: Views = MappingProxyType({})
 def take(views: Views, rows: NDArray[np.int64]) -> Views:
     """The views of some items, in the given order."""
     return {name: view.take(rows) for name, view in views.items()}
+
+
+def stack(views: Sequence[View]) -> View:
+    """Put views of one kind below each other, such as those of several files.
+
+    Args:
+        views: one or more, all sparse, or all dense and of one source.
+
+    Returns:
+        The view of all their items, in order. Names are those of all, ascending.
+
+    Raises:
+        ValueError: they are of several kinds, sources or widths.
+    """
+    sparse = [one for one in views if isinstance(one, SparseView)]
+    if len(sparse) == len(views):
+        names = sorted({name for one in sparse for name in one.names})
+        blocks = [renamed(one, names) for one in sparse]
+        return SparseView(tuple(names), csr_array(vstack(blocks, format="csr")))
+    dense = [one for one in views if isinstance(one, DenseView)]
+    kinds = {(one.source, one.vectors_ND.shape[1]) for one in dense}
+    if sparse or len(kinds) > 1:
+        raise ValueError(f"views that cannot be stacked: {len(sparse)} sparse, and dense of {sorted(kinds)}")
+    return DenseView(np.concatenate([one.vectors_ND for one in dense]), dense[0].source)
+
+
+def renamed(view: SparseView, names: Sequence[str]) -> csr_array:
+    """The rows of a sparse view over other columns, [N, len(names)]; names that are not among them are dropped."""
+    place_of = {name: place for place, name in enumerate(names)}
+    to_E = np.array([place_of.get(name, -1) for name in view.names], np.int64)
+    at = view.rows_NE.tocoo()
+    columns = to_E[at.col]
+    kept = columns >= 0
+    return csr_array((at.data[kept], (at.row[kept], columns[kept])), shape=(len(view), len(names)))
 
 
 def coverage(views: Views) -> dict[str, float]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recsys.features.views import DenseView, SparseView, check_rows, coverage, take
+from recsys.features.views import DenseView, SparseView, check_rows, coverage, renamed, stack, take
 
 SPARSE = SparseView(("a", "b", "c"), csr_array(np.array([[1, 0, 2], [0, 0, 0], [0, 0.5, 0]], np.float32)))
 DENSE = DenseView(np.array([[0.6, 0.8], [0, 0], [1, 0]], np.float32), "model 1")
@@ -18,6 +18,26 @@ def test_rows_are_taken_in_the_given_order_with_the_same_names_and_source():
 def test_coverage_counts_the_items_with_any_evidence():
     assert coverage({"relations": SPARSE, "image": DENSE}) == {"relations": 2 / 3, "image": 2 / 3}
     assert coverage({"image": DENSE.take(np.array([], np.int64))}) == {"image": 0.0}
+
+
+def test_views_of_several_files_are_stacked_with_the_names_of_all():
+    other = SparseView(("b", "d"), csr_array(np.array([[3, 4]], np.float32)))
+    found = stack([other, SPARSE])
+    assert found.names == ("a", "b", "c", "d")
+    np.testing.assert_array_equal(found.rows_NE.toarray()[:2], [[0, 3, 0, 4], [1, 0, 2, 0]])
+    np.testing.assert_array_equal(stack([DENSE, DENSE.take(np.array([2]))]).vectors_ND[3], [1, 0])
+
+
+@pytest.mark.parametrize(
+    "other", [SPARSE, DenseView(DENSE.vectors_ND, "model 2"), DenseView(np.eye(3), "model 1")]
+)
+def test_views_that_cannot_be_compared_are_not_stacked(other):
+    with pytest.raises(ValueError, match="cannot be stacked"):
+        stack([DENSE, other])
+
+
+def test_names_that_are_not_known_are_dropped():
+    np.testing.assert_array_equal(renamed(SPARSE, ["c", "z"]).toarray(), [[2, 0], [0, 0], [0, 0]])
 
 
 def test_a_weight_of_zero_is_no_evidence():
