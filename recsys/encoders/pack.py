@@ -98,15 +98,15 @@ def _pack(
 ) -> EncoderReference:
     shutil.copyfile(source / TOKENIZER, staging / TOKENIZER)
     tokenizer = load_tokenizer(staging / TOKENIZER, params.max_tokens)
-    with _quietly():
+    with quietly():
         model, probes, expected = _convert(params, source, tokenizer.get_vocab_size())
         model_path = staging / MODEL
-        _save(model, model_path)
+        save_model(model, model_path)
         _compare(model_path, probes, expected, MIN_COSINE)
         if params.precision == "int8":
             samples = [np.array([tokenizer.encode(text).ids], np.int64) for text in calibration]
             exact = [_run(model_path, [sample])[0] for sample in samples[:MIN_CALIBRATION_TEXTS]]
-            _save(_quantise(model, samples), model_path)
+            save_model(_quantise(model, samples), model_path)
             _compare(model_path, samples[:MIN_CALIBRATION_TEXTS], exact, MIN_INT8_COSINE)
     packed = (staging / TOKENIZER, model_path, model_path.with_suffix(".bin"))
     reference = EncoderReference(
@@ -192,7 +192,7 @@ def _quantise(model: Any, samples: list[NDArray[np.int64]]) -> Any:  # noqa: ANN
     )
 
 
-def _save(model: Any, model_path: Path) -> None:  # noqa: ANN401  openvino.Model
+def save_model(model: Any, model_path: Path) -> None:  # noqa: ANN401  openvino.Model
     """Write the IR. The same model gives the same bytes, whatever the process did before."""
     model.set_friendly_name("encoder")
     # By default a counter of the process names the operations.
@@ -224,7 +224,7 @@ def _compare(
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Keep warnings and progress bars off standard output, which belongs to results."""
     with warnings.catch_warnings(), redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")
