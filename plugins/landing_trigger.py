@@ -1,4 +1,4 @@
-"""Wake `profile_arrivals` when catalogue text lands, in a folder or in S3."""
+"""Wake `profile_arrivals` when items, relations or vectors land, in a folder or in S3."""
 
 import asyncio
 import hashlib
@@ -19,7 +19,7 @@ CURSOR = "seen"
 
 
 class LandingTrigger(BaseEventTrigger):
-    """Fires once per look at the landing zone (RECSYS_LANDING) that shows a new catalogue file.
+    """Fires once per look at the landing zone (RECSYS_LANDING) that shows a new file that wakes.
 
     An event is only a wake-up: `ingest` lists for itself what is pending, so that events may come twice, coalesce or
     get lost. The known files are kept in Airflow's asset state store and survive a restart of the triggerer. Files of
@@ -68,12 +68,12 @@ class LandingTrigger(BaseEventTrigger):
 
 
 def landed() -> set[str]:
-    """A short fingerprint of every finished catalogue file in the landing zone: key and version. Blocks."""
-    from recsys.catalogue.kinds import CATALOGUE
+    """A short fingerprint of every finished file that wakes, by `Kind.wakes`: key and version. Blocks."""
+    from recsys.catalogue.kinds import KINDS
     from recsys.catalogue.landing import arrived
 
     files = arrived(_landing_zone(os.environ["RECSYS_LANDING"]))
-    named = (f"{file.key}\0{file.version}" for file in files if file.kind == CATALOGUE)
+    named = (f"{file.key}\0{file.version}" for file in files if KINDS[file.kind].wakes)
     return {hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16] for name in named}
 
 

@@ -4,9 +4,9 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from recsys.catalogue.kinds import Kind
+from recsys.catalogue.kinds import KINDS
 from recsys.errors import DataDamaged
 from recsys.storage.atomic import whole_file
 
@@ -41,6 +41,8 @@ class Statistics(BaseModel):
     """Share of texts equal to the most common long text."""
     near_duplicate_texts: int = 0
     """Long texts, in a sample of the batch, that are nearly the same as another one."""
+    widths: dict[str, dict[str, int]] = Field(default_factory=dict, exclude_if=lambda widths: not widths)
+    """View -> source -> numbers per vector. Not written where the batch has no vectors."""
 
 
 class Arrival(BaseModel):
@@ -49,7 +51,8 @@ class Arrival(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     part: str
-    kind: Kind
+    kind: str
+    """One of KINDS."""
     source: str
     """Name of the landed file, without folders."""
     sha256: str
@@ -76,6 +79,13 @@ class Arrival(BaseModel):
     statistics: Statistics = Statistics()
     merged_arrivals: tuple["Arrival", ...] = ()
     """Records of every landed file in a part of several, oldest first, so compaction loses no record."""
+
+    @field_validator("kind")
+    @classmethod
+    def _is_known(cls, kind: str) -> str:
+        if kind not in KINDS:
+            raise ValueError(f"kind should be one of {', '.join(KINDS)}")
+        return kind
 
     def landed(self) -> tuple["Arrival", ...]:
         """One record per landed file in this part: itself, or those it merged."""

@@ -1,30 +1,39 @@
 """A landed file, read and normalised but not yet judged: readable rows in their schema, and unreadable ones."""
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 
-from recsys.catalogue import interactions, items
-from recsys.catalogue.attributes import Attributes
 from recsys.catalogue.columns import Columns
 from recsys.catalogue.fields import BadRow
-from recsys.catalogue.interactions import normal_interaction
-from recsys.catalogue.items import normal_item, variant_notes, without_variants
-from recsys.catalogue.kinds import OURS
+from recsys.catalogue.interactions import InteractionRows
+from recsys.catalogue.items import ItemRows
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, KINDS, RELATIONS, VECTORS
 from recsys.catalogue.params import IngestParams
-from recsys.catalogue.parts import CATALOGUE, QUARANTINE_SCHEMA, SCHEMAS
-from recsys.catalogue.personal import PersonalColumns
+from recsys.catalogue.parts import QUARANTINE_SCHEMA, SCHEMAS
 from recsys.catalogue.pseudonyms import NamesUsers
 from recsys.catalogue.readers.opening import read
 from recsys.catalogue.readers.rows import LandedFile, RawRow
+from recsys.catalogue.relations import RelationRows
+from recsys.catalogue.row_reader import OneFile, RowReader
+from recsys.catalogue.vectors import VectorRows
+
+READERS: Mapping[str, Callable[[OneFile], RowReader]] = MappingProxyType(
+    {CATALOGUE: ItemRows, INTERACTIONS: InteractionRows, RELATIONS: RelationRows, VECTORS: VectorRows}
+)
+"""Kind -> what reads its rows."""
 
 CHUNK_ROWS = 16384
 CHUNK_CHARS = 32 * 2**20
 """Rows are moved into Arrow's memory at this number, or at this total length of texts."""
+
+NUMBER_CHARS = 8
+"""A number of a list counts like so many characters."""
 
 FAR_TOO_LONG = 10
 """A text this many times longer than allowed is dropped before judging."""
@@ -95,7 +104,7 @@ def read_batch(
 
     Args:
         file: the staged copy.
-        kind: CATALOGUE or INTERACTIONS.
+        kind: one of KINDS.
         arrived_at: stands in for a missing updated_at.
         params: limits.
         pseudonyms: replaces user ids.
@@ -113,21 +122,14 @@ def read_batch(
     survey = read(file)
     columns.survey(survey.rows, survey.columns, file.key)
     known = frozenset(columns.ours(name) for name in survey.columns)
-    meant = {name for name in survey.columns if columns.ours(name) in OURS[kind]}
+    meant = {name for name in survey.columns if columns.ours(name) in KINDS[kind].columns}
     rows, bad = _bounded(read(file).rows, meant, FAR_TOO_LONG * params.max_text_chars), BadRows()
-    if kind == CATALOGUE:
-        attributes = Attributes(needed, params.max_text_chars, columns.is_missing)
-        people = PersonalColumns(params.personal_columns, OURS[CATALOGUE])
-        good = _good_items(rows, arrived_at, columns, attributes, people, bad)
-        table, n_variants = without_variants(_table(good, SCHEMAS[kind]))
-        why = "it is about people (ingest.personal_columns)"
-        ignored = dict.fromkeys(people.found, why) | attributes.ignored()
-        hints = [*variant_notes(n_variants), *columns.hints(survey.columns)]
-    else:
-        table = _table(_good_interactions(rows, columns, pseudonyms, params.max_id_chars, bad), SCHEMAS[kind])
-        ignored, hints = interactions.ignored(survey.columns, columns), []
+    reader = READERS[kind](OneFile(columns, params, arrived_at, pseudonyms, needed))
+    table, hints = reader.finished(_table(_good_rows(rows, reader, bad), SCHEMAS[kind]), survey.columns)
     # Half surrogate pairs, which a key of JSON may hold, are no name for people.
-    ignored = {name.encode("utf-8", "replace").decode(): why for name, why in ignored.items()}
+    ignored = {
+        name.encode("utf-8", "replace").decode(): why for name, why in reader.ignored(survey.columns).items()
+    }
     return Batch(kind, table, bad, known, [*survey.notes, *columns.notes(), *hints], ignored)
 
 
@@ -138,35 +140,6 @@ def _bounded(rows: Iterator[RawRow], meant: Collection[str], max_chars: int) -> 
             (name for name in row.values if name in meant and _n_chars(row.values[name]) > max_chars), ""
         )
         yield RawRow(row.line, {}, BadRow("text_too_long", f"{long} is far too long")) if long else row
-
-
-def _good_items(
-    rows: Iterator[RawRow],
-    arrived_at: datetime,
-    columns: Columns,
-    attributes: Attributes,
-    people: PersonalColumns,
-    bad: BadRows,
-) -> Iterator[dict[str, Any]]:
-    return _good_rows(
-        rows,
-        lambda values: people.without(columns.renamed(values)),
-        lambda values: normal_item(values, arrived_at, columns, attributes),
-        lambda values: items.retained(values, columns),
-        bad,
-    )
-
-
-def _good_interactions(
-    rows: Iterator[RawRow], columns: Columns, pseudonyms: NamesUsers, max_id_chars: int, bad: BadRows
-) -> Iterator[dict[str, Any]]:
-    return _good_rows(
-        rows,
-        columns.renamed,
-        lambda values: normal_interaction(values, pseudonyms, max_id_chars, columns),
-        lambda values: interactions.retained(values, pseudonyms, max_id_chars, columns),
-        bad,
-    )
 
 
 def _table(rows: Iterator[dict[str, Any]], schema: pa.Schema) -> pa.Table:
@@ -183,7 +156,7 @@ def _table(rows: Iterator[dict[str, Any]], schema: pa.Schema) -> pa.Table:
 
 def _n_chars(value: object) -> int:
     if isinstance(value, list):
-        return sum(map(_n_chars, value))
+        return sum(map(_n_chars, value)) if value and isinstance(value[0], str) else NUMBER_CHARS * len(value)
     return len(value) if isinstance(value, str) else 0
 
 
@@ -192,7 +165,7 @@ def raw_row(kind: str, row: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in row.items() if name not in {"part", "line", "attributes", "user"}}
     if kind == CATALOGUE:
         kept |= json.loads(row["attributes"])
-    else:
+    elif kind == INTERACTIONS:
         kept["user_pseudonym"] = row["user"]
     return {name: value for name, value in kept.items() if value is not None and value != "" and value != []}
 
@@ -206,22 +179,17 @@ def _as_text(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-_Normalise = Callable[[dict[str, Any]], dict[str, Any]]
-
-
-def _good_rows(
-    rows: Iterator[RawRow], prepare: _Normalise, normalise: _Normalise, keep: _Normalise, bad: BadRows
-) -> Iterator[dict[str, Any]]:
-    """Good rows as they are read; bad ones go to `bad`, with what `keep` retains of them."""
+def _good_rows(rows: Iterator[RawRow], reader: RowReader, bad: BadRows) -> Iterator[dict[str, Any]]:
+    """Good rows as they are read; bad ones go to `bad`, with what may be retained of them."""
     for row in rows:
         if row.fault:
             bad.add(row.line, row.fault, {})
             continue
-        values = prepare(row.values)
+        values = reader.prepared(row.values)
         try:
-            normal = normalise(values)
+            normal = reader.normal(values)
         except BadRow as fault:
-            bad.add(row.line, fault, keep(values))
+            bad.add(row.line, fault, reader.retained(values))
             continue
         normal["line"] = row.line
         yield normal

@@ -8,7 +8,7 @@ from typing import Any
 from recsys.catalogue.fields import BadRow, flag, is_missing, shown, text
 from recsys.catalogue.folding import folded
 from recsys.catalogue.forms import IdForm, NumberForm
-from recsys.catalogue.kinds import CATALOGUE, OURS
+from recsys.catalogue.kinds import KINDS
 from recsys.catalogue.readers.rows import RawRow
 from recsys.catalogue.schemas import RETRY_OF, SIGNATURE
 from recsys.catalogue.tags import TagForm
@@ -22,6 +22,11 @@ _LIKELY = {
     "title": "name productname itemname headline producttitle movietitle",
     "description": "body bodyhtml text overview plot abstract summary content productdescription longdescription",
     "tags": "genres genre categories category keywords labels",
+    "head": "headid subject subjectid source sourceid from fromid entity entity1 itemid",
+    "relation": "relationid predicate relationtype edge edgetype property",
+    "tail": "tailid object objectid target targetid to toid value entity2",
+    "vector": "embedding embeddings vec values features",
+    "view": "modality kind type",
 }
 """Ours -> what others call it, folded; the likeliest first."""
 
@@ -44,10 +49,10 @@ class Columns:
     """Reads the values of one file, each the way its column is written. Call `survey` first.
 
     Args:
-        kind: CATALOGUE or INTERACTIONS; values of interactions are shown to nobody.
+        kind: of the table, see `KINDS`.
         missing: texts that mean a missing value.
         also: further names of our columns, such as weight for value.
-        shows_values: whether messages hold values, though never ids of users; None: those of a catalogue alone.
+        shows_values: whether messages hold values, though never ids of users; None: as the kind says.
     """
 
     def __init__(
@@ -58,13 +63,14 @@ class Columns:
         shows_values: bool | None = None,
     ) -> None:
         self.missing = frozenset(missing)
-        self._shows_values = kind == CATALOGUE if shows_values is None else shows_values
-        self._ours = {folded(name): name for name in OURS[kind]}
-        self._ours |= {folded(name): ours for name, ours in also.items()}
-        self._ids = {name: IdForm(name) for name in OURS[kind] if name.endswith("_id")}
-        self._times = {name: TimeForm(name) for name in OURS[kind] if name in {"updated_at", "timestamp"}}
-        self._tags = {name: TagForm(name, self.missing) for name in OURS[kind] if name == "tags"}
-        self._numbers = {name: NumberForm(name) for name in OURS[kind] if name == "value"}
+        ours = KINDS[kind]
+        self._shows_values = ours.shows_values if shows_values is None else shows_values
+        self._ours = {folded(name): name for name in ours.columns}
+        self._ours |= {folded(theirs): meant for theirs, meant in also.items()}
+        self._ids = {name: IdForm(name) for name in ours.ids}
+        self._times = {ours.time: TimeForm(ours.time)}
+        self._tags = {name: TagForm(name, self.missing) for name in ours.tags}
+        self._numbers = {name: NumberForm(name) for name in ours.numbers}
         self._forms: dict[str, Form] = {**self._ids, **self._times, **self._tags, **self._numbers}
         self._names: dict[str, str] = {}
 

@@ -26,7 +26,7 @@ from recsys.catalogue.parts import (
 def merge_parts(parts: Sequence[Part], data: Path, staging: Path) -> Part:
     """Merge parts that follow each other into one.
 
-    Of a catalogue only the newest row of each item is kept, also if it is a delete: a row with an older `updated_at`
+    Of a kind with a key only the newest row of each key (such as an item) is kept, also if it is a delete: an older row
     may still arrive and must stay hidden. Interactions and quarantined rows are all kept.
     Call it under `ingest.writing`, then `remove_merged`.
 
@@ -49,8 +49,8 @@ def merge_parts(parts: Sequence[Part], data: Path, staging: Path) -> Part:
     if len(ids) < 2 or existing[start : start + len(ids)] != ids:
         raise ValueError(f"{ids} is no run of two or more parts of {kind} in {data}")
     rows = pa.concat_tables([part.rows() for part in parts])
-    if kind == CATALOGUE:
-        rows = newest_rows(rows)
+    if KINDS[kind].key:
+        rows = newest_rows(rows, kind)
     quarantined = pa.concat_tables([part.quarantined() for part in parts])
     landed = [record for part in parts for record in part.arrival.landed()]
     arrival = joined_arrival(landed, sequence_of(ids[-1]), ids, merges=tuple(ids))

@@ -10,14 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from recsys.catalogue.known import COLUMNS, newest_rows
+from recsys.catalogue.known import COLUMNS, newest_among, newest_rows
 from recsys.catalogue.parts import (
     ARRIVAL,
     CATALOGUE,
     INTERACTIONS,
     KINDS,
     PART_ID,
+    RELATIONS,
     SCHEMAS,
+    VECTORS,
     Part,
     list_parts,
     sequence_of,
@@ -64,7 +66,7 @@ def check_parts(data: Path, hashes: KnownHashes) -> dict[str, tuple[Part, ...]]:
         hashes: what was read before.
 
     Returns:
-        CATALOGUE and INTERACTIONS -> parts in order.
+        Kind -> parts in order.
 
     Raises:
         RecsysError: a part is damaged, or two parts have the same place in the order; names them.
@@ -73,7 +75,7 @@ def check_parts(data: Path, hashes: KnownHashes) -> dict[str, tuple[Part, ...]]:
         _check_folders(data / kind)
     parts = {kind: list_parts(data, kind) for kind in KINDS}
     place: dict[int, Part] = {}
-    for part in (*parts[CATALOGUE], *parts[INTERACTIONS]):
+    for part in (part for of_kind in parts.values() for part in of_kind):
         other = place.setdefault(sequence_of(part.id), part)
         if other is not part:
             raise RecsysError(
@@ -132,6 +134,7 @@ def describe(parts: dict[str, tuple[Part, ...]]) -> dict[str, Any]:
         "parts": [_of_part(part) for kind in KINDS for part in parts[kind]],
         "items": {"live": len(live), "deleted": newest.num_rows - len(live)},
         "interactions": _interactions(parts[INTERACTIONS], live),
+        **{kind: _standing(parts[kind], kind) for kind in (RELATIONS, VECTORS) if parts[kind]},
         "languages": _languages(parts[CATALOGUE]),
         "quarantined": _reasons(parts),
     }
@@ -169,6 +172,12 @@ def _interactions(parts: Sequence[Part], live: pa.ChunkedArray) -> dict[str, Any
         "of_items_no_longer_live": rows.num_rows - (pc.sum(is_live).as_py() or 0),
         "without_time": rows["timestamp"].null_count,
     }
+
+
+def _standing(parts: Sequence[Part], kind: str) -> dict[str, int]:
+    newest = newest_among(parts, kind=kind)
+    n_deleted = pc.sum(newest["deleted"]).as_py() or 0
+    return {"live": newest.num_rows - n_deleted, "deleted": n_deleted}
 
 
 def _languages(parts: Sequence[Part]) -> dict[str, int]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from recsys.catalogue.kinds import CATALOGUE, KINDS, VECTORS
 from recsys.catalogue.params import IngestParams
-from recsys.catalogue.parts import CATALOGUE
 from recsys.catalogue.suite_engine import suite_engine
 from recsys.errors import RecsysError
 
@@ -32,6 +32,10 @@ MEANINGS = {
     "unsigned_pseudonym": "a pseudonym has no valid signature",
     "bad_event": "an event is not one short word",
     "missing_id": "item_id is missing",
+    "missing_name": "head, relation, tail, view or source is missing",
+    "bad_view": "a view's name is not one short word, or is one of Firstlight's own views",
+    "bad_vector": "a vector is missing, longer than ingest.max_vector_width, or all zeros",
+    "other_width": "a vector has another width than its view and source",
     "id_too_long": "an id is longer than ingest.max_id_chars",
     "future_timestamp": "a time lies in the future",
     "ancient_timestamp": "a time lies before ingest.earliest_year",
@@ -47,6 +51,8 @@ REMEDIES = {
     "missing_user": "write user_id in every interaction",
     "unsigned_pseudonym": "land user_id; only `quarantine retry` lands pseudonyms",
     "id_too_long": "shorten the id, or raise ingest.max_id_chars in params.yaml",
+    "bad_vector": "land a list of finite numbers, or a row with deleted",
+    "other_width": "land all vectors of one source with one width; name another source for another model",
     "text_too_long": "shorten the text, or raise ingest.max_text_chars in params.yaml",
     "future_timestamp": "write times in UTC; ingest.future_tolerance_s says how far ahead they may lie",
     "ancient_timestamp": "write the time, or leave it out; ingest.earliest_year says what is too old",
@@ -98,13 +104,25 @@ def row_expectations(kind: str, params: IngestParams, now: datetime) -> tuple[Ex
     """What every row must satisfy; the first failure names the reason."""
     # What reading a row found out is in the measurement `fault`, under its own reason.
     readable = Expected("unreadable", "rows can be read: format, encoding, types", "fault", allowed=("",))
-    return (readable, *_id_expectations(params), *_time_expectations(params, now), *_of_kind(kind, params))
+    return (
+        readable,
+        *_name_expectations(kind, params),
+        *_time_expectations(params, now),
+        *_of_kind(kind, params),
+    )
 
 
-def _id_expectations(params: IngestParams) -> Iterator[Expected]:
-    yield Expected("missing_id", "item_id is there", "item_id")
-    yield Expected("id_too_long", f"item_id has at most {params.max_id_chars:,} characters", "id_chars",
-                   most=params.max_id_chars)  # fmt: skip
+def _name_expectations(kind: str, params: IngestParams) -> Iterator[Expected]:
+    for name in KINDS[kind].names:
+        yield Expected("missing_id" if name == "item_id" else "missing_name", f"{name} is there", name)
+    for name in KINDS[kind].names:
+        yield Expected("id_too_long", f"{name} has at most {params.max_id_chars:,} characters", chars_of(name),
+                       most=params.max_id_chars)  # fmt: skip
+
+
+def chars_of(name: str) -> str:
+    """The measurement that holds the length of a column's values in characters."""
+    return "id_chars" if name == "item_id" else f"{name}_chars"
 
 
 def _time_expectations(params: IngestParams, now: datetime) -> Iterator[Expected]:
@@ -119,6 +137,9 @@ def _time_expectations(params: IngestParams, now: datetime) -> Iterator[Expected
 
 def _of_kind(kind: str, params: IngestParams) -> tuple[Expected, ...]:
     yes = (True,)
+    if kind == VECTORS:
+        same = "vectors of one view and source have one width"
+        return (Expected("other_width", same, "has_width", allowed=yes),)
     if kind != CATALOGUE:
         return ()
     chars = f"texts have at most {params.max_text_chars:,} characters"
@@ -147,12 +168,10 @@ def batch_expectations(kind: str, params: IngestParams) -> tuple[Expected, ...]:
                  "volume_ratio", most=params.max_volume_ratio, remedy=accept, can_be_accepted=True),
     )  # fmt: skip
     if kind != CATALOGUE:
-        return common
+        return (*common, *_delete_expectations(kind, params))
     return (
         *common,
-        Expected("mass_delete", f"at most {params.max_deleted_share:.0%} of the catalogue's items are deleted at once",
-                 "deleted_share", most=params.max_deleted_share, can_be_accepted=True,
-                 remedy="if intended: `recsys ingest --accept BATCH --why TEXT`; else land the file without them"),
+        *_delete_expectations(kind, params),
         Expected("boilerplate", f"at most {params.max_boilerplate_share:.0%} of the rows share one long text",
                  "boilerplate_share", most=params.max_boilerplate_share, remedy=accept, can_be_accepted=True),
         Expected("length_drift", f"texts are at most {params.max_length_drift:g} times longer or shorter than usual",
@@ -161,6 +180,15 @@ def batch_expectations(kind: str, params: IngestParams) -> tuple[Expected, ...]:
                  f"at most {params.max_other_language_share:.0%} of the texts are in a language new to the catalogue",
                  "other_language_share", most=params.max_other_language_share, remedy=accept, can_be_accepted=True),
     )  # fmt: skip
+
+
+def _delete_expectations(kind: str, params: IngestParams) -> Iterator[Expected]:
+    if KINDS[kind].key:
+        whole = f"{KINDS[kind].holder}'s {KINDS[kind].things}"
+        yield Expected("mass_delete", f"at most {params.max_deleted_share:.0%} of {whole} are deleted at once",
+                       "deleted_share", most=params.max_deleted_share, can_be_accepted=True,
+                       remedy="if intended: `recsys ingest --accept BATCH --why TEXT`; else land the file without "
+                       "them")  # fmt: skip
 
 
 def judge(frame: pd.DataFrame, expected: Sequence[Expected]) -> tuple[Verdict, ...]:

@@ -1,43 +1,84 @@
 """A landed interaction -> the interactions' schema. Here the raw user id becomes a pseudonym."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
+
+import pyarrow as pa
 
 from recsys.catalogue.columns import Columns
 from recsys.catalogue.fields import EVENT_FORM, BadRow
-from recsys.catalogue.kinds import INTERACTIONS, OURS
+from recsys.catalogue.kinds import INTERACTIONS
 from recsys.catalogue.pseudonyms import PSEUDONYM_FORM, NamesUsers
-from recsys.catalogue.schemas import PSEUDONYM, RETRY_OF, SIGNATURE, USER
+from recsys.catalogue.row_reader import OneFile, unknown_columns
+from recsys.catalogue.schemas import PSEUDONYM, SIGNATURE, USER
 
 DEFAULT_EVENT = "interaction"
 UNREADABLE = "unreadable"
 """In a quarantined row: columns whose value was not kept, since it may be anything."""
 
 
-def normal_interaction(
-    values: Mapping[str, Any], pseudonyms: NamesUsers, max_id_chars: int, columns: Columns
-) -> dict[str, Any]:
-    """One row in the interactions' columns, without part and line; further columns are dropped, they may be personal.
+class InteractionRows:
+    """Reads rows of interactions; further columns are dropped, they may be personal."""
 
-    Args:
-        values: column -> value as landed.
-        pseudonyms: replaces the user id.
-        max_id_chars: longest user id.
-        columns: reads each value as its column is written.
+    def __init__(self, file: OneFile) -> None:
+        self._file = file
 
-    Returns:
-        Column -> value, user already a pseudonym.
+    def prepared(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The row under our names of the columns."""
+        return self._file.columns.renamed(values)
 
-    Raises:
-        BadRow: a value is missing, has the wrong type or cannot be stored. Its detail never holds a value.
-    """
-    return {
-        "user": user(values, pseudonyms, max_id_chars, columns),
-        "item_id": columns.identifier(values, "item_id"),
-        "event": _event(values, columns),
-        "value": columns.number(values, "value"),
-        "timestamp": columns.moment(values, "timestamp"),
-    }
+    def normal(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """One row in the interactions' columns, without part and line.
+
+        Args:
+            values: our column -> value as landed.
+
+        Returns:
+            Column -> value, user already a pseudonym.
+
+        Raises:
+            BadRow: a value is missing, has the wrong type or cannot be stored. Its detail never holds a value.
+        """
+        return {name: read() for name, read in self._readers(values).items()}
+
+    def retained(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What quarantine may keep of a bad row: the pseudonym and every readable value."""
+        kept: dict[str, Any] = {}
+        unreadable = []
+        for name, read in self._readers(values).items():
+            name = PSEUDONYM if name == "user" else name
+            try:
+                kept[name] = read()
+            except BadRow:
+                unreadable.append(name)
+        kept = {name: value for name, value in kept.items() if not self._file.columns.is_missing(value)}
+        return kept | ({UNREADABLE: unreadable} if unreadable else {})
+
+    def finished(self, table: pa.Table, columns: Collection[str]) -> tuple[pa.Table, list[str]]:
+        """Every row stays."""
+        return table, []
+
+    def ignored(self, columns: Collection[str]) -> dict[str, str]:
+        """Columns that interactions do not know.
+
+        Empty if no column names the users: without a header the first row would be shown, and in a matrix of users and
+        items the column names are users.
+        """
+        names = self._file.columns
+        if not {USER, PSEUDONYM} & {names.ours(name) for name in columns}:
+            return {}
+        return unknown_columns(INTERACTIONS, columns, names, (PSEUDONYM, SIGNATURE))
+
+    def _readers(self, values: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
+        """Stored column -> how it is read."""
+        columns, most = self._file.columns, self._file.params.max_id_chars
+        return {
+            "user": lambda: user(values, self._file.names, most, columns),
+            "item_id": lambda: columns.identifier(values, "item_id"),
+            "event": lambda: _event(values, columns),
+            "value": lambda: columns.number(values, "value"),
+            "timestamp": lambda: columns.moment(values, "timestamp"),
+        }
 
 
 def user(values: Mapping[str, Any], pseudonyms: NamesUsers, max_id_chars: int, columns: Columns) -> str:
@@ -70,44 +111,8 @@ def user(values: Mapping[str, Any], pseudonyms: NamesUsers, max_id_chars: int, c
     return pseudonyms.of(found)
 
 
-def retained(
-    values: Mapping[str, Any], pseudonyms: NamesUsers, max_id_chars: int, columns: Columns
-) -> dict[str, Any]:
-    """What quarantine may keep of a bad row: the pseudonym and every readable value."""
-    readers: dict[str, Callable[[], Any]] = {
-        PSEUDONYM: lambda: user(values, pseudonyms, max_id_chars, columns),
-        "item_id": lambda: columns.identifier(values, "item_id"),
-        "event": lambda: _event(values, columns),
-        "value": lambda: columns.number(values, "value"),
-        "timestamp": lambda: columns.moment(values, "timestamp"),
-    }
-    kept: dict[str, Any] = {}
-    unreadable = []
-    for name, read in readers.items():
-        try:
-            kept[name] = read()
-        except BadRow:
-            unreadable.append(name)
-    kept = {name: value for name, value in kept.items() if not columns.is_missing(value)}
-    return kept | ({UNREADABLE: unreadable} if unreadable else {})
-
-
 def _event(values: Mapping[str, Any], columns: Columns) -> str:
     found = columns.text(values, "event")
     if found and not EVENT_FORM.fullmatch(found):
         raise BadRow("bad_event", "event should be one short word such as view, click, purchase or rating")
     return found or DEFAULT_EVENT
-
-
-def ignored(columns: Iterable[str], names: Columns) -> dict[str, str]:
-    """Column -> why it was dropped: unknown columns may be personal.
-
-    Empty if no column names the users: without a header the first row would be shown, and in a matrix of users and
-    items the column names are users.
-    """
-    columns = frozenset(columns)
-    if not {USER, PSEUDONYM} & {names.ours(name) for name in columns}:
-        return {}
-    ours = {*OURS[INTERACTIONS], PSEUDONYM, SIGNATURE, RETRY_OF}
-    why = f"not kept; interactions keep {', '.join(OURS[INTERACTIONS])}"
-    return {name: why for name in sorted(columns) if names.ours(name) not in ours}

@@ -1,66 +1,75 @@
 """A landed catalogue row -> the catalogue's schema."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.catalogue.attributes import Attributes
-from recsys.catalogue.columns import Columns
-from recsys.catalogue.fields import BadRow
-from recsys.catalogue.kinds import CATALOGUE, OURS
+from recsys.catalogue.kinds import CATALOGUE, KINDS
+from recsys.catalogue.personal import PersonalColumns
+from recsys.catalogue.row_reader import OneFile, readable
 from recsys.catalogue.schemas import RETRY_OF
 
 TEXT_FIELDS = ("title", "description", "tags")
 """At least one of these must hold text."""
 
-_OURS = {*OURS[CATALOGUE], RETRY_OF}
+_OURS = {*KINDS[CATALOGUE].columns, RETRY_OF}
 
 
-def normal_item(
-    values: Mapping[str, Any], arrived_at: datetime, columns: Columns, attributes: Attributes
-) -> dict[str, Any]:
-    """One row in the catalogue's columns, without part and line.
+class ItemRows:
+    """Reads rows of items."""
 
-    Args:
-        values: column -> value as landed.
-        arrived_at: stands in for a missing updated_at.
-        columns: reads each value as its column is written.
-        attributes: writes further columns.
+    def __init__(self, file: OneFile) -> None:
+        columns, params = file.columns, file.params
+        self._file = file
+        self._attributes = Attributes(file.needed, params.max_text_chars, columns.is_missing)
+        self._people = PersonalColumns(params.personal_columns, KINDS[CATALOGUE].columns)
 
-    Returns:
-        Column -> value.
+    def prepared(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The row under our names of the columns, without columns about people."""
+        return self._people.without(self._file.columns.renamed(values))
 
-    Raises:
-        BadRow: a value is unclear or cannot be stored.
-    """
-    return {
-        "item_id": columns.identifier(values, "item_id"),
-        "title": columns.text(values, "title"),
-        "description": columns.text(values, "description"),
-        "tags": columns.labels(values, "tags"),
-        "image": columns.text(values, "image"),
-        "attributes": attributes.written({name: v for name, v in values.items() if name not in _OURS}),
-        "updated_at": columns.moment(values, "updated_at") or arrived_at,
-        "deleted": columns.flag(values, "deleted"),
-    }
+    def normal(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """One row in the catalogue's columns, without part and line.
 
+        Args:
+            values: our column -> value as landed.
 
-def retained(values: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
-    """What quarantine may keep of a bad row; id and time as they were read, where possible.
+        Returns:
+            Column -> value.
 
-    When `quarantine retry` lands the row again, the rest of its column is not there to say how they were written.
-    """
-    kept = {**values}
-    for name, read in (("item_id", columns.identifier), ("updated_at", columns.moment)):
-        try:
-            if found := read(values, name):
-                kept[name] = found
-        except BadRow:
-            continue
-    return kept
+        Raises:
+            BadRow: a value is unclear or cannot be stored.
+        """
+        columns = self._file.columns
+        further = {name: value for name, value in values.items() if name not in _OURS}
+        return {
+            "item_id": columns.identifier(values, "item_id"),
+            "title": columns.text(values, "title"),
+            "description": columns.text(values, "description"),
+            "tags": columns.labels(values, "tags"),
+            "image": columns.text(values, "image"),
+            "attributes": self._attributes.written(further),
+            "updated_at": columns.moment(values, "updated_at") or self._file.arrived_at,
+            "deleted": columns.flag(values, "deleted"),
+        }
+
+    def retained(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The bad row, its id and time as they were read where that is possible."""
+        columns = self._file.columns
+        return readable(values, {"item_id": columns.identifier, "updated_at": columns.moment})
+
+    def finished(self, table: pa.Table, columns: Collection[str]) -> tuple[pa.Table, list[str]]:
+        """The rows without those of variants, and notes for people."""
+        table, n_variants = without_variants(table)
+        return table, [*variant_notes(n_variants), *self._file.columns.hints(columns)]
+
+    def ignored(self, columns: Collection[str]) -> dict[str, str]:
+        """Columns about people, and attributes that could not be stored."""
+        why = "it is about people (ingest.personal_columns)"
+        return dict.fromkeys(self._people.found, why) | self._attributes.ignored()
 
 
 def without_variants(table: pa.Table) -> tuple[pa.Table, int]:

@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 
 from recsys.catalogue.batch import BadRows, Batch, raw_row
 from recsys.catalogue.columns import likely_names
+from recsys.catalogue.covering import coverage_notes
 from recsys.catalogue.expectations import (
     MEANINGS,
     MEND,
@@ -24,16 +26,18 @@ from recsys.catalogue.expectations import (
     row_expectations,
 )
 from recsys.catalogue.fields import BadRow
-from recsys.catalogue.known import newest_among
+from recsys.catalogue.kinds import KINDS, VECTORS
+from recsys.catalogue.known import keys_of, newest_among
 from recsys.catalogue.measures import Measured, batch_measures, missing_columns, row_measures
 from recsys.catalogue.params import IngestParams
-from recsys.catalogue.parts import CATALOGUE, Arrival, Part
+from recsys.catalogue.parts import Arrival, Part
 from recsys.catalogue.refusals import Reason
-from recsys.catalogue.standing import Change, catalogue_changes, pending_changes, without_older
+from recsys.catalogue.standing import Change, keyed_changes, pending_changes, without_older
+from recsys.catalogue.vectors import joined_widths, widths_of
 
 MAX_LINES_SHOWN = 20
 SMALL_CATALOGUE = 20
-"""With fewer items any number may be deleted at once: a share says nothing."""
+"""With fewer items, relations or vectors any number may be deleted at once: a share says nothing."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Judged:
 
     batch: Batch
     good: pa.Table
-    """Rows that may enter, one per item of a catalogue, by line, still without a part id."""
+    """Rows that may enter, one per key of the kind, by line, still without a part id."""
     bad: BadRows
     """Rows for quarantine."""
     change: Change
@@ -100,18 +104,22 @@ class _Sorted:
 def judge_batches(
     batches: Sequence[Batch],
     catalogue: Sequence[Part],
+    own: Sequence[Part],
     before: Sequence[Arrival],
     params: IngestParams,
     now: datetime,
+    widths: Mapping[str, Mapping[str, int]] = MappingProxyType({}),
 ) -> list[Judged]:
     """Check batches of one kind against both suites, each by itself, in one call of Great Expectations.
 
     Args:
         batches: as read, in order of arrival.
         catalogue: catalogue parts accepted so far.
+        own: parts of this kind accepted so far.
         before: records of the last landed files of this kind; none where there is nothing to compare with.
         params: limits.
         now: the clock, for times in the future.
+        widths: of the vectors accepted so far: view -> source -> numbers per vector.
 
     Returns:
         Good rows, bad rows and every verdict, per batch.
@@ -120,13 +128,18 @@ def judge_batches(
         RecsysError: Great Expectations could not evaluate, or a part is damaged.
     """
     kind = batches[0].kind
-    frames = [row_measures(batch) for batch in batches]
+    if kind == VECTORS:
+        landed = pa.concat_tables([batch.table for batch in batches])
+        widths = joined_widths(widths, widths_of(landed))
+    frames = [row_measures(batch, widths) for batch in batches]
     of_rows = _each(frames, row_expectations(kind, params, now))
     sorted_rows = [
         _good_and_bad(batch, verdicts, frame)
         for batch, verdicts, frame in zip(batches, of_rows, frames, strict=True)
     ]
-    changes, n_live = _changes(kind, [one.good for one in sorted_rows], catalogue)
+    goods = [one.good for one in sorted_rows]
+    changes, n_live = _changes(kind, goods, catalogue, own)
+    covered = coverage_notes(kind, goods, catalogue)
     measured = [
         batch_measures(batch, one.good, len(one.bad.lines), _share(change.n_deleted, n_live), before, params)
         for batch, one, change in zip(batches, sorted_rows, changes, strict=True)
@@ -134,9 +147,9 @@ def judge_batches(
     wholes = [pd.DataFrame([one.metrics], index=pd.Index([1], name="line")) for one in measured]
     of_batch = _each(wholes, batch_expectations(kind, params))
     return [
-        Judged(batch, one.good, one.bad, _joined(one.superseded, change), whole, rows, verdicts)
-        for batch, one, change, whole, rows, verdicts in zip(
-            batches, sorted_rows, changes, measured, of_rows, of_batch, strict=True
+        Judged(batch, one.good, one.bad, _joined(one.superseded, change, notes), whole, rows, verdicts)
+        for batch, one, change, notes, whole, rows, verdicts in zip(
+            batches, sorted_rows, changes, covered, measured, of_rows, of_batch, strict=True
         )
     ]
 
@@ -193,7 +206,7 @@ def _each(frames: Sequence[pd.DataFrame], expected: Sequence[Expected]) -> list[
 
 
 def _good_and_bad(batch: Batch, verdicts: Sequence[Verdict], frame: pd.DataFrame) -> _Sorted:
-    """Good rows (the newest of each item), and bad rows with the first reason that applies."""
+    """Good rows (the newest of each key), and bad rows with the first reason that applies."""
     given = batch.bad
     bad = BadRows([*given.lines], [*given.reasons], [*given.details], [*given.rows])
     unread = set(given.lines)
@@ -208,20 +221,22 @@ def _good_and_bad(batch: Batch, verdicts: Sequence[Verdict], frame: pd.DataFrame
         fault = BadRow(expected.reason, _detail(expected, frame, row["line"]))
         bad.add(row["line"], fault, raw_row(batch.kind, row))
     good = batch.table.filter(pa.array(~is_bad))
-    kept, superseded = without_older(good) if batch.kind == CATALOGUE else (good, Change())
+    kept, superseded = without_older(good, batch.kind) if KINDS[batch.kind].key else (good, Change())
     return _Sorted(kept, bad, superseded)
 
 
-def _changes(kind: str, goods: Sequence[pa.Table], catalogue: Sequence[Part]) -> tuple[Sequence[Change], int]:
-    """What each batch changes, and the size of the catalogue (only computed if a batch deletes)."""
-    ids = pa.chunked_array([chunk for rows in goods for chunk in rows["item_id"].chunks], pa.string())
-    newest = newest_among(catalogue, ids)
-    if kind != CATALOGUE:
-        return pending_changes(goods, newest["item_id"]), 0
-    changes = catalogue_changes(goods, newest)
+def _changes(
+    kind: str, goods: Sequence[pa.Table], catalogue: Sequence[Part], own: Sequence[Part]
+) -> tuple[Sequence[Change], int]:
+    """What each batch changes, and how many things the kind holds (only computed if a batch deletes)."""
+    if not KINDS[kind].key:
+        ids = pa.chunked_array([chunk for rows in goods for chunk in rows["item_id"].chunks], pa.string())
+        return pending_changes(goods, newest_among(catalogue, ids)["item_id"]), 0
+    keys = pa.chunked_array([key for rows in goods for key in keys_of(rows, kind).chunks], pa.string())
+    changes = keyed_changes(goods, newest_among(own, keys, kind), kind)
     if not any(change.n_deleted for change in changes):
         return changes, 0
-    everything = newest_among(catalogue)
+    everything = newest_among(own, kind=kind)
     return changes, everything.num_rows - int(pc.sum(everything["deleted"]).as_py() or 0)
 
 
@@ -229,14 +244,14 @@ def _share(n_deleted: int, n_live: int) -> float:
     return n_deleted / n_live if n_live >= SMALL_CATALOGUE else 0.0
 
 
-def _joined(within: Change, change: Change) -> Change:
-    notes = (*within.notes, *change.notes)
+def _joined(within: Change, change: Change, covered: Sequence[str]) -> Change:
+    notes = (*within.notes, *change.notes, *covered)
     return replace(change, n_superseded=within.n_superseded, notes=notes)
 
 
 def _detail(expected: Expected, frame: pd.DataFrame, line: int) -> str:
     """What was expected and what was found: a size or a time, never a text of the row."""
-    if expected.column not in {"id_chars", "longest_chars", "garbled_share", "seconds"}:
+    if expected.column not in {"garbled_share", "seconds"} and not expected.column.endswith("_chars"):
         return f"expected: {expected.requirement}"
     found = float(frame[expected.column].loc[line])
     if expected.column == "seconds":

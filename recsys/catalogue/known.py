@@ -1,4 +1,4 @@
-"""Which items are known: the newest row of each item over all catalogue parts."""
+"""What stands: the newest row of each item, relation or vector over all parts of its kind."""
 
 from collections.abc import Sequence
 
@@ -7,16 +7,39 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from recsys.catalogue.parts import CATALOGUE, SCHEMAS, Part, sequence_of
+from recsys.catalogue.kinds import CATALOGUE, KINDS
+from recsys.catalogue.parts import SCHEMAS, Part, sequence_of
 
 COLUMNS = ["item_id", "updated_at", "deleted", "part", "line"]
+"""What says which row of an item is the newest."""
+
+BETWEEN = "\x1f"
+"""Joins the columns of a key. No id holds a control character, so that no two keys become one."""
 
 
-def newest_rows(table: pa.Table) -> pa.Table:
-    """One row per item: latest updated_at, ties by part order, then line.
+def keys_of(table: pa.Table, kind: str) -> pa.ChunkedArray:
+    """What each row is about: the columns of its kind's key as one text.
 
     Args:
-        table: rows with at least the columns of COLUMNS, from any parts.
+        table: rows with the columns of the key.
+        kind: one with a key, see `KINDS`.
+
+    Returns:
+        One text per row.
+    """
+    names = KINDS[kind].key
+    if len(names) == 1:
+        return table[names[0]]
+    keys = pc.binary_join_element_wise(*(table[name] for name in names), BETWEEN)
+    return pa.chunked_array([keys]) if isinstance(keys, pa.Array) else keys
+
+
+def newest_rows(table: pa.Table, kind: str = CATALOGUE) -> pa.Table:
+    """One row per key of the kind, such as per item: latest updated_at, ties by part order, then line.
+
+    Args:
+        table: rows with at least the columns of the key, updated_at, part and line, from any parts.
+        kind: of the rows.
 
     Returns:
         The winning rows, sorted by part order and line.
@@ -24,15 +47,15 @@ def newest_rows(table: pa.Table) -> pa.Table:
     place = pa.array(part_ranks(table["part"]))
     ordered = pa.table(
         [
-            table["item_id"],
+            keys_of(table, kind),
             table["updated_at"],
             place,
             table["line"],
             pa.array(np.arange(table.num_rows)),
         ],
-        names=["item_id", "updated_at", "place", "line", "row"],
+        names=["key", "updated_at", "place", "line", "row"],
     ).sort_by([("updated_at", "ascending"), ("place", "ascending"), ("line", "ascending")])
-    winners = ordered.group_by("item_id", use_threads=False).aggregate([("row", "last")])
+    winners = ordered.group_by("key", use_threads=False).aggregate([("row", "last")])
     won = table.take(winners["row_last"])
     by_place = pa.table([pc.take(place, winners["row_last"]), won["line"]], names=["place", "line"])
     return won.take(pc.sort_indices(by_place, [("place", "ascending"), ("line", "ascending")]))
@@ -55,25 +78,29 @@ def part_ranks(parts: pa.ChunkedArray) -> NDArray[np.int64]:
     return rank[np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64)]
 
 
-def newest_among(parts: Sequence[Part], among: pa.Array | pa.ChunkedArray | None = None) -> pa.Table:
-    """The newest row of each item, deletes included.
+def newest_among(
+    parts: Sequence[Part], among: pa.Array | pa.ChunkedArray | None = None, kind: str = CATALOGUE
+) -> pa.Table:
+    """The newest row of each key of a kind, such as of each item, deletes included.
 
     Args:
-        parts: catalogue parts in order.
-        among: only these ids; None for all.
+        parts: of the kind, in order.
+        among: only these keys, as `keys_of` makes them; None for all.
+        kind: one with a key.
 
     Returns:
-        Columns COLUMNS, one row per item that was ever accepted.
+        The columns of the key, updated_at, deleted, part and line; one row per key that was ever accepted.
 
     Raises:
         RecsysError: a part's rows cannot be read; names the file.
     """
-    found = [SCHEMAS[CATALOGUE].empty_table().select(COLUMNS)]
+    columns = [*KINDS[kind].key, *COLUMNS[1:]]
+    found = [SCHEMAS[kind].empty_table().select(columns)]
     wanted = None if among is None else pc.unique(among)
     for part in parts:
-        ids = part.rows(COLUMNS)
-        found.append(ids if wanted is None else ids.filter(pc.is_in(ids["item_id"], value_set=wanted)))
-    return newest_rows(pa.concat_tables(found))
+        rows = part.rows(columns)
+        found.append(rows if wanted is None else rows.filter(pc.is_in(keys_of(rows, kind), value_set=wanted)))
+    return newest_rows(pa.concat_tables(found), kind)
 
 
 def live_items(parts: Sequence[Part], among: pa.Array | pa.ChunkedArray | None = None) -> set[str]:

@@ -68,7 +68,7 @@ class Survey:
     """What one look at the landing zone found."""
 
     landed: tuple[Landed, ...]
-    """Every finished file, refused ones included: catalogue first, then by time of arrival and key."""
+    """Every finished file, refused ones included: in the order of KINDS, then by time of arrival and key."""
     passed_over: tuple[PassedOver, ...]
     """Entries that are no regular file or cannot be read; keys as text."""
 
@@ -98,7 +98,7 @@ def survey(landing: Storage) -> Survey:
 
 
 def arrived(landing: Storage) -> tuple[Landed, ...]:
-    """Every finished file, refused ones included: catalogue first, then by time of arrival and key.
+    """Every finished file, refused ones included: in the order of KINDS, then by time of arrival and key.
 
     Args:
         landing: the landing zone.

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -12,11 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.catalogue.batch import Batch
+from recsys.catalogue.expectations import chars_of
+from recsys.catalogue.kinds import CATALOGUE, KINDS, VECTORS
 from recsys.catalogue.languages import languages
 from recsys.catalogue.near_duplicates import n_near_duplicates
 from recsys.catalogue.params import IngestParams
-from recsys.catalogue.parts import CATALOGUE, Arrival, Statistics
+from recsys.catalogue.parts import Arrival, Statistics
 from recsys.catalogue.plain_text import plain_text
+from recsys.catalogue.vectors import has_width, widths_of
 
 MIN_SAMPLE = 20
 """With fewer texts drift of length or language and boilerplate are not measured."""
@@ -33,26 +36,30 @@ _GARBLED = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff]
 _WORD = re.compile(r"[^\W_]")
 
 
-def row_measures(batch: Batch) -> pd.DataFrame:
+def row_measures(batch: Batch, widths: Mapping[str, Mapping[str, int]]) -> pd.DataFrame:
     """One row per landed row, index `line`: what the row-level expectations check.
 
     Args:
         batch: the landed rows.
+        widths: of vectors: view -> source -> numbers per vector.
 
     Returns:
         Columns that the row-level expectations name.
     """
-    table = batch.table
-    ids = table["item_id"]
-    columns: dict[str, object] = {
-        "fault": np.full(table.num_rows, "", dtype=object),
-        "item_id": np.array([item or None for item in ids.to_pylist()], dtype=object),
-        "id_chars": pc.utf8_length(ids).to_numpy(),
-    }
-    columns |= _item_measures(table) if batch.kind == CATALOGUE else {"seconds": _seconds(table["timestamp"])}
+    table, kind = batch.table, KINDS[batch.kind]
+    columns: dict[str, object] = {"fault": np.full(table.num_rows, "", dtype=object)}
+    for name in kind.names:
+        values = table[name]
+        columns[name] = np.array([value or None for value in values.to_pylist()], dtype=object)
+        columns[chars_of(name)] = pc.utf8_length(values).to_numpy()
+    if batch.kind == CATALOGUE:
+        columns |= _item_measures(table)
+    if batch.kind == VECTORS:
+        columns["has_width"] = has_width(table, widths)
+    columns["seconds"] = _seconds(table[kind.time])
     readable = pd.DataFrame(columns, index=pd.Index(table["line"].to_numpy(), name="line"))
     unread = pd.DataFrame(
-        {"fault": batch.bad.reasons, "item_id": ""},
+        {"fault": batch.bad.reasons, **dict.fromkeys(kind.names, "")},
         index=pd.Index(batch.bad.lines, dtype=np.int64, name="line"),
     )
     return pd.concat([readable, unread]) if len(unread) else readable
@@ -71,7 +78,6 @@ def _item_measures(table: pa.Table) -> dict[str, object]:
         "has_word": deleted | np.array([not text or bool(_WORD.search(text)) for text in plain], dtype=bool),
         "garbled_share": np.array([_garbled_share(text) for text in texts]),
         "longest_chars": np.max(longest, axis=0),
-        "seconds": _seconds(table["updated_at"]),
     }
 
 
@@ -126,7 +132,8 @@ def batch_measures(
     Returns:
         Metrics for the expectations, statistics for later batches, a histogram for the page.
     """
-    n_deletes = int(pc.sum(good["deleted"]).as_py() or 0) if batch.kind == CATALOGUE else 0
+    kind = KINDS[batch.kind]
+    n_deletes = int(pc.sum(good["deleted"]).as_py() or 0) if kind.key else 0
     metrics = {
         "n_rows": float(batch.n_landed),
         "n_columns": float(len(batch.columns)),
@@ -135,12 +142,14 @@ def batch_measures(
         # A list of tombstones that grows from day to day is ordinary: `deleted_share` looks at deletes.
         "volume_ratio": _volume_ratio(batch.n_landed - n_deletes, before),
     }
+    if kind.key:
+        metrics["deleted_share"] = deleted_share
     if batch.kind != CATALOGUE:
-        return Measured(metrics, Statistics(n_landed=batch.n_landed), ())
+        widths = widths_of(good) if batch.kind == VECTORS else {}
+        return Measured(metrics, Statistics(n_landed=batch.n_landed, n_deletes=n_deletes, widths=widths), ())
     live = good.filter(pc.invert(good["deleted"]))
     statistics = _statistics(batch.n_landed, live, params).model_copy(update={"n_deletes": n_deletes})
     metrics |= {
-        "deleted_share": deleted_share,
         "boilerplate_share": statistics.boilerplate_share,
         "near_duplicate_texts": float(statistics.near_duplicate_texts),
         "length_drift": _length_drift(statistics, before),
@@ -150,13 +159,14 @@ def batch_measures(
 
 
 def missing_columns(batch: Batch) -> list[str]:
-    """Required columns that the file does not have at all."""
-    if batch.kind == CATALOGUE:
-        text_or_delete = {"title", "description", "tags", "deleted"}
-        missing = [] if text_or_delete & batch.columns else ["title, description or tags"]
-        return [*({"item_id"} - batch.columns), *missing]
-    user = [] if {"user_id", "user_pseudonym"} & batch.columns else ["user_id"]
-    return [*user, *({"item_id"} - batch.columns)]
+    """Required columns that the file does not have at all; of a group the ones that people would land."""
+    lacking = [group for group in KINDS[batch.kind].required if not batch.columns & {*group}]
+    return [" or ".join(", ".join(_landed(group)).rsplit(", ", 1)) for group in lacking]
+
+
+def _landed(group: Sequence[str]) -> list[str]:
+    """The columns of a group that bring something; a delete does not, and pseudonyms only we write."""
+    return [name for name in group if name not in {"deleted", "user_pseudonym"}]
 
 
 def _statistics(n_landed: int, live: pa.Table, params: IngestParams) -> Statistics:

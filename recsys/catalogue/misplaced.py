@@ -6,31 +6,7 @@ from difflib import get_close_matches
 from recsys.catalogue.kinds import KINDS
 from recsys.catalogue.landing import PROCESSED
 
-SAME_AS = {
-    "catalogue": (
-        "catalog",
-        "catalogs",
-        "item",
-        "items",
-        "product",
-        "products",
-        "articles",
-        "movies",
-        "films",
-    ),
-    "interactions": (
-        "interaction",
-        "event",
-        "events",
-        "click",
-        "clicks",
-        "rating",
-        "ratings",
-        "views",
-        "orders",
-    ),
-    PROCESSED: ("process", "done"),
-}
+SAME_AS = {name: kind.also_called for name, kind in KINDS.items()} | {PROCESSED: ("process", "done")}
 """Other names that people use for the folders."""
 
 
@@ -49,7 +25,8 @@ def misplaced(top: Iterable[str]) -> tuple[str, ...]:
 
 def _sentence(name: str) -> str:
     meant = _meant(name.removesuffix("/")) if name.endswith("/") else None
-    belongs = f"{meant}/" if meant else f"{KINDS[0]}/ or {KINDS[1]}/"
+    *others, last = (f"{kind}/" for kind in KINDS)
+    belongs = f"{meant}/" if meant else f"{', '.join(others)} or {last}"
     return f"{name!r} is not read: files belong into {belongs}"
 
 

@@ -28,6 +28,8 @@ class IngestParams(BaseModel):
     """A row with a longer field is quarantined."""
     max_id_chars: int = Field(gt=0)
     """A row with a longer id is quarantined."""
+    max_vector_width: int = Field(gt=0)
+    """A row whose vector has more numbers is quarantined."""
     max_quarantined_share: Share
     """A batch with a larger share of bad rows is refused untouched."""
     max_deleted_share: Share

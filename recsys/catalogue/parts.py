@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys.catalogue.arrival import AcceptedBy, Arrival, Statistics, write_json
-from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, KINDS, Kind
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, KINDS, RELATIONS, VECTORS
 from recsys.catalogue.schemas import CATALOGUE_SCHEMA, INTERACTIONS_SCHEMA, QUARANTINE_SCHEMA, SCHEMAS, TIME
 from recsys.errors import DataDamaged
 
@@ -27,13 +27,14 @@ __all__ = [
     "PART_ID",
     "QUARANTINED",
     "QUARANTINE_SCHEMA",
+    "RELATIONS",
     "REPORT",
     "ROWS",
     "SCHEMAS",
     "TIME",
+    "VECTORS",
     "AcceptedBy",
     "Arrival",
-    "Kind",
     "Part",
     "Statistics",
     "all_parts",
@@ -140,7 +141,7 @@ def sequence_of(part: str) -> int:
 
 
 def all_parts(data: Path) -> tuple[Part, ...]:
-    """Every part on disk, of both kinds, merged ones included, sorted by id."""
+    """Every part on disk, of all kinds, merged ones included, sorted by id."""
     return tuple(sorted((part for kind in KINDS for part in _on_disk(data, kind)), key=part_order))
 
 
@@ -149,7 +150,7 @@ def list_parts(data: Path, kind: str) -> tuple[Part, ...]:
 
     Args:
         data: the workspace's data folder; a missing one holds no parts.
-        kind: CATALOGUE or INTERACTIONS.
+        kind: one of KINDS.
 
     Returns:
         Parts, the oldest first.

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, RELATIONS, VECTORS
 
 TIME = pa.timestamp("us", tz="UTC")
 CATALOGUE_SCHEMA = pa.schema(
@@ -30,6 +30,29 @@ INTERACTIONS_SCHEMA = pa.schema(
         ("line", pa.int64()),
     ]
 )
+RELATIONS_SCHEMA = pa.schema(
+    [
+        ("head", pa.string()),
+        ("relation", pa.string()),
+        ("tail", pa.string()),
+        ("updated_at", TIME),
+        ("deleted", pa.bool_()),
+        ("part", pa.string()),
+        ("line", pa.int64()),
+    ]
+)
+VECTORS_SCHEMA = pa.schema(
+    [
+        ("item_id", pa.string()),
+        ("view", pa.string()),
+        ("source", pa.string()),
+        ("vector", pa.list_(pa.float32())),
+        ("updated_at", TIME),
+        ("deleted", pa.bool_()),
+        ("part", pa.string()),
+        ("line", pa.int64()),
+    ]
+)
 QUARANTINE_SCHEMA = pa.schema(
     [
         ("line", pa.int64()),
@@ -39,7 +62,12 @@ QUARANTINE_SCHEMA = pa.schema(
         ("part", pa.string()),
     ]
 )
-SCHEMAS = {CATALOGUE: CATALOGUE_SCHEMA, INTERACTIONS: INTERACTIONS_SCHEMA}
+SCHEMAS = {
+    CATALOGUE: CATALOGUE_SCHEMA,
+    INTERACTIONS: INTERACTIONS_SCHEMA,
+    RELATIONS: RELATIONS_SCHEMA,
+    VECTORS: VECTORS_SCHEMA,
+}
 
 RETRY_OF = "retry_of"
 """Column that `quarantine retry` adds: where the row was quarantined. Never stored as an attribute."""

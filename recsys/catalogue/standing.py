@@ -11,6 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from recsys.catalogue.kinds import KINDS
+from recsys.catalogue.known import keys_of
+
 BEFORE = -1
 """Number of what stood before the first batch."""
 
@@ -20,41 +23,44 @@ class Change:
     """The effect of the good rows of one batch."""
 
     n_superseded: int = 0
-    """Rows left out: the file itself holds a newer row of their item."""
+    """Rows left out: the file itself holds a newer row of their key."""
     n_outdated: int = 0
     """Rows that are older than what stands: accepted, and without effect."""
     n_deleted: int = 0
-    """Items that leave the catalogue."""
+    """Items, relations or vectors that go."""
     n_unknown_deletes: int = 0
-    """Deletes of items that the catalogue never held."""
+    """Deletes of what never landed."""
     n_pending: int = 0
     """Interactions whose item the catalogue does not hold yet."""
     notes: tuple[str, ...] = ()
     """The same for people, with an example each."""
 
 
-def catalogue_changes(batches: Sequence[pa.Table], newest: pa.Table) -> list[Change]:
-    """The changes of catalogue batches that are accepted one after the other.
+def keyed_changes(batches: Sequence[pa.Table], newest: pa.Table, kind: str) -> list[Change]:
+    """The changes of batches that are accepted one after the other, of a kind whose newer rows replace older ones.
 
     Args:
-        batches: good rows of each, one per item.
-        newest: the newest row of each of their items before, deletes included.
+        batches: good rows of each, one per key.
+        newest: the newest row of each of their keys before, deletes included.
+        kind: of the batches.
 
     Returns:
         One change per batch.
     """
-    frame = pd.concat([_frame(newest, BEFORE), *(_frame(rows, n) for n, rows in enumerate(batches))])
+    frame = pd.concat(
+        [_frame(newest, kind, BEFORE), *(_frame(rows, kind, n) for n, rows in enumerate(batches))]
+    )
     frame = frame.reset_index(drop=True)
-    items = frame["item_id"]
-    # The newest time so far of each item, and whether the row that has it is a delete.
-    frame["stands"] = frame.groupby(items, sort=False)["time"].cummax().groupby(items, sort=False).shift(1)
+    keys = frame["key"]
+    # The newest time so far of each key, and whether the row that has it is a delete.
+    frame["stands"] = frame.groupby(keys, sort=False)["time"].cummax().groupby(keys, sort=False).shift(1)
     frame["outdated"] = frame["time"] < frame["stands"]
     effective = frame["deleted"].where(~frame["outdated"])
-    was_deleted = effective.groupby(items, sort=False).ffill().groupby(items, sort=False).shift(1)
+    was_deleted = effective.groupby(keys, sort=False).ffill().groupby(keys, sort=False).shift(1)
     frame["unknown"] = (frame["deleted"] == 1) & was_deleted.isna()
     frame["goes"] = (frame["deleted"] == 1) & (was_deleted == 0) & ~frame["outdated"]
     of_batch = dict(list(frame.groupby("batch", sort=False)))
-    return [_change(of_batch.get(n)) for n in range(len(batches))]
+    return [_change(of_batch.get(n), kind) for n in range(len(batches))]
 
 
 def pending_changes(batches: Sequence[pa.Table], known: pa.Array | pa.ChunkedArray) -> list[Change]:
@@ -70,35 +76,36 @@ def pending_changes(batches: Sequence[pa.Table], known: pa.Array | pa.ChunkedArr
     return [_pending(rows, known) for rows in batches]
 
 
-def without_older(rows: pa.Table) -> tuple[pa.Table, Change]:
-    """Keep the newest row of each item of one file: the latest `updated_at`, ties by line.
+def without_older(rows: pa.Table, kind: str) -> tuple[pa.Table, Change]:
+    """Keep the newest row of each key of one file: the latest `updated_at`, ties by line.
 
     Args:
-        rows: good catalogue rows.
+        rows: good rows.
+        kind: of the rows.
 
     Returns:
         The rows that stay, by line, and what was left out.
     """
-    if pc.count_distinct(rows["item_id"]).as_py() == rows.num_rows:
+    if pc.count_distinct(keys_of(rows, kind)).as_py() == rows.num_rows:
         return rows, Change()
-    frame = _frame(rows, 0).assign(line=rows["line"].to_numpy())
+    frame = _frame(rows, kind, 0).assign(line=rows["line"].to_numpy())
     ordered = frame.sort_values(["time", "line"], kind="stable")
-    ordered["by"] = ordered.groupby("item_id", sort=False)["line"].transform("last")
+    ordered["by"] = ordered.groupby("key", sort=False)["line"].transform("last")
     lost = ordered[ordered["line"] != ordered["by"]]
     stays = pc.invert(pc.is_in(rows["line"], value_set=pa.array(lost["line"].to_numpy())))
     first = lost.sort_values("line").iloc[0]
     note = (
-        f"{len(lost):,} rows are superseded by newer rows of the same items in this file, "
-        f"such as line {first['line']} ({first['item_id']}) by line {first['by']}"
+        f"{len(lost):,} rows are superseded by newer rows of the same {KINDS[kind].things} in this file, "
+        f"such as line {first['line']}{_shown(first, kind)} by line {first['by']}"
     )
     return rows.filter(stays), Change(n_superseded=len(lost), notes=(note,))
 
 
-def _frame(rows: pa.Table, batch: int) -> pd.DataFrame:
-    """Item, time in microseconds, 1.0 for a delete, number of the batch."""
+def _frame(rows: pa.Table, kind: str, batch: int) -> pd.DataFrame:
+    """Key, time in microseconds, 1.0 for a delete, number of the batch."""
     return pd.DataFrame(
         {
-            "item_id": rows["item_id"].to_pylist(),
+            "key": keys_of(rows, kind).to_pylist(),
             "time": rows["updated_at"].cast(pa.int64()).to_numpy(),
             "deleted": np.asarray(rows["deleted"].to_numpy(), np.float64),
             "batch": np.full(rows.num_rows, batch),
@@ -106,21 +113,26 @@ def _frame(rows: pa.Table, batch: int) -> pd.DataFrame:
     )
 
 
-def _change(rows: pd.DataFrame | None) -> Change:
+def _shown(row: "pd.Series[Any]", kind: str) -> str:
+    """The key of a row in brackets, where a message may show it."""
+    return f" ({row['key']})" if KINDS[kind].shows_values else ""
+
+
+def _change(rows: pd.DataFrame | None, kind: str) -> Change:
     if rows is None:
         return Change()
     outdated = rows[rows["outdated"]]
     notes = []
     if len(outdated):
         example = outdated.iloc[0]
+        which = f"{example['key']}: this row" if KINDS[kind].shows_values else "a row that"
         notes.append(
             f"{len(outdated):,} {'row is' if len(outdated) == 1 else 'rows are'} older than what stands: "
-            "no change, such as "
-            f"{example['item_id']}: this row is of {_moment(example['time'])}, "
+            f"no change, such as {which} is of {_moment(example['time'])}, "
             f"the one that stands of {_moment(example['stands'])}"
         )
     if n_unknown := int(rows["unknown"].sum()):
-        notes.append(f"{n_unknown:,} deletes name items that the catalogue never held")
+        notes.append(f"{n_unknown:,} deletes name {KINDS[kind].things} that {KINDS[kind].holder} never held")
     return Change(
         n_outdated=len(outdated),
         n_deleted=int(rows["goes"].sum()),

@@ -14,6 +14,7 @@ from recsys.catalogue.batch import Batch
 from recsys.catalogue.grouping import Move, Plan
 from recsys.catalogue.isolated_reader import IsolatedReader
 from recsys.catalogue.judging import Judged, judge_batches, latest_arrivals
+from recsys.catalogue.kinds import KINDS
 from recsys.catalogue.landing import COMPRESSIONS, ENDINGS, PROCESSED, Landed, is_current
 from recsys.catalogue.outcomes import REPEATED, UNCHANGED, WAITING, LetIn, Outcome, of_refusal
 from recsys.catalogue.params import IngestParams
@@ -24,6 +25,7 @@ from recsys.catalogue.refusals import Refusal, batch_id
 from recsys.catalogue.refusing import refusal_of_error, refusal_of_judged
 from recsys.catalogue.report import Title, batch_page
 from recsys.catalogue.unchanged import changes_nothing
+from recsys.catalogue.vectors import first_widths
 from recsys.errors import BatchRefused, DataDamaged, RecsysError, StorageError, UnreadableFile
 from recsys.storage.atomic import whole_file
 from recsys.storage.protocol import Storage
@@ -175,12 +177,15 @@ class Intake:
 
     def _judged(self, read: Sequence[_Read]) -> dict[Landed, Outcome]:
         kind = read[0].landed.kind
+        arrivals = self.accepted.arrivals(kind)
         judged = judge_batches(
             [one.batch for one in read],
             self.accepted.parts(CATALOGUE),
-            latest_arrivals(self.accepted.arrivals(kind), self.params),
+            self.accepted.parts(kind),
+            latest_arrivals(arrivals, self.params),
             self.params,
             datetime.now(UTC),
+            first_widths(arrivals),
         )
         outcomes: dict[Landed, Outcome] = {}
         admitted: list[Admitted] = []
@@ -252,10 +257,10 @@ class Intake:
         batch = batch_id(landed, digest)
         log = self.at.intake_logs / f"intake-{batch}.log"
         frames = "".join(traceback.format_tb(error.__traceback__))
-        # Of interactions the error's own words may hold a person's values.
+        # The error's own words may hold a value of a row, hence a person's.
         words = (
             "".join(traceback.format_exception_only(error))
-            if landed.kind == CATALOGUE
+            if KINDS[landed.kind].shows_values
             else type(error).__name__
         )
         with whole_file(log) as temporary:

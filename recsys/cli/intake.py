@@ -32,10 +32,18 @@ MAX_FILES_SHOWN = 40
 def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) -> None:
     """Take in what has landed: good rows become a part, bad rows are quarantined, a bad batch is refused untouched.
 
-    Reads RECSYS_LANDING (a folder or s3://bucket/prefix with catalogue/ and interactions/) and RECSYS_PSEUDONYM_KEY.
+    Reads RECSYS_LANDING (a folder or s3://bucket/prefix) and RECSYS_PSEUDONYM_KEY. Its folders, and the columns of
+    their files (docs/landing.md has all of them):
+
+    \b
+      catalogue/     item_id, title, description, tags: what the items are
+      interactions/  user_id, item_id, event, timestamp: what users did
+      relations/     head, relation, tail: facts about items, such as 42, director, Michael Mann
+      vectors/       item_id, view, vector, source: what a model made of their sound or the like
+
     Safe to repeat. A refused batch does not fail the command; it is shown, and waits until its file is written again
     or until `recsys ingest --accept BATCH --why TEXT`.
-    """
+    """  # noqa: D301  the escape keeps click from filling the lines after it
     if bool(accept) != bool(why and why.strip()):
         raise click.UsageError("--accept BATCH and --why TEXT belong together")
     from recsys.catalogue.outcomes import LetIn

@@ -6,7 +6,7 @@ from typing import Any
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.landing import survey, waiting
-from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, Part, list_parts
+from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, KINDS, Part, list_parts
 from recsys.catalogue.pending import n_waiting
 from recsys.catalogue.refusals import standing
 from recsys.errors import RecsysError
@@ -68,7 +68,7 @@ def _refused(at: Artifacts) -> list[dict[str, Any]]:
 def _unpublished(at: Artifacts) -> list[Part]:
     """Accepted parts that this workspace has not published yet."""
     known = set(published(at).get("parts", ()))
-    parts = [part for kind in (CATALOGUE, INTERACTIONS) for part in list_parts(at.data, kind)]
+    parts = [part for kind in KINDS for part in list_parts(at.data, kind)]
     return sorted((part for part in parts if part.id not in known), key=lambda part: part.id)
 
 

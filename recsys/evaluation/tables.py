@@ -18,7 +18,7 @@ from recsys.catalogue.columns import Columns, likely_names
 from recsys.catalogue.feedback import WITHDRAWAL, opinions, weighed
 from recsys.catalogue.fields import BadRow, plain_id
 from recsys.catalogue.folding import folded
-from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, OURS
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, KINDS
 from recsys.catalogue.landing import ENDINGS, ending
 from recsys.catalogue.params import FeedbackParams, IngestParams
 from recsys.catalogue.pseudonyms import UsersAsGiven
@@ -68,7 +68,7 @@ def read_items(path: Path, params: IngestParams, needed: Sequence[str] = ()) -> 
     notes = list(_notes(batch))
     if n_deleted := batch.table.num_rows - live.num_rows:
         notes.append(f"{n_deleted:,} deleted items left out")
-    plain = [name for name in OURS[CATALOGUE] if name in batch.columns and name != "deleted"]
+    plain = [name for name in KINDS[CATALOGUE].columns if name in batch.columns and name != "deleted"]
     columns: dict[str, Any] = {name: live[name] for name in plain} | _attributes(
         live["attributes"].to_pylist()
     )

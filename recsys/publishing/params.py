@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from recsys.catalogue.kinds import CATALOGUE, OURS
+from recsys.catalogue.kinds import CATALOGUE, KINDS
 
 
 class PublishParams(BaseModel):
@@ -26,7 +26,7 @@ class PublishParams(BaseModel):
     @field_validator("attributes")
     @classmethod
     def _further_and_distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if taken := [name for name in names if name in OURS[CATALOGUE] or names.count(name) > 1]:
+        if taken := [name for name in names if name in KINDS[CATALOGUE].columns or names.count(name) > 1]:
             raise ValueError(f"{taken[0]} is a column that every release carries, or named twice")
         return names
 

@@ -38,7 +38,10 @@ def test_doctor_and_ingest_name_a_folder_that_nobody_reads(empty_intake):
     for output in (found["found"], empty_intake.output):
         assert "'catalog/' is not read: files belong into catalogue/" in output
         assert "'Interactions/' is not read: files belong into interactions/" in output
-        assert "'loose.csv' is not read: files belong into catalogue/ or interactions/" in output
+        assert (
+            "'loose.csv' is not read: files belong into catalogue/, interactions/, relations/ or vectors/"
+            in output
+        )
         assert "processed" not in output.replace("processed by", "")
 
 

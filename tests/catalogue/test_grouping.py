@@ -10,6 +10,7 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue import accepting
 from recsys.catalogue.compaction import compact_above
 from recsys.catalogue.grouping import grouped
+from recsys.catalogue.kinds import KINDS
 from recsys.catalogue.landing import Landed, arrived
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
@@ -192,6 +193,6 @@ def test_the_landing_zone_is_listed_once_however_many_files_wait(house, monkeypa
         FolderStorage, "list", lambda *a: pytest.fail("a file's place is asked for, not all of them")
     )
     house.ingest()
-    assert surveys == ["catalogue/", "interactions/"]
+    assert surveys == [f"{kind}/" for kind in KINDS]
     monkeypatch.undo()
     assert arrived(house.landing) == ()

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from recsys.catalogue.fields import BadRow
 from recsys.catalogue.folding import folded
-from recsys.catalogue.kinds import OURS
+from recsys.catalogue.kinds import KINDS
 from recsys.catalogue.readers.arrow_values import plain_values
 from recsys.catalogue.readers.rows import INDEX_COLUMN, LandedFile, RawRow, Reading
 
@@ -20,7 +20,7 @@ _BATCH_ROWS = 4096
 _BATCH_BYTES = 16 * 2**20
 _ROW_BYTES = 64  # what a row costs that holds nothing: a few bytes of parquet can name a billion of them
 _BUFFER_BYTES = 2**20
-_NEEDED = {folded(name) for names in OURS.values() for name in names}
+_NEEDED = {folded(name) for kind in KINDS.values() for name in kind.columns}
 
 
 def parquet_rows(file: LandedFile, reading: Reading) -> Iterator[RawRow]:

@@ -1,0 +1,82 @@
+"""A landed relation -> the relations' schema. Head and tail are items where a catalogue id says so, else entities."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recsys.catalogue.kinds import RELATIONS
+from recsys.catalogue.personal import PersonalColumns
+from recsys.catalogue.row_reader import OneFile, readable, unknown_columns
+
+
+class RelationRows:
+    """Reads rows of head, relation and tail."""
+
+    def __init__(self, file: OneFile) -> None:
+        self._file = file
+        self._people = PersonalColumns(file.params.personal_columns, ())
+
+    def prepared(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The row under our names of the columns."""
+        return self._file.columns.renamed(values)
+
+    def normal(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """One row in the relations' columns, without part and line.
+
+        Args:
+            values: our column -> value as landed.
+
+        Returns:
+            Column -> value.
+
+        Raises:
+            BadRow: a value has the wrong type or cannot be stored.
+        """
+        columns = self._file.columns
+        return {
+            "head": columns.identifier(values, "head"),
+            "relation": columns.identifier(values, "relation"),
+            "tail": columns.identifier(values, "tail"),
+            "updated_at": columns.moment(values, "updated_at") or self._file.arrived_at,
+            "deleted": columns.flag(values, "deleted"),
+        }
+
+    def retained(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Known columns of a bad row; nothing of a relation that is about people."""
+        columns = self._file.columns
+        kept = {name: value for name, value in values.items() if name in _KNOWN}
+        if self._is_personal(str(kept.get("relation", ""))):
+            return {}
+        ids = dict.fromkeys(("head", "relation", "tail"), columns.identifier)
+        return readable(kept, {**ids, "updated_at": columns.moment})
+
+    def finished(self, table: pa.Table, columns: Collection[str]) -> tuple[pa.Table, list[str]]:
+        """Leave out relations about people: a relation named like a personal column, such as `email`.
+
+        Args:
+            table: rows of one file.
+            columns: of the file.
+
+        Returns:
+            The other rows, and a note for people.
+        """
+        names = pc.unique(table["relation"]).to_pylist()
+        personal = [name for name in names if self._is_personal(name)]
+        if not personal:
+            return table, []
+        is_personal = pc.is_in(table["relation"], value_set=pa.array(personal, pa.string()))
+        n_rows = pc.sum(is_personal).as_py()
+        why = f"{n_rows:,} rows left out: {', '.join(sorted(personal))} is about people (ingest.personal_columns)"
+        return table.filter(pc.invert(is_personal)), [why]
+
+    def ignored(self, columns: Collection[str]) -> dict[str, str]:
+        """Columns that relations do not know."""
+        return unknown_columns(RELATIONS, columns, self._file.columns)
+
+    def _is_personal(self, relation: str) -> bool:
+        return not self._people.without({relation: ""})
+
+
+_KNOWN = frozenset({"head", "relation", "tail", "updated_at", "deleted"})
