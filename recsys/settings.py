@@ -9,7 +9,14 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from recsys.catalogue.params import ArrivalsParams, CompactParams, FeedbackParams, IngestParams, SplitParams
+from recsys.catalogue.params import (
+    ArrivalsParams,
+    CompactParams,
+    FeedbackParams,
+    IngestParams,
+    SplitParams,
+    WeightingParams,
+)
 from recsys.encoders.params import EncoderParams, FirstLightParams
 from recsys.errors import ConfigError
 from recsys.evaluation.params import EvaluateParams
@@ -39,6 +46,7 @@ class Settings(BaseModel):
     arrivals: ArrivalsParams
     ingest: IngestParams
     feedback: FeedbackParams
+    weighting: WeightingParams
     features: FeaturesParams
     relations: RelationsParams
     encoder: EncoderParams

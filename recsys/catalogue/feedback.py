@@ -1,7 +1,8 @@
 """Feedback: which interactions are likes, and which likes still hold.
 
-Each interaction has a weight: 1 for a like, -1 for a dislike, 0 for an event that takes earlier ones back. For one user
-and item the latest interaction decides. A dislike after a like ends the like; a later like restores it. If the latest
+Each interaction has a weight: above 0 for a like, -1 for a dislike, 0 for an event that takes earlier ones back. A like
+weighs 1, or as much as its value says among those of its event (`recsys/catalogue/weighting.py`). For one user and item
+the latest interaction decides. A dislike after a like ends the like; a later like restores it. If the latest
 interaction has weight 0, the pair counts as if it had never existed. Unknown times count as latest; at equal times the
 interaction that arrived later decides.
 """
@@ -17,6 +18,7 @@ from recsys.catalogue.folding import folded
 from recsys.catalogue.known import part_ranks
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.schemas import TIME
+from recsys.catalogue.weighting import DAY_US, Scale, Scales, Weighting
 
 # Shape suffix: E events.
 LIKE, WITHDRAWAL, DISLIKE = 1.0, 0.0, -1.0
@@ -29,42 +31,78 @@ OPINIONS_SCHEMA = pa.schema(
         ("weight", pa.float32()),
     ]
 )
-"""timestamp: first known time of any interaction of the pair; latest and weight: those of the one that decides."""
+"""timestamp: first known time of any interaction of the pair; latest and weight: those of the one that decides. Where
+repeated likes count, one more column `n_likes` (int32): how many interactions of the pair are likes."""
+N_LIKES = "n_likes"
+NO_SCALES: Scales = {}
 
 
-def weigh(events: pa.ChunkedArray, values: pa.ChunkedArray, params: FeedbackParams) -> pa.ChunkedArray:
+def weigh(
+    events: pa.ChunkedArray, values: pa.ChunkedArray, params: FeedbackParams, scales: Scales = NO_SCALES
+) -> pa.ChunkedArray:
     """The weight of each interaction.
 
     Args:
         events: names of events, as they landed; null where there is none.
         values: float64, null where there is none.
         params: section `feedback`.
+        scales: how strong a like is by its value; without a scale a like weighs 1.
 
     Returns:
-        float32, one per interaction: LIKE, DISLIKE or WITHDRAWAL.
+        float32, one per interaction: above 0 for likes, DISLIKE or WITHDRAWAL.
     """
+    names, code = _coded(events)
     minimum = {folded(event): least for event, least in params.min_values.items()}
     negative, withdrawing = _folded(params.negative_events), _folded(params.withdrawing_events)
-    landed = events.cast(pa.string()).combine_chunks().dictionary_encode()
-    names = ["" if name is None else folded(name) for name in landed.dictionary.to_pylist()]
-    # One more entry, for rows without an event.
-    least_N = np.array(
-        [_or_nan(minimum.get(name, params.min_value)) for name in (*names, "")], dtype=np.float64
-    )
-    code = np.asarray(pc.fill_null(landed.indices, len(names)))
+    least_N = np.array([_or_nan(minimum.get(name, params.min_value)) for name in names], dtype=np.float64)
     value = values.cast(pa.float64()).fill_null(np.nan).to_numpy()
     weight = np.where(value < least_N[code], DISLIKE, LIKE)  # a comparison with NaN is false
     weight[np.isin(code, [n for n, name in enumerate(names) if name in negative])] = DISLIKE
     weight[np.isin(code, [n for n, name in enumerate(names) if name in withdrawing])] = WITHDRAWAL
+    for n, name in enumerate(names):
+        if name in scales:
+            scaled = (code == n) & (weight == LIKE) & np.isfinite(value)
+            weight[scaled] = scales[name].strength(value[scaled])
     return pa.chunked_array([pa.array(weight, pa.float32())])
 
 
-def weighed(interactions: pa.Table, params: FeedbackParams) -> pa.Table:
+def learn_scales(interactions: pa.Table, params: FeedbackParams) -> dict[str, Scale]:
+    """How strong likes are by their values, learned from the values of all likes of each event.
+
+    Args:
+        interactions: event and value.
+        params: section `feedback`: which of them are likes.
+
+    Returns:
+        Folded event -> scale; events without values, or with one value alone, have none.
+    """
+    is_like = weigh(interactions["event"], interactions["value"], params).to_numpy() > WITHDRAWAL
+    names, code = _coded(interactions["event"])
+    value = interactions["value"].cast(pa.float64()).fill_null(np.nan).to_numpy()
+    usable = is_like & np.isfinite(value)
+    found = {name: Scale.of(value[usable & (code == n)]) for n, name in enumerate(names)}
+    return {name: scale for name, scale in sorted(found.items()) if scale is not None}
+
+
+def _coded(events: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
+    """Distinct folded names, "" for rows without an event among them; and the name of each row, as a place in them."""
+    landed = events.cast(pa.string()).combine_chunks().dictionary_encode()
+    written = ["" if name is None else folded(name) for name in landed.dictionary.to_pylist()]
+    names = list(dict.fromkeys([*written, ""]))
+    place = np.array([names.index(name) for name in (*written, "")], np.int64)
+    return names, place[np.asarray(pc.fill_null(landed.indices, len(written)))]
+
+
+def weighed(
+    interactions: pa.Table, params: FeedbackParams, scales: Scales = NO_SCALES, *, counts: bool = False
+) -> pa.Table:
     """Interactions as opinions of one event each, in order of arrival.
 
     Args:
         interactions: in the interactions' schema; rows in any order.
         params: section `feedback`.
+        scales: see `weigh`.
+        counts: whether the table has `n_likes`.
 
     Returns:
         A table in OPINIONS_SCHEMA, with as many rows.
@@ -73,22 +111,27 @@ def weighed(interactions: pa.Table, params: FeedbackParams) -> pa.Table:
     arrived = interactions.append_column("place", place).sort_by(
         [("place", "ascending"), ("line", "ascending")]
     )
-    return weighed_in_order(arrived, params)
+    return weighed_in_order(arrived, params, scales, counts=counts)
 
 
-def weighed_in_order(arrived: pa.Table, params: FeedbackParams) -> pa.Table:
+def weighed_in_order(
+    arrived: pa.Table, params: FeedbackParams, scales: Scales = NO_SCALES, *, counts: bool = False
+) -> pa.Table:
     """Interactions as opinions of one event each.
 
     Args:
         arrived: user, item_id, timestamp, event and value, in order of arrival.
         params: section `feedback`.
+        scales: see `weigh`.
+        counts: whether the table has `n_likes`.
 
     Returns:
         A table in OPINIONS_SCHEMA, row by row.
     """
     columns = [arrived[name] for name in ("user", "item_id", "timestamp", "timestamp")]
-    weight = weigh(arrived["event"], arrived["value"], params)
-    return pa.table([*columns, weight], names=OPINIONS_SCHEMA.names).cast(OPINIONS_SCHEMA)
+    weight = weigh(arrived["event"], arrived["value"], params, scales)
+    made = pa.table([*columns, weight], names=OPINIONS_SCHEMA.names).cast(OPINIONS_SCHEMA)
+    return made.append_column(N_LIKES, pc.greater(weight, WITHDRAWAL).cast(pa.int32())) if counts else made
 
 
 def opinions(events: pa.Table) -> pa.Table:
@@ -97,10 +140,10 @@ def opinions(events: pa.Table) -> pa.Table:
     opinions(a + b) = opinions(opinions(a) + opinions(b)), so parts can be combined one by one.
 
     Args:
-        events: in OPINIONS_SCHEMA, in order of arrival.
+        events: in OPINIONS_SCHEMA, perhaps with `n_likes`, in order of arrival.
 
     Returns:
-        In OPINIONS_SCHEMA, one row per pair, sorted by user, then timestamp (unknown last), then arrival.
+        The same columns, one row per pair, sorted by user, then timestamp (unknown last), then arrival.
     """
     place_E = np.arange(events.num_rows)
     latest_E = events["latest"].cast(pa.int64()).fill_null(np.iinfo(np.int64).max).to_numpy()
@@ -124,7 +167,27 @@ def opinions(events: pa.Table) -> pa.Table:
     deciding = pa.array(by_latest_E[pairs["rank_max"].to_numpy()])
     columns = [first[name] for name in ("user", "item_id", "timestamp")]
     columns += [events[name].take(deciding) for name in ("latest", "weight")]
-    return pa.table(columns, schema=OPINIONS_SCHEMA)
+    found = pa.table(columns, schema=OPINIONS_SCHEMA)
+    return found.append_column(N_LIKES, _n_likes(events, first)) if N_LIKES in events.column_names else found
+
+
+def weights_of(found: pa.Table, weighting: Weighting) -> NDArray[np.float64]:
+    """How much each opinion of one user teaches about the user.
+
+    Args:
+        found: all opinions of one user.
+        weighting: of the model.
+
+    Returns:
+        One weight per row: above 0 for likes, 0 or below for dislikes, 0 for opinions that were taken back.
+    """
+    n_likes = found[N_LIKES].to_numpy() if N_LIKES in found.column_names else None
+    ages = None
+    if weighting.half_life_days is not None and found.num_rows:
+        latest = found["latest"].cast(pa.int64()).to_numpy().astype(np.float64)  # NaN where unknown
+        newest = np.nanmax(latest, initial=-np.inf)
+        ages = np.nan_to_num((newest - latest) / DAY_US, nan=0.0)
+    return weighting.weights(found["weight"].to_numpy(), n_likes, ages)
 
 
 def liked(found: pa.Table) -> pa.Table:
@@ -167,6 +230,14 @@ def _items_where(found: pa.Table, compare: Callable[..., NDArray[np.bool_]]) -> 
     """Items whose weight compares so with that of a withdrawn opinion; numpy is faster than Arrow for one user."""
     items = found["item_id"].to_pylist()
     return tuple(items[place] for place in np.flatnonzero(compare(found["weight"].to_numpy(), WITHDRAWAL)))
+
+
+def _n_likes(events: pa.Table, pairs: pa.Table) -> pa.ChunkedArray:
+    """How many interactions of each pair are likes."""
+    summed = events.group_by(["user", "item_id"], use_threads=False).aggregate([(N_LIKES, "sum")])
+    joined = pairs.select(["user", "item_id"]).append_column("row", pa.array(np.arange(pairs.num_rows)))
+    joined = joined.join(summed, ["user", "item_id"], use_threads=False).sort_by("row")
+    return joined[f"{N_LIKES}_sum"].cast(pa.int32())
 
 
 def _folded(events: Iterable[str]) -> frozenset[str]:

@@ -110,6 +110,37 @@ class FeedbackParams(BaseModel):
         return self
 
 
+class WeightingParams(BaseModel):
+    """Section `weighting`: how much likes and dislikes may count in a user's profile. Validation chooses.
+
+    Where nothing is better than yes or no, each like counts as 1 and a dislike as 0.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    value_weights: tuple[Annotated[float, Field(ge=0, lt=1)], ...]
+    """How much a like's value may count: the weakest like weighs 1 minus this, the strongest 1 plus this. Empty:
+    values do not count."""
+    dislike_weights: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...]
+    """How much a dislike may count against a profile, beside one like. Empty: it does not."""
+    repeat_weights: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...]
+    """What liking an item again may add: the second time half of this, the third a quarter more, and so on. Empty:
+    repeating adds nothing."""
+    half_lives_days: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...]
+    """Days in which an interaction may lose half of its weight, counted back from the user's latest. Empty: age does
+    not matter."""
+    standard_errors: float = Field(ge=0)
+    """A weighting is used if its gain in graded ndcg on validation minus this many standard errors is above 0, and its
+    change in ndcg minus as many is not below -max_loss."""
+    max_loss: float = Field(ge=0)
+    """ndcg that a weighting may cost on validation; for ndcg every like is alike."""
+
+    @property
+    def reads_more_than_likes(self) -> bool:
+        """Whether repeats or times may count, so that logs without values and dislikes have something to choose."""
+        return any(self.repeat_weights) or bool(self.half_lives_days)
+
+
 class SplitParams(BaseModel):
     """Section `split`: the holdout."""
 

@@ -114,6 +114,7 @@ def cold_start(
                 "words_weight": recipe.words_weight,
                 "first_light": recipe.first_light is not None,
                 "ridge_lambda": recipe.ridge_lambda,
+                "weighting": done.weighting.name,
                 "validation_ndcg": recipe.tried,
             }
         )

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.catalogue.weighting import YES_OR_NO, Weighting
 from recsys.dataset.interactions import Interactions
 from recsys.features.views import Views
 
@@ -29,6 +30,8 @@ class Dataset:
     """Number of leading dimensions that ridge regression leaves out, see `recsys.heads.reference`."""
     typical_weight: float = 0.0
     """How much of the typical history users of whom little is known take, see `recsys.ranking.typical`."""
+    weighting: Weighting = YES_OR_NO
+    """How much each like and dislike teaches about its user."""
     tags: tuple[tuple[str, ...], ...] = ()
     """Categories of each item; () where there are none."""
     views: Views = field(default_factory=dict)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
+from recsys.catalogue.weighting import YES_OR_NO, Scales, Weighting
 from recsys.dataset.dataset import Dataset
 from recsys.encoders.pack import pack_encoder
 from recsys.evaluation.cold_start import Task, make_task, rank_cold
@@ -21,6 +22,7 @@ from recsys.models.reference import ModelReference
 from recsys.settings import Settings
 from recsys.storage.atomic import write_parquet
 from recsys.validation.choosing import choose_recipe
+from recsys.validation.weighting import choose_weighting
 
 Report = Callable[[str], None]
 
@@ -48,6 +50,8 @@ class ColdStart:
     """The choices that validation made."""
     width: int
     """Dimensions of the profiles."""
+    weighting: Weighting = YES_OR_NO
+    """How much likes and dislikes count."""
 
 
 def benchmark_cold_start(
@@ -86,8 +90,8 @@ def benchmark_cold_start(
         EncoderError: the encoder cannot be packed.
     """
     items = read_items(files.items, chosen.ingest, files.fields)
-    log = read_interactions(files.interactions, chosen.ingest, chosen.feedback)
     cold_ids = read_ids(files.cold, chosen.ingest)
+    log = read_interactions(files.interactions, chosen.ingest, chosen.feedback, cold_ids)
     task = make_task(items.table, log.table, cold_ids, chosen.features, files.fields)
     what = used(task, items, log)
     for line in what.lines():
@@ -99,9 +103,13 @@ def benchmark_cold_start(
     fusion = chosen.fusion if seed is None else chosen.fusion.model_copy(update={"seed": seed})
     fusion = within(minutes * 60, len(task.warm), len(task.users), len(folds), fusion)
     vectors_ID = _vectors(task, at, chosen)
-    learned = _learn(task, vectors_ID, tuple(folds.values()), fusion, chosen, report_progress)
-    write_parquet(out, rank_cold(task, learned.profiles_ID, learned.ridge_lambda, k, learned.lexical_width))
-    return ColdStart(what, n_by_fold, learned.recipe, learned.profiles_ID.shape[1])
+    held = tuple(folds.values())
+    learned = _learn(task, vectors_ID, held, fusion, chosen, log.scales, report_progress)
+    ranked = rank_cold(
+        task, learned.profiles_ID, learned.ridge_lambda, k, learned.lexical_width, learned.weighting
+    )
+    write_parquet(out, ranked)
+    return ColdStart(what, n_by_fold, learned.recipe, learned.profiles_ID.shape[1], learned.weighting)
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,7 @@ class _Learned:
     lexical_width: int
     """Leading dimensions of the profiles that hold words."""
     ridge_lambda: float
+    weighting: Weighting
 
 
 def _vectors(task: Task, at: Artifacts, chosen: Settings) -> NDArray[np.float32]:
@@ -130,6 +139,7 @@ def _learn(
     folds: Sequence[NDArray[np.int64]],
     fusion: FusionParams,
     chosen: Settings,
+    scales: Scales,
     report_progress: Report,
 ) -> _Learned:
     dataset = Dataset(
@@ -145,10 +155,21 @@ def _learn(
         report_progress,
         first_light=chosen.first_light,
     )
+    weighting = choose_weighting(
+        dataset,
+        folds,
+        recipe,
+        chosen.weighting,
+        fusion,
+        scales,
+        chosen.finetune.k,
+        chosen.finetune.max_validation_users,
+        report_progress,
+    ).weighting
     if not recipe.has_head:
-        return _Learned(recipe, vectors_ID, 0, recipe.ridge_lambda)
+        return _Learned(recipe, vectors_ID, 0, recipe.ridge_lambda, weighting)
     report_progress("learning the head from all warm items")
     head = learn_head(dataset, recipe, fusion)
     report_progress("making profiles")
     profiles_ID = head.profiles(task.texts, vectors_ID)
-    return _Learned(recipe, profiles_ID, head.lexical_width, recipe.lambda_of(head))
+    return _Learned(recipe, profiles_ID, head.lexical_width, recipe.lambda_of(head), weighting)

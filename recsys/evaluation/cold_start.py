@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys.catalogue.parts import CATALOGUE_SCHEMA
-from recsys.dataset.interactions import Interactions, make_interactions
+from recsys.catalogue.weighting import YES_OR_NO, Weighting
+from recsys.dataset.interactions import Interactions, make_interactions, with_opinions
 from recsys.errors import UnreadableFile
 from recsys.evaluation.words import joined, text_columns
 from recsys.features.params import FeaturesParams
@@ -67,11 +68,12 @@ def make_task(
 ) -> Task:
     """Make the task. Interactions with cold items are dropped before anything uses them.
 
-    A pair counts once, whatever its rating or weight. Rows with a weight of 0 or less are no interactions.
+    A pair counts once. Rows with a weight of 0 or less are no interactions; weights say how strong likes and dislikes
+    are.
 
     Args:
         items: item_id and text columns.
-        interactions: user_id, item_id, optionally weight.
+        interactions: user_id, item_id, optionally weight; what `tables.read_interactions` adds where it is there.
         cold_ids: the candidates.
         features: section `features`; its fields are replaced by the columns that become text.
         fields: columns of items to use as text, in this order; none: all that hold words, see `words.text_columns`.
@@ -123,7 +125,12 @@ def unknown_items(interactions: pa.Table, item_ids: Sequence[str]) -> list[str]:
 
 
 def rank_cold(
-    task: Task, vectors_ID: NDArray[np.float32], ridge_lambda: float, k: int, lexical_width: int = 0
+    task: Task,
+    vectors_ID: NDArray[np.float32],
+    ridge_lambda: float,
+    k: int,
+    lexical_width: int = 0,
+    weighting: Weighting = YES_OR_NO,
 ) -> pa.Table:
     """Rank the best k cold items for every user. Users without a history get the mean of all users.
 
@@ -133,12 +140,13 @@ def rank_cold(
         ridge_lambda: λ.
         k: length of the lists; at most the number of cold items.
         lexical_width: leading dimensions of the profiles that hold words.
+        weighting: how much likes and dislikes count.
 
     Returns:
         user_id, item_id, rank (1 = best), by user and rank.
     """
     ridge = Ridge(gram_of(vectors_ID[task.warm]), ridge_lambda, lexical_width)
-    b_UD = task.interactions.matrix_UI @ vectors_ID.astype(np.float64)
+    b_UD = task.interactions.signals(weighting) @ vectors_ID.astype(np.float64)
     n_U = task.interactions.n_items_U
     b_UD[n_U == 0] = (b_UD[n_U > 0] / n_U[n_U > 0, None]).mean(axis=0)
     k, everybody = min(k, len(task.cold)), np.arange(len(task.users))
@@ -213,11 +221,15 @@ def _texts(items: pa.Table, fields: tuple[str, ...], features: FeaturesParams) -
 def _interactions(
     log: pa.Table, users: tuple[str, ...], item_ids: tuple[str, ...], cold: NDArray[np.int64]
 ) -> Interactions:
-    """Likes of known items that are not cold, with their times where there are any."""
+    """Likes of known items that are not cold, with their times and strengths where there are any; and dislikes."""
+    likes = log
     if "weight" in log.column_names:
-        log = log.filter(pc.greater(log["weight"].cast(pa.float64()).fill_null(1.0), 0))
-    times_R = times_of(log["timestamp"]) if "timestamp" in log.column_names else None
-    return make_interactions(log["user_id"], log["item_id"], users, item_ids, times_R).without(cold)
+        likes = log.filter(pc.greater(log["weight"].cast(pa.float64()).fill_null(1.0), 0))
+    times_R = times_of(likes["timestamp"]) if "timestamp" in log.column_names else None
+    made = make_interactions(likes["user_id"], likes["item_id"], users, item_ids, times_R).without(cold)
+    if not {"weight", "latest"} <= set(log.column_names):
+        return made
+    return with_opinions(made, log.rename_columns({"user_id": "user"}))
 
 
 def _times(items: pa.Table, interactions: Interactions) -> dict[str, NDArray[np.float64]]:

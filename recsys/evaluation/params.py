@@ -16,6 +16,8 @@ class EvaluateParams(BaseModel):
     """The most test users; a sample where there are more."""
     head_share: float = Field(gt=0, lt=1)
     """Share of the warm candidates that forms the slice `head`: those with the most users before the cut."""
+    low_grade: float = Field(ge=0, lt=1)
+    """A like with a value among this lowest share of the values of its event counts as a dislike in regret@k."""
     bootstrap_rounds: int = Field(ge=100)
     """Resamples of a paired interval."""
     rivals: tuple[RivalName, ...]

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from recsys.catalogue.batch import Batch, read_batch
 from recsys.catalogue.columns import Columns, likely_names
-from recsys.catalogue.feedback import WITHDRAWAL, opinions, weighed
+from recsys.catalogue.feedback import WITHDRAWAL, learn_scales, opinions, weighed
 from recsys.catalogue.fields import BadRow, plain_id
 from recsys.catalogue.folding import folded
 from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, KINDS
@@ -24,6 +24,7 @@ from recsys.catalogue.params import FeedbackParams, IngestParams
 from recsys.catalogue.pseudonyms import UsersAsGiven
 from recsys.catalogue.readers.opening import read
 from recsys.catalogue.readers.rows import LandedFile
+from recsys.catalogue.weighting import Scales
 from recsys.errors import UnreadableFile
 from recsys.evaluation.words import as_text
 
@@ -42,6 +43,14 @@ class OwnFile:
     """Rows of the file."""
     notes: tuple[str, ...]
     """Notes for people: how ambiguous values were read, and what was left out."""
+
+
+@dataclass(frozen=True)
+class OwnInteractions(OwnFile):
+    """Interactions, and how their values were read."""
+
+    scales: Scales
+    """Event -> strengths of its values."""
 
 
 def read_items(path: Path, params: IngestParams, needed: Sequence[str] = ()) -> OwnFile:
@@ -75,17 +84,20 @@ def read_items(path: Path, params: IngestParams, needed: Sequence[str] = ()) -> 
     return OwnFile(pa.table(columns), batch.n_landed, tuple(notes))
 
 
-def read_interactions(path: Path, params: IngestParams, feedback: FeedbackParams) -> OwnFile:
+def read_interactions(
+    path: Path, params: IngestParams, feedback: FeedbackParams, cold: Sequence[str] = ()
+) -> OwnInteractions:
     """Read the interactions.
 
     Args:
         path: a file that may land in interactions/. A column `weight` may replace `value`: how much a row counts.
         params: section `ingest`.
         feedback: section `feedback`: which rows are likes.
+        cold: items of which nothing is known: strengths are learned without their values.
 
     Returns:
-        user_id, item_id, timestamp (the first known time, or null) and weight, which is above 0 for a like. Every user
-        of the file is in it.
+        user_id, item_id, timestamp (the first known time, or null), latest, weight (above 0 for a like, by its value
+        where values differ) and n_likes. Every user of the file is in it.
 
     Raises:
         UnreadableFile: it cannot be parsed, lacks a column, or has a faulty row; names file, row, column and value.
@@ -101,13 +113,18 @@ def read_interactions(path: Path, params: IngestParams, feedback: FeedbackParams
         faults += [(line, f"{WEIGHT} is empty") for line in _lines_without(batch.table, "value")]
     _refuse_faults(path, faults)
     found, nothing = (_by_weight if is_weighted else _as_they_are)(batch.table)
-    pairs, n_ended = _pairs(found, nothing, feedback)
+    is_cold = pc.is_in(found["item_id"], value_set=pa.array(cold, pa.string()))
+    scales = learn_scales(found.filter(pc.invert(is_cold)), feedback)
+    pairs, n_ended = _pairs(found, nothing, feedback, scales)
     notes = list(_notes(batch))
     if nothing.num_rows:
         notes.append(f"{nothing.num_rows:,} rows have a weight of 0 or less: no interactions")
     if n_ended:
         notes.append(f"{n_ended:,} pairs are dislikes or were taken back (section feedback of params.yaml)")
-    return OwnFile(pairs, batch.n_landed, tuple(notes))
+    if scales:
+        rated = ", ".join(repr(name) if name else "rows without an event" for name in scales)
+        notes.append(f"values say how strong likes are: {rated}")
+    return OwnInteractions(pairs, batch.n_landed, tuple(notes), scales)
 
 
 def read_ids(path: Path, params: IngestParams) -> list[str]:
@@ -240,17 +257,19 @@ def _column(values: list[object]) -> pa.Array:
         return pa.array([None if value is None else as_text(value) for value in values], pa.string())
 
 
-def _pairs(found: pa.Table, nothing: pa.Table, feedback: FeedbackParams) -> tuple[pa.Table, int]:
+def _pairs(
+    found: pa.Table, nothing: pa.Table, feedback: FeedbackParams, scales: Scales
+) -> tuple[pa.Table, int]:
     """Pairs with their weights, also of rows that are no interactions; and the number of withdrawn likes."""
     part = pa.repeat(_PART, found.num_rows)
-    likes = opinions(
-        weighed(found.set_column(found.column_names.index("part"), "part", part), feedback)
-    ).select(["user", "item_id", "timestamp", WEIGHT])
+    landed = found.set_column(found.column_names.index("part"), "part", part)
+    likes = opinions(weighed(landed, feedback, scales, counts=True))
     n_ended = pc.sum(pc.less_equal(likes[WEIGHT], WITHDRAWAL)).as_py() or 0
-    none = pa.repeat(pa.scalar(WITHDRAWAL, pa.float32()), nothing.num_rows)
-    nothing = nothing.select(["user", "item_id", "timestamp"]).append_column(WEIGHT, none)
-    pairs = pa.concat_tables([likes, nothing])
-    return pairs.rename_columns(["user_id", "item_id", "timestamp", WEIGHT]), n_ended
+    columns = [nothing[name] for name in ("user", "item_id", "timestamp", "timestamp")]
+    columns += [pa.repeat(pa.scalar(WITHDRAWAL, pa.float32()), nothing.num_rows)]
+    columns += [pa.repeat(pa.scalar(0, pa.int32()), nothing.num_rows)]
+    pairs = pa.concat_tables([likes, pa.table(columns, names=likes.column_names).cast(likes.schema)])
+    return pairs.rename_columns(["user_id", *likes.column_names[1:]]), n_ended
 
 
 def _by_weight(rows: pa.Table) -> tuple[pa.Table, pa.Table]:

@@ -24,24 +24,30 @@ class RidgeUsers:
     ridge: Ridge
     vectors_ID: NDArray[np.float32]
     histories_UI: csr_array
+    """1 for each like."""
+    signals_UI: csr_array
+    """How much each like and dislike counts in the sums of item profiles."""
     learned_from: NDArray[np.int64]
     typical: Typical | None = None
     """What users of whom little is known take a share of; None: they do not."""
     typical_weight: float = 0.0
 
     def histories(self, users: NDArray[np.int64]) -> csr_array:
-        """What scores are made of: what some users like, and their shares of the typical history, [U, I]."""
-        known_UI = csr_array(self.histories_UI[users])
-        if self.typical is None or self.typical_weight == 0:
-            return known_UI
-        shares_U1 = [[typical_share(self.typical_weight, n)] for n in np.diff(known_UI.indptr).tolist()]
-        added_UI = csr_array(np.array(shares_U1)) @ self.typical.history(known_UI.shape[1])
-        return csr_array(known_UI + added_UI)
+        """What rankers see of users: what they like, and their shares of the typical history, [U, I]."""
+        return self._with_typical(csr_array(self.histories_UI[users]), users)
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
         """scores_UC = w · x."""
-        b_UD = self.histories(users) @ self.vectors_ID
+        b_UD = self._with_typical(csr_array(self.signals_UI[users]), users) @ self.vectors_ID
         return self.ridge.weights(b_UD) @ self.vectors_ID[candidates].T
+
+    def _with_typical(self, known_UI: csr_array, users: NDArray[np.int64]) -> csr_array:
+        if self.typical is None or self.typical_weight == 0:
+            return known_UI
+        n_likes_U = np.diff(self.histories_UI.indptr)[users]
+        shares_U1 = [[typical_share(self.typical_weight, n)] for n in n_likes_U.tolist()]
+        added_UI = csr_array(np.array(shares_U1)) @ self.typical.history(known_UI.shape[1])
+        return csr_array(known_UI + added_UI)
 
 
 def ridge_users(dataset: Dataset, growth: float = 1.0) -> RidgeUsers:
@@ -58,7 +64,8 @@ def ridge_users(dataset: Dataset, growth: float = 1.0) -> RidgeUsers:
     ridge = Ridge(gram_of(dataset.vectors_ID[warm]), dataset.ridge_lambda * growth, dataset.lexical_width)
     histories_UI, weight = dataset.interactions.matrix_UI, dataset.typical_weight
     typical = Typical.of(dataset.interactions.n_users_I) if weight else None
-    return RidgeUsers(ridge, dataset.vectors_ID, histories_UI, warm, typical, weight)
+    signals_UI = dataset.interactions.signals(dataset.weighting)
+    return RidgeUsers(ridge, dataset.vectors_ID, histories_UI, signals_UI, warm, typical, weight)
 
 
 @dataclass(frozen=True)

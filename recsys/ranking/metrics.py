@@ -69,6 +69,72 @@ def ndcg_at_k(ranked_UK: NDArray[np.int64], relevant_UR: NDArray[np.int64], k: i
     return _or_nan(relevant_UR, found_UK @ discount_K / ideal_U)
 
 
+def graded_ndcg_at_k(
+    ranked_UK: NDArray[np.int64],
+    relevant_UR: NDArray[np.int64],
+    gains_UR: NDArray[np.floating],
+    k: int,
+) -> NDArray[np.float64]:
+    """Like `ndcg_at_k`, of items that are worth more or less: discounted gain over that of the best possible list.
+
+    Args:
+        ranked_UK: item rows, best first, no repeats in a row; PAD where the list is short.
+        relevant_UR: held-out item rows, no repeats; PAD on the right.
+        gains_UR: gain of each of them, above 0; any number under PAD.
+        k: cutoff, 1 <= k <= K.
+
+    Returns:
+        ndcg_U in [0, 1]: `ndcg_at_k` where all gains are equal; NaN for a user with nothing relevant.
+
+    Raises:
+        ValueError: k lies outside 1..K.
+
+    Source: Järvelin & Kekäläinen 2002, ACM TOIS 20(4).
+    """
+    found_UK = hits_at_k(ranked_UK, relevant_UR, k)
+    gains_UR = np.where(relevant_UR == PAD, 0.0, gains_UR)
+    n_items = int(max(ranked_UK.max(initial=PAD), relevant_UR.max(initial=PAD))) + 1
+    user_U1 = np.arange(len(ranked_UK))[:, None] * n_items
+    keys, gains = (relevant_UR + user_U1)[relevant_UR != PAD], gains_UR[relevant_UR != PAD]
+    order = np.argsort(keys)
+    gained_UK = np.zeros((len(ranked_UK), k))
+    gained_UK[found_UK] = gains[order][
+        np.searchsorted(keys, (ranked_UK[:, :k] + user_U1)[found_UK], sorter=order)
+    ]
+    best_UK = -np.sort(-gains_UR, axis=1)[:, :k]
+    discount_K = 1 / np.log2(np.arange(k) + 2)
+    ideal_U = best_UK @ discount_K[: best_UK.shape[1]]
+    return _or_nan(relevant_UR, gained_UK @ discount_K / np.where(ideal_U > 0, ideal_U, 1))
+
+
+def regret_at_k(
+    ranked_UK: NDArray[np.int64],
+    relevant_UR: NDArray[np.int64],
+    disliked_UE: NDArray[np.int64],
+    k: int,
+) -> NDArray[np.float64]:
+    """What users are known to dislike among the first k places.
+
+    Regret@k is the sum of the first column over that of the second: of the shown items whose opinion is known, the
+    share that is disliked. So it is a mean over such items, not over users: many a list holds none or one.
+
+    Args:
+        ranked_UK: item rows, best first, no repeats in a row; PAD where the list is short.
+        relevant_UR: items that the user interacted with, some of which may be disliked; PAD on the right.
+        disliked_UE: disliked items; PAD on the right.
+        k: cutoff, 1 <= k <= K.
+
+    Returns:
+        [U, 2], per user: disliked items shown, and shown items whose opinion is known.
+
+    Raises:
+        ValueError: k lies outside 1..K.
+    """
+    disliked_UK = hits_at_k(ranked_UK, disliked_UE, k)
+    known_UK = hits_at_k(ranked_UK, relevant_UR, k) | disliked_UK
+    return np.stack([disliked_UK.sum(axis=1), known_UK.sum(axis=1)], axis=1).astype(np.float64)
+
+
 def hit_rate_at_k(
     ranked_UK: NDArray[np.int64], relevant_UR: NDArray[np.int64], k: int
 ) -> NDArray[np.float64]:

@@ -60,13 +60,13 @@ def choose_item_weights(
     head = find_head(validation.dataset, recipe, params) if validation else None
     if validation is None or head is None:
         return recipe
-    profiled = _profiled(validation, head, recipe)
-    found = co_occurrence(profiled, params.max_weighted_items)
+    learned = profiled(validation, head, recipe)
+    found = co_occurrence(learned, params.max_weighted_items)
     if found is None:
         return recipe
 
     def judged(rankers: Mapping[_Weighted, Ranker]) -> Mapping[_Weighted, Mapping[str, ListMetrics]]:
-        return validation.evaluate(profiled, rankers, k)
+        return validation.evaluate(learned, rankers, k)
 
     metrics = _weighed(judged, found, params, report)
     alone = metrics[NO_WEIGHTS]
@@ -90,8 +90,17 @@ def choose_item_weights(
     )
 
 
-def _profiled(validation: ValidationSet, head: KernelHead, recipe: Recipe) -> Dataset:
-    """The set's dataset with profiles of the items that its lists may hold, and zeros for all others."""
+def profiled(validation: ValidationSet, head: KernelHead, recipe: Recipe) -> Dataset:
+    """Give a set's dataset the profiles of a head.
+
+    Args:
+        validation: the set.
+        head: learned from its dataset.
+        recipe: of the head; sets λ.
+
+    Returns:
+        The dataset with profiles of the items that the set's lists may hold, and zeros for all others.
+    """
     dataset = validation.dataset
     profiles_ID = np.zeros((len(dataset.texts), head.dim), np.float32)
     for rows in (dataset.warm, validation.held):

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.dataset.histories import PAD
-from recsys.ranking.metrics import hit_rate_at_k, hits, mrr_at_k, ndcg_at_k, recall_at_k
+from recsys.ranking.metrics import (
+    graded_ndcg_at_k,
+    hit_rate_at_k,
+    hits,
+    mrr_at_k,
+    ndcg_at_k,
+    recall_at_k,
+    regret_at_k,
+)
 
 RANKED = np.array([[3, 1, 4, 0], [2, 0, 1, 3]])
 RELEVANT = np.array([[1, 0, 9], [2, PAD, PAD]])
@@ -113,3 +121,32 @@ def test_means_agree_with_ranx():
     expected = json.loads(done.stdout)
     for name, metric in zip(("recall", "ndcg", "hit_rate", "mrr"), METRICS, strict=True):
         assert metric(ranked, relevant, 7).mean() == pytest.approx(expected[f"{name}@7"]), name
+
+
+def test_graded_ndcg_by_hand():
+    ranked = np.array([[3, 1, 2], [1, 2, 3], [0, 5, PAD]])
+    relevant = np.array([[1, 3, 7], [9, PAD, PAD], [PAD, PAD, PAD]])
+    gains = np.array([[1.0, 0.25, 0.5], [0.3, 8, 8], [1, 1, 1]])
+    found = graded_ndcg_at_k(ranked, relevant, gains, 2)
+    best = 1 + 0.5 / np.log2(3)
+    assert found[:2].tolist() == pytest.approx([(0.25 + 1 / np.log2(3)) / best, 0]) and np.isnan(found[2])
+
+
+@given(st.integers(0, 10_000), st.floats(0.01, 9))
+def test_with_equal_gains_graded_ndcg_is_ndcg(seed, gain):
+    rng = np.random.default_rng(seed)
+    ranked = np.stack([rng.permutation(20)[:8] for _ in range(6)])
+    relevant = np.full((6, 12), PAD)
+    for row in relevant:
+        n = rng.integers(1, 12)
+        row[:n] = rng.permutation(20)[:n]
+    k = int(rng.integers(1, 9))
+    np.testing.assert_allclose(
+        graded_ndcg_at_k(ranked, relevant, np.full(relevant.shape, gain), k), ndcg_at_k(ranked, relevant, k)
+    )
+
+
+def test_regret_counts_disliked_and_known_items_among_the_first_places():
+    ranked = np.array([[3, 1, 2, 8], [1, 2, 3, 4]])
+    relevant, disliked = np.array([[1, 3, 8], [9, PAD, PAD]]), np.array([[3, 8], [2, PAD]])
+    assert regret_at_k(ranked, relevant, disliked, 3).tolist() == [[1, 2], [1, 1]]

@@ -1,0 +1,127 @@
+"""How much one like or dislike teaches about its user.
+
+A like has a *strength* in (0, 2): twice the share of all likes of the same event that have a lower value (of those with
+the same value half). A typical like, and one without a value, has strength 1. Ranks need no unit: stars, prices and
+seconds are read alike, and one huge value changes nothing.
+
+A model's `Weighting` turns strengths into the weights by which a user profile sums item profiles. Validation chooses it
+(`recsys/validation/weighting.py`). Without one every like weighs 1 and a dislike 0.
+"""
+
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+# Shape suffixes: E events or opinions, V different values.
+TYPICAL = 1.0
+"""Strength of a like whose value says nothing."""
+MOST_VALUES = 64
+"""Values by which a scale is kept; others are interpolated."""
+DAY_US = 86_400_000_000
+
+
+class Scale(BaseModel):
+    """Strengths of the values of one event."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    values: tuple[float, ...] = Field(min_length=2)
+    """Ascending."""
+    strengths: tuple[float, ...]
+    """Of the same, ascending, in (0, 2)."""
+
+    @model_validator(mode="after")
+    def _is_ascending(self) -> Self:
+        if len(self.values) != len(self.strengths) or not (np.diff(self.values) > 0).all():
+            raise ValueError("a scale needs ascending values, and one strength for each")
+        return self
+
+    @classmethod
+    def of(cls, values_E: NDArray[np.float64]) -> Self | None:
+        """Learn it from the values of likes.
+
+        Args:
+            values_E: finite.
+
+        Returns:
+            The scale; None where all values are equal, for then they say nothing.
+        """
+        values_V, n_V = np.unique(values_E, return_counts=True)
+        if len(values_V) < 2:
+            return None
+        strengths_V = (2 * np.cumsum(n_V) - n_V) / n_V.sum()
+        kept = np.arange(len(values_V))
+        if len(values_V) > MOST_VALUES:  # about as many likes between any two kept values
+            wanted = np.linspace(strengths_V[0], strengths_V[-1], MOST_VALUES)
+            kept = np.unique(np.searchsorted(strengths_V, wanted).clip(max=len(values_V) - 1))
+        return cls(values=tuple(values_V[kept].tolist()), strengths=tuple(strengths_V[kept].tolist()))
+
+    def strength(self, values_E: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Strengths of values, [E]; values beyond the known ones have the strength of the outermost."""
+        return np.asarray(np.interp(values_E, self.values, self.strengths))
+
+
+Scales = Mapping[str, Scale]
+"""Scale of each event that has one, by its folded name; "" is the name of rows without an event."""
+
+
+class Weighting(BaseModel):
+    """How strengths become weights. The default is yes or no: each like weighs 1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: float = Field(default=0.0, ge=0, lt=1)
+    """How much the strength of a like counts: its weight is 1 + value · (strength - 1)."""
+    dislike: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """A dislike weighs this much below 0."""
+    repeats: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """What repeating adds in the end: n likes of one item weigh 1 + repeats · (1 - 2^(1 - n)) times as much as one."""
+    half_life_days: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Weights halve with each such time before the user's latest interaction. None: age does not matter. Interactions
+    at unknown times count as latest."""
+    scales: dict[str, Scale] = {}
+    """What strengths were read with."""
+
+    @property
+    def is_yes_or_no(self) -> bool:
+        """Whether every like weighs 1 and a dislike 0."""
+        return not (self.value or self.dislike or self.repeats or self.half_life_days)
+
+    @property
+    def name(self) -> str:
+        """The choice in words, for reports."""
+        parts = [f"value {self.value:g}"] if self.value else []
+        parts += [f"dislikes {self.dislike:g}"] if self.dislike else []
+        parts += [f"repeats {self.repeats:g}"] if self.repeats else []
+        parts += [f"half-life {self.half_life_days:g} days"] if self.half_life_days else []
+        return ", ".join(parts) or "yes or no"
+
+    def weights(
+        self,
+        strengths_E: NDArray[np.floating],
+        n_likes_E: NDArray[np.integer] | None = None,
+        age_days_E: NDArray[np.floating] | None = None,
+    ) -> NDArray[np.float64]:
+        """Weigh opinions.
+
+        Args:
+            strengths_E: above 0 for a like, below for a dislike, 0 for an opinion that was taken back.
+            n_likes_E: how often the user liked the item; None: once.
+            age_days_E: days before the user's latest interaction; None: no opinion is older than another.
+
+        Returns:
+            weights_E: above 0 for likes, 0 or below for dislikes, 0 for the rest.
+        """
+        liked_E = 1 + self.value * (np.asarray(strengths_E, np.float64) - TYPICAL)
+        if self.repeats and n_likes_E is not None:
+            liked_E *= 1 + self.repeats * (1 - 2.0 ** (1 - np.maximum(n_likes_E, 1)))
+        weights_E = np.where(strengths_E > 0, liked_E, np.where(strengths_E < 0, -self.dislike, 0.0))
+        if self.half_life_days is not None and age_days_E is not None:
+            weights_E *= 2.0 ** (-np.maximum(age_days_E, 0) / self.half_life_days)
+        return weights_E
+
+
+YES_OR_NO = Weighting()
