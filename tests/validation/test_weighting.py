@@ -73,15 +73,15 @@ def test_without_values_nothing_is_tried(starred):
 
 
 def test_dislikes_count_where_they_tell_tastes():
-    """Two topics are alike to the encoder; who likes one dislikes the other."""
+    """Items have a genre, which tells nothing, and a tone; users like few items of one tone and dislike the other's."""
     rng = np.random.default_rng(0)
-    topic = np.arange(120) % 6
-    vectors = np.eye(6)[topic] + 0.8 * np.eye(6)[topic ^ 1] + rng.normal(scale=0.2, size=(120, 6))
+    genre, tone = rng.integers(0, 6, 120), rng.integers(0, 3, 120)
+    vectors = np.hstack([np.eye(6)[genre], np.eye(3)[tone]]) + rng.normal(scale=0.2, size=(120, 9))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     likes, disliked = np.zeros((90, 120)), np.zeros((90, 120))
     for user in range(90):
-        likes[user, rng.choice(np.flatnonzero(topic == user % 6), 9, replace=False)] = 1
-        disliked[user, rng.choice(np.flatnonzero(topic == user % 6 ^ 1), 6, replace=False)] = 1
+        likes[user, rng.choice(np.flatnonzero(tone == user % 3), 5, replace=False)] = 1
+        disliked[user, rng.choice(np.flatnonzero(tone != user % 3), 8, replace=False)] = 1
     dataset = dataset_of(vectors, likes, item_ids=[f"i{n}" for n in range(120)])
 
     def choose_with(dislikes_UI):
