@@ -22,8 +22,9 @@ from recsys.dataset.interactions import Interactions, make_interactions
 from recsys.evaluation.cold_start import Task, make_task
 from recsys.heads.budget import within
 from recsys.heads.kernel_head import KernelHead
-from recsys.heads.learning import Recipe, learn_head
+from recsys.heads.learning import learn_head
 from recsys.heads.params import FusionParams
+from recsys.heads.recipe import Recipe
 from recsys.settings import Settings
 from recsys.storage.atomic import write_whole
 from recsys.validation.choosing import choose_recipe
@@ -174,7 +175,7 @@ class Setup:
         if not recipe.has_head:
             return {"vectors_ID": dataset.vectors_ID, "ridge_lambda": recipe.ridge_lambda, "lexical_width": 0}
         head = learn_head(dataset, recipe, self.fusion)
-        vectors_ID = head.profiles(dataset.texts, dataset.vectors_ID)
+        vectors_ID = head.profiles(dataset.texts, dataset.vectors_ID, dataset.views)
         users = {"ridge_lambda": recipe.lambda_of(head), "lexical_width": head.lexical_width}
         return {"vectors_ID": vectors_ID, **users}
 

@@ -9,7 +9,7 @@ import click
 from recsys.cli.context import console, print_json, shown, workspace
 
 if TYPE_CHECKING:
-    from recsys.heads.learning import Recipe
+    from recsys.heads.recipe import Recipe
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

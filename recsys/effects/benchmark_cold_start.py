@@ -15,8 +15,9 @@ from recsys.evaluation.cold_start import Task, make_task, rank_cold
 from recsys.evaluation.tables import read_ids, read_interactions, read_items
 from recsys.evaluation.used import Used, used
 from recsys.heads.budget import within
-from recsys.heads.learning import Recipe, learn_head
+from recsys.heads.learning import learn_head
 from recsys.heads.params import FusionParams
+from recsys.heads.recipe import Recipe
 from recsys.models.encoding import encode_cached
 from recsys.models.reference import ModelReference
 from recsys.settings import Settings

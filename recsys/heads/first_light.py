@@ -24,7 +24,8 @@ from recsys.encoders.tfidf import TfidfEncoder, fit_tfidf
 from recsys.encoders.transformer import open_encoder
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.heads.kernel_head import Kernel, KernelHead
-from recsys.heads.reference import REFERENCE, HeadReference, pack_head
+from recsys.heads.packing import pack_head
+from recsys.heads.reference import REFERENCE, HeadReference
 from recsys.storage.atomic import write_whole
 from recsys.storage.packed import verify_files
 

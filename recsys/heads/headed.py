@@ -10,6 +10,7 @@ from recsys.encoders.encoder import Encoder
 from recsys.encoders.reference import EncoderReference
 from recsys.encoders.transformer import open_encoder
 from recsys.errors import EncoderError
+from recsys.heads.head_file import read_head
 from recsys.heads.kernel_head import KernelHead
 
 
@@ -77,7 +78,7 @@ def load_head(folder: Path, dim: int) -> KernelHead:
     Raises:
         EncoderError: it is missing, damaged, or of another width.
     """
-    head = KernelHead.load(folder)
+    head = read_head(folder)
     if head.dim != dim:
         raise EncoderError(
             f"the head in {folder} makes profiles of width {head.dim}, not {dim}",

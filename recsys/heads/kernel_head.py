@@ -1,46 +1,33 @@
 """A kernel head: the vectors of a base encoder and the words of the text become one profile, in one space.
 
 Two texts are compared by k(x, y) = a · cosine of TF-IDF + (1 - a) · exp(γ (cosine of the base encoder - 1)). A profile
-is the row of k(text, landmark) over M landmarks, times a matrix [M, D], scaled to unit length. A head may also keep
-separate dimensions for words, see `Words`. They come first, after one dimension that brings the whole to unit length.
-Words and meaning thus share one space, and one inner product serves recommendation, similar items and search.
+is the row of k(text, landmark) over M landmarks, times a matrix [M, D], scaled to unit length. Views of the items may
+add to k, see `view_kernels.py`. A head may also keep separate dimensions for words, see `Words`. They come first, after
+one dimension that brings the whole to unit length. Words and meaning thus share one space, and one inner product serves
+recommendation, similar items and search.
 
 Paper: Williams & Seeger 2000 (Nyström landmarks). `learning.py` learns the matrix from interactions, `first_light.py`
 from texts alone.
 """
 
-import io
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.encoders.reference import HEAD, TERMS
 from recsys.encoders.tfidf import TfidfEncoder
 from recsys.errors import EncoderError
 from recsys.features.views import NO_VIEWS, Views, check_rows
-from recsys.storage.arrays import read_arrays, shared
-from recsys.storage.atomic import write_whole
+from recsys.heads.view_kernels import Rows, ViewKernel, add_views, evidence
+from recsys.storage.arrays import shared
 
 # Shape suffixes: N texts, L width of the base encoder, M landmarks, V terms, D directions, W dimensions of words.
 Real = TypeVar("Real", np.float32, np.float64)
-HEAD_VERSION = 4
-"""Version 4 adds centring; version 3 adds separate words and the constant. A head is written in the oldest version that
-can express it. Version 1 is read like version 2."""
-ARRAYS = ("idf", "words_data", "words_indices", "words_indptr", "vectors", "projection")
-"""Arrays of head.npz. A file with further arrays is refused."""
-MAX_CHARACTERS = 16
-"""Longest character n-gram."""
-WORDS = "words_projection"
-"""A further array in version 3."""
-MEAN = "mean"
-"""A further array in version 4."""
 QUERY_LEXICAL_SHARE = 0.25
 """What first light gives exact words in short texts, as queries are. With an index of words beside it, none of .1, .25,
 .4 and .8 was surely better on the queries of Cranfield."""
@@ -132,6 +119,8 @@ class KernelHead:
     """Mean of the landmarks' coordinates, subtracted from those of every text. The constant then comes first, in a
     dimension where users are 0, so nothing is learned from what all items share. None: nothing is subtracted, and the
     constant comes last. Never together with `words`."""
+    views: Mapping[str, ViewKernel] = field(default_factory=dict)
+    """Kernels of views, by name, each with a weight above 0; they are added to that of the text."""
     folder: Path | None = None
     """Where it was loaded from; the same numbers in float64 are mapped from files there, if they are needed."""
 
@@ -168,13 +157,14 @@ class KernelHead:
         Args:
             texts: N texts.
             vectors_NL: their unit vectors by the base encoder.
-            views: further evidence about the same N items. Views that the head does not know are not used.
+            views: further evidence about the same N items. Views that the head does not know are not used; queries
+                have none.
             as_queries: they are few words that look for items. Exact words then count at most QUERY_LEXICAL_SHARE: an
                 item holds few of the words that people would ask for it by, and whoever searches has an index of words
                 beside this.
 
         Returns:
-            float32 [N, dim], unit rows. Each row depends on its text alone; of queries, which are computed in float32,
+            float32 [N, dim], unit rows. Each row depends on its item alone; of queries, which are computed in float32,
             but for rounding, a few millionths at most.
 
         Raises:
@@ -183,11 +173,13 @@ class KernelHead:
         n = len(texts)
         check_rows(views, n)
         words_NV = csr_array(self.kernel.lexical.encode(texts))
+        rows = {} if as_queries else evidence(self.views, views)
         profiles_ND = np.empty((n, self.dim), np.float32)
         kernel, mean_D = self._for_queries if as_queries else (self.kernel, self.mean_D)
         for start in range(0, n, BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
-            raw_BD = self._raw(kernel, words_NV[part], vectors_NL[part], as_queries)
+            rows_B = {name: rows_N[part] for name, rows_N in rows.items()}
+            raw_BD = self._raw(kernel, words_NV[part], vectors_NL[part], rows_B, as_queries)
             block_BD = self._with_constant(raw_BD, mean_D)
             lengths_B1 = np.linalg.norm(block_BD, axis=1, keepdims=True)
             if not (lengths_B1 > 0).all():  # NaN compares false
@@ -207,14 +199,20 @@ class KernelHead:
         self.kernel.lexical.encode(["words"])
 
     def _raw(
-        self, kernel: Kernel, words_BV: csr_array, vectors_BL: NDArray[np.float32], as_queries: bool
+        self,
+        kernel: Kernel,
+        words_BV: csr_array,
+        vectors_BL: NDArray[np.float32],
+        rows_B: Mapping[str, Rows],
+        as_queries: bool,
     ) -> NDArray[np.float64]:
-        """Coordinates of texts before anything is added or scaled. Half the bytes are read for queries."""
+        """Coordinates before anything is added or scaled. For queries half the bytes are read, and no views."""
         if as_queries:
             compared = kernel.compare(words_BV, vectors_BL, self._words_VM, self.vectors_ML)
             return np.asarray(compared @ self.projection_MD, np.float64)
         vectors_ML, projection_MD = self._exact
         exact = kernel.compare(words_BV, vectors_BL.astype(np.float64), self._words_VM, vectors_ML)
+        add_views(exact, self.views, rows_B)
         return np.asarray(exact @ projection_MD)
 
     def _with_constant(
@@ -259,105 +257,3 @@ class KernelHead:
             shared(self.folder / "vectors.float64.npy", self.vectors_ML, np.float64),
             shared(self.folder / "projection.float64.npy", self.projection_MD, np.float64),
         )
-
-    def save(self, folder: Path) -> tuple[Path, Path]:
-        """Write head.npz and head.json; the same head gives the same bytes."""
-        lexical = self.kernel.lexical
-        arrays = {
-            "idf": lexical.idf_V.astype(np.float32, copy=False),
-            "words_data": self.words_MV.data.astype(np.float32),
-            "words_indices": self.words_MV.indices.astype(np.int32),
-            "words_indptr": self.words_MV.indptr.astype(np.int64),
-            "vectors": self.vectors_ML.astype(np.float32, copy=False),
-            "projection": self.projection_MD.astype(np.float32, copy=False),
-        }
-        if self.words is not None:
-            arrays[WORDS] = self.words.projection_MW
-        if self.mean_D is not None:
-            arrays[MEAN] = self.mean_D
-        buffer = io.BytesIO()
-        by_rows: dict[str, Any] = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        np.savez(buffer, **by_rows)
-        plain = {
-            "version": 4 if self.mean_D is not None else 3 if self.words or self.constant > 0 else 2,
-            "lexical_share": self.kernel.lexical_share,
-            "gamma": self.kernel.gamma,
-            "characters": lexical.characters,
-            "terms": list(lexical.terms),
-        } | ({"words_share": self.words.share} if self.words else {})
-        if self.constant > 0:
-            plain["constant"] = self.constant
-        if self.mean_D is not None:
-            plain["centred"] = True
-        write_whole(folder / HEAD, buffer.getvalue())
-        write_whole(folder / TERMS, (json.dumps(plain, ensure_ascii=False) + "\n").encode())
-        return folder / HEAD, folder / TERMS
-
-    @classmethod
-    def load(cls, folder: Path) -> "KernelHead":
-        """Read what `save` wrote.
-
-        Args:
-            folder: a packed head's.
-
-        Returns:
-            The head.
-
-        Raises:
-            EncoderError: a file is missing or damaged, or was written by a newer version.
-        """
-        try:
-            plain: dict[str, Any] = json.loads((folder / TERMS).read_text(encoding="utf-8"))
-            if plain["version"] > HEAD_VERSION:
-                raise EncoderError(
-                    f"{folder / TERMS} is of version {plain['version']}, newest known is {HEAD_VERSION}",
-                    remedy="update Firstlight",
-                )
-            more = [name for name, key in ((WORDS, "words_share"), (MEAN, "centred")) if key in plain]
-            head = cls._of(plain, read_arrays(folder / HEAD, (*ARRAYS, *more)))
-        except (OSError, KeyError, TypeError, ValueError, RecursionError, MemoryError) as error:
-            raise EncoderError(
-                f"{folder} has no readable head: {error}",
-                remedy=f"delete {folder} and run recsys fetch-champion, or dvc repro finetune for a challenger",
-            ) from error
-        return replace(
-            head,
-            folder=folder,
-            vectors_ML=shared(folder / "vectors.float32.npy", head.vectors_ML, np.float32),
-            projection_MD=shared(folder / "projection.float32.npy", head.projection_MD, np.float32),
-        )
-
-    @classmethod
-    def _of(cls, plain: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> "KernelHead":
-        """Build a head from both files; ValueError where they do not fit together or hold a non-finite number."""
-        terms, characters = plain["terms"], plain["characters"]
-        vectors_ML, projection_MD, idf_V = arrays["vectors"], arrays["projection"], arrays["idf"]
-        n, n_terms = len(vectors_ML), len(terms)
-        if not all(isinstance(term, str) for term in terms) or len(set(terms)) != n_terms:
-            raise ValueError(f"{TERMS} names a term twice, or one that is no text")
-        if characters is not None and not 1 <= characters[0] <= characters[1] <= MAX_CHARACTERS:
-            raise ValueError(f"{TERMS} has character n-grams of {characters}")
-        shapes = (vectors_ML.ndim, projection_MD.ndim, len(projection_MD), idf_V.shape)
-        words = Words(arrays[WORDS], float(plain["words_share"])) if WORDS in arrays else None
-        fits = words is None or (words.projection_MW.ndim == 2 and len(words.projection_MW) == n)
-        mean_D = arrays.get(MEAN)
-        fits &= mean_D is None or (words is None and mean_D.shape == projection_MD.shape[1:])
-        if shapes != (2, 2, n, (n_terms,)) or not fits:
-            raise ValueError(f"{HEAD} holds arrays that do not fit {n} landmarks and {n_terms} terms")
-        if words is not None and not 0 < words.share < 1:
-            raise ValueError(f"{TERMS} has words_share {words.share}")
-        for name in arrays.keys() - {"words_indices", "words_indptr"}:
-            if arrays[name].dtype != np.float32 or not np.isfinite(arrays[name]).all():
-                raise ValueError(f"{name} in {HEAD} is not of finite float32 numbers")
-        words_MV = csr_array(
-            (arrays["words_data"], arrays["words_indices"], arrays["words_indptr"]), shape=(n, n_terms)
-        )
-        words_MV.check_format(full_check=True)  # an index out of bounds would read foreign memory
-        lexical = TfidfEncoder(terms, idf_V, (characters[0], characters[1]) if characters else None)
-        kernel = Kernel(lexical, float(plain["lexical_share"]), float(plain["gamma"]))
-        if not (0 <= kernel.lexical_share <= 1 and 0 <= kernel.gamma < np.inf):
-            raise ValueError(f"{TERMS} has lexical_share {kernel.lexical_share} and gamma {kernel.gamma}")
-        constant = float(plain.get("constant", 0))
-        if not 0 <= constant < np.inf:
-            raise ValueError(f"{TERMS} has a constant of {constant}")
-        return cls(kernel, words_MV, vectors_ML, projection_MD, words, constant, mean_D)

@@ -1,7 +1,8 @@
 """Learn a kernel head from texts, vectors and histories, by the choices of a recipe."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,84 +13,18 @@ from recsys.dataset.histories import sample
 from recsys.encoders.params import FirstLightParams
 from recsys.encoders.tfidf import TfidfEncoder, fit_tfidf
 from recsys.errors import EncoderError
+from recsys.features.views import Views, take
 from recsys.heads.directions import Directions, find_directions, own_directions
 from recsys.heads.first_light import learn_over_vectors
 from recsys.heads.kernel_head import BLOCK_ROWS, Kernel, KernelHead, Words
 from recsys.heads.params import FusionParams
+from recsys.heads.recipe import Recipe
 from recsys.heads.smoothing import smoothed
+from recsys.heads.view_kernels import ViewKernel, add_views, evidence, fit_view
 from recsys.heads.words import share_of, words_projection, words_ratio
 from recsys.profiles.users import Ridge, gram_of
-from recsys.ranking.learning import ItemWeightsSettings
 
-ALONE = "encoder alone"
 # Shape suffixes: U users, I items, L width of the base encoder, M landmarks, N texts, D directions.
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """The choices of validation."""
-
-    lexical_share: float | None
-    """Weight of the words' kernel; None: no head, since the encoder's own vectors were better, or first light's."""
-    metric_power: float | None
-    """How strongly directions are stretched; None: the directions come from texts, not from users."""
-    ridge_lambda: float
-    """λ for the dimensions without separate words. Users get `lambda_of`."""
-    ndcg: float | None
-    """ndcg@k on held-out items; None where there was no user to rank for."""
-    tried: Mapping[str, float]
-    """Choice -> its ndcg@k on held-out items. For `item weights …` it is the mean over the lists warm and mixed."""
-    ease_lambda: float | None = None
-    """λ of the item weights; None: no item weights, lists are ordered by profiles alone."""
-    popularity_power: float = 0.0
-    """How far item weights lower popular items."""
-    lift: float = 1.0
-    """Factor on the profile score of cold items, beside items with weights."""
-    lists: Mapping[str, float] = field(default_factory=dict)
-    """ndcg@k of the lists warm, tail and mixed: as chosen, `by profiles alone` and `by the encoder alone`. Empty where
-    there was no user to rank for."""
-
-    words_weight: float = 0.0
-    """Weight of separate words, in standard deviations of the other scores; 0: no separate words."""
-    first_light: FirstLightParams | None = None
-    """Settings of the head of first light, where no head that learns from users was better."""
-
-    @property
-    def has_head(self) -> bool:
-        """Whether profiles are more than the encoder's own vectors."""
-        return self.lexical_share is not None or self.first_light is not None
-
-    def lambda_of(self, head: KernelHead) -> float:
-        """λ of ridge users over the head's profiles. Separate words take a share of the length, so λ shrinks by it."""
-        return self.ridge_lambda * (1 - head.words.share) if head.words else self.ridge_lambda
-
-    def item_weights(self, params: FusionParams) -> ItemWeightsSettings | None:
-        """How item weights are learned; None where lists are ordered by profiles alone."""
-        if self.ease_lambda is None:
-            return None
-        return ItemWeightsSettings(
-            self.ease_lambda,
-            self.popularity_power,
-            self.lift,
-            params.max_weighted_items,
-            params.weights_per_item,
-        )
-
-    @property
-    def sentence(self) -> str:
-        """The choice in a sentence."""
-        if self.first_light is not None:
-            return f"head of first light, λ = {self.ridge_lambda:g}"
-        if self.lexical_share is None:
-            return f"encoder alone, λ = {self.ridge_lambda:g}"
-        power = "untaught" if self.metric_power is None else f"metric power {self.metric_power:g}"
-        apart = f", words apart with weight {self.words_weight:g}" if self.words_weight else ""
-        return f"head with {self.lexical_share:.0%} words in its kernel, {power}{apart}, λ = {self.ridge_lambda:g}"
-
-    @property
-    def alone(self) -> float | None:
-        """Best ndcg@k of the encoder without a head."""
-        return max((one for name, one in self.tried.items() if name.startswith(ALONE)), default=None)
 
 
 @dataclass(frozen=True)
@@ -102,6 +37,10 @@ class Survey:
     words_MV: csr_array
     vectors_ML: NDArray[np.float32]
     tastes_UM: NDArray[np.float32]
+    views: Views
+    """Those of the landmarks."""
+    view_kernels: Mapping[str, ViewKernel]
+    """Of weight 1, for each view that a landmark has."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +48,8 @@ class Learned:
     """A kernel, and directions of its space."""
 
     kernel: Kernel
+    views: Mapping[str, ViewKernel]
+    """Kernels of views that are added to it, each with its weight."""
     directions: Directions
 
 
@@ -142,14 +83,17 @@ def find_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> KernelH
     surveyed = survey(dataset, params)
     if surveyed is None:
         return None
-    learned = learn(surveyed, recipe.lexical_share, params, recipe.metric_power is not None)
+    by_users = recipe.metric_power is not None
+    learned = learn(surveyed, recipe.lexical_share, params, by_users, recipe.view_weights)
     stretch_D = learned.directions.stretch(recipe.metric_power or 0.0)
     projection_MD = learned.directions.axes_MD * stretch_D
     words = None
     if recipe.words_weight > 0 and params.apart_width:
         projection_MD = projection_MD[:, : params.meaning_width]
         words = _words(dataset, surveyed, learned, stretch_D, recipe, params)
-    return KernelHead(learned.kernel, surveyed.words_MV, surveyed.vectors_ML, projection_MD, words)
+    return KernelHead(
+        learned.kernel, surveyed.words_MV, surveyed.vectors_ML, projection_MD, words, views=learned.views
+    )
 
 
 def first_light_of(dataset: Dataset, params: FirstLightParams) -> KernelHead | None:
@@ -181,7 +125,7 @@ def _words(
 
 
 def survey(dataset: Dataset, params: FusionParams) -> Survey | None:
-    """Choose landmarks; compute their words and the users' histories over them. None where no landmark has a word."""
+    """Choose landmarks; compute their words and views, and histories over them. None where no landmark has a word."""
     landmarks = dataset.interactions.most_used(params.max_landmarks)
     texts = [dataset.texts[row] for row in landmarks]
     try:
@@ -193,20 +137,49 @@ def survey(dataset: Dataset, params: FusionParams) -> Survey | None:
     users = sample(users, params.max_users, params.seed)
     tastes_UM = smoothed(histories_UM, users, params)
     words_MV = csr_array(lexical.encode(texts))
-    return Survey(landmarks, lexical, words_MV, dataset.vectors_ID[landmarks], tastes_UM)
+    views = take(dataset.views, landmarks)
+    fitted = {name: fit_view(view, params.view_decay, params.view_gamma) for name, view in views.items()}
+    kernels = {name: kernel for name, kernel in fitted.items() if kernel is not None}
+    return Survey(landmarks, lexical, words_MV, dataset.vectors_ID[landmarks], tastes_UM, views, kernels)
 
 
-def learn(surveyed: Survey, share: float, params: FusionParams, by_users: bool = True) -> Learned:
-    """Find the directions for one lexical share: those along which users differ, or those along which texts differ."""
+def learn(
+    surveyed: Survey,
+    share: float,
+    params: FusionParams,
+    by_users: bool = True,
+    view_weights: Mapping[str, float] = MappingProxyType({}),
+) -> Learned:
+    """Find the directions of one kernel's space.
+
+    Args:
+        surveyed: landmarks and histories.
+        share: lexical share of the kernel.
+        params: section `fusion`.
+        by_users: whether they are those along which users differ; else those along which the landmarks differ.
+        view_weights: view -> weight; views of weight 0, and those that no landmark has, are left out.
+
+    Returns:
+        Kernel and directions.
+
+    Raises:
+        TrainingError: see `find_directions`.
+    """
     kernel = Kernel(surveyed.lexical, share, params.gamma)
+    views = {
+        name: replace(surveyed.view_kernels[name], weight=weight)
+        for name, weight in view_weights.items()
+        if weight > 0 and name in surveyed.view_kernels
+    }
     n = len(surveyed.vectors_ML)
     kernel_MM = np.empty((n, n), np.float32)
-    for part, block in _compared(kernel, surveyed, surveyed.words_MV, surveyed.vectors_ML):
+    own = _compared(kernel, views, surveyed, surveyed.words_MV, surveyed.vectors_ML, surveyed.views)
+    for part, block in own:
         kernel_MM[part] = block
     if not by_users:
-        return Learned(kernel, own_directions(kernel_MM, params.width, params.seed))
+        return Learned(kernel, views, own_directions(kernel_MM, params.width, params.seed))
     found = find_directions(kernel_MM, surveyed.tastes_UM, params.kernel_lambda, params.width, params.seed)
-    return Learned(kernel, found)
+    return Learned(kernel, views, found)
 
 
 def words_of(
@@ -229,7 +202,10 @@ def coordinates(
     words_NV = csr_array(surveyed.lexical.encode([dataset.texts[row] for row in rows]))
     axes_MD = learned.directions.axes_MD
     coordinates_ND = np.empty((len(rows), axes_MD.shape[1]), np.float32)
-    for part, block in _compared(learned.kernel, surveyed, words_NV, dataset.vectors_ID[rows]):
+    compared = _compared(
+        learned.kernel, learned.views, surveyed, words_NV, dataset.vectors_ID[rows], take(dataset.views, rows)
+    )
+    for part, block in compared:
         coordinates_ND[part] = block @ axes_MD
     return coordinates_ND
 
@@ -242,10 +218,17 @@ def profiles(coordinates_ND: NDArray[np.float32], stretch_D: NDArray[np.float32]
 
 
 def _compared(
-    kernel: Kernel, surveyed: Survey, words_NV: csr_array, vectors_NL: NDArray[np.float32]
+    kernel: Kernel,
+    view_kernels: Mapping[str, ViewKernel],
+    surveyed: Survey,
+    words_NV: csr_array,
+    vectors_NL: NDArray[np.float32],
+    views: Views,
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Rows of the kernel with the landmarks, block by block: all of them may not fit into memory."""
-    words_VM = csr_array(surveyed.words_MV.T)
+    words_VM, rows = csr_array(surveyed.words_MV.T), evidence(view_kernels, views)
     for start in range(0, len(vectors_NL), BLOCK_ROWS):
         part = slice(start, start + BLOCK_ROWS)
-        yield part, kernel.compare(words_NV[part], vectors_NL[part], words_VM, surveyed.vectors_ML)
+        block = kernel.compare(words_NV[part], vectors_NL[part], words_VM, surveyed.vectors_ML)
+        add_views(block, view_kernels, {name: rows_N[part] for name, rows_N in rows.items()})
+        yield part, block

@@ -25,6 +25,13 @@ class FusionParams(BaseModel):
     """How strongly directions that explain many users are stretched; validation chooses one. 0: not at all."""
     gamma: float = Field(gt=0)
     """Sharpness of the encoder's kernel, exp(gamma * (cosine - 1))."""
+    view_weights: tuple[Annotated[float, Field(ge=0)], ...]
+    """Weights of a view's kernel, beside 1 for the text's; validation chooses one for each view. 0: the view is not
+    used. Empty, or only 0: no view is."""
+    view_decay: float = Field(ge=0)
+    """How much less two items count as alike that share no name, but resemble one landmark; 0: they do not count."""
+    view_gamma: float = Field(gt=0)
+    """Sharpness of the kernel of a view with vectors, like gamma."""
     kernel_lambda: float = Field(gt=0)
     """Ridge of the kernel regression that finds the directions."""
     smoothing: float = Field(ge=0)

@@ -17,7 +17,7 @@ from recsys.encoders.pack import pack_encoder
 from recsys.encoders.reference import REFERENCE, EncoderReference
 from recsys.evaluation.provenance import hash_rule, identity
 from recsys.features.text import SCHEMA, feature_files
-from recsys.heads.learning import Recipe
+from recsys.heads.recipe import Recipe
 from recsys.models.encoding import encode_cached
 from recsys.models.opening import open_vectors
 from recsys.models.packed import lay_out, remember_model

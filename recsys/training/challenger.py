@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from recsys.dataset.dataset import Dataset
 from recsys.encoders.params import FirstLightParams
 from recsys.encoders.reference import EncoderReference
-from recsys.heads.learning import Recipe, learn_head
+from recsys.heads.learning import learn_head
+from recsys.heads.packing import pack_head
 from recsys.heads.params import FusionParams
-from recsys.heads.reference import pack_head
+from recsys.heads.recipe import Recipe
 from recsys.models.packed import pack_ranker
 from recsys.models.reference import ModelReference
 from recsys.profiles.params import UsersParams
@@ -88,7 +89,7 @@ def fuse(
         )
         profiled = replace(
             dataset,
-            vectors_ID=head.profiles(dataset.texts, dataset.vectors_ID),
+            vectors_ID=head.profiles(dataset.texts, dataset.vectors_ID, dataset.views),
             ridge_lambda=recipe.lambda_of(head),
             lexical_width=head.lexical_width,
         )

@@ -17,7 +17,7 @@ from recsys.storage.atomic import write_whole
 from recsys.training.params import FinetuneParams
 
 if TYPE_CHECKING:
-    from recsys.heads.learning import Recipe
+    from recsys.heads.recipe import Recipe
     from recsys.models.reference import ModelReference
     from recsys.training.job import Job
     from recsys.training.tuning import Tuned

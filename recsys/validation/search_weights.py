@@ -16,8 +16,9 @@ from recsys.dataset.dataset import Dataset
 from recsys.dataset.histories import sample
 from recsys.encoders.encoder import Encoder
 from recsys.heads.headed import HeadedEncoder, query_profiles
-from recsys.heads.learning import Recipe, find_head
+from recsys.heads.learning import find_head
 from recsys.heads.params import FusionParams
+from recsys.heads.recipe import Recipe
 from recsys.models.reference import SearchPart
 from recsys.ranking.dot import Dot
 from recsys.ranking.item_weights import ItemWeights
@@ -163,7 +164,7 @@ def _learn(dataset: Dataset, recipe: Recipe, fusion: FusionParams, base: Encoder
         return _Learned(dataset, Dot(), base)
     profiled = replace(
         dataset,
-        vectors_ID=head.profiles(dataset.texts, dataset.vectors_ID),
+        vectors_ID=head.profiles(dataset.texts, dataset.vectors_ID, dataset.views),
         ridge_lambda=recipe.lambda_of(head),
         lexical_width=head.lexical_width,
     )

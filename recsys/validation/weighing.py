@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.dataset.dataset import Dataset
+from recsys.features.views import take
 from recsys.heads.kernel_head import KernelHead
-from recsys.heads.learning import Recipe, find_head
+from recsys.heads.learning import find_head
 from recsys.heads.params import FusionParams
+from recsys.heads.recipe import Recipe
 from recsys.ranking.dot import Dot
 from recsys.ranking.learning import CoOccurrence, balanced, co_occurrence, item_weights
 from recsys.ranking.ranker import Ranker
@@ -104,7 +106,8 @@ def profiled(validation: ValidationSet, head: KernelHead, recipe: Recipe) -> Dat
     dataset = validation.dataset
     profiles_ID = np.zeros((len(dataset.texts), head.dim), np.float32)
     for rows in (dataset.warm, validation.held):
-        profiles_ID[rows] = head.profiles([dataset.texts[row] for row in rows], dataset.vectors_ID[rows])
+        texts, views = [dataset.texts[row] for row in rows], take(dataset.views, rows)
+        profiles_ID[rows] = head.profiles(texts, dataset.vectors_ID[rows], views)
     ridge_lambda = recipe.lambda_of(head)
     return replace(
         dataset, vectors_ID=profiles_ID, ridge_lambda=ridge_lambda, lexical_width=head.lexical_width

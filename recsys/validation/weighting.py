@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from recsys.catalogue.params import WeightingParams
 from recsys.catalogue.weighting import YES_OR_NO, Scales, Weighting
 from recsys.dataset.dataset import Dataset
-from recsys.heads.learning import Recipe, find_head
+from recsys.heads.learning import find_head
 from recsys.heads.params import FusionParams
+from recsys.heads.recipe import Recipe
 from recsys.ranking.dot import ridge_users
 from recsys.ranking.metrics import graded_ndcg_at_k, ndcg_at_k
 from recsys.ranking.opinions import HeldOpinions, held_opinions

@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys.heads.learning import Recipe, learn_head
+from recsys.heads.learning import learn_head
 from recsys.heads.params import FusionParams
+from recsys.heads.recipe import Recipe
 from recsys.validation.choosing import choose_recipe
 from tests.dataset.make import with_matrix
 

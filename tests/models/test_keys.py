@@ -11,7 +11,7 @@ from recsys.catalogue.parts import CATALOGUE, list_parts
 from recsys.encoders.tfidf import fit_tfidf
 from recsys.errors import EncoderError
 from recsys.heads.kernel_head import Kernel, KernelHead
-from recsys.heads.reference import pack_head
+from recsys.heads.packing import pack_head
 from recsys.models.packed import pack_ranker
 from recsys.models.reference import ModelReference
 from recsys.profiles.items import list_segments, load_profiles

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from recsys.encoders.params import FirstLightParams
-from recsys.heads.learning import Recipe, learn_head
+from recsys.heads.learning import learn_head
+from recsys.heads.recipe import Recipe
 from recsys.ranking.dot import ridge_users
 from recsys.ranking.tasks import rank
 from recsys.validation.bounds import lower_bound
-from recsys.validation.choosing import Choice, _surest, _try_all, choose_recipe
+from recsys.validation.choosing import _surest, choose_recipe
 from recsys.validation.sets import COLD, LONG, hold_out_items, metrics_per_user
+from recsys.validation.trying import Choice, try_all
 from tests.dataset.make import dataset_of, with_matrix
 from tests.heads.world import WORDS
 
@@ -162,7 +164,7 @@ def metrics_of_lists(validation, head, recipe, k):
 
 def test_the_head_of_first_light_makes_the_lists_that_it_was_chosen_by(dataset, fusion_params):
     validation = hold_out_items(dataset, HELD, fusion_params.seed, 500)
-    tried = dict(_try_all(validation, fusion_params, LAMBDAS, LAMBDAS, 5, lambda _: None, FIRST_LIGHT))
+    tried = dict(try_all(validation, fusion_params, LAMBDAS, LAMBDAS, 5, lambda _: None, FIRST_LIGHT))
     recipe = Recipe(None, None, 1.0, None, {}, first_light=FIRST_LIGHT)
     head = learn_head(validation.dataset, recipe, fusion_params)
     found = metrics_of_lists(validation, head, recipe, 5)
@@ -180,7 +182,7 @@ def test_the_blend_is_among_what_is_tried_and_never_chosen(dataset, fusion_param
 def test_a_packed_head_makes_the_lists_that_it_was_chosen_by(dataset, fusion_params, choice):
     choice, k = Choice(*choice), 5
     validation = hold_out_items(dataset, HELD, fusion_params.seed, 500)
-    tried = dict(_try_all(validation, fusion_params, LAMBDAS, LAMBDAS, k, lambda _: None))
+    tried = dict(try_all(validation, fusion_params, LAMBDAS, LAMBDAS, k, lambda _: None))
     recipe = Recipe(
         choice.lexical_share,
         choice.metric_power,

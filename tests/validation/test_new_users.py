@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recsys.heads.learning import Recipe
+from recsys.heads.recipe import Recipe
 from recsys.ranking.item_weights import ItemWeights
 from recsys.ranking.learning import ItemWeightsSettings
 from recsys.ranking.recommender import learn_recommender

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array, hstack
 
-from recsys.heads.learning import Recipe, learn_head
+from recsys.heads.learning import learn_head
+from recsys.heads.recipe import Recipe
 from recsys.ranking.item_weights import ItemWeights
 from recsys.ranking.learning import HALF, balanced, co_occurrence, item_weights
 from recsys.validation.choosing import choose_recipe

@@ -7,7 +7,7 @@ import pytest
 
 from recsys.catalogue.params import WeightingParams
 from recsys.catalogue.weighting import YES_OR_NO, Scale
-from recsys.heads.learning import Recipe
+from recsys.heads.recipe import Recipe
 from recsys.settings import Settings
 from recsys.validation.weighting import choose_weighting
 from tests.dataset.make import dataset_of, interactions_of

@@ -1,0 +1,254 @@
+"""Try recipes on a validation set: rank its held-out items with each, and measure the lists of its users."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.encoders.params import FirstLightParams
+from recsys.heads.learning import Survey, coordinates, first_light_of, learn, profiles, survey, words_of
+from recsys.heads.params import FusionParams
+from recsys.heads.recipe import ALONE
+from recsys.heads.words import words_projection, words_ratio
+from recsys.profiles.users import Ridge, gram_of
+from recsys.ranking.dot import ridge_users
+from recsys.ranking.plain_blend import plain_blend
+from recsys.ranking.tasks import rank_each
+from recsys.validation.sets import COLD, LONG, ValidationSet, metrics_per_user
+
+# Shape suffixes: U users of a fold, B users of a block, W warm items, H held-out items, D dimensions of meaning.
+BLEND = "plain blend"
+FIRST_LIGHT = "first light"
+
+
+Weights = tuple[tuple[str, float], ...]
+"""Views with their weights above 0, by name."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One recipe to try."""
+
+    lexical_share: float | None
+    """None: no head, or that of first light, which sets its own by the length of the texts."""
+    metric_power: float | None
+    """None: no head, or one whose directions come from texts."""
+    words_weight: float
+    ridge_lambda: float
+    is_first_light: bool = False
+    views: Weights = ()
+    """Views in its kernel."""
+
+    @property
+    def has_head(self) -> bool:
+        """Whether profiles are more than the encoder's own vectors."""
+        return self.lexical_share is not None or self.is_first_light
+
+    @property
+    def name(self) -> str:
+        """The choice in words, for reports."""
+        return f"{self._profiles}, λ {self.ridge_lambda:g}"
+
+    @property
+    def _profiles(self) -> str:
+        if self.is_first_light:
+            return FIRST_LIGHT
+        if self.lexical_share is None:
+            return BLEND if self.words_weight else ALONE
+        apart = f", words apart {self.words_weight:g}" if self.words_weight else ""
+        power = "untaught" if self.metric_power is None else f"power {self.metric_power:g}"
+        views = "".join(f"{name} {weight:g}, " for name, weight in self.views)
+        return f"{views}words {self.lexical_share:g}, {power}{apart}"
+
+
+Scored = Callable[[NDArray[np.int64]], Iterator[tuple[Choice, NDArray[np.floating]]]]
+"""Turns user rows into choices with their scores_BH; the choices are the same for every block."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A validation set, with what all its heads are learned from."""
+
+    validation: ValidationSet
+    surveyed: Survey
+    words: tuple[NDArray[np.float32], NDArray[np.float32]] | None
+    """Separate word dimensions of the warm and of the held-out items; None: none are tried."""
+    params: FusionParams
+    lambdas: Sequence[float]
+    k: int
+
+
+def survey_fold(
+    validation: ValidationSet, params: FusionParams, lambdas: Sequence[float], k: int
+) -> Fold | None:
+    """Prepare a validation set for trying heads.
+
+    Args:
+        validation: the set.
+        params: section `fusion`.
+        lambdas: values of λ of ridge users to try.
+        k: cutoff.
+
+    Returns:
+        The fold; None where params want no head, or no landmark has a word.
+    """
+    surveyed = survey(validation.dataset, params) if params.width else None
+    if surveyed is None:
+        return None
+    words = None
+    if params.apart_width:
+        words_MW = words_projection(surveyed.words_MV, params.apart_width - 1, params.seed)
+        warm_WW, held_HW = (
+            words_of(validation.dataset, surveyed, words_MW, rows)
+            for rows in (validation.dataset.warm, validation.held)
+        )
+        words = warm_WW, held_HW
+    return Fold(validation, surveyed, words, params, lambdas, k)
+
+
+def try_all(
+    validation: ValidationSet,
+    params: FusionParams,
+    lambdas: Sequence[float],
+    alone_lambdas: Sequence[float],
+    k: int,
+    report: Callable[[str], None],
+    first_light: FirstLightParams | None = None,
+) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
+    """Try every choice without views; yield it with its users' metrics on the held-out items."""
+    for one in alone_lambdas:
+        yield from _measure(validation, k, _floors(validation, one, params.seed))
+    fold = survey_fold(validation, params, lambdas, k)
+    if fold is None:
+        return
+    if first_light is not None:
+        report("validation: learning the head of first light")
+        yield from _first_light(validation, first_light, lambdas, params.seed, k)
+    if fold.words is not None:
+        report("validation: learning heads from texts alone")
+        yield from try_heads(fold, 0.0, (None,))
+    for share in params.lexical_shares:
+        report(f"validation: learning a head with {share:.0%} words")
+        yield from try_heads(fold, share, params.metric_powers)
+
+
+def try_views(
+    validation: ValidationSet,
+    wanted: Sequence[Weights],
+    share: float,
+    params: FusionParams,
+    lambdas: Sequence[float],
+    k: int,
+    report: Callable[[str], None],
+) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
+    """Try heads of one lexical share with each of some views; views that no landmark has are left out."""
+    fold = survey_fold(validation, params, lambdas, k)
+    if fold is None:
+        return
+    for views in wanted:
+        if all(name in fold.surveyed.view_kernels for name, _ in views):
+            named = " and ".join(f"{name} with weight {weight:g}" for name, weight in views)
+            report(f"validation: learning a head with {named}")
+            yield from try_heads(fold, share, params.metric_powers, views)
+
+
+def _floors(validation: ValidationSet, ridge_lambda: float, seed: int) -> Scored:
+    """The two floors: the vectors alone, and their plain blend."""
+    dataset = replace(validation.dataset, ridge_lambda=ridge_lambda, seed=seed, lexical_width=0)
+    alone, blend = ridge_users(dataset), plain_blend(dataset)
+
+    def scores_of(users: NDArray[np.int64]) -> Iterator[tuple[Choice, NDArray[np.floating]]]:
+        yield Choice(None, None, 0.0, ridge_lambda), alone.scores(users, validation.held)
+        yield Choice(None, None, 1.0, ridge_lambda), blend.scores(users, validation.held)
+
+    return scores_of
+
+
+def _first_light(
+    validation: ValidationSet, params: FirstLightParams, lambdas: Sequence[float], seed: int, k: int
+) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
+    """The head of first light over the warm items' texts; nothing where there are too few."""
+    dataset = validation.dataset
+    head = first_light_of(dataset, params)
+    if head is None:
+        return
+    sides = (dataset.warm, validation.held)
+    made = [
+        head.profiles([dataset.texts[row] for row in rows], dataset.vectors_ID[rows])[:, head.lexical_width :]
+        for rows in sides
+    ]  # users are 0 in the first dimension
+    recipe = partial(Choice, None, None, 0.0, is_first_light=True)
+    yield from _measure(validation, k, _summed(validation, None, made, recipe, lambdas, seed))
+
+
+def try_heads(
+    fold: Fold, share: float, powers: Sequence[float | None], views: Weights = ()
+) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
+    """Try heads of one kernel, with and without separate words; those learned from texts only with them.
+
+    Args:
+        fold: to learn from and to judge by.
+        share: lexical share of the kernel.
+        powers: metric powers; (None,): the directions are learned from texts.
+        views: those in the kernel.
+
+    Yields:
+        A choice with its users' metrics on the held-out items, [U, 2].
+    """
+    validation, params, words = fold.validation, fold.params, fold.words
+    dataset = validation.dataset
+    learned = learn(fold.surveyed, share, params, powers != (None,), dict(views))
+    warm_WD, held_HD = (
+        coordinates(dataset, fold.surveyed, learned, rows) for rows in (dataset.warm, validation.held)
+    )
+    for power in powers:
+        stretch_D = learned.directions.stretch(power or 0.0)
+        for weight in params.words_weights:
+            if weight == 0 and power is None or weight > 0 and words is None:
+                continue
+            width = params.meaning_width if weight else params.width
+            made = [profiles(some_ND[:, :width], stretch_D[:width]) for some_ND in (warm_WD, held_HD)]
+            recipe = partial(Choice, share, power, weight, views=views)
+            scored = _summed(validation, words if weight else None, made, recipe, fold.lambdas, params.seed)
+            yield from _measure(validation, fold.k, scored)
+
+
+def _summed(
+    validation: ValidationSet,
+    words: tuple[NDArray[np.float32], ...] | None,
+    meaning: Sequence[NDArray[np.float32]],
+    recipe: Callable[[float], Choice],
+    lambdas: Sequence[float],
+    seed: int,
+) -> Scored:
+    """Scores of a head with separate words, computed as the sum of both parts' scores instead of from profiles."""
+    warm_WD, held_HD = meaning
+    dataset = validation.dataset
+    gram, known_UW = gram_of(warm_WD), csr_array(dataset.interactions.matrix_UI[:, dataset.warm])
+    ridges = {one: Ridge(gram, one) for one in lambdas}
+    ratios = {}
+    if words is not None:
+        ratios = {one: words_ratio(known_UW, words[0], warm_WD, ridge, seed) for one, ridge in ridges.items()}
+
+    def scores_of(users: NDArray[np.int64]) -> Iterator[tuple[Choice, NDArray[np.floating]]]:
+        known_BW = csr_array(known_UW[users])
+        b_BD = known_BW @ warm_WD.astype(np.float64)
+        by_words_BH = 0 if words is None else (known_BW @ words[0].astype(np.float64)) @ words[1].T
+        for one, ridge in ridges.items():
+            by_meaning_BH = ridge.weights(b_BD) @ held_HD.T
+            choice = recipe(one)
+            yield choice, by_meaning_BH + choice.words_weight * ratios.get(one, 0.0) * by_words_BH
+
+    return scores_of
+
+
+def _measure(
+    validation: ValidationSet, k: int, scores_of: Scored
+) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
+    """The users' metrics of each choice."""
+    task = validation.tasks[COLD]
+    for choice, ranked_UK in rank_each(task, scores_of, LONG * k).items():
+        yield choice, metrics_per_user(task, ranked_UK, k)

@@ -1,0 +1,132 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from recsys.features.views import SparseView
+from recsys.heads.learning import learn_head
+from recsys.ranking.dot import ridge_users
+from recsys.ranking.tasks import rank
+from recsys.validation.choosing import choose_recipe
+from recsys.validation.choosing_views import choose_views
+from recsys.validation.comparing import gain_by_users
+from recsys.validation.sets import COLD, LONG, hold_out_items, metrics_per_user
+from recsys.validation.trying import Choice
+
+HELD, LAMBDAS = np.arange(3, 120, 4), (0.3, 1.0, 3.0)
+
+
+def figures(*means, noise=0.05, n_users=200):
+    """One fold for each mean; the difference of two choices differs between users by `noise`."""
+    rng = np.random.default_rng(round(1000 * sum(means)))
+    return [np.stack([mean + rng.normal(0, noise, n_users), np.zeros(n_users)], axis=1) for mean in means]
+
+
+def trial_of(means, tried):
+    """Heads whose mean is given for their views; what was tried is kept."""
+
+    def trial(wanted):
+        tried.extend(wanted)
+        return {Choice(0.2, 0.5, 0.0, 1.0, views=views): figures(*means[views]) for views in wanted}
+
+    return trial
+
+
+def test_the_best_view_is_taken_first_and_another_only_if_it_helps_once_more():
+    tried, base = [], figures(0.2, 0.2)
+    means = {
+        (("image", 1.0),): (0.26, 0.26),
+        (("relations", 1.0),): (0.30, 0.30),
+        (("image", 1.0), ("relations", 1.0)): (0.301, 0.301),
+    }
+    names = ["image", "relations"]
+    assert choose_views(names, [1.0], base, trial_of(means, tried), 2.0) == (("relations", 1.0),)
+    assert tried == list(means)
+    means[("image", 1.0), ("relations", 1.0)] = (0.34, 0.34)
+    assert choose_views(names, [1.0], base, trial_of(means, []), 2.0) == (("image", 1.0), ("relations", 1.0))
+
+
+def test_a_view_that_does_not_surely_help_is_not_tried_beside_others():
+    tried = []
+    means = {(("image", 1.0),): (0.201, 0.2), (("relations", 1.0),): (0.3, 0.3)}
+    found = choose_views(["image", "relations"], [1.0], figures(0.2, 0.2), trial_of(means, tried), 2.0)
+    assert found == (("relations", 1.0),) and len(tried) == 2
+
+
+def test_a_view_that_no_fold_could_try_is_left_out():
+    assert choose_views(["image"], [1.0], figures(0.2), lambda _: {}, 2.0) == ()
+
+
+def test_of_several_weights_the_one_with_the_surest_gain_is_taken():
+    means = {(("image", weight),): (mean,) for weight, mean in ((0.5, 0.25), (1.0, 0.3), (2.0, 0.28))}
+    found = choose_views(["image"], [0.5, 1.0, 2.0], figures(0.2), trial_of(means, []), 2.0)
+    assert found == (("image", 1.0),)
+
+
+def test_folds_that_gain_differently_leave_no_doubt_unless_one_surely_loses():
+    base = figures(0.2, 0.2)
+    assert gain_by_users(figures(0.3, 0.2), base, 2.0) > 0
+    assert gain_by_users(figures(0.4, 0.15), base, 2.0) == -np.inf
+    assert gain_by_users([one[:1] for one in base], [one[:1] for one in base], 2.0) == -np.inf
+
+
+@pytest.fixture(scope="module")
+def blind(dataset):
+    """Texts that do not name their series."""
+    return replace(dataset, texts=tuple(f"volume number{place}" for place in range(120)))
+
+
+def view_of(things):
+    return SparseView(
+        tuple(f"thing {place}" for place in range(10)), csr_array(np.eye(10, dtype=np.float32)[things])
+    )
+
+
+def chosen(some, params):
+    return choose_recipe(some, (HELD,), params, LAMBDAS, 5, 500)
+
+
+def test_a_view_that_names_the_series_is_chosen_and_one_of_noise_is_not(blind, fusion_params):
+    noise = view_of(np.random.default_rng(3).integers(0, 10, 120))
+    views = {"noise": noise, "relations": view_of(np.arange(120) % 10)}
+    without, found = chosen(blind, fusion_params), chosen(replace(blind, views=views), fusion_params)
+    assert found.view_weights == {"relations": 1.0}
+    assert found.ndcg > without.ndcg + 0.2
+    assert "relations with weight 1" in found.sentence
+    assert without.tried.items() <= found.tried.items()  # what is tried without views stays what it was
+
+
+def test_a_view_of_noise_leaves_the_choice_as_it_was(dataset, fusion_params):
+    noise = view_of(np.random.default_rng(3).integers(0, 10, 120))
+    without = chosen(dataset, fusion_params)
+    found = chosen(replace(dataset, views={"noise": noise}), fusion_params)
+    assert replace(found, tried={}) == replace(without, tried={}) and found.view_weights == {}
+
+
+def test_without_weights_above_zero_no_view_is_tried(blind, fusion_params):
+    some = replace(blind, views={"relations": view_of(np.arange(120) % 10)})
+    params = fusion_params.model_copy(update={"view_weights": (0.0,)})
+    assert chosen(some, params) == chosen(blind, params)
+
+
+def test_a_view_of_held_out_items_alone_cannot_be_learned_from(blind, fusion_params):
+    rows = np.zeros((120, 2), np.float32)
+    rows[HELD, 0] = 1
+    some = replace(blind, views={"relations": SparseView(("a", "b"), csr_array(rows))})
+    assert chosen(some, fusion_params) == chosen(blind, fusion_params)
+
+
+def test_the_learned_head_makes_the_lists_that_it_was_chosen_by(blind, fusion_params):
+    some = replace(blind, views={"relations": view_of(np.arange(120) % 10)})
+    recipe = chosen(some, fusion_params)
+    validation = hold_out_items(some, HELD, fusion_params.seed, 500)
+    head, task = learn_head(validation.dataset, recipe, fusion_params), validation.tasks[COLD]
+    profiled = replace(
+        validation.dataset,
+        vectors_ID=head.profiles(some.texts, some.vectors_ID, some.views),
+        ridge_lambda=recipe.lambda_of(head),
+        lexical_width=head.lexical_width,
+    )
+    ranked = rank(ridge_users(profiled), task.users, task.candidates, LONG * 5).rows_UK
+    assert metrics_per_user(task, ranked, 5)[:, 0].mean() == pytest.approx(recipe.ndcg, abs=0.01)
