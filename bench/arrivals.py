@@ -40,7 +40,7 @@ NEW, CHANGED = 1_000, 100
 USERS, EVENTS_PER_USER = 2_000, 10
 LIKED_FROM, ALIKE = 10_000, 100
 """Users like titles among the first so many; each user's come from so many that follow each other in the alphabet."""
-STAGES = ("validate", "features", "profiles@champion", "users", "index")
+STAGES = ("validate", "images", "features", "profiles@champion", "users", "index")
 PARTS_SIZE = 100_000
 """Titles over which a new ranker and a new head are published."""
 WORK = ROOT / "var" / "bench" / "arrivals"

@@ -14,7 +14,7 @@ from bench.figures import ROOT
 KEY = "durability-key-0123456789"
 WORDS = [first + second for first in "bcdfghklmnprstvwz" for second in ("an", "el", "ir", "on", "us")]
 FIRST_LANDED = datetime(2026, 1, 1, tzinfo=UTC)
-STAGES = ("validate", "features", "profiles@champion", "users", "index")
+STAGES = ("validate", "images", "features", "profiles@champion", "users", "index")
 
 
 def words(seed: int, n: int = 6) -> str:

@@ -10,8 +10,8 @@ do. The log shows them:
 
 1. `ingest` accepts what has landed.
 2. `fetch-champion` brings the model of the newest release; before the first release, the champion.
-3. `dvc repro --single-item` of the stages `validate`, `features`, `profiles@champion`, `users` and `index`. DVC skips a
-   stage if nothing it reads has changed; the log names the others.
+3. `dvc repro --single-item` of the stages `validate`, `images`, `features`, `profiles@champion`, `users` and `index`.
+   DVC skips a stage if nothing it reads has changed; the log names the others.
 4. `publish` makes the result one release.
 
 **Skipped** is normal: nothing landed and nothing is left to publish, or `publish_champion` published another encoder
@@ -30,7 +30,17 @@ from recsys_tasks import DEFAULTS, effect, limits, section
 from slow_loop import ENCODER
 
 ARRIVALS = section("arrivals")
-STEPS = ("ingest", "fetch-champion", "validate", "features", "profiles", "users", "index", "publish")
+STEPS = (
+    "ingest",
+    "fetch-champion",
+    "validate",
+    "images",
+    "features",
+    "profiles",
+    "users",
+    "index",
+    "publish",
+)
 LANDING = Asset(
     "recsys://landing", watchers=[AssetWatcher("landing", trigger=LandingTrigger(poll_s=ARRIVALS["poll_s"]))]
 )

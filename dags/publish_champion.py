@@ -36,7 +36,8 @@ def publish_champion() -> None:
     """From the registry's champion to a release."""
     champion, own = effect("champion --skip-code"), make_workspace("--published")
     profiles = stage("profiles@champion", workspace=OWN)
-    chain(champion, own, stage("validate", workspace=OWN), stage("features", workspace=OWN), profiles)
+    validate, images = stage("validate", workspace=OWN), stage("images", workspace=OWN)
+    chain(champion, own, validate, images, stage("features", workspace=OWN), profiles)
     chain(own, effect("fetch-champion --verdict --profiles", workspace=OWN), profiles)
     swap = effect(
         "catch-up", workspace=OWN, outlets=[ENCODER], env={"RECSYS_WHO": WHO}

@@ -52,7 +52,13 @@ def train_challenger() -> None:
     champions, evaluate = stage("profiles@champion", workspace=OWN), stage("evaluate", workspace=OWN)
     challengers = stage("profiles@challenger", workspace=OWN, **gpu())
     chain(
-        own, stage("validate", workspace=OWN), features, stage("split", workspace=OWN), finetune, challengers
+        own,
+        stage("validate", workspace=OWN),
+        stage("images", workspace=OWN),
+        features,
+        stage("split", workspace=OWN),
+        finetune,
+        challengers,
     )
     chain(own, champion, champions)
     chain(features, champions)

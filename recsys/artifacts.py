@@ -51,6 +51,26 @@ class Artifacts:
         """Two Arrow files per part: what a page shows of its items, and which words find them."""
         return self.root / "artifacts/details"
 
+    @property
+    def pictures(self) -> Path:
+        """Pictures of items as they were fetched, each under the SHA-256 of its bytes."""
+        return self.root / "artifacts/images/pictures"
+
+    @property
+    def picture_records(self) -> Path:
+        """What became of each picture's address: a table, the broken ones as CSV, a report."""
+        return self.root / "artifacts/images/records"
+
+    @property
+    def image_view(self) -> Path:
+        """Which item has which picture, and the pictures' vectors; empty where no item has one."""
+        return self.root / "artifacts/images/view"
+
+    @property
+    def picture_journal(self) -> Path:
+        """What became of addresses since the run of stage `images` began (JSON lines); a killed run goes on from it."""
+        return self.root / "var/pictures.jsonl"
+
     def model_reference(self, role: str) -> Path:
         """Which model plays `role` (champion, challenger): its parts with their hashes, MLflow version."""
         return self.root / f"artifacts/{role}/model.json"

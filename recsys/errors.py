@@ -6,6 +6,7 @@ RecsysError
 ├── UnreadableFile         a landed file cannot be parsed at all; names file and line where known
 ├── DataDamaged            an accepted part is missing or damaged; names the file
 ├── ArtifactMissing        a stage's input is not there; names the stage that makes it
+├── ImageBroken            an item's picture cannot be had; the item itself stays
 ├── EncoderError           an encoder cannot be packed, opened or used
 ├── TrainingError          fine-tuning cannot go on; names the batch or step
 ├── GateClosed             a result, not a fault: exit code 99
@@ -50,6 +51,14 @@ class DataDamaged(RecsysError):
 
 class ArtifactMissing(RecsysError):
     """A stage's input is not there."""
+
+
+class ImageBroken(RecsysError):
+    """An item's picture cannot be fetched, or is none; `reason` is a key of `recsys.images.reasons.REMEDIES`."""
+
+    def __init__(self, reason: str, message: str, *, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.reason = reason
 
 
 class EncoderError(RecsysError):

@@ -23,6 +23,7 @@ from recsys.evaluation.params import EvaluateParams
 from recsys.features.params import FeaturesParams, RelationsParams
 from recsys.gate.params import GateParams
 from recsys.heads.params import FusionParams
+from recsys.images.params import ImagesParams
 from recsys.profiles.params import ProfilesParams, UsersParams
 from recsys.publishing.params import CollectParams, PublishParams
 from recsys.registry.params import SlowLoopParams, TasksParams
@@ -47,6 +48,7 @@ class Settings(BaseModel):
     ingest: IngestParams
     feedback: FeedbackParams
     weighting: WeightingParams
+    images: ImagesParams
     features: FeaturesParams
     relations: RelationsParams
     encoder: EncoderParams

@@ -8,6 +8,8 @@ from recsys.catalogue.landing import PROCESSED
 
 SAME_AS = {name: kind.also_called for name, kind in KINDS.items()} | {PROCESSED: ("process", "done")}
 """Other names that people use for the folders."""
+PICTURES = "images"
+"""Folder for pictures, which rows of the catalogue name; they are never moved."""
 
 
 def misplaced(top: Iterable[str]) -> tuple[str, ...]:
@@ -19,7 +21,7 @@ def misplaced(top: Iterable[str]) -> tuple[str, ...]:
     Returns:
         One sentence per name with its remedy; empty where all is in its place.
     """
-    known = {f"{folder}/" for folder in (*KINDS, PROCESSED)}
+    known = {f"{folder}/" for folder in (*KINDS, PROCESSED, PICTURES)}
     return tuple(_sentence(name) for name in sorted(top) if name not in known)
 
 

@@ -89,7 +89,7 @@ def publisher_of(
 
 
 def push_data(at: Artifacts) -> None:
-    """Send data and features to the DVC remote, if there is one, so that every release can be restored.
+    """Send data, features and pictures to the DVC remote, if there is one, so that every release can be restored.
 
     Args:
         at: the workspace.
@@ -102,6 +102,8 @@ def push_data(at: Artifacts) -> None:
     if not (at.root / ".dvc").is_dir() or not has_remote(at.root):
         return
     targets = {"data.dvc": at.data_dvc, "features": at.dvc_lock}
+    if at.pictures.is_dir() and any(at.pictures.iterdir()):
+        targets["images"] = at.dvc_lock
     if existing := tuple(name for name, file in targets.items() if file.is_file()):
         push(at.root, existing)
 

@@ -1,12 +1,11 @@
-"""Effect `restore`: bring back the data and features that a release was made of, from the DVC remote."""
+"""Effect `restore`: bring back the data, features and pictures that a release was made of, from the DVC remote."""
 
 import shutil
 from pathlib import Path
 
-import yaml
-
 from recsys.artifacts import Artifacts
 from recsys.dvc import adopt_settings, pull
+from recsys.effects.workspaces import IMAGES, locked_files
 from recsys.errors import ReleaseError
 from recsys.publishing.publish import published
 from recsys.publishing.recorded import DATA_DVC, DVC_LOCK, recorded
@@ -49,16 +48,11 @@ def restore(storage: Storage, release: str, at: Artifacts, folder: Path | None) 
         _new_workspace(at, target)
     write_whole(target.data_dvc, record[DATA_DVC].encode())
     write_whole(target.dvc_lock, record[DVC_LOCK].encode())
-    pull(target.root, (DATA_DVC, FEATURES) if _makes_details(target, record[DVC_LOCK]) else (DATA_DVC,))
+    # DVC brings all that a stage makes, or fails: features from before there were details are made again.
+    stages = {FEATURES: target.details, IMAGES: target.pictures}
+    wanted = [name for name, out in stages.items() if locked_files(record[DVC_LOCK], name, target, out)]
+    pull(target.root, (DATA_DVC, *wanted))
     return target.root
-
-
-def _makes_details(at: Artifacts, lock: str) -> bool:
-    """Whether a dvc.lock is from since stage `features` makes details: DVC brings all that a stage makes, or fails."""
-    details = str(at.details.relative_to(at.root))
-    stage = yaml.safe_load(lock)["stages"].get(FEATURES)
-    outs = stage.get("outs") if isinstance(stage, dict) else None
-    return any(out["path"] == details for out in outs or ())
 
 
 def _refuse_unpublished(at: Artifacts) -> None:

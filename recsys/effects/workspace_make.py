@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,17 @@ import yaml
 
 from recsys import dvc
 from recsys.artifacts import Artifacts
-from recsys.effects.workspaces import BEGUN, DATA, kind_of, newest, remove, workspaces_like
-from recsys.errors import ArtifactMissing, ConfigError
+from recsys.effects.workspaces import (
+    BEGUN,
+    DATA,
+    IMAGES,
+    kind_of,
+    locked_files,
+    newest,
+    remove,
+    workspaces_like,
+)
+from recsys.errors import ArtifactMissing, ConfigError, StorageError
 from recsys.publishing.recorded import recorded
 from recsys.registry.due import n_interactions
 from recsys.registry.record import COMMIT_FILE, code_commit
@@ -106,7 +116,16 @@ def _made(
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     dvc.bring(target.root, DATA)
+    _bring_pictures(target)
     return target
+
+
+def _bring_pictures(target: Artifacts) -> None:
+    """Lay out the pictures of items as they were fetched; what DVC lacks, stage `images` fetches again."""
+    lock = target.dvc_lock
+    if lock.exists() and locked_files(lock.read_text("utf-8"), IMAGES, target, target.pictures):
+        with suppress(StorageError):
+            dvc.bring(target.root, IMAGES)
 
 
 def _write_settings(params: Path, changes: Mapping[str, Mapping[str, Any]], to: Path) -> None:

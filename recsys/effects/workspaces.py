@@ -8,11 +8,16 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+import yaml
+
+from recsys.artifacts import Artifacts
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
 from recsys.storage.protocol import Storage
 
 DATA = "data.dvc"
+IMAGES = "images"
+"""Stage that fetches pictures."""
 DONE = "done"
 """Below var/: the workspace's run has succeeded; it may be removed."""
 BEGUN = "var/begun"
@@ -37,6 +42,24 @@ def newest(storage: Storage) -> Manifest:
     """
     store = ReleaseStore(storage)
     return store.manifest(store.current().current.head)
+
+
+def locked_files(lock: str, stage: str, at: Artifacts, out: Path) -> int:
+    """How many files a dvc.lock knows in a folder that a stage makes.
+
+    Args:
+        lock: text of a dvc.lock.
+        stage: name in dvc.yaml.
+        at: the workspace that the folder belongs to.
+        out: the folder.
+
+    Returns:
+        The number; 0 where the stage has not run, or does not make that folder.
+    """
+    of_stage = yaml.safe_load(lock)["stages"].get(stage)
+    outs = of_stage.get("outs") if isinstance(of_stage, dict) else None
+    path = out.relative_to(at.root).as_posix()
+    return next((int(one.get("nfiles", 0)) for one in outs or () if one["path"] == path), 0)
 
 
 def begun(folder: Path) -> int:

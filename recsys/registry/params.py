@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Minutes = Annotated[float, Field(gt=0)]
 LongTask = Literal[
-    "ingest", "validate", "features", "split", "profiles", "users", "index", "finetune", "evaluate", "publish",
-    "catch-up",
+    "ingest", "validate", "images", "features", "split", "profiles", "users", "index", "finetune", "evaluate",
+    "publish", "catch-up",
 ]  # fmt: skip
 
 

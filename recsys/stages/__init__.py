@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 STAGES: dict[str, tuple[str, dict[str, str]]] = {
     "validate": ("validate", {}),
     "split": ("split", {}),
+    "images": ("images", {}),
     "features": ("features", {}),
     "profiles@champion": ("profiles", {"role": "champion"}),
     "profiles@challenger": ("profiles", {"role": "challenger"}),
@@ -24,7 +25,7 @@ STAGES: dict[str, tuple[str, dict[str, str]]] = {
     "index": ("index", {}),
 }
 
-FAST_LOOP = ("validate", "features", "profiles@champion", "users", "index")
+FAST_LOOP = ("validate", "images", "features", "profiles@champion", "users", "index")
 """What every arrival runs. None of them takes or makes a pandas frame."""
 
 

@@ -16,7 +16,7 @@ from recsys.cli import main
 
 pytestmark = pytest.mark.whole
 ROOT = Path(__file__).resolve().parents[2]
-STAGES = ("validate", "features", "profiles@champion", "users", "index")
+STAGES = ("validate", "images", "features", "profiles@champion", "users", "index")
 SUBJECTS = ("sea voyage", "murder mystery", "space station", "jazz club", "desert war", "royal court")
 
 

@@ -1,0 +1,90 @@
+"""Bytes that are said to be a picture: what they really are, and their pixels."""
+
+import io
+from typing import TYPE_CHECKING
+
+from recsys.errors import ImageBroken
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+"""Pillow's names. No other decoder ever sees the bytes."""
+WHITE = (255, 255, 255)
+
+
+def check_picture(content: bytes, max_megapixels: float, min_side: int) -> None:
+    """Decode a picture once, to be sure that it can be.
+
+    Args:
+        content: any bytes.
+        max_megapixels: a picture that claims more is not decoded.
+        min_side: the fewest pixels of its shorter side.
+
+    Raises:
+        ImageBroken: it is no picture of a known format, damaged, too small, or claims too many pixels.
+    """
+    opened = _opened(content)
+    width, height = opened.size
+    if width * height > max_megapixels * 1e6:
+        raise ImageBroken(
+            "too_many_pixels", f"claims {width:,} x {height:,} pixels, above {max_megapixels:g} million"
+        )
+    if min(width, height) < min_side:
+        raise ImageBroken("too_small", f"has {width} x {height} pixels, its shorter side below {min_side}")
+    _pixels(opened)
+
+
+def open_picture(content: bytes) -> "Image":
+    """The pixels of a picture that was checked, upright, on white where it is transparent; of several its first.
+
+    Args:
+        content: bytes of a picture.
+
+    Returns:
+        In mode RGB.
+
+    Raises:
+        ImageBroken: the bytes are no picture.
+    """
+    return _pixels(_opened(content))
+
+
+def _opened(content: bytes) -> "Image":
+    """Read the header alone."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        return Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise _no_picture(content) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageBroken("too_many_pixels", str(error)) from error
+    except (
+        Exception
+    ) as error:  # a decoder raises what it likes: struct.error, SyntaxError, OverflowError, ...
+        raise ImageBroken("damaged", f"cannot be opened: {error!r}") from error
+
+
+def _pixels(opened: "Image") -> "Image":
+    from PIL import Image, ImageOps
+
+    try:
+        upright = ImageOps.exif_transpose(opened)
+        if not upright.has_transparency_data:
+            return upright.convert("RGB")
+        paper = Image.new("RGBA", upright.size, WHITE)
+        paper.alpha_composite(upright.convert("RGBA"))
+        return paper.convert("RGB")
+    except Exception as error:  # as above
+        raise ImageBroken("damaged", f"cannot be decoded: {error!r}") from error
+
+
+def _no_picture(content: bytes) -> ImageBroken:
+    head = content[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if head.startswith(b"<") and b"<svg" in head:
+        return ImageBroken("vector_graphic", "is an SVG")
+    if head.startswith((b"<!doctype html", b"<html")):
+        return ImageBroken("no_picture", "is a web page")
+    begin = content[:8].hex(" ") or "nothing"
+    return ImageBroken("no_picture", f"is no JPEG, PNG or WebP (begins with {begin})")

@@ -1,0 +1,22 @@
+"""Why a picture cannot be had, and what to do about it. None of these ever stops a row of the catalogue."""
+
+REMEDIES = {
+    "not_allowed": "add its folder, bucket or host to images.sources in params.yaml, or land it beside the catalogue",
+    "private_address": "if the host is yours, set images.private_addresses: true",
+    "not_found": "correct the address in the catalogue, or put the picture there",
+    "refused": "see why the host refuses it; it must give pictures without a login",
+    "unreachable": "check that the host's name is right and that this machine reaches it",
+    "too_slow": "raise images.timeout_s, or let a faster host serve it",
+    "gave_up": "its host failed for others before it, see those; it is tried again with the next run",
+    "too_large": "make it smaller, or raise images.max_file_mb",
+    "too_many_pixels": "make it smaller, or raise images.max_megapixels",
+    "too_small": "land a picture that shows the item, or lower images.min_side",
+    "vector_graphic": "land it as JPEG, PNG or WebP: SVG may hold scripts and is never read",
+    "no_picture": "land a JPEG, PNG or WebP",
+    "damaged": "land the picture again, whole",
+}
+"""Reason -> remedy."""
+OF_THE_HOST = frozenset({"unreachable", "too_slow"})
+"""Reasons that say something about all pictures of a host."""
+NOT_ASKED = frozenset({"not_allowed", "gave_up"})
+"""Reasons for which nobody was asked for the picture: it is looked at anew in every run."""

@@ -1,0 +1,126 @@
+"""What became of each address: the table of fetched pictures, and a journal from which a killed run goes on."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys.storage.atomic import write_parquet
+
+SCHEMA = pa.schema(
+    [
+        ("address", pa.string()),
+        ("sha256", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("tried_at", pa.timestamp("s", tz="UTC")),
+    ]
+)
+"""By address, ascending. A picture that is there has a sha256 alone."""
+TABLE = "fetched.parquet"
+MAX_DETAIL = 500
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What became of one address."""
+
+    address: str
+    sha256: str | None = None
+    """Of the picture's bytes; None where it is broken."""
+    reason: str | None = None
+    """A key of `recsys.images.reasons.REMEDIES`; None where the picture is there."""
+    detail: str | None = None
+    """For people."""
+    tried_at: int | None = None
+    """Of a broken one that was asked for: seconds since 1970, UTC."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What one run asked for."""
+
+    n: int
+    n_broken: int
+
+
+def is_due(record: Fetched, now: datetime, retry_h: float) -> bool:
+    """Whether a broken picture is to be tried again.
+
+    Args:
+        record: what became of it last.
+        now: aware.
+        retry_h: hours between two tries. What was not asked for is due at once.
+
+    Returns:
+        False for pictures that are there.
+    """
+    if record.sha256 is not None:
+        return False
+    if record.tried_at is None:
+        return True
+    return now - datetime.fromtimestamp(record.tried_at, UTC) >= timedelta(hours=retry_h)
+
+
+def read_records(folder: Path, journal: Path) -> dict[str, Fetched]:
+    """What is known: the table, and what a killed run added since.
+
+    Args:
+        folder: of the table. It need not exist.
+        journal: of the run before.
+
+    Returns:
+        Address -> record. A damaged table or a torn line costs fetches, nothing else.
+    """
+    return {one.address: one for one in (*_table(folder / TABLE), *_journal(journal))}
+
+
+def write_records(folder: Path, records: Mapping[str, Fetched]) -> None:
+    """Write the table.
+
+    Args:
+        folder: where.
+        records: address -> record.
+    """
+    rows = [asdict(records[address]) for address in sorted(records)]
+    write_parquet(folder / TABLE, pa.Table.from_pylist(rows, SCHEMA))
+
+
+def append_to_journal(journal: Path, record: Fetched) -> None:
+    """Add what became of one address. A kill loses at most this line.
+
+    Args:
+        journal: the file; made where it is missing.
+        record: the address and its result.
+    """
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    with journal.open("a", encoding="utf-8") as file:
+        file.write("\n" + json.dumps(asdict(record)))  # the line end first: a torn line before it stays alone
+
+
+def _table(path: Path) -> list[Fetched]:
+    try:
+        table = pq.read_table(path, schema=SCHEMA)
+    except (OSError, pa.ArrowException):
+        return []
+    place = SCHEMA.get_field_index("tried_at")
+    rows = table.set_column(place, "tried_at", table["tried_at"].cast(pa.int64())).to_pylist()
+    return [Fetched(**row) for row in rows]
+
+
+def _journal(journal: Path) -> list[Fetched]:
+    found = []
+    try:
+        lines = journal.read_text("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return []
+    for line in lines:
+        try:
+            found.append(Fetched(**json.loads(line)))
+        except (ValueError, TypeError):  # torn by a kill
+            continue
+    return found
