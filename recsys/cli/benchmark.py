@@ -39,6 +39,18 @@ def benchmark() -> None:
     help="The cold items: column item_id, or a .txt file with one id per line.",
 )
 @click.option(
+    "--relations",
+    type=FILE,
+    help="head, relation, tail: a knowledge graph, as it may land in relations/. A head or tail that is an item_id is "
+    "that item; all others are entities, such as people.",
+)
+@click.option(
+    "--vectors",
+    type=FILE,
+    help="item_id, view, source, vector: vectors of any other model, as they may land in vectors/. view names what "
+    "they are of, such as audio; source names the model.",
+)
+@click.option(
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="RUN.parquet to write."
 )
 @click.option(
@@ -66,6 +78,8 @@ def cold_start(
     items: Path,
     interactions: Path,
     cold: Path,
+    relations: Path | None,
+    vectors: Path | None,
     out: Path,
     text: str | None,
     params: Path | None,
@@ -78,8 +92,10 @@ def cold_start(
 
     Files are read as the landing zone reads them. A bad row stops the run. What is used and what is left out is
     printed. Only likes count (section `feedback`; a row of weight 0 or less is none). The encoder is that of
-    params.yaml at float32. Section `fusion` bounds what is learned over it. Whether a head helps, the weight of the
-    words and λ are chosen on items that are held out of training.
+    params.yaml at float32. Section `fusion` bounds what is learned over it. Whether a head helps, λ, and the weights of
+    words, relations and vectors are chosen on items that are held out of training. Relations or vectors that do not
+    surely help get the weight 0. Relations on the list `relations.left_out` of params.yaml are not used: they are known
+    only after an item came out. Vectors should not say such things either.
     Writes user_id (as given), item_id, rank (1 = best) for every user of --interactions.
     """
     from recsys.effects.benchmark_cold_start import Files, benchmark_cold_start
@@ -89,7 +105,7 @@ def cold_start(
     chosen = Settings.load(params or workspace().params)
     with console().status("") as status:
         done = benchmark_cold_start(
-            Files(items, interactions, cold, fields),
+            Files(items, interactions, cold, fields, relations, vectors),
             out,
             workspace(),
             chosen,
@@ -112,6 +128,8 @@ def cold_start(
                 "lexical_share": recipe.lexical_share,
                 "metric_power": recipe.metric_power,
                 "words_weight": recipe.words_weight,
+                "view_weights": dict(recipe.view_weights),
+                "view_coverage": done.coverage,
                 "first_light": recipe.first_light is not None,
                 "ridge_lambda": recipe.ridge_lambda,
                 "weighting": done.weighting.name,

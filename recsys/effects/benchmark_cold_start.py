@@ -14,6 +14,8 @@ from recsys.encoders.pack import pack_encoder
 from recsys.evaluation.cold_start import Task, make_task, rank_cold
 from recsys.evaluation.tables import read_ids, read_interactions, read_items
 from recsys.evaluation.used import Used, used
+from recsys.evaluation.view_tables import read_views
+from recsys.features.views import Views
 from recsys.heads.budget import within
 from recsys.heads.learning import learn_head
 from recsys.heads.params import FusionParams
@@ -38,6 +40,10 @@ class Files:
     """Ids of the cold items."""
     fields: tuple[str, ...] = ()
     """Columns of the items that become text, in this order; none: every column of words."""
+    relations: Path | None = None
+    """Head, relation and tail; None: no view of relations."""
+    vectors: Path | None = None
+    """Vectors of views by item; None: none."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class ColdStart:
     """What was learned, and from what."""
 
     used: Used
+    coverage: dict[str, float]
+    """View -> share of the items that it says anything about."""
     n_by_fold: dict[str, int]
     """Held-out items by kind of fold."""
     recipe: Recipe
@@ -69,8 +77,8 @@ def benchmark_cold_start(
 ) -> ColdStart:
     """Write `out`: user_id, item_id and rank (1 = best) of the best k cold items for every user.
 
-    The encoder is that of params.yaml at float32. A head, λ and the weight of the words are chosen on items that are
-    held out of training. Interactions with cold items are dropped before anything is learned.
+    The encoder is that of params.yaml at float32. A head, λ, and the weights of words and views are chosen on items
+    that are held out of training. Interactions with cold items are dropped before anything is learned.
 
     Args:
         files: the data set.
@@ -95,22 +103,25 @@ def benchmark_cold_start(
     log = read_interactions(files.interactions, chosen.ingest, chosen.feedback, cold_ids)
     task = make_task(items.table, log.table, cold_ids, chosen.features, files.fields)
     what = used(task, items, log)
-    for line in what.lines():
+    own = read_views(files.relations, files.vectors, task.item_ids, chosen.ingest, chosen.relations)
+    for line in (*what.lines(), *own.lines):
         report(line)
     folds = task.folds(chosen.split.seed if seed is None else seed)
     n_by_fold = {kind: len(rows) for kind, rows in folds.items()}
     by_kind = ", ".join(f"{n:,} by {kind}" for kind, n in n_by_fold.items())
     report(f"chosen on warm items held out: {by_kind}")
     fusion = chosen.fusion if seed is None else chosen.fusion.model_copy(update={"seed": seed})
-    fusion = within(minutes * 60, len(task.warm), len(task.users), len(folds), fusion)
+    fusion = within(minutes * 60, len(task.warm), len(task.users), len(folds), fusion, len(own.views))
     vectors_ID = _vectors(task, at, chosen)
     held = tuple(folds.values())
-    learned = _learn(task, vectors_ID, held, fusion, chosen, log.scales, report_progress)
+    learned = _learn(task, vectors_ID, own.views, held, fusion, chosen, log.scales, report_progress)
     ranked = rank_cold(
         task, learned.profiles_ID, learned.ridge_lambda, k, learned.lexical_width, learned.weighting
     )
     write_parquet(out, ranked)
-    return ColdStart(what, n_by_fold, learned.recipe, learned.profiles_ID.shape[1], learned.weighting)
+    return ColdStart(
+        what, own.coverage, n_by_fold, learned.recipe, learned.profiles_ID.shape[1], learned.weighting
+    )
 
 
 @dataclass(frozen=True)
@@ -137,6 +148,7 @@ def _vectors(task: Task, at: Artifacts, chosen: Settings) -> NDArray[np.float32]
 def _learn(
     task: Task,
     vectors_ID: NDArray[np.float32],
+    views: Views,
     folds: Sequence[NDArray[np.int64]],
     fusion: FusionParams,
     chosen: Settings,
@@ -144,7 +156,7 @@ def _learn(
     report_progress: Report,
 ) -> _Learned:
     dataset = Dataset(
-        task.interactions, task.texts, vectors_ID, chosen.users.ridge_lambda, chosen.fusion.seed
+        task.interactions, task.texts, vectors_ID, chosen.users.ridge_lambda, chosen.fusion.seed, views=views
     )
     recipe = choose_recipe(
         dataset,
@@ -172,5 +184,5 @@ def _learn(
     report_progress("learning the head from all warm items")
     head = learn_head(dataset, recipe, fusion)
     report_progress("making profiles")
-    profiles_ID = head.profiles(task.texts, vectors_ID)
+    profiles_ID = head.profiles(task.texts, vectors_ID, views)
     return _Learned(recipe, profiles_ID, head.lexical_width, recipe.lambda_of(head), weighting)

@@ -127,6 +127,17 @@ def read_interactions(
     return OwnInteractions(pairs, batch.n_landed, tuple(notes), scales)
 
 
+def read_live(path: Path, kind: str, params: IngestParams) -> OwnFile:
+    """Read relations or vectors, without rows that delete, in the schema of the kind. Raises what `read_items` does."""
+    batch = _batch(path, kind, params, Columns(kind, params.missing_values))
+    _require(path, batch, [group[0] for group in KINDS[kind].required])
+    names = KINDS[kind].names
+    lacking = [(line, f"{name} is empty") for name in names for line in _lines_without(batch.table, name)]
+    _refuse_faults(path, [*_faults(batch), *lacking])
+    live = batch.table.filter(pc.invert(batch.table["deleted"]))
+    return OwnFile(live, batch.n_landed, tuple(_notes(batch)))
+
+
 def read_ids(path: Path, params: IngestParams) -> list[str]:
     """Read item ids: column item_id of a table, or the lines of a .txt file.
 

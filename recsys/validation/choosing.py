@@ -43,8 +43,9 @@ def choose_recipe(
     from long ones (their recall counts where they hold at most `MOST_LISTED` of the candidates). Uncentred heads
     learned from texts alone are tried too.
 
-    Views that the dataset has are then added to the best trained head, see `choose_views`. If any helps, only trained
-    heads with these views compete with the floors; where none of them is taken, what was best without views is.
+    Views that the dataset has are then added to the kernel of the best trained head, and to that of the best one that
+    learns from users, see `choose_views`. If any helps, only trained heads with these views compete with the floors;
+    where none of them is taken, what was best without views is.
 
     Args:
         dataset: the whole training side. Nothing is learned from interactions with held-out items.
@@ -100,18 +101,20 @@ def _with_views(
     k: int,
     report: Callable[[str], None],
 ) -> Choice:
-    """The best choice where views may join; what is tried is added to `tried`."""
+    """The best choice where views may join the kernels of the best heads; what is tried is added to `tried`."""
     trained = [one for one in tried if one.lexical_share is not None]
-    taught = [one for one in trained if one.metric_power is not None]
-    if not taught:
+    if not trained:
         return best
-    share = max(taught, key=lambda one: mean_ndcg(tried[one])).lexical_share or 0.0
     start = best if best in trained else max(trained, key=lambda one: mean_ndcg(tried[one]))
+    taught = [one for one in trained if one.metric_power is not None]
+    # The best of those that learn from users joins in any case: texts alone may be too weak to learn from, views not.
+    heads = {start, max(taught, key=lambda one: mean_ndcg(tried[one]), default=start)}
+    kernels = sorted((one.lexical_share or 0.0, one.metric_power is not None) for one in heads)
 
     def trial(wanted: Sequence[Weights]) -> dict[Choice, Figures]:
         found: dict[Choice, Figures] = {}
-        for fold, factors in zip(sets, counted, strict=True):
-            for choice, figures_U2 in try_views(fold, wanted, share, params, lambdas, k, report):
+        for validation, factors in zip(sets, counted, strict=True):
+            for choice, figures_U2 in try_views(validation, wanted, kernels, params, lambdas, k, report):
                 found.setdefault(choice, []).append(figures_U2 * factors)
         found = {choice: figures for choice, figures in found.items() if len(figures) == len(sets)}
         tried.update(found)

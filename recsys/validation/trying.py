@@ -138,13 +138,26 @@ def try_all(
 def try_views(
     validation: ValidationSet,
     wanted: Sequence[Weights],
-    share: float,
+    kernels: Sequence[tuple[float, bool]],
     params: FusionParams,
     lambdas: Sequence[float],
     k: int,
     report: Callable[[str], None],
 ) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
-    """Try heads of one lexical share with each of some views; views that no landmark has are left out."""
+    """Try heads with views.
+
+    Args:
+        validation: to learn from and to judge by.
+        wanted: views to try, each with every kernel; those that no landmark has are left out.
+        kernels: lexical share, and whether the head learns from users.
+        params: section `fusion`.
+        lambdas: values of λ of ridge users to try.
+        k: cutoff.
+        report: called with a sentence at each step.
+
+    Yields:
+        A choice with its users' metrics on the held-out items, [U, 2].
+    """
     fold = survey_fold(validation, params, lambdas, k)
     if fold is None:
         return
@@ -152,7 +165,8 @@ def try_views(
         if all(name in fold.surveyed.view_kernels for name, _ in views):
             named = " and ".join(f"{name} with weight {weight:g}" for name, weight in views)
             report(f"validation: learning a head with {named}")
-            yield from try_heads(fold, share, params.metric_powers, views)
+            for share, by_users in kernels:
+                yield from try_heads(fold, share, params.metric_powers if by_users else (None,), views)
 
 
 def _floors(validation: ValidationSet, ridge_lambda: float, seed: int) -> Scored:

@@ -103,3 +103,45 @@ def test_an_unknown_cold_item_is_named_without_a_traceback(inputs):
 def test_help_says_what_the_files_must_hold():
     words = CliRunner().invoke(main, ["benchmark", "cold-start", "--help"]).output
     assert "item_id, title" in words and "user_id, item_id" in words
+    assert "head, relation, tail" in words and "item_id, view, source, vector" in words
+
+
+def test_relations_and_vectors_join_the_profiles_where_they_help(inputs):
+    n = len(WORDS)
+    sides = ["even" if one % 2 == 0 else "odd" for one in range(n)]
+    triples = [f"{one},on side,{side}" for one, side in enumerate(sides)] + ["1,award_won,prize", "x,of,y"]
+    (inputs / "graph.csv").write_text("\n".join(["head,relation,tail", *triples]) + "\n")
+    rows = [
+        {"item_id": str(one), "view": "audio", "source": "m 1", "vector": [3.0, one % 3]} for one in range(4)
+    ]
+    (inputs / "audio.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    done = run(inputs, "--json", relations="graph.csv", vectors="audio.jsonl")
+    assert done.exit_code == 0, done.output
+    summary = json.loads(done.stdout)
+    assert summary["view_coverage"] == {"relations": 1.0, "audio": 4 / n}
+    assert f"{n + 2} rows, 2 relations used" in done.stderr and "left out (section relations" in done.stderr
+    assert "view audio:" in done.stderr and "by m 1" in done.stderr
+    assert set(summary["view_weights"]) <= {"relations", "audio"}
+    assert any(name.startswith("relations 1, words") for name in summary["validation_ndcg"])
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "problem"),
+    [
+        ("relations", "head,relation\n1,of\n", "has no column 'tail'"),
+        ("relations", "head,relation,tail\n1,of,\n", "line 2: tail is empty"),
+        ("relations", "head,relation,tail\nx,of,y\n", "links none of --items"),
+        ("vectors", "item_id,view,vector\n1,audio,0.5 0.5\n", "source is missing"),
+        ("vectors", "item_id,view,source,vector\nzzz,audio,m,0.5 0.5\n", "has vectors of none of --items"),
+        (
+            "vectors",
+            "item_id,view,source,vector\n1,audio,m,1 0\n2,audio,m,1 0\n3,audio,m,1\n",
+            "line 4: the vector of '3' has 1 numbers",
+        ),
+    ],
+)
+def test_a_view_that_cannot_be_read_is_named_without_a_traceback(inputs, option, content, problem):
+    (inputs / "bad.csv").write_text(content)
+    done = run(inputs, **{option: "bad.csv"})
+    assert done.exit_code == 1 and problem in " ".join(done.output.split()), done.output
+    assert "Traceback" not in done.output
