@@ -15,6 +15,8 @@ import yaml
 from bench.small_workspace import KEY, SmallWorkspace
 from recsys.stages import FAST_LOOP
 from tests.dvc_folder import begin_dvc
+from tests.encoders.pictures import save_clip
+from tests.images.server import pictures_server
 
 pytestmark = pytest.mark.whole
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,3 +146,47 @@ def test_a_stage_with_a_command_of_its_own_is_run_by_dvc(place):
     (place.root / "dvc.yaml").write_text(text.replace("cmd: python -m recsys run users", f"cmd: {own}"))
     place.arrive()
     assert (place.root / "ran-by-a-shell").exists() and place.release
+
+
+def with_pictures(place, server, clip):
+    """Let the catalogue name pictures of a server, and a vision encoder turn them into vectors."""
+    params = yaml.safe_load((place.root / "params.yaml").read_text())
+    params["images"] |= {"encoder": str(clip), "sources": [server.url], "private_addresses": True}
+    (place.root / "params.yaml").write_text(yaml.safe_dump(params))
+    place.run(
+        sys.executable, "-m", "dvc", "remote", "add", "-d", "kept", str(place.root.parent / "remote"), "-q"
+    )
+
+
+def land_picture(place, item, address, day):
+    row = {"item_id": item, "title": f"ban bel {item}", "image": address}
+    place.small.land("catalogue", f"{item}.jsonl", [row], day)
+
+
+def kept(root):
+    """Name -> bytes of the pictures of a workspace."""
+    return {path.name: path.read_bytes() for path in (root / "artifacts/images/pictures").iterdir()}
+
+
+def test_pictures_come_with_an_arrival_and_go_wherever_its_data_goes(place, tmp_path):
+    """Into the view, the DVC remote, a workspace of the slow loop, and a restored one; fetched once in all."""
+    with pictures_server() as server:
+        with_pictures(place, server, save_clip(tmp_path / "clip"))
+        land_picture(place, "p1", f"{server.url}/picture/1", 2)
+        land_picture(place, "broken", f"{server.url}/status/404", 3)
+        place.arrive()
+        asked = {"/picture/1": 1, "/status/404": 1}
+        assert server.requests == asked and len(kept(place.root)) == 1
+        assert "Running stage" not in place.run(*REPRO, *FAST_LOOP)
+        land_picture(place, "p2", f"{server.url}/picture/2", 4)
+        output = place.arrive()
+        assert server.requests == asked | {"/picture/2": 1} and len(kept(place.root)) == 2
+        assert "images: 1 tried; 2 of 3 items that name a picture have one" in output
+        own, restored = tmp_path / "own/train_challenger.1", tmp_path / "restored"
+        place.run(*RECSYS, "workspace", "make", str(own), "--train")
+        place.run(*RECSYS, "restore", place.release, "--to", str(restored))
+        assert kept(own) == kept(restored) == kept(place.root)
+        for workspace in (own, restored):
+            place.environment["RECSYS_WORKSPACE"] = str(workspace)
+            place.run(*RECSYS, "run", "images")
+        assert server.requests == asked | {"/picture/2": 1}
