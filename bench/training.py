@@ -262,9 +262,9 @@ def ours(pairs: Pairs, layers: str) -> Side:
     import torch
 
     from recsys.training.inputs import TokenInputs, freeze
+    from recsys.training.known import Plan
     from recsys.training.losses.pairs import ranked_pairs
     from recsys.training.optimizing import make_optimizer, move
-    from recsys.training.plans import Plan
     from recsys.training.stepping import Encoding, Memory, encode_all
     from recsys.training.texts import Tokens, tokenise
     from recsys.training.tower import open_tower

@@ -61,6 +61,7 @@ def train_challenger() -> None:
         challengers,
     )
     chain(own, champion, champions)
+    chain(champion, finetune)  # whose encoder a student learns
     chain(features, champions)
     chain([champions, challengers], evaluate, stage("gate", workspace=OWN), register, *promotion(), last)
     chain(register, last)

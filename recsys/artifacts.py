@@ -98,6 +98,11 @@ class Artifacts:
         """The challenger as it was trained: model/ as save_pretrained leaves it, history.csv, summary.json."""
         return self.root / "artifacts/finetune"
 
+    @property
+    def teacher(self) -> Path:
+        """The encoder that a student learns from (JSON); for other objectives it names nobody."""
+        return self.root / "artifacts/teacher.json"
+
     def trained_on(self, role: str) -> Path:
         """Which interactions the model of `role` was trained on (JSON); of the champion as the registry says."""
         own = {

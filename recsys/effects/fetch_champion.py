@@ -61,6 +61,7 @@ def fetch_champion(
     brought = _from_release(storage, at) if published and storage else None
     if brought is None:
         brought = _from_registry(uri, at, chosen, verdict=verdict, again=again)
+    _save_teacher(brought.model, at, chosen)
     if not profiles or storage is None:
         return brought
     from recsys.publishing.published_model import bring_profiles
@@ -90,6 +91,18 @@ def _from_registry(
     found = fetch(uri, at, pretrained, again=again)
     has_verdict = fetch_verdict(uri, at) if verdict and uri else None
     return Brought(found.model, f"champion: {found.how}", found.warning, has_verdict)
+
+
+def _save_teacher(champion: ModelReference, at: Artifacts, chosen: Settings) -> None:
+    """Name the champion's encoder as the teacher, where the workspace trains a student."""
+    from recsys.training.teacher import Teacher
+
+    if chosen.finetune.objective != "distill":
+        Teacher().save(at.teacher)
+        return
+    from recsys.evaluation.trained_on import trained_on
+
+    Teacher(encoder=champion.encoder, trained=trained_on(at, "champion")).save(at.teacher)
 
 
 def catalogue_texts(at: Artifacts, chosen: Settings) -> Iterator[str]:

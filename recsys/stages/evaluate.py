@@ -17,6 +17,7 @@ from recsys.evaluation.leaks import find_leaks, statistics_after_cut
 from recsys.evaluation.plots import by_model, recall_by_k
 from recsys.evaluation.provenance import TrainedOn, contamination, hash_rule, identity
 from recsys.evaluation.report import CHALLENGER, CHAMPION, Finding, JudgedSeed, Report
+from recsys.evaluation.trained_on import trained_on
 from recsys.features.text import SCHEMA, feature_files
 from recsys.models.encoding import encode_cached
 from recsys.models.packed import adopt_model, ranker_file
@@ -68,7 +69,7 @@ def run(settings: Settings, at: Artifacts) -> None:
     siblings = _learn_siblings(seeds, holdout, settings, at)
     slices, comparison = judge(holdout, models, settings.evaluate, siblings=siblings)
     trained = {
-        role: _trained_on(at, role) for role in (CHAMPION, *([CHALLENGER] if challenged is not None else []))
+        role: trained_on(at, role) for role in (CHAMPION, *([CHALLENGER] if challenged is not None else []))
     }
     holdout_id = _identity(split, settings, at)
     reasons = {role: contamination(one, holdout_id) for role, one in trained.items()}
@@ -232,23 +233,6 @@ def _identity(split: Split, settings: Settings, at: Artifacts) -> TrainedOn:
         trained_until=split.summary.cut,
         held_out_by=hash_rule(by, params.seed, params.test_share),
     )
-
-
-def _trained_on(at: Artifacts, role: str) -> TrainedOn:
-    """What the model of a role was trained on; empty for a model without a record, which was not trained."""
-    path, model = at.trained_on(role), ModelReference.load(at.model_reference(role))
-    remedy = "run: dvc repro finetune (challenger), or recsys fetch-champion"
-    if path.exists():
-        found = TrainedOn.load(path)
-        if found.model_hash == model.hash:
-            return found
-        if role == CHALLENGER:
-            words = f"{path} is about model {str(found.model_hash)[:10]}, the challenger is {model.hash[:10]}"
-            raise ArtifactMissing(words, remedy=remedy)
-    if str(at.finetune.relative_to(at.root)) in model.encoder.source:
-        words = f"{path} does not say what {role} {model.hash[:10]} was trained on"
-        raise ArtifactMissing(words, remedy=remedy)
-    return TrainedOn(model_hash=model.hash)
 
 
 def _save(report: Report, at: Artifacts) -> None:

@@ -15,7 +15,7 @@ from recsys.catalogue.split import Split
 from recsys.dataset.dataset import Dataset
 from recsys.encoders.pack import pack_encoder
 from recsys.encoders.reference import REFERENCE, EncoderReference
-from recsys.evaluation.provenance import hash_rule, identity
+from recsys.evaluation.provenance import TrainedOn, hash_rule, identity
 from recsys.features.text import SCHEMA, feature_files
 from recsys.heads.recipe import Recipe
 from recsys.models.encoding import encode_cached
@@ -26,10 +26,12 @@ from recsys.progress import report_progress
 from recsys.settings import Settings
 from recsys.storage.atomic import write_whole
 from recsys.training.challenger import fuse
+from recsys.training.corpus import Corpus, further_texts, pieces_of, require_texts
 from recsys.training.data import TrainingSet, make_training_set
 from recsys.training.job import Job, make_job
 from recsys.training.seeds import SEEDS, TrainedSeed, TrainedSeeds, folder_of
 from recsys.training.summary import epochs_of, history_csv, summarise
+from recsys.training.teacher import Teacher, require_teacher
 from recsys.training.tuning import FROZEN, Tuned, tune
 from recsys.training.variants import field_variants
 from recsys.validation.folds import cold_folds, dates_in_attributes
@@ -38,6 +40,8 @@ from recsys.validation.search_weights import ChosenWeights, choose_search_weight
 
 MODEL = "artifacts/finetune/model"
 """What model.json calls the source of the challenger's encoder: relative, the same in every workspace."""
+TEACHER = "teacher"
+"""Folder in at.training: the teacher's vectors of pieces of texts, which no other stage needs."""
 
 
 def run(settings: Settings, at: Artifacts) -> None:
@@ -48,13 +52,15 @@ def run(settings: Settings, at: Artifacts) -> None:
     otherwise, and where no time tells the newest items, those that are held out to decide by are others. The first is
     the challenger, the others tell its luck.
 
-    Reads:   at.split, its training side only; at.features; at.data, the same texts' fields where field_dropout asks
+    Reads:   at.split, its training side only; at.features; at.data, the same texts' fields where field_dropout asks;
+             for objective `distill` at.teacher, whose encoder is packed in at.cache. Objectives `texts` and `distill`
+             also read which cold items the test side has, to leave their texts out
     Writes:  at.finetune: model/ (config.json, model.safetensors, tokenizer.json), packed/ (the challenger as it runs,
              with its head), history.csv, summary.json; seeds/ (seeds.json, and of each further seed the same but for
              model/); at.model_reference("challenger"), once all is there; all parts packed in at.cache; at.training:
              checkpoints of each seed, so that a killed run goes on, and activations of frozen layers
-    Raises:  ArtifactMissing without split or features; ConfigError where there is too little to learn from;
-             TrainingError where a loss is not finite or memory does not suffice
+    Raises:  ArtifactMissing without split, features or teacher; ConfigError where there is too little to learn from, or
+             the teacher may know test data; TrainingError where a loss is not finite or memory does not suffice
     """
     shutil.rmtree(at.finetune / SEEDS, ignore_errors=True)
     challenger, key = _train_and_pack(settings, at, at.finetune)
@@ -72,7 +78,7 @@ def run(settings: Settings, at: Artifacts) -> None:
     challenger.save(at.model_reference("challenger"))
     at.training.mkdir(parents=True, exist_ok=True)
     for stray in at.training.iterdir():  # checkpoints of other data or parameters
-        if stray.is_dir() and stray.name not in {*keys, FROZEN}:
+        if stray.is_dir() and stray.name not in {*keys, FROZEN, TEACHER}:
             shutil.rmtree(stray)
 
 
@@ -106,16 +112,45 @@ def _read(settings: Settings, at: Artifacts) -> Job:
     features = [pq.read_table(file.path) for file in feature_files(at.features)]
     versions = pa.concat_tables([SCHEMA.empty_table(), *features])
     training_set = make_training_set(split, versions, params.validation_share, params.seed)
+    holdout = TrainedOn(
+        trained_on=identity(at.split),
+        trained_until=split.summary.cut,
+        held_out_by=hash_rule(split.summary.by, settings.split.seed, settings.split.test_share),
+    )
     return make_job(
         training_set,
         _variants(settings, at, training_set),
-        split.summary,
-        identity(at.split),
-        hash_rule(split.summary.by, settings.split.seed, settings.split.test_share),
+        holdout,
         params,
         settings.encoder,
         settings.users.ridge_lambda,
+        _corpus(settings, at, training_set, further_texts(split, versions), holdout),
     )
+
+
+def _corpus(
+    settings: Settings, at: Artifacts, training_set: TrainingSet, further: tuple[str, ...], holdout: TrainedOn
+) -> Corpus:
+    """What objectives `texts` and `distill` learn from; empty for the others."""
+    params = settings.finetune
+    if not params.learns_from_texts:
+        return Corpus()
+    corpus = Corpus(further)
+    require_texts(corpus, training_set)
+    if params.objective == "texts":
+        return corpus
+    teacher = ModelReference.of(require_teacher(Teacher.load(at.teacher), holdout))
+    whole = (*training_set.texts, *further)
+    rows = corpus.rows_to_learn_from(training_set)
+    pieces = pieces_of([whole[row] for row in rows], params.student_texts - len(rows), params.seed)
+    report_progress(
+        f"{len(whole):,} texts and {len(pieces):,} pieces of them for teacher {teacher.encoder.hash[:10]} to encode"
+    )
+    sizes = settings.encoder.batch_tokens, settings.profiles.chunk_texts
+    targets = [encode_cached(teacher, whole, at, *sizes)]
+    if pieces:
+        targets.append(encode_cached(teacher, pieces, at, *sizes, at.training / TEACHER))
+    return Corpus((*further, *pieces), np.concatenate(targets), teacher.encoder.hash)
 
 
 def _variants(settings: Settings, at: Artifacts, training_set: TrainingSet) -> tuple[tuple[str, ...], ...]:

@@ -34,6 +34,13 @@ class Epoch:
     ndcg: float | None
     """ndcg@k on the validation slice; None where it has no user."""
     recall: float | None
+    cosine: float | None = None
+    """Objective distill: mean cosine of student and teacher on the validation slice; None for other objectives."""
+
+    @property
+    def score(self) -> float | None:
+        """What decides which epoch is the best, higher is better; None where nothing could be validated."""
+        return self.ndcg if self.cosine is None else self.cosine
 
 
 @dataclass(frozen=True)

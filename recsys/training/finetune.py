@@ -18,8 +18,10 @@ from torch import Tensor
 
 from recsys.errors import TrainingError
 from recsys.training.checkpoint import Checkpoints, Epoch, Record
+from recsys.training.corpus import Corpus
 from recsys.training.data import TrainingSet
 from recsys.training.inputs import Inputs
+from recsys.training.known import Known, batches_per_epoch
 from recsys.training.optimizing import (
     learning_rate,
     make_optimizer,
@@ -29,7 +31,7 @@ from recsys.training.optimizing import (
     restore_optimizer,
 )
 from recsys.training.params import FinetuneParams
-from recsys.training.plans import Known, batches_per_epoch, plan_batch
+from recsys.training.plans import plan_batch
 from recsys.training.stepping import Encoding, Memory, encode_all
 from recsys.training.tower import Tower
 from recsys.training.validating import validate
@@ -60,13 +62,16 @@ class Trained:
     n_steps: int
 
     def figures(self, k: int) -> dict[str, float | None]:
-        """`ndcg@k` and `recall@k` on the validation slice at the best epoch, and as `pretrained/…` before any step."""
-        places = {"": self.best, "pretrained/": self.epochs[0]}
-        return {
-            f"{place}{name}@{k}": value
-            for place, epoch in places.items()
-            for name, value in (("ndcg", epoch.ndcg), ("recall", epoch.recall))
-        }
+        """`ndcg@k` and `recall@k` on the validation slice at the best epoch, and as `pretrained/…` before any step.
+
+        For objective distill also `cosine`, of student and teacher.
+        """
+        found: dict[str, float | None] = {}
+        for place, epoch in (("", self.best), ("pretrained/", self.epochs[0])):
+            found |= {f"{place}ndcg@{k}": epoch.ndcg, f"{place}recall@{k}": epoch.recall}
+            if epoch.cosine is not None:
+                found[f"{place}cosine"] = epoch.cosine
+        return found
 
 
 def finetune(
@@ -77,17 +82,19 @@ def finetune(
     ridge_lambda: float,
     folder: Path,
     watcher: Watcher,
+    corpus: Corpus | None = None,
 ) -> Trained:
     """Train until validation no longer improves.
 
     Args:
         training_set: data to learn from.
         tower: with pretrained weights; afterwards it has the best ones.
-        inputs: texts of all items of the training set.
+        inputs: texts of all items of the training set, then the corpus's further ones.
         params: section `finetune`.
         ridge_lambda: λ of the user profiles.
         folder: of this run's checkpoints; it must not hold those of other data or parameters.
         watcher: is notified of progress.
+        corpus: further texts and the teacher's vectors, for objectives `texts` and `distill`.
 
     Returns:
         The curves and the best epoch; this is epoch 0 where nothing was better than the pretrained weights.
@@ -95,7 +102,9 @@ def finetune(
     Raises:
         TrainingError: a loss is not finite, or memory runs out; the last checkpoint is kept.
     """
-    run = _Run(training_set, tower, inputs, params, ridge_lambda, Checkpoints(folder), watcher)
+    run = _Run(
+        training_set, tower, inputs, params, ridge_lambda, Checkpoints(folder), watcher, corpus or Corpus()
+    )
     with _repeatable():
         return run.all()
 
@@ -112,14 +121,16 @@ class _Run:
         ridge_lambda: float,
         checkpoints: Checkpoints,
         watcher: Watcher,
+        corpus: Corpus,
     ) -> None:
         self.training_set, self.tower, self.inputs, self.params = training_set, tower, inputs, params
+        self.corpus = corpus
         self.ridge_lambda, self.checkpoints, self.watcher = ridge_lambda, checkpoints, watcher
         self.optimizer, self.scaler = make_optimizer(tower, params), make_scaler(params, inputs.device)
         self.encoding = Encoding(tower, inputs, params, inputs.device, watcher.report)
         self.memory = Memory(params.encode_tokens, params.grad_cache)
         self.record = Record()
-        n_batches = batches_per_epoch(training_set, params)
+        n_batches = batches_per_epoch(training_set, params, corpus)
         self.epoch_steps = -(-n_batches // params.accumulate)
         self.n_steps = params.epochs * self.epoch_steps
 
@@ -195,14 +206,14 @@ class _Run:
             params.max_validation_users,
             params.seed,
         )
-        epoch = self._epoch(found)
+        epoch = self._epoch(found, self.corpus.agreement(vectors_ID, self.training_set.held_rows))
         self.watcher.on_epoch(epoch)
         epochs = (*self.record.epochs, epoch)
         record = replace(
             self.record, epochs=epochs, losses=(), profiles=self.checkpoints.save_profiles(step, vectors_ID)
         )
-        # Without a user to validate with, the newest weights count as the best.
-        if found is None or all((epoch.ndcg or 0) > (one.ndcg or 0) for one in self.record.epochs):
+        # Where nothing can be validated, the newest weights count as the best.
+        if epoch.score is None or all(epoch.score > (one.score or 0) for one in self.record.epochs):
             record = replace(
                 record, best=self.checkpoints.save_best(step, _weights(self.tower)), best_epoch=epoch.epoch
             )
@@ -210,7 +221,7 @@ class _Run:
         self.record = replace(record, stopped=over)
         self._save()
 
-    def _epoch(self, found: tuple[float, float] | None) -> Epoch:
+    def _epoch(self, found: tuple[float, float] | None, cosine: float | None) -> Epoch:
         ndcg, recall = found or (None, None)
         losses, step = self.record.losses, self.record.step
         return Epoch(
@@ -220,10 +231,11 @@ class _Run:
             learning_rate=learning_rate(step - 1, self.n_steps, self.params) if step else 0.0,
             ndcg=ndcg,
             recall=recall,
+            cosine=cosine,
         )
 
     def _remember(self, vectors_ID: NDArray[np.float32]) -> None:
-        self.known = Known(self.training_set, self.params, vectors_ID, self.ridge_lambda)
+        self.known = Known(self.training_set, self.params, vectors_ID, self.ridge_lambda, self.corpus)
 
     def _save(self) -> None:
         self.record = replace(

@@ -5,15 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from recsys.catalogue.split import SplitSummary
 from recsys.encoders.params import EncoderParams
 from recsys.encoders.source import find_source, source_files
+from recsys.evaluation.provenance import TrainedOn
+from recsys.training.corpus import Corpus
 from recsys.training.data import TrainingSet
 from recsys.training.params import FinetuneParams
 from recsys.training.summary import file_hash, run_key
 
 TRAINING_VERSION = 3
 """Part of every key. Raise it when the same inputs would give other weights."""
+IDLE = {"roles", "checkpoint_steps", "seeds"}
+"""Parameters that change no weights: DVC's stages, how often checkpoints are written, the number of further seeds."""
+STUDENT = {"student_layers", "student_texts"}
+"""Parameters that change weights for objective distill alone."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,8 @@ class Job:
     training_set: TrainingSet
     variants: tuple[tuple[str, ...], ...]
     """Variants of each text, for field dropout."""
+    corpus: Corpus
+    """Further texts and the teacher's vectors, for objectives `texts` and `distill`."""
     cut: datetime | None
     """Cut of the split."""
     held_out_by: str | None
@@ -41,24 +48,22 @@ class Job:
 def make_job(
     training_set: TrainingSet,
     variants: tuple[tuple[str, ...], ...],
-    split: SplitSummary,
-    trained_on: str,
-    held_out_by: str | None,
+    holdout: TrainedOn,
     params: FinetuneParams,
     encoder: EncoderParams,
     ridge_lambda: float,
+    corpus: Corpus,
 ) -> Job:
     """Make the job: find the pretrained encoder, and compute the key.
 
     Args:
         training_set: data to learn from.
         variants: of each text, for field dropout; () without it.
-        split: summary of the split that the data came from.
-        trained_on: SHA-256 of the split's training pairs.
-        held_out_by: the rule of a split by item hash.
+        holdout: the split that the data came from; it has `trained_on`.
         params: section `finetune`.
         encoder: section `encoder`.
         ridge_lambda: λ of the users in loss and validation.
+        corpus: further texts and the teacher's vectors; an empty one for objectives that learn from interactions.
 
     Returns:
         The job. The same inputs give the same key.
@@ -70,19 +75,21 @@ def make_job(
         "version": TRAINING_VERSION,
         "source": weights,
         "encoder": encoder.model_dump(include={"pooling", "max_tokens"}),
-        # These change no weights: how often checkpoints are written, DVC's stages, the number of further seeds.
-        "params": params.model_dump(exclude={"roles", "checkpoint_steps", "seeds"}),
+        "params": params.model_dump(exclude=IDLE | (set() if params.objective == "distill" else STUDENT)),
         "ridge_lambda": ridge_lambda,
-        "trained_on": trained_on,
+        "trained_on": holdout.trained_on,
         "texts": texts,
         "variants": hashlib.sha256("\0".join(one for some in variants for one in some).encode()).hexdigest(),
     }
+    if params.learns_from_texts:
+        recipe["corpus"] = corpus.digest
     return Job(
         training_set,
         variants,
-        split.cut,
-        held_out_by,
-        trained_on,
+        corpus,
+        holdout.trained_until,
+        holdout.held_out_by,
+        str(holdout.trained_on),
         texts,
         source,
         run_key({"source": weights}),

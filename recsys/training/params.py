@@ -4,6 +4,9 @@ from typing import Literal, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
+CHOOSES_ITEMS = {"popularity_power": 0, "hard_share": 0, "hard_quantile": 1}
+"""Parameters that choose the items of a batch, with the values that leave the choice alone."""
+
 
 class FinetuneParams(BaseModel):
     """Section `finetune`."""
@@ -12,9 +15,11 @@ class FinetuneParams(BaseModel):
 
     roles: tuple[Literal["challenger"], ...]
     """[challenger] in a workspace that trains: dvc.yaml then has stage `finetune`; [] elsewhere."""
-    objective: Literal["ridge", "mean", "pairs"]
-    """What a user is in the loss. ridge: closed-form ridge over the last profiles of their other items; mean: the mean
-    of these; pairs: there are no users, items of one history are pairs."""
+    objective: Literal["ridge", "mean", "pairs", "texts", "distill"]
+    """What is learned from. The first three learn from interactions, and differ in what a user is in the loss. ridge:
+    closed-form ridge over the last profiles of their other items; mean: the mean of these; pairs: there are no users,
+    items of one history are pairs. The others learn from texts alone. texts: two draws of dropout of one text find each
+    other (SimCSE). distill: a student of fewer layers gives the vectors of the champion's encoder."""
     layers: Literal["top", "all", "lora", "none"]
     """What is trained: top: the top layers over cached activations of the others; all: all layers; lora: LoRA adapters;
     none: no layer, only head and ranker (section `fusion`)."""
@@ -22,6 +27,11 @@ class FinetuneParams(BaseModel):
     """Number of layers that `layers: top` trains."""
     lora_rank: int = Field(ge=1)
     """Rank of the adapters that `layers: lora` trains."""
+    student_layers: int = Field(ge=1)
+    """Objective distill: the student has so many layers, the first ones of `encoder.source`."""
+    student_texts: int = Field(ge=0)
+    """Objective distill: where there are fewer texts, sentences and windows of words of them are added until there are
+    so many. The teacher encodes them all."""
     epochs: int = Field(ge=1)
     """The most epochs. An epoch visits every item about once; after each, profiles are encoded again."""
     patience: int = Field(ge=1)
@@ -87,11 +97,30 @@ class FinetuneParams(BaseModel):
     """Number of trainings, with seed, seed + 1, …. The first is the challenger; the mean of all must beat the champion
     too."""
 
+    @property
+    def learns_from_texts(self) -> bool:
+        """Whether the objective reads no interactions."""
+        return self.objective in ("texts", "distill")
+
     @model_validator(mode="after")
     def _check_objective(self) -> Self:
-        """Objective pairs draws one pair for each user, so parameters that choose the items of a batch are refused."""
-        idle = {"popularity_power": 0, "hard_share": 0, "hard_quantile": 1}
+        """Refuse parameters that would have no effect on the objective's batches."""
+        idle: dict[str, float] = {}
+        if self.objective == "pairs":
+            reason, idle = "objective pairs draws pairs of users' items", dict(CHOOSES_ITEMS)
+        if self.learns_from_texts:
+            reason = f"objective {self.objective} learns from texts alone"
+            idle = {**CHOOSES_ITEMS, "co_occurrence_weight": 0, "field_dropout": 0}
         wrong = [f"{name}: {value}" for name, value in idle.items() if getattr(self, name) != value]
-        if self.objective == "pairs" and wrong:
-            raise ValueError(f"objective pairs draws pairs of users' items; set {', '.join(wrong)}")
+        if wrong:
+            raise ValueError(f"{reason}; set {', '.join(wrong)}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_layers(self) -> Self:
+        """Refuse layers that the objective cannot train."""
+        if self.objective == "distill" and self.layers != "all":
+            raise ValueError("objective distill trains all layers of the student; set layers: all")
+        if self.objective == "texts" and (self.layers == "none" or self.dropout == 0):
+            raise ValueError("objective texts compares two draws of dropout; set layers and dropout")
         return self

@@ -4,10 +4,7 @@ A plan depends only on the number of the batch, the seed and the last profiles. 
 makes the same plans as one that was never interrupted.
 """
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,75 +12,19 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from recsys.profiles.users import Ridge, gram_of
-from recsys.training.data import TrainingSet
+from recsys.training.known import Known, Plan, batch_size, step_rng
 from recsys.training.losses.co_occurrence import co_occurrence_softmax
 from recsys.training.losses.mean import mean_users
 from recsys.training.losses.pairs import ranked_pairs
 from recsys.training.losses.ridge import ridge_users
 from recsys.training.losses.softmax import two_sided_softmax
 from recsys.training.params import FinetuneParams
+from recsys.training.plans_of_texts import plan_texts
 
 # Shape suffixes: U users, I items, B items of the batch, P pairs, D dimension, M mined.
 NEWTON_STEPS = 50
 QUANTILE_SAMPLE = 4096
 """Items from which quantiles of similarity are estimated."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One batch."""
-
-    rows: NDArray[np.int64]
-    """Distinct items to encode with gradient [B]."""
-    loss: Callable[[Tensor], Tensor]
-    """Loss of the vectors x_BD, which are in the order of `rows`: a scalar."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """What plans are made of."""
-
-    training_set: TrainingSet
-    params: FinetuneParams
-    vectors_ID: NDArray[np.float32]
-    """Profiles of all items at the start of the epoch."""
-    ridge_lambda: float
-
-    @cached_property
-    def ridge(self) -> Ridge:
-        """Ridge regression over the items to learn from."""
-        return Ridge(gram_of(self.vectors_ID[self.training_set.fit_rows]), self.ridge_lambda)
-
-    @cached_property
-    def chance_E(self) -> NDArray[np.float64]:
-        """Each item's probability to be drawn first."""
-        training_set = self.training_set
-        weight_E = (
-            np.maximum(training_set.fit.n_users_I[training_set.fit_rows], 1) ** self.params.popularity_power
-        )
-        return np.asarray(weight_E / weight_E.sum(), np.float64)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches that visit every item about once."""
-        return batches_per_epoch(self.training_set, self.params)
-
-
-def batch_size(training_set: TrainingSet, params: FinetuneParams) -> int:
-    """Items per batch: at most half of all, since a user is represented by items *outside* the batch."""
-    return min(params.batch_items, max(1, len(training_set.fit_rows) // 2))
-
-
-def batches_per_epoch(training_set: TrainingSet, params: FinetuneParams) -> int:
-    """Batches that visit every item about once."""
-    return -(-len(training_set.fit_rows) // batch_size(training_set, params))
-
-
-def step_rng(seed: int, number: int, purpose: str) -> np.random.Generator:
-    """A generator for one purpose of one step."""
-    digest = hashlib.blake2b(f"{seed} {number} {purpose}".encode(), digest_size=8).digest()
-    return np.random.default_rng(int.from_bytes(digest, "big"))
 
 
 def plan_batch(known: Known, number: int) -> Plan | None:
@@ -96,6 +37,8 @@ def plan_batch(known: Known, number: int) -> Plan | None:
     Returns:
         The plan; None where no user of a sampled item has another item outside the batch.
     """
+    if known.params.learns_from_texts:
+        return plan_texts(known, number)
     if known.params.objective == "pairs":
         return _pairs(known, number)
     return _items_and_users(known, number)

@@ -69,6 +69,8 @@ class TrainingProgress:
             if epoch.ndcg is None
             else f"ndcg {epoch.ndcg:.4f}, recall {epoch.recall:.4f}"
         )
+        if epoch.cosine is not None:
+            found += f", cosine with the teacher {epoch.cosine:.4f}"
         self.report(f"epoch {epoch.epoch}, step {epoch.step:,}: {loss}; validation {found}")
 
     def report(self, sentence: str) -> None:

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from recsys.errors import TrainingError
 from recsys.training.inputs import Inputs
+from recsys.training.known import Plan, step_rng
 from recsys.training.params import FinetuneParams
-from recsys.training.plans import Plan, step_rng
 from recsys.training.tower import Tower
 
 # Shape suffixes: B items of the batch, G texts of a pack, D dimension.

@@ -43,17 +43,22 @@ class TrainingSummary(BaseModel):
     ridge_lambda: float
     n_users: int
     n_items: int
-    """Learned from."""
+    """Items of the training side to learn from."""
     n_held_items: int
     """Validation slice."""
     n_pairs: int
+    n_texts: int | None = None
+    """Texts that objectives `texts` and `distill` learned from; None for objectives that learn from interactions."""
+    teacher: str | None = None
+    """Hash of the encoder whose vectors a student learned; None for other objectives."""
     n_trained_weights: int
     n_steps: int
     best_epoch: int
     """0: nothing was better than the pretrained weights, which are kept."""
     best_step: int
     validation: dict[str, float | None]
-    """ndcg@k and recall@k of the best epoch, and of epoch 0 as `pretrained/…`; of the chosen head as `head/…`, and of
+    """ndcg@k and recall@k of the best epoch, and of epoch 0 as `pretrained/…`, for a student also the `cosine` with its
+    teacher; of the chosen head as `head/…`, and of
     the encoder alone as `without_head/…`, on more items if the encoder was not trained; `head/<list>/…` of the lists by
     which item weights were chosen, with them and by profiles alone. None where there was no user to rank for."""
     width: int
@@ -120,22 +125,25 @@ def history_csv(k: int, rows: Iterable[tuple[object, ...]]) -> str:
 
     Args:
         k: cutoff of the validation.
-        rows: epochs, each with the fields of `checkpoint.Epoch` in order; None becomes an empty field.
+        rows: epochs, each with the fields of `checkpoint.Epoch` in order; None becomes an empty field. The last one,
+            `cosine`, has a column only where it has values.
 
     Returns:
         CSV text.
     """
-    columns = ("epoch", "step", "loss", "learning_rate", f"ndcg@{k}", f"recall@{k}")
+    columns, rows = ["epoch", "step", "loss", "learning_rate", f"ndcg@{k}", f"recall@{k}"], list(rows)
+    if any(row[-1] is not None for row in rows):
+        columns.append("cosine")
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerows([columns, *rows])
+    writer.writerows([columns, *(row[: len(columns)] for row in rows)])
     return buffer.getvalue()
 
 
 def epochs_of(tuned: "Tuned", recipe: "Recipe") -> tuple[tuple[object, ...], ...]:
     """Rows of history.csv; without training one row, with the validation of the encoder alone."""
     if tuned.trained is None:
-        return ((0, 0, None, None, recipe.alone, None),)
+        return ((0, 0, None, None, recipe.alone, None, None),)
     return tuple(map(astuple, tuned.trained.epochs))
 
 
@@ -180,6 +188,8 @@ def summarise(
         n_items=len(found.fit_rows),
         n_held_items=len(found.held_rows),
         n_pairs=found.fit_UI.nnz,
+        n_texts=len(job.corpus.rows_to_learn_from(found)) if params.learns_from_texts else None,
+        teacher=job.corpus.teacher or None,
         n_trained_weights=tuned.n_weights,
         n_steps=trained.n_steps if trained else 0,
         best_epoch=trained.best.epoch if trained else 0,

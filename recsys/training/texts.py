@@ -55,7 +55,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids of N texts, one after the other: first one text per item, then variants."""
+    """Token ids of N texts, one after the other: first one text per item, then variants, then further texts."""
 
     ids_T: NDArray[np.int64]
     starts_N: NDArray[np.int64]
@@ -115,7 +115,11 @@ class Tokens:
 
 
 def tokenise(
-    texts: Sequence[str], source: Path, max_tokens: int, variants: Sequence[Sequence[str]] = ()
+    texts: Sequence[str],
+    source: Path,
+    max_tokens: int,
+    variants: Sequence[Sequence[str]] = (),
+    further: Sequence[str] = (),
 ) -> Tokens:
     """Tokenise texts exactly like the packed encoder.
 
@@ -124,6 +128,7 @@ def tokenise(
         source: folder with tokenizer.json.
         max_tokens: longer texts are cut, special tokens included.
         variants: of each item's text; () where no item has any.
+        further: texts of no item, none of them empty.
 
     Returns:
         The tokens.
@@ -131,7 +136,7 @@ def tokenise(
     tokenizer = load_tokenizer(source / TOKENIZER, max_tokens)
     n_variants = [len(some) for some in variants] if variants else [0] * len(texts)
     variants_I1 = len(texts) + np.cumsum([0, *n_variants])
-    texts = [*texts, *(one for some in variants for one in some)]
+    texts = [*texts, *(one for some in variants for one in some), *further]
     found = [
         np.array(one.ids, np.int64)
         for start in range(0, len(texts), TOKENIZED_AT_ONCE)

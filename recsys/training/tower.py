@@ -3,6 +3,7 @@
 Blocks hold texts of one token count (as in `encoders/transformer.py`), so there is neither padding nor a mask.
 """
 
+import json
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recsys.encoders.source import CONFIG
 from recsys.errors import EncoderError
 from recsys.training.packing import attending, use_packed_attention
 
@@ -92,7 +94,13 @@ class Tower(nn.Module):
 
 
 def open_tower(
-    folder: Path, pooling: str, layers: str, top_layers: int, lora_rank: int, dropout: float
+    folder: Path,
+    pooling: str,
+    layers: str,
+    top_layers: int,
+    lora_rank: int,
+    dropout: float,
+    n_layers: int | None = None,
 ) -> Tower:
     """Load a transformer for training.
 
@@ -103,18 +111,20 @@ def open_tower(
         top_layers: number of trained layers, for top.
         lora_rank: rank of the adapters, for lora.
         dropout: of the transformer's dropout layers.
+        n_layers: the first so many layers of the model are kept, for a student; None: all.
 
     Returns:
         The tower, on the CPU; always with the same initial weights.
 
     Raises:
-        EncoderError: the model cannot be loaded, or cannot be cut in two.
+        EncoderError: the model cannot be loaded, has fewer than `n_layers` layers, or cannot be cut in two.
     """
     import transformers
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.manual_seed(0)  # for weights that the file lacks, such as an unused pooler's
+    kept = {} if n_layers is None else {"num_hidden_layers": _at_most(n_layers, folder)}
     try:
         model = transformers.AutoModel.from_pretrained(
             folder,
@@ -123,6 +133,7 @@ def open_tower(
             trust_remote_code=False,
             dtype=torch.float32,
             attn_implementation="sdpa",
+            **kept,
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise EncoderError(
@@ -142,6 +153,17 @@ def open_tower(
     if layers == "all":
         return _packing(Tower(model, pooling, None))
     return _packing(_cut(model, pooling, top_layers, folder))
+
+
+def _at_most(n_layers: int, folder: Path) -> int:
+    """`n_layers`, if the model has so many: transformers would add layers with random weights."""
+    has = json.loads((folder / CONFIG).read_text("utf-8")).get("num_hidden_layers", 0)
+    if n_layers > has:
+        raise EncoderError(
+            f"{folder} has {has} layers, finetune.student_layers is {n_layers}",
+            remedy="lower finetune.student_layers",
+        )
+    return n_layers
 
 
 def save_tower(tower: Tower, folder: Path) -> None:

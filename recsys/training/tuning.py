@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from recsys.encoders.params import EncoderParams
 from recsys.encoders.source import TOKENIZER, source_files
+from recsys.errors import ConfigError
 from recsys.training.job import Job
 from recsys.training.params import FinetuneParams
 
@@ -83,9 +84,18 @@ def _prepare(
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tower = open_tower(
-        job.source, encoder.pooling, params.layers, params.top_layers, params.lora_rank, params.dropout
+        job.source,
+        encoder.pooling,
+        params.layers,
+        params.top_layers,
+        params.lora_rank,
+        params.dropout,
+        params.student_layers if params.objective == "distill" else None,
     ).to(device)
-    tokens = tokenise(job.training_set.texts, job.source, encoder.max_tokens, job.variants)
+    _require_width(tower, job)
+    tokens = tokenise(
+        job.training_set.texts, job.source, encoder.max_tokens, job.variants, job.corpus.further
+    )
     if tower.cut is None:
         return tower, TokenInputs(tokens, device)
     key = frozen_key(job.source_key, tower.cut, tokens)
@@ -106,7 +116,27 @@ def _train(
     found = job.training_set
     with TrainingProgress() as watcher:
         watcher.report(
-            f"{len(found.fit_rows):,} items and {found.fit_UI.nnz:,} pairs of {len(found.users):,} users to learn "
-            f"from, {len(found.held_rows):,} items held out cold; {params.layers} layers, objective {params.objective}"
+            f"{learned_from(job, params)} to learn from, {len(found.held_rows):,} items held out cold; "
+            f"{params.layers} layers, objective {params.objective}"
         )
-        return finetune(found, tower, inputs, params, ridge_lambda, checkpoints, watcher)
+        return finetune(found, tower, inputs, params, ridge_lambda, checkpoints, watcher, job.corpus)
+
+
+def learned_from(job: Job, params: FinetuneParams) -> str:
+    """What the objective learns from, in words."""
+    found = job.training_set
+    if params.learns_from_texts:
+        n_texts = len(job.corpus.rows_to_learn_from(found))
+        teacher = f", as the encoder {job.corpus.teacher[:10]} gives them," if job.corpus.teacher else ""
+        return f"vectors of {n_texts:,} texts{teacher}" if teacher else f"{n_texts:,} texts"
+    return f"{len(found.fit_rows):,} items and {found.fit_UI.nnz:,} pairs of {len(found.users):,} users"
+
+
+def _require_width(tower: "Tower", job: Job) -> None:
+    """Refuse a teacher whose vectors are wider or narrower than the student's."""
+    targets_ND, width = job.corpus.targets_ND, int(tower.model.config.hidden_size)
+    if targets_ND is not None and targets_ND.shape[1] != width:
+        raise ConfigError(
+            f"finetune: the champion's encoder gives {targets_ND.shape[1]} dimensions, {job.source.name} has {width}",
+            remedy="set encoder.source to a model of the champion's width",
+        )

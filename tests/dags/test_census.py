@@ -157,7 +157,7 @@ def test_the_slow_loop_walks_from_data_of_now_to_a_champion_or_to_the_reasons_wh
         "images": ["validate"],
         "features": ["images"],
         "split": ["features"],
-        "finetune": ["split"],
+        "finetune": ["fetch-champion", "split"],
         "profiles-champion": ["features", "fetch-champion"],
         "profiles-challenger": ["finetune"],
         "evaluate": ["profiles-challenger", "profiles-champion"],

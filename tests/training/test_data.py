@@ -7,7 +7,8 @@ import pytest
 
 from recsys.errors import ArtifactMissing, ConfigError
 from recsys.training.data import make_training_set
-from recsys.training.plans import Known, plan_batch
+from recsys.training.known import Known
+from recsys.training.plans import plan_batch
 from tests.training.tastes import make_split, make_tastes, params, taste_pairs, taste_texts
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from recsys.training.known import Known
 from recsys.training.losses.co_occurrence import co_occurrence_softmax
-from recsys.training.plans import Known, inclusion_chances, plan_batch
+from recsys.training.plans import inclusion_chances, plan_batch
 from tests.training.tastes import make_tastes, params
 
 

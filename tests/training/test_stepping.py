@@ -6,8 +6,9 @@ import torch
 
 from recsys.errors import TrainingError
 from recsys.training.inputs import TokenInputs
+from recsys.training.known import Known, Plan
 from recsys.training.optimizing import fresh_scaler, learning_rate, make_optimizer, make_scaler, move
-from recsys.training.plans import Known, Plan, plan_batch
+from recsys.training.plans import plan_batch
 from recsys.training.stepping import Encoding, Memory, encode_all
 from recsys.training.texts import tokenise
 from recsys.training.tower import open_tower

@@ -1,0 +1,157 @@
+"""Texts that objectives `texts` and `distill` learn from, beside those of the items to learn from."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from recsys.catalogue.split import Split
+from recsys.dataset.versions import texts_of
+from recsys.errors import ConfigError
+from recsys.training.data import TrainingSet
+
+# Shape suffixes: I items, F further texts, N = I + F texts, T texts learned from, B texts of a batch, D dimension.
+SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s*")
+PIECE_WORDS = (3, 24)
+"""Words of a window: at least the first, fewer than the second."""
+PIECE_CHARACTERS = (6, 48)
+"""The same where a text has no spaces between words."""
+DRAWS_PER_PIECE = 20
+"""Windows are drawn so often for each that is wanted; then the texts hold too few different ones."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Further texts, and the vectors that a student imitates."""
+
+    further: tuple[str, ...] = ()
+    """F texts; their rows follow those of the items."""
+    targets_ND: NDArray[np.float32] | None = None
+    """The teacher's vectors, unit rows: of the texts of all items, then of the further ones. None without a teacher."""
+    teacher: str = ""
+    """Hash of the teacher's encoder; empty without a teacher."""
+
+    def rows_to_learn_from(self, training_set: TrainingSet) -> NDArray[np.int64]:
+        """Rows of distinct texts [T], ascending: of the items to learn from, and the further ones.
+
+        A text that an item of the validation slice has as well is left out.
+        """
+        texts = (*training_set.texts, *self.further)
+        taken = {training_set.texts[row] for row in training_set.held_rows}
+        rows = []
+        for row in (*training_set.fit_rows, *range(len(training_set.texts), len(texts))):
+            if texts[row] not in taken:
+                taken.add(texts[row])
+                rows.append(row)
+        return np.array(rows, np.int64)
+
+    def targets_of(self, rows_B: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The teacher's vectors of some texts, [B, D]."""
+        if self.targets_ND is None:
+            raise ValueError("there is no teacher")
+        return self.targets_ND[rows_B]
+
+    def agreement(self, vectors_ID: NDArray[np.float32], rows: NDArray[np.int64]) -> float | None:
+        """Mean cosine of a student and its teacher over some items.
+
+        Args:
+            vectors_ID: the student's, of all items, unit rows.
+            rows: items.
+
+        Returns:
+            The mean; None without a teacher, or without items.
+        """
+        if self.targets_ND is None or not len(rows):
+            return None
+        return float((vectors_ID[rows].astype(np.float64) * self.targets_ND[rows]).sum(axis=1).mean())
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over texts and teacher."""
+        return hashlib.sha256("\0".join((self.teacher, *self.further)).encode()).hexdigest()
+
+
+def further_texts(split: Split, versions: pa.Table) -> tuple[str, ...]:
+    """Texts of the items without interactions in the training side, as far as judging does not look for them.
+
+    Cold items of the test side are left out, so that a challenger does not do better on them than on items that arrive
+    later. No interaction is read beyond that.
+
+    Args:
+        split: the holdout.
+        versions: rows of the features: item_id, part, line, text.
+
+    Returns:
+        Distinct texts, sorted.
+
+    Raises:
+        ArtifactMissing: the text of an item is missing; names item, part and line.
+    """
+    used = pa.concat_arrays([pc.unique(side["item_id"]) for side in (split.train, split.test)])
+    items = split.items.filter(pc.invert(pc.is_in(split.items["item_id"], value_set=used)))
+    return tuple(sorted(set(texts_of(items, versions)))) if items.num_rows else ()
+
+
+def pieces_of(texts: Sequence[str], n: int, seed: int) -> tuple[str, ...]:
+    """Pieces of texts, for a student to learn from where there are few texts: sentences, then windows of words.
+
+    Args:
+        texts: whole ones.
+        n: the most pieces.
+        seed: of the windows.
+
+    Returns:
+        Distinct pieces, none of them a whole text; fewer than n where the texts hold no more. They do not depend on
+        the order of `texts`.
+    """
+    whole = sorted(set(texts))
+    found: dict[str, None] = {}
+    for piece in (*_sentences(whole), *_windows(whole, n * DRAWS_PER_PIECE, seed)):
+        if len(found) >= n:
+            break
+        found.setdefault(piece)
+    return tuple(found)
+
+
+def _sentences(texts: Sequence[str]) -> Iterator[str]:
+    known = set(texts)
+    for text in texts:
+        for part in SENTENCE_END.split(text):
+            if len(part.split()) >= PIECE_WORDS[0] and part not in known:
+                yield part
+
+
+def _windows(texts: Sequence[str], n_draws: int, seed: int) -> Iterator[str]:
+    known, rng = set(texts), np.random.default_rng(seed)
+    for _ in range(n_draws if texts else 0):
+        text = texts[int(rng.integers(len(texts)))]
+        words, bounds, space = text.split(), PIECE_WORDS, " "
+        if len(words) <= PIECE_WORDS[0]:
+            words, bounds, space = list(text), PIECE_CHARACTERS, ""
+        size = int(rng.integers(*bounds))
+        start = int(rng.integers(max(1, len(words) - size + 1)))
+        piece = space.join(words[start : start + size]).strip()
+        if piece and piece not in known:
+            yield piece
+
+
+def require_texts(corpus: Corpus, training_set: TrainingSet) -> None:
+    """Refuse a corpus that holds nothing to learn from.
+
+    Args:
+        corpus: further texts.
+        training_set: the items.
+
+    Raises:
+        ConfigError: there are fewer than two different texts outside the validation slice.
+    """
+    if (n := len(corpus.rows_to_learn_from(training_set))) < 2:  # noqa: PLR2004
+        raise ConfigError(
+            f"finetune: {n} different text(s) to learn from, and two are needed",
+            remedy="let more of the catalogue land, or lower finetune.validation_share",
+        )
