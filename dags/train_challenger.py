@@ -60,8 +60,7 @@ def train_challenger() -> None:
         finetune,
         challengers,
     )
-    chain(own, champion, champions)
-    chain(champion, finetune)  # whose encoder a student learns
+    chain(own, champion, [champions, finetune])  # a student learns the champion's vectors
     chain(features, champions)
     chain([champions, challengers], evaluate, stage("gate", workspace=OWN), register, *promotion(), last)
     chain(register, last)
