@@ -74,7 +74,7 @@ def _read(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise ImageBroken("damaged", f"{path} is gone") from error
+        raise ImageBroken("lost", f"{path} is gone") from error
     if hashlib.sha256(content).hexdigest() != path.name:
-        raise ImageBroken("damaged", f"{path} is not what was fetched")
+        raise ImageBroken("lost", f"{path} is not what was fetched")
     return content

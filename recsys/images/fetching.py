@@ -13,13 +13,14 @@ from pathlib import Path
 from recsys.errors import ImageBroken, StorageError
 from recsys.images.params import ImagesParams
 from recsys.images.pictures import check_picture
-from recsys.images.reasons import NOT_ASKED, OF_THE_HOST
+from recsys.images.reasons import OF_THE_HOST, WITHOUT_DELAY
 from recsys.images.records import MAX_DETAIL, Fetched, Tried, append_to_journal, is_due, read_records
 from recsys.images.sources import InBucket, InFolder, OnTheWeb, Sources
 from recsys.images.web import Limits, fetch_web
 from recsys.progress import Progress
 from recsys.storage.atomic import write_whole
 from recsys.storage.opening import open_storage
+from recsys.storage.protocol import Storage
 
 MB = 1_000_000
 
@@ -35,6 +36,8 @@ class Fetcher:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     failures: dict[str, int] = field(default_factory=dict)
     """Host -> failures in a row that say something about it."""
+    buckets: dict[str, Storage] = field(default_factory=dict)
+    """Those that were opened."""
 
     def fetch(self, address: str) -> Fetched:
         """Fetch, check and keep one picture.
@@ -49,11 +52,23 @@ class Fetcher:
             content = self._content(address)
             check_picture(content, self.params.max_megapixels, self.params.min_side)
         except ImageBroken as broken:
-            tried_at = None if broken.reason in NOT_ASKED else int(self.clock().timestamp())
-            return Fetched(address, None, broken.reason, broken.message[:MAX_DETAIL], tried_at)
+            return self.record(address, broken)
         name = hashlib.sha256(content).hexdigest()
         write_whole(self.folder / name, content)
         return Fetched(address, name)
+
+    def record(self, address: str, broken: ImageBroken) -> Fetched:
+        """What is kept of a picture that is broken.
+
+        Args:
+            address: its address.
+            broken: why.
+
+        Returns:
+            The record, with the time from which the next try is counted.
+        """
+        tried_at = None if broken.reason in WITHOUT_DELAY else int(self.clock().timestamp())
+        return Fetched(address, None, broken.reason, broken.message[:MAX_DETAIL], tried_at)
 
     def _content(self, address: str) -> bytes:
         place = self.sources.find(address)
@@ -61,8 +76,13 @@ class Fetcher:
         if isinstance(place, InFolder):
             return _from_folder(place.path, max_bytes)
         if isinstance(place, InBucket):
-            return _from_bucket(place, max_bytes)
+            return _from_bucket(place, self._bucket(place.bucket), max_bytes)
         return self._from_web(place, max_bytes)
+
+    def _bucket(self, name: str) -> Storage:
+        if name not in self.buckets:
+            self.buckets[name] = open_storage(f"s3://{name}")
+        return self.buckets[name]
 
     def _from_web(self, place: OnTheWeb, max_bytes: int) -> bytes:
         host = place.url.netloc.decode()
@@ -159,10 +179,9 @@ def _from_folder(path: Path, max_bytes: int) -> bytes:
     return content
 
 
-def _from_bucket(place: InBucket, max_bytes: int) -> bytes:
+def _from_bucket(place: InBucket, storage: Storage, max_bytes: int) -> bytes:
     address = f"s3://{place.bucket}/{place.key}"
     try:
-        storage = open_storage(f"s3://{place.bucket}")
         found = storage.find(place.key)
         if found is None:
             raise ImageBroken("not_found", f"{address} does not exist")

@@ -26,8 +26,9 @@ class ImagesParams(BaseModel):
     """Whether hosts may resolve to addresses of this machine or of a private network."""
     max_file_mb: float = Field(gt=0)
     """A larger picture is not read to its end."""
-    max_megapixels: float = Field(gt=0)
-    """A picture that claims more pixels is not decoded."""
+    max_megapixels: float = Field(gt=0, le=178)
+    """A picture that claims more pixels is not decoded. At most what Pillow opens at all. A fetcher takes up to 4 bytes
+    of memory per pixel."""
     min_side: int = Field(ge=1)
     """Pixels. A picture with a shorter side counts as missing, such as one dot that only counts visits."""
     timeout_s: float = Field(gt=0)

@@ -14,7 +14,7 @@ WHITE = (255, 255, 255)
 
 
 def check_picture(content: bytes, max_megapixels: float, min_side: int) -> None:
-    """Decode a picture once, to be sure that it can be.
+    """Decode a picture once, to be sure that it can be; its pixels are let go.
 
     Args:
         content: any bytes.
@@ -32,7 +32,7 @@ def check_picture(content: bytes, max_megapixels: float, min_side: int) -> None:
         )
     if min(width, height) < min_side:
         raise ImageBroken("too_small", f"has {width} x {height} pixels, its shorter side below {min_side}")
-    _pixels(opened)
+    _load(opened)
 
 
 def open_picture(content: bytes) -> "Image":
@@ -47,7 +47,17 @@ def open_picture(content: bytes) -> "Image":
     Raises:
         ImageBroken: the bytes are no picture.
     """
-    return _pixels(_opened(content))
+    from PIL import Image
+
+    upright = _upright(_load(_opened(content)))
+    try:
+        if not upright.has_transparency_data:
+            return upright.convert("RGB")
+        paper = Image.new("RGBA", upright.size, WHITE)
+        paper.alpha_composite(upright.convert("RGBA"))
+        return paper.convert("RGB")
+    except Exception as error:  # what a palette or a mode raises cannot be foreseen
+        raise ImageBroken("damaged", f"cannot become RGB: {error!r}") from error
 
 
 def _opened(content: bytes) -> "Image":
@@ -60,24 +70,26 @@ def _opened(content: bytes) -> "Image":
         raise _no_picture(content) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageBroken("too_many_pixels", str(error)) from error
-    except (
-        Exception
-    ) as error:  # a decoder raises what it likes: struct.error, SyntaxError, OverflowError, ...
+    except Exception as error:  # decoders raise what they like: struct.error, SyntaxError, ...
         raise ImageBroken("damaged", f"cannot be opened: {error!r}") from error
 
 
-def _pixels(opened: "Image") -> "Image":
-    from PIL import Image, ImageOps
-
+def _load(opened: "Image") -> "Image":
     try:
-        upright = ImageOps.exif_transpose(opened)
-        if not upright.has_transparency_data:
-            return upright.convert("RGB")
-        paper = Image.new("RGBA", upright.size, WHITE)
-        paper.alpha_composite(upright.convert("RGBA"))
-        return paper.convert("RGB")
+        opened.load()
     except Exception as error:  # as above
         raise ImageBroken("damaged", f"cannot be decoded: {error!r}") from error
+    return opened
+
+
+def _upright(loaded: "Image") -> "Image":
+    """Turned as its Exif data says; left alone where these are damaged, which is common and does no harm."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(loaded)
+    except Exception:  # as above
+        return loaded
 
 
 def _no_picture(content: bytes) -> ImageBroken:

@@ -14,9 +14,10 @@ REMEDIES = {
     "vector_graphic": "land it as JPEG, PNG or WebP: SVG may hold scripts and is never read",
     "no_picture": "land a JPEG, PNG or WebP",
     "damaged": "land the picture again, whole",
+    "lost": "nothing: it is fetched again with the next run; if that repeats, check the disk",
 }
 """Reason -> remedy."""
 OF_THE_HOST = frozenset({"unreachable", "too_slow"})
 """Reasons that say something about all pictures of a host."""
-NOT_ASKED = frozenset({"not_allowed", "gave_up"})
-"""Reasons for which nobody was asked for the picture: it is looked at anew in every run."""
+WITHOUT_DELAY = frozenset({"not_allowed", "gave_up", "lost"})
+"""Reasons that say nothing about what the picture's place would answer: the next run looks again."""

@@ -17,7 +17,7 @@ from recsys.encoders.reference import REFERENCE
 from recsys.errors import DataDamaged
 from recsys.features.views import DenseView
 from recsys.profiles.cache import VectorCache
-from recsys.storage.atomic import write_parquet
+from recsys.storage.atomic import TEMPORARY_PREFIX, write_parquet
 
 # Shape suffixes: N items, D width of a vector.
 IMAGE = "image"
@@ -79,6 +79,8 @@ def open_pictures(folder: Path) -> ItemPictures | None:
         table = pq.read_table(folder / ITEMS, schema=SCHEMA)
     except (OSError, pa.ArrowException) as error:
         raise DataDamaged(f"{folder / ITEMS} cannot be read: {error}", remedy=REMEDY) from error
+    if not table.num_rows:
+        return None
     picture_of = dict(zip(table["item_id"].to_pylist(), table["sha256"].to_pylist(), strict=True))
     return ItemPictures(folder, ImageEncoderReference.load(folder / REFERENCE), picture_of)
 
@@ -100,3 +102,5 @@ def write_view(folder: Path, picture_of: Mapping[str, str], reference: ImageEnco
     items = sorted(picture_of)
     columns: dict[str, list[str]] = {"item_id": items, "sha256": [picture_of[item] for item in items]}
     write_parquet(folder / ITEMS, pa.table(columns, schema=SCHEMA))
+    for temporary in folder.glob(f"{TEMPORARY_PREFIX}*"):  # left by a killed run
+        temporary.unlink()

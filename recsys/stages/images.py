@@ -52,8 +52,8 @@ def _make(params: ImagesParams, at: Artifacts, address_of: Mapping[str, str]) ->
     from recsys.encoders.image_pack import pack_image_encoder
     from recsys.images.encoding import encode_pictures
     from recsys.images.fetching import Fetcher, fetch_due
-    from recsys.images.records import Fetched, write_records
-    from recsys.images.report import placeholders, write_report
+    from recsys.images.records import TABLE, write_records
+    from recsys.images.report import BROKEN, REPORT, placeholders, write_report
     from recsys.images.sources import Sources
     from recsys.images.view import write_view
     from recsys.progress import report_progress
@@ -67,8 +67,7 @@ def _make(params: ImagesParams, at: Artifacts, address_of: Mapping[str, str]) ->
     damaged = encode_pictures(at.pictures, at.image_view, at.encoders, reference, hashes)
     for address, one in records.items():
         if one.sha256 in damaged:
-            broken = damaged[one.sha256]
-            records[address] = Fetched(address, None, broken.reason, broken.message)
+            records[address] = fetcher.record(address, damaged[one.sha256])
     write_records(at.picture_records, records)
     at.picture_journal.unlink(missing_ok=True)
     pictures = {item: records[address].sha256 for item, address in address_of.items()}
@@ -78,6 +77,7 @@ def _make(params: ImagesParams, at: Artifacts, address_of: Mapping[str, str]) ->
     write_view(at.image_view, shown, reference)
     remove_strays(at.pictures, {at.pictures / sha256 for sha256 in picture_of.values()})
     report = write_report(at.picture_records, address_of, records, common, tried, params.max_broken_share)
+    remove_strays(at.picture_records, {at.picture_records / name for name in (TABLE, REPORT, BROKEN)})
     for warning in report["warnings"]:
         report_progress(f"images: {warning}")
     report_progress(

@@ -76,6 +76,18 @@ def test_a_picture_taken_sideways_is_turned_upright():
     assert upright.size == (40, 60)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about the damage
+def test_damaged_exif_data_lose_no_picture():
+    noted = Image.Exif()
+    noted[0x0112] = 6
+    noted[0x010E] = "a long description of what is to be seen"
+    content = encoded(picture(4, (60, 40)), "JPEG", exif=noted)
+    start = content.index(b"Exif")
+    damaged = content[: start + 14] + b"\xff" * 40 + content[start + 54 :]
+    check_picture(damaged, 1.0, 16)
+    assert open_picture(damaged).size == (60, 40)
+
+
 def test_of_a_moving_picture_the_first_counts():
     frames = [picture(seed, (20, 20)) for seed in (5, 6)]
     moving = encoded(frames[0], "PNG", save_all=True, append_images=frames[1:])

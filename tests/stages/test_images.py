@@ -97,7 +97,8 @@ def broken(at):
 
 
 def has_picture(at, *items):
-    return [bool(one) for one in open_pictures(at.image_view).view(items).has_N]
+    found = open_pictures(at.image_view)
+    return [bool(one) for one in found.view(items).has_N] if found else [False] * len(items)
 
 
 def whole(folder):
@@ -302,9 +303,28 @@ def test_a_picture_that_is_lost_or_damaged_on_disk_is_fetched_again(workspace, z
     with pytest.raises(DataDamaged, match="picture"):
         open_pictures(workspace.image_view).view(["a", "b"])
     run(settings, workspace)  # one is fetched, the other turns out damaged and is dropped
+    assert [row["reason"] for row in broken(workspace).values()] == ["lost"]
     assert sorted(has_picture(workspace, "a", "b")) == [False, True]
     run(settings, workspace)
     assert has_picture(workspace, "a", "b") == [True, True] and whole(workspace.pictures) == clean
+
+
+def test_where_every_picture_is_broken_there_is_no_view(workspace, zone, clip):
+    land(workspace, {"a": "missing.png"})
+    run(configured(workspace, clip), workspace)
+    assert open_pictures(workspace.image_view) is None and broken(workspace)["a"]["reason"] == "not_found"
+
+
+def test_what_killed_runs_left_half_written_goes(workspace, zone, clip):
+    (zone / "1.png").write_bytes(encoded(picture(1)))
+    land(workspace, {"a": "1.png"})
+    settings = configured(workspace, clip)
+    run(settings, workspace)
+    folders = (workspace.pictures, workspace.picture_records, workspace.image_view)
+    for folder in folders:
+        (folder / ".tmp-killed").write_bytes(b"half")
+    run(settings, workspace)
+    assert not [path for folder in folders for path in folder.glob(".tmp-*")]
 
 
 @pytest.mark.parametrize("damage", ["records/fetched.parquet", "view/items.parquet", "view/encoder.json"])
