@@ -21,10 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.figures import ROOT, SHARED_DATA, write_figures
+from bench.posters import TARGET as POSTERS
 from bench.protocols import TOP, judged, ml100k, require_shared_data
 
 WORK = ROOT / "var" / "bench" / "views"
-POSTERS = ROOT / "var" / "bench" / "posters.parquet"
+
 JUDGE_NAME, METRIC = "ml100k-cold", "ndcg@20"
 FILM = "title,description,genres"
 TEXTS = {"text": FILM, "people": f"{FILM},directors,actors,writers,country"}
