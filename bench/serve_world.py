@@ -156,6 +156,8 @@ def _learn(at: Artifacts) -> ModelReference:
         chosen.finetune.k,
         chosen.finetune.max_validation_users,
         chosen.evaluate.head_share,
+        chosen.ranker,
+        None,
         console.print,
     )
     remember_model(model, at.cache)

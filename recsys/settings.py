@@ -26,6 +26,7 @@ from recsys.heads.params import FusionParams
 from recsys.images.params import ImagesParams
 from recsys.profiles.params import ProfilesParams, UsersParams
 from recsys.publishing.params import CollectParams, PublishParams
+from recsys.ranking.params import RankerParams
 from recsys.registry.params import SlowLoopParams, TasksParams
 from recsys.retrieval.params import IndexParams, SearchParams
 from recsys.serving.params import ServeParams
@@ -58,6 +59,7 @@ class Settings(BaseModel):
     split: SplitParams
     finetune: FinetuneParams
     fusion: FusionParams
+    ranker: RankerParams
     evaluate: EvaluateParams
     gate: GateParams
     tasks: TasksParams

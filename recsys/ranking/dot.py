@@ -38,8 +38,12 @@ class RidgeUsers:
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
         """scores_UC = w · x."""
+        return self.profiles(users) @ self.vectors_ID[candidates].T
+
+    def profiles(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
+        """w_UD of some users."""
         b_UD = self._with_typical(csr_array(self.signals_UI[users]), users) @ self.vectors_ID
-        return self.ridge.weights(b_UD) @ self.vectors_ID[candidates].T
+        return self.ridge.weights(b_UD)
 
     def _with_typical(self, known_UI: csr_array, users: NDArray[np.int64]) -> csr_array:
         if self.typical is None or self.typical_weight == 0:
@@ -73,6 +77,7 @@ class Dot:
     """Orders lists by the inner products. Nothing is learned or saved."""
 
     n_files: ClassVar[int] = 0
+    second: ClassVar[None] = None
 
     @classmethod
     def learn(cls, dataset: Dataset, settings: object = None) -> "Dot":

@@ -50,6 +50,7 @@ class ItemWeights:
     """Known items, and the weights between them."""
 
     n_files: ClassVar[int] = 1
+    second: ClassVar[None] = None
 
     digests_T: NDArray[np.bytes_]
     """Digests of the items' ids, ascending, without repeats."""
@@ -108,18 +109,22 @@ class ItemWeights:
     def save(self, folder: Path) -> tuple[Path]:
         """Write item_weights.npz. The same weights give the same bytes."""
         buffer = io.BytesIO()
-        np.savez(
-            buffer,
-            version=np.int64(ITEM_WEIGHTS_VERSION),
-            digests=self.digests_T,
-            data=self.weights_TT.data.astype(np.float32),
-            indices=self.weights_TT.indices.astype(np.int32),
-            indptr=self.weights_TT.indptr.astype(np.int64),
-            factor=self.factor_T.astype(np.float32),
-            n_items=np.int64(self.n_items),
-        )
+        arrays: dict[str, Any] = self.arrays()
+        np.savez(buffer, **arrays)
         write_whole(folder / ITEM_WEIGHTS, buffer.getvalue())
         return (folder / ITEM_WEIGHTS,)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What `of` reads, by name."""
+        return {
+            "version": np.array(ITEM_WEIGHTS_VERSION, np.int64),
+            "digests": self.digests_T,
+            "data": self.weights_TT.data.astype(np.float32),
+            "indices": self.weights_TT.indices.astype(np.int32),
+            "indptr": self.weights_TT.indptr.astype(np.int64),
+            "factor": self.factor_T.astype(np.float32),
+            "n_items": np.array(self.n_items, np.int64),
+        }
 
     @classmethod
     def load(cls, files: Sequence[Path]) -> "ItemWeights":
@@ -142,7 +147,7 @@ class ItemWeights:
                     f"{path} is of version {saved['version']}, newest known is {ITEM_WEIGHTS_VERSION}",
                     remedy="update Firstlight",
                 )
-            return cls._of(saved)
+            return cls.of(saved)
         except (OSError, KeyError, TypeError, ValueError, MemoryError) as error:
             raise EncoderError(
                 f"{path} holds no readable item weights: {error}",
@@ -150,7 +155,7 @@ class ItemWeights:
             ) from error
 
     @classmethod
-    def _of(cls, saved: dict[str, NDArray[Any]]) -> "ItemWeights":
+    def of(cls, saved: dict[str, NDArray[Any]]) -> "ItemWeights":
         """Build weights from the arrays; ValueError where they do not fit together or hold a non-finite number."""
         digests_T, factor_T, n_items = saved["digests"], saved["factor"], _scalar(saved["n_items"])
         n = len(digests_T)

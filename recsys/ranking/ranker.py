@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.dataset.dataset import Dataset
+from recsys.ranking.shortlist import Shortlist
 
 # Shape suffixes: U users, I items, C candidates.
 
@@ -50,6 +51,24 @@ class RankedItems(Protocol):
         """How a release finds the best items without scoring all of them."""
 
 
+class SecondRanker(Protocol):
+    """Ranks the best candidates of a first ranker again, by more than it could read of all items."""
+
+    @property
+    def depth(self) -> int:
+        """How many of the best candidates are ranked again. All others keep their order, behind these."""
+
+    def scores(self, shortlist: Shortlist) -> NDArray[np.float32]:
+        """Score one user's candidates.
+
+        Args:
+            shortlist: the candidates, in any order.
+
+        Returns:
+            scores_C in [0, 1]; a score does not depend on the other candidates.
+        """
+
+
 class Ranker(Protocol):
     """Learned in training, stored among the model's files, and applied to any catalogue. See RANKERS."""
 
@@ -80,3 +99,7 @@ class Ranker(Protocol):
 
     def over(self, item_ids: Collection[str]) -> RankedItems:
         """The ranker over the items of a catalogue. Profiles order the items that it does not know."""
+
+    @property
+    def second(self) -> SecondRanker | None:
+        """What ranks the best candidates again; None: the scores of `over` order lists."""

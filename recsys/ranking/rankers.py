@@ -3,9 +3,10 @@
 from recsys.errors import EncoderError
 from recsys.ranking.dot import Dot
 from recsys.ranking.item_weights import ItemWeights
+from recsys.ranking.mlp import Mlp
 from recsys.ranking.ranker import Ranker
 
-RANKERS: dict[str, type[Ranker]] = {"dot": Dot, "item_weights": ItemWeights}
+RANKERS: dict[str, type[Ranker]] = {"dot": Dot, "item_weights": ItemWeights, "mlp": Mlp}
 """A model and a release name one of them. tests/contracts/test_rankers.py tests each."""
 
 

@@ -1,13 +1,12 @@
 """Who would be shown a new item: the share of some sampled users in whose best items it would be."""
 
-from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.publishing.objects import Profiles
-from recsys.serving.answers import Answer, ListRequest, Taste
+from recsys.publishing.ranked import RankedSearcher
 from recsys.serving.user_profiles import UserProfiles
 
 # Shape suffixes: U sampled users, D dimension.
@@ -22,19 +21,16 @@ class Audience:
     Args:
         profiles: of the release.
         users: of the same.
-        recommend: gives a user's list.
-        growth: factor on profile scores, see `Ranker.growth`.
+        ranked: finds a user's best items. A second ranker is not asked: it would have to rank the profile too.
     """
 
     def __init__(
         self,
         profiles: Profiles,
         users: UserProfiles,
-        recommend: Callable[[Taste, ListRequest], Answer],
-        growth: float,
+        ranked: RankedSearcher,
     ) -> None:
-        self._profiles, self._users = profiles, users
-        self._recommend, self._growth = recommend, growth
+        self._profiles, self._users, self._ranked = profiles, users, ranked
 
     def sample(self) -> None:
         """Draw the users. Takes seconds."""
@@ -52,7 +48,7 @@ class Audience:
         if "_sampled" not in self.__dict__:
             return None
         queries_UD, last_U = self._sampled
-        return float((queries_UD @ profile_D * self._growth > last_U).mean()) if len(last_U) else None
+        return float((queries_UD @ profile_D * self._ranked.growth > last_U).mean()) if len(last_U) else None
 
     @cached_property
     def _sampled(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -64,10 +60,12 @@ class Audience:
             taste = self._users.taste_of(users[user])
             rows, _ = self._users.rows_of(taste.likes)
             if rows:
-                found = self._recommend(taste, ListRequest(k=K)).items
+                disliked, _ = self._users.rows_of(taste.dislikes)
                 share = self._users.typical_share(len(rows))
-                queries.append(self._users.of(self._users.basis(rows, ""), share))
-                last.append(found[-1].score if len(found) == K else -np.inf)
+                query_D = self._users.of(self._users.basis(rows, ""), share)
+                found = self._ranked.search(query_D, rows, K, {*rows, *disliked}, None, share)
+                queries.append(query_D)
+                last.append(found[-1][1] if len(found) == K else -np.inf)
         if not queries:
             return np.empty((0, self._profiles.manifest.model.dim), np.float32), np.empty(0)
         return np.stack(queries), np.array(last)

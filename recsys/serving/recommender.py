@@ -14,6 +14,8 @@ from recsys.catalogue.params import FeedbackParams
 from recsys.publishing.objects import Profiles
 from recsys.publishing.ranked import RankedSearcher, published_ranker
 from recsys.publishing.release import Manifest
+from recsys.publishing.second import SecondSearcher
+from recsys.ranking.ranker import Ranker
 from recsys.ranking.typical import Typical
 from recsys.retrieval.segments import PAD
 from recsys.serving.answers import Answer, Explanation, ListRequest, NewItem, Taste
@@ -136,7 +138,7 @@ class Recommender:
         share = self._users.typical_share(len(basis_HD))
         query_D = self._users.of(basis_HD, share)
         width = wanted.k * POOL if wanted.diversity else wanted.k
-        ranked = self._ranked.search(query_D, rows, width, exclude, allowed_I, share)
+        ranked = self._shown.search(query_D, rows, basis_HD, width, exclude, allowed_I, share)
         chosen = self._lists.chosen(ranked, wanted)
         answer = Answer(self.release, chosen, "profile", (*unknown, *strangers))
         if explorer is None:
@@ -230,9 +232,25 @@ class Recommender:
         return Answer(self.release, named, "profile", tuple(unknown))
 
     @cached_property
+    def _ranker(self) -> Ranker:
+        return published_ranker(self.manifest, self.profiles.files)
+
+    @cached_property
     def _ranked(self) -> RankedSearcher:
-        ranker = published_ranker(self.manifest, self.profiles.files)
-        return RankedSearcher(self.profiles.searcher, ranker, self.manifest.users.n_items, self._typical)
+        return RankedSearcher(
+            self.profiles.searcher, self._ranker, self.manifest.users.n_items, self._typical
+        )
+
+    @cached_property
+    def _shown(self) -> SecondSearcher:
+        """Finds lists as they are shown, by the second ranker where the model has one."""
+        return SecondSearcher(
+            self._ranked,
+            self._ranker.second,
+            self.profiles.searcher,
+            lambda: self.popular.likes_I,
+            self.manifest.model.lexical_width,
+        )
 
     @cached_property
     def _users(self) -> UserProfiles:
@@ -275,4 +293,4 @@ class Recommender:
 
     @cached_property
     def _audience(self) -> Audience:
-        return Audience(self.profiles, self._users, self.recommend, self._ranked.growth)
+        return Audience(self.profiles, self._users, self._ranked)

@@ -209,6 +209,8 @@ def _fuse(
         params.k,
         params.max_validation_users,
         settings.evaluate.head_share,
+        settings.ranker,
+        None,
         report_progress,
     )
     weights = choose_search_weights(

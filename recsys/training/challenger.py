@@ -15,10 +15,15 @@ from recsys.heads.packing import pack_head
 from recsys.heads.params import FusionParams
 from recsys.heads.recipe import Recipe
 from recsys.models.packed import pack_ranker
-from recsys.models.reference import ModelReference
+from recsys.models.reference import ModelReference, RankerPart
 from recsys.profiles.params import UsersParams
+from recsys.ranking.event_examples import Events
 from recsys.ranking.item_weights import ItemWeights
+from recsys.ranking.learning import ItemWeightsSettings
+from recsys.ranking.mlp import Mlp
+from recsys.ranking.params import RankerParams
 from recsys.validation.choosing import choose_recipe
+from recsys.validation.learned import LearnedChoice, choose_learned_ranker
 from recsys.validation.weighing import choose_item_weights
 
 
@@ -33,6 +38,8 @@ def fuse(
     k: int,
     max_users: int,
     head_share: float,
+    ranking: RankerParams,
+    events: Events | None,
     report_progress: Callable[[str], None],
 ) -> tuple[ModelReference, Recipe]:
     """Give the encoder a head and a ranker, where they help.
@@ -48,6 +55,8 @@ def fuse(
         k: cutoff of ndcg@k.
         max_users: the most users in validation.
         head_share: share of the warm items that is not the tail, as in section `evaluate`.
+        ranking: section `ranker`.
+        events: purchases and values of the same interactions; None: none are known.
         report_progress: called with a sentence at each step.
 
     Returns:
@@ -82,18 +91,48 @@ def fuse(
     head = learn_head(dataset, recipe, params)
     ranker = None
     settings = recipe.item_weights(params)
-    if settings is not None:
-        report_progress(
-            f"item weights with λ = {settings.ease_lambda:g}, popularity power {settings.popularity_power:g} and "
-            f"lift {settings.lift:g}"
-        )
+    if settings is not None or ranking.kinds:
         profiled = replace(
             dataset,
             vectors_ID=head.profiles(dataset.texts, dataset.vectors_ID, dataset.views),
             ridge_lambda=recipe.lambda_of(head),
             lexical_width=head.lexical_width,
         )
-        weights = ItemWeights.learn(profiled, settings)
-        ranker = pack_ranker("item_weights", weights, cache / "rankers") if weights else None
+        choice = choose_learned_ranker(
+            dataset,
+            profiled,
+            folds[0],
+            recipe,
+            params,
+            ranking,
+            k,
+            max_users,
+            head_share,
+            events,
+            report_progress,
+        )
+        recipe = replace(recipe, lists={**recipe.lists, **choice.lists})
+        ranker = _ranker(profiled, settings, choice, cache / "rankers", report_progress)
     packed = pack_head(base, head, cache / "heads")
     return ModelReference.of(base, packed, recipe.lambda_of(head), ranker), recipe
+
+
+def _ranker(
+    profiled: Dataset,
+    settings: ItemWeightsSettings | None,
+    choice: LearnedChoice,
+    rankers: Path,
+    report_progress: Callable[[str], None],
+) -> RankerPart | None:
+    """Learn the chosen ranker from the whole training side, and pack it; None for `dot`."""
+    if settings is not None:
+        report_progress(
+            f"item weights with λ = {settings.ease_lambda:g}, popularity power {settings.popularity_power:g} and "
+            f"lift {settings.lift:g}"
+        )
+    if choice.reason:
+        report_progress(choice.reason)
+    if choice.settings is not None and (mlp := Mlp.learn(profiled, choice.settings)) is not None:
+        return pack_ranker("mlp", mlp, rankers)
+    weights = ItemWeights.learn(profiled, settings) if settings else None
+    return pack_ranker("item_weights", weights, rankers) if weights else None

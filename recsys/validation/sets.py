@@ -77,8 +77,27 @@ class ValidationSet:
         Returns:
             Choice -> list -> metrics.
         """
+        found = self.per_user(dataset, rankers, k)
+        return {
+            choice: {name: ListMetrics(*by_user.mean(axis=0).tolist()) for name, by_user in lists.items()}
+            for choice, lists in found.items()
+        }
+
+    def per_user(
+        self, dataset: Dataset, rankers: Mapping[Choice, Ranker], k: int
+    ) -> dict[Choice, dict[str, NDArray[np.float64]]]:
+        """The same for each user.
+
+        Args:
+            dataset: this set's, with the profiles and λ to try.
+            rankers: by the name of the choice.
+            k: cutoff.
+
+        Returns:
+            Choice -> list -> what `metrics_per_user` gives, [U, 2].
+        """
         recommenders = learn_recommenders(dataset, rankers)
-        found: dict[Choice, dict[str, ListMetrics]] = {choice: {} for choice in rankers}
+        found: dict[Choice, dict[str, NDArray[np.float64]]] = {choice: {} for choice in rankers}
         for name, task in self.tasks.items():
 
             def scores_of(
@@ -93,8 +112,7 @@ class ValidationSet:
                     yield choice, one.ranked(dots[id(one.users)], users, candidates)
 
             for choice, ranked_UK in rank_each(task, scores_of, LONG * k).items():
-                means = metrics_per_user(task, ranked_UK, k).mean(axis=0)
-                found[choice][name] = ListMetrics(*means.tolist())
+                found[choice][name] = metrics_per_user(task, ranked_UK, k)
         return found
 
 

@@ -6,13 +6,17 @@ import pytest
 from recsys import Release
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import make_interactions
+from recsys.models.packed import pack_ranker
+from recsys.models.reference import ModelReference
 from recsys.ranking.dot import Dot
+from recsys.ranking.mlp import Mlp
 from recsys.ranking.rankers import RANKERS
 from recsys.ranking.recommender import learn_recommender
 from recsys.ranking.tasks import rank
 from recsys.storage.protocol import Storage
-from tests.publishing.film_workspace import FILMS, FilmWorkspace
+from tests.publishing.film_workspace import DIM, FILMS, FilmWorkspace, tiny_encoder
 from tests.publishing.test_ranked import bring_weights
+from tests.ranking.heads import heads_of
 
 MORE = {f"film{n:02d}": f"Story number {n} of somebody who leaves home" for n in range(40)}
 
@@ -30,7 +34,11 @@ def test_recommended_lists_are_the_judged_lists(
     popular = [*FILMS, *list(MORE)[:25]]  # the other films are cold
     pairs = [(f"user{n}", film) for n in range(12) for film in rng.choice(popular, 6, replace=False)]
     film_workspace.ratings(pairs, day=1)
-    ranker = {"item_weights": lambda: bring_weights(film_workspace), "dot": Dot}[name]()
+    ranker = {
+        "item_weights": lambda: bring_weights(film_workspace),
+        "dot": Dot,
+        "mlp": lambda: bring_mlp(film_workspace),
+    }[name]()
     film_workspace.build().publish(folder)
     release = Release.open(folder.url)
     dataset = judged_dataset(release)
@@ -45,6 +53,15 @@ def test_recommended_lists_are_the_judged_lists(
         assert [one.score for one in recommended] == pytest.approx(
             found.scores_UK[0][: len(listed)].tolist(), abs=1e-5
         )
+
+
+def bring_mlp(film_workspace: FilmWorkspace) -> Mlp:
+    """A model whose lists event heads rank again: 30 of 50 films."""
+    mlp = Mlp(bring_weights(film_workspace), heads_of(dim=DIM, width=2), depth=30, purchase_weight=0.5)
+    ranker = pack_ranker("mlp", mlp, film_workspace.at.cache / "rankers")
+    encoder = tiny_encoder(film_workspace.at.encoders, "with weights")
+    film_workspace.set_model(ModelReference.of(encoder, None, 3.0, ranker))
+    return mlp
 
 
 def judged_dataset(release: Release) -> Dataset:

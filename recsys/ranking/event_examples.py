@@ -1,0 +1,192 @@
+"""Examples that event heads are learned from: pairs of a user and an item that was shown, or could have been.
+
+Without a log of what was shown, each user's recalled candidates stand for it: a candidate counts as clicked where an
+interaction with it was held out of everything that the features are made of. Negatives are sampled. A network that is
+trained on a share q of them learns logit P(click) - log q, so log q is added back in training (logQ correction) and
+probabilities hold for all recalled candidates.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.dataset.histories import PAD
+from recsys.ranking.recommender import Recommender
+from recsys.ranking.tasks import RankingTask, rank
+
+# Shape suffixes: E examples, U users, I items, F features, D width of a profile, K recalled candidates.
+MOVING_RIDGE = 0.1
+"""Ridge of the linear map between the spaces of two heads, in units of squared profile length."""
+BLOCK_USERS = 256
+"""Users whose candidates are recalled at once; bounds memory."""
+
+
+@dataclass(frozen=True)
+class Events:
+    """What happened between users and items, beyond clicks. Rows are those of the dataset."""
+
+    purchases_UI: csr_array | None = None
+    """1 where a user bought an item; None: nothing is known of purchases."""
+    values_UI: csr_array | None = None
+    """Value of the pair's event; a pair that is not stored has none. None: nothing is known of values."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Pairs with what came of them."""
+
+    features_EF: NDArray[np.float32]
+    """In the order of `shortlist.FEATURES`."""
+    tastes_UD: NDArray[np.float32]
+    """Direction of each user's history, see `Shortlist.taste_D`; `user_E` says whose is whose."""
+    row_U: NDArray[np.int64]
+    """The users' rows in the dataset. A user may stand here twice: for lists of warm and of cold items."""
+    vectors_ID: NDArray[np.float32]
+    """Profiles of all items."""
+    user_E: NDArray[np.int64]
+    """Row of `tastes_UD`; the examples of one user stand together."""
+    item_E: NDArray[np.int64]
+    """Row of `vectors_ID`."""
+    clicked_E: NDArray[np.bool_]
+    purchased_E: NDArray[np.bool_] | None
+    """A pair may only be bought where it was clicked; None: nothing is known of purchases."""
+    value_E: NDArray[np.float32] | None
+    """NaN where the pair has none; None: nothing is known of values."""
+    log_q_E: NDArray[np.float32]
+    """log of the share of negatives that was kept; 0 where all were, as in a log of impressions."""
+
+    def moved(self, rows: NDArray[np.int64], onto_ID: NDArray[np.float32]) -> "Examples":
+        """The same with profiles in the space of another head, as well as a linear map can do it.
+
+        Two heads that were learned from different interactions have other directions. What a network learned of the
+        ones would mean nothing of the others.
+
+        Args:
+            rows: items that have a profile in both spaces.
+            onto_ID: profiles of all items by the other head.
+
+        Returns:
+            The examples.
+        """
+        from_ND = self.vectors_ID[rows].astype(np.float64)
+        gram_DD = from_ND.T @ from_ND + MOVING_RIDGE * np.eye(from_ND.shape[1])
+        map_DD = np.linalg.solve(gram_DD, from_ND.T @ onto_ID[rows].astype(np.float64)).astype(np.float32)
+        return replace(self, vectors_ID=self.vectors_ID @ map_DD, tastes_UD=self.tastes_UD @ map_DD)
+
+    def only(self, kept_E: NDArray[np.bool_]) -> "Examples":
+        """Some of the examples."""
+        return replace(
+            self,
+            features_EF=self.features_EF[kept_E],
+            user_E=self.user_E[kept_E],
+            item_E=self.item_E[kept_E],
+            clicked_E=self.clicked_E[kept_E],
+            purchased_E=None if self.purchased_E is None else self.purchased_E[kept_E],
+            value_E=None if self.value_E is None else self.value_E[kept_E],
+            log_q_E=self.log_q_E[kept_E],
+        )
+
+
+def examples_of(
+    recommender: Recommender,
+    task: RankingTask,
+    depth: int,
+    n_negatives: int,
+    seed: int,
+    events: Events | None = None,
+) -> Examples:
+    """Recall each user's candidates, and make examples of them.
+
+    Args:
+        recommender: learned without what the task holds out; its first ranker recalls.
+        task: candidates, users and what was held out for them.
+        depth: candidates recalled for each user.
+        n_negatives: of these, about so many that were not clicked are kept for each user; 0: all.
+        seed: of the sample.
+        events: purchases and values; None: clicks alone are known.
+
+    Returns:
+        The examples, user by user; candidates that a user must not get are none.
+    """
+    rng, found = np.random.default_rng([seed, 7]), []
+    tastes_UD = np.zeros((len(task.users), recommender.users.vectors_ID.shape[1]), np.float32)
+    for place, user, rows_C, clicked_C in _recalled(recommender, task, depth):
+        share = _share(n_negatives, int((~clicked_C).sum()))
+        kept_C = clicked_C | (rng.random(len(clicked_C)) < share)
+        rows_C, clicked_C = rows_C[kept_C], clicked_C[kept_C]
+        shortlist = recommender.shortlist(user, rows_C)
+        tastes_UD[place] = shortlist.taste_D
+        found.append((place, user, rows_C, clicked_C, shortlist.features(), np.log(share)))
+    return _made(found, tastes_UD, task.users, recommender.users.vectors_ID, events)
+
+
+def joined(some: Sequence[Examples]) -> Examples:
+    """Examples over the same items, one after another."""
+    starts = np.cumsum([0, *(len(one.row_U) for one in some)])
+    bought, values = [one.purchased_E for one in some], [one.value_E for one in some]
+    return Examples(
+        features_EF=np.concatenate([one.features_EF for one in some]),
+        tastes_UD=np.concatenate([one.tastes_UD for one in some]),
+        row_U=np.concatenate([one.row_U for one in some]),
+        vectors_ID=some[0].vectors_ID,
+        user_E=np.concatenate([one.user_E + start for one, start in zip(some, starts, strict=False)]),
+        item_E=np.concatenate([one.item_E for one in some]),
+        clicked_E=np.concatenate([one.clicked_E for one in some]),
+        purchased_E=None if any(one is None for one in bought) else np.concatenate(bought),  # type: ignore[arg-type]
+        value_E=None if any(one is None for one in values) else np.concatenate(values),  # type: ignore[arg-type]
+        log_q_E=np.concatenate([one.log_q_E for one in some]),
+    )
+
+
+def _recalled(
+    recommender: Recommender, task: RankingTask, depth: int
+) -> Iterator[tuple[int, int, NDArray[np.int64], NDArray[np.bool_]]]:
+    """Each user of the task: place, row, recalled items, and which of them were held out for the user."""
+    for start in range(0, len(task.users), BLOCK_USERS):
+        part = slice(start, start + BLOCK_USERS)
+        users, excluded_UE = task.users[part], task.excluded_UE[part]
+        ranked_UK = rank(recommender.first, users, task.candidates, depth, excluded_UE).rows_UK
+        for place, (user, rows_K) in enumerate(zip(users.tolist(), ranked_UK, strict=True), start):
+            rows_C = rows_K[rows_K != PAD]
+            yield place, user, rows_C, np.isin(rows_C, task.relevant_UR[place])
+
+
+def _share(n_negatives: int, n_there: int) -> float:
+    return min(1.0, n_negatives / n_there) if n_negatives and n_there else 1.0
+
+
+def _made(
+    found: Iterable[tuple[int, int, NDArray[np.int64], NDArray[np.bool_], NDArray[np.float32], float]],
+    tastes_UD: NDArray[np.float32],
+    row_U: NDArray[np.int64],
+    vectors_ID: NDArray[np.float32],
+    events: Events | None,
+) -> Examples:
+    places, users, rows, clicked, features, log_q = map(list, zip(*found, strict=True))
+    lengths = [len(one) for one in rows]
+    item_E, clicked_E = np.concatenate(rows), np.concatenate(clicked)
+    row_E = np.repeat(users, lengths)
+    purchased_E = value_E = None
+    if events is not None and events.purchases_UI is not None:
+        purchased_E = clicked_E & (_at(events.purchases_UI, row_E, item_E) > 0)
+    if events is not None and events.values_UI is not None:
+        value_E = np.where(clicked_E, _at(events.values_UI, row_E, item_E), np.nan).astype(np.float32)
+    return Examples(
+        features_EF=np.concatenate(features),
+        tastes_UD=tastes_UD,
+        row_U=row_U,
+        vectors_ID=vectors_ID,
+        user_E=np.repeat(places, lengths),
+        item_E=item_E,
+        clicked_E=clicked_E,
+        purchased_E=purchased_E,
+        value_E=value_E,
+        log_q_E=np.repeat(log_q, lengths).astype(np.float32),
+    )
+
+
+def _at(matrix_UI: csr_array, user_E: NDArray[np.int64], item_E: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.asarray(matrix_UI[user_E, item_E]).ravel().astype(np.float64)

@@ -1,0 +1,41 @@
+"""Settings of ranker `mlp`, and the ranker that they give over a whole dataset."""
+
+from dataclasses import dataclass
+
+from recsys.dataset.dataset import Dataset
+from recsys.ranking.dot import Dot
+from recsys.ranking.event_heads import EventHeads
+from recsys.ranking.item_weights import ItemWeights
+from recsys.ranking.learning import ItemWeightsSettings
+from recsys.ranking.mlp import Mlp
+
+
+@dataclass(frozen=True)
+class MlpSettings:
+    """What validation chose and learned."""
+
+    heads: EventHeads
+    """Learned on interactions that were held out of everything that their features are made of, see
+    `recsys/validation/learned.py`. So they cannot be learned again from a dataset that holds all of them."""
+    weights: ItemWeightsSettings | None
+    """Of the first ranker; None: the inner product."""
+    depth: int
+    """Candidates that are ranked again."""
+    purchase_weight: float
+    """See `Mlp.purchase_weight`."""
+
+
+def learn_mlp(dataset: Dataset, settings: MlpSettings) -> Mlp | None:
+    """Learn the first ranker from all interactions, and put the heads behind it.
+
+    Args:
+        dataset: with the profiles that scores are made of.
+        settings: what validation chose.
+
+    Returns:
+        None where there is too little to learn from.
+    """
+    if len(dataset.warm) < 2:
+        return None
+    weights = ItemWeights.learn(dataset, settings.weights) if settings.weights else None
+    return Mlp(weights or Dot(), settings.heads, settings.depth, settings.purchase_weight)

@@ -1,0 +1,219 @@
+"""Choose a learned ranker instead of item weights, if it is better on held-out lists.
+
+The heads of the ranker are learned from a *rehearsal*: a fifth of the items is held out completely, and a fifth of the
+interactions with the others, at random. Profiles and item weights are learned from the rest, and the heads learn from
+what was held out. So they see scores that have the same errors as those of new items and of new interactions.
+
+A ranker that was rehearsed on a part of the training side is judged on another part, the one that item weights are
+chosen by. The heads that ship are rehearsed on the whole training side.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.dataset.dataset import Dataset
+from recsys.heads.learning import find_head
+from recsys.heads.params import FusionParams
+from recsys.heads.recipe import Recipe
+from recsys.ranking.dot import Dot
+from recsys.ranking.event_examples import Events, Examples, examples_of, joined
+from recsys.ranking.event_heads import EventHeads
+from recsys.ranking.event_learning import MlpSettings, learn_mlp
+from recsys.ranking.event_training import learn_event_heads
+from recsys.ranking.item_weights import ItemWeights
+from recsys.ranking.params import RankerParams
+from recsys.ranking.ranker import Ranker
+from recsys.ranking.recommender import learn_recommender
+from recsys.ranking.tasks import RankingTask, make_task
+from recsys.validation.bounds import lower_bound
+from recsys.validation.sets import COLD, MIXED, WARM, ValidationSet, hold_out_items_and_pairs
+from recsys.validation.tuning import tuning_sets
+from recsys.validation.weighing import profiled
+
+# Shape suffixes: U users, I items.
+NDCG = 0
+"""Column of `metrics_per_user`."""
+
+
+@dataclass(frozen=True)
+class LearnedChoice:
+    """Whether a learned ranker is taken, and why."""
+
+    settings: MlpSettings | None
+    """None: none is taken."""
+    reason: str
+    """In a sentence, for reports; empty where none is tried."""
+    lists: Mapping[str, float]
+    """`<list> by mlp` and `<list> by item weights` -> mean ndcg@k; empty where nothing was judged."""
+
+
+def choose_learned_ranker(
+    dataset: Dataset,
+    shipped: Dataset,
+    held: NDArray[np.int64],
+    recipe: Recipe,
+    fusion: FusionParams,
+    params: RankerParams,
+    k: int,
+    max_users: int,
+    head_share: float,
+    events: Events | None = None,
+    report: Callable[[str], None] = lambda _: None,
+) -> LearnedChoice:
+    """Try `mlp`, and take it by the gate's own rule.
+
+    It is taken if the lower bound of its gain in ndcg@k over item weights is above 0 on warm and on mixed lists, and
+    above -`max_loss_cold` on lists of cold items alone: there item weights keep the order of the profiles, which may be
+    as good as texts allow.
+
+    Args:
+        dataset: the whole training side, with the encoder's vectors.
+        shipped: the same with the profiles that ship.
+        held: rows of the items that are held out cold to judge by.
+        recipe: of the head and of item weights.
+        fusion: section `fusion`.
+        params: section `ranker`.
+        k: cutoff.
+        max_users: the most users of each list.
+        head_share: as for item weights.
+        events: purchases and values; None: interactions alone are known.
+        report: called with a sentence at each step.
+
+    Returns:
+        The choice.
+    """
+    if "mlp" not in params.kinds:
+        return LearnedChoice(None, "", {})
+    judging = hold_out_items_and_pairs(dataset, held, fusion.seed, max_users, head_share)
+    if judging is None or not {WARM, MIXED} <= judging.tasks.keys():
+        return LearnedChoice(None, "no learned ranker: nobody to judge it by", {})
+    report("validation: learning event heads to judge them")
+    learned = _over_head(judging, recipe, fusion)
+    heads = None
+    if learned is not None:
+        heads = rehearse(judging.dataset, learned, recipe, fusion, params, max_users, events)
+    if learned is None or heads is None:
+        return LearnedChoice(None, "no learned ranker: too few interactions to learn one from", {})
+    cold = make_task(
+        COLD, held, judging.dataset.interactions, dataset.interactions.matrix_UI, max_users, fusion.seed
+    )
+    tasks = {WARM: judging.tasks[WARM], MIXED: judging.tasks[MIXED]} | (
+        {COLD: cold} if len(cold.users) else {}
+    )
+    settings = MlpSettings(heads, recipe.item_weights(fusion), params.depth, params.purchase_weight)
+    gains, lists = _gains(replace(judging, tasks=tasks), learned, settings, k)
+    bounds = {name: lower_bound([gain_U], params.standard_errors) for name, gain_U in gains.items()}
+    words = ", ".join(
+        f"{name} {gains[name].mean():+.4f} (at least {bounds[name]:+.4f})" for name in sorted(gains)
+    )
+    if not all(bound > (-params.max_loss_cold if name == COLD else 0) for name, bound in bounds.items()):
+        return LearnedChoice(None, f"item weights stay: mlp changes ndcg@{k} by {words}", lists)
+    report("validation: learning event heads from the whole training side")
+    whole = rehearse(dataset, shipped, recipe, fusion, params, max_users, events)
+    if whole is None:
+        return LearnedChoice(None, "no learned ranker: too few interactions to learn one from", lists)
+    return LearnedChoice(
+        replace(settings, heads=whole), f"mlp is taken: it changes ndcg@{k} by {words}", lists
+    )
+
+
+def rehearse(
+    dataset: Dataset,
+    onto: Dataset,
+    recipe: Recipe,
+    fusion: FusionParams,
+    params: RankerParams,
+    max_users: int,
+    events: Events | None = None,
+) -> EventHeads | None:
+    """Learn event heads from what a rehearsal holds out.
+
+    Args:
+        dataset: with the encoder's vectors.
+        onto: the same with the profiles that the heads will read; of no item that the rehearsal lists they are zero.
+        recipe: of the head and of item weights.
+        fusion: section `fusion`.
+        params: section `ranker`.
+        max_users: the most users to learn from, for lists of warm and of cold items.
+        events: purchases and values.
+
+    Returns:
+        The heads; None where there is too little to learn from.
+    """
+    sets = tuning_sets(dataset)[:1]
+    learned = _over_head(sets[0], recipe, fusion) if sets else None
+    if learned is None:
+        return None
+    settings = recipe.item_weights(fusion)
+    weights = ItemWeights.learn(learned, settings) if settings else None
+    examples = rehearsal_examples(sets[0], dataset, learned, weights, params, max_users, events)
+    if params.width:
+        examples = examples.moved(np.union1d(learned.warm, sets[0].held), onto.vectors_ID)
+    found = learn_event_heads(examples, params) if len(examples.item_E) else None
+    return None if found is None else found[0]
+
+
+def rehearsal_examples(
+    rehearsal: ValidationSet,
+    dataset: Dataset,
+    learned: Dataset,
+    weights: ItemWeights | None,
+    params: RankerParams,
+    max_users: int,
+    events: Events | None = None,
+) -> Examples:
+    """Examples of warm and of cold items, recalled apart, so that lists of either kind are learned from.
+
+    Args:
+        rehearsal: what is held out.
+        dataset: the whole of it.
+        learned: the rest, with profiles and λ.
+        weights: item weights of the rest; None: there are none.
+        params: section `ranker`.
+        max_users: the most users of each kind.
+        events: purchases and values.
+
+    Returns:
+        The examples.
+    """
+    known = rehearsal.dataset.interactions
+    held_UI = dataset.interactions.matrix_UI - known.matrix_UI
+    held_UI.eliminate_zeros()
+    recommender = learn_recommender(learned, weights or Dot())
+    tasks: list[RankingTask] = [
+        make_task(name, rows, known, held_UI, max_users, params.seed)
+        for name, rows in ((WARM, known.warm), (COLD, rehearsal.held))
+    ]
+    return joined(
+        [
+            examples_of(recommender, task, params.depth, params.negatives, params.seed + place, events)
+            for place, task in enumerate(tasks)
+        ]
+    )
+
+
+def _over_head(validation: ValidationSet, recipe: Recipe, fusion: FusionParams) -> Dataset | None:
+    """The set's dataset with profiles of a head that was learned from it; None where none can be learned."""
+    head = find_head(validation.dataset, recipe, fusion)
+    return None if head is None else profiled(validation, head, recipe)
+
+
+def _gains(
+    judging: ValidationSet, learned: Dataset, settings: MlpSettings, k: int
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, float]]:
+    """Gain in ndcg@k of each user of each list over item weights, and the means of both."""
+    mlp = learn_mlp(learned, settings)
+    first: Ranker = mlp.first if mlp else Dot()
+    found = judging.per_user(learned, {"mlp": mlp or first, "item weights": first}, k)
+    gains = {
+        name: found["mlp"][name][:, NDCG] - found["item weights"][name][:, NDCG] for name in judging.tasks
+    }
+    lists = {
+        f"{name} by {choice}": float(by_list[name][:, NDCG].mean())
+        for choice, by_list in found.items()
+        for name in judging.tasks
+    }
+    return gains, lists
