@@ -103,6 +103,31 @@ def newest_among(
     return newest_rows(pa.concat_tables(found), kind)
 
 
+def standing_rows(parts: Sequence[Part], kind: str, columns: Sequence[str]) -> pa.Table:
+    """What stands of a kind: the newest row of each key where it is no delete.
+
+    Args:
+        parts: of the kind, in order.
+        kind: one with a key.
+        columns: those wanted.
+
+    Returns:
+        These columns, in part order.
+
+    Raises:
+        RecsysError: a part's rows cannot be read; names the file.
+    """
+    newest = newest_among(parts, kind=kind)
+    live = newest.filter(pc.invert(newest["deleted"])).select(["part", "line"])
+    found = [SCHEMAS[kind].empty_table().select(columns)]
+    for part in parts:
+        places = part.rows(["part", "line"])
+        numbered = places.append_column("row", pa.array(np.arange(places.num_rows)))
+        rows = numbered.join(live, keys=["part", "line"], join_type="inner")["row"].to_numpy()
+        found.append(part.rows(columns).take(pa.array(np.sort(rows))))
+    return pa.concat_tables(found)
+
+
 def live_items(parts: Sequence[Part], among: pa.Array | pa.ChunkedArray | None = None) -> set[str]:
     """Items whose newest row is not a delete.
 

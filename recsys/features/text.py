@@ -37,13 +37,23 @@ LONGEST_WORD = 100
 NAME = re.compile(r"(?P<part>\d+-.+)-(?P<key>[0-9a-f]{16})\.parquet")
 
 
+VIEWS_NAME = re.compile(r"(?P<part>\d+-.+)-(?P<key>[0-9a-f]{16})\.views\.parquet")
+
+
 @dataclass(frozen=True)
 class FeatureFile:
-    """One file of artifacts/features."""
+    """The texts of one part in artifacts/features, and the views of its items where there are any."""
 
     part: str
     key: str
     path: Path
+    views_key: str = ""
+    """Key of the part's file of views; "" where no view says anything of its items."""
+    views_path: Path | None = None
+
+    def content_key(self, *, with_views: bool) -> str:
+        """Key of what profiles are made of: of the texts, or of texts and views."""
+        return f"{self.key} {self.views_key}" if with_views and self.views_key else self.key
 
 
 def feature_key(rows_sha256: str, params: FeaturesParams) -> str:
@@ -71,8 +81,16 @@ def feature_files(folder: Path) -> tuple[FeatureFile, ...]:
     """
     if not folder.is_dir():
         raise ArtifactMissing(f"{folder} does not exist", remedy="dvc repro features")
-    named = ((NAME.fullmatch(path.name), path) for path in folder.iterdir())
-    found = [FeatureFile(match["part"], match["key"], path) for match, path in named if match]
+    paths = sorted(folder.iterdir())
+    views = {
+        match["part"]: (match["key"], path) for path in paths if (match := VIEWS_NAME.fullmatch(path.name))
+    }
+    named = ((NAME.fullmatch(path.name), path) for path in paths)
+    found = [
+        FeatureFile(match["part"], match["key"], path, *views.get(match["part"], ("", None)))
+        for match, path in named
+        if match
+    ]
     return tuple(sorted(found, key=lambda file: (sequence_of(file.part), file.path.name)))
 
 

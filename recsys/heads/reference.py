@@ -1,10 +1,12 @@
 """The reference of a head: the part of a model that makes profiles of vectors and words, and its packed files."""
 
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from recsys.encoders.reference import MAX_DIM, read_reference
+from recsys.encoders.reference import HEAD, MAX_DIM, read_reference
+from recsys.errors import EncoderError
 from recsys.storage.atomic import write_whole
 from recsys.storage.names import Sha256
 from recsys.storage.packed import PackedFile
@@ -14,6 +16,10 @@ REFERENCE = "reference.json"
 HEAD_RECIPE = 3
 """Part of every head's hash. Before a change of code that changes profiles, raise it and `HEAD_VERSION`, and let
 `read_head` refuse the heads whose profiles would change."""
+
+
+OF_VIEW = "view_"
+"""Names of the arrays of views in head.npz begin so."""
 
 
 class HeadReference(BaseModel):
@@ -50,3 +56,25 @@ class HeadReference(BaseModel):
     def save(self, path: Path) -> None:
         """Write it atomically. A file with the same content is left alone."""
         write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
+
+
+def has_views(folder: Path) -> bool:
+    """Whether a packed head joins views. Only the names of its arrays are read.
+
+    Args:
+        folder: of the packed head.
+
+    Returns:
+        False for a head of texts alone.
+
+    Raises:
+        EncoderError: its arrays are missing or damaged.
+    """
+    try:
+        with ZipFile(folder / HEAD) as arrays:
+            return any(name.startswith(OF_VIEW) for name in arrays.namelist())
+    except (OSError, BadZipFile) as error:
+        raise EncoderError(
+            f"{folder} has no readable head: {error}",
+            remedy=f"delete {folder} and run recsys fetch-champion, or dvc repro finetune for a challenger",
+        ) from error

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys.encoders.encoder import Encoder
+from recsys.heads.reference import has_views
 from recsys.models.reference import ModelReference
 
 if TYPE_CHECKING:
@@ -55,6 +56,22 @@ def open_head(model: ModelReference, cache: Path) -> "KernelHead | None":
     from recsys.heads.headed import load_head
 
     return load_head(cache / "heads" / model.head.hash, model.head.dim)
+
+
+def uses_views(model: ModelReference, cache: Path) -> bool:
+    """Whether profiles depend on more than texts. It reads which arrays the head's file holds, not the arrays.
+
+    Args:
+        model: which one.
+        cache: folder of packed parts.
+
+    Returns:
+        False for a head without views, and where there is no head.
+
+    Raises:
+        EncoderError: the head is missing or damaged.
+    """
+    return model.head is not None and has_views(cache / "heads" / model.head.hash)
 
 
 def open_model(model: ModelReference, cache: Path, batch_tokens: int) -> Encoder:

@@ -29,6 +29,8 @@ SCHEMA = pa.schema(
         ("line", pa.int64()),
     ]
 )
+CONTENT_HASH = "content_hash"
+"""Column that follows where the head joins views: the key of a profile is then not that of its text alone."""
 NAME = re.compile(r"(?P<part>\d+-.+)-(?P<key>[0-9a-f]{16})")
 ROWS = ".rows.parquet"
 VECTORS = ".vectors.npy"
@@ -47,7 +49,7 @@ class Segment:
     vectors_path: Path
 
     def rows(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Rows as SCHEMA, or only the named columns."""
+        """Rows as SCHEMA, with CONTENT_HASH where the head joins views; or only the named columns."""
         return pq.read_table(self.rows_path, columns=None if columns is None else list(columns))
 
     def vectors(self) -> NDArray[np.float32]:
@@ -125,9 +127,9 @@ def segment_of(folder: Path, name: str) -> Segment:
     return Segment(name, (match["part"],), folder / f"{name}{ROWS}", folder / f"{name}{VECTORS}")
 
 
-def segment_name(part: str, feature_key: str, profiles_hash: str) -> str:
-    """<part>-<16 hex digits of the SHA-256 over features key and `ModelReference.profiles_hash`>."""
-    return f"{part}-{hashlib.sha256(f'{feature_key} {profiles_hash}'.encode()).hexdigest()[:16]}"
+def segment_name(part: str, content_key: str, profiles_hash: str) -> str:
+    """<part>-<16 hex digits of the SHA-256 over `FeatureFile.content_key` and `ModelReference.profiles_hash`>."""
+    return f"{part}-{hashlib.sha256(f'{content_key} {profiles_hash}'.encode()).hexdigest()[:16]}"
 
 
 def segment_is_whole(segment: Segment, n_rows: int, dim: int) -> bool:
@@ -154,7 +156,7 @@ def write_segment(folder: Path, name: str, rows: pa.Table, vectors: NDArray[np.f
     Args:
         folder: artifacts/profiles/<role>.
         name: <part>-<key16>.
-        rows: in SCHEMA, live rows first, then deletes.
+        rows: in SCHEMA, and CONTENT_HASH where the head joins views; live rows first, then deletes.
         vectors: float32 [n_live, D], rows of length 1, in the order of the live rows.
 
     Returns:
@@ -176,7 +178,10 @@ def write_segment(folder: Path, name: str, rows: pa.Table, vectors: NDArray[np.f
         raise ValueError(f"segment {name}: the vector of {rows['item_id'][worst]} has not length 1")
     with whole_file(segment.vectors_path) as temporary, temporary.open("wb") as file:
         np.save(file, np.ascontiguousarray(vectors))
-    write_parquet(segment.rows_path, rows.select(SCHEMA.names).cast(SCHEMA))
+    schema = (
+        SCHEMA.append(pa.field(CONTENT_HASH, pa.string())) if CONTENT_HASH in rows.column_names else SCHEMA
+    )
+    write_parquet(segment.rows_path, rows.select(schema.names).cast(schema))
     return segment
 
 
@@ -221,14 +226,18 @@ def _is_newest(
 
 
 def copy_profiles(
-    segments: Sequence[Segment], hashes_N: NDArray[np.bytes_], profiles_ND: NDArray[np.float32]
+    segments: Sequence[Segment],
+    hashes_N: NDArray[np.bytes_],
+    profiles_ND: NDArray[np.float32],
+    column: str = "text_hash",
 ) -> NDArray[np.int64]:
-    """Copy profiles of texts from segments.
+    """Copy profiles of the same content from segments.
 
     Args:
         segments: made by the wanted encoder and head.
-        hashes_N: text hashes of 64 hex digits, ascending and distinct.
-        profiles_ND: in the same order; filled where a segment has the text.
+        hashes_N: hashes of 64 hex digits, ascending and distinct.
+        profiles_ND: in the same order; filled where a segment has the content.
+        column: holds the hashes in the segments: text_hash, or CONTENT_HASH where the head joins views.
 
     Returns:
         Rows of `profiles_ND` that were not filled, ascending.
@@ -236,7 +245,7 @@ def copy_profiles(
     is_filled_N = np.zeros(len(hashes_N), np.bool_)
     for segment in segments if len(hashes_N) else ():
         vectors = segment.vectors()
-        theirs = np.array(segment.rows(["text_hash"])["text_hash"].to_pylist()[: len(vectors)], "S64")
+        theirs = np.array(segment.rows([column])[column].to_pylist()[: len(vectors)], "S64")
         rows = np.minimum(np.searchsorted(hashes_N, theirs), len(hashes_N) - 1)
         same = np.flatnonzero(hashes_N[rows] == theirs)
         profiles_ND[rows[same]] = vectors[same]

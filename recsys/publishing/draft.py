@@ -17,6 +17,7 @@ from recsys.features.details import details_key, details_path
 from recsys.features.params import FeaturesParams
 from recsys.features.terms import terms_path
 from recsys.features.text import PREPROCESSING_VERSION, feature_files, feature_key
+from recsys.models.opening import uses_views
 from recsys.models.reference import ModelReference
 from recsys.profiles.items import Segment, list_segments, segment_name
 from recsys.profiles.users import UsersSummary, history_key, users_key
@@ -83,7 +84,7 @@ def gather(
         for file in part.files:
             hasher.named(File(**file.model_dump()), part.folder(at.cache) / file.name)
     on_disk = {part.id: part for part in all_parts(at.data)}
-    _require_one_run(at, features, model.profiles_hash, on_disk)
+    _require_one_run(at, features, model, on_disk)
     segments = _segments(at, params, hasher, on_disk, head)
     histories = _histories(at, feedback, hasher, on_disk)
     landed = {part for segment in segments for part in segment.parts}
@@ -120,14 +121,14 @@ def _search(params: SearchParams, model: ModelReference) -> ReleasedSearch:
 
 
 def _require_one_run(
-    at: Artifacts, features: FeaturesParams, profiles_hash: str, on_disk: Mapping[str, Part]
+    at: Artifacts, features: FeaturesParams, model: ModelReference, on_disk: Mapping[str, Part]
 ) -> None:
     """Require, by their keys, that texts, profiles and histories belong to data/, params.yaml and the champion.
 
     Args:
         at: the workspace.
         features: section `features`.
-        profiles_hash: of the champion.
+        model: the champion.
         on_disk: parts by id.
 
     Raises:
@@ -141,7 +142,11 @@ def _require_one_run(
                 f"the texts of part {file.part} are not those of data/ and params.yaml",
                 remedy="dvc repro index users",
             )
-    wanted = {segment_name(file.part, file.key, profiles_hash): file.part for file in files}
+    with_views = uses_views(model, at.cache)
+    wanted = {
+        segment_name(file.part, file.content_key(with_views=with_views), model.profiles_hash): file.part
+        for file in files
+    }
     found = {segment.name: segment.parts[0] for segment in list_segments(at.profiles("champion"))}
     if differing := sorted(wanted.items() ^ found.items()):
         raise ReleaseError(

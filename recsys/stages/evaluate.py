@@ -20,6 +20,7 @@ from recsys.evaluation.report import CHALLENGER, CHAMPION, Finding, JudgedSeed, 
 from recsys.evaluation.trained_on import trained_on
 from recsys.features.text import SCHEMA, feature_files
 from recsys.models.encoding import encode_cached
+from recsys.models.opening import uses_views
 from recsys.models.packed import adopt_model, ranker_file
 from recsys.models.reference import REFERENCE, ModelReference
 from recsys.profiles.items import Segment, list_segments, segment_name
@@ -129,8 +130,8 @@ def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Arti
         return None
     challenger = ModelReference.load(at.model_reference(CHALLENGER))
     segments = list_segments(at.profiles(CHALLENGER))
-    _require_profiles_of(challenger, segments, at)
     adopt_model(challenger, at.finetune / "packed", at.cache)  # DVC may have brought it from another machine
+    _require_profiles_of(challenger, segments, at)
     return with_profiles(
         holdout,
         split,
@@ -216,8 +217,10 @@ def _learn_siblings(
 
 def _require_profiles_of(challenger: ModelReference, segments: tuple[Segment, ...], at: Artifacts) -> None:
     """Their names tell of which texts, encoder and head they are."""
+    with_views = uses_views(challenger, at.cache)
     wanted = {
-        segment_name(file.part, file.key, challenger.profiles_hash) for file in feature_files(at.features)
+        segment_name(file.part, file.content_key(with_views=with_views), challenger.profiles_hash)
+        for file in feature_files(at.features)
     }
     if wanted != {segment.name for segment in segments}:
         raise ArtifactMissing(

@@ -1,17 +1,22 @@
 """Stage `features`: one text per item, what a page shows of it, and which words find it; files per catalogue part."""
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import CATALOGUE, list_parts
 from recsys.features.details import details_key, details_path, item_details
+from recsys.features.evidence import evidence_parts, gather_evidence
+from recsys.features.facts import facts_path
 from recsys.features.terms import item_terms, terms_path
 from recsys.features.text import feature_key, feature_path, item_texts
+from recsys.features.views_file import PARTS, views_key, views_path, write_views
 from recsys.settings import Settings
-from recsys.storage.atomic import write_parquet
+from recsys.storage.atomic import write_parquet, write_whole
 from recsys.storage.strays import remove_strays
 from recsys.storage.tables import map_arrow, write_arrow
 
@@ -19,8 +24,9 @@ from recsys.storage.tables import map_arrow, write_arrow
 def run(settings: Settings, at: Artifacts) -> None:
     """Make the files that are missing; those that no part at hand has are removed.
 
-    Reads:   at.data, catalogue parts
-    Writes:  at.features, a file per part; at.details, two files per part; all named by content key
+    Reads:   at.data, parts of catalogue, relations and vectors
+    Writes:  at.features, a file per part, and one of views where they say anything of its items; at.details, two files
+             per part, and one of facts where there are relations; all named by content key
     Raises:  EncoderError when a live row has no text
     """
     attributes, description_chars = settings.publish.attributes, settings.publish.description_chars
@@ -39,17 +45,50 @@ def run(settings: Settings, at: Artifacts) -> None:
             write_arrow(details, item_details(rows, attributes, description_chars))
             write_arrow(terms, item_terms(rows, attributes))
         wanted |= {texts, details, terms}
+    wanted |= _write_views(settings, at)
     for folder in (at.features, at.details):
         remove_strays(folder, wanted)
 
 
-def _whole(path: Path, n_rows: int) -> bool:
-    """Whether the file is there, its footer readable and its rows all in: what can be checked each time."""
+def _write_views(settings: Settings, at: Artifacts) -> set[Path]:
+    """Write what relations and vectors say about each part's items; nothing where none has landed."""
+    made_of = evidence_parts(at.data)
+    if not made_of:
+        return set()
+    evidence = gather_evidence(at.data, settings.relations)
+    record = at.features / PARTS
+    write_whole(record, (json.dumps({"parts": made_of}, indent=1) + "\n").encode())
+    wanted = {record}
+    for part in list_parts(at.data, CATALOGUE):
+        rows = part.rows(["item_id", "deleted"])
+        live = rows.filter(pc.invert(rows["deleted"]))["item_id"].combine_chunks()
+        item_ids = live.unique()
+        key = views_key(item_ids.to_pylist(), evidence.hashes_of(item_ids))
+        if key:
+            path = views_path(at.features, part.id, key)
+            if not _whole(path, None):
+                write_views(path, evidence, item_ids)
+            wanted.add(path)
+        if evidence.facts and (facts := evidence.facts.of(live)) is not None:
+            path = facts_path(at.details, part.id, facts)
+            if not _is_mapped(path):
+                write_arrow(path, facts)
+            wanted.add(path)
+    return wanted
+
+
+def _whole(path: Path, n_rows: int | None) -> bool:
+    """Whether the file is there, its footer readable and its rows all in: what can be checked each time.
+
+    Args:
+        path: of a parquet file.
+        n_rows: the rows it should have; None: any number.
+    """
     try:
         found: int = pq.read_metadata(path).num_rows
     except (OSError, pa.ArrowException):
         return False
-    return found == n_rows
+    return n_rows is None or found == n_rows
 
 
 def _is_mapped(path: Path) -> bool:

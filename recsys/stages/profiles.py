@@ -1,8 +1,9 @@
 """Stage `profiles`: a profile per live item, a segment per part.
 
 The encoder's vectors are cached by text: only texts that no cache knows go through the language model. A head turns
-vectors into profiles, block by block, for the segments that are missing. Segments are named by texts, encoder and head,
-so another ranker or λ finds all of them here.
+vectors, and views where it joins any, into profiles, block by block, for the segments that are missing. Segments are
+named by texts, views, encoder and head: another ranker or λ finds all of them here, and relations that land later give
+new segments to the parts of their items, without encoding anything.
 """
 
 import json
@@ -23,13 +24,17 @@ from numpy.typing import NDArray
 from recsys.artifacts import Artifacts
 from recsys.encoders.encoder import Encoder
 from recsys.errors import StorageError
+from recsys.features.evidence import Evidence, content_hashes
 from recsys.features.text import FeatureFile, feature_files
+from recsys.features.views import NO_VIEWS
+from recsys.features.views_file import read_views
 from recsys.models.encoding import vectors_of
-from recsys.models.opening import open_head, open_vectors
+from recsys.models.opening import open_head, open_vectors, uses_views
 from recsys.models.packed import adopt_model
 from recsys.models.reference import ModelReference
 from recsys.profiles.cache import VectorCache
 from recsys.profiles.items import (
+    CONTENT_HASH,
     Segment,
     copy_profiles,
     is_sound,
@@ -89,7 +94,10 @@ class _Work:
     wanted: tuple[Segment, ...]
     missing: tuple[tuple[FeatureFile, Segment], ...]
     outdated: tuple[Segment, ...]
-    """Segments by the same encoder and head whose parts are merged or gone: their profiles are used again."""
+    """Segments by the same encoder and head whose parts are merged or gone, or whose views have changed: their profiles
+    are used again."""
+    with_views: bool
+    """Whether the head joins views; only then are they read."""
     cache: VectorCache
     """Cache of the encoder's vectors."""
     packed: Path
@@ -108,8 +116,23 @@ class _Work:
 
     @cached_property
     def rows(self) -> dict[str, pa.Table]:
-        """Segment name -> features, live rows first."""
-        return {segment.name: _live_first(pq.read_table(feature.path)) for feature, segment in self.missing}
+        """Segment name -> features, live rows first; with a column of content hashes where the head joins views."""
+        read = {segment.name: _live_first(pq.read_table(feature.path)) for feature, segment in self.missing}
+        return {name: self._with_content(rows) for name, rows in read.items()} if self.with_views else read
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What the views say of the items of the segments that are missing."""
+        return read_views(feature.views_path for feature, _ in self.missing if feature.views_path)
+
+    @property
+    def hash_column(self) -> str:
+        """Column whose hashes tell profiles apart."""
+        return CONTENT_HASH if self.with_views else "text_hash"
+
+    def _with_content(self, rows: pa.Table) -> pa.Table:
+        hashes = content_hashes(rows["text_hash"].to_pylist(), self.evidence.hashes_of(rows["item_id"]))
+        return rows.append_column(CONTENT_HASH, pa.array(hashes, pa.string()))
 
     @cached_property
     def unknown(self) -> dict[str, str]:
@@ -178,10 +201,11 @@ def _survey(settings: Settings, at: Artifacts, role: str) -> _Work:
     model = ModelReference.load(at.model_reference(role))
     if role == "challenger":  # trained on another machine, it came with `dvc pull`
         adopt_model(model, at.finetune / "packed", at.cache)
-    folder = at.profiles(role)
+    folder, with_views = at.profiles(role), uses_views(model, at.cache)
     pairs = [
-        (feature, segment_of(folder, segment_name(feature.part, feature.key, model.profiles_hash)))
+        (feature, segment_of(folder, segment_name(feature.part, key, model.profiles_hash)))
         for feature in feature_files(at.features)
+        for key in [feature.content_key(with_views=with_views)]
     ]
     folder.mkdir(parents=True, exist_ok=True)
     wanted = tuple(segment for _, segment in pairs)
@@ -195,6 +219,7 @@ def _survey(settings: Settings, at: Artifacts, role: str) -> _Work:
             if not segment_is_whole(segment, pq.read_metadata(feature.path).num_rows, model.dim)
         ),
         _outdated(wanted, model, at, role),
+        with_views,
         vectors_of(model, at),
         at.cache,
         settings.encoder.batch_tokens,
@@ -250,21 +275,23 @@ def _make(segment: Segment, work: _Work) -> int:
     profiles, n_projected = (
         (_vectors(live, work), 0) if work.head is None else _projected(live, work.head, work)
     )
-    write_segment(segment.rows_path.parent, segment.name, rows.select(COLUMNS), profiles)
+    columns = [*COLUMNS, *([CONTENT_HASH] if work.with_views else [])]
+    write_segment(segment.rows_path.parent, segment.name, rows.select(columns), profiles)
     return n_projected
 
 
 def _projected(live: pa.Table, head: "KernelHead", work: _Work) -> tuple[NDArray[np.float32], int]:
-    """Profiles of live rows by the head, and of how many texts: equal texts have one profile, to the last bit."""
-    hashes = np.array(live["text_hash"].to_pylist(), "S64")
+    """Profiles of live rows by the head, and how many it made: equal content has one profile, to the last bit."""
+    hashes = np.array(live[work.hash_column].to_pylist(), "S64")
     distinct, first, place = np.unique(hashes, return_index=True, return_inverse=True)
     profiles = np.empty((len(distinct), head.dim), np.float32)
-    unknown = copy_profiles(work.outdated, distinct, profiles)
-    to_make = live.select(["text_hash", "text"]).take(pa.array(first[unknown]))
+    unknown = copy_profiles(work.outdated, distinct, profiles, work.hash_column)
+    to_make = live.select(["item_id", "text_hash", "text"]).take(pa.array(first[unknown]))
     with Progress(f"profiles@{work.role}: projecting", len(to_make)) as progress:
         for start in range(0, len(to_make), PROJECTED_AT_ONCE):
             some = to_make.slice(start, PROJECTED_AT_ONCE)
-            found = head.profiles(some["text"].to_pylist(), _vectors(some, work))
+            views = work.evidence.views_of(some["item_id"]) if work.with_views else NO_VIEWS
+            found = head.profiles(some["text"].to_pylist(), _vectors(some, work), views)
             profiles[unknown[start : start + len(some)]] = found
             progress.advance(len(some))
     return profiles[place], len(to_make)

@@ -1,0 +1,160 @@
+"""What has landed about items beside their texts, as views over the catalogue, with a hash of each item's own part.
+
+Nothing here runs in a workspace in which neither relations nor vectors have landed.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from recsys.catalogue.kinds import CATALOGUE, RELATIONS, VECTORS
+from recsys.catalogue.known import newest_among, standing_rows
+from recsys.catalogue.parts import list_parts
+from recsys.features.facts import Facts, facts_of
+from recsys.features.params import RelationsParams
+from recsys.features.relations import relation_graph
+from recsys.features.views import DenseView, SparseView, View, Views, take
+
+# Shape suffixes: N items, D width of a vector.
+RELATIONS_VIEW = "relations"
+NOTHING = ""
+"""The hash of an item of which no view says anything."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the views say about some items."""
+
+    item_ids: pa.Array
+    """N ids, without repeats."""
+    hashes: tuple[str, ...]
+    """One per item: SHA-256 of all that its views say, in hex; NOTHING where they say nothing."""
+    views: Views
+    facts: Facts | None = None
+    """What explanations name; None where the evidence was read from files for profiles."""
+
+    def rows_of(self, item_ids: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
+        """Rows of items here; -1 for an item that is not."""
+        places = pc.fill_null(pc.index_in(item_ids, value_set=self.item_ids), -1)
+        return np.asarray(places.to_numpy(zero_copy_only=False), np.int64)
+
+    def views_of(self, item_ids: pa.Array | pa.ChunkedArray) -> Views:
+        """The views of items in the given order; an item that is not here has nothing of any view."""
+        rows = self.rows_of(item_ids)
+        return take({name: _with_empty_row(view) for name, view in self.views.items()}, rows)
+
+    def hashes_of(self, item_ids: pa.Array | pa.ChunkedArray) -> list[str]:
+        """The hashes of items in the given order; NOTHING for an item that is not here."""
+        padded = (*self.hashes, NOTHING)
+        return [padded[row] for row in self.rows_of(item_ids).tolist()]
+
+
+NO_EVIDENCE = Evidence(pa.array([], pa.string()), (), {})
+
+
+def content_hashes(text_hashes: Sequence[str], evidence_hashes: Sequence[str]) -> list[str]:
+    """Hashes of items' whole content: of a text alone where no view says anything.
+
+    Args:
+        text_hashes: one per item.
+        evidence_hashes: one per item, see `Evidence.hashes`.
+
+    Returns:
+        One SHA-256 per item, in hex; for an item without evidence its text's.
+    """
+    pairs = zip(text_hashes, evidence_hashes, strict=True)
+    return [
+        hashlib.sha256(f"{text} {evidence}".encode()).hexdigest() if evidence else text
+        for text, evidence in pairs
+    ]
+
+
+def evidence_parts(data: Path) -> tuple[str, ...]:
+    """Ids of the parts that views are made of, ascending; empty where none has landed, which is quick to find out."""
+    found = (part.id for kind in (RELATIONS, VECTORS) for part in list_parts(data, kind))
+    return tuple(sorted(found))
+
+
+def gather_evidence(data: Path, params: RelationsParams) -> Evidence:
+    """Make views of all relations and vectors that stand, over the live items of the catalogue.
+
+    Args:
+        data: the workspace's data folder.
+        params: section `relations`.
+
+    Returns:
+        The evidence of every live item.
+
+    Raises:
+        DataDamaged: a part cannot be read; names the file.
+    """
+    newest = newest_among(list_parts(data, CATALOGUE))
+    item_ids = newest.filter(pc.invert(newest["deleted"]))["item_id"].combine_chunks()
+    views: dict[str, View] = {}
+    triples = standing_rows(list_parts(data, RELATIONS), RELATIONS, ("head", "relation", "tail"))
+    graph = relation_graph(triples, item_ids.to_pylist(), params)
+    found = graph.view(item_ids.to_pylist())
+    if len(found.names):
+        views[RELATIONS_VIEW] = found
+    vectors = standing_rows(list_parts(data, VECTORS), VECTORS, ("item_id", "view", "source", "vector"))
+    views |= _dense_views(vectors, item_ids)
+    facts = facts_of(triples, item_ids, params) if triples.num_rows else None
+    return Evidence(item_ids, _hashes(views, len(item_ids)), views, facts)
+
+
+def _dense_views(vectors: pa.Table, item_ids: pa.Array) -> dict[str, DenseView]:
+    """The vectors of each view as unit rows; of each view the source that most items have, of equal ones the first."""
+    known = vectors.filter(pc.is_in(vectors["item_id"], value_set=item_ids))
+    counted = known.group_by(["view", "source"], use_threads=False).aggregate([([], "count_all")])
+    ordered = counted.sort_by([("count_all", "descending"), ("source", "ascending")]).to_pylist()
+    found: dict[str, DenseView] = {}
+    for row in ordered:
+        if row["view"] in found:
+            continue
+        is_its = pc.and_(pc.equal(known["view"], row["view"]), pc.equal(known["source"], row["source"]))
+        its = known.filter(is_its)
+        numbers = pc.list_flatten(its["vector"]).to_numpy().astype(np.float64)
+        rows_ND = numbers.reshape(its.num_rows, -1)
+        rows_ND /= np.linalg.norm(rows_ND, axis=1, keepdims=True)
+        vectors_ND = np.zeros((len(item_ids), rows_ND.shape[1]), np.float32)
+        vectors_ND[pc.index_in(its["item_id"], value_set=item_ids).to_numpy()] = rows_ND
+        found[row["view"]] = DenseView(vectors_ND, row["source"])
+    return dict(sorted(found.items()))
+
+
+def _hashes(views: Views, n_items: int) -> tuple[str, ...]:
+    digests = [hashlib.sha256() for _ in range(n_items)]
+    has_any_N = np.zeros(n_items, np.bool_)
+    for name, view in sorted(views.items()):
+        title = f"{name}\0{view.source if isinstance(view, DenseView) else ''}\0".encode()
+        for row in np.flatnonzero(view.has_N).tolist():
+            digests[row].update(title + _row_bytes(view, row))
+        has_any_N |= view.has_N
+    return tuple(
+        digest.hexdigest() if has_any else NOTHING
+        for digest, has_any in zip(digests, has_any_N.tolist(), strict=True)
+    )
+
+
+def _row_bytes(view: View, row: int) -> bytes:
+    """What a view says about one item; names do not depend on those of other items."""
+    if isinstance(view, DenseView):
+        return bytes(view.vectors_ND[row].tobytes())
+    start, end = view.rows_NE.indptr[row], view.rows_NE.indptr[row + 1]
+    names = "\0".join(view.names[place] for place in view.rows_NE.indices[start:end].tolist())
+    return f"{names}\0".encode() + bytes(view.rows_NE.data[start:end].tobytes())
+
+
+def _with_empty_row(view: View) -> View:
+    """The view with one more row that says nothing; row -1 is that one."""
+    if isinstance(view, DenseView):
+        return DenseView(np.pad(view.vectors_ND, ((0, 1), (0, 0))), view.source)
+    rows_NE = view.rows_NE.copy()
+    rows_NE.resize((len(view) + 1, len(view.names)))
+    return SparseView(view.names, rows_NE)

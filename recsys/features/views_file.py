@@ -1,0 +1,152 @@
+"""Files of views, beside those of texts in artifacts/features: what the views say of the items of a catalogue part.
+
+A part whose items have no evidence has no such file, so that a workspace without views has none at all. A file is named
+by what it says: relations that land later give another file to the parts of the items they concern, and to no others.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.errors import DataDamaged
+from recsys.features.evidence import NO_EVIDENCE, NOTHING, Evidence
+from recsys.features.views import DenseView, SparseView, View
+from recsys.storage.atomic import write_parquet
+
+SUFFIX = ".views.parquet"
+"""Their names are those of `text.VIEWS_NAME`."""
+PARTS = "views.json"
+"""In artifacts/features: ids of the parts that the views were made of."""
+NAMES, WEIGHTS, VECTOR = "names:", "weights:", "vector:"
+"""Columns of a view: these and its name. Sparse views have the first two, dense ones the third."""
+SOURCES = b"sources"
+"""In the file's metadata: view -> source of its vectors, as JSON."""
+
+
+def views_key(part_ids: Sequence[str], hashes: Sequence[str]) -> str:
+    """16 hex digits of the SHA-256 over what the views say about a part's items.
+
+    Args:
+        part_ids: items of the part, without repeats.
+        hashes: of each, see `Evidence.hashes`.
+
+    Returns:
+        The key; "" where they say nothing.
+    """
+    said = sorted((item, one) for item, one in zip(part_ids, hashes, strict=True) if one != NOTHING)
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16] if said else ""
+
+
+def views_path(folder: Path, part: str, key: str) -> Path:
+    """Where the views of a part lie."""
+    return folder / f"{part}-{key}{SUFFIX}"
+
+
+def write_views(path: Path, evidence: Evidence, item_ids: pa.Array) -> None:
+    """Write what the views say about some items; the same evidence gives the same bytes.
+
+    Args:
+        path: the new file.
+        evidence: of these items and others.
+        item_ids: items of one part, without repeats.
+    """
+    hashes = evidence.hashes_of(item_ids)
+    some = item_ids.filter(pa.array([one != NOTHING for one in hashes]))
+    some = some.take(pc.sort_indices(some))
+    columns: dict[str, pa.Array] = {
+        "item_id": some,
+        "evidence_hash": pa.array(evidence.hashes_of(some), pa.string()),
+    }
+    sources = {}
+    for name, view in sorted(evidence.views_of(some).items()):
+        if isinstance(view, DenseView):
+            sources[name] = view.source
+            columns[VECTOR + name] = _lists(view.has_N, pa.array(view.vectors_ND[view.has_N].ravel()))
+        else:
+            ends = pa.array(view.rows_NE.indptr.astype(np.int32))
+            named = pa.array(view.names, pa.string()).take(pa.array(view.rows_NE.indices))
+            columns[NAMES + name] = pa.ListArray.from_arrays(ends, named)
+            columns[WEIGHTS + name] = pa.ListArray.from_arrays(ends, pa.array(view.rows_NE.data))
+    write_parquet(path, pa.table(columns).replace_schema_metadata({SOURCES: json.dumps(sources)}))
+
+
+def read_views(paths: Iterable[Path]) -> Evidence:
+    """Read files that `write_views` wrote in one run.
+
+    Args:
+        paths: of any parts.
+
+    Returns:
+        The evidence of all their items, each once.
+
+    Raises:
+        DataDamaged: a file cannot be read; names it.
+    """
+    tables = [_read(path) for path in paths]
+    if not tables:
+        return NO_EVIDENCE
+    sources: dict[str, str] = {}
+    for table in tables:
+        sources |= json.loads(table.schema.metadata[SOURCES])
+    whole = pa.concat_tables(
+        [table.replace_schema_metadata(None) for table in tables], promote_options="default"
+    )
+    first = whole["item_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    _, rows = np.unique(first, return_index=True)
+    whole = whole.take(pa.array(np.sort(rows))).combine_chunks()
+    views: dict[str, View] = {}
+    for column in whole.column_names:
+        if column.startswith(VECTOR):
+            name = column.removeprefix(VECTOR)
+            views[name] = DenseView(_vectors(whole[column]), sources[name])
+        elif column.startswith(NAMES):
+            name = column.removeprefix(NAMES)
+            views[name] = _sparse(whole[column], whole[WEIGHTS + name])
+    ids = whole["item_id"].combine_chunks()
+    return Evidence(ids, tuple(whole["evidence_hash"].to_pylist()), views)
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DataDamaged(
+            f"{path} cannot be read: {error}", remedy=f"delete {path} and run: dvc repro features"
+        ) from error
+
+
+def _lists(has_N: NDArray[np.bool_], numbers: pa.Array) -> pa.Array:
+    """One list per item, all of one width; null where an item has none."""
+    width = len(numbers) // max(1, int(has_N.sum()))
+    ends = np.concatenate([[0], np.cumsum(has_N) * width]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), numbers, mask=pa.array(~has_N))
+
+
+def _vectors(column: pa.ChunkedArray) -> NDArray[np.float32]:
+    lists = column.combine_chunks()
+    has_N = np.asarray(lists.is_valid().to_numpy(zero_copy_only=False), np.bool_)
+    numbers = pc.list_flatten(lists).to_numpy(zero_copy_only=False).astype(np.float32)
+    vectors_ND = np.zeros((len(lists), len(numbers) // max(1, int(has_N.sum()))), np.float32)
+    vectors_ND[has_N] = numbers.reshape(int(has_N.sum()), -1)
+    return vectors_ND
+
+
+def _sparse(names: pa.ChunkedArray, weights: pa.ChunkedArray) -> SparseView:
+    lists = names.combine_chunks()
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    named = pc.list_flatten(lists)
+    distinct = pc.unique(named)
+    distinct = distinct.take(pc.sort_indices(distinct))
+    columns = pc.index_in(named, value_set=distinct).to_numpy(zero_copy_only=False)
+    data = pc.list_flatten(weights.combine_chunks()).to_numpy(zero_copy_only=False)
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    rows_NE = csr_array((data, columns, ends), shape=(len(lists), len(distinct)))
+    return SparseView(tuple(distinct.to_pylist()), rows_NE)
