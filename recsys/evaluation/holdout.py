@@ -1,5 +1,6 @@
 """The holdout as arrays over item rows and user rows, on which models are judged."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -14,6 +15,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Interactions, make_interactions
 from recsys.dataset.versions import places_of, texts_of
 from recsys.errors import ArtifactMissing
+from recsys.features.views import NO_VIEWS, Views
 from recsys.profiles.items import Segment
 from recsys.ranking.ranker import Ranker
 
@@ -73,6 +75,7 @@ def make_holdout(
     ranker: Ranker,
     lexical_width: int = 0,
     typical_weight: float = 0.0,
+    views_of: Callable[[Sequence[str]], Views] = lambda _: NO_VIEWS,
 ) -> Holdout:
     """Join the split with texts and profiles, in the versions that the split chose.
 
@@ -85,6 +88,7 @@ def make_holdout(
         ranker: of the model.
         lexical_width: leading dimensions of its profiles that hold words.
         typical_weight: of its users, see `recsys.ranking.typical`.
+        views_of: gives the views of items in the order of their ids.
 
     Returns:
         The holdout.
@@ -111,6 +115,7 @@ def make_holdout(
         seed=seed,
         lexical_width=lexical_width,
         typical_weight=typical_weight,
+        views=views_of(item_ids),
     )
     return Holdout(
         known=known,

@@ -18,8 +18,9 @@ from scipy.sparse import csr_array
 
 from recsys.errors import DataDamaged
 from recsys.features.evidence import NO_EVIDENCE, NOTHING, Evidence
-from recsys.features.views import DenseView, SparseView, View
-from recsys.storage.atomic import write_parquet
+from recsys.features.text import feature_files
+from recsys.features.views import NO_VIEWS, DenseView, SparseView, View, Views
+from recsys.storage.atomic import write_parquet, write_whole
 
 SUFFIX = ".views.parquet"
 """Their names are those of `text.VIEWS_NAME`."""
@@ -48,6 +49,20 @@ def views_key(part_ids: Sequence[str], hashes: Sequence[str]) -> str:
 def views_path(folder: Path, part: str, key: str) -> Path:
     """Where the views of a part lie."""
     return folder / f"{part}-{key}{SUFFIX}"
+
+
+def write_made_of(folder: Path, parts: Sequence[str]) -> Path:
+    """Write down which parts the views were made of; returns the file."""
+    write_whole(folder / PARTS, (json.dumps({"parts": sorted(parts)}, indent=1) + "\n").encode())
+    return folder / PARTS
+
+
+def made_of(folder: Path) -> tuple[str, ...]:
+    """Ids of the parts of relations and vectors that the views of a folder were made of; empty where there are none."""
+    try:
+        return tuple(json.loads((folder / PARTS).read_bytes())["parts"])
+    except FileNotFoundError:
+        return ()
 
 
 def write_views(path: Path, evidence: Evidence, item_ids: pa.Array) -> None:
@@ -112,6 +127,24 @@ def read_views(paths: Iterable[Path]) -> Evidence:
             views[name] = _sparse(whole[column], whole[WEIGHTS + name])
     ids = whole["item_id"].combine_chunks()
     return Evidence(ids, tuple(whole["evidence_hash"].to_pylist()), views)
+
+
+def views_at(folder: Path, item_ids: Sequence[str]) -> Views:
+    """The views of some items, for those who learn from them or judge them.
+
+    Args:
+        folder: artifacts/features.
+        item_ids: in any order.
+
+    Returns:
+        Views in the same order; none where the folder has none.
+
+    Raises:
+        ArtifactMissing: the folder does not exist.
+        DataDamaged: a file cannot be read; names it.
+    """
+    evidence = read_views(file.views_path for file in feature_files(folder) if file.views_path)
+    return evidence.views_of(pa.array(item_ids, pa.string())) if evidence.views else NO_VIEWS
 
 
 def _read(path: Path) -> pa.Table:

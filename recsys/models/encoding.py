@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
 from recsys.features.text import PREPROCESSING_VERSION, text_hash
+from recsys.features.views import NO_VIEWS, Views
 from recsys.models.opening import open_head, open_vectors
 from recsys.models.reference import ModelReference
 from recsys.profiles.cache import VectorCache
@@ -36,6 +37,7 @@ def encode_cached(
     batch_tokens: int,
     chunk_texts: int,
     caches: Path | None = None,
+    views: Views = NO_VIEWS,
 ) -> NDArray[np.float32]:
     """Make the profiles of texts with a model that is packed in at.cache. Vectors are cached, profiles are not.
 
@@ -46,6 +48,7 @@ def encode_cached(
         batch_tokens: tokens that the encoder takes at once.
         chunk_texts: texts after which vectors are written to the cache.
         caches: folder of the vector caches that are read and written; None: at.vectors.
+        views: further evidence about the items of the texts, for a head that joins it.
 
     Returns:
         float32 [N, D], unit rows.
@@ -55,7 +58,7 @@ def encode_cached(
     """
     vectors_NL = _encoded(model, texts, at, batch_tokens, chunk_texts, caches)
     head = open_head(model, at.cache)
-    return vectors_NL if head is None else head.profiles(texts, vectors_NL)
+    return vectors_NL if head is None else head.profiles(texts, vectors_NL, views)
 
 
 def _encoded(

@@ -14,9 +14,11 @@ from recsys.catalogue.pseudonyms import known_check
 from recsys.errors import ArtifactMissing, ReleaseError
 from recsys.evaluation.report import CHALLENGER
 from recsys.features.details import details_key, details_path
+from recsys.features.facts import SUFFIX as FACTS
 from recsys.features.params import FeaturesParams
 from recsys.features.terms import terms_path
 from recsys.features.text import PREPROCESSING_VERSION, feature_files, feature_key
+from recsys.features.views_file import made_of
 from recsys.models.opening import uses_views
 from recsys.models.reference import ModelReference
 from recsys.profiles.items import Segment, list_segments, segment_name
@@ -28,6 +30,7 @@ from recsys.publishing.params import PublishParams
 from recsys.publishing.release import (
     CHOSEN,
     DETAILED,
+    RELATED,
     File,
     Manifest,
     Preprocessing,
@@ -89,10 +92,12 @@ def gather(
     histories = _histories(at, feedback, hasher, on_disk)
     landed = {part for segment in segments for part in segment.parts}
     landed |= {part for history in histories for part in history.parts}
+    view_parts = {one for part in made_of(at.features) for one in _landed_in(part, on_disk)}
+    landed |= view_parts
     key_check = known_check(at.pseudonyms)
     chosen = _search(search, model)
     manifest = Manifest(
-        format=DETAILED if chosen.temperature is None else CHOSEN,
+        format=RELATED if view_parts else DETAILED if chosen.temperature is None else CHOSEN,
         sequence=0,
         parent=None,
         preprocessing=Preprocessing(
@@ -110,6 +115,7 @@ def gather(
         provenance=provenance_of(at, hasher, on_disk.values(), model, landed, head),
         pseudonym_key_check=key_check,
         search=chosen,
+        view_parts=tuple(sorted(view_parts)),
     )
     return Draft(manifest, hasher.sources)
 
@@ -187,7 +193,7 @@ def _segments(
 def _segment(
     segment: Segment,
     entry: Mapping[str, Any],
-    shown: tuple[Path, Path],
+    shown: tuple[Path, Path, Path | None],
     at: Artifacts,
     hasher: Hasher,
     on_disk: Mapping[str, Part],
@@ -208,11 +214,12 @@ def _segment(
         index=SegmentIndex(kind=entry["kind"], file=file, recall=entry["recall"]),
         details=hasher.keyed(shown[0]),
         terms=hasher.keyed(shown[1]),
+        facts=hasher.keyed(shown[2]) if shown[2] else None,
     )
 
 
-def _shown(at: Artifacts, params: PublishParams, part: Part) -> tuple[Path, Path]:
-    """Files of a part's details and terms."""
+def _shown(at: Artifacts, params: PublishParams, part: Part) -> tuple[Path, Path, Path | None]:
+    """Files of a part's details and terms, and of its facts where it has any."""
     key = details_key(part.arrival.rows_sha256, params.attributes, params.description_chars)
     paths = details_path(at.details, part.id, key), terms_path(at.details, part.id, key)
     if not all(path.is_file() for path in paths):
@@ -220,7 +227,7 @@ def _shown(at: Artifacts, params: PublishParams, part: Part) -> tuple[Path, Path
             f"the details of part {part.id} are not those of data/ and params.yaml",
             remedy="dvc repro features",
         )
-    return paths
+    return *paths, next(at.details.glob(f"{part.id}-*{FACTS}"), None)
 
 
 def _histories(

@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys.errors import ReleaseError
+from recsys.features.facts import check_facts
 from recsys.profiles.details import ItemDetails, open_details, require_items
+from recsys.profiles.facts import ItemFacts
 from recsys.profiles.item_ids import UNKNOWN
 from recsys.profiles.items import SCHEMA, Latest, Segment, latest
 from recsys.profiles.users import HISTORY_SCHEMA, PAIRS, Histories, load_histories
@@ -27,6 +29,7 @@ from recsys.retrieval.segments import PAD, IndexedSegment, SegmentSearcher
 from recsys.storage.arrays import read_array
 from recsys.storage.folder import FolderStorage
 from recsys.storage.protocol import Storage
+from recsys.storage.tables import map_foreign_arrow
 
 UNREADABLE = "open another release, or publish again after dvc repro index users"
 
@@ -164,6 +167,12 @@ class Profiles:
         return None if all(table is None for table in tables) else ItemDetails(tables, self.latest)
 
     @cached_property
+    def facts(self) -> ItemFacts | None:
+        """Relations of the live items, for explanations; None in a release without any."""
+        tables = [self._facts_of(released) for released in self.manifest.segments]
+        return None if all(table is None for table in tables) else ItemFacts(tables, self.latest)
+
+    @cached_property
     def lexical(self) -> LexicalIndex | None:
         """Search by words over the live items; None in a release from before there was one."""
         if self.manifest.search is None:
@@ -229,6 +238,13 @@ class Profiles:
             table = open_details(path, released.n_items)
             require_items(table, position, self.latest)
             return table
+
+    def _facts_of(self, released: ReleasedSegment) -> pa.Table | None:
+        if released.facts is None:
+            return None
+        path = self.files.path(released.facts)
+        with self._reading(released.facts):
+            return map_foreign_arrow(path, check_facts(released.n_items))
 
     def _terms_of(self, released: ReleasedSegment) -> SegmentTerms | None:
         if released.terms is None:

@@ -9,6 +9,7 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue.params import FeedbackParams
 from recsys.errors import OtherModel, Overtaken, SwapLost
 from recsys.features.params import FeaturesParams
+from recsys.features.views_file import made_of
 from recsys.publishing.checks import require_index_recall, smoke_lists, smoke_texts
 from recsys.publishing.draft import Draft, gather
 from recsys.publishing.lease import is_collecting, wait_until_free
@@ -179,7 +180,9 @@ def _checked(
     recall = users_recall(profiles, publisher.index, publisher.params.min_index_recall)
     require_index_recall(manifest, recall, publisher.params.min_index_recall)
     if recall and recall.search_width:
-        manifest = manifest.model_copy(update={"format": CHOSEN, "search_width": recall.search_width})
+        manifest = manifest.model_copy(
+            update={"format": max(manifest.format, CHOSEN), "search_width": recall.search_width}
+        )
         profiles = Profiles(manifest, files)
     texts = smoke_texts(head, at.features, publisher.params.smoke_queries)
     smoke = smoke_lists(profiles, texts, head, publisher.params)
@@ -198,5 +201,6 @@ def _swap(store: ReleaseStore, before: Pointer | None, manifest: Manifest, by: s
 def _remember(at: Artifacts, done: Published, ours: Manifest) -> None:
     """Record what this workspace has published; `ingest` reads it, and the next rebase starts from it."""
     parts = {s.name.rpartition("-")[0] for s in ours.segments} | {h.part for h in ours.histories}
+    parts |= {*made_of(at.features)}
     content = {"release": done.release, "parts": sorted(parts), "names": sorted(holder_names(ours))}
     write_whole(at.published, (json.dumps(content, indent=1) + "\n").encode())

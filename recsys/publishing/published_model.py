@@ -98,7 +98,7 @@ def bring_profiles(storage: Storage, at: Artifacts, model: ModelReference) -> in
         _bring_file(files, released.rows, segment.rows_path)
         if released.index.file:
             _bring_file(files, released.index.file, at.index / released.index.file.name)
-        for file in (released.details, released.terms):
+        for file in (released.details, released.terms, released.facts):
             if file:
                 _bring_file(files, file, at.details / file.name)
     entries = [_index_entry(released) for released in segments]

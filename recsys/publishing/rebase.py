@@ -15,7 +15,7 @@ from recsys.errors import ReleaseError
 from recsys.profiles.users import gram_of
 from recsys.publishing.draft import Draft
 from recsys.publishing.objects import ObjectFiles, Profiles
-from recsys.publishing.release import File, Manifest, Provenance, ReleasedUsers
+from recsys.publishing.release import RELATED, File, Manifest, Provenance, ReleasedUsers
 from recsys.storage.atomic import write_whole
 
 
@@ -59,9 +59,10 @@ def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Dra
 
     Raises:
         ReleaseError: their side was made by another encoder or head, with other texts or under another pseudonym key;
-            or both sides have merged the same part.
+            or both sides have merged the same part, or have relations or vectors that the other lacks.
     """
     key_check = _one_key(ours.manifest, theirs)
+    view_parts = _view_parts(ours.manifest, theirs)
     segments = _merged(ours.manifest.segments, theirs.segments, base.names, lambda s: s.rows.name)
     histories = _merged(ours.manifest.histories, theirs.histories, base.names, lambda h: h.file.name)
     _refuse_mixture(ours.manifest, theirs, segments)
@@ -75,6 +76,8 @@ def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Dra
             "decision": ours.manifest.decision or _same_model(ours.manifest, theirs, theirs.decision),
             "index_recall": min((s.index.recall for s in segments), default=1.0),
             "pseudonym_key_check": key_check,
+            "view_parts": view_parts,
+            "format": RELATED if view_parts else ours.manifest.format,
         }
     )
     draft = draft.model_copy(update={"provenance": _provenance(draft, theirs)})
@@ -98,6 +101,21 @@ def _one_key(ours: Manifest, theirs: Manifest) -> str | None:
             "of their own",
         )
     return mine or other
+
+
+def _view_parts(ours: Manifest, theirs: Manifest) -> tuple[str, ...]:
+    """Parts of relations and vectors of both sides; only one side may have some that the other lacks.
+
+    Each side has made its profiles with its own. A segment that both have made anew would lack those of one side.
+    """
+    mine, others = set(ours.view_parts), set(theirs.view_parts)
+    if mine - others and others - mine:
+        raise ReleaseError(
+            f"release {theirs.id} has relations or vectors that this workspace lacks "
+            f"({', '.join(sorted(others - mine)[:5])}), and this workspace has others",
+            remedy="bring this workspace's data up to date (git pull, dvc pull), run dvc repro, then publish",
+        )
+    return tuple(sorted(mine | others))
 
 
 def _merged(

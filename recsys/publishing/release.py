@@ -22,6 +22,8 @@ DETAILED: Literal[7] = 7
 CHOSEN: Literal[8] = 8
 """First format that may hold a width of searches or a temperature; a release has it where it holds one of them. Older
 formats are read; docs/formats.md describes them all."""
+RELATED: Literal[9] = 9
+"""First format that may hold what relations and vectors add; a release has it where it is made of any."""
 RELEASE_ID = re.compile(r"[0-9]{6,12}-[0-9a-f]{10}")
 ReleaseId = Annotated[str, StringConstraints(pattern=rf"\A{RELEASE_ID.pattern}\z")]
 Count = Annotated[int, Field(ge=0)]
@@ -77,6 +79,8 @@ class ReleasedSegment(Frozen):
     """What a page shows of its items; None, and not written, in releases from before there were details."""
     terms: File | None = None
     """Which words occur in which of its items; None, and not written, in releases without them."""
+    facts: File | None = None
+    """Relations of its items, for explanations; None, and not written, where none has any."""
 
 
 class ReleasedHistory(Frozen):
@@ -166,7 +170,7 @@ class Provenance(Frozen):
 class Manifest(Frozen):
     """One release. It holds no time and no address: the same content with the same parent is the same release."""
 
-    format: Literal[1, 2, 3, 4, 5, 6, 7, 8] = FORMAT
+    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9] = FORMAT
     sequence: Count
     parent: ReleaseId | None
     preprocessing: Preprocessing
@@ -190,6 +194,9 @@ class Manifest(Frozen):
     """Check value of the key that made the pseudonyms. None, and not written, where there is no interaction, or where
     all were accepted by a version that wrote no check value."""
 
+    view_parts: tuple[PlainName, ...] = ()
+    """Landed parts of relations and vectors that profiles and facts are made of. Not written where there is none."""
+
     @model_validator(mode="before")
     @classmethod
     def _with_parts(cls, plain: Any) -> Any:  # noqa: ANN401  any JSON value
@@ -208,12 +215,14 @@ class Manifest(Frozen):
         # Left out where they are None, which keeps the ids of older releases.
         for holder, names in (
             (plain, ("search", "search_width", "pseudonym_key_check")),
-            *((segment, ("details", "terms")) for segment in plain["segments"]),
+            *((segment, ("details", "terms", "facts")) for segment in plain["segments"]),
             *([(plain["search"], ("typical_weight", "temperature"))] if plain["search"] else []),
         ):
             for name in names:
                 if holder[name] is None:
                     del holder[name]
+        if not self.view_parts:
+            del plain["view_parts"]
         return json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
     @property
@@ -242,7 +251,7 @@ class Manifest(Frozen):
             plain = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise ReleaseError(f"the manifest of release {release} is not JSON", remedy=remedy) from error
-        refuse_newer(plain, f"release {release}", CHOSEN)
+        refuse_newer(plain, f"release {release}", RELATED)
         try:
             found = cls.model_validate(plain)
         except ValidationError as error:
@@ -274,7 +283,8 @@ class Manifest(Frozen):
     def parts(self) -> frozenset[str]:
         """Every landed part in it, of all kinds."""
         catalogue = {part for segment in self.segments for part in segment.parts}
-        return frozenset(catalogue | {part for history in self.histories for part in history.parts})
+        interactions = {part for history in self.histories for part in history.parts}
+        return frozenset(catalogue | interactions | {*self.view_parts})
 
     def same_content(self, other: "Manifest") -> bool:
         """Whether both are the same to a reader; parent, provenance and smoke lists do not count."""
@@ -302,7 +312,7 @@ def refuse_newer(plain: Any, what: str, newest: int = FORMAT) -> None:  # noqa: 
 
 
 def _files_of(segment: ReleasedSegment) -> tuple[File, ...]:
-    files = (segment.rows, segment.vectors, segment.index.file, segment.details, segment.terms)
+    files = (segment.rows, segment.vectors, segment.index.file, segment.details, segment.terms, segment.facts)
     return tuple(file for file in files if file)
 
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.profiles.facts import SharedFact
+
 Basis = Literal["profile", "popular"]
 """What a list was made of: the user's profile; or popular and new items, where nothing is known of the user."""
 
@@ -122,6 +124,8 @@ class Contribution:
     """What the inner product of profiles adds."""
     ranker: float
     """What the ranker's correction adds."""
+    shared: tuple[SharedFact, ...] = ()
+    """What relates the two items, such as one director, where the release holds relations."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.errors import RequestError
+from recsys.profiles.facts import SharedFact
 from recsys.publishing.objects import Profiles
 from recsys.publishing.ranked import RankedSearcher
 from recsys.serving.answers import Contribution, Explanation, Taste
@@ -13,6 +14,8 @@ from recsys.serving.items import Items
 from recsys.serving.text_profiles import TextProfiles
 from recsys.serving.user_profiles import UserProfiles
 
+MOST_SHARED = 5
+"""Facts that are named of two items at most."""
 # Shape suffixes: H things known of a user, D dimension, W words.
 
 
@@ -75,9 +78,12 @@ class Explainer:
         profile_H = dots_H * self._ranked.growth
         ids = self._profiles.latest.item_ids
         items = [ids[single[0]] if single else None for single in singles]
+        shared = [self._shared(row, single) for single in singles]
         found = [
-            Contribution(_source(item, taste), item, by_profile, by_all - by_profile)
-            for item, by_profile, by_all in zip(items, profile_H.tolist(), scores_H.tolist(), strict=True)
+            Contribution(_source(item, taste), item, by_profile, by_all - by_profile, facts)
+            for item, by_profile, by_all, facts in zip(
+                items, profile_H.tolist(), scores_H.tolist(), shared, strict=True
+            )
         ]
         text = self._texts.text_of_row(self._items.fields_of(row)) if with_words else ""
         manifest = self._profiles.manifest
@@ -91,6 +97,11 @@ class Explainer:
             rest=score - float(scores_H.sum()),
             words=self._left_out(text, whole_D),
         )
+
+    def _shared(self, row: int, other: list[int]) -> tuple[SharedFact, ...]:
+        """What relates the item to a liked one; nothing for words, and in a release without relations."""
+        facts = self._profiles.facts
+        return facts.shared(row, other[0], MOST_SHARED) if facts and other else ()
 
     def _left_out(self, text: str, weights_D: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
         """Each word, and how much lower the inner product is without it; largest first."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from recsys.evaluation.provenance import TrainedOn, contamination, hash_rule, id
 from recsys.evaluation.report import CHALLENGER, CHAMPION, Finding, JudgedSeed, Report
 from recsys.evaluation.trained_on import trained_on
 from recsys.features.text import SCHEMA, feature_files
+from recsys.features.views_file import views_at
 from recsys.models.encoding import encode_cached
 from recsys.models.opening import uses_views
 from recsys.models.packed import adopt_model, ranker_file
@@ -108,6 +110,7 @@ def load_holdout(split: Split, settings: Settings, at: Artifacts) -> Holdout:
         _ranker(champion, at),
         champion.lexical_width,
         _typical_weight(champion, settings),
+        partial(views_at, at.features),
     )
 
 
@@ -207,6 +210,7 @@ def _learn_siblings(
             settings.encoder.batch_tokens,
             settings.profiles.chunk_texts,
             caches,
+            views=holdout.known.views,
         )
         ridge_lambda = settings.users.lambda_or(one.model.users.ridge_lambda)
         ranker, width = _ranker(one.model, at), one.model.lexical_width

@@ -1,6 +1,5 @@
 """Stage `features`: one text per item, what a page shows of it, and which words find it; files per catalogue part."""
 
-import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,9 +13,9 @@ from recsys.features.evidence import evidence_parts, gather_evidence
 from recsys.features.facts import facts_path
 from recsys.features.terms import item_terms, terms_path
 from recsys.features.text import feature_key, feature_path, item_texts
-from recsys.features.views_file import PARTS, views_key, views_path, write_views
+from recsys.features.views_file import views_key, views_path, write_made_of, write_views
 from recsys.settings import Settings
-from recsys.storage.atomic import write_parquet, write_whole
+from recsys.storage.atomic import write_parquet
 from recsys.storage.strays import remove_strays
 from recsys.storage.tables import map_arrow, write_arrow
 
@@ -52,13 +51,11 @@ def run(settings: Settings, at: Artifacts) -> None:
 
 def _write_views(settings: Settings, at: Artifacts) -> set[Path]:
     """Write what relations and vectors say about each part's items; nothing where none has landed."""
-    made_of = evidence_parts(at.data)
-    if not made_of:
+    parts = evidence_parts(at.data)
+    if not parts:
         return set()
     evidence = gather_evidence(at.data, settings.relations)
-    record = at.features / PARTS
-    write_whole(record, (json.dumps({"parts": made_of}, indent=1) + "\n").encode())
-    wanted = {record}
+    wanted = {write_made_of(at.features, parts)}
     for part in list_parts(at.data, CATALOGUE):
         rows = part.rows(["item_id", "deleted"])
         live = rows.filter(pc.invert(rows["deleted"]))["item_id"].combine_chunks()

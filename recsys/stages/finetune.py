@@ -17,6 +17,7 @@ from recsys.encoders.pack import pack_encoder
 from recsys.encoders.reference import REFERENCE, EncoderReference
 from recsys.evaluation.provenance import TrainedOn, hash_rule, identity
 from recsys.features.text import SCHEMA, feature_files
+from recsys.features.views_file import views_at
 from recsys.heads.recipe import Recipe
 from recsys.models.encoding import encode_cached
 from recsys.models.opening import open_vectors
@@ -196,7 +197,12 @@ def _fuse(
         caches,
     )
     dataset = Dataset(
-        found.interactions, found.texts, vectors_ID, settings.users.ridge_lambda, settings.fusion.seed
+        found.interactions,
+        found.texts,
+        vectors_ID,
+        settings.users.ridge_lambda,
+        settings.fusion.seed,
+        views=views_at(at.features, found.item_ids),
     )
     model, recipe = fuse(
         base,

@@ -44,6 +44,7 @@ from recsys.profiles.items import (
     segment_of,
     write_segment,
 )
+from recsys.profiles.plan import Plan
 from recsys.progress import Progress, report_progress
 from recsys.settings import Settings
 from recsys.storage.atomic import write_whole
@@ -61,28 +62,6 @@ TOKEN_SAMPLE = 20_000
 PROJECTED_AT_ONCE = 4096
 """Texts whose vectors are read and go through the head together: bounds memory."""
 COLUMNS = ("item_id", "text_hash", "updated_at", "deleted", "tags", "part", "line")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run of the stage would encode."""
-
-    role: str
-    segments: int
-    """Segments to make."""
-    texts: int
-    """Distinct texts that no cache knows."""
-    tokens: int
-    """Their tokens; scaled up from a sample where there are many."""
-    minutes: float
-    """Estimated from a quick sample on this machine."""
-
-    def sentence(self) -> str:
-        """The plan in words, for people."""
-        return (
-            f"profiles@{self.role}: {self.texts:,} texts to encode, {self.tokens:,} tokens, about {self.minutes:.1f} "
-            f"minutes; {self.segments:,} segments to make"
-        )
 
 
 @dataclass(frozen=True)

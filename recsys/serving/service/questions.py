@@ -1,5 +1,6 @@
 """The routes that ask the `Recommender` of the release that serves now, and show what it answers."""
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -105,6 +106,7 @@ def explain(body: schemas.ExplainBody, now: Now, request: Request) -> schemas.Ex
                 title=titles.get(one.item_id or ""),
                 profile=one.profile,
                 ranker=one.ranker,
+                shared=[schemas.SharedAnswer(**dataclasses.asdict(fact)) for fact in one.shared],
             )
             for one in found.contributions
         ],

@@ -214,6 +214,16 @@ class ExploredListAnswer(ListAnswer):
     explored: list[int] = Field(description="Places, from 1, that were drawn for new items.")
 
 
+class SharedAnswer(BaseModel):
+    """What relates two items, such as one director."""
+
+    relation: str = Field(description="Of the item that is explained.")
+    thing: str = Field(
+        description="What both are linked to; the other item itself where they are linked directly."
+    )
+    other_relation: str = Field(description="Of the liked item.")
+
+
 class ContributionAnswer(BaseModel):
     """One part of a score."""
 
@@ -222,6 +232,9 @@ class ContributionAnswer(BaseModel):
     title: str | None = None
     profile: float
     ranker: float
+    shared: list[SharedAnswer] = Field(
+        default=[], description="What relates the two items, where the release holds relations."
+    )
 
 
 class WordAnswer(BaseModel):
