@@ -1,12 +1,13 @@
 """What has landed about items beside their texts, as views over the catalogue, with a hash of each item's own part.
 
-Nothing here runs in a workspace in which neither relations nor vectors have landed.
+Nothing here runs in a workspace in which neither relations nor vectors have landed, and no item has a picture.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -81,12 +82,17 @@ def evidence_parts(data: Path) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def gather_evidence(data: Path, params: RelationsParams) -> Evidence:
+def gather_evidence(
+    data: Path,
+    params: RelationsParams,
+    further: Mapping[str, Callable[[Sequence[str]], DenseView]] = MappingProxyType({}),
+) -> Evidence:
     """Make views of all relations and vectors that stand, over the live items of the catalogue.
 
     Args:
         data: the workspace's data folder.
         params: section `relations`.
+        further: views that other stages make, such as `image`: name -> the view of items in a given order.
 
     Returns:
         The evidence of every live item.
@@ -104,6 +110,7 @@ def gather_evidence(data: Path, params: RelationsParams) -> Evidence:
         views[RELATIONS_VIEW] = found
     vectors = standing_rows(list_parts(data, VECTORS), VECTORS, ("item_id", "view", "source", "vector"))
     views |= _dense_views(vectors, item_ids)
+    views |= {name: view_of(item_ids.to_pylist()) for name, view_of in further.items()}
     facts = facts_of(triples, item_ids, params) if triples.num_rows else None
     return Evidence(item_ids, _hashes(views, len(item_ids)), views, facts)
 

@@ -15,7 +15,7 @@ from recsys.errors import ConfigError, ReleaseError
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
-from recsys.serving.answers import ListRequest, Scored, Taste
+from recsys.serving.answers import Explanation, ListRequest, Scored, Taste
 from recsys.serving.arguments import id_text, list_length
 from recsys.serving.recommender import Recommender
 from recsys.storage.atomic import write_parquet
@@ -104,14 +104,9 @@ class Release:
             TypeError: history is one id instead of a list of ids, or something is no id.
             ValueError: not exactly one of user, pseudonym and history is given, or k is less than 1.
         """
-        if sum(given is not None for given in (user, pseudonym, history)) != 1:
-            raise ValueError("give one of user, pseudonym and history")
+        _require_one(user, pseudonym, history)
         k = list_length(k, len(self.items))
-        if user is not None:
-            pseudonym = self._pseudonym(id_text(user, "user_id"))
-        taste = (
-            Taste(likes=() if history is None else history) if pseudonym is None else self._taste(pseudonym)
-        )
+        taste = self._taste_of(user, pseudonym, history)
         found = self._recommender.recommend(taste, ListRequest(k=k, exclude_seen=exclude_seen))
         if found.basis != "profile":
             named = ", ".join(map(repr, found.unknown[:5])) or "(empty)"
@@ -138,6 +133,36 @@ class Release:
         """
         k = list_length(k, len(self.items))
         return list(self._recommender.similar(item, ListRequest(k=k)).items)
+
+    def explain(
+        self,
+        item: str | int,
+        user: str | int | None = None,
+        *,
+        pseudonym: str | None = None,
+        history: Iterable[str | int] | None = None,
+    ) -> Explanation:
+        """Why an item has its score for a user: what each item of their history adds, and what relates it to the item.
+
+        Args:
+            item: its id.
+            user: see `recommend`, as pseudonym and history.
+            pseudonym: one of `users`.
+            history: item ids.
+
+        Returns:
+            Contributions that sum to the score, the largest first. Each names relations that both items share, such as
+            one director, where the release holds relations.
+
+        Raises:
+            ReleaseError: the item or the user is unknown.
+            RequestError: no item of the history has a profile.
+            ConfigError: a raw id is given and RECSYS_PSEUDONYM_KEY is not set, too short or another key.
+            TypeError: history is one id instead of a list of ids, or something is no id.
+            ValueError: not exactly one of user, pseudonym and history is given.
+        """
+        _require_one(user, pseudonym, history)
+        return self._recommender.explain(item, self._taste_of(user, pseudonym, history))
 
     def search(self, text: str, k: SupportsIndex = 10) -> list[Scored]:
         """The items that fit a text best, by its words and by its meaning; loads the encoder on first use.
@@ -238,6 +263,15 @@ class Release:
         pseudonyms.require_check(self.manifest.pseudonym_key_check, f"release {self.id}")
         return pseudonyms.of(user)
 
+    def _taste_of(
+        self, user: str | int | None, pseudonym: str | None, history: Iterable[str | int] | None
+    ) -> Taste:
+        if user is not None:
+            pseudonym = self._pseudonym(id_text(user, "user_id"))
+        if pseudonym is None:
+            return Taste(likes=() if history is None else history)
+        return self._taste(pseudonym)
+
     def _taste(self, pseudonym: str) -> Taste:
         """What a user likes and what they dislike."""
         found = self._recommender.taste_of(pseudonym)
@@ -251,3 +285,9 @@ class Release:
 
     def _row(self, item: str | int) -> int:
         return self._recommender.items.row(item)
+
+
+def _require_one(*given: object) -> None:
+    """Require one of user, pseudonym and history."""
+    if sum(one is not None for one in given) != 1:
+        raise ValueError("give one of user, pseudonym and history")

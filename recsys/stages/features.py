@@ -14,6 +14,7 @@ from recsys.features.facts import facts_path
 from recsys.features.terms import item_terms, terms_path
 from recsys.features.text import feature_key, feature_path, item_texts
 from recsys.features.views_file import views_key, views_path, write_made_of, write_views
+from recsys.images.view import IMAGE, open_pictures
 from recsys.settings import Settings
 from recsys.storage.atomic import write_parquet
 from recsys.storage.strays import remove_strays
@@ -23,7 +24,7 @@ from recsys.storage.tables import map_arrow, write_arrow
 def run(settings: Settings, at: Artifacts) -> None:
     """Make the files that are missing; those that no part at hand has are removed.
 
-    Reads:   at.data, parts of catalogue, relations and vectors
+    Reads:   at.data, parts of catalogue, relations and vectors; at.image_view, the vectors of pictures
     Writes:  at.features, a file per part, and one of views where they say anything of its items; at.details, two files
              per part, and one of facts where there are relations; all named by content key
     Raises:  EncoderError when a live row has no text
@@ -50,11 +51,11 @@ def run(settings: Settings, at: Artifacts) -> None:
 
 
 def _write_views(settings: Settings, at: Artifacts) -> set[Path]:
-    """Write what relations and vectors say about each part's items; nothing where none has landed."""
-    parts = evidence_parts(at.data)
-    if not parts:
+    """Write what relations, vectors and pictures say about each part's items; nothing where there are none."""
+    parts, pictures = evidence_parts(at.data), open_pictures(at.image_view)
+    if not parts and pictures is None:
         return set()
-    evidence = gather_evidence(at.data, settings.relations)
+    evidence = gather_evidence(at.data, settings.relations, {IMAGE: pictures.view} if pictures else {})
     wanted = {write_made_of(at.features, parts)}
     for part in list_parts(at.data, CATALOGUE):
         rows = part.rows(["item_id", "deleted"])
