@@ -151,6 +151,11 @@ class Columns:
         likely = [(name, found[0]) for name in lacking if (found := likely_names(columns, name))]
         return [f"no column {name}: is it {theirs!r}? rename it to {name}" for name, theirs in likely]
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Our columns that hold ids or names."""
+        return tuple(self._ids)
+
     def is_missing(self, value: object) -> bool:
         """Whether a value stands for nothing."""
         return is_missing(value, self.missing)

@@ -1,4 +1,6 @@
-"""Take one person's interactions out of the landing zone and out of `data/`. Safe to repeat and to kill.
+"""Take one person out of the landing zone and out of `data/`: interactions, and relations or vectors that name them.
+
+Safe to repeat and to kill.
 
 A landed file is replaced by one without the person's rows, under the same name; a file of nobody else's rows is
 deleted. A part is replaced as in compaction: a new part names the old one as merged, so readers see one of the two.
@@ -6,10 +8,12 @@ Call both functions under `ingest.writing`.
 """
 
 import hashlib
+import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,13 +26,18 @@ from recsys.catalogue.batch import as_json
 from recsys.catalogue.columns import Columns
 from recsys.catalogue.compaction import remove_merged
 from recsys.catalogue.grouping import Plan
+from recsys.catalogue.kinds import KINDS
+from recsys.catalogue.known import newest_among
 from recsys.catalogue.landing import PROCESSED, Landed, ending, survey
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import (
     CATALOGUE,
     INTERACTIONS,
+    RELATIONS,
     REPORT,
+    VECTORS,
     Part,
+    all_parts,
     joined_arrival,
     list_parts,
     sequence_of,
@@ -39,8 +48,40 @@ from recsys.catalogue.person import PARQUET, Person
 from recsys.catalogue.pseudonyms import NamesUsers
 from recsys.catalogue.readers.opening import read
 from recsys.catalogue.readers.rows import LandedFile
+from recsys.catalogue.row_reader import readable
 from recsys.errors import BatchRefused, UnreadableFile
 from recsys.storage.protocol import Storage
+
+ENDS = {RELATIONS: ("head", "tail"), VECTORS: ("item_id",)}
+"""Columns that may name a person, where a shop lands users among the things of its graph."""
+
+
+def aliases_of(at: Artifacts, person: Person, names: NamesUsers) -> frozenset[str]:
+    """Raw ids by which accepted relations and vectors name a person.
+
+    Args:
+        at: the workspace.
+        person: whom.
+        names: makes pseudonyms.
+
+    Returns:
+        Ids whose pseudonym is the person's, and the raw id where it is known; never the id of an item, which is a name
+        of its own.
+
+    Raises:
+        DataDamaged: a part cannot be read; names the file.
+    """
+    items = newest_among(list_parts(at.data, CATALOGUE))["item_id"].combine_chunks()
+    found = {person.user_id} if person.user_id else set()
+    for kind, ends in ENDS.items():
+        for part in list_parts(at.data, kind):
+            rows = part.rows(ends)
+            ids = pc.unique(
+                pa.chunked_array([chunk for name in ends for chunk in rows[name].chunks], pa.string())
+            )
+            found |= {one for one in ids.to_pylist() if one and names.of(one) == person.pseudonym}
+    named = pa.array(sorted(found), pa.string())
+    return frozenset(named.filter(pc.invert(pc.is_in(named, value_set=items))).to_pylist())
 
 
 @dataclass(frozen=True)
@@ -74,9 +115,9 @@ def forget_landed(
     """
     _finish_intake(landing, at)
     places, n_rows, unread = [], 0, []
-    for key in _keys(landing, at):
+    for key, kind in _keys(landing, at):
         try:
-            n_found = _forget_in_file(landing, key, person, names, params)
+            n_found = _forget_in_file(landing, key, kind, person, names, params)
         except (UnreadableFile, BatchRefused):
             unread.append(key)
             continue
@@ -100,9 +141,15 @@ def forget_accepted(at: Artifacts, person: Person) -> Erased:
         DataDamaged: a part cannot be read; names the file.
     """
     places, n_rows = [], 0
-    for part in list_parts(at.data, INTERACTIONS):
+    for part in (part for kind in KINDS if kind != CATALOGUE for part in list_parts(at.data, kind)):
         rows, quarantined = part.rows(), part.quarantined()
-        is_theirs, is_kept_back = person.rows_of(rows), person.quarantined_of(quarantined)
+        if part.kind == INTERACTIONS:
+            is_theirs, is_kept_back = person.rows_of(rows), person.quarantined_of(quarantined)
+        else:
+            is_theirs = person.is_named(rows, ENDS[part.kind])
+            kept = map(json.loads, quarantined["row"].to_pylist())
+            named = (person.is_named_in(row, ENDS[part.kind]) for row in kept)
+            is_kept_back = np.fromiter(named, np.bool_, quarantined.num_rows)
         n_found = int(is_theirs.sum() + is_kept_back.sum())
         if n_found:
             _replace(
@@ -150,33 +197,42 @@ def _finish_intake(landing: Storage, at: Artifacts) -> None:
 
 
 def _waiting(landing: Storage) -> list[Landed]:
-    return [landed for landed in survey(landing).landed if landed.kind == INTERACTIONS]
+    return [landed for landed in survey(landing).landed if landed.kind != CATALOGUE]
 
 
-def _keys(landing: Storage, at: Artifacts) -> Iterator[str]:
-    """Files of interactions that wait, then those that were taken in; of unknown parts all."""
-    yield from (landed.key for landed in _waiting(landing))
-    items = {record.part for part in list_parts(at.data, CATALOGUE) for record in part.arrival.landed()}
+def _keys(landing: Storage, at: Artifacts) -> Iterator[tuple[str, str]]:
+    """Files that wait, then those that were taken in, each with its kind; files of items hold nobody.
+
+    A file of an unknown part is taken for one of interactions.
+    """
+    yield from ((landed.key, landed.kind) for landed in _waiting(landing))
+    kinds = {record.part: part.kind for part in all_parts(at.data) for record in part.arrival.landed()}
     for stored in landing.list(f"{PROCESSED}/"):
-        if stored.key.split("/")[1] not in items:
-            yield stored.key
+        kind = kinds.get(stored.key.split("/")[1], INTERACTIONS)
+        if kind != CATALOGUE:
+            yield stored.key, kind
 
 
 def _forget_in_file(
-    landing: Storage, key: str, person: Person, names: NamesUsers, params: IngestParams
+    landing: Storage, key: str, kind: str, person: Person, names: NamesUsers, params: IngestParams
 ) -> int:
     """Replace a file by one without the person's rows; returns how many they were."""
     with tempfile.TemporaryDirectory() as folder:
         copy, target = Path(folder) / "landed", Path(folder) / "without"
         landing.fetch(key, copy)
         file = LandedFile(copy, key, ending(key), params.max_columns, params.max_decoded_mb)
-        columns = Columns(INTERACTIONS, params.missing_values)
+        columns = Columns(kind, params.missing_values)
         surveyed = read(file)
         columns.survey(surveyed.rows, surveyed.columns, key)
         lines = {
             row.line
             for row in read(file).rows
-            if row.values and person.acted(row.values, names, params.max_id_chars, columns)
+            if row.values
+            and (
+                person.acted(row.values, names, params.max_id_chars, columns)
+                if kind == INTERACTIONS
+                else person.is_named_in(_as_read(row.values, columns), ENDS[kind])
+            )
         }
         if lines:
             n_left = _write_without(file, lines, target)
@@ -185,6 +241,12 @@ def _forget_in_file(
             else:
                 landing.delete(key)
         return len(lines)
+
+
+def _as_read(values: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
+    """A landed row with its ids as intake reads them, where it can."""
+    ours = columns.renamed(dict(values))
+    return readable(ours, {name: columns.identifier for name in columns.ids})
 
 
 def _write_without(file: LandedFile, lines: set[int], target: Path) -> int:

@@ -1,7 +1,7 @@
 """A person whose events are to be forgotten, and how to find them in a file."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys.catalogue.columns import Columns
-from recsys.catalogue.fields import BadRow
+from recsys.catalogue.fields import BadRow, plain_id
 from recsys.catalogue.interactions import user
 from recsys.catalogue.pseudonyms import NamesUsers
 from recsys.catalogue.schemas import PSEUDONYM, SHOWN_CHARS, USER
 
 BLOCK = 2**22
-PARQUET, NUMPY = b"PAR1", b"\x93NUMPY"
+PARQUET, NUMPY, ARROW = b"PAR1", b"\x93NUMPY", b"ARROW1"
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,22 @@ class Person:
     pseudonym: str
     user_id: str | None = None
     """The raw id, as intake reads it; None where only the pseudonym is known."""
+    aliases: frozenset[str] = frozenset()
+    """Raw ids by which relations and vectors name the person, see `erasure.aliases_of`; no id of an item."""
+
+    def is_named(self, rows: pa.Table, columns: Sequence[str]) -> NDArray[np.bool_]:
+        """Which rows hold one of the aliases in one of the columns, [n]."""
+        wanted = pa.array(sorted(self.aliases), pa.string())
+        found = np.zeros(rows.num_rows, np.bool_)
+        for name in columns:
+            found |= np.asarray(
+                pc.is_in(rows[name], value_set=wanted).to_numpy(zero_copy_only=False), np.bool_
+            )
+        return found
+
+    def is_named_in(self, values: Mapping[str, Any], columns: Sequence[str]) -> bool:
+        """Whether a landed or quarantined row holds one of the aliases in one of the columns, as ids are compared."""
+        return any(plain_id(str(values[name])) in self.aliases for name in columns if name in values)
 
     def acted(
         self, values: Mapping[str, Any], names: NamesUsers, max_id_chars: int, columns: Columns
@@ -62,8 +78,8 @@ class Person:
     def is_in(self, path: Path) -> bool:
         """Whether a file that Firstlight made holds the pseudonym.
 
-        Tables hold it whole, in a text column. Other files may hold its beginning only, as reports do. Numpy's arrays
-        hold no text; they are not looked at.
+        Tables hold it whole, in a text column; there, and in lists of texts, aliases count too. Other files may hold its
+        beginning only, as reports do. Numpy's arrays hold no text; they are not looked at.
 
         Args:
             path: a file.
@@ -78,6 +94,8 @@ class Person:
             start = file.read(len(NUMPY))
             if start.startswith(NUMPY):
                 return False
+            if start.startswith(ARROW) and self.aliases and self._in_arrow(path):
+                return True
             if not start.startswith(PARQUET):
                 file.seek(0)
                 return self._in_bytes(file)
@@ -97,14 +115,32 @@ class Person:
 
     def _in_table(self, path: Path) -> bool:
         with pq.ParquetFile(path) as opened:
-            texts = [
-                field.name
-                for field in opened.schema_arrow
-                if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
-            ]
+            texts = [field.name for field in opened.schema_arrow if _is_text(field.type)]
             for batch in opened.iter_batches(columns=texts) if texts else ():
                 if any(
                     pc.any(pc.match_substring(column, self.pseudonym)).as_py() for column in batch.columns
                 ):
                     return True
-        return False
+            lists = [field.name for field in opened.schema_arrow if _is_list_of_texts(field.type)]
+            named = (texts + lists) if self.aliases else []
+            return any(self._holds_alias(batch) for batch in opened.iter_batches(columns=named) if named)
+
+    def _in_arrow(self, path: Path) -> bool:
+        """Whether an Arrow file holds an alias in a text, or in a list of texts."""
+        with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as opened:
+            batches = (opened.get_batch(number) for number in range(opened.num_record_batches))
+            return any(self._holds_alias(batch) for batch in batches)
+
+    def _holds_alias(self, batch: pa.RecordBatch) -> bool:
+        wanted = pa.array(sorted(self.aliases), pa.string())
+        texts = [column for column in batch.columns if _is_text(column.type)]
+        texts += [pc.list_flatten(column) for column in batch.columns if _is_list_of_texts(column.type)]
+        return any(pc.any(pc.is_in(column.cast(pa.string()), value_set=wanted)).as_py() for column in texts)
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_))
+
+
+def _is_list_of_texts(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_list(type_) and _is_text(type_.value_type))

@@ -6,20 +6,20 @@ and remote, the next release. Releases from before still hold the person; `colle
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from recsys import dvc
 from recsys.artifacts import Artifacts
-from recsys.catalogue.erasure import forget_accepted, forget_landed
+from recsys.catalogue.erasure import aliases_of, forget_accepted, forget_landed
 from recsys.catalogue.ingest import writing
 from recsys.catalogue.person import Person
 from recsys.catalogue.pseudonyms import Pseudonyms, require_same_key
 from recsys.catalogue.tracking import track
 from recsys.effects.publish import publish
 from recsys.errors import ReleaseError, StorageError
-from recsys.publishing.forgotten import forgotten, holds, remember
+from recsys.publishing.forgotten import files_about_people, forgotten, holds, remember
 from recsys.publishing.objects import ObjectFiles
 from recsys.publishing.release import File
 from recsys.publishing.store import ReleaseStore
@@ -113,6 +113,7 @@ def forget(
     n_feedback = _forget_feedback(where.feedback_url, person) if where.feedback_url else 0
     report_progress("reading the landing zone and data/")
     with writing(at):
+        person = replace(person, aliases=aliases_of(at, person, pseudonyms))
         landed = forget_landed(where.landing, at, person, pseudonyms, chosen.ingest)
         accepted = forget_accepted(at, person)
         track(at)
@@ -185,12 +186,12 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _holders(storage: Storage, at: Artifacts, person: Person) -> tuple[tuple[str, ...], datetime | None]:
-    """Releases whose histories hold the person, newest first, and since when `collect` knows of all of them."""
+    """Releases that hold the person, newest first, and since when `collect` knows of all of them."""
     store = ReleaseStore(storage)
     manifests = [store.manifest(release) for release in sorted(store.release_ids(), reverse=True)]
-    histories = {history.file.sha256: history.file for one in manifests for history in one.histories}
+    objects = {file.sha256: file for one in manifests for file in files_about_people(one)}
     files = ObjectFiles(storage, at.cache / "releases")
-    found = {sha256 for sha256, file in histories.items() if _is_in_object(files, file, person)}
+    found = {sha256 for sha256, file in objects.items() if _is_in_object(files, file, person)}
     remember(storage, found)
     known = forgotten(storage)
     since = max((known[sha256] for sha256 in found), default=None)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from recsys.errors import ReleaseError, SwapLost
-from recsys.publishing.release import Manifest
+from recsys.publishing.release import File, Manifest
 from recsys.storage.protocol import Storage
 
 FORGOTTEN = "FORGOTTEN"
@@ -68,7 +68,13 @@ def overdue(known: dict[str, datetime], days: float, now: datetime) -> frozenset
 
 def holds(manifest: Manifest, objects: Collection[str]) -> bool:
     """Whether a release names one of the objects."""
-    return any(history.file.sha256 in objects for history in manifest.histories)
+    return any(file.sha256 in objects for file in files_about_people(manifest))
+
+
+def files_about_people(manifest: Manifest) -> tuple[File, ...]:
+    """Files of a release that may name a person: histories, and facts where a shop lands users in its graph."""
+    histories = [history.file for history in manifest.histories]
+    return (*histories, *(segment.facts for segment in manifest.segments if segment.facts))
 
 
 def _change(storage: Storage, change: Change) -> None:

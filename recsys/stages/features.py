@@ -81,6 +81,9 @@ def _whole(path: Path, n_rows: int | None) -> bool:
     Args:
         path: of a parquet file.
         n_rows: the rows it should have; None: any number.
+
+    Returns:
+        False also where it is damaged.
     """
     try:
         found: int = pq.read_metadata(path).num_rows

@@ -302,3 +302,40 @@ def test_dvc_cache_and_remote_hold_the_person_no_more_and_a_release_without_them
     assert "Running stage" in clone("dvc repro") and "Running stage" not in clone("dvc repro")
     clone("dvc push -q && git add -A && git commit -qm forgotten && dvc checkout -q")
     assert {name.split("/")[0] for name in traces(tmp_path, words)} == {"store"}
+
+
+def test_relations_and_vectors_that_name_the_person_go_too_and_an_item_of_that_name_stays(planted):
+    friends = [
+        ("s1", "liked_by", RAW),
+        ("s2", "liked_by", RAW),
+        ("s1", "maker", "Acme"),
+        ("s2", "maker", "Acme"),
+    ]
+    triples = [dict(zip(("head", "relation", "tail"), one, strict=True)) for one in friends]
+    planted.land("relations/graph.jsonl", triples)
+    planted.land("relations/bad.jsonl", [*triples, {"head": RAW, "relation": "", "tail": "x"}])
+    people = [
+        {"item_id": item, "view": "taste", "source": "m", "vector": [1, 2]} for item in (RAW, "s1", "s2")
+    ]
+    planted.land("vectors/people.jsonl", people)
+    planted.ingest()
+    for stage in ("users", "index"):
+        planted.run("run", "features")
+        planted.run("run", stage)
+    planted.run("publish")
+    held = outside_store(planted)
+    assert [name for name in held if name.startswith("data/relations/")]
+    planted.land("relations/waits.csv", f"subject,head,relation,tail\n1, {RAW} ,liked,s3\n2,s3,maker,Acme\n")
+    done = json.loads(planted.run("forget", RAW, "--json").stdout)
+    assert outside_store(planted) == []
+    assert not [name for name in traces(planted.at.root / "artifacts", (RAW,))]
+    assert done["old_releases"]
+    planted.ingest()
+    graph = [row for part in list_parts(planted.at.data, "relations") for row in part.rows().to_pylist()]
+    assert {(row["head"], row["relation"], row["tail"]) for row in graph} == {
+        (item, "maker", "Acme") for item in ("s1", "s2", "s3")
+    }
+    vectors = [row for part in list_parts(planted.at.data, "vectors") for row in part.rows().to_pylist()]
+    assert {row["item_id"] for row in vectors} == {"s1", "s2"}
+    again = json.loads(planted.run("forget", "s1", "--json").stdout)
+    assert (again["n_rows"], again["made"]) == (0, [])
