@@ -78,8 +78,8 @@ class Person:
     def is_in(self, path: Path) -> bool:
         """Whether a file that Firstlight made holds the pseudonym.
 
-        Tables hold it whole, in a text column; there, and in lists of texts, aliases count too. Other files may hold its
-        beginning only, as reports do. Numpy's arrays hold no text; they are not looked at.
+        Tables hold it whole, in a text column; there, and in lists of texts, aliases count too. Other files may hold
+        its beginning only, as reports do. Numpy's arrays hold no text; they are not looked at.
 
         Args:
             path: a file.
