@@ -8,6 +8,7 @@ the same text without views. Relations are the Freebase triples, with the films'
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -86,10 +87,7 @@ def write_inputs() -> None:
     pq.write_table(pa.table({"item_id": cold}), WORK / "cold.parquet")
     pq.write_table(freebase(), WORK / "relations.parquet")
     if POSTERS.is_file():
-        vectors = pq.read_table(POSTERS)  # `image` is the product's own view; this one is brought along
-        poster = pa.repeat("poster", vectors.num_rows)
-        place = vectors.column_names.index("view")
-        pq.write_table(vectors.set_column(place, "view", poster), WORK / "vectors.parquet")
+        shutil.copyfile(POSTERS, WORK / "vectors.parquet")
 
 
 def freebase() -> pa.Table:
