@@ -26,6 +26,7 @@ FIRST_KEYS = (
     "batch_items",
     "learning_rate",
     "seed",
+    "trials",
 )
 """Keys of section `finetune` that people change most; they come first in the form."""
 CHAMPION = Asset("recsys://champion")

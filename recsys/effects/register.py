@@ -14,12 +14,15 @@ from recsys.registry.ledger import move
 from recsys.registry.mlflow import CHALLENGER, MODEL
 from recsys.registry.record import record_of
 from recsys.registry.registering import register_model
+from recsys.registry.trials import log_trials
+from recsys.training.trials import read_trials
 
 
 def register(uri: str, at: Artifacts, who: str, model: str = MODEL) -> Changed:
     """Register the challenger as a version and give it the alias `challenger`.
 
-    Safe to repeat: the same model gets no second version. A newer decision replaces the older one.
+    Trials of its training become child runs of the version's run. Safe to repeat: the same model gets no second
+    version, a trial no second run. A newer decision replaces the older one.
 
     Args:
         uri: MLflow's address.
@@ -59,6 +62,7 @@ def register(uri: str, at: Artifacts, who: str, model: str = MODEL) -> Changed:
     metrics = {key: value for key, value in report.flat_metrics().items() if value is not None}
     record = record_of(at, metrics, training, mlflow.trained_tags(_trained(report)))
     version = register_model(uri, challenger, at.cache, record, model)
+    log_trials(uri, version, read_trials(at.finetune / "summary.json"))
     mlflow.add_files(uri, version, verdict)
     # Before the alias moves. The version may be an older one, if training found no better weights.
     mlflow.count_interactions(uri, version, n_interactions(at.data))

@@ -30,10 +30,12 @@ from recsys.training.challenger import fuse
 from recsys.training.corpus import Corpus, further_texts, pieces_of, require_texts
 from recsys.training.data import TrainingSet, make_training_set
 from recsys.training.job import Job, make_job
+from recsys.training.params import FinetuneParams
 from recsys.training.seeds import SEEDS, TrainedSeed, TrainedSeeds, folder_of
 from recsys.training.summary import epochs_of, history_csv, summarise
 from recsys.training.teacher import Teacher, require_teacher
-from recsys.training.tuning import FROZEN, Tuned, tune
+from recsys.training.trials import Attempt, Trial, search
+from recsys.training.tuning import FROZEN, Tuned, train, tune
 from recsys.training.variants import field_variants
 from recsys.validation.folds import cold_folds, dates_in_attributes
 from recsys.validation.queries import Query, read_queries
@@ -51,7 +53,8 @@ def run(settings: Settings, at: Artifacts) -> None:
     It starts from `encoder.source`, never from the champion: a champion may have been trained on a later cut, and would
     carry answers of this holdout along. With `finetune.seeds` above 1 it is trained as often: all that is random falls
     otherwise, and where no time tells the newest items, those that are held out to decide by are others. The first is
-    the challenger, the others tell its luck.
+    the challenger, the others tell its luck. With `finetune.trials` above 1 other values of `finetune.trial_ranges` are
+    tried before; all trainings then have the values that validation liked best.
 
     Reads:   at.split, its training side only; at.features; at.data, the same texts' fields where field_dropout asks;
              for objective `distill` at.teacher, whose encoder is packed in at.cache. Objectives `texts` and `distill`
@@ -64,8 +67,9 @@ def run(settings: Settings, at: Artifacts) -> None:
              the teacher may know test data; TrainingError where a loss is not finite or memory does not suffice
     """
     shutil.rmtree(at.finetune / SEEDS, ignore_errors=True)
-    challenger, key = _train_and_pack(settings, at, at.finetune)
-    seeds, keys = [TrainedSeed(seed=settings.finetune.seed, model_hash=challenger.hash)], {key}
+    settings, trials, searched = _with_best_trial(settings, at)
+    challenger, key = _train_and_pack(settings, at, at.finetune, trials)
+    seeds, keys = [TrainedSeed(seed=settings.finetune.seed, model_hash=challenger.hash)], {key, searched}
     for number in range(1, settings.finetune.seeds):
         again = _with_seed(settings, number)
         seed = again.finetune.seed
@@ -92,7 +96,35 @@ def _with_seed(settings: Settings, number: int) -> Settings:
     return settings.model_copy(update=changed)
 
 
-def _train_and_pack(settings: Settings, at: Artifacts, folder: Path) -> tuple[ModelReference, str]:
+def _with_best_trial(settings: Settings, at: Artifacts) -> tuple[Settings, tuple[Trial, ...], str]:
+    """The settings that trials chose, all trials, and the name of their folder; nothing is tried for `trials: 1`."""
+    params, ridge_lambda = settings.finetune, settings.users.ridge_lambda
+    if params.trials == 1:
+        return settings, (), ""
+    folder = at.training / f"trials-{_read(settings, at).search_key(params)}"
+    ranges = ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in params.trial_ranges.items())
+    report_progress(
+        f"{params.trials} trials of at most {params.epochs} epochs each, {params.trials * params.epochs} in all; one "
+        f"below the median of the others ends early; drawn are {ranges}"
+    )
+
+    def prepare(drawn: FinetuneParams) -> Attempt:
+        job = _read(settings.model_copy(update={"finetune": drawn}), at)
+        return Attempt(
+            job.key,
+            lambda after_epoch: train(job, drawn, settings.encoder, ridge_lambda, at.training, after_epoch),
+        )
+
+    best, trials = search(params, prepare, folder, at.training)
+    for one in trials:
+        score = "no score" if one.best is None else f"{one.best:.4f}"
+        report_progress(f"trial {one.number}, {one.state}: {score} with {one.drawn}")
+    return settings.model_copy(update={"finetune": best}), trials, folder.name
+
+
+def _train_and_pack(
+    settings: Settings, at: Artifacts, folder: Path, trials: tuple[Trial, ...] = ()
+) -> tuple[ModelReference, str]:
     """One training, left in `folder`; its model and the key of its checkpoints."""
     job, params, ridge_lambda = _read(settings, at), settings.finetune, settings.users.ridge_lambda
     tuned = tune(job, params, settings.encoder, ridge_lambda, folder / "model", at.training)
@@ -102,7 +134,9 @@ def _train_and_pack(settings: Settings, at: Artifacts, folder: Path) -> tuple[Mo
     remember_model(model, at.cache)
     _leave(at, model, folder)
     write_whole(folder / "history.csv", history_csv(params.k, epochs_of(tuned, recipe)).encode())
-    summary = summarise(job, tuned, recipe, weights, model, params, settings.encoder.source, ridge_lambda)
+    summary = summarise(
+        job, tuned, recipe, weights, model, params, settings.encoder.source, ridge_lambda, trials
+    )
     summary.save(folder / "summary.json")
     return model, job.key
 

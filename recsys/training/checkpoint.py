@@ -102,6 +102,14 @@ class Checkpoints:
             return None
         return record, _named(tensors, "weight:"), _named(tensors, "optimizer:")
 
+    def epochs(self) -> tuple[Epoch, ...]:
+        """The epochs of the last checkpoint; none where there is no checkpoint or it is damaged."""
+        try:
+            with safe_open(self.folder / CHECKPOINT, framework="pt") as file:
+                return tuple(Epoch(**one) for one in json.loads(file.metadata()["record"])["epochs"])
+        except (FileNotFoundError, SafetensorError):
+            return ()
+
     def save_profiles(self, step: int, vectors_ID: NDArray[np.float32]) -> str:
         """Write the profiles of an epoch; return the file's name."""
         name = f"profiles-{step}.npy"

@@ -15,8 +15,9 @@ from recsys.training.summary import file_hash, run_key
 
 TRAINING_VERSION = 3
 """Part of every key. Raise it when the same inputs would give other weights."""
-IDLE = {"roles", "checkpoint_steps", "seeds"}
-"""Parameters that change no weights: DVC's stages, how often checkpoints are written, the number of further seeds."""
+IDLE = {"roles", "checkpoint_steps", "seeds", "trials", "trial_ranges"}
+"""Parameters that change no weights of one training: DVC's stages, how often checkpoints are written, the number of
+further trainings."""
 STUDENT = {"student_layers", "student_texts"}
 """Parameters that change weights for objective distill alone."""
 
@@ -43,6 +44,10 @@ class Job:
     source_key: str
     key: str
     """Hash of everything above, the parameters and the version. Checkpoints are stored by it."""
+
+    def search_key(self, params: FinetuneParams) -> str:
+        """Key of the trials around this training. It does not depend on their number, so more of them go on."""
+        return run_key({"training": self.key, "ranges": params.trial_ranges})
 
 
 def make_job(

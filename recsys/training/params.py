@@ -6,6 +6,11 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 CHOOSES_ITEMS = {"popularity_power": 0, "hard_share": 0, "hard_quantile": 1}
 """Parameters that choose the items of a batch, with the values that leave the choice alone."""
+UNDRAWN = {
+    "trials", "seed", "seeds", "checkpoint_steps", "epochs", "patience", "k", "validation_share",
+    "max_validation_users", "encode_tokens",
+}  # fmt: skip
+"""Numbers that trials do not draw: they change what trials are compared by, or nothing."""
 
 
 class FinetuneParams(BaseModel):
@@ -97,6 +102,13 @@ class FinetuneParams(BaseModel):
     """Number of trainings, with seed, seed + 1, …. The first is the challenger; the mean of all must beat the champion
     too."""
 
+    trials: int = Field(ge=1)
+    """Number of trainings with drawn values of `trial_ranges`, of which validation chooses one; 1: only the values of
+    params.yaml. They cost up to so many trainings; a trial below the median of the others ends early."""
+    trial_ranges: dict[str, tuple[float, float]]
+    """Parameter of this section -> lower and upper end of the values that trials draw. On a log scale where the lower
+    end is above 0. The first trial has the values of params.yaml, which must lie between the ends."""
+
     @property
     def learns_from_texts(self) -> bool:
         """Whether the objective reads no interactions."""
@@ -114,6 +126,21 @@ class FinetuneParams(BaseModel):
         wrong = [f"{name}: {value}" for name, value in idle.items() if getattr(self, name) != value]
         if wrong:
             raise ValueError(f"{reason}; set {', '.join(wrong)}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_trials(self) -> Self:
+        """Refuse ranges of parameters that are no numbers or change no training, and trials that would be all alike."""
+        if self.trials > 1 and (self.layers == "none" or not self.trial_ranges):
+            raise ValueError(
+                "trials differ in what fine-tuning learns; set layers and trial_ranges, or trials: 1"
+            )
+        for name, (low, high) in self.trial_ranges.items():
+            value = getattr(self, name, None)
+            if not isinstance(value, int | float) or isinstance(value, bool) or name in UNDRAWN:
+                raise ValueError(f"trial_ranges: {name} is no number that changes a training")
+            if not low < high or (self.trials > 1 and not low <= value <= high):
+                raise ValueError(f"trial_ranges: {name} is {value:g}, its range {low:g} to {high:g}")
         return self
 
     @model_validator(mode="after")

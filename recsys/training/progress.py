@@ -1,5 +1,6 @@
 """Progress of training on standard error: a bar in a terminal, a line now and then in a log."""
 
+from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
 
@@ -14,9 +15,14 @@ SMOOTHING = 0.05
 
 
 class TrainingProgress:
-    """A `Watcher` that shows loss, examples per second and time left."""
+    """A `Watcher` that shows loss, examples per second and time left.
 
-    def __init__(self) -> None:
+    Args:
+        after_epoch: called with each epoch after it was shown; it may raise, which ends the training.
+    """
+
+    def __init__(self, after_epoch: Callable[[Epoch], None] | None = None) -> None:
+        self._after_epoch = after_epoch
         self._console = Console(stderr=True, highlight=False)
         self._bar = Progress(
             TextColumn("finetune"),
@@ -72,6 +78,8 @@ class TrainingProgress:
         if epoch.cosine is not None:
             found += f", cosine with the teacher {epoch.cosine:.4f}"
         self.report(f"epoch {epoch.epoch}, step {epoch.step:,}: {loss}; validation {found}")
+        if self._after_epoch is not None:
+            self._after_epoch(epoch)
 
     def report(self, sentence: str) -> None:
         """One line for people."""

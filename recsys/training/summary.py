@@ -15,6 +15,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from recsys.errors import ArtifactMissing
 from recsys.storage.atomic import write_whole
 from recsys.training.params import FinetuneParams
+from recsys.training.trials import Trial
 
 if TYPE_CHECKING:
     from recsys.heads.recipe import Recipe
@@ -51,6 +52,8 @@ class TrainingSummary(BaseModel):
     """Texts that objectives `texts` and `distill` learned from; None for objectives that learn from interactions."""
     teacher: str | None = None
     """Hash of the encoder whose vectors a student learned; None for other objectives."""
+    trials: tuple[Trial, ...] = ()
+    """The trials by which `params` were chosen; none where `trials` is 1."""
     n_trained_weights: int
     n_steps: int
     best_epoch: int
@@ -156,6 +159,7 @@ def summarise(
     params: FinetuneParams,
     source: str,
     ridge_lambda: float,
+    trials: tuple[Trial, ...] = (),
 ) -> TrainingSummary:
     """Make the summary of a training.
 
@@ -168,6 +172,7 @@ def summarise(
         params: section `finetune`.
         source: `encoder.source`.
         ridge_lambda: λ of the users in training.
+        trials: those by which `params` were chosen.
 
     Returns:
         The summary.
@@ -190,6 +195,7 @@ def summarise(
         n_pairs=found.fit_UI.nnz,
         n_texts=len(job.corpus.rows_to_learn_from(found)) if params.learns_from_texts else None,
         teacher=job.corpus.teacher or None,
+        trials=trials,
         n_trained_weights=tuned.n_weights,
         n_steps=trained.n_steps if trained else 0,
         best_epoch=trained.best.epoch if trained else 0,

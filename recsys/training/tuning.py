@@ -13,6 +13,9 @@ from recsys.training.job import Job
 from recsys.training.params import FinetuneParams
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recsys.training.checkpoint import Epoch
     from recsys.training.finetune import Trained
     from recsys.training.inputs import Inputs
     from recsys.training.tower import Tower
@@ -61,13 +64,46 @@ def tune(
         return Tuned(None, 0)
     from recsys.training.tower import save_tower
 
-    tower, inputs = _prepare(job, params, encoder, work / FROZEN)
-    trained = _train(job, params, ridge_lambda, tower, inputs, work / job.key)
+    tower, trained = train(job, params, encoder, ridge_lambda, work)
     n_weights = sum(value.numel() for _, value in tower.trained())
     shutil.rmtree(folder, ignore_errors=True)
     save_tower(tower.to("cpu"), folder)
     shutil.copyfile(job.source / TOKENIZER, folder / TOKENIZER)
     return Tuned(trained, n_weights)
+
+
+def train(
+    job: Job,
+    params: FinetuneParams,
+    encoder: EncoderParams,
+    ridge_lambda: float,
+    work: Path,
+    after_epoch: "Callable[[Epoch], None] | None" = None,
+) -> "tuple[Tower, Trained]":
+    """Train a transformer, from its checkpoint where there is one.
+
+    Args:
+        job: the inputs of the training.
+        params: section `finetune`.
+        encoder: section `encoder`.
+        ridge_lambda: λ of the users.
+        work: holds checkpoints by the job's key, and activations of frozen layers.
+        after_epoch: called with each epoch once, also with those of the checkpoint; it may raise, which ends the
+            training.
+
+    Returns:
+        The tower with the best weights, and the curves.
+
+    Raises:
+        TrainingError: a loss is not finite, or memory runs out.
+    """
+    from recsys.training.checkpoint import Checkpoints
+
+    if after_epoch is not None:
+        for epoch in Checkpoints(work / job.key).epochs():
+            after_epoch(epoch)
+    tower, inputs = _prepare(job, params, encoder, work / FROZEN)
+    return tower, _train(job, params, ridge_lambda, tower, inputs, work / job.key, after_epoch)
 
 
 def _prepare(
@@ -109,12 +145,13 @@ def _train(
     tower: "Tower",
     inputs: "Inputs",
     checkpoints: Path,
+    after_epoch: "Callable[[Epoch], None] | None",
 ) -> "Trained":
     from recsys.training.finetune import finetune
     from recsys.training.progress import TrainingProgress
 
     found = job.training_set
-    with TrainingProgress() as watcher:
+    with TrainingProgress(after_epoch) as watcher:
         watcher.report(
             f"{learned_from(job, params)} to learn from, {len(found.held_rows):,} items held out cold; "
             f"{params.layers} layers, objective {params.objective}"

@@ -17,6 +17,7 @@ from recsys.registry.ledger import entries
 from recsys.registry.mlflow import champion
 from recsys.registry.registering import register_folder
 from recsys.registry.runs import connect
+from recsys.training.trials import Trial
 from tests.registry.judged import CHAMPION_HASH, HOLDOUT, by_hand, client_of
 
 pytestmark = pytest.mark.servers
@@ -90,6 +91,33 @@ def test_a_challenger_becomes_a_version_with_all_that_says_where_it_came_from(re
     assert run.data.tags["code_commit"] and run.data.params["gate.floor_metric"] == "ndcg@20"
     assert mlflow.with_alias(registry.uri, "challenger", registry.model) == made
     assert registry.champion() == registry.first
+
+
+def test_trials_of_the_training_become_child_runs_and_no_second_ones(registry):
+    registry.trained.challenge()
+    drawn = {"learning_rate": 0.001, "batch_items": 64}
+    trials = (
+        Trial(number=0, drawn=drawn, scores=(0.2, 0.3, 0.25), state="complete", key="a"),
+        Trial(number=1, drawn=drawn | {"batch_items": 8}, scores=(0.2, None), state="pruned", key="b"),
+    )
+    path = registry.at.finetune / "summary.json"
+    summary = json.loads(path.read_text()) | {"trials": [trial.model_dump() for trial in trials]}
+    path.write_text(json.dumps(summary))
+    made = registry.register().version
+    registry.register()
+    client = client_of(registry.uri)
+    parent = client.get_run(made.run_id)
+    runs = client.search_runs(
+        [parent.info.experiment_id],
+        f"tags.`mlflow.parentRunId` = '{made.run_id}'",
+        order_by=["tags.trial ASC"],
+    )
+    assert [run.data.params["batch_items"] for run in runs] == ["64", "8"]
+    assert [run.data.tags["trial_state"] for run in runs] == ["complete", "pruned"]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    points = client.get_metric_history(runs[0].info.run_id, "score")
+    assert [(point.step, point.value) for point in points] == [(0, 0.2), (1, 0.3), (2, 0.25)]
+    assert len(mlflow.versions(registry.uri, registry.model)) == 2
 
 
 def test_registering_again_makes_no_second_version_but_brings_the_newer_verdict(registry, tmp_path):
