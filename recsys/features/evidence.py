@@ -20,6 +20,7 @@ from recsys.catalogue.parts import list_parts
 from recsys.features.facts import Facts, facts_of
 from recsys.features.params import RelationsParams
 from recsys.features.relations import relation_graph
+from recsys.features.vectors import dense_views
 from recsys.features.views import DenseView, SparseView, View, Views, take
 
 # Shape suffixes: N items, D width of a vector.
@@ -109,30 +110,10 @@ def gather_evidence(
     if len(found.names):
         views[RELATIONS_VIEW] = found
     vectors = standing_rows(list_parts(data, VECTORS), VECTORS, ("item_id", "view", "source", "vector"))
-    views |= _dense_views(vectors, item_ids)
+    views |= dense_views(vectors, item_ids)
     views |= {name: view_of(item_ids.to_pylist()) for name, view_of in further.items()}
     facts = facts_of(triples, item_ids, params) if triples.num_rows else None
     return Evidence(item_ids, _hashes(views, len(item_ids)), views, facts)
-
-
-def _dense_views(vectors: pa.Table, item_ids: pa.Array) -> dict[str, DenseView]:
-    """The vectors of each view as unit rows; of each view the source that most items have, of equal ones the first."""
-    known = vectors.filter(pc.is_in(vectors["item_id"], value_set=item_ids))
-    counted = known.group_by(["view", "source"], use_threads=False).aggregate([([], "count_all")])
-    ordered = counted.sort_by([("count_all", "descending"), ("source", "ascending")]).to_pylist()
-    found: dict[str, DenseView] = {}
-    for row in ordered:
-        if row["view"] in found:
-            continue
-        is_its = pc.and_(pc.equal(known["view"], row["view"]), pc.equal(known["source"], row["source"]))
-        its = known.filter(is_its)
-        numbers = pc.list_flatten(its["vector"]).to_numpy().astype(np.float64)
-        rows_ND = numbers.reshape(its.num_rows, -1)
-        rows_ND /= np.linalg.norm(rows_ND, axis=1, keepdims=True)
-        vectors_ND = np.zeros((len(item_ids), rows_ND.shape[1]), np.float32)
-        vectors_ND[pc.index_in(its["item_id"], value_set=item_ids).to_numpy()] = rows_ND
-        found[row["view"]] = DenseView(vectors_ND, row["source"])
-    return dict(sorted(found.items()))
 
 
 def _hashes(views: Views, n_items: int) -> tuple[str, ...]:

@@ -72,6 +72,8 @@ class TrainingSummary(BaseModel):
     """How strongly the head stretches directions that explain many users; None: no head, or one learned from texts."""
     words_weight: float | None = None
     """Weight of the head's separate words; 0: none; None: no head, or an older version."""
+    view_weights: dict[str, float] = {}
+    """View -> its weight in the head's kernel, above 0."""
     is_first_light: bool = False
     """Whether the head is that of first light: none that learns from users was better."""
     ease_lambda: float | None
@@ -205,6 +207,7 @@ def summarise(
         lexical_share=recipe.lexical_share,
         metric_power=recipe.metric_power if model.has_head else None,
         words_weight=recipe.words_weight if model.has_head else None,
+        view_weights=dict(recipe.view_weights) if model.has_head else {},
         is_first_light=recipe.first_light is not None,
         ease_lambda=recipe.ease_lambda if model.ranker.files else None,
         popularity_power=recipe.popularity_power if model.ranker.files else None,
