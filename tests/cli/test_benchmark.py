@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from recsys.cli import main
 from tests.encoders.models import WORDS, save_model
+from tests.encoders.pictures import picture, save_clip
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -145,3 +146,40 @@ def test_a_view_that_cannot_be_read_is_named_without_a_traceback(inputs, option,
     done = run(inputs, **{option: "bad.csv"})
     assert done.exit_code == 1 and problem in " ".join(done.output.split()), done.output
     assert "Traceback" not in done.output
+
+
+@pytest.fixture(scope="module")
+def pictured(inputs, tmp_path_factory):
+    """The same items, most of them with a picture in a folder; params.yaml names a small vision encoder."""
+    folder = inputs / "pictures"
+    folder.mkdir()
+    items = pq.read_table(inputs / "items.parquet")
+    names = [None if n % 10 == 1 else f"{n}.png" for n in range(items.num_rows)]
+    for n, name in enumerate(names):
+        if name and n % 10 != 2:
+            picture(n % 7 + 10 * (n % 2), (40, 40)).save(folder / name)
+    pq.write_table(items.append_column("image", pa.array(names)), inputs / "pictured.parquet")
+    params = yaml.safe_load((inputs / "params.yaml").read_text())
+    params["images"]["encoder"] = str(save_clip(tmp_path_factory.mktemp("clip")))
+    (inputs / "images.yaml").write_text(yaml.safe_dump(params))
+    return folder
+
+
+def test_pictures_of_a_folder_become_a_view_and_missing_ones_are_told(inputs, pictured):
+    options = ("--json", "--params", str(inputs / "images.yaml"), "--images", str(pictured))
+    done = run(inputs, *options, items="pictured.parquet", out="pictured-run.parquet")
+    assert done.exit_code == 0, done.output
+    summary = json.loads(done.stdout)
+    assert summary["view_coverage"] == {"image": 0.8}
+    assert "view image: 80% of the items" in done.stderr and "26 not_found" in done.stderr
+    assert not list((inputs / "var/staging").iterdir())
+
+
+def test_pictures_need_the_column_that_says_whose_they_are(inputs, pictured):
+    done = run(inputs, "--images", str(pictured))
+    assert done.exit_code == 1 and "no column image" in done.stderr
+    empty = inputs / "empty"
+    empty.mkdir()
+    options = ("--params", str(inputs / "images.yaml"), "--images", str(empty))
+    done = run(inputs, *options, items="pictured.parquet")
+    assert done.exit_code == 1 and "has no picture of --items: 234 not_found" in done.stderr
