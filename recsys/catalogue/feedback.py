@@ -34,6 +34,7 @@ OPINIONS_SCHEMA = pa.schema(
 """timestamp: first known time of any interaction of the pair; latest and weight: those of the one that decides. Where
 repeated likes count, one more column `n_likes` (int32): how many interactions of the pair are likes."""
 N_LIKES = "n_likes"
+COUNTED = pa.field(N_LIKES, pa.int32())
 NO_SCALES: Scales = {}
 
 
@@ -131,7 +132,14 @@ def weighed_in_order(
     columns = [arrived[name] for name in ("user", "item_id", "timestamp", "timestamp")]
     weight = weigh(arrived["event"], arrived["value"], params, scales)
     made = pa.table([*columns, weight], names=OPINIONS_SCHEMA.names).cast(OPINIONS_SCHEMA)
-    return made.append_column(N_LIKES, pc.greater(weight, WITHDRAWAL).cast(pa.int32())) if counts else made
+    return with_counts(made) if counts else made
+
+
+def with_counts(found: pa.Table) -> pa.Table:
+    """Opinions with `n_likes`; where it is missing, each like counts once."""
+    if N_LIKES in found.column_names:
+        return found
+    return found.append_column(COUNTED, pc.greater(found["weight"], WITHDRAWAL).cast(pa.int32()))
 
 
 def opinions(events: pa.Table) -> pa.Table:

@@ -4,17 +4,19 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
-from recsys.catalogue.feedback import WITHDRAWAL, liked, opinions
+from recsys.catalogue.feedback import COUNTED, OPINIONS_SCHEMA, WITHDRAWAL, liked, opinions
 from recsys.catalogue.known import part_ranks
 from recsys.catalogue.near_duplicates import near_duplicates
 from recsys.catalogue.params import SplitParams
+from recsys.catalogue.weighting import Scale
 from recsys.errors import ArtifactMissing, ConfigError
 from recsys.storage.atomic import write_parquet, write_whole
 
@@ -36,6 +38,15 @@ UNKNOWN_TIME = "has interactions at unknown times"
 CAME_TOO_LATE = "arrived after the last interaction"
 NEVER = np.iinfo(np.int64).max
 
+FEEDBACK = "feedback.parquet"
+FEEDBACK_SCHEMA = pa.schema(
+    [
+        ("side", pa.string()),
+        *[OPINIONS_SCHEMA.field(name) for name in ("user", "item_id", "latest", "weight")],
+        COUNTED,
+    ]
+)
+
 
 class SplitSummary(BaseModel):
     """split.json."""
@@ -54,6 +65,16 @@ class SplitSummary(BaseModel):
     n_warm: int
     left_out: dict[str, int]
     """Reason -> items that are not judged."""
+    scales: dict[str, Scale] = {}
+    """How values were read, learned from the training side. Empty, and not written, where values say nothing."""
+
+    @model_serializer(mode="wrap")
+    def _without_scales(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `scales` out where it is empty, which keeps the bytes of splits without values."""
+        written: dict[str, Any] = plain(self)
+        if not self.scales:
+            written.pop("scales", None)
+        return written
 
 
 @dataclass(frozen=True)
@@ -68,12 +89,18 @@ class Split:
     items: pa.Table
     """ITEMS_SCHEMA: every item with the version of its text that judging uses, sorted by id; `left_out` says why
     it is not judged, null where it is."""
+    feedback: pa.Table | None = None
+    """FEEDBACK_SCHEMA: what is known beyond yes. `train`: opinions as of the cut, dislikes among them; `test`: opinions
+    that are newer. None, and not written, where there is nothing but likes that are all alike."""
 
     def save(self, folder: Path) -> None:
-        """Write split.json, train.parquet, test.parquet, items.parquet."""
+        """Write split.json, train.parquet, test.parquet, items.parquet, and feedback.parquet where there is any."""
         write_parquet(folder / "train.parquet", self.train)
         write_parquet(folder / "test.parquet", self.test)
         write_parquet(folder / "items.parquet", self.items)
+        (folder / FEEDBACK).unlink(missing_ok=True)
+        if self.feedback is not None:
+            write_parquet(folder / FEEDBACK, self.feedback)
         write_whole(folder / "split.json", (self.summary.model_dump_json(indent=2) + "\n").encode())
 
     @classmethod
@@ -92,8 +119,15 @@ class Split:
         if not (folder / "split.json").is_file():
             raise ArtifactMissing(f"{folder} holds no split", remedy="run: dvc repro split")
         summary = SplitSummary.model_validate_json((folder / "split.json").read_text())
-        tables = (pq.read_table(folder / f"{name}.parquet") for name in ("train", "test", "items"))
-        return cls(summary, *tables)
+        train, test, items = (
+            pq.read_table(folder / f"{name}.parquet") for name in ("train", "test", "items")
+        )
+        feedback = pq.read_table(folder / FEEDBACK) if (folder / FEEDBACK).is_file() else None
+        return cls(summary, train, test, items, feedback)
+
+    def feedback_of(self, side: str) -> pa.Table | None:
+        """Opinions of one side, `train` or `test`; None where nothing is known beyond yes."""
+        return None if self.feedback is None else self.feedback.filter(pc.equal(self.feedback["side"], side))
 
 
 def split(events: pa.Table, versions: pa.Table, params: SplitParams) -> Split:

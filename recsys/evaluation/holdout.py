@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys.catalogue.split import Split, hash_share
+from recsys.catalogue.weighting import YES_OR_NO, Weighting
 from recsys.dataset.dataset import Dataset
-from recsys.dataset.interactions import Interactions, make_interactions
+from recsys.dataset.interactions import Interactions, make_interactions, with_opinions
 from recsys.dataset.versions import places_of, texts_of
 from recsys.errors import ArtifactMissing
 from recsys.features.views import NO_VIEWS, Views
@@ -76,6 +77,7 @@ def make_holdout(
     lexical_width: int = 0,
     typical_weight: float = 0.0,
     views_of: Callable[[Sequence[str]], Views] = lambda _: NO_VIEWS,
+    weighting: Weighting = YES_OR_NO,
 ) -> Holdout:
     """Join the split with texts and profiles, in the versions that the split chose.
 
@@ -89,6 +91,7 @@ def make_holdout(
         lexical_width: leading dimensions of its profiles that hold words.
         typical_weight: of its users, see `recsys.ranking.typical`.
         views_of: gives the views of items in the order of their ids.
+        weighting: of its users.
 
     Returns:
         The holdout.
@@ -106,6 +109,10 @@ def make_holdout(
         make_interactions(side["user"], side["item_id"], users, item_ids)
         for side in (split.train, split.test)
     )
+    if (opinions := split.feedback_of("train")) is not None:
+        train = with_opinions(train, opinions)
+    if (opinions := split.feedback_of("test")) is not None:
+        test = with_opinions(test, opinions, of_cold_items=True)
     known = Dataset(
         interactions=train,
         vectors_ID=_vectors(items, segments),
@@ -116,6 +123,7 @@ def make_holdout(
         lexical_width=lexical_width,
         typical_weight=typical_weight,
         views=views_of(item_ids),
+        weighting=weighting,
     )
     return Holdout(
         known=known,
@@ -138,6 +146,7 @@ def with_profiles(
     ranker: Ranker,
     lexical_width: int = 0,
     typical_weight: float = 0.0,
+    weighting: Weighting = YES_OR_NO,
 ) -> Holdout:
     """The same holdout with another model's profiles: users, candidates, texts and histories stay.
 
@@ -149,6 +158,7 @@ def with_profiles(
         ranker: of the other model.
         lexical_width: leading dimensions of its profiles that hold words.
         typical_weight: of its users.
+        weighting: of its users.
 
     Returns:
         The holdout with its profiles.
@@ -160,7 +170,7 @@ def with_profiles(
         pa.array(holdout.item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks()
     )
     vectors_ID = _vectors(split.items.take(places), segments)
-    return with_vectors(holdout, vectors_ID, ridge_lambda, ranker, lexical_width, typical_weight)
+    return with_vectors(holdout, vectors_ID, ridge_lambda, ranker, lexical_width, typical_weight, weighting)
 
 
 def with_vectors(
@@ -170,6 +180,7 @@ def with_vectors(
     ranker: Ranker,
     lexical_width: int = 0,
     typical_weight: float = 0.0,
+    weighting: Weighting = YES_OR_NO,
 ) -> Holdout:
     """The same holdout with another model's profiles, given as an array.
 
@@ -180,6 +191,7 @@ def with_vectors(
         ranker: of the other model.
         lexical_width: leading dimensions of its profiles that hold words.
         typical_weight: of its users.
+        weighting: of its users.
 
     Returns:
         The holdout with its profiles.
@@ -190,6 +202,7 @@ def with_vectors(
         ridge_lambda=ridge_lambda,
         lexical_width=lexical_width,
         typical_weight=typical_weight,
+        weighting=weighting,
     )
     return replace(holdout, known=known, ranker=ranker)
 

@@ -68,6 +68,35 @@ def bootstrap(values_UM: NDArray[np.float64], rounds: int, seed: int) -> list[In
     return _intervals(values_UM.mean(axis=0), np.concatenate(blocks))
 
 
+def bootstrap_ratios(
+    ours_U2: NDArray[np.float64], theirs_U2: NDArray[np.float64], rounds: int, seed: int
+) -> Interval | None:
+    """Interval of the difference of two ratios of sums over users, such as regret@k.
+
+    Args:
+        ours_U2: numerator and denominator of each user.
+        theirs_U2: the same of the other model, for the same users.
+        rounds: resamples.
+        seed: of the resampling; users are drawn as `bootstrap` draws them.
+
+    Returns:
+        Ours minus theirs; None where a denominator sums to 0, in a resample too.
+
+    Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 13.
+    """
+    both_U4 = np.concatenate([ours_U2, theirs_U2], axis=1)
+    sums_B4 = np.concatenate(
+        [
+            both_U4.sum(axis=0)[None],
+            *(drawn_BU @ both_U4 for drawn_BU in resamples(len(both_U4), rounds, seed)),
+        ]
+    )
+    if not sums_B4[:, [1, 3]].all():
+        return None
+    differences_B = sums_B4[:, 0] / sums_B4[:, 1] - sums_B4[:, 2] / sums_B4[:, 3]
+    return _intervals(differences_B[:1], differences_B[1:, None])[0]
+
+
 def bootstrap_over_seeds(values_USM: NDArray[np.float64], rounds: int, seed: int) -> list[Interval]:
     """Intervals for the mean over users and seeds of a repeated training; both are resampled.
 

@@ -12,7 +12,8 @@ from recsys.evaluation import coverage
 from recsys.evaluation.comparison import compare
 from recsys.evaluation.exposure import lists_of, paired_exposure
 from recsys.evaluation.holdout import Holdout
-from recsys.evaluation.intervals import Interval, bootstrap, bootstrap_over_seeds
+from recsys.evaluation.intervals import Interval, bootstrap, bootstrap_over_seeds, bootstrap_ratios
+from recsys.evaluation.list_metrics import REGRET, ListMetrics, mean_regret
 from recsys.evaluation.params import EvaluateParams
 from recsys.evaluation.report import (
     CHALLENGER,
@@ -36,12 +37,6 @@ FLOORS = {
 """Floors of each slice. Cold items have no popularity, so there it is that of their category. The floors
 `encoder_centroid` and `plain_blend` use the champion's profiles, so a challenger is not compared with itself."""
 ALL_FLOORS = tuple(dict.fromkeys(name for floors in FLOORS.values() for name in floors))
-PER_USER = {
-    "recall": metrics.recall_at_k,
-    "ndcg": metrics.ndcg_at_k,
-    "hit_rate": metrics.hit_rate_at_k,
-    "mrr": metrics.mrr_at_k,
-}
 COMPARED = "ndcg"
 """The metric by which example users are chosen."""
 CUTOFFS = (1, 2, 5, 10, 20, 50, 100)
@@ -55,10 +50,11 @@ class _Answers:
     """The lists of all models on one slice, and their metrics."""
 
     part: RankingTask
+    metrics: ListMetrics
     lists: Mapping[str, NDArray[np.int64]]
     """Model -> ranked_UK."""
     per_user: Mapping[str, NDArray[np.float64]]
-    """Model -> metrics_UM; the metrics are those of PER_USER."""
+    """Model -> metrics_UM; the metrics are those of `metrics.names`."""
     siblings: tuple[NDArray[np.float64], ...]
     """metrics_UM of the challenger's siblings."""
 
@@ -113,7 +109,8 @@ def judge(
         lists = _lists(whole, models, params.k, on_progress)
         parts = (whole, *head_and_tail(holdout, whole, params.head_share)) if name == "warm" else (whole,)
         for part in parts:
-            answers = _answers(part, whole, lists, [one[name] for one in again if name in one], params.k)
+            judged = ListMetrics.of(holdout, part, params.k, params.low_grade)
+            answers = _answers(judged, whole, lists, [one[name] for one in again if name in one])
             reports.append(_report(answers, params))
             if part.name == "cold" and CHALLENGER in lists:
                 comparison = _comparison(holdout, answers, params.k)
@@ -140,21 +137,16 @@ def _list(model: Scorer, whole: RankingTask, k: int) -> NDArray[np.int64]:
 
 
 def _answers(
-    part: RankingTask,
+    judged: ListMetrics,
     whole: RankingTask,
     lists: Mapping[str, NDArray[np.int64]],
     again: Sequence[NDArray[np.int64]],
-    k: int,
 ) -> _Answers:
-    rows = np.searchsorted(whole.users, part.users)
+    rows = np.searchsorted(whole.users, judged.part.users)
     own = {model: ranked_UK[rows] for model, ranked_UK in lists.items()} if len(rows) else {}
-    per_user = {model: _per_user(ranked_UK, part, k) for model, ranked_UK in own.items()}
-    siblings = tuple(_per_user(ranked_UK[rows], part, k) for ranked_UK in again) if len(rows) else ()
-    return _Answers(part, own, per_user, siblings)
-
-
-def _per_user(ranked_UK: NDArray[np.int64], part: RankingTask, k: int) -> NDArray[np.float64]:
-    return np.stack([metric(ranked_UK, part.relevant_UR, k) for metric in PER_USER.values()], 1)
+    per_user = {model: judged.per_user(ranked_UK) for model, ranked_UK in own.items()}
+    siblings = tuple(judged.per_user(ranked_UK[rows]) for ranked_UK in again) if len(rows) else ()
+    return _Answers(judged.part, judged, own, per_user, siblings)
 
 
 def _report(answers: _Answers, params: EvaluateParams) -> SliceReport:
@@ -165,7 +157,7 @@ def _report(answers: _Answers, params: EvaluateParams) -> SliceReport:
     challenger_margins = {}
     if CHALLENGER in per_user:
         challenger_margins = {
-            rival: _margins(per_user[CHALLENGER] - per_user[rival], params) for rival in (CHAMPION, *floors)
+            rival: _margins(answers, CHALLENGER, rival, params) for rival in (CHAMPION, *floors)
         }
         if part.name == "cold":
             challenger_margins[CHAMPION] |= _exposure(answers, params)
@@ -176,11 +168,11 @@ def _report(answers: _Answers, params: EvaluateParams) -> SliceReport:
         n_candidates=len(part.candidates),
         n_positives=int((part.relevant_UR != PAD).sum()),
         models={
-            model: _model_scores(answers.lists[model], per_user[model], part, params.k) for model in per_user
+            model: _model_scores(answers.lists[model], per_user[model], answers.metrics) for model in per_user
         },
-        margins={floor: _margins(per_user[CHAMPION] - per_user[floor], params) for floor in floors},
+        margins={floor: _margins(answers, CHAMPION, floor, params) for floor in floors},
         challenger_margins=challenger_margins,
-        rival_margins={rival: _margins(per_user[judged] - per_user[rival], params) for rival in rivals},
+        rival_margins={rival: _margins(answers, judged, rival, params) for rival in rivals},
         seeds=seeds,
         over_seeds=over_seeds,
     )
@@ -192,13 +184,13 @@ def _seeds(answers: _Answers, params: EvaluateParams) -> tuple[tuple[SeedScores,
         return (), {}
     per_seed = (answers.per_user[CHALLENGER], *answers.siblings)
     over_USM = np.stack([one_UM - answers.per_user[CHAMPION] for one_UM in per_seed], axis=1)
-    names = [f"{name}@{params.k}" for name in PER_USER]
+    names = [f"{name}@{params.k}" for name in answers.metrics.names]
     scores = tuple(
         SeedScores(
             metrics={
                 name: round(float(v), DIGITS) for name, v in zip(names, one_UM.mean(axis=0), strict=True)
             },
-            over_champion=_margins(over_USM[:, place], params),
+            over_champion=_intervals(over_USM[:, place], answers.metrics.names, params),
         )
         for place, one_UM in enumerate(per_seed)
     )
@@ -212,11 +204,13 @@ def _rivals(models: Mapping[str, object]) -> list[str]:
 
 
 def _model_scores(
-    ranked_UK: NDArray[np.int64], per_user_UM: NDArray[np.float64], part: RankingTask, k: int
+    ranked_UK: NDArray[np.int64], per_user_UM: NDArray[np.float64], judged: ListMetrics
 ) -> ModelScores:
+    part, k = judged.part, judged.k
     exposure_C = coverage.exposure_at_k(ranked_UK, part.candidates, k)
     item_recall = coverage.item_recall_at_k(ranked_UK, part.relevant_UR, k)
-    figures = dict(zip(PER_USER, per_user_UM.mean(axis=0).tolist(), strict=True)) | {
+    figures = dict(zip(judged.names, per_user_UM.mean(axis=0).tolist(), strict=True)) | {
+        **mean_regret(judged.regret(ranked_UK)),
         "coverage": coverage.coverage(exposure_C),
         "gini": coverage.gini(exposure_C),
         "worst_decile_recall": coverage.worst_decile(item_recall),
@@ -234,9 +228,22 @@ def _model_scores(
     )
 
 
-def _margins(difference_UM: NDArray[np.float64], params: EvaluateParams) -> dict[str, Interval]:
+def _margins(answers: _Answers, ours: str, theirs: str, params: EvaluateParams) -> dict[str, Interval]:
+    """One model minus another."""
+    difference_UM = answers.per_user[ours] - answers.per_user[theirs]
+    found = _intervals(difference_UM, answers.metrics.names, params)
+    counts = [answers.metrics.regret(answers.lists[model]) for model in (ours, theirs)]
+    if counts[0] is not None and counts[1] is not None:
+        regret = bootstrap_ratios(counts[0], counts[1], params.bootstrap_rounds, params.seed)
+        found |= {f"{REGRET}@{params.k}": _rounded(regret)} if regret else {}
+    return found
+
+
+def _intervals(
+    difference_UM: NDArray[np.float64], names: Sequence[str], params: EvaluateParams
+) -> dict[str, Interval]:
     intervals = bootstrap(difference_UM, params.bootstrap_rounds, params.seed)
-    return {f"{name}@{params.k}": _rounded(one) for name, one in zip(PER_USER, intervals, strict=True)}
+    return {f"{name}@{params.k}": _rounded(one) for name, one in zip(names, intervals, strict=True)}
 
 
 def _exposure(answers: _Answers, params: EvaluateParams) -> dict[str, Interval]:
@@ -251,7 +258,7 @@ def _exposure(answers: _Answers, params: EvaluateParams) -> dict[str, Interval]:
 
 
 def _comparison(holdout: Holdout, answers: _Answers, k: int) -> Comparison:
-    place = list(PER_USER).index(COMPARED)
+    place = answers.metrics.names.index(COMPARED)
     change_U = (answers.per_user[CHALLENGER] - answers.per_user[CHAMPION])[:, place]
     return compare(holdout, answers.part, answers.lists[CHAMPION], answers.lists[CHALLENGER], change_U, k)
 

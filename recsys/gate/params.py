@@ -32,6 +32,9 @@ class GateParams(BaseModel):
     """How far the upper end of the difference in the Gini of cold items' exposure may be above 0."""
     max_loss_worst_decile: float = Field(ge=0, le=1)
     """How far the lower end of the difference in the mean recall of the worst tenth of cold items may be below 0."""
+    max_rise_regret: float = Field(ge=0, le=1)
+    """How far the upper end of the difference in regret may be above 0 on mixed lists: of the shown items whose opinion
+    is known, the share that users dislike. It has no effect where nothing but likes is known."""
     min_test_users: int = Field(ge=1)
     """With fewer test users the gate stays closed."""
     min_coverage: float = Field(ge=0, le=1)

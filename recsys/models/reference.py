@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from recsys.catalogue.weighting import YES_OR_NO, Weighting
 from recsys.encoders.reference import EncoderReference, read_reference
 from recsys.errors import ArtifactMissing
 from recsys.heads.reference import HeadReference
@@ -56,6 +57,16 @@ class UsersPart(BaseModel):
 
     ridge_lambda: float | None = Field(default=None, gt=0)
     """λ that validation chose; None: `users.ridge_lambda` of params.yaml holds."""
+    weighting: Weighting | None = None
+    """How much likes and dislikes count, as validation chose it. None, and not written: yes or no."""
+
+    @model_serializer(mode="wrap")
+    def _without_weighting(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `weighting` out where it is None, which keeps the bytes of other models."""
+        written: dict[str, Any] = plain(self)
+        if self.weighting is None:
+            written.pop("weighting", None)
+        return written
 
 
 class SearchPart(BaseModel):
@@ -131,6 +142,7 @@ class ModelReference(BaseModel):
         ridge_lambda: float | None = None,
         ranker: RankerPart | None = None,
         search: SearchPart | None = None,
+        weighting: Weighting | None = None,
     ) -> "ModelReference":
         """Make a model of parts. A model that is only an encoder has the encoder's hash.
 
@@ -140,11 +152,14 @@ class ModelReference(BaseModel):
             ridge_lambda: λ that validation chose for users; None: the one in params.yaml.
             ranker: orders lists; None: the inner product.
             search: weights that validation chose; None: those in params.yaml.
+            weighting: how much likes and dislikes count; None: yes or no.
 
         Returns:
             The model, without a registry entry.
         """
-        ranker, users = ranker or RankerPart(), UsersPart(ridge_lambda=ridge_lambda)
+        if weighting is not None and weighting.is_yes_or_no:
+            weighting = None
+        ranker, users = ranker or RankerPart(), UsersPart(ridge_lambda=ridge_lambda, weighting=weighting)
         named = _hash_of(encoder, head, users, ranker, search)
         return cls(hash=named, encoder=encoder, head=head, users=users, ranker=ranker, search=search)
 
@@ -170,7 +185,15 @@ class ModelReference(BaseModel):
 
     def with_search(self, search: SearchPart | None) -> "ModelReference":
         """The same parts with other weights of search, under a hash of its own; without a registry entry."""
-        return ModelReference.of(self.encoder, self.head, self.users.ridge_lambda, self.ranker, search)
+        users = self.users
+        return ModelReference.of(
+            self.encoder, self.head, users.ridge_lambda, self.ranker, search, users.weighting
+        )
+
+    @property
+    def weighting(self) -> Weighting:
+        """How much likes and dislikes count in user profiles."""
+        return self.users.weighting or YES_OR_NO
 
     @property
     def profiles_hash(self) -> str:
@@ -268,9 +291,12 @@ def _hash_of(
     ranker: RankerPart,
     search: SearchPart | None,
 ) -> str:
-    if head is None and users.ridge_lambda is None and ranker.hash is None and search is None:
+    is_bare = head is None and ranker.hash is None and search is None
+    if is_bare and users.ridge_lambda is None and users.weighting is None:
         return encoder.hash
     hashes: list[Any] = [encoder.hash, head.hash if head else None, users.ridge_lambda, ranker.hash]
     if search is not None:  # models from before there were weights keep their hashes
         hashes.append(search.model_dump(exclude_none=True))
+    if users.weighting is not None:
+        hashes.append({"weighting": users.weighting.model_dump()})
     return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()

@@ -24,7 +24,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys.catalogue.feedback import (
+    COUNTED,
     LIKE,
+    N_LIKES,
     OPINIONS_SCHEMA,
     WITHDRAWAL,
     disliked_items,
@@ -32,8 +34,10 @@ from recsys.catalogue.feedback import (
     liked_items,
     opinions,
     weighed,
+    with_counts,
 )
 from recsys.catalogue.params import FeedbackParams
+from recsys.catalogue.weighting import YES_OR_NO, Weighting
 from recsys.errors import ArtifactMissing
 from recsys.profiles.gram import gram_of
 from recsys.storage.atomic import write_parquet, write_whole
@@ -56,6 +60,8 @@ __all__ = [
 HISTORY_VERSION = 2
 HISTORY_SCHEMA = OPINIONS_SCHEMA
 """Files of version 1 lack `latest` and `weight`: they hold only likes."""
+WEIGHED_VERSION = 3
+"""Of files for a model with a weighting: likes have strengths, and `n_likes` is there where repeats count."""
 PAIRS = ["user", "item_id", "timestamp"]
 HISTORY_NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})\.parquet")
 
@@ -175,9 +181,12 @@ class HistoryFile:
     path: Path
 
 
-def history_key(rows_sha256: str, feedback: FeedbackParams) -> str:
+def history_key(rows_sha256: str, feedback: FeedbackParams, weighting: Weighting = YES_OR_NO) -> str:
     """16 hex digits of the SHA-256 over everything that a part's history depends on."""
-    made_of = [rows_sha256, HISTORY_VERSION, feedback.model_dump()]
+    made_of: list[object] = [rows_sha256, HISTORY_VERSION, feedback.model_dump()]
+    if not weighting.is_yes_or_no:  # what other models' histories hold does not depend on it
+        scales = {name: scale.model_dump() for name, scale in weighting.scales.items()}
+        made_of += [WEIGHED_VERSION, scales, bool(weighting.repeats)]
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -204,15 +213,19 @@ def history_files(folder: Path) -> tuple[HistoryFile, ...]:
     return tuple(HistoryFile(match["part"], match["key"], path) for match, path in named if match)
 
 
-def write_histories(interactions: pa.Table, feedback: FeedbackParams, target: Path) -> None:
+def write_histories(
+    interactions: pa.Table, feedback: FeedbackParams, target: Path, weighting: Weighting = YES_OR_NO
+) -> None:
     """Write the history of one part: each pair once, ordered by user and first time.
 
     Args:
         interactions: in INTERACTIONS_SCHEMA.
         feedback: section `feedback`: which of them are likes.
         target: `histories/<part>-<key16>.parquet`.
+        weighting: of the model: how strong likes are, and whether they are counted.
     """
-    write_parquet(target, opinions(weighed(interactions, feedback)))
+    made = weighed(interactions, feedback, weighting.scales, counts=bool(weighting.repeats))
+    write_parquet(target, opinions(made))
 
 
 class Histories:
@@ -259,12 +272,11 @@ class Histories:
             user: a pseudonym.
 
         Returns:
-            A table in OPINIONS_SCHEMA, one row per item, by first time; empty for an unknown user.
+            A table in OPINIONS_SCHEMA, perhaps with `n_likes`: one row per item, by first time; empty for an unknown
+            user.
         """
         row = self._row_of_user.get(user)
-        if row is None:
-            return OPINIONS_SCHEMA.empty_table()
-        start, end = self._starts[row : row + 2].tolist()
+        start, end = (0, 0) if row is None else self._starts[row : row + 2].tolist()
         found = self._opinions.slice(start, end - start)
         return found.add_column(0, OPINIONS_SCHEMA.field("user"), pa.repeat(user, end - start))
 
@@ -296,12 +308,15 @@ def load_histories(files: Iterable[Path]) -> Histories:
     Returns:
         Histories of every user in them; empty for no files.
     """
-    tables = [_read(file) for file in files]
-    return Histories(pa.concat_tables([HISTORY_SCHEMA.empty_table(), *tables]))
+    tables = [HISTORY_SCHEMA.empty_table(), *(_read(file) for file in files)]
+    if any(N_LIKES in table.column_names for table in tables):
+        tables = [with_counts(table) for table in tables]
+    return Histories(pa.concat_tables(tables))
 
 
 def _read(file: Path) -> pa.Table:
-    found = pq.read_table(file, schema=HISTORY_SCHEMA)
+    counted = N_LIKES in pq.read_schema(file).names
+    found = pq.read_table(file, schema=HISTORY_SCHEMA.append(COUNTED) if counted else HISTORY_SCHEMA)
     if not found["weight"].null_count:
         return found
     likes = pa.repeat(pa.scalar(LIKE, pa.float32()), found.num_rows)

@@ -5,12 +5,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.parts import Part, all_parts
 from recsys.catalogue.pseudonyms import known_check
+from recsys.catalogue.weighting import Weighting
 from recsys.errors import ArtifactMissing, ReleaseError
 from recsys.evaluation.report import CHALLENGER
 from recsys.features.details import details_key, details_path
@@ -31,6 +32,7 @@ from recsys.publishing.release import (
     CHOSEN,
     DETAILED,
     RELATED,
+    WEIGHTED,
     File,
     Manifest,
     Preprocessing,
@@ -89,7 +91,7 @@ def gather(
     on_disk = {part.id: part for part in all_parts(at.data)}
     _require_one_run(at, features, model, on_disk)
     segments = _segments(at, params, hasher, on_disk, head)
-    histories = _histories(at, feedback, hasher, on_disk)
+    histories = _histories(at, feedback, model.weighting, hasher, on_disk)
     landed = {part for segment in segments for part in segment.parts}
     landed |= {part for history in histories for part in history.parts}
     view_parts = {one for part in made_of(at.features) for one in _landed_in(part, on_disk)}
@@ -97,7 +99,7 @@ def gather(
     key_check = known_check(at.pseudonyms)
     chosen = _search(search, model)
     manifest = Manifest(
-        format=RELATED if view_parts else DETAILED if chosen.temperature is None else CHOSEN,
+        format=_format(model, chosen, bool(view_parts)),
         sequence=0,
         parent=None,
         preprocessing=Preprocessing(
@@ -230,8 +232,21 @@ def _shown(at: Artifacts, params: PublishParams, part: Part) -> tuple[Path, Path
     return *paths, next(at.details.glob(f"{part.id}-*{FACTS}"), None)
 
 
+def _format(model: ModelReference, search: ReleasedSearch, has_views: bool) -> Literal[7, 8, 9, 10]:  # noqa: FBT001
+    """The oldest format that says all of it."""
+    if not model.weighting.is_yes_or_no:
+        return WEIGHTED
+    if has_views:
+        return RELATED
+    return DETAILED if search.temperature is None else CHOSEN
+
+
 def _histories(
-    at: Artifacts, feedback: FeedbackParams, hasher: Hasher, on_disk: Mapping[str, Part]
+    at: Artifacts,
+    feedback: FeedbackParams,
+    weighting: Weighting,
+    hasher: Hasher,
+    on_disk: Mapping[str, Part],
 ) -> tuple[ReleasedHistory, ...]:
     folder = at.users / "histories"
     if not folder.is_dir():
@@ -239,7 +254,7 @@ def _histories(
     named = [(HISTORY_NAME.fullmatch(path.name), path) for path in sorted(folder.iterdir())]
     for match in (match for match, _ in named if match):
         _landed_in(match["part"], on_disk)
-        if match["key"] != history_key(on_disk[match["part"]].arrival.rows_sha256, feedback):
+        if match["key"] != history_key(on_disk[match["part"]].arrival.rows_sha256, feedback, weighting):
             raise ReleaseError(
                 f"the histories of part {match['part']} are not those of data/ and params.yaml",
                 remedy="dvc repro users",

@@ -24,6 +24,8 @@ CHOSEN: Literal[8] = 8
 formats are read; docs/formats.md describes them all."""
 RELATED: Literal[9] = 9
 """First format that may hold what relations and vectors add; a release has it where it is made of any."""
+WEIGHTED: Literal[10] = 10
+"""First format whose users may have a weighting: histories hold how strong likes are. Only such releases have it."""
 RELEASE_ID = re.compile(r"[0-9]{6,12}-[0-9a-f]{10}")
 ReleaseId = Annotated[str, StringConstraints(pattern=rf"\A{RELEASE_ID.pattern}\z")]
 Count = Annotated[int, Field(ge=0)]
@@ -170,7 +172,7 @@ class Provenance(Frozen):
 class Manifest(Frozen):
     """One release. It holds no time and no address: the same content with the same parent is the same release."""
 
-    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9] = FORMAT
+    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10] = FORMAT
     sequence: Count
     parent: ReleaseId | None
     preprocessing: Preprocessing
@@ -251,7 +253,7 @@ class Manifest(Frozen):
             plain = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise ReleaseError(f"the manifest of release {release} is not JSON", remedy=remedy) from error
-        refuse_newer(plain, f"release {release}", RELATED)
+        refuse_newer(plain, f"release {release}", WEIGHTED)
         try:
             found = cls.model_validate(plain)
         except ValidationError as error:

@@ -25,9 +25,9 @@ class RidgeUsers:
     vectors_ID: NDArray[np.float32]
     histories_UI: csr_array
     """1 for each like."""
-    signals_UI: csr_array
-    """How much each like and dislike counts in the sums of item profiles."""
     learned_from: NDArray[np.int64]
+    signals_UI: csr_array | None = None
+    """How much each like and dislike counts in the sums of item profiles; None: each like as 1."""
     typical: Typical | None = None
     """What users of whom little is known take a share of; None: they do not."""
     typical_weight: float = 0.0
@@ -42,7 +42,8 @@ class RidgeUsers:
 
     def profiles(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
         """w_UD of some users."""
-        b_UD = self._with_typical(csr_array(self.signals_UI[users]), users) @ self.vectors_ID
+        counted_UI = self.histories_UI if self.signals_UI is None else self.signals_UI
+        b_UD = self._with_typical(csr_array(counted_UI[users]), users) @ self.vectors_ID
         return self.ridge.weights(b_UD)
 
     def _with_typical(self, known_UI: csr_array, users: NDArray[np.int64]) -> csr_array:
@@ -68,8 +69,9 @@ def ridge_users(dataset: Dataset, growth: float = 1.0) -> RidgeUsers:
     ridge = Ridge(gram_of(dataset.vectors_ID[warm]), dataset.ridge_lambda * growth, dataset.lexical_width)
     histories_UI, weight = dataset.interactions.matrix_UI, dataset.typical_weight
     typical = Typical.of(dataset.interactions.n_users_I) if weight else None
-    signals_UI = dataset.interactions.signals(dataset.weighting)
-    return RidgeUsers(ridge, dataset.vectors_ID, histories_UI, signals_UI, warm, typical, weight)
+    weighting = dataset.weighting
+    signals_UI = None if weighting.is_yes_or_no else dataset.interactions.signals(weighting)
+    return RidgeUsers(ridge, dataset.vectors_ID, histories_UI, warm, signals_UI, typical, weight)
 
 
 @dataclass(frozen=True)

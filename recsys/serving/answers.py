@@ -32,11 +32,13 @@ class Taste:
     likes: Iterable[str | int] = ()
     """Oldest first; an id counts once."""
     dislikes: Iterable[str | int] = ()
-    """Never recommended while `exclude_seen` holds; they do not move the profile."""
+    """Never recommended while `exclude_seen` holds; they move the profile only where `weights` say so."""
     text: str = ""
     """Words about the user, such as "likes slow science fiction"."""
     feedback: frozenset[str] = frozenset()
     """Likes that came as feedback since the release was made."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """How much an item counts in the profile, by its id. One that is not named counts as 1 if liked, as 0 if not."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +115,17 @@ class Answer:
     """In search: how many items the list was chosen from; their probabilities sum to 1."""
 
 
+Source = Literal["like", "feedback", "text", "dislike"]
+"""What a contribution comes from; a dislike only where the model lets it count."""
+
+
 @dataclass(frozen=True)
 class Contribution:
     """What one thing that is known of a user adds to an item's score: `profile` + `ranker`."""
 
-    source: Literal["like", "feedback", "text"]
+    source: Source
     item_id: str | None
-    """The item that the user likes; None for text."""
+    """The item that the user likes or dislikes; None for text."""
     profile: float
     """What the inner product of profiles adds."""
     ranker: float

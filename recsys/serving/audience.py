@@ -58,12 +58,11 @@ class Audience:
         queries, last = [], []
         for user in sorted(drawn.tolist()):
             taste = self._users.taste_of(users[user])
-            rows, _ = self._users.rows_of(taste.likes)
-            if rows:
-                disliked, _ = self._users.rows_of(taste.dislikes)
-                share = self._users.typical_share(len(rows))
-                query_D = self._users.of(self._users.basis(rows, ""), share)
-                found = self._ranked.search(query_D, rows, K, {*rows, *disliked}, None, share)
+            known = self._users.known(taste)
+            if rows := known.likes:
+                share = self._users.typical_share(known.n_known)
+                query_D = self._users.of(known.basis_HD, share)
+                found = self._ranked.search(query_D, rows, K, {*rows, *known.dislikes}, None, share)
                 queries.append(query_D)
                 last.append(found[-1][1] if len(found) == K else -np.inf)
         if not queries:

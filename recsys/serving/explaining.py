@@ -1,7 +1,5 @@
 """Why an item has its score for a user: what each thing that is known of the user adds to it."""
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +7,7 @@ from recsys.errors import RequestError
 from recsys.profiles.facts import SharedFact
 from recsys.publishing.objects import Profiles
 from recsys.publishing.ranked import RankedSearcher
-from recsys.serving.answers import Contribution, Explanation, Taste
+from recsys.serving.answers import Contribution, Explanation, Source, Taste
 from recsys.serving.items import Items
 from recsys.serving.text_profiles import TextProfiles
 from recsys.serving.user_profiles import UserProfiles
@@ -57,9 +55,9 @@ class Explainer:
             RequestError: nothing is known of the user that the release holds.
         """
         row = self._items.row(item)
-        rows, _ = self._users.rows_of(taste.likes)
-        basis_HD = self._users.basis(rows, taste.text)
-        if not len(basis_HD):
+        known = self._users.known(taste)
+        rows, basis_HD = known.likes, known.basis_HD
+        if not known.n_known:
             raise RequestError(
                 "nothing that is known of this user is in the release",
                 remedy="give a user, liked items or text",
@@ -68,7 +66,7 @@ class Explainer:
         weights_HD = self._users.ridge.weights(basis_HD).astype(np.float64)
         dots_H = weights_HD @ vector_D
         candidate, singles = np.array([row]), [[one] for one in rows] + [[]] * (len(basis_HD) - len(rows))
-        share = self._users.typical_share(len(basis_HD))
+        share = self._users.typical_share(known.n_known)
         whole_D = self._users.of(basis_HD, share).astype(np.float64) if share else weights_HD.sum(axis=0)
         whole = dots_H.sum(keepdims=True) if not share else (whole_D @ vector_D)[None]
         score = float(self._ranked.scores(whole[None], [rows], candidate)[0, 0])
@@ -77,12 +75,19 @@ class Explainer:
         scores_H = self._ranked.scores(dots_H[:, None], singles, candidate)[:, 0].astype(np.float64)
         profile_H = dots_H * self._ranked.growth
         ids = self._profiles.latest.item_ids
-        items = [ids[single[0]] if single else None for single in singles]
-        shared = [self._shared(row, single) for single in singles]
+        n_text = len(basis_HD) - len(rows) - len(known.counting)
+        things: list[tuple[Source, int | None]] = [(_source(ids[one], taste), one) for one in rows]
+        things += [("text", None) for _ in range(n_text)] + [("dislike", one) for one in known.counting]
         found = [
-            Contribution(_source(item, taste), item, by_profile, by_all - by_profile, facts)
-            for item, by_profile, by_all, facts in zip(
-                items, profile_H.tolist(), scores_H.tolist(), shared, strict=True
+            Contribution(
+                source,
+                None if one is None else ids[one],
+                by_profile,
+                by_all - by_profile,
+                self._shared(row, [] if one is None else [one]),
+            )
+            for (source, one), by_profile, by_all in zip(
+                things, profile_H.tolist(), scores_H.tolist(), strict=True
             )
         ]
         text = self._texts.text_of_row(self._items.fields_of(row)) if with_words else ""
@@ -116,7 +121,5 @@ class Explainer:
         return tuple(sorted(found, key=lambda one: -one[1]))
 
 
-def _source(item: str | None, taste: Taste) -> Literal["like", "feedback", "text"]:
-    if item is None:
-        return "text"
+def _source(item: str, taste: Taste) -> Source:
     return "feedback" if item in taste.feedback else "like"

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from recsys.catalogue.feedback import OPINIONS_SCHEMA, opinions, weighed_in_order
+from recsys.catalogue.feedback import N_LIKES, NO_SCALES, OPINIONS_SCHEMA, opinions, weighed_in_order
 from recsys.catalogue.params import FeedbackParams
+from recsys.catalogue.weighting import Scales
 from recsys.serving.feedback_events import Event
 
 _COLUMNS = pa.schema(
@@ -14,13 +15,16 @@ _COLUMNS = pa.schema(
 )
 
 
-def merge(before: pa.Table, given: Sequence[Event], params: FeedbackParams) -> pa.Table:
+def merge(
+    before: pa.Table, given: Sequence[Event], params: FeedbackParams, scales: Scales = NO_SCALES
+) -> pa.Table:
     """Add events to a user's opinions. The next release, which holds the events, gives the same ones.
 
     Args:
         before: `Histories.opinions_of` the user.
         given: the user's events from `FeedbackStore.of`, in order of arrival.
         params: section `feedback`, as the release was made with.
+        scales: of the release's model: how strong likes are by their values.
 
     Returns:
         In OPINIONS_SCHEMA, one row per item, by first time; `liked_items` and `disliked_items` read it.
@@ -36,4 +40,5 @@ def merge(before: pa.Table, given: Sequence[Event], params: FeedbackParams) -> p
         ],
         schema=_COLUMNS,
     )
-    return opinions(pa.concat_tables([before, weighed_in_order(arrived, params)]))
+    counts = N_LIKES in before.column_names
+    return opinions(pa.concat_tables([before, weighed_in_order(arrived, params, scales, counts=counts)]))

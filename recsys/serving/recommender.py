@@ -125,18 +125,17 @@ class Recommender:
             RequestError: a condition names something unknown.
             EncoderError: there is text, and the encoder cannot be opened.
         """
-        rows, unknown = self._users.rows_of(taste.likes)
-        disliked, _ = self._users.rows_of(taste.dislikes)
+        known = self._users.known(taste)
+        rows, unknown = known.likes, known.unknown
         allowed_I, strangers = self._lists.allowed(wanted)
-        exclude = {*rows, *disliked} if wanted.exclude_seen else set()
-        basis_HD = self._users.basis(rows, taste.text)
-        if not len(basis_HD):
+        exclude = {*rows, *known.dislikes} if wanted.exclude_seen else set()
+        if not known.n_known:
             found = self.popular.best(
                 wanted.k, exclude, allowed_I, self._promising(wanted.k, exclude, allowed_I)
             )
             return Answer(self.release, tuple(found), "popular", (*unknown, *strangers))
-        share = self._users.typical_share(len(basis_HD))
-        query_D = self._users.of(basis_HD, share)
+        share = self._users.typical_share(known.n_known)
+        query_D = self._users.of(known.basis_HD, share)
         width = wanted.k * POOL if wanted.diversity else wanted.k
         ranked = self._shown.search(query_D, rows, basis_HD, width, exclude, allowed_I, share)
         chosen = self._lists.chosen(ranked, wanted)

@@ -64,21 +64,21 @@ class TextSearch:
         """
         query_D = self._texts.of_query(text)
         allowed_I, strangers = self._lists.allowed(wanted)
-        likes, unknown = self._users.rows_of(taste.likes)
-        dislikes, _ = self._users.rows_of(taste.dislikes)
-        exclude = {*likes, *dislikes} if wanted.exclude_seen else set()
+        known = self._users.known(taste)
+        exclude = {*known.likes, *known.dislikes} if wanted.exclude_seen else set()
         rows_C, words_C = self._candidates(text, query_D, wanted.k, exclude, allowed_I)
         vectors_CD = (
             self._profiles.searcher.vectors_of(rows_C) if len(rows_C) else np.empty((0, len(query_D)))
         )
-        basis_HD = self._users.basis(likes, taste.text)
-        user_C = vectors_CD @ self._users.of(basis_HD) if len(basis_HD) else None
+        user_C = vectors_CD @ self._users.of(known.basis_HD) if known.n_known else None
         scores_C = fused(words_C, vectors_CD @ query_D, user_C, self._weights)
         width = wanted.k * POOL if wanted.diversity else wanted.k
         places = ordered(self._profiles.latest.item_ids, rows_C, scores_C, width)
         pairs = list(zip(rows_C[places].tolist(), scores_C[places].tolist(), strict=True))
         chosen = self._with_probabilities(self._lists.chosen(pairs, wanted), rows_C, scores_C)
-        return Answer(self._release, chosen, "profile", (*unknown, *strangers), n_candidates=len(rows_C))
+        return Answer(
+            self._release, chosen, "profile", (*known.unknown, *strangers), n_candidates=len(rows_C)
+        )
 
     def _with_probabilities(
         self, chosen: tuple[Scored, ...], rows_C: NDArray[np.int64], scores_C: NDArray[np.float64]

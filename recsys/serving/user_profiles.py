@@ -2,16 +2,18 @@
 
 A user is w = (XᵀX + λI)⁻¹ b with b = Σ x over the items that the user likes, plus `text_weight` times the profile of
 words about the user, plus a share of what a typical user likes where little is known (`recsys/ranking/typical.py`).
-`recsys/profiles/users.py` has the metric.
+Where the model has a weighting, each x counts by how strong the like is, and dislikes count below 0
+(`recsys/catalogue/weighting.py`). `recsys/profiles/users.py` has the metric.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.catalogue.feedback import disliked_items, liked_items
+from recsys.catalogue.feedback import disliked_items, liked_items, weights_of
 from recsys.catalogue.params import FeedbackParams
 from recsys.profiles.users import Ridge
 from recsys.publishing.objects import Profiles
@@ -23,6 +25,22 @@ from recsys.serving.feedback_opinions import merge
 from recsys.serving.text_profiles import TextProfiles
 
 # Shape suffixes: H things known of a user, D dimension.
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a release can make of a taste, as rows of its items."""
+
+    likes: list[int]
+    dislikes: list[int]
+    counting: list[int]
+    """Dislikes that count against the profile."""
+    unknown: list[str]
+    """Liked items that the release does not hold."""
+    basis_HD: NDArray[np.float32]
+    """What sums to b: a row for each like, one for text where there is some, one for each of `counting`."""
+    n_known: int
+    """Likes, and one for text. 0: nothing is known of the user."""
 
 
 class UserProfiles:
@@ -71,20 +89,50 @@ class UserProfiles:
         Returns:
             Empty for somebody of whom nothing is known. With feedback it is what the next release will know.
         """
-        before = self._profiles.histories.opinions_of(pseudonym)
-        if not feedback or rules is None:
-            return Taste(liked_items(before), disliked_items(before))
-        after = merge(before, feedback, rules)
-        likes = liked_items(after)
-        return Taste(likes, disliked_items(after), feedback=frozenset(likes) - frozenset(liked_items(before)))
+        found = before = self._profiles.histories.opinions_of(pseudonym)
+        weighting = self._profiles.manifest.model.weighting
+        added = frozenset[str]()
+        if feedback and rules is not None:
+            found = merge(before, feedback, rules, weighting.scales)
+            added = frozenset(liked_items(found)) - frozenset(liked_items(before))
+        weights = {}
+        if not weighting.is_yes_or_no:
+            weights = dict(
+                zip(found["item_id"].to_pylist(), weights_of(found, weighting).tolist(), strict=True)
+            )
+        return Taste(liked_items(found), disliked_items(found), feedback=added, weights=weights)
 
     def rows_of(self, items: Iterable[str | int]) -> tuple[list[int], list[str]]:
         """Rows of the items that the release holds, each once, in order; and the ids of the others."""
         return known_rows(items, self._profiles.latest.item_ids)
 
-    def basis(self, rows: Sequence[int], text: str) -> NDArray[np.float32]:
-        """What sums to b, one row per liked item and one for text, [H, D]."""
-        parts = [self._profiles.searcher.vectors_of(np.array(rows))] if rows else []
+    def known(self, taste: Taste) -> Known:
+        """What the release can make of a taste.
+
+        Args:
+            taste: what is known of the user.
+
+        Returns:
+            Rows of the items, and what sums to b.
+        """
+        likes, unknown = self.rows_of(taste.likes)
+        dislikes, _ = self.rows_of(taste.dislikes)
+        basis_HD, counting = self._basis(likes, taste.text), list[int]()
+        n_known = len(basis_HD)
+        if taste.weights and n_known:
+            ids = self._profiles.latest.item_ids
+            weights_L = [max(taste.weights.get(ids[row], 0.0), 0.0) or 1.0 for row in likes]
+            basis_HD[: len(likes)] *= np.array(weights_L, np.float32)[:, None]
+            counting = [row for row in dislikes if taste.weights.get(ids[row], 0.0) < 0]
+        if counting:
+            weights_C = np.array([taste.weights[ids[row]] for row in counting], np.float32)
+            against_CD = self._profiles.searcher.vectors_of(np.array(counting)) * weights_C[:, None]
+            basis_HD = np.concatenate([basis_HD, against_CD])
+        return Known(likes, dislikes, counting, unknown, basis_HD, n_known)
+
+    def _basis(self, rows: Sequence[int], text: str) -> NDArray[np.float32]:
+        """Profiles of liked items, and one of text, [H, D]."""
+        parts = [np.array(self._profiles.searcher.vectors_of(np.array(rows)))] if rows else []
         if text.strip():
             parts.append((self._weights["text_weight"] * self._texts.of_query(text))[None].astype(np.float32))
         if not parts:
@@ -99,7 +147,7 @@ class UserProfiles:
         """The profile w of a user, float32 [d].
 
         Args:
-            basis_HD: see `basis`.
+            basis_HD: see `Known`.
             share: of the typical history; 0: the user's own taste alone.
 
         Returns:

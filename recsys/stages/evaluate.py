@@ -111,6 +111,7 @@ def load_holdout(split: Split, settings: Settings, at: Artifacts) -> Holdout:
         champion.lexical_width,
         _typical_weight(champion, settings),
         partial(views_at, at.features),
+        champion.weighting,
     )
 
 
@@ -143,6 +144,7 @@ def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Arti
         _ranker(challenger, at),
         challenger.lexical_width,
         _typical_weight(challenger, settings),
+        challenger.weighting,
     )
 
 
@@ -215,7 +217,9 @@ def _learn_siblings(
         ridge_lambda = settings.users.lambda_or(one.model.users.ridge_lambda)
         ranker, width = _ranker(one.model, at), one.model.lexical_width
         typical_weight = _typical_weight(one.model, settings)
-        profiled = with_vectors(holdout, vectors_ID, ridge_lambda, ranker, width, typical_weight)
+        profiled = with_vectors(
+            holdout, vectors_ID, ridge_lambda, ranker, width, typical_weight, one.model.weighting
+        )
         yield learn_recommender(profiled.known, profiled.ranker)
 
 

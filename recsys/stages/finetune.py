@@ -251,6 +251,8 @@ def _fuse(
         settings.evaluate.head_share,
         settings.ranker,
         None,
+        settings.weighting,
+        found.scales,
         report_progress,
     )
     weights = choose_search_weights(

@@ -8,6 +8,7 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue.feedback import weighed
 from recsys.catalogue.parts import INTERACTIONS, INTERACTIONS_SCHEMA, list_parts
 from recsys.catalogue.split import split
+from recsys.catalogue.split_feedback import with_feedback
 from recsys.errors import ArtifactMissing
 from recsys.features.text import SCHEMA, feature_files
 from recsys.settings import Settings
@@ -17,7 +18,8 @@ def run(settings: Settings, at: Artifacts) -> None:
     """Make the holdout.
 
     Reads:   at.data, interactions, of which `feedback` says which are likes; at.features, every version of every text
-    Writes:  at.split: split.json, train.parquet, test.parquet, items.parquet
+    Writes:  at.split: split.json, train.parquet, test.parquet, items.parquet; feedback.parquet where likes differ or
+             where there are dislikes
     Raises:  ConfigError where there is too little to test on; ArtifactMissing without interactions or features
     """
     parts = list_parts(at.data, INTERACTIONS)
@@ -32,4 +34,5 @@ def run(settings: Settings, at: Artifacts) -> None:
     # What waits for its item would move the cut, and change the holdout when the item comes or never does.
     known = pc.unique(versions["item_id"])
     interactions = interactions.filter(pc.is_in(interactions["item_id"], value_set=known))
-    split(weighed(interactions, settings.feedback), versions, settings.split).save(at.split)
+    found = split(weighed(interactions, settings.feedback), versions, settings.split)
+    with_feedback(found, interactions, settings.feedback, settings.weighting, settings.split).save(at.split)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from recsys.artifacts import Artifacts
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.parts import INTERACTIONS, Part, list_parts
+from recsys.catalogue.weighting import Weighting
 from recsys.models.reference import ModelReference
 from recsys.profiles.gram import GramState, bring_up_to_date
 from recsys.profiles.items import Segment, latest, list_segments
@@ -33,7 +34,7 @@ def run(settings: Settings, at: Artifacts) -> None:
     model = ModelReference.load(at.model_reference("champion"))
     segments = list_segments(at.profiles("champion"))
     parts = list_parts(at.data, INTERACTIONS)
-    files = _histories(parts, at.users / "histories", settings.feedback)
+    files = _histories(parts, at.users / "histories", settings.feedback, model.weighting)
     histories = load_histories(files)
     items = pc.unique(histories.pairs["item_id"])
     state_path = at.var / f"gram-{model.profiles_hash[:16]}.state"
@@ -55,16 +56,18 @@ def run(settings: Settings, at: Artifacts) -> None:
     ).save(at.users / "users.json")
 
 
-def _histories(parts: tuple[Part, ...], folder: Path, feedback: FeedbackParams) -> list[Path]:
+def _histories(
+    parts: tuple[Part, ...], folder: Path, feedback: FeedbackParams, weighting: Weighting
+) -> list[Path]:
     """One file per part: those with the right key stay, missing ones are made, strays go."""
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {
-        part.id: folder / f"{part.id}-{history_key(part.arrival.rows_sha256, feedback)}.parquet"
+        part.id: folder / f"{part.id}-{history_key(part.arrival.rows_sha256, feedback, weighting)}.parquet"
         for part in parts
     }
     for part in parts:
         if not wanted[part.id].is_file():
-            write_histories(part.rows(), feedback, wanted[part.id])
+            write_histories(part.rows(), feedback, wanted[part.id], weighting)
     remove_strays(folder, set(wanted.values()))
     for abandoned in folder.parent.glob(f"{TEMPORARY_PREFIX}*"):
         abandoned.unlink()

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.catalogue.params import WeightingParams
+from recsys.catalogue.weighting import Scales
 from recsys.dataset.dataset import Dataset
 from recsys.encoders.params import FirstLightParams
 from recsys.encoders.reference import EncoderReference
@@ -25,6 +27,7 @@ from recsys.ranking.params import RankerParams
 from recsys.validation.choosing import choose_recipe
 from recsys.validation.learned import LearnedChoice, choose_learned_ranker
 from recsys.validation.weighing import choose_item_weights
+from recsys.validation.weighting import choose_weighting
 
 
 def fuse(
@@ -40,6 +43,8 @@ def fuse(
     head_share: float,
     ranking: RankerParams,
     events: Events | None,
+    weighting: WeightingParams,
+    scales: Scales,
     report_progress: Callable[[str], None],
 ) -> tuple[ModelReference, Recipe]:
     """Give the encoder a head and a ranker, where they help.
@@ -57,6 +62,8 @@ def fuse(
         head_share: share of the warm items that is not the tail, as in section `evaluate`.
         ranking: section `ranker`.
         events: purchases and values of the same interactions; None: none are known.
+        weighting: section `weighting`.
+        scales: what the strengths of likes were read with.
         report_progress: called with a sentence at each step.
 
     Returns:
@@ -77,13 +84,17 @@ def fuse(
         alone_lambdas=(users.ridge_lambda,),
         first_light=first_light,
     )
+    chosen = choose_weighting(
+        dataset, folds, recipe, weighting, params, scales, k, max_users, report_progress
+    ).weighting
+    dataset = replace(dataset, weighting=chosen)
     if not recipe.has_head:
         report_progress(
             "no head was better than the encoder alone"
             if recipe.tried
             else "no user to validate with: no head"
         )
-        return ModelReference.of(base), recipe
+        return ModelReference.of(base, weighting=chosen), recipe
     recipe = choose_item_weights(
         dataset, folds[0], recipe, params, users.ridge_lambda, k, max_users, head_share, report_progress
     )
@@ -114,7 +125,10 @@ def fuse(
         recipe = replace(recipe, lists={**recipe.lists, **choice.lists})
         ranker = _ranker(profiled, settings, choice, cache / "rankers", report_progress)
     packed = pack_head(base, head, cache / "heads")
-    return ModelReference.of(base, packed, recipe.lambda_of(head), ranker), recipe
+    if not chosen.is_yes_or_no:
+        report_progress(f"feedback counts by {chosen.name}")
+    made = ModelReference.of(base, packed, recipe.lambda_of(head), ranker, weighting=chosen)
+    return made, recipe
 
 
 def _ranker(

@@ -1,7 +1,7 @@
 """The training set: items of the split's training pairs. Some of them are held out again, cold, for validation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.catalogue.split import Split, hash_share
-from recsys.dataset.interactions import Interactions, make_interactions
+from recsys.catalogue.weighting import Scales
+from recsys.dataset.interactions import Interactions, make_interactions, with_opinions
 from recsys.dataset.versions import texts_of
 from recsys.errors import ConfigError
 from recsys.validation.folds import newest, times_of
@@ -34,6 +35,8 @@ class TrainingSet:
     """The validation slice: items that are cold here, so their pairs are in no history."""
     times: Mapping[str, NDArray[np.float64]]
     """When items were new, by kind, see `validation.folds.cold_folds`."""
+    scales: Scales = field(default_factory=dict)
+    """What the strengths of the interactions were read with."""
 
     @property
     def item_ids(self) -> tuple[str, ...]:
@@ -104,6 +107,8 @@ def make_training_set(split: Split, versions: pa.Table, validation_share: float,
     interactions = make_interactions(
         train["user"], train["item_id"], users, item_ids, times_of(train["timestamp"])
     )
+    if (opinions := split.feedback_of("train")) is not None:
+        interactions = with_opinions(interactions, opinions)
     times = _times(interactions, versions)
     is_held_I = _held(item_ids, times, validation_share, seed)
     n_users = int((interactions.only_items(~is_held_I).n_items_U > 1).sum())
@@ -115,7 +120,9 @@ def make_training_set(split: Split, versions: pa.Table, validation_share: float,
     order = pc.index_in(pa.array(item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks())
     items = split.items.take(order)
     places = tuple(zip(items["part"].to_pylist(), items["line"].to_pylist(), strict=True))
-    return TrainingSet(interactions, texts_of(items, versions), places, is_held_I, times)
+    return TrainingSet(
+        interactions, texts_of(items, versions), places, is_held_I, times, split.summary.scales
+    )
 
 
 def _times(interactions: Interactions, versions: pa.Table) -> dict[str, NDArray[np.float64]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from recsys.catalogue.weighting import Weighting
 from recsys.errors import ArtifactMissing
 from recsys.storage.atomic import write_whole
 from recsys.training.params import FinetuneParams
@@ -87,6 +88,8 @@ class TrainingSummary(BaseModel):
     search_tried: dict[str, float] = {}
     """`<weight> <value>` -> mean of ndcg, by which they were chosen; `temperature <which>` -> cross-entropy in nats, of
     which less is better."""
+    weighting: Weighting | None = None
+    """How much likes and dislikes count; None: yes or no."""
     chosen_lambda: float | None
     """λ of the challenger's users; None: that of `ridge_lambda`."""
     model_hash: str = Field(validation_alias=AliasChoices("model_hash", "encoder_hash"))
@@ -214,6 +217,7 @@ def summarise(
         lift=recipe.lift if model.ranker.files else None,
         search=weights.part.model_dump(exclude_none=True) if weights.part else {},
         search_tried=dict(weights.tried),
+        weighting=model.users.weighting,
         chosen_lambda=model.users.ridge_lambda,
         model_hash=model.hash,
     )

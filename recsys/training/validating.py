@@ -39,8 +39,6 @@ def validate(
         return None
     ridge = Ridge(gram_of(vectors_ID[fit]), ridge_lambda)
     k = min(k, len(held))
-    ranked_UK = rank(
-        RidgeUsers(ridge, vectors_ID, training_set.fit_UI, training_set.fit_UI, fit), task.users, held, k
-    ).rows_UK
+    ranked_UK = rank(RidgeUsers(ridge, vectors_ID, training_set.fit_UI, fit), task.users, held, k).rows_UK
     ndcg, recall = (metric(ranked_UK, task.relevant_UR, k) for metric in (ndcg_at_k, recall_at_k))
     return float(ndcg.mean()), float(recall.mean())

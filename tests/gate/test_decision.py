@@ -37,6 +37,7 @@ PARAMS = GateParams(
     max_loss_coverage=0.05,
     max_rise_gini=0.06,
     max_loss_worst_decile=0.01,
+    max_rise_regret=0.02,
     min_test_users=20,
     min_coverage=0.5,
     needs_approval=False,

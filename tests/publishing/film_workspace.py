@@ -1,6 +1,7 @@
 """A small real workspace: parts accepted by `write_part`, the stages as they run in production."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copyfile
@@ -104,13 +105,16 @@ class FilmWorkspace:
             CATALOGUE, CATALOGUE_SCHEMA, name, rows, repr((day, sorted(texts.items(), key=str)))
         )
 
-    def ratings(self, pairs: list[tuple[str, str]], day: int = 0) -> Part:
-        """Accept an interactions part of (user, item)."""
+    def ratings(
+        self, pairs: list[tuple[str, str]], day: int = 0, values: Sequence[float] | None = None
+    ) -> Part:
+        """Accept an interactions part of (user, item), each worth 5 where no values are given."""
         rows = [
-            (user, item, "rating", 5.0, NOON + timedelta(days=day, minutes=n), n + 1)
-            for n, (user, item) in enumerate(pairs)
+            (user, item, "rating", value, NOON + timedelta(days=day, minutes=n), n + 1)
+            for n, ((user, item), value) in enumerate(zip(pairs, values or [5.0] * len(pairs), strict=True))
         ]
-        return self._accept(INTERACTIONS, INTERACTIONS_SCHEMA, f"ratings-{day}.csv", rows, repr((day, pairs)))
+        content = repr((day, pairs) if values is None else (day, pairs, values))
+        return self._accept(INTERACTIONS, INTERACTIONS_SCHEMA, f"ratings-{day}.csv", rows, content)
 
     def _accept(self, kind: str, schema: pa.Schema, name: str, rows: list[tuple], content: str) -> Part:
         digest = hashlib.sha256(content.encode()).hexdigest()

@@ -168,19 +168,29 @@ class World:
             trained.append(TrainedSeed(seed=first + place, model_hash=sibling.hash))
         TrainedSeeds(seeds=tuple(trained)).save(self.at.finetune)
 
-    def land_interactions(self, rows: list[tuple[str, str, datetime | None]]):
-        """An interactions part."""
+    def land_interactions(self, rows: list[tuple[str, str, datetime | None]], values: list[float] = ()):
+        """An interactions part: clicks, or ratings where values are given."""
+        event = "rating" if values else "click"
         made = [
-            {"user": u, "item_id": i, "event": "click", "value": None, "timestamp": t, "line": n + 1}
-            for n, (u, i, t) in enumerate(rows)
+            {"user": u, "item_id": i, "event": event, "value": v, "timestamp": t, "line": n + 1}
+            for n, ((u, i, t), v) in enumerate(zip(rows, values or [None] * len(rows), strict=True))
         ]
         return self._part(INTERACTIONS, made, INTERACTIONS_SCHEMA)
 
 
 def make_world(
-    root: Path, *, timed: bool = True, n_users: int = 60, n_items: int = 150, noise: float = NOISE
+    root: Path,
+    *,
+    timed: bool = True,
+    n_users: int = 60,
+    n_items: int = 150,
+    noise: float = NOISE,
+    rated: bool = False,
 ) -> World:
-    """30 of the items come late and are met late; each user follows two tastes; the champion's profiles are noisy."""
+    """30 of the items come late and are met late; each user follows two tastes; the champion's profiles are noisy.
+
+    `rated`: users give items of the one taste 4 or 5, of the other -1 (a dislike), 1, 2 or 3.
+    """
     world = World(root, noise)
     late = n_items - 30
     items = [
@@ -189,7 +199,7 @@ def make_world(
     world.land_items(items[:late])
     world.land_items(items[late:])
     generator = np.random.default_rng(1)
-    rows = []
+    rows, values = [], []
     for user in range(n_users):
         tastes = generator.permutation(TASTES)[:2]
         for wanted, first_day, n in ((items[:late], 1, 10), (items[late:], 90, 2)):
@@ -197,6 +207,8 @@ def make_world(
             for item in generator.permutation(likes)[:n]:
                 when = T0 + timedelta(days=first_day, minutes=int(generator.integers(0, 14000)))
                 rows.append((f"u{user:03d}", str(item), when if timed else None))
-    world.land_interactions(rows[::2])
-    world.land_interactions(rows[1::2])
+                is_loved = int(str(item)[1:]) % TASTES == tastes[0]
+                values.append(float((4, 5)[len(rows) % 2] if is_loved else (-1, 1, 2, 3)[len(rows) % 4]))
+    for start in (0, 1):
+        world.land_interactions(rows[start::2], values[start::2] if rated else [])
     return world

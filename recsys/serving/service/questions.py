@@ -147,7 +147,7 @@ def taste_of(body: schemas.UserBody, who: Whose, request: Request) -> Taste:
         known = now.recommender.taste_of(pseudonym, events, service.feedback.rules)
     elif pseudonym:
         known = now.recommender.taste_of(pseudonym)
-    return Taste((*known.likes, *body.history), known.dislikes, body.text, known.feedback)
+    return Taste((*known.likes, *body.history), known.dislikes, body.text, known.feedback, known.weights)
 
 
 def with_words(text: str, name: str, remedy: str) -> None:
