@@ -158,6 +158,8 @@ def _learn(at: Artifacts) -> ModelReference:
         chosen.evaluate.head_share,
         chosen.ranker,
         None,
+        chosen.weighting,
+        {},
         console.print,
     )
     remember_model(model, at.cache)

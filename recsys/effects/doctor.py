@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 from urllib.parse import urlsplit
@@ -191,6 +192,24 @@ def champion(at: Artifacts) -> Finding:
     return Finding("champion", "warn", "no encoder fetched yet", "recsys fetch-champion")
 
 
+def withheld(at: Artifacts) -> Finding:
+    """Items that publish.withhold keeps out of lists, and entries whose time has passed."""
+    entries = Settings.load(at.params).publish.withhold
+    now = datetime.now(UTC)
+    past = [one.why for one in entries if not one.holds(now)]
+    named = [
+        f"{', '.join([*one.items, *(f'tag {tag}' for tag in one.tags)])} {one.sentence}" for one in entries
+    ]
+    if past:
+        return Finding(
+            "withheld",
+            "warn",
+            "; ".join(named),
+            f"take out of publish.withhold what has passed: {', '.join(past)}",
+        )
+    return Finding("withheld", "ok", "; ".join(named) or "nothing")
+
+
 def disk(at: Artifacts) -> Finding:
     """Free space on the workspace's disk."""
     free_gb = shutil.disk_usage(at.root).free / 2**30
@@ -241,7 +260,7 @@ def _is_server(url: str) -> bool:
 
 CHECKS: tuple[Callable[[Artifacts], Finding], ...] = (
     python_version, locked_versions, params, environment, data_version, pseudonym_key, landing_zone, release_store,
-    signatures, registry, champion, disk, alerts,
+    signatures, registry, champion, withheld, disk, alerts,
 )  # fmt: skip
 
 

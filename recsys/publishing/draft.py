@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -99,7 +99,7 @@ def gather(
     key_check = known_check(at.pseudonyms)
     chosen = _search(search, model)
     manifest = Manifest(
-        format=_format(model, chosen, bool(view_parts)),
+        format=_format(model, chosen, params, view_parts),
         sequence=0,
         parent=None,
         preprocessing=Preprocessing(
@@ -116,6 +116,7 @@ def gather(
         index_recall=min((segment.index.recall for segment in segments), default=1.0),
         provenance=provenance_of(at, hasher, on_disk.values(), model, landed, head),
         pseudonym_key_check=key_check,
+        withheld=params.withhold,
         search=chosen,
         view_parts=tuple(sorted(view_parts)),
     )
@@ -232,11 +233,13 @@ def _shown(at: Artifacts, params: PublishParams, part: Part) -> tuple[Path, Path
     return *paths, next(at.details.glob(f"{part.id}-*{FACTS}"), None)
 
 
-def _format(model: ModelReference, search: ReleasedSearch, has_views: bool) -> Literal[7, 8, 9, 10]:  # noqa: FBT001
+def _format(
+    model: ModelReference, search: ReleasedSearch, params: PublishParams, view_parts: Collection[str]
+) -> Literal[7, 8, 9, 10]:
     """The oldest format that says all of it."""
-    if not model.weighting.is_yes_or_no:
+    if params.withhold or not model.weighting.is_yes_or_no:
         return WEIGHTED
-    if has_views:
+    if view_parts:
         return RELATED
     return DETAILED if search.temperature is None else CHOSEN
 

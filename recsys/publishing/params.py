@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from recsys.catalogue.kinds import CATALOGUE, KINDS
+from recsys.publishing.withheld import Withheld
 
 
 class PublishParams(BaseModel):
@@ -22,6 +23,9 @@ class PublishParams(BaseModel):
     """Further columns of the catalogue that a release carries, to be shown and to filter by."""
     description_chars: int = Field(ge=0)
     """A description is cut here in a release, at a word boundary."""
+    withhold: tuple[Withheld, ...]
+    """Items that are in no list, search or neighbourhood: entries with `items` or `tags`, `who`, `why` and perhaps
+    `until`. They hold from the next release on."""
 
     @field_validator("attributes")
     @classmethod

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from recsys.errors import ReleaseError
 from recsys.models.legacy import as_legacy, parts_of_legacy
 from recsys.models.reference import ModelReference
+from recsys.publishing.withheld import Withheld
 from recsys.retrieval.params import WIDEST_SEARCH
 from recsys.storage.names import PlainName, Sha256
 
@@ -25,7 +26,8 @@ formats are read; docs/formats.md describes them all."""
 RELATED: Literal[9] = 9
 """First format that may hold what relations and vectors add; a release has it where it is made of any."""
 WEIGHTED: Literal[10] = 10
-"""First format whose users may have a weighting: histories hold how strong likes are. Only such releases have it."""
+"""First format that may withhold items, and whose users may have a weighting: histories then hold how strong likes are.
+A release has it where it does one of both."""
 RELEASE_ID = re.compile(r"[0-9]{6,12}-[0-9a-f]{10}")
 ReleaseId = Annotated[str, StringConstraints(pattern=rf"\A{RELEASE_ID.pattern}\z")]
 Count = Annotated[int, Field(ge=0)]
@@ -198,6 +200,8 @@ class Manifest(Frozen):
 
     view_parts: tuple[PlainName, ...] = ()
     """Landed parts of relations and vectors that profiles and facts are made of. Not written where there is none."""
+    withheld: tuple[Withheld, ...] = ()
+    """Items that are in no list; empty, and not written, where there are none."""
 
     @model_validator(mode="before")
     @classmethod
@@ -225,6 +229,8 @@ class Manifest(Frozen):
                     del holder[name]
         if not self.view_parts:
             del plain["view_parts"]
+        if not self.withheld:
+            del plain["withheld"]
         return json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
     @property
@@ -326,6 +332,7 @@ def _content(manifest: Manifest) -> tuple[object, ...]:
         manifest.histories,
         manifest.users,
         manifest.search,
+        manifest.withheld,
         manifest.metrics,
         manifest.decision,
     )

@@ -151,6 +151,8 @@ class Explanation:
     but for rounding with rankers that are linear."""
     words: tuple[tuple[str, float], ...]
     """Each word, and how much lower the score would be if the item's text lacked it. They do not sum to the score."""
+    withheld: str | None = None
+    """Why the item is in no list whatever its score, see `publish.withhold`; None: it may be."""
 
 
 @dataclass(frozen=True)

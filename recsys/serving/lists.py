@@ -10,6 +10,7 @@ from recsys.serving.answers import ListRequest, Scored
 from recsys.serving.arguments import known_rows
 from recsys.serving.diversity import POOL, diversified
 from recsys.serving.filters import Filters
+from recsys.serving.withholding import Withholding
 
 # Shape suffixes: I live items, N pool, D dimension.
 
@@ -20,11 +21,13 @@ class Lists:
     Args:
         profiles: of the release.
         filters: of the same.
+        withholding: of the same.
     """
 
-    def __init__(self, profiles: Profiles, filters: Filters) -> None:
+    def __init__(self, profiles: Profiles, filters: Filters, withholding: Withholding) -> None:
         self._profiles = profiles
         self._filters = filters
+        self._withholding = withholding
 
     def allowed(self, wanted: ListRequest) -> tuple[NDArray[np.bool_] | None, list[str]]:
         """Which items may be in a list.
@@ -38,13 +41,13 @@ class Lists:
         Raises:
             RequestError: a condition names something unknown.
         """
-        allowed_I = self._filters.allowed(wanted.where)
+        allowed_I = _both(self._filters.allowed(wanted.where), self._withholding.allowed())
         if wanted.candidates is None:
             return allowed_I, []
         rows, unknown = known_rows(wanted.candidates, self._profiles.latest.item_ids)
         chosen_I = np.zeros(len(self._profiles.latest.item_ids), np.bool_)
         chosen_I[rows] = True
-        return chosen_I if allowed_I is None else chosen_I & allowed_I, unknown
+        return _both(chosen_I, allowed_I), unknown
 
     def chosen(self, ranked: Sequence[tuple[int, float]], wanted: ListRequest) -> tuple[Scored, ...]:
         """The list out of more items than it may have.
@@ -67,3 +70,10 @@ class Lists:
         """Rows with their scores as items."""
         ids = self._profiles.latest.item_ids
         return tuple(Scored(ids[row], score) for row, score in found)
+
+
+def _both(a_I: NDArray[np.bool_] | None, b_I: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    """Items that both masks allow; None allows all."""
+    if a_I is None or b_I is None:
+        return b_I if a_I is None else a_I
+    return a_I & b_I

@@ -5,6 +5,7 @@ says what a user is, `recsys/publishing/ranked.py` how lists are found.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -32,6 +33,7 @@ from recsys.serving.popular import Popular
 from recsys.serving.text_profiles import TextProfiles
 from recsys.serving.text_search import TextSearch
 from recsys.serving.user_profiles import UserProfiles
+from recsys.serving.withholding import Withholding
 from recsys.storage.memory import give_memory_back
 
 # Shape suffixes: H things known of a user, D dimension, I live items.
@@ -64,7 +66,9 @@ class Recommender:
         """Rows and details by item id."""
         self.texts = TextProfiles(manifest, profiles.files)
         """Profiles of texts."""
-        self._lists = Lists(profiles, self.filters)
+        self.withholding = Withholding(profiles, self.filters)
+        """Items that may be in no list."""
+        self._lists = Lists(profiles, self.filters, self.withholding)
 
     def open(self) -> None:
         """Load everything but the encoder. No thread is left: a process may fork afterwards, see `service/workers.py`.
@@ -137,7 +141,7 @@ class Recommender:
         share = self._users.typical_share(known.n_known)
         query_D = self._users.of(known.basis_HD, share)
         width = wanted.k * POOL if wanted.diversity else wanted.k
-        ranked = self._shown.search(query_D, rows, basis_HD, width, exclude, allowed_I, share)
+        ranked = self._shown.search(query_D, rows, known.likes_HD, width, exclude, allowed_I, share)
         chosen = self._lists.chosen(ranked, wanted)
         answer = Answer(self.release, chosen, "profile", (*unknown, *strangers))
         if explorer is None:
@@ -209,7 +213,8 @@ class Recommender:
     def explain(self, item: str | int, taste: Taste, *, with_words: bool = False) -> Explanation:
         """Why an item has its score for a user, see `Explainer.explain`."""
         explainer = Explainer(self.profiles, self._users, self.texts, self.items, self._ranked)
-        return explainer.explain(item, taste, with_words=with_words)
+        found = explainer.explain(item, taste, with_words=with_words)
+        return replace(found, withheld=self.withholding.why(self.items.row(item)))
 
     @property
     def temperature(self) -> float | None:

@@ -39,8 +39,13 @@ class Known:
     """Liked items that the release does not hold."""
     basis_HD: NDArray[np.float32]
     """What sums to b: a row for each like, one for text where there is some, one for each of `counting`."""
-    n_known: int
-    """Likes, and one for text. 0: nothing is known of the user."""
+    likes_HD: NDArray[np.float32]
+    """Profiles of likes, and one of text where there is some, unweighted; no row: nothing is known of the user."""
+
+    @property
+    def n_known(self) -> int:
+        """Likes, and one for text. 0: nothing is known of the user."""
+        return len(self.likes_HD)
 
 
 class UserProfiles:
@@ -117,9 +122,10 @@ class UserProfiles:
         """
         likes, unknown = self.rows_of(taste.likes)
         dislikes, _ = self.rows_of(taste.dislikes)
-        basis_HD, counting = self._basis(likes, taste.text), list[int]()
-        n_known = len(basis_HD)
-        if taste.weights and n_known:
+        likes_HD, counting = self._basis(likes, taste.text), list[int]()
+        basis_HD = likes_HD
+        if taste.weights and len(likes_HD):
+            basis_HD = likes_HD.copy()
             ids = self._profiles.latest.item_ids
             weights_L = [max(taste.weights.get(ids[row], 0.0), 0.0) or 1.0 for row in likes]
             basis_HD[: len(likes)] *= np.array(weights_L, np.float32)[:, None]
@@ -128,11 +134,11 @@ class UserProfiles:
             weights_C = np.array([taste.weights[ids[row]] for row in counting], np.float32)
             against_CD = self._profiles.searcher.vectors_of(np.array(counting)) * weights_C[:, None]
             basis_HD = np.concatenate([basis_HD, against_CD])
-        return Known(likes, dislikes, counting, unknown, basis_HD, n_known)
+        return Known(likes, dislikes, counting, unknown, basis_HD, likes_HD)
 
     def _basis(self, rows: Sequence[int], text: str) -> NDArray[np.float32]:
         """Profiles of liked items, and one of text, [H, D]."""
-        parts = [np.array(self._profiles.searcher.vectors_of(np.array(rows)))] if rows else []
+        parts = [self._profiles.searcher.vectors_of(np.array(rows))] if rows else []
         if text.strip():
             parts.append((self._weights["text_weight"] * self._texts.of_query(text))[None].astype(np.float32))
         if not parts:

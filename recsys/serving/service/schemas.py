@@ -256,6 +256,9 @@ class ExplainAnswer(BaseModel):
         description="What no single thing adds: the share of what a typical user likes, where little is known."
     )
     words: list[WordAnswer]
+    withheld: str | None = Field(
+        None, description="Why the item is in no list whatever its score, if it is withheld."
+    )
 
 
 class ProfileAnswer(BaseModel):
