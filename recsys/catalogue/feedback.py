@@ -8,6 +8,7 @@ interaction that arrived later decides.
 """
 
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 
 import numpy as np
 import pyarrow as pa
@@ -232,6 +233,29 @@ def disliked_items(found: pa.Table) -> tuple[str, ...]:
         Item ids, oldest first.
     """
     return _items_where(found, np.less)
+
+
+def hint(event: str, params: FeedbackParams, others: Iterable[str] = ()) -> str | None:
+    """What an event counts as that no rule names, for whoever sends it: a slip would turn a dislike into a like.
+
+    Args:
+        event: its name.
+        params: section `feedback`.
+        others: further known names, all of likes.
+
+    Returns:
+        A sentence; None for a known name.
+    """
+    named = [*params.negative_events, *params.withdrawing_events, *params.min_values, *others]
+    known = {folded(name): name for name in reversed(named)}
+    if folded(event) in known:
+        return None
+    near = get_close_matches(folded(event), known, n=1, cutoff=0.7)
+    meant = f"did you mean {known[near[0]]}? " if near else ""
+    return (
+        f"event {event!r} is not known, so it counts as a like: {meant}"
+        f"known are {', '.join(dict.fromkeys(known.values()))}"
+    )
 
 
 def _items_where(found: pa.Table, compare: Callable[..., NDArray[np.bool_]]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.catalogue.feedback import learn_scales, opinions, weighed, weights_of
+from recsys.catalogue.feedback import hint, learn_scales, opinions, weighed, weights_of
 from recsys.catalogue.weighting import MOST_VALUES, YES_OR_NO, Scale, Weighting
 from tests.catalogue.test_feedback import PARAMS, log
 
@@ -132,3 +132,19 @@ def test_a_retraction_before_its_event_does_not_take_it_back():
         "b": 0.5,
     }
     assert found["timestamp"][0].as_py() == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("event", "meant"),
+    [("dislkie", "dislike"), ("Thumbs-Dwn", "thumbs_down"), ("purchse", "purchase"), ("zzz", None)],
+)
+def test_an_unknown_event_is_said_to_count_as_a_like_with_the_name_it_may_be_a_slip_of(event, meant):
+    found = hint(event, PARAMS, ("click", "purchase"))
+    assert found.startswith(f"event {event!r} is not known, so it counts as a like: ")
+    assert f"did you mean {meant}?" in found if meant else "did you mean" not in found
+    assert found.endswith("known are purchase, click, price, rating, unlike, return, thumbs_down, dislike")
+
+
+@pytest.mark.parametrize("event", ["dislike", "Thumbs Down", "UNLIKE", "rating", "click"])
+def test_a_known_event_has_no_hint(event):
+    assert hint(event, PARAMS, ("click", "purchase")) is None

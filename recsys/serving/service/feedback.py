@@ -3,10 +3,11 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from recsys.catalogue.feedback import hint
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.pseudonyms import PSEUDONYM_FORM, Pseudonyms
 from recsys.errors import StorageError
@@ -57,6 +58,11 @@ class Feedback:
         if trial is None or not trial.state.serves:
             return self.store.add(given)
         return self.store.add(given, also=click_counter(trial.release, trial.share, self.params.click_events))
+
+    def notes(self, events: Iterable[str]) -> list[str]:
+        """What names of events count as that no rule knows; a sentence for each."""
+        hints = (hint(name, self.rules, self.params.click_events) for name in dict.fromkeys(events))
+        return [one for one in hints if one is not None]
 
     def count_list(self, pseudonym: str | None, answer: Answer, trial: Trial | None) -> bool:
         """Count a list that a user was given, while a trial runs.

@@ -16,7 +16,9 @@ feedback_routes = APIRouter(
 )
 
 
-@feedback_routes.post("/feedback", responses={409: {"model": schemas.Problem}})
+@feedback_routes.post(
+    "/feedback", responses={409: {"model": schemas.Problem}}, response_model_exclude_defaults=True
+)
 def feedback(body: schemas.FeedbackBody, now: Now, request: Request) -> schemas.FeedbackAnswer:
     """Store what users did. It is on disk when this answers, and counts in each user's next answer."""
     service: Service = request.app.state.service
@@ -53,4 +55,5 @@ def feedback(body: schemas.FeedbackBody, now: Now, request: Request) -> schemas.
             # without the event's id, by which the store knows whose it is
             fields = {name: getattr(one, name) for name in ("list_id", "item_id", "event", "value")}
             log.info(REWARDED, extra={"fields": fields})
-    return schemas.FeedbackAnswer(n_new=added.n_new, n_known=added.n_known)
+    notes = service.feedback.notes(one.event for one in given)
+    return schemas.FeedbackAnswer(n_new=added.n_new, n_known=added.n_known, notes=notes)

@@ -149,6 +149,7 @@ class FeedbackAnswer(BaseModel):
 
     n_new: int
     n_known: int = Field(description="Stored before, or given twice.")
+    notes: list[str] = Field([], description="Names of events that no rule knows; left out where there are none.")
 
 
 class ShownItem(BaseModel):
