@@ -149,7 +149,9 @@ class FeedbackAnswer(BaseModel):
 
     n_new: int
     n_known: int = Field(description="Stored before, or given twice.")
-    notes: list[str] = Field([], description="Names of events that no rule knows; left out where there are none.")
+    notes: list[str] = Field(
+        [], description="Names of events that no rule knows; left out where there are none."
+    )
 
 
 class ShownItem(BaseModel):
