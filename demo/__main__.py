@@ -27,8 +27,9 @@ def data() -> None:
 
 @main.command()
 def run() -> None:
-    """Land films and ratings, watch them become releases, roll back, train and serve, with checks of every claim."""
+    """Land films and ratings, watch them become releases, roll back, train, serve and relate, with checks of every claim."""
     from demo.data import LICENCE_NOTE, PARAMS, load_demo_data
+    from demo.relating import show_relations
     from demo.serving import show_service
     from demo.showing import show_all
     from demo.walk import Walk, wait_for_dags
@@ -58,6 +59,8 @@ def run() -> None:
         show_all(console, walk)
         show_service(console, films, platform.environment, FOLDER / "servers/service")
         console.print("\nStopping the servers …")
+    shutil.rmtree(FOLDER / "relations", ignore_errors=True)
+    show_relations(console, CHECKOUT / "params.yaml", FOLDER / "relations")
     show_places(console, platform, running=False)
 
 
