@@ -27,7 +27,7 @@ def data() -> None:
 
 @main.command()
 def run() -> None:
-    """Land films and ratings, watch them become releases, roll back, train, serve and relate, with checks of every claim."""
+    """Land films and ratings, watch them become releases, roll back, train and serve, with checks of every claim."""
     from demo.data import LICENCE_NOTE, PARAMS, load_demo_data
     from demo.relating import show_relations
     from demo.serving import show_service
