@@ -77,7 +77,7 @@ def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Dra
             "index_recall": min((s.index.recall for s in segments), default=1.0),
             "pseudonym_key_check": key_check,
             "view_parts": view_parts,
-            "format": RELATED if view_parts else ours.manifest.format,
+            "format": max(ours.manifest.format, RELATED) if view_parts else ours.manifest.format,
         }
     )
     draft = draft.model_copy(update={"provenance": _provenance(draft, theirs)})
