@@ -1,6 +1,6 @@
 """Choose a head on held-out items: one that is clearly better than floors that learn nothing from users."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +109,7 @@ def _with_views(
     taught = [one for one in trained if one.metric_power is not None]
     # The best of those that learn from users joins in any case: texts alone may be too weak to learn from, views not.
     heads = {start, max(taught, key=lambda one: mean_ndcg(tried[one]), default=start)}
-    kernels = sorted((one.lexical_share or 0.0, one.metric_power is not None) for one in heads)
+    kernels = kernels_of(heads)
 
     def trial(wanted: Sequence[Weights]) -> dict[Choice, Figures]:
         found: dict[Choice, Figures] = {}
@@ -127,6 +127,13 @@ def _with_views(
     rest = {one: tried[one] for one in tried if one.views == views or one.lexical_share is None}
     found = _surest(rest, params.standard_errors)
     return found if found.views else best
+
+
+def kernels_of(heads: Iterable[Choice]) -> list[tuple[float, bool]]:
+    """Lexical share, and whether it learns from users, of each head's kernel, ascending. Heads may share one: it is
+    tried once, since what is tried twice would count as another fold.
+    """
+    return sorted({(one.lexical_share or 0.0, one.metric_power is not None) for one in heads})
 
 
 def _surest(tried: Mapping[Choice, Figures], n_errors: float) -> Choice:

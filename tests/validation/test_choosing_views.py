@@ -8,7 +8,7 @@ from recsys.features.views import SparseView
 from recsys.heads.learning import learn_head
 from recsys.ranking.dot import ridge_users
 from recsys.ranking.tasks import rank
-from recsys.validation.choosing import choose_recipe
+from recsys.validation.choosing import choose_recipe, kernels_of
 from recsys.validation.choosing_views import choose_views
 from recsys.validation.comparing import gain_by_users
 from recsys.validation.sets import COLD, LONG, hold_out_items, metrics_per_user
@@ -85,6 +85,12 @@ def view_of(things):
 
 def chosen(some, params):
     return choose_recipe(some, (HELD,), params, LAMBDAS, 5, 500)
+
+
+def test_heads_that_share_a_kernel_try_it_once():
+    """The head that is surest and the one with the best ndcg may differ in λ alone. Views were then never taken."""
+    heads = [Choice(0.2, 0.25, 0, 3.0), Choice(0.2, 0.25, 0, 100.0), Choice(0.0, None, 1.0, 3.0)]
+    assert kernels_of(heads) == [(0.0, False), (0.2, True)]
 
 
 def test_a_view_that_names_the_series_is_chosen_and_one_of_noise_is_not(blind, fusion_params):
