@@ -130,8 +130,13 @@ def _with_views(
 
 
 def kernels_of(heads: Iterable[Choice]) -> list[tuple[float, bool]]:
-    """Lexical share, and whether it learns from users, of each head's kernel, ascending. Heads may share one: it is
-    tried once, since what is tried twice would count as another fold.
+    """Find the kernels that heads share, each once: what is tried twice would count as another fold.
+
+    Args:
+        heads: that have one.
+
+    Returns:
+        Lexical share, and whether it learns from users; ascending.
     """
     return sorted({(one.lexical_share or 0.0, one.metric_power is not None) for one in heads})
 
