@@ -11,7 +11,8 @@ from recsys.dataset.histories import PAD
 from recsys.evaluation import coverage
 from recsys.evaluation.comparison import compare
 from recsys.evaluation.exposure import lists_of, paired_exposure
-from recsys.evaluation.holdout import Holdout
+from recsys.evaluation.groups import parts_by_user
+from recsys.evaluation.holdout import MIXED, Holdout
 from recsys.evaluation.intervals import Interval, bootstrap, bootstrap_over_seeds, bootstrap_ratios
 from recsys.evaluation.list_metrics import REGRET, ListMetrics, mean_regret
 from recsys.evaluation.params import EvaluateParams
@@ -41,6 +42,7 @@ COMPARED = "ndcg"
 """The metric by which example users are chosen."""
 CUTOFFS = (1, 2, 5, 10, 20, 50, 100)
 """Values of k of the recall curve."""
+NO_GROUPS: Mapping[str, str] = {}
 DIGITS = 6
 """Reports are rounded to this many digits, so that sums in another order give the same bytes."""
 
@@ -84,7 +86,8 @@ def judge(
     params: EvaluateParams,
     on_progress: Callable[[str], None] = lambda words: None,
     siblings: Iterable[Scorer] = (),
-) -> tuple[tuple[SliceReport, ...], Comparison | None]:
+    group_of: Mapping[str, str] = NO_GROUPS,
+) -> tuple[tuple[SliceReport, ...], tuple[SliceReport, ...], Comparison | None]:
     """Judge all models on every slice, with the same users and candidates.
 
     Args:
@@ -93,12 +96,14 @@ def judge(
         params: section `evaluate`.
         on_progress: called with `slice/model` before each model.
         siblings: the challenger trained with other seeds. They are consumed one at a time to save memory.
+        group_of: pseudonym -> group of users whose mixed lists are judged apart.
 
     Returns:
-        The slices cold, warm, head, tail and mixed with means, curves and paired intervals; and examples of the
-        difference, with a challenger and relevant cold items.
+        The slices cold, warm, head, tail and mixed with means, curves and paired intervals; mixed lists of groups of
+        users; and examples of the difference, with a challenger and relevant cold items.
     """
     reports: list[SliceReport] = []
+    groups: list[SliceReport] = []
     comparison = None
     wholes = {name: slice_of(holdout, name, params.max_users, params.seed) for name in SLICES}
     again = [
@@ -114,7 +119,11 @@ def judge(
             reports.append(_report(answers, params))
             if part.name == "cold" and CHALLENGER in lists:
                 comparison = _comparison(holdout, answers, params.k)
-    return tuple(reports), comparison
+        if name == MIXED:
+            for part in parts_by_user(holdout, whole, group_of, params):
+                judged = ListMetrics.of(holdout, part, params.k, params.low_grade)
+                groups.append(_report(_answers(judged, whole, lists, ()), params))
+    return tuple(reports), tuple(groups), comparison
 
 
 def _lists(

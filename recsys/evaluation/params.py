@@ -16,6 +16,14 @@ class EvaluateParams(BaseModel):
     """The most test users; a sample where there are more."""
     head_share: float = Field(gt=0, lt=1)
     """Share of the warm candidates that forms the slice `head`: those with the most users before the cut."""
+    short_history: int = Field(ge=1)
+    """Users who like at most this many items before the cut are the group `short histories`, all others `long
+    histories`; their mixed lists are judged apart too."""
+    groups: str
+    """CSV file with the columns user (a pseudonym) and group, relative to the workspace: the mixed lists of each group
+    are judged apart. Only judging reads it. Empty: there is none."""
+    min_group_users: int = Field(ge=2)
+    """Groups with fewer test users are not judged."""
     low_grade: float = Field(ge=0, lt=1)
     """A like with a value among this lowest share of the values of its event counts as a dislike in regret@k."""
     bootstrap_rounds: int = Field(ge=100)

@@ -12,6 +12,8 @@ from recsys.storage.atomic import write_whole
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+GROUP = "group "
+"""Before the name of a group of `evaluate.groups`."""
 
 
 class Finding(BaseModel):
@@ -167,6 +169,8 @@ class Report(BaseModel):
     left_out: dict[str, int]
     """Reason -> number of items that are not judged."""
     slices: tuple[SliceReport, ...]
+    groups: tuple[SliceReport, ...] = ()
+    """Mixed lists of groups of users, see `evaluation.groups`; empty in reports from before there were any."""
     leaks: tuple[Finding, ...]
     comparison: Comparison | None = None
     """None without a challenger, or without relevant cold items."""
@@ -183,17 +187,27 @@ class Report(BaseModel):
         """All metrics: `cold/recall@20` is the champion's; others have prefixes such as `floors/random/`."""
         places = {CHAMPION: "", CHALLENGER: f"{CHALLENGER}/"}
         rivals = {rival: f"rivals/{rival}/" for part in self.slices for rival in part.rival_margins}
-        return {
-            f"{(places | rivals).get(model, f'floors/{model}/')}{part.name}/{metric}": value
-            for part in self.slices
-            for model, scores in part.models.items()
-            for metric, value in scores.metrics.items()
-        } | {
-            f"seeds/{trained.seed}/{part.name}/{metric}": value
-            for part in self.slices
-            for trained, of_seed in self.seeds_on(part)
-            for metric, value in of_seed.metrics.items()
-        }
+        return (
+            {
+                f"{(places | rivals).get(model, f'floors/{model}/')}{part.name}/{metric}": value
+                for part in self.slices
+                for model, scores in part.models.items()
+                for metric, value in scores.metrics.items()
+            }
+            | {
+                f"{'' if model == CHAMPION else places[model]}groups/{part.name}/{metric}": value
+                for part in self.groups
+                for model in (CHAMPION, CHALLENGER)
+                if model in part.models
+                for metric, value in part.models[model].metrics.items()
+            }
+            | {
+                f"seeds/{trained.seed}/{part.name}/{metric}": value
+                for part in self.slices
+                for trained, of_seed in self.seeds_on(part)
+                for metric, value in of_seed.metrics.items()
+            }
+        )
 
     def save(self, path: Path) -> None:
         """Write as JSON, whole."""

@@ -1,6 +1,6 @@
 """The gate page: report and decision as one HTML file without external resources."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from recsys.evaluation.intervals import Interval
 from recsys.evaluation.report import CHALLENGER, CHAMPION, Report, SliceReport
@@ -44,10 +44,17 @@ def render(report: Report, decision: Decision, params: GateParams) -> str:
         slices=[_drawn(part, judged_model(report), params) for part in report.slices],
         challenger=_challenger_figures(report, params),
         seeds=_seeds(report, params),
+        metric=_metric_of(report.groups, params),
         label=label,
         where=WHERE,
         won=WHERE[won_on(report, params)] if judged_model(report) == CHALLENGER else None,
     )
+
+
+def _metric_of(parts: Sequence[SliceReport], params: GateParams) -> str:
+    """The metric of comparisons, or the first one where a report lacks it."""
+    names = [name for part in parts[:1] for one in part.models.values() for name in one.metrics]
+    return params.floor_metric if params.floor_metric in names or not names else names[0]
 
 
 def _drawn(part: SliceReport, model: str, params: GateParams) -> dict[str, object]:

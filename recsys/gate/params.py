@@ -32,6 +32,11 @@ class GateParams(BaseModel):
     """How far the upper end of the difference in the Gini of cold items' exposure may be above 0."""
     max_loss_worst_decile: float = Field(ge=0, le=1)
     """How far the lower end of the difference in the mean recall of the worst tenth of cold items may be below 0."""
+    max_loss_group: float = Field(ge=0)
+    """How far the lower end of (challenger - champion) may be below 0 on mixed lists of each group of users."""
+    max_rise_gap: float = Field(ge=0)
+    """How much wider the challenger's gap between the best and the worst served group of `evaluate.groups` may be than
+    the champion's, on mixed lists. It compares means: the intervals are those of `max_loss_group`."""
     max_rise_regret: float = Field(ge=0, le=1)
     """How far the upper end of the difference in regret may be above 0 on mixed lists: of the shown items whose opinion
     is known, the share that users dislike. It has no effect where nothing but likes is known."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from recsys.evaluation.intervals import Interval
 from recsys.evaluation.report import CHALLENGER, CHAMPION, Report, SliceReport
 from recsys.gate.params import GateParams
+from recsys.gate.people import keeps_gap, keeps_groups, keeps_regret
 
 JUDGED_SLICE = "cold"
 WHERE = {name: f"{name} items" for name in ("cold", "warm", "head", "tail")} | {"mixed": "mixed lists"}
@@ -185,15 +186,6 @@ def keeps_worst_decile(report: Report, params: GateParams) -> str | None:
     return _no_worse(report, JUDGED_SLICE, metric, params.max_loss_worst_decile)
 
 
-def keeps_regret(report: Report, params: GateParams) -> str | None:
-    """The share of shown items that users dislike rises no more than tolerated."""
-    metric = f"regret@{report.k}"
-    change = _slice(report, "mixed").challenger_margins.get(CHAMPION, {}).get(metric)
-    if change is None or change.high <= params.max_rise_regret:
-        return None
-    return f"{metric} on mixed lists may rise ({change}): the upper end must not exceed {params.max_rise_regret:+g}"
-
-
 Rule = Callable[[Report, GateParams], str | None]
 RULES: tuple[Rule, ...] = (
     no_leaks,
@@ -213,6 +205,8 @@ CHALLENGER_RULES: tuple[Rule, ...] = (
     keeps_exposure,
     keeps_worst_decile,
     keeps_regret,
+    keeps_groups,
+    keeps_gap,
 )
 """For a challenger, compared with the champion."""
 SEED_RULES: tuple[Rule, ...] = (beats_champion_with_other_seeds,)

@@ -116,6 +116,12 @@ TEMPLATE = """<!doctype html>
 {% else %}<p class="card">No test user interacted with such an item.</p>{% endif %}
 {% endfor %}
 
+{% if report.groups %}<h2>Groups of users <span class="quiet">(mixed lists; the difference is challenger minus champion, paired over users, 95 % interval)</span></h2>
+<div class="card scroll"><table>
+<tr><th>group</th><th>users</th><th>champion {{ metric }}</th>{% if challenger %}<th>challenger {{ metric }}</th><th>difference</th>{% endif %}</tr>
+{% for part in report.groups %}<tr><td>{{ part.name }}</td><td>{{ "{:,}".format(part.n_users) }}</td><td>{{ "%.4f" % part.models["champion"].metrics[metric] }}</td>{% if challenger %}<td>{{ "%.4f" % part.models["challenger"].metrics[metric] }}</td><td>{{ part.challenger_margins["champion"][metric] }}</td>{% endif %}</tr>
+{% endfor %}</table></div>{% endif %}
+
 <h2>Leak report</h2>
 <div class="card">
 {% if report.leaks %}<table><tr><th>leak</th><th>found</th><th class="words">description</th></tr>

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from recsys.artifacts import Artifacts
 from recsys.catalogue.split import Split
 from recsys.errors import ArtifactMissing
+from recsys.evaluation.groups import read_groups
 from recsys.evaluation.holdout import Holdout, make_holdout, with_profiles, with_vectors
 from recsys.evaluation.judge import judge, learn_models
 from recsys.evaluation.leaks import find_leaks, statistics_after_cut
@@ -61,7 +62,8 @@ def run(settings: Settings, at: Artifacts) -> None:
     Reads:   at.split, at.features, at.profiles, at.model_reference and at.trained_on of both roles; with
              `finetune.seeds` above 1 the challenger's siblings in at.finetune/seeds
     Writes:  at.report, at.metrics, at.plots (<slice>_recall_by_k.csv, <slice>_models.csv); of siblings at.cache
-    Raises:  ArtifactMissing where an input is missing or belongs to other data; a leak is a finding in the report
+    Raises:  ArtifactMissing where an input is missing or belongs to other data; ConfigError where evaluate.groups is no
+             file of groups; a leak is a finding in the report
     """
     split = Split.load(at.split)
     holdout = load_holdout(split, settings, at)
@@ -70,7 +72,11 @@ def run(settings: Settings, at: Artifacts) -> None:
     leaks = _leaks(holdout, challenged, models, settings.split.near_duplicate_similarity)
     seeds = _load_seeds(settings, at) if challenged is not None else ()
     siblings = _learn_siblings(seeds, holdout, settings, at)
-    slices, comparison = judge(holdout, models, settings.evaluate, siblings=siblings)
+    named = settings.evaluate.groups
+    group_of = read_groups(at.root / named) if named else {}
+    slices, groups, comparison = judge(
+        holdout, models, settings.evaluate, siblings=siblings, group_of=group_of
+    )
     trained = {
         role: trained_on(at, role) for role in (CHAMPION, *([CHALLENGER] if challenged is not None else []))
     }
@@ -91,6 +97,7 @@ def run(settings: Settings, at: Artifacts) -> None:
         contaminated={role: words for role, words in reasons.items() if words is not None},
         left_out=split.summary.left_out,
         slices=slices,
+        groups=groups,
         leaks=leaks,
         comparison=comparison,
     )

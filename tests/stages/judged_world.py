@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -186,6 +187,7 @@ def make_world(
     n_items: int = 150,
     noise: float = NOISE,
     rated: bool = False,
+    pseudonyms: Callable[[str], str] = str,
 ) -> World:
     """30 of the items come late and are met late; each user follows two tastes; the champion's profiles are noisy.
 
@@ -206,7 +208,7 @@ def make_world(
             likes = [item.id for item in wanted if item.taste in tastes]
             for item in generator.permutation(likes)[:n]:
                 when = T0 + timedelta(days=first_day, minutes=int(generator.integers(0, 14000)))
-                rows.append((f"u{user:03d}", str(item), when if timed else None))
+                rows.append((pseudonyms(f"u{user:03d}"), str(item), when if timed else None))
                 is_loved = int(str(item)[1:]) % TASTES == tastes[0]
                 values.append(float((4, 5)[len(rows) % 2] if is_loved else (-1, 1, 2, 3)[len(rows) % 4]))
     for start in (0, 1):
