@@ -154,6 +154,8 @@ class Report(BaseModel):
     ridge_lambda: float
     """λ of the champion's users."""
     challenger_lambda: float | None = None
+    view_weights: dict[str, dict[str, float]] = {}
+    """`champion`, `challenger` -> view -> its weight in the head's kernel; of models whose head joins views."""
     seeds: tuple[JudgedSeed, ...] = ()
     """The challenger, then its siblings; empty where it was trained only once."""
     k: int
@@ -210,8 +212,9 @@ class Report(BaseModel):
         )
 
     def save(self, path: Path) -> None:
-        """Write as JSON, whole."""
-        write_whole(path, (self.model_dump_json(indent=2) + "\n").encode())
+        """Write as JSON, whole. Without views nothing is written of them, as before there were views."""
+        unused = None if self.view_weights else {"view_weights"}
+        write_whole(path, (self.model_dump_json(indent=2, exclude=unused) + "\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> "Report":

@@ -41,6 +41,8 @@ TEMPLATE = """<!doctype html>
   <div><dt>{{ "champion" if challenger else "model" }}</dt><dd><code>{{ report.model_hash[:12] }}</code></dd></div>
   {% if challenger %}<div><dt>challenger</dt><dd><code>{{ report.challenger_hash[:12] }}</code></dd></div>{% endif %}
   <div><dt>ridge λ</dt><dd>{{ "%g" % report.ridge_lambda }}{% if report.challenger_lambda %}, challenger {{ "%g" % report.challenger_lambda }}{% endif %}</dd></div>
+  {% for role, weights in report.view_weights.items() %}<div><dt>views of the {{ role if challenger else "model" }}</dt><dd>{% for name, weight in weights.items() %}{{ name }} {{ "%g" % weight }}{{ ", " if not loop.last }}{% endfor %}</dd></div>
+  {% endfor %}
   <div><dt>split</dt><dd>by {{ report.split_by }}{% if report.cut %}, cut {{ report.cut.strftime("%Y-%m-%d %H:%M") }} UTC{% endif %}</dd></div>
   {% if report.holdout.trained_on %}<div><dt>holdout</dt><dd><code>{{ report.holdout.trained_on[:10] }}</code></dd></div>{% endif %}
   <div><dt>training pairs</dt><dd>{{ "{:,}".format(report.n_train_pairs) }}</dd></div>

@@ -119,6 +119,28 @@ def read_head(folder: Path) -> KernelHead:
     )
 
 
+def view_weights(folder: Path) -> dict[str, float]:
+    """The weights of a packed head's views, by name; empty where it joins none. Its arrays are not read.
+
+    Args:
+        folder: a packed head's.
+
+    Returns:
+        View -> weight, above 0.
+
+    Raises:
+        EncoderError: head.json is missing or damaged.
+    """
+    try:
+        plain: dict[str, Any] = json.loads((folder / TERMS).read_text(encoding="utf-8"))
+        return {str(one["name"]): float(one["weight"]) for one in plain.get("views", [])}
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise EncoderError(
+            f"{folder / TERMS} cannot be read: {error}",
+            remedy=f"delete {folder} and run recsys fetch-champion",
+        ) from error
+
+
 def _version(head: KernelHead) -> int:
     if head.views:
         return 5

@@ -22,6 +22,7 @@ from recsys.evaluation.report import CHALLENGER, CHAMPION, Finding, JudgedSeed, 
 from recsys.evaluation.trained_on import trained_on
 from recsys.features.text import SCHEMA, feature_files
 from recsys.features.views_file import views_at
+from recsys.heads.head_file import view_weights
 from recsys.models.encoding import encode_cached
 from recsys.models.opening import uses_views
 from recsys.models.packed import adopt_model, ranker_file
@@ -87,6 +88,7 @@ def run(settings: Settings, at: Artifacts) -> None:
         challenger_hash=ModelReference.load(at.model_reference(CHALLENGER)).hash if challenged else None,
         ridge_lambda=holdout.known.ridge_lambda,
         challenger_lambda=challenged.known.ridge_lambda if challenged else None,
+        view_weights=_view_weights(list(trained), at),
         seeds=tuple(one.judged(settings.users) for one in seeds),
         k=settings.evaluate.k,
         split_by=split.summary.by,
@@ -153,6 +155,14 @@ def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Arti
         _typical_weight(challenger, settings),
         challenger.weighting,
     )
+
+
+def _view_weights(roles: Sequence[str], at: Artifacts) -> dict[str, dict[str, float]]:
+    """Role -> weights of the views that its model's head joins; without models that join none."""
+    models = {role: ModelReference.load(at.model_reference(role)) for role in roles}
+    heads = {role: model.head for role, model in models.items() if model.head is not None}
+    weights = {role: view_weights(at.cache / "heads" / head.hash) for role, head in heads.items()}
+    return {role: found for role, found in weights.items() if found}
 
 
 def _typical_weight(model: ModelReference, settings: Settings) -> float:

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from recsys.errors import EncoderError
 from recsys.features.views import DenseView, SparseView, take
-from recsys.heads.head_file import read_head, write_head
+from recsys.heads.head_file import read_head, view_weights, write_head
 from recsys.heads.learning import learn_head
 from recsys.heads.recipe import Recipe
 from recsys.heads.view_kernels import NamesKernel, fit_view
@@ -148,6 +148,15 @@ def test_a_saved_head_makes_the_same_profiles_and_the_same_bytes(head, viewed, t
     write_head(again, tmp_path)
     assert [path.read_bytes() for path in paths] == before
     assert json.loads(paths[1].read_text("utf-8"))["version"] == 5
+    assert view_weights(tmp_path) == {VIEW: 1.0}
+
+
+def test_weights_of_a_head_without_views_are_none_and_of_a_damaged_one_an_error(dataset, params, tmp_path):
+    _, path = write_head(learn_head(dataset, PLAIN, params), tmp_path)
+    assert view_weights(tmp_path) == {}
+    path.write_text('{"views": [{"name": "image"}]}')
+    with pytest.raises(EncoderError, match="cannot be read"):
+        view_weights(tmp_path)
 
 
 @pytest.mark.parametrize("change", [{"weight": 0}, {"weight": float("inf")}, {"decay": -1, "gamma": -1}])

@@ -490,3 +490,19 @@ def test_a_report_with_seeds_comes_back_as_saved_and_its_metrics_are_flat(tmp_pa
     flat = with_seeds().flat_metrics()
     assert flat["seeds/6/cold/ndcg@20"] == pytest.approx(0.35) and "seeds/6/warm/ndcg@20" not in flat
     assert not any(name.startswith("seeds/") for name in challenged().flat_metrics())
+
+
+def test_the_page_says_which_views_a_model_joins_and_how_much_they_count():
+    without = render(challenged(), decide(challenged(), PARAMS), PARAMS)
+    joined = challenged().model_copy(update={"view_weights": {"challenger": {"image": 0.5, "<b>": 2.0}}})
+    page = render(joined, decide(joined, PARAMS), PARAMS)
+    assert "views of the challenger" in page and "image 0.5, &lt;b&gt; 2" in page
+    assert "views of" not in without
+
+
+def test_a_report_without_views_is_written_as_before_there_were_views(tmp_path):
+    challenged().save(tmp_path / "report.json")
+    assert "view_weights" not in json.loads((tmp_path / "report.json").read_text())
+    joined = challenged().model_copy(update={"view_weights": {"challenger": {"image": 0.5}}})
+    joined.save(tmp_path / "report.json")
+    assert Report.load(tmp_path / "report.json") == joined
