@@ -13,6 +13,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "/v1/search": {"query": "words", "user": "ann", "history": ["a"], "k": 3, "where": {"tags": "x"}},
     "/v1/profile": {"text": "words", "row": {"title": "words", "tags": ["x"]}, "k": 3},
     "/v1/explain": {"item": "a", "user": "ann", "history": ["a"], "text": "words", "words": True},
+    "/v1/predict": {"items": ["a"], "user": "ann", "history": ["a"], "text": "words"},
     "/v1/feedback": {"events": [{
         "event_id": "1", "user": "ann", "pseudonym": None, "item_id": "a", "event": "like", "value": 1.0,
         "at": "2026-01-01T00:00:00Z", "release": "1", "list_id": "1",

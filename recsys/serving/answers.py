@@ -156,6 +156,29 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """What a user is expected to do with an item that is shown."""
+
+    item_id: str
+    click: float
+    """P(click)."""
+    purchase: float | None
+    """P(purchase | click); None: training knew no purchases."""
+    value: float | None
+    """Expected value of the user's event with the item; None: training knew no values."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions for the items of a request, in its order."""
+
+    release: str
+    items: tuple[Prediction, ...]
+    unknown: tuple[str, ...]
+    """Ids of the request that are not in the release."""
+
+
+@dataclass(frozen=True)
 class NewItem:
     """What an item that is not in the catalogue would be."""
 

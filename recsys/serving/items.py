@@ -45,6 +45,10 @@ class Items:
             )
         return rows[0]
 
+    def ids_of(self, rows: Sequence[int]) -> list[str]:
+        """The ids of some rows."""
+        return list(self._profiles.latest.item_ids.at(rows))
+
     def details_of(self, item_ids: Sequence[str]) -> list[dict[str, Any]]:
         """What a page shows of items.
 

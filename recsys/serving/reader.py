@@ -15,7 +15,7 @@ from recsys.errors import ConfigError, ReleaseError
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
-from recsys.serving.answers import Explanation, ListRequest, Scored, Taste
+from recsys.serving.answers import Explanation, ListRequest, Prediction, Scored, Taste
 from recsys.serving.arguments import id_text, list_length
 from recsys.serving.recommender import Recommender
 from recsys.storage.atomic import write_parquet
@@ -115,6 +115,35 @@ class Release:
                 remedy="give ids of the catalogue (`Release.items`), or search by text with `search`",
             )
         return list(found.items)
+
+    def predict(
+        self,
+        items: Iterable[str | int],
+        user: str | int | None = None,
+        *,
+        pseudonym: str | None = None,
+        history: Iterable[str | int] | None = None,
+    ) -> list[Prediction]:
+        """P(click), P(purchase | click) and value of given items, for a user; needs a release with event heads.
+
+        Args:
+            items: ids; those that are not in the release are left out.
+            user: as in `recommend`, and so are the others.
+            pseudonym: one of `users`.
+            history: item ids, instead of a user.
+
+        Returns:
+            One prediction per item, in their order.
+
+        Raises:
+            ReleaseError: the user is unknown.
+            RequestError: the release has no event heads, or nothing of the history is in it.
+            ConfigError: as in `recommend`.
+            TypeError: items or history is one id instead of a list of ids.
+            ValueError: not exactly one of user, pseudonym and history is given.
+        """
+        _require_one(user, pseudonym, history)
+        return list(self._recommender.predict(self._taste_of(user, pseudonym, history), items).items)
 
     def similar(self, item: str | int, k: SupportsIndex = 10) -> list[Scored]:
         """The items nearest to an item, without itself.

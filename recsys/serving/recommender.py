@@ -4,7 +4,7 @@ The service, `Release` and the command line all ask here, so that there is one a
 says what a user is, `recsys/publishing/ranked.py` how lists are found.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -19,7 +19,7 @@ from recsys.publishing.second import SecondSearcher
 from recsys.ranking.ranker import Ranker
 from recsys.ranking.typical import Typical
 from recsys.retrieval.segments import PAD
-from recsys.serving.answers import Answer, Explanation, ListRequest, NewItem, Taste
+from recsys.serving.answers import Answer, Explanation, ListRequest, NewItem, Predictions, Taste
 from recsys.serving.audience import Audience
 from recsys.serving.diversity import POOL
 from recsys.serving.explaining import Explainer
@@ -30,6 +30,7 @@ from recsys.serving.items import Items
 from recsys.serving.lists import Lists
 from recsys.serving.new_items import NewItems
 from recsys.serving.popular import Popular
+from recsys.serving.predicting import Predictor
 from recsys.serving.text_profiles import TextProfiles
 from recsys.serving.text_search import TextSearch
 from recsys.serving.user_profiles import UserProfiles
@@ -91,7 +92,7 @@ class Recommender:
         give_memory_back()
 
     def warm_exploring(self) -> None:
-        """Load what lists that explore need besides; nothing is drawn."""
+        """Load what lists that explore need; nothing is drawn."""
         nobody_D, new = np.zeros(self.manifest.model.dim, np.float32), self._new_items
         new.best(nobody_D, (), new.is_new_I, 1)
 
@@ -210,6 +211,10 @@ class Recommender:
         """Draw the users whom `new_item` asks. Takes seconds, so the service does it beside the first answers."""
         self._audience.sample()
 
+    def predict(self, taste: Taste, items: Iterable[str | int]) -> Predictions:
+        """What a user does with given items, see `Predictor.predict`."""
+        return Predictor(self.release, self._users, self.items, self._shown).predict(taste, items)
+
     def explain(self, item: str | int, taste: Taste, *, with_words: bool = False) -> Explanation:
         """Why an item has its score for a user, see `Explainer.explain`."""
         explainer = Explainer(self.profiles, self._users, self.texts, self.items, self._ranked)
@@ -248,12 +253,9 @@ class Recommender:
     @cached_property
     def _shown(self) -> SecondSearcher:
         """Finds lists as they are shown, by the second ranker where the model has one."""
+        searcher, width = self.profiles.searcher, self.manifest.model.lexical_width
         return SecondSearcher(
-            self._ranked,
-            self._ranker.second,
-            self.profiles.searcher,
-            lambda: self.popular.likes_I,
-            self.manifest.model.lexical_width,
+            self._ranked, self._ranker.second, searcher, lambda: self.popular.likes_I, width
         )
 
     @cached_property

@@ -116,6 +116,19 @@ def explain(body: schemas.ExplainBody, now: Now, request: Request) -> schemas.Ex
     )
 
 
+@questions.post("/predict")
+def predict(body: schemas.PredictBody, now: Now, request: Request) -> schemas.PredictAnswer:
+    """Whether a user clicks given items, buys what was clicked, and for what value."""
+    bounded(request, "items", len(body.items), "max_ids")
+    who = whose(body.user, body.pseudonym, now, request)
+    found = who.now.recommender.predict(taste_of(body, who, request), tuple(body.items))
+    return schemas.PredictAnswer(
+        release=found.release,
+        items=[schemas.PredictedItem(**vars(one)) for one in found.items],
+        unknown=list(found.unknown),
+    )
+
+
 def _explored(
     plain: schemas.ListAnswer, answer: Answer, service: Service
 ) -> schemas.ExploredListAnswer | schemas.ListAnswer:

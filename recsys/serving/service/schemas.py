@@ -100,6 +100,17 @@ class ExplainBody(UserBody):
     words: bool = Field(False, description="Leave each word of the item's text out in turn; takes longer.")
 
 
+class PredictBody(UserBody):
+    """POST /v1/predict."""
+
+    items: list[Id] = Field(min_length=1, description="Predict for these; an id counts once.")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"user": "ann", "items": ["50", "181"]}, {"history": ["50"], "items": ["181"]}]
+        }
+    )
+
+
 class ProfileBody(Body):
     """POST /v1/profile: an item that is not in the catalogue, as text or as a row of the catalogue."""
 
@@ -261,6 +272,36 @@ class ExplainAnswer(BaseModel):
     words: list[WordAnswer]
     withheld: str | None = Field(
         None, description="Why the item is in no list whatever its score, if it is withheld."
+    )
+
+
+class PredictedItem(BaseModel):
+    """What a user is expected to do with an item that is shown."""
+
+    item_id: str
+    click: float = Field(ge=0, le=1, description="P(click).")
+    purchase: float | None = Field(description="P(purchase | click); null where training knew no purchases.")
+    value: float | None = Field(
+        description="Expected value of the event; null where training knew no values."
+    )
+
+
+class PredictAnswer(BaseModel):
+    """Predictions in the order of the request."""
+
+    release: str
+    items: list[PredictedItem]
+    unknown: list[str] = Field(description="Ids of the request that are not in the release.")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "release": "3f2a9c",
+                    "items": [{"item_id": "50", "click": 0.31, "purchase": 0.62, "value": None}],
+                    "unknown": ["181"],
+                }
+            ]
+        }
     )
 
 
