@@ -79,3 +79,9 @@ def list_length(k: SupportsIndex, n_items: int) -> int:
     if wanted < 1:
         raise ValueError(f"k must be at least 1, got {wanted}")
     return min(wanted, max(n_items, 1))
+
+
+def require_one(*given: object) -> None:
+    """Require one of user, pseudonym and history."""
+    if sum(one is not None for one in given) != 1:
+        raise ValueError("give one of user, pseudonym and history")

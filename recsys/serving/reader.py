@@ -16,7 +16,7 @@ from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
 from recsys.serving.answers import Explanation, ListRequest, Prediction, Scored, Taste
-from recsys.serving.arguments import id_text, list_length
+from recsys.serving.arguments import id_text, list_length, require_one
 from recsys.serving.recommender import Recommender
 from recsys.storage.atomic import write_parquet
 from recsys.storage.opening import open_storage
@@ -104,7 +104,7 @@ class Release:
             TypeError: history is one id instead of a list of ids, or something is no id.
             ValueError: not exactly one of user, pseudonym and history is given, or k is less than 1.
         """
-        _require_one(user, pseudonym, history)
+        require_one(user, pseudonym, history)
         k = list_length(k, len(self.items))
         taste = self._taste_of(user, pseudonym, history)
         found = self._recommender.recommend(taste, ListRequest(k=k, exclude_seen=exclude_seen))
@@ -124,13 +124,13 @@ class Release:
         pseudonym: str | None = None,
         history: Iterable[str | int] | None = None,
     ) -> list[Prediction]:
-        """P(click), P(purchase | click) and value of given items, for a user; needs a release with event heads.
+        """P(click), P(purchase | click) and value of given items, for a user given as in `recommend`.
 
         Args:
             items: ids; those that are not in the release are left out.
-            user: as in `recommend`, and so are the others.
+            user: a raw user id.
             pseudonym: one of `users`.
-            history: item ids, instead of a user.
+            history: item ids.
 
         Returns:
             One prediction per item, in their order.
@@ -138,11 +138,9 @@ class Release:
         Raises:
             ReleaseError: the user is unknown.
             RequestError: the release has no event heads, or nothing of the history is in it.
-            ConfigError: as in `recommend`.
-            TypeError: items or history is one id instead of a list of ids.
             ValueError: not exactly one of user, pseudonym and history is given.
         """
-        _require_one(user, pseudonym, history)
+        require_one(user, pseudonym, history)
         return list(self._recommender.predict(self._taste_of(user, pseudonym, history), items).items)
 
     def similar(self, item: str | int, k: SupportsIndex = 10) -> list[Scored]:
@@ -190,7 +188,7 @@ class Release:
             TypeError: history is one id instead of a list of ids, or something is no id.
             ValueError: not exactly one of user, pseudonym and history is given.
         """
-        _require_one(user, pseudonym, history)
+        require_one(user, pseudonym, history)
         return self._recommender.explain(item, self._taste_of(user, pseudonym, history))
 
     def search(self, text: str, k: SupportsIndex = 10) -> list[Scored]:
@@ -314,9 +312,3 @@ class Release:
 
     def _row(self, item: str | int) -> int:
         return self._recommender.items.row(item)
-
-
-def _require_one(*given: object) -> None:
-    """Require one of user, pseudonym and history."""
-    if sum(one is not None for one in given) != 1:
-        raise ValueError("give one of user, pseudonym and history")
