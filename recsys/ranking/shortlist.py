@@ -1,7 +1,12 @@
 """What a ranker may read of one user and the candidates that were recalled for that user: the features of each pair.
 
-The features are numbers of a pair (`FEATURES`) and two profiles. All of them exist for an item that nobody has
-interacted with. They are computed one user at a time, by the same code in validation, judging and releases.
+The features are numbers of a pair (`FEATURES`) and two profiles. They are computed one user at a time, by the same code
+in validation, judging and releases.
+
+Of an item that nobody has interacted with only the scores are read, not words and cosines. What these add differs
+between the random items that heads are learned from and the items that are new next: on ml100k-cold they raised ndcg@20
+of the former by .006 and lowered that of the latter by .007. Without them a user's new items come in the order of the
+first ranker, as item weights leave them.
 """
 
 from dataclasses import dataclass
@@ -36,13 +41,15 @@ correction             score minus profile
 words                  inner product of the dimensions that hold words apart; 0 where a head has none
 nearest                cosine with the nearest item of the history
 nearest_3              mean cosine with the three nearest
-nearness               mean cosine with all of the history
+nearness               mean cosine with all of the history; this and the three above are 0 for a new item
 popularity             see `popularity_of`
 is_new                 1 where nobody interacted with the item
 history                log(1 + number of items in the history)
 popularity_of_history  mean popularity of the history
 popularity_gap         popularity minus that mean, without its sign
 """
+IS_OF_KNOWN_F = np.isin(FEATURES, ["words", "nearest", "nearest_3", "nearness"])
+"""Features that are 0 for an item that nobody interacted with."""
 NEAR = 3
 """Items of the history whose mean cosine is `nearest_3`."""
 
@@ -97,7 +104,9 @@ class Shortlist:
             np.full(n, typical),
             np.abs(self.popularity_C - typical),
         )
-        return np.stack(columns, axis=1).astype(np.float32)
+        features_CF = np.stack(columns, axis=1).astype(np.float32)
+        features_CF[self.is_new_C[:, None] & IS_OF_KNOWN_F] = 0
+        return features_CF
 
     def _cosines(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Cosine of each candidate with the nearest item of the history, with the nearest three, with all; each [C]."""

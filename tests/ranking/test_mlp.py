@@ -50,6 +50,13 @@ def test_features_by_hand():
         assert by_name[name] == pytest.approx(values, abs=1e-6), name
 
 
+def test_of_a_new_item_only_its_scores_are_read():
+    known, new = (shortlist(is_new_C=np.array([one, True])).features() for one in (False, True))
+    changed = {name for place, name in enumerate(FEATURES) if known[0, place] != new[0, place]}
+    assert changed == {"words", "nearest", "nearest_3", "nearness", "is_new"}
+    assert not new[0, [FEATURES.index(name) for name in changed - {"is_new"}]].any()
+
+
 def test_a_user_without_history_has_finite_features_and_no_taste():
     nothing = shortlist(
         user_D=np.zeros(3, np.float32),
