@@ -29,6 +29,7 @@ def data() -> None:
 def run() -> None:
     """Land films and ratings, watch them become releases, roll back, train and serve, with checks of every claim."""
     from demo.data import LICENCE_NOTE, PARAMS, load_demo_data
+    from demo.picturing import show_pictures
     from demo.relating import show_relations
     from demo.serving import show_service
     from demo.showing import show_all
@@ -59,8 +60,9 @@ def run() -> None:
         show_all(console, walk)
         show_service(console, films, platform.environment, FOLDER / "servers/service")
         console.print("\nStopping the servers …")
-    shutil.rmtree(FOLDER / "relations", ignore_errors=True)
-    show_relations(console, CHECKOUT / "params.yaml", FOLDER / "relations")
+    for name, show in {"relations": show_relations, "pictures": show_pictures}.items():
+        shutil.rmtree(FOLDER / name, ignore_errors=True)
+        show(console, CHECKOUT / "params.yaml", FOLDER / name)
     show_places(console, platform, running=False)
 
 

@@ -75,7 +75,7 @@ def show_relations(console: Console, params: Path, folder: Path) -> None:
     )
     world = World(params, folder)
     world.take_in(films(), ratings(), relations())
-    weight = world.train()
+    weight = world.train().get("relations", 0.0)
     console.print(
         f"  validation gave relations the weight {weight:g}, beside 1 for the text", highlight=False
     )
@@ -109,11 +109,14 @@ class World:
     Args:
         params: params.yaml of the checkout.
         folder: where all lies.
+        changes: section -> what this world has otherwise.
     """
 
-    def __init__(self, params: Path, folder: Path) -> None:
+    def __init__(
+        self, params: Path, folder: Path, changes: Mapping[str, Mapping[str, object]] = CHANGES
+    ) -> None:
         values = yaml.safe_load(params.read_text("utf-8"))
-        for section, changed in CHANGES.items():
+        for section, changed in changes.items():
             values[section] |= changed
         self.at = Artifacts(folder / "workspace")
         self.at.root.mkdir(parents=True)
@@ -131,16 +134,16 @@ class World:
         if len(report.accepted) != len(files):
             raise WalkFailed(f"not every file was accepted: {report.outcomes}")
 
-    def train(self) -> float:
-        """Train a challenger and make it the champion; returns the weight that validation gave relations."""
+    def train(self) -> dict[str, float]:
+        """Train a challenger and make it the champion; returns the weight that validation gave each view."""
         for name in ("validate", "images", "features", "split", "finetune"):
             stage(name)(self.settings, self.at)
         challenger = ModelReference.load(self.at.model_reference("challenger"))
         challenger.save(self.at.model_reference("champion"))
         if challenger.head is None:
-            return 0.0
+            return {}
         head = json.loads((self.at.cache / "heads" / challenger.head.hash / "head.json").read_text("utf-8"))
-        return float({view["name"]: view["weight"] for view in head.get("views", [])}.get("relations", 0))
+        return {view["name"]: float(view["weight"]) for view in head.get("views", [])}
 
     def published(self) -> Release:
         """Make profiles of what was taken in, and publish them."""
