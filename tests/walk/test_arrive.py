@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from bench.small_workspace import KEY, SmallWorkspace
+from recsys import Release
 from recsys.stages import FAST_LOOP
 from tests.dvc_folder import begin_dvc
 from tests.encoders.pictures import save_clip
@@ -108,6 +109,23 @@ def test_it_makes_the_release_and_the_dvc_lock_of_the_commands_one_by_one(place,
     place.small.land_second()
     assert "Running stage 'profiles@champion'" in place.arrive("--skip-code")
     assert place.release != before
+
+
+def test_relations_that_land_later_are_in_the_next_release_and_encode_nothing(place):
+    place.arrive()
+    one, other = Release.open(place.small.store, cache=place.root / "reader").items[:2]
+    folder = Path(place.small.landing, "relations")
+    folder.mkdir()
+    (folder / "graph.csv").write_text(f"head,relation,tail\n{one},maker,Acme\nAcme,made,{other}\n")
+    output = place.arrive("--skip-code")
+    assert "Running stage 'features'" in output and "0 texts encoded" in output
+    release = Release.open(place.small.store, cache=place.root / "reader")
+    assert len(release.manifest.view_parts) == 1
+    (why,) = release.explain(one, history=[other]).contributions
+    assert [(fact.relation, fact.thing, fact.other_relation) for fact in why.shared] == [
+        ("maker", "Acme", "made")
+    ]
+    assert "nothing new has landed" in place.arrive("--skip-code", code=99)
 
 
 def test_a_step_that_fails_ends_it_with_its_words_and_nothing_is_published(place):
