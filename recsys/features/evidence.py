@@ -6,8 +6,10 @@ Nothing here runs in a workspace in which neither relations nor vectors have lan
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -48,13 +50,16 @@ class Evidence:
 
     def views_of(self, item_ids: pa.Array | pa.ChunkedArray) -> Views:
         """The views of items in the given order; an item that is not here has nothing of any view."""
-        rows = self.rows_of(item_ids)
-        return take({name: _with_empty_row(view) for name, view in self.views.items()}, rows)
+        return take(self._padded, self.rows_of(item_ids))
 
     def hashes_of(self, item_ids: pa.Array | pa.ChunkedArray) -> list[str]:
         """The hashes of items in the given order; NOTHING for an item that is not here."""
-        padded = (*self.hashes, NOTHING)
-        return [padded[row] for row in self.rows_of(item_ids).tolist()]
+        return [self.hashes[row] if row >= 0 else NOTHING for row in self.rows_of(item_ids).tolist()]
+
+    @cached_property
+    def _padded(self) -> Views:
+        """The views with one more row, the last, that says nothing: that of items that are not here."""
+        return {name: _with_empty_row(view) for name, view in self.views.items()}
 
 
 NO_EVIDENCE = Evidence(pa.array([], pa.string()), (), {})
@@ -112,22 +117,17 @@ def gather_evidence(
     vectors = standing_rows(list_parts(data, VECTORS), VECTORS, ("item_id", "view", "source", "vector"))
     views |= dense_views(vectors, item_ids)
     views |= {name: view_of(item_ids.to_pylist()) for name, view_of in further.items()}
-    facts = facts_of(triples, item_ids, params) if triples.num_rows else None
+    facts = facts_of(triples, item_ids, graph) if triples.num_rows else None
     return Evidence(item_ids, _hashes(views, len(item_ids)), views, facts)
 
 
 def _hashes(views: Views, n_items: int) -> tuple[str, ...]:
-    digests = [hashlib.sha256() for _ in range(n_items)]
-    has_any_N = np.zeros(n_items, np.bool_)
+    digests: dict[int, Any] = {}
     for name, view in sorted(views.items()):
         title = f"{name}\0{view.source if isinstance(view, DenseView) else ''}\0".encode()
         for row in np.flatnonzero(view.has_N).tolist():
-            digests[row].update(title + _row_bytes(view, row))
-        has_any_N |= view.has_N
-    return tuple(
-        digest.hexdigest() if has_any else NOTHING
-        for digest, has_any in zip(digests, has_any_N.tolist(), strict=True)
-    )
+            digests.setdefault(row, hashlib.sha256()).update(title + _row_bytes(view, row))
+    return tuple(digests[row].hexdigest() if row in digests else NOTHING for row in range(n_items))
 
 
 def _row_bytes(view: View, row: int) -> bytes:
@@ -140,7 +140,7 @@ def _row_bytes(view: View, row: int) -> bytes:
 
 
 def _with_empty_row(view: View) -> View:
-    """The view with one more row that says nothing; row -1 is that one."""
+    """The view with one more row that says nothing."""
     if isinstance(view, DenseView):
         return DenseView(np.pad(view.vectors_ND, ((0, 1), (0, 0))), view.source)
     rows_NE = view.rows_NE.copy()

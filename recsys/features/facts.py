@@ -8,8 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recsys.features.params import RelationsParams
-from recsys.features.relations import is_left_out
+from recsys.features.relations import RelationGraph, is_left_out
 
 SCHEMA = pa.schema([("relations", pa.list_(pa.string())), ("things", pa.list_(pa.string()))])
 """One row per item: names of its relations, and beside each the item or other thing that it is linked to."""
@@ -44,19 +43,19 @@ class Facts:
         return pa.table(columns, schema=SCHEMA)
 
 
-def facts_of(triples: pa.Table, item_ids: pa.Array, params: RelationsParams) -> Facts:
+def facts_of(triples: pa.Table, item_ids: pa.Array, graph: RelationGraph) -> Facts:
     """Collect the facts that the view `relations` counts: no relation that is left out, no hub.
 
     Args:
         triples: head, relation and tail.
         item_ids: live items.
-        params: section `relations`.
+        graph: of these triples.
 
     Returns:
         The facts of every item that has any, by relation and thing.
     """
     named = pc.unique(triples["relation"]).to_pylist()
-    wanted = pa.array([one for one in named if not is_left_out(one, params.left_out)], pa.string())
+    wanted = pa.array([one for one in named if not is_left_out(one, graph.params.left_out)], pa.string())
     kept = triples.filter(
         pc.and_(
             pc.is_in(triples["relation"], value_set=wanted), pc.not_equal(triples["head"], triples["tail"])
@@ -67,9 +66,7 @@ def facts_of(triples: pa.Table, item_ids: pa.Array, params: RelationsParams) -> 
     back = kept.select(["tail", "relation", "head"]).rename_columns(names)
     both = pa.concat_tables([ahead, back])
     both = both.group_by(names, use_threads=False).aggregate([])
-    degrees = both.select(["item", "thing"]).group_by(["item", "thing"], use_threads=False).aggregate([])
-    counted = degrees.group_by("item", use_threads=False).aggregate([([], "count_all")])
-    hubs = counted.filter(pc.greater(counted["count_all"], params.max_degree))["item"].combine_chunks()
+    hubs = graph.nodes.filter(pa.array(graph.degree_X > graph.params.max_degree))
     counts = pc.and_not(pc.is_in(both["item"], value_set=item_ids), pc.is_in(both["thing"], value_set=hubs))
     found = both.filter(counts).sort_by([(name, "ascending") for name in names])
     lists = found.group_by("item", use_threads=False).aggregate([("relation", "list"), ("thing", "list")])
@@ -93,7 +90,8 @@ def check_facts(n_rows: int) -> Callable[[pa.Table], None]:
                 f"has {table.num_rows} rows of {table.schema.names}, not {n_rows} of {SCHEMA.names}"
             )
         lengths = (pc.list_value_length(column) for column in table.columns)
-        if table["relations"].null_count or not pc.all(pc.equal(*lengths)).as_py() and n_rows:
+        n_nulls = sum(column.null_count for column in table.columns)
+        if n_nulls or (n_rows and not pc.all(pc.equal(*lengths)).as_py()):
             raise ValueError("has an item whose relations and things differ in number")
 
     return check

@@ -26,7 +26,7 @@ from recsys.encoders.encoder import Encoder
 from recsys.errors import StorageError
 from recsys.features.evidence import Evidence, content_hashes
 from recsys.features.text import FeatureFile, feature_files
-from recsys.features.views import NO_VIEWS
+from recsys.features.views import NO_VIEWS, take
 from recsys.features.views_file import read_views
 from recsys.models.encoding import vectors_of
 from recsys.models.opening import open_head, open_vectors, uses_views
@@ -266,11 +266,12 @@ def _projected(live: pa.Table, head: "KernelHead", work: _Work) -> tuple[NDArray
     profiles = np.empty((len(distinct), head.dim), np.float32)
     unknown = copy_profiles(work.outdated, distinct, profiles, work.hash_column)
     to_make = live.select(["item_id", "text_hash", "text"]).take(pa.array(first[unknown]))
+    views = work.evidence.views_of(to_make["item_id"]) if work.with_views else NO_VIEWS
     with Progress(f"profiles@{work.role}: projecting", len(to_make)) as progress:
         for start in range(0, len(to_make), PROJECTED_AT_ONCE):
             some = to_make.slice(start, PROJECTED_AT_ONCE)
-            views = work.evidence.views_of(some["item_id"]) if work.with_views else NO_VIEWS
-            found = head.profiles(some["text"].to_pylist(), _vectors(some, work), views)
+            rows = np.arange(start, start + len(some))
+            found = head.profiles(some["text"].to_pylist(), _vectors(some, work), take(views, rows))
             profiles[unknown[start : start + len(some)]] = found
             progress.advance(len(some))
     return profiles[place], len(to_make)
