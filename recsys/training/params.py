@@ -33,7 +33,8 @@ class FinetuneParams(BaseModel):
     lora_rank: int = Field(ge=1)
     """Rank of the adapters that `layers: lora` trains."""
     student_layers: int = Field(ge=1)
-    """Objective distill: the student has so many layers, the first ones of `encoder.source`."""
+    """Objective distill: the student has so many layers: the first and the last of `encoder.source`, the others evenly
+    between; of one layer the first."""
     student_texts: int = Field(ge=0)
     """Objective distill: where there are fewer texts, sentences and windows of words of them are added until there are
     so many. The teacher encodes them all."""

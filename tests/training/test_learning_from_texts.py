@@ -15,7 +15,7 @@ from recsys.training.known import Known
 from recsys.training.losses.imitation import distance_to_teacher
 from recsys.training.plans import plan_batch
 from recsys.training.texts import tokenise
-from recsys.training.tower import layers_of, open_tower, save_tower
+from recsys.training.tower import kept_layers, layers_of, open_tower, save_tower
 from tests.training.deep import deepened
 from tests.training.tastes import Watch, make_tastes, params
 
@@ -103,6 +103,28 @@ def test_the_student_is_saved_as_a_model_of_its_own_layers(source, tmp_path):
     ids = [torch.tensor([[2, 5, 6, 3]])]
     tower.eval(), again.eval()
     assert torch.equal(tower(ids), again(ids))
+
+
+@pytest.mark.parametrize(
+    ("n_layers", "n_kept", "expected"),
+    [
+        (6, 1, (0,)),
+        (6, 2, (0, 5)),
+        (6, 3, (0, 2, 5)),
+        (6, 6, tuple(range(6))),
+        (12, 4, (0, 4, 7, 11)),
+        (1, 1, (0,)),
+    ],
+)
+def test_a_student_takes_over_the_first_and_the_last_layer_and_others_between(n_layers, n_kept, expected):
+    assert kept_layers(n_layers, n_kept) == expected
+
+
+def test_a_student_of_all_layers_is_its_teacher_before_any_training(source):
+    whole, student = (open_tower(source, "mean", "all", 1, 2, 0.0, n_layers=n) for n in (None, 2))
+    ids = [torch.tensor([[2, 5, 6, 3]])]
+    whole.eval(), student.eval()
+    assert torch.equal(whole(ids), student(ids))
 
 
 def test_a_student_cannot_have_more_layers_than_its_source(source):
