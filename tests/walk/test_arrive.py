@@ -14,6 +14,7 @@ import yaml
 
 from bench.small_workspace import KEY, SmallWorkspace
 from recsys import Release
+from recsys.features.views_file import views_at
 from recsys.stages import FAST_LOOP
 from tests.dvc_folder import begin_dvc
 from tests.encoders.pictures import save_clip
@@ -200,6 +201,8 @@ def test_pictures_come_with_an_arrival_and_go_wherever_its_data_goes(place, tmp_
         output = place.arrive()
         assert server.requests == asked | {"/picture/2": 1} and len(kept(place.root)) == 2
         assert "images: 1 tried; 2 of 3 items that name a picture have one" in output
+        view = views_at(place.root / "artifacts/features", ["p1", "broken", "p2", "i1"])["image"]
+        assert list(view.has_N) == [True, False, True, False]
         own, restored = tmp_path / "own/train_challenger.1", tmp_path / "restored"
         place.run(*RECSYS, "workspace", "make", str(own), "--train")
         place.run(*RECSYS, "restore", place.release, "--to", str(restored))
