@@ -119,7 +119,7 @@ def fetch_due(
     there = {entry.name for entry in os.scandir(fetcher.folder)}
     records = {
         address: one
-        for address, one in read_records(table, journal).items()
+        for address, one in read_records(table, journal, fetcher.params.limits).items()
         if address in wanted and (one.sha256 is None or one.sha256 in there)
     }
     now, new, retry_h = fetcher.clock(), Fetched(""), fetcher.params.retry_h

@@ -46,7 +46,7 @@ def make_pictures(
     for address, one in records.items():
         if one.sha256 in damaged:
             records[address] = fetcher.record(address, damaged[one.sha256])
-    write_records(at.picture_records, records)
+    write_records(at.picture_records, records, params.limits)
     at.picture_journal.unlink(missing_ok=True)
     pictures = {item: records[address].sha256 for item, address in address_of.items()}
     picture_of = {item: sha256 for item, sha256 in pictures.items() if sha256}

@@ -5,6 +5,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 NONE = "none"
+JUDGED_BY = {"private_addresses", "max_file_mb", "max_megapixels", "min_side", "timeout_s"}
+"""Keys with which a picture may be broken, and without not."""
 Source = Annotated[
     str, StringConstraints(pattern=r"\A(https?://[^/?#@\s]+/?|s3[an]?://[^/\s]+.*|file:/.*|/.*)\z")
 ]
@@ -45,3 +47,8 @@ class ImagesParams(BaseModel):
     """if at least so many items have it."""
     max_broken_share: float = Field(gt=0, le=1)
     """If more than this share of the pictures tried in a run are broken, the run says so in its report."""
+
+    @property
+    def limits(self) -> str:
+        """What decides whether a picture is broken, as JSON."""
+        return self.model_dump_json(include=JUDGED_BY)

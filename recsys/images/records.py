@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +22,8 @@ SCHEMA = pa.schema(
 )
 """By address, ascending. A picture that is there has a sha256 alone."""
 TABLE = "fetched.parquet"
+LIMITS = b"limits"
+"""In the table's metadata: what pictures were judged by. With other limits, every broken one is due at once."""
 MAX_DETAIL = 500
 
 
@@ -66,28 +68,30 @@ def is_due(record: Fetched, now: datetime, retry_h: float) -> bool:
     return now - datetime.fromtimestamp(record.tried_at, UTC) >= timedelta(hours=retry_h)
 
 
-def read_records(folder: Path, journal: Path) -> dict[str, Fetched]:
+def read_records(folder: Path, journal: Path, limits: str) -> dict[str, Fetched]:
     """What is known: the table, and what a killed run added since.
 
     Args:
         folder: of the table. It need not exist.
         journal: of the run before.
+        limits: of this run, in any form that tells them from others.
 
     Returns:
         Address -> record. A damaged table or a torn line costs fetches, nothing else.
     """
-    return {one.address: one for one in (*_table(folder / TABLE), *_journal(journal))}
+    return {one.address: one for one in (*_table(folder / TABLE, limits), *_journal(journal))}
 
 
-def write_records(folder: Path, records: Mapping[str, Fetched]) -> None:
+def write_records(folder: Path, records: Mapping[str, Fetched], limits: str) -> None:
     """Write the table.
 
     Args:
         folder: where.
         records: address -> record.
+        limits: as for `read_records`.
     """
     rows = [asdict(records[address]) for address in sorted(records)]
-    write_parquet(folder / TABLE, pa.Table.from_pylist(rows, SCHEMA))
+    write_parquet(folder / TABLE, pa.Table.from_pylist(rows, SCHEMA.with_metadata({LIMITS: limits})))
 
 
 def append_to_journal(journal: Path, record: Fetched) -> None:
@@ -102,14 +106,16 @@ def append_to_journal(journal: Path, record: Fetched) -> None:
         file.write("\n" + json.dumps(asdict(record)))  # the line end first: a torn line before it stays alone
 
 
-def _table(path: Path) -> list[Fetched]:
+def _table(path: Path, limits: str) -> list[Fetched]:
     try:
         table = pq.read_table(path, schema=SCHEMA)
+        is_of_now = pq.read_schema(path).metadata.get(LIMITS) == limits.encode()
     except (OSError, pa.ArrowException):
         return []
     place = SCHEMA.get_field_index("tried_at")
     rows = table.set_column(place, "tried_at", table["tried_at"].cast(pa.int64())).to_pylist()
-    return [Fetched(**row) for row in rows]
+    found = [Fetched(**row) for row in rows]
+    return found if is_of_now else [replace(one, tried_at=None) for one in found]
 
 
 def _journal(journal: Path) -> list[Fetched]:

@@ -242,6 +242,20 @@ def test_a_broken_picture_is_tried_again_after_its_time(workspace, zone, clip):
     assert has_picture(workspace, "a") == [True] and broken(workspace) == {}
 
 
+def test_with_other_limits_a_broken_picture_is_tried_at_once(workspace, zone, clip):
+    (zone / "1.png").write_bytes(encoded(picture(1, (60, 12))))
+    land(workspace, {"a": "1.png", "b": "missing.png"})
+    run(configured(workspace, clip), workspace)
+    assert {item: row["reason"] for item, row in broken(workspace).items()} == {
+        "a": "too_small",
+        "b": "not_found",
+    }
+    run(configured(workspace, clip, fetchers=3), workspace)
+    assert report(workspace)["tried"] == 0
+    run(configured(workspace, clip, min_side=10), workspace)
+    assert report(workspace)["tried"] == 2 and has_picture(workspace, "a", "b") == [True, False]
+
+
 def test_what_params_did_not_allow_is_fetched_as_soon_as_they_do(workspace, zone, server, clip):
     land(workspace, {"a": f"{server.url}/picture/1"})
     run(configured(workspace, clip), workspace)
