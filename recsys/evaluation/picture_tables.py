@@ -59,10 +59,10 @@ def with_pictures(
         view = pictures.view(item_ids)
     views: Views = {**own.views, IMAGE: view}
     shares = coverage(views)
-    lines = [f"view {IMAGE}: {shares[IMAGE]:.0%} of the items, by {view.source}"]
+    line = f"view {IMAGE}: {shares[IMAGE]:.0%} of the items, by {view.source}"
     if report["items_broken"]:
-        lines.append(f"--images: {report['items_broken']:,} items without their picture: {_why(report)}")
-    return replace(own, views=views, coverage=shares, lines=(*own.lines, *lines))
+        line += f"; {report['items_broken']:,} items without their picture: {_why(report)}"
+    return replace(own, views=views, coverage=shares, lines=(*own.lines, line))
 
 
 def _why(report: dict[str, dict[str, dict[str, int]]]) -> str:

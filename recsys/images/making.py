@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from recsys.artifacts import Artifacts
+from recsys.encoders.image import ImageEncoderReference
 from recsys.encoders.image_pack import pack_image_encoder
 from recsys.images.encoding import encode_pictures
 from recsys.images.fetching import Fetcher, fetch_due
 from recsys.images.params import ImagesParams
-from recsys.images.records import TABLE, write_records
+from recsys.images.records import TABLE, Fetched, Tried, write_records
 from recsys.images.report import BROKEN, REPORT, placeholders, write_report
 from recsys.images.sources import Sources
 from recsys.images.view import write_view
@@ -39,13 +40,9 @@ def make_pictures(
     sources = Sources(landing, params.sources)
     sources.check()
     reference = pack_image_encoder(params.encoder, encoders)
-    fetcher = Fetcher(sources, params, at.pictures)
-    records, tried = fetch_due(fetcher, set(address_of.values()), at.picture_records, at.picture_journal)
-    hashes = {one.sha256 for one in records.values() if one.sha256}
-    damaged = encode_pictures(at.pictures, at.image_view, encoders, reference, hashes)
-    for address, one in records.items():
-        if one.sha256 in damaged:
-            records[address] = fetcher.record(address, damaged[one.sha256])
+    records, tried = _fetched_and_encoded(
+        Fetcher(sources, params, at.pictures), at, encoders, reference, set(address_of.values())
+    )
     write_records(at.picture_records, records, params.limits)
     at.picture_journal.unlink(missing_ok=True)
     pictures = {item: records[address].sha256 for item, address in address_of.items()}
@@ -62,3 +59,15 @@ def make_pictures(
         f"images: {tried.n:,} tried; {len(shown):,} of {len(address_of):,} items that name a picture have one"
     )
     return report
+
+
+def _fetched_and_encoded(
+    fetcher: Fetcher, at: Artifacts, encoders: Path, reference: ImageEncoderReference, wanted: set[str]
+) -> tuple[dict[str, Fetched], Tried]:
+    records, tried = fetch_due(fetcher, wanted, at.picture_records, at.picture_journal)
+    hashes = {one.sha256 for one in records.values() if one.sha256}
+    damaged = encode_pictures(at.pictures, at.image_view, encoders, reference, hashes)
+    for address, one in records.items():
+        if one.sha256 in damaged:
+            records[address] = fetcher.record(address, damaged[one.sha256])
+    return records, tried

@@ -55,14 +55,6 @@ def write_report(
         The report.
     """
     broken = {item: records[address] for item, address in address_of.items() if records[address].reason}
-    by_reason: dict[str, list[str]] = defaultdict(list)
-    for item, record in broken.items():
-        by_reason[str(record.reason)].append(item)
-    warnings = _too_many_broken(tried, max_broken_share)
-    warnings += [
-        f"{n:,} items have one and the same picture, {sha256}: it counts as missing"
-        for sha256, n in found.items()
-    ]
     report = {
         "items_with_address": len(address_of),
         "items_broken": len(broken),
@@ -71,9 +63,9 @@ def write_report(
         "pictures": len({one.sha256 for one in records.values() if one.sha256} - found.keys()),
         "tried": tried.n,
         "tried_and_broken": tried.n_broken,
-        "broken": {reason: _summary(reason, by_reason[reason], broken) for reason in sorted(by_reason)},
+        "broken": _by_reason(broken),
         "placeholders": dict(found),
-        "warnings": warnings,
+        "warnings": [*_too_many_broken(tried, max_broken_share), *_same_pictures(found)],
     }
     write_whole(folder / BROKEN, _csv(broken).encode())
     write_whole(folder / REPORT, (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
@@ -86,12 +78,25 @@ def _too_many_broken(tried: Tried, max_share: float) -> list[str]:
     return [f"{tried.n_broken:,} of {tried.n:,} pictures tried in this run are broken: {BROKEN} says why"]
 
 
-def _summary(reason: str, items: list[str], broken: Mapping[str, Fetched]) -> dict[str, Any]:
-    examples = sorted(items)[:MAX_EXAMPLES]
+def _same_pictures(found: Mapping[str, int]) -> list[str]:
+    return [
+        f"{n:,} items have one and the same picture, {sha256}: it counts as missing"
+        for sha256, n in found.items()
+    ]
+
+
+def _by_reason(broken: Mapping[str, Fetched]) -> dict[str, dict[str, Any]]:
+    """Reason -> number of items, remedy, and the first items as examples."""
+    items: dict[str, list[str]] = defaultdict(list)
+    for item in sorted(broken):
+        items[str(broken[item].reason)].append(item)
     return {
-        "items": len(items),
-        "remedy": REMEDIES[reason],
-        "examples": [{"item_id": item, "detail": broken[item].detail} for item in examples],
+        reason: {
+            "items": len(some),
+            "remedy": REMEDIES[reason],
+            "examples": [{"item_id": item, "detail": broken[item].detail} for item in some[:MAX_EXAMPLES]],
+        }
+        for reason, some in sorted(items.items())
     }
 
 
