@@ -118,7 +118,7 @@ def _with_best_trial(settings: Settings, at: Artifacts) -> tuple[Settings, tuple
     best, trials = search(params, prepare, folder, at.training)
     for one in trials:
         score = "no score" if one.best is None else f"{one.best:.4f}"
-        report_progress(f"trial {one.number}, {one.state}: {score} with {one.drawn}")
+        report_progress(f"trial {one.number}, {one.state}: {score} with {one.drawn} {one.why}".rstrip())
     return settings.model_copy(update={"finetune": best}), trials, folder.name
 
 
@@ -159,17 +159,23 @@ def _read(settings: Settings, at: Artifacts) -> Job:
         params,
         settings.encoder,
         settings.users.ridge_lambda,
-        _corpus(settings, at, training_set, further_texts(split, versions), holdout),
+        _corpus(settings, at, training_set, split, versions, holdout),
     )
 
 
 def _corpus(
-    settings: Settings, at: Artifacts, training_set: TrainingSet, further: tuple[str, ...], holdout: TrainedOn
+    settings: Settings,
+    at: Artifacts,
+    training_set: TrainingSet,
+    split: Split,
+    versions: pa.Table,
+    holdout: TrainedOn,
 ) -> Corpus:
     """What objectives `texts` and `distill` learn from; empty for the others."""
     params = settings.finetune
     if not params.learns_from_texts:
         return Corpus()
+    further = further_texts(split, versions)
     corpus = Corpus(further)
     require_texts(corpus, training_set)
     if params.objective == "texts":

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys.catalogue.split import Split
-from recsys.dataset.versions import texts_of
+from recsys.dataset.versions import places_of
 from recsys.errors import ConfigError
 from recsys.training.data import TrainingSet
 
@@ -90,11 +90,12 @@ def further_texts(split: Split, versions: pa.Table) -> tuple[str, ...]:
         Distinct texts, sorted.
 
     Raises:
-        ArtifactMissing: the text of an item is missing; names item, part and line.
+        ArtifactMissing: the features lack an item's version; names item, part and line.
     """
     used = pa.concat_arrays([pc.unique(side["item_id"]) for side in (split.train, split.test)])
     items = split.items.filter(pc.invert(pc.is_in(split.items["item_id"], value_set=used)))
-    return tuple(sorted(set(texts_of(items, versions)))) if items.num_rows else ()
+    texts = versions["text"].take(pa.array(places_of(items, versions, "text")))
+    return tuple(sorted({text for text in texts.to_pylist() if text}))  # an item may have a picture instead
 
 
 def pieces_of(texts: Sequence[str], n: int, seed: int) -> tuple[str, ...]:

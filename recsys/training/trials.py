@@ -42,6 +42,8 @@ class Trial(BaseModel):
     """pruned: ended early; failed: a loss was not finite, or memory did not suffice."""
     key: str
     """Key of its training, see `job.py`."""
+    why: str = ""
+    """What failed."""
 
     @property
     def best(self) -> float | None:
@@ -95,7 +97,7 @@ def search(
     Raises:
         TrainingError: every trial failed.
     """
-    trials = _load(folder)
+    trials = _load(folder)[: params.trials]  # there may be more, of an earlier run
     best = _best(trials)
     while len(trials) < params.trials and not _is_blind(trials):
         found = _run(params, trials, prepare)
@@ -108,7 +110,7 @@ def search(
         best = now
     if best is None:
         raise TrainingError(
-            f"each of {len(trials)} trials failed",
+            f"each of {len(trials)} trials failed, the last one: {trials[-1].why}",
             remedy="lower the ends of finetune.trial_ranges.learning_rate",
         )
     return _with(params, best.drawn), trials
@@ -131,15 +133,15 @@ def _run(
                 raise _Pruned
 
     state: Literal["complete", "pruned", "failed"] = "complete"
-    drawn = dict(trial.params)
+    drawn, why = dict(trial.params), ""
     attempt = prepare(_with(params, drawn))
     try:
         attempt.train(on_epoch)
     except _Pruned:
         state = "pruned"
-    except TrainingError:
-        state = "failed"
-    return Trial(number=len(before), drawn=drawn, scores=tuple(scores), state=state, key=attempt.key)
+    except TrainingError as error:
+        state, why = "failed", str(error)
+    return Trial(number=len(before), drawn=drawn, scores=tuple(scores), state=state, key=attempt.key, why=why)
 
 
 def _study(params: FinetuneParams, before: Sequence[Trial]) -> Any:  # noqa: ANN401  an optuna.Study

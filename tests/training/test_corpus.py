@@ -46,7 +46,7 @@ def test_rows_are_distinct_texts_without_those_of_the_validation_slice():
 
 
 def test_further_texts_leave_out_what_judging_looks_for_and_what_is_learned_from_anyway():
-    texts = {"warm": "w", "cold judged": "j", "cold not judged": "n", "another": "n"}
+    texts = {"warm": "w", "cold judged": "j", "cold not judged": "n", "another": "n", "a picture alone": None}
     split, versions = make_split([("u1", "warm")], texts)
     test = split.train.from_pylist([{"user": "u1", "item_id": "cold judged"}], schema=split.train.schema)
     assert further_texts(replace(split, test=test), versions) == ("n",)
@@ -65,3 +65,8 @@ def test_one_text_is_too_few():
     split, versions = make_split(pairs, {"a": "same", "b": "same"})
     with pytest.raises(ConfigError, match=r"1 different text\(s\)"):
         require_texts(Corpus(), make_training_set(split, versions, 1e-9, 1))
+
+
+def test_where_every_item_is_used_there_are_no_further_texts():
+    split, versions = make_split([("u1", "warm")], {"warm": "w"})
+    assert further_texts(split, versions) == ()

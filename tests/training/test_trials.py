@@ -89,17 +89,20 @@ def test_more_trials_go_on_with_those_that_are_there(tmp_path):
     _, few, _ = run(tmp_path, trials=5)
     _, many, made = run(tmp_path, trials=8)
     assert many[:5] == few and len(made.rates) == 3
+    assert run(tmp_path, trials=5)[1] == few  # the others are not counted
     assert run(tmp_path / "other", trials=8)[1] == many
 
 
 def test_a_trial_that_fails_is_one_that_is_not_chosen(tmp_path):
     trainings = Trainings(tmp_path / "work", broken=lambda drawn: drawn.learning_rate > 1e-2)
     best, trials, _ = run(tmp_path, trainings)
-    assert trials[0].state == "failed" and best.learning_rate <= 1e-2
+    assert trials[0].state == "failed" and "the loss is nan" in trials[0].why and best.learning_rate <= 1e-2
 
 
 def test_if_all_fail_it_says_so(tmp_path):
-    with pytest.raises(TrainingError, match="each of 3 trials failed"):
+    with pytest.raises(
+        TrainingError, match="each of 3 trials failed, the last one: batch 7: the loss is nan"
+    ):
         run(tmp_path, Trainings(tmp_path / "work", broken=lambda drawn: True), trials=3)
 
 
