@@ -86,6 +86,8 @@ def _apart(examples: Examples, params: RankerParams) -> tuple[Examples, Examples
     is_held_I = np.zeros(len(examples.vectors_ID), bool)
     is_held_I[is_held[1]] = True
     by_user_E, by_item_E = is_held_U[examples.user_E], is_held_I[examples.item_E]
+    if not is_held[1].size:  # one item, or hardly more: users alone are held out
+        return examples.only(~by_user_E), examples.only(by_user_E), examples.only(by_user_E)
     return (
         examples.only(~by_user_E & ~by_item_E),
         examples.only(by_user_E & by_item_E),

@@ -110,6 +110,15 @@ def test_one_user_alone_teaches_nothing(examples):
     assert learn_event_heads(examples.only(examples.user_E == 3), PARAMS) is None
 
 
+def test_one_item_alone_is_learned_from_its_users(examples):
+    many = replace(
+        examples, user_E=np.arange(len(examples.user_E)), row_U=np.arange(len(examples.user_E)),
+        tastes_UD=np.zeros((len(examples.user_E), 5), np.float32), item_E=np.zeros_like(examples.item_E),
+    )  # fmt: skip
+    found = predicted(many)
+    assert found.click_C.mean() == pytest.approx(many.clicked_E.mean(), rel=0.1)
+
+
 def test_all_purchases_equal_leaves_that_head_out(examples):
     none = replace(examples, purchased_E=np.zeros(len(examples.item_E), bool))
     assert predicted(none).purchase_C is None
