@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 
 from recsys.dataset.histories import PAD
 from recsys.ranking.recommender import Recommender
+from recsys.ranking.shortlist import FEATURES
 from recsys.ranking.tasks import RankingTask, rank
 
 # Shape suffixes: E examples, U users, I items, F features, D width of a profile, K recalled candidates.
@@ -165,7 +166,8 @@ def _made(
     vectors_ID: NDArray[np.float32],
     events: Events | None,
 ) -> Examples:
-    places, users, rows, clicked, features, log_q = map(list, zip(*found, strict=True))
+    nothing = (0, 0, np.empty(0, np.int64), np.empty(0, bool), np.empty((0, len(FEATURES)), np.float32), 0.0)
+    places, users, rows, clicked, features, log_q = map(list, zip(nothing, *found, strict=True))
     lengths = [len(one) for one in rows]
     item_E, clicked_E = np.concatenate(rows), np.concatenate(clicked)
     row_E = np.repeat(users, lengths)
@@ -173,7 +175,10 @@ def _made(
     if events is not None and events.purchases_UI is not None:
         purchased_E = clicked_E & (_at(events.purchases_UI, row_E, item_E) > 0)
     if events is not None and events.values_UI is not None:
-        value_E = np.where(clicked_E, _at(events.values_UI, row_E, item_E), np.nan).astype(np.float32)
+        known_UI = csr_array(events.values_UI, copy=True)
+        known_UI.data = np.ones_like(known_UI.data)  # a value of 0 is one
+        has_E = clicked_E & (_at(known_UI, row_E, item_E) > 0)
+        value_E = np.where(has_E, _at(events.values_UI, row_E, item_E), np.nan).astype(np.float32)
     return Examples(
         features_EF=np.concatenate(features),
         tastes_UD=tastes_UD,
@@ -189,4 +194,6 @@ def _made(
 
 
 def _at(matrix_UI: csr_array, user_E: NDArray[np.int64], item_E: NDArray[np.int64]) -> NDArray[np.float64]:
+    if not len(user_E):  # scipy takes no empty index
+        return np.empty(0)
     return np.asarray(matrix_UI[user_E, item_E]).ravel().astype(np.float64)

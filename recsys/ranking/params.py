@@ -22,6 +22,8 @@ class RankerParams(BaseModel):
     """Units of the two hidden layers."""
     text_weight: float = Field(ge=0)
     """Weight of the auxiliary task: to give the item's profile back from its projection."""
+    purchase_events: tuple[str, ...]
+    """Events that are purchases; an interaction of any kind is a click."""
     purchase_weight: float = Field(ge=0, le=1)
     """Lists are ordered by P(click) (1 - this + this * P(purchase | click))."""
     learning_rate: float = Field(gt=0)

@@ -10,7 +10,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
-from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, list_parts
+from recsys.catalogue.parts import (
+    CATALOGUE,
+    CATALOGUE_SCHEMA,
+    INTERACTIONS,
+    INTERACTIONS_SCHEMA,
+    list_parts,
+)
 from recsys.catalogue.split import Split
 from recsys.dataset.dataset import Dataset
 from recsys.encoders.pack import pack_encoder
@@ -24,11 +30,13 @@ from recsys.models.opening import open_vectors
 from recsys.models.packed import lay_out, remember_model
 from recsys.models.reference import ModelReference
 from recsys.progress import report_progress
+from recsys.ranking.event_examples import Events
 from recsys.settings import Settings
 from recsys.storage.atomic import write_whole
 from recsys.training.challenger import fuse
 from recsys.training.corpus import Corpus, further_texts, pieces_of, require_texts
 from recsys.training.data import TrainingSet, make_training_set
+from recsys.training.events import events_of
 from recsys.training.job import Job, make_job
 from recsys.training.params import FinetuneParams
 from recsys.training.seeds import SEEDS, TrainedSeed, TrainedSeeds, folder_of
@@ -256,7 +264,7 @@ def _fuse(
         params.max_validation_users,
         settings.evaluate.head_share,
         settings.ranker,
-        None,
+        _events(settings, at, job),
         settings.weighting,
         found.scales,
         report_progress,
@@ -272,6 +280,16 @@ def _fuse(
         report_progress,
     )
     return model.with_search(weights.part), recipe, weights
+
+
+def _events(settings: Settings, at: Artifacts, job: Job) -> Events | None:
+    """Purchases and values of the training side, which event heads read; None where none are tried or known."""
+    if not settings.ranker.kinds:
+        return None
+    names = ["user", "item_id", "event", "value", "timestamp"]
+    rows = [part.rows(names) for part in list_parts(at.data, INTERACTIONS)]
+    table = pa.concat_tables([INTERACTIONS_SCHEMA.empty_table().select(names), *rows])
+    return events_of(table, job.training_set.interactions, job.cut, settings.ranker.purchase_events)
 
 
 def _judged(settings: Settings, at: Artifacts, item_ids: Sequence[str]) -> tuple[Query, ...] | None:

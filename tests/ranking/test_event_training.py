@@ -19,6 +19,7 @@ PARAMS = RankerParams(
     width=0,
     hidden=(16, 8),
     text_weight=0.1,
+    purchase_events=("purchase",),
     purchase_weight=0.0,
     learning_rate=0.01,
     weight_decay=0.01,

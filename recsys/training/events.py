@@ -1,0 +1,70 @@
+"""What event heads are learned from beyond interactions: which pairs are purchases, and what they were worth."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.catalogue.folding import folded
+from recsys.dataset.interactions import UNKNOWN, Interactions
+from recsys.ranking.event_examples import Events
+
+# Shape suffixes: U users, I items, R rows of a table.
+
+
+def events_of(
+    rows: pa.Table, interactions: Interactions, cut: datetime | None, purchase_events: Iterable[str]
+) -> Events | None:
+    """Find purchases and values of the pairs of the training side.
+
+    Args:
+        rows: user, item_id, event, value and timestamp of accepted interactions, in order of arrival.
+        interactions: of the training side; rows of other pairs are ignored.
+        cut: rows from then on are ignored; rows without a time are not. None: the split knows no time.
+        purchase_events: names of events, in any case.
+
+    Returns:
+        The events; None where no pair was bought and none has a value. A pair's value is the last that arrived.
+    """
+    if cut is not None:
+        before = pc.less(rows["timestamp"], pa.scalar(cut, rows.schema.field("timestamp").type))
+        rows = rows.filter(pc.fill_null(before, True))
+    user_R, item_R = (
+        pc.fill_null(pc.index_in(rows[name], value_set=pa.array(ids, pa.string())), UNKNOWN).to_numpy()
+        for name, ids in (("user", interactions.users), ("item_id", interactions.item_ids))
+    )
+    is_pair_R = (user_R != UNKNOWN) & (item_R != UNKNOWN)
+    if is_pair_R.any():
+        pairs_P = interactions.matrix_UI[user_R[is_pair_R], item_R[is_pair_R]]
+        is_pair_R[is_pair_R] = np.asarray(pairs_P).ravel() > 0
+    wanted = {folded(one) for one in purchase_events}
+    names = pc.unique(rows["event"]).to_pylist()
+    bought = pa.array([one for one in names if one is not None and folded(one) in wanted], pa.string())
+    is_bought_R = is_pair_R & pc.is_in(rows["event"], value_set=bought).to_numpy()
+    value_R = rows["value"].to_numpy().astype(np.float64)
+    has_value_R = is_pair_R & np.isfinite(value_R)
+    shape = interactions.matrix_UI.shape
+    purchases_UI = _last(user_R, item_R, np.ones(len(user_R)), is_bought_R, shape)
+    values_UI = _last(user_R, item_R, value_R, has_value_R, shape)
+    return None if purchases_UI is None and values_UI is None else Events(purchases_UI, values_UI)
+
+
+def _last(
+    user_R: NDArray[np.integer],
+    item_R: NDArray[np.integer],
+    value_R: NDArray[np.float64],
+    is_wanted_R: NDArray[np.bool_],
+    shape: tuple[int, int],
+) -> csr_array | None:
+    """The last value of each pair among some rows; None without rows."""
+    rows = np.flatnonzero(is_wanted_R)[::-1]
+    if not len(rows):
+        return None
+    pair_R = user_R[rows].astype(np.int64) * shape[1] + item_R[rows]
+    _, first = np.unique(pair_R, return_index=True)
+    kept = rows[first]
+    return csr_array((value_R[kept], (user_R[kept], item_R[kept])), shape=shape)
