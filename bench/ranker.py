@@ -44,6 +44,8 @@ from recsys.validation.weighing import profiled
 # Shape suffixes: U users, I items, E examples, M metrics.
 GOOD = 4
 """Stars from which a rating is a purchase."""
+MAIN = ("auc_click", "gauc_click", "auc_purchase", "ece_click")
+"""Figures of the event heads that also stand under their bare names."""
 console = Console(stderr=True)
 
 
@@ -70,6 +72,7 @@ def main() -> None:
     figures |= lists(setup, first, learned, params)
     figures |= predictions(setup, first, learned, params, events)
     figures |= hillstrom(params)
+    figures |= {name: figures[f"mlp_{name}"] for name in MAIN}
     write_figures(
         "ranker", {name: round(one, 4) if isinstance(one, float) else one for name, one in figures.items()}
     )

@@ -50,7 +50,8 @@ def trees(examples: Examples, is_event_E: NDArray[np.bool_], seed: int) -> Rival
         examples.features_EF[~held_E],
         is_event_E[~held_E],
         sample_weight=weight_E[~held_E],
-        eval_set=[(examples.features_EF[held_E], is_event_E[held_E])],
+        eval_X=examples.features_EF[held_E],
+        eval_y=is_event_E[held_E],
         eval_sample_weight=[weight_E[held_E]],
         callbacks=[early_stopping(30, verbose=False)],
     )

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from recsys.catalogue.columns import Columns
 from recsys.catalogue.fields import BadRow
-from recsys.catalogue.interactions import InteractionRows
+from recsys.catalogue.interactions import InteractionRows, impression_rows
 from recsys.catalogue.items import ItemRows
-from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, KINDS, RELATIONS, VECTORS
+from recsys.catalogue.kinds import CATALOGUE, IMPRESSIONS, INTERACTIONS, KINDS, RELATIONS, VECTORS
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import QUARANTINE_SCHEMA, SCHEMAS
 from recsys.catalogue.pseudonyms import NamesUsers
@@ -24,7 +24,13 @@ from recsys.catalogue.row_reader import OneFile, RowReader
 from recsys.catalogue.vectors import VectorRows
 
 READERS: Mapping[str, Callable[[OneFile], RowReader]] = MappingProxyType(
-    {CATALOGUE: ItemRows, INTERACTIONS: InteractionRows, RELATIONS: RelationRows, VECTORS: VectorRows}
+    {
+        CATALOGUE: ItemRows,
+        INTERACTIONS: InteractionRows,
+        RELATIONS: RelationRows,
+        VECTORS: VectorRows,
+        IMPRESSIONS: impression_rows,
+    }
 )
 """Kind -> what reads its rows."""
 
@@ -165,7 +171,7 @@ def raw_row(kind: str, row: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in row.items() if name not in {"part", "line", "attributes", "user"}}
     if kind == CATALOGUE:
         kept |= json.loads(row["attributes"])
-    elif kind == INTERACTIONS:
+    elif KINDS[kind].of_people:
         kept["user_pseudonym"] = row["user"]
     return {name: value for name, value in kept.items() if value is not None and value != "" and value != []}
 

@@ -14,6 +14,7 @@ from recsys.catalogue.known import COLUMNS, newest_among, newest_rows
 from recsys.catalogue.parts import (
     ARRIVAL,
     CATALOGUE,
+    IMPRESSIONS,
     INTERACTIONS,
     KINDS,
     PART_ID,
@@ -135,6 +136,7 @@ def describe(parts: dict[str, tuple[Part, ...]]) -> dict[str, Any]:
         "items": {"live": len(live), "deleted": newest.num_rows - len(live)},
         "interactions": _interactions(parts[INTERACTIONS], live),
         **{kind: _standing(parts[kind], kind) for kind in (RELATIONS, VECTORS) if parts[kind]},
+        **_impressions(parts[IMPRESSIONS], live),
         "languages": _languages(parts[CATALOGUE]),
         "quarantined": _reasons(parts),
     }
@@ -172,6 +174,11 @@ def _interactions(parts: Sequence[Part], live: pa.ChunkedArray) -> dict[str, Any
         "of_items_no_longer_live": rows.num_rows - (pc.sum(is_live).as_py() or 0),
         "without_time": rows["timestamp"].null_count,
     }
+
+
+def _impressions(parts: Sequence[Part], live: pa.ChunkedArray) -> dict[str, Any]:
+    """Impressions in numbers, as interactions; nothing where none have landed, so that older records stay the same."""
+    return {IMPRESSIONS: _interactions(parts, live)} if parts else {}
 
 
 def _standing(parts: Sequence[Part], kind: str) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Take one person out of the landing zone and out of `data/`: interactions, and relations or vectors that name them.
+"""Take one person out of the landing zone and out of `data/`, with relations and vectors that name them.
 
 Safe to repeat and to kill.
 
@@ -143,7 +143,7 @@ def forget_accepted(at: Artifacts, person: Person) -> Erased:
     places, n_rows = [], 0
     for part in (part for kind in KINDS if kind != CATALOGUE for part in list_parts(at.data, kind)):
         rows, quarantined = part.rows(), part.quarantined()
-        if part.kind == INTERACTIONS:
+        if KINDS[part.kind].of_people:
             is_theirs, is_kept_back = person.rows_of(rows), person.quarantined_of(quarantined)
         else:
             is_theirs = person.is_named(rows, ENDS[part.kind])
@@ -230,7 +230,7 @@ def _forget_in_file(
             if row.values
             and (
                 person.acted(row.values, names, params.max_id_chars, columns)
-                if kind == INTERACTIONS
+                if KINDS[kind].of_people
                 else person.is_named_in(_as_read(row.values, columns), ENDS[kind])
             )
         }

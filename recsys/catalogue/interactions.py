@@ -1,4 +1,4 @@
-"""A landed interaction -> the interactions' schema. Here the raw user id becomes a pseudonym."""
+"""A landed interaction or impression -> the schema of its kind. Here the raw user id becomes a pseudonym."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from recsys.catalogue.columns import Columns
 from recsys.catalogue.fields import EVENT_FORM, BadRow
-from recsys.catalogue.kinds import INTERACTIONS
+from recsys.catalogue.kinds import IMPRESSIONS, INTERACTIONS
 from recsys.catalogue.pseudonyms import PSEUDONYM_FORM, NamesUsers
 from recsys.catalogue.row_reader import OneFile, unknown_columns
 from recsys.catalogue.schemas import PSEUDONYM, SIGNATURE, USER
@@ -18,17 +18,17 @@ UNREADABLE = "unreadable"
 
 
 class InteractionRows:
-    """Reads rows of interactions; further columns are dropped, they may be personal."""
+    """Reads rows of interactions, or of impressions; further columns are dropped, they may be personal."""
 
-    def __init__(self, file: OneFile) -> None:
-        self._file = file
+    def __init__(self, file: OneFile, kind: str = INTERACTIONS) -> None:
+        self._file, self._kind = file, kind
 
     def prepared(self, values: dict[str, Any]) -> dict[str, Any]:
         """The row under our names of the columns."""
         return self._file.columns.renamed(values)
 
     def normal(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """One row in the interactions' columns, without part and line.
+        """One row in the columns of the kind, without part and line.
 
         Args:
             values: our column -> value as landed.
@@ -59,7 +59,7 @@ class InteractionRows:
         return table, []
 
     def ignored(self, columns: Collection[str]) -> dict[str, str]:
-        """Columns that interactions do not know.
+        """Columns that the kind does not know.
 
         Empty if no column names the users: without a header the first row would be shown, and in a matrix of users and
         items the column names are users.
@@ -67,18 +67,32 @@ class InteractionRows:
         names = self._file.columns
         if not {USER, PSEUDONYM} & {names.ours(name) for name in columns}:
             return {}
-        return unknown_columns(INTERACTIONS, columns, names, (PSEUDONYM, SIGNATURE))
+        return unknown_columns(self._kind, columns, names, (PSEUDONYM, SIGNATURE))
 
     def _readers(self, values: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
         """Stored column -> how it is read."""
         columns, most = self._file.columns, self._file.params.max_id_chars
+        of_kind: dict[str, Callable[[], Any]] = {
+            "event": lambda: _event(values, columns),
+            "value": lambda: columns.number(values, "value"),
+        }
+        if self._kind == IMPRESSIONS:
+            of_kind = {
+                "request": lambda: columns.identifier(values, "request"),
+                "position": lambda: _position(values, columns),
+                "propensity": lambda: _propensity(values, columns),
+            }
         return {
             "user": lambda: user(values, self._file.names, most, columns),
             "item_id": lambda: columns.identifier(values, "item_id"),
-            "event": lambda: _event(values, columns),
-            "value": lambda: columns.number(values, "value"),
+            **of_kind,
             "timestamp": lambda: columns.moment(values, "timestamp"),
         }
+
+
+def impression_rows(file: OneFile) -> InteractionRows:
+    """Reads rows of impressions: who was shown what, where in which list, and how likely that was."""
+    return InteractionRows(file, IMPRESSIONS)
 
 
 def user(values: Mapping[str, Any], pseudonyms: NamesUsers, max_id_chars: int, columns: Columns) -> str:
@@ -116,3 +130,17 @@ def _event(values: Mapping[str, Any], columns: Columns) -> str:
     if found and not EVENT_FORM.fullmatch(found):
         raise BadRow("bad_event", "event should be one short word such as view, click, purchase or rating")
     return found or DEFAULT_EVENT
+
+
+def _position(values: Mapping[str, Any], columns: Columns) -> float | None:
+    found = columns.number(values, "position")
+    if found is not None and found < 1:
+        raise BadRow("bad_position", "position counts from 1")
+    return found
+
+
+def _propensity(values: Mapping[str, Any], columns: Columns) -> float | None:
+    found = columns.number(values, "propensity")
+    if found is not None and not 0 < found <= 1:
+        raise BadRow("bad_propensity", "propensity is the probability to be shown: above 0, at most 1")
+    return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 CATALOGUE, INTERACTIONS, RELATIONS, VECTORS = "catalogue", "interactions", "relations", "vectors"
+IMPRESSIONS = "impressions"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Kind:
     """Whether messages may show a value of a row. False where it may be a person's."""
     wakes: bool = False
     """Whether a landed file starts `profile_arrivals` at once instead of waiting for the next sweep."""
+    of_people: bool = False
+    """Whether a row is about one user, whose id becomes a pseudonym."""
     also_called: tuple[str, ...] = ()
     """Other names that people give the folder."""
 
@@ -69,6 +72,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             names=("item_id",),
             time="timestamp",
             numbers=("value",),
+            of_people=True,
             also_called=(
                 "interaction", "event", "events", "click", "clicks", "rating", "ratings", "views", "orders",
             ),
@@ -94,6 +98,16 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             things="vectors",
             wakes=True,
             also_called=("vector", "embedding", "embeddings"),
+        ),
+        IMPRESSIONS: Kind(
+            columns=("user_id", "item_id", "request", "position", "propensity", "timestamp"),
+            required=(("user_id", "user_pseudonym"), ("item_id",)),
+            ids=("user_id", "item_id", "request"),
+            names=("item_id",),
+            time="timestamp",
+            numbers=("position", "propensity"),
+            of_people=True,
+            also_called=("impression", "exposure", "exposures", "shown"),
         ),
     }
 )  # fmt: skip

@@ -13,14 +13,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys.catalogue.arrival import AcceptedBy, Arrival, Statistics, write_json
-from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, KINDS, RELATIONS, VECTORS
-from recsys.catalogue.schemas import CATALOGUE_SCHEMA, INTERACTIONS_SCHEMA, QUARANTINE_SCHEMA, SCHEMAS, TIME
+from recsys.catalogue.kinds import CATALOGUE, IMPRESSIONS, INTERACTIONS, KINDS, RELATIONS, VECTORS
+from recsys.catalogue.schemas import (
+    CATALOGUE_SCHEMA,
+    IMPRESSIONS_SCHEMA,
+    INTERACTIONS_SCHEMA,
+    QUARANTINE_SCHEMA,
+    SCHEMAS,
+    TIME,
+)
 from recsys.errors import DataDamaged
 
 __all__ = [
     "ARRIVAL",
     "CATALOGUE",
     "CATALOGUE_SCHEMA",
+    "IMPRESSIONS",
+    "IMPRESSIONS_SCHEMA",
     "INTERACTIONS",
     "INTERACTIONS_SCHEMA",
     "KINDS",

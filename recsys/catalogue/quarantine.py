@@ -9,7 +9,7 @@ from typing import Any
 
 from recsys.catalogue.batch import as_json
 from recsys.catalogue.interactions import UNREADABLE
-from recsys.catalogue.parts import INTERACTIONS, KINDS, Arrival, Part, list_parts
+from recsys.catalogue.parts import KINDS, Arrival, Part, list_parts
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.catalogue.schemas import PSEUDONYM, RETRY_OF, SIGNATURE
 from recsys.errors import RecsysError
@@ -118,7 +118,7 @@ def _lines(rows: list[dict[str, Any]], record: Arrival, pseudonyms: Pseudonyms) 
         kept = json.loads(row["row"])
         if not kept or UNREADABLE in kept:
             continue
-        if record.kind == INTERACTIONS:
+        if KINDS[record.kind].of_people:
             kept[SIGNATURE] = pseudonyms.signature(kept[PSEUDONYM])
         # Names the quarantine it comes from: retried again from a later one, the file has other bytes.
         yield as_json(kept | {RETRY_OF: f"{row['part']}:{row['line']}"})

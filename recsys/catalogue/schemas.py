@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, RELATIONS, VECTORS
+from recsys.catalogue.kinds import CATALOGUE, IMPRESSIONS, INTERACTIONS, RELATIONS, VECTORS
 
 TIME = pa.timestamp("us", tz="UTC")
 CATALOGUE_SCHEMA = pa.schema(
@@ -53,6 +53,18 @@ VECTORS_SCHEMA = pa.schema(
         ("line", pa.int64()),
     ]
 )
+IMPRESSIONS_SCHEMA = pa.schema(
+    [
+        ("user", pa.string()),
+        ("item_id", pa.string()),
+        ("request", pa.string()),
+        ("position", pa.float64()),
+        ("propensity", pa.float64()),
+        ("timestamp", TIME),
+        ("part", pa.string()),
+        ("line", pa.int64()),
+    ]
+)
 QUARANTINE_SCHEMA = pa.schema(
     [
         ("line", pa.int64()),
@@ -67,6 +79,7 @@ SCHEMAS = {
     INTERACTIONS: INTERACTIONS_SCHEMA,
     RELATIONS: RELATIONS_SCHEMA,
     VECTORS: VECTORS_SCHEMA,
+    IMPRESSIONS: IMPRESSIONS_SCHEMA,
 }
 
 RETRY_OF = "retry_of"

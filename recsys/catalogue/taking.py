@@ -18,7 +18,7 @@ from recsys.catalogue.kinds import KINDS
 from recsys.catalogue.landing import COMPRESSIONS, ENDINGS, PROCESSED, Landed, is_current
 from recsys.catalogue.outcomes import REPEATED, UNCHANGED, WAITING, LetIn, Outcome, of_refusal
 from recsys.catalogue.params import IngestParams
-from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, AcceptedBy, sha256_of
+from recsys.catalogue.parts import CATALOGUE, AcceptedBy, sha256_of
 from recsys.catalogue.pseudonyms import Pseudonyms, remember_key
 from recsys.catalogue.readers.rows import LandedFile
 from recsys.catalogue.refusals import Refusal, batch_id
@@ -211,7 +211,7 @@ class Intake:
                 let_in = {"accepted_by": one.by, "part": f"{number:06d}-{one.digest[:10]}"}
                 record = refusal_of_judged(one.landed, one.digest, one.judged).model_copy(update=let_in)
                 record.save(self.at.refused)
-        if admitted[0].landed.kind == INTERACTIONS:
+        if KINDS[admitted[0].landed.kind].of_people:
             remember_key(self.at.pseudonyms, self.pseudonyms)
         part, page = accept(admitted, sequence, self.at)
         self.accepted.add(part)

@@ -4,6 +4,10 @@ Without a log of what was shown, each user's recalled candidates stand for it: a
 interaction with it was held out of everything that the features are made of. Negatives are sampled. A network that is
 trained on a share q of them learns logit P(click) - log q, so log q is added back in training (logQ correction) and
 probabilities hold for all recalled candidates.
+
+With impressions, what a user was shown stands instead of what is recalled, and no negative is sampled. Of the clicks
+only those that were held out are examples, a share h of them. So log h is added to the logit in training, and
+P(click) is that of an item that is shown. Positions and propensities are stored, not used.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +37,8 @@ class Events:
     """1 where a user bought an item; None: nothing is known of purchases."""
     values_UI: csr_array | None = None
     """Value of the pair's event; a pair that is not stored has none. None: nothing is known of values."""
+    shown_UI: csr_array | None = None
+    """1 where an item was shown to a user. None: nobody knows what was shown."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class Examples:
     value_E: NDArray[np.float32] | None
     """NaN where the pair has none; None: nothing is known of values."""
     log_q_E: NDArray[np.float32]
-    """log of the share of negatives that was kept; 0 where all were, as in a log of impressions."""
+    """log of the share of negatives that was kept, over that of clicks; 0 where all of both were."""
 
     def moved(self, rows: NDArray[np.int64], onto_ID: NDArray[np.float32]) -> "Examples":
         """The same with profiles in the space of another head, as well as a linear map can do it.
@@ -112,15 +118,20 @@ def examples_of(
     Returns:
         The examples, user by user; candidates that a user must not get are none.
     """
-    rng, found = np.random.default_rng([seed, 7]), []
     tastes_UD = np.zeros((len(task.users), recommender.users.vectors_ID.shape[1]), np.float32)
-    for place, user, rows_C, clicked_C in _recalled(recommender, task, depth):
+    if events is not None and events.shown_UI is not None:
+        log_share, candidates = _shown(recommender, task, events.shown_UI)
+        n_negatives = 0
+    else:
+        log_share, candidates = 0.0, _recalled(recommender, task, depth)
+    rng, found = np.random.default_rng([seed, 7]), []
+    for place, user, rows_C, clicked_C in candidates:
         share = _share(n_negatives, int((~clicked_C).sum()))
         kept_C = clicked_C | (rng.random(len(clicked_C)) < share)
         rows_C, clicked_C = rows_C[kept_C], clicked_C[kept_C]
         shortlist = recommender.shortlist(user, rows_C)
         tastes_UD[place] = shortlist.taste_D
-        found.append((place, user, rows_C, clicked_C, shortlist.features(), np.log(share)))
+        found.append((place, user, rows_C, clicked_C, shortlist.features(), np.log(share) - log_share))
     return _made(found, tastes_UD, task.users, recommender.users.vectors_ID, events)
 
 
@@ -153,6 +164,28 @@ def _recalled(
         for place, (user, rows_K) in enumerate(zip(users.tolist(), ranked_UK, strict=True), start):
             rows_C = rows_K[rows_K != PAD]
             yield place, user, rows_C, np.isin(rows_C, task.relevant_UR[place])
+
+
+def _shown(
+    recommender: Recommender, task: RankingTask, shown_UI: csr_array
+) -> tuple[float, Iterator[tuple[int, int, NDArray[np.int64], NDArray[np.bool_]]]]:
+    """What each user was shown, and is not known to have clicked before.
+
+    Returns:
+        log of the share of clicks on shown candidates that are held out: only these are examples, while all that was
+        shown without a click is. And for each user the same as `_recalled`.
+    """
+    history_UI = recommender.users.histories_UI
+    found, n_held, n_known = [], 0, 0
+    for place, user in enumerate(task.users.tolist()):
+        rows_C = np.intersect1d(shown_UI[[user]].indices, task.candidates).astype(np.int64)
+        is_known_C = np.isin(rows_C, history_UI[[user]].indices)
+        rows_C, n_known = rows_C[~is_known_C], n_known + int(is_known_C.sum())
+        clicked_C = np.isin(rows_C, task.relevant_UR[place])
+        n_held += int(clicked_C.sum())
+        if len(rows_C):
+            found.append((place, user, rows_C, clicked_C))
+    return float(np.log(n_held / (n_held + n_known))) if n_held else 0.0, iter(found)
 
 
 def _share(n_negatives: int, n_there: int) -> float:

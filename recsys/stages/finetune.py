@@ -13,8 +13,9 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import (
     CATALOGUE,
     CATALOGUE_SCHEMA,
+    IMPRESSIONS,
     INTERACTIONS,
-    INTERACTIONS_SCHEMA,
+    SCHEMAS,
     list_parts,
 )
 from recsys.catalogue.split import Split
@@ -283,13 +284,23 @@ def _fuse(
 
 
 def _events(settings: Settings, at: Artifacts, job: Job) -> Events | None:
-    """Purchases and values of the training side, which event heads read; None where none are tried or known."""
+    """What event heads are learned from beside interactions; None where none are tried, or nothing is known."""
     if not settings.ranker.kinds:
         return None
-    names = ["user", "item_id", "event", "value", "timestamp"]
-    rows = [part.rows(names) for part in list_parts(at.data, INTERACTIONS)]
-    table = pa.concat_tables([INTERACTIONS_SCHEMA.empty_table().select(names), *rows])
-    return events_of(table, job.training_set.interactions, job.cut, settings.ranker.purchase_events)
+    names = ["user", "item_id", "timestamp"]
+    return events_of(
+        _rows(at, INTERACTIONS, [*names, "event", "value"]),
+        _rows(at, IMPRESSIONS, names),
+        job.training_set.interactions,
+        job.cut,
+        settings.ranker.purchase_events,
+    )
+
+
+def _rows(at: Artifacts, kind: str, names: Sequence[str]) -> pa.Table:
+    """Some columns of all accepted rows of a kind, in order of arrival."""
+    rows = [part.rows(names) for part in list_parts(at.data, kind)]
+    return pa.concat_tables([SCHEMAS[kind].empty_table().select(names), *rows])
 
 
 def _judged(settings: Settings, at: Artifacts, item_ids: Sequence[str]) -> tuple[Query, ...] | None:

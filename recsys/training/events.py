@@ -1,4 +1,4 @@
-"""What event heads are learned from beyond interactions: which pairs are purchases, and what they were worth."""
+"""What event heads are learned from beyond interactions: purchases, what they were worth, and what was shown."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -13,30 +13,31 @@ from recsys.catalogue.folding import folded
 from recsys.dataset.interactions import UNKNOWN, Interactions
 from recsys.ranking.event_examples import Events
 
-# Shape suffixes: U users, I items, R rows of a table.
+# Shape suffixes: U users, I items, R rows of interactions, S rows of impressions.
 
 
 def events_of(
-    rows: pa.Table, interactions: Interactions, cut: datetime | None, purchase_events: Iterable[str]
+    rows: pa.Table,
+    shown: pa.Table,
+    interactions: Interactions,
+    cut: datetime | None,
+    purchase_events: Iterable[str],
 ) -> Events | None:
-    """Find purchases and values of the pairs of the training side.
+    """Find purchases and values of the pairs of the training side, and what its users were shown.
 
     Args:
         rows: user, item_id, event, value and timestamp of accepted interactions, in order of arrival.
+        shown: user, item_id and timestamp of accepted impressions.
         interactions: of the training side; rows of other pairs are ignored.
         cut: rows from then on are ignored; rows without a time are not. None: the split knows no time.
         purchase_events: names of events, in any case.
 
     Returns:
-        The events; None where no pair was bought and none has a value. A pair's value is the last that arrived.
+        The events; None where no pair was bought, none has a value, and nothing is known to have been shown. A pair's
+        value is the last that arrived.
     """
-    if cut is not None:
-        before = pc.less(rows["timestamp"], pa.scalar(cut, rows.schema.field("timestamp").type))
-        rows = rows.filter(pc.fill_null(before, True))
-    user_R, item_R = (
-        pc.fill_null(pc.index_in(rows[name], value_set=pa.array(ids, pa.string())), UNKNOWN).to_numpy()
-        for name, ids in (("user", interactions.users), ("item_id", interactions.item_ids))
-    )
+    rows, shown = _before(rows, cut), _before(shown, cut)
+    user_R, item_R = _rows_of(rows, interactions)
     is_pair_R = (user_R != UNKNOWN) & (item_R != UNKNOWN)
     if is_pair_R.any():
         pairs_P = interactions.matrix_UI[user_R[is_pair_R], item_R[is_pair_R]]
@@ -50,7 +51,27 @@ def events_of(
     shape = interactions.matrix_UI.shape
     purchases_UI = _last(user_R, item_R, np.ones(len(user_R)), is_bought_R, shape)
     values_UI = _last(user_R, item_R, value_R, has_value_R, shape)
-    return None if purchases_UI is None and values_UI is None else Events(purchases_UI, values_UI)
+    user_S, item_S = _rows_of(shown, interactions)
+    is_known_S = (user_S != UNKNOWN) & (item_S != UNKNOWN)
+    shown_UI = _last(user_S, item_S, np.ones(len(user_S)), is_known_S, shape)
+    found = Events(purchases_UI, values_UI, shown_UI)
+    return None if purchases_UI is None and values_UI is None and shown_UI is None else found
+
+
+def _before(rows: pa.Table, cut: datetime | None) -> pa.Table:
+    if cut is None:
+        return rows
+    before = pc.less(rows["timestamp"], pa.scalar(cut, rows.schema.field("timestamp").type))
+    return rows.filter(pc.fill_null(before, True))
+
+
+def _rows_of(rows: pa.Table, interactions: Interactions) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """Row of user and of item of each row; UNKNOWN for others."""
+    user_R, item_R = (
+        pc.fill_null(pc.index_in(rows[name], value_set=pa.array(ids, pa.string())), UNKNOWN).to_numpy()
+        for name, ids in (("user", interactions.users), ("item_id", interactions.item_ids))
+    )
+    return user_R, item_R
 
 
 def _last(

@@ -67,3 +67,25 @@ def test_purchases_and_values_stand_beside_clicks_alone_and_zero_is_a_value(reco
 def test_a_task_without_users_gives_no_examples(recommender):
     found = examples_of(recommender, task_of(recommender, np.zeros((N_USERS, N_ITEMS))), N_ITEMS, 5, 0)
     assert len(found.item_E) == len(found.row_U) == 0
+
+
+def test_with_impressions_only_what_was_shown_is_an_example_and_held_out_clicks_stand_for_all(
+    recommender, held
+):
+    shown = np.random.default_rng(4).random((N_USERS, N_ITEMS)) < 0.6
+    task = task_of(recommender, held)
+    found = examples_of(recommender, task, 3, 2, 0, Events(shown_UI=csr_array(shown.astype(float))))
+    history = recommender.users.histories_UI.toarray() > 0
+    users = found.row_U[found.user_E]
+    expected = (shown & ~history)[task.users]
+    assert len(found.item_E) == expected.sum() and shown[users, found.item_E].all()
+    np.testing.assert_array_equal(found.clicked_E, held[users, found.item_E])
+    n_held, n_known = (shown & held & ~history)[task.users].sum(), (shown & history)[task.users].sum()
+    assert found.log_q_E == pytest.approx(-np.log(n_held / (n_held + n_known)), abs=1e-6)
+
+
+def test_impressions_without_a_click_give_examples_without_one(recommender, held):
+    task = task_of(recommender, held)
+    shown = csr_array((~held).astype(float))
+    found = examples_of(recommender, task, 3, 2, 0, Events(shown_UI=shown))
+    assert len(found.item_E) and not found.clicked_E.any() and (found.log_q_E == 0).all()
