@@ -171,6 +171,11 @@ def _shown(
 ) -> tuple[float, Iterator[tuple[int, int, NDArray[np.int64], NDArray[np.bool_]]]]:
     """What each user was shown, and is not known to have clicked before.
 
+    Args:
+        recommender: knows the histories.
+        task: candidates, users and what was held out for them.
+        shown_UI: see `Events`.
+
     Returns:
         log of the share of clicks on shown candidates that are held out: only these are examples, while all that was
         shown without a click is. And for each user the same as `_recalled`.

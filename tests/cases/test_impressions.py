@@ -11,8 +11,8 @@ __all__ = ["empty_intake"]
 
 SHOWN = [
     {
-        "user_id": user, "item_id": f"s{place}", "request": f"list of {len(user)}", "position": place, "propensity": 0.25,
-        "timestamp": "2026-10-01T00:00:00Z",
+        "user_id": user, "item_id": f"s{place}", "request": f"list of {len(user)}", "position": place,
+        "propensity": 0.25, "timestamp": "2026-10-01T00:00:00Z",
     }
     for user in ("jane@example.org", "u2", "u3") for place in range(1, 9)
 ]  # fmt: skip
