@@ -25,6 +25,8 @@ GRADED = "graded_ndcg"
 REGRET = "regret"
 LISTED = ("diversity", "novelty", "new_share")
 """Metrics of what lists are like."""
+BLOCK_USERS = 100
+"""Lists compared at once; bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -102,15 +104,17 @@ class ListMetrics:
         return metrics.regret_at_k(ranked_UK, self.part.relevant_UR, self.opinions.disliked_UE, self.k)
 
     def _diversity(self, shown_UK: NDArray[np.int64]) -> NDArray[np.float64]:
-        """One minus the mean cosine of two items: from the length of the sum of unit rows."""
+        """One minus the mean cosine of two items, from the length of the sum of their unit vectors; 0 for one item."""
         found_U = np.zeros(len(shown_UK))
-        for place, row_K in enumerate(shown_UK):
-            vectors_KD = self.vectors_ID[row_K[row_K != PAD]].astype(np.float64)
-            n = len(vectors_KD)
-            if n > 1:
-                norms_K = np.linalg.norm(vectors_KD, axis=1)
-                summed_D = (vectors_KD / np.where(norms_K > 0, norms_K, 1)[:, None]).sum(axis=0)
-                found_U[place] = 1 - (summed_D @ summed_D - (norms_K > 0).sum()) / (n * (n - 1))
+        for start in range(0, len(shown_UK), BLOCK_USERS):
+            rows_BK = shown_UK[start : start + BLOCK_USERS]
+            vectors_BKD = self.vectors_ID[rows_BK].astype(np.float64)
+            vectors_BKD[rows_BK == PAD] = 0
+            summed_BD = vectors_BKD.sum(axis=1)
+            itself_B = (vectors_BKD**2).sum(axis=(1, 2))
+            n_B = (rows_BK != PAD).sum(axis=1)
+            alike_B = ((summed_BD**2).sum(axis=1) - itself_B) / np.maximum(n_B * (n_B - 1), 1)
+            found_U[start : start + BLOCK_USERS] = np.where(n_B > 1, 1 - alike_B, 0.0)
         return found_U
 
 

@@ -5,8 +5,10 @@ import hashlib
 import numpy as np
 import pytest
 
+from recsys.dataset.histories import PAD
 from recsys.errors import ConfigError
 from recsys.evaluation.groups import read_groups
+from recsys.evaluation.list_metrics import ListMetrics
 from recsys.evaluation.report import Report
 from recsys.gate.decision import decide
 from recsys.gate.page import render
@@ -131,3 +133,14 @@ def test_what_lists_are_like_is_measured(judged):
     assert report.slice("warm").models["champion"].metrics["new_share@20"] == 0
     assert 0 < report.slice("mixed").models["random"].metrics["new_share@20"] < 1
     assert not np.isnan(report.slice("mixed").challenger_margins["champion"]["diversity@20"].mean)
+
+
+def test_diversity_is_one_minus_the_mean_cosine_of_all_pairs():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(9, 4)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    shown = np.array([[0, 3, 5, 8], [2, 4, PAD, PAD], [7, PAD, PAD, PAD]])
+    judged = ListMetrics(None, 4, None, vectors, np.zeros(9), np.zeros(9, bool))
+    cosines = vectors @ vectors.T
+    by_hand = [np.mean([cosines[a, b] for a in row for b in row if a != b]) for row in ([0, 3, 5, 8], [2, 4])]
+    assert judged._diversity(shown).tolist() == pytest.approx([1 - by_hand[0], 1 - by_hand[1], 0], abs=1e-6)
