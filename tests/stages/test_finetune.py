@@ -16,6 +16,7 @@ from recsys.evaluation.report import Report
 from recsys.models.opening import open_model
 from recsys.models.reference import ModelReference
 from recsys.ranking.item_weights import ItemWeights
+from recsys.ranking.mlp import Mlp
 from recsys.stages import evaluate, finetune, profiles, split
 from recsys.training.progress import TrainingProgress
 from recsys.training.seeds import TrainedSeeds
@@ -121,6 +122,30 @@ def test_item_weights_that_validation_chose_are_packed_with_the_head(world, chos
     assert weights.factor_T.mean() == pytest.approx(1 / 2) and len(np.unique(weights.factor_T)) > 1
     items = Split.load(other.at.split).items.to_pylist()
     assert len(weights.digests_T) == sum(row["slice"] == "warm" for row in items)
+
+
+def test_event_heads_that_validation_takes_are_packed_and_are_the_same_again(
+    world, chosen, tmp_path, monkeypatch
+):
+    """The rule is widened so far that it holds in a small world; what it decides by stands in test_learned.py."""
+    monkeypatch.setattr("recsys.validation.learned.lower_bound", lambda *_: 1.0)
+    monkeypatch.setattr("recsys.ranking.event_training.MIN_CLICKS", 2)
+    update = {
+        "finetune": chosen.finetune.model_copy(update={"layers": "none"}),
+        "ranker": chosen.ranker.model_copy(update={"kinds": ("mlp",), "held_out": 0.4}),
+    }
+    left = []
+    for name in ("once", "again"):
+        other = make_world(tmp_path / name)
+        split.run(other.settings, other.at)
+        finetune.run(chosen.model_copy(update=update), other.at)
+        left.append(written(other))
+    assert left[0] == left[1]
+    reference = ModelReference.load(other.at.model_reference("challenger"))
+    summary = TrainingSummary.load(other.at.finetune / "summary.json")
+    assert reference.ranker.name == "mlp" and "head/warm by mlp/ndcg@5" in summary.validation
+    mlp = Mlp.load([other.at.finetune / "packed/ranker" / reference.ranker.files[0].name])
+    assert mlp.depth == chosen.ranker.depth and mlp.heads.is_learned_E[0]
 
 
 def test_vectors_of_a_trained_encoder_are_cached_by_it_for_the_profiles_that_follow(world):
