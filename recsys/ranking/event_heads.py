@@ -8,8 +8,8 @@
     P(click) = σ(a logit + b), with a > 0 and b fitted on users who were held out (Platt 1999)
     P(purchase) = P(click) P(purchase | click)      (ESMM, Ma et al. 2018: both are learned over all impressions)
 
-W projects profiles to a few dimensions. It is learned with the heads, and held to what it must also do: give the
-profile back (`event_training.py`). What each number is learned from is said in `learned_from`.
+W projects profiles to a few dimensions, none by default. It is learned with the heads, and held to give the profile back
+(`event_training.py`).
 """
 
 from collections.abc import Mapping

@@ -51,12 +51,11 @@ class Mlp:
 
     @classmethod
     def learn(cls, dataset: Dataset, settings: "MlpSettings") -> "Mlp | None":
-        """Learn the heads on interactions that are held out of the first ranker, then that from all of them.
+        """Learn the first ranker from all interactions; the heads come with the settings, see `MlpSettings`.
 
         Args:
-            dataset: with the profiles that scores are made of. They should not have learned from what is held out: see
-                `event_learning.py` for profiles that did.
-            settings: what validation chose.
+            dataset: with the profiles that scores are made of.
+            settings: what validation chose and learned.
 
         Returns:
             None where there is too little to learn from.

@@ -16,7 +16,8 @@ from recsys.ranking.shortlist import Shortlist, popularity_of
 # Shape suffixes: U users, I items, C candidates, D dimension.
 Choice = TypeVar("Choice", bound=Hashable)
 ROOM = 1.0
-"""Candidates that are not ranked again score below this many under 0, in the order of the first ranker."""
+"""The best candidate that is not ranked again scores minus this, each further one 1 less; those ranked again score in
+[0, 1]."""
 
 
 @dataclass(frozen=True)

@@ -115,9 +115,10 @@ def choose_learned_ranker(
     whole = rehearse(dataset, shipped, recipe, fusion, params, max_users, events)
     if whole is None:
         return LearnedChoice(None, "no learned ranker: too few interactions to learn one from", lists)
-    return LearnedChoice(
-        replace(settings, heads=whole), f"mlp is taken: it changes ndcg@{k} by {words}", lists
-    )
+    shown = events is not None and events.shown_UI is not None
+    basis = "impressions" if shown else "sampled candidates, since no impressions have landed"
+    reason = f"mlp is taken: it changes ndcg@{k} by {words}; learned from {basis}"
+    return LearnedChoice(replace(settings, heads=whole), reason, lists)
 
 
 def rehearse(

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from recsys.heads.recipe import Recipe
 from recsys.ranking.event_examples import Events
 from recsys.ranking.mlp import Mlp
 from recsys.settings import Settings
-from recsys.validation.learned import choose_learned_ranker
+from recsys.validation.learned import choose_learned_ranker, rehearse
 from tests.conftest import ROOT
 from tests.dataset.make import dataset_of
 
@@ -54,6 +55,7 @@ def chosen(dataset, recipe, ranker=RANKER, events=None):
 def test_popularity_that_profiles_do_not_know_makes_it_better_and_it_is_taken(dataset, recipe):
     found = chosen(dataset, recipe)
     assert found.reason.startswith("mlp is taken"), found.reason
+    assert found.reason.endswith("learned from sampled candidates, since no impressions have landed")
     assert found.lists["warm by mlp"] > found.lists["warm by item weights"]
     mlp = Mlp.learn(dataset, found.settings)
     assert mlp is not None and mlp.depth == 100 and mlp.heads.is_learned_E.tolist() == [True, False, False]
@@ -76,6 +78,21 @@ def test_purchases_are_learned_where_they_are_known(dataset, recipe):
     bought.eliminate_zeros()
     found = chosen(dataset, recipe, events=Events(purchases_UI=bought))
     assert found.settings is not None and found.settings.heads.is_learned_E.tolist() == [True, True, False]
+
+
+def test_impressions_stand_instead_of_sampled_candidates_and_without_clicks_nothing_is_learned(
+    dataset, recipe
+):
+    liked = dataset.interactions.matrix_UI.toarray() > 0
+    shown = liked | (np.random.default_rng(2).random(liked.shape) < 0.4)
+    heads = rehearsed(dataset, recipe, Events(shown_UI=csr_array(shown.astype(float))))
+    assert heads is not None
+    assert rehearsed(dataset, recipe, Events(shown_UI=csr_array((~liked).astype(float)))) is None
+
+
+def rehearsed(dataset, recipe, events):
+    fusion = SETTINGS.fusion.model_copy(update={"width": 16, "words_width": 8, "items_per_factor": 10})
+    return rehearse(dataset, dataset, recipe, fusion, RANKER, 200, events)
 
 
 def test_with_too_few_users_item_weights_stay_and_it_says_so(dataset, recipe):
