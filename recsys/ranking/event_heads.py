@@ -5,11 +5,11 @@
     heads    one logit each for click and for purchase given click, and one number for the value; each is a linear
              function of the hidden layer and of the standardised features
 
-    P(click) = σ(a logit + b), with a > 0 and b fitted on users who were held out (Platt 1999)
-    P(purchase) = P(click) P(purchase | click)      (ESMM, Ma et al. 2018: both are learned over all impressions)
+    P(click) = σ(a logit + b), with a > 0 and b fitted on pairs that were held out (Platt 1999)
+    P(purchase) = P(click) P(purchase | click)      (ESMM, Ma et al. 2018: both are learned from all examples)
 
-W projects profiles to a few dimensions, none by default. It is learned with the heads, and held to give the profile back
-(`event_training.py`).
+W projects profiles to a few dimensions, by default to none. It is learned with the heads, and held to give the profile
+back (`event_training.py`).
 """
 
 from collections.abc import Mapping
