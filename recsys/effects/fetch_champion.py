@@ -61,7 +61,7 @@ def fetch_champion(
     brought = _from_release(storage, at) if published and storage else None
     if brought is None:
         brought = _from_registry(uri, at, chosen, verdict=verdict, again=again)
-    _save_teacher(brought.model, at, chosen)
+        _save_teacher(brought.model, at, chosen)  # a release does not say what its model was trained on
     if not profiles or storage is None:
         return brought
     from recsys.publishing.published_model import bring_profiles

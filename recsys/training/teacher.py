@@ -1,7 +1,8 @@
 """artifacts/teacher.json: the encoder whose vectors a student learns (objective `distill`).
 
-`fetch-champion` writes it, and stage `finetune` depends on it in dvc.yaml. For other objectives the file names nobody:
-then the stage does not run again when the champion changes.
+`fetch-champion` writes it, unless it brings a published model (`--published`): arrivals train nothing. Stage `finetune`
+depends on it in dvc.yaml. For other objectives the file names nobody: then the stage does not run again when the
+champion changes.
 """
 
 from pathlib import Path

@@ -90,6 +90,8 @@ def test_the_published_model_comes_with_its_profiles_on_request(workspace, tmp_p
     for name, value in (("WORKSPACE", workspace.root), ("STORE", store), ("CACHE", tmp_path / "cache")):
         monkeypatch.setenv(f"RECSYS_{name}", str(value))
     assert CliRunner().invoke(main, ["fetch-champion", "--published"]).exit_code == 0
+    # arrivals train nothing: a teacher is named with the registry's champion alone, whose training is on record
+    assert not (workspace.root / "artifacts/teacher.json").exists()
     assert not workspace.profiles("champion").exists()
     done = CliRunner().invoke(main, ["fetch-champion", "--published", "--profiles"])
     assert done.exit_code == 0 and "2 segments are the published ones" in done.stderr
