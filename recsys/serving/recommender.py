@@ -252,7 +252,6 @@ class Recommender:
 
     @cached_property
     def _shown(self) -> SecondSearcher:
-        """Finds lists as they are shown, by the second ranker where the model has one."""
         searcher, width = self.profiles.searcher, self.manifest.model.lexical_width
         return SecondSearcher(
             self._ranked, self._ranker.second, searcher, lambda: self.popular.likes_I, width

@@ -13,9 +13,6 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import (
     CATALOGUE,
     CATALOGUE_SCHEMA,
-    IMPRESSIONS,
-    INTERACTIONS,
-    SCHEMAS,
     list_parts,
 )
 from recsys.catalogue.split import Split
@@ -31,13 +28,12 @@ from recsys.models.opening import open_vectors
 from recsys.models.packed import lay_out, remember_model
 from recsys.models.reference import ModelReference
 from recsys.progress import report_progress
-from recsys.ranking.event_examples import Events
 from recsys.settings import Settings
 from recsys.storage.atomic import write_whole
 from recsys.training.challenger import fuse
 from recsys.training.corpus import Corpus, further_texts, pieces_of, require_texts
 from recsys.training.data import TrainingSet, make_training_set
-from recsys.training.events import events_of
+from recsys.training.events import read_events
 from recsys.training.job import Job, make_job
 from recsys.training.params import FinetuneParams
 from recsys.training.seeds import SEEDS, TrainedSeed, TrainedSeeds, folder_of
@@ -265,7 +261,9 @@ def _fuse(
         params.max_validation_users,
         settings.evaluate.head_share,
         settings.ranker,
-        _events(settings, at, job),
+        read_events(at.data, found.interactions, job.cut, settings.ranker.purchase_events)
+        if settings.ranker.kinds
+        else None,
         settings.weighting,
         found.scales,
         report_progress,
@@ -281,26 +279,6 @@ def _fuse(
         report_progress,
     )
     return model.with_search(weights.part), recipe, weights
-
-
-def _events(settings: Settings, at: Artifacts, job: Job) -> Events | None:
-    """What event heads are learned from beside interactions; None where none are tried, or nothing is known."""
-    if not settings.ranker.kinds:
-        return None
-    names = ["user", "item_id", "timestamp"]
-    return events_of(
-        _rows(at, INTERACTIONS, [*names, "event", "value"]),
-        _rows(at, IMPRESSIONS, names),
-        job.training_set.interactions,
-        job.cut,
-        settings.ranker.purchase_events,
-    )
-
-
-def _rows(at: Artifacts, kind: str, names: Sequence[str]) -> pa.Table:
-    """Some columns of all accepted rows of a kind, in order of arrival."""
-    rows = [part.rows(names) for part in list_parts(at.data, kind)]
-    return pa.concat_tables([SCHEMAS[kind].empty_table().select(names), *rows])
 
 
 def _judged(settings: Settings, at: Artifacts, item_ids: Sequence[str]) -> tuple[Query, ...] | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,10 +11,30 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.catalogue.folding import folded
+from recsys.catalogue.parts import IMPRESSIONS, INTERACTIONS, SCHEMAS, list_parts
 from recsys.dataset.interactions import UNKNOWN, Interactions
 from recsys.ranking.event_examples import Events
 
 # Shape suffixes: U users, I items, R rows of interactions, S rows of impressions.
+
+
+def read_events(
+    data: Path, interactions: Interactions, cut: datetime | None, purchase_events: Iterable[str]
+) -> Events | None:
+    """Read what `events_of` needs from the accepted parts.
+
+    Args:
+        data: the folder of the parts.
+        interactions: of the training side.
+        cut: as in `events_of`.
+        purchase_events: names of events.
+
+    Returns:
+        The events.
+    """
+    names = ["user", "item_id", "timestamp"]
+    rows, shown = _columns(data, INTERACTIONS, [*names, "event", "value"]), _columns(data, IMPRESSIONS, names)
+    return events_of(rows, shown, interactions, cut, purchase_events)
 
 
 def events_of(
@@ -56,6 +77,12 @@ def events_of(
     shown_UI = _last(user_S, item_S, np.ones(len(user_S)), is_known_S, shape)
     found = Events(purchases_UI, values_UI, shown_UI)
     return None if purchases_UI is None and values_UI is None and shown_UI is None else found
+
+
+def _columns(data: Path, kind: str, names: list[str]) -> pa.Table:
+    """Some columns of all accepted rows of a kind, in order of arrival."""
+    rows = [part.rows(names) for part in list_parts(data, kind)]
+    return pa.concat_tables([SCHEMAS[kind].empty_table().select(names), *rows])
 
 
 def _before(rows: pa.Table, cut: datetime | None) -> pa.Table:
