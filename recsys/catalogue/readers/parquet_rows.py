@@ -1,6 +1,6 @@
 """Rows of parquet. A dictionary may repeat a large value many times, so sizes are checked before rows are made."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from recsys.catalogue.fields import BadRow
 from recsys.catalogue.folding import folded
-from recsys.catalogue.kinds import KINDS
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, KINDS
 from recsys.catalogue.readers.arrow_values import plain_values
 from recsys.catalogue.readers.rows import INDEX_COLUMN, LandedFile, RawRow, Reading
 
@@ -20,7 +20,6 @@ _BATCH_ROWS = 4096
 _BATCH_BYTES = 16 * 2**20
 _ROW_BYTES = 64  # what a row costs that holds nothing: a few bytes of parquet can name a billion of them
 _BUFFER_BYTES = 2**20
-_NEEDED = {folded(name) for kind in KINDS.values() for name in kind.columns}
 
 
 def parquet_rows(file: LandedFile, reading: Reading) -> Iterator[RawRow]:
@@ -39,12 +38,13 @@ def parquet_rows(file: LandedFile, reading: Reading) -> Iterator[RawRow]:
     """
     try:
         with _opened(file) as source:
-            names = _readable(source, _names(file, source.schema_arrow.names, reading), reading)
+            names, needed = _names(file, source.schema_arrow.names, reading), _needed(file.key)
+            names = _readable(source, names, needed, reading)
             line, decoded = 0, 0
             for batch in _batches(source, names):
                 decoded += sum(_decoded_bytes(column) for column in batch.columns)
                 file.check_decoded(decoded + (line + batch.num_rows) * _ROW_BYTES)
-                columns = [_values(name, batch.column(name), reading) for name in names]
+                columns = [_values(name, batch.column(name), needed, reading) for name in names]
                 for row in zip(*columns, strict=True) if columns else [()] * batch.num_rows:
                     line += 1
                     yield _row(line, names, row)
@@ -77,12 +77,23 @@ def _names(file: LandedFile, names: list[str], reading: Reading) -> list[str]:
     return names
 
 
-def _readable(source: pq.ParquetFile, names: list[str], reading: Reading) -> list[str]:
+def _needed(key: str) -> set[str]:
+    """Folded names of columns in which an unreadable value is a bad row: those of items, interactions and its kind.
+
+    The kind is the first folder of the key. `vector` is needed in vectors/, and one more column in catalogue/.
+    """
+    kinds = {CATALOGUE, INTERACTIONS, key.partition("/")[0]} & {*KINDS}
+    return {folded(name) for kind in kinds for name in KINDS[kind].columns}
+
+
+def _readable(
+    source: pq.ParquetFile, names: list[str], needed: Collection[str], reading: Reading
+) -> list[str]:
     """Columns without those that Arrow writes but cannot read: lists of one length where some are missing."""
     fixed = [
         name
         for name in names
-        if folded(name) not in _NEEDED and pa.types.is_fixed_size_list(source.schema_arrow.field(name).type)
+        if folded(name) not in needed and pa.types.is_fixed_size_list(source.schema_arrow.field(name).type)
     ]
     for name in fixed:
         try:
@@ -122,12 +133,12 @@ def _decoded_bytes(column: pa.Array) -> int:
     return int(column.nbytes)
 
 
-def _values(name: str, column: pa.Array, reading: Reading) -> list[Any]:
+def _values(name: str, column: pa.Array, needed: Collection[str], reading: Reading) -> list[Any]:
     """A column as plain values; in an unneeded column an unreadable value is missing, not a bad row."""
     try:
         values = plain_values(column)
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid, NotImplementedError, RecursionError) as error:
-        if folded(name) in _NEEDED:
+        if folded(name) in needed:
             raise
         note = (
             f"column {name} ignored: its type {str(column.type)[:60]} cannot be read ({type(error).__name__})"
@@ -135,7 +146,7 @@ def _values(name: str, column: pa.Array, reading: Reading) -> list[Any]:
         if note not in reading.notes:
             reading.notes.append(note)
         return [None] * len(column)
-    if folded(name) in _NEEDED or not any(isinstance(value, BadRow) for value in values):
+    if folded(name) in needed or not any(isinstance(value, BadRow) for value in values):
         return values
     note = f"column {name}: values that cannot be read are left out"
     if note not in reading.notes:

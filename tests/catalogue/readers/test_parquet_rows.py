@@ -110,11 +110,14 @@ def test_rows_that_hold_nothing_count_too(rows_of):
         rows_of(empty, ".parquet", max_decoded_mb=10)
 
 
-def test_a_column_that_arrow_cannot_read_again_costs_no_row(rows_of):
+@pytest.mark.parametrize(
+    "name", ["embedding", "vector", "Head", "position"]
+)  # some are columns of other kinds
+def test_a_column_that_arrow_cannot_read_again_costs_no_row(rows_of, name):
     vectors = pa.array([[1.0, 2.0], None], pa.list_(pa.float32(), 2))
-    rows, notes = rows_of(written(item_id=["a", "b"], embedding=vectors), ".parquet")
+    rows, notes = rows_of(written(item_id=["a", "b"], **{name: vectors}), ".parquet")
     assert [found for _, found in rows] == [{"item_id": "a"}, {"item_id": "b"}]
-    assert notes == ["column embedding ignored: lists of one length, of which some are missing"]
+    assert notes == [f"column {name} ignored: lists of one length, of which some are missing"]
 
 
 GOOD = written(
