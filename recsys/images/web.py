@@ -60,12 +60,20 @@ def fetch_web(place: OnTheWeb, sources: Sources, limits: Limits) -> bytes:
                 found = _answer(pool, place, limits)
                 if isinstance(found, bytes):
                     return found
-                place = sources.web(urljoin(str(place.url), found))
+                place = _redirected(place, found, sources)
     except (httpcore.TimeoutException, TimeoutError) as error:
         raise ImageBroken("too_slow", f"{place.url} took longer than {limits.timeout_s:g} s") from error
     except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
         raise ImageBroken("unreachable", f"{place.url}: {error}") from error
     raise ImageBroken("refused", f"{place.url} follows more than {MAX_REDIRECTS} redirects")
+
+
+def _redirected(place: OnTheWeb, to: str, sources: Sources) -> OnTheWeb:
+    try:
+        whole = urljoin(str(place.url), to)
+    except ValueError as error:  # such as brackets without an address of IPv6
+        raise ImageBroken("refused", f"{place.url} redirects to {to[:200]!r}, which is no address") from error
+    return sources.web(whole)
 
 
 def _answer(pool: httpcore.ConnectionPool, place: OnTheWeb, limits: Limits) -> bytes | str:

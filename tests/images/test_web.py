@@ -74,6 +74,11 @@ def test_a_redirect_to_another_place_is_refused(server, to):
     assert reason(server, f"/redirect?to={to}") == "not_allowed"
 
 
+@pytest.mark.parametrize("to", ["http://[", "//[::1", "http://a]b/"])
+def test_a_redirect_to_what_is_no_address_is_named(server, to):
+    assert reason(server, f"/redirect?to={to}") in {"refused", "not_allowed"}
+
+
 def test_private_addresses_are_refused_unless_allowed(server):
     assert reason(server, "/picture/1", Limits(1_000_000, 10, private_addresses=False)) == "private_address"
     assert not server.requests
