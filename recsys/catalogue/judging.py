@@ -127,11 +127,11 @@ def judge_batches(
     Raises:
         RecsysError: Great Expectations could not evaluate, or a part is damaged.
     """
-    kind = batches[0].kind
-    if kind == VECTORS:
-        landed = pa.concat_tables([batch.table for batch in batches])
-        widths = joined_widths(widths, widths_of(landed))
-    frames = [row_measures(batch, widths) for batch in batches]
+    kind, frames = batches[0].kind, list[pd.DataFrame]()
+    for batch in batches:  # the first file that brings a view and source decides how wide they are
+        if kind == VECTORS:
+            widths = joined_widths(widths, widths_of(batch.table))
+        frames.append(row_measures(batch, widths))
     of_rows = _each(frames, row_expectations(kind, params, now))
     sorted_rows = [
         _good_and_bad(batch, verdicts, frame)

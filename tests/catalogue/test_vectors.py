@@ -80,6 +80,13 @@ def test_a_second_width_is_refused_where_the_whole_file_has_it(house):
     assert newest.num_rows == 8  # a view has one vector per item, the newest, whatever made it
 
 
+def test_of_files_taken_in_together_the_first_one_decides_on_the_width_however_small_it_is(house):
+    house.land("vectors/a.jsonl", [row(n, [1, 2, 3]) for n in range(1, 4)])
+    house.land("vectors/b.jsonl", [row(n, [1, 2, 3, 4]) for n in range(1, 9)])
+    assert [outcome.status for outcome in house.ingest().outcomes] == [ACCEPTED, REFUSED]
+    assert {len(one["vector"]) for one in house.rows(VECTORS)} == {3}
+
+
 def test_the_first_accepted_width_stays_also_after_merging_and_for_files_taken_in_together(house):
     house.land("vectors/a.jsonl", [row(n, [1, 2, 3]) for n in range(1, 9)])
     house.ingest()
