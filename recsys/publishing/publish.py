@@ -126,7 +126,8 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
     if head:
         _refuse_other_model(ours.manifest, head, publisher.new_model)
         healed = store.heal(head, ours.sources)
-        base = Base(frozenset(published(at).get("names", ())))
+        last = published(at)
+        base = Base(frozenset(last.get("names", ())), last.get("release"))
         draft = rebase(ours, base, head, ObjectFiles(store.storage, cache, ours.sources))
         if before and draft.manifest.same_content(head):
             store.require_objects(head)

@@ -15,7 +15,8 @@ from recsys.errors import ReleaseError
 from recsys.profiles.users import gram_of
 from recsys.publishing.draft import Draft
 from recsys.publishing.objects import ObjectFiles, Profiles
-from recsys.publishing.release import RELATED, File, Manifest, Provenance, ReleasedUsers
+from recsys.publishing.release import RELATED, WEIGHTED, File, Manifest, Provenance, ReleasedUsers
+from recsys.publishing.withheld import Withheld
 from recsys.storage.atomic import write_whole
 
 
@@ -36,6 +37,8 @@ class Base:
 
     names: frozenset[str] = frozenset()
     """Names of its segments' rows and of its histories; these files are immutable."""
+    release: str | None = None
+    """Id of the release."""
 
 
 def holder_names(manifest: Manifest) -> frozenset[str]:
@@ -63,6 +66,7 @@ def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Dra
     """
     key_check = _one_key(ours.manifest, theirs)
     view_parts = _view_parts(ours.manifest, theirs)
+    withheld = _withheld(ours.manifest, base, theirs)
     segments = _merged(ours.manifest.segments, theirs.segments, base.names, lambda s: s.rows.name)
     histories = _merged(ours.manifest.histories, theirs.histories, base.names, lambda h: h.file.name)
     _refuse_mixture(ours.manifest, theirs, segments)
@@ -77,7 +81,8 @@ def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Dra
             "index_recall": min((s.index.recall for s in segments), default=1.0),
             "pseudonym_key_check": key_check,
             "view_parts": view_parts,
-            "format": max(ours.manifest.format, RELATED) if view_parts else ours.manifest.format,
+            "withheld": withheld,
+            "format": max(ours.manifest.format, RELATED if view_parts else 0, WEIGHTED if withheld else 0),
         }
     )
     draft = draft.model_copy(update={"provenance": _provenance(draft, theirs)})
@@ -116,6 +121,17 @@ def _view_parts(ours: Manifest, theirs: Manifest) -> tuple[str, ...]:
             remedy="bring this workspace's data up to date (git pull, dvc pull), run dvc repro, then publish",
         )
     return tuple(sorted(mine | others))
+
+
+def _withheld(ours: Manifest, base: Base, theirs: Manifest) -> tuple[Withheld, ...]:
+    """What stays out of lists: our entries, and theirs where somebody else has published since.
+
+    A workspace that trained for hours does not know what was recalled meanwhile. An entry that was taken out of
+    params.yaml goes with the next release on top of our own.
+    """
+    if theirs.id == base.release:
+        return ours.withheld
+    return tuple(dict.fromkeys((*ours.withheld, *theirs.withheld)))
 
 
 def _merged(

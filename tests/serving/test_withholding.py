@@ -14,6 +14,7 @@ from recsys.serving.answers import ListRequest, Taste
 from recsys.serving.recommender import Recommender
 from recsys.serving.withholding import Withholding
 from recsys.storage.protocol import Storage
+from tests.publishing.conftest import filled
 from tests.publishing.film_workspace import FILMS, FilmWorkspace
 from tests.publishing.test_ranked import bring_weights
 from tests.serving.test_recommender import of_release, tag
@@ -131,3 +132,15 @@ def test_yaml_may_write_ids_as_numbers_and_times_as_dates(film_workspace: FilmWo
     params = film_workspace.settings.publish.model_dump() | {"withhold": plain}
     (found,) = PublishParams.model_validate(params).withhold
     assert found.items == ("4711",) and found.until == datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def test_a_workspace_that_knows_of_no_recall_does_not_undo_it(make_workspace, folder: Storage) -> None:
+    entry = Withheld(items=("jaws",), who="ann", why="recalled")
+    own, stale = (filled(make_workspace(name)) for name in ("own", "stale"))
+    own.publish(folder)
+    with_entries(own, entry).publish(folder)
+    stale.items({"up": "A house flies"}, day=1)
+    kept = stale.build().publish(folder).manifest
+    assert (kept.withheld, kept.format) == ((entry,), WEIGHTED)
+    with_entries(own).publish(folder)  # somebody else has published since: the entry stays
+    assert with_entries(own).publish(folder).manifest.withheld == ()
