@@ -35,6 +35,8 @@ MEANINGS = {
     "missing_name": "head, relation, tail, view or source is missing",
     "bad_view": "a view's name is not one short word, or is one of Firstlight's own views",
     "bad_vector": "a vector is missing, longer than ingest.max_vector_width, or all zeros",
+    "bad_position": "a place in a list is below 1",
+    "bad_propensity": "a probability to be shown is 0 or less, or above 1",
     "other_width": "a vector has another width than its view and source",
     "id_too_long": "an id is longer than ingest.max_id_chars",
     "future_timestamp": "a time lies in the future",

@@ -65,7 +65,7 @@ class IsolatedReader:
 
         Args:
             file: the staged copy.
-            kind: CATALOGUE or INTERACTIONS.
+            kind: one of KINDS.
             arrived_at: stands in for a missing updated_at.
 
         Returns:

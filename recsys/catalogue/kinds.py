@@ -43,6 +43,8 @@ class Kind:
     """Whether a landed file starts `profile_arrivals` at once instead of waiting for the next sweep."""
     of_people: bool = False
     """Whether a row is about one user, whose id becomes a pseudonym."""
+    released: bool = True
+    """Whether releases are made of its rows. Others are only learned from."""
     also_called: tuple[str, ...] = ()
     """Other names that people give the folder."""
 
@@ -107,6 +109,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             time="timestamp",
             numbers=("position", "propensity"),
             of_people=True,
+            released=False,
             also_called=("impression", "exposure", "exposures", "shown"),
         ),
     }

@@ -35,8 +35,9 @@ def is_tracked(at: Artifacts) -> bool:
 
 
 def is_published(at: Artifacts) -> bool:
-    """Whether the last release from this workspace holds exactly the parts that are accepted."""
-    accepted = {part.id for kind in KINDS for part in list_parts(at.data, kind)}
+    """Whether the last release from this workspace holds exactly the parts that are accepted, of released kinds."""
+    released = (name for name, kind in KINDS.items() if kind.released)
+    accepted = {part.id for name in released for part in list_parts(at.data, name)}
     try:
         published = set(json.loads(at.published.read_bytes())["parts"])
     except (FileNotFoundError, ValueError, KeyError):

@@ -40,6 +40,7 @@ def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) 
       interactions/  user_id, item_id, event, timestamp: what users did
       relations/     head, relation, tail: facts about items, such as 42, director, Michael Mann
       vectors/       item_id, view, vector, source: what a model made of their sound or the like
+      impressions/   user_id, item_id, timestamp: who was shown what
 
     Safe to repeat. A refused batch does not fail the command; it is shown, and waits until its file is written again
     or until `recsys ingest --accept BATCH --why TEXT`.

@@ -58,7 +58,10 @@ def restore(storage: Storage, release: str, at: Artifacts, folder: Path | None) 
 def _refuse_unpublished(at: Artifacts) -> None:
     from recsys.catalogue.parts import all_parts
 
-    waiting = sorted({part.id for part in all_parts(at.data)} - set(published(at).get("parts", ())))
+    last = published(at)
+    waiting = sorted(
+        {part.id for part in all_parts(at.data)} - {*last.get("parts", ()), *last.get("beside", ())}
+    )
     if waiting:
         raise ReleaseError(
             f"this workspace has parts that are not published: {', '.join(waiting[:5])}",

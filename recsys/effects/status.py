@@ -66,9 +66,10 @@ def _refused(at: Artifacts) -> list[dict[str, Any]]:
 
 
 def _unpublished(at: Artifacts) -> list[Part]:
-    """Accepted parts that this workspace has not published yet."""
+    """Accepted parts that this workspace has not published yet, of the kinds that releases hold."""
     known = set(published(at).get("parts", ()))
-    parts = [part for kind in KINDS for part in list_parts(at.data, kind)]
+    released = (name for name, kind in KINDS.items() if kind.released)
+    parts = [part for name in released for part in list_parts(at.data, name)]
     return sorted((part for part in parts if part.id not in known), key=lambda part: part.id)
 
 

@@ -34,7 +34,7 @@ class ImagesParams(BaseModel):
     min_side: int = Field(ge=1)
     """Pixels. A picture with a shorter side counts as missing, such as one dot that only counts visits."""
     timeout_s: float = Field(gt=0)
-    """Seconds for one picture, from finding its host to the last byte."""
+    """Seconds for one picture, redirects included. How long the look-up of a host's name may take, the system says."""
     fetchers: int = Field(ge=1, le=256)
     """Pictures fetched at once."""
     give_up_after: int = Field(ge=1)
@@ -42,9 +42,9 @@ class ImagesParams(BaseModel):
     retry_h: float = Field(ge=0)
     """Hours after which a picture that could not be had is tried again, with the next run."""
     placeholder_share: float = Field(gt=0, le=1)
-    """A picture that more than this share of the items with pictures have counts as missing,"""
+    """Share of the items with pictures. A picture that more of them have is a placeholder: it counts as missing."""
     placeholder_items: int = Field(ge=2)
-    """if at least so many items have it."""
+    """A picture that fewer items have is never a placeholder."""
     max_broken_share: float = Field(gt=0, le=1)
     """If more than this share of the pictures tried in a run are broken, the run says so in its report."""
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsys.artifacts import Artifacts
+from recsys.catalogue.kinds import KINDS
 from recsys.catalogue.params import FeedbackParams
+from recsys.catalogue.parts import list_parts
 from recsys.errors import OtherModel, Overtaken, SwapLost
 from recsys.features.params import FeaturesParams
 from recsys.features.views_file import made_of
@@ -95,7 +97,7 @@ def publish(storage: Storage, at: Artifacts, publisher: Publisher) -> Published:
 
 
 def published(at: Artifacts) -> dict[str, Any]:
-    """What this workspace published last: release, parts (as in data/), names of segments and histories.
+    """What this workspace published last: release, parts (as in data/), names of segments and histories; parts beside.
 
     Empty where it never published, or where var/ was deleted.
     """
@@ -204,4 +206,13 @@ def _remember(at: Artifacts, done: Published, ours: Manifest) -> None:
     parts = {s.name.rpartition("-")[0] for s in ours.segments} | {h.part for h in ours.histories}
     parts |= {*made_of(at.features)}
     content = {"release": done.release, "parts": sorted(parts), "names": sorted(holder_names(ours))}
+    # A release that stays the same was recorded with the data of before.
+    beside = published(at).get("beside", []) if done.outcome == "unchanged" else _beside(at)
+    content |= {"beside": beside} if beside else {}
     write_whole(at.published, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def _beside(at: Artifacts) -> list[str]:
+    """Parts that no release is made of; they lie in the data that is recorded with it."""
+    kinds = (name for name, kind in KINDS.items() if not kind.released)
+    return sorted(part.id for name in kinds for part in list_parts(at.data, name))

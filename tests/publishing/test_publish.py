@@ -11,18 +11,20 @@ import numpy as np
 import pytest
 
 from recsys import Release
+from recsys.catalogue.parts import IMPRESSIONS, IMPRESSIONS_SCHEMA
 from recsys.catalogue.pseudonyms import Pseudonyms, remember_key
+from recsys.catalogue.tracking import is_published
 from recsys.effects.resume import resume
 from recsys.effects.rollback import rollback
 from recsys.errors import ReleaseError, StorageError
 from recsys.publishing.listing import releases
-from recsys.publishing.publish import Published
+from recsys.publishing.publish import Published, published
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
 from recsys.storage.folder import FolderStorage
 from recsys.storage.opening import open_storage
 from recsys.storage.protocol import Storage
-from tests.publishing.film_workspace import FILMS, HER, RAN, UP, FilmWorkspace, tiny_model, vector_of
+from tests.publishing.film_workspace import FILMS, HER, NOON, RAN, UP, FilmWorkspace, tiny_model, vector_of
 
 MakeWorkspace = Callable[[str], FilmWorkspace]
 
@@ -80,6 +82,21 @@ def test_what_is_published_is_written_down_for_ingest(film_workspace: FilmWorksp
     written = json.loads(film_workspace.at.published.read_text())
     assert written["release"] == done.release
     assert [part[:6] for part in written["parts"]] == ["000001", "000002"]
+
+
+def test_impressions_which_no_release_holds_wait_for_no_release(
+    film_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    film_workspace.publish(folder)
+    rows = [("ann", "alien", "list 1", 1.0, None, NOON, 1)]
+    part = film_workspace._accept(IMPRESSIONS, IMPRESSIONS_SCHEMA, "shown.csv", rows, "shown")
+    assert is_published(film_workspace.at)
+    assert film_workspace.publish(folder).outcome == "unchanged"
+    assert "beside" not in published(film_workspace.at)  # the release was recorded without them
+    film_workspace.items(UP, day=1)
+    assert not is_published(film_workspace.at)
+    film_workspace.build().publish(folder)
+    assert is_published(film_workspace.at) and published(film_workspace.at)["beside"] == [part.id]
 
 
 def test_an_arrival_adds_one_segment_and_shares_the_rest(
