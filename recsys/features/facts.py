@@ -1,6 +1,7 @@
 """Facts: the relations of each item by name, for explanations such as `same director: Michael Mann`."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from recsys.features.relations import RelationGraph, is_left_out
 SCHEMA = pa.schema([("relations", pa.list_(pa.string())), ("things", pa.list_(pa.string()))])
 """One row per item: names of its relations, and beside each the item or other thing that it is linked to."""
 SUFFIX = ".facts.arrow"
+NAME = re.compile(r"(?P<part>\d+-.+)-[0-9a-f]{16}\.facts\.arrow")
 
 
 def facts_path(folder: Path, part: str, facts: pa.Table) -> Path:
@@ -22,6 +24,12 @@ def facts_path(folder: Path, part: str, facts: pa.Table) -> Path:
         writer.write_table(facts)
     key = hashlib.sha256(sink.getvalue()).hexdigest()[:16]
     return folder / f"{part}-{key}{SUFFIX}"
+
+
+def facts_files(folder: Path) -> dict[str, Path]:
+    """Part -> its file of facts, of those that have one."""
+    names = ((NAME.fullmatch(path.name), path) for path in folder.glob(f"*{SUFFIX}"))
+    return {match["part"]: path for match, path in names if match}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from recsys.catalogue.weighting import Weighting
 from recsys.errors import ArtifactMissing, ReleaseError
 from recsys.evaluation.report import CHALLENGER
 from recsys.features.details import details_key, details_path
-from recsys.features.facts import SUFFIX as FACTS
+from recsys.features.facts import facts_files
 from recsys.features.params import FeaturesParams
 from recsys.features.terms import terms_path
 from recsys.features.text import PREPROCESSING_VERSION, feature_files, feature_key
@@ -179,11 +179,12 @@ def _segments(
     if {segment.name for segment in found} != set(indexes):
         raise ReleaseError("profiles and index are of different runs", remedy="dvc repro index")
     known = {segment.name: segment for segment in head.segments} if head else {}
+    facts = facts_files(at.details)
     return tuple(
         _segment(
             segment,
             indexes[segment.name],
-            _shown(at, params, on_disk[segment.parts[0]]),
+            (*_shown(at, params, on_disk[segment.parts[0]]), facts.get(segment.parts[0])),
             at,
             hasher,
             on_disk,
@@ -221,8 +222,8 @@ def _segment(
     )
 
 
-def _shown(at: Artifacts, params: PublishParams, part: Part) -> tuple[Path, Path, Path | None]:
-    """Files of a part's details and terms, and of its facts where it has any."""
+def _shown(at: Artifacts, params: PublishParams, part: Part) -> tuple[Path, Path]:
+    """Files of a part's details and terms."""
     key = details_key(part.arrival.rows_sha256, params.attributes, params.description_chars)
     paths = details_path(at.details, part.id, key), terms_path(at.details, part.id, key)
     if not all(path.is_file() for path in paths):
@@ -230,7 +231,7 @@ def _shown(at: Artifacts, params: PublishParams, part: Part) -> tuple[Path, Path
             f"the details of part {part.id} are not those of data/ and params.yaml",
             remedy="dvc repro features",
         )
-    return *paths, next(at.details.glob(f"{part.id}-*{FACTS}"), None)
+    return paths
 
 
 def _format(
