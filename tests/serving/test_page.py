@@ -3,16 +3,19 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from recsys.catalogue.pseudonyms import Pseudonyms
+from recsys.catalogue.weighting import Weighting
 from recsys.models.reference import ModelReference, SearchPart
 from recsys.storage.opening import open_storage
 from tests.publishing.conftest import filled
 from tests.publishing.film_workspace import FilmWorkspace
-from tests.serving.service import served
+from tests.serving.service import KEY, served
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
@@ -37,7 +40,14 @@ def address(packed: tuple[Path, ModelReference], tmp_path_factory: pytest.TempPa
 
 @pytest.fixture
 def page(address: str) -> Iterator[Page]:
-    """The page, loaded; whatever it logs as an error fails the test."""
+    """The page, loaded."""
+    with opened_at(address) as opened:
+        yield opened
+
+
+@contextmanager
+def opened_at(address: str) -> Iterator[Page]:
+    """The page of a service over ten films; whatever it logs as an error fails the test."""
     with sync_playwright() as playwright:
         options = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
@@ -128,3 +138,22 @@ def test_a_problem_is_shown_with_its_remedy(page: Page) -> None:
     with page.expect_response("**/v1/explain"):
         page.click("#why")
     expect(page.locator("#problem")).to_contain_text("nothing that is known of this user")
+
+
+def test_the_reasons_name_a_dislike_that_counts(
+    packed: tuple[Path, ModelReference], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECSYS_CACHE", str(packed[0]))
+    weighting = Weighting(dislike=0.5)
+    films = FilmWorkspace(tmp_path / "films", ModelReference.of(packed[1].encoder, weighting=weighting))
+    zoe = Pseudonyms(KEY).of("zoe")
+    films.ratings([(zoe, "alien"), (zoe, "babe")], day=5, values=[5.0, -1.0])
+    filled(films).publish(open_storage(str(tmp_path / "store")))
+    with served(str(tmp_path / "store"), tmp_path) as client, opened_at(str(client.base_url)) as page:
+        page.fill("[name=user]", "zoe")
+        page.click("#user-form button")
+        expect(page.locator("#basis")).to_contain_text("user's profile")
+        page.locator("#list li .open").first.click()
+        page.click("#why")
+        expect(page.locator("#reasons .reason")).to_have_count(2)
+        expect(page.locator("#reasons")).to_contain_text("dislikes A pig")

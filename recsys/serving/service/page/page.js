@@ -149,8 +149,9 @@ function closeItem() {
 async function showWhy() {
   const answer = await ask("v1/explain", { ...who(), item: taste.item.item_id, words: true });
   const names = { text: () => "words about the user", like: (one) => `likes ${one.title || one.item_id}`, feedback: (one) => `just liked ${one.title || one.item_id}`, dislike: (one) => `dislikes ${one.title || one.item_id}` };
-  const fact = (one) => (one.relation === one.other_relation ? `same ${one.relation}: ${one.thing}` : `${one.thing}: ${one.relation}, ${one.other_relation}`);
-  const related = (one) => (one.shared.length ? ` (${one.shared.map(fact).join("; ")})` : "");
+  const common = (one) => (one.relation === one.other_relation ? `same ${one.relation}: ${one.thing}` : `${one.thing}: ${one.relation}, ${one.other_relation}`);
+  const fact = (one, other) => (one.thing === other ? `linked by ${one.relation}` : common(one));
+  const related = (one) => (one.shared.length ? ` (${one.shared.map((shared) => fact(shared, one.item_id)).join("; ")})` : "");
   const parts = answer.contributions.map((one) => [names[one.source](one) + related(one), one.profile + one.ranker]);
   const shown = parts.slice(0, 8);
   const others = parts.slice(8).reduce((sum, part) => sum + part[1], 0);
