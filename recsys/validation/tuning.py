@@ -81,7 +81,8 @@ def _tuning_set(dataset: Dataset, cold: NDArray[np.int64], rng: np.random.Genera
     whole, warm = dataset.interactions, dataset.warm
     items_P = whole.matrix_UI.indices
     is_held_P = np.isin(items_P, cold) | (rng.random(len(items_P)) < HELD_PAIRS)
-    known, held_UI = whole.only_pairs(~is_held_P), whole.only_pairs(is_held_P).matrix_UI
+    held_UI = whole.only_pairs(is_held_P).matrix_UI
+    known = whole.only_pairs(~is_held_P).without(cold)  # nor does it know who dislikes these items
     max_users = max(MIN_USERS, min(MAX_USERS, MAX_SCORES // max(1, len(warm))))
     task = make_task(MIXED, warm, known, held_UI, max_users, rng)
     if len(task.users) < MIN_USERS:

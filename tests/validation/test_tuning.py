@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
 from recsys.dataset.histories import PAD
 from recsys.validation.tuning import choose, mixed_ndcg, tuning_sets
-from tests.dataset.make import dataset_of, with_matrix
+from tests.dataset.make import dataset_of, interactions_of, with_matrix
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +38,15 @@ def test_a_fifth_of_the_items_goes_cold_whatever_their_popularity_and_others_in_
     by_met = known.warm[np.argsort(-known.interactions.n_users_I[known.warm], kind="stable")]
     for five in by_met.reshape(-1, 5):
         assert [len(cold & set(five)) for cold in colds] == [1, 1, 1]
+
+
+def test_nobody_knows_who_dislikes_the_items_that_are_held_out(known):
+    dislikes = interactions_of(known.interactions.matrix_UI.toarray() == 0, known.item_ids)
+    disliked = replace(known, interactions=replace(known.interactions, dislikes=dislikes))
+    for one, plain in zip(tuning_sets(disliked), tuning_sets(known), strict=True):
+        left = one.dataset.interactions
+        assert len(left.dislikes.warm) and not np.isin(left.dislikes.warm, one.held).any()
+        assert (left.matrix_UI != plain.dataset.interactions.matrix_UI).nnz == 0
 
 
 def test_about_a_fifth_of_the_other_pairs_is_held_out_too(known):
