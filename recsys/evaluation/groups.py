@@ -5,6 +5,7 @@ it.
 """
 
 import csv
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from recsys.ranking.tasks import RankingTask
 
 # Shape suffix: U users.
 COLUMNS = ("user", "group")
+GROUP_FORM = re.compile(r"[\w .-]{1,80}")
+"""Names of groups become names of metrics, and MLflow takes no others."""
 REMEDY = "give a CSV file with the columns user (a pseudonym) and group, or clear evaluate.groups"
 BY_HISTORY: Mapping[str, Callable[[NDArray[np.int64], EvaluateParams], NDArray[np.bool_]]] = {
     "short histories": lambda n_items_U, params: n_items_U <= params.short_history,
@@ -39,8 +42,8 @@ def read_groups(path: Path) -> dict[str, str]:
         Pseudonym -> group.
 
     Raises:
-        ConfigError: the file is missing, lacks a column, or a line is no pseudonym with a group, or names one twice;
-            names the line.
+        ConfigError: the file is missing, lacks a column, or a line is no pseudonym with a group, has a group that could
+            not name a metric, or names a pseudonym twice; names the line.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -55,6 +58,11 @@ def read_groups(path: Path) -> dict[str, str]:
             raise ConfigError(f"{where}: user {user[:80]!r} is no pseudonym", remedy=REMEDY)
         if not group:
             raise ConfigError(f"{where}: the group is empty", remedy=REMEDY)
+        if not GROUP_FORM.fullmatch(group):
+            raise ConfigError(
+                f"{where}: the group {group[:80]!r} cannot name a metric",
+                remedy="name it with at most 80 letters, digits, spaces, dots, hyphens and underscores",
+            )
         if found.setdefault(user, group) != group:
             raise ConfigError(f"{where}: {user} is in two groups", remedy="keep one line of each user")
     if not found:
