@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 CHOOSES_ITEMS = {"popularity_power": 0, "hard_share": 0, "hard_quantile": 1}
 """Parameters that choose the items of a batch, with the values that leave the choice alone."""
@@ -106,7 +106,7 @@ class FinetuneParams(BaseModel):
     trials: int = Field(ge=1)
     """Number of trainings with drawn values of `trial_ranges`, of which validation chooses one; 1: only the values of
     params.yaml. They cost up to so many trainings; a trial below the median of the others ends early."""
-    trial_ranges: dict[str, tuple[float, float]]
+    trial_ranges: dict[str, tuple[FiniteFloat, FiniteFloat]]
     """Parameter of this section -> lower and upper end of the values that trials draw. On a log scale where the lower
     end is above 0. The first trial has the values of params.yaml, which must lie between the ends."""
 
@@ -151,4 +151,20 @@ class FinetuneParams(BaseModel):
             raise ValueError("objective distill trains all layers of the student; set layers: all")
         if self.objective == "texts" and (self.layers == "none" or self.dropout == 0):
             raise ValueError("objective texts compares two draws of dropout; set layers and dropout")
+        return self
+
+    @model_validator(mode="after")
+    def _check_ends(self) -> Self:
+        """Refuse ranges with an end that the parameter may not have: a search would break off where it is drawn."""
+        if self.trials == 1:
+            return self
+        plain = self.model_dump() | {"trials": 1}
+        for name, ends in self.trial_ranges.items():
+            for end in ends:
+                drawn = int(end) if isinstance(getattr(self, name), int) else end
+                try:
+                    FinetuneParams(**(plain | {name: drawn}))
+                except ValidationError as error:
+                    reason = error.errors()[0]["msg"]
+                    raise ValueError(f"trial_ranges: {name} cannot be {end:g}: {reason}") from error
         return self

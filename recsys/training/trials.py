@@ -60,8 +60,8 @@ class _Tried(BaseModel):
 
 
 def read_trials(summary: Path) -> tuple[Trial, ...]:
-    """The trials that summary.json of a training lists; none in one from before there were trials."""
-    return _Tried.model_validate_json(summary.read_bytes()).trials
+    """The trials that summary.json of a training lists; none without the file, or in one of an older version."""
+    return _Tried.model_validate_json(summary.read_bytes()).trials if summary.is_file() else ()
 
 
 @dataclass(frozen=True)

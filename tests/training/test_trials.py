@@ -5,7 +5,7 @@ import pytest
 
 from recsys.errors import TrainingError
 from recsys.training.checkpoint import Epoch
-from recsys.training.trials import TRIALS, Attempt, search
+from recsys.training.trials import TRIALS, Attempt, read_trials, search
 from tests.training.tastes import params
 
 RANGES = {"learning_rate": (1e-5, 1e-1), "batch_items": (8, 64)}
@@ -93,6 +93,10 @@ def test_more_trials_go_on_with_those_that_are_there(tmp_path):
     assert run(tmp_path / "other", trials=8)[1] == many
 
 
+def test_a_training_without_a_summary_has_no_trials(tmp_path):
+    assert read_trials(tmp_path / "summary.json") == ()
+
+
 def test_a_trial_that_fails_is_one_that_is_not_chosen(tmp_path):
     trainings = Trainings(tmp_path / "work", broken=lambda drawn: drawn.learning_rate > 1e-2)
     best, trials, _ = run(tmp_path, trainings)
@@ -131,6 +135,13 @@ def test_a_damaged_list_begins_anew(tmp_path):
             r"temperature is 0\.05, its range 0\.5 to 0\.9",
         ),
         ({"trial_ranges": {"temperature": (0.9, 0.5)}}, r"temperature is 0\.05, its range 0\.9 to 0\.5"),
+        ({"trials": 3, "trial_ranges": {"dropout": (0, 1.5)}}, r"dropout cannot be 1\.5: .* less than 1"),
+        ({"trials": 3, "trial_ranges": {"batch_items": (1, 64)}}, "batch_items cannot be 1: "),
+        ({"trials": 3, "trial_ranges": {"learning_rate": (1e-5, float("inf"))}}, "finite number"),
+        (
+            {"trials": 3, "objective": "pairs", "trial_ranges": {"hard_share": (0, 0.5)}},
+            r"hard_share cannot be 0\.5: .* pairs of users' items",
+        ),
     ],
 )
 def test_ranges_that_say_nothing_are_refused(changes, message):
