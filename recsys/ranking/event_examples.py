@@ -40,6 +40,22 @@ class Events:
     shown_UI: csr_array | None = None
     """1 where an item was shown to a user. None: nobody knows what was shown."""
 
+    def hiding(self, held_UI: csr_array) -> "Events":
+        """The same without impressions of some pairs.
+
+        Args:
+            held_UI: 1 for each interaction that is held out to judge by. What was shown there would count as not
+                clicked.
+
+        Returns:
+            The events.
+        """
+        if self.shown_UI is None:
+            return self
+        left_UI = csr_array(self.shown_UI - self.shown_UI.multiply(held_UI))
+        left_UI.eliminate_zeros()
+        return replace(self, shown_UI=left_UI)
+
 
 @dataclass(frozen=True)
 class Examples:

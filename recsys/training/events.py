@@ -50,14 +50,15 @@ def events_of(
         rows: user, item_id, event, value and timestamp of accepted interactions, in order of arrival.
         shown: user, item_id and timestamp of accepted impressions.
         interactions: of the training side; rows of other pairs are ignored.
-        cut: rows from then on are ignored; rows without a time are not. None: the split knows no time.
+        cut: rows from then on are ignored; interactions without a time are not. None: the split knows no time. Then no
+            impression is read: where its click is a test pair, it would count as not clicked.
         purchase_events: names of events, in any case.
 
     Returns:
         The events; None where no pair was bought, none has a value, and nothing is known to have been shown. A pair's
         value is the last that arrived.
     """
-    rows, shown = _before(rows, cut), _before(shown, cut)
+    rows, shown = _before(rows, cut, untimed=True), _before(shown, cut, untimed=False)
     user_R, item_R = _rows_of(rows, interactions)
     is_pair_R = (user_R != UNKNOWN) & (item_R != UNKNOWN)
     if is_pair_R.any():
@@ -85,11 +86,12 @@ def _columns(data: Path, kind: str, names: list[str]) -> pa.Table:
     return pa.concat_tables([SCHEMAS[kind].empty_table().select(names), *rows])
 
 
-def _before(rows: pa.Table, cut: datetime | None) -> pa.Table:
+def _before(rows: pa.Table, cut: datetime | None, *, untimed: bool) -> pa.Table:
+    """Rows from before the cut; without one, and where a row has no time, all or none."""
     if cut is None:
-        return rows
+        return rows if untimed else rows.slice(0, 0)
     before = pc.less(rows["timestamp"], pa.scalar(cut, rows.schema.field("timestamp").type))
-    return rows.filter(pc.fill_null(before, True))
+    return rows.filter(pc.fill_null(before, untimed))
 
 
 def _rows_of(rows: pa.Table, interactions: Interactions) -> tuple[NDArray[np.integer], NDArray[np.integer]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from recsys.dataset.dataset import Dataset
 from recsys.heads.learning import find_head
@@ -63,7 +64,7 @@ def choose_learned_ranker(
     events: Events | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> LearnedChoice:
-    """Try `mlp`, and take it by the gate's own rule.
+    """Try `mlp`, and take it where lists are surely better by it.
 
     It is taken if the lower bound of its gain in ndcg@k over item weights is above 0 on warm and on mixed lists, and
     above -`max_loss_cold` on lists of cold items alone: there item weights keep the order of the profiles, which may be
@@ -94,7 +95,8 @@ def choose_learned_ranker(
     learned = _over_head(judging, recipe, fusion)
     heads = None
     if learned is not None:
-        heads = rehearse(judging.dataset, learned, recipe, fusion, params, max_users, events)
+        known = None if events is None else events.hiding(_held_out(judging.dataset, dataset))
+        heads = rehearse(judging.dataset, learned, recipe, fusion, params, max_users, known)
     if learned is None or heads is None:
         return LearnedChoice(None, "no learned ranker: too few interactions to learn one from", {})
     cold = make_task(
@@ -181,8 +183,7 @@ def rehearsal_examples(
         The examples.
     """
     known = rehearsal.dataset.interactions
-    held_UI = dataset.interactions.matrix_UI - known.matrix_UI
-    held_UI.eliminate_zeros()
+    held_UI = _held_out(rehearsal.dataset, dataset)
     recommender = learn_recommender(learned, weights or Dot())
     tasks: list[RankingTask] = [
         make_task(name, rows, known, held_UI, max_users, params.seed)
@@ -200,6 +201,13 @@ def _over_head(validation: ValidationSet, recipe: Recipe, fusion: FusionParams) 
     """The set's dataset with profiles of a head that was learned from it; None where none can be learned."""
     head = find_head(validation.dataset, recipe, fusion)
     return None if head is None else profiled(validation, head, recipe)
+
+
+def _held_out(known: Dataset, dataset: Dataset) -> csr_array:
+    """1 for each pair of a dataset that a part of it does not know."""
+    held_UI = csr_array(dataset.interactions.matrix_UI - known.interactions.matrix_UI)
+    held_UI.eliminate_zeros()
+    return held_UI
 
 
 def _gains(

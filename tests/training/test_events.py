@@ -62,5 +62,7 @@ def test_what_was_shown_before_the_cut_to_known_users_is_kept_once():
         [["u0", "u0", "u1", "u9", "u1"], ["i2", "i2", "i0", "i0", "i2"], [at(1), at(2), None, at(1), at(9)]],
         schema=schema,
     )
-    found = events_of(rows(("u0", "i0", "view", None)), shown, KNOWN, at(5), ())
-    assert found.shown_UI.toarray().tolist() == [[0, 0, 1], [1, 0, 0]] and found.purchases_UI is None
+    viewed = rows(("u0", "i0", "view", None))
+    found = events_of(viewed, shown, KNOWN, at(5), ())
+    assert found.shown_UI.toarray().tolist() == [[0, 0, 1], [0, 0, 0]] and found.purchases_UI is None
+    assert events_of(viewed, shown, KNOWN, None, ()) is None  # nobody knows which belong to the test side

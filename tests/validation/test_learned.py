@@ -10,6 +10,7 @@ from recsys.heads.recipe import Recipe
 from recsys.ranking.event_examples import Events
 from recsys.ranking.mlp import Mlp
 from recsys.settings import Settings
+from recsys.validation import learned
 from recsys.validation.learned import choose_learned_ranker, rehearse
 from tests.conftest import ROOT
 from tests.dataset.make import dataset_of
@@ -93,6 +94,24 @@ def test_impressions_stand_instead_of_sampled_candidates_and_without_clicks_noth
 def rehearsed(dataset, recipe, events):
     fusion = SETTINGS.fusion.model_copy(update={"width": 16, "words_width": 8, "items_per_factor": 10})
     return rehearse(dataset, dataset, recipe, fusion, RANKER, 200, events)
+
+
+def test_what_is_held_out_to_judge_by_is_no_impression_without_a_click(dataset, recipe, monkeypatch):
+    """Everybody was shown what they clicked, and a few things more."""
+    clicked = dataset.interactions.matrix_UI.toarray() > 0
+    shown = clicked | (np.random.default_rng(7).random(clicked.shape) < 0.1)
+    calls = []
+
+    def watched(known, onto, *others):
+        calls.append((known.interactions.matrix_UI.toarray() > 0, others[-1].shown_UI.toarray() > 0))
+        return rehearse(known, onto, *others)
+
+    monkeypatch.setattr(learned, "rehearse", watched)
+    chosen(dataset, recipe, events=Events(shown_UI=csr_array(shown.astype(float))))
+    known, seen = calls[0]
+    assert (clicked & ~known).any() and not (seen & clicked & ~known).any()
+    np.testing.assert_array_equal(seen & ~clicked, shown & ~clicked)
+    assert (seen & known).sum() == known.sum()
 
 
 def test_with_too_few_users_item_weights_stay_and_it_says_so(dataset, recipe):
