@@ -160,9 +160,9 @@ def speed(name: str, folder: Path, rounds: int) -> dict[str, float]:
 
 
 def ndcg(protocol: Protocol, student: Path) -> dict[str, float]:
-    """ndcg@20 by the judge, of teacher and student (int8), and their ratio."""
+    """ndcg@20 by the judge, of teacher and student, and their ratio. The command encodes at float32."""
     values = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    own = values["encoder"] | {"source": str(student), "precision": "int8"}
+    own = values["encoder"] | {"source": str(student)}
     found = {}
     for name, encoder in (("teacher", values["encoder"]), ("student", own)):
         workspace = WORK / protocol.name / name

@@ -125,6 +125,8 @@ def cold_start(
         )
     recipe = done.recipe
     console().print(_sentence(recipe, chosen.finetune.k))
+    if not done.weighting.is_yes_or_no:
+        console().print(f"feedback counts by {done.weighting.name}")
     console().print(shown(f"wrote {out}"), soft_wrap=True)
     if as_json:
         print_json(

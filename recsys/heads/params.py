@@ -29,7 +29,8 @@ class FusionParams(BaseModel):
     """Weights of a view's kernel, beside 1 for the text's; validation chooses one for each view. 0: the view is not
     used. Empty, or only 0: no view is."""
     view_decay: float = Field(ge=0)
-    """How much less two items count as alike that share no name, but resemble one landmark; 0: they do not count."""
+    """How much two items count as alike that share no name, but both resemble one landmark, beside 1 for those that
+    share all; 0: not at all."""
     view_gamma: float = Field(gt=0)
     """Sharpness of the kernel of a view with vectors, like gamma."""
     kernel_lambda: float = Field(gt=0)

@@ -33,7 +33,7 @@ MLP_VERSION = 1
 FIRST = "first_"
 """Before the names of the arrays of the first ranker."""
 NAMES = ("mlp_version", "depth", "purchase_weight", "calibration_E2", "is_learned_E", *WEIGHTS)
-DIM_LIMIT = 100_000
+DEPTH_LIMIT = 100_000
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Mlp:
         first = {name: saved[f"{FIRST}{name}"] for name in ARRAYS}
         depth = int(_number(saved["depth"], "iu"))
         purchase_weight = _number(saved["purchase_weight"], "f")
-        if not 1 <= depth <= DIM_LIMIT or not 0 <= purchase_weight <= 1:
+        if not 1 <= depth <= DEPTH_LIMIT or not 0 <= purchase_weight <= 1:
             raise ValueError(f"depth {depth} or purchase_weight {purchase_weight} is out of bounds")
         return cls(
             ItemWeights.of(first) if len(first["digests"]) else Dot(),

@@ -118,7 +118,7 @@ def choose_learned_ranker(
     if whole is None:
         return LearnedChoice(None, "no learned ranker: too few interactions to learn one from", lists)
     shown = events is not None and events.shown_UI is not None
-    basis = "impressions" if shown else "sampled candidates, since no impressions have landed"
+    basis = "impressions" if shown else "sampled candidates, since no impressions are known"
     reason = f"mlp is taken: it changes ndcg@{k} by {words}; learned from {basis}"
     return LearnedChoice(replace(settings, heads=whole), reason, lists)
 

@@ -170,6 +170,6 @@ def test_platt_finds_the_curve_that_made_the_outcomes_and_always_rises():
     assert platt(score, np.ones(20_000, bool), np.ones(20_000)) == (1.0, 0.0)
 
 
-def test_calibration_reads_a_sampled_negative_as_many(examples):
+def test_heads_that_were_learned_from_all_pairs_need_little_calibration(examples):
     heads, _ = learn_event_heads(examples, PARAMS)
     assert heads.calibration_E2[CLICK, 0] == pytest.approx(1, abs=0.4)

@@ -56,7 +56,7 @@ def chosen(dataset, recipe, ranker=RANKER, events=None):
 def test_popularity_that_profiles_do_not_know_makes_it_better_and_it_is_taken(dataset, recipe):
     found = chosen(dataset, recipe)
     assert found.reason.startswith("mlp is taken"), found.reason
-    assert found.reason.endswith("learned from sampled candidates, since no impressions have landed")
+    assert found.reason.endswith("learned from sampled candidates, since no impressions are known")
     assert found.lists["warm by mlp"] > found.lists["warm by item weights"]
     mlp = Mlp.learn(dataset, found.settings)
     assert mlp is not None and mlp.depth == 100 and mlp.heads.is_learned_E.tolist() == [True, False, False]
