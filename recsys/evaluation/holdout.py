@@ -110,7 +110,8 @@ def make_holdout(
         for side in (split.train, split.test)
     )
     if (opinions := split.feedback_of("train")) is not None:
-        train = with_opinions(train, opinions)
+        # Releases count dislikes of items that nobody likes as well, so judging does.
+        train = with_opinions(train, opinions, of_cold_items=True)
     if (opinions := split.feedback_of("test")) is not None:
         test = with_opinions(test, opinions, of_cold_items=True)
     known = Dataset(

@@ -1,14 +1,18 @@
 """What a holdout knows beyond yes, and how lists are judged by it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from recsys.catalogue.split import Split
+from recsys.catalogue.weighting import Weighting
 from recsys.evaluation.report import Report
 from recsys.stages import evaluate, split
+from recsys.stages.evaluate import load_holdout
 from tests.stages.judged_world import make_world, settings
 
 CHOSEN = settings(split={"min_test_users": 5})
@@ -55,6 +59,20 @@ def test_lists_are_judged_by_grade_and_regret(rated):
     assert "graded_ndcg@20" in mixed.margins["random"] and "regret@20" in mixed.margins["random"]
     champion = mixed.models["champion"].metrics
     assert champion["graded_ndcg@20"] != champion["ndcg@20"] and champion["regret@20"] > 0
+
+
+def test_judged_users_count_a_dislike_of_a_cold_item_as_releases_do(rated):
+    found = Split.load(rated.at.split)
+    user = found.train["user"][0].as_py()
+    cold = next(row["item_id"] for row in found.items.to_pylist() if row["slice"] == "cold")
+    row = {"side": "train", "user": user, "item_id": cold, "weight": -1.0, "n_likes": 0}
+    dislike = pa.Table.from_pylist([row], schema=found.feedback.schema)
+    holdout = load_holdout(
+        replace(found, feedback=pa.concat_tables([found.feedback, dislike])), CHOSEN, rated.at
+    )
+    place = holdout.users.index(user), holdout.item_ids.index(cold)
+    known = holdout.known.interactions
+    assert known.signals(Weighting(dislike=0.5))[place] == -0.5 and known.n_users_I[place[1]] == 0
 
 
 def test_clicks_alone_leave_the_split_as_it_was(tmp_path):
