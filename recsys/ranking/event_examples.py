@@ -3,7 +3,8 @@
 Without a log of what was shown, each user's recalled candidates stand for it: a candidate counts as clicked where an
 interaction with it was held out of everything that the features are made of. Negatives are sampled. A network that is
 trained on a share q of them learns logit P(click) - log q, so log q is added back in training (logQ correction) and
-probabilities hold for all recalled candidates.
+probabilities hold for all recalled candidates of such users: those with an interaction that was held out. For users who
+seldom interact they are too high.
 
 With impressions, what a user was shown stands instead of what is recalled, and no negative is sampled. Of the clicks
 only those that were held out are examples, a share h of them. So log h is added to the logit in training, and

@@ -59,7 +59,7 @@ def judged(tmp_path_factory):
     world = make_world(tmp_path_factory.mktemp("world"), noise=0.6, pseudonyms=pseudonym)
     chosen = settings(
         evaluate={
-            "bootstrap_rounds": 200, "groups": "groups.csv", "min_group_users": 10, "short_history": 8,
+            "bootstrap_rounds": 200, "groups": "groups.csv", "min_group_users": 10, "short_history": 9,
         }
     )  # fmt: skip
     lines = [f"{pseudonym(f'u{user:03d}')},{'xy'[user // 20]}" for user in range(40)]
@@ -76,12 +76,10 @@ def test_groups_of_the_file_and_by_history_are_judged_on_mixed_lists(judged):
     assert {"group x", "group y"} <= set(found) and "group tiny" not in found
     mixed = report.slice("mixed")
     histories = [part for name, part in found.items() if "histories" in name]
-    if len(histories) == 2:
-        assert sum(part.n_users for part in histories) == mixed.n_users
-        means = [part.models["champion"].metrics["ndcg@20"] * part.n_users for part in histories]
-        assert sum(means) / mixed.n_users == pytest.approx(
-            mixed.models["champion"].metrics["ndcg@20"], abs=1e-5
-        )
+    assert len(histories) == 2 and sum(part.n_users for part in histories) == mixed.n_users
+    means = [part.models["champion"].metrics["ndcg@20"] * part.n_users for part in histories]
+    whole = mixed.models["champion"].metrics["ndcg@20"]
+    assert sum(means) / mixed.n_users == pytest.approx(whole, abs=1e-5)
     assert found["group x"].n_users == 20
     assert "ndcg@20" in found["group x"].challenger_margins["champion"]
     assert "groups/group x/ndcg@20" in report.flat_metrics()
