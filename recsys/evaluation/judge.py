@@ -14,7 +14,7 @@ from recsys.evaluation.exposure import lists_of, paired_exposure
 from recsys.evaluation.groups import parts_by_user
 from recsys.evaluation.holdout import MIXED, Holdout
 from recsys.evaluation.intervals import Interval, bootstrap, bootstrap_over_seeds, bootstrap_ratios
-from recsys.evaluation.list_metrics import REGRET, ListMetrics, mean_regret
+from recsys.evaluation.list_metrics import REGRET, ListJudge, mean_regret
 from recsys.evaluation.params import EvaluateParams
 from recsys.evaluation.report import (
     CHALLENGER,
@@ -52,7 +52,7 @@ class _Answers:
     """The lists of all models on one slice, and their metrics."""
 
     part: RankingTask
-    metrics: ListMetrics
+    metrics: ListJudge
     lists: Mapping[str, NDArray[np.int64]]
     """Model -> ranked_UK."""
     per_user: Mapping[str, NDArray[np.float64]]
@@ -114,14 +114,14 @@ def judge(
         lists = _lists(whole, models, params.k, on_progress)
         parts = (whole, *head_and_tail(holdout, whole, params.head_share)) if name == "warm" else (whole,)
         for part in parts:
-            judged = ListMetrics.of(holdout, part, params.k, params.low_grade)
+            judged = ListJudge.of(holdout, part, params.k, params.low_grade)
             answers = _answers(judged, whole, lists, [one[name] for one in again if name in one])
             reports.append(_report(answers, params))
             if part.name == "cold" and CHALLENGER in lists:
                 comparison = _comparison(holdout, answers, params.k)
         if name == MIXED:
             for part in parts_by_user(holdout, whole, group_of, params):
-                judged = ListMetrics.of(holdout, part, params.k, params.low_grade)
+                judged = ListJudge.of(holdout, part, params.k, params.low_grade)
                 groups.append(_report(_answers(judged, whole, lists, ()), params))
     return tuple(reports), tuple(groups), comparison
 
@@ -146,7 +146,7 @@ def _list(model: Scorer, whole: RankingTask, k: int) -> NDArray[np.int64]:
 
 
 def _answers(
-    judged: ListMetrics,
+    judged: ListJudge,
     whole: RankingTask,
     lists: Mapping[str, NDArray[np.int64]],
     again: Sequence[NDArray[np.int64]],
@@ -213,7 +213,7 @@ def _rivals(models: Mapping[str, object]) -> list[str]:
 
 
 def _model_scores(
-    ranked_UK: NDArray[np.int64], per_user_UM: NDArray[np.float64], judged: ListMetrics
+    ranked_UK: NDArray[np.int64], per_user_UM: NDArray[np.float64], judged: ListJudge
 ) -> ModelScores:
     part, k = judged.part, judged.k
     exposure_C = coverage.exposure_at_k(ranked_UK, part.candidates, k)

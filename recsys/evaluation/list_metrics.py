@@ -30,7 +30,7 @@ BLOCK_USERS = 100
 
 
 @dataclass(frozen=True)
-class ListMetrics:
+class ListJudge:
     """Judges lists of one slice. Every model is judged by the same profiles, popularity and opinions."""
 
     part: RankingTask
@@ -44,7 +44,7 @@ class ListMetrics:
     is_cold_I: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, holdout: Holdout, part: RankingTask, k: int, low_grade: float) -> "ListMetrics":
+    def of(cls, holdout: Holdout, part: RankingTask, k: int, low_grade: float) -> "ListJudge":
         """Make it for a slice.
 
         Args:

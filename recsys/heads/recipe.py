@@ -32,8 +32,9 @@ class Recipe:
     lift: float = 1.0
     """Factor on the profile score of cold items, beside items with weights."""
     lists: Mapping[str, float] = field(default_factory=dict)
-    """ndcg@k of the lists warm, tail and mixed: as chosen, `by profiles alone` and `by the encoder alone`. Empty where
-    there was no user to rank for."""
+    """ndcg@k of the lists warm, tail and mixed: as chosen, `by profiles alone` and `by the encoder alone`. Where event
+    heads were tried, of warm, mixed and cold lists `by mlp` and `by item weights` too. Empty where there was no user to
+    rank for."""
 
     words_weight: float = 0.0
     """Weight of separate words, in standard deviations of the other scores; 0: no separate words."""

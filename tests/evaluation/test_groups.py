@@ -8,7 +8,7 @@ import pytest
 from recsys.dataset.histories import PAD
 from recsys.errors import ConfigError
 from recsys.evaluation.groups import read_groups
-from recsys.evaluation.list_metrics import ListMetrics
+from recsys.evaluation.list_metrics import ListJudge
 from recsys.evaluation.report import Report
 from recsys.gate.decision import decide
 from recsys.gate.page import render
@@ -140,7 +140,7 @@ def test_diversity_is_one_minus_the_mean_cosine_of_all_pairs():
     vectors = rng.normal(size=(9, 4)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     shown = np.array([[0, 3, 5, 8], [2, 4, PAD, PAD], [7, PAD, PAD, PAD]])
-    judged = ListMetrics(None, 4, None, vectors, np.zeros(9), np.zeros(9, bool))
+    judged = ListJudge(None, 4, None, vectors, np.zeros(9), np.zeros(9, bool))
     cosines = vectors @ vectors.T
     by_hand = [np.mean([cosines[a, b] for a in row for b in row if a != b]) for row in ([0, 3, 5, 8], [2, 4])]
     assert judged._diversity(shown).tolist() == pytest.approx([1 - by_hand[0], 1 - by_hand[1], 0], abs=1e-6)
