@@ -1,9 +1,9 @@
 """Landed files become published profiles: the fast loop. It takes minutes and trains nothing.
 
 **Starts** when a file lands in `catalogue/`, `relations/` or `vectors/` of `RECSYS_LANDING` (a watcher looks every
-`arrivals.poll_s` seconds), and every `arrivals.sweep_s` seconds without any event. The sweep takes in interactions, and
-files whose event was lost. One run at a time. Every run takes in all that is pending, so events may come twice, merge
-or get lost.
+`arrivals.poll_s` seconds), and every `arrivals.sweep_s` seconds without any event. The sweep takes in interactions,
+impressions, and files whose event was lost. One run at a time. Every run takes in all that is pending, so events may
+come twice, merge or get lost.
 
 **Does** one task, `arrive`. Its steps share a warm process, since starting each by itself costs more than most of them
 do. The log shows them:

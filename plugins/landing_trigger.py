@@ -23,7 +23,7 @@ class LandingTrigger(BaseEventTrigger):
 
     An event is only a wake-up: `ingest` lists for itself what is pending, so that events may come twice, coalesce or
     get lost. The known files are kept in Airflow's asset state store and survive a restart of the triggerer. Files of
-    interactions wake nobody: the sweep takes them in.
+    interactions and impressions wake nobody: the sweep takes them in.
 
     Args:
         poll_s: seconds between two looks.
