@@ -194,7 +194,10 @@ def weights_of(found: pa.Table, weighting: Weighting) -> NDArray[np.float64]:
     ages = None
     if weighting.half_life_days is not None and found.num_rows:
         latest = found["latest"].cast(pa.int64()).to_numpy().astype(np.float64)  # NaN where unknown
-        newest = np.nanmax(latest, initial=-np.inf)
+        holds = (
+            found["weight"].to_numpy() != WITHDRAWAL
+        )  # as in training, which never reads what was taken back
+        newest = np.nanmax(latest[holds], initial=-np.inf)
         ages = np.nan_to_num((newest - latest) / DAY_US, nan=0.0)
     return weighting.weights(found["weight"].to_numpy(), n_likes, ages)
 

@@ -80,8 +80,8 @@ class Weighting(BaseModel):
     repeats: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """What repeating adds in the end: n likes of one item weigh 1 + repeats · (1 - 2^(1 - n)) times as much as one."""
     half_life_days: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Weights halve with each such time before the user's latest interaction. None: age does not matter. Interactions
-    at unknown times count as latest."""
+    """Weights halve with each such time before the user's latest like or dislike that holds. None: age does not matter.
+    Interactions at unknown times count as latest."""
     scales: dict[str, Scale] = {}
     """What strengths were read with."""
 

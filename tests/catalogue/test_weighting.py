@@ -4,12 +4,14 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.catalogue.feedback import hint, learn_scales, opinions, weighed, weights_of
+from recsys.catalogue.feedback import WITHDRAWAL, hint, learn_scales, opinions, weighed, weights_of
 from recsys.catalogue.weighting import MOST_VALUES, YES_OR_NO, Scale, Weighting
+from recsys.dataset.interactions import make_interactions, with_opinions
 from tests.catalogue.test_feedback import PARAMS, log
 
 STARS = np.repeat([1.0, 2.0, 3.0, 4.0, 5.0], [6, 11, 27, 34, 22])
@@ -121,6 +123,15 @@ def test_age_counts_from_the_users_latest_opinion_and_unknown_times_count_as_lat
     assert weights == pytest.approx({"a": 0.5, "b": 1, "c": 1})
     untimed = found.set_column(3, "latest", pa.nulls(3, found.schema.field("latest").type))
     assert weights_of(untimed, Weighting(half_life_days=10)).tolist() == [1, 1, 1]
+
+
+def test_age_does_not_count_from_what_was_taken_back_neither_in_lists_nor_in_training():
+    rows = log(("u", "a", "click", None, 1), ("u", "b", "click", None, 11), ("u", "c", "unlike", None, 21))
+    found, weighting = opinions(weighed(rows, PARAMS)), Weighting(half_life_days=10)
+    assert weights_of(found, weighting).tolist() == pytest.approx([0.5, 1, 0])
+    likes = make_interactions(["u", "u"], ["a", "b"], ("u",), ("a", "b"))
+    trained = with_opinions(likes, found.filter(pc.not_equal(found["weight"], WITHDRAWAL)))
+    assert trained.signals(weighting).toarray().tolist() == [pytest.approx([0.5, 1])]
 
 
 def test_a_retraction_before_its_event_does_not_take_it_back():
