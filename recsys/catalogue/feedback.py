@@ -194,9 +194,8 @@ def weights_of(found: pa.Table, weighting: Weighting) -> NDArray[np.float64]:
     ages = None
     if weighting.half_life_days is not None and found.num_rows:
         latest = found["latest"].cast(pa.int64()).to_numpy().astype(np.float64)  # NaN where unknown
-        holds = (
-            found["weight"].to_numpy() != WITHDRAWAL
-        )  # as in training, which never reads what was taken back
+        # As in training, which never reads what was taken back.
+        holds = found["weight"].to_numpy() != WITHDRAWAL
         newest = np.nanmax(latest[holds], initial=-np.inf)
         ages = np.nan_to_num((newest - latest) / DAY_US, nan=0.0)
     return weighting.weights(found["weight"].to_numpy(), n_likes, ages)
