@@ -72,7 +72,7 @@ def _drawn(part: SliceReport, model: str, params: GateParams) -> dict[str, objec
         "metrics": list(first.metrics),
         "model": model,
         "over": over,
-        "paired": list(next(iter(over.values()), {})),
+        "paired": _metrics_of(over),
         "figures": part.name in DRAWN,
     }
     if part.name in DRAWN:  # our own SVG, without any text of a user or an item
@@ -82,6 +82,11 @@ def _drawn(part: SliceReport, model: str, params: GateParams) -> dict[str, objec
             "margins": Markup(margins(part, model, over, metric, params.min_margin_over_floor)),
         }
     return drawn
+
+
+def _metrics_of(rows: Mapping[str, Mapping[str, Interval]]) -> list[str]:
+    """Every metric that some row of a table has. Regret is unknown where no opinion about a listed item is known."""
+    return list(dict.fromkeys(metric for row in rows.values() for metric in row))
 
 
 def _floors_of(part: SliceReport, model: str) -> Mapping[str, Mapping[str, Interval]]:
@@ -108,7 +113,7 @@ def _challenger_figures(report: Report, params: GateParams) -> dict[str, object]
         if params.floor_metric in (by_metric := margins_by_slice.get(name, {}))
     ]
     exposed = _exposure(margins_by_slice.get(JUDGED_SLICE, {}), report.k, params)
-    per_user = [metric for metric in next(iter(margins_by_slice.values()), {}) if metric not in exposed]
+    per_user = [metric for metric in _metrics_of(margins_by_slice) if metric not in exposed]
     words = f"challenger minus champion, {params.floor_metric}, paired 95 % interval"
     exposure = "challenger minus champion on cold items, paired 95 % interval"
     return {

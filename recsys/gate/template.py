@@ -63,7 +63,7 @@ TEMPLATE = """<!doctype html>
 <div class="pair">{% for figure in challenger.figures %}<div class="card">{{ figure }}</div>{% endfor %}</div>
 <div class="card scroll"><table class="tight">
 <tr><th>challenger minus champion</th>{% for metric in challenger.metrics %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
-{% for name, by_metric in challenger.margins.items() %}<tr><td>{{ where[name] }}</td>{% for metric in challenger.metrics %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
+{% for name, by_metric in challenger.margins.items() %}<tr><td>{{ where[name] }}</td>{% for metric in challenger.metrics %}<td>{{ by_metric[metric] if metric in by_metric else "–" }}</td>{% endfor %}</tr>{% endfor %}
 </table></div>
 {% if seeds %}<h3>Trained with {{ seeds.rows | length }} seeds <span class="quiet">(cold items; all seeds: the mean, users and seeds both resampled)</span></h3>
 <div class="card">{{ seeds.figure }}</div>
@@ -107,13 +107,13 @@ TEMPLATE = """<!doctype html>
 <div class="card scroll"><table class="tight">
 <tr><th>floor</th>{% for metric in drawn.paired %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
 {% for floor, by_metric in drawn.over.items() %}<tr><td>{{ label(floor) }}</td>
-{% for metric in drawn.paired %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
+{% for metric in drawn.paired %}<td>{{ by_metric[metric] if metric in by_metric else "–" }}</td>{% endfor %}</tr>{% endfor %}
 </table></div>
 {% if part.rival_margins %}<h3>{{ drawn.model.capitalize() }} minus rival <span class="quiet">(over the champion's profiles; no rule of the gate reads this)</span></h3>
 <div class="card scroll"><table class="tight">
 <tr><th>rival</th>{% for metric in drawn.paired %}<th>{{ metric.replace("_", " ") }}</th>{% endfor %}</tr>
 {% for rival, by_metric in part.rival_margins.items() %}<tr><td>{{ label(rival) }}</td>
-{% for metric in drawn.paired %}<td>{{ by_metric[metric] }}</td>{% endfor %}</tr>{% endfor %}
+{% for metric in drawn.paired %}<td>{{ by_metric[metric] if metric in by_metric else "–" }}</td>{% endfor %}</tr>{% endfor %}
 </table></div>{% endif %}
 {% else %}<p class="card">No test user interacted with such an item.</p>{% endif %}
 {% endfor %}

@@ -197,6 +197,19 @@ def test_page_is_one_well_formed_document_and_escapes_item_ids():
     )
 
 
+def test_page_leaves_a_place_empty_where_a_margin_is_not_known():
+    # Regret: a floor whose lists hold no item of which an opinion is known.
+    made = report()
+    cold = made.slices[0]
+    margins = {floor: dict(by_metric) for floor, by_metric in cold.margins.items()}
+    margins["tfidf_centroid"].pop("mrr@20")
+    unknown = made.model_copy(
+        update={"slices": (cold.model_copy(update={"margins": margins}), *made.slices[1:])}
+    )
+    known, page = (render(one, decide(one, PARAMS), PARAMS) for one in (made, unknown))
+    assert page.count("<td>–</td>") == known.count("<td>–</td>") + 1
+
+
 def test_the_same_report_gives_the_same_page():
     made = report()
     assert render(made, decide(made, PARAMS), PARAMS) == render(made, decide(made, PARAMS), PARAMS)
