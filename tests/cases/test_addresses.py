@@ -38,10 +38,8 @@ def test_doctor_and_ingest_name_a_folder_that_nobody_reads(empty_intake):
     for output in (found["found"], empty_intake.output):
         assert "'catalog/' is not read: files belong into catalogue/" in output
         assert "'Interactions/' is not read: files belong into interactions/" in output
-        assert (
-            "'loose.csv' is not read: files belong into catalogue/, interactions/, relations/ or vectors/"
-            in output
-        )
+        every = "catalogue/, interactions/, relations/, vectors/ or impressions/"
+        assert f"'loose.csv' is not read: files belong into {every}" in output
         assert "processed" not in output.replace("processed by", "")
 
 
