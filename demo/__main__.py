@@ -3,6 +3,8 @@
 import os
 import shutil
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -49,6 +51,7 @@ def run() -> None:
         f"{len(films.films):,} films, {n_ratings:,} ratings, {n_cold} films with a plot", highlight=False
     )
     shutil.rmtree(FOLDER / "servers", ignore_errors=True)
+    own = dict(os.environ)
     workspace = FOLDER / "workspace"
     make_workspace(CHECKOUT, workspace, PARAMS)
     console.print(f"workspace {workspace}; logs under {FOLDER / 'servers'}", highlight=False)
@@ -60,9 +63,12 @@ def run() -> None:
         show_all(console, walk)
         show_service(console, films, platform.environment, FOLDER / "servers/service")
         console.print("\nStopping the servers …")
-    for name, show in {"relations": show_relations, "pictures": show_pictures}.items():
-        shutil.rmtree(FOLDER / name, ignore_errors=True)
-        show(console, CHECKOUT / "params.yaml", FOLDER / name)
+    os.environ.clear()
+    os.environ.update(own)  # the made-up worlds know nothing of the servers
+    for show in (show_relations, show_pictures):
+        # Outside the checkout: its git ignores var/, and DVC tracks nothing there.
+        with TemporaryDirectory(prefix="firstlight-demo-") as folder:
+            show(console, CHECKOUT / "params.yaml", Path(folder))
     show_places(console, platform, running=False)
 
 
