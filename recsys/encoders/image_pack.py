@@ -13,7 +13,7 @@ from uuid import uuid4
 import numpy as np
 
 from recsys.encoders.image import ImageEncoderReference
-from recsys.encoders.pack import MIN_COSINE, quietly, save_model
+from recsys.encoders.pack import MIN_COSINE, open_pretrained, quietly, save_model
 from recsys.encoders.reference import MODEL, REFERENCE
 from recsys.encoders.runtime import compile_request, load_openvino
 from recsys.errors import ArtifactMissing, EncoderError
@@ -173,18 +173,11 @@ def _square(given: dict[str, Any]) -> tuple[int, float | None]:
 
 def _features(source: str) -> Any:  # noqa: ANN401  a torch.nn.Module
     import torch
-    from transformers import AutoModel
 
     class Features(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.model = AutoModel.from_pretrained(
-                source,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                dtype=torch.float32,
-            )
+            self.model = open_pretrained(source)
 
         def forward(self, pixels: Any) -> Any:  # noqa: ANN401  tensors
             by_name = getattr(self.model, "get_image_features", self.model)

@@ -149,22 +149,29 @@ def _convert(
         ) from error
 
 
-def _unit_encoder(params: EncoderParams, source: Path) -> Any:  # noqa: ANN401  a torch.nn.Module
+def open_pretrained(source: Path | str) -> Any:  # noqa: ANN401  a transformers model
+    """Open a pretrained model in float32: from safetensors on this machine alone, and without code of its own."""
     import torch
     from transformers import AutoModel
+
+    return AutoModel.from_pretrained(
+        source,
+        use_safetensors=True,
+        local_files_only=True,
+        trust_remote_code=False,
+        dtype=torch.float32,
+    )
+
+
+def _unit_encoder(params: EncoderParams, source: Path) -> Any:  # noqa: ANN401  a torch.nn.Module
+    import torch
 
     class UnitEncoder(torch.nn.Module):
         """input_ids [B, L] -> unit vectors [B, D]."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.model = AutoModel.from_pretrained(
-                source,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                dtype=torch.float32,
-            )
+            self.model = open_pretrained(source)
 
         def forward(self, input_ids: Any) -> Any:  # noqa: ANN401  tensors
             hidden_BLD = self.model(input_ids=input_ids).last_hidden_state
