@@ -1,5 +1,7 @@
 """Parameters of judging. Values live in params.yaml."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from recsys.baselines.params import RivalName
@@ -26,6 +28,12 @@ class EvaluateParams(BaseModel):
     """Groups with fewer test users are not judged."""
     low_grade: float = Field(ge=0, lt=1)
     """A like with a value among this lowest share of the values of its event counts as a dislike in regret@k."""
+    robustness: tuple[Literal["typos", "cut", "stuffed"], ...]
+    """Cold items are also ranked by spoilt texts: with typing errors, cut in half, or (a tenth of the items) with
+    popular words put in front. Empty: they are not. Each kind encodes the items once more, by champion and
+    challenger."""
+    robustness_items: int = Field(ge=2)
+    """The most cold items of these lists; a sample where there are more."""
     bootstrap_rounds: int = Field(ge=100)
     """Resamples of a paired interval."""
     rivals: tuple[RivalName, ...]

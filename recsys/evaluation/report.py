@@ -130,6 +130,42 @@ class MovedItem(BaseModel):
     n_challenger: int
 
 
+class Perturbed(BaseModel):
+    """One model on lists of cold items with spoilt texts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    clean: dict[str, float]
+    """`recall@20`, …, means over users, by the items' own texts."""
+    perturbed: dict[str, float]
+    """The same where texts are spoilt."""
+    change: dict[str, Interval]
+    """Metric -> spoilt minus own, paired over users."""
+    places_before: float | None = None
+    """Places of a list, in the mean, that the items to be spoilt have by their own texts; None where all items are."""
+    places_won: Interval | None = None
+    """How many more they have by spoilt texts, paired over users."""
+
+
+class Robustness(BaseModel):
+    """How lists of cold items bear one kind of spoilt texts, see `evaluation.robustness`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    """A name in `perturbing.PERTURBATIONS`."""
+    n_users: int
+    n_candidates: int
+    n_perturbed: int
+    """Candidates with a spoilt text."""
+    models: dict[str, Perturbed]
+    """`champion`, and `challenger` where there is one."""
+    over_champion: dict[str, Interval] = {}
+    """Metric -> challenger minus champion, both by spoilt texts, paired over users."""
+    places_over_champion: Interval | None = None
+    """Places won by the challenger's lists minus those by the champion's, paired over users."""
+
+
 class Comparison(BaseModel):
     """Examples of the difference between challenger and champion on cold items, for people."""
 
@@ -173,6 +209,8 @@ class Report(BaseModel):
     slices: tuple[SliceReport, ...]
     groups: tuple[SliceReport, ...] = ()
     """Mixed lists of groups of users, see `evaluation.groups`; empty in reports from before there were any."""
+    robustness: tuple[Robustness, ...] = ()
+    """Lists by spoilt texts, see `evaluate.robustness`; empty where that is off, or nobody could be judged."""
     leaks: tuple[Finding, ...]
     comparison: Comparison | None = None
     """None without a challenger, or without relevant cold items."""
@@ -204,6 +242,12 @@ class Report(BaseModel):
                 for metric, value in part.models[model].metrics.items()
             }
             | {
+                f"{'' if model == CHAMPION else places[model]}robustness/{one.kind}/{metric}": value
+                for one in self.robustness
+                for model, scores in one.models.items()
+                for metric, value in scores.perturbed.items()
+            }
+            | {
                 f"seeds/{trained.seed}/{part.name}/{metric}": value
                 for part in self.slices
                 for trained, of_seed in self.seeds_on(part)
@@ -212,8 +256,8 @@ class Report(BaseModel):
         )
 
     def save(self, path: Path) -> None:
-        """Write as JSON, whole. Without views nothing is written of them, as before there were views."""
-        unused = None if self.view_weights else {"view_weights"}
+        """Write as JSON, whole. Of views and robustness nothing is written where there is none, as before they were."""
+        unused = {name for name in ("view_weights", "robustness") if not getattr(self, name)}
         write_whole(path, (self.model_dump_json(indent=2, exclude=unused) + "\n").encode())
 
     @classmethod

@@ -10,6 +10,7 @@ from recsys.evaluation.intervals import Interval
 from recsys.evaluation.report import CHALLENGER, CHAMPION, Report, SliceReport
 from recsys.gate.params import GateParams
 from recsys.gate.people import keeps_gap, keeps_groups, keeps_regret
+from recsys.gate.robustness import keeps_robustness, resists_stuffing
 
 JUDGED_SLICE = "cold"
 WHERE = {name: f"{name} items" for name in ("cold", "warm", "head", "tail")} | {"mixed": "mixed lists"}
@@ -207,6 +208,8 @@ CHALLENGER_RULES: tuple[Rule, ...] = (
     keeps_regret,
     keeps_groups,
     keeps_gap,
+    keeps_robustness,
+    resists_stuffing,
 )
 """For a challenger, compared with the champion."""
 SEED_RULES: tuple[Rule, ...] = (beats_champion_with_other_seeds,)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.split import Split
@@ -18,9 +20,11 @@ from recsys.evaluation.judge import judge, learn_models
 from recsys.evaluation.leaks import find_leaks, statistics_after_cut
 from recsys.evaluation.plots import by_model, recall_by_k
 from recsys.evaluation.provenance import TrainedOn, contamination, hash_rule, identity
-from recsys.evaluation.report import CHALLENGER, CHAMPION, Finding, JudgedSeed, Report
+from recsys.evaluation.report import CHALLENGER, CHAMPION, Finding, JudgedSeed, Report, Robustness
+from recsys.evaluation.robustness import judge_robustness
 from recsys.evaluation.trained_on import trained_on
 from recsys.features.text import SCHEMA, feature_files
+from recsys.features.views import Views
 from recsys.features.views_file import views_at
 from recsys.heads.head_file import view_weights
 from recsys.models.encoding import encode_cached
@@ -32,7 +36,7 @@ from recsys.profiles.params import UsersParams
 from recsys.progress import report_progress
 from recsys.ranking.ranker import Ranker
 from recsys.ranking.rankers import ranker_class
-from recsys.ranking.recommender import learn_recommender
+from recsys.ranking.recommender import Recommender, learn_recommender
 from recsys.ranking.tasks import Scorer
 from recsys.settings import Settings
 from recsys.storage.atomic import write_whole
@@ -62,7 +66,8 @@ def run(settings: Settings, at: Artifacts) -> None:
 
     Reads:   at.split, at.features, at.profiles, at.model_reference and at.trained_on of both roles; with
              `finetune.seeds` above 1 the challenger's siblings in at.finetune/seeds
-    Writes:  at.report, at.metrics, at.plots (<slice>_recall_by_k.csv, <slice>_models.csv); of siblings at.cache
+    Writes:  at.report, at.metrics, at.plots (<slice>_recall_by_k.csv, <slice>_models.csv); of siblings at.cache;
+             vectors of siblings and of spoilt texts in at.var
     Raises:  ArtifactMissing where an input is missing or belongs to other data; ConfigError where evaluate.groups is no
              file of groups; a leak is a finding in the report
     """
@@ -78,6 +83,7 @@ def run(settings: Settings, at: Artifacts) -> None:
     slices, groups, comparison = judge(
         holdout, models, settings.evaluate, siblings=siblings, group_of=group_of
     )
+    robustness = _judge_robustness(holdout, models, settings, at)
     trained = {
         role: trained_on(at, role) for role in (CHAMPION, *([CHALLENGER] if challenged is not None else []))
     }
@@ -100,6 +106,7 @@ def run(settings: Settings, at: Artifacts) -> None:
         left_out=split.summary.left_out,
         slices=slices,
         groups=groups,
+        robustness=robustness,
         leaks=leaks,
         comparison=comparison,
     )
@@ -175,6 +182,29 @@ def _ranker(model: ModelReference, at: Artifacts) -> Ranker:
     """The ranker of a model."""
     kind = ranker_class(model.ranker.name, len(model.ranker.files))
     return kind.load([ranker_file(model, at.cache, file.name) for file in model.ranker.files[: kind.n_files]])
+
+
+def _judge_robustness(
+    holdout: Holdout, models: Mapping[str, Scorer], settings: Settings, at: Artifacts
+) -> tuple[Robustness, ...]:
+    """Champion and challenger by spoilt texts. Nobody else reads their vectors, so they go with the workspace."""
+    judged = {
+        role: model for role in (CHAMPION, CHALLENGER) if isinstance(model := models.get(role), Recommender)
+    }
+
+    def encode(role: str, texts: Sequence[str], views: Views) -> NDArray[np.float32]:
+        report_progress(f"spoilt texts: {len(texts)} by the {role}")
+        return encode_cached(
+            ModelReference.load(at.model_reference(role)),
+            texts,
+            at,
+            settings.encoder.batch_tokens,
+            settings.profiles.chunk_texts,
+            at.var / "perturbed",
+            views,
+        )
+
+    return judge_robustness(holdout, judged, encode, settings.evaluate)
 
 
 def _leaks(

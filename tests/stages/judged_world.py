@@ -37,6 +37,8 @@ from recsys.training.seeds import TrainedSeed, TrainedSeeds, folder_of
 ROOT = Path(__file__).resolve().parent.parent.parent
 DIM, TASTES = 16, 6
 NOISE = 0.15
+FAST = {"bootstrap_rounds": 200, "robustness": ()}
+"""Of section `evaluate`. These worlds have no encoder that could read spoilt texts."""
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 WORDS = ("river", "engine", "violin", "harvest", "orbit", "castle")
 
@@ -45,8 +47,8 @@ def settings(**sections):
     """The project's own params.yaml, with a few values changed: settings(split={"min_test_users": 5})."""
     loaded = Settings.load(ROOT / "params.yaml")
     changes = {
-        name: getattr(loaded, name).model_copy(update=values)
-        for name, values in {"evaluate": {"bootstrap_rounds": 200}, **sections}.items()
+        name: getattr(loaded, name).model_copy(update=(FAST if name == "evaluate" else {}) | values)
+        for name, values in {"evaluate": {}, **sections}.items()
     }
     return loaded.model_copy(update=changes)
 

@@ -36,6 +36,7 @@ def walked(root, chosen):
     profiles.run(chosen, world.at, "challenger")
     evaluate.run(chosen, world.at)
     gate.run(chosen, world.at)
+    world.chosen = chosen
     return world
 
 
@@ -46,7 +47,9 @@ def source(tiny_encoder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def distilled(tmp_path_factory, source):
-    return walked(tmp_path_factory.mktemp("distilled"), chosen_for(source, **DISTILL))
+    chosen = chosen_for(source, **DISTILL)
+    spoilt = chosen.evaluate.model_copy(update={"robustness": ("typos", "cut", "stuffed")})
+    return walked(tmp_path_factory.mktemp("distilled"), chosen.model_copy(update={"evaluate": spoilt}))
 
 
 def test_a_student_is_packed_judged_and_decided_about_like_any_challenger(distilled):
@@ -61,6 +64,19 @@ def test_a_student_is_packed_judged_and_decided_about_like_any_challenger(distil
     assert "challenger" in report.slice("cold").models
     decision = Decision.load(at.decision)
     assert decision.model_hash == student.hash and {check.rule for check in decision.checks}
+
+
+def test_both_models_read_spoilt_texts_of_cold_items(distilled):
+    report = Report.load(distilled.at.report)
+    assert [one.kind for one in report.robustness] == ["typos", "cut", "stuffed"]
+    for one in report.robustness:
+        assert set(one.models) == {"champion", "challenger"} and one.over_champion
+        assert all(scores.clean != scores.perturbed for scores in one.models.values())
+    rules = {check.rule for check in Decision.load(distilled.at.decision).checks}
+    assert {"keeps_robustness", "resists_stuffing"} <= rules
+    before = distilled.at.report.read_bytes()
+    evaluate.run(distilled.chosen, distilled.at)
+    assert distilled.at.report.read_bytes() == before
 
 
 def test_the_students_vectors_are_near_its_teachers_on_cold_items(distilled):
