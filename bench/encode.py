@@ -30,6 +30,7 @@ from recsys.encoders.source import find_source
 from recsys.encoders.transformer import open_encoder
 from recsys.evaluation.cold_start import make_task, rank_cold
 from recsys.features.text import join_fields
+from recsys.processor import usable_cores
 from recsys.settings import Settings
 
 console = Console(stderr=True)
@@ -62,7 +63,7 @@ def main() -> None:
     texts = {"titles": list(real_titles()[: size.titles]), "long": long_texts()[: size.long]}
     exact, int8 = packed("float32", texts), packed("int8", texts)
     encoders = {"sentence-transformers": rival(), "exact": exact.encode, "int8": int8.encode}
-    figures: dict[str, float | int | str] = {"threads": threads()}
+    figures: dict[str, float | int | str] = {"threads": usable_cores()}
     table = Table("texts", "encoder", "items/s", "ratio", "cosine: least", "cosine: mean", title="encode")
     for name, some in texts.items():
         figures |= compare(name, some, encoders, size.rounds, table)
@@ -77,11 +78,6 @@ def main() -> None:
         console.print("--quick: figures are not written")
     else:
         write_figures("encode", figures)
-
-
-def threads() -> int:
-    """Cores that this process may use; both sides get as many threads."""
-    return len(os.sched_getaffinity(0))
 
 
 def long_texts() -> list[str]:
@@ -116,7 +112,7 @@ def rival() -> Callable[[Sequence[str]], Vectors]:
     import torch
     from sentence_transformers import SentenceTransformer
 
-    torch.set_num_threads(threads())
+    torch.set_num_threads(usable_cores())
     source = find_source(Settings.load(ROOT / "params.yaml").encoder.source)
     model = SentenceTransformer(str(source), device="cpu")
 

@@ -8,21 +8,17 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from recsys.processor import processor
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
 JUDGE = ROOT.parent / "shared" / "judge" / "score.py"
 
 
 def machine() -> str:
-    """Processor, cores and memory of this machine, in words."""
-    words = dict(
-        line.split(":", 1)
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    )
-    model = next(iter(words.values()), platform.processor()).strip()
+    """Processor with its features, cores and memory of this machine, in words."""
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{model}, {os.cpu_count()} cores, {memory_gb:.0f} GiB, Python {platform.python_version()}"
+    return f"{processor()}, {memory_gb:.0f} GiB, Python {platform.python_version()}"
 
 
 @cache

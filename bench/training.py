@@ -24,10 +24,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench.encode import threads
 from bench.figures import ROOT, write_figures
 from bench.titles import real_titles
 from recsys.encoders.source import find_source
+from recsys.processor import usable_cores
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def main() -> None:
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     import torch
 
-    torch.set_num_threads(threads())
+    torch.set_num_threads(usable_cores())
     pairs = some_pairs(size)
     theirs_all, theirs_top = rival(pairs, None), rival(pairs, TOP_LAYERS)
     ours_all, ours_top = ours(pairs, "all"), ours(pairs, "top")
@@ -105,7 +105,7 @@ def main() -> None:
     Console().print(table)
     figures: dict[str, float | int | str] = {
         "rival": theirs_all.name,
-        "threads": threads(),
+        "threads": usable_cores(),
         "loss_difference": round(difference, 8),
         "frozen_once_s": round(ours_top.once_s, 3),
         "all_layers_ratio": round(median["theirs, all"] / median["ours, all"], 3),

@@ -162,6 +162,11 @@ class Artifacts:
         return self.cache / "vectors"
 
     @property
+    def rates(self) -> Path:
+        """How fast encoders, and stages, were measured to be: a JSON file per encoder and processor."""
+        return self.cache / "rates"
+
+    @property
     def workspaces(self) -> Path:
         """Where each run of Airflow's slow loop and release loop has a workspace of its own (RECSYS_WORKSPACES)."""
         return Path(os.environ.get("RECSYS_WORKSPACES") or self.var / "workspaces").resolve()

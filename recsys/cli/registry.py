@@ -75,6 +75,8 @@ def fetch_champion(published: bool, verdict: bool, with_profiles: bool, again: b
     if brought.warning:
         console().print(f"[bold yellow]warning:[/] {escape(brought.warning)}", highlight=False)
     console().print(brought.how, highlight=False, markup=False)
+    if brought.rates:
+        console().print(brought.rates, highlight=False, markup=False, soft_wrap=True)
     if brought.has_verdict is not None:
         words = "with the gate's verdict" if brought.has_verdict else "the gate never judged it"
         console().print(words, highlight=False)

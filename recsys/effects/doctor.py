@@ -15,6 +15,8 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue.misplaced import misplaced
 from recsys.catalogue.pseudonyms import MIN_KEY_CHARS, VARIABLE, Pseudonyms, require_same_key, trimmed
 from recsys.errors import ConfigError, RecsysError, SwapLost
+from recsys.processor import processor
+from recsys.progress import report_progress
 from recsys.settings import Settings
 from recsys.storage.address import untidy, web_address
 from recsys.storage.opening import open_storage
@@ -192,6 +194,25 @@ def champion(at: Artifacts) -> Finding:
     return Finding("champion", "warn", "no encoder fetched yet", "recsys fetch-champion")
 
 
+def precision(at: Artifacts) -> Finding:
+    """Speed of the encoder on this processor in both precisions, and which is worth it; measured once, then kept."""
+    if not at.model_reference("champion").exists():
+        return Finding(
+            "precision", "ok", f"not measured before the first recsys fetch-champion; {processor()}"
+        )
+    from recsys.encoders.rates import TITLE_TOKENS, encoder_rates
+
+    params = Settings.load(at.params).encoder
+    found = encoder_rates(params, at.encoders, at.rates, report_progress=report_progress)
+    better = found.faster(TITLE_TOKENS)
+    remedy = (
+        ""
+        if better == params.precision
+        else f"encoder.precision: {better}, and recsys fetch-champion --again"
+    )
+    return Finding("precision", "warn" if remedy else "ok", found.sentence(), remedy)
+
+
 def withheld(at: Artifacts) -> Finding:
     """Items that publish.withhold keeps out of lists, and entries whose time has passed."""
     entries = Settings.load(at.params).publish.withhold
@@ -260,7 +281,7 @@ def _is_server(url: str) -> bool:
 
 CHECKS: tuple[Callable[[Artifacts], Finding], ...] = (
     python_version, locked_versions, params, environment, data_version, pseudonym_key, landing_zone, release_store,
-    signatures, registry, champion, withheld, disk, alerts,
+    signatures, registry, champion, precision, withheld, disk, alerts,
 )  # fmt: skip
 
 

@@ -6,8 +6,12 @@ from functools import partial
 
 from recsys.artifacts import Artifacts
 from recsys.models.reference import ModelReference
+from recsys.progress import report_progress
 from recsys.settings import Settings
 from recsys.storage.protocol import Storage
+
+MEASURED_FROM = 10_000
+"""Catalogue rows from which first light measures both precisions: encoding fewer takes seconds in either."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class Brought:
     """Whether the gate ever judged it; None: the verdict was not wanted, or there is no registry."""
     n_segments: int | None = None
     """Published segments that were reused; None: profiles were not wanted."""
+    rates: str = ""
+    """Speed of the encoder in both precisions, and which is worth it here; empty: it was not measured."""
 
 
 def fetch_champion(
@@ -90,7 +96,18 @@ def _from_registry(
     pretrained = Pretrained(chosen.encoder, chosen.first_light, texts, record)
     found = fetch(uri, at, pretrained, again=again)
     has_verdict = fetch_verdict(uri, at) if verdict and uri else None
-    return Brought(found.model, f"champion: {found.how}", found.warning, has_verdict)
+    rates = _rates(at, chosen) if found.is_first_light else ""
+    return Brought(found.model, f"champion: {found.how}", found.warning, has_verdict, rates=rates)
+
+
+def _rates(at: Artifacts, chosen: Settings) -> str:
+    """Which precision is worth it on this machine, where so much must be encoded that it matters."""
+    from recsys.catalogue.parts import CATALOGUE, list_parts
+    from recsys.encoders.rates import encoder_rates
+
+    if sum(part.arrival.n_rows for part in list_parts(at.data, CATALOGUE)) < MEASURED_FROM:
+        return ""
+    return encoder_rates(chosen.encoder, at.encoders, at.rates, report_progress=report_progress).sentence()
 
 
 def _save_teacher(champion: ModelReference, at: Artifacts, chosen: Settings) -> None:

