@@ -7,7 +7,7 @@ interaction has weight 0, the pair counts as if it had never existed. Unknown ti
 interaction that arrived later decides.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from difflib import get_close_matches
 
 import numpy as np
@@ -19,7 +19,7 @@ from recsys.catalogue.folding import folded
 from recsys.catalogue.known import part_ranks
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.schemas import TIME
-from recsys.catalogue.weighting import DAY_US, Scale, Scales, Weighting
+from recsys.catalogue.weighting import DAY_US, EVENTS, N_LIKES, Scale, Scales, Weighting
 
 # Shape suffix: E events.
 LIKE, WITHDRAWAL, DISLIKE = 1.0, 0.0, -1.0
@@ -32,10 +32,10 @@ OPINIONS_SCHEMA = pa.schema(
         ("weight", pa.float32()),
     ]
 )
-"""timestamp: first known time of any interaction of the pair; latest and weight: those of the one that decides. Where
-repeated likes count, one more column `n_likes` (int32): how many interactions of the pair are likes."""
-N_LIKES = "n_likes"
-COUNTED = pa.field(N_LIKES, pa.int32())
+"""timestamp: first known time of any interaction of the pair; latest and weight: those of the one that decides. Further
+columns stand behind these where somebody reads them: see FURTHER."""
+FURTHER: dict[str, pa.Field] = {N_LIKES: pa.field(N_LIKES, pa.int32()), EVENTS: pa.field(EVENTS, pa.string())}
+"""See `recsys/catalogue/weighting.py`; in this order."""
 NO_SCALES: Scales = {}
 
 
@@ -96,7 +96,10 @@ def _coded(events: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
 
 
 def weighed(
-    interactions: pa.Table, params: FeedbackParams, scales: Scales = NO_SCALES, *, counts: bool = False
+    interactions: pa.Table,
+    params: FeedbackParams,
+    scales: Scales = NO_SCALES,
+    further: Collection[str] = (),
 ) -> pa.Table:
     """Interactions as opinions of one event each, in order of arrival.
 
@@ -104,7 +107,7 @@ def weighed(
         interactions: in the interactions' schema; rows in any order.
         params: section `feedback`.
         scales: see `weigh`.
-        counts: whether the table has `n_likes`.
+        further: names in FURTHER: columns that the table has as well.
 
     Returns:
         A table in OPINIONS_SCHEMA, with as many rows.
@@ -113,11 +116,11 @@ def weighed(
     arrived = interactions.append_column("place", place).sort_by(
         [("place", "ascending"), ("line", "ascending")]
     )
-    return weighed_in_order(arrived, params, scales, counts=counts)
+    return weighed_in_order(arrived, params, scales, further)
 
 
 def weighed_in_order(
-    arrived: pa.Table, params: FeedbackParams, scales: Scales = NO_SCALES, *, counts: bool = False
+    arrived: pa.Table, params: FeedbackParams, scales: Scales = NO_SCALES, further: Collection[str] = ()
 ) -> pa.Table:
     """Interactions as opinions of one event each.
 
@@ -125,7 +128,7 @@ def weighed_in_order(
         arrived: user, item_id, timestamp, event and value, in order of arrival.
         params: section `feedback`.
         scales: see `weigh`.
-        counts: whether the table has `n_likes`.
+        further: names in FURTHER: columns that the table has as well.
 
     Returns:
         A table in OPINIONS_SCHEMA, row by row.
@@ -133,14 +136,33 @@ def weighed_in_order(
     columns = [arrived[name] for name in ("user", "item_id", "timestamp", "timestamp")]
     weight = weigh(arrived["event"], arrived["value"], params, scales)
     made = pa.table([*columns, weight], names=OPINIONS_SCHEMA.names).cast(OPINIONS_SCHEMA)
-    return with_counts(made) if counts else made
+    if EVENTS in further:
+        names, code = _coded(arrived["event"])
+        is_other = weight.to_numpy() <= WITHDRAWAL
+        made = made.append_column(
+            FURTHER[EVENTS], pa.array(names, pa.string()).take(pa.array(code, mask=is_other))
+        )
+    return with_columns(made, further)
 
 
-def with_counts(found: pa.Table) -> pa.Table:
-    """Opinions with `n_likes`; where it is missing, each like counts once."""
-    if N_LIKES in found.column_names:
-        return found
-    return found.append_column(COUNTED, pc.greater(found["weight"], WITHDRAWAL).cast(pa.int32()))
+def with_columns(found: pa.Table, further: Collection[str]) -> pa.Table:
+    """Opinions with further columns. Where they are missing, each like counts once, and events are not known.
+
+    Args:
+        found: in OPINIONS_SCHEMA, perhaps with some of them.
+        further: names in FURTHER.
+
+    Returns:
+        The table with these columns, in the order of FURTHER, and no others.
+    """
+    missing = {
+        N_LIKES: lambda: pc.greater(found["weight"], WITHDRAWAL).cast(pa.int32()),
+        EVENTS: lambda: pa.nulls(found.num_rows, pa.string()),
+    }
+    kept = [name for name in FURTHER if name in further]
+    columns = [found[name] if name in found.column_names else missing[name]() for name in kept]
+    schema = pa.schema([*OPINIONS_SCHEMA, *(FURTHER[name] for name in kept)])
+    return pa.table([*(found[name] for name in OPINIONS_SCHEMA.names), *columns], schema=schema)
 
 
 def opinions(events: pa.Table) -> pa.Table:
@@ -149,7 +171,7 @@ def opinions(events: pa.Table) -> pa.Table:
     opinions(a + b) = opinions(opinions(a) + opinions(b)), so parts can be combined one by one.
 
     Args:
-        events: in OPINIONS_SCHEMA, perhaps with `n_likes`, in order of arrival.
+        events: in OPINIONS_SCHEMA, perhaps with columns of FURTHER, in order of arrival.
 
     Returns:
         The same columns, one row per pair, sorted by user, then timestamp (unknown last), then arrival.
@@ -177,7 +199,11 @@ def opinions(events: pa.Table) -> pa.Table:
     columns = [first[name] for name in ("user", "item_id", "timestamp")]
     columns += [events[name].take(deciding) for name in ("latest", "weight")]
     found = pa.table(columns, schema=OPINIONS_SCHEMA)
-    return found.append_column(N_LIKES, _n_likes(events, first)) if N_LIKES in events.column_names else found
+    if N_LIKES in events.column_names:
+        found = found.append_column(FURTHER[N_LIKES], _n_likes(events, first))
+    if EVENTS in events.column_names:
+        found = found.append_column(FURTHER[EVENTS], _event_sets(events, first))
+    return found
 
 
 def weights_of(found: pa.Table, weighting: Weighting) -> NDArray[np.float64]:
@@ -198,7 +224,8 @@ def weights_of(found: pa.Table, weighting: Weighting) -> NDArray[np.float64]:
         holds = found["weight"].to_numpy() != WITHDRAWAL
         newest = np.nanmax(latest[holds], initial=-np.inf)
         ages = np.nan_to_num((newest - latest) / DAY_US, nan=0.0)
-    return weighting.weights(found["weight"].to_numpy(), n_likes, ages)
+    factors = weighting.event_factors(found[EVENTS].to_pylist()) if EVENTS in found.column_names else None
+    return weighting.weights(found["weight"].to_numpy(), n_likes, ages, factors)
 
 
 def liked(found: pa.Table) -> pa.Table:
@@ -272,6 +299,23 @@ def _n_likes(events: pa.Table, pairs: pa.Table) -> pa.ChunkedArray:
     joined = pairs.select(["user", "item_id"]).append_column("row", pa.array(np.arange(pairs.num_rows)))
     joined = joined.join(summed, ["user", "item_id"], use_threads=False).sort_by("row")
     return joined[f"{N_LIKES}_sum"].cast(pa.int32())
+
+
+def _event_sets(events: pa.Table, pairs: pa.Table) -> pa.ChunkedArray:
+    """The events of each pair's likes, as in column EVENTS."""
+    keys = ["user", "item_id"]
+    likes = events.select([*keys, EVENTS]).filter(pc.is_valid(events[EVENTS]))
+    listed = likes.group_by(keys, use_threads=False).aggregate([(EVENTS, "distinct")])
+    sets: list[list[str]] = listed[f"{EVENTS}_distinct"].to_pylist()
+    unions = [_union(one) for one in sets]
+    united = listed.select(keys).append_column(EVENTS, pa.array(unions, pa.string()))
+    joined = pairs.select(keys).append_column("row", pa.array(np.arange(pairs.num_rows)))
+    return joined.join(united, keys, use_threads=False).sort_by("row")[EVENTS]
+
+
+def _union(sets: list[str]) -> str:
+    """All names of some sets, each as in column EVENTS."""
+    return sets[0] if len(sets) == 1 else " ".join(sorted({name for one in sets for name in one.split(" ")}))
 
 
 def _folded(events: Iterable[str]) -> frozenset[str]:

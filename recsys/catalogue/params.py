@@ -129,6 +129,10 @@ class WeightingParams(BaseModel):
     half_lives_days: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...]
     """Days in which an interaction may lose half of its weight, counted back from the user's latest. Empty: age does
     not matter."""
+    event_weights: tuple[dict[EventName, Annotated[float, Field(gt=0, le=100)]], ...]
+    """What likes may weigh by the names of their events, each as event -> weight; other events weigh 1. Of several
+    events of one user and item the largest weight counts. Case and separators do not matter. Empty: all events are
+    alike."""
     standard_errors: float = Field(ge=0)
     """A weighting is used if its gain in graded ndcg on validation minus this many standard errors is above 0, and its
     change in ndcg minus as many is not below -max_loss."""
@@ -137,8 +141,8 @@ class WeightingParams(BaseModel):
 
     @property
     def reads_more_than_likes(self) -> bool:
-        """Whether repeats or times may count, so that logs without values and dislikes have something to choose."""
-        return any(self.repeat_weights) or bool(self.half_lives_days)
+        """Whether repeats, times or events may count: then logs of likes alone have something to choose."""
+        return any(self.repeat_weights) or bool(self.half_lives_days) or any(self.event_weights)
 
 
 class SplitParams(BaseModel):

@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
-from recsys.catalogue.feedback import COUNTED, OPINIONS_SCHEMA, WITHDRAWAL, liked, opinions
+from recsys.catalogue.feedback import FURTHER, OPINIONS_SCHEMA, WITHDRAWAL, liked, opinions
 from recsys.catalogue.known import part_ranks
 from recsys.catalogue.near_duplicates import near_duplicates
 from recsys.catalogue.params import SplitParams
-from recsys.catalogue.weighting import Scale
+from recsys.catalogue.weighting import N_LIKES, Scale
 from recsys.errors import ArtifactMissing, ConfigError
 from recsys.storage.atomic import write_parquet, write_whole
 
@@ -43,9 +43,10 @@ FEEDBACK_SCHEMA = pa.schema(
     [
         ("side", pa.string()),
         *[OPINIONS_SCHEMA.field(name) for name in ("user", "item_id", "latest", "weight")],
-        COUNTED,
+        FURTHER[N_LIKES],
     ]
 )
+"""And EVENTS where section `weighting` lets events count."""
 
 
 class SplitSummary(BaseModel):

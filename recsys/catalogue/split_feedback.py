@@ -7,9 +7,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from recsys.catalogue.feedback import DISLIKE, WITHDRAWAL, learn_scales, opinions, weigh, weighed
+from recsys.catalogue.feedback import (
+    DISLIKE,
+    FURTHER,
+    WITHDRAWAL,
+    learn_scales,
+    opinions,
+    weigh,
+    weighed,
+)
 from recsys.catalogue.params import FeedbackParams, SplitParams, WeightingParams
 from recsys.catalogue.split import FEEDBACK_SCHEMA, Split, hash_share
+from recsys.catalogue.weighting import EVENTS, N_LIKES
 
 # Shape suffix: R interactions.
 TRAIN, TEST = "train", "test"
@@ -44,9 +53,10 @@ def with_feedback(
     weights = weigh(interactions["event"], interactions["value"], feedback)
     if not (scales or weighting.reads_more_than_likes or pc.any(pc.equal(weights, DISLIKE)).as_py()):
         return found
-    train = opinions(weighed(before, feedback, scales, counts=True))
+    further = (N_LIKES, *([EVENTS] if any(weighting.event_weights) else []))
+    train = opinions(weighed(before, feedback, scales, further))
     train = train.filter(pc.not_equal(train["weight"], WITHDRAWAL))
-    today = opinions(weighed(interactions, feedback, scales, counts=True))
+    today = opinions(weighed(interactions, feedback, scales, further))
     is_like = pc.and_(pc.greater(today["weight"], WITHDRAWAL), _is_among(today, found.test))
     judged = found.items.filter(pc.is_null(found.items["left_out"]))["item_id"].combine_chunks()
     is_dislike = pc.and_(pc.less(today["weight"], WITHDRAWAL), pc.is_in(today["item_id"], value_set=judged))
@@ -54,14 +64,15 @@ def with_feedback(
     held = interactions.filter(pa.array(~is_before_R))
     is_new = pc.and_(_is_among(today, held), pc.invert(_is_among(today, before)))
     test = today.filter(pc.or_(is_like, pc.and_(is_dislike, is_new)))
+    schema = pa.schema([*FEEDBACK_SCHEMA, *(FURTHER[name] for name in further if name == EVENTS)])
     sides = [
-        side.append_column("side", pa.repeat(name, side.num_rows)).select(FEEDBACK_SCHEMA.names)
+        side.append_column("side", pa.repeat(name, side.num_rows)).select(schema.names)
         for name, side in ((TRAIN, train), (TEST, test))
     ]
     return replace(
         found,
         summary=found.summary.model_copy(update={"scales": scales}),
-        feedback=pa.concat_tables([side.cast(FEEDBACK_SCHEMA) for side in sides]),
+        feedback=pa.concat_tables([side.cast(schema) for side in sides]),
     )
 
 

@@ -11,8 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.catalogue.feedback import N_LIKES
-from recsys.catalogue.weighting import DAY_US, TYPICAL, Weighting
+from recsys.catalogue.weighting import DAY_US, EVENTS, N_LIKES, TYPICAL, Weighting
 
 # Shape suffixes: U users, I items, P distinct pairs, R rows of a table.
 UNKNOWN = -1
@@ -34,6 +33,10 @@ class Interactions:
     """How often the user liked the item. None: it is not counted."""
     latest_P: NDArray[np.float64] | None = None
     """Time of the latest interaction, in days, NaN where unknown. None: no times at all."""
+    events_P: NDArray[np.int64] | None = None
+    """Place in `event_sets` of the events of each like. None: they are not known."""
+    event_sets: tuple[str | None, ...] = ()
+    """As in column EVENTS of opinions, see `recsys/catalogue/weighting.py`."""
     dislikes: "Interactions | None" = None
     """Pairs of the same rows that are dislikes. They are no interactions: counts, warm items and relevant items are
     those of the likes."""
@@ -83,6 +86,7 @@ class Interactions:
             strengths_P=None if self.strengths_P is None else self.strengths_P[kept_P],
             n_likes_P=None if self.n_likes_P is None else self.n_likes_P[kept_P],
             latest_P=None if self.latest_P is None else self.latest_P[kept_P],
+            events_P=None if self.events_P is None else self.events_P[kept_P],
         )
 
     def only_items(self, kept_I: NDArray[np.bool_]) -> "Interactions":
@@ -153,7 +157,8 @@ class Interactions:
         self, weighting: Weighting, strengths_P: NDArray[np.float64], newest_U: NDArray[np.float64]
     ) -> csr_array:
         ages_P = None if self.latest_P is None else np.nan_to_num(newest_U[self.users_P] - self.latest_P)
-        weights_P = weighting.weights(strengths_P, self.n_likes_P, ages_P)
+        factors_P = None if self.events_P is None else weighting.event_factors(self.event_sets)[self.events_P]
+        weights_P = weighting.weights(strengths_P, self.n_likes_P, ages_P, factors_P)
         return csr_array((weights_P, self.matrix_UI.indices, self.matrix_UI.indptr), self.matrix_UI.shape)
 
 
@@ -194,12 +199,12 @@ def make_interactions(
 def with_opinions(
     interactions: Interactions, found: pa.Table, *, of_cold_items: bool = False
 ) -> Interactions:
-    """Add how strong likes are, how often and when they came last, and dislikes.
+    """Add how strong likes are, how often and when they came last, by which events, and dislikes.
 
     Args:
         interactions: likes.
-        found: user, item_id, weight, latest and perhaps n_likes, one row per pair, as `feedback.opinions` makes them;
-            users and items of other rows are ignored.
+        found: user, item_id, weight, latest and perhaps n_likes and events, one row per pair, as `feedback.opinions`
+            makes them; users and items of other rows are ignored.
         of_cold_items: whether to keep dislikes of items that nobody likes. To learn from, they are left out: such an
             item is cold.
 
@@ -224,8 +229,16 @@ def with_opinions(
     if N_LIKES in found.column_names:
         n_likes_P = np.ones(len(pair_P), np.int64)
         n_likes_P[place_R] = found[N_LIKES].to_numpy()[like_R]
+    events_P, event_sets = None, ()
+    if EVENTS in found.column_names:
+        known = found[EVENTS].combine_chunks().dictionary_encode()
+        event_sets = (None, *known.dictionary.to_pylist())
+        events_P = np.zeros(len(pair_P), np.int64)
+        events_P[place_R] = pc.fill_null(known.indices, UNKNOWN).to_numpy()[like_R] + 1
     return replace(
         interactions,
+        events_P=events_P,
+        event_sets=event_sets,
         strengths_P=strengths_P if (strengths_P != TYPICAL).any() else None,
         n_likes_P=n_likes_P,
         latest_P=latest_P if np.isfinite(latest_P).any() else None,

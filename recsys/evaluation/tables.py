@@ -24,7 +24,7 @@ from recsys.catalogue.params import FeedbackParams, IngestParams
 from recsys.catalogue.pseudonyms import UsersAsGiven
 from recsys.catalogue.readers.opening import read
 from recsys.catalogue.readers.rows import LandedFile
-from recsys.catalogue.weighting import Scales
+from recsys.catalogue.weighting import EVENTS, N_LIKES, Scales
 from recsys.errors import UnreadableFile
 from recsys.evaluation.words import as_text
 
@@ -97,7 +97,7 @@ def read_interactions(
 
     Returns:
         user_id, item_id, timestamp (the first known time, or null), latest, weight (above 0 for a like, by its value
-        where values differ) and n_likes. Every user of the file is in it.
+        where values differ), n_likes and events. Every user of the file is in it.
 
     Raises:
         UnreadableFile: it cannot be parsed, lacks a column, or has a faulty row; names file, row, column and value.
@@ -274,11 +274,14 @@ def _pairs(
     """Pairs with their weights, also of rows that are no interactions; and the number of withdrawn likes."""
     part = pa.repeat(_PART, found.num_rows)
     landed = found.set_column(found.column_names.index("part"), "part", part)
-    likes = opinions(weighed(landed, feedback, scales, counts=True))
+    likes = opinions(weighed(landed, feedback, scales, (N_LIKES, EVENTS)))
     n_ended = pc.sum(pc.less_equal(likes[WEIGHT], WITHDRAWAL)).as_py() or 0
     columns = [nothing[name] for name in ("user", "item_id", "timestamp", "timestamp")]
     columns += [pa.repeat(pa.scalar(WITHDRAWAL, pa.float32()), nothing.num_rows)]
-    columns += [pa.repeat(pa.scalar(0, pa.int32()), nothing.num_rows)]
+    columns += [
+        pa.repeat(pa.scalar(0, pa.int32()), nothing.num_rows),
+        pa.nulls(nothing.num_rows, pa.string()),
+    ]
     pairs = pa.concat_tables([likes, pa.table(columns, names=likes.column_names).cast(likes.schema)])
     return pairs.rename_columns(["user_id", *likes.column_names[1:]]), n_ended
 

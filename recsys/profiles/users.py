@@ -24,9 +24,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys.catalogue.feedback import (
-    COUNTED,
+    FURTHER,
     LIKE,
-    N_LIKES,
     OPINIONS_SCHEMA,
     WITHDRAWAL,
     disliked_items,
@@ -34,7 +33,7 @@ from recsys.catalogue.feedback import (
     liked_items,
     opinions,
     weighed,
-    with_counts,
+    with_columns,
 )
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.weighting import YES_OR_NO, Weighting
@@ -61,7 +60,7 @@ HISTORY_VERSION = 2
 HISTORY_SCHEMA = OPINIONS_SCHEMA
 """Files of version 1 lack `latest` and `weight`: they hold only likes."""
 WEIGHED_VERSION = 3
-"""Of files for a model with a weighting: likes have strengths, and `n_likes` is there where repeats count."""
+"""Of files for a model with a weighting: likes have strengths, and what the weighting reads beside them is there."""
 PAIRS = ["user", "item_id", "timestamp"]
 HISTORY_NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})\.parquet")
 
@@ -187,6 +186,7 @@ def history_key(rows_sha256: str, feedback: FeedbackParams, weighting: Weighting
     if not weighting.is_yes_or_no:  # what other models' histories hold does not depend on it
         scales = {name: scale.model_dump() for name, scale in weighting.scales.items()}
         made_of += [WEIGHED_VERSION, scales, bool(weighting.repeats)]
+        made_of += ["events"] if weighting.events else []
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -222,9 +222,9 @@ def write_histories(
         interactions: in INTERACTIONS_SCHEMA.
         feedback: section `feedback`: which of them are likes.
         target: `histories/<part>-<key16>.parquet`.
-        weighting: of the model: how strong likes are, and whether they are counted.
+        weighting: of the model: how strong likes are, and what else is known of them.
     """
-    made = weighed(interactions, feedback, weighting.scales, counts=bool(weighting.repeats))
+    made = weighed(interactions, feedback, weighting.scales, weighting.columns)
     write_parquet(target, opinions(made))
 
 
@@ -272,8 +272,8 @@ class Histories:
             user: a pseudonym.
 
         Returns:
-            A table in OPINIONS_SCHEMA, perhaps with `n_likes`: one row per item, by first time; empty for an unknown
-            user.
+            A table in OPINIONS_SCHEMA, perhaps with columns of FURTHER: one row per item, by first time; empty for an
+            unknown user.
         """
         row = self._row_of_user.get(user)
         start, end = (0, 0) if row is None else self._starts[row : row + 2].tolist()
@@ -309,14 +309,14 @@ def load_histories(files: Iterable[Path]) -> Histories:
         Histories of every user in them; empty for no files.
     """
     tables = [HISTORY_SCHEMA.empty_table(), *(_read(file) for file in files)]
-    if any(N_LIKES in table.column_names for table in tables):
-        tables = [with_counts(table) for table in tables]
-    return Histories(pa.concat_tables(tables))
+    further = {name for table in tables for name in table.column_names if name in FURTHER}
+    return Histories(pa.concat_tables([with_columns(table, further) for table in tables]))
 
 
 def _read(file: Path) -> pa.Table:
-    counted = N_LIKES in pq.read_schema(file).names
-    found = pq.read_table(file, schema=HISTORY_SCHEMA.append(COUNTED) if counted else HISTORY_SCHEMA)
+    there = pq.read_schema(file).names
+    further = [field for name, field in FURTHER.items() if name in there]
+    found = pq.read_table(file, schema=pa.schema([*HISTORY_SCHEMA, *further]))
     if not found["weight"].null_count:
         return found
     likes = pa.repeat(pa.scalar(LIKE, pa.float32()), found.num_rows)

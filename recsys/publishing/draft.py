@@ -29,6 +29,7 @@ from recsys.publishing.objects import count_rows
 from recsys.publishing.origin import provenance_of
 from recsys.publishing.params import PublishParams
 from recsys.publishing.release import (
+    BY_EVENT,
     CHOSEN,
     DETAILED,
     RELATED,
@@ -236,8 +237,10 @@ def _shown(at: Artifacts, params: PublishParams, part: Part) -> tuple[Path, Path
 
 def _format(
     model: ModelReference, search: ReleasedSearch, params: PublishParams, view_parts: Collection[str]
-) -> Literal[7, 8, 9, 10]:
+) -> Literal[7, 8, 9, 10, 11]:
     """The oldest format that says all of it."""
+    if model.weighting.events:
+        return BY_EVENT
     if params.withhold or not model.weighting.is_yes_or_no:
         return WEIGHTED
     if view_parts:

@@ -28,6 +28,9 @@ RELATED: Literal[9] = 9
 WEIGHTED: Literal[10] = 10
 """First format that may withhold items, and whose users may have a weighting: histories then hold how strong likes are.
 A release has it where it does one of both."""
+BY_EVENT: Literal[11] = 11
+"""First format whose users' weighting may tell events apart: histories then hold the events of likes. A release has it
+where it does."""
 RELEASE_ID = re.compile(r"[0-9]{6,12}-[0-9a-f]{10}")
 ReleaseId = Annotated[str, StringConstraints(pattern=rf"\A{RELEASE_ID.pattern}\z")]
 Count = Annotated[int, Field(ge=0)]
@@ -174,7 +177,7 @@ class Provenance(Frozen):
 class Manifest(Frozen):
     """One release. It holds no time and no address: the same content with the same parent is the same release."""
 
-    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10] = FORMAT
+    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] = FORMAT
     sequence: Count
     parent: ReleaseId | None
     preprocessing: Preprocessing
@@ -259,7 +262,7 @@ class Manifest(Frozen):
             plain = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise ReleaseError(f"the manifest of release {release} is not JSON", remedy=remedy) from error
-        refuse_newer(plain, f"release {release}", WEIGHTED)
+        refuse_newer(plain, f"release {release}", BY_EVENT)
         try:
             found = cls.model_validate(plain)
         except ValidationError as error:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from recsys.catalogue.feedback import N_LIKES, NO_SCALES, OPINIONS_SCHEMA, opinions, weighed_in_order
+from recsys.catalogue.feedback import FURTHER, NO_SCALES, OPINIONS_SCHEMA, opinions, weighed_in_order
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.weighting import Scales
 from recsys.serving.feedback_events import Event
@@ -40,5 +40,5 @@ def merge(
         ],
         schema=_COLUMNS,
     )
-    counts = N_LIKES in before.column_names
-    return opinions(pa.concat_tables([before, weighed_in_order(arrived, params, scales, counts=counts)]))
+    further = [name for name in before.column_names if name in FURTHER]
+    return opinions(pa.concat_tables([before, weighed_in_order(arrived, params, scales, further)]))

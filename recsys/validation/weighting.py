@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.catalogue.folding import folded
 from recsys.catalogue.params import WeightingParams
 from recsys.catalogue.weighting import YES_OR_NO, Scales, Weighting
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.interactions import Interactions
 from recsys.heads.learning import find_head
 from recsys.heads.params import FusionParams
 from recsys.heads.recipe import Recipe
@@ -67,9 +70,10 @@ def choose_weighting(
 ) -> ChosenWeighting:
     """Try weightings on held-out items, and take one that is surely better than yes or no.
 
-    One thing after another: how much values count, dislikes, repeats, the half-life. Each is taken only if it is better
-    in graded ndcg@k and not worse in ndcg@k, for which every like is alike: both by the mean over the folds minus
-    `standard_errors`, the latter up to `max_loss`. (Large weights cost ndcg@k: people interact with much that they rate
+    One thing after another: what events weigh, how much values count, dislikes, repeats, the half-life. Each is taken
+    only if it is better in graded ndcg@k (whose gains are those of values: all events gain alike) and not worse in
+    ndcg@k, for which every like is alike: both by the mean over the folds minus `standard_errors`, the latter up to
+    `max_loss`. (Large weights cost ndcg@k: people interact with much that they rate
     low.) Of several the one with the highest graded ndcg@k is taken, the first of equal ones.
 
     Args:
@@ -109,15 +113,28 @@ def choose_weighting(
     return ChosenWeighting(best, {name: round(value, 6) for name, value in tried.items()})
 
 
-def _steps(dataset: Dataset, params: WeightingParams) -> list[list[dict[str, float]]]:
+def _steps(dataset: Dataset, params: WeightingParams) -> list[list[dict[str, Any]]]:
     """What may be tried, one thing after another; nothing of which the dataset has no evidence."""
     known = dataset.interactions
     return [
+        [{"events": one} for one in _events(known, params)],
         [{"value": one} for one in params.value_weights if one and known.strengths_P is not None],
         [{"dislike": one} for one in params.dislike_weights if one and known.dislikes is not None],
         [{"repeats": one} for one in params.repeat_weights if one and known.n_likes_P is not None],
         [{"half_life_days": one} for one in params.half_lives_days if known.latest_P is not None],
     ]
+
+
+def _events(known: Interactions, params: WeightingParams) -> list[dict[str, float]]:
+    """The weights of events that tell some likes of the dataset from others."""
+    if known.events_P is None:
+        return []
+    there = [known.event_sets[place] for place in np.unique(known.events_P)]
+    tried = [
+        Weighting(events={folded(name): weight for name, weight in one.items()})
+        for one in params.event_weights
+    ]
+    return [one.events for one in tried if len(set(one.event_factors(there).tolist())) > 1]
 
 
 def _fold(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.catalogue.feedback import WITHDRAWAL, hint, learn_scales, opinions, weighed, weights_of
-from recsys.catalogue.weighting import MOST_VALUES, YES_OR_NO, Scale, Weighting
+from recsys.catalogue.weighting import EVENTS, MOST_VALUES, N_LIKES, YES_OR_NO, Scale, Weighting
 from recsys.dataset.interactions import make_interactions, with_opinions
 from tests.catalogue.test_feedback import PARAMS, log
 
@@ -103,8 +103,8 @@ def test_repeated_likes_are_counted_whatever_parts_they_came_in():
     second = log(
         ("u", "a", "click", None, 3), ("u", "b", "dislike", None, 2), ("v", "a", "click", None, 1), part=2
     )
-    at_once = opinions(weighed(pa.concat_tables([first, second]), PARAMS, counts=True))
-    by_part = [opinions(weighed(one, PARAMS, counts=True)) for one in (first, second)]
+    at_once = opinions(weighed(pa.concat_tables([first, second]), PARAMS, further=[N_LIKES]))
+    by_part = [opinions(weighed(one, PARAMS, further=[N_LIKES])) for one in (first, second)]
     assert opinions(pa.concat_tables(by_part)).equals(at_once)
     found = {(row["user"], row["item_id"]): row["n_likes"] for row in at_once.to_pylist()}
     assert found == {("u", "a"): 3, ("u", "b"): 1, ("v", "a"): 1}
@@ -159,3 +159,63 @@ def test_an_unknown_event_is_said_to_count_as_a_like_with_the_name_it_may_be_a_s
 @pytest.mark.parametrize("event", ["dislike", "Thumbs Down", "UNLIKE", "rating", "click"])
 def test_a_known_event_has_no_hint(event):
     assert hint(event, PARAMS, ("click", "purchase")) is None
+
+
+EVENT_WEIGHTS = Weighting(events={"view": 0.3, "purchase": 2.0})
+
+
+def test_of_the_events_of_a_pair_the_weightiest_counts_and_others_weigh_one():
+    table = log(
+        ("u", "a", "view", None, 1), ("u", "a", "Purchase", None, 2), ("u", "a", "view", None, 3),
+        ("u", "b", "view", None, 1), ("u", "c", "share", None, 1), ("u", "d", "view", None, 1),
+        ("u", "d", "share", None, 2), ("u", "e", "dislike", None, 1), ("u", "f", "view", None, 1),
+        ("u", "f", "dislike", None, 2),
+    )  # fmt: skip
+    found = opinions(weighed(table, PARAMS, further=EVENT_WEIGHTS.columns))
+    assert dict(zip(found["item_id"].to_pylist(), found[EVENTS].to_pylist(), strict=True)) == {
+        "a": "purchase view", "b": "view", "c": "share", "d": "share view", "e": None, "f": "view",
+    }  # fmt: skip
+    weights = dict(zip(found["item_id"].to_pylist(), weights_of(found, EVENT_WEIGHTS), strict=True))
+    assert weights == pytest.approx({"a": 2.0, "b": 0.3, "c": 1.0, "d": 1.0, "e": 0.0, "f": 0.0})
+    assert YES_OR_NO.columns == () and EVENTS not in opinions(weighed(table, PARAMS)).column_names
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("uv"), st.sampled_from("ab"),
+            st.sampled_from(["view", "purchase", "share", "dislike", "unlike", None]), st.integers(1, 7),
+        ),
+        max_size=30,
+    ),
+    st.integers(0, 30),
+)  # fmt: skip
+def test_events_of_parts_combine_to_those_of_all(rows, cut):
+    table = log(*((user, item, event, None, day) for user, item, event, day in rows))
+    whole = weighed(table, PARAMS, further=(EVENTS, N_LIKES))
+    parts = [opinions(whole.slice(0, cut)), opinions(whole.slice(cut))]
+    assert opinions(pa.concat_tables(parts)).equals(opinions(whole))
+
+
+def test_interactions_weigh_events_as_one_users_opinions_do():
+    table = log(
+        ("u", "a", "view", None, 1), ("u", "b", "purchase", None, 2), ("v", "a", "share", None, 1),
+        ("v", "b", "view", None, 1), ("v", "b", "purchase", None, 4),
+    )  # fmt: skip
+    found = opinions(weighed(table, PARAMS, further=[EVENTS]))
+    plain = make_interactions(found["user"], found["item_id"], ("u", "v"), ("a", "b"))
+    signals = with_opinions(plain, found).signals(EVENT_WEIGHTS).toarray()
+    assert signals.tolist() == [[pytest.approx(0.3), 2.0], [1.0, 2.0]]
+    for row, user in enumerate("uv"):
+        own = found.filter(pc.equal(found["user"], user))
+        assert weights_of(own, EVENT_WEIGHTS).tolist() == pytest.approx(signals[row].tolist())
+
+
+def test_a_weighting_without_events_is_written_as_before_and_one_with_them_is_read_again():
+    plain = Weighting(value=0.3)
+    assert "events" not in plain.model_dump() and "events" not in plain.model_dump_json()
+    assert Weighting.model_validate_json(EVENT_WEIGHTS.model_dump_json()) == EVENT_WEIGHTS
+    assert not EVENT_WEIGHTS.is_yes_or_no and EVENT_WEIGHTS.name == "events purchase 2 view 0.3"
+    for bad in (0.0, -1.0, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="weight of an event"):
+            Weighting(events={"view": bad})

@@ -218,3 +218,18 @@ def test_no_message_shows_the_id_of_a_user(tmp_path):
 def test_columns_that_are_not_used_are_reported(tmp_path):
     (tmp_path / "log.csv").write_text("user_id,item_id,position\nu,a,1\n")
     assert "position" in " ".join(read_interactions(tmp_path / "log.csv", INGEST, FEEDBACK).notes)
+
+
+def test_events_are_kept_beside_values_and_weights(tmp_path):
+    (tmp_path / "log.csv").write_text(
+        "user_id,item_id,event,value\nu,a,View,\nu,a,purchase,20\nu,b,view,\nu,c,return,\n"
+    )
+    (tmp_path / "weighted.csv").write_text(
+        "user_id,item_id,event,weight\nu,a,view,1\nu,b,purchase,2\nu,c,view,0\n"
+    )
+    for name, expected in (
+        ("log.csv", {"a": "purchase view", "b": "view", "c": None}),
+        ("weighted.csv", {"a": "view", "b": "purchase", "c": None}),
+    ):
+        rows = read_interactions(tmp_path / name, INGEST, FEEDBACK).table.to_pylist()
+        assert {row["item_id"]: row["events"] for row in rows} == expected, name

@@ -106,14 +106,20 @@ class FilmWorkspace:
         )
 
     def ratings(
-        self, pairs: list[tuple[str, str]], day: int = 0, values: Sequence[float] | None = None
+        self,
+        pairs: list[tuple[str, str]],
+        day: int = 0,
+        values: Sequence[float] | None = None,
+        events: Sequence[str] = (),
     ) -> Part:
-        """Accept an interactions part of (user, item), each worth 5 where no values are given."""
+        """Accept an interactions part of (user, item): ratings, each worth 5 where no values are given."""
+        named = events or ["rating"] * len(pairs)
+        worth = zip(pairs, values or [5.0] * len(pairs), named, strict=True)
         rows = [
-            (user, item, "rating", value, NOON + timedelta(days=day, minutes=n), n + 1)
-            for n, ((user, item), value) in enumerate(zip(pairs, values or [5.0] * len(pairs), strict=True))
+            (user, item, event, value, NOON + timedelta(days=day, minutes=n), n + 1)
+            for n, ((user, item), value, event) in enumerate(worth)
         ]
-        content = repr((day, pairs) if values is None else (day, pairs, values))
+        content = repr((day, pairs) if values is None else (day, pairs, values)) + "".join(events)
         return self._accept(INTERACTIONS, INTERACTIONS_SCHEMA, f"ratings-{day}.csv", rows, content)
 
     def _accept(self, kind: str, schema: pa.Schema, name: str, rows: list[tuple], content: str) -> Part:

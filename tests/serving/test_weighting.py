@@ -10,7 +10,7 @@ import pytest
 from recsys.catalogue.feedback import weights_of
 from recsys.catalogue.weighting import YES_OR_NO, Scale, Weighting
 from recsys.models.reference import ModelReference
-from recsys.publishing.release import DETAILED, WEIGHTED
+from recsys.publishing.release import BY_EVENT, DETAILED, WEIGHTED
 from recsys.serving.answers import ListRequest, Taste
 from recsys.serving.feedback_events import Event
 from recsys.serving.recommender import Recommender
@@ -98,6 +98,41 @@ def test_feedback_counts_as_it_will_in_the_next_release(
     }
     assert now.weights["jaws"] == pytest.approx(1.25 * 1.5 * 2 ** (-1 / 1440 / 10), abs=1e-6)
     assert now.dislikes == after.dislikes and now.weights["alien"] < 0 and now.feedback == {"rocky"}
+
+
+def test_likes_weigh_by_their_events_in_releases_and_with_feedback_since(
+    film_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    weighting = Weighting(events={"view": 0.25, "purchase": 2.0})
+    model = film_workspace.model
+    film_workspace.set_model(ModelReference.of(model.encoder, ridge_lambda=2.0, weighting=weighting))
+    done = [("alien", "purchase"), ("jaws", "View"), ("babe", "share"), ("alien", "view"), ("heat", "hide")]
+    film_workspace.ratings(
+        [(ZOE, item) for item, _ in done],
+        day=5,
+        values=[1.0] * len(done),
+        events=[event for _, event in done],
+    )
+    recommender = of_release(film_workspace.build(), folder)
+    assert recommender.manifest.format == BY_EVENT
+    taste, expected = recommender.taste_of(ZOE), {"alien": 2.0, "jaws": 0.25, "babe": 1.0, "heat": 0.0}
+    assert taste.weights == pytest.approx(expected)
+    assert scores(recommender, taste) == pytest.approx(by_hand(recommender, expected), abs=1e-5)
+    why = recommender.explain("rocky", taste)
+    assert why.score == pytest.approx(scores(recommender, taste)["rocky"], abs=1e-5)
+
+    since = [("jaws", "purchase"), ("rocky", "view"), ("alien", "view")]
+    events = [
+        Event(f"e{n}", ZOE, item, event, None, NOON + timedelta(days=9, minutes=n))
+        for n, (item, event) in enumerate(since)
+    ]
+    now = recommender.taste_of(ZOE, events, film_workspace.settings.feedback)
+    film_workspace.ratings(
+        [(ZOE, item) for item, _ in since], day=9, values=[1.0] * 3, events=[event for _, event in since]
+    )
+    after = of_release(film_workspace.build(), folder).taste_of(ZOE)
+    expected = {"alien": 2.0, "jaws": 2.0, "babe": 1.0, "heat": 0.0, "rocky": 0.25}
+    assert now.weights == pytest.approx(expected) and after.weights == pytest.approx(expected)
 
 
 def test_an_unknown_user_of_such_a_release_has_feedback_alone(

@@ -93,3 +93,20 @@ def test_a_split_without_values_takes_an_older_ones_feedback_away(rated):
     Split(found.summary, found.train, found.test, found.items).save(rated.at.split)
     assert not (rated.at.split / "feedback.parquet").exists()
     assert pq.read_table(rated.at.split / "train.parquet").equals(found.train)
+
+
+def test_events_stand_in_the_split_only_where_params_let_them_weigh(tmp_path):
+    world = make_world(tmp_path)
+    split.run(world.settings, world.at)
+    plain = {path.name: path.read_bytes() for path in world.at.split.iterdir()}
+    assert "feedback.parquet" not in plain
+    told = settings(weighting={"event_weights": ({"click": 0.5},)})
+    split.run(told, world.at)
+    feedback = Split.load(world.at.split).feedback
+    assert set(feedback["events"].to_pylist()) == {"click"}
+    assert load_holdout(Split.load(world.at.split), told, world.at).known.interactions.event_sets == (
+        None,
+        "click",
+    )
+    split.run(world.settings, world.at)
+    assert {path.name: path.read_bytes() for path in world.at.split.iterdir()} == plain

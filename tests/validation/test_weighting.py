@@ -18,6 +18,7 @@ PARAMS = WeightingParams(
     dislike_weights=(0.25, 0.5),
     repeat_weights=(),
     half_lives_days=(),
+    event_weights=(),
     standard_errors=1.0,
     max_loss=0.001,
 )
@@ -93,3 +94,47 @@ def test_dislikes_count_where_they_tell_tastes():
     assert found.weighting.dislike > 0 and found.weighting.value == 0
     assert set(found.tried) == {"yes or no", "dislikes 0.25", "dislikes 0.5"}
     assert choose_with(likes).weighting == YES_OR_NO
+
+
+def with_events(dataset, values):
+    """Strong likes are purchases, weak ones views."""
+    users = np.repeat(
+        np.arange(dataset.interactions.matrix_UI.shape[0]), np.diff(dataset.interactions.matrix_UI.indptr)
+    )
+    is_strong = values[users, dataset.interactions.matrix_UI.indices] > 1
+    interactions = replace(
+        dataset.interactions,
+        events_P=is_strong.astype(np.int64) + 1,
+        event_sets=(None, "view", "purchase"),
+    )
+    return replace(dataset, interactions=interactions)
+
+
+RIGHT, WRONG = {"View": 0.2, "purchase": 2.0}, {"view": 2.0, "purchase": 0.2}
+
+
+def only_purchases_are_asked(dataset, values):
+    """Held-out views are left out, so that lists are judged by purchases."""
+    interactions = dataset.interactions
+    is_view_P = interactions.events_P == 1
+    is_asked_I = np.isin(np.arange(values.shape[1]), np.concatenate([HELD, HELD + 1]))
+    kept_P = ~(is_view_P & is_asked_I[interactions.matrix_UI.indices])
+    return replace(dataset, interactions=interactions.only_pairs(kept_P))
+
+
+def test_events_that_tell_tastes_count_by_the_better_of_two_weights(starred):
+    dataset, values = starred
+    told = only_purchases_are_asked(with_events(dataset, values), values)
+    found = choose(told, PARAMS.model_copy(update={"event_weights": (WRONG, RIGHT)}))
+    assert found.weighting.events == {"view": 0.2, "purchase": 2.0}
+    assert found.weighting.name == "events purchase 2 view 0.2"
+    worse = choose(told, PARAMS.model_copy(update={"event_weights": (WRONG,)}))
+    assert worse.weighting == YES_OR_NO and len(worse.tried) == 2
+
+
+def test_weights_that_tell_no_like_from_another_are_not_tried(starred):
+    dataset, values = starred
+    told = with_events(dataset, values)
+    for weights in ({"share": 3.0}, {}):
+        assert choose(told, PARAMS.model_copy(update={"event_weights": (weights,)})).tried == {}
+    assert choose(dataset, PARAMS.model_copy(update={"event_weights": (RIGHT,)})).tried == {}
