@@ -9,6 +9,7 @@ RecsysError
 ├── ImageBroken            an item's picture cannot be had; the item itself stays
 ├── EncoderError           an encoder cannot be packed, opened or used
 ├── TrainingError          fine-tuning cannot go on; names the batch or step
+├── ClusterError           machines that should compute together cannot; names the one
 ├── GateClosed             a result, not a fault: exit code 99
 ├── RegistryError          MLflow holds something else than it should
 │   ├── RegistryUnreachable    MLflow is down or refuses to answer
@@ -67,6 +68,10 @@ class EncoderError(RecsysError):
 
 class TrainingError(RecsysError):
     """Fine-tuning cannot go on: a loss that is not finite, no memory left."""
+
+
+class ClusterError(RecsysError):
+    """Machines that should compute together cannot: a node is missing, differs from the others, or is gone."""
 
 
 class GateClosed(RecsysError):

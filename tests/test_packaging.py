@@ -117,7 +117,7 @@ def asked_for(*extras):
 def test_every_package_that_is_imported_is_asked_for_by_its_own_name(package):
     names = {"recsys", "localplatform", "demo"}
     graph = grimp.build_graph(*sorted(names), include_external_packages=True, cache_dir=None)
-    extras = ("train", "serve") if package == "recsys" else ("train", "platform")
+    extras = ("train", "serve", "ray") if package == "recsys" else ("train", "platform")
     owners = packages_distributions()
     known = asked_for(*extras)
     for module in graph.find_descendants(package) | {package}:
@@ -129,7 +129,7 @@ def test_every_package_that_is_imported_is_asked_for_by_its_own_name(package):
 
 def test_lower_bounds_hold_in_this_environment():
     extras = PROJECT["optional-dependencies"]
-    for one in (*PROJECT["dependencies"], *extras["train"], *extras["serve"]):
+    for one in (*PROJECT["dependencies"], *extras["train"], *extras["serve"], *extras["ray"]):
         wanted = Requirement(one)
         assert wanted.specifier.contains(distribution(wanted.name).version), one
 

@@ -14,6 +14,11 @@ class ProfilesParams(BaseModel):
     """Models that get profiles; the matrix of DVC's stage."""
     chunk_texts: int = Field(gt=0)
     """Texts per cache file. A killed run continues after the last full chunk."""
+    engine: Literal["local", "ray"]
+    """Where texts are encoded and a head makes profiles, with the same results: in this process, or on the Ray cluster
+    that this machine has joined (`RAY_ADDRESS`; where that is not set, on one of this machine alone)."""
+    actor_cpus: int = Field(ge=1)
+    """Engine ray: processors of one actor."""
 
 
 class UsersParams(BaseModel):

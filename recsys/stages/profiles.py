@@ -7,13 +7,11 @@ new segments to the parts of their items, without encoding anything.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil
-from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -22,14 +20,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
-from recsys.encoders.encoder import Encoder
 from recsys.errors import StorageError
 from recsys.features.evidence import Evidence, content_hashes
 from recsys.features.text import FeatureFile, feature_files
 from recsys.features.views import NO_VIEWS, take
 from recsys.features.views_file import read_views
 from recsys.models.encoding import vectors_of
-from recsys.models.opening import open_head, open_vectors, uses_views
+from recsys.models.engines import Block, Engine, LocalEngine, RayEngine
+from recsys.models.opening import uses_views
 from recsys.models.packed import adopt_model
 from recsys.models.reference import ModelReference
 from recsys.profiles.cache import VectorCache
@@ -49,9 +47,6 @@ from recsys.progress import Progress, report_progress
 from recsys.settings import Settings
 from recsys.storage.atomic import write_whole
 from recsys.storage.strays import remove_strays
-
-if TYPE_CHECKING:
-    from recsys.heads.kernel_head import KernelHead
 
 # From here on a person wants to know what is coming before it starts.
 PLANNED_TEXTS = 2000
@@ -79,19 +74,10 @@ class _Work:
     """Whether the head joins views; only then are they read."""
     cache: VectorCache
     """Cache of the encoder's vectors."""
-    packed: Path
-    """Folder of packed parts of models."""
-    batch_tokens: int
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        """Opened when the first text needs it: an arrival that changes nothing loads no model."""
-        return open_vectors(self.model, self.packed, self.batch_tokens)
-
-    @cached_property
-    def head(self) -> "KernelHead | None":
-        """Opened when the first segment is made."""
-        return open_head(self.model, self.packed)
+    local: LocalEngine
+    """Computes in this process."""
+    engine: Engine
+    """Computes where section `profiles` says."""
 
     @cached_property
     def rows(self) -> dict[str, pa.Table]:
@@ -138,7 +124,7 @@ def run(settings: Settings, at: Artifacts, role: str) -> None:
     if n_unknown >= PLANNED_TEXTS:
         report_progress(_plan(work).sentence())
     _encode_unknown(work, settings.profiles.chunk_texts)
-    n_projected = sum(_make(segment, work) for segment in work.wanted if segment.name in work.rows)
+    n_projected = _make_missing(work)
     n_items = sum(len(segment.vectors()) for segment in work.wanted)
     made = {"profiles_hash": work.model.profiles_hash, "segments": [segment.name for segment in work.wanted]}
     write_whole(at.made_profiles(role), (json.dumps(made, indent=1) + "\n").encode())
@@ -187,7 +173,8 @@ def _survey(settings: Settings, at: Artifacts, role: str) -> _Work:
         for key in [feature.content_key(with_views=with_views)]
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = tuple(segment for _, segment in pairs)
+    wanted, chosen = tuple(segment for _, segment in pairs), settings.profiles
+    local = LocalEngine(model, at.cache, settings.encoder.batch_tokens)
     return _Work(
         role,
         model,
@@ -200,8 +187,8 @@ def _survey(settings: Settings, at: Artifacts, role: str) -> _Work:
         _outdated(wanted, model, at, role),
         with_views,
         vectors_of(model, at),
-        at.cache,
-        settings.encoder.batch_tokens,
+        local,
+        RayEngine(local, chosen.actor_cpus) if chosen.engine == "ray" else local,
     )
 
 
@@ -222,11 +209,11 @@ def _plan(work: _Work) -> Plan:
     texts = list(work.unknown.values())
     if not texts:
         return Plan(work.role, len(work.missing), 0, 0, 0.0)
-    counted = work.encoder.count_tokens(texts[:TOKEN_SAMPLE])
+    counted = work.local.encoder.count_tokens(texts[:TOKEN_SAMPLE])
     n_tokens = round(float(counted.mean()) * len(texts))
-    work.encoder.encode(texts[:WARM_UP])
+    work.local.encoder.encode(texts[:WARM_UP])
     started = perf_counter()
-    work.encoder.encode(texts[:SPEED_SAMPLE])
+    work.local.encoder.encode(texts[:SPEED_SAMPLE])
     seconds_per_token = (perf_counter() - started) / float(counted[:SPEED_SAMPLE].sum())
     minutes = seconds_per_token * n_tokens / 60
     return Plan(work.role, len(work.missing), len(texts), n_tokens, round(minutes, 3))
@@ -235,46 +222,95 @@ def _plan(work: _Work) -> Plan:
 def _encode_unknown(work: _Work, chunk_texts: int) -> None:
     """Encode chunk by chunk into the cache: a killed run goes on after the last full chunk."""
     hashes = list(work.unknown)
+    chunks = [hashes[start : start + chunk_texts] for start in range(0, len(hashes), chunk_texts)]
+    texts = [[work.unknown[one] for one in chunk] for chunk in chunks]
     with Progress(f"profiles@{work.role}: encoding", len(hashes)) as progress:
-        for number in range(ceil(len(hashes) / chunk_texts)):
-            chunk = hashes[number * chunk_texts : (number + 1) * chunk_texts]
-            _encode_into_cache(work, chunk, [work.unknown[one] for one in chunk], progress.advance)
+        for chunk, vectors in zip(chunks, work.engine.encode(texts, progress.advance), strict=True):
+            work.cache.add(chunk, vectors)
 
 
-def _encode_into_cache(
-    work: _Work, hashes: Sequence[str], texts: Sequence[str], on_progress: Callable[[int], None] | None = None
-) -> None:
-    work.cache.add(hashes, work.encoder.encode(texts, on_progress))
+@dataclass
+class _Draft:
+    """A segment in the making, where a head makes the profiles: equal content has one profile, to the last bit."""
+
+    segment: Segment
+    live: pa.Table
+    distinct_M: NDArray[np.float32]
+    """Profiles of each content that its rows have; those of outdated segments are there from the beginning."""
+    row_M: NDArray[np.int64]
+    """A live row of each content."""
+    place_N: NDArray[np.int64]
+    """Content of each live row."""
+    to_make: NDArray[np.int64]
+    """Contents that the head makes profiles of."""
+    n_made: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every content has its profile."""
+        return self.n_made == len(self.to_make)
+
+    def blocks(self, work: _Work) -> Iterator[Block]:
+        """What the head makes profiles of, in order; vectors are read block by block."""
+        items = self.live.select(["item_id", "text_hash", "text"]).take(pa.array(self.row_M[self.to_make]))
+        views = work.evidence.views_of(items["item_id"]) if work.with_views else NO_VIEWS
+        for start in range(0, len(items), PROJECTED_AT_ONCE):
+            some = items.slice(start, PROJECTED_AT_ONCE)
+            rows = np.arange(start, start + len(some))
+            yield Block(tuple(some["text"].to_pylist()), _vectors(some, work), take(views, rows))
+
+    def fill(self, profiles: NDArray[np.float32]) -> None:
+        """Take in the profiles of the next block."""
+        self.distinct_M[self.to_make[self.n_made : self.n_made + len(profiles)]] = profiles
+        self.n_made += len(profiles)
 
 
-def _make(segment: Segment, work: _Work) -> int:
-    """Write one segment; how many texts the head made profiles of."""
-    rows = work.rows[segment.name]
-    live = _live(rows)
-    profiles, n_projected = (
-        (_vectors(live, work), 0) if work.head is None else _projected(live, work.head, work)
-    )
-    columns = [*COLUMNS, *([CONTENT_HASH] if work.with_views else [])]
-    write_segment(segment.rows_path.parent, segment.name, rows.select(columns), profiles)
-    return n_projected
+def _make_missing(work: _Work) -> int:
+    """Write the segments that are missing; how many profiles the head made."""
+    missing = [segment for segment in work.wanted if segment.name in work.rows]
+    if work.model.head is None:
+        for segment in missing:
+            _write(segment, _vectors(_live(work.rows[segment.name]), work), work)
+        return 0
+    drafts: deque[_Draft] = deque()
+
+    def blocks() -> Iterator[Block]:
+        for segment in missing:
+            drafts.append(_draft(segment, work))
+            yield from drafts[-1].blocks(work)
+
+    n_made = 0
+    with Progress(f"profiles@{work.role}: projecting", sum(map(len, work.rows.values()))) as progress:
+        for profiles in work.engine.project(blocks()):
+            while drafts[0].is_full:  # nothing was to be made for it
+                _finish(drafts.popleft(), work)
+            drafts[0].fill(profiles)
+            n_made += len(profiles)
+            progress.advance(len(profiles))
+            if drafts[0].is_full:
+                _finish(drafts.popleft(), work)
+        for draft in drafts:
+            _finish(draft, work)
+    return n_made
 
 
-def _projected(live: pa.Table, head: "KernelHead", work: _Work) -> tuple[NDArray[np.float32], int]:
-    """Profiles of live rows by the head, and how many it made: equal content has one profile, to the last bit."""
+def _draft(segment: Segment, work: _Work) -> _Draft:
+    live = _live(work.rows[segment.name])
     hashes = np.array(live[work.hash_column].to_pylist(), "S64")
     distinct, first, place = np.unique(hashes, return_index=True, return_inverse=True)
-    profiles = np.empty((len(distinct), head.dim), np.float32)
+    profiles = np.empty((len(distinct), work.model.dim), np.float32)
     unknown = copy_profiles(work.outdated, distinct, profiles, work.hash_column)
-    to_make = live.select(["item_id", "text_hash", "text"]).take(pa.array(first[unknown]))
-    views = work.evidence.views_of(to_make["item_id"]) if work.with_views else NO_VIEWS
-    with Progress(f"profiles@{work.role}: projecting", len(to_make)) as progress:
-        for start in range(0, len(to_make), PROJECTED_AT_ONCE):
-            some = to_make.slice(start, PROJECTED_AT_ONCE)
-            rows = np.arange(start, start + len(some))
-            found = head.profiles(some["text"].to_pylist(), _vectors(some, work), take(views, rows))
-            profiles[unknown[start : start + len(some)]] = found
-            progress.advance(len(some))
-    return profiles[place], len(to_make)
+    return _Draft(segment, live, profiles, first, place, unknown)
+
+
+def _finish(draft: _Draft, work: _Work) -> None:
+    _write(draft.segment, draft.distinct_M[draft.place_N], work)
+
+
+def _write(segment: Segment, profiles: NDArray[np.float32], work: _Work) -> None:
+    columns = [*COLUMNS, *([CONTENT_HASH] if work.with_views else [])]
+    rows = work.rows[segment.name].select(columns)
+    write_segment(segment.rows_path.parent, segment.name, rows, profiles)
 
 
 def _vectors(live: pa.Table, work: _Work) -> NDArray[np.float32]:
@@ -284,7 +320,7 @@ def _vectors(live: pa.Table, work: _Work) -> NDArray[np.float32]:
     if not found.all():
         lost = live.filter(pa.array(~found))
         texts = dict(zip(lost["text_hash"].to_pylist(), lost["text"].to_pylist(), strict=True))
-        _encode_into_cache(work, list(texts), list(texts.values()))
+        work.cache.add(list(texts), work.local.encoder.encode(list(texts.values())))
         vectors, found = work.cache.read(hashes)
     if not found.all():
         raise StorageError(

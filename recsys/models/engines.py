@@ -1,0 +1,202 @@
+"""Where texts are encoded and profiles are made: in this process, or in actors of a Ray cluster.
+
+Both take the same work list, in the same pieces, and give the same bytes: a vector depends on its text alone, and a
+profile's block is the same block in either place.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.encoders.encoder import Encoder
+from recsys.errors import ClusterError
+from recsys.features.views import Views
+from recsys.models.opening import open_head, open_vectors
+from recsys.models.packed import lay_out, take_in
+from recsys.models.reference import ModelReference
+from recsys.ray_cluster import map_in_actors
+
+if TYPE_CHECKING:
+    from recsys.heads.kernel_head import KernelHead
+
+PROBED = 32
+"""Texts that each actor encodes first, to be compared with what the driver makes of them."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Items whose profiles are computed together."""
+
+    texts: tuple[str, ...]
+    """N texts."""
+    vectors_NL: NDArray[np.float32]
+    """Their vectors by the encoder."""
+    views: Views
+    """Further evidence about the same N items."""
+
+
+class Engine(Protocol):
+    """Computes vectors and profiles, piece by piece."""
+
+    def encode(
+        self, chunks: Sequence[Sequence[str]], on_progress: Callable[[int], None]
+    ) -> Iterator[NDArray[np.float32]]:
+        """Encode.
+
+        Args:
+            chunks: texts, none of them empty.
+            on_progress: called with the number of texts that were encoded since the last call.
+
+        Yields:
+            float32 [N, L] for each chunk of N texts, in order; rows of length 1.
+        """
+
+    def project(self, blocks: Iterator[Block]) -> Iterator[NDArray[np.float32]]:
+        """Make profiles with the model's head.
+
+        Args:
+            blocks: taken one by one.
+
+        Yields:
+            float32 [N, D] for each block of N items, in order; rows of length 1.
+        """
+
+
+@dataclass(frozen=True)
+class LocalEngine:
+    """Computes in this process."""
+
+    model: ModelReference
+    packed: Path
+    """Folder of packed parts of models."""
+    batch_tokens: int
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """Opened when the first text needs it: an arrival that changes nothing loads no model."""
+        return open_vectors(self.model, self.packed, self.batch_tokens)
+
+    @cached_property
+    def head(self) -> "KernelHead":
+        """Opened when the first block needs it."""
+        head = open_head(self.model, self.packed)
+        if head is None:
+            raise ValueError(f"model {self.model.hash[:10]} has no head: its vectors are the profiles")
+        return head
+
+    def encode(
+        self, chunks: Sequence[Sequence[str]], on_progress: Callable[[int], None]
+    ) -> Iterator[NDArray[np.float32]]:
+        """See `Engine.encode`."""
+        for chunk in chunks:
+            yield self.encoder.encode(chunk, on_progress)
+
+    def project(self, blocks: Iterator[Block]) -> Iterator[NDArray[np.float32]]:
+        """See `Engine.project`."""
+        for block in blocks:
+            yield self.head.profiles(block.texts, block.vectors_NL, block.views)
+
+
+@dataclass(frozen=True)
+class RayEngine:
+    """Computes in actors of a Ray cluster; each gets the model's files through Ray and opens them."""
+
+    local: LocalEngine
+    """Opens the same model here."""
+    actor_cpus: int
+    """Processors of one actor."""
+
+    def encode(
+        self, chunks: Sequence[Sequence[str]], on_progress: Callable[[int], None]
+    ) -> Iterator[NDArray[np.float32]]:
+        """See `Engine.encode`."""
+        if not chunks:
+            return
+        probe = tuple(chunks[0][:PROBED])
+        expected = _digest(self.local.encoder.encode(probe))
+        materials = self._materials(probe, expected)
+        found = map_in_actors(_open_encoder, materials, map(tuple, chunks), self.actor_cpus)
+        for chunk, vectors in zip(chunks, found, strict=True):
+            on_progress(len(chunk))
+            yield vectors
+
+    def project(self, blocks: Iterator[Block]) -> Iterator[NDArray[np.float32]]:
+        """See `Engine.project`."""
+        first = next(blocks, None)
+        if first is not None:
+            yield from map_in_actors(_open_head, self._materials(), _chain(first, blocks), self.actor_cpus)
+
+    def _materials(self, probe: tuple[str, ...] = (), expected: str = "") -> "_Materials":
+        local = self.local
+        plain = ModelReference.of(local.model.encoder, local.model.head)  # actors order no lists
+        with tempfile.TemporaryDirectory(prefix="firstlight-ray-") as folder:
+            lay_out(plain, local.packed, Path(folder) / "model")
+            files = {
+                str(path.relative_to(folder)): path.read_bytes()
+                for path in Path(folder).rglob("*")
+                if path.is_file()
+            }
+        return _Materials(files, local.batch_tokens, self.actor_cpus, probe, expected)
+
+
+@dataclass(frozen=True)
+class _Materials:
+    """What an actor opens a model from; it travels to each node once."""
+
+    files: dict[str, bytes]
+    """Relative path -> content, as `lay_out` laid them."""
+    batch_tokens: int
+    threads: int
+    probe: tuple[str, ...]
+    """Texts to compare by."""
+    expected: str
+    """Digest of their vectors as the driver makes them."""
+
+    def opened(self) -> LocalEngine:
+        """The model, opened from a folder that is gone with the process."""
+        folder = tempfile.TemporaryDirectory(prefix="firstlight-actor-")
+        _KEPT.append(folder)
+        for name, content in self.files.items():
+            path = Path(folder.name) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        packed = Path(folder.name) / "packed"
+        return LocalEngine(take_in(Path(folder.name) / "model", packed), packed, self.batch_tokens)
+
+
+_KEPT: list[Any] = []
+"""Temporary folders that this process, an actor's, has opened models from."""
+
+
+def _open_encoder(materials: _Materials) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+    """In an actor: open the encoder, and compare it with the driver's."""
+    engine = materials.opened()
+    encoder = open_vectors(engine.model, engine.packed, materials.batch_tokens, materials.threads)
+    if _digest(encoder.encode(materials.probe)) != materials.expected:
+        raise ClusterError(
+            "its vectors differ from the driver's, in their last bits at least: it has another kind of processor",
+            remedy="start every node of the cluster on processors of one kind",
+        )
+    return encoder.encode
+
+
+def _open_head(materials: _Materials) -> Callable[[Block], NDArray[np.float32]]:
+    """In an actor: open the head."""
+    head = materials.opened().head
+    return lambda block: head.profiles(block.texts, block.vectors_NL, block.views)
+
+
+def _digest(vectors: NDArray[np.float32]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest()
+
+
+def _chain(first: Block, others: Iterable[Block]) -> Iterator[Block]:
+    yield first
+    yield from others
