@@ -36,6 +36,7 @@ ENVIRONMENT = """\
 | `RECSYS_ALERT_URL`, `RECSYS_ALERT_KEY` | where a task that failed for good is POSTed to, and the key that signs it |
 | `RECSYS_WHO` | who moves the pointer or an alias, where it is not the login name; Airflow sets it to its run |
 | `RECSYS_CODE_COMMIT` | commit of the code, where there is no `.git`; set in the images |
+| `RAY_ADDRESS` | with `profiles.engine: ray`: the cluster that this machine has joined (`host:port`) |
 | `MLFLOW_TRACKING_URI` | the registry (`http://…`); without it the pretrained encoder is used |
 | `MLFLOW_TRACKING_USERNAME`, `MLFLOW_TRACKING_PASSWORD`, `MLFLOW_TRACKING_TOKEN` | its credentials |
 | `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_DEFAULT_REGION` | S3, as boto3 reads them |

@@ -54,7 +54,7 @@ class Engine(Protocol):
             chunks: texts, none of them empty.
             on_progress: called with the number of texts that were encoded since the last call.
 
-        Yields:
+        Returns:
             float32 [N, L] for each chunk of N texts, in order; rows of length 1.
         """
 
@@ -64,7 +64,7 @@ class Engine(Protocol):
         Args:
             blocks: taken one by one.
 
-        Yields:
+        Returns:
             float32 [N, D] for each block of N items, in order; rows of length 1.
         """
 

@@ -245,7 +245,6 @@ class _Draft:
     """Contents that the head makes profiles of."""
     n_made: int = 0
 
-    @property
     def is_full(self) -> bool:
         """Whether every content has its profile."""
         return self.n_made == len(self.to_make)
@@ -282,12 +281,12 @@ def _make_missing(work: _Work) -> int:
     n_made = 0
     with Progress(f"profiles@{work.role}: projecting", sum(map(len, work.rows.values()))) as progress:
         for profiles in work.engine.project(blocks()):
-            while drafts[0].is_full:  # nothing was to be made for it
+            while drafts[0].is_full():  # nothing was to be made for it
                 _finish(drafts.popleft(), work)
             drafts[0].fill(profiles)
             n_made += len(profiles)
             progress.advance(len(profiles))
-            if drafts[0].is_full:
+            if drafts[0].is_full():
                 _finish(drafts.popleft(), work)
         for draft in drafts:
             _finish(draft, work)
