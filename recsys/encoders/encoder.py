@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 
 
 class Encoder(Protocol):
-    """Turns texts into unit vectors. A vector depends on its text alone, never on the other texts of its batch."""
+    """Turns texts into unit vectors. A vector depends on its text alone, never on the other texts of its batch.
+
+    Texts of items and texts that look for items may get different prefixes: nothing else in the code knows of them.
+    """
 
     @property
     def hash(self) -> str:
-        """Hash of weights, tokenizer, pooling, length and precision."""
+        """Hash of weights, tokenizer, pooling, prefixes, length and precision."""
 
     @property
     def dim(self) -> int:
@@ -21,7 +24,7 @@ class Encoder(Protocol):
     def encode(
         self, texts: Sequence[str], on_progress: Callable[[int], None] | None = None
     ) -> NDArray[np.float32]:
-        """Encode.
+        """Encode texts of items.
 
         Args:
             texts: none of them empty; repeats cost nothing.
@@ -34,5 +37,8 @@ class Encoder(Protocol):
             EncoderError: a text is empty, or a vector is not finite; names the text.
         """
 
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode texts that look for items, such as searches or words about a user; otherwise as `encode`."""
+
     def count_tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Number of tokens of each text, [len(texts)]."""
+        """Number of tokens of each text of an item, [len(texts)]."""

@@ -1,4 +1,4 @@
-"""Pack an encoder: transformer, pooling and scaling to unit length become one OpenVINO model."""
+"""Pack an encoder: a transformer with pooling, or a static table, becomes one OpenVINO model of unit vectors."""
 
 import hashlib
 import json
@@ -15,16 +15,20 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.encoders.declared import settled
 from recsys.encoders.params import EncoderParams
+from recsys.encoders.pooling import pooled
 from recsys.encoders.reference import MODEL, REFERENCE, TOKENIZER, EncoderReference
 from recsys.encoders.runtime import compile_request, load_openvino
 from recsys.encoders.source import find_source, source_files
-from recsys.encoders.transformer import load_tokenizer
+from recsys.encoders.static_table import is_static, read_table, require_static, without_special_tokens
+from recsys.encoders.transformer import load_tokenizer, tokens_of
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.storage.packed import STAGING, PackedFile, remove_abandoned, verify_sizes
 
 PACK_VERSION = 1
 """Part of every encoder hash. Raise it when the same source would be packed into another model."""
+PREFIXES = ("item_prefix", "query_prefix")
 MIN_CALIBRATION_TEXTS = 32
 MIN_COSINE = 0.9999
 MIN_INT8_COSINE = 0.95
@@ -43,10 +47,13 @@ def pack_encoder(params: EncoderParams, encoders: Path, calibration_texts: Seque
         The reference, without a registry entry.
 
     Raises:
-        EncoderError: the source is missing, is not made of safetensors, cannot be converted, or there are too few
-            calibration texts.
+        EncoderError: the source is missing, is not made of safetensors, was trained with another pooling, cannot be
+            converted, or there are too few calibration texts.
     """
     source = find_source(params.source)
+    params = settled(params, source)
+    if is_static(source):
+        require_static(params)
     chosen = _calibration(params, calibration_texts)
     target = encoders / _recipe_hash(params, source, chosen)
     try:
@@ -90,21 +97,25 @@ def _recipe_hash(params: EncoderParams, source: Path, calibration: Sequence[str]
         "pack_version": PACK_VERSION,
         "calibration": [hashlib.sha256(text.encode()).hexdigest() for text in calibration],
     }
+    # An empty prefix is left out: encoders from before there were prefixes keep their hashes.
+    recipe |= {key: prefix for key in PREFIXES if (prefix := getattr(params, key))}
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
 
 def _pack(
     params: EncoderParams, source: Path, calibration: Sequence[str], staging: Path, recipe: str
 ) -> EncoderReference:
-    shutil.copyfile(source / TOKENIZER, staging / TOKENIZER)
+    static = is_static(source)
+    (without_special_tokens if static else shutil.copyfile)(source / TOKENIZER, staging / TOKENIZER)
     tokenizer = load_tokenizer(staging / TOKENIZER, params.max_tokens)
     with quietly():
-        model, probes, expected = _convert(params, source, tokenizer.get_vocab_size())
+        convert = _convert_static if static else _convert
+        model, probes, expected = convert(params, source, tokenizer.get_vocab_size())
         model_path = staging / MODEL
         save_model(model, model_path)
         _compare(model_path, probes, expected, MIN_COSINE)
         if params.precision == "int8":
-            samples = [np.array([tokenizer.encode(text).ids], np.int64) for text in calibration]
+            samples = [ids[None] for ids in tokens_of(tokenizer, params.item_prefix or "", calibration)]
             exact = [_run(model_path, [sample])[0] for sample in samples[:MIN_CALIBRATION_TEXTS]]
             save_model(_quantise(model, samples), model_path)
             _compare(model_path, samples[:MIN_CALIBRATION_TEXTS], exact, MIN_INT8_COSINE)
@@ -117,6 +128,8 @@ def _pack(
         precision=params.precision,
         source=params.source,
         files=tuple(PackedFile.of(path) for path in packed),
+        item_prefix=params.item_prefix or "",
+        query_prefix=params.query_prefix or "",
     )
     reference.save(staging / REFERENCE)
     return reference
@@ -133,9 +146,7 @@ def _convert(
     import torch
 
     unit = _unit_encoder(params, source)
-    rng = np.random.default_rng(0)
-    lengths = (3, 16, params.max_tokens)
-    probes = [rng.integers(0, n_vocabulary, (1, length)) for length in lengths]
+    probes = _probes(params, n_vocabulary)
     openvino = load_openvino()
     try:
         with torch.inference_mode():
@@ -145,8 +156,21 @@ def _convert(
     except (RuntimeError, IndexError, TypeError, ValueError) as error:
         raise EncoderError(
             f"encoder {params.source!r} does not take {params.max_tokens} tokens, or cannot be converted: {error}",
-            remedy="lower encoder.max_tokens to what the model was made for, or choose an encoder-only model",
+            remedy="lower encoder.max_tokens to what the model was made for, or choose another model",
         ) from error
+
+
+def _convert_static(
+    params: EncoderParams, source: Path, n_vocabulary: int
+) -> tuple[Any, list[NDArray[np.int64]], list[NDArray[np.float32]]]:
+    """As `_convert`; the vectors to compare with are numpy's."""
+    table, probes = read_table(source), _probes(params, n_vocabulary)
+    return table.to_openvino(), probes, [table.encode(probe) for probe in probes]
+
+
+def _probes(params: EncoderParams, n_vocabulary: int) -> list[NDArray[np.int64]]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, n_vocabulary, (1, length)) for length in (3, 16, params.max_tokens)]
 
 
 def open_pretrained(source: Path | str) -> Any:  # noqa: ANN401  a transformers model
@@ -172,11 +196,15 @@ def _unit_encoder(params: EncoderParams, source: Path) -> Any:  # noqa: ANN401  
         def __init__(self) -> None:
             super().__init__()
             self.model = open_pretrained(source)
+            self.is_decoder = any(getattr(part, "is_causal", False) for part in self.model.modules())
 
         def forward(self, input_ids: Any) -> Any:  # noqa: ANN401  tensors
-            hidden_BLD = self.model(input_ids=input_ids).last_hidden_state
-            pooled_BD = hidden_BLD.mean(1) if params.pooling == "mean" else hidden_BLD[:, 0]
-            return torch.nn.functional.normalize(pooled_BD, dim=1)
+            # Without a mask a decoder looks for texts that share a row, which OpenVINO does not know.
+            further = (
+                {"attention_mask": torch.ones_like(input_ids), "use_cache": False} if self.is_decoder else {}
+            )
+            hidden_BLD = self.model(input_ids=input_ids, **further).last_hidden_state
+            return torch.nn.functional.normalize(pooled(hidden_BLD, params.pooling), dim=1)
 
     try:
         return UnitEncoder().eval()

@@ -13,11 +13,15 @@ class EncoderParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     source: str
-    """A package that contains a model, a local folder, or a hub id."""
-    pooling: Literal["mean", "cls"]
-    """How token vectors become one vector."""
+    """A package that contains a model, a local folder (also a static table of model2vec), or a hub id."""
+    pooling: Literal["mean", "cls", "last"]
+    """How token vectors become one vector; last for decoders. Refused where the source's own folder names another."""
+    item_prefix: str | None
+    """Stands before texts of items, such as `passage: ` for E5. null: what the source's folder names, or none."""
+    query_prefix: str | None
+    """Likewise before searches and words about a user, such as `query: `."""
     max_tokens: int = Field(gt=2)
-    """Longer texts are cut."""
+    """Longer texts are cut; a prefix counts."""
     precision: Literal["float32", "int8"]
     """float32 is exact; int8 is quantised with static scales."""
     calibration_texts: int = Field(ge=32)

@@ -71,7 +71,7 @@ class EncoderReference(BaseModel):
     dim: int = Field(gt=0, le=MAX_DIM)
     """Width of its vectors."""
     max_tokens: int = Field(gt=2)
-    pooling: Literal["mean", "cls"]
+    pooling: Literal["mean", "cls", "last"]
     precision: Literal["float32", "int8"]
     source: str
     """`encoder.source` of params.yaml."""
@@ -80,14 +80,24 @@ class EncoderReference(BaseModel):
     item_weights.npz and first_light.json."""
     lexical_width: int = Field(default=0, ge=0)
     """Number of leading dimensions for words, where a head is among the files."""
+    item_prefix: str = ""
+    """Stands before every text of an item."""
+    query_prefix: str = ""
+    """Stands before every text that looks for items."""
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out a width of 0: ids of releases are hashes of this, and older ones lack the key."""
+        """Leave out a width of 0 and empty prefixes: ids of releases are hashes of this, older ones lack the keys."""
         written: dict[str, Any] = plain(self)
-        if self.lexical_width == 0:
-            del written["lexical_width"]
+        for key in ("lexical_width", "item_prefix", "query_prefix"):
+            if not written[key]:
+                del written[key]
         return written
+
+    @property
+    def needs_new_readers(self) -> bool:
+        """Whether a reader from before there were prefixes and decoders would refuse it, or read it wrongly."""
+        return bool(self.item_prefix or self.query_prefix) or self.pooling == "last"
 
     @property
     def carries_head(self) -> bool:

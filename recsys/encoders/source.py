@@ -6,14 +6,13 @@ import os
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
+from recsys.encoders.declared import CHAIN, PROMPTS
 from recsys.errors import EncoderError
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
-# The modules of sentence-transformers that are supported; any other would be left out silently.
-KNOWN_MODULES = {"Transformer", "Pooling", "Normalize"}
 
 
 PACKAGED = {
@@ -64,7 +63,7 @@ def _complete(source: str, folders: list[Path]) -> Path:
     models = [folder for folder in folders if _is_model(folder)]
     if not models:
         raise EncoderError(
-            f"encoder.source {source!r} holds no {CONFIG} of a transformer",
+            f"encoder.source {source!r} holds no {CONFIG} of a transformer or a static table",
             remedy="name a folder made by save_pretrained, a package that contains one, or a hub id",
         )
     folder = models[0]
@@ -73,7 +72,6 @@ def _complete(source: str, folders: list[Path]) -> Path:
             raise EncoderError(
                 f"encoder.source {source!r}: {path} is missing", remedy=_REMEDIES.get(path.name, "")
             )
-    _check_modules(source, folder)
     return folder
 
 
@@ -98,22 +96,10 @@ _REMEDIES = {
 
 def _is_model(folder: Path) -> bool:
     try:
-        return "model_type" in json.loads((folder / CONFIG).read_text("utf-8"))
+        config = json.loads((folder / CONFIG).read_text("utf-8"))
+        return "model_type" in config or "StaticEmbedding" in (folder / CHAIN).read_text("utf-8")
     except (OSError, ValueError):
         return False
-
-
-def _check_modules(source: str, folder: Path) -> None:
-    """Refuse a sentence-transformers model with modules that are not supported."""
-    for chain in (folder / "modules.json", folder.parent / "modules.json"):
-        if chain.is_file():
-            kinds = {module["type"].rpartition(".")[2] for module in json.loads(chain.read_text("utf-8"))}
-            if further := kinds - KNOWN_MODULES:
-                raise EncoderError(
-                    f"encoder.source {source!r} has modules that are not supported: {', '.join(sorted(further))}",
-                    remedy="choose a model that ends in pooling and normalisation",
-                )
-            return
 
 
 def _from_hub(source: str) -> Path:
@@ -121,7 +107,7 @@ def _from_hub(source: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    wanted = [CONFIG, TOKENIZER, "*.safetensors", WEIGHTS_INDEX, "modules.json"]
+    wanted = [CONFIG, TOKENIZER, "*.safetensors", WEIGHTS_INDEX, CHAIN, PROMPTS, "*/config.json"]
     try:
         return Path(snapshot_download(source, allow_patterns=wanted))
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, HTTPError, OSError) as error:

@@ -35,6 +35,7 @@ class TransformerEncoder:
         self.hash = reference.hash
         self.dim = reference.dim
         self._batch_tokens = batch_tokens
+        self._item_prefix, self._query_prefix = reference.item_prefix, reference.query_prefix
         self._tokenizer = load_tokenizer(folder / TOKENIZER, reference.max_tokens)
         self._request = compile_request(folder / MODEL, threads)
         self._turn = threading.Lock()
@@ -44,6 +45,20 @@ class TransformerEncoder:
         self, texts: Sequence[str], on_progress: Callable[[int], None] | None = None
     ) -> NDArray[np.float32]:
         """See `Encoder.encode`."""
+        return self._encode(self._item_prefix, texts, on_progress)
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """See `Encoder.encode_queries`."""
+        return self._encode(self._query_prefix, texts)
+
+    def count_tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """See `Encoder.count_tokens`."""
+        tokens = tokens_of(self._tokenizer, self._item_prefix, texts)
+        return np.array([len(ids) for ids in tokens], np.int64)
+
+    def _encode(
+        self, prefix: str, texts: Sequence[str], on_progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
         places: dict[str, list[int]] = {}
         for place, text in enumerate(texts):
             if not text.strip():
@@ -51,7 +66,7 @@ class TransformerEncoder:
                     f"text {place} is empty", remedy="leave items without text out, or give them a title"
                 )
             places.setdefault(text, []).append(place)
-        tokens = self._tokenize(list(places))
+        tokens = tokens_of(self._tokenizer, prefix, list(places))
         rows = list(places.values())
         vectors = np.empty((len(texts), self.dim), np.float32)
         for batch in equal_batches([len(ids) for ids in tokens], self._batch_tokens):
@@ -62,17 +77,6 @@ class TransformerEncoder:
             if on_progress is not None:
                 on_progress(sum(repeats))
         return vectors
-
-    def count_tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """See `Encoder.count_tokens`."""
-        return np.array([len(ids) for ids in self._tokenize(texts)], np.int64)
-
-    def _tokenize(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
-        return [
-            np.array(found.ids, np.int64)
-            for start in range(0, len(texts), TOKENIZED_AT_ONCE)
-            for found in self._tokenizer.encode_batch_fast(list(texts[start : start + TOKENIZED_AT_ONCE]))
-        ]
 
     def _infer(self, input_ids_BL: NDArray[np.int64]) -> NDArray[np.float32]:
         with self._turn:  # a request refuses a second caller, and the next batch overwrites its output
@@ -121,6 +125,36 @@ def load_tokenizer(path: Path, max_tokens: int) -> Any:  # noqa: ANN401  a token
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
     return tokenizer
+
+
+def tokens_of(tokenizer: Any, prefix: str, texts: Sequence[str]) -> list[NDArray[np.int64]]:  # noqa: ANN401
+    """Token ids of texts behind a prefix.
+
+    Args:
+        tokenizer: by `load_tokenizer`.
+        prefix: stands before each text; its tokens count among those that a text may have.
+        texts: none of them empty.
+
+    Returns:
+        Ids of each text, special tokens included.
+
+    Raises:
+        EncoderError: the tokenizer makes no token of a text; names it.
+    """
+    found = [
+        np.array(one.ids, np.int64)
+        for start in range(0, len(texts), TOKENIZED_AT_ONCE)
+        for one in tokenizer.encode_batch_fast(
+            [prefix + text for text in texts[start : start + TOKENIZED_AT_ONCE]]
+        )
+    ]
+    for text, ids in zip(texts, found, strict=True):
+        if len(ids) == 0:
+            raise EncoderError(
+                f"the encoder's tokenizer makes no token of {text[:80]!r}",
+                remedy="give the item a text that it can read, or choose a model for its language",
+            )
+    return found
 
 
 def equal_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:

@@ -38,8 +38,8 @@ class HeadedEncoder:
         return self._head.profiles(texts, self._base.encode(texts, on_progress))
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Profiles of texts that look for items, see `KernelHead.profiles`; float32 [N, dim]."""
-        return self._head.profiles(texts, self._base.encode(texts), as_queries=True)
+        """See `Encoder.encode_queries` and `KernelHead.profiles`."""
+        return self._head.profiles(texts, self._base.encode_queries(texts), as_queries=True)
 
     def count_tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """See `Encoder.count_tokens`."""
@@ -59,8 +59,7 @@ def query_profiles(encoder: Encoder, texts: Sequence[str], lexical_width: int) -
     """
     if not texts:
         return np.empty((0, encoder.dim), np.float32)
-    encode = encoder.encode_queries if isinstance(encoder, HeadedEncoder) else encoder.encode
-    found_ND: NDArray[np.float32] = np.array(encode(texts))
+    found_ND: NDArray[np.float32] = np.array(encoder.encode_queries(texts))
     found_ND[:, : min(1, lexical_width)] = 0  # it only brings profiles to unit length
     return found_ND
 

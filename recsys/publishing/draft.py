@@ -32,6 +32,7 @@ from recsys.publishing.release import (
     BY_EVENT,
     CHOSEN,
     DETAILED,
+    PREFIXED,
     RELATED,
     WEIGHTED,
     File,
@@ -237,8 +238,10 @@ def _shown(at: Artifacts, params: PublishParams, part: Part) -> tuple[Path, Path
 
 def _format(
     model: ModelReference, search: ReleasedSearch, params: PublishParams, view_parts: Collection[str]
-) -> Literal[7, 8, 9, 10, 11]:
+) -> Literal[7, 8, 9, 10, 11, 12]:
     """The oldest format that says all of it."""
+    if model.encoder.needs_new_readers:
+        return PREFIXED
     if model.weighting.events:
         return BY_EVENT
     if params.withhold or not model.weighting.is_yes_or_no:

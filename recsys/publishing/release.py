@@ -31,6 +31,8 @@ A release has it where it does one of both."""
 BY_EVENT: Literal[11] = 11
 """First format whose users' weighting may tell events apart: histories then hold the events of likes. A release has it
 where it does."""
+PREFIXED: Literal[12] = 12
+"""First format whose encoder may have prefixes or be a decoder; a release has it where its encoder is one of both."""
 RELEASE_ID = re.compile(r"[0-9]{6,12}-[0-9a-f]{10}")
 ReleaseId = Annotated[str, StringConstraints(pattern=rf"\A{RELEASE_ID.pattern}\z")]
 Count = Annotated[int, Field(ge=0)]
@@ -177,7 +179,7 @@ class Provenance(Frozen):
 class Manifest(Frozen):
     """One release. It holds no time and no address: the same content with the same parent is the same release."""
 
-    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] = FORMAT
+    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] = FORMAT
     sequence: Count
     parent: ReleaseId | None
     preprocessing: Preprocessing
@@ -262,7 +264,7 @@ class Manifest(Frozen):
             plain = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise ReleaseError(f"the manifest of release {release} is not JSON", remedy=remedy) from error
-        refuse_newer(plain, f"release {release}", BY_EVENT)
+        refuse_newer(plain, f"release {release}", PREFIXED)
         try:
             found = cls.model_validate(plain)
         except ValidationError as error:

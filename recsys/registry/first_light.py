@@ -151,9 +151,10 @@ def description(model: ModelReference, at: Artifacts) -> str:
 
 def differences(model: ModelReference, params: EncoderParams, more: tuple[str, ...]) -> str:
     """Keys of section `encoder` in params.yaml whose values differ from the model's encoder."""
-    keys = (*more, "pooling", "max_tokens", "precision")
-    encoder = model.encoder
-    wanted = {key: getattr(params, key) for key in keys if getattr(params, key) != getattr(encoder, key)}
+    keys = (*more, "pooling", "item_prefix", "query_prefix", "max_tokens", "precision")
+    pairs = {key: (getattr(params, key), getattr(model.encoder, key)) for key in keys}
+    # A prefix that is None is that of the source's folder, which belongs to the source.
+    wanted = {key: here for key, (here, there) in pairs.items() if here is not None and here != there}
     return ", ".join(f"encoder.{key}: {value}" for key, value in wanted.items())
 
 

@@ -17,8 +17,10 @@ from recsys.catalogue.parts import (
 )
 from recsys.catalogue.split import Split
 from recsys.dataset.dataset import Dataset
+from recsys.encoders.declared import settled
 from recsys.encoders.pack import pack_encoder
 from recsys.encoders.reference import REFERENCE, EncoderReference
+from recsys.encoders.source import find_source
 from recsys.evaluation.provenance import TrainedOn, hash_rule, identity
 from recsys.features.text import SCHEMA, feature_files
 from recsys.features.views_file import views_at
@@ -72,6 +74,7 @@ def run(settings: Settings, at: Artifacts) -> None:
              the teacher may know test data; TrainingError where a loss is not finite or memory does not suffice
     """
     shutil.rmtree(at.finetune / SEEDS, ignore_errors=True)
+    settings = _with_prefixes(settings)
     settings, trials, searched = _with_best_trial(settings, at)
     challenger, key = _train_and_pack(settings, at, at.finetune, trials)
     seeds, keys = [TrainedSeed(seed=settings.finetune.seed, model_hash=challenger.hash)], {key, searched}
@@ -90,6 +93,12 @@ def run(settings: Settings, at: Artifacts) -> None:
     for stray in at.training.iterdir():  # checkpoints of other data or parameters
         if stray.is_dir() and stray.name not in {*keys, FROZEN, TEACHER}:
             shutil.rmtree(stray)
+
+
+def _with_prefixes(settings: Settings) -> Settings:
+    """The settings with the prefixes that the pretrained model's folder names: what is trained has no such word."""
+    encoder = settled(settings.encoder, find_source(settings.encoder.source))
+    return settings.model_copy(update={"encoder": encoder})
 
 
 def _with_seed(settings: Settings, number: int) -> Settings:

@@ -79,7 +79,8 @@ def make_job(
     recipe = {
         "version": TRAINING_VERSION,
         "source": weights,
-        "encoder": encoder.model_dump(include={"pooling", "max_tokens"}),
+        "encoder": encoder.model_dump(include={"pooling", "max_tokens"})
+        | ({"item_prefix": encoder.item_prefix} if encoder.item_prefix else {}),
         "params": params.model_dump(exclude=IDLE | (set() if params.objective == "distill" else STUDENT)),
         "ridge_lambda": ridge_lambda,
         "trained_on": holdout.trained_on,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.encoders.source import TOKENIZER
-from recsys.encoders.transformer import TOKENIZED_AT_ONCE, equal_batches, load_tokenizer
+from recsys.encoders.transformer import equal_batches, load_tokenizer, tokens_of
 
 # Shape suffixes: N texts, T tokens of all texts, B texts of a batch, L tokens of each, S tokens of the batch.
 
@@ -120,6 +120,7 @@ def tokenise(
     max_tokens: int,
     variants: Sequence[Sequence[str]] = (),
     further: Sequence[str] = (),
+    prefix: str = "",
 ) -> Tokens:
     """Tokenise texts exactly like the packed encoder.
 
@@ -129,6 +130,7 @@ def tokenise(
         max_tokens: longer texts are cut, special tokens included.
         variants: of each item's text; () where no item has any.
         further: texts of no item, none of them empty.
+        prefix: `encoder.item_prefix`; stands before each text.
 
     Returns:
         The tokens.
@@ -137,10 +139,6 @@ def tokenise(
     n_variants = [len(some) for some in variants] if variants else [0] * len(texts)
     variants_I1 = len(texts) + np.cumsum([0, *n_variants])
     texts = [*texts, *(one for some in variants for one in some), *further]
-    found = [
-        np.array(one.ids, np.int64)
-        for start in range(0, len(texts), TOKENIZED_AT_ONCE)
-        for one in tokenizer.encode_batch_fast(texts[start : start + TOKENIZED_AT_ONCE])
-    ]
+    found = tokens_of(tokenizer, prefix, texts)
     lengths = np.array([len(ids) for ids in found], np.int64)
     return Tokens(np.concatenate(found), np.concatenate([[0], np.cumsum(lengths)[:-1]]), variants_I1)

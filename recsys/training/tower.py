@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recsys.encoders.pooling import pooled
 from recsys.errors import EncoderError
 from recsys.training.packing import attending, use_packed_attention
 
@@ -27,7 +28,7 @@ class Tower(nn.Module):
 
     Args:
         model: a transformers encoder.
-        pooling: mean or cls.
+        pooling: mean, cls or last.
         cut: layers below this one are frozen and computed by `lower`; None: all layers are trained.
     """
 
@@ -48,7 +49,7 @@ class Tower(nn.Module):
             x_BD of all blocks one after the other, rows of length 1.
         """
         hidden = self._packed(blocks) if self.packs else [self._alone(block) for block in blocks]
-        pooled_BD = torch.cat([one.mean(1) if self.pooling == "mean" else one[:, 0] for one in hidden])
+        pooled_BD = torch.cat([pooled(one, self.pooling) for one in hidden])
         return nn.functional.normalize(pooled_BD, dim=1)
 
     def _alone(self, block: Tensor) -> Tensor:
@@ -104,7 +105,7 @@ def open_tower(
 
     Args:
         folder: a result of `find_source`: config.json and safetensors.
-        pooling: mean or cls.
+        pooling: mean, cls or last.
         layers: all, top or lora.
         top_layers: number of trained layers, for top.
         lora_rank: rank of the adapters, for lora.

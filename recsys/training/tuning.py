@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recsys.encoders.declared import CHAIN
 from recsys.encoders.params import EncoderParams
 from recsys.encoders.source import TOKENIZER, source_files
+from recsys.encoders.static_table import is_static
 from recsys.errors import ConfigError
 from recsys.training.job import Job
 from recsys.training.params import FinetuneParams
@@ -59,7 +61,8 @@ def tune(
     if params.layers == "none":
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        for path in source_files(job.source):
+        chain = [job.source / CHAIN] if is_static(job.source) and (job.source / CHAIN).is_file() else []
+        for path in (*source_files(job.source), *chain):
             shutil.copyfile(path, folder / path.name)
         return Tuned(None, 0)
     from recsys.training.tower import save_tower
@@ -95,8 +98,14 @@ def train(
         The tower with the best weights, and the curves.
 
     Raises:
+        ConfigError: the source is a static table, which has no layers.
         TrainingError: a loss is not finite, or memory runs out.
     """
+    if is_static(job.source):
+        raise ConfigError(
+            f"encoder.source {encoder.source!r} is a static table: it has no layers to train",
+            remedy="set finetune.layers: none; a head over it is learned all the same",
+        )
     from recsys.training.checkpoint import Checkpoints
 
     if after_epoch is not None:
@@ -130,7 +139,12 @@ def _prepare(
     ).to(device)
     _require_width(tower, job)
     tokens = tokenise(
-        job.training_set.texts, job.source, encoder.max_tokens, job.variants, job.corpus.further
+        job.training_set.texts,
+        job.source,
+        encoder.max_tokens,
+        job.variants,
+        job.corpus.further,
+        encoder.item_prefix or "",
     )
     if tower.cut is None:
         return tower, TokenInputs(tokens, device)

@@ -8,16 +8,29 @@ from hypothesis import strategies as st
 from recsys.encoders.pack import pack_encoder
 from recsys.encoders.transformer import open_encoder
 from recsys.errors import EncoderError
-from tests.encoders.models import encoder_params, save_model, texts
+from tests.encoders.models import encoder_params, save_model, save_static, texts
 
 POOL = texts(80, seed=3)
 
 
-@pytest.fixture(scope="session", params=["float32", "int8"])
+ENCODERS = {
+    "float32": ("bert", {}),
+    "int8": ("bert", {"precision": "int8"}),
+    "prefixed": ("bert", {"item_prefix": "ab ", "query_prefix": "ac "}),
+    "decoder": ("qwen2", {"pooling": "last"}),
+    "static": ("static", {}),
+    "int8 decoder": ("qwen2", {"pooling": "last", "precision": "int8"}),
+}
+"""What is packed: kind of model, and parameters."""
+
+
+@pytest.fixture(scope="session", params=ENCODERS)
 def packed(request, tmp_path_factory):
-    source = save_model(tmp_path_factory.mktemp("model"))
+    kind, changes = ENCODERS[request.param]
+    folder = tmp_path_factory.mktemp("model")
+    source = save_static(folder) if kind == "static" else save_model(folder, kind)
     encoders = tmp_path_factory.mktemp("packed")
-    reference = pack_encoder(encoder_params(source, precision=request.param), encoders, texts(64, seed=1))
+    reference = pack_encoder(encoder_params(source, **changes), encoders, texts(64, seed=1))
     return reference, encoders
 
 
@@ -40,6 +53,13 @@ def test_a_vector_depends_on_its_text_alone(encoder, batch):
     np.testing.assert_array_equal(together, np.concatenate([encoder.encode([text]) for text in batch]))
 
 
+def test_queries_get_the_vectors_of_items_but_for_a_prefix_of_their_own(packed, encoder):
+    queries, items = encoder.encode_queries(POOL), encoder.encode(POOL)
+    np.testing.assert_allclose(np.linalg.norm(queries, axis=1), 1, atol=1e-5)
+    assert np.array_equal(queries, items) == (packed[0].item_prefix == packed[0].query_prefix)
+    assert encoder.encode_queries([]).shape == (0, encoder.dim)
+
+
 def test_a_vector_does_not_depend_on_the_number_of_threads(packed, encoder):
     for threads in (1, 2):
         np.testing.assert_array_equal(open_encoder(*packed, 128, threads).encode(POOL), encoder.encode(POOL))
@@ -54,5 +74,6 @@ def test_different_texts_get_different_vectors(encoder):
 
 
 def test_an_empty_text_is_refused(encoder):
-    with pytest.raises(EncoderError, match="is empty"):
-        encoder.encode([""])
+    for encode in (encoder.encode, encoder.encode_queries):
+        with pytest.raises(EncoderError, match="is empty"):
+            encode([""])

@@ -24,6 +24,41 @@ def test_a_packed_model_gives_the_vectors_of_transformers(kind, pooling, tmp_pat
     np.testing.assert_allclose(found, reference_vectors(source, wanted, pooling), atol=2e-6)
 
 
+@pytest.mark.parametrize("kind", ["qwen2", "llama", "gpt2"])
+def test_a_packed_decoder_gives_the_last_tokens_vector_whichever_side_is_padded(kind, tmp_path, encoders):
+    source, wanted = save_model(tmp_path / kind, kind), texts(40)
+    reference = pack_encoder(encoder_params(source, pooling="last"), encoders, ())
+    found = open_encoder(reference, encoders, 200).encode(wanted)
+    for side in ("left", "right"):
+        expected = reference_vectors(source, wanted, "last", side=side)
+        np.testing.assert_allclose(found, expected, atol=2e-6)
+    assert np.abs(found - reference_vectors(source, wanted, "mean")).max() > 0.01
+
+
+def test_items_and_queries_get_their_own_prefix_and_its_tokens_count(tiny, tmp_path):
+    prefixes = {"item_prefix": "ab ac ", "query_prefix": "ad "}
+    reference = pack_encoder(encoder_params(tiny, **prefixes), tmp_path, ())
+    encoder, wanted = (
+        open_encoder(EncoderReference.load(tmp_path / reference.hash / "encoder.json"), tmp_path, 200),
+        texts(30),
+    )
+    items, queries = (reference_vectors(tiny, wanted, prefix=one) for one in prefixes.values())
+    np.testing.assert_allclose(encoder.encode(wanted), items, atol=2e-6)
+    np.testing.assert_allclose(encoder.encode_queries(wanted), queries, atol=2e-6)
+    assert encoder.count_tokens(["aa", "aa " * 30]).tolist() == [5, 24]
+    shorter, longer = "aa " * 20 + "ba", "aa " * 20 + "ca"  # the prefix leaves room for 20 tokens of a text
+    np.testing.assert_array_equal(*encoder.encode([shorter, longer]))
+    assert np.abs(np.subtract(*encoder.encode_queries([shorter, longer]))).max() > 1e-4
+
+
+def test_the_hash_covers_each_prefix_and_no_prefix_keeps_the_hash_of_before(tiny, tiny_reference, tmp_path):
+    others = [{"item_prefix": "aa "}, {"query_prefix": "aa "}, {"item_prefix": "aa ", "query_prefix": "aa "}]
+    hashes = {pack_encoder(encoder_params(tiny, **change), tmp_path, ()).hash for change in others}
+    assert len(hashes | {tiny_reference.hash}) == 4
+    assert pack_encoder(encoder_params(tiny, item_prefix=None), tmp_path, ()) == tiny_reference
+    assert "prefix" not in tiny_reference.model_dump_json()
+
+
 def test_a_packed_encoder_is_found_without_torch(tiny, tiny_reference, encoders):
     code = (
         "import sys; from pathlib import Path;"

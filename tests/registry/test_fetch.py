@@ -41,6 +41,8 @@ def params(tiny_encoder):
     return EncoderParams(
         source=str(tiny_encoder),
         pooling="mean",
+        item_prefix=None,
+        query_prefix=None,
         max_tokens=16,
         precision="float32",
         calibration_texts=32,

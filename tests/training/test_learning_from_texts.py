@@ -29,6 +29,8 @@ DISTILL = {
 }
 ENCODER = {
     "pooling": "mean",
+    "item_prefix": "",
+    "query_prefix": "",
     "max_tokens": 32,
     "precision": "float32",
     "calibration_texts": 450,

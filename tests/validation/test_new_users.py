@@ -38,6 +38,8 @@ class ByVector:
         shared = [[len(set(text.split()) & words) for words in own] for text in texts]
         return self.vectors[np.argmax(shared, axis=1)]
 
+    encode_queries = encode
+
 
 @pytest.fixture(scope="module")
 def wordy(dataset):
