@@ -1,35 +1,37 @@
 """A student beside its teacher: speed on titles against sentence-transformers, and ndcg@20 of both by the judge.
 
 The student is trained as stage `finetune` trains it (objective distill), on the texts of a protocol's warm items and
-pieces of them; the frozen encoder of params.yaml is the teacher. Both are then judged by `recsys benchmark cold-start`,
-each with a head of its own. Needs ../shared. A killed training continues. `--quick` checks that everything up to the
-judge runs, and writes nothing.
+pieces of them; the frozen encoder of params.yaml is the teacher. The student is judged in int8, as it is fast, beside
+the teacher in float32: each gets a head by the same recipe, which validation chose for the teacher. Needs ../shared. A
+killed training continues. `--quick` checks that everything up to the judge runs, and writes nothing.
 """
 
 import argparse
 import os
 import shutil
-import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from bench.encode import compare, rival
 from bench.figures import ROOT, write_figures
 from bench.protocols import PROTOCOLS, TOP, Protocol, judged, require_shared_data
+from bench.rivals.encoded import frozen_vectors
 from bench.titles import real_titles
+from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Interactions
 from recsys.encoders.pack import pack_encoder
+from recsys.encoders.reference import EncoderReference
 from recsys.encoders.source import TOKENIZER, find_source
 from recsys.encoders.transformer import open_encoder
-from recsys.evaluation.cold_start import Task, make_task
+from recsys.evaluation.cold_start import Task, make_task, rank_cold
+from recsys.heads.learning import learn_head
+from recsys.heads.recipe import Recipe
 from recsys.settings import Settings
+from recsys.storage.atomic import write_parquet
 from recsys.training.corpus import Corpus, pieces_of
 from recsys.training.data import TrainingSet
 from recsys.training.params import FinetuneParams
@@ -37,9 +39,19 @@ from recsys.training.params import FinetuneParams
 WORK = ROOT / "var" / "bench" / "student"
 JUDGED = ("citeulike_H", "ml100k_cold")
 RECIPE = {
-    "objective": "distill", "layers": "all", "dropout": 0.0, "learning_rate": 5e-4, "batch_items": 128,
-    "trials": 1, "validation_share": 0.05,
+    "objective": "distill", "layers": "all", "dropout": 0.0, "learning_rate": 5e-4, "trials": 1,
+    "validation_share": 0.05,
 }  # fmt: skip
+SIZES = {
+    "citeulike_H": {"epochs": 1, "batch_items": 128, "student_texts": 13_000},
+    "ml100k_cold": {"epochs": 2, "batch_items": 32, "student_texts": 4_000},
+}
+"""Short trainings, for two cores: 100 to 250 steps."""
+HEADS = {
+    "citeulike_H": Recipe(0.2, 0.25, 100.0, None, {}),
+    "ml100k_cold": Recipe(0.7, 0.5, 100.0, None, {}, words_weight=1.0),
+}
+"""What validation chose for the teacher in `bench.quality` with seed 0; teacher and student get heads by it."""
 console = Console(stderr=True)
 
 
@@ -47,35 +59,36 @@ def main() -> None:
     """Train, measure and judge; one protocol or all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("only", nargs="*", choices=[[], *JUDGED], help="protocols; default: all")
-    parser.add_argument("--layers", type=int, default=2, help="of the student")
-    parser.add_argument("--epochs", type=int, default=20, help="at most")
-    parser.add_argument("--texts", type=int, help="texts and pieces; default: finetune.student_texts")
+    parser.add_argument("--layers", type=int, default=4, help="of the student")
+    parser.add_argument("--epochs", type=int, help="at most; default: see SIZES")
+    parser.add_argument("--texts", type=int, help="texts and pieces to learn from; default: see SIZES")
+    parser.add_argument("--rounds", type=int, default=5, help="of the measurement of speed")
     parser.add_argument(
         "--quick", action="store_true", help="one short epoch, no judge; no figures are written"
     )
     args = parser.parse_args()
     require_shared_data()
     os.environ["HF_HUB_OFFLINE"] = "1"
-    figures: dict[str, float | int | str] = {}
     for protocol in PROTOCOLS:
         if protocol.name not in (args.only or JUDGED):
             continue
-        changes = RECIPE | {"student_layers": args.layers, "epochs": 1 if args.quick else args.epochs}
-        if args.texts is not None:
-            changes["student_texts"] = args.texts
+        given = {"epochs": 1 if args.quick else args.epochs, "student_texts": args.texts}
+        changes = RECIPE | SIZES[protocol.name] | {"student_layers": args.layers}
+        changes |= {name: value for name, value in given.items() if value is not None}
         console.rule(protocol.name)
-        folder, cosine = trained(protocol, changes)
-        figures[f"{protocol.name}_cosine"] = cosine
-        figures |= speed(protocol.name, folder, rounds=1 if args.quick else 5)
+        folder, cosine, texts = trained(protocol, changes)
+        student = packed(folder, texts)
+        figures: dict[str, float | int | str] = {"layers": args.layers, "cosine": cosine}
         if not args.quick:
-            figures |= ndcg(protocol, folder)
-    for name, value in figures.items():
-        Console().print(f"{name:40} {value}", highlight=False)
-    if not args.quick:
-        write_figures("student", figures | {"layers": args.layers})
+            figures |= ndcg(protocol, student)
+        figures |= speed(student, rounds=1 if args.quick else args.rounds)
+        for name, value in figures.items():
+            Console().print(f"{name:20} {value}", highlight=False)
+        if not args.quick:
+            write_figures(f"student_{protocol.name}", figures)
 
 
-def trained(protocol: Protocol, changes: dict[str, object]) -> tuple[Path, float]:
+def trained(protocol: Protocol, changes: dict[str, object]) -> tuple[Path, float, tuple[str, ...]]:
     """Train a student on the warm items' texts.
 
     Args:
@@ -83,7 +96,8 @@ def trained(protocol: Protocol, changes: dict[str, object]) -> tuple[Path, float
         changes: laid over section `finetune`.
 
     Returns:
-        A folder for `encoder.source`, and the best mean cosine with the teacher on texts that were held out.
+        A folder for `encoder.source`, the best mean cosine with the teacher on texts that were held out, and the warm
+        items' texts.
     """
     from recsys.training.finetune import finetune
     from recsys.training.inputs import TokenInputs
@@ -116,7 +130,7 @@ def trained(protocol: Protocol, changes: dict[str, object]) -> tuple[Path, float
     shutil.rmtree(folder, ignore_errors=True)
     save_tower(tower, folder)
     shutil.copyfile(source / TOKENIZER, folder / TOKENIZER)
-    return folder, round(run.best.cosine or 0.0, 4)
+    return folder, round(run.best.cosine or 0.0, 4), training_set.texts
 
 
 def warm_set(task: Task, validation_share: float, seed: int) -> TrainingSet:
@@ -130,8 +144,6 @@ def warm_set(task: Task, validation_share: float, seed: int) -> TrainingSet:
 
 def taught(training_set: TrainingSet, params: FinetuneParams) -> Corpus:
     """Pieces of the texts to learn from, and the teacher's vectors of all of them."""
-    from bench.rivals.encoded import frozen_vectors
-
     rows = Corpus().rows_to_learn_from(training_set)
     pieces = pieces_of(
         [training_set.texts[row] for row in rows], params.student_texts - len(rows), params.seed
@@ -141,47 +153,54 @@ def taught(training_set: TrainingSet, params: FinetuneParams) -> Corpus:
     return Corpus(pieces, vectors_ND, "frozen")
 
 
-def speed(name: str, folder: Path, rounds: int) -> dict[str, float]:
-    """Items per second on titles, in turns with sentence-transformers on the teacher's weights."""
+def packed(folder: Path, calibration: Sequence[str]) -> EncoderReference:
+    """The student in int8, which is what is fast, and so what is judged."""
+    encoder = Settings.load(ROOT / "params.yaml").encoder
+    params = encoder.model_copy(update={"source": str(folder), "precision": "int8"})
+    return pack_encoder(params, WORK / "encoders", calibration)
+
+
+def speed(student: EncoderReference, rounds: int) -> dict[str, float]:
+    """Titles per second, in turns with sentence-transformers on the teacher's weights."""
     titles = list(real_titles()[:3000])
-    encoders = {"sentence-transformers": rival()}
-    for precision in ("float32", "int8"):
-        params = Settings.load(ROOT / "params.yaml").encoder.model_copy(
-            update={"source": str(folder), "precision": precision}
-        )
-        reference = pack_encoder(params, WORK / "encoders", titles)
-        encoders[precision] = open_encoder(reference, WORK / "encoders", params.batch_tokens).encode
-    table = Table("texts", "encoder", "items/s", "ratio", "cosine: least", "cosine: mean", title="student")
+    batch_tokens = Settings.load(ROOT / "params.yaml").encoder.batch_tokens
+    encoders = {
+        "sentence-transformers": rival(),
+        "student": open_encoder(student, WORK / "encoders", batch_tokens).encode,
+    }
+    table = Table(
+        "texts", "encoder", "items/s", "ratio", "cosine: least", "cosine: mean", title="student, int8"
+    )
     found = compare("titles", titles, encoders, rounds, table)
     Console().print(table)
-    return {
-        f"{name}_{precision}_ratio": found[f"{precision}_ratio_titles"] for precision in ("float32", "int8")
-    }
+    return {"ratio": found["student_ratio_titles"], "per_s": found["student_per_s_titles"]}
 
 
-def ndcg(protocol: Protocol, student: Path) -> dict[str, float]:
-    """ndcg@20 by the judge, of teacher and student, and their ratio. The command encodes at float32."""
-    values = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    own = values["encoder"] | {"source": str(student)}
+def ndcg(protocol: Protocol, student: EncoderReference) -> dict[str, float]:
+    """ndcg@20 by the judge, of the teacher at float32 and the student as it is fast, and their ratio.
+
+    Each has a head of its own, learned from its vectors by the same recipe and seed.
+    """
+    settings, recipe = Settings.load(ROOT / "params.yaml"), HEADS[protocol.name]
+    items, interactions, cold = protocol.files()
+    task = make_task(items, interactions, cold.to_pylist(), settings.features)
+    small = open_encoder(student, WORK / "encoders", settings.encoder.batch_tokens)
+    vectors = {"teacher": frozen_vectors(ROOT, task.texts), "student": small.encode(task.texts)}
     found = {}
-    for name, encoder in (("teacher", values["encoder"]), ("student", own)):
-        workspace = WORK / protocol.name / name
-        workspace.mkdir(parents=True, exist_ok=True)
-        (workspace / "params.yaml").write_text(yaml.safe_dump(values | {"encoder": encoder}))
-        items, interactions, cold = protocol.files()
-        tables = {"items": items, "interactions": interactions, "cold": pa.table({"item_id": cold})}
-        command = [sys.executable, "-m", "recsys", "benchmark", "cold-start", "--top", str(TOP)]
-        for kind, rows in tables.items():
-            pq.write_table(rows, workspace / f"{kind}.parquet")
-            command += [f"--{kind}", str(workspace / f"{kind}.parquet")]
-        run = workspace / "run.parquet"
-        environment = os.environ | {"RECSYS_WORKSPACE": str(workspace)}
-        subprocess.run([*command, "--out", str(run)], cwd=ROOT, env=environment, check=True)
+    for name, vectors_ID in vectors.items():
+        console.print(f"{protocol.name}: learning the head of the {name}", highlight=False)
+        dataset = Dataset(
+            task.interactions, task.texts, vectors_ID, settings.users.ridge_lambda, settings.fusion.seed
+        )
+        head = learn_head(dataset, recipe, settings.fusion)
+        profiles_ID = head.profiles(task.texts, vectors_ID)
+        run = WORK / "judged" / f"{protocol.name}-{name}.parquet"
+        write_parquet(run, rank_cold(task, profiles_ID, recipe.lambda_of(head), TOP, head.lexical_width))
         found[name] = judged(protocol.judge, run)["ndcg@20"]["mean"]
     return {
-        f"{protocol.name}_teacher_ndcg@20": round(found["teacher"], 4),
-        f"{protocol.name}_student_ndcg@20": round(found["student"], 4),
-        f"{protocol.name}_student_share": round(found["student"] / found["teacher"], 4),
+        "teacher_ndcg@20": round(found["teacher"], 4),
+        "student_ndcg@20": round(found["student"], 4),
+        "share": round(found["student"] / found["teacher"], 4),
     }
 
 
