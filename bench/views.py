@@ -1,9 +1,14 @@
-"""What views of an item add to its text: relations, posters and both, on the cold films of ml-100k-multimodal.
+"""What views of an item add to its text: relations and posters of films, citations of papers.
 
 Every row is one run of `recsys benchmark cold-start`, scored by the judge (../shared/judge/score.py), beside the row of
-the same text without views. Relations are the Freebase triples, with the films' entity ids replaced by their item ids
-(kg_item_link); those on `relations.left_out` of params.yaml are not used. Posters need the vectors that
-`make bench-posters` leaves; without them rows with posters are left out.
+the same text without views.
+
+Films are the cold ones of ml-100k-multimodal. Their relations are the Freebase triples, with the films' entity ids
+replaced by their item ids (kg_item_link); those on `relations.left_out` of params.yaml are not used. Posters need the
+vectors that `make bench-posters` leaves; without them rows with posters are left out.
+
+Papers are those of CiteULike H, by title. Their relations are citations, as far as a paper's arrival could know them,
+see `citations`. Tags are left out: they come from the users who saved the paper.
 """
 
 import argparse
@@ -15,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -23,15 +29,25 @@ from rich.table import Table
 
 from bench.figures import ROOT, SHARED_DATA, write_figures
 from bench.posters import TARGET as POSTERS
-from bench.protocols import TOP, judged, ml100k, require_shared_data
+from bench.protocols import PROTOCOLS, TOP, judged, require_shared_data
 
 WORK = ROOT / "var" / "bench" / "views"
 
-JUDGE_NAME, METRIC = "ml100k-cold", "ndcg@20"
+METRIC = "ndcg@20"
 FILM = "title,description,genres"
-TEXTS = {"text": FILM, "people": f"{FILM},directors,actors,writers,country"}
-"""Name of a text -> its columns: of the film alone, and with people and country."""
-VIEWS = ("", "relations", "images", "both")
+TEXTS = {
+    "text": ("ml100k_cold", FILM),
+    "people": ("ml100k_cold", f"{FILM},directors,actors,writers,country"),
+    "papers": ("citeulike_H", "title"),
+}
+"""Name of a text -> its protocol and columns: of films alone, of films with people and country, of papers."""
+VIEWS = {
+    "": (),
+    "relations": ("relations",),
+    "images": ("vectors",),
+    "both": ("relations", "vectors"),
+}
+"""Views of a row -> options of the command."""
 console = Console(stderr=True)
 
 
@@ -42,7 +58,7 @@ class Row:
     text: str
     """A name in TEXTS."""
     views: str
-    """One of VIEWS."""
+    """A name in VIEWS."""
 
     @property
     def name(self) -> str:
@@ -50,15 +66,25 @@ class Row:
         return "_".join(filter(None, (self.text, self.views)))
 
     @property
+    def folder(self) -> Path:
+        """Where the files of its protocol lie."""
+        return WORK / TEXTS[self.text][0]
+
+    @property
+    def judge(self) -> str:
+        """The judge's name of its protocol."""
+        return next(one.judge for one in PROTOCOLS if one.name == TEXTS[self.text][0])
+
+    @property
     def files(self) -> dict[str, Path]:
         """Options with the files of its views."""
-        wanted = {"relations": ("relations",), "images": ("vectors",), "both": ("relations", "vectors")}
-        return {option: WORK / f"{option}.parquet" for option in wanted.get(self.views, ())}
+        return {option: self.folder / f"{option}.parquet" for option in VIEWS[self.views]}
 
 
 def main() -> None:
     """Run all rows, or those that are named."""
     rows = [Row(text, views) for text in TEXTS for views in VIEWS]
+    rows = [row for row in rows if row.text != "papers" or "vectors" not in row.files]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("only", nargs="*", help=f"rows, of {', '.join(row.name for row in rows)}")
     parser.add_argument("--seed", type=int, help="of everything random; default: that of params.yaml")
@@ -68,7 +94,8 @@ def main() -> None:
     if not POSTERS.is_file():
         console.print(f"no posters: {POSTERS} is missing, run make bench-posters")
         wanted = [row for row in wanted if "vectors" not in row.files]
-    write_inputs()
+    for protocol in {TEXTS[row.text][0] for row in wanted}:
+        write_inputs(protocol)
     figures: dict[str, float | int | str] = {}
     table = Table("row", METRIC, "gain over the text", "weights", "coverage", title="views")
     for row in wanted:
@@ -78,16 +105,20 @@ def main() -> None:
         write_figures("views", figures)
 
 
-def write_inputs() -> None:
-    """Write the files that the command reads."""
-    WORK.mkdir(parents=True, exist_ok=True)
-    items, interactions, cold = ml100k()
-    pq.write_table(items, WORK / "items.parquet")
-    pq.write_table(interactions, WORK / "interactions.parquet")
-    pq.write_table(pa.table({"item_id": cold}), WORK / "cold.parquet")
-    pq.write_table(freebase(), WORK / "relations.parquet")
+def write_inputs(protocol: str) -> None:
+    """Write the files of a protocol that the command reads."""
+    folder = WORK / protocol
+    folder.mkdir(parents=True, exist_ok=True)
+    items, interactions, cold = next(one for one in PROTOCOLS if one.name == protocol).files()
+    pq.write_table(items, folder / "items.parquet")
+    pq.write_table(interactions, folder / "interactions.parquet")
+    pq.write_table(pa.table({"item_id": cold}), folder / "cold.parquet")
+    if protocol == "citeulike_H":
+        pq.write_table(citations(cold), folder / "relations.parquet")
+        return
+    pq.write_table(freebase(), folder / "relations.parquet")
     if POSTERS.is_file():
-        shutil.copyfile(POSTERS, WORK / "vectors.parquet")
+        shutil.copyfile(POSTERS, folder / "vectors.parquet")
 
 
 def freebase() -> pa.Table:
@@ -107,22 +138,53 @@ def freebase() -> pa.Table:
     return triples.select(["head", "relation", "tail"])
 
 
+def citations(cold: pa.Array) -> pa.Table:
+    """Citations between papers, without those that a cold paper gets only after its arrival.
+
+    The edges have no direction. Item ids are in the order in which papers came to CiteULike: wherever `citeulike_id`,
+    which grows with time, is known, it grows with them. So what links a cold paper to a warm one of a smaller id could
+    be known when it arrived, and is kept. Links of a cold paper to newer papers are left out, and so are those between
+    two cold ones, since the older would see the newer. Links between warm papers are all kept.
+
+    Args:
+        cold: ids of the cold papers.
+
+    Returns:
+        head (the newer paper), relation, tail.
+    """
+    triples = pq.read_table(SHARED_DATA / "citeulike-a" / "kg_triples.parquet")
+    edges = triples.filter(pc.equal(triples["relation"], "cites_undirected"))
+    ends = [
+        pc.replace_substring(edges[name], "item:", "").cast(pa.int64()).to_numpy()
+        for name in ("head", "tail")
+    ]
+    older, newer = np.minimum(*ends), np.maximum(*ends)
+    known = ~np.isin(older, cold.cast(pa.int64()).to_numpy())
+    return pa.table(
+        {
+            "head": pa.array(newer[known]).cast(pa.string()),
+            "relation": pa.repeat("cites", int(known.sum())),
+            "tail": pa.array(older[known]).cast(pa.string()),
+        }
+    )
+
+
 def run(row: Row, seed: int | None, table: Table) -> dict[str, float | int | str]:
     """One run of the command, judged beside the same text without views."""
     console.rule(row.name)
     out = WORK / f"{row.name}.parquet"
     command = [sys.executable, "-m", "recsys", "benchmark", "cold-start", "--top", str(TOP), "--json"]
     for name in ("items", "interactions", "cold"):
-        command += [f"--{name}", str(WORK / f"{name}.parquet")]
+        command += [f"--{name}", str(row.folder / f"{name}.parquet")]
     for option, file in row.files.items():
         command += [f"--{option}", str(file)]
-    command += ["--text", TEXTS[row.text], "--out", str(out)]
+    command += ["--text", TEXTS[row.text][1], "--out", str(out)]
     command += [] if seed is None else ["--seed", str(seed)]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     summary: dict[str, Any] = json.loads(done.stdout)
     base = WORK / f"{row.text}.parquet"
     beside = ["--against", str(base)] if row.views and base.is_file() else []
-    found = judged(JUDGE_NAME, out, *beside)[METRIC]
+    found = judged(row.judge, out, *beside)[METRIC]
     return _figures(row, summary, found, table)
 
 
