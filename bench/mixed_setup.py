@@ -1,7 +1,7 @@
 """What the mixed benchmark asks: warm pairs held out beside the cold items, heads, and tuning_sets that saw neither."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,7 @@ from bench.rivals.encoded import frozen_vectors
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.histories import sample
 from recsys.dataset.interactions import Interactions, make_interactions
+from recsys.dataset.traits import Traits
 from recsys.evaluation.cold_start import Task, make_task
 from recsys.heads.budget import within
 from recsys.heads.kernel_head import KernelHead
@@ -54,6 +55,8 @@ class Setup:
     """Its histories are what may be learned from."""
     relevant_UI: csr_array
     """1 where a pair is asked for, with a warm or a cold item."""
+    traits: Traits = field(default_factory=Traits)
+    """Of the items, for learned rankers that read them."""
 
     @cached_property
     def warm(self) -> NDArray[np.int64]:
@@ -151,7 +154,12 @@ class Setup:
         """Over the frozen encoder."""
         vectors_ID, users = frozen_vectors(ROOT, self.task.texts), self.settings.users
         return Dataset(
-            self.task.interactions, self.task.texts, vectors_ID, users.ridge_lambda, self.settings.fusion.seed
+            self.task.interactions,
+            self.task.texts,
+            vectors_ID,
+            users.ridge_lambda,
+            self.settings.fusion.seed,
+            traits=self.traits,
         )
 
     def _over_head(self, name: str, bare: Dataset) -> Dataset:

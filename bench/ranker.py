@@ -3,11 +3,13 @@
 A rating is a click, a rating of 4 stars or more a purchase. The protocol is ml100k_cold of `make bench-mixed`: a fifth
 of the films is cold, and a fifth of the pairs with the others is held out. Validation decides, as in training, whether
 the heads are taken. All rankers recall by the same item weights, learn from the same rehearsal and read the same
-features. Predictions are judged on the candidates that are recalled for a user, warm and cold ones.
+features. Predictions are judged on the candidates that are recalled for a user, warm and cold ones. All of it runs once
+more with traits of the films (`ranker.traits`), under names that begin with `traits_`.
 
 `hillstrom` (visit, conversion, spend) tries heads and calibration without items.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +27,7 @@ from bench.ranker_hillstrom import hillstrom
 from bench.ranker_rivals import Rival, logistic, trees
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import make_interactions
+from recsys.dataset.traits import Traits, set_trait
 from recsys.evaluation.event_metrics import auc, calibration_error, grouped_auc, log_loss, precision_recall_f1
 from recsys.heads.learning import find_head
 from recsys.ranking.event_examples import Events, Examples, examples_of, joined
@@ -44,6 +47,8 @@ from recsys.validation.weighing import profiled
 # Shape suffixes: U users, I items, E examples, M metrics.
 GOOD = 4
 """Stars from which a rating is a purchase."""
+TRAITS = {"sets": ("tags", "directors", "country"), "numbers": ("year", "age")}
+"""Genres count as tags."""
 MAIN = ("auc_click", "gauc_click", "auc_purchase", "ece_click")
 """Figures of the event heads that also stand under their bare names."""
 console = Console(stderr=True)
@@ -63,18 +68,45 @@ def main() -> None:
     """Run it all and write the figures."""
     require_shared_data()
     setup = make_setup("ml100k_cold")
+    setup = replace(setup, traits=film_traits(setup.task.item_ids))
     params = setup.settings.ranker.model_copy(update={"kinds": ("mlp",)})
     figures: dict[str, float | int | str] = {}
-    events = Events(purchases_UI=good_ratings(setup))
-    figures |= decision(setup, params, events)
-    learned = learn(setup, params, events)
-    first = learn_recommender(setup.head, item_weights(setup))
-    figures |= lists(setup, first, learned, params)
-    figures |= predictions(setup, first, learned, params, events)
+    for prefix, names in (("", {}), ("traits_", TRAITS)):
+        console.print(f"traits: {names or 'none'}")
+        found = on_ml100k(setup, params.model_copy(update=names))
+        figures |= {f"{prefix}{name}": value for name, value in found.items()}
     figures |= hillstrom(params)
     figures |= {name: figures[f"mlp_{name}"] for name in MAIN}
     write_figures(
         "ranker", {name: round(one, 4) if isinstance(one, float) else one for name, one in figures.items()}
+    )
+
+
+def on_ml100k(setup: Setup, params: RankerParams) -> dict[str, float | int | str]:
+    """Decision, lists and predictions."""
+    events = Events(purchases_UI=good_ratings(setup))
+    figures: dict[str, float | int | str] = {**decision(setup, params, events)}
+    learned = learn(setup, params, events)
+    first = learn_recommender(setup.head, item_weights(setup), params.traits)
+    figures |= lists(setup, first, learned, params)
+    return figures | predictions(setup, first, learned, params, events)
+
+
+def film_traits(item_ids: Sequence[str]) -> Traits:
+    """Genres, directors, countries and year of the films in the order of the setup."""
+    table = pq.read_table(SHARED_DATA / "ml-100k-multimodal" / "items.parquet")
+    rows = {row["item_id"]: row for row in table.to_pylist()}
+    films = [rows[item] for item in item_ids]
+    years = [str(film["release_date"] or "")[-4:] for film in films]
+    return Traits(
+        {
+            "tags": set_trait(film["genres"] for film in films),
+            **{
+                name: set_trait((film[name] or "").split(", ") for film in films)
+                for name in ("directors", "country")
+            },
+        },
+        {"year": np.array([float(year) if year.isdigit() else np.nan for year in years])},
     )
 
 
@@ -140,8 +172,12 @@ def rehearsed(setup: Setup, params: RankerParams, events: Events) -> Examples:
 def lists(setup: Setup, first: Recommender, learned: Learned, params: RankerParams) -> dict[str, float]:
     """ndcg@20 of cold, warm and mixed lists, their gains over item weights, and precision, recall, F1 of mixed ones."""
     seconds: dict[str, SecondRanker | None] = {"item_weights": None}
-    seconds["mlp"] = Mlp(item_weights(setup), learned.heads, params.depth, params.purchase_weight)
-    seconds |= {name: replace(one, depth=params.depth) for name, one in learned.clicks.items()}
+    seconds["mlp"] = Mlp(
+        item_weights(setup), learned.heads, params.depth, params.purchase_weight, params.traits
+    )
+    seconds |= {
+        name: replace(one, depth=params.depth, traits=params.traits) for name, one in learned.clicks.items()
+    }
     figures: dict[str, float] = {}
     before: dict[str, NDArray[np.float64]] = {}
     for name, second in seconds.items():

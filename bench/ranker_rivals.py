@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from recsys.dataset.trait_names import NONE, TraitNames
 from recsys.ranking.event_examples import Examples
 from recsys.ranking.platt import platt
 from recsys.ranking.shortlist import Shortlist
@@ -28,6 +29,7 @@ class Rival:
     slope: float
     offset: float
     depth: int = 300
+    traits: TraitNames = NONE
 
     def scores(self, shortlist: Shortlist) -> NDArray[np.float32]:
         """P(click) of a user's candidates."""

@@ -4,10 +4,10 @@ import sysconfig
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from recsys.catalogue.params import (
     ArrivalsParams,
@@ -17,6 +17,7 @@ from recsys.catalogue.params import (
     SplitParams,
     WeightingParams,
 )
+from recsys.dataset.trait_names import AGE, TAGS
 from recsys.encoders.params import EncoderParams, FirstLightParams
 from recsys.errors import ConfigError
 from recsys.evaluation.params import EvaluateParams
@@ -70,6 +71,17 @@ class Settings(BaseModel):
     compact: CompactParams
     collect: CollectParams
     serve: ServeParams
+
+    @model_validator(mode="after")
+    def _releases_carry_traits(self) -> Self:
+        """A ranker reads of items what a release carries of them."""
+        carried = set(self.publish.attributes)
+        for key, names, own in (("sets", self.ranker.sets, TAGS), ("numbers", self.ranker.numbers, AGE)):
+            if missing := [name for name in names if name not in {own, *carried}]:
+                raise ValueError(
+                    f"ranker.{key}: {missing[0]!r} is neither {own!r} nor one of publish.attributes: add it there too"
+                )
+        return self
 
     @classmethod
     def load(cls, path: Path) -> "Settings":

@@ -93,3 +93,16 @@ def test_where_the_code_lies_in_the_workspace_itself_the_installed_file_shows_th
     with pytest.raises(ConfigError, match=r"collect\.grace_s is missing") as caught:
         Settings.load(workspace / "params.yaml")
     assert "\n  grace_s: 86400" in caught.value.remedy
+
+
+def test_what_a_ranker_reads_must_be_carried_by_releases(tmp_path):
+    text = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(
+        text.replace("  sets: []  ", "  sets: [tags, brand]  ").replace(
+            "  numbers: []  ", "  numbers: [age, price]  "
+        )
+    )
+    assert len(Settings.load(tmp_path / "params.yaml").ranker.sets) == 2
+    (tmp_path / "params.yaml").write_text(text.replace("  numbers: []  ", "  numbers: [weight_g]  "))
+    with pytest.raises(ConfigError, match=r"ranker\.numbers: 'weight_g' is neither 'age' nor one of publish"):
+        Settings.load(tmp_path / "params.yaml")

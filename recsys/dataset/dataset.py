@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from recsys.catalogue.weighting import YES_OR_NO, Weighting
 from recsys.dataset.interactions import Interactions
+from recsys.dataset.traits import Traits
 from recsys.features.views import Views
 
 # Shape suffixes: I items, D dimension.
@@ -34,6 +35,8 @@ class Dataset:
     """How much each like and dislike teaches about its user."""
     tags: tuple[tuple[str, ...], ...] = ()
     """Categories of each item; () where there are none."""
+    traits: Traits = field(default_factory=Traits)
+    """Tags, attributes and times that a ranker may read, over the same items."""
     views: Views = field(default_factory=dict)
     """Evidence beside the texts, over the same items; a head may join it."""
 

@@ -13,6 +13,7 @@ from recsys.publishing.ranked import RankedSearcher
 from recsys.ranking.ranker import SecondRanker
 from recsys.ranking.recommender import ROOM
 from recsys.ranking.shortlist import Shortlist, popularity_of
+from recsys.ranking.traits import TraitNumbers
 from recsys.retrieval.ordering import ordered
 from recsys.retrieval.segments import SegmentSearcher
 
@@ -28,6 +29,7 @@ class SecondSearcher:
         searcher: over the live items.
         n_users_of: gives the number of users of each item; called when it is first needed.
         lexical_width: leading dimensions of profiles that hold words.
+        traits_of: gives the traits of the items that the second ranker reads; called when they are first needed.
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class SecondSearcher:
         searcher: SegmentSearcher,
         n_users_of: Callable[[], NDArray[np.integer]],
         lexical_width: int,
+        traits_of: Callable[[], TraitNumbers | None] = lambda: None,
     ) -> None:
         self._ranked = ranked
         self.second = second
         self._searcher = searcher
         self._n_users_of = n_users_of
         self._lexical_width = lexical_width
+        self._traits_of = traits_of
 
     def search(
         self,
@@ -118,7 +122,7 @@ class SecondSearcher:
         score_C: NDArray[np.float32],
     ) -> Shortlist:
         vectors_CD = self._searcher.vectors_of(rows)
-        growth = np.float32(self._ranked.growth)
+        growth, liked_H = np.float32(self._ranked.growth), np.array(history, np.int64)
         return Shortlist(
             user_D=query_D * growth,
             items_CD=vectors_CD,
@@ -126,11 +130,16 @@ class SecondSearcher:
             profile_C=np.einsum("cd,d->c", vectors_CD, query_D) * growth,
             score_C=score_C,
             popularity_C=self._popularity_I[rows],
-            popularity_H=self._popularity_I[np.array(history, np.int64)],
+            popularity_H=self._popularity_I[liked_H],
             is_new_C=self._popularity_I[rows] == 0,
             lexical_width=self._lexical_width,
+            traits_CF=None if self._traits is None else self._traits.of(rows, liked_H),
         )
 
     @cached_property
     def _popularity_I(self) -> NDArray[np.float32]:
         return popularity_of(self._n_users_of())
+
+    @cached_property
+    def _traits(self) -> TraitNumbers | None:
+        return self._traits_of()

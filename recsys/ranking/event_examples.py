@@ -63,7 +63,7 @@ class Examples:
     """Pairs with what came of them."""
 
     features_EF: NDArray[np.float32]
-    """In the order of `shortlist.FEATURES`."""
+    """In the order of `shortlist.FEATURES`, then those of traits."""
     tastes_UD: NDArray[np.float32]
     """Direction of each user's history, see `Shortlist.taste_D`; `user_E` says whose is whose."""
     row_U: NDArray[np.int64]
@@ -149,7 +149,8 @@ def examples_of(
         shortlist = recommender.shortlist(user, rows_C)
         tastes_UD[place] = shortlist.taste_D
         found.append((place, user, rows_C, clicked_C, shortlist.features(), np.log(share) - log_share))
-    return _made(found, tastes_UD, task.users, recommender.users.vectors_ID, events)
+    n_features = len(FEATURES) + (0 if recommender.traits is None else recommender.traits.width)
+    return _made(found, n_features, tastes_UD, task.users, recommender.users.vectors_ID, events)
 
 
 def joined(some: Sequence[Examples]) -> Examples:
@@ -216,12 +217,13 @@ def _share(n_negatives: int, n_there: int) -> float:
 
 def _made(
     found: Iterable[tuple[int, int, NDArray[np.int64], NDArray[np.bool_], NDArray[np.float32], float]],
+    n_features: int,
     tastes_UD: NDArray[np.float32],
     row_U: NDArray[np.int64],
     vectors_ID: NDArray[np.float32],
     events: Events | None,
 ) -> Examples:
-    nothing = (0, 0, np.empty(0, np.int64), np.empty(0, bool), np.empty((0, len(FEATURES)), np.float32), 0.0)
+    nothing = (0, 0, np.empty(0, np.int64), np.empty(0, bool), np.empty((0, n_features), np.float32), 0.0)
     places, users, rows, clicked, features, log_q = map(list, zip(nothing, *found, strict=True))
     lengths = [len(one) for one in rows]
     item_E, clicked_E = np.concatenate(rows), np.concatenate(clicked)

@@ -70,7 +70,7 @@ class EventHeads:
         """Predictions for pairs.
 
         Args:
-            features_CF: in the order of FEATURES.
+            features_CF: in the order of FEATURES, then those of traits.
             taste_D: direction of the user's history at unit length, or one row for each pair.
             items_CD: the items' profiles.
 
@@ -107,11 +107,12 @@ class EventHeads:
         return {**self.weights, "calibration_E2": self.calibration_E2, "is_learned_E": self.is_learned_E}
 
     @classmethod
-    def of(cls, saved: Mapping[str, NDArray[Any]]) -> "EventHeads":
+    def of(cls, saved: Mapping[str, NDArray[Any]], n_features: int = len(FEATURES)) -> "EventHeads":
         """Build heads from arrays.
 
         Args:
             saved: as `arrays` gave them, perhaps by a stranger.
+            n_features: numbers of a pair that they read.
 
         Returns:
             The heads.
@@ -123,7 +124,7 @@ class EventHeads:
         for name, array in weights.items():
             if array.dtype != np.float32 or not np.isfinite(array).all():
                 raise ValueError(f"{name} is not of finite float32 numbers")
-        n_features, n_heads = len(FEATURES), len(HEADS)
+        n_heads = len(HEADS)
         (n_hidden,), (n_second,) = weights["first_H"].shape, weights["second_J"].shape
         dim, projected = weights["projection_DP"].shape
         shapes = {

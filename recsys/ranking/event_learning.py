@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.trait_names import NONE, TraitNames
 from recsys.ranking.dot import Dot
 from recsys.ranking.event_heads import EventHeads
 from recsys.ranking.item_weights import ItemWeights
@@ -23,6 +24,8 @@ class MlpSettings:
     """Candidates that are ranked again."""
     purchase_weight: float
     """See `Mlp.purchase_weight`."""
+    traits: TraitNames = NONE
+    """See `Mlp.traits`."""
 
 
 def learn_mlp(dataset: Dataset, settings: MlpSettings) -> Mlp | None:
@@ -38,4 +41,4 @@ def learn_mlp(dataset: Dataset, settings: MlpSettings) -> Mlp | None:
     if len(dataset.warm) < 2:
         return None
     weights = ItemWeights.learn(dataset, settings.weights) if settings.weights else None
-    return Mlp(weights or Dot(), settings.heads, settings.depth, settings.purchase_weight)
+    return Mlp(weights or Dot(), settings.heads, settings.depth, settings.purchase_weight, settings.traits)

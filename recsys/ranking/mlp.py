@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.trait_names import NONE, TraitNames
 from recsys.errors import EncoderError
 from recsys.ranking.dot import Dot
 from recsys.ranking.event_heads import WEIGHTS, EventHeads, Predicted
 from recsys.ranking.item_weights import ARRAYS, ItemWeights
 from recsys.ranking.ranker import RankedItems
-from recsys.ranking.shortlist import Shortlist
+from recsys.ranking.shortlist import FEATURES, Shortlist
+from recsys.ranking.traits import PER_TRAIT
 from recsys.storage.arrays import read_arrays
 from recsys.storage.atomic import write_whole
 
@@ -28,8 +30,11 @@ if TYPE_CHECKING:
 
 # Shape suffixes: C candidates of one user.
 FILE = "mlp.npz"
-MLP_VERSION = 1
-"""Raise it when the same file would order lists differently, and let `load` refuse older files."""
+PLAIN_VERSION, MLP_VERSION = 1, 2
+"""Version 2 may have traits; a ranker without any is written in version 1. Raise them when the same file would order
+lists differently, and let `load` refuse older files."""
+TRAITS = ("trait_sets", "trait_numbers")
+"""Arrays of the names of traits, in UTF-8."""
 FIRST = "first_"
 """Before the names of the arrays of the first ranker."""
 NAMES = ("mlp_version", "depth", "purchase_weight", "calibration_E2", "is_learned_E", *WEIGHTS)
@@ -48,6 +53,9 @@ class Mlp:
     """Candidates that are ranked again."""
     purchase_weight: float
     """Lists are ordered by P(click) (1 - this + this * P(purchase | click))."""
+
+    traits: TraitNames = NONE
+    """The traits that the heads read beside the features of every shortlist, see `traits.py`."""
 
     @classmethod
     def learn(cls, dataset: Dataset, settings: "MlpSettings") -> "Mlp | None":
@@ -99,10 +107,11 @@ class Mlp:
         """Write mlp.npz. The same ranker gives the same bytes."""
         first = self.first.arrays() if isinstance(self.first, ItemWeights) else _no_weights()
         arrays: dict[str, Any] = {
-            "mlp_version": np.array(MLP_VERSION, np.int64),
+            "mlp_version": np.array(MLP_VERSION if self.traits else PLAIN_VERSION, np.int64),
             "depth": np.array(self.depth, np.int64),
             "purchase_weight": np.array(self.purchase_weight, np.float64),
             **self.heads.arrays(),
+            **(_written(self.traits) if self.traits else {}),
             **{f"{FIRST}{name}": array for name, array in first.items()},
         }
         buffer = io.BytesIO()
@@ -125,7 +134,7 @@ class Mlp:
         """
         (path,) = files
         try:
-            saved = read_arrays(path, (*NAMES, *(f"{FIRST}{name}" for name in ARRAYS)))
+            saved = read_arrays(path, (*NAMES, *(f"{FIRST}{name}" for name in ARRAYS)), optional=TRAITS)
             version = _number(saved["mlp_version"], "iu")
             if version > MLP_VERSION:
                 raise EncoderError(
@@ -147,12 +156,29 @@ class Mlp:
         purchase_weight = _number(saved["purchase_weight"], "f")
         if not 1 <= depth <= DEPTH_LIMIT or not 0 <= purchase_weight <= 1:
             raise ValueError(f"depth {depth} or purchase_weight {purchase_weight} is out of bounds")
+        sets, numbers = (_names(saved.get(name)) for name in TRAITS)
+        traits = TraitNames(sets, numbers)
         return cls(
             ItemWeights.of(first) if len(first["digests"]) else Dot(),
-            EventHeads.of(saved),
+            EventHeads.of(saved, len(FEATURES) + PER_TRAIT * len(traits)),
             depth,
             purchase_weight,
+            traits,
         )
+
+
+def _written(traits: TraitNames) -> dict[str, NDArray[Any]]:
+    named = zip(TRAITS, (traits.sets, traits.numbers), strict=True)
+    return {array: np.array([name.encode() for name in names], "S") for array, names in named}
+
+
+def _names(array: NDArray[Any] | None) -> tuple[str, ...]:
+    """Names of traits; ValueError where they are none."""
+    if array is None:
+        return ()
+    if array.ndim != 1 or array.dtype.kind != "S":
+        raise ValueError("its names of traits are no texts")
+    return tuple(name.decode() for name in array.tolist())
 
 
 def _no_weights() -> dict[str, NDArray[Any]]:

@@ -1,8 +1,12 @@
 """Parameters of learned rankers. Values live in params.yaml."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from recsys.dataset.trait_names import NONE, TraitNames
+
+TraitName = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class RankerParams(BaseModel):
@@ -22,6 +26,12 @@ class RankerParams(BaseModel):
     """Units of the two hidden layers."""
     text_weight: float = Field(ge=0)
     """Weight of the auxiliary task: to give the item's profile back from its projection."""
+    sets: tuple[TraitName, ...]
+    """What is read of items beside their scores, to compare them by the values that they share: `tags`, or any of
+    `publish.attributes`, such as brand."""
+    numbers: tuple[TraitName, ...]
+    """What is read to compare them by their distance: `age` (the time since an item's first interaction), or any of
+    `publish.attributes`, such as price."""
     purchase_events: tuple[str, ...]
     """Events that are purchases; an interaction of any kind is a click."""
     purchase_weight: float = Field(ge=0, le=1)
@@ -40,5 +50,11 @@ class RankerParams(BaseModel):
     """A learned ranker is taken if its gain over item weights minus this many standard errors is above 0 on warm and on
     mixed lists."""
     max_loss_cold: float = Field(ge=0)
-    """How far the lower end of its gain may lie below 0 on lists of cold items alone."""
+    """How far the lower end of its gain may lie below 0 on lists of cold items alone. 0: it must surely lose nothing
+    there; the same lists are allowed."""
     seed: int
+
+    @property
+    def traits(self) -> TraitNames:
+        """What is read of items beside their scores; nothing where no learned ranker is tried."""
+        return TraitNames(self.sets, self.numbers) if self.kinds else NONE

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.trait_names import TraitNames
 from recsys.ranking.shortlist import Shortlist
 
 # Shape suffixes: U users, I items, C candidates.
@@ -53,6 +54,10 @@ class RankedItems(Protocol):
 
 class SecondRanker(Protocol):
     """Ranks the best candidates of a first ranker again, by more than it could read of all items."""
+
+    @property
+    def traits(self) -> TraitNames:
+        """The traits that it reads of shortlists, see `traits.py`."""
 
     @property
     def depth(self) -> int:

@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.trait_names import AGE, NONE, TraitNames
+from recsys.dataset.traits import Traits
 from recsys.ranking.dot import RidgeUsers, ridge_users
 from recsys.ranking.ranker import RankedItems, Ranker, SecondRanker
 from recsys.ranking.shortlist import Shortlist, popularity_of
+from recsys.ranking.traits import TraitNumbers
 
 # Shape suffixes: U users, I items, C candidates, D dimension.
 Choice = TypeVar("Choice", bound=Hashable)
@@ -32,6 +35,8 @@ class Recommender:
     """Ranks the best candidates again; None: nothing does."""
     n_users_I: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """Number of users of each item, which only a second ranker reads."""
+    traits: TraitNumbers | None = None
+    """Traits of the items, for a second ranker that reads any."""
 
     @property
     def learned_from(self) -> NDArray[np.int64]:
@@ -108,6 +113,7 @@ class Recommender:
             popularity_H=self._popularity_I[history],
             is_new_C=self.n_users_I[rows_C] == 0,
             lexical_width=self.users.ridge.lexical_width,
+            traits_CF=None if self.traits is None else self.traits.of(rows_C, history),
         )
 
     @cached_property
@@ -115,25 +121,29 @@ class Recommender:
         return popularity_of(self.n_users_I)
 
 
-def learn_recommender(dataset: Dataset, ranker: Ranker) -> Recommender:
+def learn_recommender(dataset: Dataset, ranker: Ranker, traits: TraitNames = NONE) -> Recommender:
     """Learn users for a ranker.
 
     Args:
         dataset: histories, profiles and λ.
         ranker: of the model.
+        traits: that shortlists have, beside those that the ranker itself reads.
 
     Returns:
         The recommender.
     """
-    return learn_recommenders(dataset, {None: ranker})[None]
+    return learn_recommenders(dataset, {None: ranker}, traits)[None]
 
 
-def learn_recommenders(dataset: Dataset, rankers: Mapping[Choice, Ranker]) -> dict[Choice, Recommender]:
+def learn_recommenders(
+    dataset: Dataset, rankers: Mapping[Choice, Ranker], traits: TraitNames = NONE
+) -> dict[Choice, Recommender]:
     """Learn users for several rankers over one dataset. Rankers with the same growth share them.
 
     Args:
         dataset: histories, profiles and λ.
         rankers: by the name of the choice.
+        traits: that shortlists have, where the ranker itself reads none.
 
     Returns:
         Choice -> recommender.
@@ -145,5 +155,16 @@ def learn_recommenders(dataset: Dataset, rankers: Mapping[Choice, Ranker]) -> di
         if growth not in shared:
             shared[growth] = ridge_users(dataset, growth)
         items, n_users_I = ranker.over(dataset.item_ids), dataset.interactions.n_users_I
-        found[choice] = Recommender(shared[growth], items, growth, ranker.second, n_users_I)
+        names = ranker.second.traits if ranker.second else traits
+        numbers = trait_numbers(dataset, names) if names else None
+        found[choice] = Recommender(shared[growth], items, growth, ranker.second, n_users_I, numbers)
     return found
+
+
+def trait_numbers(dataset: Dataset, names: TraitNames) -> TraitNumbers:
+    """Numbers of the traits of a dataset's items; popularity and age are those of its interactions."""
+    known = dataset.interactions
+    first_I = known.first_times()
+    timed = {} if first_I is None else {AGE: first_I}
+    traits = Traits(dataset.traits.sets, {**dataset.traits.numbers, **timed})
+    return TraitNumbers(traits, names, popularity_of(known.n_users_I))

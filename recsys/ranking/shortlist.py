@@ -74,6 +74,8 @@ class Shortlist:
     """Nobody interacted with the item."""
     lexical_width: int = 0
     """Leading dimensions of profiles that hold words."""
+    traits_CF: NDArray[np.float32] | None = None
+    """Further numbers of each pair, see `traits.py`; None where the ranker reads none."""
 
     @property
     def taste_D(self) -> NDArray[np.float32]:
@@ -85,7 +87,7 @@ class Shortlist:
         return np.asarray(sum_D / _length(sum_D), np.float32)
 
     def features(self) -> NDArray[np.float32]:
-        """features_CF in the order of FEATURES; finite."""
+        """features_CF in the order of FEATURES, then `traits_CF`; finite."""
         n, length = len(self.items_CD), _length(self.user_D)
         words = slice(min(1, self.lexical_width), self.lexical_width)
         score_C, profile_C = self.score_C.astype(np.float64), self.profile_C.astype(np.float64)
@@ -106,7 +108,9 @@ class Shortlist:
         )
         features_CF = np.stack(columns, axis=1).astype(np.float32)
         features_CF[self.is_new_C[:, None] & IS_OF_KNOWN_F] = 0
-        return features_CF
+        if self.traits_CF is None:
+            return features_CF
+        return np.concatenate([features_CF, self.traits_CF], axis=1)
 
     def _cosines(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Cosine of each candidate with the nearest item of the history, with the nearest three, with all; each [C]."""

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.catalogue.params import FeedbackParams
+from recsys.dataset.trait_names import NONE
 from recsys.publishing.objects import Profiles
 from recsys.publishing.ranked import RankedSearcher, published_ranker
 from recsys.publishing.release import Manifest
 from recsys.publishing.second import SecondSearcher
+from recsys.publishing.traits import published_traits
 from recsys.ranking.ranker import Ranker
 from recsys.ranking.typical import Typical
 from recsys.retrieval.segments import PAD
@@ -253,8 +255,15 @@ class Recommender:
     @cached_property
     def _shown(self) -> SecondSearcher:
         searcher, width = self.profiles.searcher, self.manifest.model.lexical_width
+        second = self._ranker.second
+        names = second.traits if second else NONE
         return SecondSearcher(
-            self._ranked, self._ranker.second, searcher, lambda: self.popular.likes_I, width
+            self._ranked,
+            second,
+            searcher,
+            lambda: self.popular.likes_I,
+            width,
+            lambda: published_traits(names, self.profiles, self.popular.likes_I),
         )
 
     @cached_property

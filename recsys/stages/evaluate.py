@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.split import Split
+from recsys.dataset.traits import traits_at
 from recsys.errors import ArtifactMissing
 from recsys.evaluation.groups import read_groups
 from recsys.evaluation.holdout import Holdout, make_holdout, with_profiles, with_vectors
@@ -117,7 +118,7 @@ def load_holdout(split: Split, settings: Settings, at: Artifacts) -> Holdout:
     """The split with the texts and the champion's profiles that it names."""
     features = [pq.read_table(file.path) for file in feature_files(at.features)]
     champion = ModelReference.load(at.model_reference(CHAMPION))
-    return make_holdout(
+    holdout = make_holdout(
         split,
         pa.concat_tables([SCHEMA.empty_table(), *features]),
         list_segments(at.profiles(CHAMPION)),
@@ -129,6 +130,7 @@ def load_holdout(split: Split, settings: Settings, at: Artifacts) -> Holdout:
         partial(views_at, at.features),
         champion.weighting,
     )
+    return _with_traits(holdout, at)
 
 
 def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Artifacts) -> Holdout | None:
@@ -152,7 +154,7 @@ def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Arti
     segments = list_segments(at.profiles(CHALLENGER))
     adopt_model(challenger, at.finetune / "packed", at.cache)  # DVC may have brought it from another machine
     _require_profiles_of(challenger, segments, at)
-    return with_profiles(
+    challenged = with_profiles(
         holdout,
         split,
         segments,
@@ -162,6 +164,19 @@ def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Arti
         _typical_weight(challenger, settings),
         challenger.weighting,
     )
+    return _with_traits(challenged, at)
+
+
+def _with_traits(holdout: Holdout, at: Artifacts) -> Holdout:
+    """The holdout with the traits that its ranker reads, in the versions that the split chose."""
+    second = holdout.ranker.second
+    if second is None or not second.traits:
+        return holdout
+    items = Split.load(at.split).items
+    columns = (items[name].to_pylist() for name in ("item_id", "part", "line"))
+    place_of = {item: (part, line) for item, part, line in zip(*columns, strict=True)}
+    traits = traits_at(at.data, [place_of[item] for item in holdout.item_ids], second.traits)
+    return replace(holdout, known=replace(holdout.known, traits=traits))
 
 
 def _view_weights(roles: Sequence[str], at: Artifacts) -> dict[str, dict[str, float]]:
@@ -267,7 +282,7 @@ def _learn_siblings(
         profiled = with_vectors(
             holdout, vectors_ID, ridge_lambda, ranker, width, typical_weight, one.model.weighting
         )
-        yield learn_recommender(profiled.known, profiled.ranker)
+        yield learn_recommender(_with_traits(profiled, at).known, profiled.ranker)
 
 
 def _require_profiles_of(challenger: ModelReference, segments: tuple[Segment, ...], at: Artifacts) -> None:

@@ -17,6 +17,7 @@ from recsys.catalogue.parts import (
 )
 from recsys.catalogue.split import Split
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.traits import traits_at
 from recsys.encoders.declared import settled
 from recsys.encoders.pack import pack_encoder
 from recsys.encoders.reference import REFERENCE, EncoderReference
@@ -257,6 +258,7 @@ def _fuse(
         settings.users.ridge_lambda,
         settings.fusion.seed,
         views=views_at(at.features, found.item_ids),
+        traits=traits_at(at.data, found.places, settings.ranker.traits),
     )
     model, recipe = fuse(
         base,

@@ -22,12 +22,15 @@ MAX_DIMENSIONS = 2
 BLOCK_ROWS = 1024
 
 
-def read_arrays(path: Path, names: Collection[str]) -> dict[str, NDArray[np.generic]]:
+def read_arrays(
+    path: Path, names: Collection[str], optional: Collection[str] = ()
+) -> dict[str, NDArray[np.generic]]:
     """Read an npz file.
 
     Args:
         path: the file.
         names: of the arrays that it must hold; any other is refused.
+        optional: names of arrays that it may hold as well.
 
     Returns:
         Name -> array. Together they are no larger than the file.
@@ -40,7 +43,7 @@ def read_arrays(path: Path, names: Collection[str]) -> dict[str, NDArray[np.gene
         with zipfile.ZipFile(path) as packed:
             members = packed.infolist()
             found = sorted(member.filename.removesuffix(".npy") for member in members)
-            if found != sorted(names):
+            if sorted(set(found) - set(optional)) != sorted(names) or len(set(found)) < len(found):
                 raise ValueError(f"holds the arrays {', '.join(found[:9])}, not {', '.join(sorted(names))}")
             return {one.filename.removesuffix(".npy"): _member(packed, one) for one in members}
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, RuntimeError) as error:

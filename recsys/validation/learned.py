@@ -66,9 +66,9 @@ def choose_learned_ranker(
 ) -> LearnedChoice:
     """Try `mlp`, and take it where lists are surely better by it.
 
-    It is taken if the lower bound of its gain in ndcg@k over item weights is above 0 on warm and on mixed lists, and
-    above -`max_loss_cold` on lists of cold items alone: there item weights keep the order of the profiles, which may be
-    as good as texts allow.
+    It is taken if the lower bound of its gain in ndcg@k over item weights is above 0 on warm and on mixed lists, and at
+    least -`max_loss_cold` on lists of cold items alone. There item weights keep the order of the profiles, which may be
+    as good as texts allow, so the same lists are good enough, as they are for the gate.
 
     Args:
         dataset: the whole training side, with the encoder's vectors.
@@ -105,13 +105,17 @@ def choose_learned_ranker(
     tasks = {WARM: judging.tasks[WARM], MIXED: judging.tasks[MIXED]} | (
         {COLD: cold} if len(cold.users) else {}
     )
-    settings = MlpSettings(heads, recipe.item_weights(fusion), params.depth, params.purchase_weight)
+    settings = MlpSettings(
+        heads, recipe.item_weights(fusion), params.depth, params.purchase_weight, params.traits
+    )
     gains, lists = _gains(replace(judging, tasks=tasks), learned, settings, k)
     bounds = {name: lower_bound([gain_U], params.standard_errors) for name, gain_U in gains.items()}
     words = ", ".join(
         f"{name} {gains[name].mean():+.4f} (at least {bounds[name]:+.4f})" for name in sorted(gains)
     )
-    if not all(bound > (-params.max_loss_cold if name == COLD else 0) for name, bound in bounds.items()):
+    if not all(
+        bound >= -params.max_loss_cold if name == COLD else bound > 0 for name, bound in bounds.items()
+    ):
         return LearnedChoice(None, f"item weights stay: mlp changes ndcg@{k} by {words}", lists)
     report("validation: learning event heads from the whole training side")
     whole = rehearse(dataset, shipped, recipe, fusion, params, max_users, events)
@@ -184,7 +188,7 @@ def rehearsal_examples(
     """
     known = rehearsal.dataset.interactions
     held_UI = _held_out(rehearsal.dataset, dataset)
-    recommender = learn_recommender(learned, weights or Dot())
+    recommender = learn_recommender(learned, weights or Dot(), params.traits)
     tasks: list[RankingTask] = [
         make_task(name, rows, known, held_UI, max_users, params.seed)
         for name, rows in ((WARM, known.warm), (COLD, rehearsal.held))

@@ -1,9 +1,13 @@
 """What every ranker promises: how it is learned, kept and asked, and that the sparse way gives the whole list."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from recsys.dataset.trait_names import TraitNames
+from recsys.dataset.traits import Traits, set_trait
 from recsys.ranking.event_learning import MlpSettings
 from recsys.ranking.learning import ItemWeightsSettings
 from recsys.ranking.rankers import RANKERS
@@ -17,7 +21,13 @@ WEIGHTS_SETTINGS = ItemWeightsSettings(5.0, 0.3, 2.0, max_items=20, weights_per_
 SETTINGS = {
     "dot": None,
     "item_weights": WEIGHTS_SETTINGS,
-    "mlp": MlpSettings(heads_of(dim=6, width=3, seed=0), WEIGHTS_SETTINGS, depth=25, purchase_weight=0.4),
+    "mlp": MlpSettings(
+        heads_of(dim=6, width=3, seed=0, n_traits=2),
+        WEIGHTS_SETTINGS,
+        depth=25,
+        purchase_weight=0.4,
+        traits=TraitNames(("brand",), ("age",)),
+    ),
 }
 """Ranker -> what validation would have chosen. `mlp` ranks 25 of 40 items again."""
 
@@ -32,7 +42,8 @@ def dataset():
     chance = np.where(np.arange(60)[:, None] % 4 == tastes, 0.5, 0.05) * np.linspace(1, 0.3, N_ITEMS)
     matrix = rng.random((60, N_ITEMS)) < chance
     matrix[:, -8:] = False
-    return dataset_of(vectors, matrix, ridge_lambda=2.0)
+    brands = Traits({"brand": set_trait([f"brand {n % 7}"] for n in range(N_ITEMS))})
+    return replace(dataset_of(vectors, matrix, ridge_lambda=2.0), traits=brands)
 
 
 @pytest.fixture(scope="module", params=list(RANKERS))

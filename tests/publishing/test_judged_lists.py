@@ -1,11 +1,18 @@
 """A release recommends what was judged: the same lists, item by item, for every ranker."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from recsys import Release
+from recsys.catalogue.parts import CATALOGUE, list_parts
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import make_interactions
+from recsys.dataset.trait_names import TraitNames
+from recsys.dataset.traits import Traits, traits_at
 from recsys.models.packed import pack_ranker
 from recsys.models.reference import ModelReference
 from recsys.ranking.dot import Dot
@@ -14,6 +21,7 @@ from recsys.ranking.rankers import RANKERS
 from recsys.ranking.recommender import learn_recommender
 from recsys.ranking.tasks import rank
 from recsys.storage.protocol import Storage
+from recsys.validation.folds import times_of
 from tests.publishing.film_workspace import DIM, FILMS, FilmWorkspace, tiny_encoder
 from tests.publishing.test_ranked import bring_weights
 from tests.ranking.heads import heads_of
@@ -55,9 +63,69 @@ def test_recommended_lists_are_the_judged_lists(
         )
 
 
+NAMES = TraitNames(("tags", "brand"), ("price", "age"))
+
+
+def test_traits_of_a_release_are_those_of_judging(film_workspace: FilmWorkspace, folder: Storage) -> None:
+    rng = np.random.default_rng(2)
+    brands, prices = ["Acme", "Umbrella", 7], [9.5, "20", "on request", None]
+    further = {
+        film: json.dumps({"brand": brands[n % 3], "price": prices[n % 4], "color": "red"})
+        for n, film in enumerate(MORE)
+    }
+    film_workspace.items(MORE, day=1, attributes=further)
+    pairs = [
+        (f"user{n}", film)
+        for n in range(12)
+        for film in rng.choice([*FILMS, *list(MORE)[:25]], 6, replace=False)
+    ]
+    film_workspace.ratings(pairs, day=1)
+    weights = bring_weights(film_workspace)
+    mlp = Mlp(weights, heads_of(dim=DIM, width=2, n_traits=4), 30, 0.0, NAMES)
+    bring(film_workspace, mlp)
+    film_workspace.build().publish(folder)
+    release = Release.open(folder.url)
+    rows = pa.concat_tables(
+        [
+            part.rows().select(["item_id", "part", "line"])
+            for part in list_parts(film_workspace.at.data, CATALOGUE)
+        ]
+    ).to_pylist()
+    place_of = {row["item_id"]: (row["part"], row["line"]) for row in rows}
+    dataset = judged_dataset(release)
+    traits = traits_at(film_workspace.at.data, [place_of[item] for item in dataset.item_ids], NAMES)
+    assert set(traits.sets) == {"tags", "brand"} and np.isfinite(traits.numbers["price"]).sum() == 20
+    pairs_of = release._profiles.histories.pairs
+    times = times_of(pairs_of["timestamp"])
+    timed = make_interactions(pairs_of["user"], pairs_of["item_id"], release.users, dataset.item_ids, times)
+    dataset = replace(dataset, traits=traits, interactions=timed)
+    judged, plain = learn_recommender(dataset, mlp), learn_recommender(dataset, weights)
+    assert judged.traits is not None and plain.traits is None
+    differs = False
+    for row, user in enumerate(release.users):
+        known = dataset.interactions.matrix_UI[[row]].indices
+        found = rank(judged, np.array([row]), np.arange(50), 50, known[None].astype(np.int64))
+        listed = [dataset.item_ids[item] for item in found.rows_UK[0] if item >= 0]
+        recommended = release.recommend(pseudonym=user, k=50)
+        assert [one.item_id for one in recommended] == listed
+        assert [one.score for one in recommended] == pytest.approx(
+            found.scores_UK[0][: len(listed)].tolist(), abs=1e-5
+        )
+        before = learn_recommender(replace(dataset, traits=Traits()), mlp)
+        again = rank(before, np.array([row]), np.arange(50), 50, known[None].astype(np.int64))
+        differs |= found.rows_UK.tolist() != again.rows_UK.tolist()
+    assert differs
+
+
 def bring_mlp(film_workspace: FilmWorkspace) -> Mlp:
     """A model whose lists event heads rank again: 30 of 50 films."""
-    mlp = Mlp(bring_weights(film_workspace), heads_of(dim=DIM, width=2), depth=30, purchase_weight=0.5)
+    return bring(
+        film_workspace,
+        Mlp(bring_weights(film_workspace), heads_of(dim=DIM, width=2), depth=30, purchase_weight=0.5),
+    )
+
+
+def bring(film_workspace: FilmWorkspace, mlp: Mlp) -> Mlp:
     ranker = pack_ranker("mlp", mlp, film_workspace.at.cache / "rankers")
     encoder = tiny_encoder(film_workspace.at.encoders, "with weights")
     film_workspace.set_model(ModelReference.of(encoder, None, 3.0, ranker))

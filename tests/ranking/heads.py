@@ -4,12 +4,13 @@ import numpy as np
 
 from recsys.ranking.event_heads import HEADS, EventHeads
 from recsys.ranking.shortlist import FEATURES
+from recsys.ranking.traits import PER_TRAIT
 
 
-def heads_of(dim, width=0, seed=0, learned=(True, True, True)) -> EventHeads:
-    """Over profiles of `dim` dimensions, projected to `width`."""
+def heads_of(dim, width=0, seed=0, learned=(True, True, True), n_traits=0) -> EventHeads:
+    """Over profiles of `dim` dimensions, projected to `width`, and so many traits."""
     rng = np.random.default_rng(seed)
-    n_features, n_hidden, n_second = len(FEATURES), 7, 5
+    n_features, n_hidden, n_second = len(FEATURES) + PER_TRAIT * n_traits, 7, 5
     shapes = {
         "mean_F": (n_features,),
         "projection_DP": (dim, width),

@@ -13,6 +13,8 @@ from recsys.ranking.platt import platt
 from recsys.ranking.shortlist import FEATURES
 
 PARAMS = RankerParams(
+    sets=(),
+    numbers=(),
     kinds=("mlp",),
     depth=100,
     negatives=0,

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from recsys.dataset.trait_names import TraitNames
 from recsys.errors import EncoderError
 from recsys.ranking.dot import Dot
 from recsys.ranking.mlp import FILE, Mlp
@@ -102,6 +103,9 @@ def saved_with(tmp_path, **changed):
         {"purchase_weight": np.array(1.5)},
         {"wide_FE": None},
         {"first_digests": np.array([b"x"])},
+        {"trait_sets": np.array([b"tags"])},
+        {"trait_numbers": np.array([1.0])},
+        {"trait_more": np.array([b"tags"])},
     ],
     ids=lambda changed: next(iter(changed)),
 )
@@ -111,8 +115,8 @@ def test_a_file_that_does_not_fit_together_is_refused_by_name(tmp_path, changed)
 
 
 def test_a_file_of_a_newer_version_asks_for_an_update(tmp_path):
-    with pytest.raises(EncoderError, match="newest known is 1") as error:
-        Mlp.load(saved_with(tmp_path, mlp_version=np.array(2)))
+    with pytest.raises(EncoderError, match="newest known is 2") as error:
+        Mlp.load(saved_with(tmp_path, mlp_version=np.array(3)))
     assert "update Firstlight" in str(error.value)
 
 
@@ -120,3 +124,20 @@ def test_profiles_of_another_width_are_refused_where_the_heads_read_them(tmp_pat
     Mlp(Dot(), heads_of(dim=7), 100, 0.0).scores(shortlist())
     with pytest.raises(EncoderError, match="profiles of 7 dimensions, these have 3"):
         Mlp(Dot(), heads_of(dim=7, width=2), 100, 0.0).scores(shortlist())
+
+
+def test_traits_are_kept_with_the_ranker_and_without_any_the_file_is_as_before(tmp_path):
+    names = TraitNames(("tags", "marque"), ("price",))
+    ranker = Mlp(Dot(), heads_of(dim=3, n_traits=3), 100, 0.0, names)
+    again = Mlp.load(ranker.save(tmp_path))
+    assert again.traits == names
+    numbers = np.array([[0.5, 0.1, 0, 0.2, 0.7, 0.3], [0, 0, 0, 0, 0, 0]], np.float32)
+    told = shortlist(traits_CF=numbers)
+    assert told.features().shape == (2, len(FEATURES) + 6)
+    np.testing.assert_array_equal(told.features()[:, len(FEATURES) :], numbers)
+    np.testing.assert_array_equal(again.scores(told), ranker.scores(told))
+    Mlp(Dot(), heads_of(dim=3), 100, 0.0).save(tmp_path)
+    with np.load(tmp_path / FILE) as file:
+        assert int(file["mlp_version"]) == 1 and not [name for name in file.files if "trait" in name]
+    only = Mlp(Dot(), heads_of(dim=3, n_traits=1), 100, 0.0, TraitNames((), ("age",)))
+    assert Mlp.load(only.save(tmp_path)).traits == only.traits

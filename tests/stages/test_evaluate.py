@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -7,14 +8,19 @@ import pytest
 from scipy.sparse import csr_array
 
 from recsys.catalogue.split import Split
+from recsys.dataset.trait_names import TraitNames
 from recsys.errors import ArtifactMissing, ConfigError, EncoderError
 from recsys.evaluation.report import Report
 from recsys.gate.decision import decide
 from recsys.gate.page import render
 from recsys.models.reference import ModelReference, RankerPart
+from recsys.ranking.dot import Dot
 from recsys.ranking.item_weights import ItemWeights, digests
+from recsys.ranking.mlp import Mlp
+from recsys.ranking.recommender import learn_recommender
 from recsys.settings import Settings
 from recsys.stages import evaluate, split
+from tests.ranking.heads import heads_of
 from tests.stages.judged_world import ROOT, make_world, settings
 
 NOISY = 0.6
@@ -401,3 +407,16 @@ def test_a_ranker_that_this_version_does_not_know_is_refused_by_name(tmp_path):
     ModelReference.of(encoder, ranker=RankerPart(name="of the future")).save(path)
     with pytest.raises(EncoderError, match="ranker 'of the future' .*dot, item_weights"):
         evaluate.run(world.settings, world.at)
+
+
+def test_a_ranker_that_reads_traits_is_judged_with_those_of_the_judged_versions(world):
+    found = evaluate.load_holdout(Split.load(world.at.split), world.settings, world.at)
+    assert not found.known.traits.sets
+    mlp = Mlp(Dot(), heads_of(dim=16, n_traits=2), 100, 0.0, TraitNames(("tags",), ("age",)))
+    told = evaluate._with_traits(replace(found, ranker=mlp), world.at)
+    shared = (told.known.traits.sets["tags"] @ told.known.traits.sets["tags"].T).toarray()
+    taste = np.array([int(item[1:]) % 6 for item in found.item_ids])
+    np.testing.assert_array_equal(shared, taste[:, None] == taste)
+    judged = learn_recommender(told.known, mlp)
+    users, cold = np.arange(5), found.candidates("cold")
+    assert np.isfinite(judged.scores(users, cold)).all() and judged.traits.width == 4

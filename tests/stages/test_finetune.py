@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from recsys.catalogue.split import Split
+from recsys.dataset.trait_names import TraitNames
 from recsys.errors import ArtifactMissing, ConfigError
 from recsys.evaluation.report import Report
 from recsys.models.opening import open_model
@@ -132,7 +133,9 @@ def test_event_heads_that_validation_takes_are_packed_and_are_the_same_again(
     monkeypatch.setattr("recsys.ranking.event_training.MIN_CLICKS", 2)
     update = {
         "finetune": chosen.finetune.model_copy(update={"layers": "none"}),
-        "ranker": chosen.ranker.model_copy(update={"kinds": ("mlp",), "held_out": 0.4}),
+        "ranker": chosen.ranker.model_copy(
+            update={"kinds": ("mlp",), "held_out": 0.4, "sets": ("tags",), "numbers": ("age",)}
+        ),
     }
     left = []
     for name in ("once", "again"):
@@ -146,6 +149,7 @@ def test_event_heads_that_validation_takes_are_packed_and_are_the_same_again(
     assert reference.ranker.name == "mlp" and "head/warm by mlp/ndcg@5" in summary.validation
     mlp = Mlp.load([other.at.finetune / "packed/ranker" / reference.ranker.files[0].name])
     assert mlp.depth == chosen.ranker.depth and mlp.heads.is_learned_E[0]
+    assert mlp.traits == TraitNames(("tags",), ("age",))
 
 
 def test_vectors_of_a_trained_encoder_are_cached_by_it_for_the_profiles_that_follow(world):

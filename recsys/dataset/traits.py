@@ -1,0 +1,134 @@
+"""Traits of items beside texts: tags, chosen attributes, numbers such as a price. Learned rankers may read them.
+
+Training, judging and releases make them with the same code, of the same columns: `tags`, and attributes of the
+catalogue that a release carries (`publish.attributes`).
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, list_parts
+from recsys.dataset.trait_names import TAGS, TraitNames
+from recsys.features.details import LIST, attribute_array, value_text
+
+# Shape suffixes: I items, V distinct values of a trait.
+
+
+@dataclass(frozen=True)
+class Traits:
+    """Traits of I items."""
+
+    sets: Mapping[str, csr_array] = field(default_factory=dict)
+    """Name -> 1 where an item has a value, [I, V]."""
+    numbers: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Name -> value of each item, [I]; NaN where it has none."""
+
+
+def traits_of(columns: Mapping[str, pa.Array], names: TraitNames) -> Traits:
+    """Read traits from columns.
+
+    Args:
+        columns: name -> values of I items, in a type of `features/details.py`. What is not there all items lack.
+        names: which to read; those that no column has are left out, such as the age, which interactions tell.
+
+    Returns:
+        The traits.
+    """
+    return Traits(
+        {name: set_trait(_texts(columns[name])) for name in names.sets if name in columns},
+        {name: _numbers(columns[name]) for name in names.numbers if name in columns},
+    )
+
+
+def traits_at(data: Path, places: Sequence[tuple[str, int]], names: TraitNames) -> Traits:
+    """Traits of items in some of their versions, from the accepted parts.
+
+    Args:
+        data: the folder of the parts.
+        places: part and line of each item's version.
+        names: of the traits; nothing is read where there are none.
+
+    Returns:
+        The traits, without those that interactions tell.
+    """
+    if not names:
+        return Traits()
+    columns = ["part", "line", TAGS, "attributes"]
+    rows = [part.rows().select(columns) for part in list_parts(data, CATALOGUE)]
+    whole = pa.concat_tables([CATALOGUE_SCHEMA.empty_table().select(columns), *rows])
+    return traits_of(catalogue_columns(whole, places, names), names)
+
+
+def catalogue_columns(
+    rows: pa.Table, places: Sequence[tuple[str, int]], names: TraitNames
+) -> dict[str, pa.Array]:
+    """The columns of items in some of their versions.
+
+    Args:
+        rows: of the catalogue: part, line, tags and attributes.
+        places: part and line of each item's version.
+        names: of the traits that are wanted.
+
+    Returns:
+        Name -> values, as a release carries them.
+    """
+    columns = (rows[name].to_pylist() for name in ("part", "line", TAGS, "attributes"))
+    wanted = set(places)
+    kept = {
+        (part, line): (tags, attributes)
+        for part, line, tags, attributes in zip(*columns, strict=True)
+        if (part, line) in wanted
+    }
+    found = [kept.get(place, (None, None)) for place in places]
+    further = [json.loads(attributes) if attributes else {} for _, attributes in found]
+    attributes = [name for name in (*names.sets, *names.numbers) if any(name in one for one in further)]
+    made = {name: attribute_array([one.get(name) for one in further]) for name in attributes}
+    return {**made, TAGS: pa.array([tags for tags, _ in found], LIST)}
+
+
+def set_trait(values_I: Iterable[Sequence[str] | None]) -> csr_array:
+    """Values of items as a matrix.
+
+    Args:
+        values_I: of each item; None or empty where it has none. Repeats count once.
+
+    Returns:
+        float64 [I, V], 1 where an item has a value; the order of columns means nothing.
+    """
+    place_of: dict[str, int] = {}
+    indices, indptr = list[int](), [0]
+    for values in values_I:
+        indices += [place_of.setdefault(value, len(place_of)) for value in dict.fromkeys(values or ())]
+        indptr.append(len(indices))
+    shape = (len(indptr) - 1, len(place_of))
+    return csr_array((np.ones(len(indices)), np.array(indices, np.int64), np.array(indptr, np.int64)), shape)
+
+
+def _texts(column: pa.Array) -> list[Sequence[str]]:
+    """Values of each item as texts."""
+    values = column.to_pylist()
+    if pa.types.is_list(column.type):
+        return [one or () for one in values]
+    return [() if one is None else (value_text(one),) for one in values]
+
+
+def _numbers(column: pa.Array) -> NDArray[np.float64]:
+    """The first value of each item as a number, NaN where it is none."""
+    if pa.types.is_floating(column.type):
+        return np.asarray(column.fill_null(np.nan).to_numpy(zero_copy_only=False), np.float64)
+    return np.array([_number(one[0]) if one else np.nan for one in _texts(column)], np.float64)
+
+
+def _number(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        return np.nan
+    return found if np.isfinite(found) else np.nan

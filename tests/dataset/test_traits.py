@@ -1,0 +1,75 @@
+"""Traits of items: the same from the accepted parts as from what a release carries."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from recsys.dataset.trait_names import TraitNames
+from recsys.dataset.traits import catalogue_columns, set_trait, traits_of
+from recsys.features.details import attribute_array
+
+ROWS = [
+    (["war", "drama"], {"price": 20, "brand": "Acme", "sizes": [36, "S"]}),
+    ([], {"price": "9.5", "brand": "Umbrella"}),
+    (None, {"brand": 7, "sizes": []}),
+    (["war"], None),
+]
+PLACES = [("000001-a", line) for line in range(1, 5)]
+NAMES = TraitNames(("tags", "brand", "sizes", "nowhere"), ("price", "age", "brand"))
+
+
+def rows(written=ROWS):
+    return pa.table(
+        {
+            "part": ["000001-a"] * len(written),
+            "line": range(1, len(written) + 1),
+            "tags": pa.array([tags for tags, _ in written], pa.list_(pa.string())),
+            "attributes": [None if further is None else json.dumps(further) for _, further in written],
+        }
+    )
+
+
+def values(matrix_IV):
+    """Which items share a value with which, without the order of the columns."""
+    return (matrix_IV @ matrix_IV.T).toarray().tolist()
+
+
+def test_sets_hold_values_and_numbers_hold_what_is_a_number():
+    found = traits_of(catalogue_columns(rows(), PLACES, NAMES), NAMES)
+    assert set(found.sets) == {"tags", "brand", "sizes"} and set(found.numbers) == {"price", "brand"}
+    assert values(found.sets["tags"]) == [[2, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0], [1, 0, 0, 1]]
+    assert found.sets["sizes"].sum(axis=1).tolist() == [2, 0, 0, 0]
+    np.testing.assert_array_equal(found.numbers["price"], [20, 9.5, np.nan, np.nan])
+    np.testing.assert_array_equal(found.numbers["brand"], [np.nan, np.nan, 7, np.nan])
+
+
+def test_a_column_of_another_type_gives_the_same_traits():
+    """A release has one type for all its items; training sees some of them."""
+    few = catalogue_columns(rows(ROWS[:2]), PLACES[:2], NAMES)
+    assert few["price"].type == pa.float64()
+    texts = {"price": attribute_array([20, "9.5", "on request"]).slice(0, 2), "tags": few["tags"]}
+    assert texts["price"].type == pa.string()
+    lists = {"price": pa.array([["20"], ["9.5"]]), "tags": few["tags"]}
+    wanted = TraitNames(("price",), ("price",))
+    for columns in (texts, lists):
+        found, expected = traits_of(columns, wanted), traits_of(few, wanted)
+        np.testing.assert_array_equal(found.numbers["price"], expected.numbers["price"])
+        assert values(found.sets["price"]) == values(expected.sets["price"])
+
+
+def test_versions_are_found_by_part_and_line_and_unknown_ones_lack_all():
+    found = traits_of(catalogue_columns(rows(), [PLACES[1], ("000002-b", 1), PLACES[0]], NAMES), NAMES)
+    np.testing.assert_array_equal(found.numbers["price"], [9.5, np.nan, 20])
+    assert found.sets["tags"].sum(axis=1).tolist() == [0, 0, 2]
+
+
+@pytest.mark.parametrize("text", ["inf", "nan", "1e999", "", "1,5", "twelve"])
+def test_what_is_no_finite_number_is_lacked(text):
+    found = traits_of({"price": pa.array([text, "3"])}, TraitNames((), ("price",)))
+    np.testing.assert_array_equal(found.numbers["price"], [np.nan, 3])
+
+
+def test_repeats_of_a_value_count_once():
+    assert set_trait([["a", "a", "b"], None, []]).toarray().tolist() == [[1, 1], [0, 0], [0, 0]]
