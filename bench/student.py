@@ -44,9 +44,9 @@ RECIPE = {
 }  # fmt: skip
 SIZES = {
     "citeulike_H": {"epochs": 1, "batch_items": 128, "student_texts": 13_000},
-    "ml100k_cold": {"epochs": 2, "batch_items": 32, "student_texts": 4_000},
+    "ml100k_cold": {"epochs": 1, "batch_items": 32, "student_texts": 2_500},
 }
-"""Short trainings, for two cores: 100 to 250 steps."""
+"""Short trainings, for two busy cores: about 100 steps."""
 HEADS = {
     "citeulike_H": Recipe(0.2, 0.25, 100.0, None, {}),
     "ml100k_cold": Recipe(0.7, 0.5, 100.0, None, {}, words_weight=1.0),

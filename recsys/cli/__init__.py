@@ -15,7 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "arrive": ("arrive", "arrive"),
     "quarantine": ("intake", "quarantine"),
     "fetch-champion": ("registry", "fetch_champion"),
-    "plan": ("run", "plan"),
+    "plan": ("plan", "plan"),
     "due": ("due", "due"),
     "register": ("registry", "register"),
     "promote": ("registry", "promote"),

@@ -189,20 +189,36 @@ def _in_turns(opened: dict[str, Encoder], texts: list[str]) -> list[Rate]:
 
 
 def sample_texts(params: EncoderParams, tokens: int) -> list[str]:
-    """Made-up texts of words that the encoder's tokenizer knows; no catalogue is needed, and any gives the same.
+    """Made-up texts to measure with: about `TOKENS` tokens in all, and enough texts for int8 to set its scales.
+
+    Args:
+        params: section `encoder`.
+        tokens: about the mean length.
+
+    Returns:
+        Different texts.
+    """
+    n = max(MIN_CALIBRATION_TEXTS * 2, TOKENS // tokens)
+    return sorted(set(made_texts(params, tokens, n, SEED + tokens)))
+
+
+def made_texts(params: EncoderParams, tokens: int, n: int, seed: int) -> list[str]:
+    """Texts of words that the encoder's tokenizer knows, some words often and most seldom. No catalogue is needed.
 
     Args:
         params: section `encoder`.
         tokens: about the mean length; lengths vary by half, as those of a catalogue do.
+        n: how many.
+        seed: of the words.
 
     Returns:
-        Different texts of about `TOKENS` tokens in all, at least as many as int8 needs for its scales.
+        The texts; a few may be equal where they are short.
     """
     tokenizer = load_tokenizer(find_source(params.source) / TOKENIZER, params.max_tokens)
     size = tokenizer.get_vocab_size()
     first = FIRST_WORD if size > 2 * FIRST_WORD else size // 2
-    rng = np.random.default_rng(SEED + tokens)
-    n = max(MIN_CALIBRATION_TEXTS * 2, TOKENS // tokens)
+    rng = np.random.default_rng(seed)
     lengths = rng.integers(max(1, tokens // 2), tokens + tokens // 2, n, endpoint=True)
-    drawn = (tokenizer.decode(rng.integers(first, size, length).tolist()) for length in lengths)
-    return sorted({text for text in drawn if text.strip()})
+    ids = first + ((size - first) * rng.random(int(lengths.sum())) ** 2).astype(np.int64)
+    found = tokenizer.decode_batch([some.tolist() for some in np.split(ids, np.cumsum(lengths)[:-1])])
+    return [text if text.strip() else f"text {place}" for place, text in enumerate(found)]

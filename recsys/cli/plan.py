@@ -1,0 +1,196 @@
+"""Command `plan`: what is to be encoded now, or what the first load of a catalogue of some size would take."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recsys.cli.context import console, print_json, settings, settings_or_shipped, workspace
+
+if TYPE_CHECKING:
+    from recsys.planning.planning import ScalePlan
+
+GIB = 2**30
+
+
+class Count(click.ParamType[int]):
+    """A whole number that may be written as 100e6 or 5_000_000."""
+
+    name = "count"
+
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401
+        """See click.ParamType."""
+        try:
+            found = float(value)
+            whole = int(found)
+        except (ValueError, OverflowError):  # the latter: infinity
+            self.fail(f"{value!r} is no number", param, ctx)
+        if whole != found or whole < self.least:
+            self.fail(f"{value} is no whole number of at least {self.least}", param, ctx)
+        return whole
+
+
+class Positive(click.ParamType[float]):
+    """A finite number above 0; click's own ranges let NaN and infinity pass."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        """See click.ParamType."""
+        try:
+            found = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number", param, ctx)
+        if not 0 < found < float("inf"):
+            self.fail(f"{value} is no number above 0", param, ctx)
+        return found
+
+
+MORE = Positive()
+
+
+@click.command()
+@click.option(
+    "--role", "roles", multiple=True, type=click.Choice(["champion", "challenger"]),
+    help="Without --items: which model's profiles. [default: all of params.yaml]",
+)  # fmt: skip
+@click.option(
+    "--items", type=Count(1), help="Plan for so many items, such as 100e6, instead of for what has landed."
+)
+@click.option("--interactions", type=Count(0), help="So many interactions. [default: ten for each item]")
+@click.option("--tokens", type=MORE, help="Mean tokens of a text. [default: 16, as titles have]")
+@click.option("--width", type=click.IntRange(2, 4096), help="Of a profile. [default: first_light.width]")
+@click.option("--workers", type=Count(1), default=1, show_default=True, help="Machines, each like this one.")
+@click.option("--cores", type=Count(1), help="Of each worker. [default: as this machine has]")
+@click.option("--memory", type=MORE, metavar="GIB", help="Of each worker. [default: as this machine has]")
+@click.option("--disk", type=MORE, metavar="GIB", help="Free on each worker. [default: as here]")
+@click.option("--gpus", type=Count(0), default=0, show_default=True, help="In all workers together.")
+@click.option(
+    "--gpu-rate", type=MORE, help="Texts per second that one GPU encodes: measured by you, not here."
+)
+@click.option(
+    "--precision", type=click.Choice(["float32", "int8"]), help="Of the encoder. [default: encoder.precision]"
+)
+@click.option(
+    "--rates", "rates_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Rates that another machine measured, instead of this machine's.",
+)  # fmt: skip
+@click.option("--measure", is_flag=True, help="Measure this machine again; some minutes.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def plan(
+    roles: tuple[str, ...],
+    items: int | None,
+    interactions: int | None,
+    rates_file: Path | None,
+    measure: bool,
+    as_json: bool,
+    **wanted: Any,  # noqa: ANN401  options of the plan at scale
+) -> None:
+    """Say what stage `profiles` would encode: texts, tokens, minutes on this machine. Encodes nothing but a sample.
+
+    It looks at the features that are there: run `dvc repro features` first to count what has just been ingested.
+
+    With --items: what the first load of so many items would take, from landed to published. For each step hours,
+    memory, disk, bytes moved and requests to the bucket, and which step breaks first. Made-up catalogues are taken
+    through the real commands once to measure this machine, which takes some minutes; the rates are kept in a file.
+    How a plan is made, and how far it can be trusted: docs/scale.md.
+    """
+    if items is None:
+        given = [
+            name
+            for name, value in {"interactions": interactions, "rates": rates_file}.items()
+            if value is not None
+        ]
+        if given or measure:
+            raise click.UsageError(f"--{(given or ['measure'])[0]} goes with --items")
+        _plan_encoding(roles, as_json)
+        return
+    if roles:
+        raise click.UsageError("--role goes without --items")
+    if rates_file and measure:
+        raise click.UsageError("--rates and --measure contradict each other")
+    n_interactions = 10 * items if interactions is None else interactions
+    made = _plan_scale(items, n_interactions, rates_file, measure, wanted)
+    if as_json:
+        steps = [asdict(step) for step in made.steps]
+        first = made.first_to_break
+        print_json({"hours": made.hours, "steps": steps, "breaks_first": first.name, "notes": made.notes})
+    else:
+        _show(made)
+
+
+def _plan_encoding(roles: tuple[str, ...], as_json: bool) -> None:
+    from recsys.stages.profiles import plan as plan_profiles
+
+    chosen, at = settings(), workspace()
+    plans = [plan_profiles(chosen, at, role) for role in roles or chosen.profiles.roles]
+    if as_json:
+        print_json([asdict(one) for one in plans])
+        return
+    for one in plans:
+        console().print(one.sentence(), highlight=False, soft_wrap=True)
+
+
+def _plan_scale(
+    items: int, interactions: int, rates_file: Path | None, again: bool, wanted: dict[str, Any]
+) -> ScalePlan:
+    from recsys.encoders.rates import TITLE_TOKENS
+    from recsys.planning.costs import Rates, Size
+    from recsys.planning.machines import these
+    from recsys.planning.measuring import measured_rates
+    from recsys.planning.planning import Shape
+    from recsys.planning.planning import plan as plan_load
+    from recsys.progress import report_progress
+
+    chosen = settings_or_shipped()
+    rates = (
+        Rates.load(rates_file) if rates_file else measured_rates(workspace(), chosen, report_progress, again)
+    )
+    shape = Shape(
+        Size(items=items, interactions=interactions),
+        wanted["tokens"] or TITLE_TOKENS,
+        wanted["width"] or chosen.first_light.width,
+        rates.base_width,
+        chosen.index.links,
+        wanted["precision"] or chosen.encoder.precision,
+    )
+    machines = these(
+        workspace().root,
+        workers=wanted["workers"],
+        cores=wanted["cores"],
+        memory_bytes=wanted["memory"] and wanted["memory"] * GIB,
+        disk_bytes=wanted["disk"] and wanted["disk"] * GIB,
+        gpus=wanted["gpus"],
+        gpu_texts_per_s=wanted["gpu_rate"],
+    )
+    return plan_load(rates, shape, machines)
+
+
+def _show(made: ScalePlan) -> None:
+    from rich.table import Table
+
+    columns = ("hours", "workers", "memory", "disk", "moved", "requests", "holds, in items", "until")
+    table = Table("step", *columns)
+    for step in made.steps:
+        sizes = (f"{n / GIB:,.1f} GiB" for n in (step.memory_bytes, step.disk_bytes, step.moved_bytes))
+        first = "[bold red]" if step is made.first_to_break else ""
+        table.add_row(
+            f"{first}{step.name}", f"{step.hours:,.2f}", f"{step.workers:,}", *sizes, f"{step.requests:,}",
+            f"{step.holds_items:,.0f}", step.breaks,
+        )  # fmt: skip
+    console().print(table)
+    broken = made.first_to_break
+    at = f"{broken.breaks}, at {broken.holds_items:,.0f} items"
+    console().print(
+        f"{made.hours:,.1f} hours in all. First to break: {broken.name}, {at}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for note in made.notes:
+        console().print(f"- {note}", highlight=False, markup=False, soft_wrap=True)
