@@ -4,8 +4,8 @@
 
 - by hand, with the form: the keys of section `finetune` as params.yaml has them; changes hold for this run alone
 - by the clock, at the times of `slow_loop.train_cron`
-- once `slow_loop.train_after_interactions` more are accepted than at the last training: `train_when_due` checks that. A
-  run that it woke is *skipped* if another training was quicker.
+- once `slow_loop.train_after_interactions` more are accepted than at the last training (`train_when_due` checks that; a
+  run that it woke is *skipped* if another was quicker), or a signal in `monitor.train_on` alarms (`watch_catalogue`)
 
 One run at a time; arrivals go on beside it.
 

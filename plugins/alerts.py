@@ -1,20 +1,16 @@
 """Alert a person when a task failed for good: one signed POST, and a note in the workspace for `recsys status`."""
 
-import hashlib
-import hmac
 import json
 import logging
 import os
-import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+from recsys.alerts import send
 
 log = logging.getLogger(__name__)
 
-SIGNATURE = "X-Firstlight-Signature"
-TIMEOUT_S = 10.0
 NOTE = Path("var/last_failure.json")
 
 RERUN = "Every task is safe to repeat: mend the cause, then clear the task in Airflow, or wait for the next sweep."
@@ -37,6 +33,9 @@ REMEDIES = {
     "promote": "Check that MLflow answers; `recsys ledger` shows how far the change of the alias came.",
     "catch-up": "The log names the check or the stage; arrivals and readers go on with the old encoder.",
     "finish": "The run did its work; only its workspace below RECSYS_WORKSPACES could not be removed. Check the disk.",
+    "watch": "Nothing that is published depends on it. The log names the file; check RECSYS_STORE and its credentials, "
+    "and whether RECSYS_ALERT_URL answers; what was not sent is sent by the next run.",
+    "wake-training": "No training starts because of what moved; the next run tries again.",
     "move-pointer": "Check RECSYS_STORE and its credentials; `recsys releases` lists what can be rolled back to.",
 }
 STAGE_REMEDY = (
@@ -47,8 +46,7 @@ STAGE_REMEDY = (
 def alert_failure(context: Any) -> None:  # noqa: ANN401  Airflow's Context
     """Callback for a task that failed and has no retry left; never raises, so a failing alert hides nothing.
 
-    Sends what `failure` gives as JSON to RECSYS_ALERT_URL. Header X-Firstlight-Signature: `sha256=` and the HMAC-SHA256
-    of the body, in hex, with RECSYS_ALERT_KEY; the body carries `sent_at`, so that a receiver can refuse old ones.
+    Sends what `failure` gives, signed (`recsys.alerts.send`).
     """
     try:
         alert = failure(context)
@@ -85,21 +83,3 @@ def keep(alert: dict[str, Any]) -> None:
     temporary = note.with_name(f".tmp-{note.name}-{os.getpid()}")
     temporary.write_text(json.dumps(alert, indent=1) + "\n", "utf-8")
     temporary.replace(note)
-
-
-def send(alert: dict[str, Any]) -> None:
-    """POST it, signed. Nothing is sent without RECSYS_ALERT_URL, or without the key RECSYS_ALERT_KEY."""
-    url, key = os.environ.get("RECSYS_ALERT_URL"), os.environ.get("RECSYS_ALERT_KEY")
-    if not url:
-        return
-    if not key:
-        log.error("no alert sent: RECSYS_ALERT_KEY is not set, and an unsigned alert proves nothing")
-        return
-    body = json.dumps(alert).encode()
-    signature = hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
-    headers = {"Content-Type": "application/json", SIGNATURE: f"sha256={signature}"}
-    request = urllib.request.Request(url, data=body, headers=headers, method="POST")
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:
-        log.info(
-            "sent an alert to %s: HTTP %s", urlsplit(url).hostname, reply.status
-        )  # the path of a webhook is a secret

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, DeltaTriggerTimetable, Param
+from airflow.sdk import (
+    Asset,
+    AssetAny,
+    AssetOrTimeSchedule,
+    CronTriggerTimetable,
+    DeltaTriggerTimetable,
+    Param,
+)
 from airflow.sdk.exceptions import AirflowSkipException
 from recsys_tasks import OWN, effect, section
 
@@ -35,9 +42,17 @@ ENCODER = Asset("recsys://encoder")
 """A release with another encoder was published; `profile_arrivals` goes on with it."""
 DUE = Asset("recsys://training-due")
 """Enough interactions were accepted since the last training; `train_challenger` starts, and looks again itself."""
+RELEASE = Asset("recsys://release")
+"""An arrival was published; `watch_catalogue` looks at it."""
+MOVED = Asset("recsys://moved")
+"""A signal of `monitor.train_on` has a new alarm; `train_challenger` starts, however few interactions there are."""
 TRAINING = "train_challenger"
-WHEN_DUE = "{{ '--when-due' if dag_run.run_type == 'asset_triggered' else '' }}"
-"""Template: a run that an event woke checks first whether it is due; a person and the clock have decided already."""
+WHEN_DUE = (
+    "{% set moved = triggering_asset_events | map(attribute='uri') | select('eq', 'recsys://moved') | list %}"
+    "{{ '--when-due' if dag_run.run_type == 'asset_triggered' and not moved else '' }}"
+)
+"""Template: a run that enough interactions woke checks first whether it is due. A person, the clock and an alarm have
+decided already."""
 WHO = "Airflow {{ dag.dag_id }} {{ run_id }}"
 APPROVED_BY = (
     "{% set answer = ti.xcom_pull(task_ids='approve') %}"
@@ -84,15 +99,17 @@ def make_workspace(options: str) -> BashOperator:
     return effect("workspace make " + options, task_id="make-workspace", arguments='"$OWN"', env={"OWN": OWN})
 
 
-def training_schedule() -> Asset | AssetOrTimeSchedule | str | None:
-    """When trainings start: by the clock, on enough new interactions, both, or (None) only by hand."""
+def training_schedule() -> Asset | AssetAny | AssetOrTimeSchedule | str | None:
+    """When trainings start: by the clock, on enough new interactions, on alarms, or (None) only by hand."""
     chosen = section("slow_loop")
     clock = chosen["train_cron"] or None
-    if not chosen["train_after_interactions"]:
+    events = [DUE] * bool(chosen["train_after_interactions"]) + [MOVED] * bool(section("monitor")["train_on"])
+    if not events:
         return clock
+    assets = events[0] if len(events) == 1 else AssetAny(*events)
     if clock is None:
-        return DUE
-    return AssetOrTimeSchedule(timetable=CronTriggerTimetable(clock, timezone="UTC"), assets=DUE)
+        return assets
+    return AssetOrTimeSchedule(timetable=CronTriggerTimetable(clock, timezone="UTC"), assets=assets)
 
 
 def look_schedule() -> DeltaTriggerTimetable | None:

@@ -142,6 +142,21 @@ class Artifacts:
         return self.root / "artifacts/index"
 
     @property
+    def samples(self) -> Path:
+        """Samples of landed files, drawn once: what watching looks at."""
+        return self.root / "artifacts/monitor/samples"
+
+    @property
+    def watch_report(self) -> Path:
+        """What stage `monitor` found of the newest arrivals (JSON)."""
+        return self.root / "artifacts/monitor/report.json"
+
+    @property
+    def watch(self) -> Path:
+        """What `recsys watch` leaves: its page, facts of releases, and which alarms were sent."""
+        return self.root / "var/watch"
+
+    @property
     def var(self) -> Path:
         """What a running machine leaves: caches, staging, state. Deleting it loses time, never data."""
         return self.root / "var"

@@ -25,6 +25,7 @@ from recsys.features.params import FeaturesParams, RelationsParams
 from recsys.gate.params import GateParams
 from recsys.heads.params import FusionParams
 from recsys.images.params import ImagesParams
+from recsys.monitoring.params import MonitorParams
 from recsys.profiles.params import ProfilesParams, UsersParams
 from recsys.publishing.params import CollectParams, PublishParams
 from recsys.ranking.params import RankerParams
@@ -71,6 +72,7 @@ class Settings(BaseModel):
     compact: CompactParams
     collect: CollectParams
     serve: ServeParams
+    monitor: MonitorParams
 
     @model_validator(mode="after")
     def _releases_carry_traits(self) -> Self:

@@ -14,13 +14,17 @@ SAMPLE_CHARS = 300
 
 def languages(texts: Sequence[str]) -> dict[str, int]:
     """Count texts by language (ISO 639-1 code), without uncertain ones; sorted by code."""
-    counts: Counter[str] = Counter()
-    for ranked in _detector().compute_language_confidence_values_in_parallel(
-        [t[:SAMPLE_CHARS] for t in texts]
-    ):
-        if ranked and ranked[0].value >= SURE:
-            counts[ranked[0].language.iso_code_639_1.name.lower()] += 1
+    counts = Counter(found for found in language_of_each(texts) if found is not None)
     return dict(sorted(counts.items()))
+
+
+def language_of_each(texts: Sequence[str]) -> list[str | None]:
+    """The language of each text (ISO 639-1 code); None where it is uncertain or there are no words."""
+    ranked = _detector().compute_language_confidence_values_in_parallel([t[:SAMPLE_CHARS] for t in texts])
+    return [
+        one[0].language.iso_code_639_1.name.lower() if one and one[0].value >= SURE else None
+        for one in ranked
+    ]
 
 
 @lru_cache(maxsize=1)

@@ -33,6 +33,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "forget": ("forget", "forget"),
     "restore": ("release", "restore"),
     "keys": ("keys", "keys"),
+    "watch": ("watch", "watch"),
+    "wake-training": ("watch", "wake_training"),
     "status": ("status", "status"),
     "trace": ("use", "trace"),
     "recommend": ("use", "recommend"),

@@ -35,6 +35,7 @@ def _show(found: dict[str, Any]) -> None:
         "accepted, not published": "\n".join(_accepted_words(one) for one in found["accepted"]) or "none",
         "interactions without their item": f"{found['pending_interactions']:,}",
         "readers get": _release_words(found["release"]),
+        "watched": _watched_words(found["watched"]),
         "last failure": _failure_words(found["last_failure"]),
     }
     table = Table(show_header=False, title=shown(found["workspace"]))
@@ -84,6 +85,10 @@ def _release_words(release: Any) -> str:  # noqa: ANN401
     if hold := release["hold"]:
         words += f"\non hold: {hold['why']} ({hold['who']}); {hold['head']} waits for `recsys resume`"
     return words
+
+
+def _watched_words(watched: dict[str, str]) -> str:
+    return "\n".join(f"{table}: {words}" for table, words in watched.items()) or "never: recsys watch"
 
 
 def _failure_words(failure: dict[str, Any] | None) -> str:

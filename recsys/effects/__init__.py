@@ -27,6 +27,8 @@ EFFECTS = (
     "restore",
     "keys make",
     "keys sign",
+    "watch",
+    "wake-training",
     "status",
     "compare",
     "doctor",

@@ -10,6 +10,7 @@ from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, KINDS, Part, list_pa
 from recsys.catalogue.pending import n_waiting
 from recsys.catalogue.refusals import standing
 from recsys.errors import RecsysError
+from recsys.monitoring.report import WatchReport
 from recsys.publishing.publish import published
 from recsys.publishing.store import ReleaseStore
 from recsys.storage.opening import open_storage
@@ -41,6 +42,7 @@ def status(at: Artifacts, landing: str | None, store: str | None) -> dict[str, A
         "pending_interactions": _n_waiting(at),
         "accepted": [_of_accepted(part) for part in unpublished],
         "release": _or_error(partial(_release, store)),
+        "watched": _or_error(partial(_watched, at)),
         "last_failure": _last_failure(at),
     }
 
@@ -119,6 +121,12 @@ def _last_failure(at: Artifacts) -> dict[str, Any] | None:
         return None
     found: dict[str, Any] = json.loads(note.read_text("utf-8"))
     return found
+
+
+def _watched(at: Artifacts) -> dict[str, str]:
+    """Table -> what the last `recsys watch` said of its newest arrival; empty where it never ran."""
+    path = at.watch / "report.json"
+    return {one.table: one.sentence() for one in WatchReport.load(path).tables} if path.is_file() else {}
 
 
 def _or_error(look: Any) -> Any:  # noqa: ANN401  whatever `look` returns

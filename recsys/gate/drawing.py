@@ -86,7 +86,7 @@ def curves(part: SliceReport) -> str:
         axes.grid(axis="y", color="#e6eaee")
         axes.legend(frameon=False, fontsize=9)
 
-    return _svg(f"curves-{part.name}", draw, f"Recall by list length on {part.name} items", 3.4)
+    return svg(f"curves-{part.name}", draw, f"Recall by list length on {part.name} items", 3.4)
 
 
 def bars(part: SliceReport, metric: str) -> str:
@@ -105,7 +105,7 @@ def bars(part: SliceReport, metric: str) -> str:
         axes.set(xlabel=metric, xlim=(0, max([*values, 1e-9]) * 1.18))
         axes.tick_params(axis="y", length=0)
 
-    return _svg(f"bars-{part.name}", draw, f"{metric} on {part.name} items", 3.4)
+    return svg(f"bars-{part.name}", draw, f"{metric} on {part.name} items", 3.4)
 
 
 def margins(
@@ -133,7 +133,7 @@ def differences(rows: Sequence[Difference], salt: str, title: str, xlabel: str, 
         axes.set(xlabel=xlabel, ylim=(-0.6, len(rows) - 0.4))
         axes.tick_params(axis="y", length=0)
 
-    return _svg(salt, draw, title, max(1.6, 0.45 * len(rows) + 0.7), width)
+    return svg(salt, draw, title, max(1.6, 0.45 * len(rows) + 0.7), width)
 
 
 def label(name: str) -> str:
@@ -148,8 +148,19 @@ def _colour(name: str, part: SliceReport) -> str:
     return FLOOR_COLOURS[floors.index(name) % len(FLOOR_COLOURS)]
 
 
-def _svg(salt: str, draw: Callable[["Axes"], None], title: str, height: float, width: float = 6.0) -> str:
-    """An <svg> element. Ids are salted by figure, since one page has several."""
+def svg(salt: str, draw: Callable[["Axes"], None], title: str, height: float, width: float = 6.0) -> str:
+    """Draw a plot as an <svg> element.
+
+    Args:
+        salt: of the ids in it, since one page has several plots.
+        draw: draws on the axes.
+        title: for those who cannot see it.
+        height: inches.
+        width: inches.
+
+    Returns:
+        The element; the same plot gives the same text.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -160,5 +171,5 @@ def _svg(salt: str, draw: Callable[["Axes"], None], title: str, height: float, w
         figure.savefig(
             buffer, format="svg", metadata={"Date": None, "Creator": None, "Title": title}, transparent=True
         )
-    svg = buffer.getvalue()
-    return svg[svg.index("<svg") :].replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+    drawn = buffer.getvalue()
+    return drawn[drawn.index("<svg") :].replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)

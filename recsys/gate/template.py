@@ -1,17 +1,11 @@
 # ruff: noqa: E501  lines of HTML, not of Python
 """The gate page as a Jinja template. It is Python, so that every kind of installation includes it."""
 
-TEMPLATE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Gate: {{ "open" if decision.open else "closed" }}</title>
-<style>
+STYLE = """
   body { font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #1d2733; background: #f4f6f8; margin: 0; }
   main { max-width: 1180px; margin: 0 auto; padding: 28px 24px 48px; }
   h1 { font-size: 30px; margin: 0; } h2 { font-size: 21px; margin: 36px 0 10px; } h3 { font-size: 16px; margin: 22px 0 6px; }
-  .verdict { border-radius: 10px; padding: 20px 26px; color: #fff; background: {{ "#1f7a4d" if decision.open else "#b3261e" }}; }
+  .verdict { border-radius: 10px; padding: 20px 26px; color: #fff; }
   .verdict p, .verdict ul { margin: 8px 0 0; }
   .facts { display: flex; flex-wrap: wrap; gap: 12px; margin: 16px 0 0; padding: 0; }
   .facts div { background: #fff; border: 1px solid #dde3e9; border-radius: 8px; padding: 8px 14px; }
@@ -25,6 +19,19 @@ TEMPLATE = """<!doctype html>
   td.words, th.words { white-space: normal; text-align: left; } tr.champion td { font-weight: 600; background: #eef5fb; } tr.challenger td { font-weight: 600; background: #eaf6ef; }
   .ok { color: #1f7a4d; font-weight: 600; } .no { color: #b3261e; font-weight: 600; } .quiet { color: #5b6876; }
   .scroll { overflow-x: auto; } .tight td { padding: 6px 5px; font-size: 14px; } .tight th { padding: 6px 5px; } code { font-size: 14px; }
+"""
+"""Rules of CSS that the pages for people share: no page needs anything from outside."""
+
+TEMPLATE = (
+    """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Gate: {{ "open" if decision.open else "closed" }}</title>
+<style>"""
+    + STYLE
+    + """  .verdict { background: {{ "#1f7a4d" if decision.open else "#b3261e" }}; }
   .lists { display: grid; grid-template-columns: 1fr 1fr; gap: 22px; } .lists h4 { margin: 0 0 4px; font-size: 14px; }
   .lists ol { margin: 0; padding-left: 26px; font-size: 14px; line-height: 1.42; } .lists li { padding: 1px 4px; } li.hit { background: #d9f0e2; font-weight: 600; border-radius: 4px; }
   .history { margin: 4px 0 12px; font-size: 14px; }
@@ -145,3 +152,4 @@ TEMPLATE = """<!doctype html>
 {% else %}<p style="margin:6px 0 0">Every item was judged.</p>{% endif %}</div>
 </main></body></html>
 """
+)

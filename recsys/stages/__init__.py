@@ -23,6 +23,7 @@ STAGES: dict[str, tuple[str, dict[str, str]]] = {
     "evaluate": ("evaluate", {}),
     "gate": ("gate", {}),
     "index": ("index", {}),
+    "monitor": ("monitor", {}),
 }
 
 FAST_LOOP = ("validate", "images", "features", "profiles@champion", "users", "index")

@@ -128,6 +128,7 @@ class Platform:
             "train_challenger",
             "train_when_due",
             "publish_champion",
+            "watch_catalogue",
         ):
             for run in self.airflow.runs(dag):
                 lines.append(f"{run.id} {run.state} {run.start} {run.end}")

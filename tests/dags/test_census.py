@@ -88,6 +88,7 @@ def test_every_file_loads_and_is_one_dag_of_its_name(loaded):
         "rollback_release",
         "train_challenger",
         "train_when_due",
+        "watch_catalogue",
     ]
     assert {Path(dag["file"]).stem: name for name, dag in loaded["dags"].items()} == {
         name: name for name in FILES
@@ -135,7 +136,7 @@ def test_every_task_works_in_the_fast_loops_workspace_or_in_that_of_its_run(dags
                 name
             )
             assert task["env"]["RECSYS_WORKSPACE"] in (own, task["cwd"])
-    for dag in ("profile_arrivals", "rollback_release", "train_when_due"):
+    for dag in ("profile_arrivals", "rollback_release", "train_when_due", "watch_catalogue"):
         for task in dags[dag]["tasks"].values():
             assert task["cwd"] == task["env"]["RECSYS_WORKSPACE"] == str(ROOT)
 
@@ -184,7 +185,15 @@ def test_only_a_run_that_an_event_woke_looks_whether_it_is_due(dags):
     task = dags["train_challenger"]["tasks"]["make-workspace"]
     assert "workspace make --train $WHEN_DUE --finetune" in task["command"]
     template = Template(task["env"]["WHEN_DUE"])
-    flags = {kind.value: template.render(dag_run=SimpleNamespace(run_type=kind)) for kind in DagRunType}
+
+    def flag(kind, *assets):
+        events = [SimpleNamespace(uri=asset) for asset in assets]  # as Airflow's mapping, iterated
+        return template.render(dag_run=SimpleNamespace(run_type=kind), triggering_asset_events=events)
+
+    flags = {kind.value: flag(kind) for kind in DagRunType}
+    woken = DagRunType.ASSET_TRIGGERED
+    assert flag(woken, "recsys://training-due") == "--when-due"
+    assert flag(woken, "recsys://moved") == flag(woken, "recsys://training-due", "recsys://moved") == ""
     assert flags.pop("asset_triggered") == "--when-due" and set(flags) > {"manual", "scheduled"}
     assert set(flags.values()) == {""}
 
@@ -230,6 +239,16 @@ def test_every_task_is_a_stage_by_dvc_repro_single_item_or_one_effect(dags):
             assert name == stages[1].replace("@", "-")
         else:
             assert effect and effect[1] == name and name in COMMANDS and name not in STAGES
+
+
+def test_what_is_published_is_watched_after_each_arrival_and_may_wake_a_training(dags):
+    assert dags["profile_arrivals"]["tasks"]["arrive"]["outlets"] == ["recsys://release"]
+    tasks = dags["watch_catalogue"]["tasks"]
+    assert {name: (task["command"], task["after"], task["outlets"]) for name, task in tasks.items()} == {
+        "watch": ("exec python -m recsys watch --if-new", [], []),
+        "wake-training": ("exec python -m recsys wake-training", ["watch"], ["recsys://moved"]),
+    }
+    assert dags["watch_catalogue"]["schedule"] == "AssetOrTimeSchedule"
 
 
 def test_the_fast_loop_is_woken_by_the_landing_zone_and_by_the_clock(dags):

@@ -153,7 +153,8 @@ def test_airflows_images_install_and_read_the_dags(image, tmp_path):
     )
     output = run(environment, tmp_path, program, "-c", read).splitlines()[-1]
     dags = (
-        "['profile_arrivals', 'publish_champion', 'rollback_release', 'train_challenger', 'train_when_due']"
+        "['profile_arrivals', 'publish_champion', 'rollback_release', 'train_challenger', 'train_when_due', "
+        "'watch_catalogue']"
     )
     assert output.startswith(dags) and str(tmp_path) in output
     (entry,) = only(image, "ENTRYPOINT")

@@ -78,6 +78,7 @@ def test_one_signed_post_names_dag_task_run_try_and_remedy(alerts, receiver):
     [
         *("arrive", "fetch-champion", "validate", "profiles-champion", "move-pointer", "champion"),
         *("make-workspace", "finetune", "register", "open-gate", "approve", "promote", "catch-up", "finish"),
+        "watch",
     ],
 )
 def test_every_task_has_a_remedy(alerts, task):

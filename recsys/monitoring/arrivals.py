@@ -1,0 +1,42 @@
+"""What watching looks at: a sample of each arrival's rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One arrival, or several small ones, as signals see it."""
+
+    name: str
+    """Part id of the arrival; of several the last one."""
+    parts: tuple[str, ...]
+    at: datetime
+    """When its file was written; of several the last one."""
+    n_rows: int
+    """All live rows, not only those of the sample."""
+    rows: pa.Table
+    """The sample, in the order of a hash of the rows' ids."""
+    counts: Mapping[str, float] = field(default_factory=dict)
+    """Further sums over all rows."""
+
+    def strings(self, column: str) -> list[str]:
+        """A column of texts."""
+        values: list[str] = self.rows[column].to_pylist()
+        return values
+
+    def numbers(self, column: str) -> NDArray[np.float64]:
+        """A column of numbers, NaN where there is none."""
+        return np.asarray(self.rows[column].cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+
+    def vectors(self) -> NDArray[np.float32]:
+        """Profiles [n, D] of the sample; D is 0 where there are none."""
+        flat = self.rows["vector"].combine_chunks()
+        if not len(flat):
+            return np.empty((0, 0), np.float32)
+        return np.stack(flat.to_numpy(zero_copy_only=False)).astype(np.float32)

@@ -1,0 +1,156 @@
+"""Is a figure of an arrival ordinary? The arrivals before it say, with the spread that they themselves have.
+
+Arrivals differ more than chance alone makes samples of one catalogue differ: a supplier's week is a supplier's. So a
+figure is predicted by a random-effects model: variance within arrivals (by the number of rows) plus variance between
+them, which the shop's own past gives. That is how Laney's p'-chart sets its limits. With few arrivals the spread is
+uncertain, and Student's t widens the limits.
+
+Why no library: of those that test for drift, evidently 0.7 does not import beside pandas 3, alibi-detect needs
+TensorFlow, and nannyml pins an old LightGBM; each compares one batch with one reference, so that a shop whose weeks
+differ has alarms every week. scipy.stats has the distributions; what is left are the lines below.
+
+Sources: Laney 2002, Improved Control Charts for Attributes; DerSimonian & Laird 1986, Meta-analysis in Clinical Trials;
+Higgins, Thompson & Spiegelhalter 2009, A re-evaluation of random-effects meta-analysis (prediction by t).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Side = Literal["both", "upper", "lower"]
+"""In which direction a figure must leave the ordinary to be worth an alarm."""
+POWER = 0.95
+"""Probability with which `Judgement.smallest` would be noticed."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A figure of one arrival."""
+
+    value: float
+    error: float
+    """Standard deviation by which chance moves it, given the number of rows; above 0."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A figure beside what was to be expected."""
+
+    value: float
+    expected: float
+    deviation: float
+    """Standard deviation of the prediction: chance within the arrival, spread between arrivals, what is uncertain of
+    the mean."""
+    p: float
+    """Probability of a figure at least so far out in an ordinary arrival."""
+    is_extreme: bool
+    """Whether it lies further out than that of every earlier arrival: then even for a spread of any shape the
+    probability is at most 1 / (earlier arrivals + 1)."""
+    n_past: int
+
+
+def judge(now: Measured, past: Sequence[Measured], side: Side) -> Judgement:
+    """Compare a figure with those of earlier arrivals.
+
+    Args:
+        now: of the arrival.
+        past: of at least two earlier ones.
+        side: in which direction it may alarm.
+
+    Returns:
+        The judgement.
+    """
+    from scipy.stats import t
+
+    x, variance = np.array([one.value for one in past]), np.array([one.error**2 for one in past])
+    between = between_variance(x, variance)
+    weights = 1 / (variance + between)
+    expected = float(weights @ x / weights.sum())
+    deviation = float(np.sqrt(now.error**2 + between + 1 / weights.sum()))
+    z = (now.value - expected) / deviation
+    z_past = (x - expected) / np.sqrt(variance + between)
+    if side == "both":
+        z, z_past = abs(z), np.abs(z_past)
+    elif side == "lower":
+        z, z_past = -z, -z_past
+    tail = float(t.sf(z, len(past) - 1)) * (2 if side == "both" else 1)
+    return Judgement(now.value, expected, deviation, min(1.0, tail), bool(z > z_past.max()), len(past))
+
+
+def between_variance(x: np.ndarray, variance: np.ndarray) -> float:
+    """Variance between arrivals beyond what chance within them explains, by DerSimonian and Laird; at least 0.
+
+    Args:
+        x: a figure of each arrival.
+        variance: by which chance moves it.
+
+    Returns:
+        The variance, in the figure's unit squared.
+    """
+    weights = 1 / variance
+    mean = weights @ x / weights.sum()
+    excess = weights @ (x - mean) ** 2 - (len(x) - 1)
+    return max(0.0, float(excess / (weights.sum() - weights @ weights / weights.sum())))
+
+
+def limits(found: Judgement, side: Side, level: float) -> tuple[float | None, float | None]:
+    """Between which values a figure is ordinary; None: no limit on that side.
+
+    Args:
+        found: the judgement.
+        side: of the signal.
+        level: probability of an ordinary arrival beyond the limits.
+
+    Returns:
+        The lower and the upper limit.
+    """
+    reach = quantile(found, side, level) * found.deviation
+    lower = found.expected - reach if side != "upper" else None
+    upper = found.expected + reach if side != "lower" else None
+    return lower, upper
+
+
+def quantile(found: Judgement, side: Side, level: float) -> float:
+    """How many deviations from the expected value the limit lies."""
+    from scipy.stats import t
+
+    return float(t.isf(level / (2 if side == "both" else 1), found.n_past - 1))
+
+
+def smallest(found: Judgement, side: Side, level: float) -> float:
+    """The change from the expected value that an arrival like this one shows with probability POWER.
+
+    Args:
+        found: the judgement.
+        side: of the signal.
+        level: probability of an ordinary arrival beyond the limits.
+
+    Returns:
+        The change, in the figure's unit, by the normal approximation.
+    """
+    from scipy.stats import norm
+
+    return (quantile(found, side, level) + float(norm.ppf(POWER))) * found.deviation
+
+
+def alarms(found: Mapping[str, Judgement], rate: float) -> tuple[str, ...]:
+    """Which signals of an arrival alarm, so that of ordinary arrivals at most the share `rate` have any alarm.
+
+    Args:
+        found: judgements by signal.
+        rate: the share.
+
+    Returns:
+        Names, the least probable first: those that Holm's procedure rejects and that are extreme.
+
+    Source: Holm 1979, A Simple Sequentially Rejective Multiple Test Procedure.
+    """
+    ordered = sorted(found, key=lambda name: (found[name].p, name))
+    rejected: list[str] = []
+    for place, name in enumerate(ordered):
+        if found[name].p > rate / (len(ordered) - place):
+            break
+        rejected.append(name)
+    return tuple(name for name in rejected if found[name].is_extreme)

@@ -1,0 +1,346 @@
+"""How a figure of an arrival is measured against others: means of rows, distances between distributions, new words.
+
+A measure is prepared once for all arrivals, and then asked for one arrival against some others. Earlier arrivals are
+asked the same against each other, so that what is ordinary for them needs no assumption.
+
+Shape suffixes: R rows of a sample, F features, A arrivals, D dimensions of profiles, V words.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.monitoring.judging import Measured
+
+Rows = NDArray[np.float64]
+
+
+Compared = tuple[Measured | None, list[Measured]]
+"""The figure of an arrival, and those of the others, each against the rest of them. None, or left out, where there is
+nothing to measure."""
+
+
+class Measure(Protocol):
+    """A figure of each arrival, relative to others."""
+
+    def compare(self, one: int, others: Sequence[int]) -> Compared:
+        """Measure an arrival against others, and each of the others against the rest.
+
+        Args:
+            one: place of the arrival.
+            others: places of at least two earlier arrivals.
+
+        Returns:
+            The figures.
+        """
+        ...
+
+    def unlike(self, one: int, others: Sequence[int]) -> NDArray[np.float64] | None:
+        """How unlike the others each row of the arrival is, [R]; None where single rows do not tell."""
+        ...
+
+
+@dataclass(frozen=True)
+class Means:
+    """Mean of a number of each row."""
+
+    values: Sequence[Rows]
+    """[R] for each arrival; NaN where a row has none."""
+    floor: float
+    """Rows differ by at least this standard deviation: finer differences are not worth an alarm."""
+
+    def compare(self, one: int, others: Sequence[int]) -> Compared:
+        """Means, with the error that the rows' spread within arrivals gives."""
+        freedom = sum(max(0, len(self._known[other]) - 1) for other in others)
+        within = max(self.floor**2, sum(self._squares[other] for other in others) / max(1, freedom))
+        return _each(one, others, lambda place, _: self._mean(place, within))
+
+    def _mean(self, place: int, within: float) -> Measured | None:
+        known = self._known[place]
+        return Measured(float(known.mean()), float(np.sqrt(within / len(known)))) if len(known) else None
+
+    def unlike(self, one: int, others: Sequence[int]) -> NDArray[np.float64]:
+        """Distance of each row from the mean of the others."""
+        theirs = np.concatenate([self._known[other] for other in others])
+        centre = theirs.mean() if len(theirs) else 0.0
+        return np.nan_to_num(np.abs(self.values[one] - centre))
+
+    @cached_property
+    def _known(self) -> list[Rows]:
+        return [some[np.isfinite(some)] for some in self.values]
+
+    @cached_property
+    def _squares(self) -> list[float]:
+        """Sum of squared distances from the arrival's own mean."""
+        return [float(((some - some.mean()) ** 2).sum()) if len(some) else 0.0 for some in self._known]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A number of each arrival as a whole."""
+
+    values: Sequence[float]
+    """NaN where an arrival has none."""
+    floor: float
+    """Finer differences are not worth an alarm."""
+
+    def compare(self, one: int, others: Sequence[int]) -> Compared:
+        """The numbers; their spread between arrivals is all that is known of chance."""
+        return _each(one, others, lambda place, _: self._level(place))
+
+    def _level(self, place: int) -> Measured | None:
+        value = self.values[place]
+        return Measured(value, self.floor) if np.isfinite(value) else None
+
+    def unlike(self, one: int, others: Sequence[int]) -> None:
+        """Rows do not tell."""
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Squared distance between the distributions of two sets of rows: the maximum mean discrepancy (MMD).
+
+    Each row is a vector of features whose inner products are a kernel. The rows are halved by their order, which is
+    that of a hash. The first halves give the direction in which the arrival differs from the others (the witness), the
+    second halves say how far it lies along it. Along a fixed direction chance is that of a mean, so no permutations
+    are needed, and where nothing differs the expected value is 0.
+
+    Sources: Gretton et al. 2012, A Kernel Two-Sample Test; Shekhar, Kim & Ramdas 2022, A Permutation-Free Kernel
+    Two-Sample Test.
+    """
+
+    features: Sequence[NDArray[np.float32]]
+    """[R, F] for each arrival, rows of length 1 at most."""
+    floor: float
+    """Rows differ along the witness by at least this standard deviation, for a witness of length 1."""
+
+    def compare(self, one: int, others: Sequence[int]) -> Compared:
+        """Squared distances, without bias, and their errors."""
+        freedom = sum(max(0, len(self.features[other]) - 1) for other in others)
+        scatter = np.sum([self._scatter[other] for other in others], axis=0)
+        covariance_FF = scatter / np.float32(max(1, freedom))
+        totals_2F, n_2 = self._sums[list(others)].sum(0), self._counts[list(others)].sum(0)
+
+        def measure(place: int, rest: list[int]) -> Measured | None:
+            if len(rest) == len(others):
+                return self._distance(place, totals_2F, n_2, covariance_FF)
+            return self._distance(
+                place, totals_2F - self._sums[place], n_2 - self._counts[place], covariance_FF
+            )
+
+        return _each(one, others, measure)
+
+    def _distance(
+        self,
+        one: int,
+        totals_2F: NDArray[np.float32],
+        n_2: NDArray[np.int64],
+        covariance_FF: NDArray[np.float32],
+    ) -> Measured | None:
+        """Distance of an arrival from others, of which each half has the sums `totals_2F` over `n_2` rows."""
+        sums, counts = self._sums, self._counts
+        if min(counts[one].min(), n_2.min()) < 1:
+            return None
+        gaps_2F = sums[one] / counts[one][:, None] - totals_2F / n_2[:, None]
+        witness_F, gap_F = gaps_2F
+        length = float(np.linalg.norm(witness_F))
+        along = self.features[one][1::2] @ witness_F
+        own = float(along.var(ddof=1)) if len(along) > 1 else 0.0
+        within = float(witness_F @ covariance_FF @ witness_F)
+        deviation = np.sqrt(max(own, within, (self.floor * length) ** 2))
+        error = deviation * np.sqrt(1 / counts[one][1] + 1 / n_2[1])
+        least = self.floor**2 / np.sqrt(counts[one][0] * counts[one][1])  # where all rows are the same
+        return Measured(float(witness_F @ gap_F), float(max(error, least)))
+
+    def unlike(self, one: int, others: Sequence[int]) -> NDArray[np.float64]:
+        """Place of each row along the witness of all rows."""
+        sums, counts = self._sums.sum(1), self._counts.sum(1)
+        others = list(others)
+        witness_F = sums[one] / max(1, counts[one]) - sums[others].sum(0) / max(1, counts[others].sum())
+        return np.asarray(self.features[one] @ witness_F, np.float64)
+
+    @cached_property
+    def _sums(self) -> NDArray[np.float32]:
+        """[A, 2, F], sums of the rows of each half."""
+        return np.stack([np.stack([some[0::2].sum(0), some[1::2].sum(0)]) for some in self.features])
+
+    @cached_property
+    def _counts(self) -> NDArray[np.int64]:
+        """[A, 2], rows of each half."""
+        return np.array([[len(some[0::2]), len(some[1::2])] for some in self.features], np.int64)
+
+    @cached_property
+    def _scatter(self) -> list[NDArray[np.float32]]:
+        """[F, F] for each arrival: sums of products of the rows' distances from their mean."""
+        centred = [some - some.mean(0, keepdims=True) if len(some) else some for some in self.features]
+        return [some.T @ some for some in centred]
+
+
+@dataclass(frozen=True)
+class NewWords:
+    """Share of each row's words that no row of the others has."""
+
+    words: Sequence[Sequence[frozenset[int]]]
+    """For each arrival the words of each row."""
+    floor: float
+
+    def compare(self, one: int, others: Sequence[int]) -> Compared:
+        """Mean shares, and their errors by the spread of the rows."""
+        arrivals_V = self._presence[list(others)].sum(0, dtype=np.int32)
+
+        def measure(place: int, rest: list[int]) -> Measured | None:
+            at_least = 1 if len(rest) == len(others) else 1 + self._presence[place]
+            return self._share(self._shares(place, np.greater_equal(arrivals_V, at_least)))
+
+        return _each(one, others, measure)
+
+    def _share(self, shares: NDArray[np.float64]) -> Measured | None:
+        if not len(shares):
+            return None
+        deviation = max(self.floor, float(shares.std(ddof=1)) if len(shares) > 1 else 0.0)
+        return Measured(float(shares.mean()), deviation / float(np.sqrt(len(shares))))
+
+    def unlike(self, one: int, others: Sequence[int]) -> NDArray[np.float64]:
+        """Share of each row."""
+        return self._shares(one, np.greater(self._presence[list(others)].sum(0, dtype=np.int32), 0))
+
+    def _shares(self, one: int, known_V: NDArray[np.bool_]) -> NDArray[np.float64]:
+        rows, ids, lengths = self._flat[one]
+        unknown = np.bincount(rows, weights=~known_V[ids], minlength=len(lengths))
+        return np.asarray(unknown / np.maximum(1, lengths), np.float64)
+
+    @cached_property
+    def _flat(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+        """For each arrival: row and number of every word, and the number of words of each row."""
+        found = []
+        for some in self.words:
+            lengths = np.array([len(row) for row in some], np.int64)
+            ids = np.fromiter((word for row in some for word in row), np.int64, int(lengths.sum()))
+            found.append((np.repeat(np.arange(len(some)), lengths), ids, lengths))
+        return found
+
+    @cached_property
+    def _presence(self) -> NDArray[np.bool_]:
+        """[A, V], whether a row of the arrival has the word."""
+        n_words = 1 + max((int(ids.max()) for _, ids, _ in self._flat if len(ids)), default=0)
+        found = np.zeros((len(self.words), n_words), np.bool_)
+        for place, (_, ids, _) in enumerate(self._flat):
+            found[place, ids] = True
+        return found
+
+
+QUERIES, REFERENCES = 60, 30
+"""Rows of an arrival that look for a nearest neighbour, and among which those of others look: the first of a sample."""
+FAR_SHARE = 0.05
+"""Of the rows of earlier arrivals, those with the least similar nearest neighbours: they count as without one."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Share of rows whose nearest neighbour among the others is further away than that of nearly all earlier rows."""
+
+    vectors: Sequence[NDArray[np.float32]]
+    """Unit vectors [R, D] for each arrival."""
+    floor: float
+
+    def compare(self, one: int, others: Sequence[int]) -> Compared:
+        """Shares without a neighbour; their errors are those of shares."""
+        threshold = self._threshold(others)
+        return _each(one, others, lambda place, rest: self._share(place, rest, threshold))
+
+    def _share(self, one: int, others: Sequence[int], threshold: float) -> Measured | None:
+        if not len(self.vectors[one]):
+            return None
+        far = self._nearest(one, others) < threshold
+        share, n = float(far.mean()), len(far)
+        spread = max(self.floor, float(np.sqrt(max(share * (1 - share), FAR_SHARE * (1 - FAR_SHARE)))))
+        return Measured(share, spread / float(np.sqrt(n)))
+
+    def unlike(self, one: int, others: Sequence[int]) -> NDArray[np.float64]:
+        """How far the nearest neighbour of each row is, 1 - cosine."""
+        found = np.zeros(len(self.vectors[one]))
+        found[:QUERIES] = 1 - self._nearest(one, others)
+        return found
+
+    def _nearest(self, one: int, others: Sequence[int]) -> NDArray[np.float64]:
+        return np.asarray(self._best[one][:, list(others)].max(1), np.float64)
+
+    def _threshold(self, others: Sequence[int]) -> float:
+        """Cosine below which a row counts as without a neighbour."""
+        nearest = [self._nearest(other, [one for one in others if one != other]) for other in others]
+        return float(np.quantile(np.concatenate(nearest), FAR_SHARE)) if any(map(len, nearest)) else -1.0
+
+    @cached_property
+    def _best(self) -> list[NDArray[np.float32]]:
+        """[QUERIES at most, A] for each arrival: the highest cosine with a reference of each arrival."""
+        some = [vectors[:REFERENCES] for vectors in self.vectors]
+        lengths = np.array([len(one) for one in some])
+        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        filled = np.flatnonzero(lengths)
+        references = np.concatenate([some[place] for place in filled]) if len(filled) else None
+        found = []
+        for whole in self.vectors:
+            vectors = whole[:QUERIES]
+            best = np.full((len(vectors), len(some)), -1.0, np.float32)
+            if references is not None and len(vectors):
+                best[:, filled] = np.maximum.reduceat(vectors @ references.T, starts[filled], axis=1)
+            found.append(best)
+        return found
+
+
+def _each(one: int, others: Sequence[int], measure: Callable[[int, list[int]], Measured | None]) -> Compared:
+    """Measure `one` against all others, and each other one against the rest."""
+    known = list(others)
+    past = [measure(other, known[:place] + known[place + 1 :]) for place, other in enumerate(known)]
+    return measure(one, known), [found for found in past if found is not None]
+
+
+def hashed_features(
+    rows: Sequence[Sequence[str]], width: int, hashed: Callable[[str], int]
+) -> NDArray[np.float32]:
+    """Turn lists of names (words, tags) into vectors of length 1 by feature hashing.
+
+    Args:
+        rows: names of each row.
+        width: features.
+        hashed: name -> integer; its lowest bit is the sign, the rest chooses the feature.
+
+    Returns:
+        float32 [R, width]; 0 for rows without names.
+
+    Source: Weinberger et al. 2009, Feature Hashing for Large Scale Multitask Learning.
+    """
+    found = np.zeros((len(rows), width), np.float32)
+    for row, names in enumerate(rows):
+        codes = np.array([hashed(name) for name in set(names)], np.int64)
+        if len(codes):
+            np.add.at(found[row], (codes >> 1) % width, np.where(codes & 1, 1.0, -1.0).astype(np.float32))
+    lengths_R1: NDArray[np.float32] = np.linalg.norm(found, axis=1, keepdims=True)
+    found /= np.maximum(lengths_R1, 1e-9)
+    return found
+
+
+def kernel_features(vectors: NDArray[np.float32], width: int, seed: int) -> NDArray[np.float32]:
+    """Random Fourier features of the kernel exp(-||x - y||²), for unit vectors exp(2 (cosine - 1)).
+
+    It is the kernel by which heads compare the encoder's vectors (`first_light.gamma`).
+
+    Args:
+        vectors: [R, D].
+        width: features, an even number.
+        seed: of the frequencies.
+
+    Returns:
+        float32 [R, width], rows of length 1.
+
+    Source: Rahimi & Recht 2007, Random Features for Large-Scale Kernel Machines.
+    """
+    generator = np.random.default_rng(seed)
+    frequencies = generator.standard_normal((vectors.shape[1], width // 2)).astype(np.float32) * np.sqrt(2.0)
+    angles = vectors @ frequencies.astype(np.float32)
+    scale = np.float32(np.sqrt(2.0 / width))
+    return np.concatenate([np.cos(angles), np.sin(angles)], axis=1) * scale

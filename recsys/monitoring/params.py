@@ -1,0 +1,34 @@
+"""Parameters of watching. Values live in params.yaml."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"\A\S.*\z")]
+
+
+class MonitorParams(BaseModel):
+    """Section `monitor`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    false_alarms: float = Field(gt=0, le=0.1)
+    """The highest share of ordinary arrivals that may cause an alarm, over all signals of a table together."""
+    learn_arrivals: int = Field(ge=5)
+    """Earlier arrivals that must be there before one is judged; until then the page says "learning"."""
+    window_arrivals: int = Field(ge=5, le=500)
+    """Earlier arrivals that an arrival is compared with: the newest ones."""
+    shown_arrivals: int = Field(ge=1, le=500)
+    """Arrivals that are judged and shown: the newest ones."""
+    sample_rows: int = Field(ge=40, le=2000)
+    """Rows of an arrival that are looked at, chosen by a hash of their ids. Larger samples notice smaller changes."""
+    min_rows: int = Field(ge=4)
+    """Smaller arrivals are judged together with those that follow, once they have so many rows."""
+    accept_after: int = Field(ge=1)
+    """After so many alarms of a signal in a row the new state is what later arrivals are compared with."""
+    numbers: tuple[Name, ...]
+    """Columns of the catalogue with a number whose distribution is watched, such as price."""
+    train_on: tuple[Name, ...]
+    """Signals whose alarm starts a training (`train_challenger`); `recsys status` lists signals by these names."""
+    metrics_file: str
+    """Where `recsys watch` writes metrics for Prometheus's textfile collector; "": nowhere."""

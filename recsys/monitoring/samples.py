@@ -1,0 +1,213 @@
+"""Samples of landed files: the rows that watching looks at, drawn once and kept, a file per landed file."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from recsys.catalogue.languages import language_of_each
+from recsys.catalogue.parts import Part
+from recsys.features.text import FeatureFile
+from recsys.monitoring.arrivals import Arrival
+from recsys.monitoring.horizon import Landed
+from recsys.monitoring.signals import code, number_column
+from recsys.profiles.items import Segment
+from recsys.storage.tables import map_arrow, write_arrow
+
+VERSION = 1
+"""Part of every key; raised when the same rows would give another sample."""
+SUFFIX = ".sample.arrow"
+SHOWN_CHARS = 1000
+"""A text is cut here in a sample. Its length is that of the whole."""
+MINUTE = 60_000_000
+"""Microseconds."""
+
+
+@dataclass(frozen=True)
+class Walked:
+    """A catalogue part whose texts and profiles are made."""
+
+    part: Part
+    feature: FeatureFile
+    segment: Segment
+
+    @property
+    def made_of(self) -> str:
+        """What its samples depend on: rows, texts, profiles."""
+        return f"{self.part.arrival.rows_sha256} {self.feature.key} {self.segment.name}"
+
+
+def sample_path(folder: Path, landed: Landed, made_of: str, rows: int, numbers: Sequence[str] = ()) -> Path:
+    """Path of a landed file's sample; the name holds a hash of everything that the sample depends on."""
+    recipe = json.dumps([VERSION, landed.record.part, made_of, rows, list(numbers)])
+    return folder / f"{landed.record.part}-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}{SUFFIX}"
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the file is there and whole."""
+    try:
+        map_arrow(path)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
+
+
+def write_catalogue_samples(
+    walked: Walked, missing: Mapping[str, Path], n: int, numbers: Sequence[str]
+) -> None:
+    """Draw samples of landed files whose rows lie in one part.
+
+    Args:
+        walked: the part.
+        missing: landed file -> where its sample is written.
+        n: rows of a sample.
+        numbers: columns of the catalogue with numbers.
+    """
+    rows = walked.segment.rows(["item_id", "deleted", "part", "line"])
+    live = rows.slice(0, len(walked.segment.vectors()))
+    origin = live["part"].combine_chunks()
+    drawn = {
+        name: _draw(np.flatnonzero(pc.equal(origin, name).to_numpy(zero_copy_only=False)), name, n)
+        for name in missing
+    }
+    places = np.unique(np.concatenate([*drawn.values(), np.empty(0, np.int64)])).astype(np.int64)
+    known = _described(walked, live.take(pa.array(places)), walked.segment.vectors()[places], numbers)
+    for name, some in drawn.items():
+        n_live = int(pc.sum(pc.equal(origin, name)).as_py() or 0)
+        table = known.take(pa.array(np.searchsorted(places, some)))
+        write_arrow(missing[name], _with_counts(table, {"rows": float(n_live)}))
+
+
+def write_interaction_samples(
+    part: Part, missing: Mapping[str, Path], n: int, new_items: Mapping[str, frozenset[str]]
+) -> None:
+    """Draw samples of landed interactions. They hold no user: only how many there are.
+
+    Args:
+        part: holds the rows.
+        missing: landed file -> where its sample is written.
+        n: rows of a sample.
+        new_items: landed file -> items that had arrived not long before it.
+    """
+    rows = part.rows(["user", "item_id", "event", "value", "timestamp", "part"])
+    origin = rows["part"].combine_chunks()
+    for name, path in missing.items():
+        of_file = np.flatnonzero(pc.equal(origin, name).to_numpy(zero_copy_only=False))
+        whole = rows.take(pa.array(of_file))
+        some = rows.take(pa.array(_draw(of_file, name, n)))
+        is_new = [item in new_items[name] for item in some["item_id"].to_pylist()]
+        table = pa.table(
+            {
+                "item_id": some["item_id"],
+                "event": some["event"],
+                "value": some["value"],
+                "is_new": pa.array(is_new, pa.bool_()).cast(pa.float64()),
+            }
+        )
+        write_arrow(path, _with_counts(table, _interaction_counts(whole)))
+
+
+def read_arrival(group: Sequence[Landed], paths: Sequence[Path]) -> Arrival:
+    """Put together the samples of the landed files of one arrival.
+
+    Args:
+        group: the files.
+        paths: their samples.
+
+    Returns:
+        The arrival.
+    """
+    tables = [map_arrow(path) for path in paths]
+    counts: dict[str, float] = {}
+    for table in tables:
+        for name, value in json.loads((table.schema.metadata or {}).get(b"counts", b"{}")).items():
+            counts[name] = counts.get(name, 0.0) + value
+    rows = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
+    return Arrival(
+        name=group[-1].record.part,
+        parts=tuple(one.record.part for one in group),
+        at=max(one.record.arrived_at for one in group),
+        n_rows=int(counts.get("rows", 0)),
+        rows=rows,
+        counts=counts,
+    )
+
+
+def _draw(places: NDArray[np.int64], name: str, n: int) -> NDArray[np.int64]:
+    """At most n of the places in a random order, the same each time; the order is what halves a sample."""
+    generator = np.random.default_rng(code(name))
+    return np.asarray(generator.permutation(places)[:n], np.int64)
+
+
+def _described(
+    walked: Walked, chosen: pa.Table, vectors: NDArray[np.float32], numbers: Sequence[str]
+) -> pa.Table:
+    """Everything that signals read of the chosen rows, in their order."""
+    texts = _rows_at(pq.read_table(walked.feature.path, columns=["text", "part", "line"]), chosen)
+    columns = ["title", "description", "tags", "image", "attributes", "part", "line"]
+    fields = _rows_at(walked.part.rows(columns), chosen)
+    further = [json.loads(value) if value else {} for value in fields["attributes"].to_pylist()]
+    whole = [text or "" for text in texts["text"].to_pylist()]
+    table = {
+        "item_id": chosen["item_id"],
+        "text": pa.array([text[:SHOWN_CHARS] for text in whole], pa.string()),
+        "chars": pa.array([len(text) for text in whole], pa.int64()),
+        "language": pa.array(language_of_each(whole), pa.string()),
+        "tags": fields["tags"],
+        "fields": pa.array(_filled(fields, further), pa.list_(pa.string())),
+        "vector": pa.array(list(vectors.astype(np.float16)), pa.list_(pa.float16())),
+    }
+    for name in numbers:
+        table[number_column(name)] = pa.array([_number(one.get(name)) for one in further], pa.float64())
+    return pa.table(table)
+
+
+def _rows_at(table: pa.Table, chosen: pa.Table) -> pa.Table:
+    """The rows of a table with the part and line of each chosen row, in their order."""
+    places = {place: row for row, place in enumerate(zip(*_part_and_line(table), strict=True))}
+    rows = [places[place] for place in zip(*_part_and_line(chosen), strict=True)]
+    return table.take(pa.array(rows, pa.int64()))
+
+
+def _part_and_line(table: pa.Table) -> tuple[list[str], list[int]]:
+    return table["part"].to_pylist(), table["line"].to_pylist()
+
+
+def _filled(fields: pa.Table, further: Sequence[Mapping[str, object]]) -> list[list[str]]:
+    """Names of the columns that each row fills."""
+    known = {name: fields[name].to_pylist() for name in ("title", "description", "tags", "image")}
+    rows = []
+    for row, others in enumerate(further):
+        filled = [name for name, values in known.items() if values[row]]
+        rows.append([*filled, *sorted(name for name, value in others.items() if value not in (None, ""))])
+    return rows
+
+
+def _number(value: object) -> float | None:
+    """A number, also where it landed as text; None where it is none."""
+    try:
+        found = float(str(value).strip().lstrip("$€£¥").replace(",", "")) if value is not None else None
+    except ValueError:
+        return None
+    return found if found is not None and np.isfinite(found) else None
+
+
+def _interaction_counts(rows: pa.Table) -> dict[str, float]:
+    times = rows["timestamp"].cast(pa.int64()).drop_null()
+    span = (pc.max(times).as_py() - pc.min(times).as_py()) if len(times) else 0
+    return {
+        "rows": float(len(rows)),
+        "users": float(pc.count_distinct(rows["user"]).as_py()),
+        "days": max(span, MINUTE) / (24 * 60 * MINUTE) if len(times) else 0.0,
+    }
+
+
+def _with_counts(table: pa.Table, counts: Mapping[str, float]) -> pa.Table:
+    return table.replace_schema_metadata({"counts": json.dumps(counts, sort_keys=True)})

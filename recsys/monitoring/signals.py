@@ -1,0 +1,176 @@
+"""What is watched: one line of SIGNALS per figure, with what it is measured by and what it tells people."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from types import MappingProxyType
+from zlib import crc32
+
+import numpy as np
+
+from recsys.features.words import words
+from recsys.monitoring.arrivals import Arrival
+from recsys.monitoring.judging import Side
+from recsys.monitoring.measures import (
+    Distances,
+    Levels,
+    Means,
+    Measure,
+    Neighbours,
+    NewWords,
+    hashed_features,
+    kernel_features,
+)
+
+CATALOGUE, INTERACTIONS, RELEASES = "catalogue", "interactions", "releases"
+WIDTH = 256
+"""Features of a distribution."""
+SEED = 20261129
+RUN_WORDS = 6
+"""So many words in a row that several texts share are repeated text."""
+REPEATED_SHARE = 0.04
+"""Of an arrival's texts, so many must have a run of words for it to count as repeated, and at least REPEATED_ROWS."""
+REPEATED_ROWS = 3
+SHARES = 0.1
+"""Standard deviation of a share that is nearly 0 or 1: five rows in a hundred are worth an alarm, one is not."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One figure of an arrival."""
+
+    title: str
+    side: Side
+    measure: Callable[[Sequence[Arrival]], Measure]
+    column: str = ""
+    """Column whose values tell what moved; "": its words, where the table has texts."""
+
+
+def _length(arrivals: Sequence[Arrival]) -> Measure:
+    return Means([np.log2(1 + one.numbers("chars")) for one in arrivals], 0.1)
+
+
+def _texts(arrivals: Sequence[Arrival]) -> Measure:
+    return Distances([hashed_features(_words_of(one), WIDTH, code) for one in arrivals], 0.05)
+
+
+def _new_words(arrivals: Sequence[Arrival]) -> Measure:
+    numbers: dict[str, int] = {}
+    rows = [
+        [frozenset(numbers.setdefault(word, len(numbers)) for word in row) for row in _words_of(one)]
+        for one in arrivals
+    ]
+    return NewWords(rows, 0.05)
+
+
+def _repeated(arrivals: Sequence[Arrival]) -> Measure:
+    return Means([repeated_shares(_words_of(one)) for one in arrivals], SHARES)
+
+
+def _profiles(arrivals: Sequence[Arrival]) -> Measure:
+    return Distances([kernel_features(one.vectors(), WIDTH, SEED) for one in arrivals], 0.05)
+
+
+def _neighbours(arrivals: Sequence[Arrival]) -> Measure:
+    return Neighbours([one.vectors() for one in arrivals], SHARES)
+
+
+def _names(column: str, arrivals: Sequence[Arrival]) -> Measure:
+    rows = [[names_of(value) for value in one.rows[column].to_pylist()] for one in arrivals]
+    return Distances([hashed_features(some, WIDTH, code) for some in rows], SHARES)
+
+
+def _number(column: str, arrivals: Sequence[Arrival]) -> Measure:
+    return Means([np.arcsinh(one.numbers(column)) for one in arrivals], 0.05)
+
+
+def _share(column: str, arrivals: Sequence[Arrival]) -> Measure:
+    return Means([one.numbers(column) for one in arrivals], SHARES)
+
+
+def _level(ratio: tuple[str, str], floor: float, arrivals: Sequence[Arrival]) -> Measure:
+    """log2 of the ratio of two counts."""
+    pairs = [(one.counts.get(ratio[0], 0.0), one.counts.get(ratio[1], 0.0)) for one in arrivals]
+    return Levels([float(np.log2(a / b)) if a > 0 and b > 0 else float("nan") for a, b in pairs], floor)
+
+
+def _plain_level(name: str, floor: float, arrivals: Sequence[Arrival]) -> Measure:
+    return Levels([one.counts.get(name, float("nan")) for one in arrivals], floor)
+
+
+SIGNALS: Mapping[str, Mapping[str, Signal]] = MappingProxyType(
+    {
+        CATALOGUE: {
+            "length": Signal("length of texts, log2 of characters", "both", _length),
+            "language": Signal("languages", "upper", partial(_names, "language"), "language"),
+            "words": Signal("words", "upper", _texts),
+            "new_words": Signal("share of a text's words that are new", "upper", _new_words),
+            "repeated": Signal("share of a text that others repeat", "upper", _repeated),
+            "fields": Signal("which columns are filled", "upper", partial(_names, "fields"), "fields"),
+            "tags": Signal("tags", "upper", partial(_names, "tags"), "tags"),
+            "profiles": Signal("profiles", "upper", _profiles),
+            "neighbours": Signal("share of items unlike any earlier item", "upper", _neighbours),
+        },
+        INTERACTIONS: {
+            "events": Signal("events", "upper", partial(_names, "event"), "event"),
+            "values": Signal("values of events, arcsinh", "both", partial(_number, "value")),
+            "new_items": Signal("share of interactions with new items", "both", partial(_share, "is_new")),
+            "per_user": Signal("log2 of interactions per user", "both", partial(_level, ("rows", "users"), 0.1)),
+            "rate": Signal("log2 of interactions per day", "both", partial(_level, ("rows", "days"), 0.25)),
+        },
+        RELEASES: {
+            "age": Signal("log2 of seconds from landing to release", "upper", partial(_plain_level, "age", 0.25)),
+            "index_recall": Signal("recall of the index", "lower", partial(_plain_level, "recall", 0.002)),
+        },
+    }
+)  # fmt: skip
+"""Table -> signal -> its entry. A further signal is one line here. Of languages, words, columns, tags, profiles and
+events the figure is the squared distance of their distribution from that of before."""
+
+
+def signals_of(table: str, numbers: Sequence[str] = ()) -> dict[str, Signal]:
+    """The signals of a table, and one for each number of the catalogue that params.yaml names."""
+    found = dict(SIGNALS[table])
+    if table == CATALOGUE:
+        for name in numbers:
+            column = number_column(name)
+            found[name] = Signal(f"{name}, arcsinh", "both", partial(_number, column))
+    return found
+
+
+def number_column(name: str) -> str:
+    """Column of a sample that holds a number of the catalogue."""
+    return f"number:{name}"
+
+
+def names_of(value: str | list[str] | None) -> list[str]:
+    """What a field names: itself, or each of a list."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+@lru_cache(maxsize=1 << 17)
+def code(name: str) -> int:
+    """A number for a name, the same on every machine."""
+    return crc32(name.encode())
+
+
+def _words_of(arrival: Arrival) -> list[list[str]]:
+    return [words(text) for text in arrival.strings("text")]
+
+
+def repeated_shares(rows: Sequence[Sequence[str]]) -> np.ndarray:
+    """Share of each text's runs of words that other texts of the same arrival have as well.
+
+    Args:
+        rows: words of each text.
+
+    Returns:
+        float64 [R]; 0 for texts shorter than a run.
+    """
+    runs = [{tuple(row[at : at + RUN_WORDS]) for at in range(len(row) - RUN_WORDS + 1)} for row in rows]
+    counts = Counter(run for some in runs for run in some)
+    least = max(REPEATED_ROWS, REPEATED_SHARE * len(rows))
+    return np.array([sum(counts[run] >= least for run in some) / max(1, len(some)) for some in runs])
