@@ -1,7 +1,12 @@
-"""English stop words: those of scikit-learn, by the Glasgow Information Retrieval Group. `tfidf.py` leaves them out.
+"""Stop words by language, which `analyzer.py` leaves out.
 
-They stand here since importing scikit-learn takes half a second, which whatever only reads a model would wait for.
+Those of English are scikit-learn's, by the Glasgow Information Retrieval Group. They stand here since importing
+scikit-learn takes half a second, which whatever only reads a model would wait for. Other languages have the lists of
+the package stop-words, read where a head is learned; a head carries its words along.
 """
+
+from collections.abc import Collection
+from functools import lru_cache
 
 WORDS = """
 a about above across after afterwards again against all almost alone along already also although always am
@@ -25,3 +30,34 @@ while whither who whoever whole whom whose why will with within without would ye
 yourselves
 """
 ENGLISH = frozenset(WORDS.split())
+
+LIKE = {"nn": "nb", "no": "nb"}
+"""Languages that have the list of another one."""
+
+
+def stop_words_of(languages: Collection[str]) -> frozenset[str]:
+    """The stop words of several languages together.
+
+    Args:
+        languages: ISO 639-1 codes; those without a list have no stop words.
+
+    Returns:
+        Lower case. English where none of the languages has a list.
+    """
+    listed = [_listed(LIKE.get(language, language)) for language in languages]
+    return frozenset().union(*listed) or ENGLISH
+
+
+@lru_cache
+def _listed(language: str) -> frozenset[str]:
+    if language == "en":
+        return ENGLISH
+    from stop_words import StopWordError, get_stop_words
+
+    try:
+        listed = [word.lower() for word in get_stop_words(language)]
+    except StopWordError:
+        return frozenset()
+    # An analyzer cuts words at apostrophes. Phrases are left alone: their words may have a meaning by themselves.
+    parts = (part for word in listed if " " not in word for part in word.replace("\u2019", "'").split("'"))
+    return frozenset(listed) | frozenset(part for part in parts if len(part) > 1)

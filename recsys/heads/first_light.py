@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from scipy.sparse import csr_array
 
+from recsys.encoders.analyzer import Analyzer, analyzer_for
 from recsys.encoders.params import FirstLightParams
 from recsys.encoders.reference import FIRST_LIGHT, EncoderReference
 from recsys.encoders.tfidf import TfidfEncoder, fit_tfidf
@@ -32,6 +33,8 @@ from recsys.storage.packed import verify_files
 # Shape suffixes: M landmarks, L width of the base encoder, V terms, D directions.
 FIRST_LIGHT_VERSION = 2
 """Part of every record. Raise it when the same texts would give another head. Heads of version 1 are not centred."""
+BY_LANGUAGE = 3
+"""Version of heads that read texts otherwise than English ones were always read."""
 SMALLEST_EIGENVALUE = 1e-3
 """Smallest eigenvalue of the kernel (diagonal 1) that counts. Smaller ones come from nearly equal texts."""
 FORGOTTEN_AT = 4
@@ -127,13 +130,18 @@ def pack_first_light(
     landmarks = choose_landmarks(texts, params.max_landmarks)
     if landmarks.n_texts < params.min_items:
         return None
+    analyzer = analyzer_for(landmarks.texts)
     wanted = FirstLight(
-        base=base.hash, params=params, n_landmarks=len(landmarks.texts), landmarks=landmarks.digest
+        version=FIRST_LIGHT_VERSION if analyzer == Analyzer() else BY_LANGUAGE,
+        base=base.hash,
+        params=params,
+        n_landmarks=len(landmarks.texts),
+        landmarks=landmarks.digest,
     )
     if found := _find(wanted, cache / "heads"):
         return found
     try:
-        lexical = fit_tfidf(landmarks.texts)
+        lexical = fit_tfidf(landmarks.texts, analyzer)
     except EncoderError:
         return None
     vectors_ML = open_encoder(base, cache / "encoders", batch_tokens).encode(landmarks.texts)

@@ -1,7 +1,7 @@
 """The files of a kernel head: head.npz holds its arrays, head.json its terms and numbers.
 
-A head is written in the oldest version that can express it: version 5 has views, 4 a mean, 3 separate words or a
-constant. Version 1 is read like version 2.
+A head is written in the oldest version that can express it: version 6 has stop words other than the English ones or
+cuts runs of characters, 5 has views, 4 a mean, 3 separate words or a constant. Version 1 is read like version 2.
 """
 
 import io
@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recsys.encoders.analyzer import Analyzer
 from recsys.encoders.reference import HEAD, TERMS
+from recsys.encoders.stop_words import ENGLISH
 from recsys.encoders.tfidf import TfidfEncoder
 from recsys.errors import EncoderError
 from recsys.heads.kernel_head import Kernel, KernelHead, Words
@@ -23,7 +25,7 @@ from recsys.heads.view_kernels import NamesKernel, VectorsKernel, ViewKernel
 from recsys.storage.arrays import read_arrays, shared
 from recsys.storage.atomic import write_whole
 
-HEAD_VERSION = 5
+HEAD_VERSION = 6
 """The newest version."""
 ARRAYS = ("idf", "words_data", "words_indices", "words_indptr", "vectors", "projection")
 """Arrays of head.npz. A file with arrays beyond those that its version names is refused."""
@@ -58,9 +60,13 @@ def write_head(head: KernelHead, folder: Path) -> tuple[Path, Path]:
         "version": _version(head),
         "lexical_share": head.kernel.lexical_share,
         "gamma": head.kernel.gamma,
-        "characters": lexical.characters,
+        "characters": lexical.analyzer.characters,
         "terms": list(lexical.terms),
     } | ({"words_share": head.words.share} if head.words else {})
+    if lexical.analyzer.stop_words != ENGLISH:
+        plain["stop_words"] = sorted(lexical.analyzer.stop_words)
+    if lexical.analyzer.cuts_runs:
+        plain["cuts_runs"] = True
     if head.constant > 0:
         plain["constant"] = head.constant
     if head.mean_D is not None:
@@ -142,6 +148,9 @@ def view_weights(folder: Path) -> dict[str, float]:
 
 
 def _version(head: KernelHead) -> int:
+    analyzer = head.kernel.lexical.analyzer
+    if analyzer.cuts_runs or analyzer.stop_words != ENGLISH:
+        return 6
     if head.views:
         return 5
     if head.mean_D is not None:
@@ -168,7 +177,15 @@ def _head_of(plain: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> KernelHe
         raise ValueError(f"{TERMS} has words_share {words.share}")
     _check_finite(arrays)
     words_MV = _sparse([arrays[f"words_{key}"] for key in ("data", "indices", "indptr")], (n, n_terms))
-    lexical = TfidfEncoder(terms, idf_V, (characters[0], characters[1]) if characters else None)
+    stop_words = plain.get("stop_words")
+    if stop_words is not None:
+        _check_names(stop_words, "a stop word")
+    analyzer = Analyzer(
+        ENGLISH if stop_words is None else frozenset(stop_words),
+        plain.get("cuts_runs") is True,
+        (characters[0], characters[1]) if characters else None,
+    )
+    lexical = TfidfEncoder(terms, idf_V, analyzer)
     kernel = Kernel(lexical, float(plain["lexical_share"]), float(plain["gamma"]))
     if not (0 <= kernel.lexical_share <= 1 and 0 <= kernel.gamma < np.inf):
         raise ValueError(f"{TERMS} has lexical_share {kernel.lexical_share} and gamma {kernel.gamma}")

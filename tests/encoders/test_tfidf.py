@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
 
+from recsys.encoders.analyzer import Analyzer
 from recsys.encoders.stop_words import ENGLISH
 from recsys.encoders.tfidf import TfidfEncoder, fit_tfidf
 from recsys.errors import EncoderError
@@ -36,7 +37,12 @@ def test_chinese_titles_meet_by_their_characters():
     encoder = fit_tfidf(titles)
     same, other = (encoder.encode(["红楼"]) @ encoder.encode(titles).T).toarray()[0]
     assert same > 0.6 and same > 3 * other
-    assert fit_tfidf(["a novel 红", "another tale"]).characters is None
+    assert encoder.analyzer.cuts_runs
+
+
+def test_a_stray_name_in_another_script_changes_nothing():
+    texts = ["a novel 红", *["one long journey through many countries of the far east and west"] * 10]
+    assert fit_tfidf(texts).analyzer == Analyzer()
 
 
 LETTERS = "abcdefAÉßİ12_ -'.,!\n\t\u3000红楼梦\u0301"
@@ -62,7 +68,7 @@ def test_vectors_are_those_of_scikit_learn_to_the_last_bit(known, texts, charact
         else {"analyzer": "char_wb", "ngram_range": characters}
     )
     theirs = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, **options).fit(known)
-    ours = TfidfEncoder(theirs.get_feature_names_out().tolist(), theirs.idf_, characters)
+    ours = TfidfEncoder(theirs.get_feature_names_out().tolist(), theirs.idf_, Analyzer(characters=characters))
     expected, found = theirs.transform([*known, *texts]), ours.encode([*known, *texts])
     assert found.dtype == np.float32 and found.shape == expected.shape and found.has_sorted_indices
     for name in ("data", "indices", "indptr"):

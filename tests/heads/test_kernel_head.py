@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from recsys.encoders.analyzer import Analyzer
 from recsys.encoders.tfidf import fit_tfidf
 from recsys.errors import EncoderError
 from recsys.heads.head_file import read_head, write_head
@@ -78,6 +80,34 @@ def test_a_centred_head_takes_its_mean_away_and_has_the_constant_first(vectors, 
     assert (again.dim, again.lexical_width) == (6, 1)
     assert json.loads((tmp_path / "head.json").read_text())["version"] == 4
     np.testing.assert_array_equal(again.profiles(TEXTS, vectors[:6]), head.profiles(TEXTS, vectors[:6]))
+
+
+def test_a_head_carries_its_stop_words_and_runs_of_characters(vectors, tmp_path):
+    head, analyzer = make_head(8), Analyzer(frozenset({"blue", "的"}), cuts_runs=True)
+    lexical = fit_tfidf([*TEXTS[1:], "蓝色的椅子"], analyzer)
+    words_MV = csr_array(lexical.encode([*TEXTS[1:], "蓝色的椅子"]))
+    head = replace(head, kernel=replace(head.kernel, lexical=lexical), words_MV=words_MV)
+    write_head(head, tmp_path)
+    again, plain = read_head(tmp_path), json.loads((tmp_path / "head.json").read_text("utf-8"))
+    assert (plain["version"], plain["stop_words"], plain["cuts_runs"]) == (6, ["blue", "的"], True)
+    assert again.kernel.lexical.analyzer == analyzer
+    texts = ["蓝色 blue chair", *TEXTS[1:]]
+    np.testing.assert_array_equal(again.profiles(texts, vectors[:6]), head.profiles(texts, vectors[:6]))
+    (tmp_path / "head.json").write_text(json.dumps(plain | {"stop_words": ["a", 1]}), "utf-8")
+    with pytest.raises(EncoderError, match="no readable head"):
+        read_head(tmp_path)
+
+
+def test_a_head_of_characters_from_before_is_read_as_it_was(vectors, tmp_path):
+    head, before = make_head(8), Analyzer(characters=(1, 2))
+    lexical = fit_tfidf(TEXTS, before)
+    head = replace(
+        head, kernel=replace(head.kernel, lexical=lexical), words_MV=csr_array(lexical.encode(TEXTS))
+    )
+    write_head(head, tmp_path)
+    plain = json.loads((tmp_path / "head.json").read_text("utf-8"))
+    assert plain["version"] == 2 and not {"stop_words", "cuts_runs"} & plain.keys()
+    assert read_head(tmp_path).kernel.lexical.analyzer == before
 
 
 @pytest.mark.parametrize(
@@ -218,8 +248,8 @@ def test_a_head_of_a_newer_version_is_refused_and_one_of_the_first_is_read(tmp_p
     head = make_head(8)
     _, path = write_head(head, tmp_path)
     words = json.loads(path.read_text("utf-8"))
-    path.write_text(json.dumps(words | {"version": 6}), "utf-8")
-    with pytest.raises(EncoderError, match="newest known is 5"):
+    path.write_text(json.dumps(words | {"version": 7}), "utf-8")
+    with pytest.raises(EncoderError, match="newest known is 6"):
         read_head(tmp_path)
     path.write_text(json.dumps(words | {"version": 1}), "utf-8")
     first = read_head(tmp_path)
