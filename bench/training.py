@@ -265,6 +265,7 @@ def ours(pairs: Pairs, layers: str) -> Side:
     from recsys.training.known import Plan
     from recsys.training.losses.pairs import ranked_pairs
     from recsys.training.optimizing import make_optimizer, move
+    from recsys.training.ranks import ALONE
     from recsys.training.stepping import Encoding, Memory, encode_all
     from recsys.training.texts import Tokens, tokenise
     from recsys.training.tower import open_tower
@@ -299,7 +300,7 @@ def ours(pairs: Pairs, layers: str) -> Side:
         tower.train()
         started = time.perf_counter()
         inputs = frozen or TokenInputs(tokens(), "cpu")
-        encoding = Encoding(tower, inputs, params, "cpu", console.print)
+        encoding = Encoding(tower, inputs, params, ALONE, console.print)
         for number in range(n // size):
             rows = np.arange(number * size, (number + 1) * size)
             plan = Plan(np.concatenate([rows, n + rows]), loss)
@@ -309,7 +310,7 @@ def ours(pairs: Pairs, layers: str) -> Side:
 
     def first_loss() -> float:
         inputs = frozen or TokenInputs(tokens(), "cpu")
-        vectors_ID = torch.from_numpy(encode_all(tower, inputs, params.encode_tokens, "float32", "cpu"))
+        vectors_ID = torch.from_numpy(encode_all(tower, inputs, params.encode_tokens, "float32", ALONE))
         return float(loss(torch.cat([vectors_ID[:size], vectors_ID[n : n + size]])))
 
     return Side("ours", train, first_loss, once)

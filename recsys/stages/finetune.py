@@ -1,8 +1,10 @@
 """Stage `finetune`: train a challenger on the split's training side, cold items held out again to know when to stop."""
 
+import contextlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +24,7 @@ from recsys.encoders.declared import settled
 from recsys.encoders.pack import pack_encoder
 from recsys.encoders.reference import REFERENCE, EncoderReference
 from recsys.encoders.source import find_source
+from recsys.errors import TrainingError
 from recsys.evaluation.provenance import TrainedOn, hash_rule, identity
 from recsys.features.text import SCHEMA, feature_files
 from recsys.features.views_file import views_at
@@ -38,6 +41,7 @@ from recsys.training.corpus import Corpus, further_texts, pieces_of, require_tex
 from recsys.training.data import TrainingSet, make_training_set
 from recsys.training.events import read_events
 from recsys.training.job import Job, make_job
+from recsys.training.launching import is_launched, launch
 from recsys.training.params import FinetuneParams
 from recsys.training.seeds import SEEDS, TrainedSeed, TrainedSeeds, folder_of
 from recsys.training.summary import epochs_of, history_csv, summarise
@@ -74,8 +78,39 @@ def run(settings: Settings, at: Artifacts) -> None:
     Raises:  ArtifactMissing without split, features or teacher; ConfigError where there is too little to learn from, or
              the teacher may know test data; TrainingError where a loss is not finite or memory does not suffice
     """
-    shutil.rmtree(at.finetune / SEEDS, ignore_errors=True)
+    n = settings.finetune.processes
+    if n > 1 and not is_launched():
+        launch(n, ("-m", "recsys", "run", "finetune"), {"RECSYS_WORKSPACE": str(at.root)})
+        return
     settings = _with_prefixes(settings)
+    if is_launched():
+        _run_among_others(settings, at)
+    else:
+        _run_alone(settings, at)
+
+
+def _run_among_others(settings: Settings, at: Artifacts) -> None:
+    """Rank 0 runs the stage; the others take part in each of its trainings."""
+    from recsys.training.ranks import Dismissed, follow, join, lead
+
+    def take_part(training: dict[str, Any]) -> None:
+        params = FinetuneParams(**training)
+        job = _read(settings.model_copy(update={"finetune": params}), at)
+        # What ends a training in rank 0 ends it here: a trial that is pruned, or one whose loss is not finite.
+        with contextlib.suppress(Dismissed, TrainingError):
+            train(job, params, settings.encoder, settings.users.ridge_lambda, at.training)
+
+    ranks = join()
+    if ranks.is_first:
+        _run_alone(settings, at)
+        lead(ranks, None)
+    else:
+        follow(ranks, take_part)
+    ranks.leave()
+
+
+def _run_alone(settings: Settings, at: Artifacts) -> None:
+    shutil.rmtree(at.finetune / SEEDS, ignore_errors=True)
     settings, trials, searched = _with_best_trial(settings, at)
     challenger, key = _train_and_pack(settings, at, at.finetune, trials)
     seeds, keys = [TrainedSeed(seed=settings.finetune.seed, model_hash=challenger.hash)], {key, searched}

@@ -71,6 +71,8 @@ class Checkpoints:
     """The checkpoints of one run, in one folder."""
 
     folder: Path
+    writes: bool = True
+    """False: nothing is written, in a process that trains along."""
 
     def save(self, record: Record, weights: dict[str, Tensor], optimizer: dict[str, Tensor]) -> None:
         """Write the checkpoint, then delete files that it does not name.
@@ -80,6 +82,8 @@ class Checkpoints:
             weights: the trained ones.
             optimizer: see `optimizer_tensors`.
         """
+        if not self.writes:
+            return
         tensors = {f"weight:{name}": value for name, value in weights.items()}
         tensors |= {f"optimizer:{name}": value for name, value in optimizer.items()}
         _write(self.folder / CHECKPOINT, tensors, {"record": json.dumps(asdict(record))})
@@ -113,6 +117,8 @@ class Checkpoints:
     def save_profiles(self, step: int, vectors_ID: NDArray[np.float32]) -> str:
         """Write the profiles of an epoch; return the file's name."""
         name = f"profiles-{step}.npy"
+        if not self.writes:
+            return name
         self.folder.mkdir(parents=True, exist_ok=True)
         with whole_file(self.folder / name) as temporary, temporary.open("wb") as file:
             np.save(file, vectors_ID)
@@ -126,7 +132,8 @@ class Checkpoints:
     def save_best(self, step: int, weights: dict[str, Tensor]) -> str:
         """Write the best weights so far; return the file's name."""
         name = f"best-{step}.safetensors"
-        _write(self.folder / name, weights, {})
+        if self.writes:
+            _write(self.folder / name, weights, {})
         return name
 
     def load_best(self, name: str) -> dict[str, Tensor]:

@@ -32,6 +32,7 @@ from recsys.training.optimizing import (
 )
 from recsys.training.params import FinetuneParams
 from recsys.training.plans import plan_batch
+from recsys.training.ranks import ALONE, Dismissed, Ranks
 from recsys.training.stepping import Encoding, Memory, encode_all
 from recsys.training.tower import Tower
 from recsys.training.validating import validate
@@ -83,6 +84,7 @@ def finetune(
     folder: Path,
     watcher: Watcher,
     corpus: Corpus | None = None,
+    ranks: Ranks = ALONE,
 ) -> Trained:
     """Train until validation no longer improves.
 
@@ -95,15 +97,18 @@ def finetune(
         folder: of this run's checkpoints; it must not hold those of other data or parameters.
         watcher: is notified of progress.
         corpus: further texts and the teacher's vectors, for objectives `texts` and `distill`.
+        ranks: processes that train together; each calls this with the same data.
 
     Returns:
         The curves and the best epoch; this is epoch 0 where nothing was better than the pretrained weights.
 
     Raises:
         TrainingError: a loss is not finite, or memory runs out; the last checkpoint is kept.
+        Dismissed: in another rank than 0: the watcher of rank 0 has ended the training.
     """
+    checkpoints = Checkpoints(folder, writes=ranks.is_first)
     run = _Run(
-        training_set, tower, inputs, params, ridge_lambda, Checkpoints(folder), watcher, corpus or Corpus()
+        training_set, tower, inputs, params, ridge_lambda, checkpoints, watcher, corpus or Corpus(), ranks
     )
     with _repeatable():
         return run.all()
@@ -122,12 +127,13 @@ class _Run:
         checkpoints: Checkpoints,
         watcher: Watcher,
         corpus: Corpus,
+        ranks: Ranks,
     ) -> None:
         self.training_set, self.tower, self.inputs, self.params = training_set, tower, inputs, params
-        self.corpus = corpus
+        self.corpus, self.ranks = corpus, ranks
         self.ridge_lambda, self.checkpoints, self.watcher = ridge_lambda, checkpoints, watcher
         self.optimizer, self.scaler = make_optimizer(tower, params), make_scaler(params, inputs.device)
-        self.encoding = Encoding(tower, inputs, params, inputs.device, watcher.report)
+        self.encoding = Encoding(tower, inputs, params, ranks, watcher.report)
         self.memory = Memory(params.encode_tokens, params.grad_cache)
         self.record = Record()
         n_batches = batches_per_epoch(training_set, params, corpus)
@@ -144,13 +150,14 @@ class _Run:
                 self._validate()
             elif self.record.step % self.params.checkpoint_steps == 0:
                 self._save()
-        _load(self.tower, self.checkpoints.load_best(self.record.best))
+        if self.ranks.is_first:
+            _load(self.tower, self.checkpoints.load_best(self.record.best))
         best = self.record.epochs[self.record.best_epoch]
         return Trained(self.record.epochs, best, self.record.step)
 
     def _resume(self) -> None:
         self.tower.train()
-        found = self.checkpoints.load()
+        found = self.ranks.from_first(self.checkpoints.load)
         if found is None:
             self._validate()
             return
@@ -161,7 +168,7 @@ class _Run:
             self.memory = Memory(*self.record.memory)
         if self.scaler is not None and self.record.scaler is not None:
             self.scaler.load_state_dict(self.record.scaler)
-        self._remember(self.checkpoints.load_profiles(self.record.profiles))
+        self._remember(self.ranks.from_first(lambda: self.checkpoints.load_profiles(self.record.profiles)))
         self.watcher.report(f"continues after step {self.record.step:,} of {self.n_steps:,}")
 
     def _step(self) -> None:
@@ -177,6 +184,7 @@ class _Run:
             losses.append(loss)
             n_examples += len(plan.rows)
         if losses:
+            self.ranks.sum_gradients(self.tower)
             rate = learning_rate(step, self.n_steps, self.params)
             norm = move(self.optimizer, self.tower, rate, self.params.max_grad_norm, step, self.scaler)
             if not np.isfinite(norm):
@@ -189,25 +197,14 @@ class _Run:
     def _validate(self) -> None:
         """Encode all items, rank the validation slice, keep the best weights."""
         params, step = self.params, self.record.step
-        vectors_ID = encode_all(
-            self.tower, self.inputs, self.memory.tokens, params.precision, self.inputs.device
-        )
+        vectors_ID = encode_all(self.tower, self.inputs, self.memory.tokens, params.precision, self.ranks)
         if not np.isfinite(vectors_ID).all():
             raise TrainingError(
                 f"step {step}: profiles are not finite",
                 remedy="lower finetune.learning_rate; the last checkpoint is kept",
             )
         self._remember(vectors_ID)
-        found = validate(
-            self.training_set,
-            vectors_ID,
-            self.ridge_lambda,
-            params.k,
-            params.max_validation_users,
-            params.seed,
-        )
-        epoch = self._epoch(found, self.corpus.agreement(vectors_ID, self.training_set.held_rows))
-        self.watcher.on_epoch(epoch)
+        epoch = self._shown(self.ranks.from_first(lambda: self._judged(vectors_ID)))
         epochs = (*self.record.epochs, epoch)
         record = replace(
             self.record, epochs=epochs, losses=(), profiles=self.checkpoints.save_profiles(step, vectors_ID)
@@ -220,6 +217,29 @@ class _Run:
         over = step >= self.n_steps or epoch.epoch - record.best_epoch >= params.patience
         self.record = replace(record, stopped=over)
         self._save()
+
+    def _judged(self, vectors_ID: NDArray[np.float32]) -> Epoch:
+        params = self.params
+        found = validate(
+            self.training_set,
+            vectors_ID,
+            self.ridge_lambda,
+            params.k,
+            params.max_validation_users,
+            params.seed,
+        )
+        return self._epoch(found, self.corpus.agreement(vectors_ID, self.training_set.held_rows))
+
+    def _shown(self, epoch: Epoch) -> Epoch:
+        """Show an epoch to the watcher, who may end the training: in every process, since rank 0 asks."""
+        try:
+            self.watcher.on_epoch(epoch)
+        except Exception:
+            self.ranks.told("over")
+            raise
+        if self.ranks.told("on") == "over":
+            raise Dismissed
+        return epoch
 
     def _epoch(self, found: tuple[float, float] | None, cosine: float | None) -> Epoch:
         ndcg, recall = found or (None, None)

@@ -15,9 +15,9 @@ from recsys.training.summary import file_hash, run_key
 
 TRAINING_VERSION = 3
 """Part of every key. Raise it when the same inputs would give other weights."""
-IDLE = {"roles", "checkpoint_steps", "seeds", "trials", "trial_ranges"}
-"""Parameters that change no weights of one training: DVC's stages, how often checkpoints are written, the number of
-further trainings."""
+IDLE = {"roles", "checkpoint_steps", "processes", "seeds", "trials", "trial_ranges"}
+"""Parameters that change no weights of one training, but for rounding: DVC's stages, how often checkpoints are written,
+the number of processes and of further trainings."""
 STUDENT = {"student_layers", "student_texts"}
 """Parameters that change weights for objective distill alone."""
 

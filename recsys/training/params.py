@@ -8,7 +8,7 @@ CHOOSES_ITEMS = {"popularity_power": 0, "hard_share": 0, "hard_quantile": 1}
 """Parameters that choose the items of a batch, with the values that leave the choice alone."""
 UNDRAWN = {
     "trials", "seed", "seeds", "checkpoint_steps", "epochs", "patience", "k", "validation_share",
-    "max_validation_users", "encode_tokens",
+    "max_validation_users", "encode_tokens", "processes",
 }  # fmt: skip
 """Numbers that trials do not draw: they change what trials are compared by, or nothing."""
 
@@ -87,6 +87,9 @@ class FinetuneParams(BaseModel):
     """Probability that a step uses a text without one of its fields."""
     adversarial_epsilon: float = Field(ge=0)
     """Length of an adversarial perturbation for a second pass, relative to the text's embeddings; 0: no second pass."""
+    processes: int = Field(ge=1)
+    """Processes of this machine that train together, with a GPU each where there are GPUs. The batches are the same for
+    any number. Where torchrun has started the stage, on several machines say, its number holds."""
     precision: Literal["float32", "bfloat16", "float16"]
     """Autocast on CUDA; a CPU always computes in float32."""
     validation_share: float = Field(gt=0, lt=1)

@@ -19,11 +19,12 @@ class TrainingProgress:
 
     Args:
         after_epoch: called with each epoch after it was shown; it may raise, which ends the training.
+        shows: False: nothing is shown, in a process that trains along.
     """
 
-    def __init__(self, after_epoch: Callable[[Epoch], None] | None = None) -> None:
+    def __init__(self, after_epoch: Callable[[Epoch], None] | None = None, shows: bool = True) -> None:
         self._after_epoch = after_epoch
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, quiet=not shows)
         self._bar = Progress(
             TextColumn("finetune"),
             BarColumn(),

@@ -21,6 +21,7 @@ from recsys.errors import TrainingError
 from recsys.training.inputs import Inputs
 from recsys.training.known import Plan, step_rng
 from recsys.training.params import FinetuneParams
+from recsys.training.ranks import Ranks
 from recsys.training.tower import Tower
 
 # Shape suffixes: B items of the batch, G texts of a pack, D dimension.
@@ -43,13 +44,30 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class _Batch:
+    """What all passes of a batch share."""
+
+    plan: Plan
+    number: int
+    """Everything random depends on it."""
+    cached: bool
+    """Whether packs are encoded twice."""
+    inverse_B: Tensor
+    """Place of each of the plan's texts among those of the packs, one after the other."""
+    sizes: list[int]
+    """Texts of each pack."""
+    scale: float
+    """Factor on the gradient."""
+
+
+@dataclass(frozen=True)
 class Encoding:
     """Encodes batches and computes gradients."""
 
     tower: Tower
     inputs: Inputs
     params: FinetuneParams
-    device: str
+    ranks: Ranks
     report_progress: Callable[[str], None]
 
     def gradient(self, plan: Plan, number: int, memory: Memory, scale: float) -> tuple[float, Memory]:
@@ -83,7 +101,7 @@ class Encoding:
                 f"batch {number}: the device has too little memory, even for {memory.tokens} tokens at once",
                 remedy="set finetune.layers to top or lora, lower encoder.max_tokens, or take a larger device",
             ) from error
-        if self.device != "cpu":
+        if self.ranks.device != "cpu":
             torch.cuda.empty_cache()
         self.report_progress(
             f"batch {number}: out of memory; from here on {smaller.tokens} tokens at once with cached gradients "
@@ -100,66 +118,77 @@ class Encoding:
         words = tokens.words(texts_B, self.params.word_dropout, rng)
         packs = list(words.packs(memory.tokens))
         inverse_B = torch.from_numpy(np.argsort(np.concatenate([one for pack in packs for one in pack])))
-        fed = [[self.inputs.block(words.block(one)) for one in pack] for pack in packs]
-        loss = self._pass(fed, plan, number, memory.cached, inverse_B, scale)
+        batch = _Batch(plan, number, memory.cached, inverse_B, [sum(map(len, pack)) for pack in packs], scale)
+        fed = {
+            place: [self.inputs.block(words.block(one)) for one in packs[place]]
+            for place in self.ranks.share(len(packs))
+        }
+        loss = self._pass(fed, batch)
         if self.params.adversarial_epsilon > 0:
-            self._adversarial(fed, plan, number, memory.cached, inverse_B, scale)
+            self._adversarial(fed, batch)
         return loss
 
-    def _pass(
-        self, fed: list[list[Tensor]], plan: Plan, number: int, cached: bool, inverse_B: Tensor, scale: float
-    ) -> float:
-        """Forward and backward pass; returns the loss."""
-        if not cached:
-            x_BD = torch.cat([self._encode(one, number, place) for place, one in enumerate(fed)])[inverse_B]
-            loss = self._checked(plan.loss(x_BD), plan, number)
-            (loss * scale).backward()
+    def _pass(self, fed: dict[int, list[Tensor]], batch: "_Batch") -> float:
+        """Forward and backward pass of this process's packs; returns the loss of the whole batch."""
+        with torch.no_grad() if batch.cached else nullcontext():
+            mine = self.ranks.fitting(lambda: self._encode_all(fed, batch))
+            pieces = self.ranks.gather(mine, batch.sizes, int(self.tower.model.config.hidden_size))
+            ordered_BD = torch.cat(pieces)
+        if not batch.cached:
+            loss = self._checked(batch.plan.loss(ordered_BD[batch.inverse_B]), batch)
+            if mine:
+                self.ranks.fitting((loss * batch.scale).backward)
+            else:  # fewer packs than processes
+                self.ranks.fitting(lambda: None)
             return float(loss.detach())
-        with torch.no_grad():
-            ordered_BD = torch.cat([self._encode(one, number, place) for place, one in enumerate(fed)])
         ordered_BD.requires_grad_(True)
-        loss = self._checked(plan.loss(ordered_BD[inverse_B]), plan, number)
-        (by_vector_BD,) = torch.autograd.grad(loss * scale, ordered_BD)
-        start = 0
-        for place, one in enumerate(fed):
-            x_GD = self._encode(one, number, place)
-            x_GD.backward(by_vector_BD[start : start + len(x_GD)])
-            start += len(x_GD)
+        loss = self._checked(batch.plan.loss(ordered_BD[batch.inverse_B]), batch)
+        (by_vector_BD,) = torch.autograd.grad(loss * batch.scale, ordered_BD)
+        by_pack = by_vector_BD.split(batch.sizes)
+
+        def back() -> None:
+            for place, one in fed.items():
+                self._encode(one, batch.number, place).backward(by_pack[place])
+
+        self.ranks.fitting(back)
         return float(loss.detach())
 
-    def _adversarial(
-        self, fed: list[list[Tensor]], plan: Plan, number: int, cached: bool, inverse_B: Tensor, scale: float
-    ) -> None:
+    def _encode_all(self, fed: dict[int, list[Tensor]], batch: "_Batch") -> dict[int, Tensor]:
+        return {place: self._encode(one, batch.number, place) for place, one in fed.items()}
+
+    def _adversarial(self, fed: dict[int, list[Tensor]], batch: "_Batch") -> None:
         """A second pass on inputs that are moved in the direction in which the loss grows fastest.
 
         Paper: Miyato et al. 2017, ICLR, "Adversarial training methods for semi-supervised text classification" (FGM).
         """
         kept = [None if value.grad is None else value.grad.clone() for _, value in self.tower.trained()]
-        embedded = [
-            [
+        embedded = {
+            place: [
                 (one if one.is_floating_point() else self.tower.embed(one)).detach().requires_grad_(True)
                 for one in pack
             ]
-            for pack in fed
-        ]
-        self._pass(embedded, plan, number, cached, inverse_B, scale)
-        moved = [[_moved(one, self.params.adversarial_epsilon) for one in pack] for pack in embedded]
+            for place, pack in fed.items()
+        }
+        self._pass(embedded, batch)
+        epsilon = self.params.adversarial_epsilon
+        moved = {place: [_moved(one, epsilon) for one in pack] for place, pack in embedded.items()}
         for (_, value), grad in zip(self.tower.trained(), kept, strict=True):
             value.grad = grad
-        self._pass(moved, plan, number, cached, inverse_B, scale)
+        self._pass(moved, batch)
 
     def _encode(self, fed: list[Tensor], number: int, place: int) -> Tensor:
         # Dropout depends on batch and pack only, so it is the same with cached gradients and in resumed runs.
         if self.params.dropout > 0:
             torch.manual_seed(int(step_rng(self.params.seed, number, f"dropout {place}").integers(2**62)))
-        with autocast(self.params.precision, self.device):
+        with autocast(self.params.precision, self.ranks.device):
             x_GD: Tensor = self.tower(fed)
         return x_GD.float()
 
-    def _checked(self, loss: Tensor, plan: Plan, number: int) -> Tensor:
+    def _checked(self, loss: Tensor, batch: "_Batch") -> Tensor:
         if not torch.isfinite(loss):
+            rows = batch.plan.rows[:5].tolist()
             raise TrainingError(
-                f"batch {number}: the loss is {loss.item()} (items in rows {plan.rows[:5].tolist()} …)",
+                f"batch {batch.number}: the loss is {loss.item()} (items in rows {rows} …)",
                 remedy="lower finetune.learning_rate or raise finetune.temperature; the last checkpoint is kept",
             )
         return loss
@@ -185,7 +214,7 @@ def autocast(precision: str, device: str) -> Any:  # noqa: ANN401  a context man
 
 
 def encode_all(
-    tower: Tower, inputs: Inputs, batch_tokens: int, precision: str, device: str
+    tower: Tower, inputs: Inputs, batch_tokens: int, precision: str, ranks: Ranks
 ) -> NDArray[np.float32]:
     """Encode all items with the tower's present weights.
 
@@ -194,21 +223,19 @@ def encode_all(
         inputs: of all items.
         batch_tokens: tokens encoded at once.
         precision: autocast on CUDA.
-        device: of the computation.
+        ranks: each encodes its share.
 
     Returns:
-        vectors_ID, unit rows.
+        vectors_ID, unit rows, in every process.
     """
     tower.eval()
-    n_items = inputs.tokens.n_items
-    vectors_ID: NDArray[np.float32] | None = None
-    with torch.inference_mode(), autocast(precision, device):
+    n_items, width = inputs.tokens.n_items, int(tower.model.config.hidden_size)
+    vectors_ID = np.zeros((n_items, width), np.float32)
+    with torch.inference_mode(), autocast(precision, ranks.device):
         words = inputs.tokens.words(np.arange(n_items))
-        for pack in words.packs(batch_tokens):
-            found = tower([inputs.block(words.block(rows)) for rows in pack]).float().cpu().numpy()
-            if vectors_ID is None:
-                vectors_ID = np.empty((n_items, found.shape[1]), np.float32)
-            vectors_ID[np.concatenate(pack)] = found
+        packs = list(words.packs(batch_tokens))
+        for place in ranks.share(len(packs)):
+            blocks = [inputs.block(words.block(rows)) for rows in packs[place]]
+            vectors_ID[np.concatenate(packs[place])] = tower(blocks).float().cpu().numpy()
     tower.train()
-    assert vectors_ID is not None
-    return vectors_ID
+    return np.asarray(ranks.sum(torch.from_numpy(vectors_ID)).numpy())

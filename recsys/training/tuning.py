@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from recsys.training.checkpoint import Epoch
     from recsys.training.finetune import Trained
     from recsys.training.inputs import Inputs
+    from recsys.training.ranks import Ranks
     from recsys.training.tower import Tower
 
 FROZEN = "frozen"
@@ -107,27 +108,29 @@ def train(
             remedy="set finetune.layers: none; a head over it is learned all the same",
         )
     from recsys.training.checkpoint import Checkpoints
+    from recsys.training.ranks import join, lead
 
     if after_epoch is not None:
         for epoch in Checkpoints(work / job.key).epochs():
             after_epoch(epoch)
-    tower, inputs = _prepare(job, params, encoder, work / FROZEN)
-    return tower, _train(job, params, ridge_lambda, tower, inputs, work / job.key, after_epoch)
+    ranks = join()
+    if ranks.is_first:
+        lead(ranks, params.model_dump(mode="json"))
+    tower, inputs = _prepare(job, params, encoder, work / FROZEN, ranks)
+    return tower, _train(job, params, ridge_lambda, tower, inputs, work / job.key, after_epoch, ranks)
 
 
 def _prepare(
-    job: Job, params: FinetuneParams, encoder: EncoderParams, frozen: Path
+    job: Job, params: FinetuneParams, encoder: EncoderParams, frozen: Path, ranks: "Ranks"
 ) -> "tuple[Tower, Inputs]":
     """The tower on its device, and its inputs."""
-    import torch
-
     from recsys.training.inputs import TokenInputs, freeze, frozen_key
     from recsys.training.texts import tokenise
     from recsys.training.tower import open_tower
 
     # cuBLAS is deterministic only with a fixed workspace; it reads this when it starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = ranks.device
     tower = open_tower(
         job.source,
         encoder.pooling,
@@ -149,7 +152,12 @@ def _prepare(
     if tower.cut is None:
         return tower, TokenInputs(tokens, device)
     key = frozen_key(job.source_key, tower.cut, tokens)
-    return tower, freeze(tower, tokens, frozen, key, device)
+    if ranks.local:  # the first process of a machine computes them
+        ranks.wait()
+    found = freeze(tower, tokens, frozen, key, device)
+    if not ranks.local:
+        ranks.wait()
+    return tower, found
 
 
 def _train(
@@ -160,17 +168,18 @@ def _train(
     inputs: "Inputs",
     checkpoints: Path,
     after_epoch: "Callable[[Epoch], None] | None",
+    ranks: "Ranks",
 ) -> "Trained":
     from recsys.training.finetune import finetune
     from recsys.training.progress import TrainingProgress
 
-    found = job.training_set
-    with TrainingProgress(after_epoch) as watcher:
+    found, by = job.training_set, f", by {ranks.size} processes" if ranks.size > 1 else ""
+    with TrainingProgress(after_epoch, shows=ranks.is_first) as watcher:
         watcher.report(
             f"{learned_from(job, params)} to learn from, {len(found.held_rows):,} items held out cold; "
-            f"{params.layers} layers, objective {params.objective}"
+            f"{params.layers} layers, objective {params.objective}{by}"
         )
-        return finetune(found, tower, inputs, params, ridge_lambda, checkpoints, watcher, job.corpus)
+        return finetune(found, tower, inputs, params, ridge_lambda, checkpoints, watcher, job.corpus, ranks)
 
 
 def learned_from(job: Job, params: FinetuneParams) -> str:

@@ -9,6 +9,7 @@ from recsys.training.inputs import TokenInputs
 from recsys.training.known import Known, Plan
 from recsys.training.optimizing import fresh_scaler, learning_rate, make_optimizer, make_scaler, move
 from recsys.training.plans import plan_batch
+from recsys.training.ranks import ALONE
 from recsys.training.stepping import Encoding, Memory, encode_all
 from recsys.training.texts import tokenise
 from recsys.training.tower import open_tower
@@ -38,7 +39,7 @@ def step(training_set, tiny_encoder):
             known(training_set, **changes), vectors_ID=np.eye(16, dtype=np.float32)[np.arange(96) % 16]
         )
         plan = plan or plan_batch(vectors, 0)
-        loss, memory = Encoding(tower, inputs, chosen, "cpu", say).gradient(plan, 0, memory, 1.0)
+        loss, memory = Encoding(tower, inputs, chosen, ALONE, say).gradient(plan, 0, memory, 1.0)
         return loss, {name: value.grad for name, value in tower.trained() if value.grad is not None}, memory
 
     return run
@@ -108,11 +109,11 @@ def test_a_repeated_batch_is_learned(training_set, tiny_encoder, objective):
     chosen = params(objective=objective, dropout=0.0, learning_rate=0.01)
     tower = open_tower(tiny_encoder, "mean", "all", 1, 2, 0.0)
     inputs = TokenInputs(tokenise(training_set.texts, tiny_encoder, 32), "cpu")
-    vectors = encode_all(tower, inputs, 1000, "float32", "cpu")
+    vectors = encode_all(tower, inputs, 1000, "float32", ALONE)
     plan = plan_batch(Known(training_set, chosen, vectors, 1.0), 0)
     optimizer, losses = make_optimizer(tower, chosen), []
     for step in range(40):
-        losses.append(Encoding(tower, inputs, chosen, "cpu", print).gradient(plan, step, PLAIN, 1.0)[0])
+        losses.append(Encoding(tower, inputs, chosen, ALONE, print).gradient(plan, step, PLAIN, 1.0)[0])
         move(optimizer, tower, chosen.learning_rate, chosen.max_grad_norm, step)
     assert losses[-1] < 0.75 * losses[0]
 

@@ -4,6 +4,7 @@ import torch
 
 from recsys.errors import EncoderError, StorageError
 from recsys.training.inputs import TokenInputs, freeze
+from recsys.training.ranks import ALONE
 from recsys.training.stepping import encode_all
 from recsys.training.texts import tokenise
 from recsys.training.tower import open_tower, save_tower
@@ -27,7 +28,7 @@ def test_vectors_are_those_of_transformers_whatever_is_trained(source, layers, t
     tower = opened(source, layers)
     tokens = tokenise(wanted, source, MAX_TOKENS)
     inputs = freeze(tower, tokens, tmp_path, "k", "cpu") if layers == "top" else TokenInputs(tokens, "cpu")
-    found = encode_all(tower, inputs, 200, "float32", "cpu")
+    found = encode_all(tower, inputs, 200, "float32", ALONE)
     np.testing.assert_allclose(found, reference_vectors(source, wanted), atol=2e-6)
 
 
@@ -68,7 +69,7 @@ def test_what_is_saved_packs_into_an_encoder_with_the_same_vectors(tmp_path):
             for _, value in tower.trained():
                 value.add_(0.01)
         inputs = TokenInputs(tokenise(texts(9), source, MAX_TOKENS), "cpu")
-        expected = encode_all(tower, inputs, 200, "float32", "cpu")
+        expected = encode_all(tower, inputs, 200, "float32", ALONE)
         save_tower(tower, tmp_path / layers)
         (tmp_path / layers / "tokenizer.json").write_bytes((source / "tokenizer.json").read_bytes())
         reference = pack_encoder(encoder_params(tmp_path / layers), tmp_path / "encoders", ())

@@ -1,0 +1,60 @@
+"""Run by torchrun: train the same in rank 0 alone and in all ranks together; rank 0 writes both curves as JSON."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from recsys.training.finetune import finetune
+from recsys.training.inputs import TokenInputs
+from recsys.training.ranks import ALONE, join
+from recsys.training.texts import tokenise
+from recsys.training.tower import open_tower
+from tests.training.tastes import Watch, make_tastes, params
+
+CASES = {
+    "plain": {},
+    "packs of few tokens, dropout, two batches a step": {"encode_tokens": 64, "accumulate": 2},
+    "cached gradients": {"encode_tokens": 64, "grad_cache": True},
+    "moved inputs": {"encode_tokens": 64, "adversarial_epsilon": 0.05, "layers": "all"},
+    "adapters": {"encode_tokens": 64, "layers": "lora"},
+    "memory gone in the last rank": {"encode_tokens": 256, "dropout": 0.0},
+}
+
+
+def train(source, folder, ranks, breaks=False, **changes):
+    training_set, chosen = make_tastes(), params(**({"layers": "all", "epochs": 2} | changes))
+    tower = open_tower(source, "mean", chosen.layers, chosen.top_layers, chosen.lora_rank, chosen.dropout)
+    inputs, watch = TokenInputs(tokenise(training_set.texts, source, 32), "cpu"), Watch()
+    if breaks:
+        tower.register_forward_pre_hook(_no_memory_above_100)
+    trained = finetune(training_set, tower, inputs, chosen, 1.0, folder, watch, ranks=ranks)
+    weights = torch.cat([value.detach().flatten() for _, value in tower.trained()])
+    return watch.losses, [asdict(epoch) for epoch in trained.epochs], weights, watch.sentences
+
+
+def _no_memory_above_100(tower, fed):
+    if tower.training and sum(block.shape[0] * block.shape[1] for block in fed[0]) > 100:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def main(source, folder):
+    ranks = join()
+    curves = {}
+    for number, (name, changes) in enumerate(CASES.items()):
+        breaks = name.startswith("memory") and ranks.rank == ranks.size - 1
+        together = train(source, folder / f"{number}-together", ranks, breaks, **changes)
+        alone = train(source, folder / f"{number}-alone-{ranks.rank}", ALONE, **changes)
+        apart = float((together[2] - alone[2]).abs().max()) if ranks.is_first else 0.0
+        curves[name] = {
+            "together": together[:2], "alone": alone[:2], "weights_apart": apart, "said": together[3],
+        }  # fmt: skip
+    if ranks.is_first:
+        (folder / "curves.json").write_text(json.dumps(curves))
+    ranks.leave()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
