@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.errors import DataDamaged
+from recsys.errors import BatchRefused, DataDamaged
 from recsys.features.evidence import NO_EVIDENCE, NOTHING, Evidence
 from recsys.features.text import feature_files
 from recsys.features.views import NO_VIEWS, DenseView, SparseView, View, Views
@@ -28,6 +28,8 @@ PARTS = "views.json"
 """In artifacts/features: ids of the parts that the views were made of."""
 NAMES, WEIGHTS, VECTOR = "names:", "weights:", "vector:"
 """Columns of a view: these and its name. Sparse views have the first two, dense ones the third."""
+MOST_NUMBERS = np.iinfo(np.int32).max
+"""Of one view in one file."""
 SOURCES = b"sources"
 """In the file's metadata: view -> source of its vectors, as JSON."""
 
@@ -72,6 +74,9 @@ def write_views(path: Path, evidence: Evidence, item_ids: pa.Array) -> None:
         path: the new file.
         evidence: of these items and others.
         item_ids: items of one part, without repeats.
+
+    Raises:
+        BatchRefused: a view says more of them than one list column can hold; names it.
     """
     hashes = evidence.hashes_of(item_ids)
     some = item_ids.filter(pa.array([one != NOTHING for one in hashes]))
@@ -84,8 +89,10 @@ def write_views(path: Path, evidence: Evidence, item_ids: pa.Array) -> None:
     for name, view in sorted(evidence.views_of(some).items()):
         if isinstance(view, DenseView):
             sources[name] = view.source
+            _require_room(path, name, int(view.has_N.sum()) * view.vectors_ND.shape[1])
             columns[VECTOR + name] = _lists(view.has_N, pa.array(view.vectors_ND[view.has_N].ravel()))
         else:
+            _require_room(path, name, view.rows_NE.nnz)
             ends = pa.array(view.rows_NE.indptr.astype(np.int32))
             named = pa.array(view.names, pa.string()).take(pa.array(view.rows_NE.indices))
             columns[NAMES + name] = pa.ListArray.from_arrays(ends, named)
@@ -154,6 +161,15 @@ def _read(path: Path) -> pa.Table:
         raise DataDamaged(
             f"{path} cannot be read: {error}", remedy=f"delete {path} and run: dvc repro features"
         ) from error
+
+
+def _require_room(path: Path, view: str, n: int) -> None:
+    """Arrow's lists count in 32 bits: a larger number would wrap around, and items get the numbers of others."""
+    if n > MOST_NUMBERS:
+        raise BatchRefused(
+            f"{path.name}: view {view!r} holds {n:,} numbers of one part, at most {MOST_NUMBERS:,} fit",
+            remedy="land the catalogue in smaller files, or vectors of fewer dimensions",
+        )
 
 
 def _lists(has_N: NDArray[np.bool_], numbers: pa.Array) -> pa.Array:

@@ -1,8 +1,12 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy.sparse import csr_array
 
+from recsys.errors import BatchRefused
+from recsys.features.evidence import Evidence
 from recsys.features.views import DenseView, SparseView, check_rows, coverage, renamed, stack, take
+from recsys.features.views_file import read_views, write_views
 
 SPARSE = SparseView(("a", "b", "c"), csr_array(np.array([[1, 0, 2], [0, 0, 0], [0, 0.5, 0]], np.float32)))
 DENSE = DenseView(np.array([[0.6, 0.8], [0, 0], [1, 0]], np.float32), "model 1")
@@ -69,3 +73,24 @@ def test_views_of_another_number_of_items_are_refused_by_name():
     check_rows({"image": DENSE}, 3)
     with pytest.raises(ValueError, match="'image' has 3 rows, not 4"):
         check_rows({"image": DENSE}, 4)
+
+
+@pytest.mark.parametrize("most", [3, 4])
+def test_more_numbers_than_a_list_column_counts_are_refused_before_anything_is_written(
+    tmp_path, monkeypatch, most
+):
+    monkeypatch.setattr("recsys.features.views_file.MOST_NUMBERS", most)
+    ids = pa.array(["a", "b"])
+    views = {
+        "audio": DenseView(np.eye(2, dtype=np.float32), "model"),
+        "relations": SparseView(("x", "y", "z"), csr_array(np.array([[1, 1, 0], [0, 1, 1]], np.float32))),
+    }
+    evidence = Evidence(ids, ("1" * 64, "2" * 64), views)
+    path = tmp_path / "000001-a-0123456789abcdef.views.parquet"
+    if most == 4:
+        write_views(path, evidence, ids)
+        assert read_views([path]).views["audio"].vectors_ND.tolist() == [[1, 0], [0, 1]]
+        return
+    with pytest.raises(BatchRefused, match="view 'audio' holds 4 numbers of one part, at most 3") as refused:
+        write_views(path, evidence, ids)
+    assert refused.value.remedy and not path.exists()
