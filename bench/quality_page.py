@@ -129,7 +129,7 @@ theirs, its noise is smaller.
 - Settings are chosen once per training set (D and H share one) and serve all seeds. The test is scored once per
   configuration that is reported.
 - Firstlight holds out the newest fifth of the warm items, by first interaction and by each column of dates. Where there
-  are none it holds out random ones (three times where fewer than 5,000 items are warm).
+  are none, or fewer than 5,000 items are warm, it holds out random fifths too (three; one where more are warm).
 - It takes a head that is clearly (mean less two standard errors) better than the encoder alone and, where one is, than
   the plain blend. Of those it takes the one with the largest lower bound of its gain in ndcg@20 + recall@100, or in
   ndcg@20 alone where 100 items are more than a fifth of those held out.

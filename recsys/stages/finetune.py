@@ -47,11 +47,12 @@ from recsys.training.seeds import SEEDS, TrainedSeed, TrainedSeeds, folder_of
 from recsys.training.summary import epochs_of, history_csv, summarise
 from recsys.training.teacher import Teacher, require_teacher
 from recsys.training.trials import Attempt, Trial, search
-from recsys.training.tuning import FROZEN, Tuned, train, tune
+from recsys.training.tuning import FROZEN, Tuned, keep_pretrained, train, tune
 from recsys.training.variants import field_variants
-from recsys.validation.folds import cold_folds, dates_in_attributes
+from recsys.validation.folds import ONE_FOLD_FROM, cold_folds, dates_in_attributes
 from recsys.validation.queries import Query, read_queries
 from recsys.validation.search_weights import ChosenWeights, choose_search_weights
+from recsys.validation.trained_encoder import is_surely_better
 
 MODEL = "artifacts/finetune/model"
 """What model.json calls the source of the challenger's encoder: relative, the same in every workspace."""
@@ -180,6 +181,7 @@ def _train_and_pack(
     tuned = tune(job, params, settings.encoder, ridge_lambda, folder / "model", at.training)
     # Vectors of a sibling's own encoder are read by nobody but `evaluate`: they go with the workspace.
     caches = at.var / "siblings" if tuned.trained is not None and folder != at.finetune else None
+    tuned = _kept(settings, at, job, tuned, folder, caches)
     model, recipe, weights = _fuse(settings, at, job, tuned, _pack(settings, at, job, folder), caches)
     remember_model(model, at.cache)
     _leave(at, model, folder)
@@ -264,6 +266,45 @@ def _pack(settings: Settings, at: Artifacts, job: Job, folder: Path) -> EncoderR
     return named
 
 
+def _kept(
+    settings: Settings, at: Artifacts, job: Job, tuned: Tuned, folder: Path, caches: Path | None
+) -> Tuned:
+    """The result of fine-tuning; with the pretrained weights where items are few and training is not surely better."""
+    found, params = job.training_set, settings.finetune
+    if tuned.is_pretrained or params.learns_from_texts or len(found.item_ids) >= ONE_FOLD_FROM:
+        return tuned
+    trained, pretrained = (
+        _dataset(settings, at, found, reference, caches)
+        for reference in (
+            _pack(settings, at, job, folder),
+            pack_encoder(settings.encoder, at.encoders, found.texts),
+        )
+    )
+    n_errors = settings.fusion.standard_errors
+    sizes = params.k, params.max_validation_users
+    if is_surely_better(trained, pretrained.vectors_ID, found.held_rows, *sizes, n_errors):
+        return tuned
+    n_held = len(found.held_rows)
+    report_progress(f"the trained encoder is not surely better on {n_held:,} items: the pretrained one stays")
+    return keep_pretrained(tuned, job, folder / "model")
+
+
+def _dataset(
+    settings: Settings, at: Artifacts, found: TrainingSet, base: EncoderReference, caches: Path | None
+) -> Dataset:
+    """The training side with an encoder's vectors."""
+    sizes = settings.encoder.batch_tokens, settings.profiles.chunk_texts
+    return Dataset(
+        found.interactions,
+        found.texts,
+        encode_cached(ModelReference.of(base), found.texts, at, *sizes, caches),
+        settings.users.ridge_lambda,
+        settings.fusion.seed,
+        views=views_at(at.features, found.item_ids),
+        traits=traits_at(at.data, found.places, settings.ranker.traits),
+    )
+
+
 def _fuse(
     settings: Settings, at: Artifacts, job: Job, tuned: Tuned, base: EncoderReference, caches: Path | None
 ) -> tuple[ModelReference, Recipe, ChosenWeights]:
@@ -272,29 +313,13 @@ def _fuse(
     # none, so its head is chosen on more held-out items.
     folds: tuple[NDArray[np.int64], ...] = (found.held_rows,)
     if tuned.is_pretrained:
-        times = {**found.times, **_dates(at, found)}
+        times = {**found.times, **_dates(at, found)} if job.cut is not None else {}
         held = cold_folds(found.item_ids, np.arange(len(found.item_ids)), params.seed, times)
         report_progress(
             f"held out to choose by: {', '.join(f'{len(rows):,} items by {kind}' for kind, rows in held.items())}"
         )
         folds = tuple(held.values())
-    vectors_ID = encode_cached(
-        ModelReference.of(base),
-        found.texts,
-        at,
-        settings.encoder.batch_tokens,
-        settings.profiles.chunk_texts,
-        caches,
-    )
-    dataset = Dataset(
-        found.interactions,
-        found.texts,
-        vectors_ID,
-        settings.users.ridge_lambda,
-        settings.fusion.seed,
-        views=views_at(at.features, found.item_ids),
-        traits=traits_at(at.data, found.places, settings.ranker.traits),
-    )
+    dataset = _dataset(settings, at, found, base, caches)
     model, recipe = fuse(
         base,
         at.cache,

@@ -34,7 +34,7 @@ class TrainingSet:
     is_held_I: NDArray[np.bool_]
     """The validation slice: items that are cold here, so their pairs are in no history."""
     times: Mapping[str, NDArray[np.float64]]
-    """When items were new, by kind, see `validation.folds.cold_folds`."""
+    """When items were new, by kind, see `validation.folds.cold_folds`; empty where the split is by item hash."""
     scales: Scales = field(default_factory=dict)
     """What the strengths of the interactions were read with."""
 
@@ -85,8 +85,9 @@ def make_training_set(split: Split, versions: pa.Table, validation_share: float,
     Args:
         split: its training side, and the version of each text that counts.
         versions: rows of the features: part, line, text.
-        validation_share: share of the training items that is held out cold: the newest by first interaction or by first
-            text, random ones where neither tells new from old.
+        validation_share: share of the training items that is held out cold, as the split holds items out: the newest by
+            first interaction or by first text; random ones where neither tells new from old, or where the split is by
+            item hash.
         seed: salts the hash that chooses random ones.
 
     Returns:
@@ -109,7 +110,8 @@ def make_training_set(split: Split, versions: pa.Table, validation_share: float,
     )
     if (opinions := split.feedback_of("train")) is not None:
         interactions = with_opinions(interactions, opinions)
-    times = _times(interactions, versions)
+    # The newest items choose otherwise than the random ones by which a split by item hash is judged.
+    times = _times(interactions, versions) if split.summary.by == "time" else {}
     is_held_I = _held(item_ids, times, validation_share, seed)
     n_users = int((interactions.only_items(~is_held_I).n_items_U > 1).sum())
     if n_users < MIN_USERS:

@@ -58,13 +58,13 @@ class TrainingSummary(BaseModel):
     n_trained_weights: int
     n_steps: int
     best_epoch: int
-    """0: nothing was better than the pretrained weights, which are kept."""
+    """0: nothing was better than the pretrained weights, or, with few items, surely better: they are kept."""
     best_step: int
     validation: dict[str, float | None]
-    """ndcg@k and recall@k of the best epoch, and of epoch 0 as `pretrained/…`, for a student also the `cosine` with its
-    teacher; of the chosen head as `head/…`, and of
-    the encoder alone as `without_head/…`, on more items if the encoder was not trained; `head/<list>/…` of the lists by
-    which item weights were chosen, with them and by profiles alone. None where there was no user to rank for."""
+    """ndcg@k and recall@k of the best epoch, even if it is not kept, and of epoch 0 as `pretrained/…`, for a student
+    also the `cosine` with its teacher; of the chosen head as `head/…`, and of the encoder alone as `without_head/…`, on
+    more items if the encoder was not trained; `head/<list>/…` of the lists by which item weights were chosen, with them
+    and by profiles alone. None where there was no user to rank for."""
     width: int
     """Dimensions of a profile."""
     lexical_share: float | None
@@ -203,8 +203,8 @@ def summarise(
         trials=trials,
         n_trained_weights=tuned.n_weights,
         n_steps=trained.n_steps if trained else 0,
-        best_epoch=trained.best.epoch if trained else 0,
-        best_step=trained.best.step if trained else 0,
+        best_epoch=trained.best.epoch if trained and not tuned.is_pretrained else 0,
+        best_step=trained.best.step if trained and not tuned.is_pretrained else 0,
         validation=validation,
         width=model.dim,
         lexical_share=recipe.lexical_share,

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,11 +33,13 @@ class Tuned:
 
     trained: "Trained | None"
     n_weights: int
+    is_kept: bool = True
+    """Whether the weights of the best epoch are used; else the pretrained ones, see `keep_pretrained`."""
 
     @property
     def is_pretrained(self) -> bool:
         """Whether the weights are the pretrained ones: nothing was trained, or nothing was better."""
-        return self.trained is None or self.trained.best.epoch == 0
+        return self.trained is None or not self.is_kept or self.trained.best.epoch == 0
 
 
 def tune(
@@ -60,11 +62,7 @@ def tune(
         TrainingError: a loss is not finite, or memory runs out.
     """
     if params.layers == "none":
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        chain = [job.source / CHAIN] if is_static(job.source) and (job.source / CHAIN).is_file() else []
-        for path in (*source_files(job.source), *chain):
-            shutil.copyfile(path, folder / path.name)
+        _copy_source(job.source, folder)
         return Tuned(None, 0)
     from recsys.training.tower import save_tower
 
@@ -74,6 +72,29 @@ def tune(
     save_tower(tower.to("cpu"), folder)
     shutil.copyfile(job.source / TOKENIZER, folder / TOKENIZER)
     return Tuned(trained, n_weights)
+
+
+def keep_pretrained(tuned: Tuned, job: Job, folder: Path) -> Tuned:
+    """Put the pretrained weights in the place of trained ones that are not surely better.
+
+    Args:
+        tuned: what was trained.
+        job: its inputs.
+        folder: of the trained files; they are replaced.
+
+    Returns:
+        The same, with the curves of what was trained.
+    """
+    _copy_source(job.source, folder)
+    return replace(tuned, is_kept=False)
+
+
+def _copy_source(source: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    chain = [source / CHAIN] if is_static(source) and (source / CHAIN).is_file() else []
+    for path in (*source_files(source), *chain):
+        shutil.copyfile(path, folder / path.name)
 
 
 def train(

@@ -1,4 +1,4 @@
-"""Folds of items to hold out cold: the newest of the training side, as new items are the newest of a catalogue."""
+"""Folds of items to hold out cold: the newest of the training side; where they are few, random ones beside them."""
 
 import json
 import re
@@ -13,7 +13,9 @@ from recsys.catalogue.split import hash_share
 # Shape suffixes: I items, W warm items.
 VALIDATION_SHARE = 0.2
 ONE_FOLD_FROM = 5000
-"""With at least this many warm items a single random fold is enough."""
+"""With at least this many warm items a fold is large enough to be sure of."""
+SALTS = ("first", "second", "third")
+"""One random fold each; never none: the unsalted hash chooses the holdout of stage `split`."""
 MAX_ALIKE = 0.5
 """Share of the warm items that may have the same time, or none. Above it, times do not tell new from old."""
 DATE_NAME = re.compile(
@@ -29,11 +31,13 @@ def cold_folds(
     seed: int,
     times: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> dict[str, NDArray[np.int64]]:
-    """Hold out the newest fifth of the warm items, once for each kind of time; without times a random fifth.
+    """Hold out the newest fifth of the warm items, once for each kind of time, and random fifths where items are few.
 
-    A random fifth is too optimistic: new items differ from old ones, random items do not. It is unknown which kind of
-    time matters for new items, so each kind has a fold. There are three random folds where so few items are warm that
-    one fold could mislead.
+    New items differ from old ones and random items do not, so random folds alone are too optimistic. But the newest
+    fifth of a small catalogue is few items of one kind: what helps on them alone is often luck. So below
+    `ONE_FOLD_FROM` warm items there are three random folds beside the newest, and a choice has to hold on both. It is
+    unknown which kind of time matters for new items, so each kind has a fold. Without times there are random folds
+    alone: three, or one where many items are warm.
 
     Args:
         item_ids: of all rows.
@@ -42,26 +46,22 @@ def cold_folds(
         times: kind -> time of each row; larger is newer, NaN is unknown and counts as old.
 
     Returns:
-        Kind of time -> rows of the fold, ascending; `random 1`, … without times.
+        Kind of time -> rows of the fold, ascending; then `random 1`, …
     """
     found = {}
     for kind, times_I in (times or {}).items():
         held = newest(item_ids, warm, seed, times_I)
         if held is not None and len(held):
             found[kind] = held
-    if found:
-        return found
-    ids = [(row, item_ids[row]) for row in warm]
-    salts = (
-        "first",
-        "second",
-        "third",
-    )  # never without: the unsalted hash chooses the holdout of stage `split`
-    return {
+    if len(warm) < ONE_FOLD_FROM:
+        salts: tuple[str, ...] = SALTS
+    else:
+        salts = () if found else SALTS[:1]
+    return found | {
         f"random {place}": np.array(
-            [row for row, item in ids if hash_share(seed, salt, item) < VALIDATION_SHARE], np.int64
+            [row for row in warm if hash_share(seed, salt, item_ids[row]) < VALIDATION_SHARE], np.int64
         )
-        for place, salt in enumerate(salts[: 1 if len(ids) >= ONE_FOLD_FROM else None], 1)
+        for place, salt in enumerate(salts, 1)
     }
 
 

@@ -29,11 +29,12 @@ from tests.training.tastes import QUICK
 pytestmark = pytest.mark.whole
 
 
-def chosen_for(encoder, **finetune):
-    """Quick settings for training that encoder."""
+def chosen_for(encoder, standard_errors=0.0, **finetune):
+    """Quick settings for training that encoder. In so small a world nothing is sure: the better mean is taken."""
     return settings(
         finetune=QUICK | {"batch_items": 48} | finetune,
         encoder={"source": str(encoder), "max_tokens": 48},
+        fusion={"standard_errors": standard_errors},
         users={"ridge_lambda": 1.0},
     )
 
@@ -102,6 +103,21 @@ def test_with_no_layers_trained_the_model_is_left_as_it_came_and_gets_a_head(
     reference = ModelReference.load(other.at.model_reference("challenger"))
     assert reference.head is not None and (reference.ranker.name == "dot") == (summary.ease_lambda is None)
     assert {"head/warm/ndcg@5", "head/mixed by profiles alone/ndcg@5"} <= set(summary.validation)
+
+
+def test_a_trained_encoder_that_is_not_surely_better_gives_way_to_the_pretrained_one(
+    tiny_encoder, tmp_path, capsys
+):
+    made = make_world(tmp_path)
+    split.run(made.settings, made.at)
+    finetune.run(chosen_for(tiny_encoder, standard_errors=1000.0), made.at)
+    name = "model.safetensors"
+    assert (made.at.finetune / "model" / name).read_bytes() == (tiny_encoder / name).read_bytes()
+    summary = TrainingSummary.load(made.at.finetune / "summary.json")
+    assert summary.best_epoch == summary.best_step == 0 < summary.n_steps
+    assert summary.validation["ndcg@5"] is not None
+    told = " ".join(capsys.readouterr().err.split())
+    assert "the trained encoder is not surely better" in told and "held out to choose by" in told
 
 
 def test_item_weights_that_validation_chose_are_packed_with_the_head(world, chosen, tmp_path, monkeypatch):

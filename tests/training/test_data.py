@@ -98,9 +98,17 @@ def test_where_times_tell_new_from_old_the_newest_items_are_held_out():
     timed = split.train.set_column(
         place, "timestamp", pa.array(days, split.train.schema.field("timestamp").type)
     )
-    training_set = make_training_set(replace(split, train=timed), versions, 0.2, 1)
+    by_time, by_hash = (
+        replace(split, train=timed, summary=split.summary.model_copy(update={"by": by}))
+        for by in ("time", "item-hash")
+    )
+    training_set = make_training_set(by_time, versions, 0.2, 1)
     held = [training_set.item_ids[row] for row in training_set.held_rows]
-    assert held == sorted(set(items))[-len(held) :] and len(held) == round(0.2 * len(set(items)))
+    newest = sorted(set(items))[-len(held) :]
+    assert held == newest and len(held) == round(0.2 * len(set(items)))
+    # What is judged by random items is chosen by random items.
+    other = make_training_set(by_hash, versions, 0.2, 1)
+    assert [other.item_ids[row] for row in other.held_rows] != newest and not other.times
     assert (
         np.isfinite(training_set.times["first interaction"]).all()
         and np.isnan(training_set.times["first text"]).all()

@@ -16,6 +16,7 @@ AGES = np.arange(60.0)
 
 def test_the_newest_fifth_of_the_warm_items_is_held_out_once_for_each_kind_of_time():
     folds = cold_folds(IDS, WARM, 1, {"first interaction": AGES, "released": -AGES})
+    assert list(folds)[:2] == ["first interaction", "released"]
     assert folds["first interaction"].tolist() == [48, 50, 52, 54, 56, 58]
     assert folds["released"].tolist() == [0, 2, 4, 6, 8, 10]
 
@@ -34,6 +35,19 @@ def test_without_times_a_fifth_is_held_out_by_hash_three_times_where_few_are_war
 def test_one_random_fold_is_enough_where_many_are_warm():
     ids = tuple(f"i{row}" for row in range(5000))
     assert list(cold_folds(ids, np.arange(5000), 1)) == ["random 1"]
+
+
+def test_where_few_items_are_warm_random_folds_stand_beside_the_newest():
+    folds, random = cold_folds(IDS, WARM, 1, {"released": AGES}), cold_folds(IDS, WARM, 1)
+    assert list(folds) == ["released", *random]
+    assert all(folds[name].tolist() == held.tolist() for name, held in random.items())
+
+
+def test_where_many_items_are_warm_the_newest_are_enough():
+    ids = tuple(f"i{row}" for row in range(5000))
+    times = {"first interaction": np.arange(5000.0), "released": -np.arange(5000.0)}
+    assert list(cold_folds(ids, np.arange(5000), 1, times)) == list(times)
+    assert len(cold_folds(ids[1:], np.arange(4999), 1, {"released": np.arange(4999.0)})) == 4
 
 
 @pytest.mark.parametrize(
