@@ -62,7 +62,8 @@ def benchmark() -> None:
 @click.option(
     "--text",
     metavar="A,B,C",
-    help="The columns of --items that become text, in this order. [default: every column of words]",
+    help="The columns of --items that become text, in this order. [default: every column of words, but none that "
+    "repeats another]",
 )
 @click.option("--params", type=FILE, help="params.yaml to use; default: the workspace's.")
 @click.option(

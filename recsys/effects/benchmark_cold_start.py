@@ -40,7 +40,7 @@ class Files:
     cold: Path
     """Ids of the cold items."""
     fields: tuple[str, ...] = ()
-    """Columns of the items that become text, in this order; none: every column of words."""
+    """Columns of the items that become text, in this order; none: every column of words that repeats no other."""
     relations: Path | None = None
     """Head, relation and tail; None: no view of relations."""
     vectors: Path | None = None

@@ -1,4 +1,4 @@
-"""Find the text columns of a table: those whose values are mostly words, not ids, paths, dates or numbers."""
+"""Find the text columns of a table: those of words, not ids, paths, dates or numbers, and each told but once."""
 
 import re
 from collections import Counter
@@ -14,6 +14,10 @@ MAX_LOOKED_AT = 1000
 """Values of a column that are examined, evenly spaced."""
 LONGEST_LOOKED_AT = 200
 """Characters of a value that are examined."""
+REPEATED_SHARE = 0.5
+"""A column repeats another if of the words of both, on the mean over rows, more than this share is in both: then they
+have more in common than apart. An encoder would read the same twice before its cut, and exact words would count twice.
+That a short column's words stand in a longer one too is no repetition: told apart, a brand weighs more."""
 WORDS, NUMBERS, DATES, IDS, PATHS, FLAGS, SIGNS = (
     "words",
     "numbers",
@@ -29,6 +33,7 @@ _ID_NAMES = {"id", "ids", "uuid", "guid", "sku", "asin", "isbn", "ean", "upc", "
 _PATH_NAMES = {"url", "urls", "uri", "href", "path", "paths", "filename", "image", "images", "email", "phone"}
 _NAME_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+s?(?![a-z])|[^\W\d_]+")
 _LETTERS = re.compile(r"[^\W\d_]{2}")
+_WORD = re.compile(r"\w+")
 # A number, with a currency before it or a unit after it.
 _NUMBER = re.compile(
     r"([$€£¥]|[A-Z]{3}\s)?\s*[<>~±≈+-]*\s*\d[\d.,'’\s]*([eE][+-]?\d+)?\s*(%|[$€£¥]|[A-Za-z]{0,9}|[^\W\d_]{0,2})[²³]?\.?"
@@ -52,13 +57,15 @@ class TextColumns:
     taken: tuple[str, ...]
     """Columns that give the text, in the order in which their values are joined."""
     left_out: dict[str, str]
-    """Column -> what it holds instead of words."""
+    """Column -> what it holds instead of words, or which column it repeats."""
 
 
 def text_columns(table: pa.Table) -> TextColumns:
     """Choose the columns of words: `title` first, then those with shorter values before longer ones.
 
-    Encoders cut long texts, so short fields such as brand or genre should come before long ones.
+    Encoders cut long texts, so short fields such as brand or genre should come before long ones. A column that repeats
+    another is left out, see `REPEATED_SHARE`; of two the one stays that may land in a catalogue by its name, else the
+    one whose values are shorter.
 
     Args:
         table: any columns, including item_id.
@@ -75,9 +82,34 @@ def text_columns(table: pa.Table) -> TextColumns:
         if held != WORDS:
             left_out[name] = held
             del lengths[name]
-    return TextColumns(
-        tuple(sorted(lengths, key=lambda name: (name != "title", lengths[name], name))), left_out
-    )
+    ordered = sorted(lengths, key=lambda name: (name != "title", lengths[name], name))
+    repeats = _repeats(table, sorted(ordered, key=lambda name: name not in TEXT_FIELDS))
+    taken = tuple(name for name in ordered if name not in repeats)
+    return TextColumns(taken, left_out | {name: f"repeats {other}" for name, other in repeats.items()})
+
+
+def _repeats(table: pa.Table, names: Sequence[str]) -> dict[str, str]:
+    """Column -> the one that it repeats; of two that repeat each other the later one is left out."""
+    places = np.linspace(0, table.num_rows - 1, min(table.num_rows, MAX_LOOKED_AT)).astype(int)
+    words = {}
+    for name in names:
+        texts = joined(table[name])
+        words[name] = [set(_WORD.findall(texts[place].casefold())) for place in places]
+    kept = list(names)
+    for name in reversed(names):
+        if any(_shared(words[name], words[other]) > REPEATED_SHARE for other in kept if other != name):
+            kept.remove(name)
+    return {
+        name: max(kept, key=lambda other: _shared(words[name], words[other]))
+        for name in names
+        if name not in kept
+    }
+
+
+def _shared(words: Sequence[set[str]], others: Sequence[set[str]]) -> float:
+    """Mean share of the words of both that is in both, over the rows where the first has any."""
+    shares = [len(one & other) / len(one | other) for one, other in zip(words, others, strict=True) if one]
+    return float(np.mean(shares)) if shares else 0.0
 
 
 def joined(column: pa.ChunkedArray) -> list[str]:

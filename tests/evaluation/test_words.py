@@ -114,3 +114,51 @@ def test_a_column_of_few_words_among_many_numbers_is_no_text_and_every_part_of_a
     assert held(["words", "1", "2"]) == "numbers"
     assert held(["7"] * 3000 + ["some words"] * 7000) is None
     assert held(["some words"] * 3000 + ["7"] * 7000) == "numbers"
+
+
+PLOT = "a young wizard finds a lost sword under the old mountain"
+RETOLD = "beneath an ancient peak some boy with magic discovers the blade"
+
+
+def told(**columns):
+    return text_columns(
+        pa.table({"item_id": ["a", "b", "c", "d"], "title": ["One", "Two", "Three", "Four"]} | columns)
+    )
+
+
+def test_a_column_that_repeats_another_is_left_out_and_says_which():
+    plots = [f"{PLOT} {row}" for row in range(4)]
+    found = told(overview=[f"{plot} again" for plot in plots], plot=plots)
+    assert found.taken == ("title", "plot") and found.left_out == {"overview": "repeats plot"}
+
+
+def test_of_two_that_repeat_each_other_the_field_of_a_catalogue_stays():
+    plots = [f"{PLOT} {row}" for row in range(4)]
+    found = told(a_short_one=plots, description=[f"{plot} again" for plot in plots])
+    assert found.taken == ("title", "description") and found.left_out == {
+        "a_short_one": "repeats description"
+    }
+
+
+def test_the_same_in_other_words_is_no_repetition():
+    found = told(plot=[PLOT] * 4, retold=[RETOLD] * 4)
+    assert found.taken == ("title", "plot", "retold") and not found.left_out
+
+
+def test_a_short_column_whose_words_a_longer_one_has_too_stays():
+    brands = ["Acme", "Bolt", "Core", "Dyne"]
+    found = told(brand=brands, name_in_full=[f"{brand} cordless drill with two speeds" for brand in brands])
+    assert found.taken == ("title", "brand", "name_in_full")
+
+
+def test_a_column_is_not_left_out_for_rows_that_the_other_one_lacks():
+    plots = [f"{PLOT} {row}" for row in range(4)]
+    found = told(plot=[plots[0], None, "", None], summary=[f"{plot} again" for plot in plots])
+    assert found.taken == ("title", "summary") and found.left_out == {"plot": "repeats summary"}
+
+
+def test_one_column_repeated_twice_stays_once():
+    plots = [f"{PLOT} {row}" for row in range(4)]
+    found = told(plot=plots, overview=plots, summary=plots)
+    assert len(found.taken) == 2 and len(found.left_out) == 2
+    assert set(found.left_out.values()) == {f"repeats {found.taken[1]}"}
