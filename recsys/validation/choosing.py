@@ -10,7 +10,7 @@ from recsys.encoders.params import FirstLightParams
 from recsys.heads.params import FusionParams
 from recsys.heads.recipe import Recipe
 from recsys.validation.choosing_views import choose_views
-from recsys.validation.comparing import Figures, gain, mean_ndcg
+from recsys.validation.comparing import Figures, gain, gain_by_users, mean_ndcg
 from recsys.validation.sets import LONG, ValidationSet, hold_out_items
 from recsys.validation.trying import Choice, Weights, try_all, try_views
 
@@ -36,8 +36,9 @@ def choose_recipe(
     (`recsys/ranking/plain_blend.py`). A head is clearly better than a floor if the mean over folds of the paired
     difference in ndcg@k, minus `standard_errors` of it, is above 0.
 
-    A head must be clearly better than the vectors alone. Where first light is so too, a head must also have a higher
-    mean of ndcg@k + recall@5k, and first light is taken where none has; elsewhere the vectors are. If any such head is
+    A head must be clearly better than the vectors alone. Where first light is so too, a head must also be better than
+    it in ndcg@k + recall@5k, surely over users and surely worse on no fold (`gain_by_users`): what helps on one kind of
+    new item must not harm another. First light is taken where none is; elsewhere the vectors are. If any such head is
     clearly better than the plain blend, only those that are remain. Of these the best has the largest such bound for
     ndcg@k + recall@5k over the better of the other two: users are shown short lists, and a later ranker may choose
     from long ones (their recall counts where they hold at most `MOST_LISTED` of the candidates). Uncentred heads
@@ -144,7 +145,7 @@ def kernels_of(heads: Iterable[Choice]) -> list[tuple[float, bool]]:
 def _surest(tried: Mapping[Choice, Figures], n_errors: float) -> Choice:
     """The best choice, see `choose_recipe`; of equal ones the first."""
 
-    def above(one: Choice, other: Choice, with_recall: bool, n_errors: float = n_errors) -> float:
+    def above(one: Choice, other: Choice, with_recall: bool) -> float:
         return gain(tried[one], tried[other], with_recall, n_errors)
 
     def best(some: Sequence[Choice]) -> Choice:
@@ -160,7 +161,8 @@ def _surest(tried: Mapping[Choice, Figures], n_errors: float) -> Choice:
     able = [
         one
         for one in trained
-        if above(one, alone, False) > 0 and (kept == alone or above(one, kept, True, 0.0) > 0)
+        if above(one, alone, False) > 0
+        and (kept == alone or gain_by_users(tried[one], tried[kept], n_errors) > 0)
     ]
     sure = [one for one in able if above(one, blend, False) > 0]
     highest = best([alone, blend])

@@ -170,8 +170,7 @@ def test_event_heads_that_validation_takes_are_packed_and_are_the_same_again(
 
 def test_vectors_of_a_trained_encoder_are_cached_by_it_for_the_profiles_that_follow(world):
     encoder = ModelReference.load(world.at.model_reference("challenger")).encoder
-    (folder,) = world.at.vectors.iterdir()
-    assert folder.name.startswith(encoder.hash)
+    assert any(folder.name.startswith(encoder.hash) for folder in world.at.vectors.iterdir())
 
 
 def test_killed_between_the_base_and_its_head_it_encodes_nothing_again(world, chosen, tmp_path, monkeypatch):
