@@ -71,7 +71,8 @@ def test_the_challenger_is_packed_and_is_the_model_that_was_saved(world):
     reference = ModelReference.load(world.at.model_reference("challenger"))
     summary = TrainingSummary.load(world.at.finetune / "summary.json")
     assert reference.encoder.source == "artifacts/finetune/model" and summary.model_hash == reference.hash
-    assert reference.has_head == (summary.lexical_share is not None) and reference.dim == summary.width
+    assert reference.has_head == (summary.is_first_light or summary.lexical_share is not None)
+    assert reference.dim == summary.width
     vectors = open_model(reference, world.at.cache, 256).encode(["river", "engine river"])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert {path.name for path in (world.at.finetune / "model").iterdir()} == {
@@ -110,12 +111,12 @@ def test_a_trained_encoder_that_is_not_surely_better_gives_way_to_the_pretrained
 ):
     made = make_world(tmp_path)
     split.run(made.settings, made.at)
-    finetune.run(chosen_for(tiny_encoder, standard_errors=1000.0), made.at)
+    finetune.run(chosen_for(tiny_encoder, standard_errors=2.0, seed=4), made.at)
     name = "model.safetensors"
     assert (made.at.finetune / "model" / name).read_bytes() == (tiny_encoder / name).read_bytes()
     summary = TrainingSummary.load(made.at.finetune / "summary.json")
     assert summary.best_epoch == summary.best_step == 0 < summary.n_steps
-    assert summary.validation["ndcg@5"] is not None
+    assert summary.validation["ndcg@5"] > summary.validation["pretrained/ndcg@5"]  # by the luck of one epoch
     told = " ".join(capsys.readouterr().err.split())
     assert "the trained encoder is not surely better" in told and "held out to choose by" in told
 
