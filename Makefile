@@ -51,6 +51,9 @@ test: setup ## all tests, against real SeaweedFS, MLflow and Airflow
 test-fast: setup ## the quick tests: no server, no whole installation or pipeline
 	$(TEST) -m "not servers and not whole and not slow and not gpu"
 
+test-gpu: setup ## the tests that need a CUDA device; no other command runs them
+	pytest -m gpu
+
 data: setup ## build the demo's data/ as data.dvc names it, and the pretrained champion
 	$(PY) -m demo data
 
@@ -75,4 +78,4 @@ reference: setup ## write docs/reference.md from the code
 clean: ## remove what runs left behind (var/), never data or artifacts
 	rm -rf var
 
-.PHONY: help setup lock format check test test-fast data repro demo up down reference clean
+.PHONY: help setup lock format check test test-fast test-gpu data repro demo up down reference clean

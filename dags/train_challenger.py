@@ -50,7 +50,7 @@ def train_challenger() -> None:
     own, champion = make_training_workspace(), effect("fetch-champion", workspace=OWN)
     features, finetune = stage("features", workspace=OWN), stage("finetune", workspace=OWN, **gpu())
     champions, evaluate = stage("profiles@champion", workspace=OWN), stage("evaluate", workspace=OWN)
-    challengers = stage("profiles@challenger", workspace=OWN, **gpu())
+    challengers = stage("profiles@challenger", workspace=OWN)  # encoders run on processors
     chain(
         own,
         stage("validate", workspace=OWN),

@@ -1,6 +1,7 @@
 """Several real processes that train together, by Gloo on this machine's processors."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ LAUNCH = "import sys; from recsys.training.launching import launch; launch({n}, 
 def launch(n, *arguments):
     return subprocess.run(
         [sys.executable, "-c", LAUNCH.format(n=n), *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        cwd=ROOT, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import torch
 
 from recsys.training.finetune import finetune
 from recsys.training.inputs import TokenInputs
-from recsys.training.ranks import ALONE, join
+from recsys.training.ranks import Ranks, join
 from recsys.training.texts import tokenise
 from recsys.training.tower import open_tower
 from tests.training.tastes import Watch, make_tastes, params
@@ -27,11 +27,12 @@ CASES = {
 def train(source, folder, ranks, breaks=False, **changes):
     training_set, chosen = make_tastes(), params(**({"layers": "all", "epochs": 2} | changes))
     tower = open_tower(source, "mean", chosen.layers, chosen.top_layers, chosen.lora_rank, chosen.dropout)
-    inputs, watch = TokenInputs(tokenise(training_set.texts, source, 32), "cpu"), Watch()
+    tower = tower.to(ranks.device)
+    inputs, watch = TokenInputs(tokenise(training_set.texts, source, 32), ranks.device), Watch()
     if breaks:
         tower.register_forward_pre_hook(_no_memory_above_100)
     trained = finetune(training_set, tower, inputs, chosen, 1.0, folder, watch, ranks=ranks)
-    weights = torch.cat([value.detach().flatten() for _, value in tower.trained()])
+    weights = torch.cat([value.detach().cpu().flatten() for _, value in tower.trained()])
     return watch.losses, [asdict(epoch) for epoch in trained.epochs], weights, watch.sentences
 
 
@@ -42,11 +43,11 @@ def _no_memory_above_100(tower, fed):
 
 def main(source, folder):
     ranks = join()
-    curves = {}
+    single, curves = Ranks(device=ranks.device), {}
     for number, (name, changes) in enumerate(CASES.items()):
         breaks = name.startswith("memory") and ranks.rank == ranks.size - 1
         together = train(source, folder / f"{number}-together", ranks, breaks, **changes)
-        alone = train(source, folder / f"{number}-alone-{ranks.rank}", ALONE, **changes)
+        alone = train(source, folder / f"{number}-alone-{ranks.rank}", single, **changes)
         apart = float((together[2] - alone[2]).abs().max()) if ranks.is_first else 0.0
         curves[name] = {
             "together": together[:2], "alone": alone[:2], "weights_apart": apart, "said": together[3],
