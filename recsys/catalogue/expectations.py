@@ -145,10 +145,10 @@ def _of_kind(kind: str, params: IngestParams) -> tuple[Expected, ...]:
     if kind != CATALOGUE:
         return ()
     chars = f"texts have at most {params.max_text_chars:,} characters"
+    texts = "title, description or tags hold text, unless the item is deleted"
     return (
         Expected("text_too_long", chars, "longest_chars", most=params.max_text_chars),
-        Expected("no_text", "title, description or tags hold text, unless the item is deleted", "has_text",
-                 allowed=yes),
+        *(() if params.allow_without_text else (Expected("no_text", texts, "has_text", allowed=yes),)),
         Expected("garbled_text", "texts are not made of control and replacement characters", "garbled_share",
                  most=MAX_GARBLED_SHARE),
         Expected("no_word", "texts hold a letter or a digit", "has_word", allowed=yes),

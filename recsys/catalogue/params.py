@@ -28,6 +28,9 @@ class IngestParams(BaseModel):
     """A row with a longer field is quarantined."""
     max_id_chars: int = Field(gt=0)
     """A row with a longer id is quarantined."""
+    allow_without_text: bool
+    """Whether a row needs no text. Its item gets a profile once the head joins a view that says anything of it, such as
+    a picture or a landed vector. Until then it waits, and is in no list."""
     max_vector_width: int = Field(gt=0)
     """A row whose vector has more numbers is quarantined."""
     max_quarantined_share: Share

@@ -139,7 +139,8 @@ def split(events: pa.Table, versions: pa.Table, params: SplitParams) -> Split:
     hash, items whose salted hash falls into `test_share` are held out completely, and of the others the same share of
     pairs, so that warm items are judged too. Cold items have no pair before the cut. An item is judged by its newest
     text that is not newer than the cut. Its first text counts as the text it arrived with, whenever the catalogue
-    learned of it. Items that are deleted today are left out.
+    learned of it. Items that are deleted today are left out, and so are those without text: a head is learned and
+    judged on texts, and gives the others profiles by their views.
 
     Args:
         events: interactions with their weights, in order of arrival, as `feedback.weighed` makes them.
@@ -156,6 +157,7 @@ def split(events: pa.Table, versions: pa.Table, params: SplitParams) -> Split:
     by = _method(pairs, params)
     cut_us = _cut(pairs, params.test_share) if by == "time" else NEVER
     items = _texts_at(versions, cut_us)
+    items = items.filter(pc.not_equal(items["text"], ""))
     alive = items["item_id"].combine_chunks()
     pairs = pairs.filter(pc.is_in(pairs["item_id"], value_set=alive))
     if by == "time":

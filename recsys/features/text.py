@@ -102,10 +102,8 @@ def item_texts(rows: pa.Table, params: FeaturesParams) -> pa.Table:
         params: section `features`.
 
     Returns:
-        One row per catalogue row, in the same order, in SCHEMA. A delete has an empty text.
-
-    Raises:
-        EncoderError: a live row has no text in any field (ingest accepts none); names item, part and line.
+        One row per catalogue row, in the same order, in SCHEMA. A delete has an empty text, and so has an item without
+        text, which only `ingest.allow_without_text` lets in.
     """
     columns = {
         name: rows[name].to_pylist() if name in rows.column_names else [None] * len(rows)
@@ -117,13 +115,7 @@ def item_texts(rows: pa.Table, params: FeaturesParams) -> pa.Table:
     texts = []
     for row in range(len(rows)):
         fields = {name: column[row] for name, column in columns.items()}
-        text = "" if deleted[row] else _row_text(fields, attributes[row], params)
-        if not text and not deleted[row]:
-            where = (
-                f"item {rows['item_id'][row].as_py()!r}, part {rows['part'][row]}, line {rows['line'][row]}"
-            )
-            raise EncoderError(f"{where}: no text in any field", remedy="give the item a title, or delete it")
-        texts.append(text)
+        texts.append("" if deleted[row] else _row_text(fields, attributes[row], params))
     return pa.table(
         {
             "item_id": rows["item_id"],
@@ -141,6 +133,10 @@ def item_texts(rows: pa.Table, params: FeaturesParams) -> pa.Table:
 def text_hash(text: str) -> str:
     """SHA-256 of a text, in hex; vectors are found by it."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+NO_TEXT = text_hash("")
+"""The hash of items without text."""
 
 
 def join_fields(values: Iterable[str], max_chars: int, version: int = PREPROCESSING_VERSION) -> str:
@@ -209,7 +205,7 @@ def _row_text(
     further = json.loads(attributes) if attributes else {}
     chosen = [_words(fields.get(name, further.get(name))) for name in params.fields]
     every = [_words(value) for value in fields.values()]
-    # An item whose chosen fields are all empty still has another: ingest asks for one field with text. Of items that
+    # An item whose chosen fields are all empty mostly has another: ingest asks for one field with text. Of items that
     # were let in before version 2 it asked for less, such as a bare tag of HTML.
     return (
         join_fields(chosen, params.max_chars)

@@ -56,7 +56,7 @@ class Kernel:
 
         Args:
             words_NV: TF-IDF rows of the texts.
-            vectors_NL: their unit vectors by the base encoder.
+            vectors_NL: their unit vectors by the base encoder; zeros where there is no text.
             words_VM: TF-IDF of the landmarks, by terms.
             vectors_ML: their unit vectors.
 
@@ -68,6 +68,7 @@ class Kernel:
         kernel_NM *= self.gamma
         np.exp(kernel_NM, out=kernel_NM)
         kernel_NM *= 1 - self.lexical_share
+        kernel_NM[~vectors_NL.any(axis=1)] = 0  # an item without text is unlike every text
         if self.lexical_share > 0:
             shared = csr_array(words_NV @ words_VM).tocoo()
             kernel_NM[shared.row, shared.col] += self.lexical_share * shared.data
@@ -156,7 +157,7 @@ class KernelHead:
 
         Args:
             texts: N texts.
-            vectors_NL: their unit vectors by the base encoder.
+            vectors_NL: their unit vectors by the base encoder; zeros for an item without text, see `knows`.
             views: further evidence about the same N items. Views that the head does not know are not used; queries
                 have none.
             as_queries: they are few words that look for items. Exact words then count at most QUERY_LEXICAL_SHARE: an
@@ -182,6 +183,8 @@ class KernelHead:
             raw_BD = self._raw(kernel, words_NV[part], vectors_NL[part], rows_B, as_queries)
             block_BD = self._with_constant(raw_BD, mean_D)
             lengths_B1 = np.linalg.norm(block_BD, axis=1, keepdims=True)
+            nothing_B = (lengths_B1[:, 0] == 0) & ~vectors_NL[part].any(axis=1)
+            block_BD[nothing_B, :1], lengths_B1[nothing_B] = 1, 1
             if not (lengths_B1 > 0).all():  # NaN compares false
                 text = texts[start + int(np.nan_to_num(lengths_B1).argmin())]
                 raise EncoderError(
@@ -192,6 +195,21 @@ class KernelHead:
                 block_BD = self.words.beside(csr_array(words_NV[part] @ self._words_VM), block_BD)
             profiles_ND[part] = block_BD
         return profiles_ND
+
+    def knows(self, views: Views, n: int) -> NDArray[np.bool_]:
+        """Whether the head's views say anything of items, which those without text need for a profile.
+
+        Args:
+            views: of the items.
+            n: number of items.
+
+        Returns:
+            [n]. A profile of one that is False means nothing.
+        """
+        is_known_N = np.zeros(n, np.bool_)
+        for name, rows in evidence(self.views, views).items():
+            is_known_N |= self.views[name].compare(rows).any(axis=1)
+        return is_known_N
 
     def prepare(self) -> None:
         """Compute what all queries need, so that processes forked afterwards share it."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
-from recsys.features.text import PREPROCESSING_VERSION, text_hash
+from recsys.features.text import NO_TEXT, PREPROCESSING_VERSION, text_hash
 from recsys.features.views import NO_VIEWS, Views
 from recsys.models.opening import open_head, open_vectors
 from recsys.models.reference import ModelReference
@@ -43,7 +43,7 @@ def encode_cached(
 
     Args:
         model: its encoder and head are used.
-        texts: N texts in any order; repeats are allowed.
+        texts: N texts in any order; repeats are allowed. An empty one has a vector of zeros.
         at: the workspace.
         batch_tokens: tokens that the encoder takes at once.
         chunk_texts: texts after which vectors are written to the cache.
@@ -73,6 +73,8 @@ def _encoded(
     cache = vectors_of(model, at, caches)
     hashes = [text_hash(text) for text in texts]
     vectors_NL, is_found_N = cache.read(hashes)
+    is_empty_N = np.array([one == NO_TEXT for one in hashes], np.bool_)
+    vectors_NL[is_empty_N], is_found_N[is_empty_N] = 0, True
     if is_found_N.all():
         return vectors_NL
     missing = np.flatnonzero(~is_found_N).tolist()

@@ -23,7 +23,7 @@ SCHEMA = pa.schema(
         ("item_id", pa.string()),
         ("text_hash", pa.string()),
         ("updated_at", pa.timestamp("us", tz="UTC")),
-        ("deleted", pa.bool_()),
+        ("deleted", pa.bool_()),  # true as well for a live row that waits for a profile
         ("tags", pa.list_(pa.string())),
         ("part", pa.string()),
         ("line", pa.int64()),
@@ -66,6 +66,11 @@ class Segment:
             return np.empty(shape, dtype)
         vectors: NDArray[np.float32] = np.load(self.vectors_path, mmap_mode="r")
         return vectors
+
+    def n_waiting(self) -> int:
+        """How many of its items have no profile yet, see `write_segment`."""
+        n_vectors = len(self.vectors())
+        return int(np.asarray(self.rows(["deleted"])["deleted"], bool)[:n_vectors].sum())
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,13 @@ def is_sound(segment: Segment, dim: int) -> bool:
     return bool(n_live <= n_rows and width == dim)
 
 
-def write_segment(folder: Path, name: str, rows: pa.Table, vectors: NDArray[np.float32]) -> Segment:
+def write_segment(
+    folder: Path,
+    name: str,
+    rows: pa.Table,
+    vectors: NDArray[np.float32],
+    waits: NDArray[np.bool_] | None = None,
+) -> Segment:
     """Write one segment. Vectors are written first, so a segment with rows is complete.
 
     Args:
@@ -158,6 +169,8 @@ def write_segment(folder: Path, name: str, rows: pa.Table, vectors: NDArray[np.f
         name: <part>-<key16>.
         rows: in SCHEMA, and CONTENT_HASH where the head joins views; live rows first, then deletes.
         vectors: float32 [n_live, D], rows of length 1, in the order of the live rows.
+        waits: which live rows have no profile yet; their vectors mean nothing. They keep their places, as the rows of
+            details and terms do, and are written as deleted, which takes them out of all lists. None: none.
 
     Returns:
         The segment.
@@ -181,6 +194,10 @@ def write_segment(folder: Path, name: str, rows: pa.Table, vectors: NDArray[np.f
     schema = (
         SCHEMA.append(pa.field(CONTENT_HASH, pa.string())) if CONTENT_HASH in rows.column_names else SCHEMA
     )
+    if waits is not None and waits.any():
+        deleted = deleted | np.pad(waits, (0, len(deleted) - n_live))
+        place = rows.column_names.index("deleted")
+        rows = rows.set_column(place, "deleted", pa.array(deleted, pa.bool_()))
     write_parquet(segment.rows_path, rows.select(schema.names).cast(schema))
     return segment
 

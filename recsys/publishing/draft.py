@@ -208,7 +208,7 @@ def _segment(
     if known:
         n_items, n_deleted = known.n_items, known.n_deleted
     else:
-        n_items, n_deleted = count_rows(segment.rows_path)
+        n_items, n_deleted = count_rows(segment)
     file = hasher.keyed(at.index / entry["file"]) if entry["file"] else None
     return ReleasedSegment(
         name=segment.name,

@@ -310,8 +310,7 @@ def require_columns(path: Path, schema: pa.Schema, needed: Collection[str]) -> i
         return int(opened.metadata.num_rows)
 
 
-def count_rows(path: Path) -> tuple[int, int]:
-    """Live and deleted rows of a segment's rows file."""
-    deleted = pq.read_table(path, columns=["deleted"])["deleted"]
-    n_deleted = int(deleted.to_numpy(zero_copy_only=False).astype(bool).sum())
-    return len(deleted) - n_deleted, n_deleted
+def count_rows(segment: Segment) -> tuple[int, int]:
+    """Rows of a segment with a vector, and those that delete an item."""
+    n_vectors = len(segment.vectors())
+    return n_vectors, int(pq.read_metadata(segment.rows_path).num_rows) - n_vectors

@@ -27,7 +27,6 @@ def run(settings: Settings, at: Artifacts) -> None:
     Reads:   at.data, parts of catalogue, relations and vectors; at.image_view, the vectors of pictures
     Writes:  at.features, a file per part, and one of views where they say anything of its items; at.details, two files
              per part, and one of facts where there are relations; all named by content key
-    Raises:  EncoderError when a live row has no text
     """
     attributes, description_chars = settings.publish.attributes, settings.publish.description_chars
     wanted: set[Path] = set()

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from recsys.artifacts import Artifacts
 from recsys.errors import StorageError
 from recsys.features.evidence import Evidence, content_hashes
-from recsys.features.text import FeatureFile, feature_files
+from recsys.features.text import NO_TEXT, FeatureFile, feature_files
 from recsys.features.views import NO_VIEWS, take
 from recsys.features.views_file import read_views
 from recsys.models.encoding import vectors_of
@@ -105,6 +105,7 @@ class _Work:
         found: dict[str, str] = {}
         for rows in self.rows.values():
             live = _live(rows)
+            live = live.filter(pc.not_equal(live["text_hash"], NO_TEXT))
             absent = pa.array(~self.cache.holds(live["text_hash"].to_pylist()))
             some = live.filter(absent)
             found.update(zip(some["text_hash"].to_pylist(), some["text"].to_pylist(), strict=True))
@@ -126,6 +127,7 @@ def run(settings: Settings, at: Artifacts, role: str) -> None:
     _encode_unknown(work, settings.profiles.chunk_texts)
     n_projected = _make_missing(work)
     n_items = sum(len(segment.vectors()) for segment in work.wanted)
+    n_waiting = sum(segment.n_waiting() for segment in work.wanted)
     made = {"profiles_hash": work.model.profiles_hash, "segments": [segment.name for segment in work.wanted]}
     write_whole(at.made_profiles(role), (json.dumps(made, indent=1) + "\n").encode())
     remove_strays(at.profiles(role), {path for s in work.wanted for path in (s.rows_path, s.vectors_path)})
@@ -136,6 +138,7 @@ def run(settings: Settings, at: Artifacts, role: str) -> None:
         "encoded": n_unknown,
         "projected": n_projected,
         "reused": n_items - _n_rows_with(work, set(work.unknown)),
+        "waiting": n_waiting,
         "segments_made": len(work.missing),
         "seconds": round(perf_counter() - started, 3),
     }
@@ -143,6 +146,11 @@ def run(settings: Settings, at: Artifacts, role: str) -> None:
     report_progress(
         f"profiles@{role}: {n_unknown:,} texts encoded, {n_items:,} items in {len(work.wanted):,} segments"
     )
+    if n_waiting:
+        report_progress(
+            f"profiles@{role}: {n_waiting:,} items have no text, and no view that the model joins says anything of "
+            "them: they are in no list until their picture, vector or relations land, or a text"
+        )
 
 
 def plan(settings: Settings, at: Artifacts, role: str) -> Plan:
@@ -308,25 +316,47 @@ def _finish(draft: _Draft, work: _Work) -> None:
 
 def _write(segment: Segment, profiles: NDArray[np.float32], work: _Work) -> None:
     columns = [*COLUMNS, *([CONTENT_HASH] if work.with_views else [])]
-    rows = work.rows[segment.name].select(columns)
-    write_segment(segment.rows_path.parent, segment.name, rows, profiles)
+    live, rows = _live(work.rows[segment.name]), work.rows[segment.name].select(columns)
+    waits = _waits(live, work)
+    if work.model.head is None:
+        profiles[waits, 0] = 1  # never read; an index takes unit vectors alone
+    write_segment(segment.rows_path.parent, segment.name, rows, profiles, waits)
 
 
 def _vectors(live: pa.Table, work: _Work) -> NDArray[np.float32]:
     """The encoder's vectors of live rows out of the cache; what turns out damaged there is encoded again."""
     hashes = live["text_hash"].to_pylist()
-    vectors, found = work.cache.read(hashes)
+    vectors, found = _read(work.cache, hashes)
     if not found.all():
         lost = live.filter(pa.array(~found))
         texts = dict(zip(lost["text_hash"].to_pylist(), lost["text"].to_pylist(), strict=True))
         work.cache.add(list(texts), work.local.encoder.encode(list(texts.values())))
-        vectors, found = work.cache.read(hashes)
+        vectors, found = _read(work.cache, hashes)
     if not found.all():
         raise StorageError(
             f"{work.cache.folder} does not give back what was written to it",
             remedy="check the disk (space, faults), then delete the folder: it is only a cache",
         )
     return vectors
+
+
+def _read(cache: VectorCache, hashes: list[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Vectors by text hash, and which are there; an item without text has one of zeros."""
+    vectors, found = cache.read(hashes)
+    empty = np.array([one == NO_TEXT for one in hashes], np.bool_)
+    vectors[empty], found[empty] = 0, True
+    return vectors, found
+
+
+def _waits(live: pa.Table, work: _Work) -> NDArray[np.bool_]:
+    """Which live rows have neither text nor a view that the head joins: they have no profile yet."""
+    without = np.flatnonzero(pc.equal(live["text_hash"], NO_TEXT).to_numpy(zero_copy_only=False))
+    waits = np.zeros(len(live), np.bool_)
+    waits[without] = True
+    if len(without) and work.with_views:
+        views = work.evidence.views_of(live["item_id"].take(pa.array(without)))
+        waits[without] = ~work.local.head.knows(views, len(without))
+    return waits
 
 
 def _live_first(features: pa.Table) -> pa.Table:

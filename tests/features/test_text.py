@@ -9,6 +9,7 @@ from recsys.catalogue.parts import CATALOGUE_SCHEMA
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.features.params import FeaturesParams
 from recsys.features.text import (
+    NO_TEXT,
     SCHEMA,
     composed,
     cut,
@@ -63,9 +64,9 @@ def test_an_item_without_its_chosen_fields_goes_by_the_others():
     assert text_of(FeaturesParams(fields=("title",), max_chars=100), description="Only this") == "Only this"
 
 
-def test_a_live_row_without_any_text_is_named():
-    with pytest.raises(EncoderError, match=r"item 'a', part 000001-x, line 1: no text"):
-        text_of(title=" ")
+def test_a_live_row_without_any_text_has_the_empty_one_and_is_no_delete():
+    row = item_texts(catalogue_rows(title=" "), PARAMS).to_pylist()[0]
+    assert (row["text"], row["text_hash"], row["deleted"]) == ("", NO_TEXT, False)
 
 
 def test_a_delete_has_the_empty_text_and_every_row_keeps_its_origin():

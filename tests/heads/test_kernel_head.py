@@ -98,6 +98,19 @@ def test_a_head_carries_its_stop_words_and_runs_of_characters(vectors, tmp_path)
         read_head(tmp_path)
 
 
+def test_an_item_without_text_is_unlike_every_landmark(vectors):
+    head = make_head(8)
+    found, words = (
+        np.vstack([vectors[:1], np.zeros((1, 8), np.float32)]),
+        head.kernel.lexical.encode(["red chair", ""]),
+    )
+    compared = head.kernel.compare(words, found, head.words_MV.T.tocsr(), head.vectors_ML)
+    assert compared[0].all() and not compared[1].any()
+    alone, nothing = head.profiles(["red chair", ""], found)
+    np.testing.assert_array_equal(alone, head.profiles(["red chair"], vectors[:1])[0])
+    assert np.linalg.norm(nothing) == 1 and head.knows({}, 2).tolist() == [False, False]
+
+
 def test_a_head_of_characters_from_before_is_read_as_it_was(vectors, tmp_path):
     head, before = make_head(8), Analyzer(characters=(1, 2))
     lexical = fit_tfidf(TEXTS, before)

@@ -195,3 +195,46 @@ def test_a_rebase_keeps_the_views_of_the_side_that_has_more(related, make_worksp
     published(build(related), storage)
     with pytest.raises(ReleaseError, match="relations or vectors that this workspace lacks"):
         published(build(other), storage)
+
+
+POSTER = {"poster": ""}
+
+
+def test_an_item_without_text_waits_and_gets_its_profile_when_a_view_says_something_of_it(related, storage):
+    related.items(POSTER | {"solaris": "A widower meets his wife again in space"}, day=2)
+    build(related)
+    before = profiles_of(related)
+    assert "poster" not in before and "solaris" in before
+    assert (last_run(related)["waiting"], last_run(related)["encoded"]) == (1, 0)
+    first = published(related, storage)
+    waiting = Release.open(storage.url, release=first.release)
+    assert "poster" not in waiting.items and waiting.similar("solaris", k=20)
+    assert (
+        waiting.manifest.segments[-1].n_items == 2
+    )  # rows with details and words, of which one is in no list
+    relate(related, [("poster", "directed_by", "Mann")], 3)
+    build(related)
+    after = profiles_of(related)
+    assert (last_run(related)["waiting"], last_run(related)["encoded"]) == (0, 0)
+    assert all(np.array_equal(before[item], after[item]) for item in before)
+    published(related, storage)
+    release = Release.open(storage.url)
+    assert release.similar("poster", k=1)[0].item_id == "heat"  # the other film of Mann
+    assert "poster" in {one.item_id for one in release.recommend(history=["heat"], k=20)}
+    explained = release.explain("poster", history=["heat"])
+    assert [one.thing for one in explained.contributions[0].shared] == ["Mann"] and explained.words == ()
+    with pytest.raises(ReleaseError):
+        waiting.similar("poster")
+
+
+def test_an_item_without_text_waits_for_its_text_where_no_head_joins_views(film_workspace, storage):
+    film_workspace.items(POSTER, day=2)
+    film_workspace.build()
+    assert last_run(film_workspace)["waiting"] == 1 and "poster" not in profiles_of(film_workspace)
+    first = film_workspace.publish(storage)
+    assert "poster" not in Release.open(storage.url, release=first.release).items
+    film_workspace.items({"poster": "A film that nobody had described"}, day=3)
+    film_workspace.build()
+    film_workspace.publish(storage)
+    assert last_run(film_workspace)["waiting"] == 1  # the row of that day; the newer one counts
+    assert "poster" in Release.open(storage.url).items
