@@ -29,6 +29,15 @@ class Interval(BaseModel):
         return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
 
 
+DIGITS = 6
+"""Reports are rounded to this many digits, so that sums in another order give the same bytes."""
+
+
+def rounded(one: Interval) -> Interval:
+    """An interval as reports have it."""
+    return Interval(mean=round(one.mean, DIGITS), low=round(one.low, DIGITS), high=round(one.high, DIGITS))
+
+
 def resamples(n_users: int, rounds: int, seed: int) -> Iterator[NDArray[np.int64]]:
     """Resample the users with replacement, `rounds` times.
 

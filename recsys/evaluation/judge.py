@@ -13,7 +13,14 @@ from recsys.evaluation.comparison import compare
 from recsys.evaluation.exposure import lists_of, paired_exposure
 from recsys.evaluation.groups import parts_by_user
 from recsys.evaluation.holdout import MIXED, Holdout
-from recsys.evaluation.intervals import Interval, bootstrap, bootstrap_over_seeds, bootstrap_ratios
+from recsys.evaluation.intervals import (
+    DIGITS,
+    Interval,
+    bootstrap,
+    bootstrap_over_seeds,
+    bootstrap_ratios,
+    rounded,
+)
 from recsys.evaluation.list_metrics import REGRET, ListJudge, mean_regret
 from recsys.evaluation.params import EvaluateParams
 from recsys.evaluation.report import (
@@ -43,8 +50,6 @@ COMPARED = "ndcg"
 CUTOFFS = (1, 2, 5, 10, 20, 50, 100)
 """Values of k of the recall curve."""
 NO_GROUPS: Mapping[str, str] = {}
-DIGITS = 6
-"""Reports are rounded to this many digits, so that sums in another order give the same bytes."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +209,7 @@ def _seeds(answers: _Answers, params: EvaluateParams) -> tuple[tuple[SeedScores,
         for place, one_UM in enumerate(per_seed)
     )
     over_seeds = bootstrap_over_seeds(over_USM, params.bootstrap_rounds, params.seed)
-    return scores, dict(zip(names, map(_rounded, over_seeds), strict=True))
+    return scores, dict(zip(names, map(rounded, over_seeds), strict=True))
 
 
 def _rivals(models: Mapping[str, object]) -> list[str]:
@@ -244,7 +249,7 @@ def _margins(answers: _Answers, ours: str, theirs: str, params: EvaluateParams) 
     counts = [answers.metrics.regret(answers.lists[model]) for model in (ours, theirs)]
     if counts[0] is not None and counts[1] is not None:
         regret = bootstrap_ratios(counts[0], counts[1], params.bootstrap_rounds, params.seed)
-        found |= {f"{REGRET}@{params.k}": _rounded(regret)} if regret else {}
+        found |= {f"{REGRET}@{params.k}": rounded(regret)} if regret else {}
     return found
 
 
@@ -252,7 +257,7 @@ def _intervals(
     difference_UM: NDArray[np.float64], names: Sequence[str], params: EvaluateParams
 ) -> dict[str, Interval]:
     intervals = bootstrap(difference_UM, params.bootstrap_rounds, params.seed)
-    return {f"{name}@{params.k}": _rounded(one) for name, one in zip(names, intervals, strict=True)}
+    return {f"{name}@{params.k}": rounded(one) for name, one in zip(names, intervals, strict=True)}
 
 
 def _exposure(answers: _Answers, params: EvaluateParams) -> dict[str, Interval]:
@@ -263,14 +268,10 @@ def _exposure(answers: _Answers, params: EvaluateParams) -> dict[str, Interval]:
         for model in (CHALLENGER, CHAMPION)
     )
     found = paired_exposure(ours, theirs, params.bootstrap_rounds, params.seed)
-    return {f"{name}@{params.k}": _rounded(one) for name, one in found.items()}
+    return {f"{name}@{params.k}": rounded(one) for name, one in found.items()}
 
 
 def _comparison(holdout: Holdout, answers: _Answers, k: int) -> Comparison:
     place = answers.metrics.names.index(COMPARED)
     change_U = (answers.per_user[CHALLENGER] - answers.per_user[CHAMPION])[:, place]
     return compare(holdout, answers.part, answers.lists[CHAMPION], answers.lists[CHALLENGER], change_U, k)
-
-
-def _rounded(one: Interval) -> Interval:
-    return Interval(mean=round(one.mean, DIGITS), low=round(one.low, DIGITS), high=round(one.high, DIGITS))

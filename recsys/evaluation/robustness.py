@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.evaluation.holdout import Holdout
-from recsys.evaluation.intervals import Interval, bootstrap
+from recsys.evaluation.intervals import DIGITS, Interval, bootstrap, rounded
 from recsys.evaluation.list_metrics import FOUND
 from recsys.evaluation.params import EvaluateParams
 from recsys.evaluation.perturbing import PERTURBATIONS, perturbed, popular_words
@@ -23,7 +23,6 @@ from recsys.ranking.tasks import RankingTask, make_task, rank
 # Shape suffixes: U users, C candidates, K list length, M metrics, D width of a profile.
 Encode = Callable[[str, Sequence[str], Views], NDArray[np.float32]]
 """Role, texts and views of the same items -> profiles by the model of that role."""
-DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -109,14 +108,14 @@ def _result(
 
     def intervals(differences_UM: NDArray[np.float64]) -> dict[str, Interval]:
         found = bootstrap(differences_UM, params.bootstrap_rounds, params.seed)
-        return dict(zip(names, map(_rounded, found), strict=False))
+        return dict(zip(names, map(rounded, found), strict=False))
 
     def gain(role: str) -> NDArray[np.float64]:
         clean, spoilt = lists[role]
         return (spoilt.changed_U - clean.changed_U)[:, None]
 
     def only(difference_U1: NDArray[np.float64]) -> Interval:
-        return _rounded(bootstrap(difference_U1, params.bootstrap_rounds, params.seed)[0])
+        return rounded(bootstrap(difference_U1, params.bootstrap_rounds, params.seed)[0])
 
     models = {}
     for role, (clean, spoilt) in lists.items():
@@ -143,7 +142,3 @@ def _result(
 
 def _means(names: Sequence[str], found_UM: NDArray[np.float64]) -> dict[str, float]:
     return {name: round(float(mean), DIGITS) for name, mean in zip(names, found_UM.mean(axis=0), strict=True)}
-
-
-def _rounded(one: Interval) -> Interval:
-    return Interval(mean=round(one.mean, DIGITS), low=round(one.low, DIGITS), high=round(one.high, DIGITS))
