@@ -164,7 +164,7 @@ def test_the_gate_refuses_what_bears_spoilt_texts_worse_and_the_page_shows_it(wo
     greedy = judged(by_item(holdout, models, {"champion": same, "challenger": liked_by_all(models, holdout)}))
     assert any("stuffed texts may win more places" in words for words in reasons(greedy))
     page = render(greedy, decide(greedy, gate), gate)
-    assert "Spoilt texts" in page and "stuffed (4 of 31 items)" in page
+    assert "Spoilt texts" in page and "stuffed, 4 of 31" in page
     assert "Spoilt texts" not in render(report, decide(report, gate), gate)
     metrics = greedy.flat_metrics()
     assert "robustness/typos/ndcg@20" in metrics and "challenger/robustness/cut/ndcg@20" in metrics
