@@ -100,9 +100,9 @@ def cold_start(
 
     Files are read as the landing zone reads them. A bad row stops the run. What is used and what is left out is
     printed. Section `feedback` says what a like is; a row of weight 0 or less is none. The encoder is that of
-    params.yaml at float32. Section `fusion` bounds what is learned over it. Whether a head helps, λ, how much values
-    and dislikes count (section `weighting`), and the weights of words, relations, vectors and images are chosen on
-    items that are held out of training. A view that does not surely help gets the weight 0. Relations on the list
+    params.yaml at float32. Section `fusion` bounds what is learned over it. Whether a head helps, λ, how much events,
+    values and dislikes count (section `weighting`), and the weights of words, relations, vectors and images are chosen
+    on items that are held out of training. A view that does not surely help gets the weight 0. Relations on the list
     `relations.left_out` of params.yaml are not used: they are known only after an item came out. Vectors should not
     say such things either.
     Writes user_id (as given), item_id, rank (1 = best) for every user of --interactions.

@@ -1,11 +1,14 @@
 import gzip
 import json
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recsys.catalogue.weighting import Weighting
 from recsys.errors import RecsysError, UnreadableFile
+from recsys.evaluation.cold_start import make_task
 from recsys.evaluation.tables import read_ids, read_interactions, read_items
 from recsys.settings import Settings
 from tests.conftest import ROOT
@@ -233,3 +236,17 @@ def test_events_are_kept_beside_values_and_weights(tmp_path):
     ):
         rows = read_interactions(tmp_path / name, INGEST, FEEDBACK).table.to_pylist()
         assert {row["item_id"]: row["events"] for row in rows} == expected, name
+
+
+def test_events_of_a_log_weigh_in_the_task_that_is_made_of_it(tmp_path):
+    (tmp_path / "items.csv").write_text("item_id,title\na,x\nb,y\nc,z\nd,new\n")
+    (tmp_path / "log.csv").write_text(
+        "user_id,item_id,event\nu,a,view\nu,a,purchase\nu,b,view\nu,c,return\nu,d,purchase\nv,b,share\n"
+    )
+    table = read_interactions(tmp_path / "log.csv", INGEST, FEEDBACK, ["d"]).table
+    task = make_task(items(tmp_path / "items.csv").table, table, ["d"], SETTINGS.features)
+    weighting = Weighting(events={"view": 0.3, "purchase": 2.0}, dislike=0.5)
+    assert task.item_ids == ("a", "b", "c", "d") and task.users == ("u", "v")
+    # a return of what nobody likes teaches nothing of the item; the cold item's purchase is dropped
+    expected = [[2.0, 0.3, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]
+    assert task.interactions.signals(weighting).toarray() == pytest.approx(np.array(expected))
