@@ -223,12 +223,12 @@ def measured(store: Path, queries: Sequence[Query], made: float) -> dict[str, fl
             f"{group}_fused": float(fused_Q[mine].mean()),
             f"{group}_made": float(ndcg[made][mine].mean()),
         }
-        ends = _interval(ndcg[made][mine] - fused_Q[mine])
+        ends = interval(ndcg[made][mine] - fused_Q[mine])
         figures |= {
             f"{group}_made_gain_over_fused_{end}": one for end, one in zip(("low", "high"), ends, strict=True)
         }
         for name, weight in ALONE.items():
-            low, high = _interval(fused_Q[mine] - ndcg[weight][mine])
+            low, high = interval(fused_Q[mine] - ndcg[weight][mine])
             figures |= {f"{group}_{name}": float(ndcg[weight][mine].mean())}
             figures |= {f"{group}_gain_over_{name}_low": low, f"{group}_gain_over_{name}_high": high}
     shown = {key: round(value, 4) for key, value in figures.items()}
@@ -263,7 +263,7 @@ def _ndcg(
     return np.array(found)
 
 
-def _interval(differences_Q: NDArray[np.float64]) -> tuple[float, float]:
+def interval(differences_Q: NDArray[np.float64]) -> tuple[float, float]:
     """95 % of the bootstrap means."""
     rng = np.random.default_rng(0)
     means = rng.choice(differences_Q, (ROUNDS, len(differences_Q))).mean(axis=1)

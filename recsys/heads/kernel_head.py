@@ -207,8 +207,10 @@ class KernelHead:
             [n]. A profile of one that is False means nothing.
         """
         is_known_N = np.zeros(n, np.bool_)
-        for name, rows in evidence(self.views, views).items():
-            is_known_N |= self.views[name].compare(rows).any(axis=1)
+        for name, rows_N in evidence(self.views, views).items():
+            for start in range(0, n, BLOCK_ROWS):
+                part = slice(start, start + BLOCK_ROWS)
+                is_known_N[part] |= self.views[name].compare(rows_N[part]).any(axis=1)
         return is_known_N
 
     def prepare(self) -> None:

@@ -10,6 +10,17 @@ def tokens(tiny_encoder):
     return tokenise(texts(40), tiny_encoder, 32)
 
 
+def test_a_prefix_stands_before_each_text_and_leaves_less_room_for_it(tiny_encoder):
+    plain = tokenise(["cab", "a" * 60], tiny_encoder, 16)
+    prefixed = tokenise(["cab", "a" * 60], tiny_encoder, 16, prefix="d e")
+    found = [whole(one, range(2)) for one in (plain, prefixed)]
+    begin, end = found[0][0][0], found[0][0][-1]
+    before = whole(tokenise(["d e"], tiny_encoder, 16), [0])[0][1:-1]
+    joined = whole(tokenise(["d ecab"], tiny_encoder, 16), [0])[0]
+    assert found[1][0] == joined and joined[:2] == [begin, before[0]] and joined[-1] == end
+    assert prefixed.lengths_N.tolist()[1] == plain.lengths_N.tolist()[1] == 16
+
+
 def read(tokens, words):
     """Token ids of each text of a batch, as they are fed."""
     found = {}
