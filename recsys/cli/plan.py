@@ -175,15 +175,16 @@ def _plan_scale(
 def _show(made: ScalePlan) -> None:
     from rich.table import Table
 
-    columns = ("hours", "workers", "memory", "disk", "moved", "requests", "holds, in items", "until")
-    table = Table("step", *columns)
+    table = Table(
+        "step", "hours", "on", "memory", "disk", "moved", "requests", "holds", "until", caption="sizes in GiB"
+    )
     for step in made.steps:
-        sizes = (f"{n / GIB:,.1f} GiB" for n in (step.memory_bytes, step.disk_bytes, step.moved_bytes))
+        sizes = (f"{n / GIB:,.1f}" for n in (step.memory_bytes, step.disk_bytes, step.moved_bytes))
+        name = step.name.partition("@")[0]
         first = "[bold red]" if step is made.first_to_break else ""
-        table.add_row(
-            f"{first}{step.name}", f"{step.hours:,.2f}", f"{step.workers:,}", *sizes, f"{step.requests:,}",
-            f"{step.holds_items:,.0f}", step.breaks,
-        )  # fmt: skip
+        hours, holds = f"{step.hours:,.2f}", f"{step.holds_items / 1e6:,.3g}M"
+        requests = f"{step.requests:,}"
+        table.add_row(first + name, hours, f"{step.workers:,}", *sizes, requests, holds, step.breaks)
     console().print(table)
     broken = made.first_to_break
     at = f"{broken.breaks}, at {broken.holds_items:,.0f} items"

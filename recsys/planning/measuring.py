@@ -15,13 +15,14 @@ from recsys.planning.probing import TITLE_TOKENS, Probe, Used
 from recsys.processor import processor
 from recsys.settings import Settings
 
-SMALL, LARGE = 2_000, 20_000
+SMALL, LARGE = 5_000, 25_000
 SIZES = (
     Size(items=SMALL, interactions=10 * SMALL),
     Size(items=LARGE, interactions=10 * SMALL),
     Size(items=SMALL, interactions=10 * LARGE),
 )
-"""Catalogues that are measured: one of them has more items, one has more interactions."""
+"""Catalogues that are measured: one of them has more items, one has more interactions. All have more rows than any step
+takes at once, or memory for a block of rows would count as memory for each row."""
 
 
 def rates_path(at: Artifacts, settings: Settings) -> Path:

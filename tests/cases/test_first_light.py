@@ -111,3 +111,14 @@ def test_a_release_of_first_light_recommends_and_finds_what_shares_words(tiny, m
     assert {one.item_id for one in release.recommend(user="oakfan", k=4)} == others
     bowl = next(row for row in CATALOGUE if row["title"].startswith("glass bowl"))
     assert release.search(bowl["title"], k=1)[0].item_id == bowl["item_id"]
+
+
+def test_first_light_says_which_precision_is_worth_it_where_much_is_to_be_encoded(tiny, monkeypatch):
+    few = tiny.run("fetch-champion", "--json")
+    assert "int8 is" not in few.stderr and not tiny.at.rates.exists()
+    monkeypatch.setattr("recsys.effects.fetch_champion.MEASURED_FROM", 40)
+    much = tiny.run("fetch-champion", "--again", "--json")
+    assert "in float32" in much.stderr and "worth it on" in much.stderr
+    assert len(list(tiny.at.rates.iterdir())) == 1
+    kept = tiny.run("fetch-champion", "--json")
+    assert "int8 is" not in kept.stderr, "it is no first light any more"
