@@ -309,17 +309,16 @@ def _fuse(
     settings: Settings, at: Artifacts, job: Job, tuned: Tuned, base: EncoderReference, caches: Path | None
 ) -> tuple[ModelReference, Recipe, ChosenWeights]:
     found, params = job.training_set, settings.finetune
-    # A trained encoder has learned from all items but those held out from it. One that was not trained has learned from
-    # none, so its head is chosen on more held-out items.
-    folds: tuple[NDArray[np.int64], ...] = (found.held_rows,)
-    if tuned.is_pretrained:
-        times = {**found.times, **_dates(at, found)} if job.cut is not None else {}
-        held = cold_folds(found.item_ids, np.arange(len(found.item_ids)), params.seed, times)
-        report_progress(
-            f"held out to choose by: {', '.join(f'{len(rows):,} items by {kind}' for kind, rows in held.items())}"
-        )
-        folds = tuple(held.values())
     dataset = _dataset(settings, at, found, base, caches)
+    # A trained encoder has learned from all items but those held out from it. The pretrained one has learned from none:
+    # its head is chosen on more of them. Where items are few, that is what a trained encoder's head is chosen by too.
+    folds: tuple[NDArray[np.int64], ...] = (found.held_rows,)
+    chosen_on = None
+    if tuned.is_pretrained:
+        folds = _folds(at, job, params)
+    elif len(found.item_ids) < ONE_FOLD_FROM:
+        pretrained = pack_encoder(settings.encoder, at.encoders, found.texts)
+        chosen_on = _dataset(settings, at, found, pretrained, caches), _folds(at, job, params)
     model, recipe = fuse(
         base,
         at.cache,
@@ -338,6 +337,7 @@ def _fuse(
         settings.weighting,
         found.scales,
         report_progress,
+        chosen_on,
     )
     weights = choose_search_weights(
         dataset,
@@ -350,6 +350,16 @@ def _fuse(
         report_progress,
     )
     return model.with_search(weights.part), recipe, weights
+
+
+def _folds(at: Artifacts, job: Job, params: FinetuneParams) -> tuple[NDArray[np.int64], ...]:
+    """Folds of all items, for an encoder that has learned from none."""
+    found = job.training_set
+    times = {**found.times, **_dates(at, found)} if job.cut is not None else {}
+    held = cold_folds(found.item_ids, np.arange(len(found.item_ids)), params.seed, times)
+    by_kind = ", ".join(f"{len(rows):,} items by {kind}" for kind, rows in held.items())
+    report_progress(f"held out to choose by: {by_kind}")
+    return tuple(held.values())
 
 
 def _judged(settings: Settings, at: Artifacts, item_ids: Sequence[str]) -> tuple[Query, ...] | None:

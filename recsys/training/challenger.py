@@ -46,6 +46,7 @@ def fuse(
     weighting: WeightingParams,
     scales: Scales,
     report_progress: Callable[[str], None],
+    chosen_on: tuple[Dataset, Sequence[NDArray[np.int64]]] | None = None,
 ) -> tuple[ModelReference, Recipe]:
     """Give the encoder a head and a ranker, where they help.
 
@@ -65,6 +66,8 @@ def fuse(
         weighting: section `weighting`.
         scales: what the strengths of likes were read with.
         report_progress: called with a sentence at each step.
+        chosen_on: dataset and folds that the head is chosen on instead, with the vectors of an encoder that has learned
+            from none of the folds; None: `dataset` and `folds`.
 
     Returns:
         The model, and the choices; the encoder alone where no head was better.
@@ -74,8 +77,7 @@ def fuse(
     """
     report_progress(f"{len(dataset.texts):,} texts for the head to learn from")
     recipe = choose_recipe(
-        dataset,
-        folds,
+        *(chosen_on or (dataset, folds)),
         params,
         users.lambdas,
         k,
