@@ -13,7 +13,7 @@ from recsys.training.data import TrainingSet
 from recsys.training.params import FinetuneParams
 from recsys.training.summary import file_hash, run_key
 
-TRAINING_VERSION = 3
+TRAINING_VERSION = 4
 """Part of every key. Raise it when the same inputs would give other weights."""
 IDLE = {"roles", "checkpoint_steps", "processes", "seeds", "trials", "trial_ranges"}
 """Parameters that change no weights of one training, but for rounding: DVC's stages, how often checkpoints are written,
