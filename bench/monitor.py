@@ -127,7 +127,9 @@ def _replay(made: World, history: str, size: int, number: int, params: MonitorPa
         "cell": [made.name, history, size],
         "judged": len(judged),
         "alarms": sum(bool(one.alarms) for one in judged),
-        "signals": [alarm.signal for one in judged for alarm in one.alarms],
+        "signals": [
+            [one.readings[alarm.signal].n_past, alarm.signal] for one in judged for alarm in one.alarms
+        ],
         "caught": caught,
     }
 
@@ -171,7 +173,7 @@ class _Maker:
         two = self.generator.choice(np.unique(category), 2, replace=False)
         n_two = round(0.7 * n)
         own = self._some(self.known[np.isin(category, two)], n_two)
-        return np.concatenate([own, self._some(self.known, n - n_two)])
+        return np.concatenate([own, self._some(np.setdiff1d(self.known, own), n - n_two)])
 
     def _some(self, rows: NDArray[np.int64], n: int) -> NDArray[np.int64]:
         return self.generator.choice(rows, n, replace=n > len(rows))

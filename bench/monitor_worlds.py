@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bench.figures import SHARED_DATA
 from recsys.artifacts import Artifacts
 from recsys.encoders.pack import pack_encoder
+from recsys.encoders.source import find_source, source_files
 from recsys.encoders.transformer import open_encoder
 from recsys.features.text import PREPROCESSING_VERSION, join_fields, text_hash
 from recsys.profiles.cache import VectorCache
@@ -38,7 +39,7 @@ class World:
     texts: dict[str, tuple[str, ...]]
     """Kind -> texts; `plain` is the catalogue as it is, of I items; `language` has texts of other items."""
     vectors: dict[str, NDArray[np.float32]]
-    """Kind -> unit vectors of these texts."""
+    """Kind -> unit vectors of these texts; `encoder`: of the plain texts, by the model with another pooling."""
     category: NDArray[np.int64]
     """Category of each item: a cluster of its vectors. One of them is planted as a new one."""
 
@@ -98,7 +99,10 @@ def encoded(root: Path, texts: Sequence[str], pooling: str) -> NDArray[np.float3
     """Unit vectors [I, D] of texts by the encoder of params.yaml with another pooling, through the cache."""
     at = Artifacts(root)
     chosen = Settings.load(at.params).encoder
-    chosen = chosen.model_copy(update={"precision": "float32", "pooling": pooling})
+    changes = {"precision": "float32", "pooling": pooling}
+    if pooling != chosen.pooling:
+        changes["source"] = str(_bare(find_source(chosen.source), root / "var/bench/monitor/bare"))
+    chosen = chosen.model_copy(update=changes)
     reference = pack_encoder(chosen, at.encoders, ())
     cache = VectorCache(at.vectors / f"{reference.hash}-{PREPROCESSING_VERSION}", reference.dim)
     hashes = [text_hash(text) for text in texts]
@@ -113,6 +117,15 @@ def encoded(root: Path, texts: Sequence[str], pooling: str) -> NDArray[np.float3
     vectors, found = cache.read(hashes)
     assert found.all()
     return vectors
+
+
+def _bare(source: Path, folder: Path) -> Path:
+    """The model's files without what they say of pooling: as somebody takes them who copies weights alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in source_files(source):
+        if not (folder / file.name).exists():
+            (folder / file.name).symlink_to(file.resolve())
+    return folder
 
 
 def _drawn(texts: Sequence[str], n: int) -> tuple[str, ...]:

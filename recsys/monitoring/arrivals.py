@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from recsys.features.words import words
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,11 @@ class Arrival:
         """A column of texts."""
         values: list[str] = self.rows[column].to_pylist()
         return values
+
+    @cached_property
+    def words(self) -> list[list[str]]:
+        """Words of each row's text."""
+        return [words(text) for text in self.strings("text")]
 
     def numbers(self, column: str) -> NDArray[np.float64]:
         """A column of numbers, NaN where there is none."""

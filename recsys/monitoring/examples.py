@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from recsys.features.words import words
 from recsys.monitoring.arrivals import Arrival
 from recsys.monitoring.measures import Measure
 from recsys.monitoring.report import Alarm, Moved, Shown
@@ -83,10 +82,9 @@ def _named(arrival: Arrival, column: str) -> list[frozenset[str]]:
     """Words of each row's text, or its values in a column."""
     if not column or column not in arrival.rows.column_names:
         return []
-    values = arrival.rows[column].to_pylist()
     if column == "text":
-        return [frozenset(words(value)) for value in values]
-    return [frozenset(names_of(value) or ["(none)"]) for value in values]
+        return [frozenset(row) for row in arrival.words]
+    return [frozenset(names_of(value) or ["(none)"]) for value in arrival.rows[column].to_pylist()]
 
 
 def _all(rows: Iterable[frozenset[str]]) -> Iterable[str]:

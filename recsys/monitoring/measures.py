@@ -106,8 +106,8 @@ class Distances:
 
     Each row is a vector of features whose inner products are a kernel. The rows are halved by their order, which is
     that of a hash. The first halves give the direction in which the arrival differs from the others (the witness), the
-    second halves say how far it lies along it. Along a fixed direction chance is that of a mean, so no permutations
-    are needed, and where nothing differs the expected value is 0.
+    second halves say how far it lies along it. Along a fixed direction chance is that of a mean of rows as the others
+    have them, so no permutations are needed, and where nothing differs the expected value is 0.
 
     Sources: Gretton et al. 2012, A Kernel Two-Sample Test; Shekhar, Kim & Ramdas 2022, A Permutation-Free Kernel
     Two-Sample Test.
@@ -121,8 +121,7 @@ class Distances:
     def compare(self, one: int, others: Sequence[int]) -> Compared:
         """Squared distances, without bias, and their errors."""
         freedom = sum(max(0, len(self.features[other]) - 1) for other in others)
-        scatter = np.sum([self._scatter[other] for other in others], axis=0)
-        covariance_FF = scatter / np.float32(max(1, freedom))
+        covariance_FF = self._scatter_of(others) / np.float32(max(1, freedom))
         totals_2F, n_2 = self._sums[list(others)].sum(0), self._counts[list(others)].sum(0)
 
         def measure(place: int, rest: list[int]) -> Measured | None:
@@ -148,10 +147,8 @@ class Distances:
         gaps_2F = sums[one] / counts[one][:, None] - totals_2F / n_2[:, None]
         witness_F, gap_F = gaps_2F
         length = float(np.linalg.norm(witness_F))
-        along = self.features[one][1::2] @ witness_F
-        own = float(along.var(ddof=1)) if len(along) > 1 else 0.0
         within = float(witness_F @ covariance_FF @ witness_F)
-        deviation = np.sqrt(max(own, within, (self.floor * length) ** 2))
+        deviation = np.sqrt(max(within, (self.floor * length) ** 2))
         error = deviation * np.sqrt(1 / counts[one][1] + 1 / n_2[1])
         least = self.floor**2 / np.sqrt(counts[one][0] * counts[one][1])  # where all rows are the same
         return Measured(float(witness_F @ gap_F), float(max(error, least)))
@@ -173,11 +170,23 @@ class Distances:
         """[A, 2], rows of each half."""
         return np.array([[len(some[0::2]), len(some[1::2])] for some in self.features], np.int64)
 
+    def _scatter_of(self, others: Sequence[int]) -> NDArray[np.float32]:
+        """[F, F]: sums of products of the rows' distances from their arrival's mean."""
+        first, end = min(others), max(others) + 1
+        found: NDArray[np.float32] = self._scatter_until[end] - self._scatter_until[first]
+        for missing in set(range(first, end)).difference(others):
+            found = found - (self._scatter_until[missing + 1] - self._scatter_until[missing])
+        return found
+
     @cached_property
-    def _scatter(self) -> list[NDArray[np.float32]]:
-        """[F, F] for each arrival: sums of products of the rows' distances from their mean."""
-        centred = [some - some.mean(0, keepdims=True) if len(some) else some for some in self.features]
-        return [some.T @ some for some in centred]
+    def _scatter_until(self) -> NDArray[np.float32]:
+        """[A + 1, F, F]: the same of all arrivals before each place, so that a window's is a difference."""
+        width = self.features[0].shape[1]
+        found = np.zeros((len(self.features) + 1, width, width), np.float32)
+        for place, some in enumerate(self.features):
+            centred = some - some.mean(0, keepdims=True) if len(some) else some
+            found[place + 1] = found[place] + centred.T @ centred
+        return found
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from zlib import crc32
 
 import numpy as np
 
-from recsys.features.words import words
 from recsys.monitoring.arrivals import Arrival
 from recsys.monitoring.judging import Side
 from recsys.monitoring.measures import (
@@ -24,14 +23,14 @@ from recsys.monitoring.measures import (
 )
 
 CATALOGUE, INTERACTIONS, RELEASES = "catalogue", "interactions", "releases"
-WIDTH = 256
-"""Features of a distribution."""
+WIDTH, NAMES_WIDTH = 256, 128
+"""Features of a distribution: of words and profiles, of names such as tags."""
 SEED = 20261129
 RUN_WORDS = 6
 """So many words in a row that several texts share are repeated text."""
 REPEATED_SHARE = 0.04
 """Of an arrival's texts, so many must have a run of words for it to count as repeated, and at least REPEATED_ROWS."""
-REPEATED_ROWS = 3
+REPEATED_ROWS = 5
 SHARES = 0.1
 """Standard deviation of a share that is nearly 0 or 1: five rows in a hundred are worth an alarm, one is not."""
 
@@ -52,20 +51,20 @@ def _length(arrivals: Sequence[Arrival]) -> Measure:
 
 
 def _texts(arrivals: Sequence[Arrival]) -> Measure:
-    return Distances([hashed_features(_words_of(one), WIDTH, code) for one in arrivals], 0.05)
+    return Distances([hashed_features(one.words, WIDTH, code) for one in arrivals], 0.05)
 
 
 def _new_words(arrivals: Sequence[Arrival]) -> Measure:
     numbers: dict[str, int] = {}
     rows = [
-        [frozenset(numbers.setdefault(word, len(numbers)) for word in row) for row in _words_of(one)]
+        [frozenset(numbers.setdefault(word, len(numbers)) for word in row) for row in one.words]
         for one in arrivals
     ]
     return NewWords(rows, 0.05)
 
 
 def _repeated(arrivals: Sequence[Arrival]) -> Measure:
-    return Means([repeated_shares(_words_of(one)) for one in arrivals], SHARES)
+    return Means([repeated_shares(one.words) for one in arrivals], SHARES)
 
 
 def _profiles(arrivals: Sequence[Arrival]) -> Measure:
@@ -78,7 +77,7 @@ def _neighbours(arrivals: Sequence[Arrival]) -> Measure:
 
 def _names(column: str, arrivals: Sequence[Arrival]) -> Measure:
     rows = [[names_of(value) for value in one.rows[column].to_pylist()] for one in arrivals]
-    return Distances([hashed_features(some, WIDTH, code) for some in rows], SHARES)
+    return Distances([hashed_features(some, NAMES_WIDTH, code) for some in rows], SHARES)
 
 
 def _number(column: str, arrivals: Sequence[Arrival]) -> Measure:
@@ -155,10 +154,6 @@ def names_of(value: str | list[str] | None) -> list[str]:
 def code(name: str) -> int:
     """A number for a name, the same on every machine."""
     return crc32(name.encode())
-
-
-def _words_of(arrival: Arrival) -> list[list[str]]:
-    return [words(text) for text in arrival.strings("text")]
 
 
 def repeated_shares(rows: Sequence[Sequence[str]]) -> np.ndarray:
