@@ -8,7 +8,7 @@ and then two arrivals of each planted kind. Two kinds of history:
 - suppliers: most of an arrival comes from two random categories, so that arrivals differ more than by chance
 
 `python -m bench.monitor [--replays N] [--only ml100k]`. Each replay is kept in var/bench/monitor/; a killed run goes
-on. Figures: `false_alarms_per_100`, `caught_within_two` (drifts of whole arrivals), of all replays and of the worst
+on. Figures: `false_alarms_per_100_*` by history, `caught_within_two` (drifts of whole arrivals), of all replays and of the worst
 cell; the tables have 95 % intervals (Wilson).
 """
 
@@ -72,7 +72,7 @@ def main() -> None:
     )
     figures = {"replays": len(found), "ordinary_arrivals": sum(n for _, n in ordinary.values())}
     rates = {
-        "false_alarms_per_100": 100 * _total(ordinary),
+        **{f"false_alarms_per_100_{one}": 100 * _total(_of(ordinary, one)) for one in HISTORIES},
         "false_alarms_per_100_worst": 100 * max(hits / n for hits, n in ordinary.values()),
         "caught_within_two": _total(caught),
         "caught_within_two_worst": min(hits / n for hits, n in caught.values()),
@@ -208,6 +208,10 @@ def _rates(counted: Iterable[tuple[Cell, float, int]]) -> dict[Cell, tuple[float
     return {cell: (hits[cell], trials[cell]) for cell in trials}
 
 
+def _of(rates: Mapping[Cell, tuple[float, int]], history: str) -> dict[Cell, tuple[float, int]]:
+    return {cell: one for cell, one in rates.items() if cell[1] == history}
+
+
 def _total(rates: Mapping[Cell, tuple[float, int]]) -> float:
     return sum(hits for hits, _ in rates.values()) / sum(n for _, n in rates.values())
 
@@ -216,7 +220,7 @@ def _tables(found: Sequence[Replay]) -> Iterator[str]:
     yield "| catalogue | history | items | ordinary arrivals | false alarms in 100 |"
     yield "|---|---|---|---|---|"
     for (name, history, size), (hits, n) in _rates(
-        (one["cell"], one["alarms"], one["judged"]) for one in found
+        (tuple(one["cell"]), one["alarms"], one["judged"]) for one in found
     ).items():
         yield f"| {name} | {history} | {size} | {n} | {_interval(hits, n, 100)} |"
     yield ""

@@ -48,7 +48,7 @@ MOVED = Asset("recsys://moved")
 """A signal of `monitor.train_on` has a new alarm; `train_challenger` starts, however few interactions there are."""
 TRAINING = "train_challenger"
 WHEN_DUE = (
-    "{% set moved = triggering_asset_events | map(attribute='uri') | select('eq', 'recsys://moved') | list %}"
+    "{% set moved = triggering_asset_events | map(attribute='name') | select('eq', 'recsys://moved') | list %}"
     "{{ '--when-due' if dag_run.run_type == 'asset_triggered' and not moved else '' }}"
 )
 """Template: a run that enough interactions woke checks first whether it is due. A person, the clock and an alarm have

@@ -19,8 +19,9 @@ def review(
 ) -> tuple[Judged, ...]:
     """Judge the newest arrivals.
 
-    An arrival that alarms is not what later ones are compared with, for that signal: a lasting change alarms again and
-    again, until it has done so `accept_after` times in a row and is the new state.
+    Alarms in a row are not what the next arrival is compared with, for their signal: a lasting change alarms again and
+    again, until it has done so `accept_after` times and is the new state. What came and went is part of the shop's past
+    from then on: a supplier who is unlike the others, but comes now and then, alarms the first time.
 
     Args:
         arrivals: in order, at most the window and those that are shown.
@@ -93,19 +94,17 @@ def references(place: int, alarmed: Sequence[int], params: MonitorParams) -> lis
 
     Args:
         place: of the arrival.
-        alarmed: places of earlier arrivals that alarmed, ascending.
+        alarmed: places of earlier arrivals that alarmed.
         params: section `monitor`.
 
     Returns:
-        The window before it, without those that alarmed since the state was last accepted.
+        The window before it, without the alarms in a row that end just before it, until they are `accept_after`.
     """
-    window = range(max(0, place - params.window_arrivals), place)
-    accepted = -1
-    for end in alarmed:
-        run = range(end - params.accept_after + 1, end + 1)
-        if set(run) <= set(alarmed):
-            accepted = end
-    return [one for one in window if one <= accepted or one not in alarmed]
+    run = 0
+    while place - 1 - run in alarmed:
+        run += 1
+    end = place if run >= params.accept_after else place - run
+    return list(range(max(0, place - params.window_arrivals), end))
 
 
 def _reading(found: Judgement, signal: Signal, level: float) -> Reading:

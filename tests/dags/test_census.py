@@ -187,7 +187,7 @@ def test_only_a_run_that_an_event_woke_looks_whether_it_is_due(dags):
     template = Template(task["env"]["WHEN_DUE"])
 
     def flag(kind, *assets):
-        events = [SimpleNamespace(uri=asset) for asset in assets]  # as Airflow's mapping, iterated
+        events = [SimpleNamespace(name=asset) for asset in assets]  # as Airflow's mapping, iterated
         return template.render(dag_run=SimpleNamespace(run_type=kind), triggering_asset_events=events)
 
     flags = {kind.value: flag(kind) for kind in DagRunType}

@@ -209,3 +209,14 @@ def test_a_damaged_report_is_named_with_its_remedy(house):
     house.at.watch_report.write_text("{")
     with pytest.raises(DataDamaged, match="report.json is damaged"):
         WatchReport.load(house.at.watch_report)
+
+
+def test_what_came_and_went_is_part_of_the_past(house):
+    for day in range(8):
+        house.items(plots(day), day)
+    days = [20, 8, 9, 21]
+    for day in days:
+        house.items(german(day) if day >= 20 else plots(day), day)
+    catalogue, _ = watch(house)
+    loud = [bool({alarm.signal for alarm in one.alarms} & {"language"}) for one in catalogue.judged]
+    assert loud[-4:] == [True, False, False, False]
