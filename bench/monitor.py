@@ -8,8 +8,8 @@ and then two arrivals of each planted kind. Two kinds of history:
 - suppliers: most of an arrival comes from two random categories, so that arrivals differ more than by chance
 
 `python -m bench.monitor [--replays N] [--only ml100k]`. Each replay is kept in var/bench/monitor/; a killed run goes
-on. Figures: `false_alarms_per_100_*` by history, `caught_within_two` (drifts of whole arrivals), of all replays and of the worst
-cell; the tables have 95 % intervals (Wilson).
+on. Figures: `false_alarms_per_100_*` by history, `caught_within_two` (drifts of whole arrivals), of all replays and of
+the worst cell; the tables have 95 % intervals (Wilson).
 """
 
 import argparse
