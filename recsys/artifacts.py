@@ -100,7 +100,7 @@ class Artifacts:
 
     @property
     def teacher(self) -> Path:
-        """The encoder that a student learns from (JSON); for other objectives it names nobody."""
+        """The champion as training reads it (JSON); where training wants none it names nobody."""
         return self.root / "artifacts/teacher.json"
 
     def trained_on(self, role: str) -> Path:
@@ -170,6 +170,11 @@ class Artifacts:
     def encoders(self) -> Path:
         """Packed encoders, a folder per encoder hash."""
         return self.cache / "encoders"
+
+    @property
+    def weights(self) -> Path:
+        """Weights of champions, for trainings that continue from them, a folder per encoder hash."""
+        return self.cache / "weights"
 
     @property
     def vectors(self) -> Path:

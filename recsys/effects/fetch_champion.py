@@ -67,7 +67,7 @@ def fetch_champion(
     brought = _from_release(storage, at) if published and storage else None
     if brought is None:
         brought = _from_registry(uri, at, chosen, verdict=verdict, again=again)
-        _save_teacher(brought.model, at, chosen)  # a release does not say what its model was trained on
+        _save_teacher(brought.model, uri, at, chosen)  # a release does not say what its model was trained on
     if not profiles or storage is None:
         return brought
     from recsys.publishing.published_model import bring_profiles
@@ -110,16 +110,21 @@ def _rates(at: Artifacts, chosen: Settings) -> str:
     return encoder_rates(chosen.encoder, at.encoders, at.rates, report_progress=report_progress).sentence()
 
 
-def _save_teacher(champion: ModelReference, at: Artifacts, chosen: Settings) -> None:
-    """Name the champion's encoder as the teacher, where the workspace trains a student."""
+def _save_teacher(champion: ModelReference, uri: str | None, at: Artifacts, chosen: Settings) -> None:
+    """Name the champion for training, where the workspace's training reads it; bring its weights where it continues."""
     from recsys.training.teacher import Teacher
 
-    if chosen.finetune.objective != "distill":
+    if not chosen.finetune.needs_champion:
         Teacher().save(at.teacher)
         return
     from recsys.evaluation.trained_on import trained_on
 
-    Teacher(encoder=champion.encoder, trained=trained_on(at, "champion")).save(at.teacher)
+    found = Teacher(encoder=champion.encoder, trained=trained_on(at, "champion"))
+    if uri and chosen.finetune.start == "champion" and found.trained and found.trained.trained_on:
+        from recsys.registry.weights import fetch_weights
+
+        found = found.model_copy(update={"weights": fetch_weights(uri, champion, at.weights)})
+    found.save(at.teacher)
 
 
 def catalogue_texts(at: Artifacts, chosen: Settings) -> Iterator[str]:

@@ -15,6 +15,8 @@ from recsys.registry.mlflow import CHALLENGER, MODEL
 from recsys.registry.record import record_of
 from recsys.registry.registering import register_model
 from recsys.registry.trials import log_trials
+from recsys.registry.weights import WEIGHTS
+from recsys.training.summary import has_new_weights
 from recsys.training.trials import read_trials
 
 
@@ -59,6 +61,8 @@ def register(uri: str, at: Artifacts, who: str, model: str = MODEL) -> Changed:
         "evaluate/report.json": at.report,
     }
     training = {f"finetune/{name}": at.finetune / name for name in ("summary.json", "history.csv")}
+    if has_new_weights(at.finetune / "summary.json"):
+        training[WEIGHTS] = at.finetune / "model"
     metrics = {key: value for key, value in report.flat_metrics().items() if value is not None}
     record = record_of(at, metrics, training, mlflow.trained_tags(_trained(report)))
     version = register_model(uri, challenger, at.cache, record, model)

@@ -42,6 +42,16 @@ class Block:
     """Further evidence about the same N items."""
 
 
+@dataclass(frozen=True)
+class Projected:
+    """What a head made of a block."""
+
+    profiles_ND: NDArray[np.float32]
+    """Rows of length 1."""
+    shares_NP: NDArray[np.float32]
+    """How much each part of a head with views counts in the profiles, see `heads/view_shares.py`; [N, 0] for others."""
+
+
 class Engine(Protocol):
     """Computes vectors and profiles, piece by piece."""
 
@@ -58,14 +68,14 @@ class Engine(Protocol):
             float32 [N, L] for each chunk of N texts, in order; rows of length 1.
         """
 
-    def project(self, blocks: Iterator[Block]) -> Iterator[NDArray[np.float32]]:
+    def project(self, blocks: Iterator[Block]) -> Iterator[Projected]:
         """Make profiles with the model's head.
 
         Args:
             blocks: taken one by one.
 
         Returns:
-            float32 [N, D] for each block of N items, in order; rows of length 1.
+            What was made of each block, in order.
         """
 
 
@@ -98,10 +108,10 @@ class LocalEngine:
         for chunk in chunks:
             yield self.encoder.encode(chunk, on_progress)
 
-    def project(self, blocks: Iterator[Block]) -> Iterator[NDArray[np.float32]]:
+    def project(self, blocks: Iterator[Block]) -> Iterator[Projected]:
         """See `Engine.project`."""
         for block in blocks:
-            yield self.head.profiles(block.texts, block.vectors_NL, block.views)
+            yield _projected(self.head, block)
 
 
 @dataclass(frozen=True)
@@ -127,11 +137,13 @@ class RayEngine:
             on_progress(len(chunk))
             yield vectors
 
-    def project(self, blocks: Iterator[Block]) -> Iterator[NDArray[np.float32]]:
+    def project(self, blocks: Iterator[Block]) -> Iterator[Projected]:
         """See `Engine.project`."""
-        first = next(blocks, None)
-        if first is not None:
-            yield from map_in_actors(_open_head, self._materials(), _chain(first, blocks), self.actor_cpus)
+        first, dim = next(blocks, None), self.local.model.dim
+        if first is None:
+            return
+        for both in map_in_actors(_open_head, self._materials(), _chain(first, blocks), self.actor_cpus):
+            yield Projected(both[:, :dim], both[:, dim:])
 
     def _materials(self, probe: tuple[str, ...] = (), expected: str = "") -> "_Materials":
         local = self.local
@@ -188,9 +200,23 @@ def _open_encoder(materials: _Materials) -> Callable[[Sequence[str]], NDArray[np
 
 
 def _open_head(materials: _Materials) -> Callable[[Block], NDArray[np.float32]]:
-    """In an actor: open the head."""
+    """In an actor: open the head. Profiles and shares travel side by side in one array."""
     head = materials.opened().head
-    return lambda block: head.profiles(block.texts, block.vectors_NL, block.views)
+
+    def project(block: Block) -> NDArray[np.float32]:
+        made = _projected(head, block)
+        return np.hstack([made.profiles_ND, made.shares_NP])
+
+    return project
+
+
+def _projected(head: "KernelHead", block: Block) -> Projected:
+    from recsys.heads.view_shares import view_shares
+
+    made = head.profiles(block.texts, block.vectors_NL, block.views)
+    if not head.views:
+        return Projected(made, np.empty((len(made), 0), np.float32))
+    return Projected(made, view_shares(head, block.texts, block.vectors_NL, block.views, made))
 
 
 def _digest(vectors: NDArray[np.float32]) -> str:

@@ -31,6 +31,9 @@ SCHEMA = pa.schema(
 )
 CONTENT_HASH = "content_hash"
 """Column that follows where the head joins views: the key of a profile is then not that of its text alone."""
+VIEW_SHARES = "view_shares"
+"""Column that follows likewise: a struct with the share of each part in an item's profile, see `heads/view_shares.py`;
+null for a deleted item."""
 NAME = re.compile(r"(?P<part>\d+-.+)-(?P<key>[0-9a-f]{16})")
 ROWS = ".rows.parquet"
 VECTORS = ".vectors.npy"
@@ -49,8 +52,17 @@ class Segment:
     vectors_path: Path
 
     def rows(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Rows as SCHEMA, with CONTENT_HASH where the head joins views; or only the named columns."""
+        """Rows as SCHEMA, with CONTENT_HASH and VIEW_SHARES where the head joins views; or only the named columns."""
         return pq.read_table(self.rows_path, columns=None if columns is None else list(columns))
+
+    @property
+    def has_shares(self) -> bool:
+        """Whether the rows tell how much text, words and views count in the profiles."""
+        return VIEW_SHARES in pq.read_schema(self.rows_path).names
+
+    def shares(self) -> pa.Table:
+        """A column for each part of the head, float32; see VIEW_SHARES, which the rows must have."""
+        return pa.Table.from_struct_array(self.rows([VIEW_SHARES])[VIEW_SHARES])
 
     def vectors(self) -> NDArray[np.float32]:
         """float32 [n_live, D], memory-mapped; row i belongs to row i of `rows`."""
@@ -167,7 +179,7 @@ def write_segment(
     Args:
         folder: artifacts/profiles/<role>.
         name: <part>-<key16>.
-        rows: in SCHEMA, and CONTENT_HASH where the head joins views; live rows first, then deletes.
+        rows: in SCHEMA, with CONTENT_HASH and VIEW_SHARES where the head joins views; live rows first, then deletes.
         vectors: float32 [n_live, D], rows of length 1, in the order of the live rows.
         waits: which live rows have no profile yet; their vectors mean nothing. They keep their places, as the rows of
             details and terms do, and are written as deleted, which takes them out of all lists. None: none.
@@ -191,13 +203,12 @@ def write_segment(
         raise ValueError(f"segment {name}: the vector of {rows['item_id'][worst]} has not length 1")
     with whole_file(segment.vectors_path) as temporary, temporary.open("wb") as file:
         np.save(file, np.ascontiguousarray(vectors))
-    schema = (
-        SCHEMA.append(pa.field(CONTENT_HASH, pa.string())) if CONTENT_HASH in rows.column_names else SCHEMA
-    )
     if waits is not None and waits.any():
         deleted = deleted | np.pad(waits, (0, len(deleted) - n_live))
         place = rows.column_names.index("deleted")
         rows = rows.set_column(place, "deleted", pa.array(deleted, pa.bool_()))
+    further = [rows.schema.field(name) for name in (CONTENT_HASH, VIEW_SHARES) if name in rows.column_names]
+    schema = pa.schema([*SCHEMA, *further])
     write_parquet(segment.rows_path, rows.select(schema.names).cast(schema))
     return segment
 
@@ -247,6 +258,7 @@ def copy_profiles(
     hashes_N: NDArray[np.bytes_],
     profiles_ND: NDArray[np.float32],
     column: str = "text_hash",
+    shares_NV: NDArray[np.float32] | None = None,
 ) -> NDArray[np.int64]:
     """Copy profiles of the same content from segments.
 
@@ -255,6 +267,7 @@ def copy_profiles(
         hashes_N: hashes of 64 hex digits, ascending and distinct.
         profiles_ND: in the same order; filled where a segment has the content.
         column: holds the hashes in the segments: text_hash, or CONTENT_HASH where the head joins views.
+        shares_NV: filled likewise with the segments' shares of the head's parts; None: they are not wanted.
 
     Returns:
         Rows of `profiles_ND` that were not filled, ascending.
@@ -266,6 +279,9 @@ def copy_profiles(
         rows = np.minimum(np.searchsorted(hashes_N, theirs), len(hashes_N) - 1)
         same = np.flatnonzero(hashes_N[rows] == theirs)
         profiles_ND[rows[same]] = vectors[same]
+        if shares_NV is not None:
+            theirs_RV = np.stack([one.to_numpy()[: len(vectors)] for one in segment.shares().columns], axis=1)
+            shares_NV[rows[same]] = theirs_RV[same]
         is_filled_N[rows[same]] = True
     return np.flatnonzero(~is_filled_N)
 

@@ -19,6 +19,7 @@ from recsys.profiles.details import ItemDetails, open_details, require_items
 from recsys.profiles.facts import ItemFacts
 from recsys.profiles.item_ids import UNKNOWN
 from recsys.profiles.items import SCHEMA, Latest, Segment, latest
+from recsys.profiles.shares import ItemShares
 from recsys.profiles.users import HISTORY_SCHEMA, PAIRS, Histories, load_histories
 from recsys.publishing.release import File, Manifest, ReleasedSegment
 from recsys.publishing.store import object_key
@@ -171,6 +172,11 @@ class Profiles:
         """Relations of the live items, for explanations; None in a release without any."""
         tables = [self._facts_of(released) for released in self.manifest.segments]
         return None if all(table is None for table in tables) else ItemFacts(tables, self.latest)
+
+    @cached_property
+    def shares(self) -> ItemShares:
+        """How much text, words and views count in the profiles of the live items, for explanations."""
+        return ItemShares(self.segments, self.latest)
 
     @cached_property
     def lexical(self) -> LexicalIndex | None:

@@ -153,6 +153,9 @@ class Explanation:
     """Each word, and how much lower the score would be if the item's text lacked it. They do not sum to the score."""
     withheld: str | None = None
     """Why the item is in no list whatever its score, see `publish.withhold`; None: it may be."""
+    view_shares: Mapping[str, float] = field(default_factory=dict)
+    """How much exact words, the vector of the text, and each view count in the item's profile. They sum to 1. Empty for
+    a model without views."""
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,7 @@ class Explainer:
             contributions=tuple(sorted(found, key=lambda one: -(one.profile + one.ranker))),
             rest=score - float(scores_H.sum()),
             words=self._left_out(text, whole_D),
+            view_shares=self._profiles.shares.of(row),
         )
 
     def _shared(self, row: int, other: list[int]) -> tuple[SharedFact, ...]:

@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,9 @@ from recsys.models.reference import ModelReference
 from recsys.progress import report_progress
 from recsys.settings import Settings
 from recsys.storage.atomic import write_whole
+from recsys.training.beginning import begin, pretrained
 from recsys.training.challenger import fuse
-from recsys.training.corpus import Corpus, further_texts, pieces_of, require_texts
+from recsys.training.corpus import make_corpus
 from recsys.training.data import TrainingSet, make_training_set
 from recsys.training.events import read_events
 from recsys.training.job import Job, make_job
@@ -47,7 +49,7 @@ from recsys.training.seeds import SEEDS, TrainedSeed, TrainedSeeds, folder_of
 from recsys.training.summary import epochs_of, history_csv, summarise
 from recsys.training.teacher import Teacher, require_teacher
 from recsys.training.trials import Attempt, Trial, search
-from recsys.training.tuning import FROZEN, Tuned, keep_pretrained, train, tune
+from recsys.training.tuning import FROZEN, Tuned, keep_beginning, train, tune
 from recsys.training.variants import field_variants
 from recsys.validation.folds import ONE_FOLD_FROM, cold_folds, dates_in_attributes
 from recsys.validation.queries import Query, read_queries
@@ -61,17 +63,17 @@ TEACHER = "teacher"
 
 
 def run(settings: Settings, at: Artifacts) -> None:
-    """Fine-tune the pretrained encoder of params.yaml, learn a head over it, and pack what validation liked best.
+    """Fine-tune an encoder, learn a head over it, and pack what validation liked best.
 
-    It starts from `encoder.source`, never from the champion: a champion may have been trained on a later cut, and would
-    carry answers of this holdout along. With `finetune.seeds` above 1 it is trained as often: all that is random falls
-    otherwise, and where no time tells the newest items, those that are held out to decide by are others. The first is
-    the challenger, the others tell its luck. With `finetune.trials` above 1 other values of `finetune.trial_ranges` are
-    tried before; all trainings then have the values that validation liked best.
+    It begins from `encoder.source`, or as `finetune.start` wants from the champion's weights, where the champion cannot
+    carry answers of this holdout along (`training/beginning.py`). With `finetune.seeds` above 1 it is trained as often:
+    all that is random falls otherwise, and where no time tells the newest items, those that are held out to decide by
+    are others. The first is the challenger, the others tell its luck. With `finetune.trials` above 1 other values of
+    `finetune.trial_ranges` are tried before; all trainings then have the values that validation liked best.
 
     Reads:   at.split, its training side only; at.features; at.data, the same texts' fields where field_dropout asks;
-             for objective `distill` at.teacher, whose encoder is packed in at.cache. Objectives `texts` and `distill`
-             also read which cold items the test side has, to leave their texts out
+             where training wants the champion at.teacher, its encoder packed in at.cache, and at.weights. Objectives
+             `texts` and `distill` also read which cold items the test side has, to leave their texts out
     Writes:  at.finetune: model/ (config.json, model.safetensors, tokenizer.json), packed/ (the challenger as it runs,
              with its head), history.csv, summary.json; seeds/ (seeds.json, and of each further seed the same but for
              model/); at.model_reference("challenger"), once all is there; all parts packed in at.cache; at.training:
@@ -198,12 +200,21 @@ def _read(settings: Settings, at: Artifacts) -> Job:
     params, split = settings.finetune, Split.load(at.split)
     features = [pq.read_table(file.path) for file in feature_files(at.features)]
     versions = pa.concat_tables([SCHEMA.empty_table(), *features])
-    training_set = make_training_set(split, versions, params.validation_share, params.seed)
     holdout = TrainedOn(
         trained_on=identity(at.split),
         trained_until=split.summary.cut,
         held_out_by=hash_rule(split.summary.by, settings.split.seed, settings.split.test_share),
     )
+    wanted = Teacher.load(at.teacher) if params.needs_champion else Teacher()
+    beginning = begin(params, settings.encoder, wanted, holdout, at.weights)
+    sizes = params.validation_share, params.seed
+    training_set = make_training_set(split, versions, *sizes, beginning.known_until)
+    if beginning.known_until is not None and not len(training_set.held_rows):
+        beginning = pretrained(settings.encoder, "no item is newer than the champion's cut, to validate by")
+        training_set = make_training_set(split, versions, *sizes)
+    if beginning.why_not:
+        report_progress(f"begins from {settings.encoder.source}: {beginning.why_not}")
+    teacher = require_teacher(wanted, holdout) if params.objective == "distill" else beginning.champion
     return make_job(
         training_set,
         _variants(settings, at, training_set),
@@ -211,39 +222,19 @@ def _read(settings: Settings, at: Artifacts) -> Job:
         params,
         settings.encoder,
         settings.users.ridge_lambda,
-        _corpus(settings, at, training_set, split, versions, holdout),
+        make_corpus(params, training_set, split, versions, teacher, partial(_encode, settings, at)),
+        beginning,
     )
 
 
-def _corpus(
-    settings: Settings,
-    at: Artifacts,
-    training_set: TrainingSet,
-    split: Split,
-    versions: pa.Table,
-    holdout: TrainedOn,
-) -> Corpus:
-    """What objectives `texts` and `distill` learn from; empty for the others."""
-    params = settings.finetune
-    if not params.learns_from_texts:
-        return Corpus()
-    further = further_texts(split, versions)
-    corpus = Corpus(further)
-    require_texts(corpus, training_set)
-    if params.objective == "texts":
-        return corpus
-    teacher = ModelReference.of(require_teacher(Teacher.load(at.teacher), holdout))
-    whole = (*training_set.texts, *further)
-    rows = corpus.rows_to_learn_from(training_set)
-    pieces = pieces_of([whole[row] for row in rows], params.student_texts - len(rows), params.seed)
-    report_progress(
-        f"{len(whole):,} texts and {len(pieces):,} pieces of them for teacher {teacher.encoder.hash[:10]} to encode"
-    )
+def _encode(
+    settings: Settings, at: Artifacts, encoder: EncoderReference, texts: Sequence[str], are_pieces: bool
+) -> NDArray[np.float32]:
+    """The champion's vectors; those of pieces of texts are cached apart, since no other stage reads them."""
     sizes = settings.encoder.batch_tokens, settings.profiles.chunk_texts
-    targets = [encode_cached(teacher, whole, at, *sizes)]
-    if pieces:
-        targets.append(encode_cached(teacher, pieces, at, *sizes, at.training / TEACHER))
-    return Corpus((*further, *pieces), np.concatenate(targets), teacher.encoder.hash)
+    return encode_cached(
+        ModelReference.of(encoder), texts, at, *sizes, at.training / TEACHER if are_pieces else None
+    )
 
 
 def _variants(settings: Settings, at: Artifacts, training_set: TrainingSet) -> tuple[tuple[str, ...], ...]:
@@ -269,24 +260,25 @@ def _pack(settings: Settings, at: Artifacts, job: Job, folder: Path) -> EncoderR
 def _kept(
     settings: Settings, at: Artifacts, job: Job, tuned: Tuned, folder: Path, caches: Path | None
 ) -> Tuned:
-    """The result of fine-tuning; with the pretrained weights where items are few and training is not surely better."""
+    """The result of fine-tuning; the weights at the start where items are few and training is not surely better."""
     found, params = job.training_set, settings.finetune
-    if tuned.is_pretrained or params.learns_from_texts or len(found.item_ids) >= ONE_FOLD_FROM:
+    if tuned.is_as_before or params.learns_from_texts or len(found.item_ids) >= ONE_FOLD_FROM:
         return tuned
-    trained, pretrained = (
+    before = job.beginning.champion if job.beginning.continues else None
+    trained, untrained = (
         _dataset(settings, at, found, reference, caches)
         for reference in (
             _pack(settings, at, job, folder),
-            pack_encoder(settings.encoder, at.encoders, found.texts),
+            before or pack_encoder(settings.encoder, at.encoders, found.texts),
         )
     )
     n_errors = settings.fusion.standard_errors
     sizes = params.k, params.max_validation_users
-    if is_surely_better(trained, pretrained.vectors_ID, found.held_rows, *sizes, n_errors):
+    if is_surely_better(trained, untrained.vectors_ID, found.held_rows, *sizes, n_errors):
         return tuned
     n_held = len(found.held_rows)
-    report_progress(f"the trained encoder is not surely better on {n_held:,} items: the pretrained one stays")
-    return keep_pretrained(tuned, job, folder / "model")
+    report_progress(f"the trained encoder is not surely better on {n_held:,} items: the one before stays")
+    return keep_beginning(tuned, job, folder / "model")
 
 
 def _dataset(
@@ -314,7 +306,7 @@ def _fuse(
     # its head is chosen on more of them. Where items are few, that is what a trained encoder's head is chosen by too.
     folds: tuple[NDArray[np.int64], ...] = (found.held_rows,)
     chosen_on = None
-    if tuned.is_pretrained:
+    if tuned.is_as_before and not job.beginning.continues:
         folds = _folds(at, job, params)
     elif len(found.item_ids) < ONE_FOLD_FROM:
         pretrained = pack_encoder(settings.encoder, at.encoders, found.texts)

@@ -26,13 +26,14 @@ from recsys.features.text import NO_TEXT, FeatureFile, feature_files
 from recsys.features.views import NO_VIEWS, take
 from recsys.features.views_file import read_views
 from recsys.models.encoding import vectors_of
-from recsys.models.engines import Block, Engine, LocalEngine, RayEngine
+from recsys.models.engines import Block, Engine, LocalEngine, Projected, RayEngine
 from recsys.models.opening import uses_views
 from recsys.models.packed import adopt_model
 from recsys.models.reference import ModelReference
 from recsys.profiles.cache import VectorCache
 from recsys.profiles.items import (
     CONTENT_HASH,
+    VIEW_SHARES,
     Segment,
     copy_profiles,
     is_sound,
@@ -70,8 +71,8 @@ class _Work:
     outdated: tuple[Segment, ...]
     """Segments by the same encoder and head whose parts are merged or gone, or whose views have changed: their profiles
     are used again."""
-    with_views: bool
-    """Whether the head joins views; only then are they read."""
+    parts: tuple[str, ...]
+    """Parts of a head that joins views, see `heads/view_shares.py`; only then are views read. Empty for others."""
     cache: VectorCache
     """Cache of the encoder's vectors."""
     local: LocalEngine
@@ -83,7 +84,7 @@ class _Work:
     def rows(self) -> dict[str, pa.Table]:
         """Segment name -> features, live rows first; with a column of content hashes where the head joins views."""
         read = {segment.name: _live_first(pq.read_table(feature.path)) for feature, segment in self.missing}
-        return {name: self._with_content(rows) for name, rows in read.items()} if self.with_views else read
+        return {name: self._with_content(rows) for name, rows in read.items()} if self.parts else read
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -93,7 +94,7 @@ class _Work:
     @property
     def hash_column(self) -> str:
         """Column whose hashes tell profiles apart."""
-        return CONTENT_HASH if self.with_views else "text_hash"
+        return CONTENT_HASH if self.parts else "text_hash"
 
     def _with_content(self, rows: pa.Table) -> pa.Table:
         hashes = content_hashes(rows["text_hash"].to_pylist(), self.evidence.hashes_of(rows["item_id"]))
@@ -192,16 +193,24 @@ def _survey(settings: Settings, at: Artifacts, role: str) -> _Work:
             for feature, segment in pairs
             if not segment_is_whole(segment, pq.read_metadata(feature.path).num_rows, model.dim)
         ),
-        _outdated(wanted, model, at, role),
-        with_views,
+        _outdated(wanted, model, at, role, with_views),
+        _parts(model, at) if with_views else (),
         vectors_of(model, at),
         local,
         RayEngine(local, chosen.actor_cpus) if chosen.engine == "ray" else local,
     )
 
 
+def _parts(model: ModelReference, at: Artifacts) -> tuple[str, ...]:
+    """Parts of a head that joins views."""
+    from recsys.heads.head_file import view_weights
+    from recsys.heads.view_shares import parts_of
+
+    return parts_of(view_weights(at.cache / "heads" / model.head.hash)) if model.head else ()
+
+
 def _outdated(
-    wanted: Sequence[Segment], model: ModelReference, at: Artifacts, role: str
+    wanted: Sequence[Segment], model: ModelReference, at: Artifacts, role: str, with_views: bool
 ) -> tuple[Segment, ...]:
     """Segments that are not wanted any more; a name stands for one encoder and head, so an old record is true."""
     try:
@@ -210,7 +219,8 @@ def _outdated(
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return ()
     there = [segment for segment in list_segments(at.profiles(role)) if segment.name in names]
-    return tuple(segment for segment in there if segment not in wanted and is_sound(segment, model.dim))
+    usable = (segment for segment in there if segment not in wanted and is_sound(segment, model.dim))
+    return tuple(segment for segment in usable if segment.has_shares or not with_views)
 
 
 def _plan(work: _Work) -> Plan:
@@ -243,8 +253,10 @@ class _Draft:
 
     segment: Segment
     live: pa.Table
-    distinct_M: NDArray[np.float32]
+    profiles_MD: NDArray[np.float32]
     """Profiles of each content that its rows have; those of outdated segments are there from the beginning."""
+    shares_MP: NDArray[np.float32]
+    """Likewise how much each part of the head counts in them."""
     row_M: NDArray[np.int64]
     """A live row of each content."""
     place_N: NDArray[np.int64]
@@ -260,16 +272,17 @@ class _Draft:
     def blocks(self, work: _Work) -> Iterator[Block]:
         """What the head makes profiles of, in order; vectors are read block by block."""
         items = self.live.select(["item_id", "text_hash", "text"]).take(pa.array(self.row_M[self.to_make]))
-        views = work.evidence.views_of(items["item_id"]) if work.with_views else NO_VIEWS
+        views = work.evidence.views_of(items["item_id"]) if work.parts else NO_VIEWS
         for start in range(0, len(items), PROJECTED_AT_ONCE):
             some = items.slice(start, PROJECTED_AT_ONCE)
             rows = np.arange(start, start + len(some))
             yield Block(tuple(some["text"].to_pylist()), _vectors(some, work), take(views, rows))
 
-    def fill(self, profiles: NDArray[np.float32]) -> None:
+    def fill(self, made: Projected) -> None:
         """Take in the profiles of the next block."""
-        self.distinct_M[self.to_make[self.n_made : self.n_made + len(profiles)]] = profiles
-        self.n_made += len(profiles)
+        rows = self.to_make[self.n_made : self.n_made + len(made.profiles_ND)]
+        self.profiles_MD[rows], self.shares_MP[rows] = made.profiles_ND, made.shares_NP
+        self.n_made += len(rows)
 
 
 def _make_missing(work: _Work) -> int:
@@ -277,7 +290,7 @@ def _make_missing(work: _Work) -> int:
     missing = [segment for segment in work.wanted if segment.name in work.rows]
     if work.model.head is None:
         for segment in missing:
-            _write(segment, _vectors(_live(work.rows[segment.name]), work), work)
+            _write(segment, _vectors(_live(work.rows[segment.name]), work), None, work)
         return 0
     drafts: deque[_Draft] = deque()
 
@@ -288,12 +301,12 @@ def _make_missing(work: _Work) -> int:
 
     n_made = 0
     with Progress(f"profiles@{work.role}: projecting", sum(map(len, work.rows.values()))) as progress:
-        for profiles in work.engine.project(blocks()):
+        for made in work.engine.project(blocks()):
             while drafts[0].is_full():  # nothing was to be made for it
                 _finish(drafts.popleft(), work)
-            drafts[0].fill(profiles)
-            n_made += len(profiles)
-            progress.advance(len(profiles))
+            drafts[0].fill(made)
+            n_made += len(made.profiles_ND)
+            progress.advance(len(made.profiles_ND))
             if drafts[0].is_full():
                 _finish(drafts.popleft(), work)
         for draft in drafts:
@@ -306,21 +319,30 @@ def _draft(segment: Segment, work: _Work) -> _Draft:
     hashes = np.array(live[work.hash_column].to_pylist(), "S64")
     distinct, first, place = np.unique(hashes, return_index=True, return_inverse=True)
     profiles = np.empty((len(distinct), work.model.dim), np.float32)
-    unknown = copy_profiles(work.outdated, distinct, profiles, work.hash_column)
-    return _Draft(segment, live, profiles, first, place, unknown)
+    shares = np.empty((len(distinct), len(work.parts)), np.float32)
+    unknown = copy_profiles(
+        work.outdated, distinct, profiles, work.hash_column, shares if work.parts else None
+    )
+    return _Draft(segment, live, profiles, shares, first, place, unknown)
 
 
 def _finish(draft: _Draft, work: _Work) -> None:
-    _write(draft.segment, draft.distinct_M[draft.place_N], work)
+    _write(draft.segment, draft.profiles_MD[draft.place_N], draft.shares_MP[draft.place_N], work)
 
 
-def _write(segment: Segment, profiles: NDArray[np.float32], work: _Work) -> None:
-    columns = [*COLUMNS, *([CONTENT_HASH] if work.with_views else [])]
-    live, rows = _live(work.rows[segment.name]), work.rows[segment.name].select(columns)
-    waits = _waits(live, work)
+def _write(
+    segment: Segment, profiles: NDArray[np.float32], shares_NP: NDArray[np.float32] | None, work: _Work
+) -> None:
+    rows = work.rows[segment.name]
+    live, waits = _live(rows), _waits(_live(rows), work)
+    written = rows.select([*COLUMNS, *([CONTENT_HASH] if work.parts else [])])
     if work.model.head is None:
         profiles[waits, 0] = 1  # never read; an index takes unit vectors alone
-    write_segment(segment.rows_path.parent, segment.name, rows, profiles, waits)
+    if work.parts and shares_NP is not None:
+        found = pa.StructArray.from_arrays([pa.array(one) for one in shares_NP.T], names=list(work.parts))
+        of_deletes = pa.nulls(len(rows) - len(live), found.type)
+        written = written.append_column(VIEW_SHARES, pa.chunked_array([found, of_deletes]))
+    write_segment(segment.rows_path.parent, segment.name, written, profiles, waits)
 
 
 def _vectors(live: pa.Table, work: _Work) -> NDArray[np.float32]:
@@ -353,7 +375,7 @@ def _waits(live: pa.Table, work: _Work) -> NDArray[np.bool_]:
     without = np.flatnonzero(pc.equal(live["text_hash"], NO_TEXT).to_numpy(zero_copy_only=False))
     waits = np.zeros(len(live), np.bool_)
     waits[without] = True
-    if len(without) and work.with_views:
+    if len(without) and work.parts:
         views = work.evidence.views_of(live["item_id"].take(pa.array(without)))
         waits[without] = ~work.local.head.knows(views, len(without))
     return waits

@@ -35,12 +35,14 @@ class Epoch:
     """ndcg@k on the validation slice; None where it has no user."""
     recall: float | None
     cosine: float | None = None
-    """Objective distill: mean cosine of student and teacher on the validation slice; None for other objectives."""
+    """Mean cosine with the champion's vectors on the validation slice; None where training reads no champion."""
+    older: float | None = None
+    """ndcg@k of older items, from which training learns, where it continues from the champion or is pulled to it. It
+    falls where training forgets."""
 
-    @property
-    def score(self) -> float | None:
+    def score(self, objective: str) -> float | None:
         """What decides which epoch is the best, higher is better; None where nothing could be validated."""
-        return self.ndcg if self.cosine is None else self.cosine
+        return self.cosine if objective == "distill" else self.ndcg
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""Texts that objectives `texts` and `distill` learn from, beside those of the items to learn from."""
+"""What training reads beside the items to learn from: further texts, and the champion's vectors of all texts."""
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from recsys.catalogue.split import Split
 from recsys.dataset.versions import places_of
+from recsys.encoders.reference import EncoderReference
 from recsys.errors import ConfigError
+from recsys.progress import report_progress
 from recsys.training.data import TrainingSet
+from recsys.training.params import FinetuneParams
 
 # Shape suffixes: I items, F further texts, N = I + F texts, T texts learned from, B texts of a batch, D dimension.
 SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s*")
@@ -27,14 +30,15 @@ DRAWS_PER_PIECE = 20
 
 @dataclass(frozen=True)
 class Corpus:
-    """Further texts, and the vectors that a student imitates."""
+    """Further texts, and the vectors that a student imitates, or that training stays near to."""
 
     further: tuple[str, ...] = ()
     """F texts; their rows follow those of the items."""
     targets_ND: NDArray[np.float32] | None = None
-    """The teacher's vectors, unit rows: of the texts of all items, then of the further ones. None without a teacher."""
+    """The champion's vectors, unit rows: of the texts of all items, then of the further ones. None where training reads
+    no champion."""
     teacher: str = ""
-    """Hash of the teacher's encoder; empty without a teacher."""
+    """Hash of the champion's encoder; empty without one."""
 
     def rows_to_learn_from(self, training_set: TrainingSet) -> NDArray[np.int64]:
         """Rows of distinct texts [T], ascending: of the items to learn from, and the further ones.
@@ -51,20 +55,20 @@ class Corpus:
         return np.array(rows, np.int64)
 
     def targets_of(self, rows_B: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The teacher's vectors of some texts, [B, D]."""
+        """The champion's vectors of some texts, [B, D]."""
         if self.targets_ND is None:
-            raise ValueError("there is no teacher")
+            raise ValueError("there is no champion")
         return self.targets_ND[rows_B]
 
     def agreement(self, vectors_ID: NDArray[np.float32], rows: NDArray[np.int64]) -> float | None:
-        """Mean cosine of a student and its teacher over some items.
+        """Mean cosine with the champion over some items.
 
         Args:
-            vectors_ID: the student's, of all items, unit rows.
+            vectors_ID: of all items, unit rows.
             rows: items.
 
         Returns:
-            The mean; None without a teacher, or without items.
+            The mean; None without a champion, or without items.
         """
         if self.targets_ND is None or not len(rows):
             return None
@@ -72,8 +76,50 @@ class Corpus:
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) over texts and teacher."""
+        """SHA-256 (hex) over texts and champion."""
         return hashlib.sha256("\0".join((self.teacher, *self.further)).encode()).hexdigest()
+
+
+def make_corpus(
+    params: FinetuneParams,
+    training_set: TrainingSet,
+    split: Split,
+    versions: pa.Table,
+    champion: EncoderReference | None,
+    encode: Callable[[EncoderReference, Sequence[str], bool], NDArray[np.float32]],
+) -> Corpus:
+    """Collect further texts for objectives `texts` and `distill`, and the champion's vectors where it is used.
+
+    Args:
+        params: section `finetune`.
+        training_set: the items.
+        split: the holdout.
+        versions: rows of the features.
+        champion: whose vectors are wanted; None: nobody's.
+        encode: encoder and texts -> vectors; True: the texts are pieces of others.
+
+    Returns:
+        The corpus.
+
+    Raises:
+        ConfigError: the objective learns from texts, and there are fewer than two.
+    """
+    further = further_texts(split, versions) if params.learns_from_texts else ()
+    corpus = Corpus(further)
+    if params.learns_from_texts:
+        require_texts(corpus, training_set)
+    if champion is None:
+        return corpus
+    whole = (*training_set.texts, *further)
+    if params.objective != "distill":
+        return Corpus(further, encode(champion, whole, False), champion.hash)
+    rows = corpus.rows_to_learn_from(training_set)
+    pieces = pieces_of([whole[row] for row in rows], params.student_texts - len(rows), params.seed)
+    report_progress(
+        f"{len(whole):,} texts and {len(pieces):,} pieces of them for teacher {champion.hash[:10]} to encode"
+    )
+    targets = [encode(champion, whole, False), *([encode(champion, pieces, True)] if pieces else [])]
+    return Corpus((*further, *pieces), np.concatenate(targets), champion.hash)
 
 
 def further_texts(split: Split, versions: pa.Table) -> tuple[str, ...]:

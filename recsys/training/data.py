@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 
 import numpy as np
@@ -69,6 +70,15 @@ class TrainingSet:
         return np.flatnonzero(self.is_held_I)
 
     @cached_property
+    def older_rows(self) -> NDArray[np.int64]:
+        """A random sample of the items to learn from, as many as the validation slice at most, ascending.
+
+        How well they are ranked from the first epoch to the last tells what training forgets.
+        """
+        order = np.argsort([hash_share(0, "older", self.item_ids[row]) for row in self.fit_rows])
+        return np.sort(self.fit_rows[order[: len(self.held_rows)]])
+
+    @cached_property
     def fit_UI(self) -> csr_array:
         """`fit` as a float32 matrix, the precision of the losses."""
         return self.fit.matrix_UI.astype(np.float32)
@@ -79,7 +89,13 @@ class TrainingSet:
         return csr_array(self.fit_UI.T)
 
 
-def make_training_set(split: Split, versions: pa.Table, validation_share: float, seed: int) -> TrainingSet:
+def make_training_set(
+    split: Split,
+    versions: pa.Table,
+    validation_share: float,
+    seed: int,
+    known_until: datetime | None = None,
+) -> TrainingSet:
     """Join the split's training pairs with the items' texts, and hold out the validation slice.
 
     Args:
@@ -89,6 +105,8 @@ def make_training_set(split: Split, versions: pa.Table, validation_share: float,
             first interaction or by first text; random ones where neither tells new from old, or where the split is by
             item hash.
         seed: salts the hash that chooses random ones.
+        known_until: only items that nobody interacted with before are held out, since what training begins from may
+            know the others; None: it knows none.
 
     Returns:
         The training set. It does not depend on the order of rows.
@@ -113,6 +131,8 @@ def make_training_set(split: Split, versions: pa.Table, validation_share: float,
     # The newest items choose otherwise than the random ones by which a split by item hash is judged.
     times = _times(interactions, versions) if split.summary.by == "time" else {}
     is_held_I = _held(item_ids, times, validation_share, seed)
+    if known_until is not None:
+        is_held_I &= times["first interaction"] >= known_until.timestamp()
     n_users = int((interactions.only_items(~is_held_I).n_items_U > 1).sum())
     if n_users < MIN_USERS:
         raise ConfigError(

@@ -62,16 +62,17 @@ class Trained:
     best: Epoch
     n_steps: int
 
-    def figures(self, k: int) -> dict[str, float | None]:
-        """`ndcg@k` and `recall@k` on the validation slice at the best epoch, and as `pretrained/…` before any step.
+    def figures(self, k: int, start: str = "pretrained") -> dict[str, float | None]:
+        """`ndcg@k` and `recall@k` on the validation slice at the best epoch, and as `<start>/…` before any step.
 
-        For objective distill also `cosine`, of student and teacher.
+        Where training reads the champion also `cosine`, with its vectors; where it should not forget what the champion
+        knows also `older/ndcg@k`, of items to learn from.
         """
         found: dict[str, float | None] = {}
-        for place, epoch in (("", self.best), ("pretrained/", self.epochs[0])):
+        for place, epoch in (("", self.best), (f"{start}/", self.epochs[0])):
             found |= {f"{place}ndcg@{k}": epoch.ndcg, f"{place}recall@{k}": epoch.recall}
-            if epoch.cosine is not None:
-                found[f"{place}cosine"] = epoch.cosine
+            further = {"cosine": epoch.cosine, f"older/ndcg@{k}": epoch.older}
+            found |= {f"{place}{name}": value for name, value in further.items() if value is not None}
         return found
 
 
@@ -96,7 +97,7 @@ def finetune(
         ridge_lambda: λ of the user profiles.
         folder: of this run's checkpoints; it must not hold those of other data or parameters.
         watcher: is notified of progress.
-        corpus: further texts and the teacher's vectors, for objectives `texts` and `distill`.
+        corpus: further texts and the champion's vectors, where training reads any.
         ranks: processes that train together; each calls this with the same data.
 
     Returns:
@@ -204,31 +205,23 @@ class _Run:
                 remedy="lower finetune.learning_rate; the last checkpoint is kept",
             )
         self._remember(vectors_ID)
-        epoch = self._shown(self.ranks.from_first(lambda: self._judged(vectors_ID)))
+        epoch = self._shown(self.ranks.from_first(lambda: self._epoch(vectors_ID)))
         epochs = (*self.record.epochs, epoch)
         record = replace(
             self.record, epochs=epochs, losses=(), profiles=self.checkpoints.save_profiles(step, vectors_ID)
         )
         # Where nothing can be validated, the newest weights count as the best.
-        if epoch.score is None or all(epoch.score > (one.score or 0) for one in self.record.epochs):
+        score, scores = (
+            epoch.score(params.objective),
+            [one.score(params.objective) for one in self.record.epochs],
+        )
+        if score is None or all(score > (one or 0) for one in scores):
             record = replace(
                 record, best=self.checkpoints.save_best(step, _weights(self.tower)), best_epoch=epoch.epoch
             )
         over = step >= self.n_steps or epoch.epoch - record.best_epoch >= params.patience
         self.record = replace(record, stopped=over)
         self._save()
-
-    def _judged(self, vectors_ID: NDArray[np.float32]) -> Epoch:
-        params = self.params
-        found = validate(
-            self.training_set,
-            vectors_ID,
-            self.ridge_lambda,
-            params.k,
-            params.max_validation_users,
-            params.seed,
-        )
-        return self._epoch(found, self.corpus.agreement(vectors_ID, self.training_set.held_rows))
 
     def _shown(self, epoch: Epoch) -> Epoch:
         """Show an epoch to the watcher, who may end the training: in every process, since rank 0 asks."""
@@ -241,9 +234,15 @@ class _Run:
             raise Dismissed
         return epoch
 
-    def _epoch(self, found: tuple[float, float] | None, cosine: float | None) -> Epoch:
-        ndcg, recall = found or (None, None)
-        losses, step = self.record.losses, self.record.step
+    def _epoch(self, vectors_ID: NDArray[np.float32]) -> Epoch:
+        training_set, params, losses, step = (
+            self.training_set, self.params, self.record.losses, self.record.step,
+        )  # fmt: skip
+        judging = self.ridge_lambda, params.k, params.max_validation_users, params.seed
+        ndcg, recall = validate(training_set, vectors_ID, *judging) or (None, None)
+        older = None
+        if self.corpus.targets_ND is not None and params.objective != "distill":
+            older, _ = validate(training_set, vectors_ID, *judging, training_set.older_rows) or (None, None)
         return Epoch(
             epoch=len(self.record.epochs),
             step=step,
@@ -251,7 +250,8 @@ class _Run:
             learning_rate=learning_rate(step - 1, self.n_steps, self.params) if step else 0.0,
             ndcg=ndcg,
             recall=recall,
-            cosine=cosine,
+            cosine=self.corpus.agreement(vectors_ID, training_set.held_rows),
+            older=older,
         )
 
     def _remember(self, vectors_ID: NDArray[np.float32]) -> None:

@@ -3,11 +3,11 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from recsys.encoders.params import EncoderParams
-from recsys.encoders.source import find_source, source_files
+from recsys.encoders.source import source_files
 from recsys.evaluation.provenance import TrainedOn
+from recsys.training.beginning import Beginning
 from recsys.training.corpus import Corpus
 from recsys.training.data import TrainingSet
 from recsys.training.params import FinetuneParams
@@ -15,9 +15,9 @@ from recsys.training.summary import file_hash, run_key
 
 TRAINING_VERSION = 4
 """Part of every key. Raise it when the same inputs would give other weights."""
-IDLE = {"roles", "checkpoint_steps", "processes", "seeds", "trials", "trial_ranges"}
+IDLE = {"roles", "checkpoint_steps", "processes", "seeds", "trials", "trial_ranges", "start"}
 """Parameters that change no weights of one training, but for rounding: DVC's stages, how often checkpoints are written,
-the number of processes and of further trainings."""
+the number of processes and of further trainings; and what it begins from, whose files are hashed."""
 STUDENT = {"student_layers", "student_texts"}
 """Parameters that change weights for objective distill alone."""
 
@@ -30,7 +30,9 @@ class Job:
     variants: tuple[tuple[str, ...], ...]
     """Variants of each text, for field dropout."""
     corpus: Corpus
-    """Further texts and the teacher's vectors, for objectives `texts` and `distill`."""
+    """Further texts and the champion's vectors, where training reads any."""
+    beginning: Beginning
+    """The weights that it begins from."""
     cut: datetime | None
     """Cut of the split."""
     held_out_by: str | None
@@ -39,9 +41,8 @@ class Job:
     """SHA-256 of the split's training pairs."""
     features: str
     """SHA-256 over the texts to learn from."""
-    source: Path
-    """Folder of the pretrained encoder."""
     source_key: str
+    """Hash of these weights."""
     key: str
     """Hash of everything above, the parameters and the version. Checkpoints are stored by it."""
 
@@ -58,8 +59,9 @@ def make_job(
     encoder: EncoderParams,
     ridge_lambda: float,
     corpus: Corpus,
+    beginning: Beginning,
 ) -> Job:
-    """Make the job: find the pretrained encoder, and compute the key.
+    """Make the job: compute the key.
 
     Args:
         training_set: data to learn from.
@@ -68,36 +70,40 @@ def make_job(
         params: section `finetune`.
         encoder: section `encoder`.
         ridge_lambda: λ of the users in loss and validation.
-        corpus: further texts and the teacher's vectors; an empty one for objectives that learn from interactions.
+        corpus: further texts and the champion's vectors; empty where training reads neither.
+        beginning: the weights that it begins from.
 
     Returns:
         The job. The same inputs give the same key.
     """
     texts = hashlib.sha256("\0".join(training_set.texts).encode()).hexdigest()
-    source = find_source(encoder.source)
-    weights = [file_hash(path) for path in source_files(source)]
+    weights = [file_hash(path) for path in source_files(beginning.folder)]
+    idle = IDLE | (set() if params.objective == "distill" else STUDENT)
+    pulls = params.pull > 0 and corpus.targets_ND is not None
     recipe = {
         "version": TRAINING_VERSION,
         "source": weights,
         "encoder": encoder.model_dump(include={"pooling", "max_tokens"})
         | ({"item_prefix": encoder.item_prefix} if encoder.item_prefix else {}),
-        "params": params.model_dump(exclude=IDLE | (set() if params.objective == "distill" else STUDENT)),
+        "params": params.model_dump(exclude=idle if pulls else idle | {"pull"}),
         "ridge_lambda": ridge_lambda,
         "trained_on": holdout.trained_on,
         "texts": texts,
         "variants": hashlib.sha256("\0".join(one for some in variants for one in some).encode()).hexdigest(),
     }
-    if params.learns_from_texts:
+    if params.learns_from_texts or pulls:
         recipe["corpus"] = corpus.digest
+    if beginning.known_until is not None:
+        recipe["known_until"] = beginning.known_until
     return Job(
         training_set,
         variants,
         corpus,
+        beginning,
         holdout.trained_until,
         holdout.held_out_by,
         str(holdout.trained_on),
         texts,
-        source,
         run_key({"source": weights}),
         run_key(recipe),
     )

@@ -38,7 +38,7 @@ class Known:
     """Profiles of all items at the start of the epoch."""
     ridge_lambda: float
     corpus: Corpus = field(default_factory=Corpus)
-    """Further texts and the teacher's vectors, for objectives `texts` and `distill`."""
+    """Further texts and the champion's vectors, where training reads any."""
 
     @cached_property
     def ridge(self) -> Ridge:

@@ -28,6 +28,12 @@ class FinetuneParams(BaseModel):
     layers: Literal["top", "all", "lora", "none"]
     """What is trained: top: the top layers over cached activations of the others; all: all layers; lora: LoRA adapters;
     none: no layer, only head and ranker (section `fusion`)."""
+    start: Literal["pretrained", "champion"]
+    """What training begins from. pretrained: `encoder.source`. champion: the champion's weights, where the champion
+    cannot know the test data of this holdout; otherwise `encoder.source`, and the summary says why."""
+    pull: float = Field(ge=0)
+    """Weight of the mean squared distance to the champion's vectors of the same texts. It is added to the objective's
+    loss, so that training forgets less; 0: none. None either where the champion may know the test data."""
     top_layers: int = Field(ge=1)
     """Number of layers that `layers: top` trains."""
     lora_rank: int = Field(ge=1)
@@ -118,6 +124,11 @@ class FinetuneParams(BaseModel):
         """Whether the objective reads no interactions."""
         return self.objective in ("texts", "distill")
 
+    @property
+    def needs_champion(self) -> bool:
+        """Whether training reads the champion: as its teacher, to continue from it, or to stay near to it."""
+        return self.objective == "distill" or self.start == "champion" or self.pull > 0
+
     @model_validator(mode="after")
     def _check_objective(self) -> Self:
         """Refuse parameters that would have no effect on the objective's batches."""
@@ -152,6 +163,10 @@ class FinetuneParams(BaseModel):
         """Refuse layers that the objective cannot train."""
         if self.objective == "distill" and self.layers != "all":
             raise ValueError("objective distill trains all layers of the student; set layers: all")
+        if self.objective == "distill" and (self.start != "pretrained" or self.pull > 0):
+            raise ValueError(
+                "objective distill learns the champion's vectors; set start: pretrained and pull: 0"
+            )
         if self.objective == "texts" and (self.layers == "none" or self.dropout == 0):
             raise ValueError("objective texts compares two draws of dropout; set layers and dropout")
         return self

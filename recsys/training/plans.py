@@ -14,6 +14,7 @@ from torch import Tensor
 
 from recsys.training.known import Known, Plan, batch_size, step_rng
 from recsys.training.losses.co_occurrence import co_occurrence_softmax
+from recsys.training.losses.imitation import squared_distance
 from recsys.training.losses.mean import mean_users
 from recsys.training.losses.pairs import ranked_pairs
 from recsys.training.losses.ridge import ridge_users
@@ -38,10 +39,29 @@ def plan_batch(known: Known, number: int) -> Plan | None:
         The plan; None where no user of a sampled item has another item outside the batch.
     """
     if known.params.learns_from_texts:
-        return plan_texts(known, number)
-    if known.params.objective == "pairs":
-        return _pairs(known, number)
-    return _items_and_users(known, number)
+        plan: Plan | None = plan_texts(known, number)
+    elif known.params.objective == "pairs":
+        plan = _pairs(known, number)
+    else:
+        plan = _items_and_users(known, number)
+    return _pulled(known, plan) if plan is not None and known.params.pull > 0 else plan
+
+
+def _pulled(known: Known, plan: Plan) -> Plan:
+    """The same batch with the distance to the champion's vectors added to its loss.
+
+    Paper: Li & Hoiem 2016, ECCV, "Learning without forgetting", arXiv:1606.09282 (the old model's outputs as targets).
+    """
+    if known.corpus.targets_ND is None:  # the champion may know the test data, so nothing pulls
+        return plan
+    target_BD = known.corpus.targets_of(plan.rows)
+
+    def loss(x_BD: Tensor) -> Tensor:
+        return plan.loss(x_BD) + known.params.pull * squared_distance(
+            x_BD, torch.from_numpy(target_BD).to(x_BD.device)
+        )
+
+    return Plan(plan.rows, loss)
 
 
 def _items_and_users(known: Known, number: int) -> Plan | None:

@@ -70,14 +70,16 @@ class TrainingProgress:
 
     def on_epoch(self, epoch: Epoch) -> None:
         """An epoch was validated."""
-        loss = "pretrained" if epoch.loss is None else f"loss {epoch.loss:.4f}"
+        loss = "before training" if epoch.loss is None else f"loss {epoch.loss:.4f}"
         found = (
             "no user to validate with"
             if epoch.ndcg is None
             else f"ndcg {epoch.ndcg:.4f}, recall {epoch.recall:.4f}"
         )
         if epoch.cosine is not None:
-            found += f", cosine with the teacher {epoch.cosine:.4f}"
+            found += f", cosine with the champion {epoch.cosine:.4f}"
+        if epoch.older is not None:
+            found += f", ndcg of older items {epoch.older:.4f}"
         self.report(f"epoch {epoch.epoch}, step {epoch.step:,}: {loss}; validation {found}")
         if self._after_epoch is not None:
             self._after_epoch(epoch)

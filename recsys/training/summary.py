@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import astuple
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
@@ -32,7 +32,13 @@ class TrainingSummary(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str
-    """The pretrained encoder that training started from."""
+    """The pretrained encoder of params.yaml."""
+    start: Literal["pretrained", "champion"] = "pretrained"
+    """What training began from."""
+    champion: str | None = None
+    """Hash of the champion's encoder, where training continued from it or was pulled to it."""
+    why_not: str = ""
+    """Why the champion was not used as `start` and `pull` want; empty where it was, or was not wanted."""
     trained_on: str = Field(pattern="^[0-9a-f]{64}$")
     """SHA-256 of the split's train.parquet; it identifies the holdout that was not used."""
     cut: datetime | None
@@ -58,13 +64,14 @@ class TrainingSummary(BaseModel):
     n_trained_weights: int
     n_steps: int
     best_epoch: int
-    """0: nothing was better than the pretrained weights, or, with few items, surely better: they are kept."""
+    """0: nothing was better than the weights at the start, or, with few items, surely better: they are kept."""
     best_step: int
     validation: dict[str, float | None]
-    """ndcg@k and recall@k of the best epoch, even if it is not kept, and of epoch 0 as `pretrained/…`, for a student
-    also the `cosine` with its teacher; of the chosen head as `head/…`, and of the encoder alone as `without_head/…`, on
-    more items if the encoder was not trained; `head/<list>/…` of the lists by which item weights were chosen, with them
-    and by profiles alone. None where there was no user to rank for."""
+    """ndcg@k and recall@k of the best epoch, even if it is not kept, and of epoch 0 as `pretrained/…` (`champion/…`
+    where training began from it); also the `cosine` with the champion's vectors where it was used, and `older/ndcg@k`
+    of items to learn from; of the chosen head as `head/…`, and of the encoder alone as `without_head/…`, on more items
+    if the encoder was not trained; `head/<list>/…` of the lists by which item weights were chosen, with them and by
+    profiles alone. None where there was no user to rank for."""
     width: int
     """Dimensions of a profile."""
     lexical_share: float | None
@@ -117,6 +124,28 @@ class TrainingSummary(BaseModel):
         return cls.model_validate_json(path.read_bytes())
 
 
+class _Begun(BaseModel):
+    """What of summary.json says whether a training left weights of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    start: str = "pretrained"
+    best_epoch: int = 0
+
+
+def has_new_weights(summary: Path) -> bool:
+    """Whether a training left other weights than `encoder.source` has, from which a later one may continue.
+
+    Args:
+        summary: its summary.json, of any version.
+
+    Returns:
+        False also without the file.
+    """
+    found = _Begun.model_validate_json(summary.read_bytes()) if summary.is_file() else _Begun()
+    return found.best_epoch > 0 or found.start == "champion"
+
+
 def file_hash(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     with path.open("rb") as file:
@@ -133,25 +162,28 @@ def history_csv(k: int, rows: Iterable[tuple[object, ...]]) -> str:
 
     Args:
         k: cutoff of the validation.
-        rows: epochs, each with the fields of `checkpoint.Epoch` in order; None becomes an empty field. The last one,
-            `cosine`, has a column only where it has values.
+        rows: epochs, each with the fields of `checkpoint.Epoch` in order; None becomes an empty field. The last two
+            have a column only where they have values.
 
     Returns:
         CSV text.
     """
     columns, rows = ["epoch", "step", "loss", "learning_rate", f"ndcg@{k}", f"recall@{k}"], list(rows)
-    if any(row[-1] is not None for row in rows):
-        columns.append("cosine")
+    n_always = len(columns)
+    further = [
+        place for place in range(n_always, n_always + 2) if any(row[place] is not None for row in rows)
+    ]
+    columns += [("cosine", f"older_ndcg@{k}")[place - n_always] for place in further]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerows([columns, *(row[: len(columns)] for row in rows)])
+    writer.writerows([columns, *((*row[:n_always], *(row[place] for place in further)) for row in rows)])
     return buffer.getvalue()
 
 
 def epochs_of(tuned: "Tuned", recipe: "Recipe") -> tuple[tuple[object, ...], ...]:
     """Rows of history.csv; without training one row, with the validation of the encoder alone."""
     if tuned.trained is None:
-        return ((0, 0, None, None, recipe.alone, None, None),)
+        return ((0, 0, None, None, recipe.alone, None, None, None),)
     return tuple(map(astuple, tuned.trained.epochs))
 
 
@@ -185,9 +217,13 @@ def summarise(
     found, trained, ndcg = job.training_set, tuned.trained, f"ndcg@{params.k}"
     validation = {f"head/{ndcg}": recipe.ndcg, f"without_head/{ndcg}": recipe.alone}
     validation |= {f"head/{name}/{ndcg}": value for name, value in recipe.lists.items()}
-    validation |= trained.figures(params.k) if trained else {}
+    begun: Literal["pretrained", "champion"] = "champion" if job.beginning.continues else "pretrained"
+    validation |= trained.figures(params.k, begun) if trained else {}
     return TrainingSummary(
         source=source,
+        start=begun,
+        champion=job.beginning.champion.hash if job.beginning.champion else None,
+        why_not=job.beginning.why_not,
         trained_on=job.trained_on,
         cut=job.cut,
         held_out_by=job.held_out_by,
@@ -199,12 +235,12 @@ def summarise(
         n_held_items=len(found.held_rows),
         n_pairs=found.fit_UI.nnz,
         n_texts=len(job.corpus.rows_to_learn_from(found)) if params.learns_from_texts else None,
-        teacher=job.corpus.teacher or None,
+        teacher=job.corpus.teacher if params.objective == "distill" else None,
         trials=trials,
         n_trained_weights=tuned.n_weights,
         n_steps=trained.n_steps if trained else 0,
-        best_epoch=trained.best.epoch if trained and not tuned.is_pretrained else 0,
-        best_step=trained.best.step if trained and not tuned.is_pretrained else 0,
+        best_epoch=trained.best.epoch if trained and not tuned.is_as_before else 0,
+        best_step=trained.best.step if trained and not tuned.is_as_before else 0,
         validation=validation,
         width=model.dim,
         lexical_share=recipe.lexical_share,

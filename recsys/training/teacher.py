@@ -1,8 +1,8 @@
-"""artifacts/teacher.json: the encoder whose vectors a student learns (objective `distill`).
+"""artifacts/teacher.json: the champion as training reads it: a student's teacher, or what a training continues.
 
 `fetch-champion` writes it, unless it brings a published model (`--published`): arrivals train nothing. Stage `finetune`
-depends on it in dvc.yaml. For other objectives the file names nobody: then the stage does not run again when the
-champion changes.
+depends on it in dvc.yaml. Where section `finetune` wants no champion the file names nobody: then the stage does not run
+again when the champion changes.
 """
 
 from pathlib import Path
@@ -13,6 +13,7 @@ from recsys.encoders.reference import EncoderReference
 from recsys.errors import ArtifactMissing, ConfigError
 from recsys.evaluation.provenance import TrainedOn, contamination
 from recsys.storage.atomic import write_whole
+from recsys.storage.packed import PackedFile
 
 
 class Teacher(BaseModel):
@@ -21,12 +22,16 @@ class Teacher(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     encoder: EncoderReference | None = None
-    """None: the workspace trains no student."""
+    """None: the workspace's training reads no champion."""
     trained: TrainedOn | None = None
+    weights: tuple[PackedFile, ...] = ()
+    """Files to continue training from, in `Artifacts.weights` under the encoder's hash; empty where none are wanted, or
+    where its version in the registry has none."""
 
     def save(self, path: Path) -> None:
         """Write it atomically, as JSON. A file with the same content is left alone."""
-        write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
+        plain = self.model_dump_json(indent=1, exclude=None if self.weights else {"weights"})
+        write_whole(path, (plain + "\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> "Teacher":
@@ -50,6 +55,26 @@ class Teacher(BaseModel):
             raise ArtifactMissing(f"{path} is damaged: {error}", remedy=remedy) from error
 
 
+def require_champion(found: Teacher) -> tuple[EncoderReference, TrainedOn]:
+    """The champion's encoder, and what the champion was trained on.
+
+    Args:
+        found: what `fetch-champion` left.
+
+    Returns:
+        Both.
+
+    Raises:
+        ArtifactMissing: it was fetched before section `finetune` wanted one.
+    """
+    if found.encoder is None or found.trained is None:
+        raise ArtifactMissing(
+            "artifacts/teacher.json names no champion: it was fetched for another section finetune",
+            remedy="run: recsys fetch-champion",
+        )
+    return found.encoder, found.trained
+
+
 def require_teacher(found: Teacher, holdout: TrainedOn) -> EncoderReference:
     """The encoder to learn from, if it cannot carry answers of the holdout into the student.
 
@@ -64,19 +89,15 @@ def require_teacher(found: Teacher, holdout: TrainedOn) -> EncoderReference:
         ArtifactMissing: the champion was fetched before the objective became `distill`.
         ConfigError: the champion may have been trained on test data of this holdout, or its encoder includes a head.
     """
-    if found.encoder is None or found.trained is None:
-        raise ArtifactMissing(
-            "artifacts/teacher.json names no teacher: the champion was fetched for another objective",
-            remedy="run: recsys fetch-champion",
-        )
-    if reason := contamination(found.trained, holdout):
+    encoder, trained = require_champion(found)
+    if reason := contamination(trained, holdout):
         raise ConfigError(
             f"finetune: a student would learn test data from the champion: {reason}",
             remedy="distil on a holdout whose cut is not before the champion's, or promote another champion",
         )
-    if found.encoder.carries_head:
+    if encoder.carries_head:
         raise ConfigError(
             "finetune: the champion is of a version in which head and encoder were one, a student cannot learn it",
             remedy="train and promote a champion with this version, then distil it",
         )
-    return found.encoder
+    return encoder

@@ -126,9 +126,10 @@ def _run(
     scores: list[float | None] = []
 
     def on_epoch(epoch: "Epoch") -> None:
-        scores.append(epoch.score)
-        if epoch.score is not None:
-            trial.report(epoch.score, epoch.epoch)
+        score = epoch.score(params.objective)
+        scores.append(score)
+        if score is not None:
+            trial.report(score, epoch.epoch)
             if epoch.epoch >= FIRST_EPOCH and trial.should_prune():
                 raise _Pruned
 

@@ -34,11 +34,11 @@ class Tuned:
     trained: "Trained | None"
     n_weights: int
     is_kept: bool = True
-    """Whether the weights of the best epoch are used; else the pretrained ones, see `keep_pretrained`."""
+    """Whether the weights of the best epoch are used; else those at the start, see `keep_beginning`."""
 
     @property
-    def is_pretrained(self) -> bool:
-        """Whether the weights are the pretrained ones: nothing was trained, or nothing was better."""
+    def is_as_before(self) -> bool:
+        """Whether the weights are those that training began from: nothing was trained, or nothing was better."""
         return self.trained is None or not self.is_kept or self.trained.best.epoch == 0
 
 
@@ -62,7 +62,7 @@ def tune(
         TrainingError: a loss is not finite, or memory runs out.
     """
     if params.layers == "none":
-        _copy_source(job.source, folder)
+        _copy_source(job.beginning.folder, folder)
         return Tuned(None, 0)
     from recsys.training.tower import save_tower
 
@@ -70,12 +70,12 @@ def tune(
     n_weights = sum(value.numel() for _, value in tower.trained())
     shutil.rmtree(folder, ignore_errors=True)
     save_tower(tower.to("cpu"), folder)
-    shutil.copyfile(job.source / TOKENIZER, folder / TOKENIZER)
+    shutil.copyfile(job.beginning.folder / TOKENIZER, folder / TOKENIZER)
     return Tuned(trained, n_weights)
 
 
-def keep_pretrained(tuned: Tuned, job: Job, folder: Path) -> Tuned:
-    """Put the pretrained weights in the place of trained ones that are not surely better.
+def keep_beginning(tuned: Tuned, job: Job, folder: Path) -> Tuned:
+    """Put the weights at the start in the place of trained ones that are not surely better.
 
     Args:
         tuned: what was trained.
@@ -85,7 +85,7 @@ def keep_pretrained(tuned: Tuned, job: Job, folder: Path) -> Tuned:
     Returns:
         The same, with the curves of what was trained.
     """
-    _copy_source(job.source, folder)
+    _copy_source(job.beginning.folder, folder)
     return replace(tuned, is_kept=False)
 
 
@@ -123,7 +123,7 @@ def train(
         ConfigError: the source is a static table, which has no layers.
         TrainingError: a loss is not finite, or memory runs out.
     """
-    if is_static(job.source):
+    if is_static(job.beginning.folder):
         raise ConfigError(
             f"encoder.source {encoder.source!r} is a static table: it has no layers to train",
             remedy="set finetune.layers: none; a head over it is learned all the same",
@@ -153,7 +153,7 @@ def _prepare(
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     device = ranks.device
     tower = open_tower(
-        job.source,
+        job.beginning.folder,
         encoder.pooling,
         params.layers,
         params.top_layers,
@@ -164,7 +164,7 @@ def _prepare(
     _require_width(tower, job)
     tokens = tokenise(
         job.training_set.texts,
-        job.source,
+        job.beginning.folder,
         encoder.max_tokens,
         job.variants,
         job.corpus.further,
@@ -208,16 +208,18 @@ def learned_from(job: Job, params: FinetuneParams) -> str:
     found = job.training_set
     if params.learns_from_texts:
         n_texts = len(job.corpus.rows_to_learn_from(found))
-        teacher = f", as the encoder {job.corpus.teacher[:10]} gives them," if job.corpus.teacher else ""
+        is_student = params.objective == "distill"
+        teacher = f", as the encoder {job.corpus.teacher[:10]} gives them," if is_student else ""
         return f"vectors of {n_texts:,} texts{teacher}" if teacher else f"{n_texts:,} texts"
     return f"{len(found.fit_rows):,} items and {found.fit_UI.nnz:,} pairs of {len(found.users):,} users"
 
 
 def _require_width(tower: "Tower", job: Job) -> None:
-    """Refuse a teacher whose vectors are wider or narrower than the student's."""
+    """Refuse a champion whose vectors are wider or narrower than the tower's."""
     targets_ND, width = job.corpus.targets_ND, int(tower.model.config.hidden_size)
     if targets_ND is not None and targets_ND.shape[1] != width:
         raise ConfigError(
-            f"finetune: the champion's encoder gives {targets_ND.shape[1]} dimensions, {job.source.name} has {width}",
-            remedy="set encoder.source to a model of the champion's width",
+            f"finetune: the champion's encoder gives {targets_ND.shape[1]} dimensions, {job.beginning.folder.name} has "
+            f"{width}",
+            remedy="set encoder.source to a model of the champion's width, or learn without the champion",
         )

@@ -133,6 +133,30 @@ def test_an_explanation_names_what_two_films_share(related, storage):
     }
 
 
+def test_an_explanation_tells_how_much_words_text_and_relations_count_in_the_profile(related, storage):
+    first = published(related, storage)
+    relate(related, LATER, 2)
+    second = published(build(related), storage)
+    before, after = (
+        Release.open(storage.url, release=one.release).explain("ran", history=["heat"]).view_shares
+        for one in (first, second)
+    )
+    assert before.keys() == after.keys() == {"words", "text", "relations"}
+    assert before["relations"] == 0 < 0.2 < after["relations"]
+    assert sum(before.values()) == pytest.approx(1, abs=1e-5) == pytest.approx(sum(after.values()), abs=1e-5)
+    other = Release.open(storage.url, release=second.release).explain("heat", history=["ran"]).view_shares
+    again = Release.open(storage.url, release=first.release).explain("heat", history=["ran"]).view_shares
+    assert other == again  # copied from the earlier segment, as its profile is
+
+
+def test_a_head_of_texts_alone_tells_of_no_parts(make_workspace, storage):
+    house = make_workspace("texts")
+    house.items(FILMS)
+    house.ratings([("ann", "heat"), ("ann", "jaws")])
+    published(build(with_head(house, with_views=False)), storage)
+    assert Release.open(storage.url).explain("jaws", history=["heat"]).view_shares == {}
+
+
 def test_a_release_names_the_parts_its_views_are_made_of_and_what_landed_counts_as_published(
     related, storage
 ):

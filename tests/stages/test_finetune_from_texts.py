@@ -121,7 +121,7 @@ def test_a_champion_fetched_for_another_objective_is_no_teacher(source, tmp_path
         finetune.run(chosen, world.at)
     fetch_champion(None, world.at, chosen_for(source))
     assert Teacher.load(world.at.teacher) == Teacher()
-    with pytest.raises(ArtifactMissing, match="fetched for another objective"):
+    with pytest.raises(ArtifactMissing, match="fetched for another section finetune"):
         finetune.run(chosen, world.at)
 
 

@@ -113,6 +113,7 @@ def explain(body: schemas.ExplainBody, now: Now, request: Request) -> schemas.Ex
         rest=found.rest,
         words=[schemas.WordAnswer(word=word, effect=effect) for word, effect in found.words],
         withheld=found.withheld,
+        view_shares=dict(found.view_shares),
     )
 
 

@@ -273,6 +273,10 @@ class ExplainAnswer(BaseModel):
     withheld: str | None = Field(
         None, description="Why the item is in no list whatever its score, if it is withheld."
     )
+    view_shares: dict[str, float] = Field(
+        default={},
+        description="How much words, text and each view count in the item's profile; empty for a model without views.",
+    )
 
 
 class PredictedItem(BaseModel):
