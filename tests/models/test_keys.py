@@ -12,6 +12,7 @@ from recsys.encoders.tfidf import fit_tfidf
 from recsys.errors import EncoderError
 from recsys.heads.kernel_head import Kernel, KernelHead
 from recsys.heads.packing import pack_head
+from recsys.models import engines
 from recsys.models.packed import pack_ranker
 from recsys.models.reference import ModelReference
 from recsys.profiles.items import list_segments, load_profiles
@@ -93,7 +94,7 @@ def test_a_new_head_runs_no_text_through_the_language_model(house, monkeypatch):
     model = ModelReference.load(house.model_reference("champion"))
     other = pack_head(model.encoder, make_head(model.encoder.dim, gamma=1.0), house.cache / "heads")
     ModelReference.of(model.encoder, other).save(house.model_reference("champion"))
-    monkeypatch.setattr(profiles, "open_vectors", lambda *_: pytest.fail("the encoder was opened"))
+    monkeypatch.setattr(engines, "open_vectors", lambda *_: pytest.fail("the encoder was opened"))
     (old,) = list_segments(house.profiles("champion"))
     assert counted(walk(house)) == (0, 12, 1)
     (new,) = list_segments(house.profiles("champion"))
