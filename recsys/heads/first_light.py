@@ -145,12 +145,16 @@ def pack_first_light(
     except EncoderError:
         return None
     vectors_ML = open_encoder(base, cache / "encoders", batch_tokens).encode(landmarks.texts)
-    head = learn_from_texts(landmarks.texts, vectors_ML, lexical, params)
+    head = learn_from_texts(landmarks.texts, vectors_ML, lexical, params, landmarks.n_texts)
     return pack_head(base, head, cache / "heads", beside=(wanted,))
 
 
 def learn_from_texts(
-    texts: Sequence[str], vectors_ML: NDArray[np.float32], lexical: TfidfEncoder, params: FirstLightParams
+    texts: Sequence[str],
+    vectors_ML: NDArray[np.float32],
+    lexical: TfidfEncoder,
+    params: FirstLightParams,
+    n_texts: int | None = None,
 ) -> KernelHead:
     """Learn a centred head whose directions are the leading principal components of the texts' kernel.
 
@@ -161,7 +165,8 @@ def learn_from_texts(
         texts: the landmarks.
         vectors_ML: their unit vectors by the base encoder.
         lexical: fitted on them.
-        params: section `first_light`; `width` bounds the profile's.
+        params: section `first_light`.
+        n_texts: different texts of the catalogue, which bound the width; None: the landmarks are all there are.
 
     Returns:
         The head.
@@ -171,7 +176,7 @@ def learn_from_texts(
     words_MV, m = csr_array(lexical.encode(texts)), len(texts)
     is_long = bool(np.median(np.diff(words_MV.indptr)) >= params.long_from_terms)
     kernel = Kernel(lexical, params.lexical_shares[is_long], params.gamma)
-    exact_ML, n_axes = vectors_ML.astype(np.float64), params.width - 1
+    exact_ML, n_axes = vectors_ML.astype(np.float64), params.width_of(m if n_texts is None else n_texts) - 1
     kernel_MM = kernel.compare(words_MV, exact_ML, csr_array(words_MV.T), exact_ML)
     mean_M = kernel_MM.mean(axis=0)
     kernel_MM += mean_M.mean() - mean_M - mean_M[:, None]
@@ -208,7 +213,7 @@ def learn_over_vectors(
     except EncoderError:
         return None
     rows = [row_of[text] for text in landmarks.texts]
-    return learn_from_texts(landmarks.texts, vectors_NL[rows], lexical, params)
+    return learn_from_texts(landmarks.texts, vectors_NL[rows], lexical, params, landmarks.n_texts)
 
 
 def _find(wanted: FirstLight, heads: Path) -> HeadReference | None:

@@ -23,6 +23,7 @@ PARAMS = FirstLightParams(
     gamma=2.0,
     constant=0.0,
     width=64,
+    wide_up_to=0,
     max_landmarks=100,
 )
 
@@ -90,6 +91,20 @@ def test_the_constant_takes_the_first_of_the_dimensions(tiny_encoder):
     head = learn_from_texts(TEXTS, vectors, fit_tfidf(TEXTS), changed(width=8, constant=0.5))
     found = head.profiles(TEXTS, vectors)
     assert found.shape == (len(TEXTS), 8) and (found[:, 0] > 0).all()
+
+
+@pytest.mark.parametrize(("wide_up_to", "width"), [(len(TEXTS), 16), (len(TEXTS) - 1, 8)])
+def test_profiles_of_a_small_catalogue_are_twice_as_wide(
+    tiny_reference, tiny_encoder, cache, wide_up_to, width
+):
+    params = changed(width=8, wide_up_to=wide_up_to, constant=0.5)
+    assert pack(tiny_reference, cache, params=params).dim == width
+    sample = changed(
+        width=8, wide_up_to=wide_up_to, max_landmarks=20
+    )  # texts count, not those that are compared with
+    assert pack(tiny_reference, cache, params=sample).dim == width
+    head = learn_from_texts(TEXTS, tiny_encoder.encode(TEXTS), fit_tfidf(TEXTS), params)
+    assert head.dim == width
 
 
 def test_fewer_directions_keep_the_largest_part_of_the_kernel(tiny_encoder):

@@ -32,6 +32,7 @@ FIRST_LIGHT = FirstLightParams(
     gamma=2.0,
     constant=0.5,
     width=16,
+    wide_up_to=0,
     max_landmarks=30,
 )
 

@@ -26,6 +26,7 @@ FIRST_LIGHT = FirstLightParams(
     gamma=2.0,
     constant=0.1,
     width=64,
+    wide_up_to=0,
     max_landmarks=200,
 )
 NEWEST = np.arange(120, 160)
