@@ -115,7 +115,9 @@ def benchmark_cold_start(
     n_by_fold = {kind: len(rows) for kind, rows in folds.items()}
     by_kind = ", ".join(f"{n:,} by {kind}" for kind, n in n_by_fold.items())
     report(f"chosen on warm items held out: {by_kind}")
-    fusion = chosen.fusion if seed is None else chosen.fusion.model_copy(update={"seed": seed})
+    fusion = chosen.fusion.for_items(len(task.item_ids))
+    if seed is not None:
+        fusion = fusion.model_copy(update={"seed": seed})
     fusion = within(minutes * 60, len(task.warm), len(task.users), len(folds), fusion, len(own.views))
     vectors_ID = _vectors(task, at, chosen)
     held = tuple(folds.values())

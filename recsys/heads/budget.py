@@ -4,7 +4,6 @@ from recsys.heads.params import FusionParams
 
 FLOPS_PER_S = 2e10
 """Floating-point operations per second of two cores in float32, a cautious estimate."""
-WIDTH = 1024
 STEP = 0.9
 
 
@@ -29,11 +28,13 @@ def within(
     heads = len(params.lexical_shares) + (params.apart_width > 0)
     heads += 2 * max(0, 2 * n_views - 1) * sum(weight > 0 for weight in params.view_weights)
     rounds = n_folds * heads + 1
-    while rounds * _flops(landmarks, users) > seconds * FLOPS_PER_S and max(landmarks, users) > 2:
+    while (
+        rounds * _flops(landmarks, users, params.width) > seconds * FLOPS_PER_S and max(landmarks, users) > 2
+    ):
         landmarks, users = max(2, int(landmarks * STEP)), max(2, int(users * STEP))
     return params.model_copy(update={"max_landmarks": landmarks, "max_users": users})
 
 
-def _flops(landmarks: int, users: int) -> float:
+def _flops(landmarks: int, users: int, width: int) -> float:
     """Cholesky, two triangular solves, products of the users' functions, randomised eigenvectors."""
-    return landmarks**3 / 3 + 2 * landmarks**2 * users + 2 * landmarks * users**2 + 16 * users**2 * WIDTH
+    return landmarks**3 / 3 + 2 * landmarks**2 * users + 2 * landmarks * users**2 + 16 * users**2 * width

@@ -11,7 +11,10 @@ class FusionParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     width: int = Field(ge=0)
-    """The most directions of a head. 0: no head, the encoder's vectors are the profiles."""
+    """The most directions of a head in a large catalogue. 0: no head, the encoder's vectors are the profiles."""
+    wide_up_to: int = Field(ge=0)
+    """A head learned from at most so many items has up to twice as many directions: users differ along more of them
+    than a large catalogue can afford to store. 0: never."""
     words_width: int = Field(ge=2)
     """Number of dimensions for separate words, if validation chooses them; one of these completes unit length."""
     words_weights: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
@@ -67,6 +70,18 @@ class FusionParams(BaseModel):
     """The most users that directions are learned from; a sample where there are more."""
     seed: int = Field(ge=0)
     """Seed of everything random in learning a head."""
+
+    def for_items(self, n_items: int) -> "FusionParams":
+        """The section for a dataset of so many items: `width` is what a head of theirs may have at most.
+
+        Args:
+            n_items: all items of the dataset, held-out ones too, so that validation tries what is learned at the end.
+
+        Returns:
+            The section, not to be widened again.
+        """
+        wider = {"width": 2 * self.width} if n_items <= self.wide_up_to else {}
+        return self.model_copy(update={**wider, "wide_up_to": 0})
 
     @property
     def apart_width(self) -> int:

@@ -301,6 +301,7 @@ def _fuse(
     settings: Settings, at: Artifacts, job: Job, tuned: Tuned, base: EncoderReference, caches: Path | None
 ) -> tuple[ModelReference, Recipe, ChosenWeights]:
     found, params = job.training_set, settings.finetune
+    fusion = settings.fusion.for_items(len(found.item_ids))
     dataset = _dataset(settings, at, found, base, caches)
     # A trained encoder has learned from all items but those held out from it. The pretrained one has learned from none:
     # its head is chosen on more of them. Where items are few, that is what a trained encoder's head is chosen by too.
@@ -316,7 +317,7 @@ def _fuse(
         at.cache,
         dataset,
         folds,
-        settings.fusion,
+        fusion,
         settings.first_light,
         settings.users,
         params.k,
@@ -335,7 +336,7 @@ def _fuse(
         dataset,
         folds[0],
         recipe,
-        settings.fusion,
+        fusion,
         settings.search,
         open_vectors(ModelReference.of(base), at.cache, settings.encoder.batch_tokens),
         _judged(settings, at, dataset.item_ids),

@@ -66,6 +66,16 @@ def test_only_the_items_with_most_interactions_become_landmarks(dataset, fusion_
     np.testing.assert_array_equal(head.vectors_ML, dataset.vectors_ID[most])
 
 
+@pytest.mark.parametrize(("wide_up_to", "width"), [(120, 24), (119, 12)])
+def test_a_head_of_few_items_has_up_to_twice_as_many_directions(dataset, fusion_params, wide_up_to, width):
+    params = fusion_params.model_copy(update={"wide_up_to": wide_up_to}).for_items(len(dataset.item_ids))
+    recipe = Recipe(0.3, 0.75, 1.0, None, {})
+    assert learn_head(dataset, recipe, params).dim == width
+    assert params.for_items(1) == params  # never twice
+    split = learn_head(dataset, replace(recipe, words_weight=1.0), params)  # the dimensions for words stay
+    assert split.dim == width and split.lexical_width == fusion_params.words_width
+
+
 @pytest.mark.parametrize("users", [[], [0]])
 def test_without_users_to_judge_by_the_encoder_stays_alone(dataset, fusion_params, users):
     matrix_UI = np.zeros((60, 120))

@@ -11,6 +11,7 @@ WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron",
 def fusion_params():
     return FusionParams(
         width=12,
+        wide_up_to=0,
         words_width=6,
         words_weights=(0.0, 1.0),
         standard_errors=1.0,
