@@ -123,9 +123,7 @@ def _refusal(node: str, different: str) -> str:
 def _cluster() -> Iterator[list[int]]:
     """Join the cluster at RAY_ADDRESS, or start one on this machine; the number of processors of each of its nodes."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # no report home
-    os.environ.setdefault(
-        "RAY_BACKEND_LOG_LEVEL", "fatal"
-    )  # what matters is raised; standard error is for people
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what matters is raised
     try:
         import ray
     except ImportError as error:
@@ -134,6 +132,10 @@ def _cluster() -> Iterator[list[int]]:
             remedy="pip install 'firstlight-recsys[ray]', or profiles.engine: local",
         ) from error
     address = os.environ.get(ADDRESS) or "local"
+    where = f"no Ray cluster can be joined at {address}"
+    remedy = f"check {ADDRESS} (host:port); this machine must have joined, with the same ray and Python (ray start)"
+    if address != "local" and not _answers(address):  # Ray would try for minutes
+        raise ClusterError(f"{where}: nothing answers there", remedy=remedy)
     try:
         ray.init(
             address,
@@ -142,10 +144,7 @@ def _cluster() -> Iterator[list[int]]:
             logging_level="error",
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ClusterError(
-            f"no Ray cluster can be joined at {address}: {error}",
-            remedy=f"check {ADDRESS}; this machine must have joined it, with the same ray and Python (ray start)",
-        ) from error
+        raise ClusterError(f"{where}: {error}", remedy=remedy) from error
     try:
         yield [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
     finally:
@@ -229,10 +228,11 @@ def _as_cluster_error(error: Exception) -> Exception:
 
 
 def _answers(address: str) -> bool:
+    """Whether something listens at host:port; an address of another form has nobody."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=LOOK_S).close()
-    except OSError:
+    except (OSError, ValueError):
         return False
     return True
 

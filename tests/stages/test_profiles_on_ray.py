@@ -26,7 +26,7 @@ from recsys.stages import features, profiles
 from tests.encoders.models import save_model, texts
 from tests.stages.catalogue_world import champion, contents, land
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # minutes; tests/models/test_engines.py is quick
 ROLE = "champion"
 SECRET = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 """What nodes and drivers of a cluster know each other by."""
@@ -55,7 +55,8 @@ class Cluster:
             "--disable-usage-stats",
             "--object-store-memory=100000000",
         ]
-        log, environment = self.folder / f"{len(self.nodes)}.log", SECRET | (environment or {})
+        log = self.folder / f"{len(self.nodes)}.log"
+        environment = SECRET | {"RAY_raylet_start_wait_time_s": str(QUIET_S)} | (environment or {})
         node = start("node", [*command, *options], log, environment)
         self.nodes.append(node)
         wait_until(lambda: "Ray runtime started" in node.log.read_text(), [node], QUIET_S)
@@ -159,7 +160,6 @@ def test_actors_make_the_same_bytes_and_one_that_is_killed_costs_a_retry(house, 
     assert forget(house) == expected
 
 
-@pytest.mark.slow
 def test_a_node_with_another_library_is_refused_by_name(house, cluster, tmp_path):
     other = tmp_path / "openvino-1999.9.9.dist-info"
     other.mkdir()
@@ -175,7 +175,6 @@ def test_a_node_with_another_library_is_refused_by_name(house, cluster, tmp_path
     assert not house.vectors.exists()
 
 
-@pytest.mark.slow
 def test_without_its_head_the_run_says_so_and_goes_on_later_with_what_came_back(house, cluster):
     expected = forget(house)
     running = on_ray(house, cluster.address)
@@ -193,16 +192,6 @@ def test_without_its_head_the_run_says_so_and_goes_on_later_with_what_came_back(
     assert contents(house.profiles(ROLE)) == expected[0]
 
 
-@pytest.mark.slow
-def test_an_address_without_a_cluster_is_an_error_with_a_remedy(house):
-    forget(house)
-    running = on_ray(house, f"127.0.0.1:{free_ports(1)[0]}")
-    said = running.communicate()[1]
-    assert running.returncode == 1
-    assert "no Ray cluster can be joined at 127.0.0.1" in said and "RAY_ADDRESS" in said
-
-
-@pytest.mark.slow
 def test_without_an_address_a_cluster_of_this_machine_does_it(house: Artifacts):
     expected = forget(house)
     running = on_ray(house, "")
