@@ -17,7 +17,7 @@ import psutil
 import pytest
 import yaml
 
-from localplatform.processes import free_ports, start, wait_until, which
+from localplatform.processes import StartFailed, free_ports, start, wait_until, which
 from recsys.artifacts import Artifacts
 from recsys.heads.first_light import pack_first_light
 from recsys.models.reference import ModelReference
@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # minutes; tests/mode
 ROLE = "champion"
 SECRET = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 """What nodes and drivers of a cluster know each other by."""
+ATTEMPTS = 3
 QUIET_S = 120
 """A node that does nothing for so long will not start."""
 
@@ -56,10 +57,17 @@ class Cluster:
             "--object-store-memory=100000000",
         ]
         log = self.folder / f"{len(self.nodes)}.log"
-        environment = SECRET | {"RAY_raylet_start_wait_time_s": str(QUIET_S)} | (environment or {})
-        node = start("node", [*command, *options], log, environment)
+        environment = SECRET | (environment or {})
+        for attempt in range(ATTEMPTS):
+            node = start("node", [*command, *options], log, environment)
+            try:
+                wait_until(lambda: "Ray runtime started" in log.read_text(), [node], QUIET_S)
+            except StartFailed:  # Ray gives a node 30 s to start, which a busy machine exceeds
+                if attempt == ATTEMPTS - 1:
+                    raise
+            else:
+                break
         self.nodes.append(node)
-        wait_until(lambda: "Ray runtime started" in node.log.read_text(), [node], QUIET_S)
         return node
 
     def start_head(self):
