@@ -182,7 +182,7 @@ def _show(made: ScalePlan) -> None:
         sizes = (f"{n / GIB:,.1f}" for n in (step.memory_bytes, step.disk_bytes, step.moved_bytes))
         name = step.name.partition("@")[0]
         first = "[bold red]" if step is made.first_to_break else ""
-        hours, holds = f"{step.hours:,.2f}", f"{step.holds_items / 1e6:,.3g}M"
+        hours, holds = f"{step.hours:,.2f}", f"{step.holds_items / 1e6:,.1f}M"
         requests = f"{step.requests:,}"
         table.add_row(first + name, hours, f"{step.workers:,}", *sizes, requests, holds, step.breaks)
     console().print(table)

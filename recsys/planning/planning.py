@@ -202,7 +202,7 @@ def _step(cost: StageCost, rates: Rates, shape: Shape, machines: Machines, left:
     if name != "publish":  # the store is a bucket
         limits.append((lambda at: left * at.items / size.items + disk_at(at), machines.disk_bytes, "disk"))
     if name == "users":
-        limits.append((lambda at: float(at.items), float(EXACT_ROWS), "exact sums of the Gram matrix"))
+        limits.append((lambda at: float(at.items), float(EXACT_ROWS), "exact sums"))
     holds, breaks = _room(size, limits)
     n_files = shape.parts * (6 if name == "publish" else 3)
     requests = n_files + ceil(moved / UPLOADED_AT_ONCE) if moved else 0
