@@ -52,6 +52,8 @@ class Judgement:
     """Whether it lies MARGIN times further out than that of every earlier arrival. Further out than all of them lies
     an ordinary arrival with probability 1 / (earlier arrivals + 1), whatever the shape of the spread."""
     n_past: int
+    furthest: float = 0.0
+    """How many deviations from the expected value the furthest earlier arrival lies, in the signal's direction."""
 
 
 def judge(now: Measured, past: Sequence[Measured], side: Side) -> Judgement:
@@ -79,9 +81,9 @@ def judge(now: Measured, past: Sequence[Measured], side: Side) -> Judgement:
     elif side == "lower":
         z, z_past = -z, -z_past
     tail = float(t.sf(z, len(past) - 1)) * (2 if side == "both" else 1)
-    return Judgement(
-        now.value, expected, deviation, min(1.0, tail), bool(z > MARGIN * max(0.0, z_past.max())), len(past)
-    )
+    furthest = max(0.0, float(z_past.max()))
+    is_extreme = bool(z > MARGIN * furthest)
+    return Judgement(now.value, expected, deviation, min(1.0, tail), is_extreme, len(past), furthest)
 
 
 def between_variance(x: np.ndarray, variance: np.ndarray) -> float:
@@ -121,7 +123,8 @@ def quantile(found: Judgement, side: Side, level: float) -> float:
     """How many deviations from the expected value the limit lies."""
     from scipy.stats import t
 
-    return float(t.isf(level / (2 if side == "both" else 1), found.n_past - 1))
+    by_chance = float(t.isf(level / (2 if side == "both" else 1), found.n_past - 1))
+    return max(by_chance, MARGIN * found.furthest)
 
 
 def smallest(found: Judgement, side: Side, level: float) -> float:

@@ -13,7 +13,7 @@ TEMPLATE = (
 <style>"""
     + STYLE
     + """  .verdict { background: {{ "#b3261e" if alarms else "#1f7a4d" }}; }
-  .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 12px; }
+  .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 12px; }
   .grid .card { margin: 0; } .grid h4 { margin: 0 0 4px; font-size: 14.5px; } .grid p { margin: 2px 0 0; font-size: 13px; }
   .raised { border-color: #b3261e; } .two { display: grid; grid-template-columns: minmax(260px, 2fr) 3fr 3fr; gap: 22px; }
   .two h4 { margin: 0 0 4px; font-size: 14px; } .two ul { margin: 0; padding-left: 18px; font-size: 14px; overflow-wrap: anywhere; }

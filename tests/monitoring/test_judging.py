@@ -89,7 +89,8 @@ def test_the_smallest_change_is_noticed_with_the_power_that_is_stated():
         quiet = judge(Measured(0.0, 1.0), before, "upper")
         change = smallest(quiet, "upper", level)
         value = change + quiet.expected + generator.normal(0, np.sqrt(2))
-        noticed.append(judge(Measured(value, 1.0), before, "upper").p < level)
+        found = judge(Measured(value, 1.0), before, "upper")
+        noticed.append(found.p < level and found.is_extreme)
     assert 0.9 < np.mean(noticed) <= 0.99
 
 
