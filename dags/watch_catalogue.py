@@ -10,7 +10,7 @@ runs beside arrivals, holds no lock, and stops nothing: arrivals and readers nev
    one signed alert to `RECSYS_ALERT_URL`: what moved, with words and items before and after. With fewer than
    `monitor.learn_arrivals` arrivals it learns and is silent. It is *skipped* if nothing is new.
 2. `wake-training` starts `train_challenger` if a signal that `monitor.train_on` names has a new alarm; otherwise it is
-   *skipped*.
+   *skipped*. It runs where nothing is new as well: a person may have looked meanwhile, or the last run failed here.
 
 **If a task fails** it is tried twice more, then an alert says so. Nothing that is published depends on it, and the next
 run makes up for it. What was not sent is sent then.
@@ -21,7 +21,7 @@ from datetime import timedelta
 from airflow.sdk import AssetOrTimeSchedule, DeltaTriggerTimetable, chain, dag
 from pendulum import datetime
 from recsys_tasks import DEFAULTS, effect, section
-from slow_loop import MOVED, RELEASE
+from slow_loop import MOVED, RELEASE, WHO
 
 SWEEP = timedelta(seconds=section("slow_loop")["champion_sweep_s"])
 
@@ -37,7 +37,8 @@ SWEEP = timedelta(seconds=section("slow_loop")["champion_sweep_s"])
 )
 def watch_catalogue() -> None:
     """Look once, and wake a training where an alarm calls for one."""
-    chain(effect("watch --if-new"), effect("wake-training", outlets=[MOVED]))
+    wake = effect("wake-training", outlets=[MOVED], env={"RECSYS_WHO": WHO}, trigger_rule="none_failed")
+    chain(effect("watch --if-new"), wake)
 
 
 watch_catalogue()

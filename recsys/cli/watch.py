@@ -47,11 +47,12 @@ def watch(if_new: bool, store_url: str | None, as_json: bool) -> None:
 def wake_training() -> None:
     """Say whether an alarm of a signal in `monitor.train_on` calls for a training; exit 99 where none does.
 
-    Airflow starts `train_challenger` when it succeeds. An alarm is answered once.
+    Airflow starts `train_challenger` when it succeeds. An alarm is answered once; a run of Airflow that was killed, and
+    that RECSYS_WHO names, hears the same answer again.
     """
     from recsys.effects.wake_training import wake_training as answer
 
-    found = answer(workspace())
+    found = answer(workspace(), os.environ.get("RECSYS_WHO", ""))
     console().print(
         f"moved: {'; '.join(found) or 'nothing that calls for a training'}",
         highlight=False, markup=False, soft_wrap=True,

@@ -98,7 +98,10 @@ def _arrivals(judge: Callable[[], None]) -> None:
 def _facts(
     at: Artifacts, storage: Storage, pointer: Pointer | None, params: MonitorParams
 ) -> list[ReleaseFacts]:
-    """Facts of the newest releases, oldest first; manifests that were read before are not read again."""
+    """Facts of the newest releases, oldest first; manifests that were read before are not read again.
+
+    What `collect` has deleted meanwhile stays among them: it keeps fewer releases than watching needs to learn from.
+    """
     store, path = ReleaseStore(storage), at.watch / "releases.json"
     known = {one.release: one for one in _known(path)}
     landed = {
@@ -110,8 +113,10 @@ def _facts(
     written = store.release_ids() if pointer else {}
     line: list[ReleaseFacts] = []
     step = pointer.current.head if pointer else None
-    while step in written and len(line) < params.window_arrivals + params.shown_arrivals:
+    while step and len(line) < params.window_arrivals + params.shown_arrivals:
         if step not in known:
+            if step not in written:
+                break
             known[step] = _read(store, step, written, landed)
         line.append(known[step])
         step = known[step].parent
@@ -131,8 +136,12 @@ def _read(
     store: ReleaseStore, release: str, written: Mapping[str, datetime], landed: Mapping[str, datetime]
 ) -> ReleaseFacts:
     manifest = store.manifest(release)
-    before = manifest.parent if manifest.parent in written else None
-    new = manifest.parts - (store.manifest(before).parts if before else frozenset())
+    if manifest.parent is None:
+        new = manifest.parts
+    elif manifest.parent in written:
+        new = manifest.parts - store.manifest(manifest.parent).parts
+    else:  # the parent was collected: which parts were new in this one is not known any more
+        new = frozenset()
     ages = [(written[release] - landed[part]).total_seconds() for part in sorted(new) if part in landed]
     return ReleaseFacts(
         release=release,

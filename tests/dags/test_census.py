@@ -248,6 +248,8 @@ def test_what_is_published_is_watched_after_each_arrival_and_may_wake_a_training
         "watch": ("exec python -m recsys watch --if-new", [], []),
         "wake-training": ("exec python -m recsys wake-training", ["watch"], ["recsys://moved"]),
     }
+    # Also where nothing is new: a person may have looked, or the last run was killed here.
+    assert tasks["wake-training"]["rule"] == "none_failed"
     assert dags["watch_catalogue"]["schedule"] == "AssetOrTimeSchedule"
 
 

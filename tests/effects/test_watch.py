@@ -16,6 +16,7 @@ from recsys.effects.watch import watch
 from recsys.errors import StorageError
 from recsys.monitoring.params import MonitorParams
 from recsys.monitoring.releases import ReleaseFacts, watch_releases
+from recsys.publishing.store import ReleaseStore, manifest_key
 from recsys.stages import stage
 from recsys.storage.opening import open_storage
 from tests.publishing.film_workspace import FilmWorkspace, tiny_model
@@ -106,8 +107,10 @@ def test_a_moved_language_is_one_signed_alert_a_page_metrics_and_one_training(ho
     assert 'firstlight_watch_alarm{table="catalogue",signal="language"} 1' in lines
     assert 'firstlight_watch_alarm{table="catalogue",signal="tags"} 0' in lines
     assert "languages" in status(house.at, None, None)["watched"]["catalogue"]
-    assert [one.rpartition(" ")[2] for one in wake_training(house.at)] == ["language"]
-    assert wake_training(house.at) == ()
+    (call,) = wake_training(house.at, "run 1")
+    assert call.endswith(" language")
+    assert wake_training(house.at, "run 1") == (call,)  # it was killed before Airflow heard
+    assert wake_training(house.at, "run 2") == wake_training(house.at) == ()
     look(house, shop)
     assert len(receiver) == 1
 
@@ -135,14 +138,33 @@ def test_manifests_of_releases_that_were_seen_are_not_read_again(house, shop, mo
     house.build()
     newest = house.publish(shop).release
     read = []
-    from recsys.publishing.store import ReleaseStore
-
     manifest = ReleaseStore.manifest
     monkeypatch.setattr(
         ReleaseStore, "manifest", lambda store, release: read.append(release) or manifest(store, release)
     )
     look(house, shop)
     assert len(read) == 2 and read[0] == newest  # its parts, and those of its parent
+
+
+def test_releases_that_were_collected_meanwhile_are_still_compared_with(house, shop):
+    look(house, shop)
+    store = ReleaseStore(shop)
+    old = sorted(store.release_ids())[:8]
+    for one in old:
+        shop.delete(manifest_key(one))
+    releases = look(house, shop).tables[-1]
+    assert [one.name for one in releases.judged] == sorted([*old, *store.release_ids()])[-8:]
+    assert releases.n_arrivals == 10 and not releases.judged[-1].is_learning
+    assert "age" in releases.judged[-1].readings
+
+
+def test_a_release_whose_parent_was_collected_before_the_first_look_has_no_age(house, shop):
+    store = ReleaseStore(shop)
+    for one in sorted(store.release_ids())[:4]:
+        shop.delete(manifest_key(one))
+    assert look(house, shop).tables[-1].n_arrivals == 6
+    facts = json.loads((house.at.watch / "releases.json").read_bytes())
+    assert [bool(one["ages_s"]) for one in facts] == [False] + [True] * 5
 
 
 def release(number, *, recall=0.97, age=200.0, early=0):
