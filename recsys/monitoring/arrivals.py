@@ -24,7 +24,7 @@ class Arrival:
     n_rows: int
     """All live rows, not only those of the sample."""
     rows: pa.Table
-    """The sample, in the order of a hash of the rows' ids."""
+    """The sample, in a random order that is the same each time."""
     counts: Mapping[str, float] = field(default_factory=dict)
     """Further sums over all rows."""
 

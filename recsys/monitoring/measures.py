@@ -105,7 +105,7 @@ class Distances:
     """Squared distance between the distributions of two sets of rows: the maximum mean discrepancy (MMD).
 
     Each row is a vector of features whose inner products are a kernel. The rows are halved by their order, which is
-    that of a hash. The first halves give the direction in which the arrival differs from the others (the witness), the
+    random. The first halves give the direction in which the arrival differs from the others (the witness), the
     second halves say how far it lies along it. Along a fixed direction chance is that of a mean of rows as the others
     have them, so no permutations are needed, and where nothing differs the expected value is 0.
 

@@ -1,8 +1,8 @@
 """Parameters of watching. Values live in params.yaml."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Name = Annotated[str, StringConstraints(pattern=r"\A\S.*\z")]
 
@@ -21,7 +21,8 @@ class MonitorParams(BaseModel):
     shown_arrivals: int = Field(ge=1, le=500)
     """Arrivals that are judged and shown: the newest ones."""
     sample_rows: int = Field(ge=40, le=2000)
-    """Rows of an arrival that are looked at, chosen by a hash of their ids. Larger samples notice smaller changes."""
+    """Rows of an arrival that are looked at, drawn at random, the same each time. Larger samples notice smaller
+    changes."""
     min_rows: int = Field(ge=4)
     """Smaller arrivals are judged together with those that follow, once they have so many rows."""
     accept_after: int = Field(ge=1)
@@ -29,6 +30,16 @@ class MonitorParams(BaseModel):
     numbers: tuple[Name, ...]
     """Columns of the catalogue with a number whose distribution is watched, such as price."""
     train_on: tuple[Name, ...]
-    """Signals whose alarm starts a training (`train_challenger`); `recsys status` lists signals by these names."""
+    """Signals whose alarm starts a training (`train_challenger`); docs/monitoring.md lists them."""
     metrics_file: str
     """Where `recsys watch` writes metrics for Prometheus's textfile collector; "": nowhere."""
+
+    @model_validator(mode="after")
+    def _alarms_in_a_row_are_shown(self) -> Self:
+        """Alarms in a row are counted among the arrivals that are judged."""
+        if self.shown_arrivals <= self.accept_after:
+            raise ValueError(
+                f"shown_arrivals is {self.shown_arrivals}: more than accept_after ({self.accept_after}) are needed, or "
+                "no lasting change would ever be accepted"
+            )
+        return self

@@ -21,11 +21,13 @@ from recsys.monitoring.signals import code, number_column
 from recsys.profiles.items import Segment
 from recsys.storage.tables import map_arrow, write_arrow
 
-VERSION = 1
+VERSION = 2
 """Part of every key; raised when the same rows would give another sample."""
 SUFFIX = ".sample.arrow"
 SHOWN_CHARS = 1000
 """A text is cut here in a sample. Its length is that of the whole."""
+AT_ONCE = 16_384
+"""Rows of a file that are read at once."""
 MINUTE = 60_000_000
 """Microseconds."""
 
@@ -62,7 +64,7 @@ def is_whole(path: Path) -> bool:
 def write_catalogue_samples(
     walked: Walked, missing: Mapping[str, Path], n: int, numbers: Sequence[str]
 ) -> None:
-    """Draw samples of landed files whose rows lie in one part.
+    """Draw samples of landed files whose rows lie in one part. Items that wait for a profile are left out.
 
     Args:
         walked: the part.
@@ -73,16 +75,17 @@ def write_catalogue_samples(
     rows = walked.segment.rows(["item_id", "deleted", "part", "line"])
     live = rows.slice(0, len(walked.segment.vectors()))
     origin = live["part"].combine_chunks()
-    drawn = {
-        name: _draw(np.flatnonzero(pc.equal(origin, name).to_numpy(zero_copy_only=False)), name, n)
+    waits = np.asarray(live["deleted"].to_numpy(zero_copy_only=False), bool)
+    places_of = {
+        name: np.flatnonzero(pc.equal(origin, name).to_numpy(zero_copy_only=False) & ~waits)
         for name in missing
     }
+    drawn = {name: _draw(of_file, name, n) for name, of_file in places_of.items()}
     places = np.unique(np.concatenate([*drawn.values(), np.empty(0, np.int64)])).astype(np.int64)
     known = _described(walked, live.take(pa.array(places)), walked.segment.vectors()[places], numbers)
     for name, some in drawn.items():
-        n_live = int(pc.sum(pc.equal(origin, name)).as_py() or 0)
         table = known.take(pa.array(np.searchsorted(places, some)))
-        write_arrow(missing[name], _with_counts(table, {"rows": float(n_live)}))
+        write_arrow(missing[name], _with_counts(table, {"rows": float(len(places_of[name]))}))
 
 
 def write_interaction_samples(
@@ -150,9 +153,9 @@ def _described(
     walked: Walked, chosen: pa.Table, vectors: NDArray[np.float32], numbers: Sequence[str]
 ) -> pa.Table:
     """Everything that signals read of the chosen rows, in their order."""
-    texts = _rows_at(pq.read_table(walked.feature.path, columns=["text", "part", "line"]), chosen)
-    columns = ["title", "description", "tags", "image", "attributes", "part", "line"]
-    fields = _rows_at(walked.part.rows(columns), chosen)
+    texts = _rows_at(walked.feature.path, ["text"], chosen)
+    columns = ["title", "description", "tags", "image", "attributes"]
+    fields = _rows_at(walked.part.rows_path, columns, chosen)
     further = [json.loads(value) if value else {} for value in fields["attributes"].to_pylist()]
     whole = [text or "" for text in texts["text"].to_pylist()]
     table = {
@@ -169,15 +172,29 @@ def _described(
     return pa.table(table)
 
 
-def _rows_at(table: pa.Table, chosen: pa.Table) -> pa.Table:
-    """The rows of a table with the part and line of each chosen row, in their order."""
-    places = {place: row for row, place in enumerate(zip(*_part_and_line(table), strict=True))}
-    rows = [places[place] for place in zip(*_part_and_line(chosen), strict=True)]
-    return table.take(pa.array(rows, pa.int64()))
+def _rows_at(path: Path, columns: Sequence[str], chosen: pa.Table) -> pa.Table:
+    """The rows of a Parquet file with the part and line of each chosen row, in their order.
+
+    Read block by block: a merged part holds a whole catalogue.
+    """
+    row_of = {place: row for row, place in enumerate(_part_and_line(chosen))}
+    parts, lines = chosen["part"].unique(), chosen["line"].unique()
+    rows: list[int] = []
+    with pq.ParquetFile(path, memory_map=True) as file:
+        found = [pa.schema([file.schema_arrow.field(name) for name in columns]).empty_table()]
+        for batch in file.iter_batches(AT_ONCE, columns=[*columns, "part", "line"]):
+            block = pa.table(batch)
+            is_near = pc.and_(pc.is_in(block["part"], parts), pc.is_in(block["line"], lines))
+            near = block.filter(is_near)
+            places = _part_and_line(near)
+            some = [at for at, place in enumerate(places) if place in row_of]
+            found.append(near.select(columns).take(pa.array(some, pa.int64())))
+            rows += [row_of[places[at]] for at in some]
+    return pa.concat_tables(found).take(pa.array(np.argsort(rows), pa.int64()))
 
 
-def _part_and_line(table: pa.Table) -> tuple[list[str], list[int]]:
-    return table["part"].to_pylist(), table["line"].to_pylist()
+def _part_and_line(table: pa.Table) -> list[tuple[str, int]]:
+    return list(zip(table["part"].to_pylist(), table["line"].to_pylist(), strict=True))
 
 
 def _filled(fields: pa.Table, further: Sequence[Mapping[str, object]]) -> list[list[str]]:

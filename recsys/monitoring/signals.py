@@ -9,6 +9,7 @@ from zlib import crc32
 
 import numpy as np
 
+from recsys.errors import ConfigError
 from recsys.monitoring.arrivals import Arrival
 from recsys.monitoring.judging import Side
 from recsys.monitoring.measures import (
@@ -129,13 +130,35 @@ events the figure is the squared distance of their distribution from that of bef
 
 
 def signals_of(table: str, numbers: Sequence[str] = ()) -> dict[str, Signal]:
-    """The signals of a table, and one for each number of the catalogue that params.yaml names."""
+    """The signals of a table, and one for each number of the catalogue that params.yaml names, by its name.
+
+    Where a signal has this name already, such as `length`, that of the number is called `number:length`.
+    """
     found = dict(SIGNALS[table])
     if table == CATALOGUE:
         for name in numbers:
             column = number_column(name)
-            found[name] = Signal(f"{name}, arcsinh", "both", partial(_number, column))
+            signal = Signal(f"{name}, arcsinh", "both", partial(_number, column))
+            found[column if name in SIGNALS[table] else name] = signal
     return found
+
+
+def require_known(names: Sequence[str], numbers: Sequence[str]) -> None:
+    """Refuse names that no signal has.
+
+    Args:
+        names: `monitor.train_on`.
+        numbers: `monitor.numbers`.
+
+    Raises:
+        ConfigError: names the first that no table has.
+    """
+    known = [name for table in SIGNALS for name in signals_of(table, numbers)]
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"monitor.train_on: there is no signal {name!r}", remedy=f"one of {', '.join(known)}"
+            )
 
 
 def number_column(name: str) -> str:

@@ -23,7 +23,7 @@ from recsys.monitoring.samples import (
     write_catalogue_samples,
     write_interaction_samples,
 )
-from recsys.monitoring.signals import signals_of
+from recsys.monitoring.signals import require_known, signals_of
 from recsys.profiles.items import list_segments
 from recsys.settings import Settings
 from recsys.storage.strays import remove_strays
@@ -37,9 +37,11 @@ def run(settings: Settings, at: Artifacts) -> None:
 
     Reads:   at.data, parts of catalogue and interactions; at.features; at.profiles("champion")
     Writes:  at.samples, a file per landed file; at.watch_report
-    Raises:  ArtifactMissing when stage `features` or `profiles@champion` has not run
+    Raises:  ArtifactMissing when stage `features` or `profiles@champion` has not run; ConfigError where
+             `monitor.train_on` names what is no signal
     """
     params = settings.monitor
+    require_known(params.train_on, params.numbers)
     at.samples.mkdir(parents=True, exist_ok=True)
     items, of_items = _catalogue(at, params)
     events, of_events = _interactions(at, params)

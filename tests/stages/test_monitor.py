@@ -5,10 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from recsys.catalogue.parts import CATALOGUE, list_parts
-from recsys.errors import ArtifactMissing, DataDamaged
+from recsys.catalogue.compaction import compact_above
+from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
+from recsys.errors import ArtifactMissing, ConfigError, DataDamaged
+from recsys.monitoring.params import MonitorParams
 from recsys.monitoring.report import WatchReport
+from recsys.monitoring.signals import signals_of
 from recsys.stages import stage
+from recsys.storage.tables import map_arrow
 from tests.publishing.film_workspace import FilmWorkspace, tiny_model
 from tests.stages.catalogue_world import contents
 
@@ -160,6 +164,50 @@ def test_samples_beyond_the_window_are_removed(house):
     assert catalogue.n_arrivals == 12 and [one.is_learning for one in catalogue.judged] == [False, False]
 
 
+def test_a_merged_part_gives_the_same_samples_rows_in_order(house, monkeypatch):
+    monkeypatch.setattr("recsys.monitoring.samples.AT_ONCE", 7)
+    for day in range(7):
+        house.items(plots(day), day)
+    watch(house)
+    before = {path.name[:6]: map_arrow(path) for path in house.at.samples.iterdir()}
+    compact_above(house.at.data, house.at.staging, 1)
+    watch(house)
+    after = {path.name[:6]: map_arrow(path) for path in house.at.samples.iterdir()}
+    assert before.keys() == after.keys() and len(list_parts(house.at.data, CATALOGUE)) == 1
+    for name, table in before.items():
+        assert (
+            after[name]
+            .select(["item_id", "text", "chars"])
+            .equals(table.select(["item_id", "text", "chars"]))
+        )
+
+
+def test_items_that_wait_for_a_profile_are_in_no_sample(house):
+    for day in range(7):
+        house.items(plots(day), day)
+    house.items(plots(8) | {f"silent-{number}": "" for number in range(24)}, 8)
+    catalogue, _ = watch(house)
+    assert (catalogue.judged[-1].n_rows, catalogue.alarms) == (24, ())
+    items = {one for path in house.at.samples.iterdir() for one in map_arrow(path)["item_id"].to_pylist()}
+    assert "film-8-0" in items and not any(one.startswith("silent") for one in items)
+
+
+def test_names_of_signals_are_checked_and_a_number_may_be_called_like_one(house):
+    changed = house.settings.monitor.model_copy(update={"numbers": ("length",), "train_on": ("lengths",)})
+    house.settings = house.settings.model_copy(update={"monitor": changed})
+    house.items(plots(0), 0)
+    house.build()
+    with pytest.raises(ConfigError, match="monitor.train_on: there is no signal 'lengths'"):
+        stage("monitor")(house.settings, house.at)
+    assert {"length", "number:length"} <= signals_of(CATALOGUE, ("length",)).keys()
+
+
+def test_alarms_in_a_row_must_be_among_those_shown(house):
+    values = house.settings.monitor.model_dump() | {"shown_arrivals": 5, "accept_after": 5}
+    with pytest.raises(ValueError, match="shown_arrivals is 5: more than accept_after"):
+        MonitorParams.model_validate(values)
+
+
 def test_a_price_that_jumps_is_an_alarm_of_its_own(house):
     for day in range(11):
         factor = 100 if day == 10 else 1
@@ -190,10 +238,12 @@ def test_interactions_are_watched_without_any_user_in_a_sample(house):
     rate(house, 11, lambda generator: 1000.0)
     _, interactions = watch(house)
     assert [alarm.signal for alarm in interactions.alarms] == ["values"]
-    users = {b"u%d" % number for number in range(20)}
-    tables = [content for name, content in contents(house.at.samples).items()]
-    assert tables and not any(user + b"film" in content for content in tables for user in users)
-    assert not any(b'"user"' in content for content in tables)
+    tables = [map_arrow(path) for path in house.at.samples.iterdir()]
+    assert any("event" in table.column_names for table in tables)
+    assert not any({"user", "pseudonym"} & {*table.column_names} for table in tables)
+    users = {*list_parts(house.at.data, INTERACTIONS)[0].rows(["user"])["user"].to_pylist()}
+    values = [value for table in tables for row in table.to_pylist() for value in row.values()]
+    assert users and "rating" in values and not any(user in values for user in users)
 
 
 def test_without_profiles_it_says_which_stage_is_missing(house):
