@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from recsys.cli.context import console, print_json, settings, settings_or_shipped, workspace
 
@@ -83,7 +84,10 @@ MORE = Positive()
 )  # fmt: skip
 @click.option("--measure", is_flag=True, help="Measure this machine again; some minutes.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@click.pass_context
 def plan(
+    context: click.Context,
+    /,
     roles: tuple[str, ...],
     items: int | None,
     interactions: int | None,
@@ -102,13 +106,10 @@ def plan(
     How a plan is made, and how far it can be trusted: docs/scale.md.
     """
     if items is None:
-        given = [
-            name
-            for name, value in {"interactions": interactions, "rates": rates_file}.items()
-            if value is not None
-        ]
-        if given or measure:
-            raise click.UsageError(f"--{(given or ['measure'])[0]} goes with --items")
+        for option in context.command.params:
+            is_given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+            if is_given and option.name not in ("roles", "as_json"):
+                raise click.UsageError(f"{option.opts[0]} goes with --items")
         _plan_encoding(roles, as_json)
         return
     if roles:

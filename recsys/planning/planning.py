@@ -23,6 +23,9 @@ UPLOADED_AT_ONCE = 8 * 2**20
 """Bytes of a request to S3: boto3 sends larger files in pieces of this size."""
 MULTI_CORE = {"profiles@champion", "index"}
 """Steps that use all cores of a machine; the others are taken to use one."""
+WITH_PROFILES = {"profiles@champion", "users", "index", "publish"}
+"""Steps that hold profiles: what they need of memory for each item is taken to grow with the width."""
+NOTHING = "nothing yet"
 TEXT_BYTES = 4
 """Of a token, in a text."""
 UNKNOWN_BYTES = 320
@@ -98,7 +101,7 @@ class Step:
     holds_items: float
     """So many items, with interactions in proportion, this step could take on these machines."""
     breaks: str
-    """What runs out first there."""
+    """What runs out first there; NOTHING where it would hold more still."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,10 @@ def _step(cost: StageCost, rates: Rates, shape: Shape, machines: Machines, left:
     wider = shape.width / rates.width if name in ("profiles@champion", "index") else 1.0
     growing = cost.cpu_seconds.growing(size) * wider
     seconds = cost.cpu_seconds.fixed + growing / (cores * n_workers)
+    heavier = max(1.0, shape.width / rates.width) if name in WITH_PROFILES else 1.0
+
+    def memory_at(at: Size) -> float:
+        return cost.memory_bytes.fixed + cost.memory_bytes.growing(at) * heavier
 
     def disk_at(at: Size) -> float:
         scaled = Shape(at, shape.tokens, shape.width, shape.base_width, shape.links, shape.precision)
@@ -197,7 +204,7 @@ def _step(cost: StageCost, rates: Rates, shape: Shape, machines: Machines, left:
     disk = disk_at(size)
     moved = disk if name in ("ingest", "publish") else 0.0
     limits: list[Limit] = [
-        (cost.memory_bytes.at, machines.memory_bytes, "memory"),
+        (memory_at, machines.memory_bytes, "memory"),
     ]
     if name != "publish":  # the store is a bucket
         limits.append((lambda at: left * at.items / size.items + disk_at(at), machines.disk_bytes, "disk"))
@@ -210,7 +217,7 @@ def _step(cost: StageCost, rates: Rates, shape: Shape, machines: Machines, left:
         name=name,
         hours=seconds / 3600,
         workers=n_workers,
-        memory_bytes=cost.memory_bytes.at(size),
+        memory_bytes=memory_at(size),
         disk_bytes=disk,
         moved_bytes=moved,
         requests=requests,
@@ -227,16 +234,22 @@ def _room(size: Size, limits: Sequence[Limit]) -> tuple[float, str]:
         limits: one or more.
 
     Returns:
-        Items, at most a thousand times as many as planned, and the name of what is full first.
+        Items, and the name of what is full first. The search ends at a thousand times as many items as planned, and
+        not before the sums of `users` are full: a plan always has a step that breaks.
     """
-    per_item = size.interactions / size.items
-    found = []
+    per_item, end = size.interactions / size.items, max(1000.0 * size.items, 2.0 * EXACT_ROWS)
+
+    def fits(items: float, need: Callable[[Size], float], most: float) -> bool:
+        return need(Size(items=max(1, round(items)), interactions=round(items * per_item))) <= most
+
+    found = [(end, NOTHING)]
     for need, most, name in limits:
-        low, high = 0.0, 1000.0 * size.items
+        if fits(end, need, most):
+            continue
+        low, high = 0.0, end
         for _ in range(60):
             middle = (low + high) / 2
-            at = Size(items=max(1, round(middle)), interactions=round(middle * per_item))
-            low, high = (middle, high) if need(at) <= most else (low, middle)
+            low, high = (middle, high) if fits(middle, need, most) else (low, middle)
         found.append((low, name))
     return min(found)
 

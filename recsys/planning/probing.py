@@ -89,12 +89,12 @@ class Probe:
     def _params(self) -> dict[str, Any]:
         """The workspace's, but that small catalogues get an index too, as large ones do, and that any recall will do.
 
-        Random vectors are harder to find than real ones.
+        Random vectors are harder to find than real ones. All is computed here: on a cluster it could not be measured.
         """
         params = self.settings.model_dump(mode="json")
         params["index"]["exact_below"] = INDEXED_FROM
         params["publish"]["min_index_recall"] = 0.0
-        params["profiles"]["roles"] = ["champion"]
+        params["profiles"] |= {"roles": ["champion"], "engine": "local"}
         return params
 
     def _head(self, landmarks: list[str], base_dim: int) -> "KernelHead":

@@ -63,6 +63,8 @@ def test_a_plan_needs_no_workspace_and_names_the_first_to_break(tmp_path, rates)
         (["--items", "1e6", "--role", "champion"], "--role"),
         (["--interactions", "1e6"], "--interactions"),
         (["--measure"], "--measure"),
+        (["--workers", "4"], "--workers"),
+        (["--memory", "64", "--json"], "--memory"),
     ],
 )
 def test_nonsense_is_named(tmp_path, arguments, named):

@@ -105,6 +105,21 @@ def test_sums_of_users_are_exact_up_to_a_number_of_items():
     assert found.first_to_break.holds_items == pytest.approx(EXACT_ROWS, rel=1e-6)
 
 
+def test_a_plan_of_few_items_breaks_where_one_of_many_does():
+    huge = replace(ONE, memory_bytes=1e15, disk_bytes=1e18)
+    made = plan(some_rates(), replace(SHAPE, size=Size(items=10, interactions=100)), huge)
+    assert (made.first_to_break.name, made.first_to_break.breaks) == ("users", "exact sums")
+    assert made.first_to_break.holds_items == pytest.approx(EXACT_ROWS, rel=1e-6)
+    assert {step.breaks for step in made.steps if step.name != "users"} == {"nothing yet"}
+
+
+def test_wider_profiles_need_more_memory_where_they_are_held():
+    narrow, wide = steps(), steps(shape=replace(SHAPE, width=400))
+    assert wide["users"].memory_bytes == pytest.approx(1e8 + 4 * 10 * SHAPE.size.items)
+    assert wide["users"].holds_items <= narrow["users"].holds_items
+    assert wide["ingest"].memory_bytes == narrow["ingest"].memory_bytes
+
+
 def test_the_plan_says_how_far_it_goes_and_which_precision_is_worth_it():
     notes = " ".join(plan(some_rates(), SHAPE, ONE).notes)
     assert "3,600 times as far" in notes and "int8 is 4.0 times as fast" in notes
