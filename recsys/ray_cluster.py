@@ -28,6 +28,9 @@ ADDRESS = "RAY_ADDRESS"
 """Variable with the address of a cluster that this machine has joined, such as head:6379."""
 WINDOW = 256
 """Pieces of work that the cluster's memory holds at once, with their results."""
+RETRIES = 5
+"""So often a piece of work whose actor died is computed again. Ray would do so for ever, also where it is the piece
+that kills actors, by the memory that it takes."""
 LOOK_S = 2.0
 """Seconds without a result after which the driver looks whether the cluster's head is still there."""
 LOOKS = 3
@@ -88,7 +91,9 @@ def _results(
     pieces = ray.data.from_items([{"work": piece} for piece in window], override_num_blocks=len(window))
     # A pool of a fixed size would wait for ever for an actor whose node is gone where no other node has room for it.
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=n_actors, max_tasks_in_flight_per_actor=2)
-    made = pieces.map(_Actor, fn_constructor_args=arguments, compute=pool, num_cpus=actor_cpus)
+    made = pieces.map(
+        _Actor, fn_constructor_args=arguments, compute=pool, num_cpus=actor_cpus, max_task_retries=RETRIES
+    )
     return iter(made.iter_rows())
 
 

@@ -33,8 +33,8 @@ def test_an_actor_opens_the_model_from_bytes_alone_and_computes_the_same(local):
     materials = RayEngine(local, 1)._materials(probe, _digest(local.encoder.encode(probe)))
     np.testing.assert_array_equal(_open_encoder(materials)(SOME), expected)
     block = Block(tuple(SOME), expected, NO_VIEWS)
-    (profiles,) = local.project(iter([block]))
-    np.testing.assert_array_equal(_open_head(materials)(block), profiles)
+    (made,) = local.project(iter([block]))
+    np.testing.assert_array_equal(_open_head(materials)(block), np.hstack([made.profiles_ND, made.shares_NP]))
 
 
 def test_an_actor_whose_vectors_differ_in_one_bit_is_refused(local):
