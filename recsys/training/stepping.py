@@ -135,15 +135,19 @@ class Encoding:
             pieces = self.ranks.gather(mine, batch.sizes, int(self.tower.model.config.hidden_size))
             ordered_BD = torch.cat(pieces)
         if not batch.cached:
-            loss = self._checked(batch.plan.loss(ordered_BD[batch.inverse_B]), batch)
+            loss = self.ranks.fitting(lambda: self._loss(ordered_BD, batch))
             if mine:
                 self.ranks.fitting((loss * batch.scale).backward)
             else:  # fewer packs than processes
                 self.ranks.fitting(lambda: None)
             return float(loss.detach())
         ordered_BD.requires_grad_(True)
-        loss = self._checked(batch.plan.loss(ordered_BD[batch.inverse_B]), batch)
-        (by_vector_BD,) = torch.autograd.grad(loss * batch.scale, ordered_BD)
+
+        def differentiated() -> tuple[Tensor, Tensor]:
+            loss = self._loss(ordered_BD, batch)
+            return loss, torch.autograd.grad(loss * batch.scale, ordered_BD)[0]
+
+        loss, by_vector_BD = self.ranks.fitting(differentiated)
         by_pack = by_vector_BD.split(batch.sizes)
 
         def back() -> None:
@@ -162,13 +166,17 @@ class Encoding:
         Paper: Miyato et al. 2017, ICLR, "Adversarial training methods for semi-supervised text classification" (FGM).
         """
         kept = [None if value.grad is None else value.grad.clone() for _, value in self.tower.trained()]
-        embedded = {
-            place: [
-                (one if one.is_floating_point() else self.tower.embed(one)).detach().requires_grad_(True)
-                for one in pack
-            ]
-            for place, pack in fed.items()
-        }
+
+        def embed() -> dict[int, list[Tensor]]:
+            return {
+                place: [
+                    (one if one.is_floating_point() else self.tower.embed(one)).detach().requires_grad_(True)
+                    for one in pack
+                ]
+                for place, pack in fed.items()
+            }
+
+        embedded = self.ranks.fitting(embed)
         self._pass(embedded, batch)
         epsilon = self.params.adversarial_epsilon
         moved = {place: [_moved(one, epsilon) for one in pack] for place, pack in embedded.items()}
@@ -184,7 +192,9 @@ class Encoding:
             x_GD: Tensor = self.tower(fed)
         return x_GD.float()
 
-    def _checked(self, loss: Tensor, batch: "_Batch") -> Tensor:
+    def _loss(self, ordered_BD: Tensor, batch: "_Batch") -> Tensor:
+        """The loss of the whole batch; TrainingError where it is not finite, in every process alike."""
+        loss = batch.plan.loss(ordered_BD[batch.inverse_B])
         if not torch.isfinite(loss):
             rows = batch.plan.rows[:5].tolist()
             raise TrainingError(

@@ -42,6 +42,10 @@ def test_two_processes_have_the_loss_curve_of_one(curves, case):
 def test_where_one_process_has_too_little_memory_all_take_smaller_packs(curves):
     said = [one for one in curves["memory gone in the last rank"]["said"] if "out of memory" in one]
     assert len(said) == 2 and "from here on 64 tokens" in said[1]
+    said = [
+        one for one in curves["memory gone for the loss in the last rank"]["said"] if "out of memory" in one
+    ]
+    assert len(said) == 1 and "from here on 128 tokens" in said[0]
 
 
 def test_a_process_that_is_killed_ends_the_others_and_is_named(tmp_path):
