@@ -201,15 +201,19 @@ def precision(at: Artifacts) -> Finding:
             "precision", "ok", f"not measured before the first recsys fetch-champion; {processor()}"
         )
     from recsys.encoders.rates import TITLE_TOKENS, encoder_rates
+    from recsys.evaluation.provenance import TrainedOn
 
     params = Settings.load(at.params).encoder
     found = encoder_rates(params, at.encoders, at.rates, report_progress=report_progress)
     better = found.faster(TITLE_TOKENS)
-    remedy = (
-        ""
-        if better == params.precision
-        else f"encoder.precision: {better}, and recsys fetch-champion --again"
-    )
+    remedy = ""
+    if better != params.precision:
+        record = at.trained_on("champion")
+        is_trained = record.exists() and TrainedOn.load(record).trained_on is not None
+        when = (
+            "the next training packs its encoder so" if is_trained else "then recsys fetch-champion --again"
+        )
+        remedy = f"encoder.precision: {better}; {when}"
     return Finding("precision", "warn" if remedy else "ok", found.sentence(), remedy)
 
 

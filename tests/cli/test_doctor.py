@@ -9,8 +9,10 @@ from recsys.artifacts import Artifacts
 from recsys.cli.doctor import doctor
 from recsys.effects.doctor import doctor as examine
 from recsys.encoders.rates import TITLE_TOKENS, EncoderRates
+from recsys.evaluation.provenance import TrainedOn
 from recsys.storage.folder import FolderStorage
 from tests.encoders.models import save_model
+from tests.planning.test_planning import some_rates
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -114,3 +116,16 @@ def test_precisions_are_measured_once_there_is_a_champion(bare, tmp_path_factory
     rates = EncoderRates.model_validate_json(kept.read_bytes())
     wants_int8 = rates.faster(TITLE_TOKENS) == "int8"
     assert found.verdict == ("warn" if wants_int8 else "ok") and ("int8" in found.remedy) == wants_int8
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "remedy"), [(None, "fetch-champion --again"), ("split", "next training")]
+)
+def test_a_trained_champion_is_packed_anew_by_a_training_alone(bare, monkeypatch, trained_on, remedy):
+    at = Artifacts(bare)
+    at.model_reference("champion").parent.mkdir(parents=True)
+    at.model_reference("champion").write_text("{}")
+    TrainedOn(model_hash="0" * 64, trained_on=trained_on).save(at.trained_on("champion"))
+    monkeypatch.setattr("recsys.encoders.rates.encoder_rates", lambda *_, **__: some_rates().encoder)
+    found = verdicts(bare)["precision"]
+    assert found.verdict == "warn" and remedy in found.remedy and "encoder.precision: int8" in found.remedy
