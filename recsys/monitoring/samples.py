@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from recsys.catalogue.languages import language_of_each
 from recsys.catalogue.parts import Part
+from recsys.errors import DataDamaged
 from recsys.features.text import FeatureFile
 from recsys.monitoring.arrivals import Arrival
 from recsys.monitoring.horizon import Landed
@@ -99,7 +100,10 @@ def write_interaction_samples(
         n: rows of a sample.
         new_items: landed file -> items that had arrived not long before it.
     """
-    rows = part.rows(["user", "item_id", "event", "value", "timestamp", "part"])
+    columns, names = ["user", "item_id", "event", "value", "timestamp", "part"], pa.array(sorted(missing))
+    rows = pa.concat_tables(
+        block.filter(pc.is_in(block["part"], names)) for block in _blocks(part.rows_path, columns)
+    )
     origin = rows["part"].combine_chunks()
     for name, path in missing.items():
         of_file = np.flatnonzero(pc.equal(origin, name).to_numpy(zero_copy_only=False))
@@ -173,24 +177,30 @@ def _described(
 
 
 def _rows_at(path: Path, columns: Sequence[str], chosen: pa.Table) -> pa.Table:
-    """The rows of a Parquet file with the part and line of each chosen row, in their order.
-
-    Read block by block: a merged part holds a whole catalogue.
-    """
+    """The rows of a Parquet file with the part and line of each chosen row, in their order."""
     row_of = {place: row for row, place in enumerate(_part_and_line(chosen))}
     parts, lines = chosen["part"].unique(), chosen["line"].unique()
-    rows: list[int] = []
-    with pq.ParquetFile(path, memory_map=True) as file:
-        found = [pa.schema([file.schema_arrow.field(name) for name in columns]).empty_table()]
-        for batch in file.iter_batches(AT_ONCE, columns=[*columns, "part", "line"]):
-            block = pa.table(batch)
-            is_near = pc.and_(pc.is_in(block["part"], parts), pc.is_in(block["line"], lines))
-            near = block.filter(is_near)
-            places = _part_and_line(near)
-            some = [at for at, place in enumerate(places) if place in row_of]
-            found.append(near.select(columns).take(pa.array(some, pa.int64())))
-            rows += [row_of[places[at]] for at in some]
+    found, rows = [], list[int]()
+    for block in _blocks(path, [*columns, "part", "line"]):
+        near = block.filter(pc.and_(pc.is_in(block["part"], parts), pc.is_in(block["line"], lines)))
+        places = _part_and_line(near)
+        some = [at for at, place in enumerate(places) if place in row_of]
+        found.append(near.select(columns).take(pa.array(some, pa.int64())))
+        rows += [row_of[places[at]] for at in some]
     return pa.concat_tables(found).take(pa.array(np.argsort(rows), pa.int64()))
+
+
+def _blocks(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """A Parquet file block by block, an empty one first: a merged part holds a whole catalogue, or all interactions."""
+    try:
+        with pq.ParquetFile(path, memory_map=True) as file:
+            yield pa.schema([file.schema_arrow.field(name) for name in columns]).empty_table()
+            for batch in file.iter_batches(AT_ONCE, columns=list(columns)):
+                yield pa.table(batch).select(columns)
+    except pa.ArrowException as error:
+        raise DataDamaged(
+            f"{path} cannot be read: {error}", remedy="dvc checkout --force brings it back"
+        ) from error
 
 
 def _part_and_line(table: pa.Table) -> list[tuple[str, int]]:

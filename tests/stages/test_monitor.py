@@ -182,6 +182,16 @@ def test_a_merged_part_gives_the_same_samples_rows_in_order(house, monkeypatch):
         )
 
 
+def test_a_damaged_part_is_named_with_its_remedy(house):
+    house.items(plots(0), 0)
+    rate(house, 1, lambda generator: 5.0)
+    house.build()
+    path = list_parts(house.at.data, INTERACTIONS)[0].rows_path
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataDamaged, match=r"rows\.parquet cannot be read"):
+        stage("monitor")(house.settings, house.at)
+
+
 def test_items_that_wait_for_a_profile_are_in_no_sample(house):
     for day in range(7):
         house.items(plots(day), day)
