@@ -12,10 +12,18 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_serializer,
+    field_validator,
+)
 from scipy.sparse import csr_array
 
 from recsys.encoders.analyzer import Analyzer, analyzer_for
@@ -53,6 +61,22 @@ class FirstLight(BaseModel):
     n_landmarks: int
     landmarks: str
     """SHA-256 (hex) over the hashes of their texts."""
+
+    @field_validator("params", mode="before")
+    @classmethod
+    def _from_before_wide_up_to(cls, params: Any) -> Any:  # noqa: ANN401  any JSON value
+        """Records from before `wide_up_to` lack it: no catalogue had wider profiles."""
+        return {"wide_up_to": 0, **params} if isinstance(params, dict) else params
+
+    @field_serializer("params", mode="wrap")
+    def _without_wide_up_to(
+        self, params: FirstLightParams, plain: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        """Leave `wide_up_to` out where it is 0, which keeps the bytes, and so the hashes, of older heads."""
+        written: dict[str, Any] = plain(params)
+        if not written["wide_up_to"]:
+            del written["wide_up_to"]
+        return written
 
     def save(self, folder: Path) -> tuple[Path]:
         """Write first_light.json; the same record gives the same bytes."""

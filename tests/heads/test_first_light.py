@@ -152,6 +152,29 @@ def test_the_record_says_what_it_was_made_from(tiny_reference, cache, joined):
     assert json.loads((cache / "heads" / joined.hash / "first_light.json").read_text())["version"] == 2
 
 
+def test_a_record_from_before_wide_up_to_is_read_and_without_it_the_same_bytes_are_written(tmp_path):
+    """The hash of a head covers its record: where small catalogues get no wider profiles, heads stay."""
+    params = {
+        "min_items": 20,
+        "lexical_shares": [0.4, 0.6],
+        "long_from_terms": 40,
+        "gamma": 2.0,
+        "constant": 0.0,
+        "width": 64,
+        "max_landmarks": 100,
+    }
+    plain = {"version": 2, "base": "b" * 64, "params": params, "n_landmarks": 30, "landmarks": "c" * 64}
+    path = tmp_path / "first_light.json"
+    path.write_text(json.dumps(plain, indent=1) + "\n")
+    before, found = path.read_bytes(), FirstLight.load(tmp_path)
+    assert found is not None and found.params == PARAMS
+    found.save(tmp_path)
+    assert path.read_bytes() == before
+    wider = found.model_copy(update={"params": changed(wide_up_to=9)})
+    wider.save(tmp_path)
+    assert FirstLight.load(tmp_path) == wider != found
+
+
 @pytest.mark.parametrize(
     "change",
     [{"lexical_shares": (0.5, 0.6)}, {"gamma": 1.0}, {"constant": 0.5}, {"width": 8}, {"max_landmarks": 25}],
