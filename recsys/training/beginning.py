@@ -28,7 +28,8 @@ class Beginning:
     champion: EncoderReference | None = None
     """Whose vectors training is compared with, and pulled to; None: nobody's."""
     known_until: datetime | None = None
-    """The champion may know users of items that are older. None: it knows of no item that validation may hold out."""
+    """The champion may know users of items that are older. None: it was never trained, or on this very split by time,
+    whose newest items it held out itself."""
     why_not: str = ""
     """Why the champion is not used as params.yaml wants; empty where it is, or where it is not wanted."""
 
@@ -77,8 +78,8 @@ def _unusable(champion: EncoderReference, trained: TrainedOn, holdout: TrainedOn
     """Why nothing of the champion may be used; empty where it may."""
     if reason := contamination(trained, holdout):
         return f"the champion may know test data: {reason}"
-    if trained.trained_on not in (None, holdout.trained_on) and trained.trained_until is None:
-        return "neither split has a cut, so nothing tells which items the champion has not learned from"
+    if trained.trained_on is not None and trained.trained_until is None:
+        return "its split has no cut that is known, so nothing tells which items the champion has not learned from"
     if champion.carries_head:
         return "the champion is of a version in which head and encoder were one"
     return ""
