@@ -21,7 +21,8 @@ RecsysError
     ├── OtherModel       the newest release was made with another model than this workspace's
     ├── Overtaken          somebody else published what this workspace has not caught up with
     └── RequestError       a question to a release cannot be answered as it is put; names the field
-        └── UnknownItem        it names an item that the release does not hold
+        ├── UnknownItem        it names an item that the release does not hold
+        └── UnreadableText     its text holds nothing that the encoder reads; an EncoderError too
 """
 
 
@@ -120,3 +121,7 @@ class RequestError(ReleaseError):
 
 class UnknownItem(RequestError):
     """A question names an item that the release does not hold."""
+
+
+class UnreadableText(EncoderError, RequestError):
+    """An encoder finds nothing in a text that it could read: an item's, or that of a question."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from recsys.encoders.encoder import Encoder
 from recsys.encoders.reference import MODEL, TOKENIZER, EncoderReference
 from recsys.encoders.runtime import compile_request
-from recsys.errors import EncoderError
+from recsys.errors import EncoderError, UnreadableText
 from recsys.storage.packed import verify_sizes
 
 TOKENIZED_AT_ONCE = 8192
@@ -139,7 +139,7 @@ def tokens_of(tokenizer: Any, prefix: str, texts: Sequence[str]) -> list[NDArray
         Ids of each text, special tokens included.
 
     Raises:
-        EncoderError: the tokenizer makes no token of a text; names it.
+        UnreadableText: the tokenizer makes no token of a text; names it.
     """
     found = [
         np.array(one.ids, np.int64)
@@ -150,9 +150,9 @@ def tokens_of(tokenizer: Any, prefix: str, texts: Sequence[str]) -> list[NDArray
     ]
     for text, ids in zip(texts, found, strict=True):
         if len(ids) == 0:
-            raise EncoderError(
+            raise UnreadableText(
                 f"the encoder's tokenizer makes no token of {text[:80]!r}",
-                remedy="give the item a text that it can read, or choose a model for its language",
+                remedy="give a text that it can read, or choose a model for its language",
             )
     return found
 

@@ -2,11 +2,13 @@ import json
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, normalizers
 
 from recsys.encoders.pack import pack_encoder
 from recsys.encoders.static_table import read_table
 from recsys.encoders.transformer import open_encoder
-from recsys.errors import EncoderError
+from recsys.errors import EncoderError, UnreadableText
+from recsys.serving.service.problems import STATUS
 from tests.encoders.models import WORDS, encoder_params, save_static
 
 N = len(WORDS) + 4
@@ -47,6 +49,18 @@ def test_unknown_words_do_not_count_and_a_text_of_them_alone_gets_what_all_token
     known, with_unknown, unknown = encoder.encode(["aa", "aa nowhere zzz", "nowhere"])
     np.testing.assert_array_equal(known, with_unknown)
     np.testing.assert_allclose(unknown, np.array([4, 4]) / 32**0.5, atol=1e-6)
+
+
+def test_a_question_that_holds_no_token_is_its_senders_fault(tmp_path):
+    """Without special tokens nothing is left of a character that the tokenizer drops."""
+    folder = save_static(tmp_path / "m")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    with pytest.raises(UnreadableText, match="makes no token of") as caught:
+        opened(folder, tmp_path).encode_queries(["aa", "\ue000"])
+    assert isinstance(caught.value, EncoderError)
+    assert next(status for kind, status in STATUS.items() if isinstance(caught.value, kind)) == 422
 
 
 def test_half_precision_and_whole_numbers_are_widened(tmp_path):
