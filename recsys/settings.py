@@ -9,6 +9,7 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from recsys.catalogue.folding import folded
 from recsys.catalogue.params import (
     ArrivalsParams,
     CompactParams,
@@ -82,6 +83,18 @@ class Settings(BaseModel):
             if missing := [name for name in names if name not in {own, *carried}]:
                 raise ValueError(
                     f"ranker.{key}: {missing[0]!r} is neither {own!r} nor one of publish.attributes: add it there too"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _only_likes_have_weights(self) -> Self:
+        """The weight of an event is one of likes: on others it would have no effect."""
+        others = {folded(one) for one in (*self.feedback.negative_events, *self.feedback.withdrawing_events)}
+        for event in (event for one in self.weighting.event_weights for event in one):
+            if folded(event) in others:
+                raise ValueError(
+                    f"weighting.event_weights: {event!r} is no like by section feedback, so it has no weight; take "
+                    "it out"
                 )
         return self
 

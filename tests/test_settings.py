@@ -106,3 +106,18 @@ def test_what_a_ranker_reads_must_be_carried_by_releases(tmp_path):
     (tmp_path / "params.yaml").write_text(text.replace("  numbers: []  ", "  numbers: [weight_g]  "))
     with pytest.raises(ConfigError, match=r"ranker\.numbers: 'weight_g' is neither 'age' nor one of publish"):
         Settings.load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("weights", "why"),
+    [
+        ("[{View: 0.3, view: 2}]", "two of them are the same event"),
+        ("[{click: 2, RETURN: 0.3}]", "event_weights: 'RETURN' is no like by section feedback"),
+    ],
+)
+def test_a_weight_of_an_event_that_could_not_count_is_refused(tmp_path, weights, why):
+    text = (ROOT / "params.yaml").read_text()
+    changed = text.replace("  event_weights: []  ", f"  event_weights: {weights}  ")
+    (tmp_path / "params.yaml").write_text(changed)
+    with pytest.raises(ConfigError, match=why):
+        Settings.load(tmp_path / "params.yaml")

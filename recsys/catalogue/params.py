@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from recsys.catalogue.folding import folded
 
@@ -141,6 +141,16 @@ class WeightingParams(BaseModel):
     change in ndcg minus as many is not below -max_loss."""
     max_loss: float = Field(ge=0)
     """ndcg that a weighting may cost on validation; for ndcg every like is alike."""
+
+    @field_validator("event_weights")
+    @classmethod
+    def _one_weight_each(cls, some: tuple[dict[str, float], ...]) -> tuple[dict[str, float], ...]:
+        for one in some:
+            if len(set(map(folded, one))) < len(one):
+                raise ValueError(
+                    f"{', '.join(one)}: two of them are the same event, for case and separators do not matter"
+                )
+        return some
 
     @property
     def reads_more_than_likes(self) -> bool:
