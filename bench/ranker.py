@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import make_interactions
 from recsys.dataset.traits import Traits, set_trait
 from recsys.evaluation.event_metrics import auc, calibration_error, grouped_auc, log_loss, precision_recall_f1
+from recsys.features.details import LIST
 from recsys.heads.learning import find_head
 from recsys.ranking.event_examples import Events, Examples, examples_of, joined
 from recsys.ranking.event_heads import EventHeads
@@ -100,9 +102,9 @@ def film_traits(item_ids: Sequence[str]) -> Traits:
     years = [str(film["release_date"] or "")[-4:] for film in films]
     return Traits(
         {
-            "tags": set_trait(film["genres"] for film in films),
+            "tags": set_trait(pa.array([film["genres"] for film in films], LIST)),
             **{
-                name: set_trait((film[name] or "").split(", ") for film in films)
+                name: set_trait(pa.array([(film[name] or "").split(", ") for film in films], LIST))
                 for name in ("directors", "country")
             },
         },

@@ -21,6 +21,3 @@ class TraitNames:
 
 
 NONE = TraitNames()
-
-
-NONE = TraitNames()

@@ -5,20 +5,21 @@ catalogue that a release carries (`publish.attributes`).
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, list_parts
 from recsys.dataset.trait_names import TAGS, TraitNames
-from recsys.features.details import LIST, attribute_array, value_text
+from recsys.features.details import LIST, attribute_array
 
-# Shape suffixes: I items, V distinct values of a trait.
+# Shape suffixes: I items, V distinct values of a trait, P values of all items.
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def traits_of(columns: Mapping[str, pa.Array], names: TraitNames) -> Traits:
         The traits.
     """
     return Traits(
-        {name: set_trait(_texts(columns[name])) for name in names.sets if name in columns},
+        {name: set_trait(columns[name]) for name in names.sets if name in columns},
         {name: _numbers(columns[name]) for name in names.numbers if name in columns},
     )
 
@@ -93,37 +94,43 @@ def catalogue_columns(
     return {**made, TAGS: pa.array([tags for tags, _ in found], LIST)}
 
 
-def set_trait(values_I: Iterable[Sequence[str] | None]) -> csr_array:
+def set_trait(column: pa.Array) -> csr_array:
     """Values of items as a matrix.
 
     Args:
-        values_I: of each item; None or empty where it has none. Repeats count once.
+        column: one value per item, or a list of them; null or empty where it has none. Repeats count once.
 
     Returns:
         float64 [I, V], 1 where an item has a value; the order of columns means nothing.
     """
-    place_of: dict[str, int] = {}
-    indices, indptr = list[int](), [0]
-    for values in values_I:
-        indices += [place_of.setdefault(value, len(place_of)) for value in dict.fromkeys(values or ())]
-        indptr.append(len(indices))
-    shape = (len(indptr) - 1, len(place_of))
-    return csr_array((np.ones(len(indices)), np.array(indices, np.int64), np.array(indptr, np.int64)), shape)
+    is_list = pa.types.is_list(column.type)
+    n_values_I = _lengths(column) if is_list else np.ones(len(column), np.int64)
+    coded = (column.flatten() if is_list else column).dictionary_encode()
+    row_P = np.repeat(np.arange(len(column)), n_values_I)
+    is_known_P = np.asarray(coded.indices.is_valid())
+    value_P = coded.indices.drop_null().to_numpy()
+    shape = (len(column), len(coded.dictionary))
+    found_IV = csr_array((np.ones(len(value_P)), (row_P[is_known_P], value_P)), shape)  # adds repeats up
+    found_IV.data[:] = 1
+    return found_IV
 
 
-def _texts(column: pa.Array) -> list[Sequence[str]]:
-    """Values of each item as texts."""
-    values = column.to_pylist()
-    if pa.types.is_list(column.type):
-        return [one or () for one in values]
-    return [() if one is None else (value_text(one),) for one in values]
+def _lengths(column: pa.ListArray) -> NDArray[np.int64]:
+    return np.asarray(pc.fill_null(pc.list_value_length(column), 0), np.int64)
 
 
 def _numbers(column: pa.Array) -> NDArray[np.float64]:
     """The first value of each item as a number, NaN where it is none."""
     if pa.types.is_floating(column.type):
-        return np.asarray(column.fill_null(np.nan).to_numpy(zero_copy_only=False), np.float64)
-    return np.array([_number(one[0]) if one else np.nan for one in _texts(column)], np.float64)
+        return np.asarray(column.fill_null(np.nan), np.float64)
+    if pa.types.is_list(column.type):
+        n_values_I = _lengths(column)
+        start_I = np.cumsum(n_values_I) - n_values_I
+        column = column.flatten().take(pa.array(start_I, mask=n_values_I == 0))
+    coded = column.dictionary_encode()
+    known = [_number(text) for text in coded.dictionary.to_pylist()]
+    values_I: NDArray[np.float64] = np.array([*known, np.nan])[coded.indices.fill_null(len(known)).to_numpy()]
+    return values_I
 
 
 def _number(text: str) -> float:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy.sparse import csr_array
 
@@ -42,7 +43,7 @@ def dataset():
     chance = np.where(np.arange(60)[:, None] % 4 == tastes, 0.5, 0.05) * np.linspace(1, 0.3, N_ITEMS)
     matrix = rng.random((60, N_ITEMS)) < chance
     matrix[:, -8:] = False
-    brands = Traits({"brand": set_trait([f"brand {n % 7}"] for n in range(N_ITEMS))})
+    brands = Traits({"brand": set_trait(pa.array([f"brand {n % 7}" for n in range(N_ITEMS)]))})
     return replace(dataset_of(vectors, matrix, ridge_lambda=2.0), traits=brands)
 
 

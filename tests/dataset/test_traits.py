@@ -72,4 +72,4 @@ def test_what_is_no_finite_number_is_lacked(text):
 
 
 def test_repeats_of_a_value_count_once():
-    assert set_trait([["a", "a", "b"], None, []]).toarray().tolist() == [[1, 1], [0, 0], [0, 0]]
+    assert set_trait(pa.array([["a", "a", "b"], None, []])).toarray().tolist() == [[1, 1], [0, 0], [0, 0]]

@@ -1,13 +1,14 @@
 """Numbers of pairs by traits, counted by hand."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from recsys.dataset.trait_names import TraitNames
 from recsys.dataset.traits import Traits, set_trait
 from recsys.ranking.traits import TraitNumbers, ranks
 
-TAGS = set_trait([["war"], ["war", "drama"], ["drama"], None])
+TAGS = set_trait(pa.array([["war"], ["war", "drama"], ["drama"], None]))
 POPULARITY = np.array([2.0, 1.0, 0.0, 5.0], np.float32)
 
 
@@ -24,7 +25,7 @@ def test_a_set_gives_the_mean_cosine_and_the_popularity_of_items_that_share_it()
 
 
 def test_rare_values_weigh_more():
-    tags = set_trait([["common", "rare"], ["rare"], ["common"], ["common"]])
+    tags = set_trait(pa.array([["common", "rare"], ["rare"], ["common"], ["common"]]))
     found = numbers(TraitNames(("tags",)), {"tags": tags}).of(np.array([1, 2]), np.array([0]))
     assert found[0, 0] > found[1, 0] > 0
 
