@@ -42,7 +42,8 @@ def with_typos(text: str, rng: np.random.Generator, stuffing: str = "") -> str:
         stuffing: not read.
 
     Returns:
-        The text with at least one error; unchanged where it has fewer than two letters.
+        The text with about one error in LETTERS_PER_TYPO letters, rounded up. A few change nothing, such as a swap of
+        equal letters; a text of fewer than two letters stays.
     """
     written = list(text)
     places = [place for place, character in enumerate(written) if character.isalpha()]
