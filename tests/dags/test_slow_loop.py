@@ -78,12 +78,23 @@ def answer(platform, run_id, option):
 
 
 def decided(platform, run_id, option):
-    """Answer whenever a training asks, as a person does, until it ends; asked twice when a worker died in between."""
+    """Answer whenever a training asks, as a person does, until it ends; asked twice when a worker died in between.
+
+    A person takes seconds. An answer within the first one finds the process that asked still ending: Airflow then takes
+    the task that goes on for that process, and kills it.
+    """
+    waiting_since = None
 
     def done():
+        nonlocal waiting_since
         run = platform.airflow.run(TRAIN, run_id)
-        if states(platform, run).get("approve") == WAITS:
+        if states(platform, run).get("approve") != WAITS:
+            waiting_since = None
+        elif waiting_since is None:
+            waiting_since = time.monotonic()
+        elif time.monotonic() - waiting_since > 3:
             answer(platform, run_id, option)
+            waiting_since = None
         return run if run.state in FINISHED else None
 
     run = platform.wait(done, f"{run_id}, answered {option}, ends", SLOW)
