@@ -172,6 +172,8 @@ def _require_same(actor_cpus: int) -> None:
         name = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']}:{node['NodeManagerPort']})"
         try:
             different = differences(this_machine(), ray.get(answer))
+        except ray.exceptions.TaskUnschedulableError:
+            continue  # it has left the cluster since: it computes nothing
         except ray.exceptions.RayError as error:
             different = f"cannot run this package: {str(error).strip().splitlines()[-1]}"
         if different:
