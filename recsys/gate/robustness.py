@@ -9,6 +9,11 @@ def keeps_robustness(report: Report, params: GateParams) -> str | None:
     lost = []
     for one in report.robustness:
         change = one.over_champion.get(params.floor_metric)
+        if change is None and one.over_champion:
+            return (
+                f"lists of cold items with spoilt texts are not judged by {params.floor_metric}: set gate.floor_metric "
+                f"to one of {', '.join(one.over_champion)}, or evaluate.robustness to []"
+            )
         if change is not None and change.low < -params.max_loss_robustness:
             lost.append(f"{one.kind} ({change})")
     if not lost:

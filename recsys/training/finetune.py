@@ -228,9 +228,9 @@ class _Run:
         try:
             self.watcher.on_epoch(epoch)
         except Exception:
-            self.ranks.told("over")
+            self.ranks.broadcast("over")
             raise
-        if self.ranks.told("on") == "over":
+        if self.ranks.broadcast("on") == "over":
             raise Dismissed
         return epoch
 

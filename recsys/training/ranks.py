@@ -119,11 +119,11 @@ class Ranks:
 
     def from_first(self, call: Callable[[], Result]) -> Result:
         """Run a call in rank 0; every process gets its result."""
-        found: Result = self.told(call() if self.is_first else None)
+        found: Result = self.broadcast(call() if self.is_first else None)
         return found
 
-    def told(self, value: Any) -> Any:  # noqa: ANN401  what rank 0 says
-        """Rank 0's value."""
+    def broadcast(self, value: Any) -> Any:  # noqa: ANN401  what rank 0 sends
+        """Rank 0's value, in every process; what the others pass is not used."""
         if self.size == 1:
             return value
         box = [value]
@@ -163,7 +163,7 @@ def join() -> Ranks:
 
 def lead(ranks: Ranks, training: dict[str, Any] | None) -> None:
     """In rank 0: tell the others which training comes next; None: no more."""
-    ranks.told(training)
+    ranks.broadcast(training)
 
 
 def follow(ranks: Ranks, train: Callable[[dict[str, Any]], object]) -> None:
@@ -171,7 +171,7 @@ def follow(ranks: Ranks, train: Callable[[dict[str, Any]], object]) -> None:
 
     Args:
         ranks: of this process.
-        train: takes part in the training that rank 0 has told.
+        train: takes part in the training that rank 0 names.
     """
-    while (training := ranks.told(None)) is not None:
+    while (training := ranks.broadcast(None)) is not None:
         train(training)

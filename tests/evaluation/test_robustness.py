@@ -158,6 +158,8 @@ def test_the_gate_refuses_what_bears_spoilt_texts_worse_and_the_page_shows_it(wo
 
     fine = judged(by_item(holdout, models, {"champion": same, "challenger": same}))
     assert reasons(fine) == []
+    graded = gate.model_copy(update={"floor_metric": "graded_ndcg@20"})  # a metric that no spoilt list has
+    assert any("are not judged by graded_ndcg@20" in words for words in decide(fine, graded).reasons)
     worse = judged(by_item(holdout, models, {"champion": same, "challenger": noise}))
     (lost,) = [words for words in reasons(worse) if "spoilt" in words]
     assert "typos" in lost and "cut" in lost and "the lower end must reach -0.05" in lost
