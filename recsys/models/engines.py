@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from recsys.ray_cluster import map_in_actors
 if TYPE_CHECKING:
     from recsys.heads.kernel_head import KernelHead
 
+Piece = TypeVar("Piece")
 PROBED = 32
 """Texts that each actor encodes first, to be compared with what the driver makes of them."""
 
@@ -56,12 +57,12 @@ class Engine(Protocol):
     """Computes vectors and profiles, piece by piece."""
 
     def encode(
-        self, chunks: Sequence[Sequence[str]], on_progress: Callable[[int], None]
+        self, chunks: Iterator[Sequence[str]], on_progress: Callable[[int], None]
     ) -> Iterator[NDArray[np.float32]]:
         """Encode.
 
         Args:
-            chunks: texts, none of them empty.
+            chunks: texts, none of them empty; taken one by one.
             on_progress: called with the number of texts that were encoded since the last call.
 
         Returns:
@@ -102,7 +103,7 @@ class LocalEngine:
         return head
 
     def encode(
-        self, chunks: Sequence[Sequence[str]], on_progress: Callable[[int], None]
+        self, chunks: Iterator[Sequence[str]], on_progress: Callable[[int], None]
     ) -> Iterator[NDArray[np.float32]]:
         """See `Engine.encode`."""
         for chunk in chunks:
@@ -124,17 +125,17 @@ class RayEngine:
     """Processors of one actor."""
 
     def encode(
-        self, chunks: Sequence[Sequence[str]], on_progress: Callable[[int], None]
+        self, chunks: Iterator[Sequence[str]], on_progress: Callable[[int], None]
     ) -> Iterator[NDArray[np.float32]]:
         """See `Engine.encode`."""
-        if not chunks:
+        first = next(chunks, None)
+        if first is None:
             return
-        probe = tuple(chunks[0][:PROBED])
+        probe = tuple(first[:PROBED])
         expected = _digest(self.local.encoder.encode(probe))
-        materials = self._materials(probe, expected)
-        found = map_in_actors(_open_encoder, materials, map(tuple, chunks), self.actor_cpus)
-        for chunk, vectors in zip(chunks, found, strict=True):
-            on_progress(len(chunk))
+        materials, pieces = self._materials(probe, expected), map(tuple, _chain(first, chunks))
+        for vectors in map_in_actors(_open_encoder, materials, pieces, self.actor_cpus):
+            on_progress(len(vectors))
             yield vectors
 
     def project(self, blocks: Iterator[Block]) -> Iterator[Projected]:
@@ -223,6 +224,6 @@ def _digest(vectors: NDArray[np.float32]) -> str:
     return hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest()
 
 
-def _chain(first: Block, others: Iterable[Block]) -> Iterator[Block]:
+def _chain(first: Piece, others: Iterable[Piece]) -> Iterator[Piece]:
     yield first
     yield from others

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from recsys.catalogue.known import part_ranks
 from recsys.catalogue.parts import sequence_of
 from recsys.errors import ArtifactMissing
 from recsys.profiles.item_ids import ItemIds
-from recsys.storage.atomic import whole_file, write_parquet
 
 # Shape suffixes: R rows of all segments, I live items, D dimension.
 SCHEMA = pa.schema(
@@ -37,7 +36,7 @@ null for a deleted item."""
 NAME = re.compile(r"(?P<part>\d+-.+)-(?P<key>[0-9a-f]{16})")
 ROWS = ".rows.parquet"
 VECTORS = ".vectors.npy"
-UNIT_TOLERANCE = 1e-3
+HASH_DIGITS = 64
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class Segment:
         return vectors
 
     def n_waiting(self) -> int:
-        """How many of its items have no profile yet, see `write_segment`."""
+        """How many of its items have no profile yet, see `SegmentDraft.finish`."""
         n_vectors = len(self.vectors())
         return int(np.asarray(self.rows(["deleted"])["deleted"], bool)[:n_vectors].sum())
 
@@ -167,52 +166,6 @@ def is_sound(segment: Segment, dim: int) -> bool:
     return bool(n_live <= n_rows and width == dim)
 
 
-def write_segment(
-    folder: Path,
-    name: str,
-    rows: pa.Table,
-    vectors: NDArray[np.float32],
-    waits: NDArray[np.bool_] | None = None,
-) -> Segment:
-    """Write one segment. Vectors are written first, so a segment with rows is complete.
-
-    Args:
-        folder: artifacts/profiles/<role>.
-        name: <part>-<key16>.
-        rows: in SCHEMA, with CONTENT_HASH and VIEW_SHARES where the head joins views; live rows first, then deletes.
-        vectors: float32 [n_live, D], rows of length 1, in the order of the live rows.
-        waits: which live rows have no profile yet; their vectors mean nothing. They keep their places, as the rows of
-            details and terms do, and are written as deleted, which takes them out of all lists. None: none.
-
-    Returns:
-        The segment.
-
-    Raises:
-        ValueError: order, count, type or norm is wrong.
-    """
-    segment = segment_of(folder, name)
-    deleted = np.asarray(rows["deleted"].to_numpy(zero_copy_only=False), bool)
-    n_live = int((~deleted).sum())
-    if deleted[:n_live].any():
-        raise ValueError(f"segment {name}: live rows must come before deletes")
-    if vectors.dtype != np.float32 or vectors.ndim != 2 or len(vectors) != n_live:
-        raise ValueError(f"segment {name}: needs float32 [{n_live}, D], got {vectors.dtype} {vectors.shape}")
-    off = np.abs(np.linalg.norm(vectors, axis=1) - 1)
-    if not (off < UNIT_TOLERANCE).all():  # a NaN compares false, so it is caught too
-        worst = int(np.nan_to_num(off, nan=np.inf).argmax())
-        raise ValueError(f"segment {name}: the vector of {rows['item_id'][worst]} has not length 1")
-    with whole_file(segment.vectors_path) as temporary, temporary.open("wb") as file:
-        np.save(file, np.ascontiguousarray(vectors))
-    if waits is not None and waits.any():
-        deleted = deleted | np.pad(waits, (0, len(deleted) - n_live))
-        place = rows.column_names.index("deleted")
-        rows = rows.set_column(place, "deleted", pa.array(deleted, pa.bool_()))
-    further = [rows.schema.field(name) for name in (CONTENT_HASH, VIEW_SHARES) if name in rows.column_names]
-    schema = pa.schema([*SCHEMA, *further])
-    write_parquet(segment.rows_path, rows.select(schema.names).cast(schema))
-    return segment
-
-
 def latest(segments: Sequence[Segment]) -> Latest:
     """Find the newest row of every item: by `updated_at`, then part, then line.
 
@@ -253,37 +206,31 @@ def _is_newest(
     return is_newest_R
 
 
-def copy_profiles(
-    segments: Sequence[Segment],
-    hashes_N: NDArray[np.bytes_],
-    profiles_ND: NDArray[np.float32],
-    column: str = "text_hash",
-    shares_NV: NDArray[np.float32] | None = None,
-) -> NDArray[np.int64]:
-    """Copy profiles of the same content from segments.
+def same_content(
+    segments: Sequence[Segment], hashes_N: NDArray[np.bytes_], column: str = "text_hash"
+) -> Iterator[tuple[Segment, NDArray[np.int64], NDArray[np.int64]]]:
+    """Find content that segments hold too, so that its profiles can be copied.
 
     Args:
         segments: made by the wanted encoder and head.
         hashes_N: hashes of 64 hex digits, ascending and distinct.
-        profiles_ND: in the same order; filled where a segment has the content.
         column: holds the hashes in the segments: text_hash, or CONTENT_HASH where the head joins views.
-        shares_NV: filled likewise with the segments' shares of the head's parts; None: they are not wanted.
 
-    Returns:
-        Rows of `profiles_ND` that were not filled, ascending.
+    Yields:
+        A segment; places among `hashes_N`; and the segment's live row for each of them. A later one overrules.
     """
-    is_filled_N = np.zeros(len(hashes_N), np.bool_)
     for segment in segments if len(hashes_N) else ():
-        vectors = segment.vectors()
-        theirs = np.array(segment.rows([column])[column].to_pylist()[: len(vectors)], "S64")
-        rows = np.minimum(np.searchsorted(hashes_N, theirs), len(hashes_N) - 1)
-        same = np.flatnonzero(hashes_N[rows] == theirs)
-        profiles_ND[rows[same]] = vectors[same]
-        if shares_NV is not None:
-            theirs_RV = np.stack([one.to_numpy()[: len(vectors)] for one in segment.shares().columns], axis=1)
-            shares_NV[rows[same]] = theirs_RV[same]
-        is_filled_N[rows[same]] = True
-    return np.flatnonzero(~is_filled_N)
+        theirs = hash_array(segment.rows([column])[column])[: len(segment.vectors())]
+        places = np.minimum(np.searchsorted(hashes_N, theirs), len(hashes_N) - 1)
+        same = np.flatnonzero(hashes_N[places] == theirs)
+        yield segment, places[same], same
+
+
+def hash_array(column: pa.ChunkedArray) -> NDArray[np.bytes_]:
+    """A column of hashes, 64 hex digits each, without a Python object for each of them: S64 [N]."""
+    fixed = column.cast(pa.binary()).cast(pa.binary(HASH_DIGITS)).combine_chunks()
+    values = np.frombuffer(fixed.buffers()[1] or b"", f"S{HASH_DIGITS}")
+    return values[fixed.offset : fixed.offset + len(fixed)]
 
 
 def load_profiles(segments: Sequence[Segment]) -> ItemProfiles:

@@ -35,15 +35,16 @@ from recsys.profiles.items import (
     CONTENT_HASH,
     VIEW_SHARES,
     Segment,
-    copy_profiles,
+    hash_array,
     is_sound,
     list_segments,
+    same_content,
     segment_is_whole,
     segment_name,
     segment_of,
-    write_segment,
 )
 from recsys.profiles.plan import Plan
+from recsys.profiles.segment_draft import SegmentDraft
 from recsys.progress import Progress, report_progress
 from recsys.settings import Settings
 from recsys.storage.atomic import write_whole
@@ -57,6 +58,9 @@ WARM_UP = 16
 TOKEN_SAMPLE = 20_000
 PROJECTED_AT_ONCE = 4096
 """Texts whose vectors are read and go through the head together: bounds memory."""
+LOOKED_UP_AT_ONCE = 65_536
+"""Texts that are looked for in the cache together, likewise."""
+UNKNOWN_SCHEMA = pa.schema([("text_hash", pa.string()), ("text", pa.string())])
 COLUMNS = ("item_id", "text_hash", "updated_at", "deleted", "tags", "part", "line")
 
 
@@ -101,16 +105,18 @@ class _Work:
         return rows.append_column(CONTENT_HASH, pa.array(hashes, pa.string()))
 
     @cached_property
-    def unknown(self) -> dict[str, str]:
-        """Text hash -> text for what must be encoded, in the order of the hashes."""
-        found: dict[str, str] = {}
+    def unknown(self) -> pa.Table:
+        """text_hash and text of what must be encoded, each once, in the order of the hashes."""
+        found = [pa.table([[], []], UNKNOWN_SCHEMA)]
         for rows in self.rows.values():
-            live = _live(rows)
-            live = live.filter(pc.not_equal(live["text_hash"], NO_TEXT))
-            absent = pa.array(~self.cache.holds(live["text_hash"].to_pylist()))
-            some = live.filter(absent)
-            found.update(zip(some["text_hash"].to_pylist(), some["text"].to_pylist(), strict=True))
-        return dict(sorted(found.items()))
+            live = _live(rows).select(UNKNOWN_SCHEMA.names)
+            for start in range(0, len(live), LOOKED_UP_AT_ONCE):
+                some = live.slice(start, LOOKED_UP_AT_ONCE)
+                some = some.filter(pc.not_equal(some["text_hash"], NO_TEXT))
+                found.append(some.filter(pa.array(~self.cache.holds(some["text_hash"].to_pylist()))))
+        together = pa.concat_tables(found).combine_chunks()
+        _, first = np.unique(hash_array(together["text_hash"]), return_index=True)
+        return together.take(pa.array(first))
 
 
 def run(settings: Settings, at: Artifacts, role: str) -> None:
@@ -138,7 +144,7 @@ def run(settings: Settings, at: Artifacts, role: str) -> None:
         "role": role,
         "encoded": n_unknown,
         "projected": n_projected,
-        "reused": n_items - _n_rows_with(work, set(work.unknown)),
+        "reused": n_items - _n_rows_with(work, work.unknown["text_hash"]),
         "waiting": n_waiting,
         "segments_made": len(work.missing),
         "seconds": round(perf_counter() - started, 3),
@@ -224,45 +230,47 @@ def _outdated(
 
 
 def _plan(work: _Work) -> Plan:
-    texts = list(work.unknown.values())
-    if not texts:
+    n_texts = len(work.unknown)
+    if not n_texts:
         return Plan(work.role, len(work.missing), 0, 0, 0.0)
-    counted = work.local.encoder.count_tokens(texts[:TOKEN_SAMPLE])
-    n_tokens = round(float(counted.mean()) * len(texts))
+    texts = work.unknown["text"].slice(0, TOKEN_SAMPLE).to_pylist()
+    counted = work.local.encoder.count_tokens(texts)
+    n_tokens = round(float(counted.mean()) * n_texts)
     work.local.encoder.encode(texts[:WARM_UP])
     started = perf_counter()
     work.local.encoder.encode(texts[:SPEED_SAMPLE])
     seconds_per_token = (perf_counter() - started) / float(counted[:SPEED_SAMPLE].sum())
     minutes = seconds_per_token * n_tokens / 60
-    return Plan(work.role, len(work.missing), len(texts), n_tokens, round(minutes, 3))
+    return Plan(work.role, len(work.missing), n_texts, n_tokens, round(minutes, 3))
 
 
 def _encode_unknown(work: _Work, chunk_texts: int) -> None:
     """Encode chunk by chunk into the cache: a killed run goes on after the last full chunk."""
-    hashes = list(work.unknown)
-    chunks = [hashes[start : start + chunk_texts] for start in range(0, len(hashes), chunk_texts)]
-    texts = [[work.unknown[one] for one in chunk] for chunk in chunks]
-    with Progress(f"profiles@{work.role}: encoding", len(hashes)) as progress:
-        for chunk, vectors in zip(chunks, work.engine.encode(texts, progress.advance), strict=True):
+    hashes, texts = (_pieces(work.unknown[name], chunk_texts) for name in UNKNOWN_SCHEMA.names)
+    with Progress(f"profiles@{work.role}: encoding", len(work.unknown)) as progress:
+        for chunk, vectors in zip(hashes, work.engine.encode(texts, progress.advance), strict=True):
             work.cache.add(chunk, vectors)
 
 
-@dataclass
-class _Draft:
-    """A segment in the making, where a head makes the profiles: equal content has one profile, to the last bit."""
+def _pieces(column: pa.ChunkedArray, size: int) -> Iterator[list[str]]:
+    for start in range(0, len(column), size):
+        yield column.slice(start, size).to_pylist()
 
-    segment: Segment
+
+@dataclass
+class _Making:
+    """A segment whose profiles a head makes: equal content has one profile, to the last bit."""
+
+    draft: SegmentDraft
     live: pa.Table
-    profiles_MD: NDArray[np.float32]
-    """Profiles of each content that its rows have; those of outdated segments are there from the beginning."""
     shares_MP: NDArray[np.float32]
-    """Likewise how much each part of the head counts in them."""
+    """How much each part of the head counts in the profiles of each content that the rows have."""
     row_M: NDArray[np.int64]
-    """A live row of each content."""
+    """The first live row of each content; its profile is written there."""
     place_N: NDArray[np.int64]
     """Content of each live row."""
     to_make: NDArray[np.int64]
-    """Contents that the head makes profiles of."""
+    """Contents that the head makes profiles of; those of outdated segments are there from the beginning."""
     n_made: int = 0
 
     def is_full(self) -> bool:
@@ -281,7 +289,8 @@ class _Draft:
     def fill(self, made: Projected) -> None:
         """Take in the profiles of the next block."""
         rows = self.to_make[self.n_made : self.n_made + len(made.profiles_ND)]
-        self.profiles_MD[rows], self.shares_MP[rows] = made.profiles_ND, made.shares_NP
+        self.draft.write(self.row_M[rows], made.profiles_ND)
+        self.shares_MP[rows] = made.shares_NP
         self.n_made += len(rows)
 
 
@@ -290,59 +299,86 @@ def _make_missing(work: _Work) -> int:
     missing = [segment for segment in work.wanted if segment.name in work.rows]
     if work.model.head is None:
         for segment in missing:
-            _write(segment, _vectors(_live(work.rows[segment.name]), work), None, work)
+            _write_vectors(segment, work)
         return 0
-    drafts: deque[_Draft] = deque()
+    making: deque[_Making] = deque()
 
     def blocks() -> Iterator[Block]:
         for segment in missing:
-            drafts.append(_draft(segment, work))
-            yield from drafts[-1].blocks(work)
+            making.append(_begun(segment, work))
+            yield from making[-1].blocks(work)
 
     n_made = 0
-    with Progress(f"profiles@{work.role}: projecting", sum(map(len, work.rows.values()))) as progress:
-        for made in work.engine.project(blocks()):
-            while drafts[0].is_full():  # nothing was to be made for it
-                _finish(drafts.popleft(), work)
-            drafts[0].fill(made)
-            n_made += len(made.profiles_ND)
-            progress.advance(len(made.profiles_ND))
-            if drafts[0].is_full():
-                _finish(drafts.popleft(), work)
-        for draft in drafts:
-            _finish(draft, work)
+    try:
+        with Progress(f"profiles@{work.role}: projecting", sum(map(len, work.rows.values()))) as progress:
+            for made in work.engine.project(blocks()):
+                while making[0].is_full():  # nothing was to be made for it
+                    _finish(making.popleft(), work)
+                making[0].fill(made)
+                n_made += len(made.profiles_ND)
+                progress.advance(len(made.profiles_ND))
+                if making[0].is_full():
+                    _finish(making.popleft(), work)
+            while making:
+                _finish(making.popleft(), work)
+    finally:
+        for begun in making:
+            begun.draft.discard()
     return n_made
 
 
-def _draft(segment: Segment, work: _Work) -> _Draft:
+def _begun(segment: Segment, work: _Work) -> _Making:
     live = _live(work.rows[segment.name])
-    hashes = np.array(live[work.hash_column].to_pylist(), "S64")
+    hashes, column = hash_array(live[work.hash_column]), work.hash_column
     distinct, first, place = np.unique(hashes, return_index=True, return_inverse=True)
-    profiles = np.empty((len(distinct), work.model.dim), np.float32)
+    draft = SegmentDraft(segment, len(live), work.model.dim)
     shares = np.empty((len(distinct), len(work.parts)), np.float32)
-    unknown = copy_profiles(
-        work.outdated, distinct, profiles, work.hash_column, shares if work.parts else None
-    )
-    return _Draft(segment, live, profiles, shares, first, place, unknown)
+    is_there = np.zeros(len(distinct), np.bool_)
+    for outdated, places, theirs in same_content(work.outdated, distinct, column):
+        vectors = outdated.vectors()
+        for start in range(0, len(places), PROJECTED_AT_ONCE):
+            part = slice(start, start + PROJECTED_AT_ONCE)
+            draft.write(first[places[part]], vectors[theirs[part]])
+        if work.parts:
+            shares[places] = np.stack([one.to_numpy()[theirs] for one in outdated.shares().columns], axis=1)
+        is_there[places] = True
+    return _Making(draft, live, shares, first, place, np.flatnonzero(~is_there))
 
 
-def _finish(draft: _Draft, work: _Work) -> None:
-    _write(draft.segment, draft.profiles_MD[draft.place_N], draft.shares_MP[draft.place_N], work)
+def _finish(made: _Making, work: _Work) -> None:
+    repeats = np.flatnonzero(made.row_M[made.place_N] != np.arange(len(made.place_N)))
+    made.draft.copy(repeats, made.row_M[made.place_N[repeats]])
+    made.draft.finish(*_rows(made.draft.segment, work, made.shares_MP[made.place_N]))
 
 
-def _write(
-    segment: Segment, profiles: NDArray[np.float32], shares_NP: NDArray[np.float32] | None, work: _Work
-) -> None:
+def _write_vectors(segment: Segment, work: _Work) -> None:
+    """A segment of a model without a head: the encoder's vectors are the profiles."""
+    live = _live(work.rows[segment.name])
+    draft, (rows, waits) = SegmentDraft(segment, len(live), work.model.dim), _rows(segment, work)
+    try:
+        for start in range(0, len(live), PROJECTED_AT_ONCE):
+            part = slice(start, start + PROJECTED_AT_ONCE)
+            vectors = _vectors(live.slice(start, PROJECTED_AT_ONCE), work)
+            vectors[waits[part], 0] = 1  # never read; an index takes unit vectors alone
+            draft.write(part, vectors)
+    except BaseException:
+        draft.discard()
+        raise
+    draft.finish(rows, waits)
+
+
+def _rows(
+    segment: Segment, work: _Work, shares_NP: NDArray[np.float32] | None = None
+) -> tuple[pa.Table, NDArray[np.bool_]]:
+    """A segment's rows, and which live ones wait for a profile."""
     rows = work.rows[segment.name]
-    live, waits = _live(rows), _waits(_live(rows), work)
+    live = _live(rows)
     written = rows.select([*COLUMNS, *([CONTENT_HASH] if work.parts else [])])
-    if work.model.head is None:
-        profiles[waits, 0] = 1  # never read; an index takes unit vectors alone
     if work.parts and shares_NP is not None:
         found = pa.StructArray.from_arrays([pa.array(one) for one in shares_NP.T], names=list(work.parts))
         of_deletes = pa.nulls(len(rows) - len(live), found.type)
         written = written.append_column(VIEW_SHARES, pa.chunked_array([found, of_deletes]))
-    write_segment(segment.rows_path.parent, segment.name, written, profiles, waits)
+    return written, _waits(live, work)
 
 
 def _vectors(live: pa.Table, work: _Work) -> NDArray[np.float32]:
@@ -382,12 +418,17 @@ def _waits(live: pa.Table, work: _Work) -> NDArray[np.bool_]:
 
 
 def _live_first(features: pa.Table) -> pa.Table:
-    return pa.concat_tables([_live(features), features.filter(features["deleted"])])
+    if not pc.any(features["deleted"]).as_py():
+        return features
+    return pa.concat_tables(
+        [features.filter(pc.invert(features["deleted"])), features.filter(features["deleted"])]
+    )
 
 
-def _live(features: pa.Table) -> pa.Table:
-    return features.filter(pc.invert(features["deleted"]))
+def _live(live_first: pa.Table) -> pa.Table:
+    return live_first.slice(0, len(live_first) - (pc.sum(live_first["deleted"]).as_py() or 0))
 
 
-def _n_rows_with(work: _Work, hashes: set[str]) -> int:
-    return sum(one in hashes for rows in work.rows.values() for one in _live(rows)["text_hash"].to_pylist())
+def _n_rows_with(work: _Work, hashes: pa.ChunkedArray) -> int:
+    found = (pc.is_in(_live(rows)["text_hash"], value_set=hashes) for rows in work.rows.values())
+    return sum(pc.sum(one).as_py() or 0 for one in found)

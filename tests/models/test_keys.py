@@ -131,7 +131,7 @@ def test_profiles_survive_a_kill_before_merged_parts_have_theirs(house, monkeypa
     merge_parts(list_parts(house.data, CATALOGUE), house.data, house.staging)
     remove_merged(house.data)
     with monkeypatch.context() as patch:
-        patch.setattr(profiles, "write_segment", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(profiles.SegmentDraft, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             walk(house)
     assert counted(walk(house)) == (0, 0, 1)

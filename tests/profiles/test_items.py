@@ -7,15 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.errors import ArtifactMissing
-from recsys.profiles import items
+from recsys.profiles import items, segment_draft
 from recsys.profiles.items import (
+    hash_array,
     latest,
     list_segments,
     load_profiles,
     segment_is_whole,
     segment_of,
-    write_segment,
 )
+from recsys.profiles.segment_draft import SegmentDraft, write_segment
 
 KEY = "0" * 16
 
@@ -154,8 +155,8 @@ def test_a_torn_segment_is_not_whole(tmp_path):
     ("found", "vectors", "message"),
     [
         ([("a", 1, True), ("b", 1, False)], unit(1), "live rows must come before deletes"),
-        ([("a", 1, False)], unit(2), r"needs float32 \[1, D\]"),
-        ([("a", 1, False)], unit(1).astype(np.float64), r"needs float32 \[1, D\]"),
+        ([("a", 1, False)], unit(2), "needs 1 vectors, got 2"),
+        ([("a", 1, False)], unit(1).astype(np.float64), r"needs float32 \[N, D\]"),
         (
             [("a", 1, False), ("b", 1, False)],
             unit(2) * np.array([[1], [2]], np.float32),
@@ -182,3 +183,35 @@ def test_vectors_of_two_encoders_are_not_mixed(tmp_path):
     )
     with pytest.raises(ValueError, match="different dimensions"):
         load_profiles(list_segments(tmp_path))
+
+
+def test_a_draft_that_is_filled_in_any_order_has_the_bytes_of_one_that_is_written_at_once(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(segment_draft, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(segment_draft, "MAPPED_BYTES", 40)  # pages are given back now and then
+    found, vectors = rows("000001-a", *((one, 1, False) for one in "abcdef")), unit(6)
+    vectors[[2, 4, 5]] = vectors[[1, 0, 0]]
+    whole = write_segment(tmp_path / "whole", f"000001-a-{KEY}", found, vectors)
+    draft = SegmentDraft(segment_of(tmp_path / "drafted", whole.name), 6, 4)
+    draft.write(np.array([3, 1]), vectors[[3, 1]])
+    draft.write(slice(0, 1), vectors[:1])
+    draft.copy(np.array([2, 4, 5]), np.array([1, 0, 0]))
+    drafted = draft.finish(found)
+    assert drafted.vectors_path.read_bytes() == whole.vectors_path.read_bytes()
+    assert drafted.rows_path.read_bytes() == whole.rows_path.read_bytes()
+    np.save(tmp_path / "saved.npy", vectors)
+    assert whole.vectors_path.read_bytes() == (tmp_path / "saved.npy").read_bytes()
+    assert len(list((tmp_path / "drafted").iterdir())) == 2
+
+
+def test_a_discarded_draft_leaves_nothing(tmp_path):
+    SegmentDraft(segment_of(tmp_path, f"000001-a-{KEY}"), 3, 4).discard()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_column_of_hashes_is_read_in_place():
+    digests = [f"{number:064x}" for number in range(5)]
+    column = pa.chunked_array([digests[:2], digests[2:], pa.array([], pa.string())])
+    assert hash_array(column.slice(1, 3)).tolist() == [one.encode() for one in digests[1:4]]
+    assert len(hash_array(pa.chunked_array([], pa.string()))) == 0

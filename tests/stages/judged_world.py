@@ -27,7 +27,8 @@ from recsys.models.legacy import as_legacy, parts_of_legacy
 from recsys.models.reference import ModelReference
 from recsys.profiles.cache import VectorCache
 from recsys.profiles.items import SCHEMA as ROWS_SCHEMA
-from recsys.profiles.items import segment_name, write_segment
+from recsys.profiles.items import segment_name
+from recsys.profiles.segment_draft import write_segment
 from recsys.ranking.item_weights import ItemWeights
 from recsys.settings import Settings
 from recsys.storage.atomic import write_parquet

@@ -9,7 +9,8 @@ import pytest
 
 from recsys.artifacts import Artifacts
 from recsys.errors import ArtifactMissing
-from recsys.profiles.items import SCHEMA, Segment, list_segments, write_segment
+from recsys.profiles.items import SCHEMA, Segment, list_segments
+from recsys.profiles.segment_draft import write_segment
 from recsys.settings import Settings
 from recsys.stages import stage
 
