@@ -212,7 +212,7 @@ def _watched(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             if in_vain == LOOKS:
                 raise ClusterError(
                     f"the head of the Ray cluster, {head}, is gone",
-                    remedy="start the cluster again, and this: it goes on with what has come back",
+                    remedy="start the cluster again, then this command: it continues with the results it has received",
                 ) from None
             continue
         if kind == "end":

@@ -118,7 +118,7 @@ class Settings(BaseModel):
             remedy = "run in a workspace (the folder with params.yaml) or set RECSYS_WORKSPACE"
             raise ConfigError(f"{path} does not exist", remedy=remedy) from error
         except yaml.YAMLError as error:
-            raise ConfigError(f"{path} is not YAML: {error}", remedy="mend the line it names") from error
+            raise ConfigError(f"{path} is not YAML: {error}", remedy="correct the line it names") from error
         except ValidationError as error:
             raise _explained(path, error) from error
 

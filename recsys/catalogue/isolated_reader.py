@@ -25,7 +25,7 @@ from recsys.catalogue.readers.rows import LandedFile
 from recsys.errors import BatchRefused, RecsysError, StorageError, UnreadableFile
 
 _ERRORS = {error.__name__: error for error in (BatchRefused, UnreadableFile)}
-_REPORT = "report it, and take the file away or mend it"
+_REPORT = "report it, and correct or remove the file"
 
 
 class IsolatedReader:

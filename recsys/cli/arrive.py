@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 @store_option
 @click.pass_context
 def arrive(context: click.Context, skip_code: bool, who: str, store_url: str | None) -> None:
-    """Make a release of what has landed: ingest, fetch-champion --published, the stages, publish.
+    """Turn what has landed into a release: ingest, fetch-champion --published, the stages, publish.
 
-    The same as these commands and `dvc repro --single-item` one after the other, without a new start for each. Airflow
-    calls it. It ends with the first step that fails or has nothing to do; run again, it goes on there.
+    The result is the same as running these commands and `dvc repro --single-item` one by one, but no step starts a new
+    Python. Airflow calls it. It stops at the first step that fails or has nothing to do; run it again to continue.
     """
     from recsys.cli import explained
     from recsys.effects.arrive import Step

@@ -53,7 +53,7 @@ def benchmark() -> None:
 @click.option(
     "--images",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of pictures; the column image of --items says which is whose, such as 1.jpg. They are encoded by "
+    help="Folder of pictures; the column image of --items names each item's file, such as 1.jpg. They are encoded by "
     "images.encoder of params.yaml, else by the packaged encoder.",
 )
 @click.option(
@@ -75,11 +75,9 @@ def benchmark() -> None:
     show_default=True,
     type=click.FloatRange(min=0, min_open=True),
     metavar="MINUTES",
-    help="About how long learning may take on two cores: less time, fewer landmarks and users.",
+    help="About how long training may take on two cores. Less time means fewer landmarks and users.",
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), help="Of everything random. [default: that of params.yaml]"
-)
+@click.option("--seed", type=click.IntRange(min=0), help="Random seed. [default: that of params.yaml]")
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
 def cold_start(
     items: Path,
@@ -96,16 +94,17 @@ def cold_start(
     seed: int | None,
     as_json: bool,
 ) -> None:
-    """Learn from everything but the cold items' interactions, and rank the cold items for every user.
+    """Train on everything but the cold items' interactions, then rank the cold items for every user.
 
-    Files are read as the landing zone reads them. A bad row stops the run. What is used and what is left out is
-    printed. Section `feedback` says what a like is; a row of weight 0 or less is none. The encoder is that of
-    params.yaml at float32. Section `fusion` bounds what is learned over it. Whether a head helps, λ, how much events,
-    values and dislikes count (section `weighting`), and the weights of words, relations, vectors and images are chosen
-    on items that are held out of training. A view that does not surely help gets the weight 0. Relations on the list
-    `relations.left_out` of params.yaml are not used: they are known only after an item came out. Vectors should not
-    say such things either.
-    Writes user_id (as given), item_id, rank (1 = best) for every user of --interactions.
+    Writes user_id (as given), item_id and rank (1 = best) for every user of --interactions.
+
+    Files are read as in the landing zone, but a bad row stops the run. The command prints which columns it uses and
+    which it leaves out. Section `feedback` defines a like; a row with a weight of 0 or less is none. The encoder is
+    that of params.yaml in float32. Section `fusion` limits the head that is learned over it. Held-out items decide
+    whether a head helps, and choose λ, how much events, values and dislikes count (section `weighting`), and the
+    weights of words, relations, vectors and images. A view without a significant gain gets the weight 0. Relations in
+    `relations.left_out` of params.yaml are not used, because they are known only after an item was released. Vectors
+    should not contain such knowledge either.
     """
     from recsys.effects.benchmark_cold_start import Files, benchmark_cold_start
     from recsys.settings import Settings

@@ -17,10 +17,10 @@ from recsys.errors import RegistryError
 @store_option
 @json_option
 def champion(skip_code: bool, store_url: str | None, as_json: bool) -> None:
-    """Say whether the registry's champion is the model of the newest release.
+    """Check whether the registry's champion is the model of the newest release.
 
-    Where it is not, the change of the alias is written into the ledger, as `by hand` where no command of Firstlight
-    made it, and `publish_champion` has work to do. A version that Firstlight did not register is an error.
+    If it is not, the change of the alias is recorded in the ledger (as `by hand` if no command of Firstlight made it),
+    and `publish_champion` has work to do. A version that Firstlight did not register is an error.
     Without MLFLOW_TRACKING_URI, or before the first release, there is nothing to compare.
     """
     from recsys.effects.champion import champion as compare

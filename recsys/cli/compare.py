@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 @store_option
 @json_option
 def compare(a: str | None, b: str | None, feedback: str | None, store_url: str | None, as_json: bool) -> None:
-    """Compare what users clicked on who got release A, and who got release B, in a trial of one of them.
+    """Compare the clicks of users who got release A with those of users who got release B, in a trial of one of them.
 
-    Without B: the release of the latest trial. Without A: whatever was current during it. The interval may be looked
-    at at any time, and as often as you like.
+    Default for B: the release of the latest trial. Default for A: the releases that were current during it. The
+    interval stays valid however often you look at it.
     """
     from recsys.cli.serve import feedback_url
     from recsys.effects.compare import compare as compare_now

@@ -8,9 +8,9 @@ from recsys.cli.context import console, print_json, shown, workspace
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(as_json: bool) -> None:
-    """Check environment, versions, store and registry; say what to do.
+    """Check environment, versions, store and registry; print what to do about each fault.
 
-    Exit code 1 when something must be mended.
+    Exit code 1 if something must be fixed.
     """
     from rich.table import Table
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @json_option
 def due(as_json: bool) -> None:
-    """Say whether enough interactions were accepted since the last training to train again; exit 99 when not.
+    """Check whether enough interactions were accepted since the last training to train again; exit 99 if not.
 
     Enough: `slow_loop.train_after_interactions` more than the newest registered challenger was trained on, whether the
     gate let it pass or not, and more than any training below RECSYS_WORKSPACES holds that is under way or has failed.

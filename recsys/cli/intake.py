@@ -23,14 +23,14 @@ MAX_FILES_SHOWN = 40
 
 
 @click.command()
-@click.option("--accept", metavar="BATCH", help="Let in a refused batch, by the id that the refusal shows.")
-@click.option("--why", metavar="TEXT", help="Why BATCH may come in; kept on record with your name.")
+@click.option("--accept", metavar="BATCH", help="Accept a refused batch; the refusal shows its id.")
+@click.option("--why", metavar="TEXT", help="Why BATCH is acceptable; recorded with your name.")
 @click.option(
     "--skip-code", is_flag=True, help=f"Exit {NOTHING_NEW} when nothing is new and everything is published."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print what became of each file as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result for each file as JSON.")
 def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) -> None:
-    """Take in what has landed: good rows become a part, bad rows are quarantined, a bad batch is refused untouched.
+    """Accept landed files: good rows become a part, bad rows are quarantined, a bad file is refused and not moved.
 
     Reads RECSYS_LANDING (a folder or s3://bucket/prefix) and RECSYS_PSEUDONYM_KEY. Its folders, and the columns of
     their files (docs/landing.md has all of them):
@@ -39,7 +39,7 @@ def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) 
       catalogue/     item_id, title, description, tags: what the items are
       interactions/  user_id, item_id, event, timestamp: what users did
       relations/     head, relation, tail: facts about items, such as 42, director, Michael Mann
-      vectors/       item_id, view, vector, source: what a model made of their sound or the like
+      vectors/       item_id, view, vector, source: vectors of any model, such as audio embeddings
       impressions/   user_id, item_id, timestamp: who was shown what
 
     Safe to repeat. A refused batch does not fail the command; it is shown, and waits until its file is written again
@@ -102,11 +102,11 @@ def _show(report: IngestReport) -> None:
 
 
 def _show_table(outcomes: Sequence[Outcome]) -> None:
-    """What became of each file; of very many files only the first, and how many ended in which way."""
+    """The result for each file; of very many files only the first, and how many had which result."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("file", "became", "rows", "superseded", "pending", "quarantined", title="intake")
+    table = Table("file", "result", "rows", "superseded", "pending", "quarantined", title="ingest")
     for outcome in outcomes[:MAX_FILES_SHOWN]:
         style = {"accepted": "green", "refused": "bold red"}.get(outcome.status, "yellow")
         became = f"{outcome.status} {outcome.part or outcome.batch}"
@@ -157,7 +157,7 @@ def reason_words(reason: Reason) -> str:
 
 @click.group()
 def quarantine() -> None:
-    """Look at rows that were left out, and land them again."""
+    """Inspect quarantined rows, and land them again."""
 
 
 @quarantine.command("list")
@@ -215,5 +215,5 @@ def retry(part: str, reason: str | None, as_json: bool) -> None:
     console().print(f"{landed.n_rows:,} rows landed as {landed.key}; `recsys ingest` looks at them again")
     if landed.n_lost:
         console().print(
-            f"{landed.n_lost:,} rows could not be read at all: mend them in their source", style="yellow"
+            f"{landed.n_lost:,} rows could not be read at all: correct them in their source", style="yellow"
         )

@@ -13,7 +13,7 @@ store_option = click.option(
 
 @click.group()
 def keys() -> None:
-    """Sign releases, so that readers load nothing that somebody else put into the store."""
+    """Sign releases, so that readers load only what you have published."""
 
 
 @keys.command()
@@ -25,7 +25,7 @@ def keys() -> None:
     help="Gets signing.pem and verify.pem. [default: the current folder]",
 )
 def make(folder: Path) -> None:
-    """Make a pair: signing.pem for whoever publishes, verify.pem for everybody who reads."""
+    """Make a key pair: signing.pem for whoever publishes, verify.pem for everybody who reads."""
     from recsys.effects.keys_make import keys_make
     from recsys.publishing.signing import SIGNING_KEY, VERIFY_KEY
 

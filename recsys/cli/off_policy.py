@@ -14,7 +14,7 @@ LOGS = click.argument(
     "logs", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-seed_option = click.option("--seed", default=0, show_default=True, help="Of the resampling.")
+seed_option = click.option("--seed", default=0, show_default=True, help="Seed of the resampling.")
 ROWS = {
     "logged": "the policy that was logged",
     "ips": "target, IPS",
@@ -26,16 +26,16 @@ POLICIES = ("thompson", "linucb", "greedy", "uniform")
 
 @click.group("off-policy")
 def off_policy() -> None:
-    """Estimate what a policy would earn, from a log of another one.
+    """Estimate what a policy would earn, from the log of another policy.
 
-    The log must tell the probability with which each choice was drawn. A choice that the target policy would make more
-    often than the logged one counts more: by the ratio of both probabilities.
+    The log must contain the probability with which each choice was drawn. Each choice is weighted by the ratio of its
+    probabilities under the target policy and under the logged one.
 
-    IPS, the mean of ratio times reward, is right on average, but wide.
+    IPS, the mean of ratio times reward, is unbiased, but has a high variance.
 
-    SNIPS divides by the sum of the ratios instead. Read it where there is no reward model.
+    SNIPS divides by the sum of the ratios instead. Use it if there is no reward model.
 
-    DR, doubly robust, corrects a reward model's guess by what was logged. Read it where there is a good model.
+    DR, doubly robust, corrects a reward model's prediction by what was logged. Use it if there is a good model.
 
     The effective sample size says how many rows of equal weight would tell as much. Where it is small, where one row
     has much of the weight, or where the mean ratio is not about 1, the command warns: then no interval can be trusted.
@@ -45,7 +45,11 @@ def off_policy() -> None:
 @off_policy.command()
 @LOGS
 @click.option(
-    "--reward", default="reward", show_default=True, metavar="COLUMN", help="Such as click: 0 or 1."
+    "--reward",
+    default="reward",
+    show_default=True,
+    metavar="COLUMN",
+    help="Reward of a choice, such as click: 0 or 1.",
 )
 @click.option(
     "--propensity",
@@ -59,7 +63,7 @@ def off_policy() -> None:
     "--uniform",
     metavar="N",
     type=click.IntRange(1),
-    help="Instead: the target chooses among N actions alike.",
+    help="Instead of --target: it chooses uniformly among N actions.",
 )
 @click.option("--user", metavar="COLUMN", help="Rows of one user are resampled together.")
 @click.option("--predicted", metavar="COLUMN", help="A model's reward of the logged action; for DR.")
@@ -104,19 +108,19 @@ def table(
     "--policy",
     required=True,
     type=click.Choice(POLICIES),
-    help="The target: what it would have given to the new items that could be drawn.",
+    help="Target policy: the probability it would have given to each new item that could be drawn.",
 )
 @click.option(
     "--sigma",
     type=click.FloatRange(min=0, min_open=True),
-    help="Of the target. [default: serve.explore_sigma]",
+    help="Sigma of the target policy. [default: serve.explore_sigma]",
 )
 @click.option(
     "--uniform-share",
     default=0.0,
     show_default=True,
     type=click.FloatRange(0, 1),
-    help="Of the target: probability that goes to all candidates alike.",
+    help="Share of the target policy's probability that is spread evenly over all candidates.",
 )
 @seed_option
 @json_option

@@ -62,27 +62,33 @@ MORE = Positive()
     help="Without --items: which model's profiles. [default: all of params.yaml]",
 )  # fmt: skip
 @click.option(
-    "--items", type=Count(1), help="Plan for so many items, such as 100e6, instead of for what has landed."
+    "--items", type=Count(1), help="Plan for this many items, such as 100e6, instead of for what has landed."
 )
-@click.option("--interactions", type=Count(0), help="So many interactions. [default: ten for each item]")
-@click.option("--tokens", type=MORE, help="Mean tokens of a text. [default: 16, as titles have]")
-@click.option("--width", type=click.IntRange(2, 4096), help="Of a profile. [default: first_light.width]")
+@click.option("--interactions", type=Count(0), help="Number of interactions. [default: ten per item]")
+@click.option("--tokens", type=MORE, help="Mean tokens per text. [default: 16, typical of titles]")
+@click.option(
+    "--width", type=click.IntRange(2, 4096), help="Dimensions of a profile. [default: first_light.width]"
+)
 @click.option("--workers", type=Count(1), default=1, show_default=True, help="Machines, each like this one.")
-@click.option("--cores", type=Count(1), help="Of each worker. [default: as this machine has]")
-@click.option("--memory", type=MORE, metavar="GIB", help="Of each worker. [default: as this machine has]")
-@click.option("--disk", type=MORE, metavar="GIB", help="Free on each worker. [default: as here]")
-@click.option("--gpus", type=Count(0), default=0, show_default=True, help="In all workers together.")
+@click.option("--cores", type=Count(1), help="Cores of each worker. [default: as on this machine]")
 @click.option(
-    "--gpu-rate", type=MORE, help="Texts per second that one GPU encodes: measured by you, not here."
+    "--memory", type=MORE, metavar="GIB", help="Memory of each worker. [default: as on this machine]"
 )
 @click.option(
-    "--precision", type=click.Choice(["float32", "int8"]), help="Of the encoder. [default: encoder.precision]"
+    "--disk", type=MORE, metavar="GIB", help="Free disk on each worker. [default: as on this machine]"
+)
+@click.option("--gpus", type=Count(0), default=0, show_default=True, help="GPUs in all workers together.")
+@click.option("--gpu-rate", type=MORE, help="Texts per second that one GPU encodes; measure it yourself.")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "int8"]),
+    help="Precision of the encoder. [default: encoder.precision]",
 )
 @click.option(
     "--rates", "rates_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Rates that another machine measured, instead of this machine's.",
 )  # fmt: skip
-@click.option("--measure", is_flag=True, help="Measure this machine again; some minutes.")
+@click.option("--measure", is_flag=True, help="Measure this machine again; takes some minutes.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 @click.pass_context
 def plan(
@@ -96,14 +102,14 @@ def plan(
     as_json: bool,
     **wanted: Any,  # noqa: ANN401  options of the plan at scale
 ) -> None:
-    """Say what stage `profiles` would encode: texts, tokens, minutes on this machine. Encodes nothing but a sample.
+    """Estimate what stage `profiles` would encode: texts, tokens, minutes on this machine. Only a sample is encoded.
 
-    It looks at the features that are there: run `dvc repro features` first to count what has just been ingested.
+    It reads the features that exist: run `dvc repro features` first to include what has just been ingested.
 
-    With --items: what the first load of so many items would take, from landed to published. For each step hours,
-    memory, disk, bytes moved and requests to the bucket, and which step breaks first. Made-up catalogues are taken
-    through the real commands once to measure this machine, which takes some minutes; the rates are kept in a file.
-    How a plan is made, and how far it can be trusted: docs/scale.md.
+    With --items: estimate the first load of that many items, from landed to published. For each step it prints hours,
+    memory, disk, bytes moved and requests to the bucket, and it names the step that reaches its limit first. To measure
+    this machine, synthetic catalogues run through the real commands once, for some minutes; a file keeps the rates.
+    docs/scale.md explains how a plan is made and how far to trust it.
     """
     if items is None:
         for option in context.command.params:

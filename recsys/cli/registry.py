@@ -24,18 +24,18 @@ MAX_WHY = 2000
 @click.option(
     "--published",
     is_flag=True,
-    help="Take the model of the newest release instead, whatever the alias says; there must be a store.",
+    help="Fetch the model of the newest release instead, whatever the alias says; needs a store.",
 )
 @click.option(
     "--verdict",
     is_flag=True,
-    help="Also bring the gate's decision about it, for `publish` to keep with the release.",
+    help="Also fetch the gate's decision about it; `publish` stores it with the release.",
 )
 @click.option(
     "--profiles",
     "with_profiles",
     is_flag=True,
-    help="Also bring the published profiles where it would make the same: a new ranker or λ then makes none.",
+    help="Also fetch the published profiles if encoder and head are theirs: a new ranker or λ then computes none.",
 )
 @click.option(
     "--again",
@@ -44,15 +44,16 @@ MAX_WHY = 2000
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the model's reference as JSON.")
 def fetch_champion(published: bool, verdict: bool, with_profiles: bool, again: bool, as_json: bool) -> None:
-    """Bring the champion, the model that makes the published profiles and lists, into this workspace.
+    """Fetch the champion, the model behind the published profiles and lists, into this workspace.
 
-    With MLFLOW_TRACKING_URI set: the version that has the alias `champion`; where no version exists yet, the pretrained
-    encoder of params.yaml, joined with the words of the catalogue's texts (section `first_light`), is registered and
-    becomes champion (first light). When MLflow is down, the champion fetched last is used. Without MLFLOW_TRACKING_URI:
-    the same encoder, made here. It stays as it is while the catalogue grows; --again makes it anew.
+    With MLFLOW_TRACKING_URI set, the champion is the version with the alias `champion`. If no version exists yet, a
+    first one is made and registered (first light): the pretrained encoder of params.yaml, combined with the words of
+    the catalogue's texts (section `first_light`). If MLflow is down, the champion fetched last is used. Without
+    MLFLOW_TRACKING_URI the same first model is made here. It stays as it is while the catalogue grows; --again makes it
+    anew.
 
-    With --published, as arrivals are profiled: a new champion becomes theirs when a release with it is published, not
-    before. As long as nothing has been published, this is the same as without.
+    Arrivals use --published: they switch to a new champion when a release with it is published, not before. Until the
+    first release, the option makes no difference.
     """
     if published and verdict:
         raise click.UsageError("--published and --verdict contradict each other: a release keeps its verdict")
@@ -105,12 +106,12 @@ def register(who: str, as_json: bool) -> None:
 @click.option(
     "--force", is_flag=True, help="Promote although the gate is closed; on record with --who and --why."
 )
-@click.option("--why", metavar="TEXT", help="Why the closed gate does not count.")
+@click.option("--why", metavar="TEXT", help="Why you overrule the closed gate.")
 @click.option("--dry-run", is_flag=True, help="Only say whether the gate is open; exit 99 when it is closed.")
 @who_option
 @json_option
 def promote(force: bool, why: str | None, dry_run: bool, who: str, as_json: bool) -> None:
-    """Make the registry's challenger the champion, if this workspace's gate is open for exactly that encoder.
+    """Make the registry's challenger the champion, if this workspace's gate is open for exactly that model.
 
     A closed gate is a result, not a fault: the reasons are shown and the exit code is 99. Safe to repeat. Nothing is
     published yet: that follows the alias.

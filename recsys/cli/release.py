@@ -43,7 +43,7 @@ who_option = click.option(
 
 @click.command()
 @click.option(
-    "--new-encoder", is_flag=True, help="Publish although the encoder is not that of the current release."
+    "--new-encoder", is_flag=True, help="Publish although the model is not that of the current release."
 )
 @click.option(
     "--skip-code",
@@ -57,9 +57,10 @@ who_option = click.option(
 def publish(new_encoder: bool, skip_code: bool, who: str, store_url: str | None, as_json: bool) -> None:
     """Make this workspace's profiles, users and index the current release.
 
-    Files come first, then the checks, the manifest, and last the pointer: readers see the old release or the new one.
-    Safe to repeat and to kill. The same content is not published twice. When somebody else was faster, their release
-    and this workspace's changes become one. Under a hold (see rollback) the release is stored and the pointer stays.
+    Files are written first, then checked, then the manifest, and last the pointer: readers see the old release or the
+    new one. Safe to repeat and to kill. The same content is not published twice. If somebody else published meanwhile,
+    their release and this workspace's changes are merged. Under a hold (see rollback) the release is stored and the
+    pointer stays.
     """
     from recsys.effects.publish import publish as publish_now
 
@@ -88,11 +89,11 @@ def show_published(recorded: Recorded, as_json: bool) -> None:
 
     done = recorded.published
     words = {
-        "published": "is what readers get now",
-        "held": "is stored; the pointer is on hold, `recsys resume` ends the hold",
-        "unchanged": "holds this content already, nothing to do",
+        "published": "is now the current release",
+        "held": "is stored, but not current: releases are on hold until `recsys resume`",
+        "unchanged": "has this content already, nothing to do",
     }
-    rebased = " (joined with what somebody else published)" if done.rebased else ""
+    rebased = " (merged with what somebody else published meanwhile)" if done.rebased else ""
     console().print(f"release [bold]{done.release}[/] {words[done.outcome]}{rebased}", highlight=False)
     if recorded.warning:
         console().print(f"[bold yellow]warning:[/] {escape(recorded.warning)}")
@@ -119,10 +120,10 @@ def show_published(recorded: Recorded, as_json: bool) -> None:
 @store_option
 @json_option
 def rollback(release: str, why: str, who: str, store_url: str | None, as_json: bool) -> None:
-    """Point readers to RELEASE, or to the one before with `previous`, and hold what is published from now on.
+    """Point readers to RELEASE, or with `previous` to the one before the current, and put later releases on hold.
 
-    Takes a second and rebuilds nothing. Until `recsys resume`, releases go on being built and stored, but readers keep
-    what was chosen here. Repeated with the same reason it changes nothing; give another one to step back further.
+    Takes a second and rebuilds nothing. Until `recsys resume`, new releases are built and stored, but readers keep the
+    one chosen here. Repeated with the same reason it changes nothing; give another reason to step back further.
     """
     from recsys.effects.rollback import rollback as roll_back
 
@@ -232,6 +233,6 @@ def restore(release: str, folder: Path | None, store_url: str | None) -> None:
 
 def _show_pointer(current: Current, as_json: bool) -> None:
     hold = f"; on hold: {current.hold.why} ({current.hold.who})" if current.hold else "; no hold"
-    console().print(f"readers get release {current.release}{hold}", highlight=False, markup=False)
+    console().print(f"current release: {current.release}{hold}", highlight=False, markup=False)
     if as_json:
         print_json(current.model_dump(mode="json"))

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--port", default=8700, show_default=True, type=click.IntRange(1, 65535), help="Port to listen at."
+    "--port", default=8700, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on."
 )
 @click.option(
     "--workers",
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 @click.option(
     "--keys",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File of API keys, by `recsys api-key`; without one only this machine may ask. [default: RECSYS_API_KEYS]",
+    help="File of API keys, by `recsys api-key`; without one the service answers this machine only. "
+    "[default: RECSYS_API_KEYS]",
 )
 @click.option(
     "--feedback",
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 @click.option(
     "--share-release",
     metavar="RELEASE",
-    help="The release that they get; `recsys compare` then tells both apart. [default: serve.share_release]",
+    help="The release that they get; `recsys compare` compares both. [default: serve.share_release]",
 )
 def serve(
     host: str,
@@ -60,7 +61,8 @@ def serve(
 ) -> None:
     """Answer over HTTP from the published release: recommend, search, similar, profile, explain; and a page at /.
 
-    Follows what the store's CURRENT names, and swaps releases without dropping a request. docs/serving.md has the API.
+    It follows the store's pointer CURRENT and swaps releases without dropping a request. docs/serving.md describes the
+    API.
     """
     from recsys.serving.service.access import VARIABLE
     from recsys.serving.service.main import Config, run
@@ -98,7 +100,7 @@ def serve(
     "path",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File of keys for `recsys serve --keys`; it holds hashes alone.",
+    help="File of keys for `recsys serve --keys`; it contains only hashes.",
 )
 def api_key(name: str, scopes: tuple[str, ...], path: Path) -> None:
     """Make an API key for NAME and print it once; a NAME that has one gets a new one.

@@ -13,7 +13,7 @@ from recsys.cli.context import console, print_json, printable, shown, workspace
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def status(as_json: bool) -> None:
-    """Show where things stand: what has landed, what waits, what readers get, what failed last and what to do."""
+    """Show the state: landed files, pending rows, the current release, the last failure and what to do about it."""
     from recsys.effects.status import status as find_status
 
     found = find_status(workspace(), os.environ.get("RECSYS_LANDING"), os.environ.get("RECSYS_STORE"))
@@ -34,7 +34,7 @@ def _show(found: dict[str, Any]) -> None:
         "refused": "\n".join(_refused_words(record) for record in found["refused"]) or "none",
         "accepted, not published": "\n".join(_accepted_words(one) for one in found["accepted"]) or "none",
         "interactions without their item": f"{found['pending_interactions']:,}",
-        "readers get": _release_words(found["release"]),
+        "current release": _release_words(found["release"]),
         "watched": _watched_words(found["watched"]),
         "last failure": _failure_words(found["last_failure"]),
     }
@@ -72,7 +72,7 @@ def _refused_words(record: dict[str, Any]) -> str:
         lines += [f"  {reason_words(Reason.model_validate(one))}", f"    {one['remedy']}"]
     lines += [f"  {note}" for note in record["notes"]]
     if record["can_be_accepted"]:
-        lines.append(f"  or let it in: recsys ingest --accept {record['batch']} --why …")
+        lines.append(f"  or accept it: recsys ingest --accept {record['batch']} --why …")
     return "\n".join(lines)
 
 
@@ -88,7 +88,7 @@ def _release_words(release: Any) -> str:  # noqa: ANN401
 
 
 def _watched_words(watched: dict[str, str]) -> str:
-    return "\n".join(f"{table}: {words}" for table, words in watched.items()) or "never: recsys watch"
+    return "\n".join(f"{table}: {words}" for table, words in watched.items()) or "never; run recsys watch"
 
 
 def _failure_words(failure: dict[str, Any] | None) -> str:

@@ -43,7 +43,7 @@ def recommend(
     store_url: str | None,
     as_json: bool,
 ) -> None:
-    """Items for USER, a raw id (it needs RECSYS_PSEUDONYM_KEY); or for a --pseudonym, or a --history of items."""
+    """Recommend items for USER, a raw id (needs RECSYS_PSEUDONYM_KEY), a --pseudonym, or a --history of items."""
     if sum((user is not None, pseudonym is not None, bool(history))) != 1:
         raise click.UsageError("give one of USER, --pseudonym and --history")
     opened = _open(store_url, release)
@@ -63,7 +63,7 @@ def recommend(
 def similar(
     item: str | None, text: str | None, k: int, release: str | None, store_url: str | None, as_json: bool
 ) -> None:
-    """The items nearest to ITEM, or to a --text."""
+    """List the items nearest to ITEM, or to a --text."""
     if (item is None) == (text is None):
         raise click.UsageError("give either ITEM or --text")
     opened = _open(store_url, release)
@@ -76,7 +76,7 @@ def similar(
 @store_option
 @json_option
 def trace(item: str, release: str | None, store_url: str | None, as_json: bool) -> None:
-    """Follow ITEM's published profile back: text version, part and line, data version, code commit, model, release."""
+    """Trace ITEM's published profile to its origin: text version, part and line, data, code commit, model, release."""
     from recsys.serving.trace import trace as follow
 
     found = asdict(follow(_open(store_url, release), item))

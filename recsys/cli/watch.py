@@ -20,7 +20,7 @@ from recsys.cli.release import SKIPPED, json_option, store_option
 @store_option
 @json_option
 def watch(if_new: bool, store_url: str | None, as_json: bool) -> None:
-    """Compare the newest arrivals and releases with those before them; show it on a page, tell people what moved.
+    """Compare the newest arrivals and releases with earlier ones; write a page and report what changed.
 
     Runs stage `monitor`. Writes var/watch/page.html, and metrics where `monitor.metrics_file` says. A new alarm goes to
     RECSYS_ALERT_URL, signed with RECSYS_ALERT_KEY. It stops nothing and changes nothing that is published.
@@ -45,16 +45,16 @@ def watch(if_new: bool, store_url: str | None, as_json: bool) -> None:
 
 @click.command("wake-training")
 def wake_training() -> None:
-    """Say whether an alarm of a signal in `monitor.train_on` calls for a training; exit 99 where none does.
+    """Check whether an alarm of a signal in `monitor.train_on` should start a training; exit 99 if not.
 
-    Airflow starts `train_challenger` when it succeeds. An alarm is answered once; a run of Airflow that was killed, and
-    that RECSYS_WHO names, hears the same answer again.
+    Airflow starts `train_challenger` if this succeeds. Each alarm starts one training. A run of Airflow that was killed
+    and repeats the command under the same RECSYS_WHO gets the same answer again.
     """
     from recsys.effects.wake_training import wake_training as answer
 
     found = answer(workspace(), os.environ.get("RECSYS_WHO", ""))
     console().print(
-        f"moved: {'; '.join(found) or 'nothing that calls for a training'}",
+        f"moved: {'; '.join(found) or 'nothing that should start a training'}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
     if not found:

@@ -92,10 +92,11 @@ def finish(keep: int, as_json: bool) -> None:
 @store_option
 @json_option
 def catch_up(who: str, store_url: str | None, as_json: bool) -> None:
-    """Publish this workspace's champion, a new model, with all data that has been published meanwhile.
+    """Publish this workspace's champion, a new model, with all data that was published in the meantime.
 
-    For a workspace of `workspace make --published`. It takes the newest release's data, runs the stages that need it,
-    and publishes if nobody else did meanwhile; otherwise it starts again. Under a hold the release is stored and waits.
+    Run it in a workspace made by `workspace make --published`. It fetches the newest release's data, runs the stages
+    that need it, and publishes. If somebody else published meanwhile, it starts again. Under a hold the release is
+    stored and waits.
     """
     from recsys.effects.catch_up import catch_up as follow
 

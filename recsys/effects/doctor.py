@@ -79,7 +79,7 @@ def data_version(at: Artifacts) -> Finding:
     if not (at.root / ".dvc").is_dir():
         return Finding("dvc", "fail", f"{at.root} is no DVC repository", "dvc init, or run in a workspace")
     if not at.data_dvc.exists():
-        return Finding("dvc", "warn", "no data.dvc yet", "recsys ingest, or make data for the demo's")
+        return Finding("dvc", "warn", "no data.dvc yet", "recsys ingest; for the demo's data: make data")
     remote = "with a remote" if dvc.has_remote(at.root) else "without a remote"
     verdict: Verdict = "ok" if remote == "with a remote" else "warn"
     remedy = "" if verdict == "ok" else "dvc remote add -d NAME URL, so that a lost disk loses no data"

@@ -80,7 +80,7 @@ def _verdict(
 
 
 def _closed(reasons: tuple[str, ...]) -> GateClosed:
-    return GateClosed("\n".join(reasons), remedy="recsys promote --force --why TEXT, if you know better")
+    return GateClosed("\n".join(reasons), remedy="to overrule the gate: recsys promote --force --why TEXT")
 
 
 def closed_because(

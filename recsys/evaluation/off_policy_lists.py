@@ -155,7 +155,7 @@ def read_lists(
                     n_other += 1
             except ValidationError as fault:
                 raise UnreadableFile(
-                    f"{path}, line {place}: {_first_fault(fault)}", remedy="take the line out of the file"
+                    f"{path}, line {place}: {_first_fault(fault)}", remedy="remove the line from the file"
                 ) from fault
     if not lists:
         raise UnreadableFile(

@@ -245,7 +245,7 @@ def _refuse_faults(path: Path, faults: Sequence[tuple[int, str]]) -> None:
     shown = [f"line {line}: {detail}" for line, detail in sorted(faults)[:N_SHOWN]]
     more = [f"and {len(faults) - N_SHOWN:,} more rows"] if len(faults) > N_SHOWN else []
     raise UnreadableFile(
-        f"{path}, {'; '.join([*shown, *more])}", remedy="mend these rows, or take them out of the file"
+        f"{path}, {'; '.join([*shown, *more])}", remedy="correct these rows, or remove them from the file"
     )
 
 

@@ -91,5 +91,5 @@ def _refuse_widths(path: Path, table: pa.Table) -> None:
         raise UnreadableFile(
             f"{path}, line {row['line']}: the vector of {row['item_id']!r} has {len(row['vector']):,} numbers, "
             f"unlike most of view {row['view']!r} by {row['source']!r}",
-            remedy="name another source where another model made it",
+            remedy="if another model made it, give it another source",
         )

@@ -137,7 +137,7 @@ class VectorsKernel:
         if view.vectors_ND.shape[1] != width:
             raise EncoderError(
                 f"vectors of {self.source!r} have the width {view.vectors_ND.shape[1]}, those of the head {width}",
-                remedy="name another source where another model made them, and train the challenger again",
+                remedy="if another model made them, give them another source, and train the challenger again",
             )
         return view.vectors_ND.astype(np.float64)
 

@@ -102,10 +102,10 @@ class Watched(Frozen):
     def sentence(self) -> str:
         """Where it stands, for people."""
         if not self.judged:
-            return f"learning, {self.n_arrivals} of {self.needed} arrivals"
+            return f"learning, {self.n_arrivals} of {self.needed} earlier arrivals"
         newest = self.judged[-1]
         if newest.is_learning:
-            return f"learning, {self.n_arrivals} of {self.needed} arrivals"
+            return f"learning, {self.n_arrivals} of {self.needed} earlier arrivals"
         if newest.alarms:
             return f"{newest.name}: {', '.join(alarm.title for alarm in newest.alarms)}"
         return f"{newest.name} is ordinary"

@@ -93,7 +93,7 @@ def require_signed(
     """
     remedy = (
         f"if this release is yours, sign it where the private key is: recsys keys sign {release}; if its key is a new "
-        f"one, add the public key to {VERIFY_KEY}; else see who may write to the store"
+        f"one, add the public key to {VERIFY_KEY}; else check who can write to the store"
     )
     if signature is None:
         raise ReleaseError(f"release {release} is not signed, and {VERIFY_KEY} is set", remedy=remedy)

@@ -54,7 +54,8 @@ def launch(n: int, arguments: Sequence[str], environment: dict[str, str]) -> Non
         rank, failure = error.get_first_failure()
         raise TrainingError(
             f"process {rank} of {n} {_ended(failure.exitcode)}; the others were ended",
-            remedy="see its message above, or what ended it (memory?); run again: it goes on from the last checkpoint",
+            remedy="read its message above, or check what killed it (memory?); "
+            "the next run continues from the last checkpoint",
         ) from None
     finally:
         os.environ.clear()

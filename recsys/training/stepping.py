@@ -99,7 +99,7 @@ class Encoding:
         if smaller.tokens < SMALLEST_GROUP:
             raise TrainingError(
                 f"batch {number}: the device has too little memory, even for {memory.tokens} tokens at once",
-                remedy="set finetune.layers to top or lora, lower encoder.max_tokens, or take a larger device",
+                remedy="set finetune.layers to top or lora, lower encoder.max_tokens, or use a larger device",
             ) from error
         if self.ranks.device != "cpu":
             torch.cuda.empty_cache()

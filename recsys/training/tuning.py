@@ -126,7 +126,7 @@ def train(
     if is_static(job.beginning.folder):
         raise ConfigError(
             f"encoder.source {encoder.source!r} is a static table: it has no layers to train",
-            remedy="set finetune.layers: none; a head over it is learned all the same",
+            remedy="set finetune.layers: none; a head over it is still learned",
         )
     from recsys.training.checkpoint import Checkpoints
     from recsys.training.ranks import join, lead

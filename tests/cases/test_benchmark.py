@@ -151,7 +151,7 @@ def test_a_weight_that_is_no_number_stops_the_run_by_file_row_column_and_value(h
         rows = [(u, i, weight if n == 8 else 1) for n, (u, i) in enumerate(LIKES)]
         csv.writer(file).writerows([("user_id", "item_id", "weight"), *rows])
     output = run(home, interactions="weights.csv", code=1).stderr
-    assert "weights.csv, line 10: " + problem in output and "remedy: mend these rows" in output
+    assert "weights.csv, line 10: " + problem in output and "remedy: correct these rows" in output
 
 
 def test_a_person_may_name_the_columns_that_become_text(home):

@@ -177,7 +177,7 @@ def test_damaged_lines_are_refused_by_number(tmp_path, change, words):
     log.write_text(f"{json.dumps(sound)}\n{json.dumps(sound | change)}")
     done = run("served", log, "--policy", "uniform", folder=tmp_path)
     assert done.exit_code == 1 and isinstance(done.exception, SystemExit)  # no traceback
-    for word in ["line 2", "take the line out", *words]:
+    for word in ["line 2", "remove the line", *words]:
         assert word in " ".join(done.output.split())
 
 

@@ -51,7 +51,7 @@ def test_publish_says_what_it_did_and_does_it_once(film_workspace: FilmWorkspace
     assert len(first["parts"]) == 2
     again = answer("publish")
     assert (again["outcome"], again["release"]) == ("unchanged", first["release"])
-    assert "holds this content already" in run("publish").stderr
+    assert "has this content already" in run("publish").stderr
 
 
 def test_an_arrival_waits_for_the_next_run_when_another_encoder_was_published(

@@ -172,7 +172,7 @@ def test_the_first_time_of_a_pair_is_kept(tmp_path):
 )
 def test_a_weight_that_is_no_number_is_named_with_file_row_column_and_value(tmp_path, weight, words):
     (tmp_path / "log.csv").write_text(f"user_id,item_id,weight\nu,a,1\nu,b,{weight}\nv,a,2\n")
-    with pytest.raises(UnreadableFile, match="remedy: mend these rows") as caught:
+    with pytest.raises(UnreadableFile, match="remedy: correct these rows") as caught:
         weights(tmp_path / "log.csv")
     assert f"log.csv, {words}" in str(caught.value)
 

@@ -65,9 +65,9 @@ def test_a_new_shop_is_told_that_it_is_learned(house):
     for day in range(3):
         house.items(plots(day), day)
     catalogue, interactions = watch(house)
-    assert catalogue.sentence() == "learning, 3 of 6 arrivals"
+    assert catalogue.sentence() == "learning, 3 of 6 earlier arrivals"
     assert [one.is_learning for one in catalogue.judged] == [True] * 3
-    assert interactions.sentence() == "learning, 0 of 6 arrivals"
+    assert interactions.sentence() == "learning, 0 of 6 earlier arrivals"
 
 
 def test_ordinary_arrivals_stay_silent_and_another_language_is_named_with_examples(house):

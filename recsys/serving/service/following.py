@@ -99,7 +99,7 @@ class Follower:
         self.look()
         if self._served is None and self._handover and self._handover.must_serve:
             raise ReleaseError(
-                self.problem, remedy="the release before goes on; publish another one, or roll back"
+                self.problem, remedy="the previous release stays in use; publish another one, or roll back"
             )
 
     def look(self) -> bool:
