@@ -147,7 +147,8 @@ class Setup:
     def fusion(self) -> FusionParams:
         """As `benchmark cold-start` cuts it to its time."""
         task = self.task
-        return within(BUDGET_S, len(task.warm), len(task.users), len(self._folds), self.settings.fusion)
+        fusion = self.settings.fusion.for_items(len(task.item_ids))
+        return within(BUDGET_S, len(task.warm), len(task.users), len(self._folds), fusion)
 
     @cached_property
     def dataset(self) -> Dataset:

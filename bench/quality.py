@@ -1,6 +1,7 @@
 """Quality on items without interactions: Firstlight, floors and learned rivals on public protocols.
 
-Firstlight runs with three seeds, learned rivals, which vary more, with five.
+Firstlight runs with three seeds, learned rivals, which vary more, with five; beside relations, posters or citations
+(`bench/view_files.py`) it runs with one. Posters need what `make bench-posters` leaves.
 
 Every (protocol, method, seed) is one row: a process of its own, scored by the judge (../shared/judge/score.py), kept
 in var/bench/quality/rows.jsonl. Rows that are there are not run again, so a run that was cut short goes on, and a row
@@ -26,12 +27,15 @@ from rich.console import Console
 from bench.figures import ROOT, commit
 from bench.protocols import PROTOCOLS, TOP, judged, require_shared_data
 from bench.quality_page import publish
-from bench.quality_rows import HOME, METHODS, OURS, SEEDS, Key, Row, all_keys, keep_row, read_rows
+from bench.quality_rows import HOME, METHODS, OURS, SEEDS, VIEWED, Key, Row, all_keys, keep_row, read_rows
+from bench.view_files import write_view
 
 JUDGES = {one.name: one.judge for one in PROTOCOLS}
 HEADLINES = {one.name: one.figures[0] for one in PROTOCOLS}
 CHOICES = ("folds", "width", "lexical_share", "metric_power", "words_weight", "first_light", "ridge_lambda")
 """Of the command's summary, what it chose and by which folds."""
+OF_VIEWS = ("view_weights", "view_coverage")
+"""The same of views, where it was given any."""
 console = Console(stderr=True)
 
 
@@ -53,7 +57,7 @@ def main() -> None:
         "--protocol", action="append", choices=list(JUDGES), help="may be repeated; default: all"
     )
     parser.add_argument(
-        "--method", action="append", choices=list(METHODS), help="may be repeated; default: all"
+        "--method", action="append", choices=[*METHODS, *VIEWED], help="may be repeated; default: all"
     )
     parser.add_argument(
         "--seed", action="append", type=int, choices=SEEDS, help="may be repeated; default: all"
@@ -67,7 +71,7 @@ def main() -> None:
             key
             for key in all_keys()
             if key.protocol in (args.protocol or JUDGES)
-            and key.method in (args.method or METHODS)
+            and key.method in (args.method or (*METHODS, *VIEWED))
             and key.seed in (args.seed or SEEDS)
         ]
         run_rows(keys, args.again)
@@ -115,7 +119,7 @@ def run_row(key: Key) -> Row:
     """One method on one protocol with one seed, scored."""
     key.run.parent.mkdir(parents=True, exist_ok=True)
     record = key.run.with_suffix(f".{os.getpid()}.record")
-    if key.method == OURS:
+    if key.method == OURS or key.method in VIEWED:
         ended = timed(firstlight_command(key))
         word = firstlight_word(ended.output)
     else:
@@ -148,7 +152,7 @@ def run_row(key: Key) -> Row:
 
 
 def firstlight_command(key: Key) -> list[str]:
-    """`recsys benchmark cold-start` as a user would run it, on three plain files."""
+    """`recsys benchmark cold-start` as a user would run it, on three plain files and those of views."""
     folder = HOME / "files" / key.protocol
     folder.mkdir(parents=True, exist_ok=True)
     items, interactions, cold = next(one for one in PROTOCOLS if one.name == key.protocol).files()
@@ -160,6 +164,8 @@ def firstlight_command(key: Key) -> list[str]:
     ):
         pq.write_table(table, folder / f"{name}.parquet")
         command += [f"--{name}", str(folder / f"{name}.parquet")]
+    for option in VIEWED.get(key.method, ()):
+        command += [f"--{option}", str(write_view(key.protocol, option, cold, folder))]
     seed = ["--seed", str(key.seed)] if knows_seed() else []
     return [*command, *seed, "--out", str(key.run)]
 
@@ -178,7 +184,11 @@ def firstlight_word(output: str) -> dict[str, Any]:
     numbers = tried.values() if isinstance(tried, dict) else [tried]
     found = [number for number in numbers if isinstance(number, int | float)]
     return {
-        "settings": {name: value for name, value in summary.items() if name in CHOICES},
+        "settings": {
+            name: value
+            for name, value in summary.items()
+            if name in CHOICES or (name in OF_VIEWS and summary.get("view_coverage"))
+        },
         "tried": len(found),
         "validation_ndcg": max(found, default=None),
         "choosing_seconds": None,

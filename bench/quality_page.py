@@ -12,7 +12,8 @@ from typing import Any
 
 from bench.figures import ROOT, machine, write_figures
 from bench.protocols import PROTOCOLS, Protocol, judged
-from bench.quality_rows import METHODS, OURS, Key, Row, all_keys, write_rows
+from bench.quality_rows import METHODS, OURS, Key, Row, all_keys, views_of, write_rows
+from recsys.evaluation.intervals import Interval
 
 PAGE = ROOT / "docs" / "quality.md"
 WIDTH = 120
@@ -27,6 +28,11 @@ NAMES = {
     "dropoutnet": "DropoutNet",
     "heater": "Heater",
     OURS: "**Firstlight**",
+}
+VIEW_NAMES = {
+    f"{OURS}_relations": "with relations",
+    f"{OURS}_images": "with posters",
+    f"{OURS}_both": "with both",
 }
 TITLES = {
     "citeulike_H": "CiteULike H",
@@ -260,7 +266,7 @@ def page(rows: dict[Key, Row], kept: Kept) -> str:
         if not runs_of(rows, protocol.name, OURS) and earlier:
             parts.append(earlier)
         else:
-            parts += [results(rows, protocol, earlier), verdict(rows, protocol)]
+            parts += [results(rows, protocol, earlier), verdict(rows, protocol), with_views(rows, protocol)]
     parts += ["## Hyper-parameters\n", settings(rows)]
     return "\n".join(part for part in parts if part)
 
@@ -352,6 +358,32 @@ def paired(protocol: Protocol, ours: Row, others: list[Row], metric: str) -> tup
 @cache
 def _against(judge: str, ours: Path, other: Path) -> dict[str, dict[str, float]]:
     return judged(judge, ours, "--against", str(other))
+
+
+def with_views(rows: dict[Key, Row], protocol: Protocol) -> str:
+    """Firstlight beside each view, against its row of the same seed without views."""
+    headline, lines = protocol.figures[0], []
+    for method in views_of(protocol.name):
+        row, alone = (rows.get(Key(protocol.name, one, 0)) for one in (method, OURS))
+        if row is None or alone is None:
+            continue
+        mean_gain, low, high = paired(protocol, row, [alone], headline)
+        gain = str(Interval(mean=mean_gain, low=low, high=high))
+        weights, coverage = row.settings["view_weights"], row.settings["view_coverage"]
+        lines.append(
+            [
+                VIEW_NAMES[method],
+                *(figure([row], metric) for metric in protocol.figures),
+                f"**{gain}**" if low > 0 else gain,
+                ", ".join(f"{name} {weights.get(name, 0):g}" for name in coverage),
+                ", ".join(f"{share:.0%}" for share in coverage.values()),
+                f"`{row.commit}`",
+            ]
+        )
+    if not lines:
+        return ""
+    head = ["Firstlight", *protocol.figures, f"gain in {headline}", "weights", "items with it", "commit"]
+    return "Beside views, seed 0, against the same without them:\n\n" + table([head, *lines])
 
 
 def settings(rows: dict[Key, Row]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.figures import ROOT
 from bench.protocols import PROTOCOLS
+from bench.view_files import OPTIONS, VIEWS
 
 HOME = ROOT / "var" / "bench" / "quality"
 ROWS = HOME / "rows.jsonl"
@@ -27,6 +28,13 @@ METHODS: dict[str, tuple[int, ...]] = {
     OURS: OUR_SEEDS,
 }
 """Seeds by method, in the order of the tables; a method in which nothing is drawn has one."""
+VIEWED = {f"{OURS}_{name}": options for name, options in VIEWS.items()}
+"""Firstlight beside views of the items, one seed -> the options of the command; see `views_of`."""
+
+
+def views_of(protocol: str) -> tuple[str, ...]:
+    """The methods of VIEWED for which a protocol has files."""
+    return tuple(name for name, options in VIEWED.items() if set(options) <= set(OPTIONS.get(protocol, ())))
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ def all_keys() -> list[Key]:
         Key(protocol.name, method, seed)
         for seed in SEEDS
         for protocol in PROTOCOLS
-        for method, seeds in METHODS.items()
+        for method, seeds in (METHODS | dict.fromkeys(views_of(protocol.name), SEEDS[:1])).items()
         if seed in seeds
     ]
 

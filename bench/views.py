@@ -8,28 +8,26 @@ replaced by their item ids (kg_item_link); those on `relations.left_out` of para
 vectors that `make bench-posters` leaves; without them rows with posters are left out.
 
 Papers are those of CiteULike H, by title. Their relations are citations, as far as a paper's arrival could know them,
-see `citations`. Tags are left out: they come from the users who saved the paper.
+see `view_files.citations`. Tags are left out: they come from the users who saved the paper.
 """
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from bench.figures import ROOT, SHARED_DATA, write_figures
+from bench.figures import ROOT, write_figures
 from bench.posters import TARGET as POSTERS
 from bench.protocols import PROTOCOLS, TOP, judged, require_shared_data
+from bench.view_files import OPTIONS, VIEWS, write_view
 
 WORK = ROOT / "var" / "bench" / "views"
 
@@ -41,13 +39,6 @@ TEXTS = {
     "papers": ("citeulike_H", "title"),
 }
 """Name of a text -> its protocol and columns: of films alone, of films with people and country, of papers."""
-VIEWS = {
-    "": (),
-    "relations": ("relations",),
-    "images": ("vectors",),
-    "both": ("relations", "vectors"),
-}
-"""Views of a row -> options of the command."""
 console = Console(stderr=True)
 
 
@@ -58,7 +49,7 @@ class Row:
     text: str
     """A name in TEXTS."""
     views: str
-    """A name in VIEWS."""
+    """A name in VIEWS, or "" for the text alone."""
 
     @property
     def name(self) -> str:
@@ -78,13 +69,13 @@ class Row:
     @property
     def files(self) -> dict[str, Path]:
         """Options with the files of its views."""
-        return {option: self.folder / f"{option}.parquet" for option in VIEWS[self.views]}
+        return {option: self.folder / f"{option}.parquet" for option in VIEWS.get(self.views, ())}
 
 
 def main() -> None:
     """Run all rows, or those that are named."""
-    rows = [Row(text, views) for text in TEXTS for views in VIEWS]
-    rows = [row for row in rows if row.text != "papers" or "vectors" not in row.files]
+    rows = [Row(text, views) for text in TEXTS for views in ("", *VIEWS)]
+    rows = [row for row in rows if set(row.files) <= set(OPTIONS[TEXTS[row.text][0]])]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("only", nargs="*", help=f"rows, of {', '.join(row.name for row in rows)}")
     parser.add_argument("--seed", type=int, help="of everything random; default: that of params.yaml")
@@ -113,60 +104,9 @@ def write_inputs(protocol: str) -> None:
     pq.write_table(items, folder / "items.parquet")
     pq.write_table(interactions, folder / "interactions.parquet")
     pq.write_table(pa.table({"item_id": cold}), folder / "cold.parquet")
-    if protocol == "citeulike_H":
-        pq.write_table(citations(cold), folder / "relations.parquet")
-        return
-    pq.write_table(freebase(), folder / "relations.parquet")
-    if POSTERS.is_file():
-        shutil.copyfile(POSTERS, folder / "vectors.parquet")
-
-
-def freebase() -> pa.Table:
-    """The triples, with item ids in the place of the films' entity ids."""
-    folder = SHARED_DATA / "ml-100k-multimodal"
-    triples = pq.read_table(folder / "kg_triples_freebase.parquet")
-    link = pq.read_table(folder / "kg_item_link.parquet")
-    entities, items = (link[name].cast(pa.string()).combine_chunks() for name in ("entity_id", "item_id"))
-
-    def translated(column: pa.ChunkedArray) -> pa.ChunkedArray:
-        ids = column.cast(pa.string())
-        return pc.coalesce(items.take(pc.index_in(ids, value_set=entities)), ids)
-
-    for name in ("head", "tail"):
-        place = triples.column_names.index(name)
-        triples = triples.set_column(place, name, translated(triples[name]))
-    return triples.select(["head", "relation", "tail"])
-
-
-def citations(cold: pa.Array) -> pa.Table:
-    """Citations between papers, without those that a cold paper gets only after its arrival.
-
-    The edges have no direction. Item ids are in the order in which papers came to CiteULike: wherever `citeulike_id`,
-    which grows with time, is known, it grows with them. So what links a cold paper to a warm one of a smaller id could
-    be known when it arrived, and is kept. Links of a cold paper to newer papers are left out, and so are those between
-    two cold ones, since the older would see the newer. Links between warm papers are all kept.
-
-    Args:
-        cold: ids of the cold papers.
-
-    Returns:
-        head (the newer paper), relation, tail.
-    """
-    triples = pq.read_table(SHARED_DATA / "citeulike-a" / "kg_triples.parquet")
-    edges = triples.filter(pc.equal(triples["relation"], "cites_undirected"))
-    ends = [
-        pc.replace_substring(edges[name], "item:", "").cast(pa.int64()).to_numpy()
-        for name in ("head", "tail")
-    ]
-    older, newer = np.minimum(*ends), np.maximum(*ends)
-    known = ~np.isin(older, cold.cast(pa.int64()).to_numpy())
-    return pa.table(
-        {
-            "head": pa.array(newer[known]).cast(pa.string()),
-            "relation": pa.repeat("cites", int(known.sum())),
-            "tail": pa.array(older[known]).cast(pa.string()),
-        }
-    )
+    for option in OPTIONS[protocol]:
+        if option != "vectors" or POSTERS.is_file():
+            write_view(protocol, option, cold, folder)
 
 
 def run(row: Row, seed: int | None, table: Table) -> dict[str, float | int | str]:

@@ -1,11 +1,13 @@
 from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from bench import quality_page
+from bench import quality, quality_page, view_files
 from bench.protocols import PROTOCOLS
 from bench.quality import firstlight_word, minutes_left, timed
-from bench.quality_rows import METHODS, OURS, Key, Row, all_keys, keep_row, read_rows
+from bench.quality_rows import METHODS, OURS, Key, Row, all_keys, keep_row, read_rows, views_of
 
 METRICS = {metric: {"mean": 0.2, "low": 0.1, "high": 0.3} for one in PROTOCOLS for metric in one.figures}
 ROW = Row(
@@ -29,7 +31,8 @@ def test_rows_are_kept_whole_in_the_order_of_a_full_run_and_replaced(tmp_path):
 
 def test_every_method_runs_on_every_protocol_with_all_of_its_seeds():
     keys = all_keys()
-    assert len(keys) == len(set(keys)) == len(PROTOCOLS) * sum(map(len, METHODS.values()))
+    n_viewed = sum(len(views_of(one.name)) for one in PROTOCOLS)
+    assert len(keys) == len(set(keys)) == len(PROTOCOLS) * sum(map(len, METHODS.values())) + n_viewed
     assert [key.seed for key in keys] == sorted(key.seed for key in keys)
 
 
@@ -105,6 +108,33 @@ def test_each_row_of_a_table_names_its_commits():
         quality_page.Kept("", {}, quality_page.KEPT),
     )
     assert "| 2 | `abc`, `def` |" in page
+
+
+def test_a_row_beside_views_stands_in_a_table_of_its_own_with_its_gain_and_weights(monkeypatch):
+    alone = replace(ROW, method=OURS, seed=0)
+    found = {"view_weights": {}, "view_coverage": {"relations": 0.55}}
+    viewed = replace(alone, method=f"{OURS}_relations", settings=found)
+    monkeypatch.setattr(quality_page, "paired", lambda protocol, row, others, metric: (0.01, 0.005, 0.015))
+    rows = {row.key: row for row in (alone, viewed)}
+    page = quality_page.page(rows, quality_page.Kept("", {}, quality_page.KEPT))
+    line = next(line for line in page.splitlines() if line.startswith("| with relations |"))
+    assert line.endswith("| **+0.0100 [+0.0050, +0.0150]** | relations 0 | 55% | `abc` |")
+    assert (
+        "Firstlight is ahead" not in page
+    )  # there is no other method here; a view is no rival of the text alone
+
+
+def test_firstlight_is_given_the_files_of_its_views(monkeypatch, tmp_path):
+    citations = pa.table({"head": ["2"], "relation": ["cites"], "tail": ["1"]})
+    monkeypatch.setattr(quality, "HOME", tmp_path)
+    monkeypatch.setattr(view_files, "citations", lambda cold: citations)
+    ids = pa.array(["1"])
+    none = replace(PROTOCOLS[0], files=lambda: (pa.table({"item_id": ids}), pa.table({"item_id": ids}), ids))
+    monkeypatch.setattr(quality, "PROTOCOLS", (none,))
+    command = quality.firstlight_command(Key("citeulike_H", f"{OURS}_relations", 0))
+    given = command[command.index("--relations") + 1]
+    assert pq.read_table(given) == citations
+    assert "--relations" not in quality.firstlight_command(Key("citeulike_H", OURS, 0))
 
 
 def test_the_time_left_goes_by_what_each_method_took():
