@@ -13,7 +13,9 @@ log = logging.getLogger(__name__)
 
 NOTE = Path("var/last_failure.json")
 
-RERUN = "Every task is safe to repeat: fix the cause, then clear the task in Airflow, or wait for the next sweep."
+RERUN = (
+    "Every task is safe to repeat: fix the cause, then clear the task in Airflow, or wait for the next sweep."
+)
 REMEDIES = {
     "arrive": "The log's last lines name the step, and the row, key or file. A landed file stays where it is; the last "
     "release goes on being served. See `recsys status` and `recsys quarantine list`; `recsys ingest --accept BATCH "
