@@ -27,7 +27,7 @@ from recsys.gate.params import GateParams
 from recsys.heads.params import FusionParams
 from recsys.images.params import ImagesParams
 from recsys.monitoring.params import MonitorParams
-from recsys.profiles.params import ProfilesParams, UsersParams
+from recsys.profiles.params import PrivacyParams, ProfilesParams, UsersParams
 from recsys.publishing.params import CollectParams, PublishParams
 from recsys.ranking.params import RankerParams
 from recsys.registry.params import SlowLoopParams, TasksParams
@@ -59,6 +59,7 @@ class Settings(BaseModel):
     first_light: FirstLightParams
     profiles: ProfilesParams
     users: UsersParams
+    privacy: PrivacyParams
     split: SplitParams
     finetune: FinetuneParams
     fusion: FusionParams

@@ -104,6 +104,11 @@ class Pseudonyms:
                 "new store, and land the interactions again",
             )
 
+    @property
+    def noise_secret(self) -> bytes:
+        """32 bytes from which noise is made that nobody without the key can take off; nothing else is made of them."""
+        return hmac.digest(self._key, b"noise", sha256)
+
     def _digest(self, text: str) -> str:
         digest = hmac.digest(self._key, text.encode("utf-8", "surrogatepass"), sha256)
         return digest.hex()[:PSEUDONYM_CHARS]

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compact": ("release", "compact"),
     "forget": ("forget", "forget"),
     "restore": ("release", "restore"),
+    "gram": ("gram", "gram"),
     "keys": ("keys", "keys"),
     "watch": ("watch", "watch"),
     "wake-training": ("watch", "wake_training"),

@@ -84,6 +84,11 @@ def _release_words(release: Any) -> str:  # noqa: ANN401
     words = f"{release['release']} since {release['published_at']} by {release['by']}"
     if hold := release["hold"]:
         words += f"\non hold: {hold['why']} ({hold['who']}); {hold['head']} waits for `recsys resume`"
+    if privacy := release["privacy"]:
+        words += (
+            f"\nnoise in what all users share: ε = {privacy['epsilon']:g} at δ = {privacy['delta']:g}; "
+            f"ε = {privacy['epsilon_so_far']:.2g} after {privacy['n_publications']} publications"
+        )
     return words
 
 

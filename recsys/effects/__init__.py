@@ -25,6 +25,8 @@ EFFECTS = (
     "compact",
     "forget",
     "restore",
+    "gram export",
+    "gram merge",
     "keys make",
     "keys sign",
     "watch",

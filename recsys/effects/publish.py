@@ -6,6 +6,7 @@ from functools import partial
 from recsys.artifacts import Artifacts
 from recsys.errors import RegistryError
 from recsys.importing import without_pandas
+from recsys.profiles.sites import sharing_of
 from recsys.publishing.publish import Published, Publisher
 from recsys.publishing.publish import publish as publish_release
 from recsys.settings import Settings
@@ -81,6 +82,7 @@ def publisher_of(
         index=chosen.index,
         search=chosen.search,
         code_commit=code_commit(),
+        sharing=sharing_of(at, chosen.users, chosen.privacy),
         by=who,
         new_model=new_model,
         yields=yields,

@@ -12,6 +12,7 @@ from recsys.catalogue.refusals import standing
 from recsys.errors import RecsysError
 from recsys.monitoring.report import WatchReport
 from recsys.publishing.publish import published
+from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
 from recsys.storage.opening import open_storage
 
@@ -112,7 +113,20 @@ def _release(url: str | None) -> dict[str, Any] | None:
         "users": manifest.users.n_users,
         "bytes": size,
     }
-    return pointer.current.model_dump(mode="json") | counts
+    return pointer.current.model_dump(mode="json") | counts | {"privacy": _privacy(manifest)}
+
+
+def _privacy(manifest: Manifest) -> dict[str, float] | None:
+    """What the shared statistics of users tell of one at most: of this release, and of all so far."""
+    privacy = manifest.users.privacy
+    if privacy is None:
+        return None
+    return {
+        "epsilon": privacy.guarantee.epsilon,
+        "delta": privacy.guarantee.delta,
+        "n_publications": privacy.n_publications,
+        "epsilon_so_far": privacy.epsilon_so_far,
+    }
 
 
 def _last_failure(at: Artifacts) -> dict[str, Any] | None:

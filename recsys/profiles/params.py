@@ -21,6 +21,23 @@ class ProfilesParams(BaseModel):
     """Engine ray: processors of one actor."""
 
 
+SiteName = Annotated[str, Field(pattern=r"\A[a-z0-9][a-z0-9_]{0,39}\z")]
+
+
+class PrivacyParams(BaseModel):
+    """Section `privacy`: noise in what is learned from all users together and stored as such in a release."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    epsilon: float | None = Field(gt=0, le=20)
+    """ε of each publication of changed statistics, for a whole user; null: without noise."""
+    delta: float = Field(gt=0, le=1e-5)
+    """δ: choose it far below one divided by the number of users."""
+    period_days: float = Field(ge=0, le=366)
+    """Likes count from the end of the period on in which they happened. Until then releases repeat the noisy
+    statistics, which costs nothing. 0: at once, so that every release with new likes costs ε."""
+
+
 class UsersParams(BaseModel):
     """Section `users`."""
 
@@ -30,6 +47,11 @@ class UsersParams(BaseModel):
     """λ of ridge users, in units of squared profile length, for models without a λ of their own."""
     lambda_factors: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
     """Factors on ridge_lambda that validation tries for a head. The chosen λ is stored in the model."""
+    site: SiteName | None
+    """Name of this workspace among sites that share a catalogue but no users; `recsys gram export` needs it."""
+    sites: tuple[str, ...]
+    """Likes by item of the other sites, see docs/operations.md: paths within the workspace or addresses s3://… of files
+    that `recsys gram export` or `recsys gram merge` wrote, under their names."""
 
     @property
     def lambdas(self) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -39,13 +39,12 @@ from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.weighting import YES_OR_NO, Weighting
 from recsys.errors import ArtifactMissing
 from recsys.profiles.gram import gram_of
-from recsys.storage.atomic import write_parquet, write_whole
+from recsys.storage.atomic import write_parquet
 
 __all__ = [
     "Histories",
     "HistoryFile",
     "Ridge",
-    "UsersSummary",
     "gram_of",
     "history_files",
     "history_key",
@@ -131,47 +130,6 @@ class Ridge:
 
 
 @dataclass(frozen=True)
-class UsersSummary:
-    """users.json: a summary of the Gram matrix beside it."""
-
-    ridge_lambda: float
-    n_users: int
-    n_items: int
-    """Number of live items with likes: the rows of X."""
-    n_pairs: int
-    """Number of distinct pairs of a user and a liked item."""
-    profiles_hash: str
-    """Key of the profiles, see `ModelReference.profiles_hash`."""
-    gram_sha256: str
-    made_of: str = ""
-    """Key of the segments and history files that it was made of, see `users_key`."""
-
-    def save(self, path: Path) -> None:
-        """Write it atomically, as JSON."""
-        write_whole(path, (json.dumps(asdict(self), indent=2) + "\n").encode())
-
-    @classmethod
-    def load(cls, path: Path) -> "UsersSummary":
-        """Read users.json.
-
-        Args:
-            path: the file.
-
-        Returns:
-            The summary.
-
-        Raises:
-            ArtifactMissing: stage `users` has not run.
-        """
-        if not path.is_file():
-            raise ArtifactMissing(f"{path} does not exist", remedy="run: dvc repro users")
-        plain = json.loads(path.read_text())
-        if "encoder_hash" in plain:  # written before models had parts
-            plain["profiles_hash"] = plain.pop("encoder_hash")
-        return cls(**plain)
-
-
-@dataclass(frozen=True)
 class HistoryFile:
     """One file of artifacts/users/histories."""
 
@@ -190,9 +148,19 @@ def history_key(rows_sha256: str, feedback: FeedbackParams, weighting: Weighting
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def users_key(segments: Iterable[str], histories: Iterable[str]) -> str:
-    """16 hex digits of the SHA-256 over the names of all segments and history files, which are content keys."""
-    return hashlib.sha256(json.dumps([sorted(segments), sorted(histories)]).encode()).hexdigest()[:16]
+def users_key(segments: Iterable[str], histories: Iterable[str], sharing: str = "") -> str:
+    """16 hex digits of the SHA-256 over the names of all segments and history files, which are content keys.
+
+    Args:
+        segments: names.
+        histories: names.
+        sharing: `Sharing.key`.
+
+    Returns:
+        The key.
+    """
+    made_of = [sorted(segments), sorted(histories), *([sharing] if sharing else [])]
+    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
 
 
 def history_files(folder: Path) -> tuple[HistoryFile, ...]:

@@ -23,7 +23,9 @@ from recsys.features.views_file import made_of
 from recsys.models.opening import uses_views
 from recsys.models.reference import ModelReference
 from recsys.profiles.items import Segment, list_segments, segment_name
-from recsys.profiles.users import UsersSummary, history_key, users_key
+from recsys.profiles.sharing import NOTHING_SHARED, Sharing
+from recsys.profiles.users import history_key, users_key
+from recsys.profiles.users_summary import UsersSummary
 from recsys.publishing.hashing import Hasher
 from recsys.publishing.objects import count_rows
 from recsys.publishing.origin import provenance_of
@@ -33,6 +35,7 @@ from recsys.publishing.release import (
     CHOSEN,
     DETAILED,
     PREFIXED,
+    PRIVATE,
     RELATED,
     WEIGHTED,
     File,
@@ -44,6 +47,7 @@ from recsys.publishing.release import (
     ReleasedUsers,
     SegmentIndex,
 )
+from recsys.publishing.spent import ReleasedPrivacy
 from recsys.retrieval.params import SearchParams
 
 HISTORY_NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})\.parquet")
@@ -66,6 +70,7 @@ def gather(
     search: SearchParams,
     code_commit: str,
     head: Manifest | None,
+    sharing: Sharing = NOTHING_SHARED,
 ) -> Draft:
     """Collect the workspace's artifacts.
 
@@ -77,6 +82,7 @@ def gather(
         search: section `search`.
         code_commit: commit of the running code.
         head: the newest release. Unchanged files are not read again; its records of landed files are kept.
+        sharing: by which stage `users` has run.
 
     Returns:
         The draft.
@@ -99,9 +105,10 @@ def gather(
     view_parts = {one for part in made_of(at.features) for one in _landed_in(part, on_disk)}
     landed |= view_parts
     key_check = known_check(at.pseudonyms)
+    users = _users(at, hasher, model.profiles_hash, segments, histories, sharing, head)
     chosen = _search(search, model)
     manifest = Manifest(
-        format=_format(model, chosen, params, view_parts),
+        format=_format(model, chosen, params, view_parts, users),
         sequence=0,
         parent=None,
         preprocessing=Preprocessing(
@@ -111,7 +118,7 @@ def gather(
         model=model,
         segments=segments,
         histories=histories,
-        users=_users(at, hasher, model.profiles_hash, segments, histories),
+        users=users,
         metrics=_metrics(at, model.hash),
         decision=_judged(at.decision, at.decision, model.hash),
         smoke=(),
@@ -237,9 +244,15 @@ def _shown(at: Artifacts, params: PublishParams, part: Part) -> tuple[Path, Path
 
 
 def _format(
-    model: ModelReference, search: ReleasedSearch, params: PublishParams, view_parts: Collection[str]
-) -> Literal[7, 8, 9, 10, 11, 12]:
+    model: ModelReference,
+    search: ReleasedSearch,
+    params: PublishParams,
+    view_parts: Collection[str],
+    users: ReleasedUsers,
+) -> Literal[7, 8, 9, 10, 11, 12, 13]:
     """The oldest format that says all of it."""
+    if users.privacy is not None:
+        return PRIVATE
     if model.encoder.needs_new_readers:
         return PREFIXED
     if model.weighting.events:
@@ -292,16 +305,24 @@ def _users(
     profiles_hash: str,
     segments: Sequence[ReleasedSegment],
     histories: Sequence[ReleasedHistory],
+    sharing: Sharing,
+    head: Manifest | None,
 ) -> ReleasedUsers:
     summary = UsersSummary.load(at.users / "users.json")
     gram = hasher.hashed(at.users / "gram.npy")
     if summary.profiles_hash != profiles_hash or summary.gram_sha256 != gram.sha256:
         raise ReleaseError("users and champion are of different runs", remedy="dvc repro users")
-    made_of = users_key((segment.name for segment in segments), (history.file.name for history in histories))
+    made_of = users_key(
+        (segment.name for segment in segments), (history.file.name for history in histories), sharing.key
+    )
     if summary.made_of != made_of:
         raise ReleaseError("users and profiles are of different runs", remedy="dvc repro users")
     return ReleasedUsers(
-        gram=gram, ridge_lambda=summary.ridge_lambda, n_users=summary.n_users, n_items=summary.n_items
+        gram=gram,
+        ridge_lambda=summary.ridge_lambda,
+        n_users=summary.n_users,
+        n_items=summary.n_items,
+        privacy=ReleasedPrivacy.after(summary.guarantee, head.users.privacy if head else None),
     )
 
 

@@ -12,6 +12,7 @@ from recsys.catalogue.parts import list_parts
 from recsys.errors import OtherModel, Overtaken, SwapLost
 from recsys.features.params import FeaturesParams
 from recsys.features.views_file import made_of
+from recsys.profiles.sharing import NOTHING_SHARED, Sharing
 from recsys.publishing.checks import require_index_recall, smoke_lists, smoke_texts
 from recsys.publishing.draft import Draft, gather
 from recsys.publishing.lease import is_collecting, wait_until_free
@@ -55,6 +56,8 @@ class Publisher:
     search: SearchParams
     code_commit: str
     by: str
+    sharing: Sharing = NOTHING_SHARED
+    """How users' likes became what a release holds of all of them."""
     new_model: bool = False
     """Whether a model other than that of the newest release may be published."""
     onto: str | None = None
@@ -122,6 +125,7 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
         publisher.search,
         publisher.code_commit,
         head,
+        publisher.sharing,
     )
     draft = ours
     cache = at.cache / "releases"
@@ -130,7 +134,7 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
         healed = store.heal(head, ours.sources)
         last = published(at)
         base = Base(frozenset(last.get("names", ())), last.get("release"))
-        draft = rebase(ours, base, head, ObjectFiles(store.storage, cache, ours.sources))
+        draft = rebase(ours, base, head, ObjectFiles(store.storage, cache, ours.sources), publisher.sharing)
         if before and draft.manifest.same_content(head):
             store.require_objects(head)
             return Published(before.current.head, "unchanged", head, healed, rebased=False), ours.manifest

@@ -5,6 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -12,10 +13,19 @@ import numpy as np
 import pyarrow.compute as pc
 
 from recsys.errors import ReleaseError
+from recsys.profiles.sharing import NOTHING_SHARED, Sharing
 from recsys.profiles.users import gram_of
 from recsys.publishing.draft import Draft
 from recsys.publishing.objects import ObjectFiles, Profiles
-from recsys.publishing.release import RELATED, WEIGHTED, File, Manifest, Provenance, ReleasedUsers
+from recsys.publishing.release import (
+    RELATED,
+    WEIGHTED,
+    File,
+    Manifest,
+    Provenance,
+    ReleasedUsers,
+)
+from recsys.publishing.spent import ReleasedPrivacy
 from recsys.publishing.withheld import Withheld
 from recsys.storage.atomic import write_whole
 
@@ -46,7 +56,9 @@ def holder_names(manifest: Manifest) -> frozenset[str]:
     return frozenset([s.rows.name for s in manifest.segments] + [h.file.name for h in manifest.histories])
 
 
-def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Draft:
+def rebase(
+    ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles, sharing: Sharing = NOTHING_SHARED
+) -> Draft:
     """Merge three ways: what both have, what this workspace added since `base`, what the release added since `base`.
 
     Compaction on either side counts as an addition (the merged segment) and removals (its parts).
@@ -56,6 +68,7 @@ def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Dra
         base: what this workspace published last.
         theirs: the newest release.
         files: objects of both.
+        sharing: how this workspace shares what users like.
 
     Returns:
         A draft that holds both.
@@ -88,10 +101,10 @@ def rebase(ours: Draft, base: Base, theirs: Manifest, files: ObjectFiles) -> Dra
     draft = draft.model_copy(update={"provenance": _provenance(draft, theirs)})
     if _holds(draft, ours.manifest):
         return Draft(draft, ours.sources)
-    if _holds(draft, theirs):
+    if _holds(draft, theirs) and not sharing.key and theirs.users.privacy is None:
         users = theirs.users.model_copy(update={"ridge_lambda": ours.manifest.users.ridge_lambda})
         return Draft(draft.model_copy(update={"users": users}), ours.sources)
-    users, gram = _users(draft, files)
+    users, gram = _users(draft, theirs, files, sharing)
     return Draft(draft.model_copy(update={"users": users}), {**ours.sources, users.gram.sha256: gram})
 
 
@@ -208,11 +221,15 @@ def _provenance(draft: Manifest, theirs: Manifest) -> Provenance:
     )
 
 
-def _users(draft: Manifest, files: ObjectFiles) -> tuple[ReleasedUsers, Path]:
+def _users(
+    draft: Manifest, theirs: Manifest, files: ObjectFiles, sharing: Sharing
+) -> tuple[ReleasedUsers, Path]:
     """Recompute the users' shared statistics over the histories and profiles of both sides."""
     profiles = Profiles(draft, files)
-    pairs = profiles.histories.pairs
-    has_interactions = pc.is_in(profiles.latest.item_ids.column, value_set=pc.unique(pairs["item_id"]))
+    item_ids = profiles.latest.item_ids.column
+    landed_at = (datetime.fromisoformat(record.arrived_at) for record in draft.provenance.arrivals)
+    shared = sharing.of(profiles.histories, item_ids, landed_at)
+    has_interactions = pc.is_in(item_ids, value_set=shared.items)
     rows = np.flatnonzero(np.asarray(has_interactions.to_numpy(zero_copy_only=False), bool))
     vectors = profiles.searcher.vectors_of(rows) if len(rows) else np.empty((0, draft.model.dim), np.float32)
     buffer = io.BytesIO()
@@ -224,7 +241,8 @@ def _users(draft: Manifest, files: ObjectFiles) -> tuple[ReleasedUsers, Path]:
     users = ReleasedUsers(
         gram=File(name="gram.npy", size=len(content), sha256=digest),
         ridge_lambda=draft.users.ridge_lambda,
-        n_users=len(profiles.histories.users),
+        n_users=shared.n_users,
         n_items=len(rows),
+        privacy=ReleasedPrivacy.after(shared.guarantee, theirs.users.privacy),
     )
     return users, path

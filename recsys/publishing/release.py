@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from recsys.errors import ReleaseError
 from recsys.models.legacy import as_legacy, parts_of_legacy
 from recsys.models.reference import ModelReference
+from recsys.publishing.spent import ReleasedPrivacy
 from recsys.publishing.withheld import Withheld
 from recsys.retrieval.params import WIDEST_SEARCH
 from recsys.storage.names import PlainName, Sha256
@@ -33,6 +34,8 @@ BY_EVENT: Literal[11] = 11
 where it does."""
 PREFIXED: Literal[12] = 12
 """First format whose encoder may have prefixes or be a decoder; a release has it where its encoder is one of both."""
+PRIVATE: Literal[13] = 13
+"""First format whose users' shared statistics may have noise; a release has it where they do."""
 RELEASE_ID = re.compile(r"[0-9]{6,12}-[0-9a-f]{10}")
 ReleaseId = Annotated[str, StringConstraints(pattern=rf"\A{RELEASE_ID.pattern}\z")]
 Count = Annotated[int, Field(ge=0)]
@@ -110,6 +113,8 @@ class ReleasedUsers(Frozen):
     n_users: Count
     n_items: Count
     """Live items that have an interaction."""
+    privacy: ReleasedPrivacy | None = None
+    """Of the three above; None, and not written, where they have no noise."""
 
 
 class ReleasedSearch(Frozen):
@@ -179,7 +184,7 @@ class Provenance(Frozen):
 class Manifest(Frozen):
     """One release. It holds no time and no address: the same content with the same parent is the same release."""
 
-    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] = FORMAT
+    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13] = FORMAT
     sequence: Count
     parent: ReleaseId | None
     preprocessing: Preprocessing
@@ -228,6 +233,7 @@ class Manifest(Frozen):
             (plain, ("search", "search_width", "pseudonym_key_check")),
             *((segment, ("details", "terms", "facts")) for segment in plain["segments"]),
             *([(plain["search"], ("typical_weight", "temperature"))] if plain["search"] else []),
+            (plain["users"], ("privacy",)),
         ):
             for name in names:
                 if holder[name] is None:
@@ -264,7 +270,7 @@ class Manifest(Frozen):
             plain = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise ReleaseError(f"the manifest of release {release} is not JSON", remedy=remedy) from error
-        refuse_newer(plain, f"release {release}", PREFIXED)
+        refuse_newer(plain, f"release {release}", PRIVATE)
         try:
             found = cls.model_validate(plain)
         except ValidationError as error:

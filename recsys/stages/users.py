@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.params import FeedbackParams
-from recsys.catalogue.parts import INTERACTIONS, Part, list_parts
+from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, Part, list_parts
 from recsys.catalogue.weighting import Weighting
 from recsys.models.reference import ModelReference
 from recsys.profiles.gram import GramState, bring_up_to_date
-from recsys.profiles.items import Segment, latest, list_segments
-from recsys.profiles.users import UsersSummary, history_key, load_histories, users_key, write_histories
+from recsys.profiles.items import Latest, Segment, latest, list_segments
+from recsys.profiles.sites import sharing_of
+from recsys.profiles.users import history_key, load_histories, users_key, write_histories
+from recsys.profiles.users_summary import UsersSummary
 from recsys.settings import Settings
 from recsys.storage.atomic import TEMPORARY_PREFIX, write_whole
 from recsys.storage.strays import remove_strays
@@ -29,17 +31,22 @@ def run(settings: Settings, at: Artifacts) -> None:
     Reads:   at.data, interactions; at.profiles("champion"); at.model_reference("champion")
     Writes:  at.users: histories/<part>-<key16>.parquet, gram.npy, users.json; at.var: what the matrix sums, so that
              the next run only adds and takes away (it is exact: the bytes are those of a run from nothing)
-    Raises:  ArtifactMissing where stage `profiles` has not run
+    Raises:  ArtifactMissing where stage `profiles` has not run; errors of `sharing_of` with noise or other sites
     """
     model = ModelReference.load(at.model_reference("champion"))
     segments = list_segments(at.profiles("champion"))
     parts = list_parts(at.data, INTERACTIONS)
     files = _histories(parts, at.users / "histories", settings.feedback, model.weighting)
     histories = load_histories(files)
-    items = pc.unique(histories.pairs["item_id"])
+    sharing = sharing_of(at, settings.users, settings.privacy)
+    landed = (
+        record for part in (*list_parts(at.data, CATALOGUE), *parts) for record in part.arrival.landed()
+    )
+    profiled = latest(segments)
+    shared = sharing.of(histories, profiled.item_ids.column, (record.arrived_at for record in landed))
     state_path = at.var / f"gram-{model.profiles_hash[:16]}.state"
     before = GramState.load(state_path)
-    state = bring_up_to_date(before, *_rows_of(segments, items), model.dim)
+    state = bring_up_to_date(before, *_rows_of(segments, profiled, shared.items), model.dim)
     state.save(state_path)
     buffer = io.BytesIO()
     np.save(buffer, state.gram)
@@ -47,12 +54,13 @@ def run(settings: Settings, at: Artifacts) -> None:
     write_whole(at.users / "gram.npy", gram)
     UsersSummary(
         ridge_lambda=settings.users.lambda_or(model.users.ridge_lambda),
-        n_users=len(histories.users),
+        n_users=shared.n_users,
         n_items=state.n_rows,
         n_pairs=histories.pairs.num_rows,
         profiles_hash=model.profiles_hash,
         gram_sha256=hashlib.sha256(gram).hexdigest(),
-        made_of=users_key((segment.name for segment in segments), (path.name for path in files)),
+        made_of=users_key((segment.name for segment in segments), (path.name for path in files), sharing.key),
+        guarantee=shared.guarantee,
     ).save(at.users / "users.json")
 
 
@@ -75,10 +83,9 @@ def _histories(
 
 
 def _rows_of(
-    segments: tuple[Segment, ...], items: pa.Array | pa.ChunkedArray
+    segments: tuple[Segment, ...], found: Latest, items: pa.Array
 ) -> tuple[dict[str, NDArray[np.bool_]], Callable[[str], NDArray[np.float32]]]:
     """Segment name -> which of its rows are the live profiles of `items`; and how to read its vectors."""
-    found = latest(segments)
     wanted = np.asarray(pc.is_in(found.item_ids.column, value_set=items))
     rows = {}
     for position, segment in enumerate(segments):

@@ -9,7 +9,8 @@ import yaml
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.pseudonyms import Pseudonyms
-from recsys.profiles.users import UsersSummary, history_files, load_histories
+from recsys.profiles.users import history_files, load_histories
+from recsys.profiles.users_summary import UsersSummary
 from tests.cases.conftest import EVENTS, ITEMS, KEY, Intake
 from tests.conftest import ROOT
 

@@ -15,13 +15,13 @@ from recsys.errors import ArtifactMissing
 from recsys.profiles.users import (
     Histories,
     Ridge,
-    UsersSummary,
     gram_of,
     history_key,
     load_histories,
     sums_of,
     write_histories,
 )
+from recsys.profiles.users_summary import UsersSummary
 
 
 def unit_rows(n, dim, seed):

@@ -9,7 +9,8 @@ import pytest
 from recsys.errors import ArtifactMissing
 from recsys.models.reference import ModelReference
 from recsys.profiles.items import list_segments, load_profiles
-from recsys.profiles.users import UsersSummary, gram_of, history_files, load_histories
+from recsys.profiles.users import gram_of, history_files, load_histories
+from recsys.profiles.users_summary import UsersSummary
 from recsys.stages.users import run
 from tests.stages.judged_world import T0, Item, World, make_world
 

@@ -1,0 +1,69 @@
+"""users.json: what is known of the matrix that all users share."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from recsys.errors import ArtifactMissing
+from recsys.storage.atomic import write_whole
+
+
+class Guarantee(BaseModel):
+    """What a publication of the shared statistics tells of a user at most, see `recsys/profiles/privacy.py`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epsilon: float = Field(gt=0, allow_inf_nan=False)
+    delta: float = Field(gt=0, lt=1)
+    statistics: str = Field(pattern=r"\A[0-9a-f]{16}\z")
+    """Names the noisy sums: published again they cost nothing more."""
+
+
+@dataclass(frozen=True)
+class UsersSummary:
+    """users.json: a summary of the Gram matrix beside it."""
+
+    ridge_lambda: float
+    n_users: int
+    n_items: int
+    """Number of live items with likes: the rows of X."""
+    n_pairs: int
+    """Number of distinct pairs of a user and a liked item."""
+    profiles_hash: str
+    """Key of the profiles, see `ModelReference.profiles_hash`."""
+    gram_sha256: str
+    made_of: str = ""
+    """Key of the segments and history files that it was made of, see `users_key`."""
+    guarantee: Guarantee | None = None
+    """Of the noise in n_users, n_items and the matrix; None, and not written, without noise."""
+
+    def save(self, path: Path) -> None:
+        """Write it atomically, as JSON."""
+        plain = {name: value for name, value in vars(self).items() if name != "guarantee"}
+        if self.guarantee is not None:
+            plain["guarantee"] = self.guarantee.model_dump()
+        write_whole(path, (json.dumps(plain, indent=2) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: Path) -> "UsersSummary":
+        """Read users.json.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The summary.
+
+        Raises:
+            ArtifactMissing: stage `users` has not run.
+        """
+        if not path.is_file():
+            raise ArtifactMissing(f"{path} does not exist", remedy="run: dvc repro users")
+        plain = json.loads(path.read_text())
+        if "encoder_hash" in plain:  # written before models had parts
+            plain["profiles_hash"] = plain.pop("encoder_hash")
+        if "guarantee" in plain:
+            plain["guarantee"] = Guarantee(**plain["guarantee"])
+        return cls(**plain)
