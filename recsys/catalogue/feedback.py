@@ -161,49 +161,79 @@ def with_columns(found: pa.Table, further: Collection[str]) -> pa.Table:
     }
     kept = [name for name in FURTHER if name in further]
     columns = [found[name] if name in found.column_names else missing[name]() for name in kept]
-    schema = pa.schema([*OPINIONS_SCHEMA, *(FURTHER[name] for name in kept)])
-    return pa.table([*(found[name] for name in OPINIONS_SCHEMA.names), *columns], schema=schema)
+    names = [*OPINIONS_SCHEMA.names, *kept]
+    return pa.table([*(found[name] for name in OPINIONS_SCHEMA.names), *columns], names=names)
 
 
 def opinions(events: pa.Table) -> pa.Table:
     """One opinion per user and item, from single events or from partial opinions.
 
-    opinions(a + b) = opinions(opinions(a) + opinions(b)), so parts can be combined one by one.
+    opinions(a + b) = opinions(opinions(a) + opinions(b)), so parts can be combined one by one. Users and items are
+    compared by number, so that ten million events need about a gigabyte.
 
     Args:
-        events: in OPINIONS_SCHEMA, perhaps with columns of FURTHER, in order of arrival.
+        events: in OPINIONS_SCHEMA, perhaps with columns of FURTHER, in order of arrival. `user` and `item_id` may be
+            dictionaries, whose columns then stay so; the users' dictionary comes back sorted.
 
     Returns:
         The same columns, one row per pair, sorted by user, then timestamp (unknown last), then arrival.
     """
-    place_E = np.arange(events.num_rows)
-    latest_E = events["latest"].cast(pa.int64()).fill_null(np.iinfo(np.int64).max).to_numpy()
+    users, items = _sorted_dictionary(events["user"]), _unified(events["item_id"])
+    user_E, item_E = (np.asarray(one.indices).astype(np.int64) for one in (users, items))
+    first_E, latest_E = (_micros(events[name]) for name in ("timestamp", "latest"))
+    by_first_E = np.lexsort((first_E, user_E))  # stable: at equal times by arrival
+    key_E = (user_E * max(1, len(items.dictionary)) + item_E)[by_first_E]
+    _, start_P, pair_E = np.unique(key_E, return_index=True, return_inverse=True)
+    in_order_P = np.argsort(start_P)
+    place_P = np.empty_like(in_order_P)
+    place_P[in_order_P] = np.arange(len(in_order_P))
+    pair_of_E = np.empty_like(pair_E)
+    pair_of_E[by_first_E] = place_P[pair_E]
+    first_P = by_first_E[start_P[in_order_P]]
     by_latest_E = np.argsort(latest_E, kind="stable")
-    rank_E = np.empty_like(place_E)
-    rank_E[by_latest_E] = place_E
-    by_first = (
-        events.select(["user", "item_id", "timestamp"])
-        .append_column("place", pa.array(place_E))
-        .append_column("rank", pa.array(rank_E))
-        .sort_by([("user", "ascending"), ("timestamp", "ascending"), ("place", "ascending")])
-    )
-    pairs = (
-        by_first.append_column("row", pa.array(place_E))
-        .group_by(["user", "item_id"], use_threads=False)
-        .aggregate([("row", "min"), ("rank", "max")])
-        .select(["row_min", "rank_max"])
-        .sort_by("row_min")
-    )
-    first = by_first.take(pairs["row_min"])
-    deciding = pa.array(by_latest_E[pairs["rank_max"].to_numpy()])
-    columns = [first[name] for name in ("user", "item_id", "timestamp")]
-    columns += [events[name].take(deciding) for name in ("latest", "weight")]
-    found = pa.table(columns, schema=OPINIONS_SCHEMA)
+    deciding_P = np.empty_like(first_P)
+    deciding_P[pair_of_E[by_latest_E]] = by_latest_E  # of a pair the last one stays
+    columns = [_taken(one, first_P, events[name]) for name, one in (("user", users), ("item_id", items))]
+    columns.append(events["timestamp"].take(pa.array(first_P)))
+    columns += [events[name].take(pa.array(deciding_P)) for name in ("latest", "weight")]
+    found = pa.table(columns, names=OPINIONS_SCHEMA.names)
     if N_LIKES in events.column_names:
-        found = found.append_column(FURTHER[N_LIKES], _n_likes(events, first))
+        found = found.append_column(FURTHER[N_LIKES], _n_likes(events[N_LIKES], pair_of_E, len(found)))
     if EVENTS in events.column_names:
-        found = found.append_column(FURTHER[EVENTS], _event_sets(events, first))
+        found = found.append_column(FURTHER[EVENTS], _event_sets(events[EVENTS], pair_of_E, len(found)))
     return found
+
+
+def _micros(times: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Times as numbers, unknown ones last."""
+    return np.asarray(times.cast(pa.int64()).fill_null(np.iinfo(np.int64).max).to_numpy())
+
+
+def _unified(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """A column of names as numbers into one dictionary."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    if not column.num_chunks:
+        return pa.array([], pa.string()).dictionary_encode()
+    chunks = column.unify_dictionaries().chunks
+    indices = np.concatenate([np.asarray(chunk.indices) for chunk in chunks])
+    return pa.DictionaryArray.from_arrays(pa.array(indices), chunks[0].dictionary)
+
+
+def _sorted_dictionary(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    found = _unified(column)
+    order = pc.sort_indices(found.dictionary)
+    rank = np.empty(len(order), np.int32)
+    rank[np.asarray(order)] = np.arange(len(order))
+    return pa.DictionaryArray.from_arrays(
+        pa.array(rank[np.asarray(found.indices)]), found.dictionary.take(order)
+    )
+
+
+def _taken(found: pa.DictionaryArray, rows: NDArray[np.int64], like: pa.ChunkedArray) -> pa.Array:
+    """Some rows, as a dictionary where the column was one."""
+    taken = found.take(pa.array(rows))
+    return taken if pa.types.is_dictionary(like.type) else taken.cast(pa.string())
 
 
 def weights_of(found: pa.Table, weighting: Weighting) -> NDArray[np.float64]:
@@ -293,24 +323,19 @@ def _items_where(found: pa.Table, compare: Callable[..., NDArray[np.bool_]]) -> 
     return tuple(items[place] for place in np.flatnonzero(compare(found["weight"].to_numpy(), WITHDRAWAL)))
 
 
-def _n_likes(events: pa.Table, pairs: pa.Table) -> pa.ChunkedArray:
+def _n_likes(counts: pa.ChunkedArray, pair_E: NDArray[np.int64], n_pairs: int) -> pa.Array:
     """How many interactions of each pair are likes."""
-    summed = events.group_by(["user", "item_id"], use_threads=False).aggregate([(N_LIKES, "sum")])
-    joined = pairs.select(["user", "item_id"]).append_column("row", pa.array(np.arange(pairs.num_rows)))
-    joined = joined.join(summed, ["user", "item_id"], use_threads=False).sort_by("row")
-    return joined[f"{N_LIKES}_sum"].cast(pa.int32())
+    summed = np.bincount(pair_E, counts.to_numpy(), n_pairs)
+    return pa.array(summed.astype(np.int32))
 
 
-def _event_sets(events: pa.Table, pairs: pa.Table) -> pa.ChunkedArray:
+def _event_sets(names: pa.ChunkedArray, pair_E: NDArray[np.int64], n_pairs: int) -> pa.ChunkedArray:
     """The events of each pair's likes, as in column EVENTS."""
-    keys = ["user", "item_id"]
-    likes = events.select([*keys, EVENTS]).filter(pc.is_valid(events[EVENTS]))
-    listed = likes.group_by(keys, use_threads=False).aggregate([(EVENTS, "distinct")])
+    likes = pa.table({"pair": pair_E, EVENTS: names}).filter(pc.is_valid(names))
+    listed = likes.group_by("pair", use_threads=False).aggregate([(EVENTS, "distinct")])
     sets: list[list[str]] = listed[f"{EVENTS}_distinct"].to_pylist()
-    unions = [_union(one) for one in sets]
-    united = listed.select(keys).append_column(EVENTS, pa.array(unions, pa.string()))
-    joined = pairs.select(keys).append_column("row", pa.array(np.arange(pairs.num_rows)))
-    return joined.join(united, keys, use_threads=False).sort_by("row")[EVENTS]
+    unions = pa.array([_union(one) for one in sets], pa.string())
+    return unions.take(pc.index_in(pa.array(np.arange(n_pairs)), value_set=listed["pair"].combine_chunks()))
 
 
 def _union(sets: list[str]) -> str:

@@ -8,7 +8,7 @@ HEADER = 128
 FLOAT32, FLOAT64, INT32, INT64 = 4, 8, 4, 8
 KEY_BYTES = 40
 """Of a text in the vector cache: SHA-256, and 8 bytes of BLAKE2b of its vector."""
-EXACT_ROWS = 2**25
+EXACT_ROWS = 2**35
 """A Gram matrix is exact for so many profiles, see `recsys/profiles/gram.py`."""
 
 

@@ -1,8 +1,9 @@
 """The Gram matrix XᵀX, exact to the last bit, so that it can be updated by adding and subtracting rows.
 
-Profiles are rounded to multiples of `STEP` before they are multiplied. Sums of such products stay below 2**53 steps for
-up to 2**25 unit rows, so float64 adds them without error. The matrix has the same bytes for any order of rows, number
-of threads, division into segments, and history of updates. A rounded row has a cosine of 1 - 6e-8 with the original.
+Profiles are rounded to multiples of `STEP` before they are multiplied. A sum has two levels: float64 adds the products
+of up to `FOLDED_ROWS` unit rows, which stay below 2**53 steps, without error; int64 adds such sums, of up to 2**35 rows
+in all. The matrix has the same bytes for any order of rows, number of threads, division into segments and sites, and
+history of updates. A rounded row has a cosine of 1 - 6e-8 with the original.
 """
 
 import hashlib
@@ -21,6 +22,8 @@ STEP = 2.0**-14
 LIMIT = (1 + 1e-3) / STEP
 """Largest value of a unit vector, in steps, with the tolerance of profiles."""
 CHUNK_ROWS = 1024
+FOLDED_ROWS = 2**24
+"""Rows whose products float64 adds: at most 2**24 (2**14)^2 (1 + 1e-3)^2 steps, a little more than half of 2**53."""
 
 
 def gram_of(vectors_ID: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -35,22 +38,22 @@ def gram_of(vectors_ID: NDArray[np.floating]) -> NDArray[np.float64]:
     Raises:
         ValueError: a value is not finite, or lies outside [-1, 1]; names the row.
     """
-    return _steps(vectors_ID) * STEP**2 + 0.0  # -0.0 becomes 0.0
+    return _in_units(_steps(vectors_ID))
 
 
 @dataclass(frozen=True)
 class GramState:
     """A Gram matrix and the rows in it, from which the next one is computed."""
 
-    steps_DD: NDArray[np.float64]
-    """XᵀX in units of STEP², whole numbers."""
+    steps_DD: NDArray[np.int64]
+    """XᵀX in units of STEP²: a partial sum, to which those of other rows are added."""
     rows: Mapping[str, NDArray[np.bool_]]
     """Segment name -> mask of its N rows that are in the sum."""
 
     @property
     def gram(self) -> NDArray[np.float64]:
         """XᵀX, float64 [D, D]."""
-        return self.steps_DD * STEP**2 + 0.0  # -0.0 becomes 0.0
+        return _in_units(self.steps_DD)
 
     @property
     def n_rows(self) -> int:
@@ -85,7 +88,9 @@ class GramState:
             lengths = saved["lengths"]
             all_rows = np.unpackbits(saved["rows"], count=int(lengths.sum())).astype(np.bool_)
             pieces = np.split(all_rows, np.cumsum(lengths)[:-1]) if len(lengths) else []
-            return cls(saved["steps"], dict(zip(saved["names"].tolist(), pieces, strict=True)))
+            return cls(
+                saved["steps"].astype(np.int64), dict(zip(saved["names"].tolist(), pieces, strict=True))
+            )
 
 
 def bring_up_to_date(
@@ -107,11 +112,11 @@ def bring_up_to_date(
     """
     total = sum(int(rows.sum()) for rows in wanted.values())
     if state is None or not _is_shorter(state, wanted, dim, total):
-        state = GramState(np.zeros((dim, dim)), {})
+        state = GramState(np.zeros((dim, dim), np.int64), {})
     steps_DD = state.steps_DD.copy()
     for name, rows in wanted.items():
         before = state.rows.get(name, np.zeros(len(rows), np.bool_))
-        for changed, sign in ((rows & ~before, 1.0), (before & ~rows, -1.0)):
+        for changed, sign in ((rows & ~before, 1), (before & ~rows, -1)):
             if changed.any():
                 steps_DD += sign * _steps(vectors_of(name), np.flatnonzero(changed))
     return GramState(steps_DD, {name: rows for name, rows in wanted.items() if rows.any()})
@@ -127,13 +132,18 @@ def _is_shorter(state: GramState, wanted: Mapping[str, NDArray[np.bool_]], dim: 
     return (total - kept) + (state.n_rows - kept) < total
 
 
-def _steps(vectors_ID: NDArray[np.floating], rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+def _in_units(steps_DD: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The matrix that steps stand for; beyond 2**53 of them each is rounded once."""
+    return steps_DD.astype(np.float64) * STEP**2
+
+
+def _steps(vectors_ID: NDArray[np.floating], rows: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
     """XᵀX of rounded rows in units of STEP²."""
     from scipy.linalg.blas import dsyrk
 
     dim = vectors_ID.shape[1]
-    upper_DD = np.zeros((dim, dim), order="F")
-    n = len(vectors_ID) if rows is None else len(rows)
+    folded_DD, upper_DD = np.zeros((dim, dim), np.int64), np.zeros((dim, dim), order="F")
+    n, waiting = len(vectors_ID) if rows is None else len(rows), 0
     for start in range(0, n, CHUNK_ROWS):
         part = slice(start, start + CHUNK_ROWS)
         chunk = np.multiply(vectors_ID[part if rows is None else rows[part]], 1 / STEP, dtype=np.float64)
@@ -143,4 +153,9 @@ def _steps(vectors_ID: NDArray[np.floating], rows: NDArray[np.int64] | None = No
             row = place if rows is None else int(rows[place])
             raise ValueError(f"row {row} is not a unit vector of finite numbers")
         upper_DD = dsyrk(1.0, chunk.T, beta=1.0, c=upper_DD, overwrite_c=1)
-    return np.triu(upper_DD) + np.triu(upper_DD, 1).T
+        waiting += len(chunk)
+        if waiting + CHUNK_ROWS > FOLDED_ROWS:
+            folded_DD += upper_DD.astype(np.int64)
+            upper_DD[:], waiting = 0, 0
+    folded_DD += upper_DD.astype(np.int64)
+    return np.triu(folded_DD) + np.triu(folded_DD, 1).T

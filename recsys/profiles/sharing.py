@@ -74,7 +74,7 @@ class Sharing:
             ReleaseError: this site is among the others.
         """
         if not self.key:
-            return Shared(pc.unique(histories.liked_item_ids), len(histories.users))
+            return Shared(histories.liked_items, len(histories.users))
         own = self.likes_of(histories, item_ids, landed_at)
         site = own.sites[0]
         guarantee = None
@@ -96,8 +96,8 @@ class Sharing:
         """
         if self.privacy.epsilon is not None:
             return self._noisy(histories, item_ids, landed_at)
-        counts = histories.liked_item_ids.value_counts()
-        table = pa.table({"item_id": counts.field("values"), "n_users": counts.field("counts")})
+        liked = histories.liked_items
+        table = pa.table({"item_id": liked, "n_users": pa.array(histories.likes_of(liked), pa.int64())})
         table = table.append_column("sum", pa.array([0] * table.num_rows, pa.int64())).sort_by("item_id")
         digest = hmac.digest(self.secret, json.dumps(table.to_pydict()).encode(), "sha256").hex()[:16]
         return ItemLikes(

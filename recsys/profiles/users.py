@@ -61,6 +61,8 @@ HISTORY_SCHEMA = OPINIONS_SCHEMA
 WEIGHED_VERSION = 3
 """Of files for a model with a weighting: likes have strengths, and what the weighting reads beside them is there."""
 PAIRS = ["user", "item_id", "timestamp"]
+NAMES = ["user", "item_id"]
+"""Columns that a table of opinions holds as dictionaries in memory."""
 HISTORY_NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})\.parquet")
 
 
@@ -204,34 +206,59 @@ class Histories:
     """
 
     def __init__(self, found: pa.Table) -> None:
-        ordered = opinions(found)
-        users = ordered["user"].combine_chunks().dictionary_encode()
+        for name in NAMES:  # kept once, not for each opinion
+            if not pa.types.is_dictionary(found[name].type):
+                place = found.column_names.index(name)
+                found = found.set_column(place, name, found[name].dictionary_encode())
+        ordered = opinions(found).combine_chunks()
+        users = ordered["user"].chunk(0) if len(ordered) else pa.array([], pa.string()).dictionary_encode()
         self._users, self._user_O = users.dictionary, users.indices
-        # A pseudonym is 64 characters long: kept once for each user, not for each opinion.
         self._opinions = ordered.drop_columns("user")
 
     @property
     def pairs(self) -> pa.Table:
         """Likes: user, item_id, timestamp; sorted by user, first time (unknown last) and arrival."""
         user_O = self._users.take(self._user_O)
-        return liked(self._opinions.append_column("user", user_O)).select(PAIRS)
+        return _with_names(liked(self._opinions.append_column("user", user_O)).select(PAIRS))
 
     @property
-    def liked_item_ids(self) -> pa.ChunkedArray:
+    def n_pairs(self) -> int:
+        """Number of likes."""
+        return int(pc.sum(self._is_like).as_py() or 0)
+
+    def likes_of(self, item_ids: pa.Array) -> NDArray[np.int32]:
+        """How many users like each of some items, [I]."""
+        liked_ids = self._liked.dictionary
+        n_users = np.bincount(self._liked.indices, minlength=len(liked_ids))
+        place_I = pc.index_in(item_ids, value_set=liked_ids).fill_null(len(liked_ids))
+        found: NDArray[np.int32] = np.append(n_users, 0)[np.asarray(place_I)].astype(np.int32)
+        return found
+
+    @property
+    def liked_items(self) -> pa.Array:
+        """Ids of the distinct items that somebody likes."""
+        return _ids_of(self._liked.unique())
+
+    @property
+    def _liked(self) -> pa.DictionaryArray:
         """The item of each of `pairs`."""
-        return liked(self._opinions)["item_id"]
+        return self._opinions["item_id"].combine_chunks().filter(self._is_like.combine_chunks())
 
     @cached_property
     def items(self) -> pa.Array:
         """Ids of all items that somebody likes, dislikes, or has withdrawn an opinion of."""
-        return pc.unique(self._opinions["item_id"])
+        return _ids_of(self._opinions["item_id"].combine_chunks().unique())
 
     @cached_property
     def users(self) -> list[str]:
         """Pseudonyms of all users with likes, sorted."""
-        likes = pc.greater(self._opinions["weight"], WITHDRAWAL).combine_chunks()
+        likes = self._is_like.combine_chunks()
         found: list[str] = self._users.take(pc.unique(self._user_O.filter(likes))).to_pylist()
         return found
+
+    @property
+    def _is_like(self) -> pa.ChunkedArray:
+        return pc.greater(self._opinions["weight"], WITHDRAWAL)
 
     def opinions_of(self, user: str) -> pa.Table:
         """A user's opinions of items, including withdrawn ones.
@@ -245,7 +272,7 @@ class Histories:
         """
         row = self._row_of_user.get(user)
         start, end = (0, 0) if row is None else self._starts[row : row + 2].tolist()
-        found = self._opinions.slice(start, end - start)
+        found = _with_names(self._opinions.slice(start, end - start))
         return found.add_column(0, OPINIONS_SCHEMA.field("user"), pa.repeat(user, end - start))
 
     def items_of(self, user: str) -> tuple[str, ...]:
@@ -267,6 +294,16 @@ class Histories:
         return {user: row for row, user in enumerate(self._users.to_pylist())}
 
 
+def _with_names(found: pa.Table) -> pa.Table:
+    """The same rows with ids of items instead of numbers in a dictionary."""
+    place = found.column_names.index("item_id")
+    return found.set_column(place, "item_id", found["item_id"].cast(pa.string()))
+
+
+def _ids_of(distinct: pa.DictionaryArray) -> pa.Array:
+    return distinct.dictionary.take(distinct.indices)
+
+
 def load_histories(files: Iterable[Path]) -> Histories:
     """Read histories.
 
@@ -276,19 +313,19 @@ def load_histories(files: Iterable[Path]) -> Histories:
     Returns:
         Histories of every user in them; empty for no files.
     """
-    tables = [HISTORY_SCHEMA.empty_table(), *(_read(file) for file in files)]
+    tables = [*(_read(file) for file in files)] or [HISTORY_SCHEMA.empty_table()]
     further = {name for table in tables for name in table.column_names if name in FURTHER}
     return Histories(pa.concat_tables([with_columns(table, further) for table in tables]))
 
 
 def _read(file: Path) -> pa.Table:
-    there = pq.read_schema(file).names
-    further = [field for name, field in FURTHER.items() if name in there]
-    found = pq.read_table(file, schema=pa.schema([*HISTORY_SCHEMA, *further]))
-    if not found["weight"].null_count:
-        return found
-    likes = pa.repeat(pa.scalar(LIKE, pa.float32()), found.num_rows)
-    return found.select(PAIRS).append_column("latest", found["timestamp"]).append_column("weight", likes)
+    with pq.ParquetFile(file, memory_map=True, read_dictionary=NAMES) as opened:
+        there = opened.schema_arrow.names
+        found = opened.read([name for name in (*HISTORY_SCHEMA.names, *FURTHER) if name in there])
+    if "weight" not in there:  # version 1
+        likes = pa.repeat(pa.scalar(LIKE, pa.float32()), len(found))
+        found = found.append_column("latest", found["timestamp"]).append_column("weight", likes)
+    return found
 
 
 def sums_of(

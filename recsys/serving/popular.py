@@ -6,7 +6,6 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys.publishing.objects import Profiles
@@ -76,9 +75,7 @@ class Popular:
     @cached_property
     def likes_I(self) -> NDArray[np.int32]:
         """Users who like each item."""
-        ids = self._profiles.latest.item_ids.column
-        rows = pc.index_in(self._profiles.histories.liked_item_ids, value_set=ids).drop_null()
-        return np.bincount(rows.to_numpy(), minlength=len(ids)).astype(np.int32)
+        return self._profiles.histories.likes_of(self._profiles.latest.item_ids.column)
 
     @cached_property
     def newest_at(self) -> datetime | None:

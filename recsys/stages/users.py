@@ -56,7 +56,7 @@ def run(settings: Settings, at: Artifacts) -> None:
         ridge_lambda=settings.users.lambda_or(model.users.ridge_lambda),
         n_users=shared.n_users,
         n_items=state.n_rows,
-        n_pairs=histories.pairs.num_rows,
+        n_pairs=histories.n_pairs,
         profiles_hash=model.profiles_hash,
         gram_sha256=hashlib.sha256(gram).hexdigest(),
         made_of=users_key((segment.name for segment in segments), (path.name for path in files), sharing.key),

@@ -92,11 +92,11 @@ def test_a_missing_or_damaged_state_counts_as_none(tmp_path, place):
 
 
 def test_a_state_of_another_width_or_with_segments_that_are_gone_is_not_built_upon():
-    state = GramState(np.full((3, 3), 7.0), {})
+    state = GramState(np.full((3, 3), 7), {})
     wanted = {"a": np.ones(30, np.bool_)}
     expected = gram_of(SEGMENTS["a"]).tobytes()
     assert bring_up_to_date(state, wanted, SEGMENTS.__getitem__, DIM).gram.tobytes() == expected
-    gone = GramState(np.full((DIM, DIM), 7.0), {"gone": np.ones(5, np.bool_)})
+    gone = GramState(np.full((DIM, DIM), 7), {"gone": np.ones(5, np.bool_)})
     assert bring_up_to_date(gone, wanted, SEGMENTS.__getitem__, DIM).gram.tobytes() == expected
 
 
@@ -104,3 +104,23 @@ def test_rounding_keeps_the_direction_of_a_row():
     row = SEGMENTS["a"][1].astype(np.float64)
     rounded = np.rint(row / gram.STEP) * gram.STEP
     assert row @ rounded / np.linalg.norm(rounded) / np.linalg.norm(row) > 1 - 1e-7
+
+
+def test_sums_are_folded_without_a_change_and_stay_exact_where_float64_would_round(monkeypatch):
+    rows = np.concatenate([SEGMENTS["a"]] * 3)
+    expected = gram_of(rows)
+    monkeypatch.setattr(gram, "CHUNK_ROWS", 8)
+    monkeypatch.setattr(gram, "FOLDED_ROWS", 16)
+    assert gram_of(rows).tobytes() == expected.tobytes()
+    many = GramState(np.full((DIM, DIM), 2**53), {"many": np.ones(1, np.bool_)})
+    wanted = {**many.rows, "a": np.ones(LENGTHS["a"], np.bool_)}
+    monkeypatch.setattr(gram, "_is_shorter", lambda *_: True)
+    added = bring_up_to_date(many, wanted, SEGMENTS.__getitem__, DIM)
+    one = bring_up_to_date(None, {"a": wanted["a"]}, SEGMENTS.__getitem__, DIM)
+    assert (added.steps_DD - one.steps_DD == 2**53).all() and one.steps_DD.dtype == np.int64
+
+
+def test_a_state_of_floats_is_still_read(tmp_path):
+    state = bring_up_to_date(None, {"a": np.ones(30, np.bool_)}, SEGMENTS.__getitem__, DIM)
+    GramState(state.steps_DD.astype(np.float64), state.rows).save(tmp_path / "state")
+    assert GramState.load(tmp_path / "state").steps_DD.tobytes() == state.steps_DD.tobytes()
