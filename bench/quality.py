@@ -5,9 +5,9 @@ Firstlight runs with three seeds, learned rivals, which vary more, with five; be
 
 Every (protocol, method, seed) is one row: a process of its own, scored by the judge (../shared/judge/score.py), kept
 in var/bench/quality/rows.jsonl. Rows that are there are not run again, so a run that was cut short goes on, and a row
-can be run alone: `python -m bench.quality --protocol citeulike_H --method heater --seed 2`. When nothing is missing,
-docs/quality.md, docs/quality.json and var/bench/quality.json are written from the rows; `--report` writes them from
-the rows that there are.
+can be run alone: `python -m bench.quality --protocol citeulike_H --method heater --seed 2`. Methods without a
+row here keep those of docs/quality.rows.jsonl. When nothing is missing, docs/quality.md, docs/quality.json and
+var/bench/quality.json are written from the rows; `--report` writes them from the rows that there are.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from rich.console import Console
 
 from bench.figures import ROOT, commit
 from bench.protocols import PROTOCOLS, TOP, judged, require_shared_data
-from bench.quality_page import publish
+from bench.quality_page import PUBLISHED, publish, with_published
 from bench.quality_rows import HOME, METHODS, OURS, SEEDS, VIEWED, Key, Row, all_keys, keep_row, read_rows
 from bench.view_files import write_view
 
@@ -75,7 +75,7 @@ def main() -> None:
             and key.seed in (args.seed or SEEDS)
         ]
         run_rows(keys, args.again)
-    rows = read_rows()
+    rows = with_published(read_rows(), read_rows(PUBLISHED))
     missing = [key for key in all_keys() if key not in rows]
     if args.report or not missing:
         publish(rows)

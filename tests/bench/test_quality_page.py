@@ -87,19 +87,19 @@ def test_a_protocol_that_was_not_run_here_stays_as_it_was_published():
     assert again[again.index("## CiteULike D\n") :].split("\n## ")[0].strip() == section.strip()
 
 
-def test_a_method_that_was_not_run_again_stays_in_the_table_and_says_so():
-    kept = quality_page.Kept(
-        "## CiteULike H\n\n| Heater | .1 [.0, .2] | .3 | .4 | 41 | 9 | 512 |\n", {}, quality_page.KEPT
-    )
+def test_a_section_stays_where_a_row_is_known_but_its_lists_are_on_another_machine():
+    kept = quality_page.Kept("## CiteULike H\n\n| old | table |\n", {}, quality_page.KEPT)
     ours = replace(ROW, method=OURS)
     page = quality_page.page({ours.key: ours}, kept)
-    assert "| Heater | .1 [.0, .2] | .3 | .4 |\n" in page and "| Heater |  |  |  |  | issue 7 |" in page
-    awards = quality_page.Kept(
-        "## MovieLens-100K, a fifth of the movies cold\n\n| Heater | .1 | .3 | 1 | 9 | 5 |\n",
-        {},
-        quality_page.KEPT,
-    )
-    assert "| Heater |" not in quality_page.page({ours.key: ours}, awards)
+    assert f"## CiteULike H\n\n{quality_page.KEPT}\n| old | table |" in page
+    assert "alpha 1e-05, steps 300" in page  # its settings are those of the row
+
+
+def test_a_method_that_was_not_run_again_keeps_its_published_rows_and_no_mean_mixes_both():
+    ridge, others = replace(ROW, method="ridge", seed=0), [replace(ROW, seed=seed) for seed in (0, 2)]
+    published = {row.key: row for row in [ridge, *others]}
+    again = replace(ROW, commit="def")
+    assert quality_page.with_published({again.key: again}, published) == {ridge.key: ridge, again.key: again}
 
 
 def test_each_row_of_a_table_names_its_commits():
