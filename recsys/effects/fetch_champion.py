@@ -139,6 +139,8 @@ def catalogue_texts(at: Artifacts, chosen: Settings) -> Iterator[str]:
     """
     from recsys.catalogue.parts import CATALOGUE, list_parts
     from recsys.features.text import item_texts
+    from recsys.storage.tables import in_blocks
 
     for part in list_parts(at.data, CATALOGUE):
-        yield from filter(None, item_texts(part.rows(), chosen.features)["text"].to_pylist())
+        for rows in in_blocks(part.rows()):
+            yield from filter(None, item_texts(rows, chosen.features)["text"].to_pylist())

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 from recsys.catalogue.plain_text import plain_text
 from recsys.features.text import composed, cut
 from recsys.features.words import WORDS_VERSION
+from recsys.storage.tables import in_blocks
 
 DETAILS_VERSION = 1
 """Part of every details key; raised when the same row would give other details or terms."""
@@ -66,12 +67,12 @@ def item_details(rows: pa.Table, attributes: Sequence[str], description_chars: i
         and descriptions are free of markup.
     """
     live = live_rows(rows)
-    titles = [_plain(title) for title in live["title"].to_pylist()]
-    descriptions = [cut(_plain(text), description_chars) for text in live["description"].to_pylist()]
     columns = {
         "item_id": live["item_id"],
-        "title": pa.array(titles, pa.string()),
-        "description": pa.array(descriptions, pa.string()),
+        "title": _mapped(_plain, live.select(["title"])),
+        "description": _mapped(
+            lambda text: cut(_plain(text), description_chars), live.select(["description"])
+        ),
         "tags": live["tags"],
         "image": live["image"],
         "updated_at": live["updated_at"],
@@ -133,6 +134,12 @@ def _chosen(written: Sequence[str | None], attributes: Sequence[str]) -> dict[st
                 found[name] = [None] * len(written)
             found[name][row] = further[name]
     return dict(sorted(found.items()))
+
+
+def _mapped(change: Callable[[str | None], str], column: pa.Table) -> pa.Array:
+    """What becomes of each text of the only column of a table."""
+    blocks = (block.column(0).to_pylist() for block in in_blocks(column))
+    return pa.concat_arrays([pa.array(map(change, block), pa.string()) for block in blocks])
 
 
 def _plain(text: str | None) -> str:

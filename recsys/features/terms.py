@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from recsys.catalogue.plain_text import plain_text
 from recsys.features.details import live_rows, texts_of
 from recsys.features.words import WORDS_VERSION, words
+from recsys.storage.tables import in_blocks
 
 # Shape suffixes: N live rows of a part, V terms, P postings.
 POSTING = pa.struct([pa.field("row", pa.int32()), pa.field("count", pa.int32())])
@@ -97,6 +98,11 @@ def _counted(texts: Iterable[str]) -> _Counted:
 
 def _texts(live: pa.Table, attributes: Sequence[str]) -> Iterator[str]:
     """All words of each row as one text; a field ends a line, so that no word reaches into the next."""
+    for block in in_blocks(live):
+        yield from _block_texts(block, attributes)
+
+
+def _block_texts(live: pa.Table, attributes: Sequence[str]) -> Iterator[str]:
     columns = (live[name].to_pylist() for name in ("item_id", "title", "tags", "description", "attributes"))
     for item, title, tags, description, further in zip(*columns, strict=True):
         values = [] if item.isdigit() and len(item) <= SHORT_NUMBER else [item]

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from recsys.catalogue.parts import sequence_of
 from recsys.catalogue.plain_text import plain_text
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.features.params import FeaturesParams
+from recsys.storage.tables import in_blocks
 
 PREPROCESSING_VERSION = 2
 """Part of every key of features and vectors. Raised when the same row would give another text; see `FOLDS`."""
@@ -105,25 +107,16 @@ def item_texts(rows: pa.Table, params: FeaturesParams) -> pa.Table:
         One row per catalogue row, in the same order, in SCHEMA. A delete has an empty text, and so has an item without
         text, which only `ingest.allow_without_text` lets in.
     """
-    columns = {
-        name: rows[name].to_pylist() if name in rows.column_names else [None] * len(rows)
-        for name in TEXT_FIELDS
-    }
-    wants_attributes = any(field not in TEXT_FIELDS for field in params.fields)
-    attributes = rows["attributes"].to_pylist() if wants_attributes else [None] * len(rows)
-    deleted = [bool(value) for value in rows["deleted"].to_pylist()]
-    texts = []
-    for row in range(len(rows)):
-        fields = {name: column[row] for name, column in columns.items()}
-        texts.append("" if deleted[row] else _row_text(fields, attributes[row], params))
+    texts, hashes = zip(*(_block_texts(block, params) for block in in_blocks(rows)), strict=True)
+    deleted = pc.fill_null(rows["deleted"], False)
     return pa.table(
         {
             "item_id": rows["item_id"],
-            "text": pa.array(texts, pa.string()),
-            "text_hash": pa.array([text_hash(text) for text in texts], pa.string()),
+            "text": pa.concat_arrays(texts),
+            "text_hash": pa.concat_arrays(hashes),
             "tags": rows["tags"],
             "updated_at": rows["updated_at"],
-            "deleted": pa.array(deleted, pa.bool_()),
+            "deleted": deleted.combine_chunks(),
             "part": rows["part"],
             "line": rows["line"],
         }
@@ -197,6 +190,21 @@ def _clings(character: str) -> bool:
         or character == "\u200d"
         or "\U0001f3fb" <= character <= "\U0001f3ff"
     )
+
+
+def _block_texts(rows: pa.Table, params: FeaturesParams) -> tuple[pa.Array, pa.Array]:
+    """The texts of some rows, and their hashes."""
+    columns = {
+        name: rows[name].to_pylist() if name in rows.column_names else [None] * len(rows)
+        for name in TEXT_FIELDS
+    }
+    wants_attributes = any(field not in TEXT_FIELDS for field in params.fields)
+    attributes = rows["attributes"].to_pylist() if wants_attributes else [None] * len(rows)
+    texts = []
+    for row, deleted in enumerate(rows["deleted"].to_pylist()):
+        fields = {name: column[row] for name, column in columns.items()}
+        texts.append("" if deleted else _row_text(fields, attributes[row], params))
+    return pa.array(texts, pa.string()), pa.array(map(text_hash, texts), pa.string())
 
 
 def _row_text(

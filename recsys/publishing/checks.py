@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -18,6 +19,7 @@ from recsys.publishing.release import File, Manifest, SmokeQuery
 from recsys.publishing.users_recall import UsersRecall
 from recsys.storage.atomic import whole_file
 from recsys.storage.packed import PackedFile
+from recsys.storage.tables import in_blocks
 
 QUERY_BATCH_TOKENS = 2048
 
@@ -66,9 +68,11 @@ def smoke_texts(head: Manifest | None, features: Path, n: int) -> tuple[str, ...
         found: dict[str, str] = {}
         for file in feature_files(features):
             rows = pq.read_table(file.path, columns=["text_hash", "text", "deleted"])
-            hashes, texts_of, gone = (rows[name].to_pylist() for name in ("text_hash", "text", "deleted"))
-            found |= {h: t for h, t, deleted in zip(hashes, texts_of, gone, strict=True) if not deleted}
-        fresh = (found[key] for key in sorted(found) if found[key] not in texts)
+            live = rows.filter(pc.invert(rows["deleted"]))
+            for block in in_blocks(live.select(["text_hash", "text"])):
+                found |= dict(zip(*(column.to_pylist() for column in block.columns), strict=True))
+                found = {key: found[key] for key in sorted(found)[: n + len(texts)]}
+        fresh = (text for text in found.values() if text not in texts)
         texts += [text for text, _ in zip(fresh, range(n - len(texts)), strict=False)]
     return tuple(texts)
 

@@ -1,18 +1,27 @@
-"""Arrow files: tables that are mapped into memory rather than read, and shared between the processes that map them."""
+"""Tables block by block; and Arrow files, which are mapped into memory and shared by the processes that map them."""
 
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
 from recsys.storage.atomic import whole_file
 
+ROWS_AT_ONCE = 65_536
+"""Rows that may be Python objects together."""
+
 
 def write_arrow(target: Path, table: pa.Table) -> None:
     """Write a table atomically as an uncompressed Arrow file: the same table gives the same bytes."""
     with whole_file(target) as temporary, pa.ipc.new_file(temporary, table.schema) as writer:
         writer.write_table(table)
+
+
+def in_blocks(table: pa.Table) -> Iterator[pa.Table]:
+    """Slices of a table, at least one, so that never all of its rows become Python objects at once."""
+    for start in range(0, max(1, len(table)), ROWS_AT_ONCE):
+        yield table.slice(start, ROWS_AT_ONCE)
 
 
 def map_arrow(path: Path) -> pa.Table:

@@ -4,8 +4,12 @@ from collections import Counter
 
 import pyarrow as pa
 
+from recsys.features.details import item_details
+from recsys.features.params import FeaturesParams
 from recsys.features.terms import SCHEMA, item_terms
+from recsys.features.text import item_texts
 from recsys.features.words import words
+from recsys.storage import tables
 from tests.features.test_details import rows
 
 TABLE = rows(
@@ -59,3 +63,14 @@ def test_a_part_of_deletes_has_one_term_without_rows():
         "term": [""],
         "postings": [[]],
     }
+
+
+def test_texts_details_and_terms_do_not_depend_on_how_many_rows_are_read_together(monkeypatch):
+    params = FeaturesParams(fields=("title", "brand"), max_chars=100)
+
+    def made():
+        return item_texts(TABLE, params), item_details(TABLE, ("brand",), 100), item_terms(TABLE, ("brand",))
+
+    together = made()
+    monkeypatch.setattr(tables, "ROWS_AT_ONCE", 1)
+    assert all(one.equals(other) for one, other in zip(together, made(), strict=True))

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from recsys.storage.tables import map_arrow, map_foreign_arrow, write_arrow
+from recsys.storage import tables
+from recsys.storage.tables import in_blocks, map_arrow, map_foreign_arrow, write_arrow
 
 
 def no_check(table):
@@ -100,3 +101,10 @@ def test_a_compressed_file_is_refused(tmp_path):
         writer.write_table(table)
     with pytest.raises(ValueError, match="is compressed"):
         map_foreign_arrow(tmp_path / "a", no_check)
+
+
+def test_blocks_of_a_table_are_its_rows_in_order(monkeypatch):
+    monkeypatch.setattr(tables, "ROWS_AT_ONCE", 2)
+    table = pa.table({"n": [1, 2, 3, 4, 5]})
+    assert [block["n"].to_pylist() for block in in_blocks(table)] == [[1, 2], [3, 4], [5]]
+    assert [len(block) for block in in_blocks(table.slice(0, 0))] == [0]
