@@ -4,6 +4,8 @@ SHELL := bash
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export DVC_NO_ANALYTICS := true
 export HF_HUB_OFFLINE ?= 1
+# Where this is set, pytest would rewrite the assertions of all tests in every run.
+export PYTHONDONTWRITEBYTECODE :=
 VENV := .venv
 PY := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
