@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from recsys.publishing.objects import Profiles
 from recsys.retrieval.best_words import best_and
 from recsys.retrieval.fusing import fused, n_candidates, probabilities
+from recsys.retrieval.in_place import row_by_row
 from recsys.retrieval.lexical import LexicalIndex
 from recsys.retrieval.ordering import ordered
 from recsys.retrieval.segments import PAD
@@ -66,12 +67,11 @@ class TextSearch:
         allowed_I, strangers = self._lists.allowed(wanted)
         known = self._users.known(taste)
         exclude = {*known.likes, *known.dislikes} if wanted.exclude_seen else set()
-        rows_C, words_C = self._candidates(text, query_D, wanted.k, exclude, allowed_I)
-        vectors_CD = (
-            self._profiles.searcher.vectors_of(rows_C) if len(rows_C) else np.empty((0, len(query_D)))
-        )
-        user_C = vectors_CD @ self._users.of(known.basis_HD) if known.n_known else None
-        scores_C = fused(words_C, vectors_CD @ query_D, user_C, self._weights)
+        near = self._near(query_D, wanted.k, exclude, allowed_I)
+        rows_C, words_C = self._with_words(text, near[0], wanted.k, exclude, allowed_I)
+        user_D = self._users.of(known.basis_HD) if known.n_known else None
+        cosine_C, user_C = self._products(rows_C, query_D, near, user_D)
+        scores_C = fused(words_C, cosine_C, user_C, self._weights)
         width = wanted.k * POOL if wanted.diversity else wanted.k
         places = ordered(self._profiles.latest.item_ids, rows_C, scores_C, width)
         pairs = list(zip(rows_C[places].tolist(), scores_C[places].tolist(), strict=True))
@@ -93,18 +93,24 @@ class TextSearch:
             for one, place in zip(chosen, at.tolist(), strict=True)
         )
 
-    def _candidates(
+    def _near(
+        self, query_D: NDArray[np.floating], k: int, exclude: set[int], allowed_I: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Items that are near to a query, ascending, and their cosines."""
+        found = self._profiles.searcher.search(query_D[None], n_candidates(k), [exclude], allowed_I)
+        rows, cosines = found.rows_QK[0], found.scores_QK[0]
+        order = np.argsort(rows)[np.count_nonzero(rows == PAD) :]
+        return rows[order], cosines[order]
+
+    def _with_words(
         self,
         text: str,
-        query_D: NDArray[np.floating],
+        near: NDArray[np.int64],
         k: int,
         exclude: set[int],
         allowed_I: NDArray[np.bool_] | None,
     ) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
-        """Items that are near to a query or hold its words, ascending, each with its BM25 over the bound."""
-        n = n_candidates(k)
-        found = self._profiles.searcher.search(query_D[None], n, [exclude], allowed_I).rows_QK[0]
-        by_profile = found[found != PAD]
+        """These items and those that hold a query's words, ascending, each with its BM25 over the bound."""
         excluded = np.fromiter(exclude, np.int64, len(exclude))
 
         def is_left(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -112,4 +118,22 @@ class TextSearch:
             return left & ~np.isin(rows, excluded) if len(excluded) else left
 
         n_all = len(self._profiles.latest.item_ids)
-        return best_and(by_profile, self._lexical.words_of(text), n, n_all, is_left)
+        return best_and(near, self._lexical.words_of(text), n_candidates(k), n_all, is_left)
+
+    def _products(
+        self,
+        rows_C: NDArray[np.int64],
+        query_D: NDArray[np.float32],
+        near: tuple[NDArray[np.int64], NDArray[np.float64]],
+        user_D: NDArray[np.float32] | None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Inner products of candidates with the query, and with the user; what is known already is read no more."""
+        searcher, (rows, cosines) = self._profiles.searcher, near
+        if user_D is not None and len(rows_C):
+            vectors_CD = searcher.vectors_of(rows_C)
+            return row_by_row(vectors_CD, query_D), row_by_row(vectors_CD, user_D)
+        cosine_C = np.empty(len(rows_C))
+        is_near_C = np.isin(rows_C, rows, assume_unique=True)
+        cosine_C[is_near_C] = cosines
+        cosine_C[~is_near_C] = searcher.scores(query_D, rows_C[~is_near_C])
+        return cosine_C, None

@@ -10,6 +10,7 @@ import ipaddress
 import json
 import secrets
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -98,6 +99,7 @@ def add_key(path: Path, name: str, scopes: Iterable[Scope]) -> str:
     return key
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine's own.
 

@@ -1,6 +1,7 @@
 """The application: routes, what is around every answer, and the threads that run beside them."""
 
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -17,7 +18,7 @@ from recsys.serving.service.metrics import Metrics
 from recsys.serving.service.observing import Observing
 from recsys.serving.service.operation import PAGE, operation
 from recsys.serving.service.problems import HANDLERS
-from recsys.serving.service.questions import questions
+from recsys.serving.service.questions import by_path, questions
 from recsys.serving.service.shared import Service
 
 
@@ -43,6 +44,7 @@ def make_app(service: Service) -> FastAPI:
         if service.feedback:
             service.feedback.stop()
         service.follower.stop()
+        app.state.threads.shutdown(wait=False, cancel_futures=True)
 
     app = FastAPI(
         title="Firstlight",
@@ -56,6 +58,7 @@ def make_app(service: Service) -> FastAPI:
     app.state.service = service
     app.state.metrics = Metrics(service.follower)
     service.follower.after_look = app.state.metrics.note
+    app.state.threads = ThreadPoolExecutor(service.params.max_running, "answer")  # it starts them when needed
     app.state.limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
     app.add_middleware(Observing, metrics=app.state.metrics, own_names_only=service.keys is None)
     app.add_middleware(Admission, params=service.params, turned_away=app.state.metrics.turned_away)
@@ -63,6 +66,7 @@ def make_app(service: Service) -> FastAPI:
         app.add_exception_handler(kind, handler)
     app.include_router(operation)
     app.include_router(questions)
+    app.include_router(by_path)
     app.include_router(feedback_routes)
     app.include_router(admin)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")

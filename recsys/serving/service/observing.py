@@ -3,7 +3,7 @@
 import logging
 import time
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +18,8 @@ OWN_NAMES = "ask for localhost or 127.0.0.1; or start the service with API keys"
 could otherwise read everything."""
 POLICY = "default-src 'self'; img-src * data:; style-src 'self'; script-src 'self'; frame-ancestors 'none'"
 """Content-Security-Policy of the page: nothing of another address but images of items."""
+SAFE = [(b"content-security-policy", POLICY.encode()), (b"x-content-type-options", b"nosniff")]
+"""Headers of every answer."""
 
 
 class Observing:
@@ -47,9 +49,7 @@ class Observing:
             if message["type"] == "http.response.start":
                 is_answered = True
                 self._note(scope, message["status"], time.perf_counter() - begun)
-                headers = MutableHeaders(scope=message)
-                headers.setdefault("Content-Security-Policy", POLICY)
-                headers.setdefault("X-Content-Type-Options", "nosniff")
+                message["headers"] = [*message["headers"], *SAFE]
             await send(message)
 
         host = host_name(Headers(scope=scope).get("host", ""))

@@ -4,23 +4,27 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel
 
 from recsys.errors import RequestError
 from recsys.evaluation.off_policy_lists import EXPLORED
 from recsys.serving.answers import Answer, ListRequest, Scored, Taste
 from recsys.serving.recommender import Recommender
 from recsys.serving.service import schemas
+from recsys.serving.service.body_route import BodyRoute
 from recsys.serving.service.shared import PROBLEMS, Now, Service, Whose, allowed_to, bounded, whose
 from recsys.serving.service.trial import Group
 
 log = logging.getLogger(__name__)
-questions = APIRouter(
+questions = APIRouter(prefix="/v1", tags=["questions"], responses=PROBLEMS, route_class=BodyRoute)
+by_path = APIRouter(
     prefix="/v1", tags=["questions"], dependencies=[Depends(allowed_to("read"))], responses=PROBLEMS
 )
+"""Questions without a body."""
 
 
 @questions.post("/recommend", response_model=schemas.ExploredListAnswer | schemas.ListAnswer)
@@ -37,7 +41,7 @@ def recommend(body: schemas.RecommendBody, now: Now, request: Request) -> Respon
     return answered(_explored(shown_list(answer, who.now.recommender), answer, service))
 
 
-@questions.get("/similar/{item:path}", response_model=schemas.ListAnswer)
+@by_path.get("/similar/{item:path}", response_model=schemas.ListAnswer)
 def similar(
     item: str, now: Now, request: Request, query: Annotated[schemas.SimilarQuery, Query()]
 ) -> Response:
@@ -52,24 +56,25 @@ def search(body: schemas.SearchBody, now: Now, request: Request) -> Response:
     bounded(request, "query", len(body.query), "max_text_chars")
     with_words(body.query, "query", "give some words")
     who = whose(body.user, body.pseudonym, now, request)
-    found = who.now.recommender.search(body.query, list_request(body, request), taste_of(body, who, request))
-    plain = shown_list(found, who.now.recommender)
-    items = [
-        schemas.FoundItem(**one.model_dump(), probability=scored.probability)
-        for one, scored in zip(plain.items, found.items, strict=True)
-    ]
+    recommender = who.now.recommender
+    found = recommender.search(body.query, list_request(body, request), taste_of(body, who, request))
     return answered(
         schemas.SearchAnswer(
-            **plain.model_dump(exclude={"items"}),
-            items=items,
+            release=found.release,
+            basis=found.basis,
+            items=[
+                schemas.FoundItem(**one, probability=scored.probability)
+                for one, scored in zip(fields_of(found.items, recommender), found.items, strict=True)
+            ],
+            unknown=list(found.unknown),
             n_candidates=found.n_candidates,
-            temperature=who.now.recommender.temperature,
+            temperature=recommender.temperature,
         )
     )
 
 
-@questions.post("/profile")
-def profile(body: schemas.ProfileBody, now: Now, request: Request) -> schemas.ProfileAnswer:
+@questions.post("/profile", response_model=schemas.ProfileAnswer)
+def profile(body: schemas.ProfileBody, now: Now, request: Request) -> Response:
     """What an item that is not in the catalogue would be: profile, neighbours, audience."""
     if bool(body.text.strip()) == bool(body.row):
         raise RequestError("give either text or row", remedy="text: words; row: fields as in the catalogue")
@@ -79,54 +84,60 @@ def profile(body: schemas.ProfileBody, now: Now, request: Request) -> schemas.Pr
         with_words(text, "row", f"give at least one of: {', '.join(texts.fields)}")
     bounded(request, "text", len(text), "max_text_chars")
     found = now.recommender.new_item(text, list_request(schemas.ListBody(k=body.k), request))
-    return schemas.ProfileAnswer(
-        release=found.release,
-        profile=[float(f"{value:.6g}") for value in found.profile_D.tolist()],
-        neighbours=shown(found.neighbours, now.recommender),
-        audience=found.audience,
+    return answered(
+        schemas.ProfileAnswer(
+            release=found.release,
+            profile=[float(f"{value:.6g}") for value in found.profile_D.tolist()],
+            neighbours=shown(found.neighbours, now.recommender),
+            audience=found.audience,
+        )
     )
 
 
-@questions.post("/explain")
-def explain(body: schemas.ExplainBody, now: Now, request: Request) -> schemas.ExplainAnswer:
+@questions.post("/explain", response_model=schemas.ExplainAnswer)
+def explain(body: schemas.ExplainBody, now: Now, request: Request) -> Response:
     """Why an item has its score for a user."""
     who = whose(body.user, body.pseudonym, now, request)
     recommender = who.now.recommender
     found = recommender.explain(body.item, taste_of(body, who, request), with_words=body.words)
     titles = recommender.items.titles_of([one.item_id for one in found.contributions if one.item_id])
-    return schemas.ExplainAnswer(
-        release=found.release,
-        model=found.model,
-        ranker=found.ranker,
-        item=shown([Scored(found.item_id, found.score)], recommender)[0],
-        contributions=[
-            schemas.ContributionAnswer(
-                source=one.source,
-                item_id=one.item_id,
-                title=titles.get(one.item_id or ""),
-                profile=one.profile,
-                ranker=one.ranker,
-                shared=[schemas.SharedAnswer(**dataclasses.asdict(fact)) for fact in one.shared],
-            )
-            for one in found.contributions
-        ],
-        rest=found.rest,
-        words=[schemas.WordAnswer(word=word, effect=effect) for word, effect in found.words],
-        withheld=found.withheld,
-        view_shares=dict(found.view_shares),
+    return answered(
+        schemas.ExplainAnswer(
+            release=found.release,
+            model=found.model,
+            ranker=found.ranker,
+            item=shown([Scored(found.item_id, found.score)], recommender)[0],
+            contributions=[
+                schemas.ContributionAnswer(
+                    source=one.source,
+                    item_id=one.item_id,
+                    title=titles.get(one.item_id or ""),
+                    profile=one.profile,
+                    ranker=one.ranker,
+                    shared=[schemas.SharedAnswer(**dataclasses.asdict(fact)) for fact in one.shared],
+                )
+                for one in found.contributions
+            ],
+            rest=found.rest,
+            words=[schemas.WordAnswer(word=word, effect=effect) for word, effect in found.words],
+            withheld=found.withheld,
+            view_shares=dict(found.view_shares),
+        )
     )
 
 
-@questions.post("/predict")
-def predict(body: schemas.PredictBody, now: Now, request: Request) -> schemas.PredictAnswer:
+@questions.post("/predict", response_model=schemas.PredictAnswer)
+def predict(body: schemas.PredictBody, now: Now, request: Request) -> Response:
     """Whether a user clicks given items, buys what was clicked, and for what value."""
     bounded(request, "items", len(body.items), "max_ids")
     who = whose(body.user, body.pseudonym, now, request)
     found = who.now.recommender.predict(taste_of(body, who, request), tuple(body.items))
-    return schemas.PredictAnswer(
-        release=found.release,
-        items=[schemas.PredictedItem(**vars(one)) for one in found.items],
-        unknown=list(found.unknown),
+    return answered(
+        schemas.PredictAnswer(
+            release=found.release,
+            items=[schemas.PredictedItem(**vars(one)) for one in found.items],
+            unknown=list(found.unknown),
+        )
     )
 
 
@@ -180,8 +191,8 @@ def list_request(body: schemas.ListBody, request: Request) -> ListRequest:
     return ListRequest(body.k, body.where, candidates, body.exclude_seen, body.diversity)
 
 
-def answered(answer: schemas.ListAnswer) -> Response:
-    """A list as JSON; FastAPI would first check and copy what is made here."""
+def answered(answer: BaseModel) -> Response:
+    """An answer as JSON; FastAPI would first check and copy what is made here."""
     return Response(answer.__pydantic_serializer__.to_json(answer), media_type="application/json")
 
 
@@ -197,8 +208,13 @@ def shown_list(answer: Answer, recommender: Recommender) -> schemas.ListAnswer:
 
 def shown(items: Sequence[Scored], recommender: Recommender) -> list[schemas.ShownItem]:
     """Items with title, tags, image and attributes, as far as the release holds them."""
+    return [schemas.ShownItem(**one) for one in fields_of(items, recommender)]
+
+
+def fields_of(items: Sequence[Scored], recommender: Recommender) -> list[dict[str, Any]]:
+    """Fields of `ShownItem`, for each item."""
     details = recommender.items.details_of([one.item_id for one in items])
     return [
-        schemas.ShownItem(item_id=one.item_id, score=float(np.float64(one.score)), **detail)
+        {**detail, "item_id": one.item_id, "score": float(np.float64(one.score))}
         for one, detail in zip(items, details, strict=True)
     ]

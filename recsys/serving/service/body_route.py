@@ -1,0 +1,83 @@
+"""Routes that answer a question: one JSON body in, and the answer computed in a thread.
+
+FastAPI describes them in /openapi.json by their signatures, as all routes. To answer, its own handler would solve the
+dependencies anew for each request and take a thread by way of a second library: as much work as the rest of the shell.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any, get_type_hints
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+
+from recsys.serving.service.shared import allowed_to, serving
+
+JSON_TYPE = "application/json"
+may_read = allowed_to("read")
+
+
+class BodyRoute(APIRoute):
+    """A route with scope `read`.
+
+    Its endpoint takes `body`, a pydantic model, `now`, the release that serves, and `request`. It returns a response.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What answers: who asks is checked first, then whether a release serves, then the body."""
+        endpoint, model = self.endpoint, get_type_hints(self.endpoint)["body"]
+
+        async def answer(request: Request) -> Response:
+            await may_read(request)
+            now = await serving(request)
+            body = checked(model, await request.body(), request.headers.get("content-type", ""))
+            threads = request.app.state.threads
+            response: Response = await asyncio.get_running_loop().run_in_executor(
+                threads, endpoint, body, now, request
+            )
+            return response
+
+        return answer
+
+
+def checked(model: type[BaseModel], content: bytes, content_type: str) -> BaseModel:
+    """Read a body.
+
+    Args:
+        model: what it must be.
+        content: as it arrived.
+        content_type: as its header says.
+
+    Returns:
+        The model.
+
+    Raises:
+        RequestValidationError: it is not JSON, or not what the model says.
+        HTTPException: it is not UTF-8, or nested too deep.
+    """
+    if not content:
+        raise RequestValidationError([{"type": "missing", "loc": ("body",), "msg": "Field required"}])
+    try:
+        plain = json.loads(content) if is_json(content_type) else content
+    except json.JSONDecodeError as error:
+        fault = {"type": "json_invalid", "loc": ("body", error.pos), "ctx": {"error": error.msg}}
+        raise RequestValidationError([fault]) from error
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400) from error
+    try:
+        return model.model_validate(plain)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in faults]) from error
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a header Content-Type names JSON, such as `application/json; charset=utf-8` or `application/a+json`."""
+    if content_type == JSON_TYPE:
+        return True
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == JSON_TYPE or (kind.startswith("application/") and kind.endswith("+json"))

@@ -1,0 +1,69 @@
+"""What several threads ask for at the same time, computed in one go.
+
+A computation that reads a large matrix takes little longer for four than for one. Who comes first computes alone, at
+once; all who come meanwhile are computed together by the next of them. Nobody waits for company.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Question = TypeVar("Question")
+Result = TypeVar("Result")
+
+
+@dataclass(eq=False)
+class _Waiting(Generic[Question, Result]):
+    question: Question
+    results: Sequence[Result] = ()
+    """One, once it is known."""
+
+
+class Together(Generic[Question, Result]):
+    """Shared between threads.
+
+    Args:
+        compute: the results of some questions, in their order. What it raises for several is not told to them: each is
+            then computed alone.
+        most: questions at once.
+    """
+
+    def __init__(self, compute: Callable[[Sequence[Question]], Sequence[Result]], most: int) -> None:
+        self._compute, self._most = compute, most
+        self._waiting: list[_Waiting[Question, Result]] = []
+        self._changes, self._turn = threading.Lock(), threading.Lock()
+
+    def of(self, question: Question) -> Result:
+        """The result of one question.
+
+        Args:
+            question: as `compute` takes it.
+
+        Returns:
+            Its result.
+        """
+        mine = _Waiting[Question, Result](question)
+        with self._changes:
+            self._waiting.append(mine)
+        with self._turn:
+            if not mine.results:
+                self._work(mine)
+        return mine.results[0]
+
+    def _work(self, mine: _Waiting[Question, Result]) -> None:
+        """Compute for those who wait, `mine` among them."""
+        with self._changes:
+            self._waiting.remove(mine)
+            batch = [mine, *self._waiting[: self._most - 1]]
+        try:
+            results = self._compute([one.question for one in batch])
+        except Exception:
+            if len(batch) == 1:
+                raise
+            batch = [mine]
+            results = self._compute([mine.question])
+        for one, result in zip(batch, results, strict=True):
+            one.results = [result]
+        with self._changes:
+            self._waiting = [one for one in self._waiting if not one.results]
