@@ -6,6 +6,7 @@ The peak that the kernel reports to a parent (`wait4`) covers the parent's own m
 the process looks at itself.
 """
 
+import atexit
 import json
 import resource
 import runpy
@@ -18,14 +19,17 @@ PEAK = "VmHWM:"
 
 def main() -> None:
     """Run the command; its exit code is passed on."""
-    target = Path(sys.argv.pop(1))
-    try:
-        runpy.run_module("recsys", run_name="__main__", alter_sys=True)  # as `python -m recsys` does
-    finally:
-        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        seconds = sum(one.ru_utime + one.ru_stime for one in used)
-        peak = max(own_peak(), used[1].ru_maxrss * _unit())
-        target.write_text(json.dumps({"cpu_seconds": seconds, "peak_bytes": peak}))
+    # Run last, after the command's own: a child that stays to the end, as the reader of landed files does, has ended.
+    atexit.register(report, Path(sys.argv.pop(1)))
+    runpy.run_module("recsys", run_name="__main__", alter_sys=True)  # as `python -m recsys` does
+
+
+def report(target: Path) -> None:
+    """Write what this process and its children took."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    seconds = sum(one.ru_utime + one.ru_stime for one in used)
+    peak = max(own_peak(), used[1].ru_maxrss * _unit())
+    target.write_text(json.dumps({"cpu_seconds": seconds, "peak_bytes": peak}))
 
 
 def own_peak() -> int:
