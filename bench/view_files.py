@@ -1,6 +1,7 @@
 """Files of views for the public protocols: relations of films, citations of papers, vectors of posters."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,8 @@ def write_view(protocol: str, option: str, cold: pa.Array, folder: Path) -> Path
     """
     path = folder / f"{option}.parquet"
     if option == "vectors":
+        if not POSTERS.is_file():
+            sys.exit(f"{POSTERS} is missing: run make bench-posters")
         shutil.copyfile(POSTERS, path)
     else:
         pq.write_table(citations(cold) if protocol.startswith(PAPERS) else freebase(), path)
