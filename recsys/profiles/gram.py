@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.storage.arrays import let_go
 from recsys.storage.atomic import write_whole
 
 # Shape suffixes: I items, D dimension, N rows of one segment.
@@ -22,6 +23,8 @@ STEP = 2.0**-14
 LIMIT = (1 + 1e-3) / STEP
 """Largest value of a unit vector, in steps, with the tolerance of profiles."""
 CHUNK_ROWS = 1024
+LET_GO_ROWS = 2**15
+"""After so many rows the memory of a mapped file is given back, or all of it would count as this process's."""
 FOLDED_ROWS = 2**24
 """Rows whose products float64 adds: at most 2**24 (2**14)^2 (1 + 1e-3)^2 steps, a little more than half of 2**53."""
 
@@ -154,6 +157,8 @@ def _steps(vectors_ID: NDArray[np.floating], rows: NDArray[np.int64] | None = No
             raise ValueError(f"row {row} is not a unit vector of finite numbers")
         upper_DD = dsyrk(1.0, chunk.T, beta=1.0, c=upper_DD, overwrite_c=1)
         waiting += len(chunk)
+        if start % LET_GO_ROWS < CHUNK_ROWS:
+            let_go(vectors_ID)
         if waiting + CHUNK_ROWS > FOLDED_ROWS:
             folded_DD += upper_DD.astype(np.int64)
             upper_DD[:], waiting = 0, 0

@@ -5,6 +5,7 @@ holds objects was not written by Firstlight and is refused.
 """
 
 import math
+import mmap
 import zipfile
 from collections.abc import Collection
 from contextlib import suppress
@@ -134,6 +135,21 @@ def shared(path: Path, array: NDArray[np.floating], kind: type[Real]) -> NDArray
             if (found := _mapped(path, array, kind)) is not None:
                 return found
     return array.astype(kind, copy=False)
+
+
+def let_go(array: NDArray[np.generic]) -> None:
+    """Take the pages of a mapped array out of this process's memory; whoever reads on maps them again.
+
+    Args:
+        array: mapped to be read, or a view of one that is; nothing happens to another.
+    """
+    if array.flags.writeable:  # pages may hold what no file does
+        return
+    owner: object = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        owner.madvise(mmap.MADV_DONTNEED)
 
 
 def _mapped(path: Path, array: NDArray[np.floating], kind: type[Real]) -> NDArray[Real] | None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recsys.storage import arrays
-from recsys.storage.arrays import read_array, read_arrays, shared
+from recsys.storage.arrays import let_go, read_array, read_arrays, shared
 
 A = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -115,3 +115,13 @@ def test_widened_numbers_stay_in_memory_where_nothing_can_be_written(tmp_path):
     found = shared(tmp_path / "no folder" / "wide.npy", array, np.float64)
     assert not isinstance(found, np.memmap)
     np.testing.assert_array_equal(found, array)
+
+
+def test_pages_that_are_let_go_come_back_and_those_that_no_file_holds_stay(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.arange(2**20))
+    mapped, copied = np.load(path, mmap_mode="r"), np.load(path, mmap_mode="c")
+    copied[0] = 7
+    for one in (mapped[5:], copied, np.arange(3)):
+        let_go(one)
+    assert mapped.sum() == np.arange(2**20).sum() and copied[0] == 7
