@@ -32,6 +32,7 @@ ENVIRONMENT = """\
 | `RECSYS_VERIFY_KEY` | public keys, several while one is replaced; with it nothing unsigned is read |
 | `RECSYS_CACHE` | caches, may be shared; default: `var/cache`, for readers `~/.cache/firstlight` |
 | `RECSYS_WORKSPACES` | where Airflow makes workspaces for one run each; default: `var/workspaces` |
+| `RECSYS_STATE` | a folder or `s3://bucket/prefix` by which workers that share no disk pass workspaces on |
 | `RECSYS_WEBHOOK_SECRET` | shared by MLflow and Airflow's api-server: signs that the champion has changed |
 | `RECSYS_ALERT_URL`, `RECSYS_ALERT_KEY` | where a task that failed for good is POSTed to, and the key that signs it |
 | `RECSYS_WHO` | who moves the pointer or an alias, where it is not the login name; Airflow sets it to its run |

@@ -6,7 +6,9 @@ import os
 import secrets
 import subprocess
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from localplatform.processes import (
     QUIET,
@@ -22,6 +24,7 @@ from localplatform.processes import (
 
 USER = "admin"
 PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+NO_CHANGES: Mapping[str, str] = MappingProxyType({})
 # The four parts whose health /api/v2/monitor/health must report.
 HEALTHY = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
@@ -34,6 +37,7 @@ def start_airflow(
     port: int | None = None,
     detached: bool = False,
     wait: bool = True,
+    changes: Mapping[str, str] = NO_CHANGES,
 ) -> Server:
     """Start Airflow on the DAGs and plugins of a workspace and wait until all four parts are healthy.
 
@@ -47,6 +51,7 @@ def start_airflow(
         port: preferred port of the UI.
         detached: keep it running when this process ends.
         wait: True: return when all four are healthy. False: return at once; the caller calls `Server.wait`.
+        changes: settings of Airflow, as environment variables, that are laid over those chosen here.
 
     Returns:
         The server; `details` holds the user and the password.
@@ -58,7 +63,7 @@ def start_airflow(
     (chosen,) = free_ports(1, (port,) if port else ())
     url = f"http://127.0.0.1:{chosen}"
     password, keys = _secrets(folder)
-    settings = environment | _settings(workspace, folder, chosen) | keys
+    settings = environment | _settings(workspace, folder, chosen) | keys | dict(changes)
     logs = folder / "logs"
     _migrate(settings, logs / "migrate.log")
     processes = [_start(part, settings, logs, url, detached=detached) for part in PARTS]
@@ -66,6 +71,42 @@ def start_airflow(
     server = Server("Airflow", url, settings, logs / "scheduler.log", processes, details)
     server.answers = lambda: _healthy(url)
     return server.wait(quiet_s=240) if wait else server
+
+
+def start_worker(
+    server: Server, name: str, queues: str, workspace: Path, folder: Path, environment: Mapping[str, str]
+) -> Process:
+    """Start a Celery worker of a running Airflow, as if on a machine of its own.
+
+    Args:
+        server: made by `start_airflow`, with CeleryExecutor.
+        name: of the worker.
+        queues: that it takes tasks from, with commas between.
+        workspace: its own; the same DAGs and plugins as the server's.
+        folder: its AIRFLOW_HOME and HOME.
+        environment: of its tasks, laid over the server's.
+
+    Returns:
+        The process. When it is stopped, all that it started is killed at once, as when a machine dies.
+    """
+    own = {
+        "AIRFLOW_HOME": str(folder),
+        "HOME": str(folder),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(workspace / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(workspace / "plugins"),
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(folder / "logs"),
+    }
+    command = [
+        which("airflow"),
+        "celery",
+        "worker",
+        f"--celery-hostname={name}@localhost",
+        f"--queues={queues}",
+    ]
+    command += ["--concurrency=2", "--skip-serve-logs", "--without-mingle", "--without-gossip"]
+    return start(
+        f"worker {name}", command, folder / "worker.log", {**server.environment, **environment, **own}
+    )
 
 
 def _start(part: str, settings: dict[str, str], logs: Path, url: str, *, detached: bool) -> Process:

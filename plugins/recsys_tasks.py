@@ -18,6 +18,8 @@ WORKSPACE = Path(os.environ.get("RECSYS_WORKSPACE") or ".").resolve()
 CACHE = Path(os.environ.get("RECSYS_CACHE") or WORKSPACE / "var/cache").resolve()
 """Vectors and packed encoders, for every workspace of this machine."""
 WORKSPACES = Path(os.environ.get("RECSYS_WORKSPACES") or WORKSPACE / "var/workspaces").resolve()
+SHARES_DISK = not os.environ.get("RECSYS_STATE")
+"""Whether all workers see the same disk. Otherwise a run's workspace travels by way of RECSYS_STATE."""
 OWN = f"{WORKSPACES}/{{{{ dag.dag_id }}}}.{{{{ run_id | replace(':', '-') | replace('+', '-') }}}}"
 """Template: the workspace of one run, the same one in every try of every task."""
 
@@ -122,6 +124,8 @@ def _command(
     **kwargs: Any,  # noqa: ANN401  BashOperator's own
 ) -> BashOperator:
     place = workspace or str(WORKSPACE)
+    if workspace and not SHARES_DISK:
+        command = f"exec python -m recsys workspace sync -- {command.removeprefix('exec ')}"
     environment = {
         "PATH": COMMANDS_PATH,
         # Airflow gives tasks a socket as standard input. An outermost bash (SHLVL 0, as under systemd) takes that for a
@@ -135,7 +139,7 @@ def _command(
     return BashOperator(
         task_id=task_id,
         bash_command=command,
-        cwd=place,
+        cwd=place if SHARES_DISK else str(WORKSPACE),  # a run's workspace need not be here yet
         env=environment | dict(env or {}),
         append_env=True,
         do_xcom_push=False,  # no data passes through XCom

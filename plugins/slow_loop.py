@@ -19,7 +19,7 @@ from airflow.sdk import (
     Param,
 )
 from airflow.sdk.exceptions import AirflowSkipException
-from recsys_tasks import OWN, effect, section
+from recsys_tasks import CACHE, OWN, SHARES_DISK, WORKSPACE, effect, section
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -96,7 +96,8 @@ def _field(name: str, schema: Mapping[str, Any], value: object) -> Param:
 
 def make_workspace(options: str) -> BashOperator:
     """Effect `workspace make`: a workspace of this run's own, the same one in every try."""
-    return effect("workspace make " + options, task_id="make-workspace", arguments='"$OWN"', env={"OWN": OWN})
+    env = {"OWN": OWN, "RECSYS_CACHE": str(CACHE)}
+    return effect("workspace make " + options, task_id="make-workspace", arguments='"$OWN"', env=env)
 
 
 def training_schedule() -> Asset | AssetAny | AssetOrTimeSchedule | str | None:
@@ -135,7 +136,12 @@ def make_training_workspace() -> BashOperator:
         "workspace make --train",
         task_id="make-workspace",
         arguments='$WHEN_DUE --finetune "$FORM" "$OWN"',
-        env={"OWN": OWN, "FORM": "{{ params | tojson }}", "WHEN_DUE": WHEN_DUE},
+        env={
+            "OWN": OWN,
+            "RECSYS_CACHE": str(CACHE),
+            "FORM": "{{ params | tojson }}",
+            "WHEN_DUE": WHEN_DUE,
+        },
     )
 
 
@@ -196,7 +202,20 @@ def approval() -> ApprovalOperator:
 
 def _show_verdict(context: Any) -> None:  # noqa: ANN401  Airflow's Context
     task = context["task"]
+    bring_run(Path(task.body))
     task.body = verdict(Path(task.body))
+
+
+def bring_run(workspace: Path) -> None:
+    """Bring a run's workspace to this worker, where workers share no disk."""
+    if SHARES_DISK:
+        return
+    from recsys.artifacts import Artifacts
+    from recsys.effects.states import run_state
+    from recsys.storage.opening import open_storage
+
+    os.environ["RECSYS_CACHE"] = str(CACHE)
+    run_state(open_storage(os.environ["RECSYS_STATE"]), Artifacts(workspace)).bring(Artifacts(WORKSPACE))
 
 
 def verdict(workspace: Path) -> str:

@@ -15,7 +15,8 @@ RecsysError
 │   ├── RegistryUnreachable    MLflow is down or refuses to answer
 │   └── WebhookRefused         a delivery is not MLflow's, or not of now
 ├── StorageError           a folder or bucket cannot be read or written
-│   └── SwapLost           somebody else moved the pointer first
+│   ├── SwapLost           somebody else moved the pointer first
+│   └── StateMoved         another worker has gone on from the state that this one worked on
 ├── ConflictError          an id comes again with other content; names the id
 └── ReleaseError           a release is incomplete, corrupt, unknown or of a newer format
     ├── OtherModel       the newest release was made with another model than this workspace's
@@ -97,6 +98,10 @@ class StorageError(RecsysError):
 
 class SwapLost(StorageError):
     """Compare-and-swap found another value than expected: somebody else moved first."""
+
+
+class StateMoved(StorageError):
+    """Another worker has gone on from the state that this one worked on: what this one made is not stored."""
 
 
 class ConflictError(RecsysError):

@@ -4,11 +4,14 @@ Write boundaries, in order: the plan of what is taken in (var), the staged copy 
 record (var), the part's draft (var), the rename into data/ (acceptance), the page (var), the landed file's move to
 processed/, the plan's end. Killed between any two, the next run ends with the same bytes; a batch that was not yet
 accepted must be let in by hand again.
+
+Where workers share no disk, all moves come last, after what was accepted is stored for the others (`before_moves`).
 """
 
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from filelock import FileLock, Timeout
@@ -39,6 +42,7 @@ def ingest(
     on_progress: Callable[[str], None] = lambda _: None,
     let_in: LetIn | None = None,
     needed: tuple[str, ...] = (),
+    before_moves: Callable[[], object] | None = None,
 ) -> IngestReport:
     """Take in everything that waits. One file, whatever it is, does not stop the others.
 
@@ -50,6 +54,8 @@ def ingest(
         on_progress: called with what is being done.
         let_in: a refused batch to be let in, with who and why.
         needed: `features.fields`; a row is bad if its value there cannot be stored.
+        before_moves: called once all is accepted, before any landed file leaves its place: what it raises leaves them
+            there. None: each file is moved as soon as it is accepted.
 
     Returns:
         What became of each file, which refusals still stand, and what was skipped.
@@ -64,7 +70,8 @@ def ingest(
     with writing(at), reader:
         require_same_key(at.pseudonyms, pseudonyms)
         plan = Plan(at.taking)
-        intake = Intake(landing, at, params, pseudonyms, reader, plan, let_in)
+        later = before_moves is not None
+        intake = Intake(landing, at, params, pseudonyms, reader, plan, let_in, moves_later=later)
         intake.finish_moves()
         found = survey(landing)
         forget_outdated(at.refused, found.landed)
@@ -81,6 +88,10 @@ def ingest(
         if settle(at, *_parts(intake), params.max_pending_days, datetime.now(UTC)):
             remove_merged(at.data)
             intake.accepted.read_again()
+        if before_moves is not None:
+            before_moves()
+            notes = intake.move_now()
+            outcomes = [replace(one, warnings=(*one.warnings, *notes.get(one.key, ()))) for one in outcomes]
         still = tuple(refusal for refusal in refused if (refusal.key, refusal.version) in known)
         return IngestReport(tuple(outcomes), still, found.passed_over, n_waiting(*_parts(intake)))
 

@@ -53,6 +53,8 @@ class Intake:
         reader: IsolatedReader,
         plan: Plan,
         let_in: LetIn | None,
+        *,
+        moves_later: bool = False,
     ) -> None:
         self.landing = landing
         self.at = at
@@ -62,6 +64,7 @@ class Intake:
         self.plan = plan
         self.let_in = let_in
         self.accepted = Accepted(at.data)
+        self._later: list[Move] | None = [] if moves_later else None
 
     def finish_moves(self) -> None:
         """Finish, or undo, the moves that a killed run had begun.
@@ -71,6 +74,21 @@ class Intake:
         """
         for move in self.plan.moves():
             self._take(move)
+
+    def move_now(self) -> dict[str, tuple[str, ...]]:
+        """Make the moves that were put off. Killed before, the next run finds the parts and moves the files then.
+
+        Returns:
+            Landed file -> notes about one that will be tried again.
+
+        Raises:
+            StorageError: the landing zone cannot be used.
+        """
+        moves, self._later = self._later or [], None
+        self.plan.moving(moves)
+        notes = {move.key: words for move in moves if (words := self._take(move))}
+        self.plan.end()
+        return notes
 
     def take_in(self, group: Sequence[Landed]) -> list[Outcome]:
         """Judge files of one kind, each by itself; those that pass become one part.
@@ -235,7 +253,10 @@ class Intake:
         }
 
     def _moved(self, moves: Sequence[Move]) -> dict[Move, tuple[str, ...]]:
-        """Move accepted files out of the landing zone; returns notes about those that will be tried again."""
+        """Move accepted files out of the landing zone, or put that off; notes about those that will be tried again."""
+        if self._later is not None:
+            self._later += moves
+            return {}
         self.plan.moving(moves)
         return {move: words for move in moves if (words := self._take(move))}
 

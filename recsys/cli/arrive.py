@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.context import settings, workspace
+from recsys.cli.context import settings, state_storage, workspace
 from recsys.cli.intake import NOTHING_NEW, ingest
 from recsys.cli.registry import fetch_champion
 from recsys.cli.release import publish, store_option, who_option
@@ -49,5 +50,16 @@ def arrive(context: click.Context, skip_code: bool, who: str, store_url: str | N
     stages = {name: partial(explained, partial(run, stage(name))) for name in FAST_LOOP}
     before = [step(ingest, skip_code=skip_code), step(fetch_champion, published=True)]
     after = [step(publish, skip_code=skip_code, who=who, store_url=store_url)]
-    if code := arrive_now(at, before, stages, after):
+    with _alone(at):
+        code = arrive_now(at, before, stages, after)
+    if code:
         raise SystemExit(code)
+
+
+def _alone(at: Artifacts) -> AbstractContextManager[object]:
+    """Where workers share no disk: no `recsys watch` of this machine brings another state meanwhile."""
+    if state_storage() is None:
+        return nullcontext()
+    from recsys.effects.states import arriving
+
+    return arriving(at)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from recsys.settings import Settings
+    from recsys.state.sync import Sync
     from recsys.storage.protocol import Storage
 
 
@@ -123,6 +124,29 @@ def store(url: str | None = None) -> Storage:
     from recsys.storage.opening import open_storage
 
     return open_storage(url or required("RECSYS_STORE", "release store: a folder or s3://bucket/prefix"))
+
+
+def state_storage() -> Storage | None:
+    """Where states of workspaces lie, RECSYS_STATE; None where all workers see the same disk."""
+    from recsys.storage.opening import open_storage
+
+    url = os.environ.get("RECSYS_STATE")
+    return open_storage(url) if url else None
+
+
+def store_if_any() -> Storage | None:
+    """The release store, RECSYS_STORE; None where it is not set."""
+    return store() if os.environ.get("RECSYS_STORE") else None
+
+
+def state_of_arrivals() -> Sync | None:
+    """The state of this workspace, where workers share no disk and it is the one of arrivals."""
+    storage, at = state_storage(), workspace()
+    if storage is None:
+        return None
+    from recsys.effects.states import arrivals_state, is_of_a_run
+
+    return None if is_of_a_run(at) else arrivals_state(storage, at)
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401  whatever JSON takes

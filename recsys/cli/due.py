@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.context import console, print_json, registry_address, settings, workspace
+from recsys.cli.context import console, print_json, registry_address, settings, state_storage, workspace
 from recsys.cli.release import SKIPPED, json_option
 
 if TYPE_CHECKING:
@@ -36,6 +36,6 @@ def training_due(folder: Path) -> Due:
     from recsys.effects.due import due as compare
 
     after = settings().slow_loop.train_after_interactions
-    found = compare(registry_address(), workspace(), folder, after)
+    found = compare(registry_address(), workspace(), folder, after, state_storage())
     console().print(found.sentence(), highlight=False, markup=False, soft_wrap=True)
     return found

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsys.cli.context import console, landing, print_json, settings, shown, workspace
+from recsys.cli.context import (
+    console,
+    landing,
+    print_json,
+    settings,
+    shown,
+    state_of_arrivals,
+    store_if_any,
+    workspace,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +66,16 @@ def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) 
         _print(f"blanks or line ends around {VARIABLE} are left out", "yellow")
     let_in = LetIn(accept, AcceptedBy(who=getpass.getuser(), why=why)) if accept and why else None
     with console().status("looking at the landing zone") as status:
-        done = take_in(zone, at, chosen, key, lambda step: status.update(shown(step)), let_in)
+        done = take_in(
+            zone,
+            at,
+            chosen,
+            key,
+            lambda step: status.update(shown(step)),
+            let_in,
+            state=state_of_arrivals(),
+            store=store_if_any(),
+        )
     if as_json:
         report = dataclasses.asdict(done.report)
         print_json(report | {"tracked": done.is_tracked, "merged": [part.id for part in done.merged]})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.context import console, print_json, settings, store, workspace
+from recsys.cli.context import console, print_json, settings, state_of_arrivals, store, workspace
 from recsys.errors import OtherModel
 
 if TYPE_CHECKING:
@@ -80,6 +80,10 @@ def publish(new_encoder: bool, skip_code: bool, who: str, store_url: str | None,
             raise
         console().print(str(error), highlight=False, markup=False)
         raise SystemExit(SKIPPED) from error
+    if (state := state_of_arrivals()) is not None:
+        from recsys.effects.states import finish_arrival
+
+        finish_arrival(state)
     show_published(done, as_json)
 
 

@@ -7,7 +7,7 @@ import os
 
 import click
 
-from recsys.cli.context import console, print_json, settings, shown, store, workspace
+from recsys.cli.context import console, print_json, settings, shown, state_storage, store, workspace
 from recsys.cli.release import SKIPPED, json_option, store_option
 
 
@@ -25,12 +25,14 @@ def watch(if_new: bool, store_url: str | None, as_json: bool) -> None:
     Runs stage `monitor`. Writes var/watch/page.html, and metrics where `monitor.metrics_file` says. A new alarm goes to
     RECSYS_ALERT_URL, signed with RECSYS_ALERT_KEY. It stops nothing and changes nothing that is published.
     """
+    from recsys.effects.watch import remembering
     from recsys.effects.watch import watch as look
     from recsys.stages import stage
 
     at, chosen = workspace(), settings()
     storage = store(store_url) if store_url or os.environ.get("RECSYS_STORE") else None
-    report = look(at, chosen.monitor, storage, lambda: stage("monitor")(chosen, at), if_new=if_new)
+    with remembering(state_storage(), at, storage):
+        report = look(at, chosen.monitor, storage, lambda: stage("monitor")(chosen, at), if_new=if_new)
     if report is None:
         console().print(
             "nothing new to look at" if if_new else "nothing has profiles yet: dvc repro profiles@champion"
@@ -51,8 +53,10 @@ def wake_training() -> None:
     and repeats the command under the same RECSYS_WHO gets the same answer again.
     """
     from recsys.effects.wake_training import wake_training as answer
+    from recsys.effects.watch import remembering
 
-    found = answer(workspace(), os.environ.get("RECSYS_WHO", ""))
+    with remembering(state_storage(), workspace()):
+        found = answer(workspace(), os.environ.get("RECSYS_WHO", ""))
     console().print(
         f"moved: {'; '.join(found) or 'nothing that should start a training'}",
         highlight=False, markup=False, soft_wrap=True,

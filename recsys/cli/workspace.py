@@ -1,18 +1,30 @@
-"""Commands `workspace make`, `workspace finish` and `catch-up`: for runs beside the fast loop."""
+"""Commands `workspace make`, `workspace sync`, `workspace finish` and `catch-up`: for runs beside the fast loop."""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsys.cli.context import console, print_json, settings, store, workspace
+from recsys.artifacts import Artifacts
+from recsys.cli.context import (
+    console,
+    print_json,
+    settings,
+    state_storage,
+    store,
+    store_if_any,
+    workspace,
+)
 from recsys.cli.due import training_due
 from recsys.cli.release import SKIPPED, json_option, show_published, store_option, who_option
 from recsys.errors import ConfigError
+
+if TYPE_CHECKING:
+    from recsys.storage.protocol import Storage
 
 
 @click.group("workspace")
@@ -54,12 +66,14 @@ def make(
     if published and (train or when_due or changes["finetune"]):
         raise click.UsageError("--published goes with none of --train, --when-due and --finetune")
     # A task that is retried or cleared keeps what was decided when its workspace was made.
-    if when_due and not folder.exists() and not training_due(folder.resolve().parent).is_due:
+    states = state_storage()
+    if when_due and not _is_made(folder, states) and not training_due(folder.resolve().parent).is_due:
         raise SystemExit(SKIPPED)
     if published:
-        made = make_release_workspace(store(store_url), workspace(), folder)
+        made = make_release_workspace(store(store_url), workspace(), folder, states)
     else:
-        made = workspace_make(workspace(), folder, changes, train=train)
+        releases = store_if_any() if states is not None else None
+        made = workspace_make(workspace(), folder, changes, train=train, states=states, store=releases)
     console().print(f"workspace {made.root}", highlight=False, markup=False)
 
 
@@ -79,12 +93,44 @@ def finish(keep: int, as_json: bool) -> None:
     """
     from recsys.effects.workspace_finish import workspace_finish
 
-    removed = workspace_finish(workspace(), keep)
+    removed = workspace_finish(workspace(), keep, state_storage())
     console().print(
         f"removed {len(removed)} workspaces: {', '.join(path.name for path in removed) or 'none'}"
     )
     if as_json:
         print_json([str(path) for path in removed])
+
+
+@workspace_.command(context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def sync(command: tuple[str, ...]) -> None:
+    """Bring this run's workspace, run COMMAND in it, and store what COMMAND has made.
+
+    For workers that share no disk: the state lies in RECSYS_STATE under the workspace's name, what DVC tracks in DVC's
+    remote. While a training lasts, its checkpoints are stored every `slow_loop.checkpoint_s` seconds. The exit code is
+    COMMAND's; of one that failed nothing is stored but checkpoints.
+    """
+    from recsys.effects.workspace_sync import workspace_sync
+    from recsys.settings import Settings
+
+    states = state_storage()
+    if states is None:
+        raise ConfigError(
+            "RECSYS_STATE is not set",
+            remedy="export RECSYS_STATE=s3://bucket/prefix, or run the command itself",
+        )
+    source = Artifacts(Path.cwd())
+    every_s = Settings.load(source.params).slow_loop.checkpoint_s
+    raise SystemExit(workspace_sync(states, source, workspace(), command, every_s))
+
+
+def _is_made(folder: Path, states: Storage | None) -> bool:
+    """Whether a run's workspace was made, here or on another worker."""
+    if states is None:
+        return folder.exists()
+    from recsys.state.store import StateStore
+
+    return StateStore(states).written(folder.name) is not None
 
 
 @click.command("catch-up")

@@ -2,7 +2,7 @@
 
 An effect changes the world (landed files, the registry, the release store, workspaces) or reports on it. It is no DVC
 stage, and safe to run twice. The command line parses, calls one of these functions and prints what it returns.
-`workspaces.py` holds what the effects on workspaces share.
+`workspaces.py` and `states.py` hold what the effects on workspaces share.
 """
 
 EFFECTS = (
@@ -16,6 +16,7 @@ EFFECTS = (
     "champion",
     "webhook",
     "workspace make",
+    "workspace sync",
     "workspace finish",
     "catch-up",
     "publish",

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.ingest import ingest as take_in
@@ -12,6 +14,9 @@ from recsys.catalogue.tracking import is_published
 from recsys.effects.compact import compact
 from recsys.settings import Settings
 from recsys.storage.protocol import Storage
+
+if TYPE_CHECKING:
+    from recsys.state.sync import Sync
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,11 @@ def ingest(
     key: str,
     report_progress: Callable[[str], None],
     let_in: LetIn | None = None,
+    *,
+    state: "Sync | None" = None,
+    store: Storage | None = None,
 ) -> Ingested:
-    """Take in landed files. Safe to repeat and to kill: every file is taken in once.
+    """Take in landed files. Safe to repeat and to kill: every file is taken in once, on whatever worker.
 
     Args:
         zone: the landing zone.
@@ -46,14 +54,25 @@ def ingest(
         key: makes pseudonyms of user ids.
         report_progress: gets a few words at each step.
         let_in: a refused batch that a person lets in.
+        state: of arrivals, where workers share no disk: it is brought first, and what was accepted is stored before
+            any landed file is moved away. None: they do.
+        store: where releases live; only read to bring a state.
 
     Returns:
         What happened to each file, and to data/.
 
     Raises:
         StorageError: the landing zone is out of reach, or DVC refused.
+        StateMoved: another worker has taken in files meanwhile; what landed is still there.
         ConfigError: the key differs from the one of the first ingest.
     """
+    before_moves = None
+    if state is not None:
+        from recsys.effects.states import bring_arrivals, keep_arrivals
+
+        report_progress("bringing what other workers have accepted")
+        bring_arrivals(state, store)
+        before_moves = partial(keep_arrivals, state)
     strays = tuple(misplaced(zone.top()))  # first: a failure after intake would hide the report
     report = take_in(
         zone,
@@ -63,6 +82,7 @@ def ingest(
         lambda file: report_progress(f"judging {file}"),
         let_in,
         chosen.features.fields,
+        before_moves,
     )
     report_progress("merging parts and bringing data.dvc up to date")
     compacted = compact(at, chosen.compact.max_parts)

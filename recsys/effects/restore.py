@@ -48,11 +48,26 @@ def restore(storage: Storage, release: str, at: Artifacts, folder: Path | None) 
         _new_workspace(at, target)
     write_whole(target.data_dvc, record[DATA_DVC].encode())
     write_whole(target.dvc_lock, record[DVC_LOCK].encode())
+    pull_recorded(record[DVC_LOCK], target, (DATA_DVC,))
+    return target.root
+
+
+def pull_recorded(lock: str, target: Artifacts, further: tuple[str, ...] = ()) -> None:
+    """Pull what every publication has pushed: features with their details, and pictures.
+
+    Args:
+        lock: text of the release's dvc.lock, which the workspace has.
+        target: the workspace.
+        further: other targets of DVC.
+
+    Raises:
+        StorageError: DVC could not pull.
+    """
     # DVC brings all that a stage makes, or fails: features from before there were details are made again.
     stages = {FEATURES: target.details, IMAGES: target.pictures}
-    wanted = [name for name, out in stages.items() if locked_files(record[DVC_LOCK], name, target, out)]
-    pull(target.root, (DATA_DVC, *wanted))
-    return target.root
+    wanted = [name for name, out in stages.items() if locked_files(lock, name, target, out)]
+    if targets := (*further, *wanted):
+        pull(target.root, targets)
 
 
 def _refuse_unpublished(at: Artifacts) -> None:

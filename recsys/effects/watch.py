@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,37 @@ def watch(
     _tell(at, report, params)
     write_whole(note, looked_at.encode())
     return report
+
+
+@contextmanager
+def remembering(states: Storage | None, at: Artifacts, store: Storage | None = None) -> Iterator[None]:
+    """Where workers share no disk: look at what arrived on any of them, and remember alarms for all of them.
+
+    Args:
+        states: RECSYS_STATE; None: all workers see the same disk, and nothing happens.
+        at: the workspace of arrivals.
+        store: where releases live; None: arrivals are not brought.
+
+    Yields:
+        Nothing; afterwards what was found is stored.
+
+    Raises:
+        StateMoved: another worker has looked meanwhile.
+        StorageError: a store or DVC's remote is out of reach.
+    """
+    if states is None:
+        yield
+        return
+    from recsys.effects.states import arrivals_state, arriving, bring_arrivals, watch_state
+
+    if store is not None:
+        with arriving(at, waits=False) as is_free:
+            if is_free:  # else an arrival is under way here, and goes on from the newest state itself
+                bring_arrivals(arrivals_state(states, at), store)
+    state = watch_state(states, at)
+    state.bring()
+    yield
+    state.keep()
 
 
 def _looked_at(at: Artifacts, params: MonitorParams, pointer: Pointer | None) -> str:

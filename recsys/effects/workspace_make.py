@@ -1,7 +1,7 @@
 """Effect `workspace make`: make a workspace for one run, pinned to one version of the data."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -37,17 +37,26 @@ CHALLENGER = {"finetune": {"roles": ["challenger"]}, "profiles": {"roles": ["cha
 
 
 def workspace_make(
-    at: Artifacts, into: Path, changes: Mapping[str, Mapping[str, Any]], *, train: bool = False
+    at: Artifacts,
+    into: Path,
+    changes: Mapping[str, Mapping[str, Any]],
+    *,
+    train: bool = False,
+    states: Storage | None = None,
+    store: Storage | None = None,
 ) -> Artifacts:
     """Make a workspace that holds today's data, whatever arrives later.
 
-    Safe to repeat: its data version is chosen once, so after a kill the same workspace is completed.
+    Safe to repeat: its data version is chosen once, so after a kill the same workspace is completed, on any worker.
 
     Args:
         at: code, settings and data.dvc are copied from this workspace.
         into: folder of the new one. A workspace that is already there stays as it is.
         changes: section -> key -> value, laid over params.yaml.
         train: also add the challenger to the sections that training needs, see CHALLENGER.
+        states: RECSYS_STATE, where workers share no disk: the version of the data is that of the newest arrival, on
+            whatever worker, and the workspace is stored there. None: `at` has it.
+        store: where releases live; with `states`, the newest one says what need not be made again.
 
     Returns:
         The workspace; its data is laid out.
@@ -57,16 +66,49 @@ def workspace_make(
         ArtifactMissing: nothing has been accepted yet.
         StorageError: DVC could not bring the data.
     """
+    changes = _with_challenger(changes) if train else changes
+    if states is not None:
+        return _shared(states, at, into, lambda: _made(at, into, changes, _arrived(states, store)))
     if not at.data_dvc.exists():
         raise ArtifactMissing(
             f"{at.data_dvc} does not exist: nothing has been accepted yet", remedy="recsys ingest"
         )
     pinned = {path.name: path.read_text("utf-8") for path in (at.data_dvc, at.dvc_lock) if path.exists()}
     pinned[BEGUN] = str(n_interactions(at.data))
-    return _made(at, into, _with_challenger(changes) if train else changes, pinned)
+    return _made(at, into, changes, pinned)
 
 
-def make_release_workspace(storage: Storage, at: Artifacts, into: Path) -> Artifacts:
+def _arrived(states: Storage, store: Storage | None) -> dict[str, str]:
+    """The version of the data that arrived last on any worker."""
+    from recsys.effects.states import n_accepted, pinned
+
+    found = pinned(states, store)
+    if not found:
+        raise ArtifactMissing(
+            f"{states.url} knows no arrival: nothing has been accepted yet", remedy="recsys ingest"
+        )
+    return found | {BEGUN: str(n_accepted(states))}
+
+
+def _shared(states: Storage, at: Artifacts, into: Path, make: Callable[[], Artifacts]) -> Artifacts:
+    """The run's workspace: as another worker, or a killed task, has stored it; else made here, and stored first."""
+    from recsys.effects.states import run_state, sweep
+
+    target = Artifacts(into.resolve())
+    state = run_state(states, target)
+    sweep(states, target.root.parent)
+    if state.store.read(state.name) is None:
+        make()
+        if state.begin():
+            return target
+        shutil.rmtree(target.root)  # another worker has made the same run's workspace meanwhile
+    state.bring(at)
+    return target
+
+
+def make_release_workspace(
+    storage: Storage, at: Artifacts, into: Path, states: Storage | None = None
+) -> Artifacts:
     """Make a workspace that holds the data of the newest release. Earlier ones of its kind are removed.
 
     Only one run at a time publishes a new model, and a failed run is repeated every few minutes. What failed runs leave
@@ -76,6 +118,7 @@ def make_release_workspace(storage: Storage, at: Artifacts, into: Path) -> Artif
         storage: where releases live.
         at: code and settings are copied from this workspace.
         into: folder of the new one. A workspace that is already there stays as it is.
+        states: RECSYS_STATE, where workers share no disk: the workspace is stored there, and earlier ones are removed.
 
     Returns:
         The workspace; its data is laid out.
@@ -87,7 +130,12 @@ def make_release_workspace(storage: Storage, at: Artifacts, into: Path) -> Artif
     pinned = recorded(newest(storage))
     root = into.resolve()
     remove(root.parent, kind_of(root), [path for path in workspaces_like(root) if path != root])
-    return _made(at, into, {}, pinned)
+    if states is None:
+        return _made(at, into, {}, pinned)
+    from recsys.effects.states import remove_states_like
+
+    remove_states_like(states, root, keep=root.name)
+    return _shared(states, at, into, lambda: _made(at, into, {}, pinned))
 
 
 def _with_challenger(changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

@@ -36,6 +36,9 @@ class SlowLoopParams(BaseModel):
     """Seconds between two checks whether the champion is the published model, in case a webhook was lost."""
     keep_workspaces: int = Field(ge=0)
     """Workspaces of successful trainings that are kept, newest first. Those of failed trainings are kept anyway."""
+    checkpoint_s: float = Field(gt=0)
+    """Where workers share no disk (RECSYS_STATE): seconds after which checkpoints of a training are stored. A worker
+    that takes over from a killed one trains again what came after the last of them."""
     approval_hours: float = Field(gt=0)
     """With gate.needs_approval: hours that a challenger waits for a person. Then its task fails; the champion stays."""
     pool: str = Field(min_length=1)

@@ -1,0 +1,141 @@
+"""States in a folder or a bucket: `<name>/STATE`, swapped by compare-and-swap, and `<name>/files/<sha256>`."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from recsys.errors import StorageError, SwapLost
+from recsys.state.document import CarriedFile, State
+from recsys.storage.atomic import whole_file
+from recsys.storage.protocol import Storage, Stored
+
+DOCUMENT = "STATE"
+FILES = "files"
+THREADS = 8
+"""Requests at the same time: most wait for the store."""
+
+
+@dataclass(frozen=True)
+class StateStore:
+    """The states of all workspaces of one deployment."""
+
+    storage: Storage
+
+    def names(self, beginning: str = "") -> tuple[str, ...]:
+        """Names of the states that begin so, sorted."""
+        folders = (name.removesuffix("/") for name in self.storage.top() if name.endswith("/"))
+        return tuple(name for name in folders if name.startswith(beginning) and self.read(name))
+
+    def read(self, name: str) -> tuple[State, str] | None:
+        """A state, and the tag that `swap` expects; None where there is none."""
+        found = self.storage.read_tagged(f"{name}/{DOCUMENT}")
+        if found is None or not found[0]:
+            return None
+        return State.parse(found[0], f"{self.storage.url}/{name}/{DOCUMENT}"), found[1]
+
+    def written(self, name: str) -> Stored | None:
+        """The document of a state as an object, with the time when it was written; None where there is none."""
+        return self.storage.find(f"{name}/{DOCUMENT}")
+
+    def swap(self, name: str, state: State, tag: str | None) -> None:
+        """Make `state` the current one if `tag` still is.
+
+        Args:
+            name: of the workspace.
+            state: with a nonce of its own.
+            tag: of the version that it replaces; None: there is none.
+
+        Raises:
+            SwapLost: another worker was faster.
+            StorageError: the store refuses writes.
+        """
+        try:
+            self.storage.swap(f"{name}/{DOCUMENT}", state.document(), tag)
+        except StorageError:  # the reply may be lost after a success
+            found = self.read(name)
+            if found is not None and found[0].nonce == state.nonce:
+                return
+            if (found[1] if found else None) != tag:
+                raise SwapLost(
+                    f"{self.storage.url}/{name}/{DOCUMENT} was changed by another worker"
+                ) from None
+            raise
+
+    def upload(self, name: str, files: Iterable[tuple[CarriedFile, Path]]) -> int:
+        """Store what the store lacks.
+
+        Args:
+            name: of the workspace.
+            files: each with the local file that holds it.
+
+        Returns:
+            Bytes that were uploaded.
+
+        Raises:
+            StorageError: the store refuses writes, or a local file is gone.
+        """
+        wanted = {file.sha256: (file, path) for file, path in files}
+        there = self._there(name) if wanted else frozenset()
+        missing = [pair for sha256, pair in wanted.items() if sha256 not in there]
+
+        def send(pair: tuple[CarriedFile, Path]) -> None:
+            self.storage.write(_key(name, pair[0].sha256), pair[1])
+
+        _at_once(send, missing)
+        return sum(file.size for file, _ in missing)
+
+    def download(self, name: str, files: Iterable[tuple[CarriedFile, Path]]) -> int:
+        """Bring files to their places, atomically each.
+
+        Args:
+            name: of the workspace.
+            files: each with its place.
+
+        Returns:
+            Bytes that were brought.
+
+        Raises:
+            StorageError: one is missing or damaged.
+        """
+        found = list(files)
+
+        def bring(pair: tuple[CarriedFile, Path]) -> None:
+            file, place = pair
+            with whole_file(place) as temporary:
+                self.storage.fetch(_key(name, file.sha256), temporary)
+                if CarriedFile.of(temporary) != file:
+                    raise StorageError(
+                        f"{self.storage.url}/{_key(name, file.sha256)}, {place.name} of the workspace, is damaged",
+                        remedy="delete it, and run the task that made it again",
+                    )
+
+        _at_once(bring, found)
+        return sum(file.size for file, _ in found)
+
+    def tidy(self, name: str, before: State, now: State) -> None:
+        """Delete files that only the version before needed. A worker that is bringing it reads the new one then."""
+        kept = {file.sha256 for file in now.files.values()}
+        for sha256 in sorted({file.sha256 for file in before.files.values()} - kept):
+            with suppress(StorageError):
+                self.storage.delete(_key(name, sha256))
+
+    def remove(self, name: str) -> None:
+        """Remove a state with its files, the document first."""
+        self.storage.delete(f"{name}/{DOCUMENT}")
+        for stored in self.storage.list(f"{name}/"):
+            self.storage.delete(stored.key)
+
+    def _there(self, name: str) -> frozenset[str]:
+        return frozenset(stored.key.rpartition("/")[2] for stored in self.storage.list(f"{name}/{FILES}/"))
+
+
+def _key(name: str, sha256: str) -> str:
+    return f"{name}/{FILES}/{sha256}"
+
+
+def _at_once(call: Callable[[tuple[CarriedFile, Path]], None], pairs: list[tuple[CarriedFile, Path]]) -> None:
+    with ThreadPoolExecutor(THREADS, "state") as threads:
+        for _ in threads.map(call, pairs):
+            pass

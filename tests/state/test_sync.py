@@ -1,0 +1,257 @@
+"""A workspace's state between two machines: real DVC, a folder as store and remote, real checkpoints."""
+
+import json
+import os
+import shutil
+import threading
+
+import pytest
+import yaml
+
+from localplatform.workspace import set_remote
+from recsys.artifacts import Artifacts
+from recsys.dvc import track_data
+from recsys.errors import StateMoved, StorageError
+from recsys.state.scope import ARRIVALS, RUN, Scope
+from recsys.state.store import StateStore
+from recsys.state.sync import Sync, read_lock, write_lock
+from recsys.storage.folder import FolderStorage
+from tests.dvc_folder import begin_dvc
+
+PLAIN = Scope(("artifacts/gate", "var/begun"), data=False)
+TRAINED = "var/training/run/checkpoint.safetensors"
+
+
+@pytest.fixture
+def store(tmp_path):
+    return StateStore(FolderStorage(str(tmp_path / "state")))
+
+
+@pytest.fixture
+def machine(tmp_path, store, monkeypatch):
+    """Makes machines: each has a folder and nothing else of its own."""
+
+    def make(name, scope=PLAIN, run="train.1"):
+        root = tmp_path / name / run
+        root.mkdir(parents=True)
+        begin_dvc(root)
+        set_remote(root, str(tmp_path / "remote"))
+        return Sync(store, run, Artifacts(root), scope)
+
+    monkeypatch.delenv("RECSYS_CACHE", raising=False)
+    return make
+
+
+def write(state, name, text):
+    path = state.at.root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def read(state, name):
+    return (state.at.root / name).read_text()
+
+
+def test_a_file_of_one_machine_is_on_the_next_and_nothing_comes_twice(machine):
+    one, two = machine("one"), machine("two")
+    write(one, "artifacts/gate/page.html", "open")
+    write(one, "artifacts/other.txt", "not of this scope")
+    assert one.begin() and not two.begin()
+    assert two.bring().n_bytes == 4
+    assert (
+        read(two, "artifacts/gate/page.html") == "open" and not (two.at.root / "artifacts/other.txt").exists()
+    )
+    assert not two.bring().changed and not one.bring().changed and not two.keep().changed
+    (two.at.root / "artifacts/gate/page.html").unlink()
+    write(two, "var/begun", "7")
+    assert two.keep().n_bytes == 1
+    assert one.bring().changed
+    assert read(one, "var/begun") == "7" and not (one.at.root / "artifacts/gate/page.html").exists()
+    kept = one.store.storage.list("train.1/files/")
+    assert len(kept) == 1  # what only the version before needed is gone
+
+
+def test_tasks_at_the_same_time_are_merged_and_a_doubled_one_changes_nothing(machine):
+    one, two, three = machine("one"), machine("two"), machine("three")
+    write(one, "var/begun", "1")
+    assert one.begin()
+    two.bring(), three.bring()
+    write(one, "artifacts/gate/one", "a")
+    write(two, "artifacts/gate/two", "b")
+    write(three, "artifacts/gate/two", "the same task, done by a worker that was taken for dead")
+    assert one.keep().changed and two.keep().changed
+    before = one.store.read("train.1")[0]
+    assert not three.keep().changed
+    assert one.store.read("train.1")[0] == before
+    for state in (one, two, three):
+        state.bring()
+        assert (read(state, "artifacts/gate/one"), read(state, "artifacts/gate/two")) == ("a", "b")
+
+
+def test_of_many_that_store_at_once_nothing_is_lost(machine):
+    first, others = machine("first"), [machine(f"m{n}") for n in range(6)]
+    write(first, "var/begun", "1")
+    first.begin()
+    for number, state in enumerate(others):
+        state.bring()
+        write(state, f"artifacts/gate/{number}", str(number))
+    threads = [threading.Thread(target=state.keep) for state in others]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    first.bring()
+    assert sorted(path.name for path in (first.at.root / "artifacts/gate").iterdir()) == list("012345")
+
+
+def test_in_an_exclusive_scope_who_is_late_is_refused(machine):
+    scope = Scope(PLAIN.paths, data=False, exclusive=True)
+    one, two = machine("one", scope), machine("two", scope)
+    write(one, "var/begun", "1")
+    one.keep()
+    two.bring()
+    write(one, "var/begun", "2")
+    write(two, "var/begun", "3")
+    two.keep()
+    with pytest.raises(StateMoved, match="another worker has gone on"):
+        one.keep()
+    one.bring()
+    assert read(one, "var/begun") == "3"  # what the late one had is given up
+    assert not one.keep().changed
+
+
+def test_a_state_that_was_removed_is_not_made_again_by_a_worker_that_lags(machine):
+    one = machine("one")
+    write(one, "var/begun", "1")
+    one.begin()
+    one.store.remove("train.1")
+    write(one, "var/begun", "2")
+    with pytest.raises(StateMoved, match="was removed while this worker used it"):
+        one.keep()
+    assert one.store.names() == ()
+
+
+def test_a_damaged_file_is_named_and_not_laid_out(machine):
+    one, two = machine("one"), machine("two")
+    write(one, "var/begun", "1234")
+    one.begin()
+    (stored,) = one.store.storage.list("train.1/files/")
+    one.store.storage.write(stored.key, b"4321")
+    with pytest.raises(StorageError, match="begun of the workspace, is damaged"):
+        two.bring()
+    assert not (two.at.root / "var/begun").exists()
+
+
+def test_checkpoints_travel_while_a_training_lasts_and_belong_together(machine):
+    scope = Scope((*PLAIN.paths, "var/training"), data=False)
+    one, two, three = machine("one", scope), machine("two", scope), machine("three", scope)
+    write(one, "var/begun", "1")
+    one.begin()
+    assert not one.keep_training().changed
+    write(one, TRAINED, "step 1"), write(one, "var/training/run/best-1.safetensors", "best 1")
+    write(one, "var/training/frozen/large", "is made again")
+    assert one.keep_training().n_bytes == 12 and not one.keep_training().changed
+    (one.at.root / "var/training/run/best-1.safetensors").unlink()
+    write(one, TRAINED, "step 20"), write(one, "var/training/run/best-20.safetensors", "best 20")
+    two.bring()  # another task of the run ends meanwhile
+    write(two, "artifacts/gate/page.html", "page")
+    two.keep()
+    one.keep_training()
+    three.bring()
+    assert read(three, TRAINED) == "step 20" and read(three, "artifacts/gate/page.html") == "page"
+    names = sorted(path.name for path in (three.at.root / "var/training").rglob("*") if path.is_file())
+    assert names == ["best-20.safetensors", "checkpoint.safetensors"]
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_stored_waits_for_the_next_time(machine, monkeypatch):
+    one = machine("one", Scope(("var/training",), data=False))
+    path = write(one, TRAINED, "step 1")
+    one.begin()
+    before, upload = one.store.read("train.1")[0], StateStore.upload
+    path.write_text("step 20")
+
+    def slow_upload(*arguments):
+        n_bytes = upload(*arguments)
+        path.write_text("step 300")  # the training goes on
+        return n_bytes
+
+    monkeypatch.setattr(StateStore, "upload", slow_upload)
+    assert not one.keep_training().changed
+    assert one.store.read("train.1")[0] == before
+    monkeypatch.undo()
+    assert one.keep_training().changed
+
+
+@pytest.mark.whole
+def test_data_and_outputs_of_stages_come_by_dvc_and_dvc_agrees_that_nothing_is_to_do(machine):
+    one, two = machine("one", RUN), machine("two", RUN)
+    write(one, "data/catalogue/part/rows", "rows")
+    track_data(one.at.root)
+    stage = {
+        "cmd": "mkdir -p artifacts/made && cat data/catalogue/part/rows > artifacts/made/out",
+        "deps": ["data"],
+    }
+    small = {
+        "cmd": "mkdir -p artifacts/gate && echo page > artifacts/gate/page.html",
+        "deps": ["artifacts/made"],
+    }
+    stages = {
+        "made": stage | {"outs": [{"artifacts/made": {"persist": True}}]},
+        "gate": small | {"outs": [{"artifacts/gate/page.html": {"cache": False}}]},
+    }
+    write(one, "dvc.yaml", yaml.safe_dump({"stages": stages}))
+    (one.at.root / "recsys").mkdir()
+    write(one, "recsys/code.py", "answer = 42\n")
+    one.begin()
+    dvc(one, "repro", "--single-item", "made")
+    one.keep()
+    shutil.rmtree(two.at.root)  # as a run's workspace begins on another worker
+    source = machine("source", run="workspace").at
+    two.bring(source)
+    assert read(two, "artifacts/made/out") == "rows" and read(two, "recsys/code.py") == "answer = 42\n"
+    assert "Stage 'made' didn't change, skipping" in dvc(two, "repro", "--single-item", "made")
+    dvc(two, "repro", "--single-item", "gate")
+    two.keep()
+    one.bring()
+    assert read(one, "artifacts/gate/page.html") == "page\n"
+    assert "Stage 'gate' didn't change, skipping" in dvc(one, "repro", "--single-item", "gate")
+    assert list(one.store.read("train.1")[0].lock) == ["made", "gate"]
+
+
+def test_stages_whose_outputs_are_not_here_are_not_promised_to_others(machine):
+    one = machine("one", RUN)
+    entry = {"cmd": "x", "outs": [{"path": "artifacts/index", "md5": "0" * 32 + ".dir"}]}
+    write_lock(one.at, {"index": entry})
+    one.begin()
+    assert one.store.read("train.1")[0].lock == {} and read_lock(one.at) == {"index": entry}
+
+
+def test_a_worker_without_a_record_of_it_brings_everything_anew(machine):
+    one = machine("one")
+    write(one, "var/begun", "1")
+    one.begin()
+    (one.at.var / "state/train.1.json").write_text("{")
+    assert one.bring().changed and not one.bring().changed
+
+
+def test_the_states_of_arrivals_holds_what_dvc_does_not_know(machine):
+    one = machine("one", ARRIVALS, run="arrivals")
+    write(one, "var/published.json", json.dumps({"release": "1"}))
+    write(one, "var/tracked.json", "of this machine alone")
+    write(one, "var/refused/x.json", "refused")
+    one.keep()
+    assert sorted(one.store.read("arrivals")[0].files) == ["var/published.json", "var/refused/x.json"]
+
+
+def dvc(state, *arguments):
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=state.at.root,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
