@@ -27,6 +27,7 @@ RUN uv venv --python 3.11 /opt/venv \
     && uv pip install --no-cache --no-deps torch==2.13.0 --index-url "$TORCH_INDEX"
 
 COPY pyproject.toml README.md LICENSE params.yaml dvc.yaml .dvcignore /opt/firstlight/
+COPY docker/enter.sh /opt/firstlight/enter.sh
 COPY recsys /opt/firstlight/recsys
 COPY dags /opt/firstlight/dags
 COPY plugins /opt/firstlight/plugins
@@ -47,5 +48,5 @@ ENV RECSYS_CODE_COMMIT=$CODE_COMMIT \
 WORKDIR /workspace
 VOLUME ["/workspace"]
 EXPOSE 8080
-ENTRYPOINT ["airflow"]
+ENTRYPOINT ["bash", "/opt/firstlight/enter.sh"]
 CMD ["version"]

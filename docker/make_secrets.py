@@ -13,11 +13,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 FERNET = {"AIRFLOW_FERNET_KEY", "MLFLOW_WEBHOOK_KEY"}
 OPTIONAL = {"RECSYS_ALERT_URL", "RECSYS_ALERT_KEY", "RECSYS_SIGNING_KEY", "RECSYS_VERIFY_KEY"}
-# SeaweedFS actions by role. A worker takes in what landed, publishes and keeps DVC's cache in one process: one role.
+# SeaweedFS actions by role. A worker takes in what landed, publishes, and keeps DVC's cache and states in one
+# process: one role.
 ROLES = {
     "ADMIN": ["Admin"],
     "WORKER": [
-        f"{what}:{bucket}" for bucket in ("landing", "releases", "dvc") for what in ("Read", "Write", "List")
+        f"{what}:{bucket}"
+        for bucket in ("landing", "releases", "dvc", "state")
+        for what in ("Read", "Write", "List")
     ],
     "WATCHER": ["Read:landing", "List:landing"],
     "MLFLOW": ["Read:mlflow", "Write:mlflow", "List:mlflow"],

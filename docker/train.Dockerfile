@@ -30,6 +30,7 @@ RUN uv venv --python 3.11 /opt/venv \
     && uv pip install --no-cache torch==2.13.0 --index-url "$TORCH_INDEX" --constraints /opt/firstlight/requirements.lock
 
 COPY pyproject.toml README.md LICENSE params.yaml dvc.yaml .dvcignore /opt/firstlight/
+COPY docker/enter.sh /opt/firstlight/enter.sh
 COPY recsys /opt/firstlight/recsys
 COPY dags /opt/firstlight/dags
 COPY plugins /opt/firstlight/plugins
@@ -49,5 +50,5 @@ ENV RECSYS_CODE_COMMIT=$CODE_COMMIT \
     AIRFLOW__CORE__LOAD_EXAMPLES=False
 WORKDIR /workspace
 VOLUME ["/workspace"]
-ENTRYPOINT ["airflow"]
+ENTRYPOINT ["bash", "/opt/firstlight/enter.sh"]
 CMD ["celery", "worker", "--queues", "gpu"]

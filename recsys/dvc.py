@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from configparser import ConfigParser
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,7 +44,7 @@ def push(root: Path, targets: tuple[str, ...]) -> None:
     Raises:
         StorageError: no remote is configured or it cannot be reached.
     """
-    _dvc(root, "push", "--quiet", *targets)
+    _dvc(root, "--wait-for-lock", "push", "--quiet", *targets)
 
 
 def pull(root: Path, targets: tuple[str, ...]) -> None:
@@ -56,7 +57,7 @@ def pull(root: Path, targets: tuple[str, ...]) -> None:
     Raises:
         StorageError: DVC refused, or something is missing in the remote.
     """
-    _dvc(root, "pull", "--quiet", "--force", *targets)
+    _dvc(root, "--wait-for-lock", "pull", "--quiet", "--force", *targets)
 
 
 def bring(root: Path, target: str) -> None:
@@ -201,6 +202,25 @@ def mend_lock_file(root: Path) -> bool:
             return False
         path.replace(folder / "dvc.lock.torn")
         return True
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Hold DVC's own lock of a workspace, as DVC does while it writes dvc.lock; waits for one that runs.
+
+    Args:
+        root: a DVC workspace.
+
+    Yields:
+        Nothing.
+    """
+    import fcntl
+
+    folder = root / ".dvc" / "tmp"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _is_torn(path: Path) -> bool:

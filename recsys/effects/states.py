@@ -17,7 +17,7 @@ from recsys.effects.restore import pull_recorded
 from recsys.effects.workspaces import TRAINING, kind_of, newest, remove
 from recsys.errors import ReleaseError
 from recsys.publishing.published_model import bring_model, bring_profiles
-from recsys.publishing.recorded import DVC_LOCK, recorded
+from recsys.publishing.recorded import DATA_DVC, DVC_LOCK, recorded
 from recsys.publishing.store import ReleaseStore
 from recsys.registry.record import COMMIT_FILE
 from recsys.state.scope import ARRIVALS, RUN, WATCH
@@ -91,22 +91,36 @@ def bring_arrivals(state: Sync, store: Storage | None) -> Moved:
     """
     at = state.at
     moved = state.bring(further=partial(_bring_release, store, at))
+    is_new = not at.data_dvc.exists() and state.store.written(state.name) is None
+    if is_new and _bring_release(store, at, (DATA_DVC,)):  # what was published before there were states
+        moved = Moved(changed=True)
     if moved.changed:
         exchange_vectors(state.store.storage, at)
     return moved
 
 
-def _bring_release(store: Storage | None, at: Artifacts) -> None:
-    """Bring features, pictures, model and profiles of the newest release, so that nothing is encoded again."""
+def _bring_release(store: Storage | None, at: Artifacts, further: tuple[str, ...] = ()) -> bool:
+    """Bring features, pictures, model and profiles of the newest release, so that nothing is encoded again.
+
+    Args:
+        store: where releases live.
+        at: the workspace.
+        further: files of the release's record that are taken as well.
+
+    Returns:
+        Whether there is a release.
+    """
     if store is None or ReleaseStore(store).pointer() is None:
-        return
+        return False
     record = recorded(newest(store))
     if DVC_LOCK in record:
         dvc.mend(at.root)
-        write_whole(at.dvc_lock, record[DVC_LOCK].encode())
-        pull_recorded(record[DVC_LOCK], at)
+        for name in (DVC_LOCK, *further):
+            write_whole(at.root / name, record[name].encode())
+        pull_recorded(record[DVC_LOCK], at, further)
     if (model := bring_model(store, at)) is not None:
         bring_profiles(store, at, model)
+    return True
 
 
 def keep_arrivals(state: Sync) -> Moved:
@@ -218,7 +232,7 @@ def pinned(storage: Storage, store: Storage | None) -> dict[str, str]:
     found = StateStore(storage).read(OF_ARRIVALS)
     if found is None or found[0].data_dvc is None:
         return {}
-    files = {"data.dvc": found[0].data_dvc}
+    files = {DATA_DVC: found[0].data_dvc}
     if store is not None and ReleaseStore(store).pointer() is not None:
         try:
             files |= {name: text for name, text in recorded(newest(store)).items() if name == DVC_LOCK}

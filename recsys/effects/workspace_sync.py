@@ -52,6 +52,7 @@ def workspace_sync(
         report_progress(f"brought {state.name}, {brought.n_bytes / 2**20:,.1f} MB of it beside DVC's")
     if code := _run(state, command, checkpoint_s):
         return code
+    state.keep_training()
     state.keep()
     exchange_vectors(states, at)
     return 0

@@ -1,12 +1,12 @@
 """Bring a workspace's state before a task, and store it after: the two directions, safe to kill and to repeat."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from filelock import FileLock
 
 from recsys import dvc
 from recsys.artifacts import Artifacts
@@ -14,27 +14,15 @@ from recsys.errors import StateMoved, StorageError, SwapLost
 from recsys.models.packed import remember_model
 from recsys.models.reference import ModelReference
 from recsys.state import code
-from recsys.state.document import CarriedFile, State, Versions
+from recsys.state.document import State, Versions
+from recsys.state.dvc_lock import outs_exist, read_lock, text_of, write_lock
+from recsys.state.record import Known, Record, carried, stat_of
 from recsys.state.scope import TRAINING, Scope, place_of
 from recsys.state.store import StateStore
 from recsys.storage.atomic import write_whole
 
 ATTEMPTS = 10
 """Attempts to store a state while other workers are faster, or to bring one that is replaced meanwhile."""
-SCHEMA = "2.0"
-"""Of dvc.lock."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """What this machine knows about a state: its last version here."""
-
-    nonce: str
-    """Version that lies here whole; empty: none does, or others have added to it."""
-    state: State
-    """What lay here when it was brought or stored last."""
-    known: dict[str, tuple[int, int, str]]
-    """File -> size, time of change in ns, SHA-256, so that unchanged files are not read again."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +44,7 @@ class Sync:
     at: Artifacts
     scope: Scope
 
-    def bring(self, source: Artifacts | None = None, further: Callable[[], None] = lambda: None) -> Moved:
+    def bring(self, source: Artifacts | None = None, further: Callable[[], object] = lambda: None) -> Moved:
         """Bring the newest version. What this machine has of it already stays.
 
         Args:
@@ -73,11 +61,11 @@ class Sync:
             found = self.store.read(self.name)
             if found is None:
                 return Moved(changed=False)
-            record = self.record()
-            if record.nonce == found[0].nonce:
-                return Moved(changed=False)
             try:
-                return self._brought(found[0], record, source, further)
+                with self._alone() as record:
+                    if record.nonce == found[0].nonce:
+                        return Moved(changed=False)
+                    return self._brought(found[0], record, source, further)
             except StorageError:
                 newer = self.store.read(self.name)
                 if not left or newer is None or newer[0].nonce == found[0].nonce:
@@ -85,7 +73,7 @@ class Sync:
         raise AssertionError("unreachable")
 
     def keep(self) -> Moved:
-        """Store what the workspace holds now.
+        """Store what the workspace holds now; checkpoints stay as `keep_training` has stored them.
 
         Returns:
             What was stored; nothing where nothing has changed.
@@ -94,11 +82,11 @@ class Sync:
             StateMoved: another worker has gone on meanwhile, in an exclusive scope; or the state was removed.
             StorageError: the store or DVC's remote is out of reach.
         """
-        record = self.record()
-        ours, files, known = self._surveyed(record)
-        ours = ours.model_copy(update={"done": record.state.done})
-        self._push(ours, record.state)
-        return self._swapped(ours, files, known, record)
+        with self._alone() as record:
+            ours, files, known = self._surveyed(record)
+            ours = ours.model_copy(update={"done": record.state.done})
+            self._push(ours, record.state)
+            return self._swapped(ours, files, known, record)
 
     def keep_training(self) -> Moved:
         """Store the checkpoints of a training that goes on, beside what was stored before.
@@ -110,15 +98,16 @@ class Sync:
             StateMoved: the state was removed.
             StorageError: the store is out of reach.
         """
-        record = self.record()
+        with self._alone() as record:
+            return self._kept_training(record)
+
+    def _kept_training(self, record: Record) -> Moved:
         before, known = self._checkpoints(), dict(record.known)
         try:
-            found = {name: self._carried(name, path, known) for name, path in before.items()}
+            found = {name: carried(name, path, known) for name, path in before.items()}
         except FileNotFoundError:
             return Moved(changed=False)
-        others = {
-            name: file for name, file in record.state.files.items() if not name.startswith(f"{TRAINING}/")
-        }
+        others = {name: file for name, file in record.state.files.items() if not _is_of_training(name)}
         ours = record.state.model_copy(update={"files": others | found})
         if not found or ours.files == record.state.files:
             return Moved(changed=False)
@@ -129,7 +118,7 @@ class Sync:
                 raise
             return Moved(changed=False)
         if self._checkpoints() != before or any(
-            _stat(path) != known[name][:2] for name, path in before.items()
+            stat_of(path) != known[name][:2] for name, path in before.items()
         ):
             return Moved(changed=False)  # written anew meanwhile: what was uploaded may not belong together
         self._swapped(ours, {}, known, record)
@@ -144,16 +133,17 @@ class Sync:
         Raises:
             StorageError: the store or DVC's remote is out of reach.
         """
-        ours, files, known = self._surveyed(Record("", State(), {}))
-        self._push(ours, State())
-        self.store.upload(self.name, [(ours.files[name], path) for name, path in files.items()])
-        ours = ours.renewed()
-        try:
-            self.store.swap(self.name, ours, None)
-        except SwapLost:
-            return False
-        self._save(Record(ours.nonce, ours, known))
-        return True
+        with self._alone():
+            ours, files, known = self._surveyed(Record("", State(), {}))
+            self._push(ours, State())
+            self.store.upload(self.name, [(ours.files[name], path) for name, path in files.items()])
+            ours = ours.renewed()
+            try:
+                self.store.swap(self.name, ours, None)
+            except SwapLost:
+                return False
+            Record(ours.nonce, ours, known).save(self._record_path)
+            return True
 
     def mark_done(self) -> None:
         """Record that the workspace's run has succeeded, whatever of it lies on this machine.
@@ -172,89 +162,98 @@ class Sync:
             except SwapLost:
                 continue
 
-    def record(self) -> Record:
-        """What this machine knows about the state; of an unreadable record nothing."""
-        try:
-            plain = json.loads(self._record_path.read_bytes())
-            known = {name: (int(size), int(ns), str(sha)) for name, (size, ns, sha) in plain["known"].items()}
-            return Record(plain["nonce"], State.model_validate(plain["state"]), known)
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
-            return Record("", State(), {})
+    @contextmanager
+    def _alone(self) -> Iterator[Record]:
+        """Be the one process of this machine that moves this state: tasks of a run may share a folder.
+
+        Yields:
+            What this machine knows about the state.
+        """
+        folder = self.at.cache / "states"  # the workspace itself need not be there yet
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{self.name}.lock"):
+            yield Record.load(self._record_path)
 
     @property
     def _record_path(self) -> Path:
         return self.at.var / "state" / f"{self.name}.json"
 
-    def _save(self, record: Record) -> None:
-        plain = {
-            "nonce": record.nonce,
-            "state": record.state.model_dump(mode="json"),
-            "known": {name: list(values) for name, values in sorted(record.known.items())},
-        }
-        write_whole(self._record_path, (json.dumps(plain, indent=1) + "\n").encode())
-
     def _brought(
-        self, theirs: State, record: Record, source: Artifacts | None, further: Callable[[], None]
+        self, theirs: State, record: Record, source: Artifacts | None, further: Callable[[], object]
     ) -> Moved:
         at, known = self.at, dict(record.known)
         at.root.mkdir(parents=True, exist_ok=True)
         if source is not None and not (at.root / ".dvc").is_dir():
             dvc.adopt_settings(source.root, at.root, share_cache=True)
-        places = {name: place_of(at, name) for name in theirs.files}
+        base, places = record.state.files, {name: place_of(at, name) for name in theirs.files}
         missing = [
             (file, places[name])
             for name, file in theirs.files.items()
-            if not places[name].is_file() or self._carried(name, places[name], known) != file
+            if not places[name].is_file()
+            or (file != base.get(name) and carried(name, places[name], known) != file)
         ]
         n_bytes = self.store.download(self.name, missing)
-        for name in record.state.files.keys() - theirs.files.keys():
-            if place_of(at, name).is_relative_to(at.root):  # caches are shared, and never wrong
-                place_of(at, name).unlink(missing_ok=True)
+        for name in base.keys() - theirs.files.keys():
+            path = place_of(at, name)
+            # Caches are shared, and never wrong; what has changed here since is of a task that runs here.
+            if path.is_relative_to(at.root) and path.is_file() and carried(name, path, known) == base[name]:
+                path.unlink()
         if self.scope.whole:
             code.unpack(at.root)
             if ModelReference.is_at(at.model_reference("champion")):
                 remember_model(ModelReference.load(at.model_reference("champion")), at.cache)
-        self._lay_out(theirs)
+        self._lay_out(theirs, record.state)
         further()
         for name, path in places.items():
-            self._carried(name, path, known)
-        self._save(Record(theirs.nonce, theirs, {name: known[name] for name in theirs.files}))
+            with suppress(FileNotFoundError):  # a checkpoint: the training goes on in the same folder
+                carried(name, path, known)
+        known = {name: value for name, value in known.items() if name in theirs.files}
+        Record(theirs.nonce, theirs, known).save(self._record_path)
         return Moved(changed=True, n_bytes=n_bytes)
 
-    def _lay_out(self, theirs: State) -> None:
+    def _lay_out(self, theirs: State, base: State) -> None:
         """Write data.dvc and dvc.lock, and bring what they name from DVC's cache or remote."""
         at, wanted = self.at, []
         if theirs.data_dvc is not None and self.scope.data:
-            if not at.data.is_dir() or _text(at.data_dvc) != theirs.data_dvc:
+            if not at.data.is_dir() or text_of(at.data_dvc) != theirs.data_dvc:
                 wanted.append(at.data_dvc.name)
             write_whole(at.data_dvc, theirs.data_dvc.encode())
         if self.scope.whole:
             dvc.mend(at.root)
-            local = read_lock(at)
+            with dvc.locked(at.root):
+                local = read_lock(at)
+                changed = {
+                    stage: entry
+                    for stage, entry in theirs.lock.items()
+                    if stage not in local or (entry != base.lock.get(stage) and entry != local[stage])
+                }
+                if changed:
+                    write_lock(at, local | changed)
+            wanted += changed
             wanted += [
                 stage
                 for stage, entry in theirs.lock.items()
-                if local.get(stage) != entry or not _outs_exist(at, entry)
+                if stage not in changed and not outs_exist(at, entry)
             ]
-            if local | theirs.lock:
-                write_lock(at, local | theirs.lock)
         if wanted:
             dvc.pull(at.root, tuple(wanted))
 
-    def _surveyed(self, record: Record) -> tuple[State, dict[str, Path], dict[str, tuple[int, int, str]]]:
+    def _surveyed(self, record: Record) -> tuple[State, dict[str, Path], Known]:
         at, known = self.at, dict(record.known)
         if self.scope.whole:
             code.pack(at.root)
-        files = self.scope.files(at)
-        carried = {name: self._carried(name, path, known) for name, path in files.items()}
+        # A training in the same folder goes on while another task ends.
+        files = {name: path for name, path in self.scope.files(at).items() if not _is_of_training(name)}
+        found = {name: file for name, file in record.state.files.items() if _is_of_training(name)}
+        found |= {name: carried(name, path, known) for name, path in files.items()}
         lock = dict[str, Any]()
         if self.scope.whole:
             dvc.mend(at.root)
-            lock = {stage: entry for stage, entry in read_lock(at).items() if _outs_exist(at, entry)}
+            lock = {stage: entry for stage, entry in read_lock(at).items() if outs_exist(at, entry)}
             lock = record.state.lock | lock
-        data_dvc = _text(at.data_dvc) if self.scope.data else None
-        state = State(files=carried, data_dvc=data_dvc, lock=lock, n_interactions=self._n_interactions())
-        return state, files, {name: known[name] for name in files}
+        data_dvc = text_of(at.data_dvc) if self.scope.data else None
+        state = State(files=found, data_dvc=data_dvc, lock=lock, n_interactions=self._n_interactions())
+        return state, files, {name: value for name, value in known.items() if name in found}
 
     def _n_interactions(self) -> int:
         from recsys.catalogue.parts import INTERACTIONS, list_parts
@@ -270,9 +269,7 @@ class Sync:
         if targets:
             dvc.push(self.at.root, tuple(targets))
 
-    def _swapped(
-        self, ours: State, files: Mapping[str, Path], known: dict[str, tuple[int, int, str]], record: Record
-    ) -> Moved:
+    def _swapped(self, ours: State, files: Mapping[str, Path], known: Known, record: Record) -> Moved:
         """Make it the current version; where another worker was faster, together with what that one made."""
         for _ in range(ATTEMPTS):
             found = self.store.read(self.name)
@@ -301,12 +298,10 @@ class Sync:
             remedy="run the task again",
         )
 
-    def _remember(
-        self, stored: State, *, whole: bool, ours: State, known: dict[str, tuple[int, int, str]]
-    ) -> None:
+    def _remember(self, stored: State, *, whole: bool, ours: State, known: Known) -> None:
         """Note which version was stored, and whether it holds nothing but what lies here."""
         ours = ours.model_copy(update={"nonce": stored.nonce})
-        self._save(Record(stored.nonce if whole else "", ours, known))
+        Record(stored.nonce if whole else "", ours, known).save(self._record_path)
 
     def _refuse_moved(self, theirs: State, record: Record) -> None:
         if record.state.nonce and not theirs.nonce:
@@ -324,36 +319,6 @@ class Sync:
         found = Scope((TRAINING,)).files(self.at)
         return dict(sorted(found.items()))
 
-    def _carried(self, name: str, path: Path, known: dict[str, tuple[int, int, str]]) -> CarriedFile:
-        """Size and checksum; a file that has not changed since is not read again."""
-        stat = _stat(path)
-        if name not in known or known[name][:2] != stat:
-            known[name] = (*stat, CarriedFile.of(path).sha256)
-        return CarriedFile(sha256=known[name][2], size=known[name][0])
 
-
-def read_lock(at: Artifacts) -> dict[str, Any]:
-    """Stage -> entry of a workspace's dvc.lock; empty where there is none."""
-    text = _text(at.dvc_lock)
-    found = yaml.safe_load(text) if text else None
-    return dict(found.get("stages") or {}) if isinstance(found, dict) else {}
-
-
-def write_lock(at: Artifacts, stages: Mapping[str, Any]) -> None:
-    """Write a dvc.lock with these stages."""
-    text = yaml.safe_dump({"schema": SCHEMA, "stages": dict(stages)}, sort_keys=False, allow_unicode=True)
-    write_whole(at.dvc_lock, text.encode())
-
-
-def _outs_exist(at: Artifacts, entry: Any) -> bool:  # noqa: ANN401  of dvc.lock
-    outs = (entry.get("outs") if isinstance(entry, dict) else None) or ()
-    return bool(outs) and all((at.root / out["path"]).exists() for out in outs)
-
-
-def _text(path: Path) -> str | None:
-    return path.read_text("utf-8") if path.is_file() else None
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
+def _is_of_training(name: str) -> bool:
+    return name.startswith(f"{TRAINING}/")

@@ -9,14 +9,15 @@ import sqlalchemy as sa
 import yaml
 
 from recsys.cli.serve import serve
+from recsys.dvc import places
 
 DOCKER = Path(__file__).resolve().parents[2] / "docker"
-ONE_SHOT = {"buckets", "workspace", "airflow-migrate", "webhook"}
+ONE_SHOT = {"buckets", "airflow-migrate", "webhook"}
 AIRFLOW = {"airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"}
 WORKERS = {"airflow-worker", "airflow-worker-gpu"}
 # What the Compose specification allows in a service, as far as this file needs it.
 KEYS = {
-    "build", "command", "depends_on", "deploy", "entrypoint", "environment", "healthcheck", "image", "network_mode",
+    "build", "command", "configs", "depends_on", "deploy", "entrypoint", "environment", "healthcheck", "image",
     "networks", "ports", "profiles", "restart", "secrets", "user", "volumes",
 }  # fmt: skip
 BASE = {
@@ -37,7 +38,6 @@ HOLDS = {
         "MLFLOW_DATABASE_PASSWORD", "MLFLOW_PASSWORD", "MLFLOW_SERVER_KEY", "MLFLOW_WEBHOOK_KEY",
         "MLFLOW_ACCESS_KEY_ID", "MLFLOW_SECRET_ACCESS_KEY",
     },
-    "workspace": set(),
     "airflow-migrate": BASE["database"],
     "airflow-api-server": BASE["database"] | {
         "AIRFLOW_SECRET_KEY", "AIRFLOW_JWT_SECRET", "RECSYS_WEBHOOK_SECRET", "airflow_passwords",
@@ -220,33 +220,61 @@ def test_doors_open_to_this_machine_only(services):
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
-def test_the_workspace_gets_the_images_code_whole_and_keeps_a_persons_numbers(services, tmp_path):
-    """The script itself, with /opt and /workspace below a folder and DVC's part left out."""
+def test_no_two_services_share_a_disk_and_all_have_the_same_numbers(compose, services):
+    assert set(compose["volumes"]) == {"postgres", "objects", "mlflow", "serve"}
+    named = [one.partition(":")[0] for service in services.values() for one in service.get("volumes", [])]
+    assert len([one for one in named if not one.startswith(".")]) == len(compose["volumes"])
+    assert compose["configs"] == {"params": {"file": "../params.yaml"}}
+    for name in AIRFLOW | WORKERS:
+        assert services[name]["configs"] == [{"source": "params", "target": "/opt/firstlight/params.yaml"}]
+        assert services[name]["environment"]["RECSYS_STATE"] == "${RECSYS_STATE:-s3://state}"
+
+
+def test_a_task_may_take_as_long_as_params_yaml_allows_before_the_queue_delivers_it_again(services):
+    limits = yaml.safe_load((DOCKER.parent / "params.yaml").read_text("utf-8"))["tasks"]
+    longest_s = 60 * max(limits["limits_min"].values())
+    for name in WORKERS | {"airflow-scheduler"}:
+        seen = services[name]["environment"]["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"]
+        assert int(seen) > longest_s
+
+
+def test_a_container_gets_the_images_code_whole_and_keeps_what_it_has_worked_on(tmp_path):
+    """The entry point itself, with /opt and /workspace below a folder, and `airflow` a program that shows its words."""
     image, workspace = tmp_path / "opt/firstlight", tmp_path / "workspace"
     (image / "recsys").mkdir(parents=True)
     (workspace / "recsys").mkdir(parents=True)
-    (workspace / ".dvc").mkdir()
     (workspace / "recsys/gone.py").write_text("")  # of an earlier image
-    for name, text in {
-        "recsys/cli.py": "new",
-        "dvc.yaml": "new",
-        ".dvcignore": "new",
-        "params.yaml": "new",
-    }.items():
-        (image / name).write_text(text)
+    (workspace / "data.dvc").write_text("kept")
+    for name in ("recsys/cli.py", "dvc.yaml", ".dvcignore", "params.yaml"):
+        (image / name).write_text("new")
         (workspace / name).write_text("old and touched since")
-    (script,) = services["workspace"]["command"]
+    program = tmp_path / "bin/airflow"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "airflow $*"\n')
+    program.chmod(0o755)
+    script = (DOCKER / "enter.sh").read_text("utf-8")
     moved = re.sub(r"(?<![\w.])/(opt|workspace)\b", rf"{tmp_path}/\1", script)
+    environment = {"PATH": f"{program.parent}:/usr/bin:/bin"}
     for _ in range(2):
-        subprocess.run(["bash", "-euc", moved], check=True)
-    contents = {
-        name: (workspace / name).read_text()
-        for name in ("recsys/cli.py", "dvc.yaml", ".dvcignore", "params.yaml")
-    }
-    assert contents == {
-        "recsys/cli.py": "new",
-        "dvc.yaml": "new",
-        ".dvcignore": "new",
-        "params.yaml": "old and touched since",
-    }
-    assert not (workspace / "recsys/gone.py").exists()
+        command = ["bash", "-c", moved, "enter.sh", "celery", "worker"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout == "airflow celery worker\n"
+    command = ["bash", "-c", moved, "enter.sh", "bash", "-c", "echo of a pod"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "of a pod\n"
+    assert not (workspace / "recsys/gone.py").exists() and (workspace / "data.dvc").read_text() == "kept"
+    for name in ("recsys/cli.py", "dvc.yaml", ".dvcignore", "params.yaml"):
+        assert (workspace / name).read_text() == "new"
+    assert places(workspace).remote == "s3://dvc/cache"
+
+
+def test_a_pod_of_kubernetes_executor_has_no_volume_but_its_own():
+    pod = yaml.safe_load((DOCKER / "kubernetes/worker.yaml").read_text("utf-8"))
+    (container,) = pod["spec"]["containers"]
+    assert container["name"] == "base"  # the one that Airflow runs the task in
+    kinds = {volume["name"]: set(volume) - {"name"} for volume in pod["spec"]["volumes"]}
+    assert kinds == {"workspace": {"emptyDir"}, "logs": {"emptyDir"}, "params": {"configMap"}}
+    assert {mount["name"] for mount in container["volumeMounts"]} == set(kinds)
+    assert pod["spec"]["securityContext"]["runAsUser"] == 50000
+    named = {one["name"] for one in container["env"]}
+    assert "RECSYS_STATE" in named and not [one for one in named if SECRET.search(one)]

@@ -158,7 +158,7 @@ def test_airflows_images_install_and_read_the_dags(image, tmp_path):
     )
     assert output.startswith(dags) and str(tmp_path) in output
     (entry,) = only(image, "ENTRYPOINT")
-    assert entry == '["airflow"]' and (tmp_path / "opt/venv/bin/airflow").exists()
+    assert entry == '["bash", "/opt/firstlight/enter.sh"]' and (tmp_path / "opt/venv/bin/airflow").exists()
 
 
 @pytest.mark.parametrize("image", IMAGES)

@@ -12,9 +12,10 @@ from localplatform.workspace import set_remote
 from recsys.artifacts import Artifacts
 from recsys.dvc import track_data
 from recsys.errors import StateMoved, StorageError
+from recsys.state.dvc_lock import read_lock, write_lock
 from recsys.state.scope import ARRIVALS, RUN, Scope
 from recsys.state.store import StateStore
-from recsys.state.sync import Sync, read_lock, write_lock
+from recsys.state.sync import Sync
 from recsys.storage.folder import FolderStorage
 from tests.dvc_folder import begin_dvc
 
@@ -87,6 +88,33 @@ def test_tasks_at_the_same_time_are_merged_and_a_doubled_one_changes_nothing(mac
     for state in (one, two, three):
         state.bring()
         assert (read(state, "artifacts/gate/one"), read(state, "artifacts/gate/two")) == ("a", "b")
+
+
+def test_what_a_task_that_runs_in_the_same_folder_has_changed_is_not_undone(machine):
+    one, two = machine("one"), machine("two")
+    write(one, "artifacts/gate/a", "1"), write(one, "artifacts/gate/b", "1")
+    one.begin()
+    two.bring()
+    write(two, "artifacts/gate/a", "2")
+    two.keep()
+    write(one, "artifacts/gate/b", "of a task under way")
+    one.bring()  # for another task in the same folder
+    assert (read(one, "artifacts/gate/a"), read(one, "artifacts/gate/b")) == ("2", "of a task under way")
+    one.keep()
+    two.bring()
+    assert read(two, "artifacts/gate/b") == "of a task under way"
+
+
+def test_tasks_that_begin_at_once_on_one_machine_bring_it_once(machine):
+    one, two = machine("one", RUN), machine("two", RUN)
+    write(one, "recsys/code.py", "answer = 42\n")
+    one.begin()
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(two.bring())) for _ in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert sorted(moved.changed for moved in found) == [False, False, False, True]
+    assert read(two, "recsys/code.py") == "answer = 42\n"
 
 
 def test_of_many_that_store_at_once_nothing_is_lost(machine):
