@@ -16,6 +16,7 @@ TRAINING = "var/training"
 OWN = (
     "artifacts/champion",
     "artifacts/teacher.json",
+    "artifacts/validate",
     "artifacts/evaluate",
     "artifacts/gate",
     "var/begun",

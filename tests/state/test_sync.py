@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 import yaml
@@ -13,12 +14,13 @@ from recsys.artifacts import Artifacts
 from recsys.dvc import track_data
 from recsys.errors import StateMoved, StorageError
 from recsys.state.dvc_lock import read_lock, write_lock
-from recsys.state.scope import ARRIVALS, RUN, Scope
+from recsys.state.scope import ARRIVALS, OWN, RUN, WATCHING, Scope
 from recsys.state.store import StateStore
 from recsys.state.sync import Sync
 from recsys.storage.folder import FolderStorage
 from tests.dvc_folder import begin_dvc
 
+ROOT = Path(__file__).resolve().parents[2]
 PLAIN = Scope(("artifacts/gate", "var/begun"), data=False)
 TRAINED = "var/training/run/checkpoint.safetensors"
 
@@ -283,3 +285,14 @@ def dvc(state, *arguments):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def test_every_output_that_dvc_does_not_keep_travels_with_the_state():
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"].values()
+    outs = [out for stage in stages for kind in ("outs", "metrics", "plots") for out in stage.get(kind, ())]
+    kept = [
+        one for out in outs if isinstance(out, dict) for one, how in out.items() if how.get("cache") is False
+    ]
+    assert "artifacts/validate/report.json" in kept and len(kept) >= 5
+    for path in kept:
+        assert any(path == one or path.startswith(f"{one}/") for one in (*OWN, *WATCHING)), path
