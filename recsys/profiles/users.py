@@ -84,6 +84,14 @@ class Ridge:
         factor_DD = np.linalg.cholesky(metric_DD + self.ridge_lambda * np.eye(len(metric_DD)))
         return np.asfortranarray(factor_DD)  # LAPACK would copy it for every user
 
+    @cached_property
+    def _inverse(self) -> NDArray[np.floating]:
+        """Of the matrix whose factor `_factor` is. Half of it is read for a user, once; the factor, twice."""
+        from scipy.linalg.lapack import dpotri
+
+        inverse_DD, _ = dpotri(self._factor, lower=1)
+        return np.asfortranarray(inverse_DD)
+
     def weights(self, b_UD: NDArray[np.floating]) -> NDArray[np.float32]:
         """Compute user profiles from sums of item profiles.
 
@@ -97,7 +105,7 @@ class Ridge:
             ValueError: b_UD is not [U, D] for this Gram matrix, or holds a number that is not finite.
         """
         from scipy.linalg import cho_solve
-        from scipy.linalg.blas import dtrsv
+        from scipy.linalg.blas import dsymv
 
         if b_UD.ndim != 2 or b_UD.shape[1] != len(self.gram):
             raise ValueError(f"b must be [U, {len(self.gram)}], got {list(b_UD.shape)}")
@@ -105,8 +113,7 @@ class Ridge:
             raise ValueError("b holds a number that is not finite")
         b_DU = b_UD.T.astype(np.float64)
         if len(b_UD) == 1:  # a service asks for one user at a time: several times faster than `cho_solve`
-            half_D = dtrsv(self._factor, b_DU[:, 0], lower=1)
-            solved_DU = dtrsv(self._factor, half_D, lower=1, trans=1)[:, None]
+            solved_DU = dsymv(1.0, self._inverse, b_DU[:, 0], lower=1)[:, None]
         else:
             solved_DU = cho_solve((self._factor, True), b_DU, check_finite=False)
         solved_DU[: min(1, self.lexical_width)] = 0

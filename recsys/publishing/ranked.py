@@ -17,12 +17,11 @@ from recsys.publishing.release import File, Manifest
 from recsys.ranking.ranker import Ranker
 from recsys.ranking.rankers import ranker_class
 from recsys.ranking.typical import Typical
-from recsys.retrieval.coarse import WIDEST, CoarseRows
-from recsys.retrieval.in_place import best_places, row_by_row
+from recsys.retrieval.coarse import CoarseRows
 from recsys.retrieval.ordering import ordered
 from recsys.retrieval.segments import PAD, SegmentSearcher
 
-# Shape suffixes: I live items, D dimension, S items that are all scored, G items of a small group.
+# Shape suffixes: I live items, D dimension, S items that are all scored, G items of a small group, C candidates.
 GATHERED = 10_000
 """A group of at most so many items is compared whole: in a large catalogue an index would look past most others."""
 
@@ -62,10 +61,13 @@ class _Group:
     factor: float
     """Factor on the inner products of these items."""
     items_G: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    vectors_GD: NDArray[np.float32] | None = None
-    """Items and vectors of a small group, gathered once for all lists; None: the index is asked."""
+    """Items of a small group, ascending."""
     coarse: CoarseRows | None = None
-    """Of the same vectors."""
+    """Of the vectors of a small group; None: the index is asked."""
+
+
+Items = tuple[NDArray[np.int64], NDArray[np.float64]]
+"""Items and their scores."""
 
 
 class RankedSearcher:
@@ -111,12 +113,16 @@ class RankedSearcher:
         """
         skipped = np.fromiter(exclude, np.int64, len(exclude))
         found = [self._best_scored(query_D, history, k, skipped, only_I, typical_share)]
+        least = float(np.partition(found[0][1], -k)[-k]) if len(found[0][1]) >= k else -np.inf
         for group in self._groups:
-            if group.vectors_GD is None:
+            factor = group.factor * self.growth
+            if group.coarse is None:
                 items, dots = self._nearest(group, query_D, k, exclude, only_I)
             else:
-                items, dots = self._compared(group, group.vectors_GD, query_D, k, skipped, only_I)
-            found.append((items, dots * group.factor * self.growth))
+                items, dots = self._compared(
+                    group.items_G, group.coarse, query_D, k, skipped, only_I, least / factor
+                )
+            found.append((items, dots * factor))
         rows, scores = (np.concatenate(column) for column in zip(*found, strict=True))
         places = ordered(self._searcher.latest.item_ids, rows, scores, k)
         return list(zip(rows[places].tolist(), scores[places].tolist(), strict=True))
@@ -149,24 +155,30 @@ class RankedSearcher:
         skipped: NDArray[np.int64],
         only_I: NDArray[np.bool_] | None,
         typical_share: float,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The items among the k best that must all be scored; a few more where scores are equal."""
-        items_S, vectors_SD = self._items.groups.scored, self._vectors_SD
-        if not len(items_S):
-            return items_S, np.empty(0)
+    ) -> Items:
+        """The items among the k best that must all be scored; a few more where scores are equal, or nearly so."""
+        groups, coarse = self._items.groups, self._scored
+        if coarse is None:
+            return groups.scored, np.empty(0)
+        factor_S = groups.factor_S * self.growth
+        added_S = self._added(history, groups.scored, typical_share)
+        is_left_S = _left(groups.scored, skipped, only_I)
+        places = coarse.may_be_best(query_D, k, is_left_S, factor_S, added_S)
+        items = groups.scored[places]
         # einsum, not BLAS: equal vectors get equal scores at any place
-        dots_1S = np.einsum("sd,d->s", vectors_SD, query_D)[None]
-        scores_S = self.scores(dots_1S, [history], items_S)[0].astype(np.float64)
+        dots_1C = np.einsum("cd,d->c", self._searcher.vectors_of(items), query_D)[None]
+        scores_C = self.scores(dots_1C, [history], items)[0].astype(np.float64)
         if typical_share:
-            scores_S += typical_share * self._typical_S
-        is_left_S = ~np.isin(items_S, skipped) if len(skipped) else np.ones(len(items_S), np.bool_)
-        if only_I is not None:
-            is_left_S &= only_I[items_S]
-        items, scores = items_S[is_left_S], scores_S[is_left_S]
-        if len(items) > k:
-            is_good = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
-            items, scores = items[is_good], scores[is_good]
-        return items, scores
+            scores_C += typical_share * self._typical_S[places]
+        return items, scores_C
+
+    def _added(
+        self, history: Sequence[int], items: NDArray[np.int64], typical_share: float
+    ) -> NDArray[np.float64]:
+        """What is in the scores of all items of `scored` beside their inner products."""
+        nothing_1S = np.zeros((1, len(items)), np.float32)
+        added_S: NDArray[np.float64] = self.scores(nothing_1S, [history], items)[0].astype(np.float64)
+        return added_S + typical_share * self._typical_S if typical_share else added_S
 
     def typical_scores(self, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
         """What the ranker adds to the scores of candidates for the whole typical history, [C]."""
@@ -190,7 +202,7 @@ class RankedSearcher:
         k: int,
         exclude: Collection[int],
         only_I: NDArray[np.bool_] | None,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    ) -> Items:
         """The k items of a group with the largest inner products, by the index."""
         mask_I = group.mask_I
         allowed_I = mask_I if only_I is None else only_I if mask_I is None else mask_I & only_I
@@ -200,26 +212,19 @@ class RankedSearcher:
 
     def _compared(
         self,
-        group: "_Group",
-        vectors_GD: NDArray[np.float32],
+        items_G: NDArray[np.int64],
+        coarse: CoarseRows,
         query_D: NDArray[np.float32],
         k: int,
         skipped: NDArray[np.int64],
         only_I: NDArray[np.bool_] | None,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The same as `_nearest`, by comparing all items of a small group; a few more where scores are equal."""
-        places = None
-        if group.coarse and only_I is None:
-            at = np.minimum(np.searchsorted(group.items_G, skipped), len(group.items_G) - 1)
-            places = group.coarse.may_be_best(query_D, k, at[group.items_G[at] == skipped])
-        if places is None:
-            is_left_G = ~np.isin(group.items_G, skipped)
-            if only_I is not None:
-                is_left_G &= only_I[group.items_G]
-            left = np.flatnonzero(is_left_G)
-            (best,) = best_places(vectors_GD, left, query_D[None], k)
-            places = left[best]
-        return group.items_G[places], row_by_row(vectors_GD[places], query_D)
+        least: float,
+    ) -> Items:
+        """The same as `_nearest`, by comparing all items of a small group, but without those surely below `least`."""
+        one_G, nothing_G = np.ones(len(items_G)), np.zeros(len(items_G))
+        is_left_G = _left(items_G, skipped, only_I)
+        places = coarse.may_be_best(query_D, k, is_left_G, one_G, nothing_G, least)
+        return items_G[places], self._searcher.scores(query_D, items_G[places])
 
     @cached_property
     def _groups(self) -> list["_Group"]:
@@ -232,12 +237,20 @@ class RankedSearcher:
         if np.count_nonzero(mask_I) > GATHERED:
             return _Group(mask_I, factor)
         items_G = np.flatnonzero(mask_I)
-        vectors_GD = self._searcher.vectors_of(items_G)
-        coarse = CoarseRows.of(vectors_GD) if vectors_GD.shape[1] <= WIDEST else None
-        return _Group(mask_I, factor, items_G, vectors_GD, coarse)
+        return _Group(mask_I, factor, items_G, CoarseRows.of(self._searcher.vectors_of(items_G)))
 
     @cached_property
-    def _vectors_SD(self) -> NDArray[np.float32]:
-        """Vectors of the items that must all be scored, gathered once for all lists."""
+    def _scored(self) -> CoarseRows | None:
+        """Of the items that must all be scored, gathered once for all lists."""
         items_S = self._items.groups.scored
-        return self._searcher.vectors_of(items_S) if len(items_S) else np.empty((0, 0), np.float32)
+        return CoarseRows.of(self._searcher.vectors_of(items_S)) if len(items_S) else None
+
+
+def _left(
+    items_N: NDArray[np.int64], skipped: NDArray[np.int64], only_I: NDArray[np.bool_] | None
+) -> NDArray[np.bool_]:
+    """Which of some items, ascending, may be in a list, [N]."""
+    is_left_N = np.ones(len(items_N), np.bool_) if only_I is None else only_I[items_N]
+    at = np.minimum(np.searchsorted(items_N, skipped), len(items_N) - 1)
+    is_left_N[at[items_N[at] == skipped]] = False
+    return is_left_N

@@ -226,7 +226,7 @@ class WeightedItems:
         is_plain_I[scored] = False
         factor_I = np.where(is_known_I, self.weights.factor_T[self.place_I], 1)
         plain = [(is_plain_I & (factor_I == one), float(one)) for one in np.unique(factor_I[is_plain_I])]
-        return ItemGroups(scored, (*plain, (~is_known_I, 1.0)))
+        return ItemGroups(scored, (*plain, (~is_known_I, 1.0)), factor_I[scored].astype(np.float32))
 
     def _added(self, history: NDArray[np.integer], amounts: NDArray[np.floating]) -> NDArray[np.float32]:
         """What the items of a history, each with its amount, add to the score of each known item, [T]."""
@@ -234,9 +234,12 @@ class WeightedItems:
         places = self.place_I[history]
         order = np.argsort(places, kind="stable")  # a fixed one, so that sums are reproducible
         order = order[places[order] != UNKNOWN]
-        rows = self.weights.weights_TT[places[order]]
-        repeated = np.repeat(amounts[order].astype(np.float32), np.diff(rows.indptr))
-        np.add.at(added_T, rows.indices, rows.data * repeated)
+        weights_TT, rows = self.weights.weights_TT, places[order]
+        starts = weights_TT.indptr[rows].astype(np.int64)
+        lengths = weights_TT.indptr[rows + 1] - starts  # by hand: scipy's own way takes five times as long
+        at = np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+        repeated = np.repeat(amounts[order].astype(np.float32), lengths)
+        np.add.at(added_T, weights_TT.indices[at], weights_TT.data[at] * repeated)
         return added_T
 
 

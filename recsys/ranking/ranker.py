@@ -5,7 +5,7 @@ release first finds candidates in its index, guided by `ItemGroups`, and scores 
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
@@ -17,7 +17,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.dataset.trait_names import TraitNames
 from recsys.ranking.shortlist import Shortlist
 
-# Shape suffixes: U users, I items, C candidates.
+# Shape suffixes: U users, I items, C candidates, S items that are all scored.
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,11 @@ class ItemGroups:
     """Which items an index can find by inner product. Every item is in `scored` or in one of the groups."""
 
     scored: NDArray[np.int64]
-    """Items whose scores depend on more than the inner product: all of them must be scored."""
+    """Items whose scores depend on more than the inner product: all of them must be scored. Ascending."""
     by_dot: tuple[tuple[NDArray[np.bool_], float], ...]
     """Masks over all items, each with its factor on inner products. The inner product orders the items of a group."""
+    factor_S: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    """Of each item of `scored`, the factor on its inner product. What else is in its score does not depend on that."""
 
 
 class RankedItems(Protocol):
