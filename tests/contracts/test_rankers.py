@@ -98,6 +98,16 @@ def test_every_item_is_scored_or_in_one_group_whose_factor_gives_its_score(ranke
     assert (n_times == 1).all()
 
 
+def test_the_factor_of_an_item_that_is_always_scored_is_that_of_its_inner_product(ranker, dataset):
+    items, histories = ranker.over(dataset.item_ids), dataset.interactions.matrix_UI
+    scored, dots = items.groups.scored, np.random.default_rng(1).normal(size=(60, N_ITEMS)).astype(np.float32)
+    assert (np.diff(scored) > 0).all() and items.groups.factor_S.shape == scored.shape
+    whole = items.score(dots[:, scored], histories, scored)
+    added = items.score(np.zeros_like(dots[:, scored]), histories, scored)
+    np.testing.assert_allclose(whole, dots[:, scored] * items.groups.factor_S + added, rtol=1e-5, atol=1e-6)
+    assert (items.groups.factor_S > 0).all()
+
+
 def test_items_of_another_catalogue_are_scored_by_their_profiles(ranker):
     ids, nobody = [f"new{row}" for row in range(N_ITEMS)], csr_array((3, N_ITEMS))
     dots = np.random.default_rng(1).normal(size=(3, N_ITEMS)).astype(np.float32)

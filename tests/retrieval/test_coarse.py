@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.retrieval import coarse
 from recsys.retrieval.coarse import CoarseRows
 
 
@@ -18,59 +17,60 @@ def unit(vectors_ND):
     return (vectors_ND / np.linalg.norm(vectors_ND, axis=1, keepdims=True)).astype(np.float32)
 
 
-def best(vectors_ND, query_D, k, without):
-    """Places of the k best and of all that equal the last."""
-    exact_N = vectors_ND.astype(np.float64) @ query_D.astype(np.float64)
-    left = np.setdiff1d(np.arange(len(vectors_ND)), without)
-    least = np.sort(exact_N[left])[-k]
-    return set(left[exact_N[left] >= least].tolist())
+def may_be_best(vectors_ND, query_D, k, without=(), factor_N=None, added_N=None, least=-np.inf):
+    n = len(vectors_ND)
+    is_left_N = ~np.isin(np.arange(n), without)
+    factor_N = np.ones(n) if factor_N is None else factor_N
+    added_N = np.zeros(n) if added_N is None else added_N
+    return CoarseRows.of(vectors_ND).may_be_best(query_D, k, is_left_N, factor_N, added_N, least)
 
 
 @settings(deadline=None, max_examples=100)
 @given(data=st.data())
 def test_none_of_the_best_is_left_out(data):
     draw = np.random.default_rng(data.draw(st.integers(0, 10_000)))
-    n, dim = data.draw(st.integers(2, 300)), data.draw(st.sampled_from([1, 3, 32, 100]))
+    n, dim = data.draw(st.integers(2, 300)), data.draw(st.sampled_from([1, 3, 32, 100, 2048]))
     spread_D = draw.pareto(data.draw(st.sampled_from([0.5, 3.0])), dim) + 0.01  # some dimensions far larger
     vectors_ND = unit(draw.standard_normal((n, dim)) * spread_D)
     vectors_ND[n // 2 :] = vectors_ND[: n - n // 2]  # equal ones
-    query_D = (draw.standard_normal(dim) / spread_D * data.draw(st.sampled_from([1e-3, 1, 50]))).astype(
-        np.float32
+    size = data.draw(st.sampled_from([1e-3, 1, 50]))
+    query_D = (draw.standard_normal(dim) / spread_D * size).astype(np.float32)
+    factor_N, added_N = (
+        draw.uniform(0.1, 3, n),
+        draw.standard_normal(n) * data.draw(st.sampled_from([0, size])),
     )
     without = draw.choice(n, data.draw(st.integers(0, n - 1)), replace=False)
     k = data.draw(st.integers(1, n - len(without)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(coarse, "SPARE", data.draw(st.sampled_from([(0,), (4, 20), (128, 1024)])))
-        found = CoarseRows.of(vectors_ND).may_be_best(query_D, k, without)
-    if found is not None:
-        assert best(vectors_ND, query_D, k, without) <= set(found.tolist()) <= set(range(n)) - {*without}
-        assert len(set(found.tolist())) == len(found)
+    exact_N = vectors_ND.astype(np.float64) @ query_D.astype(np.float64) * factor_N + added_N
+    left = np.setdiff1d(np.arange(n), without)
+    least = data.draw(st.sampled_from([-np.inf, float(np.median(exact_N))]))
+    edge = max(least, np.sort(exact_N[left])[-k])
+    found = may_be_best(vectors_ND, query_D, k, without, factor_N, added_N, least)
+    assert {*left[exact_N[left] >= edge].tolist()} <= {*found.tolist()} <= {*left.tolist()}
+    assert (np.diff(found) > 0).all()
 
 
 def test_few_are_left_to_compare():
     draw = np.random.default_rng(3)
     topics_TD = draw.standard_normal((40, 128))
     vectors_ND = unit(topics_TD[draw.integers(0, 40, 5000)] + draw.standard_normal((5000, 128)))
-    rows = CoarseRows.of(vectors_ND)
-    lengths = []
-    for query_D in vectors_ND[:50]:
-        found = rows.may_be_best(query_D, 10, np.arange(5))
-        lengths.append(len(vectors_ND) if found is None else len(found))
-    assert np.median(lengths) < 40
+    lengths = [len(may_be_best(vectors_ND, query_D, 10, np.arange(5))) for query_D in vectors_ND[:50]]
+    assert np.median(lengths) < 20
 
 
-def test_a_query_without_direction_and_a_list_that_is_too_long_are_left_to_others():
-    rows = CoarseRows.of(np.eye(4, dtype=np.float32))
-    assert rows.may_be_best(np.zeros(4, np.float32), 2, np.empty(0, np.int64)) is None
-    assert rows.may_be_best(np.ones(4, np.float32), 3, np.array([0, 1])) is None
-    assert rows.may_be_best(np.ones(4, np.float32), 2, np.array([0, 1])).tolist() in ([2, 3], [3, 2])
+def test_a_query_without_direction_leaves_all_and_a_list_that_is_too_long_what_there_is():
+    eye = np.eye(4, dtype=np.float32)
+    assert may_be_best(eye, np.zeros(4, np.float32), 2).tolist() == [0, 1, 2, 3]
+    assert may_be_best(eye, np.ones(4, np.float32), 3, [0, 1]).tolist() == [2, 3]
+    assert may_be_best(eye, np.ones(4, np.float32), 3, [0, 1, 2, 3]).tolist() == []
+    assert may_be_best(eye, np.ones(4, np.float32), 3, least=1.5).tolist() == []
 
 
 def test_dimensions_of_nothing_and_of_next_to_nothing_are_left_out():
     vectors_ND = np.array([[1, 0, 1e-45], [0.6, 0, 0.8e-45], [0.8, 0, 0]], np.float32)
     rows = CoarseRows.of(vectors_ND)
     assert np.isfinite(rows.taken_N).all() and np.isfinite(rows.length_N).all()
-    assert 0 in rows.may_be_best(np.array([1, 1, 1], np.float32), 1, np.empty(0, np.int64))
+    assert 0 in may_be_best(vectors_ND, np.array([1, 1, 1], np.float32), 1)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads as Linux tells them")
