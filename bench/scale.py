@@ -8,7 +8,7 @@ beforehand: the encoder's speed has a benchmark of its own (`bench.encode`). The
 of 1,000 new titles are published in one process (`scale_arrivals.py`), and the largest catalogue gets profiles of 384
 numbers, those of the encoder alone.
 
-Resumable: what a step took is kept in var/bench/scale/<size>/used.json, and the step is not run again.
+Resumable: what a step took is kept in var/bench/scale/<size>/steps.json, and the step is not run again.
 
     make bench-scale                                    all sizes
     python -m bench.scale 100000                        one size
@@ -72,7 +72,7 @@ class World:
     @property
     def used(self) -> dict[str, dict[str, Any]]:
         """Step -> what it took."""
-        kept = self.folder / "used.json"
+        kept = self.folder / "steps.json"
         return dict(json.loads(kept.read_text())) if kept.exists() else {}
 
     def keep(self, step: str, took: Mapping[str, Any] | None) -> None:
@@ -81,9 +81,9 @@ class World:
         found.pop(step, None)
         if took is not None:
             found[step] = {**took, "commit": commit(), "load": round(os.getloadavg()[0], 1)}
-        temporary = self.folder / "used.tmp"
+        temporary = self.folder / "steps.tmp"
         temporary.write_text(json.dumps(found, indent=1))
-        temporary.replace(self.folder / "used.json")
+        temporary.replace(self.folder / "steps.json")
 
 
 def main() -> None:
