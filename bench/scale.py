@@ -228,6 +228,7 @@ def report(used: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> None:
         "arrival_bytes_ratio_1m": round(arrivals[SIZES[-1]]["bytes"] / arrivals[SIZES[0]]["bytes"], 3),
         "open_seconds_1m": largest["open"]["seconds"],
         "open_cpu_seconds_1m": largest["open"]["cpu_seconds"],
+        "open_histories_cpu_seconds_1m": largest["open"]["histories_cpu_seconds"],
         "load": max(float(one["load"]) for one in (*largest.values(), *smallest.values())),
     })  # fmt: skip
 

@@ -180,19 +180,19 @@ def opinions(events: pa.Table) -> pa.Table:
     """
     users, items = _sorted_dictionary(events["user"]), _unified(events["item_id"])
     user_E, item_E = (np.asarray(one.indices).astype(np.int64) for one in (users, items))
-    first_E, latest_E = (_micros(events[name]) for name in ("timestamp", "latest"))
-    by_first_E = np.lexsort((first_E, user_E))  # stable: at equal times by arrival
+    by_first_E = _by_user_and_time(user_E, _micros(events["timestamp"]))
     key_E = (user_E * max(1, len(items.dictionary)) + item_E)[by_first_E]
-    _, start_P, pair_E = np.unique(key_E, return_index=True, return_inverse=True)
-    in_order_P = np.argsort(start_P)
-    place_P = np.empty_like(in_order_P)
-    place_P[in_order_P] = np.arange(len(in_order_P))
-    pair_of_E = np.empty_like(pair_E)
-    pair_of_E[by_first_E] = place_P[pair_E]
-    first_P = by_first_E[start_P[in_order_P]]
-    by_latest_E = np.argsort(latest_E, kind="stable")
-    deciding_P = np.empty_like(first_P)
-    deciding_P[pair_of_E[by_latest_E]] = by_latest_E  # of a pair the last one stays
+    # Pairs are numbered as they first occur, which is their order in the result.
+    in_order_E = np.asarray(pa.array(key_E).dictionary_encode().indices)
+    is_first_E = np.diff(np.maximum.accumulate(in_order_E), prepend=-1) > 0
+    first_P = by_first_E[is_first_E]
+    pair_of_E = np.empty_like(in_order_E)
+    pair_of_E[by_first_E] = in_order_E
+    deciding_P = first_P.copy()
+    repeated_R = np.flatnonzero(np.bincount(in_order_E)[pair_of_E] > 1)
+    latest_R = _micros(events["latest"])[repeated_R]
+    by_latest_R = repeated_R[np.argsort(latest_R, kind="stable")]
+    deciding_P[pair_of_E[by_latest_R]] = by_latest_R  # of a pair the last one stays
     columns = [_taken(one, first_P, events[name]) for name, one in (("user", users), ("item_id", items))]
     columns.append(events["timestamp"].take(pa.array(first_P)))
     columns += [events[name].take(pa.array(deciding_P)) for name in ("latest", "weight")]
@@ -202,6 +202,23 @@ def opinions(events: pa.Table) -> pa.Table:
     if EVENTS in events.column_names:
         found = found.append_column(FURTHER[EVENTS], _event_sets(events[EVENTS], pair_of_E, len(found)))
     return found
+
+
+def _by_user_and_time(user_E: NDArray[np.int64], micros_E: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places of events, sorted by user, then time, then place.
+
+    Both are packed into one number where they fit. Histories of several parts are then a few ascending runs, which a
+    stable sort only merges.
+    """
+    is_known_E = micros_E != np.iinfo(np.int64).max
+    if not is_known_E.any():
+        return np.argsort(user_E, kind="stable")
+    earliest, latest = int(micros_E.min()), int(micros_E[is_known_E].max())
+    n_bits = (latest - earliest + 1).bit_length()
+    if n_bits + int(user_E.max(initial=0)).bit_length() >= np.iinfo(np.int64).bits:
+        return np.lexsort((micros_E, user_E))
+    since_E = np.where(is_known_E, micros_E, latest + 1) - earliest
+    return np.argsort((user_E << n_bits) | since_E, kind="stable")
 
 
 def _micros(times: pa.ChunkedArray) -> NDArray[np.int64]:

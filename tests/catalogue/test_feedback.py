@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.catalogue.feedback import liked, opinions, weighed
+from recsys.catalogue.feedback import OPINIONS_SCHEMA, liked, opinions, weighed
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.schemas import INTERACTIONS_SCHEMA
 
@@ -162,3 +162,21 @@ def test_opinions_of_parts_sum_up_to_those_of_the_whole(first, second, third):
     columns = ["user", "item_id", "timestamp", "latest", "weight"]
     order = [("user", "ascending"), ("item_id", "ascending")]
     assert summed.select(columns).sort_by(order).equals(whole.select(columns).sort_by(order))
+
+
+@pytest.mark.parametrize(
+    ("first", "of_b"),
+    [(3, ["x", "z"]), (3 - 2**62, ["z", "x"])],
+    ids=["packed into one number", "too far apart"],
+)
+def test_opinions_are_in_order_of_user_time_and_arrival(first, of_b):
+    stamps = pa.array([5, None, 5, first, None, 2], pa.timestamp("us", tz="UTC"))
+    weights = pa.array([1, 1, -1, 1, 0, 1], pa.float32())
+    columns = [pa.array(list("baabab")), pa.array(list("xyxzyx")), stamps, stamps, weights]
+    events = pa.table(columns, schema=OPINIONS_SCHEMA)
+    found = opinions(events)
+    assert found["user"].to_pylist() == ["a", "a", "b", "b"]
+    assert found["item_id"].to_pylist() == ["x", "y", *of_b]
+    assert found["weight"].to_pylist() == [-1, 0, 1, 1]
+    unknown = opinions(events.set_column(2, OPINIONS_SCHEMA.field("timestamp"), pa.nulls(6, stamps.type)))
+    assert unknown["item_id"].to_pylist() == ["y", "x", "x", "z"]
