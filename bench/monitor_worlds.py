@@ -1,4 +1,4 @@
-"""Catalogues for `bench/monitor.py`: real texts with their vectors, and the same items as planted drifts spoil them."""
+"""Catalogues for `bench/monitor.py`: real texts with their vectors, and the same items changed by planted drifts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
-"""What spoilt texts cost cold items, and what stuffing pays: the frozen encoder beside the head that ships, on ml100k.
+"""What perturbed texts cost cold items, and what stuffing gains: the frozen encoder and the shipped head, on ml100k.
 
 The protocol is ml100k_cold of `make bench-mixed`, texts and head chosen as there. Users, warm films and all that is
 learned stay; cold films get typing errors, half of their text, or (a tenth of them) popular words in front, as stage
-`evaluate` spoils them. Lists are of profiles alone, without item weights.
+`evaluate` perturbs them. Lists are of profiles alone, without item weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def judged(setup: Setup) -> tuple[Robustness, ...]:
-    """Lists of both models for every kind of spoilt text."""
+    """Lists of both models for every kind of perturbed text."""
     head = setup.learned
     if head is None:
         raise RuntimeError("validation chose no head on ml100k_cold")
@@ -79,7 +79,7 @@ def holdout_of(setup: Setup) -> Holdout:
 
 
 def figures_of(one: Robustness) -> Mapping[str, float | str]:
-    """One kind of spoilt text, by model."""
+    """One kind of perturbed text, by model."""
     found: dict[str, float | str] = {}
     for role, scores in one.models.items():
         name = f"{one.kind}_{NAMED[role]}"

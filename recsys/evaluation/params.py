@@ -29,7 +29,7 @@ class EvaluateParams(BaseModel):
     low_grade: float = Field(ge=0, lt=1)
     """A like with a value among this lowest share of the values of its event counts as a dislike in regret@k."""
     robustness: tuple[Literal["typos", "cut", "stuffed"], ...]
-    """Cold items are also ranked by spoilt texts: with typing errors, cut in half, or (a tenth of the items) with
+    """Cold items are also ranked by perturbed texts: with typing errors, cut in half, or (a tenth of the items) with
     popular words put in front. Empty: they are not. Each kind encodes the items once more, by champion and
     challenger."""
     robustness_items: int = Field(ge=2)

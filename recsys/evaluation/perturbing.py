@@ -25,12 +25,12 @@ STUFFED_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Perturbation:
-    """One way to spoil a text."""
+    """One way to perturb a text."""
 
     share: float
     """Share of the items that it is done to."""
     change: Callable[[str, np.random.Generator, str], str]
-    """Text, randomness and words to stuff with -> the spoilt text."""
+    """Text, randomness and words to stuff with -> the perturbed text."""
 
 
 def with_typos(text: str, rng: np.random.Generator, stuffing: str = "") -> str:

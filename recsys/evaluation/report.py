@@ -131,24 +131,24 @@ class MovedItem(BaseModel):
 
 
 class Perturbed(BaseModel):
-    """One model on lists of cold items with spoilt texts."""
+    """One model on lists of cold items with perturbed texts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     clean: dict[str, float]
     """`recall@20`, …, means over users, by the items' own texts."""
     perturbed: dict[str, float]
-    """The same where texts are spoilt."""
+    """The same where texts are perturbed."""
     change: dict[str, Interval]
-    """Metric -> spoilt minus own, paired over users."""
+    """Metric -> perturbed minus own, paired over users."""
     places_before: float | None = None
-    """Places of a list, in the mean, that the items to be spoilt have by their own texts; None where all items are."""
+    """Mean places of a list that the items to be perturbed take with their own texts; None if all are perturbed."""
     places_won: Interval | None = None
-    """How many more they have by spoilt texts, paired over users."""
+    """How many more they take with perturbed texts, paired over users."""
 
 
 class Robustness(BaseModel):
-    """How lists of cold items bear one kind of spoilt texts, see `evaluation.robustness`."""
+    """How lists of cold items bear one kind of perturbed texts, see `evaluation.robustness`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -157,11 +157,11 @@ class Robustness(BaseModel):
     n_users: int
     n_candidates: int
     n_perturbed: int
-    """Candidates with a spoilt text."""
+    """Candidates with a perturbed text."""
     models: dict[str, Perturbed]
     """`champion`, and `challenger` where there is one."""
     over_champion: dict[str, Interval] = {}
-    """Metric -> challenger minus champion, both by spoilt texts, paired over users."""
+    """Metric -> challenger minus champion, both by perturbed texts, paired over users."""
     places_over_champion: Interval | None = None
     """Places won by the challenger's lists minus those by the champion's, paired over users."""
 
@@ -210,7 +210,7 @@ class Report(BaseModel):
     groups: tuple[SliceReport, ...] = ()
     """Mixed lists of groups of users, see `evaluation.groups`; empty in reports from before there were any."""
     robustness: tuple[Robustness, ...] = ()
-    """Lists by spoilt texts, see `evaluate.robustness`; empty where that is off, or nobody could be judged."""
+    """Lists by perturbed texts, see `evaluate.robustness`; empty where that is off, or nobody could be judged."""
     leaks: tuple[Finding, ...]
     comparison: Comparison | None = None
     """None without a challenger, or without relevant cold items."""

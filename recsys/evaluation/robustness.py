@@ -1,7 +1,7 @@
-"""Judge how lists of cold items bear texts that are spoilt: what champion and challenger lose, and what stuffing wins.
+"""How robust lists of cold items are to perturbed texts: what champion and challenger lose, and what stuffing gains.
 
-Profiles of users and all that is learned stay: only the texts of cold items change, as if they had arrived so. Their
-other views stay as well.
+Only the texts of cold items change, as if they had arrived that way. Their other views, the profiles of users and all
+that is learned stay the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ class _Lists:
     found_UM: NDArray[np.float64]
     """Metrics in the order of FOUND."""
     changed_U: NDArray[np.float64]
-    """Places of each list that items with a spoilt text have."""
+    """Places of each list that items with a perturbed text have."""
 
 
 def judge_robustness(
@@ -41,12 +41,12 @@ def judge_robustness(
     encode: Encode,
     params: EvaluateParams,
 ) -> tuple[Robustness, ...]:
-    """Rank cold items by their own texts and by spoilt ones, for the same users.
+    """Rank cold items by their own texts and by perturbed ones, for the same users.
 
     Args:
         holdout: the holdout. At most `robustness_items` of its cold items are ranked.
         models: champion, and challenger where there is one.
-        encode: makes profiles of spoilt texts.
+        encode: makes profiles of perturbed texts.
         params: section `evaluate`.
 
     Returns:
@@ -111,18 +111,18 @@ def _result(
         return dict(zip(names, map(rounded, found), strict=False))
 
     def gain(role: str) -> NDArray[np.float64]:
-        clean, spoilt = lists[role]
-        return (spoilt.changed_U - clean.changed_U)[:, None]
+        clean, after = lists[role]
+        return (after.changed_U - clean.changed_U)[:, None]
 
     def only(difference_U1: NDArray[np.float64]) -> Interval:
         return rounded(bootstrap(difference_U1, params.bootstrap_rounds, params.seed)[0])
 
     models = {}
-    for role, (clean, spoilt) in lists.items():
+    for role, (clean, after) in lists.items():
         models[role] = Perturbed(
             clean=_means(names, clean.found_UM),
-            perturbed=_means(names, spoilt.found_UM),
-            change=intervals(spoilt.found_UM - clean.found_UM),
+            perturbed=_means(names, after.found_UM),
+            change=intervals(after.found_UM - clean.found_UM),
             places_before=round(float(clean.changed_U.mean()), DIGITS) if is_some else None,
             places_won=only(gain(role)) if is_some else None,
         )

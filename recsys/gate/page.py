@@ -45,7 +45,7 @@ def render(report: Report, decision: Decision, params: GateParams) -> str:
         challenger=_challenger_figures(report, params),
         seeds=_seeds(report, params),
         metric=_metric_of(report.groups, params),
-        metric_of_spoilt=_metric_of_spoilt(report, params),
+        metric_of_perturbed=_metric_of_perturbed(report, params),
         label=label,
         where=WHERE,
         won=WHERE[won_on(report, params)] if judged_model(report) == CHALLENGER else None,
@@ -58,8 +58,8 @@ def _metric_of(parts: Sequence[SliceReport], params: GateParams) -> str:
     return params.floor_metric if params.floor_metric in names or not names else names[0]
 
 
-def _metric_of_spoilt(report: Report, params: GateParams) -> str:
-    """The metric of comparisons, or the first one where lists by spoilt texts lack it."""
+def _metric_of_perturbed(report: Report, params: GateParams) -> str:
+    """The metric of comparisons, or the first one where lists by perturbed texts lack it."""
     names = [name for one in report.robustness[:1] for scores in one.models.values() for name in scores.clean]
     return params.floor_metric if params.floor_metric in names or not names else names[0]
 

@@ -41,8 +41,8 @@ class GateParams(BaseModel):
     """How far the upper end of the difference in regret may be above 0 on mixed lists: of the shown items whose opinion
     is known, the share that users dislike. It has no effect where nothing but likes is known."""
     max_loss_robustness: float = Field(ge=0)
-    """How far the lower end of (challenger - champion) may be below 0 on cold items with spoilt texts, for each kind of
-    `evaluate.robustness`."""
+    """How far the lower end of (challenger - champion) may be below 0 on cold items with perturbed texts, for each
+    kind of `evaluate.robustness`."""
     max_rise_stuffing: float = Field(ge=0)
     """How many more places of a list, at the upper end, items stuffed with popular words may win by the challenger than
     by the champion."""

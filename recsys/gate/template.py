@@ -131,10 +131,10 @@ TEMPLATE = (
 {% for part in report.groups %}<tr><td>{{ part.name }}</td><td>{{ "{:,}".format(part.n_users) }}</td><td>{{ "%.4f" % part.models["champion"].metrics[metric] }}</td>{% if challenger %}<td>{{ "%.4f" % part.models["challenger"].metrics[metric] }}</td><td>{{ part.challenger_margins["champion"][metric] }}</td>{% endif %}</tr>
 {% endfor %}</table></div>{% endif %}
 
-{% if report.robustness %}<h2>Spoilt texts <span class="quiet">(cold items again; intervals are paired over users, 95 %; places: of a list, before and won by the spoilt items)</span></h2>
+{% if report.robustness %}<h2>Perturbed texts <span class="quiet">(cold items again; intervals are paired over users, 95 %; places: of a list, before and won by the perturbed items)</span></h2>
 <div class="card scroll"><table class="tight">
-<tr><th>texts</th><th>model</th><th>{{ metric_of_spoilt }}</th><th>spoilt</th><th>change</th><th>challenger minus champion</th><th>places</th><th>won</th></tr>
-{% for one in report.robustness %}{% for role, scores in one.models.items() %}<tr><td>{{ "%s, %s of %s" | format(one.kind, one.n_perturbed, one.n_candidates) if loop.first else "" }}</td><td>{{ role }}</td><td>{{ "%.4f" % scores.clean[metric_of_spoilt] }}</td><td>{{ "%.4f" % scores.perturbed[metric_of_spoilt] }}</td><td>{{ scores.change[metric_of_spoilt] }}</td><td>{{ one.over_champion[metric_of_spoilt] if role == "challenger" else "" }}</td><td>{{ "" if scores.places_before is none else "%.2f" % scores.places_before }}</td><td>{{ scores.places_won or "" }}</td></tr>
+<tr><th>texts</th><th>model</th><th>{{ metric_of_perturbed }}</th><th>perturbed</th><th>change</th><th>challenger minus champion</th><th>places</th><th>won</th></tr>
+{% for one in report.robustness %}{% for role, scores in one.models.items() %}<tr><td>{{ "%s, %s of %s" | format(one.kind, one.n_perturbed, one.n_candidates) if loop.first else "" }}</td><td>{{ role }}</td><td>{{ "%.4f" % scores.clean[metric_of_perturbed] }}</td><td>{{ "%.4f" % scores.perturbed[metric_of_perturbed] }}</td><td>{{ scores.change[metric_of_perturbed] }}</td><td>{{ one.over_champion[metric_of_perturbed] if role == "challenger" else "" }}</td><td>{{ "" if scores.places_before is none else "%.2f" % scores.places_before }}</td><td>{{ scores.places_won or "" }}</td></tr>
 {% endfor %}{% endfor %}</table></div>{% endif %}
 
 <h2>Leak report</h2>

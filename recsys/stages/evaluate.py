@@ -68,7 +68,7 @@ def run(settings: Settings, at: Artifacts) -> None:
     Reads:   at.split, at.features, at.profiles, at.model_reference and at.trained_on of both roles; with
              `finetune.seeds` above 1 the challenger's siblings in at.finetune/seeds
     Writes:  at.report, at.metrics, at.plots (<slice>_recall_by_k.csv, <slice>_models.csv); of siblings at.cache;
-             vectors of siblings and of spoilt texts in at.var
+             vectors of siblings and of perturbed texts in at.var
     Raises:  ArtifactMissing where an input is missing or belongs to other data; ConfigError where evaluate.groups is no
              file of groups; a leak is a finding in the report
     """
@@ -202,13 +202,13 @@ def _ranker(model: ModelReference, at: Artifacts) -> Ranker:
 def _judge_robustness(
     holdout: Holdout, models: Mapping[str, Scorer], settings: Settings, at: Artifacts
 ) -> tuple[Robustness, ...]:
-    """Champion and challenger by spoilt texts. Nobody else reads their vectors, so they go with the workspace."""
+    """Champion and challenger by perturbed texts. Nobody else reads their vectors, so they go with the workspace."""
     judged = {
         role: model for role in (CHAMPION, CHALLENGER) if isinstance(model := models.get(role), Recommender)
     }
 
     def encode(role: str, texts: Sequence[str], views: Views) -> NDArray[np.float32]:
-        report_progress(f"spoilt texts: {len(texts)} by the {role}")
+        report_progress(f"perturbed texts: {len(texts)} by the {role}")
         return encode_cached(
             ModelReference.load(at.model_reference(role)),
             texts,

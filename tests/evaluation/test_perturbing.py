@@ -1,4 +1,4 @@
-"""Spoilt texts: the same for the same seed and item, in any script."""
+"""Perturbed texts: the same for the same seed and item, in any script."""
 
 import numpy as np
 import pytest

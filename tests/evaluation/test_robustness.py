@@ -1,4 +1,4 @@
-"""Lists of cold items by spoilt texts: what is lost, what stuffing wins, and what the gate says."""
+"""Lists of cold items by perturbed texts: what is lost, what stuffing wins, and what the gate says."""
 
 import numpy as np
 import pytest
@@ -84,7 +84,7 @@ def test_profiles_that_do_not_change_lose_and_win_nothing(holdout, models):
     assert found[2].n_perturbed == len(holdout.candidates("cold")[::10])
 
 
-def test_what_spoilt_profiles_cost_is_the_difference_of_both_lists(holdout, models):
+def test_what_perturbed_profiles_cost_is_the_difference_of_both_lists(holdout, models):
     encode = by_item(holdout, models, {"champion": noise, "challenger": same})
     typos = judge_robustness(holdout, models, encode, PARAMS)[0]
     champion, challenger = typos.models["champion"], typos.models["challenger"]
@@ -100,7 +100,7 @@ def test_what_spoilt_profiles_cost_is_the_difference_of_both_lists(holdout, mode
     )
 
 
-def test_spoilt_lists_are_those_of_a_recommender_learned_over_the_spoilt_profiles(holdout, models):
+def test_perturbed_lists_are_those_of_a_recommender_learned_over_the_perturbed_profiles(holdout, models):
     """Nothing is learned from cold items, so judging need not learn again."""
     cold = holdout.candidates("cold")
     vectors = holdout.known.vectors_ID.copy()
@@ -145,7 +145,7 @@ def test_a_sample_bounds_the_items_that_are_encoded(holdout, models):
     assert judge_robustness(holdout, models, encode, PARAMS.model_copy(update={"robustness": ()})) == ()
 
 
-def test_the_gate_refuses_what_bears_spoilt_texts_worse_and_the_page_shows_it(world, holdout, models):
+def test_the_gate_refuses_what_bears_perturbed_texts_worse_and_the_page_shows_it(world, holdout, models):
     report = Report.load(world.at.report)
     assert report.robustness == () and "robustness" not in world.at.report.read_text()
     gate = CHOSEN.gate.model_copy(update={"max_loss_robustness": 0.05, "max_rise_stuffing": 0.5})
@@ -154,19 +154,19 @@ def test_the_gate_refuses_what_bears_spoilt_texts_worse_and_the_page_shows_it(wo
         return report.model_copy(update={"robustness": judge_robustness(holdout, models, encode, PARAMS)})
 
     def reasons(one):
-        return [words for words in decide(one, gate).reasons if "spoilt" in words or "stuffed" in words]
+        return [words for words in decide(one, gate).reasons if "perturbed" in words or "stuffed" in words]
 
     fine = judged(by_item(holdout, models, {"champion": same, "challenger": same}))
     assert reasons(fine) == []
-    graded = gate.model_copy(update={"floor_metric": "graded_ndcg@20"})  # a metric that no spoilt list has
+    graded = gate.model_copy(update={"floor_metric": "graded_ndcg@20"})  # a metric that no perturbed list has
     assert any("are not judged by graded_ndcg@20" in words for words in decide(fine, graded).reasons)
     worse = judged(by_item(holdout, models, {"champion": same, "challenger": noise}))
-    (lost,) = [words for words in reasons(worse) if "spoilt" in words]
+    (lost,) = [words for words in reasons(worse) if "perturbed" in words]
     assert "typos" in lost and "cut" in lost and "the lower end must reach -0.05" in lost
     greedy = judged(by_item(holdout, models, {"champion": same, "challenger": liked_by_all(models, holdout)}))
     assert any("stuffed texts may win more places" in words for words in reasons(greedy))
     page = render(greedy, decide(greedy, gate), gate)
-    assert "Spoilt texts" in page and "stuffed, 4 of 31" in page
-    assert "Spoilt texts" not in render(report, decide(report, gate), gate)
+    assert "Perturbed texts" in page and "stuffed, 4 of 31" in page
+    assert "Perturbed texts" not in render(report, decide(report, gate), gate)
     metrics = greedy.flat_metrics()
     assert "robustness/typos/ndcg@20" in metrics and "challenger/robustness/cut/ndcg@20" in metrics

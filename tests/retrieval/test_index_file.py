@@ -91,10 +91,10 @@ def test_a_neighbour_that_is_no_vector_or_takes_no_part_on_its_level_is_refused(
         (3, -7, "out of range"),
         (upper, low, "not on its level"),
     ):
-        spoilt = neighbours.copy()
-        spoilt[place] = neighbour
+        damaged = neighbours.copy()
+        damaged[place] = neighbour
         with pytest.raises(ReleaseError, match=says):
-            opened(content[:at] + spoilt.tobytes() + content[at + neighbours.nbytes :])
+            opened(content[:at] + damaged.tobytes() + content[at + neighbours.nbytes :])
 
 
 @pytest.mark.parametrize("kind", ["graph", "hnsw"])
@@ -106,10 +106,10 @@ def test_a_graph_whose_levels_are_other_ones_is_refused(opened, contents, kind):
     levels = faiss.vector_to_array(index.hnsw.levels)
     at = content.index(levels.tobytes())
     for place, level in ((0, 90), (int(np.flatnonzero(levels == 1)[0]), 2)):
-        spoilt = levels.copy()
-        spoilt[place] = level
+        damaged = levels.copy()
+        damaged[place] = level
         with pytest.raises(ReleaseError, match="is no index"):
-            opened(content[:at] + spoilt.tobytes() + content[at + levels.nbytes :])
+            opened(content[:at] + damaged.tobytes() + content[at + levels.nbytes :])
 
 
 def test_a_segment_without_vectors_has_no_graph():

@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 DIM, TASTES = 16, 6
 NOISE = 0.15
 FAST = {"bootstrap_rounds": 200, "robustness": ()}
-"""Of section `evaluate`. These worlds have no encoder that could read spoilt texts."""
+"""Of section `evaluate`. These worlds have no encoder that could read perturbed texts."""
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 WORDS = ("river", "engine", "violin", "harvest", "orbit", "castle")
 

@@ -48,8 +48,8 @@ def source(tiny_encoder, tmp_path_factory):
 @pytest.fixture(scope="module")
 def distilled(tmp_path_factory, source):
     chosen = chosen_for(source, **DISTILL)
-    spoilt = chosen.evaluate.model_copy(update={"robustness": ("typos", "cut", "stuffed")})
-    return walked(tmp_path_factory.mktemp("distilled"), chosen.model_copy(update={"evaluate": spoilt}))
+    perturbed = chosen.evaluate.model_copy(update={"robustness": ("typos", "cut", "stuffed")})
+    return walked(tmp_path_factory.mktemp("distilled"), chosen.model_copy(update={"evaluate": perturbed}))
 
 
 def test_a_student_is_packed_judged_and_decided_about_like_any_challenger(distilled):
@@ -66,7 +66,7 @@ def test_a_student_is_packed_judged_and_decided_about_like_any_challenger(distil
     assert decision.model_hash == student.hash and {check.rule for check in decision.checks}
 
 
-def test_both_models_read_spoilt_texts_of_cold_items(distilled):
+def test_both_models_read_perturbed_texts_of_cold_items(distilled):
     report = Report.load(distilled.at.report)
     assert [one.kind for one in report.robustness] == ["typos", "cut", "stuffed"]
     for one in report.robustness:
