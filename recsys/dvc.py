@@ -151,11 +151,13 @@ def adopt_settings(root: Path, into: Path, *, share_cache: bool = False) -> None
         share_cache: let both use the cache of `root`; otherwise only a cache that `root` has somewhere else.
 
     Raises:
-        StorageError: `root` is no DVC workspace.
+        StorageError: `root` is not a DVC workspace.
     """
     source = root / ".dvc"
     if not (source / "config").is_file():
-        raise StorageError(f"{root} is no DVC workspace", remedy="run where .dvc/config lies, or `dvc init`")
+        raise StorageError(
+            f"{root} is not a DVC workspace", remedy="run where .dvc/config lies, or `dvc init`"
+        )
     (into / ".dvc").mkdir(parents=True, exist_ok=True)
     for name in ("config", "config.local"):
         if not (source / name).is_file():

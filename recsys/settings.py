@@ -142,7 +142,7 @@ def _explained(path: Path, error: ValidationError) -> ConfigError:
             faults.append(f"{place} is missing (this version of Firstlight needs it)")
         elif fault["type"] == "extra_forbidden":
             unknown.append(place)
-            faults.append(f"{place} is no key of this version of Firstlight{_alike(fault['loc'])}")
+            faults.append(f"{place} is not a key of this version of Firstlight{_alike(fault['loc'])}")
         else:
             faults.append(f"{place}: {fault['msg']}")
     remedy = "docs/reference.md lists every key with its bounds"

@@ -75,7 +75,7 @@ def test_a_section_that_an_upgrade_brought_is_shown_whole(tmp_path):
 def test_a_key_of_another_version_is_said_to_be_none_of_this_one(params):
     path = params(lambda values: values["index"].update(search_widht=3))
     with pytest.raises(
-        ConfigError, match=r"index\.search_widht is no key .*did you mean search_width"
+        ConfigError, match=r"index\.search_widht is not a key .*did you mean search_width"
     ) as caught:
         Settings.load(path)
     assert "take it out" in caught.value.remedy

@@ -60,7 +60,7 @@ def load_batch(others: dict[str, Any], kind: str, place: Path) -> Batch:
 
     Raises:
         ValueError: it is not what `save_batch` writes.
-        ArrowException: it is no valid Arrow file.
+        ArrowException: it is not valid Arrow file.
     """
     table = _read(place.with_name(place.name + ROWS), SCHEMAS[kind])
     bad = _read(place.with_name(place.name + BAD), _BAD_SCHEMA)

@@ -77,7 +77,7 @@ class ArrivalsParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     poll_s: float = Field(gt=0)
-    """Seconds between two looks into the landing zone."""
+    """Seconds between two checks of the landing zone."""
     sweep_s: float = Field(gt=0)
     """Seconds between two runs without an event. They take in interactions, and files whose event was lost."""
 

@@ -214,7 +214,7 @@ class TimeForm:
 
 
 def _as_number(text: str) -> _Number | None:
-    """The number in a text, including nan and infinities; None if it is no number."""
+    """The number in a text, including nan and infinities; None if it is not a number."""
     if _NUMBER.fullmatch(text):
         return int(text) if len(text) < 40 and text.lstrip("+-").isdigit() else float(text)
     return float(text) if text.lower().lstrip("+-") in {"nan", "inf", "infinity"} else None
@@ -255,7 +255,7 @@ def _on_day(year: int, month: int, day: int, rest: str | None) -> datetime:
     except ValueError as error:
         if rest:
             return _in_english(f"{start} {rest}")
-        raise ValueError("is no day of the calendar") from error
+        raise ValueError("is not a day of the calendar") from error
 
 
 def _in_english(text: str) -> datetime:

@@ -31,9 +31,9 @@ class Count(click.ParamType[int]):
             found = float(value)
             whole = int(found)
         except (ValueError, OverflowError):  # the latter: infinity
-            self.fail(f"{value!r} is no number", param, ctx)
+            self.fail(f"{value!r} is not a number", param, ctx)
         if whole != found or whole < self.least:
-            self.fail(f"{value} is no whole number of at least {self.least}", param, ctx)
+            self.fail(f"{value} is not a whole number of at least {self.least}", param, ctx)
         return whole
 
 
@@ -47,9 +47,9 @@ class Positive(click.ParamType[float]):
         try:
             found = float(value)
         except ValueError:
-            self.fail(f"{value!r} is no number", param, ctx)
+            self.fail(f"{value!r} is not a number", param, ctx)
         if not 0 < found < float("inf"):
-            self.fail(f"{value} is no number above 0", param, ctx)
+            self.fail(f"{value} is not a number above 0", param, ctx)
         return found
 
 

@@ -156,5 +156,5 @@ def _object(text: str) -> dict[str, Any]:
     except ValueError as error:
         raise ConfigError(f"--finetune is not JSON: {error}", remedy='such as {"epochs": 3}') from error
     if not isinstance(found, dict):
-        raise ConfigError(f"--finetune is no JSON object: {text[:100]}", remedy='such as {"epochs": 3}')
+        raise ConfigError(f"--finetune is not a JSON object: {text[:100]}", remedy='such as {"epochs": 3}')
     return found

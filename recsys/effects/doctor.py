@@ -77,7 +77,7 @@ def params(at: Artifacts) -> Finding:
 def data_version(at: Artifacts) -> Finding:
     """DVC knows data/."""
     if not (at.root / ".dvc").is_dir():
-        return Finding("dvc", "fail", f"{at.root} is no DVC repository", "dvc init, or run in a workspace")
+        return Finding("dvc", "fail", f"{at.root} is not a DVC repository", "dvc init, or run in a workspace")
     if not at.data_dvc.exists():
         return Finding("dvc", "warn", "no data.dvc yet", "recsys ingest; for the demo's data: make data")
     remote = "with a remote" if dvc.has_remote(at.root) else "without a remote"

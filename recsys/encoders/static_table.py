@@ -110,7 +110,7 @@ def read_table(folder: Path) -> StaticTable:
         _check(vectors_RD, row_V, weight_V, n_tokens)
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise EncoderError(
-            f"{folder / WEIGHTS} is no static table of model2vec: {error!r}",
+            f"{folder / WEIGHTS} is not a static table of model2vec: {error!r}",
             remedy="save the model again with StaticModel.save_pretrained(folder)",
         ) from error
     if unknown is not None:

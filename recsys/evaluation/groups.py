@@ -42,8 +42,8 @@ def read_groups(path: Path) -> dict[str, str]:
         Pseudonym -> group.
 
     Raises:
-        ConfigError: the file is missing, lacks a column, or a line is no pseudonym with a group, has a group that could
-            not name a metric, or names a pseudonym twice; names the line.
+        ConfigError: the file is missing or lacks a column. Or a line is not a pseudonym with a group, its group cannot
+            name a metric, or its pseudonym was there before; names the line.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -55,7 +55,7 @@ def read_groups(path: Path) -> dict[str, str]:
         user, group = ((row.get(name) or "").strip() for name in COLUMNS)
         where = f"evaluate.groups: {path.name}, line {number}"
         if not PSEUDONYM_FORM.fullmatch(user):
-            raise ConfigError(f"{where}: user {user[:80]!r} is no pseudonym", remedy=REMEDY)
+            raise ConfigError(f"{where}: user {user[:80]!r} is not a pseudonym", remedy=REMEDY)
         if not group:
             raise ConfigError(f"{where}: the group is empty", remedy=REMEDY)
         if not GROUP_FORM.fullmatch(group):

@@ -65,7 +65,7 @@ def _read(path: Path, columns: Mapping[str, str]) -> dict[str, NDArray[np.float6
     """Columns of one file by our names; `user` as text."""
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise UnreadableFile(f"{path} is no log of choices", remedy=f"give a file of {', '.join(READERS)}")
+        raise UnreadableFile(f"{path} is not a log of choices", remedy=f"give a file of {', '.join(READERS)}")
     try:
         table = reader(path)
     except (pa.ArrowException, OSError) as error:

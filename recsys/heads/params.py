@@ -13,7 +13,7 @@ class FusionParams(BaseModel):
     width: int = Field(ge=0)
     """The most directions of a head in a large catalogue. 0: no head, the encoder's vectors are the profiles."""
     wide_up_to: int = Field(ge=0)
-    """A head learned from at most so many items has up to twice as many directions: users differ along more of them
+    """A head learned from at most this many items has up to twice as many directions: users differ along more of them
     than a large catalogue can afford to store. 0: never."""
     words_width: int = Field(ge=2)
     """Number of dimensions for separate words, if validation chooses them; one of these completes unit length."""
@@ -41,7 +41,7 @@ class FusionParams(BaseModel):
     smoothing: float = Field(ge=0)
     """Weight of what ALS factors predict, added to a user's own history; 0: none."""
     max_factors: int = Field(ge=1)
-    """The most ALS factors."""
+    """Maximum number of ALS factors."""
     items_per_factor: int = Field(ge=1)
     """In small data sets there is one factor for this many items."""
     als_alpha: float = Field(gt=0)
@@ -72,7 +72,7 @@ class FusionParams(BaseModel):
     """Seed of everything random in learning a head."""
 
     def for_items(self, n_items: int) -> "FusionParams":
-        """The section for a dataset of so many items: `width` is what a head of theirs may have at most.
+        """The section for a dataset of this many items: `width` is what a head of theirs may have at most.
 
         Args:
             n_items: all items of the dataset, held-out ones too, so that validation tries what is learned at the end.

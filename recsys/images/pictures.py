@@ -22,7 +22,7 @@ def check_picture(content: bytes, max_megapixels: float, min_side: int) -> None:
         min_side: the fewest pixels of its shorter side.
 
     Raises:
-        ImageBroken: it is no picture of a known format, damaged, too small, or claims too many pixels.
+        ImageBroken: it is not a picture of a known format, damaged, too small, or claims too many pixels.
     """
     opened = _opened(content)
     width, height = opened.size
@@ -99,4 +99,4 @@ def _no_picture(content: bytes) -> ImageBroken:
     if head.startswith((b"<!doctype html", b"<html")):
         return ImageBroken("no_picture", "is a web page")
     begin = content[:8].hex(" ") or "nothing"
-    return ImageBroken("no_picture", f"is no JPEG, PNG or WebP (begins with {begin})")
+    return ImageBroken("no_picture", f"is not a JPEG, PNG or WebP (begins with {begin})")

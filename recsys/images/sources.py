@@ -59,7 +59,7 @@ def source_of(text: str) -> Folder | Bucket | Host:
     try:
         parts = urlsplit(text)
         port = parts.port
-    except ValueError as error:  # a port that is no number
+    except ValueError as error:  # a port that is not a number
         raise _no_host(text) from error
     name = parts.netloc.lower() if port is None else parts.netloc.lower().rpartition(":")[0]
     if not HOST.fullmatch(name) or parts.path.strip("/") or parts.query or parts.fragment:
@@ -124,7 +124,7 @@ class Sources:
         if scheme == "file" and match:
             given = unquote(re.sub(r"^//(localhost)?(?=/)", "", match["rest"]))
         elif scheme:
-            raise _not_allowed(address, f"{scheme}: is no scheme of pictures")
+            raise _not_allowed(address, f"{scheme}: is not a scheme of pictures")
         return self._by_path(given, address)
 
     def web(self, url: str) -> OnTheWeb:
@@ -137,21 +137,21 @@ class Sources:
             The same address, normalised.
 
         Raises:
-            ImageBroken: it is no address, or its host is not allowed.
+            ImageBroken: it is not an address, or its host is not allowed.
         """
         import httpx
 
         try:
             found = httpx.URL(url)
         except (httpx.InvalidURL, ValueError) as error:
-            raise _not_allowed(url, f"is no address: {error}") from error
+            raise _not_allowed(url, f"is not an address: {error}") from error
         if not any(host.allows(found) for host in self._hosts):
             raise _not_allowed(url, f"{found.scheme}://{found.netloc.decode()} is not in images.sources")
         return OnTheWeb(found)
 
     def _by_path(self, path: str, address: str) -> InFolder | InBucket:
         if "\0" in path or not path:
-            raise _not_allowed(address, "is no path")
+            raise _not_allowed(address, "is not a path")
         if os.path.isabs(path):
             return self._in_folder(Path(path), address)
         if self.landing is None:
@@ -202,7 +202,7 @@ class Sources:
 
 def _no_host(text: str) -> ConfigError:
     remedy = "write https://host, https://host:port or https://*.domain"
-    return ConfigError(f"images.sources: {text!r} is no host", remedy=remedy)
+    return ConfigError(f"images.sources: {text!r} is not a host", remedy=remedy)
 
 
 def _not_allowed(address: str, why: str) -> ImageBroken:

@@ -72,7 +72,9 @@ def _redirected(place: OnTheWeb, to: str, sources: Sources) -> OnTheWeb:
     try:
         whole = urljoin(str(place.url), to)
     except ValueError as error:  # such as brackets without an address of IPv6
-        raise ImageBroken("refused", f"{place.url} redirects to {to[:200]!r}, which is no address") from error
+        raise ImageBroken(
+            "refused", f"{place.url} redirects to {to[:200]!r}, which is not an address"
+        ) from error
     return sources.web(whole)
 
 

@@ -24,9 +24,9 @@ class MonitorParams(BaseModel):
     """Rows of an arrival that are looked at, drawn at random, the same each time. Larger samples notice smaller
     changes."""
     min_rows: int = Field(ge=4)
-    """Smaller arrivals are judged together with those that follow, once they have so many rows."""
+    """Smaller arrivals are judged together with those that follow, once they have this many rows."""
     accept_after: int = Field(ge=1)
-    """After so many alarms of a signal in a row the new state is what later arrivals are compared with."""
+    """After this many alarms of a signal in a row the new state is what later arrivals are compared with."""
     numbers: tuple[Name, ...]
     """Columns of the catalogue with a number whose distribution is watched, such as price."""
     train_on: tuple[Name, ...]

@@ -29,7 +29,7 @@ def open_details(path: Path, n_items: int) -> pa.Table:
     Raises:
         OSError: the file cannot be read.
         ValueError: it has other rows or columns.
-        pyarrow.ArrowException: it is no Arrow file.
+        pyarrow.ArrowException: it is not an Arrow file.
     """
     return map_foreign_arrow(path, lambda table: _require_details(table, n_items))
 

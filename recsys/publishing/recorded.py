@@ -36,7 +36,7 @@ def recorded(manifest: Manifest) -> dict[str, str]:
         )
     if not _is_data(_parsed(found.data_dvc)) or not _is_lock(found.dvc_lock):
         raise ReleaseError(
-            f"release {manifest.id} has a record of its data that is no version of data/",
+            f"release {manifest.id} has a record of its data that is not a version of data/",
             remedy="choose another release; check who can write to the store",
         )
     return {DATA_DVC: found.data_dvc} | ({DVC_LOCK: found.dvc_lock} if found.dvc_lock else {})

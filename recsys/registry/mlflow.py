@@ -186,7 +186,7 @@ def download(uri: str, registered: RegisteredVersion, into: Path) -> Path:
     if not re.fullmatch("[0-9a-f]{64}", registered.hash):
         raise RegistryError(
             f"version {registered.version} of {registered.model} has tag {HASH_TAG} {registered.hash[:80]!r}, "
-            "which is no hash",
+            "which is not a hash",
             remedy="give the alias to a version that Firstlight registered: `recsys ledger` lists those it had",
         )
     into.mkdir(parents=True, exist_ok=True)

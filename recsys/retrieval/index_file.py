@@ -96,7 +96,7 @@ class IndexFile:
                 _require_lists(faiss, self._index, n, dim)
         except (RuntimeError, ValueError, MemoryError) as error:  # faiss raises RuntimeError
             raise ReleaseError(
-                f"{path} is no index of {n} vectors of width {dim}: {error}",
+                f"{path} is not an index of {n} vectors of width {dim}: {error}",
                 remedy="open another release, or delete artifacts/index, run dvc repro index and publish again",
             ) from error
 

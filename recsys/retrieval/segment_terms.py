@@ -64,7 +64,7 @@ def open_terms(path: Path, n_items: int) -> SegmentTerms:
     Raises:
         OSError: the file cannot be read.
         ValueError: it holds something else, or was made by newer software; says why.
-        pyarrow.ArrowException: it is no Arrow file.
+        pyarrow.ArrowException: it is not an Arrow file.
     """
     return segment_terms(map_foreign_arrow(path, lambda table: _require_terms(segment_terms(table), n_items)))
 

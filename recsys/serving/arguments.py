@@ -28,7 +28,7 @@ def id_text(value: object, name: str) -> str:
     if isinstance(plain, float) and plain.is_integer():
         plain = int(plain)
     if isinstance(plain, bool) or not isinstance(plain, str | int):
-        raise TypeError(f"{value!r} is no {name}: give a text or a whole number")
+        raise TypeError(f"{value!r} is not a valid {name}: give a text or a whole number")
     try:
         return identifier(plain, name)
     except BadRow:
@@ -47,7 +47,7 @@ def known_rows(history: object, ids: ItemIds) -> tuple[list[int], list[str]]:
         Rows of the known items, and the ids of the unknown ones.
 
     Raises:
-        TypeError: it is a single id, whose letters or digits are no ids, or holds something that is no id.
+        TypeError: it is a single id, whose letters or digits are no ids, or holds something that is not an id.
     """
     if isinstance(history, str | bytes) or not isinstance(history, Iterable):
         raise TypeError(f"history should be a list of item ids; for one item give history=[{history!r}]")
@@ -72,7 +72,7 @@ def list_length(k: SupportsIndex, n_items: int) -> int:
         k, or n_items where that is less.
 
     Raises:
-        TypeError: k is no whole number.
+        TypeError: k is not a whole number.
         ValueError: k is less than 1.
     """
     wanted = operator.index(k)

@@ -101,7 +101,7 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
         parsed = make_url(url)
     except sa.exc.ArgumentError as error:
         remedy = f"give {URL_EXAMPLES}"
-        raise ConfigError("the address of the feedback store is no URL", remedy=remedy) from error
+        raise ConfigError("the address of the feedback store is not a URL", remedy=remedy) from error
     kind = parsed.get_backend_name()
     if kind == SQLITE:
         return _open_sqlite(parsed, read_only)

@@ -13,9 +13,9 @@ class ServeParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     poll_s: float = Field(ge=0.1)
-    """Seconds between two looks at CURRENT."""
+    """Seconds between two checks of CURRENT."""
     max_k: int = Field(ge=1)
-    """Longest list that may be asked for."""
+    """Longest list that may be requested."""
     max_ids: int = Field(ge=1)
     """Most ids that a request may list as history, or as candidates."""
     max_text_chars: int = Field(ge=1)
@@ -29,7 +29,7 @@ class ServeParams(BaseModel):
     wait_s: float = Field(gt=0)
     """Seconds that a request may take to arrive whole and to get its turn; then it is answered 503."""
     silent_s: float = Field(ge=3, le=3600)
-    """Of several workers, one whose event loop has not turned for so many seconds is killed and replaced. One that
+    """Of several workers, one whose event loop has not turned for this many seconds is killed and replaced. One that
     computes meanwhile gets ten times as long. Requests are computed beside the loop: none of them stops it."""
     requests_per_minute: int = Field(ge=0)
     """Requests per minute of one API key (of one address, where there are no keys), per worker; 0: not limited."""

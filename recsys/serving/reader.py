@@ -101,7 +101,7 @@ class Release:
         Raises:
             ReleaseError: the user is unknown, or no item of the history has a profile.
             ConfigError: a raw id is given and RECSYS_PSEUDONYM_KEY is not set, too short or another key.
-            TypeError: history is one id instead of a list of ids, or something is no id.
+            TypeError: history is one id instead of a list of ids, or something is not an id.
             ValueError: not exactly one of user, pseudonym and history is given, or k is less than 1.
         """
         require_one(user, pseudonym, history)
@@ -155,7 +155,7 @@ class Release:
 
         Raises:
             ReleaseError: the item is unknown.
-            TypeError: it is no id.
+            TypeError: it is not an id.
             ValueError: k is less than 1.
         """
         k = list_length(k, len(self.items))
@@ -185,7 +185,7 @@ class Release:
             ReleaseError: the item or the user is unknown.
             RequestError: no item of the history has a profile.
             ConfigError: a raw id is given and RECSYS_PSEUDONYM_KEY is not set, too short or another key.
-            TypeError: history is one id instead of a list of ids, or something is no id.
+            TypeError: history is one id instead of a list of ids, or something is not an id.
             ValueError: not exactly one of user, pseudonym and history is given.
         """
         require_one(user, pseudonym, history)

@@ -38,7 +38,7 @@ def run(settings: Settings, at: Artifacts) -> None:
     Reads:   at.data, parts of catalogue and interactions; at.features; at.profiles("champion")
     Writes:  at.samples, a file per landed file; at.watch_report
     Raises:  ArtifactMissing when stage `features` or `profiles@champion` has not run; ConfigError where
-             `monitor.train_on` names what is no signal
+             `monitor.train_on` names what is not a signal
     """
     params = settings.monitor
     require_known(params.train_on, params.numbers)

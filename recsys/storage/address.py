@@ -96,10 +96,10 @@ def web_address(value: str, variable: str) -> str:
     try:
         parts = urlsplit(address)
         is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:  # a port that is no number, half an IPv6 address
+    except ValueError:  # a port that is not a number, half an IPv6 address
         is_whole = False
     if not is_whole or not address.isprintable() or " " in address:
-        raise ConfigError(f"{variable}: {_shown(address)} is no address of a server", remedy=remedy)
+        raise ConfigError(f"{variable}: {_shown(address)} is not an address of a server", remedy=remedy)
     return address
 
 
@@ -193,7 +193,7 @@ def _path_of_file(given: str, rest: str) -> str:
         host, slash, below = rest[2:].partition("/")
         path = f"{slash}{below}" if host.lower() in ("", "localhost") else ""
     if not path.startswith("/"):
-        raise StorageError(f"{given!r} is no path of this machine", remedy="write file:///absolute/path")
+        raise StorageError(f"{given!r} is not a path of this machine", remedy="write file:///absolute/path")
     return unquote(path)
 
 

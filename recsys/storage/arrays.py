@@ -48,7 +48,7 @@ def read_arrays(
                 raise ValueError(f"holds the arrays {', '.join(found[:9])}, not {', '.join(sorted(names))}")
             return {one.filename.removesuffix(".npy"): _member(packed, one) for one in members}
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, RuntimeError) as error:
-        raise ValueError(f"is no npz file: {error}") from error
+        raise ValueError(f"is not an npz file: {error}") from error
 
 
 def head_of(file: IO[bytes], n_bytes: int) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
@@ -62,7 +62,7 @@ def head_of(file: IO[bytes], n_bytes: int) -> tuple[tuple[int, ...], np.dtype[np
         Shape and type of the array.
 
     Raises:
-        ValueError: it is no npy file, holds objects, or not as many bytes as its head says.
+        ValueError: it is not an npy file, holds objects, or not as many bytes as its head says.
     """
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):

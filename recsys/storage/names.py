@@ -26,7 +26,7 @@ def plain_name(name: str) -> str:
         ValueError: it is empty, too long, hidden, or holds a separator, a blank or a control character.
     """
     if len(name) > MAX_NAME or not PLAIN.fullmatch(name):
-        raise ValueError(f"{name[:80]!r} is no plain name of a file")
+        raise ValueError(f"{name[:80]!r} is not a plain name of a file")
     return name
 
 

@@ -22,7 +22,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class PassedOver:
-    """An entry of a landing zone that is no regular file or cannot be read."""
+    """An entry of a landing zone that is not a regular file or cannot be read."""
 
     key: str
     """Slash-separated, relative to the storage's root; bytes that are not UTF-8 are lone surrogates."""
@@ -48,7 +48,7 @@ class Storage(Protocol):
     def survey(self, prefix: str) -> tuple[tuple[Stored, ...], tuple[PassedOver, ...]]:
         """List a landing zone below `prefix`, a folder's name with a slash at the end.
 
-        Unlike `list`, nothing in it raises: what is no regular file (a pipe, a socket, a link) or cannot be read is
+        Unlike `list`, nothing in it raises: what is not a regular file (a pipe, a socket, a link) or cannot be read is
         skipped and named.
 
         Args:

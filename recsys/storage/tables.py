@@ -56,7 +56,7 @@ def map_foreign_arrow(path: Path, check: Callable[[pa.Table], None]) -> pa.Table
     Raises:
         OSError: the file cannot be read.
         ValueError: it is empty or compressed, or `check` refuses it.
-        pyarrow.ArrowException: it is no Arrow file.
+        pyarrow.ArrowException: it is not an Arrow file.
     """
     with path.open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -39,13 +39,13 @@ class FinetuneParams(BaseModel):
     lora_rank: int = Field(ge=1)
     """Rank of the adapters that `layers: lora` trains."""
     student_layers: int = Field(ge=1)
-    """Objective distill: the student has so many layers: the first and the last of `encoder.source`, the others evenly
+    """Objective distill: layers of the student: the first and the last of `encoder.source`, the others evenly
     between; of one layer the first."""
     student_texts: int = Field(ge=0)
     """Objective distill: where there are fewer texts, sentences and windows of words of them are added until there are
-    so many. The teacher encodes them all."""
+    this many. The teacher encodes them all."""
     epochs: int = Field(ge=1)
-    """The most epochs. An epoch visits every item about once; after each, profiles are encoded again."""
+    """Maximum number of epochs. An epoch visits every item about once; after each, profiles are encoded again."""
     patience: int = Field(ge=1)
     """Training stops after this many epochs without improvement on validation."""
     batch_items: int = Field(ge=2)
@@ -114,7 +114,7 @@ class FinetuneParams(BaseModel):
 
     trials: int = Field(ge=1)
     """Number of trainings with drawn values of `trial_ranges`, of which validation chooses one; 1: only the values of
-    params.yaml. They cost up to so many trainings; a trial below the median of the others ends early."""
+    params.yaml. They cost up to this many trainings; a trial below the median of the others ends early."""
     trial_ranges: dict[str, tuple[FiniteFloat, FiniteFloat]]
     """Parameter of this section -> lower and upper end of the values that trials draw. On a log scale where the lower
     end is above 0. The first trial has the values of params.yaml, which must lie between the ends."""
@@ -153,7 +153,7 @@ class FinetuneParams(BaseModel):
         for name, (low, high) in self.trial_ranges.items():
             value = getattr(self, name, None)
             if not isinstance(value, int | float) or isinstance(value, bool) or name in UNDRAWN:
-                raise ValueError(f"trial_ranges: {name} is no number that changes a training")
+                raise ValueError(f"trial_ranges: {name} is not a number that changes a training")
             if not low < high or (self.trials > 1 and not low <= value <= high):
                 raise ValueError(f"trial_ranges: {name} is {value:g}, its range {low:g} to {high:g}")
         return self

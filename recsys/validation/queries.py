@@ -132,14 +132,14 @@ def _judgement(line: str, where: str) -> tuple[str, str, float]:
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{where} is not JSON: {line[:80]!r}", remedy=REMEDY) from error
     if not isinstance(plain, dict):
-        raise ConfigError(f"{where} is no JSON object: {line[:80]!r}", remedy=REMEDY)
+        raise ConfigError(f"{where} is not a JSON object: {line[:80]!r}", remedy=REMEDY)
     query, item, grade = plain.get("query"), plain.get("item_id"), plain.get("grade", 1)
     if not isinstance(query, str) or not words(query):
         raise ConfigError(f"{where}: query {query!r} holds no words", remedy=REMEDY)
     if not isinstance(item, str | int) or isinstance(item, bool) or not str(item).strip():
-        raise ConfigError(f"{where}: item_id {item!r} is no id", remedy=REMEDY)
+        raise ConfigError(f"{where}: item_id {item!r} is not an id", remedy=REMEDY)
     if isinstance(grade, bool) or not isinstance(grade, int | float) or not 0 <= grade < math.inf:
-        raise ConfigError(f"{where}: grade {grade!r} is no number from 0 up", remedy=REMEDY)
+        raise ConfigError(f"{where}: grade {grade!r} is not a number from 0 up", remedy=REMEDY)
     if unknown := sorted(set(plain) - {"query", "item_id", "grade"}):
         raise ConfigError(f"{where} has the unknown key {unknown[0]!r}", remedy=REMEDY)
     return query.strip(), str(item), float(grade)

@@ -121,7 +121,7 @@ def test_a_row_beside_views_stands_in_a_table_of_its_own_with_its_gain_and_weigh
     assert line.endswith("| **+0.0100 [+0.0050, +0.0150]** | relations 0 | 55% | `abc` |")
     assert (
         "Firstlight is ahead" not in page
-    )  # there is no other method here; a view is no rival of the text alone
+    )  # there is no other method here; a view is not a rival of the text alone
 
 
 def test_firstlight_is_given_the_files_of_its_views(monkeypatch, tmp_path):

@@ -23,4 +23,4 @@ def test_a_stage_reads_params_yaml_when_it_runs_as_dvc_does(tmp_path, monkeypatc
     for run in found.values():
         with pytest.raises(SystemExit):
             run()
-    assert capsys.readouterr().err.count("unknown is no key") == len(FAST_LOOP)
+    assert capsys.readouterr().err.count("unknown is not a key") == len(FAST_LOOP)

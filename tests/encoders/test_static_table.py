@@ -100,12 +100,12 @@ def test_what_a_static_table_cannot_have_is_refused(tmp_path, key, value):
 )
 def test_tensors_that_do_not_fit_are_refused(tmp_path, tensors, fault):
     folder = save_static(tmp_path / "m", **tensors)
-    with pytest.raises(EncoderError, match=f"is no static table of model2vec: .*{fault}"):
+    with pytest.raises(EncoderError, match=f"is not a static table of model2vec: .*{fault}"):
         read_table(folder)
 
 
 def test_an_empty_file_is_refused(tmp_path):
     folder = save_static(tmp_path / "m")
     (folder / "model.safetensors").write_bytes(b"")
-    with pytest.raises(EncoderError, match="is no static table"):
+    with pytest.raises(EncoderError, match="is not a static table"):
         read_table(folder)

@@ -30,12 +30,12 @@ def test_a_file_gives_each_pseudonym_its_group(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (f"user,group\n{A},x\nann@example.com,y\n", "line 3: user 'ann@example.com' is no pseudonym"),
+        (f"user,group\n{A},x\nann@example.com,y\n", "line 3: user 'ann@example.com' is not a pseudonym"),
         (f"user,group\n{A},\n", "line 2: the group is empty"),
         (f"user,group\n{A},18-30\n{B},55+\n", r"line 3: the group '55\+' cannot name a metric"),
         (f"user,group\n{A},{'x' * 81}\n", "line 2: the group 'x+' cannot name a metric"),
         (f"user,group\n{A},x\n{A},y\n", f"line 3: {A} is in two groups"),
-        (f"person,group\n{A},x\n", "line 2: user '' is no pseudonym"),
+        (f"person,group\n{A},x\n", "line 2: user '' is not a pseudonym"),
         ("user,group\n", "names no user"),
         (b"user,group\n\xff,x\n", "cannot be read"),
     ],

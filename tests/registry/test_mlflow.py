@@ -141,7 +141,7 @@ def test_a_version_that_somebody_else_made_is_no_champion_of_ours(mlflow_server,
 
 
 def test_an_address_that_is_no_server_is_refused(model):
-    with pytest.raises(RegistryError, match=r"sqlite:///m\.db is no address of a server"):
+    with pytest.raises(RegistryError, match=r"sqlite:///m\.db is not an address of a server"):
         mlflow.champion("sqlite:///m.db", model)
 
 

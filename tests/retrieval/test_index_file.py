@@ -61,7 +61,9 @@ def test_what_was_built_is_opened_and_finds_the_vector_itself(opened, contents, 
     ids=["empty", "head", "cut", "short", "kind", "ones", "count", "width", "metric"],
 )
 def test_a_file_that_is_no_such_index_is_refused_by_name(opened, contents, kind, spoil):
-    with pytest.raises(ReleaseError, match=r"index\.faiss is no index of 600 vectors of width 16") as refused:
+    with pytest.raises(
+        ReleaseError, match=r"index\.faiss is not an index of 600 vectors of width 16"
+    ) as refused:
         opened(spoil(contents[kind]))
     assert "open another release" in refused.value.remedy
 
@@ -108,7 +110,7 @@ def test_a_graph_whose_levels_are_other_ones_is_refused(opened, contents, kind):
     for place, level in ((0, 90), (int(np.flatnonzero(levels == 1)[0]), 2)):
         damaged = levels.copy()
         damaged[place] = level
-        with pytest.raises(ReleaseError, match="is no index"):
+        with pytest.raises(ReleaseError, match="is not an index"):
             opened(content[:at] + damaged.tobytes() + content[at + levels.nbytes :])
 
 

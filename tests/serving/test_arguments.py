@@ -47,7 +47,7 @@ def test_an_id_is_one_id_in_every_usual_type(value, opened):
     "value", [7.5, float("nan"), None, True, b"7", ["7"], Decimal("7.5"), np.array([7, 8])]
 )
 def test_what_is_no_id_is_a_type_error_that_shows_it(value):
-    with pytest.raises(TypeError, match="is no item_id: give a text or a whole number"):
+    with pytest.raises(TypeError, match="is not a valid item_id: give a text or a whole number"):
         id_text(value, "item_id")
 
 

@@ -197,7 +197,7 @@ def test_mined_items_are_near_but_never_nearer_than_the_limit(training_set):
     assert mined
     for row in mined:  # near to one of those that were drawn, within its limit
         assert any(0.5 * limits[one] < cosines[row, one] <= limits[one] + 1e-6 for one in kept), (
-            "a mined item is no neighbour of the batch"
+            "a mined item is not a neighbour of the batch"
         )
 
 

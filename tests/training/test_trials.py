@@ -127,9 +127,9 @@ def test_a_damaged_list_begins_anew(tmp_path):
     [
         ({"trials": 3, "trial_ranges": {}}, "set layers and trial_ranges"),
         ({"trials": 3, "layers": "none"}, "set layers and trial_ranges"),
-        ({"trial_ranges": {"grad_cache": (0, 1)}}, "grad_cache is no number"),
-        ({"trial_ranges": {"seeds": (1, 2)}}, "seeds is no number that changes a training"),
-        ({"trial_ranges": {"learning_rat": (0, 1)}}, "learning_rat is no number"),
+        ({"trial_ranges": {"grad_cache": (0, 1)}}, "grad_cache is not a number"),
+        ({"trial_ranges": {"seeds": (1, 2)}}, "seeds is not a number that changes a training"),
+        ({"trial_ranges": {"learning_rat": (0, 1)}}, "learning_rat is not a number"),
         (
             {"trials": 2, "trial_ranges": {"temperature": (0.5, 0.9)}},
             r"temperature is 0\.05, its range 0\.5 to 0\.9",

@@ -65,12 +65,12 @@ def test_judged_queries_are_read_by_item_and_items_held_out_do_not_count(tmp_pat
     ("line", "word"),
     [
         ("{", "line 2 is not JSON"),
-        ("[1]", "line 2 is no JSON object"),
+        ("[1]", "line 2 is not a JSON object"),
         ('{"item_id": "a"}', "line 2: query None holds no words"),
         ('{"query": "?!", "item_id": "a"}', "query '[?]!' holds no words"),
-        ('{"query": "lamp", "item_id": true}', "item_id True is no id"),
-        ('{"query": "lamp", "item_id": "a", "grade": -1}', "grade -1 is no number from 0 up"),
-        ('{"query": "lamp", "item_id": "a", "grade": NaN}', "grade nan is no number"),
+        ('{"query": "lamp", "item_id": true}', "item_id True is not an id"),
+        ('{"query": "lamp", "item_id": "a", "grade": -1}', "grade -1 is not a number from 0 up"),
+        ('{"query": "lamp", "item_id": "a", "grade": NaN}', "grade nan is not a number"),
         ('{"query": "lamp", "item_id": "a", "rank": 1}', "unknown key 'rank'"),
     ],
 )

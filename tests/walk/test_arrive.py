@@ -133,7 +133,7 @@ def test_a_step_that_fails_ends_it_with_its_words_and_nothing_is_published(place
     valid = (place.root / "params.yaml").read_text()
     (place.root / "params.yaml").write_text(valid + "unknown: {}\n")
     output = place.arrive(code=1)
-    assert "unknown is no key" in output and "Traceback" not in output
+    assert "unknown is not a key" in output and "Traceback" not in output
     (place.root / "params.yaml").write_text(valid)
     shutil.rmtree(Path(place.small.landing, "catalogue"))
     output = place.arrive(code=255)  # DVC's

@@ -170,7 +170,7 @@ class ShownItem(BaseModel):
 
     item_id: str
     score: float = Field(
-        description="Orders this list. It is no probability, and scores of two requests do not compare."
+        description="Orders this list. It is not a probability, and scores of two requests do not compare."
     )
     title: str | None = None
     description: str | None = None
