@@ -50,7 +50,7 @@ class FirstLightParams(BaseModel):
     width: int = Field(gt=1, le=4096)
     """The largest width of a profile in a large catalogue; few texts give a smaller one."""
     wide_up_to: int = Field(ge=0)
-    """Profiles of a catalogue with up to this many distinct texts are up to twice as wide: exact words are lost with the
+    """With at most this many distinct texts, profiles are up to twice as wide: exact words are lost with the
     smaller components, and a small catalogue can afford to keep more of them. 0: never."""
     max_landmarks: int = Field(ge=2, le=20000)
     """Texts that every text is compared with; a sample of a larger catalogue."""

@@ -94,7 +94,7 @@ def test_no_number_becomes_a_time_around_1970(number):
         (["Nov 2026"], "Nov 2026", "lacks a day, a month or a year"),
         (["10:00"], "10:00", "not clearly a time"),
         (["13/11/2026"] * 30 + ["11/13/2026"], "11/13/2026", "is not day/month/year, as the column is"),
-        (["2026-02-30"], "2026-02-30", "no day of the calendar"),
+        (["2026-02-30"], "2026-02-30", "not a day of the calendar"),
         (["01/02/26"], "01/02/26", "not clearly a time"),
         (["2026-11-01T10:00:00+01:00 UTC"], "2026-11-01T10:00:00+01:00 UTC", "another offset"),
         (["0001-01-01T00:00:00+14:00"], "0001-01-01T00:00:00+14:00", "years 1 to 9999"),

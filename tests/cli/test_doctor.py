@@ -87,7 +87,7 @@ def test_a_store_that_ignores_a_condition_fails(bare, monkeypatch, ignored):
 
 @pytest.mark.parametrize(
     ("uri", "problem"),
-    [("http://me:hush@127.0.0.1:9", "127.0.0.1:9"), ("sqlite:///m.db", "no address of a server")],
+    [("http://me:hush@127.0.0.1:9", "127.0.0.1:9"), ("sqlite:///m.db", "not an address of a server")],
 )
 def test_a_registry_that_cannot_be_used_fails_and_no_password_is_shown(bare, monkeypatch, uri, problem):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)

@@ -216,7 +216,7 @@ def test_a_recorded_data_version_that_is_none_of_data_is_not_restored(
     result = CliRunner().invoke(
         main, ["restore", release, "--to", str(tmp_path / "new"), "--store", attacker.storage.url]
     )
-    assert result.exit_code == 1 and "no version of data/" in result.output
+    assert result.exit_code == 1 and "not a version of data/" in result.output
     assert not (tmp_path / "new").exists()
 
 
@@ -232,7 +232,7 @@ def test_a_recorded_lock_that_leads_outside_is_not_restored(attacker: Attacker, 
         attacker.plain["provenance"] |= record
         manifest = ReleaseStore(attacker.storage).manifest(attacker.publish())
         if is_refused:
-            with pytest.raises(ReleaseError, match="no version of data/"):
+            with pytest.raises(ReleaseError, match="not a version of data/"):
                 recorded(manifest)
         else:
             assert recorded(manifest) == {"data.dvc": record["data_dvc"], "dvc.lock": record["dvc_lock"]}

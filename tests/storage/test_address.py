@@ -84,9 +84,9 @@ def test_a_path_may_hold_blanks_percents_and_colons_that_are_no_scheme(monkeypat
         ("C:\\shops", "path of Windows"),
         ("c:/shops", "path of Windows"),
         ("\\\\server\\share", "path of Windows"),
-        ("file://server/share", "no path of this machine"),
-        ("file:shop", "no path of this machine"),
-        ("file://~/shop", "no path of this machine"),
+        ("file://server/share", "not a path of this machine"),
+        ("file:shop", "not a path of this machine"),
+        ("file://~/shop", "not a path of this machine"),
         ("~nobody-of-that-name/shop", "no such home"),
         ("", "names no place"),
         (" \n", "names no place"),
@@ -135,7 +135,7 @@ def test_the_address_of_a_server_is_read_without_blanks(value):
     ["host:9000", "//host", "http://", "htp://host", "http://host:port", "http://a b", "http://h\n/x", ""],
 )
 def test_what_is_no_server_is_refused_by_its_variable(value):
-    with pytest.raises(ConfigError, match="AWS_ENDPOINT_URL: .*no address of a server"):
+    with pytest.raises(ConfigError, match="AWS_ENDPOINT_URL: .*not an address of a server"):
         web_address(value, "AWS_ENDPOINT_URL")
 
 
@@ -161,7 +161,7 @@ def test_stray_characters_are_found_and_never_shown():
     ("name", "value", "problem"),
     [
         ("AWS_SECRET_ACCESS_KEY", "hush\n", "ends with a line break"),
-        ("AWS_ENDPOINT_URL", "localhost:9000", "no address"),
+        ("AWS_ENDPOINT_URL", "localhost:9000", "not an address"),
     ],
 )
 def test_a_bucket_with_untidy_keys_is_not_contacted(monkeypatch, name, value, problem):

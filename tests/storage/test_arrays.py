@@ -46,8 +46,8 @@ def test_what_numpy_saved_comes_back(tmp_path):
         (lambda p: npz(p, np.savez_compressed, a=A, b=np.zeros(10**6)), "compressed"),
         (lambda p: npz(p, a=A, b=np.array([{}], dtype=object)), "not numbers"),
         (lambda p: npz(p, a=A, b=np.zeros((1, 1, 1))), "which is not what its"),
-        (lambda p: p.write_bytes(b"PK\x03\x04 and no more"), "no npz file"),
-        (lambda p: p.write_bytes(b""), "no npz file"),
+        (lambda p: p.write_bytes(b"PK\x03\x04 and no more"), "not an npz file"),
+        (lambda p: p.write_bytes(b""), "not an npz file"),
     ],
 )
 def test_an_npz_that_is_another_one_is_refused(tmp_path, make, problem):
