@@ -276,8 +276,10 @@ def test_a_pseudonym_is_found_in_tables_and_bytes_and_not_in_arrays(tmp_path):
 
 
 @pytest.mark.whole
-def test_dvc_cache_and_remote_hold_the_person_no_more_and_a_release_without_them_is_out(tmp_path):
-    clone = Clone(tmp_path)
+def test_dvc_cache_and_remote_hold_the_person_no_more_and_a_release_without_them_is_out(
+    tmp_path, tiny_encoder
+):
+    clone = Clone(tmp_path, tiny_encoder)
     names = Pseudonyms(clone.environment["RECSYS_PSEUDONYM_KEY"])
     words = (RAW, names.of(RAW), names.of(RAW)[:10])
     clone.land("catalogue", "all.jsonl", catalogue(90))

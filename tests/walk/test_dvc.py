@@ -33,12 +33,13 @@ WORDS = (
 
 
 class Clone:
-    """A workspace cloned from this checkout, driven by commands as a person would."""
+    """A workspace cloned from this checkout, driven by commands as a person would; its encoder is quick to pack."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, encoder):
         self.root = folder / "workspace"
         self.remote = folder / "remote"
-        make_workspace(ROOT, self.root, {"split.by": "item-hash"})
+        changes = {"split.by": "item-hash", "encoder.source": str(encoder), "encoder.max_tokens": "32"}
+        make_workspace(ROOT, self.root, changes)
         set_remote(self.root, str(self.remote))
         self.environment = {
             **os.environ,
@@ -91,8 +92,8 @@ def events(n_users, n_items):
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory):
-    clone = Clone(tmp_path_factory.mktemp("dvc"))
+def clone(tmp_path_factory, tiny_encoder):
+    clone = Clone(tmp_path_factory.mktemp("dvc"), tiny_encoder)
     clone.land("catalogue", "all.jsonl", catalogue(90))
     clone.land("interactions", "events.jsonl", events(60, 90))
     clone("recsys ingest && recsys fetch-champion && dvc repro")
