@@ -27,7 +27,7 @@ from airflow.sdk import Asset, AssetOrTimeSchedule, AssetWatcher, DeltaTriggerTi
 from landing_trigger import LandingTrigger
 from pendulum import datetime
 from recsys_tasks import DEFAULTS, effect, limits, section
-from slow_loop import ENCODER, RELEASE
+from slow_loop import ENCODER, RELEASE, gpu_to_encode
 
 ARRIVALS = section("arrivals")
 STEPS = (
@@ -59,7 +59,7 @@ LANDING = Asset(
 )
 def profile_arrivals() -> None:
     """From the landing zone to a published release."""
-    effect("arrive --skip-code", execution_timeout=limits(*STEPS), outlets=[RELEASE])
+    effect("arrive --skip-code", execution_timeout=limits(*STEPS), outlets=[RELEASE], **gpu_to_encode())
 
 
 profile_arrivals()

@@ -18,7 +18,7 @@ from datetime import timedelta
 from airflow.sdk import AssetOrTimeSchedule, DeltaTriggerTimetable, chain, dag
 from pendulum import datetime
 from recsys_tasks import DEFAULTS, OWN, effect, section, stage
-from slow_loop import CHAMPION, ENCODER, WHO, finish, make_workspace
+from slow_loop import CHAMPION, ENCODER, WHO, finish, gpu_to_encode, make_workspace
 
 SWEEP = timedelta(seconds=section("slow_loop")["champion_sweep_s"])
 
@@ -35,12 +35,15 @@ SWEEP = timedelta(seconds=section("slow_loop")["champion_sweep_s"])
 def publish_champion() -> None:
     """From the registry's champion to a release."""
     champion, own = effect("champion --skip-code"), make_workspace("--published")
-    profiles = stage("profiles@champion", workspace=OWN)
-    validate, images = stage("validate", workspace=OWN), stage("images", workspace=OWN)
+    profiles = stage("profiles@champion", workspace=OWN, **gpu_to_encode())
+    validate, images = (
+        stage("validate", workspace=OWN),
+        stage("images", workspace=OWN, **gpu_to_encode(pictures=True)),
+    )
     chain(champion, own, validate, images, stage("features", workspace=OWN), profiles)
     chain(own, effect("fetch-champion --verdict --profiles", workspace=OWN), profiles)
     swap = effect(
-        "catch-up", workspace=OWN, outlets=[ENCODER], env={"RECSYS_WHO": WHO}
+        "catch-up", workspace=OWN, outlets=[ENCODER], env={"RECSYS_WHO": WHO}, **gpu_to_encode()
     )  # users and index, too
     chain(profiles, swap, finish())
 

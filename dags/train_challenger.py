@@ -10,9 +10,10 @@
 One run at a time; arrivals go on beside it.
 
 **Does** all its work in a workspace of its own below `RECSYS_WORKSPACES` (shared by all workers), pinned to the data of
-its start: champion and holdout, training (pool and queue `gpu`), profiles, scores of both, decision. `register` keeps
-challenger and decision in MLflow either way. A closed gate is a result: `promote` is *skipped*. With
-`gate.needs_approval` a person decides first (Required Actions); after a rejection `promote` is skipped too.
+its start: champion and holdout, training (pool and queue `gpu`), profiles (there too where `profiles.device` is cuda),
+scores of both, decision. `register` keeps challenger and decision in MLflow either way. A closed gate is a result:
+`promote` is *skipped*. With `gate.needs_approval` a person decides first (Required Actions); after a rejection
+`promote` is skipped too.
 
 **If a task fails** it is tried again; training goes on from its last checkpoint. Then one signed alert goes out, and
 the workspace stays for a look. `publish_champion` publishes a new champion.
@@ -21,19 +22,12 @@ the workspace stays for a look. `publish_champion` publishes a new champion.
 from airflow.sdk import chain, dag
 from pendulum import datetime
 from recsys_tasks import DEFAULTS, OWN, effect, section, stage
-from slow_loop import (
-    finish,
-    form,
-    gpu,
-    make_training_workspace,
-    promotion,
-    registration,
-    training_schedule,
-)
+from slow_loop import finish, form, gpu, gpu_to_encode, make_training_workspace, promotion, registration
+from slow_loop import training_schedule as schedule
 
 
 @dag(
-    schedule=training_schedule(),
+    schedule=schedule(),
     start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=1,
@@ -49,12 +43,13 @@ def train_challenger() -> None:
     last, register = finish(keep, trigger_rule="none_failed_min_one_success"), registration()
     own, champion = make_training_workspace(), effect("fetch-champion", workspace=OWN)
     features, finetune = stage("features", workspace=OWN), stage("finetune", workspace=OWN, **gpu())
-    champions, evaluate = stage("profiles@champion", workspace=OWN), stage("evaluate", workspace=OWN)
-    challengers = stage("profiles@challenger", workspace=OWN)  # encoders run on processors
+    champions = stage("profiles@champion", workspace=OWN, **gpu_to_encode())
+    challengers = stage("profiles@challenger", workspace=OWN, **gpu_to_encode())
+    evaluate = stage("evaluate", workspace=OWN)
     chain(
         own,
         stage("validate", workspace=OWN),
-        stage("images", workspace=OWN),
+        stage("images", workspace=OWN, **gpu_to_encode(pictures=True)),
         features,
         stage("split", workspace=OWN),
         finetune,

@@ -157,6 +157,19 @@ def gpu() -> dict[str, Any]:
     return {"pool": chosen["pool"], "queue": chosen["queue"], "executor_config": pod(chosen)}
 
 
+def gpu_to_encode(pictures: bool = False) -> dict[str, Any]:
+    """The same for a task that encodes, where `profiles.device` is cuda; else empty.
+
+    Args:
+        pictures: it encodes pictures alone, if any.
+
+    Returns:
+        Arguments of the task.
+    """
+    encodes = not pictures or section("images")["encoder"] != "none"
+    return gpu() if encodes and section("profiles")["device"] == "cuda" else {}
+
+
 def pod(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """The pod override of section `slow_loop`; empty where none is configured, or without Kubernetes."""
     is_wanted = chosen["gpus"] or chosen["image"]

@@ -92,6 +92,16 @@ def test_a_gpu_task_has_pool_and_queue_and_no_pod_where_kubernetes_is_not_instal
     assert slow.gpu() == {"pool": "big", "queue": "fast", "executor_config": {}}
 
 
+def test_a_task_that_encodes_wants_a_gpu_only_where_it_must_have_one(slow):
+    for device in ("cpu", "auto"):
+        slow.set_params("profiles", device=device)
+        assert slow.gpu_to_encode() == slow.gpu_to_encode(pictures=True) == {}
+    slow.set_params("profiles", device="cuda")
+    assert slow.gpu_to_encode() == slow.gpu() and slow.gpu_to_encode(pictures=True) == {}
+    slow.set_params("images", encoder="clip")
+    assert slow.gpu_to_encode(pictures=True) == slow.gpu()
+
+
 def test_under_kubernetes_the_pod_asks_for_gpus_and_image(slow, monkeypatch):
     """The client is no dependency of Firstlight; its models only carry what they are given."""
 
