@@ -1,8 +1,10 @@
 """Encode: items per second against sentence-transformers, same model, texts, threads, alternating in the same run.
 
 Titles are CiteULike's, long texts the longest of amazon-industrial (title and description) where ../shared lies beside
-the checkout; else both come from the demo's films. Vectors are compared too, and what int8 costs in recall@20 on
-CiteULike H, scored by the judge (../shared/judge/score.py). `--quick` checks that everything runs, and writes nothing.
+the checkout; else both come from the demo's films. Vectors are compared too, and what other precisions cost in
+recall@20 on CiteULike H, scored by the judge (../shared/judge/score.py). bfloat16 and float16 are encoded there as a
+GPU does it: by torch, products in 16 bits. `--recall` measures this cost alone. `--quick` checks that everything runs,
+and writes nothing.
 """
 
 import argparse
@@ -36,6 +38,8 @@ from recsys.settings import Settings
 console = Console(stderr=True)
 ENCODERS = ROOT / "var" / "bench" / "encoders"
 Vectors = NDArray[np.float32]
+TORCH = "cpu:0"
+"""A processor as a device of torch; cpu alone stands for OpenVINO."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,15 @@ def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few texts and rounds; no figures are written")
-    quick = parser.parse_args().quick
+    parser.add_argument("--recall", action="store_true", help="only what precisions cost in recall@20")
+    chosen = parser.parse_args()
+    quick = chosen.quick
     size = QUICK if quick else FULL
     os.environ["HF_HUB_OFFLINE"] = "1"
     texts = {"titles": list(real_titles()[: size.titles]), "long": long_texts()[: size.long]}
+    if chosen.recall:
+        show(recall_loss(texts))
+        return
     exact, int8 = packed("float32", texts), packed("int8", texts)
     encoders = {"sentence-transformers": rival(), "exact": exact.encode, "int8": int8.encode}
     figures: dict[str, float | int | str] = {"threads": usable_cores()}
@@ -71,13 +80,18 @@ def main() -> None:
     figures["int8_batch_cosine"] = min(alone_or_together(int8, some, size.alone) for some in texts.values())
     Console().print(table)
     if SHARED_DATA.is_dir() and JUDGE.is_file() and not quick:
-        figures |= recall_loss(exact, int8)
-    for name, value in figures.items():
-        Console().print(f"{name:28} {value}", highlight=False)
+        figures |= recall_loss(texts)
+    show(figures)
     if quick:
         console.print("--quick: figures are not written")
     else:
         write_figures("encode", figures)
+
+
+def show(figures: dict[str, Any]) -> None:
+    """Print one figure a line."""
+    for name, value in figures.items():
+        Console().print(f"{name:28} {value}", highlight=False)
 
 
 def long_texts() -> list[str]:
@@ -98,13 +112,17 @@ def long_texts() -> list[str]:
     return sorted(joined, key=lambda text: (-len(text), text))
 
 
-def packed(precision: str, texts: dict[str, list[str]]) -> Encoder:
-    """The default encoder in one precision; int8 is calibrated on both kinds of text, like a mixed catalogue."""
+def packed(precision: str, texts: dict[str, list[str]], device: str = "cpu") -> Encoder:
+    """The default encoder in one precision, on a device as for `open_encoder`.
+
+    int8 is calibrated on both kinds of text, like a mixed catalogue.
+    """
     params = Settings.load(ROOT / "params.yaml").encoder.model_copy(update={"precision": precision})
     half = params.calibration_texts // 2
     calibration = [text for some in texts.values() for text in some[-half:]]
     with console.status(f"packing {params.source}, {precision}"):
-        return open_encoder(pack_encoder(params, ENCODERS, calibration), ENCODERS, params.batch_tokens)
+        reference = pack_encoder(params, ENCODERS, calibration)
+        return open_encoder(reference, ENCODERS, params.batch_tokens, device=device)
 
 
 def rival() -> Callable[[Sequence[str]], Vectors]:
@@ -171,25 +189,30 @@ def alone_or_together(encoder: Encoder, texts: list[str], n: int) -> float:
     return round(float((alone.astype(np.float64) * together).sum(axis=1).min()), 7)
 
 
-def recall_loss(exact: Encoder, int8: Encoder) -> dict[str, float]:
-    """Relative loss of recall@20 on CiteULike H, ridge users on each encoder's titles, scored by the judge."""
+def recall_loss(texts: dict[str, list[str]]) -> dict[str, float]:
+    """Relative loss of recall@20 on CiteULike H, ridge users on each precision's titles, scored by the judge."""
     items, interactions, cold = citeulike("dropoutnet_train", "heater_cold_test")()
     settings = Settings.load(ROOT / "params.yaml")
     task = make_task(items, interactions, cold.to_pylist(), settings.features)
-    recall = {}
     folder = WORK.parent / "encode"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, encoder in (("exact", exact), ("int8", int8)):
-        console.print(f"CiteULike H, {name}: encoding {len(task.texts):,} titles", highlight=False)
-        vectors = encoder.encode(task.texts)
-        run = folder / f"{name}.parquet"
-        pq.write_table(rank_cold(task, vectors, settings.users.ridge_lambda, TOP), run)
-        recall[name] = judged("citeulike-H", run)["recall@20"]["mean"]
-    return {
-        "exact_recall@20": round(recall["exact"], 5),
-        "int8_recall@20": round(recall["int8"], 5),
-        "int8_recall_loss": round(1 - recall["int8"] / recall["exact"], 5),
-    }
+    figures: dict[str, float] = {}
+    exact_ND = None
+    for precision in ("float32", "int8", "bfloat16", "float16"):
+        console.print(f"CiteULike H, {precision}: encoding {len(task.texts):,} titles", highlight=False)
+        device = TORCH if precision.endswith("16") else "cpu"
+        vectors_ND = packed(precision, texts, device).encode(task.texts)
+        run = folder / f"{precision}.parquet"
+        pq.write_table(rank_cold(task, vectors_ND, settings.users.ridge_lambda, TOP), run)
+        recall = judged("citeulike-H", run)["recall@20"]["mean"]
+        name = "exact" if exact_ND is None else precision
+        figures[f"{name}_recall@20"] = round(recall, 5)
+        if exact_ND is None:
+            exact_ND = vectors_ND
+            continue
+        figures[f"{name}_recall_loss"] = round(1 - recall / figures["exact_recall@20"], 5)
+        figures[f"{name}_title_cosine"] = round(float((vectors_ND * exact_ND).sum(axis=1).min()), 6)
+    return figures
 
 
 if __name__ == "__main__":
