@@ -13,6 +13,7 @@ from recsys.cli.context import console, print_json, settings, settings_or_shippe
 
 if TYPE_CHECKING:
     from recsys.planning.planning import ScalePlan
+    from recsys.settings import Settings
 
 GIB = 2**30
 
@@ -78,10 +79,14 @@ MORE = Positive()
     "--disk", type=MORE, metavar="GIB", help="Free disk on each worker. [default: as on this machine]"
 )
 @click.option("--gpus", type=Count(0), default=0, show_default=True, help="GPUs in all workers together.")
-@click.option("--gpu-rate", type=MORE, help="Texts per second that one GPU encodes; measure it yourself.")
+@click.option(
+    "--gpu-rate",
+    type=MORE,
+    help="Texts per second that one GPU encodes. [default: measured here, if there is one]",
+)
 @click.option(
     "--precision",
-    type=click.Choice(["float32", "int8"]),
+    type=click.Choice(["float32", "int8", "bfloat16", "float16"]),
     help="Precision of the encoder. [default: encoder.precision]",
 )
 @click.option(
@@ -174,9 +179,17 @@ def _plan_scale(
         memory_bytes=wanted["memory"] and wanted["memory"] * GIB,
         disk_bytes=wanted["disk"] and wanted["disk"] * GIB,
         gpus=wanted["gpus"],
-        gpu_texts_per_s=wanted["gpu_rate"],
+        gpu_texts_per_s=wanted["gpu_rate"] or (_gpu_rate(chosen) if wanted["gpus"] else None),
     )
     return plan_load(rates, shape, machines)
+
+
+def _gpu_rate(chosen: Settings) -> float | None:
+    """What a GPU of this machine encodes; None where there is none."""
+    from recsys.encoders.rates import texts_per_s
+    from recsys.encoders.runtime import has_cuda
+
+    return texts_per_s(chosen.encoder, workspace().encoders, "cuda") if has_cuda() else None
 
 
 def _show(made: ScalePlan) -> None:

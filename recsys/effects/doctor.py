@@ -200,14 +200,14 @@ def precision(at: Artifacts) -> Finding:
         return Finding(
             "precision", "ok", f"not measured before the first recsys fetch-champion; {processor()}"
         )
-    from recsys.encoders.rates import TITLE_TOKENS, encoder_rates
+    from recsys.encoders.rates import PRECISIONS, TITLE_TOKENS, encoder_rates
     from recsys.evaluation.provenance import TrainedOn
 
     params = Settings.load(at.params).encoder
     found = encoder_rates(params, at.encoders, at.rates, report_progress=report_progress)
     better = found.faster(TITLE_TOKENS)
     remedy = ""
-    if better != params.precision:
+    if better != params.precision and params.precision in PRECISIONS:  # 16 bits are for a GPU
         record = at.trained_on("champion")
         is_trained = record.exists() and TrainedOn.load(record).trained_on is not None
         when = (
@@ -215,6 +215,24 @@ def precision(at: Artifacts) -> Finding:
         )
         remedy = f"encoder.precision: {better}; {when}"
     return Finding("precision", "warn" if remedy else "ok", found.sentence(), remedy)
+
+
+def gpu(at: Artifacts) -> Finding:
+    """Whether a GPU can encode, and how fast."""
+    from recsys.encoders.runtime import has_cuda
+
+    chosen = Settings.load(at.params)
+    device = f"profiles.device is {chosen.profiles.device}"
+    if not has_cuda():
+        is_wanted = chosen.profiles.device == "cuda"
+        remedy = "set profiles.device: auto, unless only workers of queue gpu encode" if is_wanted else ""
+        return Finding("gpu", "warn" if is_wanted else "ok", f"none that torch can use; {device}", remedy)
+    if not at.model_reference("champion").exists():
+        return Finding("gpu", "ok", f"not measured before the first recsys fetch-champion; {device}")
+    from recsys.encoders.rates import texts_per_s
+
+    rate = texts_per_s(chosen.encoder, at.encoders, "cuda")
+    return Finding("gpu", "ok", f"titles {rate:,.0f}/s; {device}")
 
 
 def withheld(at: Artifacts) -> Finding:
@@ -285,7 +303,7 @@ def _is_server(url: str) -> bool:
 
 CHECKS: tuple[Callable[[Artifacts], Finding], ...] = (
     python_version, locked_versions, params, environment, data_version, pseudonym_key, landing_zone, release_store,
-    signatures, registry, champion, precision, withheld, disk, alerts,
+    signatures, registry, champion, precision, gpu, withheld, disk, alerts,
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from recsys.encoders.rates import PRECISIONS
+from recsys.encoders.rates import LIKE_FLOAT32, PRECISIONS
 from recsys.errors import ConfigError
 from recsys.planning.costs import Rates, Size, StageCost
 from recsys.planning.sizes import EXACT_ROWS, cache_bytes, gram_bytes, index_bytes, vectors_bytes
@@ -137,9 +137,10 @@ def plan(rates: Rates, shape: Shape, machines: Machines) -> ScalePlan:
     Raises:
         ConfigError: the rates hold nothing for this precision.
     """
-    if shape.precision not in PRECISIONS:
+    if shape.precision not in (*PRECISIONS, *LIKE_FLOAT32):
         raise ConfigError(
-            f"no rates for precision {shape.precision}", remedy=f"one of {', '.join(PRECISIONS)}"
+            f"no rates for precision {shape.precision}",
+            remedy=f"one of {', '.join((*PRECISIONS, *LIKE_FLOAT32))}",
         )
     left, steps = 0.0, []
     for cost in rates.stages:
@@ -264,13 +265,13 @@ def _notes(rates: Rates, shape: Shape, machines: Machines) -> list[str]:
         "one step after another; all but encode and profiles run on one worker",
     ]
     better = rates.encoder.faster(shape.tokens)
-    if better != shape.precision:
+    if better != shape.precision and shape.precision in PRECISIONS:
         gain = rates.encoder.gain(shape.tokens)
         notes.append(
             f"encoder.precision: {better} is worth it here: int8 is {gain:.1f} times as fast as float32"
         )
     if machines.gpus and not machines.gpu_texts_per_s:
         notes.append(
-            f"{machines.gpus} GPUs are not counted on, since none was measured: give --gpu-rate, texts/s of one"
+            f"{machines.gpus} GPUs are not counted on, since none is here to measure: give --gpu-rate, texts/s of one"
         )
     return notes

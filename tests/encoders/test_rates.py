@@ -9,6 +9,7 @@ from recsys.encoders.rates import (
     Rate,
     encoder_rates,
     sample_texts,
+    texts_per_s,
 )
 from recsys.encoders.transformer import load_tokenizer
 from recsys.errors import ConfigError
@@ -42,6 +43,16 @@ def test_very_short_texts_never_take_less_than_their_share_of_the_shortest_measu
 def test_int8_is_worth_it_where_it_is_clearly_faster():
     assert KNOWN.gain(10) == pytest.approx(2) and KNOWN.faster(10) == "int8"
     assert KNOWN.gain(110) == pytest.approx(1.1) and KNOWN.faster(110) == "float32"
+
+
+def test_processors_compute_16_bits_as_float32():
+    assert KNOWN.seconds("bfloat16", 60) == KNOWN.seconds("float16", 60) == KNOWN.seconds("float32", 60)
+
+
+def test_a_device_of_torch_is_measured_by_the_clock(tiny, encoders, monkeypatch):
+    monkeypatch.setattr("recsys.encoders.rates.ON_DEVICE", 64)
+    for precision in ("int8", "bfloat16"):
+        assert 0 < texts_per_s(encoder_params(tiny, precision=precision), encoders, "cpu:0") < 1e6
 
 
 def test_a_precision_that_was_not_measured_is_named():
