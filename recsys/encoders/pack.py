@@ -32,6 +32,9 @@ PREFIXES = ("item_prefix", "query_prefix")
 MIN_CALIBRATION_TEXTS = 32
 MIN_COSINE = 0.9999
 MIN_INT8_COSINE = 0.95
+MIN_16_BIT_COSINE = 0.999
+SIXTEEN_BITS = {"bfloat16": "bf16", "float16": "f16"}
+"""Precision -> OpenVINO's name of the type that weights are rounded to."""
 
 
 def pack_encoder(params: EncoderParams, encoders: Path, calibration_texts: Sequence[str]) -> EncoderReference:
@@ -119,6 +122,9 @@ def _pack(
             exact = [_run(model_path, [sample])[0] for sample in samples[:MIN_CALIBRATION_TEXTS]]
             save_model(_quantise(model, samples), model_path)
             _compare(model_path, samples[:MIN_CALIBRATION_TEXTS], exact, MIN_INT8_COSINE)
+        elif params.precision in SIXTEEN_BITS:
+            save_model(_rounded(model, SIXTEEN_BITS[params.precision]), model_path)
+            _compare(model_path, probes, expected, MIN_16_BIT_COSINE)
     packed = (staging / TOKENIZER, model_path, model_path.with_suffix(".bin"))
     reference = EncoderReference(
         hash=recipe,
@@ -225,6 +231,20 @@ def _quantise(model: Any, samples: list[NDArray[np.int64]]) -> Any:  # noqa: ANN
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(samples),
     )
+
+
+def _rounded(model: Any, bits: str) -> Any:  # noqa: ANN401  openvino.Model
+    """Round matrices of weights to 16 bits, which are widened where they are used. Vectors of weights are few."""
+    openvino = load_openvino()
+    for node in model.get_ordered_ops():
+        is_weights = node.get_type_name() == "Constant" and node.get_element_type() == openvino.Type.f32
+        if is_weights and len(node.get_output_shape(0)) > 1:
+            rounded = openvino.opset13.constant(node.data, getattr(openvino.Type, bits))
+            widened = openvino.opset13.convert(rounded, "f32").output(0)
+            for taker in node.output(0).get_target_inputs():
+                taker.replace_source_output(widened)
+    model.validate_nodes_and_infer_types()
+    return model
 
 
 def save_model(model: Any, model_path: Path) -> None:  # noqa: ANN401  openvino.Model

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+Precision = Literal["float32", "int8", "bfloat16", "float16"]
 
 
 class EncoderParams(BaseModel):
@@ -22,8 +23,9 @@ class EncoderParams(BaseModel):
     """Likewise before searches and words about a user, such as `query: `."""
     max_tokens: int = Field(gt=2)
     """Longer texts are cut; a prefix counts."""
-    precision: Literal["float32", "int8"]
-    """float32 is exact; int8 is quantised with static scales."""
+    precision: Precision
+    """float32 is exact. int8 is quantised with static scales, for processors. bfloat16 and float16 have weights of 16
+    bits: files of half the size; a GPU computes products in 16 bits, processors in float32."""
     calibration_texts: int = Field(ge=32)
     """Texts that set the int8 scales."""
     batch_tokens: int = Field(gt=0)

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from time import process_time
+from time import perf_counter, process_time
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -26,6 +26,8 @@ from recsys.processor import Processor, processor, usable_cores
 from recsys.storage.atomic import write_whole
 
 PRECISIONS = ("float32", "int8")
+LIKE_FLOAT32 = ("bfloat16", "float16")
+"""Precisions that processors compute as float32, at its speed."""
 WORTH = 1.25
 """int8 is recommended where it is so many times as fast as float32. It costs a little of every vector (MiniLM on
 titles: lowest cosine .989), so that a small gain is not worth it."""
@@ -34,6 +36,8 @@ TITLE_TOKENS, LONG_TOKENS = 16, 128
 TOKENS = 8192
 """Tokens of a measurement: several batches."""
 ROUNDS = 3
+ON_DEVICE = 4096
+"""Texts of a measurement on a GPU."""
 SEED = 20260101
 FIRST_WORD = 1000
 """Token ids below are special ones in the vocabularies of BERT; smaller vocabularies are used from their middle on."""
@@ -68,7 +72,7 @@ class EncoderRates(BaseModel):
         """Seconds for one text.
 
         Args:
-            precision: float32 or int8.
+            precision: of the encoder.
             tokens: of the text. Between the measured lengths, and beyond, seconds are linear in tokens; a text takes
                 at least its share of the shortest measured one.
 
@@ -78,6 +82,8 @@ class EncoderRates(BaseModel):
         Raises:
             ConfigError: this precision was not measured.
         """
+        if precision in LIKE_FLOAT32:
+            precision = "float32"
         measured = sorted((one.tokens, one.seconds) for one in self.rates if one.precision == precision)
         if not measured:
             raise ConfigError(
@@ -144,6 +150,31 @@ def encoder_rates(
     )
     write_whole(path, (found.model_dump_json(indent=1) + "\n").encode())
     return found
+
+
+def texts_per_s(params: EncoderParams, encoders: Path, device: str) -> float:
+    """Texts per second of a device of torch, by the clock, on made-up texts as long as titles.
+
+    Args:
+        params: section `encoder`; int8, which is for processors, is measured as float32.
+        encoders: folder of packed encoders.
+        device: such as cuda.
+
+    Returns:
+        The rate, the best of some rounds.
+
+    Raises:
+        EncoderError: the encoder cannot be packed, or torch cannot run it.
+    """
+    precision = "float32" if params.precision == "int8" else params.precision
+    reference = pack_encoder(params.model_copy(update={"precision": precision}), encoders, ())
+    encoder = open_encoder(reference, encoders, params.batch_tokens, device=device)
+    texts, best = made_texts(params, TITLE_TOKENS, ON_DEVICE, SEED), float("inf")
+    for _ in range(ROUNDS):
+        started = perf_counter()
+        encoder.encode(texts)
+        best = min(best, perf_counter() - started)
+    return len(texts) / best
 
 
 def _key(exact: EncoderReference, machine: Processor) -> str:

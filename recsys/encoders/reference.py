@@ -14,6 +14,7 @@ from pydantic import (
     model_serializer,
 )
 
+from recsys.encoders.params import Precision
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.storage.atomic import write_whole
 from recsys.storage.names import Sha256
@@ -72,7 +73,7 @@ class EncoderReference(BaseModel):
     """Width of its vectors."""
     max_tokens: int = Field(gt=2)
     pooling: Literal["mean", "cls", "last"]
-    precision: Literal["float32", "int8"]
+    precision: Precision
     source: str
     """`encoder.source` of params.yaml."""
     files: tuple[PackedFile, ...]
@@ -96,8 +97,9 @@ class EncoderReference(BaseModel):
 
     @property
     def needs_new_readers(self) -> bool:
-        """Whether a reader from before there were prefixes and decoders would refuse it, or read it wrongly."""
-        return bool(self.item_prefix or self.query_prefix) or self.pooling == "last"
+        """Whether a reader from before prefixes, decoders and 16 bits would refuse it, or read it wrongly."""
+        is_older = self.pooling != "last" and self.precision in ("float32", "int8")
+        return bool(self.item_prefix or self.query_prefix) or not is_older
 
     @property
     def carries_head(self) -> bool:

@@ -1,4 +1,4 @@
-"""A packed transformer encoder. It needs tokenizers and OpenVINO only, so it starts within a second.
+"""A packed transformer encoder. On processors it needs tokenizers and OpenVINO only, so it starts within a second.
 
 A vector depends on its text alone, to the last bit. Measured with OpenVINO 2026.4.1 on MiniLM, float32 and int8: in
 batches of equal token count, without padding and mask, a row has the same bits alone and in any batch (1 to 500 rows,
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from recsys.encoders.encoder import Encoder
 from recsys.encoders.reference import MODEL, TOKENIZER, EncoderReference
-from recsys.encoders.runtime import compile_request
+from recsys.encoders.runtime import open_runner
 from recsys.errors import EncoderError, UnreadableText
 from recsys.storage.packed import verify_sizes
 
@@ -30,16 +30,21 @@ class TransformerEncoder:
     """Implements `Encoder` on a packed folder. May be shared between threads: batches are computed one at a time."""
 
     def __init__(
-        self, reference: EncoderReference, folder: Path, batch_tokens: int, threads: int | None = None
+        self,
+        reference: EncoderReference,
+        folder: Path,
+        batch_tokens: int,
+        threads: int | None = None,
+        device: str = "cpu",
     ) -> None:
         self.hash = reference.hash
         self.dim = reference.dim
         self._batch_tokens = batch_tokens
         self._item_prefix, self._query_prefix = reference.item_prefix, reference.query_prefix
         self._tokenizer = load_tokenizer(folder / TOKENIZER, reference.max_tokens)
-        self._request = compile_request(folder / MODEL, threads)
+        shapes = ("[?,?]", f"[?,{reference.dim}]")
+        self._run = open_runner(folder / MODEL, shapes, reference.precision, threads, device, batch_tokens)
         self._turn = threading.Lock()
-        _require_shape(self._request, folder / MODEL, reference.dim)
 
     def encode(
         self, texts: Sequence[str], on_progress: Callable[[int], None] | None = None
@@ -70,7 +75,8 @@ class TransformerEncoder:
         rows = list(places.values())
         vectors = np.empty((len(texts), self.dim), np.float32)
         for batch in equal_batches([len(ids) for ids in tokens], self._batch_tokens):
-            found = self._infer(np.stack([tokens[one] for one in batch]))
+            with self._turn:  # a runner refuses a second caller
+                found = self._run(np.stack([tokens[one] for one in batch]))
             self._check(found, [texts[rows[one][0]] for one in batch])
             repeats = [len(rows[one]) for one in batch]
             vectors[[place for one in batch for place in rows[one]]] = np.repeat(found, repeats, axis=0)
@@ -78,29 +84,11 @@ class TransformerEncoder:
                 on_progress(sum(repeats))
         return vectors
 
-    def _infer(self, input_ids_BL: NDArray[np.int64]) -> NDArray[np.float32]:
-        with self._turn:  # a request refuses a second caller, and the next batch overwrites its output
-            self._request.infer({0: input_ids_BL}, share_inputs=True)
-            vectors: NDArray[np.float32] = self._request.get_output_tensor(0).data.copy()
-        return vectors
-
     def _check(self, vectors: NDArray[np.float32], texts: Sequence[str]) -> None:
         off = np.abs(np.linalg.norm(vectors, axis=1) - 1)
         if not (off < UNIT_TOLERANCE).all():  # NaN compares false
             text = texts[int(np.nan_to_num(off, nan=np.inf).argmax())]
             raise EncoderError(f"encoder {self.hash[:10]} gives no unit vector for {text[:80]!r}")
-
-
-def _require_shape(request: Any, path: Path, dim: int) -> None:  # noqa: ANN401  an openvino.InferRequest
-    """Require one input of token ids and one output of vectors of the reference's width."""
-    model = request.get_compiled_model()
-    shapes = [one.partial_shape for one in (*model.inputs, *model.outputs)]
-    wanted = f"[?,{dim}]"
-    if len(model.inputs) != 1 or [str(shape) for shape in shapes[1:]] != [wanted]:
-        raise EncoderError(
-            f"{path} takes and gives {', '.join(map(str, shapes))}, not token ids and vectors {wanted}",
-            remedy=f"delete {path.parent} and run recsys fetch-champion",
-        )
 
 
 def load_tokenizer(path: Path, max_tokens: int) -> Any:  # noqa: ANN401  a tokenizers.Tokenizer
@@ -170,7 +158,11 @@ def equal_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[in
 
 
 def open_encoder(
-    reference: EncoderReference, encoders: Path, batch_tokens: int, threads: int | None = None
+    reference: EncoderReference,
+    encoders: Path,
+    batch_tokens: int,
+    threads: int | None = None,
+    device: str = "cpu",
 ) -> Encoder:
     """Open a packed encoder, without the head that may be among its files.
 
@@ -179,6 +171,7 @@ def open_encoder(
         encoders: folder of packed encoders, one folder per hash.
         batch_tokens: tokens per batch; affects speed and memory, never the vectors.
         threads: how many work on one batch; None: as many as there are processors. The vectors do not depend on it.
+        device: cpu for OpenVINO, or a device of torch such as cuda: vectors in float32 differ by less than 1e-5.
 
     Returns:
         The encoder.
@@ -190,8 +183,8 @@ def open_encoder(
     folder = encoders / reference.hash
     verify_sizes(folder, reference.files)
     try:
-        return TransformerEncoder(reference, folder, batch_tokens, threads)
-    except RuntimeError as error:  # what openvino raises
+        return TransformerEncoder(reference, folder, batch_tokens, threads, device)
+    except RuntimeError as error:  # what openvino and torch raise
         raise EncoderError(
             f"{folder / MODEL} cannot be run: {error}",
             remedy=f"delete {folder} and run recsys fetch-champion",

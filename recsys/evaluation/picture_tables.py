@@ -52,7 +52,7 @@ def with_pictures(
     at.staging.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=at.staging) as staging:
         made = Artifacts(Path(staging))
-        report = make_pictures(chosen, made, at.encoders, str(folder.resolve()), address_of)
+        report = make_pictures(chosen, made, at.encoders, "cpu", str(folder.resolve()), address_of)
         pictures = open_pictures(made.image_view)
         if pictures is None:
             raise UnreadableFile(f"{folder} has no picture of --items: {_why(report)}")

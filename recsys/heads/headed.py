@@ -87,7 +87,11 @@ def load_head(folder: Path, dim: int) -> KernelHead:
 
 
 def open_carrying(
-    reference: EncoderReference, encoders: Path, batch_tokens: int, threads: int | None = None
+    reference: EncoderReference,
+    encoders: Path,
+    batch_tokens: int,
+    threads: int | None = None,
+    device: str = "cpu",
 ) -> HeadedEncoder:
     """Open an encoder whose files include a head, from before models had parts.
 
@@ -96,6 +100,7 @@ def open_carrying(
         encoders: folder of packed encoders.
         batch_tokens: tokens per batch.
         threads: see `open_encoder`.
+        device: likewise.
 
     Returns:
         The encoder, from texts to profiles.
@@ -106,5 +111,5 @@ def open_carrying(
     """
     head = load_head(encoders / reference.hash, reference.dim)
     base_reference = reference.model_copy(update={"dim": head.base_dim})
-    base = open_encoder(base_reference, encoders, batch_tokens, threads)
+    base = open_encoder(base_reference, encoders, batch_tokens, threads, device)
     return HeadedEncoder(base, head, reference.hash)

@@ -9,6 +9,7 @@ import numpy as np
 
 from recsys.encoders.image import ImageEncoderReference, open_image_encoder
 from recsys.encoders.reference import REFERENCE
+from recsys.encoders.runtime import Device, device_for
 from recsys.errors import ArtifactMissing, EncoderError, ImageBroken
 from recsys.images.pictures import open_picture
 from recsys.images.view import ITEMS, VECTORS, vectors_of_view
@@ -19,7 +20,12 @@ WRITTEN_AT_ONCE = 256
 
 
 def encode_pictures(
-    pictures: Path, view: Path, encoders: Path, reference: ImageEncoderReference, hashes: Iterable[str]
+    pictures: Path,
+    view: Path,
+    encoders: Path,
+    reference: ImageEncoderReference,
+    hashes: Iterable[str],
+    device: Device = "cpu",
 ) -> dict[str, ImageBroken]:
     """Make the vectors that are missing. Those of another encoder are removed first.
 
@@ -29,9 +35,13 @@ def encode_pictures(
         encoders: folder of packed encoders.
         reference: which of them.
         hashes: of the pictures that are wanted.
+        device: where they are encoded, as `profiles.device`.
 
     Returns:
         Hash -> what is wrong, of pictures that are not on disk what was fetched.
+
+    Raises:
+        ConfigError: cuda is wanted and there is none.
     """
     _make_room(view, reference)
     cache = vectors_of_view(view, reference.dim)
@@ -40,7 +50,7 @@ def encode_pictures(
     damaged: dict[str, ImageBroken] = {}
     if not missing:
         return damaged
-    encoder = open_image_encoder(reference, encoders)
+    encoder = open_image_encoder(reference, encoders, device=device_for(device, "float32"))
     with Progress("images: encoding", len(missing)) as progress:
         for start in range(0, len(missing), WRITTEN_AT_ONCE):
             made = {}

@@ -7,6 +7,7 @@ from typing import Any
 from recsys.artifacts import Artifacts
 from recsys.encoders.image import ImageEncoderReference
 from recsys.encoders.image_pack import pack_image_encoder
+from recsys.encoders.runtime import Device
 from recsys.images.encoding import encode_pictures
 from recsys.images.fetching import Fetcher, fetch_due
 from recsys.images.params import ImagesParams
@@ -19,7 +20,12 @@ from recsys.storage.strays import remove_strays
 
 
 def make_pictures(
-    params: ImagesParams, at: Artifacts, encoders: Path, landing: str | None, address_of: Mapping[str, str]
+    params: ImagesParams,
+    at: Artifacts,
+    encoders: Path,
+    device: Device,
+    landing: str | None,
+    address_of: Mapping[str, str],
 ) -> dict[str, Any]:
     """Fetch and encode the pictures that are missing; those that no item has any more are removed.
 
@@ -27,6 +33,7 @@ def make_pictures(
         params: section `images`, with an encoder.
         at: its folders of pictures, records and view are written; killed anywhere, the same call goes on.
         encoders: folder of packed encoders.
+        device: where pictures are encoded, as `profiles.device`.
         landing: folder or s3://bucket/prefix that relative addresses belong to; None where there is none.
         address_of: item -> address of its picture.
 
@@ -35,13 +42,13 @@ def make_pictures(
 
     Raises:
         EncoderError: the encoder cannot be packed.
-        ConfigError: `images.sources` names no place.
+        ConfigError: `images.sources` names no place, or cuda is wanted and there is none.
     """
     sources = Sources(landing, params.sources)
     sources.check()
     reference = pack_image_encoder(params.encoder, encoders)
     records, tried = _fetched_and_encoded(
-        Fetcher(sources, params, at.pictures), at, encoders, reference, set(address_of.values())
+        Fetcher(sources, params, at.pictures), at, encoders, device, reference, set(address_of.values())
     )
     write_records(at.picture_records, records, params.limits)
     at.picture_journal.unlink(missing_ok=True)
@@ -62,11 +69,16 @@ def make_pictures(
 
 
 def _fetched_and_encoded(
-    fetcher: Fetcher, at: Artifacts, encoders: Path, reference: ImageEncoderReference, wanted: set[str]
+    fetcher: Fetcher,
+    at: Artifacts,
+    encoders: Path,
+    device: Device,
+    reference: ImageEncoderReference,
+    wanted: set[str],
 ) -> tuple[dict[str, Fetched], Tried]:
     records, tried = fetch_due(fetcher, wanted, at.picture_records, at.picture_journal)
     hashes = {one.sha256 for one in records.values() if one.sha256}
-    damaged = encode_pictures(at.pictures, at.image_view, encoders, reference, hashes)
+    damaged = encode_pictures(at.pictures, at.image_view, encoders, reference, hashes, device)
     for address, one in records.items():
         if one.sha256 in damaged:
             records[address] = fetcher.record(address, damaged[one.sha256])

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
+from recsys.encoders.runtime import Device
 from recsys.features.text import NO_TEXT, PREPROCESSING_VERSION, text_hash
 from recsys.features.views import NO_VIEWS, Views
 from recsys.models.opening import open_head, open_vectors
@@ -38,6 +39,7 @@ def encode_cached(
     chunk_texts: int,
     caches: Path | None = None,
     views: Views = NO_VIEWS,
+    device: Device = "cpu",
 ) -> NDArray[np.float32]:
     """Make the profiles of texts with a model that is packed in at.cache. Vectors are cached, profiles are not.
 
@@ -49,14 +51,16 @@ def encode_cached(
         chunk_texts: texts after which vectors are written to the cache.
         caches: folder of the vector caches that are read and written; None: at.vectors.
         views: further evidence about the items of the texts, for a head that joins it.
+        device: where texts are encoded, as `profiles.device`.
 
     Returns:
         float32 [N, D], unit rows.
 
     Raises:
         ArtifactMissing: the model is not packed here.
+        ConfigError: cuda is wanted and there is none.
     """
-    vectors_NL = _encoded(model, texts, at, batch_tokens, chunk_texts, caches)
+    vectors_NL = _encoded(model, texts, at, batch_tokens, chunk_texts, caches, device)
     head = open_head(model, at.cache)
     return vectors_NL if head is None else head.profiles(texts, vectors_NL, views)
 
@@ -68,6 +72,7 @@ def _encoded(
     batch_tokens: int,
     chunk_texts: int,
     caches: Path | None,
+    device: Device,
 ) -> NDArray[np.float32]:
     """Encode texts that the cache lacks, chunk by chunk into it. A killed run continues after the last full chunk."""
     cache = vectors_of(model, at, caches)
@@ -79,7 +84,7 @@ def _encoded(
         return vectors_NL
     missing = np.flatnonzero(~is_found_N).tolist()
     unknown = {hashes[row]: texts[row] for row in missing}
-    encoder, chunk = open_vectors(model, at.cache, batch_tokens), list(unknown)
+    encoder, chunk = open_vectors(model, at.cache, batch_tokens, device=device), list(unknown)
     made = []
     with Progress("encoding", len(unknown)) as progress:
         for start in range(0, len(chunk), chunk_texts):

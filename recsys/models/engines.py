@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.encoders.encoder import Encoder
+from recsys.encoders.runtime import Device
 from recsys.errors import ClusterError
 from recsys.features.views import Views
 from recsys.models.opening import open_head, open_vectors
@@ -88,11 +89,13 @@ class LocalEngine:
     packed: Path
     """Folder of packed parts of models."""
     batch_tokens: int
+    device: Device = "cpu"
+    """Where texts are encoded. Heads project on processors."""
 
     @cached_property
     def encoder(self) -> Encoder:
         """Opened when the first text needs it: an arrival that changes nothing loads no model."""
-        return open_vectors(self.model, self.packed, self.batch_tokens)
+        return open_vectors(self.model, self.packed, self.batch_tokens, device=self.device)
 
     @cached_property
     def head(self) -> "KernelHead":

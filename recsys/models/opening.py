@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys.encoders.encoder import Encoder
+from recsys.encoders.runtime import Device, device_for
 from recsys.heads.reference import has_views
 from recsys.models.reference import ModelReference
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def open_vectors(
-    model: ModelReference, cache: Path, batch_tokens: int, threads: int | None = None
+    model: ModelReference, cache: Path, batch_tokens: int, threads: int | None = None, device: Device = "cpu"
 ) -> Encoder:
     """Open the encoder part.
 
@@ -21,21 +22,24 @@ def open_vectors(
         cache: folder of packed parts.
         batch_tokens: tokens per batch; affects speed and memory, never the vectors.
         threads: see `open_encoder`.
+        device: `profiles.device` where much is encoded; what answers requests runs on processors.
 
     Returns:
         An encoder, from texts to the vectors that the vector cache holds.
 
     Raises:
         ArtifactMissing: it is not packed here.
+        ConfigError: cuda is wanted and there is none.
         EncoderError: a file is missing, damaged or not what OpenVINO reads.
     """
     from recsys.encoders.transformer import open_encoder
 
+    place = device_for(device, model.encoder.precision)
     if model.encoder.carries_head:
         from recsys.heads.headed import open_carrying
 
-        return open_carrying(model.encoder, cache / "encoders", batch_tokens, threads)
-    return open_encoder(model.encoder, cache / "encoders", batch_tokens, threads)
+        return open_carrying(model.encoder, cache / "encoders", batch_tokens, threads, place)
+    return open_encoder(model.encoder, cache / "encoders", batch_tokens, threads, place)
 
 
 def open_head(model: ModelReference, cache: Path) -> "KernelHead | None":

@@ -233,7 +233,12 @@ def _encode(
     """The champion's vectors; those of pieces of texts are cached apart, since no other stage reads them."""
     sizes = settings.encoder.batch_tokens, settings.profiles.chunk_texts
     return encode_cached(
-        ModelReference.of(encoder), texts, at, *sizes, at.training / TEACHER if are_pieces else None
+        ModelReference.of(encoder),
+        texts,
+        at,
+        *sizes,
+        at.training / TEACHER if are_pieces else None,
+        device=settings.profiles.device,
     )
 
 
@@ -289,7 +294,9 @@ def _dataset(
     return Dataset(
         found.interactions,
         found.texts,
-        encode_cached(ModelReference.of(base), found.texts, at, *sizes, caches),
+        encode_cached(
+            ModelReference.of(base), found.texts, at, *sizes, caches, device=settings.profiles.device
+        ),
         settings.users.ridge_lambda,
         settings.fusion.seed,
         views=views_at(at.features, found.item_ids),

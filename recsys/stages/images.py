@@ -19,7 +19,8 @@ def run(settings: Settings, at: Artifacts) -> None:
 
     Reads:   at.data, catalogue parts; the landing zone (RECSYS_LANDING) and `images.sources`; at.encoders
     Writes:  at.pictures, at.picture_records, at.image_view; at.picture_journal while it runs
-    Raises:  EncoderError when `images.encoder` cannot be packed; ConfigError when `images.sources` names no place
+    Raises:  EncoderError when `images.encoder` cannot be packed; ConfigError when `images.sources` names no place, or
+             pictures must be encoded, `profiles.device` is cuda and there is none
     """
     folders = (at.pictures, at.picture_records, at.image_view)
     for folder in folders:
@@ -32,7 +33,8 @@ def run(settings: Settings, at: Artifacts) -> None:
         return
     from recsys.images.making import make_pictures
 
-    make_pictures(settings.images, at, at.encoders, os.environ.get("RECSYS_LANDING") or None, address_of)
+    landing = os.environ.get("RECSYS_LANDING") or None
+    make_pictures(settings.images, at, at.encoders, settings.profiles.device, landing, address_of)
 
 
 def _addresses(at: Artifacts) -> dict[str, str]:

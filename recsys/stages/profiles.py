@@ -124,7 +124,8 @@ def run(settings: Settings, at: Artifacts, role: str) -> None:
 
     Reads:   at.model_reference(role), at.features; at.cache, the model's parts; at.vectors, only to be quicker
     Writes:  at.profiles(role); at.vectors; at.var/last_encode.json, what this run did; at.made_profiles(role)
-    Raises:  ArtifactMissing when `fetch-champion` or stage `features` has not run
+    Raises:  ArtifactMissing when `fetch-champion` or stage `features` has not run; ConfigError where texts must be
+             encoded, `profiles.device` is cuda and there is none
     """
     started = perf_counter()
     work = _survey(settings, at, role)
@@ -189,7 +190,8 @@ def _survey(settings: Settings, at: Artifacts, role: str) -> _Work:
     ]
     folder.mkdir(parents=True, exist_ok=True)
     wanted, chosen = tuple(segment for _, segment in pairs), settings.profiles
-    local = LocalEngine(model, at.cache, settings.encoder.batch_tokens)
+    device = chosen.device if chosen.engine == "local" else "cpu"
+    local = LocalEngine(model, at.cache, settings.encoder.batch_tokens, device)
     return _Work(
         role,
         model,

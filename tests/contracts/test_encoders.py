@@ -20,6 +20,8 @@ ENCODERS = {
     "decoder": ("qwen2", {"pooling": "last"}),
     "static": ("static", {}),
     "int8 decoder": ("qwen2", {"pooling": "last", "precision": "int8"}),
+    "bfloat16": ("bert", {"precision": "bfloat16"}),
+    "float16": ("bert", {"precision": "float16"}),
 }
 """What is packed: kind of model, and parameters."""
 

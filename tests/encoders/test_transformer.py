@@ -102,7 +102,7 @@ def test_a_text_and_its_twin_in_another_writing_have_one_vector(minilm, text):
 
 
 def test_a_model_whose_vectors_have_another_width_is_refused(tiny_reference, encoders):
-    with pytest.raises(EncoderError, match=r"not token ids and vectors \[\?,31\]"):
+    with pytest.raises(EncoderError, match=r"gives \[\?,\?\], \[\?,32\], not \[\?,\?\], \[\?,31\]"):
         open_encoder(tiny_reference.model_copy(update={"dim": 31}), encoders, 256)
 
 

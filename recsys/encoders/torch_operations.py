@@ -1,0 +1,306 @@
+"""The operations of packed models, in torch: what a graph for OpenVINO is made of, one function each.
+
+It imports torch, so it is itself imported only where a model is run by torch. What an operation computes is defined by
+OpenVINO's operation sets (docs.openvino.ai, "Operation Sets"); the tests compare each with OpenVINO.
+
+Whole numbers (shapes, axes, positions) are computed on the processor: reading them back from a GPU would stop it. They
+go to a device where they meet what lies there. A weight may be of 16 bits: products take it as it is, and anything
+else widens it to float32.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Attributes = dict[str, Any]
+Operation = Callable[..., Any]
+"""Inputs -> an output, or a tuple of them where there are several."""
+HALVES = (torch.bfloat16, torch.float16)
+
+
+def together(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Tensors on one device: that of those which are not on the processor, if there are any."""
+    device = next((one.device for one in tensors if one.device.type != "cpu"), None)
+    return tensors if device is None else tuple(one.to(device) for one in tensors)
+
+
+def whole(tensor: Tensor) -> list[int]:
+    """A tensor of shapes, axes or positions as whole numbers."""
+    return [int(one) for one in tensor.flatten().tolist()]
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """What has 16 bits as float32, anything else as it is."""
+    return tensor.float() if tensor.dtype in HALVES else tensor
+
+
+def product(dtype: torch.dtype | None) -> Callable[[Tensor, Tensor], Tensor]:
+    """Product of matrices.
+
+    Args:
+        dtype: that both are rounded to, bfloat16 or float16; sums are of float32 inside. None: float32 throughout.
+
+    Returns:
+        A function of two tensors; its results are float32.
+    """
+
+    def multiply(left: Tensor, right: Tensor) -> Tensor:
+        left, right = together(left, right)
+        if dtype is None:
+            return torch.matmul(widened(left), widened(right))
+        return torch.matmul(left.to(dtype), right.to(dtype)).float()
+
+    return multiply
+
+
+def mat_mul(attributes: Attributes, dtype: torch.dtype | None) -> Operation:
+    """Operation MatMul."""
+    multiply = product(dtype)
+
+    def run(left: Tensor, right: Tensor) -> Tensor:
+        if attributes["transpose_a"]:
+            left = left.mT
+        return multiply(left, right.mT if attributes["transpose_b"] else right)
+
+    return run
+
+
+def attention(attributes: Attributes, dtype: torch.dtype | None) -> Operation:
+    """Operation ScaledDotProductAttention, written out: torch's own picks a kernel by what the device offers."""
+    multiply = product(dtype)
+
+    def run(
+        query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, scale: Tensor | None = None
+    ) -> Tensor:
+        factor = query.shape[-1] ** -0.5 if scale is None else float(scale)
+        scores = multiply(query, key.mT) * factor
+        if attributes["causal"]:
+            n_queries, n_keys = scores.shape[-2:]
+            mask = torch.ones(n_queries, n_keys, dtype=torch.bool, device=scores.device).tril()
+        if mask is not None:
+            scores, mask = together(scores, mask)
+            hidden = torch.full((), -torch.inf, device=scores.device)
+            scores = torch.where(mask, scores, hidden) if mask.dtype == torch.bool else scores + mask
+        return multiply(scores.softmax(-1), value)
+
+    return run
+
+
+def convolution(attributes: Attributes, dtype: torch.dtype | None) -> Operation:
+    """Operations Convolution and GroupConvolution, of pictures [B, C, H, W]."""
+    if attributes["auto_pad"] not in ("explicit", "notset"):
+        raise NotImplementedError(f"padding {attributes['auto_pad']}")
+    begin, end = attributes["pads_begin"], attributes["pads_end"]
+    around = [side for pair in zip(reversed(begin), reversed(end), strict=True) for side in pair]
+
+    def run(pictures: Tensor, kernel: Tensor) -> Tensor:
+        groups = 1
+        if kernel.ndim > pictures.ndim:  # GroupConvolution: the groups come first
+            groups, kernel = kernel.shape[0], kernel.flatten(0, 1)
+        pictures, kernel = (
+            widened(one) if dtype is None else one.to(dtype) for one in together(pictures, kernel)
+        )
+        stride, dilation = attributes["strides"], attributes["dilations"]
+        padded = functional.pad(pictures, around)
+        return functional.conv2d(padded, kernel, None, stride, 0, dilation, groups).float()
+
+    return run
+
+
+def elementwise(function: Operation) -> Operation:
+    """An operation on values at the same place of each input, widened and on one device."""
+    return lambda *inputs: function(*together(*(widened(one) for one in inputs)))
+
+
+def normalised(attributes: Attributes) -> Operation:
+    """Operation MVN: to mean 0 and, where asked, variance 1 over some axes."""
+
+    def run(values: Tensor, axes: Tensor) -> Tensor:
+        over = whole(axes)
+        values = values - values.mean(over, keepdim=True)
+        if not attributes["normalize_variance"]:
+            return values
+        variance, epsilon = values.square().mean(over, keepdim=True), float(attributes["eps"])
+        is_inside = attributes["eps_mode"].lower() == "inside_sqrt"
+        deviation = torch.sqrt(variance + epsilon) if is_inside else torch.sqrt(variance) + epsilon
+        return values / deviation
+
+    return run
+
+
+def reduced(function: Operation) -> Callable[[Attributes], Operation]:
+    """An operation that takes several axes together."""
+
+    def of(attributes: Attributes) -> Operation:
+        def run(values: Tensor, axes: Tensor) -> Tensor:
+            over = whole(axes)
+            found: Tensor = function(widened(values), over) if over else values
+            return found if attributes["keep_dims"] else found.squeeze(over)
+
+        return run
+
+    return of
+
+
+def _product_over(values: Tensor, axes: list[int]) -> Tensor:
+    for axis in axes:
+        values = values.prod(axis, keepdim=True)
+    return values
+
+
+def gather(attributes: Attributes) -> Operation:
+    """Operation Gather; negative positions count from the end."""
+    if attributes["batch_dims"]:
+        raise NotImplementedError("Gather with batch dimensions")
+
+    def run(table: Tensor, positions: Tensor, axis: Tensor) -> Tensor:
+        (along,) = whole(axis)
+        along %= table.ndim
+        table, positions = together(table, positions.long())
+        rows = positions.flatten()
+        rows = torch.where(rows < 0, rows + table.shape[along], rows)
+        found = table.index_select(along, rows)
+        shape = (*table.shape[:along], *positions.shape, *table.shape[along + 1 :])
+        return widened(found.reshape(shape))
+
+    return run
+
+
+def gather_elements(attributes: Attributes) -> Operation:
+    """Operation GatherElements."""
+
+    def run(values: Tensor, positions: Tensor) -> Tensor:
+        values, positions = together(values, positions.long())
+        return values.gather(attributes["axis"], positions)
+
+    return run
+
+
+def sliced(values: Tensor, start: Tensor, stop: Tensor, step: Tensor, axes: Tensor | None = None) -> Tensor:
+    """Operation Slice."""
+    over = range(len(start)) if axes is None else whole(axes)
+    places = [slice(None)] * values.ndim
+    for axis, first, last, by in zip(over, whole(start), whole(stop), whole(step), strict=True):
+        places[axis] = slice(first, last, by)
+    return values[tuple(places)]
+
+
+def reshaped(attributes: Attributes) -> Operation:
+    """Operation Reshape: 0 keeps a size where it says so, -1 is what remains."""
+
+    def run(values: Tensor, shape: Tensor) -> Tensor:
+        sizes = whole(shape)
+        if attributes["special_zero"]:
+            sizes = [values.shape[axis] if size == 0 else size for axis, size in enumerate(sizes)]
+        return values.reshape(sizes)
+
+    return run
+
+
+def broadcast(attributes: Attributes) -> Operation:
+    """Operation Broadcast."""
+    mode = attributes["mode"].lower()
+    if mode not in ("numpy", "bidirectional"):
+        raise NotImplementedError(f"Broadcast in mode {mode}")
+
+    def run(values: Tensor, shape: Tensor) -> Tensor:
+        sizes = whole(shape)
+        if mode == "bidirectional":
+            sizes = list(torch.broadcast_shapes(values.shape, tuple(sizes)))
+        return values.broadcast_to(sizes)
+
+    return run
+
+
+def squeezed(values: Tensor, axes: Tensor | None = None) -> Tensor:
+    """Operation Squeeze."""
+    return values.squeeze() if axes is None else values.squeeze(whole(axes))
+
+
+def unsqueezed(values: Tensor, axes: Tensor) -> Tensor:
+    """Operation Unsqueeze: axes count in the result."""
+    found = whole(axes)
+    n_axes = values.ndim + len(found)
+    for axis in sorted(one % n_axes for one in found):
+        values = values.unsqueeze(axis)
+    return values
+
+
+def split(attributes: Attributes) -> Operation:
+    """Operation Split."""
+
+    def run(values: Tensor, axis: Tensor) -> tuple[Tensor, ...]:
+        return values.tensor_split(attributes["num_splits"], int(axis))
+
+    return run
+
+
+def split_by_lengths(values: Tensor, axis: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+    """Operation VariadicSplit: -1 is what remains."""
+    along, sizes = int(axis), whole(lengths)
+    rest = values.shape[along] - sum(size for size in sizes if size >= 0)
+    return torch.split(values, [rest if size < 0 else size for size in sizes], along)
+
+
+def summed_up(attributes: Attributes) -> Operation:
+    """Operation CumSum."""
+    if attributes["exclusive"] or attributes["reverse"]:
+        raise NotImplementedError("CumSum, exclusive or reverse")
+    return lambda values, axis: values.cumsum(int(axis)).to(values.dtype)
+
+
+def swish(values: Tensor, beta: Tensor | None = None) -> Tensor:
+    """Operation Swish."""
+    return values * torch.sigmoid(values if beta is None else values * beta)
+
+
+def gelu(attributes: Attributes) -> Operation:
+    """Operation Gelu."""
+    how = "tanh" if attributes["approximation_mode"].lower() == "tanh" else "none"
+    return lambda values: functional.gelu(values, approximate=how)
+
+
+PRODUCTS: dict[str, Callable[[Attributes, torch.dtype | None], Operation]] = {
+    "MatMul": mat_mul,
+    "ScaledDotProductAttention": attention,
+    "Convolution": convolution,
+    "GroupConvolution": convolution,
+}
+"""Operations that may be computed in 16 bits: nearly all of the work."""
+ELEMENTWISE: dict[str, Operation] = {
+    "Add": torch.add, "Subtract": torch.sub, "Multiply": torch.mul, "Divide": torch.true_divide,
+    "Maximum": torch.maximum, "Minimum": torch.minimum, "Power": torch.pow, "Sqrt": torch.sqrt, "Exp": torch.exp,
+    "Negative": torch.neg, "Abs": torch.abs, "Erf": torch.erf, "Cos": torch.cos, "Sin": torch.sin, "Tanh": torch.tanh,
+    "Sigmoid": torch.sigmoid, "Relu": torch.relu, "Swish": swish, "Less": torch.lt, "LessEqual": torch.le,
+    "Greater": torch.gt, "GreaterEqual": torch.ge, "Equal": torch.eq, "NotEqual": torch.ne,
+    "LogicalAnd": torch.logical_and, "LogicalOr": torch.logical_or, "LogicalNot": torch.logical_not,
+    "BitwiseAnd": torch.bitwise_and, "BitwiseOr": torch.bitwise_or, "Select": torch.where,
+}  # fmt: skip
+OTHERS: dict[str, Callable[[Attributes], Operation]] = {
+    "MVN": normalised,
+    "Gelu": gelu,
+    "Clamp": lambda of: lambda values: values.clamp(of["min"], of["max"]),
+    "Softmax": lambda of: lambda values: values.softmax(of["axis"]),
+    "ReduceMean": reduced(lambda values, axes: values.mean(axes, keepdim=True)),
+    "ReduceSum": reduced(lambda values, axes: values.sum(axes, keepdim=True)),
+    "ReduceMax": reduced(lambda values, axes: values.amax(axes, keepdim=True)),
+    "ReduceProd": reduced(_product_over),
+    "ReduceL2": reduced(lambda values, axes: values.square().sum(axes, keepdim=True).sqrt()),
+    "CumSum": summed_up,
+    "Gather": gather,
+    "GatherElements": gather_elements,
+    "Slice": lambda _: sliced,
+    "Reshape": reshaped,
+    "Broadcast": broadcast,
+    "Squeeze": lambda _: squeezed,
+    "Unsqueeze": lambda _: unsqueezed,
+    "Transpose": lambda _: lambda values, order: values.permute(whole(order)),
+    "Concat": lambda of: lambda *values: torch.cat(together(*values), of["axis"]),
+    "Split": split,
+    "VariadicSplit": lambda _: split_by_lengths,
+    "ShapeOf": lambda _: lambda values: torch.tensor(values.shape),
+}
+"""Attributes of an operation -> what it does."""
