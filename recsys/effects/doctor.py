@@ -124,7 +124,22 @@ def release_store(at: Artifacts) -> Finding:
         return Finding(
             "release store", "warn", "RECSYS_STORE is not set", "export RECSYS_STORE=folder or s3://…"
         )
-    store = open_storage(url)
+    return _swaps("release store", open_storage(url))
+
+
+def states(at: Artifacts) -> Finding:
+    """Where workers share no disk: their states can be swapped, and DVC has a remote that carries the data."""
+    url = os.environ.get("RECSYS_STATE")
+    if not url:
+        return Finding("states", "ok", "RECSYS_STATE is not set: all workers see the same disk")
+    if not dvc.has_remote(at.root):
+        found = "RECSYS_STATE is set, but DVC has no remote: other workers could not bring the data"
+        return Finding("states", "fail", found, "dvc remote add --default NAME s3://bucket/prefix")
+    return _swaps("states", open_storage(url))
+
+
+def _swaps(name: str, store: Storage) -> Finding:
+    """Whether a store can be written, and honours compare-and-swap."""
     store.delete(PROBE)
     try:
         store.swap(PROBE, b"first", None)
@@ -135,11 +150,11 @@ def release_store(at: Artifacts) -> Finding:
     finally:
         store.delete(PROBE)
     if honoured:
-        return Finding("release store", "ok", f"{store.url}: writable, compare-and-swap holds")
+        return Finding(name, "ok", f"{store.url}: writable, compare-and-swap holds")
     remedy = (
         "use a store that honours If-None-Match and If-Match (AWS S3, SeaweedFS, MinIO); rclone's S3 does not"
     )
-    return Finding("release store", "fail", f"{store.url} ignores conditional writes", remedy)
+    return Finding(name, "fail", f"{store.url} ignores conditional writes", remedy)
 
 
 def signatures(at: Artifacts) -> Finding:
@@ -303,7 +318,7 @@ def _is_server(url: str) -> bool:
 
 CHECKS: tuple[Callable[[Artifacts], Finding], ...] = (
     python_version, locked_versions, params, environment, data_version, pseudonym_key, landing_zone, release_store,
-    signatures, registry, champion, precision, gpu, withheld, disk, alerts,
+    states, signatures, registry, champion, precision, gpu, withheld, disk, alerts,
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from recsys.catalogue.outcomes import LetIn
 from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, AcceptedBy, list_parts
 from recsys.catalogue.refusals import refusals
 from recsys.catalogue.taking import Intake
-from recsys.errors import BatchRefused, ConfigError
+from recsys.errors import BatchRefused, ConfigError, StateMoved
 
 BY = AcceptedBy(who="ada", why="a new supplier")
 GERMAN = [
@@ -395,3 +395,45 @@ def test_a_bucket_is_taken_in_like_a_folder(house_in_bucket, films):
     assert len(house.landing.list("processed/")) == 2
     house.land("catalogue/again.jsonl", films())
     assert statuses(house.ingest()) == [("again.jsonl", "unchanged")]
+
+
+def run_of_a_worker(house, before_moves):
+    return ingest(house.landing, house.at, house.params, house.key, before_moves=before_moves)
+
+
+def test_no_landed_file_leaves_its_place_before_all_that_was_accepted_is_stored(house, films):
+    house.land("catalogue/a.jsonl", films(30))
+    house.land("interactions/b.jsonl", ratings(20))
+    seen = []
+
+    def store():
+        seen.append(
+            [stored.key for kind in ("catalogue/", "interactions/") for stored in house.landing.list(kind)]
+        )
+        raise StateMoved("another worker has gone on")
+
+    with pytest.raises(StateMoved):
+        run_of_a_worker(house, store)
+    assert seen == [["catalogue/a.jsonl", "interactions/b.jsonl"]] and not house.landing.list("processed/")
+    report = run_of_a_worker(house, lambda: None)
+    assert statuses(report) == [("a.jsonl", "repeated"), ("b.jsonl", "repeated")]
+    assert len(house.landing.list("processed/")) == 2 and house.landing.list("catalogue/") == []
+    assert not house.at.taking.exists() and len(list_parts(house.at.data, CATALOGUE)) == 1
+
+
+def test_another_worker_takes_in_what_the_first_could_not_store_and_makes_the_same_part(
+    house, films, tmp_path
+):
+    house.land("catalogue/a.jsonl", films(30))
+    with pytest.raises(StateMoved):
+        run_of_a_worker(house, _refused)
+    (mine,) = list_parts(house.at.data, CATALOGUE)
+    shutil.rmtree(house.at.data)  # the other one has never had it
+    report = run_of_a_worker(house, lambda: None)
+    assert statuses(report) == [("a.jsonl", "accepted")]
+    (theirs,) = list_parts(house.at.data, CATALOGUE)
+    assert (theirs.id, theirs.arrival.rows_sha256) == (mine.id, mine.arrival.rows_sha256)
+
+
+def _refused():
+    raise StateMoved("another worker has gone on")

@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from localplatform.workspace import set_remote
 from recsys.artifacts import Artifacts
 from recsys.cli.doctor import doctor
 from recsys.effects.doctor import doctor as examine
 from recsys.encoders.rates import TITLE_TOKENS, EncoderRates
 from recsys.evaluation.provenance import TrainedOn
 from recsys.storage.folder import FolderStorage
+from tests.dvc_folder import begin_dvc
 from tests.encoders.models import save_model
 from tests.planning.test_planning import some_rates
 
@@ -43,6 +45,17 @@ def test_a_folder_store_passes_the_compare_and_swap_probe_and_is_left_clean(bare
     verdicts(bare)
     left = {path.name for path in (bare / "store").rglob("*") if path.is_file()}
     assert left == {".probe.lock"}  # one, however often it is asked
+
+
+def test_states_without_a_remote_of_dvc_fail_and_with_one_the_swap_is_tried(bare, monkeypatch):
+    assert verdicts(bare)["states"].verdict == "ok"  # all workers see the same disk
+    monkeypatch.setenv("RECSYS_STATE", str(bare / "state"))
+    found = verdicts(bare)["states"]
+    assert found.verdict == "fail" and "dvc remote add" in found.remedy
+    begin_dvc(bare)
+    set_remote(bare, str(bare / "remote"))
+    found = verdicts(bare)["states"]
+    assert found.verdict == "ok" and "compare-and-swap holds" in found.found
 
 
 def test_a_misspelt_key_is_named(bare):

@@ -127,3 +127,17 @@ def test_before_its_command_a_task_mends_what_a_killed_dvc_left(tasks, tmp_path,
     task = getattr(tasks, kind)("ingest", workspace=str(tmp_path))
     task._pre_execute_hook({"task": task})
     assert not (tmp_path / "dvc.lock").exists() and not (tmp_path / ".dvc/tmp/rwlock").exists()
+
+
+def test_where_no_disk_is_shared_a_task_brings_the_runs_workspace_and_starts_where_there_is_one(
+    plugin, monkeypatch
+):
+    monkeypatch.setenv("RECSYS_STATE", "s3://state")
+    tasks = plugin("recsys_tasks")
+    monkeypatch.setattr(tasks, "WORKSPACE", ROOT)
+    task = tasks.stage("finetune", workspace=tasks.OWN)
+    assert task.bash_command == (
+        "exec python -m recsys workspace sync -- dvc --wait-for-lock repro --single-item finetune"
+    )
+    assert task.cwd == str(ROOT) and task.env["RECSYS_WORKSPACE"] == tasks.OWN  # which need not be here yet
+    assert tasks.effect("arrive --skip-code").bash_command == "exec python -m recsys arrive --skip-code"
