@@ -18,7 +18,13 @@ def keeps_groups(report: Report, params: GateParams) -> str | None:
     """On mixed lists of each group of users the challenger loses no more than tolerated."""
     lost = []
     for part in report.groups:
-        change = part.challenger_margins.get(CHAMPION, {}).get(params.floor_metric)
+        margins = part.challenger_margins.get(CHAMPION, {})
+        change = margins.get(params.floor_metric)
+        if change is None and margins:
+            return (
+                f"lists of {part.name} are not judged by {params.floor_metric}: set gate.floor_metric to one of "
+                f"{', '.join(margins)}"
+            )
         if change is not None and change.low < -params.max_loss_group:
             lost.append(f"{part.name} ({change})")
     if not lost:

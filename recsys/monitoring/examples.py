@@ -1,9 +1,12 @@
-"""What moved: the words or values that an arrival has more or fewer of, and rows that are unlike those before."""
+"""What moved: words, values or ranges of a number that more or fewer rows have, and rows unlike those before."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from recsys.monitoring.arrivals import Arrival
 from recsys.monitoring.measures import Measure
@@ -11,6 +14,8 @@ from recsys.monitoring.report import Alarm, Moved, Shown
 from recsys.monitoring.signals import Signal, names_of
 
 MOVED, ROWS = 12, 5
+RANGES = (0, 0.25, 0.5, 0.75, 1)
+"""Quantiles of earlier numbers, between which the numbers of an arrival are counted."""
 SHOWN_CHARS = 160
 
 
@@ -41,13 +46,18 @@ def alarm_of(
     now, before = arrivals[place], [arrivals[other] for other in others]
     column = signal.column or ("text" if "text" in now.rows.column_names else "")
     unlike = measure.unlike(place, others)
+    number = column if _is_number(now, column) else ""
+    if number:
+        found = moved_numbers(now.numbers(number), np.concatenate([one.numbers(number) for one in before]))
+    else:
+        found = moved(_named(now, column), [row for one in before for row in _named(one, column)])
     return Alarm(
         signal=name,
         title=signal.title,
         is_new=is_new,
-        moved=tuple(moved(_named(now, column), [row for one in before for row in _named(one, column)])),
-        rows=tuple(_shown(now, np.argsort(-unlike, kind="stable")[:ROWS])) if unlike is not None else (),
-        before=tuple(_shown(before[-1], range(min(ROWS, len(before[-1].rows))))) if unlike is not None else (),
+        moved=tuple(found),
+        rows=tuple(_shown(now, np.argsort(-unlike, kind="stable")[:ROWS], number)) if unlike is not None else (),
+        before=tuple(_shown(before[-1], range(min(ROWS, len(before[-1].rows))), number)) if unlike is not None else (),
     )  # fmt: skip
 
 
@@ -78,6 +88,49 @@ def moved(now: Sequence[frozenset[str]], before: Sequence[frozenset[str]]) -> li
     return [Moved(name=name, before=shares[name][0], now=shares[name][1]) for name in ordered]
 
 
+def moved_numbers(now: NDArray[np.float64], before: NDArray[np.float64]) -> list[Moved]:
+    """Ranges of a number, and which share of the rows lies in each.
+
+    Args:
+        now: numbers of the arrival; NaN where a row has none.
+        before: of earlier arrivals.
+
+    Returns:
+        Below the lowest earlier number, between its quartiles, above the highest; ranges without rows are left out.
+    """
+    now, before = now[np.isfinite(now)], before[np.isfinite(before)]
+    if not len(now) or not len(before):
+        return []
+    edges = np.unique(np.quantile(before, RANGES))
+    names = [
+        f"below {edges[0]:g}",
+        *(f"{low:g} to {high:g}" for low, high in pairwise(edges)),
+        f"above {edges[-1]:g}",
+    ]
+    if len(edges) == 1:
+        names.insert(1, f"{edges[0]:g}")
+    shares = [np.bincount(_range_of(some, edges), minlength=len(names)) / len(some) for some in (before, now)]
+    return [
+        Moved(name=name, before=float(was), now=float(is_now))
+        for name, was, is_now in zip(names, *shares, strict=True)
+        if was or is_now
+    ]
+
+
+def _range_of(numbers: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.int64]:
+    """0 below the first edge, then the range that each number lies in, then those above the last edge."""
+    found = np.searchsorted(edges, numbers, side="right")
+    n_ranges = max(1, len(edges) - 1)
+    return np.where(numbers > edges[-1], n_ranges + 1, np.minimum(found, n_ranges))
+
+
+def _is_number(arrival: Arrival, column: str) -> bool:
+    if column not in arrival.rows.column_names:
+        return False
+    kind = arrival.rows[column].type
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
 def _named(arrival: Arrival, column: str) -> list[frozenset[str]]:
     """Words of each row's text, or its values in a column."""
     if not column or column not in arrival.rows.column_names:
@@ -91,12 +144,19 @@ def _all(rows: Iterable[frozenset[str]]) -> Iterable[str]:
     return (name for row in rows for name in row)
 
 
-def _shown(arrival: Arrival, places: Iterable[int]) -> list[Shown]:
-    texts = arrival.rows.column_names.count("text")
+def _shown(arrival: Arrival, places: Iterable[int], number: str) -> list[Shown]:
+    """Rows by their places; before the text stands the number that the alarm is about, if it is about one."""
+    has_texts = "text" in arrival.rows.column_names
+    numbers = arrival.numbers(number) if number else None
     return [
         Shown(
             item_id=arrival.rows["item_id"][int(place)].as_py(),
-            text=arrival.rows["text"][int(place)].as_py()[:SHOWN_CHARS] if texts else "",
+            text=" ".join(
+                [
+                    *([f"[{numbers[int(place)]:g}]"] if numbers is not None else []),
+                    *([arrival.rows["text"][int(place)].as_py()[:SHOWN_CHARS]] if has_texts else []),
+                ]
+            ),
         )
         for place in places
     ]

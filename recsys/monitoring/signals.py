@@ -44,7 +44,7 @@ class Signal:
     side: Side
     measure: Callable[[Sequence[Arrival]], Measure]
     column: str = ""
-    """Column whose values tell what moved; "": its words, where the table has texts."""
+    """Column whose values or numbers tell what moved; "": its words, where the table has texts."""
 
 
 def _length(arrivals: Sequence[Arrival]) -> Measure:
@@ -102,7 +102,7 @@ def _plain_level(name: str, floor: float, arrivals: Sequence[Arrival]) -> Measur
 SIGNALS: Mapping[str, Mapping[str, Signal]] = MappingProxyType(
     {
         CATALOGUE: {
-            "length": Signal("length of texts, log2 of characters", "both", _length),
+            "length": Signal("length of texts, log2 of characters", "both", _length, "chars"),
             "language": Signal("languages", "upper", partial(_names, "language"), "language"),
             "words": Signal("words", "upper", _texts),
             "new_words": Signal("share of a text's words that are new", "upper", _new_words),
@@ -114,7 +114,7 @@ SIGNALS: Mapping[str, Mapping[str, Signal]] = MappingProxyType(
         },
         INTERACTIONS: {
             "events": Signal("events", "upper", partial(_names, "event"), "event"),
-            "values": Signal("values of events, arcsinh", "both", partial(_number, "value")),
+            "values": Signal("values of events, arcsinh", "both", partial(_number, "value"), "value"),
             "new_items": Signal("share of interactions with new items", "both", partial(_share, "is_new")),
             "per_user": Signal("log2 of interactions per user", "both", partial(_level, ("rows", "users"), 0.1)),
             "rate": Signal("log2 of interactions per day", "both", partial(_level, ("rows", "days"), 0.25)),
@@ -138,7 +138,7 @@ def signals_of(table: str, numbers: Sequence[str] = ()) -> dict[str, Signal]:
     if table == CATALOGUE:
         for name in numbers:
             column = number_column(name)
-            signal = Signal(f"{name}, arcsinh", "both", partial(_number, column))
+            signal = Signal(f"{name}, arcsinh", "both", partial(_number, column), column)
             found[column if name in SIGNALS[table] else name] = signal
     return found
 

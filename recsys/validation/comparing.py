@@ -33,6 +33,10 @@ def gain_by_users(one: Figures, other: Figures, n_errors: float) -> float:
     Folds of different kinds hold out different items, so something may help in one and matter little in another. That
     is no reason for doubt, as long as no fold is surely worse. `gain` doubts wherever folds differ.
 
+    Errors of folds are added as if they were independent. They are not quite: users are partly the same. But folds hold
+    out different items, so lists of one user in two folds have no item in common. If errors of F folds moved together
+    entirely, the error of the mean would be up to sqrt(F) times as large.
+
     Args:
         one: figures of the one choice.
         other: figures of the other, of the same users.

@@ -122,6 +122,10 @@ def test_the_gate_refuses_a_gain_that_one_group_pays_for(judged):
     assert "group y" in lost and "lower end must reach -0.05" in lost
     (wider,) = reasons(changed(report, gap=0.5))
     assert "widens from" in wider and "max_rise_gap = 0.05" in wider
+    other = chosen.gate.model_copy(update={"floor_metric": "map@20"})  # a metric that no group has
+    assert any(
+        "are not judged by map@20: set gate.floor_metric" in one for one in decide(report, other).reasons
+    )
 
 
 def test_what_lists_are_like_is_measured(judged):

@@ -228,7 +228,12 @@ def test_a_price_that_jumps_is_an_alarm_of_its_own(house):
         }
         house.items(plots(day), day, prices)
     catalogue, _ = watch(house)
-    assert [alarm.signal for alarm in catalogue.alarms] == ["price"]
+    (alarm,) = catalogue.alarms
+    assert alarm.signal == "price"
+    *_, most = alarm.moved  # ranges of prices, not words
+    assert most.name.startswith("above ") and most.before == 0 and most.now > 0.8
+    prices = [float(row.text.partition("]")[0].removeprefix("[")) for row in (*alarm.rows, *alarm.before)]
+    assert min(prices[: len(alarm.rows)]) > max(prices[len(alarm.rows) :]) > 0
     assert {alarm.signal for one in catalogue.judged[:-1] for alarm in one.alarms} == set()
 
 
