@@ -137,7 +137,7 @@ def _steps(world: World, catalogue: Catalogue, at: Artifacts) -> dict[str, Calla
     steps["arrivals"] = partial(_module, world, "bench.scale_arrivals", str(world.size))
     if world.size == SIZES[-1]:
         steps["narrow"] = partial(_narrow, world, at)
-        steps |= {f"narrow/{name}": partial(_command, world, name, "--new-encoder") for name in NARROW}
+        steps |= {f"narrow/{name}": partial(_command, world, name, "store-narrow") for name in NARROW}
     return steps
 
 
@@ -163,11 +163,11 @@ def _place(world: World, at: Artifacts) -> dict[str, Any]:
     return {}
 
 
-def _command(world: World, name: str, new_model: str = "") -> dict[str, Any]:
-    arguments = [name] if name in EFFECTS else ["run", name]
+def _command(world: World, name: str, store: str = "store") -> dict[str, Any]:
+    environment = os.environ | {"RECSYS_STORE": str(world.folder / store)}
     started = time.perf_counter()
-    arguments += [new_model] if new_model and name == "publish" else []
-    cpu_seconds, peak_bytes = measured_command(arguments, dict(os.environ), world.folder)
+    arguments = [name] if name in EFFECTS else ["run", name]
+    cpu_seconds, peak_bytes = measured_command(arguments, environment, world.folder)
     return {
         "cpu_seconds": round(cpu_seconds, 2),
         "peak_mb": round(peak_bytes / 1e6),
