@@ -140,7 +140,10 @@ def serve(world: World) -> Figures:
 
 
 def plain(world: World = SMALL) -> Figures:
-    """Throughput of the plain endpoint and ours, one worker each, closed loop, alternating rounds."""
+    """Throughput of the plain endpoint and ours, one worker each, closed loop, alternating rounds.
+
+    Processor time per answer hardly depends on what else runs on this machine; answers per second do.
+    """
     from bench.rivals import plain_endpoint
 
     make(world)
@@ -157,17 +160,26 @@ def plain(world: World = SMALL) -> Figures:
     found: Figures = {}
     for kind, requests in {"recommend": known_users(), "search": queries_of_titles()}.items():
         rates: dict[str, list[float]] = {name: [] for name in commands}
+        cpu_ms: dict[str, list[float]] = {name: [] for name in commands}
         for _ in range(ROUNDS):
             for name, command in commands.items():
                 with running(command, folder if name == "plain" else world.folder / "service") as service:
                     closed_loop(service.url, requests, CLIENTS, 3, folder)
+                    before_s = service.cpu_s()
                     load = closed_loop(service.url, requests, CLIENTS, SECONDS / 2, folder)
+                    cpu_ms[name].append((service.cpu_s() - before_s) / load.n * 1000)
                 if load.failed:
                     raise RuntimeError(f"{name} failed {load.failed} of {load.n} requests for {kind}")
                 rates[name].append(load.rate)
         found |= {f"{name}_{kind}_rate": round(float(np.median(values)), 1) for name, values in rates.items()}
+        found |= {
+            f"{name}_{kind}_cpu_ms": round(float(np.median(values)), 2) for name, values in cpu_ms.items()
+        }
         found[f"plain_ratio_{kind}"] = round(
             float(np.median(np.array(rates["ours"]) / np.array(rates["plain"]))), 2
+        )
+        found[f"plain_cpu_ratio_{kind}"] = round(
+            float(np.median(np.array(cpu_ms["plain"]) / np.array(cpu_ms["ours"]))), 2
         )
     return found
 

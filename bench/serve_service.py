@@ -37,6 +37,12 @@ class Service:
         processes += processes[0].children(recursive=True)
         return float(sum(one.memory_full_info().pss for one in processes)) / 2**20
 
+    def cpu_s(self) -> float:
+        """Processor time that its processes have used."""
+        processes = [psutil.Process(self.process.pid)]
+        processes += processes[0].children(recursive=True)
+        return float(sum(used.user + used.system for used in (one.cpu_times() for one in processes)))
+
     def private_mb(self) -> float:
         """Memory that its processes do not share."""
         processes = [psutil.Process(self.process.pid)]
