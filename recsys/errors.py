@@ -16,7 +16,8 @@ RecsysError
 │   └── WebhookRefused         a delivery is not MLflow's, or not of now
 ├── StorageError           a folder or bucket cannot be read or written
 │   ├── SwapLost           somebody else moved the pointer first
-│   └── StateMoved         another worker has gone on from the state that this one worked on
+│   ├── StateMoved         another worker has gone on from the state that this one worked on
+│   └── DiskFull           there is no room for a file; names it
 ├── ConflictError          an id comes again with other content; names the id
 └── ReleaseError           a release is incomplete, corrupt, unknown or of a newer format
     ├── OtherModel       the newest release was made with another model than this workspace's
@@ -25,6 +26,8 @@ RecsysError
         ├── UnknownItem        it names an item that the release does not hold
         └── UnreadableText     its text holds nothing that the encoder reads; an EncoderError too
 """
+
+import errno
 
 
 class RecsysError(Exception):
@@ -102,6 +105,28 @@ class SwapLost(StorageError):
 
 class StateMoved(StorageError):
     """Another worker has gone on from the state that this one worked on: what this one made is not stored."""
+
+
+class DiskFull(StorageError, OSError):
+    """There is no room for a file: the disk is full, or a quota or limit is reached. An OSError too, as it was."""
+
+
+def disk_full(error: OSError, file: object) -> DiskFull | None:
+    """What to raise instead of an error of writing.
+
+    Args:
+        error: of the system. Numpy raises one without a number when it could not write a whole array.
+        file: that could not be written.
+
+    Returns:
+        None where the error is another one.
+    """
+    if isinstance(error, DiskFull) or error.errno not in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return None
+    return DiskFull(
+        f"no room for {file}: {error.strerror or error}",
+        remedy="make room (docs/operations.md#disk), then run the same command again: it goes on",
+    )
 
 
 class ConflictError(RecsysError):

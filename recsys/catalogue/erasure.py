@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.accepted import Accepted
+from recsys.catalogue.aliases import ENDS, as_read, fetched, waiting_files
 from recsys.catalogue.batch import as_json
 from recsys.catalogue.columns import Columns
 from recsys.catalogue.compaction import remove_merged
@@ -51,38 +52,6 @@ from recsys.catalogue.readers.rows import LandedFile
 from recsys.catalogue.row_reader import readable
 from recsys.errors import BatchRefused, UnreadableFile
 from recsys.storage.protocol import Storage
-
-ENDS = {RELATIONS: ("head", "tail"), VECTORS: ("item_id",)}
-"""Columns that may name a person, where a shop lands users among the things of its graph."""
-
-
-def aliases_of(at: Artifacts, person: Person, names: NamesUsers) -> frozenset[str]:
-    """Raw ids by which accepted relations and vectors name a person.
-
-    Args:
-        at: the workspace.
-        person: whom.
-        names: makes pseudonyms.
-
-    Returns:
-        Ids whose pseudonym is the person's, and the raw id where it is known; never the id of an item, which is a name
-        of its own.
-
-    Raises:
-        DataDamaged: a part cannot be read; names the file.
-    """
-    items = newest_among(list_parts(at.data, CATALOGUE))["item_id"].combine_chunks()
-    found = {person.user_id} if person.user_id else set()
-    for kind, ends in ENDS.items():
-        for part in list_parts(at.data, kind):
-            rows = part.rows(ends)
-            ids = pc.unique(
-                pa.chunked_array([chunk for name in ends for chunk in rows[name].chunks], pa.string())
-            )
-            found |= {one for one in ids.to_pylist() if one and names.of(one) == person.pseudonym}
-    named = pa.array(sorted(found), pa.string())
-    return frozenset(named.filter(pc.invert(pc.is_in(named, value_set=items))).to_pylist())
-
 
 @dataclass(frozen=True)
 class Erased:
@@ -187,7 +156,7 @@ def _finish_intake(landing: Storage, at: Artifacts) -> None:
     for move in Plan(at.taking).moves():
         landing.take(move.key, move.tag, move.to)
     accepted = Accepted(at.data)
-    for landed in _waiting(landing):
+    for landed in waiting_files(landing):
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "landed"
             landing.fetch(landed.key, copy)
@@ -196,16 +165,12 @@ def _finish_intake(landing: Storage, at: Artifacts) -> None:
             landing.take(landed.key, landed.tag, f"{PROCESSED}/{part}/{landed.name}")
 
 
-def _waiting(landing: Storage) -> list[Landed]:
-    return [landed for landed in survey(landing).landed if landed.kind != CATALOGUE]
-
-
 def _keys(landing: Storage, at: Artifacts) -> Iterator[tuple[str, str]]:
     """Files that wait, then those that were taken in, each with its kind; files of items hold nobody.
 
     A file of an unknown part is taken for one of interactions.
     """
-    yield from ((landed.key, landed.kind) for landed in _waiting(landing))
+    yield from ((landed.key, landed.kind) for landed in waiting_files(landing))
     kinds = {record.part: part.kind for part in all_parts(at.data) for record in part.arrival.landed()}
     for stored in landing.list(f"{PROCESSED}/"):
         kind = kinds.get(stored.key.split("/")[1], INTERACTIONS)
@@ -218,12 +183,8 @@ def _forget_in_file(
 ) -> int:
     """Replace a file by one without the person's rows; returns how many they were."""
     with tempfile.TemporaryDirectory() as folder:
-        copy, target = Path(folder) / "landed", Path(folder) / "without"
-        landing.fetch(key, copy)
-        file = LandedFile(copy, key, ending(key), params.max_columns, params.max_decoded_mb)
-        columns = Columns(kind, params.missing_values)
-        surveyed = read(file)
-        columns.survey(surveyed.rows, surveyed.columns, key)
+        target = Path(folder) / "without"
+        file, columns = fetched(landing, key, kind, params, Path(folder))
         lines = {
             row.line
             for row in read(file).rows
@@ -231,7 +192,7 @@ def _forget_in_file(
             and (
                 person.acted(row.values, names, params.max_id_chars, columns)
                 if KINDS[kind].of_people
-                else person.is_named_in(_as_read(row.values, columns), ENDS[kind])
+                else person.is_named_in(as_read(row.values, columns), ENDS[kind])
             )
         }
         if lines:
@@ -241,12 +202,6 @@ def _forget_in_file(
             else:
                 landing.delete(key)
         return len(lines)
-
-
-def _as_read(values: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
-    """A landed row with its ids as intake reads them, where it can."""
-    ours = columns.renamed(dict(values))
-    return readable(ours, {name: columns.identifier for name in columns.ids})
 
 
 def _write_without(file: LandedFile, lines: set[int], target: Path) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from recsys.errors import RecsysError
+from recsys.errors import RecsysError, disk_full
 
 # command name -> (module below recsys.cli, attribute); literal, so that `--help` imports only what it names
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -94,6 +94,12 @@ def explained(call: Callable[[], Any]) -> Any:  # noqa: ANN401  passes on what t
         from recsys.cli.context import printable
 
         click.echo(printable(f"{type(error).__name__}: {error}", keep="\n\t"), err=True)
+        raise SystemExit(1) from error
+    except OSError as error:
+        full = disk_full(error, error.filename or "a file") if error.errno is not None else None
+        if full is None:
+            raise
+        click.echo(f"{type(full).__name__}: {full}", err=True)
         raise SystemExit(1) from error
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from recsys import dvc
 from recsys.artifacts import Artifacts
-from recsys.catalogue.erasure import aliases_of, forget_accepted, forget_landed
+from recsys.catalogue.aliases import aliases_of
+from recsys.catalogue.erasure import forget_accepted, forget_landed
 from recsys.catalogue.ingest import writing
 from recsys.catalogue.person import Person
 from recsys.catalogue.pseudonyms import Pseudonyms, require_same_key
 from recsys.catalogue.tracking import track
 from recsys.effects.publish import publish
+from recsys.encoders.reference import TERMS
 from recsys.errors import ReleaseError, StorageError
 from recsys.publishing.forgotten import files_about_people, forgotten, holds, remember
 from recsys.publishing.objects import ObjectFiles
@@ -113,7 +115,7 @@ def forget(
     n_feedback = _forget_feedback(where.feedback_url, person) if where.feedback_url else 0
     report_progress("reading the landing zone and data/")
     with writing(at):
-        person = replace(person, aliases=aliases_of(at, person, pseudonyms))
+        person = replace(person, aliases=aliases_of(where.landing, at, person, pseudonyms, chosen.ingest))
         landed = forget_landed(where.landing, at, person, pseudonyms, chosen.ingest)
         accepted = forget_accepted(at, person)
         track(at)
@@ -141,7 +143,7 @@ def forget(
         release=release,
         old_releases=holders,
         gone_by=since + timedelta(days=chosen.collect.forget_days) if since else None,
-        left=(*left, *_left_in_workspaces(at, person)),
+        left=(*left, *_left_in_models(at, person), *_left_in_workspaces(at, person)),
     )
 
 
@@ -255,6 +257,19 @@ def _forget_in_remote(remote: Storage, person: Person, clean: set[str]) -> int:
                 remote.delete(stored.key)
                 n_gone += 1
     return n_gone
+
+
+def _left_in_models(at: Artifacts, person: Person) -> list[str]:
+    """Heads that name the person: they list the things of their graph, until the next training."""
+    from recsys.heads.head_file import names_in_views
+
+    folders = (path.parent for path in sorted(at.cache.glob(f"heads/*/{TERMS}")))
+    return [
+        f"head {folder.name[:10]} names the person: train another and publish it, then delete {folder} and the "
+        "version in MLflow; `recsys collect` removes older releases"
+        for folder in folders
+        if person.aliases & names_in_views(folder)
+    ]
 
 
 def _left_in_workspaces(at: Artifacts, person: Person) -> list[str]:

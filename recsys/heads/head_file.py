@@ -137,9 +137,29 @@ def view_weights(folder: Path) -> dict[str, float]:
     Raises:
         EncoderError: head.json is missing or damaged.
     """
+    return {name: float(one["weight"]) for name, one in _views(folder).items()}
+
+
+def names_in_views(folder: Path) -> frozenset[str]:
+    """Every name in the views of a packed head, such as the entities of a graph. Its arrays are not read.
+
+    Args:
+        folder: a packed head's.
+
+    Returns:
+        The names; none of words.
+
+    Raises:
+        EncoderError: head.json is missing or damaged.
+    """
+    return frozenset(name for one in _views(folder).values() for name in one.get("names", []))
+
+
+def _views(folder: Path) -> dict[str, Mapping[str, Any]]:
+    """What head.json says of each view, by name; its weight is a number."""
     try:
         plain: dict[str, Any] = json.loads((folder / TERMS).read_text(encoding="utf-8"))
-        return {str(one["name"]): float(one["weight"]) for one in plain.get("views", [])}
+        return {str(one["name"]): {**one, "weight": float(one["weight"])} for one in plain.get("views", [])}
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise EncoderError(
             f"{folder / TERMS} cannot be read: {error}",

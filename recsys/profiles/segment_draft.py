@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from recsys.errors import disk_full
 from recsys.profiles.items import CONTENT_HASH, SCHEMA, VIEW_SHARES, Segment, segment_of
 from recsys.storage.atomic import TEMPORARY_PREFIX, write_parquet
 
@@ -37,7 +38,12 @@ class SegmentDraft:
             header = {"descr": "<f4", "fortran_order": False, "shape": (n_live, dim)}
             np.lib.format.write_array_header_1_0(file, header)  # as `numpy.save` writes it
             start = file.tell()
-            file.truncate(start + np.dtype(np.float32).itemsize * n_live * dim)
+            n_bytes = start + np.dtype(np.float32).itemsize * n_live * dim
+            try:
+                os.posix_fallocate(file.fileno(), 0, n_bytes)  # a full disk found while writing would be SIGBUS
+            except OSError as error:
+                self._temporary.unlink()
+                raise (disk_full(error, segment.vectors_path) or error) from error
             self._mapped = mmap.mmap(file.fileno(), 0)
         self._vectors_ND = np.frombuffer(self._mapped, np.float32, n_live * dim, start).reshape(n_live, dim)
         self._touched = 0

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from recsys.errors import disk_full
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -17,7 +19,8 @@ TEMPORARY_PREFIX = ".tmp-"
 def whole_file(target: Path) -> Iterator[Path]:
     """Give a path to write to; on a clean exit it becomes `target`, on an error it is removed.
 
-    A process killed in between leaves a file `.tmp-…` beside the target, never half a target.
+    A process killed in between leaves a file `.tmp-…` beside the target, never half a target. A full disk is DiskFull,
+    which names the target; it is an OSError too.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.parent / f"{TEMPORARY_PREFIX}{uuid4().hex}"
@@ -26,6 +29,8 @@ def whole_file(target: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(target)
+    except OSError as error:
+        raise (disk_full(error, target) or error) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from filelock import FileLock
 
-from recsys.errors import StorageError, SwapLost
+from recsys.errors import StorageError, SwapLost, disk_full
 from recsys.storage.protocol import PassedOver, Stored
 from recsys.storage.surveying import UNFINISHED_PREFIXES, is_unfinished, regular_files
 
@@ -175,6 +175,8 @@ class FolderStorage:
         try:
             yield
         except OSError as error:
+            if full := disk_full(error, f"{key} in {self.url}"):
+                raise full from error
             remedy = "check that the folder exists and may be written"
             raise StorageError(f"{key} in {self.url}: {error.strerror or error}", remedy=remedy) from error
 

@@ -341,3 +341,23 @@ def test_relations_and_vectors_that_name_the_person_go_too_and_an_item_of_that_n
     assert {row["item_id"] for row in vectors} == {"s1", "s2"}
     again = json.loads(planted.run("forget", "s1", "--json").stdout)
     assert (again["n_rows"], again["made"]) == (0, [])
+
+
+def test_a_pseudonym_is_enough_to_find_waiting_relations_and_heads_that_name_the_person(empty_intake):
+    empty_intake.land("catalogue/a.jsonl", [{"item_id": "s1", "title": "a song"}])
+    empty_intake.ingest()
+    empty_intake.land("relations/waits.csv", f"head,relation,tail\n {RAW} ,likes,s1\ns1,maker,Acme\n")
+    empty_intake.land("relations/broken.parquet", b"PAR1 is all of it")
+    head = empty_intake.at.cache / "heads" / ("a" * 64) / "head.json"
+    head.parent.mkdir(parents=True)
+    views = [{"name": "relations", "weight": 0.5, "decay": 0.3, "names": ["Acme", RAW]}]
+    head.write_text(json.dumps({"version": 5, "views": views}))
+    done = json.loads(empty_intake.run("forget", "--pseudonym", JANE, "--json").stdout)
+    assert (done["landed"], done["n_rows"]) == (["relations/waits.csv"], 1)
+    assert [one.split(":")[0] for one in done["left"]] == [
+        "relations/broken.parquet cannot be read",
+        "head aaaaaaaaaa names the person",
+    ]
+    head.unlink()
+    again = json.loads(empty_intake.run("forget", "--pseudonym", JANE, "--json").stdout)
+    assert again["n_rows"] == 0
