@@ -106,4 +106,6 @@ def _named_in(landing: Storage, params: IngestParams) -> Iterator[str]:
             file, columns = fetched(landing, landed.key, landed.kind, params, Path(folder))
             for row in read(file).rows:
                 ours = as_read(row.values, columns) if row.values else {}
-                yield from (plain_id(str(ours[name])) for name in ENDS[landed.kind] if ours.get(name) is not None)
+                yield from (
+                    plain_id(str(ours[name])) for name in ENDS[landed.kind] if ours.get(name) is not None
+                )

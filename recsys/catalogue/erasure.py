@@ -10,10 +10,9 @@ Call both functions under `ingest.writing`.
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,19 +23,15 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue.accepted import Accepted
 from recsys.catalogue.aliases import ENDS, as_read, fetched, waiting_files
 from recsys.catalogue.batch import as_json
-from recsys.catalogue.columns import Columns
 from recsys.catalogue.compaction import remove_merged
 from recsys.catalogue.grouping import Plan
 from recsys.catalogue.kinds import KINDS
-from recsys.catalogue.known import newest_among
-from recsys.catalogue.landing import PROCESSED, Landed, ending, survey
+from recsys.catalogue.landing import PROCESSED
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import (
     CATALOGUE,
     INTERACTIONS,
-    RELATIONS,
     REPORT,
-    VECTORS,
     Part,
     all_parts,
     joined_arrival,
@@ -49,9 +44,9 @@ from recsys.catalogue.person import PARQUET, Person
 from recsys.catalogue.pseudonyms import NamesUsers
 from recsys.catalogue.readers.opening import read
 from recsys.catalogue.readers.rows import LandedFile
-from recsys.catalogue.row_reader import readable
 from recsys.errors import BatchRefused, UnreadableFile
 from recsys.storage.protocol import Storage
+
 
 @dataclass(frozen=True)
 class Erased:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
@@ -80,15 +81,69 @@ def benchmark_cold_start(
 ) -> ColdStart:
     """Write `out`: user_id, item_id and rank (1 = best) of the best k cold items for every user.
 
-    The encoder is that of params.yaml at float32. A head, λ, and the weights of words and views are chosen on items
-    that are held out of training. Interactions with cold items are dropped before anything is learned.
-
     Args:
         files: the data set.
         out: a parquet file.
         at: the workspace; vectors are cached there.
         chosen: settings.
         k: length of each list.
+        minutes: about how long learning may take on two cores.
+        seed: of everything random; None: the seeds of params.yaml.
+        report: gets a sentence for each fact about the data, before learning starts.
+        report_progress: gets a few words at each step.
+
+    Returns:
+        What was learned, and from what.
+
+    Raises:
+        UnreadableFile: a file cannot be read, or leaves nothing to learn from.
+        EncoderError: the encoder cannot be packed.
+    """
+    learned = learn_cold_start(
+        files, at, chosen, minutes=minutes, seed=seed, report=report, report_progress=report_progress
+    )
+    write_parquet(out, learned.rank(k))
+    return learned.summary
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What lists are made of."""
+
+    task: Task
+    profiles_ID: NDArray[np.float32]
+    lexical_width: int
+    """Leading dimensions of the profiles that hold words."""
+    ridge_lambda: float
+    summary: ColdStart
+
+    def rank(self, k: int, gram: NDArray[np.float64] | None = None) -> pa.Table:
+        """The best k cold items for every user, see `rank_cold`."""
+        weighting = self.summary.weighting
+        return rank_cold(
+            self.task, self.profiles_ID, self.ridge_lambda, k, self.lexical_width, weighting, gram
+        )
+
+
+def learn_cold_start(
+    files: Files,
+    at: Artifacts,
+    chosen: Settings,
+    *,
+    minutes: float,
+    seed: int | None,
+    report: Report,
+    report_progress: Report,
+) -> Learned:
+    """Learn from the warm items.
+
+    The encoder is that of params.yaml at float32. A head, λ, and the weights of words and views are chosen on items
+    that are held out of training. Interactions with cold items are dropped before anything is learned.
+
+    Args:
+        files: the data set.
+        at: the workspace; vectors are cached there.
+        chosen: settings.
         minutes: about how long learning may take on two cores.
         seed: of everything random; None: the seeds of params.yaml.
         report: gets a sentence for each fact about the data, before learning starts.
@@ -121,18 +176,14 @@ def benchmark_cold_start(
     fusion = within(minutes * 60, len(task.warm), len(task.users), len(folds), fusion, len(own.views))
     vectors_ID = _vectors(task, at, chosen)
     held = tuple(folds.values())
-    learned = _learn(task, vectors_ID, own.views, held, fusion, chosen, log.scales, report_progress)
-    ranked = rank_cold(
-        task, learned.profiles_ID, learned.ridge_lambda, k, learned.lexical_width, learned.weighting
-    )
-    write_parquet(out, ranked)
-    return ColdStart(
-        what, own.coverage, n_by_fold, learned.recipe, learned.profiles_ID.shape[1], learned.weighting
-    )
+    found = _learn(task, vectors_ID, own.views, held, fusion, chosen, log.scales, report_progress)
+    width = found.profiles_ID.shape[1]
+    summary = ColdStart(what, own.coverage, n_by_fold, found.recipe, width, found.weighting)
+    return Learned(task, found.profiles_ID, found.lexical_width, found.ridge_lambda, summary)
 
 
 @dataclass(frozen=True)
-class _Learned:
+class _Parts:
     recipe: Recipe
     profiles_ID: NDArray[np.float32]
     lexical_width: int
@@ -161,7 +212,7 @@ def _learn(
     chosen: Settings,
     scales: Scales,
     report_progress: Report,
-) -> _Learned:
+) -> _Parts:
     dataset = Dataset(
         task.interactions, task.texts, vectors_ID, chosen.users.ridge_lambda, chosen.fusion.seed, views=views
     )
@@ -187,9 +238,9 @@ def _learn(
         report_progress,
     ).weighting
     if not recipe.has_head:
-        return _Learned(recipe, vectors_ID, 0, recipe.ridge_lambda, weighting)
+        return _Parts(recipe, vectors_ID, 0, recipe.ridge_lambda, weighting)
     report_progress("learning the head from all warm items")
     head = learn_head(dataset, recipe, fusion)
     report_progress("making profiles")
     profiles_ID = head.profiles(task.texts, vectors_ID, views)
-    return _Learned(recipe, profiles_ID, head.lexical_width, recipe.lambda_of(head), weighting)
+    return _Parts(recipe, profiles_ID, head.lexical_width, recipe.lambda_of(head), weighting)

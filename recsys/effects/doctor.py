@@ -19,12 +19,17 @@ from recsys.processor import processor
 from recsys.progress import report_progress
 from recsys.settings import Settings
 from recsys.storage.address import untidy, web_address
+from recsys.storage.clock import time_of_storage
 from recsys.storage.opening import open_storage
 from recsys.storage.protocol import Storage
 
 Verdict = Literal["ok", "warn", "fail"]
 MIN_FREE_GB = 2
 PROBE = "doctor/probe"
+
+
+MAX_SKEW_S = 60
+"""A clock that is further from the store's is worth a warning."""
 
 
 @dataclass(frozen=True)
@@ -150,11 +155,21 @@ def _swaps(name: str, store: Storage) -> Finding:
     finally:
         store.delete(PROBE)
     if honoured:
-        return Finding(name, "ok", f"{store.url}: writable, compare-and-swap holds")
+        return _with_clock(name, store, f"{store.url}: writable, compare-and-swap holds")
     remedy = (
         "use a store that honours If-None-Match and If-Match (AWS S3, SeaweedFS, MinIO); rclone's S3 does not"
     )
     return Finding(name, "fail", f"{store.url} ignores conditional writes", remedy)
+
+
+def _with_clock(name: str, store: Storage, found: str) -> Finding:
+    """What was found of a store, and whether this machine's clock agrees with its clock."""
+    ahead_s = (datetime.now(UTC) - time_of_storage(store)).total_seconds()
+    if abs(ahead_s) < MAX_SKEW_S:
+        return Finding(name, "ok", found)
+    relation = "ahead of" if ahead_s > 0 else "behind"
+    remedy = "synchronise the clock (NTP): ingest quarantines interactions that seem to lie in the future"
+    return Finding(name, "warn", f"{found}; this clock is {abs(ahead_s):.0f} s {relation} its", remedy)
 
 
 def signatures(at: Artifacts) -> Finding:

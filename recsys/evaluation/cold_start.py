@@ -131,6 +131,7 @@ def rank_cold(
     k: int,
     lexical_width: int = 0,
     weighting: Weighting = YES_OR_NO,
+    gram: NDArray[np.float64] | None = None,
 ) -> pa.Table:
     """Rank the best k cold items for every user. Users without a history get the mean of all users.
 
@@ -141,11 +142,13 @@ def rank_cold(
         k: length of the lists; at most the number of cold items.
         lexical_width: leading dimensions of the profiles that hold words.
         weighting: how much likes and dislikes count.
+        gram: XᵀX of the users' ridge regression; None: X holds the warm items.
 
     Returns:
         user_id, item_id, rank (1 = best), by user and rank.
     """
-    ridge = Ridge(gram_of(vectors_ID[task.warm]), ridge_lambda, lexical_width)
+    gram = gram_of(vectors_ID[task.warm]) if gram is None else gram
+    ridge = Ridge(gram, ridge_lambda, lexical_width)
     b_UD = task.interactions.signals(weighting) @ vectors_ID.astype(np.float64)
     n_U = task.interactions.n_items_U
     b_UD[n_U == 0] = (b_UD[n_U > 0] / n_U[n_U > 0, None]).mean(axis=0)

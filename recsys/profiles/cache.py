@@ -8,7 +8,6 @@ if its keys exist. A loss of files costs time, never a result.
 
 import hashlib
 import logging
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.storage.atomic import TEMPORARY_PREFIX, whole_file
+from recsys.storage.clock import time_of_folder
 
 # Shape suffixes: N requested rows, M rows of a pair, D dimension.
 KEYS = ".keys.npy"
@@ -215,7 +215,7 @@ class VectorCache:
             if not orphan and not path.name.startswith(TEMPORARY_PREFIX):
                 continue
             try:
-                if time.time() - path.stat().st_mtime > ABANDONED_S:
+                if time_of_folder(self.folder) - path.stat().st_mtime > ABANDONED_S:
                     path.unlink()
             except FileNotFoundError:  # another process finished or deleted it
                 continue

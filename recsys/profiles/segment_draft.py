@@ -40,7 +40,9 @@ class SegmentDraft:
             start = file.tell()
             n_bytes = start + np.dtype(np.float32).itemsize * n_live * dim
             try:
-                os.posix_fallocate(file.fileno(), 0, n_bytes)  # a full disk found while writing would be SIGBUS
+                os.posix_fallocate(
+                    file.fileno(), 0, n_bytes
+                )  # a full disk found while writing would be SIGBUS
             except OSError as error:
                 self._temporary.unlink()
                 raise (disk_full(error, segment.vectors_path) or error) from error

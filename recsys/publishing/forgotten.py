@@ -5,11 +5,12 @@
 
 import json
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from recsys.errors import ReleaseError, SwapLost
 from recsys.publishing.release import File, Manifest
+from recsys.storage.clock import time_of_storage
 from recsys.storage.protocol import Storage
 
 FORGOTTEN = "FORGOTTEN"
@@ -31,19 +32,20 @@ def forgotten(storage: Storage) -> dict[str, datetime]:
     return _parsed(storage)[0]
 
 
-def remember(storage: Storage, objects: Collection[str], now: datetime | None = None) -> None:
+def remember(storage: Storage, objects: Collection[str]) -> None:
     """Note that objects hold somebody who was forgotten. What was noted before keeps its time. Safe to repeat.
 
     Args:
         storage: the release store.
         objects: their SHA-256.
-        now: None: the clock's.
 
     Raises:
         ReleaseError: the record is damaged.
         StorageError: the store cannot be reached.
     """
-    new = {sha256: now or datetime.now(UTC) for sha256 in objects}
+    if not objects:
+        return
+    new = dict.fromkeys(objects, time_of_storage(storage))
     _change(storage, lambda known: new | known)
 
 

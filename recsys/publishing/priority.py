@@ -6,9 +6,10 @@ profiled, and published after the swap.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from recsys.errors import OtherModel
+from recsys.storage.clock import time_of_storage
 from recsys.storage.protocol import Storage
 
 KEY = "TURN"
@@ -43,9 +44,10 @@ def yield_to_other_model(storage: Storage) -> None:
 
     Raises:
         OtherModel: a model has priority; names it.
+        StorageError: the store is out of reach.
     """
     found, content = storage.find(KEY), storage.read_tagged(KEY)
-    if found is None or content is None or datetime.now(UTC) - found.modified > LASTS:
+    if found is None or content is None or time_of_storage(storage) - found.modified > LASTS:
         return
     model = content[0].decode(errors="replace")[:10]
     raise OtherModel(

@@ -2,13 +2,13 @@
 
 import hashlib
 import shutil
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from recsys.errors import ArtifactMissing, EncoderError
+from recsys.storage.clock import time_of_folder
 from recsys.storage.names import PlainName, Sha256
 
 STAGING = ".packing-"
@@ -110,9 +110,11 @@ def remove_abandoned(folder: Path) -> None:
     Args:
         folder: of packed parts; it need not exist.
     """
-    for staging in folder.glob(f"{STAGING}*"):
+    left = list(folder.glob(f"{STAGING}*"))
+    now = time_of_folder(folder) if left else 0.0
+    for staging in left:
         try:
-            if time.time() - staging.stat().st_mtime > ABANDONED_S:
+            if now - staging.stat().st_mtime > ABANDONED_S:
                 shutil.rmtree(staging, ignore_errors=True)
         except FileNotFoundError:  # another process finished or removed it
             continue

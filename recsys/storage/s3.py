@@ -2,11 +2,11 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from recsys.errors import StorageError, SwapLost
@@ -15,7 +15,9 @@ from recsys.storage.protocol import PassedOver, Stored
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
+    from botocore.response import StreamingBody
 
+Read = TypeVar("Read")
 VARIABLES = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -48,10 +50,11 @@ class S3Storage:
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         address = web_address(endpoint, "AWS_ENDPOINT_URL") if endpoint else None
         # Standard retries cover lost connections; a 412 is an answer, never retried.
-        attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", "5"))
         # A session of its own: the default one keeps the credentials that this process met first.
         return boto3.session.Session().client(
-            "s3", endpoint_url=address, config=Config(retries={"mode": "standard", "max_attempts": attempts})
+            "s3",
+            endpoint_url=address,
+            config=Config(retries={"mode": "standard", "max_attempts": _attempts()}),
         )
 
     def _key(self, key: str) -> str:
@@ -112,19 +115,34 @@ class S3Storage:
         """Bytes and ETag of one version of the object, or None."""
         try:
             with self._explained(key):
-                reply = self._client.get_object(Bucket=self.bucket, Key=self._key(key))
-                return reply["Body"].read(), reply["ETag"]
+                return self._downloaded(key, lambda body: body.read())
         except _Missing:
             return None
 
     def sha256(self, key: str) -> str:
         """SHA-256 of the object's bytes, downloaded chunk by chunk."""
-        digest = hashlib.sha256()
-        with self._explained(key):
-            body = self._client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"]
+
+        def digest(body: "StreamingBody") -> str:
+            found = hashlib.sha256()
             for chunk in body.iter_chunks(1 << 20):
-                digest.update(chunk)
-        return digest.hexdigest()
+                found.update(chunk)
+            return found.hexdigest()
+
+        with self._explained(key):
+            return self._downloaded(key, digest)[0]
+
+    def _downloaded(self, key: str, read: Callable[["StreamingBody"], Read]) -> tuple[Read, str]:
+        """What `read` makes of an object's bytes, and their ETag. boto3 repeats no download that was cut short."""
+        from botocore.exceptions import HTTPClientError, IncompleteReadError
+
+        for left in reversed(range(_attempts())):
+            reply = self._client.get_object(Bucket=self.bucket, Key=self._key(key))
+            try:
+                return read(reply["Body"]), reply["ETag"]
+            except (HTTPClientError, IncompleteReadError):
+                if not left:
+                    raise
+        raise AssertionError("at least one attempt is made")
 
     def fetch(self, key: str, to: Path) -> None:
         """Download into a local file, atomically."""
@@ -205,6 +223,11 @@ class S3Storage:
             return SwapLost(f"{key} in {self.url} was changed by somebody else")
         kind = _Missing if code in MISSING else StorageError
         return kind(f"{key} in {self.url}: {error}", remedy="check the bucket's name and the credentials")
+
+
+def _attempts() -> int:
+    """How often a request is made at most."""
+    return max(1, int(os.environ.get("AWS_MAX_ATTEMPTS", "5")))
 
 
 class _Missing(StorageError):
