@@ -49,8 +49,9 @@ def through(prepared, new_bucket, tmp_path, monkeypatch, seaweed):
             release = Release.open(f"s3://{bucket}/store", cache=tmp_path / f"cache-{bucket}")
             n_files = release.verify()
             left = sorted(stored.key for stored in open_storage(f"s3://{bucket}/zone").list(""))
-        # which moment a file landed is in the release's record, so ids differ; what readers get does not
-        content = {(file.name, file.sha256) for file in release.manifest.answering_files()}
+        # which file landed first is in the names of parts; what readers get does not depend on it
+        vectors = sorted(one.vectors.sha256 for one in release.manifest.segments)
+        content = (sorted(release.items), sorted(release.users), vectors, release.manifest.users.gram.sha256)
         names = sorted({key.split("/")[0] for key in left})
         return statuses, content, n_files - len(release.manifest.provenance.data_reports), len(left), names
 

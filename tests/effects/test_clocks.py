@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recsys.effects.collect import collect
+from recsys.effects.doctor import release_store
 from recsys.errors import OtherModel
 from recsys.profiles.cache import ABANDONED_S, VectorCache
 from recsys.publishing.forgotten import forgotten, remember
@@ -62,3 +63,11 @@ def test_what_others_are_making_is_not_taken_for_abandoned(tmp_path, skewed):
     (folder / ".tmp-mine").write_bytes(b"half")
     VectorCache(folder, 4).add([], np.empty((0, 4), np.float32))
     assert (folder / ".tmp-mine").exists() and DAY.total_seconds() == ABANDONED_S
+
+
+def test_doctor_says_so(film_workspace, tmp_path, monkeypatch, skewed):
+    monkeypatch.setenv("RECSYS_STORE", str(tmp_path / "store"))
+    found = release_store(film_workspace.at)
+    assert found.verdict == "warn" and ("ahead of" if skewed > timedelta() else "behind") in found.found
+    assert "quarantines interactions" in found.remedy
+    assert not list((tmp_path / "store").glob("clock/*"))

@@ -151,3 +151,17 @@ def test_much_privacy_of_few_users_leaves_only_noise_and_a_matrix_that_can_be_us
     world = site(tmp_path, LIKES, {"epsilon": 0.01, "delta": 1e-6, "period_days": 0})
     eigenvalues = np.linalg.eigvalsh(np.load(world.at.users / "gram.npy"))
     assert eigenvalues.min() > -1e-9
+
+
+def test_an_item_that_thirty_thousand_users_like_is_one_row_of_the_matrix(tmp_path):
+    crowd = [(f"c{n:06}", "i39", T0) for n in range(30_000)]
+    world = site(tmp_path, [*LIKES, *crowd])
+    summary = UsersSummary.load(world.at.users / "users.json")
+    n_liked = len({item for _, item, _ in LIKES}) + 1
+    assert (summary.n_users, summary.n_items) == (30_017, n_liked)
+    assert summary.n_pairs == len({(user, item) for user, item, _ in LIKES}) + len(crowd)
+    assert np.trace(np.load(world.at.users / "gram.npy")) == pytest.approx(n_liked, rel=1e-3)
+    users = world.settings.privacy.model_copy(update={"epsilon": 1.0, "period_days": 0})
+    run(world.settings.model_copy(update={"privacy": users}), world.at)
+    noisy = UsersSummary.load(world.at.users / "users.json")
+    assert noisy.guarantee is not None and noisy.n_users == pytest.approx(30_017, abs=300)
