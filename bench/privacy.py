@@ -92,7 +92,8 @@ def _measured(protocol: Protocol, learned: Learned) -> dict[str, float]:
     figures |= ndcg("all_items", gram_of(vectors_ID)) | ndcg("none", np.zeros((dim, dim)))
     pairs = _pairs(learned)
     for epsilon in EPSILONS:
-        sigma, draws, sizes = noise_scale(epsilon, DELTA), [], []
+        sigma = noise_scale(epsilon, DELTA)
+        draws, sizes = list[float](), list[int]()
         for draw in range(N_DRAWS):
             secret = f"draw {draw} of this benchmark".encode()
             sums = noisy_sums(pairs, pa.array(learned.task.item_ids, pa.string()), sigma, secret)

@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.storage.atomic import TEMPORARY_PREFIX, whole_file
-from recsys.storage.clock import time_of_folder
+from recsys.storage.atomic import TEMPORARY_PREFIX, time_of_folder, whole_file
 
 # Shape suffixes: N requested rows, M rows of a pair, D dimension.
 KEYS = ".keys.npy"

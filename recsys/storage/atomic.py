@@ -49,3 +49,23 @@ def write_whole(target: Path, content: bytes) -> None:
         return
     with whole_file(target) as temporary:
         temporary.write_bytes(content)
+
+
+def time_of_folder(folder: Path) -> float:
+    """What time it is at the file system of a folder, perhaps that of a server, in seconds since 1970.
+
+    Args:
+        folder: it exists and is writable.
+
+    Returns:
+        The time of modification that a file gets now.
+
+    Raises:
+        OSError: it is not.
+    """
+    probe = folder / f"{TEMPORARY_PREFIX}{uuid4().hex}"
+    try:
+        probe.touch()
+        return os.stat(probe).st_mtime
+    finally:
+        probe.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from recsys.errors import ArtifactMissing, EncoderError
-from recsys.storage.clock import time_of_folder
+from recsys.storage.atomic import time_of_folder
 from recsys.storage.names import PlainName, Sha256
 
 STAGING = ".packing-"
