@@ -229,6 +229,7 @@ def report(used: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> None:
         "open_seconds_1m": largest["open"]["seconds"],
         "open_cpu_seconds_1m": largest["open"]["cpu_seconds"],
         "open_histories_cpu_seconds_1m": largest["open"]["histories_cpu_seconds"],
+        "steps_at": ", ".join(sorted({str(one["commit"]) for steps in used.values() for one in steps.values()})),
         "load": max(float(one["load"]) for one in (*largest.values(), *smallest.values())),
     })  # fmt: skip
 
