@@ -130,11 +130,9 @@ def test_before_its_command_a_task_mends_what_a_killed_dvc_left(tasks, tmp_path,
 
 
 def test_where_no_disk_is_shared_a_task_brings_the_runs_workspace_and_starts_where_there_is_one(
-    plugin, monkeypatch
+    tasks, monkeypatch
 ):
-    monkeypatch.setenv("RECSYS_STATE", "s3://state")
-    tasks = plugin("recsys_tasks")
-    monkeypatch.setattr(tasks, "WORKSPACE", ROOT)
+    monkeypatch.setattr(tasks, "SHARES_DISK", False)
     task = tasks.stage("finetune", workspace=tasks.OWN)
     assert task.bash_command == (
         "exec python -m recsys workspace sync -- dvc --wait-for-lock repro --single-item finetune"
