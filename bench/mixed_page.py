@@ -3,13 +3,14 @@
 import json
 import shutil
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
 
 from bench.figures import ROOT, machine, write_figures
 from bench.mixed_setup import HOME, MAX_USERS, NAMES, WARM_SHARE
-from bench.quality_page import TITLES, Kept, bullet, table, worded
+from bench.quality_page import TITLES, WIDTH, Kept, bullet, table, worded
 from recsys.evaluation.intervals import Interval, bootstrap
 
 PAGE = ROOT / "docs" / "mixed.md"
@@ -98,7 +99,8 @@ def figures(found: dict[str, dict[str, Row]]) -> dict[str, float | int | str]:
 
 def page(found: dict[str, dict[str, Row]], models: Sequence[str], kept: Kept) -> str:
     """The whole page; a protocol whose rows are not on this machine stays as it was."""
-    parts = [HEAD, f"Rows run on {machine()}; each list of settings names the code.\n"]
+    machine_line = f"The last rows were run on {machine()}; each list of settings names the code."
+    parts = [HEAD, "\n".join(wrap(machine_line, WIDTH)) + "\n"]
     for name in NAMES:
         parts.append(f"## {TITLES[name]}\n")
         parts += section(found[name], models) if name in found else [kept.section(TITLES[name]) or NOT_RUN]
