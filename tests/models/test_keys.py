@@ -12,7 +12,7 @@ from recsys.encoders.tfidf import fit_tfidf
 from recsys.errors import EncoderError
 from recsys.heads.kernel_head import Kernel, KernelHead
 from recsys.heads.packing import pack_head
-from recsys.models import engines
+from recsys.models import engines, segments
 from recsys.models.packed import pack_ranker
 from recsys.models.reference import ModelReference
 from recsys.profiles.items import list_segments, load_profiles
@@ -131,7 +131,7 @@ def test_profiles_survive_a_kill_before_merged_parts_have_theirs(house, monkeypa
     merge_parts(list_parts(house.data, CATALOGUE), house.data, house.staging)
     remove_merged(house.data)
     with monkeypatch.context() as patch:
-        patch.setattr(profiles.SegmentDraft, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(segments.SegmentDraft, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             walk(house)
     assert counted(walk(house)) == (0, 0, 1)
