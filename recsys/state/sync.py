@@ -212,10 +212,15 @@ class Sync:
         return Moved(changed=True, n_bytes=n_bytes)
 
     def _lay_out(self, theirs: State, base: State) -> None:
-        """Write data.dvc and dvc.lock, and bring what they name from DVC's cache or remote."""
+        """Write data.dvc and dvc.lock, and bring what they name from DVC's cache or remote.
+
+        A bring that was killed, or whose pull failed, has written both files and laid out half of what they name. So
+        what this machine knows to lie here decides (`base`), beside the files.
+        """
         at, wanted = self.at, []
         if theirs.data_dvc is not None and self.scope.data:
-            if not at.data.is_dir() or text_of(at.data_dvc) != theirs.data_dvc:
+            lies_here = base.data_dvc == theirs.data_dvc == text_of(at.data_dvc)
+            if not lies_here or not at.data.is_dir():
                 wanted.append(at.data_dvc.name)
             write_whole(at.data_dvc, theirs.data_dvc.encode())
         if self.scope.whole:
@@ -229,11 +234,10 @@ class Sync:
                 }
                 if changed:
                     write_lock(at, local | changed)
-            wanted += changed
             wanted += [
                 stage
                 for stage, entry in theirs.lock.items()
-                if stage not in changed and not outs_exist(at, entry)
+                if stage in changed or entry != base.lock.get(stage) or not outs_exist(at, entry)
             ]
         if wanted:
             dvc.pull(at.root, tuple(wanted))

@@ -1,5 +1,6 @@
 """A workspace's state between two machines: real DVC, a folder as store and remote, real checkpoints."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -209,6 +210,27 @@ def test_a_checkpoint_that_is_replaced_while_it_is_stored_waits_for_the_next_tim
     assert one.store.read("train.1")[0] == before
     monkeypatch.undo()
     assert one.keep_training().changed
+
+
+@pytest.mark.whole
+def test_data_that_was_half_brought_is_brought_again_and_never_stored_for_others(machine, tmp_path):
+    one, two = machine("one", ARRIVALS), machine("two", ARRIVALS)
+    write(one, "data/1", "first")
+    track_data(one.at.root)
+    one.keep(), two.bring()
+    write(two, "data/2", "second")
+    track_data(two.at.root)
+    two.keep()
+    digest = hashlib.md5(b"second").hexdigest()
+    remote = tmp_path / "remote/files/md5" / digest[:2] / digest[2:]
+    remote.rename(tmp_path / "away")
+    with pytest.raises(StorageError):
+        one.bring()
+    assert one.at.data_dvc.read_text() == two.at.data_dvc.read_text()
+    assert not (one.at.data / "2").exists()
+    (tmp_path / "away").rename(remote)
+    assert one.bring().changed and read(one, "data/2") == "second"
+    assert not one.bring().changed
 
 
 @pytest.mark.whole
