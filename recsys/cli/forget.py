@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.context import console, landing, print_json, settings, shown, store, workspace
+from recsys.cli.context import (
+    console,
+    landing,
+    print_json,
+    settings,
+    shown,
+    state_of_arrivals,
+    store,
+    workspace,
+)
 from recsys.cli.release import json_option, store_option, who_option
 
 if TYPE_CHECKING:
@@ -44,13 +53,15 @@ def forget(
     from recsys.catalogue.pseudonyms import Pseudonyms, pseudonym_key
     from recsys.effects.forget import Publishing, Where
     from recsys.effects.forget import forget as forget_now
+    from recsys.effects.states import changing_data
 
     names = Pseudonyms(pseudonym_key())
     releases = store(store_url) if store_url or os.environ.get("RECSYS_STORE") else None
-    with console().status("forgetting") as status:
+    state = state_of_arrivals()
+    with console().status("forgetting") as status, changing_data(state, releases):
         done = forget_now(
             _person(user, pseudonym, names),
-            Where(workspace(), landing(), releases, _feedback_url(feedback)),
+            Where(workspace(), landing(), releases, _feedback_url(feedback), state),
             settings(),
             names,
             Publishing(who, os.environ.get("MLFLOW_TRACKING_URI")),

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.context import console, print_json, settings, state_of_arrivals, store, workspace
+from recsys.cli.context import (
+    console,
+    print_json,
+    settings,
+    state_of_arrivals,
+    store,
+    store_if_any,
+    workspace,
+)
 from recsys.errors import OtherModel
 
 if TYPE_CHECKING:
@@ -202,8 +210,9 @@ def compact(force: bool, as_json: bool) -> None:
     releases them like anything else.
     """
     from recsys.effects.compact import compact as merge
+    from recsys.effects.states import changing_data
 
-    with console().status("merging parts"):
+    with console().status("merging parts"), changing_data(state_of_arrivals(), store_if_any()):
         merged = merge(workspace(), 1 if force else settings().compact.max_parts).merged
     for part in merged:
         console().print(f"{part.kind}: {len(part.arrival.merges)} parts became {part.id}", highlight=False)

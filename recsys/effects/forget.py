@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recsys import dvc
 from recsys.artifacts import Artifacts
@@ -28,6 +29,9 @@ from recsys.publishing.store import ReleaseStore
 from recsys.settings import Settings
 from recsys.storage.opening import open_storage
 from recsys.storage.protocol import Storage
+
+if TYPE_CHECKING:
+    from recsys.state.sync import Sync
 
 STAGES = ("users", "index")
 OBJECTS = "files/md5/"
@@ -73,6 +77,8 @@ class Where:
     """The release store; None where there is none."""
     feedback_url: str | None
     """Address of the feedback store; None where there is none."""
+    state: "Sync | None" = None
+    """Of arrivals, where workers share no disk: no other worker may go on from data with the person."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,7 @@ def forget(
         ConfigError: the key is another one than that of intake, or there is no such feedback store.
         StorageError: a place is out of reach, or busy.
         ReleaseError: the next release was refused by a check.
+        StateMoved: another worker has taken in files meanwhile.
     """
     at = where.at
     require_same_key(at.pseudonyms, pseudonyms)
@@ -119,6 +126,8 @@ def forget(
         landed = forget_landed(where.landing, at, person, pseudonyms, chosen.ingest)
         accepted = forget_accepted(at, person)
         track(at)
+    if where.state is not None:
+        where.state.keep()  # before DVC's remote loses what the state of before names
     left = [f"{key} cannot be read: look whose rows it holds" for key in landed.unread]
     report_progress("looking through what stages have made, and releases")
     holders, since = _holders(where.store, at, person) if where.store else ((), None)

@@ -154,6 +154,30 @@ def finish_arrival(state: Sync) -> None:
     exchange_vectors(state.store.storage, state.at)
 
 
+@contextmanager
+def changing_data(state: Sync | None, store: Storage | None) -> Iterator[None]:
+    """Bring the newest state before a command by hand changes data/, and store what it leaves.
+
+    Args:
+        state: of arrivals; None: all workers see the same disk, and nothing happens.
+        store: where releases live.
+
+    Yields:
+        Nothing; no other process of this machine changes the workspace meanwhile.
+
+    Raises:
+        StateMoved: another worker has gone on meanwhile.
+        StorageError: a store or DVC's remote is out of reach.
+    """
+    if state is None:
+        yield
+        return
+    with arriving(state.at):
+        bring_arrivals(state, store)
+        yield
+        finish_arrival(state)
+
+
 def n_accepted(storage: Storage) -> int:
     """Interactions that all arrivals together have brought."""
     found = StateStore(storage).read(OF_ARRIVALS)

@@ -13,6 +13,8 @@ import yaml
 from bench.small_workspace import KEY, SmallWorkspace
 from localplatform.workspace import set_remote
 from recsys import Release
+from recsys.catalogue.person import Person
+from recsys.catalogue.pseudonyms import Pseudonyms
 from tests.dvc_folder import begin_dvc
 
 pytestmark = pytest.mark.whole
@@ -47,7 +49,10 @@ class Worker:
             self.environment["RECSYS_STATE"] = str(shared / "state")
 
     def arrive(self, code=0):
-        command = (*RECSYS, "arrive", "--skip-code")
+        return self.run("arrive", "--skip-code", code=code)
+
+    def run(self, *words, code=0):
+        command = (*RECSYS, *words)
         done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -79,3 +84,24 @@ def test_another_worker_goes_on_from_what_the_first_one_published(tmp_path, tiny
     assert "nothing new has landed" in first.arrive(code=99)
     assert first.data == second.data
     assert Release.open(first.small.store, cache=tmp_path / "reader").items
+
+
+def test_a_person_forgotten_on_one_worker_is_gone_for_all_and_does_not_come_back(tmp_path, tiny_encoder):
+    shared = tmp_path / "shared"
+    first, second = (Worker(tmp_path / name, shared, tiny_encoder) for name in ("first", "second"))
+    person = Person(Pseudonyms(KEY).of("u11"), "u11")
+    first.small.land_first()
+    first.run("ingest")
+    first.small.land_second()
+    second.run("ingest")  # the newest state is the other one's
+    assert holders(second.root / "data", person) and holders(shared / "remote", person)
+    first.run("forget", "u11")
+    assert not holders(shared, person) and not holders(first.root, person)
+    second.run("ingest")
+    assert first.data == second.data
+    assert not holders(second.root / "data", person) and not holders(shared, person)
+
+
+def holders(folder, person):
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return [path for path in files if person.is_in(path)]
