@@ -116,10 +116,10 @@ def _release(url: str | None) -> dict[str, Any] | None:
     return pointer.current.model_dump(mode="json") | counts | {"privacy": _privacy(manifest)}
 
 
-def _privacy(manifest: Manifest) -> dict[str, float] | None:
+def _privacy(manifest: Manifest) -> dict[str, float | None] | None:
     """What the shared statistics of users tell of one at most: of this release, and of all so far."""
     privacy = manifest.users.privacy
-    if privacy is None:
+    if privacy is None or privacy.guarantee is None:
         return None
     return {
         "epsilon": privacy.guarantee.epsilon,

@@ -13,17 +13,17 @@ class ReleasedPrivacy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    guarantee: Guarantee
-    """Of this release alone."""
+    guarantee: Guarantee | None = None
+    """Of this release alone; None: it has no noise, but releases before it have. What it tells has no bound."""
     n_publications: int = Field(ge=1)
     """Statistics with noise of their own in this release and those before it."""
     mu: float = Field(gt=0, allow_inf_nan=False)
     """Of all of them together, in Gaussian differential privacy."""
 
     @property
-    def epsilon_so_far(self) -> float:
-        """ε of all of them together, at the δ of this release."""
-        return epsilon_of(self.mu, self.guarantee.delta)
+    def epsilon_so_far(self) -> float | None:
+        """ε of all of them together, at the δ of this release; None where this release has no noise."""
+        return epsilon_of(self.mu, self.guarantee.delta) if self.guarantee else None
 
     @classmethod
     def after(cls, guarantee: Guarantee | None, before: "ReleasedPrivacy | None") -> "ReleasedPrivacy | None":
@@ -31,13 +31,16 @@ class ReleasedPrivacy(BaseModel):
 
         Args:
             guarantee: of its statistics; None: they have no noise.
-            before: of the release before it; None: that has none.
+            before: of the release before it; None: none has had noise.
 
         Returns:
-            None without noise. The same statistics as before cost nothing.
+            None where neither has ever had noise. The same statistics as before cost nothing; what was told stays told
+            where a release has no noise.
         """
-        if guarantee is None or (before and before.guarantee == guarantee):
-            return before if guarantee else None
+        if guarantee is None:
+            return before.model_copy(update={"guarantee": None}) if before else None
+        if before and before.guarantee == guarantee:
+            return before
         mu = 1 / noise_scale(guarantee.epsilon, guarantee.delta)
         return cls(
             guarantee=guarantee,

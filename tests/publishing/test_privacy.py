@@ -23,7 +23,11 @@ def test_the_same_statistics_cost_once_and_others_again():
     both = (noise_scale(1.0, 1e-7) ** -2 + noise_scale(2.0, 1e-7) ** -2) ** 0.5
     assert second.n_publications == 2
     assert second.epsilon_so_far == pytest.approx(epsilon_of(both, 1e-7))
-    assert ReleasedPrivacy.after(None, second) is None
+    assert ReleasedPrivacy.after(None, None) is None
+    between = ReleasedPrivacy.after(None, second)  # without noise for a while: what was told stays told
+    assert between.guarantee is None and between.epsilon_so_far is None
+    third = ReleasedPrivacy.after(ONE.model_copy(update={"statistics": "c" * 16}), between)
+    assert third.n_publications == 3 and third.mu > second.mu
 
 
 def test_releases_with_noise_say_what_they_cost_and_two_publishers_agree(
@@ -59,3 +63,8 @@ def test_releases_with_noise_say_what_they_cost_and_two_publishers_agree(
     assert reader.recommend(history=["alien"], k=1)
     found = ReleaseStore(storage).manifest(third.id)
     assert found.users == third.users
+    mine.settings = mine.settings.model_copy(update={"privacy": privacy.model_copy(update={"epsilon": None})})
+    mine.build()
+    without = released(mine)
+    assert without.format == 13 and without.users.privacy.guarantee is None
+    assert ReleaseStore(storage).manifest(without.id).users.privacy.n_publications == 3
