@@ -5,12 +5,13 @@ from pathlib import Path
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
-from recsys.errors import ConfigError
+from recsys.errors import ConfigError, ReleaseError
 from recsys.profiles.item_likes import ItemLikes
 from recsys.profiles.items import latest, list_segments
 from recsys.profiles.sharing import Sharing
 from recsys.profiles.sites import noise_secret
 from recsys.profiles.users import history_files, load_histories
+from recsys.profiles.users_summary import UsersSummary
 from recsys.settings import Settings
 
 
@@ -38,6 +39,7 @@ def gram_export(at: Artifacts, chosen: Settings, folder: Path) -> Exported:
     Raises:
         ArtifactMissing: stage `users` has not run.
         ConfigError: `users.site` is not set, or the pseudonym key is not that of the interactions.
+        ReleaseError: with noise: data or settings have changed since, so the sums would be those of no release.
     """
     if chosen.users.site is None:
         raise ConfigError(
@@ -50,4 +52,12 @@ def gram_export(at: Artifacts, chosen: Settings, folder: Path) -> Exported:
     landed_at = (record.arrived_at for part in parts for record in part.arrival.landed())
     item_ids = latest(list_segments(at.profiles("champion"))).item_ids.column
     likes = sharing.likes_of(histories, item_ids, landed_at)
+    counted = UsersSummary.load(at.users / "users.json").guarantee
+    if sharing.privacy.epsilon is not None and (
+        counted is None or counted.statistics != likes.sites[0].digest
+    ):
+        raise ReleaseError(
+            f"{at.users / 'users.json'} is of other data or settings: the account of ε would lack this publication",
+            remedy="run: dvc repro users, then recsys publish, then export",
+        )
     return Exported(likes.save(folder), likes)

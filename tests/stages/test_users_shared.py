@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from recsys.artifacts import Artifacts
 from recsys.catalogue.pseudonyms import VARIABLE
 from recsys.cli import main
+from recsys.effects.gram_export import gram_export
 from recsys.errors import ConfigError, ReleaseError
 from recsys.profiles.users_summary import UsersSummary
 from recsys.stages.users import run
@@ -115,6 +116,17 @@ def test_noise_is_of_each_site_and_exported_as_published(tmp_path, monkeypatch):
     assert UsersSummary.load(berlin.at.users / "users.json").n_items == joined["liked"]
 
 
+def test_noisy_sums_that_stage_users_has_not_made_are_not_exported(tmp_path):
+    world = site(tmp_path, LIKES, {"epsilon": 4.0, "delta": 1e-6, "period_days": 0}, site="berlin")
+    privacy = world.settings.privacy.model_copy(update={"epsilon": 2.0})
+    with pytest.raises(ReleaseError, match="account of ε would lack this publication"):
+        gram_export(world.at, world.settings.model_copy(update={"privacy": privacy}), tmp_path)
+    run(world.settings.model_copy(update={"privacy": privacy}), world.at)
+    assert gram_export(
+        world.at, world.settings.model_copy(update={"privacy": privacy}), tmp_path
+    ).path.exists()
+
+
 def test_within_a_period_new_likes_leave_the_noisy_statistics_as_they_are(tmp_path):
     private = {"epsilon": 2.0, "delta": 1e-6, "period_days": 30}
     early = T0 - timedelta(days=90)
@@ -141,8 +153,6 @@ def test_noise_needs_the_key_of_the_pseudonyms(tmp_path, monkeypatch):
 def test_an_export_needs_a_name(tmp_path, monkeypatch):
     world = site(tmp_path, LIKES)
     monkeypatch.setenv("RECSYS_WORKSPACE", str(Artifacts(tmp_path).root))
-    from recsys.effects.gram_export import gram_export
-
     with pytest.raises(ConfigError, match=r"users\.site is not set"):
         gram_export(world.at, world.settings, tmp_path)
 
