@@ -107,6 +107,9 @@ class StateMoved(StorageError):
     """Another worker has gone on from the state that this one worked on: what this one made is not stored."""
 
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 class DiskFull(StorageError, OSError):
     """There is no room for a file: the disk is full, or a quota or limit is reached. An OSError too, as it was."""
 
@@ -115,13 +118,16 @@ def disk_full(error: OSError, file: object) -> DiskFull | None:
     """What to raise instead of an error of writing.
 
     Args:
-        error: of the system. Numpy raises one without a number when it could not write a whole array.
+        error: of the system, or numpy's, which has no number when a whole array could not be written.
         file: that could not be written.
 
     Returns:
         None where the error is another one.
     """
-    if isinstance(error, DiskFull) or error.errno not in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    is_numpys = error.errno is None and " requested and " in str(
+        error
+    )  # others without one: networks, formats
+    if isinstance(error, DiskFull) or not (is_numpys or error.errno in NO_ROOM):
         return None
     return DiskFull(
         f"no room for {file}: {error.strerror or error}",

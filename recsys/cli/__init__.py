@@ -96,7 +96,7 @@ def explained(call: Callable[[], Any]) -> Any:  # noqa: ANN401  passes on what t
         click.echo(printable(f"{type(error).__name__}: {error}", keep="\n\t"), err=True)
         raise SystemExit(1) from error
     except OSError as error:
-        full = disk_full(error, error.filename or "a file") if error.errno is not None else None
+        full = disk_full(error, error.filename or "a file")
         if full is None:
             raise
         click.echo(f"{type(full).__name__}: {full}", err=True)

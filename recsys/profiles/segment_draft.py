@@ -3,6 +3,7 @@
 import mmap
 import os
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 import numpy as np
@@ -40,9 +41,7 @@ class SegmentDraft:
             start = file.tell()
             n_bytes = start + np.dtype(np.float32).itemsize * n_live * dim
             try:
-                os.posix_fallocate(
-                    file.fileno(), 0, n_bytes
-                )  # a full disk found while writing would be SIGBUS
+                _reserve(file, n_bytes)
             except OSError as error:
                 self._temporary.unlink()
                 raise (disk_full(error, segment.vectors_path) or error) from error
@@ -133,6 +132,14 @@ class SegmentDraft:
         if self._touched > MAPPED_BYTES:
             self._mapped.madvise(mmap.MADV_DONTNEED)
             self._touched = 0
+
+
+def _reserve(file: BinaryIO, n_bytes: int) -> None:
+    """Give a file its size and its room: a full disk that is met later, in mapped memory, ends the process (SIGBUS)."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, n_bytes)
+    else:  # macOS
+        file.truncate(n_bytes)
 
 
 def write_segment(

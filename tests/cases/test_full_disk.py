@@ -1,15 +1,18 @@
 """No room on the disk, in each command that writes: a sentence, nothing half, and the same result on the next run."""
 
+import gzip
 import hashlib
 import os
 import resource
 import shutil
 import sys
 import traceback
+from urllib.error import URLError
 
 import pytest
 
 from recsys.cli import main
+from recsys.storage.atomic import whole_file
 from tests.cases.test_feedback import in_workspace, prepared
 
 __all__ = ["prepared"]
@@ -102,3 +105,10 @@ def test_without_room_each_step_says_so_and_goes_on_later_as_if_nothing_had_happ
     assert failed == set(STEPS), "each step has met the limit"
     assert contents(intake.at.root) == walked
     assert not list(intake.at.root.rglob(".tmp-*"))
+
+
+@pytest.mark.parametrize("error", [gzip.BadGzipFile("Not a gzipped file"), URLError("unknown host")])
+def test_errors_without_a_number_that_are_not_of_writing_stay_what_they_are(tmp_path, error):
+    with pytest.raises(type(error)) as found, whole_file(tmp_path / "file"):
+        raise error
+    assert found.value is error and not list(tmp_path.iterdir())
