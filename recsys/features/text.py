@@ -112,11 +112,11 @@ def item_texts(rows: pa.Table, params: FeaturesParams) -> pa.Table:
     return pa.table(
         {
             "item_id": rows["item_id"],
-            "text": pa.concat_arrays(texts),
-            "text_hash": pa.concat_arrays(hashes),
+            "text": pa.chunked_array(texts),
+            "text_hash": pa.chunked_array(hashes),
             "tags": rows["tags"],
             "updated_at": rows["updated_at"],
-            "deleted": deleted.combine_chunks(),
+            "deleted": deleted,
             "part": rows["part"],
             "line": rows["line"],
         }

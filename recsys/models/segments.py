@@ -32,7 +32,8 @@ PROJECTED_AT_ONCE = 4096
 """Texts whose vectors are read and go through the head together: bounds memory."""
 LOOKED_UP_AT_ONCE = 65_536
 """Texts that are looked for in the cache together, likewise."""
-UNKNOWN_SCHEMA = pa.schema([("text_hash", pa.string()), ("text", pa.string())])
+UNKNOWN_SCHEMA = pa.schema([("text_hash", pa.large_string()), ("text", pa.large_string())])
+"""Large: rows that are picked from a column of other strings may not have 2 GiB in all, a million long texts."""
 COLUMNS = ("item_id", "text_hash", "updated_at", "deleted", "tags", "part", "line")
 
 
@@ -81,7 +82,7 @@ class SegmentWork:
         """text_hash and text of what must be encoded, each once, in the order of the hashes."""
         found = [pa.table([[], []], UNKNOWN_SCHEMA)]
         for rows in self.rows.values():
-            live = _live(rows).select(UNKNOWN_SCHEMA.names)
+            live = _live(rows).select(UNKNOWN_SCHEMA.names).cast(UNKNOWN_SCHEMA)
             for start in range(0, len(live), LOOKED_UP_AT_ONCE):
                 some = live.slice(start, LOOKED_UP_AT_ONCE)
                 some = some.filter(pc.not_equal(some["text_hash"], NO_TEXT))
@@ -134,7 +135,8 @@ class _Making:
 
     def blocks(self, work: SegmentWork) -> Iterator[Block]:
         """What the head makes profiles of, in order; vectors are read block by block."""
-        items = self.live.select(["item_id", "text_hash", "text"]).take(pa.array(self.row_M[self.to_make]))
+        columns = pa.schema([("item_id", pa.string()), *UNKNOWN_SCHEMA])
+        items = self.live.select(columns.names).cast(columns).take(pa.array(self.row_M[self.to_make]))
         views = work.evidence.views_of(items["item_id"]) if work.parts else NO_VIEWS
         for start in range(0, len(items), PROJECTED_AT_ONCE):
             some = items.slice(start, PROJECTED_AT_ONCE)

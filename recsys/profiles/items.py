@@ -228,7 +228,7 @@ def same_content(
 
 def hash_array(column: pa.ChunkedArray) -> NDArray[np.bytes_]:
     """A column of hashes, 64 hex digits each, without a Python object for each of them: S64 [N]."""
-    fixed = column.cast(pa.binary()).cast(pa.binary(HASH_DIGITS)).combine_chunks()
+    fixed = column.cast(pa.binary(HASH_DIGITS)).combine_chunks()
     values = np.frombuffer(fixed.buffers()[1] or b"", f"S{HASH_DIGITS}")
     return values[fixed.offset : fixed.offset + len(fixed)]
 

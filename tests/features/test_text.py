@@ -19,6 +19,7 @@ from recsys.features.text import (
     join_fields,
     text_hash,
 )
+from recsys.storage import tables
 
 PARAMS = FeaturesParams(fields=("title", "description", "tags"), max_chars=100)
 
@@ -80,6 +81,15 @@ def test_a_delete_has_the_empty_text_and_every_row_keeps_its_origin():
         1,
         ["crime"],
     )
+
+
+def test_texts_are_made_in_blocks_which_are_not_joined(monkeypatch):
+    """Joined, the texts of a part would have to fit in 2 GiB."""
+    rows = pa.concat_tables([catalogue_rows(title=title) for title in ("one", "two", "three")])
+    whole = item_texts(rows, PARAMS)
+    monkeypatch.setattr(tables, "ROWS_AT_ONCE", 2)
+    in_blocks = item_texts(rows, PARAMS)
+    assert in_blocks == whole and in_blocks["text"].num_chunks == 2
 
 
 def test_the_hash_is_the_sha256_of_the_text():

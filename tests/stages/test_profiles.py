@@ -6,6 +6,7 @@ import sys
 import time
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
@@ -74,6 +75,15 @@ def test_only_texts_that_nobody_knows_are_encoded(house):
     # n1 and n2 share a text, i0 has a new one, i1's is known
     assert (second["encoded"], second["reused"], second["segments_made"]) == (2, 31, 1)
     assert walk(house)["encoded"] == 0
+
+
+def test_unknown_texts_may_have_more_than_2_gib(house):
+    """Picking rows joins chunks, and columns of other strings may not be larger."""
+    land(house, {"a": "Heat", "b": "Alien"})
+    settings = Settings.load(house.params)
+    features.run(settings, house)
+    unknown = profiles._survey(settings, house, ROLE).unknown
+    assert len(unknown) == 2 and unknown.schema.types == [pa.large_string()] * 2
 
 
 def test_the_result_is_the_same_without_its_history_and_without_the_cache(house, tmp_path_factory):
