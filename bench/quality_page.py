@@ -347,7 +347,11 @@ def verdict(rows: dict[Key, Row], protocol: Protocol) -> str:
         if best is None:
             continue
         pairs = [paired(protocol, row, best[1], metric) for row in runs_of(rows, protocol.name, OURS)]
-        difference, low, high = (statistics.mean(column) for column in zip(*pairs, strict=True))
+        known = [pair for pair in pairs if pair]
+        if len(known) < len(pairs):
+            words.append(f"{metric}: not compared with {NAMES[best[0]]}, whose lists are on another machine")
+            continue
+        difference, low, high = (statistics.mean(column) for column in zip(*known, strict=True))
         words.append(compared(metric, best[0], difference, low, high))
     intro = "Firstlight minus the best other method, paired over users (mean of seeds):\n"
     return "\n".join([intro, *(f"- {word}" for word in words), ""])
@@ -364,9 +368,13 @@ def compared(metric: str, other: str, difference: float, low: float, high: float
     return f"{metric}: {word}, {difference:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
-def paired(protocol: Protocol, ours: Row, others: list[Row], metric: str) -> tuple[float, float, float]:
-    """Difference, low and high, of the same seed where the other has one."""
+def paired(
+    protocol: Protocol, ours: Row, others: list[Row], metric: str
+) -> tuple[float, float, float] | None:
+    """Difference, low and high, of the same seed where the other has one; None where lists are on another machine."""
     other = next((row for row in others if row.seed == ours.seed), others[0])
+    if not (ours.key.run.exists() and other.key.run.exists()):
+        return None
     found = _against(protocol.judge, ours.key.run, other.key.run)[metric]
     return found["difference"], found["difference_low"], found["difference_high"]
 
@@ -383,7 +391,9 @@ def with_views(rows: dict[Key, Row], protocol: Protocol) -> str:
         row, alone = (rows.get(Key(protocol.name, one, 0)) for one in (method, OURS))
         if row is None or alone is None:
             continue
-        mean_gain, low, high = paired(protocol, row, [alone], headline)
+        if (found := paired(protocol, row, [alone], headline)) is None:
+            continue
+        mean_gain, low, high = found
         gain = str(Interval(mean=mean_gain, low=low, high=high))
         weights, coverage = row.settings["view_weights"], row.settings["view_coverage"]
         lines.append(

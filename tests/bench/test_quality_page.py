@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench import quality, quality_page, view_files
+from bench import quality, quality_page, quality_rows, view_files
 from bench.protocols import PROTOCOLS
 from bench.quality import firstlight_word, minutes_left, timed
 from bench.quality_rows import METHODS, OURS, Key, Row, all_keys, keep_row, read_rows, views_of
@@ -100,6 +100,17 @@ def test_a_method_that_was_not_run_again_keeps_its_published_rows_and_no_mean_mi
     published = {row.key: row for row in [ridge, *others]}
     again = replace(ROW, commit="def")
     assert quality_page.with_published({again.key: again}, published) == {ridge.key: ridge, again.key: again}
+
+
+def test_a_published_row_without_its_lists_is_not_compared_user_by_user(monkeypatch, tmp_path):
+    monkeypatch.setattr(quality_rows, "HOME", tmp_path)
+    ours = replace(ROW, method=OURS)
+    ours.key.run.parent.mkdir(parents=True)
+    ours.key.run.touch()
+    page = quality_page.page(
+        {row.key: row for row in (ROW, ours)}, quality_page.Kept("", {}, quality_page.KEPT)
+    )
+    assert "- ndcg@20: not compared with Heater, whose lists are on another machine" in page
 
 
 def test_each_row_of_a_table_names_its_commits():
