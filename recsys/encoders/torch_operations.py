@@ -252,6 +252,17 @@ def summed_up(attributes: Attributes) -> Operation:
     return lambda values, axis: values.cumsum(int(axis)).to(values.dtype)
 
 
+def divided(attributes: Attributes) -> Operation:
+    """Operation Divide: of whole numbers the quotient is whole, rounded down, or towards 0."""
+    rounding = "floor" if attributes["m_pythondiv"] else "trunc"
+
+    def run(left: Tensor, right: Tensor) -> Tensor:
+        is_whole = not (left.is_floating_point() or right.is_floating_point())
+        return torch.div(left, right, rounding_mode=rounding if is_whole else None)
+
+    return elementwise(run)
+
+
 def swish(values: Tensor, beta: Tensor | None = None) -> Tensor:
     """Operation Swish."""
     return values * torch.sigmoid(values if beta is None else values * beta)
@@ -271,7 +282,7 @@ PRODUCTS: dict[str, Callable[[Attributes, torch.dtype | None], Operation]] = {
 }
 """Operations that may be computed in 16 bits: nearly all of the work."""
 ELEMENTWISE: dict[str, Operation] = {
-    "Add": torch.add, "Subtract": torch.sub, "Multiply": torch.mul, "Divide": torch.true_divide,
+    "Add": torch.add, "Subtract": torch.sub, "Multiply": torch.mul,
     "Maximum": torch.maximum, "Minimum": torch.minimum, "Power": torch.pow, "Sqrt": torch.sqrt, "Exp": torch.exp,
     "Negative": torch.neg, "Abs": torch.abs, "Erf": torch.erf, "Cos": torch.cos, "Sin": torch.sin, "Tanh": torch.tanh,
     "Sigmoid": torch.sigmoid, "Relu": torch.relu, "Swish": swish, "Less": torch.lt, "LessEqual": torch.le,
@@ -281,6 +292,7 @@ ELEMENTWISE: dict[str, Operation] = {
 }  # fmt: skip
 OTHERS: dict[str, Callable[[Attributes], Operation]] = {
     "MVN": normalised,
+    "Divide": divided,
     "Gelu": gelu,
     "Clamp": lambda of: lambda values: values.clamp(of["min"], of["max"]),
     "Softmax": lambda of: lambda values: values.softmax(of["axis"]),

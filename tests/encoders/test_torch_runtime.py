@@ -91,8 +91,17 @@ def test_kernels_are_exact_while_it_runs_and_as_before_afterwards():
 
 
 A = np.random.default_rng(1).normal(size=(2, 3, 4)).astype(np.float32)
+
+
+def hundreds(values):
+    """Whole numbers, not below 0: of others OpenVINO's processors round quotients towards 0, whatever a model says."""
+    return ops.convert(ops.abs(ops.multiply(values, ops.constant(np.float32(100)))), "i64")
+
+
 OPERATIONS = {
     "subtract": lambda x: ops.subtract(x, ops.constant(np.float32([1, 2, 3, 4]))),
+    "divide": lambda x: ops.divide(x, ops.constant(np.float32([1, 2, 3, 4]))),
+    "divide whole numbers": lambda x: ops.convert(ops.divide(hundreds(x), ops.constant(np.int64(7))), "f32"),
     "minimum": lambda x: ops.minimum(x, ops.constant(np.float32(0.3))),
     "negative": ops.negative,
     "abs": ops.abs,
