@@ -108,7 +108,7 @@ def _recipe_hash(found: _Source) -> str:
 def _package(source: str) -> _Source:
     if source not in PACKAGED:
         raise EncoderError(
-            f"images.encoder {source!r} is not a folder and no package with a known vision encoder",
+            f"images.encoder {source!r} is neither a folder nor a package with a known vision encoder",
             remedy=f"use {', '.join(PACKAGED)}, or the folder of a model such as CLIP (save_pretrained)",
         )
     name, known = PACKAGED[source]

