@@ -99,14 +99,14 @@ class Sync:
             StorageError: the store is out of reach.
         """
         with self._alone() as record:
-            return self._kept_training(record)
+            try:
+                return self._kept_training(record)
+            except FileNotFoundError:  # replaced, wherever it was looked at
+                return Moved(changed=False)
 
     def _kept_training(self, record: Record) -> Moved:
         before, known = self._checkpoints(), dict(record.known)
-        try:
-            found = {name: carried(name, path, known) for name, path in before.items()}
-        except FileNotFoundError:
-            return Moved(changed=False)
+        found = {name: carried(name, path, known) for name, path in before.items()}
         others = {name: file for name, file in record.state.files.items() if not _is_of_training(name)}
         ours = record.state.model_copy(update={"files": others | found})
         if not found or ours.files == record.state.files:

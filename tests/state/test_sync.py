@@ -15,6 +15,7 @@ from recsys.artifacts import Artifacts
 from recsys.dvc import track_data
 from recsys.errors import StateMoved, StorageError
 from recsys.state.dvc_lock import read_lock, write_lock
+from recsys.state.record import stat_of
 from recsys.state.scope import ARRIVALS, OWN, RUN, WATCHING, Scope
 from recsys.state.store import StateStore
 from recsys.state.sync import Sync
@@ -208,7 +209,16 @@ def test_a_checkpoint_that_is_replaced_while_it_is_stored_waits_for_the_next_tim
     monkeypatch.setattr(StateStore, "upload", slow_upload)
     assert not one.keep_training().changed
     assert one.store.read("train.1")[0] == before
+    path.write_text("step 4000")
+
+    def stat_of_a_file_that_goes(place):
+        place.unlink()
+        return stat_of(place)
+
+    monkeypatch.setattr("recsys.state.sync.stat_of", stat_of_a_file_that_goes)
+    assert not one.keep_training().changed
     monkeypatch.undo()
+    path.write_text("step 50000")
     assert one.keep_training().changed
 
 
