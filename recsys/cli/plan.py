@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from recsys.cli.context import console, print_json, settings, settings_or_shipped, workspace
 
 if TYPE_CHECKING:
-    from recsys.planning.planning import ScalePlan
+    from recsys.planning.planning import ScalePlan, Shape
     from recsys.settings import Settings
 
 GIB = 2**30
@@ -179,17 +179,20 @@ def _plan_scale(
         memory_bytes=wanted["memory"] and wanted["memory"] * GIB,
         disk_bytes=wanted["disk"] and wanted["disk"] * GIB,
         gpus=wanted["gpus"],
-        gpu_texts_per_s=wanted["gpu_rate"] or (_gpu_rate(chosen) if wanted["gpus"] else None),
+        gpu_texts_per_s=wanted["gpu_rate"] or (_gpu_rate(chosen, shape) if wanted["gpus"] else None),
     )
     return plan_load(rates, shape, machines)
 
 
-def _gpu_rate(chosen: Settings) -> float | None:
-    """What a GPU of this machine encodes; None where there is none."""
+def _gpu_rate(chosen: Settings, shape: Shape) -> float | None:
+    """Texts per second that a GPU of this machine encodes, as long and precise as planned; None where there is none."""
     from recsys.encoders.rates import texts_per_s
     from recsys.encoders.runtime import has_cuda
 
-    return texts_per_s(chosen.encoder, workspace().encoders, "cuda") if has_cuda() else None
+    if not has_cuda():
+        return None
+    params = chosen.encoder.model_copy(update={"precision": shape.precision})
+    return texts_per_s(params, workspace().encoders, "cuda", round(shape.tokens))
 
 
 def _show(made: ScalePlan) -> None:

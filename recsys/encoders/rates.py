@@ -152,13 +152,14 @@ def encoder_rates(
     return found
 
 
-def texts_per_s(params: EncoderParams, encoders: Path, device: str) -> float:
-    """Texts per second of a device of torch, by the clock, on made-up texts as long as titles.
+def texts_per_s(params: EncoderParams, encoders: Path, device: str, tokens: int = TITLE_TOKENS) -> float:
+    """Texts per second of a device of torch, by the clock, on made-up texts.
 
     Args:
         params: section `encoder`; int8, which is for processors, is measured as float32.
         encoders: folder of packed encoders.
         device: such as cuda.
+        tokens: mean length of the texts; by default that of titles.
 
     Returns:
         The rate, the best of some rounds.
@@ -169,7 +170,7 @@ def texts_per_s(params: EncoderParams, encoders: Path, device: str) -> float:
     precision = "float32" if params.precision == "int8" else params.precision
     reference = pack_encoder(params.model_copy(update={"precision": precision}), encoders, ())
     encoder = open_encoder(reference, encoders, params.batch_tokens, device=device)
-    texts, best = made_texts(params, TITLE_TOKENS, ON_DEVICE, SEED), float("inf")
+    texts, best = made_texts(params, tokens, ON_DEVICE, SEED), float("inf")
     for _ in range(ROUNDS):
         started = perf_counter()
         encoder.encode(texts)

@@ -77,3 +77,31 @@ def test_a_file_that_holds_no_rates_is_named(tmp_path):
     (tmp_path / "other.json").write_text('{"a": 1}')
     done = planned(tmp_path, "--items", "1e6", "--rates", str(tmp_path / "other.json"))
     assert done.exit_code == 1 and "other.json holds no rates" in done.output
+
+
+def test_a_gpu_is_measured_with_texts_and_in_the_precision_of_the_plan(tmp_path, rates, monkeypatch):
+    asked = []
+
+    def measured(params, encoders, device, tokens):
+        asked.append((params.precision, device, tokens))
+        return 1000.0
+
+    monkeypatch.setattr("recsys.encoders.runtime.has_cuda", lambda: True)
+    monkeypatch.setattr("recsys.encoders.rates.texts_per_s", measured)
+    words = [
+        "--items",
+        "3.6e6",
+        "--gpus",
+        "1",
+        "--tokens",
+        "200",
+        "--precision",
+        "bfloat16",
+        "--rates",
+        rates,
+    ]
+    done = planned(tmp_path, *words, "--json")
+    assert done.exit_code == 0, done.output
+    assert asked == [("bfloat16", "cuda", 200)]
+    (encode,) = (step for step in json.loads(done.stdout)["steps"] if step["name"] == "encode")
+    assert encode["hours"] == pytest.approx(1)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from recsys.encoders import rates as rates_module
 from recsys.encoders.rates import (
     LONG_TOKENS,
     TITLE_TOKENS,
@@ -53,6 +54,15 @@ def test_a_device_of_torch_is_measured_by_the_clock(tiny, encoders, monkeypatch)
     monkeypatch.setattr("recsys.encoders.rates.ON_DEVICE", 64)
     for precision in ("int8", "bfloat16"):
         assert 0 < texts_per_s(encoder_params(tiny, precision=precision), encoders, "cpu:0") < 1e6
+
+
+def test_a_device_is_measured_with_texts_of_the_length_that_is_asked_for(tiny, encoders, monkeypatch):
+    lengths, made = [], rates_module.made_texts
+    monkeypatch.setattr(rates_module, "ON_DEVICE", 8)
+    monkeypatch.setattr(rates_module, "made_texts", lambda *given: lengths.append(given[1]) or made(*given))
+    texts_per_s(encoder_params(tiny), encoders, "cpu:0")
+    texts_per_s(encoder_params(tiny), encoders, "cpu:0", 12)
+    assert lengths == [TITLE_TOKENS, 12]
 
 
 def test_a_precision_that_was_not_measured_is_named():
