@@ -4,13 +4,16 @@ Pairs of files of the vector cache never change and are named by their content (
 compared. A worker that merges small pairs takes them out of the store again, once the merged one is there.
 """
 
+import io
 from pathlib import Path
+
+import numpy as np
 
 from recsys.artifacts import Artifacts
 from recsys.errors import ArtifactMissing, EncoderError, StorageError
 from recsys.models.encoding import vectors_of
 from recsys.models.reference import ModelReference
-from recsys.profiles.cache import KEYS, VECTORS
+from recsys.profiles.cache import HASH_BYTES, KEYS, VECTORS, VectorCache
 from recsys.storage.atomic import write_whole
 from recsys.storage.protocol import Storage
 
@@ -36,8 +39,9 @@ def exchange_vectors(storage: Storage, at: Artifacts) -> tuple[int, int]:
         StorageError: the store is out of reach.
     """
     brought = stored = 0
-    for folder in sorted({vectors_of(model, at).folder for model in _models(at)}):
-        one = _exchange(storage, folder)
+    caches = {cache.folder: cache for cache in (vectors_of(model, at) for model in _models(at))}
+    for folder in sorted(caches):
+        one = _exchange(storage, caches[folder])
         brought, stored = brought + one[0], stored + one[1]
     return brought, stored
 
@@ -52,12 +56,15 @@ def _models(at: Artifacts) -> list[ModelReference]:
     return found
 
 
-def _exchange(storage: Storage, folder: Path) -> tuple[int, int]:
-    prefix = f"{PREFIX}/{folder.name}/"
+def _exchange(storage: Storage, cache: VectorCache) -> tuple[int, int]:
+    folder, prefix = cache.folder, f"{PREFIX}/{cache.folder.name}/"
     there = {stored.key.removeprefix(prefix) for stored in storage.list(prefix)}
     there = {name.removesuffix(KEYS) for name in there if name.endswith(KEYS)}
     here, seen = _names(folder), _seen(folder)
-    wanted, missing = sorted(there - here - seen), sorted(here - there)
+    # What this machine had is merged into a larger pair, or was lost: then it is brought again.
+    merged = {name for name in (there & seen) - here if _is_merged(storage, f"{prefix}{name}{KEYS}", cache)}
+    wanted = sorted(there - here - merged)
+    missing = sorted(here - there - (seen if there else set()))  # what others merged stays out
     for name in wanted:
         try:
             for ending in (VECTORS, KEYS):  # in this order a pair with keys is whole
@@ -68,12 +75,24 @@ def _exchange(storage: Storage, folder: Path) -> tuple[int, int]:
     for name in missing:
         for ending in (VECTORS, KEYS):
             storage.write(f"{prefix}{name}{ending}", folder / f"{name}{ending}")
-    for name in sorted((there & seen) - here):  # merged here
+    for name in sorted(merged):
         for ending in (KEYS, VECTORS):
             storage.delete(f"{prefix}{name}{ending}")
     if now := here | there:
         write_whole(folder / SEEN, "".join(f"{name}\n" for name in sorted(now)).encode())
     return len(wanted), len(missing)
+
+
+def _is_merged(storage: Storage, key: str, cache: VectorCache) -> bool:
+    """Whether all vectors of a stored pair lie in this machine's pairs."""
+    found = storage.read_tagged(key)
+    if found is None:
+        return True  # another worker has taken it out
+    try:
+        keys = np.load(io.BytesIO(found[0]))
+        return bool(cache.holds([row[:HASH_BYTES].tobytes().hex() for row in keys]).all())
+    except (ValueError, IndexError, EOFError):
+        return True  # damaged: nobody can use it
 
 
 def _names(folder: Path) -> set[str]:
