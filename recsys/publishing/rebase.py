@@ -227,8 +227,7 @@ def _users(
     """Recompute the users' shared statistics over the histories and profiles of both sides."""
     profiles = Profiles(draft, files)
     item_ids = profiles.latest.item_ids.column
-    landed_at = (datetime.fromisoformat(record.arrived_at) for record in draft.provenance.arrivals)
-    shared = sharing.of(profiles.histories, item_ids, landed_at)
+    shared = sharing.of(profiles.histories, item_ids, landed_at(draft))
     has_interactions = pc.is_in(item_ids, value_set=shared.items)
     rows = np.flatnonzero(np.asarray(has_interactions.to_numpy(zero_copy_only=False), bool))
     vectors = profiles.searcher.vectors_of(rows) if len(rows) else np.empty((0, draft.model.dim), np.float32)
@@ -246,3 +245,9 @@ def _users(
         privacy=ReleasedPrivacy.after(shared.guarantee, theirs.users.privacy),
     )
     return users, path
+
+
+def landed_at(manifest: Manifest) -> list[datetime]:
+    """When the items and interactions of a release landed: what stage `users` knows of, which reads nothing else."""
+    records = (one for one in manifest.provenance.arrivals if one.part not in manifest.view_parts)
+    return [datetime.fromisoformat(record.arrived_at) for record in records]

@@ -7,6 +7,7 @@ from recsys.profiles.privacy import epsilon_of, noise_scale
 from recsys.profiles.sites import sharing_of
 from recsys.profiles.users_summary import Guarantee
 from recsys.publishing.publish import publish
+from recsys.publishing.rebase import landed_at
 from recsys.publishing.spent import ReleasedPrivacy
 from recsys.publishing.store import ReleaseStore
 from recsys.serving.reader import Release
@@ -63,6 +64,8 @@ def test_releases_with_noise_say_what_they_cost_and_two_publishers_agree(
     assert reader.recommend(history=["alien"], k=1)
     found = ReleaseStore(storage).manifest(third.id)
     assert found.users == third.users
+    related = found.model_copy(update={"view_parts": (found.provenance.arrivals[0].part,)})
+    assert [len(landed_at(one)) for one in (found, related)] == [4, 3]  # relations begin no period of likes
     mine.settings = mine.settings.model_copy(update={"privacy": privacy.model_copy(update={"epsilon": None})})
     mine.build()
     without = released(mine)
