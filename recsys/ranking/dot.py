@@ -119,4 +119,5 @@ class DotItems:
     @property
     def groups(self) -> ItemGroups:
         """One group: the inner product orders all items."""
-        return ItemGroups(np.empty(0, np.int64), ((np.ones(self.n_items, bool), 1.0),))
+        all_I = np.ones(self.n_items, bool)
+        return ItemGroups(np.empty(0, np.int64), ((all_I, 1.0),), np.empty(0, np.float32))

@@ -5,7 +5,7 @@ release first finds candidates in its index, guided by `ItemGroups`, and scores 
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
@@ -28,8 +28,9 @@ class ItemGroups:
     """Items whose scores depend on more than the inner product: all of them must be scored. Ascending."""
     by_dot: tuple[tuple[NDArray[np.bool_], float], ...]
     """Masks over all items, each with its factor on inner products. The inner product orders the items of a group."""
-    factor_S: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
-    """Of each item of `scored`, the factor on its inner product. What else is in its score does not depend on that."""
+    factor_S: NDArray[np.float32]
+    """Of each item of `scored`, the factor above 0 on its inner product. What else is in its score does not depend on
+    that, so a release can tell from roughly known inner products which of them may be in a list."""
 
 
 class RankedItems(Protocol):

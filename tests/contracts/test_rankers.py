@@ -1,6 +1,9 @@
 """What every ranker promises: how it is learned, kept and asked, and that the sparse way gives the whole list."""
 
+import textwrap
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -11,11 +14,13 @@ from recsys.dataset.trait_names import TraitNames
 from recsys.dataset.traits import Traits, set_trait
 from recsys.ranking.event_learning import MlpSettings
 from recsys.ranking.learning import ItemWeightsSettings
+from recsys.ranking.ranker import ItemGroups
 from recsys.ranking.rankers import RANKERS
 from recsys.ranking.recommender import learn_recommender
 from tests.dataset.make import dataset_of, with_matrix
 from tests.ranking.heads import heads_of
 
+ROOT = Path(__file__).resolve().parents[2]
 N_ITEMS = 40
 WEIGHTS_SETTINGS = ItemWeightsSettings(5.0, 0.3, 2.0, max_items=20, weights_per_item=6)
 """Of `item_weights`: fewer items have weights than are warm, so that all three kinds of item are there."""
@@ -96,6 +101,16 @@ def test_every_item_is_scored_or_in_one_group_whose_factor_gives_its_score(ranke
         np.testing.assert_allclose(whole[:, mask], dots[:, mask] * factor, rtol=1e-6)
         assert factor > 0
     assert (n_times == 1).all()
+
+
+def test_the_recipe_for_a_ranker_names_factors_of_the_items_that_must_be_scored():
+    page = (ROOT / "docs/recipes.md").read_text("utf-8")
+    recipe = next(one for one in page.split("```") if "def groups(self)" in one)
+    found = {"np": np, "ItemGroups": ItemGroups}
+    exec(textwrap.dedent(recipe.removeprefix("python")), found)
+    groups = found["groups"](SimpleNamespace(bonus_I=np.array([0.0, 0.5, 0.0, 0.1])))
+    assert groups.scored.tolist() == [1, 3] and groups.factor_S.tolist() == [1, 1]
+    assert [(mask.tolist(), factor) for mask, factor in groups.by_dot] == [([True, False, True, False], 1.0)]
 
 
 def test_the_factor_of_an_item_that_is_always_scored_is_that_of_its_inner_product(ranker, dataset):
