@@ -64,7 +64,7 @@ def test_rows_are_kept_with_every_user_and_the_page_names_what_did_not_run(setup
     assert "2 users, 4 warm and 2 cold items" in page
     assert "## Amazon Industrial 2018\n\n**Not run**" in page
     assert f"## CiteULike H\n\n{mixed_page.KEPT}\n| old | table |" in page
-    assert "**Not run**: ridge lifted, head, ridge, encoder, tfidf_centroid" in page
+    assert "**Not run**: ridge lifted, head; ridge, encoder; tfidf_centroid" in page
     means = {model: row["metrics"]["warm/ndcg@20"] for model, row in rows.items()}
     difference = means["firstlight"] - means["ridge, head"]
     assert f"{difference:+.4f}" in page
