@@ -43,7 +43,7 @@ class Site(BaseModel):
     digest: str = Field(pattern=r"\A[0-9a-f]{16}\z")
     """Names its likes. Made with the site's pseudonym key: the same twice is one site under two names."""
     n_users: int = Field(ge=0)
-    epsilon: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    epsilon: float | None = Field(default=None, ge=0.01, allow_inf_nan=False)
     """ε of the noise in its sums; None: they are exact counts."""
     delta: float | None = Field(default=None, gt=0, lt=1)
 

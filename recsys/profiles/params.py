@@ -38,7 +38,7 @@ class PrivacyParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    epsilon: float | None = Field(gt=0, le=20)
+    epsilon: float | None = Field(ge=0.01, le=20)
     """ε of each publication of changed statistics, for a whole user; null: without noise."""
     delta: float = Field(gt=0, le=1e-5)
     """δ: choose it far below one divided by the number of users."""

@@ -3,8 +3,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from scipy.stats import kstest
 
+from recsys.profiles.params import PrivacyParams
 from recsys.profiles.privacy import (
     N_USERS_SHARE,
     UNIT,
@@ -100,3 +102,11 @@ def test_noise_is_normal_and_independent_between_items():
     noise = sums({}, 2.0, items).sums_I * UNIT / 2.0
     assert kstest(noise, "norm").pvalue > 0.001
     assert abs(np.corrcoef(noise[:-1], noise[1:])[0, 1]) < 0.03
+
+
+@pytest.mark.parametrize(("epsilon", "delta"), [(0.01, 1e-5), (0.01, 1e-300), (20, 1e-5), (20, 1e-300)])
+def test_whatever_params_allow_has_a_scale(epsilon, delta):
+    PrivacyParams(epsilon=epsilon, delta=delta, period_days=0)
+    assert 0 < noise_scale(epsilon, delta) < np.inf
+    with pytest.raises(ValidationError):
+        PrivacyParams(epsilon=epsilon / 3000, delta=delta, period_days=0)
