@@ -131,7 +131,7 @@ def test_the_reader_installs_and_its_commands_load_without_what_makes_releases(t
     )  # a workspace that lacks a key is shown its line
     assert shown.read_text("utf-8") == (ROOT / "params.yaml").read_text("utf-8")
     size_mb = sum(path.stat().st_size for path in (tmp_path / "opt").rglob("*") if path.is_file()) / 2**20
-    assert size_mb < 800
+    assert size_mb < 850  # pyarrow, openvino and scipy are half of it
 
 
 @pytest.mark.whole
