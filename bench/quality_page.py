@@ -139,8 +139,8 @@ theirs, its noise is smaller.
 - Text columns that repeat another are left out: of MovieLens `overview_tmdb`, whose words are those of `description`
   (Jaccard .95 on the mean over films). `plot_omdb` tells the same in other words (.38), and stays.
 - Each row names its commit. Rows of DropoutNet and Heater on MovieLens are from before `6207768`: they read
-  `overview_tmdb` too, so they would be higher today, as the floors are. On CiteULike, whose text is the title, and on
-  Industrial no column repeats another.
+  `overview_tmdb` too. Without it the floors rose; these two were not run again, and may be higher today as well. On
+  CiteULike, whose text is the title, and on Industrial no column repeats another.
 - Rows of Firstlight and of first light on CiteULike are from before `80d3a01`, since when heads of small catalogues may
   be twice as wide (`wide_up_to`). On H that gives ndcg@20 .3554 [.3477, .3628], and with citations .3709 [.3629, .3786]
   (`python -m bench.views papers papers_relations` at `2e3db10`, the seed of params.yaml).
