@@ -39,9 +39,9 @@ def test_an_effect_is_a_documented_function_of_its_name_which_its_command_import
     assert re.search(imported, inspect.getsource(inspect.getmodule(callback)))
 
 
-def test_every_module_is_an_effect_or_what_those_on_workspaces_share():
+def test_every_module_is_an_effect_or_what_several_share():
     modules = {path.stem for path in (ROOT / "recsys/effects").glob("*.py")}
-    assert modules == {identifier(name) for name in EFFECTS} | {"__init__", "workspaces"}
+    assert modules == {identifier(name) for name in EFFECTS} | {"__init__", "states", "workspaces"}
 
 
 def test_every_effect_of_a_dag_is_named():
