@@ -38,7 +38,8 @@ def test_a_dvc_that_hangs_is_ended_with_everything_that_it_started(instead_of_dv
         "time.sleep(600)\n"
     )
     with pytest.raises(
-        StorageError, match=r"dvc --wait-for-lock push .* did nothing for 5 s and was ended: asking the remote"
+        StorageError,
+        match=r"dvc --wait-for-lock push .* did nothing for 5 s and was ended: asking the remote",
     ) as caught:
         dvc.push(root, ("data.dvc",))
     child = int(str(caught.value).partition("\n")[0].split()[-1])
@@ -61,7 +62,9 @@ def test_a_dvc_that_is_slow_but_works_is_waited_for(instead_of_dvc, monkeypatch)
 
 def test_what_a_dvc_that_fails_says_is_passed_on(instead_of_dvc):
     root = instead_of_dvc("import sys\nprint('x' * 300_000)\nsys.exit('no such remote')\n")
-    with pytest.raises(StorageError, match="dvc --wait-for-lock push --quiet data.dvc failed in .*: no such remote"):
+    with pytest.raises(
+        StorageError, match="dvc --wait-for-lock push --quiet data.dvc failed in .*: no such remote"
+    ):
         dvc.push(root, ("data.dvc",))
 
 
