@@ -2,11 +2,15 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from signal import Signals
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from recsys.errors import TrainingError
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 
 def is_launched() -> bool:
@@ -51,7 +55,7 @@ def launch(n: int, arguments: Sequence[str], environment: dict[str, str]) -> Non
     try:
         elastic_launch(config, sys.executable)(*arguments)
     except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
+        rank, failure = _first(error.failures)
         raise TrainingError(
             f"process {rank} of {n} {_ended(failure.exitcode)}; the others were ended",
             remedy="read its message above, or check what killed it (memory?); "
@@ -60,6 +64,17 @@ def launch(n: int, arguments: Sequence[str], environment: dict[str, str]) -> Non
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def _first(failures: Mapping[int, "ProcessFailure"]) -> tuple[int, "ProcessFailure"]:
+    """The process that broke off first; of several in one second the killed one, whose connections the others lost.
+
+    SIGTERM is what torchrun ends the others with, so it says nothing.
+    """
+    return min(
+        failures.items(),
+        key=lambda pair: (pair[1].timestamp, pair[1].exitcode >= 0 or pair[1].exitcode == -Signals.SIGTERM),
+    )
 
 
 def _ended(code: int) -> str:

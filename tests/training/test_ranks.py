@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from recsys.training.launching import _first
 from tests.training.train_in_ranks import CASES
 
 pytestmark = pytest.mark.whole
@@ -60,3 +61,16 @@ def test_a_process_that_is_killed_ends_the_others_and_is_named(tmp_path):
     done = launch(2, script)
     assert done.returncode == 1 and "TrainingError: process 1 of 2 was ended by SIGKILL" in done.stderr
     assert "the others were ended" in done.stderr and "last checkpoint" in done.stderr
+
+
+def test_of_processes_that_broke_off_in_one_second_the_killed_one_is_named():
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+    def failure(rank, exitcode, timestamp):
+        made = ProcessFailure(local_rank=rank, pid=1, exitcode=exitcode, error_file="nowhere")
+        made.timestamp = timestamp
+        return made
+
+    lost, killed, ended = failure(0, 1, 5), failure(1, -9, 5), failure(2, -15, 5)
+    assert _first({0: lost, 1: killed, 2: ended}) == (1, killed)
+    assert _first({0: lost, 2: ended, 1: failure(1, -9, 35)}) == (0, lost)
