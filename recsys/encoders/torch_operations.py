@@ -21,7 +21,7 @@ Operation = Callable[..., Any]
 HALVES = (torch.bfloat16, torch.float16)
 
 
-def together(*tensors: Tensor) -> tuple[Tensor, ...]:
+def on_one_device(*tensors: Tensor) -> tuple[Tensor, ...]:
     """Tensors on one device: that of those which are not on the processor, if there are any."""
     device = next((one.device for one in tensors if one.device.type != "cpu"), None)
     return tensors if device is None else tuple(one.to(device) for one in tensors)
@@ -48,7 +48,7 @@ def product(dtype: torch.dtype | None) -> Callable[[Tensor, Tensor], Tensor]:
     """
 
     def multiply(left: Tensor, right: Tensor) -> Tensor:
-        left, right = together(left, right)
+        left, right = on_one_device(left, right)
         if dtype is None:
             return torch.matmul(widened(left), widened(right))
         return torch.matmul(left.to(dtype), right.to(dtype)).float()
@@ -81,7 +81,7 @@ def attention(attributes: Attributes, dtype: torch.dtype | None) -> Operation:
             n_queries, n_keys = scores.shape[-2:]
             mask = torch.ones(n_queries, n_keys, dtype=torch.bool, device=scores.device).tril()
         if mask is not None:
-            scores, mask = together(scores, mask)
+            scores, mask = on_one_device(scores, mask)
             hidden = torch.full((), -torch.inf, device=scores.device)
             scores = torch.where(mask, scores, hidden) if mask.dtype == torch.bool else scores + mask
         return multiply(scores.softmax(-1), value)
@@ -101,7 +101,7 @@ def convolution(attributes: Attributes, dtype: torch.dtype | None) -> Operation:
         if kernel.ndim > pictures.ndim:  # GroupConvolution: the groups come first
             groups, kernel = kernel.shape[0], kernel.flatten(0, 1)
         pictures, kernel = (
-            widened(one) if dtype is None else one.to(dtype) for one in together(pictures, kernel)
+            widened(one) if dtype is None else one.to(dtype) for one in on_one_device(pictures, kernel)
         )
         stride, dilation = attributes["strides"], attributes["dilations"]
         padded = functional.pad(pictures, around)
@@ -112,7 +112,7 @@ def convolution(attributes: Attributes, dtype: torch.dtype | None) -> Operation:
 
 def elementwise(function: Operation) -> Operation:
     """An operation on values at the same place of each input, widened and on one device."""
-    return lambda *inputs: function(*together(*(widened(one) for one in inputs)))
+    return lambda *inputs: function(*on_one_device(*(widened(one) for one in inputs)))
 
 
 def normalised(attributes: Attributes) -> Operation:
@@ -159,7 +159,7 @@ def gather(attributes: Attributes) -> Operation:
     def run(table: Tensor, positions: Tensor, axis: Tensor) -> Tensor:
         (along,) = whole(axis)
         along %= table.ndim
-        table, positions = together(table, positions.long())
+        table, positions = on_one_device(table, positions.long())
         rows = positions.flatten()
         rows = torch.where(rows < 0, rows + table.shape[along], rows)
         found = table.index_select(along, rows)
@@ -173,7 +173,7 @@ def gather_elements(attributes: Attributes) -> Operation:
     """Operation GatherElements."""
 
     def run(values: Tensor, positions: Tensor) -> Tensor:
-        values, positions = together(values, positions.long())
+        values, positions = on_one_device(values, positions.long())
         return values.gather(attributes["axis"], positions)
 
     return run
@@ -310,7 +310,7 @@ OTHERS: dict[str, Callable[[Attributes], Operation]] = {
     "Squeeze": lambda _: squeezed,
     "Unsqueeze": lambda _: unsqueezed,
     "Transpose": lambda _: lambda values, order: values.permute(whole(order)),
-    "Concat": lambda of: lambda *values: torch.cat(together(*values), of["axis"]),
+    "Concat": lambda of: lambda *values: torch.cat(on_one_device(*values), of["axis"]),
     "Split": split,
     "VariadicSplit": lambda _: split_by_lengths,
     "ShapeOf": lambda _: lambda values: torch.tensor(values.shape),

@@ -135,7 +135,7 @@ class SegmentDraft:
 
 
 def _reserve(file: BinaryIO, n_bytes: int) -> None:
-    """Give a file its size and its room: a full disk that is met later, in mapped memory, ends the process (SIGBUS)."""
+    """Give a file its size and its room: a full disk found only later, in mapped memory, ends the process (SIGBUS)."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, n_bytes)
     else:  # macOS

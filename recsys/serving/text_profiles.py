@@ -18,7 +18,7 @@ from recsys.models.opening import open_head, open_vectors, with_head
 from recsys.publishing.checks import QUERY_BATCH_TOKENS, query_text, unpacked_model
 from recsys.publishing.objects import ObjectFiles
 from recsys.publishing.release import Manifest
-from recsys.serving.together import Together
+from recsys.serving.batching import Batcher
 
 # Shape suffixes: N texts, D dimension.
 THREADS = 1
@@ -38,7 +38,7 @@ class TextProfiles:
     def __init__(self, manifest: Manifest, files: ObjectFiles) -> None:
         self._manifest = manifest
         self._files = files
-        self._queries = Together(self._of_queries, MOST_QUERIES)
+        self._queries = Batcher(self._of_queries, MOST_QUERIES)
 
     @cached_property
     def encoder(self) -> Encoder:

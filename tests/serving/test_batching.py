@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from recsys.serving.together import Together
+from recsys.serving.batching import Batcher
 
 
 class Squares:
@@ -25,12 +25,12 @@ class Squares:
         return [number**2 for number in numbers]
 
 
-def in_threads(squares: Squares, together: Together[int, int], numbers: Sequence[int]) -> list[int | str]:
+def in_threads(squares: Squares, batcher: Batcher[int, int], numbers: Sequence[int]) -> list[int | str]:
     """Ask for the first number; once its computation has begun, for the others at once."""
 
     def ask(number: int) -> int | str:
         try:
-            return together.of(number)
+            return batcher.of(number)
         except ValueError as error:
             return str(error)
 
@@ -38,7 +38,7 @@ def in_threads(squares: Squares, together: Together[int, int], numbers: Sequence
         first = threads.submit(ask, numbers[0])
         assert squares.begun.wait(20)
         others = [threads.submit(ask, number) for number in numbers[1:]]
-        while len(together._waiting) < len(others):  # noqa: SLF001
+        while len(batcher._waiting) < len(others):  # noqa: SLF001
             pass
         squares.go.set()
         return [one.result(20) for one in (first, *others)]
@@ -46,21 +46,21 @@ def in_threads(squares: Squares, together: Together[int, int], numbers: Sequence
 
 def test_those_who_come_meanwhile_are_computed_together_and_at_most_so_many() -> None:
     squares = Squares()
-    assert in_threads(squares, Together(squares, 3), [1, 2, 2, 3, 4, 5]) == [1, 4, 4, 9, 16, 25]
+    assert in_threads(squares, Batcher(squares, 3), [1, 2, 2, 3, 4, 5]) == [1, 4, 4, 9, 16, 25]
     assert squares.asked[0] == [1] and sorted(map(len, squares.asked)) == [1, 2, 3]
     assert sorted(sum(squares.asked, [])) == [1, 2, 2, 3, 4, 5]
 
 
 def test_a_fault_is_told_to_whoever_asked_for_it_alone() -> None:
     squares = Squares()
-    assert in_threads(squares, Together(squares, 4), [1, 2, 13, 3]) == [1, 4, "13", 9]
+    assert in_threads(squares, Batcher(squares, 4), [1, 2, 13, 3]) == [1, 4, "13", 9]
 
 
 def test_who_asks_alone_gets_the_fault_and_the_next_one_an_answer() -> None:
     squares = Squares()
     squares.go.set()
-    together = Together(squares, 4)
+    batcher = Batcher(squares, 4)
     with pytest.raises(ValueError, match="13"):
-        together.of(13)
-    assert together.of(4) == 16
+        batcher.of(13)
+    assert batcher.of(4) == 16
     assert squares.asked == [[13], [4]]

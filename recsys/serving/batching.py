@@ -1,7 +1,7 @@
 """What several threads ask for at the same time, computed in one go.
 
 A computation that reads a large matrix takes little longer for four than for one. Who comes first computes alone, at
-once; all who come meanwhile are computed together by the next of them. Nobody waits for company.
+once; all who come meanwhile are computed in one batch by the next of them. Nobody waits for a batch to fill.
 """
 
 import threading
@@ -20,19 +20,19 @@ class _Waiting(Generic[Question, Result]):
     """One, once it is known."""
 
 
-class Together(Generic[Question, Result]):
-    """Shared between threads.
+class Batcher(Generic[Question, Result]):
+    """Computes the questions of several threads in batches; shared between them.
 
     Args:
-        compute: the results of some questions, in their order. What it raises for several is not told to them: each is
-            then computed alone.
+        compute: the results of some questions, in their order. Where it raises for several, each is computed alone,
+            so that a bad question fails nobody else's.
         most: questions at once.
     """
 
     def __init__(self, compute: Callable[[Sequence[Question]], Sequence[Result]], most: int) -> None:
         self._compute, self._most = compute, most
         self._waiting: list[_Waiting[Question, Result]] = []
-        self._changes, self._turn = threading.Lock(), threading.Lock()
+        self._changes, self._computing = threading.Lock(), threading.Lock()
 
     def of(self, question: Question) -> Result:
         """The result of one question.
@@ -46,7 +46,7 @@ class Together(Generic[Question, Result]):
         mine = _Waiting[Question, Result](question)
         with self._changes:
             self._waiting.append(mine)
-        with self._turn:
+        with self._computing:
             if not mine.results:
                 self._work(mine)
         return mine.results[0]
