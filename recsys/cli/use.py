@@ -113,12 +113,14 @@ def _open(store_url: str | None, release: str | None) -> "Release":
 
 
 def _show(release: "Release", found: "list[Scored]", as_json: bool) -> None:
+    titles = release.titles(one.item_id for one in found)
     if as_json:
-        print_json({"release": release.id, "items": [asdict(one) for one in found]})
+        items = [asdict(one) | {"title": titles.get(one.item_id)} for one in found]
+        print_json({"release": release.id, "items": items})
         return
     from rich.table import Table
 
-    table = Table("item", "score", title=f"release {release.id}")
+    table = Table("item", "title", "score", title=f"release {release.id}")
     for one in found:
-        table.add_row(shown(one.item_id), f"{one.score:.4f}")
+        table.add_row(shown(one.item_id), shown(titles.get(one.item_id, "–")), f"{one.score:.4f}")
     console().print(table)

@@ -224,6 +224,20 @@ class Release:
         vector: NDArray[np.float32] = self._profiles.searcher.vectors_of(np.array([self._row(item)]))[0]
         return vector
 
+    def titles(self, items: Iterable[str | int]) -> dict[str, str]:
+        """Titles of some items.
+
+        Args:
+            items: ids.
+
+        Returns:
+            Titles by id, of those that have one; empty for a release from before it held titles.
+
+        Raises:
+            UnknownItem: the release does not hold one of them.
+        """
+        return self._recommender.items.titles_of([id_text(item, "item_id") for item in items])
+
     def export(self, path: AnyPath) -> int:
         """Write all profiles as parquet: item_id (string), vector (list of float32), release (string).
 
