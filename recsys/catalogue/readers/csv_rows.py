@@ -16,7 +16,7 @@ from recsys.catalogue.readers.rows import (
     RawRow,
     Reading,
 )
-from recsys.catalogue.readers.separators import NAMES, SEP_LINE, SEPARATORS, header_and_separator, names_key
+from recsys.catalogue.readers.separators import NAMES, SEP_LINE, SEPARATORS, layout, names_key
 
 _LONE_CR = "\udc0d"
 """Stands for a CR inside a line, which the parser would take for its end; not UTF-8, so that no file can hold it."""
@@ -24,8 +24,7 @@ _LONE_CR = "\udc0d"
 
 def has_header(start: bytes) -> bool:
     """Whether text begins with a header that names the required columns."""
-    header, _ = header_and_separator(_sample(start)[1])
-    return names_key(header)
+    return names_key(layout(_sample(start)[1]).header)
 
 
 def csv_rows(file: LandedFile, stream: io.BufferedReader, reading: Reading) -> Iterator[RawRow]:
@@ -44,7 +43,7 @@ def csv_rows(file: LandedFile, stream: io.BufferedReader, reading: Reading) -> I
         UnreadableFile: no usable header, or a record that does not end.
     """
     csv.field_size_limit(MAX_LINE_BYTES)
-    separator = _separator(stream.peek(), reading)
+    separator, n_above = _layout(stream.peek(), reading)
     lines = _TextLines(stream, file)
     rows = csv.reader(lines, delimiter=separator, strict=True)
     header: _Header | None = None
@@ -61,6 +60,8 @@ def csv_rows(file: LandedFile, stream: io.BufferedReader, reading: Reading) -> I
             n_empty += len(values) > 1
         elif begin == 1 and SEP_LINE.fullmatch(separator.join(values).strip()):
             continue
+        elif n_above:
+            n_above -= 1
         elif header is None:
             header = _header(file, values, begin, reading)
         else:
@@ -79,14 +80,18 @@ def _sample(start: bytes) -> tuple[str | None, list[str]]:
     return (named[1], lines[1:]) if named else (None, lines)
 
 
-def _separator(start: bytes, reading: Reading) -> str:
+def _layout(start: bytes, reading: Reading) -> tuple[str, int]:
+    """The separator, and how many rows are above the header."""
     named, lines = _sample(start)
-    separator = named if named in SEPARATORS else header_and_separator(lines)[1]
+    found = layout(lines)
+    separator = named if named in SEPARATORS else found.separator
     if named:
         reading.notes.append("the line `sep=` was ignored, apart from the separator that it names")
     if separator != ",":
         reading.notes.append(f"columns are separated by a {NAMES[separator]}")
-    return separator
+    if found.n_above:
+        reading.notes.append(f"{_counted(found.n_above, 'row')} above the header ignored")
+    return separator, found.n_above
 
 
 class _TextLines:

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from recsys.catalogue.folding import folded
 
@@ -17,18 +18,31 @@ SEP_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _SAMPLE_ROWS = 50
 
 
-def header_and_separator(lines: Sequence[str]) -> tuple[list[str], str]:
-    """The header under the separator that fits it and the rows best.
+@dataclass(frozen=True)
+class Layout:
+    """How a CSV file begins."""
+
+    separator: str
+    """A comma if there is none."""
+    header: tuple[str, ...]
+    """Names as written; empty for an empty file."""
+    n_above: int
+    """Rows above the header, empty ones not counted: the title lines of a report."""
+
+
+def layout(lines: Sequence[str]) -> Layout:
+    """Find the header, under the separator that fits it and the rows best.
 
     Args:
         lines: whole lines from the beginning of the file, without `sep=`.
 
     Returns:
-        The names as written, and the separator; a comma if there is none.
+        Where the header is. The first row is taken for it unless a later one names the item or the user column and
+        is wider than all rows above.
     """
-    tried = [(separator, _rows(lines, separator)) for separator in SEPARATORS]
-    separator, rows = max(tried, key=lambda one: _fit(one[1]))
-    return (rows[0] if rows else []), separator
+    tried = [(separator, *_from_header(_rows(lines, separator))) for separator in SEPARATORS]
+    separator, rows, n_above = max(tried, key=lambda one: _fit(one[1]))
+    return Layout(separator, tuple(rows[0]) if rows else (), n_above)
 
 
 def names_key(header: Sequence[str]) -> bool:
@@ -36,12 +50,22 @@ def names_key(header: Sequence[str]) -> bool:
     return bool(KEYS & {folded(name) for name in header})
 
 
+def _from_header(rows: list[list[str]]) -> tuple[list[list[str]], int]:
+    """The rows from the header on, and how many are above it."""
+    widest = 0
+    for place, row in enumerate(rows):
+        if names_key(row) and len(row) > widest:
+            return rows[place:], place
+        widest = max(widest, len(row))
+    return rows, 0
+
+
 def _rows(lines: Sequence[str], separator: str) -> list[list[str]]:
     """The first rows; a row that does not parse ends them."""
     found: list[list[str]] = []
     try:
         for row in csv.reader(lines, delimiter=separator):
-            if any(value.strip() for value in row):
+            if any(row):
                 found.append(row)
             if len(found) > _SAMPLE_ROWS:
                 break

@@ -51,6 +51,23 @@ def test_the_line_that_excel_wants_names_the_separator(rows_of, line):
     assert notes[0].startswith("the line `sep=`")
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_title_lines_above_the_header_are_ignored_and_reported(rows_of, separator):
+    above = f"Products of the spring; 2026{separator}\nprinted by Ann\n \n\n"
+    rows, notes = rows_of(above + written(separator), ".csv")
+    assert values(rows) == ROWS
+    assert [line for line, _ in rows] == [6, 7, 8, 9, 10]
+    assert "3 rows above the header ignored" in notes
+
+
+def test_rows_as_wide_as_a_later_header_are_no_title_lines(rows_of):
+    table = written()
+    joined = table.partition("\n")[2] + table
+    rows, notes = rows_of(joined, ".csv")
+    assert not any("above the header" in note for note in notes)
+    assert len(rows) == 2 * len(ROWS)  # one line less as a header, and the real header as a row
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_encodings_are_detected(rows_of, encoding):
     rows = [{"item_id": "s1", "title": "Ein grüner Becher 🍵"}]
