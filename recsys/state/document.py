@@ -12,12 +12,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recsys.errors import StorageError
 
-FORMAT = 1
+FORMAT = 2
+"""1 named each stored file by its checksum alone."""
 Value = TypeVar("Value")
 
 
 class CarriedFile(BaseModel):
-    """A file that travels with the state, in the store under its checksum."""
+    """A file that travels with the state."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,7 +34,7 @@ class CarriedFile(BaseModel):
 
 
 class State(BaseModel):
-    """What a workspace holds. Contents lie elsewhere: files under their checksums, DVC's in DVC's remote."""
+    """What a workspace holds. Contents lie elsewhere: files in the store beside it, DVC's in DVC's remote."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,6 +43,8 @@ class State(BaseModel):
     """Another one at each write; a worker that knows it has nothing to bring."""
     files: dict[str, CarriedFile] = {}
     """Path in the workspace -> file."""
+    objects: dict[str, str] = {}
+    """Checksum -> name of the object that holds such a file. A state of format 1 names none: see `object_of`."""
     data_dvc: str | None = None
     """Text of data.dvc; what it names lies in DVC's remote."""
     lock: dict[str, Any] = {}
@@ -90,13 +93,34 @@ class State(BaseModel):
         """The bytes that are stored."""
         return (self.model_dump_json(indent=1) + "\n").encode()
 
-    def renewed(self) -> "State":
-        """The same content as a new version."""
-        return self.model_copy(update={"nonce": uuid4().hex})
+    def object_of(self, file: CarriedFile) -> str:
+        """Name of the object that holds one of its files."""
+        return self.objects.get(file.sha256, file.sha256)
+
+    def held(self) -> dict[str, str]:
+        """Checksum -> name of the object, of every file that it names."""
+        return {file.sha256: self.object_of(file) for file in self.files.values()}
+
+    def renewed(self, objects: Mapping[str, str]) -> "State":
+        """The same content as a new version.
+
+        Args:
+            objects: checksum -> name of the object, at least of every file that it names.
+
+        Returns:
+            The version to store.
+        """
+        own = {file.sha256: objects[file.sha256] for file in self.files.values()}
+        return self.model_copy(
+            update={"format": FORMAT, "nonce": uuid4().hex, "objects": dict(sorted(own.items()))}
+        )
 
     def same_content(self, other: "State") -> bool:
-        """Whether both say the same but for their version."""
-        return self.model_copy(update={"nonce": ""}) == other.model_copy(update={"nonce": ""})
+        """Whether both say the same but for their version, and for where it lies in the store."""
+        return self._content() == other._content()
+
+    def _content(self) -> "State":
+        return self.model_copy(update={"format": FORMAT, "nonce": "", "objects": {}})
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,16 @@
-"""States in a folder or a bucket: `<name>/STATE`, swapped by compare-and-swap, and `<name>/files/<sha256>`."""
+"""States in a folder or a bucket: `<name>/STATE`, swapped by compare-and-swap, and `<name>/files/<object>`.
 
-from collections.abc import Callable, Iterable
+An object is written once, under a name of its own, and a worker uses one again only where the version that it replaces
+names it. So what a version gave up never comes back, and may be deleted at once, however long a worker takes: one that
+needs the same bytes again stores them under another name, or loses its swap.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from recsys.errors import StorageError, SwapLost
 from recsys.state.document import CarriedFile, State
@@ -63,34 +69,38 @@ class StateStore:
                 ) from None
             raise
 
-    def upload(self, name: str, files: Iterable[tuple[CarriedFile, Path]]) -> int:
-        """Store what the store lacks.
+    def upload(
+        self, name: str, files: Iterable[tuple[CarriedFile, Path]], objects: Mapping[str, str]
+    ) -> tuple[dict[str, str], int]:
+        """Store files, each under a name of its own.
 
         Args:
             name: of the workspace.
             files: each with the local file that holds it.
+            objects: checksum -> object, of what need not be stored: what the version to be replaced names, and what the
+                caller has stored for this swap already.
 
         Returns:
-            Bytes that were uploaded.
+            Checksum -> object of what was stored, and its bytes.
 
         Raises:
             StorageError: the store refuses writes, or a local file is gone.
         """
-        wanted = {file.sha256: (file, path) for file, path in files}
-        there = self._there(name) if wanted else frozenset()
-        missing = [pair for sha256, pair in wanted.items() if sha256 not in there]
+        missing = {file.sha256: (file, path) for file, path in files if file.sha256 not in objects}
+        new = {sha256: f"{sha256}-{uuid4().hex[:12]}" for sha256 in missing}
 
         def send(pair: tuple[CarriedFile, Path]) -> None:
-            self.storage.write(_key(name, pair[0].sha256), pair[1])
+            self.storage.write(_key(name, new[pair[0].sha256]), pair[1])
 
-        _at_once(send, missing)
-        return sum(file.size for file, _ in missing)
+        _at_once(send, list(missing.values()))
+        return new, sum(file.size for file, _ in missing.values())
 
-    def download(self, name: str, files: Iterable[tuple[CarriedFile, Path]]) -> int:
+    def download(self, name: str, state: State, files: Iterable[tuple[CarriedFile, Path]]) -> int:
         """Bring files to their places, atomically each.
 
         Args:
             name: of the workspace.
+            state: names the files.
             files: each with its place.
 
         Returns:
@@ -103,23 +113,26 @@ class StateStore:
 
         def bring(pair: tuple[CarriedFile, Path]) -> None:
             file, place = pair
+            key = _key(name, state.object_of(file))
             with whole_file(place) as temporary:
-                self.storage.fetch(_key(name, file.sha256), temporary)
+                self.storage.fetch(key, temporary)
                 if CarriedFile.of(temporary) != file:
                     raise StorageError(
-                        f"{self.storage.url}/{_key(name, file.sha256)}, {place.name} of the workspace, is damaged",
+                        f"{self.storage.url}/{key}, {place.name} of the workspace, is damaged",
                         remedy="delete it, and run the task that made it again",
                     )
 
         _at_once(bring, found)
         return sum(file.size for file, _ in found)
 
-    def tidy(self, name: str, before: State, now: State) -> None:
-        """Delete files that only the version before needed. A worker that is bringing it reads the new one then."""
-        kept = {file.sha256 for file in now.files.values()}
-        for sha256 in sorted({file.sha256 for file in before.files.values()} - kept):
+    def delete(self, name: str, objects: Iterable[str]) -> None:
+        """Delete objects that no version names any more, or that no other worker knows of.
+
+        A worker that is just bringing the version before reads the new one then.
+        """
+        for gone in sorted(objects):
             with suppress(StorageError):
-                self.storage.delete(_key(name, sha256))
+                self.storage.delete(_key(name, gone))
 
     def remove(self, name: str) -> None:
         """Remove a state with its files, the document first."""
@@ -127,12 +140,9 @@ class StateStore:
         for stored in self.storage.list(f"{name}/"):
             self.storage.delete(stored.key)
 
-    def _there(self, name: str) -> frozenset[str]:
-        return frozenset(stored.key.rpartition("/")[2] for stored in self.storage.list(f"{name}/{FILES}/"))
 
-
-def _key(name: str, sha256: str) -> str:
-    return f"{name}/{FILES}/{sha256}"
+def _key(name: str, stored: str) -> str:
+    return f"{name}/{FILES}/{stored}"
 
 
 def _at_once(call: Callable[[tuple[CarriedFile, Path]], None], pairs: list[tuple[CarriedFile, Path]]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from filelock import FileLock
@@ -23,6 +24,8 @@ from recsys.storage.atomic import write_whole
 
 ATTEMPTS = 10
 """Attempts to store a state while other workers are faster, or to bring one that is replaced meanwhile."""
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,9 @@ class Sync:
         ours = record.state.model_copy(update={"files": others | found})
         if not found or ours.files == record.state.files:
             return Moved(changed=False)
+        new = [(file, before[name]) for name, file in found.items() if record.state.files.get(name) != file]
         try:
-            n_bytes = self.store.upload(self.name, [(found[name], path) for name, path in before.items()])
+            uploaded, n_bytes = self.store.upload(self.name, new, {})
         except StorageError:
             if self._checkpoints() == before:
                 raise
@@ -120,8 +124,9 @@ class Sync:
         if self._checkpoints() != before or any(
             stat_of(path) != known[name][:2] for name, path in before.items()
         ):
+            self.store.delete(self.name, uploaded.values())
             return Moved(changed=False)  # written anew meanwhile: what was uploaded may not belong together
-        self._swapped(ours, {}, known, record)
+        self._swapped(ours, {}, known, record, uploaded)
         return Moved(changed=True, n_bytes=n_bytes)
 
     def begin(self) -> bool:
@@ -136,11 +141,13 @@ class Sync:
         with self._alone():
             ours, files, known = self._surveyed(Record("", State(), {}))
             self._push(ours, State())
-            self.store.upload(self.name, [(ours.files[name], path) for name, path in files.items()])
-            ours = ours.renewed()
+            pairs = [(ours.files[name], path) for name, path in files.items()]
+            uploaded, _ = self.store.upload(self.name, pairs, {})
+            ours = ours.renewed(uploaded)
             try:
                 self.store.swap(self.name, ours, None)
             except SwapLost:
+                self.store.delete(self.name, uploaded.values())
                 return False
             Record(ours.nonce, ours, known).save(self._record_path)
             return True
@@ -155,7 +162,7 @@ class Sync:
             found = self.store.read(self.name)
             if found is None or found[0].done:
                 return
-            done = found[0].model_copy(update={"done": True}).renewed()
+            done = found[0].model_copy(update={"done": True}).renewed(found[0].held())
             try:
                 self.store.swap(self.name, done, found[1])
                 return
@@ -192,7 +199,7 @@ class Sync:
             if not places[name].is_file()
             or (file != base.get(name) and carried(name, places[name], known) != file)
         ]
-        n_bytes = self.store.download(self.name, missing)
+        n_bytes = self.store.download(self.name, theirs, missing)
         for name in base.keys() - theirs.files.keys():
             path = place_of(at, name)
             # Caches are shared, and never wrong; what has changed here since is of a task that runs here.
@@ -273,28 +280,53 @@ class Sync:
         if targets:
             dvc.push(self.at.root, tuple(targets))
 
-    def _swapped(self, ours: State, files: Mapping[str, Path], known: Known, record: Record) -> Moved:
-        """Make it the current version; where another worker was faster, together with what that one made."""
+    def _swapped(
+        self,
+        ours: State,
+        files: Mapping[str, Path],
+        known: Known,
+        record: Record,
+        stored: Mapping[str, str] = NOTHING,
+    ) -> Moved:
+        """Make it the current version; where another worker was faster, together with what that one made.
+
+        Args:
+            ours: what this worker has.
+            files: name in the state -> local file, of those that may have to be stored.
+            known: of the files here.
+            record: of the version that this worker went on from.
+            stored: checksum -> object, of what was stored for this already.
+
+        Returns:
+            What was stored.
+        """
+        uploaded, n_bytes = dict(stored), 0
         for _ in range(ATTEMPTS):
             found = self.store.read(self.name)
             theirs, tag = found or (State(), None)
             wanted = ours
+            self._refuse_moved(theirs, record)
             if theirs.nonce != record.nonce:
-                self._refuse_moved(theirs, record)
                 wanted = Versions(record.state, ours, theirs).merged()
             if found and wanted.same_content(theirs):
+                self.store.delete(self.name, uploaded.values())
                 self._remember(theirs, whole=theirs.nonce == record.nonce, ours=ours, known=known)
                 return Moved(changed=False)
             mine = [
                 name for name, file in wanted.files.items() if name in files and ours.files.get(name) == file
             ]
-            n_bytes = self.store.upload(self.name, [(ours.files[name], files[name]) for name in mine])
-            wanted = wanted.renewed()
+            held = theirs.held() | uploaded
+            new, n_new = self.store.upload(
+                self.name, [(ours.files[name], files[name]) for name in mine], held
+            )
+            uploaded, n_bytes = uploaded | new, n_bytes + n_new
+            wanted = wanted.renewed(held | new)
             try:
                 self.store.swap(self.name, wanted, tag)
             except SwapLost:
                 continue
-            self.store.tidy(self.name, theirs, wanted)
+            named = {*theirs.held().values(), *uploaded.values()}
+            self.store.delete(self.name, named - set(wanted.held().values()))
             self._remember(wanted, whole=theirs.nonce == record.nonce, ours=ours, known=known)
             return Moved(changed=True, n_bytes=n_bytes)
         raise StateMoved(
@@ -313,7 +345,7 @@ class Sync:
                 f"{self.store.storage.url}/{self.name} was removed while this worker used it",
                 remedy="nothing need be done where the run has ended; otherwise start the run again",
             )
-        if self.scope.exclusive:
+        if self.scope.exclusive and theirs.nonce != record.nonce:
             raise StateMoved(
                 f"another worker has gone on from {self.store.storage.url}/{self.name} meanwhile",
                 remedy="run the task again: it brings what that worker has stored, and goes on from there",

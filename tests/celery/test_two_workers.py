@@ -26,6 +26,7 @@ from localplatform.servers import start_mlflow, start_seaweed
 from localplatform.workspace import make_workspace, set_remote
 from recsys import Release
 from recsys.publishing.store import ReleaseStore
+from recsys.registry.ledger import entries
 from recsys.registry.mlflow import champion
 from recsys.state.store import StateStore
 from recsys.storage.opening import open_storage
@@ -37,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUCKETS = ("landing", "releases", "dvc", "state", "mlflow")
 ARRIVE, ONE, TWO, GPU = "arrive", "one", "two", "gpu"
 TRAIN, PUBLISH = "train_challenger", "publish_champion"
-ON_TWO = ("fetch-champion", "validate", "features", "profiles-champion", "gate", "promote")
+ON_TWO = ("fetch-champion", "validate", "features", "profiles-champion", "gate", "open-gate", "promote")
 POLICY = f"""
 def task_policy(task):
     if task.task_id == "{ARRIVE}":
@@ -151,7 +152,7 @@ def params(encoder):
     found["encoder"] |= {"source": str(encoder), "max_tokens": 32}
     found["split"] |= {"by": "item-hash", "min_test_users": 2}
     found["finetune"] |= QUICK | {"checkpoint_steps": 1}
-    found["gate"] |= LENIENT | {"min_margin_over_champion": -1.0, "needs_approval": False}
+    found["gate"] |= LENIENT | {"min_margin_over_champion": -1.0}  # a person is asked
     found["slow_loop"] |= {"champion_sweep_s": 3000, "checkpoint_s": 0.5, "queue": GPU}
     return found
 
@@ -246,7 +247,7 @@ def checkpoint_step(states, run, folder):
         return -1
     place = folder / "checkpoint.safetensors"
     try:
-        StateStore(states).download(run, [(found[0].files[names[0]], place)])
+        StateStore(states).download(run, found[0], [(found[0].files[names[0]], place)])
     except Exception:  # replaced by a newer one meanwhile
         return -1
     with safe_open(place, framework="pt") as file:
@@ -293,10 +294,30 @@ def test_arrivals_go_from_worker_to_worker(published, storages, tmp_path):
     assert record["encoded"] <= 1  # the rest came along
 
 
-def test_a_training_outlives_its_worker_and_ends_on_others(published, storages, tmp_path):
+def approved(fleet, run_id):
+    """Approve when the training asks, as a person does after some seconds; what the page showed."""
+    place = f"/api/v2/dags/{TRAIN}/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
+
+    def asks():
+        run = fleet.airflow.run(TRAIN, run_id)
+        assert run.state not in FINISHED, fleet.story()
+        return any(
+            task.name == "approve" and task.state == "awaiting_input" for task in fleet.airflow.tasks(run)
+        )
+
+    fleet.wait(asks, "a person is asked")
+    shown = fleet.airflow._call("GET", place)["body"]
+    time.sleep(5)  # within the first second the process that asked is still ending
+    fleet.airflow._call("PATCH", place, {"chosen_options": ["Approve"], "params_input": {}})
+    return shown
+
+
+def test_a_training_outlives_its_worker_and_is_judged_approved_and_published_on_others(
+    published, storages, tmp_path
+):
     fleet, (_, releases, states) = published, storages
     one, two = fleet.machines["one"], fleet.machines["two"]
-    run_id = fleet.airflow.trigger(TRAIN, {"epochs": 60, "patience": 60})
+    run_id = fleet.airflow.trigger(TRAIN, {"epochs": 30, "patience": 30})
     name = f"{TRAIN}.{run_id}"
     fleet.wait(lambda: checkpoint_step(states, name, tmp_path) >= 5, "checkpoints are stored")
     killed_at = checkpoint_step(states, name, tmp_path)
@@ -314,14 +335,23 @@ def test_a_training_outlives_its_worker_and_ends_on_others(published, storages, 
 
     fleet.wait(is_further, "the other worker goes on")
     assert min(step for step in seen if step >= 0) >= killed_at  # counted in steps: nothing began again
+    shown = approved(fleet, run_id)
+    assert "The gate is **open**" in shown and "| cold |" in shown  # made on three, shown by one
     states_of = fleet.ended(TRAIN, run_id)
     assert set(states_of.values()) == {"success"}, fleet.story()
-    assert "finetune" in one.tasks() and {"gate", "promote"} <= set(three.tasks())
+    assert {"finetune", "approve"} <= set(one.tasks()) and {"gate", "open-gate", "promote"} <= set(
+        three.tasks()
+    )
     pages = [*three.home.glob("workspace/var/workspaces/*/artifacts/gate/page.html")]
     assert len(pages) == 1
     new = champion(fleet.mlflow)
     assert new.version == "2"
+    assert entries(fleet.mlflow)[-1].who == f"Airflow {TRAIN} {run_id}, approved by admin"
     head = ReleaseStore(releases)
     fleet.wait(
         lambda: head.manifest(head.current().current.head).model.hash == new.hash, "the champion is published"
     )
+    fleet.wait(lambda: all(run.state in FINISHED for run in fleet.airflow.runs(PUBLISH)), "publishing ends")
+    assert {run.state for run in fleet.airflow.runs(PUBLISH)} == {"success"}, fleet.story()
+    assert {"catch-up", "make-workspace"} <= set(one.tasks()) and "fetch-champion" in three.tasks()
+    assert StateStore(states).names(f"{PUBLISH}.") == ()

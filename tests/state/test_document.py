@@ -54,6 +54,6 @@ def test_a_file_that_leads_out_of_the_workspace_is_refused(name):
 def test_a_damaged_document_and_one_of_a_newer_version_are_told_apart():
     with pytest.raises(StorageError, match="STATE is no state of a workspace"):
         State.parse(b"{", "STATE")
-    with pytest.raises(StorageError, match="has format 2, this code reads up to 1"):
-        State.parse(b'{"format": 2, "more": 1}', "STATE")
+    with pytest.raises(StorageError, match="has format 3, this code reads up to 2"):
+        State.parse(b'{"format": 3, "more": 1}', "STATE")
     assert State.parse(state("a=a", n_interactions=3).document(), "STATE") == state("a=a", n_interactions=3)

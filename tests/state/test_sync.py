@@ -162,6 +162,58 @@ def test_a_state_that_was_removed_is_not_made_again_by_a_worker_that_lags(machin
     assert one.store.names() == ()
 
 
+def test_a_state_that_was_removed_is_not_made_again_after_a_merge_either(machine):
+    one, two = machine("one"), machine("two")
+    write(one, "var/begun", "1")
+    one.begin()
+    two.bring()
+    write(one, "artifacts/gate/one", "a"), write(two, "artifacts/gate/two", "b")
+    one.keep(), two.keep()  # two knows that others have added to what it stored
+    one.store.remove("train.1")
+    write(two, "artifacts/gate/two", "c")
+    with pytest.raises(StateMoved, match="was removed while this worker used it"):
+        two.keep()
+    assert one.store.names() == ()
+
+
+def test_a_file_that_comes_back_outlives_the_deletion_of_what_was_given_up(machine, monkeypatch):
+    one, two, three = machine("one"), machine("two"), machine("three")
+    write(one, "artifacts/gate/page.html", "open"), write(one, "var/begun", "1")
+    one.begin()
+    two.bring()
+    (one.at.root / "artifacts/gate/page.html").unlink()
+    delete = StateStore.delete
+
+    def late(store, name, objects):
+        """Between the swap and the deletion, another worker makes the same bytes again."""
+        monkeypatch.setattr(StateStore, "delete", delete)
+        write(two, "artifacts/gate/other.html", "open")
+        assert two.keep().n_bytes == 4
+        delete(store, name, objects)
+
+    monkeypatch.setattr(StateStore, "delete", late)
+    one.keep()
+    three.bring()
+    assert read(three, "artifacts/gate/other.html") == "open"
+    assert len(one.store.storage.list("train.1/files/")) == 2
+
+
+def test_a_state_of_format_1_whose_objects_are_named_by_checksums_is_brought_and_gone_on_from(machine):
+    one, two = machine("one"), machine("two")
+    write(one, "var/begun", "1234")
+    digest = hashlib.sha256(b"1234").hexdigest()
+    files = {"var/begun": {"sha256": digest, "size": 4}}
+    one.store.storage.write(f"train.1/files/{digest}", b"1234")
+    document = {"format": 1, "nonce": "old", "files": files}
+    one.store.storage.swap("train.1/STATE", json.dumps(document).encode(), None)
+    assert two.bring().n_bytes == 4 and read(two, "var/begun") == "1234"
+    write(two, "artifacts/gate/page.html", "open")
+    assert two.keep().n_bytes == 4
+    assert one.bring().changed and read(one, "artifacts/gate/page.html") == "open"
+    found = one.store.read("train.1")[0]
+    assert found.format == 2 and found.objects[digest] == digest
+
+
 def test_a_damaged_file_is_named_and_not_laid_out(machine):
     one, two = machine("one"), machine("two")
     write(one, "var/begun", "1234")

@@ -70,9 +70,9 @@ def stored_step(states, run, folder):
     found = states.read(run)
     names = [name for name in found[0].files if name.endswith("checkpoint.safetensors")] if found else []
     place = folder / "checkpoint.safetensors"
-    if not names or not states.storage.find(f"{run}/files/{found[0].files[names[0]].sha256}"):
+    if not names or not states.storage.find(f"{run}/files/{found[0].object_of(found[0].files[names[0]])}"):
         return -1
-    states.download(run, [(found[0].files[names[0]], place)])
+    states.download(run, found[0], [(found[0].files[names[0]], place)])
     with safe_open(place, framework="pt") as file:
         return json.loads(file.metadata()["record"])["step"]
 
