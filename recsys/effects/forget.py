@@ -1,7 +1,8 @@
 """Effect `forget`: take one person's events out of everything that Firstlight keeps, and publish without them.
 
 In this order, so that nothing comes back: the feedback store, the landing zone, `data/`, what stages made, DVC's cache
-and remote, the next release. Releases from before still hold the person; `collect` removes them by a deadline.
+and remote, states of runs, the next release. Releases from before still hold the person; `collect` removes them by a
+deadline.
 """
 
 import tempfile
@@ -19,6 +20,7 @@ from recsys.catalogue.ingest import writing
 from recsys.catalogue.person import Person
 from recsys.catalogue.pseudonyms import Pseudonyms, require_same_key
 from recsys.catalogue.tracking import track
+from recsys.effects.forget_states import forget_in_states
 from recsys.effects.publish import publish
 from recsys.encoders.reference import TERMS
 from recsys.errors import ReleaseError, StorageError
@@ -135,6 +137,8 @@ def forget(
     report_progress("looking through DVC's cache and remote")
     n_objects, problems = _forget_in_dvc(at, person)
     left += problems
+    runs, problems = forget_in_states(where.state, person, OBJECTS)
+    left += problems
     release = None
     if where.store and holders:
         report_progress("publishing without the person")
@@ -147,7 +151,7 @@ def forget(
         landed=landed.places,
         parts=accepted.places,
         n_rows=landed.n_rows + accepted.n_rows,
-        made=tuple(made),
+        made=(*made, *(f"state of run {name}" for name in runs)),
         n_dvc_objects=n_objects,
         release=release,
         old_releases=holders,
