@@ -30,6 +30,8 @@ from recsys.storage.atomic import write_parquet
 FORMAT = 1
 SCHEMA = pa.schema([("item_id", pa.string()), ("n_users", pa.int64()), ("sum", pa.int64())])
 """Sorted by item_id. n_users: of sites without noise; sum: noisy sums of the others, in units of `privacy.UNIT`."""
+MOST = 2**53
+"""Of users, and of sums: 8.6 billion users who each like one item. Whatever is added up stays far below 2^63."""
 METADATA = b"firstlight"
 FILE_NAME = re.compile(r"likes-.+-(?P<sha>[0-9a-f]{16})\.parquet")
 
@@ -42,7 +44,7 @@ class Site(BaseModel):
     name: SiteName
     digest: str = Field(pattern=r"\A[0-9a-f]{16}\z")
     """Names its likes. Made with the site's pseudonym key: the same twice is one site under two names."""
-    n_users: int = Field(ge=0)
+    n_users: int = Field(ge=0, le=MOST)
     epsilon: float | None = Field(default=None, ge=0.01, allow_inf_nan=False)
     """ε of the noise in its sums; None: they are exact counts."""
     delta: float | None = Field(default=None, gt=0, lt=1)
@@ -138,7 +140,7 @@ def merged(several: Sequence[ItemLikes]) -> ItemLikes:
         Likes of all sites.
 
     Raises:
-        ReleaseError: one site is in two of them, under one name or two.
+        ReleaseError: one site is in two of them, under one name or two; or their sums are larger than any users' are.
     """
     sites = tuple(sorted((site for one in several for site in one.sites), key=lambda site: site.name))
     for what, names in (("name", [site.name for site in sites]), ("likes", [site.digest for site in sites])):
@@ -149,10 +151,31 @@ def merged(several: Sequence[ItemLikes]) -> ItemLikes:
                 f"site {' and '.join(named)} would count twice: two files have its {what}",
                 remedy="give one file of each site, the newest",
             )
+    _refuse_too_large(several)
     table = pa.concat_tables([one.table for one in several]).group_by("item_id")
     summed = table.aggregate([("n_users", "sum"), ("sum", "sum")]).sort_by("item_id")
     columns = [summed["item_id"], summed["n_users_sum"], summed["sum_sum"]]
     return ItemLikes(pa.table(columns, schema=SCHEMA), sites)
+
+
+def _refuse_too_large(several: Sequence[ItemLikes]) -> None:
+    """Refuse files whose values may reach MOST together: Arrow's sums of int64 wrap without a word."""
+    for name in ("n_users", "sum"):
+        largest = [_largest(one.table[name]) for one in several]
+        if sum(largest) > MOST:
+            worst = several[largest.index(max(largest))]
+            sites = " and ".join(site.name for site in worst.sites)
+            raise ReleaseError(
+                f"column {name} of all files adds up to {sum(largest):,}, more than {MOST:,}; "
+                f"the largest value, {max(largest):,}, is of site {sites}",
+                remedy="ask that site to export again, and leave it out until then",
+            )
+
+
+def _largest(column: pa.ChunkedArray) -> int:
+    """Largest absolute value; 0 of none."""
+    found = pc.min_max(column).as_py()
+    return max(abs(found["min"] or 0), abs(found["max"] or 0))
 
 
 def _check(found: ItemLikes) -> None:

@@ -45,6 +45,9 @@ class PrivacyParams(BaseModel):
     period_days: float = Field(ge=0, le=366)
     """Likes count from the end of the period on in which they happened. Until then releases repeat the noisy
     statistics, which costs nothing. 0: at once, so that every release with new likes costs ε."""
+    allow_exact: bool
+    """Publish exact statistics after releases with noise. What is told of a user then has no bound; otherwise a
+    workspace without ε publishes nothing there."""
 
 
 class UsersParams(BaseModel):

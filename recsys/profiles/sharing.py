@@ -54,7 +54,10 @@ class Sharing:
         """Names everything here that the result depends on; empty where it is as without this module."""
         if self.privacy.epsilon is None and self.others is None:
             return ""
-        plain = [self.privacy.model_dump(), self.others.file_name() if self.others else None]
+        plain = [
+            self.privacy.model_dump(exclude={"allow_exact"}),
+            self.others.file_name() if self.others else None,
+        ]
         if self.privacy.epsilon is not None:
             plain.append(hashlib.sha256(self.secret).hexdigest()[:16])
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
@@ -120,7 +123,7 @@ class Sharing:
         return ItemLikes(pa.table(columns, schema=SCHEMA), (site,))
 
 
-NOTHING_SHARED = Sharing(PrivacyParams(epsilon=None, delta=1e-7, period_days=0))
+NOTHING_SHARED = Sharing(PrivacyParams(epsilon=None, delta=1e-7, period_days=0, allow_exact=False))
 """Neither noise nor other sites."""
 
 

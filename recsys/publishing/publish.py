@@ -9,9 +9,10 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue.kinds import KINDS
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.parts import list_parts
-from recsys.errors import OtherModel, Overtaken, SwapLost
+from recsys.errors import OtherModel, Overtaken, ReleaseError, SwapLost
 from recsys.features.params import FeaturesParams
 from recsys.features.views_file import made_of
+from recsys.profiles.params import PrivacyParams
 from recsys.profiles.sharing import NOTHING_SHARED, Sharing
 from recsys.publishing.checks import require_index_recall, smoke_lists, smoke_texts
 from recsys.publishing.draft import Draft, gather
@@ -115,6 +116,7 @@ def _attempt(store: ReleaseStore, at: Artifacts, publisher: Publisher) -> tuple[
     before = _pointer_at_rest(store)
     head = store.manifest(before.current.head) if before else None
     _refuse_overtaken(head, publisher.onto)
+    _refuse_exact(head, publisher.sharing.privacy)
     if publisher.yields:
         yield_to_other_model(store.storage)
     ours = gather(
@@ -167,6 +169,19 @@ def _refuse_overtaken(head: Manifest | None, onto: str | None) -> None:
     if onto is not None and (head is None or head.id != onto):
         newest = head.id if head else "none"
         raise Overtaken(f"the newest release is {newest}, not {onto}", remedy="recsys catch-up")
+
+
+def _refuse_exact(head: Manifest | None, privacy: PrivacyParams) -> None:
+    """A workspace whose settings lack ε would tell exactly what others have put noise on."""
+    released = head.users.privacy if head else None
+    if head is None or released is None or released.guarantee is None:
+        return
+    if privacy.epsilon is None and not privacy.allow_exact:
+        raise ReleaseError(
+            f"the statistics of all users in release {head.id} have noise (ε = {released.guarantee.epsilon:g}); this "
+            "workspace would publish exact ones",
+            remedy="set privacy.epsilon here as well; or privacy.allow_exact: true, and ε no longer bounds anything",
+        )
 
 
 def _refuse_other_model(ours: Manifest, head: Manifest, allowed: bool) -> None:

@@ -49,6 +49,17 @@ def test_a_site_that_would_count_twice_is_refused(other, named):
         merged([merged(SITES[:2]), other])
 
 
+def test_sums_that_would_wrap_are_refused_and_the_site_is_named():
+    noise = {"epsilon": 1.0, "delta": 1e-6}
+    hostile = likes("evil", {"a": -(2**63)}, **noise)
+    with pytest.raises(ReleaseError, match=r"sum of all files adds up to .* is of site evil"):
+        merged([likes("berlin", {"a": -5}, **noise), hostile])
+    most = likes("most", {"a": 2**53 - 5}, **noise)
+    assert merged([likes("berlin", {"a": 5}, **noise), most]).table["sum"].to_pylist() == [2**53]
+    with pytest.raises(ReleaseError, match="is of site most"):
+        merged([likes("berlin", {"b": 6}, **noise), most])
+
+
 def test_a_file_comes_back_as_saved(tmp_path):
     path = merged(SITES).save(tmp_path)
     found = ItemLikes.load(path)

@@ -106,7 +106,7 @@ def test_noise_is_normal_and_independent_between_items():
 
 @pytest.mark.parametrize(("epsilon", "delta"), [(0.01, 1e-5), (0.01, 1e-300), (20, 1e-5), (20, 1e-300)])
 def test_whatever_params_allow_has_a_scale(epsilon, delta):
-    PrivacyParams(epsilon=epsilon, delta=delta, period_days=0)
+    PrivacyParams(epsilon=epsilon, delta=delta, period_days=0, allow_exact=False)
     assert 0 < noise_scale(epsilon, delta) < np.inf
     with pytest.raises(ValidationError):
-        PrivacyParams(epsilon=epsilon / 3000, delta=delta, period_days=0)
+        PrivacyParams(epsilon=epsilon / 3000, delta=delta, period_days=0, allow_exact=False)

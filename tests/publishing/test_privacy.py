@@ -3,6 +3,7 @@ import json
 import pytest
 
 from recsys.catalogue.pseudonyms import VARIABLE
+from recsys.errors import ReleaseError
 from recsys.profiles.privacy import epsilon_of, noise_scale
 from recsys.profiles.sites import sharing_of
 from recsys.profiles.users_summary import Guarantee
@@ -66,8 +67,13 @@ def test_releases_with_noise_say_what_they_cost_and_two_publishers_agree(
     assert found.users == third.users
     related = found.model_copy(update={"view_parts": (found.provenance.arrivals[0].part,)})
     assert [len(landed_at(one)) for one in (found, related)] == [4, 3]  # relations begin no period of likes
-    mine.settings = mine.settings.model_copy(update={"privacy": privacy.model_copy(update={"epsilon": None})})
+    exact = privacy.model_copy(update={"epsilon": None})
+    mine.settings = mine.settings.model_copy(update={"privacy": exact})
     mine.build()
+    with pytest.raises(ReleaseError, match=r"have noise \(ε = 8\); this workspace would publish exact ones"):
+        released(mine)
+    exact = exact.model_copy(update={"allow_exact": True})
+    mine.settings = mine.settings.model_copy(update={"privacy": exact})
     without = released(mine)
     assert without.format == 13 and without.users.privacy.guarantee is None
     assert ReleaseStore(storage).manifest(without.id).users.privacy.n_publications == 3
