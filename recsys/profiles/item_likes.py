@@ -175,7 +175,7 @@ def _refuse_too_large(several: Sequence[ItemLikes]) -> None:
 def _largest(column: pa.ChunkedArray) -> int:
     """Largest absolute value; 0 of none."""
     found = pc.min_max(column).as_py()
-    return max(abs(found["min"] or 0), abs(found["max"] or 0))
+    return max(abs(int(found[end] or 0)) for end in ("min", "max"))
 
 
 def _check(found: ItemLikes) -> None:
