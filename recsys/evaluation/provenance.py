@@ -4,11 +4,16 @@ import hashlib
 import json
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from recsys.errors import ArtifactMissing
 from recsys.storage.atomic import write_whole
+
+if TYPE_CHECKING:
+    from recsys.catalogue.params import SplitParams
+    from recsys.catalogue.split import SplitSummary
 
 
 class TrainedOn(BaseModel):
@@ -68,6 +73,27 @@ def identity(split: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError as error:
         raise ArtifactMissing(f"{split} holds no split", remedy="run: dvc repro split") from error
+
+
+def holdout_of(split: Path, summary: "SplitSummary", params: "SplitParams") -> TrainedOn:
+    """Describe a split: what a model trained on its training side was trained on.
+
+    Args:
+        split: artifacts/split.
+        summary: of the split.
+        params: section `split`.
+
+    Returns:
+        The description, without a model.
+
+    Raises:
+        ArtifactMissing: stage `split` has not run.
+    """
+    return TrainedOn(
+        trained_on=identity(split),
+        trained_until=summary.cut,
+        held_out_by=hash_rule(summary.by, params.seed, params.test_share),
+    )
 
 
 def hash_rule(by: str, seed: int, test_share: float) -> str | None:

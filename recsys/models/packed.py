@@ -131,24 +131,28 @@ def find_model(model_hash: str, cache: Path) -> ModelReference | None:
 
 
 def lay_out(model: ModelReference, cache: Path, into: Path) -> None:
-    """Copy a model's files into one folder, model.json last.
+    """Copy a model's files into one folder.
 
     Args:
         model: which one; packed in `cache`.
         cache: folder of packed parts.
-        into: becomes the laid-out model; it must not exist.
+        into: becomes the laid-out model once it is complete; an existing folder is replaced.
 
     Raises:
         ArtifactMissing: a part is not packed here.
         EncoderError: a file is missing.
     """
+    staging = into.with_name(f".{into.name}")
+    for old in (into, staging):
+        shutil.rmtree(old, ignore_errors=True)
     for part in model.parts:
         folder = part.folder(cache)
         verify_sizes(folder, part.files)
-        (into / part.kind).mkdir(parents=True)
+        (staging / part.kind).mkdir(parents=True)
         for file in part.files:
-            shutil.copyfile(folder / file.name, into / part.kind / file.name)
-    model.save(into / REFERENCE)
+            shutil.copyfile(folder / file.name, staging / part.kind / file.name)
+    model.save(staging / REFERENCE)
+    staging.rename(into)
 
 
 def take_in(folder: Path, cache: Path) -> ModelReference:

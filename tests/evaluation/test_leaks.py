@@ -15,7 +15,7 @@ from recsys.profiles.users import Ridge, gram_of
 from recsys.ranking.item_weights import ItemWeights, digests
 from recsys.ranking.recommender import learn_recommender
 from recsys.stages import split as split_stage
-from recsys.stages.evaluate import load_holdout
+from recsys.stages.evaluate_inputs import load_holdout
 from tests.stages.judged_world import T0, Item, make_world
 
 SIMILARITY = 0.8

@@ -11,7 +11,7 @@ from recsys.evaluation.robustness import judge_robustness
 from recsys.gate.decision import decide
 from recsys.gate.page import render
 from recsys.ranking.tasks import make_task, rank
-from recsys.stages import evaluate, split
+from recsys.stages import evaluate, evaluate_inputs, split
 from tests.stages.judged_world import make_world, settings
 
 CHOSEN = settings()
@@ -29,12 +29,12 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def holdout(world):
-    return evaluate.load_holdout(Split.load(world.at.split), CHOSEN, world.at)
+    return evaluate_inputs.load_holdout(Split.load(world.at.split), CHOSEN, world.at)
 
 
 @pytest.fixture(scope="module")
 def models(world, holdout):
-    challenged = evaluate.load_challenged(holdout, Split.load(world.at.split), CHOSEN, world.at)
+    challenged = evaluate_inputs.load_challenged(holdout, Split.load(world.at.split), CHOSEN, world.at)
     learned = learn_models(holdout, challenged)
     return {role: learned[role] for role in ("champion", "challenger")}
 

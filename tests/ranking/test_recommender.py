@@ -13,7 +13,7 @@ from recsys.ranking.item_weights import ItemWeights, digests
 from recsys.ranking.recommender import learn_recommender
 from recsys.ranking.tasks import rank
 from recsys.stages import split
-from recsys.stages.evaluate import load_holdout
+from recsys.stages.evaluate_inputs import load_holdout
 from tests.dataset.make import dataset_of
 from tests.stages.judged_world import make_world
 

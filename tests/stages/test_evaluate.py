@@ -19,7 +19,7 @@ from recsys.ranking.item_weights import ItemWeights, digests
 from recsys.ranking.mlp import Mlp
 from recsys.ranking.recommender import learn_recommender
 from recsys.settings import Settings
-from recsys.stages import evaluate, split
+from recsys.stages import evaluate, evaluate_inputs, split
 from tests.ranking.heads import heads_of
 from tests.stages.judged_world import ROOT, make_world, settings
 
@@ -90,7 +90,7 @@ def test_a_split_of_other_data_is_refused_by_item_part_and_line(tmp_path):
 
 def test_holdout_reads_the_version_that_the_split_chose(world):
     made = Split.load(world.at.split)
-    holdout = evaluate.load_holdout(made, world.settings, world.at)
+    holdout = evaluate_inputs.load_holdout(made, world.settings, world.at)
     assert sorted(holdout.item_ids) == made.items["item_id"].to_pylist()
     assert list(holdout.item_ids) != sorted(holdout.item_ids)  # hashed order: ties fall to no kind of item
     assert holdout.known.vectors_ID.shape == (150, 16)
@@ -126,7 +126,7 @@ def test_a_challenger_is_judged_with_the_item_weights_that_came_with_it(tmp_path
     world.challenge(world.noise)  # profiles as good as the champion's
     evaluate.run(world.settings, world.at)
     without = Report.load(world.at.report)
-    holdout = evaluate.load_holdout(Split.load(world.at.split), world.settings, world.at)
+    holdout = evaluate_inputs.load_holdout(Split.load(world.at.split), world.settings, world.at)
     known = holdout.known
     warm_digests = digests([holdout.item_ids[row] for row in known.warm])
     ordered = np.argsort(warm_digests)
@@ -410,13 +410,13 @@ def test_a_ranker_that_this_version_does_not_know_is_refused_by_name(tmp_path):
 
 
 def test_a_ranker_that_reads_traits_is_judged_with_those_of_the_judged_versions(world):
-    found = evaluate.load_holdout(Split.load(world.at.split), world.settings, world.at)
+    found = evaluate_inputs.load_holdout(Split.load(world.at.split), world.settings, world.at)
     assert not found.known.traits.sets
     mlp = Mlp(Dot(), heads_of(dim=16, n_traits=2), 100, 0.0, TraitNames(("tags",), ("age",)))
-    told = evaluate._with_traits(replace(found, ranker=mlp), world.at)
-    shared = (told.known.traits.sets["tags"] @ told.known.traits.sets["tags"].T).toarray()
+    profiled = evaluate_inputs.with_traits(replace(found, ranker=mlp), world.at)
+    shared = (profiled.known.traits.sets["tags"] @ profiled.known.traits.sets["tags"].T).toarray()
     taste = np.array([int(item[1:]) % 6 for item in found.item_ids])
     np.testing.assert_array_equal(shared, taste[:, None] == taste)
-    judged = learn_recommender(told.known, mlp)
+    judged = learn_recommender(profiled.known, mlp)
     users, cold = np.arange(5), found.candidates("cold")
     assert np.isfinite(judged.scores(users, cold)).all() and judged.traits.width == 4

@@ -12,7 +12,7 @@ from recsys.catalogue.split import Split
 from recsys.catalogue.weighting import Weighting
 from recsys.evaluation.report import Report
 from recsys.stages import evaluate, split
-from recsys.stages.evaluate import load_holdout
+from recsys.stages.evaluate_inputs import load_holdout
 from tests.stages.judged_world import make_world, settings
 
 CHOSEN = settings(split={"min_test_users": 5})
