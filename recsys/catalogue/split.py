@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
-from recsys.catalogue.feedback import FURTHER, OPINIONS_SCHEMA, WITHDRAWAL, liked, opinions
 from recsys.catalogue.known import part_ranks
 from recsys.catalogue.near_duplicates import near_duplicates
+from recsys.catalogue.opinions import FURTHER, OPINIONS_SCHEMA, WITHDRAWAL, liked, opinions
 from recsys.catalogue.params import SplitParams
 from recsys.catalogue.weighting import N_LIKES, Scale
 from recsys.errors import ArtifactMissing, ConfigError

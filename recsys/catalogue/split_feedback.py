@@ -7,15 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from recsys.catalogue.feedback import (
-    DISLIKE,
-    FURTHER,
-    WITHDRAWAL,
-    learn_scales,
-    opinions,
-    weigh,
-    weighed,
-)
+from recsys.catalogue.feedback import learn_scales, weigh, weighed
+from recsys.catalogue.opinions import DISLIKE, FURTHER, WITHDRAWAL, opinions
 from recsys.catalogue.params import FeedbackParams, SplitParams, WeightingParams
 from recsys.catalogue.split import FEEDBACK_SCHEMA, Split, hash_share
 from recsys.catalogue.weighting import EVENTS, N_LIKES

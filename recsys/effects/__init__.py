@@ -1,8 +1,9 @@
-"""Effects: what commands do to the world. One module and one function per command, both named after it.
+"""Effects: one module per command, with one function of the same name.
 
-An effect changes the world (landed files, the registry, the release store, workspaces) or reports on it. It is no DVC
-stage, and safe to run twice. The command line parses, calls one of these functions and prints what it returns.
-`workspaces.py` and `states.py` hold what the effects on workspaces share.
+An effect changes something outside the workspace's files (landed files, the registry, the release store, other
+workspaces), or reports on it. It is not a DVC stage, and it is safe to run twice. The command line parses, calls one of
+these functions and prints the result. `workspaces.py` and `states.py` hold code that effects on workspaces share;
+`finding.py`, `machine_checks.py` and `storage_checks.py` belong to `doctor`.
 """
 
 EFFECTS = (

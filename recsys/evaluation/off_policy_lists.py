@@ -18,7 +18,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from recsys.catalogue.feedback import LIKE, weigh
+from recsys.catalogue.feedback import weigh
+from recsys.catalogue.opinions import LIKE
 from recsys.catalogue.params import FeedbackParams
 from recsys.errors import UnreadableFile
 from recsys.evaluation.off_policy import LoggedChoices

@@ -15,11 +15,12 @@ import pyarrow.compute as pc
 
 from recsys.catalogue.batch import Batch, read_batch
 from recsys.catalogue.columns import Columns, likely_names
-from recsys.catalogue.feedback import WITHDRAWAL, learn_scales, opinions, weighed
+from recsys.catalogue.feedback import learn_scales, weighed
 from recsys.catalogue.fields import BadRow, plain_id
 from recsys.catalogue.folding import folded
 from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, KINDS
 from recsys.catalogue.landing import ENDINGS, ending
+from recsys.catalogue.opinions import WITHDRAWAL, opinions
 from recsys.catalogue.params import FeedbackParams, IngestParams
 from recsys.catalogue.pseudonyms import UsersAsGiven
 from recsys.catalogue.readers.opening import read

@@ -23,7 +23,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from recsys.catalogue.feedback import (
+from recsys.catalogue.feedback import weighed
+from recsys.catalogue.opinions import (
     FURTHER,
     LIKE,
     OPINIONS_SCHEMA,
@@ -32,7 +33,6 @@ from recsys.catalogue.feedback import (
     liked,
     liked_items,
     opinions,
-    weighed,
     with_columns,
 )
 from recsys.catalogue.params import FeedbackParams

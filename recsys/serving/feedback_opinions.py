@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from recsys.catalogue.feedback import FURTHER, NO_SCALES, OPINIONS_SCHEMA, opinions, weighed_in_order
+from recsys.catalogue.feedback import NO_SCALES, weighed_in_order
+from recsys.catalogue.opinions import FURTHER, OPINIONS_SCHEMA, opinions
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.weighting import Scales
 from recsys.serving.feedback_events import Event

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.catalogue.feedback import disliked_items, liked_items, weights_of
+from recsys.catalogue.opinions import disliked_items, liked_items, weights_of
 from recsys.catalogue.params import FeedbackParams
 from recsys.profiles.users import Ridge
 from recsys.publishing.objects import Profiles

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from recsys import Release
-from recsys.catalogue.feedback import disliked_items, liked_items
+from recsys.catalogue.opinions import disliked_items, liked_items
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.serving.feedback import FeedbackStore
 from recsys.serving.feedback_events import Event

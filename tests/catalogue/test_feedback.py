@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.catalogue.feedback import OPINIONS_SCHEMA, liked, opinions, weighed
+from recsys.catalogue.feedback import weighed
+from recsys.catalogue.opinions import OPINIONS_SCHEMA, liked, opinions
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.schemas import INTERACTIONS_SCHEMA
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from recsys.catalogue.feedback import DISLIKE, LIKE, OPINIONS_SCHEMA, WITHDRAWAL
+from recsys.catalogue.opinions import DISLIKE, LIKE, OPINIONS_SCHEMA, WITHDRAWAL
 from recsys.catalogue.params import SplitParams
 from recsys.catalogue.split import (
     CAME_TOO_LATE,

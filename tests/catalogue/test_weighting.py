@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.catalogue.feedback import WITHDRAWAL, hint, learn_scales, opinions, weighed, weights_of
+from recsys.catalogue.feedback import hint, learn_scales, weighed
+from recsys.catalogue.opinions import WITHDRAWAL, opinions, weights_of
 from recsys.catalogue.weighting import EVENTS, MOST_VALUES, N_LIKES, YES_OR_NO, Scale, Weighting
 from recsys.dataset.interactions import make_interactions, with_opinions
 from tests.catalogue.test_feedback import PARAMS, log

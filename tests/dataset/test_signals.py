@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recsys.catalogue.feedback import OPINIONS_SCHEMA
+from recsys.catalogue.opinions import OPINIONS_SCHEMA
 from recsys.catalogue.weighting import YES_OR_NO, Weighting
 from recsys.dataset.interactions import with_opinions
 from recsys.ranking.dot import ridge_users

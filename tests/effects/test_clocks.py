@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recsys.effects.collect import collect
-from recsys.effects.doctor import release_store
+from recsys.effects.storage_checks import release_store
 from recsys.errors import OtherModel
 from recsys.profiles.cache import ABANDONED_S, VectorCache
 from recsys.publishing.forgotten import forgotten, remember

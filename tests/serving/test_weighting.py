@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.catalogue.feedback import weights_of
+from recsys.catalogue.opinions import weights_of
 from recsys.catalogue.weighting import YES_OR_NO, Scale, Weighting
 from recsys.models.reference import ModelReference
 from recsys.publishing.release import BY_EVENT, DETAILED, WEIGHTED
