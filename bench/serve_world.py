@@ -92,6 +92,8 @@ def make(world: World, until: str = "publish") -> None:
         world: which one.
         until: the last step.
     """
+    if "wider" in world.costs:  # made out of a smaller one, see `serve_wider.py`
+        return
     require_shared_data()
     catalogue = world.catalogue()
     model = learned_model()
@@ -108,7 +110,7 @@ def make(world: World, until: str = "publish") -> None:
             console.print(f"{world.size:,} items: {name}")
             started = time.perf_counter()
             step()
-            _keep(world, name, time.perf_counter() - started)
+            keep(world, name, time.perf_counter() - started)
         if name == until:
             return
 
@@ -204,7 +206,8 @@ def _create(world: World, catalogue: Catalogue, model: ModelReference) -> None:
     write_landing(catalogue.landing, "all.jsonl", list(rows_of(world.size)))
 
 
-def _keep(world: World, name: str, seconds: float) -> None:
+def keep(world: World, name: str, seconds: float) -> None:
+    """Remember that a step is done, and what it cost."""
     peak = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     costs = {**world.costs, name: round(seconds, 1), f"peak_mb_{name}": peak}
     (world.folder / "costs.json").write_text(

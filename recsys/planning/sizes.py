@@ -3,6 +3,8 @@
 Tables (Parquet, Arrow) depend on the texts. Their bytes are measured, see `costs.py`.
 """
 
+from recsys.retrieval.params import FOUR_BITS_FROM
+
 HEADER = 128
 """Bytes of the header of a .npy file."""
 FLOAT32, FLOAT64, INT32, INT64 = 4, 8, 4, 8
@@ -48,9 +50,8 @@ def gram_bytes(width: int) -> int:
 def index_bytes(n: int, width: int, links: int) -> float:
     """Expected bytes of an index file over n profiles, without its head of less than a kilobyte.
 
-    Each profile has a byte per number, `links` neighbours, its level and where its neighbours begin. One in links / 2
-    also stands on the next level, with links / 2 neighbours there, and so on. The 8-bit quantiser has two numbers for
-    each dimension.
+    Each profile has 4 bits per number (8 where it is narrow), `links` neighbours, its level and where its neighbours
+    begin. One in links / 2 also stands on the next level, with links / 2 neighbours there, and so on.
 
     Args:
         n: profiles.
@@ -62,4 +63,5 @@ def index_bytes(n: int, width: int, links: int) -> float:
     """
     above = links // 2
     upper = INT32 * above / (above - 1)
-    return n * (width + INT32 * links + upper + INT32 + INT64) + 2 * width * FLOAT32
+    copy = (width + 1) // 2 if width >= FOUR_BITS_FROM else width
+    return n * (copy + INT32 * links + upper + INT32 + INT64)

@@ -1,7 +1,7 @@
 """Gather a workspace's artifacts as a draft: a manifest without a place among the releases."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from recsys.publishing.params import PublishParams
 from recsys.publishing.release import (
     BY_EVENT,
     CHOSEN,
+    COMPACT,
     DETAILED,
     PREFIXED,
     PRIVATE,
@@ -31,7 +32,9 @@ from recsys.publishing.release import (
     Manifest,
     Preprocessing,
     ReleasedSearch,
+    ReleasedSegment,
     ReleasedUsers,
+    has_compact,
 )
 from recsys.publishing.released_data import (
     landed_in,
@@ -98,7 +101,7 @@ def gather(
     users = released_users(at, hasher, model.profiles_hash, segments, histories, sharing, head)
     chosen = _search(search, model)
     manifest = Manifest(
-        format=_format(model, chosen, params, view_parts, users),
+        format=_format(model, chosen, params, view_parts, users, segments),
         sequence=0,
         parent=None,
         preprocessing=Preprocessing(
@@ -134,8 +137,11 @@ def _format(
     params: PublishParams,
     view_parts: Collection[str],
     users: ReleasedUsers,
-) -> Literal[7, 8, 9, 10, 11, 12, 13]:
+    segments: Sequence[ReleasedSegment],
+) -> Literal[7, 8, 9, 10, 11, 12, 13, 14]:
     """The oldest format that can hold all of it."""
+    if has_compact(segments):
+        return COMPACT
     if users.privacy is not None:
         return PRIVATE
     if model.encoder.needs_new_readers:

@@ -18,12 +18,14 @@ from recsys.profiles.users import gram_of
 from recsys.publishing.draft import Draft
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.release import (
+    COMPACT,
     RELATED,
     WEIGHTED,
     File,
     Manifest,
     Provenance,
     ReleasedUsers,
+    has_compact,
 )
 from recsys.publishing.spent import ReleasedPrivacy
 from recsys.publishing.withheld import Withheld
@@ -95,7 +97,12 @@ def rebase(
             "pseudonym_key_check": key_check,
             "view_parts": view_parts,
             "withheld": withheld,
-            "format": max(ours.manifest.format, RELATED if view_parts else 0, WEIGHTED if withheld else 0),
+            "format": max(
+                ours.manifest.format,
+                RELATED if view_parts else 0,
+                WEIGHTED if withheld else 0,
+                COMPACT if has_compact(segments) else 0,
+            ),
         }
     )
     draft = draft.model_copy(update={"provenance": _provenance(draft, theirs)})

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -36,6 +37,9 @@ PREFIXED: Literal[12] = 12
 """First format whose encoder may have prefixes or be a decoder; a release has it where its encoder is one of both."""
 PRIVATE: Literal[13] = 13
 """First format whose users' shared statistics may have noise; a release has it where they do."""
+COMPACT: Literal[14] = 14
+"""First format that may search a segment by a graph over rotated 4-bit copies; a release has it where one is so
+searched."""
 RELEASE_ID = re.compile(r"[0-9]{6,12}-[0-9a-f]{10}")
 ReleaseId = Annotated[str, StringConstraints(pattern=rf"\A{RELEASE_ID.pattern}\z")]
 Count = Annotated[int, Field(ge=0)]
@@ -69,7 +73,7 @@ class Preprocessing(Frozen):
 class SegmentIndex(Frozen):
     """How a segment is searched."""
 
-    kind: Literal["exact", "graph", "hnsw", "ivf"]
+    kind: Literal["exact", "compact", "graph", "hnsw", "ivf"]
     file: File | None
     """File of the index; None where search is exact."""
     recall: float
@@ -184,7 +188,7 @@ class Provenance(Frozen):
 class Manifest(Frozen):
     """One release. It holds no time and no address: the same content with the same parent is the same release."""
 
-    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13] = FORMAT
+    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14] = FORMAT
     sequence: Count
     parent: ReleaseId | None
     preprocessing: Preprocessing
@@ -270,7 +274,7 @@ class Manifest(Frozen):
             plain = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise ReleaseError(f"the manifest of release {release} is not JSON", remedy=remedy) from error
-        refuse_newer(plain, f"release {release}", PRIVATE)
+        refuse_newer(plain, f"release {release}", COMPACT)
         try:
             found = cls.model_validate(plain)
         except ValidationError as error:
@@ -308,6 +312,11 @@ class Manifest(Frozen):
     def same_content(self, other: "Manifest") -> bool:
         """Whether both are the same to a reader; parent, provenance and smoke lists do not count."""
         return _content(self) == _content(other)
+
+
+def has_compact(segments: Iterable[ReleasedSegment]) -> bool:
+    """Whether one of some segments is searched as only readers of format COMPACT know."""
+    return any(segment.index.kind == "compact" for segment in segments)
 
 
 def refuse_newer(plain: Any, what: str, newest: int = FORMAT) -> None:  # noqa: ANN401  any JSON value

@@ -59,7 +59,7 @@ def users_recall(profiles: Profiles, params: IndexParams, minimum: float = 0.0) 
         return None
     measure = _measured(profiles, likes)
     found = UsersRecall(measure(profiles.searcher))
-    for factor in WIDENINGS if kinds & {"graph", "hnsw"} else ():
+    for factor in WIDENINGS if kinds & {"compact", "graph", "hnsw"} else ():
         if found.recall >= minimum:
             break
         width = min(factor * params.search_width, WIDEST_SEARCH)

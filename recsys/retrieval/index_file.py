@@ -1,7 +1,8 @@
 """Index files of faiss: build, check and open them. No other module imports faiss.
 
-A file holds 8-bit copies of a segment's vectors and a graph over them (`graph.py`), a quarter of the vectors' own size
-and a little. Releases from before hold HNSW or IVF over plain float32 vectors, which are still opened.
+A file holds copies of a segment's vectors, rotated (`rotation.py`) and in 4 bits per number (8 where they are narrow),
+and a graph over them (`graph.py`): an eighth of the vectors' own size, and a little. Releases from before hold a graph
+over copies in 8 bits that are not rotated, or HNSW or IVF over plain float32 vectors, which are all still opened.
 
 A file may come from a store that others can write to. faiss (from 1.15) checks sizes and the neighbours of a graph when
 it reads. The rest is checked here before a search: that the file belongs to this segment and is of a known kind, the
@@ -21,22 +22,28 @@ from numpy.typing import NDArray
 
 from recsys.errors import ReleaseError
 from recsys.retrieval.graph import build_graph
-from recsys.retrieval.params import WIDEST_SEARCH, IndexParams
+from recsys.retrieval.params import FOUR_BITS_FROM, WIDEST_SEARCH, IndexParams
+from recsys.retrieval.rotation import rotated
 
 # Shape suffixes: Q queries, D dimension, N vectors of one segment.
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 """Part of every index key. Raise it when the same vectors and params would give another file."""
-BYTES_PER_NUMBER = {b"IHNs": 1, b"IHNf": 4, b"IwFl": 4}
-"""First bytes of a file -> bytes per number of a vector: a graph over 8-bit vectors, HNSW and IVF over plain ones."""
+LEAST_BYTES_PER_NUMBER = {b"IHNs": 0.5, b"IHNf": 4, b"IwFl": 4}
+"""First bytes of a file -> least bytes per number of a vector: a graph over copies, HNSW and IVF over plain vectors."""
+SPREAD = {4: 3.0, 8: 5.0}
+"""Bits per number -> the largest number that a copy can hold, times √d: standard deviations of a rotated unit vector's
+numbers. What is beyond is cut off; a wider range would round the others more."""
+ROWS_AT_ONCE = 16_384
+"""Vectors that are rotated together; bounds memory."""
 INNER_PRODUCT = 0
 HEAD = np.dtype(
     [("kind", "S4"), ("dim", "<i4"), ("n", "<i8"), ("_", "<i8", 2), ("trained", "?"), ("metric", "<i4")]
 )
 
 
-def index_kind(n: int, params: IndexParams) -> Literal["exact", "graph"]:
+def index_kind(n: int, params: IndexParams) -> Literal["exact", "compact"]:
     """How a segment of `n` vectors is searched; a graph needs one vector."""
-    return "exact" if n < max(1, params.exact_below) else "graph"
+    return "exact" if n < max(1, params.exact_below) else "compact"
 
 
 def build_index(
@@ -53,12 +60,16 @@ def build_index(
     faiss = load_faiss()
     plain_ND = np.ascontiguousarray(vectors_ND, dtype=np.float32)
     graph = build_graph(plain_ND, params.links, params.seed, threads)
-    index = faiss.IndexHNSWSQ(
-        plain_ND.shape[1], faiss.ScalarQuantizer.QT_8bit, params.links // 2, faiss.METRIC_INNER_PRODUCT
-    )
-    index.train(plain_ND)
-    faiss.downcast_index(index.storage).add(plain_ND)
-    index.ntotal = len(plain_ND)
+    n, dim = plain_ND.shape
+    bits = 4 if dim >= FOUR_BITS_FROM else 8
+    index = faiss.IndexHNSWSQ(dim, _uniform(faiss)[bits], params.links // 2, faiss.METRIC_INNER_PRODUCT)
+    storage = faiss.downcast_index(index.storage)
+    lowest_and_range = np.array([-1, 2], np.float32) * np.float32(SPREAD[bits] / np.sqrt(dim))
+    faiss.copy_array_to_vector(lowest_and_range, storage.sq.trained)
+    index.is_trained = storage.is_trained = True
+    for start in range(0, n, ROWS_AT_ONCE):
+        storage.add(rotated(plain_ND[start : start + ROWS_AT_ONCE]))
+    index.ntotal = n
     found = index.hnsw
     for values, target in (
         (np.array(graph.widths, np.int32), found.cum_nneighbor_per_level),
@@ -70,6 +81,11 @@ def build_index(
     found.entry_point, found.max_level = graph.entry, len(graph.widths) - 2
     found.efSearch = params.search_width
     faiss.write_index(index, str(path))
+
+
+def _uniform(faiss: Any) -> dict[int, int]:  # noqa: ANN401  untyped library
+    """Quantisers with one step for all dimensions, which is how rotated vectors are stored, by bits per number."""
+    return {4: faiss.ScalarQuantizer.QT_4bit_uniform, 8: faiss.ScalarQuantizer.QT_8bit_uniform}
 
 
 class IndexFile:
@@ -107,7 +123,7 @@ class IndexFile:
             params = faiss.SearchParametersHNSW(efSearch=max(self.search_width, width))
         else:
             params = faiss.SearchParametersIVF(nprobe=self._index.nprobe)
-        _, rows_QK = self._index.search(queries_QD, width, params=params)
+        _, rows_QK = self._index.search(self._turned(queries_QD), width, params=params)
         found: NDArray[np.int64] = rows_QK
         return found
 
@@ -130,17 +146,28 @@ class IndexFile:
         selector = faiss.IDSelectorBitmap(bits)
         if self._is_graph:
             params = faiss.SearchParameters(sel=selector)
-            _, rows_QK = self._storage.search(queries_QD, width, params=params)
+            _, rows_QK = self._storage.search(self._turned(queries_QD), width, params=params)
         else:
             params = faiss.SearchParametersIVF(nprobe=self._index.nlist, sel=selector)
             _, rows_QK = self._index.search(queries_QD, width, params=params)
         found: NDArray[np.int64] = rows_QK
         return found
 
+    def _turned(self, queries_QD: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Queries as the file's vectors are."""
+        return rotated(queries_QD) if self._is_rotated else queries_QD
+
     @property
     def search_width(self) -> int:
         """Rows that a search of the graph keeps in view; 0 for lists. Older files may ask for more than is allowed."""
         return min(int(self._index.hnsw.efSearch), WIDEST_SEARCH) if self._is_graph else 0
+
+    @cached_property
+    def _is_rotated(self) -> bool:
+        """Whether its vectors are."""
+        faiss = load_faiss()
+        is_coded = self._is_graph and isinstance(self._storage, faiss.IndexScalarQuantizer)
+        return bool(is_coded and self._storage.sq.qtype in _uniform(faiss).values())
 
     @cached_property
     def _storage(self) -> Any:  # noqa: ANN401  untyped library
@@ -154,11 +181,11 @@ def _require_head(path: Path, n: int, dim: int) -> None:
     if len(content) < HEAD.itemsize:
         raise ValueError("the file is too short")
     head = np.frombuffer(content, HEAD)[0]
-    if head["kind"] not in BYTES_PER_NUMBER or head["metric"] != INNER_PRODUCT:
+    if head["kind"] not in LEAST_BYTES_PER_NUMBER or head["metric"] != INNER_PRODUCT:
         raise ValueError(f"kind {head['kind']!r}, metric {head['metric']}")
     if (head["n"], head["dim"]) != (n, dim):
         raise ValueError(f"it has {head['n']} vectors of width {head['dim']}")
-    if path.stat().st_size < n * dim * BYTES_PER_NUMBER[head["kind"]]:
+    if path.stat().st_size < n * dim * LEAST_BYTES_PER_NUMBER[head["kind"]]:
         raise ValueError("the file is shorter than its vectors")
 
 
@@ -183,12 +210,17 @@ def _require_graph(faiss: Any, index: Any, n: int, dim: int) -> None:  # noqa: A
 
 
 def _holds_vectors(faiss: Any, storage: Any) -> bool:  # noqa: ANN401  untyped library
-    """Whether vectors are stored as Firstlight does: plainly, or in 8 bits."""
+    """Whether vectors are stored as Firstlight does: plainly, in 8 bits per number, or in 4."""
     if isinstance(storage, faiss.IndexScalarQuantizer):
         quantizer, dim = storage.sq, storage.d
-        is_whole = storage.codes.size() == storage.ntotal * dim and quantizer.trained.size() == 2 * dim
-        is_ours = (quantizer.qtype, quantizer.d, quantizer.code_size) == (quantizer.QT_8bit, dim, dim)
-        return bool(is_whole and is_ours and storage.code_size == dim)
+        n_trained, n_bytes = {
+            quantizer.QT_8bit: (2 * dim, dim),
+            quantizer.QT_8bit_uniform: (2, dim),
+            quantizer.QT_4bit_uniform: (2, (dim + 1) // 2),
+        }.get(quantizer.qtype, (0, 0))
+        is_whole = storage.codes.size() == storage.ntotal * n_bytes
+        is_ours = (quantizer.d, quantizer.trained.size(), quantizer.code_size) == (dim, n_trained, n_bytes)
+        return bool(n_bytes and is_whole and is_ours and storage.code_size == n_bytes)
     return isinstance(storage, faiss.IndexFlat)
 
 
@@ -201,7 +233,7 @@ def _require_lists(faiss: Any, index: Any, n: int, dim: int) -> None:  # noqa: A
         raise ValueError("its cells are stored in another way")
     if isinstance(lists, faiss.OnDiskInvertedLists) or lists.nlist != index.nlist:
         raise ValueError("its lists are in another file")
-    if lists.code_size != dim * BYTES_PER_NUMBER[b"IwFl"] or not 1 <= index.nprobe <= index.nlist:
+    if lists.code_size != dim * LEAST_BYTES_PER_NUMBER[b"IwFl"] or not 1 <= index.nprobe <= index.nlist:
         raise ValueError("its vectors have another width, or it visits no list")
     sizes = [lists.list_size(one) for one in range(lists.nlist)]
     if sum(sizes) != n:

@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 WIDEST_SEARCH = 4096
 """Rows that a search may keep in view; bounds what a file or a manifest can make a search cost."""
+FOUR_BITS_FROM = 256
+"""From so many dimensions on an index keeps 4 bits per number: the errors of more numbers cancel out. Narrower vectors
+are small anyway, and get 8."""
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 

@@ -41,9 +41,9 @@ MAX_REACH = 4096
 """A search that would need more rows of an index compares all allowed ones, such as for a user with more than about
 2,700 likes, none of which may be in the list. That finds all; a longer walk through the graph missed a tenth of the
 list where the likes were just the nearest items."""
-RESCORED = 1.2
-"""Rows scored exactly, per wanted one, and RESCORED_MORE: the index orders by vectors of 8 bits. On real profiles the
-best 120 by them hold all of the best 100."""
+RESCORED = 1.5
+"""Rows scored exactly, per wanted one, and RESCORED_MORE: the index orders by copies of 4 bits per number. On profiles
+of 384 dimensions the best 166 by them hold .9996 of the best 100, on wider ones all."""
 RESCORED_MORE = 16
 
 

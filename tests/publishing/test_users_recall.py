@@ -139,7 +139,7 @@ def test_a_graph_that_finds_too_few_for_users_is_searched_with_more_rows_in_view
     other = FolderStorage(f"{folder.url}-2")
     done = films.publish(other, **lenient(films, minimum))
     assert done.manifest.search_width in {factor * films.settings.index.search_width for factor in (2, 4)}
-    assert done.manifest.format == 8
+    assert done.manifest.format == 14
     assert done.users_recall >= minimum
     release = Release.open(other.url, cache=cache)
     assert counted_by_hand(release) == pytest.approx(done.users_recall, abs=0.01)

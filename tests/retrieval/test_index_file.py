@@ -7,10 +7,13 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recsys.errors import ReleaseError
 from recsys.retrieval.index_file import WIDEST_SEARCH, IndexFile, build_index, index_kind
-from tests.retrieval.old_files import hnsw_file, ivf_file
+from recsys.retrieval.rotation import rotated
+from tests.retrieval.old_files import graph_file, hnsw_file, ivf_file
 from tests.retrieval.test_segments import KINDS, PARAMS, unit
 
 N, DIM = 600, 16
@@ -25,7 +28,7 @@ def vectors():
 def contents(vectors, tmp_path_factory):
     path = tmp_path_factory.mktemp("graph") / "index.faiss"
     build_index(vectors, PARAMS, path)
-    return {"graph": path.read_bytes(), "hnsw": hnsw_file(vectors), "ivf": ivf_file(vectors)}
+    return {"compact": path.read_bytes(), "hnsw": hnsw_file(vectors), "ivf": ivf_file(vectors)}
 
 
 @pytest.fixture
@@ -42,6 +45,37 @@ def opened(tmp_path):
 def test_what_was_built_is_opened_and_finds_the_vector_itself(opened, contents, vectors, kind):
     found = opened(contents[kind]).search(vectors[:5], 10)
     assert all(row in found[row] for row in range(5))
+
+
+def test_a_graph_over_copies_of_8_bits_is_opened_and_searched_as_it_was(opened, vectors):
+    file = opened(graph_file(vectors))
+    assert file.search(vectors[:5], 1)[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert file.scan(vectors[5:7], 1, np.ones(N, bool))[:, 0].tolist() == [5, 6]
+
+
+@pytest.mark.parametrize(("dim", "bits", "error"), [(255, 8, 0.002), (256, 4, 0.01)])
+def test_copies_take_their_bits_and_score_as_the_vectors_do(tmp_path, dim, bits, error):
+    """The vectors have all of their length in a tenth of the dimensions, which is spread by the rotation."""
+    import faiss
+
+    rng = np.random.default_rng(1)
+    vectors = np.zeros((300, dim), np.float32)
+    vectors[:, : dim // 10] = unit(rng, 300, dim // 10)
+    build_index(vectors, PARAMS, tmp_path / "index.faiss")
+    index = faiss.read_index(str(tmp_path / "index.faiss"))  # owns its storage
+    storage = faiss.downcast_index(index.storage)
+    assert storage.code_size == -(-dim * bits // 8)
+    scores, rows = storage.search(rotated(vectors[:20]), 300)
+    truth = np.take_along_axis(vectors[:20] @ vectors.T, rows, axis=1)
+    assert np.std(scores - truth) < error
+    found = IndexFile(tmp_path / "index.faiss", 300, dim).search(vectors[:20], 1)
+    assert found[:, 0].tolist() == list(range(20))
+
+
+@given(st.integers(1, 70), st.integers(0, 2**32 - 1))
+def test_a_rotation_keeps_inner_products_at_any_width(dim, seed):
+    some = np.random.default_rng(seed).standard_normal((3, dim)).astype(np.float32)
+    assert rotated(some) @ rotated(some).T == pytest.approx(some @ some.T, rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -71,10 +105,10 @@ def test_a_file_that_is_no_such_index_is_refused_by_name(opened, contents, kind,
 @pytest.mark.parametrize(("n", "dim"), [(N + 1, DIM), (N, DIM + 1)])
 def test_an_index_of_another_segment_is_refused(opened, contents, n, dim):
     with pytest.raises(ReleaseError, match="it has 600 vectors of width 16"):
-        opened(contents["graph"], n, dim)
+        opened(contents["compact"], n, dim)
 
 
-@pytest.mark.parametrize("kind", ["graph", "hnsw"])
+@pytest.mark.parametrize("kind", ["compact", "hnsw"])
 def test_a_neighbour_that_is_no_vector_or_takes_no_part_on_its_level_is_refused(opened, contents, kind):
     """faiss reads the third of these files, and a search would then read beyond the graph."""
     import faiss
@@ -99,7 +133,7 @@ def test_a_neighbour_that_is_no_vector_or_takes_no_part_on_its_level_is_refused(
             opened(content[:at] + damaged.tobytes() + content[at + neighbours.nbytes :])
 
 
-@pytest.mark.parametrize("kind", ["graph", "hnsw"])
+@pytest.mark.parametrize("kind", ["compact", "hnsw"])
 def test_a_graph_whose_levels_are_other_ones_is_refused(opened, contents, kind):
     import faiss
 
@@ -116,7 +150,7 @@ def test_a_graph_whose_levels_are_other_ones_is_refused(opened, contents, kind):
 
 def test_a_segment_without_vectors_has_no_graph():
     params = PARAMS.model_copy(update={"exact_below": 0})
-    assert [index_kind(n, params) for n in (0, 1)] == ["exact", "graph"]
+    assert [index_kind(n, params) for n in (0, 1)] == ["exact", "compact"]
 
 
 def of_width(content, width):
@@ -130,10 +164,10 @@ def of_width(content, width):
 @pytest.mark.parametrize("width", [0, -1])
 def test_a_file_whose_search_keeps_nothing_is_refused(opened, contents, width):
     with pytest.raises(ReleaseError, match=f"its search keeps {width} rows in view"):
-        opened(of_width(contents["graph"], width))
+        opened(of_width(contents["compact"], width))
 
 
-@pytest.mark.parametrize("kind", ["graph", "hnsw"])
+@pytest.mark.parametrize("kind", ["compact", "hnsw"])
 def test_a_file_that_asks_for_an_endless_search_gets_a_bounded_one(opened, contents, vectors, kind):
     file = opened(of_width(contents[kind], 10**9))
     assert file.search_width == WIDEST_SEARCH

@@ -22,7 +22,7 @@ from recsys.retrieval.segments import (
 from tests.retrieval.old_files import hnsw_file, ivf_file
 
 PARAMS = IndexParams(exact_below=100, links=32, search_width=64, recall_queries=50, seed=7)
-KINDS = ["graph", "hnsw", "ivf"]
+KINDS = ["compact", "hnsw", "ivf"]
 
 
 def unit(rng: np.random.Generator, n: int, dim: int = 16) -> np.ndarray:
@@ -41,9 +41,9 @@ def only(latest: Latest, keep: np.ndarray) -> Latest:
     return Latest(ItemIds(ids), latest.segment_of_item[keep], latest.row_of_item[keep])
 
 
-def on_disk(folder: Path, vectors: np.ndarray, kind: str = "graph") -> Path:
+def on_disk(folder: Path, vectors: np.ndarray, kind: str = "compact") -> Path:
     path = folder / "index.faiss"
-    if kind == "graph":
+    if kind == "compact":
         build_index(vectors, PARAMS, path)
     else:
         path.write_bytes({"hnsw": hnsw_file, "ivf": ivf_file}[kind](vectors))

@@ -55,7 +55,7 @@ def test_small_segments_are_exact_and_large_ones_get_a_file(workspace: Artifacts
     stage("index")(settings(workspace), workspace)
     small, large = index_of(workspace)
     assert (small["kind"], small["file"], small["n"], small["recall"]) == ("exact", None, 199, 1.0)
-    assert (large["kind"], large["n"]) == ("graph", 500)
+    assert (large["kind"], large["n"]) == ("compact", 500)
     assert float(str(large["recall"])) > 0.9
     assert sorted(path.name for path in workspace.index.iterdir()) == sorted(
         ["index.json", str(large["file"])]
