@@ -2,15 +2,18 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
 import numpy as np
 
 from bench.figures import ROOT, machine, write_figures
+from bench.markdown import WIDTH, bullet, table, worded
 from bench.mixed_setup import HOME, MAX_USERS, NAMES, WARM_SHARE
-from bench.quality_page import TITLES, WIDTH, Kept, bullet, table, worded
+from bench.quality_prose import SHORT, TITLES
 from recsys.evaluation.intervals import Interval, bootstrap
 
 PAGE = ROOT / "docs" / "mixed.md"
@@ -25,39 +28,40 @@ HEAD = f"""# Warm and cold items in one list
 
 Written by `make bench-mixed` from the rows in `var/bench/mixed/`; change `bench/mixed_page.py`, not this page.
 
-How good are lists that hold warm and cold items? Beside the cold items of each protocol, a seeded {WARM_SHARE:.0%} of
-the pairs with warm items are held out before anything is learned. Up to {MAX_USERS:,} users who have both a cold and a
-warm item to be found get three lists: of all cold items, of all warm items that they have not interacted with, and of
-both together (where both kinds count as found). One split, one run of each model.
+How good is what a release recommends, where a list may hold warm and cold items? Beside the cold items of each
+protocol, a random {WARM_SHARE:.0%} of the pairs with warm items are held out before anything is learned. Up to
+{MAX_USERS:,} users who have both a cold and a warm item to be found get three lists: all cold items, all warm items
+that are new to them, and both together.
 
-## Models
+## Results
 
-- **firstlight**: what a release recommends. Ridge users over the head, and its item weights, chosen as stage `finetune`
-  does, here over the frozen encoder.
-- **ridge, head**: profiles alone, without item weights, as `recsys benchmark cold-start` chooses them. All differences
-  are to this model.
-- **ridge lifted, head**: the same, with the scores of cold items times one factor, chosen as the settings of the next
-  ones are. It changes mixed lists only.
+{METRICS[0]}. The best other model is chosen for each list after the fact, so no shop could pick it beforehand.
+"""
+
+ABOUT = """## Models
+
+- **firstlight**: what a release recommends: ridge users over the head, and item weights, chosen as stage `finetune`
+  does; here over the frozen encoder.
+- **ridge, head**: profiles alone, without item weights, as in `recsys benchmark cold-start`. All differences are to
+  this model.
+- **ridge lifted, head**: the same, with the scores of cold items times one factor. It changes mixed lists only.
 - **ridge, encoder**: ridge users over the frozen encoder.
 - **rbf_ridge, als_map, ease_prior, two_tower, blend**: `recsys/baselines/`, over the head's profiles or the frozen
   encoder's; `evaluate.rivals` may name them.
-- **als, ease**: the collaborative models alone; they know nothing of a cold item.
+- **als, ease**: collaborative models alone; they know nothing of a cold item.
 
-**How the baselines are chosen.** Each chooses its settings by ndcg@20 of mixed lists on a fifth of the known items and
-pairs, held out three times (once from 5,000 warm items, and by two_tower). Where it reads a head, that head was learned
-without the held-out part. Stage `evaluate` cannot learn a head anew for that. There, a baseline over a champion whose
-head was trained on the same interactions takes cold items for better known than they are, and chooses worse.
+## How settings are chosen
 
-**What the tail costs.** Item weights favour items that many users know. Firstlight may lower the ndcg@20 of the tail by
-at most `fusion.max_loss_tail`, beside profiles alone and beside the encoder; the baselines have no such rule. A head
-that ranks the tail better therefore makes validation choose weights that lower popular items more. On MovieLens, at
-`236f22a`, power .4 is the first that keeps the rule: it has .198 on validation (ndcg@20, mean of warm and mixed lists),
-and power 0, without the rule, .269.
+- Firstlight chooses item weights on its own held-out pairs: [model.md](model.md#learning-a-challenger). They must not
+  cost the items with the fewest interactions much (`fusion.max_loss_tail`), and the gate holds the same. The other
+  models have no such rule. So Firstlight gives up some of the ndcg of warm lists, most of which popular items make.
+- Each other model chooses by ndcg@20 of mixed lists on a fifth of the known items and pairs, held out three times (once
+  from 5,000 warm items, and by two_tower). A head that it reads was learned without the held-out part.
 
 ## How to read the tables
 
 - A cell is the mean over users, then the difference from `ridge, head` with the paired 95 % bootstrap interval over
-  users. **Bold**: the interval lies above 0.
+  users. **Bold**: the interval lies above 0. One split, one run of each model.
 - Seconds are those of choosing and learning on a busy machine. What several rows share (heads, validation sets) is not
   in them.
 """
@@ -71,9 +75,34 @@ NOT_RUN = "**Not run**.\n"
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What was published before: a protocol whose rows are not on this machine stays as it was."""
+
+    page: str
+    figures: dict[str, float | int | str]
+
+    @classmethod
+    def load(cls, path: Path) -> "Kept":
+        """The page at `path` and the figures beside it; nothing where there are none."""
+        summary = path.with_suffix(".json")
+        return cls(
+            path.read_text() if path.exists() else "",
+            json.loads(summary.read_text())["figures"] if summary.exists() else {},
+        )
+
+    def section(self, title: str) -> str:
+        """A protocol's section, without its heading, said to be kept."""
+        begin = self.page.find(f"## {title}\n")
+        if begin < 0:
+            return ""
+        text = self.page[begin:].split("\n", 1)[1].split("\n## ")[0].replace(KEPT, "").strip("\n")
+        return f"{KEPT}\n{text}\n" if text else ""
+
+
 def publish(models: Sequence[str]) -> None:
     """Write docs/mixed.md, var/bench/mixed.json and its copy docs/mixed.json."""
-    kept = Kept.load(PAGE, KEPT)
+    kept = Kept.load(PAGE)
     found = {name: rows for name in NAMES if REFERENCE in (rows := rows_of(name, models))}
     PAGE.write_text(page(found, models, kept))
     earlier = {name: one for name, one in kept.figures.items() if not name.startswith(tuple(found))}
@@ -106,11 +135,29 @@ def figures(found: dict[str, dict[str, Row]]) -> dict[str, float | int | str]:
 def page(found: dict[str, dict[str, Row]], models: Sequence[str], kept: Kept) -> str:
     """The whole page; a protocol whose rows are not on this machine stays as it was."""
     machine_line = f"The last rows were run on {machine()}; each list of settings names the code."
-    parts = [HEAD, "\n".join(wrap(machine_line, WIDTH)) + "\n"]
+    known = kept.figures | figures(found)
+    parts = [HEAD, summary(known, models), ABOUT, "\n".join(wrap(machine_line, WIDTH)) + "\n"]
     for name in NAMES:
         parts.append(f"## {TITLES[name]}\n")
         parts += section(found[name], models) if name in found else [kept.section(TITLES[name]) or NOT_RUN]
     return "\n".join(part for part in parts if part)
+
+
+def summary(known: Mapping[str, float | int | str], models: Sequence[str]) -> str:
+    """What ships beside profiles alone and the best other model of each list."""
+    lines = [["", "list", "profiles alone", "best other model", "Firstlight"]]
+    for protocol in NAMES:
+        for name, meaning in LISTS.items():
+            named = {
+                model: float(known[key])
+                for model in models
+                if (key := f"{protocol}_{model}_{name}_{METRICS[0]}") in known
+            }
+            if SHIPPED in named and REFERENCE in named:
+                best = max(sorted(named.keys() - {SHIPPED}), key=lambda model: named[model])
+                cells = (f"{named[REFERENCE]:.4f}", f"{named[best]:.4f} (`{best}`)", f"{named[SHIPPED]:.4f}")
+                lines.append([SHORT[protocol], meaning, *cells])
+    return table(lines)
 
 
 def section(rows: dict[str, Row], models: Sequence[str]) -> list[str]:

@@ -26,7 +26,7 @@ from rich.console import Console
 
 from bench.figures import ROOT, commit
 from bench.protocols import PROTOCOLS, TOP, judged, require_shared_data
-from bench.quality_page import PUBLISHED, publish, with_published
+from bench.quality_page import PUBLISHED_ROWS, publish, with_published
 from bench.quality_rows import HOME, METHODS, OURS, SEEDS, VIEWED, Key, Row, all_keys, keep_row, read_rows
 from bench.view_files import write_view
 
@@ -75,7 +75,7 @@ def main() -> None:
             and key.seed in (args.seed or SEEDS)
         ]
         run_rows(keys, args.again)
-    rows = with_published(read_rows(), read_rows(PUBLISHED))
+    rows = with_published(read_rows(), read_rows(PUBLISHED_ROWS))
     missing = [key for key in all_keys() if key not in rows]
     if args.report or not missing:
         publish(rows)

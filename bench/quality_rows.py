@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from bench.view_files import OPTIONS, VIEWS
 HOME = ROOT / "var" / "bench" / "quality"
 ROWS = HOME / "rows.jsonl"
 OURS = "firstlight"
+FIRST_LIGHT = "first_light"
+"""What Firstlight recommends before any training."""
 SEEDS = (0, 1, 2, 3, 4)
 OUR_SEEDS = SEEDS[:3]
 """Between seeds Firstlight moves by less than a tenth of its interval over users, a rival by up to a whole one."""
@@ -22,7 +25,7 @@ METHODS: dict[str, tuple[int, ...]] = {
     "encoder_centroid": (0,),
     "ridge": (0,),
     "plain_blend": (0,),
-    "first_light": (0,),
+    FIRST_LIGHT: (0,),
     "dropoutnet": SEEDS,
     "heater": SEEDS,
     OURS: OUR_SEEDS,
@@ -90,6 +93,12 @@ def all_keys() -> list[Key]:
         for method, seeds in (METHODS | dict.fromkeys(views_of(protocol.name), SEEDS[:1])).items()
         if seed in seeds
     ]
+
+
+def runs_of(rows: Mapping[Key, Row], protocol: str, method: str) -> list[Row]:
+    """Its runs, by seed."""
+    seeds = METHODS.get(method, SEEDS[:1])
+    return [rows[key] for seed in seeds if (key := Key(protocol, method, seed)) in rows]
 
 
 def read_rows(path: Path = ROWS) -> dict[Key, Row]:

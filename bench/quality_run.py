@@ -9,7 +9,7 @@ from rich.console import Console
 
 from bench.figures import ROOT
 from bench.protocols import PROTOCOLS, TOP
-from bench.quality_rows import HOME, METHODS, OURS
+from bench.quality_rows import FIRST_LIGHT, HOME, METHODS, OURS
 from recsys.storage.atomic import write_parquet
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def rank(protocol: str, method: str, seed: int, run: Path) -> dict[str, Any]:
         scores_UC, ridge_lambda = plain_blend(task, vectors)
         write_parquet(run, lists(task.users, cold_ids, scores_UC, TOP))
         return plain | {"settings": {"ridge_lambda": ridge_lambda}}
-    if method == "first_light":
+    if method == FIRST_LIGHT:
         return plain | {"settings": first_light(task, vectors, run)}
     import torch
 

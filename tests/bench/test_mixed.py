@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from bench import mixed, mixed_page, mixed_setup, quality_page
+from bench import mixed, mixed_page, mixed_setup
 from recsys.evaluation.cold_start import Task
 from recsys.settings import Settings
 from tests.dataset.make import interactions_of
@@ -59,7 +59,7 @@ def test_rows_are_kept_with_every_user_and_the_page_names_what_did_not_run(setup
         mixed.keep_row(setup, model, by_user, {"λ": 3.0}, 1.0)
     rows = mixed_page.rows_of("ml100k_cold", list(mixed.MODELS))
     assert list(rows) == ["firstlight", "ridge, head"]
-    kept = quality_page.Kept("## CiteULike H\n\n| old | table |\n", {}, mixed_page.KEPT)
+    kept = mixed_page.Kept("## CiteULike H\n\n| old | table |\n", {})
     page = mixed_page.page({"ml100k_cold": rows}, list(mixed.MODELS), kept)
     assert "2 users, 4 warm and 2 cold items" in page
     assert "## Amazon Industrial 2018\n\n**Not run**" in page

@@ -7,7 +7,9 @@ import pytest
 from bench import quality, quality_page, quality_rows, view_files
 from bench.protocols import PROTOCOLS
 from bench.quality import firstlight_word, minutes_left, timed
+from bench.quality_differences import Pair, Published, best_other, differences
 from bench.quality_rows import METHODS, OURS, Key, Row, all_keys, keep_row, read_rows, views_of
+from recsys.evaluation.intervals import Interval
 
 METRICS = {metric: {"mean": 0.2, "low": 0.1, "high": 0.3} for one in PROTOCOLS for metric in one.figures}
 ROW = Row(
@@ -46,53 +48,58 @@ def test_figures_name_ours_by_protocol_and_others_by_method_and_are_means():
         )
         for seed, mean in ((0, 0.3), (1, 0.4))
     ]
-    figures = quality_page.figures({row.key: row for row in [ROW, *ours]})
+    figures = quality_page.figures({row.key: row for row in [ROW, *ours]}, {})
     assert figures["citeulike_H_ndcg@20"] == 0.35 and figures["citeulike_H_runs"] == 2
     assert figures["citeulike_H_heater_ndcg@20"] == 0.2
     assert "citeulike_D_recall@100" not in figures
 
 
+OUR_ROW = replace(ROW, method=OURS, seed=0)
+HEATER = replace(ROW, seed=0)
+AGAINST_HEATER = Pair("citeulike_H", OURS, "heater", "ndcg@20")
+
+
 @pytest.mark.parametrize(
-    ("low", "high", "word"),
+    ("low", "high", "word", "stand"),
     [
-        (0.01, 0.03, "Firstlight is ahead"),
-        (-0.03, -0.01, "Heater **wins over Firstlight**"),
-        (-0.01, 0.02, "are not clearly apart"),
+        (0.01, 0.03, "Firstlight is ahead", "Clearly better than every other method"),
+        (-0.03, -0.01, "Heater **wins over Firstlight**", "Clearly worse"),
+        (-0.01, 0.02, "are not clearly apart", "Not clearly apart from the best"),
     ],
 )
-def test_the_page_says_who_wins(low, high, word):
-    assert word in quality_page.compared("ndcg@20", "heater", (low + high) / 2, low, high)
+def test_the_page_says_who_wins(low, high, word, stand):
+    interval = Interval(mean=(low + high) / 2, low=low, high=high)
+    page = quality_page.page({row.key: row for row in (OUR_ROW, HEATER)}, {AGAINST_HEATER: interval})
+    assert word in page and f"- {stand}: CiteULike H" in page
 
 
 def test_a_page_with_gaps_says_so_and_shows_what_there_is():
-    page = quality_page.page({ROW.key: ROW}, quality_page.Kept("", {}, quality_page.KEPT))
-    assert f"{len(all_keys()) - 1} of {len(all_keys())} rows are missing" in page
-    assert "| Heater | 0.2000 [0.1000, 0.3000] |" in page and "alpha 1e-05, steps 300" in page
+    page = quality_page.page({ROW.key: ROW}, {})
+    assert f"**Not run**: {len(all_keys()) - 1} of the {len(all_keys())} rows" in page
+    assert "- Heater: CiteULike H (seed 0, 2, 3, 4); CiteULike D (seed 0, 1, 2, 3, 4);" in page
+    assert "| Heater | .2000 [.1000, .3000] |" in page and "alpha 1e-05, steps 300" in page
     assert "not run yet" in page
 
 
-def test_a_protocol_that_was_not_run_here_stays_as_it_was_published():
-    kept = quality_page.Kept(
-        "## CiteULike D\n\n| old | table |\n\n## CiteULike G\n",
-        {"citeulike_D_recall@100": 0.7},
-        quality_page.KEPT,
-    )
-    ours = replace(ROW, method=OURS)
-    page = quality_page.page({ours.key: ours}, kept)
-    assert page.count("Kept as it was published") == 1
-    section = page[page.index("## CiteULike D\n") : page.index("## CiteULike G\n")]
-    assert "Kept as it was published" in section and "| old | table |" in section
-    assert "| CiteULike D | recall@100 |" in page and "| 0.7000 |" in page
-    again = quality_page.page({ROW.key: ROW}, quality_page.Kept(page, kept.figures, quality_page.KEPT))
-    assert again[again.index("## CiteULike D\n") :].split("\n## ")[0].strip() == section.strip()
+def test_the_best_other_method_is_none_of_our_own():
+    first_light = replace(HEATER, method="first_light", metrics={"ndcg@20": {"mean": 0.9}})
+    rows = {row.key: row for row in (OUR_ROW, HEATER, first_light)}
+    assert best_other(rows, "citeulike_H", "ndcg@20") == "heater"
 
 
-def test_a_section_stays_where_a_row_is_known_but_its_lists_are_on_another_machine():
-    kept = quality_page.Kept("## CiteULike H\n\n| old | table |\n", {}, quality_page.KEPT)
-    ours = replace(ROW, method=OURS)
-    page = quality_page.page({ours.key: ours}, kept)
-    assert f"## CiteULike H\n\n{quality_page.KEPT}\n| old | table |" in page
-    assert "alpha 1e-05, steps 300" in page  # its settings are those of the row
+def test_a_difference_of_lists_on_another_machine_stays_while_both_rows_are_as_published(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setattr(quality_rows, "HOME", tmp_path)
+    rows = {row.key: row for row in (OUR_ROW, HEATER)}
+    names = {"": 0.03, "_low": 0.02, "_high": 0.04}
+    known = Published(rows, {f"{AGAINST_HEATER}{end}": value for end, value in names.items()})
+    expected = Interval(mean=0.03, low=0.02, high=0.04)
+    assert differences(rows, known) == {AGAINST_HEATER: expected}
+    assert quality_page.figures(rows, differences(rows, known)).items() >= known.figures.items()
+    again = rows | {OUR_ROW.key: replace(OUR_ROW, commit="def")}
+    assert differences(again, known) == {}
+    assert "not compared with Heater, whose lists are on another machine" in quality_page.page(again, {})
 
 
 def test_a_method_that_was_not_run_again_keeps_its_published_rows_and_no_mean_mixes_both():
@@ -102,37 +109,19 @@ def test_a_method_that_was_not_run_again_keeps_its_published_rows_and_no_mean_mi
     assert quality_page.with_published({again.key: again}, published) == {ridge.key: ridge, again.key: again}
 
 
-def test_a_published_row_without_its_lists_is_not_compared_user_by_user(monkeypatch, tmp_path):
-    monkeypatch.setattr(quality_rows, "HOME", tmp_path)
-    ours = replace(ROW, method=OURS)
-    ours.key.run.parent.mkdir(parents=True)
-    ours.key.run.touch()
-    page = quality_page.page(
-        {row.key: row for row in (ROW, ours)}, quality_page.Kept("", {}, quality_page.KEPT)
-    )
-    assert "- ndcg@20: not compared with Heater, whose lists are on another machine" in page
-
-
 def test_each_row_of_a_table_names_its_commits():
-    page = quality_page.page(
-        {ROW.key: ROW, **{(one := replace(ROW, seed=2, commit="def")).key: one}},
-        quality_page.Kept("", {}, quality_page.KEPT),
-    )
-    assert "| 2 | `abc`, `def` |" in page
+    another = replace(ROW, seed=2, commit="def")
+    assert "| 2 | `abc`, `def` |" in quality_page.page({row.key: row for row in (ROW, another)}, {})
 
 
-def test_a_row_beside_views_stands_in_a_table_of_its_own_with_its_gain_and_weights(monkeypatch):
-    alone = replace(ROW, method=OURS, seed=0)
+def test_a_row_beside_views_stands_in_a_table_of_its_own_with_its_gain_and_weights():
     found = {"view_weights": {}, "view_coverage": {"relations": 0.55}}
-    viewed = replace(alone, method=f"{OURS}_relations", settings=found)
-    monkeypatch.setattr(quality_page, "paired", lambda protocol, row, others, metric: (0.01, 0.005, 0.015))
-    rows = {row.key: row for row in (alone, viewed)}
-    page = quality_page.page(rows, quality_page.Kept("", {}, quality_page.KEPT))
+    viewed = replace(OUR_ROW, method=f"{OURS}_relations", settings=found)
+    gain = {Pair("citeulike_H", viewed.method, OURS, "ndcg@20"): Interval(mean=0.01, low=0.005, high=0.015)}
+    page = quality_page.page({row.key: row for row in (OUR_ROW, viewed)}, gain)
     line = next(line for line in page.splitlines() if line.startswith("| with relations |"))
-    assert line.endswith("| **+0.0100 [+0.0050, +0.0150]** | relations 0 | 55% | `abc` |")
-    assert (
-        "Firstlight is ahead" not in page
-    )  # there is no other method here; a view is not a rival of the text alone
+    assert line.endswith("| **+.0100 [+.0050, +.0150]** | relations 0 | 55% | `abc` |")
+    assert "Firstlight is ahead" not in page  # a view is not a rival of the text alone
 
 
 def test_firstlight_is_given_the_files_of_its_views(monkeypatch, tmp_path):
