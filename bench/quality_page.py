@@ -148,7 +148,10 @@ def absent(rows: Rows) -> str:
     if missing:
         lines += ["", f"**Not run**: {len(missing)} of the {len(all_keys())} rows of a full run.", ""]
     for method, protocols in seeds.items():
-        named = (f"{name} (seed {', '.join(map(str, one))})" for name, one in protocols.items())
+        named = (
+            f"{name} (seed{'s' * (len(one) > 1)} {', '.join(map(str, one))})"
+            for name, one in protocols.items()
+        )
         lines += bullet(f"{method}: {'; '.join(named)}")
     return "\n".join(["## Machine and missing rows\n", *lines, ""])
 

@@ -76,7 +76,7 @@ def test_the_page_says_who_wins(low, high, word, stand):
 def test_a_page_with_gaps_says_so_and_shows_what_there_is():
     page = quality_page.page({ROW.key: ROW}, {})
     assert f"**Not run**: {len(all_keys()) - 1} of the {len(all_keys())} rows" in page
-    assert "- Heater: CiteULike H (seed 0, 2, 3, 4); CiteULike D (seed 0, 1, 2, 3, 4);" in page
+    assert "- Heater: CiteULike H (seeds 0, 2, 3, 4); CiteULike D (seeds 0, 1, 2, 3, 4);" in page
     assert "| Heater | .2000 [.1000, .3000] |" in page and "alpha 1e-05, steps 300" in page
     assert "not run yet" in page
 
