@@ -89,6 +89,11 @@ class Artifacts:
         return self.root / "artifacts/users"
 
     @property
+    def like_counts(self) -> Path:
+        """How many users like each item, for the next run of stage `users`. It only saves time."""
+        return self.root / "var/like-counts.state"
+
+    @property
     def split(self) -> Path:
         """The holdout: cut, cold and warm items, training pairs, test pairs."""
         return self.root / "artifacts/split"
@@ -230,6 +235,11 @@ class Artifacts:
     def tracked(self) -> Path:
         """Which parts and which data.dvc belonged together when DVC was asked last (JSON)."""
         return self.var / "tracked.json"
+
+    @property
+    def users_recall(self) -> Path:
+        """Likes of a sample of users and the best items for them, for the next `publish`. It only saves time."""
+        return self.root / "var/users-recall"
 
     @property
     def published(self) -> Path:

@@ -8,6 +8,7 @@ from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
 from recsys.errors import ConfigError, ReleaseError
 from recsys.profiles.item_likes import ItemLikes
 from recsys.profiles.items import latest, list_segments
+from recsys.profiles.like_counts import LikeCounts
 from recsys.profiles.sharing import Sharing
 from recsys.profiles.sites import noise_secret
 from recsys.profiles.users import history_files, load_histories
@@ -51,7 +52,7 @@ def gram_export(at: Artifacts, chosen: Settings, folder: Path) -> Exported:
     parts = (*list_parts(at.data, CATALOGUE), *list_parts(at.data, INTERACTIONS))
     landed_at = (record.arrived_at for part in parts for record in part.arrival.landed())
     item_ids = latest(list_segments(at.profiles("champion"))).item_ids.column
-    likes = sharing.likes_of(histories, item_ids, landed_at)
+    likes = sharing.likes_of(LikeCounts.of(histories), lambda: histories, item_ids, landed_at)
     counted = UsersSummary.load(at.users / "users.json").guarantee
     if sharing.privacy.epsilon is not None and (
         counted is None or counted.statistics != likes.sites[0].digest

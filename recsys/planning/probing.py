@@ -46,7 +46,7 @@ OUTPUTS = {
     "images": ("artifacts/images",),
     "features": ("artifacts/features", "artifacts/details"),
     "profiles@champion": ("artifacts/profiles",),
-    "users": ("artifacts/users", "var/gram-*"),
+    "users": ("artifacts/users", "var/gram-*", "var/like-counts.state"),
     "index": ("artifacts/index",),
     "publish": ("../store",),
 }

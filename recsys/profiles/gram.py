@@ -6,7 +6,6 @@ in all. The matrix has the same bytes for any order of rows, number of threads, 
 history of updates. A rounded row has a cosine of 1 - 6e-8 with the original.
 """
 
-import hashlib
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.storage.arrays import let_go
-from recsys.storage.atomic import write_whole
+from recsys.storage.checked import read_checked, write_checked
 
 # Shape suffixes: I items, D dimension, N rows of one segment.
 STEP = 2.0**-14
@@ -76,18 +75,15 @@ class GramState:
             lengths=lengths,
             rows=np.packbits(all_rows),
         )
-        content = buffer.getvalue()
-        write_whole(path, hashlib.sha256(content).digest() + content)
+        write_checked(path, buffer.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> "GramState | None":
         """Read what `save` wrote; None where it is missing or damaged, since it only saves time."""
-        if not path.is_file():
+        content = read_checked(path)
+        if content is None:
             return None
-        content = path.read_bytes()
-        if hashlib.sha256(content[32:]).digest() != content[:32]:
-            return None
-        with np.load(io.BytesIO(content[32:]), allow_pickle=False) as saved:
+        with np.load(io.BytesIO(content), allow_pickle=False) as saved:
             lengths = saved["lengths"]
             all_rows = np.unpackbits(saved["rows"], count=int(lengths.sum())).astype(np.bool_)
             pieces = np.split(all_rows, np.cumsum(lengths)[:-1]) if len(lengths) else []

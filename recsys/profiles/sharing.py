@@ -6,7 +6,7 @@ Without noise and other sites these are the items that somebody likes.
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.profiles.item_likes import SCHEMA, ItemLikes, Site, merged
+from recsys.profiles.like_counts import LikeCounts
 from recsys.profiles.params import PrivacyParams
 from recsys.profiles.privacy import noise_scale, noisy_sums
 from recsys.profiles.users import Histories
@@ -62,11 +63,18 @@ class Sharing:
             plain.append(hashlib.sha256(self.secret).hexdigest()[:16])
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
-    def of(self, histories: Histories, item_ids: pa.Array, landed_at: Iterable[datetime]) -> Shared:
-        """What is shared, from the histories of all users.
+    def of(
+        self,
+        likes: LikeCounts,
+        histories: Callable[[], Histories],
+        item_ids: pa.Array,
+        landed_at: Iterable[datetime],
+    ) -> Shared:
+        """What is shared, from the likes of all users.
 
         Args:
-            histories: of this workspace.
+            likes: of this workspace.
+            histories: reads those of all its users; called with noise.
             item_ids: of all items with a profile; read with noise.
             landed_at: when the files landed that all of it was made of; read with noise.
 
@@ -77,8 +85,8 @@ class Sharing:
             ReleaseError: this site is among the others.
         """
         if not self.key:
-            return Shared(histories.liked_items, len(histories.users))
-        own = self.likes_of(histories, item_ids, landed_at)
+            return Shared(likes.items, likes.n_users)
+        own = self.likes_of(likes, histories, item_ids, landed_at)
         site = own.sites[0]
         guarantee = None
         if site.epsilon is not None and site.delta is not None:
@@ -86,11 +94,18 @@ class Sharing:
         both = own if self.others is None else merged([own, self.others])
         return Shared(both.liked, site.n_users, guarantee)
 
-    def likes_of(self, histories: Histories, item_ids: pa.Array, landed_at: Iterable[datetime]) -> ItemLikes:
+    def likes_of(
+        self,
+        likes: LikeCounts,
+        histories: Callable[[], Histories],
+        item_ids: pa.Array,
+        landed_at: Iterable[datetime],
+    ) -> ItemLikes:
         """Likes by item of this workspace, as they may leave it: exact, or with noise where there is privacy.
 
         Args:
-            histories: see `of`.
+            likes: see `of`.
+            histories: likewise.
             item_ids: likewise.
             landed_at: likewise.
 
@@ -98,14 +113,10 @@ class Sharing:
             With noise a row for each of the items, and only for them; without, for each liked item.
         """
         if self.privacy.epsilon is not None:
-            return self._noisy(histories, item_ids, landed_at)
-        liked = histories.liked_items
-        table = pa.table({"item_id": liked, "n_users": pa.array(histories.likes_of(liked), pa.int64())})
-        table = table.append_column("sum", pa.array([0] * table.num_rows, pa.int64())).sort_by("item_id")
+            return self._noisy(histories(), item_ids, landed_at)
+        table = likes.table.append_column("sum", pa.array([0] * likes.table.num_rows, pa.int64()))
         digest = hmac.digest(self.secret, json.dumps(table.to_pydict()).encode(), "sha256").hex()[:16]
-        return ItemLikes(
-            table.cast(SCHEMA), (Site(name=self.site, digest=digest, n_users=len(histories.users)),)
-        )
+        return ItemLikes(table.cast(SCHEMA), (Site(name=self.site, digest=digest, n_users=likes.n_users),))
 
     def _noisy(self, histories: Histories, item_ids: pa.Array, landed_at: Iterable[datetime]) -> ItemLikes:
         epsilon, delta = self.privacy.epsilon, self.privacy.delta

@@ -48,6 +48,7 @@ __all__ = [
     "gram_of",
     "history_files",
     "history_key",
+    "history_users",
     "load_histories",
     "sums_of",
     "users_key",
@@ -311,28 +312,52 @@ def _ids_of(distinct: pa.DictionaryArray) -> pa.Array:
     return distinct.dictionary.take(distinct.indices)
 
 
-def load_histories(files: Iterable[Path]) -> Histories:
+def load_histories(files: Iterable[Path], users: pa.Array | None = None) -> Histories:
     """Read histories.
 
     Args:
         files: history files in the order of their parts.
+        users: pseudonyms; None: of all users.
 
     Returns:
-        Histories of every user in them; empty for no files.
+        Histories of these users, as they would be among all; empty for no files.
     """
-    tables = [*(_read(file) for file in files)] or [HISTORY_SCHEMA.empty_table()]
+    tables = [*(_read(file, users) for file in files)] or [HISTORY_SCHEMA.empty_table()]
     further = {name for table in tables for name in table.column_names if name in FURTHER}
     return Histories(pa.concat_tables([with_columns(table, further) for table in tables]))
 
 
-def _read(file: Path) -> pa.Table:
+def history_users(files: Iterable[Path]) -> pa.Array:
+    """Distinct pseudonyms in history files, sorted; no other column is read."""
+    found = [_users_of(file).unique().dictionary for file in files]
+    return pa.concat_arrays([pa.array([], pa.string()), *found]).unique().sort()
+
+
+def _users_of(file: Path) -> pa.ChunkedArray:
+    """The user of each opinion, as a dictionary."""
+    with pq.ParquetFile(file, memory_map=True, read_dictionary=NAMES) as opened:
+        return opened.read(["user"])["user"].unify_dictionaries()
+
+
+def _read(file: Path, users: pa.Array | None) -> pa.Table:
     with pq.ParquetFile(file, memory_map=True, read_dictionary=NAMES) as opened:
         there = opened.schema_arrow.names
         found = opened.read([name for name in (*HISTORY_SCHEMA.names, *FURTHER) if name in there])
+    if users is not None:
+        found = _only_users(found, users)
     if "weight" not in there:  # version 1
         likes = pa.repeat(pa.scalar(LIKE, pa.float32()), len(found))
         found = found.append_column("latest", found["timestamp"]).append_column("weight", likes)
     return found
+
+
+def _only_users(found: pa.Table, users: pa.Array) -> pa.Table:
+    """Opinions of some users, with names instead of numbers: few rows, which need few of the names."""
+    kept = [pc.is_in(chunk.dictionary, value_set=users).take(chunk.indices) for chunk in found["user"].chunks]
+    some = found.filter(pa.chunked_array(kept, pa.bool_()))
+    for name in NAMES:
+        some = some.set_column(some.column_names.index(name), name, some[name].cast(pa.string()))
+    return some
 
 
 def sums_of(

@@ -154,12 +154,17 @@ class Profiles:
     @cached_property
     def histories(self) -> Histories:
         """Histories of all users."""
+        return load_histories(self.history_paths)
+
+    @cached_property
+    def history_paths(self) -> tuple[Path, ...]:
+        """Files of histories, in order of their parts."""
         files = [history.file for history in self.manifest.histories]
         paths = [self.files.path(file) for file in files]
         for file, path in zip(files, paths, strict=True):
             with self._reading(file):
                 require_columns(path, HISTORY_SCHEMA, PAIRS)  # files of version 1 have no other columns
-        return load_histories(paths)
+        return tuple(paths)
 
     @cached_property
     def details(self) -> ItemDetails | None:

@@ -199,7 +199,7 @@ def _checked(
 ) -> tuple[Manifest, float | None]:
     """The manifest with its place, and the users' recall, which is not in it; the search width that reached it is."""
     manifest, profiles = draft.manifest, Profiles(draft.manifest, files)
-    recall = users_recall(profiles, publisher.index, publisher.params.min_index_recall)
+    recall = users_recall(profiles, publisher.index, publisher.params.min_index_recall, at.users_recall)
     require_index_recall(manifest, recall, publisher.params.min_index_recall)
     if recall and recall.search_width:
         manifest = manifest.model_copy(

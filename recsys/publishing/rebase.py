@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from recsys.errors import ReleaseError
+from recsys.profiles.like_counts import LikeCounts
 from recsys.profiles.sharing import NOTHING_SHARED, Sharing
 from recsys.profiles.users import gram_of
 from recsys.publishing.draft import Draft
@@ -234,7 +235,8 @@ def _users(
     """Recompute the users' shared statistics over the histories and profiles of both sides."""
     profiles = Profiles(draft, files)
     item_ids = profiles.latest.item_ids.column
-    shared = sharing.of(profiles.histories, item_ids, landed_at(draft))
+    histories = profiles.histories
+    shared = sharing.of(LikeCounts.of(histories), lambda: histories, item_ids, landed_at(draft))
     has_interactions = pc.is_in(item_ids, value_set=shared.items)
     rows = np.flatnonzero(np.asarray(has_interactions.to_numpy(zero_copy_only=False), bool))
     vectors = profiles.searcher.vectors_of(rows) if len(rows) else np.empty((0, draft.model.dim), np.float32)

@@ -4,25 +4,32 @@ Stage `index` measures each index with items of its segment as queries. A user's
 weights directions differently and is far from every item, so an index may be good for one kind of query and bad for the
 other. Where it is, a search that keeps more rows in view finds more: at first light over 100,000 titles 400 rows found
 .94 of the best ten, 800 rows .98. The measurement uses exactly the profiles, users and indexes of the new release.
+
+An arrival must not cost what the catalogue has grown to. So the sample of users hardly changes from one release to the
+next, and the rows of large segments that are truly the best for them are kept (`recsys/retrieval/best_rows.py`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recsys.profiles.item_ids import UNKNOWN
 from recsys.profiles.users import Ridge
 from recsys.publishing.objects import Profiles
 from recsys.publishing.ranked import published_ranker
+from recsys.publishing.sampled_users import sampled_likes
+from recsys.retrieval.best_rows import exact_scores, load_known, save_known
 from recsys.retrieval.in_place import NOISE
 from recsys.retrieval.params import WIDEST_SEARCH, IndexParams
-from recsys.retrieval.segments import RECALL_AT, IndexedSegment, SegmentSearcher
+from recsys.retrieval.segments import RECALL_AT, SegmentSearcher
 
 # Shape suffixes: Q sampled users, K list, D dimension.
 WIDENINGS = (2, 4)
 """Factors on `index.search_width` that are tried, one after the other."""
+SAMPLE, BEST_ROWS = "sample.state", "best-rows.state"
+"""Files that are kept."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,9 @@ class UsersRecall:
     """Rows of a graph that these searches kept in view; None: as many as the index files say."""
 
 
-def users_recall(profiles: Profiles, params: IndexParams, minimum: float = 0.0) -> UsersRecall | None:
+def users_recall(
+    profiles: Profiles, params: IndexParams, minimum: float = 0.0, kept: Path | None = None
+) -> UsersRecall | None:
     """Recall@10 of the indexes against exact search, for a sample of users.
 
     Each user is searched for alone, without the items of the history, as `Release.recommend` does. A found item that
@@ -46,6 +55,7 @@ def users_recall(profiles: Profiles, params: IndexParams, minimum: float = 0.0) 
         profiles: of the new release.
         params: `search_width`, `recall_queries` and `seed`.
         minimum: where recall is lower, searches of graphs keep more rows in view, up to WIDENINGS[-1] times as many.
+        kept: folder for what the next release's measurement needs not find again; None: nothing is kept.
 
     Returns:
         With the fewest rows in view that reach the minimum, else with the most; None where all search is exact, or
@@ -54,10 +64,11 @@ def users_recall(profiles: Profiles, params: IndexParams, minimum: float = 0.0) 
     kinds = {segment.index.kind for segment in profiles.manifest.segments}
     if kinds <= {"exact"}:
         return None
-    likes = _sampled(profiles, params)
+    sample = kept / SAMPLE if kept else None
+    likes = _rows_of(profiles, sampled_likes(profiles, params.recall_queries, params.seed, sample))
     if not likes:
         return None
-    measure = _measured(profiles, likes)
+    measure = _measured(profiles, likes, kept)
     found = UsersRecall(measure(profiles.searcher))
     for factor in WIDENINGS if kinds & {"compact", "graph", "hnsw"} else ():
         if found.recall >= minimum:
@@ -68,7 +79,9 @@ def users_recall(profiles: Profiles, params: IndexParams, minimum: float = 0.0) 
     return found
 
 
-def _measured(profiles: Profiles, likes: list[list[int]]) -> Callable[[SegmentSearcher], float]:
+def _measured(
+    profiles: Profiles, likes: list[list[int]], kept: Path | None
+) -> Callable[[SegmentSearcher], float]:
     """The recall of a searcher for users with these likes; exact search runs once."""
     searcher, k = profiles.searcher, min(RECALL_AT, len(profiles.latest.item_ids))
     sums_QD = np.stack([searcher.vectors_of(np.array(rows)).sum(axis=0, dtype=np.float64) for rows in likes])
@@ -76,9 +89,12 @@ def _measured(profiles: Profiles, likes: list[list[int]]) -> Callable[[SegmentSe
     queries_QD /= np.linalg.norm(
         queries_QD, axis=1, keepdims=True
     )  # the scale does not change lists, and NOISE is for unit vectors
-    plain = SegmentSearcher([IndexedSegment(one.vectors) for one in searcher.segments], profiles.latest)
     excluded = [set(rows) for rows in likes]
-    truth_QK = plain.search(queries_QD, k, excluded).scores_QK
+    names = [released.name for released in profiles.manifest.segments]
+    known = load_known(kept / BEST_ROWS) if kept else {}
+    truth_QK, known = exact_scores(searcher, names, queries_QD, k, [np.array(rows) for rows in likes], known)
+    if kept:
+        save_known(known, kept / BEST_ROWS)
 
     def measure(some: SegmentSearcher) -> float:
         found_QK = np.concatenate(
@@ -90,15 +106,9 @@ def _measured(profiles: Profiles, likes: list[list[int]]) -> Callable[[SegmentSe
     return measure
 
 
-def _sampled(profiles: Profiles, params: IndexParams) -> list[list[int]]:
-    """For each sampled user, the rows of the live items that they like; users without any are left out."""
-    users, ids = profiles.histories.users, profiles.latest.item_ids
-    n = min(params.recall_queries, len(users))
-    drawn: NDArray[np.int64] = np.sort(
-        np.random.default_rng(params.seed).choice(len(users), n, replace=False)
-    )
-    histories = (profiles.histories.items_of(users[place]) for place in drawn)
-    rows = (ids.rows_of(items) for items in histories)
+def _rows_of(profiles: Profiles, likes: Iterable[Sequence[str]]) -> list[list[int]]:
+    """For each user, the rows of the live items that they like; users without any are left out."""
+    rows = (profiles.latest.item_ids.rows_of(items) for items in likes)
     known = (found[found != UNKNOWN].tolist() for found in rows)
     return [one for one in known if one]
 

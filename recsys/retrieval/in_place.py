@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.storage.arrays import let_go
+
 # Shape suffixes: Q queries, N vectors, D dimension, B rows of a block.
 BLOCK_ROWS = 32768
 # Scores closer than this may swap between float32 sums of different order, so they are compared again in float64.
@@ -25,6 +27,8 @@ def best_places(
             places = _with_ties(scores, width)
             kept[q].append(first + places)
             values[q].append(scores[places])
+        if start:  # or all of a large file would count as this process's memory
+            let_go(vectors_ND)
     if not len(rows):
         return [np.empty(0, np.int64) for _ in queries]
     return [

@@ -138,9 +138,7 @@ class SegmentSearcher:
         self._check(queries, k, exclude, allowed_I)
         excluded = [np.fromiter(one, np.int64, len(one)) for one in exclude or [()] * len(queries)]
         parts = [
-            self._best_of_segment(position, queries, k, excluded, allowed_I)
-            for position in range(len(self.segments))
-            if self._bounds[position] < self._bounds[position + 1]
+            self.best_of_segment(position, queries, k, excluded, allowed_I) for position in self.live_segments
         ]
         rows_QK = np.full((len(queries), k), PAD, np.int64)
         scores_QK = np.full((len(queries), k), -np.inf)
@@ -151,6 +149,12 @@ class SegmentSearcher:
             rows_QK[q, : len(order)] = items[order]
             scores_QK[q, : len(order)] = scores[order]
         return Found(rows_QK, scores_QK)
+
+    @property
+    def live_segments(self) -> list[int]:
+        """Positions of the segments that have live items."""
+        found: list[int] = np.flatnonzero(np.diff(self._bounds)).tolist()
+        return found
 
     def vectors_of(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
         """Gather vectors of items (positions in `Latest.item_ids`), [len(items), D]; there must be a segment."""
@@ -182,17 +186,27 @@ class SegmentSearcher:
         if allowed_I is not None and len(allowed_I) != len(self.latest.item_ids):
             raise ValueError(f"allowed needs one entry per item, got {len(allowed_I)}")
 
-    def _best_of_segment(
+    def best_of_segment(
         self,
         position: int,
         queries: NDArray[np.float32],
         k: int,
         excluded: Sequence[NDArray[np.int64]],
-        allowed_I: NDArray[np.bool_] | None,
+        allowed_I: NDArray[np.bool_] | None = None,
     ) -> list[NDArray[np.int64]]:
         """For each query, at least the k best live items of one segment, as positions in `Latest.item_ids`.
 
         Excluded items are taken out as soon as the index names them: their exact scores would be read for nothing.
+
+        Args:
+            position: of the segment.
+            queries: one vector per query.
+            k: length of the lists.
+            excluded: for each query, items that must not be found.
+            allowed_I: mask of items that may be found; None: all.
+
+        Returns:
+            Items of each query, unordered; fewer where the segment has no more.
         """
         width = k + max(map(len, excluded), default=0)
         start, end = self._bounds[position : position + 2]
@@ -212,20 +226,20 @@ class SegmentSearcher:
             len(short) and reach <= MAX_REACH and (share >= RARE_SHARE or n_allowed > ROWS_PER_VIEWED * reach)
         ):
             for q, rows_R in zip(short.tolist(), index.search(queries[short], reach), strict=True):
-                best[q] = _without(self._live(position, rows_R, is_allowed_L), excluded[q])[:wanted]
+                best[q] = _without(self.live_items(position, rows_R, is_allowed_L), excluded[q])[:wanted]
             short = short[[len(best[q]) < k for q in short.tolist()]]
             reach *= WIDENING
         if len(short):
             wide = wanted + width - k
             rows_QR = index.scan(queries[short], wide, self._allowed_rows(position, is_allowed_L))
             for q, rows_R in zip(short.tolist(), rows_QR, strict=True):
-                best[q] = _without(self._live(position, rows_R, None), excluded[q])
+                best[q] = _without(self.live_items(position, rows_R), excluded[q])
         return best
 
     def _compared(
         self, position: int, queries: NDArray[np.float32], width: int, is_allowed_L: NDArray[np.bool_] | None
     ) -> list[NDArray[np.int64]]:
-        """The same as `_best_of_segment`, by comparing all allowed rows exactly."""
+        """The same as `best_of_segment`, by comparing all allowed rows exactly."""
         start, end = self._bounds[position : position + 2]
         allowed = np.arange(end - start) if is_allowed_L is None else np.flatnonzero(is_allowed_L)
         rows, segment = self.latest.row_of_item[start:end][allowed], self.segments[position]
@@ -235,10 +249,19 @@ class SegmentSearcher:
             found = best_places(self._read(position, rows), np.arange(len(rows)), queries, width)
         return [start + allowed[places] for places in found]
 
-    def _live(
-        self, position: int, rows_R: NDArray[np.int64], is_allowed_L: NDArray[np.bool_] | None
+    def live_items(
+        self, position: int, rows_R: NDArray[np.int64], is_allowed_L: NDArray[np.bool_] | None = None
     ) -> NDArray[np.int64]:
-        """Items of rows that an index found, in their order, without rows that are superseded or not allowed."""
+        """Items of a segment's rows, in their order, without rows that are superseded or not allowed.
+
+        Args:
+            position: of the segment.
+            rows_R: its rows, PAD among them.
+            is_allowed_L: mask of its live items that are allowed; None: all.
+
+        Returns:
+            Positions in `Latest.item_ids`.
+        """
         start, end = self._bounds[position : position + 2]
         places = rows_R[rows_R != PAD]
         if end - start < len(self.segments[position].vectors):  # else each row is its own place

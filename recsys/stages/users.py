@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from recsys.catalogue.weighting import Weighting
 from recsys.models.reference import ModelReference
 from recsys.profiles.gram import GramState, bring_up_to_date
 from recsys.profiles.items import Latest, Segment, latest, list_segments
+from recsys.profiles.like_counts import LikeCounts, count_likes
 from recsys.profiles.sites import sharing_of
 from recsys.profiles.users import history_key, load_histories, users_key, write_histories
 from recsys.profiles.users_summary import UsersSummary
@@ -29,21 +31,24 @@ def run(settings: Settings, at: Artifacts) -> None:
     """Learn what all users share, from all that is accepted.
 
     Reads:   at.data, interactions; at.profiles("champion"); at.model_reference("champion")
-    Writes:  at.users: histories/<part>-<key16>.parquet, gram.npy, users.json; at.var: what the matrix sums, so that
-             the next run only adds and takes away (it is exact: the bytes are those of a run from nothing)
+    Writes:  at.users: histories/<part>-<key16>.parquet, gram.npy, users.json; at.var, at.like_counts: what the
+             matrix sums and what users like, so that the next run only adds and takes away (it is exact: the bytes are
+             those of a run from nothing)
     Raises:  ArtifactMissing where stage `profiles` has not run; errors of `sharing_of` with noise or other sites
     """
     model = ModelReference.load(at.model_reference("champion"))
     segments = list_segments(at.profiles("champion"))
     parts = list_parts(at.data, INTERACTIONS)
     files = _histories(parts, at.users / "histories", settings.feedback, model.weighting)
-    histories = load_histories(files)
+    likes = count_likes(LikeCounts.load(at.like_counts), files)
+    likes.save(at.like_counts)
     sharing = sharing_of(at, settings.users, settings.privacy)
     landed = (
         record for part in (*list_parts(at.data, CATALOGUE), *parts) for record in part.arrival.landed()
     )
     profiled = latest(segments)
-    shared = sharing.of(histories, profiled.item_ids.column, (record.arrived_at for record in landed))
+    landed_at = (record.arrived_at for record in landed)
+    shared = sharing.of(likes, partial(load_histories, files), profiled.item_ids.column, landed_at)
     state_path = at.var / f"gram-{model.profiles_hash[:16]}.state"
     before = GramState.load(state_path)
     state = bring_up_to_date(before, *_rows_of(segments, profiled, shared.items), model.dim)
@@ -56,7 +61,7 @@ def run(settings: Settings, at: Artifacts) -> None:
         ridge_lambda=settings.users.lambda_or(model.users.ridge_lambda),
         n_users=shared.n_users,
         n_items=state.n_rows,
-        n_pairs=histories.n_pairs,
+        n_pairs=likes.n_pairs,
         profiles_hash=model.profiles_hash,
         gram_sha256=hashlib.sha256(gram).hexdigest(),
         made_of=users_key((segment.name for segment in segments), (path.name for path in files), sharing.key),

@@ -23,6 +23,7 @@ from recsys.publishing.params import CollectParams
 from recsys.serving.feedback import FeedbackStore
 from recsys.serving.feedback_events import Event
 from recsys.serving.feedback_outbox import ship
+from recsys.storage.atomic import write_whole
 from recsys.storage.opening import open_storage
 from tests.cases.conftest import KEY, empty_intake
 from tests.cases.test_feedback import event, in_workspace, prepared
@@ -132,8 +133,9 @@ def others(film_workspace):
 def test_nothing_outside_old_releases_holds_the_person_and_everybody_else_stays(planted):
     before, held = others(planted), {name.split("/")[0] for name in outside_store(planted)}
     assert held >= {"landing", "data", "artifacts", "feedback.sqlite"}
+    write_whole(planted.at.users_recall / "sample.state", b"likes without names")
     done = json.loads(planted.run("forget", RAW, "--json").stdout)
-    assert outside_store(planted) == []
+    assert outside_store(planted) == [] and not planted.at.users_recall.exists()
     assert others(planted) == before
     assert done["n_feedback"] == 2 and done["n_rows"] > 10 and done["old_releases"]
     for stage in ("users", "index"):

@@ -1,6 +1,8 @@
 """An index is judged by users' queries as well as by items', on what is about to be published."""
 
 import json
+import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,10 @@ import pytest
 from recsys import Release
 from recsys.errors import ReleaseError
 from recsys.profiles.items import list_segments
+from recsys.publishing import sampled_users
+from recsys.publishing.sampled_users import sampled_likes
 from recsys.publishing.users_recall import users_recall
+from recsys.retrieval import best_rows
 from recsys.retrieval.index_file import load_faiss
 from recsys.retrieval.segments import index_recall
 from recsys.storage.folder import FolderStorage
@@ -161,3 +166,52 @@ def test_the_same_release_measures_the_same(coarse: FilmWorkspace, folder: Folde
     first = coarse.publish(folder, **lenient(coarse))
     again = coarse.publish(FolderStorage(f"{folder.url}-2"), **lenient(coarse))
     assert (first.release, first.users_recall) == (again.release, again.users_recall)
+
+
+def test_an_arrival_measures_with_what_was_kept_and_finds_what_a_fresh_workspace_does(
+    coarse: FilmWorkspace, folder: FolderStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coarse.publish(folder, **lenient(coarse))
+    drawn, searched = [], []
+    draw, search = sampled_users.load_histories, best_rows.best_places
+    monkeypatch.setattr(sampled_users, "load_histories", lambda *some: drawn.append(some) or draw(*some))
+    monkeypatch.setattr(best_rows, "best_places", lambda *some: searched.append(some) or search(*some))
+    coarse.items({f"new{n}": f"Later story {n}" for n in range(20)})
+    kept = json.loads((coarse.at.index / "index.json").read_text())
+    coarse.build()
+    entries = json.loads((coarse.at.index / "index.json").read_text())
+    (coarse.at.index / "index.json").write_text(json.dumps(kept + entries[1:]))
+    arrival = coarse.publish(folder, **lenient(coarse))
+    assert not drawn and not searched
+    shutil.rmtree(coarse.at.users_recall)
+    fresh = coarse.publish(FolderStorage(f"{folder.url}-2"), **lenient(coarse))
+    assert drawn and searched
+    assert fresh.users_recall == arrival.users_recall
+    coarse.ratings([("u0", "new0"), ("newcomer", "new1")])
+    coarse.build()
+    (coarse.at.index / "index.json").write_text(json.dumps(kept + entries[1:]))
+    later = coarse.publish(folder, **lenient(coarse))
+    shutil.rmtree(coarse.at.users_recall)
+    assert (
+        later.users_recall == coarse.publish(FolderStorage(f"{folder.url}-3"), **lenient(coarse)).users_recall
+    )
+
+
+@pytest.mark.parametrize("n", [4, 20, 100])
+def test_a_sample_holds_what_users_like_and_new_users_change_little_of_it(
+    make_workspace: Callable[[str], FilmWorkspace], folder: FolderStorage, cache: Path, n: int
+) -> None:
+    films = make_workspace("sampled")
+    films.items({f"i{place}": f"Story number {place}" for place in range(9)})
+    films.ratings([(f"u{user}", f"i{user % 9}") for user in range(30)])
+    films.build()
+    films.publish(folder)
+    profiles = Release.open(folder.url, cache=cache)._profiles
+    before = sampled_likes(profiles, n, seed=1)
+    everybody = Counter(profiles.histories.items_of(user) for user in profiles.histories.users)
+    assert len(before) == min(n, 30) and not Counter(before) - everybody
+    films.ratings([("newcomer", "i8")])
+    films.build()
+    films.publish(folder)
+    after = sampled_likes(Release.open(folder.url, cache=cache)._profiles, n, seed=1)
+    assert (Counter(before) - Counter(after)).total() <= 1 and len(after) == min(n, 31)
