@@ -142,17 +142,19 @@ def read_batch(
 def _bounded(rows: Iterator[RawRow], meant: Collection[str], max_chars: int) -> Iterator[RawRow]:
     """The rows; a row with a far too long value in a known column becomes its fault."""
     for row in rows:
-        long = next(
-            (name for name in row.values if name in meant and _n_chars(row.values[name]) > max_chars), ""
-        )
-        yield RawRow(row.line, {}, BadRow("text_too_long", f"{long} is far too long")) if long else row
+        for name, value in row.values.items():
+            if isinstance(value, str | list) and name in meant and _n_chars(value) > max_chars:
+                yield RawRow(row.line, {}, BadRow("text_too_long", f"{name} is far too long"))
+                break
+        else:
+            yield row
 
 
 def _table(rows: Iterator[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     chunks, waiting, n_chars = [], list[dict[str, Any]](), 0
     for row in rows:
         waiting.append(row)
-        n_chars += sum(map(_n_chars, row.values()))
+        n_chars += sum([_n_chars(value) for value in row.values() if isinstance(value, str | list)])
         if len(waiting) == CHUNK_ROWS or n_chars >= CHUNK_CHARS:
             chunks.append(pa.RecordBatch.from_pylist(waiting, schema=schema))
             waiting, n_chars = [], 0
@@ -160,10 +162,11 @@ def _table(rows: Iterator[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_batches(chunks, schema)
 
 
-def _n_chars(value: object) -> int:
-    if isinstance(value, list):
-        return sum(map(_n_chars, value)) if value and isinstance(value[0], str) else NUMBER_CHARS * len(value)
-    return len(value) if isinstance(value, str) else 0
+def _n_chars(value: str | list[Any]) -> int:
+    if isinstance(value, str):
+        return len(value)
+    texts = (one for one in value if isinstance(one, str | list))
+    return sum(map(_n_chars, texts)) if value and isinstance(value[0], str) else NUMBER_CHARS * len(value)
 
 
 def raw_row(kind: str, row: dict[str, Any]) -> dict[str, Any]:

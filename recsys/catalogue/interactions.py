@@ -22,6 +22,7 @@ class InteractionRows:
 
     def __init__(self, file: OneFile, kind: str = INTERACTIONS) -> None:
         self._file, self._kind = file, kind
+        self._readers = _readers(file, kind)
 
     def prepared(self, values: dict[str, Any]) -> dict[str, Any]:
         """The row under our names of the columns."""
@@ -39,16 +40,16 @@ class InteractionRows:
         Raises:
             BadRow: a value is missing, has the wrong type or cannot be stored. Its detail never holds a value.
         """
-        return {name: read() for name, read in self._readers(values).items()}
+        return {name: read(values) for name, read in self._readers.items()}
 
     def retained(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """What quarantine may keep of a bad row: the pseudonym and every readable value."""
         kept: dict[str, Any] = {}
         unreadable = []
-        for name, read in self._readers(values).items():
+        for name, read in self._readers.items():
             name = PSEUDONYM if name == "user" else name
             try:
-                kept[name] = read()
+                kept[name] = read(values)
             except BadRow:
                 unreadable.append(name)
         kept = {name: value for name, value in kept.items() if not self._file.columns.is_missing(value)}
@@ -69,25 +70,26 @@ class InteractionRows:
             return {}
         return unknown_columns(self._kind, columns, names, (PSEUDONYM, SIGNATURE))
 
-    def _readers(self, values: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
-        """Stored column -> how it is read."""
-        columns, most = self._file.columns, self._file.params.max_id_chars
-        of_kind: dict[str, Callable[[], Any]] = {
-            "event": lambda: _event(values, columns),
-            "value": lambda: columns.number(values, "value"),
+
+def _readers(file: OneFile, kind: str) -> dict[str, Callable[[Mapping[str, Any]], Any]]:
+    """Stored column -> how it is read from a row."""
+    columns, most = file.columns, file.params.max_id_chars
+    of_kind: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+        "event": lambda values: _event(values, columns),
+        "value": lambda values: columns.number(values, "value"),
+    }
+    if kind == IMPRESSIONS:
+        of_kind = {
+            "request": lambda values: columns.identifier(values, "request"),
+            "position": lambda values: _position(values, columns),
+            "propensity": lambda values: _propensity(values, columns),
         }
-        if self._kind == IMPRESSIONS:
-            of_kind = {
-                "request": lambda: columns.identifier(values, "request"),
-                "position": lambda: _position(values, columns),
-                "propensity": lambda: _propensity(values, columns),
-            }
-        return {
-            "user": lambda: user(values, self._file.names, most, columns),
-            "item_id": lambda: columns.identifier(values, "item_id"),
-            **of_kind,
-            "timestamp": lambda: columns.moment(values, "timestamp"),
-        }
+    return {
+        "user": lambda values: user(values, file.names, most, columns),
+        "item_id": lambda values: columns.identifier(values, "item_id"),
+        **of_kind,
+        "timestamp": lambda values: columns.moment(values, "timestamp"),
+    }
 
 
 def impression_rows(file: OneFile) -> InteractionRows:

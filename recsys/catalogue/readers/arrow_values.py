@@ -1,7 +1,7 @@
 """Arrow columns -> plain Python values: text, numbers, bools, dates, times in UTC, lists and objects of these."""
 
 from collections.abc import Iterator
-from datetime import time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -27,9 +27,10 @@ def plain_values(column: pa.Array) -> list[Any]:
     kind = column.type
     if isinstance(column, pa.ExtensionArray) and kind.extension_name != "arrow.uuid":
         return plain_values(column.storage)
-    if pa.types.is_dictionary(kind):
-        known = plain_values(column.dictionary)
-        return [None if place is None else known[place] for place in column.indices.to_pylist()]
+    if pa.types.is_dictionary(kind):  # that of a whole file may stand behind a few rows
+        used = column.indices.dictionary_encode()
+        known = plain_values(column.dictionary.take(used.dictionary))
+        return [None if place is None else known[place] for place in used.indices.to_pylist()]
     if pa.types.is_struct(kind):
         return _objects(column)
     if pa.types.is_map(kind):
@@ -60,6 +61,8 @@ def _readable(kind: pa.DataType) -> pa.DataType:
 
 
 def _scalars(column: pa.Array) -> list[Any]:
+    if pa.types.is_timestamp(column.type) and (times := _times(column)) is not None:
+        return times
     try:
         values: list[Any] = column.to_pylist()
     except (ValueError, OverflowError):
@@ -67,7 +70,18 @@ def _scalars(column: pa.Array) -> list[Any]:
     kind = column.type
     if pa.types.is_decimal(kind) or pa.types.is_time(kind) or pa.types.is_duration(kind):
         return [_plain(value) for value in values]
-    return [str(value) if isinstance(value, UUID) else value for value in values]
+    if isinstance(column, pa.ExtensionArray):
+        return [str(value) if isinstance(value, UUID) else value for value in values]
+    return values
+
+
+def _times(column: pa.Array) -> list[Any] | None:
+    """Timestamps in microseconds by way of numpy, ten times as fast; None where one is outside the years 1 to 9999."""
+    local = column.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)
+    times: list[Any] = local.tolist()
+    if not set(map(type, times)) <= {datetime, type(None)}:
+        return None
+    return times if column.type.tz is None else [one and one.replace(tzinfo=UTC) for one in times]
 
 
 def _value(scalar: pa.Scalar) -> object:

@@ -45,9 +45,10 @@ def parquet_rows(file: LandedFile, reading: Reading) -> Iterator[RawRow]:
                 decoded += sum(_decoded_bytes(column) for column in batch.columns)
                 file.check_decoded(decoded + (line + batch.num_rows) * _ROW_BYTES)
                 columns = [_values(name, batch.column(name), needed, reading) for name in names]
+                has_faults = any(BadRow in set(map(type, values)) for values in columns)
                 for row in zip(*columns, strict=True) if columns else [()] * batch.num_rows:
                     line += 1
-                    yield _row(line, names, row)
+                    yield _row(line, names, row, has_faults=has_faults)
     except MemoryError:
         raise
     except (pa.ArrowException, OSError) as error:
@@ -146,7 +147,7 @@ def _values(name: str, column: pa.Array, needed: Collection[str], reading: Readi
         if note not in reading.notes:
             reading.notes.append(note)
         return [None] * len(column)
-    if folded(name) in needed or not any(isinstance(value, BadRow) for value in values):
+    if folded(name) in needed or BadRow not in set(map(type, values)):
         return values
     note = f"column {name}: values that cannot be read are left out"
     if note not in reading.notes:
@@ -154,8 +155,7 @@ def _values(name: str, column: pa.Array, needed: Collection[str], reading: Readi
     return [None if isinstance(value, BadRow) else value for value in values]
 
 
-def _row(line: int, names: list[str], row: tuple[Any, ...]) -> RawRow:
-    fault = next((value for value in row if isinstance(value, BadRow)), None)
-    if fault:
+def _row(line: int, names: list[str], row: tuple[Any, ...], *, has_faults: bool) -> RawRow:
+    if has_faults and (fault := next((value for value in row if isinstance(value, BadRow)), None)):
         return RawRow(line, {}, fault)
     return RawRow(line, {name: value for name, value in zip(names, row, strict=True) if value is not None})
