@@ -247,6 +247,11 @@ class Artifacts:
         return self.var / "published.json"
 
     @property
+    def interaction_counts(self) -> Path:
+        """Interactions in numbers, for the next run of stage `validate`. It only saves time."""
+        return self.root / "var/interaction-counts"
+
+    @property
     def known_hashes(self) -> Path:
         """Hashes of files that `validate` has read before, by path, size, time and inode (JSON)."""
         return self.var / "hashes.json"

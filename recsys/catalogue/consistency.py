@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from recsys.catalogue.interaction_counts import InteractionCounts, count_interactions
 from recsys.catalogue.known import COLUMNS, newest_among, newest_rows
 from recsys.catalogue.parts import (
     ARRIVAL,
@@ -117,11 +118,12 @@ def _check_part(part: Part, hashes: KnownHashes) -> None:
         raise RecsysError(f"part {part.id}: {part.rows_path} has other rows than its record", remedy=RESTORE)
 
 
-def describe(parts: dict[str, tuple[Part, ...]]) -> dict[str, Any]:
+def describe(parts: dict[str, tuple[Part, ...]], kept: Path | None = None) -> dict[str, Any]:
     """All accepted data in numbers: per part, per kind, live items, items of interactions, languages.
 
     Args:
         parts: every unmerged part by kind.
+        kept: folder of what was counted before, by kind; None: nothing was, nor is it kept.
 
     Returns:
         What stage `validate` writes down.
@@ -130,13 +132,13 @@ def describe(parts: dict[str, tuple[Part, ...]]) -> dict[str, Any]:
         RecsysError: a part's rows cannot be read; names the file.
     """
     newest = newest_rows(_columns(parts[CATALOGUE], COLUMNS))
-    live = newest.filter(pc.invert(newest["deleted"]))["item_id"]
+    live = newest.filter(pc.invert(newest["deleted"]))["item_id"].combine_chunks()
     return {
         "parts": [_of_part(part) for kind in KINDS for part in parts[kind]],
         "items": {"live": len(live), "deleted": newest.num_rows - len(live)},
-        "interactions": _interactions(parts[INTERACTIONS], live),
+        "interactions": _interactions(parts[INTERACTIONS], live, kept and kept / f"{INTERACTIONS}.state"),
         **{kind: _standing(parts[kind], kind) for kind in (RELATIONS, VECTORS) if parts[kind]},
-        **_impressions(parts[IMPRESSIONS], live),
+        **_impressions(parts[IMPRESSIONS], live, kept and kept / f"{IMPRESSIONS}.state"),
         "languages": _languages(parts[CATALOGUE]),
         "quarantined": _reasons(parts),
     }
@@ -161,24 +163,17 @@ def _of_part(part: Part) -> dict[str, Any]:
     }
 
 
-def _interactions(parts: Sequence[Part], live: pa.ChunkedArray) -> dict[str, Any]:
-    if not parts:
-        return {"n": 0, "users": 0, "items": 0, "of_items_no_longer_live": 0, "without_time": 0}
-    rows = _columns(parts, ["user", "item_id", "timestamp"])
-    items = rows["item_id"].combine_chunks().dictionary_encode()
-    is_live = pc.take(pc.is_in(items.dictionary, value_set=live.combine_chunks()), items.indices)
-    return {
-        "n": rows.num_rows,
-        "users": pc.count_distinct(rows["user"]).as_py(),
-        "items": len(items.dictionary),
-        "of_items_no_longer_live": rows.num_rows - (pc.sum(is_live).as_py() or 0),
-        "without_time": rows["timestamp"].null_count,
-    }
+def _interactions(parts: Sequence[Part], live: pa.Array, kept: Path | None) -> dict[str, int]:
+    before = InteractionCounts.load(kept) if kept else InteractionCounts()
+    counts = count_interactions(before, parts)
+    if kept and counts is not before:
+        counts.save(kept)
+    return counts.report(live)
 
 
-def _impressions(parts: Sequence[Part], live: pa.ChunkedArray) -> dict[str, Any]:
+def _impressions(parts: Sequence[Part], live: pa.Array, kept: Path | None) -> dict[str, Any]:
     """Impressions in numbers, as interactions; nothing where none have landed, so that older records stay the same."""
-    return {IMPRESSIONS: _interactions(parts, live)} if parts else {}
+    return {IMPRESSIONS: _interactions(parts, live, kept)} if parts else {}
 
 
 def _standing(parts: Sequence[Part], kind: str) -> dict[str, int]:

@@ -13,6 +13,7 @@ from recsys.catalogue.parts import SCHEMAS, Part, sequence_of
 COLUMNS = ["item_id", "updated_at", "deleted", "part", "line"]
 """What says which row of an item is the newest."""
 
+# Shape suffix: R rows of a table.
 BETWEEN = "\x1f"
 """Joins the columns of a key. No id holds a control character, so that no two keys become one."""
 
@@ -44,21 +45,19 @@ def newest_rows(table: pa.Table, kind: str = CATALOGUE) -> pa.Table:
     Returns:
         The winning rows, sorted by part order and line.
     """
-    place = pa.array(part_ranks(table["part"]))
-    ordered = pa.table(
-        [
-            keys_of(table, kind),
-            table["updated_at"],
-            place,
-            table["line"],
-            pa.array(np.arange(table.num_rows)),
-        ],
-        names=["key", "updated_at", "place", "line", "row"],
-    ).sort_by([("updated_at", "ascending"), ("place", "ascending"), ("line", "ascending")])
-    winners = ordered.group_by("key", use_threads=False).aggregate([("row", "last")])
-    won = table.take(winners["row_last"])
-    by_place = pa.table([pc.take(place, winners["row_last"]), won["line"]], names=["place", "line"])
-    return won.take(pc.sort_indices(by_place, [("place", "ascending"), ("line", "ascending")]))
+    key_R = np.asarray(keys_of(table, kind).combine_chunks().dictionary_encode().indices)
+    place_R, line_R = part_ranks(table["part"]), table["line"].to_numpy()
+    is_newest_R: NDArray[np.bool_] = np.bincount(key_R)[key_R] == 1 if len(key_R) else np.ones(0, np.bool_)
+    repeated = np.flatnonzero(~is_newest_R)
+    if len(repeated):
+        stamp_R = table["updated_at"].cast(pa.int64()).fill_null(np.iinfo(np.int64).max).to_numpy()
+        newest_last = repeated[
+            np.lexsort((line_R[repeated], place_R[repeated], stamp_R[repeated], key_R[repeated]))
+        ]
+        is_last = np.append(np.diff(key_R[newest_last]) != 0, True)
+        is_newest_R[newest_last[is_last]] = True
+    won = np.flatnonzero(is_newest_R)
+    return table.take(pa.array(won[np.lexsort((line_R[won], place_R[won]))]))
 
 
 def part_ranks(parts: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -187,7 +187,8 @@ def _forget_made(at: Artifacts, person: Person) -> list[str]:
         at.data_docs,
         at.intake_logs,
     )
-    shutil.rmtree(at.users_recall, ignore_errors=True)  # likes of a sample of users; it only saves time
+    for kept in (at.users_recall, at.interaction_counts):  # who is in them: they only save time
+        shutil.rmtree(kept, ignore_errors=True)
     gone = []
     for path in (path for root in roots for path in _files(root)):
         if person.is_in(path):

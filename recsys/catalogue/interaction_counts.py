@@ -1,0 +1,116 @@
+"""Accepted interactions in numbers, kept from one run of stage `validate` to the next: only new parts are read."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from recsys.catalogue.parts import Part
+from recsys.storage.checked import read_checked, write_checked
+
+ABOUT = b"interaction_counts"
+COLUMNS = ("users", "items", "n_items")
+NO_TEXTS = pa.array([], pa.string())
+
+
+@dataclass(frozen=True)
+class InteractionCounts:
+    """What some parts hold."""
+
+    parts: tuple[str, ...] = ()
+    """SHA-256 of their rows, sorted."""
+    without_time: int = 0
+    users: pa.Array = field(default_factory=lambda: NO_TEXTS)
+    """Distinct pseudonyms."""
+    items: pa.Array = field(default_factory=lambda: NO_TEXTS)
+    """Distinct ids."""
+    n_items: pa.Array = field(default_factory=lambda: pa.array([], pa.int64()))
+    """Interactions of each of `items`."""
+
+    @classmethod
+    def of(cls, part: Part) -> "InteractionCounts":
+        """Count those of one part."""
+        rows = part.rows(["user", "item_id", "timestamp"])
+        counts = pc.value_counts(rows["item_id"])
+        return cls(
+            (part.arrival.rows_sha256,),
+            rows["timestamp"].null_count,
+            pc.unique(rows["user"]),
+            counts.field("values"),
+            counts.field("counts"),
+        )
+
+    def report(self, live: pa.Array) -> dict[str, int]:
+        """The counts as stage `validate` writes them.
+
+        Args:
+            live: ids of the items that stand.
+
+        Returns:
+            Interactions, distinct users and items, interactions of other items, and those without a time.
+        """
+        gone = pc.invert(pc.is_in(self.items, value_set=live))
+        return {
+            "n": pc.sum(self.n_items).as_py() or 0,
+            "users": len(self.users),
+            "items": len(self.items),
+            "of_items_no_longer_live": pc.sum(self.n_items.filter(gone)).as_py() or 0,
+            "without_time": self.without_time,
+        }
+
+    def save(self, path: Path) -> None:
+        """Write it to a cache."""
+        columns = {name: _in_one_row(getattr(self, name)) for name in COLUMNS}
+        about = {ABOUT: json.dumps([self.parts, self.without_time])}
+        buffer = io.BytesIO()
+        pq.write_table(pa.table(columns).replace_schema_metadata(about), buffer, compression="zstd")
+        write_checked(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> "InteractionCounts":
+        """Read what `save` wrote; of no part where it is missing or damaged, since it only saves time."""
+        content = read_checked(path)
+        if content is None:
+            return cls()
+        table = pq.read_table(pa.BufferReader(content))
+        parts, without_time = json.loads(table.schema.metadata[ABOUT])
+        return cls(tuple(parts), without_time, *(table[name].chunk(0).flatten() for name in COLUMNS))
+
+
+def count_interactions(before: InteractionCounts, parts: Sequence[Part]) -> InteractionCounts:
+    """Count the interactions of some parts; of those that were counted before nothing is read.
+
+    Args:
+        before: counts of some of the parts; where it holds others too, all are counted again.
+        parts: of one kind.
+
+    Returns:
+        The counts; they equal those from nothing, but for the order of users and items.
+    """
+    known, wanted = set(before.parts), {part.arrival.rows_sha256 for part in parts}
+    if not known <= wanted or len(wanted) < len(parts):
+        before = InteractionCounts()
+    new = [part for part in parts if part.arrival.rows_sha256 not in before.parts]
+    return _sum([before, *map(InteractionCounts.of, new)]) if new else before
+
+
+def _sum(found: Sequence[InteractionCounts]) -> InteractionCounts:
+    items = pa.concat_arrays([one.items for one in found]).dictionary_encode()
+    n_items = np.concatenate([one.n_items.to_numpy() for one in found])
+    return InteractionCounts(
+        tuple(sorted(part for one in found for part in one.parts)),
+        sum(one.without_time for one in found),
+        pa.concat_arrays([one.users for one in found]).unique(),
+        items.dictionary,
+        pa.array(np.bincount(items.indices, n_items, len(items.dictionary)).astype(np.int64)),
+    )
+
+
+def _in_one_row(values: pa.Array) -> pa.ListArray:
+    return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)
