@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from bench.exploration_replay import replayed
 from bench.figures import SHARED_DATA, write_figures
 from bench.protocols import require_shared_data
-from recsys.evaluation.intervals import Interval
 from recsys.evaluation.off_policy import LoggedChoices, estimate
+from recsys.ranking.intervals import Interval
 
 # Shape suffixes: N impressions, P places, A items.
 CAMPAIGNS = ("all", "men", "women")

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from bench.exploration_world import K, World, make_world, release_of
 from bench.figures import ROOT
-from recsys.evaluation.intervals import bootstrap_over_seeds
 from recsys.evaluation.off_policy import estimate
 from recsys.evaluation.off_policy_lists import EXPLORED, REWARDED, Target, read_lists
 from recsys.ranking.exploring import POLICIES
+from recsys.ranking.intervals import bootstrap_over_seeds
 from recsys.serving.answers import Answer
 from recsys.serving.exploration import NO_POLICY, Explorer
 from recsys.serving.params import ServeParams

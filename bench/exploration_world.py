@@ -27,7 +27,7 @@ from recsys.settings import Settings
 K = 10
 """Length of a list."""
 WEIGHTS = ItemWeightsSettings(
-    ease_lambda=100.0, popularity_power=0.1, lift=1.0, max_items=5000, weights_per_item=100
+    ease_lambda=100.0, head_factor=0.9, head_share=0.2, lift=1.0, max_items=5000, weights_per_item=100
 )
 
 

@@ -92,7 +92,7 @@ def firstlight(setup: Setup) -> Answer:
     settings, ranker = recipe.item_weights(setup.fusion), None
     if settings is not None:
         ranker = ItemWeights.learn(replace(setup.head, interactions=setup.dataset.interactions), settings)
-    chosen = {"λ of the weights": recipe.ease_lambda, "power": recipe.popularity_power, "lift": recipe.lift}
+    chosen = {"λ of the weights": recipe.ease_lambda, "head factor": recipe.head_factor, "lift": recipe.lift}
     return scores_of(setup, learn_recommender(setup.head, ranker or Dot())), chosen
 
 

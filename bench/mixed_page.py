@@ -14,7 +14,7 @@ from bench.figures import ROOT, machine, write_figures
 from bench.markdown import WIDTH, bullet, table, worded
 from bench.mixed_setup import HOME, MAX_USERS, NAMES, WARM_SHARE
 from bench.quality_prose import SHORT, TITLES
-from recsys.evaluation.intervals import Interval, bootstrap
+from recsys.ranking.intervals import Interval, bootstrap
 
 PAGE = ROOT / "docs" / "mixed.md"
 REFERENCE = "ridge, head"
@@ -52,9 +52,9 @@ ABOUT = """## Models
 
 ## How settings are chosen
 
-- Firstlight chooses item weights on its own held-out pairs: [model.md](model.md#learning-a-challenger). They must not
-  cost the items with the fewest interactions much (`fusion.max_loss_tail`), and the gate holds the same. The other
-  models have no such rule. So Firstlight gives up some of the ndcg of warm lists, most of which popular items make.
+- Firstlight chooses item weights on its own held-out pairs: [model.md](model.md#learning-a-challenger). They must
+  keep the tail, the items with few interactions, as the gate demands (`gate.max_loss_tail`). The other models have no
+  such rule. So Firstlight gives up some of the ndcg of warm lists, most of which popular items make.
 - Each other model chooses by ndcg@20 of mixed lists on a fifth of the known items and pairs, held out three times (once
   from 5,000 warm items, and by two_tower). A head that it reads was learned without the held-out part.
 

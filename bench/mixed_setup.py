@@ -27,6 +27,7 @@ from recsys.heads.learning import learn_head
 from recsys.heads.params import FusionParams
 from recsys.heads.recipe import Recipe
 from recsys.settings import Settings
+from recsys.stages.finetune import tail_rule
 from recsys.storage.atomic import write_whole
 from recsys.validation.choosing import choose_recipe
 from recsys.validation.sets import ValidationSet
@@ -113,10 +114,11 @@ class Setup:
                 self._folds[0],
                 self.recipe,
                 self.fusion,
+                self.settings.first_light,
                 self.settings.users.ridge_lambda,
                 K,
                 MAX_USERS,
-                self.settings.evaluate.head_share,
+                tail_rule(self.settings),
             ),
         )
 

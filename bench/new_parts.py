@@ -59,7 +59,8 @@ def learned_ranker(
     fusion = settings.fusion
     chosen = ItemWeightsSettings(
         ease_lambda=fusion.ease_lambdas[0],
-        popularity_power=fusion.popularity_powers[0],
+        head_factor=fusion.head_factors[0],
+        head_share=settings.evaluate.head_share,
         lift=fusion.lifts[0],
         max_items=fusion.max_weighted_items,
         weights_per_item=fusion.weights_per_item,

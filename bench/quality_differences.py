@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from bench.protocols import PROTOCOLS, judged
 from bench.quality_rows import FIRST_LIGHT, METHODS, OURS, Key, Row, read_rows, runs_of, views_of
-from recsys.evaluation.intervals import Interval
+from recsys.ranking.intervals import Interval
 
 WORDS = "tfidf_centroid"
 """The method of exact words alone, which first light must not lose to."""

@@ -22,7 +22,7 @@ from bench.quality_prose import (
     VIEW_NAMES,
 )
 from bench.quality_rows import FIRST_LIGHT, METHODS, OURS, Key, Row, all_keys, runs_of, views_of, write_rows
-from recsys.evaluation.intervals import Interval
+from recsys.ranking.intervals import Interval
 
 PAGE = ROOT / "docs" / "quality.md"
 PUBLISHED_ROWS = PAGE.with_suffix(".rows.jsonl")

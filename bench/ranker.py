@@ -166,7 +166,7 @@ def rehearsed(setup: Setup, params: RankerParams, events: Events) -> Examples:
     head, settings = find_head(rehearsal.dataset, recipe, setup.fusion), recipe.item_weights(setup.fusion)
     if head is None or settings is None:
         raise RuntimeError("validation chose no head or no item weights on ml100k_cold")
-    known: Dataset = profiled(rehearsal, head, recipe)
+    known: Dataset = profiled(rehearsal, head, recipe.lambda_of(head))
     weights = ItemWeights.learn(known, settings)
     return rehearsal_examples(rehearsal, setup.dataset, known, weights, params, MAX_USERS, events)
 

@@ -133,6 +133,7 @@ def _learn(at: Artifacts) -> ModelReference:
     from recsys.models.encoding import encode_cached
     from recsys.models.packed import remember_model
     from recsys.settings import Settings
+    from recsys.stages.finetune import tail_rule
     from recsys.training.challenger import fuse
 
     chosen = Settings.load(ROOT / "params.yaml")
@@ -157,7 +158,7 @@ def _learn(at: Artifacts) -> ModelReference:
         chosen.users,
         chosen.finetune.k,
         chosen.finetune.max_validation_users,
-        chosen.evaluate.head_share,
+        tail_rule(chosen),
         chosen.ranker,
         None,
         chosen.weighting,

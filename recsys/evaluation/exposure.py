@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.dataset.histories import PAD
-from recsys.evaluation.intervals import Interval, resamples
+from recsys.ranking.intervals import Interval, resamples
 from recsys.ranking.metrics import hits
 
 # Shape suffixes: U users, K list length, R padded relevant items, B resamples, C columns (items), S statistics.

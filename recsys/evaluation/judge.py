@@ -13,14 +13,6 @@ from recsys.evaluation.comparison import compare
 from recsys.evaluation.exposure import lists_of, paired_exposure
 from recsys.evaluation.groups import parts_by_user
 from recsys.evaluation.holdout import MIXED, Holdout
-from recsys.evaluation.intervals import (
-    DIGITS,
-    Interval,
-    bootstrap,
-    bootstrap_over_seeds,
-    bootstrap_ratios,
-    rounded,
-)
 from recsys.evaluation.list_metrics import REGRET, ListJudge, mean_regret
 from recsys.evaluation.params import EvaluateParams
 from recsys.evaluation.report import (
@@ -31,8 +23,17 @@ from recsys.evaluation.report import (
     SeedScores,
     SliceReport,
 )
-from recsys.evaluation.slices import SLICES, head_and_tail, slice_of
+from recsys.evaluation.slices import SLICES, slice_of
 from recsys.ranking import metrics
+from recsys.ranking.head_and_tail import head_and_tail
+from recsys.ranking.intervals import (
+    DIGITS,
+    Interval,
+    bootstrap,
+    bootstrap_over_seeds,
+    bootstrap_ratios,
+    rounded,
+)
 from recsys.ranking.recommender import learn_recommender
 from recsys.ranking.tasks import RankingTask, Scorer, rank
 
@@ -117,7 +118,8 @@ def judge(
     ]
     for name, whole in wholes.items():
         lists = _lists(whole, models, params.k, on_progress)
-        parts = (whole, *head_and_tail(holdout, whole, params.head_share)) if name == "warm" else (whole,)
+        known = holdout.known.interactions
+        parts = (whole, *head_and_tail(known, whole, params.head_share)) if name == "warm" else (whole,)
         for part in parts:
             judged = ListJudge.of(holdout, part, params.k, params.low_grade)
             answers = _answers(judged, whole, lists, [one[name] for one in again if name in one])

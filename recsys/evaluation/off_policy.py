@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.evaluation.intervals import Interval, resamples
+from recsys.ranking.intervals import Interval, resamples
 
 # Shape suffixes: N logged choices, G groups, B bootstrap rounds.
 LEAST_GROUPS = 10

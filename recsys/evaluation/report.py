@@ -6,8 +6,8 @@ from pathlib import Path
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from recsys.errors import ArtifactMissing
-from recsys.evaluation.intervals import Interval
 from recsys.evaluation.provenance import TrainedOn
+from recsys.ranking.intervals import Interval
 from recsys.storage.atomic import write_whole
 
 CHAMPION = "champion"

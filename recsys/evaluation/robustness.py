@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.evaluation.holdout import Holdout
-from recsys.evaluation.intervals import DIGITS, Interval, bootstrap, rounded
 from recsys.evaluation.list_metrics import FOUND
 from recsys.evaluation.params import EvaluateParams
 from recsys.evaluation.perturbing import PERTURBATIONS, perturbed, popular_words
 from recsys.evaluation.report import CHALLENGER, CHAMPION, Perturbed, Robustness
 from recsys.features.views import Views, take
+from recsys.ranking.intervals import DIGITS, Interval, bootstrap, rounded
 from recsys.ranking.recommender import Recommender
 from recsys.ranking.tasks import RankingTask, make_task, rank
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recsys.evaluation.intervals import Interval
 from recsys.evaluation.report import CHALLENGER, CHAMPION, SliceReport
+from recsys.ranking.intervals import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

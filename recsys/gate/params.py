@@ -23,7 +23,8 @@ class GateParams(BaseModel):
     max_loss_head: float = Field(ge=0)
     """How far it may be below 0 on the head: the warm items with the most users."""
     max_loss_tail: float = Field(ge=0)
-    """How far it may be below 0 on the tail: the other warm items."""
+    """How far it may be below 0 on the tail: the other warm items. Validation chooses item weights that will pass this,
+    compared with what is published before anything is trained."""
     max_loss_mixed: float = Field(ge=0)
     """How far it may be below 0 on mixed lists of warm and cold items."""
     max_loss_coverage: float = Field(ge=0, le=1)

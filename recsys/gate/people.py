@@ -25,7 +25,7 @@ def keeps_groups(report: Report, params: GateParams) -> str | None:
                 f"lists of {part.name} are not judged by {params.floor_metric}: set gate.floor_metric to one of "
                 f"{', '.join(margins)}"
             )
-        if change is not None and change.low < -params.max_loss_group:
+        if change is not None and not change.keeps(params.max_loss_group):
             lost.append(f"{part.name} ({change})")
     if not lost:
         return None

@@ -6,11 +6,11 @@ more often than they claim, and more so with more users (Urbano, Lima & Hanjalic
 
 from collections.abc import Callable
 
-from recsys.evaluation.intervals import Interval
 from recsys.evaluation.report import CHALLENGER, CHAMPION, Report, SliceReport
 from recsys.gate.params import GateParams
 from recsys.gate.people import keeps_gap, keeps_groups, keeps_regret
 from recsys.gate.robustness import keeps_robustness, resists_stuffing
+from recsys.ranking.intervals import Interval
 
 JUDGED_SLICE = "cold"
 WHERE = {name: f"{name} items" for name in ("cold", "warm", "head", "tail")} | {"mixed": "mixed lists"}
@@ -104,7 +104,7 @@ def beats_champion_with_other_seeds(report: Report, params: GateParams) -> str |
     """The mean of all seeds is clearly better on the same slice: the challenger was not lucky.
 
     This rule adds to `beats_champion`, since it is the challenger itself that would be promoted. Users and seeds are
-    resampled together (`evaluation.intervals.bootstrap_over_seeds`). With users alone, one lucky seed could compensate
+    resampled together (`ranking.intervals.bootstrap_over_seeds`). With users alone, one lucky seed could compensate
     for bad ones.
     """
     cold, metric = _slice(report, JUDGED_SLICE), params.floor_metric
@@ -237,7 +237,7 @@ def tolerances(report: Report, params: GateParams) -> dict[str, float]:
 def _won(cold: Interval, mixed: Interval | str, params: GateParams) -> tuple[str, ...]:
     """Slices on which challenger minus champion is large enough; `mixed` is a text where it could not be compared."""
     margin = params.min_margin_over_champion
-    is_kept = cold.low >= -params.max_loss_cold
+    is_kept = cold.keeps(params.max_loss_cold)
     is_won = {
         JUDGED_SLICE: cold.low > margin,
         "mixed": is_kept and isinstance(mixed, Interval) and mixed.low > margin,
@@ -277,7 +277,7 @@ def _no_worse(report: Report, name: str, metric: str, max_loss: float) -> str | 
     change = _over_champion(report, name, metric)
     if isinstance(change, str):
         return change
-    if change.low >= -max_loss:
+    if change.keeps(max_loss):
         return None
     return (
         f"{metric} on {WHERE[name]} may fall too far below the champion's ({change}): the lower end must reach "

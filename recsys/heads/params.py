@@ -53,13 +53,11 @@ class FusionParams(BaseModel):
     ease_lambdas: tuple[Annotated[float, Field(gt=0)], ...]
     """λ of EASE, in users: how strongly weights between items are pulled towards what profiles predict. Validation
     chooses one or none. Empty: lists are ordered by profiles alone."""
-    popularity_powers: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
-    """How far item weights lower popular items, so that the tail keeps its places. Validation chooses one; 0: not at
-    all."""
+    head_factors: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(min_length=1)
+    """Factor on the scores of the head (`evaluate.head_share`) beside item weights, so that the tail keeps its places.
+    Validation chooses one; 1: the head is not lowered."""
     lifts: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
     """Factor on the profile score of cold items; validation chooses one."""
-    max_loss_tail: float = Field(ge=0)
-    """How far item weights may lower ndcg@k of the tail, against profiles alone and against the encoder alone."""
     max_weighted_items: int = Field(ge=2)
     """The most items that have weights between them: those with the most interactions."""
     weights_per_item: int = Field(ge=1)

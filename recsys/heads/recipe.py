@@ -27,12 +27,14 @@ class Recipe:
     """Choice -> its ndcg@k on held-out items. For `item weights …` it is the mean over the lists warm and mixed."""
     ease_lambda: float | None = None
     """λ of the item weights; None: no item weights, lists are ordered by profiles alone."""
-    popularity_power: float = 0.0
-    """How far item weights lower popular items."""
+    head_factor: float = 1.0
+    """Factor on the scores of the head, beside item weights."""
+    head_share: float = 1.0
+    """Share of the warm items that is the head."""
     lift: float = 1.0
     """Factor on the profile score of cold items, beside items with weights."""
     lists: Mapping[str, float] = field(default_factory=dict)
-    """ndcg@k of the lists warm, tail and mixed: as chosen, `by profiles alone` and `by the encoder alone`. Where event
+    """ndcg@k of the lists warm, tail and mixed: as chosen, `by profiles alone` and `untrained`. Where event
     heads were tried, of warm, mixed and cold lists `by mlp` and `by item weights` too. Empty where there was no user to
     rank for."""
 
@@ -58,7 +60,8 @@ class Recipe:
             return None
         return ItemWeightsSettings(
             self.ease_lambda,
-            self.popularity_power,
+            self.head_factor,
+            self.head_share,
             self.lift,
             params.max_weighted_items,
             params.weights_per_item,

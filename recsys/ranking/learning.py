@@ -4,17 +4,20 @@ A ridge user scores item j by h K[:, j], with h the history and K = X (XᵀX + �
 regression, its score would be 1 / (1 - K[j, j]) times that. So the prior is B₀ = K / (1 - diag K) off the diagonal: the
 profile scores, with every warm item scored as though it were cold. EASE's weights W are pulled towards s B₀ (see
 `ease.py`), with s by least squares. They add W - s K to the ridge scores; divided by s, this leaves the scores of cold
-items unchanged. Two numbers bring both kinds of items into one list: a lift for cold items, and a power p that lowers
-popular ones, d_j ~ (1 + n_j / HALF)^-p with mean 1:
+items unchanged. Two numbers bring all items into one list: a lift for cold items, and a factor for the head,
+which is the share of the warm items with the most users: d_j = head_factor there, and 1 elsewhere:
 
     known item:  d_j (s h K + h (W - s K)) / (s · lift),  so f_j = d_j / lift, B = (W - s K) d_j / (s · lift)
     any other:   h X (XᵀX + λI)⁻¹ x
 
+Lists by expected likes alone leave the tail few places. One factor for the whole head keeps the order within head and
+tail, so the tail gets its places back for the least loss of the whole list.
+
 In each column of B only the largest weights are kept. The many small ones, which correct for the ridge having learned
 from the item itself, are dropped. Items with too few users for weights have only f, one value for all of them.
 
-Papers: Steck 2019 (EASE); Ning & Karypis 2011 (sparse weights between items), 2012 (beside content); Steck 2011 (the
-power: recall of the popular against that of the tail).
+Papers: Steck 2019 (EASE); Ning & Karypis 2011 (sparse weights between items), 2012 (beside content); Abdollahpouri,
+Burke & Mobasher 2017 (head and tail as two groups, of which one is lifted).
 """
 
 from dataclasses import dataclass, replace
@@ -30,8 +33,6 @@ from recsys.ranking.item_weights import ItemWeights, digests
 
 # Shape suffixes: I items, W warm items, D width of a profile, T known items in order of their digests, S those of them
 # with most users.
-HALF = 20.0
-"""Users; an item with this many is lowered by the factor 2^-p."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,10 @@ class ItemWeightsSettings:
 
     ease_lambda: float
     """How strongly weights are pulled towards the profile scores, in users."""
-    popularity_power: float
-    """How far popular items are lowered."""
+    head_factor: float
+    """Factor on the scores of the head, in (0, 1]; 1: the head is not lowered."""
+    head_share: float
+    """Share of the warm items, those with the most users, that is the head."""
     lift: float
     """Factor on the profile score of items without interactions."""
     max_items: int
@@ -60,11 +63,11 @@ def learn_item_weights(dataset: Dataset, settings: ItemWeightsSettings) -> ItemW
     Returns:
         None where there is nothing to learn from.
     """
-    found = co_occurrence(dataset, settings.max_items)
+    found = co_occurrence(dataset, settings.max_items, settings.head_share)
     if found is None:
         return None
     weights = item_weights(found, settings.ease_lambda, settings.weights_per_item)
-    return balanced(weights, found, settings.popularity_power, settings.lift)
+    return balanced(weights, found, settings.head_factor, settings.lift)
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,8 @@ class CoOccurrence:
 
     digests_T: NDArray[np.bytes_]
     """Digests of the ids of the warm items."""
-    n_users_T: NDArray[np.float32]
-    """Number of users of each item."""
+    is_head_T: NDArray[np.bool_]
+    """Whether an item is of the head, and among the S items."""
     inside: NDArray[np.int64]
     """Places in T of the S items that have weights between them."""
     gram_SS: NDArray[np.float32]
@@ -87,7 +90,7 @@ class CoOccurrence:
     """s > 0."""
 
 
-def co_occurrence(dataset: Dataset, max_items: int) -> CoOccurrence | None:
+def co_occurrence(dataset: Dataset, max_items: int, head_share: float) -> CoOccurrence | None:
     """Compute what is the same for weights of every λ and lift.
 
     In the dimensions of separate words nothing is regressed, so leaving an item out does not change its score there.
@@ -95,6 +98,7 @@ def co_occurrence(dataset: Dataset, max_items: int) -> CoOccurrence | None:
     Args:
         dataset: with profiles and λ.
         max_items: the most items with weights between them: those with the most users.
+        head_share: share of the warm items, those with the most users, that is the head.
 
     Returns:
         None where fewer than two items are warm, or where interactions contradict the profile scores.
@@ -122,11 +126,13 @@ def co_occurrence(dataset: Dataset, max_items: int) -> CoOccurrence | None:
     scale = prior_scale(gram_SS, prior_SS)
     if scale <= 0:
         return None
-    return CoOccurrence(digests_W[order], n_users_T, inside, gram_SS, ridge_SS, prior_SS * scale, scale)
+    head = dataset.interactions.head(warm, head_share)
+    is_head_T = np.isin(warm[order], head) & np.isin(np.arange(len(order)), inside)
+    return CoOccurrence(digests_W[order], is_head_T, inside, gram_SS, ridge_SS, prior_SS * scale, scale)
 
 
 def item_weights(found: CoOccurrence, ease_lambda: float, n_kept: int) -> ItemWeights:
-    """The ranker for one λ, with power 0 and lift 1.
+    """The ranker for one λ, with head factor 1 and lift 1.
 
     Args:
         found: what it is learned from.
@@ -150,25 +156,22 @@ def item_weights(found: CoOccurrence, ease_lambda: float, n_kept: int) -> ItemWe
     return ItemWeights(found.digests_T, weights_TT, np.ones(n, np.float32), n)
 
 
-def balanced(weights: ItemWeights, found: CoOccurrence, power: float, lift: float) -> ItemWeights:
-    """Apply power and lift: lower popular items, and lift items without interactions.
+def balanced(weights: ItemWeights, found: CoOccurrence, head_factor: float, lift: float) -> ItemWeights:
+    """Lower the head, and lift items without interactions.
+
+    Items of the head that have no weights, since there are more than `max_items`, are not lowered: what has no weights
+    is ordered by profiles.
 
     Args:
-        weights: with power 0 and lift 1.
+        weights: with head factor 1 and lift 1.
         found: what they were learned from.
-        power: p >= 0: how far popular items are lowered; 0: not at all.
+        head_factor: on the scores of the head.
         lift: factor on the profile score of items without interactions.
 
     Returns:
         The ranker.
     """
-    n_users_T = found.n_users_T.copy()
-    is_outside_T = np.ones(len(n_users_T), bool)
-    is_outside_T[found.inside] = False
-    if is_outside_T.any():
-        n_users_T[is_outside_T] = n_users_T[is_outside_T].mean()
-    held_back_T = (1 + n_users_T / HALF) ** -power
-    factor_T = (held_back_T / held_back_T.mean() / lift).astype(np.float32)
+    factor_T = (np.where(found.is_head_T, head_factor, 1.0) / lift).astype(np.float32)
     weights_TT = weights.weights_TT.copy()
     weights_TT.data *= factor_T[weights_TT.indices]
     return replace(weights, weights_TT=weights_TT, factor_T=factor_T)

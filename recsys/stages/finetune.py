@@ -19,6 +19,7 @@ from recsys.models.opening import open_vectors
 from recsys.models.packed import lay_out, remember_model
 from recsys.models.reference import ModelReference
 from recsys.progress import report_progress
+from recsys.ranking.head_and_tail import TailRule
 from recsys.settings import Settings
 from recsys.stages.finetune_inputs import TEACHER, judged_queries, read_dataset, read_folds, read_job
 from recsys.storage.atomic import write_whole
@@ -208,6 +209,14 @@ def _kept(
     return keep_beginning(tuned, job, folder / "model")
 
 
+def tail_rule(settings: Settings) -> TailRule:
+    """What the gate will demand of the challenger's tail."""
+    judging = settings.evaluate
+    return TailRule(
+        judging.head_share, settings.gate.max_loss_tail, judging.bootstrap_rounds, settings.fusion.seed
+    )
+
+
 def _fuse(
     settings: Settings, at: Artifacts, job: Job, tuned: Tuned, base: EncoderReference, caches: Path | None
 ) -> tuple[ModelReference, Recipe, ChosenWeights]:
@@ -234,7 +243,7 @@ def _fuse(
         settings.users,
         params.k,
         params.max_validation_users,
-        settings.evaluate.head_share,
+        tail_rule(settings),
         settings.ranker,
         read_events(at.data, found.interactions, job.cut, settings.ranker.purchase_events)
         if settings.ranker.kinds

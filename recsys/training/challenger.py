@@ -20,6 +20,7 @@ from recsys.models.packed import pack_ranker
 from recsys.models.reference import ModelReference, RankerPart
 from recsys.profiles.params import UsersParams
 from recsys.ranking.event_examples import Events
+from recsys.ranking.head_and_tail import TailRule
 from recsys.ranking.item_weights import ItemWeights
 from recsys.ranking.learning import ItemWeightsSettings
 from recsys.ranking.mlp import Mlp
@@ -40,7 +41,7 @@ def fuse(
     users: UsersParams,
     k: int,
     max_users: int,
-    head_share: float,
+    tail: TailRule,
     ranking: RankerParams,
     events: Events | None,
     weighting: WeightingParams,
@@ -60,7 +61,7 @@ def fuse(
         users: section `users`; the encoder alone is judged with its `ridge_lambda`, heads with all its `lambdas`.
         k: cutoff of ndcg@k.
         max_users: the most users in validation.
-        head_share: share of the warm items that is not the tail, as in section `evaluate`.
+        tail: the gate's rule for the tail.
         ranking: section `ranker`.
         events: purchases and values of the same interactions; None: none are known.
         weighting: section `weighting`.
@@ -98,7 +99,16 @@ def fuse(
         )
         return ModelReference.of(base, weighting=chosen), recipe
     recipe = choose_item_weights(
-        dataset, folds[0], recipe, params, users.ridge_lambda, k, max_users, head_share, report_progress
+        dataset,
+        folds[0],
+        recipe,
+        params,
+        first_light,
+        users.ridge_lambda,
+        k,
+        max_users,
+        tail,
+        report_progress,
     )
     report_progress(recipe.sentence)
     head = learn_head(dataset, recipe, params)
@@ -120,7 +130,7 @@ def fuse(
             ranking,
             k,
             max_users,
-            head_share,
+            tail.head_share,
             events,
             report_progress,
         )
@@ -143,7 +153,7 @@ def _ranker(
     """Learn the chosen ranker from the whole training side, and pack it; None for `dot`."""
     if settings is not None:
         report_progress(
-            f"item weights with λ = {settings.ease_lambda:g}, popularity power {settings.popularity_power:g} and "
+            f"item weights with λ = {settings.ease_lambda:g}, head factor {settings.head_factor:g} and "
             f"lift {settings.lift:g}"
         )
     if choice.reason:

@@ -86,8 +86,10 @@ class TrainingSummary(BaseModel):
     """Whether the head is that of first light: none that learns from users was better."""
     ease_lambda: float | None
     """λ of the item weights; None: no item weights, lists are ordered by profiles alone."""
-    popularity_power: float | None
-    """How far item weights lower popular items."""
+    popularity_power: float | None = Field(None, exclude_if=lambda power: power is None)
+    """How far item weights lowered popular items, in files from before there was a head factor."""
+    head_factor: float | None = None
+    """Factor on the scores of the head (`evaluate.head_share`), beside item weights."""
     lift: float | None
     """Factor on the profile score of cold items, beside items with weights."""
     search: dict[str, float] = {}
@@ -249,7 +251,7 @@ def summarise(
         view_weights=dict(recipe.view_weights) if model.has_head else {},
         is_first_light=recipe.first_light is not None,
         ease_lambda=recipe.ease_lambda if model.ranker.files else None,
-        popularity_power=recipe.popularity_power if model.ranker.files else None,
+        head_factor=recipe.head_factor if model.ranker.files else None,
         lift=recipe.lift if model.ranker.files else None,
         search=weights.part.model_dump(exclude_none=True) if weights.part else {},
         search_tried=dict(weights.tried),

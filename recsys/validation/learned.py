@@ -204,7 +204,7 @@ def rehearsal_examples(
 def _over_head(validation: ValidationSet, recipe: Recipe, fusion: FusionParams) -> Dataset | None:
     """The set's dataset with profiles of a head that was learned from it; None where none can be learned."""
     head = find_head(validation.dataset, recipe, fusion)
-    return None if head is None else profiled(validation, head, recipe)
+    return None if head is None else profiled(validation, head, recipe.lambda_of(head))
 
 
 def _held_out(known: Dataset, dataset: Dataset) -> csr_array:

@@ -1,8 +1,8 @@
 """A validation set: a dataset without held-out interactions, and ranking tasks for them.
 
 Task `cold` ranks the items that are held out completely. `warm` ranks the others; relevant are held-out interactions
-with them. `tail` is like `warm`, but only items with few users are relevant. `mixed` ranks both kinds in one list. A
-user's lists leave out items of the user's history.
+with them. `tail` judges the same lists, but only items with few users are relevant. `mixed` ranks both kinds in one
+list. A user's lists leave out items of the user's history.
 """
 
 from collections.abc import Hashable, Iterator, Mapping
@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.dataset.dataset import Dataset
+from recsys.ranking.head_and_tail import head_and_tail
 from recsys.ranking.metrics import ndcg_at_k, recall_at_k
 from recsys.ranking.ranker import Ranker
 from recsys.ranking.recommender import learn_recommenders
 from recsys.ranking.tasks import RankingTask, make_task, rank_each
 
 Choice = TypeVar("Choice", bound=Hashable)
-COLD, WARM, TAIL, MIXED = "cold", "warm", "tail", "mixed"
+COLD, WARM, MIXED = "cold", "warm", "mixed"
 LONG = 5
 """Recall is measured in lists this many times as long as those of ndcg: candidates for a later ranker."""
 HELD_PAIRS = 0.2
@@ -58,6 +59,8 @@ class ValidationSet:
     """Rows of the items that are held out completely."""
     tasks: Mapping[str, RankingTask]
     """Name -> task; tasks without users are left out."""
+    tail: RankingTask | None = None
+    """The task `warm` with items of few users alone as relevant ones; None where it has no user."""
 
     @property
     def mixed(self) -> RankingTask:
@@ -112,8 +115,16 @@ class ValidationSet:
                     yield choice, one.ranked(dots[id(one.users)], users, candidates)
 
             for choice, ranked_UK in rank_each(task, scores_of, LONG * k).items():
-                found[choice][name] = metrics_per_user(task, ranked_UK, k)
+                for part in self._parts(name):
+                    rows = np.searchsorted(task.users, part.users)
+                    found[choice][part.name] = metrics_per_user(part, ranked_UK[rows], k)
         return found
+
+    def _parts(self, name: str) -> Iterator[RankingTask]:
+        """A task, and the one that judges its lists by fewer relevant items."""
+        yield self.tasks[name]
+        if name == WARM and self.tail is not None:
+            yield self.tail
 
 
 def hold_out_items(
@@ -139,7 +150,7 @@ def hold_out_items(
 def hold_out_items_and_pairs(
     dataset: Dataset, held: NDArray[np.int64], seed: int, max_users: int, head_share: float
 ) -> ValidationSet | None:
-    """Hold out items completely, and some interactions with the others; make the tasks `warm`, `tail` and `mixed`.
+    """Hold out items completely, and some interactions with the others; make the tasks `warm` and `mixed`.
 
     Args:
         dataset: the whole training side.
@@ -157,15 +168,16 @@ def hold_out_items_and_pairs(
     warm, both = known.warm, dataset.interactions.only_items(_at(held, len(dataset.item_ids)))
     wanted = {
         WARM: (warm, pairs.matrix_UI),
-        TAIL: (warm, pairs.without(known.head(warm, head_share)).matrix_UI),
         MIXED: (np.concatenate([warm, held]), pairs.matrix_UI + both.matrix_UI),
     }
     tasks = {
         name: make_task(name, candidates, known, held_UI, max_users, seed)
         for name, (candidates, held_UI) in wanted.items()
     }
+    _, tail = head_and_tail(known, tasks[WARM], head_share)
     kept = {name: task for name, task in tasks.items() if len(task.users)}
-    return ValidationSet(replace(dataset, interactions=known), held, kept) if kept else None
+    tail_of = tail if len(tail.users) else None
+    return ValidationSet(replace(dataset, interactions=known), held, kept, tail_of) if kept else None
 
 
 def _at(rows: NDArray[np.int64], n: int) -> NDArray[np.bool_]:

@@ -150,7 +150,7 @@ def _fold(
     head = find_head(rest, recipe, fusion)
     if head is None:
         return None
-    return _Fold(profiled(validation, head, recipe), task, opinions)
+    return _Fold(profiled(validation, head, recipe.lambda_of(head)), task, opinions)
 
 
 def _is_better(after: Figures, before: Figures, params: WeightingParams) -> bool:

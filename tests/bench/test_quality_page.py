@@ -9,7 +9,7 @@ from bench.protocols import PROTOCOLS
 from bench.quality import firstlight_word, minutes_left, timed
 from bench.quality_differences import Pair, Published, best_other, differences
 from bench.quality_rows import METHODS, OURS, Key, Row, all_keys, keep_row, read_rows, views_of
-from recsys.evaluation.intervals import Interval
+from recsys.ranking.intervals import Interval
 
 METRICS = {metric: {"mean": 0.2, "low": 0.1, "high": 0.3} for one in PROTOCOLS for metric in one.figures}
 ROW = Row(

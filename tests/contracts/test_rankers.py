@@ -22,7 +22,7 @@ from tests.ranking.heads import heads_of
 
 ROOT = Path(__file__).resolve().parents[2]
 N_ITEMS = 40
-WEIGHTS_SETTINGS = ItemWeightsSettings(5.0, 0.3, 2.0, max_items=20, weights_per_item=6)
+WEIGHTS_SETTINGS = ItemWeightsSettings(5.0, 0.8, 0.2, 2.0, max_items=20, weights_per_item=6)
 """Of `item_weights`: fewer items have weights than are warm, so that all three kinds of item are there."""
 SETTINGS = {
     "dot": None,

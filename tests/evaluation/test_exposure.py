@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from recsys.dataset.histories import PAD
 from recsys.evaluation import coverage
 from recsys.evaluation.exposure import lists_of, paired_exposure, statistics
-from recsys.evaluation.intervals import resamples
+from recsys.ranking.intervals import resamples
 
 N_USERS, N_ITEMS, K = 12, 15, 4
 

@@ -6,7 +6,6 @@ from xml.etree import ElementTree
 import pytest
 
 from recsys.errors import ArtifactMissing
-from recsys.evaluation.intervals import Interval
 from recsys.evaluation.provenance import TrainedOn
 from recsys.evaluation.report import (
     Comparison,
@@ -24,6 +23,7 @@ from recsys.gate.decision import Decision, decide
 from recsys.gate.page import render
 from recsys.gate.params import GateParams
 from recsys.gate.rules import CHALLENGER_RULES, RULES, SEED_RULES
+from recsys.ranking.intervals import Interval
 
 PARAMS = GateParams(
     floor_metric="ndcg@20",

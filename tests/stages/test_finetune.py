@@ -128,7 +128,7 @@ def test_item_weights_that_validation_chose_are_packed_with_the_head(world, chos
     recipes = []
 
     def recorded(*given):
-        recipes.append(replace(choose_item_weights(*given), ease_lambda=30.0, popularity_power=0.2, lift=2.0))
+        recipes.append(replace(choose_item_weights(*given), ease_lambda=30.0, head_factor=0.8, lift=2.0))
         return recipes[-1]
 
     monkeypatch.setattr("recsys.training.challenger.choose_item_weights", recorded)
@@ -136,8 +136,8 @@ def test_item_weights_that_validation_chose_are_packed_with_the_head(world, chos
     reference = ModelReference.load(other.at.model_reference("challenger"))
     summary = TrainingSummary.load(other.at.finetune / "summary.json")
     weights = ItemWeights.load([other.at.finetune / "packed/ranker" / reference.ranker.files[0].name])
-    assert (summary.ease_lambda, summary.popularity_power, summary.lift) == (30.0, 0.2, 2.0)
-    assert weights.factor_T.mean() == pytest.approx(1 / 2) and len(np.unique(weights.factor_T)) > 1
+    assert (summary.ease_lambda, summary.head_factor, summary.lift) == (30.0, 0.8, 2.0)
+    assert np.unique(weights.factor_T).tolist() == pytest.approx([0.8 / 2, 1 / 2])
     items = Split.load(other.at.split).items.to_pylist()
     assert len(weights.digests_T) == sum(row["slice"] == "warm" for row in items)
 

@@ -81,7 +81,7 @@ def test_scores_are_those_of_the_recommender_that_is_judged(dataset, weight: flo
     new = hold_out_users(dataset, COLD, 40)
     assert new is not None
     rest = new.dataset
-    ranker = ItemWeights.learn(rest, ItemWeightsSettings(3.0, 0.0, 1.0, 100, 20))
+    ranker = ItemWeights.learn(rest, ItemWeightsSettings(3.0, 1.0, 0.2, 1.0, 100, 20))
     assert ranker is not None
     scores = NewUserScores(new.users, rest, ranker, np.zeros((len(new.users), 8), np.float32))
     history_UI = scores.history(2)

@@ -21,7 +21,7 @@ def test_a_set_hides_the_held_items_and_the_interactions_that_it_asks_for(datase
     assert not left[:, HELD].any() and (left <= matrix_UI).all()
     hidden = matrix_UI.sum() - matrix_UI[:, HELD].sum() - left.sum()
     assert 0.1 * matrix_UI.sum() < hidden < 0.3 * matrix_UI.sum()
-    assert set(validation.tasks) == {"warm", "tail", "mixed"}
+    assert set(validation.tasks) == {"warm", "mixed"}
     for name, task in validation.tasks.items():
         candidates = [*known.warm, *HELD] if name == "mixed" else known.warm
         np.testing.assert_array_equal(task.candidates, candidates)
@@ -35,7 +35,7 @@ def test_a_set_hides_the_held_items_and_the_interactions_that_it_asks_for(datase
 @pytest.mark.parametrize("head_share", [0.2, 0.5])
 def test_the_tail_is_what_the_head_share_of_judging_leaves(dataset, head_share):
     validation = hold_out_items_and_pairs(dataset, HELD, 7, 500, head_share)
-    known, tail = validation.dataset.interactions, validation.tasks["tail"]
+    known, tail = validation.dataset.interactions, validation.tail
     head = known.warm[np.argsort(-known.n_users_I[known.warm], kind="stable")]
     head = head[: int(np.ceil(head_share * len(head)))]
     wanted = set(tail.relevant_UR[tail.relevant_UR >= 0])

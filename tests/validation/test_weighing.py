@@ -6,15 +6,20 @@ from scipy.sparse import csr_array, hstack
 
 from recsys.heads.learning import learn_head
 from recsys.heads.recipe import Recipe
+from recsys.ranking.head_and_tail import TailRule
 from recsys.ranking.item_weights import ItemWeights
-from recsys.ranking.learning import HALF, balanced, co_occurrence, item_weights
+from recsys.ranking.learning import balanced, co_occurrence, item_weights
+from recsys.settings import Settings
 from recsys.validation.choosing import choose_recipe
 from recsys.validation.weighing import choose_item_weights
+from tests.conftest import ROOT
 from tests.dataset.make import dataset_of
 
 HELD = np.arange(3, 120, 4)
 LAMBDAS = (0.3, 1.0, 3.0)
 PLAIN = Recipe(0.3, 0.0, 1.0, None, {})
+FIRST_LIGHT = Settings.load(ROOT / "params.yaml").first_light.model_copy(update={"width": 8, "wide_up_to": 0})
+ANY_LOSS = TailRule(0.2, 1.0, 100, 0)
 
 
 def ids(n):
@@ -70,13 +75,13 @@ def by_hand(dataset, ridge_lambda, ease_lambda):
 
 
 def learned(dataset, params, ridge_lambda=2.0):
-    return co_occurrence(replace(dataset, ridge_lambda=ridge_lambda), params.max_weighted_items)
+    return co_occurrence(replace(dataset, ridge_lambda=ridge_lambda), params.max_weighted_items, 0.2)
 
 
 def test_unseen_known_items_are_scored_as_ease_with_the_ridge_for_its_prior(small, fusion_params):
     matrix_UI, weights, scale, ridge_scores = by_hand(small, 2.0, 5.0)
     together = learned(small, fusion_params)
-    ranker = balanced(item_weights(together, 5.0, 100), together, 0.0, 1.5)
+    ranker = balanced(item_weights(together, 5.0, 100), together, 1.0, 1.5)
     assert together.scale == pytest.approx(scale, rel=1e-3)
     assert ranker.factor_T.tolist() == pytest.approx([1 / 1.5] * 8) and ranker.n_items == 8
     items = ranker.over(small.item_ids)
@@ -88,7 +93,7 @@ def test_unseen_known_items_are_scored_as_ease_with_the_ridge_for_its_prior(smal
 
 def test_an_item_without_interactions_keeps_its_score_whatever_its_text(small, fusion_params):
     together = learned(small, fusion_params)
-    ranker = balanced(item_weights(together, 5.0, 100), together, 0.3, 3.0)
+    ranker = balanced(item_weights(together, 5.0, 100), together, 0.7, 3.0)
     items, histories = ranker.over([*small.item_ids, "new"]), small.interactions.matrix_UI
     histories = csr_array(hstack([histories, csr_array((30, 1))]))
     scores = items.score(np.ones((30, 3)), histories, np.array([9, 8, 0]))
@@ -123,17 +128,17 @@ def test_the_harder_the_pull_the_less_is_added_to_what_profiles_say(small, fusio
     assert added == sorted(added, reverse=True) and added[-1] < 1e-3 < added[0]
 
 
-def test_popular_items_are_held_back_and_items_without_weights_share_one_factor(dataset, fusion_params):
-    together = learned(dataset, fusion_params.model_copy(update={"max_weighted_items": 50}))
+def test_the_head_is_lowered_by_one_factor_where_it_has_weights(dataset, fusion_params):
+    together = learned(dataset, fusion_params.model_copy(update={"max_weighted_items": 20}))
     plain = item_weights(together, 10.0, 100)
     ranker = balanced(plain, together, 0.5, 2.0)
-    n_users_I = together.n_users_T
-    outside = np.setdiff1d(np.arange(120), together.inside)
-    n_counted = n_users_I.copy()
-    n_counted[outside] = n_users_I[outside].mean()
-    expected = (1 + n_counted / HALF) ** -0.5
-    np.testing.assert_allclose(ranker.factor_T, expected / expected.mean() / 2, rtol=1e-5)
-    assert len(np.unique(ranker.factor_T[outside])) == 1 < len(np.unique(ranker.factor_T))
+    n_users_I = dataset.interactions.n_users_I
+    head = np.argsort(-n_users_I, kind="stable")[: round(0.2 * 120)]
+    items = ranker.over(dataset.item_ids)
+    lowered = np.flatnonzero(ranker.factor_T[items.place_I] == 0.25)
+    inside = np.flatnonzero(np.isin(items.place_I, together.inside))
+    assert len(lowered) == 20 and set(lowered) == set(head) & set(inside)
+    assert (np.delete(ranker.factor_T[items.place_I], lowered) == 0.5).all()
     np.testing.assert_allclose(
         ranker.weights_TT.toarray(), plain.weights_TT.toarray() * ranker.factor_T, rtol=1e-5, atol=1e-9
     )
@@ -153,23 +158,27 @@ def popular_world():
     return dataset_of(vectors, matrix_UI, ids(120), item_ids=ids(120))
 
 
+def weigh(dataset, recipe, params, tail=ANY_LOSS):
+    return choose_item_weights(dataset, HELD, recipe, params, FIRST_LIGHT, 1.0, 5, 500, tail)
+
+
 def test_weights_that_cost_the_tail_too_much_are_refused(fusion_params):
     world = popular_world()
-    params = fusion_params.model_copy(update={"popularity_powers": (0.0,), "ease_lambdas": (30.0,)})
-    chosen = {
-        loss: choose_item_weights(
-            world, HELD, PLAIN, params.model_copy(update={"max_loss_tail": loss}), 1.0, 5, 500, 0.2
-        )
-        for loss in (0.0, 1.0)
-    }
-    lists = chosen[1.0].lists
-    assert chosen[1.0].ease_lambda == 30.0 and lists["tail"] < lists["tail by profiles alone"]
-    assert chosen[0.0].ease_lambda is None
-    assert (
-        chosen[0.0].lists["tail"]
-        == chosen[0.0].lists["tail by profiles alone"]
-        == lists["tail by profiles alone"]
+    params = fusion_params.model_copy(update={"head_factors": (1.0,), "ease_lambdas": (30.0,)})
+    strict, loose = (weigh(world, PLAIN, params, replace(ANY_LOSS, max_loss=loss)) for loss in (0.0, 1.0))
+    assert loose.ease_lambda == 30.0 and loose.lists["tail"] < loose.lists["tail by profiles alone"]
+    assert strict.ease_lambda is None
+    assert strict.lists["tail"] == loose.lists["tail by profiles alone"]
+    assert strict.lists["tail untrained"] == loose.lists["tail untrained"]
+
+
+def test_a_lowered_head_keeps_the_tail_where_weights_alone_would_be_refused(fusion_params):
+    params = fusion_params.model_copy(update={"head_factors": (1.0, 0.5), "ease_lambdas": (30.0,)})
+    strict, loose = (
+        weigh(popular_world(), PLAIN, params, replace(ANY_LOSS, max_loss=loss)) for loss in (0.3, 1.0)
     )
+    assert (strict.ease_lambda, strict.head_factor, loose.head_factor) == (30.0, 0.5, 1.0)
+    assert strict.lists["tail"] > loose.lists["tail"] and strict.lists["warm"] < loose.lists["warm"]
 
 
 def test_one_item_has_nothing_to_be_weighed_against(fusion_params):
@@ -187,7 +196,7 @@ def test_where_histories_hold_what_profiles_tell_apart_there_are_no_weights(fusi
 
 def test_item_weights_are_chosen_where_clicks_tell_what_texts_do_not(secretive, fusion_params):
     narrow = fusion_params.model_copy(update={"width": 2})  # else unique words tell every item apart
-    recipe = choose_item_weights(secretive, HELD, PLAIN, narrow, 1.0, 5, 500, 0.2)
+    recipe = weigh(secretive, PLAIN, narrow)
     assert recipe.ease_lambda in narrow.ease_lambdas and recipe.lift in narrow.lifts
     assert recipe.lists["warm"] > 1.5 * recipe.lists["warm by profiles alone"]
     head = learn_head(secretive, recipe, narrow)
@@ -200,12 +209,12 @@ def test_item_weights_are_chosen_where_clicks_tell_what_texts_do_not(secretive, 
         lexical_width=head.lexical_width,
     )
     ranker = ItemWeights.learn(profiled, settings)
-    assert ranker.factor_T.mean() == pytest.approx(1 / recipe.lift) and len(ranker.digests_T) == 120
+    assert ranker.factor_T.max() == pytest.approx(1 / recipe.lift) and len(ranker.digests_T) == 120
 
 
 def test_a_lift_that_spoils_mixed_lists_is_refused_with_its_weights(dataset, fusion_params):
     params = fusion_params.model_copy(update={"ease_lambdas": (1e6,), "lifts": (1e-4,)})
-    recipe = choose_item_weights(dataset, HELD, PLAIN, params, 1.0, 5, 500, 0.2)
+    recipe = weigh(dataset, PLAIN, params)
     assert recipe.ease_lambda is None and recipe.lift == 1
     assert recipe.lists["mixed"] == recipe.lists["mixed by profiles alone"]
     assert recipe.item_weights(params) is None
@@ -213,11 +222,14 @@ def test_a_lift_that_spoils_mixed_lists_is_refused_with_its_weights(dataset, fus
 
 def test_the_choice_is_among_all_that_was_tried(dataset, fusion_params):
     base = choose_recipe(dataset, (HELD,), fusion_params, LAMBDAS, 5, 500)
-    recipe = choose_item_weights(dataset, HELD, base, fusion_params, 1.0, 5, 500, 0.2)
+    recipe = weigh(dataset, base, fusion_params)
     assert set(recipe.tried) - set(base.tried) == {
         "no item weights",
-        *(f"item weights {one}, power 0, lift 1" for one in (3, 30)),
-        *(f"item weights {recipe.ease_lambda:g}, power {power}, lift {lift}" for power in (0, 0.4) for lift in (1, 2)),
+        *(f"item weights {one}, head factor 1, lift 1" for one in (3, 30)),
+        *(
+            f"item weights {recipe.ease_lambda:g}, head factor {factor}, lift {lift}"
+            for factor in (1, 0.7) for lift in (1, 2)
+        ),
     }  # fmt: skip
     assert (recipe.lexical_share, recipe.metric_power, recipe.ridge_lambda, recipe.ndcg) == (
         base.lexical_share, base.metric_power, base.ridge_lambda, base.ndcg,
@@ -225,20 +237,28 @@ def test_the_choice_is_among_all_that_was_tried(dataset, fusion_params):
 
 
 def test_nothing_is_chosen_that_was_not_offered(secretive, fusion_params):
-    params = fusion_params.model_copy(update={"width": 2, "popularity_powers": (0.4,), "lifts": (2.0,)})
-    recipe = choose_item_weights(secretive, HELD, PLAIN, params, 1.0, 5, 500, 0.2)
-    assert (recipe.popularity_power, recipe.lift) == (0.4, 2.0)
-    assert set(recipe.tried) == {"no item weights", f"item weights {recipe.ease_lambda:g}, power 0.4, lift 2"}
+    params = fusion_params.model_copy(update={"width": 2, "head_factors": (0.8,), "lifts": (2.0,)})
+    recipe = weigh(secretive, PLAIN, params)
+    assert (recipe.head_factor, recipe.lift) == (0.8, 2.0)
+    assert set(recipe.tried) == {
+        "no item weights",
+        f"item weights {recipe.ease_lambda:g}, head factor 0.8, lift 2",
+    }
 
 
 @pytest.mark.parametrize("ease_lambdas", [(), (3.0,)])
 def test_without_a_head_or_lambdas_there_are_no_item_weights(dataset, fusion_params, ease_lambdas):
     params = fusion_params.model_copy(update={"ease_lambdas": ease_lambdas})
     plain = Recipe(None if ease_lambdas else 0.3, 0.0, 1.0, None, {})
-    assert choose_item_weights(dataset, HELD, plain, params, 1.0, 5, 500, 0.2) == plain
+    assert weigh(dataset, plain, params) == plain
 
 
 def test_without_users_to_judge_by_there_are_none(fusion_params):
     matrix_UI = csr_array(np.eye(6))  # everybody met one item: no click can be held out
     dataset = dataset_of(np.eye(6, dtype=np.float32), matrix_UI, ids(6), item_ids=ids(6))
-    assert choose_item_weights(dataset, np.array([1, 4]), PLAIN, fusion_params, 1.0, 5, 500, 0.2) == PLAIN
+    assert (
+        choose_item_weights(
+            dataset, np.array([1, 4]), PLAIN, fusion_params, FIRST_LIGHT, 1.0, 5, 500, ANY_LOSS
+        )
+        == PLAIN
+    )

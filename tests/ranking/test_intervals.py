@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap as reference
 
-from recsys.evaluation.intervals import bootstrap, bootstrap_over_seeds
+from recsys.ranking.intervals import bootstrap, bootstrap_over_seeds
 
 
 def test_interval_agrees_with_the_percentile_bootstrap_of_scipy():

@@ -6,6 +6,7 @@ array of rounds x users for each. Here one draw of weights serves all metrics in
 result with scipy's percentile method.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -27,6 +28,17 @@ class Interval(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
+
+    def keeps(self, max_loss: float) -> bool:
+        """Whether no more than tolerated is surely lost: the lower end decides."""
+        return self.low >= -max_loss
+
+    def will_keep(self, max_loss: float) -> bool:
+        """Whether `keeps` holds in 39 of 40 samples of as many other users.
+
+        The means of two samples differ with √2 times the standard error of one.
+        """
+        return self.mean - (1 + math.sqrt(2)) * (self.mean - self.low) >= -max_loss
 
 
 DIGITS = 6

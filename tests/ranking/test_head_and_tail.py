@@ -1,25 +1,20 @@
-"""Head and tail of the warm slice, by hand."""
-
-from types import SimpleNamespace
+"""Head and tail of lists of warm items, by hand."""
 
 import numpy as np
 import pytest
 
 from recsys.dataset.histories import PAD
-from recsys.evaluation.slices import head_and_tail
+from recsys.ranking.head_and_tail import head_and_tail
 from recsys.ranking.tasks import RankingTask
 from tests.dataset.make import interactions_of
 
 
 def parts(n_users_I, relevant, head_share):
     matrix_UI = np.arange(max(n_users_I))[:, None] < np.array(n_users_I)  # so many users of each item
-    holdout = SimpleNamespace(
-        known=SimpleNamespace(interactions=interactions_of(matrix_UI)), item_ids=tuple(map(str, n_users_I))
-    )
     relevant = np.array(relevant)
     users = np.arange(10, 10 + len(relevant))
     warm = RankingTask("warm", np.arange(len(n_users_I)), users, relevant, np.full((len(relevant), 1), PAD))
-    return head_and_tail(holdout, warm, head_share)
+    return head_and_tail(interactions_of(matrix_UI), warm, head_share)
 
 
 def test_positives_fall_to_the_side_of_their_item_and_users_without_any_are_left_out():
