@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from textwrap import wrap
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import click
 from click.testing import CliRunner
@@ -27,15 +27,15 @@ ENVIRONMENT = """\
 | `RECSYS_WORKSPACE` | the folder with `params.yaml`, `dvc.yaml`, `data.dvc`; default: the current one |
 | `RECSYS_LANDING` | landing zone: folder or `s3://bucket/prefix` with `catalogue/`, `interactions/` below |
 | `RECSYS_STORE` | release store: a folder or `s3://bucket/prefix` |
-| `RECSYS_PSEUDONYM_KEY` | key (16 characters or more) that makes user ids pseudonyms; keep it, and secret |
+| `RECSYS_PSEUDONYM_KEY` | secret key (16 characters or more) that turns user ids into pseudonyms; do not lose it |
 | `RECSYS_SIGNING_KEY` | private Ed25519 key (PEM, base64, or a file) that signs releases; only where one publishes |
 | `RECSYS_VERIFY_KEY` | public keys, several while one is replaced; with it nothing unsigned is read |
 | `RECSYS_CACHE` | caches, may be shared; default: `var/cache`, for readers `~/.cache/firstlight` |
 | `RECSYS_WORKSPACES` | where Airflow makes workspaces for one run each; default: `var/workspaces` |
-| `RECSYS_STATE` | a folder or `s3://bucket/prefix` by which workers that share no disk pass workspaces on |
-| `RECSYS_WEBHOOK_SECRET` | shared by MLflow and Airflow's api-server: signs that the champion has changed |
+| `RECSYS_STATE` | a folder or `s3://bucket/prefix` that holds the workspaces of workers that share no disk |
+| `RECSYS_WEBHOOK_SECRET` | secret shared by MLflow and Airflow's api-server, for signed notices of a new champion |
 | `RECSYS_ALERT_URL`, `RECSYS_ALERT_KEY` | where a task that failed for good is POSTed to, and the key that signs it |
-| `RECSYS_WHO` | who moves the pointer or an alias, where it is not the login name; Airflow sets it to its run |
+| `RECSYS_WHO` | who moves the pointer or an alias; default: the login name; Airflow sets it to its run |
 | `RECSYS_CODE_COMMIT` | commit of the code, where there is no `.git`; set in the images |
 | `RAY_ADDRESS` | with `profiles.engine: ray`: the cluster that this machine has joined (`host:port`) |
 | `MLFLOW_TRACKING_URI` | the registry (`http://…`); without it the pretrained encoder is used |
@@ -60,6 +60,8 @@ def bounds(field: FieldInfo) -> str:
 def _type(annotation: Any) -> list[str]:  # noqa: ANN401  any type
     if get_origin(annotation) is Literal:
         return [" or ".join(f"`{value}`" for value in get_args(annotation))]
+    if get_origin(annotation) is Annotated:
+        return _type(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         kinds = [word for one in get_args(annotation) if one is not NoneType for word in _type(one)]
         return [" or ".join([*kinds, "null"] if NoneType in get_args(annotation) else kinds)]

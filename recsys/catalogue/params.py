@@ -29,8 +29,8 @@ class IngestParams(BaseModel):
     max_id_chars: int = Field(gt=0)
     """A row with a longer id is quarantined."""
     allow_without_text: bool
-    """Whether a row needs no text. Its item gets a profile once the head joins a view that says anything of it, such as
-    a picture or a landed vector. Until then it waits, and is in no list."""
+    """Whether rows without text are accepted. Their item gets a profile once the head joins a view with evidence about
+    it, such as a picture or a landed vector. Until then it is in no list."""
     max_vector_width: int = Field(gt=0)
     """A row whose vector has more numbers is quarantined."""
     max_quarantined_share: Share
@@ -38,7 +38,7 @@ class IngestParams(BaseModel):
     max_deleted_share: Share
     """A batch that deletes a larger share of a catalogue of 20 items or more is refused."""
     max_pending_days: float = Field(ge=0)
-    """Interactions wait this long for their item, by the times of landed files; then they are quarantined."""
+    """Days that interactions wait for their item, by the times of landed files; then they are quarantined."""
     future_tolerance_s: int = Field(ge=0)
     """Seconds that a timestamp may lie ahead of the clock."""
     earliest_year: int = Field(ge=1, le=9999)
@@ -125,7 +125,7 @@ class WeightingParams(BaseModel):
     """How much a like's value may count: the weakest like weighs 1 minus this, the strongest 1 plus this. Empty:
     values do not count."""
     dislike_weights: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...]
-    """How much a dislike may count against a profile, beside one like. Empty: it does not."""
+    """How much a dislike may count against a profile, relative to 1 for a like. Empty: it does not count."""
     repeat_weights: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...]
     """What liking an item again may add: the second time half of this, the third a quarter more, and so on. Empty:
     repeating adds nothing."""
@@ -133,14 +133,14 @@ class WeightingParams(BaseModel):
     """Days in which an interaction may lose half of its weight, counted back from the user's latest. Empty: age does
     not matter."""
     event_weights: tuple[dict[EventName, Annotated[float, Field(gt=0, le=100)]], ...]
-    """What likes may weigh by the names of their events, each as event -> weight; other events weigh 1. Of several
+    """Weights that likes may have by their events, each a map of event -> weight; other events weigh 1. Of several
     events of one user and item the largest weight counts. Case and separators do not matter. Empty: all events are
     alike."""
     standard_errors: float = Field(ge=0)
     """A weighting is used if its gain in graded ndcg on validation minus this many standard errors is above 0, and its
     change in ndcg minus as many is not below -max_loss."""
     max_loss: float = Field(ge=0)
-    """ndcg that a weighting may cost on validation; for ndcg every like is alike."""
+    """How much ndcg a weighting may cost on validation. For ndcg all likes count the same."""
 
     @field_validator("event_weights")
     @classmethod

@@ -57,7 +57,7 @@ def arrive(context: click.Context, skip_code: bool, who: str, store_url: str | N
 
 
 def _alone(at: Artifacts) -> AbstractContextManager[object]:
-    """Where workers share no disk: no `recsys watch` of this machine brings another state meanwhile."""
+    """For workers that share no disk: keep `recsys watch` of this machine from bringing another state meanwhile."""
     if state_storage() is None:
         return nullcontext()
     from recsys.effects.states import arriving

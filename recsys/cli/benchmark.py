@@ -99,8 +99,8 @@ def cold_start(
     Writes user_id (as given), item_id and rank (1 = best) for every user of --interactions.
 
     Files are read as in the landing zone, but a bad row stops the run. The command prints which columns it uses and
-    which it leaves out. Section `feedback` defines a like; a row with a weight of 0 or less is none. The encoder is
-    that of params.yaml in float32. Section `fusion` limits the head that is learned over it. Held-out items decide
+    which it leaves out. Section `feedback` defines a like; a row with a weight of 0 or less is not a like. The encoder
+    is that of params.yaml in float32. Section `fusion` limits the head that is learned over it. Held-out items decide
     whether a head helps, and choose λ, how much events, values and dislikes count (section `weighting`), and the
     weights of words, relations, vectors and images. A view without a significant gain gets the weight 0. Relations in
     `relations.left_out` of params.yaml are not used, because they are known only after an item was released. Vectors

@@ -1,4 +1,4 @@
-"""What a command needs from where it runs: workspace, settings, landing zone, store.
+"""What commands need from their environment: workspace, settings, landing zone, store.
 
 Every command module imports this one, and `recsys --help` imports every command module. So whatever is slow to import
 (rich, pydantic, the settings) is imported where it is used.
@@ -40,7 +40,7 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 
 
 def printable(value: object, keep: str = "") -> str:
-    """A value that somebody else chose, such as an id or a file's name, fit for a terminal.
+    """Make a value that somebody else chose, such as an id or a file's name, safe to print on a terminal.
 
     Args:
         value: anything; its text is shown.
@@ -55,7 +55,7 @@ def printable(value: object, keep: str = "") -> str:
 
 
 def shown(value: object) -> Text:
-    """The same for rich's tables and lines: brackets and colons in it are no markup and no emoji.
+    """The same for rich's tables and lines: its brackets and colons are not read as markup or emoji.
 
     Args:
         value: anything.
@@ -81,7 +81,7 @@ def settings() -> Settings:
 
 
 def settings_or_shipped() -> Settings:
-    """The workspace's params.yaml, else the one that Firstlight came with."""
+    """The workspace's params.yaml; without one, the params.yaml that is shipped with Firstlight."""
     from recsys.settings import Settings, shipped_params
 
     at = workspace().params
@@ -127,7 +127,7 @@ def store(url: str | None = None) -> Storage:
 
 
 def state_storage() -> Storage | None:
-    """Where states of workspaces lie, RECSYS_STATE; None where all workers see the same disk."""
+    """Where states of workspaces are stored (RECSYS_STATE); None where all workers share a disk."""
     from recsys.storage.opening import open_storage
 
     url = os.environ.get("RECSYS_STATE")
@@ -140,7 +140,7 @@ def store_if_any() -> Storage | None:
 
 
 def state_of_arrivals() -> Sync | None:
-    """The state of this workspace, where workers share no disk and it is the one of arrivals."""
+    """The state of this workspace, if workers share no disk and this is the workspace of arrivals."""
     storage, at = state_storage(), workspace()
     if storage is None:
         return None
@@ -150,7 +150,7 @@ def state_of_arrivals() -> Sync | None:
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401  whatever JSON takes
-    """A result for a script: one JSON document on standard output, whatever bytes a file's name has."""
+    """Print a result for scripts: one JSON document on standard output, whatever bytes a file's name has."""
     text = json.dumps(value, indent=2, default=_as_json, ensure_ascii=False)
     click.echo(text.encode("utf-8", "backslashreplace"))
 

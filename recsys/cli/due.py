@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def due(as_json: bool) -> None:
     """Check whether enough interactions were accepted since the last training to train again; exit 99 if not.
 
-    Enough: `slow_loop.train_after_interactions` more than the newest registered challenger was trained on, whether the
-    gate let it pass or not, and more than any training below RECSYS_WORKSPACES holds that is under way or has failed.
-    Changes nothing, starts nothing.
+    Enough means `slow_loop.train_after_interactions` more than the newest registered challenger was trained on (whether
+    or not the gate accepted it), and more than any running or failed training below RECSYS_WORKSPACES was given.
+    Changes nothing and starts nothing.
     """
     found = training_due(workspace().workspaces)
     if as_json:
@@ -32,7 +32,7 @@ def due(as_json: bool) -> None:
 
 
 def training_due(folder: Path) -> Due:
-    """Print whether a training is due, counting those whose workspaces lie in `folder`, and return it."""
+    """Print and return whether a training is due, counting trainings whose workspaces are in `folder`."""
     from recsys.effects.due import due as compare
 
     after = settings().slow_loop.train_after_interactions

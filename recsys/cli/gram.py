@@ -1,4 +1,4 @@
-"""Command `gram`: learn the matrix that all users share with other sites, without sending anything of a user."""
+"""Command `gram`: compute the matrix that all users share with other sites; no user's data leaves a site."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 
 @click.group()
 def gram() -> None:
-    """Share what users like with sites that have the same catalogue: counts by item, no row of a user.
+    """Share what users like with sites that have the same catalogue: counts by item, never rows of a user.
 
-    Each site exports its likes, and lists the files of the others as `users.sites` in params.yaml. Its next release has
-    the matrix of one site with all users, bit for bit. docs/operations.md has the steps.
+    Each site exports its likes, and lists the files of the others as `users.sites` in params.yaml. The matrix of its
+    next release is then the one that a single site with all users would have, bit for bit. docs/operations.md has the
+    steps.
     """
 
 

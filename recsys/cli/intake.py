@@ -120,7 +120,7 @@ def _show(report: IngestReport) -> None:
 
 
 def _show_table(outcomes: Sequence[Outcome]) -> None:
-    """The result for each file; of very many files only the first, and how many had which result."""
+    """Show the result for each file. If there are very many, show the first ones and counts by result."""
     from rich.table import Table
     from rich.text import Text
 
@@ -144,7 +144,7 @@ def _show_table(outcomes: Sequence[Outcome]) -> None:
 
 
 def _show_outcome(outcome: Outcome) -> None:
-    """Why rows or the whole file were left out, and what to do."""
+    """Show why rows or the whole file were left out, and what to do."""
     for problem in outcome.problems:
         _print(f"REFUSED {outcome.batch} {problem.message}", "bold red")
         _print(f"  remedy: {problem.remedy}")
@@ -156,7 +156,7 @@ def _show_outcome(outcome: Outcome) -> None:
 
 
 def _print(text: str, style: str = "") -> None:
-    """A line for people; names and values in it are shown as they are, and act on nothing."""
+    """Print a line for people. Names and values in it are shown as they are, never read as markup."""
     console().print(shown(text), style=style)
 
 

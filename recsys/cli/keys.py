@@ -47,9 +47,9 @@ def make(folder: Path) -> None:
 @click.argument("releases", nargs=-1, required=True, metavar="RELEASE...")
 @store_option
 def sign(releases: tuple[str, ...], store_url: str | None) -> None:
-    """Sign stored releases with RECSYS_SIGNING_KEY: those from before there was a key, or under a new one.
+    """Sign stored releases with RECSYS_SIGNING_KEY, for example releases from before there was a key.
 
-    A signature says that you stand for what the release holds: see with `recsys releases` that it is yours.
+    With a signature you vouch for the content of a release: check with `recsys releases` that it is yours.
     """
     from recsys.effects.keys_sign import keys_sign
 

@@ -37,8 +37,9 @@ def off_policy() -> None:
 
     DR, doubly robust, corrects a reward model's prediction by what was logged. Use it if there is a good model.
 
-    The effective sample size says how many rows of equal weight would tell as much. Where it is small, where one row
-    has much of the weight, or where the mean ratio is not about 1, the command warns: then no interval can be trusted.
+    The effective sample size is the number of rows of equal weight that would be as informative. Where it is small,
+    where one row has much of the weight, or where the mean ratio is not about 1, the command warns: then no interval
+    can be trusted.
     """
 
 
@@ -134,9 +135,9 @@ def served(
 ) -> None:
     """Estimate from LOGS of `recsys serve` while it explored: the share of explored places that users like.
 
-    The service logs every list that explored, and every event of feedback that names a `list_id`. Which events are
-    likes says section `feedback`. Lists of one user are resampled together, by the group of users that the log tells.
-    The reward model of DR is linear in a score's mean and standard deviation.
+    The service logs every list that explored, and every event of feedback that names a `list_id`. Section `feedback`
+    defines which events are likes. Lists of one user are resampled together, by the group of users in the log. The
+    reward model of DR is linear in a score's mean and standard deviation.
 
     Example: recsys off-policy served serve.log --policy greedy
     """

@@ -185,7 +185,7 @@ def _plan_scale(
 
 
 def _gpu_rate(chosen: Settings, shape: Shape) -> float | None:
-    """Texts per second that a GPU of this machine encodes, as long and precise as planned; None where there is none."""
+    """Texts of the planned length and precision that this machine's GPU encodes per second; None without a GPU."""
     from recsys.encoders.rates import texts_per_s
     from recsys.encoders.runtime import has_cuda
 

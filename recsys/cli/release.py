@@ -67,8 +67,8 @@ def publish(new_encoder: bool, skip_code: bool, who: str, store_url: str | None,
 
     Files are written first, then checked, then the manifest, and last the pointer: readers see the old release or the
     new one. Safe to repeat and to kill. The same content is not published twice. If somebody else published meanwhile,
-    their release and this workspace's changes are merged. Under a hold (see rollback) the release is stored and the
-    pointer stays.
+    their release and this workspace's changes are merged. Under a hold (see rollback) the release is stored, but it
+    does not become the current one.
     """
     from recsys.effects.publish import publish as publish_now
 
@@ -188,7 +188,7 @@ def releases(store_url: str | None, as_json: bool) -> None:
 def collect(store_url: str | None, as_json: bool) -> None:
     """Delete old releases beyond collect.keep_releases, and files that no kept release needs.
 
-    What readers get, and everything younger than collect.grace_s, stays.
+    The current release, and everything younger than collect.grace_s, stays.
     """
     from recsys.effects.collect import collect as collect_now
 

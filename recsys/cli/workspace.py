@@ -108,7 +108,7 @@ def sync(command: tuple[str, ...]) -> None:
 
     For workers that share no disk: the state lies in RECSYS_STATE under the workspace's name, what DVC tracks in DVC's
     remote. While a training lasts, its checkpoints are stored every `slow_loop.checkpoint_s` seconds. The exit code is
-    COMMAND's; of one that failed nothing is stored but checkpoints.
+    COMMAND's. If COMMAND fails, only checkpoints are stored.
     """
     from recsys.effects.workspace_sync import workspace_sync
     from recsys.settings import Settings
@@ -125,7 +125,7 @@ def sync(command: tuple[str, ...]) -> None:
 
 
 def _is_made(folder: Path, states: Storage | None) -> bool:
-    """Whether a run's workspace was made, here or on another worker."""
+    """Whether a run's workspace has been made, here or on another worker."""
     if states is None:
         return folder.exists()
     from recsys.state.store import StateStore

@@ -18,14 +18,15 @@ class EncoderParams(BaseModel):
     pooling: Literal["mean", "cls", "last"]
     """How token vectors become one vector; last for decoders. Refused where the source's own folder names another."""
     item_prefix: str | None
-    """Stands before texts of items, such as `passage: ` for E5. null: what the source's folder names, or none."""
+    """Prepended to the texts of items, such as `passage: ` for E5. null: the prefix that the source's folder names, or
+    none."""
     query_prefix: str | None
-    """Likewise before searches and words about a user, such as `query: `."""
+    """Prepended to searches and to texts about a user, such as `query: `."""
     max_tokens: int = Field(gt=2)
-    """Longer texts are cut; a prefix counts."""
+    """Longer texts are cut; a prefix counts too."""
     precision: Precision
-    """float32 is exact. int8 is quantised with static scales, for processors. bfloat16 and float16 have weights of 16
-    bits: files of half the size; a GPU computes products in 16 bits, processors in float32."""
+    """float32 is exact. int8 is quantised with static scales, for processors. bfloat16 and float16 store weights in 16
+    bits, so files are half the size; a GPU multiplies in 16 bits, processors in float32."""
     calibration_texts: int = Field(ge=32)
     """Texts that set the int8 scales."""
     batch_tokens: int = Field(gt=0)

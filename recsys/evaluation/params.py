@@ -30,8 +30,7 @@ class EvaluateParams(BaseModel):
     """A like with a value among this lowest share of the values of its event counts as a dislike in regret@k."""
     robustness: tuple[Literal["typos", "cut", "stuffed"], ...]
     """Cold items are also ranked by perturbed texts: with typing errors, cut in half, or (a tenth of the items) with
-    popular words put in front. Empty: they are not. Each kind encodes the items once more, by champion and
-    challenger."""
+    popular words put in front. Empty: by none. Each kind makes champion and challenger encode the items once more."""
     robustness_items: int = Field(ge=2)
     """The most cold items of these lists; a sample where there are more."""
     bootstrap_rounds: int = Field(ge=100)

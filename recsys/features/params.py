@@ -20,9 +20,9 @@ class RelationsParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     left_out: tuple[str, ...]
-    """Names of relations, or words in them, that are not used: what is known only after an item's release would make
-    new items look better known than they are."""
+    """Names of relations, or words in them, that are not used: they say what is known only after an item's release, so
+    held-out items would look better known than new items are."""
     decay: float = Field(ge=0, lt=1)
-    """Weight of a thing two links away, beside 1 for those that the item is linked to. 0: it is not named."""
+    """Weight of a thing two links away, relative to 1 for things that the item is linked to. 0: it is not used."""
     max_degree: int = Field(ge=1)
-    """A thing with more links than this is a hub: it is not named, and no way leads through it."""
+    """A thing with more links than this is a hub: it is not used, and paths do not lead through it."""

@@ -29,11 +29,11 @@ class FusionParams(BaseModel):
     gamma: float = Field(gt=0)
     """Sharpness of the encoder's kernel, exp(gamma * (cosine - 1))."""
     view_weights: tuple[Annotated[float, Field(ge=0)], ...]
-    """Weights of a view's kernel, beside 1 for the text's; validation chooses one for each view. 0: the view is not
-    used. Empty, or only 0: no view is."""
+    """Weights of a view's kernel, relative to 1 for the text's; validation chooses one for each view. 0: the view is
+    not used. Empty, or only 0: no view is."""
     view_decay: float = Field(ge=0)
-    """How much two items count as alike that share no name, but both resemble one landmark, beside 1 for those that
-    share all; 0: not at all."""
+    """How similar two items count that share no name but both resemble one landmark, relative to 1 for items that share
+    all names. 0: not at all."""
     view_gamma: float = Field(gt=0)
     """Sharpness of the kernel of a view with vectors, like gamma."""
     kernel_lambda: float = Field(gt=0)

@@ -34,13 +34,13 @@ class ImagesParams(BaseModel):
     min_side: int = Field(ge=1)
     """Pixels. A picture with a shorter side counts as missing, such as one dot that only counts visits."""
     timeout_s: float = Field(gt=0)
-    """Seconds for one picture, redirects included. How long the look-up of a host's name may take, the system says."""
+    """Seconds for one picture, redirects included. The system limits how long looking up a host's name may take."""
     fetchers: int = Field(ge=1, le=256)
     """Pictures fetched at once."""
     give_up_after: int = Field(ge=1)
     """Failures in a row of one host (too slow, or out of reach) after which it is left alone until the next run."""
     retry_h: float = Field(ge=0)
-    """Hours after which a picture that could not be had is tried again, with the next run."""
+    """Hours after which a picture that could not be fetched is tried again, with the next run."""
     placeholder_share: float = Field(gt=0, le=1)
     """Share of the items with pictures. A picture that more of them have is a placeholder: it counts as missing."""
     placeholder_items: int = Field(ge=2)

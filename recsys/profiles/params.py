@@ -43,8 +43,8 @@ class PrivacyParams(BaseModel):
     delta: float = Field(gt=0, le=1e-5)
     """δ: choose it far below one divided by the number of users."""
     period_days: float = Field(ge=0, le=366)
-    """Likes count from the end of the period on in which they happened. Until then releases repeat the noisy
-    statistics, which costs nothing. 0: at once, so that every release with new likes costs ε."""
+    """A like counts from the end of the period in which it happened. Until then, releases repeat the earlier noisy
+    statistics, which costs no ε. 0: it counts at once, so every release with new likes costs ε."""
     allow_exact: bool
     """Publish exact statistics after releases with noise. What is told of a user then has no bound; otherwise a
     workspace without ε publishes nothing there."""

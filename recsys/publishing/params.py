@@ -22,10 +22,10 @@ class PublishParams(BaseModel):
     attributes: tuple[str, ...]
     """Further columns of the catalogue that a release carries, to be shown and to filter by."""
     description_chars: int = Field(ge=0)
-    """A description is cut here in a release, at a word boundary."""
+    """Longer descriptions are cut in a release, at a word boundary."""
     withhold: tuple[Withheld, ...]
-    """Items that are in no list, search or neighbourhood: entries with `items` or `tags`, `who`, `why` and perhaps
-    `until`. They hold from the next release on."""
+    """Items that appear in no list, search or neighbourhood: entries with `items` or `tags`, `who`, `why` and perhaps
+    `until`. They take effect with the next release."""
 
     @field_validator("attributes")
     @classmethod
@@ -41,7 +41,7 @@ class CollectParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     keep_releases: int = Field(ge=2)
-    """Number of newest releases that `collect` keeps, beside the one that readers get."""
+    """Number of newest releases that `collect` keeps, in addition to the current one."""
     grace_s: int = Field(ge=7200)
     """Seconds, by the store's clock, for which every new object and release is kept."""
     forget_days: float = Field(ge=0)

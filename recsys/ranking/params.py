@@ -25,23 +25,25 @@ class RankerParams(BaseModel):
     hidden: tuple[int, int]
     """Units of the two hidden layers."""
     text_weight: float = Field(ge=0)
-    """Weight of the auxiliary task: to give the item's profile back from its projection."""
+    """Weight of the auxiliary task: to reconstruct the item's profile from its projection."""
     sets: tuple[TraitName, ...]
-    """What is read of items beside their scores, to compare them by the values that they share: `tags`, or any of
-    `publish.attributes`, such as brand."""
+    """Attributes of items that the ranker compares by the values they share: `tags`, or any of `publish.attributes`,
+    such as brand."""
     numbers: tuple[TraitName, ...]
-    """What is read to compare them by their distance: `age` (the time since an item's first interaction), or any of
-    `publish.attributes`, such as price."""
+    """Attributes of items that the ranker compares by their distance: `age` (the time since an item's first
+    interaction), or any of `publish.attributes`, such as price."""
     purchase_events: tuple[str, ...]
     """Events that are purchases; an interaction of any kind is a click."""
     purchase_weight: float = Field(ge=0, le=1)
     """Lists are ordered by P(click) (1 - this + this * P(purchase | click))."""
     learning_rate: float = Field(gt=0)
+    """Learning rate of AdamW."""
     weight_decay: float = Field(ge=0)
+    """Weight decay of AdamW."""
     batch: int = Field(ge=1)
     """Examples of a step."""
     epochs: int = Field(ge=1)
-    """The most."""
+    """Maximum number of epochs."""
     patience: int = Field(ge=1)
     """Epochs without a lower loss on held-out pairs, after which training stops."""
     held_out: float = Field(gt=0, lt=1)

@@ -1,11 +1,12 @@
-"""What a typical user likes. Users of whom little is known take a share of it.
+"""The typical history: what users like on average. It complements the history of users about whom little is known.
 
-A history is a vector over items, 1 for each item that the user likes. Of a user with n known things it is complemented:
+A history is a vector over items, 1 for each item that the user likes. For a user about whom n things are known it
+becomes:
 
     h + p · max(0, 1 - n / ENOUGH) · t
 
 where t sums to 1 and holds each item's share of all likes, and p is `search.typical_weight`. Profiles and rankers are
-linear in histories, so they read t as any other. An item that nobody knows gets what its profile promises.
+linear in histories, so they read t like any other history. A new item is scored by its profile.
 """
 
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from scipy.sparse import csr_array
 
 # Shape suffixes: I items, T items of the typical history.
 ENOUGH = 20
-"""A user of whom this many things are known takes nothing of the typical history."""
+"""A user about whom this many things are known gets no share of the typical history."""
 MOST_ITEMS = 1000
-"""The most liked items stand for all: it bounds the work."""
+"""Only the most liked items are used, which bounds the work."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Typical:
         return cls(rows_T, n_users_I[rows_T] / n_users_I[rows_T].sum())
 
     def profile(self, vectors_TD: NDArray[np.floating]) -> NDArray[np.float64]:
-        """What it adds to Σ x of a user, [D].
+        """What it adds to the sum of a user's item profiles, [D].
 
         Args:
             vectors_TD: profiles of `rows_T`.

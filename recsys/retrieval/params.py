@@ -22,8 +22,8 @@ class IndexParams(BaseModel):
     links: int = Field(ge=16, le=256, multiple_of=2)
     """Links per vector of larger ones; more find more, in a larger file."""
     search_width: int = Field(ge=16, le=WIDEST_SEARCH)
-    """Vectors that a search keeps in view; more find more, in more time. Where these find too few for users, `publish`
-    tries two and four times as many, and the release says so."""
+    """Vectors that a search keeps as candidates; more find more, in more time. Where these find too few for users,
+    `publish` tries two and four times as many, and the release says so."""
     recall_queries: int = Field(ge=1)
     """Sampled queries for recall against exact search."""
     seed: int
@@ -36,19 +36,19 @@ class SearchParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     k1: float = Field(ge=0, allow_inf_nan=False)
-    """BM25: how soon repeating a word adds nothing more. At 0 it is enough that a word occurs."""
+    """BM25: how soon repeating a word adds nothing more. At 0 it only matters whether a word occurs."""
     b: float = Field(ge=0, le=1)
-    """BM25: how much longer items are held back. 0: not; 1: in proportion to their words."""
+    """BM25: how much longer texts are penalised. 0: not at all; 1: in proportion to their number of words."""
     lexical_weight: float = Field(ge=0, le=1)
     """Weight of BM25; the cosine of profiles has the rest. Each is divided by its largest value. 0: profiles alone; 1:
     words alone."""
     user_weight: float = Field(ge=0, allow_inf_nan=False)
     """Weight of the profile of the user who searches, beside both. 0: everybody gets the same."""
     text_weight: float = Field(ge=0, allow_inf_nan=False)
-    """Words about a user count as much as this many items that the user likes."""
+    """A text about a user counts as much as this many items that the user likes."""
     typical_weight: float = Field(ge=0, allow_inf_nan=False)
-    """Where nothing is known of a user, what all users like counts as much as this many items that the user likes; the
-    more items the user likes, the less, and from 20 on nothing."""
+    """How many liked items the typical user (the mean of all users) counts as in a user's history. It counts fully
+    where nothing is known of the user, less with each known like, and not at all from 20 on."""
     lexical_weights: tuple[Annotated[float, Field(ge=0, le=1)], ...]
     """Values of `lexical_weight` among which validation chooses in training; empty: none is chosen."""
     user_weights: tuple[Weight, ...]

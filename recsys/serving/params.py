@@ -1,4 +1,4 @@
-"""What steers the service. Values live in params.yaml."""
+"""Parameters of the service. Values live in params.yaml."""
 
 from typing import Literal, Self
 
@@ -25,12 +25,12 @@ class ServeParams(BaseModel):
     max_running: int = Field(ge=1)
     """Requests that are computed at once, per worker."""
     max_waiting: int = Field(ge=0)
-    """Requests that wait for their turn, per worker; one more is answered 503 with Retry-After."""
+    """Requests that may wait, per worker; further ones are answered 503 with Retry-After."""
     wait_s: float = Field(gt=0)
     """Seconds that a request may take to arrive whole and to get its turn; then it is answered 503."""
     silent_s: float = Field(ge=3, le=3600)
-    """Of several workers, one whose event loop has not turned for this many seconds is killed and replaced. One that
-    computes meanwhile gets ten times as long. Requests are computed beside the loop: none of them stops it."""
+    """With several workers, one whose event loop has been stuck for this many seconds is killed and replaced. If it is
+    computing meanwhile, it gets ten times as long. Requests are computed outside the loop, so they never block it."""
     requests_per_minute: int = Field(ge=0)
     """Requests per minute of one API key (of one address, where there are no keys), per worker; 0: not limited."""
     max_events: int = Field(ge=1)
@@ -38,19 +38,21 @@ class ServeParams(BaseModel):
     ship_s: float = Field(gt=0)
     """Seconds between two runs that write feedback into the landing zone, for the next release."""
     keep_days: float = Field(ge=0)
-    """Days for which events stay in the feedback store that the current release holds; longer than clients repeat."""
+    """Days for which the feedback store keeps events that the current release already holds; longer than clients may
+    repeat them."""
     explore_policy: Literal["none", "thompson", "linucb", "uniform"]
-    """How a new item is chosen for a place that explores, see `recsys/ranking/exploring.py`; none: no place does."""
+    """How a new item is chosen for a place that explores, see `recsys/ranking/exploring.py`; none: no exploration."""
     explore_share: float = Field(ge=0, le=1)
     """Probability that a place of a user's list goes to a new item that the ranker would not put there."""
     explore_sigma: float = Field(gt=0)
     """σ, the uncertainty of scores: larger values prefer new items that are unlike known ones."""
     explore_uniform: float = Field(ge=0, le=1)
-    """Share of each draw that all candidates have alike; above 0 the log can tell about any other policy."""
+    """Share of each draw that is uniform over all candidates; above 0, the log can be used to estimate any other
+    policy."""
     explore_pool: int = Field(ge=1, le=200)
-    """New items with the best scores for the user, out of which one is drawn."""
+    """Number of new items, those with the best scores for the user, out of which one is drawn."""
     explore_budget: int = Field(ge=1)
-    """Explored places that a new item gets at most, per worker and release; a restart begins at 0."""
+    """Most explored places that a new item gets, per worker and release; a restart begins at 0."""
     share: Share
     """Share of users who get the release `share_release` instead of the current one; 0: nobody."""
     share_release: str | None = Field(pattern=r"\A[0-9]{6,12}-[0-9a-f]{10}\z")
@@ -60,8 +62,8 @@ class ServeParams(BaseModel):
     compare_alpha: float = Field(gt=0, lt=1)
     """Chance that the interval of `recsys compare` ever excludes the true difference, however often it is printed."""
     compare_effect: float = Field(gt=0, le=1)
-    """Difference in click-through that is looked for: the interval of `recsys compare` is tightest for about this one.
-    To be set before a trial begins."""
+    """Expected difference in click-through rate: the interval of `recsys compare` is tightest near it. Set it before a
+    trial begins."""
     keep_trial_days: float = Field(ge=0)
     """Days for which the counts of a trial are kept after its last list or click."""
 

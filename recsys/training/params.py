@@ -21,19 +21,20 @@ class FinetuneParams(BaseModel):
     roles: tuple[Literal["challenger"], ...]
     """[challenger] in a workspace that trains: dvc.yaml then has stage `finetune`; [] elsewhere."""
     objective: Literal["ridge", "mean", "pairs", "texts", "distill"]
-    """What is learned from. The first three learn from interactions, and differ in what a user is in the loss. ridge:
-    closed-form ridge over the last profiles of their other items; mean: the mean of these; pairs: there are no users,
-    items of one history are pairs. The others learn from texts alone. texts: two draws of dropout of one text find each
-    other (SimCSE). distill: a student of fewer layers gives the vectors of the champion's encoder."""
+    """What training learns from. The first three objectives learn from interactions, and differ in how the loss
+    represents a user. ridge: by closed-form ridge regression over the latest profiles of the user's other items; mean:
+    by their mean; pairs: not at all, items of the same history are positive pairs. The others learn from texts alone.
+    texts: two dropout draws of one text are a positive pair (SimCSE). distill: a student with fewer layers learns to
+    give the vectors of the champion's encoder."""
     layers: Literal["top", "all", "lora", "none"]
-    """What is trained: top: the top layers over cached activations of the others; all: all layers; lora: LoRA adapters;
-    none: no layer, only head and ranker (section `fusion`)."""
+    """What is trained. top: the top layers, over cached activations of the others; all: all layers; lora: LoRA
+    adapters; none: no layer, only head and ranker (section `fusion`)."""
     start: Literal["pretrained", "champion"]
     """What training begins from. pretrained: `encoder.source`. champion: the champion's weights, where the champion
     cannot know the test data of this holdout; otherwise `encoder.source`, and the summary says why."""
     pull: float = Field(ge=0)
     """Weight of the mean squared distance to the champion's vectors of the same texts. It is added to the objective's
-    loss, so that training forgets less; 0: none. None either where the champion may know the test data."""
+    loss, so that training forgets less; 0: none. Also none where the champion may know the test data."""
     top_layers: int = Field(ge=1)
     """Number of layers that `layers: top` trains."""
     lora_rank: int = Field(ge=1)
@@ -95,7 +96,7 @@ class FinetuneParams(BaseModel):
     """Length of an adversarial perturbation for a second pass, relative to the text's embeddings; 0: no second pass."""
     processes: int = Field(ge=1)
     """Processes of this machine that train together, with a GPU each where there are GPUs. The batches are the same for
-    any number. Where torchrun has started the stage, on several machines say, its number holds."""
+    any number. If torchrun has started the stage, for example on several machines, its number of processes is used."""
     precision: Literal["float32", "bfloat16", "float16"]
     """Autocast on CUDA; a CPU always computes in float32."""
     validation_share: float = Field(gt=0, lt=1)
