@@ -1,1 +1,1 @@
-"""Heads: from vectors and words to one profile. The kernel head, and how it is learned."""
+"""Heads: they turn vectors and words into one profile. The kernel head, and how it is learned."""

@@ -1,4 +1,4 @@
-"""How large a kernel can be learned in a given time. The estimate counts operations, so it is reproducible."""
+"""Estimate how large a kernel can be learned in a given time. It counts operations, so it is reproducible."""
 
 from recsys.heads.params import FusionParams
 
@@ -36,5 +36,5 @@ def within(
 
 
 def _flops(landmarks: int, users: int, width: int) -> float:
-    """Cholesky, two triangular solves, products of the users' functions, randomised eigenvectors."""
+    """Operations of Cholesky, two triangular solves, products of the users' functions, and randomised eigenvectors."""
     return landmarks**3 / 3 + 2 * landmarks**2 * users + 2 * landmarks * users**2 + 16 * users**2 * width

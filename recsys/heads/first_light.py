@@ -3,7 +3,7 @@
 It has the form of a trained head, but its directions are the leading principal components of the landmarks' centred
 kernel. Centring removes what all texts share: that tells nothing about taste, and changes as newer items arrive. The
 head is learned once and does not change while the catalogue grows, so a profile depends on its text and the encoder.
-Words that no landmark has are ignored; the base encoder still reads them.
+Words that no landmark has are ignored, though the base encoder still reads them.
 
 Papers: Schölkopf, Smola & Müller 1998 (kernel principal components); Williams & Seeger 2000 (Nyström landmarks).
 """
@@ -218,7 +218,7 @@ def learn_from_texts(
 def learn_over_vectors(
     texts: Sequence[str], vectors_NL: NDArray[np.float32], params: FirstLightParams
 ) -> KernelHead | None:
-    """Learn a head of first light from texts whose vectors are there already; nothing is packed.
+    """Learn a head of first light from texts whose vectors exist already. Nothing is packed.
 
     Args:
         texts: of a catalogue.

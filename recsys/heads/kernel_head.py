@@ -86,7 +86,7 @@ class Words:
     """s, in (0, 1): the share of a profile's squared length that words have, if all words of the text are known."""
 
     def beside(self, cosines_NM: csr_array, unit_ND: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Put the words in front of the other dimensions, and before both what is missing to unit length.
+        """Put the dimensions of words before the others, and before both one that completes unit length.
 
         Args:
             cosines_NM: TF-IDF cosines of the texts with the landmarks.
@@ -226,7 +226,7 @@ class KernelHead:
         rows_B: Mapping[str, Rows],
         as_queries: bool,
     ) -> NDArray[np.float64]:
-        """Coordinates before anything is added or scaled. For queries half the bytes are read, and no views."""
+        """Coordinates before anything is added or scaled. For queries, half the bytes are read, and no views."""
         if as_queries:
             compared = kernel.compare(words_BV, vectors_BL, self._words_VM, self.vectors_ML)
             return np.asarray(compared @ self.projection_MD, np.float64)
@@ -266,10 +266,10 @@ class KernelHead:
 
     @cached_property
     def _exact(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The landmarks' vectors and the matrix in float64.
+        """The landmarks' vectors and the matrix, in float64.
 
-        BLAS rounds a row differently at different places of a batch. Computed in float64 and rounded once, about one
-        value in a billion differs between two batches, in its last bit; in float32 every third row did.
+        BLAS rounds a row differently depending on its place in a batch. In float32, every third row differs between two
+        batches; computed in float64 and rounded once, about one value in a billion does, in its last bit.
         """
         if self.folder is None:
             return self.vectors_ML.astype(np.float64), self.projection_MD.astype(np.float64)

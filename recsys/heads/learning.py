@@ -1,4 +1,4 @@
-"""Learn a kernel head from texts, vectors and histories, by the choices of a recipe."""
+"""Learn a kernel head from texts, vectors and histories, as a recipe says."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ from recsys.profiles.users import Ridge, gram_of
 
 @dataclass(frozen=True)
 class Survey:
-    """What is the same for heads of every lexical share."""
+    """What heads of every lexical share have in common."""
 
     landmarks: NDArray[np.int64]
     """Item rows, M of them: those with most users."""
@@ -75,7 +75,7 @@ def learn_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> Kernel
 
 
 def find_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> KernelHead | None:
-    """`learn_head` for parts of a dataset: None where their texts have no word, or are too few for first light."""
+    """Like `learn_head`, for a part of a dataset: None where its texts have no word, or are too few for first light."""
     if recipe.first_light is not None:
         return first_light_of(dataset, recipe.first_light)
     if recipe.lexical_share is None:
@@ -211,7 +211,7 @@ def coordinates(
 
 
 def profiles(coordinates_ND: NDArray[np.float32], stretch_D: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Float32 unit rows of coordinates: nearly what `KernelHead.profiles` gives, exact enough for choosing."""
+    """Coordinates as float32 unit rows. They approximate `KernelHead.profiles` well enough for choosing."""
     rows_ND = coordinates_ND * stretch_D
     lengths_N1 = np.linalg.norm(rows_ND, axis=1, keepdims=True)
     return np.asarray(rows_ND / np.maximum(lengths_N1, np.finfo(np.float32).tiny), np.float32)
@@ -225,7 +225,7 @@ def _compared(
     vectors_NL: NDArray[np.float32],
     views: Views,
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Rows of the kernel with the landmarks, block by block: all of them may not fit into memory."""
+    """Rows of the kernel with the landmarks, block by block, since all of them may not fit into memory."""
     words_VM, rows = csr_array(surveyed.words_MV.T), evidence(view_kernels, views)
     for start in range(0, len(vectors_NL), BLOCK_ROWS):
         part = slice(start, start + BLOCK_ROWS)

@@ -70,7 +70,7 @@ class FusionParams(BaseModel):
     """Seed of everything random in learning a head."""
 
     def for_items(self, n_items: int) -> "FusionParams":
-        """The section for a dataset of this many items: `width` is what a head of theirs may have at most.
+        """The section for a dataset of this many items, where `width` is the largest width that its head may have.
 
         Args:
             n_items: all items of the dataset, held-out ones too, so that validation tries what is learned at the end.

@@ -1,4 +1,4 @@
-"""Kernels of views: how alike an item and the landmarks are by the evidence beside their texts, 0 to 1.
+"""Kernels of views: how similar an item and the landmarks are by evidence other than their texts, 0 to 1.
 
 An item that lacks a view is unlike every landmark: its row of the kernel is 0, and adds nothing to its profile.
 
@@ -199,7 +199,7 @@ def fit_view(view: View, decay: float, gamma: float) -> ViewKernel | None:
 
 
 def evidence(kernels: Mapping[str, ViewKernel], views: Views) -> dict[str, Rows]:
-    """What each kernel compares of some items; views that are not there are left out."""
+    """What each kernel compares about some items, without views that are missing."""
     return {name: kernel.rows_of(views[name]) for name, kernel in kernels.items() if name in views}
 
 

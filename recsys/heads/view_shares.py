@@ -1,4 +1,4 @@
-"""How much each part of a head counts in an item's profile: exact words, the vector of the text, and each view.
+"""How much each part of a head contributes to an item's profile: exact words, the vector of the text, and each view.
 
 Before it is scaled to unit length, a profile is the sum of what the parts of the kernel add: p = sum of p_v. The share
 of part v is <p_v, p> / <p, p>. Shares sum to 1; one is below 0 where a part points away from the rest. They follow from
@@ -23,7 +23,7 @@ WORDS, TEXT = "words", "text"
 
 
 def parts_of(views: Iterable[str]) -> tuple[str, ...]:
-    """Names of the parts that may count in the profiles of a head that joins these views."""
+    """Names of the parts that may contribute to profiles of a head that joins these views."""
     return (WORDS, TEXT, *sorted(views))
 
 

@@ -1,9 +1,9 @@
 """Separate dimensions for words: how they approximate TF-IDF rows, and how much they count.
 
-Ridge regression over words and meaning together removes from the words what the meaning explains already, and what all
-items share. Both are learned from older items, and hold less well on newer ones than the plain sum of two scores. So
-words get dimensions of their own, in which users are plain sums (`recsys/profiles/users.py`). They are scaled so that
-a user's scores by words and by meaning have the same standard deviation, times a weight.
+Ridge regression over words and meaning together would remove from the words what the meaning already explains, and what
+all items share. It learns both from older items, and generalises to newer ones less well than the plain sum of two
+scores. So words get dimensions of their own, in which a user is a plain sum (`recsys/profiles/users.py`). They are
+scaled so that a user's scores by words and by meaning have the same standard deviation, times a weight.
 
 Paper: Deerwester et al. 1990, Indexing by Latent Semantic Analysis.
 """

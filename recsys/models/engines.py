@@ -1,7 +1,7 @@
 """Where texts are encoded and profiles are made: in this process, or in actors of a Ray cluster.
 
-Both take the same work list, in the same pieces, and give the same bytes: a vector depends on its text alone, and a
-profile's block is the same block in either place.
+Both take the same work in the same pieces and give the same bytes: a vector depends on its text alone, and the blocks
+in which profiles are computed are the same.
 """
 
 import hashlib
@@ -94,7 +94,7 @@ class LocalEngine:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """Opened when the first text needs it: an arrival that changes nothing loads no model."""
+        """Opened with the first text, so that an arrival that changes nothing loads no model."""
         return open_vectors(self.model, self.packed, self.batch_tokens, device=self.device)
 
     @cached_property
@@ -164,7 +164,7 @@ class RayEngine:
 
 @dataclass(frozen=True)
 class _Materials:
-    """What an actor opens a model from; it travels to each node once."""
+    """The files that an actor opens a model from; they are sent to each node once."""
 
     files: dict[str, bytes]
     """Relative path -> content, as `lay_out` laid them."""
@@ -176,7 +176,7 @@ class _Materials:
     """Digest of their vectors as the driver makes them."""
 
     def opened(self) -> LocalEngine:
-        """The model, opened from a folder that is gone with the process."""
+        """Open the model from a temporary folder, which is deleted when the process ends."""
         folder = tempfile.TemporaryDirectory(prefix="firstlight-actor-")
         _KEPT.append(folder)
         for name, content in self.files.items():

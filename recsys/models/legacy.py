@@ -1,4 +1,4 @@
-"""Models from before they had parts: one reference, one hash and one folder hold everything that was learned.
+"""Models from before models had parts: one reference, one hash and one folder hold everything that was learned.
 
 Such a model is read as an encoder whose files include those of its head and ranker. Its hash stays the same, and so do
 the keys of its vectors and profiles. Only manifests of old releases are written in this form again, to check their ids.

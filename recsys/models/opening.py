@@ -63,7 +63,7 @@ def open_head(model: ModelReference, cache: Path) -> "KernelHead | None":
 
 
 def uses_views(model: ModelReference, cache: Path) -> bool:
-    """Whether profiles depend on more than texts. It reads which arrays the head's file holds, not the arrays.
+    """Whether profiles depend on more than texts. Only the names of the arrays in the head's file are read.
 
     Args:
         model: which one.

@@ -70,7 +70,7 @@ class UsersPart(BaseModel):
 
 
 class SearchPart(BaseModel):
-    """What validation chose. Of a weight that is None, the value in section `search` of params.yaml holds."""
+    """Weights of search that validation chose. Where one is None, section `search` of params.yaml applies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -165,7 +165,7 @@ class ModelReference(BaseModel):
 
     @model_validator(mode="after")
     def _hash_is_of_its_parts(self) -> Self:
-        """Models are compared by hash, so a hash that is not that of the parts is refused."""
+        """Refuse a hash that does not match the parts: models are compared by their hashes."""
         is_carried = self.head is None and set(self.ranker.files) <= set(self.encoder.files)
         if self.has_one_hash and self.encoder.carries_head and is_carried:
             return self  # the hash of the old form covers the encoder's files and λ together
@@ -184,7 +184,7 @@ class ModelReference(BaseModel):
         return written
 
     def with_search(self, search: SearchPart | None) -> "ModelReference":
-        """The same parts with other weights of search, under a hash of its own; without a registry entry."""
+        """The same parts with other weights of search. The result has another hash, and no registry entry."""
         users = self.users
         return ModelReference.of(
             self.encoder, self.head, users.ridge_lambda, self.ranker, search, users.weighting
@@ -217,7 +217,7 @@ class ModelReference(BaseModel):
 
     @property
     def has_one_hash(self) -> bool:
-        """Whether the encoder's hash is the model's: an encoder alone, or a model from before there were parts."""
+        """Whether model and encoder have the same hash: an encoder alone, or a model from before models had parts."""
         return self.hash == self.encoder.hash
 
     @property

@@ -1,7 +1,7 @@
-"""Make the segments of profiles that are missing: what a model gives for rows of features.
+"""Make missing segments: the profiles that a model gives to rows of features.
 
-Texts that no cache knows go through the encoder, chunk by chunk. A head turns vectors, and views where it joins any,
-into profiles, block by block; equal content has one profile, to the last bit.
+Texts that are not in the cache are encoded, chunk by chunk. A head turns vectors, and the views that it joins, into
+profiles, block by block. Equal content has the same profile, to the last bit.
 """
 
 from collections import deque
@@ -39,7 +39,7 @@ COLUMNS = ("item_id", "text_hash", "updated_at", "deleted", "tags", "part", "lin
 
 @dataclass(frozen=True)
 class SegmentWork:
-    """What is there and what is to do."""
+    """Which segments exist, and which must be made."""
 
     role: str
     model: ModelReference
@@ -65,7 +65,7 @@ class SegmentWork:
 
     @cached_property
     def evidence(self) -> Evidence:
-        """What the views say of the items of the segments that are missing."""
+        """What the views say about the items of missing segments."""
         return read_views(feature.views_path for feature, _ in self.missing if feature.views_path)
 
     @property
@@ -79,7 +79,7 @@ class SegmentWork:
 
     @cached_property
     def unknown(self) -> pa.Table:
-        """text_hash and text of what must be encoded, each once, in the order of the hashes."""
+        """Texts that must be encoded (text_hash and text), each once, in the order of the hashes."""
         found = [pa.table([[], []], UNKNOWN_SCHEMA)]
         for rows in self.rows.values():
             live = _live(rows).select(UNKNOWN_SCHEMA.names).cast(UNKNOWN_SCHEMA)
@@ -93,7 +93,7 @@ class SegmentWork:
 
 
 def encode_unknown(work: SegmentWork, chunk_texts: int) -> None:
-    """Encode chunk by chunk into the cache: a killed run goes on after the last full chunk.
+    """Encode chunk by chunk into the cache, so that a killed run continues after the last full chunk.
 
     Args:
         work: what is there and what is to do.
@@ -115,7 +115,7 @@ def _pieces(column: pa.ChunkedArray, size: int) -> Iterator[list[str]]:
 
 @dataclass
 class _Making:
-    """A segment whose profiles a head makes: equal content has one profile, to the last bit."""
+    """A segment whose profiles a head makes. Equal content has the same profile, to the last bit."""
 
     draft: SegmentDraft
     live: pa.Table
@@ -134,7 +134,7 @@ class _Making:
         return self.n_made == len(self.to_make)
 
     def blocks(self, work: SegmentWork) -> Iterator[Block]:
-        """What the head makes profiles of, in order; vectors are read block by block."""
+        """The inputs of the head, in order. Vectors are read block by block."""
         columns = pa.schema([("item_id", pa.string()), *UNKNOWN_SCHEMA])
         items = self.live.select(columns.names).cast(columns).take(pa.array(self.row_M[self.to_make]))
         views = work.evidence.views_of(items["item_id"]) if work.parts else NO_VIEWS
@@ -237,7 +237,7 @@ def _write_vectors(segment: Segment, work: SegmentWork) -> None:
 def _rows(
     segment: Segment, work: SegmentWork, shares_NP: NDArray[np.float32] | None = None
 ) -> tuple[pa.Table, NDArray[np.bool_]]:
-    """A segment's rows, and which live ones wait for a profile."""
+    """A segment's rows, and which live rows have no profile yet."""
     rows = work.rows[segment.name]
     live = _live(rows)
     written = rows.select([*COLUMNS, *([CONTENT_HASH] if work.parts else [])])
@@ -249,7 +249,7 @@ def _rows(
 
 
 def _vectors(live: pa.Table, work: SegmentWork) -> NDArray[np.float32]:
-    """The encoder's vectors of live rows out of the cache; what turns out damaged there is encoded again."""
+    """Read the vectors of live rows from the cache. Damaged ones are encoded again."""
     hashes = live["text_hash"].to_pylist()
     vectors, found = _read(work.cache, hashes)
     if not found.all():
@@ -266,7 +266,7 @@ def _vectors(live: pa.Table, work: SegmentWork) -> NDArray[np.float32]:
 
 
 def _read(cache: VectorCache, hashes: list[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Vectors by text hash, and which are there; an item without text has one of zeros."""
+    """Read vectors by text hash, and which of them exist. An item without text has a vector of zeros."""
     vectors, found = cache.read(hashes)
     empty = np.array([one == NO_TEXT for one in hashes], np.bool_)
     vectors[empty], found[empty] = 0, True
@@ -274,7 +274,7 @@ def _read(cache: VectorCache, hashes: list[str]) -> tuple[NDArray[np.float32], N
 
 
 def _waits(live: pa.Table, work: SegmentWork) -> NDArray[np.bool_]:
-    """Which live rows have neither text nor a view that the head joins: they have no profile yet."""
+    """Which live rows have neither text nor a view that the head joins. They have no profile yet."""
     without = np.flatnonzero(pc.equal(live["text_hash"], NO_TEXT).to_numpy(zero_copy_only=False))
     waits = np.zeros(len(live), np.bool_)
     waits[without] = True

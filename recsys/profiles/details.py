@@ -1,4 +1,4 @@
-"""What is known of the live items beside their profiles: what a page shows and filters read, from mapped files."""
+"""Details of live items: what pages show and what filters read, from memory-mapped files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,7 +46,7 @@ def _require_details(table: pa.Table, n_items: int) -> None:
 
 
 def require_items(table: pa.Table, segment: int, latest: Latest) -> None:
-    """Hold that details are those of the items of their segment.
+    """Require that details belong to the items of their segment.
 
     Args:
         table: by `open_details`.
@@ -111,7 +111,7 @@ class ItemDetails:
         }
 
     def column(self, name: str) -> pa.Array:
-        """One column over `Latest.item_ids`, gathered anew.
+        """One column over `Latest.item_ids`, newly gathered.
 
         Args:
             name: a column of SCHEMA, or one of `attributes`.
@@ -146,7 +146,7 @@ class ItemDetails:
 
 
 def _cells(table: pa.Table | None) -> dict[str, pa.Array | pa.ChunkedArray]:
-    """Columns by name, without the detour over chunks where there is only one."""
+    """Columns by name, read directly where there is only one chunk."""
     if table is None:
         return {}
     return {

@@ -22,14 +22,14 @@ class SharedFact:
 
 @dataclass(frozen=True)
 class ItemFacts:
-    """Facts of live items, mapped into memory; only those of the items that are asked about are read."""
+    """Facts of live items, memory-mapped: only those of requested items are read."""
 
     tables: Sequence[pa.Table | None]
     """Per segment, one row per live row, see `recsys.features.facts`; None for a segment without any."""
     latest: Latest
 
     def of(self, row: int) -> dict[str, str]:
-        """What a live item is linked to.
+        """The things that a live item is linked to.
 
         Args:
             row: its row among the live items.
@@ -45,7 +45,7 @@ class ItemFacts:
         return dict(zip(reversed(things), reversed(relations), strict=True))
 
     def shared(self, row: int, other: int, most: int) -> tuple[SharedFact, ...]:
-        """What relates two live items: links between them, then things that both are linked to.
+        """How two live items are related: by links between them, then by things that both are linked to.
 
         Args:
             row: of the first item.

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 # Shape suffixes: I items, N ids that are looked up.
 UNKNOWN = -1
-"""In place of the row of an id that is none of these."""
+"""The row of an unknown id."""
 AT_ONCE = 65_536
-"""Ids that exist as Python texts at one time while all are read."""
+"""How many ids are held as Python strings at a time while all are read."""
 
 
 class ItemIds:
@@ -54,7 +54,7 @@ class ItemIds:
         return [self.column[row].as_py() for row in rows]
 
     def row_of(self, item: str) -> int | None:
-        """The row of an id; None where it is none of these."""
+        """The row of an id; None where the id is unknown."""
         found = int(self.rows_of([item])[0])
         return None if found == UNKNOWN else found
 
@@ -81,7 +81,7 @@ class ItemIds:
 
     @cached_property
     def _index(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Python's hashes of all ids, ascending, and the row of each. They are keyed: nobody can make them collide."""
+        """Python's hashes of all ids, ascending, and the row of each. Nobody can make these keyed hashes collide."""
         hash_I = np.fromiter(map(hash, self), np.int64, len(self))
         row_I = np.argsort(hash_I, kind="stable").astype(np.int32)
         return hash_I[row_I], row_I

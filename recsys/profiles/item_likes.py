@@ -1,8 +1,9 @@
-"""How much the users of one or several sites like each item: all that a site's users add to the shared matrix.
+"""How many users of one or several sites like each item: all that a site contributes to the shared matrix.
 
-Sites that share a catalogue but no users learn XᵀX together. Their matrices cannot be added: an item that is liked at
-two sites would be in the sum twice. Likes by item can. From them each site computes the matrix with its own profiles,
-and gets, bit for bit, the matrix of one site with all users. No model has to be the same, and no user row is sent.
+Sites that share a catalogue but no users compute XᵀX together. Their matrices cannot be added: an item that is liked at
+two sites would count twice. Likes by item can be added. From them each site computes the matrix with its own profiles,
+and gets, bit for bit, the matrix of a single site with all users. The sites' models may differ, and no user's data is
+sent.
 """
 
 import hashlib
@@ -31,7 +32,7 @@ FORMAT = 1
 SCHEMA = pa.schema([("item_id", pa.string()), ("n_users", pa.int64()), ("sum", pa.int64())])
 """Sorted by item_id. n_users: of sites without noise; sum: noisy sums of the others, in units of `privacy.UNIT`."""
 MOST = 2**53
-"""Of users, and of sums: 8.6 billion users who each like one item. Whatever is added up stays far below 2^63."""
+"""Largest number of users, and largest sum: 8.6 billion users who each like one item. Totals stay far below 2^63."""
 METADATA = b"firstlight"
 FILE_NAME = re.compile(r"likes-.+-(?P<sha>[0-9a-f]{16})\.parquet")
 
@@ -43,7 +44,7 @@ class Site(BaseModel):
 
     name: SiteName
     digest: str = Field(pattern=r"\A[0-9a-f]{16}\z")
-    """Names its likes. Made with the site's pseudonym key: the same twice is one site under two names."""
+    """Fingerprint of its likes, made with the site's pseudonym key. Two equal ones are one site under two names."""
     n_users: int = Field(ge=0, le=MOST)
     epsilon: float | None = Field(default=None, ge=0.01, allow_inf_nan=False)
     """ε of the noise in its sums; None: they are exact counts."""
@@ -159,7 +160,7 @@ def merged(several: Sequence[ItemLikes]) -> ItemLikes:
 
 
 def _refuse_too_large(several: Sequence[ItemLikes]) -> None:
-    """Refuse files whose values may reach MOST together: Arrow's sums of int64 wrap without a word."""
+    """Refuse files whose values may together exceed MOST: Arrow's sums of int64 overflow silently."""
     for name in ("n_users", "sum"):
         largest = [_largest(one.table[name]) for one in several]
         if sum(largest) > MOST:

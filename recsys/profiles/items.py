@@ -29,10 +29,10 @@ SCHEMA = pa.schema(
     ]
 )
 CONTENT_HASH = "content_hash"
-"""Column that follows where the head joins views: the key of a profile is then not that of its text alone."""
+"""Further column where the head joins views: then the key of a profile does not depend on the text alone."""
 VIEW_SHARES = "view_shares"
-"""Column that follows likewise: a struct with the share of each part in an item's profile, see `heads/view_shares.py`;
-null for a deleted item."""
+"""Further column where the head joins views: a struct with the share of each part in an item's profile, see
+`heads/view_shares.py`; null for a deleted item."""
 NAME = re.compile(r"(?P<part>\d+-.+)-(?P<key>[0-9a-f]{16})")
 ROWS = ".rows.parquet"
 VECTORS = ".vectors.npy"
@@ -56,7 +56,7 @@ class Segment:
 
     @property
     def has_shares(self) -> bool:
-        """Whether the rows tell how much text, words and views count in the profiles."""
+        """Whether the rows say how much text, words and views contribute to the profiles."""
         return VIEW_SHARES in pq.read_schema(self.rows_path).names
 
     def shares(self) -> pa.Table:

@@ -1,1 +1,1 @@
-"""Validation: choose by items and interactions that are held out of the training side."""
+"""Validation: choose models and settings on items and interactions that are held out of the training side."""

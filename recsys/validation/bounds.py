@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 def lower_bound(differences: Sequence[NDArray[np.float64]], n_errors: float) -> float:
     """Mean of a paired difference over folds, minus some standard errors.
 
-    The standard error is the larger of two: that over the users within folds, and that over the folds' means. With the
-    former alone, a difference could count as certain although two folds contradict each other.
+    The standard error is the larger of two: over the users within folds, and over the folds' means. With the former
+    alone, a difference could count as certain although two folds contradict each other.
 
     Args:
         differences: for each fold, one number per user.

@@ -30,12 +30,13 @@ def gain(one: Figures, other: Figures, with_recall: bool, n_errors: float) -> fl
 def gain_by_users(one: Figures, other: Figures, n_errors: float) -> float:
     """Lower bound of the paired difference in ndcg plus recall, over users alone.
 
-    Folds of different kinds hold out different items, so something may help in one and matter little in another. That
-    is no reason for doubt, as long as no fold is surely worse. `gain` doubts wherever folds differ.
+    Folds of different kinds hold out different items, so a choice may help in one and matter little in another. That is
+    no reason to reject it, as long as no fold is surely worse. `gain` is stricter: it counts every difference between
+    folds as uncertainty.
 
-    Errors of folds are added as if they were independent. They are not quite: users are partly the same. But folds hold
-    out different items, so lists of one user in two folds have no item in common. If errors of F folds moved together
-    entirely, the error of the mean would be up to sqrt(F) times as large.
+    Errors of folds are added as if they were independent. They are not entirely, since folds share users; but folds
+    hold out different items, so lists of one user in two folds have no item in common. If the errors of F folds were
+    fully correlated, the error of the mean would be up to sqrt(F) times as large.
 
     Args:
         one: figures of the one choice.

@@ -1,4 +1,4 @@
-"""Folds of items to hold out cold: the newest of the training side; where they are few, random ones beside them."""
+"""Folds of items to hold out cold: the newest of the training side and, where items are few, random ones as well."""
 
 import json
 import re
@@ -15,7 +15,7 @@ VALIDATION_SHARE = 0.2
 ONE_FOLD_FROM = 5000
 """With at least this many warm items a fold is large enough to be sure of."""
 SALTS = ("first", "second", "third")
-"""One random fold each; never none: the unsalted hash chooses the holdout of stage `split`."""
+"""Salts of the random folds. There is no empty one: the unsalted hash chooses the holdout of stage `split`."""
 MAX_ALIKE = 0.5
 """Share of the warm items that may have the same time, or none. Above it, times do not tell new from old."""
 DATE_NAME = re.compile(
@@ -35,9 +35,9 @@ def cold_folds(
 
     New items differ from old ones and random items do not, so random folds alone are too optimistic. But the newest
     fifth of a small catalogue is few items of one kind: what helps on them alone is often luck. So below
-    `ONE_FOLD_FROM` warm items there are three random folds beside the newest, and a choice has to hold on both. It is
-    unknown which kind of time matters for new items, so each kind has a fold. Without times there are random folds
-    alone: three, or one where many items are warm.
+    `ONE_FOLD_FROM` warm items there are three random folds in addition to the newest, and a choice has to hold on both.
+    It is unknown which kind of time matters for new items, so each kind has a fold. Without times there are random
+    folds alone: three, or one where many items are warm.
 
     Args:
         item_ids: of all rows.

@@ -1,4 +1,4 @@
-"""Users held out completely: what would a release answer them while little is known of them?"""
+"""Users held out completely: how good are a release's lists while little is known about a user?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,9 +19,9 @@ from recsys.retrieval.exact import best_of
 CUTS = (0, 1, 2, 5)
 """Numbers of liked items from which a list is made."""
 DESCRIBED = 2
-"""The texts of so many further ones give words about the user."""
+"""The texts of this many further liked items describe the user in words."""
 LEAST_LIKED = 3
-"""One to know, one to describe, one to find."""
+"""One liked item to know, one to describe the user by, one to find."""
 MOST_SHARE = 0.2
 """Share of all users who are held out."""
 MIN_USERS = 10
@@ -39,19 +39,19 @@ class NewUser:
     described: tuple[int, ...]
     """The user is described by words of them."""
     relevant: tuple[int, ...]
-    """What lists should hold: all other items that the user likes, cold ones among them."""
+    """Items that lists should contain: all others that the user likes, cold ones included."""
 
 
 @dataclass(frozen=True)
 class NewUsers:
-    """Some users, and a dataset that knows neither them nor anything of the cold items."""
+    """Some users, and a dataset that contains neither them nor any interaction with the cold items."""
 
     users: tuple[NewUser, ...]
     dataset: Dataset
 
 
 def hold_out_users(dataset: Dataset, cold: NDArray[np.int64], n: int) -> NewUsers | None:
-    """Hold out users with all they like, and cold items with all who like them.
+    """Hold out users with all their likes, and cold items with all likes of them.
 
     Args:
         dataset: the whole training side.
@@ -85,7 +85,7 @@ def hold_out_users(dataset: Dataset, cold: NDArray[np.int64], n: int) -> NewUser
 
 
 class NewUserScores:
-    """What a model says of every item for such users. Scores are linear in what is known, so weights are tried at once.
+    """A model's scores of all items for such users. They are linear in what is known, so all weights are tried at once.
 
     Args:
         users: held out from `profiled`.
@@ -122,7 +122,7 @@ class NewUserScores:
         return self._scores(history_UI @ self._vectors_ID.astype(np.float64), history_UI)
 
     def by_text(self) -> NDArray[np.float32]:
-        """scores_UI of the words about the users, at weight 1."""
+        """scores_UI by the words about the users, at weight 1."""
         nothing = csr_array((len(self.users), len(self._vectors_ID)))
         return self._scores(self._texts_UD.astype(np.float64), nothing)
 
@@ -135,7 +135,7 @@ class NewUserScores:
         return scores_1I.ravel()
 
     def ndcg(self, scores_UI: NDArray[np.floating]) -> NDArray[np.float64]:
-        """ndcg@20 of each user's list of all items, without those that were known or described, [U]."""
+        """ndcg@20 of each user's list of all items, without items that were known or used to describe the user, [U]."""
         ranked_UK = best_of(scores_UI, K, self._excluded_UE).rows_UK
         return ndcg_at_k(ranked_UK, self._relevant_UR, K)
 

@@ -1,12 +1,12 @@
-"""Queries to choose the weights of search by: judged ones from a file, or such that are made from texts.
+"""Queries to choose the weights of search by: judged ones from a file, or ones made from the texts of items.
 
-Who knows an item searches for it with words like those of its text, but rarely with the same sentence. So a query is a
-clause of an item's text, and for most queries (`search.hidden_share`) the clause is taken out of the text that it
-should find, before anything is learned from that text. How well that stands in for real queries is measured by
-`python -m bench.search`.
+People who know an item search for it with words like those of its text, but rarely with the same sentence. So a query
+is a clause of an item's text, and for most queries (`search.hidden_share`) the clause is removed from the text that it
+should find, before anything is learned from that text. `python -m bench.search` measures how well such queries stand in
+for real ones.
 
 Source: the inverse cloze task of Lee, Chang & Toutanova 2019, "Latent retrieval for weakly supervised open domain
-question answering", ACL, where the clause is taken out of nine texts of ten.
+question answering", ACL, where the clause is removed from nine texts in ten.
 """
 
 import json
@@ -24,7 +24,7 @@ from recsys.features.words import words
 
 CLAUSE_ENDS = re.compile(r"[.!?;,:\n。！？；，、：]+")
 LEAST_WORDS = 3
-"""A clause of fewer words says too little."""
+"""Shorter clauses are not used."""
 MOST_WORDS = 12
 """Longer clauses are cut, as queries are short."""
 REMEDY = 'give lines such as {"query": "red kettle", "item_id": "4711", "grade": 2}, or clear search.queries'
@@ -42,7 +42,7 @@ class Query:
 def make_queries(
     texts: Sequence[str], rows: NDArray[np.int64], n: int, hidden_share: float, seed: int
 ) -> tuple[tuple[Query, ...], dict[int, str]]:
-    """Make queries that should find an item whose text holds their words, or held them.
+    """Make queries, each of which should find an item whose text contains its words, or contained them.
 
     Args:
         texts: of all items.
@@ -72,7 +72,7 @@ def make_queries(
 
 
 def draw_clause(text: str, rng: np.random.Generator) -> str | None:
-    """One of the clauses of a text; half of its words where it has but one; None where it says too little.
+    """Draw a clause of a text: half of its words if it has only one clause, None if it is too short.
 
     Args:
         text: of an item.

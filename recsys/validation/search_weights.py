@@ -1,4 +1,4 @@
-"""Choose the weights of search, and of what is known of users of whom little is known, on the training side alone.
+"""Choose the weights of search, and of what describes users with short histories, on the training side alone.
 
 Users and items are held out, and the head and ranker of the recipe are learned from the rest. `lexical_weight` is
 chosen by queries, and the temperature of probabilities by the same; `typical_weight` by lists of the held-out users who
@@ -133,7 +133,7 @@ def with_texts(dataset: Dataset, left: Mapping[int, str], base: Encoder) -> Data
 
 
 def _hidden(dataset: Dataset, search: SearchParams, base: Encoder) -> tuple[tuple[Query, ...], Dataset]:
-    """Queries made from texts, and the dataset without the words that they hide."""
+    """Queries made from texts, and the dataset without the words that were removed for them."""
     rows = sample(np.arange(len(dataset.texts)), MAX_ITEMS, search.seed)
     queries, left = make_queries(dataset.texts, rows, search.max_queries, search.hidden_share, search.seed)
     return queries, with_texts(dataset, left, base)
@@ -150,7 +150,7 @@ class _Learned:
         return query_profiles(self.encoder, texts, self.profiled.lexical_width)
 
     def slice(self, queries: Sequence[Query], search: SearchParams) -> SearchSlice:
-        """What both parts of search say to queries over the dataset's rows; its items are a sample of these."""
+        """What both parts of search answer to queries; the items are a sample of the dataset's rows."""
         rows, some = narrowed(queries, len(self.profiled.texts), search.max_queries, search.seed)
         texts = [self.profiled.texts[row] for row in rows.tolist()]
         queries_QD = self.queries([query.text for query in some])
@@ -184,7 +184,7 @@ def _words_about(users: Sequence[NewUser], texts: Sequence[str], seed: int) -> l
 
 
 def _known_little(scores: NewUserScores, search: SearchParams) -> dict[str, Choice]:
-    """First the weight of what all users like, where something is liked; then that of words, at every cut."""
+    """Choose the weight of the typical history, then the weight of words about a user, at every cut."""
     by_cut = {cut: scores.by_history(cut) for cut in CUTS}
     typical_I, text_UI = scores.by_typical(), scores.by_text()
 

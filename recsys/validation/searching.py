@@ -1,4 +1,4 @@
-"""Choose the weight of words beside profiles in search, by queries of which is known what they should find."""
+"""Choose the weight of words against profiles in search, by queries with known answers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,14 +25,14 @@ class Choice:
     """One weight."""
 
     value: float | None
-    """None: no other is surely better than that of params.yaml, which holds."""
+    """None: no value is surely better than that of params.yaml, which stays."""
     means: Mapping[float, float]
     """Value -> mean of the metric."""
 
 
 @dataclass(frozen=True)
 class SearchSlice:
-    """Queries over the items of a catalogue, with what both parts of search say of each item."""
+    """Queries over the items of a catalogue, with the scores of both parts of search."""
 
     queries: tuple[Query, ...]
     shares: tuple[NDArray[np.float32], ...]
@@ -67,7 +67,7 @@ def make_slice(
     k1: float,
     b: float,
 ) -> SearchSlice:
-    """Ask both parts of search every query.
+    """Score all items for every query by both parts of search.
 
     Args:
         texts: of all items.

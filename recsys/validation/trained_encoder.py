@@ -22,9 +22,10 @@ def is_surely_better(
 ) -> bool:
     """Compare two encoders by ridge users over their vectors alone, which is what epochs are chosen by.
 
-    The best of some epochs has a higher mean than the pretrained weights by luck too, and the fewer items are held out
-    the more easily. What a trained encoder's head is chosen by is these few items, since it has learned from all
-    others; the pretrained one leaves all items for that. So where few are held out, training has to be surely better.
+    The best of several epochs may have a higher mean than the pretrained weights by luck, the more easily the fewer
+    items are held out. These few items must also choose the head of a trained encoder, since it has learned from all
+    others, whereas a head over the pretrained encoder can be chosen on all items. So where few items are held out,
+    training has to be surely better.
 
     Args:
         trained: the training side with the trained encoder's vectors.

@@ -16,7 +16,7 @@ from recsys.validation.sets import HELD_PAIRS, MIXED, ValidationSet
 # Shape suffixes: U users, C candidates, I items, W warm items, P pairs.
 Choice = TypeVar("Choice")
 FOLDS = 5
-"""One in this many warm items is held out cold, with all its interactions."""
+"""One in this many warm items is held out cold, with all of its interactions."""
 SEVERAL = 3
 K = 20
 MAX_USERS = 1000
@@ -33,8 +33,8 @@ def tuning_sets(dataset: Dataset) -> tuple[ValidationSet, ...]:
     as its warm ones. Where few items are warm there are several sets with different cold items. Each set ranks one
     mixed list of all items that were warm.
 
-    If the encoder has learned from these interactions, it knows the items that are held out here. Then cold items look
-    better than they are.
+    An encoder that was trained on these interactions knows the items that are held out here, so cold items look better
+    than they are.
 
     Args:
         dataset: the training side.
