@@ -148,7 +148,7 @@ def _command(
 
 
 def _mend(context: Any) -> None:  # noqa: ANN401  Airflow's Context
-    from recsys.dvc import mend
+    from recsys.dvc import repair
 
-    if mend(Path(context["task"].cwd)):
+    if repair(Path(context["task"].cwd)):
         log.warning("moved dvc.lock aside, torn by a kill: stages run again, and find what they have made")

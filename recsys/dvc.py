@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from recsys import dvc_inside
-from recsys.dvc_locks import mend_locks
+from recsys.dvc_locks import repair_locks
 from recsys.errors import StorageError
 from recsys.processes import Fork, Running, ended_by_itself
 
@@ -176,7 +176,7 @@ def adopt_settings(root: Path, into: Path, *, share_cache: bool = False) -> None
             settings.write(file)
 
 
-def mend_lock_file(root: Path) -> bool:
+def repair_lock_file(root: Path) -> bool:
     """Move a dvc.lock aside that a killed DVC left torn: with it every later run of DVC fails.
 
     DVC writes the file in place, a few hundredths of a second after each stage. Without it, stages run again and find
@@ -244,8 +244,8 @@ def _is_torn(path: Path) -> bool:
     return None in (*stages, *parts, *files)
 
 
-def mend(root: Path) -> bool:
-    """Clean up what a killed DVC left in a workspace, so that the next one runs: `mend_locks`, then `mend_lock_file`.
+def repair(root: Path) -> bool:
+    """Clean up what a killed DVC left in a workspace, so that the next one runs: its locks, then dvc.lock.
 
     Args:
         root: the workspace.
@@ -253,12 +253,12 @@ def mend(root: Path) -> bool:
     Returns:
         Whether dvc.lock was torn and moved aside.
     """
-    mend_locks(root)
-    return mend_lock_file(root)
+    repair_locks(root)
+    return repair_lock_file(root)
 
 
 def _dvc(root: Path, *arguments: str) -> None:
-    mend(root)
+    repair(root)
     remedy = "run the same command by hand in the workspace; `recsys doctor` checks DVC and its remote"
     with TemporaryFile() as output, TemporaryFile() as errors:
         process = _started(root, arguments, output, errors)

@@ -7,7 +7,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 
-def mend_locks(workspace: Path) -> None:
+def repair_locks(workspace: Path) -> None:
     """Drop a torn list, and entries of processes that are not DVC any more. Runs under DVC's own lock.
 
     DVC forgets dead processes by itself, but not if another process has got the same number since (after a reboot, or
@@ -29,14 +29,14 @@ def mend_locks(workspace: Path) -> None:
         if not listed.exists():
             return  # a neighbour has just removed it
         text = listed.read_text("utf-8")
-        mended = _without_the_dead(text)
-        if mended is None:
+        repaired = _without_the_dead(text)
+        if repaired is None:
             log.warning("removing %s, torn by a kill: %r", listed, text[:200])
             listed.unlink()
-        elif mended != json.loads(text):
+        elif repaired != json.loads(text):
             log.warning("%s named processes that are not DVC any more", listed)
             temporary = listed.with_name(".tmp-rwlock")
-            temporary.write_text(json.dumps(mended), "utf-8")
+            temporary.write_text(json.dumps(repaired), "utf-8")
             temporary.replace(listed)
     finally:
         lock.close()

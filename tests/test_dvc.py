@@ -98,11 +98,11 @@ def test_wherever_a_kill_cuts_dvc_lock_it_is_moved_aside_or_dvc_reads_it(reposit
 
     path, moved = repository / "dvc.lock", repository / ".dvc/tmp/dvc.lock.torn"
     whole = path.read_text()
-    assert "params:" in whole and not dvc.mend_lock_file(repository)
+    assert "params:" in whole and not dvc.repair_lock_file(repository)
     n_moved = 0
     for n in range(len(whole)):
         path.write_text(whole[:n])
-        if dvc.mend_lock_file(repository):
+        if dvc.repair_lock_file(repository):
             assert not path.exists() and moved.read_text() == whole[:n]
             n_moved += 1
         else:
@@ -121,21 +121,21 @@ def test_a_torn_dvc_lock_stops_dvc_and_commands_go_on_without_it(repository):
 def test_while_dvc_may_be_writing_dvc_lock_it_stays(repository):
     (repository / "dvc.lock").write_text("")
     lock = zc.lockfile.LockFile(str(repository / ".dvc/tmp/lock"))
-    assert not dvc.mend_lock_file(repository) and (repository / "dvc.lock").exists()
+    assert not dvc.repair_lock_file(repository) and (repository / "dvc.lock").exists()
     lock.close()
-    assert dvc.mend_lock_file(repository)
+    assert dvc.repair_lock_file(repository)
 
 
 def test_a_workspace_within_a_repository_is_mended_too(repository):
     (repository / "within").mkdir()
     (repository / "within/dvc.lock").write_text("")
-    assert dvc.mend_lock_file(repository / "within")
+    assert dvc.repair_lock_file(repository / "within")
     assert not (repository / "within/dvc.lock").exists() and (repository / "dvc.lock").exists()
 
 
 def test_a_workspace_without_dvc_is_left_alone(tmp_path):
     (tmp_path / "dvc.lock").write_text("")
-    assert not dvc.mend_lock_file(tmp_path) and (tmp_path / "dvc.lock").exists()
+    assert not dvc.repair_lock_file(tmp_path) and (tmp_path / "dvc.lock").exists()
 
 
 @pytest.mark.whole

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from recsys.dvc_locks import mend_locks
+from recsys.dvc_locks import repair_locks
 
 DVC = [sys.executable, "-m", "dvc"]
 
@@ -63,7 +63,7 @@ def test_after_a_kill_in_the_middle_of_a_stage_the_next_run_makes_it(repository)
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGKILL)
     assert json.loads((repository / ".dvc/tmp/rwlock").read_text())["write"]  # the dead one is still listed
-    mend_locks(repository)
+    repair_locks(repository)
     done = repro(repository)
     assert done.returncode == 0, done.stderr
     assert (repository / "out.txt").read_text() == "1"
@@ -73,7 +73,7 @@ def test_after_a_kill_in_the_middle_of_a_stage_the_next_run_makes_it(repository)
 def test_a_torn_list_goes(repository, torn):
     listed = repository / ".dvc/tmp/rwlock"
     listed.write_text(torn)
-    mend_locks(repository)
+    repair_locks(repository)
     assert not listed.exists()
 
 
@@ -81,14 +81,14 @@ def test_a_torn_list_goes(repository, torn):
 def test_a_list_of_one_side_is_whole_and_stays(repository, idle):
     listed = repository / ".dvc/tmp/rwlock"
     listed.write_text(idle)
-    mend_locks(repository)
+    repair_locks(repository)
     assert listed.read_text() == idle
 
 
 def test_a_torn_list_stops_dvc_until_it_is_mended(repository):
     (repository / ".dvc/tmp/rwlock").write_text("")
     assert "corrupted" in repro(repository).stderr  # the day DVC gets over it, mending may go
-    mend_locks(repository)
+    repair_locks(repository)
     assert repro(repository).returncode == 0
 
 
@@ -96,7 +96,7 @@ def test_a_number_that_another_process_has_got_since_holds_nothing(repository):
     stranger = {"pid": os.getppid(), "cmd": "dvc repro make"}
     held = {"read": {"in.txt": [stranger]}, "write": {str(repository / "out.txt"): stranger}}
     (repository / ".dvc/tmp/rwlock").write_text(json.dumps(held))
-    mend_locks(repository)
+    repair_locks(repository)
     assert json.loads((repository / ".dvc/tmp/rwlock").read_text()) == {"read": {}, "write": {}}
 
 
@@ -110,14 +110,14 @@ def test_a_living_dvc_keeps_what_it_holds(repository):
         while not (repository / "started").exists():
             time.sleep(0.02)
         before = (repository / ".dvc/tmp/rwlock").read_text()
-        mend_locks(repository)
+        repair_locks(repository)
         assert (repository / ".dvc/tmp/rwlock").read_text() == before
         assert json.loads(before)["write"]
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_a_workspace_where_dvc_never_ran_is_left_alone(tmp_path):
-    mend_locks(tmp_path)
+    repair_locks(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -138,7 +138,7 @@ def test_several_stages_in_one_dvc_lose_nothing_to_a_kill_and_run_in_the_order_g
         while not (repository / "started-a").exists():
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGKILL)
-    mend_locks(repository)
+    repair_locks(repository)
     subprocess.run(command, cwd=repository, env=os.environ | pauses, check=True, capture_output=True)
     assert (repository / "ran").read_text().split() == [
         "z",

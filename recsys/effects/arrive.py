@@ -30,7 +30,7 @@ def arrive(
     """
     dvc_inside.load()
     gc.freeze()  # copies need not look through what was imported
-    dvc.mend(at.root)
+    dvc.repair(at.root)
 
     def build() -> int:
         return dvc_inside.reproduce(at.root, tuple(stages), lambda name: stages[name]())

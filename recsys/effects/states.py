@@ -114,7 +114,7 @@ def _bring_release(store: Storage | None, at: Artifacts, further: tuple[str, ...
         return False
     record = recorded(newest(store))
     if DVC_LOCK in record:
-        dvc.mend(at.root)
+        dvc.repair(at.root)
         for name in (DVC_LOCK, *further):
             write_whole(at.root / name, record[name].encode())
         pull_recorded(record[DVC_LOCK], at, further)

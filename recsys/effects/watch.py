@@ -1,4 +1,4 @@
-"""Effect `watch`: run stage `monitor`, look at the releases too, show it all on a page, and tell people what moved."""
+"""Effect `watch`: run stage `monitor`, watch the releases too, write a page, and send alerts about what changed."""
 
 import hashlib
 import json
@@ -17,6 +17,7 @@ from recsys.monitoring.page import render
 from recsys.monitoring.params import MonitorParams
 from recsys.monitoring.releases import ReleaseFacts, watch_releases
 from recsys.monitoring.report import Judged, Watched, WatchReport
+from recsys.monitoring.sent import SentAlerts
 from recsys.profiles.items import list_segments
 from recsys.publishing.store import Pointer, ReleaseStore
 from recsys.storage.atomic import write_whole
@@ -72,7 +73,7 @@ def watch(
     write_whole(at.watch / "page.html", render(report, params).encode())
     if params.metrics_file:
         write_whole(at.root / params.metrics_file, metrics(report).encode())
-    _tell(at, report, params)
+    _send_alerts(at, report, params)
     write_whole(note, looked_at.encode())
     return report
 
@@ -185,29 +186,31 @@ def _read(
     )
 
 
-def _tell(at: Artifacts, report: WatchReport, params: MonitorParams) -> None:
-    """Send one alert for each newly judged arrival with a new alarm; keep which signals should start a training."""
-    path = at.watch / "told.json"
-    told = _told(path)
+def _send_alerts(at: Artifacts, report: WatchReport, params: MonitorParams) -> None:
+    """Send one alert for each newly judged arrival with a new alarm; record which alarms should start a training."""
+    sent = SentAlerts.load(at.watch)
     for table in report.tables:
-        for one in unseen(table, told["seen"].get(table.table)):
+        for one in unchecked(table, sent.checked.get(table.table)):
+            calls = sent.calls
             if any(alarm.is_new for alarm in one.alarms):
                 _send(alert_of(table, one, at))
-                calls = {alarm.signal for alarm in one.alarms if alarm.is_new} & {*params.train_on}
-                told["wake"] += [f"{table.table} {one.name} {signal}" for signal in sorted(calls)]
-            told["seen"][table.table] = one.name
-            write_whole(path, (json.dumps(told, indent=1) + "\n").encode())
+                signals = {alarm.signal for alarm in one.alarms if alarm.is_new} & {*params.train_on}
+                calls = (*calls, *(f"{table.table} {one.name} {signal}" for signal in sorted(signals)))
+            sent = SentAlerts(
+                checked=sent.checked | {table.table: one.name}, calls=calls, answered=sent.answered
+            )
+            sent.save(at.watch)
 
 
-def unseen(table: Watched, seen: str | None) -> list[Judged]:
-    """Judged arrivals after the one that was seen last; only the newest where that is not known any more."""
+def unchecked(table: Watched, last: str | None) -> list[Judged]:
+    """Judged arrivals after the one that was checked last; only the newest if that is not among them any more."""
     judged = [one for one in table.judged if not one.is_learning]
     names = [one.name for one in judged]
-    return judged[names.index(seen) + 1 :] if seen in names else judged[-1:]
+    return judged[names.index(last) + 1 :] if last in names else judged[-1:]
 
 
 def alert_of(table: Watched, one: Judged, at: Artifacts) -> dict[str, Any]:
-    """What is sent: the arrival, its alarms with examples, where the page is and what to do."""
+    """The alert: the arrival, its alarms with examples, where the page is and what to do."""
     return {
         "event": "drift",
         "id": f"{table.table} {one.name}",
@@ -234,12 +237,3 @@ def _send(alert: Mapping[str, Any]) -> None:
             f"the alert about {alert['id']} could not be sent: {error}",
             remedy="check RECSYS_ALERT_URL; the next `recsys watch` sends it",
         ) from error
-
-
-def _told(path: Path) -> dict[str, Any]:
-    """What people were told: the last arrival seen of each table, and alarms that should start a training."""
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {"seen": {}, "wake": []}
-    return found

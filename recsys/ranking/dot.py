@@ -27,13 +27,13 @@ class RidgeUsers:
     """1 for each like."""
     learned_from: NDArray[np.int64]
     signals_UI: csr_array | None = None
-    """How much each like and dislike counts in the sums of item profiles; None: each like as 1."""
+    """How much each like and dislike counts in the sums of item profiles; None: 1 for each like."""
     typical: Typical | None = None
-    """What users of whom little is known take a share of; None: they do not."""
+    """The typical history, which complements short histories; None: it is not used."""
     typical_weight: float = 0.0
 
     def histories(self, users: NDArray[np.int64]) -> csr_array:
-        """What rankers see of users: what they like, and their shares of the typical history, [U, I]."""
+        """Users as rankers see them: their likes, plus their shares of the typical history, [U, I]."""
         return self._with_typical(csr_array(self.histories_UI[users]), users)
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:

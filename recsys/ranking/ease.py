@@ -1,7 +1,7 @@
-"""EASE, a linear item-item model in closed form, and a variant that is pulled towards a prior.
+"""EASE, a linear item-item model in closed form, and a variant that is regularised towards a prior.
 
-EASE solves min |X - X B|² + λ |B|² with diag(B) = 0 (Steck 2019, Embarrassingly Shallow Autoencoders). Pulled to a
-prior B₀ instead of 0 it is min |X - X B|² + λ |B - B₀|², still with diag(B) = 0, hence
+EASE solves min |X - X B|² + λ |B|² with diag(B) = 0 (Steck 2019, Embarrassingly Shallow Autoencoders). Regularised
+towards a prior B₀ instead of 0 it is min |X - X B|² + λ |B - B₀|², still with diag(B) = 0, hence
 
     B = P (G + λ B₀ - diag(μ)),  G = XᵀX,  P = (G + λI)⁻¹,  μ so that diag(B) = 0.
 """
@@ -36,7 +36,7 @@ def ease_weights(
 
 
 def prior_scale(gram_SS: NDArray[np.float32] | NDArray[np.float64], prior_SS: NDArray[np.float64]) -> float:
-    """The s that minimises |X - s X B₀|²: below 0 where the prior contradicts the data, 1 where the prior is 0."""
+    """The s that minimises |X - s X B₀|²; below 0 if the prior contradicts the data, 1 if the prior is 0."""
     predicted = float((prior_SS * (gram_SS @ prior_SS)).sum())
     return float((gram_SS * prior_SS).sum()) / predicted if predicted > 0 else 1.0
 

@@ -1,13 +1,13 @@
 """Examples that event heads are learned from: pairs of a user and an item that was shown, or could have been.
 
-Without a log of what was shown, each user's recalled candidates stand for it: a candidate counts as clicked where an
-interaction with it was held out of everything that the features are made of. Negatives are sampled. A network that is
-trained on a share q of them learns logit P(click) - log q, so log q is added back in training (logQ correction) and
-probabilities hold for all recalled candidates of such users: those with an interaction that was held out. For users who
-seldom interact they are too high.
+Without a log of impressions, each user's recalled candidates stand in for it: a candidate counts as clicked if an
+interaction with it was held out of everything that the features are computed from. Negatives are sampled. A network
+that is trained on a share q of them learns logit P(click) - log q, so log q is added back in training (logQ correction)
+and probabilities hold for all recalled candidates of such users: those with an interaction that was held out. For users
+who seldom interact they are too high.
 
-With impressions, what a user was shown stands instead of what is recalled, and no negative is sampled. Of the clicks
-only those that were held out are examples, a share h of them. So log h is added to the logit in training, and
+With impressions, the items that a user was shown take the place of the recalled ones, and no negative is sampled. Only
+clicks that were held out are examples, a share h of all clicks. So log h is added to the logit in training, and
 P(click) is that of an item that is shown. Positions and propensities are stored, not used.
 """
 
@@ -42,7 +42,7 @@ class Events:
     """1 where an item was shown to a user. None: nobody knows what was shown."""
 
     def hiding(self, held_UI: csr_array) -> "Events":
-        """The same without impressions of some pairs.
+        """The same events without the impressions of some pairs.
 
         Args:
             held_UI: 1 for each interaction that is held out to judge by. What was shown there would count as not
@@ -67,26 +67,26 @@ class Examples:
     tastes_UD: NDArray[np.float32]
     """Direction of each user's history, see `Shortlist.taste_D`; `user_E` says whose is whose."""
     row_U: NDArray[np.int64]
-    """The users' rows in the dataset. A user may stand here twice: for lists of warm and of cold items."""
+    """The users' rows in the dataset. A user may appear twice: for lists of warm and of cold items."""
     vectors_ID: NDArray[np.float32]
     """Profiles of all items."""
     user_E: NDArray[np.int64]
-    """Row of `tastes_UD`; the examples of one user stand together."""
+    """Row of `tastes_UD`; the examples of one user are adjacent."""
     item_E: NDArray[np.int64]
     """Row of `vectors_ID`."""
     clicked_E: NDArray[np.bool_]
     purchased_E: NDArray[np.bool_] | None
-    """A pair may only be bought where it was clicked; None: nothing is known of purchases."""
+    """Only clicked pairs may be bought; None: nothing is known about purchases."""
     value_E: NDArray[np.float32] | None
     """NaN where the pair has none; None: nothing is known of values."""
     log_q_E: NDArray[np.float32]
     """log of the share of negatives that was kept, over that of clicks; 0 where all of both were."""
 
     def moved(self, rows: NDArray[np.int64], onto_ID: NDArray[np.float32]) -> "Examples":
-        """The same with profiles in the space of another head, as well as a linear map can do it.
+        """The same examples with profiles in the space of another head, approximated by a linear map.
 
-        Two heads that were learned from different interactions have other directions. What a network learned of the
-        ones would mean nothing of the others.
+        Two heads that were learned from different interactions have different directions, so a network that was learned
+        in the space of one means nothing in that of the other.
 
         Args:
             rows: items that have a profile in both spaces.

@@ -1,4 +1,4 @@
-"""Settings of ranker `mlp`, and the ranker that they give over a whole dataset."""
+"""Settings of ranker `mlp`, and learning it from a whole dataset with them."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ class MlpSettings:
     """What validation chose and learned."""
 
     heads: EventHeads
-    """Learned on interactions that were held out of everything that their features are made of, see
-    `recsys/validation/learned.py`. So they cannot be learned again from a dataset that holds all of them."""
+    """Learned on interactions that were held out of everything that their features are computed from
+    (`recsys/validation/learned.py`), so they cannot be learned again from a dataset that contains all interactions."""
     weights: ItemWeightsSettings | None
     """Of the first ranker; None: the inner product."""
     depth: int
@@ -29,7 +29,7 @@ class MlpSettings:
 
 
 def learn_mlp(dataset: Dataset, settings: MlpSettings) -> Mlp | None:
-    """Learn the first ranker from all interactions, and put the heads behind it.
+    """Learn the first ranker from all interactions, and add the heads as second ranker.
 
     Args:
         dataset: with the profiles that scores are made of.

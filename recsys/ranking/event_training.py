@@ -72,10 +72,10 @@ def learn_event_heads(examples: Examples, params: RankerParams) -> tuple[EventHe
 
 
 def _apart(examples: Examples, params: RankerParams) -> tuple[Examples, Examples, Examples]:
-    """Examples to learn from, to stop by, and to calibrate by.
+    """Split the examples: to learn from, to decide when to stop, and to calibrate.
 
-    Those to stop by share neither a user nor an item with those to learn from: else a network that knows single items
-    by heart would look good. To calibrate by are all that nothing was learned from.
+    Those for stopping share neither a user nor an item with those to learn from: otherwise a network that memorised
+    single items would look good. All examples that were not learned from are used to calibrate.
     """
     rng = np.random.default_rng([params.seed, 11])
     is_held = []
@@ -258,7 +258,7 @@ def _logit(share: float) -> float:
 
 
 def _calibrated(weights: dict[str, NDArray[np.float32]], learning: Examples, held: Examples) -> EventHeads:
-    """Calibrate each head on pairs that were held out; a head without both outcomes there stays as it is."""
+    """Calibrate each head on held-out pairs. A head for which these lack one of both outcomes is left as it is."""
     calibration_E2 = np.tile([1.0, 0.0], (len(HEADS), 1))
     is_learned_E = np.array([True, *(_has(one) for one in (learning.purchased_E, learning.value_E))])
     plain = EventHeads(weights, calibration_E2.copy(), is_learned_E)

@@ -1,11 +1,11 @@
-"""Which new item gets a chance: policies that turn uncertain scores into probabilities of being chosen.
+"""Exploration policies: they turn uncertain scores of new items into probabilities of being chosen.
 
 A user's profile is the mean of a Bayesian linear regression: w ~ N(A⁻¹b, σ² A⁻¹) with A = XᵀX + λI. So the score of an
 item with profile x is normal, with mean w·x and standard deviation σ √(xᵀA⁻¹x). The latter is large for items that are
 unlike all items with interactions.
 
-Each policy gives every candidate a probability, and the choice is drawn from just these. So the propensities that are
-logged are exact, also where the probabilities themselves approximate a method.
+Each policy gives every candidate a probability, and the choice is drawn from these probabilities. So the logged
+propensities are exact, even where a policy only approximates its method.
 
 Sources: Thompson sampling, Agrawal & Goyal 2013, ICML; LinUCB, Li, Chu, Langford & Schapire 2010, WWW. Both state one
 model per arm or for all arms; here it is one per user, with the A that all users share.
@@ -22,7 +22,8 @@ NODE_Z, WEIGHT_Z = np.polynomial.legendre.leggauss(200)
 REACH = 6.0
 """The integral reaches so many standard deviations beyond the best candidates."""
 LEAST_DEVIATION = 1e-2
-"""Share of the largest standard deviation. A smaller one counts as this: nodes would miss so narrow a peak."""
+"""Share of the largest standard deviation. Smaller deviations are raised to it, since the quadrature would miss so
+narrow a peak."""
 
 
 def thompson(mean_C: NDArray[np.floating], deviation_C: NDArray[np.floating]) -> NDArray[np.float64]:

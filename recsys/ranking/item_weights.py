@@ -95,7 +95,7 @@ class ItemWeights:
         return WeightedItems(self, np.concatenate(places))
 
     def _may_be_known(self, item_ids: Sequence[str]) -> NDArray[np.int64]:
-        """Places of ids whose digests begin as a known one does: comparing numbers takes less than comparing texts."""
+        """Places of ids whose digests begin like a known one. Comparing numbers is cheaper than comparing texts."""
         first_T, first_B = self._first_T, first_bytes(item_ids)
         at_B = np.minimum(np.searchsorted(first_T, first_B), len(first_T) - 1)
         return np.flatnonzero(first_T[at_B] == first_B)
@@ -229,7 +229,7 @@ class WeightedItems:
         return ItemGroups(scored, (*plain, (~is_known_I, 1.0)), factor_I[scored].astype(np.float32))
 
     def _added(self, history: NDArray[np.integer], amounts: NDArray[np.floating]) -> NDArray[np.float32]:
-        """What the items of a history, each with its amount, add to the score of each known item, [T]."""
+        """What the items of a history, each with its weight, add to the score of each known item, [T]."""
         added_T = np.zeros(len(self.weights.digests_T), np.float32)
         places = self.place_I[history]
         order = np.argsort(places, kind="stable")  # a fixed one, so that sums are reproducible

@@ -75,7 +75,7 @@ def graded_ndcg_at_k(
     gains_UR: NDArray[np.floating],
     k: int,
 ) -> NDArray[np.float64]:
-    """Like `ndcg_at_k`, of items that are worth more or less: discounted gain over that of the best possible list.
+    """Like `ndcg_at_k`, with graded relevance: discounted gain over that of the best possible list.
 
     Args:
         ranked_UK: item rows, best first, no repeats in a row; PAD where the list is short.
@@ -116,7 +116,7 @@ def regret_at_k(
     """What users are known to dislike among the first k places.
 
     Regret@k is the sum of the first column over that of the second: of the shown items whose opinion is known, the
-    share that is disliked. So it is a mean over such items, not over users: many a list holds none or one.
+    share that is disliked. So it is a mean over such items, not over users, since many lists hold none or one.
 
     Args:
         ranked_UK: item rows, best first, no repeats in a row; PAD where the list is short.

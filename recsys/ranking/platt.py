@@ -1,7 +1,7 @@
 """Platt scaling: probabilities from scores, by a logistic curve that rises with the score.
 
 Source: Platt 1999, Probabilistic outputs for support vector machines, with its smoothed targets, which keep a few
-examples from giving certainties.
+examples from producing probabilities of 0 or 1.
 """
 
 import numpy as np

@@ -29,8 +29,8 @@ class ItemGroups:
     by_dot: tuple[tuple[NDArray[np.bool_], float], ...]
     """Masks over all items, each with its factor on inner products. The inner product orders the items of a group."""
     factor_S: NDArray[np.float32]
-    """Of each item of `scored`, the factor above 0 on its inner product. What else is in its score does not depend on
-    that, so a release can tell from roughly known inner products which of them may be in a list."""
+    """For each item of `scored`, the factor (above 0) on its inner product. The rest of its score does not depend on
+    the inner product, so approximate inner products tell a release which of them may be in a list."""
 
 
 class RankedItems(Protocol):

@@ -19,8 +19,8 @@ from recsys.ranking.traits import TraitNumbers
 # Shape suffixes: U users, I items, C candidates, D dimension.
 Choice = TypeVar("Choice", bound=Hashable)
 ROOM = 1.0
-"""The best candidate that is not ranked again scores minus this, each further one 1 less; those ranked again score in
-[0, 1]."""
+"""Minus this is the score of the best candidate that is not ranked again; each further one scores 1 less. Candidates
+that are ranked again score in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Recommender:
 
     @property
     def learned_from(self) -> NDArray[np.int64]:
-        """Item rows that the users were learned from. What the ranker learned from is in the model's provenance."""
+        """Item rows that the users were learned from. The model's provenance says what the ranker was learned from."""
         return self.users.learned_from
 
     @property

@@ -1,12 +1,12 @@
-"""What a ranker may read of one user and the candidates that were recalled for that user: the features of each pair.
+"""Features of one user paired with each candidate that was recalled for the user: all that a second ranker reads.
 
 The features are numbers of a pair (`FEATURES`) and two profiles. They are computed one user at a time, by the same code
 in validation, judging and releases.
 
-Of an item that nobody has interacted with only the scores are read, not words and cosines. What these add differs
-between the random items that heads are learned from and the items that are new next: on ml100k-cold they raised ndcg@20
-of the former by .006 and lowered that of the latter by .007. With scores alone a user's new items mostly stay in the
-order of the first ranker; nothing holds the network to it.
+For an item without interactions only the scores are read, not words and cosines. The latter help on random held-out
+items, from which heads are learned, but not on the newest items: on ml100k-cold they raised ndcg@20 of the former by
+.006 and lowered that of the latter by .007. With scores alone, a user's new items mostly keep the order of the first
+ranker, though nothing forces the network to keep it.
 """
 
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ class Shortlist:
     popularity_C: NDArray[np.float32]
     popularity_H: NDArray[np.float32]
     is_new_C: NDArray[np.bool_]
-    """Nobody interacted with the item."""
+    """Whether nobody has interacted with the item."""
     lexical_width: int = 0
     """Leading dimensions of profiles that hold words."""
     traits_CF: NDArray[np.float32] | None = None
@@ -79,9 +79,10 @@ class Shortlist:
 
     @property
     def taste_D(self) -> NDArray[np.float32]:
-        """The direction of what the user interacted with, at unit length; zeros without a history.
+        """The sum of the history's profiles at unit length; zeros without a history.
 
-        Unlike `user_D` it is linear in the profiles, so it moves with them when a head is learned again.
+        Unlike `user_D` it is linear in the profiles up to its length, so it moves with them when a head is learned
+        again.
         """
         sum_D = self.history_HD.sum(axis=0, dtype=np.float64)
         return np.asarray(sum_D / _length(sum_D), np.float32)

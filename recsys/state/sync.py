@@ -231,7 +231,7 @@ class Sync:
                 wanted.append(at.data_dvc.name)
             write_whole(at.data_dvc, theirs.data_dvc.encode())
         if self.scope.whole:
-            dvc.mend(at.root)
+            dvc.repair(at.root)
             with dvc.locked(at.root):
                 local = read_lock(at)
                 changed = {
@@ -259,7 +259,7 @@ class Sync:
         found |= {name: carried(name, path, known) for name, path in files.items()}
         lock = dict[str, Any]()
         if self.scope.whole:
-            dvc.mend(at.root)
+            dvc.repair(at.root)
             lock = {stage: entry for stage, entry in read_lock(at).items() if outs_exist(at, entry)}
             lock = record.state.lock | lock
         data_dvc = text_of(at.data_dvc) if self.scope.data else None
