@@ -17,8 +17,13 @@ from recsys.errors import ArtifactMissing, EncoderError
 from recsys.features.params import FeaturesParams
 from recsys.storage.tables import in_blocks
 
-PREPROCESSING_VERSION = 2
+PREPROCESSING_VERSION = 3
 """Part of every key of features and vectors. Raised when the same row would give another text; see `FOLDS`."""
+FIELD_END = "\n"
+"""Stands between two fields of a text, and nowhere else: within a field every run of white space is one blank. To an
+encoder it is a blank like others; exact words are counted by field (`recsys/encoders/tfidf.py`)."""
+LINES_FROM = 3
+"""Version of the preprocessing since which fields are apart; before, a blank stood between them."""
 
 SCHEMA = pa.schema(
     [
@@ -133,10 +138,10 @@ NO_TEXT = text_hash("")
 
 
 def join_fields(values: Iterable[str], max_chars: int, version: int = PREPROCESSING_VERSION) -> str:
-    """Normalise values, join them as sentences, and cut the result at a word boundary.
+    """Normalise values, join them as sentences, a line for each, and cut the result at a word boundary.
 
     Args:
-        values: landed texts, or a query.
+        values: landed texts, one per field; or a query, which is one field.
         max_chars: the most characters of the result.
         version: of the preprocessing; queries to a release use that of the release.
 
@@ -151,11 +156,11 @@ def join_fields(values: Iterable[str], max_chars: int, version: int = PREPROCESS
             f"texts were made by preprocessing {version}, known are {', '.join(map(str, FOLDS))}",
             remedy="upgrade firstlight-recsys where you read",
         )
-    text = ""
+    text, end = "", FIELD_END if version >= LINES_FROM else " "
     for value in filter(None, map(FOLDS[version], values)):
         # A full stop only where the previous field does not end with one.
-        blank = " " if not text or unicodedata.category(text[-1]) == "Po" else ". "
-        text = f"{text}{blank}{value}" if text else value
+        stop = "" if not text or unicodedata.category(text[-1]) == "Po" else "."
+        text = f"{text}{stop}{end}{value}" if text else value
     return cut(text, max_chars)
 
 
@@ -164,7 +169,7 @@ def composed(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-FOLDS: dict[int, Callable[[str], str]] = {1: composed, 2: plain_text}
+FOLDS: dict[int, Callable[[str], str]] = {1: composed, 2: plain_text, 3: plain_text}
 """Version of the preprocessing -> its normalisation. A version stays as long as releases use it."""
 
 
@@ -175,7 +180,7 @@ def cut(text: str, max_chars: int) -> str:
     """
     if len(text) <= max_chars:
         return text
-    blank = text.rfind(" ", max(1, max_chars - LONGEST_WORD), max_chars + 1)
+    blank = max(text.rfind(one, max(1, max_chars - LONGEST_WORD), max_chars + 1) for one in (" ", FIELD_END))
     if blank > 0:
         return text[:blank].rstrip()
     end = max_chars

@@ -39,7 +39,7 @@ def test_rows_of_no_weight_are_no_interactions():
 def test_all_columns_of_words_become_text_through_the_houses_own_preprocessing():
     task = make_task(ITEMS, log(("u", "a", 1)), ["d"], FEATURES)
     assert task.fields == ("title", "brand")
-    assert task.texts == ("red chair. Acme", "red table. Acme", "blue chair. Zeta", "blue lamp")
+    assert task.texts == ("red chair.\nAcme", "red table.\nAcme", "blue chair.\nZeta", "blue lamp")
 
 
 @pytest.mark.parametrize(
@@ -118,13 +118,13 @@ TOPICS = {
 def test_tags_become_text_whether_lists_or_not(tags):
     task = make_task(pa.table(TOPICS | {"tags": tags}), log(("u", "a", 1)), ["d"], FEATURES)
     assert task.fields == ("title", "tags")
-    assert task.texts == ("thing. kitchen, oven", "thing. garden", "thing. kitchen")
+    assert task.texts == ("thing.\nkitchen, oven", "thing.\ngarden", "thing.\nkitchen")
 
 
 def test_columns_that_a_person_names_become_text_in_that_order_and_no_others():
     task = make_task(pa.table(TOPICS), log(("u", "a", 1)), ["d"], FEATURES, ("maker_id", "tags"))
     assert task.fields == ("maker_id", "tags")
-    assert task.texts == ("acme. kitchen, oven", "zeta. garden", "acme. kitchen")
+    assert task.texts == ("acme.\nkitchen, oven", "zeta.\ngarden", "acme.\nkitchen")
     with pytest.raises(
         UnreadableFile, match=r"no column 'tag' to take as text\n.*name some of title, tags, maker_id"
     ):

@@ -41,10 +41,10 @@ def text_of(params=PARAMS, **fields):
     ("fields", "expected"),
     [
         ({"title": "Heat"}, "Heat"),
-        ({"title": "Heat", "description": "A heist."}, "Heat. A heist."),
-        ({"title": "Who?", "description": "Nobody"}, "Who? Nobody"),
-        ({"title": "红楼梦。", "description": "小说"}, "红楼梦。 小说"),
-        ({"title": "Heat", "description": "  ", "tags": ["crime", "drama"]}, "Heat. crime, drama"),
+        ({"title": "Heat", "description": "A heist."}, "Heat.\nA heist."),
+        ({"title": "Who?", "description": "Nobody"}, "Who?\nNobody"),
+        ({"title": "红楼梦。", "description": "小说"}, "红楼梦。\n小说"),
+        ({"title": "Heat", "description": "  ", "tags": ["crime", "drama"]}, "Heat.\ncrime, drama"),
         ({"title": " two\n\tlines ", "tags": []}, "two lines"),
         ({"title": "Pele\u0301"}, "Pel\u00e9"),
     ],
@@ -58,7 +58,7 @@ def test_chosen_fields_come_in_their_order_and_attributes_by_name():
     found = text_of(
         params, title="Drill", description="left out", attributes='{"brand": "Bosch", "year": 2020}'
     )
-    assert found == "Bosch. Drill. 2020"
+    assert found == "Bosch.\nDrill.\n2020"
 
 
 def test_an_item_without_its_chosen_fields_goes_by_the_others():
@@ -106,6 +106,8 @@ def test_the_hash_is_the_sha256_of_the_text():
         ("one two three", 8, "one two"),
         ("one two three", 7, "one two"),
         ("one two three", 6, "one"),
+        ("one.\ntwo three", 9, "one.\ntwo"),
+        ("one.\ntwo three", 6, "one."),
         ("红楼梦是一部小说", 5, "红楼梦是一"),
         ("x" * 300, 200, "x" * 200),
         ("कि" * 3, 3, "कि"),  # the vowel sign stays with its consonant
@@ -143,7 +145,8 @@ def test_feature_files_come_in_the_order_of_acceptance(tmp_path):
 def test_a_text_can_be_made_as_an_older_release_made_it():
     assert join_fields(["<b>Ｗｉｄｅ</b>\n caf\u0065\u0301"], 100, version=1) == "<b>Ｗｉｄｅ</b> caf\u00e9"
     assert join_fields(["<b>Ｗｉｄｅ</b>\n caf\u0065\u0301"], 100) == "Wide caf\u00e9"
-    with pytest.raises(EncoderError, match=r"preprocessing 7, known are 1, 2"):
+    assert join_fields(["Heat", "A <b>heist</b>"], 100, version=2) == "Heat. A heist"
+    with pytest.raises(EncoderError, match=r"preprocessing 7, known are 1, 2, 3"):
         join_fields(["words"], 100, version=7)
 
 

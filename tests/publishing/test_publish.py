@@ -484,7 +484,7 @@ def test_a_new_preprocessing_makes_every_profile_again_once_and_keeps_the_old_re
         before.setattr("tests.publishing.film_workspace.PREPROCESSING_VERSION", 1)
         old = film_workspace.build().publish(folder)
     new = film_workspace.build().publish(folder)
-    assert (old.manifest.preprocessing.version, new.manifest.preprocessing.version) == (1, 2)
+    assert (old.manifest.preprocessing.version, new.manifest.preprocessing.version) == (1, 3)
     assert (new.outcome, new.manifest.parent) == ("published", old.release)
     assert not {s.name for s in old.manifest.segments} & {s.name for s in new.manifest.segments}
     assert film_workspace.build().publish(folder).outcome == "unchanged"

@@ -24,9 +24,9 @@ def test_each_part_becomes_one_file_in_order(workspace, settings):
     land(workspace, {"a": "Heat II"}, deleted=["b"])
     run(settings, workspace)
     first, second = (pq.read_table(file.path).to_pylist() for file in feature_files(workspace.features))
-    assert [row["text"] for row in first] == ["Heat. x", "Ronin. x"]
+    assert [row["text"] for row in first] == ["Heat.\nx", "Ronin.\nx"]
     assert [(row["item_id"], row["deleted"], row["text"]) for row in second] == [
-        ("a", False, "Heat II. x"),
+        ("a", False, "Heat II.\nx"),
         ("b", True, ""),
     ]
 

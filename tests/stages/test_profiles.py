@@ -60,7 +60,7 @@ def test_every_live_item_gets_the_vector_of_its_newest_text(house):
     land(house, {"a": "aa ac ad"}, deleted=["c"])
     walk(house)
     reference = ModelReference.load(house.model_reference(ROLE))
-    expected = open_encoder(reference.encoder, house.encoders, 64).encode(["aa ac ad. x", "ba. x"])
+    expected = open_encoder(reference.encoder, house.encoders, 64).encode(["aa ac ad.\nx", "ba.\nx"])
     found = loaded(house)
     assert set(found) == {"a", "b"}
     np.testing.assert_array_equal([found["a"], found["b"]], expected)

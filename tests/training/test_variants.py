@@ -38,7 +38,7 @@ def test_every_field_is_left_out_once_and_never_the_only_one(set_and_rows):
     variants = dict(zip(training_set.item_ids, field_variants(training_set, rows, FEATURES), strict=True))
     assert variants["i000"] == ()  # a title alone
     assert variants["i001"] == (
-        "red, old. words about i001", "title i001. words about i001", "title i001. red, old",
+        "red, old.\nwords about i001", "title i001.\nwords about i001", "title i001.\nred, old",
     )  # fmt: skip
     assert set(variants["i002"]) == {"words about i002", "title i002"}
     assert set(variants["i003"]) == {"red, old", "title i003"}
