@@ -138,6 +138,7 @@ def cold_start(
                 "lexical_share": recipe.lexical_share,
                 "metric_power": recipe.metric_power,
                 "words_weight": recipe.words_weight,
+                "field_terms": recipe.field_terms,
                 "view_weights": dict(recipe.view_weights),
                 "view_coverage": done.coverage,
                 "first_light": recipe.first_light is not None,

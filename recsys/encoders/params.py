@@ -45,6 +45,10 @@ class FirstLightParams(BaseModel):
     long ones, of which an encoder keeps only the gist."""
     long_from_terms: int = Field(ge=1)
     """Texts count as long where half of them have at least this many different words and pairs of words."""
+    field_terms: float = Field(ge=0)
+    """Where texts are long, a field counts at most like so many different terms that only one text has, so that a
+    description does not drown a name. For heads that are trained validation chooses between this and 0: fields are not
+    told apart."""
     gamma: float = Field(gt=0)
     """Sharpness of the encoder's kernel, exp(gamma * (cosine - 1))."""
     constant: float = Field(ge=0)

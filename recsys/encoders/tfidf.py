@@ -1,10 +1,17 @@
-"""TF-IDF vectors. They are learned from given texts only, so that nothing is learned from a holdout."""
+"""TF-IDF vectors. They are learned from given texts only, so that nothing is learned from a holdout.
+
+The fields of a text may be told apart. As one bag of words, a plot of a hundred words leaves its director next to
+nothing. So each field is weighed by itself, and a long one is scaled down until it counts no more than a few rare
+words, before the fields are added. A short field of common words, such as a country, keeps its small weight: scaled to
+the same length as the others, it would rule them. Whoever stuffs a field with popular words wins less, too.
+"""
 
 from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import log, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,21 +19,22 @@ from numpy.typing import NDArray
 
 from recsys.encoders.analyzer import Analyzer, analyzer_for
 from recsys.errors import EncoderError
+from recsys.features.text import FIELD_END
 from recsys.importing import load_when_used, uncollected
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
-# Shape suffixes: N texts, V terms, P pairs of a text and a term.
+# Shape suffixes: N texts, F fields, V terms, P pairs of a text or field and a term.
 
 
 @dataclass(frozen=True)
 class TfidfEncoder:
     """Terms with fixed weights.
 
-    Vectors are those of scikit-learn's TfidfVectorizer with these terms and weights, to the last bit. It is not used
-    here, since importing it takes longer than opening a model.
+    Where fields are not told apart, vectors are those of scikit-learn's TfidfVectorizer with these terms and weights,
+    to the last bit. It is not used here, since importing it takes longer than opening a model.
     """
 
     terms: Sequence[str]
@@ -35,6 +43,9 @@ class TfidfEncoder:
     """Inverse document frequency of each."""
     analyzer: Analyzer = Analyzer()
     """Makes terms of a text."""
+    longest_field: float | None = None
+    """The largest length of a field's row, before the rows of a text's fields are added; None: fields are not told
+    apart. A text of one field has the same vector either way."""
 
     @property
     def dim(self) -> int:
@@ -45,6 +56,25 @@ class TfidfEncoder:
         """float32 sparse [len(texts), dim]; rows of length 1, or empty where no term is known."""
         from scipy.sparse import csr_matrix
 
+        if self.longest_field is None:
+            rows_NV = self._weighted(texts)
+        else:
+            fields = [text.split(FIELD_END) for text in texts]
+            rows_FV = self._weighted([field for some in fields for field in some])
+            ends_N = np.cumsum([0, *map(len, fields)])
+            length_F = _lengths(rows_FV)
+            scale_F = self.longest_field / np.maximum(length_F, self.longest_field)
+            scale_F[np.repeat(np.diff(ends_N) == 1, np.diff(ends_N))] = 1
+            sums_NF = csr_matrix((scale_F, np.arange(len(scale_F)), ends_N), shape=(len(texts), len(scale_F)))
+            rows_NV = csr_matrix(sums_NF @ rows_FV)
+            rows_NV.sort_indices()
+        unit_P = (rows_NV.data / np.repeat(_lengths(rows_NV), np.diff(rows_NV.indptr))).astype(np.float32)
+        return csr_matrix((unit_P, rows_NV.indices, rows_NV.indptr), shape=rows_NV.shape)
+
+    def _weighted(self, texts: Sequence[str]) -> "csr_matrix":
+        """Rows before they are scaled: (1 + ln count) * idf, float64 where idf is."""
+        from scipy.sparse import csr_matrix
+
         columns, counts, ends = array("i"), array("f"), [0]
         for text in texts:
             places = map(self._place_of.get, self.analyzer.terms(text))
@@ -53,20 +83,22 @@ class TfidfEncoder:
             counts.extend([count for _, count in found])
             ends.append(len(columns))
         indptr, column_P = np.array(ends, np.int32), np.array(columns, np.int32)
-        count_P = np.array(counts, np.float32)
-        value_P = np.log(count_P) + 1
+        value_P = np.log(np.array(counts, np.float32)) + 1
         value_P *= self.idf_V[column_P]
-        row_P = np.repeat(np.arange(len(texts)), np.diff(indptr))
-        length_N = np.sqrt(np.bincount(row_P, value_P * value_P, len(texts)))
-        unit_P = (value_P / length_N[row_P]).astype(np.float32)
-        return csr_matrix((unit_P, column_P, indptr), shape=(len(texts), self.dim))
+        return csr_matrix((value_P, column_P, indptr), shape=(len(texts), self.dim))
 
     @cached_property
     def _place_of(self) -> dict[str, int]:
         return {term: place for place, term in enumerate(self.terms)}
 
 
-def fit_tfidf(texts: Sequence[str], analyzer: Analyzer | None = None) -> TfidfEncoder:
+def _lengths(rows: "csr_matrix") -> NDArray[np.float64]:
+    """Euclidean lengths of sparse rows."""
+    row_P = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    return np.sqrt(np.bincount(row_P, rows.data * rows.data, rows.shape[0]))
+
+
+def fit_tfidf(texts: Sequence[str], analyzer: Analyzer | None = None, field_terms: float = 0) -> TfidfEncoder:
     """Learn terms and their inverse document frequencies.
 
     On titles of CiteULike (cold items, H) words with pairs reach ndcg@20 .229, single words .205.
@@ -74,6 +106,8 @@ def fit_tfidf(texts: Sequence[str], analyzer: Analyzer | None = None) -> TfidfEn
     Args:
         texts: to learn from; never those of a holdout.
         analyzer: makes terms; None: the one that fits the languages and scripts of the texts.
+        field_terms: a field counts at most like so many different terms that only one text has; 0: fields are not
+            told apart.
 
     Returns:
         The fitted encoder.
@@ -85,10 +119,20 @@ def fit_tfidf(texts: Sequence[str], analyzer: Analyzer | None = None) -> TfidfEn
     load_when_used("scipy.stats")  # nearly half of the time of the import
     with uncollected():
         from sklearn.feature_extraction.text import TfidfVectorizer
+    terms = analyzer.terms
+
+    def terms_by_field(text: str) -> list[str]:
+        return [term for field in text.split(FIELD_END) for term in terms(field)]
+
+    chosen = terms_by_field if field_terms else terms
     try:
-        fitted = TfidfVectorizer(analyzer=analyzer.terms, sublinear_tf=True, dtype=np.float32).fit(texts)
+        fitted = TfidfVectorizer(analyzer=chosen, sublinear_tf=True, dtype=np.float32).fit(texts)
     except ValueError as error:
         raise EncoderError(
             f"no terms in {len(texts)} texts: {error}", remedy="give it texts with words"
         ) from error
-    return TfidfEncoder([str(term) for term in fitted.get_feature_names_out()], fitted.idf_, analyzer)
+    rarest = log((1 + len(texts)) / 2) + 1  # as idf is computed there
+    longest = sqrt(field_terms) * rarest if field_terms else None
+    return TfidfEncoder(
+        [str(term) for term in fitted.get_feature_names_out()], fitted.idf_, analyzer, longest
+    )

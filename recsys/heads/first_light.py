@@ -24,7 +24,7 @@ from pydantic import (
     field_serializer,
     field_validator,
 )
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, csr_matrix
 
 from recsys.encoders.analyzer import Analyzer, analyzer_for
 from recsys.encoders.params import FirstLightParams
@@ -32,6 +32,7 @@ from recsys.encoders.reference import FIRST_LIGHT, EncoderReference
 from recsys.encoders.tfidf import TfidfEncoder, fit_tfidf
 from recsys.encoders.transformer import open_encoder
 from recsys.errors import ArtifactMissing, EncoderError
+from recsys.features.text import FIELD_END
 from recsys.heads.kernel_head import Kernel, KernelHead
 from recsys.heads.packing import pack_head
 from recsys.heads.reference import REFERENCE, HeadReference
@@ -43,6 +44,8 @@ FIRST_LIGHT_VERSION = 2
 """Part of every record. Raise it when the same texts would give another head. Heads of version 1 are not centred."""
 BY_LANGUAGE = 3
 """Version of heads that read texts otherwise than English ones were always read."""
+LATER = ("wide_up_to", "field_terms")
+"""Params that the first records lack; 0: off."""
 SMALLEST_EIGENVALUE = 1e-3
 """Smallest eigenvalue of the kernel (diagonal 1) that counts. Smaller ones come from nearly equal texts."""
 FORGOTTEN_AT = 4
@@ -64,19 +67,17 @@ class FirstLight(BaseModel):
 
     @field_validator("params", mode="before")
     @classmethod
-    def _from_before_wide_up_to(cls, params: Any) -> Any:  # noqa: ANN401  any JSON value
-        """Records from before `wide_up_to` lack it: no catalogue had wider profiles."""
-        return {"wide_up_to": 0, **params} if isinstance(params, dict) else params
+    def _with_later_ones(cls, params: Any) -> Any:  # noqa: ANN401  any JSON value
+        """Older records lack what came later, which was off for them."""
+        return dict.fromkeys(LATER, 0) | params if isinstance(params, dict) else params
 
     @field_serializer("params", mode="wrap")
-    def _without_wide_up_to(
+    def _without_later_ones(
         self, params: FirstLightParams, plain: SerializerFunctionWrapHandler
     ) -> dict[str, Any]:
-        """Leave `wide_up_to` out where it is 0, which keeps the bytes, and so the hashes, of older heads."""
+        """Leave out what came later where it is off, which keeps the bytes, and so the hashes, of older heads."""
         written: dict[str, Any] = plain(params)
-        if not written["wide_up_to"]:
-            del written["wide_up_to"]
-        return written
+        return {name: value for name, value in written.items() if name not in LATER or value}
 
     def save(self, folder: Path) -> tuple[Path]:
         """Write first_light.json; the same record gives the same bytes."""
@@ -165,12 +166,40 @@ def pack_first_light(
     if found := _find(wanted, cache / "heads"):
         return found
     try:
-        lexical = fit_tfidf(landmarks.texts, analyzer)
+        lexical = fit_words(landmarks.texts, params, analyzer)
     except EncoderError:
         return None
     vectors_ML = open_encoder(base, cache / "encoders", batch_tokens).encode(landmarks.texts)
     head = learn_from_texts(landmarks.texts, vectors_ML, lexical, params, landmarks.n_texts)
     return pack_head(base, head, cache / "heads", beside=(wanted,))
+
+
+def are_long(words_NV: csr_array | csr_matrix, params: FirstLightParams) -> bool:
+    """Whether texts count as long, by their terms."""
+    return bool(np.median(np.diff(words_NV.indptr)) >= params.long_from_terms)
+
+
+def fit_words(
+    texts: Sequence[str], params: FirstLightParams, analyzer: Analyzer | None = None
+) -> TfidfEncoder:
+    """Learn terms and their weights; fields are told apart where texts are long and have several.
+
+    Args:
+        texts: to learn from.
+        params: section `first_light`.
+        analyzer: see `fit_tfidf`.
+
+    Returns:
+        The fitted encoder.
+
+    Raises:
+        EncoderError: there is no term in any text.
+    """
+    bag = fit_tfidf(texts, analyzer)
+    has_fields = params.field_terms > 0 and any(FIELD_END in text for text in texts)
+    if not (has_fields and are_long(bag.encode(texts), params)):
+        return bag
+    return fit_tfidf(texts, bag.analyzer, params.field_terms)
 
 
 def learn_from_texts(
@@ -198,7 +227,7 @@ def learn_from_texts(
     from scipy.linalg import eigh
 
     words_MV, m = csr_array(lexical.encode(texts)), len(texts)
-    is_long = bool(np.median(np.diff(words_MV.indptr)) >= params.long_from_terms)
+    is_long = lexical.longest_field is not None or are_long(words_MV, params)
     kernel = Kernel(lexical, params.lexical_shares[is_long], params.gamma)
     exact_ML, n_axes = vectors_ML.astype(np.float64), params.width_of(m if n_texts is None else n_texts) - 1
     kernel_MM = kernel.compare(words_MV, exact_ML, csr_array(words_MV.T), exact_ML)
@@ -233,7 +262,7 @@ def learn_over_vectors(
     if landmarks.n_texts < params.min_items:
         return None
     try:
-        lexical = fit_tfidf(landmarks.texts)
+        lexical = fit_words(landmarks.texts, params)
     except EncoderError:
         return None
     rows = [row_of[text] for text in landmarks.texts]

@@ -1,7 +1,8 @@
 """The files of a kernel head: head.npz holds its arrays, head.json its terms and numbers.
 
-A head is written in the oldest version that can express it: version 6 has stop words other than the English ones or
-cuts runs of characters, 5 has views, 4 a mean, 3 separate words or a constant. Version 1 is read like version 2.
+A head is written in the oldest version that can express it: version 7 tells fields apart, 6 has stop words other than
+the English ones or cuts runs of characters, 5 has views, 4 a mean, 3 separate words or a constant. Version 1 is read
+like version 2.
 """
 
 import io
@@ -25,7 +26,7 @@ from recsys.heads.view_kernels import NamesKernel, VectorsKernel, ViewKernel
 from recsys.storage.arrays import read_arrays, shared
 from recsys.storage.atomic import write_whole
 
-HEAD_VERSION = 6
+HEAD_VERSION = 7
 """The newest version."""
 ARRAYS = ("idf", "words_data", "words_indices", "words_indptr", "vectors", "projection")
 """Arrays of head.npz. A file with arrays beyond those that its version names is refused."""
@@ -67,6 +68,8 @@ def write_head(head: KernelHead, folder: Path) -> tuple[Path, Path]:
         plain["stop_words"] = sorted(lexical.analyzer.stop_words)
     if lexical.analyzer.cuts_runs:
         plain["cuts_runs"] = True
+    if lexical.longest_field is not None:
+        plain["longest_field"] = lexical.longest_field
     if head.constant > 0:
         plain["constant"] = head.constant
     if head.mean_D is not None:
@@ -169,6 +172,8 @@ def _views(folder: Path) -> dict[str, Mapping[str, Any]]:
 
 def _version(head: KernelHead) -> int:
     analyzer = head.kernel.lexical.analyzer
+    if head.kernel.lexical.longest_field is not None:
+        return 7
     if analyzer.cuts_runs or analyzer.stop_words != ENGLISH:
         return 6
     if head.views:
@@ -205,7 +210,10 @@ def _head_of(plain: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> KernelHe
         plain.get("cuts_runs") is True,
         (characters[0], characters[1]) if characters else None,
     )
-    lexical = TfidfEncoder(terms, idf_V, analyzer)
+    longest = plain.get("longest_field")
+    if longest is not None and not 0 < float(longest) < np.inf:
+        raise ValueError(f"{TERMS} has a longest_field of {longest}")
+    lexical = TfidfEncoder(terms, idf_V, analyzer, None if longest is None else float(longest))
     kernel = Kernel(lexical, float(plain["lexical_share"]), float(plain["gamma"]))
     if not (0 <= kernel.lexical_share <= 1 and 0 <= kernel.gamma < np.inf):
         raise ValueError(f"{TERMS} has lexical_share {kernel.lexical_share} and gamma {kernel.gamma}")

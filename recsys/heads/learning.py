@@ -80,7 +80,7 @@ def find_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> KernelH
         return first_light_of(dataset, recipe.first_light)
     if recipe.lexical_share is None:
         raise ValueError("this recipe has no head")
-    surveyed = survey(dataset, params)
+    surveyed = survey(dataset, params, recipe.field_terms)
     if surveyed is None:
         return None
     by_users = recipe.metric_power is not None
@@ -124,12 +124,21 @@ def _words(
     return Words(words_MW, share_of(ratio * recipe.words_weight, recipe.ridge_lambda))
 
 
-def survey(dataset: Dataset, params: FusionParams) -> Survey | None:
-    """Choose landmarks; compute their words and views, and histories over them. None where no landmark has a word."""
+def survey(dataset: Dataset, params: FusionParams, field_terms: float = 0) -> Survey | None:
+    """Choose landmarks; compute their words and views, and histories over them.
+
+    Args:
+        dataset: what may be learned from.
+        params: section `fusion`.
+        field_terms: of exact words, see `fit_tfidf`.
+
+    Returns:
+        What was found; None where no landmark has a word.
+    """
     landmarks = dataset.interactions.most_used(params.max_landmarks)
     texts = [dataset.texts[row] for row in landmarks]
     try:
-        lexical = fit_tfidf(texts)
+        lexical = fit_tfidf(texts, field_terms=field_terms)
     except EncoderError:
         return None
     histories_UM = csr_array(dataset.interactions.matrix_UI[:, landmarks])

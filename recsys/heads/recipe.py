@@ -40,6 +40,8 @@ class Recipe:
 
     words_weight: float = 0.0
     """Weight of separate words, in standard deviations of the other scores; 0: no separate words."""
+    field_terms: float = 0.0
+    """The most that a field counts among exact words, see `FirstLightParams`; 0: fields are not told apart."""
     first_light: FirstLightParams | None = None
     """Settings of the head of first light, where no head that learns from users was better."""
     view_weights: Mapping[str, float] = field(default_factory=dict)
@@ -77,7 +79,8 @@ class Recipe:
         power = "untaught" if self.metric_power is None else f"metric power {self.metric_power:g}"
         apart = f", words apart with weight {self.words_weight:g}" if self.words_weight else ""
         views = "".join(f", {name} with weight {weight:g}" for name, weight in self.view_weights.items())
-        kernel = f"head with {self.lexical_share:.0%} words in its kernel{views}"
+        by_field = " by field" if self.field_terms else ""
+        kernel = f"head with {self.lexical_share:.0%} words{by_field} in its kernel{views}"
         return f"{kernel}, {power}{apart}, λ = {self.ridge_lambda:g}"
 
     @property

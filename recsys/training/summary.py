@@ -80,6 +80,9 @@ class TrainingSummary(BaseModel):
     """How strongly the head stretches directions that explain many users; None: no head, or one learned from texts."""
     words_weight: float | None = None
     """Weight of the head's separate words; 0: none; None: no head, or an older version."""
+    field_terms: float | None = None
+    """The most that a field counts among the head's exact words, see section `first_light`; 0: fields are not told
+    apart; None: no trained head, or an older version."""
     view_weights: dict[str, float] = {}
     """View -> its weight in the head's kernel, above 0."""
     is_first_light: bool = False
@@ -248,6 +251,7 @@ def summarise(
         lexical_share=recipe.lexical_share,
         metric_power=recipe.metric_power if model.has_head else None,
         words_weight=recipe.words_weight if model.has_head else None,
+        field_terms=None if recipe.lexical_share is None else recipe.field_terms,
         view_weights=dict(recipe.view_weights) if model.has_head else {},
         is_first_light=recipe.first_light is not None,
         ease_lambda=recipe.ease_lambda if model.ranker.files else None,

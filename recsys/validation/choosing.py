@@ -9,6 +9,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.encoders.params import FirstLightParams
 from recsys.heads.params import FusionParams
 from recsys.heads.recipe import Recipe
+from recsys.validation.choosing_fields import choose_fields
 from recsys.validation.choosing_views import choose_views
 from recsys.validation.comparing import Figures, gain, gain_by_users, mean_ndcg
 from recsys.validation.sets import LONG, ValidationSet, hold_out_items
@@ -44,6 +45,8 @@ def choose_recipe(
     from long ones (their recall counts where they hold at most `MOST_LISTED` of the candidates). Uncentred heads
     learned from texts alone are tried too.
 
+    Whether exact words are counted by field is chosen before all that, see `choose_fields`.
+
     Views that the dataset has are then added to the kernel of the best trained head, and to that of the best one that
     learns from users, see `choose_views`. If any helps, only trained heads with these views compete with the floors;
     where none of them is taken, what was best without views is.
@@ -68,17 +71,20 @@ def choose_recipe(
     if not sets:
         return Recipe(None, 0.0, alone[len(alone) // 2], None, {})
     counted = [np.array([1, LONG * k <= MOST_LISTED * len(one.held)]) for one in sets]
+    fields = choose_fields(
+        sets, counted, first_light if params.width else None, lambdas, params.seed, k, report
+    )
     tried: dict[Choice, Figures] = {}
     for number, validation in enumerate(sets):
         if len(sets) > 1:
             report(f"validation: fold {number + 1} of {len(sets)}")
-        for choice, figures_U2 in try_all(validation, params, lambdas, alone, k, report, first_light):
+        for choice, figures_U2 in try_all(validation, params, lambdas, alone, k, report, fields.field_terms):
             tried.setdefault(choice, []).append(figures_U2 * counted[number])
     # A fold cannot try heads if its landmarks have no word; what is missing in one fold cannot be compared.
-    tried = {choice: figures for choice, figures in tried.items() if len(figures) == len(sets)}
+    tried = {choice: figures for choice, figures in tried.items() if len(figures) == len(sets)} | fields.tried
     best = _surest(tried, params.standard_errors)
     if dataset.views and any(params.view_weights):
-        best = _with_views(sets, counted, tried, best, params, lambdas, k, report)
+        best = _with_views(sets, counted, tried, best, params, lambdas, k, report, fields.field_terms)
     ndcg = {one: round(mean_ndcg(figures), 6) for one, figures in tried.items()}
     return Recipe(
         best.lexical_share,
@@ -87,7 +93,8 @@ def choose_recipe(
         ndcg[best],
         {one.name: value for one, value in ndcg.items()},
         words_weight=best.words_weight,
-        first_light=first_light if best.is_first_light else None,
+        field_terms=0.0 if best.lexical_share is None else fields.field_terms,
+        first_light=fields.first_light if best.is_first_light else None,
         view_weights=dict(best.views),
     )
 
@@ -101,6 +108,7 @@ def _with_views(
     lambdas: Sequence[float],
     k: int,
     report: Callable[[str], None],
+    field_terms: float,
 ) -> Choice:
     """The best choice where views may join the kernels of the best heads; what is tried is added to `tried`."""
     trained = [one for one in tried if one.lexical_share is not None]
@@ -115,7 +123,9 @@ def _with_views(
     def trial(wanted: Sequence[Weights]) -> dict[Choice, Figures]:
         found: dict[Choice, Figures] = {}
         for validation, factors in zip(sets, counted, strict=True):
-            for choice, figures_U2 in try_views(validation, wanted, kernels, params, lambdas, k, report):
+            for choice, figures_U2 in try_views(
+                validation, wanted, kernels, params, lambdas, k, report, field_terms
+            ):
                 found.setdefault(choice, []).append(figures_U2 * factors)
         found = {choice: figures for choice, figures in found.items() if len(figures) == len(sets)}
         tried.update(found)

@@ -82,7 +82,11 @@ class Fold:
 
 
 def survey_fold(
-    validation: ValidationSet, params: FusionParams, lambdas: Sequence[float], k: int
+    validation: ValidationSet,
+    params: FusionParams,
+    lambdas: Sequence[float],
+    k: int,
+    field_terms: float = 0.0,
 ) -> Fold | None:
     """Prepare a validation set for trying heads.
 
@@ -91,11 +95,12 @@ def survey_fold(
         params: section `fusion`.
         lambdas: values of λ of ridge users to try.
         k: cutoff.
+        field_terms: of the words of all heads, see `Recipe`.
 
     Returns:
         The fold; None where params want no head, or no landmark has a word.
     """
-    surveyed = survey(validation.dataset, params) if params.width else None
+    surveyed = survey(validation.dataset, params, field_terms) if params.width else None
     if surveyed is None:
         return None
     words = None
@@ -116,17 +121,14 @@ def try_all(
     alone_lambdas: Sequence[float],
     k: int,
     report: Callable[[str], None],
-    first_light: FirstLightParams | None = None,
+    field_terms: float = 0.0,
 ) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
-    """Try every choice without views; yield it with its users' metrics on the held-out items."""
+    """Try every choice without views, except for first light; yield it with its users' metrics on held-out items."""
     for one in alone_lambdas:
         yield from _measure(validation, k, _floors(validation, one, params.seed))
-    fold = survey_fold(validation, params, lambdas, k)
+    fold = survey_fold(validation, params, lambdas, k, field_terms)
     if fold is None:
         return
-    if first_light is not None:
-        report("validation: learning the head of first light")
-        yield from _first_light(validation, first_light, lambdas, params.seed, k)
     if fold.words is not None:
         report("validation: learning heads from texts alone")
         yield from try_heads(fold, 0.0, (None,))
@@ -143,6 +145,7 @@ def try_views(
     lambdas: Sequence[float],
     k: int,
     report: Callable[[str], None],
+    field_terms: float = 0.0,
 ) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
     """Try heads with views.
 
@@ -154,11 +157,12 @@ def try_views(
         lambdas: values of λ of ridge users to try.
         k: cutoff.
         report: called with a sentence at each step.
+        field_terms: of the words of all heads, see `Recipe`.
 
     Yields:
         A choice with its users' metrics on the held-out items, [U, 2].
     """
-    fold = survey_fold(validation, params, lambdas, k)
+    fold = survey_fold(validation, params, lambdas, k, field_terms)
     if fold is None:
         return
     for views in wanted:
@@ -181,21 +185,34 @@ def _floors(validation: ValidationSet, ridge_lambda: float, seed: int) -> Scored
     return scores_of
 
 
-def _first_light(
+def try_first_light(
     validation: ValidationSet, params: FirstLightParams, lambdas: Sequence[float], seed: int, k: int
-) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
-    """The head of first light over the warm items' texts; nothing where there are too few."""
+) -> tuple[bool, dict[Choice, NDArray[np.float64]]]:
+    """Try the head of first light over the warm items' texts.
+
+    Args:
+        validation: to learn from and to judge by.
+        params: section `first_light`.
+        lambdas: values of λ of ridge users to try.
+        seed: of what is random in judging.
+        k: cutoff.
+
+    Returns:
+        Whether its words are counted by field, and each choice with its users' metrics on the held-out items, [U, 2];
+        no choice where the texts are too few.
+    """
     dataset = validation.dataset
     head = first_light_of(dataset, params)
     if head is None:
-        return
+        return False, {}
     sides = (dataset.warm, validation.held)
     made = [
         head.profiles([dataset.texts[row] for row in rows], dataset.vectors_ID[rows])[:, head.lexical_width :]
         for rows in sides
     ]  # users are 0 in the first dimension
     recipe = partial(Choice, None, None, 0.0, is_first_light=True)
-    yield from _measure(validation, k, _summed(validation, None, made, recipe, lambdas, seed))
+    tried = dict(_measure(validation, k, _summed(validation, None, made, recipe, lambdas, seed)))
+    return head.kernel.lexical.longest_field is not None, tried
 
 
 def try_heads(

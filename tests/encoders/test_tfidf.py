@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -24,6 +26,36 @@ def test_weights_match_values_counted_by_hand():
 def test_stop_words_are_no_terms_and_join_their_neighbours():
     encoder = fit_tfidf(["the cat and the dog"])
     assert encoder.terms == ["cat", "cat dog", "dog"]
+
+
+def test_a_long_field_is_scaled_down_to_a_few_rare_terms_and_a_common_one_keeps_its_small_weight():
+    texts = ["mann\nusa\nheist cop bank crew", "lee\nusa\nheist", "hill\nusa\ncop"]
+    encoder = fit_tfidf(texts, field_terms=1)
+    rare, twice, always = np.log(4 / 2) + 1, np.log(4 / 3) + 1, 1.0
+    assert encoder.longest_field == pytest.approx(rare) and "usa heist" not in encoder.terms
+    # four words and their three pairs: heist and cop are in two texts, all else in one
+    plot = np.sqrt(2 * twice**2 + 5 * rare**2)
+    length = np.sqrt(rare**2 + always**2 + rare**2)  # of director, country and plot
+    row = dict(zip(encoder.terms, encoder.encode(texts[:1]).toarray()[0], strict=True))
+    assert row["mann"] == pytest.approx(rare / length)
+    assert row["usa"] == pytest.approx(always / length)
+    assert row["bank"] == pytest.approx(rare * rare / plot / length)
+
+
+def test_a_text_of_one_field_has_the_same_vector_whether_fields_are_told_apart_or_not():
+    texts = ["cat dog bird cat", "cat\ndog", "fish"]
+    apart = fit_tfidf(texts, field_terms=1)
+    bag = replace(apart, longest_field=None)
+    one, many = ["cat dog dog bird fish", "", "cat"], ["cat dog bird\nfish"]
+    np.testing.assert_array_equal(apart.encode(one).toarray(), bag.encode(one).toarray())
+    assert (apart.encode(many) != bag.encode(many)).nnz
+    np.testing.assert_array_equal(apart.encode([*many, *one])[:1].toarray(), apart.encode(many).toarray())
+
+
+def test_a_word_in_two_fields_counts_in_both():
+    encoder = fit_tfidf(["cat\ncat", "dog"], field_terms=9)
+    both = encoder.encode(["cat\ncat", "cat\ndog"]).toarray()
+    assert both[0].tolist() == [1, 0] and both[1] == pytest.approx([np.sqrt(0.5)] * 2)
 
 
 def test_nothing_is_learned_from_what_is_encoded_later():

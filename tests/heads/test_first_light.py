@@ -6,7 +6,13 @@ import pytest
 
 from recsys.encoders.params import FirstLightParams
 from recsys.encoders.tfidf import fit_tfidf
-from recsys.heads.first_light import FirstLight, choose_landmarks, learn_from_texts, pack_first_light
+from recsys.heads.first_light import (
+    FirstLight,
+    choose_landmarks,
+    fit_words,
+    learn_from_texts,
+    pack_first_light,
+)
 from recsys.heads.headed import load_head
 from recsys.heads.kernel_head import QUERY_LEXICAL_SHARE
 from recsys.profiles.gram import gram_of
@@ -20,6 +26,7 @@ PARAMS = FirstLightParams(
     min_items=20,
     lexical_shares=(0.4, 0.6),
     long_from_terms=40,
+    field_terms=0.0,
     gamma=2.0,
     constant=0.0,
     width=64,
@@ -152,6 +159,18 @@ def test_the_record_says_what_it_was_made_from(tiny_reference, cache, joined):
     assert json.loads((cache / "heads" / joined.hash / "first_light.json").read_text())["version"] == 2
 
 
+def test_fields_are_told_apart_where_texts_are_long_and_have_several():
+    by_field = changed(field_terms=2, long_from_terms=5)
+    lines, bags = ["red\nchair of blue wood"] * 3, ["red chair of blue wood"] * 3
+    assert fit_words(lines, by_field).longest_field is not None
+    for texts, params in (
+        (bags, by_field),
+        (["red\nchair"] * 3, by_field),
+        (lines, changed(long_from_terms=5)),
+    ):
+        assert fit_words(texts, params).longest_field is None
+
+
 def test_a_record_from_before_wide_up_to_is_read_and_without_it_the_same_bytes_are_written(tmp_path):
     """The hash of a head covers its record: where small catalogues get no wider profiles, heads stay."""
     params = {
@@ -170,9 +189,10 @@ def test_a_record_from_before_wide_up_to_is_read_and_without_it_the_same_bytes_a
     assert found is not None and found.params == PARAMS
     found.save(tmp_path)
     assert path.read_bytes() == before
-    wider = found.model_copy(update={"params": changed(wide_up_to=9)})
-    wider.save(tmp_path)
-    assert FirstLight.load(tmp_path) == wider != found
+    for change in ({"wide_up_to": 9}, {"field_terms": 6.0}):
+        later = found.model_copy(update={"params": changed(**change)})
+        later.save(tmp_path)
+        assert FirstLight.load(tmp_path) == later != found
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ FIRST_LIGHT = FirstLightParams(
     min_items=20,
     lexical_shares=(0.4, 0.6),
     long_from_terms=40,
+    field_terms=0.0,
     gamma=2.0,
     constant=0.5,
     width=16,

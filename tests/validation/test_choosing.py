@@ -11,7 +11,7 @@ from recsys.ranking.tasks import rank
 from recsys.validation.bounds import lower_bound
 from recsys.validation.choosing import _surest, choose_recipe
 from recsys.validation.sets import COLD, LONG, hold_out_items, metrics_per_user
-from recsys.validation.trying import Choice, try_all
+from recsys.validation.trying import Choice, try_all, try_first_light
 from tests.dataset.make import dataset_of, with_matrix
 from tests.heads.world import WORDS
 
@@ -23,6 +23,7 @@ FIRST_LIGHT = FirstLightParams(
     min_items=20,
     lexical_shares=(0.5, 0.5),
     long_from_terms=40,
+    field_terms=0.0,
     gamma=2.0,
     constant=0.1,
     width=64,
@@ -165,7 +166,7 @@ def metrics_of_lists(validation, head, recipe, k):
 
 def test_the_head_of_first_light_makes_the_lists_that_it_was_chosen_by(dataset, fusion_params):
     validation = hold_out_items(dataset, HELD, fusion_params.seed, 500)
-    tried = dict(try_all(validation, fusion_params, LAMBDAS, LAMBDAS, 5, lambda _: None, FIRST_LIGHT))
+    _, tried = try_first_light(validation, FIRST_LIGHT, LAMBDAS, fusion_params.seed, 5)
     recipe = Recipe(None, None, 1.0, None, {}, first_light=FIRST_LIGHT)
     head = learn_head(validation.dataset, recipe, fusion_params)
     found = metrics_of_lists(validation, head, recipe, 5)

@@ -1,0 +1,75 @@
+"""Choose whether exact words are counted by field: as first light ranks held-out items better.
+
+First light is learned from texts alone, so it is quickly tried both ways. Trained heads then read words as it does.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.encoders.params import FirstLightParams
+from recsys.validation.comparing import Figures, mean_ndcg
+from recsys.validation.sets import ValidationSet
+from recsys.validation.trying import Choice, try_first_light
+
+
+@dataclass(frozen=True)
+class Fields:
+    """How exact words are counted, and how first light ranks with them."""
+
+    first_light: FirstLightParams | None
+    """With the chosen `field_terms`; unchanged where both ways are the same."""
+    field_terms: float
+    """Of trained heads; 0: a text is one bag of words."""
+    tried: dict[Choice, Figures]
+    """First light as chosen; empty where a fold has too few texts."""
+
+
+def choose_fields(
+    sets: Sequence[ValidationSet],
+    counted: Sequence[NDArray[np.int64]],
+    first_light: FirstLightParams | None,
+    lambdas: Sequence[float],
+    seed: int,
+    k: int,
+    report: Callable[[str], None],
+) -> Fields:
+    """Try first light on all folds, with words by field and without.
+
+    Args:
+        sets: the folds.
+        counted: factors on the metrics of each fold.
+        first_light: section `first_light`; None: it is not tried, and fields are not told apart.
+        lambdas: values of λ of ridge users to try.
+        seed: of what is random in judging.
+        k: cutoff.
+        report: called with a sentence at each step.
+
+    Returns:
+        The way with the higher ndcg@k, as a mean over folds with the best λ of each; of equal ones the bag of words.
+    """
+    if first_light is None:
+        return Fields(None, 0.0, {})
+
+    def tried(params: FirstLightParams) -> tuple[bool, dict[Choice, Figures]]:
+        is_any, found = False, dict[Choice, Figures]()
+        for validation, factors in zip(sets, counted, strict=True):
+            by_field, figures = try_first_light(validation, params, lambdas, seed, k)
+            is_any |= by_field
+            for choice, figures_U2 in figures.items():
+                found.setdefault(choice, []).append(figures_U2 * factors)
+        whole = {choice: figures for choice, figures in found.items() if len(figures) == len(sets)}
+        return is_any, whole
+
+    report("validation: learning the head of first light")
+    by_field, apart = tried(first_light)
+    if not (by_field and apart):
+        return Fields(first_light, 0.0, apart)
+    report("validation: learning the head of first light over one bag of words")
+    bag_of_words = first_light.model_copy(update={"field_terms": 0.0})
+    _, bag = tried(bag_of_words)
+    if max(map(mean_ndcg, apart.values())) > max(map(mean_ndcg, bag.values())):
+        return Fields(first_light, first_light.field_terms, apart)
+    return Fields(bag_of_words, 0.0, bag)
