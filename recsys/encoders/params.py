@@ -23,7 +23,7 @@ class EncoderParams(BaseModel):
     query_prefix: str | None
     """Prepended to searches and to texts about a user, such as `query: `."""
     max_tokens: int = Field(gt=2)
-    """Longer texts are cut; a prefix counts too."""
+    """Longer texts are cut; a prefix counts too. Names and genres hardly count in the vector of a whole plot."""
     precision: Precision
     """float32 is exact. int8 is quantised with static scales, for processors. bfloat16 and float16 store weights in 16
     bits, so files are half the size; a GPU multiplies in 16 bits, processors in float32."""

