@@ -57,7 +57,10 @@ def newest_rows(table: pa.Table, kind: str = CATALOGUE) -> pa.Table:
         is_last = np.append(np.diff(key_R[newest_last]) != 0, True)
         is_newest_R[newest_last[is_last]] = True
     won = np.flatnonzero(is_newest_R)
-    return table.take(pa.array(won[np.lexsort((line_R[won], place_R[won]))]))
+    ordered = won[np.lexsort((line_R[won], place_R[won]))]
+    if len(ordered) == len(table) and (np.diff(ordered) > 0).all():
+        return table
+    return table.take(pa.array(ordered))
 
 
 def part_ranks(parts: pa.ChunkedArray) -> NDArray[np.int64]:

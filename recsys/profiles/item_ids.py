@@ -83,5 +83,5 @@ class ItemIds:
     def _index(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Python's hashes of all ids, ascending, and the row of each. Nobody can make these keyed hashes collide."""
         hash_I = np.fromiter(map(hash, self), np.int64, len(self))
-        row_I = np.argsort(hash_I, kind="stable").astype(np.int32)
+        row_I = np.argsort(hash_I).astype(np.int32)  # not stable, but several times as fast
         return hash_I[row_I], row_I

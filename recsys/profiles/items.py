@@ -52,7 +52,8 @@ class Segment:
 
     def rows(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows as SCHEMA, with CONTENT_HASH and VIEW_SHARES where the head joins views; or only the named columns."""
-        return pq.read_table(self.rows_path, columns=None if columns is None else list(columns))
+        with pq.ParquetFile(self.rows_path) as file:  # pq.read_table would import pandas
+            return file.read() if columns is None else file.read(list(columns)).select(list(columns))
 
     @property
     def has_shares(self) -> bool:

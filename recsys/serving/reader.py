@@ -67,6 +67,11 @@ class Release:
         """Ids of all live items."""
         return tuple(self._profiles.latest.item_ids)
 
+    @property
+    def _n_items(self) -> int:
+        """Number of live items; `items` would make a Python text of each."""
+        return len(self._profiles.latest.item_ids)
+
     @cached_property
     def users(self) -> tuple[str, ...]:
         """Pseudonyms of all users who like something, sorted."""
@@ -105,7 +110,7 @@ class Release:
             ValueError: not exactly one of user, pseudonym and history is given, or k is less than 1.
         """
         require_one(user, pseudonym, history)
-        k = list_length(k, len(self.items))
+        k = list_length(k, self._n_items)
         taste = self._taste_of(user, pseudonym, history)
         found = self._recommender.recommend(taste, ListRequest(k=k, exclude_seen=exclude_seen))
         if found.basis != "profile":
@@ -158,7 +163,7 @@ class Release:
             TypeError: it is not an id.
             ValueError: k is less than 1.
         """
-        k = list_length(k, len(self.items))
+        k = list_length(k, self._n_items)
         return list(self._recommender.similar(item, ListRequest(k=k)).items)
 
     def explain(
@@ -206,7 +211,7 @@ class Release:
             EncoderError: the release's texts were made by a newer preprocessing than this software knows.
             ValueError: k is less than 1.
         """
-        k = list_length(k, len(self.items))
+        k = list_length(k, self._n_items)
         return list(self._recommender.search(text, ListRequest(k=k)).items)
 
     def profile(self, item: str | int) -> NDArray[np.float32]:
@@ -248,17 +253,18 @@ class Release:
             Number of rows.
         """
         profiles = self._profiles
-        vectors = profiles.searcher.vectors_of(np.arange(len(self.items))) if self.items else np.empty((0, 0))
+        n = self._n_items
+        vectors = profiles.searcher.vectors_of(np.arange(n)) if n else np.empty((0, 0))
         flat = pa.array(vectors.ravel().astype(np.float32, copy=False))
         dim = self.manifest.model.dim
-        offsets = pa.array(np.arange(len(self.items) + 1, dtype=np.int64) * dim)
+        offsets = pa.array(np.arange(n + 1, dtype=np.int64) * dim)
         columns = {
-            "item_id": pa.array(self.items, pa.string()),
+            "item_id": profiles.latest.item_ids.column,
             "vector": pa.LargeListArray.from_arrays(offsets, flat).cast(pa.list_(pa.float32())),
-            "release": pa.repeat(self.id, len(self.items)),
+            "release": pa.repeat(self.id, n),
         }
         write_parquet(Path(path), pa.table(columns))
-        return len(self.items)
+        return n
 
     def place_of(self, item: str | int) -> tuple[str, dict[str, Any]]:
         """An item's segment, and its row there: item_id, text_hash, updated_at, deleted, tags, part, line.

@@ -40,8 +40,10 @@ def run(settings: Settings, at: Artifacts) -> None:
     segments = list_segments(at.profiles("champion"))
     parts = list_parts(at.data, INTERACTIONS)
     files = _histories(parts, at.users / "histories", settings.feedback, model.weighting)
-    likes = count_likes(LikeCounts.load(at.like_counts), files)
-    likes.save(at.like_counts)
+    counted = LikeCounts.load(at.like_counts)
+    likes = count_likes(counted, files)
+    if likes is not counted:
+        likes.save(at.like_counts)
     sharing = sharing_of(at, settings.users, settings.privacy)
     landed = (
         record for part in (*list_parts(at.data, CATALOGUE), *parts) for record in part.arrival.landed()
