@@ -32,7 +32,16 @@ from bench.view_files import write_view
 
 JUDGES = {one.name: one.judge for one in PROTOCOLS}
 HEADLINES = {one.name: one.figures[0] for one in PROTOCOLS}
-CHOICES = ("folds", "width", "lexical_share", "metric_power", "words_weight", "first_light", "ridge_lambda")
+CHOICES = (
+    "folds",
+    "width",
+    "lexical_share",
+    "field_terms",
+    "metric_power",
+    "words_weight",
+    "first_light",
+    "ridge_lambda",
+)
 """Of the command's summary, what it chose and by which folds."""
 OF_VIEWS = ("view_weights", "view_coverage")
 """The same of views, where it was given any."""

@@ -147,7 +147,7 @@ the others. So figures on D and G are closest to unseen data.
 - Each row names its commit. DropoutNet and Heater on MovieLens are from before `6207768`: they read `overview_tmdb`
   too, whose words are those of `description`. Leaving it out lifted the simple methods, so these two may be better
   today. Since the commits of their rows only names and types in the rivals' code have changed.
-- Firstlight on CiteULike D and G is from before `80d3a01`, since when heads of small catalogues may be twice as wide
+- Firstlight on CiteULike D is from before `80d3a01`, since when heads of small catalogues may be twice as wide
   (`fusion.wide_up_to`).
 - Heater on CiteULike was still gaining a little at 1,500 steps (near .26 on validation whatever the configuration).
 - DropoutNet's best learning rate was the highest tried on three of four training sets; on CiteULike half of it came as
