@@ -1,7 +1,7 @@
-"""What a training begins from, and whose vectors it stays near to: the champion's, where the cut allows.
+"""Which weights a training starts from, and whose vectors it stays close to: the champion's, where the cut allows.
 
-A champion that knows test data of the holdout would carry it into the challenger, and the gate would compare a model
-that has seen the answers. Then training begins from the pretrained encoder, and is not pulled to the champion either.
+A champion that knows test data of the holdout would pass it on to the challenger, and the gate would judge a model that
+has seen the answers. Training then starts from the pretrained encoder, and is not pulled towards the champion either.
 """
 
 from dataclasses import dataclass
@@ -26,16 +26,17 @@ class Beginning:
     continues: bool = False
     """Whether these are the champion's."""
     champion: EncoderReference | None = None
-    """Whose vectors training is compared with, and pulled to; None: nobody's."""
+    """The encoder with whose vectors training is compared, and towards which it is pulled; None: there is none."""
     known_until: datetime | None = None
-    """The champion may know users of items that are older. None: it was never trained, or on this very split by time,
-    whose newest items it held out itself."""
+    """The champion may know interactions with older items. None: it was never trained, or it was trained on this same
+    split by time and held out the newest items itself."""
     why_not: str = ""
-    """Why the champion is not used as params.yaml wants; empty where it is, or where it is not wanted."""
+    """Why the champion is not used as params.yaml asks; empty where it is used, or where params.yaml does not ask for
+    it."""
 
 
 def pretrained(encoder: EncoderParams, why_not: str = "") -> Beginning:
-    """Begin from `encoder.source`, without a champion."""
+    """Start from `encoder.source`, without a champion."""
     return Beginning(find_source(encoder.source), why_not=why_not)
 
 
@@ -75,7 +76,7 @@ def begin(
 
 
 def _unusable(champion: EncoderReference, trained: TrainedOn, holdout: TrainedOn) -> str:
-    """Why nothing of the champion may be used; empty where it may."""
+    """Why the champion may not be used at all; empty where it may."""
     if reason := contamination(trained, holdout):
         return f"the champion may know test data: {reason}"
     if trained.trained_on is not None and trained.trained_until is None:
@@ -88,7 +89,7 @@ def _unusable(champion: EncoderReference, trained: TrainedOn, holdout: TrainedOn
 def _without_weights(
     found: Teacher, champion: EncoderReference, trained: TrainedOn, encoder: EncoderParams
 ) -> str:
-    """Why a usable champion cannot be continued; empty where it can."""
+    """Why training cannot continue from a usable champion; empty where it can."""
     if trained.trained_on is None:
         return "the champion was never trained"
     if not found.weights:

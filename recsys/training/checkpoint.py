@@ -37,17 +37,17 @@ class Epoch:
     cosine: float | None = None
     """Mean cosine with the champion's vectors on the validation slice; None where training reads no champion."""
     older: float | None = None
-    """ndcg@k of older items, from which training learns, where it continues from the champion or is pulled to it. It
-    falls where training forgets."""
+    """ndcg@k of older items, which are learned from, where training continues from the champion or is pulled towards
+    it. It falls where training forgets."""
 
     def score(self, objective: str) -> float | None:
-        """What decides which epoch is the best, higher is better; None where nothing could be validated."""
+        """The score that decides which epoch is the best, higher is better; None where nothing could be validated."""
         return self.cosine if objective == "distill" else self.ndcg
 
 
 @dataclass(frozen=True)
 class Record:
-    """The content of a checkpoint beside its tensors."""
+    """The content of a checkpoint besides its tensors."""
 
     step: int = 0
     """Steps of the optimizer so far."""
@@ -74,7 +74,7 @@ class Checkpoints:
 
     folder: Path
     writes: bool = True
-    """False: nothing is written, in a process that trains along."""
+    """Whether anything is written. Only the first of several processes writes."""
 
     def save(self, record: Record, weights: dict[str, Tensor], optimizer: dict[str, Tensor]) -> None:
         """Write the checkpoint, then delete files that it does not name.

@@ -1,4 +1,4 @@
-"""What training reads beside the items to learn from: further texts, and the champion's vectors of all texts."""
+"""Further inputs of a training besides its items: further texts, and the champion's vectors of all texts."""
 
 import hashlib
 import re
@@ -25,12 +25,12 @@ PIECE_WORDS = (3, 24)
 PIECE_CHARACTERS = (6, 48)
 """The same where a text has no spaces between words."""
 DRAWS_PER_PIECE = 20
-"""Windows are drawn so often for each that is wanted; then the texts hold too few different ones."""
+"""Draws per wanted window. If they are used up, the texts hold too few different windows."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Further texts, and the vectors that a student imitates, or that training stays near to."""
+    """Further texts, and the vectors that a student imitates or that training stays close to."""
 
     further: tuple[str, ...] = ()
     """F texts; their rows follow those of the items."""
@@ -43,7 +43,7 @@ class Corpus:
     def rows_to_learn_from(self, training_set: TrainingSet) -> NDArray[np.int64]:
         """Rows of distinct texts [T], ascending: of the items to learn from, and the further ones.
 
-        A text that an item of the validation slice has as well is left out.
+        Texts that an item of the validation slice has too are left out.
         """
         texts = (*training_set.texts, *self.further)
         taken = {training_set.texts[row] for row in training_set.held_rows}
@@ -123,10 +123,10 @@ def make_corpus(
 
 
 def further_texts(split: Split, versions: pa.Table) -> tuple[str, ...]:
-    """Texts of the items without interactions in the training side, as far as judging does not look for them.
+    """Texts of items without interactions in the training side, except the items that evaluation ranks.
 
     Cold items of the test side are left out, so that a challenger does not do better on them than on items that arrive
-    later. No interaction is read beyond that.
+    later. The test side's interactions are read for nothing else.
 
     Args:
         split: the holdout.
@@ -145,7 +145,7 @@ def further_texts(split: Split, versions: pa.Table) -> tuple[str, ...]:
 
 
 def pieces_of(texts: Sequence[str], n: int, seed: int) -> tuple[str, ...]:
-    """Pieces of texts, for a student to learn from where there are few texts: sentences, then windows of words.
+    """Pieces of texts for a student to learn from where texts are few: sentences, then windows of words.
 
     Args:
         texts: whole ones.

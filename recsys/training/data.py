@@ -29,15 +29,15 @@ class TrainingSet:
     interactions: Interactions
     """All interactions of the training side; every item has one."""
     texts: tuple[str, ...]
-    """One per item: the version that judging uses, too."""
+    """One per item: the version that evaluation uses too."""
     places: tuple[tuple[str, int], ...]
     """Part and line of each text."""
     is_held_I: NDArray[np.bool_]
-    """The validation slice: items that are cold here, so their pairs are in no history."""
+    """The validation slice: items that are held out cold, so no history contains them."""
     times: Mapping[str, NDArray[np.float64]]
-    """When items were new, by kind, see `validation.folds.cold_folds`; empty where the split is by item hash."""
+    """When items were new, by kind of time (see `validation.folds.cold_folds`); empty for a split by item hash."""
     scales: Scales = field(default_factory=dict)
-    """What the strengths of the interactions were read with."""
+    """Scales by which the strengths of the interactions were computed."""
 
     @property
     def item_ids(self) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ class TrainingSet:
     def older_rows(self) -> NDArray[np.int64]:
         """A random sample of the items to learn from, as many as the validation slice at most, ascending.
 
-        How well they are ranked from the first epoch to the last tells what training forgets.
+        How their ranking changes from the first epoch to the last shows what training forgets.
         """
         order = np.argsort([hash_share(0, "older", self.item_ids[row]) for row in self.fit_rows])
         return np.sort(self.fit_rows[order[: len(self.held_rows)]])
@@ -162,7 +162,7 @@ def _times(interactions: Interactions, versions: pa.Table) -> dict[str, NDArray[
 def _held(
     item_ids: tuple[str, ...], times: Mapping[str, NDArray[np.float64]], share: float, seed: int
 ) -> NDArray[np.bool_]:
-    """The newest share, by the first kind of time that tells new from old; else a random share."""
+    """The newest share, by the first kind of time that distinguishes new items from old ones; else a random share."""
     for times_I in times.values():
         rows = newest(item_ids, np.arange(len(item_ids)), seed, times_I, share)
         if rows is not None:

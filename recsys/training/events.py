@@ -1,4 +1,4 @@
-"""What event heads are learned from beyond interactions: purchases, what they were worth, and what was shown."""
+"""What event heads learn from besides interactions: purchases, their values, and impressions."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -44,7 +44,7 @@ def events_of(
     cut: datetime | None,
     purchase_events: Iterable[str],
 ) -> Events | None:
-    """Find purchases and values of the pairs of the training side, and what its users were shown.
+    """Find purchases, values and impressions of the pairs of the training side.
 
     Args:
         rows: user, item_id, event, value and timestamp of accepted interactions, in order of arrival.
@@ -87,7 +87,7 @@ def _columns(data: Path, kind: str, names: list[str]) -> pa.Table:
 
 
 def _before(rows: pa.Table, cut: datetime | None, *, untimed: bool) -> pa.Table:
-    """Rows from before the cut; without one, and where a row has no time, all or none."""
+    """Rows from before the cut. Without a cut, or where a row has no time: all rows, or none."""
     if cut is None:
         return rows if untimed else rows.slice(0, 0)
     before = pc.less(rows["timestamp"], pa.scalar(cut, rows.schema.field("timestamp").type))

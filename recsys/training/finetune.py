@@ -65,8 +65,8 @@ class Trained:
     def figures(self, k: int, start: str = "pretrained") -> dict[str, float | None]:
         """`ndcg@k` and `recall@k` on the validation slice at the best epoch, and as `<start>/…` before any step.
 
-        Where training reads the champion also `cosine`, with its vectors; where it should not forget what the champion
-        knows also `older/ndcg@k`, of items to learn from.
+        Where training reads the champion, also `cosine` with its vectors; where it should not forget what the champion
+        knows, also `older/ndcg@k` of items that are learned from.
         """
         found: dict[str, float | None] = {}
         for place, epoch in (("", self.best), (f"{start}/", self.epochs[0])):
@@ -224,7 +224,7 @@ class _Run:
         self._save()
 
     def _shown(self, epoch: Epoch) -> Epoch:
-        """Show an epoch to the watcher, who may end the training: in every process, since rank 0 asks."""
+        """Show an epoch to the watcher, which may end the training. Rank 0 asks it, and every process ends."""
         try:
             self.watcher.on_epoch(epoch)
         except Exception:

@@ -16,10 +16,11 @@ from recsys.training.summary import file_hash, run_key
 TRAINING_VERSION = 4
 """Part of every key. Raise it when the same inputs would give other weights."""
 IDLE = {"roles", "checkpoint_steps", "processes", "seeds", "trials", "trial_ranges", "start"}
-"""Parameters that change no weights of one training, but for rounding: DVC's stages, how often checkpoints are written,
-the number of processes and of further trainings; and what it begins from, whose files are hashed."""
+"""Parameters that do not change the weights of a training (except for rounding): DVC's stages, how often checkpoints
+are written, the numbers of processes and of further trainings; and what it starts from, whose files are hashed
+instead."""
 STUDENT = {"student_layers", "student_texts"}
-"""Parameters that change weights for objective distill alone."""
+"""Parameters that change weights only for objective distill."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Job:
     """Hash of everything above, the parameters and the version. Checkpoints are stored by it."""
 
     def search_key(self, params: FinetuneParams) -> str:
-        """Key of the trials around this training. It does not depend on their number, so more of them go on."""
+        """Key of the trials around this training. It does not depend on their number, so a search can be extended."""
         return run_key({"training": self.key, "ranges": params.trial_ranges})
 
 

@@ -1,4 +1,4 @@
-"""What plans of batches are made of: data, parameters, the last profiles, and the further texts of an objective."""
+"""Inputs of the plans of batches: data, parameters, the last profiles, and the further texts of an objective."""
 
 import hashlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Start the processes of a training on this machine, and say which one broke off. Only a start loads torch."""
+"""Start the processes of a training on this machine, and say which one failed. Only starting loads torch."""
 
 import os
 import sys
@@ -67,9 +67,9 @@ def launch(n: int, arguments: Sequence[str], environment: dict[str, str]) -> Non
 
 
 def _first(failures: Mapping[int, "ProcessFailure"]) -> tuple[int, "ProcessFailure"]:
-    """The process that broke off first; of several in one second the killed one, whose connections the others lost.
+    """The process that failed first; among several in the same second, the killed one: the others lost its connections.
 
-    SIGTERM is what torchrun ends the others with, so it says nothing.
+    torchrun ends the others by SIGTERM, so that signal says nothing.
     """
     return min(
         failures.items(),

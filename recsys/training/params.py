@@ -5,12 +5,12 @@ from typing import Literal, Self
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 CHOOSES_ITEMS = {"popularity_power": 0, "hard_share": 0, "hard_quantile": 1}
-"""Parameters that choose the items of a batch, with the values that leave the choice alone."""
+"""Parameters that influence which items a batch has, with the values that have no influence."""
 UNDRAWN = {
     "trials", "seed", "seeds", "checkpoint_steps", "epochs", "patience", "k", "validation_share",
     "max_validation_users", "encode_tokens", "processes",
 }  # fmt: skip
-"""Numbers that trials do not draw: they change what trials are compared by, or nothing."""
+"""Numbers that trials do not draw: they would change how trials are compared, or nothing."""
 
 
 class FinetuneParams(BaseModel):
@@ -40,8 +40,8 @@ class FinetuneParams(BaseModel):
     lora_rank: int = Field(ge=1)
     """Rank of the adapters that `layers: lora` trains."""
     student_layers: int = Field(ge=1)
-    """Objective distill: layers of the student: the first and the last of `encoder.source`, the others evenly
-    between; of one layer the first."""
+    """Objective distill: layers of the student: the first and the last of `encoder.source`, the others evenly between;
+    if it has one layer, the first."""
     student_texts: int = Field(ge=0)
     """Objective distill: where there are fewer texts, sentences and windows of words of them are added until there are
     this many. The teacher encodes them all."""
@@ -146,7 +146,8 @@ class FinetuneParams(BaseModel):
 
     @model_validator(mode="after")
     def _check_trials(self) -> Self:
-        """Refuse ranges of parameters that are no numbers or change no training, and trials that would be all alike."""
+        """Refuse ranges of parameters that are not numbers or do not change a training, and trials that cannot
+        differ."""
         if self.trials > 1 and (self.layers == "none" or not self.trial_ranges):
             raise ValueError(
                 "trials differ in what fine-tuning learns; set layers and trial_ranges, or trials: 1"
@@ -174,7 +175,7 @@ class FinetuneParams(BaseModel):
 
     @model_validator(mode="after")
     def _check_ends(self) -> Self:
-        """Refuse ranges with an end that the parameter may not have: a search would break off where it is drawn."""
+        """Refuse ranges that contain values the parameter may not have: a search would fail when it draws one."""
         if self.trials == 1:
             return self
         plain = self.model_dump() | {"trials": 1}

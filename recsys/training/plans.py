@@ -167,7 +167,7 @@ def _batch_items(known: Known, number: int) -> NDArray[np.int64]:
 
 
 def _inclusion(known: Known) -> NDArray[np.float64]:
-    """Each item's probability to be in a batch [I]; 1 for items of the validation slice, which never are."""
+    """Each item's probability to be in a batch, [I]; 1 for items of the validation slice, which are in none."""
     chance_I = np.ones(len(known.training_set.item_ids))
     if known.params.popularity_power > 0:
         n_items = batch_size(known.training_set, known.params)
@@ -220,7 +220,7 @@ def _with_mined(known: Known, chosen: NDArray[np.int64], n_mined: int) -> NDArra
 def _near_a_positive(
     known: Known, items_B: NDArray[np.int64], positive_UB: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """masked_UB: items nearer to a positive of the user than the quantile allows: they may be positives too."""
+    """masked_UB: items nearer to a positive of the user than the quantile allows. They may be positives too."""
     if known.params.hard_quantile >= 1:
         return np.zeros_like(positive_UB)
     fit_rows = known.training_set.fit_rows

@@ -38,7 +38,7 @@ def _imitating(known: Known, rows_B: NDArray[np.int64]) -> Plan:
 
 
 def _twice(known: Known, rows_B: NDArray[np.int64]) -> Plan:
-    """Each text with two draws of dropout: they find each other among the other texts of the batch.
+    """Each text under two draws of dropout: each vector has to find the other among the texts of the batch.
 
     Paper: Gao et al. 2021, EMNLP, "SimCSE: simple contrastive learning of sentence embeddings", arXiv:2104.08821.
     """

@@ -1,10 +1,10 @@
 """Several processes that train one encoder together, by torch.distributed; each is a *rank*, from 0.
 
 Every rank makes the same plan of a batch and encodes its share of the batch's packs. The vectors of all are gathered,
-so each computes the loss of the whole batch, and goes back through its own packs alone; the sum of these gradients is
-the gradient of one process. Every rank then makes the same step. Packs, dropout and plans are those of one process, so
-the loss curve is that of one process, but for rounding: gradients are sums in another order. Rank 0 alone validates,
-decides and writes; the others hear of it.
+so each computes the loss of the whole batch and backpropagates through its own packs; these gradients add up to the
+gradient of a single process. Every rank then makes the same step. Packs, dropout and plans are those of a single
+process, and so is the loss curve, except for rounding: gradients are summed in another order. Only rank 0 validates,
+decides and writes, and it tells the others.
 
 torchrun starts the processes, here (`launch`) or by hand on several machines, and ends all of them when one dies.
 """
@@ -25,7 +25,8 @@ from recsys.training.tower import Tower
 
 Result = TypeVar("Result")
 WAIT = timedelta(days=14)
-"""The others wait while rank 0 learns a head. A rank that dies closes its connections, which ends a wait at once."""
+"""Other ranks wait this long while rank 0 learns a head. If a rank dies, its connections close, and the wait ends at
+once."""
 
 
 class Dismissed(Exception):
@@ -72,7 +73,7 @@ class Ranks:
         return [mine.get(place, piece) for place, piece in enumerate(pieces)]
 
     def fitting(self, call: Callable[[], Result]) -> Result:
-        """Run a call that may run out of memory; where it does so in any process, all of them raise.
+        """Run a call that may run out of memory. If it does so in any process, all of them raise.
 
         Args:
             call: computes without the other processes.

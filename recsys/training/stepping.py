@@ -1,4 +1,4 @@
-"""One batch: encode its items, and propagate the loss back through the tower.
+"""One batch: encode its items, and backpropagate the loss through the tower.
 
 A batch is encoded in packs of texts. With cached gradients the packs are encoded twice: first without keeping
 activations, for the loss and its gradient by each vector; then one by one with gradient. The result is the same

@@ -1,8 +1,8 @@
 """Objective `ridge`: train item vectors so that ridge users, in closed form over their other items, find them.
 
-w_u = (XᵀX + λI)⁻¹ Σ x over the user's items *outside* the batch, with the last profiles X: the user profile of a
-release. X and w are constants within a step. The gradient flows through the batch's items only, so a step encodes
-nothing else, however long histories are. After each epoch all items are encoded again, and w is updated.
+w_u = (XᵀX + λI)⁻¹ Σ x over the user's items *outside* the batch, with the last profiles X. This is how a release
+computes user profiles. X and w are constants within a step. The gradient flows through the batch's items only, so a
+step encodes nothing else, however long histories are. After each epoch all items are encoded again, and w is updated.
 
 Papers: Bertinetto et al. 2019, ICLR, "Meta-learning with differentiable closed-form solvers" (the idea; there the
 solver is differentiated too); Wu et al. 2018, CVPR, "Unsupervised feature learning via non-parametric instance
