@@ -1,4 +1,4 @@
-"""Effect `arrive`: from landed files to the current release, in copies of one process that has imported for them."""
+"""Effect `arrive`: from landed files to the current release, in forks of one process with all libraries imported."""
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +15,9 @@ Step = Callable[[], int | None]
 def arrive(
     at: Artifacts, before: Sequence[Step], stages: Mapping[str, Callable[[], None]], after: Sequence[Step]
 ) -> int:
-    """Run steps one after the other, each in a copy of this process. Safe to repeat and to kill, as each of them is.
+    """Run steps one after the other, each in a fork of this process. Safe to repeat and to kill, as each of them is.
 
-    A new process for each step and stage, as by hand, would import the same libraries again: ten times in all.
+    By hand, each step and stage is a new process, which imports the same libraries again: ten times in all.
 
     Args:
         at: the workspace.
@@ -42,7 +42,7 @@ def arrive(
 
 
 def _run_all(steps: Sequence[Step]) -> int:
-    """Run steps in copies of this process until one fails; its exit code, or 0."""
+    """Run steps in forks of this process until one fails; return its exit code, or 0."""
     for step in steps:
         if code := Fork(step).wait():
             return code if code > 0 else 128 - code  # a signal, as a shell tells it
@@ -50,7 +50,7 @@ def _run_all(steps: Sequence[Step]) -> int:
 
 
 def _import_for_profiles() -> None:
-    """Import what `profiles` and `publish` need to open a head. An arrival of nothing ends before."""
+    """Import what `profiles` and `publish` need to open a head. An arrival without new files ends before this."""
     from recsys.heads import headed  # noqa: F401
 
     gc.freeze()

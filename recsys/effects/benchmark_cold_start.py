@@ -41,7 +41,8 @@ class Files:
     cold: Path
     """Ids of the cold items."""
     fields: tuple[str, ...] = ()
-    """Columns of the items that become text, in this order; none: every column of words that repeats no other."""
+    """Columns of the items that become text, in this order. None named: every column of words that does not repeat
+    another."""
     relations: Path | None = None
     """Head, relation and tail; None: no view of relations."""
     vectors: Path | None = None
@@ -56,7 +57,7 @@ class ColdStart:
 
     used: Used
     coverage: dict[str, float]
-    """View -> share of the items that it says anything about."""
+    """View -> share of the items that it covers."""
     n_by_fold: dict[str, int]
     """Held-out items by kind of fold."""
     recipe: Recipe

@@ -23,7 +23,7 @@ STAGES = ("index", "users")
 
 
 def catch_up(storage: Storage, at: Artifacts, chosen: Settings, who: str, uri: str | None) -> Recorded:
-    """Publish this workspace's champion with all published data, also with what is published while this runs.
+    """Publish this workspace's champion with all published data, including what is published while this runs.
 
     Args:
         storage: where releases live.

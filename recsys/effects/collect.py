@@ -32,8 +32,8 @@ def collect(storage: Storage, params: CollectParams) -> Collected:
     the objects that no kept manifest names. Whatever is younger than the grace period, by the store's clock, is kept.
     After a kill the next run continues.
 
-    Releases that hold a person who was forgotten go once `forget_days` have passed, and with them the older ones of
-    their line. The newest release, and what readers get, stay in any case.
+    Releases that hold a forgotten person are deleted once `forget_days` have passed, together with their older
+    ancestors. The newest release and the current one always stay.
 
     Args:
         storage: where releases live.

@@ -1,4 +1,4 @@
-"""Effect `compare`: what two groups of users clicked on, and what the gate had predicted. It changes nothing."""
+"""Effect `compare`: the clicks of two groups of users, beside what the gate had predicted. It changes nothing."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ METRIC = "ndcg@20"
 
 @dataclass(frozen=True)
 class Predicted:
-    """What the manifest of a release says of its model, from before anybody saw it."""
+    """What the manifest of a release says about its model, from before it was published."""
 
     ndcg: dict[str, float]
     """Slice and metric, such as `cold/ndcg@20` -> value; empty where the model was not judged."""
@@ -27,7 +27,7 @@ class Predicted:
     reasons: tuple[str, ...]
     """Why the gate was closed."""
     holdout: str | None
-    """SHA-256 of what the judged models were trained on; figures of two holdouts do not compare."""
+    """SHA-256 of the training data of the judged models. Figures of different holdouts cannot be compared."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Comparison:
     """Click-through of B minus that of A."""
     low: float
     high: float
-    """Ends of the always-valid interval: it may be looked at at any time, see `evaluation/always_valid.py`."""
+    """Ends of the always-valid interval, which may be looked at at any time (`evaluation/always_valid.py`)."""
     alpha: float
     n_moved: int
     """Users who were in both groups, since the share was changed; they count in neither."""

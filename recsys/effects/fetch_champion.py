@@ -11,7 +11,7 @@ from recsys.settings import Settings
 from recsys.storage.protocol import Storage
 
 MEASURED_FROM = 10_000
-"""Catalogue rows from which first light measures both precisions: encoding fewer takes seconds in either."""
+"""With at least this many catalogue rows, first light measures both precisions. Fewer take only seconds in either."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Brought:
     warning: str = ""
     """What a person should know, such as that the registry is down; empty: nothing."""
     has_verdict: bool | None = None
-    """Whether the gate ever judged it; None: the verdict was not wanted, or there is no registry."""
+    """Whether the gate ever judged it; None: the verdict was not asked for, or there is no registry."""
     n_segments: int | None = None
-    """Published segments that were reused; None: profiles were not wanted."""
+    """Published segments that were reused; None: profiles were not asked for."""
     rates: str = ""
-    """Speed of the encoder in both precisions, and which is worth it here; empty: it was not measured."""
+    """Speed of the encoder in both precisions, and which to use here; empty: not measured."""
 
 
 def fetch_champion(
@@ -101,7 +101,7 @@ def _from_registry(
 
 
 def _rates(at: Artifacts, chosen: Settings) -> str:
-    """Which precision is worth it on this machine, where so much must be encoded that it matters."""
+    """Which precision to use on this machine, if enough must be encoded for it to matter."""
     from recsys.catalogue.parts import CATALOGUE, list_parts
     from recsys.encoders.rates import encoder_rates
 
@@ -111,7 +111,7 @@ def _rates(at: Artifacts, chosen: Settings) -> str:
 
 
 def _save_teacher(champion: ModelReference, uri: str | None, at: Artifacts, chosen: Settings) -> None:
-    """Name the champion for training, where the workspace's training reads it; bring its weights where it continues."""
+    """Record the champion for a training that reads it, and bring its weights if the training continues from them."""
     from recsys.training.teacher import Teacher
 
     if not chosen.finetune.needs_champion:

@@ -1,4 +1,4 @@
-"""Effect `forget`: take one person's events out of everything that Firstlight keeps, and publish without them.
+"""Effect `forget`: remove one person's events from everything that Firstlight stores, and publish a clean release.
 
 In this order, so that nothing comes back: the feedback store, the landing zone, `data/`, what stages made, DVC's cache
 and remote, states of runs, the next release. Releases from before still hold the person; `collect` removes them by a

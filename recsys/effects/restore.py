@@ -19,7 +19,7 @@ FEATURES = "features"
 def restore(storage: Storage, release: str, at: Artifacts, folder: Path | None) -> Path:
     """Write a release's data.dvc and dvc.lock, and pull what they name.
 
-    Features from before there were details are not pulled; `dvc repro` makes them again.
+    Features of versions before details existed are not pulled; `dvc repro` makes them again.
 
     Args:
         storage: where releases live.
@@ -53,7 +53,7 @@ def restore(storage: Storage, release: str, at: Artifacts, folder: Path | None) 
 
 
 def pull_recorded(lock: str, target: Artifacts, further: tuple[str, ...] = ()) -> None:
-    """Pull what every publication has pushed: features with their details, and pictures.
+    """Pull what every publication pushes: features with their details, and pictures.
 
     Args:
         lock: text of the release's dvc.lock, which the workspace has.

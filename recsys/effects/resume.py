@@ -6,7 +6,7 @@ from recsys.storage.protocol import Storage
 
 
 def resume(storage: Storage, who: str) -> Current:
-    """End the hold: readers get the newest release. Without a hold nothing changes.
+    """End the hold: the newest release becomes the current one. Without a hold nothing changes.
 
     Args:
         storage: where releases live.

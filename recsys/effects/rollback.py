@@ -44,7 +44,7 @@ def rollback(storage: Storage, release: str, who: str, why: str) -> Current:
 
 
 def _is_done(current: Current, release: str, who: str, why: str) -> bool:
-    """Whether the same request was carried out, and its hold still lasts."""
+    """Whether the same request has been fulfilled already, and its hold still lasts."""
     hold = current.hold
     return hold is not None and (hold.who, hold.why) == (who, why) and release in (PREVIOUS, current.release)
 

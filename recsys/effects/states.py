@@ -1,6 +1,6 @@
-"""States of workspaces, for workers that share no disk: what the effects that bring and store them share.
+"""States of workspaces, for workers that share no disk: code shared by the effects that bring and store them.
 
-RECSYS_STATE names a folder or a bucket that all workers reach. Without it, all of them see the same disk.
+RECSYS_STATE names a folder or a bucket that all workers reach. If it is not set, all workers share a disk.
 """
 
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def watch_state(storage: Storage, at: Artifacts) -> Sync:
 
 @contextmanager
 def arriving(at: Artifacts, *, waits: bool = True) -> Iterator[bool]:
-    """Be the one on this machine that changes the workspace of arrivals.
+    """Hold the lock of this machine on the workspace of arrivals.
 
     Args:
         at: the workspace.
@@ -76,7 +76,7 @@ def arriving(at: Artifacts, *, waits: bool = True) -> Iterator[bool]:
 
 
 def bring_arrivals(state: Sync, store: Storage | None) -> Moved:
-    """Bring the newest state of arrivals: accepted data, and what the newest release was made of.
+    """Bring the newest state of arrivals: accepted data, and the inputs of the newest release.
 
     Args:
         state: of arrivals.
@@ -124,7 +124,7 @@ def _bring_release(store: Storage | None, at: Artifacts, further: tuple[str, ...
 
 
 def keep_arrivals(state: Sync) -> Moved:
-    """Store what was accepted, so that another worker may go on from it.
+    """Store what was accepted, so that another worker can continue from it.
 
     Args:
         state: of arrivals.
@@ -156,7 +156,7 @@ def finish_arrival(state: Sync) -> None:
 
 @contextmanager
 def changing_data(state: Sync | None, store: Storage | None) -> Iterator[None]:
-    """Bring the newest state before a command by hand changes data/, and store what it leaves.
+    """Bring the newest state before a command that was typed by hand changes data/, and store the result.
 
     Args:
         state: of arrivals; None: all workers see the same disk, and nothing happens.
@@ -179,7 +179,7 @@ def changing_data(state: Sync | None, store: Storage | None) -> Iterator[None]:
 
 
 def n_accepted(storage: Storage) -> int:
-    """Interactions that all arrivals together have brought."""
+    """Number of accepted interactions of all arrivals."""
     found = StateStore(storage).read(OF_ARRIVALS)
     return found[0].n_interactions if found else 0
 
@@ -244,7 +244,7 @@ def sweep(storage: Storage, folder: Path) -> None:
 
 
 def pinned(storage: Storage, store: Storage | None) -> dict[str, str]:
-    """The version of the data that has arrived last, as files of a workspace.
+    """The newest version of the data, as files of a workspace.
 
     Args:
         storage: RECSYS_STATE.

@@ -21,7 +21,7 @@ MAX_NOTES = 10
 
 
 def status(at: Artifacts, landing: str | None, store: str | None) -> dict[str, Any]:
-    """Report what has landed, what waits, what readers get and what failed last.
+    """Report what has landed, what is waiting, the current release and the last failure.
 
     Args:
         at: the workspace.
@@ -117,7 +117,7 @@ def _release(url: str | None) -> dict[str, Any] | None:
 
 
 def _privacy(manifest: Manifest) -> dict[str, float | None] | None:
-    """What the shared statistics of users tell of one at most: of this release, and of all so far."""
+    """The bound on what the shared statistics reveal about one user: of this release, and of all so far."""
     privacy = manifest.users.privacy
     if privacy is None or privacy.guarantee is None:
         return None
@@ -138,13 +138,13 @@ def _last_failure(at: Artifacts) -> dict[str, Any] | None:
 
 
 def _watched(at: Artifacts) -> dict[str, str]:
-    """Table -> what the last `recsys watch` said of its newest arrival; empty where it never ran."""
+    """Table -> what the last `recsys watch` found about its newest arrival; empty where it never ran."""
     path = at.watch / "report.json"
     return {one.table: one.sentence() for one in WatchReport.load(path).tables} if path.is_file() else {}
 
 
 def _or_error(look: Any) -> Any:  # noqa: ANN401  whatever `look` returns
-    """The result, or the error of a place that is out of reach, so that it does not hide the others."""
+    """The result of a call, or its error, so that one place out of reach does not hide the others."""
     try:
         return look()
     except RecsysError as error:

@@ -24,7 +24,7 @@ from recsys.storage.atomic import write_whole
 from recsys.storage.protocol import Storage
 
 TRIES = 3
-"""An arrival under way may remove a file that is just being read: then it is read anew."""
+"""An arrival in progress may remove a file while it is being read; then reading starts again."""
 REMEDY = (
     "Look at the page. If the change is wanted, nothing need be done: after monitor.accept_after arrivals it is what "
     "later ones are compared with. Otherwise ask the supplier for the texts again, or take the arrival back by landing "
@@ -40,10 +40,10 @@ def watch(
     *,
     if_new: bool = False,
 ) -> WatchReport | None:
-    """Judge the newest arrivals and releases; write page and metrics; send what is new to RECSYS_ALERT_URL.
+    """Judge the newest arrivals and releases, write page and metrics, and send new alarms to RECSYS_ALERT_URL.
 
-    It holds no lock of DVC's, so that no arrival waits for it. Killed anywhere and run again it does the same; an alert
-    may then come twice, with the same id.
+    It holds no lock of DVC, so no arrival waits for it. After a kill, the next run does the same; an alert may then be
+    sent twice, with the same id.
 
     Args:
         at: the workspace.
@@ -80,7 +80,7 @@ def watch(
 
 @contextmanager
 def remembering(states: Storage | None, at: Artifacts, store: Storage | None = None) -> Iterator[None]:
-    """Where workers share no disk: look at what arrived on any of them, and remember alarms for all of them.
+    """For workers that share no disk: watch the arrivals of all workers, and store alarms for all of them.
 
     Args:
         states: RECSYS_STATE; None: all workers see the same disk, and nothing happens.
@@ -110,7 +110,7 @@ def remembering(states: Storage | None, at: Artifacts, store: Storage | None = N
 
 
 def _looked_at(at: Artifacts, params: MonitorParams, pointer: Pointer | None) -> str:
-    """A hash of what there is to look at: parts, profiles, the newest release, settings."""
+    """A hash of what is watched: parts, profiles, the newest release, settings."""
     names = [f"{part.id} {part.arrival.rows_sha256}" for kind in KINDS for part in list_parts(at.data, kind)]
     names += [segment.name for segment in list_segments(at.profiles("champion"))]
     names += [pointer.current.head if pointer else "", params.model_dump_json()]
@@ -133,7 +133,7 @@ def _facts(
 ) -> list[ReleaseFacts]:
     """Facts of the newest releases, oldest first; manifests that were read before are not read again.
 
-    What `collect` has deleted meanwhile stays among them: it keeps fewer releases than watching needs to learn from.
+    Releases that `collect` has deleted stay among them: it keeps fewer than watching needs to learn from.
     """
     store, path = ReleaseStore(storage), at.watch / "releases.json"
     known = {one.release: one for one in _known(path)}

@@ -29,9 +29,9 @@ from recsys.storage.atomic import write_whole
 from recsys.storage.protocol import Storage
 
 CODE = ("recsys", "dvc.yaml", ".dvcignore")
-"""What stages run and depend on."""
+"""Code that stages run and depend on."""
 DRAFT = ".tmp-"
-"""Before a folder's name: not yet a workspace."""
+"""Prefix of a folder that is not yet a complete workspace."""
 CHALLENGER = {"finetune": {"roles": ["challenger"]}, "profiles": {"roles": ["champion", "challenger"]}}
 """Values of params.yaml by which a workspace trains."""
 
@@ -91,7 +91,7 @@ def _arrived(states: Storage, store: Storage | None) -> dict[str, str]:
 
 
 def _shared(states: Storage, at: Artifacts, into: Path, make: Callable[[], Artifacts]) -> Artifacts:
-    """The run's workspace: as another worker, or a killed task, has stored it; else made here, and stored first."""
+    """The run's workspace: brought if another worker or a killed task has stored it; otherwise made here and stored."""
     from recsys.effects.states import run_state, sweep
 
     target = Artifacts(into.resolve())
@@ -169,7 +169,7 @@ def _made(
 
 
 def _bring_pictures(target: Artifacts) -> None:
-    """Lay out the pictures of items as they were fetched; what DVC lacks, stage `images` fetches again."""
+    """Bring the pictures of items that were fetched. Pictures that DVC lacks are fetched again by stage `images`."""
     lock = target.dvc_lock
     if lock.exists() and locked_files(lock.read_text("utf-8"), IMAGES, target, target.pictures):
         with suppress(StorageError):
@@ -177,7 +177,7 @@ def _bring_pictures(target: Artifacts) -> None:
 
 
 def _write_settings(params: Path, changes: Mapping[str, Mapping[str, Any]], to: Path) -> None:
-    """Write params.yaml with the changes laid over it, and check it."""
+    """Write params.yaml with the changes applied, and check it."""
     values = yaml.safe_load(params.read_text("utf-8"))
     for section, keys in changes.items():
         if not isinstance(keys, Mapping) or section not in values:

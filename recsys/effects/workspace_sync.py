@@ -23,7 +23,7 @@ def workspace_sync(
 ) -> int:
     """Run a command in a run's workspace, wherever the run's earlier tasks ran. Safe to repeat and to kill.
 
-    Two workers may do the same task at once: what is stored first stays, see `Versions.merged`.
+    If two workers do the same task at once, the result that is stored first stays, see `Versions.merged`.
 
     Args:
         states: RECSYS_STATE.
@@ -59,7 +59,7 @@ def workspace_sync(
 
 
 def _run(state: Sync, command: Sequence[str], checkpoint_s: float) -> int:
-    """Run to the end; meanwhile checkpoints are stored."""
+    """Run to the end, and store checkpoints meanwhile."""
     starter = os.getpid()
     process = subprocess.Popen(
         command, cwd=state.at.root, preexec_fn=lambda: end_with(starter) if sys.platform == "linux" else None
@@ -79,7 +79,7 @@ def _run(state: Sync, command: Sequence[str], checkpoint_s: float) -> int:
 
 
 def _keep_checkpoints(state: Sync) -> None:
-    """Store checkpoints; a store that is out of reach for a while does not end the training."""
+    """Store checkpoints. If the store is out of reach for a while, the training continues."""
     try:
         stored = state.keep_training()
     except StorageError as error:

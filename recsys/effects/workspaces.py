@@ -1,4 +1,4 @@
-"""Workspaces of their own, one for each run: what the effects that make, use and remove them share.
+"""Workspaces for single runs: code shared by the effects that make, use and remove them.
 
 The fast loop writes to its workspace all the time. A run that takes hours (training) or uses another model (publishing
 a new champion) works beside it, in a copy of code and settings. Copies share DVC's cache.
@@ -23,7 +23,7 @@ DONE = "done"
 BEGUN = "var/begun"
 """File with the number of interactions that were accepted when a workspace was made, in digits."""
 GONE = ".gone-"
-"""Before a folder's name: it is being removed."""
+"""Prefix of a folder that is being removed."""
 TRAINING = "train_challenger"
 """Kind of the workspaces that are made to train."""
 
@@ -88,7 +88,7 @@ def workspaces_like(root: Path) -> list[Path]:
 def remove(folder: Path, kind: str, doomed: Iterable[Path]) -> None:
     """Remove workspaces, and what a killed run left of earlier ones.
 
-    A folder is renamed before it is deleted: under its own name a workspace is always whole.
+    A folder is renamed before it is deleted, so that under its own name a workspace is always complete.
 
     Args:
         folder: holds workspaces.

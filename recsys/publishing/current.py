@@ -1,4 +1,4 @@
-"""CURRENT, the pointer: which release readers get, and whether it is on hold."""
+"""CURRENT, the pointer: which release is the current one, and whether it is on hold."""
 
 import json
 from typing import Literal, Self

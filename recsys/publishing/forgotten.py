@@ -1,6 +1,6 @@
-"""Objects that hold a person who was forgotten: old releases name them, and `collect` removes those by a deadline.
+"""Objects that hold a forgotten person: old releases name them, and `collect` removes these by a deadline.
 
-`FORGOTTEN` in the store says which objects, and since when. It holds no name of anybody.
+`FORGOTTEN` in the store lists the objects, and since when. It names nobody.
 """
 
 import json
@@ -33,7 +33,7 @@ def forgotten(storage: Storage) -> dict[str, datetime]:
 
 
 def remember(storage: Storage, objects: Collection[str]) -> None:
-    """Note that objects hold somebody who was forgotten. What was noted before keeps its time. Safe to repeat.
+    """Record that objects hold a forgotten person. Earlier records keep their time. Safe to repeat.
 
     Args:
         storage: the release store.
@@ -50,7 +50,7 @@ def remember(storage: Storage, objects: Collection[str]) -> None:
 
 
 def drop_missing(storage: Storage, existing: Collection[str]) -> None:
-    """Drop what was noted of objects that are gone.
+    """Drop the records of objects that no longer exist.
 
     Args:
         storage: the release store.
@@ -74,7 +74,7 @@ def holds(manifest: Manifest, objects: Collection[str]) -> bool:
 
 
 def files_about_people(manifest: Manifest) -> tuple[File, ...]:
-    """Files of a release that may name a person: histories, and facts where a shop lands users in its graph."""
+    """Files of a release that may name a person: histories, and facts of a graph that contains users."""
     histories = [history.file for history in manifest.histories]
     return (*histories, *(segment.facts for segment in manifest.segments if segment.facts))
 

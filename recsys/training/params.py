@@ -146,8 +146,7 @@ class FinetuneParams(BaseModel):
 
     @model_validator(mode="after")
     def _check_trials(self) -> Self:
-        """Refuse ranges of parameters that are not numbers or do not change a training, and trials that cannot
-        differ."""
+        """Refuse ranges of parameters that are not numbers or change no training, and trials that cannot differ."""
         if self.trials > 1 and (self.layers == "none" or not self.trial_ranges):
             raise ValueError(
                 "trials differ in what fine-tuning learns; set layers and trial_ranges, or trials: 1"
