@@ -1,1 +1,1 @@
-"""Watching what is published: what each arrival is like, compared with the arrivals before it; alarms with examples."""
+"""Monitoring: compare each arrival with the arrivals before it; alarms with examples."""

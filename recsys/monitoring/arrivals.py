@@ -1,4 +1,4 @@
-"""What watching looks at: a sample of each arrival's rows."""
+"""Arrivals as monitoring sees them: a sample of each arrival's rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,10 +17,10 @@ class Arrival:
     """One arrival, or several small ones, as signals see it."""
 
     name: str
-    """Part id of the arrival; of several the last one."""
+    """Part id of the arrival; the last one if it has several parts."""
     parts: tuple[str, ...]
     at: datetime
-    """When its file was written; of several the last one."""
+    """When its file was written; the last file if it has several."""
     n_rows: int
     """All live rows, not only those of the sample."""
     rows: pa.Table

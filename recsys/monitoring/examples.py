@@ -1,4 +1,4 @@
-"""What moved: words, values or ranges of a number that more or fewer rows have, and rows unlike those before."""
+"""Examples for an alarm: words, values or ranges of a number that more or fewer rows have, and unusual rows."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ def alarm_of(
     *,
     is_new: bool,
 ) -> Alarm:
-    """Say what moved.
+    """Make an alarm with examples of what changed.
 
     Args:
         name: of the signal.
@@ -62,7 +62,7 @@ def alarm_of(
 
 
 def moved(now: Sequence[frozenset[str]], before: Sequence[frozenset[str]]) -> list[Moved]:
-    """Names whose share of rows changed most, for the error of a share; the largest change first.
+    """Names whose share of rows changed most relative to its error, the largest change first.
 
     Args:
         now: names in each row of the arrival.
@@ -89,7 +89,7 @@ def moved(now: Sequence[frozenset[str]], before: Sequence[frozenset[str]]) -> li
 
 
 def moved_numbers(now: NDArray[np.float64], before: NDArray[np.float64]) -> list[Moved]:
-    """Ranges of a number, and which share of the rows lies in each.
+    """Ranges of a number, and the share of rows in each.
 
     Args:
         now: numbers of the arrival; NaN where a row has none.
@@ -145,7 +145,7 @@ def _all(rows: Iterable[frozenset[str]]) -> Iterable[str]:
 
 
 def _shown(arrival: Arrival, places: Iterable[int], number: str) -> list[Shown]:
-    """Rows by their places; before the text stands the number that the alarm is about, if it is about one."""
+    """Rows by their places. If the alarm is about a number, it precedes the text."""
     has_texts = "text" in arrival.rows.column_names
     numbers = arrival.numbers(number) if number else None
     return [

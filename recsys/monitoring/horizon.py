@@ -1,4 +1,4 @@
-"""Which arrivals are looked at: the newest landed files of a kind, small ones together, by their records alone."""
+"""Which arrivals are judged: the newest landed files of a kind, small ones together. Only their records are read."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Landed:
 
     @property
     def n_live(self) -> int:
-        """Rows that are no deletes, when it was accepted."""
+        """Rows other than deletes, when it was accepted."""
         return max(0, self.record.n_rows - self.record.statistics.n_deletes)
 
 
@@ -27,7 +27,7 @@ class Horizon:
     groups: tuple[tuple[Landed, ...], ...]
     """Arrivals in order; small ones that follow each other are one."""
     waiting: tuple[Landed, ...]
-    """What is too small as yet."""
+    """Files that are too small to be judged yet."""
     n_before: int
     """Arrivals that are older than those of `groups`."""
 

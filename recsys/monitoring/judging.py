@@ -1,13 +1,13 @@
-"""Is a figure of an arrival ordinary? The arrivals before it say, with the spread that they themselves have.
+"""Is a figure of an arrival ordinary? Earlier arrivals decide, by how much they differ among themselves.
 
-Arrivals differ more than chance alone makes samples of one catalogue differ: a supplier's week is a supplier's. So a
-figure is predicted by a random-effects model: variance within arrivals (by the number of rows) plus variance between
-them, which the shop's own past gives. That is how Laney's p'-chart sets its limits. With few arrivals the spread is
-uncertain, and Student's t widens the limits.
+Arrivals differ more than random samples of one catalogue would, since each comes from one supplier. So a figure is
+predicted by a random-effects model: variance within arrivals (by the number of rows) plus variance between arrivals,
+estimated from the catalogue's own past. Laney's p'-chart sets its limits in the same way. With few arrivals the
+variance is uncertain, and Student's t widens the limits.
 
-Why no library: of those that test for drift, evidently 0.7 does not import beside pandas 3, alibi-detect needs
-TensorFlow, and nannyml pins an old LightGBM; each compares one batch with one reference, so that a shop whose weeks
-differ has alarms every week. scipy.stats has the distributions; what is left are the lines below.
+Why no library: evidently 0.7 cannot be imported with pandas 3, alibi-detect needs TensorFlow, and nannyml pins an old
+LightGBM. Each compares one batch with one reference, so where arrivals differ every week, there would be alarms every
+week. scipy.stats has the distributions; the rest is below.
 
 Sources: Laney 2002, Improved Control Charts for Attributes; DerSimonian & Laird 1986, Meta-analysis in Clinical Trials;
 Higgins, Thompson & Spiegelhalter 2009, A re-evaluation of random-effects meta-analysis (prediction by t).
@@ -20,10 +20,11 @@ from typing import Literal
 import numpy as np
 
 Side = Literal["both", "upper", "lower"]
-"""In which direction a figure must leave the ordinary to be worth an alarm."""
+"""The direction in which a figure must become unusual to cause an alarm."""
 MARGIN = 1.5
-"""An alarm lies so many times further out than any earlier arrival. Figures of suppliers who differ have longer tails
-than Student's t; of 60 arrivals with an exponential tail one in 350 passes this, of as many normal ones far fewer."""
+"""To cause an alarm, a figure must lie this many times further out than that of any earlier arrival. Figures of
+different suppliers have longer tails than Student's t. With an exponential tail, one in 350 ordinary arrivals passes
+this after 60 others, with a normal one far fewer."""
 POWER = 0.95
 """Probability with which `Judgement.smallest` would be noticed."""
 
@@ -34,7 +35,7 @@ class Measured:
 
     value: float
     error: float
-    """Standard deviation by which chance moves it, given the number of rows; above 0."""
+    """Standard deviation of the figure by chance, given the number of rows; above 0."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,13 @@ class Judgement:
     value: float
     expected: float
     deviation: float
-    """Standard deviation of the prediction: chance within the arrival, spread between arrivals, what is uncertain of
-    the mean."""
+    """Standard deviation of the prediction: chance within the arrival, variance between arrivals, uncertainty of the
+    mean."""
     p: float
     """Probability of a figure at least so far out in an ordinary arrival."""
     is_extreme: bool
-    """Whether it lies MARGIN times further out than that of every earlier arrival. Further out than all of them lies
-    an ordinary arrival with probability 1 / (earlier arrivals + 1), whatever the shape of the spread."""
+    """Whether it lies MARGIN times further out than that of every earlier arrival. An ordinary arrival lies further out
+    than all n earlier ones with probability 1 / (n + 1), whatever the distribution."""
     n_past: int
     furthest: float = 0.0
     """How many deviations from the expected value the furthest earlier arrival lies, in the signal's direction."""
@@ -103,7 +104,7 @@ def between_variance(x: np.ndarray, variance: np.ndarray) -> float:
 
 
 def limits(found: Judgement, side: Side, level: float) -> tuple[float | None, float | None]:
-    """Between which values a figure is ordinary; None: no limit on that side.
+    """Lower and upper limit of an ordinary figure; None: no limit on that side.
 
     Args:
         found: the judgement.
@@ -128,7 +129,7 @@ def quantile(found: Judgement, side: Side, level: float) -> float:
 
 
 def smallest(found: Judgement, side: Side, level: float) -> float:
-    """The change from the expected value that an arrival like this one shows with probability POWER.
+    """The change from the expected value that would be noticed with probability POWER in an arrival like this one.
 
     Args:
         found: the judgement.
@@ -144,7 +145,7 @@ def smallest(found: Judgement, side: Side, level: float) -> float:
 
 
 def alarms(found: Mapping[str, Judgement], rate: float) -> tuple[str, ...]:
-    """Which signals of an arrival alarm, so that of ordinary arrivals at most the share `rate` have any alarm.
+    """Signals of an arrival that cause an alarm. At most the share `rate` of ordinary arrivals have any.
 
     Args:
         found: judgements by signal.

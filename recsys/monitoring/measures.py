@@ -1,7 +1,7 @@
-"""How a figure of an arrival is measured against others: means of rows, distances between distributions, new words.
+"""Measures that compare an arrival with others: means of rows, distances between distributions, new words.
 
-A measure is prepared once for all arrivals, and then asked for one arrival against some others. Earlier arrivals are
-asked the same against each other, so that what is ordinary for them needs no assumption.
+A measure is prepared once for all arrivals, and then compares one arrival with some others. Earlier arrivals are
+compared with each other in the same way, which shows what is ordinary without any assumption.
 
 Shape suffixes: R rows of a sample, F features, A arrivals, D dimensions of profiles, V words.
 """
@@ -40,7 +40,7 @@ class Measure(Protocol):
         ...
 
     def unlike(self, one: int, others: Sequence[int]) -> NDArray[np.float64] | None:
-        """How unlike the others each row of the arrival is, [R]; None where single rows do not tell."""
+        """How different each row of the arrival is from the others, [R]; None if single rows cannot tell."""
         ...
 
 
@@ -51,7 +51,7 @@ class Means:
     values: Sequence[Rows]
     """[R] for each arrival; NaN where a row has none."""
     floor: float
-    """Rows differ by at least this standard deviation: finer differences are not worth an alarm."""
+    """Smallest standard deviation of rows that is assumed: finer differences are not worth an alarm."""
 
     def compare(self, one: int, others: Sequence[int]) -> Compared:
         """Means, with the error that the rows' spread within arrivals gives."""
@@ -89,7 +89,7 @@ class Levels:
     """Finer differences are not worth an alarm."""
 
     def compare(self, one: int, others: Sequence[int]) -> Compared:
-        """The numbers; their spread between arrivals is all that is known of chance."""
+        """The numbers themselves. Their variance between arrivals is the only estimate of chance."""
         return _each(one, others, lambda place, _: self._level(place))
 
     def _level(self, place: int) -> Measured | None:
@@ -105,9 +105,9 @@ class Distances:
     """Squared distance between the distributions of two sets of rows: the maximum mean discrepancy (MMD).
 
     Each row is a vector of features whose inner products are a kernel. The rows are halved by their order, which is
-    random. The first halves give the direction in which the arrival differs from the others (the witness), the
-    second halves say how far it lies along it. Along a fixed direction chance is that of a mean of rows as the others
-    have them, so no permutations are needed, and where nothing differs the expected value is 0.
+    random. The first halves give the direction in which the arrival differs from the others (the witness), the second
+    halves how far it lies along this direction. Along a fixed direction, the distance is a mean of rows with a known
+    error, so no permutations are needed; where nothing differs, its expected value is 0.
 
     Sources: Gretton et al. 2012, A Kernel Two-Sample Test; Shekhar, Kim & Ramdas 2022, A Permutation-Free Kernel
     Two-Sample Test.
@@ -245,7 +245,7 @@ class NewWords:
 QUERIES, REFERENCES = 60, 30
 """Rows of an arrival that look for a nearest neighbour, and among which those of others look: the first of a sample."""
 FAR_SHARE = 0.05
-"""Of the rows of earlier arrivals, those with the least similar nearest neighbours: they count as without one."""
+"""Share of earlier rows that count as having no neighbour: those whose nearest neighbours are least similar."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What was found, in the text format of Prometheus, for node_exporter's textfile collector."""
+"""Results of monitoring in the text format of Prometheus, for node_exporter's textfile collector."""
 
 from collections.abc import Iterator
 

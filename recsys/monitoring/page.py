@@ -1,4 +1,4 @@
-"""What is watched as one HTML page without external resources: alarms with examples, a plot per figure."""
+"""Results of monitoring as one HTML page without external resources: alarms with examples, a plot per figure."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -60,7 +60,7 @@ def _with_alarms(table: Watched) -> list[dict[str, object]]:
 
 
 def _examples(alarms: Sequence[Alarm]) -> list[Alarm]:
-    """Alarms whose examples are shown: of several that name the same words, the first."""
+    """Alarms whose examples are shown: the first of several that name the same words."""
     first: dict[tuple[Moved, ...], Alarm] = {}
     for alarm in alarms:
         if alarm.moved or alarm.rows:

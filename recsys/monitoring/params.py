@@ -1,4 +1,4 @@
-"""Parameters of watching. Values live in params.yaml."""
+"""Parameters of monitoring. Values live in params.yaml."""
 
 from typing import Annotated, Self
 
@@ -15,18 +15,19 @@ class MonitorParams(BaseModel):
     false_alarms: float = Field(gt=0, le=0.1)
     """The highest share of ordinary arrivals that may cause an alarm, over all signals of a table together."""
     learn_arrivals: int = Field(ge=5)
-    """Earlier arrivals that must be there before one is judged; until then the page says "learning"."""
+    """Earlier arrivals that are needed before one is judged; until then the page says "learning"."""
     window_arrivals: int = Field(ge=5, le=500)
     """Earlier arrivals that an arrival is compared with: the newest ones."""
     shown_arrivals: int = Field(ge=1, le=500)
     """Arrivals that are judged and shown: the newest ones."""
     sample_rows: int = Field(ge=40, le=2000)
-    """Rows of an arrival that are looked at, drawn at random, the same each time. Larger samples notice smaller
+    """Rows of an arrival that are compared, drawn at random, the same each time. Larger samples notice smaller
     changes."""
     min_rows: int = Field(ge=4)
     """Smaller arrivals are judged together with those that follow, once they have this many rows."""
     accept_after: int = Field(ge=1)
-    """After this many alarms of a signal in a row the new state is what later arrivals are compared with."""
+    """After this many alarms of a signal in a row, the new state counts as ordinary, and later arrivals are compared
+    with it."""
     numbers: tuple[Name, ...]
     """Columns of the catalogue with a number whose distribution is watched, such as price."""
     train_on: tuple[Name, ...]

@@ -1,4 +1,4 @@
-"""What is watched of releases: how old arrivals were when they were published, and how well indexes search."""
+"""Monitoring of releases: how old arrivals were when they were published, and the recall of indexes."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from recsys.monitoring.signals import RELEASES, SIGNALS
 
 
 class ReleaseFacts(Frozen):
-    """What watching needs of one release; none of it ever changes."""
+    """Facts about one release that monitoring needs. They never change."""
 
     release: str
     parent: str | None
@@ -24,7 +24,7 @@ class ReleaseFacts(Frozen):
     ages_s: tuple[float, ...] = ()
     """Seconds from landing to publishing, of each landed file that is new in it."""
     n_early: int = 0
-    """Files whose time of landing is later than that of the release: a clock is wrong."""
+    """Files that landed later than the release was written, so a clock must be wrong."""
 
 
 def watch_releases(facts: Sequence[ReleaseFacts], params: MonitorParams) -> Watched:

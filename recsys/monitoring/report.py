@@ -1,4 +1,4 @@
-"""What watching found: figures of the newest arrivals, alarms with what moved. The format of report.json."""
+"""The report of monitoring (report.json): figures of the newest arrivals, and alarms with examples."""
 
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ class Reading(Frozen):
     value: float
     expected: float
     lower: float | None
-    """Below this the figure alone would be an alarm; None: it may be as low as it likes."""
+    """A lower figure would by itself be an alarm; None: no limit."""
     upper: float | None
     p: float
     """Probability of a figure at least so far out in an ordinary arrival, by this signal alone."""
@@ -67,7 +67,7 @@ class Judged(Frozen):
     """One arrival, or several small ones."""
 
     name: str
-    """Part id of the arrival, of several the last one; id of the release."""
+    """Part id of the arrival (of its last part, if it has several), or id of the release."""
     parts: tuple[str, ...]
     at: datetime
     n_rows: int
@@ -86,13 +86,13 @@ class Watched(Frozen):
     n_arrivals: int
     """All that ever arrived."""
     needed: int
-    """Arrivals that must be there before one is judged."""
+    """Arrivals that are needed before one is judged."""
     n_waiting: int
     """Rows that are too few to be judged as yet."""
     judged: tuple[Judged, ...]
     """The newest arrivals, oldest first."""
     notes: tuple[str, ...] = ()
-    """What else people should know, such as a clock that is wrong."""
+    """Further notes for people, such as about a wrong clock."""
 
     @property
     def alarms(self) -> tuple[Alarm, ...]:

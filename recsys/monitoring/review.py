@@ -19,9 +19,9 @@ def review(
 ) -> tuple[Judged, ...]:
     """Judge the newest arrivals.
 
-    Alarms in a row are not what the next arrival is compared with, for their signal: a lasting change alarms again and
-    again, until it has done so `accept_after` times and is the new state. What came and went is part of the shop's past
-    from then on: a supplier who is unlike the others, but comes now and then, alarms the first time.
+    For a signal, an arrival is not compared with the run of alarms just before it. So a lasting change alarms again and
+    again, until after `accept_after` alarms it counts as the new state. A change that has ended becomes part of the
+    past: a supplier who is unlike the others, but delivers now and then, alarms only the first time.
 
     Args:
         arrivals: in order, at most the window and those that are shown.
@@ -69,7 +69,7 @@ def judge_all(
     place: int,
     others: Mapping[str, Sequence[int]],
 ) -> dict[str, Judgement]:
-    """Judge one arrival by every signal that has a figure of it and of enough others.
+    """Judge one arrival by every signal that has a figure for it and for enough others.
 
     Args:
         measures: of the signals, by name.

@@ -1,4 +1,4 @@
-"""Samples of landed files: the rows that watching looks at, drawn once and kept, a file per landed file."""
+"""Samples of landed files: the rows that monitoring compares. Drawn once and stored, a file per landed file."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ VERSION = 2
 """Part of every key; raised when the same rows would give another sample."""
 SUFFIX = ".sample.arrow"
 SHOWN_CHARS = 1000
-"""A text is cut here in a sample. Its length is that of the whole."""
+"""Texts are cut to this length in a sample; the recorded length is that of the whole text."""
 AT_ONCE = 16_384
 """Rows of a file that are read at once."""
 MINUTE = 60_000_000
@@ -35,7 +35,7 @@ MINUTE = 60_000_000
 
 @dataclass(frozen=True)
 class Walked:
-    """A catalogue part whose texts and profiles are made."""
+    """A catalogue part with its texts and profiles."""
 
     part: Part
     feature: FeatureFile
@@ -43,7 +43,7 @@ class Walked:
 
     @property
     def made_of(self) -> str:
-        """What its samples depend on: rows, texts, profiles."""
+        """Hash of the inputs of its samples: rows, texts, profiles."""
         return f"{self.part.arrival.rows_sha256} {self.feature.key} {self.segment.name}"
 
 
@@ -148,7 +148,7 @@ def read_arrival(group: Sequence[Landed], paths: Sequence[Path]) -> Arrival:
 
 
 def _draw(places: NDArray[np.int64], name: str, n: int) -> NDArray[np.int64]:
-    """At most n of the places in a random order, the same each time; the order is what halves a sample."""
+    """At most n of the places in a random order, the same each time. Halves of a sample follow this order."""
     generator = np.random.default_rng(code(name))
     return np.asarray(generator.permutation(places)[:n], np.int64)
 
@@ -218,7 +218,7 @@ def _filled(fields: pa.Table, further: Sequence[Mapping[str, object]]) -> list[l
 
 
 def _number(value: object) -> float | None:
-    """A number, also where it landed as text; None where it is none."""
+    """A number, even if it landed as text; None for anything else."""
     try:
         found = float(str(value).strip().lstrip("$€£¥").replace(",", "")) if value is not None else None
     except ValueError:

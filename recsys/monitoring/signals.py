@@ -1,4 +1,4 @@
-"""What is watched: one line of SIGNALS per figure, with what it is measured by and what it tells people."""
+"""The signals: one line of SIGNALS per figure, with its measure and its meaning for people."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ WIDTH, NAMES_WIDTH = 256, 128
 """Features of a distribution: of words and profiles, of names such as tags."""
 SEED = 20261129
 RUN_WORDS = 6
-"""So many words in a row that several texts share are repeated text."""
+"""This many consecutive words that several texts share count as repeated text."""
 REPEATED_SHARE = 0.04
 """Of an arrival's texts, so many must have a run of words for it to count as repeated, and at least REPEATED_ROWS."""
 REPEATED_ROWS = 5
@@ -125,8 +125,8 @@ SIGNALS: Mapping[str, Mapping[str, Signal]] = MappingProxyType(
         },
     }
 )  # fmt: skip
-"""Table -> signal -> its entry. A further signal is one line here. Of languages, words, columns, tags, profiles and
-events the figure is the squared distance of their distribution from that of before."""
+"""Table -> signal -> its entry. A further signal is one line here. For languages, words, columns, tags, profiles and
+events, the figure is the squared distance between the new distribution and the earlier one."""
 
 
 def signals_of(table: str, numbers: Sequence[str] = ()) -> dict[str, Signal]:
@@ -180,7 +180,7 @@ def code(name: str) -> int:
 
 
 def repeated_shares(rows: Sequence[Sequence[str]]) -> np.ndarray:
-    """Share of each text's runs of words that other texts of the same arrival have as well.
+    """Share of each text's runs of words that other texts of the same arrival share.
 
     Args:
         rows: words of each text.

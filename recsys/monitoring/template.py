@@ -1,5 +1,5 @@
 # ruff: noqa: E501  lines of HTML, not of Python
-"""The page of what is watched, as a Jinja template."""
+"""The page of monitoring, as a Jinja template."""
 
 from recsys.gate.template import STYLE
 
