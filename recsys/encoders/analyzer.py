@@ -1,4 +1,4 @@
-"""Which terms a text has: words and pairs of words without stop words, and characters where a script has no blanks."""
+"""Terms of a text: words and pairs of words without stop words, and runs of characters in scripts without blanks."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,8 +12,8 @@ from recsys.features.scripts import UNSPACED_RANGES
 RUN_LENGTHS = (1, 2)
 """Lengths of the runs of characters that stand for words in scripts without blanks."""
 UNSPACED_SHARE = 0.01
-"""With at least this share of letters of such scripts, texts are cut into runs of characters there. A stray name in
-another script teaches nothing."""
+"""With at least this share of letters of such scripts, texts are cut into runs of characters there. A single name in
+another script is not enough."""
 LANGUAGE_SAMPLE = 200
 """Texts whose language is detected."""
 LANGUAGE_SHARE = 0.2
@@ -25,7 +25,7 @@ WORD = re.compile(r"\b\w\w+\b")
 
 @dataclass(frozen=True)
 class Analyzer:
-    """What makes terms of a text; items and queries are read by the same one, which a head carries along."""
+    """Turns a text into terms. Items and queries use the same analyzer, which is stored with the head."""
 
     stop_words: frozenset[str] = ENGLISH
     """Left out, also as runs of characters."""

@@ -1,4 +1,4 @@
-"""What the folder of a sentence-transformers model says about its use: modules, pooling, and prompts."""
+"""Settings that the folder of a sentence-transformers model declares: modules, pooling, and prompts."""
 
 import json
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ OF_QUERIES = ("query",)
 
 @dataclass(frozen=True)
 class Declared:
-    """What the folder says. None: it says nothing of it."""
+    """Declared settings. None: the folder declares nothing."""
 
     pooling: str | None = None
     """By the folder's own name, such as `lasttoken`."""
@@ -81,7 +81,7 @@ def read_declared(source: str, folder: Path) -> Declared:
 
 
 def settled(params: EncoderParams, folder: Path) -> EncoderParams:
-    """The parameters with both prefixes as texts: those of the folder where params.yaml leaves them to it.
+    """The parameters with both prefixes as texts: those of the folder where params.yaml has null.
 
     Args:
         params: section `encoder`.

@@ -1,1 +1,1 @@
-"""What a catalogue of some size would cost on some machines, before anybody lands it."""
+"""Planning: what a catalogue of a given size would cost on given machines, before it lands."""

@@ -1,4 +1,4 @@
-"""What each stage costs: a line through measured runs, in items and interactions; kept in a file per machine.
+"""The cost of each stage: a line through measured runs, in items and interactions; stored in a file per machine.
 
     cost = fixed + per item * items + per interaction * interactions
 

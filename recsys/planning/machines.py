@@ -1,4 +1,4 @@
-"""The machines of a plan: as described, and like this one where nothing is said."""
+"""The machines of a plan: as described, and like this machine in all else."""
 
 import os
 import shutil

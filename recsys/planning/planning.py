@@ -1,8 +1,8 @@
 """Plan a first load: hours, memory, disk and bytes moved of each step, and which step breaks first.
 
-What was measured on small catalogues is carried over by straight lines (`costs.py`), and arrays by their exact sizes
-(`sizes.py`). The plan counts on what the code does: encoding and projection go to all workers, and every other step
-runs on one of them.
+Measurements on small catalogues are extrapolated by straight lines (`costs.py`), and sizes of arrays are computed
+exactly (`sizes.py`). The plan assumes what the code does: all workers encode and project, and one of them runs every
+other step.
 """
 
 from collections.abc import Callable, Sequence
@@ -99,9 +99,9 @@ class Step:
     requests: int
     """To the bucket."""
     holds_items: float
-    """So many items, with interactions in proportion, this step could take on these machines."""
+    """Items, with interactions in proportion, that this step can take on these machines."""
     breaks: str
-    """What runs out first there; NOTHING where it would hold more still."""
+    """The resource that runs out first; NOTHING where there is still room."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def _step(cost: StageCost, rates: Rates, shape: Shape, machines: Machines, left:
 
 
 def _room(size: Size, limits: Sequence[Limit]) -> tuple[float, str]:
-    """How many items fit, with interactions in proportion, and what is full then.
+    """How many items fit, with interactions in proportion, and which resource is then exhausted.
 
     Args:
         size: of the plan; sets the proportion.

@@ -1,4 +1,4 @@
-"""Run one command of `recsys` in this process, and leave what it took in a file.
+"""Run one command of `recsys` in this process, and write its time and memory to a file.
 
     python -m recsys.planning.watched FILE COMMAND ...
 

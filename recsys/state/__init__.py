@@ -1,1 +1,1 @@
-"""What a workspace holds, kept in a store: workers that share no disk bring it before a task, and store it after."""
+"""States: the content of workspaces in a store. Workers without a shared disk bring and store it around each task."""

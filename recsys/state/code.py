@@ -1,4 +1,4 @@
-"""The code of a run, packed into one file: thousands of small objects would take longer than the code takes to load."""
+"""The code of a run, packed into one file, since transferring thousands of small objects is slow."""
 
 import shutil
 import tarfile
@@ -23,7 +23,7 @@ def pack(root: Path) -> None:
 
 
 def unpack(root: Path) -> None:
-    """Lay the packed code out, unless it is there.
+    """Unpack the code, unless it is there already.
 
     Args:
         root: the workspace.

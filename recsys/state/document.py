@@ -1,4 +1,4 @@
-"""The document of a workspace's state: which files it has, which stages have run, what version of the data it is."""
+"""The document of a workspace's state: its files, the stages that have run, and the version of its data."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from recsys.errors import StorageError
 
 FORMAT = 2
-"""1 named each stored file by its checksum alone."""
+"""Format 1 named each stored file by its checksum alone."""
 Value = TypeVar("Value")
 
 
@@ -34,19 +34,19 @@ class CarriedFile(BaseModel):
 
 
 class State(BaseModel):
-    """What a workspace holds. Contents lie elsewhere: files in the store beside it, DVC's in DVC's remote."""
+    """The content of a workspace, by names: files are stored next to the document, DVC's files in DVC's remote."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = FORMAT
     nonce: str = ""
-    """Another one at each write; a worker that knows it has nothing to bring."""
+    """New with each write. A worker that has this version has nothing to bring."""
     files: dict[str, CarriedFile] = {}
     """Path in the workspace -> file."""
     objects: dict[str, str] = {}
     """Checksum -> name of the object that holds such a file. A state of format 1 names none: see `object_of`."""
     data_dvc: str | None = None
-    """Text of data.dvc; what it names lies in DVC's remote."""
+    """Text of data.dvc; its data is in DVC's remote."""
     lock: dict[str, Any] = {}
     """Stage -> its entry of dvc.lock, only of stages whose outputs lie in DVC's remote."""
     n_interactions: int = 0
@@ -116,7 +116,7 @@ class State(BaseModel):
         )
 
     def same_content(self, other: "State") -> bool:
-        """Whether both say the same but for their version, and for where it lies in the store."""
+        """Whether both have the same content, whatever their versions and the places of objects in the store."""
         return self._content() == other._content()
 
     def _content(self) -> "State":
@@ -125,17 +125,17 @@ class State(BaseModel):
 
 @dataclass(frozen=True)
 class Versions:
-    """Three versions of a state: two workers went on from the same one."""
+    """Three versions of a state: one version, and two that workers made from it."""
 
     base: State
     ours: State
     theirs: State
 
     def merged(self) -> State:
-        """What both workers made. Where both changed the same thing, what is stored already stays.
+        """The results of both workers. Where both changed the same thing, the version that is stored already wins.
 
-        Tasks of one run that work at the same time make different files and stages. The same task twice (a worker that
-        was taken for dead, and its successor) makes the same ones, and the first to store them decides.
+        Tasks of one run that work at the same time make different files and stages. If the same task ran twice (on a
+        worker that seemed dead, and on its successor), both made the same files, and those that were stored first stay.
         """
         theirs = self.theirs
         mine_first = theirs.data_dvc == self.base.data_dvc

@@ -1,4 +1,4 @@
-"""What a machine knows about a state: which version lies here, and which of its files it need not read again."""
+"""A machine's record of a state: the version that it has, and files that need not be read again."""
 
 import json
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ Known = dict[str, tuple[int, int, str]]
 
 @dataclass(frozen=True)
 class Record:
-    """What this machine knows about a state: its last version here."""
+    """A machine's record of a state: the last version that it has."""
 
     nonce: str
-    """Version that lies here whole; empty: none does, or others have added to it."""
+    """The version that this machine has completely; empty: it has none, or others have added to it."""
     state: State
-    """What lay here when it was brought or stored last."""
+    """The content of this machine when it was last brought or stored."""
     known: Known
     """So that unchanged files are not read again."""
 
     @classmethod
     def load(cls, path: Path) -> "Record":
-        """Read a record; of an unreadable one nothing is known."""
+        """Read a record; an unreadable one counts as empty."""
         try:
             plain = json.loads(path.read_bytes())
             known = {name: (int(size), int(ns), str(sha)) for name, (size, ns, sha) in plain["known"].items()}
@@ -43,7 +43,7 @@ class Record:
 
 
 def carried(name: str, path: Path, known: Known) -> CarriedFile:
-    """Size and checksum of a file; one that has not changed since is not read again.
+    """Size and checksum of a file. An unchanged file is not read again.
 
     Args:
         name: in the state.

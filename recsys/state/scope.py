@@ -1,4 +1,4 @@
-"""Which files of a workspace travel with its state. What DVC tracks is not among them: it lies in DVC's remote."""
+"""Which files of a workspace belong to its state. Files that DVC tracks do not: they are in DVC's remote."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from recsys.models.reference import ModelReference
 from recsys.storage.atomic import TEMPORARY_PREFIX
 
 CACHE = "cache/"
-"""Begins the names of files that lie in `Artifacts.cache`, which workspaces of a machine share."""
+"""Prefix of files in `Artifacts.cache`, which the workspaces of a machine share."""
 CODE = "var/code.tar.gz"
 """The code of a run, packed."""
 TRAINING = "var/training"
@@ -25,7 +25,7 @@ OWN = (
     CODE,
     TRAINING,
 )
-"""What a run's workspace holds that DVC does not keep in its remote."""
+"""Content of a run's workspace that DVC does not store in its remote."""
 ARRIVING = ("var/published.json", "var/refused")
 WATCHING = ("var/watch", "artifacts/monitor")
 TRACKED = ("data.dvc", "dvc.lock")
@@ -42,14 +42,15 @@ class Scope:
     paths: tuple[str, ...]
     """Files and folders in the workspace."""
     whole: bool = False
-    """Whether it is a run's workspace: code, settings, dvc.lock, and the champion's parts travel as well."""
+    """Whether it is a run's workspace: then code, settings, dvc.lock and the champion's parts belong to the state
+    too."""
     data: bool = True
     """Whether data.dvc belongs to it."""
     exclusive: bool = False
-    """Whether only one worker at a time may go on from a version; others are refused, never merged."""
+    """Whether only one worker at a time may continue from a version. Others are refused, not merged."""
 
     def files(self, at: Artifacts) -> dict[str, Path]:
-        """Name in the state -> local file, of all that is there now."""
+        """Name in the state -> local file, for all files that exist now."""
         found = dict[str, Path]()
         for path in self.paths:
             found |= {file.relative_to(at.root).as_posix(): file for file in _below(at.root / path)}
@@ -62,7 +63,7 @@ class Scope:
 RUN = Scope(OWN, whole=True)
 """The workspace of one run of the slow loop or of the release loop; tasks at the same time are merged."""
 ARRIVALS = Scope(ARRIVING, exclusive=True)
-"""The workspace of arrivals. What is made of its data lies in the newest release, or is made again."""
+"""The workspace of arrivals. Results of its data are in the newest release, or are computed again."""
 WATCH = Scope(WATCHING, data=False, exclusive=True)
 """What `recsys watch` remembers."""
 

@@ -1,8 +1,8 @@
 """States in a folder or a bucket: `<name>/STATE`, swapped by compare-and-swap, and `<name>/files/<object>`.
 
-An object is written once, under a name of its own, and a worker uses one again only where the version that it replaces
-names it. So what a version gave up never comes back, and may be deleted at once, however long a worker takes: one that
-needs the same bytes again stores them under another name, or loses its swap.
+An object is written once, under a name of its own. A worker reuses an object only if the version that it replaces names
+it. So an object that a version no longer names never comes back, and can be deleted at once, however slow other workers
+are: a worker that needs the same bytes again stores them under another name, or loses its swap.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -126,9 +126,9 @@ class StateStore:
         return sum(file.size for file, _ in found)
 
     def delete(self, name: str, objects: Iterable[str]) -> None:
-        """Delete objects that no version names any more, or that no other worker knows of.
+        """Delete objects that no version names any more, or that no other worker knows about.
 
-        A worker that is just bringing the version before reads the new one then.
+        A worker that is bringing the previous version then reads the new one.
         """
         for gone in sorted(objects):
             with suppress(StorageError):

@@ -1,4 +1,4 @@
-"""Bring a workspace's state before a task, and store it after: the two directions, safe to kill and to repeat."""
+"""Bring a workspace's state before a task, and store it after. Both directions are safe to kill and to repeat."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -48,7 +48,7 @@ class Sync:
     scope: Scope
 
     def bring(self, source: Artifacts | None = None, further: Callable[[], object] = lambda: None) -> Moved:
-        """Bring the newest version. What this machine has of it already stays.
+        """Bring the newest version. Files of it that this machine already has stay.
 
         Args:
             source: a workspace whose DVC settings a new one gets.
@@ -76,7 +76,7 @@ class Sync:
         raise AssertionError("unreachable")
 
     def keep(self) -> Moved:
-        """Store what the workspace holds now; checkpoints stay as `keep_training` has stored them.
+        """Store the workspace's present content; checkpoints stay as `keep_training` has stored them.
 
         Returns:
             What was stored; nothing where nothing has changed.
@@ -130,7 +130,7 @@ class Sync:
         return Moved(changed=True, n_bytes=n_bytes)
 
     def begin(self) -> bool:
-        """Store what the workspace holds as the first version of its state.
+        """Store the workspace's content as the first version of its state.
 
         Returns:
             Whether it is the first one; False where another worker was faster.
@@ -153,7 +153,7 @@ class Sync:
             return True
 
     def mark_done(self) -> None:
-        """Record that the workspace's run has succeeded, whatever of it lies on this machine.
+        """Record that the workspace's run has succeeded, whichever part of it is on this machine.
 
         Raises:
             StorageError: the store is out of reach, or other workers are faster each time.
@@ -171,7 +171,7 @@ class Sync:
 
     @contextmanager
     def _alone(self) -> Iterator[Record]:
-        """Be the one process of this machine that moves this state: tasks of a run may share a folder.
+        """Hold this machine's lock on the state, since tasks of a run may share a folder.
 
         Yields:
             What this machine knows about the state.
@@ -219,7 +219,7 @@ class Sync:
         return Moved(changed=True, n_bytes=n_bytes)
 
     def _lay_out(self, theirs: State, base: State) -> None:
-        """Write data.dvc and dvc.lock, and bring what they name from DVC's cache or remote.
+        """Write data.dvc and dvc.lock, and bring the files that they name from DVC's cache or remote.
 
         A bring that was killed, or whose pull failed, has written both files and laid out half of what they name. So
         what this machine knows to lie here decides (`base`), beside the files.
@@ -274,7 +274,7 @@ class Sync:
         return sum(part.arrival.n_rows for part in list_parts(self.at.data, INTERACTIONS))
 
     def _push(self, ours: State, base: State) -> None:
-        """Send to DVC's remote what the state names and the version before did not."""
+        """Send files to DVC's remote that the state names and the previous version did not."""
         targets = [self.at.data_dvc.name] if ours.data_dvc and ours.data_dvc != base.data_dvc else []
         targets += [stage for stage, entry in ours.lock.items() if base.lock.get(stage) != entry]
         if targets:
@@ -288,7 +288,7 @@ class Sync:
         record: Record,
         stored: Mapping[str, str] = NOTHING,
     ) -> Moved:
-        """Make it the current version; where another worker was faster, together with what that one made.
+        """Make it the current version. If another worker was faster, merge it with that worker's results first.
 
         Args:
             ours: what this worker has.
@@ -335,7 +335,7 @@ class Sync:
         )
 
     def _remember(self, stored: State, *, whole: bool, ours: State, known: Known) -> None:
-        """Note which version was stored, and whether it holds nothing but what lies here."""
+        """Record which version was stored, and whether it holds only what this machine has."""
         ours = ours.model_copy(update={"nonce": stored.nonce})
         Record(stored.nonce if whole else "", ours, known).save(self._record_path)
 

@@ -1,4 +1,4 @@
-"""Vectors of texts by way of the store: what one worker has encoded, no other encodes again.
+"""Exchange vectors of texts through the store, so that no worker encodes what another has encoded.
 
 Pairs of files of the vector cache never change and are named by their content (`profiles/cache.py`), so only names are
 compared. A worker that merges small pairs takes them out of the store again, once the merged one is there.

@@ -52,7 +52,7 @@ def write_whole(target: Path, content: bytes) -> None:
 
 
 def time_of_folder(folder: Path) -> float:
-    """What time it is at the file system of a folder, perhaps that of a server, in seconds since 1970.
+    """The time at the file system of a folder, which may be a server's, in seconds since 1970.
 
     Args:
         folder: it exists and is writable.

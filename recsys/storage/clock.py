@@ -1,4 +1,4 @@
-"""The clock of the place where something is stored: workers compare ages by it, since their own may be wrong."""
+"""The clock of a storage. Workers compare ages by it, since their own clocks may be wrong."""
 
 from datetime import datetime
 from uuid import uuid4
@@ -11,7 +11,7 @@ PREFIX = "clock/"
 
 
 def time_of_storage(storage: Storage) -> datetime:
-    """What time it is at a storage, as it will say when something was written now.
+    """The time at a storage: the time that an object written now would get.
 
     Args:
         storage: it must be writable.

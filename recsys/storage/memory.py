@@ -1,4 +1,4 @@
-"""What allocators hold beyond what a process uses: kept small, and given back to the system."""
+"""Memory that allocators hold beyond what a process uses: keep it small, and return it to the system."""
 
 import ctypes
 

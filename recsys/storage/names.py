@@ -1,7 +1,7 @@
 """Types for names and checksums that come from a store and become paths.
 
-A release's manifest, an encoder's reference and the pointer are read from a store that others may write. What they
-call a file must be one step of a path, never a way out of the folder that it is meant for.
+A release's manifest, an encoder's reference and the pointer are read from a store that others may write. A file name in
+them must be a single path component, so that it cannot lead out of the folder it is meant for.
 """
 
 import re
@@ -14,7 +14,7 @@ PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+=-]*")
 
 
 def plain_name(name: str) -> str:
-    """Refuse what is not one plain step of a path.
+    """Refuse anything but a single path component.
 
     Args:
         name: of a file, a segment or a part.
@@ -31,6 +31,6 @@ def plain_name(name: str) -> str:
 
 
 PlainName = Annotated[str, AfterValidator(plain_name)]
-"""One step of a path."""
+"""A single path component."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")]
 """64 hex digits in lower case."""

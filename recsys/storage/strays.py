@@ -1,4 +1,4 @@
-"""Folders of files that are kept between runs: what nobody wants any more goes."""
+"""Folders of files that are kept between runs: delete files that are no longer wanted."""
 
 import shutil
 from pathlib import Path

@@ -22,8 +22,8 @@ _KINDS = {
 def regular_files(folder: Path, root: Path) -> Iterator[tuple[Path, os.stat_result] | PassedOver]:
     """Every finished regular file below a folder, and everything else that lies there.
 
-    Links are not followed, pipes and devices are never opened. Names that are still being written, and folders
-    with such names, are left out without a word.
+    Links are not followed, pipes and devices are never opened. Files that are still being written, and folders with
+    such names, are silently left out.
 
     Args:
         folder: where to look; a missing one holds nothing.
@@ -56,7 +56,7 @@ def regular_files(folder: Path, root: Path) -> Iterator[tuple[Path, os.stat_resu
 
 
 def _looked_at(path: Path, root: Path) -> os.stat_result | PassedOver | None:
-    """The state of a file or folder; None where it was moved away between listing and looking."""
+    """The state of a file or folder; None where it was moved away after the listing."""
     try:
         found = path.lstat()
     except FileNotFoundError:
