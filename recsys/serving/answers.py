@@ -1,4 +1,4 @@
-"""What is asked of a release, and what it answers. Ids are texts; every answer names its release."""
+"""Requests to a release, and its answers. Ids are strings; every answer names its release."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from recsys.profiles.facts import SharedFact
 
 Basis = Literal["profile", "popular"]
-"""What a list was made of: the user's profile; or popular and new items, where nothing is known of the user."""
+"""The basis of a list: the user's profile, or popular and new items where nothing is known about the user."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class Scored:
     score: float
     """Inner product in the space of the profiles, corrected by the release's ranker; comparable within one list."""
     probability: float | None = None
-    """In search: that this is the item that the query looks for, given that one of the candidates is. None: the release
-    has no temperature to make one of the score, or this is another list."""
+    """In search: the probability that this is the item the query looks for, given that one of the candidates is. None
+    in other lists, and where the release has no temperature to turn scores into probabilities."""
 
 
 @dataclass(frozen=True)
 class Taste:
-    """What is known of a user, by item ids and words."""
+    """What is known about a user: item ids and words."""
 
     likes: Iterable[str | int] = ()
     """Oldest first; an id counts once."""
@@ -36,17 +36,17 @@ class Taste:
     text: str = ""
     """Words about the user, such as "likes slow science fiction"."""
     feedback: frozenset[str] = frozenset()
-    """Likes that came as feedback since the release was made."""
+    """Likes that arrived as feedback after the release was made."""
     weights: Mapping[str, float] = field(default_factory=dict)
-    """How much an item counts in the profile, by its id. One that is not named counts as 1 if liked, as 0 if not."""
+    """Item id -> how much the item counts in the profile. Other items count 1 if liked, otherwise 0."""
 
 
 @dataclass(frozen=True)
 class ListRequest:
-    """Which items may be in a list, and how long it is."""
+    """Length of a list, and which items may be in it."""
 
     k: int = 10
-    """Length; all items that are allowed where there are fewer."""
+    """Length of the list; shorter where fewer items are allowed."""
     where: Mapping[str, Any] = field(default_factory=dict)
     """Conditions on tags and attributes, see `recsys/serving/filters.py`."""
     candidates: Iterable[str | int] | None = None
@@ -54,12 +54,13 @@ class ListRequest:
     exclude_seen: bool = True
     """Leave out what the user likes or dislikes."""
     diversity: float = 0.0
-    """Weight of maximal marginal relevance. 0: by score alone; towards 1, items unlike those before come first."""
+    """Weight of maximal marginal relevance. 0: by score alone; towards 1, items that are unlike earlier ones come
+    first."""
     request_id: str = ""
-    """Where lists explore: a request that is sent again under its id gets the same draws; each other request needs an
-    id of its own. Empty: other draws each time."""
+    """If lists explore: a repeated request with the same id gets the same draws, so each new request needs its own id.
+    Empty: new draws each time."""
     whose: str = ""
-    """Where lists explore: the user's pseudonym, so that each user gets other draws; empty: nobody by name."""
+    """If lists explore: the user's pseudonym, so that each user gets different draws; empty: an unnamed user."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,13 @@ class Exploration:
     list_id: str
     """Feedback names it, so that rewards are known by list."""
     propensities: tuple[float, ...]
-    """For each place, the probability that it holds this item, given the places before."""
+    """For each place, the probability that it holds this item, given the earlier places."""
     draws: tuple[Draw, ...]
     """Explored places, in the order of the list."""
     candidates: NewCandidates
     """Empty where no place explored."""
     user_group: int | None = None
-    """What the log tells of the user; None: nothing, since nobody was named."""
+    """The user's group in the log; None where no user was named."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +117,12 @@ class Answer:
 
 
 Source = Literal["like", "feedback", "text", "dislike"]
-"""What a contribution comes from; a dislike only where the model lets it count."""
+"""The source of a contribution; dislikes only where the model counts them."""
 
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one thing that is known of a user adds to an item's score: `profile` + `ranker`."""
+    """What one known thing about a user adds to an item's score: `profile` + `ranker`."""
 
     source: Source
     item_id: str | None
@@ -131,7 +132,7 @@ class Contribution:
     ranker: float
     """What the ranker's correction adds."""
     shared: tuple[SharedFact, ...] = ()
-    """What relates the two items, such as one director, where the release holds relations."""
+    """What relates the two items, such as the same director, where the release has relations."""
 
 
 @dataclass(frozen=True)
@@ -147,28 +148,28 @@ class Explanation:
     contributions: tuple[Contribution, ...]
     """Largest first."""
     rest: float
-    """What no single thing adds: the share of what a typical user likes, where little is known of this one; otherwise 0
-    but for rounding with rankers that are linear."""
+    """The part of the score that no single thing adds: the share of the typical history, where little is known about
+    the user. Otherwise 0 (except for rounding) for linear rankers."""
     words: tuple[tuple[str, float], ...]
-    """Each word, and how much lower the score would be if the item's text lacked it. They do not sum to the score."""
+    """Each word, and how much lower the score would be without it in the item's text. They do not sum to the score."""
     withheld: str | None = None
-    """Why the item is in no list whatever its score, see `publish.withhold`; None: it may be."""
+    """Why the item is in no list whatever its score, see `publish.withhold`; None: it is not withheld."""
     view_shares: Mapping[str, float] = field(default_factory=dict)
-    """How much exact words, the vector of the text, and each view count in the item's profile. They sum to 1. Empty for
-    a model without views."""
+    """How much exact words, the vector of the text, and each view contribute to the item's profile. They sum to 1.
+    Empty for a model without views."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a user is expected to do with an item that is shown."""
+    """Predicted behaviour of a user who is shown an item."""
 
     item_id: str
     click: float
     """P(click)."""
     purchase: float | None
-    """P(purchase | click); None: training knew no purchases."""
+    """P(purchase | click); None: there were no purchases in training."""
     value: float | None
-    """Expected value of the user's event with the item; None: training knew no values."""
+    """Expected value of the user's event with the item; None: there were no values in training."""
 
 
 @dataclass(frozen=True)
@@ -183,11 +184,11 @@ class Predictions:
 
 @dataclass(frozen=True)
 class NewItem:
-    """What an item that is not in the catalogue would be."""
+    """An item that is not in the catalogue, as it would be: its profile, neighbours and audience."""
 
     release: str
     profile_D: NDArray[np.float32]
     """The profile, [D], of unit length."""
     neighbours: tuple[Scored, ...]
     audience: float | None
-    """Share of sampled users in whose best 10 it would be; None where there are no users, or none sampled yet."""
+    """Share of sampled users who would get it in their best 10; None where there are no users, or none sampled yet."""

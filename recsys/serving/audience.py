@@ -1,4 +1,4 @@
-"""Who would be shown a new item: the share of some sampled users in whose best items it would be."""
+"""The audience of a new item: the share of sampled users who would get it in their lists."""
 
 from functools import cached_property
 
@@ -12,7 +12,7 @@ from recsys.serving.user_profiles import UserProfiles
 # Shape suffixes: U sampled users, D dimension.
 N_USERS = 200
 K = 10
-"""Length of the lists in which an item would be."""
+"""Length of these lists."""
 
 
 class Audience:
@@ -37,7 +37,7 @@ class Audience:
         _ = self._sampled
 
     def share(self, profile_D: NDArray[np.float32]) -> float | None:
-        """Share of the sampled users in whose best items a profile would be.
+        """Share of the sampled users who would get an item with this profile in their lists.
 
         Args:
             profile_D: of an item.

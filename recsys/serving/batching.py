@@ -1,7 +1,8 @@
-"""What several threads ask for at the same time, computed in one go.
+"""Batching: compute what several threads ask for at the same time in one go.
 
-A computation that reads a large matrix takes little longer for four than for one. Who comes first computes alone, at
-once; all who come meanwhile are computed in one batch by the next of them. Nobody waits for a batch to fill.
+A computation that reads a large matrix takes little longer for four questions than for one. The first question is
+computed alone, at once. Those that arrive meanwhile are computed in one batch by the next thread. No question waits for
+a batch to fill.
 """
 
 import threading
@@ -52,7 +53,7 @@ class Batcher(Generic[Question, Result]):
         return mine.results[0]
 
     def _work(self, mine: _Waiting[Question, Result]) -> None:
-        """Compute for those who wait, `mine` among them."""
+        """Compute the waiting questions, `mine` among them."""
         with self._changes:
             self._waiting.remove(mine)
             batch = [mine, *self._waiting[: self._most - 1]]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 # Shape suffixes: N pool, D dimension.
 POOL = 10
-"""So many times the list's length are looked at."""
+"""Size of the pool, in multiples of the list's length."""
 
 
 def diversified(

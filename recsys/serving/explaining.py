@@ -1,4 +1,4 @@
-"""Why an item has its score for a user: what each thing that is known of the user adds to it."""
+"""Why an item has its score for a user: what each known thing about the user adds to it."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from recsys.serving.text_profiles import TextProfiles
 from recsys.serving.user_profiles import UserProfiles
 
 MOST_SHARED = 5
-"""Facts that are named of two items at most."""
+"""Maximum number of facts named for two items."""
 # Shape suffixes: H things known of a user, D dimension, W words.
 
 
@@ -105,7 +105,7 @@ class Explainer:
         )
 
     def _shared(self, row: int, other: list[int]) -> tuple[SharedFact, ...]:
-        """What relates the item to a liked one; nothing for words, and in a release without relations."""
+        """What relates the item to a liked one; empty for words, and in a release without relations."""
         facts = self._profiles.facts
         return facts.shared(row, other[0], MOST_SHARED) if facts and other else ()
 

@@ -1,17 +1,17 @@
-"""Places of a user's list that go to new items, so that somebody can click what nobody has clicked yet.
+"""Exploration: some places of a user's list go to new items, so that users can click what nobody has clicked yet.
 
 A *new* item has no interaction in the release. Each place of a list explores with probability `share`. It then goes to
 one of the new items that the list would not show otherwise, drawn by a policy of `recsys/ranking/exploring.py`. All
-other items keep their order and move down. So the chance of each choice is known exactly: `share` times the draw's
-probability for an item that was drawn, 1 - `share` for one that the ranker put there.
+other items keep their order and move down. So the probability of each choice is known exactly: `share` times the draw's
+probability for a drawn item, 1 - `share` for one that the ranker put there.
 
-Draws depend on the request's id, its user and all else that it asks for, so that a request that is sent again gets the
-same list. Each other request needs an id of its own: two requests of one user that share an id are taken for one. For
-the last `REMEMBERED` of these, the items that they could draw from are kept. A process that starts anew, or another
-one, may have other items with budget left, and then draws from those.
+Draws depend on the request's id, its user and all its other values, so a repeated request gets the same list. Each new
+request needs its own id: two requests of one user with the same id count as one. The items that the last `REMEMBERED`
+requests could draw from are kept. A restarted process, or another one, may have other items with budget left, and then
+draws from those.
 
-Budgets are counted in the memory of one process, per release: a restart, or the next release, begins at 0. With n
-workers an item gets at most n times its budget between two releases.
+Budgets are counted per release in the memory of one process: after a restart, or with the next release, they begin at
+0. With n workers an item gets at most n times its budget between two releases.
 """
 
 import json
@@ -35,8 +35,8 @@ from recsys.serving.params import ServeParams
 REMEMBERED = 10_000
 NO_POLICY = "none"
 USER_GROUPS = 1000
-"""What the log tells of a user: one of so many groups. Lists of one user depend on each other, so that `off-policy`
-resamples whole groups; and nobody learns from the log whose list it was."""
+"""Number of groups of users in the log. Lists of one user depend on each other, so `off-policy` resamples whole groups;
+and the log does not reveal whose list it was."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Question:
     """Words about the user."""
 
     def key(self, release: str, seed: str, n_places: int) -> bytes:
-        """What the draws depend on: the same question in the same words has the same key, any other another one."""
+        """Key of the draws: the same request has the same key, any other request another one."""
         words = [release, seed, self.wanted.whose, self.text, n_places, [*self.history], sorted(self.exclude)]
         hashed = sha256(json.dumps(words).encode())
         if self.allowed_I is not None:
@@ -195,7 +195,7 @@ NO_CANDIDATES = NewCandidates((), np.empty(0), np.empty(0))
 
 
 def user_group(whose: str) -> int | None:
-    """The number of a user's group in the log, from 0; None for nobody by name.
+    """The number of a user's group in the log, from 0; None for an unnamed user.
 
     Args:
         whose: the user's pseudonym.

@@ -1,8 +1,8 @@
-"""The feedback store: what users did since the release that answers was made.
+"""The feedback store: what users have done since the current release was made.
 
 An event is durable when `add` returns, and `of` returns it from then on. `feedback_outbox.ship` writes it into the
-landing zone, in a file of interactions. Once the release that answers holds that file, the event counts there and no
-longer here (`held`). After a grace period it is deleted (`prune`). The store knows pseudonyms, never a raw user id.
+landing zone, in a file of interactions. Once the current release holds that file, the event counts there and no longer
+here (`held`). After a grace period it is deleted (`prune`). The store knows pseudonyms, never a raw user id.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -34,9 +34,9 @@ from recsys.serving.feedback_tables import (
 
 ATTEMPTS = 5
 MAX_AHEAD = timedelta(minutes=5)
-"""How far the clock of a client may be ahead. A later event would outweigh all others, and intake would not take it."""
+"""How far a client's clock may be ahead. A later event would outweigh all others, and intake would quarantine it."""
 DEADLOCK = "40P01"
-"""Postgres' code where two writers add the same events in another order; one of them must try again."""
+"""Postgres' code for two writers that add the same events in different orders; one of them must try again."""
 
 
 class FeedbackStore:
@@ -234,10 +234,9 @@ class FeedbackStore:
 
     @contextmanager
     def shipping(self) -> Iterator[bool]:
-        """Be the one that ships. A killed process loses this at once.
+        """Hold the lock for shipping. A killed process releases it at once.
 
-        Yields:
-            False where another process or thread is at it.
+        Yields: False where another process or thread holds it.
 
         Raises:
             StorageError: the database cannot be reached.
@@ -281,7 +280,7 @@ class FeedbackStore:
 
     @contextmanager
     def reaching(self) -> Iterator[None]:
-        """Say in our words that the database is out of reach, or refuses.
+        """Turn errors of the database into StorageError: it is out of reach, or refuses.
 
         Yields:
             Nothing.

@@ -36,7 +36,7 @@ RANGES: Mapping[str, Callable[..., Any]] = {
     "lt": np.less,
 }
 VALUES = (str, int, float)
-"""What a value may be; a bool is one of them."""
+"""Types that a value may have; a bool is one of them."""
 OPERATORS = ("eq", "in", "not", *RANGES)
 KEPT_BYTES = 16 << 20
 """Masks of the last requests take at most this much memory: a byte per item each."""
@@ -56,7 +56,7 @@ class Filters:
         self._lock = threading.Lock()
 
     def allowed(self, where: Mapping[str, Any]) -> NDArray[np.bool_] | None:
-        """Which items fit.
+        """Mask of the items that fit.
 
         Args:
             where: conditions by the name of an attribute, or `tags`.
@@ -95,7 +95,7 @@ class Filters:
         return (TAGS, *details.attributes) if details else (TAGS,)
 
     def _operators(self, name: str, condition: object) -> list[tuple[str, object]]:
-        """A condition as operators with their values; refuses what means nothing."""
+        """A condition as operators with their values; unknown ones are refused."""
         if name not in self.names:
             raise RequestError(
                 f"where: items have no attribute {name!r}",

@@ -1,4 +1,4 @@
-"""What every list has in common: which items may be in it, how it is cut, and the ids of its items."""
+"""Common parts of all lists: which items may be in a list, how it is cut, and the ids of its items."""
 
 from collections.abc import Sequence
 
@@ -50,7 +50,7 @@ class Lists:
         return _both(chosen_I, allowed_I), unknown
 
     def chosen(self, ranked: Sequence[tuple[int, float]], wanted: ListRequest) -> tuple[Scored, ...]:
-        """The list out of more items than it may have.
+        """Cut a list out of more items than it may have.
 
         Args:
             ranked: rows with their scores, best first.

@@ -1,4 +1,4 @@
-"""The new items of a release: which they are, how uncertain their scores are, and how often each was drawn here."""
+"""The new items of a release, how uncertain their scores are, and how often each was drawn in this process."""
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -111,7 +111,7 @@ class NewItems:
         return rows, NewCandidates(tuple(self._item_ids.at(rows)), scores_C, self._deviations(rows))
 
     def spend(self, rows: Sequence[int], budget: int) -> bool:
-        """Count draws; False, and nothing is counted, where another thread has used an item's budget up meanwhile."""
+        """Count draws. False, and nothing is counted, if another thread has used up an item's budget meanwhile."""
         with self._lock:
             if (self._n_drawn_I[rows] >= budget).any():
                 return False

@@ -1,4 +1,4 @@
-"""The list for somebody of whom nothing is known: what many like, with a share of new items among it."""
+"""The list for a user about whom nothing is known: popular items, with a share of new ones."""
 
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -13,9 +13,9 @@ from recsys.serving.answers import Scored
 
 # Shape suffix: I live items.
 UNKNOWN_TIME = np.iinfo(np.int64).min + 1
-"""Time of an item that does not say when it was updated: before all others."""
+"""Time of an item without a time of update: before all others."""
 NEW_EVERY = 5
-"""One place in this many goes to a new item. Otherwise nobody could ever click what nobody has clicked."""
+"""One place in this many goes to a new item. Otherwise items that nobody has clicked could never be clicked."""
 
 
 class Popular:
@@ -60,7 +60,7 @@ class Popular:
     def _left(
         order: NDArray[np.int32], exclude: Collection[int], allowed_I: NDArray[np.bool_] | None, k: int
     ) -> list[int]:
-        """The first k of an order that may be in a list; read only as far as that takes."""
+        """The first k items of an order that may be in a list. The order is read only as far as needed."""
         skipped = np.fromiter(exclude, np.int64, len(exclude))
         kept: list[int] = []
         start, width = 0, k + len(exclude)

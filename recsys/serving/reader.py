@@ -174,7 +174,7 @@ class Release:
         pseudonym: str | None = None,
         history: Iterable[str | int] | None = None,
     ) -> Explanation:
-        """Why an item has its score for a user: what each item of their history adds, and what relates it to the item.
+        """Why an item has its score for a user: what each item of the history adds, and how it is related to the item.
 
         Args:
             item: its id.

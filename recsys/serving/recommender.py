@@ -1,7 +1,7 @@
-"""Questions to one release: lists for a user, neighbours, search by text, what a new item would be, and why.
+"""Queries to one release: lists for a user, neighbours, search by text, new items, explanations.
 
-The service, `Release` and the command line all ask here, so that there is one answer to a question. `user_profiles.py`
-says what a user is, `recsys/publishing/ranked.py` how lists are found.
+The service, `Release` and the command line all use it, so they all give the same answers. `user_profiles.py` computes
+users, `recsys/publishing/ranked.py` finds lists.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +41,7 @@ from recsys.storage.memory import give_memory_back
 
 # Shape suffixes: H things known of a user, D dimension, I live items.
 WEIGHTS = {"text_weight": 1.0, "lexical_weight": 0.5, "user_weight": 0.2, "typical_weight": 0.0}
-"""Weights of releases that carry none of their own; section `search` of params.yaml says what each means."""
+"""Weights for releases without their own; section `search` of params.yaml describes each."""
 NO_WEIGHTS: Mapping[str, float] = {}
 
 
@@ -99,7 +99,7 @@ class Recommender:
         new.best(nobody_D, (), new.is_new_I, 1)
 
     def warm(self) -> None:
-        """Load everything, so that no question waits for it, or meets a file that is damaged or gone since.
+        """Load everything, so that no query waits for loading, or fails on a file that is damaged or deleted later.
 
         Raises:
             ReleaseError: a file is missing or damaged; names it.
@@ -114,7 +114,7 @@ class Recommender:
     def taste_of(
         self, pseudonym: str, feedback: Sequence[Event] = (), rules: FeedbackParams | None = None
     ) -> Taste:
-        """What is known of a user, see `UserProfiles.taste_of`."""
+        """What is known about a user, see `UserProfiles.taste_of`."""
         return self._users.taste_of(pseudonym, feedback, rules)
 
     def recommend(self, taste: Taste, wanted: ListRequest, explorer: Explorer | None = None) -> Answer:
@@ -192,7 +192,7 @@ class Recommender:
         return self._search.search(text, wanted, taste or Taste())
 
     def new_item(self, text: str, wanted: ListRequest) -> NewItem:
-        """What an item with this text would be: its profile, its neighbours and its audience.
+        """Describe an item with this text: its profile, its neighbours and its audience.
 
         Args:
             text: as an item's.
@@ -210,11 +210,11 @@ class Recommender:
         return NewItem(self.release, profile_D, neighbours, self._audience.share(profile_D))
 
     def sample_users(self) -> None:
-        """Draw the users whom `new_item` asks. Takes seconds, so the service does it beside the first answers."""
+        """Draw the sample of users for `new_item`. It takes seconds, so the service does it after its start."""
         self._audience.sample()
 
     def predict(self, taste: Taste, items: Iterable[str | int]) -> Predictions:
-        """What a user does with given items, see `Predictor.predict`."""
+        """Predict what a user does with given items, see `Predictor.predict`."""
         return Predictor(self.release, self._users, self.items, self._shown).predict(taste, items)
 
     def explain(self, item: str | int, taste: Taste, *, with_words: bool = False) -> Explanation:
@@ -225,7 +225,7 @@ class Recommender:
 
     @property
     def temperature(self) -> float | None:
-        """Makes probabilities of the scores of search; None: training chose none."""
+        """Temperature that turns scores of search into probabilities; None: training chose none."""
         return self._weights.get("temperature")
 
     @property

@@ -1,4 +1,4 @@
-"""Who may ask what: API keys with scopes.
+"""Access control: API keys with scopes.
 
 A file holds the keys, as SHA-256 only: `{"keys": [{"name": "shop", "sha256": "…", "scopes": ["read", "feedback"]}]}`.
 `recsys api-key NAME --scope read` makes one. Without a file the service answers everybody, and only on this machine.

@@ -15,9 +15,10 @@ from recsys.serving.params import ServeParams
 from recsys.serving.service.problems import problem_answer
 
 ARRIVED = "arrived"
-"""Field of a request's state: when it had arrived whole. What it waits for its turn counts as time of the answer."""
+"""Field of a request's state: when it had arrived whole. The time it then waits in the queue counts as time of the
+answer."""
 OPEN = ("/healthz", "/readyz", "/metrics", "/version")
-"""Answered whatever waits: whoever watches the service must see that it is busy, not dead."""
+"""Paths that are always answered: monitoring must see that the service is busy, not dead."""
 AGAIN = "ask again as Retry-After says; more workers or replicas answer more at once"
 
 

@@ -1,4 +1,4 @@
-"""The application: routes, what is around every answer, and the threads that run beside them."""
+"""The application: routes, middleware, and background threads."""
 
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
