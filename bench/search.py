@@ -95,9 +95,8 @@ def main() -> None:
 def chosen_by_made_queries(workspace: Path, store: Path) -> tuple[float, float | None]:
     """Weight of words and temperature that training would choose at first light, which has no real query."""
     from recsys.artifacts import Artifacts
-    from recsys.encoders.tfidf import fit_tfidf
     from recsys.features.text import feature_files
-    from recsys.heads.first_light import learn_from_texts
+    from recsys.heads.first_light import fit_words, learn_from_texts
     from recsys.heads.headed import HeadedEncoder, query_profiles
     from recsys.models.encoding import encode_cached
     from recsys.models.opening import open_vectors
@@ -120,7 +119,7 @@ def chosen_by_made_queries(workspace: Path, store: Path) -> tuple[float, float |
     for row, text in left.items():
         texts[row] = text
     vectors_ID = encode_cached(model, texts, at, settings.encoder.batch_tokens, 4096, HOME / "cache/vectors")
-    head = learn_from_texts(texts, vectors_ID, fit_tfidf(texts), settings.first_light)
+    head = learn_from_texts(texts, vectors_ID, fit_words(texts, settings.first_light), settings.first_light)
     encoder = HeadedEncoder(open_vectors(model, HOME / "cache", settings.encoder.batch_tokens), head, "made")
     queries_QD = query_profiles(encoder, [query.text for query in queries], head.lexical_width)
     profiles_ID = head.profiles(texts, vectors_ID)

@@ -3,7 +3,7 @@
 The fields of a text may be told apart. As one bag of words, a plot of a hundred words leaves its director next to
 nothing. So each field is weighed by itself, and a long one is scaled down until it counts no more than a few rare
 words, before the fields are added. A short field of common words, such as a country, keeps its small weight: scaled to
-the same length as the others, it would rule them. Whoever stuffs a field with popular words wins less, too.
+the same length as the others, it would rule them.
 """
 
 from array import array
