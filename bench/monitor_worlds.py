@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -42,34 +43,56 @@ class World:
     """Kind -> unit vectors of these texts; `encoder`: of the plain texts, by the model with another pooling."""
     category: NDArray[np.int64]
     """Category of each item: a cluster of its vectors. One of them is planted as a new one."""
+    tags: tuple[list[str], ...]
+    """Tags of each item; none in a catalogue that has none."""
+    prices: NDArray[np.float64]
+    """Generated, since no catalogue has any: lognormal (σ .6) around a level of the item's category."""
+
+    def texts_of(self, kind: str) -> tuple[str, ...]:
+        """Texts of a kind: the plain ones where it changes something else."""
+        return self.texts.get(kind, self.texts["plain"])
+
+    def vectors_of(self, kind: str) -> NDArray[np.float32]:
+        """Vectors of a kind: the plain ones where it changes something else."""
+        return self.vectors.get(kind, self.vectors["plain"])
 
 
-def _films() -> list[str]:
-    rows = pq.read_table(SHARED_DATA / "ml-100k-multimodal" / "items.parquet").to_pylist()
-    return [join_fields((row["title"] or "", row["description"] or ""), MAX_CHARS) for row in rows]
+Item = tuple[str, list[str]]
+"""Text and tags."""
 
 
-def _parts() -> list[str]:
-    rows = pq.read_table(SHARED_DATA / "amazon-industrial-2018" / "items.parquet").to_pylist()
-    return [join_fields((row["title"] or "", row["description"] or ""), MAX_CHARS) for row in rows]
+def _films() -> list[Item]:
+    rows = _rows("ml-100k-multimodal")
+    return [(_joined(row["title"], row["description"]), list(row["genres"] or ())) for row in rows]
 
 
-def _papers() -> list[str]:
-    rows = pq.read_table(SHARED_DATA / "citeulike-a" / "items.parquet", columns=["title"])
-    return [join_fields((title or "",), MAX_CHARS) for title in rows["title"].to_pylist()]
+def _parts() -> list[Item]:
+    return [(_joined(row["title"], row["description"]), []) for row in _rows("amazon-industrial-2018")]
 
 
-def _chinese() -> list[str]:
-    rows = pq.read_table(SHARED_DATA / "kdconv-zh" / "items.parquet").to_pylist()
-    return [join_fields((row["title"] or "", row["description"] or ""), MAX_CHARS) for row in rows]
+def _papers() -> list[Item]:
+    return [(_joined(row["title"]), list(row["tags"] or ())) for row in _rows("citeulike-a")]
 
 
-CATALOGUES: dict[str, Callable[[], list[str]]] = {
+def _chinese() -> list[Item]:
+    return [(_joined(row["title"], row["description"]), []) for row in _rows("kdconv-zh")]
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(SHARED_DATA / name / "items.parquet").to_pylist()
+    return found
+
+
+def _joined(*values: str | None) -> str:
+    return join_fields(tuple(value or "" for value in values), MAX_CHARS)
+
+
+CATALOGUES: dict[str, Callable[[], list[Item]]] = {
     "ml100k": _films,
     "industrial": _parts,
     "citeulike": _papers,
 }
-"""Name -> its texts: films with plots, products with descriptions, titles of papers alone."""
+"""Name -> its items: films with plots, products with descriptions, titles of papers alone."""
 
 
 def world(name: str, root: Path) -> World:
@@ -82,17 +105,19 @@ def world(name: str, root: Path) -> World:
     Returns:
         The catalogue.
     """
-    plain = _drawn([text for text in CATALOGUES[name]() if text], ITEMS)
+    items = _drawn(CATALOGUES[name]())
+    plain = tuple(text for text, _ in items)
     extra = SHORT_BOILERPLATE if name == "citeulike" else BOILERPLATE
     texts = {
         "plain": plain,
-        "language": _drawn([text for text in _chinese() if text], ITEMS),
+        "language": tuple(text for text, _ in _drawn(_chinese())),
         "truncated": tuple(text[: max(1, round(KEPT_SHARE * len(text)))].rstrip() or text for text in plain),
         "boilerplate": tuple(join_fields((text, extra), 2 * MAX_CHARS) for text in plain),
     }
     vectors = {kind: encoded(root, some, "mean") for kind, some in texts.items()}
-    texts["encoder"], vectors["encoder"] = plain, encoded(root, plain, "cls")
-    return World(name, texts, vectors, _clusters(vectors["plain"]))
+    vectors["encoder"] = encoded(root, plain, "cls")
+    category = _clusters(vectors["plain"])
+    return World(name, texts, vectors, category, tuple(tags for _, tags in items), _prices(category))
 
 
 def encoded(root: Path, texts: Sequence[str], pooling: str) -> NDArray[np.float32]:
@@ -128,9 +153,18 @@ def _bare(source: Path, folder: Path) -> Path:
     return folder
 
 
-def _drawn(texts: Sequence[str], n: int) -> tuple[str, ...]:
-    order = np.random.default_rng(SEED).permutation(len(texts))[:n]
-    return tuple(texts[row] for row in order.tolist())
+def _drawn(items: Sequence[Item]) -> list[Item]:
+    """At most ITEMS of those with a text, in an order that is the same each time."""
+    some = [item for item in items if item[0]]
+    order = np.random.default_rng(SEED).permutation(len(some))[:ITEMS]
+    return [some[row] for row in order.tolist()]
+
+
+def _prices(category: NDArray[np.int64]) -> NDArray[np.float64]:
+    generator = np.random.default_rng(SEED)
+    levels = generator.normal(3.0, 1.0, CATEGORIES)
+    found: NDArray[np.float64] = np.exp(levels[category] + 0.6 * generator.standard_normal(len(category)))
+    return found
 
 
 def _clusters(vectors: NDArray[np.float32]) -> NDArray[np.int64]:

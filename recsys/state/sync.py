@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from filelock import FileLock
@@ -15,17 +14,16 @@ from recsys.errors import StateMoved, StorageError, SwapLost
 from recsys.models.packed import remember_model
 from recsys.models.reference import ModelReference
 from recsys.state import code
+from recsys.state.checkpoints import checkpoints_now, is_of_training
 from recsys.state.document import State, Versions
 from recsys.state.dvc_lock import outs_exist, read_lock, text_of, write_lock
-from recsys.state.record import Known, Record, carried, stat_of
-from recsys.state.scope import TRAINING, Scope, place_of
+from recsys.state.record import Known, Record, carried
+from recsys.state.scope import Scope, place_of
 from recsys.state.store import StateStore
 from recsys.storage.atomic import write_whole
 
 ATTEMPTS = 10
 """Attempts to store a state while other workers are faster, or to bring one that is replaced meanwhile."""
-
-NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -95,39 +93,20 @@ class Sync:
         """Store the checkpoints of a training that goes on, beside what was stored before.
 
         Returns:
-            What was stored; nothing where there is no newer checkpoint, or one is being written just now.
+            What was stored; nothing where there is no newer checkpoint.
 
         Raises:
             StateMoved: the state was removed.
             StorageError: the store is out of reach.
         """
-        with self._alone() as record:
-            try:
-                return self._kept_training(record)
-            except FileNotFoundError:  # replaced, wherever it was looked at
+        with self._alone() as record, checkpoints_now(self.at) as found:
+            known = dict(record.known)
+            now = {name: carried(name, path, known) for name, path in found.items()}
+            others = {name: file for name, file in record.state.files.items() if not is_of_training(name)}
+            ours = record.state.model_copy(update={"files": others | now})
+            if not now or ours.files == record.state.files:
                 return Moved(changed=False)
-
-    def _kept_training(self, record: Record) -> Moved:
-        before, known = self._checkpoints(), dict(record.known)
-        found = {name: carried(name, path, known) for name, path in before.items()}
-        others = {name: file for name, file in record.state.files.items() if not _is_of_training(name)}
-        ours = record.state.model_copy(update={"files": others | found})
-        if not found or ours.files == record.state.files:
-            return Moved(changed=False)
-        new = [(file, before[name]) for name, file in found.items() if record.state.files.get(name) != file]
-        try:
-            uploaded, n_bytes = self.store.upload(self.name, new, {})
-        except StorageError:
-            if self._checkpoints() == before:
-                raise
-            return Moved(changed=False)
-        if self._checkpoints() != before or any(
-            stat_of(path) != known[name][:2] for name, path in before.items()
-        ):
-            self.store.delete(self.name, uploaded.values())
-            return Moved(changed=False)  # written anew meanwhile: what was uploaded may not belong together
-        self._swapped(ours, {}, known, record, uploaded)
-        return Moved(changed=True, n_bytes=n_bytes)
+            return self._swapped(ours, found, known, record)
 
     def begin(self) -> bool:
         """Store the workspace's content as the first version of its state.
@@ -254,8 +233,8 @@ class Sync:
         if self.scope.whole:
             code.pack(at.root)
         # A training in the same folder goes on while another task ends.
-        files = {name: path for name, path in self.scope.files(at).items() if not _is_of_training(name)}
-        found = {name: file for name, file in record.state.files.items() if _is_of_training(name)}
+        files = {name: path for name, path in self.scope.files(at).items() if not is_of_training(name)}
+        found = {name: file for name, file in record.state.files.items() if is_of_training(name)}
         found |= {name: carried(name, path, known) for name, path in files.items()}
         lock = dict[str, Any]()
         if self.scope.whole:
@@ -286,7 +265,6 @@ class Sync:
         files: Mapping[str, Path],
         known: Known,
         record: Record,
-        stored: Mapping[str, str] = NOTHING,
     ) -> Moved:
         """Make it the current version. If another worker was faster, merge it with that worker's results first.
 
@@ -295,12 +273,11 @@ class Sync:
             files: name in the state -> local file, of those that may have to be stored.
             known: of the files here.
             record: of the version that this worker went on from.
-            stored: checksum -> object, of what was stored for this already.
 
         Returns:
             What was stored.
         """
-        uploaded, n_bytes = dict(stored), 0
+        uploaded, n_bytes = dict[str, str](), 0
         for _ in range(ATTEMPTS):
             found = self.store.read(self.name)
             theirs, tag = found or (State(), None)
@@ -350,11 +327,3 @@ class Sync:
                 f"another worker has gone on from {self.store.storage.url}/{self.name} meanwhile",
                 remedy="run the task again: it brings what that worker has stored, and goes on from there",
             )
-
-    def _checkpoints(self) -> dict[str, Path]:
-        found = Scope((TRAINING,)).files(self.at)
-        return dict(sorted(found.items()))
-
-
-def _is_of_training(name: str) -> bool:
-    return name.startswith(f"{TRAINING}/")

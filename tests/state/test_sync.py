@@ -15,7 +15,6 @@ from recsys.artifacts import Artifacts
 from recsys.dvc import track_data
 from recsys.errors import StateMoved, StorageError
 from recsys.state.dvc_lock import read_lock, write_lock
-from recsys.state.record import stat_of
 from recsys.state.scope import ARRIVALS, OWN, RUN, WATCHING, Scope
 from recsys.state.store import StateStore
 from recsys.state.sync import Sync
@@ -246,31 +245,51 @@ def test_checkpoints_travel_while_a_training_lasts_and_belong_together(machine):
     assert names == ["best-20.safetensors", "checkpoint.safetensors"]
 
 
-def test_a_checkpoint_that_is_replaced_while_it_is_stored_waits_for_the_next_time(machine, monkeypatch):
+def replaced(path, text):
+    """As checkpoints are written: under another name, then renamed."""
+    draft = path.with_name(".tmp-draft")
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_stored_is_stored_as_it_was(machine, monkeypatch):
+    one, two = (machine(name, Scope(("var/training",), data=False)) for name in ("one", "two"))
+    path = write(one, TRAINED, "step 1")
+    one.begin()
+    replaced(path, "step 20")
+    upload = StateStore.upload
+
+    def slow_upload(*arguments):
+        replaced(path, "step 300")  # the training goes on
+        return upload(*arguments)
+
+    monkeypatch.setattr(StateStore, "upload", slow_upload)
+    assert one.keep_training().changed
+    monkeypatch.undo()
+    two.bring()
+    assert read(two, TRAINED) == "step 20"
+    assert one.keep_training().changed and not one.keep_training().changed
+    two.bring()
+    assert read(two, TRAINED) == "step 300"
+    assert not list(one.at.var.glob(".tmp-*"))
+
+
+def test_checkpoints_between_two_looks_at_them_wait_for_the_next_time(machine, monkeypatch):
     one = machine("one", Scope(("var/training",), data=False))
     path = write(one, TRAINED, "step 1")
     one.begin()
-    before, upload = one.store.read("train.1")[0], StateStore.upload
-    path.write_text("step 20")
+    link, steps = os.link, iter(range(2, 1000))
 
-    def slow_upload(*arguments):
-        n_bytes = upload(*arguments)
-        path.write_text("step 300")  # the training goes on
-        return n_bytes
+    def link_and_go_on(source, target):
+        link(source, target)
+        replaced(path, "x" * next(steps))
 
-    monkeypatch.setattr(StateStore, "upload", slow_upload)
+    monkeypatch.setattr(os, "link", link_and_go_on)
     assert not one.keep_training().changed
-    assert one.store.read("train.1")[0] == before
-    path.write_text("step 4000")
-
-    def stat_of_a_file_that_goes(place):
-        place.unlink()
-        return stat_of(place)
-
-    monkeypatch.setattr("recsys.state.sync.stat_of", stat_of_a_file_that_goes)
+    monkeypatch.setattr(os, "link", lambda source, target: path.unlink() or link(source, target))
     assert not one.keep_training().changed
     monkeypatch.undo()
-    path.write_text("step 50000")
+    replaced(path, "step 50000")
     assert one.keep_training().changed
 
 
