@@ -9,9 +9,9 @@
 
 One run at a time; arrivals go on beside it.
 
-**Does** all its work in a workspace of its own below `RECSYS_WORKSPACES` (shared by all workers), pinned to the data of
-its start: champion and holdout, training (pool and queue `gpu`), profiles (there too where `profiles.device` is cuda),
-scores of both, decision. `register` keeps challenger and decision in MLflow either way. A closed gate is a result:
+**Does** all its work in a workspace of its own below `RECSYS_WORKSPACES` (on a disk of all workers, or passed on by
+`RECSYS_STATE`), pinned to the data of its start: champion and holdout, training (pool and queue `gpu`), profiles (there
+too where `profiles.device` is cuda), scores of both, decision. `register` keeps challenger and decision in MLflow either way. A closed gate is a result:
 `promote` is *skipped*. With `gate.needs_approval` a person decides first (Required Actions); after a rejection
 `promote` is skipped too.
 

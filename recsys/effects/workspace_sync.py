@@ -16,6 +16,8 @@ from recsys.state.vectors import exchange_vectors
 from recsys.storage.protocol import Storage
 
 POLL_S = 0.2
+WITHOUT_VECTORS = frozenset({"validate", "features", "split", "gate", "register", "promote"})
+"""Stages and commands that neither read vectors of texts nor make any: a fresh worker need not bring gigabytes."""
 
 
 def workspace_sync(
@@ -47,14 +49,17 @@ def workspace_sync(
             remedy="recsys workspace make, which stores it there",
         )
     brought = state.bring(source)
-    exchange_vectors(states, at)
+    encodes = WITHOUT_VECTORS.isdisjoint(command)
+    if encodes:
+        exchange_vectors(states, at)
     if brought.changed:
         report_progress(f"brought {state.name}, {brought.n_bytes / 2**20:,.1f} MB of it beside DVC's")
     if code := _run(state, command, checkpoint_s):
         return code
     state.keep_training()
     state.keep()
-    exchange_vectors(states, at)
+    if encodes:
+        exchange_vectors(states, at)
     return 0
 
 
