@@ -11,9 +11,9 @@ One run at a time; arrivals go on beside it.
 
 **Does** all its work in a workspace of its own below `RECSYS_WORKSPACES` (on a disk of all workers, or passed on by
 `RECSYS_STATE`), pinned to the data of its start: champion and holdout, training (pool and queue `gpu`), profiles (there
-too where `profiles.device` is cuda), scores of both, decision. `register` keeps challenger and decision in MLflow either way. A closed gate is a result:
-`promote` is *skipped*. With `gate.needs_approval` a person decides first (Required Actions); after a rejection
-`promote` is skipped too.
+too where `profiles.device` is cuda), scores of both, decision. `register` keeps challenger and decision in MLflow
+either way. A closed gate is a result: `promote` is *skipped*. With `gate.needs_approval` a person decides first
+(Required Actions); after a rejection `promote` is skipped too.
 
 **If a task fails** it is tried again; training goes on from its last checkpoint. Then one signed alert goes out, and
 the workspace stays for a look. `publish_champion` publishes a new champion.
