@@ -2,9 +2,9 @@
 
 A rating is a click, a rating of 4 stars or more a purchase. The protocol is ml100k_cold of `make bench-mixed`: a fifth
 of the films is cold, and a fifth of the pairs with the others is held out. Validation decides, as in training, whether
-the heads are taken. All rankers recall by the same item weights, learn from the same rehearsal and read the same
-features. Predictions are judged on the candidates that are recalled for a user, warm and cold ones. All of it runs once
-more with traits of the films (`ranker.traits`), under names that begin with `traits_`.
+the heads are taken. All rankers recall by the same item weights, learn from the same held-out examples and read the
+same features. Predictions are judged on the candidates that are recalled for a user, warm and cold ones. All of it runs
+once more with traits of the films (`ranker.traits`), under names that begin with `traits_`.
 
 `hillstrom` (visit, conversion, spend) tries heads and calibration without items.
 """
@@ -42,7 +42,7 @@ from recsys.ranking.params import RankerParams
 from recsys.ranking.ranker import SecondRanker
 from recsys.ranking.recommender import Recommender, learn_recommender
 from recsys.ranking.tasks import make_task, rank
-from recsys.validation.learned import choose_learned_ranker, rehearsal_examples
+from recsys.validation.learned import choose_learned_ranker, held_out_examples
 from recsys.validation.tuning import tuning_sets
 from recsys.validation.weighing import profiled
 
@@ -58,7 +58,7 @@ console = Console(stderr=True)
 
 @dataclass(frozen=True)
 class Learned:
-    """What one rehearsal teaches."""
+    """What is learned from one set of held-out examples."""
 
     heads: EventHeads
     clicks: dict[str, Rival]
@@ -141,8 +141,8 @@ def decision(setup: Setup, params: RankerParams, events: Events) -> dict[str, st
 
 
 def learn(setup: Setup, params: RankerParams, events: Events) -> Learned:
-    """Event heads and rivals from one rehearsal on the training side."""
-    examples = rehearsed(setup, params, events)
+    """Event heads and rivals, learned from the same held-out examples of the training side."""
+    examples = stacking_examples(setup, params, events)
     found = learn_event_heads(examples, params)
     if found is None or examples.purchased_E is None:
         raise RuntimeError("nothing was learned from ml100k_cold")
@@ -159,16 +159,16 @@ def learn(setup: Setup, params: RankerParams, events: Events) -> Learned:
     )
 
 
-def rehearsed(setup: Setup, params: RankerParams, events: Events) -> Examples:
-    """As `validation.learned.rehearse` makes them."""
-    rehearsal = tuning_sets(setup.dataset)[0]
+def stacking_examples(setup: Setup, params: RankerParams, events: Events) -> Examples:
+    """The examples that `validation.learned.learn_stacked_heads` learns from."""
+    held_out = tuning_sets(setup.dataset)[0]
     recipe = setup.recipe_with_weights
-    head, settings = find_head(rehearsal.dataset, recipe, setup.fusion), recipe.item_weights(setup.fusion)
+    head, settings = find_head(held_out.dataset, recipe, setup.fusion), recipe.item_weights(setup.fusion)
     if head is None or settings is None:
         raise RuntimeError("validation chose no head or no item weights on ml100k_cold")
-    known: Dataset = profiled(rehearsal, head, recipe.lambda_of(head))
+    known: Dataset = profiled(held_out, head, recipe.lambda_of(head))
     weights = ItemWeights.learn(known, settings)
-    return rehearsal_examples(rehearsal, setup.dataset, known, weights, params, MAX_USERS, events)
+    return held_out_examples(held_out, setup.dataset, known, weights, params, MAX_USERS, events)
 
 
 def lists(setup: Setup, first: Recommender, learned: Learned, params: RankerParams) -> dict[str, float]:

@@ -1,8 +1,8 @@
-"""Click-through of two groups of users, and an interval for their difference that may be looked at at any time.
+"""Click-through of two groups of users, and an always-valid interval for their difference.
 
-A usual interval holds for one look that was planned. Whoever looks each day and stops when it excludes zero is wrong
-far more often than it says. The interval here holds for all looks together: the chance that it ever excludes the true
-difference is at most alpha.
+An ordinary interval is valid for one planned look. Looking every day, and stopping when it excludes zero, gives far
+more errors than its level says. The interval here is valid for all looks together: the probability that it ever
+excludes the true difference is at most alpha.
 
 It is Robbins' normal mixture: Robbins 1970, Annals of Mathematical Statistics 41(5), in the form of Howard, Ramdas,
 McAuliffe and Sekhon 2021, Annals of Statistics 49(2), equation 14. With the variance estimated it is an asymptotic
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 # Shape suffix: U users. The fields of `GroupSums` may also be arrays, one entry per simulated trial.
 MIN_USERS = 30
-"""Users that each group needs. With fewer, the variance is not known well enough, and the interval says nothing."""
+"""Users that each group needs. With fewer, the variance is too uncertain, and there is no interval."""
 Number = float | NDArray[np.float64]
 
 
@@ -63,7 +63,7 @@ class GroupSums:
 
     @property
     def variance(self) -> Number:
-        """Variance of `rate`: that over users, and never below that of single lists.
+        """Variance of `rate` over users, at least the variance of independent lists.
 
         The lower bound, with one click and one list without a click added, keeps a group without clicks from looking
         certain.

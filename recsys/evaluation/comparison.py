@@ -26,7 +26,7 @@ def compare(
     change_U: NDArray[np.float64],
     k: int,
 ) -> Comparison:
-    """Choose examples that show the difference best.
+    """Choose the examples that show the difference best.
 
     Args:
         holdout: texts and histories.

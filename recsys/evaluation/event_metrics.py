@@ -1,4 +1,4 @@
-"""Metrics of predicted events: how well probabilities order pairs, and whether they mean what they say."""
+"""Metrics of predicted events: how well probabilities order pairs, and how well they are calibrated."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from scipy.stats import rankdata
 ECE_BINS = 15
 """Bins of `calibration_error`, each with the same number of pairs."""
 LEAST = 1e-12
-"""Probabilities are kept so far from 0 and 1 in logarithms."""
+"""Distance that probabilities keep from 0 and 1 before logarithms are taken."""
 
 
 def auc(score_N: NDArray[np.floating], is_event_N: NDArray[np.bool_]) -> float:

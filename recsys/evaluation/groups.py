@@ -1,7 +1,6 @@
-"""Groups of users whose mixed lists are judged apart: by the length of their history, and by a file of groups.
+"""Groups of users whose mixed lists are judged separately: by the length of their history, and by a file of groups.
 
-Nothing but judging reads the file. It names pseudonyms, so it holds no raw user id; no profile and no list depends on
-it.
+Only evaluation reads the file. It contains pseudonyms, no raw user ids, and no profile or list depends on it.
 """
 
 import csv
@@ -23,7 +22,7 @@ from recsys.ranking.tasks import RankingTask
 # Shape suffix: U users.
 COLUMNS = ("user", "group")
 GROUP_FORM = re.compile(r"[\w .-]{1,80}")
-"""Names of groups become names of metrics, and MLflow takes no others."""
+"""Form of a group's name. Names of groups become names of metrics, and MLflow accepts no others."""
 REMEDY = "give a CSV file with the columns user (a pseudonym) and group, or clear evaluate.groups"
 BY_HISTORY: Mapping[str, Callable[[NDArray[np.int64], EvaluateParams], NDArray[np.bool_]]] = {
     "short histories": lambda n_items_U, params: n_items_U <= params.short_history,

@@ -43,7 +43,7 @@ FLOORS = {
     "warm": ("random", "popular", "tfidf_centroid", "encoder_centroid", "plain_blend"),
     "mixed": ("random", "popular", "tfidf_centroid", "encoder_centroid", "plain_blend"),
 }
-"""Floors of each slice. Cold items have no popularity, so there it is that of their category. The floors
+"""Floors of each slice. Cold items have no popularity, so the popularity of their category is used. The floors
 `encoder_centroid` and `plain_blend` use the champion's profiles, so a challenger is not compared with itself."""
 ALL_FLOORS = tuple(dict.fromkeys(name for floors in FLOORS.values() for name in floors))
 COMPARED = "ndcg"
@@ -195,7 +195,7 @@ def _report(answers: _Answers, params: EvaluateParams) -> SliceReport:
 
 
 def _seeds(answers: _Answers, params: EvaluateParams) -> tuple[tuple[SeedScores, ...], dict[str, Interval]]:
-    """Challenger and siblings minus champion, each alone and all together; nothing without siblings."""
+    """Challenger and siblings minus champion, each training alone and all together; empty without siblings."""
     if not answers.siblings:
         return (), {}
     per_seed = (answers.per_user[CHALLENGER], *answers.siblings)

@@ -24,7 +24,7 @@ MAX_EXAMPLES = 5
 def cold_item_in_training(
     holdout: Holdout, models: Mapping[str, Scorer], similarity: float
 ) -> Finding | None:
-    """Find training interactions that are with a cold item, after the cut, or also in the test."""
+    """Find training interactions with a cold item, after the cut, or that are in the test side too."""
     cold = holdout.candidates("cold")
     cold_ids = {holdout.item_ids[row] for row in cold}
     caught = {item for item in pc.unique(holdout.train["item_id"]).to_pylist() if item in cold_ids}
@@ -52,7 +52,7 @@ def near_duplicate_text(holdout: Holdout, models: Mapping[str, Scorer], similari
 def text_newer_than_cut(holdout: Holdout, models: Mapping[str, Scorer], similarity: float) -> Finding | None:
     """Find judged items whose text was changed after the cut, although there is an older version.
 
-    The first version is no leak: it is the text that the item arrived with.
+    The first version is not a leak: the item arrived with it.
     """
     if holdout.cut is None:
         return None

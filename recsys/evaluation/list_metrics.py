@@ -1,4 +1,4 @@
-"""Metrics of each user's list in one slice: what is found, and what the lists are like."""
+"""Metrics of each user's list in one slice: relevance, and properties of the list such as diversity."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ FOUND = {
     "hit_rate": metrics.hit_rate_at_k,
     "mrr": metrics.mrr_at_k,
 }
-"""Metrics of what is found, for every holdout."""
+"""Metrics of relevance, for every holdout."""
 GRADED = "graded_ndcg"
 REGRET = "regret"
 LISTED = ("diversity", "novelty", "new_share")
-"""Metrics of what lists are like."""
+"""Metrics of the lists themselves."""
 BLOCK_USERS = 100
 """Lists compared at once; bounds memory."""
 
@@ -36,9 +36,9 @@ class ListJudge:
     part: RankingTask
     k: int
     opinions: HeldOpinions | None
-    """None where nothing but yes is known: then there is neither graded ndcg nor regret."""
+    """None where only likes without strengths are known: then there is neither graded ndcg nor regret."""
     vectors_ID: NDArray[np.float32]
-    """The champion's profiles: how alike items are."""
+    """The champion's profiles, by which the similarity of items is measured."""
     novelty_I: NDArray[np.float64]
     """Bits of surprise in each item."""
     is_cold_I: NDArray[np.bool_]
@@ -98,7 +98,7 @@ class ListJudge:
         return np.stack(columns, axis=1)
 
     def regret(self, ranked_UK: NDArray[np.int64]) -> NDArray[np.float64] | None:
-        """Disliked and known items that each user is shown, [U, 2]; None where nothing but yes is known."""
+        """Shown items per user: disliked ones, and those with a known opinion, [U, 2]; None without opinions."""
         if self.opinions is None:
             return None
         return metrics.regret_at_k(ranked_UK, self.part.relevant_UR, self.opinions.disliked_UE, self.k)
@@ -119,7 +119,7 @@ class ListJudge:
 
 
 def mean_regret(counts_U2: NDArray[np.float64] | None) -> Mapping[str, float]:
-    """Regret as a figure: the share of disliked items among the shown ones whose opinion is known; NaN for none."""
+    """Regret: the share of disliked items among the shown ones with a known opinion; NaN without any."""
     if counts_U2 is None:
         return {}
     disliked, known = counts_U2.sum(axis=0).tolist()

@@ -1,4 +1,4 @@
-"""What would another policy earn? Estimates from a log of choices that were drawn with known probabilities.
+"""Off-policy evaluation: what another policy would earn, estimated from a log of choices with known probabilities.
 
 A row of the log is one choice: a policy chose among actions, such as items for a place, and a reward followed. With
 w = (probability of the action under the target policy) / (its probability when it was drawn), and r the reward:
@@ -10,8 +10,8 @@ w = (probability of the action under the target policy) / (its probability when 
 q is the reward that a model expects of the logged action, q̄ what it expects of the target policy in that situation. The
 model must not be fitted on the row it predicts.
 
-All three need a logging policy that gave every action that the target may choose a chance. A mean weight far from 1
-shows that it did not, or that the probabilities are wrong.
+All three need a logging policy under which every action that the target may choose has a probability above 0. A mean
+weight far from 1 shows that this does not hold, or that the probabilities are wrong.
 
 Sources: IPS, Horvitz & Thompson 1952; SNIPS, Swaminathan & Joachims 2015, NeurIPS; DR, Dudík, Langford & Li 2011, ICML.
 """
@@ -34,7 +34,7 @@ LARGE_SHARE = 0.1
 
 @dataclass(frozen=True)
 class LoggedChoices:
-    """A log, and what the target policy would have done. Bad values raise ValueError, which names the row."""
+    """A log, with the probabilities of the target policy. Bad values raise ValueError, which names the row."""
 
     reward_N: NDArray[np.float64]
     propensity_N: NDArray[np.float64]
@@ -84,9 +84,9 @@ class Estimates:
     """Doubly robust estimate; None without a reward model."""
     mean_weight: Interval
     effective_n: float
-    """(Σ w)² / Σ w²: as many rows of equal weight would say as much (Kish 1965)."""
+    """(Σ w)² / Σ w²: the number of rows of equal weight that would be as informative (Kish 1965)."""
     largest_share: float
-    """Share of the total weight that lies on one row, at most."""
+    """The largest share of the total weight on one row."""
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -3,8 +3,8 @@
 `recsys/serving/exploration.py` writes one line per list that explored: the candidates with the mean and the standard
 deviation of their scores, what was drawn for which place with which probability, and in which of 1,000 groups the user
 is. Feedback that names the list writes a line too. A choice is one explored place; its reward is 1 if the user liked
-the item there. Every policy of `recsys/ranking/exploring.py` can be asked for the probability that it would have given
-to the same item.
+the item there. Every policy of `recsys/ranking/exploring.py` can compute the probability that it would have given to
+the same item.
 """
 
 import json
@@ -27,7 +27,7 @@ from recsys.ranking.exploring import choice_probabilities
 
 # Shape suffixes: N choices, C candidates, F features.
 EXPLORED, REWARDED = "explored", "feedback on a list"
-"""Messages of the two kinds of lines; all other lines of a log are passed over."""
+"""Messages of the two kinds of lines; all other lines of a log are skipped."""
 N_FOLDS = 2
 RIDGE = 1e-3
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -45,7 +45,7 @@ class LoggedDraw(BaseModel):
 
 
 class LoggedCandidates(BaseModel):
-    """What could be drawn, one entry each in all three."""
+    """The candidates of a draw; the three lists have one entry for each."""
 
     model_config = LINE
 
@@ -114,7 +114,7 @@ class ServedLog:
     n_rewards: int
     """Choices whose item was liked."""
     n_alone: int
-    """Lists of nobody by name: each is resampled alone."""
+    """Lists of unnamed users: each is resampled alone."""
     n_unknown: int
     """Feedback that names a list that the logs do not hold."""
 

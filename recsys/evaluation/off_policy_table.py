@@ -1,4 +1,4 @@
-"""Logs of choices as tables: which columns hold what, and what is wrong with a row."""
+"""Logs of choices as tables: the meaning of their columns, and errors that name the row."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

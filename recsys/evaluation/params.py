@@ -1,4 +1,4 @@
-"""Parameters of judging. Values live in params.yaml."""
+"""Parameters of evaluation. Values live in params.yaml."""
 
 from typing import Literal
 
@@ -20,10 +20,10 @@ class EvaluateParams(BaseModel):
     """Share of the warm candidates that forms the slice `head`: those with the most users before the cut."""
     short_history: int = Field(ge=1)
     """Users who like at most this many items before the cut are the group `short histories`, all others `long
-    histories`; their mixed lists are judged apart too."""
+    histories`; their mixed lists are judged separately too."""
     groups: str
     """CSV file with the columns user (a pseudonym) and group, relative to the workspace: the mixed lists of each group
-    are judged apart. Only judging reads it. Empty: there is none."""
+    are judged separately. Only evaluation reads it. Empty: there is none."""
     min_group_users: int = Field(ge=2)
     """Groups with fewer test users are not judged."""
     low_grade: float = Field(ge=0, lt=1)

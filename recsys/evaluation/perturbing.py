@@ -1,4 +1,4 @@
-"""Texts as careless or greedy shops write them: with typing errors, cut off, or stuffed with popular words.
+"""Perturbed texts: with typing errors, cut off, or stuffed with popular words.
 
 No change needs to know the language. The same seed and item give the same text.
 """
@@ -16,11 +16,11 @@ from recsys.features.words import words
 LETTERS_PER_TYPO = 30
 """One typing error in so many letters: in about every fifth word of English."""
 KEPT_SHARE = 0.5
-"""Share of a text that is left of it where it is cut."""
+"""Share of a text that is kept when it is cut."""
 N_STUFFED_WORDS = 30
 """Words that are put before a stuffed text."""
 STUFFED_SHARE = 0.1
-"""Share of the items whose texts are stuffed: who stuffs competes with others who do not."""
+"""Share of the items whose texts are stuffed, so that they compete with items that are not."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ PERTURBATIONS: Mapping[str, Perturbation] = {
 def perturbed(
     kind: str, item_ids: Sequence[str], texts: Sequence[str], stuffing: str, seed: int
 ) -> list[str]:
-    """Spoil the texts of items.
+    """Perturb the texts of items.
 
     Args:
         kind: a name in PERTURBATIONS.
@@ -105,7 +105,7 @@ def perturbed(
 
 
 def popular_words(texts: Sequence[str], n_users: Sequence[int], n: int = N_STUFFED_WORDS) -> str:
-    """The words by which popular items differ most from all: those that somebody would stuff a text with.
+    """The words by which popular items differ most from all items: those that a text would be stuffed with.
 
     A word's weight is the share of interactions with items that have it, minus the share of items that have it. So
     words that are everywhere have none.

@@ -148,7 +148,7 @@ class Perturbed(BaseModel):
 
 
 class Robustness(BaseModel):
-    """How lists of cold items bear one kind of perturbed texts, see `evaluation.robustness`."""
+    """How one kind of perturbed texts changes lists of cold items, see `evaluation.robustness`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -163,7 +163,7 @@ class Robustness(BaseModel):
     over_champion: dict[str, Interval] = {}
     """Metric -> challenger minus champion, both by perturbed texts, paired over users."""
     places_over_champion: Interval | None = None
-    """Places won by the challenger's lists minus those by the champion's, paired over users."""
+    """Places that perturbed items win in the challenger's lists minus those in the champion's, paired over users."""
 
 
 class Comparison(BaseModel):
@@ -256,7 +256,7 @@ class Report(BaseModel):
         )
 
     def save(self, path: Path) -> None:
-        """Write as JSON, whole. Of views and robustness nothing is written where there is none, as before they were."""
+        """Write as JSON, whole. Views and robustness are left out where there are none, as in older reports."""
         unused = {name for name in ("view_weights", "robustness") if not getattr(self, name)}
         write_whole(path, (self.model_dump_json(indent=2, exclude=unused) + "\n").encode())
 

@@ -84,7 +84,7 @@ def judge_robustness(
 
 
 def _with(model: Recommender, rows: NDArray[np.int64], profiles_ND: NDArray[np.float32]) -> Recommender:
-    """The model over other profiles of some cold items; users and all that is learned stay."""
+    """The model with other profiles of some cold items. Users and everything learned stay the same."""
     vectors_ID = model.users.vectors_ID.copy()
     vectors_ID[rows] = profiles_ND
     return replace(model, users=replace(model.users, vectors_ID=vectors_ID))

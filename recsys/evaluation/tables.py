@@ -1,6 +1,6 @@
 """Read the files of a benchmark with the code that reads the landing zone. User ids are not changed.
 
-Where intake would quarantine a row, a benchmark stops: figures about half of the rows would be worthless.
+Where ingestion would quarantine a row, a benchmark stops: results on a part of the rows would be worthless.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What a cold-start task uses of its files, what it leaves out, and why. It is shown before anything is learned."""
+"""Which parts of its files a cold-start task uses, what it leaves out, and why. Shown before anything is learned."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

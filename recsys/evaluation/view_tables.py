@@ -1,4 +1,4 @@
-"""The views of a benchmark: from files of relations and vectors, with what they say about its items."""
+"""The views of a benchmark, from files of relations and vectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ from recsys.features.views import DenseView, View, Views, coverage
 
 @dataclass(frozen=True)
 class OwnViews:
-    """Views of the items, and what is told about them."""
+    """Views of the items, and sentences about them."""
 
     views: Views
     coverage: dict[str, float]
-    """View -> share of the items that it says anything about."""
+    """View -> share of the items that it covers."""
     lines: tuple[str, ...]
     """Sentences for people: what is used and what is left out."""
 

@@ -1,4 +1,4 @@
-"""Find the text columns of a table: those of words, not ids, paths, dates or numbers, and each told but once."""
+"""Find the text columns of a table: columns of words, not of ids, paths, dates or numbers, without repetitions."""
 
 import re
 from collections import Counter
@@ -17,7 +17,7 @@ LONGEST_LOOKED_AT = 200
 REPEATED_SHARE = 0.5
 """A column repeats another if of the words of both, on the mean over rows, more than this share is in both: then they
 have more in common than apart. An encoder would read the same twice before its cut, and exact words would count twice.
-That a short column's words stand in a longer one too is no repetition: told apart, a brand weighs more."""
+A short column whose words also appear in a longer one is not a repetition: by itself, a brand weighs more."""
 WORDS, NUMBERS, DATES, IDS, PATHS, FLAGS, SIGNS = (
     "words",
     "numbers",

@@ -1,11 +1,11 @@
 """Choose a learned ranker instead of item weights, if it is better on held-out lists.
 
-The heads of the ranker are learned from a *rehearsal*: a fifth of the items is held out completely, and a fifth of the
-interactions with the others, at random. Profiles and item weights are learned from the rest, and the heads learn from
-what was held out. So they see scores that have the same errors as those of new items and of new interactions.
+The heads are learned by stacking (Wolpert 1992, Stacked generalization): a fifth of the items is held out completely,
+and a fifth of the interactions with the others, at random. Profiles and item weights are learned from the rest, and the
+heads learn from what was held out. So they see scores with the same errors as those of new items and interactions.
 
-A ranker that was rehearsed on a part of the training side is judged on another part, the one that item weights are
-chosen by. The heads that ship are rehearsed on the whole training side.
+Heads that were learned from a part of the training side are judged on another part, the one by which item weights are
+chosen. The heads of the challenger are learned from the whole training side.
 """
 
 from collections.abc import Callable, Mapping
@@ -46,7 +46,7 @@ class LearnedChoice:
     settings: MlpSettings | None
     """None: none is taken."""
     reason: str
-    """In a sentence, for reports; empty where none is tried."""
+    """A sentence for reports; empty where none is tried."""
     lists: Mapping[str, float]
     """`<list> by mlp` and `<list> by item weights` -> mean ndcg@k; empty where nothing was judged."""
 
@@ -96,7 +96,7 @@ def choose_learned_ranker(
     heads = None
     if learned is not None:
         known = None if events is None else events.hiding(_held_out(judging.dataset, dataset))
-        heads = rehearse(judging.dataset, learned, recipe, fusion, params, max_users, known)
+        heads = learn_stacked_heads(judging.dataset, learned, recipe, fusion, params, max_users, known)
     if learned is None or heads is None:
         return LearnedChoice(None, "no learned ranker: too few interactions to learn one from", {})
     cold = make_task(
@@ -118,7 +118,7 @@ def choose_learned_ranker(
     ):
         return LearnedChoice(None, f"item weights stay: mlp changes ndcg@{k} by {words}", lists)
     report("validation: learning event heads from the whole training side")
-    whole = rehearse(dataset, shipped, recipe, fusion, params, max_users, events)
+    whole = learn_stacked_heads(dataset, shipped, recipe, fusion, params, max_users, events)
     if whole is None:
         return LearnedChoice(None, "no learned ranker: too few interactions to learn one from", lists)
     shown = events is not None and events.shown_UI is not None
@@ -127,7 +127,7 @@ def choose_learned_ranker(
     return LearnedChoice(replace(settings, heads=whole), reason, lists)
 
 
-def rehearse(
+def learn_stacked_heads(
     dataset: Dataset,
     onto: Dataset,
     recipe: Recipe,
@@ -136,11 +136,11 @@ def rehearse(
     max_users: int,
     events: Events | None = None,
 ) -> EventHeads | None:
-    """Learn event heads from what a rehearsal holds out.
+    """Learn event heads on items and interactions that are held out of everything they read.
 
     Args:
         dataset: with the encoder's vectors.
-        onto: the same with the profiles that the heads will read; of no item that the rehearsal lists they are zero.
+        onto: the same with the profiles that the heads will read; those of items in the examples are not zero.
         recipe: of the head and of item weights.
         fusion: section `fusion`.
         params: section `ranker`.
@@ -156,15 +156,15 @@ def rehearse(
         return None
     settings = recipe.item_weights(fusion)
     weights = ItemWeights.learn(learned, settings) if settings else None
-    examples = rehearsal_examples(sets[0], dataset, learned, weights, params, max_users, events)
+    examples = held_out_examples(sets[0], dataset, learned, weights, params, max_users, events)
     if params.width:
         examples = examples.moved(np.union1d(learned.warm, sets[0].held), onto.vectors_ID)
     found = learn_event_heads(examples, params) if len(examples.item_E) else None
     return None if found is None else found[0]
 
 
-def rehearsal_examples(
-    rehearsal: ValidationSet,
+def held_out_examples(
+    held_out: ValidationSet,
     dataset: Dataset,
     learned: Dataset,
     weights: ItemWeights | None,
@@ -172,11 +172,11 @@ def rehearsal_examples(
     max_users: int,
     events: Events | None = None,
 ) -> Examples:
-    """Examples of warm and of cold items, recalled apart, so that lists of either kind are learned from.
+    """Make examples of warm and of cold items, recalled separately, so that both kinds of lists are learned from.
 
     Args:
-        rehearsal: what is held out.
-        dataset: the whole of it.
+        held_out: the items and interactions that are held out.
+        dataset: all of the data.
         learned: the rest, with profiles and λ.
         weights: item weights of the rest; None: there are none.
         params: section `ranker`.
@@ -186,12 +186,12 @@ def rehearsal_examples(
     Returns:
         The examples.
     """
-    known = rehearsal.dataset.interactions
-    held_UI = _held_out(rehearsal.dataset, dataset)
+    known = held_out.dataset.interactions
+    held_UI = _held_out(held_out.dataset, dataset)
     recommender = learn_recommender(learned, weights or Dot(), params.traits)
     tasks: list[RankingTask] = [
         make_task(name, rows, known, held_UI, max_users, params.seed)
-        for name, rows in ((WARM, known.warm), (COLD, rehearsal.held))
+        for name, rows in ((WARM, known.warm), (COLD, held_out.held))
     ]
     return joined(
         [
@@ -208,7 +208,7 @@ def _over_head(validation: ValidationSet, recipe: Recipe, fusion: FusionParams) 
 
 
 def _held_out(known: Dataset, dataset: Dataset) -> csr_array:
-    """1 for each pair of a dataset that a part of it does not know."""
+    """1 for each pair of a dataset that is missing in a part of it."""
     held_UI = csr_array(dataset.interactions.matrix_UI - known.interactions.matrix_UI)
     held_UI.eliminate_zeros()
     return held_UI

@@ -11,7 +11,7 @@ from recsys.ranking.event_examples import Events
 from recsys.ranking.mlp import Mlp
 from recsys.settings import Settings
 from recsys.validation import learned
-from recsys.validation.learned import choose_learned_ranker, rehearse
+from recsys.validation.learned import choose_learned_ranker, learn_stacked_heads
 from tests.conftest import ROOT
 from tests.dataset.make import dataset_of
 
@@ -86,14 +86,14 @@ def test_impressions_stand_instead_of_sampled_candidates_and_without_clicks_noth
 ):
     liked = dataset.interactions.matrix_UI.toarray() > 0
     shown = liked | (np.random.default_rng(2).random(liked.shape) < 0.4)
-    heads = rehearsed(dataset, recipe, Events(shown_UI=csr_array(shown.astype(float))))
+    heads = stacked_heads(dataset, recipe, Events(shown_UI=csr_array(shown.astype(float))))
     assert heads is not None
-    assert rehearsed(dataset, recipe, Events(shown_UI=csr_array((~liked).astype(float)))) is None
+    assert stacked_heads(dataset, recipe, Events(shown_UI=csr_array((~liked).astype(float)))) is None
 
 
-def rehearsed(dataset, recipe, events):
+def stacked_heads(dataset, recipe, events):
     fusion = SETTINGS.fusion.model_copy(update={"width": 16, "words_width": 8, "items_per_factor": 10})
-    return rehearse(dataset, dataset, recipe, fusion, RANKER, 200, events)
+    return learn_stacked_heads(dataset, dataset, recipe, fusion, RANKER, 200, events)
 
 
 def test_what_is_held_out_to_judge_by_is_no_impression_without_a_click(dataset, recipe, monkeypatch):
@@ -104,9 +104,9 @@ def test_what_is_held_out_to_judge_by_is_no_impression_without_a_click(dataset, 
 
     def watched(known, onto, *others):
         calls.append((known.interactions.matrix_UI.toarray() > 0, others[-1].shown_UI.toarray() > 0))
-        return rehearse(known, onto, *others)
+        return learn_stacked_heads(known, onto, *others)
 
-    monkeypatch.setattr(learned, "rehearse", watched)
+    monkeypatch.setattr(learned, "learn_stacked_heads", watched)
     chosen(dataset, recipe, events=Events(shown_UI=csr_array(shown.astype(float))))
     known, seen = calls[0]
     assert (clicked & ~known).any() and not (seen & clicked & ~known).any()
