@@ -1,1 +1,1 @@
-"""What has landed, what is accepted, and the parts that hold it."""
+"""The catalogue: landed data, accepted data, and the parts that hold it."""

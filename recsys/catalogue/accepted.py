@@ -1,4 +1,4 @@
-"""Every accepted part, read once per run of intake, because a run may take in a hundred thousand small files."""
+"""All accepted parts, read once per ingestion, because one run may take in a hundred thousand small files."""
 
 from collections import defaultdict
 from pathlib import Path

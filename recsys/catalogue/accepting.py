@@ -1,4 +1,4 @@
-"""Judged batches become parts: one file becomes one part, several small files become one part together."""
+"""Turn judged batches into parts: one file becomes one part, or several small files become one part together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Admitted:
     digest: str
     judged: Judged
     by: AcceptedBy | None
-    """The person who let it in although it was refused."""
+    """The person who accepted it although it was refused."""
 
 
 def accept(admitted: Sequence[Admitted], sequence: int, at: Artifacts) -> tuple[Part, bytes]:
@@ -51,7 +51,7 @@ def accept(admitted: Sequence[Admitted], sequence: int, at: Artifacts) -> tuple[
 
 
 def outcome_of(one: Admitted, record: Arrival, warnings: tuple[str, ...]) -> Outcome:
-    """What became of an accepted file.
+    """The outcome of an accepted file.
 
     Args:
         one: the file with its verdicts.

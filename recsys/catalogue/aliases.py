@@ -1,4 +1,4 @@
-"""Raw ids by which relations and vectors name a person, where a shop lands users among the things of its graph."""
+"""Raw ids by which relations and vectors name a person, if a graph contains users."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -64,7 +64,7 @@ def aliases_of(
 
 
 def waiting_files(landing: Storage) -> list[Landed]:
-    """Files that wait in the landing zone and may hold a person; those of items hold nobody."""
+    """Waiting files in the landing zone that may hold a person. Files of items hold none."""
     return [landed for landed in survey(landing).landed if landed.kind != CATALOGUE]
 
 
@@ -94,7 +94,7 @@ def fetched(
 
 
 def as_read(values: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
-    """A landed row with its ids as intake reads them, where it can."""
+    """A landed row with its ids as ingestion reads them, where it can."""
     ours = columns.renamed(dict(values))
     return readable(ours, {name: columns.identifier for name in columns.ids})
 

@@ -1,4 +1,4 @@
-"""The record of an accepted part, `arrival.json`: where it came from and what became of it."""
+"""The record of an accepted part, `arrival.json`: where it came from, and the outcome for its rows."""
 
 import json
 from datetime import datetime
@@ -21,7 +21,7 @@ class AcceptedBy(BaseModel):
 
 
 class Statistics(BaseModel):
-    """What a landed file looked like as a whole; later batches are measured against it."""
+    """Statistics of a landed file, with which later batches are compared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,7 +73,7 @@ class Arrival(BaseModel):
     """Notes for people: how the file was read, what was left out, which rows were superseded."""
     rows_sha256: str = ""
     accepted_by: AcceptedBy | None = None
-    """A person who let the batch in although it was refused."""
+    """The person who accepted the batch although it was refused."""
     merges: tuple[str, ...] = ()
     """Parts that this one replaces."""
     statistics: Statistics = Statistics()

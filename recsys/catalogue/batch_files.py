@@ -1,6 +1,6 @@
-"""A batch as Arrow files and JSON: how it comes back from the process that read it, without pickle.
+"""A batch as Arrow files and JSON, in which it returns from the process that read it, without pickle.
 
-What comes back was made by a process that read hostile input. Nothing of it is executed, and everything is checked.
+That process has read hostile input, so nothing of its result is executed, and everything is checked.
 """
 
 import dataclasses
@@ -48,7 +48,7 @@ def save_batch(batch: Batch, place: Path) -> dict[str, Any]:
 
 
 def load_batch(others: dict[str, Any], kind: str, place: Path) -> Batch:
-    """Read what `save_batch` wrote; the files are gone afterwards.
+    """Read what `save_batch` wrote, and delete the files.
 
     Args:
         others: what it returned.

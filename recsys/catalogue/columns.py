@@ -140,12 +140,12 @@ class Columns:
         )
 
     def notes(self) -> list[str]:
-        """What a person should know about how the file was read; complete after the last row."""
+        """Notes for people about how the file was read; complete after the last row."""
         found = [f"column {name!r} read as {ours}" for name, ours in sorted(self._names.items())]
         return found + [note for form in self._forms.values() for note in form.notes()]
 
     def hints(self, columns: Iterable[str]) -> list[str]:
-        """Columns that may be a missing optional one; for required ones see the expectations."""
+        """Columns that may be meant as a missing optional one; for required ones see the expectations."""
         ours = {self.ours(name) for name in columns}
         lacking = [name for name in ("title", "description", "tags") if name not in ours]
         likely = [(name, found[0]) for name in lacking if (found := likely_names(columns, name))]

@@ -1,4 +1,4 @@
-"""Checks across parts (nothing damaged, nothing twice), and a description of all accepted data."""
+"""Checks of all parts together (nothing damaged, nothing twice), and a description of all accepted data."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""How many of the catalogue's items a batch of relations or vectors says something about."""
+"""How many of the catalogue's items a batch of relations or vectors covers."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Take one person out of the landing zone and out of `data/`, with relations and vectors that name them.
+"""Remove one person from the landing zone and from `data/`, including relations and vectors that name them.
 
 Safe to repeat and to kill.
 
@@ -56,13 +56,13 @@ class Erased:
     """Landed files or parts."""
     n_rows: int = 0
     unread: tuple[str, ...] = ()
-    """Landed files that cannot be read, so that nobody knows whose rows they hold."""
+    """Landed files that cannot be read, so it is unknown whose rows they hold."""
 
 
 def forget_landed(
     landing: Storage, at: Artifacts, person: Person, names: NamesUsers, params: IngestParams
 ) -> Erased:
-    """Take a person's rows out of files that wait, and of files that were taken in.
+    """Remove a person's rows from waiting files, and from files that were ingested.
 
     Args:
         landing: the landing zone.
@@ -92,7 +92,7 @@ def forget_landed(
 
 
 def forget_accepted(at: Artifacts, person: Person) -> Erased:
-    """Take a person's rows out of accepted parts, quarantine included.
+    """Remove a person's rows from accepted parts, including quarantine.
 
     Args:
         at: the workspace.

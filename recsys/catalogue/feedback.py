@@ -25,7 +25,7 @@ NO_SCALES: Scales = {}
 def weigh(
     events: pa.ChunkedArray, values: pa.ChunkedArray, params: FeedbackParams, scales: Scales = NO_SCALES
 ) -> pa.ChunkedArray:
-    """The weight of each interaction.
+    """Compute the weight of each interaction.
 
     Args:
         events: names of events, as they landed; null where there is none.
@@ -52,7 +52,7 @@ def weigh(
 
 
 def learn_scales(interactions: pa.Table, params: FeedbackParams) -> dict[str, Scale]:
-    """How strong likes are by their values, learned from the values of all likes of each event.
+    """Learn, for each event, how strong a like is by its value among the values of all likes.
 
     Args:
         interactions: event and value.
@@ -129,7 +129,7 @@ def weighed_in_order(
 
 
 def hint(event: str, params: FeedbackParams, others: Iterable[str] = ()) -> str | None:
-    """What an event counts as that no rule names, for whoever sends it: a slip would turn a dislike into a like.
+    """Explain what an unknown event counts as, to whoever sends it: a misspelt dislike would count as a like.
 
     Args:
         event: its name.

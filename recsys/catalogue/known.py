@@ -1,4 +1,4 @@
-"""What stands: the newest row of each item, relation or vector over all parts of its kind."""
+"""Current rows: the newest row of each item, relation or vector over all parts of its kind."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from recsys.catalogue.kinds import CATALOGUE, KINDS
 from recsys.catalogue.parts import SCHEMAS, Part, sequence_of
 
 COLUMNS = ["item_id", "updated_at", "deleted", "part", "line"]
-"""What says which row of an item is the newest."""
+"""Columns that decide which row of an item is the newest."""
 
 # Shape suffix: R rows of a table.
 BETWEEN = "\x1f"
@@ -19,7 +19,7 @@ BETWEEN = "\x1f"
 
 
 def keys_of(table: pa.Table, kind: str) -> pa.ChunkedArray:
-    """What each row is about: the columns of its kind's key as one text.
+    """The key of each row: the key columns of its kind as one text.
 
     Args:
         table: rows with the columns of the key.
@@ -106,7 +106,7 @@ def newest_among(
 
 
 def standing_rows(parts: Sequence[Part], kind: str, columns: Sequence[str]) -> pa.Table:
-    """What stands of a kind: the newest row of each key where it is no delete.
+    """Current rows of a kind: the newest row of each key, unless it is a delete.
 
     Args:
         parts: of the kind, in order.

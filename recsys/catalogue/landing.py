@@ -1,4 +1,4 @@
-"""What has arrived in the landing zone. Reads names and versions only, so it is cheap to call often."""
+"""Files in the landing zone. Only names and versions are read, so it is cheap to call often."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -113,7 +113,7 @@ def arrived(landing: Storage) -> tuple[Landed, ...]:
 
 
 def waiting(landed: Collection[Landed], refused: Collection[tuple[str, str]]) -> tuple[Landed, ...]:
-    """What `ingest` should take in, in order; files refused before wait until they are written again.
+    """Files that `ingest` should take in, in order. Refused files wait until they are written again.
 
     Args:
         landed: every file in the landing zone.

@@ -13,7 +13,7 @@ PICTURES = "images"
 
 
 def misplaced(top: Iterable[str]) -> tuple[str, ...]:
-    """Name what lies at the top of the landing zone and is not read.
+    """Name entries at the top of the landing zone that are not read.
 
     Args:
         top: names at the top, folders with a slash at their end: see `Storage.top`.

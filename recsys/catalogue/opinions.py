@@ -142,7 +142,7 @@ def _taken(found: pa.DictionaryArray, rows: NDArray[np.int64], like: pa.ChunkedA
 
 
 def weights_of(found: pa.Table, weighting: Weighting) -> NDArray[np.float64]:
-    """How much each opinion of one user teaches about the user.
+    """The weight of each opinion of one user in the user's profile.
 
     Args:
         found: all opinions of one user.

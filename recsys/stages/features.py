@@ -22,7 +22,7 @@ from recsys.storage.tables import map_arrow, write_arrow
 
 
 def run(settings: Settings, at: Artifacts) -> None:
-    """Make the files that are missing; those that no part at hand has are removed.
+    """Make missing files, and remove those of parts that no longer exist.
 
     Reads:   at.data, parts of catalogue, relations and vectors; at.image_view, the vectors of pictures
     Writes:  at.features, a file per part, and one of views where they say anything of its items; at.details, two files
@@ -75,7 +75,7 @@ def _write_views(settings: Settings, at: Artifacts) -> set[Path]:
 
 
 def _whole(path: Path, n_rows: int | None) -> bool:
-    """Whether the file is there, its footer readable and its rows all in: what can be checked each time.
+    """Whether the file exists, with a readable footer and all of its rows: what is cheap enough to check each time.
 
     Args:
         path: of a parquet file.
@@ -92,7 +92,7 @@ def _whole(path: Path, n_rows: int | None) -> bool:
 
 
 def _is_mapped(path: Path) -> bool:
-    """Whether the file is there and whole, by its footer."""
+    """Whether the file exists and is complete, by its footer."""
     try:
         map_arrow(path)
     except (OSError, pa.ArrowException):

@@ -1,4 +1,4 @@
-"""Stage `gate`: write down whether the challenger may become champion (without one: whether the champion is fit)."""
+"""Stage `gate`: decide whether the challenger may become champion; without a challenger, judge the champion."""
 
 from recsys.artifacts import Artifacts
 from recsys.evaluation.report import Report
@@ -9,7 +9,7 @@ from recsys.storage.atomic import write_whole
 
 
 def run(settings: Settings, at: Artifacts) -> None:
-    """Judge the report and keep the verdict, for programs and for people.
+    """Judge the report and write the decision, for programs and for people.
 
     Reads:   at.report
     Writes:  at.decision, at.gate_page

@@ -1,7 +1,7 @@
 """Stage `images`: fetch the pictures of items, check them, and make a vector of each: the view `image`.
 
-A picture that cannot be had never stops anything: its item goes on without one, a report names it with the remedy, and
-it is tried again later. An address stands for one picture: what was fetched once is not fetched again.
+A picture that cannot be fetched never stops the stage: its item has none for now, a report names it with the remedy,
+and it is tried again later. An address stands for one picture, which is fetched only once.
 """
 
 import os

@@ -14,7 +14,7 @@ from recsys.storage.strays import remove_strays
 
 
 def run(settings: Settings, at: Artifacts) -> None:
-    """Build what is missing, keep what is there, remove strays.
+    """Build missing indexes, keep existing ones, and remove those of other segments.
 
     Reads:   at.profiles("champion")
     Writes:  at.index: index.json, and <segment>-<key16>.faiss for segments that are not searched exactly

@@ -1,6 +1,6 @@
-"""Stage `monitor`: what the newest arrivals are like, compared with those before them; alarms with examples.
+"""Stage `monitor`: compare the newest arrivals with earlier ones; alarms with examples.
 
-No step of publishing waits for it. It costs what the newest arrivals cost: each landed file is sampled once, and
+No step of publishing waits for it. Its cost depends on the newest arrivals only: each landed file is sampled once, and
 samples of files beyond the window are removed.
 """
 
@@ -69,7 +69,7 @@ def _watched(kind: str, found: Horizon, paths: Mapping[str, Path], params: Monit
 
 
 def _catalogue(at: Artifacts, params: MonitorParams) -> tuple[Horizon, dict[str, Path]]:
-    """Arrivals of items whose profiles are made, and the sample of each landed file."""
+    """Arrivals of items that have profiles, and the sample of each landed file."""
     features = {one.part: one for one in feature_files(at.features)}
     segments = {name: one for one in list_segments(at.profiles("champion")) for name in one.parts}
     walked = {

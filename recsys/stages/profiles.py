@@ -1,9 +1,9 @@
 """Stage `profiles`: a profile per live item, a segment per part.
 
-The encoder's vectors are cached by text: only texts that no cache knows go through the language model. A head turns
-vectors, and views where it joins any, into profiles, block by block, for the segments that are missing. Segments are
-named by texts, views, encoder and head: another ranker or λ finds all of them here, and relations that land later give
-new segments to the parts of their items, without encoding anything.
+The encoder's vectors are cached by text, so only texts that are not in the cache go through the language model. A head
+turns vectors, and the views that it joins, into profiles, block by block, for missing segments. Segments are named by
+texts, views, encoder and head: another ranker or λ finds all of them here, and relations that land later give new
+segments to the parts of their items, without encoding anything.
 """
 
 import json
@@ -36,7 +36,7 @@ TOKEN_SAMPLE = 20_000
 
 
 def run(settings: Settings, at: Artifacts, role: str) -> None:
-    """Make the segments that are missing; those of other parts, texts, encoders or heads are removed.
+    """Make missing segments, and remove those of other parts, texts, encoders or heads.
 
     Reads:   at.model_reference(role), at.features; at.cache, the model's parts; at.vectors, only to be quicker
     Writes:  at.profiles(role); at.vectors; at.var/last_encode.json, what this run did; at.made_profiles(role)
@@ -78,7 +78,7 @@ def run(settings: Settings, at: Artifacts, role: str) -> None:
 
 
 def plan(settings: Settings, at: Artifacts, role: str) -> Plan:
-    """What `run` would encode, without doing it.
+    """Work that `run` would do, without doing it.
 
     Args:
         settings: all of params.yaml.

@@ -1,4 +1,4 @@
-"""Stage `validate`: what holds across parts. What holds inside one was settled when it was accepted."""
+"""Stage `validate`: check all parts together. Each part by itself was checked when it was accepted."""
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.consistency import KnownHashes, check_parts, describe
@@ -8,7 +8,7 @@ from recsys.settings import Settings
 
 
 def run(settings: Settings, at: Artifacts) -> None:
-    """Refuse damaged data, describe the rest.
+    """Refuse damaged data, and describe the rest.
 
     Reads:   at.data, every part
     Writes:  at.validate_report, counts per part and over all of them; the same parts give the same bytes;
