@@ -163,12 +163,12 @@ def _require_same(actor_cpus: int) -> None:
 
     nodes = [one for one in ray.nodes() if one["Alive"] and one["Resources"].get("CPU", 0) >= actor_cpus]
     ask = ray.remote(num_cpus=0, max_retries=0)(_tell)
-    asked = [
+    answers = [
         ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(one["NodeID"], soft=False)).remote()
         for one in nodes
     ]
     refused = []
-    for node, answer in zip(nodes, asked, strict=True):
+    for node, answer in zip(nodes, answers, strict=True):
         name = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']}:{node['NodeManagerPort']})"
         try:
             different = differences(this_machine(), ray.get(answer))

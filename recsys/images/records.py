@@ -39,12 +39,12 @@ class Fetched:
     detail: str | None = None
     """For people."""
     tried_at: int | None = None
-    """Of a broken one that was asked for: seconds since 1970, UTC."""
+    """When a broken picture was requested: seconds since 1970, UTC."""
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What one run asked for."""
+    """The requests of one run."""
 
     n: int
     n_broken: int
@@ -56,7 +56,7 @@ def is_due(record: Fetched, now: datetime, retry_h: float) -> bool:
     Args:
         record: what became of it last.
         now: aware.
-        retry_h: hours between two tries. What was not asked for is due at once.
+        retry_h: hours between two tries. Pictures that were not requested are due at once.
 
     Returns:
         False for pictures that are there.

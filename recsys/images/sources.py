@@ -23,7 +23,7 @@ LANDING = "the landing zone"
 
 @dataclass(frozen=True)
 class Host:
-    """A web server that may be asked for pictures."""
+    """A web server from which pictures may be fetched."""
 
     scheme: str
     name: str
@@ -99,7 +99,7 @@ class Sources:
     """`images.sources`."""
 
     def find(self, address: str) -> InFolder | InBucket | OnTheWeb:
-        """Find out where a picture lies. Nothing is opened or asked.
+        """Find out where a picture lies. Nothing is opened or requested.
 
         Args:
             address: as the catalogue has it: a path relative to the landing zone, an absolute path, or file:, s3:,

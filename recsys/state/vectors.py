@@ -18,7 +18,7 @@ from recsys.storage.atomic import write_whole
 from recsys.storage.protocol import Storage
 
 PREFIX = "vectors"
-SEEN = ".seen"
+KNOWN = ".seen"
 """File of the cache's folder: names that this machine had or found in the store when it looked last."""
 ROLES = ("champion", "challenger")
 
@@ -60,11 +60,11 @@ def _exchange(storage: Storage, cache: VectorCache) -> tuple[int, int]:
     folder, prefix = cache.folder, f"{PREFIX}/{cache.folder.name}/"
     there = {stored.key.removeprefix(prefix) for stored in storage.list(prefix)}
     there = {name.removesuffix(KEYS) for name in there if name.endswith(KEYS)}
-    here, seen = _names(folder), _seen(folder)
+    here, known = _names(folder), _known(folder)
     # What this machine had is merged into a larger pair, or was lost: then it is brought again.
-    merged = {name for name in (there & seen) - here if _is_merged(storage, f"{prefix}{name}{KEYS}", cache)}
+    merged = {name for name in (there & known) - here if _is_merged(storage, f"{prefix}{name}{KEYS}", cache)}
     wanted = sorted(there - here - merged)
-    missing = sorted(here - there - (seen if there else set()))  # what others merged stays out
+    missing = sorted(here - there - (known if there else set()))  # what others merged stays out
     for name in wanted:
         try:
             for ending in (VECTORS, KEYS):  # in this order a pair with keys is whole
@@ -79,7 +79,7 @@ def _exchange(storage: Storage, cache: VectorCache) -> tuple[int, int]:
         for ending in (KEYS, VECTORS):
             storage.delete(f"{prefix}{name}{ending}")
     if now := here | there:
-        write_whole(folder / SEEN, "".join(f"{name}\n" for name in sorted(now)).encode())
+        write_whole(folder / KNOWN, "".join(f"{name}\n" for name in sorted(now)).encode())
     return len(wanted), len(missing)
 
 
@@ -99,8 +99,8 @@ def _names(folder: Path) -> set[str]:
     return {path.name.removesuffix(KEYS) for path in folder.glob(f"*{KEYS}")}
 
 
-def _seen(folder: Path) -> set[str]:
+def _known(folder: Path) -> set[str]:
     try:
-        return set((folder / SEEN).read_text("utf-8").split())
+        return set((folder / KNOWN).read_text("utf-8").split())
     except FileNotFoundError:
         return set()
