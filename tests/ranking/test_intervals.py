@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap as reference
 
-from recsys.ranking.intervals import bootstrap, bootstrap_over_seeds
+from recsys.ranking.intervals import Interval, bootstrap, bootstrap_over_seeds
 
 
 def test_interval_agrees_with_the_percentile_bootstrap_of_scipy():
@@ -98,3 +98,22 @@ def test_a_training_that_gains_nothing_passes_less_often_the_more_of_it_is_resam
 def test_without_a_seed_there_is_nothing_to_resample():
     with pytest.raises(ValueError, match="finite values of at least one user"):
         bootstrap_over_seeds(np.empty((5, 0, 1)), 100, 0)
+
+
+def test_what_is_kept_elsewhere_needs_one_and_sqrt_2_more_half_widths_than_the_mean():
+    change = Interval(mean=-0.005, low=-0.013, high=0.003)
+    assert change.keeps(0.013) and not change.keeps(0.0129)
+    assert change.will_keep(0.0244) and not change.will_keep(0.0243)  # .005 + (1 + 1.4142) * .008 = .02431
+
+
+def test_what_will_be_kept_is_kept_by_other_users_in_39_of_40_samples():
+    samples = np.random.default_rng(5).normal(0.1, 1.0, size=(300, 2 * 800))
+    found = bootstrap(samples, 500, 0)
+    kept = []
+    for one, other in zip(found[:800], found[800:], strict=True):
+        needed = (1 + np.sqrt(2)) * (
+            one.mean - one.low
+        ) - one.mean  # the smallest loss that `will_keep` tolerates
+        assert one.will_keep(needed + 1e-9) and not one.will_keep(needed - 1e-9)
+        kept.append(other.keeps(needed))
+    assert 0.96 < np.mean(kept) < 0.99
